@@ -1,0 +1,20 @@
+# Every command of the project. The work is in scripts/ (standard library only), so that it reads and tests as Python.
+#
+#   make run [APP=file.py]   build into .venv/<version> and run examples/service.py, or your own program
+#   make test                everything: format, lints, types, Rust tests, Python tests, CPython's own asyncio tests
+#   make bench [ARGS=...]    yibu beside asyncio and its rivals
+#   make lint docs build clean
+#
+# PYTHON=...        the interpreter to build for (default: the first suitable python3 on PATH)
+# YIBU_PYTHONS=...  more interpreters for `make test`, separated by colons or spaces
+PYTHON ?= $(shell sh scripts/find-python)
+APP ?=
+ARGS ?=
+
+.PHONY: run test bench lint docs build clean
+run:
+	@$(PYTHON) -m scripts run $(APP) $(ARGS)
+test lint docs build clean:
+	@$(PYTHON) -m scripts $@
+bench:
+	@$(PYTHON) -m scripts bench $(ARGS)

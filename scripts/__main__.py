@@ -1,0 +1,130 @@
+"""The commands behind the Makefile: run, build, test, lint, bench, docs, clean."""
+
+import shutil
+import subprocess
+import sys
+
+from scripts import checks
+from scripts.environments import Environment
+from scripts.extension import build
+from scripts.failure import Failure
+from scripts.interpreters import SUPPORTED, current_version, discover
+from scripts.requirements import ROOT
+from scripts.steps import Steps
+
+
+def default_environment(*groups: str) -> Environment:
+    """The environment of the running interpreter's version, with the groups installed."""
+    version = current_version()
+    if version not in SUPPORTED:
+        raise Failure(f"CPython {version} is not supported: yibu needs one of {', '.join(SUPPORTED)}")
+    environment = Environment(discover()[version])
+    environment.prepare(*groups)
+    return environment
+
+
+def build_command(_arguments: list[str]) -> int:
+    """Build and install into the default environment."""
+    environment = default_environment("build")
+    build(environment, environment)
+    print(f"yibu is installed in {environment.folder}")
+    return 0
+
+
+def run_command(arguments: list[str]) -> int:
+    """Build, then run the program named, or the demonstration service."""
+    environment = default_environment("build", "demo")
+    build(environment, environment)
+    # The user's own paths are relative to where they typed the command, which for make is the repository.
+    program = arguments or [str(ROOT / "examples" / "service.py")]
+    command = [environment.python, "-m", "yibu", *program]
+    print("$ " + " ".join(command), flush=True)
+    return subprocess.run(command, check=False).returncode
+
+
+def test_command(_arguments: list[str]) -> int:
+    """Everything that must hold, for every supported version on this machine."""
+    found = discover()
+    default = current_version()
+    if default not in found:
+        raise Failure(f"CPython {default} is not supported: start make with PYTHON= one of {list(found)}")
+    print("found " + ", ".join(f"CPython {i.full_version} ({i.executable})" for i in found.values()))
+    return checks.test(found, default)
+
+
+def lint_command(_arguments: list[str]) -> int:
+    """Formatting, lints and types only."""
+    environment = default_environment("build", "lint", "test", "demo")
+    steps = Steps()
+    steps.call("build", lambda: build(environment, environment))
+    checks.lint(steps, environment)
+    return steps.summary()
+
+
+def bench_command(arguments: list[str]) -> int:
+    """yibu beside asyncio and its rivals, those of them that can be installed here."""
+    environment = default_environment("build")
+    environment.prepare_what_can_be("bench")
+    build(environment, environment)
+    return subprocess.run(
+        [environment.python, "-m", "benchmarks", *arguments], cwd=ROOT, check=False
+    ).returncode
+
+
+def docs_command(_arguments: list[str]) -> int:
+    """The Rust documentation; a broken link is an error."""
+    environment = default_environment("build")
+    steps = Steps()
+    steps.command(
+        "cargo doc",
+        ["cargo", "doc", "--workspace", "--no-deps", "--document-private-items", "--locked"],
+        env={**checks.rust_environment(environment), "RUSTDOCFLAGS": "-D warnings"},
+    )
+    return steps.summary()
+
+
+def clean_command(_arguments: list[str]) -> int:
+    """Remove everything that the other commands made."""
+    made = [
+        ROOT / name for name in (".venv", "build", "target", ".mypy_cache", ".pytest_cache", ".ruff_cache")
+    ]
+    made += ROOT.glob("python/yibu/*.so")
+    for folder in ("python", "tests", "scripts", "examples", "benchmarks"):
+        made += (ROOT / folder).rglob("__pycache__")
+    for path in made:
+        if path.is_dir():
+            print(f"removing {path}")
+            shutil.rmtree(path)
+        elif path.exists():
+            print(f"removing {path}")
+            path.unlink()
+    return 0
+
+
+COMMANDS = {
+    "run": run_command,
+    "build": build_command,
+    "test": test_command,
+    "lint": lint_command,
+    "bench": bench_command,
+    "docs": docs_command,
+    "clean": clean_command,
+}
+
+
+def main(arguments: list[str]) -> int:
+    """Run one command; what goes wrong in a way that the user can mend is one line, not a traceback."""
+    if not arguments or arguments[0] not in COMMANDS:
+        print(f"usage: python -m scripts {{{','.join(COMMANDS)}}}", file=sys.stderr)
+        return 2
+    try:
+        return COMMANDS[arguments[0]](arguments[1:])
+    except Failure as failure:
+        print(failure, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,108 @@
+"""The checks of `make lint` and `make test`, in the order in which they run: quick ones first."""
+
+import os
+
+from scripts.environments import Environment
+from scripts.extension import build, require_toolchain, target_folder
+from scripts.failure import Failure
+from scripts.interpreters import SUPPORTED, Interpreter
+from scripts.requirements import ROOT
+from scripts.steps import Steps
+
+# Folders of tests that pytest runs; each is a step of its own, so that the summary says which one failed.
+PYTEST_EVERYWHERE = ("tests/unit", "tests/differential")
+PYTEST_ONCE = ("tests/conformance", "tests/seeds", "tests/ecosystem")
+
+
+def lint(steps: Steps, environment: Environment) -> None:
+    """Formatting, lints and types. Needs yibu installed in the environment: stubtest compares it to its stubs."""
+    cargo_env = rust_environment(environment)
+    steps.command("cargo fmt", ["cargo", "fmt", "--all", "--check"])
+    steps.command(
+        "clippy",
+        ["cargo", "clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"],
+        env=cargo_env,
+    )
+    python = environment.python
+    steps.command("ruff check", [python, "-m", "ruff", "check", "."])
+    steps.command("ruff format", [python, "-m", "ruff", "format", "--check", "."])
+    steps.command("mypy", [python, "-m", "mypy"])
+    steps.command("stubtest", [python, "-m", "mypy.stubtest", "yibu", *stubtest_allowlist()])
+
+
+def stubtest_allowlist() -> list[str]:
+    """Names that the stubs leave out on purpose, when there are any."""
+    path = ROOT / "python" / "yibu" / "stubtest-allowlist.txt"
+    return ["--allowlist", str(path)] if path.exists() else []
+
+
+def rust_environment(environment: Environment) -> dict[str, str]:
+    """Variables for cargo commands that compile PyO3 without maturin."""
+    return {
+        **os.environ,
+        "PYO3_PYTHON": environment.python,
+        "CARGO_TARGET_DIR": target_folder(environment.interpreter.version),
+    }
+
+
+def rust_tests(steps: Steps, environment: Environment) -> None:
+    """Unit and property tests of the crates that know no Python."""
+    steps.command(
+        "cargo test", ["cargo", "test", "--workspace", "--locked"], env=rust_environment(environment)
+    )
+
+
+def python_tests(steps: Steps, environment: Environment, folders: tuple[str, ...]) -> None:
+    """pytest on each of the folders."""
+    version = environment.interpreter.version
+    for folder in folders:
+        if (ROOT / folder).is_dir():
+            steps.command(f"{version}: {folder}", [environment.python, "-m", "pytest", "-q", folder])
+
+
+def conformance(steps: Steps, environment: Environment) -> None:
+    """CPython's own asyncio tests with yibu's classes swapped in."""
+    name = f"{environment.interpreter.version}: conformance"
+    if environment.interpreter.has_tests:
+        steps.command(name, [environment.python, "-m", "tests.conformance", "-j", "2"])
+        return
+
+    def explain() -> None:
+        raise Failure(
+            f"{environment.interpreter.executable} comes without CPython's test package "
+            f"(Debian: apt-get install libpython{environment.interpreter.version}-testsuite)"
+        )
+
+    steps.call(name, explain)
+
+
+def test(found: dict[str, Interpreter], default: str) -> int:
+    """Everything: the default version in full, the others with what depends on the version."""
+    steps = Steps()
+    main = Environment(found[default])
+    steps.call("toolchain", require_toolchain)
+    steps.call(f"{default}: environment", lambda: main.prepare("build", "lint", "test", "demo"))
+    if steps.failed:
+        return steps.summary()
+    built = steps.call(f"{default}: build", lambda: build(main, main))
+    lint(steps, main)
+    rust_tests(steps, main)
+    if built:
+        python_tests(steps, main, PYTEST_EVERYWHERE + PYTEST_ONCE)
+        conformance(steps, main)
+    for version, interpreter in found.items():
+        if version == default:
+            continue
+        other = Environment(interpreter)
+
+        def prepare(other: Environment = other) -> None:
+            other.prepare("test")
+            build(other, main)
+
+        if steps.call(f"{version}: build", prepare):
+            python_tests(steps, other, PYTEST_EVERYWHERE)
+            conformance(steps, other)
+    missing = [version for version in SUPPORTED if version not in found]
+    if missing:
+        print(f"\nnot tested, no interpreter found: CPython {', '.join(missing)}")
+    return steps.summary()
