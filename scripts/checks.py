@@ -15,7 +15,7 @@ PYTEST_ONCE = ("tests/conformance", "tests/seeds", "tests/ecosystem")
 
 
 def lint(steps: Steps, environment: Environment) -> None:
-    """Formatting, lints and types. Needs yibu installed in the environment: stubtest compares it to its stubs."""
+    """Formatting, lints and types. Needs yibu installed: stubtest compares it to its stubs."""
     cargo_env = rust_environment(environment)
     steps.command("cargo fmt", ["cargo", "fmt", "--all", "--check"])
     steps.command(

@@ -11,8 +11,10 @@ from scripts.requirements import ROOT
 
 
 def target_folder(version: str) -> str:
-    """Cargo's output for one Python version: PyO3 depends on the interpreter, so a shared one would be rebuilt
-    at every change of version."""
+    """Cargo's output for one Python version.
+
+    PyO3 depends on the interpreter, so in a shared folder every change of version would rebuild everything.
+    """
     return str(Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"), f"python{version}"))
 
 

@@ -1,4 +1,4 @@
-"""Which CPythons this machine has. `make test` builds and tests yibu for each supported version found here."""
+"""Which CPythons this machine has; `make test` builds and tests yibu for each supported version found."""
 
 import json
 import os
@@ -53,7 +53,7 @@ def probe(executable: str) -> Interpreter | None:
 
 
 def candidates() -> list[str]:
-    """Executables worth asking: named ones, the running one, PATH, pyenv's versions; in order of preference."""
+    """Executables worth asking, in order of preference: named ones, the running one, PATH, pyenv."""
     found = os.environ.get("YIBU_PYTHONS", "").replace(":", " ").split()
     found.append(sys.executable)
     for folder in os.environ.get("PATH", "").split(os.pathsep):
