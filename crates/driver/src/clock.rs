@@ -1,0 +1,10 @@
+//! The kernel's monotonic clock, as `time.monotonic()` reads it. Called by the epoll driver; calls rustix.
+
+use rustix::time::{ClockId, clock_gettime};
+
+/// Seconds of `CLOCK_MONOTONIC`, rounded as CPython rounds: whole nanoseconds over 1e9.
+#[inline]
+pub(crate) fn monotonic() -> f64 {
+    let now = clock_gettime(ClockId::Monotonic);
+    (now.tv_sec * 1_000_000_000 + now.tv_nsec as i64) as f64 / 1e9
+}

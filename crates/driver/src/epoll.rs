@@ -1,0 +1,276 @@
+//! The epoll driver: readiness from the kernel, and the operation itself done when it is finished.
+//!
+//! Level-triggered. One `recv` per report into a buffer of the driver; a report that was too few bytes is followed by
+//! another at the next wait, so nothing reads until `EAGAIN`. A registration stays as it is from message to message.
+//! Called by [`Driver`](crate::Driver) only; calls the kernel through `sys`, `wait` and `waker`.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
+use rustix::io::Errno;
+
+use crate::buffers::Buffers;
+use crate::fd_table::{FdSlot, FdTable};
+use crate::op::{Fd, Interest, Lease, NO_OP, Op, OpId, OpTable, Outcome};
+use crate::sys;
+use crate::wait::{self, EpollWait, Event};
+use crate::waker::{Eventfd, Waker};
+
+/// Marks the waker's events; no descriptor's mark looks like it, for its number would be -1.
+const WAKER_MARK: u64 = u64::MAX;
+
+/// See the module. Holds no descriptor until one is needed.
+#[derive(Debug, Default)]
+pub struct Epoll {
+    // Closed before the buffers go, whatever the order of use was.
+    epoll: Option<Arc<OwnedFd>>,
+    waker: Option<Arc<Eventfd>>,
+    ops: OpTable,
+    fds: FdTable,
+    events: Vec<Event>,
+    buffers: Buffers,
+}
+
+impl Epoll {
+    pub(crate) fn submit(&mut self, op: Op) -> io::Result<OpId> {
+        let (fd, interest) = (op.fd(), op.interest());
+        let mut slot = self.fds.get(fd);
+        if slot.side(interest) != NO_OP {
+            if self.still_registered(fd, slot)? {
+                return Err(io::Error::new(
+                    io::ErrorKind::AlreadyExists,
+                    format!("descriptor {fd} already has an operation on its {interest:?} side"),
+                ));
+            }
+            slot = FdSlot::EMPTY;
+        }
+        let id = self.ops.insert(op);
+        match self.register(fd, slot, interest, id) {
+            Ok(()) => Ok(id),
+            Err(error) => {
+                self.ops.remove(id);
+                Err(error)
+            }
+        }
+    }
+
+    pub(crate) fn cancel(&mut self, id: OpId) -> bool {
+        let Some(op) = self.ops.remove(id) else { return false };
+        let fd = op.fd();
+        let slot = self.fds.get(fd);
+        if slot.side(op.interest()) == id.index() as u32 {
+            let stamp = self.fds.next_stamp();
+            let rest = FdSlot { stamp, ..slot.with(op.interest(), NO_OP) };
+            // On failure the descriptor was closed before its operation was cancelled, and took its registration
+            // along: for the other side too.
+            let kept = self.unregister(fd, rest).is_ok();
+            self.fds.set(fd, if kept { rest } else { FdSlot { stamp, ..FdSlot::EMPTY } });
+        }
+        true
+    }
+
+    pub(crate) fn finish(&mut self, id: OpId) -> Option<Outcome> {
+        Some(match self.ops.get(id)? {
+            Op::Poll { .. } => Outcome::Ready,
+            Op::Recv { fd } => match self.buffers.fill(|buf| sys::recv(fd, buf)) {
+                Ok(Some(lease)) => Outcome::Bytes(lease),
+                Ok(None) => Outcome::Eof,
+                Err(error) => again_or_failed(error),
+            },
+            Op::Accept { fd } => match sys::accept(fd) {
+                Ok((socket, address)) => Outcome::Accepted(socket, address),
+                // The peer left before it was accepted.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => Outcome::Again,
+                Err(error) => again_or_failed(error),
+            },
+        })
+    }
+
+    #[inline]
+    pub(crate) fn bytes(&self, lease: &Lease) -> &[u8] {
+        self.buffers.bytes(lease)
+    }
+
+    #[inline]
+    pub(crate) fn recycle(&mut self, lease: Lease) {
+        self.buffers.recycle(lease);
+    }
+
+    pub(crate) fn begin_wait(&mut self) -> io::Result<EpollWait> {
+        let epoll = Arc::clone(self.epoll()?);
+        Ok(EpollWait { epoll, events: std::mem::take(&mut self.events), stamp: self.fds.latest_stamp() })
+    }
+
+    pub(crate) fn end_wait(&mut self, wait: EpollWait, ready: &mut Vec<OpId>) -> io::Result<()> {
+        let EpollWait { epoll, events, stamp } = wait;
+        // Events of an epoll object that has been given up since say nothing about the present one.
+        let orphaned = self.epoll.as_ref().is_some_and(|current| Arc::ptr_eq(current, &epoll))
+            && self.translate(&events, stamp, ready);
+        self.events = events;
+        if orphaned { self.rebuild() } else { Ok(()) }
+    }
+
+    pub(crate) fn poll_now(&mut self, ready: &mut Vec<OpId>) -> io::Result<()> {
+        if self.fds.watched() == 0 {
+            return Ok(());
+        }
+        let mut wait = self.begin_wait()?;
+        let fetched = wait::wait(&wait.epoll, &mut wait.events, Some(Duration::ZERO));
+        self.end_wait(wait, ready)?;
+        fetched
+    }
+
+    pub(crate) fn waker(&mut self) -> io::Result<Waker> {
+        let eventfd = match &self.waker {
+            Some(eventfd) => Arc::clone(eventfd),
+            None => {
+                let eventfd = Arc::new(Eventfd::new()?);
+                watch_waker(self.epoll()?, &eventfd)?;
+                self.waker = Some(Arc::clone(&eventfd));
+                eventfd
+            }
+        };
+        Ok(Waker(crate::waker::Kind::Eventfd(eventfd)))
+    }
+
+    /// The child's copies refer to the parent's objects: taking a registration out would take it out of the parent's.
+    pub(crate) fn after_fork_in_child(&mut self) -> io::Result<()> {
+        self.epoll = None; // closes the child's descriptor and leaves the object alone
+        self.ops.clear();
+        self.fds.clear();
+        if let Some(eventfd) = self.waker.clone() {
+            eventfd.replace()?;
+            watch_waker(self.epoll()?, &eventfd)?;
+        }
+        Ok(())
+    }
+
+    fn epoll(&mut self) -> io::Result<&Arc<OwnedFd>> {
+        match &mut self.epoll {
+            Some(epoll) => Ok(epoll),
+            empty => Ok(empty.insert(Arc::new(epoll::create(CreateFlags::CLOEXEC)?))),
+        }
+    }
+
+    /// Adds an operation to what the kernel watches `fd` for.
+    fn register(&mut self, fd: Fd, current: FdSlot, interest: Interest, id: OpId) -> io::Result<()> {
+        let file = sys::borrow(fd)?;
+        let stamp = self.fds.next_stamp();
+        let alone = FdSlot { stamp, ..FdSlot::EMPTY }.with(interest, id.index() as u32);
+        let joined = FdSlot { stamp, ..current.with(interest, id.index() as u32) };
+        let epoll = self.epoll()?;
+        let slot = if current.is_empty() {
+            match epoll::add(epoll, file, mark(fd, stamp), flags(alone)) {
+                // Left behind by a descriptor that was closed while a duplicate lived on, and came back to its number.
+                Err(Errno::EXIST) => epoll::modify(epoll, file, mark(fd, stamp), flags(alone))?,
+                result => result?,
+            }
+            alone
+        } else {
+            match epoll::modify(epoll, file, mark(fd, stamp), flags(joined)) {
+                Ok(()) => joined,
+                // Closed behind our back, and the number given to another file: the other side's operation was
+                // about the old one and is never reported again.
+                Err(Errno::NOENT) => {
+                    epoll::add(epoll, file, mark(fd, stamp), flags(alone))?;
+                    alone
+                }
+                Err(error) => return Err(error.into()),
+            }
+        };
+        self.fds.set(fd, slot);
+        Ok(())
+    }
+
+    /// Makes the kernel watch `fd` for `rest` only.
+    fn unregister(&mut self, fd: Fd, rest: FdSlot) -> io::Result<()> {
+        let file = sys::borrow(fd)?;
+        let epoll = self.epoll()?;
+        if rest.is_empty() {
+            epoll::delete(epoll, file)?;
+        } else {
+            epoll::modify(epoll, file, mark(fd, rest.stamp), flags(rest))?;
+        }
+        Ok(())
+    }
+
+    /// Whether the file now called `fd` is the one that its operations were submitted for.
+    fn still_registered(&mut self, fd: Fd, slot: FdSlot) -> io::Result<bool> {
+        let file = sys::borrow(fd)?;
+        match epoll::modify(self.epoll()?, file, mark(fd, slot.stamp), flags(slot)) {
+            Ok(()) => Ok(true),
+            Err(Errno::NOENT) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Appends the operations that events speak of, in the kernel's order. True when some event comes from a
+    /// registration that was no longer ours when the wait began: its file lives on under a duplicate, nobody can take
+    /// it out of the epoll object, and it would end every wait at once.
+    fn translate(&self, events: &[Event], waited_since: u32, ready: &mut Vec<OpId>) -> bool {
+        let mut orphaned = false;
+        for event in events {
+            let (flags, mark) = (EventFlags::from_bits_retain(event.events), event.u64);
+            if mark == WAKER_MARK {
+                continue;
+            }
+            let slot = self.fds.get(mark as u32 as Fd);
+            if slot.stamp != (mark >> 32) as u32 {
+                // Wrapping difference: was the last change made before the wait?
+                orphaned |= waited_since.wrapping_sub(slot.stamp) < u32::MAX / 2;
+                continue;
+            }
+            // An error or a hang-up concerns both sides.
+            if flags.intersects(!EventFlags::OUT) {
+                ready.extend(self.ops.id_at(slot.read));
+            }
+            if flags.intersects(!EventFlags::IN) {
+                ready.extend(self.ops.id_at(slot.write));
+            }
+        }
+        orphaned
+    }
+
+    /// Starts over with a new epoll object that holds the present registrations and no others.
+    fn rebuild(&mut self) -> io::Result<()> {
+        let fresh = epoll::create(CreateFlags::CLOEXEC)?;
+        if let Some(eventfd) = &self.waker {
+            watch_waker(&fresh, eventfd)?;
+        }
+        for (fd, slot) in self.fds.iter() {
+            match epoll::add(&fresh, sys::borrow(fd)?, mark(fd, slot.stamp), flags(slot)) {
+                // Closed by its owner, who has yet to cancel.
+                Err(Errno::BADF | Errno::PERM) => {}
+                result => result?,
+            }
+        }
+        self.epoll = Some(Arc::new(fresh));
+        Ok(())
+    }
+}
+
+fn again_or_failed(error: io::Error) -> Outcome {
+    match error.kind() {
+        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Outcome::Again,
+        _ => Outcome::Failed(error),
+    }
+}
+
+/// What the kernel hands back with an event: the descriptor's number and the stamp of its registration.
+fn mark(fd: Fd, stamp: u32) -> EventData {
+    EventData::new_u64(u64::from(stamp) << 32 | u64::from(fd as u32))
+}
+
+fn flags(slot: FdSlot) -> EventFlags {
+    let mut flags = EventFlags::empty();
+    flags.set(EventFlags::IN, slot.side(Interest::Read) != NO_OP);
+    flags.set(EventFlags::OUT, slot.side(Interest::Write) != NO_OP);
+    flags
+}
+
+fn watch_waker(epoll: &OwnedFd, eventfd: &Eventfd) -> io::Result<()> {
+    Ok(epoll::add(epoll, eventfd, EventData::new_u64(WAKER_MARK), EventFlags::IN | EventFlags::ET)?)
+}

@@ -1,0 +1,102 @@
+//! Who watches which descriptor, indexed by the descriptor's number: no hashing between an event and its operation.
+//! Called by the epoll driver and by the simulated one; calls nothing.
+//!
+//! Every change of a descriptor's registration gets a stamp of its own, which the kernel hands back with each event.
+//! An event with an old stamp belongs to a registration that is gone, perhaps to another file that had the same
+//! number, and is dropped; level-triggering reports again whatever still holds.
+
+use crate::op::{Fd, Interest, NO_OP};
+
+/// The operations on one descriptor.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FdSlot {
+    /// The stamp of the last change.
+    pub(crate) stamp: u32,
+    /// Index of the operation on the read side, or `NO_OP`.
+    pub(crate) read: u32,
+    /// Index of the operation on the write side, or `NO_OP`.
+    pub(crate) write: u32,
+}
+
+impl FdSlot {
+    pub(crate) const EMPTY: Self = Self { stamp: 0, read: NO_OP, write: NO_OP };
+
+    #[inline]
+    pub(crate) const fn side(&self, interest: Interest) -> u32 {
+        match interest {
+            Interest::Read => self.read,
+            Interest::Write => self.write,
+        }
+    }
+
+    #[inline]
+    pub(crate) const fn with(mut self, interest: Interest, op: u32) -> Self {
+        match interest {
+            Interest::Read => self.read = op,
+            Interest::Write => self.write = op,
+        }
+        self
+    }
+
+    #[inline]
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.read == NO_OP && self.write == NO_OP
+    }
+}
+
+/// A slot for every descriptor number up to the highest that was ever watched.
+#[derive(Debug, Default)]
+pub(crate) struct FdTable {
+    slots: Vec<FdSlot>,
+    stamp: u32,
+    watched: usize,
+}
+
+impl FdTable {
+    /// The slot of a descriptor; an empty one for a number that was never watched.
+    #[inline]
+    pub(crate) fn get(&self, fd: Fd) -> FdSlot {
+        usize::try_from(fd).ok().and_then(|fd| self.slots.get(fd)).copied().unwrap_or(FdSlot::EMPTY)
+    }
+
+    /// Stores a slot. Only for a number that the kernel has just accepted: it is open, so the table stays small.
+    pub(crate) fn set(&mut self, fd: Fd, slot: FdSlot) {
+        let Ok(index) = usize::try_from(fd) else { return };
+        if index >= self.slots.len() {
+            self.slots.resize(index + 1, FdSlot::EMPTY);
+        }
+        let old = std::mem::replace(&mut self.slots[index], slot);
+        self.watched += usize::from(!slot.is_empty());
+        self.watched -= usize::from(!old.is_empty());
+    }
+
+    /// A stamp for the next change.
+    #[inline]
+    pub(crate) fn next_stamp(&mut self) -> u32 {
+        self.stamp = self.stamp.wrapping_add(1);
+        self.stamp
+    }
+
+    /// The stamp of the latest change of any descriptor.
+    #[inline]
+    pub(crate) const fn latest_stamp(&self) -> u32 {
+        self.stamp
+    }
+
+    /// How many descriptors are watched.
+    #[inline]
+    pub(crate) const fn watched(&self) -> usize {
+        self.watched
+    }
+
+    /// The watched descriptors.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Fd, FdSlot)> + '_ {
+        self.slots.iter().enumerate().filter(|(_, slot)| !slot.is_empty()).map(|(fd, slot)| (fd as Fd, *slot))
+    }
+
+    /// Forgets every operation; stamps go on, so that events already fetched stay recognisably old.
+    pub(crate) fn clear(&mut self) {
+        self.slots.clear();
+        self.watched = 0;
+    }
+}

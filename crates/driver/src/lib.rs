@@ -1,0 +1,205 @@
+//! The seam between the event loop and the kernel.
+//!
+//! [`Driver`] is an enum of drivers with one `match` per method; above it nobody knows which one runs. The engine
+//! submits operations, waits, and finishes what a wait reported. Called by yibu-engine; calls the kernel. Unsafe code
+//! that faces the kernel lives in this crate only.
+//!
+//! ```text
+//! submit ──► (begin_wait, block, end_wait | poll_now) ──► finish ──► recycle
+//!    └───────────────────────── cancel ────────────────────────┘
+//! ```
+//!
+//! # What every driver owes the engine
+//!
+//! The seam is shaped by completions, because readiness can imitate them and not the reverse.
+//!
+//! 1. *One operation a side.* A descriptor carries at most one read-side and one write-side operation; a second
+//!    submission on a side fails with `AlreadyExists`. What the kernel cannot watch fails at submission with the
+//!    kernel's error (a regular file: `EPERM`).
+//! 2. *Reports run nothing.* A wait only names operations that can be finished, in the kernel's order. A report may be
+//!    spurious; `finish` then says [`Outcome::Again`].
+//! 3. *Finishing is repeatable.* `finish` on an armed operation takes the next outcome there is, reported or not, and
+//!    `Again` when there is none. So an owner may take several connections after one report.
+//! 4. *Level-triggered.* What was reported and not taken is reported at the next wait again.
+//! 5. *Cancel is synchronous.* After `cancel`, or in a report fetched before it, the identifier is stale: it is not
+//!    reported, `finish` says `None` and `cancel` says `false`. A driver whose kernel still uses a buffer keeps that
+//!    buffer itself until the kernel is done.
+//! 6. *Stale means stale.* No event of an earlier registration reaches the next owner of a descriptor's number, nor the
+//!    next operation in a slot.
+//! 7. *Final outcomes.* After [`Outcome::Eof`] and [`Outcome::Failed`] the operation is over, yet it is its owner who
+//!    cancels it, before the next wait.
+//! 8. *Closed behind its back.* When an owner closes a descriptor with operations on it, they are not reported any more
+//!    and make room for operations on the next file of that number. Cancelling them is still the owner's duty.
+//! 9. *Leases.* Received bytes stay where they are until `recycle`. Buffers are freed after the kernel object is closed.
+//! 10. *Waits.* While a [`Wait`] is out, other threads may submit and cancel; such a submission can end the wait. A wait
+//!     never ends before its time-out for lack of precision, and may end early with nothing to report (a signal).
+//! 11. *Wakers.* A wake ends the wait under way or the next one that blocks. A wait that does not block may swallow it:
+//!     look at what was posted after every wait, and between making known that the loop is parked and blocking.
+//! 12. *Laziness.* A driver that never submitted, never blocked and gave out no waker has asked the kernel for nothing.
+//! 13. *Forks.* After `after_fork_in_child` every identifier is stale, wakers wake the child, and the parent notices
+//!     nothing.
+
+use std::io::{self, IoSlice};
+use std::os::fd::OwnedFd;
+
+mod buffers;
+mod clock;
+mod epoll;
+mod fd_table;
+mod op;
+mod sys;
+mod wait;
+mod waker;
+
+pub use epoll::Epoll;
+pub use op::{Fd, Interest, Lease, Op, OpId, Outcome, SocketAddrAny};
+pub use wait::Wait;
+pub use waker::Waker;
+
+/// One kernel, real or simulated. See the crate's page for what its methods promise.
+#[derive(Debug)]
+pub enum Driver {
+    /// Linux's epoll.
+    Epoll(Epoll),
+}
+
+impl Driver {
+    /// The driver on epoll.
+    pub fn epoll() -> Self {
+        Self::Epoll(Epoll::default())
+    }
+
+    /// The driver's name, for `repr` and metrics.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Epoll(_) => "epoll",
+        }
+    }
+
+    /// Arms an operation. The descriptor has to stay open until it is cancelled.
+    pub fn submit(&mut self, op: Op) -> io::Result<OpId> {
+        match self {
+            Self::Epoll(driver) => driver.submit(op),
+        }
+    }
+
+    /// Ends an operation without an outcome; `false` when it had ended before.
+    pub fn cancel(&mut self, id: OpId) -> bool {
+        match self {
+            Self::Epoll(driver) => driver.cancel(id),
+        }
+    }
+
+    /// Does the operation and says what came of it; `None` when it was cancelled since it was reported.
+    #[inline]
+    pub fn finish(&mut self, id: OpId) -> Option<Outcome> {
+        match self {
+            Self::Epoll(driver) => driver.finish(id),
+        }
+    }
+
+    /// The received bytes that a lease names.
+    #[inline]
+    pub fn bytes(&self, lease: &Lease) -> &[u8] {
+        match self {
+            Self::Epoll(driver) => driver.bytes(lease),
+        }
+    }
+
+    /// Gives a buffer back.
+    #[inline]
+    pub fn recycle(&mut self, lease: Lease) {
+        match self {
+            Self::Epoll(driver) => driver.recycle(lease),
+        }
+    }
+
+    /// Detaches what a blocking wait needs, so that the driver stays usable meanwhile. Give it to `end_wait`, also
+    /// when blocking failed.
+    pub fn begin_wait(&mut self) -> io::Result<Wait> {
+        match self {
+            Self::Epoll(driver) => Ok(Wait(wait::Kind::Epoll(driver.begin_wait()?))),
+        }
+    }
+
+    /// Appends the operations that the wait reports. An error means that the kernel refused a new epoll object
+    /// where one was needed; the wait's reports are in `ready` all the same.
+    pub fn end_wait(&mut self, wait: Wait, ready: &mut Vec<OpId>) -> io::Result<()> {
+        match (self, wait.0) {
+            (Self::Epoll(driver), wait::Kind::Epoll(wait)) => driver.end_wait(wait, ready),
+        }
+    }
+
+    /// Appends the operations that can be finished now, without blocking; asks the kernel only if something is
+    /// submitted.
+    #[inline]
+    pub fn poll_now(&mut self, ready: &mut Vec<OpId>) -> io::Result<()> {
+        match self {
+            Self::Epoll(driver) => driver.poll_now(ready),
+        }
+    }
+
+    /// A handle that ends waits from any thread. The kernel object behind it is made at the first call.
+    pub fn waker(&mut self) -> io::Result<Waker> {
+        match self {
+            Self::Epoll(driver) => driver.waker(),
+        }
+    }
+
+    /// Seconds on the driver's clock: `time.monotonic()`, or the virtual clock.
+    #[inline]
+    pub fn now(&self) -> f64 {
+        match self {
+            Self::Epoll(_) => clock::monotonic(),
+        }
+    }
+
+    /// Sends what a non-blocking socket takes at once.
+    #[inline]
+    pub fn send(&mut self, fd: Fd, data: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Epoll(_) => sys::send(fd, data),
+        }
+    }
+
+    /// Sends several pieces, at most [`MAX_PIECES`] of them, as one.
+    #[inline]
+    pub fn send_vectored(&mut self, fd: Fd, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Self::Epoll(_) => sys::send_vectored(fd, bufs),
+        }
+    }
+
+    /// Receives what is there into a buffer of the caller; 0 at the end of the stream.
+    #[inline]
+    pub fn recv_into(&mut self, fd: Fd, buf: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Epoll(_) => sys::recv(fd, buf),
+        }
+    }
+
+    /// Tells the peer that nothing more will be sent.
+    pub fn shutdown_write(&mut self, fd: Fd) -> io::Result<()> {
+        match self {
+            Self::Epoll(_) => sys::shutdown_write(fd),
+        }
+    }
+
+    /// Closes a descriptor that came from this driver. Cancel its operations first.
+    pub fn close(&mut self, fd: OwnedFd) {
+        match self {
+            Self::Epoll(_) => drop(fd),
+        }
+    }
+
+    /// Makes the driver usable in the child of a fork: everything submitted is forgotten, and kernel objects
+    /// are the child's own.
+    pub fn after_fork_in_child(&mut self) -> io::Result<()> {
+        match self {
+            Self::Epoll(driver) => driver.after_fork_in_child(),
+        }
+    }
+}
+
+/// How many pieces one `send_vectored` takes (`IOV_MAX`).
+pub const MAX_PIECES: usize = 1024;

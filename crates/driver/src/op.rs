@@ -1,0 +1,236 @@
+//! Operations and what becomes of them: the vocabulary of the seam, and the table of live operations.
+//!
+//! Held here: [`Op`], [`OpId`], [`Outcome`], [`Lease`], and `OpTable`, which hands out identifiers that go stale
+//! when their operation ends. Every driver keeps one table; the engine only ever sees identifiers. Calls nothing.
+
+use std::fmt;
+use std::io;
+use std::os::fd::OwnedFd;
+
+pub use rustix::net::SocketAddrAny;
+
+/// A descriptor's number. The driver never owns one: whoever submits an operation keeps it open until cancel.
+pub type Fd = std::os::fd::RawFd;
+
+/// The side of a descriptor that an operation waits on. Each side carries at most one operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Interest {
+    /// Readable, or a peer waiting to be accepted.
+    Read,
+    /// Writable, or a connection attempt decided.
+    Write,
+}
+
+/// Something to be done when the kernel allows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Op {
+    /// Readiness only. Level-triggered: reported at every wait while it holds, until cancelled.
+    Poll {
+        /// The descriptor to watch.
+        fd: Fd,
+        /// The side to watch.
+        interest: Interest,
+    },
+    /// Receive from a stream into a buffer of the driver, again and again until end of file, error or cancel.
+    Recv {
+        /// A non-blocking stream socket.
+        fd: Fd,
+    },
+    /// Accept connections, again and again until error or cancel.
+    Accept {
+        /// A non-blocking listening socket.
+        fd: Fd,
+    },
+}
+
+impl Op {
+    /// The descriptor that the operation is about.
+    #[inline]
+    pub const fn fd(self) -> Fd {
+        match self {
+            Self::Poll { fd, .. } | Self::Recv { fd } | Self::Accept { fd } => fd,
+        }
+    }
+
+    /// The side of the descriptor that the operation occupies.
+    #[inline]
+    pub const fn interest(self) -> Interest {
+        match self {
+            Self::Poll { interest, .. } => interest,
+            Self::Recv { .. } | Self::Accept { .. } => Interest::Read,
+        }
+    }
+}
+
+/// Names one submission. An index is used again after a cancel, and the generation tells the two apart: an old
+/// identifier finishes as `None` and cancels as `false`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct OpId {
+    index: u32,
+    generation: u32,
+}
+
+impl OpId {
+    /// The position in the table of live operations: small, dense, and good for indexing a table of owners.
+    #[inline]
+    pub const fn index(self) -> usize {
+        self.index as usize
+    }
+}
+
+impl fmt::Debug for OpId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "OpId({}v{})", self.index, self.generation)
+    }
+}
+
+/// What [`Driver::finish`](crate::Driver::finish) found when it did the operation.
+#[derive(Debug)]
+pub enum Outcome {
+    /// `Poll`: the descriptor is ready. The operation stays armed.
+    Ready,
+    /// `Recv`: bytes arrived. The operation stays armed.
+    Bytes(Lease),
+    /// `Recv`: the peer has sent everything. The operation is over (see `Failed`).
+    Eof,
+    /// `Accept`: a connection, non-blocking and close-on-exec, with the peer's address where it has one.
+    /// The operation stays armed.
+    Accepted(OwnedFd, Option<SocketAddrAny>),
+    /// Nothing (more) to take: the report was spurious, or everything had been taken. The operation stays armed.
+    Again,
+    /// `Recv`, `Accept`: the kernel refused. After this, and after `Eof`, the operation is over but its identifier is
+    /// still valid, and still occupies its side of the descriptor, until its owner cancels it. The owner does so
+    /// before the next wait; until then a driver may report the operation once more, and finishing it tries again.
+    Failed(io::Error),
+}
+
+/// Bytes received into a buffer of the driver.
+///
+/// Read with [`Driver::bytes`](crate::Driver::bytes) and given back with [`Driver::recycle`](crate::Driver::recycle),
+/// on the driver that made it; the buffer is nobody else's until then. A lease that is dropped instead keeps its buffer
+/// until the driver goes.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use = "give the buffer back with Driver::recycle"]
+pub struct Lease {
+    pub(crate) buffer: u32,
+    pub(crate) len: u32,
+}
+
+impl Lease {
+    /// How many bytes were received; never zero.
+    #[inline]
+    #[expect(clippy::len_without_is_empty, reason = "a lease is never empty: no bytes is Outcome::Eof")]
+    pub const fn len(&self) -> usize {
+        self.len as usize
+    }
+}
+
+/// The live operations, in slots that are used again.
+#[derive(Debug)]
+pub(crate) struct OpTable {
+    slots: Vec<Slot>,
+    first_free: u32,
+}
+
+#[derive(Debug)]
+struct Slot {
+    generation: u32,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Live(Op),
+    Free { next: u32 },
+}
+
+/// No slot; an operation table never grows that far.
+pub(crate) const NO_OP: u32 = u32::MAX;
+
+impl Default for OpTable {
+    fn default() -> Self {
+        Self { slots: Vec::new(), first_free: NO_OP }
+    }
+}
+
+impl OpTable {
+    pub(crate) fn insert(&mut self, op: Op) -> OpId {
+        let index = self.first_free;
+        if let Some(slot) = self.slots.get_mut(index as usize) {
+            if let State::Free { next } = slot.state {
+                self.first_free = next;
+            }
+            slot.state = State::Live(op);
+            return OpId { index, generation: slot.generation };
+        }
+        // Every live operation holds an open descriptor's side, and there are fewer than 2^31 descriptors.
+        let index = self.slots.len() as u32;
+        self.slots.push(Slot { generation: 0, state: State::Live(op) });
+        OpId { index, generation: 0 }
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, id: OpId) -> Option<Op> {
+        match self.slots.get(id.index()) {
+            Some(Slot { generation, state: State::Live(op) }) if *generation == id.generation => Some(*op),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn remove(&mut self, id: OpId) -> Option<Op> {
+        let op = self.get(id)?;
+        let slot = self.slots.get_mut(id.index())?;
+        slot.generation = slot.generation.wrapping_add(1);
+        slot.state = State::Free { next: self.first_free };
+        self.first_free = id.index;
+        Some(op)
+    }
+
+    /// The identifier of the live operation in a slot.
+    #[inline]
+    pub(crate) fn id_at(&self, index: u32) -> Option<OpId> {
+        match self.slots.get(index as usize) {
+            Some(Slot { generation, state: State::Live(_) }) => Some(OpId { index, generation: *generation }),
+            _ => None,
+        }
+    }
+
+    /// Ends every operation; all identifiers go stale.
+    pub(crate) fn clear(&mut self) {
+        for index in 0..self.slots.len() as u32 {
+            if let Some(id) = self.id_at(index) {
+                self.remove(id);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const POLL: Op = Op::Poll { fd: 7, interest: Interest::Write };
+
+    #[test]
+    fn a_slot_used_again_has_another_generation() {
+        let mut table = OpTable::default();
+        let first = table.insert(POLL);
+        assert_eq!(table.remove(first), Some(POLL));
+        let second = table.insert(Op::Recv { fd: 7 });
+        assert_eq!(first.index(), second.index());
+        assert_ne!(first, second);
+        assert_eq!(table.get(first), None);
+        assert_eq!(table.remove(first), None);
+        assert_eq!(table.get(second), Some(Op::Recv { fd: 7 }));
+    }
+
+    #[test]
+    fn clear_makes_every_identifier_stale_and_every_slot_free() {
+        let mut table = OpTable::default();
+        let ids: Vec<OpId> = (0..10).map(|fd| table.insert(Op::Accept { fd })).collect();
+        table.clear();
+        assert!(ids.iter().all(|id| table.get(*id).is_none()));
+        let again: Vec<OpId> = (0..10).map(|fd| table.insert(Op::Accept { fd })).collect();
+        assert!(again.iter().all(|id| id.index() < 10 && table.get(*id).is_some()));
+    }
+}

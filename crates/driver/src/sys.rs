@@ -1,0 +1,56 @@
+//! The system calls that move data, one thin function each, all in this file so that a fault can be put before any
+//! of them. Called by the epoll driver; calls rustix.
+
+use std::io::{self, IoSlice};
+use std::os::fd::{BorrowedFd, OwnedFd};
+
+use rustix::io::Errno;
+use rustix::net::{
+    RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, SocketAddrAny, SocketFlags, acceptfrom_with,
+    recv as recv_call, send as send_call, sendmsg, shutdown,
+};
+
+use crate::op::Fd;
+
+/// The descriptor behind a number, for the length of one system call.
+#[inline]
+pub(crate) fn borrow<'a>(fd: Fd) -> io::Result<BorrowedFd<'a>> {
+    if fd < 0 {
+        return Err(Errno::BADF.into());
+    }
+    // SAFETY: the number is not -1, the only value with no representation. That it is open is the promise of the
+    // submitter of an operation (see `Fd`); where the promise is broken the kernel answers EBADF, as it does to
+    // Python's own socket calls, and no memory is at stake.
+    Ok(unsafe { BorrowedFd::borrow_raw(fd) })
+}
+
+/// Receives into `buf`.
+#[inline]
+pub(crate) fn recv(fd: Fd, buf: &mut [u8]) -> io::Result<usize> {
+    let (n, _) = recv_call(borrow(fd)?, buf, RecvFlags::empty())?;
+    Ok(n)
+}
+
+/// Sends what the socket takes; a broken connection is an error and never a signal.
+#[inline]
+pub(crate) fn send(fd: Fd, data: &[u8]) -> io::Result<usize> {
+    Ok(send_call(borrow(fd)?, data, SendFlags::NOSIGNAL)?)
+}
+
+/// Sends several pieces with one call.
+#[inline]
+pub(crate) fn send_vectored(fd: Fd, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+    Ok(sendmsg(borrow(fd)?, bufs, &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL)?)
+}
+
+/// Takes one connection, non-blocking and close-on-exec.
+#[inline]
+pub(crate) fn accept(fd: Fd) -> io::Result<(OwnedFd, Option<SocketAddrAny>)> {
+    Ok(acceptfrom_with(borrow(fd)?, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)?)
+}
+
+/// Tells the peer that nothing more will be sent.
+#[inline]
+pub(crate) fn shutdown_write(fd: Fd) -> io::Result<()> {
+    Ok(shutdown(borrow(fd)?, Shutdown::Write)?)
+}
