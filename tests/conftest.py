@@ -1,0 +1,152 @@
+"""Fixtures and limits of the whole suite: the implementation under test, its loop, and what a test may leave behind.
+
+The tests are a specification.  By default they hold yibu to it; `--impl asyncio` holds the standard library to it,
+which is how the tests themselves are checked.  Tests marked `yibu_only` ask for more than stock asyncio gives.
+"""
+
+import asyncio
+import faulthandler
+import gc
+import importlib
+import os
+import subprocess
+import sys
+import textwrap
+import warnings
+
+import pytest
+
+TEST_LIMIT = 30
+"""Seconds that one test may take before it is interrupted (a test that hangs is a failure, not a wait)."""
+
+PROCESS_LIMIT = 4 * TEST_LIMIT
+"""Seconds after which a test that could not even be interrupted ends the run, with the stacks of all threads."""
+
+SHARED_ROOMS = ("unit", "differential", "seeds", "regressions")
+
+
+class Implementation:
+    """One implementation of asyncio: every name of its namespace is an attribute, and it can run programs."""
+
+    def __init__(self, name):
+        self.name = name
+        self.module = importlib.import_module(name)
+        self.is_stock = self.module is asyncio
+
+    def __getattr__(self, attribute):
+        return getattr(self.module, attribute)
+
+    def __repr__(self):
+        return f"<implementation {self.name}>"
+
+    def environment(self, **variables):
+        """Return an environment in which a child interpreter finds this implementation."""
+        env = {key: value for key, value in os.environ.items() if not key.startswith("PYTHONASYNCIO")}
+        package_root = os.path.dirname(os.path.dirname(os.path.abspath(self.module.__file__)))
+        if not self.is_stock:
+            env["PYTHONPATH"] = os.pathsep.join(filter(None, [package_root, env.get("PYTHONPATH")]))
+        return env | variables
+
+    def run_source(self, source, *arguments, python_options=(), timeout=TEST_LIMIT, **variables):
+        """Run `source` in a fresh interpreter, where `aio` is this implementation; return the finished process."""
+        program = f"import {self.name} as aio\n" + textwrap.dedent(source)
+        return subprocess.run(
+            [sys.executable, *python_options, "-c", program, *arguments],
+            env=self.environment(**variables),
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--impl", choices=("yibu", "asyncio"), default="yibu", help="the implementation that the tests run on"
+    )
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "yibu_only: asks for more than stock asyncio gives")
+    config.addinivalue_line("filterwarnings", "error")
+
+
+def pytest_collection_modifyitems(config, items):
+    limited = config.pluginmanager.hasplugin("timeout")
+    for item in items:
+        if config.getoption("--impl") == "asyncio" and item.get_closest_marker("yibu_only"):
+            item.add_marker(pytest.mark.skip(reason="stock asyncio does not give this"))
+        if limited and item.get_closest_marker("timeout") is None and set(item.path.parts) & set(SHARED_ROOMS):
+            item.add_marker(pytest.mark.timeout(TEST_LIMIT, method="signal"))
+
+
+def pytest_collection_finish():
+    """Keep what exists before the first test out of later collections, which fixtures make after every loop."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(autouse=True)
+def process_limit():
+    faulthandler.dump_traceback_later(PROCESS_LIMIT, exit=True)
+    yield
+    faulthandler.cancel_dump_traceback_later()
+
+
+@pytest.fixture(scope="session")
+def impl(request):
+    """The implementation under test."""
+    return Implementation(request.config.getoption("--impl"))
+
+
+@pytest.fixture
+def reports():
+    """The contexts given to the loop's exception handler; a test that asks for them accounts for them."""
+    return []
+
+
+@pytest.fixture
+def make_loop(impl):
+    """Make loops that are closed when the test ends, whatever it does with them."""
+    loops = []
+
+    def make(factory=impl.new_event_loop):
+        loops.append(factory())
+        return loops[-1]
+
+    yield make
+    for loop in loops:
+        if not loop.is_closed():
+            loop.close()
+    gc.collect()
+
+
+@pytest.fixture
+def loop(request, make_loop, reports):
+    """A loop of the implementation; anything reported to its exception handler fails a test that did not ask."""
+    loop = make_loop()
+    loop.set_exception_handler(lambda _loop, context: reports.append(context))
+    yield loop
+    if not loop.is_closed():
+        finish_tasks(loop)
+    gc.collect()
+    if "reports" not in request.fixturenames:
+        assert reports == []
+
+
+def finish_tasks(loop):
+    """Cancel what the test left running, as `asyncio.run` does, so that nothing outlives its test."""
+    tasks = asyncio.all_tasks(loop)
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+    loop.run_until_complete(loop.shutdown_asyncgens())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        loop.run_until_complete(loop.shutdown_default_executor())
+
+
+@pytest.fixture
+def run(loop):
+    """Run a coroutine on the test's loop and return its result."""
+    return loop.run_until_complete
