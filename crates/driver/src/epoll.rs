@@ -104,13 +104,16 @@ impl Epoll {
         Ok(EpollWait { epoll, events: std::mem::take(&mut self.events), stamp: self.fds.latest_stamp() })
     }
 
-    pub(crate) fn end_wait(&mut self, wait: EpollWait, ready: &mut Vec<OpId>) -> io::Result<()> {
+    pub(crate) fn end_wait(&mut self, wait: EpollWait, ready: &mut Vec<OpId>) {
         let EpollWait { epoll, events, stamp } = wait;
         // Events of an epoll object that has been given up since say nothing about the present one.
         let orphaned = self.epoll.as_ref().is_some_and(|current| Arc::ptr_eq(current, &epoll))
             && self.translate(&events, stamp, ready);
         self.events = events;
-        if orphaned { self.rebuild() } else { Ok(()) }
+        if orphaned {
+            // Refused for want of descriptors: the same event asks again at the next wait.
+            let _ = self.rebuild();
+        }
     }
 
     pub(crate) fn poll_now(&mut self, ready: &mut Vec<OpId>) -> io::Result<()> {
@@ -119,7 +122,7 @@ impl Epoll {
         }
         let mut wait = self.begin_wait()?;
         let fetched = wait::wait(&wait.epoll, &mut wait.events, Some(Duration::ZERO));
-        self.end_wait(wait, ready)?;
+        self.end_wait(wait, ready);
         fetched
     }
 
@@ -252,7 +255,8 @@ impl Epoll {
     }
 }
 
-fn again_or_failed(error: io::Error) -> Outcome {
+/// What an error of a repeatable operation means.
+pub(crate) fn again_or_failed(error: io::Error) -> Outcome {
     match error.kind() {
         io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Outcome::Again,
         _ => Outcome::Failed(error),

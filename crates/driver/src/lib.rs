@@ -17,7 +17,7 @@
 //!    submission on a side fails with `AlreadyExists`. What the kernel cannot watch fails at submission with the
 //!    kernel's error (a regular file: `EPERM`).
 //! 2. *Reports run nothing.* A wait only names operations that can be finished, in the kernel's order. A report may be
-//!    spurious; `finish` then says [`Outcome::Again`].
+//!    spurious; `finish` then says [`Outcome::Again`], except of `Poll`, which says `Ready` whatever was reported.
 //! 3. *Finishing is repeatable.* `finish` on an armed operation takes the next outcome there is, reported or not, and
 //!    `Again` when there is none. So an owner may take several connections after one report.
 //! 4. *Level-triggered.* What was reported and not taken is reported at the next wait again.
@@ -47,12 +47,14 @@ mod clock;
 mod epoll;
 mod fd_table;
 mod op;
+mod sim;
 mod sys;
 mod wait;
 mod waker;
 
 pub use epoll::Epoll;
 pub use op::{Fd, Interest, Lease, Op, OpId, Outcome, SocketAddrAny};
+pub use sim::{Faults, Peer, Sim, SimNet};
 pub use wait::Wait;
 pub use waker::Waker;
 
@@ -61,6 +63,8 @@ pub use waker::Waker;
 pub enum Driver {
     /// Linux's epoll.
     Epoll(Epoll),
+    /// A kernel in memory, for tests.
+    Sim(Sim),
 }
 
 impl Driver {
@@ -69,10 +73,17 @@ impl Driver {
         Self::Epoll(Epoll::default())
     }
 
+    /// A driver on a simulated kernel whose every choice is drawn from `seed`, and the handle that rules it.
+    pub fn sim(seed: u64) -> (Self, SimNet) {
+        let (driver, net) = Sim::new(seed);
+        (Self::Sim(driver), net)
+    }
+
     /// The driver's name, for `repr` and metrics.
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Epoll(_) => "epoll",
+            Self::Sim(_) => "sim",
         }
     }
 
@@ -80,6 +91,7 @@ impl Driver {
     pub fn submit(&mut self, op: Op) -> io::Result<OpId> {
         match self {
             Self::Epoll(driver) => driver.submit(op),
+            Self::Sim(driver) => driver.submit(op),
         }
     }
 
@@ -87,6 +99,7 @@ impl Driver {
     pub fn cancel(&mut self, id: OpId) -> bool {
         match self {
             Self::Epoll(driver) => driver.cancel(id),
+            Self::Sim(driver) => driver.cancel(id),
         }
     }
 
@@ -95,6 +108,7 @@ impl Driver {
     pub fn finish(&mut self, id: OpId) -> Option<Outcome> {
         match self {
             Self::Epoll(driver) => driver.finish(id),
+            Self::Sim(driver) => driver.finish(id),
         }
     }
 
@@ -103,6 +117,7 @@ impl Driver {
     pub fn bytes(&self, lease: &Lease) -> &[u8] {
         match self {
             Self::Epoll(driver) => driver.bytes(lease),
+            Self::Sim(driver) => driver.bytes(lease),
         }
     }
 
@@ -111,6 +126,7 @@ impl Driver {
     pub fn recycle(&mut self, lease: Lease) {
         match self {
             Self::Epoll(driver) => driver.recycle(lease),
+            Self::Sim(driver) => driver.recycle(lease),
         }
     }
 
@@ -119,14 +135,17 @@ impl Driver {
     pub fn begin_wait(&mut self) -> io::Result<Wait> {
         match self {
             Self::Epoll(driver) => Ok(Wait(wait::Kind::Epoll(driver.begin_wait()?))),
+            Self::Sim(driver) => Ok(Wait(wait::Kind::Sim(driver.begin_wait()))),
         }
     }
 
-    /// Appends the operations that the wait reports. An error means that the kernel refused a new epoll object
-    /// where one was needed; the wait's reports are in `ready` all the same.
-    pub fn end_wait(&mut self, wait: Wait, ready: &mut Vec<OpId>) -> io::Result<()> {
+    /// Appends the operations that the wait reports.
+    pub fn end_wait(&mut self, wait: Wait, ready: &mut Vec<OpId>) {
         match (self, wait.0) {
             (Self::Epoll(driver), wait::Kind::Epoll(wait)) => driver.end_wait(wait, ready),
+            (Self::Sim(driver), wait::Kind::Sim(wait)) => driver.end_wait(wait, ready),
+            // The wait of another driver says nothing about this one.
+            (Self::Epoll(_), wait::Kind::Sim(_)) | (Self::Sim(_), wait::Kind::Epoll(_)) => {}
         }
     }
 
@@ -136,6 +155,10 @@ impl Driver {
     pub fn poll_now(&mut self, ready: &mut Vec<OpId>) -> io::Result<()> {
         match self {
             Self::Epoll(driver) => driver.poll_now(ready),
+            Self::Sim(driver) => {
+                driver.poll_now(ready);
+                Ok(())
+            }
         }
     }
 
@@ -143,6 +166,7 @@ impl Driver {
     pub fn waker(&mut self) -> io::Result<Waker> {
         match self {
             Self::Epoll(driver) => driver.waker(),
+            Self::Sim(driver) => Ok(Waker(waker::Kind::Sim(driver.waker()))),
         }
     }
 
@@ -151,6 +175,7 @@ impl Driver {
     pub fn now(&self) -> f64 {
         match self {
             Self::Epoll(_) => clock::monotonic(),
+            Self::Sim(driver) => driver.now(),
         }
     }
 
@@ -159,6 +184,7 @@ impl Driver {
     pub fn send(&mut self, fd: Fd, data: &[u8]) -> io::Result<usize> {
         match self {
             Self::Epoll(_) => sys::send(fd, data),
+            Self::Sim(driver) => driver.send(fd, &[IoSlice::new(data)]),
         }
     }
 
@@ -167,6 +193,7 @@ impl Driver {
     pub fn send_vectored(&mut self, fd: Fd, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
             Self::Epoll(_) => sys::send_vectored(fd, bufs),
+            Self::Sim(driver) => driver.send(fd, bufs),
         }
     }
 
@@ -175,6 +202,7 @@ impl Driver {
     pub fn recv_into(&mut self, fd: Fd, buf: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Epoll(_) => sys::recv(fd, buf),
+            Self::Sim(driver) => driver.recv_into(fd, buf),
         }
     }
 
@@ -182,6 +210,7 @@ impl Driver {
     pub fn shutdown_write(&mut self, fd: Fd) -> io::Result<()> {
         match self {
             Self::Epoll(_) => sys::shutdown_write(fd),
+            Self::Sim(driver) => driver.shutdown_write(fd),
         }
     }
 
@@ -189,6 +218,7 @@ impl Driver {
     pub fn close(&mut self, fd: OwnedFd) {
         match self {
             Self::Epoll(_) => drop(fd),
+            Self::Sim(driver) => driver.close(fd),
         }
     }
 
@@ -197,6 +227,10 @@ impl Driver {
     pub fn after_fork_in_child(&mut self) -> io::Result<()> {
         match self {
             Self::Epoll(driver) => driver.after_fork_in_child(),
+            Self::Sim(driver) => {
+                driver.after_fork_in_child();
+                Ok(())
+            }
         }
     }
 }

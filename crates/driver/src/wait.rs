@@ -10,6 +10,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use crate::sim::SimWait;
+
 /// One event as the kernel writes it. (That of rustix may hold a pointer and cannot go to another thread.)
 pub(crate) type Event = libc::epoll_event;
 
@@ -21,6 +23,7 @@ pub struct Wait(pub(crate) Kind);
 #[derive(Debug)]
 pub(crate) enum Kind {
     Epoll(EpollWait),
+    Sim(SimWait),
 }
 
 impl Wait {
@@ -29,6 +32,7 @@ impl Wait {
     pub fn block(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         match &mut self.0 {
             Kind::Epoll(wait) => wait.block(timeout),
+            Kind::Sim(wait) => wait.block(timeout),
         }
     }
 }

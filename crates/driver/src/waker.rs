@@ -9,6 +9,8 @@ use std::sync::Arc;
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::{DupFlags, dup3, write};
 
+use crate::sim::Shared;
+
 /// Ends the current wait of its driver, or the next one when none is under way. Calls may coalesce.
 #[derive(Clone, Debug)]
 pub struct Waker(pub(crate) Kind);
@@ -16,6 +18,7 @@ pub struct Waker(pub(crate) Kind);
 #[derive(Clone, Debug)]
 pub(crate) enum Kind {
     Eventfd(Arc<Eventfd>),
+    Sim(Arc<Shared>),
 }
 
 impl Waker {
@@ -24,6 +27,7 @@ impl Waker {
     pub fn wake(&self) {
         match &self.0 {
             Kind::Eventfd(eventfd) => eventfd.signal(),
+            Kind::Sim(shared) => shared.wake(),
         }
     }
 }

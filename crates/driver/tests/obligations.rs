@@ -1,0 +1,479 @@
+//! What every driver owes the engine, as the crate's page lists it, tried on each driver.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::time::Duration;
+
+use yibu_driver::{Driver, Interest, Op, OpId, Outcome, Wait, Waker};
+
+mod rig;
+use rig::Rig;
+
+/// Runs each obligation on each driver.
+macro_rules! each_driver {
+    ($($obligation:ident)*) => {
+        mod epoll {
+            $(#[test] fn $obligation() -> std::io::Result<()> { super::$obligation(super::Rig::epoll()) })*
+        }
+        mod sim {
+            $(#[test] fn $obligation() -> std::io::Result<()> { super::$obligation(super::Rig::sim()) })*
+        }
+    };
+}
+
+each_driver! {
+    one_operation_a_side
+    bytes_arrive_and_the_operation_stays_armed
+    reports_are_level_triggered
+    the_end_of_the_stream_is_an_outcome
+    a_reset_is_a_failure
+    a_spurious_finish_says_again
+    accepting_goes_on_until_there_is_nothing
+    both_sides_are_independent
+    a_broken_connection_wakes_both_sides
+    cancelled_between_wait_and_finish
+    cancelled_between_begin_and_end_of_a_wait
+    cancelling_twice_is_false
+    the_next_owner_of_a_number_gets_no_old_event
+    closed_without_cancel_makes_room
+    closed_without_cancel_silences_the_other_side
+    leases_are_independent
+    a_wake_ends_the_next_wait
+    a_wake_ends_a_wait_under_way
+    a_submission_ends_a_wait_under_way
+    waits_are_never_short
+    nothing_is_reported_of_nothing
+    what_is_not_open_is_refused
+    after_a_fork_the_child_starts_afresh
+}
+
+fn recv(fd: &OwnedFd) -> Op {
+    Op::Recv { fd: fd.as_raw_fd() }
+}
+
+fn poll(fd: &OwnedFd, interest: Interest) -> Op {
+    Op::Poll { fd: fd.as_raw_fd(), interest }
+}
+
+fn one_operation_a_side(mut rig: Rig) -> io::Result<()> {
+    let (fd, _far) = rig.stream()?;
+    let read = rig.driver.submit(recv(&fd))?;
+    let refused = rig.driver.submit(poll(&fd, Interest::Read)).map_err(|error| error.kind());
+    assert_eq!(refused, Err(io::ErrorKind::AlreadyExists));
+    let write = rig.driver.submit(poll(&fd, Interest::Write))?;
+    assert_ne!(read.index(), write.index());
+    assert!(rig.driver.cancel(read));
+    rig.driver.submit(poll(&fd, Interest::Read))?;
+    Ok(())
+}
+
+fn bytes_arrive_and_the_operation_stays_armed(mut rig: Rig) -> io::Result<()> {
+    let (fd, mut far) = rig.stream()?;
+    let id = rig.driver.submit(recv(&fd))?;
+    for message in [b"one".as_slice(), b"two", b"three"] {
+        far.send(message)?;
+        assert_eq!(rig.wait()?, [id]);
+        assert_eq!(rig.receive(id)?, message);
+    }
+    rig.driver.send(fd.as_raw_fd(), b"answer")?;
+    assert_eq!(far.receive_exactly(6)?, b"answer");
+    Ok(())
+}
+
+fn reports_are_level_triggered(mut rig: Rig) -> io::Result<()> {
+    let (fd, mut far) = rig.stream()?;
+    let id = rig.driver.submit(recv(&fd))?;
+    far.send(b"still there")?;
+    assert_eq!(rig.wait()?, [id]);
+    assert_eq!(rig.wait()?, [id]);
+    assert_eq!(rig.poll()?, [id]);
+    assert_eq!(rig.receive(id)?, b"still there");
+    assert_eq!(rig.poll()?, []);
+    Ok(())
+}
+
+fn the_end_of_the_stream_is_an_outcome(mut rig: Rig) -> io::Result<()> {
+    let (fd, mut far) = rig.stream()?;
+    let id = rig.driver.submit(recv(&fd))?;
+    far.send(b"last words")?;
+    far.shutdown_write()?;
+    assert_eq!(rig.wait()?, [id]);
+    assert_eq!(rig.receive(id)?, b"last words");
+    assert_eq!(rig.wait()?, [id]);
+    assert!(matches!(rig.driver.finish(id), Some(Outcome::Eof)));
+    // The other direction is still open.
+    rig.driver.send(fd.as_raw_fd(), b"heard")?;
+    assert_eq!(far.receive_exactly(5)?, b"heard");
+    assert!(rig.driver.cancel(id));
+    Ok(())
+}
+
+fn a_reset_is_a_failure(mut rig: Rig) -> io::Result<()> {
+    let (fd, far) = rig.stream()?;
+    rig.driver.send(fd.as_raw_fd(), b"never read")?;
+    let id = rig.driver.submit(recv(&fd))?;
+    far.reset();
+    assert_eq!(rig.wait()?, [id]);
+    match rig.driver.finish(id) {
+        Some(Outcome::Failed(error)) => assert_eq!(error.kind(), io::ErrorKind::ConnectionReset),
+        other => panic!("a reset expected, not {other:?}"),
+    }
+    assert!(rig.driver.cancel(id), "a failed operation is valid until its owner cancels it");
+    Ok(())
+}
+
+fn a_spurious_finish_says_again(mut rig: Rig) -> io::Result<()> {
+    let (fd, mut far) = rig.stream()?;
+    let id = rig.driver.submit(recv(&fd))?;
+    assert!(matches!(rig.driver.finish(id), Some(Outcome::Again)));
+    far.send(b"armed")?;
+    assert_eq!(rig.wait()?, [id]);
+    assert_eq!(rig.receive(id)?, b"armed");
+    Ok(())
+}
+
+fn accepting_goes_on_until_there_is_nothing(mut rig: Rig) -> io::Result<()> {
+    let listener = rig.listen()?;
+    let id = rig.driver.submit(Op::Accept { fd: listener.as_raw_fd() })?;
+    let mut far = [rig.connect(&listener)?, rig.connect(&listener)?];
+    assert_eq!(rig.wait()?, [id]);
+    let mut accepted = Vec::new();
+    while accepted.len() < 2 {
+        match rig.driver.finish(id) {
+            Some(Outcome::Accepted(socket, address)) => {
+                assert!(address.is_some());
+                accepted.push(socket);
+            }
+            Some(Outcome::Again) => assert_eq!(rig.wait()?, [id]),
+            other => panic!("a connection expected, not {other:?}"),
+        }
+    }
+    assert!(matches!(rig.driver.finish(id), Some(Outcome::Again)));
+    for (index, (far, near)) in far.iter_mut().zip(&accepted).enumerate() {
+        let number = [index as u8];
+        far.send(&number)?;
+        let read = rig.driver.submit(recv(near))?;
+        assert_eq!(rig.wait()?, [read]);
+        assert_eq!(rig.receive(read)?, number);
+    }
+    far[0].send(b"armed")?;
+    let _later = rig.connect(&listener)?;
+    while !rig.wait()?.contains(&id) {}
+    assert!(matches!(rig.driver.finish(id), Some(Outcome::Accepted(..))));
+    Ok(())
+}
+
+fn both_sides_are_independent(mut rig: Rig) -> io::Result<()> {
+    let (fd, mut far) = rig.stream()?;
+    let filled = rig.fill(fd.as_raw_fd())?;
+    let read = rig.driver.submit(recv(&fd))?;
+    let write = rig.driver.submit(poll(&fd, Interest::Write))?;
+    assert_eq!(rig.poll()?, []);
+    far.send(b"in")?;
+    assert_eq!(rig.wait()?, [read]);
+    assert_eq!(rig.receive(read)?, b"in");
+    far.receive_exactly(filled)?;
+    assert_eq!(rig.wait()?, [write]);
+    assert!(matches!(rig.driver.finish(write), Some(Outcome::Ready)));
+    assert!(rig.driver.cancel(read));
+    assert_eq!(rig.wait()?, [write]);
+    Ok(())
+}
+
+fn a_broken_connection_wakes_both_sides(mut rig: Rig) -> io::Result<()> {
+    let (fd, far) = rig.stream()?;
+    rig.fill(fd.as_raw_fd())?;
+    let read = rig.driver.submit(poll(&fd, Interest::Read))?;
+    let write = rig.driver.submit(poll(&fd, Interest::Write))?;
+    far.reset();
+    assert_eq!(rig.wait()?, [read, write]);
+    Ok(())
+}
+
+fn cancelled_between_wait_and_finish(mut rig: Rig) -> io::Result<()> {
+    let (fd, mut far) = rig.stream()?;
+    let old = rig.driver.submit(recv(&fd))?;
+    far.send(b"kept")?;
+    assert_eq!(rig.wait()?, [old]);
+    assert!(rig.driver.cancel(old));
+    let new = rig.driver.submit(recv(&fd))?;
+    assert_eq!(old.index(), new.index(), "the slot is used again, so only the generation tells");
+    assert!(rig.driver.finish(old).is_none());
+    assert_eq!(rig.receive(new)?, b"kept");
+    Ok(())
+}
+
+fn cancelled_between_begin_and_end_of_a_wait(mut rig: Rig) -> io::Result<()> {
+    let (fd, mut far) = rig.stream()?;
+    let old = rig.driver.submit(recv(&fd))?;
+    let write = rig.driver.submit(poll(&fd, Interest::Write))?;
+    far.send(b"kept")?;
+    while rig.wait()? != [old, write] {}
+    let mut wait = rig.driver.begin_wait()?;
+    wait.block(Some(rig::PATIENCE))?;
+    assert!(rig.driver.cancel(old));
+    let new = rig.driver.submit(recv(&fd))?;
+    let mut ready = Vec::new();
+    rig.driver.end_wait(wait, &mut ready);
+    assert_eq!(ready, [], "the event was fetched for a registration that has changed");
+    assert_eq!(rig.wait()?, [new, write]);
+    Ok(())
+}
+
+fn cancelling_twice_is_false(mut rig: Rig) -> io::Result<()> {
+    let (fd, _far) = rig.stream()?;
+    let id = rig.driver.submit(recv(&fd))?;
+    assert!(rig.driver.cancel(id));
+    assert!(!rig.driver.cancel(id));
+    assert!(rig.driver.finish(id).is_none());
+    Ok(())
+}
+
+fn the_next_owner_of_a_number_gets_no_old_event(mut rig: Rig) -> io::Result<()> {
+    // Other descriptors are opened by tests beside this one, so the number may take a few attempts to come back.
+    for _ in 0..100 {
+        let (old, mut far) = rig.stream()?;
+        let (parked, parked_far) = rig.stream()?;
+        let number = old.as_raw_fd();
+        let id = rig.driver.submit(recv(&old))?;
+        far.send(b"for the old owner")?;
+        let mut wait = rig.driver.begin_wait()?;
+        wait.block(Some(rig::PATIENCE))?;
+        assert!(rig.driver.cancel(id));
+        rig.driver.close(old);
+        let (new, _new_far) = rig.stream()?;
+        let op = rig.driver.submit(recv(&new))?;
+        let mut ready = Vec::new();
+        rig.driver.end_wait(wait, &mut ready);
+        assert_eq!(ready, []);
+        assert_eq!(rig.poll()?, []);
+        let came_back = new.as_raw_fd() == number;
+        assert!(rig.driver.cancel(op));
+        for fd in [new, parked] {
+            rig.driver.close(fd);
+        }
+        drop(parked_far);
+        if came_back {
+            return Ok(());
+        }
+    }
+    panic!("the number never came back")
+}
+
+/// A stream whose number another stream had that was closed with operations on it; the other's far end.
+fn succeeding(rig: &mut Rig, ops: fn(&OwnedFd) -> Vec<Op>) -> io::Result<(OwnedFd, rig::Far, Vec<OpId>)> {
+    for _ in 0..100 {
+        let (old, old_far) = rig.stream()?;
+        let number = old.as_raw_fd();
+        let ids = ops(&old).into_iter().map(|op| rig.driver.submit(op)).collect::<io::Result<Vec<OpId>>>()?;
+        rig.driver.close(old);
+        let (new, new_far) = rig.stream()?;
+        drop(old_far);
+        if new.as_raw_fd() == number {
+            return Ok((new, new_far, ids));
+        }
+        assert!(ids.into_iter().all(|id| rig.driver.cancel(id)));
+        rig.driver.close(new);
+    }
+    panic!("the number never came back")
+}
+
+fn closed_without_cancel_makes_room(mut rig: Rig) -> io::Result<()> {
+    let (fd, mut far, old) = succeeding(&mut rig, |fd| vec![recv(fd)])?;
+    let new = rig.driver.submit(recv(&fd))?;
+    far.send(b"for the new owner")?;
+    assert_eq!(rig.wait()?, [new]);
+    assert!(old.into_iter().all(|id| rig.driver.cancel(id)), "cancelling stays the old owner's duty");
+    assert_eq!(rig.wait()?, [new], "and does not touch the new owner's operation");
+    assert_eq!(rig.receive(new)?, b"for the new owner");
+    Ok(())
+}
+
+fn closed_without_cancel_silences_the_other_side(mut rig: Rig) -> io::Result<()> {
+    let (fd, mut far, old) = succeeding(&mut rig, |fd| vec![recv(fd)])?;
+    let write = rig.driver.submit(poll(&fd, Interest::Write))?;
+    far.send(b"not for the old owner")?;
+    assert_eq!(rig.wait()?, [write]);
+    assert_eq!(rig.poll()?, [write]);
+    assert!(old.into_iter().all(|id| rig.driver.cancel(id)));
+    assert_eq!(rig.poll()?, [write]);
+    Ok(())
+}
+
+fn leases_are_independent(mut rig: Rig) -> io::Result<()> {
+    let (fd, mut far) = rig.stream()?;
+    let id = rig.driver.submit(recv(&fd))?;
+    let mut leases = Vec::new();
+    for message in [b"first", b"other"] {
+        far.send(message)?;
+        rig.wait()?;
+        match rig.driver.finish(id) {
+            Some(Outcome::Bytes(lease)) => leases.push(lease),
+            other => panic!("bytes expected, not {other:?}"),
+        }
+    }
+    rig.driver.cancel(id);
+    let texts: Vec<&[u8]> = leases.iter().map(|lease| rig.driver.bytes(lease)).collect();
+    assert_eq!(texts, [b"first", b"other"]);
+    leases.into_iter().for_each(|lease| rig.driver.recycle(lease));
+    Ok(())
+}
+
+fn a_wake_ends_the_next_wait(mut rig: Rig) -> io::Result<()> {
+    let waker = rig.driver.waker()?;
+    for _ in 0..3 {
+        waker.wake();
+        waker.clone().wake();
+        assert_eq!(rig.wait_for_ever()?, []);
+    }
+    Ok(())
+}
+
+fn a_wake_ends_a_wait_under_way(mut rig: Rig) -> io::Result<()> {
+    if let Some(net) = &rig.net {
+        net.expect_threads(true);
+    }
+    let waker = rig.driver.waker()?;
+    let mut wait = rig.driver.begin_wait()?;
+    let waiting = std::thread::spawn(move || wait.block(None).map(|()| wait));
+    waker.wake();
+    let wait = waiting.join().map_err(|_| io::Error::other("the waiting thread panicked"))??;
+    rig.driver.end_wait(wait, &mut Vec::new());
+    Ok(())
+}
+
+fn a_submission_ends_a_wait_under_way(mut rig: Rig) -> io::Result<()> {
+    if let Some(net) = &rig.net {
+        net.expect_threads(true);
+    }
+    let (fd, mut far) = rig.stream()?;
+    far.send(b"already there")?;
+    let mut wait = rig.driver.begin_wait()?;
+    let waiting = std::thread::spawn(move || wait.block(None).map(|()| wait));
+    let id = rig.driver.submit(recv(&fd))?;
+    let wait = waiting.join().map_err(|_| io::Error::other("the waiting thread panicked"))??;
+    let mut ready = Vec::new();
+    rig.driver.end_wait(wait, &mut ready);
+    assert_eq!(rig.poll()?, [id]);
+    Ok(())
+}
+
+fn waits_are_never_short(mut rig: Rig) -> io::Result<()> {
+    for timeout in [1, 999, 1_000_001, 2_500_000].map(Duration::from_nanos) {
+        let start = rig.driver.now();
+        assert_eq!(rig.wait_for(timeout)?, []);
+        let passed = rig.driver.now() - start;
+        // A float of seconds resolves a tenth of a microsecond where clocks have been running for years.
+        assert!(passed >= timeout.as_secs_f64() - 1e-7, "{passed} is less than {timeout:?}");
+    }
+    Ok(())
+}
+
+fn nothing_is_reported_of_nothing(mut rig: Rig) -> io::Result<()> {
+    assert_eq!(rig.poll()?, []);
+    assert_eq!(rig.wait_for(Duration::ZERO)?, []);
+    Ok(())
+}
+
+fn what_is_not_open_is_refused(mut rig: Rig) -> io::Result<()> {
+    for fd in [-1, i32::MAX] {
+        let refused = rig.driver.submit(Op::Recv { fd }).map_err(|error| error.raw_os_error());
+        assert_eq!(refused, Err(Some(libc::EBADF)));
+        assert!(rig.driver.send(fd, b"x").is_err());
+        assert!(rig.driver.recv_into(fd, &mut [0]).is_err());
+        assert!(rig.driver.shutdown_write(fd).is_err());
+    }
+    Ok(())
+}
+
+fn after_a_fork_the_child_starts_afresh(mut rig: Rig) -> io::Result<()> {
+    let (fd, mut far) = rig.stream()?;
+    let id = rig.driver.submit(recv(&fd))?;
+    let waker = rig.driver.waker()?;
+    // SAFETY: the child runs only what follows and leaves by _exit. Its allocator is usable (the C library sees to
+    // that) and no lock that it takes is shared with other tests' threads.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        let fresh = child_starts_afresh(&mut rig, &fd, id, &waker).unwrap_or(false);
+        // SAFETY: ends the process without running anything of the parent's.
+        unsafe { libc::_exit(if fresh { 0 } else { 1 }) };
+    }
+    let mut status = -1;
+    // SAFETY: waits for the child just made; `status` is where its status goes.
+    assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+    assert!(libc::WIFEXITED(status), "{status}");
+    assert_eq!(libc::WEXITSTATUS(status), 0);
+    far.send(b"for the parent")?;
+    while rig.wait()? != [id] {}
+    assert_eq!(rig.receive(id)?, b"for the parent");
+    waker.wake();
+    assert_eq!(rig.wait_for_ever()?, []);
+    Ok(())
+}
+
+fn child_starts_afresh(rig: &mut Rig, fd: &OwnedFd, old: OpId, waker: &Waker) -> io::Result<bool> {
+    // SAFETY: no memory is concerned. A child that waits for ever is killed, which its parent notices.
+    unsafe { libc::alarm(rig::PATIENCE.as_secs() as libc::c_uint) };
+    rig.driver.after_fork_in_child()?;
+    let stale = !rig.driver.cancel(old) && rig.driver.finish(old).is_none();
+    let quiet = rig.poll()?.is_empty();
+    let new = rig.driver.submit(poll(fd, Interest::Write))?;
+    let reported = rig.wait()? == [new] && rig.driver.cancel(new);
+    waker.wake();
+    let woken = rig.wait_for_ever()?.is_empty();
+    Ok(stale && quiet && reported && woken)
+}
+
+#[test]
+fn drivers_go_to_other_threads() {
+    fn send<T: Send>() {}
+    fn sync<T: Sync>() {}
+    send::<Driver>();
+    send::<Wait>();
+    send::<Waker>();
+    sync::<Waker>();
+}
+
+#[test]
+fn epoll_refuses_what_cannot_be_watched() -> io::Result<()> {
+    let file = std::fs::File::open("/proc/self/exe")?;
+    let mut driver = Driver::epoll();
+    let op = Op::Poll { fd: file.as_raw_fd(), interest: Interest::Read };
+    let refused = driver.submit(op).map_err(|error| (error.raw_os_error(), error.kind()));
+    assert_eq!(refused, Err((Some(libc::EPERM), io::ErrorKind::PermissionDenied)));
+    Ok(())
+}
+
+#[test]
+fn epoll_outlives_a_registration_that_nobody_can_take_out() -> io::Result<()> {
+    let mut rig = Rig::epoll();
+    let (fd, mut far) = rig.stream()?;
+    let id = rig.driver.submit(recv(&fd))?;
+    let waker = rig.driver.waker()?;
+    // The kernel keeps a registration as long as any duplicate of the file lives, here under another number.
+    let duplicate = fd.as_fd().try_clone_to_owned()?;
+    rig.driver.close(fd);
+    assert!(rig.driver.cancel(id));
+    far.send(b"reported for ever")?;
+    let (other, mut other_far) = rig.stream()?;
+    let op = rig.driver.submit(recv(&other))?;
+    assert_eq!(rig.wait()?, [], "ended by the event of nobody");
+    let start = rig.driver.now();
+    assert_eq!(rig.wait_for(Duration::from_millis(1))?, []);
+    assert!(rig.driver.now() - start >= 0.001, "and not ended again");
+    other_far.send(b"still watched")?;
+    assert_eq!(rig.wait()?, [op]);
+    assert_eq!(rig.receive(op)?, b"still watched");
+    waker.wake();
+    assert_eq!(rig.wait_for_ever()?, []);
+    drop(duplicate);
+    Ok(())
+}
+
+#[test]
+fn sim_never_waits_for_ever_alone() -> io::Result<()> {
+    let mut rig = Rig::sim();
+    let mut wait = rig.driver.begin_wait()?;
+    assert_eq!(wait.block(None).map_err(|error| error.kind()), Err(io::ErrorKind::Deadlock));
+    Ok(())
+}
