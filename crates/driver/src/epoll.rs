@@ -104,16 +104,13 @@ impl Epoll {
         Ok(EpollWait { epoll, events: std::mem::take(&mut self.events), stamp: self.fds.latest_stamp() })
     }
 
-    pub(crate) fn end_wait(&mut self, wait: EpollWait, ready: &mut Vec<OpId>) {
+    pub(crate) fn end_wait(&mut self, wait: EpollWait, ready: &mut Vec<OpId>) -> io::Result<()> {
         let EpollWait { epoll, events, stamp } = wait;
         // Events of an epoll object that has been given up since say nothing about the present one.
         let orphaned = self.epoll.as_ref().is_some_and(|current| Arc::ptr_eq(current, &epoll))
             && self.translate(&events, stamp, ready);
         self.events = events;
-        if orphaned {
-            // Refused for want of descriptors: the same event asks again at the next wait.
-            let _ = self.rebuild();
-        }
+        if orphaned { self.rebuild() } else { Ok(()) }
     }
 
     pub(crate) fn poll_now(&mut self, ready: &mut Vec<OpId>) -> io::Result<()> {
@@ -122,7 +119,7 @@ impl Epoll {
         }
         let mut wait = self.begin_wait()?;
         let fetched = wait::wait(&wait.epoll, &mut wait.events, Some(Duration::ZERO));
-        self.end_wait(wait, ready);
+        self.end_wait(wait, ready)?;
         fetched
     }
 

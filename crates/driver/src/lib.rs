@@ -139,13 +139,17 @@ impl Driver {
         }
     }
 
-    /// Appends the operations that the wait reports.
-    pub fn end_wait(&mut self, wait: Wait, ready: &mut Vec<OpId>) {
+    /// Appends the operations that the wait reports. An error means that the kernel refused a fresh epoll object where
+    /// one was needed; what was reported is in `ready` all the same, and the next wait tries again.
+    pub fn end_wait(&mut self, wait: Wait, ready: &mut Vec<OpId>) -> io::Result<()> {
         match (self, wait.0) {
             (Self::Epoll(driver), wait::Kind::Epoll(wait)) => driver.end_wait(wait, ready),
-            (Self::Sim(driver), wait::Kind::Sim(wait)) => driver.end_wait(wait, ready),
+            (Self::Sim(driver), wait::Kind::Sim(wait)) => {
+                driver.end_wait(wait, ready);
+                Ok(())
+            }
             // The wait of another driver says nothing about this one.
-            (Self::Epoll(_), wait::Kind::Sim(_)) | (Self::Sim(_), wait::Kind::Epoll(_)) => {}
+            (Self::Epoll(_), wait::Kind::Sim(_)) | (Self::Sim(_), wait::Kind::Epoll(_)) => Ok(()),
         }
     }
 

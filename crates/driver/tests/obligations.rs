@@ -214,7 +214,7 @@ fn cancelled_between_begin_and_end_of_a_wait(mut rig: Rig) -> io::Result<()> {
     assert!(rig.driver.cancel(old));
     let new = rig.driver.submit(recv(&fd))?;
     let mut ready = Vec::new();
-    rig.driver.end_wait(wait, &mut ready);
+    rig.driver.end_wait(wait, &mut ready)?;
     assert_eq!(ready, [], "the event was fetched for a registration that has changed");
     assert_eq!(rig.wait()?, [new, write]);
     Ok(())
@@ -244,7 +244,7 @@ fn the_next_owner_of_a_number_gets_no_old_event(mut rig: Rig) -> io::Result<()> 
         let (new, _new_far) = rig.stream()?;
         let op = rig.driver.submit(recv(&new))?;
         let mut ready = Vec::new();
-        rig.driver.end_wait(wait, &mut ready);
+        rig.driver.end_wait(wait, &mut ready)?;
         assert_eq!(ready, []);
         assert_eq!(rig.poll()?, []);
         let came_back = new.as_raw_fd() == number;
@@ -338,7 +338,7 @@ fn a_wake_ends_a_wait_under_way(mut rig: Rig) -> io::Result<()> {
     let waiting = std::thread::spawn(move || wait.block(None).map(|()| wait));
     waker.wake();
     let wait = waiting.join().map_err(|_| io::Error::other("the waiting thread panicked"))??;
-    rig.driver.end_wait(wait, &mut Vec::new());
+    rig.driver.end_wait(wait, &mut Vec::new())?;
     Ok(())
 }
 
@@ -353,7 +353,7 @@ fn a_submission_ends_a_wait_under_way(mut rig: Rig) -> io::Result<()> {
     let id = rig.driver.submit(recv(&fd))?;
     let wait = waiting.join().map_err(|_| io::Error::other("the waiting thread panicked"))??;
     let mut ready = Vec::new();
-    rig.driver.end_wait(wait, &mut ready);
+    rig.driver.end_wait(wait, &mut ready)?;
     assert_eq!(rig.poll()?, [id]);
     Ok(())
 }

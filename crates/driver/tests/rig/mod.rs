@@ -85,7 +85,7 @@ impl Rig {
         let mut ready = Vec::new();
         let mut wait = self.driver.begin_wait()?;
         let blocked = wait.block(timeout);
-        self.driver.end_wait(wait, &mut ready);
+        self.driver.end_wait(wait, &mut ready)?;
         blocked.map(|()| ready)
     }
 
