@@ -230,72 +230,47 @@ fn cancelling_twice_is_false(mut rig: Rig) -> io::Result<()> {
 }
 
 fn the_next_owner_of_a_number_gets_no_old_event(mut rig: Rig) -> io::Result<()> {
-    // Other descriptors are opened by tests beside this one, so the number may take a few attempts to come back.
-    for _ in 0..100 {
-        let (old, mut far) = rig.stream()?;
-        let (parked, parked_far) = rig.stream()?;
-        let number = old.as_raw_fd();
-        let id = rig.driver.submit(recv(&old))?;
-        far.send(b"for the old owner")?;
-        let mut wait = rig.driver.begin_wait()?;
-        wait.block(Some(rig::PATIENCE))?;
-        assert!(rig.driver.cancel(id));
-        rig.driver.close(old);
-        let (new, _new_far) = rig.stream()?;
-        let op = rig.driver.submit(recv(&new))?;
-        let mut ready = Vec::new();
-        rig.driver.end_wait(wait, &mut ready)?;
-        assert_eq!(ready, []);
-        assert_eq!(rig.poll()?, []);
-        let came_back = new.as_raw_fd() == number;
-        assert!(rig.driver.cancel(op));
-        for fd in [new, parked] {
-            rig.driver.close(fd);
-        }
-        drop(parked_far);
-        if came_back {
-            return Ok(());
-        }
-    }
-    panic!("the number never came back")
-}
-
-/// A stream whose number another stream had that was closed with operations on it; the other's far end.
-fn succeeding(rig: &mut Rig, ops: fn(&OwnedFd) -> Vec<Op>) -> io::Result<(OwnedFd, rig::Far, Vec<OpId>)> {
-    for _ in 0..100 {
-        let (old, old_far) = rig.stream()?;
-        let number = old.as_raw_fd();
-        let ids = ops(&old).into_iter().map(|op| rig.driver.submit(op)).collect::<io::Result<Vec<OpId>>>()?;
-        rig.driver.close(old);
-        let (new, new_far) = rig.stream()?;
-        drop(old_far);
-        if new.as_raw_fd() == number {
-            return Ok((new, new_far, ids));
-        }
-        assert!(ids.into_iter().all(|id| rig.driver.cancel(id)));
-        rig.driver.close(new);
-    }
-    panic!("the number never came back")
+    let (mut fd, mut far) = rig.stream()?;
+    let old = rig.driver.submit(recv(&fd))?;
+    far.send(b"for the old owner")?;
+    let mut wait = rig.driver.begin_wait()?;
+    wait.block(Some(rig::PATIENCE))?;
+    assert!(rig.driver.cancel(old));
+    let mut new_far = rig.reuse_number(&mut fd)?;
+    let new = rig.driver.submit(recv(&fd))?;
+    let mut ready = Vec::new();
+    rig.driver.end_wait(wait, &mut ready)?;
+    assert_eq!(ready, []);
+    assert_eq!(rig.poll()?, []);
+    assert!(rig.driver.finish(old).is_none());
+    new_far.send(b"for the new owner")?;
+    assert_eq!(rig.wait()?, [new]);
+    assert_eq!(rig.receive(new)?, b"for the new owner");
+    Ok(())
 }
 
 fn closed_without_cancel_makes_room(mut rig: Rig) -> io::Result<()> {
-    let (fd, mut far, old) = succeeding(&mut rig, |fd| vec![recv(fd)])?;
+    let (mut fd, _far) = rig.stream()?;
+    let old = rig.driver.submit(recv(&fd))?;
+    let mut far = rig.reuse_number(&mut fd)?;
     let new = rig.driver.submit(recv(&fd))?;
     far.send(b"for the new owner")?;
     assert_eq!(rig.wait()?, [new]);
-    assert!(old.into_iter().all(|id| rig.driver.cancel(id)), "cancelling stays the old owner's duty");
+    assert!(rig.driver.cancel(old), "cancelling stays the old owner's duty");
     assert_eq!(rig.wait()?, [new], "and does not touch the new owner's operation");
     assert_eq!(rig.receive(new)?, b"for the new owner");
     Ok(())
 }
 
 fn closed_without_cancel_silences_the_other_side(mut rig: Rig) -> io::Result<()> {
-    let (fd, mut far, old) = succeeding(&mut rig, |fd| vec![recv(fd)])?;
+    let (mut fd, _far) = rig.stream()?;
+    let old = rig.driver.submit(recv(&fd))?;
+    let mut far = rig.reuse_number(&mut fd)?;
     let write = rig.driver.submit(poll(&fd, Interest::Write))?;
     far.send(b"not for the old owner")?;
     assert_eq!(rig.wait()?, [write]);
     assert_eq!(rig.poll()?, [write]);
-    assert!(old.into_iter().all(|id| rig.driver.cancel(id)));
+    assert!(rig.driver.cancel(old));
     assert_eq!(rig.poll()?, [write]);
     Ok(())
 }

@@ -2,7 +2,7 @@
 //! the far end of a connection. Called by tests of this crate and of the engine; calls `world`.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +28,14 @@ impl SimNet {
         let mut world = self.0.world();
         let (one, other) = world.connection();
         Ok((world.stream(one)?, Peer { shared: Arc::clone(&self.0), end: other }))
+    }
+
+    /// Closes a descriptor and gives its number to a new stream at once, as `dup2` does.
+    pub fn reuse_number(&self, fd: &OwnedFd) -> Peer {
+        let mut world = self.0.world();
+        let (one, other) = world.connection();
+        world.reuse_number(fd.as_raw_fd(), one);
+        Peer { shared: Arc::clone(&self.0), end: other }
     }
 
     /// A listening socket for the driver.

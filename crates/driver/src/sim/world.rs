@@ -240,6 +240,11 @@ impl World {
         self.descriptor(File::Stream(end))
     }
 
+    pub(super) fn reuse_number(&mut self, fd: Fd, end: EndId) {
+        self.close(fd);
+        self.files.insert(fd, File::Stream(end));
+    }
+
     /// Two connected ends.
     pub(super) fn connection(&mut self) -> (EndId, EndId) {
         let (one, other) = (self.last_end + 1, self.last_end + 2);

@@ -45,6 +45,18 @@ impl Rig {
         }
     }
 
+    /// Closes a descriptor and gives its number to a new stream at once.
+    pub fn reuse_number(&self, fd: &mut OwnedFd) -> io::Result<Far> {
+        match &self.net {
+            Some(net) => Ok(Far::Sim(net.reuse_number(fd))),
+            None => {
+                let (new, far) = self.stream()?;
+                rustix::io::dup3(&new, fd, rustix::io::DupFlags::CLOEXEC)?;
+                Ok(far)
+            }
+        }
+    }
+
     pub fn listen(&self) -> io::Result<OwnedFd> {
         match &self.net {
             Some(net) => net.listen(16),
