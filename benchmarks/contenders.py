@@ -1,0 +1,104 @@
+"""Who takes part: yibu, asyncio and the other loops, and how each is made to run a program.
+
+Imported both by the measuring process and by every process that it starts. As a program,
+`python -m benchmarks.contenders NAME` runs one coroutine on that contender and prints its version: the
+measuring process asks this way, in the interpreter to be measured, who is really there.
+"""
+
+import asyncio
+import importlib
+import importlib.metadata
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+#: What a benchmark calls `asyncio`. It is `yibu` where yibu stands in for the whole package, and the names
+#: of both are resolved at run time, so there is no static type for it.
+Namespace = Any
+
+#: Without these, glibc serves every buffer of 128 KiB and more by `mmap` until its threshold has adapted,
+#: which costs loops that receive into such buffers several system calls a message. With them it never does.
+ROOMY_MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(4 << 20), "MALLOC_TOP_PAD_": str(16 << 20)}
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One column of the table."""
+
+    name: str
+    #: The module whose `new_event_loop` makes the loop.
+    module: str
+    #: The module that benchmarks use under the name `asyncio`.
+    namespace: str = "asyncio"
+    environment: Mapping[str, str] = field(default_factory=dict)
+    #: Says where to find it when it is missing.
+    note: str = ""
+
+    @property
+    def is_yibu(self) -> bool:
+        """Whether this is a way of running yibu, and so never a rival."""
+        return self.module == "yibu"
+
+    def with_roomy_malloc(self) -> "Contender":
+        """The same loop in a process whose malloc keeps large buffers."""
+        return replace(self, name=f"{self.name}/m", environment=ROOMY_MALLOC)
+
+    def import_namespace(self) -> Namespace:
+        """Import what benchmarks call `asyncio`."""
+        return importlib.import_module(self.namespace)
+
+    def loop_factory(self) -> Callable[[], asyncio.AbstractEventLoop]:
+        """Import what makes the loop."""
+        factory: Callable[[], asyncio.AbstractEventLoop]
+        factory = importlib.import_module(self.module).new_event_loop
+        return factory
+
+    def version(self) -> str:
+        """The version installed in this interpreter."""
+        if self.module == "asyncio":
+            return "CPython " + sys.version.split()[0]
+        try:
+            return importlib.metadata.version(self.module)
+        except importlib.metadata.PackageNotFoundError:
+            # Imported from a source tree.
+            return str(getattr(importlib.import_module(self.module), "__version__", "unknown"))
+
+
+YIBU = Contender("yibu", "yibu", namespace="yibu", note="build it and put it on the path first")
+YIBU_UNDER_ASYNCIO = Contender("yibu*", "yibu", note=YIBU.note)
+ASYNCIO = Contender("asyncio", "asyncio")
+
+ALL = [
+    YIBU,
+    YIBU_UNDER_ASYNCIO,
+    ASYNCIO,
+    Contender("uvloop", "uvloop"),
+    Contender("rloop", "rloop"),
+    Contender("rsloop", "rsloop", note="for CPython 3.14 and later"),
+    Contender("zuvloop", "zuvloop", note="for CPython 3.14 and later"),
+]
+
+#: The bare epoll server of the network benchmarks: a floor, neither yibu nor a rival.
+FLOOR = "raw epoll"
+
+
+def by_name(name: str) -> Contender:
+    """Find a contender as it is called on a command line, whatever malloc it runs with."""
+    for contender in ALL:
+        if contender.name == name.removesuffix("/m"):
+            return contender
+    raise LookupError(f"no contender is called {name!r}")
+
+
+def main() -> None:
+    """Prove that the contender named on the command line can run, and print its version."""
+    contender = by_name(sys.argv[1])
+    namespace = contender.import_namespace()
+    with namespace.Runner(loop_factory=contender.loop_factory()) as runner:
+        runner.run(namespace.sleep(0))
+    print(contender.version())
+
+
+if __name__ == "__main__":
+    main()

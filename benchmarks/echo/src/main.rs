@@ -1,0 +1,49 @@
+//! The two ends of the network benchmarks that are not Python: an echo server on bare epoll, which is the
+//! floor no event loop can pass, and the clients that put every server under the same load.
+//!
+//! Started by `benchmarks/net/`, one process per measurement, and driven over standard input and output
+//! (`phase.rs`). Holds only the choice of the subcommand; the work is in `serve.rs`, `exchange.rs`,
+//! `connect.rs` and `idle.rs`.
+
+mod connect;
+mod exchange;
+mod idle;
+mod options;
+mod phase;
+mod serve;
+
+use std::io;
+use std::process::ExitCode;
+
+use options::Options;
+
+const USAGE: &str = "usage: echo serve
+       echo exchange --port N --connections N --size BYTES --depth N --messages N --warmup N
+       echo connect --port N --size BYTES --connections N --warmup N
+       echo idle --port N --connections N";
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let command = arguments.next().unwrap_or_default();
+    let outcome = Options::parse(arguments).and_then(|options| run(&command, &options));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("echo {command}: {error}");
+            if error.kind() == io::ErrorKind::InvalidInput {
+                eprintln!("{USAGE}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: &str, options: &Options) -> io::Result<()> {
+    match command {
+        "serve" => serve::serve(),
+        "exchange" => exchange::exchange(options),
+        "connect" => connect::connect(options),
+        "idle" => idle::idle(options),
+        other => Err(io::Error::new(io::ErrorKind::InvalidInput, format!("unknown command {other:?}"))),
+    }
+}

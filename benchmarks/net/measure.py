@@ -1,0 +1,70 @@
+"""Rounds of the network benchmarks.
+
+For every scenario of a round the contenders take turns, each with a fresh server and a fresh client, and who
+is first changes from round to round. Called by `run.py`.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.contenders import FLOOR, YIBU_UNDER_ASYNCIO, Contender
+from benchmarks.net.scenarios import BYTES_A_CONNECTION, Scenario
+from benchmarks.plan import Plan, rotated
+from benchmarks.processes import ChildError, LineProcess, server_and_client_cores
+from benchmarks.results import Measurement
+
+#: A contender, or None for the bare epoll server.
+Side = Contender | None
+
+
+def measure(plan: Plan, selected: Sequence[Scenario], echo: Path) -> list[Measurement]:
+    """Put all contenders through the selected scenarios."""
+    lines = {each.key: Measurement(each.topic, each.name, each.unit) for each in selected}
+    for number in range(plan.rounds):
+        for turn, scenario in enumerate(selected):
+            plan.announce(number, scenario.key)
+            for side in rotated(sides(scenario, plan.contenders), number + turn):
+                sample(scenario, side, lines[scenario.key], plan, echo)
+    return list(lines.values())
+
+
+def sides(scenario: Scenario, contenders: Sequence[Contender]) -> list[Side]:
+    """Who takes part in a scenario: the floor, the contenders, and rivals with another malloc."""
+    # Where no name of the namespace is used, yibu under asyncio's names is yibu.
+    chosen = [each for each in contenders if scenario.has_streams or each.name != YIBU_UNDER_ASYNCIO.name]
+    tuned = [each.with_roomy_malloc() for each in chosen if scenario.tries_malloc and not each.is_yibu]
+    return [None, *chosen, *tuned]
+
+
+def sample(scenario: Scenario, side: Side, line: Measurement, plan: Plan, echo: Path) -> None:
+    """Add one contender's sample of this round to a line, or say there why it cannot be had."""
+    name = side.name if side else FLOOR
+    if name in line.failures:
+        return
+    server_core, client_core = server_and_client_cores()
+    if scenario.one_core:
+        client_core = server_core
+    command = [str(echo), "serve"]
+    if side:
+        command = [plan.python, "-m", "benchmarks.net.server", side.name, scenario.style]
+    try:
+        with LineProcess(command, side.environment if side else None, server_core) as server:
+            port = int(server.expect("port"))
+            client_command = [str(echo), *scenario.arguments(port, plan.scaled(scenario.count))]
+            with LineProcess(client_command, core=client_core) as client:
+                line.add(name, difference(scenario, server, client))
+    except ChildError as error:
+        line.fail(name, str(error))
+
+
+def difference(scenario: Scenario, server: LineProcess, client: LineProcess) -> float:
+    """Let the client do what is measured, and return what it cost the server per unit."""
+    if scenario.unit == BYTES_A_CONNECTION:
+        read, divisor = server.resident_bytes, 1
+    else:
+        read, divisor = server.cpu_ns, 1000
+    client.expect("ready")
+    before = read()
+    client.send("go")
+    done = int(client.expect("done"))
+    return (read() - before) / done / divisor

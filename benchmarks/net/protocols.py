@@ -1,0 +1,79 @@
+"""The servers that every contender runs: the same few lines in each style asyncio offers."""
+
+import asyncio as stock
+from typing import Any, cast
+
+from benchmarks.contenders import Namespace
+
+#: Bytes in a message of the framed server.
+FRAME_BYTES = 64
+READ_BYTES = 64 * 1024
+
+
+class Echo(stock.Protocol):
+    """Sends back what has arrived, in one write."""
+
+    transport: stock.Transport
+
+    def connection_made(self, transport: stock.BaseTransport) -> None:
+        """Keep the transport, as every protocol does."""
+        self.transport = cast(stock.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Answer."""
+        self.transport.write(data)
+
+
+class FramedEcho(stock.Protocol):
+    """Sends back every message of `FRAME_BYTES` in a write of its own, as a pipelining server does."""
+
+    transport: stock.Transport
+
+    def connection_made(self, transport: stock.BaseTransport) -> None:
+        """Keep the transport and begin with no part of a message."""
+        self.transport = cast(stock.Transport, transport)
+        self.rest = b""
+
+    def data_received(self, data: bytes) -> None:
+        """Answer every message that is complete."""
+        if self.rest:
+            data = self.rest + data
+        end = len(data) - len(data) % FRAME_BYTES
+        for start in range(0, end, FRAME_BYTES):
+            self.transport.write(data[start : start + FRAME_BYTES])
+        self.rest = data[end:]
+
+
+class BufferedEcho(stock.BufferedProtocol):
+    """Sends back what has arrived, received into a buffer of the protocol's own."""
+
+    transport: stock.Transport
+
+    def connection_made(self, transport: stock.BaseTransport) -> None:
+        """Keep the transport and make the buffer."""
+        self.transport = cast(stock.Transport, transport)
+        self.buffer = memoryview(bytearray(READ_BYTES))
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Offer the whole buffer."""
+        return self.buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Answer with a copy: the buffer is overwritten before a full socket takes it."""
+        self.transport.write(bytes(self.buffer[:nbytes]))
+
+
+async def listen(asyncio: Namespace, style: str) -> Any:
+    """Start the server of one style on a free port of the loopback interface."""
+    where: dict[str, Any] = {"host": "127.0.0.1", "port": 0, "backlog": 4096}
+    if style == "streams":
+        return await asyncio.start_server(_stream_echo, **where)
+    protocol = {"protocol": Echo, "framed": FramedEcho, "buffered": BufferedEcho}[style]
+    return await asyncio.get_running_loop().create_server(protocol, **where)
+
+
+async def _stream_echo(reader: Any, writer: Any) -> None:
+    while data := await reader.read(READ_BYTES):
+        writer.write(data)
+        await writer.drain()
+    writer.close()

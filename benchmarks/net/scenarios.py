@@ -1,0 +1,121 @@
+"""What the network benchmarks do: a style of server, a load, and what is read from the server."""
+
+from dataclasses import dataclass
+
+from benchmarks.net.protocols import FRAME_BYTES
+
+MICROSECONDS_A_MESSAGE = "us of server CPU/message"
+MICROSECONDS_A_CONNECTION = "us of server CPU/connection"
+BYTES_A_CONNECTION = "bytes of server RAM/connection"
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One line of the table."""
+
+    topic: str
+    name: str
+    unit: str
+    #: A style of `protocols.listen`.
+    style: str
+    #: A command of the load generator.
+    command: str
+    #: The option of that command which says how much is measured, and how much that is.
+    counted: str
+    count: int
+    #: The options that stay as they are.
+    options: tuple[tuple[str, int], ...]
+    #: How much of the work comes first and is not counted, for commands that warm up.
+    warm_up: int | None = None
+    #: Whether both ends run on one core. With one message under way at a time, the ends of two cores would
+    #: only wake each other from sleep, and that is all one would measure.
+    one_core: bool = False
+    #: Whether a rival may do better with another malloc configuration.
+    tries_malloc: bool = False
+
+    @property
+    def key(self) -> str:
+        """How the scenario is called on the command line."""
+        return f"{self.topic}/{self.name}"
+
+    @property
+    def has_streams(self) -> bool:
+        """Whether the server uses names of the namespace, not only the loop's."""
+        return self.style == "streams"
+
+    def arguments(self, port: int, count: int) -> list[str]:
+        """The load generator's command line."""
+        numbers = {"port": port, self.counted: count, **dict(self.options)}
+        if self.warm_up is not None:
+            numbers["warmup"] = self.warm_up
+        return [
+            self.command,
+            *(text for name, number in numbers.items() for text in (f"--{name}", str(number))),
+        ]
+
+
+def _echo(name: str, style: str, connections: int, size: int, depth: int, count: int) -> Scenario:
+    return Scenario(
+        topic="echo",
+        name=name,
+        unit=MICROSECONDS_A_MESSAGE,
+        style=style,
+        command="exchange",
+        counted="messages",
+        count=count,
+        options=(("connections", connections), ("size", size), ("depth", depth)),
+        warm_up=max(count // 10, 2 * connections * depth),
+        one_core=connections == 1,
+        tries_malloc=True,
+    )
+
+
+def _connect(name: str, style: str) -> Scenario:
+    return Scenario(
+        topic="connections",
+        name=name,
+        unit=MICROSECONDS_A_CONNECTION,
+        style=style,
+        command="connect",
+        counted="connections",
+        count=1_500,
+        options=(("size", 64),),
+        warm_up=150,
+        one_core=True,
+    )
+
+
+def _idle(name: str, style: str) -> Scenario:
+    return Scenario(
+        topic="memory",
+        name=name,
+        unit=BYTES_A_CONNECTION,
+        style=style,
+        command="idle",
+        counted="connections",
+        count=10_000,
+        options=(),
+    )
+
+
+KIB = 1024
+
+SCENARIOS = [
+    _echo("protocol 100 x 64 B", "protocol", 100, 64, 1, 40_000),
+    _echo("protocol 10 x 64 B", "protocol", 10, 64, 1, 30_000),
+    _echo("protocol 1 x 64 B", "protocol", 1, 64, 1, 10_000),
+    _echo("protocol 1 x 1 KiB", "protocol", 1, KIB, 1, 10_000),
+    _echo("protocol 10 x 4 KiB", "protocol", 10, 4 * KIB, 1, 30_000),
+    _echo("protocol 10 x 16 KiB", "protocol", 10, 16 * KIB, 1, 20_000),
+    _echo("protocol 10 x 100 KiB", "protocol", 10, 100 * KIB, 1, 5_000),
+    _echo("protocol 10 x 64 B, 16 deep", "protocol", 10, FRAME_BYTES, 16, 200_000),
+    _echo("protocol 10 x 64 B, 16 deep, a write each", "framed", 10, FRAME_BYTES, 16, 100_000),
+    _echo("buffered protocol 10 x 4 KiB", "buffered", 10, 4 * KIB, 1, 30_000),
+    _echo("streams 100 x 64 B", "streams", 100, 64, 1, 20_000),
+    _echo("streams 10 x 64 B", "streams", 10, 64, 1, 20_000),
+    _echo("streams 10 x 16 KiB", "streams", 10, 16 * KIB, 1, 10_000),
+    _connect("protocol connect + echo + close", "protocol"),
+    _connect("streams connect + echo + close", "streams"),
+    _idle("idle connections, protocol", "protocol"),
+    _idle("idle connections, streams", "streams"),
+]
