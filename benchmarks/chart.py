@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from html import escape
 from itertools import groupby
 
-from benchmarks.contenders import FLOOR, YIBU, YIBU_UNDER_ASYNCIO
+from benchmarks.contenders import NO_RIVALS
 from benchmarks.report import number
 from benchmarks.results import Measurement, Run
 
@@ -18,7 +18,7 @@ BARS_WIDTH = 380
 BAR, GAP = 11, 14  # a bar and its distance to the next; between two groups
 HEADING = 44
 
-OWN = {YIBU.name: "#d9480f", YIBU_UNDER_ASYNCIO.name: "#f08c4a", FLOOR: "#343a40"}
+OWN = dict(zip(NO_RIVALS, ["#d9480f", "#f08c4a", "#f4c095", "#343a40"], strict=True))
 RIVALS = ["#868e96", "#1971c2", "#2f9e44", "#9c36b5", "#e8a917"]
 
 

@@ -8,9 +8,11 @@ measuring process asks this way, in the interpreter to be measured, who is reall
 import asyncio
 import importlib
 import importlib.metadata
+import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 #: What a benchmark calls `asyncio`. It is `yibu` where yibu stands in for the whole package, and the names
@@ -40,6 +42,12 @@ class Contender:
         """Whether this is a way of running yibu, and so never a rival."""
         return self.module == "yibu"
 
+    def found_in(self, folder: Path) -> "Contender":
+        """The same loop, imported from a folder before any other."""
+        inherited = os.environ.get("PYTHONPATH")
+        path = os.pathsep.join(filter(None, (str(folder.resolve()), inherited)))
+        return replace(self, environment={**self.environment, "PYTHONPATH": path})
+
     def with_roomy_malloc(self) -> "Contender":
         """The same loop in a process whose malloc keeps large buffers."""
         return replace(self, name=f"{self.name}/m", environment=ROOMY_MALLOC)
@@ -67,6 +75,8 @@ class Contender:
 
 YIBU = Contender("yibu", "yibu", namespace="yibu", note="build it and put it on the path first")
 YIBU_UNDER_ASYNCIO = Contender("yibu*", "yibu", note=YIBU.note)
+#: Another build of yibu, from the folder given by `--against`.
+BEFORE = Contender("before", "yibu", namespace="yibu")
 ASYNCIO = Contender("asyncio", "asyncio")
 
 ALL = [
@@ -82,10 +92,13 @@ ALL = [
 #: The bare epoll server of the network benchmarks: a floor, neither yibu nor a rival.
 FLOOR = "raw epoll"
 
+#: The columns that come first, and whose figures are not a rival's.
+NO_RIVALS = (YIBU.name, YIBU_UNDER_ASYNCIO.name, BEFORE.name, FLOOR)
+
 
 def by_name(name: str) -> Contender:
     """Find a contender as it is called on a command line, whatever malloc it runs with."""
-    for contender in ALL:
+    for contender in (*ALL, BEFORE):
         if contender.name == name.removesuffix("/m"):
             return contender
     raise LookupError(f"no contender is called {name!r}")

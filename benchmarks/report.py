@@ -1,17 +1,22 @@
 """The tables that a run prints."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 from statistics import geometric_mean
 
-from benchmarks.contenders import ASYNCIO, FLOOR, YIBU, YIBU_UNDER_ASYNCIO
+from benchmarks.contenders import ASYNCIO, BEFORE, FLOOR, YIBU, YIBU_UNDER_ASYNCIO
 from benchmarks.results import Measurement, Ratio, Run
 
 _LEGEND = {
     YIBU.name: "yibu's loop, and `import yibu as asyncio`",
     YIBU_UNDER_ASYNCIO.name: "yibu's loop under an unmodified program: the names are asyncio's own",
+    BEFORE.name: "the build of yibu that --against named",
     FLOOR: "an echo server on bare epoll without Python: what no loop can pass",
 }
+
+
+#: Ratios that are shown only where there is such a column.
+_EXTRA_RATIOS = {"x before": BEFORE.name, "x floor": FLOOR}
 
 
 def introduce(run: Run) -> str:
@@ -39,24 +44,24 @@ def table(run: Run, details: bool = False) -> str:
 
 def _matrix(run: Run, unit: str, lines: list[Measurement]) -> str:
     columns = run.columns(lines)
-    has_floor = FLOOR in columns
-    head = [unit, *columns, "best rival", "x best rival", "x asyncio"]
-    rows = [head + ["x floor"] * has_floor]
+    extra = {heading: name for heading, name in _EXTRA_RATIOS.items() if name in columns}
+    rows = [[unit, *columns, "best rival", "x best rival", "x asyncio", *extra]]
     for line in lines:
         best = line.best_rival()
         row = [f"{line.topic}/{line.name}", *(_cell(line, name) for name in columns), best or ""]
         row += [_span(line.ratio(best)), _short(line.ratio(ASYNCIO.name))]
-        rows.append(row + [_short(_over_floor(line))] * has_floor)
-    return _aligned([*rows, *_means(lines, len(rows[0]), has_floor)])
+        rows.append(row + [_span(line.ratio(name)) for name in extra.values()])
+    return _aligned([*rows, *_means(lines, len(rows[0]), extra.values())])
 
 
-def _means(lines: list[Measurement], width: int, has_floor: bool) -> Iterator[list[str]]:
+def _means(lines: list[Measurement], width: int, extra: Iterable[str]) -> Iterator[list[str]]:
     """A last row with the geometric means of the ratios, when there is something to average."""
-    best = [ratio.middle for line in lines if (ratio := line.ratio(line.best_rival()))]
-    stock = [ratio.middle for line in lines if (ratio := line.ratio(ASYNCIO.name))]
-    if len(best) > 1 and len(stock) > 1:
-        means = [f"{geometric_mean(best):.2f}", f"{geometric_mean(stock):.2f}"] + [""] * has_floor
-        yield ["geometric mean", *[""] * (width - 1 - len(means)), *means]
+    best = [line.ratio(line.best_rival()) for line in lines]
+    others = [[line.ratio(name) for line in lines] for name in (ASYNCIO.name, *extra)]
+    middles = [[ratio.middle for ratio in ratios if ratio] for ratios in (best, *others)]
+    if len(middles[0]) > 1:
+        means = [f"{geometric_mean(each):.2f}" if each else "" for each in middles]
+        yield ["geometric mean", *[""] * (width - len(means) - 1), *means]
 
 
 def _details(unit: str, lines: list[Measurement]) -> str:
@@ -78,10 +83,6 @@ def _legend(run: Run) -> str:
         "x: a rival's cost over yibu's, middle of the rounds (lowest..highest); above 1 yibu is cheaper"
     )
     return "\n".join(lines)
-
-
-def _over_floor(line: Measurement) -> Ratio | None:
-    return line.ratio(YIBU.name, FLOOR)
 
 
 def _cell(line: Measurement, contender: str) -> str:

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
 
-from benchmarks.contenders import FLOOR, YIBU, YIBU_UNDER_ASYNCIO
+from benchmarks.contenders import NO_RIVALS, YIBU
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,8 @@ class Measurement:
 
     def best_rival(self) -> str | None:
         """The cheapest contender that is neither yibu nor the floor."""
-        outside = {YIBU.name, YIBU_UNDER_ASYNCIO.name, FLOOR}
-        return min((name for name in self.samples if name not in outside), key=self.typical, default=None)
+        rivals = (name for name in self.samples if name not in NO_RIVALS)
+        return min(rivals, key=self.typical, default=None)
 
     def ratio(self, rival: str | None, contender: str = YIBU.name) -> Ratio | None:
         """How many times a rival's cost is that of `contender`.
@@ -78,7 +78,7 @@ class Run:
         """The contenders that took part in any of the lines, in a fixed order."""
         seen = {name for line in measurements for name in (*line.samples, *line.failures)}
         rest = [name for base in self.versions for name in (base, f"{base}/m")]
-        ordered = list(dict.fromkeys([YIBU.name, YIBU_UNDER_ASYNCIO.name, FLOOR, *rest]))
+        ordered = list(dict.fromkeys([*NO_RIVALS, *rest]))
         return [name for name in ordered if name in seen]
 
     def save(self, path: Path) -> None:

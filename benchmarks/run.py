@@ -54,11 +54,12 @@ def main() -> int:
     options = parse()
     if options.load:
         run = Run.load(options.load)
+        print(report.introduce(run))
     else:
         run = measure(options)
         if options.json:
             run.save(options.json)
-    print(report.table(run, options.details))
+    print(f"\n{report.table(run, options.details)}")
     if options.plot:
         options.plot.write_text(draw(run))
     return int(
@@ -75,6 +76,7 @@ def parse() -> argparse.Namespace:
         "--python", metavar="EXE", default=sys.executable, help="the interpreter to measure with"
     )
     parser.add_argument("--contenders", metavar="NAMES", help="only these, separated by commas")
+    parser.add_argument("--against", metavar="DIR", type=Path, help="also another build: DIR/yibu")
     parser.add_argument("--rounds", type=int, help="how often everybody is measured (default: 5)")
     parser.add_argument(
         "--quick", action="store_true", help="a fifth of the work and two rounds: a first look"
@@ -95,7 +97,11 @@ def measure(options: argparse.Namespace) -> Run:
         sys.exit()
     if not selection.keys:
         sys.exit(f"no benchmark matches {options.only!r}")
-    wanted = options.contenders.split(",") if options.contenders else [each.name for each in contenders.ALL]
+    wanted = contenders.ALL
+    if options.contenders:
+        wanted = [contenders.by_name(name) for name in options.contenders.split(",")]
+    if options.against:
+        wanted = [*wanted, contenders.BEFORE.found_in(options.against)]
     present, versions, missing = roll_call(options.python, wanted)
     rounds = options.rounds or (QUICK_ROUNDS if options.quick else 5)
     scale = QUICK_SCALE if options.quick else 1.0
@@ -120,22 +126,24 @@ def select(pattern: str, version: tuple[int, int]) -> Selection:
     )
 
 
-def roll_call(python: str, wanted: list[str]) -> tuple[list[Contender], dict[str, str], dict[str, str]]:
+def roll_call(python: str, wanted: list[Contender]) -> tuple[list[Contender], dict[str, str], dict[str, str]]:
     """Find out who can run: those present, their versions, and why the others are missing."""
     present, versions, missing = [], {}, {}
-    for name in wanted:
-        contender = contenders.by_name(name)
-        command = [python, "-m", "benchmarks.contenders", name]
-        answer = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True)
+    for contender in wanted:
+        command = [python, "-m", "benchmarks.contenders", contender.name]
+        environment = {**os.environ, **contender.environment}
+        answer = subprocess.run(
+            command, check=False, cwd=ROOT, env=environment, capture_output=True, text=True
+        )
         if answer.returncode == 0:
             present.append(contender)
-            versions[name] = answer.stdout.strip()
+            versions[contender.name] = answer.stdout.strip()
             continue
         reason = (answer.stderr.strip().splitlines() or [f"status {answer.returncode}"])[-1]
         reason += f" ({contender.note})" if contender.note else ""
         if contender.is_yibu:
-            sys.exit(f"yibu cannot run in {python}: {reason}")
-        missing[name] = reason
+            sys.exit(f"{contender.name} cannot run in {python}: {reason}")
+        missing[contender.name] = reason
     return present, versions, missing
 
 

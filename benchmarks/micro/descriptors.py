@@ -24,8 +24,8 @@ async def reader(asyncio: Namespace, count: int) -> None:
     loop = asyncio.get_running_loop()
     with _pair() as (left, _):
         for _ in range(count):
-            loop.add_reader(left, nothing)
-            loop.remove_reader(left)
+            loop.add_reader(left.fileno(), nothing)
+            loop.remove_reader(left.fileno())
 
 
 @benchmark("reader callback", count=5_000)
@@ -44,10 +44,10 @@ async def reader_callback(asyncio: Namespace, count: int) -> None:
             if remaining:
                 right.send(b"x")
             else:
-                loop.remove_reader(left)
+                loop.remove_reader(left.fileno())
                 done.set_result(None)
 
-        loop.add_reader(left, readable)
+        loop.add_reader(left.fileno(), readable)
         right.send(b"x")
         await done
 
