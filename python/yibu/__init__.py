@@ -1,0 +1,46 @@
+"""yibu: asyncio, implemented in Rust.
+
+    import yibu as asyncio
+
+gives every name of the running interpreter's asyncio: event loop, futures, tasks and handles in
+their native form, the rest for now from the standard library (`yibu/stock.py` lists it). A program
+that keeps `import asyncio` runs on yibu as well:
+
+    asyncio.run(main(), loop_factory=yibu.new_event_loop)    # Python 3.12 and later
+    yibu.run(main())
+    yibu.install()                                           # for all that is imported afterwards
+    python -m yibu program.py                                # the same, from outside
+
+Type checkers read `__init__.pyi`.
+"""
+
+# ruff: noqa: F401, PLE0605  # every import here is the package's namespace, and `__all__` is a list
+
+import asyncio as _asyncio
+import sys as _sys
+
+from yibu import stock as _stock
+from yibu._yibu import Future, Handle, Server, Task, TimerHandle, __version__
+from yibu.event_loop import EventLoop
+from yibu.installation import install, uninstall
+from yibu.policy import EventLoopPolicy, get_event_loop, new_event_loop
+from yibu.runners import Runner, run
+from yibu.task_registry import join_task_registry as _join_task_registry
+
+if _sys.version_info >= (3, 12):
+    from yibu.factories import eager_task_factory
+
+if _sys.version_info >= (3, 14):
+    from yibu.policy import __getattr__
+else:
+    DefaultEventLoopPolicy = EventLoopPolicy
+
+_passed_on = [name for name in (*_stock.NAMES, *_stock.MODULES) if name in vars(_asyncio)]
+globals().update({name: vars(_asyncio)[name] for name in _passed_on})
+
+__all__ = sorted(
+    {*_asyncio.__all__, "EventLoop", "EventLoopPolicy", "__version__"}
+    | {"install", "new_event_loop", "uninstall"}
+)
+
+_join_task_registry()

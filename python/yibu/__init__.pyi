@@ -1,0 +1,58 @@
+# ruff: isort: skip_file
+# For a type checker the first of two definitions counts: yibu's own go before asyncio's.
+import asyncio
+import sys
+
+from yibu import runners as runners
+from yibu._yibu import Future as Future
+from yibu._yibu import Handle as Handle
+from yibu._yibu import Server as Server
+from yibu._yibu import Task as Task
+from yibu._yibu import TimerHandle as TimerHandle
+from yibu._yibu import __version__ as __version__
+from yibu.event_loop import EventLoop as EventLoop
+from yibu.installation import install as install
+from yibu.installation import uninstall as uninstall
+from yibu.policy import EventLoopPolicy as EventLoopPolicy
+from yibu.policy import get_event_loop as get_event_loop
+from yibu.policy import new_event_loop as new_event_loop
+from yibu.runners import run as run
+
+if sys.version_info >= (3, 12):
+    from yibu.factories import eager_task_factory as eager_task_factory
+
+from asyncio import *  # type: ignore[assignment]  # noqa: F403
+from asyncio import TaskGroup as TaskGroup
+from asyncio import base_events as base_events
+from asyncio import base_futures as base_futures
+from asyncio import base_subprocess as base_subprocess
+from asyncio import base_tasks as base_tasks
+from asyncio import constants as constants
+from asyncio import coroutines as coroutines
+from asyncio import events as events
+from asyncio import exceptions as exceptions
+from asyncio import format_helpers as format_helpers
+from asyncio import futures as futures
+from asyncio import locks as locks
+from asyncio import log as log
+from asyncio import mixins as mixins
+from asyncio import protocols as protocols
+from asyncio import queues as queues
+from asyncio import selector_events as selector_events
+from asyncio import sslproto as sslproto
+from asyncio import staggered as staggered
+from asyncio import streams as streams
+from asyncio import subprocess as subprocess
+from asyncio import taskgroups as taskgroups
+from asyncio import tasks as tasks
+from asyncio import threads as threads
+from asyncio import timeouts as timeouts
+from asyncio import transports as transports
+from asyncio import trsock as trsock
+from asyncio import unix_events as unix_events
+
+if sys.version_info >= (3, 14):
+    from asyncio import graph as graph
+
+__all__ = ["EventLoop", "EventLoopPolicy", "__version__", "install", "new_event_loop", "uninstall"]
+__all__ += asyncio.__all__

@@ -1,0 +1,207 @@
+"""The command line: runs a program as `python` would, with yibu installed before it is imported.
+
+What a program can see of how it was started is as under `python`: `sys.argv`, `sys.path[0]`, the
+`__main__` module and its attributes, exit codes, and tracebacks, in which no frame of yibu appears.
+
+Called by `__main__.py`. Modules and directories are run by `runpy`, as the interpreter does it.
+"""
+
+import builtins
+import io
+import os
+import pkgutil
+import runpy
+import sys
+import textwrap
+from collections.abc import Callable
+from importlib.machinery import BuiltinImporter, SourceFileLoader, SourcelessFileLoader
+from types import CodeType, ModuleType, TracebackType
+from typing import Any, NoReturn
+
+from yibu._yibu import __version__
+from yibu.installation import install
+
+USAGE = "usage: python -m yibu [option] [-c cmd | -m mod | file | -] [arg] ..."
+
+HELP = f"""{USAGE}
+
+Run an asyncio program on yibu's event loop, futures and tasks; the program needs no change.
+With nothing to run, open a Python prompt with top-level await, as python -m asyncio does.
+
+-c cmd : program passed in as a string (terminates option list)
+-m mod : run a library module as a script (terminates option list)
+file   : program read from a script file, a directory or a zip file with a __main__.py
+-      : program read from standard input
+arg ...: arguments passed to the program in sys.argv[1:]
+
+-h, --help    : print this help message and exit
+-V, --version : print the versions of yibu and Python and exit
+"""
+
+
+def main() -> None:
+    """Do what `sys.argv` asks for."""
+    match sys.argv[1:]:
+        case []:
+            open_prompt()
+        case ["-h" | "--help", *_]:
+            print(HELP, end="")
+        case ["-V" | "--version", *_]:
+            print(f"yibu {__version__} (Python {sys.version.split()[0]})")
+        case ["-", *_] if sys.stdin.isatty():
+            open_prompt()
+        case ["-", *rest]:
+            run_program(lambda: run_standard_input(rest))
+        case [option, *rest] if option[:2] in ("-c", "-m"):
+            # As with python, the value may be glued to the letter, and all after it is the program's.
+            values = [option[2:], *rest] if len(option) > 2 else rest
+            if not values:
+                fail(f"Argument expected for the {option} option")
+            run = run_command if option[1] == "c" else run_module
+            run_program(lambda: run(values[0], values[1:]))
+        case [option, *_] if option.startswith("-"):
+            fail(f"Unknown option: {option}")
+        case [path, *rest]:
+            run_program(lambda: run_file(path, rest))
+
+
+def fail(reason: str) -> NoReturn:
+    """Leave with the code that means a wrong command line."""
+    print(reason, USAGE, "Try `python -m yibu -h' for more information.", sep="\n", file=sys.stderr)
+    raise SystemExit(2)
+
+
+def run_program(run: Callable[[], None]) -> None:
+    """Run a program and let its exception, if any, out of the interpreter without yibu's frames."""
+    install()
+    try:
+        run()
+    except SystemExit:
+        raise  # the interpreter shows no traceback of it
+    except BaseException as error:
+        _hide_own_frames(error)
+        raise
+
+
+def run_command(command: str, arguments: list[str]) -> None:
+    """`python -c command arguments`."""
+    sys.audit("cpython.run_command", command)
+    if sys.version_info >= (3, 14):
+        command = textwrap.dedent(command)
+    sys.argv = ["-c", *arguments]
+    _set_first_path("")
+    namespace = _new_main_module(BuiltinImporter)
+    code = compile(command, "<string>", "exec", dont_inherit=True)
+    if sys.version_info >= (3, 13):
+        import linecache
+
+        # From this version on, tracebacks show the lines of the command; the interpreter has them
+        # remembered by file name at first, and in later releases by code object.
+        by_code = hasattr(linecache, "_interactive_cache")
+        remember: Any = linecache._register_code  # type: ignore[attr-defined]
+        remember(code if by_code else "<string>", command, "<string>")
+    exec(code, namespace)
+
+
+def run_standard_input(arguments: list[str]) -> None:
+    """`python - arguments`, when standard input is not a terminal."""
+    sys.audit("cpython.run_stdin")
+    sys.argv = ["-", *arguments]
+    _set_first_path("")
+    namespace = _new_main_module(BuiltinImporter, "<stdin>")
+    exec(compile(sys.stdin.buffer.read(), "<stdin>", "exec", dont_inherit=True), namespace)
+
+
+def run_module(name: str, arguments: list[str]) -> None:
+    """`python -m name arguments`."""
+    sys.audit("cpython.run_module", name)
+    sys.argv = ["-m", *arguments]  # `runpy` puts the module's path there once it has found it
+    _new_main_module(BuiltinImporter)
+    runpy._run_module_as_main(name)  # type: ignore[attr-defined]
+
+
+def run_file(path: str, arguments: list[str]) -> None:
+    """`python path arguments`: a script, compiled or not, or a directory or archive of modules."""
+    sys.argv = [path, *arguments]
+    # As the interpreter does it: absolute, but "./" and links stay what they are.
+    path = os.path.join(os.getcwd(), path) if path else os.getcwd()
+    if pkgutil.get_importer(path) is not None:
+        if sys.flags.safe_path:
+            sys.path.insert(0, path)
+        else:
+            _set_first_path(path)
+        _new_main_module(BuiltinImporter)
+        runpy._run_module_as_main("__main__", alter_argv=False)  # type: ignore[attr-defined]
+        return
+    sys.audit("cpython.run_file", path)
+    try:
+        code, loader = _read_program(path)
+    except OSError as error:
+        reason = f"[Errno {error.errno}] {error.strerror}"
+        print(f"{sys.executable}: can't open file {path!r}: {reason}", file=sys.stderr)
+        raise SystemExit(2) from None
+    _set_first_path(os.path.dirname(os.path.realpath(path)))
+    exec(code, _new_main_module(loader("__main__", path), path))
+
+
+def _read_program(path: str) -> tuple[CodeType, type[SourceFileLoader | SourcelessFileLoader]]:
+    """The code of a script, and the kind of loader that the interpreter would say it came from."""
+    with io.open_code(path) as file:
+        code: CodeType | None = pkgutil.read_code(file)
+        if code is not None:
+            return code, SourcelessFileLoader
+    with io.open_code(path) as file:
+        return compile(file.read(), path, "exec", dont_inherit=True), SourceFileLoader
+
+
+def _set_first_path(entry: str) -> None:
+    """Replace the entry that `-m yibu` put in front of `sys.path`; with `-P` there is none."""
+    if not sys.flags.safe_path:
+        sys.path[0] = entry
+
+
+def _new_main_module(loader: object, file: str | None = None) -> dict[str, Any]:
+    """Make the module `__main__` as the interpreter makes it, and return its namespace."""
+    module = ModuleType("__main__")
+    namespace = vars(module)
+    namespace.update(__loader__=loader, __builtins__=builtins)
+    if sys.version_info < (3, 14):
+        namespace["__annotations__"] = {}
+    if file is not None:
+        namespace["__file__"] = file
+        if sys.version_info < (3, 15):
+            namespace["__cached__"] = None
+    sys.modules["__main__"] = module
+    return namespace
+
+
+def _hide_own_frames(error: BaseException) -> None:
+    """Have the interpreter report `error` as if this module had not been between it and the program.
+
+    The frames are still to be added while the error leaves yibu, so they are taken away at the last
+    moment, by a hook that lasts for this one report. All else, such as the exit code, the signal that
+    a KeyboardInterrupt turns into, or the program's own `sys.excepthook`, is left to the interpreter.
+    """
+    traceback = error.__traceback__
+    while traceback is not None and traceback.tb_frame.f_globals is globals():
+        traceback = traceback.tb_next
+    program_hook = sys.excepthook
+
+    def report(kind: type[BaseException], value: BaseException, reported: TracebackType | None) -> None:
+        sys.excepthook = program_hook
+        if value is error:
+            value.__traceback__ = reported = sys.last_traceback = traceback
+        program_hook(kind, value, reported)
+
+    sys.excepthook = report
+
+
+def open_prompt() -> None:
+    """The async prompt of `python -m asyncio`, of whichever Python this is, on yibu."""
+    install()
+    if not (sys.flags.quiet and sys.version_info >= (3, 14)):
+        sys.stderr.write(f"yibu {__version__}: asyncio in this session is native\n")
+        sys.stderr.flush()
+    sys.argv = ["-m"]
+    _new_main_module(BuiltinImporter)
+    runpy._run_module_as_main("asyncio")  # type: ignore[attr-defined]

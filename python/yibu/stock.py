@@ -1,0 +1,304 @@
+"""What yibu still takes from the standard library's own asyncio, all of it listed here, and why.
+
+Two lists. `NAMES` (and `MODULES`) are the names of the asyncio namespace that `yibu/__init__.py`
+passes on as they are; it ignores those that the running Python lacks. `LoopMethods` are the methods
+of yibu's event loop (`event_loop.py`) that run the interpreter's pure-Python code on top of the
+native loop's readers, writers, timers, tasks and socket transports.
+An entry leaves these lists when its native form arrives; `tests/unit/test_package.py` holds both to
+the truth.
+"""
+
+import logging
+import os
+import sys
+from asyncio import base_events, constants, selector_events, sslproto, unix_events
+from functools import cached_property
+from socket import socket
+from typing import Any
+
+from yibu._yibu import SocketTransport
+
+logger = logging.getLogger("asyncio")
+
+# Will stay stock: exceptions, constants, abstract classes and the functions that keep the record of
+# the running loop and the current task must be the same objects for everybody in the process.
+SHARED_NAMES = (
+    "ALL_COMPLETED",
+    "FIRST_COMPLETED",
+    "FIRST_EXCEPTION",
+    "AbstractChildWatcher",
+    "AbstractEventLoop",
+    "AbstractEventLoopPolicy",
+    "AbstractServer",
+    "BaseEventLoop",
+    "BaseProtocol",
+    "BaseTransport",
+    "BrokenBarrierError",
+    "BufferedProtocol",
+    "CancelledError",
+    "DatagramProtocol",
+    "DatagramTransport",
+    "FrameCallGraphEntry",
+    "FutureCallGraph",
+    "IncompleteReadError",
+    "InvalidStateError",
+    "LimitOverrunError",
+    "Protocol",
+    "QueueEmpty",
+    "QueueFull",
+    "QueueShutDown",
+    "ReadTransport",
+    "SelectorEventLoop",
+    "SendfileNotAvailableError",
+    "SubprocessProtocol",
+    "SubprocessTransport",
+    "TimeoutError",
+    "Transport",
+    "WriteTransport",
+    "_enter_task",
+    "_get_running_loop",
+    "_leave_task",
+    "_register_task",
+    "_set_running_loop",
+    "_unregister_task",
+    "all_tasks",
+    "capture_call_graph",
+    "create_eager_task_factory",
+    "create_task",
+    "current_task",
+    "format_call_graph",
+    "future_add_to_awaited_by",
+    "future_discard_from_awaited_by",
+    "get_child_watcher",
+    "get_event_loop_policy",
+    "get_running_loop",
+    "iscoroutine",
+    "iscoroutinefunction",
+    "isfuture",
+    "print_call_graph",
+    "set_child_watcher",
+    "set_event_loop",
+    "set_event_loop_policy",
+)
+
+# Stock for now: works on the native loop through its public methods, and will become native.
+BORROWED_NAMES = (
+    "Barrier",
+    "BoundedSemaphore",
+    "Condition",
+    "Event",
+    "FastChildWatcher",
+    "LifoQueue",
+    "Lock",
+    "MultiLoopChildWatcher",
+    "PidfdChildWatcher",
+    "PriorityQueue",
+    "Queue",
+    "SafeChildWatcher",
+    "Semaphore",
+    "StreamReader",
+    "StreamReaderProtocol",
+    "StreamWriter",
+    "TaskGroup",
+    "ThreadedChildWatcher",
+    "Timeout",
+    "as_completed",
+    "create_subprocess_exec",
+    "create_subprocess_shell",
+    "ensure_future",
+    "gather",
+    "open_connection",
+    "open_unix_connection",
+    "run_coroutine_threadsafe",
+    "shield",
+    "sleep",
+    "start_server",
+    "start_unix_server",
+    "timeout",
+    "timeout_at",
+    "to_thread",
+    "wait",
+    "wait_for",
+    "wrap_future",
+)
+
+NAMES = SHARED_NAMES + BORROWED_NAMES
+
+# The modules of asyncio, for programs that write `asyncio.subprocess.PIPE` or `asyncio.tasks.Task`.
+# They are the standard library's own; `yibu.install()` puts the native classes into them.
+# `yibu.runners` is yibu's.
+MODULES = (
+    "base_events",
+    "base_futures",
+    "base_subprocess",
+    "base_tasks",
+    "constants",
+    "coroutines",
+    "events",
+    "exceptions",
+    "format_helpers",
+    "futures",
+    "graph",
+    "locks",
+    "log",
+    "mixins",
+    "protocols",
+    "queues",
+    "selector_events",
+    "sslproto",
+    "staggered",
+    "streams",
+    "subprocess",
+    "taskgroups",
+    "tasks",
+    "threads",
+    "timeouts",
+    "transports",
+    "trsock",
+    "unix_events",
+)
+
+_Base: Any = base_events.BaseEventLoop
+_Selector: Any = selector_events.BaseSelectorEventLoop
+_unix: Any = unix_events
+_Unix = _unix._UnixSelectorEventLoop
+
+
+class LoopMethods:
+    """The loop methods that are borrowed, with the private hooks that they call on their loop."""
+
+    # Datagrams: stock's datagram transport, driven by the native readers and writers.
+    create_datagram_endpoint = _Base.create_datagram_endpoint
+    _ensure_resolved = _Base._ensure_resolved
+
+    def _make_datagram_transport(
+        self, sock: socket, protocol: Any, address: Any = None, waiter: Any = None, extra: Any = None
+    ) -> Any:
+        self._ensure_fd_no_transport(sock)  # type: ignore[attr-defined]  # native
+        return DatagramTransport(self, sock, protocol, address, waiter, extra)
+
+    # Unix sockets: the set-up of path, socket and accepting is stock's; the connections that come of
+    # it have the native transport.
+    create_unix_connection = _Unix.create_unix_connection
+    create_unix_server = _Unix.create_unix_server
+    _create_connection_transport = _Base._create_connection_transport
+    _start_serving = _Selector._start_serving
+    _accept_connection = _Selector._accept_connection
+    _accept_connection2 = _Selector._accept_connection2
+
+    @cached_property
+    def _unix_server_sockets(self) -> dict[socket, int]:
+        """The inodes of the paths that listening sockets are to remove (Python 3.13 and later)."""
+        return {}
+
+    def _stop_serving(self, sock: socket) -> None:
+        """Stop listening, and remove the path of a Unix socket if it is still the one bound here."""
+        inode = self._unix_server_sockets.pop(sock, None)
+        path = None if inode is None else sock.getsockname()
+        self._remove_reader(sock.fileno())  # type: ignore[attr-defined]  # native
+        sock.close()
+        if path is None:
+            return
+        try:
+            if os.stat(path).st_ino == inode:
+                os.unlink(path)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            logger.error("Unable to clean up listening UNIX socket %r: %r", path, error)
+
+    def _make_socket_transport(
+        self,
+        sock: socket,
+        protocol: Any,
+        waiter: Any = None,
+        *,
+        extra: Any = None,
+        server: Any = None,
+        **context: Any,  # only Python 3.15 and later pass it
+    ) -> SocketTransport:
+        self._ensure_fd_no_transport(sock)  # type: ignore[attr-defined]  # native
+        return SocketTransport(self, sock, protocol, waiter, extra, server, **context)
+
+    # TLS: stock's state machine over OpenSSL, reading from and writing to the native transport.
+    start_tls = _Base.start_tls
+
+    def _make_ssl_transport(
+        self,
+        rawsock: socket,
+        protocol: Any,
+        sslcontext: Any,
+        waiter: Any = None,
+        *,
+        server_side: bool = False,
+        server_hostname: str | None = None,
+        extra: Any = None,
+        server: Any = None,
+        ssl_handshake_timeout: float | None = constants.SSL_HANDSHAKE_TIMEOUT,
+        ssl_shutdown_timeout: float | None = constants.SSL_SHUTDOWN_TIMEOUT,
+        **context: Any,  # only Python 3.15 and later pass it
+    ) -> Any:
+        ssl_protocol: Any = sslproto.SSLProtocol(
+            self,  # type: ignore[arg-type]
+            protocol,
+            sslcontext,
+            waiter,
+            server_side,
+            server_hostname,
+            ssl_handshake_timeout=ssl_handshake_timeout,  # type: ignore[arg-type]
+            ssl_shutdown_timeout=ssl_shutdown_timeout,
+        )
+        self._make_socket_transport(rawsock, ssl_protocol, extra=extra, server=server, **context)
+        return ssl_protocol._app_transport
+
+    # Files to sockets: `os.sendfile` retried as the native writer reports room.
+    sendfile = _Base.sendfile
+    _sendfile_native = _Selector._sendfile_native
+    _sendfile_fallback = _Base._sendfile_fallback
+    sock_sendfile = _Base.sock_sendfile
+    _check_sendfile_params = _Base._check_sendfile_params
+    _sock_sendfile_native = _Unix._sock_sendfile_native
+    _sock_sendfile_native_impl = _Unix._sock_sendfile_native_impl
+    _sock_sendfile_update_filepos = _Unix._sock_sendfile_update_filepos
+    _sock_add_cancellation_callback = _Unix._sock_add_cancellation_callback
+    _sock_sendfile_fallback = _Base._sock_sendfile_fallback
+
+    # Pipes: stock's pipe transports, driven by the native readers and writers.
+    connect_read_pipe = _Base.connect_read_pipe
+    connect_write_pipe = _Base.connect_write_pipe
+    _make_read_pipe_transport = _Unix._make_read_pipe_transport
+    _make_write_pipe_transport = _Unix._make_write_pipe_transport
+
+    # Child processes: stock's transport over `subprocess.Popen`, the pipes above, and stock's watcher
+    # (a process descriptor in the native poller where the kernel allows it, a thread otherwise).
+    subprocess_exec = _Base.subprocess_exec
+    subprocess_shell = _Base.subprocess_shell
+    _log_subprocess = _Base._log_subprocess
+    _make_subprocess_transport = _Unix._make_subprocess_transport
+    _child_watcher_callback = _Unix._child_watcher_callback
+
+    if sys.version_info >= (3, 14):
+
+        @cached_property
+        def _watcher(self) -> Any:
+            """Who waits for child processes. Before Python 3.14 the policy has the watcher."""
+            if _unix.can_use_pidfd():
+                return _unix._PidfdChildWatcher()
+            return _unix._ThreadedChildWatcher()
+
+
+class DatagramTransport(selector_events._SelectorDatagramTransport):  # type: ignore[misc,name-defined]
+    """Stock's datagram transport. Its `repr` asks a selector, which a native loop does not have."""
+
+    def __repr__(self) -> str:
+        info = ["_SelectorDatagramTransport"]
+        if self._sock is None:
+            info.append("closed")
+        elif self._closing:
+            info.append("closing")
+        info.append(f"fd={self._sock_fd}")
+        if self._loop is not None and not self._loop.is_closed():
+            info.append("read=polling" if self.is_reading() else "read=idle")
+            state = "polling" if self._buffer else "idle"
+            info.append(f"write=<{state}, bufsize={self.get_write_buffer_size()}>")
+        return f"<{' '.join(info)}>"
