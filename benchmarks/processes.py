@@ -38,8 +38,8 @@ class LineProcess:
         def prepare() -> None:
             if core is not None:
                 os.sched_setaffinity(0, {core})
-            _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+            allowed = descriptors_allowed()
+            resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, allowed))
 
         self._unread = b""
         # The measuring process has a single thread, so running Python between fork and exec is safe.
@@ -125,6 +125,11 @@ def resident_bytes(pid: int | str = "self") -> int:
     """Resident set size of a process."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def descriptors_allowed() -> int:
+    """How many descriptors a child may have open: as many as this user can have at all."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 
 
 def server_and_client_cores() -> tuple[int, int]:

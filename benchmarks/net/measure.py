@@ -10,8 +10,11 @@ from pathlib import Path
 from benchmarks.contenders import FLOOR, YIBU_UNDER_ASYNCIO, Contender
 from benchmarks.net.scenarios import BYTES_A_CONNECTION, Scenario
 from benchmarks.plan import Plan, rotated
-from benchmarks.processes import ChildError, LineProcess, server_and_client_cores
+from benchmarks.processes import ChildError, LineProcess, descriptors_allowed, server_and_client_cores
 from benchmarks.results import Measurement
+
+#: What a server has open beside its connections, generously.
+SPARE_DESCRIPTORS = 200
 
 #: A contender, or None for the bare epoll server.
 Side = Contender | None
@@ -50,11 +53,19 @@ def sample(scenario: Scenario, side: Side, line: Measurement, plan: Plan, echo: 
     try:
         with LineProcess(command, side.environment if side else None, server_core) as server:
             port = int(server.expect("port"))
-            client_command = [str(echo), *scenario.arguments(port, plan.scaled(scenario.count))]
+            client_command = [str(echo), *scenario.arguments(port, amount(scenario, plan))]
             with LineProcess(client_command, core=client_core) as client:
                 line.add(name, difference(scenario, server, client))
     except ChildError as error:
         line.fail(name, str(error))
+
+
+def amount(scenario: Scenario, plan: Plan) -> int:
+    """How many messages or connections to measure."""
+    if scenario.command == "idle":
+        # Always as many as planned, since what a process has anyway must not weigh on a few; or all it may have.
+        return min(scenario.count, descriptors_allowed() - SPARE_DESCRIPTORS)
+    return plan.scaled(scenario.count)
 
 
 def difference(scenario: Scenario, server: LineProcess, client: LineProcess) -> float:
