@@ -63,7 +63,7 @@ def sample(scenario: Scenario, side: Side, line: Measurement, plan: Plan, echo: 
 def amount(scenario: Scenario, plan: Plan) -> int:
     """How many messages or connections to measure."""
     if scenario.command == "idle":
-        # Always as many as planned, since what a process has anyway must not weigh on a few; or all it may have.
+        # Not scaled: what a process needs anyway must not weigh on a few connections.
         return min(scenario.count, descriptors_allowed() - SPARE_DESCRIPTORS)
     return plan.scaled(scenario.count)
 
