@@ -1,0 +1,114 @@
+//! Transports as state machines: what a connection does, without the protocol it does it for.
+//!
+//! A machine is told what happened (an outcome of the driver, a call of the user) and returns what has to be told to
+//! the protocol, as an [`Upcall`]. It never calls back, so user code may call into it again from within an upcall
+//! (`write` in `data_received`) like from anywhere else. Called by yibu-python's transports; calls the driver through [`Ops`].
+//!
+//! | file | holds |
+//! |---|---|
+//! | `stream` | one connection: TCP, Unix sockets |
+//! | `listener` | one listening socket |
+//! | `outgoing` | what was written and not yet sent |
+//! | `flow` | the water marks between "pause" and "resume" |
+//! | `lifecycle` | open, closing, lost |
+
+use std::io;
+
+use yibu_driver::{Driver, Lease, Op, OpId};
+
+mod flow;
+mod lifecycle;
+mod listener;
+mod outgoing;
+mod stream;
+
+pub use flow::{Flow, LimitsError};
+pub use listener::{ACCEPT_RETRY_DELAY, Accepting, Listener, OUT_OF_RESOURCES};
+pub use outgoing::Outgoing;
+pub use stream::{ReadInto, Reading, Stream, WriteError};
+
+/// A machine's way to the kernel. The embedder's implementation keeps track of whom an operation belongs to; a bare
+/// driver keeps track of nothing.
+pub trait Ops {
+    /// For system calls that happen at once.
+    fn driver(&mut self) -> &mut Driver;
+
+    /// Arms an operation for the machine that asks.
+    fn submit(&mut self, op: Op) -> io::Result<OpId>;
+
+    /// Ends an operation of the machine that asks.
+    fn cancel(&mut self, id: OpId);
+}
+
+impl Ops for Driver {
+    fn driver(&mut self) -> &mut Driver {
+        self
+    }
+
+    fn submit(&mut self, op: Op) -> io::Result<OpId> {
+        Self::submit(self, op)
+    }
+
+    fn cancel(&mut self, id: OpId) {
+        Self::cancel(self, id);
+    }
+}
+
+/// What has to be done for a machine, with nothing of it borrowed.
+#[derive(Debug)]
+#[must_use = "an upcall that is not executed is a protocol left in the dark"]
+pub enum Upcall {
+    /// `data_received`, after the bytes were copied and the lease recycled.
+    Data(Lease),
+    /// A `BufferedProtocol` may read: `get_buffer`, [`Stream::read_into`], `buffer_updated`.
+    Readable,
+    /// `eof_received`; its answer goes to [`Stream::on_eof_reply`].
+    Eof,
+    /// `pause_writing`.
+    PauseWriting,
+    /// `resume_writing`, and then [`Stream::go_on`].
+    ResumeWriting(Rest),
+    /// Everything was sent and somebody asked to know ([`Stream::watch_drain`]). Then [`Stream::go_on`].
+    Drained(Rest),
+    /// The kernel gave the connection up, which is closed already. Report it as `_fatal_error` does, with the message
+    /// of [`During::message`], and call `connection_lost` with the same error at the next turn.
+    Fatal {
+        /// What was being done.
+        during: During,
+        /// What the kernel said.
+        error: io::Error,
+    },
+    /// `connection_lost(None)` now: everything was sent and the transport was closed.
+    ConnectionLost,
+    /// A write after the connection was lost, once too often: log [`LOST_WRITE_WARNING`].
+    LostWrite,
+    /// Raise from the callback that is running.
+    Raise(io::Error),
+}
+
+/// What remains to be done after an upcall that lets the protocol act in between.
+#[derive(Debug)]
+#[must_use = "the transport stalls unless it is handed to Stream::go_on"]
+pub struct Rest(stream::Step);
+
+/// Which half of a connection failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum During {
+    /// Receiving.
+    Reading,
+    /// Sending.
+    Writing,
+}
+
+impl During {
+    /// The message for the exception handler.
+    pub const fn message(self) -> &'static str {
+        match self {
+            Self::Reading => "Fatal read error on socket transport",
+            Self::Writing => "Fatal write error on socket transport",
+        }
+    }
+}
+
+/// What is logged about writes to a lost connection.
+pub const LOST_WRITE_WARNING: &str = "socket.send() raised exception.";
