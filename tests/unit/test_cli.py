@@ -16,7 +16,6 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
-
 import yibu
 
 PACKAGE_ROOT = str(Path(yibu.__file__).parent.parent)
@@ -59,6 +58,7 @@ def start(arguments, *, through_yibu, cwd, options=(), stdin="", **variables):
         capture_output=True,
         text=True,
         timeout=LIMIT,
+        check=False,
     )
 
 
