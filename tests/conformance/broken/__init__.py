@@ -1,0 +1,1 @@
+"""Implementations with one defect each. The runner's own tests show that none of them gets through."""
