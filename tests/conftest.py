@@ -1,7 +1,8 @@
-"""Fixtures and limits of the whole suite: the implementation under test, its loop, and what a test may leave behind.
+"""Fixtures and limits of the whole suite: the implementation under test, its loop, what a test may leave.
 
-The tests are a specification.  By default they hold yibu to it; `--impl asyncio` holds the standard library to it,
-which is how the tests themselves are checked.  Tests marked `yibu_only` ask for more than stock asyncio gives.
+The tests are a specification.  By default they hold yibu to it; `--impl asyncio` holds the standard library
+to it, which is how the tests themselves are checked.  Tests marked `yibu_only` ask for more than stock gives,
+or, with `since` and `before`, for what it gives on other versions of Python than those.
 """
 
 import asyncio
@@ -9,6 +10,7 @@ import faulthandler
 import gc
 import importlib
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -19,10 +21,11 @@ import pytest
 TEST_LIMIT = 30
 """Seconds that one test may take before it is interrupted (a test that hangs is a failure, not a wait)."""
 
-PROCESS_LIMIT = 4 * TEST_LIMIT
-"""Seconds after which a test that could not even be interrupted ends the run, with the stacks of all threads."""
+PROCESS_LIMIT = 30
+"""Seconds more after which a test that could not even be interrupted ends the run, with all stacks."""
 
-SHARED_ROOMS = ("unit", "differential", "seeds", "regressions")
+TEARDOWN_LIMIT = 5
+"""Seconds that tasks left running by a failed test get to end when they are cancelled."""
 
 
 class Implementation:
@@ -48,10 +51,11 @@ class Implementation:
         return env | variables
 
     def run_source(self, source, *arguments, python_options=(), timeout=TEST_LIMIT, **variables):
-        """Run `source` in a fresh interpreter, where `aio` is this implementation; return the finished process."""
+        """Run `source` in a fresh interpreter where `aio` is this implementation; return the process."""
         program = f"import {self.name} as aio\n" + textwrap.dedent(source)
         return subprocess.run(
             [sys.executable, *python_options, "-c", program, *arguments],
+            check=False,
             env=self.environment(**variables),
             capture_output=True,
             text=True,
@@ -66,29 +70,52 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "yibu_only: asks for more than stock asyncio gives")
+    config.addinivalue_line(
+        "markers",
+        "yibu_only(since=, before=): asks for more than stock asyncio gives (on Pythons since one and before one)",
+    )
+    config.addinivalue_line(
+        "markers", f"time_limit(seconds): how long the test may take, instead of {TEST_LIMIT}"
+    )
     config.addinivalue_line("filterwarnings", "error")
 
 
 def pytest_collection_modifyitems(config, items):
-    limited = config.pluginmanager.hasplugin("timeout")
+    if config.getoption("--impl") != "asyncio":
+        return
     for item in items:
-        if config.getoption("--impl") == "asyncio" and item.get_closest_marker("yibu_only"):
+        marker = item.get_closest_marker("yibu_only")
+        if marker and is_version_of(marker):
             item.add_marker(pytest.mark.skip(reason="stock asyncio does not give this"))
-        if limited and item.get_closest_marker("timeout") is None and set(item.path.parts) & set(SHARED_ROOMS):
-            item.add_marker(pytest.mark.timeout(TEST_LIMIT, method="signal"))
+
+
+def is_version_of(marker, since=(0,), before=(sys.maxsize,)):
+    """Tell whether the running Python is one of those that a mark speaks of."""
+    return marker.kwargs.get("since", since) <= sys.version_info < marker.kwargs.get("before", before)
 
 
 def pytest_collection_finish():
-    """Keep what exists before the first test out of later collections, which fixtures make after every loop."""
+    """Keep what exists before the first test out of the collections that follow every loop."""
     gc.collect()
     gc.freeze()
 
 
 @pytest.fixture(autouse=True)
-def process_limit():
-    faulthandler.dump_traceback_later(PROCESS_LIMIT, exit=True)
+def time_limit(request):
+    """Interrupt a test that takes too long; end the run when it cannot even be interrupted."""
+    marker = request.node.get_closest_marker("time_limit")
+    seconds = marker.args[0] if marker else TEST_LIMIT
+
+    def interrupt(*_):
+        pytest.fail(f"still running after {seconds} seconds")
+
+    faulthandler.dump_traceback_later(seconds + PROCESS_LIMIT, exit=True)
+    previous = signal.signal(signal.SIGALRM, interrupt)
+    # Repeated, because a loop reports what is raised inside a callback and goes on.
+    signal.setitimer(signal.ITIMER_REAL, seconds, 1)
     yield
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, previous)
     faulthandler.cancel_dump_traceback_later()
 
 
@@ -122,7 +149,7 @@ def make_loop(impl):
 
 @pytest.fixture
 def loop(request, make_loop, reports):
-    """A loop of the implementation; anything reported to its exception handler fails a test that did not ask."""
+    """A loop of the implementation; what is reported to its handler fails a test that did not ask for it."""
     loop = make_loop()
     loop.set_exception_handler(lambda _loop, context: reports.append(context))
     yield loop
@@ -139,7 +166,7 @@ def finish_tasks(loop):
     for task in tasks:
         task.cancel()
     if tasks:
-        loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+        loop.run_until_complete(asyncio.wait(tasks, timeout=TEARDOWN_LIMIT))
     loop.run_until_complete(loop.shutdown_asyncgens())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)

@@ -3,6 +3,7 @@
 import asyncio
 import contextvars
 import gc
+import operator
 import sys
 import threading
 import time
@@ -67,8 +68,13 @@ class TestHandle:
 
     def test_cancel_by_a_callback_of_the_same_turn(self, loop):
         called = []
-        loop.call_soon(lambda: second.cancel())
-        second = loop.call_soon(called.append, "second")
+        handles = []
+
+        def cancel_the_second():
+            handles[0].cancel()
+
+        loop.call_soon(cancel_the_second)
+        handles.append(loop.call_soon(called.append, "second"))
         loop.call_soon(called.append, "third")
         loop.call_soon(loop.stop)
         loop.run_forever()
@@ -270,12 +276,12 @@ class TestTimerHandle:
     def test_comparison_with_anything_else_is_refused(self, impl, loop):
         timer = impl.TimerHandle(1, noop, (), loop)
         handle = impl.Handle(noop, (), loop)
-        assert timer != handle and timer != 1
+        assert (timer == handle, timer == 1) == (False, False)
+        assert (timer != handle, timer != 1) == (True, True)
         for other in (handle, 1, None):
-            with pytest.raises(TypeError):
-                timer < other
-            with pytest.raises(TypeError):
-                timer >= other
+            for compare in (operator.lt, operator.le, operator.gt, operator.ge):
+                with pytest.raises(TypeError):
+                    compare(timer, other)
 
     def test_cancel_before_and_after_firing(self, loop):
         called = []
@@ -644,11 +650,11 @@ class TestRunningLoop:
         assert run(main()) == (loop, loop, loop)
 
     def test_no_running_loop_outside(self, impl, loop):
-        with pytest.raises(RuntimeError, match="^no running event loop$"):
+        with pytest.raises(RuntimeError, match=r"^no running event loop$"):
             impl.get_running_loop()
         loop.call_soon(loop.stop)
         loop.run_forever()
-        with pytest.raises(RuntimeError, match="^no running event loop$"):
+        with pytest.raises(RuntimeError, match=r"^no running event loop$"):
             asyncio.get_running_loop()
 
     def test_in_callbacks(self, loop):
