@@ -27,7 +27,18 @@ def lint(steps: Steps, environment: Environment) -> None:
     steps.command("ruff check", [python, "-m", "ruff", "check", "."])
     steps.command("ruff format", [python, "-m", "ruff", "format", "--check", "."])
     steps.command("mypy", [python, "-m", "mypy"])
-    steps.command("stubtest", [python, "-m", "mypy.stubtest", "yibu", *stubtest_allowlist()])
+    steps.command(
+        "stubtest",
+        [
+            python,
+            "-m",
+            "mypy.stubtest",
+            "--mypy-config-file",
+            "pyproject.toml",
+            "yibu",
+            *stubtest_allowlist(),
+        ],
+    )
 
 
 def stubtest_allowlist() -> list[str]:
@@ -57,14 +68,17 @@ def python_tests(steps: Steps, environment: Environment, folders: tuple[str, ...
     version = environment.interpreter.version
     for folder in folders:
         if (ROOT / folder).is_dir():
-            steps.command(f"{version}: {folder}", [environment.python, "-m", "pytest", "-q", folder])
+            steps.command(
+                f"{version}: {folder}", [environment.python, "-m", "pytest", "-q", "--tb=short", folder]
+            )
 
 
 def conformance(steps: Steps, environment: Environment) -> None:
     """CPython's own asyncio tests with yibu's classes swapped in."""
     name = f"{environment.interpreter.version}: conformance"
     if environment.interpreter.has_tests:
-        steps.command(name, [environment.python, "-m", "tests.conformance", "-j", "2"])
+        record = f"build/conformance/{environment.interpreter.version}.json"
+        steps.command(name, [environment.python, "-m", "tests.conformance", "-j", "2", "--json", record])
         return
 
     def explain() -> None:

@@ -16,7 +16,9 @@ from unittest import mock
 
 # Taken by no swap, with the reason.
 KEPT = {
-    "new_event_loop": "asks the policy, as some tests demand; the policy makes the implementation's loops",
+    "new_event_loop": "asks the policy, as tests demand with policies of their own; `_replace_loops` sees to it",
+    "run": "asks the policy by way of Runner",
+    "Runner": "asks the policy for its loop, where an implementation's own makes its own",
 }
 
 # Private names through which tasks are known to `asyncio.current_task()` and `all_tasks()`.
