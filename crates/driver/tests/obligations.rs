@@ -378,8 +378,11 @@ fn after_a_fork_the_child_starts_afresh(mut rig: Rig) -> io::Result<()> {
     assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
     assert!(libc::WIFEXITED(status), "{status}");
     assert_eq!(libc::WEXITSTATUS(status), 0);
+    let start = rig.driver.now();
+    assert_eq!(rig.wait_for(Duration::from_millis(1))?, []);
+    assert!(rig.driver.now() - start >= 0.001, "the child woke its parent");
     far.send(b"for the parent")?;
-    while rig.wait()? != [id] {}
+    assert_eq!(rig.wait()?, [id]);
     assert_eq!(rig.receive(id)?, b"for the parent");
     waker.wake();
     assert_eq!(rig.wait_for_ever()?, []);
