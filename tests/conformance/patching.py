@@ -16,7 +16,7 @@ from unittest import mock
 
 # Taken by no swap, with the reason.
 KEPT = {
-    "new_event_loop": "asks the policy, as tests demand with policies of their own; `_replace_loops` sees to it",
+    "new_event_loop": "asks the policy, as tests with policies of their own demand",
     "run": "asks the policy by way of Runner",
     "Runner": "asks the policy for its loop, where an implementation's own makes its own",
 }
