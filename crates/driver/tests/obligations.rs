@@ -47,6 +47,9 @@ each_driver! {
     after_a_fork_the_child_starts_afresh
 }
 
+/// A float of seconds resolves a tenth of a microsecond where clocks have been running for years.
+const RESOLUTION: f64 = 1e-7;
+
 fn recv(fd: &OwnedFd) -> Op {
     Op::Recv { fd: fd.as_raw_fd() }
 }
@@ -338,8 +341,7 @@ fn waits_are_never_short(mut rig: Rig) -> io::Result<()> {
         let start = rig.driver.now();
         assert_eq!(rig.wait_for(timeout)?, []);
         let passed = rig.driver.now() - start;
-        // A float of seconds resolves a tenth of a microsecond where clocks have been running for years.
-        assert!(passed >= timeout.as_secs_f64() - 1e-7, "{passed} is less than {timeout:?}");
+        assert!(passed >= timeout.as_secs_f64() - RESOLUTION, "{passed} is less than {timeout:?}");
     }
     Ok(())
 }
@@ -380,7 +382,7 @@ fn after_a_fork_the_child_starts_afresh(mut rig: Rig) -> io::Result<()> {
     assert_eq!(libc::WEXITSTATUS(status), 0);
     let start = rig.driver.now();
     assert_eq!(rig.wait_for(Duration::from_millis(1))?, []);
-    assert!(rig.driver.now() - start >= 0.001, "the child woke its parent");
+    assert!(rig.driver.now() - start >= 0.001 - RESOLUTION, "the child woke its parent");
     far.send(b"for the parent")?;
     assert_eq!(rig.wait()?, [id]);
     assert_eq!(rig.receive(id)?, b"for the parent");
@@ -438,7 +440,7 @@ fn epoll_outlives_a_registration_that_nobody_can_take_out() -> io::Result<()> {
     assert_eq!(rig.wait()?, [], "ended by the event of nobody");
     let start = rig.driver.now();
     assert_eq!(rig.wait_for(Duration::from_millis(1))?, []);
-    assert!(rig.driver.now() - start >= 0.001, "and not ended again");
+    assert!(rig.driver.now() - start >= 0.001 - RESOLUTION, "and not ended again");
     other_far.send(b"still watched")?;
     assert_eq!(rig.wait()?, [op]);
     assert_eq!(rig.receive(op)?, b"still watched");
