@@ -1,0 +1,249 @@
+//! One event loop: what is ready, what is due when, what the kernel was asked for, and the order of a turn.
+//!
+//! The order is that of asyncio's `BaseEventLoop._run_once`: what was ready (other threads' messages included), then I/O, then
+//! due timers. The embedder drives a turn in three steps and runs entries itself, with nothing of the loop borrowed:
+//!
+//! ```text
+//! plan ──► Run ───────────────────────────────► begin_turn ──► pop, pop, pop ...
+//!     ├──► Poll ──► poll ─────────────────────►
+//!     └──► Park ──► begin_wait, block, end_wait ►
+//! ```
+//!
+//! Called by yibu-python's `event_loop`; calls the driver.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use yibu_driver::{Driver, Op, OpId, Outcome, Wait};
+
+use crate::inbox::Inbox;
+use crate::ready::Ready;
+use crate::timers::{Cancelled, Timer, Timers};
+
+/// What the embedder puts into a loop.
+pub trait Host {
+    /// An entry of the ready ring.
+    type Entry;
+    /// A timer.
+    type Timer: Timer;
+    /// Who gets the outcomes of an operation.
+    type Owner;
+    /// What other threads send.
+    type Message: Send;
+
+    /// The entry that finishes an operation.
+    fn finish(id: OpId) -> Self::Entry;
+    /// The entry that runs a due timer.
+    fn due(timer: Self::Timer) -> Self::Entry;
+    /// The entry that a message stands for.
+    fn deliver(message: Self::Message) -> Self::Entry;
+}
+
+/// What to do before the next entries run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Plan {
+    /// Work is ready and the kernel was asked a moment ago.
+    Run,
+    /// Work is ready, and it is time to look at the kernel.
+    Poll,
+    /// Nothing is ready: block, at most this long.
+    Park(Option<Duration>),
+}
+
+/// While work is ready the kernel is left alone for at most this many seconds, so that I/O cannot starve.
+const POLL_INTERVAL: f64 = 100e-6;
+
+/// The longest single park; asyncio's `MAXIMUM_SELECT_TIMEOUT`.
+const PARK_MAX: f64 = 24.0 * 3600.0;
+
+/// Deadlines within one tick of the clock are due; asyncio's `_clock_resolution` on Linux.
+const CLOCK_RESOLUTION: f64 = 1e-9;
+
+/// The loop's state.
+#[derive(Debug)]
+pub struct EventLoop<H: Host> {
+    /// What runs next.
+    pub ready: Ready<H::Entry>,
+    timers: Timers<H::Timer>,
+    inbox: Arc<Inbox<H::Message>>,
+    /// The kernel.
+    pub driver: Driver,
+    owners: Vec<Option<H::Owner>>,
+    reported: Vec<OpId>,
+    polled_at: f64,
+}
+
+impl<H: Host> EventLoop<H> {
+    /// A loop on a driver.
+    pub fn new(driver: Driver) -> Self {
+        Self {
+            ready: Ready::default(),
+            timers: Timers::default(),
+            inbox: Arc::default(),
+            driver,
+            owners: Vec::new(),
+            reported: Vec::new(),
+            polled_at: 0.0,
+        }
+    }
+
+    /// The door for other threads.
+    pub fn inbox(&self) -> &Arc<Inbox<H::Message>> {
+        &self.inbox
+    }
+
+    /// Adds a timer.
+    #[inline]
+    pub fn schedule(&mut self, when: f64, timer: H::Timer) {
+        self.timers.push(when, timer);
+    }
+
+    /// Takes note that a timer was cancelled.
+    #[inline]
+    pub fn note_cancelled(&mut self) -> Cancelled<H::Timer> {
+        self.timers.note_cancelled()
+    }
+
+    /// Takes one cancelled timer off the top; repeat until `None` before `plan`, dropping what comes.
+    #[inline]
+    pub fn pop_cancelled_timer(&mut self) -> Option<H::Timer> {
+        self.timers.pop_cancelled()
+    }
+
+    /// Decides how the next turn begins. `hurry` forbids blocking (the loop was asked to stop); `now` is the loop's time.
+    #[inline]
+    pub fn plan(&mut self, now: f64, hurry: bool) -> Plan {
+        self.drain_inbox();
+        if hurry || !self.ready.is_empty() {
+            let clock = self.driver.now();
+            if clock - self.polled_at < POLL_INTERVAL {
+                return Plan::Run;
+            }
+            self.polled_at = clock;
+            return Plan::Poll;
+        }
+        self.polled_at = 0.0;
+        Plan::Park(self.timers.next_deadline().map(|when| {
+            let seconds = (when - now).clamp(0.0, PARK_MAX);
+            // Rounded up: waking before the deadline would only mean waiting again. NaN waits not at all.
+            Duration::from_nanos((seconds * 1e9).ceil() as u64)
+        }))
+    }
+
+    #[inline]
+    fn drain_inbox(&mut self) {
+        if !self.inbox.is_empty() {
+            while let Some(message) = self.inbox.take() {
+                self.ready.push(H::deliver(message));
+            }
+        }
+    }
+
+    /// Looks at the kernel without blocking.
+    #[inline]
+    pub fn poll(&mut self) -> std::io::Result<()> {
+        let polled = self.driver.poll_now(&mut self.reported);
+        self.push_reported();
+        polled
+    }
+
+    /// Prepares to block; `None` when a message arrived first. Block on the result with the loop not borrowed.
+    pub fn begin_wait(&mut self) -> std::io::Result<Option<Wait>> {
+        let driver = &mut self.driver;
+        if !self.inbox.park(|| driver.waker())? {
+            return Ok(None);
+        }
+        match self.driver.begin_wait() {
+            Ok(wait) => Ok(Some(wait)),
+            Err(error) => {
+                self.inbox.unpark();
+                Err(error)
+            }
+        }
+    }
+
+    /// Takes a wait back, whether blocking succeeded or not.
+    pub fn end_wait(&mut self, wait: Wait) -> std::io::Result<()> {
+        self.inbox.unpark();
+        self.drain_inbox();
+        let ended = self.driver.end_wait(wait, &mut self.reported);
+        self.push_reported();
+        ended
+    }
+
+    #[inline]
+    fn push_reported(&mut self) {
+        for id in self.reported.drain(..) {
+            self.ready.push(H::finish(id));
+        }
+    }
+
+    /// Moves due timers to the ring and says how many entries this turn runs.
+    #[inline]
+    pub fn begin_turn(&mut self, now: f64) -> usize {
+        if !self.timers.is_empty() {
+            let end = now + CLOCK_RESOLUTION;
+            while let Some(timer) = self.timers.pop_due(end) {
+                self.ready.push(H::due(timer));
+            }
+        }
+        self.ready.len()
+    }
+
+    /// Asks the kernel for something on behalf of `owner`.
+    pub fn submit(&mut self, op: Op, owner: H::Owner) -> Result<OpId, (std::io::Error, H::Owner)> {
+        let id = match self.driver.submit(op) {
+            Ok(id) => id,
+            Err(error) => return Err((error, owner)),
+        };
+        if self.owners.len() <= id.index() {
+            self.owners.resize_with(id.index() + 1, || None);
+        }
+        self.owners[id.index()] = Some(owner);
+        Ok(id)
+    }
+
+    /// Ends an operation. Gives its owner back (for dropping where foreign code may run); `None` when it had ended before.
+    pub fn cancel(&mut self, id: OpId) -> Option<H::Owner> {
+        if self.driver.cancel(id) { self.owners.get_mut(id.index())?.take() } else { None }
+    }
+
+    /// Does the operation `id` for its owner; `None` when it was cancelled since it was reported.
+    #[inline]
+    pub fn finish<R>(&mut self, id: OpId, look: impl FnOnce(&H::Owner) -> R) -> Option<(R, Outcome)> {
+        let outcome = self.driver.finish(id)?;
+        let owner = self.owners.get(id.index())?.as_ref()?;
+        Some((look(owner), outcome))
+    }
+
+    /// The owner of a live operation, without doing it. Only right for identifiers known to be live.
+    pub fn owner(&self, id: OpId) -> Option<&H::Owner> {
+        self.owners.get(id.index())?.as_ref()
+    }
+
+    /// Everything the loop refers to, for a garbage collector.
+    pub fn inspect(
+        &self,
+        mut entry: impl FnMut(&H::Entry),
+        mut timer: impl FnMut(&H::Timer),
+        mut owner: impl FnMut(&H::Owner),
+    ) {
+        self.ready.iter().for_each(&mut entry);
+        self.timers.iter().for_each(&mut timer);
+        self.owners.iter().flatten().for_each(&mut owner);
+    }
+
+    /// Empties ring, timers and inbox; the embedder drops the result where foreign code may run.
+    pub fn clear(&mut self) -> impl Sized + use<H> {
+        self.drain_inbox();
+        (self.ready.take(), self.timers.take())
+    }
+
+    /// Closes kernel objects too. Operations end without an outcome; their owners are part of the result.
+    pub fn close(&mut self) -> impl Sized + use<H> {
+        let cleared = self.clear();
+        let driver = std::mem::replace(&mut self.driver, Driver::epoll());
+        drop(driver);
+        (cleared, std::mem::take(&mut self.owners))
+    }
+}

@@ -1,0 +1,21 @@
+//! The event loop of yibu without Python.
+//!
+//! [`EventLoop`] owns the parts of one turn, each in a file of its own: the ring of what is [`ready`], the [`timers`], the
+//! [`inbox`] for other threads, and the driver (the kernel, see `yibu-driver`). What an entry, a timer or the owner of an
+//! operation *is* stays open: the embedder says so by implementing [`Host`]. Nothing here calls back: state changes
+//! return what has to be done, and the embedder does it with no borrow held.
+//! Called by yibu-python; calls yibu-driver.
+
+#![forbid(unsafe_code)]
+
+pub mod event_loop;
+pub mod inbox;
+pub mod ready;
+pub mod timers;
+pub mod transport;
+
+pub use event_loop::{EventLoop, Host, Plan};
+pub use inbox::Inbox;
+pub use ready::Ready;
+pub use timers::{Cancelled, Timers};
+pub use yibu_driver::{Driver, Fd, Interest, Lease, Op, OpId, Outcome, SocketAddrAny, Wait, Waker};

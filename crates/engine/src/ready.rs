@@ -1,0 +1,64 @@
+//! The ring of entries that are ready to run: one FIFO for everything, as asyncio's `_ready`.
+//!
+//! A turn runs what was in the ring when the turn began; what is pushed meanwhile waits for the next one. Called by
+//! [`crate::EventLoop`].
+
+use std::collections::VecDeque;
+
+/// A FIFO that gives its memory back after a burst.
+#[derive(Debug)]
+pub struct Ready<E> {
+    ring: VecDeque<E>,
+}
+
+/// Rings up to this many entries keep their memory.
+const KEEP: usize = 4096;
+
+impl<E> Default for Ready<E> {
+    fn default() -> Self {
+        Self { ring: VecDeque::new() }
+    }
+}
+
+impl<E> Ready<E> {
+    /// Appends an entry.
+    #[inline]
+    pub fn push(&mut self, entry: E) {
+        self.ring.push_back(entry);
+    }
+
+    /// Takes the oldest entry.
+    #[inline]
+    pub fn pop(&mut self) -> Option<E> {
+        self.ring.pop_front()
+    }
+
+    /// The number of entries.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.ring.len()
+    }
+
+    /// Whether nothing is ready.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.ring.is_empty()
+    }
+
+    /// Shows every entry, oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = &E> {
+        self.ring.iter()
+    }
+
+    /// Takes all entries.
+    pub fn take(&mut self) -> VecDeque<E> {
+        std::mem::take(&mut self.ring)
+    }
+
+    /// Gives memory back when a burst is over.
+    pub fn trim(&mut self) {
+        if self.ring.is_empty() && self.ring.capacity() > KEEP {
+            self.ring = VecDeque::new();
+        }
+    }
+}

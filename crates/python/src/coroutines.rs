@@ -1,0 +1,346 @@
+//! `NativeCoroutine`: a Rust future that Python awaits.
+//!
+//! The control plane (`create_connection`, `sock_recv`, `shutdown_asyncgens`, ...) is written as ordinary `async` Rust; [`new`]
+//! wraps it into an object with `send`, `throw`, `close` and `__await__`, which asyncio accepts wherever it accepts a coroutine. While the Rust
+//! future is pending, the coroutine yields a native Future that the waker completes; throwing into it (a cancellation)
+//! drops the Rust future, whose destructors undo what was half-done. Nothing runs before the first `send`, as in any coroutine.
+//!
+//! Rust futures run attached and on the loop's thread; between two awaits they use `Python::attach`, which is a counter there.
+
+use std::cell::Cell;
+use std::ffi::CStr;
+use std::future::Future as RustFuture;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+
+use pyo3::exceptions::{PyRuntimeError, PyRuntimeWarning, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyString;
+use yibu_engine::Inbox;
+
+use crate::event_loop::{EventLoop, Message, create_future};
+use crate::ffi::class::DictAndWeak;
+use crate::ffi::{Class, ClassState, LoopCell, Obj, Output, Ref, Signature, Slot, Table, Visitor, thread};
+use crate::ffi::{boolean, none};
+use crate::futures::{self, Callback, Future, State, stop_iteration, thrown};
+use crate::{names, stock};
+
+/// What a Rust future of the control plane gives Python.
+pub type Answer = PyResult<Py<PyAny>>;
+
+type Body = Pin<Box<dyn RustFuture<Output = Answer>>>;
+
+/// The data of a `NativeCoroutine`.
+#[derive(Default)]
+pub struct NativeCoroutine {
+    body: LoopCell<Option<Body>>,
+    event_loop: Slot<EventLoop>,
+    wake: LoopCell<Option<Arc<WakeState>>>,
+    name: Cell<&'static str>,
+    started: Cell<bool>,
+    running: Cell<bool>,
+}
+
+static NATIVE_COROUTINE: ClassState = ClassState::new();
+
+/// Wraps a Rust future. `name` is what `repr()` and "was never awaited" call it.
+pub fn new<'py>(
+    event_loop: &Obj<'py, EventLoop>,
+    name: &'static str,
+    body: impl RustFuture<Output = Answer> + 'static,
+) -> Output<'py> {
+    let coroutine = NativeCoroutine { name: Cell::new(name), ..NativeCoroutine::default() };
+    coroutine.body.with(|slot| *slot = Some(Box::pin(body)));
+    coroutine.event_loop.set(Ref::of(event_loop.clone()));
+    Ok(NativeCoroutine::create(event_loop.py(), coroutine)?.into_any())
+}
+
+/// Shared between a coroutine and its wakers.
+struct WakeState {
+    inbox: Arc<Inbox<Message>>,
+    /// The thread that polls.
+    thread: AtomicU64,
+    woken: AtomicBool,
+    /// The native Future that the task waits for; a waker completes it.
+    waiting: Mutex<Option<Py<PyAny>>>,
+}
+
+impl Wake for WakeState {
+    fn wake(self: Arc<Self>) {
+        if self.thread.load(Ordering::Relaxed) != thread::ident() {
+            let inbox = Arc::clone(&self.inbox);
+            inbox.post(Message::Wake(Waker::from(self)));
+            return;
+        }
+        if self.woken.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(waiting) = waiting {
+            Python::attach(|py| {
+                let waiting = waiting.into_bound(py);
+                let Some(future) = Obj::<Future>::cast(&waiting) else { return };
+                if future.state() == State::Pending
+                    && let Err(error) = futures::set_result(future, none(py))
+                {
+                    // Only a closed loop refuses: nobody will resume the coroutine, and nobody can be told.
+                    error.write_unraisable(py, Some(&waiting));
+                }
+            });
+        }
+    }
+}
+
+impl NativeCoroutine {
+    fn wake_state(&self, event_loop: &EventLoop) -> Arc<WakeState> {
+        self.wake.with(|wake| {
+            Arc::clone(wake.get_or_insert_with(|| {
+                Arc::new(WakeState {
+                    inbox: Arc::clone(event_loop.inbox()),
+                    thread: AtomicU64::new(0),
+                    woken: AtomicBool::new(false),
+                    waiting: Mutex::new(None),
+                })
+            }))
+        })
+    }
+
+    /// Drops the Rust future with nothing borrowed: its destructors may call Python.
+    fn finish(&self) {
+        self.started.set(true);
+        let body = self.body.with(Option::take);
+        drop(body);
+    }
+}
+
+/// Polls once. `Ok(Ok(future))` yields, `Ok(Err(value))` returns.
+fn advance<'py>(coroutine: &Obj<'py, NativeCoroutine>) -> PyResult<Result<Bound<'py, PyAny>, Bound<'py, PyAny>>> {
+    let py = coroutine.py();
+    if coroutine.running.get() {
+        return Err(PyValueError::new_err("coroutine already executing"));
+    }
+    coroutine.started.set(true);
+    let (Some(mut body), Some(event_loop)) = (coroutine.body.with(Option::take), coroutine.event_loop.obj(py)) else {
+        return Err(PyRuntimeError::new_err("cannot reuse already awaited coroutine"));
+    };
+    let state = coroutine.wake_state(&event_loop);
+    state.thread.store(thread::ident(), Ordering::Relaxed);
+    state.woken.store(false, Ordering::Release);
+    let waker = Waker::from(Arc::clone(&state));
+    coroutine.running.set(true);
+    let polled = body.as_mut().poll(&mut Context::from_waker(&waker));
+    coroutine.running.set(false);
+    match polled {
+        Poll::Ready(answer) => {
+            drop(body);
+            answer.map(|value| Err(value.into_bound(py)))
+        }
+        Poll::Pending => {
+            coroutine.body.with(|slot| *slot = Some(body));
+            if state.woken.load(Ordering::Acquire) {
+                // Woken while it ran: give way for one turn.
+                return Ok(Ok(none(py)));
+            }
+            let future = create_future(&event_loop)?;
+            future.blocking.set(true);
+            let waiting = future.as_any().clone().unbind();
+            *state.waiting.lock().unwrap_or_else(PoisonError::into_inner) = Some(waiting);
+            Ok(Ok(future.into_any()))
+        }
+    }
+}
+
+fn send<'py>(coroutine: &Obj<'py, NativeCoroutine>) -> Output<'py> {
+    match advance(coroutine)? {
+        Ok(future) => Ok(future),
+        Err(value) => Err(stop_iteration(value)),
+    }
+}
+
+const THROW: Signature<3> = Signature::new("NativeCoroutine.throw", "typ, val=None, tb=None, /");
+
+impl Class for NativeCoroutine {
+    const NAME: &'static CStr = c"yibu.NativeCoroutine";
+    type Header = DictAndWeak;
+    const SUBCLASSABLE: bool = false;
+    const CONSTRUCTIBLE: bool = false;
+
+    fn state() -> &'static ClassState {
+        &NATIVE_COROUTINE
+    }
+
+    fn table(t: &mut Table<Self>) {
+        t.doc(c"A coroutine whose body is a Rust future.");
+        t.iter(|coroutine| Ok(coroutine.as_any().clone()));
+        t.await_(|coroutine| Ok(coroutine.as_any().clone()));
+        t.next(|coroutine| match advance(coroutine)? {
+            Ok(future) => Ok(Some(future)),
+            Err(value) if value.is_none() => Ok(None),
+            Err(value) => Err(stop_iteration(value)),
+        });
+        t.send(|coroutine, _value| advance(coroutine));
+        t.one(c"send", "value", |coroutine, _value| send(coroutine), "Runs until the next wait; raises StopIteration with the result at the end.");
+        t.method(
+            &THROW,
+            |coroutine, args| {
+                let [class, value, traceback] = args.parse(&THROW)?;
+                let error = thrown(&class, &value, &traceback)?;
+                if coroutine.running.get() {
+                    return Err(PyValueError::new_err("coroutine already executing"));
+                }
+                coroutine.finish();
+                Err(error)
+            },
+            "Ends the coroutine: what it was doing is undone and the exception raised.",
+        );
+        t.noargs(
+            c"close",
+            |coroutine| {
+                if coroutine.running.get() {
+                    return Err(PyValueError::new_err("coroutine already executing"));
+                }
+                coroutine.finish();
+                Ok(none(coroutine.py()))
+            },
+            "Ends the coroutine: what it was doing is undone.",
+        );
+        t.repr(|coroutine| {
+            let text = format!("<coroutine object {} at {:p}>", coroutine.name.get(), coroutine.as_any().as_ptr());
+            Ok(PyString::new(coroutine.py(), &text).into_any())
+        });
+        t.getter(c"__name__", |coroutine| {
+            let name = coroutine.name.get();
+            Ok(PyString::new(coroutine.py(), name.rsplit('.').next().unwrap_or(name)).into_any())
+        });
+        t.getter(c"__qualname__", |coroutine| Ok(PyString::new(coroutine.py(), coroutine.name.get()).into_any()));
+        t.getter(c"cr_running", |coroutine| Ok(boolean(coroutine.py(), coroutine.running.get())));
+        t.getter(c"cr_await", |coroutine| Ok(none(coroutine.py())));
+        t.getter(c"cr_frame", |coroutine| Ok(none(coroutine.py())));
+        t.getter(c"cr_code", |coroutine| Ok(none(coroutine.py())));
+        t.getter(c"cr_origin", |coroutine| Ok(none(coroutine.py())));
+        t.finalize(|coroutine| {
+            if coroutine.started.replace(true) {
+                return Ok(());
+            }
+            let py = coroutine.py();
+            let text = format!("coroutine '{}' was never awaited", coroutine.name.get());
+            stock::warn(py)?.call1((text, py.get_type::<PyRuntimeWarning>())).map(drop)
+        });
+    }
+
+    fn traverse(&self, visitor: &mut Visitor) {
+        self.event_loop.traverse(visitor);
+    }
+
+    fn clear(&self) {
+        self.event_loop.clear();
+    }
+
+    fn wants_finalizer(&self) -> bool {
+        !self.started.get()
+    }
+}
+
+/// Awaits a Python awaitable from Rust: `object.await` in Python's sense.
+pub struct Awaited {
+    future: Ref,
+    registered: bool,
+}
+
+impl Awaited {
+    /// Prepares to await `object` on `event_loop`: futures as they are, coroutines wrapped in a task.
+    pub fn on<'py>(event_loop: &Obj<'py, EventLoop>, object: &Bound<'py, PyAny>) -> PyResult<Self> {
+        let future = crate::event_loop::ensure_future(event_loop, object)?;
+        Ok(Self { future: Ref::new(future), registered: false })
+    }
+}
+
+impl RustFuture for Awaited {
+    type Output = Answer;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Answer> {
+        Python::attach(|py| {
+            let future = self.future.any(py).clone();
+            let native = Obj::<Future>::cast(&future);
+            let done = match native {
+                Some(native) => native.state() != State::Pending,
+                None => match future.call_method0("done").and_then(|done| done.is_truthy()) {
+                    Ok(done) => done,
+                    Err(error) => return Poll::Ready(Err(error)),
+                },
+            };
+            if done {
+                return Poll::Ready(future.call_method0(names::result(py)).map(Bound::unbind));
+            }
+            if !self.registered {
+                self.registered = true;
+                let waker = context.waker().clone();
+                let added = match native {
+                    Some(native) => futures::add_callback(native, Callback::Waker(waker)),
+                    None => WakerCallback::of(py, waker)
+                        .and_then(|callback| future.call_method1(names::add_done_callback(py), (callback,)))
+                        .map(drop),
+                };
+                if let Err(error) = added {
+                    return Poll::Ready(Err(error));
+                }
+            }
+            Poll::Pending
+        })
+    }
+}
+
+impl Drop for Awaited {
+    /// Awaiting was given up: the awaited future is cancelled, as a cancelled task cancels what it waits for.
+    fn drop(&mut self) {
+        Python::attach(|py| {
+            let future = self.future.any(py);
+            let cancelled = future.call_method0("done").and_then(|done| {
+                if done.is_truthy()? { Ok(()) } else { future.call_method0(names::cancel(py)).map(drop) }
+            });
+            if let Err(error) = cancelled {
+                error.write_unraisable(py, Some(future));
+            }
+        });
+    }
+}
+
+/// A waker as a Python callable, for futures that are not native.
+#[derive(Default)]
+pub struct WakerCallback {
+    waker: LoopCell<Option<Waker>>,
+}
+
+static WAKER_CALLBACK: ClassState = ClassState::new();
+
+impl WakerCallback {
+    fn of(py: Python<'_>, waker: Waker) -> Output<'_> {
+        Ok(Self::create(py, Self { waker: LoopCell::new(Some(waker)) })?.into_any())
+    }
+}
+
+impl Class for WakerCallback {
+    const NAME: &'static CStr = c"yibu.WakerCallback";
+    type Header = crate::ffi::class::Plain;
+    const SUBCLASSABLE: bool = false;
+    const CONSTRUCTIBLE: bool = false;
+
+    fn state() -> &'static ClassState {
+        &WAKER_CALLBACK
+    }
+
+    fn table(t: &mut Table<Self>) {
+        t.call(|callback, _args, _kwargs| {
+            if let Some(waker) = callback.waker.with(Option::take) {
+                waker.wake();
+            }
+            Ok(none(callback.py()))
+        });
+    }
+
+    fn traverse(&self, _visitor: &mut Visitor) {}
+
+    fn clear(&self) {}
+}

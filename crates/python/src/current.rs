@@ -1,0 +1,138 @@
+//! Which task runs on which loop, told to the standard library: `asyncio.current_task()` and everything that calls it must see
+//! native tasks.
+//!
+//! Up to 3.13 that is an entry in a dict (`_current_tasks`), from 3.14 on a field of the thread state behind
+//! `_swap_current_task`. Two consecutive steps need no "nobody" in between that no Python code could see, so
+//! [`leave`] only takes note, and [`settle`] writes it down before anything but a step runs. Called by [`crate::tasks`] and the loop's turn.
+
+use std::cell::Cell;
+
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+
+use crate::event_loop::EventLoop;
+use crate::ffi::{Obj, Output};
+use crate::stock;
+use crate::tasks::Task;
+
+/// What the standard library believes of a loop.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Belief {
+    /// No task runs.
+    #[default]
+    Nobody,
+    /// The running task is noted.
+    Running,
+    /// A task is noted that does not run any more.
+    Stale,
+}
+
+/// A loop's part of the bookkeeping.
+#[derive(Default)]
+pub struct Current(Cell<Belief>);
+
+#[cfg(not(Py_3_14))]
+mod table {
+    //! The dict `{loop: task}`.
+    use pyo3::prelude::*;
+    use pyo3::sync::PyOnceLock;
+    use pyo3::types::PyDict;
+
+    pub fn tasks(py: Python<'_>) -> PyResult<&Bound<'_, PyDict>> {
+        static TASKS: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
+        let tasks = TASKS.get_or_try_init(py, || {
+            let tasks = py.import("asyncio.tasks")?.getattr("_current_tasks")?;
+            Ok::<_, PyErr>(tasks.cast_into::<PyDict>()?.unbind())
+        })?;
+        Ok(tasks.bind(py))
+    }
+}
+
+/// `_enter_task` for a native loop. RuntimeError when another task runs there.
+#[inline]
+pub fn enter(event_loop: &Obj<'_, EventLoop>, task: &Obj<'_, Task>) -> PyResult<()> {
+    let belief = &event_loop.current.0;
+    #[cfg(not(Py_3_14))]
+    {
+        let tasks = table::tasks(task.py())?;
+        if belief.get() != Belief::Stale
+            && let Some(other) = tasks.get_item(event_loop.as_any())?
+        {
+            return Err(already_running(task, &other));
+        }
+        tasks.set_item(event_loop.as_any(), task.as_any())?;
+    }
+    #[cfg(Py_3_14)]
+    {
+        if belief.get() == Belief::Stale {
+            swap(event_loop.as_any(), task.as_any())?;
+        } else {
+            stock::enter_task(task.py())?.call1((event_loop.as_any(), task.as_any()))?;
+        }
+    }
+    belief.set(Belief::Running);
+    Ok(())
+}
+
+#[cfg(not(Py_3_14))]
+#[cold]
+fn already_running(task: &Obj<'_, Task>, other: &Bound<'_, PyAny>) -> PyErr {
+    match (task.as_any().repr(), other.repr()) {
+        (Ok(task), Ok(other)) => PyRuntimeError::new_err(format!(
+            "Cannot enter into task {task} while another task {other} is being executed."
+        )),
+        (Err(error), _) | (_, Err(error)) => error,
+    }
+}
+
+/// `_leave_task` for a native loop.
+#[inline]
+pub fn leave(event_loop: &Obj<'_, EventLoop>) {
+    event_loop.current.0.set(Belief::Stale);
+}
+
+/// Makes the standard library see that no task runs: before anything but a step of a task.
+#[inline]
+pub fn settle(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
+    if event_loop.current.0.get() == Belief::Stale { clear(event_loop) } else { Ok(()) }
+}
+
+fn clear(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
+    event_loop.current.0.set(Belief::Nobody);
+    let py = event_loop.py();
+    #[cfg(not(Py_3_14))]
+    {
+        let tasks = table::tasks(py)?;
+        if tasks.contains(event_loop.as_any())? {
+            tasks.del_item(event_loop.as_any())?;
+        }
+        Ok(())
+    }
+    #[cfg(Py_3_14)]
+    swap(event_loop.as_any(), &crate::ffi::none(py)).map(drop)
+}
+
+/// `_enter_task` for any loop.
+pub fn enter_foreign(event_loop: &Bound<'_, PyAny>, task: &Obj<'_, Task>) -> PyResult<()> {
+    stock::enter_task(task.py())?.call1((event_loop, task.as_any())).map(drop)
+}
+
+/// `_leave_task` for any loop.
+pub fn leave_foreign(event_loop: &Bound<'_, PyAny>, task: &Obj<'_, Task>) -> PyResult<()> {
+    stock::leave_task(task.py())?.call1((event_loop, task.as_any())).map(drop)
+}
+
+/// `_swap_current_task`: makes `task` (or None) current and gives the previous one, or None.
+pub fn swap<'py>(event_loop: &Bound<'py, PyAny>, task: &Bound<'py, PyAny>) -> Output<'py> {
+    let py = event_loop.py();
+    #[cfg(Py_3_12)]
+    return crate::ffi::call::call(stock::swap_current_task(py)?, [event_loop, task]);
+    #[cfg(not(Py_3_12))]
+    {
+        // Eager tasks came with 3.12; before, nothing calls this.
+        let tasks = table::tasks(py)?;
+        let previous = tasks.get_item(event_loop)?.unwrap_or_else(|| crate::ffi::none(py));
+        if task.is_none() { tasks.del_item(event_loop)? } else { tasks.set_item(event_loop, task)? }
+        Ok(previous)
+    }
+}

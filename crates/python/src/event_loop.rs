@@ -1,0 +1,363 @@
+//! `EventLoop`: the loop as Python sees it. Its state, its table of methods, and the entries of its ready ring.
+//!
+//! The loop proper is [`yibu_engine::EventLoop`]; this type holds one in a [`LoopCell`] and adds what is Python's. The
+//! methods live in the files of `event_loop/`, one concern each, and each file lists its own in a `table` function.
+//! `python/yibu/event_loop.py` derives the public class from it and from `asyncio.AbstractEventLoop`.
+
+mod asyncgens;
+mod debug;
+mod exceptions;
+mod executor;
+mod lifecycle;
+mod schedule;
+mod signals;
+mod spawn;
+mod turn;
+
+pub use lifecycle::ensure_future;
+pub use spawn::create_future;
+
+use std::cell::Cell;
+use std::ffi::CStr;
+use std::sync::Arc;
+use std::task::Waker;
+
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+use pyo3::types::PyString;
+use yibu_engine::{Cancelled, Driver, Host, Inbox, OpId};
+
+use crate::current::Current;
+use crate::events::{Handle, TimerHandle};
+use crate::ffi::class::Plain;
+use crate::ffi::{Class, ClassState, LoopCell, Obj, Output, Ref, SendRef, Slot, Table, Visitor};
+use crate::futures::Future;
+use crate::names;
+use crate::tasks::Task;
+
+/// Something that is ready to run.
+pub enum Entry {
+    /// `call_soon(callback)`.
+    Handle(Ref<Handle>),
+    /// A timer that is due.
+    Timer(Ref<TimerHandle>),
+    /// The first step of a task, or the one after a bare yield, or one that throws.
+    Step {
+        /// The task to step.
+        task: Ref<Task>,
+        /// What to throw into its coroutine.
+        error: Option<Ref>,
+    },
+    /// The future that a task awaits is done.
+    Wakeup {
+        /// The task to step.
+        task: Ref<Task>,
+        /// The future that is done.
+        future: Ref<Future>,
+    },
+    /// A callback of a future that is done.
+    Callback {
+        /// Called with the future.
+        function: Ref,
+        /// The future.
+        future: Ref<Future>,
+        /// Entered for the call.
+        context: Ref,
+    },
+    /// A Rust future is to be polled again.
+    Wake(Waker),
+    /// The kernel can finish an operation.
+    Io(OpId),
+}
+
+/// What other threads send.
+pub enum Message {
+    /// `call_soon_threadsafe(callback)`: a Handle.
+    Handle(SendRef<Handle>),
+    /// A Rust future's waker fired on another thread.
+    Wake(Waker),
+}
+
+/// Who gets the outcomes of an operation.
+pub enum Owner {
+    /// `add_reader`, `add_writer`: the handle to run at every readiness.
+    Handle(Ref<Handle>),
+    /// A Rust future waiting for readiness.
+    Waker(Waker),
+}
+
+/// What Python puts into the engine.
+pub struct PythonHost;
+
+impl Host for PythonHost {
+    type Entry = Entry;
+    type Timer = Ref<TimerHandle>;
+    type Owner = Owner;
+    type Message = Message;
+
+    fn finish(id: OpId) -> Entry {
+        Entry::Io(id)
+    }
+
+    fn due(timer: Ref<TimerHandle>) -> Entry {
+        Entry::Timer(timer)
+    }
+
+    fn deliver(message: Message) -> Entry {
+        match message {
+            Message::Handle(handle) => Entry::Handle(handle.into_ref()),
+            Message::Wake(waker) => Entry::Wake(waker),
+        }
+    }
+}
+
+/// The engine with Python's entries.
+pub type Engine = yibu_engine::EventLoop<PythonHost>;
+
+/// The data of an `EventLoop`.
+pub struct EventLoop {
+    pub(crate) engine: LoopCell<Engine>,
+    inbox: Arc<Inbox<Message>>,
+    /// `set_debug`.
+    pub(crate) debug: Cell<bool>,
+    closed: Cell<bool>,
+    stopping: Cell<bool>,
+    /// The identity of the thread that runs the loop, as `threading.get_ident()`; 0 when none does.
+    thread: Cell<u64>,
+    /// Which methods Python code has replaced, on the instance or in a subclass: a bit for each of [`OVERRIDABLE`].
+    overridden: Cell<u32>,
+    pub(crate) current: Current,
+    task_factory: Slot,
+    exception_handler: Slot,
+    slow_callback_duration: Slot,
+    /// The handle being run, in debug mode.
+    current_handle: Slot,
+    asyncgens: Slot,
+    asyncgens_closed: Cell<bool>,
+    origin_tracking: Cell<Option<i32>>,
+    pub(crate) default_executor: Slot,
+    pub(crate) executor_shut_down: Cell<bool>,
+}
+
+impl Default for EventLoop {
+    fn default() -> Self {
+        let engine = Engine::new(Driver::epoll());
+        Self {
+            inbox: Arc::clone(engine.inbox()),
+            engine: LoopCell::new(engine),
+            debug: Cell::new(false),
+            closed: Cell::new(false),
+            stopping: Cell::new(false),
+            thread: Cell::new(0),
+            overridden: Cell::new(0),
+            current: Current::default(),
+            task_factory: Slot::default(),
+            exception_handler: Slot::default(),
+            slow_callback_duration: Slot::default(),
+            current_handle: Slot::default(),
+            asyncgens: Slot::default(),
+            asyncgens_closed: Cell::new(false),
+            origin_tracking: Cell::new(None),
+            default_executor: Slot::default(),
+            executor_shut_down: Cell::new(false),
+        }
+    }
+}
+
+static EVENT_LOOP: ClassState = ClassState::new();
+
+/// Methods whose replacement the loop honours where it would otherwise take a native short cut.
+const OVERRIDABLE: [&str; 4] = ["call_soon", "time", "get_debug", "call_at"];
+
+/// A bit of [`EventLoop::overridden`].
+#[derive(Clone, Copy)]
+pub enum Overridable {
+    /// `call_soon`
+    CallSoon,
+    /// `time`
+    Time,
+    /// `get_debug`
+    GetDebug,
+    /// `call_at`
+    CallAt,
+}
+
+impl EventLoop {
+    /// The native loop behind an object, when its `get_debug` is the native one.
+    #[inline]
+    pub fn plain<'a, 'py>(object: &'a Bound<'py, PyAny>) -> Option<&'a Obj<'py, Self>> {
+        Obj::<Self>::cast(object).filter(|native| !native.overrides(Overridable::GetDebug))
+    }
+
+    /// The native loop behind an object, when entries may be pushed to it without anybody noticing that `call_soon` was not
+    /// called: it is not replaced, and debug mode, which wants handles with sources, is off.
+    #[inline]
+    pub fn direct<'a, 'py>(object: &'a Bound<'py, PyAny>) -> Option<&'a Obj<'py, Self>> {
+        Obj::<Self>::cast(object).filter(|native| !native.debug.get() && !native.overrides(Overridable::CallSoon))
+    }
+
+    /// Whether Python code replaced a method.
+    #[inline]
+    pub fn overrides(&self, method: Overridable) -> bool {
+        self.overridden.get() & (1 << method as u32) != 0
+    }
+
+    /// Appends an entry to the ready ring.
+    #[inline]
+    pub fn push(&self, entry: Entry) {
+        self.engine.with(|engine| engine.ready.push(entry));
+    }
+
+    /// The door for other threads.
+    pub fn inbox(&self) -> &Arc<Inbox<Message>> {
+        &self.inbox
+    }
+
+    /// RuntimeError when the loop is closed.
+    #[inline]
+    pub fn check_open(&self) -> PyResult<()> {
+        if self.closed.get() { Err(PyRuntimeError::new_err("Event loop is closed")) } else { Ok(()) }
+    }
+
+    /// Whether some thread runs the loop.
+    #[inline]
+    pub fn is_running(&self) -> bool {
+        self.thread.get() != 0
+    }
+
+    /// Whether `close()` was called.
+    pub fn is_closed(&self) -> bool {
+        self.closed.get()
+    }
+
+    /// A timer in the heap was cancelled.
+    pub fn note_cancelled_timer(&self, _py: Python<'_>) {
+        match self.engine.with(Engine::note_cancelled) {
+            Cancelled::Nothing => {}
+            Cancelled::One(timer) => timer.data().own.leave(),
+            Cancelled::Many(timers) => timers.iter().for_each(|timer| timer.data().own.leave()),
+        }
+    }
+}
+
+/// Finds out which methods a subclass replaces.
+fn overridden_by_class(event_loop: &Obj<'_, EventLoop>) -> PyResult<u32> {
+    let (class, native) = (event_loop.as_any().get_type(), EventLoop::class(event_loop.py()));
+    let mut bits = 0;
+    for (bit, name) in OVERRIDABLE.iter().enumerate() {
+        if !class.getattr(*name)?.is(&native.getattr(*name)?) {
+            bits |= 1 << bit;
+        }
+    }
+    Ok(bits)
+}
+
+/// Keeps `overridden` true when an attribute of the instance is set or deleted.
+fn attribute_changed(event_loop: &Obj<'_, EventLoop>, name: &Bound<'_, PyAny>, set: bool) -> PyResult<()> {
+    let name = name.cast::<PyString>()?.to_str()?;
+    let Some(bit) = OVERRIDABLE.iter().position(|candidate| *candidate == name) else { return Ok(()) };
+    let bits = event_loop.overridden.get();
+    let inherited = if set { 0 } else { overridden_by_class(event_loop)? & (1 << bit) };
+    let mine = if set { 1 << bit } else { inherited };
+    event_loop.overridden.set(bits & !(1 << bit) | mine);
+    Ok(())
+}
+
+fn repr<'py>(event_loop: &Obj<'py, EventLoop>) -> Output<'py> {
+    let debug = event_loop.as_any().call_method0(names::get_debug(event_loop.py()))?.is_truthy()?;
+    let word = |flag| if flag { "True" } else { "False" };
+    let text = format!(
+        "<{} running={} closed={} debug={}>",
+        event_loop.as_any().get_type().name()?,
+        word(event_loop.is_running()),
+        word(event_loop.closed.get()),
+        word(debug),
+    );
+    Ok(PyString::new(event_loop.py(), &text).into_any())
+}
+
+impl Class for EventLoop {
+    const NAME: &'static CStr = c"yibu._yibu.EventLoop";
+    type Header = Plain;
+
+    fn state() -> &'static ClassState {
+        &EVENT_LOOP
+    }
+
+    fn table(t: &mut Table<Self>) {
+        t.doc(c"EventLoop()\n--\n\nThe native part of yibu.EventLoop.");
+        t.init(|event_loop, _args, _kwargs| {
+            event_loop.overridden.set(overridden_by_class(event_loop)?);
+            debug::init(event_loop)
+        });
+        t.setattr(attribute_changed);
+        t.repr(repr);
+        t.finalize(lifecycle::finalize);
+        schedule::table(t);
+        lifecycle::table(t);
+        spawn::table(t);
+        exceptions::table(t);
+        debug::table(t);
+        asyncgens::table(t);
+    }
+
+    fn traverse(&self, visitor: &mut Visitor) {
+        for slot in self.slots() {
+            slot.traverse(visitor);
+        }
+        self.engine.try_with(|engine| {
+            let visitor = std::cell::RefCell::new(visitor);
+            let visit = |pointer| visitor.borrow_mut().visit(pointer);
+            engine.inspect(
+                |entry| match entry {
+                    Entry::Handle(handle) => visit(handle.as_ptr()),
+                    Entry::Timer(timer) => visit(timer.as_ptr()),
+                    Entry::Step { task, error } => {
+                        visit(task.as_ptr());
+                        error.iter().for_each(|error| visit(error.as_ptr()));
+                    }
+                    Entry::Wakeup { task, future } => {
+                        visit(task.as_ptr());
+                        visit(future.as_ptr());
+                    }
+                    Entry::Callback { function, future, context } => {
+                        visit(function.as_ptr());
+                        visit(future.as_ptr());
+                        visit(context.as_ptr());
+                    }
+                    Entry::Wake(_) | Entry::Io(_) => {}
+                },
+                |timer| visit(timer.as_ptr()),
+                |owner| match owner {
+                    Owner::Handle(handle) => visit(handle.as_ptr()),
+                    Owner::Waker(_) => {}
+                },
+            );
+        });
+    }
+
+    fn clear(&self) {
+        let content = self.engine.with(Engine::clear);
+        drop(content);
+        for slot in self.slots() {
+            slot.clear();
+        }
+    }
+
+    fn wants_finalizer(&self) -> bool {
+        !self.closed.get()
+    }
+}
+
+impl EventLoop {
+    fn slots(&self) -> [&Slot; 6] {
+        [
+            &self.task_factory,
+            &self.exception_handler,
+            &self.slow_callback_duration,
+            &self.current_handle,
+            &self.asyncgens,
+            &self.default_executor,
+        ]
+    }
+}

@@ -1,0 +1,134 @@
+//! Asynchronous generators: the hooks that keep track of them while a loop runs, and `shutdown_asyncgens`.
+//!
+//! The interpreter calls [`first_iteration`] when a generator is first iterated and [`finalize`] when one is abandoned half-way.
+
+use pyo3::exceptions::PyResourceWarning;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyString, PyTuple};
+
+use super::EventLoop;
+use crate::coroutines::{self, Awaited};
+use crate::ffi::{Obj, Output, Ref, Table, none};
+use crate::stock;
+
+pub(super) fn table(t: &mut Table<EventLoop>) {
+    t.noargs(c"shutdown_asyncgens", shutdown, "Coroutine: closes all asynchronous generators that are still active.");
+    t.one(c"_asyncgen_firstiter_hook", "agen", first_iteration, "Called by the interpreter when a generator is first iterated.");
+    t.one(c"_asyncgen_finalizer_hook", "agen", finalize, "Called by the interpreter when a generator is abandoned.");
+    t.getter(c"_asyncgens", |event_loop| set(event_loop));
+}
+
+/// The weak set of active generators, made when first needed: most loops see none.
+fn set<'py>(event_loop: &Obj<'py, EventLoop>) -> Output<'py> {
+    let py = event_loop.py();
+    if let Some(set) = event_loop.asyncgens.get(py) {
+        return Ok(set);
+    }
+    let set = py.import("weakref")?.getattr("WeakSet")?.call0()?;
+    event_loop.asyncgens.put(set.clone());
+    Ok(set)
+}
+
+/// The hooks that were installed before a loop began to run.
+pub(super) struct Hooks(Option<(Py<PyAny>, Py<PyAny>)>);
+
+impl Hooks {
+    /// Puts them back.
+    pub(super) fn restore(mut self, py: Python<'_>) -> PyResult<()> {
+        match self.0.take() {
+            Some((first, last)) => sys_hooks(py, first.into_bound(py), last.into_bound(py)),
+            None => Ok(()),
+        }
+    }
+}
+
+fn sys_hooks<'py>(py: Python<'py>, first: Bound<'py, PyAny>, last: Bound<'py, PyAny>) -> PyResult<()> {
+    py.import("sys")?.call_method1("set_asyncgen_hooks", (first, last)).map(drop)
+}
+
+/// Installs the loop's hooks and gives back what was there.
+pub(super) fn install(event_loop: &Obj<'_, EventLoop>) -> PyResult<Hooks> {
+    let py = event_loop.py();
+    let before = py.import("sys")?.call_method0("get_asyncgen_hooks")?;
+    let (first, last) = (before.get_item(0)?.unbind(), before.get_item(1)?.unbind());
+    let mine = event_loop.as_any();
+    sys_hooks(py, mine.getattr("_asyncgen_firstiter_hook")?, mine.getattr("_asyncgen_finalizer_hook")?)?;
+    Ok(Hooks(Some((first, last))))
+}
+
+fn first_iteration<'py>(event_loop: &Obj<'py, EventLoop>, generator: &Bound<'py, PyAny>) -> Output<'py> {
+    let py = event_loop.py();
+    if event_loop.asyncgens_closed.get() {
+        let text = format!(
+            "asynchronous generator {} was scheduled after loop.shutdown_asyncgens() call",
+            generator.repr()?
+        );
+        let keywords = PyDict::new(py);
+        keywords.set_item("source", event_loop.as_any())?;
+        stock::warn(py)?.call((PyString::new(py, &text), py.get_type::<PyResourceWarning>()), Some(&keywords))?;
+    }
+    set(event_loop)?.call_method1("add", (generator,))?;
+    Ok(none(py))
+}
+
+fn finalize<'py>(event_loop: &Obj<'py, EventLoop>, generator: &Bound<'py, PyAny>) -> Output<'py> {
+    let py = event_loop.py();
+    set(event_loop)?.call_method1("discard", (generator,))?;
+    if !event_loop.is_closed() {
+        let create_task = event_loop.as_any().getattr("create_task")?;
+        let closing = generator.call_method0("aclose")?;
+        event_loop.as_any().call_method1("call_soon_threadsafe", (create_task, closing))?;
+    }
+    Ok(none(py))
+}
+
+fn shutdown<'py>(event_loop: &Obj<'py, EventLoop>) -> Output<'py> {
+    let me = Ref::of(event_loop.clone());
+    coroutines::new(event_loop, "EventLoop.shutdown_asyncgens", async move {
+        let gathering = Python::attach(|py| -> PyResult<_> {
+            let event_loop = me.obj(py);
+            event_loop.asyncgens_closed.set(true);
+            let set = set(&event_loop)?;
+            if set.len()? == 0 {
+                return Ok(None);
+            }
+            let generators: Vec<Bound<'_, PyAny>> = set.try_iter()?.collect::<PyResult<_>>()?;
+            set.call_method0("clear")?;
+            let closings: Vec<_> =
+                generators.iter().map(|generator| generator.call_method0("aclose")).collect::<PyResult<_>>()?;
+            let keywords = PyDict::new(py);
+            keywords.set_item("return_exceptions", true)?;
+            let gather = py.import("asyncio.tasks")?.getattr("gather")?;
+            let future = gather.call(PyTuple::new(py, closings)?, Some(&keywords))?;
+            Ok(Some((Awaited::on(&event_loop, &future)?, generators.into_iter().map(Bound::unbind).collect::<Vec<_>>())))
+        })?;
+        let Some((gathering, generators)) = gathering else {
+            return Ok(Python::attach(|py| py.None()));
+        };
+        let results = gathering.await?;
+        Python::attach(|py| {
+            for (result, generator) in results.bind(py).try_iter()?.zip(generators) {
+                report_failure(&me.obj(py), &result?, generator.bind(py))?;
+            }
+            Ok(py.None())
+        })
+    })
+}
+
+fn report_failure<'py>(
+    event_loop: &Obj<'py, EventLoop>,
+    result: &Bound<'py, PyAny>,
+    generator: &Bound<'py, PyAny>,
+) -> PyResult<()> {
+    let py = event_loop.py();
+    // gather(return_exceptions=True) gives ordinary exceptions as results.
+    if !result.is_instance_of::<pyo3::exceptions::PyException>() {
+        return Ok(());
+    }
+    let report = PyDict::new(py);
+    let text = format!("an error occurred during closing of asynchronous generator {}", generator.repr()?);
+    report.set_item("message", text)?;
+    report.set_item("exception", result)?;
+    report.set_item("asyncgen", generator)?;
+    event_loop.as_any().call_method1("call_exception_handler", (report,)).map(drop)
+}

@@ -1,0 +1,140 @@
+//! Debug mode: checks that cost time, sources of handles, slow callbacks, origins of coroutines.
+
+use pyo3::exceptions::{PyRuntimeError, PyTypeError};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyFloat, PyString};
+
+use super::{Entry, EventLoop, lifecycle};
+use crate::events::{self, Handle};
+use crate::ffi::{Obj, Output, Table, boolean, none};
+use crate::{stock, tasks};
+
+/// `asyncio.constants.DEBUG_STACK_DEPTH`.
+const STACK_DEPTH: i32 = 10;
+
+pub(super) fn table(t: &mut Table<EventLoop>) {
+    t.noargs(c"get_debug", |event_loop| Ok(boolean(event_loop.py(), event_loop.debug.get())), "Whether debug mode is on.");
+    t.one(c"set_debug", "enabled", |event_loop, enabled| {
+        event_loop.debug.set(enabled.is_truthy()?);
+        if event_loop.is_running() {
+            let track = pyo3::intern!(event_loop.py(), "_set_coroutine_origin_tracking");
+            let function = event_loop.as_any().getattr(track)?;
+            event_loop.as_any().call_method1("call_soon_threadsafe", (function, enabled))?;
+        }
+        Ok(none(event_loop.py()))
+    }, "Turns debug mode on or off.");
+    t.one(c"_set_coroutine_origin_tracking", "enabled", |event_loop, enabled| {
+        track_origins(event_loop, enabled.is_truthy()?)?;
+        Ok(none(event_loop.py()))
+    }, "Makes coroutines remember where they were created.");
+    t.property(c"slow_callback_duration", |event_loop| {
+        Ok(event_loop.slow_callback_duration.get_or_none(event_loop.py()))
+    }, |event_loop, value| events::write(&event_loop.slow_callback_duration, value));
+    t.getter(c"_debug", |event_loop| Ok(boolean(event_loop.py(), event_loop.debug.get())));
+    t.getter(c"_current_handle", |event_loop| Ok(event_loop.current_handle.get_or_none(event_loop.py())));
+    t.noargs(c"_check_thread", |event_loop| check_thread(event_loop).map(|()| none(event_loop.py())), "RuntimeError when another thread runs the loop.");
+    t.getter(c"_exception_handler", |event_loop| Ok(event_loop.exception_handler.get_or_none(event_loop.py())));
+    t.getter(c"_task_factory", |event_loop| Ok(event_loop.task_factory.get_or_none(event_loop.py())));
+}
+
+/// A new loop's settings: `PYTHONASYNCIODEBUG` and development mode are asked for through the standard library.
+pub(super) fn init(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
+    let py = event_loop.py();
+    event_loop.slow_callback_duration.put(PyFloat::new(py, 0.1));
+    let debug = py.import("asyncio.coroutines")?.getattr("_is_debug_mode")?.call0()?.is_truthy()?;
+    event_loop.debug.set(debug);
+    Ok(())
+}
+
+/// `warnings.warn(text, category)`.
+pub(super) fn warn(py: Python<'_>, category: &str, text: &str) -> PyResult<()> {
+    let category = py.import("builtins")?.getattr(category)?;
+    stock::warn(py)?.call1((text, category)).map(drop)
+}
+
+/// RuntimeError when the loop runs in another thread.
+pub(super) fn check_thread(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
+    let running = event_loop.thread.get();
+    if running != 0 && running != lifecycle::thread_ident() {
+        return Err(PyRuntimeError::new_err(
+            "Non-thread-safe operation invoked on an event loop other than the current one",
+        ));
+    }
+    Ok(())
+}
+
+/// TypeError for a coroutine (function) or something that cannot be called.
+pub(super) fn check_callback(callback: &Bound<'_, PyAny>, method: &str) -> PyResult<()> {
+    let py = callback.py();
+    if stock::iscoroutine(py)?.call1((callback,))?.is_truthy()?
+        || stock::iscoroutinefunction(py)?.call1((callback,))?.is_truthy()?
+    {
+        return Err(PyTypeError::new_err(format!("coroutines cannot be used with {method}()")));
+    }
+    if !callback.is_callable() {
+        return Err(PyTypeError::new_err(format!(
+            "a callable object was expected by {method}(), got {}",
+            callback.repr()?
+        )));
+    }
+    Ok(())
+}
+
+/// Turns `sys.set_coroutine_origin_tracking_depth` up, or back to what it was.
+pub(super) fn track_origins(event_loop: &Obj<'_, EventLoop>, enabled: bool) -> PyResult<()> {
+    if enabled == event_loop.origin_tracking.get().is_some() {
+        return Ok(());
+    }
+    let sys = event_loop.py().import("sys")?;
+    if enabled {
+        let before = sys.call_method0("get_coroutine_origin_tracking_depth")?.extract()?;
+        sys.call_method1("set_coroutine_origin_tracking_depth", (STACK_DEPTH,))?;
+        event_loop.origin_tracking.set(Some(before));
+    } else if let Some(before) = event_loop.origin_tracking.take() {
+        sys.call_method1("set_coroutine_origin_tracking_depth", (before,))?;
+    }
+    Ok(())
+}
+
+/// What a slow entry is called after: its handle.
+pub(super) fn subject<'py>(py: Python<'py>, entry: &Entry) -> Option<Bound<'py, PyAny>> {
+    match entry {
+        Entry::Handle(handle) => Some(handle.any(py).clone()),
+        Entry::Timer(timer) => Some(timer.any(py).clone()),
+        Entry::Step { task, .. } | Entry::Wakeup { task, .. } => Some(task.any(py).clone()),
+        Entry::Callback { function, .. } => Some(function.any(py).clone()),
+        Entry::Wake(_) | Entry::Io(_) => None,
+    }
+}
+
+/// `base_events._format_handle`: a task's step is named after the task.
+fn describe<'py>(subject: &Bound<'py, PyAny>) -> Output<'py> {
+    if let Some(handle) = Obj::<Handle>::cast(subject) {
+        let callback = handle.as_any().getattr("_callback")?;
+        if let Some(task) = tasks::task_of(&callback) {
+            return Ok(task.as_any().repr()?.into_any());
+        }
+        if let Some(owner) = callback.getattr_opt("__self__")?
+            && owner.is_instance(stock::task(subject.py())?)?
+        {
+            return Ok(owner.repr()?.into_any());
+        }
+    }
+    Ok(subject.str()?.into_any())
+}
+
+/// Logs a callback that took longer than `slow_callback_duration`.
+pub(super) fn warn_if_slow(
+    event_loop: &Obj<'_, EventLoop>,
+    subject: &Bound<'_, PyAny>,
+    seconds: f64,
+) -> PyResult<()> {
+    let py = event_loop.py();
+    let limit: f64 = event_loop.slow_callback_duration.get_or_none(py).extract()?;
+    if seconds < limit {
+        return Ok(());
+    }
+    let text = PyString::new(py, "Executing %s took %.3f seconds");
+    stock::logger(py)?.call_method("warning", (text, describe(subject)?, seconds), None::<&Bound<'_, PyDict>>)?;
+    Ok(())
+}

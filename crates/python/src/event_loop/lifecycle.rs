@@ -1,0 +1,164 @@
+//! `run_forever`, `run_until_complete`, `stop`, `close` and what a loop does when it begins and ends to run.
+
+use pyo3::exceptions::{PyResourceWarning, PyRuntimeError};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyString};
+
+use super::{Engine, EventLoop, debug, turn};
+use crate::ffi::{Obj, Output, Table, boolean, none};
+use crate::futures::Future;
+use crate::tasks::Task;
+use crate::{current, names, stock};
+
+pub(super) fn table(t: &mut Table<EventLoop>) {
+    t.noargs(c"run_forever", |event_loop| run_forever(event_loop).map(|()| none(event_loop.py())), "Runs until stop() is called.");
+    t.one(c"run_until_complete", "future", run_until_complete, "Runs until the future (or a coroutine, wrapped in a task) is done; returns its result or raises its exception.");
+    t.noargs(c"stop", |event_loop| {
+        event_loop.stopping.set(true);
+        Ok(none(event_loop.py()))
+    }, "Stops the loop at the end of the current turn.");
+    t.noargs(c"close", |event_loop| close(event_loop).map(|()| none(event_loop.py())), "Closes the loop: pending callbacks are dropped, the executor is shut down without waiting. The loop must not run.");
+    t.noargs(c"is_running", |event_loop| Ok(boolean(event_loop.py(), event_loop.is_running())), "Whether the loop runs.");
+    t.noargs(c"is_closed", |event_loop| Ok(boolean(event_loop.py(), event_loop.closed.get())), "Whether the loop was closed.");
+    t.noargs(c"_check_closed", |event_loop| event_loop.check_open().map(|()| none(event_loop.py())), "RuntimeError when the loop is closed.");
+    t.noargs(c"_check_running", |event_loop| check_running(event_loop).map(|()| none(event_loop.py())), "RuntimeError when this loop, or another one in this thread, runs.");
+    t.getter(c"_thread_id", |event_loop| {
+        let thread = event_loop.thread.get();
+        Ok(if thread == 0 { none(event_loop.py()) } else { thread.into_pyobject(event_loop.py())?.into_any() })
+    });
+    t.property(
+        c"_stopping",
+        |event_loop| Ok(boolean(event_loop.py(), event_loop.stopping.get())),
+        |event_loop, value| {
+            event_loop.stopping.set(value.map_or(Ok(false), |v| v.is_truthy())?);
+            Ok(())
+        },
+    );
+    t.getter(c"_closed", |event_loop| Ok(boolean(event_loop.py(), event_loop.closed.get())));
+}
+
+/// `threading.get_ident()` of this thread.
+pub fn thread_ident() -> u64 {
+    crate::ffi::thread::ident()
+}
+
+fn check_running(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
+    if event_loop.is_running() {
+        return Err(PyRuntimeError::new_err("This event loop is already running"));
+    }
+    if !stock::get_running_loop(event_loop.py())?.call0()?.is_none() {
+        return Err(PyRuntimeError::new_err("Cannot run the event loop while another loop is running"));
+    }
+    Ok(())
+}
+
+/// Runs turns until `stop()`; the loop is left as it was found whatever happens.
+fn run_forever(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
+    let py = event_loop.py();
+    event_loop.check_open()?;
+    check_running(event_loop)?;
+    debug::track_origins(event_loop, event_loop.debug.get())?;
+    let hooks = super::asyncgens::install(event_loop)?;
+    event_loop.thread.set(thread_ident());
+    let ran = set_running(py, event_loop.as_any()).and_then(|()| {
+        loop {
+            turn::run_once(event_loop)?;
+            if event_loop.stopping.get() {
+                break Ok(());
+            }
+        }
+    });
+    event_loop.stopping.set(false);
+    event_loop.thread.set(0);
+    let settled = current::settle(event_loop);
+    event_loop.engine.with(|engine| engine.ready.trim());
+    let unset = set_running(py, &none(py));
+    let untracked = debug::track_origins(event_loop, false);
+    let restored = hooks.restore(py);
+    ran.and(settled).and(unset).and(untracked).and(restored)
+}
+
+fn set_running(py: Python<'_>, event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
+    stock::set_running_loop(py)?.call1((event_loop,)).map(drop)
+}
+
+/// `asyncio.ensure_future(object, loop=event_loop)`.
+pub fn ensure_future<'py>(event_loop: &Obj<'py, EventLoop>, object: &Bound<'py, PyAny>) -> Output<'py> {
+    let py = event_loop.py();
+    let keywords = PyDict::new(py);
+    keywords.set_item("loop", event_loop.as_any())?;
+    py.import("asyncio.tasks")?.getattr("ensure_future")?.call((object,), Some(&keywords))
+}
+
+fn run_until_complete<'py>(event_loop: &Obj<'py, EventLoop>, object: &Bound<'py, PyAny>) -> Output<'py> {
+    let py = event_loop.py();
+    event_loop.check_open()?;
+    check_running(event_loop)?;
+    let is_future = |object: &Bound<'py, PyAny>| -> PyResult<bool> {
+        // asyncio.isfuture() looks at the class.
+        Ok(object.get_type().getattr_opt(names::_asyncio_future_blocking(py))?.is_some())
+    };
+    let made_here = !is_future(object)?;
+    let future = ensure_future(event_loop, object)?;
+    if made_here && future.hasattr("_log_destroy_pending")? {
+        // The exception will be raised here: a pending task needs no report if the loop is stopped.
+        future.setattr("_log_destroy_pending", false)?;
+    }
+    let done = stock::run_until_complete_cb(py)?;
+    future.call_method1(names::add_done_callback(py), (done,))?;
+    let ran = run_forever(event_loop);
+    if let Err(error) = ran {
+        if made_here && is_done(&future)? && !future.call_method0("cancelled")?.is_truthy()? {
+            // The coroutine's own exception (KeyboardInterrupt, SystemExit) is on its way out: it was seen.
+            future.call_method0(names::exception(py))?;
+        }
+        future.call_method1("remove_done_callback", (done,))?;
+        return Err(error);
+    }
+    future.call_method1("remove_done_callback", (done,))?;
+    if !is_done(&future)? {
+        return Err(PyRuntimeError::new_err("Event loop stopped before Future completed."));
+    }
+    match Obj::<Future>::cast_exact(&future).or_else(|| Obj::<Task>::cast_exact(&future).map(Obj::upcast)) {
+        Some(native) => crate::futures::result(native),
+        None => future.call_method0(names::result(py)),
+    }
+}
+
+fn is_done(future: &Bound<'_, PyAny>) -> PyResult<bool> {
+    future.call_method0("done")?.is_truthy()
+}
+
+fn close(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
+    if event_loop.is_running() {
+        return Err(PyRuntimeError::new_err("Cannot close a running event loop"));
+    }
+    if event_loop.closed.get() {
+        return Ok(());
+    }
+    let py = event_loop.py();
+    if event_loop.debug.get() {
+        stock::logger(py)?.call_method1("debug", ("Close %r", event_loop.as_any()))?;
+    }
+    super::signals::remove_all(event_loop)?;
+    event_loop.closed.set(true);
+    let content = event_loop.engine.with(Engine::close);
+    drop(content);
+    super::executor::shut_down_without_waiting(event_loop)
+}
+
+/// `__del__`: a loop that nobody closed is closed, with a ResourceWarning.
+pub(super) fn finalize(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
+    if event_loop.closed.get() {
+        return Ok(());
+    }
+    let py = event_loop.py();
+    let text = PyString::new(py, &format!("unclosed event loop {}", event_loop.as_any().repr()?));
+    let keywords = PyDict::new(py);
+    keywords.set_item("source", event_loop.as_any())?;
+    let warned = stock::warn(py)?.call((text, py.get_type::<PyResourceWarning>()), Some(&keywords));
+    if !event_loop.is_running() {
+        event_loop.as_any().call_method0("close")?;
+    }
+    warned.map(drop)
+}

@@ -1,0 +1,173 @@
+//! `call_soon`, `call_later`, `call_at`, `call_soon_threadsafe`, `time`.
+
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::types::{PyFloat, PyInt};
+
+use super::{Entry, EventLoop, Message, Overridable, debug, turn};
+use crate::events::{Deadline, Handle, TimerHandle};
+use crate::ffi::{Args, Class, Obj, Output, Ref, SendRef, Signature, Table};
+
+const CALL_SOON: Signature<2> = Signature::new("EventLoop.call_soon", "callback, *args, context=None");
+const THREADSAFE: Signature<2> = Signature::new("EventLoop.call_soon_threadsafe", "callback, *args, context=None");
+const CALL_LATER: Signature<3> = Signature::new("EventLoop.call_later", "delay, callback, *args, context=None");
+const CALL_AT: Signature<3> = Signature::new("EventLoop.call_at", "when, callback, *args, context=None");
+
+pub(super) fn table(t: &mut Table<EventLoop>) {
+    t.method(&CALL_SOON, call_soon, "Runs callback(*args) at the next turn of the loop, in context (a copy of the current one by default). Returns a Handle.");
+    t.method(&THREADSAFE, call_soon_threadsafe, "call_soon() for other threads and signal handlers: it wakes the loop.");
+    t.method(&CALL_LATER, call_later, "Runs callback(*args) after delay seconds. Returns a TimerHandle.");
+    t.method(&CALL_AT, call_at, "Runs callback(*args) when time() reaches when. Returns a TimerHandle.");
+    t.noargs(c"time", |event_loop| {
+        let seconds = event_loop.engine.with(|engine| engine.driver.now());
+        Ok(PyFloat::new(event_loop.py(), seconds).into_any())
+    }, "The loop's clock, in seconds: time.monotonic().");
+}
+
+/// The `context` argument.
+#[inline]
+fn given_context<'py>(args: &Args<'_, 'py>, function: &str) -> PyResult<Option<Bound<'py, PyAny>>> {
+    Ok(args.only_keyword(function, "context")?.filter(|context| !context.is_none()))
+}
+
+#[cold]
+fn missing<const N: usize>(args: &Args<'_, '_>, signature: &Signature<N>) -> PyErr {
+    match args.parse(signature) {
+        Err(error) => error,
+        Ok(_) => PyTypeError::new_err(format!("{}() missing arguments", signature.function)),
+    }
+}
+
+/// The handle of `call_soon` and `call_soon_threadsafe`, checked as debug mode asks.
+#[inline]
+fn handle_for<'py>(
+    event_loop: &Obj<'py, EventLoop>,
+    args: &Args<'_, 'py>,
+    signature: &Signature<2>,
+    method: &str,
+    any_thread: bool,
+) -> PyResult<Obj<'py, Handle>> {
+    let Some(callback) = args.get(0) else { return Err(missing(args, signature)) };
+    let context = given_context(args, signature.function)?;
+    event_loop.check_open()?;
+    let debugging = event_loop.debug.get();
+    if debugging {
+        if !any_thread {
+            debug::check_thread(event_loop)?;
+        }
+        debug::check_callback(&callback, method)?;
+    }
+    let handle = Handle::create(event_loop.py(), Handle::new(event_loop.as_any(), callback, args, 1, context)?)?;
+    if debugging {
+        handle.remember_source(event_loop.py())?;
+    }
+    Ok(handle)
+}
+
+#[inline]
+fn call_soon<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
+    let handle = handle_for(event_loop, &args, &CALL_SOON, "call_soon", false)?;
+    event_loop.push(Entry::Handle(Ref::of(handle.clone())));
+    Ok(handle.into_any())
+}
+
+fn call_soon_threadsafe<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
+    let handle = handle_for(event_loop, &args, &THREADSAFE, "call_soon_threadsafe", true)?;
+    let running = event_loop.thread.get();
+    if running == 0 || running == super::lifecycle::thread_ident() {
+        // Nobody is parked: the order among call_soon() and call_soon_threadsafe() is that of the calls.
+        event_loop.push(Entry::Handle(Ref::of(handle.clone())));
+    } else {
+        event_loop.inbox.post(Message::Handle(SendRef::of(handle.clone())));
+    }
+    Ok(handle.into_any())
+}
+
+/// Seconds as a float, for the common types without a call into Python.
+#[inline]
+fn seconds(value: &Bound<'_, PyAny>) -> Option<f64> {
+    if let Ok(float) = value.cast_exact::<PyFloat>() {
+        return Some(float.value());
+    }
+    value.cast_exact::<PyInt>().ok()?.extract().ok()
+}
+
+#[inline]
+fn call_later<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
+    let (Some(delay), Some(callback)) = (args.get(0), args.get(1)) else {
+        return Err(missing(&args, &CALL_LATER));
+    };
+    if delay.is_none() {
+        return Err(PyTypeError::new_err("delay must not be None"));
+    }
+    if event_loop.overrides(Overridable::CallAt) {
+        return call_later_by_call_at(event_loop, &delay, &args);
+    }
+    let context = given_context(&args, CALL_LATER.function)?;
+    let deadline = match seconds(&delay) {
+        Some(delay) => Deadline::at(turn::now(event_loop)? + delay),
+        None => {
+            let when = PyFloat::new(event_loop.py(), turn::now(event_loop)?).into_any().add(&delay)?;
+            Deadline::at(when.extract()?).given_as(&when)
+        }
+    };
+    add_timer(event_loop, deadline, callback, &args, context, "call_later")
+}
+
+/// A program replaced `call_at`: `call_later` goes through it, as in the standard library.
+#[cold]
+fn call_later_by_call_at<'py>(
+    event_loop: &Obj<'py, EventLoop>,
+    delay: &Bound<'py, PyAny>,
+    args: &Args<'_, 'py>,
+) -> Output<'py> {
+    let py = event_loop.py();
+    let when = PyFloat::new(py, turn::now(event_loop)?).into_any().add(delay)?;
+    let mut positional = vec![when];
+    positional.extend(args.tuple_from(1)?.iter());
+    let keywords = pyo3::types::PyDict::new(py);
+    keywords.set_item("context", given_context(args, CALL_LATER.function)?)?;
+    event_loop.as_any().call_method("call_at", pyo3::types::PyTuple::new(py, positional)?, Some(&keywords))
+}
+
+fn call_at<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
+    let (Some(when), Some(callback)) = (args.get(0), args.get(1)) else {
+        return Err(missing(&args, &CALL_AT));
+    };
+    if when.is_none() {
+        return Err(PyTypeError::new_err("when cannot be None"));
+    }
+    let context = given_context(&args, CALL_AT.function)?;
+    let deadline = match when.cast_exact::<PyFloat>() {
+        Ok(float) => Deadline::at(float.value()),
+        Err(_) => Deadline::at(when.extract()?).given_as(&when),
+    };
+    add_timer(event_loop, deadline, callback, &args, context, "call_at")
+}
+
+#[inline]
+fn add_timer<'py>(
+    event_loop: &Obj<'py, EventLoop>,
+    deadline: Deadline,
+    callback: Bound<'py, PyAny>,
+    args: &Args<'_, 'py>,
+    context: Option<Bound<'py, PyAny>>,
+    method: &str,
+) -> Output<'py> {
+    let py = event_loop.py();
+    event_loop.check_open()?;
+    let debugging = event_loop.debug.get();
+    if debugging {
+        debug::check_thread(event_loop)?;
+        debug::check_callback(&callback, method)?;
+    }
+    let seconds = deadline.seconds.get();
+    let base = Handle::new(event_loop.as_any(), callback, args, 2, context)?;
+    let timer = TimerHandle::create(py, TimerHandle { base, own: deadline })?;
+    if debugging {
+        timer.base.remember_source(py)?;
+    }
+    let kept = Ref::of(timer.clone());
+    event_loop.engine.with(|engine| engine.schedule(seconds, kept));
+    Ok(timer.into_any())
+}

@@ -1,0 +1,130 @@
+//! `create_future`, `create_task`, `set_task_factory`, `get_task_factory`.
+
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyDict;
+
+use super::EventLoop;
+use crate::ffi::{Args, Class, Obj, Output, Signature, Table, none};
+use crate::futures::{self, Future};
+use crate::tasks::{self, Options};
+
+/// What error texts call the method; keywords are checked by hand, because factories get whatever was passed.
+const CREATE_TASK: Signature<1> = Signature::new("EventLoop.create_task", "coro, **kwargs");
+
+pub(super) fn table(t: &mut Table<EventLoop>) {
+    t.noargs(c"create_future", |event_loop| Ok(create_future(event_loop)?.into_any()), "A Future bound to the loop.");
+    t.method(&CREATE_TASK, create_task, "Schedules a coroutine; returns its Task. Keywords: name, context and, where asyncio has it, eager_start.");
+    t.one(c"set_task_factory", "factory", |event_loop, factory| {
+        if !factory.is_none() && !factory.is_callable() {
+            return Err(PyTypeError::new_err("task factory must be a callable or None"));
+        }
+        if factory.is_none() { event_loop.task_factory.clear() } else { event_loop.task_factory.put(factory.clone()) }
+        Ok(none(event_loop.py()))
+    }, "Sets the callable(loop, coro, **kwargs) that create_task() uses; None for the default.");
+    t.noargs(c"get_task_factory", |event_loop| Ok(event_loop.task_factory.get_or_none(event_loop.py())), "The task factory, or None for the default.");
+}
+
+/// `loop.create_future()`.
+#[inline]
+pub fn create_future<'py>(event_loop: &Obj<'py, EventLoop>) -> PyResult<Obj<'py, Future>> {
+    let future = Future::create(event_loop.py(), Future::on(event_loop.as_any()))?;
+    if event_loop.debug.get() {
+        futures::remember_source(&future)?;
+    }
+    Ok(future)
+}
+
+/// `create_task` hands all keywords to the factory since 3.13.3; before, `name` was set afterwards.
+fn factory_gets_keywords(py: Python<'_>) -> bool {
+    static ANSWER: PyOnceLock<bool> = PyOnceLock::new();
+    *ANSWER.get_or_init(py, || {
+        let probe = || -> PyResult<bool> {
+            let method = py.import("asyncio.base_events")?.getattr("BaseEventLoop")?.getattr("create_task")?;
+            let flags: u32 = method.getattr("__code__")?.getattr("co_flags")?.extract()?;
+            // CO_VARKEYWORDS
+            Ok(flags & 0x08 != 0)
+        };
+        probe().unwrap_or(true)
+    })
+}
+
+#[inline]
+fn create_task<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
+    let py = event_loop.py();
+    let mut coroutine = args.get(0);
+    if args.len() > 1 {
+        return Err(PyTypeError::new_err(format!(
+            "{}() takes 2 positional arguments but {} were given",
+            CREATE_TASK.function,
+            args.len() + 1
+        )));
+    }
+    let mut options = Options::default();
+    let mut unknown = None;
+    for (keyword, value) in args.keywords() {
+        let given = (!value.is_none()).then(|| value.clone());
+        match keyword.to_str()? {
+            "name" => options.name = given,
+            "context" => options.context = given,
+            "eager_start" if cfg!(Py_3_12) && factory_gets_keywords(py) => {
+                options.eager_start = value.is_truthy()?;
+            }
+            "coro" if coroutine.is_none() => coroutine = Some(value),
+            _ => unknown = Some(keyword),
+        }
+    }
+    let Some(coroutine) = coroutine else {
+        return Err(PyTypeError::new_err(format!(
+            "{}() missing 1 required positional argument: 'coro'",
+            CREATE_TASK.function
+        )));
+    };
+    event_loop.check_open()?;
+    match event_loop.task_factory.get(py) {
+        Some(factory) => by_factory(event_loop, &factory, coroutine, &args, &options),
+        None => match unknown {
+            Some(keyword) => Err(PyTypeError::new_err(format!(
+                "{}() got an unexpected keyword argument '{keyword}'",
+                CREATE_TASK.function
+            ))),
+            None => Ok(tasks::spawn(event_loop, coroutine, options)?.into_any()),
+        },
+    }
+}
+
+fn by_factory<'py>(
+    event_loop: &Obj<'py, EventLoop>,
+    factory: &Bound<'py, PyAny>,
+    coroutine: Bound<'py, PyAny>,
+    args: &Args<'_, 'py>,
+    options: &Options<'py>,
+) -> Output<'py> {
+    let py = event_loop.py();
+    let keywords = PyDict::new(py);
+    if factory_gets_keywords(py) {
+        for (keyword, value) in args.keywords().filter(|(keyword, _)| keyword.to_str().is_ok_and(|k| k != "coro")) {
+            keywords.set_item(keyword, value)?;
+        }
+        return factory.call((event_loop.as_any(), coroutine), Some(&keywords));
+    }
+    if let Some(context) = &options.context {
+        keywords.set_item("context", context)?;
+    }
+    let task = factory.call((event_loop.as_any(), coroutine), Some(&keywords))?;
+    if cfg!(Py_3_13) {
+        task.call_method1("set_name", (options.name.as_ref(),))?;
+    } else if let Some(name) = &options.name {
+        // Tasks of factories need not have set_name; asyncio warns about it, and so does this.
+        match task.getattr_opt("set_name")? {
+            Some(set_name) => drop(set_name.call1((name,))?),
+            None => crate::event_loop::debug::warn(
+                py,
+                "DeprecationWarning",
+                "Task.set_name() was added in Python 3.8, the method support will be mandatory for third-party task implementations since 3.13.",
+            )?,
+        }
+    }
+    Ok(task)
+}

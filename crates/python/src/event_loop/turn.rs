@@ -1,0 +1,179 @@
+//! One turn of the loop: `BaseEventLoop._run_once`. Called by `lifecycle`; runs every entry with nothing borrowed.
+
+use std::time::Instant;
+
+use pyo3::prelude::*;
+use yibu_engine::{OpId, Plan};
+
+use super::{Engine, Entry, EventLoop, Overridable, Owner, debug};
+use crate::events::{self, Handle};
+use crate::ffi::{Class, Obj, Raised, Ref, call, context};
+use crate::{current, errors, names, tasks};
+
+/// `loop.time()`, also when a program replaced it.
+#[inline]
+pub fn now(event_loop: &Obj<'_, EventLoop>) -> PyResult<f64> {
+    if event_loop.overrides(Overridable::Time) {
+        return event_loop.as_any().call_method0(names::time(event_loop.py()))?.extract();
+    }
+    Ok(event_loop.engine.with(|engine| engine.driver.now()))
+}
+
+/// Waits for work if there is none, then runs what is ready.
+pub fn run_once(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
+    let py = event_loop.py();
+    let engine = &event_loop.engine;
+    while let Some(timer) = engine.with(Engine::pop_cancelled_timer) {
+        timer.data().own.leave();
+    }
+    let mut time = now(event_loop)?;
+    match engine.with(|engine| engine.plan(time, event_loop.stopping.get())) {
+        Plan::Run => {}
+        Plan::Poll => {
+            engine.with(Engine::poll).map_err(|error| errors::os_error(&error))?;
+            py.check_signals()?;
+            time = now(event_loop)?;
+        }
+        Plan::Park(timeout) => {
+            current::settle(event_loop)?;
+            park(event_loop, timeout)?;
+            py.check_signals()?;
+            time = now(event_loop)?;
+        }
+    }
+    let count = engine.with(|engine| engine.begin_turn(time));
+    for _ in 0..count {
+        let Some(entry) = engine.with(|engine| engine.ready.pop()) else { break };
+        if event_loop.debug.get() {
+            run_timed(event_loop, entry)?;
+        } else {
+            run_entry(event_loop, entry)?;
+        }
+    }
+    current::settle(event_loop)
+}
+
+/// Blocks with the interpreter released.
+fn park(event_loop: &Obj<'_, EventLoop>, timeout: Option<std::time::Duration>) -> PyResult<()> {
+    let engine = &event_loop.engine;
+    let Some(mut wait) = engine.with(Engine::begin_wait).map_err(|error| errors::os_error(&error))? else {
+        return Ok(());
+    };
+    let blocked = if timeout.is_some_and(|t| t.is_zero()) {
+        wait.block(timeout)
+    } else {
+        event_loop.py().detach(|| wait.block(timeout))
+    };
+    let ended = engine.with(|engine| engine.end_wait(wait));
+    blocked.and(ended).map_err(|error| errors::os_error(&error))
+}
+
+/// Runs one entry. Only what must leave the loop comes out.
+#[inline]
+fn run_entry(event_loop: &Obj<'_, EventLoop>, entry: Entry) -> PyResult<()> {
+    let py = event_loop.py();
+    match entry {
+        Entry::Step { task, error } => {
+            let error = match error {
+                Some(error) => Some(Raised(error.into_any(py).cast_into()?)),
+                None => None,
+            };
+            tasks::run_step(event_loop, &task.into_obj(py), error)
+        }
+        Entry::Wakeup { task, future } => {
+            tasks::run_wakeup(event_loop, &task.into_obj(py), &future.into_obj(py))
+        }
+        Entry::Handle(handle) => {
+            current::settle(event_loop)?;
+            run_handle(&handle.into_obj(py))
+        }
+        Entry::Timer(timer) => {
+            current::settle(event_loop)?;
+            let timer = timer.into_obj(py);
+            timer.own.leave();
+            run_handle(timer.upcast())
+        }
+        Entry::Callback { function, future, context } => {
+            current::settle(event_loop)?;
+            run_callback(event_loop, function, future.into_any(py), context)
+        }
+        Entry::Wake(waker) => {
+            current::settle(event_loop)?;
+            waker.wake();
+            Ok(())
+        }
+        Entry::Io(id) => {
+            current::settle(event_loop)?;
+            run_io(event_loop, id)
+        }
+    }
+}
+
+#[inline]
+fn run_handle(handle: &Obj<'_, Handle>) -> PyResult<()> {
+    if handle.is_cancelled() { Ok(()) } else { events::run(handle) }
+}
+
+/// Calls a future's callback; when it raises, a Handle is made after the fact for the report.
+fn run_callback<'py>(
+    event_loop: &Obj<'py, EventLoop>,
+    function: Ref,
+    future: Bound<'py, PyAny>,
+    context: Ref,
+) -> PyResult<()> {
+    let py = event_loop.py();
+    let (function, context) = (function.into_any(py), context.into_any(py));
+    match context::run(&context, |_| call::call1(&function, &future)) {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            let handle = Handle::with_arg(event_loop.as_any(), function, Some(future), Some(context))?;
+            events::report(&Handle::create(py, handle)?, error)
+        }
+    }
+}
+
+/// What an operation's report leads to.
+enum Action {
+    Run(Ref<Handle>),
+    Wake(std::task::Waker),
+}
+
+/// Gives an operation's readiness to its owner.
+fn run_io(event_loop: &Obj<'_, EventLoop>, id: OpId) -> PyResult<()> {
+    let py = event_loop.py();
+    let found = event_loop.engine.with(|engine| {
+        engine.finish(id, |owner| match owner {
+            Owner::Handle(handle) => Action::Run(handle.copy(py)),
+            Owner::Waker(waker) => Action::Wake(waker.clone()),
+        })
+    });
+    match found {
+        Some((Action::Run(handle), _)) => run_handle(&handle.into_obj(py)),
+        Some((Action::Wake(waker), _)) => {
+            waker.wake();
+            Ok(())
+        }
+        // Cancelled since it was reported.
+        None => Ok(()),
+    }
+}
+
+/// Runs an entry in debug mode: measures it, and names it when it was slow.
+#[cold]
+fn run_timed(event_loop: &Obj<'_, EventLoop>, entry: Entry) -> PyResult<()> {
+    let py = event_loop.py();
+    let subject = debug::subject(py, &entry);
+    let began = Instant::now();
+    event_loop.current_handle.clear();
+    if let Some(subject) = &subject {
+        event_loop.current_handle.put(subject.clone());
+    }
+    let result = run_entry(event_loop, entry);
+    event_loop.current_handle.clear();
+    let spent = began.elapsed().as_secs_f64();
+    result?;
+    match subject {
+        Some(subject) => debug::warn_if_slow(event_loop, &subject, spent),
+        None => Ok(()),
+    }
+}

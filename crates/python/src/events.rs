@@ -1,0 +1,494 @@
+//! `Handle` and `TimerHandle`: callbacks on their way to run. `asyncio.events.Handle`, native.
+//!
+//! Made by the loop's `call_*` methods; run by the loop's turn ([`Handle::run`]). Calls the callback, and the loop's
+//! exception handler when it raises.
+
+use std::cell::Cell;
+use std::ffi::CStr;
+
+use pyo3::exceptions::{PyKeyboardInterrupt, PySystemExit};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyFloat, PyString, PyTuple};
+use yibu_engine::timers::Timer;
+
+use crate::event_loop::EventLoop;
+use crate::ffi::class::{Derived, Weak};
+use crate::ffi::{Args, Class, ClassState, Obj, Output, Raised, Ref, Signature, Slot, Table, Visitor};
+use crate::ffi::{boolean, call, context, none};
+use crate::{names, stock};
+
+/// The data of a `Handle`.
+#[derive(Default)]
+pub struct Handle {
+    callback: Slot,
+    /// One argument as it is (`single`), several as a tuple, none as nothing.
+    args: Slot,
+    single: Cell<bool>,
+    cancelled: Cell<bool>,
+    context: Slot,
+    pub(crate) event_loop: Slot,
+    source_traceback: Slot,
+    /// What `repr()` said when the handle was cancelled in debug mode.
+    repr: Slot,
+}
+
+/// What a `TimerHandle` adds: the deadline. `when` is empty for a plain float.
+#[derive(Default)]
+pub struct Deadline {
+    when: Slot,
+    /// The deadline as a number.
+    pub seconds: Cell<f64>,
+    scheduled: Cell<bool>,
+}
+
+/// The data of a `TimerHandle`.
+pub type TimerHandle = Derived<Handle, Deadline>;
+
+static HANDLE: ClassState = ClassState::new();
+static TIMER_HANDLE: ClassState = ClassState::new();
+
+const NEW_HANDLE: Signature<4> = Signature::new("Handle.__init__", "callback, args, loop, context=None");
+const NEW_TIMER: Signature<5> = Signature::new("TimerHandle.__init__", "when, callback, args, loop, context=None");
+
+impl Handle {
+    /// A handle for `callback(*args)`, the arguments being those of a native call from `first` on.
+    #[inline]
+    pub fn new<'py>(
+        event_loop: &Bound<'py, PyAny>,
+        callback: Bound<'py, PyAny>,
+        args: &Args<'_, 'py>,
+        first: usize,
+        context: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Self> {
+        let handle = Self::bare(event_loop, callback, context)?;
+        match args.len().saturating_sub(first) {
+            0 => {}
+            1 => {
+                if let Some(arg) = args.get(first) {
+                    handle.args.put(arg);
+                    handle.single.set(true);
+                }
+            }
+            _ => handle.args.put(args.tuple_from(first)?),
+        }
+        Ok(handle)
+    }
+
+    /// A handle for `callback(arg)`.
+    pub fn with_arg<'py>(
+        event_loop: &Bound<'py, PyAny>,
+        callback: Bound<'py, PyAny>,
+        arg: Option<Bound<'py, PyAny>>,
+        context: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Self> {
+        let handle = Self::bare(event_loop, callback, context)?;
+        if let Some(arg) = arg {
+            handle.args.put(arg);
+            handle.single.set(true);
+        }
+        Ok(handle)
+    }
+
+    #[inline]
+    fn bare<'py>(
+        event_loop: &Bound<'py, PyAny>,
+        callback: Bound<'py, PyAny>,
+        context: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Self> {
+        let context = match context {
+            Some(context) => context,
+            None => context::copy_current(event_loop.py())?,
+        };
+        Ok(Self {
+            callback: Slot::holding(callback),
+            context: Slot::holding(context),
+            event_loop: Slot::holding(event_loop.clone()),
+            ..Self::default()
+        })
+    }
+
+    /// Keeps the stack of the code that made the handle, for debug mode.
+    pub fn remember_source(&self, py: Python<'_>) -> PyResult<()> {
+        self.source_traceback.put(stock::extract_stack(py)?.call0()?);
+        Ok(())
+    }
+
+    /// Whether `cancel()` was called.
+    #[inline]
+    pub fn is_cancelled(&self) -> bool {
+        self.cancelled.get()
+    }
+
+    fn args_tuple<'py>(&self, py: Python<'py>) -> Output<'py> {
+        match self.args.get(py) {
+            None if self.callback.is_empty() => Ok(none(py)),
+            None => Ok(PyTuple::empty(py).into_any()),
+            Some(arg) if self.single.get() => Ok(PyTuple::new(py, [arg])?.into_any()),
+            Some(args) => Ok(args),
+        }
+    }
+}
+
+/// `Handle.cancel`.
+pub fn cancel(handle: &Obj<'_, Handle>) -> PyResult<()> {
+    if handle.cancelled.replace(true) {
+        return Ok(());
+    }
+    let py = handle.py();
+    if let Some(event_loop) = handle.event_loop.get(py)
+        && loop_debug(&event_loop)?
+    {
+        handle.repr.put(handle.as_any().repr()?);
+    }
+    handle.callback.clear();
+    handle.args.clear();
+    Ok(())
+}
+
+/// `loop.get_debug()`, without a call when the loop is native and does not override it.
+#[inline]
+pub fn loop_debug(event_loop: &Bound<'_, PyAny>) -> PyResult<bool> {
+    match EventLoop::plain(event_loop) {
+        Some(native) => Ok(native.debug.get()),
+        None => call::method(names::get_debug(event_loop.py()), [event_loop])?.is_truthy(),
+    }
+}
+
+/// `Handle._run`: runs the callback in its context. Only SystemExit and KeyboardInterrupt come out; anything else goes to the
+/// loop's exception handler.
+#[inline]
+pub fn run(handle: &Obj<'_, Handle>) -> PyResult<()> {
+    let py = handle.py();
+    let (Some(callback), Some(context)) = (handle.callback.get(py), handle.context.get(py)) else {
+        return Ok(());
+    };
+    let args = handle.args.get(py);
+    let outcome = context::run(&context, |py| match &args {
+        None => call::call0(&callback),
+        Some(arg) if handle.single.get() => call::call1(&callback, arg),
+        // A tuple unless somebody passed another sequence to the constructor by hand.
+        Some(args) => match args.cast::<PyTuple>() {
+            Ok(tuple) => call::call_tuple(&callback, tuple),
+            Err(_) => call::call_tuple(&callback, &args.try_iter()?.collect::<PyResult<Vec<_>>>().and_then(|items| PyTuple::new(py, items))?),
+        },
+    });
+    match outcome {
+        Ok(_) => Ok(()),
+        Err(error) => report(handle, error),
+    }
+}
+
+/// What `Handle._run` does with an exception.
+#[cold]
+pub fn report(handle: &Obj<'_, Handle>, error: PyErr) -> PyResult<()> {
+    let py = handle.py();
+    let raised = Raised::from_err(py, error);
+    if raised.is::<PySystemExit>() || raised.is::<PyKeyboardInterrupt>() {
+        return Err(raised.into_err());
+    }
+    let Some(event_loop) = handle.event_loop.get(py) else {
+        return Err(raised.into_err());
+    };
+    let source = describe(handle.callback.get_or_none(py), handle.args_tuple(py)?, loop_debug(&event_loop)?)?;
+    let report = PyDict::new(py);
+    report.set_item(names::message(py), format!("Exception in callback {source}"))?;
+    report.set_item(names::exception(py), raised.into_any())?;
+    report.set_item(names::handle(py), handle.as_any())?;
+    if let Some(source) = handle.source_traceback.get(py).filter(|s| s.is_truthy().unwrap_or(false)) {
+        report.set_item(names::source_traceback(py), source)?;
+    }
+    call::method(names::call_exception_handler(py), [&event_loop, report.as_any()])?;
+    Ok(())
+}
+
+/// `format_helpers._format_callback_source`, whose signature grew a `debug` in 3.13.
+fn describe<'py>(callback: Bound<'py, PyAny>, args: Bound<'py, PyAny>, debug: bool) -> PyResult<Bound<'py, PyAny>> {
+    let py = callback.py();
+    let format = stock::format_callback_source(py)?;
+    if cfg!(Py_3_13) {
+        let keywords = PyDict::new(py);
+        keywords.set_item("debug", debug)?;
+        format.call((callback, args), Some(&keywords))
+    } else {
+        format.call1((callback, args))
+    }
+}
+
+/// The parts of `repr()`, shared with `TimerHandle`.
+fn repr_info<'py>(handle: &Obj<'py, Handle>, name: &str) -> PyResult<Vec<String>> {
+    let py = handle.py();
+    let mut info = vec![name.to_owned()];
+    if handle.cancelled.get() {
+        info.push("cancelled".into());
+    }
+    if let Some(callback) = handle.callback.get(py) {
+        let debug = match handle.event_loop.get(py) {
+            Some(event_loop) => loop_debug(&event_loop)?,
+            None => false,
+        };
+        info.push(describe(callback, handle.args_tuple(py)?, debug)?.to_string());
+    }
+    if let Some(source) = handle.source_traceback.get(py).filter(|s| s.is_truthy().unwrap_or(false)) {
+        let frame = source.get_item(-1)?;
+        info.push(format!("created at {}:{}", frame.get_item(0)?, frame.get_item(1)?));
+    }
+    Ok(info)
+}
+
+fn joined<'py>(py: Python<'py>, handle: &Obj<'py, Handle>, info: PyResult<Vec<String>>) -> Output<'py> {
+    if let Some(kept) = handle.repr.get(py) {
+        return Ok(kept);
+    }
+    Ok(PyString::new(py, &format!("<{}>", info?.join(" "))).into_any())
+}
+
+fn type_name(object: &Bound<'_, PyAny>) -> PyResult<String> {
+    Ok(object.get_type().name()?.to_string())
+}
+
+fn timer_info(timer: &Obj<'_, TimerHandle>) -> PyResult<Vec<String>> {
+    let mut info = repr_info(timer.upcast(), &type_name(timer.as_any())?)?;
+    let position = if timer.base.cancelled.get() { 2 } else { 1 };
+    info.insert(position, format!("when={}", timer.own.when(timer.py()).str()?));
+    Ok(info)
+}
+
+/// Keeps what `__init__` of both classes shares.
+fn fill<'py>(
+    handle: &Obj<'py, Handle>,
+    callback: Bound<'py, PyAny>,
+    args: Bound<'py, PyAny>,
+    event_loop: Bound<'py, PyAny>,
+    context: Bound<'py, PyAny>,
+) -> PyResult<()> {
+    let py = handle.py();
+    let context = if context.is_none() { context::copy_current(py)? } else { context };
+    handle.callback.put(callback);
+    handle.args.put(args);
+    handle.single.set(false);
+    handle.cancelled.set(false);
+    handle.context.put(context);
+    handle.repr.clear();
+    handle.source_traceback.clear();
+    if loop_debug(&event_loop)? {
+        handle.remember_source(py)?;
+    }
+    handle.event_loop.put(event_loop);
+    Ok(())
+}
+
+impl Class for Handle {
+    const NAME: &'static CStr = c"yibu.Handle";
+    type Header = Weak;
+    const FREELIST: usize = 1024;
+
+    fn state() -> &'static ClassState {
+        &HANDLE
+    }
+
+    fn table(t: &mut Table<Self>) {
+        t.doc(c"Handle(callback, args, loop, context=None)\n--\n\nA callback on its way to run; returned by call_soon() and its kin.");
+        t.init(|handle, args, kwargs| {
+            let [callback, args, event_loop, context] = Args::parse_tuple(&NEW_HANDLE, args, kwargs)?;
+            fill(handle, callback, args, event_loop, context)
+        });
+        t.noargs(c"cancel", |handle| cancel(handle).map(|()| none(handle.py())), "Prevents the callback from running.");
+        t.noargs(c"cancelled", |h| Ok(boolean(h.py(), h.cancelled.get())), "Whether cancel() was called.");
+        #[cfg(Py_3_12)]
+        t.noargs(c"get_context", |h| Ok(h.context.get_or_none(h.py())), "The contextvars.Context the callback runs in.");
+        t.noargs(c"_run", |handle| run(handle).map(|()| none(handle.py())), "Runs the callback.");
+        t.noargs(
+            c"_repr_info",
+            |h| Ok(repr_info(h, &type_name(h.as_any())?)?.into_pyobject(h.py())?.into_any()),
+            "The parts of repr().",
+        );
+        t.repr(|h| joined(h.py(), h, type_name(h.as_any()).and_then(|name| repr_info(h, &name))));
+        t.getter(c"__class__", |h| isinstance_class(h.as_any(), stock::handle));
+        t.property(c"_callback", |h| Ok(h.callback.get_or_none(h.py())), |h, v| write(&h.callback, v));
+        t.property(
+            c"_args",
+            |h| h.args_tuple(h.py()),
+            |h, v| {
+                h.single.set(false);
+                write(&h.args, v)
+            },
+        );
+        t.getter(c"_cancelled", |h| Ok(boolean(h.py(), h.cancelled.get())));
+        t.getter(c"_context", |h| Ok(h.context.get_or_none(h.py())));
+        t.getter(c"_loop", |h| Ok(h.event_loop.get_or_none(h.py())));
+        t.getter(c"_repr", |h| Ok(h.repr.get_or_none(h.py())));
+        t.property(
+            c"_source_traceback",
+            |h| Ok(h.source_traceback.get_or_none(h.py())),
+            |h, v| write(&h.source_traceback, v),
+        );
+    }
+
+    fn traverse(&self, visitor: &mut Visitor) {
+        for slot in [&self.callback, &self.args, &self.context, &self.event_loop, &self.source_traceback, &self.repr] {
+            slot.traverse(visitor);
+        }
+    }
+
+    fn clear(&self) {
+        for slot in [&self.callback, &self.args, &self.context, &self.event_loop, &self.source_traceback, &self.repr] {
+            slot.clear();
+        }
+    }
+}
+
+/// Writes an attribute that Python code may assign; `None` empties it, deletion is refused.
+pub fn write(slot: &Slot, value: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+    let value = value.ok_or_else(|| pyo3::exceptions::PyAttributeError::new_err("cannot delete attribute"))?;
+    if value.is_none() {
+        slot.clear();
+    } else {
+        slot.put(value.clone());
+    }
+    Ok(())
+}
+
+/// `__class__`: the standard library's class, as proxies answer, so that `isinstance(x, asyncio.Handle)` holds whether or not
+/// `install()` was called. Subclasses answer the same: their own type is found before `__class__` is asked.
+pub fn isinstance_class<'py>(
+    object: &Bound<'py, PyAny>,
+    stock: for<'a> fn(Python<'a>) -> PyResult<&'a Bound<'a, pyo3::types::PyType>>,
+) -> Output<'py> {
+    Ok(stock(object.py())?.clone().into_any())
+}
+
+impl Timer for Ref<TimerHandle> {
+    #[inline]
+    fn cancelled(&self) -> bool {
+        self.data().base.cancelled.get()
+    }
+}
+
+/// `TimerHandle.cancel`.
+pub fn cancel_timer(timer: &Obj<'_, TimerHandle>) -> PyResult<()> {
+    let py = timer.py();
+    if timer.base.cancelled.get() {
+        return Ok(());
+    }
+    let event_loop = timer.base.event_loop.get(py);
+    match event_loop.as_ref().and_then(EventLoop::plain) {
+        Some(native) => {
+            cancel(timer.upcast())?;
+            if timer.own.scheduled.get() {
+                native.note_cancelled_timer(timer.py());
+            }
+            Ok(())
+        }
+        None => {
+            if let Some(event_loop) = event_loop {
+                call::method(names::_timer_handle_cancelled(py), [&event_loop, timer.as_any()])?;
+            }
+            cancel(timer.upcast())
+        }
+    }
+}
+
+impl Deadline {
+    /// A deadline in seconds of the loop's clock.
+    #[inline]
+    pub fn at(seconds: f64) -> Self {
+        Self { when: Slot::default(), seconds: Cell::new(seconds), scheduled: Cell::new(true) }
+    }
+
+    /// Keeps the object that Python code gave, where it is not a plain float.
+    pub fn given_as(self, when: &Bound<'_, PyAny>) -> Self {
+        self.when.put(when.clone());
+        self
+    }
+
+    /// `TimerHandle.when()`.
+    fn when<'py>(&self, py: Python<'py>) -> Bound<'py, PyAny> {
+        self.when.get(py).unwrap_or_else(|| PyFloat::new(py, self.seconds.get()).into_any())
+    }
+
+    /// The timer left the heap: it runs, or was dropped.
+    #[inline]
+    pub fn leave(&self) {
+        self.scheduled.set(false);
+    }
+}
+
+/// Compares two timers as `TimerHandle.__lt__` and its kin do.
+fn compare<'py>(
+    timer: &Obj<'py, TimerHandle>,
+    other: &Bound<'py, PyAny>,
+    decide: impl Fn(&Bound<'py, PyAny>, &Bound<'py, PyAny>, bool) -> PyResult<bool>,
+) -> Output<'py> {
+    let py = timer.py();
+    let Some(other) = Obj::<TimerHandle>::cast(other) else {
+        return Ok(py.NotImplemented().into_bound(py));
+    };
+    let (mine, theirs) = (timer.own.when(py), other.own.when(py));
+    Ok(boolean(py, decide(&mine, &theirs, equal(timer, other)?)?))
+}
+
+fn equal<'py>(a: &Obj<'py, TimerHandle>, b: &Obj<'py, TimerHandle>) -> PyResult<bool> {
+    let py = a.py();
+    Ok(a.own.when(py).eq(b.own.when(py))?
+        && a.base.callback.get_or_none(py).eq(b.base.callback.get_or_none(py))?
+        && a.base.args_tuple(py)?.eq(b.base.args_tuple(py)?)?
+        && a.base.cancelled.get() == b.base.cancelled.get())
+}
+
+impl Class for TimerHandle {
+    const NAME: &'static CStr = c"yibu.TimerHandle";
+    type Header = Weak;
+    const FREELIST: usize = 512;
+
+    fn state() -> &'static ClassState {
+        &TIMER_HANDLE
+    }
+
+    fn table(t: &mut Table<Self>) {
+        t.doc(c"TimerHandle(when, callback, args, loop, context=None)\n--\n\nA callback that runs at a time of the loop's clock; returned by call_later() and call_at().");
+        t.init(|timer, args, kwargs| {
+            let [when, callback, args, event_loop, context] = Args::parse_tuple(&NEW_TIMER, args, kwargs)?;
+            fill(timer.upcast(), callback, args, event_loop, context)?;
+            timer.own.seconds.set(when.extract().unwrap_or(f64::NAN));
+            timer.own.when.put(when);
+            timer.own.scheduled.set(false);
+            Ok(())
+        });
+        t.noargs(c"cancel", |timer| cancel_timer(timer).map(|()| none(timer.py())), "Prevents the callback from running.");
+        t.noargs(c"when", |timer| Ok(timer.own.when(timer.py())), "The time of the loop's clock, in seconds, at which the callback runs.");
+        t.noargs(c"_repr_info", |h| Ok(timer_info(h)?.into_pyobject(h.py())?.into_any()), "The parts of repr().");
+        t.repr(|h| joined(h.py(), h.upcast(), timer_info(h)));
+        t.hash(|timer| timer.own.when(timer.py()).hash());
+        t.compare(|timer, other, op| {
+            use pyo3::basic::CompareOp;
+            compare(timer, other, |mine, theirs, equal| match op {
+                CompareOp::Lt => mine.lt(theirs),
+                CompareOp::Le => Ok(mine.lt(theirs)? || equal),
+                CompareOp::Gt => mine.gt(theirs),
+                CompareOp::Ge => Ok(mine.gt(theirs)? || equal),
+                CompareOp::Eq => Ok(equal),
+                CompareOp::Ne => Ok(!equal),
+            })
+        });
+        t.getter(c"__class__", |h| isinstance_class(h.as_any(), stock::timer_handle));
+        t.getter(c"_when", |timer| Ok(timer.own.when(timer.py())));
+        t.property(
+            c"_scheduled",
+            |timer| Ok(boolean(timer.py(), timer.own.scheduled.get())),
+            |timer, value| {
+                timer.own.scheduled.set(value.map_or(Ok(false), |v| v.is_truthy())?);
+                Ok(())
+            },
+        );
+    }
+
+    fn traverse(&self, visitor: &mut Visitor) {
+        self.base.traverse(visitor);
+        self.own.when.traverse(visitor);
+    }
+
+    fn clear(&self) {
+        self.base.clear();
+        self.own.when.clear();
+    }
+}

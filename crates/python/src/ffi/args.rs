@@ -1,0 +1,276 @@
+//! Arguments of native functions: [`Args`] as CPython hands them over, [`Signature`] to give them names.
+//!
+//! A signature is written once, as text (`"callback, *args, context=None"`), and serves the parser, the error texts
+//! and `inspect.signature`.
+
+use std::marker::PhantomData;
+
+use pyo3::exceptions::PyTypeError;
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyString, PyTuple};
+
+use super::none;
+
+/// The arguments of one call: positional ones first, then the values of the keywords in `keywords`.
+#[derive(Clone, Copy)]
+pub struct Args<'a, 'py> {
+    py: Python<'py>,
+    values: &'a [*mut ffi::PyObject],
+    positional: usize,
+    keywords: *mut ffi::PyObject,
+    alive: PhantomData<&'a ()>,
+}
+
+impl<'a, 'py> Args<'a, 'py> {
+    /// Wraps a vectorcall's arguments.
+    ///
+    /// # Safety
+    /// `values` must point to `nargs` + len(`keywords`) borrowed references that outlive `'a`; `keywords` is null or a tuple of str.
+    pub(super) unsafe fn from_vectorcall(
+        py: Python<'py>,
+        values: *const *mut ffi::PyObject,
+        nargs: ffi::Py_ssize_t,
+        keywords: *mut ffi::PyObject,
+    ) -> Self {
+        let positional = nargs.unsigned_abs();
+        let named = if keywords.is_null() {
+            0
+        } else {
+            // SAFETY: the caller passes a tuple.
+            unsafe { ffi::PyTuple_GET_SIZE(keywords) }.unsigned_abs()
+        };
+        let values = if values.is_null() {
+            &[]
+        } else {
+            // SAFETY: the caller vouches for the length.
+            unsafe { std::slice::from_raw_parts(values, positional + named) }
+        };
+        Self { py, values, positional, keywords, alive: PhantomData }
+    }
+
+    /// The token of the thread that made the call.
+    #[inline]
+    pub fn py(&self) -> Python<'py> {
+        self.py
+    }
+
+    /// The number of positional arguments.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.positional
+    }
+
+    /// Whether any keyword was given.
+    #[inline]
+    pub fn has_keywords(&self) -> bool {
+        self.values.len() > self.positional
+    }
+
+    /// The `index`-th positional argument.
+    #[inline]
+    pub fn get(&self, index: usize) -> Option<Bound<'py, PyAny>> {
+        (index < self.positional).then(|| self.value(index))
+    }
+
+    #[inline]
+    fn value(&self, index: usize) -> Bound<'py, PyAny> {
+        // SAFETY: every element is a live borrowed reference (see `from_vectorcall`).
+        unsafe { Bound::from_borrowed_ptr(self.py, self.values[index]) }
+    }
+
+    /// The keywords with their values.
+    pub fn keywords(&self) -> impl Iterator<Item = (Bound<'py, PyString>, Bound<'py, PyAny>)> {
+        let this = *self;
+        (this.positional..this.values.len()).map(move |index| {
+            let position = (index - this.positional).cast_signed();
+            // SAFETY: `keywords` is a tuple with one str for each value behind the positional ones.
+            let name = unsafe {
+                let name = ffi::PyTuple_GET_ITEM(this.keywords, position);
+                Bound::from_borrowed_ptr(this.py, name).cast_into_unchecked::<PyString>()
+            };
+            (name, this.value(index))
+        })
+    }
+
+    /// The only keyword argument when it is called `name`; TypeError for any other.
+    #[inline]
+    pub fn only_keyword(&self, function: &str, name: &str) -> PyResult<Option<Bound<'py, PyAny>>> {
+        if !self.has_keywords() {
+            return Ok(None);
+        }
+        let mut found = None;
+        for (keyword, value) in self.keywords() {
+            if keyword.to_str()? != name {
+                return Err(unexpected_keyword(function, &keyword));
+            }
+            found = Some(value);
+        }
+        Ok(found)
+    }
+
+    /// Positional arguments from `start` on, as a tuple.
+    pub fn tuple_from(&self, start: usize) -> PyResult<Bound<'py, PyTuple>> {
+        PyTuple::new(self.py, (start.min(self.positional)..self.positional).map(|i| self.value(i)))
+    }
+
+    /// Gives every parameter of `signature` its argument; absent ones are `None`.
+    /// TypeError with CPython's texts for missing, surplus, repeated and unknown ones.
+    pub fn parse<const N: usize>(&self, signature: &Signature<N>) -> PyResult<[Bound<'py, PyAny>; N]> {
+        let mut found: [Option<Bound<'py, PyAny>>; N] = std::array::from_fn(|_| None);
+        if self.positional > signature.positional && !signature.varargs {
+            return Err(signature.surplus(self.positional));
+        }
+        for (index, slot) in found.iter_mut().enumerate().take(self.positional.min(signature.positional)) {
+            *slot = Some(self.value(index));
+        }
+        for (keyword, value) in self.keywords() {
+            let name = keyword.to_str()?;
+            let Some(index) = signature.names.iter().position(|n| *n == name) else {
+                return Err(unexpected_keyword(signature.function, &keyword));
+            };
+            if found[index].replace(value).is_some() {
+                return Err(PyTypeError::new_err(format!(
+                    "{}() got multiple values for argument '{name}'",
+                    signature.function
+                )));
+            }
+        }
+        signature.check_missing(&found)?;
+        Ok(found.map(|value| value.unwrap_or_else(|| none(self.py))))
+    }
+
+    /// `*args` behind the positional parameters of `signature`.
+    pub fn rest<const N: usize>(&self, signature: &Signature<N>) -> PyResult<Bound<'py, PyTuple>> {
+        self.tuple_from(signature.positional)
+    }
+
+    /// Arguments that a slot received as a tuple and a dict (`__new__`, `__init__`, `__call__`), parsed the same way.
+    pub fn parse_tuple<const N: usize>(
+        signature: &Signature<N>,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<[Bound<'py, PyAny>; N]> {
+        let py = args.py();
+        let keywords = match kwargs {
+            Some(dict) if !dict.is_empty() => Some(dict),
+            _ => None,
+        };
+        let mut values: Vec<Bound<'py, PyAny>> = args.iter().collect();
+        let names = match keywords {
+            Some(dict) => {
+                values.extend(dict.values());
+                Some(PyTuple::new(py, dict.keys())?)
+            }
+            None => None,
+        };
+        let pointers: Vec<_> = values.iter().map(Bound::as_ptr).collect();
+        // SAFETY: `pointers` borrows from `values`, and `names` has one str for each keyword value (dict keys of a
+        // `**kwargs` dict are str); all outlive the call of `parse`.
+        let call = unsafe {
+            Args::from_vectorcall(
+                py,
+                pointers.as_ptr(),
+                args.len().cast_signed(),
+                names.as_ref().map_or(std::ptr::null_mut(), Bound::as_ptr),
+            )
+        };
+        call.parse(signature)
+    }
+}
+
+fn unexpected_keyword(function: &str, keyword: &Bound<'_, PyString>) -> PyErr {
+    PyTypeError::new_err(format!("{function}() got an unexpected keyword argument '{keyword}'"))
+}
+
+/// A function's name and parameters.
+pub struct Signature<const N: usize> {
+    /// The name in error texts, for instance `"EventLoop.call_soon"`.
+    pub function: &'static str,
+    /// The parameters as Python writes them, without `self`.
+    pub text: &'static str,
+    names: [&'static str; N],
+    required: [bool; N],
+    positional: usize,
+    varargs: bool,
+}
+
+impl<const N: usize> Signature<N> {
+    /// Reads `text`: names separated by `", "`, `=default` for optional ones, a bare `*` before keyword-only ones,
+    /// `*args` for the rest. Checked when the program is compiled.
+    pub const fn new(function: &'static str, text: &'static str) -> Self {
+        let bytes = text.as_bytes();
+        let (mut names, mut required) = ([""; N], [false; N]);
+        let (mut count, mut positional, mut varargs, mut starred) = (0, 0, false, false);
+        let mut start = 0;
+        while start < bytes.len() {
+            let mut end = start;
+            while end < bytes.len() && bytes[end] != b',' {
+                end += 1;
+            }
+            let mut stop = start;
+            while stop < end && bytes[stop] != b'=' {
+                stop += 1;
+            }
+            if bytes[start] == b'*' {
+                starred = true;
+                varargs = end > start + 1;
+            } else if bytes[start] != b'/' {
+                names[count] = text.split_at(start).1.split_at(stop - start).0;
+                required[count] = stop == end;
+                count += 1;
+                if !starred {
+                    positional = count;
+                }
+            }
+            start = end + 2;
+        }
+        assert!(count == N, "the signature's text has another number of parameters than its type");
+        Self { function, text, names, required, positional, varargs }
+    }
+
+    fn surplus(&self, given: usize) -> PyErr {
+        let least = self.required.iter().take(self.positional).filter(|r| **r).count();
+        let (wanted, plural) = if least == self.positional {
+            (self.positional.to_string(), self.positional != 1)
+        } else {
+            (format!("from {least} to {}", self.positional), true)
+        };
+        let (s, was) = (if plural { "s" } else { "" }, if given == 1 { "was" } else { "were" });
+        PyTypeError::new_err(format!(
+            "{}() takes {wanted} positional argument{s} but {given} {was} given",
+            self.function
+        ))
+    }
+
+    fn check_missing(&self, found: &[Option<Bound<'_, PyAny>>; N]) -> PyResult<()> {
+        for keyword_only in [false, true] {
+            let missing: Vec<&str> = (0..N)
+                .filter(|i| self.required[*i] && found[*i].is_none() && (*i >= self.positional) == keyword_only)
+                .map(|i| self.names[i])
+                .collect();
+            if !missing.is_empty() {
+                let kind = if keyword_only { "keyword-only" } else { "positional" };
+                let s = if missing.len() == 1 { "" } else { "s" };
+                return Err(PyTypeError::new_err(format!(
+                    "{}() missing {} required {kind} argument{s}: {}",
+                    self.function,
+                    missing.len(),
+                    enumerate_names(&missing)
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// `'a'`, `'a' and 'b'`, `'a', 'b', and 'c'`.
+fn enumerate_names(names: &[&str]) -> String {
+    let quoted: Vec<String> = names.iter().map(|n| format!("'{n}'")).collect();
+    match quoted.as_slice() {
+        [] => String::new(),
+        [one] => one.clone(),
+        [first, second] => format!("{first} and {second}"),
+        [start @ .., last] => format!("{}, and {last}", start.join(", ")),
+    }
+}

@@ -1,0 +1,681 @@
+//! Native classes: their layout, allocation, life and death, built from one declarative [`Table`] each.
+//!
+//! A class is a Rust struct with interior mutability (cells and [`super::Slot`]s) plus `impl Class`. Its `table` lists name,
+//! calling convention and safe Rust function of every method, property and slot; everything else (allocation through a
+//! freelist, collection, weak references, finalisation with resurrection, subclassing from Python) is here, once.
+//! Called by the class files and `lib.rs`; calls the interpreter.
+
+use std::cell::{Cell, UnsafeCell};
+use std::ffi::{CStr, CString, c_int, c_void};
+use std::marker::PhantomData;
+use std::mem::offset_of;
+use std::ops::Deref;
+use std::ptr::null_mut;
+
+use pyo3::ffi;
+use pyo3::basic::CompareOp;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple, PyType};
+
+use super::trampoline::{self as tramp, Stateless};
+use super::{Args, Output, Signature, Visitor};
+
+/// What stands between the object header and the data of an instance.
+///
+/// # Safety
+/// `DICT` and `WEAK` must be offsets of pointer-sized fields inside the type, which is `repr(C)` and valid when zeroed.
+pub unsafe trait Header: 'static {
+    /// Where the instance `__dict__` is kept.
+    const DICT: Option<usize>;
+    /// Where the list of weak references is kept.
+    const WEAK: Option<usize>;
+}
+
+/// Neither `__dict__` nor weak references.
+#[repr(C)]
+pub struct Plain;
+
+/// Weak references only, like a class with `__slots__ = ("__weakref__", ...)`.
+#[repr(C)]
+pub struct Weak {
+    weak: *mut ffi::PyObject,
+}
+
+/// A `__dict__` and weak references, like an ordinary Python class.
+#[repr(C)]
+pub struct DictAndWeak {
+    dict: *mut ffi::PyObject,
+    weak: *mut ffi::PyObject,
+}
+
+/// Behind `asyncio.Transport`, whose instances have one slot (`_extra`) of their own, left empty.
+#[repr(C)]
+pub struct BehindTransport {
+    extra: *mut ffi::PyObject,
+    dict: *mut ffi::PyObject,
+    weak: *mut ffi::PyObject,
+}
+
+// SAFETY: no offsets.
+unsafe impl Header for Plain {
+    const DICT: Option<usize> = None;
+    const WEAK: Option<usize> = None;
+}
+// SAFETY: the offset is the compiler's.
+unsafe impl Header for Weak {
+    const DICT: Option<usize> = None;
+    const WEAK: Option<usize> = Some(offset_of!(Weak, weak));
+}
+// SAFETY: the offsets are the compiler's.
+unsafe impl Header for DictAndWeak {
+    const DICT: Option<usize> = Some(offset_of!(DictAndWeak, dict));
+    const WEAK: Option<usize> = Some(offset_of!(DictAndWeak, weak));
+}
+// SAFETY: the offsets are the compiler's.
+unsafe impl Header for BehindTransport {
+    const DICT: Option<usize> = Some(offset_of!(BehindTransport, dict));
+    const WEAK: Option<usize> = Some(offset_of!(BehindTransport, weak));
+}
+
+/// The memory of an instance of `T`.
+#[repr(C)]
+pub struct Instance<T: Class> {
+    object: ffi::PyObject,
+    header: T::Header,
+    data: T,
+}
+
+impl<T: Class> Instance<T> {
+    const HEADER: usize = offset_of!(Instance<T>, header);
+
+    fn field(object: *mut ffi::PyObject, offset: Option<usize>) -> *mut *mut ffi::PyObject {
+        match offset {
+            // SAFETY: layout; the header's offsets stay inside the instance.
+            Some(offset) => unsafe { object.byte_add(Self::HEADER + offset).cast() },
+            None => null_mut(),
+        }
+    }
+}
+
+/// The type object of a class and its freelist: one static for each class.
+///
+/// This is interpreter state: it is written once when the module is made, and then only under the interpreter lock.
+pub struct ClassState {
+    class: Cell<*mut ffi::PyTypeObject>,
+    free: UnsafeCell<Vec<*mut ffi::PyObject>>,
+}
+
+// SAFETY: every access is made by attached code holding the interpreter lock (the module declares that it uses the GIL).
+unsafe impl Sync for ClassState {}
+
+impl ClassState {
+    /// Before the module is made.
+    pub const fn new() -> Self {
+        Self { class: Cell::new(null_mut()), free: UnsafeCell::new(Vec::new()) }
+    }
+
+    fn pop(&self) -> Option<*mut ffi::PyObject> {
+        // SAFETY: no reference to the vector outlives this statement, and pop runs no Python code.
+        unsafe { (*self.free.get()).pop() }
+    }
+
+    fn push(&self, object: *mut ffi::PyObject, limit: usize) -> bool {
+        // SAFETY: as in `pop`; the vector's memory comes from Rust's allocator, not the interpreter's.
+        let free = unsafe { &mut *self.free.get() };
+        let keep = free.len() < limit;
+        if keep {
+            free.push(object);
+        }
+        keep
+    }
+}
+
+/// A native class. `Default` is the state of an object whose `__init__` has not run.
+pub trait Class: Default + Sized + 'static {
+    /// `module.name`.
+    const NAME: &'static CStr;
+    /// What precedes the data.
+    type Header: Header;
+    /// How many dead instances are kept for reuse.
+    const FREELIST: usize = 0;
+    /// Whether Python may subclass it.
+    const SUBCLASSABLE: bool = true;
+    /// Whether the type itself refuses attribute assignment, as C types do.
+    const IMMUTABLE: bool = false;
+    /// Whether Python may call the type; internal iterators and the like say no.
+    const CONSTRUCTIBLE: bool = true;
+
+    /// The static that holds the type.
+    fn state() -> &'static ClassState;
+    /// Lists methods, properties and slots.
+    fn table(table: &mut Table<Self>);
+    /// Shows every reference to the collector.
+    fn traverse(&self, visitor: &mut Visitor);
+    /// Releases every reference that may be part of a cycle.
+    fn clear(&self);
+    /// Whether dying now would call for `tp_finalize`; asked so that ordinary deaths skip the resurrection protocol.
+    fn wants_finalizer(&self) -> bool {
+        false
+    }
+
+    /// Makes an instance.
+    #[inline]
+    fn create(py: Python<'_>, data: Self) -> PyResult<Obj<'_, Self>> {
+        let state = Self::state();
+        let class = state.class.get();
+        if Self::FREELIST > 0
+            && let Some(object) = state.pop()
+        {
+            // SAFETY: the freelist holds dead, untracked memory of exactly this class, data dropped and header zeroed;
+            // PyObject_Init makes it an object again (with a reference to its type), then data is written, then it is tracked.
+            unsafe {
+                ffi::PyObject_Init(object, class);
+                (&raw mut (*object.cast::<Instance<Self>>()).data).write(data);
+                ffi::PyObject_GC_Track(object.cast());
+                return Ok(Obj::from_any_unchecked(Bound::from_owned_ptr(py, object)));
+            }
+        }
+        // SAFETY: attached; `class` is a ready type (set before any instance can be asked for). The memory is zeroed, and
+        // no collection can run before `data` is written, because nothing is allocated in between.
+        unsafe {
+            let object = ffi::PyType_GenericAlloc(class, 0);
+            let object = Bound::from_owned_ptr_or_err(py, object)?;
+            (&raw mut (*object.as_ptr().cast::<Instance<Self>>()).data).write(data);
+            Ok(Obj::from_any_unchecked(object))
+        }
+    }
+
+    /// The type object.
+    fn class(py: Python<'_>) -> Bound<'_, PyType> {
+        // SAFETY: set when the module was made and alive as long as the interpreter (the static holds a reference).
+        unsafe {
+            Bound::from_borrowed_ptr(py, Self::state().class.get().cast()).cast_into_unchecked::<PyType>()
+        }
+    }
+}
+
+/// A class whose data begins with the data of class `B`, and whose Python type derives from `B`'s.
+///
+/// # Safety
+/// `Instance<Self>` must begin with the fields of `Instance<B>`.
+pub unsafe trait Extends<B: Class>: Class {}
+
+/// The data of a class derived from native class `B`.
+#[repr(C)]
+#[derive(Default)]
+pub struct Derived<B, D> {
+    /// The base class's data.
+    pub base: B,
+    /// The derived class's own.
+    pub own: D,
+}
+
+// SAFETY: both instances are repr(C) with equal headers, and `base` is the first field of the data.
+unsafe impl<B: Class, D: 'static> Extends<B> for Derived<B, D> where Self: Class<Header = B::Header> {}
+
+/// An owned reference to an instance of native class `T`, or of a subclass; it dereferences to the data.
+#[repr(transparent)]
+pub struct Obj<'py, T: Class>(Bound<'py, PyAny>, PhantomData<T>);
+
+impl<T: Class> Clone for Obj<'_, T> {
+    #[inline]
+    fn clone(&self) -> Self {
+        Self(self.0.clone(), PhantomData)
+    }
+}
+
+impl<T: Class> Deref for Obj<'_, T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        // SAFETY: this reference keeps the instance alive. The data is only ever shared: it has interior mutability, and it is
+        // dropped when no reference is left.
+        unsafe { data_of(self.0.as_ptr()) }
+    }
+}
+
+impl<'py, T: Class> Obj<'py, T> {
+    /// Names the class of an object.
+    ///
+    /// # Safety
+    /// The object must be an instance of `T`'s type.
+    #[inline]
+    pub(super) unsafe fn from_any_unchecked(object: Bound<'py, PyAny>) -> Self {
+        Self(object, PhantomData)
+    }
+
+    /// The object as one of this class or a subclass.
+    #[inline]
+    pub fn cast<'a>(object: &'a Bound<'py, PyAny>) -> Option<&'a Self> {
+        let class = T::state().class.get();
+        // SAFETY: attached; the type pointers are live; the transmuted reference is to a transparent wrapper, and the
+        // check just made is the condition of `from_any_unchecked`.
+        unsafe {
+            (ffi::PyObject_TypeCheck(object.as_ptr(), class) != 0)
+                .then(|| &*std::ptr::from_ref(object).cast::<Self>())
+        }
+    }
+
+    /// The object as one of exactly this class.
+    #[inline]
+    pub fn cast_exact<'a>(object: &'a Bound<'py, PyAny>) -> Option<&'a Self> {
+        // SAFETY: as in `cast`.
+        unsafe {
+            (ffi::Py_TYPE(object.as_ptr()) == T::state().class.get())
+                .then(|| &*std::ptr::from_ref(object).cast::<Self>())
+        }
+    }
+
+    /// Whether it is of exactly this class, not a subclass.
+    #[inline]
+    pub fn is_exact(&self) -> bool {
+        // SAFETY: reads the type pointer of a live object.
+        unsafe { ffi::Py_TYPE(self.0.as_ptr()) == T::state().class.get() }
+    }
+
+    /// The token of the thread that holds this reference.
+    #[inline]
+    pub fn py(&self) -> Python<'py> {
+        self.0.py()
+    }
+
+    /// The object without its class.
+    #[inline]
+    pub fn as_any(&self) -> &Bound<'py, PyAny> {
+        &self.0
+    }
+
+    /// The object without its class, owned.
+    #[inline]
+    pub fn into_any(self) -> Bound<'py, PyAny> {
+        self.0
+    }
+
+    /// The object as one of its native base class.
+    #[inline]
+    pub fn upcast<B: Class>(&self) -> &Obj<'py, B>
+    where
+        T: Extends<B>,
+    {
+        // SAFETY: transparent wrapper of the same reference; `Extends` promises the layout.
+        unsafe { &*std::ptr::from_ref(self).cast::<Obj<'py, B>>() }
+    }
+}
+
+/// The data of an instance.
+///
+/// # Safety
+/// `object` must be a live instance of `T`'s type, and stay alive as long as the result.
+#[inline]
+pub(super) unsafe fn data_of<'a, T: Class>(object: *mut ffi::PyObject) -> &'a T {
+    // SAFETY: layout, and the caller's promise.
+    unsafe { &(*object.cast::<Instance<T>>()).data }
+}
+
+/// Collects what a class consists of, then makes the type.
+pub struct Table<T: Class> {
+    methods: Vec<ffi::PyMethodDef>,
+    properties: Vec<ffi::PyGetSetDef>,
+    slots: Vec<ffi::PyType_Slot>,
+    doc: &'static CStr,
+    class: PhantomData<T>,
+}
+
+type Kwargs<'a, 'py> = Option<&'a Bound<'py, PyDict>>;
+
+fn leak(text: String) -> *const std::ffi::c_char {
+    // Interior NULs cannot be in the literals that table files pass; an empty text would only lose documentation.
+    CString::new(text).unwrap_or_default().into_raw()
+}
+
+impl<T: Class> Table<T> {
+    /// The class's docstring; `"Name(signature)\n--\n\ntext"` also gives it a signature.
+    pub fn doc(&mut self, doc: &'static CStr) {
+        self.doc = doc;
+    }
+
+    fn add_method(
+        &mut self,
+        name: *const std::ffi::c_char,
+        meth: ffi::PyMethodDefPointer,
+        flags: c_int,
+        doc: *const std::ffi::c_char,
+    ) {
+        self.methods.push(ffi::PyMethodDef { ml_name: name, ml_meth: meth, ml_flags: flags, ml_doc: doc });
+    }
+
+    /// A method without arguments.
+    pub fn noargs<F>(&mut self, name: &'static CStr, _: F, doc: &str)
+    where
+        F: Stateless + for<'a, 'py> Fn(&'a Obj<'py, T>) -> Output<'py>,
+    {
+        let text = leak(format!("{}($self)\n--\n\n{doc}", name.to_string_lossy()));
+        let meth = ffi::PyMethodDefPointer { PyCFunction: tramp::unary::<T, F> };
+        self.add_method(name.as_ptr(), meth, ffi::METH_NOARGS, text);
+    }
+
+    /// A method of one positional argument; `parameter` is its name in the documentation.
+    pub fn one<F>(&mut self, name: &'static CStr, parameter: &str, _: F, doc: &str)
+    where
+        F: Stateless + for<'a, 'py> Fn(&'a Obj<'py, T>, &'a Bound<'py, PyAny>) -> Output<'py>,
+    {
+        let text = leak(format!("{}($self, {parameter}, /)\n--\n\n{doc}", name.to_string_lossy()));
+        let meth = ffi::PyMethodDefPointer { PyCFunction: tramp::one::<T, F> };
+        self.add_method(name.as_ptr(), meth, ffi::METH_O, text);
+    }
+
+    /// A method with the arguments of `signature`, whose name is what follows the last dot of `signature.function`.
+    pub fn method<const N: usize, F>(&mut self, signature: &'static Signature<N>, _: F, doc: &str)
+    where
+        F: Stateless + for<'a, 'py> Fn(&'a Obj<'py, T>, Args<'a, 'py>) -> Output<'py>,
+    {
+        let name = signature.function.rsplit('.').next().unwrap_or(signature.function);
+        let comma = if signature.text.is_empty() { "" } else { ", " };
+        let text = leak(format!("{name}($self{comma}{})\n--\n\n{doc}", signature.text));
+        let meth = ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: tramp::fast::<T, F> };
+        self.add_method(leak(name.to_owned()), meth, ffi::METH_FASTCALL | ffi::METH_KEYWORDS, text);
+    }
+
+    /// `__class_getitem__`, giving a `types.GenericAlias`.
+    pub fn generic(&mut self) {
+        let meth = ffi::PyMethodDefPointer { PyCFunction: ffi::Py_GenericAlias };
+        self.add_method(c"__class_getitem__".as_ptr(), meth, ffi::METH_O | ffi::METH_CLASS, c"See PEP 585".as_ptr());
+    }
+
+    /// A read-only property.
+    pub fn getter<F>(&mut self, name: &'static CStr, _: F)
+    where
+        F: Stateless + for<'a, 'py> Fn(&'a Obj<'py, T>) -> Output<'py>,
+    {
+        self.add_property(name, Some(tramp::getter::<T, F>), None);
+    }
+
+    /// A property that can be written; the setter gets `None` for `del`.
+    pub fn property<G, S>(&mut self, name: &'static CStr, _: G, _: S)
+    where
+        G: Stateless + for<'a, 'py> Fn(&'a Obj<'py, T>) -> Output<'py>,
+        S: Stateless + for<'a, 'py> Fn(&'a Obj<'py, T>, Option<&'a Bound<'py, PyAny>>) -> PyResult<()>,
+    {
+        self.add_property(name, Some(tramp::getter::<T, G>), Some(tramp::setter::<T, S>));
+    }
+
+    fn add_property(&mut self, name: &'static CStr, get: Option<ffi::getter>, set: Option<ffi::setter>) {
+        self.properties.push(ffi::PyGetSetDef { name: name.as_ptr(), get, set, doc: std::ptr::null(), closure: null_mut() });
+    }
+
+    fn slot(&mut self, slot: c_int, pfunc: *mut c_void) {
+        self.slots.push(ffi::PyType_Slot { slot, pfunc });
+    }
+
+    /// `__init__`.
+    pub fn init<F>(&mut self, _: F)
+    where
+        F: Stateless + for<'a, 'py> Fn(&'a Obj<'py, T>, &'a Bound<'py, PyTuple>, Kwargs<'a, 'py>) -> PyResult<()>,
+    {
+        self.slot(ffi::Py_tp_init, tramp::init::<T, F> as *mut c_void);
+    }
+
+    /// `__call__`.
+    pub fn call<F>(&mut self, _: F)
+    where
+        F: Stateless + for<'a, 'py> Fn(&'a Obj<'py, T>, &'a Bound<'py, PyTuple>, Kwargs<'a, 'py>) -> Output<'py>,
+    {
+        self.slot(ffi::Py_tp_call, tramp::invoke::<T, F> as *mut c_void);
+    }
+
+    /// `__repr__`.
+    pub fn repr<F>(&mut self, _: F)
+    where
+        F: Stateless + for<'a, 'py> Fn(&'a Obj<'py, T>) -> Output<'py>,
+    {
+        self.slot(ffi::Py_tp_repr, tramp::slot::<T, F> as *mut c_void);
+    }
+
+    /// `__hash__`.
+    pub fn hash<F>(&mut self, _: F)
+    where
+        F: Stateless + for<'a, 'py> Fn(&'a Obj<'py, T>) -> PyResult<isize>,
+    {
+        self.slot(ffi::Py_tp_hash, tramp::hash::<T, F> as *mut c_void);
+    }
+
+    /// The six comparisons.
+    pub fn compare<F>(&mut self, _: F)
+    where
+        F: Stateless + for<'a, 'py> Fn(&'a Obj<'py, T>, &'a Bound<'py, PyAny>, CompareOp) -> Output<'py>,
+    {
+        self.slot(ffi::Py_tp_richcompare, tramp::compare::<T, F> as *mut c_void);
+    }
+
+    /// `__iter__`.
+    pub fn iter<F>(&mut self, _: F)
+    where
+        F: Stateless + for<'a, 'py> Fn(&'a Obj<'py, T>) -> Output<'py>,
+    {
+        self.slot(ffi::Py_tp_iter, tramp::slot::<T, F> as *mut c_void);
+    }
+
+    /// `__await__`.
+    pub fn await_<F>(&mut self, _: F)
+    where
+        F: Stateless + for<'a, 'py> Fn(&'a Obj<'py, T>) -> Output<'py>,
+    {
+        self.slot(ffi::Py_am_await, tramp::slot::<T, F> as *mut c_void);
+    }
+
+    /// `__next__`.
+    pub fn next<F>(&mut self, _: F)
+    where
+        F: Stateless + for<'a, 'py> Fn(&'a Obj<'py, T>) -> PyResult<Option<Bound<'py, PyAny>>>,
+    {
+        self.slot(ffi::Py_tp_iternext, tramp::next::<T, F> as *mut c_void);
+    }
+
+    /// What `PyIter_Send` asks: `Ok(Ok(v))` yields v, `Ok(Err(v))` returns v.
+    pub fn send<F>(&mut self, _: F)
+    where
+        F: Stateless
+            + for<'a, 'py> Fn(
+                &'a Obj<'py, T>,
+                &'a Bound<'py, PyAny>,
+            ) -> PyResult<Result<Bound<'py, PyAny>, Bound<'py, PyAny>>>,
+    {
+        self.slot(ffi::Py_am_send, tramp::send::<T, F> as *mut c_void);
+    }
+
+    /// Observes attribute assignment on instances: the function gets the name and whether a value was set (or deleted).
+    pub fn setattr<F>(&mut self, _: F)
+    where
+        F: Stateless + for<'a, 'py> Fn(&'a Obj<'py, T>, &'a Bound<'py, PyAny>, bool) -> PyResult<()>,
+    {
+        self.slot(ffi::Py_tp_setattro, tramp::setattr::<T, F> as *mut c_void);
+    }
+
+    /// `__del__`, with resurrection allowed; see [`Class::wants_finalizer`].
+    pub fn finalize<F>(&mut self, _: F)
+    where
+        F: Stateless + for<'a, 'py> Fn(&'a Obj<'py, T>) -> PyResult<()>,
+    {
+        self.slot(ffi::Py_tp_finalize, tramp::finalize::<T, F> as *mut c_void);
+    }
+
+    /// Makes the type, deriving from `base` when given, and stores it in the class's state.
+    pub fn build<'py>(py: Python<'py>, base: Option<&Bound<'py, PyType>>) -> PyResult<Bound<'py, PyType>> {
+        let mut table =
+            Self { methods: Vec::new(), properties: Vec::new(), slots: Vec::new(), doc: c"", class: PhantomData };
+        T::table(&mut table);
+        if T::Header::DICT.is_some() {
+            table.add_property(
+                c"__dict__",
+                Some(ffi::PyObject_GenericGetDict),
+                Some(ffi::PyObject_GenericSetDict),
+            );
+        }
+        table.slot(ffi::Py_tp_dealloc, dealloc::<T> as *mut c_void);
+        table.slot(ffi::Py_tp_traverse, traverse::<T> as *mut c_void);
+        table.slot(ffi::Py_tp_clear, clear::<T> as *mut c_void);
+        if T::CONSTRUCTIBLE {
+            table.slot(ffi::Py_tp_new, new::<T> as *mut c_void);
+        }
+        if !table.doc.is_empty() {
+            table.slot(ffi::Py_tp_doc, table.doc.as_ptr().cast_mut().cast());
+        }
+        let members = table.member_list();
+        table.slot(ffi::Py_tp_members, members.cast());
+        let methods = terminated(table.methods, ffi::PyMethodDef::zeroed());
+        let properties = terminated(table.properties, ffi::PyGetSetDef::default());
+        table.slots.push(ffi::PyType_Slot { slot: ffi::Py_tp_methods, pfunc: methods.cast() });
+        table.slots.push(ffi::PyType_Slot { slot: ffi::Py_tp_getset, pfunc: properties.cast() });
+        table.slots.push(ffi::PyType_Slot { slot: 0, pfunc: null_mut() });
+        let mut flags = ffi::Py_TPFLAGS_DEFAULT | ffi::Py_TPFLAGS_HAVE_GC;
+        if T::SUBCLASSABLE {
+            flags |= ffi::Py_TPFLAGS_BASETYPE;
+        }
+        if T::IMMUTABLE {
+            flags |= ffi::Py_TPFLAGS_IMMUTABLETYPE;
+        }
+        if !T::CONSTRUCTIBLE {
+            flags |= ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION;
+        }
+        let mut spec = ffi::PyType_Spec {
+            name: T::NAME.as_ptr(),
+            basicsize: size_of::<Instance<T>>() as c_int,
+            itemsize: 0,
+            flags: flags as _,
+            slots: table.slots.as_mut_ptr(),
+        };
+        let bases = base.map_or(null_mut(), |b| b.as_ptr());
+        // SAFETY: attached; the spec's arrays end with zeroed entries, method and property tables are leaked on purpose
+        // because the type refers to them for ever; slots are copied by the call.
+        let class = unsafe {
+            let class = ffi::PyType_FromSpecWithBases(&mut spec, bases);
+            Bound::from_owned_ptr_or_err(py, class)?.cast_into_unchecked::<PyType>()
+        };
+        T::state().class.set(class.clone().into_ptr().cast());
+        Ok(class)
+    }
+
+    fn member_list(&self) -> *mut ffi::PyMemberDef {
+        let member = |name: &'static CStr, offset: usize| ffi::PyMemberDef {
+            name: name.as_ptr(),
+            type_code: ffi::Py_T_PYSSIZET,
+            offset: (Instance::<T>::HEADER + offset).cast_signed(),
+            flags: ffi::Py_READONLY,
+            doc: std::ptr::null(),
+        };
+        let mut members = Vec::new();
+        members.extend(T::Header::DICT.map(|offset| member(c"__dictoffset__", offset)));
+        members.extend(T::Header::WEAK.map(|offset| member(c"__weaklistoffset__", offset)));
+        terminated(members, ffi::PyMemberDef::default())
+    }
+}
+
+fn terminated<E>(mut entries: Vec<E>, last: E) -> *mut E {
+    entries.push(last);
+    Box::leak(entries.into_boxed_slice()).as_mut_ptr()
+}
+
+/// `tp_new`: an object whose `__init__` has not run.
+unsafe extern "C" fn new<T: Class>(
+    class: *mut ffi::PyTypeObject,
+    _args: *mut ffi::PyObject,
+    _kwargs: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // SAFETY: CPython passes T's type or a subclass, whose instances are at least as large; the default state is written
+    // before anything else can see the memory.
+    unsafe {
+        let object = ffi::PyType_GenericAlloc(class, 0);
+        if !object.is_null() {
+            (&raw mut (*object.cast::<Instance<T>>()).data).write(T::default());
+        }
+        object
+    }
+}
+
+unsafe extern "C" fn dealloc<T: Class>(object: *mut ffi::PyObject) {
+    // SAFETY: CPython calls this once, when the last reference is gone (a resurrecting finalizer makes us return early).
+    // Order: finalizer, untrack, weak references, dict, data, memory, type. Dropping data may run Python code, which
+    // cannot reach this object any more.
+    unsafe {
+        let instance = object.cast::<Instance<T>>();
+        if (*instance).data.wants_finalizer() && ffi::PyObject_CallFinalizerFromDealloc(object) < 0 {
+            return;
+        }
+        let class = ffi::Py_TYPE(object);
+        ffi::PyObject_GC_UnTrack(object.cast());
+        let weak = Instance::<T>::field(object, T::Header::WEAK);
+        if !weak.is_null() && !(*weak).is_null() {
+            ffi::PyObject_ClearWeakRefs(object);
+        }
+        let dict = Instance::<T>::field(object, T::Header::DICT);
+        if !dict.is_null() && !(*dict).is_null() {
+            let content = std::mem::replace(&mut *dict, null_mut());
+            ffi::Py_DECREF(content);
+        }
+        std::ptr::drop_in_place(&raw mut (*instance).data);
+        let reusable = T::FREELIST > 0
+            && class == T::state().class.get()
+            && ffi::PyObject_GC_IsFinalized(object) == 0;
+        if !(reusable && T::state().push(object, T::FREELIST)) {
+            ffi::PyObject_GC_Del(object.cast());
+        }
+        ffi::Py_DECREF(class.cast());
+    }
+}
+
+unsafe extern "C" fn traverse<T: Class>(
+    object: *mut ffi::PyObject,
+    visit: ffi::visitproc,
+    arg: *mut c_void,
+) -> c_int {
+    // SAFETY: called by the collector on a live instance; nothing here touches a reference count.
+    unsafe {
+        let mut visitor = Visitor::new(visit, arg);
+        visitor.visit(ffi::Py_TYPE(object).cast());
+        let dict = Instance::<T>::field(object, T::Header::DICT);
+        if !dict.is_null() {
+            visitor.visit(*dict);
+        }
+        (*object.cast::<Instance<T>>()).data.traverse(&mut visitor);
+        visitor.answer()
+    }
+}
+
+unsafe extern "C" fn clear<T: Class>(object: *mut ffi::PyObject) -> c_int {
+    // SAFETY: called by the collector on a live instance that is part of unreachable garbage.
+    unsafe {
+        let dict = Instance::<T>::field(object, T::Header::DICT);
+        if !dict.is_null() && !(*dict).is_null() {
+            let content = std::mem::replace(&mut *dict, null_mut());
+            ffi::Py_DECREF(content);
+        }
+        (*object.cast::<Instance<T>>()).data.clear();
+        0
+    }
+}
+
+/// Makes a module-level function; `signature.function` is its name.
+pub fn function<'py, const N: usize, F>(
+    py: Python<'py>,
+    module: &Bound<'py, PyAny>,
+    signature: &'static Signature<N>,
+    _: F,
+    doc: &str,
+) -> PyResult<Bound<'py, PyAny>>
+where
+    F: Stateless + for<'a, 'p> Fn(Args<'a, 'p>) -> Output<'p>,
+{
+    let text = leak(format!("{}({})\n--\n\n{doc}", signature.function, signature.text));
+    let definition = Box::leak(Box::new(ffi::PyMethodDef {
+        ml_name: leak(signature.function.to_owned()),
+        ml_meth: ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: tramp::function::<F> },
+        ml_flags: ffi::METH_FASTCALL | ffi::METH_KEYWORDS,
+        ml_doc: text,
+    }));
+    let name = module.getattr("__name__")?;
+    // SAFETY: attached; the definition is leaked because the function refers to it for ever.
+    unsafe {
+        Bound::from_owned_ptr_or_err(py, ffi::PyCFunction_NewEx(definition, module.as_ptr(), name.as_ptr()))
+    }
+}

@@ -1,0 +1,45 @@
+//! `contextvars` without Python frames: copy the current context, and run a closure inside one.
+
+use pyo3::ffi;
+use pyo3::prelude::*;
+
+/// `contextvars.copy_context()`.
+#[inline]
+pub fn copy_current(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    // SAFETY: attached; the call returns a new reference or null with an exception set.
+    unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyContext_CopyCurrent()) }
+}
+
+/// `context.run(f)`: RuntimeError when the context is already entered, TypeError when it is no context.
+#[inline]
+pub fn run<'py, R>(
+    context: &Bound<'py, PyAny>,
+    f: impl FnOnce(Python<'py>) -> PyResult<R>,
+) -> PyResult<R> {
+    let py = context.py();
+    // SAFETY: attached; PyContext_Enter checks the type of its argument itself.
+    if unsafe { ffi::PyContext_Enter(context.as_ptr()) } != 0 {
+        return Err(PyErr::fetch(py));
+    }
+    let guard = Exit(context);
+    let result = f(py);
+    std::mem::forget(guard);
+    leave(context, result)
+}
+
+fn leave<R>(context: &Bound<'_, PyAny>, result: PyResult<R>) -> PyResult<R> {
+    // SAFETY: attached; entered above. No exception is set here: errors travel as values.
+    if unsafe { ffi::PyContext_Exit(context.as_ptr()) } != 0 {
+        return Err(PyErr::fetch(context.py()));
+    }
+    result
+}
+
+/// Leaves the context when a panic unwinds through [`run`].
+struct Exit<'a, 'py>(&'a Bound<'py, PyAny>);
+
+impl Drop for Exit<'_, '_> {
+    fn drop(&mut self) {
+        drop(leave(self.0, Ok(())));
+    }
+}

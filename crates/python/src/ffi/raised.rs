@@ -1,0 +1,48 @@
+//! Exceptions that were caught, as plain objects.
+//!
+//! `PyErr` is how errors travel through this crate; where one stops (a callback raised, a coroutine ended) it becomes
+//! a [`Raised`], which is dropped at once and without asking whether the thread is attached.
+
+use pyo3::exceptions::PyBaseException;
+use pyo3::prelude::*;
+use pyo3::types::PyType;
+use pyo3::{PyTypeInfo, ffi};
+
+/// A caught exception.
+#[derive(Clone)]
+pub struct Raised<'py>(pub Bound<'py, PyBaseException>);
+
+impl<'py> Raised<'py> {
+    /// Catches what a Rust function returned.
+    pub fn from_err(py: Python<'py>, error: PyErr) -> Self {
+        Self(error.into_value(py).into_bound(py))
+    }
+
+    /// Whether it is an instance of exception type `T`.
+    #[inline]
+    pub fn is<T: PyTypeInfo>(&self) -> bool {
+        self.is_instance_of(&T::type_object(self.0.py()))
+    }
+
+    /// Whether it is an instance of an exception class.
+    #[inline]
+    pub fn is_instance_of(&self, class: &Bound<'py, PyType>) -> bool {
+        // SAFETY: attached; both objects are alive, the call compares types without running Python code.
+        unsafe { ffi::PyErr_GivenExceptionMatches(self.0.as_ptr(), class.as_ptr()) != 0 }
+    }
+
+    /// The exception as an object.
+    pub fn as_any(&self) -> &Bound<'py, PyAny> {
+        self.0.as_any()
+    }
+
+    /// The exception as an owned object.
+    pub fn into_any(self) -> Bound<'py, PyAny> {
+        self.0.into_any()
+    }
+
+    /// The error to return in order to raise it again.
+    pub fn into_err(self) -> PyErr {
+        PyErr::from_value(self.0.into_any())
+    }
+}

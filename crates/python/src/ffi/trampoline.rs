@@ -1,0 +1,353 @@
+//! From CPython's calling conventions to safe Rust functions and back.
+//!
+//! Every `extern "C"` function of the crate is made here. Each one catches panics (they become `SystemError`-like
+//! exceptions, never an abort), turns `Err` into the interpreter's current exception, and lends its arguments without
+//! counting references. The Rust function is a type parameter of zero size, so a table entry costs no indirection.
+
+use std::ffi::c_int;
+use std::mem::ManuallyDrop;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use pyo3::basic::CompareOp;
+use pyo3::exceptions::PySystemError;
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
+
+use super::{Args, Class, Obj, Output};
+
+/// A function whose value is its type: what `fn` items and closures without captures are.
+pub trait Stateless: Copy + 'static {
+    /// Conjures the function.
+    ///
+    /// # Safety
+    /// A value of the type must have existed: table builders take one and drop it.
+    unsafe fn conjure() -> Self {
+        const { assert!(size_of::<Self>() == 0, "table functions must not capture anything") };
+        // SAFETY: a Copy type of size zero has no bytes to be wrong; the caller vouches that it is inhabited.
+        unsafe { std::mem::zeroed() }
+    }
+}
+
+impl<F: Copy + 'static> Stateless for F {}
+
+/// Runs `body`, giving `failed` and a set exception when it fails or panics.
+#[inline]
+pub(super) fn guard<'py, R>(py: Python<'py>, failed: R, body: impl FnOnce() -> PyResult<R>) -> R {
+    match catch_unwind(AssertUnwindSafe(body)) {
+        Ok(Ok(value)) => value,
+        Ok(Err(error)) => {
+            error.restore(py);
+            failed
+        }
+        Err(payload) => {
+            let text = payload
+                .downcast_ref::<String>()
+                .map(String::as_str)
+                .or_else(|| payload.downcast_ref::<&str>().copied())
+                .unwrap_or("a panic without a message");
+            PySystemError::new_err(format!("yibu failed internally: {text}")).restore(py);
+            failed
+        }
+    }
+}
+
+/// The object that a slot was called on, lent to the Rust function.
+///
+/// # Safety
+/// `slf` is a live instance of `T`'s type, as CPython guarantees for `self` of a slot or method of that type.
+#[inline]
+pub(super) unsafe fn lend<'py, T: Class>(py: Python<'py>, slf: *mut ffi::PyObject) -> ManuallyDrop<Obj<'py, T>> {
+    // SAFETY: the reference is only lent: ManuallyDrop never gives it back, so it need not be owned.
+    ManuallyDrop::new(unsafe { Obj::from_any_unchecked(Bound::from_owned_ptr(py, slf)) })
+}
+
+#[inline]
+fn give(output: Output<'_>) -> PyResult<*mut ffi::PyObject> {
+    output.map(Bound::into_ptr)
+}
+
+/// METH_NOARGS, and the slots of one argument (`tp_repr`, `tp_iter`, `am_await`).
+pub(super) unsafe extern "C" fn unary<T, F>(slf: *mut ffi::PyObject, _: *mut ffi::PyObject) -> *mut ffi::PyObject
+where
+    T: Class,
+    F: Stateless + for<'a, 'py> Fn(&'a Obj<'py, T>) -> Output<'py>,
+{
+    // SAFETY: called by CPython on an instance of T's type, attached; the table builder had an F.
+    unsafe {
+        let py = Python::assume_attached();
+        guard(py, std::ptr::null_mut(), || give(F::conjure()(&lend(py, slf))))
+    }
+}
+
+/// The slots of one argument, which have no second parameter.
+pub(super) unsafe extern "C" fn slot<T, F>(slf: *mut ffi::PyObject) -> *mut ffi::PyObject
+where
+    T: Class,
+    F: Stateless + for<'a, 'py> Fn(&'a Obj<'py, T>) -> Output<'py>,
+{
+    // SAFETY: as in `unary`.
+    unsafe { unary::<T, F>(slf, std::ptr::null_mut()) }
+}
+
+/// `tp_hash`.
+pub(super) unsafe extern "C" fn hash<T, F>(slf: *mut ffi::PyObject) -> ffi::Py_hash_t
+where
+    T: Class,
+    F: Stateless + for<'a, 'py> Fn(&'a Obj<'py, T>) -> PyResult<isize>,
+{
+    // SAFETY: as in `unary`.
+    unsafe {
+        let py = Python::assume_attached();
+        guard(py, -1, || F::conjure()(&lend(py, slf)))
+    }
+}
+
+/// `tp_richcompare`.
+pub(super) unsafe extern "C" fn compare<T, F>(
+    slf: *mut ffi::PyObject,
+    other: *mut ffi::PyObject,
+    op: c_int,
+) -> *mut ffi::PyObject
+where
+    T: Class,
+    F: Stateless + for<'a, 'py> Fn(&'a Obj<'py, T>, &'a Bound<'py, PyAny>, CompareOp) -> Output<'py>,
+{
+    // SAFETY: as in `unary`; `other` is a live borrowed reference, only lent.
+    unsafe {
+        let py = Python::assume_attached();
+        guard(py, std::ptr::null_mut(), || {
+            let other = ManuallyDrop::new(Bound::from_owned_ptr(py, other));
+            match CompareOp::from_raw(op) {
+                Some(op) => give(F::conjure()(&lend(py, slf), &other, op)),
+                None => Err(PySystemError::new_err("unknown comparison")),
+            }
+        })
+    }
+}
+
+/// `tp_iternext`: `Ok(None)` ends the iteration with the value None and no exception at all.
+pub(super) unsafe extern "C" fn next<T, F>(slf: *mut ffi::PyObject) -> *mut ffi::PyObject
+where
+    T: Class,
+    F: Stateless + for<'a, 'py> Fn(&'a Obj<'py, T>) -> PyResult<Option<Bound<'py, PyAny>>>,
+{
+    // SAFETY: as in `unary`.
+    unsafe {
+        let py = Python::assume_attached();
+        guard(py, std::ptr::null_mut(), || {
+            Ok(F::conjure()(&lend(py, slf))?.map_or(std::ptr::null_mut(), Bound::into_ptr))
+        })
+    }
+}
+
+/// `am_send`: `Ok(Err(value))` returns, `Ok(Ok(value))` yields.
+pub(super) unsafe extern "C" fn send<T, F>(
+    slf: *mut ffi::PyObject,
+    arg: *mut ffi::PyObject,
+    result: *mut *mut ffi::PyObject,
+) -> ffi::PySendResult
+where
+    T: Class,
+    F: Stateless
+        + for<'a, 'py> Fn(&'a Obj<'py, T>, &'a Bound<'py, PyAny>) -> PyResult<Result<Bound<'py, PyAny>, Bound<'py, PyAny>>>,
+{
+    // SAFETY: as in `unary`; `arg` is a live borrowed reference and `result` a place to write to.
+    unsafe {
+        let py = Python::assume_attached();
+        *result = std::ptr::null_mut();
+        guard(py, ffi::PySendResult::PYGEN_ERROR, || {
+            let arg = ManuallyDrop::new(Bound::from_owned_ptr(py, arg));
+            Ok(match F::conjure()(&lend(py, slf), &arg)? {
+                Ok(value) => {
+                    *result = value.into_ptr();
+                    ffi::PySendResult::PYGEN_NEXT
+                }
+                Err(value) => {
+                    *result = value.into_ptr();
+                    ffi::PySendResult::PYGEN_RETURN
+                }
+            })
+        })
+    }
+}
+
+/// METH_O.
+pub(super) unsafe extern "C" fn one<T, F>(slf: *mut ffi::PyObject, arg: *mut ffi::PyObject) -> *mut ffi::PyObject
+where
+    T: Class,
+    F: Stateless + for<'a, 'py> Fn(&'a Obj<'py, T>, &'a Bound<'py, PyAny>) -> Output<'py>,
+{
+    // SAFETY: as in `unary`; `arg` is a live borrowed reference, only lent.
+    unsafe {
+        let py = Python::assume_attached();
+        guard(py, std::ptr::null_mut(), || {
+            let arg = ManuallyDrop::new(Bound::from_owned_ptr(py, arg));
+            give(F::conjure()(&lend(py, slf), &arg))
+        })
+    }
+}
+
+/// METH_FASTCALL | METH_KEYWORDS.
+pub(super) unsafe extern "C" fn fast<T, F>(
+    slf: *mut ffi::PyObject,
+    args: *const *mut ffi::PyObject,
+    nargs: ffi::Py_ssize_t,
+    keywords: *mut ffi::PyObject,
+) -> *mut ffi::PyObject
+where
+    T: Class,
+    F: Stateless + for<'a, 'py> Fn(&'a Obj<'py, T>, Args<'a, 'py>) -> Output<'py>,
+{
+    // SAFETY: as in `unary`; the arguments follow the vectorcall protocol.
+    unsafe {
+        let py = Python::assume_attached();
+        guard(py, std::ptr::null_mut(), || {
+            let args = Args::from_vectorcall(py, args, nargs, keywords);
+            give(F::conjure()(&lend(py, slf), args))
+        })
+    }
+}
+
+/// `tp_init`.
+pub(super) unsafe extern "C" fn init<T, F>(
+    slf: *mut ffi::PyObject,
+    args: *mut ffi::PyObject,
+    kwargs: *mut ffi::PyObject,
+) -> c_int
+where
+    T: Class,
+    F: Stateless
+        + for<'a, 'py> Fn(&'a Obj<'py, T>, &'a Bound<'py, PyTuple>, Option<&'a Bound<'py, PyDict>>) -> PyResult<()>,
+{
+    // SAFETY: as in `unary`; `args` is a tuple and `kwargs` null or a dict, both only lent.
+    unsafe {
+        let py = Python::assume_attached();
+        guard(py, -1, || {
+            let args = ManuallyDrop::new(Bound::from_owned_ptr(py, args).cast_into_unchecked::<PyTuple>());
+            let kwargs = (!kwargs.is_null()).then(|| {
+                ManuallyDrop::new(Bound::from_owned_ptr(py, kwargs).cast_into_unchecked::<PyDict>())
+            });
+            F::conjure()(&lend(py, slf), &args, kwargs.as_deref()).map(|()| 0)
+        })
+    }
+}
+
+/// `tp_call`.
+pub(super) unsafe extern "C" fn invoke<T, F>(
+    slf: *mut ffi::PyObject,
+    args: *mut ffi::PyObject,
+    kwargs: *mut ffi::PyObject,
+) -> *mut ffi::PyObject
+where
+    T: Class,
+    F: Stateless
+        + for<'a, 'py> Fn(&'a Obj<'py, T>, &'a Bound<'py, PyTuple>, Option<&'a Bound<'py, PyDict>>) -> Output<'py>,
+{
+    // SAFETY: as in `init`.
+    unsafe {
+        let py = Python::assume_attached();
+        guard(py, std::ptr::null_mut(), || {
+            let args = ManuallyDrop::new(Bound::from_owned_ptr(py, args).cast_into_unchecked::<PyTuple>());
+            let kwargs = (!kwargs.is_null()).then(|| {
+                ManuallyDrop::new(Bound::from_owned_ptr(py, kwargs).cast_into_unchecked::<PyDict>())
+            });
+            give(F::conjure()(&lend(py, slf), &args, kwargs.as_deref()))
+        })
+    }
+}
+
+/// Getter of a property.
+pub(super) unsafe extern "C" fn getter<T, F>(
+    slf: *mut ffi::PyObject,
+    _: *mut std::ffi::c_void,
+) -> *mut ffi::PyObject
+where
+    T: Class,
+    F: Stateless + for<'a, 'py> Fn(&'a Obj<'py, T>) -> Output<'py>,
+{
+    // SAFETY: as in `unary`.
+    unsafe { unary::<T, F>(slf, std::ptr::null_mut()) }
+}
+
+/// Setter of a property; the value is `None` (the Rust one) for `del`.
+pub(super) unsafe extern "C" fn setter<T, F>(
+    slf: *mut ffi::PyObject,
+    value: *mut ffi::PyObject,
+    _: *mut std::ffi::c_void,
+) -> c_int
+where
+    T: Class,
+    F: Stateless + for<'a, 'py> Fn(&'a Obj<'py, T>, Option<&'a Bound<'py, PyAny>>) -> PyResult<()>,
+{
+    // SAFETY: as in `unary`; `value` is null or a live reference, only lent.
+    unsafe {
+        let py = Python::assume_attached();
+        guard(py, -1, || {
+            let value =
+                (!value.is_null()).then(|| ManuallyDrop::new(Bound::<PyAny>::from_owned_ptr(py, value)));
+            F::conjure()(&lend(py, slf), value.as_deref()).map(|()| 0)
+        })
+    }
+}
+
+/// `tp_setattro`: also asked for deletions (value `None`).
+pub(super) unsafe extern "C" fn setattr<T, F>(
+    slf: *mut ffi::PyObject,
+    name: *mut ffi::PyObject,
+    value: *mut ffi::PyObject,
+) -> c_int
+where
+    T: Class,
+    F: Stateless + for<'a, 'py> Fn(&'a Obj<'py, T>, &'a Bound<'py, PyAny>, bool) -> PyResult<()>,
+{
+    // SAFETY: as in `unary`; the generic setattr does the work, the Rust function only observes that it happened.
+    unsafe {
+        let py = Python::assume_attached();
+        guard(py, -1, || {
+            if ffi::PyObject_GenericSetAttr(slf, name, value) != 0 {
+                return Err(PyErr::fetch(py));
+            }
+            let name = ManuallyDrop::new(Bound::<PyAny>::from_owned_ptr(py, name));
+            F::conjure()(&lend(py, slf), &name, !value.is_null()).map(|()| 0)
+        })
+    }
+}
+
+/// `tp_finalize`: runs with any current exception put aside; what it raises itself is reported as unraisable.
+pub(super) unsafe extern "C" fn finalize<T, F>(slf: *mut ffi::PyObject)
+where
+    T: Class,
+    F: Stateless + for<'a, 'py> Fn(&'a Obj<'py, T>) -> PyResult<()>,
+{
+    // SAFETY: as in `unary`; the object is alive (possibly for the last time, or resurrected by the function).
+    unsafe {
+        let py = Python::assume_attached();
+        let aside = PyErr::take(py);
+        let object = lend(py, slf);
+        let failed = guard(py, true, || F::conjure()(&object).map(|()| false));
+        if failed {
+            ffi::PyErr_WriteUnraisable(slf);
+        }
+        if let Some(error) = aside {
+            error.restore(py);
+        }
+    }
+}
+
+/// A function of the module: METH_FASTCALL | METH_KEYWORDS without a native self.
+pub(super) unsafe extern "C" fn function<F>(
+    _: *mut ffi::PyObject,
+    args: *const *mut ffi::PyObject,
+    nargs: ffi::Py_ssize_t,
+    keywords: *mut ffi::PyObject,
+) -> *mut ffi::PyObject
+where
+    F: Stateless + for<'a, 'py> Fn(Args<'a, 'py>) -> Output<'py>,
+{
+    // SAFETY: called by CPython, attached; the arguments follow the vectorcall protocol.
+    unsafe {
+        let py = Python::assume_attached();
+        guard(py, std::ptr::null_mut(), || give(F::conjure()(Args::from_vectorcall(py, args, nargs, keywords))))
+    }
+}

@@ -1,0 +1,921 @@
+//! `Future`: a result that comes later. `asyncio.futures.Future`, native.
+//!
+//! Completing a future pushes what waits for it straight to its loop's ready ring when the loop is native: a waiting native
+//! Task, a Rust waker, or a callback, with no Handle in between. On a foreign loop everything goes through that loop's
+//! `call_soon`. Called by Python code, by [`crate::tasks`] (a Task is a Future) and by the control plane.
+
+use std::cell::Cell;
+use std::ffi::CStr;
+use std::task::Waker;
+
+use pyo3::exceptions::{
+    PyAttributeError, PyRuntimeError, PyStopIteration, PyTypeError, PyValueError,
+};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList, PyString, PyTuple, PyType};
+
+use crate::event_loop::{Entry, EventLoop};
+use crate::events::{isinstance_class, loop_debug};
+use crate::ffi::class::DictAndWeak;
+use crate::ffi::{Args, Class, ClassState, LoopCell, Obj, Output, Raised, Ref, Signature, Slot, Table, Visitor};
+use crate::ffi::{boolean, call, context, none};
+use crate::tasks::{self, Task};
+use crate::{errors, names, stock};
+
+/// `Future._state`.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub enum State {
+    /// Neither result, exception nor cancellation yet.
+    #[default]
+    Pending,
+    /// `cancel()` was called.
+    Cancelled,
+    /// A result or an exception is set.
+    Finished,
+}
+
+/// What runs when a future is done.
+pub enum Callback {
+    /// `add_done_callback(function, context=context)`.
+    Python {
+        /// Called with the future.
+        function: Ref,
+        /// Entered for the call.
+        context: Ref,
+    },
+    /// A native Task that awaits the future: it is stepped in its own context.
+    Task(Ref<Task>),
+    /// A Rust future that awaits it.
+    Waker(Waker),
+}
+
+/// The first callback has a place of its own, because most futures have one.
+#[derive(Default)]
+enum Callbacks {
+    #[default]
+    None,
+    One(Callback),
+    Many(Vec<Callback>),
+}
+
+impl Callbacks {
+    fn push(&mut self, callback: Callback) {
+        match std::mem::take(self) {
+            Self::None => *self = Self::One(callback),
+            Self::One(first) => *self = Self::Many(vec![first, callback]),
+            Self::Many(mut all) => {
+                all.push(callback);
+                *self = Self::Many(all);
+            }
+        }
+    }
+
+    fn as_slice(&self) -> &[Callback] {
+        match self {
+            Self::None => &[],
+            Self::One(one) => std::slice::from_ref(one),
+            Self::Many(all) => all,
+        }
+    }
+}
+
+/// The data of a `Future`; a Task begins with it too.
+#[derive(Default)]
+pub struct Future {
+    pub(crate) event_loop: Slot,
+    state: Cell<State>,
+    /// `_asyncio_future_blocking`: yielded to a task that has not looked at it yet.
+    pub(crate) blocking: Cell<bool>,
+    log_traceback: Cell<bool>,
+    callbacks: LoopCell<Callbacks>,
+    /// The result, or the exception when `failed`.
+    outcome: Slot,
+    failed: Cell<bool>,
+    exception_traceback: Slot,
+    cancel_message: Slot,
+    /// The CancelledError that a task died of, kept for whoever awaits it first.
+    cancelled_error: Slot,
+    source_traceback: Slot,
+}
+
+static FUTURE: ClassState = ClassState::new();
+const INIT: Signature<1> = Signature::new("Future.__init__", "*, loop=None");
+const ADD_DONE_CALLBACK: Signature<2> = Signature::new("Future.add_done_callback", "fn, *, context=None");
+const CANCEL: Signature<1> = Signature::new("Future.cancel", "msg=None");
+
+impl Future {
+    /// A pending future on `event_loop`.
+    #[inline]
+    pub fn on(event_loop: &Bound<'_, PyAny>) -> Self {
+        Self { event_loop: Slot::holding(event_loop.clone()), ..Self::default() }
+    }
+
+    /// The state.
+    #[inline]
+    pub fn state(&self) -> State {
+        self.state.get()
+    }
+
+    /// Whether `__init__` ran.
+    #[inline]
+    pub fn is_alive(&self) -> bool {
+        !self.event_loop.is_empty()
+    }
+
+    /// RuntimeError when `__init__` did not run.
+    #[inline]
+    pub fn ensure_alive(&self) -> PyResult<()> {
+        if self.is_alive() { Ok(()) } else { Err(uninitialized()) }
+    }
+
+    /// The cancellation's message.
+    pub fn message<'py>(&self, py: Python<'py>) -> Bound<'py, PyAny> {
+        self.cancel_message.get_or_none(py)
+    }
+
+    /// Sets the message of a coming CancelledError.
+    pub fn set_message(&self, message: Bound<'_, PyAny>) {
+        if message.is_none() { self.cancel_message.clear() } else { self.cancel_message.put(message) }
+    }
+
+    /// Keeps the exception a task was cancelled by.
+    pub fn keep_cancelled_error(&self, error: Bound<'_, PyAny>) {
+        self.cancelled_error.put(error);
+    }
+
+    /// No "never retrieved" report for this future.
+    #[inline]
+    pub fn mark_retrieved(&self) {
+        self.log_traceback.set(false);
+    }
+
+    /// Keeps the stack of the code that made the future.
+    pub fn source<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+        self.source_traceback.get(py)
+    }
+
+    /// The references both Future and Task show to the collector.
+    fn each_slot(&self, mut f: impl FnMut(&Slot)) {
+        for slot in [
+            &self.event_loop,
+            &self.outcome,
+            &self.exception_traceback,
+            &self.cancel_message,
+            &self.cancelled_error,
+            &self.source_traceback,
+        ] {
+            f(slot);
+        }
+    }
+
+    /// Whether dying now must be reported.
+    #[inline]
+    pub fn has_unretrieved_exception(&self) -> bool {
+        self.log_traceback.get()
+    }
+}
+
+fn uninitialized() -> PyErr {
+    PyRuntimeError::new_err("Future object is not initialized.")
+}
+
+/// `Future.__init__` and the shared part of `Task.__init__`.
+pub fn init(future: &Obj<'_, Future>, event_loop: Bound<'_, PyAny>) -> PyResult<()> {
+    let py = future.py();
+    let event_loop = if event_loop.is_none() { stock::current_event_loop(py)? } else { event_loop };
+    let debug = loop_debug(&event_loop)?;
+    // Running __init__ a second time starts afresh and leaks nothing.
+    let old = future.callbacks.with(std::mem::take);
+    drop(old);
+    future.each_slot(Slot::clear);
+    future.state.set(State::Pending);
+    future.blocking.set(false);
+    future.log_traceback.set(false);
+    future.failed.set(false);
+    future.event_loop.put(event_loop);
+    if debug {
+        future.source_traceback.put(stock::extract_stack(py)?.call0()?);
+    }
+    Ok(())
+}
+
+/// Completes a native future's creation in debug mode: keeps the stack.
+#[cold]
+pub fn remember_source(future: &Obj<'_, Future>) -> PyResult<()> {
+    let py = future.py();
+    future.source_traceback.put(stock::extract_stack(py)?.call0()?);
+    Ok(())
+}
+
+/// The CancelledError to raise; the one that killed a task is handed out once.
+pub fn make_cancelled_error<'py>(future: &Obj<'py, Future>) -> PyResult<Raised<'py>> {
+    let py = future.py();
+    let error = match future.cancelled_error.take() {
+        Some(error) => error.into_any(py),
+        None => match future.cancel_message.get(py) {
+            Some(message) => stock::cancelled_error(py)?.call1((message,))?,
+            None => stock::cancelled_error(py)?.call0()?,
+        },
+    };
+    Ok(Raised(error.cast_into()?))
+}
+
+/// What became of a future.
+pub enum Settled<'py> {
+    /// The result.
+    Value(Bound<'py, PyAny>),
+    /// The exception, or the CancelledError.
+    Raised(Raised<'py>),
+}
+
+/// The outcome of a done future, marked as retrieved; `None` while it is pending.
+pub fn settle<'py>(future: &Obj<'py, Future>) -> PyResult<Option<Settled<'py>>> {
+    let py = future.py();
+    Ok(Some(match future.state.get() {
+        State::Pending => return Ok(None),
+        State::Cancelled => Settled::Raised(make_cancelled_error(future)?),
+        State::Finished => {
+            future.log_traceback.set(false);
+            let outcome = future.outcome.get_or_none(py);
+            if future.failed.get() {
+                let exception = outcome.cast_into::<pyo3::exceptions::PyBaseException>()?;
+                let traceback = future.exception_traceback.get_or_none(py);
+                exception.setattr("__traceback__", traceback)?;
+                Settled::Raised(Raised(exception))
+            } else {
+                Settled::Value(outcome)
+            }
+        }
+    }))
+}
+
+/// `Future.result`.
+pub fn result<'py>(future: &Obj<'py, Future>) -> Output<'py> {
+    match settle(future)? {
+        Some(Settled::Value(value)) => Ok(value),
+        Some(Settled::Raised(raised)) => Err(raised.into_err()),
+        None => {
+            let text = if future.is_alive() { "Result is not set." } else { "Future object is not initialized." };
+            Err(errors::raise(stock::invalid_state_error(future.py())?, text))
+        }
+    }
+}
+
+/// `Future.exception`.
+fn exception<'py>(future: &Obj<'py, Future>) -> Output<'py> {
+    let py = future.py();
+    match future.state.get() {
+        _ if !future.is_alive() => {
+            Err(errors::raise(stock::invalid_state_error(py)?, "Future object is not initialized."))
+        }
+        State::Pending => Err(errors::raise(stock::invalid_state_error(py)?, "Exception is not set.")),
+        State::Cancelled => Err(make_cancelled_error(future)?.into_err()),
+        State::Finished if future.failed.get() => {
+            future.log_traceback.set(false);
+            Ok(future.outcome.get_or_none(py))
+        }
+        State::Finished => Ok(none(py)),
+    }
+}
+
+fn ensure_pending(future: &Obj<'_, Future>) -> PyResult<()> {
+    future.ensure_alive()?;
+    if future.state.get() != State::Pending {
+        return Err(errors::raise(stock::invalid_state_error(future.py())?, "invalid state"));
+    }
+    Ok(())
+}
+
+/// `Future.set_result`.
+#[inline]
+pub fn set_result(future: &Obj<'_, Future>, value: Bound<'_, PyAny>) -> PyResult<()> {
+    ensure_pending(future)?;
+    future.outcome.put(value);
+    future.state.set(State::Finished);
+    schedule_callbacks(future)
+}
+
+/// `Future.set_exception`, for an instance or a class.
+pub fn set_exception(future: &Obj<'_, Future>, exception: &Bound<'_, PyAny>) -> PyResult<()> {
+    ensure_pending(future)?;
+    let py = future.py();
+    let exception = match exception.cast::<PyType>() {
+        Ok(class) if class.is_subclass_of::<pyo3::exceptions::PyBaseException>()? => {
+            let instance = class.call0()?;
+            if !instance.is_instance_of::<pyo3::exceptions::PyBaseException>() {
+                return Err(PyTypeError::new_err("calling exception class returned a non-exception"));
+            }
+            instance
+        }
+        _ if exception.is_instance_of::<pyo3::exceptions::PyBaseException>() => exception.clone(),
+        _ => return Err(PyTypeError::new_err("invalid exception object")),
+    };
+    let exception = refuse_stop_iteration(py, exception)?;
+    finish_with(future, Raised(exception.cast_into()?))
+}
+
+/// StopIteration cannot be raised into a coroutine: older interpreters refuse exactly that type, newer ones wrap it.
+fn refuse_stop_iteration<'py>(py: Python<'py>, exception: Bound<'py, PyAny>) -> Output<'py> {
+    const TEXT: &str = "StopIteration interacts badly with generators and cannot be raised into a Future";
+    if stop_iteration_is_wrapped(py) {
+        if !exception.is_instance_of::<PyStopIteration>() {
+            return Ok(exception);
+        }
+        let wrapped = PyRuntimeError::new_err(TEXT).into_value(py).into_bound(py).into_any();
+        wrapped.setattr("__cause__", &exception)?;
+        wrapped.setattr("__context__", &exception)?;
+        return Ok(wrapped);
+    }
+    if exception.get_type().is(py.get_type::<PyStopIteration>()) {
+        return Err(PyTypeError::new_err(TEXT));
+    }
+    Ok(exception)
+}
+
+/// Whether this interpreter's own Future wraps StopIteration: asked once, because the change came with a bug-fix release.
+fn stop_iteration_is_wrapped(py: Python<'_>) -> bool {
+    static WRAPPED: pyo3::sync::PyOnceLock<bool> = pyo3::sync::PyOnceLock::new();
+    *WRAPPED.get_or_init(py, || {
+        let probe = || -> PyResult<bool> {
+            let stub = c"type('Loop', (), {'get_debug': lambda self: False})()";
+            let arguments = PyDict::new(py);
+            arguments.set_item("loop", py.eval(stub, None, None)?)?;
+            let future = stock::future(py)?.call((), Some(&arguments))?;
+            let stop = py.get_type::<PyStopIteration>().call0()?;
+            if future.call_method1("set_exception", (stop,)).is_err() {
+                return Ok(false);
+            }
+            future.call_method0("exception")?;
+            Ok(true)
+        };
+        probe().unwrap_or(cfg!(Py_3_13))
+    })
+}
+
+/// Fails the future with an exception that needs no checking.
+pub fn finish_with(future: &Obj<'_, Future>, exception: Raised<'_>) -> PyResult<()> {
+    ensure_pending(future)?;
+    let traceback = exception.0.getattr("__traceback__")?;
+    if traceback.is_none() {
+        future.exception_traceback.clear();
+    } else {
+        future.exception_traceback.put(traceback);
+    }
+    future.outcome.put(exception.into_any());
+    future.failed.set(true);
+    future.state.set(State::Finished);
+    schedule_callbacks(future)?;
+    future.log_traceback.set(true);
+    Ok(())
+}
+
+/// `Future.cancel`, of the Future itself: what a Task does with `cancel()` is in [`crate::tasks`].
+pub fn cancel(future: &Obj<'_, Future>, message: Bound<'_, PyAny>) -> PyResult<bool> {
+    future.log_traceback.set(false);
+    if future.state.get() != State::Pending {
+        return Ok(false);
+    }
+    future.state.set(State::Cancelled);
+    future.set_message(message);
+    schedule_callbacks(future)?;
+    Ok(true)
+}
+
+/// Schedules every callback and forgets them.
+#[inline]
+fn schedule_callbacks(future: &Obj<'_, Future>) -> PyResult<()> {
+    match future.callbacks.with(std::mem::take) {
+        Callbacks::None => Ok(()),
+        Callbacks::One(callback) => schedule(future, callback),
+        Callbacks::Many(all) => all.into_iter().try_for_each(|callback| schedule(future, callback)),
+    }
+}
+
+/// Schedules one callback on the future's loop.
+#[inline]
+fn schedule(future: &Obj<'_, Future>, callback: Callback) -> PyResult<()> {
+    let py = future.py();
+    let event_loop = future.event_loop.get(py).ok_or_else(uninitialized)?;
+    if let Some(native) = EventLoop::direct(&event_loop) {
+        native.check_open()?;
+        let future = future.clone();
+        native.push(match callback {
+            Callback::Task(task) => Entry::Wakeup { task, future: Ref::of(future) },
+            Callback::Waker(waker) => Entry::Wake(waker),
+            Callback::Python { function, context } => {
+                Entry::Callback { function, future: Ref::of(future), context }
+            }
+        });
+        return Ok(());
+    }
+    let (function, context) = match callback {
+        Callback::Waker(waker) => {
+            waker.wake();
+            return Ok(());
+        }
+        other => as_python(py, &other)?,
+    };
+    call_soon(&event_loop, &function, future.as_any(), &context)
+}
+
+/// `loop.call_soon(function, arg, context=context)` on any loop.
+pub fn call_soon<'py>(
+    event_loop: &Bound<'py, PyAny>,
+    function: &Bound<'py, PyAny>,
+    arg: &Bound<'py, PyAny>,
+    context: &Bound<'py, PyAny>,
+) -> PyResult<()> {
+    let py = event_loop.py();
+    call::method_with_keyword(
+        names::call_soon(py),
+        [event_loop, function, arg, context],
+        names::context_keyword(py),
+    )?;
+    Ok(())
+}
+
+/// A callback as Python sees it: function and context.
+fn as_python<'py>(
+    py: Python<'py>,
+    callback: &Callback,
+) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+    match callback {
+        Callback::Python { function, context } => Ok((function.any(py).clone(), context.any(py).clone())),
+        Callback::Task(task) => {
+            let task = task.obj(py);
+            let context = task.own.context.get_or_none(py);
+            Ok((tasks::wakeup_callable(&task)?, context))
+        }
+        // A Rust waker has no Python form; nobody can remove or call it.
+        Callback::Waker(_) => Ok((none(py), none(py))),
+    }
+}
+
+/// `Future.add_done_callback` with everything decided.
+#[inline]
+pub fn add_callback(future: &Obj<'_, Future>, callback: Callback) -> PyResult<()> {
+    future.ensure_alive()?;
+    if future.state.get() == State::Pending {
+        future.callbacks.with(|callbacks| callbacks.push(callback));
+        Ok(())
+    } else {
+        schedule(future, callback)
+    }
+}
+
+/// `Future.remove_done_callback`: comparing runs foreign code, which may change the list meanwhile.
+fn remove_callback<'py>(future: &Obj<'py, Future>, function: &Bound<'py, PyAny>) -> Output<'py> {
+    let py = future.py();
+    future.ensure_alive()?;
+    let mut removed = 0_usize;
+    let mut index = 0;
+    loop {
+        let candidate = future.callbacks.with(|all| match all.as_slice().get(index) {
+            Some(Callback::Python { function, .. }) => Some(Some(function.copy(py))),
+            Some(Callback::Task(task)) => Some(Some(Ref::new(task.any(py).clone()))),
+            Some(Callback::Waker(_)) => Some(None),
+            None => None,
+        });
+        let Some(candidate) = candidate else { break };
+        let equal = match &candidate {
+            None => false,
+            Some(candidate) => match Obj::<Task>::cast(candidate.any(py)) {
+                // A waiting task: its wake-up is what Python code may name.
+                Some(task) => tasks::is_wakeup_of(function, task),
+                None => candidate.any(py).eq(function)?,
+            },
+        };
+        if !equal {
+            index += 1;
+            continue;
+        }
+        // The list may have changed during the comparison: remove the entry only if it is still there.
+        let gone = future.callbacks.with(|all| {
+            let same = match (all.as_slice().get(index), &candidate) {
+                (Some(Callback::Python { function, .. }), Some(c)) => function.as_ptr() == c.as_ptr(),
+                (Some(Callback::Task(task)), Some(c)) => task.as_ptr() == c.as_ptr(),
+                _ => false,
+            };
+            if !same {
+                return None;
+            }
+            match std::mem::take(all) {
+                Callbacks::None => None,
+                Callbacks::One(one) => Some(one),
+                Callbacks::Many(mut many) => {
+                    let one = many.remove(index);
+                    if !many.is_empty() {
+                        *all = Callbacks::Many(many);
+                    }
+                    Some(one)
+                }
+            }
+        });
+        match gone {
+            Some(callback) => {
+                drop(callback);
+                removed += 1;
+            }
+            None => index += 1,
+        }
+    }
+    Ok(removed.into_pyobject(py)?.into_any())
+}
+
+/// `Future._callbacks`: `None`, or a list of `(function, context)`.
+fn callback_list<'py>(future: &Obj<'py, Future>) -> Output<'py> {
+    let py = future.py();
+    let copies: Vec<Callback> = future.callbacks.with(|all| {
+        all.as_slice()
+            .iter()
+            .map(|callback| match callback {
+                Callback::Python { function, context } => {
+                    Callback::Python { function: function.copy(py), context: context.copy(py) }
+                }
+                Callback::Task(task) => Callback::Task(task.copy(py)),
+                Callback::Waker(waker) => Callback::Waker(waker.clone()),
+            })
+            .collect()
+    });
+    if copies.is_empty() {
+        return Ok(none(py));
+    }
+    let list = PyList::empty(py);
+    for callback in &copies {
+        list.append(as_python(py, callback)?)?;
+    }
+    Ok(list.into_any())
+}
+
+/// Reports an exception that nobody asked for. The finalizer of Future and Task.
+pub fn report_unretrieved(future: &Obj<'_, Future>) -> PyResult<()> {
+    if !future.log_traceback.replace(false) {
+        return Ok(());
+    }
+    let py = future.py();
+    let report = PyDict::new(py);
+    let name = future.as_any().get_type().name()?;
+    report.set_item(names::message(py), format!("{name} exception was never retrieved"))?;
+    report.set_item(names::exception(py), future.outcome.get_or_none(py))?;
+    report.set_item(names::future(py), future.as_any())?;
+    if let Some(source) = future.source_traceback.get(py) {
+        report.set_item(names::source_traceback(py), source)?;
+    }
+    let Some(event_loop) = future.event_loop.get(py) else { return Ok(()) };
+    call::method(names::call_exception_handler(py), [&event_loop, report.as_any()])?;
+    Ok(())
+}
+
+/// `repr()` of futures and tasks: `_repr_info()` may be overridden.
+pub fn repr<'py>(object: &Bound<'py, PyAny>) -> Output<'py> {
+    let py = object.py();
+    let info = object.call_method0(names::_repr_info(py))?;
+    let parts: Vec<String> = info.try_iter()?.map(|part| part?.extract::<String>()).collect::<PyResult<_>>()?;
+    let name = object.get_type().name()?;
+    Ok(PyString::new(py, &format!("<{name} {}>", parts.join(" "))).into_any())
+}
+
+fn refuse_delete<'a, 'py>(value: Option<&'a Bound<'py, PyAny>>) -> PyResult<&'a Bound<'py, PyAny>> {
+    value.ok_or_else(|| PyAttributeError::new_err("cannot delete attribute"))
+}
+
+/// Attributes and methods that Future and Task share by inheritance.
+fn table(t: &mut Table<Future>) {
+    t.noargs(c"result", result, "The result. Raises the exception that was set, CancelledError, or InvalidStateError when not done.");
+    t.noargs(c"exception", exception, "The exception that was set, or None. Raises CancelledError, or InvalidStateError when not done.");
+    t.one(
+        c"set_result",
+        "result",
+        |future, value| set_result(future, value.clone()).map(|()| none(future.py())),
+        "Marks the future done with a result. Raises InvalidStateError when it is done already.",
+    );
+    t.one(
+        c"set_exception",
+        "exception",
+        |future, value| set_exception(future, value).map(|()| none(future.py())),
+        "Marks the future done with an exception (an instance or a class). Raises InvalidStateError when it is done already.",
+    );
+    t.method(
+        &ADD_DONE_CALLBACK,
+        |future, args| {
+            let py = future.py();
+            future.ensure_alive()?;
+            let [function, given] = args.parse(&ADD_DONE_CALLBACK)?;
+            let context = if given.is_none() && !args.has_keywords() { context::copy_current(py)? } else { given };
+            add_callback(future, Callback::Python { function: Ref::new(function), context: Ref::new(context) })?;
+            Ok(none(py))
+        },
+        "Schedules fn(future) for when the future is done; at once (with call_soon) when it is.",
+    );
+    t.one(c"remove_done_callback", "fn", remove_callback, "Removes all occurrences of a callback; returns their number.");
+    t.method(
+        &CANCEL,
+        |future, args| {
+            future.ensure_alive()?;
+            let [message] = args.parse(&CANCEL)?;
+            Ok(boolean(future.py(), cancel(future, message)?))
+        },
+        "Cancels the future and schedules its callbacks. Returns False when it is done already.",
+    );
+    t.noargs(
+        c"cancelled",
+        |future| Ok(boolean(future.py(), future.is_alive() && future.state.get() == State::Cancelled)),
+        "Whether the future was cancelled.",
+    );
+    t.noargs(
+        c"done",
+        |future| Ok(boolean(future.py(), future.is_alive() && future.state.get() != State::Pending)),
+        "Whether a result or an exception is available, or the future was cancelled.",
+    );
+    t.noargs(
+        c"get_loop",
+        |future| {
+            future.ensure_alive()?;
+            Ok(future.event_loop.get_or_none(future.py()))
+        },
+        "The event loop the future is bound to.",
+    );
+    t.noargs(
+        c"_make_cancelled_error",
+        |future| Ok(make_cancelled_error(future)?.into_any()),
+        "Makes the CancelledError to raise; once, because it gives away the stored one.",
+    );
+}
+
+fn properties(t: &mut Table<Future>) {
+    t.getter(c"_state", |future| {
+        future.ensure_alive()?;
+        let text = match future.state.get() {
+            State::Pending => "PENDING",
+            State::Cancelled => "CANCELLED",
+            State::Finished => "FINISHED",
+        };
+        Ok(PyString::intern(future.py(), text).into_any())
+    });
+    t.property(
+        c"_asyncio_future_blocking",
+        |future| Ok(boolean(future.py(), future.is_alive() && future.blocking.get())),
+        |future, value| {
+            future.ensure_alive()?;
+            future.blocking.set(refuse_delete(value)?.is_truthy()?);
+            Ok(())
+        },
+    );
+    t.getter(c"_loop", |future| Ok(future.event_loop.get_or_none(future.py())));
+    t.getter(c"_callbacks", |future| {
+        future.ensure_alive()?;
+        callback_list(future)
+    });
+    t.getter(c"_result", |future| {
+        future.ensure_alive()?;
+        Ok(if future.failed.get() { none(future.py()) } else { future.outcome.get_or_none(future.py()) })
+    });
+    t.getter(c"_exception", |future| {
+        future.ensure_alive()?;
+        Ok(if future.failed.get() { future.outcome.get_or_none(future.py()) } else { none(future.py()) })
+    });
+    t.property(
+        c"_log_traceback",
+        |future| {
+            future.ensure_alive()?;
+            Ok(boolean(future.py(), future.log_traceback.get()))
+        },
+        |future, value| {
+            if refuse_delete(value)?.is_truthy()? {
+                return Err(PyValueError::new_err("_log_traceback can only be set to False"));
+            }
+            future.log_traceback.set(false);
+            Ok(())
+        },
+    );
+    t.getter(c"_source_traceback", |future| Ok(future.source_traceback.get_or_none(future.py())));
+    t.property(
+        c"_cancel_message",
+        |future| Ok(future.message(future.py())),
+        |future, value| {
+            future.set_message(refuse_delete(value)?.clone());
+            Ok(())
+        },
+    );
+    #[cfg(Py_3_14)]
+    t.getter(c"_asyncio_awaited_by", awaited_by);
+}
+
+/// `Future._asyncio_awaited_by`: the tasks that wait for the future, read off its callbacks; None when there is none.
+#[cfg(Py_3_14)]
+fn awaited_by<'py>(future: &Obj<'py, Future>) -> Output<'py> {
+    let py = future.py();
+    let tasks: Vec<Ref<Task>> = future.callbacks.with(|all| {
+        let waiting = all.as_slice().iter().filter_map(|callback| match callback {
+            Callback::Task(task) => Some(task.copy(py)),
+            Callback::Python { .. } | Callback::Waker(_) => None,
+        });
+        waiting.collect()
+    });
+    if tasks.is_empty() {
+        return Ok(none(py));
+    }
+    let tasks: Vec<_> = tasks.into_iter().map(|task| task.into_any(py)).collect();
+    Ok(pyo3::types::PyFrozenSet::new(py, tasks)?.into_any())
+}
+
+impl Class for Future {
+    const NAME: &'static CStr = c"yibu.Future";
+    type Header = DictAndWeak;
+    const FREELIST: usize = 256;
+    const IMMUTABLE: bool = true;
+
+    fn state() -> &'static ClassState {
+        &FUTURE
+    }
+
+    fn table(t: &mut Table<Self>) {
+        t.doc(c"Future(*, loop=None)\n--\n\nA result that comes later, bound to one event loop.");
+        t.init(|future, args, kwargs| {
+            let [event_loop] = Args::parse_tuple(&INIT, args, kwargs)?;
+            init(future, event_loop)
+        });
+        table(t);
+        properties(t);
+        t.noargs(c"_repr_info", |f| stock::future_repr_info(f.py())?.call1((f.as_any(),)), "The parts of repr().");
+        t.generic();
+        t.repr(|future| {
+            future.ensure_alive()?;
+            repr(future.as_any())
+        });
+        t.getter(c"__class__", |future| isinstance_class(future.as_any(), stock::future));
+        t.iter(FutureIter::over);
+        t.await_(FutureIter::over);
+        t.finalize(report_unretrieved);
+    }
+
+    fn traverse(&self, visitor: &mut Visitor) {
+        self.each_slot(|slot| slot.traverse(visitor));
+        self.callbacks.try_with(|all| {
+            for callback in all.as_slice() {
+                match callback {
+                    Callback::Python { function, context } => {
+                        visitor.visit(function.as_ptr());
+                        visitor.visit(context.as_ptr());
+                    }
+                    Callback::Task(task) => visitor.visit(task.as_ptr()),
+                    Callback::Waker(_) => {}
+                }
+            }
+        });
+    }
+
+    fn clear(&self) {
+        let callbacks = self.callbacks.with(std::mem::take);
+        drop(callbacks);
+        self.each_slot(Slot::clear);
+    }
+
+    fn wants_finalizer(&self) -> bool {
+        self.log_traceback.get()
+    }
+}
+
+/// What `await future` iterates: it yields the future once, then ends with the result.
+#[derive(Default)]
+pub struct FutureIter {
+    future: Slot<Future>,
+}
+
+static FUTURE_ITER: ClassState = ClassState::new();
+
+impl FutureIter {
+    /// `Future.__await__`.
+    #[inline]
+    pub fn over<'py>(future: &Obj<'py, Future>) -> Output<'py> {
+        future.ensure_alive()?;
+        let iterator = Self::default();
+        iterator.future.set(Ref::of(future.clone()));
+        Ok(Self::create(future.py(), iterator)?.into_any())
+    }
+
+    /// `Ok(Ok(future))` to yield it, `Ok(Err(result))` to return.
+    #[inline]
+    fn advance<'py>(iterator: &Obj<'py, Self>) -> PyResult<Result<Bound<'py, PyAny>, Bound<'py, PyAny>>> {
+        let py = iterator.py();
+        let Some(future) = iterator.future.obj(py) else {
+            return Err(PyStopIteration::new_err(()));
+        };
+        if future.state.get() == State::Pending {
+            if future.blocking.replace(true) {
+                return Err(PyRuntimeError::new_err("await wasn't used with future"));
+            }
+            return Ok(Ok(future.into_any()));
+        }
+        iterator.future.clear();
+        result(&future).map(Err)
+    }
+
+    /// As `__next__`: a result other than None travels in a StopIteration.
+    fn next<'py>(iterator: &Obj<'py, Self>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        match Self::advance(iterator)? {
+            Ok(future) => Ok(Some(future)),
+            Err(value) if value.is_none() => Ok(None),
+            Err(value) => Err(stop_iteration(value)),
+        }
+    }
+}
+
+/// `StopIteration(value)`, also for values that are tuples or exceptions.
+pub fn stop_iteration(value: Bound<'_, PyAny>) -> PyErr {
+    let py = value.py();
+    match py.get_type::<PyStopIteration>().call1((value,)) {
+        Ok(stop) => PyErr::from_value(stop),
+        Err(error) => error,
+    }
+}
+
+const THROW: Signature<3> = Signature::new("FutureIter.throw", "typ, val=None, tb=None, /");
+
+impl Class for FutureIter {
+    const NAME: &'static CStr = c"yibu.FutureIter";
+    type Header = crate::ffi::class::Plain;
+    const FREELIST: usize = 256;
+    const SUBCLASSABLE: bool = false;
+    const CONSTRUCTIBLE: bool = false;
+
+    fn state() -> &'static ClassState {
+        &FUTURE_ITER
+    }
+
+    fn table(t: &mut Table<Self>) {
+        t.iter(|iterator| Ok(iterator.as_any().clone()));
+        t.next(Self::next);
+        t.send(|iterator, _value| Self::advance(iterator));
+        t.one(
+            c"send",
+            "value",
+            |iterator, _value| match Self::advance(iterator)? {
+                Ok(future) => Ok(future),
+                Err(value) => Err(stop_iteration(value)),
+            },
+            "Yields the future, then raises StopIteration with its result; the value sent is ignored.",
+        );
+        t.method(
+            &THROW,
+            |iterator, args| {
+                let [class, value, traceback] = args.parse(&THROW)?;
+                let raised = thrown(&class, &value, &traceback)?;
+                iterator.future.clear();
+                Err(raised)
+            },
+            "Raises the exception and lets go of the future.",
+        );
+        t.noargs(
+            c"close",
+            |iterator| {
+                iterator.future.clear();
+                Ok(none(iterator.py()))
+            },
+            "Lets go of the future.",
+        );
+    }
+
+    fn traverse(&self, visitor: &mut Visitor) {
+        self.future.traverse(visitor);
+    }
+
+    fn clear(&self) {
+        self.future.clear();
+    }
+}
+
+/// The exception that `generator.throw(class, value, traceback)` raises.
+pub fn thrown(
+    class: &Bound<'_, PyAny>,
+    value: &Bound<'_, PyAny>,
+    traceback: &Bound<'_, PyAny>,
+) -> PyResult<PyErr> {
+    if !traceback.is_none() && !traceback.is_instance_of::<pyo3::types::PyTraceback>() {
+        return Err(PyTypeError::new_err("throw() third argument must be a traceback"));
+    }
+    let instance = if class.is_instance_of::<pyo3::exceptions::PyBaseException>() {
+        if !value.is_none() {
+            return Err(PyTypeError::new_err("instance exception may not have a separate value"));
+        }
+        class.clone()
+    } else if class.cast::<PyType>().is_ok_and(|c| c.is_subclass_of::<pyo3::exceptions::PyBaseException>().unwrap_or(false)) {
+        if value.is_none() {
+            class.call0()?
+        } else if value.is_instance(class)? {
+            value.clone()
+        } else if let Ok(args) = value.cast::<PyTuple>() {
+            class.call1(args)?
+        } else {
+            class.call1((value,))?
+        }
+    } else {
+        return Err(PyTypeError::new_err(
+            "exceptions must be classes deriving BaseException or instances of such a class",
+        ));
+    };
+    if !traceback.is_none() {
+        instance.setattr("__traceback__", traceback)?;
+    }
+    Ok(PyErr::from_value(instance))
+}

@@ -1,0 +1,57 @@
+//! `yibu._yibu`: the extension module. It makes the native classes, once, and lists what Python code may see.
+//!
+//! One file per asyncio module; the C API is spoken in `ffi/` only. Imported by `python/yibu/`.
+
+#![deny(unsafe_code)]
+
+mod coroutines;
+mod current;
+mod errors;
+mod event_loop;
+mod events;
+mod ffi;
+mod futures;
+mod names;
+mod stock;
+mod tasks;
+
+use pyo3::prelude::*;
+
+use ffi::{Args, Class, Output, Signature, Table, class};
+
+const NATIVE_TASKS: Signature<0> = Signature::new("_native_tasks", "");
+
+fn native_tasks<'py>(args: Args<'_, 'py>) -> Output<'py> {
+    let [] = args.parse(&NATIVE_TASKS)?;
+    Ok(tasks::living(args.py())?.into_any())
+}
+
+fn add<'py, T: Class>(module: &Bound<'py, PyModule>) -> PyResult<Bound<'py, pyo3::types::PyType>> {
+    let class = Table::<T>::build(module.py(), None)?;
+    module.add(class.name()?, &class)?;
+    Ok(class)
+}
+
+fn add_derived<'py, T: Class>(module: &Bound<'py, PyModule>, base: &Bound<'py, pyo3::types::PyType>) -> PyResult<()> {
+    let class = Table::<T>::build(module.py(), Some(base))?;
+    module.add(class.name()?, &class)
+}
+
+/// The module.
+#[pymodule(gil_used = true)]
+fn _yibu(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = module.py();
+    stock::capture(py)?;
+    let handle = add::<events::Handle>(module)?;
+    add_derived::<events::TimerHandle>(module, &handle)?;
+    let future = add::<futures::Future>(module)?;
+    add_derived::<tasks::Task>(module, &future)?;
+    add::<event_loop::EventLoop>(module)?;
+    add::<coroutines::NativeCoroutine>(module)?;
+    Table::<futures::FutureIter>::build(py, None)?;
+    Table::<tasks::TaskCallback>::build(py, None)?;
+    Table::<coroutines::WakerCallback>::build(py, None)?;
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    let any = module.as_any();
+    module.add("_native_tasks", class::function(py, any, &NATIVE_TASKS, native_tasks, "Living native tasks that are not done, of all loops and threads.")?)
+}

@@ -1,0 +1,54 @@
+//! Interned names, in one table: every attribute or method name that Rust looks up on a Python object more than once.
+
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyString, PyTuple};
+
+macro_rules! names {
+    ($($name:ident),* $(,)?) => {
+        $(
+            #[doc = concat!("`", stringify!($name), "`")]
+            #[inline]
+            pub fn $name(py: Python<'_>) -> &Bound<'_, PyString> {
+                static NAME: PyOnceLock<Py<PyString>> = PyOnceLock::new();
+                NAME.get_or_init(py, || PyString::intern(py, stringify!($name)).unbind()).bind(py)
+            }
+        )*
+    };
+}
+
+names! {
+    _asyncio_future_blocking,
+    _loop,
+    _repr_info,
+    _timer_handle_cancelled,
+    add_done_callback,
+    call_exception_handler,
+    call_soon,
+    cancel,
+    exception,
+    future,
+    get_debug,
+    get_loop,
+    handle,
+    is_running,
+    message,
+    result,
+    source_traceback,
+    task,
+    throw,
+    time,
+}
+
+/// `("context",)`: the keyword names of `call_soon(cb, arg, context=ctx)`.
+#[inline]
+pub fn context_keyword(py: Python<'_>) -> &Bound<'_, PyTuple> {
+    static KEYWORDS: PyOnceLock<Py<PyTuple>> = PyOnceLock::new();
+    KEYWORDS
+        .get_or_init(py, || {
+            let name = PyString::intern(py, "context").into_any().unbind();
+            // A tuple of one existing object: only running out of memory could make this fail.
+            PyTuple::new(py, [name]).map_or_else(|_| PyTuple::empty(py).unbind(), Bound::unbind)
+        })
+        .bind(py)
+}

@@ -1,0 +1,122 @@
+//! The objects of the standard library that must be the same for everybody: exceptions, base classes, task bookkeeping, and
+//! the formatting functions whose texts programs read. One lazy table; nothing else imports Python modules.
+//!
+//! [`capture`] fills the entries that `install()` replaces in `asyncio` later, so that they are always the originals.
+
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyType;
+
+macro_rules! objects {
+    ($($(#[$doc:meta])* $name:ident = $module:literal . $attr:literal;)*) => {
+        $(
+            $(#[$doc])*
+            pub fn $name(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
+                static OBJECT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+                OBJECT
+                    .get_or_try_init(py, || Ok(py.import($module)?.getattr($attr)?.unbind()))
+                    .map(|object| object.bind(py))
+            }
+        )*
+    };
+}
+
+macro_rules! types {
+    ($($(#[$doc:meta])* $name:ident = $module:literal . $attr:literal;)*) => {
+        $(
+            $(#[$doc])*
+            pub fn $name(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
+                static TYPE: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+                TYPE.import(py, $module, $attr)
+            }
+        )*
+    };
+}
+
+types! {
+    /// `asyncio.CancelledError`
+    cancelled_error = "asyncio.exceptions"."CancelledError";
+    /// `asyncio.InvalidStateError`
+    invalid_state_error = "asyncio.exceptions"."InvalidStateError";
+    /// The standard library's `asyncio.Future`
+    future = "asyncio.futures"."Future";
+    /// The standard library's `asyncio.Task`
+    task = "asyncio.tasks"."Task";
+    /// The standard library's `asyncio.Handle`
+    handle = "asyncio.events"."Handle";
+    /// The standard library's `asyncio.TimerHandle`
+    timer_handle = "asyncio.events"."TimerHandle";
+    /// `asyncio.Transport`
+    transport = "asyncio.transports"."Transport";
+    /// `asyncio.AbstractServer`
+    abstract_server = "asyncio.events"."AbstractServer";
+    /// `asyncio.BufferedProtocol`
+    buffered_protocol = "asyncio.protocols"."BufferedProtocol";
+    /// `types.GeneratorType`
+    generator = "types"."GeneratorType";
+    /// `types.CoroutineType`
+    coroutine = "types"."CoroutineType";
+    /// `socket.socket`
+    socket = "socket"."socket";
+    /// `socket.gaierror`
+    gaierror = "socket"."gaierror";
+    /// `asyncio.trsock.TransportSocket`
+    transport_socket = "asyncio.trsock"."TransportSocket";
+}
+
+objects! {
+    /// `asyncio.base_futures._future_repr_info`
+    future_repr_info = "asyncio.base_futures"."_future_repr_info";
+    /// `asyncio.base_tasks._task_repr_info`
+    task_repr_info = "asyncio.base_tasks"."_task_repr_info";
+    /// `asyncio.base_tasks._task_get_stack`
+    task_get_stack = "asyncio.base_tasks"."_task_get_stack";
+    /// `asyncio.base_tasks._task_print_stack`
+    task_print_stack = "asyncio.base_tasks"."_task_print_stack";
+    /// `asyncio.coroutines.iscoroutine`
+    iscoroutine = "asyncio.coroutines"."iscoroutine";
+    /// `asyncio.coroutines._iscoroutinefunction`, the check behind "coroutines cannot be used with call_soon()"
+    iscoroutinefunction = "inspect"."iscoroutinefunction";
+    /// `asyncio.format_helpers.extract_stack`
+    extract_stack = "asyncio.format_helpers"."extract_stack";
+    /// `asyncio.format_helpers._format_callback_source`
+    format_callback_source = "asyncio.format_helpers"."_format_callback_source";
+    /// `asyncio.events._get_running_loop`
+    get_running_loop = "asyncio.events"."_get_running_loop";
+    /// `asyncio.events._set_running_loop`
+    set_running_loop = "asyncio.events"."_set_running_loop";
+    /// `asyncio.base_events._run_until_complete_cb`, by whose identity anyio finds the root task
+    run_until_complete_cb = "asyncio.base_events"."_run_until_complete_cb";
+    /// `logging.getLogger("asyncio")`
+    logger = "asyncio.log"."logger";
+    /// `_asyncio._enter_task`
+    enter_task = "asyncio.tasks"."_enter_task";
+    /// `_asyncio._leave_task`
+    leave_task = "asyncio.tasks"."_leave_task";
+    /// `warnings.warn`
+    warn = "warnings"."warn";
+}
+
+#[cfg(Py_3_12)]
+objects! {
+    /// `_asyncio._swap_current_task`
+    swap_current_task = "asyncio.tasks"."_swap_current_task";
+}
+
+/// Looks up what `install()` replaces, before it does.
+pub fn capture(py: Python<'_>) -> PyResult<()> {
+    for class in [future, task, handle, timer_handle] {
+        class(py)?;
+    }
+    for object in [enter_task, leave_task, run_until_complete_cb, get_running_loop, set_running_loop] {
+        object(py)?;
+    }
+    #[cfg(Py_3_12)]
+    swap_current_task(py)?;
+    Ok(())
+}
+
+/// `asyncio.events.get_event_loop()` as it is now: tests and programs replace it.
+pub fn current_event_loop(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    py.import("asyncio.events")?.getattr("get_event_loop")?.call0()
+}

@@ -1,0 +1,781 @@
+//! `Task`: a coroutine that the loop drives. `asyncio.tasks.Task`, native.
+//!
+//! A task is stepped by the loop's turn ([`run_step`], [`run_wakeup`]); between native objects no callable, Handle or
+//! attribute lookup is involved. On foreign loops it hands out callables ([`TaskCallback`]) for their `call_soon`. Calls the coroutine.
+
+use std::cell::Cell;
+use std::ffi::CStr;
+
+use pyo3::exceptions::{PyAttributeError, PyKeyboardInterrupt, PyRuntimeError, PySystemExit, PyTypeError};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList, PyString};
+
+use crate::current;
+use crate::event_loop::{Entry, EventLoop};
+use crate::events::{self, Handle, isinstance_class};
+use crate::ffi::class::{Derived, DictAndWeak, Plain};
+use crate::ffi::send::{Sent, send};
+use crate::ffi::{Args, Class, ClassState, Obj, Output, Raised, Ref, Registration, Registry, Signature, Slot, Table, Visitor};
+use crate::ffi::{boolean, call, context, none};
+use crate::futures::{self, Callback, Future, Settled, State};
+use crate::{errors, names, stock};
+
+/// What a Task adds to a Future.
+pub struct TaskState {
+    pub(crate) coroutine: Slot,
+    pub(crate) context: Slot,
+    /// The name; until somebody sets one, `number` stands for it.
+    name: Slot,
+    number: Cell<u64>,
+    /// What the coroutine waits for.
+    waiter: Slot,
+    must_cancel: Cell<bool>,
+    log_destroy_pending: Cell<bool>,
+    cancel_requests: Cell<usize>,
+    registration: Registration,
+}
+
+impl Default for TaskState {
+    fn default() -> Self {
+        Self {
+            coroutine: Slot::default(),
+            context: Slot::default(),
+            name: Slot::default(),
+            number: Cell::new(0),
+            waiter: Slot::default(),
+            must_cancel: Cell::new(false),
+            log_destroy_pending: Cell::new(true),
+            cancel_requests: Cell::new(0),
+            registration: Registration::default(),
+        }
+    }
+}
+
+/// The data of a `Task`.
+pub type Task = Derived<Future, TaskState>;
+
+static TASK: ClassState = ClassState::new();
+static TASK_CALLBACK: ClassState = ClassState::new();
+static TASKS: Registry = Registry::new();
+
+#[cfg(not(Py_3_12))]
+const INIT: Signature<4> = Signature::new("Task.__init__", "coro, *, loop=None, name=None, context=None");
+#[cfg(Py_3_12)]
+const INIT: Signature<5> =
+    Signature::new("Task.__init__", "coro, *, loop=None, name=None, context=None, eager_start=False");
+const CANCEL: Signature<1> = Signature::new("Task.cancel", "msg=None");
+const GET_STACK: Signature<1> = Signature::new("Task.get_stack", "*, limit=None");
+const PRINT_STACK: Signature<2> = Signature::new("Task.print_stack", "*, limit=None, file=None");
+
+/// Living native tasks of all loops and threads that are not done: what `asyncio.all_tasks()` consults.
+pub fn living(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
+    PyList::new(py, TASKS.living::<Task>(py).into_iter().map(Obj::into_any))
+}
+
+fn next_number() -> u64 {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    // One sequence for the whole process, as asyncio's `_task_name_counter`.
+    static NUMBER: AtomicU64 = AtomicU64::new(1);
+    NUMBER.fetch_add(1, Ordering::Relaxed)
+}
+
+/// TypeError unless the object is a coroutine.
+#[inline]
+fn ensure_coroutine(coroutine: &Bound<'_, PyAny>) -> PyResult<()> {
+    let py = coroutine.py();
+    if coroutine.get_type().is(stock::coroutine(py)?)
+        || stock::iscoroutine(py)?.call1((coroutine,))?.is_truthy()?
+    {
+        return Ok(());
+    }
+    Err(PyTypeError::new_err(format!("a coroutine was expected, got {}", coroutine.repr()?)))
+}
+
+/// What `create_task` was asked for.
+#[derive(Default)]
+pub struct Options<'py> {
+    /// The name, any object.
+    pub name: Option<Bound<'py, PyAny>>,
+    /// The context to run in; a copy of the current one when absent.
+    pub context: Option<Bound<'py, PyAny>>,
+    /// Start at once instead of at the next turn.
+    pub eager_start: bool,
+}
+
+/// `Task(coroutine, loop=event_loop, ...)` on a native loop.
+#[inline]
+pub fn spawn<'py>(
+    event_loop: &Obj<'py, EventLoop>,
+    coroutine: Bound<'py, PyAny>,
+    options: Options<'py>,
+) -> PyResult<Obj<'py, Task>> {
+    let py = event_loop.py();
+    let data = Task { base: Future::on(event_loop.as_any()), own: TaskState::default() };
+    let task = Task::create(py, data)?;
+    if event_loop.debug.get() {
+        futures::remember_source(task.upcast())?;
+    }
+    begin(&task, event_loop.as_any(), coroutine, options)?;
+    Ok(task)
+}
+
+/// The part of `__init__` behind the Future's: checks the coroutine, names the task and schedules its first step.
+fn begin<'py>(
+    task: &Obj<'py, Task>,
+    event_loop: &Bound<'py, PyAny>,
+    coroutine: Bound<'py, PyAny>,
+    options: Options<'py>,
+) -> PyResult<()> {
+    let py = task.py();
+    let own = &task.own;
+    own.log_destroy_pending.set(false);
+    ensure_coroutine(&coroutine)?;
+    let context = match options.context {
+        Some(context) => context,
+        None => context::copy_current(py)?,
+    };
+    own.log_destroy_pending.set(true);
+    own.context.put(context);
+    own.coroutine.put(coroutine);
+    own.waiter.clear();
+    own.must_cancel.set(false);
+    own.cancel_requests.set(0);
+    match options.name {
+        None => {
+            own.number.set(next_number());
+            own.name.clear();
+        }
+        Some(name) => own.name.put(name.str()?),
+    }
+    if options.eager_start && is_running(event_loop)? {
+        return start_eagerly(task, event_loop);
+    }
+    own.registration.enter(&TASKS, task);
+    schedule_step(task, None)
+}
+
+/// An argument, unless it is None.
+fn given(object: Bound<'_, PyAny>) -> Option<Bound<'_, PyAny>> {
+    (!object.is_none()).then_some(object)
+}
+
+fn is_running(event_loop: &Bound<'_, PyAny>) -> PyResult<bool> {
+    match EventLoop::plain(event_loop) {
+        Some(native) => Ok(native.is_running()),
+        None => event_loop.call_method0(names::is_running(event_loop.py()))?.is_truthy(),
+    }
+}
+
+/// Runs the first step now, inside the caller's step (3.12).
+fn start_eagerly<'py>(task: &Obj<'py, Task>, event_loop: &Bound<'py, PyAny>) -> PyResult<()> {
+    let py = task.py();
+    let context = task.own.context.get_or_none(py);
+    let previous = current::swap(event_loop, task.as_any())?;
+    task.own.registration.enter(&TASKS, task);
+    let stepped = context::run(&context, |_| step(task, None));
+    let restored = current::swap(event_loop, &previous);
+    if task.base.state() != State::Pending {
+        task.own.registration.leave();
+        task.own.coroutine.clear();
+    }
+    stepped?;
+    restored.map(drop)
+}
+
+/// Schedules the next step, which throws `error` into the coroutine if there is one.
+fn schedule_step(task: &Obj<'_, Task>, error: Option<Raised<'_>>) -> PyResult<()> {
+    let py = task.py();
+    let Some(event_loop) = task.base.event_loop.get(py) else { return task.base.ensure_alive() };
+    let error = error.map(|error| Ref::new(error.into_any()));
+    if let Some(native) = EventLoop::direct(&event_loop) {
+        native.check_open()?;
+        native.push(Entry::Step { task: Ref::of(task.clone()), error });
+        return Ok(());
+    }
+    let step = TaskCallback::new(task, Kind::Step, error)?;
+    let context = task.own.context.get_or_none(py);
+    call::method_with_keyword(
+        names::call_soon(py),
+        [&event_loop, &step, &context],
+        names::context_keyword(py),
+    )?;
+    Ok(())
+}
+
+/// Runs a scheduled step: in the task's context, as the current task of its loop.
+#[inline]
+pub fn run_step(
+    event_loop: &Obj<'_, EventLoop>,
+    task: &Obj<'_, Task>,
+    error: Option<Raised<'_>>,
+) -> PyResult<()> {
+    let py = task.py();
+    let context = task.own.context.get_or_none(py);
+    let stepped = context::run(&context, |_| {
+        current::enter(event_loop, task)?;
+        let stepped = step(task, error);
+        current::leave(event_loop);
+        stepped
+    });
+    match stepped {
+        Ok(()) => Ok(()),
+        Err(raised) => report(event_loop, task, Kind::Step, None, raised),
+    }
+}
+
+/// Runs the wake-up of a task whose future is done.
+#[inline]
+pub fn run_wakeup(
+    event_loop: &Obj<'_, EventLoop>,
+    task: &Obj<'_, Task>,
+    future: &Obj<'_, Future>,
+) -> PyResult<()> {
+    let py = task.py();
+    let context = task.own.context.get_or_none(py);
+    let stepped = context::run(&context, |_| {
+        let error = match futures::settle(future)? {
+            Some(Settled::Raised(error)) => Some(error),
+            Some(Settled::Value(_)) | None => None,
+        };
+        current::enter(event_loop, task)?;
+        let stepped = step(task, error);
+        current::leave(event_loop);
+        stepped
+    });
+    match stepped {
+        Ok(()) => Ok(()),
+        Err(raised) => report(event_loop, task, Kind::Wakeup, Some(future), raised),
+    }
+}
+
+/// What a Handle around the step would have done with an exception.
+#[cold]
+fn report(
+    event_loop: &Obj<'_, EventLoop>,
+    task: &Obj<'_, Task>,
+    kind: Kind,
+    future: Option<&Obj<'_, Future>>,
+    error: PyErr,
+) -> PyResult<()> {
+    let callback = TaskCallback::new(task, kind, None)?;
+    let arg = future.map(|f| f.as_any().clone());
+    let context = task.own.context.get(task.py());
+    let handle = Handle::create(task.py(), Handle::with_arg(event_loop.as_any(), callback, arg, context)?)?;
+    events::report(&handle, error)
+}
+
+/// `Task.__step`: sends None, or throws, into the coroutine and deals with what comes out.
+#[inline]
+fn step<'py>(task: &Obj<'py, Task>, error: Option<Raised<'py>>) -> PyResult<()> {
+    let py = task.py();
+    let own = &task.own;
+    if task.base.state() != State::Pending {
+        return Err(already_done(task, error));
+    }
+    let error = if own.must_cancel.replace(false) { Some(cancellation(task, error)?) } else { error };
+    own.waiter.clear();
+    let Some(coroutine) = own.coroutine.get(py) else {
+        return Err(PyRuntimeError::new_err("uninitialized Task object"));
+    };
+    let sent = match error {
+        None => send(&coroutine, &none(py)),
+        Some(error) => throw(&coroutine, &error),
+    };
+    match sent {
+        Sent::Yielded(object) => wait_for(task, object),
+        Sent::Returned(value) => {
+            own.registration.leave();
+            if own.must_cancel.replace(false) {
+                // Cancelled just before it ended.
+                let message = task.base.message(py);
+                futures::cancel(task.upcast(), message).map(drop)
+            } else {
+                futures::set_result(task.upcast(), value)
+            }
+        }
+        Sent::Raised(error) => die(task, Raised::from_err(py, error)),
+    }
+}
+
+#[cold]
+fn already_done(task: &Obj<'_, Task>, error: Option<Raised<'_>>) -> PyErr {
+    let text = || -> PyResult<String> {
+        let error = match &error {
+            Some(error) => error.as_any().repr()?.to_string(),
+            None => "None".to_owned(),
+        };
+        Ok(format!("__step(): already done: {} {error}", task.as_any().repr()?))
+    };
+    match (text(), stock::invalid_state_error(task.py())) {
+        (Ok(text), Ok(class)) => errors::raise(class, text),
+        (Err(error), _) | (_, Err(error)) => error,
+    }
+}
+
+/// The CancelledError to throw: the one at hand, or a new one.
+fn cancellation<'py>(task: &Obj<'py, Task>, error: Option<Raised<'py>>) -> PyResult<Raised<'py>> {
+    match error {
+        Some(error) if error.is_instance_of(stock::cancelled_error(task.py())?) => Ok(error),
+        _ => futures::make_cancelled_error(task.upcast()),
+    }
+}
+
+fn throw<'py>(coroutine: &Bound<'py, PyAny>, error: &Raised<'py>) -> Sent<'py> {
+    let py = coroutine.py();
+    match call::method(names::throw(py), [coroutine, error.as_any()]) {
+        Ok(object) => Sent::Yielded(object),
+        Err(error) if error.is_instance_of::<pyo3::exceptions::PyStopIteration>(py) => {
+            match Raised::from_err(py, error).as_any().getattr("value") {
+                Ok(value) => Sent::Returned(value),
+                Err(error) => Sent::Raised(error),
+            }
+        }
+        Err(error) => Sent::Raised(error),
+    }
+}
+
+/// The coroutine raised.
+#[cold]
+fn die(task: &Obj<'_, Task>, error: Raised<'_>) -> PyResult<()> {
+    let py = task.py();
+    task.own.registration.leave();
+    if error.is_instance_of(stock::cancelled_error(py)?) {
+        task.base.keep_cancelled_error(error.into_any());
+        return futures::cancel(task.upcast(), none(py)).map(drop);
+    }
+    futures::set_exception(task.upcast(), error.as_any())?;
+    if error.is::<PyKeyboardInterrupt>() || error.is::<PySystemExit>() {
+        return Err(error.into_err());
+    }
+    Ok(())
+}
+
+/// The coroutine yielded `object` and waits.
+#[inline]
+fn wait_for<'py>(task: &Obj<'py, Task>, object: Bound<'py, PyAny>) -> PyResult<()> {
+    let native = match Obj::<Future>::cast_exact(&object) {
+        Some(future) => Some(future),
+        None => Obj::<Task>::cast_exact(&object).map(Obj::upcast),
+    };
+    if let Some(future) = native
+        && !object.is(task.as_any())
+    {
+        if future.event_loop.as_ptr() != task.base.event_loop.as_ptr() {
+            return different_loop(task, &object);
+        }
+        if !future.blocking.replace(false) {
+            return yield_instead(task, &object);
+        }
+        futures::add_callback(future, Callback::Task(Ref::of(task.clone())))?;
+        task.own.waiter.put(object.clone());
+        return cancel_waiter_if_asked(task, &object);
+    }
+    if object.is_none() {
+        // A bare yield gives way for one turn.
+        return schedule_step(task, None);
+    }
+    wait_for_foreign(task, object)
+}
+
+/// The rarer things a coroutine yields: future-likes, and mistakes.
+#[cold]
+fn wait_for_foreign<'py>(task: &Obj<'py, Task>, object: Bound<'py, PyAny>) -> PyResult<()> {
+    let py = task.py();
+    if object.is(task.as_any()) {
+        return fail_soon(task, format!("Task cannot await on itself: {}", task.as_any().repr()?));
+    }
+    let blocking = object.getattr_opt(names::_asyncio_future_blocking(py))?.filter(|b| !b.is_none());
+    if let Some(blocking) = blocking {
+        let blocking = blocking.is_truthy()?;
+        if future_loop(&object)?.as_ptr() != task.base.event_loop.as_ptr() {
+            return different_loop(task, &object);
+        }
+        if !blocking {
+            return yield_instead(task, &object);
+        }
+        object.setattr(names::_asyncio_future_blocking(py), false)?;
+        let wakeup = wakeup_callable(task)?;
+        let context = task.own.context.get_or_none(py);
+        call::method_with_keyword(
+            names::add_done_callback(py),
+            [&object, &wakeup, &context],
+            names::context_keyword(py),
+        )?;
+        task.own.waiter.put(object.clone());
+        return cancel_waiter_if_asked(task, &object);
+    }
+    if object.is_instance(stock::generator(py)?)? {
+        return fail_soon(
+            task,
+            format!(
+                "yield was used instead of yield from for generator in task {} with {}",
+                task.as_any().repr()?,
+                object.repr()?
+            ),
+        );
+    }
+    fail_soon(task, format!("Task got bad yield: {}", object.repr()?))
+}
+
+/// `futures._get_loop`.
+fn future_loop<'py>(future: &Bound<'py, PyAny>) -> Output<'py> {
+    let py = future.py();
+    match future.getattr_opt(names::get_loop(py))? {
+        Some(get_loop) => get_loop.call0(),
+        None => future.getattr(names::_loop(py)),
+    }
+}
+
+#[cold]
+fn different_loop(task: &Obj<'_, Task>, future: &Bound<'_, PyAny>) -> PyResult<()> {
+    fail_soon(
+        task,
+        format!("Task {} got Future {} attached to a different loop", task.as_any().repr()?, future.repr()?),
+    )
+}
+
+#[cold]
+fn yield_instead(task: &Obj<'_, Task>, future: &Bound<'_, PyAny>) -> PyResult<()> {
+    fail_soon(
+        task,
+        format!(
+            "yield was used instead of yield from in task {} with {}",
+            task.as_any().repr()?,
+            future.repr()?
+        ),
+    )
+}
+
+/// Throws a RuntimeError into the coroutine at the next step.
+#[cold]
+fn fail_soon(task: &Obj<'_, Task>, text: String) -> PyResult<()> {
+    let py = task.py();
+    schedule_step(task, Some(Raised::from_err(py, PyRuntimeError::new_err(text))))
+}
+
+/// The task was cancelled while it ran: what it now waits for is cancelled at once.
+#[inline]
+fn cancel_waiter_if_asked(task: &Obj<'_, Task>, waiter: &Bound<'_, PyAny>) -> PyResult<()> {
+    if task.own.must_cancel.get() && cancel_object(waiter, &task.base.message(task.py()))? {
+        task.own.must_cancel.set(false);
+    }
+    Ok(())
+}
+
+/// `waiter.cancel(message)`, directly where no Python code could see the difference.
+fn cancel_object<'py>(waiter: &Bound<'py, PyAny>, message: &Bound<'py, PyAny>) -> PyResult<bool> {
+    if let Some(future) = Obj::<Future>::cast_exact(waiter) {
+        return futures::cancel(future, message.clone());
+    }
+    if let Some(task) = Obj::<Task>::cast_exact(waiter) {
+        return cancel(task, message);
+    }
+    let keywords = PyDict::new(waiter.py());
+    keywords.set_item("msg", message)?;
+    waiter.call_method(names::cancel(waiter.py()), (), Some(&keywords))?.is_truthy()
+}
+
+/// `Task.cancel`.
+pub fn cancel<'py>(task: &Obj<'py, Task>, message: &Bound<'py, PyAny>) -> PyResult<bool> {
+    let own = &task.own;
+    task.base.mark_retrieved();
+    if task.base.state() != State::Pending {
+        return Ok(false);
+    }
+    own.cancel_requests.set(own.cancel_requests.get() + 1);
+    if let Some(waiter) = own.waiter.get(task.py())
+        && cancel_object(&waiter, message)?
+    {
+        // The task stays as it is: it may refuse the cancellation, as coroutines may.
+        return Ok(true);
+    }
+    own.must_cancel.set(true);
+    task.base.set_message(message.clone());
+    Ok(true)
+}
+
+fn name<'py>(task: &Obj<'py, Task>) -> Bound<'py, PyAny> {
+    let py = task.py();
+    task.own.name.get(py).unwrap_or_else(|| match task.own.number.get() {
+        0 => none(py),
+        number => {
+            let name = PyString::new(py, &format!("Task-{number}")).into_any();
+            task.own.name.put(name.clone());
+            name
+        }
+    })
+}
+
+/// The finalizer: a pending task that nobody can complete any more is reported.
+fn report_destroyed(task: &Obj<'_, Task>) -> PyResult<()> {
+    let py = task.py();
+    if destroyed_pending(task) {
+        let report = PyDict::new(py);
+        report.set_item(names::message(py), "Task was destroyed but it is pending!")?;
+        report.set_item(names::task(py), task.as_any())?;
+        if let Some(source) = task.base.source(py) {
+            report.set_item(names::source_traceback(py), source)?;
+        }
+        if let Some(event_loop) = task.base.event_loop.get(py) {
+            call::method(names::call_exception_handler(py), [&event_loop, report.as_any()])?;
+        }
+    }
+    futures::report_unretrieved(task.upcast())
+}
+
+fn destroyed_pending(task: &Task) -> bool {
+    task.base.state() == State::Pending && task.base.is_alive() && task.own.log_destroy_pending.get()
+}
+
+impl Class for Task {
+    const NAME: &'static CStr = c"yibu.Task";
+    type Header = DictAndWeak;
+    const FREELIST: usize = 256;
+    const IMMUTABLE: bool = true;
+
+    fn state() -> &'static ClassState {
+        &TASK
+    }
+
+    fn table(t: &mut Table<Self>) {
+        t.doc(c"Task(coro, *, loop=None, name=None, context=None)\n--\n\nA coroutine driven by an event loop.");
+        t.init(|task, args, kwargs| {
+            let parsed = Args::parse_tuple(&INIT, args, kwargs)?;
+            #[cfg(not(Py_3_12))]
+            let ([coroutine, event_loop, name, context], eager_start) = (parsed, false);
+            #[cfg(Py_3_12)]
+            let [coroutine, event_loop, name, context, eager] = parsed;
+            #[cfg(Py_3_12)]
+            let eager_start = eager.is_truthy()?;
+            task.own.registration.leave();
+            futures::init(task.upcast(), event_loop)?;
+            let event_loop = task.base.event_loop.get_or_none(task.py());
+            begin(task, &event_loop, coroutine, Options { name: given(name), context: given(context), eager_start })
+        });
+        t.one(
+            c"set_result",
+            "result",
+            |_, _| Err(PyRuntimeError::new_err("Task does not support set_result operation")),
+            "Always raises RuntimeError: the coroutine sets the result.",
+        );
+        t.one(
+            c"set_exception",
+            "exception",
+            |_, _| Err(PyRuntimeError::new_err("Task does not support set_exception operation")),
+            "Always raises RuntimeError: the coroutine sets the exception.",
+        );
+        t.method(
+            &CANCEL,
+            |task, args| {
+                task.base.ensure_alive()?;
+                let [message] = args.parse(&CANCEL)?;
+                Ok(boolean(task.py(), cancel(task, &message)?))
+            },
+            "Requests cancellation: CancelledError is raised where the coroutine waits. Returns False when the task is done.",
+        );
+        t.noargs(
+            c"cancelling",
+            |task| Ok(task.own.cancel_requests.get().into_pyobject(task.py())?.into_any()),
+            "The number of cancellation requests that were not taken back by uncancel().",
+        );
+        t.noargs(
+            c"uncancel",
+            |task| {
+                let left = task.own.cancel_requests.get().saturating_sub(1);
+                task.own.cancel_requests.set(left);
+                if cfg!(Py_3_13) && left == 0 {
+                    task.own.must_cancel.set(false);
+                }
+                Ok(left.into_pyobject(task.py())?.into_any())
+            },
+            "Takes one cancellation request back; returns how many are left.",
+        );
+        t.noargs(c"get_name", |task| Ok(name(task)), "The task's name.");
+        t.one(
+            c"set_name",
+            "value",
+            |task, value| {
+                task.own.name.put(value.str()?);
+                Ok(none(task.py()))
+            },
+            "Sets the task's name to str(value).",
+        );
+        t.noargs(c"get_coro", |task| Ok(task.own.coroutine.get_or_none(task.py())), "The coroutine; None after an eager task has finished.");
+        #[cfg(Py_3_12)]
+        t.noargs(c"get_context", |task| Ok(task.own.context.get_or_none(task.py())), "The contextvars.Context the coroutine runs in.");
+        t.method(
+            &GET_STACK,
+            |task, args| {
+                let [limit] = args.parse(&GET_STACK)?;
+                stock::task_get_stack(task.py())?.call1((task.as_any(), limit))
+            },
+            "The stack frames of the coroutine, or of the exception's traceback.",
+        );
+        t.method(
+            &PRINT_STACK,
+            |task, args| {
+                let [limit, file] = args.parse(&PRINT_STACK)?;
+                stock::task_print_stack(task.py())?.call1((task.as_any(), limit, file))
+            },
+            "Prints the stack or traceback to file (sys.stderr by default).",
+        );
+        t.noargs(c"_repr_info", |task| stock::task_repr_info(task.py())?.call1((task.as_any(),)), "The parts of repr().");
+        t.generic();
+        t.getter(c"__class__", |task| isinstance_class(task.as_any(), stock::task));
+        t.getter(c"_coro", |task| Ok(task.own.coroutine.get_or_none(task.py())));
+        t.getter(c"_fut_waiter", |task| Ok(task.own.waiter.get_or_none(task.py())));
+        t.getter(c"_must_cancel", |task| Ok(boolean(task.py(), task.own.must_cancel.get())));
+        t.property(
+            c"_log_destroy_pending",
+            |task| Ok(boolean(task.py(), task.own.log_destroy_pending.get())),
+            |task, value| {
+                let value = value.ok_or_else(|| PyAttributeError::new_err("cannot delete attribute"))?;
+                task.own.log_destroy_pending.set(value.is_truthy()?);
+                Ok(())
+            },
+        );
+        t.finalize(report_destroyed);
+    }
+
+    fn traverse(&self, visitor: &mut Visitor) {
+        self.base.traverse(visitor);
+        for slot in [&self.own.coroutine, &self.own.context, &self.own.name, &self.own.waiter] {
+            slot.traverse(visitor);
+        }
+    }
+
+    fn clear(&self) {
+        self.base.clear();
+        for slot in [&self.own.coroutine, &self.own.context, &self.own.name, &self.own.waiter] {
+            slot.clear();
+        }
+    }
+
+    fn wants_finalizer(&self) -> bool {
+        destroyed_pending(self) || self.base.has_unretrieved_exception()
+    }
+}
+
+/// Which of a task's two callables.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Kind {
+    #[default]
+    Step,
+    Wakeup,
+}
+
+/// A task's step or wake-up as a Python callable, for foreign loops and futures.
+#[derive(Default)]
+pub struct TaskCallback {
+    task: Slot<Task>,
+    error: Slot,
+    kind: Cell<Kind>,
+}
+
+impl TaskCallback {
+    #[expect(clippy::new_ret_no_self, reason = "a Python object is what callers need")]
+    fn new<'py>(task: &Obj<'py, Task>, kind: Kind, error: Option<Ref>) -> Output<'py> {
+        let callback = Self { kind: Cell::new(kind), ..Self::default() };
+        callback.task.set(Ref::of(task.clone()));
+        drop(callback.error.replace(error));
+        Ok(Self::create(task.py(), callback)?.into_any())
+    }
+}
+
+/// The callable a future calls when it is done.
+pub fn wakeup_callable<'py>(task: &Obj<'py, Task>) -> Output<'py> {
+    TaskCallback::new(task, Kind::Wakeup, None)
+}
+
+/// Whether a callable is the wake-up of this very task.
+pub fn is_wakeup_of(function: &Bound<'_, PyAny>, task: &Obj<'_, Task>) -> bool {
+    Obj::<TaskCallback>::cast_exact(function)
+        .is_some_and(|callback| callback.kind.get() == Kind::Wakeup && callback.task.as_ptr() == task.as_any().as_ptr())
+}
+
+/// The task that a callable belongs to, for messages about slow callbacks.
+pub fn task_of<'py>(function: &Bound<'py, PyAny>) -> Option<Obj<'py, Task>> {
+    Obj::<TaskCallback>::cast_exact(function)?.task.obj(function.py())
+}
+
+/// Runs a task's callable on whatever loop called it.
+fn invoke<'py>(callback: &Obj<'py, TaskCallback>, future: Option<Bound<'py, PyAny>>) -> Output<'py> {
+    let py = callback.py();
+    let Some(task) = callback.task.obj(py) else { return Ok(none(py)) };
+    let error = match (callback.kind.get(), future) {
+        (Kind::Wakeup, Some(future)) => awaited_error(&future)?,
+        _ => match callback.error.take() {
+            Some(error) => Some(Raised(error.into_any(py).cast_into()?)),
+            None => None,
+        },
+    };
+    let event_loop = task.base.event_loop.get_or_none(py);
+    let native = EventLoop::plain(&event_loop);
+    match native {
+        Some(native) => current::enter(native, &task)?,
+        None => current::enter_foreign(&event_loop, &task)?,
+    }
+    let stepped = step(&task, error);
+    match native {
+        Some(native) => current::leave(native),
+        None => current::leave_foreign(&event_loop, &task)?,
+    }
+    stepped.map(|()| none(py))
+}
+
+/// What the awaited future raises, if anything.
+fn awaited_error<'py>(future: &Bound<'py, PyAny>) -> PyResult<Option<Raised<'py>>> {
+    let py = future.py();
+    let native = Obj::<Future>::cast_exact(future).or_else(|| Obj::<Task>::cast_exact(future).map(Obj::upcast));
+    if let Some(future) = native {
+        return Ok(match futures::settle(future)? {
+            Some(Settled::Raised(error)) => Some(error),
+            Some(Settled::Value(_)) | None => None,
+        });
+    }
+    Ok(call::method(names::result(py), [future]).err().map(|error| Raised::from_err(py, error)))
+}
+
+const WAKEUP: Signature<1> = Signature::new("TaskWakeup", "future=None, /");
+
+impl Class for TaskCallback {
+    const NAME: &'static CStr = c"yibu.TaskCallback";
+    type Header = Plain;
+    const SUBCLASSABLE: bool = false;
+    const CONSTRUCTIBLE: bool = false;
+
+    fn state() -> &'static ClassState {
+        &TASK_CALLBACK
+    }
+
+    fn table(t: &mut Table<Self>) {
+        t.call(|callback, args, kwargs| {
+            let [future] = Args::parse_tuple(&WAKEUP, args, kwargs)?;
+            invoke(callback, (!future.is_none()).then_some(future))
+        });
+        t.compare(|callback, other, op| {
+            let py = callback.py();
+            let same = callback.task.obj(py).is_some_and(|task| is_wakeup_of(other, &task))
+                && callback.kind.get() == Kind::Wakeup;
+            match op {
+                pyo3::basic::CompareOp::Eq => Ok(boolean(py, same || callback.as_any().is(other))),
+                pyo3::basic::CompareOp::Ne => Ok(boolean(py, !(same || callback.as_any().is(other)))),
+                _ => Ok(py.NotImplemented().into_bound(py)),
+            }
+        });
+        t.hash(|callback| Ok((callback.task.as_ptr() as isize >> 4) ^ (callback.kind.get() as isize)));
+        t.getter(c"__self__", |callback| {
+            Ok(callback.task.obj(callback.py()).map_or_else(|| none(callback.py()), Obj::into_any))
+        });
+    }
+
+    fn traverse(&self, visitor: &mut Visitor) {
+        self.task.traverse(visitor);
+        self.error.traverse(visitor);
+    }
+
+    fn clear(&self) {
+        self.task.clear();
+        self.error.clear();
+    }
+}
