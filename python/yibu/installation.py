@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 
 from yibu import _yibu
 from yibu.event_loop import EventLoop
+from yibu.gathering import _GatheringFuture
 from yibu.policy import EventLoopPolicy, StockPolicy, current_policy, set_policy
 
 
@@ -52,6 +53,7 @@ _done = _Installation()
 def _replacements() -> Iterator[tuple[str, object, object]]:
     """Each name that `install()` replaces, with the stock object and the native one."""
     yield "Future", asyncio.futures.Future, _yibu.Future
+    yield "_GatheringFuture", vars(asyncio.tasks)["_GatheringFuture"], _GatheringFuture
     yield "Task", asyncio.tasks.Task, _yibu.Task
     yield "Handle", events.Handle, _yibu.Handle
     yield "TimerHandle", events.TimerHandle, _yibu.TimerHandle

@@ -18,6 +18,8 @@ from textwrap import dedent
 import pytest
 import yibu
 
+pytestmark = pytest.mark.yibu_only
+
 PACKAGE_ROOT = str(Path(yibu.__file__).parent.parent)
 LIMIT = 30
 

@@ -1,0 +1,443 @@
+"""`yibu.install()` and `yibu.uninstall()`: what they change, what they leave, and that it all comes back.
+
+Both work on the whole process, so every test runs its program in an interpreter of its own, in which a
+warning is an error.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+import yibu
+
+pytestmark = pytest.mark.yibu_only
+
+PACKAGE_ROOT = str(Path(yibu.__file__).parent.parent)
+LIMIT = 30
+
+PRELUDE = """
+import asyncio, sys, warnings
+import yibu
+
+def globals_of_asyncio():
+    modules = [sys.modules[name] for name in sorted(sys.modules) if name.partition(".")[0] == "asyncio"]
+    return {(m.__name__, key): value for m in modules for key, value in vars(m).items()}
+
+def current_policy():
+    if sys.version_info >= (3, 14):
+        return asyncio.events._get_event_loop_policy()
+    return asyncio.get_event_loop_policy()
+
+def is_native(thing):
+    return type(thing).__module__.partition(".")[0] == "yibu"
+
+async def all_native():
+    loop = asyncio.get_running_loop()
+    return all(map(is_native, [loop, asyncio.current_task(), loop.create_future(), loop.call_soon(int)]))
+
+async def none_native():
+    loop = asyncio.get_running_loop()
+    return not any(map(is_native, [loop, asyncio.current_task(), loop.create_future(), loop.call_soon(int)]))
+"""
+
+
+def run(source, options=()):
+    """Run a program after the prelude; it must end well and print nothing on standard error."""
+    env = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
+    process = subprocess.run(
+        [sys.executable, "-W", "error", *options, "-c", PRELUDE + dedent(source)],
+        env=env | {"PYTHONPATH": PACKAGE_ROOT},
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+        check=False,
+    )
+    assert (process.stderr, process.returncode) == ("", 0)
+    return process.stdout
+
+
+class TestInstall:
+    def test_importing_yibu_installs_nothing(self):
+        run("""
+            assert asyncio.run(none_native())
+            natives = {vars(yibu)[name] for name in ("Future", "Task", "Handle", "TimerHandle", "EventLoop")}
+            assert not [key for key, value in globals_of_asyncio().items() if value in list(natives)]
+        """)
+
+    def test_programs_get_native_objects(self):
+        run("""
+            yibu.install()
+            assert asyncio.run(all_native())
+            with asyncio.Runner() as runner:
+                assert runner.run(all_native())
+            loop = asyncio.new_event_loop()
+            assert loop.run_until_complete(all_native())
+            loop.close()
+        """)
+
+    def test_native_classes_take_the_place_of_stock_ones(self):
+        run("""
+            yibu.install()
+            for module in asyncio, asyncio.futures, asyncio.tasks, asyncio.events:
+                for name in "Future", "Task", "Handle", "TimerHandle":
+                    assert vars(module).get(name, vars(yibu)[name]) is vars(yibu)[name], (module, name)
+            from asyncio import Future, Task
+            assert (Future, Task) == (yibu.Future, yibu.Task)
+            if sys.version_info >= (3, 12):
+                assert asyncio.eager_task_factory is yibu.eager_task_factory
+            if sys.version_info >= (3, 13):
+                assert asyncio.EventLoop is asyncio.unix_events.EventLoop is yibu.EventLoop
+        """)
+
+    def test_what_is_left_alone(self):
+        run("""
+            before = globals_of_asyncio()
+            yibu.install()
+            after = globals_of_asyncio()
+            changed = {name for key, name in before if before[key, name] is not after[key, name]}
+            expected = {"Future", "Task", "Handle", "TimerHandle", "_GatheringFuture", "_event_loop_policy"}
+            if sys.version_info >= (3, 12):
+                expected.add("eager_task_factory")
+            if sys.version_info >= (3, 13):
+                expected.add("EventLoop")
+            expected.add(("_" if sys.version_info >= (3, 14) else "") + "DefaultEventLoopPolicy")
+            assert changed == expected, changed ^ expected
+            assert asyncio.SelectorEventLoop is before["asyncio", "SelectorEventLoop"]
+        """)
+
+    def test_without_patch_only_the_policy(self):
+        run("""
+            before = globals_of_asyncio()
+            yibu.install(patch=False)
+            after = globals_of_asyncio()
+            assert {name for key, name in before if before[key, name] is not after[key, name]} == {
+                "_event_loop_policy"
+            }
+            assert asyncio.run(all_native())
+            yibu.install()
+            assert asyncio.Task is yibu.Task
+            yibu.uninstall()
+            assert asyncio.run(none_native())
+        """)
+
+    def test_twice_is_once(self):
+        run("""
+            before = globals_of_asyncio()
+            yibu.install()
+            once, policy = globals_of_asyncio(), current_policy()
+            yibu.install()
+            yibu.install(patch=False)
+            assert globals_of_asyncio() == once
+            assert current_policy() is policy
+            yibu.uninstall()
+            after = globals_of_asyncio()
+            assert {key for key in after if after[key] is not before.get(key)} <= {
+                ("asyncio.events", "_event_loop_policy")
+            }
+            yibu.uninstall()
+            assert asyncio.run(none_native())
+        """)
+
+    def test_uninstall_without_install(self):
+        run("yibu.uninstall()\nassert asyncio.run(none_native())")
+
+    def test_again_after_uninstall(self):
+        run("""
+            for _ in range(3):
+                yibu.install()
+                assert asyncio.run(all_native())
+                yibu.uninstall()
+                assert asyncio.run(none_native())
+        """)
+
+    def test_from_several_threads_at_once(self):
+        run("""
+            import threading
+            before = globals_of_asyncio()
+            barrier = threading.Barrier(8)
+            def work():
+                barrier.wait()
+                yibu.install()
+            threads = [threading.Thread(target=work) for _ in range(8)]
+            for thread in threads: thread.start()
+            for thread in threads: thread.join()
+            assert asyncio.run(all_native())
+            yibu.uninstall()
+            assert asyncio.run(none_native())
+        """)
+
+    def test_in_a_running_loop(self):
+        run("""
+            async def main():
+                task = asyncio.create_task(asyncio.sleep(0.01, "stock"))
+                yibu.install()
+                assert await task == "stock"
+                assert await asyncio.gather(asyncio.sleep(0, 1), asyncio.sleep(0, 2)) == [1, 2]
+                assert is_native(asyncio.create_task(asyncio.sleep(0)))
+                yibu.uninstall()
+                await asyncio.sleep(0)
+                return not is_native(asyncio.create_task(asyncio.sleep(0)))
+
+            assert asyncio.run(main())
+            assert asyncio.run(none_native())
+        """)
+
+
+class TestLoopsMadeBefore:
+    def test_stock_loop_keeps_working(self):
+        run("""
+            import socket
+
+            loop = asyncio.new_event_loop()
+            order = []
+            loop.call_soon(order.append, "before")
+            yibu.install()
+            assert not is_native(loop)
+            loop.call_soon(order.append, "after")
+            loop.call_later(0.02, order.append, "second timer")
+            loop.call_later(0.01, order.append, "first timer")
+            cancelled = loop.call_later(0.005, order.append, "never")
+            cancelled.cancel()
+
+            async def main():
+                async def echo(reader, writer):
+                    writer.write(await reader.readline())
+                    writer.close()
+                    await writer.wait_closed()
+
+                server = await asyncio.start_server(echo, "127.0.0.1", 0)
+                reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+                writer.write(b"through\\n")
+                order.append(await reader.read())
+                writer.close()
+                await writer.wait_closed()
+                server.close()
+                await server.wait_closed()
+                done, pending = await asyncio.wait([asyncio.create_task(asyncio.sleep(0.03))])
+                assert len(done) == 1
+                order.append(await asyncio.wait_for(loop.run_in_executor(None, str, 7), 10))
+                try:
+                    async with asyncio.timeout(0.01):
+                        await asyncio.Future()
+                except TimeoutError:
+                    order.append("timeout")
+
+            loop.run_until_complete(main())
+            loop.run_until_complete(loop.shutdown_default_executor())
+            loop.close()
+            assert order[:2] == ["before", "after"]
+            assert sorted(order[2:5], key=str) == [b"through\\n", "first timer", "second timer"]
+            assert order.index("first timer") < order.index("second timer")
+            assert order[5:] == ["7", "timeout"], order
+        """)
+
+    def test_native_loop_outlives_the_installation(self):
+        run("""
+            yibu.install()
+            loop = asyncio.new_event_loop()
+            yibu.uninstall()
+            assert loop.run_until_complete(all_native())
+            loop.close()
+            assert asyncio.run(none_native())
+        """)
+
+    def test_current_loop_of_the_thread_stays_current(self):
+        run("""
+            loop = asyncio.new_event_loop()
+            asyncio.set_event_loop(loop)
+            yibu.install()
+            assert asyncio.get_event_loop() is loop
+            assert yibu.get_event_loop() is loop
+            other = asyncio.new_event_loop()
+            asyncio.set_event_loop(other)
+            yibu.uninstall()
+            assert asyncio.get_event_loop() is other
+            loop.close()
+            other.close()
+        """)
+
+
+class TestInstances:
+    def test_every_future_is_a_future(self):
+        run("""
+            stock_future, stock_task = asyncio.Future, asyncio.Task
+            yibu.install()
+
+            async def main():
+                loop = asyncio.get_running_loop()
+                task = asyncio.create_task(asyncio.sleep(0))
+                for future in [
+                    task,
+                    loop.create_future(),
+                    asyncio.Future(),
+                    asyncio.ensure_future(asyncio.sleep(0)),
+                    asyncio.gather(asyncio.sleep(0)),
+                    asyncio.gather(),
+                    asyncio.shield(task),
+                    loop.run_in_executor(None, int),
+                ]:
+                    assert isinstance(future, asyncio.Future), future
+                    assert isinstance(future, stock_future), future
+                    assert asyncio.isfuture(future)
+                    if not future.done():
+                        await future
+                for one in task, asyncio.current_task():
+                    assert isinstance(one, asyncio.Task) and isinstance(one, stock_task)
+                assert isinstance(loop, asyncio.AbstractEventLoop)
+                assert isinstance(loop.call_soon(int), asyncio.Handle)
+                timer = loop.call_later(0, int)
+                assert isinstance(timer, asyncio.TimerHandle) and isinstance(timer, asyncio.Handle)
+
+            asyncio.run(main())
+        """)
+
+    def test_gather_behaves(self):
+        run("""
+            yibu.install()
+
+            async def fail():
+                raise LookupError("x")
+
+            async def main():
+                assert await asyncio.gather(asyncio.sleep(0, 1), asyncio.sleep(0, 2)) == [1, 2]
+                assert str((await asyncio.gather(fail(), return_exceptions=True))[0]) == "x"
+                children = [asyncio.ensure_future(asyncio.sleep(60)) for _ in range(3)]
+                both = asyncio.gather(*children, return_exceptions=True)
+                assert both.cancel("enough")
+                try:
+                    await both
+                except asyncio.CancelledError as error:
+                    assert error.args == ("enough",)
+                else:
+                    raise AssertionError("not cancelled")
+                assert all(child.cancelled() for child in children)
+                assert not both.cancel()
+
+            asyncio.run(main())
+        """)
+
+    def test_classes_can_be_subclassed(self):
+        run("""
+            yibu.install()
+
+            class MyFuture(asyncio.Future):
+                def __init__(self, tag, **kwargs):
+                    super().__init__(**kwargs)
+                    self.tag = tag
+
+            class MyTask(asyncio.Task):
+                pass
+
+            async def main():
+                future = MyFuture("mine")
+                asyncio.get_running_loop().call_soon(future.set_result, 5)
+                assert (await future, future.tag) == (5, "mine")
+                task = MyTask(asyncio.sleep(0, 3), loop=asyncio.get_running_loop())
+                assert await task == 3
+
+            asyncio.run(main())
+        """)
+
+
+class TestPolicy:
+    def test_default_policy_is_yibu_s(self):
+        run("""
+            yibu.install()
+            if sys.version_info >= (3, 14):
+                warnings.simplefilter("ignore", DeprecationWarning)
+            asyncio.set_event_loop_policy(None)
+            assert asyncio.run(all_native())
+            assert type(current_policy()) is yibu.EventLoopPolicy
+            asyncio.set_event_loop_policy(asyncio.DefaultEventLoopPolicy())
+            assert asyncio.run(all_native())
+        """)
+
+    def test_policy_of_the_program_wins_and_stays(self):
+        run("""
+            if sys.version_info >= (3, 14):
+                warnings.simplefilter("ignore", DeprecationWarning)
+            base = asyncio.DefaultEventLoopPolicy
+
+            class Own(base):
+                pass
+
+            yibu.install()
+            own = Own()
+            asyncio.set_event_loop_policy(own)
+            loop = asyncio.new_event_loop()
+            assert not is_native(loop)
+            loop.close()
+            yibu.uninstall()
+            assert current_policy() is own
+            yibu.install()
+            assert current_policy() is not own
+            yibu.uninstall()
+            assert current_policy() is own
+        """)
+
+    @pytest.mark.skipif(sys.version_info >= (3, 14), reason="child watchers are gone in Python 3.14")
+    def test_child_watcher_is_kept(self):
+        run("""
+            warnings.simplefilter("ignore", DeprecationWarning)
+            watcher = asyncio.ThreadedChildWatcher()
+            asyncio.set_child_watcher(watcher)
+            yibu.install()
+            assert asyncio.get_child_watcher() is watcher
+        """)
+
+    def test_unittest_cases_run_on_yibu(self):
+        run("""
+            import unittest
+
+            class Case(unittest.IsolatedAsyncioTestCase):
+                async def asyncSetUp(self):
+                    assert is_native(asyncio.get_running_loop())
+
+                async def test_it(self):
+                    assert await asyncio.sleep(0, await all_native())
+
+            yibu.install()
+            result = unittest.TestResult()
+            unittest.defaultTestLoader.loadTestsFromTestCase(Case).run(result)
+            assert result.testsRun == 1 and result.wasSuccessful(), result.errors + result.failures
+        """)
+
+    def test_fork_forgets_the_current_loop(self):
+        run("""
+            import os
+            yibu.install()
+            loop = asyncio.new_event_loop()
+            asyncio.set_event_loop(loop)
+            warnings.simplefilter("ignore")
+            pid = os.fork()
+            if pid == 0:
+                ok = asyncio.events._get_running_loop() is None and asyncio.run(all_native())
+                os._exit(0 if ok else 1)
+            assert os.waitpid(pid, 0)[1] == 0
+            loop.close()
+        """)
+
+
+class TestEager:
+    @pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks came in Python 3.12")
+    def test_eager_factory_makes_native_tasks(self):
+        run("""
+            yibu.install()
+
+            async def main():
+                loop = asyncio.get_running_loop()
+                loop.set_task_factory(asyncio.eager_task_factory)
+                task = asyncio.create_task(asyncio.sleep(0, 1))
+                assert is_native(task) and await task == 1
+
+                async def at_once():
+                    return 2
+
+                eager = asyncio.create_task(at_once())
+                assert is_native(eager) and eager.done() and eager.result() == 2
+
+            asyncio.run(main())
+        """)

@@ -1,0 +1,666 @@
+"""The package `yibu`: its namespace, the lists of what is still stock, its runners, the borrowed methods."""
+
+import asyncio
+import inspect
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import warnings
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+import yibu
+from yibu import stock
+
+pytestmark = pytest.mark.yibu_only
+
+PACKAGE_ROOT = str(Path(yibu.__file__).parent.parent)
+LIMIT = 30
+
+# What yibu has and the running Python's asyncio may lack.
+EXTRAS = {
+    "EventLoop",
+    "EventLoopPolicy",
+    "__version__",
+    "install",
+    "new_event_loop",
+    "uninstall",
+}
+
+
+def run_program(source, *options):
+    """Run a program in an interpreter where warnings are errors; return what it printed."""
+    env = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
+    process = subprocess.run(
+        [sys.executable, "-W", "error", *options, "-c", dedent(source)],
+        env=env | {"PYTHONPATH": PACKAGE_ROOT},
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+        check=False,
+    )
+    assert (process.stderr, process.returncode) == ("", 0)
+    return process.stdout
+
+
+class TestNamespace:
+    def test_has_every_name_of_asyncio(self):
+        assert [name for name in asyncio.__all__ if not hasattr(yibu, name)] == []
+        assert set(yibu.__all__) == set(asyncio.__all__) | EXTRAS
+
+    def test_lacks_what_this_python_lacks(self):
+        own_modules = {name.rpartition(".")[2] for name in sys.modules if name.startswith("yibu.")}
+        public = {name for name in dir(yibu) if not name.startswith("_")}
+        assert public - set(dir(asyncio)) - own_modules - EXTRAS == set()
+
+    def test_each_name_is_either_listed_as_stock_or_yibu_s_own(self):
+        own = {name for name in asyncio.__all__ if getattr(yibu, name) is not getattr(asyncio, name)}
+        listed = set(stock.NAMES) & set(asyncio.__all__)
+        assert own & listed == set()
+        assert own | listed == set(asyncio.__all__)
+        own -= {"eager_task_factory"}  # made by asyncio's own factory of factories
+        assert {getattr(yibu, name).__module__.partition(".")[0] for name in own} == {"yibu"}
+
+    def test_lists_are_in_order_and_name_nothing_twice(self):
+        for names in stock.SHARED_NAMES[3:], stock.BORROWED_NAMES, stock.MODULES:
+            assert list(names) == sorted(names)
+        assert len(set(stock.NAMES)) == len(stock.NAMES)
+
+    def test_modules(self):
+        for name in dir(asyncio):
+            if inspect.ismodule(getattr(asyncio, name)) and name not in ("sys", "runners"):
+                assert name in stock.MODULES or not name[0].islower(), name
+                assert getattr(yibu, name) is getattr(asyncio, name)
+        assert yibu.subprocess.PIPE is asyncio.subprocess.PIPE
+        assert yibu.runners.run is yibu.run
+
+    def test_unknown_name(self):
+        with pytest.raises(AttributeError, match="module 'yibu' has no attribute 'nonsense'"):
+            yibu.nonsense  # noqa: B018
+
+    def test_import_in_every_way_without_a_warning(self):
+        run_program("""
+            import yibu
+            import yibu as asyncio
+            from yibu import *
+            assert Task is yibu.Task and gather is yibu.gather
+            from yibu import __version__, EventLoopPolicy
+            import yibu.runners, yibu.event_loop
+            from asyncio import *
+        """)
+
+    def test_version(self):
+        assert isinstance(yibu.__version__, str)
+        assert yibu.__version__[0].isdigit()
+
+    @pytest.mark.skipif(sys.version_info < (3, 14), reason="policy classes warn since Python 3.14")
+    def test_policy_classes_warn_as_in_asyncio(self):
+        for name in "AbstractEventLoopPolicy", "DefaultEventLoopPolicy":
+            with warnings.catch_warnings(record=True) as expected:
+                warnings.simplefilter("always")
+                getattr(asyncio, name)
+            with warnings.catch_warnings(record=True) as got:
+                warnings.simplefilter("always")
+                found = getattr(yibu, name)
+            assert [str(w.message) for w in got] == [str(w.message) for w in expected]
+            assert [(w.category, w.filename) for w in got] == [(DeprecationWarning, __file__)]
+            assert issubclass(yibu.EventLoopPolicy, found)
+
+    @pytest.mark.skipif(sys.version_info >= (3, 14), reason="policy classes warn since Python 3.14")
+    def test_default_policy_is_yibu_s(self):
+        assert yibu.DefaultEventLoopPolicy is yibu.EventLoopPolicy
+        assert issubclass(yibu.EventLoopPolicy, asyncio.DefaultEventLoopPolicy)
+
+
+class TestEventLoopClass:
+    def test_is_what_libraries_ask_for(self, loop):
+        assert type(loop) is yibu.EventLoop
+        assert isinstance(loop, asyncio.AbstractEventLoop)
+
+    def test_can_be_subclassed_and_has_room_for_attributes(self, make_loop):
+        class Loop(yibu.EventLoop):
+            def __init__(self, tag):
+                super().__init__()
+                self.tag = tag
+
+        loop = make_loop(lambda: Loop("x"))
+        loop.anything = 1
+        assert (loop.tag, vars(loop)["anything"]) == ("x", 1)
+
+    def test_methods_can_be_replaced_on_one_loop(self, make_loop):
+        replaced, other = make_loop(), make_loop()
+        replaced.time = lambda: 42.0
+        assert replaced.time() == 42.0
+        assert replaced.call_later(1, int).when() == 43.0
+        assert other.time() != 42.0
+
+    def test_no_method_is_left_abstract(self):
+        abstract = vars(asyncio.AbstractEventLoop)
+        left = [
+            name
+            for name in abstract
+            if not name.startswith("__") and getattr(yibu.EventLoop, name) is abstract[name]
+        ]
+        assert left == []
+
+    def test_borrowed_methods_are_stock_s_where_listed(self):
+        stock_classes = (asyncio.SelectorEventLoop, *asyncio.SelectorEventLoop.__mro__)
+        for name, method in vars(stock.LoopMethods).items():
+            if not inspect.isfunction(method) or method.__module__ == "yibu.stock":
+                continue
+            assert any(vars(cls).get(name) is method for cls in stock_classes), name
+
+    def test_no_borrowed_method_hides_a_native_one(self):
+        native = yibu.EventLoop.__mro__[1]
+        names = [name for name in vars(stock.LoopMethods) if not name.startswith("__")]
+        assert [name for name in names if hasattr(native, name)] == []
+
+
+class TestRun:
+    def test_runs_on_yibu_and_returns_the_result(self):
+        async def main():
+            return asyncio.get_running_loop()
+
+        loop = yibu.run(main())
+        assert type(loop) is yibu.EventLoop
+        assert loop.is_closed()
+
+    def test_debug(self):
+        async def main():
+            return asyncio.get_running_loop().get_debug()
+
+        assert yibu.run(main(), debug=True) is True
+        assert yibu.run(main(), debug=False) is False
+
+    def test_loop_factory_on_every_python(self):
+        made = []
+
+        def factory():
+            made.append(asyncio.SelectorEventLoop())
+            return made[-1]
+
+        async def main():
+            return asyncio.get_running_loop()
+
+        assert [yibu.run(main(), loop_factory=factory)] == made
+
+    def test_inside_a_running_loop(self):
+        async def main():
+            coro = asyncio.sleep(0)
+            try:
+                yibu.run(coro)
+            finally:
+                coro.close()
+
+        with pytest.raises(
+            RuntimeError, match=r"^asyncio\.run\(\) cannot be called from a running event loop$"
+        ):
+            yibu.run(main())
+
+    @pytest.mark.parametrize("wrong", [None, 1, "main", print])
+    def test_not_a_coroutine_fails_as_in_asyncio(self, wrong):
+        with pytest.raises(Exception) as expected:  # the reference run
+            asyncio.run(wrong)
+        with pytest.raises(type(expected.value)) as got:
+            yibu.run(wrong)
+        assert str(got.value) == str(expected.value)
+
+    def test_shutdown(self):
+        order = []
+
+        async def forever(name):
+            try:
+                await asyncio.sleep(3600)
+            finally:
+                order.append(name)
+
+        async def numbers():
+            try:
+                yield 1
+                yield 2
+            finally:
+                order.append("generator")
+
+        async def main():
+            loop = asyncio.get_running_loop()
+            loop.forever = asyncio.create_task(forever("task"))
+            loop.numbers = numbers()
+            assert await anext(loop.numbers) == 1
+            await loop.run_in_executor(None, order.append, "executor")
+            return loop
+
+        loop = yibu.run(main())
+        assert order == ["executor", "task", "generator"]
+        assert loop.is_closed()
+        assert loop.forever.cancelled()
+
+    def test_keyboard_interrupt_cancels_main_first(self):
+        seen = []
+
+        async def main():
+            try:
+                signal.raise_signal(signal.SIGINT)
+                await asyncio.sleep(3600)
+            except asyncio.CancelledError:
+                seen.append("cancelled")
+                raise
+
+        with pytest.raises(KeyboardInterrupt):
+            yibu.run(main())
+        assert seen == ["cancelled"]
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+class TestRunner:
+    def test_is_asyncio_s_with_another_loop(self):
+        async def loop_and_value(value):
+            return asyncio.get_running_loop(), value
+
+        with yibu.Runner(debug=True) as runner:
+            assert isinstance(runner, asyncio.Runner)
+            loop = runner.get_loop()
+            assert type(loop) is yibu.EventLoop
+            assert loop.get_debug()
+            assert runner.run(loop_and_value(1)) == (loop, 1)
+            assert runner.run(loop_and_value(2)) == (loop, 2)
+        assert loop.is_closed()
+
+    def test_loop_is_the_current_one_until_the_runner_closes(self):
+        def work():
+            with yibu.Runner() as runner:
+                assert asyncio.get_event_loop() is runner.get_loop()
+            with pytest.raises(RuntimeError, match="no current event loop"):
+                asyncio.get_event_loop()
+            done.append(True)
+
+        done = []
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join(LIMIT)
+        assert done == [True]
+
+    def test_with_a_factory_the_current_loop_is_left_alone(self):
+        def work():
+            with yibu.Runner(loop_factory=yibu.new_event_loop) as runner:
+                assert type(runner.get_loop()) is yibu.EventLoop
+                with pytest.raises(RuntimeError, match="no current event loop"):
+                    asyncio.get_event_loop()
+            done.append(True)
+
+        done = []
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join(LIMIT)
+        assert done == [True]
+
+    def test_closed(self):
+        runner = yibu.Runner()
+        runner.get_loop()
+        runner.close()
+        runner.close()
+        with pytest.raises(RuntimeError, match=r"^Runner is closed$"):
+            runner.get_loop()
+
+    def test_context_is_kept_between_runs(self):
+        run_program("""
+            import contextvars
+            import yibu as asyncio
+
+            var = contextvars.ContextVar("var", default=0)
+
+            async def add():
+                var.set(var.get() + 1)
+                return var.get()
+
+            with asyncio.Runner() as runner:
+                assert [runner.run(add()) for _ in range(3)] == [1, 2, 3]
+            assert var.get() == 0
+        """)
+
+
+class TestCurrentLoop:
+    def test_running_loop_comes_first(self):
+        async def main():
+            return yibu.get_event_loop() is asyncio.get_event_loop() is yibu.get_running_loop()
+
+        assert yibu.run(main())
+
+    @pytest.mark.skipif(sys.version_info >= (3, 14), reason="loops are not made on demand since 3.14")
+    def test_made_on_demand_in_the_main_thread(self):
+        source = """
+            import asyncio, sys, warnings
+            import yibu
+
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                loop = yibu.get_event_loop()
+            expected = ["There is no current event loop"] if sys.version_info >= (3, 12) else []
+            assert [str(w.message) for w in caught] == expected
+            assert all(w.filename == "<string>" for w in caught)
+            assert type(loop) is yibu.EventLoop
+            assert asyncio.get_event_loop() is yibu.get_event_loop() is loop
+            loop.close()
+            asyncio.set_event_loop(None)
+            for module in asyncio, yibu:
+                try:
+                    module.get_event_loop()
+                except RuntimeError as error:
+                    assert str(error) == "There is no current event loop in thread 'MainThread'."
+                else:
+                    raise AssertionError
+        """
+        run_program(source)
+
+    @pytest.mark.skipif(sys.version_info < (3, 14), reason="loops are made on demand before 3.14")
+    def test_not_made_on_demand(self):
+        with pytest.raises(RuntimeError, match="There is no current event loop in thread"):
+            yibu.get_event_loop()
+
+    def test_policy_of_the_program_is_asked(self):
+        run_program("""
+            import asyncio, warnings
+            import yibu
+
+            warnings.simplefilter("ignore", DeprecationWarning)
+
+            class Policy(asyncio.DefaultEventLoopPolicy):
+                def get_event_loop(self):
+                    return "asked"
+
+            asyncio.set_event_loop_policy(Policy())
+            assert yibu.get_event_loop() == asyncio.get_event_loop() == "asked"
+            loop = yibu.new_event_loop()
+            assert type(loop) is yibu.EventLoop
+            loop.close()
+        """)
+
+    def test_policy(self):
+        run_program("""
+            import asyncio, warnings
+            import yibu
+
+            policy = yibu.EventLoopPolicy()
+            warnings.simplefilter("ignore", DeprecationWarning)
+            asyncio.set_event_loop_policy(policy)
+            assert asyncio.get_event_loop_policy() is policy
+
+            async def main():
+                return asyncio.get_running_loop()
+
+            assert type(asyncio.run(main())) is yibu.EventLoop
+            loop = asyncio.new_event_loop()
+            assert type(loop) is yibu.EventLoop
+            asyncio.set_event_loop(loop)
+            assert asyncio.get_event_loop() is loop
+            loop.close()
+        """)
+
+
+class TestTaskRegistry:
+    def test_all_tasks_sees_native_tasks_of_this_loop_only(self):
+        async def main():
+            mine = asyncio.create_task(asyncio.sleep(3600), name="mine")
+            done = asyncio.create_task(asyncio.sleep(0))
+            await done
+            assert asyncio.all_tasks() == {mine, asyncio.current_task()}
+            assert asyncio.all_tasks() == yibu.all_tasks()
+            return asyncio.all_tasks(other)
+
+        other = yibu.new_event_loop()
+        elsewhere = other.create_task(asyncio.sleep(0))
+        try:
+            assert yibu.run(main()) == {elsewhere}
+            other.run_until_complete(elsewhere)
+            assert asyncio.all_tasks(other) == set()
+        finally:
+            other.close()
+
+    def test_stock_tasks_are_still_seen(self):
+        async def main():
+            loop = asyncio.get_running_loop()
+            stock_task = asyncio.tasks._PyTask(asyncio.sleep(3600), loop=loop)
+            native = asyncio.create_task(asyncio.sleep(3600))
+            assert asyncio.all_tasks() == {stock_task, native, asyncio.current_task()}
+            stock_task.cancel()
+            await asyncio.wait([stock_task])
+            assert asyncio.all_tasks() == {native, asyncio.current_task()}
+
+        yibu.run(main())
+
+    def test_does_not_keep_tasks_alive(self):
+        run_program("""
+            import asyncio, gc, weakref
+            import yibu
+
+            async def main():
+                task = asyncio.create_task(asyncio.sleep(0))
+                await task
+                ref = weakref.ref(task)
+                asyncio.all_tasks()
+                del task
+                await asyncio.sleep(0)  # out of the step that the task's end began
+                gc.collect()
+                return ref() is None
+
+            assert yibu.run(main())
+        """)
+
+
+async def exchange(reader, writer, message):
+    """Send one line and return the answer."""
+    writer.write(message)
+    await writer.drain()
+    answer = await reader.readline()
+    writer.close()
+    await writer.wait_closed()
+    return answer
+
+
+async def echo(reader, writer):
+    writer.write(await reader.readline())
+    await writer.drain()
+    writer.close()
+    await writer.wait_closed()
+
+
+class TestBorrowedMethods:
+    """Each group of `stock.LoopMethods` does its work on a native loop."""
+
+    def test_datagrams(self, run, loop):
+        class Client(asyncio.DatagramProtocol):
+            def __init__(self):
+                self.received = asyncio.get_running_loop().create_future()
+
+            def datagram_received(self, data, addr):
+                self.received.set_result((data, addr))
+
+        class Server(asyncio.DatagramProtocol):
+            def connection_made(self, transport):
+                self.transport = transport
+
+            def datagram_received(self, data, addr):
+                self.transport.sendto(data.upper(), addr)
+
+        async def main():
+            server, _ = await loop.create_datagram_endpoint(Server, ("127.0.0.1", 0))
+            address = server.get_extra_info("sockname")
+            client, protocol = await loop.create_datagram_endpoint(Client, remote_addr=address)
+            stock_class = asyncio.selector_events._SelectorDatagramTransport
+            assert isinstance(client, stock_class)
+            assert repr(client).startswith("<_SelectorDatagramTransport fd=")
+            assert repr(client).endswith(" read=polling write=<idle, bufsize=0>>")
+            client.sendto(b"abc")
+            assert await protocol.received == (b"ABC", address)
+            client.close()
+            server.close()
+            assert "closing" in repr(client)
+            await asyncio.sleep(0)
+
+        run(main())
+
+    @pytest.mark.parametrize("over_tls", [False, True])
+    def test_unix_sockets(self, run, tmp_path, contexts, over_tls):
+        path = str(tmp_path / "socket")
+        server_side, client_side = contexts
+        tls = {"ssl": client_side, "server_hostname": "localhost"} if over_tls else {}
+
+        async def main():
+            server = await asyncio.start_unix_server(echo, path, ssl=server_side if over_tls else None)
+            assert os.path.exists(path)
+            for i in range(3):
+                streams = await asyncio.open_unix_connection(path, **tls)
+                assert isinstance(streams[1].transport, asyncio.Transport)
+                assert await exchange(*streams, b"%d\n" % i) == b"%d\n" % i
+            server.close()
+            await server.wait_closed()
+            assert os.path.exists(path) is (sys.version_info < (3, 13))
+
+        run(main())
+
+    def test_tls(self, run, contexts):
+        server_side, client_side = contexts
+
+        async def main():
+            server = await asyncio.start_server(echo, "127.0.0.1", 0, ssl=server_side)
+            address = server.sockets[0].getsockname()
+            streams = await asyncio.open_connection(*address, ssl=client_side, server_hostname="localhost")
+            assert streams[1].get_extra_info("ssl_object").version().startswith("TLS")
+            assert await exchange(*streams, b"secret\n") == b"secret\n"
+            server.close()
+            await server.wait_closed()
+
+        run(main())
+
+    def test_start_tls(self, run, contexts):
+        server_side, client_side = contexts
+
+        async def upgrade(reader, writer):
+            writer.write(await reader.readline())
+            await writer.drain()
+            await writer.start_tls(server_side)
+            await echo(reader, writer)
+
+        async def main():
+            server = await asyncio.start_server(upgrade, "127.0.0.1", 0)
+            reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+            writer.write(b"plain\n")
+            assert await reader.readline() == b"plain\n"
+            await writer.start_tls(client_side, server_hostname="localhost")
+            assert await exchange(reader, writer, b"secret\n") == b"secret\n"
+            server.close()
+            await server.wait_closed()
+
+        run(main())
+
+    def test_tls_failure_is_the_caller_s(self, run, contexts):
+        import ssl
+
+        async def main():
+            server = await asyncio.start_server(echo, "127.0.0.1", 0, ssl=contexts[0])
+            address = server.sockets[0].getsockname()
+            with pytest.raises(ssl.SSLCertVerificationError):
+                await asyncio.open_connection(*address, ssl=contexts[1], server_hostname="elsewhere")
+            server.close()
+            await server.wait_closed()
+
+        run(main())
+
+    @pytest.mark.parametrize("fallback", [False, True])
+    def test_sendfile(self, run, loop, tmp_path, fallback):
+        content = os.urandom(300_000)
+        (tmp_path / "file").write_bytes(content)
+
+        async def serve(reader, writer):
+            with open(tmp_path / "file", "rb") as file:
+                sent.append(await loop.sendfile(writer.transport, file, offset=5, fallback=fallback))
+            writer.close()
+
+        sent = []
+
+        async def main():
+            server = await asyncio.start_server(serve, "127.0.0.1", 0)
+            reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+            assert await reader.read() == content[5:]
+            assert sent == [len(content) - 5]
+            writer.close()
+            await writer.wait_closed()
+            server.close()
+            await server.wait_closed()
+
+        run(main())
+
+    def test_sock_sendfile(self, run, loop, tmp_path):
+        content = os.urandom(300_000)
+        (tmp_path / "file").write_bytes(content)
+
+        async def receive(sock):
+            received = b""
+            while data := await loop.sock_recv(sock, 65536):
+                received += data
+            return received
+
+        async def main():
+            ours, theirs = socket.socketpair()
+            with ours, theirs:
+                ours.setblocking(False)
+                theirs.setblocking(False)
+                receiver = asyncio.create_task(receive(theirs))
+                with open(tmp_path / "file", "rb") as file:
+                    assert await loop.sock_sendfile(ours, file) == len(content)
+                ours.close()
+                assert await receiver == content
+
+        run(main())
+
+    def test_pipes(self, run, loop):
+        async def main():
+            read_end, write_end = os.pipe()
+            reader = asyncio.StreamReader()
+            with open(read_end, "rb", 0) as source, open(write_end, "wb", 0) as sink:
+                reading, _ = await loop.connect_read_pipe(
+                    lambda: asyncio.StreamReaderProtocol(reader), source
+                )
+                writing, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, sink)
+                assert isinstance(reading, asyncio.ReadTransport)
+                assert isinstance(writing, asyncio.WriteTransport)
+                writing.write(b"through the pipe")
+                writing.close()
+                assert await reader.read() == b"through the pipe"
+                reading.close()
+                await asyncio.sleep(0)
+
+        run(main())
+
+    def test_subprocesses(self, run):
+        async def main():
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-c",
+                "import sys; print(sys.stdin.read().upper()); sys.exit(7)",
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+            )
+            assert await process.communicate(b"quiet") == (b"QUIET\n", None)
+            assert process.returncode == 7
+            shell = await asyncio.create_subprocess_shell("exit 3")
+            assert await shell.wait() == 3
+            sleeping = await asyncio.create_subprocess_exec("sleep", "3600")
+            sleeping.terminate()
+            assert await sleeping.wait() == -signal.SIGTERM
+
+        run(main())
+
+
+@pytest.fixture(scope="module")
+def contexts():
+    """The TLS contexts of a server with a certificate for localhost and of a client that trusts it."""
+    import ssl
+
+    certificate = str(Path(__file__).parent / "localhost.pem")
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(certificate)
+    return server, ssl.create_default_context(cafile=certificate)
