@@ -400,6 +400,19 @@ class TestCurrentLoop:
         """)
 
 
+class ForeignTask:
+    """As much of a task as `all_tasks()` asks for."""
+
+    def __init__(self, loop):
+        self._loop = loop
+
+    def get_loop(self):
+        return self._loop
+
+    def done(self):
+        return False
+
+
 class TestTaskRegistry:
     def test_all_tasks_sees_native_tasks_of_this_loop_only(self):
         async def main():
@@ -422,9 +435,12 @@ class TestTaskRegistry:
     def test_stock_tasks_are_still_seen(self):
         async def main():
             loop = asyncio.get_running_loop()
-            stock_task = asyncio.tasks._PyTask(asyncio.sleep(3600), loop=loop)
+            stock_task = asyncio.Task(asyncio.sleep(3600), loop=loop)
             native = asyncio.create_task(asyncio.sleep(3600))
-            assert asyncio.all_tasks() == {stock_task, native, asyncio.current_task()}
+            foreign = ForeignTask(loop)
+            asyncio._register_task(foreign)
+            assert asyncio.all_tasks() == {stock_task, native, foreign, asyncio.current_task()}
+            asyncio._unregister_task(foreign)
             stock_task.cancel()
             await asyncio.wait([stock_task])
             assert asyncio.all_tasks() == {native, asyncio.current_task()}
