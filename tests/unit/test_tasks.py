@@ -245,7 +245,7 @@ class TestRunning:
 
 
 class TestBadAwaits:
-    """What a coroutine yields to its task must be None or a future of its loop; the error comes at the await."""
+    """What a coroutine yields to its task must be None or a future of its loop; errors come at the await."""
 
     @staticmethod
     def yielding(value):
