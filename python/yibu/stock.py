@@ -16,7 +16,7 @@ from functools import cached_property
 from socket import socket
 from typing import Any
 
-from yibu._yibu import SocketTransport
+from yibu import _yibu
 
 logger = logging.getLogger("asyncio")
 
@@ -96,6 +96,7 @@ BORROWED_NAMES = (
     "Queue",
     "SafeChildWatcher",
     "Semaphore",
+    "Server",
     "StreamReader",
     "StreamReaderProtocol",
     "StreamWriter",
@@ -216,9 +217,9 @@ class LoopMethods:
         extra: Any = None,
         server: Any = None,
         **context: Any,  # only Python 3.15 and later pass it
-    ) -> SocketTransport:
+    ) -> Any:
         self._ensure_fd_no_transport(sock)  # type: ignore[attr-defined]  # native
-        return SocketTransport(self, sock, protocol, waiter, extra, server, **context)
+        return _yibu.SocketTransport(self, sock, protocol, waiter, extra, server, **context)
 
     # TLS: stock's state machine over OpenSSL, reading from and writing to the native transport.
     start_tls = _Base.start_tls
