@@ -86,7 +86,9 @@ def judge(results: Results, expectations: Expectations) -> list[Problem]:
     """Everything that is not as it must be; an empty list is a run that passes."""
     problems = []
     for module in results.modules.values():
-        problems += _judge_census(module)
+        if module.loaded or not module.troubles:
+            # Where nothing at all was loaded, the trouble says it once for all tests.
+            problems += _judge_census(module)
         problems += _judge_outcomes(module, expectations)
         problems += [Problem(module.label, "trouble", trouble) for trouble in module.troubles]
     problems += _judge_expectations(results, expectations)
