@@ -1,6 +1,6 @@
 # ruff: isort: skip_file
-# For a type checker the first of two definitions counts: yibu's own go before asyncio's.
-import asyncio
+# For a type checker the first of two definitions counts: yibu's own go before asyncio's. There is no
+# `__all__`, because type checkers understand no other than a literal one, and every version has its own.
 import sys
 
 from yibu import runners as runners
@@ -52,6 +52,3 @@ from asyncio import unix_events as unix_events
 
 if sys.version_info >= (3, 14):
     from asyncio import graph as graph
-
-__all__ = ["EventLoop", "EventLoopPolicy", "__version__", "install", "new_event_loop", "uninstall"]
-__all__ += asyncio.__all__

@@ -166,7 +166,12 @@ _Unix = _unix._UnixSelectorEventLoop
 
 
 class LoopMethods:
-    """The loop methods that are borrowed, with the private hooks that they call on their loop."""
+    """The loop methods that are borrowed, with the private hooks that they call on their loop.
+
+    Of the native loop they use, besides its public methods: `_debug`, `_check_closed`, `_transports`,
+    `_ensure_fd_no_transport`, and `_add_reader`, `_remove_reader`, `_add_writer`, `_remove_writer`, which
+    do what the public ones do without looking for a transport.
+    """
 
     # Datagrams: stock's datagram transport, driven by the native readers and writers.
     create_datagram_endpoint = _Base.create_datagram_endpoint
@@ -219,7 +224,8 @@ class LoopMethods:
         **context: Any,  # only Python 3.15 and later pass it
     ) -> Any:
         self._ensure_fd_no_transport(sock)  # type: ignore[attr-defined]  # native
-        return _yibu.SocketTransport(self, sock, protocol, waiter, extra, server, **context)
+        loop: Any = self
+        return _yibu.SocketTransport(loop, sock, protocol, waiter, extra, server, **context)
 
     # TLS: stock's state machine over OpenSSL, reading from and writing to the native transport.
     start_tls = _Base.start_tls

@@ -1,0 +1,309 @@
+# The native module. To a type checker the native classes derive from asyncio's, because at run time
+# `isinstance` says so (each answers `__class__` with the class that it stands for); what a class
+# inherits by that is not repeated here. The loop's methods are asyncio's, and are all written out.
+
+import asyncio
+import ssl as _ssl
+import sys
+from asyncio.events import _ProtocolFactory, _TaskFactory
+from collections.abc import Callable, Coroutine, Generator, Sequence
+from concurrent.futures import Executor
+from contextvars import Context
+from socket import _Address, _GetAddrInfoResult, _RetAddress, socket
+from types import TracebackType
+from typing import Any, TypeAlias, TypeVar, final
+
+from _typeshed import FileDescriptorLike, ReadableBuffer, WriteableBuffer
+from typing_extensions import TypeVarTuple, Unpack
+
+_T = TypeVar("_T")
+_T_co = TypeVar("_T_co", covariant=True)
+_Ts = TypeVarTuple("_Ts")
+_ProtocolT = TypeVar("_ProtocolT", bound=asyncio.BaseProtocol)
+_ExceptionContext: TypeAlias = dict[str, Any]
+_ExceptionHandler: TypeAlias = Callable[[asyncio.AbstractEventLoop, _ExceptionContext], object]
+_SSLContext: TypeAlias = bool | _ssl.SSLContext | None
+
+__all__ = [
+    "EventLoop",
+    "Future",
+    "Handle",
+    "NativeCoroutine",
+    "Server",
+    "SocketTransport",
+    "Task",
+    "TimerHandle",
+    "__version__",
+    "_native_tasks",
+]
+
+__version__: str
+
+class Handle(asyncio.Handle): ...
+
+class TimerHandle(asyncio.TimerHandle):
+    def __eq__(self, value: object, /) -> bool: ...
+    def __ge__(self, value: asyncio.TimerHandle, /) -> bool: ...
+    def __gt__(self, value: asyncio.TimerHandle, /) -> bool: ...
+    def __le__(self, value: asyncio.TimerHandle, /) -> bool: ...
+    def __lt__(self, value: asyncio.TimerHandle, /) -> bool: ...
+
+class Future(asyncio.Future[_T]): ...
+class Task(Future[_T_co], asyncio.Task[_T_co]): ...  # type: ignore[type-var]
+
+@final
+class NativeCoroutine(Coroutine[Any, Any, _T_co]):
+    """What a native `async` method returns: a Rust future as a Python coroutine."""
+
+    __name__: str
+    __qualname__: str
+    @property
+    def cr_await(self) -> Any: ...
+    @property
+    def cr_code(self) -> None: ...
+    @property
+    def cr_frame(self) -> None: ...
+    @property
+    def cr_origin(self) -> None: ...
+    @property
+    def cr_running(self) -> bool: ...
+    def __await__(self) -> Generator[Any, Any, _T_co]: ...
+    def send(self, value: Any, /) -> Any: ...
+    def throw(
+        self, typ: type[BaseException] | BaseException, val: Any = None, tb: TracebackType | None = None, /
+    ) -> Any: ...
+    def close(self) -> None: ...
+
+class EventLoop:
+    slow_callback_duration: float
+    def __init__(self) -> None: ...
+
+    # Running
+    def run_forever(self) -> None: ...
+    def run_until_complete(self, future: asyncio._AwaitableLike[_T]) -> _T: ...
+    def stop(self) -> None: ...
+    def close(self) -> None: ...
+    def is_running(self) -> bool: ...
+    def is_closed(self) -> bool: ...
+    def shutdown_asyncgens(self) -> Coroutine[Any, Any, None]: ...
+
+    # Callbacks
+    def call_soon(
+        self,
+        callback: Callable[[Unpack[_Ts]], object],
+        *args: *_Ts,
+        context: Context | None = None,
+    ) -> Handle: ...
+    def call_soon_threadsafe(
+        self,
+        callback: Callable[[Unpack[_Ts]], object],
+        *args: *_Ts,
+        context: Context | None = None,
+    ) -> Handle: ...
+    def call_later(
+        self,
+        delay: float,
+        callback: Callable[[Unpack[_Ts]], object],
+        *args: *_Ts,
+        context: Context | None = None,
+    ) -> TimerHandle: ...
+    def call_at(
+        self,
+        when: float,
+        callback: Callable[[Unpack[_Ts]], object],
+        *args: *_Ts,
+        context: Context | None = None,
+    ) -> TimerHandle: ...
+    def time(self) -> float: ...
+
+    # Futures and tasks
+    def create_future(self) -> Future[Any]: ...
+    if sys.version_info >= (3, 13):
+        def create_task(
+            self,
+            coro: asyncio._CoroutineLike[_T],
+            *,
+            name: str | None = None,
+            context: Context | None = None,
+            eager_start: bool | None = None,
+        ) -> asyncio.Task[_T]: ...
+    else:
+        def create_task(
+            self,
+            coro: asyncio._CoroutineLike[_T],
+            *,
+            name: str | None = None,
+            context: Context | None = None,
+        ) -> asyncio.Task[_T]: ...
+
+    def set_task_factory(self, factory: _TaskFactory | None) -> None: ...
+    def get_task_factory(self) -> _TaskFactory | None: ...
+
+    # Exceptions and debugging
+    def get_exception_handler(self) -> _ExceptionHandler | None: ...
+    def set_exception_handler(self, handler: _ExceptionHandler | None) -> None: ...
+    def default_exception_handler(self, context: _ExceptionContext) -> None: ...
+    def call_exception_handler(self, context: _ExceptionContext) -> None: ...
+    def get_debug(self) -> bool: ...
+    def set_debug(self, enabled: bool) -> None: ...
+
+    # Threads
+    def run_in_executor(
+        self, executor: Executor | None, func: Callable[[Unpack[_Ts]], _T], *args: *_Ts
+    ) -> asyncio.Future[_T]: ...
+    def set_default_executor(self, executor: Executor) -> None: ...
+    if sys.version_info >= (3, 12):
+        def shutdown_default_executor(self, timeout: float | None = None) -> Coroutine[Any, Any, None]: ...
+    else:
+        def shutdown_default_executor(self) -> Coroutine[Any, Any, None]: ...
+
+    # Names
+    def getaddrinfo(
+        self,
+        host: bytes | str | None,
+        port: bytes | str | int | None,
+        *,
+        family: int = 0,
+        type: int = 0,
+        proto: int = 0,
+        flags: int = 0,
+    ) -> Coroutine[Any, Any, _GetAddrInfoResult]: ...
+    def getnameinfo(
+        self, sockaddr: tuple[str, int] | tuple[str, int, int, int], flags: int = 0
+    ) -> Coroutine[Any, Any, tuple[str, str]]: ...
+
+    # Readiness
+    def add_reader(
+        self, fd: FileDescriptorLike, callback: Callable[[Unpack[_Ts]], Any], *args: *_Ts
+    ) -> None: ...
+    def remove_reader(self, fd: FileDescriptorLike) -> bool: ...
+    def add_writer(
+        self, fd: FileDescriptorLike, callback: Callable[[Unpack[_Ts]], Any], *args: *_Ts
+    ) -> None: ...
+    def remove_writer(self, fd: FileDescriptorLike) -> bool: ...
+
+    # Signals
+    def add_signal_handler(
+        self, sig: int, callback: Callable[[Unpack[_Ts]], object], *args: *_Ts
+    ) -> None: ...
+    def remove_signal_handler(self, sig: int) -> bool: ...
+
+    # Sockets
+    def sock_recv(self, sock: socket, n: int) -> Coroutine[Any, Any, bytes]: ...
+    def sock_recv_into(self, sock: socket, buf: WriteableBuffer) -> Coroutine[Any, Any, int]: ...
+    def sock_recvfrom(self, sock: socket, bufsize: int) -> Coroutine[Any, Any, tuple[bytes, _RetAddress]]: ...
+    def sock_recvfrom_into(
+        self, sock: socket, buf: WriteableBuffer, nbytes: int = 0
+    ) -> Coroutine[Any, Any, tuple[int, _RetAddress]]: ...
+    def sock_sendall(self, sock: socket, data: ReadableBuffer) -> Coroutine[Any, Any, None]: ...
+    def sock_sendto(
+        self, sock: socket, data: ReadableBuffer, address: _Address
+    ) -> Coroutine[Any, Any, int]: ...
+    def sock_connect(self, sock: socket, address: _Address) -> Coroutine[Any, Any, None]: ...
+    def sock_accept(self, sock: socket) -> Coroutine[Any, Any, tuple[socket, _RetAddress]]: ...
+
+    # Connections and servers
+    if sys.version_info >= (3, 12):
+        def create_connection(
+            self,
+            protocol_factory: Callable[[], _ProtocolT],
+            host: str | None = None,
+            port: int | str | None = None,
+            *,
+            ssl: _SSLContext = None,
+            family: int = 0,
+            proto: int = 0,
+            flags: int = 0,
+            sock: socket | None = None,
+            local_addr: tuple[str, int] | None = None,
+            server_hostname: str | None = None,
+            ssl_handshake_timeout: float | None = None,
+            ssl_shutdown_timeout: float | None = None,
+            happy_eyeballs_delay: float | None = None,
+            interleave: int | None = None,
+            all_errors: bool = False,
+        ) -> Coroutine[Any, Any, tuple[asyncio.Transport, _ProtocolT]]: ...
+    else:
+        def create_connection(
+            self,
+            protocol_factory: Callable[[], _ProtocolT],
+            host: str | None = None,
+            port: int | str | None = None,
+            *,
+            ssl: _SSLContext = None,
+            family: int = 0,
+            proto: int = 0,
+            flags: int = 0,
+            sock: socket | None = None,
+            local_addr: tuple[str, int] | None = None,
+            server_hostname: str | None = None,
+            ssl_handshake_timeout: float | None = None,
+            ssl_shutdown_timeout: float | None = None,
+            happy_eyeballs_delay: float | None = None,
+            interleave: int | None = None,
+        ) -> Coroutine[Any, Any, tuple[asyncio.Transport, _ProtocolT]]: ...
+
+    if sys.version_info >= (3, 13):
+        def create_server(
+            self,
+            protocol_factory: _ProtocolFactory,
+            host: str | Sequence[str] | None = None,
+            port: int | str | None = None,
+            *,
+            family: int = 0,
+            flags: int = 1,
+            sock: socket | None = None,
+            backlog: int = 100,
+            ssl: _SSLContext = None,
+            reuse_address: bool | None = None,
+            reuse_port: bool | None = None,
+            keep_alive: bool | None = None,
+            ssl_handshake_timeout: float | None = None,
+            ssl_shutdown_timeout: float | None = None,
+            start_serving: bool = True,
+        ) -> Coroutine[Any, Any, Server]: ...
+    else:
+        def create_server(
+            self,
+            protocol_factory: _ProtocolFactory,
+            host: str | Sequence[str] | None = None,
+            port: int | str | None = None,
+            *,
+            family: int = 0,
+            flags: int = 1,
+            sock: socket | None = None,
+            backlog: int = 100,
+            ssl: _SSLContext = None,
+            reuse_address: bool | None = None,
+            reuse_port: bool | None = None,
+            ssl_handshake_timeout: float | None = None,
+            ssl_shutdown_timeout: float | None = None,
+            start_serving: bool = True,
+        ) -> Coroutine[Any, Any, Server]: ...
+
+    def connect_accepted_socket(
+        self,
+        protocol_factory: Callable[[], _ProtocolT],
+        sock: socket,
+        *,
+        ssl: _SSLContext = None,
+        ssl_handshake_timeout: float | None = None,
+        ssl_shutdown_timeout: float | None = None,
+    ) -> Coroutine[Any, Any, tuple[asyncio.Transport, _ProtocolT]]: ...
+
+class Server(asyncio.Server): ...
+
+class SocketTransport(asyncio.Transport):
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        sock: socket,
+        protocol: asyncio.BaseProtocol,
+        waiter: asyncio.Future[None] | None = None,
+        extra: dict[str, Any] | None = None,
+        server: asyncio.Server | None = None,
+        *,
+        context: Context | None = None,
+    ) -> None: ...
+
+def _native_tasks() -> list[Task[Any]]: ...
