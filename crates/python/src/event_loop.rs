@@ -299,6 +299,7 @@ impl Class for EventLoop {
         exceptions::table(t);
         debug::table(t);
         asyncgens::table(t);
+        executor::table(t);
     }
 
     fn traverse(&self, visitor: &mut Visitor) {

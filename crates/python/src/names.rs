@@ -35,6 +35,7 @@ names! {
     message,
     result,
     source_traceback,
+    submit,
     task,
     throw,
     time,

@@ -62,6 +62,8 @@ types! {
     gaierror = "socket"."gaierror";
     /// `asyncio.trsock.TransportSocket`
     transport_socket = "asyncio.trsock"."TransportSocket";
+    /// `concurrent.futures.ThreadPoolExecutor`
+    thread_pool_executor = "concurrent.futures"."ThreadPoolExecutor";
 }
 
 objects! {
@@ -93,6 +95,8 @@ objects! {
     enter_task = "asyncio.tasks"."_enter_task";
     /// `_asyncio._leave_task`
     leave_task = "asyncio.tasks"."_leave_task";
+    /// `asyncio.wrap_future`
+    wrap_future = "asyncio.futures"."wrap_future";
     /// `warnings.warn`
     warn = "warnings"."warn";
 }

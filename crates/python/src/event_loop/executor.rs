@@ -1,12 +1,212 @@
 //! Executors: `run_in_executor`, `set_default_executor`, `shutdown_default_executor`.
+//!
+//! The default executor is a `ThreadPoolExecutor`, made when first needed. Called by Python code and by [`super::lifecycle`] when
+//! the loop closes; calls the executor.
 
+use pyo3::exceptions::{PyException, PyRuntimeError, PyRuntimeWarning, PyTypeError};
 use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
 
-use super::EventLoop;
-use crate::ffi::Obj;
+use super::{EventLoop, create_future, debug};
+use crate::coroutines::{self, Awaited};
+use crate::ffi::{Args, Obj, Output, Raised, Ref, Signature, Table, none};
+use crate::futures::{self, Future, State};
+use crate::{names, stock};
+
+const RUN_IN_EXECUTOR: Signature<2> = Signature::new("EventLoop.run_in_executor", "executor, func, *args");
+#[cfg(Py_3_12)]
+const SHUTDOWN: Signature<1> = Signature::new("EventLoop.shutdown_default_executor", "timeout=None");
+#[cfg(not(Py_3_12))]
+const SHUTDOWN: Signature<0> = Signature::new("EventLoop.shutdown_default_executor", "");
+const END_SHUTDOWN: Signature<2> = Signature::new("EventLoop._end_shutdown", "future, error");
+
+pub(super) fn table(t: &mut Table<EventLoop>) {
+    t.method(&RUN_IN_EXECUTOR, run_in_executor, "Runs func(*args) in an executor, None for the default one. Returns a Future.");
+    t.one(c"set_default_executor", "executor", set_default_executor, "Sets the ThreadPoolExecutor that run_in_executor(None, ...) uses.");
+    t.method(&SHUTDOWN, shut_down, "Coroutine: ends the default executor and waits for its threads.");
+    t.one(c"_do_shutdown", "future", do_shutdown, "The thread that waits for the default executor to end, and completes the future.");
+    t.method(&END_SHUTDOWN, end_shutdown, "Completes the future of shutdown_default_executor() in the loop's thread.");
+    t.property(c"_default_executor", |event_loop| Ok(event_loop.default_executor.get_or_none(event_loop.py())), |event_loop, value| {
+        match value.filter(|value| !value.is_none()) {
+            Some(executor) => event_loop.default_executor.put(executor.clone()),
+            None => event_loop.default_executor.clear(),
+        }
+        Ok(())
+    });
+}
+
+/// `BaseEventLoop.run_in_executor`.
+fn run_in_executor<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
+    let [executor, function] = args.parse(&RUN_IN_EXECUTOR)?;
+    event_loop.check_open()?;
+    if event_loop.debug.get() {
+        debug::check_callback(&function, "run_in_executor")?;
+    }
+    let executor = if executor.is_none() { default_executor(event_loop)? } else { executor };
+    let mut call = vec![function];
+    call.extend(args.rest(&RUN_IN_EXECUTOR)?.iter());
+    let running = executor.call_method1(names::submit(event_loop.py()), PyTuple::new(event_loop.py(), call)?)?;
+    wrap_future(event_loop, running)
+}
+
+/// `asyncio.wrap_future(future, loop=event_loop)`.
+fn wrap_future<'py>(event_loop: &Obj<'py, EventLoop>, future: Bound<'py, PyAny>) -> Output<'py> {
+    let keywords = PyDict::new(event_loop.py());
+    keywords.set_item("loop", event_loop.as_any())?;
+    stock::wrap_future(event_loop.py())?.call((future,), Some(&keywords))
+}
+
+/// The default executor, made if there is none.
+fn default_executor<'py>(event_loop: &Obj<'py, EventLoop>) -> Output<'py> {
+    if event_loop.executor_shut_down.get() {
+        return Err(PyRuntimeError::new_err("Executor shutdown has been called"));
+    }
+    let py = event_loop.py();
+    if let Some(executor) = event_loop.default_executor.get(py) {
+        return Ok(executor);
+    }
+    let keywords = PyDict::new(py);
+    keywords.set_item("thread_name_prefix", "asyncio")?;
+    let executor = stock::thread_pool_executor(py)?.call((), Some(&keywords))?;
+    event_loop.default_executor.put(executor.clone());
+    Ok(executor)
+}
+
+fn set_default_executor<'py>(event_loop: &Obj<'py, EventLoop>, executor: &Bound<'py, PyAny>) -> Output<'py> {
+    if !executor.is_instance(stock::thread_pool_executor(executor.py())?)? {
+        return Err(PyTypeError::new_err("executor must be ThreadPoolExecutor instance"));
+    }
+    event_loop.default_executor.put(executor.clone());
+    Ok(none(executor.py()))
+}
+
+/// `executor.shutdown(wait=wait)`.
+fn shut_down_executor(executor: &Bound<'_, PyAny>, wait: bool) -> PyResult<()> {
+    let keywords = PyDict::new(executor.py());
+    keywords.set_item("wait", wait)?;
+    executor.call_method("shutdown", (), Some(&keywords)).map(drop)
+}
 
 /// Lets the default executor end when its jobs are done: the loop closes.
 pub(super) fn shut_down_without_waiting(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     event_loop.executor_shut_down.set(true);
-    Ok(())
+    match event_loop.default_executor.take() {
+        Some(executor) => shut_down_executor(executor.any(event_loop.py()), false),
+        None => Ok(()),
+    }
+}
+
+/// What `shutdown_default_executor` waits with.
+struct Ending {
+    future: Awaited,
+    thread: Ref,
+    timer: Option<Timer>,
+}
+
+/// A timer that is cancelled when nobody waits for it any more.
+struct Timer(Ref);
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        Python::attach(|py| {
+            let timer = self.0.any(py);
+            if let Err(error) = timer.call_method0(names::cancel(py)) {
+                error.write_unraisable(py, Some(timer));
+            }
+        });
+    }
+}
+
+/// `BaseEventLoop.shutdown_default_executor`.
+fn shut_down<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
+    #[cfg(Py_3_12)]
+    let [timeout] = args.parse(&SHUTDOWN)?;
+    #[cfg(not(Py_3_12))]
+    let timeout = {
+        let [] = args.parse(&SHUTDOWN)?;
+        none(event_loop.py())
+    };
+    let (me, timeout) = (Ref::of(event_loop.clone()), Ref::new(timeout));
+    coroutines::new(event_loop, SHUTDOWN.function, async move {
+        let begun = Python::attach(|py| {
+            let event_loop = me.obj(py);
+            event_loop.executor_shut_down.set(true);
+            if event_loop.default_executor.is_empty() { Ok(None) } else { begin(&event_loop, timeout.any(py)).map(Some) }
+        })?;
+        let Some(Ending { future, thread, timer }) = begun else {
+            return Ok(Python::attach(|py| py.None()));
+        };
+        let ended = future.await;
+        Python::attach(|py| {
+            match ended {
+                Ok(_) => drop(thread.any(py).call_method0("join")?),
+                // Nobody else has the future: it was the timer that cancelled it.
+                Err(error) if timer.is_some() && error.is_instance(py, stock::cancelled_error(py)?) => {
+                    give_up(&me.obj(py), timeout.any(py))?;
+                }
+                Err(error) => return Err(error),
+            }
+            Ok(py.None())
+        })
+    })
+}
+
+/// Starts the thread that waits, because waiting for threads blocks, and the timer that ends the patience.
+fn begin<'py>(event_loop: &Obj<'py, EventLoop>, timeout: &Bound<'py, PyAny>) -> PyResult<Ending> {
+    let py = event_loop.py();
+    let future = create_future(event_loop)?;
+    let keywords = PyDict::new(py);
+    keywords.set_item("target", event_loop.as_any().getattr("_do_shutdown")?)?;
+    keywords.set_item("args", (future.as_any(),))?;
+    let thread = py.import("threading")?.getattr("Thread")?.call((), Some(&keywords))?;
+    thread.call_method0("start")?;
+    let timer = if timeout.is_none() {
+        None
+    } else {
+        let cancel = future.as_any().getattr(names::cancel(py))?;
+        Some(Timer(Ref::new(event_loop.as_any().call_method1("call_later", (timeout, cancel))?)))
+    };
+    Ok(Ending { future: Awaited::on(event_loop, future.as_any())?, thread: Ref::new(thread), timer })
+}
+
+/// The time is over: the threads are left to themselves.
+fn give_up<'py>(event_loop: &Obj<'py, EventLoop>, timeout: &Bound<'py, PyAny>) -> PyResult<()> {
+    let py = event_loop.py();
+    let text =
+        format!("The executor did not finishing joining its threads within {} seconds.", timeout.str()?);
+    stock::warn(py)?.call1((text, py.get_type::<PyRuntimeWarning>()))?;
+    match event_loop.default_executor.get(py) {
+        Some(executor) => shut_down_executor(&executor, false),
+        None => Ok(()),
+    }
+}
+
+/// `BaseEventLoop._do_shutdown`: runs in a thread of its own.
+fn do_shutdown<'py>(event_loop: &Obj<'py, EventLoop>, future: &Bound<'py, PyAny>) -> Output<'py> {
+    let py = event_loop.py();
+    let Some(executor) = event_loop.default_executor.get(py) else { return Ok(none(py)) };
+    let failure = match shut_down_executor(&executor, true) {
+        Ok(()) => none(py),
+        Err(error) if error.is_instance_of::<PyException>(py) => Raised::from_err(py, error).into_any(),
+        Err(error) => return Err(error),
+    };
+    if !event_loop.is_closed() {
+        let end = event_loop.as_any().getattr("_end_shutdown")?;
+        event_loop.as_any().call_method1("call_soon_threadsafe", (end, future, failure))?;
+    }
+    Ok(none(py))
+}
+
+fn end_shutdown<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
+    let [future, failure] = args.parse(&END_SHUTDOWN)?;
+    if let Some(future) = Obj::<Future>::cast(&future)
+        && future.state() == State::Pending
+    {
+        if failure.is_none() {
+            futures::set_result(future, failure)?;
+        } else {
+            futures::set_exception(future, &failure)?;
+        }
+    }
+    Ok(none(event_loop.py()))
 }
