@@ -21,18 +21,40 @@ const SHUTDOWN: Signature<0> = Signature::new("EventLoop.shutdown_default_execut
 const END_SHUTDOWN: Signature<2> = Signature::new("EventLoop._end_shutdown", "future, error");
 
 pub(super) fn table(t: &mut Table<EventLoop>) {
-    t.method(&RUN_IN_EXECUTOR, run_in_executor, "Runs func(*args) in an executor, None for the default one. Returns a Future.");
-    t.one(c"set_default_executor", "executor", set_default_executor, "Sets the ThreadPoolExecutor that run_in_executor(None, ...) uses.");
+    t.method(
+        &RUN_IN_EXECUTOR,
+        run_in_executor,
+        "Runs func(*args) in an executor, None for the default one. Returns a Future.",
+    );
+    t.one(
+        c"set_default_executor",
+        "executor",
+        set_default_executor,
+        "Sets the ThreadPoolExecutor that run_in_executor(None, ...) uses.",
+    );
     t.method(&SHUTDOWN, shut_down, "Coroutine: ends the default executor and waits for its threads.");
-    t.one(c"_do_shutdown", "future", do_shutdown, "The thread that waits for the default executor to end, and completes the future.");
-    t.method(&END_SHUTDOWN, end_shutdown, "Completes the future of shutdown_default_executor() in the loop's thread.");
-    t.property(c"_default_executor", |event_loop| Ok(event_loop.default_executor.get_or_none(event_loop.py())), |event_loop, value| {
-        match value.filter(|value| !value.is_none()) {
-            Some(executor) => event_loop.default_executor.put(executor.clone()),
-            None => event_loop.default_executor.clear(),
-        }
-        Ok(())
-    });
+    t.one(
+        c"_do_shutdown",
+        "future",
+        do_shutdown,
+        "The thread that waits for the default executor to end, and completes the future.",
+    );
+    t.method(
+        &END_SHUTDOWN,
+        end_shutdown,
+        "Completes the future of shutdown_default_executor() in the loop's thread.",
+    );
+    t.property(
+        c"_default_executor",
+        |event_loop| Ok(event_loop.default_executor.get_or_none(event_loop.py())),
+        |event_loop, value| {
+            match value.filter(|value| !value.is_none()) {
+                Some(executor) => event_loop.default_executor.put(executor.clone()),
+                None => event_loop.default_executor.clear(),
+            }
+            Ok(())
+        },
+    );
 }
 
 /// `BaseEventLoop.run_in_executor`.
@@ -45,7 +67,8 @@ fn run_in_executor<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -
     let executor = if executor.is_none() { default_executor(event_loop)? } else { executor };
     let mut call = vec![function];
     call.extend(args.rest(&RUN_IN_EXECUTOR)?.iter());
-    let running = executor.call_method1(names::submit(event_loop.py()), PyTuple::new(event_loop.py(), call)?)?;
+    let running =
+        executor.call_method1(names::submit(event_loop.py()), PyTuple::new(event_loop.py(), call)?)?;
     wrap_future(event_loop, running)
 }
 
@@ -131,7 +154,11 @@ fn shut_down<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Outp
         let begun = Python::attach(|py| {
             let event_loop = me.obj(py);
             event_loop.executor_shut_down.set(true);
-            if event_loop.default_executor.is_empty() { Ok(None) } else { begin(&event_loop, timeout.any(py)).map(Some) }
+            if event_loop.default_executor.is_empty() {
+                Ok(None)
+            } else {
+                begin(&event_loop, timeout.any(py)).map(Some)
+            }
         })?;
         let Some(Ending { future, thread, timer }) = begun else {
             return Ok(Python::attach(|py| py.None()));
