@@ -185,6 +185,7 @@ impl Class for NativeCoroutine {
         t.method(
             &THROW,
             |coroutine, args| {
+                futures::warn_about_three_arguments(&args)?;
                 let [class, value, traceback] = args.parse(&THROW)?;
                 let error = thrown(&class, &value, &traceback)?;
                 if coroutine.running.get() {

@@ -859,6 +859,7 @@ impl Class for FutureIter {
         t.method(
             &THROW,
             |iterator, args| {
+                warn_about_three_arguments(&args)?;
                 let [class, value, traceback] = args.parse(&THROW)?;
                 let raised = thrown(&class, &value, &traceback)?;
                 iterator.future.clear();
@@ -883,6 +884,16 @@ impl Class for FutureIter {
     fn clear(&self) {
         self.future.clear();
     }
+}
+
+/// The three-argument form of `throw` is deprecated since 3.12.
+pub fn warn_about_three_arguments(args: &Args<'_, '_>) -> PyResult<()> {
+    if cfg!(Py_3_12) && args.len() > 1 {
+        let text = "the (type, exc, tb) signature of throw() is deprecated, use the single-arg signature instead.";
+        let category = args.py().get_type::<pyo3::exceptions::PyDeprecationWarning>();
+        stock::warn(args.py())?.call1((text, category))?;
+    }
+    Ok(())
 }
 
 /// The exception that `generator.throw(class, value, traceback)` raises.

@@ -509,6 +509,8 @@ fn name<'py>(task: &Obj<'py, Task>) -> Bound<'py, PyAny> {
 /// The finalizer: a pending task that nobody can complete any more is reported.
 fn report_destroyed(task: &Obj<'_, Task>) -> PyResult<()> {
     let py = task.py();
+    // Whoever gets the report may keep the task; it is no task of its loop any more.
+    task.own.registration.leave();
     if destroyed_pending(task) {
         let report = PyDict::new(py);
         report.set_item(names::message(py), "Task was destroyed but it is pending!")?;
@@ -664,6 +666,16 @@ enum Kind {
     Wakeup,
 }
 
+impl Kind {
+    /// What asyncio calls it in reprs.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Step => "yibu.TaskStepMethWrapper",
+            Self::Wakeup => "yibu.TaskWakeup",
+        }
+    }
+}
+
 /// A task's step or wake-up as a Python callable, for foreign loops and futures.
 #[derive(Default)]
 pub struct TaskCallback {
@@ -764,6 +776,17 @@ impl Class for TaskCallback {
             }
         });
         t.hash(|callback| Ok((callback.task.as_ptr() as isize >> 4) ^ (callback.kind.get() as isize)));
+        t.repr(|callback| {
+            let (name, task) = (callback.kind.get().name(), callback.task.as_ptr());
+            Ok(PyString::new(callback.py(), &format!("<{name} object at {task:p}>")).into_any())
+        });
+        t.getter(c"__qualname__", |callback| match (callback.kind.get(), callback.task.obj(callback.py())) {
+            (Kind::Wakeup, Some(task)) => {
+                let class = task.as_any().get_type().qualname()?;
+                Ok(PyString::new(callback.py(), &format!("{class}.task_wakeup")).into_any())
+            }
+            _ => Err(PyAttributeError::new_err("__qualname__")),
+        });
         t.getter(c"__self__", |callback| {
             Ok(callback.task.obj(callback.py()).map_or_else(|| none(callback.py()), Obj::into_any))
         });
