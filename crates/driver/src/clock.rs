@@ -8,3 +8,10 @@ pub(crate) fn monotonic() -> f64 {
     let now = clock_gettime(ClockId::Monotonic);
     (now.tv_sec * 1_000_000_000 + now.tv_nsec as i64) as f64 / 1e9
 }
+
+/// A tick count that costs less than half of [`monotonic`] and changes every few milliseconds.
+#[inline]
+pub(crate) fn tick() -> i64 {
+    let now = clock_gettime(ClockId::MonotonicCoarse);
+    now.tv_sec.wrapping_mul(1_000_000_000).wrapping_add(now.tv_nsec as i64)
+}

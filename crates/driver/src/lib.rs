@@ -183,6 +183,15 @@ impl Driver {
         }
     }
 
+    /// A number that changes every few milliseconds of the driver's clock; cheaper to ask than `now`.
+    #[inline]
+    pub fn tick(&self) -> i64 {
+        match self {
+            Self::Epoll(_) => clock::tick(),
+            Self::Sim(driver) => driver.tick(),
+        }
+    }
+
     /// Sends what a non-blocking socket takes at once.
     #[inline]
     pub fn send(&mut self, fd: Fd, data: &[u8]) -> io::Result<usize> {

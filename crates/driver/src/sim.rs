@@ -111,6 +111,11 @@ impl Sim {
         Arc::clone(&self.shared)
     }
 
+    /// Whole milliseconds of virtual time.
+    pub(crate) fn tick(&self) -> i64 {
+        (self.now() * 1e3) as i64
+    }
+
     pub(crate) fn now(&self) -> f64 {
         self.shared.world().now().as_nanos() as f64 / 1e9
     }

@@ -112,7 +112,8 @@ pub fn capture(py: Python<'_>) -> PyResult<()> {
     for class in [future, task, handle, timer_handle] {
         class(py)?;
     }
-    for object in [enter_task, leave_task, run_until_complete_cb, get_running_loop, set_running_loop] {
+    // The last ones are needed by finalizers when the interpreter ends and imports fail.
+    for object in [enter_task, leave_task, run_until_complete_cb, get_running_loop, set_running_loop, logger, warn] {
         object(py)?;
     }
     #[cfg(Py_3_12)]

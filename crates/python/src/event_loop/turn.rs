@@ -21,8 +21,26 @@ pub fn now(event_loop: &Obj<'_, EventLoop>) -> PyResult<f64> {
 
 /// Waits for work if there is none, then runs what is ready.
 pub fn run_once(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
+    let count = match event_loop.engine.with(Engine::hurry_on) {
+        Some(count) => count,
+        None => gather(event_loop)?,
+    };
+    for _ in 0..count {
+        let Some(entry) = event_loop.engine.with(|engine| engine.ready.pop()) else { break };
+        if event_loop.debug.get() {
+            run_timed(event_loop, entry)?;
+        } else {
+            run_entry(event_loop, entry)?;
+        }
+    }
+    Ok(())
+}
+
+/// Asks kernel and timers what is ready, blocking when nothing is; the number of entries of the turn.
+fn gather(event_loop: &Obj<'_, EventLoop>) -> PyResult<usize> {
     let py = event_loop.py();
     let engine = &event_loop.engine;
+    current::settle(event_loop)?;
     while let Some(timer) = engine.with(Engine::pop_cancelled_timer) {
         timer.data().own.leave();
     }
@@ -35,22 +53,12 @@ pub fn run_once(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
             time = now(event_loop)?;
         }
         Plan::Park(timeout) => {
-            current::settle(event_loop)?;
             park(event_loop, timeout)?;
             py.check_signals()?;
             time = now(event_loop)?;
         }
     }
-    let count = engine.with(|engine| engine.begin_turn(time));
-    for _ in 0..count {
-        let Some(entry) = engine.with(|engine| engine.ready.pop()) else { break };
-        if event_loop.debug.get() {
-            run_timed(event_loop, entry)?;
-        } else {
-            run_entry(event_loop, entry)?;
-        }
-    }
-    current::settle(event_loop)
+    Ok(engine.with(|engine| engine.begin_turn(time)))
 }
 
 /// Blocks with the interpreter released.
