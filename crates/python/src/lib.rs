@@ -12,8 +12,10 @@ mod events;
 mod ffi;
 mod futures;
 mod names;
+mod server;
 mod stock;
 mod tasks;
+mod transports;
 
 use pyo3::prelude::*;
 
@@ -48,6 +50,8 @@ fn _yibu(module: &Bound<'_, PyModule>) -> PyResult<()> {
     add_derived::<tasks::Task>(module, &future)?;
     add::<event_loop::EventLoop>(module)?;
     add::<coroutines::NativeCoroutine>(module)?;
+    add::<server::Server>(module)?;
+    add_derived::<transports::SocketTransport>(module, stock::transport(py)?)?;
     Table::<futures::FutureIter>::build(py, None)?;
     Table::<tasks::TaskCallback>::build(py, None)?;
     Table::<coroutines::WakerCallback>::build(py, None)?;

@@ -46,10 +46,10 @@ types! {
     handle = "asyncio.events"."Handle";
     /// The standard library's `asyncio.TimerHandle`
     timer_handle = "asyncio.events"."TimerHandle";
-    /// `asyncio.Transport`
-    transport = "asyncio.transports"."Transport";
-    /// `asyncio.AbstractServer`
-    abstract_server = "asyncio.events"."AbstractServer";
+    /// What is between `asyncio.Transport` and the transports that write: `sendfile()` checks for it
+    transport = "asyncio.transports"."_FlowControlMixin";
+    /// The standard library's `asyncio.Server`
+    server = "asyncio.base_events"."Server";
     /// `asyncio.BufferedProtocol`
     buffered_protocol = "asyncio.protocols"."BufferedProtocol";
     /// `types.GeneratorType`
@@ -109,7 +109,7 @@ objects! {
 
 /// Looks up what `install()` replaces, before it does.
 pub fn capture(py: Python<'_>) -> PyResult<()> {
-    for class in [future, task, handle, timer_handle] {
+    for class in [future, task, handle, timer_handle, server] {
         class(py)?;
     }
     // The last ones are needed by finalizers when the interpreter ends and imports fail.

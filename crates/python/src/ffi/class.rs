@@ -48,10 +48,11 @@ pub struct DictAndWeak {
     weak: *mut ffi::PyObject,
 }
 
-/// Behind `asyncio.Transport`, whose instances have one slot (`_extra`) of their own, left empty.
+/// Behind `asyncio.transports._FlowControlMixin`, whose instances have slots of their own (`_extra`, `_loop`,
+/// `_protocol_paused`, `_high_water`, `_low_water`), left empty.
 #[repr(C)]
 pub struct BehindTransport {
-    extra: *mut ffi::PyObject,
+    slots: [*mut ffi::PyObject; 5],
     dict: *mut ffi::PyObject,
     weak: *mut ffi::PyObject,
 }
