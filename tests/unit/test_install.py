@@ -269,21 +269,19 @@ class TestInstances:
             async def main():
                 loop = asyncio.get_running_loop()
                 task = asyncio.create_task(asyncio.sleep(0))
-                for future in [
+                ending = [
                     task,
-                    loop.create_future(),
-                    asyncio.Future(),
                     asyncio.ensure_future(asyncio.sleep(0)),
                     asyncio.gather(asyncio.sleep(0)),
                     asyncio.gather(),
                     asyncio.shield(task),
                     loop.run_in_executor(None, int),
-                ]:
+                ]
+                await asyncio.wait(ending)
+                for future in [*ending, loop.create_future(), asyncio.Future()]:
                     assert isinstance(future, asyncio.Future), future
                     assert isinstance(future, stock_future), future
                     assert asyncio.isfuture(future)
-                    if not future.done():
-                        await future
                 for one in task, asyncio.current_task():
                     assert isinstance(one, asyncio.Task) and isinstance(one, stock_task)
                 assert isinstance(loop, asyncio.AbstractEventLoop)

@@ -143,7 +143,7 @@ class TestEventLoopClass:
         left = [
             name
             for name in abstract
-            if not name.startswith("__") and getattr(yibu.EventLoop, name) is abstract[name]
+            if not name.startswith("_") and getattr(yibu.EventLoop, name) is abstract[name]
         ]
         assert left == []
 
