@@ -122,7 +122,8 @@ impl<H: Host> EventLoop<H> {
     /// pending, and the kernel was asked a moment ago. `None` asks for a [`plan`](Self::plan).
     #[inline]
     pub fn hurry_on(&mut self) -> Option<usize> {
-        if self.free_turns == 0 || self.ready.is_empty() || !self.timers.is_empty() || !self.inbox.is_empty() {
+        if self.free_turns == 0 || self.ready.is_empty() || !self.timers.is_empty() || !self.inbox.is_empty()
+        {
             return None;
         }
         self.free_turns -= 1;

@@ -51,10 +51,11 @@ pub fn new<'py>(
     name: &'static str,
     body: impl RustFuture<Output = Answer> + 'static,
 ) -> Output<'py> {
-    let coroutine = NativeCoroutine { name: Cell::new(name), ..NativeCoroutine::default() };
+    let coroutine = NativeCoroutine::create(event_loop.py())?;
+    coroutine.name.set(name);
     coroutine.body.with(|slot| *slot = Some(Box::pin(body)));
     coroutine.event_loop.set(Ref::of(event_loop.clone()));
-    Ok(NativeCoroutine::create(event_loop.py(), coroutine)?.into_any())
+    Ok(coroutine.into_any())
 }
 
 /// Shared between a coroutine and its wakers.
@@ -116,13 +117,17 @@ impl NativeCoroutine {
 }
 
 /// Polls once. `Ok(Ok(future))` yields, `Ok(Err(value))` returns.
-fn advance<'py>(coroutine: &Obj<'py, NativeCoroutine>) -> PyResult<Result<Bound<'py, PyAny>, Bound<'py, PyAny>>> {
+fn advance<'py>(
+    coroutine: &Obj<'py, NativeCoroutine>,
+) -> PyResult<Result<Bound<'py, PyAny>, Bound<'py, PyAny>>> {
     let py = coroutine.py();
     if coroutine.running.get() {
         return Err(PyValueError::new_err("coroutine already executing"));
     }
     coroutine.started.set(true);
-    let (Some(mut body), Some(event_loop)) = (coroutine.body.with(Option::take), coroutine.event_loop.obj(py)) else {
+    let (Some(mut body), Some(event_loop)) =
+        (coroutine.body.with(Option::take), coroutine.event_loop.obj(py))
+    else {
         return Err(PyRuntimeError::new_err("cannot reuse already awaited coroutine"));
     };
     let state = coroutine.wake_state(&event_loop);
@@ -181,7 +186,12 @@ impl Class for NativeCoroutine {
             Err(value) => Err(stop_iteration(value)),
         });
         t.send(|coroutine, _value| advance(coroutine));
-        t.one(c"send", "value", |coroutine, _value| send(coroutine), "Runs until the next wait; raises StopIteration with the result at the end.");
+        t.one(
+            c"send",
+            "value",
+            |coroutine, _value| send(coroutine),
+            "Runs until the next wait; raises StopIteration with the result at the end.",
+        );
         t.method(
             &THROW,
             |coroutine, args| {
@@ -208,14 +218,17 @@ impl Class for NativeCoroutine {
             "Ends the coroutine: what it was doing is undone.",
         );
         t.repr(|coroutine| {
-            let text = format!("<coroutine object {} at {:p}>", coroutine.name.get(), coroutine.as_any().as_ptr());
+            let text =
+                format!("<coroutine object {} at {:p}>", coroutine.name.get(), coroutine.as_any().as_ptr());
             Ok(PyString::new(coroutine.py(), &text).into_any())
         });
         t.getter(c"__name__", |coroutine| {
             let name = coroutine.name.get();
             Ok(PyString::new(coroutine.py(), name.rsplit('.').next().unwrap_or(name)).into_any())
         });
-        t.getter(c"__qualname__", |coroutine| Ok(PyString::new(coroutine.py(), coroutine.name.get()).into_any()));
+        t.getter(c"__qualname__", |coroutine| {
+            Ok(PyString::new(coroutine.py(), coroutine.name.get()).into_any())
+        });
         t.getter(c"cr_running", |coroutine| Ok(boolean(coroutine.py(), coroutine.running.get())));
         t.getter(c"cr_await", |coroutine| Ok(none(coroutine.py())));
         t.getter(c"cr_frame", |coroutine| Ok(none(coroutine.py())));
@@ -318,7 +331,9 @@ static WAKER_CALLBACK: ClassState = ClassState::new();
 
 impl WakerCallback {
     fn of(py: Python<'_>, waker: Waker) -> Output<'_> {
-        Ok(Self::create(py, Self { waker: LoopCell::new(Some(waker)) })?.into_any())
+        let callback = Self::create(py)?;
+        callback.waker.with(|slot| *slot = Some(waker));
+        Ok(callback.into_any())
     }
 }
 

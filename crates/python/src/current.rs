@@ -132,7 +132,11 @@ pub fn swap<'py>(event_loop: &Bound<'py, PyAny>, task: &Bound<'py, PyAny>) -> Ou
         // Eager tasks came with 3.12; before, nothing calls this.
         let tasks = table::tasks(py)?;
         let previous = tasks.get_item(event_loop)?.unwrap_or_else(|| crate::ffi::none(py));
-        if task.is_none() { tasks.del_item(event_loop)? } else { tasks.set_item(event_loop, task)? }
+        if task.is_none() {
+            tasks.del_item(event_loop)?
+        } else {
+            tasks.set_item(event_loop, task)?
+        }
         Ok(previous)
     }
 }

@@ -193,7 +193,8 @@ impl EventLoop {
     /// called: it is not replaced, and debug mode, which wants handles with sources, is off.
     #[inline]
     pub fn direct<'a, 'py>(object: &'a Bound<'py, PyAny>) -> Option<&'a Obj<'py, Self>> {
-        Obj::<Self>::cast(object).filter(|native| !native.debug.get() && !native.overrides(Overridable::CallSoon))
+        Obj::<Self>::cast(object)
+            .filter(|native| !native.debug.get() && !native.overrides(Overridable::CallSoon))
     }
 
     /// Whether Python code replaced a method.

@@ -48,40 +48,42 @@ static HANDLE: ClassState = ClassState::new();
 static TIMER_HANDLE: ClassState = ClassState::new();
 
 const NEW_HANDLE: Signature<4> = Signature::new("Handle.__init__", "callback, args, loop, context=None");
-const NEW_TIMER: Signature<5> = Signature::new("TimerHandle.__init__", "when, callback, args, loop, context=None");
+const NEW_TIMER: Signature<5> =
+    Signature::new("TimerHandle.__init__", "when, callback, args, loop, context=None");
 
 impl Handle {
-    /// A handle for `callback(*args)`, the arguments being those of a native call from `first` on.
+    /// Makes it a handle for `callback(*args)`, the arguments being those of a native call from `first` on.
     #[inline]
-    pub fn new<'py>(
+    pub fn prepare<'py>(
+        &self,
         event_loop: &Bound<'py, PyAny>,
         callback: Bound<'py, PyAny>,
         args: &Args<'_, 'py>,
         first: usize,
         context: Option<Bound<'py, PyAny>>,
-    ) -> PyResult<Self> {
-        let handle = Self::bare(event_loop, callback, context)?;
+    ) -> PyResult<()> {
         match args.len().saturating_sub(first) {
             0 => {}
             1 => {
                 if let Some(arg) = args.get(first) {
-                    handle.args.put(arg);
-                    handle.single.set(true);
+                    self.args.put(arg);
+                    self.single.set(true);
                 }
             }
-            _ => handle.args.put(args.tuple_from(first)?),
+            _ => self.args.put(args.tuple_from(first)?),
         }
-        Ok(handle)
+        self.prepare_bare(event_loop, callback, context)
     }
 
-    /// A handle for `callback(arg)`.
+    /// A handle for `callback(arg)`, or for `callback()`.
     pub fn with_arg<'py>(
         event_loop: &Bound<'py, PyAny>,
         callback: Bound<'py, PyAny>,
         arg: Option<Bound<'py, PyAny>>,
         context: Option<Bound<'py, PyAny>>,
-    ) -> PyResult<Self> {
-        let handle = Self::bare(event_loop, callback, context)?;
+    ) -> PyResult<Obj<'py, Self>> {
+        let handle = Self::create(event_loop.py())?;
+        handle.prepare_bare(event_loop, callback, context)?;
         if let Some(arg) = arg {
             handle.args.put(arg);
             handle.single.set(true);
@@ -90,21 +92,19 @@ impl Handle {
     }
 
     #[inline]
-    fn bare<'py>(
+    fn prepare_bare<'py>(
+        &self,
         event_loop: &Bound<'py, PyAny>,
         callback: Bound<'py, PyAny>,
         context: Option<Bound<'py, PyAny>>,
-    ) -> PyResult<Self> {
-        let context = match context {
+    ) -> PyResult<()> {
+        self.context.put(match context {
             Some(context) => context,
             None => context::copy_current(event_loop.py())?,
-        };
-        Ok(Self {
-            callback: Slot::holding(callback),
-            context: Slot::holding(context),
-            event_loop: Slot::holding(event_loop.clone()),
-            ..Self::default()
-        })
+        });
+        self.callback.put(callback);
+        self.event_loop.put(event_loop.clone());
+        Ok(())
     }
 
     /// Keeps the stack of the code that made the handle, for debug mode.
@@ -169,7 +169,10 @@ pub fn run(handle: &Obj<'_, Handle>) -> PyResult<()> {
         // A tuple unless somebody passed another sequence to the constructor by hand.
         Some(args) => match args.cast::<PyTuple>() {
             Ok(tuple) => call::call_tuple(&callback, tuple),
-            Err(_) => call::call_tuple(&callback, &args.try_iter()?.collect::<PyResult<Vec<_>>>().and_then(|items| PyTuple::new(py, items))?),
+            Err(_) => call::call_tuple(
+                &callback,
+                &args.try_iter()?.collect::<PyResult<Vec<_>>>().and_then(|items| PyTuple::new(py, items))?,
+            ),
         },
     });
     match outcome {
@@ -202,7 +205,11 @@ pub fn report(handle: &Obj<'_, Handle>, error: PyErr) -> PyResult<()> {
 }
 
 /// `format_helpers._format_callback_source`, whose signature grew a `debug` in 3.13.
-fn describe<'py>(callback: Bound<'py, PyAny>, args: Bound<'py, PyAny>, debug: bool) -> PyResult<Bound<'py, PyAny>> {
+fn describe<'py>(
+    callback: Bound<'py, PyAny>,
+    args: Bound<'py, PyAny>,
+    debug: bool,
+) -> PyResult<Bound<'py, PyAny>> {
     let py = callback.py();
     let format = stock::format_callback_source(py)?;
     if cfg!(Py_3_13) {
@@ -292,10 +299,18 @@ impl Class for Handle {
             let [callback, args, event_loop, context] = Args::parse_tuple(&NEW_HANDLE, args, kwargs)?;
             fill(handle, callback, args, event_loop, context)
         });
-        t.noargs(c"cancel", |handle| cancel(handle).map(|()| none(handle.py())), "Prevents the callback from running.");
+        t.noargs(
+            c"cancel",
+            |handle| cancel(handle).map(|()| none(handle.py())),
+            "Prevents the callback from running.",
+        );
         t.noargs(c"cancelled", |h| Ok(boolean(h.py(), h.cancelled.get())), "Whether cancel() was called.");
         #[cfg(Py_3_12)]
-        t.noargs(c"get_context", |h| Ok(h.context.get_or_none(h.py())), "The contextvars.Context the callback runs in.");
+        t.noargs(
+            c"get_context",
+            |h| Ok(h.context.get_or_none(h.py())),
+            "The contextvars.Context the callback runs in.",
+        );
         t.noargs(c"_run", |handle| run(handle).map(|()| none(handle.py())), "Runs the callback.");
         t.noargs(
             c"_repr_info",
@@ -325,13 +340,17 @@ impl Class for Handle {
     }
 
     fn traverse(&self, visitor: &mut Visitor) {
-        for slot in [&self.callback, &self.args, &self.context, &self.event_loop, &self.source_traceback, &self.repr] {
+        for slot in
+            [&self.callback, &self.args, &self.context, &self.event_loop, &self.source_traceback, &self.repr]
+        {
             slot.traverse(visitor);
         }
     }
 
     fn clear(&self) {
-        for slot in [&self.callback, &self.args, &self.context, &self.event_loop, &self.source_traceback, &self.repr] {
+        for slot in
+            [&self.callback, &self.args, &self.context, &self.event_loop, &self.source_traceback, &self.repr]
+        {
             slot.clear();
         }
     }
@@ -339,7 +358,8 @@ impl Class for Handle {
 
 /// Writes an attribute that Python code may assign; `None` empties it, deletion is refused.
 pub fn write(slot: &Slot, value: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
-    let value = value.ok_or_else(|| pyo3::exceptions::PyAttributeError::new_err("cannot delete attribute"))?;
+    let value =
+        value.ok_or_else(|| pyo3::exceptions::PyAttributeError::new_err("cannot delete attribute"))?;
     if value.is_none() {
         slot.clear();
     } else {
@@ -388,17 +408,23 @@ pub fn cancel_timer(timer: &Obj<'_, TimerHandle>) -> PyResult<()> {
     }
 }
 
-impl Deadline {
-    /// A deadline in seconds of the loop's clock.
-    #[inline]
-    pub fn at(seconds: f64) -> Self {
-        Self { when: Slot::default(), seconds: Cell::new(seconds), scheduled: Cell::new(true) }
-    }
+/// A deadline on its way into a timer.
+pub struct When<'py> {
+    /// In seconds of the loop's clock.
+    pub seconds: f64,
+    /// The object that Python code gave, where it is not a plain float.
+    pub given: Option<Bound<'py, PyAny>>,
+}
 
-    /// Keeps the object that Python code gave, where it is not a plain float.
-    pub fn given_as(self, when: &Bound<'_, PyAny>) -> Self {
-        self.when.put(when.clone());
-        self
+impl Deadline {
+    /// The timer goes into the heap.
+    #[inline]
+    pub fn set(&self, when: &When<'_>) {
+        self.seconds.set(when.seconds);
+        self.scheduled.set(true);
+        if let Some(given) = &when.given {
+            self.when.put(given.clone());
+        }
     }
 
     /// `TimerHandle.when()`.
@@ -454,9 +480,21 @@ impl Class for TimerHandle {
             timer.own.scheduled.set(false);
             Ok(())
         });
-        t.noargs(c"cancel", |timer| cancel_timer(timer).map(|()| none(timer.py())), "Prevents the callback from running.");
-        t.noargs(c"when", |timer| Ok(timer.own.when(timer.py())), "The time of the loop's clock, in seconds, at which the callback runs.");
-        t.noargs(c"_repr_info", |h| Ok(timer_info(h)?.into_pyobject(h.py())?.into_any()), "The parts of repr().");
+        t.noargs(
+            c"cancel",
+            |timer| cancel_timer(timer).map(|()| none(timer.py())),
+            "Prevents the callback from running.",
+        );
+        t.noargs(
+            c"when",
+            |timer| Ok(timer.own.when(timer.py())),
+            "The time of the loop's clock, in seconds, at which the callback runs.",
+        );
+        t.noargs(
+            c"_repr_info",
+            |h| Ok(timer_info(h)?.into_pyobject(h.py())?.into_any()),
+            "The parts of repr().",
+        );
         t.repr(|h| joined(h.py(), h.upcast(), timer_info(h)));
         t.hash(|timer| timer.own.when(timer.py()).hash());
         t.compare(|timer, other, op| {

@@ -8,16 +8,16 @@ use std::cell::Cell;
 use std::ffi::CStr;
 use std::task::Waker;
 
-use pyo3::exceptions::{
-    PyAttributeError, PyRuntimeError, PyStopIteration, PyTypeError, PyValueError,
-};
+use pyo3::exceptions::{PyAttributeError, PyRuntimeError, PyStopIteration, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple, PyType};
 
 use crate::event_loop::{Entry, EventLoop};
 use crate::events::{isinstance_class, loop_debug};
 use crate::ffi::class::DictAndWeak;
-use crate::ffi::{Args, Class, ClassState, LoopCell, Obj, Output, Raised, Ref, Signature, Slot, Table, Visitor};
+use crate::ffi::{
+    Args, Class, ClassState, LoopCell, Obj, Output, Raised, Ref, Signature, Slot, Table, Visitor,
+};
 use crate::ffi::{boolean, call, context, none};
 use crate::tasks::{self, Task};
 use crate::{errors, names, stock};
@@ -104,12 +104,6 @@ const ADD_DONE_CALLBACK: Signature<2> = Signature::new("Future.add_done_callback
 const CANCEL: Signature<1> = Signature::new("Future.cancel", "msg=None");
 
 impl Future {
-    /// A pending future on `event_loop`.
-    #[inline]
-    pub fn on(event_loop: &Bound<'_, PyAny>) -> Self {
-        Self { event_loop: Slot::holding(event_loop.clone()), ..Self::default() }
-    }
-
     /// The state.
     #[inline]
     pub fn state(&self) -> State {
@@ -255,7 +249,8 @@ pub fn result<'py>(future: &Obj<'py, Future>) -> Output<'py> {
         Some(Settled::Value(value)) => Ok(value),
         Some(Settled::Raised(raised)) => Err(raised.into_err()),
         None => {
-            let text = if future.is_alive() { "Result is not set." } else { "Future object is not initialized." };
+            let text =
+                if future.is_alive() { "Result is not set." } else { "Future object is not initialized." };
             Err(errors::raise(stock::invalid_state_error(future.py())?, text))
         }
     }
@@ -435,10 +430,7 @@ pub fn call_soon<'py>(
 }
 
 /// A callback as Python sees it: function and context.
-fn as_python<'py>(
-    py: Python<'py>,
-    callback: &Callback,
-) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+fn as_python<'py>(py: Python<'py>, callback: &Callback) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
     match callback {
         Callback::Python { function, context } => Ok((function.any(py).clone(), context.any(py).clone())),
         Callback::Task(task) => {
@@ -570,7 +562,8 @@ pub fn report_unretrieved(future: &Obj<'_, Future>) -> PyResult<()> {
 pub fn repr<'py>(object: &Bound<'py, PyAny>) -> Output<'py> {
     let py = object.py();
     let info = object.call_method0(names::_repr_info(py))?;
-    let parts: Vec<String> = info.try_iter()?.map(|part| part?.extract::<String>()).collect::<PyResult<_>>()?;
+    let parts: Vec<String> =
+        info.try_iter()?.map(|part| part?.extract::<String>()).collect::<PyResult<_>>()?;
     let name = object.get_type().name()?;
     Ok(PyString::new(py, &format!("<{name} {}>", parts.join(" "))).into_any())
 }
@@ -581,8 +574,16 @@ fn refuse_delete<'a, 'py>(value: Option<&'a Bound<'py, PyAny>>) -> PyResult<&'a 
 
 /// Attributes and methods that Future and Task share by inheritance.
 fn table(t: &mut Table<Future>) {
-    t.noargs(c"result", result, "The result. Raises the exception that was set, CancelledError, or InvalidStateError when not done.");
-    t.noargs(c"exception", exception, "The exception that was set, or None. Raises CancelledError, or InvalidStateError when not done.");
+    t.noargs(
+        c"result",
+        result,
+        "The result. Raises the exception that was set, CancelledError, or InvalidStateError when not done.",
+    );
+    t.noargs(
+        c"exception",
+        exception,
+        "The exception that was set, or None. Raises CancelledError, or InvalidStateError when not done.",
+    );
     t.one(
         c"set_result",
         "result",
@@ -601,13 +602,22 @@ fn table(t: &mut Table<Future>) {
             let py = future.py();
             future.ensure_alive()?;
             let [function, given] = args.parse(&ADD_DONE_CALLBACK)?;
-            let context = if given.is_none() && !args.has_keywords() { context::copy_current(py)? } else { given };
-            add_callback(future, Callback::Python { function: Ref::new(function), context: Ref::new(context) })?;
+            let context =
+                if given.is_none() && !args.has_keywords() { context::copy_current(py)? } else { given };
+            add_callback(
+                future,
+                Callback::Python { function: Ref::new(function), context: Ref::new(context) },
+            )?;
             Ok(none(py))
         },
         "Schedules fn(future) for when the future is done; at once (with call_soon) when it is.",
     );
-    t.one(c"remove_done_callback", "fn", remove_callback, "Removes all occurrences of a callback; returns their number.");
+    t.one(
+        c"remove_done_callback",
+        "fn",
+        remove_callback,
+        "Removes all occurrences of a callback; returns their number.",
+    );
     t.method(
         &CANCEL,
         |future, args| {
@@ -737,7 +747,11 @@ impl Class for Future {
         });
         table(t);
         properties(t);
-        t.noargs(c"_repr_info", |f| stock::future_repr_info(f.py())?.call1((f.as_any(),)), "The parts of repr().");
+        t.noargs(
+            c"_repr_info",
+            |f| stock::future_repr_info(f.py())?.call1((f.as_any(),)),
+            "The parts of repr().",
+        );
         t.generic();
         t.repr(|future| {
             future.ensure_alive()?;
@@ -789,9 +803,9 @@ impl FutureIter {
     #[inline]
     pub fn over<'py>(future: &Obj<'py, Future>) -> Output<'py> {
         future.ensure_alive()?;
-        let iterator = Self::default();
+        let iterator = Self::create(future.py())?;
         iterator.future.set(Ref::of(future.clone()));
-        Ok(Self::create(future.py(), iterator)?.into_any())
+        Ok(iterator.into_any())
     }
 
     /// `Ok(Ok(future))` to yield it, `Ok(Err(result))` to return.
@@ -889,7 +903,8 @@ impl Class for FutureIter {
 /// The three-argument form of `throw` is deprecated since 3.12.
 pub fn warn_about_three_arguments(args: &Args<'_, '_>) -> PyResult<()> {
     if cfg!(Py_3_12) && args.len() > 1 {
-        let text = "the (type, exc, tb) signature of throw() is deprecated, use the single-arg signature instead.";
+        let text =
+            "the (type, exc, tb) signature of throw() is deprecated, use the single-arg signature instead.";
         let category = args.py().get_type::<pyo3::exceptions::PyDeprecationWarning>();
         stock::warn(args.py())?.call1((text, category))?;
     }
@@ -910,7 +925,10 @@ pub fn thrown(
             return Err(PyTypeError::new_err("instance exception may not have a separate value"));
         }
         class.clone()
-    } else if class.cast::<PyType>().is_ok_and(|c| c.is_subclass_of::<pyo3::exceptions::PyBaseException>().unwrap_or(false)) {
+    } else if class
+        .cast::<PyType>()
+        .is_ok_and(|c| c.is_subclass_of::<pyo3::exceptions::PyBaseException>().unwrap_or(false))
+    {
         if value.is_none() {
             class.call0()?
         } else if value.is_instance(class)? {

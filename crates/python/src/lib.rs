@@ -34,7 +34,10 @@ fn add<'py, T: Class>(module: &Bound<'py, PyModule>) -> PyResult<Bound<'py, pyo3
     Ok(class)
 }
 
-fn add_derived<'py, T: Class>(module: &Bound<'py, PyModule>, base: &Bound<'py, pyo3::types::PyType>) -> PyResult<()> {
+fn add_derived<'py, T: Class>(
+    module: &Bound<'py, PyModule>,
+    base: &Bound<'py, pyo3::types::PyType>,
+) -> PyResult<()> {
     let class = Table::<T>::build(module.py(), Some(base))?;
     module.add(class.name()?, &class)
 }
@@ -57,5 +60,14 @@ fn _yibu(module: &Bound<'_, PyModule>) -> PyResult<()> {
     Table::<coroutines::WakerCallback>::build(py, None)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     let any = module.as_any();
-    module.add("_native_tasks", class::function(py, any, &NATIVE_TASKS, native_tasks, "Living native tasks that are not done, of all loops and threads.")?)
+    module.add(
+        "_native_tasks",
+        class::function(
+            py,
+            any,
+            &NATIVE_TASKS,
+            native_tasks,
+            "Living native tasks that are not done, of all loops and threads.",
+        )?,
+    )
 }

@@ -113,7 +113,9 @@ pub fn capture(py: Python<'_>) -> PyResult<()> {
         class(py)?;
     }
     // The last ones are needed by finalizers when the interpreter ends and imports fail.
-    for object in [enter_task, leave_task, run_until_complete_cb, get_running_loop, set_running_loop, logger, warn] {
+    for object in
+        [enter_task, leave_task, run_until_complete_cb, get_running_loop, set_running_loop, logger, warn]
+    {
         object(py)?;
     }
     #[cfg(Py_3_12)]

@@ -15,7 +15,10 @@ use crate::event_loop::{Entry, EventLoop};
 use crate::events::{self, Handle, isinstance_class};
 use crate::ffi::class::{Derived, DictAndWeak, Plain};
 use crate::ffi::send::{Sent, send};
-use crate::ffi::{Args, Class, ClassState, Obj, Output, Raised, Ref, Registration, Registry, Signature, Slot, Table, Visitor};
+use crate::ffi::{
+    Args, Class, ClassState, Obj, Output, Raised, Ref, Registration, Registry, Signature, Slot, Table,
+    Visitor,
+};
 use crate::ffi::{boolean, call, context, none};
 use crate::futures::{self, Callback, Future, Settled, State};
 use crate::{errors, names, stock};
@@ -110,8 +113,8 @@ pub fn spawn<'py>(
     options: Options<'py>,
 ) -> PyResult<Obj<'py, Task>> {
     let py = event_loop.py();
-    let data = Task { base: Future::on(event_loop.as_any()), own: TaskState::default() };
-    let task = Task::create(py, data)?;
+    let task = Task::create(py)?;
+    task.base.event_loop.put(event_loop.as_any().clone());
     if event_loop.debug.get() {
         futures::remember_source(task.upcast())?;
     }
@@ -260,8 +263,7 @@ fn report(
     let callback = TaskCallback::new(task, kind, None)?;
     let arg = future.map(|f| f.as_any().clone());
     let context = task.own.context.get(task.py());
-    let handle = Handle::create(task.py(), Handle::with_arg(event_loop.as_any(), callback, arg, context)?)?;
-    events::report(&handle, error)
+    events::report(&Handle::with_arg(event_loop.as_any(), callback, arg, context)?, error)
 }
 
 /// `Task.__step`: sends None, or throws, into the coroutine and deals with what comes out.
@@ -540,7 +542,9 @@ impl Class for Task {
     }
 
     fn table(t: &mut Table<Self>) {
-        t.doc(c"Task(coro, *, loop=None, name=None, context=None)\n--\n\nA coroutine driven by an event loop.");
+        t.doc(
+            c"Task(coro, *, loop=None, name=None, context=None)\n--\n\nA coroutine driven by an event loop.",
+        );
         t.init(|task, args, kwargs| {
             let parsed = Args::parse_tuple(&INIT, args, kwargs)?;
             #[cfg(not(Py_3_12))]
@@ -552,7 +556,12 @@ impl Class for Task {
             task.own.registration.leave();
             futures::init(task.upcast(), event_loop)?;
             let event_loop = task.base.event_loop.get_or_none(task.py());
-            begin(task, &event_loop, coroutine, Options { name: given(name), context: given(context), eager_start })
+            begin(
+                task,
+                &event_loop,
+                coroutine,
+                Options { name: given(name), context: given(context), eager_start },
+            )
         });
         t.one(
             c"set_result",
@@ -602,9 +611,17 @@ impl Class for Task {
             },
             "Sets the task's name to str(value).",
         );
-        t.noargs(c"get_coro", |task| Ok(task.own.coroutine.get_or_none(task.py())), "The coroutine; None after an eager task has finished.");
+        t.noargs(
+            c"get_coro",
+            |task| Ok(task.own.coroutine.get_or_none(task.py())),
+            "The coroutine; None after an eager task has finished.",
+        );
         #[cfg(Py_3_12)]
-        t.noargs(c"get_context", |task| Ok(task.own.context.get_or_none(task.py())), "The contextvars.Context the coroutine runs in.");
+        t.noargs(
+            c"get_context",
+            |task| Ok(task.own.context.get_or_none(task.py())),
+            "The contextvars.Context the coroutine runs in.",
+        );
         t.method(
             &GET_STACK,
             |task, args| {
@@ -621,7 +638,11 @@ impl Class for Task {
             },
             "Prints the stack or traceback to file (sys.stderr by default).",
         );
-        t.noargs(c"_repr_info", |task| stock::task_repr_info(task.py())?.call1((task.as_any(),)), "The parts of repr().");
+        t.noargs(
+            c"_repr_info",
+            |task| stock::task_repr_info(task.py())?.call1((task.as_any(),)),
+            "The parts of repr().",
+        );
         t.generic();
         t.getter(c"__class__", |task| isinstance_class(task.as_any(), stock::task));
         t.getter(c"_coro", |task| Ok(task.own.coroutine.get_or_none(task.py())));
@@ -687,10 +708,11 @@ pub struct TaskCallback {
 impl TaskCallback {
     #[expect(clippy::new_ret_no_self, reason = "a Python object is what callers need")]
     fn new<'py>(task: &Obj<'py, Task>, kind: Kind, error: Option<Ref>) -> Output<'py> {
-        let callback = Self { kind: Cell::new(kind), ..Self::default() };
+        let callback = Self::create(task.py())?;
+        callback.kind.set(kind);
         callback.task.set(Ref::of(task.clone()));
         drop(callback.error.replace(error));
-        Ok(Self::create(task.py(), callback)?.into_any())
+        Ok(callback.into_any())
     }
 }
 
@@ -701,8 +723,9 @@ pub fn wakeup_callable<'py>(task: &Obj<'py, Task>) -> Output<'py> {
 
 /// Whether a callable is the wake-up of this very task.
 pub fn is_wakeup_of(function: &Bound<'_, PyAny>, task: &Obj<'_, Task>) -> bool {
-    Obj::<TaskCallback>::cast_exact(function)
-        .is_some_and(|callback| callback.kind.get() == Kind::Wakeup && callback.task.as_ptr() == task.as_any().as_ptr())
+    Obj::<TaskCallback>::cast_exact(function).is_some_and(|callback| {
+        callback.kind.get() == Kind::Wakeup && callback.task.as_ptr() == task.as_any().as_ptr()
+    })
 }
 
 /// The task that a callable belongs to, for messages about slow callbacks.
@@ -738,7 +761,8 @@ fn invoke<'py>(callback: &Obj<'py, TaskCallback>, future: Option<Bound<'py, PyAn
 /// What the awaited future raises, if anything.
 fn awaited_error<'py>(future: &Bound<'py, PyAny>) -> PyResult<Option<Raised<'py>>> {
     let py = future.py();
-    let native = Obj::<Future>::cast_exact(future).or_else(|| Obj::<Task>::cast_exact(future).map(Obj::upcast));
+    let native =
+        Obj::<Future>::cast_exact(future).or_else(|| Obj::<Task>::cast_exact(future).map(Obj::upcast));
     if let Some(future) = native {
         return Ok(match futures::settle(future)? {
             Some(Settled::Raised(error)) => Some(error),

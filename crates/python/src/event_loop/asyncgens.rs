@@ -12,9 +12,23 @@ use crate::ffi::{Obj, Output, Ref, Table, none};
 use crate::stock;
 
 pub(super) fn table(t: &mut Table<EventLoop>) {
-    t.noargs(c"shutdown_asyncgens", shutdown, "Coroutine: closes all asynchronous generators that are still active.");
-    t.one(c"_asyncgen_firstiter_hook", "agen", first_iteration, "Called by the interpreter when a generator is first iterated.");
-    t.one(c"_asyncgen_finalizer_hook", "agen", finalize, "Called by the interpreter when a generator is abandoned.");
+    t.noargs(
+        c"shutdown_asyncgens",
+        shutdown,
+        "Coroutine: closes all asynchronous generators that are still active.",
+    );
+    t.one(
+        c"_asyncgen_firstiter_hook",
+        "agen",
+        first_iteration,
+        "Called by the interpreter when a generator is first iterated.",
+    );
+    t.one(
+        c"_asyncgen_finalizer_hook",
+        "agen",
+        finalize,
+        "Called by the interpreter when a generator is abandoned.",
+    );
     t.getter(c"_asyncgens", |event_loop| set(event_loop));
 }
 
@@ -65,7 +79,8 @@ fn first_iteration<'py>(event_loop: &Obj<'py, EventLoop>, generator: &Bound<'py,
         );
         let keywords = PyDict::new(py);
         keywords.set_item("source", event_loop.as_any())?;
-        stock::warn(py)?.call((PyString::new(py, &text), py.get_type::<PyResourceWarning>()), Some(&keywords))?;
+        stock::warn(py)?
+            .call((PyString::new(py, &text), py.get_type::<PyResourceWarning>()), Some(&keywords))?;
     }
     set(event_loop)?.call_method1("add", (generator,))?;
     Ok(none(py))
@@ -94,13 +109,18 @@ fn shutdown<'py>(event_loop: &Obj<'py, EventLoop>) -> Output<'py> {
             }
             let generators: Vec<Bound<'_, PyAny>> = set.try_iter()?.collect::<PyResult<_>>()?;
             set.call_method0("clear")?;
-            let closings: Vec<_> =
-                generators.iter().map(|generator| generator.call_method0("aclose")).collect::<PyResult<_>>()?;
+            let closings: Vec<_> = generators
+                .iter()
+                .map(|generator| generator.call_method0("aclose"))
+                .collect::<PyResult<_>>()?;
             let keywords = PyDict::new(py);
             keywords.set_item("return_exceptions", true)?;
             let gather = py.import("asyncio.tasks")?.getattr("gather")?;
             let future = gather.call(PyTuple::new(py, closings)?, Some(&keywords))?;
-            Ok(Some((Awaited::on(&event_loop, &future)?, generators.into_iter().map(Bound::unbind).collect::<Vec<_>>())))
+            Ok(Some((
+                Awaited::on(&event_loop, &future)?,
+                generators.into_iter().map(Bound::unbind).collect::<Vec<_>>(),
+            )))
         })?;
         let Some((gathering, generators)) = gathering else {
             return Ok(Python::attach(|py| py.None()));

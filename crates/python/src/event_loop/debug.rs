@@ -13,27 +13,49 @@ use crate::{stock, tasks};
 const STACK_DEPTH: i32 = 10;
 
 pub(super) fn table(t: &mut Table<EventLoop>) {
-    t.noargs(c"get_debug", |event_loop| Ok(boolean(event_loop.py(), event_loop.debug.get())), "Whether debug mode is on.");
-    t.one(c"set_debug", "enabled", |event_loop, enabled| {
-        event_loop.debug.set(enabled.is_truthy()?);
-        if event_loop.is_running() {
-            let track = pyo3::intern!(event_loop.py(), "_set_coroutine_origin_tracking");
-            let function = event_loop.as_any().getattr(track)?;
-            event_loop.as_any().call_method1("call_soon_threadsafe", (function, enabled))?;
-        }
-        Ok(none(event_loop.py()))
-    }, "Turns debug mode on or off.");
-    t.one(c"_set_coroutine_origin_tracking", "enabled", |event_loop, enabled| {
-        track_origins(event_loop, enabled.is_truthy()?)?;
-        Ok(none(event_loop.py()))
-    }, "Makes coroutines remember where they were created.");
-    t.property(c"slow_callback_duration", |event_loop| {
-        Ok(event_loop.slow_callback_duration.get_or_none(event_loop.py()))
-    }, |event_loop, value| events::write(&event_loop.slow_callback_duration, value));
+    t.noargs(
+        c"get_debug",
+        |event_loop| Ok(boolean(event_loop.py(), event_loop.debug.get())),
+        "Whether debug mode is on.",
+    );
+    t.one(
+        c"set_debug",
+        "enabled",
+        |event_loop, enabled| {
+            event_loop.debug.set(enabled.is_truthy()?);
+            if event_loop.is_running() {
+                let track = pyo3::intern!(event_loop.py(), "_set_coroutine_origin_tracking");
+                let function = event_loop.as_any().getattr(track)?;
+                event_loop.as_any().call_method1("call_soon_threadsafe", (function, enabled))?;
+            }
+            Ok(none(event_loop.py()))
+        },
+        "Turns debug mode on or off.",
+    );
+    t.one(
+        c"_set_coroutine_origin_tracking",
+        "enabled",
+        |event_loop, enabled| {
+            track_origins(event_loop, enabled.is_truthy()?)?;
+            Ok(none(event_loop.py()))
+        },
+        "Makes coroutines remember where they were created.",
+    );
+    t.property(
+        c"slow_callback_duration",
+        |event_loop| Ok(event_loop.slow_callback_duration.get_or_none(event_loop.py())),
+        |event_loop, value| events::write(&event_loop.slow_callback_duration, value),
+    );
     t.getter(c"_debug", |event_loop| Ok(boolean(event_loop.py(), event_loop.debug.get())));
     t.getter(c"_current_handle", |event_loop| Ok(event_loop.current_handle.get_or_none(event_loop.py())));
-    t.noargs(c"_check_thread", |event_loop| check_thread(event_loop).map(|()| none(event_loop.py())), "RuntimeError when another thread runs the loop.");
-    t.getter(c"_exception_handler", |event_loop| Ok(event_loop.exception_handler.get_or_none(event_loop.py())));
+    t.noargs(
+        c"_check_thread",
+        |event_loop| check_thread(event_loop).map(|()| none(event_loop.py())),
+        "RuntimeError when another thread runs the loop.",
+    );
+    t.getter(c"_exception_handler", |event_loop| {
+        Ok(event_loop.exception_handler.get_or_none(event_loop.py()))
+    });
     t.getter(c"_task_factory", |event_loop| Ok(event_loop.task_factory.get_or_none(event_loop.py())));
 }
 
@@ -135,6 +157,10 @@ pub(super) fn warn_if_slow(
         return Ok(());
     }
     let text = PyString::new(py, "Executing %s took %.3f seconds");
-    stock::logger(py)?.call_method("warning", (text, describe(subject)?, seconds), None::<&Bound<'_, PyDict>>)?;
+    stock::logger(py)?.call_method(
+        "warning",
+        (text, describe(subject)?, seconds),
+        None::<&Bound<'_, PyDict>>,
+    )?;
     Ok(())
 }

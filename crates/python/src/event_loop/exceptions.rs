@@ -9,7 +9,11 @@ use crate::ffi::{Obj, Output, Raised, Table, context, none};
 use crate::{names, stock};
 
 pub(super) fn table(t: &mut Table<EventLoop>) {
-    t.noargs(c"get_exception_handler", |event_loop| Ok(event_loop.exception_handler.get_or_none(event_loop.py())), "The handler that was set, or None for the default.");
+    t.noargs(
+        c"get_exception_handler",
+        |event_loop| Ok(event_loop.exception_handler.get_or_none(event_loop.py())),
+        "The handler that was set, or None for the default.",
+    );
     t.one(c"set_exception_handler", "handler", |event_loop, handler| {
         if !handler.is_none() && !handler.is_callable() {
             return Err(PyTypeError::new_err(format!(
@@ -24,7 +28,12 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
         }
         Ok(none(event_loop.py()))
     }, "Sets the callable(loop, context) for exceptions that nobody caught; None for the default, which logs them.");
-    t.one(c"default_exception_handler", "context", default_handler, "Logs the context's message, exception and other entries.");
+    t.one(
+        c"default_exception_handler",
+        "context",
+        default_handler,
+        "Logs the context's message, exception and other entries.",
+    );
     t.one(c"call_exception_handler", "context", |event_loop, report| {
         call_handler(event_loop, report)?;
         Ok(none(event_loop.py()))
@@ -50,22 +59,19 @@ fn default_handler<'py>(event_loop: &Obj<'py, EventLoop>, report: &Bound<'py, Py
     let exc_info = if error.is_none() {
         pyo3::types::PyBool::new(py, false).to_owned().into_any()
     } else {
-        PyTuple::new(py, [error.get_type().into_any(), error.clone(), error.getattr("__traceback__")?])?.into_any()
+        PyTuple::new(py, [error.get_type().into_any(), error.clone(), error.getattr("__traceback__")?])?
+            .into_any()
     };
     let mut lines = vec![message];
     let has_source = report.contains("source_traceback")?;
-    if !has_source
-        && let Some(handle) = event_loop.current_handle.get(py)
-    {
+    if !has_source && let Some(handle) = event_loop.current_handle.get(py) {
         let source = handle.getattr("_source_traceback")?;
         if source.is_truthy()? {
             report.set_item("handle_traceback", source)?;
         }
     }
-    let mut keys: Vec<String> = report
-        .try_iter()?
-        .map(|key| key?.extract::<String>())
-        .collect::<PyResult<Vec<String>>>()?;
+    let mut keys: Vec<String> =
+        report.try_iter()?.map(|key| key?.extract::<String>()).collect::<PyResult<Vec<String>>>()?;
     keys.sort_unstable();
     for key in keys {
         if key == "message" || key == "exception" {
@@ -95,7 +101,11 @@ fn traceback_text(stack: &Bound<'_, PyAny>, title: &str) -> PyResult<String> {
 /// Lets SystemExit and KeyboardInterrupt pass.
 fn unless_fatal<'py>(py: Python<'py>, error: PyErr) -> PyResult<Raised<'py>> {
     let raised = Raised::from_err(py, error);
-    if raised.is::<PySystemExit>() || raised.is::<PyKeyboardInterrupt>() { Err(raised.into_err()) } else { Ok(raised) }
+    if raised.is::<PySystemExit>() || raised.is::<PyKeyboardInterrupt>() {
+        Err(raised.into_err())
+    } else {
+        Ok(raised)
+    }
 }
 
 /// `BaseEventLoop.call_exception_handler`.

@@ -11,20 +11,48 @@ use crate::tasks::Task;
 use crate::{current, names, stock};
 
 pub(super) fn table(t: &mut Table<EventLoop>) {
-    t.noargs(c"run_forever", |event_loop| run_forever(event_loop).map(|()| none(event_loop.py())), "Runs until stop() is called.");
+    t.noargs(
+        c"run_forever",
+        |event_loop| run_forever(event_loop).map(|()| none(event_loop.py())),
+        "Runs until stop() is called.",
+    );
     t.one(c"run_until_complete", "future", run_until_complete, "Runs until the future (or a coroutine, wrapped in a task) is done; returns its result or raises its exception.");
-    t.noargs(c"stop", |event_loop| {
-        event_loop.stopping.set(true);
-        Ok(none(event_loop.py()))
-    }, "Stops the loop at the end of the current turn.");
+    t.noargs(
+        c"stop",
+        |event_loop| {
+            event_loop.stopping.set(true);
+            Ok(none(event_loop.py()))
+        },
+        "Stops the loop at the end of the current turn.",
+    );
     t.noargs(c"close", |event_loop| close(event_loop).map(|()| none(event_loop.py())), "Closes the loop: pending callbacks are dropped, the executor is shut down without waiting. The loop must not run.");
-    t.noargs(c"is_running", |event_loop| Ok(boolean(event_loop.py(), event_loop.is_running())), "Whether the loop runs.");
-    t.noargs(c"is_closed", |event_loop| Ok(boolean(event_loop.py(), event_loop.closed.get())), "Whether the loop was closed.");
-    t.noargs(c"_check_closed", |event_loop| event_loop.check_open().map(|()| none(event_loop.py())), "RuntimeError when the loop is closed.");
-    t.noargs(c"_check_running", |event_loop| check_running(event_loop).map(|()| none(event_loop.py())), "RuntimeError when this loop, or another one in this thread, runs.");
+    t.noargs(
+        c"is_running",
+        |event_loop| Ok(boolean(event_loop.py(), event_loop.is_running())),
+        "Whether the loop runs.",
+    );
+    t.noargs(
+        c"is_closed",
+        |event_loop| Ok(boolean(event_loop.py(), event_loop.closed.get())),
+        "Whether the loop was closed.",
+    );
+    t.noargs(
+        c"_check_closed",
+        |event_loop| event_loop.check_open().map(|()| none(event_loop.py())),
+        "RuntimeError when the loop is closed.",
+    );
+    t.noargs(
+        c"_check_running",
+        |event_loop| check_running(event_loop).map(|()| none(event_loop.py())),
+        "RuntimeError when this loop, or another one in this thread, runs.",
+    );
     t.getter(c"_thread_id", |event_loop| {
         let thread = event_loop.thread.get();
-        Ok(if thread == 0 { none(event_loop.py()) } else { thread.into_pyobject(event_loop.py())?.into_any() })
+        Ok(if thread == 0 {
+            none(event_loop.py())
+        } else {
+            thread.into_pyobject(event_loop.py())?.into_any()
+        })
     });
     t.property(
         c"_stopping",

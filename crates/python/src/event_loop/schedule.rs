@@ -5,23 +5,33 @@ use pyo3::prelude::*;
 use pyo3::types::{PyFloat, PyInt};
 
 use super::{Entry, EventLoop, Message, Overridable, debug, turn};
-use crate::events::{Deadline, Handle, TimerHandle};
+use crate::events::{Handle, TimerHandle, When};
 use crate::ffi::{Args, Class, Obj, Output, Ref, SendRef, Signature, Table};
 
 const CALL_SOON: Signature<2> = Signature::new("EventLoop.call_soon", "callback, *args, context=None");
-const THREADSAFE: Signature<2> = Signature::new("EventLoop.call_soon_threadsafe", "callback, *args, context=None");
-const CALL_LATER: Signature<3> = Signature::new("EventLoop.call_later", "delay, callback, *args, context=None");
+const THREADSAFE: Signature<2> =
+    Signature::new("EventLoop.call_soon_threadsafe", "callback, *args, context=None");
+const CALL_LATER: Signature<3> =
+    Signature::new("EventLoop.call_later", "delay, callback, *args, context=None");
 const CALL_AT: Signature<3> = Signature::new("EventLoop.call_at", "when, callback, *args, context=None");
 
 pub(super) fn table(t: &mut Table<EventLoop>) {
     t.method(&CALL_SOON, call_soon, "Runs callback(*args) at the next turn of the loop, in context (a copy of the current one by default). Returns a Handle.");
-    t.method(&THREADSAFE, call_soon_threadsafe, "call_soon() for other threads and signal handlers: it wakes the loop.");
+    t.method(
+        &THREADSAFE,
+        call_soon_threadsafe,
+        "call_soon() for other threads and signal handlers: it wakes the loop.",
+    );
     t.method(&CALL_LATER, call_later, "Runs callback(*args) after delay seconds. Returns a TimerHandle.");
     t.method(&CALL_AT, call_at, "Runs callback(*args) when time() reaches when. Returns a TimerHandle.");
-    t.noargs(c"time", |event_loop| {
-        let seconds = event_loop.engine.with(|engine| engine.driver.now());
-        Ok(PyFloat::new(event_loop.py(), seconds).into_any())
-    }, "The loop's clock, in seconds: time.monotonic().");
+    t.noargs(
+        c"time",
+        |event_loop| {
+            let seconds = event_loop.engine.with(|engine| engine.driver.now());
+            Ok(PyFloat::new(event_loop.py(), seconds).into_any())
+        },
+        "The loop's clock, in seconds: time.monotonic().",
+    );
 }
 
 /// The `context` argument.
@@ -57,7 +67,8 @@ fn handle_for<'py>(
         }
         debug::check_callback(&callback, method)?;
     }
-    let handle = Handle::create(event_loop.py(), Handle::new(event_loop.as_any(), callback, args, 1, context)?)?;
+    let handle = Handle::create(event_loop.py())?;
+    handle.prepare(event_loop.as_any(), callback, args, 1, context)?;
     if debugging {
         handle.remember_source(event_loop.py())?;
     }
@@ -104,14 +115,15 @@ fn call_later<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Out
         return call_later_by_call_at(event_loop, &delay, &args);
     }
     let context = given_context(&args, CALL_LATER.function)?;
-    let deadline = match seconds(&delay) {
-        Some(delay) => Deadline::at(turn::now(event_loop)? + delay),
+    let now = turn::now(event_loop)?;
+    let when = match seconds(&delay) {
+        Some(delay) => When { seconds: now + delay, given: None },
         None => {
-            let when = PyFloat::new(event_loop.py(), turn::now(event_loop)?).into_any().add(&delay)?;
-            Deadline::at(when.extract()?).given_as(&when)
+            let when = PyFloat::new(event_loop.py(), now).into_any().add(&delay)?;
+            When { seconds: when.extract()?, given: Some(when) }
         }
     };
-    add_timer(event_loop, deadline, callback, &args, context, "call_later")
+    add_timer(event_loop, when, callback, &args, context, "call_later")
 }
 
 /// A program replaced `call_at`: `call_later` goes through it, as in the standard library.
@@ -138,17 +150,17 @@ fn call_at<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output
         return Err(PyTypeError::new_err("when cannot be None"));
     }
     let context = given_context(&args, CALL_AT.function)?;
-    let deadline = match when.cast_exact::<PyFloat>() {
-        Ok(float) => Deadline::at(float.value()),
-        Err(_) => Deadline::at(when.extract()?).given_as(&when),
+    let when = match when.cast_exact::<PyFloat>() {
+        Ok(float) => When { seconds: float.value(), given: None },
+        Err(_) => When { seconds: when.extract()?, given: Some(when) },
     };
-    add_timer(event_loop, deadline, callback, &args, context, "call_at")
+    add_timer(event_loop, when, callback, &args, context, "call_at")
 }
 
 #[inline]
 fn add_timer<'py>(
     event_loop: &Obj<'py, EventLoop>,
-    deadline: Deadline,
+    when: When<'py>,
     callback: Bound<'py, PyAny>,
     args: &Args<'_, 'py>,
     context: Option<Bound<'py, PyAny>>,
@@ -161,13 +173,13 @@ fn add_timer<'py>(
         debug::check_thread(event_loop)?;
         debug::check_callback(&callback, method)?;
     }
-    let seconds = deadline.seconds.get();
-    let base = Handle::new(event_loop.as_any(), callback, args, 2, context)?;
-    let timer = TimerHandle::create(py, TimerHandle { base, own: deadline })?;
+    let timer = TimerHandle::create(py)?;
+    timer.base.prepare(event_loop.as_any(), callback, args, 2, context)?;
+    timer.own.set(&when);
     if debugging {
         timer.base.remember_source(py)?;
     }
     let kept = Ref::of(timer.clone());
-    event_loop.engine.with(|engine| engine.schedule(seconds, kept));
+    event_loop.engine.with(|engine| engine.schedule(when.seconds, kept));
     Ok(timer.into_any())
 }

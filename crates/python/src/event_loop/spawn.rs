@@ -14,22 +14,40 @@ use crate::tasks::{self, Options};
 const CREATE_TASK: Signature<1> = Signature::new("EventLoop.create_task", "coro, **kwargs");
 
 pub(super) fn table(t: &mut Table<EventLoop>) {
-    t.noargs(c"create_future", |event_loop| Ok(create_future(event_loop)?.into_any()), "A Future bound to the loop.");
+    t.noargs(
+        c"create_future",
+        |event_loop| Ok(create_future(event_loop)?.into_any()),
+        "A Future bound to the loop.",
+    );
     t.method(&CREATE_TASK, create_task, "Schedules a coroutine; returns its Task. Keywords: name, context and, where asyncio has it, eager_start.");
-    t.one(c"set_task_factory", "factory", |event_loop, factory| {
-        if !factory.is_none() && !factory.is_callable() {
-            return Err(PyTypeError::new_err("task factory must be a callable or None"));
-        }
-        if factory.is_none() { event_loop.task_factory.clear() } else { event_loop.task_factory.put(factory.clone()) }
-        Ok(none(event_loop.py()))
-    }, "Sets the callable(loop, coro, **kwargs) that create_task() uses; None for the default.");
-    t.noargs(c"get_task_factory", |event_loop| Ok(event_loop.task_factory.get_or_none(event_loop.py())), "The task factory, or None for the default.");
+    t.one(
+        c"set_task_factory",
+        "factory",
+        |event_loop, factory| {
+            if !factory.is_none() && !factory.is_callable() {
+                return Err(PyTypeError::new_err("task factory must be a callable or None"));
+            }
+            if factory.is_none() {
+                event_loop.task_factory.clear()
+            } else {
+                event_loop.task_factory.put(factory.clone())
+            }
+            Ok(none(event_loop.py()))
+        },
+        "Sets the callable(loop, coro, **kwargs) that create_task() uses; None for the default.",
+    );
+    t.noargs(
+        c"get_task_factory",
+        |event_loop| Ok(event_loop.task_factory.get_or_none(event_loop.py())),
+        "The task factory, or None for the default.",
+    );
 }
 
 /// `loop.create_future()`.
 #[inline]
 pub fn create_future<'py>(event_loop: &Obj<'py, EventLoop>) -> PyResult<Obj<'py, Future>> {
-    let future = Future::create(event_loop.py(), Future::on(event_loop.as_any()))?;
+    let future = Future::create(event_loop.py())?;
+    future.event_loop.put(event_loop.as_any().clone());
     if event_loop.debug.get() {
         futures::remember_source(&future)?;
     }
@@ -41,7 +59,8 @@ fn factory_gets_keywords(py: Python<'_>) -> bool {
     static ANSWER: PyOnceLock<bool> = PyOnceLock::new();
     *ANSWER.get_or_init(py, || {
         let probe = || -> PyResult<bool> {
-            let method = py.import("asyncio.base_events")?.getattr("BaseEventLoop")?.getattr("create_task")?;
+            let method =
+                py.import("asyncio.base_events")?.getattr("BaseEventLoop")?.getattr("create_task")?;
             let flags: u32 = method.getattr("__code__")?.getattr("co_flags")?.extract()?;
             // CO_VARKEYWORDS
             Ok(flags & 0x08 != 0)
@@ -104,7 +123,9 @@ fn by_factory<'py>(
     let py = event_loop.py();
     let keywords = PyDict::new(py);
     if factory_gets_keywords(py) {
-        for (keyword, value) in args.keywords().filter(|(keyword, _)| keyword.to_str().is_ok_and(|k| k != "coro")) {
+        for (keyword, value) in
+            args.keywords().filter(|(keyword, _)| keyword.to_str().is_ok_and(|k| k != "coro"))
+        {
             keywords.set_item(keyword, value)?;
         }
         return factory.call((event_loop.as_any(), coroutine), Some(&keywords));

@@ -7,7 +7,7 @@ use yibu_engine::{OpId, Plan};
 
 use super::{Engine, Entry, EventLoop, Overridable, Owner, debug};
 use crate::events::{self, Handle};
-use crate::ffi::{Class, Obj, Raised, Ref, call, context};
+use crate::ffi::{Obj, Raised, Ref, call, context};
 use crate::{current, errors, names, tasks};
 
 /// `loop.time()`, also when a program replaced it.
@@ -133,10 +133,10 @@ fn run_callback<'py>(
     let (function, context) = (function.into_any(py), context.into_any(py));
     match context::run(&context, |_| call::call1(&function, &future)) {
         Ok(_) => Ok(()),
-        Err(error) => {
-            let handle = Handle::with_arg(event_loop.as_any(), function, Some(future), Some(context))?;
-            events::report(&Handle::create(py, handle)?, error)
-        }
+        Err(error) => events::report(
+            &Handle::with_arg(event_loop.as_any(), function, Some(future), Some(context))?,
+            error,
+        ),
     }
 }
 

@@ -246,7 +246,9 @@ impl<const N: usize> Signature<N> {
     fn check_missing(&self, found: &[Option<Bound<'_, PyAny>>; N]) -> PyResult<()> {
         for keyword_only in [false, true] {
             let missing: Vec<&str> = (0..N)
-                .filter(|i| self.required[*i] && found[*i].is_none() && (*i >= self.positional) == keyword_only)
+                .filter(|i| {
+                    self.required[*i] && found[*i].is_none() && (*i >= self.positional) == keyword_only
+                })
                 .map(|i| self.names[i])
                 .collect();
             if !missing.is_empty() {

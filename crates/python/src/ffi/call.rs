@@ -18,10 +18,7 @@ pub fn call0<'py>(function: &Bound<'py, PyAny>) -> Output<'py> {
 pub fn call1<'py>(function: &Bound<'py, PyAny>, arg: &Bound<'py, PyAny>) -> Output<'py> {
     // SAFETY: attached; both objects are alive for the call; a new reference or null is returned.
     unsafe {
-        Bound::from_owned_ptr_or_err(
-            function.py(),
-            ffi::PyObject_CallOneArg(function.as_ptr(), arg.as_ptr()),
-        )
+        Bound::from_owned_ptr_or_err(function.py(), ffi::PyObject_CallOneArg(function.as_ptr(), arg.as_ptr()))
     }
 }
 
@@ -52,7 +49,10 @@ pub fn call_tuple<'py>(function: &Bound<'py, PyAny>, args: &Bound<'py, PyTuple>)
 
 /// `object.name(*args)`; `args[0]` is the object.
 #[inline]
-pub fn method<'py, const N: usize>(name: &Bound<'py, PyString>, args: [&Bound<'py, PyAny>; N]) -> Output<'py> {
+pub fn method<'py, const N: usize>(
+    name: &Bound<'py, PyString>,
+    args: [&Bound<'py, PyAny>; N],
+) -> Output<'py> {
     const { assert!(N > 0, "the object itself is the first argument") };
     let pointers = args.map(|a| a.as_ptr());
     // SAFETY: attached; `pointers` holds N borrowed references that outlive the call.

@@ -12,8 +12,8 @@ use std::mem::offset_of;
 use std::ops::Deref;
 use std::ptr::null_mut;
 
-use pyo3::ffi;
 use pyo3::basic::CompareOp;
+use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple, PyType};
 
@@ -159,9 +159,10 @@ pub trait Class: Default + Sized + 'static {
         false
     }
 
-    /// Makes an instance.
+    /// Makes an instance in its default state; the caller fills it in place, because moving a half-warm struct of this size
+    /// costs more than everything else here (its stores are still on their way to the cache).
     #[inline]
-    fn create(py: Python<'_>, data: Self) -> PyResult<Obj<'_, Self>> {
+    fn create(py: Python<'_>) -> PyResult<Obj<'_, Self>> {
         let state = Self::state();
         let class = state.class.get();
         if Self::FREELIST > 0
@@ -171,7 +172,7 @@ pub trait Class: Default + Sized + 'static {
             // PyObject_Init makes it an object again (with a reference to its type), then data is written, then it is tracked.
             unsafe {
                 ffi::PyObject_Init(object, class);
-                (&raw mut (*object.cast::<Instance<Self>>()).data).write(data);
+                (&raw mut (*object.cast::<Instance<Self>>()).data).write(Self::default());
                 ffi::PyObject_GC_Track(object.cast());
                 return Ok(Obj::from_any_unchecked(Bound::from_owned_ptr(py, object)));
             }
@@ -181,7 +182,7 @@ pub trait Class: Default + Sized + 'static {
         unsafe {
             let object = ffi::PyType_GenericAlloc(class, 0);
             let object = Bound::from_owned_ptr_or_err(py, object)?;
-            (&raw mut (*object.as_ptr().cast::<Instance<Self>>()).data).write(data);
+            (&raw mut (*object.as_ptr().cast::<Instance<Self>>()).data).write(Self::default());
             Ok(Obj::from_any_unchecked(object))
         }
     }
@@ -381,7 +382,12 @@ impl<T: Class> Table<T> {
     /// `__class_getitem__`, giving a `types.GenericAlias`.
     pub fn generic(&mut self) {
         let meth = ffi::PyMethodDefPointer { PyCFunction: ffi::Py_GenericAlias };
-        self.add_method(c"__class_getitem__".as_ptr(), meth, ffi::METH_O | ffi::METH_CLASS, c"See PEP 585".as_ptr());
+        self.add_method(
+            c"__class_getitem__".as_ptr(),
+            meth,
+            ffi::METH_O | ffi::METH_CLASS,
+            c"See PEP 585".as_ptr(),
+        );
     }
 
     /// A read-only property.
@@ -402,7 +408,13 @@ impl<T: Class> Table<T> {
     }
 
     fn add_property(&mut self, name: &'static CStr, get: Option<ffi::getter>, set: Option<ffi::setter>) {
-        self.properties.push(ffi::PyGetSetDef { name: name.as_ptr(), get, set, doc: std::ptr::null(), closure: null_mut() });
+        self.properties.push(ffi::PyGetSetDef {
+            name: name.as_ptr(),
+            get,
+            set,
+            doc: std::ptr::null(),
+            closure: null_mut(),
+        });
     }
 
     fn slot(&mut self, slot: c_int, pfunc: *mut c_void) {
@@ -412,7 +424,8 @@ impl<T: Class> Table<T> {
     /// `__init__`.
     pub fn init<F>(&mut self, _: F)
     where
-        F: Stateless + for<'a, 'py> Fn(&'a Obj<'py, T>, &'a Bound<'py, PyTuple>, Kwargs<'a, 'py>) -> PyResult<()>,
+        F: Stateless
+            + for<'a, 'py> Fn(&'a Obj<'py, T>, &'a Bound<'py, PyTuple>, Kwargs<'a, 'py>) -> PyResult<()>,
     {
         self.slot(ffi::Py_tp_init, tramp::init::<T, F> as *mut c_void);
     }
@@ -420,7 +433,8 @@ impl<T: Class> Table<T> {
     /// `__call__`.
     pub fn call<F>(&mut self, _: F)
     where
-        F: Stateless + for<'a, 'py> Fn(&'a Obj<'py, T>, &'a Bound<'py, PyTuple>, Kwargs<'a, 'py>) -> Output<'py>,
+        F: Stateless
+            + for<'a, 'py> Fn(&'a Obj<'py, T>, &'a Bound<'py, PyTuple>, Kwargs<'a, 'py>) -> Output<'py>,
     {
         self.slot(ffi::Py_tp_call, tramp::invoke::<T, F> as *mut c_void);
     }
@@ -503,8 +517,13 @@ impl<T: Class> Table<T> {
 
     /// Makes the type, deriving from `base` when given, and stores it in the class's state.
     pub fn build<'py>(py: Python<'py>, base: Option<&Bound<'py, PyType>>) -> PyResult<Bound<'py, PyType>> {
-        let mut table =
-            Self { methods: Vec::new(), properties: Vec::new(), slots: Vec::new(), doc: c"", class: PhantomData };
+        let mut table = Self {
+            methods: Vec::new(),
+            properties: Vec::new(),
+            slots: Vec::new(),
+            doc: c"",
+            class: PhantomData,
+        };
         T::table(&mut table);
         if T::Header::DICT.is_some() {
             table.add_property(
@@ -615,9 +634,8 @@ unsafe extern "C" fn dealloc<T: Class>(object: *mut ffi::PyObject) {
             ffi::Py_DECREF(content);
         }
         std::ptr::drop_in_place(&raw mut (*instance).data);
-        let reusable = T::FREELIST > 0
-            && class == T::state().class.get()
-            && ffi::PyObject_GC_IsFinalized(object) == 0;
+        let reusable =
+            T::FREELIST > 0 && class == T::state().class.get() && ffi::PyObject_GC_IsFinalized(object) == 0;
         if !(reusable && T::state().push(object, T::FREELIST)) {
             ffi::PyObject_GC_Del(object.cast());
         }

@@ -12,10 +12,7 @@ pub fn copy_current(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
 
 /// `context.run(f)`: RuntimeError when the context is already entered, TypeError when it is no context.
 #[inline]
-pub fn run<'py, R>(
-    context: &Bound<'py, PyAny>,
-    f: impl FnOnce(Python<'py>) -> PyResult<R>,
-) -> PyResult<R> {
+pub fn run<'py, R>(context: &Bound<'py, PyAny>, f: impl FnOnce(Python<'py>) -> PyResult<R>) -> PyResult<R> {
     let py = context.py();
     // SAFETY: attached; PyContext_Enter checks the type of its argument itself.
     if unsafe { ffi::PyContext_Enter(context.as_ptr()) } != 0 {

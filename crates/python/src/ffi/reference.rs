@@ -176,12 +176,6 @@ impl<T> Slot<T> {
 }
 
 impl Slot<PyAny> {
-    /// A slot that holds an object from the start.
-    #[inline]
-    pub fn holding(object: Bound<'_, PyAny>) -> Self {
-        Self(Cell::new(Some(Ref::new(object))))
-    }
-
     /// Fills the slot with a Python object.
     #[inline]
     pub fn put<U>(&self, object: Bound<'_, U>) {

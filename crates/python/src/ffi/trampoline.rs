@@ -57,7 +57,10 @@ pub(super) fn guard<'py, R>(py: Python<'py>, failed: R, body: impl FnOnce() -> P
 /// # Safety
 /// `slf` is a live instance of `T`'s type, as CPython guarantees for `self` of a slot or method of that type.
 #[inline]
-pub(super) unsafe fn lend<'py, T: Class>(py: Python<'py>, slf: *mut ffi::PyObject) -> ManuallyDrop<Obj<'py, T>> {
+pub(super) unsafe fn lend<'py, T: Class>(
+    py: Python<'py>,
+    slf: *mut ffi::PyObject,
+) -> ManuallyDrop<Obj<'py, T>> {
     // SAFETY: the reference is only lent: ManuallyDrop never gives it back, so it need not be owned.
     ManuallyDrop::new(unsafe { Obj::from_any_unchecked(Bound::from_owned_ptr(py, slf)) })
 }
@@ -68,7 +71,10 @@ fn give(output: Output<'_>) -> PyResult<*mut ffi::PyObject> {
 }
 
 /// METH_NOARGS, and the slots of one argument (`tp_repr`, `tp_iter`, `am_await`).
-pub(super) unsafe extern "C" fn unary<T, F>(slf: *mut ffi::PyObject, _: *mut ffi::PyObject) -> *mut ffi::PyObject
+pub(super) unsafe extern "C" fn unary<T, F>(
+    slf: *mut ffi::PyObject,
+    _: *mut ffi::PyObject,
+) -> *mut ffi::PyObject
 where
     T: Class,
     F: Stateless + for<'a, 'py> Fn(&'a Obj<'py, T>) -> Output<'py>,
@@ -150,7 +156,10 @@ pub(super) unsafe extern "C" fn send<T, F>(
 where
     T: Class,
     F: Stateless
-        + for<'a, 'py> Fn(&'a Obj<'py, T>, &'a Bound<'py, PyAny>) -> PyResult<Result<Bound<'py, PyAny>, Bound<'py, PyAny>>>,
+        + for<'a, 'py> Fn(
+            &'a Obj<'py, T>,
+            &'a Bound<'py, PyAny>,
+        ) -> PyResult<Result<Bound<'py, PyAny>, Bound<'py, PyAny>>>,
 {
     // SAFETY: as in `unary`; `arg` is a live borrowed reference and `result` a place to write to.
     unsafe {
@@ -173,7 +182,10 @@ where
 }
 
 /// METH_O.
-pub(super) unsafe extern "C" fn one<T, F>(slf: *mut ffi::PyObject, arg: *mut ffi::PyObject) -> *mut ffi::PyObject
+pub(super) unsafe extern "C" fn one<T, F>(
+    slf: *mut ffi::PyObject,
+    arg: *mut ffi::PyObject,
+) -> *mut ffi::PyObject
 where
     T: Class,
     F: Stateless + for<'a, 'py> Fn(&'a Obj<'py, T>, &'a Bound<'py, PyAny>) -> Output<'py>,
@@ -218,7 +230,11 @@ pub(super) unsafe extern "C" fn init<T, F>(
 where
     T: Class,
     F: Stateless
-        + for<'a, 'py> Fn(&'a Obj<'py, T>, &'a Bound<'py, PyTuple>, Option<&'a Bound<'py, PyDict>>) -> PyResult<()>,
+        + for<'a, 'py> Fn(
+            &'a Obj<'py, T>,
+            &'a Bound<'py, PyTuple>,
+            Option<&'a Bound<'py, PyDict>>,
+        ) -> PyResult<()>,
 {
     // SAFETY: as in `unary`; `args` is a tuple and `kwargs` null or a dict, both only lent.
     unsafe {
@@ -242,7 +258,11 @@ pub(super) unsafe extern "C" fn invoke<T, F>(
 where
     T: Class,
     F: Stateless
-        + for<'a, 'py> Fn(&'a Obj<'py, T>, &'a Bound<'py, PyTuple>, Option<&'a Bound<'py, PyDict>>) -> Output<'py>,
+        + for<'a, 'py> Fn(
+            &'a Obj<'py, T>,
+            &'a Bound<'py, PyTuple>,
+            Option<&'a Bound<'py, PyDict>>,
+        ) -> Output<'py>,
 {
     // SAFETY: as in `init`.
     unsafe {
@@ -348,6 +368,8 @@ where
     // SAFETY: called by CPython, attached; the arguments follow the vectorcall protocol.
     unsafe {
         let py = Python::assume_attached();
-        guard(py, std::ptr::null_mut(), || give(F::conjure()(Args::from_vectorcall(py, args, nargs, keywords))))
+        guard(py, std::ptr::null_mut(), || {
+            give(F::conjure()(Args::from_vectorcall(py, args, nargs, keywords)))
+        })
     }
 }
