@@ -409,6 +409,32 @@ class TestWriting:
         messages = [record.getMessage() for record in caplog.records]
         assert messages == ["socket.send() raised exception."] * 3
 
+    @pytest.mark.yibu_only(since=(3, 12), before=(3, 14))  # stock failed
+    def test_writelines_after_the_connection_was_lost(self, connect, run, caplog):
+        async def main():
+            transport, protocol, _ = await connect()
+            transport.abort()
+            for _ in range(7):
+                transport.writelines([b"data"])
+            await protocol.lost
+
+        run(main())
+        messages = [record.getMessage() for record in caplog.records]
+        assert messages == ["socket.send() raised exception."] * 3
+
+    @pytest.mark.yibu_only(since=(3, 12), before=(3, 14))  # stock kept an empty chunk for ever
+    def test_empty_chunks(self, connect, run):
+        async def main():
+            transport, protocol, peer = await connect()
+            transport.writelines([b"", b"a", b"", bytearray(), b"b", memoryview(b"")])
+            transport.writelines([b"", b""])
+            assert transport.get_write_buffer_size() == 0
+            transport.close()
+            await protocol.lost
+            return receive(peer, 10)
+
+        assert run(main()) == b"ab"
+
     def test_write_to_a_peer_that_is_gone(self, connect, run, loop):
         async def main():
             transport, protocol, peer = await connect(lambda: Recorder(keep_open=True))
@@ -525,6 +551,19 @@ class TestFlowControl:
         for context in reports:
             assert set(context) == {"message", "exception", "transport", "protocol"}
             assert context["transport"] is transport and context["protocol"] is protocol
+
+    @pytest.mark.yibu_only(since=(3, 12), before=(3, 14))  # stock did not look at the limits here
+    def test_writelines_pauses_too(self, connect, run, loop):
+        async def main():
+            transport, protocol, peer = await connect()
+            transport.writelines([b"x" * LARGE, b"y"])
+            assert protocol.events == ["made", "pause"]
+            await drain_peer(loop, peer, LARGE + 1)
+            await protocol.until(lambda: "resume" in protocol.events)
+            transport.close()
+            await protocol.lost
+
+        run(main())
 
     def test_resume_comes_before_connection_lost(self, connect, run, loop):
         async def main():
