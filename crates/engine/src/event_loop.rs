@@ -54,7 +54,7 @@ pub enum Plan {
 const POLL_INTERVAL: f64 = 100e-6;
 
 /// ... and, where no timer is pending, for at most this many turns within one tick of the coarse clock.
-const FREE_TURNS: u32 = 64;
+const FREE_TURNS: u32 = 32;
 
 /// The longest single park; asyncio's `MAXIMUM_SELECT_TIMEOUT`.
 const PARK_MAX: f64 = 24.0 * 3600.0;
@@ -140,12 +140,12 @@ impl<H: Host> EventLoop<H> {
         self.drain_inbox();
         if hurry || !self.ready.is_empty() {
             let clock = self.driver.now();
+            self.free_turns = FREE_TURNS;
+            self.free_tick = self.driver.tick();
             if clock - self.polled_at < POLL_INTERVAL {
                 return Plan::Run;
             }
             self.polled_at = clock;
-            self.free_turns = FREE_TURNS;
-            self.free_tick = self.driver.tick();
             return Plan::Poll;
         }
         self.polled_at = 0.0;
