@@ -9,6 +9,7 @@ mod debug;
 mod exceptions;
 mod executor;
 mod lifecycle;
+pub mod occupied;
 mod schedule;
 mod signals;
 mod spawn;
@@ -30,10 +31,11 @@ use yibu_engine::{Cancelled, Driver, Host, Inbox, OpId};
 use crate::current::Current;
 use crate::events::{Handle, TimerHandle};
 use crate::ffi::class::Plain;
-use crate::ffi::{Class, ClassState, LoopCell, Obj, Output, Ref, SendRef, Slot, Table, Visitor};
+use crate::ffi::{Class, ClassState, Directory, LoopCell, Obj, Output, Ref, SendRef, Slot, Table, Visitor};
 use crate::futures::Future;
 use crate::names;
 use crate::tasks::Task;
+use crate::transports::SocketTransport;
 
 /// Something that is ready to run.
 pub enum Entry {
@@ -127,6 +129,9 @@ pub struct EventLoop {
     /// Which methods Python code has replaced, on the instance or in a subclass: a bit for each of [`OVERRIDABLE`].
     overridden: Cell<u32>,
     pub(crate) current: Current,
+    /// The native transports that are not closing, by descriptor; see `occupied`.
+    transports: Directory<SocketTransport>,
+    transport_mapping: Slot,
     task_factory: Slot,
     exception_handler: Slot,
     slow_callback_duration: Slot,
@@ -151,6 +156,8 @@ impl Default for EventLoop {
             thread: Cell::new(0),
             overridden: Cell::new(0),
             current: Current::default(),
+            transports: Directory::default(),
+            transport_mapping: Slot::default(),
             task_factory: Slot::default(),
             exception_handler: Slot::default(),
             slow_callback_duration: Slot::default(),
@@ -300,6 +307,7 @@ impl Class for EventLoop {
         exceptions::table(t);
         debug::table(t);
         asyncgens::table(t);
+        occupied::table(t);
         executor::table(t);
     }
 
@@ -352,8 +360,9 @@ impl Class for EventLoop {
 }
 
 impl EventLoop {
-    fn slots(&self) -> [&Slot; 6] {
+    fn slots(&self) -> [&Slot; 7] {
         [
+            &self.transport_mapping,
             &self.task_factory,
             &self.exception_handler,
             &self.slow_callback_duration,

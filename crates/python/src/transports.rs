@@ -6,12 +6,14 @@
 use std::ffi::CStr;
 
 use crate::ffi::class::BehindTransport;
-use crate::ffi::{Class, ClassState, Slot, Table, Visitor};
+use crate::ffi::{Class, ClassState, Listing, Slot, Table, Visitor};
 
 /// The data of a `SocketTransport`.
 #[derive(Default)]
 pub struct SocketTransport {
     protocol: Slot,
+    /// Its place among the loop's transports.
+    pub(crate) listing: Listing,
 }
 
 static SOCKET_TRANSPORT: ClassState = ClassState::new();

@@ -1,0 +1,89 @@
+//! Which descriptors belong to transports: `_transports` and `_ensure_fd_no_transport` of `asyncio.selector_events`.
+//!
+//! Native transports are listed in a [`Directory`](crate::ffi::Directory). The mapping of the standard library
+//! (descriptor to transport, weakly) is made when Python code first asks for `_transports`, and from then on it is what counts.
+//! Called by transports and by everything that is not to touch a transport's descriptor.
+
+use pyo3::exceptions::{PyAttributeError, PyOverflowError, PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyInt;
+use yibu_engine::Fd;
+
+use super::EventLoop;
+use crate::ffi::{Obj, Output, Table, none};
+use crate::transports::SocketTransport;
+
+pub(super) fn table(t: &mut Table<EventLoop>) {
+    t.getter(c"_transports", mapping);
+    t.one(c"_ensure_fd_no_transport", "fd", |event_loop, file| {
+        check(event_loop, file, descriptor(file)?)?;
+        Ok(none(event_loop.py()))
+    }, "RuntimeError when the descriptor, or object with a fileno(), belongs to a transport that is not closing.");
+}
+
+/// The number of a descriptor, or of an object with `fileno()`; ValueError for anything else.
+fn descriptor(file: &Bound<'_, PyAny>) -> PyResult<Fd> {
+    let number = if file.is_instance_of::<PyInt>() {
+        file.extract()
+    } else {
+        file.call_method0("fileno").and_then(|number| number.extract())
+    };
+    number.or_else(|error| {
+        let py = file.py();
+        let foreseen = error.is_instance_of::<PyAttributeError>(py)
+            || error.is_instance_of::<PyTypeError>(py)
+            || error.is_instance_of::<PyValueError>(py)
+            || error.is_instance_of::<PyOverflowError>(py);
+        let text = format!("Invalid file object: {}", file.repr()?);
+        Err(if foreseen { PyValueError::new_err(text) } else { error })
+    })
+}
+
+/// The mapping as Python code sees it.
+fn mapping<'py>(event_loop: &Obj<'py, EventLoop>) -> Output<'py> {
+    let py = event_loop.py();
+    if let Some(mapping) = event_loop.transport_mapping.get(py) {
+        return Ok(mapping);
+    }
+    let mapping = py.import("weakref")?.getattr("WeakValueDictionary")?.call0()?;
+    for (fd, transport) in event_loop.transports.living(py) {
+        mapping.set_item(fd, transport.as_any())?;
+    }
+    event_loop.transport_mapping.put(mapping.clone());
+    Ok(mapping)
+}
+
+/// Lists a transport as the owner of a descriptor until it closes or goes.
+pub fn enter(event_loop: &Obj<'_, EventLoop>, fd: Fd, transport: &Obj<'_, SocketTransport>) -> PyResult<()> {
+    if let Some(mapping) = event_loop.transport_mapping.get(event_loop.py()) {
+        mapping.set_item(fd, transport.as_any())?;
+    } else if let Ok(number) = usize::try_from(fd) {
+        transport.listing.set(event_loop.transports.enter(number, transport));
+    }
+    Ok(())
+}
+
+/// RuntimeError when descriptor `fd`, that Python code calls `file`, belongs to a transport that is not closing.
+#[inline]
+pub fn check(event_loop: &Obj<'_, EventLoop>, file: &Bound<'_, PyAny>, fd: Fd) -> PyResult<()> {
+    let py = event_loop.py();
+    let transport = match event_loop.transport_mapping.get(py) {
+        Some(mapping) => {
+            let transport = mapping.call_method1("get", (fd,))?;
+            if !transport.is_truthy()? || transport.call_method0("is_closing")?.is_truthy()? {
+                return Ok(());
+            }
+            transport
+        }
+        // Closing transports have left.
+        None => match usize::try_from(fd).ok().and_then(|fd| event_loop.transports.get(py, fd)) {
+            Some(transport) => transport.into_any(),
+            None => return Ok(()),
+        },
+    };
+    Err(PyRuntimeError::new_err(format!(
+        "File descriptor {} is used by transport {}",
+        file.repr()?,
+        transport.repr()?
+    )))
+}

@@ -1,0 +1,90 @@
+//! [`Directory`]: living objects by a small number, without keeping them alive. It stands in for a `WeakValueDictionary`
+//! whose keys are descriptors.
+//!
+//! An object enters under a number and holds a [`Listing`], which takes it out when the object is done or freed.
+
+use std::cell::{Cell, UnsafeCell};
+use std::marker::PhantomData;
+use std::ptr::null_mut;
+use std::rc::Rc;
+
+use pyo3::ffi;
+use pyo3::prelude::*;
+
+use super::{Class, Obj};
+
+type Objects = Rc<UnsafeCell<Vec<*mut ffi::PyObject>>>;
+
+/// Objects of class `T` by number.
+pub struct Directory<T>(Objects, PhantomData<T>);
+
+impl<T> Default for Directory<T> {
+    fn default() -> Self {
+        Self(Objects::default(), PhantomData)
+    }
+}
+
+#[expect(clippy::mut_from_ref, reason = "an UnsafeCell's content; see the note inside")]
+fn content(objects: &Objects) -> &mut Vec<*mut ffi::PyObject> {
+    // SAFETY: the callers below use the reference for one operation on the vector, which runs no Python code; directories
+    // and listings are not Send, so the interpreter lock is held.
+    unsafe { &mut *objects.get() }
+}
+
+impl<T: Class> Directory<T> {
+    /// Lists an object; whatever was listed under the number before is forgotten.
+    pub fn enter(&self, number: usize, object: &Obj<'_, T>) -> Listing {
+        let objects = content(&self.0);
+        if objects.len() <= number {
+            objects.resize(number + 1, null_mut());
+        }
+        let pointer = object.as_any().as_ptr();
+        objects[number] = pointer;
+        Listing(Cell::new(Some((Rc::clone(&self.0), number, pointer))))
+    }
+
+    /// The living object listed under a number.
+    pub fn get<'py>(&self, py: Python<'py>, number: usize) -> Option<Obj<'py, T>> {
+        let object = *content(&self.0).get(number)?;
+        // An object in the middle of its deallocation has no references left and must not get new ones.
+        // SAFETY: a listed object's memory is valid until its Listing is dropped with its data, and only instances of
+        // `T` enter.
+        unsafe {
+            (!object.is_null() && ffi::Py_REFCNT(object) > 0)
+                .then(|| Obj::from_any_unchecked(Bound::from_borrowed_ptr(py, object)))
+        }
+    }
+
+    /// All living objects with their numbers.
+    pub fn living<'py>(&self, py: Python<'py>) -> Vec<(usize, Obj<'py, T>)> {
+        (0..content(&self.0).len()).filter_map(|number| Some((number, self.get(py, number)?))).collect()
+    }
+}
+
+/// An object's place in a directory; the default is none.
+#[derive(Default)]
+pub struct Listing(Cell<Option<(Objects, usize, *mut ffi::PyObject)>>);
+
+impl Listing {
+    /// Takes the object out, and takes over the place of another listing of the same object.
+    pub fn set(&self, other: Listing) {
+        self.leave();
+        self.0.set(other.0.take());
+    }
+
+    /// Takes the object out.
+    pub fn leave(&self) {
+        if let Some((objects, number, object)) = self.0.take()
+            && let Some(place) = content(&objects).get_mut(number)
+            && *place == object
+        {
+            *place = null_mut();
+        }
+    }
+}
+
+impl Drop for Listing {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
