@@ -120,7 +120,24 @@ pub fn capture(py: Python<'_>) -> PyResult<()> {
     }
     #[cfg(Py_3_12)]
     swap_current_task(py)?;
+    factory_gets_keywords(py);
     Ok(())
+}
+
+/// Whether `create_task` hands all its keywords to a task factory, as since 3.13.3; before, `name` was set afterwards. Asked of
+/// the interpreter, because the change came with a bug-fix release.
+pub fn factory_gets_keywords(py: Python<'_>) -> bool {
+    static ANSWER: PyOnceLock<bool> = PyOnceLock::new();
+    *ANSWER.get_or_init(py, || {
+        let probe = || -> PyResult<bool> {
+            let method =
+                py.import("asyncio.base_events")?.getattr("BaseEventLoop")?.getattr("create_task")?;
+            let flags: u32 = method.getattr("__code__")?.getattr("co_flags")?.extract()?;
+            // CO_VARKEYWORDS
+            Ok(flags & 0x08 != 0)
+        };
+        probe().unwrap_or(true)
+    })
 }
 
 /// `asyncio.events.get_event_loop()` as it is now: tests and programs replace it.

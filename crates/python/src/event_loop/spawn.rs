@@ -2,12 +2,12 @@
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::PyDict;
 
 use super::EventLoop;
 use crate::ffi::{Args, Class, Obj, Output, Signature, Table, none};
 use crate::futures::{self, Future};
+use crate::stock;
 use crate::tasks::{self, Options};
 
 /// What error texts call the method; keywords are checked by hand, because factories get whatever was passed.
@@ -54,21 +54,6 @@ pub fn create_future<'py>(event_loop: &Obj<'py, EventLoop>) -> PyResult<Obj<'py,
     Ok(future)
 }
 
-/// `create_task` hands all keywords to the factory since 3.13.3; before, `name` was set afterwards.
-fn factory_gets_keywords(py: Python<'_>) -> bool {
-    static ANSWER: PyOnceLock<bool> = PyOnceLock::new();
-    *ANSWER.get_or_init(py, || {
-        let probe = || -> PyResult<bool> {
-            let method =
-                py.import("asyncio.base_events")?.getattr("BaseEventLoop")?.getattr("create_task")?;
-            let flags: u32 = method.getattr("__code__")?.getattr("co_flags")?.extract()?;
-            // CO_VARKEYWORDS
-            Ok(flags & 0x08 != 0)
-        };
-        probe().unwrap_or(true)
-    })
-}
-
 #[inline]
 fn create_task<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
     let py = event_loop.py();
@@ -87,7 +72,7 @@ fn create_task<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Ou
         match keyword.to_str()? {
             "name" => options.name = given,
             "context" => options.context = given,
-            "eager_start" if cfg!(Py_3_12) && factory_gets_keywords(py) => {
+            "eager_start" if cfg!(Py_3_12) && stock::factory_gets_keywords(py) => {
                 options.eager_start = value.is_truthy()?;
             }
             "coro" if coroutine.is_none() => coroutine = Some(value),
@@ -122,7 +107,7 @@ fn by_factory<'py>(
 ) -> Output<'py> {
     let py = event_loop.py();
     let keywords = PyDict::new(py);
-    if factory_gets_keywords(py) {
+    if stock::factory_gets_keywords(py) {
         for (keyword, value) in
             args.keywords().filter(|(keyword, _)| keyword.to_str().is_ok_and(|k| k != "coro"))
         {
