@@ -14,12 +14,15 @@ mod schedule;
 mod signals;
 mod spawn;
 mod turn;
+mod watch;
 
 pub use lifecycle::ensure_future;
 pub use spawn::create_future;
+pub use watch::Waiting;
 
 use std::cell::Cell;
 use std::ffi::CStr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Waker;
 
@@ -36,6 +39,7 @@ use crate::futures::Future;
 use crate::names;
 use crate::tasks::Task;
 use crate::transports::SocketTransport;
+use watch::Watched;
 
 /// Something that is ready to run.
 pub enum Entry {
@@ -84,8 +88,8 @@ pub enum Message {
 pub enum Owner {
     /// `add_reader`, `add_writer`: the handle to run at every readiness.
     Handle(Ref<Handle>),
-    /// A Rust future waiting for readiness.
-    Waker(Waker),
+    /// A Rust future that waits for readiness.
+    Waiting(Rc<Waiting>),
 }
 
 /// What Python puts into the engine.
@@ -132,6 +136,7 @@ pub struct EventLoop {
     /// The native transports that are not closing, by descriptor; see `occupied`.
     transports: Directory<SocketTransport>,
     transport_mapping: Slot,
+    watched: LoopCell<Watched>,
     task_factory: Slot,
     exception_handler: Slot,
     slow_callback_duration: Slot,
@@ -158,6 +163,7 @@ impl Default for EventLoop {
             current: Current::default(),
             transports: Directory::default(),
             transport_mapping: Slot::default(),
+            watched: LoopCell::default(),
             task_factory: Slot::default(),
             exception_handler: Slot::default(),
             slow_callback_duration: Slot::default(),
@@ -308,6 +314,7 @@ impl Class for EventLoop {
         debug::table(t);
         asyncgens::table(t);
         occupied::table(t);
+        watch::table(t);
         executor::table(t);
     }
 
@@ -315,6 +322,7 @@ impl Class for EventLoop {
         for slot in self.slots() {
             slot.traverse(visitor);
         }
+        self.watched.try_with(|watched| watched.traverse(visitor));
         self.engine.try_with(|engine| {
             let visitor = std::cell::RefCell::new(visitor);
             let visit = |pointer| visitor.borrow_mut().visit(pointer);
@@ -340,7 +348,7 @@ impl Class for EventLoop {
                 |timer| visit(timer.as_ptr()),
                 |owner| match owner {
                     Owner::Handle(handle) => visit(handle.as_ptr()),
-                    Owner::Waker(_) => {}
+                    Owner::Waiting(_) => {}
                 },
             );
         });
@@ -349,6 +357,8 @@ impl Class for EventLoop {
     fn clear(&self) {
         let content = self.engine.with(Engine::clear);
         drop(content);
+        let watched = self.watched.with(std::mem::take);
+        drop(watched);
         for slot in self.slots() {
             slot.clear();
         }

@@ -172,6 +172,8 @@ fn close(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     event_loop.closed.set(true);
     let content = event_loop.engine.with(Engine::close);
     drop(content);
+    let watched = event_loop.watched.with(std::mem::take);
+    drop(watched);
     super::executor::shut_down_without_waiting(event_loop)
 }
 

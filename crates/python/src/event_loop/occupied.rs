@@ -22,7 +22,7 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
 }
 
 /// The number of a descriptor, or of an object with `fileno()`; ValueError for anything else.
-fn descriptor(file: &Bound<'_, PyAny>) -> PyResult<Fd> {
+pub(super) fn descriptor(file: &Bound<'_, PyAny>) -> PyResult<Fd> {
     let number = if file.is_instance_of::<PyInt>() {
         file.extract()
     } else {

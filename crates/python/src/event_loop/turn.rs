@@ -1,11 +1,12 @@
 //! One turn of the loop: `BaseEventLoop._run_once`. Called by `lifecycle`; runs every entry with nothing borrowed.
 
+use std::rc::Rc;
 use std::time::Instant;
 
 use pyo3::prelude::*;
 use yibu_engine::{OpId, Plan};
 
-use super::{Engine, Entry, EventLoop, Overridable, Owner, debug};
+use super::{Engine, Entry, EventLoop, Overridable, Owner, Waiting, debug};
 use crate::events::{self, Handle};
 use crate::ffi::{Obj, Raised, Ref, call, context};
 use crate::{current, errors, names, tasks};
@@ -143,7 +144,7 @@ fn run_callback<'py>(
 /// What an operation's report leads to.
 enum Action {
     Run(Ref<Handle>),
-    Wake(std::task::Waker),
+    Wake(Rc<Waiting>),
 }
 
 /// Gives an operation's readiness to its owner.
@@ -152,13 +153,19 @@ fn run_io(event_loop: &Obj<'_, EventLoop>, id: OpId) -> PyResult<()> {
     let found = event_loop.engine.with(|engine| {
         engine.finish(id, |owner| match owner {
             Owner::Handle(handle) => Action::Run(handle.copy(py)),
-            Owner::Waker(waker) => Action::Wake(waker.clone()),
+            Owner::Waiting(waiting) => Action::Wake(Rc::clone(waiting)),
         })
     });
     match found {
+        Some((Action::Run(handle), _)) if handle.data().is_cancelled() => {
+            // Somebody has the handle of a watcher and cancelled it: nobody watches any more.
+            let owner = event_loop.engine.with(|engine| engine.cancel(id));
+            drop(owner);
+            Ok(())
+        }
         Some((Action::Run(handle), _)) => run_handle(&handle.into_obj(py)),
-        Some((Action::Wake(waker), _)) => {
-            waker.wake();
+        Some((Action::Wake(waiting), _)) => {
+            waiting.report();
             Ok(())
         }
         // Cancelled since it was reported.
