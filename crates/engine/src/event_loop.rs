@@ -208,7 +208,8 @@ impl<H: Host> EventLoop<H> {
     #[inline]
     pub fn begin_turn(&mut self, now: f64) -> usize {
         if !self.timers.is_empty() {
-            let end = now + CLOCK_RESOLUTION;
+            // At least one step of the float, so that a timer at `now` itself is due whatever the uptime.
+            let end = (now + CLOCK_RESOLUTION).max(now.next_up());
             while let Some(timer) = self.timers.pop_due(end) {
                 self.ready.push(H::due(timer));
             }

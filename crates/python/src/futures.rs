@@ -176,6 +176,10 @@ fn uninitialized() -> PyErr {
 /// `Future.__init__` and the shared part of `Task.__init__`.
 pub fn init(future: &Obj<'_, Future>, event_loop: Bound<'_, PyAny>) -> PyResult<()> {
     let py = future.py();
+    if cfg!(Py_3_15) && future.is_alive() {
+        let class = future.as_any().get_type().fully_qualified_name()?;
+        return Err(PyRuntimeError::new_err(format!("{class} object is already initialized")));
+    }
     let event_loop = if event_loop.is_none() { stock::current_event_loop(py)? } else { event_loop };
     let debug = loop_debug(&event_loop)?;
     // Running __init__ a second time starts afresh and leaks nothing.

@@ -134,6 +134,10 @@ fn begin<'py>(
     own.log_destroy_pending.set(false);
     ensure_coroutine(&coroutine)?;
     let context = match options.context {
+        Some(context) if cfg!(Py_3_15) && !context::is_context(&context) => {
+            let class = context.get_type().name()?;
+            return Err(PyTypeError::new_err(format!("a contextvars.Context was expected, got {class}")));
+        }
         Some(context) => context,
         None => context::copy_current(py)?,
     };

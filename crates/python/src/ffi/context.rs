@@ -10,6 +10,12 @@ pub fn copy_current(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyContext_CopyCurrent()) }
 }
 
+/// Whether the object is a `contextvars.Context`.
+pub fn is_context(object: &Bound<'_, PyAny>) -> bool {
+    // SAFETY: the check reads the type pointer of a live object.
+    unsafe { ffi::PyContext_CheckExact(object.as_ptr()) != 0 }
+}
+
 /// `context.run(f)`: RuntimeError when the context is already entered, TypeError when it is no context.
 #[inline]
 pub fn run<'py, R>(context: &Bound<'py, PyAny>, f: impl FnOnce(Python<'py>) -> PyResult<R>) -> PyResult<R> {
