@@ -35,6 +35,9 @@ MODULES = {
 
 _ONE_SELECTOR = Exclusion("duplicate", "the same tests on another selector; SelectEventLoopTests is kept")
 _ONE_WATCHER = Exclusion("duplicate", "the same tests with another child watcher; one is kept")
+_PYTHON_TASKS = Exclusion(
+    "stock only", "asyncio's Python registry of tasks, given a loop that makes asyncio's Python tasks"
+)
 _WATCHERS = Exclusion("stock only", "stock child watchers, on mocks")
 
 CLASSES = {
@@ -46,6 +49,7 @@ CLASSES = {
     "test_unix_events.SafeChildWatcherTests": _WATCHERS,
     "test_unix_events.FastChildWatcherTests": _WATCHERS,
     "test_unix_events.PolicyTests": Exclusion("stock only", "the child watcher of the stock policy"),
+    "test_graph.TestCallStackPy": _PYTHON_TASKS,
     "test_events.PollEventLoopTests": _ONE_SELECTOR,
     "test_events.EPollEventLoopTests": _ONE_SELECTOR,
     "test_sendfile.PollEventLoopTests": _ONE_SELECTOR,
@@ -85,6 +89,7 @@ TESTS = {
     r"test_tasks\.GenericTaskTests\.test_asyncio_module_compiled": Exclusion(
         "stock only", "imports _asyncio"
     ),
+    r"test_free_threading\..*PyFreeThreading\.test_all_tasks_from_other_thread_includes_eager_tasks": _PYTHON_TASKS,
     r".*\.test_env_var_debug": Exclusion("stock only", "stock asyncio in a new interpreter"),
     r"test_events\..*\.test_get_event_loop_new_process": Exclusion(
         "stock only", "stock asyncio in a new process"
