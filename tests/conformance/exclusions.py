@@ -89,7 +89,7 @@ TESTS = {
     r"test_tasks\.GenericTaskTests\.test_asyncio_module_compiled": Exclusion(
         "stock only", "imports _asyncio"
     ),
-    r"test_free_threading\..*PyFreeThreading\.test_all_tasks_from_other_thread_includes_eager_tasks": _PYTHON_TASKS,
+    r"test_free_threading\..*PyFreeThreading\..*_includes_eager_tasks": _PYTHON_TASKS,
     r".*\.test_env_var_debug": Exclusion("stock only", "stock asyncio in a new interpreter"),
     r"test_events\..*\.test_get_event_loop_new_process": Exclusion(
         "stock only", "stock asyncio in a new process"
