@@ -26,7 +26,8 @@ def lint(steps: Steps, environment: Environment) -> None:
     python = environment.python
     steps.command("ruff check", [python, "-m", "ruff", "check", "."])
     steps.command("ruff format", [python, "-m", "ruff", "format", "--check", "."])
-    steps.command("mypy", [python, "-m", "mypy"])
+    for version in (SUPPORTED[0], SUPPORTED[-1]):
+        steps.command(f"mypy for {version}", [python, "-m", "mypy", "--python-version", version])
     steps.command(
         "stubtest",
         [
