@@ -5,6 +5,8 @@
 import asyncio
 import ssl as _ssl
 import sys
+from asyncio import create_task as create_task
+from asyncio import sleep as sleep
 from asyncio.events import _ProtocolFactory, _TaskFactory
 from collections.abc import Callable, Coroutine, Generator, Sequence
 from concurrent.futures import Executor
@@ -35,6 +37,8 @@ __all__ = [
     "TimerHandle",
     "__version__",
     "_native_tasks",
+    "create_task",
+    "sleep",
 ]
 
 __version__: str

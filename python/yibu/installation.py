@@ -57,6 +57,8 @@ def _replacements() -> Iterator[tuple[str, object, object]]:
     yield "Task", asyncio.tasks.Task, _yibu.Task
     yield "Handle", events.Handle, _yibu.Handle
     yield "TimerHandle", events.TimerHandle, _yibu.TimerHandle
+    yield "create_task", asyncio.tasks.create_task, _yibu.create_task
+    yield "sleep", asyncio.tasks.sleep, _yibu.sleep
     if sys.version_info >= (3, 12):
         from yibu.factories import eager_task_factory
 

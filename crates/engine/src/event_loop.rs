@@ -56,6 +56,10 @@ const POLL_INTERVAL: f64 = 100e-6;
 /// ... and, where no timer is pending, for at most this many turns within one tick of the coarse clock.
 const FREE_TURNS: u32 = 32;
 
+/// A deadline closer than this many seconds is waited for by looking again: to put the thread to sleep and wake it
+/// costs more.
+const SPIN: f64 = 10e-6;
+
 /// The longest single park; asyncio's `MAXIMUM_SELECT_TIMEOUT`.
 const PARK_MAX: f64 = 24.0 * 3600.0;
 
@@ -149,11 +153,13 @@ impl<H: Host> EventLoop<H> {
             return Plan::Poll;
         }
         self.polled_at = 0.0;
-        Plan::Park(self.timers.next_deadline().map(|when| {
-            let seconds = (when - now).clamp(0.0, PARK_MAX);
-            // Rounded up: waking before the deadline would only mean waiting again. NaN waits not at all.
-            Duration::from_nanos((seconds * 1e9).ceil() as u64)
-        }))
+        let Some(when) = self.timers.next_deadline() else { return Plan::Park(None) };
+        let seconds = (when - now).clamp(0.0, PARK_MAX);
+        if seconds < SPIN {
+            return Plan::Poll;
+        }
+        // Rounded up: waking before the deadline would only mean waiting again. NaN waits not at all.
+        Plan::Park(Some(Duration::from_nanos((seconds * 1e9).ceil() as u64)))
     }
 
     #[inline]

@@ -107,13 +107,6 @@ impl NativeCoroutine {
             }))
         })
     }
-
-    /// Drops the Rust future with nothing borrowed: its destructors may call Python.
-    fn finish(&self) {
-        self.started.set(true);
-        let body = self.body.with(Option::take);
-        drop(body);
-    }
 }
 
 /// Polls once. `Ok(Ok(future))` yields, `Ok(Err(value))` returns.
@@ -157,14 +150,116 @@ fn advance<'py>(
     }
 }
 
-fn send<'py>(coroutine: &Obj<'py, NativeCoroutine>) -> Output<'py> {
-    match advance(coroutine)? {
-        Ok(future) => Ok(future),
-        Err(value) => Err(stop_iteration(value)),
-    }
+/// What an object must do to be a coroutine; [`protocol`] makes the methods and attributes of it.
+pub trait Coroutine: Class {
+    /// Runs until the next wait: `Ok(Ok(object))` yields, `Ok(Err(value))` returns.
+    fn advance<'py>(coroutine: &Obj<'py, Self>) -> PyResult<Result<Bound<'py, PyAny>, Bound<'py, PyAny>>>;
+    /// Ends the coroutine and undoes what was half-done.
+    fn finish(coroutine: &Obj<'_, Self>) -> PyResult<()>;
+    /// What `repr()` and "was never awaited" call it.
+    fn name(&self) -> &'static str;
+    /// Whether it has run at all; one that never did is reported.
+    fn started(&self) -> &Cell<bool>;
+    /// Whether it runs at this moment.
+    fn is_running(&self) -> bool;
 }
 
-const THROW: Signature<3> = Signature::new("NativeCoroutine.throw", "typ, val=None, tb=None, /");
+const THROW: Signature<3> = Signature::new("throw", "typ, val=None, tb=None, /");
+
+fn ensure_idle<T: Coroutine>(coroutine: &Obj<'_, T>) -> PyResult<()> {
+    if coroutine.is_running() { Err(PyValueError::new_err("coroutine already executing")) } else { Ok(()) }
+}
+
+/// The coroutine protocol: `send`, `throw`, `close`, iteration, `cr_*`, `repr` and the report of one never awaited.
+pub fn protocol<T: Coroutine>(t: &mut Table<T>) {
+    t.iter(|coroutine| Ok(coroutine.as_any().clone()));
+    t.await_(|coroutine| Ok(coroutine.as_any().clone()));
+    t.next(|coroutine| match T::advance(coroutine)? {
+        Ok(future) => Ok(Some(future)),
+        Err(value) if value.is_none() => Ok(None),
+        Err(value) => Err(stop_iteration(value)),
+    });
+    t.send(|coroutine, _value| T::advance(coroutine));
+    t.one(
+        c"send",
+        "value",
+        |coroutine, _value| match T::advance(coroutine)? {
+            Ok(future) => Ok(future),
+            Err(value) => Err(stop_iteration(value)),
+        },
+        "Runs until the next wait; raises StopIteration with the result at the end.",
+    );
+    t.method(
+        &THROW,
+        |coroutine, args| {
+            futures::warn_about_three_arguments(&args)?;
+            let [class, value, traceback] = args.parse(&THROW)?;
+            let error = thrown(&class, &value, &traceback)?;
+            ensure_idle(coroutine)?;
+            coroutine.started().set(true);
+            T::finish(coroutine)?;
+            Err(error)
+        },
+        "Ends the coroutine: what it was doing is undone and the exception raised.",
+    );
+    t.noargs(
+        c"close",
+        |coroutine| {
+            ensure_idle(coroutine)?;
+            coroutine.started().set(true);
+            T::finish(coroutine)?;
+            Ok(none(coroutine.py()))
+        },
+        "Ends the coroutine: what it was doing is undone.",
+    );
+    t.repr(|coroutine| {
+        let text = format!("<coroutine object {} at {:p}>", coroutine.name(), coroutine.as_any().as_ptr());
+        Ok(PyString::new(coroutine.py(), &text).into_any())
+    });
+    t.getter(c"__name__", |coroutine| {
+        let name = coroutine.name();
+        Ok(PyString::new(coroutine.py(), name.rsplit('.').next().unwrap_or(name)).into_any())
+    });
+    t.getter(c"__qualname__", |coroutine| Ok(PyString::new(coroutine.py(), coroutine.name()).into_any()));
+    t.getter(c"cr_running", |coroutine| Ok(boolean(coroutine.py(), coroutine.is_running())));
+    t.getter(c"cr_await", |coroutine| Ok(none(coroutine.py())));
+    t.getter(c"cr_frame", |coroutine| Ok(none(coroutine.py())));
+    t.getter(c"cr_code", |coroutine| Ok(none(coroutine.py())));
+    t.getter(c"cr_origin", |coroutine| Ok(none(coroutine.py())));
+    t.finalize(|coroutine| {
+        if coroutine.started().replace(true) {
+            return Ok(());
+        }
+        let py = coroutine.py();
+        let text = format!("coroutine '{}' was never awaited", coroutine.name());
+        stock::warn(py)?.call1((text, py.get_type::<PyRuntimeWarning>())).map(drop)
+    });
+}
+
+impl Coroutine for NativeCoroutine {
+    fn advance<'py>(coroutine: &Obj<'py, Self>) -> PyResult<Result<Bound<'py, PyAny>, Bound<'py, PyAny>>> {
+        advance(coroutine)
+    }
+
+    fn finish(coroutine: &Obj<'_, Self>) -> PyResult<()> {
+        // With nothing borrowed: the destructors of the Rust future may call Python.
+        let body = coroutine.body.with(Option::take);
+        drop(body);
+        Ok(())
+    }
+
+    fn name(&self) -> &'static str {
+        self.name.get()
+    }
+
+    fn started(&self) -> &Cell<bool> {
+        &self.started
+    }
+
+    fn is_running(&self) -> bool {
+        self.running.get()
+    }
+}
 
 impl Class for NativeCoroutine {
     const NAME: &'static CStr = c"yibu.NativeCoroutine";
@@ -178,70 +273,7 @@ impl Class for NativeCoroutine {
 
     fn table(t: &mut Table<Self>) {
         t.doc(c"A coroutine whose body is a Rust future.");
-        t.iter(|coroutine| Ok(coroutine.as_any().clone()));
-        t.await_(|coroutine| Ok(coroutine.as_any().clone()));
-        t.next(|coroutine| match advance(coroutine)? {
-            Ok(future) => Ok(Some(future)),
-            Err(value) if value.is_none() => Ok(None),
-            Err(value) => Err(stop_iteration(value)),
-        });
-        t.send(|coroutine, _value| advance(coroutine));
-        t.one(
-            c"send",
-            "value",
-            |coroutine, _value| send(coroutine),
-            "Runs until the next wait; raises StopIteration with the result at the end.",
-        );
-        t.method(
-            &THROW,
-            |coroutine, args| {
-                futures::warn_about_three_arguments(&args)?;
-                let [class, value, traceback] = args.parse(&THROW)?;
-                let error = thrown(&class, &value, &traceback)?;
-                if coroutine.running.get() {
-                    return Err(PyValueError::new_err("coroutine already executing"));
-                }
-                coroutine.finish();
-                Err(error)
-            },
-            "Ends the coroutine: what it was doing is undone and the exception raised.",
-        );
-        t.noargs(
-            c"close",
-            |coroutine| {
-                if coroutine.running.get() {
-                    return Err(PyValueError::new_err("coroutine already executing"));
-                }
-                coroutine.finish();
-                Ok(none(coroutine.py()))
-            },
-            "Ends the coroutine: what it was doing is undone.",
-        );
-        t.repr(|coroutine| {
-            let text =
-                format!("<coroutine object {} at {:p}>", coroutine.name.get(), coroutine.as_any().as_ptr());
-            Ok(PyString::new(coroutine.py(), &text).into_any())
-        });
-        t.getter(c"__name__", |coroutine| {
-            let name = coroutine.name.get();
-            Ok(PyString::new(coroutine.py(), name.rsplit('.').next().unwrap_or(name)).into_any())
-        });
-        t.getter(c"__qualname__", |coroutine| {
-            Ok(PyString::new(coroutine.py(), coroutine.name.get()).into_any())
-        });
-        t.getter(c"cr_running", |coroutine| Ok(boolean(coroutine.py(), coroutine.running.get())));
-        t.getter(c"cr_await", |coroutine| Ok(none(coroutine.py())));
-        t.getter(c"cr_frame", |coroutine| Ok(none(coroutine.py())));
-        t.getter(c"cr_code", |coroutine| Ok(none(coroutine.py())));
-        t.getter(c"cr_origin", |coroutine| Ok(none(coroutine.py())));
-        t.finalize(|coroutine| {
-            if coroutine.started.replace(true) {
-                return Ok(());
-            }
-            let py = coroutine.py();
-            let text = format!("coroutine '{}' was never awaited", coroutine.name.get());
-            stock::warn(py)?.call1((text, py.get_type::<PyRuntimeWarning>())).map(drop)
-        });
+        protocol(t);
     }
 
     fn traverse(&self, visitor: &mut Visitor) {

@@ -17,7 +17,7 @@ mod turn;
 mod watch;
 
 pub use lifecycle::ensure_future;
-pub use spawn::create_future;
+pub use spawn::{create_future, create_task};
 pub use watch::Waiting;
 
 use std::cell::Cell;
@@ -180,7 +180,7 @@ impl Default for EventLoop {
 static EVENT_LOOP: ClassState = ClassState::new();
 
 /// Methods whose replacement the loop honours where it would otherwise take a native short cut.
-const OVERRIDABLE: [&str; 4] = ["call_soon", "time", "get_debug", "call_at"];
+const OVERRIDABLE: [&str; 5] = ["call_soon", "time", "get_debug", "call_at", "create_task"];
 
 /// A bit of [`EventLoop::overridden`].
 #[derive(Clone, Copy)]
@@ -193,6 +193,8 @@ pub enum Overridable {
     GetDebug,
     /// `call_at`
     CallAt,
+    /// `create_task`
+    CreateTask,
 }
 
 impl EventLoop {

@@ -10,9 +10,11 @@ mod errors;
 mod event_loop;
 mod events;
 mod ffi;
+mod functions;
 mod futures;
 mod names;
 mod server;
+mod sleep;
 mod stock;
 mod tasks;
 mod transports;
@@ -60,14 +62,14 @@ fn _yibu(module: &Bound<'_, PyModule>) -> PyResult<()> {
     Table::<coroutines::WakerCallback>::build(py, None)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     let any = module.as_any();
+    Table::<functions::CoroutineFunction>::build(py, None)?;
+    Table::<sleep::Sleep>::build(py, None)?;
+    module.add("sleep", functions::CoroutineFunction::of(py, &sleep::SLEEP, sleep::sleep, sleep::DOC)?)?;
+    let doc = "Schedules a coroutine on the running loop; returns its Task.";
     module.add(
-        "_native_tasks",
-        class::function(
-            py,
-            any,
-            &NATIVE_TASKS,
-            native_tasks,
-            "Living native tasks that are not done, of all loops and threads.",
-        )?,
-    )
+        "create_task",
+        class::function(py, any, &functions::CREATE_TASK, functions::create_task, doc)?,
+    )?;
+    let doc = "Living native tasks that are not done, of all loops and threads.";
+    module.add("_native_tasks", class::function(py, any, &NATIVE_TASKS, native_tasks, doc)?)
 }

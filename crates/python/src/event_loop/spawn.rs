@@ -54,8 +54,9 @@ pub fn create_future<'py>(event_loop: &Obj<'py, EventLoop>) -> PyResult<Obj<'py,
     Ok(future)
 }
 
+/// `loop.create_task(coro, ...)`.
 #[inline]
-fn create_task<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
+pub fn create_task<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
     let py = event_loop.py();
     let mut coroutine = args.get(0);
     if args.len() > 1 {

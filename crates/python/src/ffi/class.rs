@@ -29,6 +29,8 @@ pub unsafe trait Header: 'static {
     const DICT: Option<usize>;
     /// Where the list of weak references is kept.
     const WEAK: Option<usize>;
+    /// Where the function is kept that a call of the instance runs.
+    const VECTORCALL: Option<usize> = None;
 }
 
 /// Neither `__dict__` nor weak references.
@@ -55,6 +57,20 @@ pub struct BehindTransport {
     slots: [*mut ffi::PyObject; 5],
     dict: *mut ffi::PyObject,
     weak: *mut ffi::PyObject,
+}
+
+/// Weak references, and instances that are called by the vectorcall protocol ([`Table::vectorcall`]).
+#[repr(C)]
+pub struct Callable {
+    weak: *mut ffi::PyObject,
+    vectorcall: Option<ffi::vectorcallfunc>,
+}
+
+// SAFETY: the offsets are the compiler's; a null function pointer is `None`.
+unsafe impl Header for Callable {
+    const DICT: Option<usize> = None;
+    const WEAK: Option<usize> = Some(offset_of!(Callable, weak));
+    const VECTORCALL: Option<usize> = Some(offset_of!(Callable, vectorcall));
 }
 
 // SAFETY: no offsets.
@@ -532,6 +548,9 @@ impl<T: Class> Table<T> {
                 Some(ffi::PyObject_GenericSetDict),
             );
         }
+        if T::Header::VECTORCALL.is_some() {
+            table.slot(ffi::Py_tp_call, ffi::PyVectorcall_Call as *mut c_void);
+        }
         table.slot(ffi::Py_tp_dealloc, dealloc::<T> as *mut c_void);
         table.slot(ffi::Py_tp_traverse, traverse::<T> as *mut c_void);
         table.slot(ffi::Py_tp_clear, clear::<T> as *mut c_void);
@@ -551,6 +570,9 @@ impl<T: Class> Table<T> {
         let mut flags = ffi::Py_TPFLAGS_DEFAULT | ffi::Py_TPFLAGS_HAVE_GC;
         if T::SUBCLASSABLE {
             flags |= ffi::Py_TPFLAGS_BASETYPE;
+        }
+        if T::Header::VECTORCALL.is_some() {
+            flags |= ffi::Py_TPFLAGS_HAVE_VECTORCALL;
         }
         if T::IMMUTABLE {
             flags |= ffi::Py_TPFLAGS_IMMUTABLETYPE;
@@ -587,6 +609,7 @@ impl<T: Class> Table<T> {
         let mut members = Vec::new();
         members.extend(T::Header::DICT.map(|offset| member(c"__dictoffset__", offset)));
         members.extend(T::Header::WEAK.map(|offset| member(c"__weaklistoffset__", offset)));
+        members.extend(T::Header::VECTORCALL.map(|offset| member(c"__vectorcalloffset__", offset)));
         terminated(members, ffi::PyMemberDef::default())
     }
 }
@@ -671,6 +694,18 @@ unsafe extern "C" fn clear<T: Class>(object: *mut ffi::PyObject) -> c_int {
         }
         (*object.cast::<Instance<T>>()).data.clear();
         0
+    }
+}
+
+/// Makes an instance callable: a call of it runs `function(instance, args)`.
+pub fn make_callable<T, F>(object: &Obj<'_, T>, _: F)
+where
+    T: Class<Header = Callable>,
+    F: Stateless + for<'a, 'py> Fn(&'a Obj<'py, T>, Args<'a, 'py>) -> Output<'py>,
+{
+    // SAFETY: layout; the field is written before Python code can call the object, and read by CPython only.
+    unsafe {
+        (*object.0.as_ptr().cast::<Instance<T>>()).header.vectorcall = Some(tramp::vectorcall::<T, F>);
     }
 }
 

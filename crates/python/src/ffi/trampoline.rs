@@ -221,6 +221,21 @@ where
     }
 }
 
+/// A call of an instance, by the vectorcall protocol.
+pub(super) unsafe extern "C" fn vectorcall<T, F>(
+    slf: *mut ffi::PyObject,
+    args: *const *mut ffi::PyObject,
+    nargsf: usize,
+    keywords: *mut ffi::PyObject,
+) -> *mut ffi::PyObject
+where
+    T: Class,
+    F: Stateless + for<'a, 'py> Fn(&'a Obj<'py, T>, Args<'a, 'py>) -> Output<'py>,
+{
+    // SAFETY: as in `fast`; the flag bit of `nargsf` is masked off.
+    unsafe { fast::<T, F>(slf, args, ffi::PyVectorcall_NARGS(nargsf), keywords) }
+}
+
 /// `tp_init`.
 pub(super) unsafe extern "C" fn init<T, F>(
     slf: *mut ffi::PyObject,
