@@ -173,7 +173,6 @@ class LoopMethods:
 
     # Datagrams: stock's datagram transport, driven by the native readers and writers.
     create_datagram_endpoint = _Base.create_datagram_endpoint
-    _ensure_resolved = _Base._ensure_resolved
 
     def _make_datagram_transport(
         self, sock: socket, protocol: Any, address: Any = None, waiter: Any = None, extra: Any = None

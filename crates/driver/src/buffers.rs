@@ -7,7 +7,7 @@
 use crate::op::Lease;
 
 /// As many bytes as asyncio asks for in one `recv`.
-const BUFFER_SIZE: usize = 256 * 1024;
+pub(crate) const BUFFER_SIZE: usize = 256 * 1024;
 
 #[derive(Debug, Default)]
 pub(crate) struct Buffers {

@@ -90,6 +90,11 @@ impl Epoll {
     }
 
     #[inline]
+    pub(crate) fn recv(&mut self, fd: Fd, max: usize) -> io::Result<Option<Lease>> {
+        self.buffers.fill(|buf| sys::recv(fd, upto(buf, max)))
+    }
+
+    #[inline]
     pub(crate) fn bytes(&self, lease: &Lease) -> &[u8] {
         self.buffers.bytes(lease)
     }
@@ -250,6 +255,12 @@ impl Epoll {
         self.epoll = Some(Arc::new(fresh));
         Ok(())
     }
+}
+
+/// The first `max` bytes of a buffer, or all of it.
+pub(crate) fn upto(buf: &mut [u8], max: usize) -> &mut [u8] {
+    let len = buf.len().min(max);
+    &mut buf[..len]
 }
 
 /// What an error of a repeatable operation means.

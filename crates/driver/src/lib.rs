@@ -210,6 +210,16 @@ impl Driver {
         }
     }
 
+    /// Receives what is there into a buffer of the driver, [`MAX_RECEIVE`] or `max` bytes at most; `None` at the end of the
+    /// stream. This is `Recv` for a socket that has no operation.
+    #[inline]
+    pub fn recv(&mut self, fd: Fd, max: usize) -> io::Result<Option<Lease>> {
+        match self {
+            Self::Epoll(driver) => driver.recv(fd, max),
+            Self::Sim(driver) => driver.recv(fd, max),
+        }
+    }
+
     /// Receives what is there into a buffer of the caller; 0 at the end of the stream.
     #[inline]
     pub fn recv_into(&mut self, fd: Fd, buf: &mut [u8]) -> io::Result<usize> {
@@ -247,6 +257,9 @@ impl Driver {
         }
     }
 }
+
+/// How many bytes a buffer of the driver holds.
+pub const MAX_RECEIVE: usize = buffers::BUFFER_SIZE;
 
 /// How many pieces one `send_vectored` takes (`IOV_MAX`).
 pub const MAX_PIECES: usize = 1024;

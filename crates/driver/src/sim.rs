@@ -11,7 +11,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::buffers::Buffers;
-use crate::epoll::again_or_failed;
+use crate::epoll::{again_or_failed, upto};
 use crate::op::{Fd, Lease, Op, OpId, Outcome};
 
 mod faults;
@@ -80,6 +80,11 @@ impl Sim {
                 Err(error) => again_or_failed(error),
             },
         })
+    }
+
+    pub(crate) fn recv(&mut self, fd: Fd, max: usize) -> io::Result<Option<Lease>> {
+        let mut world = self.shared.world();
+        self.buffers.fill(|buf| world.recv(fd, upto(buf, max)))
     }
 
     pub(crate) fn bytes(&self, lease: &Lease) -> &[u8] {

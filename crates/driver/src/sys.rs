@@ -24,23 +24,27 @@ pub(crate) fn borrow<'a>(fd: Fd) -> io::Result<BorrowedFd<'a>> {
     Ok(unsafe { BorrowedFd::borrow_raw(fd) })
 }
 
-/// Receives into `buf`.
+/// Receives into `buf`; at once, whatever the mode of the socket is.
 #[inline]
 pub(crate) fn recv(fd: Fd, buf: &mut [u8]) -> io::Result<usize> {
-    let (n, _) = recv_call(borrow(fd)?, buf, RecvFlags::empty())?;
+    let (n, _) = recv_call(borrow(fd)?, buf, RecvFlags::DONTWAIT)?;
     Ok(n)
 }
 
-/// Sends what the socket takes; a broken connection is an error and never a signal.
+/// How everything is sent: a broken connection is an error and never a signal, and nothing waits, whatever the mode of the
+/// socket is.
+const SENDING: SendFlags = SendFlags::NOSIGNAL.union(SendFlags::DONTWAIT);
+
+/// Sends what the socket takes.
 #[inline]
 pub(crate) fn send(fd: Fd, data: &[u8]) -> io::Result<usize> {
-    Ok(send_call(borrow(fd)?, data, SendFlags::NOSIGNAL)?)
+    Ok(send_call(borrow(fd)?, data, SENDING)?)
 }
 
 /// Sends several pieces with one call.
 #[inline]
 pub(crate) fn send_vectored(fd: Fd, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-    Ok(sendmsg(borrow(fd)?, bufs, &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL)?)
+    Ok(sendmsg(borrow(fd)?, bufs, &mut SendAncillaryBuffer::default(), SENDING)?)
 }
 
 /// Takes one connection, non-blocking and close-on-exec.

@@ -10,8 +10,10 @@ mod exceptions;
 mod executor;
 mod lifecycle;
 pub mod occupied;
+mod resolve;
 mod schedule;
 mod signals;
+mod sock;
 mod spawn;
 mod turn;
 mod watch;
@@ -317,6 +319,8 @@ impl Class for EventLoop {
         asyncgens::table(t);
         occupied::table(t);
         watch::table(t);
+        sock::table(t);
+        resolve::table(t);
         executor::table(t);
     }
 

@@ -95,6 +95,24 @@ objects! {
     enter_task = "asyncio.tasks"."_enter_task";
     /// `_asyncio._leave_task`
     leave_task = "asyncio.tasks"."_leave_task";
+    /// `socket.getaddrinfo`
+    getaddrinfo = "socket"."getaddrinfo";
+    /// `socket.getnameinfo`
+    getnameinfo = "socket"."getnameinfo";
+    /// `socket.AF_INET`
+    af_inet = "socket"."AF_INET";
+    /// `socket.AF_INET6`
+    af_inet6 = "socket"."AF_INET6";
+    /// `socket.SOCK_STREAM`
+    sock_stream = "socket"."SOCK_STREAM";
+    /// `socket.SOL_SOCKET`
+    sol_socket = "socket"."SOL_SOCKET";
+    /// `socket.SO_ERROR`
+    so_error = "socket"."SO_ERROR";
+    /// `socket.NI_NUMERICHOST`
+    ni_numerichost = "socket"."NI_NUMERICHOST";
+    /// `socket.NI_NUMERICSERV`
+    ni_numericserv = "socket"."NI_NUMERICSERV";
     /// `asyncio.wrap_future`
     wrap_future = "asyncio.futures"."wrap_future";
     /// `warnings.warn`

@@ -1,0 +1,306 @@
+//! Names and addresses: `getaddrinfo`, `getnameinfo`, and [`ensure_resolved`] for whoever connects or binds.
+//!
+//! Resolving blocks, so it is done by the default executor. Numeric addresses ask nobody, and are done at once.
+//! Called by Python code, by [`super::sock`] and by what makes connections; calls the `socket` module.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyInt, PyList, PyString, PyTuple};
+use rustix::net::{AddressFamily, SocketType, ipproto};
+
+use super::EventLoop;
+use crate::coroutines::{self, Answer, Awaited};
+use crate::ffi::{Args, Obj, Output, Ref, Signature, Table};
+use crate::{names, stock};
+
+const GETADDRINFO: Signature<6> =
+    Signature::new("EventLoop.getaddrinfo", "host, port, *, family=0, type=0, proto=0, flags=0");
+const GETADDRINFO_DEBUG: Signature<6> =
+    Signature::new("EventLoop._getaddrinfo_debug", "host, port, family, type, proto, flags");
+const GETNAMEINFO: Signature<2> = Signature::new("EventLoop.getnameinfo", "sockaddr, flags=0");
+const ENSURE_RESOLVED: Signature<6> =
+    Signature::new("EventLoop._ensure_resolved", "address, *, family=0, type=1, proto=0, flags=0, loop");
+
+const AF_UNSPEC: i32 = AddressFamily::UNSPEC.as_raw() as i32;
+const AF_INET: i32 = AddressFamily::INET.as_raw() as i32;
+const AF_INET6: i32 = AddressFamily::INET6.as_raw() as i32;
+const SOCK_STREAM: i32 = SocketType::STREAM.as_raw() as i32;
+const SOCK_DGRAM: i32 = SocketType::DGRAM.as_raw() as i32;
+const IPPROTO_TCP: i32 = ipproto::TCP.as_raw().get() as i32;
+const IPPROTO_UDP: i32 = ipproto::UDP.as_raw().get() as i32;
+
+pub(super) fn table(t: &mut Table<EventLoop>) {
+    t.method(&GETADDRINFO, getaddrinfo, "Coroutine: socket.getaddrinfo() without blocking the loop.");
+    t.method(&GETADDRINFO_DEBUG, getaddrinfo_debug, "socket.getaddrinfo(), logged and measured.");
+    t.method(&GETNAMEINFO, getnameinfo, "Coroutine: socket.getnameinfo() without blocking the loop.");
+    t.method(
+        &ENSURE_RESOLVED,
+        ensure_resolved_method,
+        "Coroutine: what getaddrinfo() says of an address, without asking when it is numeric.",
+    );
+}
+
+/// The argument, or 0 where it was left out.
+fn or_zero<'py>(args: &Args<'_, 'py>, name: &str, value: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    if value.is_none() && !args.keywords().any(|(keyword, _)| keyword == name) {
+        return Ok(0_i32.into_pyobject(value.py())?.into_any());
+    }
+    Ok(value)
+}
+
+/// `BaseEventLoop.getaddrinfo`.
+fn getaddrinfo<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
+    let [host, port, family, kind, protocol, flags] = args.parse(&GETADDRINFO)?;
+    let family = or_zero(&args, "family", family)?;
+    let kind = or_zero(&args, "type", kind)?;
+    let protocol = or_zero(&args, "proto", protocol)?;
+    let flags = or_zero(&args, "flags", flags)?;
+    let question = Ref::new(PyTuple::new(event_loop.py(), [host, port, family, kind, protocol, flags])?);
+    let me = Ref::of(event_loop.clone());
+    coroutines::new(event_loop, GETADDRINFO.function, async move {
+        let asked = Python::attach(|py| {
+            let (event_loop, question) = (me.obj(py), question.any(py).cast::<PyTuple>()?);
+            let function = py.import("socket")?.getattr("getaddrinfo")?;
+            if event_loop.debug.get() {
+                let function = event_loop.as_any().getattr("_getaddrinfo_debug")?;
+                return in_executor(&event_loop, function, question).map(Err);
+            }
+            if function.is(stock::getaddrinfo(py)?)
+                && is_numeric_host(&question.get_item(0)?)
+                && is_numeric_port(&question.get_item(1)?)
+            {
+                return Ok(Ok(function.call1(question)?.unbind()));
+            }
+            in_executor(&event_loop, function, question).map(Err)
+        })?;
+        match asked {
+            Ok(answer) => Ok(answer),
+            Err(awaited) => awaited.await,
+        }
+    })
+}
+
+/// `loop.run_in_executor(None, function, *args)`, to be awaited.
+fn in_executor<'py>(
+    event_loop: &Obj<'py, EventLoop>,
+    function: Bound<'py, PyAny>,
+    args: &Bound<'py, PyTuple>,
+) -> PyResult<Awaited> {
+    let py = event_loop.py();
+    let mut call = vec![py.None().into_bound(py), function];
+    call.extend(args.iter());
+    let future = event_loop.as_any().call_method1("run_in_executor", PyTuple::new(py, call)?)?;
+    Awaited::on(event_loop, &future)
+}
+
+/// `BaseEventLoop._getaddrinfo_debug`: runs in a thread of the executor.
+fn getaddrinfo_debug<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
+    let py = event_loop.py();
+    let question = args.parse(&GETADDRINFO_DEBUG)?;
+    let mut text = format!("{}:{}", question[0].str()?, question[1].repr()?);
+    for (name, value) in ["family", "type", "proto", "flags"].into_iter().zip(&question[2..]) {
+        if value.is_truthy()? {
+            text.push_str(&format!(", {name}={}", value.repr()?));
+        }
+    }
+    let logger = stock::logger(py)?;
+    logger.call_method1("debug", ("Get address info %s", &text))?;
+    let time = || -> PyResult<f64> { event_loop.as_any().call_method0(names::time(py))?.extract() };
+    let began = time()?;
+    let answer = py.import("socket")?.getattr("getaddrinfo")?.call1(PyTuple::new(py, question)?)?;
+    let spent = time()? - began;
+    let text = format!("Getting address info {text} took {:.3}ms: {}", spent * 1e3, answer.repr()?);
+    let limit: f64 = event_loop.as_any().getattr("slow_callback_duration")?.extract()?;
+    logger.call_method1(if spent >= limit { "info" } else { "debug" }, (text,))?;
+    Ok(answer)
+}
+
+/// `BaseEventLoop.getnameinfo`.
+fn getnameinfo<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
+    let [address, flags] = args.parse(&GETNAMEINFO)?;
+    let flags = if flags.is_none() && args.len() < 2 { or_zero(&args, "flags", flags)? } else { flags };
+    let question = Ref::new(PyTuple::new(event_loop.py(), [address, flags])?);
+    let me = Ref::of(event_loop.clone());
+    coroutines::new(event_loop, GETNAMEINFO.function, async move {
+        let asked = Python::attach(|py| {
+            let question = question.any(py).cast::<PyTuple>()?;
+            let function = py.import("socket")?.getattr("getnameinfo")?;
+            let host: i32 = stock::ni_numerichost(py)?.extract()?;
+            let service: i32 = stock::ni_numericserv(py)?.extract()?;
+            let flags = question.get_item(1)?.extract::<i32>();
+            let asks_nobody = flags.is_ok_and(|flags| flags & host != 0 && flags & service != 0);
+            if asks_nobody && function.is(stock::getnameinfo(py)?) {
+                return Ok(Ok(function.call1(question)?.unbind()));
+            }
+            in_executor(&me.obj(py), function, question).map(Err)
+        })?;
+        match asked {
+            Ok(answer) => Ok(answer),
+            Err(awaited) => awaited.await,
+        }
+    })
+}
+
+/// The family of a numeric address that `inet_pton` reads; scoped addresses (`fe80::1%eth0`) are not for it.
+fn numeric_family(host: &str) -> Option<i32> {
+    if host.parse::<Ipv4Addr>().is_ok() {
+        return Some(AF_INET);
+    }
+    host.parse::<Ipv6Addr>().is_ok().then_some(AF_INET6)
+}
+
+fn is_numeric_host(host: &Bound<'_, PyAny>) -> bool {
+    host.cast_exact::<PyString>()
+        .is_ok_and(|host| host.to_str().is_ok_and(|host| numeric_family(host).is_some()))
+}
+
+/// A port that needs no look at the names of services.
+fn is_numeric_port(port: &Bound<'_, PyAny>) -> bool {
+    let digits = |text: &[u8]| text.len() < 6 && text.iter().all(u8::is_ascii_digit);
+    if let Ok(text) = port.cast_exact::<PyString>() {
+        return text.to_str().is_ok_and(|text| digits(text.as_bytes()));
+    }
+    if let Ok(text) = port.cast_exact::<PyBytes>() {
+        return digits(text.as_bytes());
+    }
+    port.is_none() || port.is_exact_instance_of::<PyInt>()
+}
+
+/// What to look up, and on whose `getaddrinfo`.
+pub(super) struct Question {
+    /// `(host, port, ...)`.
+    pub(super) address: Ref,
+    /// The family, 0 for any.
+    pub(super) family: Ref,
+    /// The type of the socket.
+    pub(super) kind: Ref,
+    /// The protocol, 0 for any.
+    pub(super) protocol: Ref,
+    /// Flags of `getaddrinfo`.
+    pub(super) flags: Ref,
+    /// The loop, as Python code sees it: a program may have replaced its `getaddrinfo`.
+    pub(super) asked: Ref,
+}
+
+fn ensure_resolved_method<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
+    let [address, family, kind, protocol, flags, asked] = args.parse(&ENSURE_RESOLVED)?;
+    let kind = if kind.is_none() { stock::sock_stream(event_loop.py())?.clone() } else { kind };
+    let question = Question {
+        address: Ref::new(address),
+        family: Ref::new(or_zero(&args, "family", family)?),
+        kind: Ref::new(kind),
+        protocol: Ref::new(or_zero(&args, "proto", protocol)?),
+        flags: Ref::new(or_zero(&args, "flags", flags)?),
+        asked: Ref::new(asked),
+    };
+    let me = Ref::of(event_loop.clone());
+    coroutines::new(event_loop, ENSURE_RESOLVED.function, async move { ensure_resolved(&me, question).await })
+}
+
+/// `BaseEventLoop._ensure_resolved`: a list of address infos, with one entry for an address that is numeric already.
+pub(super) async fn ensure_resolved(event_loop: &Ref<EventLoop>, question: Question) -> Answer {
+    let asked = Python::attach(|py| {
+        let (host, port, rest) = parts(question.address.any(py))?;
+        if let Some(info) = numeric_info(&question, &host, &port, &rest, py)? {
+            return Ok(Ok(PyList::new(py, [info])?.into_any().unbind()));
+        }
+        let keywords = PyDict::new(py);
+        keywords.set_item("family", question.family.any(py))?;
+        keywords.set_item("type", question.kind.any(py))?;
+        keywords.set_item("proto", question.protocol.any(py))?;
+        keywords.set_item("flags", question.flags.any(py))?;
+        let asking = question.asked.any(py).call_method("getaddrinfo", (host, port), Some(&keywords))?;
+        Awaited::on(&event_loop.obj(py), &asking).map(Err)
+    })?;
+    match asked {
+        Ok(answer) => Ok(answer),
+        Err(awaited) => awaited.await,
+    }
+}
+
+type Parts<'py> = (Bound<'py, PyAny>, Bound<'py, PyAny>, Vec<Bound<'py, PyAny>>);
+
+/// `host, port = address[:2]`, and `address[2:]`.
+fn parts<'py>(address: &Bound<'py, PyAny>) -> PyResult<Parts<'py>> {
+    let py = address.py();
+    let slice = |start: isize, stop: isize| -> PyResult<Vec<Bound<'py, PyAny>>> {
+        address.get_item(pyo3::types::PySlice::new(py, start, stop, 1))?.try_iter()?.collect()
+    };
+    let mut first = slice(0, 2)?.into_iter();
+    let given = first.len();
+    let (Some(host), Some(port)) = (first.next(), first.next()) else {
+        return Err(PyValueError::new_err(format!("not enough values to unpack (expected 2, got {given})")));
+    };
+    Ok((host, port, slice(2, isize::MAX)?))
+}
+
+/// `base_events._ipaddr_info`: the address info of a numeric address, `None` where somebody has to be asked.
+fn numeric_info<'py>(
+    question: &Question,
+    host: &Bound<'py, PyAny>,
+    port: &Bound<'py, PyAny>,
+    rest: &[Bound<'py, PyAny>],
+    py: Python<'py>,
+) -> PyResult<Option<Bound<'py, PyTuple>>> {
+    let number = |object: &Ref| object.any(py).extract::<i32>().ok();
+    let (Some(family), Some(kind), Some(0 | IPPROTO_TCP | IPPROTO_UDP)) =
+        (number(&question.family), number(&question.kind), number(&question.protocol))
+    else {
+        return Ok(None);
+    };
+    let protocol = match kind {
+        SOCK_STREAM => IPPROTO_TCP,
+        SOCK_DGRAM => IPPROTO_UDP,
+        _ => return Ok(None),
+    };
+    let Some(port) = port_number(port)? else { return Ok(None) };
+    let host = match host.cast::<PyBytes>() {
+        Ok(bytes) => bytes.call_method1("decode", ("idna",))?,
+        Err(_) => host.clone(),
+    };
+    let Ok(text) = host.cast::<PyString>() else { return Ok(None) };
+    let found = text.to_str().ok().and_then(numeric_family);
+    let Some(found) = found.filter(|found| family == AF_UNSPEC || family == *found) else { return Ok(None) };
+    let mut address = vec![host, port];
+    if found == AF_INET6 {
+        address.extend_from_slice(rest);
+        while address.len() < 4 {
+            address.push(0_i32.into_pyobject(py)?.into_any());
+        }
+    }
+    if rest.len() > 2 {
+        return Err(PyTypeError::new_err(format!(
+            "_ipaddr_info() takes from 5 to 7 positional arguments but {} were given",
+            5 + rest.len()
+        )));
+    }
+    let family = match (family, found) {
+        (AF_UNSPEC, AF_INET) => stock::af_inet(py)?.clone(),
+        (AF_UNSPEC, _) => stock::af_inet6(py)?.clone(),
+        _ => question.family.any(py).clone(),
+    };
+    let info = (family, question.kind.any(py), protocol, "", PyTuple::new(py, address)?);
+    Ok(Some(info.into_pyobject(py)?))
+}
+
+/// The port as a number; `None` for the name of a service.
+fn port_number<'py>(port: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let py = port.py();
+    if port.is_exact_instance_of::<PyInt>() {
+        return Ok(Some(port.clone()));
+    }
+    let empty = port.cast::<PyString>().is_ok_and(|text| text.len().is_ok_and(|len| len == 0))
+        || port.cast::<PyBytes>().is_ok_and(|bytes| bytes.as_bytes().is_empty());
+    if port.is_none() || empty {
+        return Ok(Some(0_i32.into_pyobject(py)?.into_any()));
+    }
+    match py.get_type::<PyInt>().call1((port,)) {
+        Ok(number) => Ok(Some(number)),
+        Err(error) if error.is_instance_of::<PyTypeError>(py) || error.is_instance_of::<PyValueError>(py) => {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
