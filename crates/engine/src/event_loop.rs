@@ -272,6 +272,13 @@ impl<H: Host> EventLoop<H> {
         (self.ready.take(), self.timers.take())
     }
 
+    /// In the child of a fork: all operations are forgotten, their owners are the second result, and the kernel's objects are the
+    /// child's own.
+    pub fn after_fork_in_child(&mut self) -> (std::io::Result<()>, impl Sized + use<H>) {
+        self.reported.clear();
+        (self.driver.after_fork_in_child(), std::mem::take(&mut self.owners))
+    }
+
     /// Closes kernel objects too. Operations end without an outcome; their owners are part of the result.
     pub fn close(&mut self) -> impl Sized + use<H> {
         let cleared = self.clear();

@@ -8,11 +8,12 @@ mod asyncgens;
 mod debug;
 mod exceptions;
 mod executor;
+pub mod fork;
 mod lifecycle;
 pub mod occupied;
 mod resolve;
 mod schedule;
-mod signals;
+pub mod signals;
 mod sock;
 mod spawn;
 mod turn;
@@ -36,11 +37,12 @@ use yibu_engine::{Cancelled, Driver, Host, Inbox, OpId};
 use crate::current::Current;
 use crate::events::{Handle, TimerHandle};
 use crate::ffi::class::Plain;
-use crate::ffi::{Class, ClassState, Directory, LoopCell, Obj, Output, Ref, SendRef, Slot, Table, Visitor};
+use crate::ffi::{Class, ClassState, Directory, LoopCell, Obj, Output, Ref, Registration, SendRef, Slot, Table, Visitor};
 use crate::futures::Future;
 use crate::names;
 use crate::tasks::Task;
 use crate::transports::SocketTransport;
+use signals::Signals;
 use watch::Watched;
 
 /// Something that is ready to run.
@@ -90,6 +92,8 @@ pub enum Message {
 pub enum Owner {
     /// `add_reader`, `add_writer`: the handle to run at every readiness.
     Handle(Ref<Handle>),
+    /// The pipe of signals.
+    Signals,
     /// A Rust future that waits for readiness.
     Waiting(Rc<Waiting>),
 }
@@ -139,6 +143,9 @@ pub struct EventLoop {
     transports: Directory<SocketTransport>,
     transport_mapping: Slot,
     watched: LoopCell<Watched>,
+    signals: LoopCell<Signals>,
+    /// Its place among the loops that a forked child finds.
+    registration: Registration,
     task_factory: Slot,
     exception_handler: Slot,
     slow_callback_duration: Slot,
@@ -166,6 +173,8 @@ impl Default for EventLoop {
             transports: Directory::default(),
             transport_mapping: Slot::default(),
             watched: LoopCell::default(),
+            signals: LoopCell::default(),
+            registration: Registration::default(),
             task_factory: Slot::default(),
             exception_handler: Slot::default(),
             slow_callback_duration: Slot::default(),
@@ -306,6 +315,7 @@ impl Class for EventLoop {
         t.doc(c"EventLoop()\n--\n\nThe native part of yibu.EventLoop.");
         t.init(|event_loop, _args, _kwargs| {
             event_loop.overridden.set(overridden_by_class(event_loop)?);
+            event_loop.registration.enter(&fork::LOOPS, event_loop);
             debug::init(event_loop)
         });
         t.setattr(attribute_changed);
@@ -321,6 +331,7 @@ impl Class for EventLoop {
         watch::table(t);
         sock::table(t);
         resolve::table(t);
+        signals::table(t);
         executor::table(t);
     }
 
@@ -329,6 +340,7 @@ impl Class for EventLoop {
             slot.traverse(visitor);
         }
         self.watched.try_with(|watched| watched.traverse(visitor));
+        self.signals.try_with(|signals| signals.traverse(visitor));
         self.engine.try_with(|engine| {
             let visitor = std::cell::RefCell::new(visitor);
             let visit = |pointer| visitor.borrow_mut().visit(pointer);
@@ -354,7 +366,7 @@ impl Class for EventLoop {
                 |timer| visit(timer.as_ptr()),
                 |owner| match owner {
                     Owner::Handle(handle) => visit(handle.as_ptr()),
-                    Owner::Waiting(_) => {}
+                    Owner::Signals | Owner::Waiting(_) => {}
                 },
             );
         });
@@ -365,6 +377,8 @@ impl Class for EventLoop {
         drop(content);
         let watched = self.watched.with(std::mem::take);
         drop(watched);
+        let signals = self.signals.with(std::mem::take);
+        drop(signals);
         for slot in self.slots() {
             slot.clear();
         }

@@ -60,6 +60,8 @@ fn _yibu(module: &Bound<'_, PyModule>) -> PyResult<()> {
     Table::<futures::FutureIter>::build(py, None)?;
     Table::<tasks::TaskCallback>::build(py, None)?;
     Table::<coroutines::WakerCallback>::build(py, None)?;
+    event_loop::signals::register(module)?;
+    event_loop::fork::register(module)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     let any = module.as_any();
     Table::<functions::CoroutineFunction>::build(py, None)?;

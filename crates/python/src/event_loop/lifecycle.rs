@@ -168,13 +168,13 @@ fn close(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     if event_loop.debug.get() {
         stock::logger(py)?.call_method1("debug", ("Close %r", event_loop.as_any()))?;
     }
-    super::signals::remove_all(event_loop)?;
     event_loop.closed.set(true);
     let content = event_loop.engine.with(Engine::close);
     drop(content);
     let watched = event_loop.watched.with(std::mem::take);
     drop(watched);
-    super::executor::shut_down_without_waiting(event_loop)
+    super::executor::shut_down_without_waiting(event_loop)?;
+    super::signals::remove_all(event_loop)
 }
 
 /// `__del__`: a loop that nobody closed is closed, with a ResourceWarning.

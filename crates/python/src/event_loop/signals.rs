@@ -1,11 +1,322 @@
 //! Unix signals: `add_signal_handler`, `remove_signal_handler`.
+//!
+//! The interpreter writes the number of every signal into a pipe (`signal.set_wakeup_fd`), the loop watches its other end and
+//! [`deliver`]s what it reads. A pipe that is full loses numbers; therefore each signal's Python handler, which the interpreter
+//! never loses, [`note`]s that the signal came. Called by Python code and by the loop's turn; calls the `signal` module.
 
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use pyo3::exceptions::{PyOSError, PyResourceWarning, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyInt, PyModule};
+use rustix::io::{Errno, read};
+use rustix::pipe::{PipeFlags, pipe_with};
+use yibu_engine::{Fd, Interest};
 
-use super::EventLoop;
-use crate::ffi::Obj;
+use super::{Entry, EventLoop, Owner, watch};
+use crate::events::Handle;
+use crate::ffi::{Args, Class, Obj, Output, Ref, Signature, Table, Visitor, boolean, class, none};
+use crate::{errors, stock};
 
-/// Takes every handler of the loop away: the loop closes.
-pub(super) fn remove_all(_event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
+const ADD: Signature<2> = Signature::new("EventLoop.add_signal_handler", "sig, callback, *args");
+const NOTE: Signature<2> = Signature::new("_note_signal", "signum, frame");
+
+pub(super) fn table(t: &mut Table<EventLoop>) {
+    t.method(&ADD, add, "Calls callback(*args) in the loop when the process gets the signal.");
+    t.one(
+        c"remove_signal_handler",
+        "sig",
+        |event_loop, signal| Ok(boolean(event_loop.py(), remove(event_loop, signal)?)),
+        "Gives the signal its default handling back. Returns whether it had a handler of the loop.",
+    );
+}
+
+/// A loop's handlers by signal, and the pipe, which exists while there are any.
+#[derive(Default)]
+pub struct Signals {
+    handlers: Vec<(i32, Ref<Handle>)>,
+    pipe: Option<Pipe>,
+}
+
+struct Pipe {
+    reader: OwnedFd,
+    writer: OwnedFd,
+}
+
+impl Signals {
+    fn position(&self, signal: i32) -> Option<usize> {
+        self.handlers.iter().position(|(candidate, _)| *candidate == signal)
+    }
+
+    fn take(&mut self, signal: i32) -> Option<Ref<Handle>> {
+        Some(self.handlers.remove(self.position(signal)?).1)
+    }
+
+    fn put(&mut self, signal: i32, handle: Ref<Handle>) -> Option<Ref<Handle>> {
+        match self.position(signal) {
+            Some(position) => Some(std::mem::replace(&mut self.handlers[position].1, handle)),
+            None => {
+                self.handlers.push((signal, handle));
+                None
+            }
+        }
+    }
+
+    fn wakeup_fd(&self) -> Option<Fd> {
+        self.pipe.as_ref().map(|pipe| pipe.writer.as_raw_fd())
+    }
+
+    /// Shows every handler to the collector.
+    pub fn traverse(&self, visitor: &mut Visitor) {
+        self.handlers.iter().for_each(|(_, handle)| visitor.visit(handle.as_ptr()));
+    }
+}
+
+/// Signals whose Python handler ran and that no loop has looked at since: a bit for each.
+static NOTED: AtomicU64 = AtomicU64::new(0);
+
+fn bit(signal: i32) -> u64 {
+    u32::try_from(signal - 1).ok().and_then(|shift| 1_u64.checked_shl(shift)).unwrap_or(0)
+}
+
+/// The Python handler of every signal that a loop handles.
+fn note<'py>(args: Args<'_, 'py>) -> Output<'py> {
+    let [signal, _frame] = args.parse(&NOTE)?;
+    NOTED.fetch_or(bit(signal.extract()?), Ordering::Relaxed);
+    Ok(none(args.py()))
+}
+
+/// Adds [`note`] to the module.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let function = class::function(
+        module.py(),
+        module.as_any(),
+        &NOTE,
+        note,
+        "The handler of signals that a loop handles: it notes that the signal came.",
+    )?;
+    module.add(NOTE.function, function)
+}
+
+fn signal_module(py: Python<'_>) -> PyResult<Bound<'_, PyModule>> {
+    py.import("signal")
+}
+
+/// `_UnixSelectorEventLoop._check_signal`: the number of a signal.
+fn check(signal: &Bound<'_, PyAny>) -> PyResult<i32> {
+    if !signal.is_instance_of::<PyInt>() {
+        return Err(PyTypeError::new_err(format!("sig must be an int, not {}", signal.repr()?)));
+    }
+    if !signal_module(signal.py())?.call_method0("valid_signals")?.contains(signal)? {
+        return Err(PyValueError::new_err(format!("invalid signal number {}", signal.str()?)));
+    }
+    signal.extract()
+}
+
+/// `_UnixSelectorEventLoop.add_signal_handler`.
+fn add<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
+    let py = event_loop.py();
+    let [signal, callback] = args.parse(&ADD)?;
+    if stock::iscoroutine(py)?.call1((&callback,))?.is_truthy()?
+        || stock::iscoroutinefunction(py)?.call1((&callback,))?.is_truthy()?
+    {
+        return Err(PyTypeError::new_err("coroutines cannot be used with add_signal_handler()"));
+    }
+    let number = check(&signal)?;
+    event_loop.check_open()?;
+    open_pipe(event_loop)?;
+    let handle = Handle::create(py)?;
+    handle.prepare(event_loop.as_any(), callback, &args, 2, None)?;
+    if event_loop.debug.get() {
+        handle.remember_source(py)?;
+    }
+    let handle = Ref::of(handle);
+    let replaced = event_loop.signals.with(|signals| signals.put(number, handle));
+    drop(replaced);
+    if let Err(error) = catch(&signal) {
+        let handle = event_loop.signals.with(|signals| signals.take(number));
+        drop(handle);
+        close_pipe_if_unused(event_loop)?;
+        return Err(explain(&signal, error));
+    }
+    Ok(none(py))
+}
+
+/// Makes the interpreter write the signal into the pipe, and the kernel restart the system calls that it interrupts.
+fn catch(signal: &Bound<'_, PyAny>) -> PyResult<()> {
+    let py = signal.py();
+    let handler = py.import("yibu._yibu")?.getattr(NOTE.function)?;
+    let module = signal_module(py)?;
+    module.call_method1("signal", (signal, handler))?;
+    module.call_method1("siginterrupt", (signal, false)).map(drop)
+}
+
+/// What an OSError of `signal.signal()` is for the caller.
+fn explain(signal: &Bound<'_, PyAny>, error: PyErr) -> PyErr {
+    let py = signal.py();
+    let invalid = || -> PyResult<bool> {
+        let invalid = Errno::INVAL.raw_os_error();
+        Ok(error.is_instance_of::<PyOSError>(py) && error.value(py).getattr("errno")?.eq(invalid)?)
+    };
+    match (invalid(), signal.str()) {
+        (Ok(true), Ok(name)) => PyRuntimeError::new_err(format!("sig {name} cannot be caught")),
+        _ => error,
+    }
+}
+
+/// Makes the pipe if there is none, and makes the interpreter write into it. Only the main thread may do that, which this is
+/// the first to find out.
+fn open_pipe(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
+    let known = event_loop.signals.with(|signals| signals.wakeup_fd());
+    if let Some(writer) = known {
+        return set_wakeup_fd(event_loop.py(), writer);
+    }
+    let (reader, writer) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)
+        .map_err(|error| errors::os_error(&error.into()))?;
+    set_wakeup_fd(event_loop.py(), writer.as_raw_fd())?;
+    let watched = watch::watch(event_loop, reader.as_raw_fd(), Interest::Read, Owner::Signals);
+    event_loop.signals.with(|signals| signals.pipe = Some(Pipe { reader, writer }));
+    if watched.is_err() {
+        close_pipe_if_unused(event_loop)?;
+    }
+    watched.map(drop)
+}
+
+fn set_wakeup_fd(py: Python<'_>, fd: Fd) -> PyResult<()> {
+    let keywords = PyDict::new(py);
+    // A full pipe is provided for.
+    keywords.set_item("warn_on_full_buffer", false)?;
+    let set = signal_module(py)?.call_method("set_wakeup_fd", (fd,), Some(&keywords));
+    set.map(drop).map_err(|error| {
+        let refused = error.is_instance_of::<PyValueError>(py) || error.is_instance_of::<PyOSError>(py);
+        match error.value(py).str() {
+            Ok(text) if refused => PyRuntimeError::new_err(text.to_string()),
+            _ => error,
+        }
+    })
+}
+
+/// Without handlers there is no pipe.
+fn close_pipe_if_unused(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
+    let pipe = event_loop
+        .signals
+        .with(|signals| if signals.handlers.is_empty() { signals.pipe.take() } else { None });
+    let Some(pipe) = pipe else { return Ok(()) };
+    let py = event_loop.py();
+    if let Err(error) = leave_wakeup_fd(py, pipe.writer.as_raw_fd()) {
+        if !error.is_instance_of::<PyValueError>(py) && !error.is_instance_of::<PyOSError>(py) {
+            return Err(error);
+        }
+        stock::logger(py)?.call_method1("info", ("set_wakeup_fd(-1) failed: %s", error.value(py)))?;
+    }
+    watch::unwatch(event_loop, pipe.reader.as_raw_fd(), Interest::Read).map(drop)
+}
+
+/// The interpreter writes into `fd` no more; what somebody else has set since is left alone.
+fn leave_wakeup_fd(py: Python<'_>, fd: Fd) -> PyResult<()> {
+    let module = signal_module(py)?;
+    let before: Fd = module.call_method1("set_wakeup_fd", (-1,))?.extract()?;
+    if before != fd && before != -1 {
+        module.call_method1("set_wakeup_fd", (before,))?;
+    }
     Ok(())
+}
+
+/// `_UnixSelectorEventLoop.remove_signal_handler`.
+fn remove(event_loop: &Obj<'_, EventLoop>, signal: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let number = check(signal)?;
+    let Some(handle) = event_loop.signals.with(|signals| signals.take(number)) else { return Ok(false) };
+    drop(handle);
+    let module = signal_module(event_loop.py())?;
+    let default = if signal.eq(module.getattr("SIGINT")?)? { "default_int_handler" } else { "SIG_DFL" };
+    module
+        .call_method1("signal", (signal, module.getattr(default)?))
+        .map_err(|error| explain(signal, error))?;
+    close_pipe_if_unused(event_loop)?;
+    Ok(true)
+}
+
+/// A pipe that was full held at least this many numbers (`PIPE_BUF`).
+const MAYBE_FULL: usize = 4096;
+
+/// `_read_from_self` and `_handle_signal`: the pipe can be read.
+pub(super) fn deliver(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
+    let mut came = Vec::new();
+    read_pipe(event_loop, &mut came);
+    if came.len() >= MAYBE_FULL {
+        // Numbers may be lost. What they stood for is noted when the Python handlers have run.
+        event_loop.py().check_signals()?;
+        read_pipe(event_loop, &mut came);
+        let seen = came.iter().fold(0, |seen, number| seen | bit((*number).into()));
+        let lost = NOTED.swap(0, Ordering::Relaxed) & !seen;
+        came.extend((1..=64_u8).filter(|number| lost & bit((*number).into()) != 0));
+    } else {
+        NOTED.store(0, Ordering::Relaxed);
+    }
+    came.into_iter().try_for_each(|number| handle(event_loop, number.into()))
+}
+
+fn read_pipe(event_loop: &EventLoop, came: &mut Vec<u8>) {
+    event_loop.signals.with(|signals| {
+        let Some(pipe) = &signals.pipe else { return };
+        let mut room = [0_u8; MAYBE_FULL];
+        // Empty (EAGAIN) ends it; the pipe's other end is never closed before this one.
+        while let Ok(count @ 1..) = read(&pipe.reader, &mut room) {
+            came.extend_from_slice(&room[..count]);
+        }
+    });
+}
+
+fn handle(event_loop: &Obj<'_, EventLoop>, number: i32) -> PyResult<()> {
+    let py = event_loop.py();
+    let found = event_loop.signals.with(|signals| {
+        let position = signals.position(number)?;
+        Some(signals.handlers[position].1.copy(py))
+    });
+    match found {
+        Some(handle) if handle.data().is_cancelled() => {
+            remove(event_loop, number.into_pyobject(py)?.as_any()).map(drop)
+        }
+        Some(handle) => {
+            event_loop.push(Entry::Handle(handle));
+            Ok(())
+        }
+        // Removed since, or another loop's.
+        None => Ok(()),
+    }
+}
+
+/// Takes every handler of the loop away: the loop has closed.
+pub(super) fn remove_all(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
+    let py = event_loop.py();
+    let numbers: Vec<i32> =
+        event_loop.signals.with(|signals| signals.handlers.iter().map(|(number, _)| *number).collect());
+    if numbers.is_empty() {
+        return Ok(());
+    }
+    if py.import("sys")?.call_method0("is_finalizing")?.is_truthy()? {
+        let text = format!(
+            "Closing the loop {} on interpreter shutdown stage, skipping signal handlers removal",
+            event_loop.as_any().repr()?
+        );
+        let keywords = PyDict::new(py);
+        keywords.set_item("source", event_loop.as_any())?;
+        let warned = stock::warn(py)?.call((text, py.get_type::<PyResourceWarning>()), Some(&keywords));
+        let signals = event_loop.signals.with(std::mem::take);
+        drop(signals);
+        return warned.map(drop);
+    }
+    for number in numbers {
+        remove(event_loop, number.into_pyobject(py)?.as_any())?;
+    }
+    Ok(())
+}
+
+/// In the child of a fork: the pipe is the parent's, which alone is to hear of its signals.
+pub(super) fn forget_pipe(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
+    match event_loop.signals.with(|signals| signals.pipe.take()) {
+        Some(pipe) => leave_wakeup_fd(event_loop.py(), pipe.writer.as_raw_fd()),
+        None => Ok(()),
+    }
 }

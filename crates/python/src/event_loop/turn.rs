@@ -6,7 +6,7 @@ use std::time::Instant;
 use pyo3::prelude::*;
 use yibu_engine::{OpId, Plan};
 
-use super::{Engine, Entry, EventLoop, Overridable, Owner, Waiting, debug};
+use super::{Engine, Entry, EventLoop, Overridable, Owner, Waiting, debug, signals};
 use crate::events::{self, Handle};
 use crate::ffi::{Obj, Raised, Ref, call, context};
 use crate::{current, errors, names, tasks};
@@ -144,6 +144,7 @@ fn run_callback<'py>(
 /// What an operation's report leads to.
 enum Action {
     Run(Ref<Handle>),
+    Deliver,
     Wake(Rc<Waiting>),
 }
 
@@ -153,6 +154,7 @@ fn run_io(event_loop: &Obj<'_, EventLoop>, id: OpId) -> PyResult<()> {
     let found = event_loop.engine.with(|engine| {
         engine.finish(id, |owner| match owner {
             Owner::Handle(handle) => Action::Run(handle.copy(py)),
+            Owner::Signals => Action::Deliver,
             Owner::Waiting(waiting) => Action::Wake(Rc::clone(waiting)),
         })
     });
@@ -164,6 +166,7 @@ fn run_io(event_loop: &Obj<'_, EventLoop>, id: OpId) -> PyResult<()> {
             Ok(())
         }
         Some((Action::Run(handle), _)) => run_handle(&handle.into_obj(py)),
+        Some((Action::Deliver, _)) => signals::deliver(event_loop),
         Some((Action::Wake(waiting), _)) => {
             waiting.report();
             Ok(())

@@ -1,0 +1,57 @@
+//! `os.fork()` while loops exist: the child must not touch the kernel objects that it shares with its parent.
+//!
+//! The standard library makes the child forget the running loop and the policy's loop; this file makes the child's copies of
+//! native loops its own. They ask the kernel for nothing any more, so closing or running them leaves the parent alone.
+//! Called by the interpreter, in the child, once for each fork made by Python (that of `subprocess` is none, unless a
+//! `preexec_fn` wants to run Python there).
+
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyModule};
+
+use super::{Engine, EventLoop, lifecycle, signals};
+use crate::errors;
+use crate::ffi::{Args, Obj, Output, Registry, Signature, class, none};
+
+const AFTER_FORK: Signature<0> = Signature::new("_after_fork_in_child", "");
+
+/// All loops of the process.
+pub(super) static LOOPS: Registry = Registry::new();
+
+/// Asks the interpreter to be called after forks.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = module.py();
+    let function = class::function(
+        py,
+        module.as_any(),
+        &AFTER_FORK,
+        after_fork,
+        "Makes the loops of a forked child its own.",
+    )?;
+    let keywords = PyDict::new(py);
+    keywords.set_item("after_in_child", function)?;
+    py.import("os")?.call_method("register_at_fork", (), Some(&keywords)).map(drop)
+}
+
+fn after_fork<'py>(args: Args<'_, 'py>) -> Output<'py> {
+    let [] = args.parse(&AFTER_FORK)?;
+    for event_loop in LOOPS.living::<EventLoop>(args.py()) {
+        if let Err(error) = forget(&event_loop) {
+            error.write_unraisable(args.py(), Some(event_loop.as_any()));
+        }
+    }
+    Ok(none(args.py()))
+}
+
+/// What a loop was doing is the parent's business. A loop that another thread ran does not run any more: of the threads, only
+/// this one came along.
+fn forget(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
+    if event_loop.thread.get() != lifecycle::thread_ident() {
+        event_loop.thread.set(0);
+    }
+    let (owned, owners) = event_loop.engine.with(Engine::after_fork_in_child);
+    drop(owners);
+    let watched = event_loop.watched.with(std::mem::take);
+    drop(watched);
+    signals::forget_pipe(event_loop)?;
+    owned.map_err(|error| errors::os_error(&error))
+}
