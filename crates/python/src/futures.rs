@@ -604,7 +604,9 @@ fn table(t: &mut Table<Future>) {
         &ADD_DONE_CALLBACK,
         |future, args| {
             let py = future.py();
-            future.ensure_alive()?;
+            if !future.is_alive() {
+                return Err(PyRuntimeError::new_err("uninitialized Future object"));
+            }
             let [function, given] = args.parse(&ADD_DONE_CALLBACK)?;
             let context =
                 if given.is_none() && !args.has_keywords() { context::copy_current(py)? } else { given };
