@@ -1,13 +1,18 @@
 //! One event loop: what is ready, what is due when, what the kernel was asked for, and the order of a turn.
 //!
-//! The order is that of asyncio's `BaseEventLoop._run_once`: what was ready (other threads' messages included), then I/O, then
-//! due timers. The embedder drives a turn in three steps and runs entries itself, with nothing of the loop borrowed:
+//! The order is that of asyncio's `BaseEventLoop._run_once`: what was ready, then other threads' messages, then I/O, then
+//! due timers. The embedder drives a turn step by step and runs the entries itself, with nothing of the loop borrowed:
 //!
 //! ```text
-//! plan ──► Run ───────────────────────────────► begin_turn ──► pop, pop, pop ...
-//!     ├──► Poll ──► poll ─────────────────────►
-//!     └──► Park ──► begin_wait, block, end_wait ►
+//! hurry_on ──────────────────────────────────────────────────► pop, pop, pop ...
+//!     └──► plan ──► Run ───────────────────────► begin_turn ──►
+//!              ├──► Poll ──► poll ─────────────►
+//!              └──► Park ──► begin_wait, block, end_wait ►
 //! ```
+//!
+//! Unlike asyncio, a turn with work to do asks the kernel only when it was not asked for [`POLL_INTERVAL`], and it need not
+//! even look at the clock where [`EventLoop::hurry_on`] says so. The first turn of a run always asks, so that running a loop
+//! for one turn does what it does there.
 //!
 //! Called by yibu-python's `event_loop`; calls the driver.
 
@@ -42,29 +47,31 @@ pub trait Host {
 /// What to do before the next entries run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Plan {
-    /// Work is ready and the kernel was asked a moment ago.
+    /// There is work, and the kernel was asked a moment ago.
     Run,
-    /// Work is ready, and it is time to look at the kernel.
+    /// There is work or no time to wait, and the kernel is to be asked.
     Poll,
-    /// Nothing is ready: block, at most this long.
+    /// Nothing is ready or due: block, at most this long.
     Park(Option<Duration>),
 }
 
-/// While work is ready the kernel is left alone for at most this many seconds, so that I/O cannot starve.
-const POLL_INTERVAL: f64 = 100e-6;
+/// While there is work the kernel is left alone for this many seconds, so that I/O cannot starve.
+pub const POLL_INTERVAL: f64 = 100e-6;
 
-/// ... and, where no timer is pending, for at most this many turns within one tick of the coarse clock.
-const FREE_TURNS: u32 = 32;
-
-/// A deadline closer than this many seconds is waited for by looking again: to put the thread to sleep and wake it
-/// costs more.
-const SPIN: f64 = 10e-6;
+/// Where no timer is pending, not even the clock is looked at for this many turns: see [`EventLoop::hurry_on`].
+pub const FREE_TURNS: u32 = 32;
 
 /// The longest single park; asyncio's `MAXIMUM_SELECT_TIMEOUT`.
 const PARK_MAX: f64 = 24.0 * 3600.0;
 
 /// Deadlines within one tick of the clock are due; asyncio's `_clock_resolution` on Linux.
 const CLOCK_RESOLUTION: f64 = 1e-9;
+
+/// What is due at `now` has a deadline before this: at least one step of the float later, so that a timer at `now` itself is
+/// due whatever the uptime.
+fn due_before(now: f64) -> f64 {
+    (now + CLOCK_RESOLUTION).max(now.next_up())
+}
 
 /// The loop's state.
 #[derive(Debug)]
@@ -77,6 +84,7 @@ pub struct EventLoop<H: Host> {
     pub driver: Driver,
     owners: Vec<Option<H::Owner>>,
     reported: Vec<OpId>,
+    /// When the kernel was asked while there was work, on the driver's clock; minus infinity to ask it again.
     polled_at: f64,
     /// How many more turns [`EventLoop::hurry_on`] may grant, and the tick in which it may.
     free_turns: u32,
@@ -93,7 +101,7 @@ impl<H: Host> EventLoop<H> {
             driver,
             owners: Vec::new(),
             reported: Vec::new(),
-            polled_at: 0.0,
+            polled_at: f64::NEG_INFINITY,
             free_turns: 0,
             free_tick: 0,
         }
@@ -116,7 +124,7 @@ impl<H: Host> EventLoop<H> {
         self.timers.note_cancelled()
     }
 
-    /// Takes one cancelled timer off the top; repeat until `None` before `plan`, dropping what comes.
+    /// Takes one cancelled timer; repeat until `None` before `plan`, dropping what comes.
     #[inline]
     pub fn pop_cancelled_timer(&mut self) -> Option<H::Timer> {
         self.timers.pop_cancelled()
@@ -124,6 +132,9 @@ impl<H: Host> EventLoop<H> {
 
     /// The number of entries of a turn that may begin without looking at clock, timers or kernel: work is ready, no timer is
     /// pending, and the kernel was asked a moment ago. `None` asks for a [`plan`](Self::plan).
+    ///
+    /// The coarse clock is looked at now and then: after the first turn, so that turns which take long are noticed at
+    /// once, and ever less often while they turn out to be short.
     #[inline]
     pub fn hurry_on(&mut self) -> Option<usize> {
         if self.free_turns == 0 || self.ready.is_empty() || !self.timers.is_empty() || !self.inbox.is_empty()
@@ -131,7 +142,7 @@ impl<H: Host> EventLoop<H> {
             return None;
         }
         self.free_turns -= 1;
-        if self.free_turns % 8 == 0 && self.driver.tick() != self.free_tick {
+        if (FREE_TURNS - self.free_turns).is_power_of_two() && self.driver.tick() != self.free_tick {
             self.free_turns = 0;
             return None;
         }
@@ -142,32 +153,46 @@ impl<H: Host> EventLoop<H> {
     #[inline]
     pub fn plan(&mut self, now: f64, hurry: bool) -> Plan {
         self.drain_inbox();
-        if hurry || !self.ready.is_empty() {
-            let clock = self.driver.now();
-            self.free_turns = FREE_TURNS;
-            self.free_tick = self.driver.tick();
-            if clock - self.polled_at < POLL_INTERVAL {
-                return Plan::Run;
+        if !hurry && self.ready.is_empty() {
+            match self.timers.next_deadline() {
+                None => return self.plan_park(None),
+                Some(when) if when >= due_before(now) + self.driver.spin() => {
+                    return self.plan_park(Some(when - now));
+                }
+                // Due, or so soon that looking again is cheaper than sleeping.
+                Some(_) => {}
             }
-            self.polled_at = clock;
-            return Plan::Poll;
         }
-        self.polled_at = 0.0;
-        let Some(when) = self.timers.next_deadline() else { return Plan::Park(None) };
-        let seconds = (when - now).clamp(0.0, PARK_MAX);
-        if seconds < SPIN {
-            return Plan::Poll;
+        self.free_turns = FREE_TURNS;
+        self.free_tick = self.driver.tick();
+        let clock = self.driver.now();
+        if !hurry && clock - self.polled_at < POLL_INTERVAL {
+            return Plan::Run;
         }
-        // Rounded up: waking before the deadline would only mean waiting again. NaN waits not at all.
-        Plan::Park(Some(Duration::from_nanos((seconds * 1e9).ceil() as u64)))
+        self.polled_at = clock;
+        Plan::Poll
+    }
+
+    fn plan_park(&mut self, seconds: Option<f64>) -> Plan {
+        self.rest();
+        Plan::Park(seconds.map(|seconds| {
+            // Rounded up: waking before the deadline would only mean waiting again.
+            Duration::from_nanos((seconds.min(PARK_MAX) * 1e9).ceil() as u64)
+        }))
+    }
+
+    /// Work is over for now: memory goes back, and the next turn with work to do asks the kernel first. `plan` does so before it
+    /// parks; the embedder when a run ends.
+    pub fn rest(&mut self) {
+        self.polled_at = f64::NEG_INFINITY;
+        self.free_turns = 0;
+        self.ready.trim();
     }
 
     #[inline]
     fn drain_inbox(&mut self) {
-        if !self.inbox.is_empty() {
-            while let Some(message) = self.inbox.take() {
-                self.ready.push(H::deliver(message));
-            }
+        for message in self.inbox.drain() {
+            self.ready.push(H::deliver(message));
         }
     }
 
@@ -179,11 +204,13 @@ impl<H: Host> EventLoop<H> {
         polled
     }
 
-    /// Prepares to block; `None` when a message arrived first. Block on the result with the loop not borrowed.
+    /// Prepares to block. Block on the result with the loop not borrowed; `None` when a message arrived first, which is in the
+    /// ring then, and what the kernel had to say behind it.
     pub fn begin_wait(&mut self) -> std::io::Result<Option<Wait>> {
         let driver = &mut self.driver;
         if !self.inbox.park(|| driver.waker())? {
-            return Ok(None);
+            self.drain_inbox();
+            return self.poll().map(|()| None);
         }
         match self.driver.begin_wait() {
             Ok(wait) => Ok(Some(wait)),
@@ -213,12 +240,9 @@ impl<H: Host> EventLoop<H> {
     /// Moves due timers to the ring and says how many entries this turn runs.
     #[inline]
     pub fn begin_turn(&mut self, now: f64) -> usize {
-        if !self.timers.is_empty() {
-            // At least one step of the float, so that a timer at `now` itself is due whatever the uptime.
-            let end = (now + CLOCK_RESOLUTION).max(now.next_up());
-            while let Some(timer) = self.timers.pop_due(end) {
-                self.ready.push(H::due(timer));
-            }
+        let end = due_before(now);
+        while let Some(timer) = self.timers.pop_due(end) {
+            self.ready.push(H::due(timer));
         }
         self.ready.len()
     }

@@ -1,65 +1,86 @@
 //! The loop's door for other threads: a queue of messages, and a wake-up only when the loop is parked.
 //!
-//! Called by any thread ([`Inbox::post`]) and by the loop's own ([`Inbox::take`], [`Inbox::park`]). The protocol that loses no
-//! message: a poster pushes, then looks at `parked`; the loop sets `parked`, then looks at the queue. With sequentially
-//! consistent accesses at least one of them sees the other.
+//! Called by any thread ([`Inbox::post`]) and by [`crate::EventLoop`], which alone takes messages and parks; calls the waker.
+//!
+//! No message is lost: a poster pushes, then takes the mark `parked` away and rings if it was set; the loop sets the
+//! mark, then looks at the queue, and blocks if it is empty. Every access to the mark is a read-modify-write that acquires and
+//! releases, so whoever comes second has seen all that the first one did: a poster who finds the mark rings, and after a poster
+//! who did not find it the loop finds the message. A ring that comes late, when the loop has long been busy again, ends one
+//! park too many and nothing else. `model` tries every interleaving.
+
+#[cfg(all(test, loom))]
+mod model;
 
 use std::sync::OnceLock;
+
+#[cfg(not(all(test, loom)))]
+use crossbeam_queue::SegQueue;
+#[cfg(all(test, loom))]
+use loom::sync::atomic::{AtomicBool, Ordering};
+#[cfg(all(test, loom))]
+use model::SegQueue;
+#[cfg(not(all(test, loom)))]
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crossbeam_queue::SegQueue;
 use yibu_driver::Waker;
 
-/// Messages of type `M` on their way to a loop.
-#[derive(Debug)]
-pub struct Inbox<M> {
-    queue: SegQueue<M>,
-    parked: AtomicBool,
-    waker: OnceLock<Waker>,
+/// What ends a park.
+pub trait Wake {
+    /// Ends the park that is under way, or the next one.
+    fn wake(&self);
 }
 
-impl<M> Default for Inbox<M> {
+impl Wake for Waker {
+    fn wake(&self) {
+        Self::wake(self);
+    }
+}
+
+/// Messages of type `M` on their way to a loop that is woken by `W`.
+#[derive(Debug)]
+pub struct Inbox<M, W = Waker> {
+    queue: SegQueue<M>,
+    parked: AtomicBool,
+    waker: OnceLock<W>,
+}
+
+impl<M, W> Default for Inbox<M, W> {
     fn default() -> Self {
         Self { queue: SegQueue::new(), parked: AtomicBool::new(false), waker: OnceLock::new() }
     }
 }
 
-impl<M> Inbox<M> {
+impl<M, W: Wake> Inbox<M, W> {
     /// Sends a message; wakes the loop when it is parked.
     pub fn post(&self, message: M) {
         self.queue.push(message);
-        self.wake();
-    }
-
-    /// Ends the park that is under way or about to begin; no-op while the loop is busy.
-    pub fn wake(&self) {
-        if self.parked.swap(false, Ordering::SeqCst)
+        if self.parked.swap(false, Ordering::AcqRel)
             && let Some(waker) = self.waker.get()
         {
             waker.wake();
         }
     }
 
-    /// Takes the oldest message.
-    #[inline]
-    pub fn take(&self) -> Option<M> {
-        self.queue.pop()
-    }
-
     /// Whether nothing is there.
     #[inline]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.queue.is_empty()
     }
 
+    /// Takes the messages that are there, oldest first, and not those that come meanwhile: however fast others post, it ends.
+    #[inline]
+    pub(crate) fn drain(&self) -> impl Iterator<Item = M> {
+        (0..self.queue.len()).map_while(|_| self.queue.pop())
+    }
+
     /// Announces that the loop is about to block, woken by `waker`; `false` when a message came first and it must not.
-    pub(crate) fn park(&self, waker: impl FnOnce() -> std::io::Result<Waker>) -> std::io::Result<bool> {
+    pub(crate) fn park(&self, waker: impl FnOnce() -> std::io::Result<W>) -> std::io::Result<bool> {
         if self.waker.get().is_none() {
             // Only the loop's thread sets it, so a lost race is impossible and the value is simply there afterwards.
             drop(self.waker.set(waker()?));
         }
-        self.parked.store(true, Ordering::SeqCst);
-        if self.queue.is_empty() {
+        self.parked.swap(true, Ordering::AcqRel);
+        if self.is_empty() {
             return Ok(true);
         }
         self.unpark();
@@ -68,6 +89,6 @@ impl<M> Inbox<M> {
 
     /// The loop is busy again.
     pub(crate) fn unpark(&self) {
-        self.parked.store(false, Ordering::SeqCst);
+        self.parked.swap(false, Ordering::AcqRel);
     }
 }

@@ -55,6 +55,11 @@ impl<E> Ready<E> {
         std::mem::take(&mut self.ring)
     }
 
+    /// How many entries there is memory for.
+    pub fn capacity(&self) -> usize {
+        self.ring.capacity()
+    }
+
     /// Gives memory back when a burst is over.
     pub fn trim(&mut self) {
         if self.ring.is_empty() && self.ring.capacity() > KEEP {

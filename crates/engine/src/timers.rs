@@ -1,8 +1,8 @@
 //! Timers in deadline order, ties first come first served.
 //!
 //! A four-ary heap with lazy deletion: cancelling only counts, and when more than half of a large heap is cancelled the
-//! survivors are kept and the rest is handed back. Cancelling the timer that was added last, as time limits around short
-//! work do, takes it out at once. Called by [`crate::EventLoop`]; whether a timer is cancelled, its type `T` knows.
+//! survivors are kept and the rest is handed back. A cancelled timer that is the last leaf, as the time limit around short
+//! work mostly is, goes at once. Called by [`crate::EventLoop`]; whether a timer is cancelled, its type `T` knows.
 
 /// A timer that can be asked whether it still matters.
 pub trait Timer {
@@ -40,7 +40,10 @@ pub enum Cancelled<T> {
 #[derive(Debug)]
 pub struct Timers<T> {
     heap: Vec<Entry<T>>,
+    /// How many entries of the heap are cancelled.
     cancelled: usize,
+    /// Cancelled timers on their way out.
+    gone: Vec<T>,
     order: u64,
 }
 
@@ -49,44 +52,63 @@ const ARITY: usize = 4;
 /// Heaps up to this size are not compacted.
 const SMALL: usize = 64;
 
+/// Heaps keep the memory for this many timers.
+const KEEP: usize = 1024;
+
 impl<T> Default for Timers<T> {
     fn default() -> Self {
-        Self { heap: Vec::new(), cancelled: 0, order: 0 }
+        Self { heap: Vec::new(), cancelled: 0, gone: Vec::new(), order: 0 }
     }
 }
 
 impl<T: Timer> Timers<T> {
-    /// Adds a timer due at `when` seconds.
+    /// Adds a timer due at `when` seconds. Not-a-number is due at once: nothing can be said to come before it, and a heap needs
+    /// all deadlines to be comparable.
     pub fn push(&mut self, when: f64, timer: T) {
+        let when = if when.is_nan() { f64::NEG_INFINITY } else { when };
         self.order += 1;
         self.heap.push(Entry { when, order: self.order, timer });
         self.sift_up(self.heap.len() - 1);
     }
 
-    /// Takes note that one timer in the heap was cancelled just now.
+    /// Takes note that one timer in the heap was cancelled just now. What is released may be another one, cancelled earlier.
     pub fn note_cancelled(&mut self) -> Cancelled<T> {
-        if self.heap.last().is_some_and(|last| last.timer.cancelled()) {
-            // The last leaf can go without moving anything.
-            return self.heap.pop().map_or(Cancelled::Nothing, |entry| Cancelled::One(entry.timer));
+        // The last leaf can go without moving anything.
+        let last = self.heap.pop_if(|last| last.timer.cancelled());
+        self.cancelled += usize::from(last.is_none());
+        if self.mostly_cancelled() {
+            let mut gone = self.compact();
+            gone.extend(last.map(|entry| entry.timer));
+            return Cancelled::Many(gone);
         }
-        self.cancelled += 1;
-        if self.heap.len() <= SMALL || self.cancelled * 2 <= self.heap.len() {
-            return Cancelled::Nothing;
-        }
-        Cancelled::Many(self.compact())
+        self.give_back();
+        last.map_or(Cancelled::Nothing, |entry| Cancelled::One(entry.timer))
     }
 
-    /// Keeps the living, in order; gives the cancelled back.
+    /// Whether it is time to take the cancelled out.
+    #[inline]
+    fn mostly_cancelled(&self) -> bool {
+        self.heap.len() > SMALL && self.cancelled * 2 > self.heap.len()
+    }
+
+    /// Keeps the living and takes the cancelled out.
     fn compact(&mut self) -> Vec<T> {
-        let (gone, kept): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.heap).into_iter().partition(|entry| entry.timer.cancelled());
-        self.heap = kept;
-        self.heap.shrink_to(self.heap.len() * 2);
+        let gone =
+            self.heap.extract_if(.., |entry| entry.timer.cancelled()).map(|entry| entry.timer).collect();
         self.cancelled = 0;
+        self.give_back();
         for index in (0..self.heap.len().div_ceil(ARITY)).rev() {
             self.sift_down(index);
         }
-        gone.into_iter().map(|entry| entry.timer).collect()
+        gone
+    }
+
+    /// Frees memory that a burst of timers has left behind.
+    #[inline]
+    fn give_back(&mut self) {
+        if self.heap.capacity() > KEEP && self.heap.len() < self.heap.capacity() / 4 {
+            self.heap.shrink_to((self.heap.len() * 2).max(KEEP));
+        }
     }
 
     /// The earliest deadline in the heap.
@@ -95,33 +117,41 @@ impl<T: Timer> Timers<T> {
         self.heap.first().map(|entry| entry.when)
     }
 
-    /// Takes the earliest timer if it was cancelled.
+    /// Takes one of the cancelled timers: the earliest of all timers, or any once they are the most.
     #[inline]
     pub fn pop_cancelled(&mut self) -> Option<T> {
-        if !self.heap.first()?.timer.cancelled() {
-            return None;
+        if self.gone.is_empty() {
+            if self.heap.first()?.timer.cancelled() {
+                return self.pop();
+            }
+            if !self.mostly_cancelled() {
+                return None;
+            }
+            self.gone = self.compact();
         }
-        self.cancelled = self.cancelled.saturating_sub(1);
-        self.pop()
+        let timer = self.gone.pop();
+        if self.gone.is_empty() {
+            self.gone = Vec::new();
+        }
+        timer
     }
 
-    /// Takes the earliest timer if it is due before `end`.
+    /// Takes the earliest timer, cancelled or not, if it is due before `end`.
     #[inline]
     pub fn pop_due(&mut self, end: f64) -> Option<T> {
-        if self.heap.first()?.when >= end {
-            return None;
-        }
-        self.pop()
+        if self.heap.first()?.when >= end { None } else { self.pop() }
     }
 
     fn pop(&mut self) -> Option<T> {
         let last = self.heap.len().checked_sub(1)?;
         self.heap.swap(0, last);
-        let entry = self.heap.pop()?;
-        if self.heap.len() > 1 {
-            self.sift_down(0);
+        let timer = self.heap.pop()?.timer;
+        self.sift_down(0);
+        self.give_back();
+        if timer.cancelled() {
+            self.cancelled = self.cancelled.saturating_sub(1);
         }
-        Some(entry.timer)
+        Some(timer)
     }
 
     fn sift_up(&mut self, mut index: usize) {
@@ -151,24 +181,31 @@ impl<T: Timer> Timers<T> {
         }
     }
 
-    /// The number of timers, cancelled ones that are still in the heap included.
+    /// The number of timers, cancelled ones that are still here included.
     pub fn len(&self) -> usize {
-        self.heap.len()
+        self.heap.len() + self.gone.len()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.heap.is_empty()
+        self.len() == 0
+    }
+
+    /// How many timers there is memory for.
+    pub fn capacity(&self) -> usize {
+        self.heap.capacity() + self.gone.capacity()
     }
 
     /// Shows every timer, in no order.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
-        self.heap.iter().map(|entry| &entry.timer)
+        self.heap.iter().map(|entry| &entry.timer).chain(&self.gone)
     }
 
     /// Takes all timers.
     pub fn take(&mut self) -> Vec<T> {
+        let mut timers = std::mem::take(&mut self.gone);
+        timers.extend(std::mem::take(&mut self.heap).into_iter().map(|entry| entry.timer));
         self.cancelled = 0;
-        std::mem::take(&mut self.heap).into_iter().map(|entry| entry.timer).collect()
+        timers
     }
 }
