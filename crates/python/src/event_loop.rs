@@ -112,6 +112,7 @@ impl Host for PythonHost {
     }
 
     fn due(timer: Ref<TimerHandle>) -> Entry {
+        timer.data().own.leave();
         Entry::Timer(timer)
     }
 

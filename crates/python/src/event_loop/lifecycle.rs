@@ -99,7 +99,7 @@ fn run_forever(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     event_loop.stopping.set(false);
     event_loop.thread.set(0);
     let settled = current::settle(event_loop);
-    event_loop.engine.with(|engine| engine.ready.trim());
+    event_loop.engine.with(Engine::rest);
     let unset = set_running(py, &none(py));
     let untracked = debug::track_origins(event_loop, false);
     let restored = hooks.restore(py);

@@ -98,9 +98,7 @@ fn run_entry(event_loop: &Obj<'_, EventLoop>, entry: Entry) -> PyResult<()> {
         }
         Entry::Timer(timer) => {
             current::settle(event_loop)?;
-            let timer = timer.into_obj(py);
-            timer.own.leave();
-            run_handle(timer.upcast())
+            run_handle(timer.into_obj(py).upcast())
         }
         Entry::Callback { function, future, context } => {
             current::settle(event_loop)?;
