@@ -37,7 +37,9 @@ use yibu_engine::{Cancelled, Driver, Host, Inbox, OpId};
 use crate::current::Current;
 use crate::events::{Handle, TimerHandle};
 use crate::ffi::class::Plain;
-use crate::ffi::{Class, ClassState, Directory, LoopCell, Obj, Output, Ref, Registration, SendRef, Slot, Table, Visitor};
+use crate::ffi::{
+    Class, ClassState, Directory, LoopCell, Obj, Output, Ref, Registration, SendRef, Slot, Table, Visitor,
+};
 use crate::futures::Future;
 use crate::names;
 use crate::tasks::Task;

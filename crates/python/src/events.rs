@@ -195,13 +195,14 @@ pub fn report(handle: &Obj<'_, Handle>, error: PyErr) -> PyResult<()> {
     let source = describe(handle.callback.get_or_none(py), handle.args_tuple(py)?, loop_debug(&event_loop)?)?;
     let report = PyDict::new(py);
     report.set_item(names::message(py), format!("Exception in callback {source}"))?;
-    report.set_item(names::exception(py), raised.into_any())?;
+    report.set_item(names::exception(py), raised.as_any())?;
     report.set_item(names::handle(py), handle.as_any())?;
     if let Some(source) = handle.source_traceback.get(py).filter(|s| s.is_truthy().unwrap_or(false)) {
         report.set_item(names::source_traceback(py), source)?;
     }
-    call::method(names::call_exception_handler(py), [&event_loop, report.as_any()])?;
-    Ok(())
+    raised
+        .handling(|| call::method(names::call_exception_handler(py), [&event_loop, report.as_any()]))
+        .map(drop)
 }
 
 /// `format_helpers._format_callback_source`, whose signature grew a `debug` in 3.13.

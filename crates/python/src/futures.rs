@@ -562,10 +562,13 @@ pub fn report_unretrieved(future: &Obj<'_, Future>) -> PyResult<()> {
     Ok(())
 }
 
-/// `repr()` of futures and tasks: `_repr_info()` may be overridden.
-pub fn repr<'py>(object: &Bound<'py, PyAny>) -> Output<'py> {
+/// `repr()` of futures and tasks, with the parts from the standard library's `repr_info`; a future that contains itself says "...".
+pub fn repr<'py>(object: &Bound<'py, PyAny>, repr_info: &Bound<'py, PyAny>) -> Output<'py> {
     let py = object.py();
-    let info = object.call_method0(names::_repr_info(py))?;
+    let Some(_entered) = crate::ffi::call::ReprGuard::enter(object)? else {
+        return Ok(PyString::new(py, "...").into_any());
+    };
+    let info = repr_info.call1((object,))?;
     let parts: Vec<String> =
         info.try_iter()?.map(|part| part?.extract::<String>()).collect::<PyResult<_>>()?;
     let name = object.get_type().name()?;
@@ -753,15 +756,10 @@ impl Class for Future {
         });
         table(t);
         properties(t);
-        t.noargs(
-            c"_repr_info",
-            |f| stock::future_repr_info(f.py())?.call1((f.as_any(),)),
-            "The parts of repr().",
-        );
         t.generic();
         t.repr(|future| {
             future.ensure_alive()?;
-            repr(future.as_any())
+            repr(future.as_any(), stock::future_repr_info(future.py())?)
         });
         t.getter(c"__class__", |future| isinstance_class(future.as_any(), stock::future));
         t.iter(FutureIter::over);

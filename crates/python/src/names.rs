@@ -20,7 +20,6 @@ macro_rules! names {
 names! {
     _asyncio_future_blocking,
     _loop,
-    _repr_info,
     _timer_handle_cancelled,
     add_done_callback,
     call_exception_handler,

@@ -1,14 +1,18 @@
 //! The objects of the standard library that must be the same for everybody: exceptions, base classes, task bookkeeping, and
 //! the formatting functions whose texts programs read. One lazy table; nothing else imports Python modules.
 //!
-//! [`capture`] fills the entries that `install()` replaces in `asyncio` later, so that they are always the originals.
+//! [`capture`] fills it when the module is imported, so that the entries are always the originals.
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
 
 macro_rules! objects {
-    ($($(#[$doc:meta])* $name:ident = $module:literal . $attr:literal;)*) => {
+    ($all:ident: $($(#[$doc:meta])* $name:ident = $module:literal . $attr:literal;)*) => {
+        fn $all(py: Python<'_>) -> PyResult<()> {
+            $($name(py)?;)*
+            Ok(())
+        }
         $(
             $(#[$doc])*
             pub fn $name(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
@@ -22,7 +26,11 @@ macro_rules! objects {
 }
 
 macro_rules! types {
-    ($($(#[$doc:meta])* $name:ident = $module:literal . $attr:literal;)*) => {
+    ($all:ident: $($(#[$doc:meta])* $name:ident = $module:literal . $attr:literal;)*) => {
+        fn $all(py: Python<'_>) -> PyResult<()> {
+            $($name(py)?;)*
+            Ok(())
+        }
         $(
             $(#[$doc])*
             pub fn $name(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
@@ -33,7 +41,7 @@ macro_rules! types {
     };
 }
 
-types! {
+types! { all_types:
     /// `asyncio.CancelledError`
     cancelled_error = "asyncio.exceptions"."CancelledError";
     /// `asyncio.InvalidStateError`
@@ -66,7 +74,7 @@ types! {
     thread_pool_executor = "concurrent.futures"."ThreadPoolExecutor";
 }
 
-objects! {
+objects! { all_objects:
     /// `asyncio.base_futures._future_repr_info`
     future_repr_info = "asyncio.base_futures"."_future_repr_info";
     /// `asyncio.base_tasks._task_repr_info`
@@ -120,24 +128,18 @@ objects! {
 }
 
 #[cfg(Py_3_12)]
-objects! {
+objects! { newer_objects:
     /// `_asyncio._swap_current_task`
     swap_current_task = "asyncio.tasks"."_swap_current_task";
 }
 
-/// Looks up what `install()` replaces, before it does.
+/// Looks everything up: before `install()` replaces some of it, and because finalizers still need it when the interpreter ends
+/// and imports fail.
 pub fn capture(py: Python<'_>) -> PyResult<()> {
-    for class in [future, task, handle, timer_handle, server] {
-        class(py)?;
-    }
-    // The last ones are needed by finalizers when the interpreter ends and imports fail.
-    for object in
-        [enter_task, leave_task, run_until_complete_cb, get_running_loop, set_running_loop, logger, warn]
-    {
-        object(py)?;
-    }
+    all_types(py)?;
+    all_objects(py)?;
     #[cfg(Py_3_12)]
-    swap_current_task(py)?;
+    newer_objects(py)?;
     factory_gets_keywords(py);
     Ok(())
 }

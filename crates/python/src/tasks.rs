@@ -642,11 +642,10 @@ impl Class for Task {
             },
             "Prints the stack or traceback to file (sys.stderr by default).",
         );
-        t.noargs(
-            c"_repr_info",
-            |task| stock::task_repr_info(task.py())?.call1((task.as_any(),)),
-            "The parts of repr().",
-        );
+        t.repr(|task| {
+            task.base.ensure_alive()?;
+            futures::repr(task.as_any(), stock::task_repr_info(task.py())?)
+        });
         t.generic();
         t.getter(c"__class__", |task| isinstance_class(task.as_any(), stock::task));
         t.getter(c"_coro", |task| Ok(task.own.coroutine.get_or_none(task.py())));

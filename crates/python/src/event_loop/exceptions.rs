@@ -131,7 +131,7 @@ fn call_handler<'py>(event_loop: &Obj<'py, EventLoop>, report: &Bound<'py, PyAny
     second.set_item(names::message(py), "Unhandled error in exception handler")?;
     second.set_item(names::exception(py), raised.as_any())?;
     second.set_item("context", report)?;
-    if let Err(error) = default(second.as_any()) {
+    if let Err(error) = raised.handling(|| default(second.as_any())) {
         let raised = unless_fatal(py, error)?;
         log_error(
             py,

@@ -123,7 +123,7 @@ fn call_later<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Out
             When { seconds: when.extract()?, given: Some(when) }
         }
     };
-    add_timer(event_loop, when, callback, &args, context, "call_later")
+    add_timer(event_loop, when, callback, &args, context)
 }
 
 /// A program replaced `call_at`: `call_later` goes through it, as in the standard library.
@@ -154,7 +154,7 @@ fn call_at<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output
         Ok(float) => When { seconds: float.value(), given: None },
         Err(_) => When { seconds: when.extract()?, given: Some(when) },
     };
-    add_timer(event_loop, when, callback, &args, context, "call_at")
+    add_timer(event_loop, when, callback, &args, context)
 }
 
 #[inline]
@@ -164,14 +164,14 @@ fn add_timer<'py>(
     callback: Bound<'py, PyAny>,
     args: &Args<'_, 'py>,
     context: Option<Bound<'py, PyAny>>,
-    method: &str,
 ) -> Output<'py> {
     let py = event_loop.py();
     event_loop.check_open()?;
     let debugging = event_loop.debug.get();
     if debugging {
         debug::check_thread(event_loop)?;
-        debug::check_callback(&callback, method)?;
+        // asyncio's call_later() goes through call_at(), and its errors say so.
+        debug::check_callback(&callback, "call_at")?;
     }
     let timer = TimerHandle::create(py)?;
     timer.base.prepare(event_loop.as_any(), callback, args, 2, context)?;

@@ -41,6 +41,20 @@ impl<'py> Raised<'py> {
         self.0.into_any()
     }
 
+    /// Runs `f` as if in an `except` clause for this exception: what is raised in there gets it as `__context__`, and
+    /// `sys.exc_info()` tells it.
+    pub fn handling<R>(&self, f: impl FnOnce() -> R) -> R {
+        // SAFETY: attached; Get returns a new reference or null, Set borrows its argument.
+        unsafe {
+            let before = ffi::PyErr_GetHandledException();
+            ffi::PyErr_SetHandledException(self.0.as_ptr());
+            let result = f();
+            ffi::PyErr_SetHandledException(before);
+            ffi::Py_XDECREF(before);
+            result
+        }
+    }
+
     /// The error to return in order to raise it again.
     pub fn into_err(self) -> PyErr {
         PyErr::from_value(self.0.into_any())
