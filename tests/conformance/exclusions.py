@@ -91,6 +91,9 @@ TESTS = {
     ),
     r"test_free_threading\..*PyFreeThreading\..*_includes_eager_tasks": _PYTHON_TASKS,
     r".*\.test_env_var_debug": Exclusion("stock only", "stock asyncio in a new interpreter"),
+    r"test_events\.TestPyGetEventLoop\.test_get_event_loop_returns_running_loop2?": Exclusion(
+        "stock only", "asyncio's Python record of the running loop, which native loops do not write"
+    ),
     r"test_events\..*\.test_get_event_loop_new_process": Exclusion(
         "stock only", "stock asyncio in a new process"
     ),
