@@ -185,9 +185,6 @@ class LoopMethods:
     create_unix_connection = _Unix.create_unix_connection
     create_unix_server = _Unix.create_unix_server
     _create_connection_transport = _Base._create_connection_transport
-    _start_serving = _Selector._start_serving
-    _accept_connection = _Selector._accept_connection
-    _accept_connection2 = _Selector._accept_connection2
 
     @cached_property
     def _unix_server_sockets(self) -> dict[socket, int]:
@@ -198,7 +195,7 @@ class LoopMethods:
         """Stop listening, and remove the path of a Unix socket if it is still the one bound here."""
         inode = self._unix_server_sockets.pop(sock, None)
         path = None if inode is None else sock.getsockname()
-        self._remove_reader(sock.fileno())  # type: ignore[attr-defined]  # native
+        self._stop_accepting(sock)  # type: ignore[attr-defined]  # native
         sock.close()
         if path is None:
             return
@@ -209,20 +206,6 @@ class LoopMethods:
             pass
         except OSError as error:
             logger.error("Unable to clean up listening UNIX socket %r: %r", path, error)
-
-    def _make_socket_transport(
-        self,
-        sock: socket,
-        protocol: Any,
-        waiter: Any = None,
-        *,
-        extra: Any = None,
-        server: Any = None,
-        **context: Any,  # only Python 3.15 and later pass it
-    ) -> Any:
-        self._ensure_fd_no_transport(sock)  # type: ignore[attr-defined]  # native
-        loop: Any = self
-        return _yibu.SocketTransport(loop, sock, protocol, waiter, extra, server, **context)
 
     # TLS: stock's state machine over OpenSSL, reading from and writing to the native transport.
     start_tls = _Base.start_tls
@@ -252,7 +235,9 @@ class LoopMethods:
             ssl_handshake_timeout=ssl_handshake_timeout,  # type: ignore[arg-type]
             ssl_shutdown_timeout=ssl_shutdown_timeout,
         )
-        self._make_socket_transport(rawsock, ssl_protocol, extra=extra, server=server, **context)
+        self._make_socket_transport(  # type: ignore[attr-defined]  # native
+            rawsock, ssl_protocol, extra=extra, server=server, **context
+        )
         return ssl_protocol._app_transport
 
     # Files to sockets: `os.sendfile` retried as the native writer reports room.

@@ -72,6 +72,11 @@ impl Epoll {
         true
     }
 
+    #[inline]
+    pub(crate) fn is_live(&self, id: OpId) -> bool {
+        self.ops.get(id).is_some()
+    }
+
     pub(crate) fn finish(&mut self, id: OpId) -> Option<Outcome> {
         Some(match self.ops.get(id)? {
             Op::Poll { .. } => Outcome::Ready,

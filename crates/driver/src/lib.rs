@@ -103,6 +103,15 @@ impl Driver {
         }
     }
 
+    /// Whether an operation has not been cancelled: that `finish` would do it.
+    #[inline]
+    pub fn is_live(&self, id: OpId) -> bool {
+        match self {
+            Self::Epoll(driver) => driver.is_live(id),
+            Self::Sim(driver) => driver.is_live(id),
+        }
+    }
+
     /// Does the operation and says what came of it; `None` when it was cancelled since it was reported.
     #[inline]
     pub fn finish(&mut self, id: OpId) -> Option<Outcome> {

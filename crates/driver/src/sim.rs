@@ -66,6 +66,10 @@ impl Sim {
         self.shared.world().cancel(id)
     }
 
+    pub(crate) fn is_live(&self, id: OpId) -> bool {
+        self.shared.world().ops.get(id).is_some()
+    }
+
     pub(crate) fn finish(&mut self, id: OpId) -> Option<Outcome> {
         let mut world = self.shared.world();
         Some(match world.ops.get(id)? {

@@ -273,9 +273,11 @@ impl<H: Host> EventLoop<H> {
         Some((look(owner), outcome))
     }
 
-    /// The owner of a live operation, without doing it. Only right for identifiers known to be live.
+    /// The owner of an operation that was not cancelled since it was reported: for owners that want to see to something
+    /// before it is done.
+    #[inline]
     pub fn owner(&self, id: OpId) -> Option<&H::Owner> {
-        self.owners.get(id.index())?.as_ref()
+        if self.driver.is_live(id) { self.owners.get(id.index())?.as_ref() } else { None }
     }
 
     /// Everything the loop refers to, for a garbage collector.

@@ -9,8 +9,9 @@
 
 use std::cell::Cell;
 use std::ffi::CStr;
-use std::future::Future as RustFuture;
+use std::future::{Future as RustFuture, poll_fn};
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
@@ -41,6 +42,8 @@ pub struct NativeCoroutine {
     name: Cell<&'static str>,
     started: Cell<bool>,
     running: Cell<bool>,
+    /// For bodies that want to know what is thrown.
+    thrown: LoopCell<Option<Thrown>>,
 }
 
 static NATIVE_COROUTINE: ClassState = ClassState::new();
@@ -56,6 +59,32 @@ pub fn new<'py>(
     coroutine.body.with(|slot| *slot = Some(Box::pin(body)));
     coroutine.event_loop.set(Ref::of(event_loop.clone()));
     Ok(coroutine.into_any())
+}
+
+/// The same for a body that catches what is thrown into it, instead of being dropped: a cancellation that takes time to
+/// carry out.
+pub fn catching<'py, F: RustFuture<Output = Answer> + 'static>(
+    event_loop: &Obj<'py, EventLoop>,
+    name: &'static str,
+    body: impl FnOnce(Thrown) -> F,
+) -> Output<'py> {
+    let thrown = Thrown::default();
+    let coroutine = new(event_loop, name, body(thrown.clone()))?;
+    if let Some(native) = Obj::<NativeCoroutine>::cast(&coroutine) {
+        native.thrown.with(|slot| *slot = Some(thrown));
+    }
+    Ok(coroutine)
+}
+
+/// What is thrown into a coroutine made by [`catching`]. Its body waits for that beside all else it waits for.
+#[derive(Clone, Default)]
+pub struct Thrown(Rc<Cell<Option<PyErr>>>);
+
+impl Thrown {
+    /// The next exception. Throwing polls the body, so no waker is needed.
+    pub async fn next(&self) -> PyErr {
+        poll_fn(|_| self.0.take().map_or(Poll::Pending, Poll::Ready)).await
+    }
 }
 
 /// Shared between a coroutine and its wakers.
@@ -128,15 +157,17 @@ fn advance<'py>(
     state.woken.store(false, Ordering::Release);
     let waker = Waker::from(Arc::clone(&state));
     coroutine.running.set(true);
-    let polled = body.as_mut().poll(&mut Context::from_waker(&waker));
+    // Attaching again is what makes PyO3's own references, which futures hold and drop, be released at once.
+    let polled = Python::attach(|_| {
+        let polled = body.as_mut().poll(&mut Context::from_waker(&waker));
+        (polled.is_pending().then_some(body), polled)
+    });
     coroutine.running.set(false);
+    let (unfinished, polled) = polled;
     match polled {
-        Poll::Ready(answer) => {
-            drop(body);
-            answer.map(|value| Err(value.into_bound(py)))
-        }
+        Poll::Ready(answer) => answer.map(|value| Err(value.into_bound(py))),
         Poll::Pending => {
-            coroutine.body.with(|slot| *slot = Some(body));
+            coroutine.body.with(|slot| *slot = unfinished);
             if state.woken.load(Ordering::Acquire) {
                 // Woken while it ran: give way for one turn.
                 return Ok(Ok(none(py)));
@@ -154,6 +185,15 @@ fn advance<'py>(
 pub trait Coroutine: Class {
     /// Runs until the next wait: `Ok(Ok(object))` yields, `Ok(Err(value))` returns.
     fn advance<'py>(coroutine: &Obj<'py, Self>) -> PyResult<Result<Bound<'py, PyAny>, Bound<'py, PyAny>>>;
+    /// Throws into it: ends it, unless it has its own way.
+    fn throw<'py>(
+        coroutine: &Obj<'py, Self>,
+        error: PyErr,
+    ) -> PyResult<Result<Bound<'py, PyAny>, Bound<'py, PyAny>>> {
+        coroutine.started().set(true);
+        Self::finish(coroutine)?;
+        Err(error)
+    }
     /// Ends the coroutine and undoes what was half-done.
     fn finish(coroutine: &Obj<'_, Self>) -> PyResult<()>;
     /// What `repr()` and "was never awaited" call it.
@@ -196,9 +236,10 @@ pub fn protocol<T: Coroutine>(t: &mut Table<T>) {
             let [class, value, traceback] = args.parse(&THROW)?;
             let error = thrown(&class, &value, &traceback)?;
             ensure_idle(coroutine)?;
-            coroutine.started().set(true);
-            T::finish(coroutine)?;
-            Err(error)
+            match T::throw(coroutine, error)? {
+                Ok(future) => Ok(future),
+                Err(value) => Err(stop_iteration(value)),
+            }
         },
         "Ends the coroutine: what it was doing is undone and the exception raised.",
     );
@@ -241,10 +282,24 @@ impl Coroutine for NativeCoroutine {
         advance(coroutine)
     }
 
+    fn throw<'py>(
+        coroutine: &Obj<'py, Self>,
+        error: PyErr,
+    ) -> PyResult<Result<Bound<'py, PyAny>, Bound<'py, PyAny>>> {
+        let alive = coroutine.started.get() && coroutine.body.with(|body| body.is_some());
+        if let Some(thrown) = coroutine.thrown.with(|thrown| thrown.clone()).filter(|_| alive) {
+            drop(thrown.0.replace(Some(error)));
+            return advance(coroutine);
+        }
+        coroutine.started.set(true);
+        Self::finish(coroutine)?;
+        Err(error)
+    }
+
     fn finish(coroutine: &Obj<'_, Self>) -> PyResult<()> {
         // With nothing borrowed: the destructors of the Rust future may call Python.
         let body = coroutine.body.with(Option::take);
-        drop(body);
+        Python::attach(|_| drop(body));
         Ok(())
     }
 

@@ -4,22 +4,30 @@
 //! methods live in the files of `event_loop/`, one concern each, and each file lists its own in a `table` function.
 //! `python/yibu/event_loop.py` derives the public class from it and from `asyncio.AbstractEventLoop`.
 
+mod accept;
 mod asyncgens;
+mod connect;
 mod debug;
 mod exceptions;
 mod executor;
 pub mod fork;
+mod kernel;
 mod lifecycle;
 pub mod occupied;
+mod pause;
 mod resolve;
 mod schedule;
+mod serve;
 pub mod signals;
 mod sock;
 mod spawn;
 mod turn;
-mod watch;
+pub mod watch;
 
+pub use accept::Acceptor;
+pub use kernel::Kernel;
 pub use lifecycle::ensure_future;
+pub use pause::{Delay, yield_once};
 pub use spawn::{create_future, create_task};
 pub use watch::Waiting;
 
@@ -96,6 +104,10 @@ pub enum Owner {
     Handle(Ref<Handle>),
     /// The pipe of signals.
     Signals,
+    /// A connection.
+    Transport(Ref<SocketTransport>),
+    /// A listening socket.
+    Acceptor(Ref<Acceptor>),
     /// A Rust future that waits for readiness.
     Waiting(Rc<Waiting>),
 }
@@ -149,6 +161,8 @@ pub struct EventLoop {
     signals: LoopCell<Signals>,
     /// Its place among the loops that a forked child finds.
     registration: Registration,
+    /// Those who accept connections, on listening sockets.
+    acceptors: LoopCell<Vec<Ref<Acceptor>>>,
     task_factory: Slot,
     exception_handler: Slot,
     slow_callback_duration: Slot,
@@ -178,6 +192,7 @@ impl Default for EventLoop {
             watched: LoopCell::default(),
             signals: LoopCell::default(),
             registration: Registration::default(),
+            acceptors: LoopCell::default(),
             task_factory: Slot::default(),
             exception_handler: Slot::default(),
             slow_callback_duration: Slot::default(),
@@ -194,7 +209,8 @@ impl Default for EventLoop {
 static EVENT_LOOP: ClassState = ClassState::new();
 
 /// Methods whose replacement the loop honours where it would otherwise take a native short cut.
-const OVERRIDABLE: [&str; 5] = ["call_soon", "time", "get_debug", "call_at", "create_task"];
+const OVERRIDABLE: [&str; 6] =
+    ["call_soon", "time", "get_debug", "call_at", "create_task", "_make_socket_transport"];
 
 /// A bit of [`EventLoop::overridden`].
 #[derive(Clone, Copy)]
@@ -209,6 +225,8 @@ pub enum Overridable {
     CallAt,
     /// `create_task`
     CreateTask,
+    /// `_make_socket_transport`
+    MakeSocketTransport,
 }
 
 impl EventLoop {
@@ -331,6 +349,9 @@ impl Class for EventLoop {
         debug::table(t);
         asyncgens::table(t);
         occupied::table(t);
+        accept::table(t);
+        connect::table(t);
+        serve::table(t);
         watch::table(t);
         sock::table(t);
         resolve::table(t);
@@ -344,6 +365,7 @@ impl Class for EventLoop {
         }
         self.watched.try_with(|watched| watched.traverse(visitor));
         self.signals.try_with(|signals| signals.traverse(visitor));
+        self.acceptors.try_with(|all| all.iter().for_each(|acceptor| visitor.visit(acceptor.as_ptr())));
         self.engine.try_with(|engine| {
             let visitor = std::cell::RefCell::new(visitor);
             let visit = |pointer| visitor.borrow_mut().visit(pointer);
@@ -369,6 +391,8 @@ impl Class for EventLoop {
                 |timer| visit(timer.as_ptr()),
                 |owner| match owner {
                     Owner::Handle(handle) => visit(handle.as_ptr()),
+                    Owner::Transport(transport) => visit(transport.as_ptr()),
+                    Owner::Acceptor(acceptor) => visit(acceptor.as_ptr()),
                     Owner::Signals | Owner::Waiting(_) => {}
                 },
             );
@@ -382,6 +406,8 @@ impl Class for EventLoop {
         drop(watched);
         let signals = self.signals.with(std::mem::take);
         drop(signals);
+        let acceptors = self.acceptors.with(std::mem::take);
+        drop(acceptors);
         for slot in self.slots() {
             slot.clear();
         }

@@ -4,6 +4,7 @@
 
 #![deny(unsafe_code)]
 
+mod addresses;
 mod coroutines;
 mod current;
 mod errors;
@@ -18,6 +19,7 @@ mod sleep;
 mod stock;
 mod tasks;
 mod transports;
+mod upcall;
 
 use pyo3::prelude::*;
 
@@ -57,9 +59,11 @@ fn _yibu(module: &Bound<'_, PyModule>) -> PyResult<()> {
     add::<coroutines::NativeCoroutine>(module)?;
     add::<server::Server>(module)?;
     add_derived::<transports::SocketTransport>(module, stock::transport(py)?)?;
+    transports::complete(&transports::SocketTransport::class(py))?;
     Table::<futures::FutureIter>::build(py, None)?;
     Table::<tasks::TaskCallback>::build(py, None)?;
     Table::<coroutines::WakerCallback>::build(py, None)?;
+    Table::<event_loop::Acceptor>::build(py, None)?;
     event_loop::signals::register(module)?;
     event_loop::fork::register(module)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;

@@ -1,19 +1,412 @@
 //! `Server`: listening sockets and the connections accepted from them. `asyncio.base_events.Server`, native.
+//!
+//! Made by `create_server`. The sockets are listened to by the loop (`_start_serving`, `_stop_serving`), which attaches
+//! every accepted transport here.
 
+use std::cell::Cell;
 use std::ffi::CStr;
 
-use crate::events::isinstance_class;
+use futures_util::future::{Either, select};
+use pyo3::exceptions::{PyAssertionError, PyRuntimeError, PyTypeError};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList, PyTuple};
+
+use crate::coroutines::{self, Answer, Awaited, Thrown};
+use crate::event_loop::{EventLoop, create_future, yield_once};
+use crate::events::{isinstance_class, write};
 use crate::ffi::class::DictAndWeak;
-use crate::ffi::{Class, ClassState, Slot, Table, Visitor};
+use crate::ffi::{Args, Class, ClassState, Directory, Obj, Output, Ref, Signature, Slot, Table, Visitor};
+use crate::ffi::{boolean, none};
 use crate::stock;
+use crate::transports::{self, SocketTransport};
 
 /// The data of a `Server`.
 #[derive(Default)]
 pub struct Server {
+    event_loop: Slot<EventLoop>,
+    /// A list until the server is closed.
     sockets: Slot,
+    factory: Slot,
+    ssl_context: Slot,
+    backlog: Slot,
+    handshake_timeout: Slot,
+    shutdown_timeout: Slot,
+    /// A list of futures until closed and without connections.
+    waiters: Slot,
+    serving: Cell<bool>,
+    forever: Slot,
+    clients: Directory<SocketTransport>,
+    /// How many connections there are.
+    connected: Cell<usize>,
+    /// Connections that are not native: a `WeakSet`, made when there is one.
+    foreign: Slot,
+    /// Where connections run (3.15).
+    context: Slot,
 }
 
 static SERVER: ClassState = ClassState::new();
+
+const NEW: Signature<7> = Signature::new(
+    "Server.__init__",
+    "loop, sockets, protocol_factory, ssl_context, backlog, ssl_handshake_timeout, ssl_shutdown_timeout=None",
+);
+const ATTACH: Signature<1> = Signature::new("Server._attach", "transport=None");
+const DETACH: Signature<1> = Signature::new("Server._detach", "transport=None");
+const EXIT: Signature<3> = Signature::new("Server.__aexit__", "exc_type=None, exc=None, tb=None");
+
+/// What `create_server` knows about its server.
+pub struct Settings<'py> {
+    /// The listening sockets.
+    pub sockets: Bound<'py, PyList>,
+    /// Makes the protocols.
+    pub factory: Bound<'py, PyAny>,
+    /// An `SSLContext`, or None.
+    pub ssl_context: Bound<'py, PyAny>,
+    /// For `listen()`.
+    pub backlog: Bound<'py, PyAny>,
+    /// Seconds, or None.
+    pub handshake_timeout: Bound<'py, PyAny>,
+    /// Seconds, or None.
+    pub shutdown_timeout: Bound<'py, PyAny>,
+}
+
+/// A server on sockets that are bound.
+pub fn new<'py>(event_loop: &Obj<'py, EventLoop>, settings: Settings<'py>) -> PyResult<Obj<'py, Server>> {
+    let server = Server::create(event_loop.py())?;
+    fill(&server, event_loop, settings)?;
+    Ok(server)
+}
+
+fn fill<'py>(
+    server: &Obj<'py, Server>,
+    event_loop: &Obj<'py, EventLoop>,
+    settings: Settings<'py>,
+) -> PyResult<()> {
+    server.event_loop.set(Ref::of(event_loop.clone()));
+    server.sockets.put(settings.sockets);
+    server.factory.put(settings.factory);
+    server.ssl_context.put(settings.ssl_context);
+    server.backlog.put(settings.backlog);
+    server.handshake_timeout.put(settings.handshake_timeout);
+    server.shutdown_timeout.put(settings.shutdown_timeout);
+    server.waiters.put(PyList::empty(server.py()));
+    #[cfg(Py_3_15)]
+    server.context.put(crate::ffi::context::copy_current(server.py())?);
+    Ok(())
+}
+
+fn event_loop<'py>(server: &Obj<'py, Server>) -> PyResult<Obj<'py, EventLoop>> {
+    let uninitialized = || PyRuntimeError::new_err("Server object is not initialized.");
+    server.event_loop.obj(server.py()).ok_or_else(uninitialized)
+}
+
+// Connections.
+
+/// `_attach`, for a native transport.
+pub fn attach(server: &Obj<'_, Server>, transport: &Obj<'_, SocketTransport>) -> PyResult<()> {
+    still_open(server)?;
+    if let Ok(number) = usize::try_from(transports::descriptor(transport)) {
+        transport.client.set(server.clients.enter(number, transport));
+    }
+    server.connected.set(server.connected.get() + 1);
+    Ok(())
+}
+
+/// `_detach`, for a native transport.
+pub fn detach(server: &Obj<'_, Server>, transport: &Obj<'_, SocketTransport>) -> PyResult<()> {
+    transport.client.leave();
+    one_less(server)
+}
+
+fn still_open(server: &Obj<'_, Server>) -> PyResult<()> {
+    // An assertion in asyncio: only a transport that is made behind the server's back can come here.
+    if server.sockets.is_empty() { Err(PyAssertionError::new_err(())) } else { Ok(()) }
+}
+
+fn one_less(server: &Obj<'_, Server>) -> PyResult<()> {
+    server.connected.set(server.connected.get().saturating_sub(1));
+    wake_if_over(server)
+}
+
+fn wake_if_over(server: &Obj<'_, Server>) -> PyResult<()> {
+    let connected = match server.foreign.get(server.py()) {
+        Some(foreign) => server.connected.get() + foreign.len()?,
+        None => server.connected.get(),
+    };
+    if connected == 0 && server.sockets.is_empty() { wake_up(server) } else { Ok(()) }
+}
+
+/// `_wakeup`: closed, and no connection left.
+fn wake_up(server: &Obj<'_, Server>) -> PyResult<()> {
+    let py = server.py();
+    let Some(waiters) = server.waiters.take() else { return Ok(()) };
+    for waiter in waiters.into_any(py).try_iter()? {
+        let waiter = waiter?;
+        if !waiter.call_method0("done")?.is_truthy()? {
+            waiter.call_method1("set_result", (none(py),))?;
+        }
+    }
+    Ok(())
+}
+
+/// The set of connections that are not native transports.
+fn foreign<'py>(server: &Obj<'py, Server>) -> Output<'py> {
+    let py = server.py();
+    if let Some(set) = server.foreign.get(py) {
+        return Ok(set);
+    }
+    let set = py.import("weakref")?.getattr("WeakSet")?.call0()?;
+    server.foreign.put(set.clone());
+    Ok(set)
+}
+
+/// `_attach` as Python code calls it: with the transport since 3.13, before that without.
+fn attach_any<'py>(server: &Obj<'py, Server>, args: Args<'_, 'py>) -> Output<'py> {
+    let py = server.py();
+    match args.get(0) {
+        Some(transport) => match Obj::<SocketTransport>::cast(&transport) {
+            Some(native) => attach(server, native)?,
+            None => {
+                still_open(server)?;
+                foreign(server)?.call_method1("add", (transport,))?;
+            }
+        },
+        None => {
+            still_open(server)?;
+            server.connected.set(server.connected.get() + 1);
+        }
+    }
+    Ok(none(py))
+}
+
+/// `_detach` as Python code calls it.
+fn detach_any<'py>(server: &Obj<'py, Server>, args: Args<'_, 'py>) -> Output<'py> {
+    let py = server.py();
+    match args.get(0) {
+        Some(transport) => match Obj::<SocketTransport>::cast(&transport) {
+            Some(native) => detach(server, native)?,
+            None => {
+                foreign(server)?.call_method1("discard", (transport,))?;
+                wake_if_over(server)?;
+            }
+        },
+        None => one_less(server)?,
+    }
+    Ok(none(py))
+}
+
+/// Calls a method of every connection.
+#[cfg(Py_3_13)]
+fn each_client<'py>(server: &Obj<'py, Server>, method: &str) -> Output<'py> {
+    let py = server.py();
+    for (_, transport) in server.clients.living(py) {
+        transport.as_any().call_method0(method)?;
+    }
+    if let Some(foreign) = server.foreign.get(py) {
+        for transport in foreign.call_method0("copy")?.try_iter()? {
+            transport?.call_method0(method)?;
+        }
+    }
+    Ok(none(py))
+}
+
+// Serving.
+
+/// `_start_serving`.
+pub fn start(server: &Obj<'_, Server>) -> PyResult<()> {
+    if server.serving.replace(true) {
+        return Ok(());
+    }
+    let py = server.py();
+    let event_loop = event_loop(server)?;
+    let Some(sockets) = server.sockets.get(py) else {
+        // As in asyncio, where iterating None fails.
+        return Err(PyTypeError::new_err("'NoneType' object is not iterable"));
+    };
+    let backlog = server.backlog.get_or_none(py);
+    for socket in sockets.try_iter()? {
+        let socket = socket?;
+        socket.call_method1("listen", (&backlog,))?;
+        let arguments = (
+            server.factory.get_or_none(py),
+            &socket,
+            server.ssl_context.get_or_none(py),
+            server.as_any(),
+            &backlog,
+            server.handshake_timeout.get_or_none(py),
+            server.shutdown_timeout.get_or_none(py),
+        );
+        let keywords = PyDict::new(py);
+        if let Some(context) = server.context.get(py) {
+            keywords.set_item("context", context)?;
+        }
+        event_loop.as_any().call_method("_start_serving", arguments, Some(&keywords))?;
+    }
+    Ok(())
+}
+
+fn close(server: &Obj<'_, Server>) -> PyResult<()> {
+    let py = server.py();
+    let Some(sockets) = server.sockets.take() else { return Ok(()) };
+    let event_loop = event_loop(server)?;
+    for socket in sockets.into_any(py).try_iter()? {
+        event_loop.as_any().call_method1("_stop_serving", (socket?,))?;
+    }
+    server.serving.set(false);
+    if let Some(forever) = server.forever.get(py)
+        && !forever.call_method0("done")?.is_truthy()?
+    {
+        forever.call_method0("cancel")?;
+        server.forever.clear();
+    }
+    wake_if_over(server)
+}
+
+/// Whether `wait_closed` has nothing to wait for. Up to 3.11 it did not wait for connections.
+fn is_over(server: &Server) -> bool {
+    server.waiters.is_empty() || (cfg!(not(Py_3_12)) && server.sockets.is_empty())
+}
+
+async fn wait_closed(server: Ref<Server>) -> Answer {
+    let waiting = Python::attach(|py| {
+        let server = server.obj(py);
+        if is_over(&server) {
+            return Ok(None);
+        }
+        let event_loop = event_loop(&server)?;
+        let waiter = create_future(&event_loop)?;
+        server.waiters.get_or_none(py).call_method1("append", (waiter.as_any(),))?;
+        Awaited::on(&event_loop, waiter.as_any()).map(Some)
+    })?;
+    if let Some(waiting) = waiting {
+        waiting.await?;
+    }
+    Ok(Python::attach(|py| py.None()))
+}
+
+/// The future that `serve_forever` waits for is not there any more when it ends.
+struct Forever(Ref<Server>);
+
+impl Drop for Forever {
+    fn drop(&mut self) {
+        self.0.data().forever.clear();
+    }
+}
+
+async fn serve_forever(server: Ref<Server>, thrown: Thrown) -> Answer {
+    let waiting = Python::attach(|py| {
+        let server = server.obj(py);
+        if !server.forever.is_empty() {
+            let text =
+                format!("server {} is already being awaited on serve_forever()", server.as_any().repr()?);
+            return Err(PyRuntimeError::new_err(text));
+        }
+        if server.sockets.is_empty() {
+            return Err(PyRuntimeError::new_err(format!("server {} is closed", server.as_any().repr()?)));
+        }
+        start(&server)?;
+        let event_loop = event_loop(&server)?;
+        let forever = create_future(&event_loop)?;
+        server.forever.put(forever.as_any().clone());
+        Awaited::on(&event_loop, forever.as_any())
+    })?;
+    let guard = Forever(Python::attach(|py| server.copy(py)));
+    let error = match select(waiting, Box::pin(thrown.next())).await {
+        Either::Left((Ok(result), _)) => return Ok(result),
+        Either::Left((Err(error), _)) | Either::Right((error, _)) => error,
+    };
+    if !Python::attach(|py| stock::cancelled_error(py).is_ok_and(|class| error.is_instance(py, class))) {
+        return Err(error);
+    }
+    // Whatever comes of closing, it is the cancellation that goes on.
+    let closing = Python::attach(|py| {
+        let server = server.obj(py);
+        close(&server)?;
+        #[cfg(Py_3_14)]
+        each_client(&server, "close")?;
+        Ok::<_, PyErr>(wait_closed(Ref::of(server)))
+    });
+    if let Ok(closing) = closing {
+        let _ = select(Box::pin(closing), Box::pin(thrown.next())).await;
+    }
+    drop(guard);
+    Err(error)
+}
+
+/// The sockets as anybody may have them.
+fn sockets<'py>(server: &Obj<'py, Server>) -> PyResult<Bound<'py, PyTuple>> {
+    let py = server.py();
+    let Some(sockets) = server.sockets.get(py) else { return Ok(PyTuple::empty(py)) };
+    let class = stock::transport_socket(py)?;
+    let wrapped: Vec<_> =
+        sockets.try_iter()?.map(|socket| class.call1((socket?,))).collect::<PyResult<_>>()?;
+    PyTuple::new(py, wrapped)
+}
+
+fn init<'py>(
+    server: &Obj<'py, Server>,
+    args: &Bound<'py, PyTuple>,
+    kwargs: Option<&Bound<'py, PyDict>>,
+) -> PyResult<()> {
+    let [event_loop, sockets, factory, ssl_context, backlog, handshake_timeout, shutdown_timeout] =
+        Args::parse_tuple(&NEW, args, kwargs)?;
+    let Some(event_loop) = Obj::<EventLoop>::cast(&event_loop) else {
+        return Err(PyTypeError::new_err(format!(
+            "a Server needs a loop of yibu, got {}",
+            event_loop.repr()?
+        )));
+    };
+    let sockets = sockets.try_iter()?.collect::<PyResult<Vec<_>>>()?;
+    let sockets = PyList::new(server.py(), sockets)?;
+    let settings = Settings { sockets, factory, ssl_context, backlog, handshake_timeout, shutdown_timeout };
+    fill(server, event_loop, settings)
+}
+
+/// The connections, in a set of their own.
+#[cfg(Py_3_13)]
+fn clients<'py>(server: &Obj<'py, Server>) -> Output<'py> {
+    let py = server.py();
+    let set = py.import("weakref")?.getattr("WeakSet")?.call0()?;
+    for (_, transport) in server.clients.living(py) {
+        set.call_method1("add", (transport.as_any(),))?;
+    }
+    if let Some(foreign) = server.foreign.get(py) {
+        set.call_method1("update", (foreign,))?;
+    }
+    Ok(set)
+}
+
+fn start_serving<'py>(server: &Obj<'py, Server>) -> Output<'py> {
+    let own = Ref::of(server.clone());
+    coroutine(server, "Server.start_serving", async move {
+        Python::attach(|py| start(&own.obj(py)))?;
+        yield_once().await;
+        Ok(Python::attach(|py| py.None()))
+    })
+}
+
+fn enter<'py>(server: &Obj<'py, Server>) -> Output<'py> {
+    let own = server.as_any().clone().unbind();
+    coroutine(server, "Server.__aenter__", async move { Ok(own) })
+}
+
+fn exit<'py>(server: &Obj<'py, Server>, args: Args<'_, 'py>) -> Output<'py> {
+    args.parse(&EXIT)?;
+    let own = Ref::of(server.clone());
+    coroutine(server, "Server.__aexit__", async move {
+        Python::attach(|py| own.any(py).call_method0("close").map(drop))?;
+        wait_closed(own).await
+    })
+}
+
+/// A coroutine of the server's loop.
+fn coroutine<'py>(
+    server: &Obj<'py, Server>,
+    name: &'static str,
+    body: impl Future<Output = Answer> + 'static,
+) -> Output<'py> {
+    coroutines::new(&event_loop(server)?, name, body)
+}
 
 impl Class for Server {
     const NAME: &'static CStr = c"yibu.Server";
@@ -24,15 +417,127 @@ impl Class for Server {
     }
 
     fn table(t: &mut Table<Self>) {
-        t.doc(c"Listening sockets and the connections accepted from them.");
+        t.doc(c"Listening sockets and the connections accepted from them; made by create_server().");
+        t.init(init);
+        t.repr(|server| {
+            let name = server.as_any().get_type().name()?;
+            let text = format!("<{name} sockets={}>", sockets(server)?.repr()?);
+            Ok(pyo3::types::PyString::new(server.py(), &text).into_any())
+        });
         t.getter(c"__class__", |server| isinstance_class(server.as_any(), stock::server));
+        t.noargs(
+            c"get_loop",
+            |server| Ok(event_loop(server)?.into_any()),
+            "The loop that the server is attached to.",
+        );
+        t.noargs(
+            c"is_serving",
+            |server| Ok(boolean(server.py(), server.serving.get())),
+            "Whether connections are accepted.",
+        );
+        t.getter(c"sockets", |server| Ok(sockets(server)?.into_any()));
+        t.noargs(
+            c"close",
+            |server| {
+                close(server)?;
+                Ok(none(server.py()))
+            },
+            "Stops accepting and closes the listening sockets. Connections stay.",
+        );
+        #[cfg(Py_3_13)]
+        t.noargs(
+            c"close_clients",
+            |server| each_client(server, "close"),
+            "Closes all connections, after what was written has been sent.",
+        );
+        #[cfg(Py_3_13)]
+        t.noargs(c"abort_clients", |server| each_client(server, "abort"), "Closes all connections at once.");
+        t.noargs(c"start_serving", start_serving, "Coroutine: starts accepting connections.");
+        t.noargs(
+            c"serve_forever",
+            |server| {
+                let own = Ref::of(server.clone());
+                coroutines::catching(&event_loop(server)?, "Server.serve_forever", |thrown| {
+                    serve_forever(own, thrown)
+                })
+            },
+            "Coroutine: accepts connections until it is cancelled, which closes the server.",
+        );
+        t.noargs(
+            c"wait_closed",
+            |server| coroutine(server, "Server.wait_closed", wait_closed(Ref::of(server.clone()))),
+            "Coroutine: waits until the server is closed and all connections have ended.",
+        );
+        t.noargs(c"__aenter__", enter, "Coroutine: the server itself.");
+        t.method(&EXIT, exit, "Coroutine: closes the server and waits until that is done.");
+        t.noargs(
+            c"_start_serving",
+            |server| {
+                start(server)?;
+                Ok(none(server.py()))
+            },
+            "Starts accepting connections.",
+        );
+        t.method(&ATTACH, attach_any, "A connection was accepted.");
+        t.method(&DETACH, detach_any, "A connection has ended.");
+        t.noargs(
+            c"_wakeup",
+            |server| {
+                wake_up(server)?;
+                Ok(none(server.py()))
+            },
+            "Wakes those who wait for the end.",
+        );
+        t.getter(c"_loop", |server| Ok(event_loop(server)?.into_any()));
+        t.getter(c"_sockets", |server| Ok(server.sockets.get_or_none(server.py())));
+        t.getter(c"_waiters", |server| Ok(server.waiters.get_or_none(server.py())));
+        t.getter(c"_serving", |server| Ok(boolean(server.py(), server.serving.get())));
+        t.getter(c"_serving_forever_fut", |server| Ok(server.forever.get_or_none(server.py())));
+        t.property(
+            c"_protocol_factory",
+            |server| Ok(server.factory.get_or_none(server.py())),
+            |server, value| write(&server.factory, value),
+        );
+        t.property(
+            c"_ssl_context",
+            |server| Ok(server.ssl_context.get_or_none(server.py())),
+            |server, value| write(&server.ssl_context, value),
+        );
+        t.getter(c"_backlog", |server| Ok(server.backlog.get_or_none(server.py())));
+        t.getter(c"_ssl_handshake_timeout", |server| Ok(server.handshake_timeout.get_or_none(server.py())));
+        t.getter(c"_ssl_shutdown_timeout", |server| Ok(server.shutdown_timeout.get_or_none(server.py())));
+        #[cfg(not(Py_3_13))]
+        t.getter(c"_active_count", |server| {
+            Ok(server.connected.get().into_pyobject(server.py())?.into_any())
+        });
+        #[cfg(Py_3_13)]
+        t.getter(c"_clients", clients);
     }
 
     fn traverse(&self, visitor: &mut Visitor) {
-        self.sockets.traverse(visitor);
+        self.event_loop.traverse(visitor);
+        self.slots().iter().for_each(|slot| slot.traverse(visitor));
     }
 
     fn clear(&self) {
-        self.sockets.clear();
+        self.event_loop.clear();
+        self.slots().iter().for_each(|slot| slot.clear());
+    }
+}
+
+impl Server {
+    fn slots(&self) -> [&Slot; 10] {
+        [
+            &self.sockets,
+            &self.factory,
+            &self.ssl_context,
+            &self.backlog,
+            &self.handshake_timeout,
+            &self.shutdown_timeout,
+            &self.waiters,
+            &self.forever,
+            &self.foreign,
+            &self.context,
+        ]
     }
 }

@@ -123,6 +123,8 @@ objects! { all_objects:
     ni_numericserv = "socket"."NI_NUMERICSERV";
     /// `asyncio.wrap_future`
     wrap_future = "asyncio.futures"."wrap_future";
+    /// `asyncio.futures._set_result_unless_cancelled`
+    set_result_unless_cancelled = "asyncio.futures"."_set_result_unless_cancelled";
     /// `warnings.warn`
     warn = "warnings"."warn";
 }

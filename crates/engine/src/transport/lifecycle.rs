@@ -23,6 +23,11 @@ impl Lifecycle {
         self.lost != 0
     }
 
+    /// asyncio's `_conn_lost`.
+    pub(super) const fn lost_count(&self) -> u32 {
+        self.lost
+    }
+
     /// Starts closing; false when it had started before.
     pub(super) fn close(&mut self) -> bool {
         !std::mem::replace(&mut self.closing, true)

@@ -45,6 +45,12 @@ impl<C: AsRef<[u8]>> Outgoing<C> {
         }
     }
 
+    /// What waits, in order.
+    pub fn chunks(&self) -> impl Iterator<Item = &[u8]> {
+        let rest = self.chunks.iter().skip(1).map(AsRef::as_ref);
+        self.chunks.front().and_then(|first| first.as_ref().get(self.sent..)).into_iter().chain(rest)
+    }
+
     /// Forgets everything.
     pub fn clear(&mut self) {
         *self = Self::default();

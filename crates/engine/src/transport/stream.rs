@@ -130,6 +130,16 @@ impl<C: AsRef<[u8]>> Stream<C> {
         self.lifecycle.is_lost()
     }
 
+    /// Zero while the connection is not lost, and after that one more than the writes that came too late.
+    pub const fn lost_count(&self) -> u32 {
+        self.lifecycle.lost_count()
+    }
+
+    /// What waits to be sent, in order.
+    pub fn unsent(&self) -> impl Iterator<Item = &[u8]> {
+        self.outgoing.chunks()
+    }
+
     /// `is_reading`.
     pub const fn is_reading(&self) -> bool {
         !self.lifecycle.is_closing() && !self.paused

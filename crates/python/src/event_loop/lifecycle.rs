@@ -173,6 +173,8 @@ fn close(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     drop(content);
     let watched = event_loop.watched.with(std::mem::take);
     drop(watched);
+    let acceptors = event_loop.acceptors.with(std::mem::take);
+    drop(acceptors);
     super::executor::shut_down_without_waiting(event_loop)?;
     super::signals::remove_all(event_loop)
 }

@@ -6,10 +6,11 @@ use std::time::Instant;
 use pyo3::prelude::*;
 use yibu_engine::{OpId, Plan};
 
-use super::{Engine, Entry, EventLoop, Overridable, Owner, Waiting, debug, signals};
+use super::{Acceptor, Engine, Entry, EventLoop, Overridable, Owner, Waiting, accept, debug, signals};
 use crate::events::{self, Handle};
 use crate::ffi::{Obj, Raised, Ref, call, context};
-use crate::{current, errors, names, tasks};
+use crate::transports::SocketTransport;
+use crate::{current, errors, names, tasks, upcall};
 
 /// `loop.time()`, also when a program replaced it.
 #[inline]
@@ -144,19 +145,40 @@ enum Action {
     Run(Ref<Handle>),
     Deliver,
     Wake(Rc<Waiting>),
+    Transport(Ref<SocketTransport>),
+    Accept(Ref<Acceptor>),
 }
 
 /// Gives an operation's readiness to its owner.
 fn run_io(event_loop: &Obj<'_, EventLoop>, id: OpId) -> PyResult<()> {
     let py = event_loop.py();
+    let exposed = |owner: &Owner| match owner {
+        Owner::Transport(transport) if transport.data().is_exposed() => Some(transport.copy(py)),
+        _ => None,
+    };
     let found = event_loop.engine.with(|engine| {
-        engine.finish(id, |owner| match owner {
+        if let Some(transport) = engine.owner(id).and_then(exposed) {
+            return Err(transport);
+        }
+        Ok(engine.finish(id, |owner| match owner {
             Owner::Handle(handle) => Action::Run(handle.copy(py)),
             Owner::Signals => Action::Deliver,
             Owner::Waiting(waiting) => Action::Wake(Rc::clone(waiting)),
-        })
+            Owner::Transport(transport) => Action::Transport(transport.copy(py)),
+            Owner::Acceptor(acceptor) => Action::Accept(acceptor.copy(py)),
+        }))
     });
+    let found = match found {
+        Ok(found) => found,
+        Err(transport) => return upcall::finish_carefully(event_loop, &transport.into_obj(py), id),
+    };
     match found {
+        Some((Action::Transport(transport), outcome)) => {
+            upcall::finished(event_loop, &transport.into_obj(py), id, outcome)
+        }
+        Some((Action::Accept(acceptor), outcome)) => {
+            accept::finished(event_loop, &acceptor.into_obj(py), outcome)
+        }
         Some((Action::Run(handle), _)) if handle.data().is_cancelled() => {
             // Somebody has the handle of a watcher and cancelled it: nobody watches any more.
             let owner = event_loop.engine.with(|engine| engine.cancel(id));

@@ -134,7 +134,7 @@ pub(super) fn watch(
 }
 
 /// Nobody watches the side any more. Returns whether somebody did.
-pub(super) fn unwatch(event_loop: &Obj<'_, EventLoop>, fd: Fd, interest: Interest) -> PyResult<bool> {
+pub fn unwatch(event_loop: &Obj<'_, EventLoop>, fd: Fd, interest: Interest) -> PyResult<bool> {
     let (id, object) = event_loop.watched.with(|watched| {
         let id = watched.take(fd, interest);
         (id, watched.forget_object(fd))

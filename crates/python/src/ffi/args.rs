@@ -114,9 +114,17 @@ impl<'a, 'py> Args<'a, 'py> {
         PyTuple::new(self.py, (start.min(self.positional)..self.positional).map(|i| self.value(i)))
     }
 
-    /// Gives every parameter of `signature` its argument; absent ones are `None`.
+    /// Gives every parameter of `signature` its argument; absent ones are the Python `None`.
     /// TypeError with CPython's texts for missing, surplus, repeated and unknown ones.
     pub fn parse<const N: usize>(&self, signature: &Signature<N>) -> PyResult<[Bound<'py, PyAny>; N]> {
+        Ok(self.parse_given(signature)?.map(|value| value.unwrap_or_else(|| none(self.py))))
+    }
+
+    /// The same where an absent argument stands for something else than `None`.
+    pub fn parse_given<const N: usize>(
+        &self,
+        signature: &Signature<N>,
+    ) -> PyResult<[Option<Bound<'py, PyAny>>; N]> {
         let mut found: [Option<Bound<'py, PyAny>>; N] = std::array::from_fn(|_| None);
         if self.positional > signature.positional && !signature.varargs {
             return Err(signature.surplus(self.positional));
@@ -137,7 +145,7 @@ impl<'a, 'py> Args<'a, 'py> {
             }
         }
         signature.check_missing(&found)?;
-        Ok(found.map(|value| value.unwrap_or_else(|| none(self.py))))
+        Ok(found)
     }
 
     /// `*args` behind the positional parameters of `signature`.

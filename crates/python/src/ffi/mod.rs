@@ -16,6 +16,7 @@
 
 pub mod args;
 pub mod buffer;
+pub mod bytes;
 pub mod call;
 pub mod cell;
 pub mod class;

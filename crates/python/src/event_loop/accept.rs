@@ -1,0 +1,417 @@
+//! Accepting connections: `_start_serving`, `_accept_connection` and `_accept_connection2` of `asyncio.selector_events`.
+//!
+//! An [`Acceptor`] holds the engine's [`Listener`] of one listening socket with what is done with its connections. Made by
+//! `Server._start_serving` (through the loop's method); run by the loop's turn; calls protocol factories and makes transports.
+
+use std::cell::Cell;
+use std::ffi::CStr;
+use std::io;
+use std::os::fd::OwnedFd;
+
+use pyo3::exceptions::{PyKeyboardInterrupt, PyRuntimeError, PySystemExit};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use rustix::net::SocketAddrAny;
+use yibu_engine::Outcome;
+use yibu_engine::transport::{ACCEPT_RETRY_DELAY, Accepting, Listener, OUT_OF_RESOURCES};
+
+use super::connect::CloseUnlessDone;
+use super::kernel::Kernel;
+use super::{EventLoop, Overridable, Owner, create_future};
+use crate::coroutines::{self, Awaited};
+use crate::events::{self, Handle};
+use crate::ffi::class::Plain;
+use crate::ffi::{Args, Class, ClassState, LoopCell, Obj, Output, Ref, Signature, Slot, Table, Visitor};
+use crate::ffi::{call, context, none};
+use crate::transports::{self, Accepted, Parts};
+use crate::{errors, names, stock};
+
+/// The data of an `Acceptor`.
+pub struct Acceptor {
+    listener: LoopCell<Listener>,
+    event_loop: Slot<EventLoop>,
+    socket: Slot,
+    factory: Slot,
+    ssl_context: Slot,
+    server: Slot,
+    handshake_timeout: Slot,
+    shutdown_timeout: Slot,
+    /// What accepting runs in: a copy of what was current when it was arranged.
+    context: Slot,
+    /// What connections get copies of, where it was given (3.15).
+    given_context: Slot,
+    family: Cell<i32>,
+    protocol: Cell<i32>,
+}
+
+impl Default for Acceptor {
+    fn default() -> Self {
+        Self {
+            listener: LoopCell::new(Listener::new(-1, 0)),
+            event_loop: Slot::default(),
+            socket: Slot::default(),
+            factory: Slot::default(),
+            ssl_context: Slot::default(),
+            server: Slot::default(),
+            handshake_timeout: Slot::default(),
+            shutdown_timeout: Slot::default(),
+            context: Slot::default(),
+            given_context: Slot::default(),
+            family: Cell::new(0),
+            protocol: Cell::new(0),
+        }
+    }
+}
+
+static ACCEPTOR: ClassState = ClassState::new();
+
+#[cfg(not(Py_3_15))]
+const START_SERVING: Signature<7> = Signature::new(
+    "EventLoop._start_serving",
+    "protocol_factory, sock, sslcontext=None, server=None, backlog=100, ssl_handshake_timeout=60.0, ssl_shutdown_timeout=30.0",
+);
+#[cfg(Py_3_15)]
+const START_SERVING: Signature<8> = Signature::new(
+    "EventLoop._start_serving",
+    "protocol_factory, sock, sslcontext=None, server=None, backlog=100, ssl_handshake_timeout=60.0, ssl_shutdown_timeout=30.0, context=None",
+);
+
+pub(super) fn table(t: &mut Table<EventLoop>) {
+    t.method(
+        &START_SERVING,
+        start_serving,
+        "Accepts connections from a listening socket and gives each to a protocol of the factory.",
+    );
+    t.one(
+        c"_stop_accepting",
+        "sock",
+        |event_loop, socket| {
+            stop(event_loop, socket)?;
+            Ok(none(event_loop.py()))
+        },
+        "Accepts no more connections from a listening socket.",
+    );
+}
+
+fn start_serving<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
+    let py = event_loop.py();
+    event_loop.check_open()?;
+    #[cfg(not(Py_3_15))]
+    let ([factory, socket, ssl_context, server, backlog, handshake_timeout, shutdown_timeout], given_context) =
+        (args.parse(&START_SERVING)?, none(py));
+    #[cfg(Py_3_15)]
+    let [factory, socket, ssl_context, server, backlog, handshake_timeout, shutdown_timeout, given_context] =
+        args.parse(&START_SERVING)?;
+    let backlog: i64 = if backlog.is_none() { 100 } else { backlog.extract()? };
+    // One more than the backlog since 3.14: then a full backlog is emptied in one round.
+    let per_round = usize::try_from(backlog).unwrap_or(0) + usize::from(cfg!(Py_3_14));
+    let fd = socket.call_method0(names::fileno(py))?.extract()?;
+    stop(event_loop, &socket)?;
+    let acceptor = Acceptor::create(py)?;
+    acceptor.listener.with(|listener| *listener = Listener::new(fd, per_round));
+    acceptor.event_loop.set(Ref::of(event_loop.clone()));
+    acceptor.family.set(socket.getattr("family")?.extract()?);
+    acceptor.protocol.set(socket.getattr("proto")?.extract()?);
+    acceptor.socket.put(socket);
+    acceptor.factory.put(factory);
+    acceptor.ssl_context.put(ssl_context);
+    acceptor.server.put(server);
+    acceptor.handshake_timeout.put(handshake_timeout);
+    acceptor.shutdown_timeout.put(shutdown_timeout);
+    acceptor.context.put(context::copy_current(py)?);
+    if !given_context.is_none() {
+        acceptor.given_context.put(given_context);
+    }
+    start(&acceptor)?;
+    event_loop.acceptors.with(|all| all.push(Ref::of(acceptor)));
+    Ok(none(py))
+}
+
+/// Accepts no more from a socket.
+fn stop(event_loop: &Obj<'_, EventLoop>, socket: &Bound<'_, PyAny>) -> PyResult<()> {
+    let found = event_loop.acceptors.with(|all| {
+        let position = all.iter().position(|acceptor| acceptor.data().socket.is(socket))?;
+        Some(all.swap_remove(position))
+    });
+    let Some(acceptor) = found else { return Ok(()) };
+    act(&acceptor.into_obj(event_loop.py()), |listener, kernel| listener.stop(kernel))
+}
+
+/// Lets the listener act on the kernel.
+fn act<R>(acceptor: &Obj<'_, Acceptor>, f: impl FnOnce(&mut Listener, &mut Kernel<'_>) -> R) -> PyResult<R> {
+    let event_loop = event_loop(acceptor)?;
+    let owner = || Owner::Acceptor(Ref::of(acceptor.clone()));
+    Ok(Kernel::with(&event_loop, &owner, |kernel| acceptor.listener.with(|listener| f(listener, kernel))))
+}
+
+fn event_loop<'py>(acceptor: &Obj<'py, Acceptor>) -> PyResult<Obj<'py, EventLoop>> {
+    let uninitialized = || PyRuntimeError::new_err("Acceptor object is not initialized.");
+    acceptor.event_loop.obj(acceptor.py()).ok_or_else(uninitialized)
+}
+
+fn start(acceptor: &Obj<'_, Acceptor>) -> PyResult<()> {
+    event_loop(acceptor)?.check_open()?;
+    act(acceptor, |listener, kernel| listener.start(kernel))?.map_err(|error| errors::os_error(&error))
+}
+
+/// The kernel says that somebody knocks.
+pub(super) fn finished(
+    event_loop: &Obj<'_, EventLoop>,
+    acceptor: &Obj<'_, Acceptor>,
+    outcome: Outcome,
+) -> PyResult<()> {
+    let py = acceptor.py();
+    let Some(context) = acceptor.context.get(py) else { return Ok(()) };
+    let accepted = context::run(&context, |_| accept_round(event_loop, acceptor, outcome));
+    accepted.or_else(|error| {
+        let callback = acceptor.as_any().getattr("start")?;
+        events::report(&Handle::with_arg(event_loop.as_any(), callback, None, Some(context))?, error)
+    })
+}
+
+/// `_accept_connection`.
+fn accept_round(
+    event_loop: &Obj<'_, EventLoop>,
+    acceptor: &Obj<'_, Acceptor>,
+    outcome: Outcome,
+) -> PyResult<()> {
+    let mut next = act(acceptor, |listener, kernel| listener.on_outcome(kernel, outcome))?;
+    while let Some(accepting) = next {
+        match accepting {
+            Accepting::Connection(fd, peer) => connected(event_loop, acceptor, fd, peer)?,
+            Accepting::OutOfResources(error) => rest(event_loop, acceptor, &error)?,
+            Accepting::Failed(error) => return Err(errors::os_error(&error)),
+        }
+        next = act(acceptor, |listener, kernel| listener.accept_more(kernel))?;
+    }
+    Ok(())
+}
+
+/// The system is out of descriptors or memory: tells so, and tries again later.
+fn rest(event_loop: &Obj<'_, EventLoop>, acceptor: &Obj<'_, Acceptor>, error: &io::Error) -> PyResult<()> {
+    let py = acceptor.py();
+    let report = PyDict::new(py);
+    report.set_item(names::message(py), OUT_OF_RESOURCES)?;
+    report.set_item(names::exception(py), errors::os_error(error).into_value(py))?;
+    let socket = acceptor.socket.get_or_none(py);
+    report.set_item("socket", stock::transport_socket(py)?.call1((socket,))?)?;
+    event_loop.as_any().call_method1(names::call_exception_handler(py), (report,))?;
+    let again = acceptor.as_any().getattr("start")?;
+    event_loop.as_any().call_method1("call_later", (ACCEPT_RETRY_DELAY, again)).map(drop)
+}
+
+/// A connection begins its life in a context of its own.
+fn connected(
+    event_loop: &Obj<'_, EventLoop>,
+    acceptor: &Obj<'_, Acceptor>,
+    fd: OwnedFd,
+    peer: Option<SocketAddrAny>,
+) -> PyResult<()> {
+    let py = acceptor.py();
+    let accepted = Accepted { fd, peer, family: acceptor.family.get(), protocol: acceptor.protocol.get() };
+    match acceptor.given_context.get(py) {
+        Some(given) => {
+            let own = given.call_method0("copy")?;
+            context::run(&own, |_| welcome(event_loop, acceptor, accepted, own.clone()))
+        }
+        None => {
+            let own = context::copy_current(py)?;
+            context::run(&own, |_| welcome(event_loop, acceptor, accepted, none(py)))
+        }
+    }
+}
+
+/// `_accept_connection2`, as far as it can be done at once: protocol and transport are made.
+fn welcome<'py>(
+    event_loop: &Obj<'py, EventLoop>,
+    acceptor: &Obj<'py, Acceptor>,
+    accepted: Accepted,
+    context: Bound<'py, PyAny>,
+) -> PyResult<()> {
+    let py = acceptor.py();
+    let Some(factory) = acceptor.factory.get(py) else { return Ok(()) };
+    let ssl_context = acceptor.ssl_context.get_or_none(py);
+    let secure = ssl_context.is_truthy()?;
+    if secure || event_loop.debug.get() || event_loop.overrides(Overridable::MakeSocketTransport) {
+        return welcome_with_socket(event_loop, acceptor, accepted, context, secure.then_some(ssl_context));
+    }
+    let protocol = match call::call0(&factory) {
+        Ok(protocol) => protocol,
+        Err(error) => return failed(event_loop, error, None, None),
+    };
+    let parts = Parts {
+        event_loop: event_loop.clone(),
+        protocol: protocol.clone(),
+        waiter: none(py),
+        server: acceptor.server.get_or_none(py),
+        context,
+    };
+    match transports::accept(parts, accepted) {
+        Ok(_) => Ok(()),
+        Err(error) => failed(event_loop, error, Some(protocol), None),
+    }
+}
+
+/// The same through the socket object and the loop's methods: for TLS, for the log of debug mode, and for loops that make
+/// their transports themselves.
+fn welcome_with_socket<'py>(
+    event_loop: &Obj<'py, EventLoop>,
+    acceptor: &Obj<'py, Acceptor>,
+    accepted: Accepted,
+    context: Bound<'py, PyAny>,
+    ssl_context: Option<Bound<'py, PyAny>>,
+) -> PyResult<()> {
+    let py = acceptor.py();
+    let (socket, peer) = accepted.into_socket(py)?;
+    let server = acceptor.server.get_or_none(py);
+    if event_loop.debug.get() {
+        let format = "%r got a new connection from %r: %r";
+        stock::logger(py)?.call_method1("debug", (format, &server, &peer, &socket))?;
+    }
+    let made = acceptor.factory.get_or_none(py).call0();
+    let protocol = match made {
+        Ok(protocol) => protocol,
+        Err(error) => {
+            socket.call_method0(names::close(py))?;
+            return failed(event_loop, error, None, None);
+        }
+    };
+    let extra = PyDict::new(py);
+    extra.set_item("peername", peer)?;
+    let keywords = PyDict::new(py);
+    keywords.set_item("extra", extra)?;
+    keywords.set_item("server", server)?;
+    if cfg!(Py_3_15) {
+        keywords.set_item("context", context)?;
+    }
+    let Some(ssl_context) = ssl_context else {
+        let made =
+            event_loop.as_any().call_method("_make_socket_transport", (socket, &protocol), Some(&keywords));
+        return match made {
+            Ok(_) => Ok(()),
+            Err(error) => failed(event_loop, error, Some(protocol), None),
+        };
+    };
+    let waiter = create_future(event_loop)?;
+    keywords.set_item("waiter", waiter.as_any())?;
+    keywords.set_item("server_side", true)?;
+    keywords.set_item("ssl_handshake_timeout", acceptor.handshake_timeout.get_or_none(py))?;
+    keywords.set_item("ssl_shutdown_timeout", acceptor.shutdown_timeout.get_or_none(py))?;
+    let arguments = (socket, &protocol, ssl_context);
+    match event_loop.as_any().call_method("_make_ssl_transport", arguments, Some(&keywords)) {
+        Ok(transport) => await_handshake(event_loop, waiter.as_any(), protocol, transport),
+        Err(error) => failed(event_loop, error, Some(protocol), None),
+    }
+}
+
+/// A task that waits for the end of a handshake: a connection whose handshake fails is closed.
+fn await_handshake<'py>(
+    event_loop: &Obj<'py, EventLoop>,
+    waiter: &Bound<'py, PyAny>,
+    protocol: Bound<'py, PyAny>,
+    transport: Bound<'py, PyAny>,
+) -> PyResult<()> {
+    let handshake = Awaited::on(event_loop, waiter)?;
+    let unless_done = CloseUnlessDone::new(transport.clone());
+    let (own, protocol, transport) = (Ref::of(event_loop.clone()), protocol.unbind(), transport.unbind());
+    let body = async move {
+        let shaken = handshake.await;
+        Python::attach(|py| {
+            match shaken {
+                Ok(_) => unless_done.done(),
+                Err(error) => {
+                    drop(unless_done);
+                    let own = own.obj(py);
+                    // asyncio is silent about this outside of debug mode: peers come and go.
+                    if is_exit(py, &error) {
+                        return Err(error);
+                    }
+                    if own.debug.get() {
+                        failed(&own, error, Some(protocol.into_bound(py)), Some(transport.into_bound(py)))?;
+                    }
+                }
+            }
+            Ok(py.None())
+        })
+    };
+    let coroutine = coroutines::new(event_loop, "EventLoop._accept_connection2", body)?;
+    event_loop.as_any().call_method1("create_task", (coroutine,)).map(drop)
+}
+
+fn is_exit(py: Python<'_>, error: &PyErr) -> bool {
+    error.is_instance_of::<PySystemExit>(py) || error.is_instance_of::<PyKeyboardInterrupt>(py)
+}
+
+/// No protocol, or no transport, could be made for a connection. It is closed already; the server lives on.
+fn failed<'py>(
+    event_loop: &Obj<'py, EventLoop>,
+    error: PyErr,
+    protocol: Option<Bound<'py, PyAny>>,
+    transport: Option<Bound<'py, PyAny>>,
+) -> PyResult<()> {
+    let py = event_loop.py();
+    if is_exit(py, &error) {
+        return Err(error);
+    }
+    let report = PyDict::new(py);
+    report.set_item(names::message(py), "Error on transport creation for incoming connection")?;
+    report.set_item(names::exception(py), error.into_value(py))?;
+    if let Some(protocol) = protocol {
+        report.set_item("protocol", protocol)?;
+    }
+    if let Some(transport) = transport {
+        report.set_item("transport", transport)?;
+    }
+    event_loop.as_any().call_method1(names::call_exception_handler(py), (report,)).map(drop)
+}
+
+impl Class for Acceptor {
+    const NAME: &'static CStr = c"yibu.Acceptor";
+    type Header = Plain;
+    const SUBCLASSABLE: bool = false;
+    const CONSTRUCTIBLE: bool = false;
+
+    fn state() -> &'static ClassState {
+        &ACCEPTOR
+    }
+
+    fn table(t: &mut Table<Self>) {
+        t.doc(c"Accepts the connections of one listening socket.");
+        t.noargs(
+            c"start",
+            |acceptor| {
+                // Stopped, or its loop closed, while it rested: then nothing is left to do.
+                if !event_loop(acceptor)?.is_closed() {
+                    start(acceptor)?;
+                }
+                Ok(none(acceptor.py()))
+            },
+            "Starts accepting, or does so again after a rest.",
+        );
+    }
+
+    fn traverse(&self, visitor: &mut Visitor) {
+        self.event_loop.traverse(visitor);
+        self.slots().iter().for_each(|slot| slot.traverse(visitor));
+    }
+
+    fn clear(&self) {
+        self.event_loop.clear();
+        self.slots().iter().for_each(|slot| slot.clear());
+    }
+}
+
+impl Acceptor {
+    fn slots(&self) -> [&Slot; 8] {
+        [
+            &self.socket,
+            &self.factory,
+            &self.ssl_context,
+            &self.server,
+            &self.handshake_timeout,
+            &self.shutdown_timeout,
+            &self.context,
+            &self.given_context,
+        ]
+    }
+}

@@ -1,0 +1,370 @@
+//! Opening servers: `create_server`, `connect_accepted_socket`, and `_make_socket_transport`, by which all connections that have
+//! a socket object get their transport.
+//!
+//! Called by Python code; calls [`crate::server`] and [`crate::transports`].
+
+use futures_util::future::try_join_all;
+use pyo3::exceptions::{PyOSError, PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyDict, PyList, PySet, PyString, PyTuple};
+use rustix::io::Errno;
+
+use super::connect::{self, CloseUnlessDone, Security};
+use super::{EventLoop, occupied, yield_once};
+use crate::coroutines::{self, Awaited};
+use crate::ffi::{Args, Class, Obj, Output, Ref, Signature, Table};
+use crate::server::{self, Settings};
+use crate::stock;
+use crate::transports::SocketTransport;
+
+#[cfg(not(Py_3_13))]
+const CREATE_SERVER: Signature<13> = Signature::new(
+    "EventLoop.create_server",
+    "protocol_factory, host=None, port=None, *, family=0, flags=1, sock=None, backlog=100, ssl=None, reuse_address=None, reuse_port=None, ssl_handshake_timeout=None, ssl_shutdown_timeout=None, start_serving=True",
+);
+#[cfg(Py_3_13)]
+const CREATE_SERVER: Signature<14> = Signature::new(
+    "EventLoop.create_server",
+    "protocol_factory, host=None, port=None, *, family=0, flags=1, sock=None, backlog=100, ssl=None, reuse_address=None, reuse_port=None, keep_alive=None, ssl_handshake_timeout=None, ssl_shutdown_timeout=None, start_serving=True",
+);
+const CONNECT_ACCEPTED: Signature<5> = Signature::new(
+    "EventLoop.connect_accepted_socket",
+    "protocol_factory, sock, *, ssl=None, ssl_handshake_timeout=None, ssl_shutdown_timeout=None",
+);
+#[cfg(not(Py_3_15))]
+const MAKE_TRANSPORT: Signature<5> = Signature::new(
+    "EventLoop._make_socket_transport",
+    "sock, protocol, waiter=None, *, extra=None, server=None",
+);
+#[cfg(Py_3_15)]
+const MAKE_TRANSPORT: Signature<6> = Signature::new(
+    "EventLoop._make_socket_transport",
+    "sock, protocol, waiter=None, *, extra=None, server=None, context=None",
+);
+
+const SOL_SOCKET: i32 = 1;
+const SO_REUSEADDR: i32 = 2;
+const SO_KEEPALIVE: i32 = 9;
+const SO_REUSEPORT: i32 = 15;
+const IPPROTO_IPV6: i32 = 41;
+const IPV6_V6ONLY: i32 = 26;
+const AI_PASSIVE: i32 = 1;
+const AF_INET: i32 = 2;
+const AF_INET6: i32 = 10;
+
+pub(super) fn table(t: &mut Table<EventLoop>) {
+    t.method(
+        &CREATE_SERVER,
+        create_server,
+        "Coroutine: listens on host and port, or on a bound socket. Returns a Server.",
+    );
+    t.method(
+        &CONNECT_ACCEPTED,
+        connect_accepted_socket,
+        "Coroutine: takes a connection that was accepted outside of the loop. Returns (transport, protocol).",
+    );
+    t.method(&MAKE_TRANSPORT, make_socket_transport, "A transport for a connected, non-blocking socket.");
+}
+
+fn make_socket_transport<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
+    let py = event_loop.py();
+    let [sock, protocol, waiter, rest @ ..] = args.parse(&MAKE_TRANSPORT)?;
+    occupied::check(event_loop, &sock, occupied::descriptor(&sock)?)?;
+    let given = [event_loop.as_any().clone(), sock, protocol, waiter].into_iter().chain(rest);
+    SocketTransport::class(py).call1(PyTuple::new(py, given.collect::<Vec<_>>())?)
+}
+
+/// The arguments of `create_server` that concern sockets.
+struct Place {
+    host: Py<PyAny>,
+    port: Py<PyAny>,
+    family: Py<PyAny>,
+    flags: Py<PyAny>,
+    sock: Py<PyAny>,
+    reuse_address: Py<PyAny>,
+    reuse_port: bool,
+    keep_alive: bool,
+}
+
+fn create_server<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
+    let py = event_loop.py();
+    let own = Ref::of(event_loop.clone());
+    let or_none = |value: Option<Bound<'py, PyAny>>| value.map_or_else(|| py.None(), Bound::unbind);
+    let is_true =
+        |value: Option<Bound<'py, PyAny>>, default| value.map_or(Ok(default), |value| value.is_truthy());
+    let [factory, host, port, family, flags, sock, backlog, ssl, reuse_address, reuse_port, rest @ ..] =
+        args.parse_given(&CREATE_SERVER)?;
+    #[cfg(not(Py_3_13))]
+    let (keep_alive, rest) = (None, rest);
+    #[cfg(Py_3_13)]
+    let [keep_alive, rest @ ..] = rest;
+    let [handshake_timeout, shutdown_timeout, start_serving] = rest;
+    let backlog = connect::or_number(py, backlog, 100);
+    let start_serving = is_true(start_serving, true)?;
+    let place = Place {
+        host: or_none(host),
+        port: or_none(port),
+        family: connect::or_number(py, family, 0),
+        flags: connect::or_number(py, flags, AI_PASSIVE),
+        sock: or_none(sock),
+        reuse_address: or_none(reuse_address),
+        reuse_port: is_true(reuse_port, false)?,
+        keep_alive: is_true(keep_alive, false)?,
+    };
+    let security = Security {
+        ssl: or_none(ssl),
+        server_hostname: py.None(),
+        handshake_timeout: or_none(handshake_timeout),
+        shutdown_timeout: or_none(shutdown_timeout),
+    };
+    let factory = or_none(factory);
+    coroutines::new(event_loop, "EventLoop.create_server", async move {
+        let given = Python::attach(|py| check_arguments(py, &place, &security))?;
+        let is_given = given.is_some();
+        let sockets = match given {
+            Some(sock) => vec![sock],
+            None => listening_sockets(&own, &place).await?,
+        };
+        let server = Python::attach(|py| {
+            let sockets: Vec<Bound<'_, PyAny>> =
+                sockets.into_iter().map(|sock| sock.into_bound(py)).collect();
+            let made_here = if is_given { &[] } else { sockets.as_slice() };
+            let unless_done: Vec<_> = made_here.iter().cloned().map(CloseUnlessDone::new).collect();
+            for sock in &sockets {
+                sock.call_method1("setblocking", (false,))?;
+            }
+            let server = server::new(
+                &own.obj(py),
+                Settings {
+                    sockets: PyList::new(py, sockets)?,
+                    factory: factory.into_bound(py),
+                    ssl_context: security.ssl.into_bound(py),
+                    backlog: backlog.into_bound(py),
+                    handshake_timeout: security.handshake_timeout.into_bound(py),
+                    shutdown_timeout: security.shutdown_timeout.into_bound(py),
+                },
+            )?;
+            if start_serving {
+                server::start(&server)?;
+            }
+            unless_done.into_iter().for_each(CloseUnlessDone::done);
+            Ok::<_, PyErr>(Ref::of(server))
+        })?;
+        if start_serving {
+            yield_once().await;
+        }
+        Python::attach(|py| {
+            let server = server.into_any(py);
+            if own.data().debug.get() {
+                stock::logger(py)?.call_method1("info", ("%r is serving", &server))?;
+            }
+            Ok(server.unbind())
+        })
+    })
+}
+
+/// All that can be wrong with the arguments. The socket, if one was given.
+fn check_arguments(py: Python<'_>, place: &Place, security: &Security) -> PyResult<Option<Py<PyAny>>> {
+    let ssl = security.ssl.bind(py);
+    if ssl.is_instance_of::<PyBool>() {
+        return Err(PyTypeError::new_err("ssl argument must be an SSLContext or None"));
+    }
+    security.check_timeouts(py, !ssl.is_none())?;
+    let sock = (!place.sock.is_none(py)).then(|| place.sock.bind(py));
+    if let Some(sock) = sock {
+        connect::check_ssl_socket(sock)?;
+    }
+    let addressed = !place.host.is_none(py) || !place.port.is_none(py);
+    match sock {
+        Some(_) if addressed => {
+            Err(PyValueError::new_err("host/port and sock can not be specified at the same time"))
+        }
+        Some(sock) => {
+            connect::check_stream_socket(sock)?;
+            Ok(Some(sock.clone().unbind()))
+        }
+        None if addressed => Ok(None),
+        None => Err(PyValueError::new_err("Neither host/port nor sock were specified")),
+    }
+}
+
+/// The hosts to listen on: one, several, or all interfaces.
+fn hosts<'py>(host: &Bound<'py, PyAny>) -> PyResult<Vec<Bound<'py, PyAny>>> {
+    let py = host.py();
+    if let Ok(name) = host.cast::<PyString>() {
+        let everywhere = name.to_str()?.is_empty();
+        return Ok(vec![if everywhere { crate::ffi::none(py) } else { host.clone() }]);
+    }
+    let iterable = py.import("collections.abc")?.getattr("Iterable")?;
+    if host.is_instance(&iterable)? { host.try_iter()?.collect() } else { Ok(vec![host.clone()]) }
+}
+
+/// Sockets bound to all addresses of the hosts.
+async fn listening_sockets(event_loop: &Ref<EventLoop>, place: &Place) -> PyResult<Vec<Py<PyAny>>> {
+    let (hosts, resolving) = Python::attach(|py| {
+        let own = event_loop.obj(py);
+        let hosts = hosts(place.host.bind(py))?;
+        let resolve = |host: &Bound<'_, PyAny>| -> PyResult<Awaited> {
+            let address = (host, &place.port).into_pyobject(py)?.into_any();
+            connect::ensure_resolved(&own, &address, place.family.bind(py), None, place.flags.bind(py))
+        };
+        let resolving = hosts.iter().map(resolve).collect::<PyResult<Vec<_>>>()?;
+        let hosts: Vec<Py<PyAny>> = hosts.into_iter().map(Bound::unbind).collect();
+        Ok::<_, PyErr>((hosts, resolving))
+    })?;
+    let resolved = try_join_all(resolving).await?;
+    Python::attach(|py| {
+        let (seen, mut infos) = (PySet::empty(py)?, Vec::new());
+        for (host, found) in hosts.iter().zip(resolved) {
+            let found = found.into_bound(py);
+            if !found.is_truthy()? {
+                let host = host.bind(py).repr()?;
+                return Err(PyOSError::new_err(format!("getaddrinfo({host}) returned empty list")));
+            }
+            for info in found.try_iter()? {
+                let info = info?;
+                if !seen.contains(&info)? {
+                    seen.add(&info)?;
+                    infos.push(info);
+                }
+            }
+        }
+        bind_all(&event_loop.obj(py), place, &infos)
+    })
+}
+
+/// A bound socket for each address; all are closed again when one cannot be had.
+fn bind_all<'py>(
+    event_loop: &Obj<'py, EventLoop>,
+    place: &Place,
+    infos: &[Bound<'py, PyAny>],
+) -> PyResult<Vec<Py<PyAny>>> {
+    let py = event_loop.py();
+    let mut sockets = Vec::new();
+    for info in infos {
+        if let Some(socket) = bind(event_loop, place, info)? {
+            sockets.push((CloseUnlessDone::new(socket.clone()), socket.unbind()));
+        }
+    }
+    if sockets.is_empty() {
+        let addresses =
+            infos.iter().map(|info| info.get_item(4)).collect::<PyResult<Vec<Bound<'py, PyAny>>>>()?;
+        let addresses = PyList::new(py, addresses)?.repr()?;
+        return Err(PyOSError::new_err(format!("could not bind on any address out of {addresses}")));
+    }
+    Ok(sockets
+        .into_iter()
+        .map(|(unless_done, socket)| {
+            unless_done.done();
+            socket
+        })
+        .collect())
+}
+
+/// A socket bound to an address; none when this system does not know its kind, or (since 3.13) does not have the address.
+fn bind<'py>(
+    event_loop: &Obj<'py, EventLoop>,
+    place: &Place,
+    info: &Bound<'py, PyAny>,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let py = event_loop.py();
+    let (family, kind, proto) = (info.get_item(0)?, info.get_item(1)?, info.get_item(2)?);
+    let warn = |text: (&str, Option<(&Bound<'py, PyAny>, &Bound<'py, PyAny>, &Bound<'py, PyAny>)>),
+                error: Option<PyErr>| {
+        if !event_loop.debug.get() {
+            return Ok(());
+        }
+        let keywords = PyDict::new(py);
+        if let Some(error) = error {
+            keywords.set_item("exc_info", error.into_value(py))?;
+        }
+        let logger = stock::logger(py)?;
+        match text {
+            (format, Some((a, b, c))) => logger.call_method("warning", (format, a, b, c), Some(&keywords)),
+            (text, None) => logger.call_method("warning", (text,), Some(&keywords)),
+        }
+        .map(drop)
+    };
+    let socket = match stock::socket(py)?.call1((&family, &kind, &proto)) {
+        Ok(socket) => socket,
+        Err(error) if error.is_instance_of::<PyOSError>(py) => {
+            let format = "create_server() failed to create socket.socket(%r, %r, %r)";
+            warn((format, Some((&family, &kind, &proto))), Some(error))?;
+            return Ok(None);
+        }
+        Err(error) => return Err(error),
+    };
+    let unless_done = CloseUnlessDone::new(socket.clone());
+    let set = |level: i32, option: i32| socket.call_method1("setsockopt", (level, option, 1)).map(drop);
+    let family: i32 = family.extract()?;
+    // On POSIX systems addresses are taken over from connections that linger.
+    if place.reuse_address.is_none(py) || place.reuse_address.bind(py).is_truthy()? {
+        set(SOL_SOCKET, SO_REUSEADDR)?;
+    }
+    if place.reuse_port && (cfg!(not(Py_3_14)) || matches!(family, AF_INET | AF_INET6)) {
+        set(SOL_SOCKET, SO_REUSEPORT).map_err(|error| {
+            if error.is_instance_of::<PyOSError>(py) {
+                PyValueError::new_err(
+                    "reuse_port not supported by socket module, SO_REUSEPORT defined but not implemented.",
+                )
+            } else {
+                error
+            }
+        })?;
+    }
+    if place.keep_alive {
+        set(SOL_SOCKET, SO_KEEPALIVE)?;
+    }
+    if family == AF_INET6 {
+        // Each family has a socket of its own.
+        set(IPPROTO_IPV6, IPV6_V6ONLY)?;
+    }
+    let address = info.get_item(4)?;
+    let Err(error) = socket.call_method1("bind", (&address,)) else {
+        unless_done.done();
+        return Ok(Some(socket));
+    };
+    if !error.is_instance_of::<PyOSError>(py) {
+        return Err(error);
+    }
+    let error = error.into_value(py).into_bound(py).into_any();
+    let errno = error.getattr("errno")?;
+    let text = format!(
+        "error while attempting to bind on address {}: {}",
+        address.repr()?,
+        connect::lowered(&error)?
+    );
+    if cfg!(Py_3_13) && errno.eq(Errno::ADDRNOTAVAIL.raw_os_error())? {
+        // Its family may not be enabled.
+        warn((&text, None), None)?;
+        return Ok(None);
+    }
+    Err(PyOSError::new_err((errno.unbind(), text)))
+}
+
+fn connect_accepted_socket<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
+    let own = Ref::of(event_loop.clone());
+    let [factory, sock, ssl, handshake_timeout, shutdown_timeout] =
+        args.parse(&CONNECT_ACCEPTED)?.map(Bound::unbind);
+    coroutines::new(event_loop, "EventLoop.connect_accepted_socket", async move {
+        let security = Python::attach(|py| {
+            connect::check_stream_socket(sock.bind(py))?;
+            let server_hostname = PyString::new(py, "").into_any().unbind();
+            let secure = ssl.bind(py).is_truthy()?;
+            let security = Security { ssl, server_hostname, handshake_timeout, shutdown_timeout };
+            security.check_timeouts(py, secure)?;
+            connect::check_ssl_socket(sock.bind(py))?;
+            Ok::<_, PyErr>(security)
+        })?;
+        let made = connect::connection_transport(&own, sock, factory, security, true).await?;
+        Python::attach(|py| {
+            let (transport, protocol) = made.bind(py);
+            if own.data().debug.get() {
+                let sock = transport.call_method1("get_extra_info", ("socket",))?;
+                let arguments = ("%r handled: (%r, %r)", sock, transport, protocol);
+                stock::logger(py)?.call_method1("debug", arguments)?;
+            }
+            Ok((transport, protocol).into_pyobject(py)?.into_any().unbind())
+        })
+    })
+}

@@ -1,0 +1,272 @@
+//! The descriptor of a connection, the Python socket around it, and what `get_extra_info` says about both.
+//!
+//! A connection that the loop accepted itself has a bare descriptor: most are never asked for more. The Python socket is made
+//! when somebody wants it, and takes the descriptor over. Used by [`super::SocketTransport`]; calls the kernel and `socket`.
+
+use std::cell::Cell;
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
+
+use pyo3::exceptions::{PyOSError, PyRuntimeError};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyString};
+use rustix::net::{AddressFamily, SocketAddrAny, SocketType, sockopt};
+use yibu_engine::Fd;
+
+use crate::addresses;
+use crate::errors;
+use crate::ffi::{Output, Raised, Slot, call, none};
+use crate::{names, stock};
+
+/// A connection as the kernel gives it to a listening socket.
+pub struct Accepted {
+    /// Non-blocking and close-on-exec.
+    pub fd: OwnedFd,
+    /// The address of the peer.
+    pub peer: Option<SocketAddrAny>,
+    /// Family and protocol of the listening socket.
+    pub family: i32,
+    /// The protocol that the listening socket was made with.
+    pub protocol: i32,
+}
+
+impl Accepted {
+    /// As a Python socket, with the address of the peer.
+    pub fn into_socket(self, py: Python<'_>) -> PyResult<(Bound<'_, PyAny>, Bound<'_, PyAny>)> {
+        let Self { fd, peer, family, protocol } = self;
+        let socket = make_socket(py, family, protocol, fd)?;
+        let peer = match peer.and_then(|peer| SocketAddr::try_from(peer).ok()) {
+            Some(peer) => addresses::of(py, peer)?,
+            None => name_of(&socket, "getpeername")?,
+        };
+        Ok((socket, peer))
+    }
+}
+
+/// See the module.
+pub struct Connection {
+    fd: Cell<Fd>,
+    /// Until a Python socket takes over.
+    owned: Cell<Option<OwnedFd>>,
+    socket: Slot,
+    /// Whether Python code may close the socket without the transport.
+    exposed: Cell<bool>,
+    open: Cell<bool>,
+    protocol: Cell<i32>,
+    peer: Cell<Option<SocketAddr>>,
+    local: Cell<Option<SocketAddr>>,
+    extra: Slot,
+}
+
+impl Default for Connection {
+    fn default() -> Self {
+        Self {
+            fd: Cell::new(-1),
+            owned: Cell::new(None),
+            socket: Slot::default(),
+            exposed: Cell::new(false),
+            open: Cell::new(false),
+            protocol: Cell::new(0),
+            peer: Cell::new(None),
+            local: Cell::new(None),
+            extra: Slot::default(),
+        }
+    }
+}
+
+const SOCK_STREAM: i32 = SocketType::STREAM.as_raw() as i32;
+/// `SOCK_NONBLOCK`: tells a Python socket that its descriptor does not block.
+const SOCK_NONBLOCK: i32 = rustix::net::SocketFlags::NONBLOCK.bits() as i32;
+const IPPROTO_TCP: i32 = 6;
+
+/// `base_events._set_nodelay`'s condition.
+pub fn wants_nodelay(socket: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let family = socket.getattr("family")?;
+    let (inet, inet6) = (AddressFamily::INET.as_raw(), AddressFamily::INET6.as_raw());
+    Ok((family.eq(inet)? || family.eq(inet6)?)
+        && socket.getattr("type")?.eq(SOCK_STREAM)?
+        && socket.getattr("proto")?.eq(IPPROTO_TCP)?)
+}
+
+impl Connection {
+    /// Takes a Python socket, and says all there is about it in `extra`, as `_SelectorTransport.__init__` does.
+    pub fn adopt<'py>(&self, socket: &Bound<'py, PyAny>, extra: Bound<'py, PyAny>) -> PyResult<()> {
+        let py = socket.py();
+        let extra = if extra.is_none() { PyDict::new(py).into_any() } else { extra };
+        extra.set_item("socket", stock::transport_socket(py)?.call1((socket,))?)?;
+        extra.set_item("sockname", name_of(socket, "getsockname")?)?;
+        if !extra.contains("peername")? {
+            extra.set_item("peername", name_of(socket, "getpeername")?)?;
+        }
+        self.fd.set(socket.call_method0(names::fileno(py))?.extract()?);
+        self.socket.put(socket.clone());
+        self.extra.put(extra);
+        self.exposed.set(true);
+        self.open.set(true);
+        Ok(())
+    }
+
+    /// Takes an accepted connection. Says whether Nagle's algorithm is to be switched off.
+    pub fn take_over(&self, py: Python<'_>, accepted: Accepted) -> PyResult<bool> {
+        let Accepted { fd, peer, family, protocol } = accepted;
+        self.fd.set(fd.as_raw_fd());
+        self.protocol.set(protocol);
+        self.open.set(true);
+        if let Some(peer) = peer.and_then(|peer| SocketAddr::try_from(peer).ok()) {
+            self.peer.set(Some(peer));
+            self.owned.set(Some(fd));
+            return Ok(protocol == IPPROTO_TCP);
+        }
+        // Not of the Internet: the `socket` module knows how such addresses look.
+        let socket = make_socket(py, family, protocol, fd)?;
+        self.adopt(&socket, none(py))?;
+        self.exposed.set(false);
+        Ok(false)
+    }
+
+    /// asyncio's `_sock_fd`: the descriptor, also after it was closed.
+    #[inline]
+    pub fn fd(&self) -> Fd {
+        self.fd.get()
+    }
+
+    /// Whether the descriptor is open, as far as the transport knows.
+    #[inline]
+    pub fn is_open(&self) -> bool {
+        self.open.get()
+    }
+
+    /// See [`super::SocketTransport::is_exposed`].
+    #[inline]
+    pub fn is_exposed(&self) -> bool {
+        self.exposed.get()
+    }
+
+    /// See [`super::SocketTransport::is_intact`].
+    #[inline]
+    pub fn is_intact(&self, py: Python<'_>) -> PyResult<bool> {
+        if !self.exposed.get() {
+            return Ok(true);
+        }
+        let Some(socket) = self.socket.get(py) else { return Ok(true) };
+        Ok(call::method(names::fileno(py), [&socket])?.extract::<Fd>()? == self.fd.get())
+    }
+
+    /// Switches Nagle's algorithm off.
+    pub fn set_nodelay(&self, py: Python<'_>) -> PyResult<()> {
+        let owned = self.owned.take();
+        if let Some(fd) = &owned {
+            let set = sockopt::set_tcp_nodelay(fd, true);
+            self.owned.set(owned);
+            return set.map_err(|error| errors::os_error(&error.into()));
+        }
+        let Some(socket) = self.socket.get(py) else { return Ok(()) };
+        // IPPROTO_TCP, TCP_NODELAY
+        socket.call_method1("setsockopt", (IPPROTO_TCP, 1, 1)).map(drop)
+    }
+
+    /// The Python socket. From now on Python code may close it, so that its descriptor has to be checked.
+    pub fn expose<'py>(&self, py: Python<'py>) -> Output<'py> {
+        self.exposed.set(true);
+        self.socket(py)
+    }
+
+    fn socket<'py>(&self, py: Python<'py>) -> Output<'py> {
+        if let Some(socket) = self.socket.get(py) {
+            return Ok(socket);
+        }
+        let Some(peer) = self.peer.get() else {
+            return Err(PyRuntimeError::new_err("SocketTransport object is not initialized."));
+        };
+        let family = if peer.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+        let family = i32::from(family.as_raw());
+        let socket = match self.owned.take() {
+            Some(fd) => make_socket(py, family, self.protocol.get(), fd)?,
+            None => {
+                // The connection is closed, and so is what is made to show for it.
+                let socket = stock::socket(py)?.call1((family, SOCK_STREAM, self.protocol.get()))?;
+                socket.call_method0("close")?;
+                socket
+            }
+        };
+        self.socket.put(socket.clone());
+        Ok(socket)
+    }
+
+    /// The mapping behind `get_extra_info`.
+    pub fn extra<'py>(&self, py: Python<'py>) -> Output<'py> {
+        if let Some(extra) = self.extra.get(py) {
+            return Ok(extra);
+        }
+        let extra = PyDict::new(py);
+        if let Some(peer) = self.peer.get() {
+            extra.set_item("peername", addresses::of(py, peer)?)?;
+            extra.set_item("socket", stock::transport_socket(py)?.call1((self.socket(py)?,))?)?;
+            let local = match self.local.get() {
+                Some(local) => addresses::of(py, local)?,
+                None => name_of(&self.socket(py)?, "getsockname")?,
+            };
+            extra.set_item("sockname", local)?;
+        }
+        self.extra.put(extra.clone());
+        Ok(extra.into_any())
+    }
+
+    /// Replaces the mapping behind `get_extra_info`.
+    pub fn set_extra(&self, extra: Bound<'_, PyAny>) {
+        self.extra.put(extra);
+    }
+
+    /// `get_extra_info`: what nobody put there is known without making anything.
+    pub fn extra_info<'py>(&self, name: &Bound<'py, PyAny>, default: Bound<'py, PyAny>) -> Output<'py> {
+        let py = name.py();
+        let known = |name: &Bound<'_, PyString>| {
+            name.to_str().is_ok_and(|name| matches!(name, "socket" | "peername" | "sockname"))
+        };
+        if self.extra.is_empty() && name.cast_exact::<PyString>().is_ok_and(|name| !known(name)) {
+            return Ok(default);
+        }
+        self.extra(py)?.call_method1("get", (name, default))
+    }
+
+    /// Closes the socket.
+    pub fn close(&self, py: Python<'_>) -> PyResult<()> {
+        self.open.set(false);
+        if let Some(fd) = self.owned.take() {
+            if self.extra.is_empty() {
+                // Somebody may still ask.
+                let local = rustix::net::getsockname(&fd).ok();
+                self.local.set(local.and_then(|local| SocketAddr::try_from(local).ok()));
+            }
+            drop(fd);
+            return Ok(());
+        }
+        match self.socket.get(py) {
+            Some(socket) => socket.call_method0("close").map(drop),
+            None => Ok(()),
+        }
+    }
+
+    /// The references, for the collector.
+    pub fn slots(&self) -> impl Iterator<Item = &Slot> {
+        [&self.socket, &self.extra].into_iter()
+    }
+}
+
+/// `sock.getsockname()` or `sock.getpeername()`; None where the kernel has no answer.
+fn name_of<'py>(socket: &Bound<'py, PyAny>, method: &str) -> Output<'py> {
+    let py = socket.py();
+    socket.call_method0(method).or_else(|error| {
+        let raised = Raised::from_err(py, error);
+        if raised.is::<PyOSError>() { Ok(none(py)) } else { Err(raised.into_err()) }
+    })
+}
+
+/// A Python socket around a descriptor, which it closes some day; without one the descriptor is closed now.
+fn make_socket(py: Python<'_>, family: i32, protocol: i32, fd: OwnedFd) -> Output<'_> {
+    let keywords = PyDict::new(py);
+    keywords.set_item("fileno", fd.as_raw_fd())?;
+    let socket = stock::socket(py)?.call((family, SOCK_STREAM | SOCK_NONBLOCK, protocol), Some(&keywords))?;
+    let _ = fd.into_raw_fd(); // the Python socket closes it
+    Ok(socket)
+}

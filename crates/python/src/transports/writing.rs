@@ -1,0 +1,256 @@
+//! Writing: `write`, `writelines`, `write_eof`, and the flow control of what could not be sent at once.
+//!
+//! Calls the stream machine, and [`crate::upcall`] with its answers.
+
+use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyByteArray, PyBytes, PyInt, PyList, PyMemoryView};
+use yibu_engine::transport::{Upcall, WriteError};
+
+use super::{Chunk, SocketTransport, act, closing, refused};
+use crate::event_loop::create_future;
+use crate::ffi::buffer::Buffer;
+use crate::ffi::bytes::Bytes;
+use crate::ffi::{Args, Obj, Output, Raised, Ref, Signature, Table, boolean, none};
+use crate::{errors, futures, upcall};
+
+const LIMITS: Signature<2> = Signature::new("SocketTransport.set_write_buffer_limits", "high=None, low=None");
+
+pub(super) fn table(t: &mut Table<SocketTransport>) {
+    t.one(c"write", "data", write, "Sends data, or keeps what cannot be sent at once. Does not block.");
+    t.one(c"writelines", "list_of_data", writelines, "Sends several pieces of data as one.");
+    t.noargs(
+        c"write_eof",
+        write_eof,
+        "Closes the writing half when everything has been sent; the peer sees end of file.",
+    );
+    t.noargs(c"can_write_eof", |transport| Ok(boolean(transport.py(), true)), "True.");
+    t.method(
+        &LIMITS,
+        set_write_buffer_limits,
+        "Sets the amounts of unsent data, in bytes, at which the protocol is paused and resumed.",
+    );
+    t.noargs(
+        c"get_write_buffer_limits",
+        |transport| {
+            let limits = transport.stream(|stream| stream.write_buffer_limits());
+            Ok(limits.into_pyobject(transport.py())?.into_any())
+        },
+        "The low and the high limit.",
+    );
+    t.noargs(
+        c"get_write_buffer_size",
+        |transport| {
+            let size = transport.stream(|stream| stream.write_buffer_size());
+            Ok(size.into_pyobject(transport.py())?.into_any())
+        },
+        "The number of bytes that wait to be sent.",
+    );
+    t.noargs(
+        c"_make_empty_waiter",
+        make_empty_waiter,
+        "A future for the moment when everything has been sent. Nothing can be written until _reset_empty_waiter().",
+    );
+    t.noargs(
+        c"_reset_empty_waiter",
+        |transport| {
+            transport.stream(|stream| stream.unwatch_drain());
+            transport.empty_waiter.clear();
+            Ok(none(transport.py()))
+        },
+        "Allows writing again.",
+    );
+    t.getter(c"_empty_waiter", |transport| Ok(transport.empty_waiter.get_or_none(transport.py())));
+    t.getter(c"_buffer", |transport| {
+        let py = transport.py();
+        let unsent = transport.stream(|stream| stream.unsent().map(<[u8]>::to_vec).collect::<Vec<_>>());
+        Ok(PyList::new(py, unsent.iter().map(|chunk| PyBytes::new(py, chunk)))?.into_any())
+    });
+}
+
+/// `write`. The common case is a `bytes` object that the socket takes at once.
+#[inline]
+fn write<'py>(transport: &Obj<'py, SocketTransport>, data: &Bound<'py, PyAny>) -> Output<'py> {
+    let py = transport.py();
+    if let Ok(bytes) = data.cast::<PyBytes>() {
+        let slice = bytes.as_bytes();
+        send(transport, slice, |sent| match Bytes::keep(bytes, sent) {
+            Some(kept) => Chunk::Kept(kept),
+            None => copied(slice, sent),
+        })?;
+        return Ok(none(py));
+    }
+    if !data.is_instance_of::<PyByteArray>() && !data.is_instance_of::<PyMemoryView>() {
+        let expected = if cfg!(Py_3_14) {
+            "data argument must be a bytes, bytearray, or memoryview object, not"
+        } else {
+            "data argument must be a bytes-like object, not"
+        };
+        let class = data.get_type();
+        return Err(PyTypeError::new_err(format!("{expected} {}", class.name()?.repr()?)));
+    }
+    transport
+        .stream(|stream| stream.check_writable())
+        .map_err(|error| unwritable(transport, &error, "write"))?;
+    match Buffer::get(data, false) {
+        Ok(buffer) => send(transport, buffer.bytes(), |sent| copied(buffer.bytes(), sent))?,
+        // Not contiguous: the socket would have refused it.
+        Err(error) => {
+            let error = Raised::from_err(py, error);
+            closing::fatal_error(transport, &error, "Fatal write error on socket transport")?;
+        }
+    }
+    Ok(none(py))
+}
+
+fn copied(data: &[u8], sent: usize) -> Chunk {
+    Chunk::Copied(data.get(sent..).unwrap_or_default().into())
+}
+
+#[inline]
+fn send(
+    transport: &Obj<'_, SocketTransport>,
+    data: &[u8],
+    make_chunk: impl FnOnce(usize) -> Chunk,
+) -> PyResult<()> {
+    if !transport.is_intact(transport.py())? {
+        return closed_behind_our_back(transport);
+    }
+    let (written, watched) = act(transport, |stream, kernel| {
+        let idle = stream.write_op().is_none();
+        let written = stream.write(kernel, data, make_chunk);
+        (written, idle && stream.write_op().is_some())
+    })?;
+    conclude(transport, written, watched, "write")
+}
+
+/// Python code closed the socket itself: as far as asyncio's transport can tell, sending fails.
+#[cold]
+fn closed_behind_our_back(transport: &Obj<'_, SocketTransport>) -> PyResult<()> {
+    let bad_descriptor =
+        Raised::from_err(transport.py(), errors::errno(rustix::io::Errno::BADF.raw_os_error()));
+    closing::fatal_error(transport, &bad_descriptor, "Fatal write error on socket transport")
+}
+
+/// Does what follows from a write. `watched` says that the descriptor is watched for writing from now on: upcalls of
+/// writing run in the context of this moment.
+#[inline]
+fn conclude(
+    transport: &Obj<'_, SocketTransport>,
+    written: Result<Option<Upcall>, WriteError>,
+    watched: bool,
+    method: &str,
+) -> PyResult<()> {
+    if watched {
+        transport.write_context.put(transport.callback_context(transport.py())?);
+    }
+    match written {
+        Ok(None) => Ok(()),
+        Ok(Some(upcall)) => upcall::execute(transport, upcall),
+        Err(error) => Err(unwritable(transport, &error, method)),
+    }
+}
+
+#[cold]
+fn unwritable(transport: &Obj<'_, SocketTransport>, error: &WriteError, method: &str) -> PyErr {
+    match (error.text(method), error) {
+        (Some(text), _) => PyRuntimeError::new_err(text),
+        (None, WriteError::Unwatched(error)) => refused(transport, error),
+        (None, error) => PyRuntimeError::new_err(error.to_string()),
+    }
+}
+
+/// `writelines`. In 3.11 it joined the data and wrote it.
+#[cfg(not(Py_3_12))]
+fn writelines<'py>(transport: &Obj<'py, SocketTransport>, data: &Bound<'py, PyAny>) -> Output<'py> {
+    let joined = PyBytes::new(transport.py(), b"").call_method1("join", (data,))?;
+    transport.as_any().call_method1("write", (joined,))
+}
+
+/// `writelines`.
+#[cfg(Py_3_12)]
+fn writelines<'py>(transport: &Obj<'py, SocketTransport>, data: &Bound<'py, PyAny>) -> Output<'py> {
+    let py = transport.py();
+    let method = "writelines";
+    transport
+        .stream(|stream| stream.check_writable())
+        .map_err(|error| unwritable(transport, &error, method))?;
+    if !data.is_truthy()? {
+        return Ok(none(py));
+    }
+    let mut chunks = Vec::with_capacity(data.len().unwrap_or(0));
+    for item in data.try_iter()? {
+        let item = item?;
+        let kept = item.cast::<PyBytes>().ok().and_then(|bytes| Bytes::keep(bytes, 0));
+        chunks.push(match kept {
+            Some(kept) => Chunk::Kept(kept),
+            None => copied(Buffer::get(PyMemoryView::from(&item)?.as_any(), false)?.bytes(), 0),
+        });
+    }
+    if !transport.is_intact(py)? {
+        closed_behind_our_back(transport)?;
+        return Ok(none(py));
+    }
+    let (written, watched) = act(transport, |stream, kernel| {
+        let idle = stream.write_op().is_none();
+        let written = stream.writelines(kernel, chunks);
+        (written, idle && stream.write_op().is_some())
+    })?;
+    conclude(transport, written, watched, method)?;
+    Ok(none(py))
+}
+
+fn write_eof<'py>(transport: &Obj<'py, SocketTransport>) -> Output<'py> {
+    act(transport, |stream, kernel| stream.write_eof(kernel))?.map_err(|error| errors::os_error(&error))?;
+    Ok(none(transport.py()))
+}
+
+/// A limit as a whole number of bytes: a size is beyond a limit exactly when it is beyond its integral part.
+fn limit(value: &Bound<'_, PyAny>) -> PyResult<Option<i64>> {
+    if value.is_none() {
+        return Ok(None);
+    }
+    if value.is_instance_of::<PyInt>()
+        && let Ok(limit) = value.extract()
+    {
+        return Ok(Some(limit));
+    }
+    let limit: f64 = value.extract()?;
+    Ok(Some(limit.floor() as i64))
+}
+
+fn set_write_buffer_limits<'py>(transport: &Obj<'py, SocketTransport>, args: Args<'_, 'py>) -> Output<'py> {
+    let [high, low] = args.parse(&LIMITS)?;
+    let (high, low) = (limit(&high)?, limit(&low)?);
+    let upcall = transport
+        .stream(|stream| stream.set_write_buffer_limits(high, low))
+        .map_err(|error| PyValueError::new_err(error.to_string()))?;
+    if let Some(upcall) = upcall {
+        upcall::execute(transport, upcall)?;
+    }
+    Ok(none(transport.py()))
+}
+
+/// Tells whoever waits for the buffer to drain that it has, or never will.
+pub fn drained(transport: &Obj<'_, SocketTransport>, error: Option<&Raised<'_>>) -> PyResult<()> {
+    let py = transport.py();
+    let Some(waiter) = transport.empty_waiter.get(py) else { return Ok(()) };
+    match error {
+        None => waiter.call_method1("set_result", (none(py),)),
+        Some(error) => waiter.call_method1("set_exception", (error.as_any(),)),
+    }
+    .map(drop)
+}
+
+fn make_empty_waiter<'py>(transport: &Obj<'py, SocketTransport>) -> Output<'py> {
+    let py = transport.py();
+    if !transport.empty_waiter.is_empty() {
+        return Err(PyRuntimeError::new_err("Empty waiter is already set"));
+    }
+    let waiter = create_future(&transport.event_loop(py)?)?;
+    transport.empty_waiter.set(Ref::new(waiter.as_any().clone()));
+    if transport.stream(|stream| stream.watch_drain()) {
+        futures::set_result(&waiter, none(py))?;
+    }
+    Ok(waiter.into_any())
+}

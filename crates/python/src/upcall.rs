@@ -1,0 +1,223 @@
+//! Where Rust calls a protocol. The machines of the engine say what has to be told ([`Upcall`]); this file tells it.
+//!
+//! Nothing of a machine or of the loop is borrowed meanwhile, so a protocol may call its transport from anywhere. Called by the
+//! loop's turn and by the transport's methods; calls protocols, and [`crate::transports`] when one fails.
+
+use pyo3::exceptions::{PyKeyboardInterrupt, PyRuntimeError, PySystemExit, PyTypeError};
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use rustix::io::Errno;
+use yibu_engine::transport::{During, LOST_WRITE_WARNING, ReadInto, Upcall};
+use yibu_engine::{Lease, OpId, Outcome};
+
+use crate::event_loop::EventLoop;
+use crate::events::{self, Handle};
+use crate::ffi::buffer::Buffer;
+use crate::ffi::{Obj, Output, Raised, call, context, none};
+use crate::transports::{self, SocketTransport, act};
+use crate::{errors, names, stock};
+
+/// Tells the protocol what came of a transport's operation.
+#[inline]
+pub fn finished(
+    event_loop: &Obj<'_, EventLoop>,
+    transport: &Obj<'_, SocketTransport>,
+    id: OpId,
+    outcome: Outcome,
+) -> PyResult<()> {
+    let py = transport.py();
+    let (reading, upcall) = act(transport, |stream, kernel| {
+        (stream.read_op() == Some(id), stream.on_outcome(kernel, id, outcome))
+    })?;
+    let Some(upcall) = upcall else { return Ok(()) };
+    let context = transport.upcall_context(py, reading)?;
+    context::run(&context, |_| execute(transport, upcall))
+        .or_else(|error| report(event_loop, transport, error))
+}
+
+/// The same for a transport whose socket Python code may have closed since the report: the number may be another file's.
+#[cold]
+pub fn finish_carefully(
+    event_loop: &Obj<'_, EventLoop>,
+    transport: &Obj<'_, SocketTransport>,
+    id: OpId,
+) -> PyResult<()> {
+    if transport.is_intact(transport.py())? {
+        return match event_loop.engine.with(|engine| engine.finish(id, |_| ())) {
+            Some(((), outcome)) => finished(event_loop, transport, id, outcome),
+            None => Ok(()),
+        };
+    }
+    let error = Raised::from_err(transport.py(), errors::errno(Errno::BADF.raw_os_error()));
+    transports::fatal_error(transport, &error, During::Reading.message())
+}
+
+/// Does everything that an upcall leads to.
+pub fn execute(transport: &Obj<'_, SocketTransport>, upcall: Upcall) -> PyResult<()> {
+    let mut next = Some(upcall);
+    while let Some(upcall) = next {
+        next = step(transport, upcall)?;
+    }
+    Ok(())
+}
+
+fn step(transport: &Obj<'_, SocketTransport>, upcall: Upcall) -> PyResult<Option<Upcall>> {
+    let py = transport.py();
+    match upcall {
+        Upcall::Data(lease) => {
+            let Some(event_loop) = transport.event_loop.obj(py) else { return Ok(None) };
+            let bytes = take(&event_loop, py, lease);
+            data_received(transport, &bytes)?;
+            Ok(None)
+        }
+        Upcall::Readable => readable(transport),
+        Upcall::Eof => eof_received(transport).map(|()| None),
+        Upcall::PauseWriting => {
+            tell(transport, names::pause_writing(py), "protocol.pause_writing() failed")?;
+            Ok(None)
+        }
+        Upcall::ResumeWriting(rest) => {
+            tell(transport, names::resume_writing(py), "protocol.resume_writing() failed")?;
+            act(transport, |stream, kernel| stream.go_on(kernel, rest))
+        }
+        Upcall::Drained(rest) => {
+            transports::drained(transport, None)?;
+            act(transport, |stream, kernel| stream.go_on(kernel, rest))
+        }
+        Upcall::Fatal { during, error } => {
+            let error = Raised::from_err(py, errors::os_error(&error));
+            transports::report(transport, &error, during.message())?;
+            transports::lose_soon(transport, error.as_any())?;
+            if during == During::Writing {
+                transports::drained(transport, Some(&error))?;
+            }
+            Ok(None)
+        }
+        Upcall::ConnectionLost => transports::connection_lost(transport, &none(py)).map(|()| None),
+        Upcall::LostWrite => {
+            stock::logger(py)?.call_method1("warning", (LOST_WRITE_WARNING,))?;
+            Ok(None)
+        }
+        Upcall::Raise(error) => Err(errors::os_error(&error)),
+    }
+}
+
+/// Copies what was received and gives the buffer back.
+#[inline]
+fn take<'py>(event_loop: &Obj<'py, EventLoop>, py: Python<'py>, lease: Lease) -> Bound<'py, PyBytes> {
+    event_loop.engine.with(|engine| {
+        let bytes = PyBytes::new(py, engine.driver.bytes(&lease));
+        engine.driver.recycle(lease);
+        bytes
+    })
+}
+
+#[inline]
+fn data_received<'py>(transport: &Obj<'py, SocketTransport>, bytes: &Bound<'py, PyBytes>) -> PyResult<()> {
+    let py = transport.py();
+    let Some(protocol) = transport.protocol.get(py) else { return Ok(()) };
+    match call::method(names::data_received(py), [&protocol, bytes.as_any()]) {
+        Ok(_) => Ok(()),
+        Err(error) => failed(transport, error, "Fatal error: protocol.data_received() call failed."),
+    }
+}
+
+/// The protocol raised: that ends its connection.
+#[cold]
+fn failed(transport: &Obj<'_, SocketTransport>, error: PyErr, message: &str) -> PyResult<()> {
+    let error = unless_fatal(transport.py(), error)?;
+    transports::fatal_error(transport, &error, message)
+}
+
+/// Lets SystemExit and KeyboardInterrupt pass.
+fn unless_fatal(py: Python<'_>, error: PyErr) -> PyResult<Raised<'_>> {
+    let raised = Raised::from_err(py, error);
+    if raised.is::<PySystemExit>() || raised.is::<PyKeyboardInterrupt>() {
+        Err(raised.into_err())
+    } else {
+        Ok(raised)
+    }
+}
+
+/// A protocol method without arguments whose failure is reported and changes nothing.
+fn tell<'py>(
+    transport: &Obj<'py, SocketTransport>,
+    method: &Bound<'py, pyo3::types::PyString>,
+    message: &str,
+) -> PyResult<()> {
+    let py = transport.py();
+    let Some(protocol) = transport.protocol.get(py) else { return Ok(()) };
+    match call::method(method, [&protocol]) {
+        Ok(_) => Ok(()),
+        Err(error) => transports::tell_handler(transport, &unless_fatal(py, error)?, message),
+    }
+}
+
+/// `_read_ready__on_eof`.
+fn eof_received(transport: &Obj<'_, SocketTransport>) -> PyResult<()> {
+    let py = transport.py();
+    transports::log_debug(transport, "%r received EOF")?;
+    let Some(protocol) = transport.protocol.get(py) else { return Ok(()) };
+    let answer = call::method(names::eof_received(py), [&protocol]);
+    match answer.and_then(|answer| answer.is_truthy()) {
+        Ok(true) => act(transport, |stream, kernel| stream.on_eof_reply(kernel, true)).map(drop),
+        // By name: a subclass, or the instance, may have its own.
+        Ok(false) => transport.as_any().call_method0(names::close(py)).map(drop),
+        Err(error) => failed(transport, error, "Fatal error: protocol.eof_received() call failed."),
+    }
+}
+
+/// `_read_ready__get_buffer`.
+fn readable<'py>(transport: &Obj<'py, SocketTransport>) -> PyResult<Option<Upcall>> {
+    let py = transport.py();
+    let Some(protocol) = transport.protocol.get(py) else { return Ok(None) };
+    let buffer = match get_buffer(py, &protocol) {
+        Ok(buffer) => buffer,
+        Err(error) => {
+            failed(transport, error, "Fatal error: protocol.get_buffer() call failed.")?;
+            return Ok(None);
+        }
+    };
+    let received = match Buffer::get(&buffer, true) {
+        Ok(mut buffer) => act(transport, |stream, kernel| stream.read_into(kernel, buffer.bytes_mut()))?,
+        Err(error) => {
+            drop(Raised::from_err(py, error));
+            // What `socket.recv_into` says.
+            let class = buffer.get_type();
+            let text =
+                format!("recv_into() argument 1 must be read-write bytes-like object, not {}", class.name()?);
+            failed(transport, PyTypeError::new_err(text), During::Reading.message())?;
+            return Ok(None);
+        }
+    };
+    let count = match received {
+        ReadInto::Bytes(count) => count.into_pyobject(py)?.into_any(),
+        ReadInto::Nothing => return Ok(None),
+        ReadInto::Upcall(upcall) => return Ok(Some(upcall)),
+    };
+    if let Err(error) = call::method(names::buffer_updated(py), [&protocol, &count]) {
+        failed(transport, error, "Fatal error: protocol.buffer_updated() call failed.")?;
+    }
+    Ok(None)
+}
+
+/// The buffer of a `BufferedProtocol`, which is not empty.
+fn get_buffer<'py>(py: Python<'py>, protocol: &Bound<'py, PyAny>) -> Output<'py> {
+    let hint = (-1_i32).into_pyobject(py)?.into_any();
+    let buffer = call::method(names::get_buffer(py), [protocol, &hint])?;
+    if buffer.len()? == 0 {
+        return Err(PyRuntimeError::new_err("get_buffer() returned an empty buffer"));
+    }
+    Ok(buffer)
+}
+
+/// Reports what a callback of the loop raised: `Handle._run` would have.
+#[cold]
+fn report(
+    event_loop: &Obj<'_, EventLoop>,
+    transport: &Obj<'_, SocketTransport>,
+    error: PyErr,
+) -> PyResult<()> {
+    let function = transport.as_any().getattr(names::_call_connection_lost(transport.py()))?;
+    events::report(&Handle::with_arg(event_loop.as_any(), function, None, None)?, error)
+}
