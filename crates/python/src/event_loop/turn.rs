@@ -55,6 +55,8 @@ fn gather(event_loop: &Obj<'_, EventLoop>) -> PyResult<usize> {
             time = now(event_loop)?;
         }
         Plan::Park(timeout) => {
+            // A signal that came after the last Python instruction does not interrupt a wait that begins after it.
+            py.check_signals()?;
             park(event_loop, timeout)?;
             py.check_signals()?;
             time = now(event_loop)?;
