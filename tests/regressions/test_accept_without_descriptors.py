@@ -1,0 +1,92 @@
+"""A server that runs out of descriptors says so now and then, and serves again when there are some."""
+
+import json
+
+import pytest
+
+PROGRAM = """
+    import asyncio, json, logging, os, resource, socket, sys, time
+
+    messages = []
+
+    class Count(logging.Handler):
+        def emit(self, record):
+            messages.append(record.getMessage())
+
+    logging.getLogger("asyncio").addHandler(Count())
+
+    class Echo(asyncio.Protocol):
+        def connection_made(self, transport):
+            self.transport = transport
+
+        def data_received(self, data):
+            self.transport.write(data)
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(Echo, "127.0.0.1", 0, backlog=100)
+        address = server.sockets[0].getsockname()
+        started = loop.time()
+        # Clients connect before the limit comes down; the server finds them waiting.
+        clients = [socket.create_connection(address) for _ in range(20)]
+        spare = os.open("/dev/null", os.O_RDONLY)
+        used = len(os.listdir("/proc/self/fd"))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (spare + 1, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+        fillers = []
+        while True:
+            try:
+                fillers.append(os.open("/dev/null", os.O_RDONLY))
+            except OSError:
+                break
+        turns = 0
+        while not messages:
+            await asyncio.sleep(0.001)
+            turns += 1
+        await asyncio.sleep(0.2)
+        logged, elapsed = len(messages), loop.time() - started
+        works = await asyncio.sleep(0, "the loop works")
+
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        for filler in fillers:
+            os.close(filler)
+        answers = []
+        for number, client in enumerate(clients):
+            client.setblocking(False)
+            await loop.sock_sendall(client, b"%d" % number)
+            answers.append(await asyncio.wait_for(loop.sock_recv(client, 10), 20))
+            client.close()
+        server.close()
+        print(json.dumps({
+            "logged": logged, "elapsed": elapsed, "works": works, "message": messages[0],
+            "answers": [int(answer) for answer in answers], "in all": len(messages),
+            "in all elapsed": loop.time() - started,
+        }))
+
+    aio.run(main())
+"""
+
+
+@pytest.fixture(scope="module")
+def outcome(impl):
+    finished = impl.run_source(PROGRAM)
+    assert finished.returncode == 0, finished.stderr
+    return json.loads(finished.stdout)
+
+
+def test_it_is_reported(outcome):
+    assert outcome["message"].startswith("socket.accept() out of system resource")
+
+
+def test_the_loop_goes_on(outcome):
+    assert outcome["works"] == "the loop works"
+
+
+def test_waiting_clients_are_served_when_there_are_descriptors_again(outcome):
+    assert outcome["answers"] == list(range(20))
+
+
+@pytest.mark.yibu_only  # stock logs once for every connection that it may accept at a time
+def test_at_most_one_message_a_second(outcome):
+    assert outcome["logged"] <= 1 + outcome["elapsed"]
+    assert outcome["in all"] <= 1 + outcome["in all elapsed"]
