@@ -49,14 +49,15 @@ def get_event_loop() -> AbstractEventLoop:
     """`asyncio.get_event_loop`, except that a loop made on demand is yibu's.
 
     The current loop of a thread is one thing, whether asked for or set through asyncio or through
-    yibu. Only where the interpreter's untouched default policy is about to make a loop (the main
-    thread, before Python 3.14) does this function step in and make yibu's instead.
+    yibu. Only where a default policy, the interpreter's or yibu's, is about to make a loop (the main
+    thread, before Python 3.14) does this function step in: to make yibu's loop, and to let the
+    warning point at the caller, for which the policy would take this module.
     """
     running = events._get_running_loop()
     if running is not None:
         return running
     policy = current_policy()
-    if type(policy) is StockPolicy and sys.version_info < (3, 14):
+    if type(policy) in (StockPolicy, EventLoopPolicy) and sys.version_info < (3, 14):
         local = policy._local
         in_main_thread = threading.current_thread() is threading.main_thread()
         if local._loop is None and not local._set_called and in_main_thread:
