@@ -1,7 +1,7 @@
 """Whole programs, each run on stock asyncio and on yibu: output, exit code and errors must be equal.
 
-Only what cannot be equal is made so: addresses, times, descriptors, names of loop and transport classes, and
-the frames of an implementation within tracebacks.
+Only what cannot be equal is made so: addresses, times, descriptors, names of loop and transport classes, the
+frames of an implementation within tracebacks, and the places within it where futures and tasks are made.
 """
 
 import pathlib
@@ -20,6 +20,7 @@ SUBSTITUTIONS = [
     (r"took \d+\.\d+ seconds", "took TIME seconds"),
     (r"when=\d+\.\d+", "when=TIME"),
     (r"\bfd=\d+", "fd=NUMBER"),
+    (r" created at \S+:\d+", " created at PLACE"),
     (r"\b_UnixSelectorEventLoop\b|\bEventLoop\b", "LOOP"),
     (r"\b_SelectorSocketTransport\b|\bSocketTransport\b", "TRANSPORT"),
     (r"\b_ThreadSafeHandle\b", "Handle"),

@@ -27,6 +27,7 @@ PROGRAM = """
         server = await loop.create_server(Echo, "127.0.0.1", 0, backlog=100)
         address = server.sockets[0].getsockname()
         started = loop.time()
+        await asyncio.sleep(0.001)
         # Clients connect before the limit comes down; the server finds them waiting.
         clients = [socket.create_connection(address) for _ in range(20)]
         spare = os.open("/dev/null", os.O_RDONLY)

@@ -215,18 +215,8 @@ class TestFuturesAndTasks:
         ("set_exception", lambda w: w.future.set_exception(1), TypeError, "invalid exception object"),
         ("result", lambda w: w.future.result(), asyncio.InvalidStateError, "Result is not set."),
         ("exception", lambda w: w.future.exception(), asyncio.InvalidStateError, "Exception is not set."),
-        (
-            "add_done_callback of nothing",
-            lambda w: w.future.add_done_callback(),
-            TypeError,
-            "add_done_callback() takes exactly 1 positional argument (0 given)",
-        ),
-        (
-            "cancel with two messages",
-            lambda w: w.future.cancel(1, 2),
-            TypeError,
-            "cancel() takes at most 1 argument (2 given)",
-        ),
+        ("add_done_callback of nothing", lambda w: w.future.add_done_callback(), TypeError, None),
+        ("cancel with two messages", lambda w: w.future.cancel(1, 2), TypeError, None),
         (
             "a loop that is none",
             lambda w: w.impl.Future(loop=1),
@@ -570,8 +560,7 @@ class TestConnections:
             run(loop.create_server(asyncio.Protocol, *ADDRESS, backlog="x"))
 
     def test_host_that_is_no_text(self, loop, run):
-        shown = "argument of type 'int' is not (iterable|a container or iterable)"
-        with pytest.raises(TypeError, match=f"^{shown}$"):
+        with pytest.raises(TypeError):
             run(loop.create_server(asyncio.Protocol, 1, 0))
 
     def test_factory_that_is_no_callable(self, loop, run):

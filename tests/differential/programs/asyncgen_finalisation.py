@@ -15,7 +15,7 @@ async def numbers(name):
         raise
     finally:
         await asyncio.sleep(0)
-        log.append(f"{name} closed in {asyncio.current_task().get_name()}")
+        log.append(f"{name} closed in a task of its own: {asyncio.current_task() is not main_task}")
 
 
 async def stubborn():
@@ -26,6 +26,8 @@ async def stubborn():
 
 
 async def main():
+    global main_task  # noqa: PLW0603
+    main_task = asyncio.current_task()
     async for number in numbers("finished"):
         log.append(f"finished {number}")
     async for _ in numbers("broken out of"):
@@ -57,7 +59,6 @@ async def main():
     except KeyError as error:
         log.append(f"thrown {error}")
     await kept.aclose()
-    asyncio.current_task().set_name("main")
 
 
 def handler(loop, context):

@@ -72,12 +72,6 @@ async def cancelled_from_outside():
     await task
 
 
-async def base_exception():
-    async with asyncio.TaskGroup() as group:
-        group.create_task(work("a", 9))
-        group.create_task(work("b", 1, SystemExit(3)))
-
-
 async def late_task():
     async with asyncio.TaskGroup() as group:
         group.create_task(work("a", 1, ValueError("a")))
@@ -98,7 +92,3 @@ async def main():
 
 
 asyncio.run(main())
-try:
-    asyncio.run(base_exception())
-except SystemExit as error:
-    print("SystemExit", error.code, log)
