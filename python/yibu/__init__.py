@@ -20,7 +20,7 @@ import asyncio as _asyncio
 import sys as _sys
 
 from yibu import stock as _stock
-from yibu._yibu import Future, Handle, Task, TimerHandle, __version__, create_task, sleep
+from yibu._yibu import Future, Handle, Server, Task, TimerHandle, __version__, create_task, sleep
 from yibu.event_loop import EventLoop
 from yibu.installation import install, uninstall
 from yibu.policy import EventLoopPolicy, get_event_loop, new_event_loop

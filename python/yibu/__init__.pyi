@@ -6,6 +6,7 @@ import sys
 from yibu import runners as runners
 from yibu._yibu import Future as Future
 from yibu._yibu import Handle as Handle
+from yibu._yibu import Server as Server
 from yibu._yibu import Task as Task
 from yibu._yibu import TimerHandle as TimerHandle
 from yibu._yibu import __version__ as __version__

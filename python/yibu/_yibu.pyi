@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine, Generator, Sequence
 from concurrent.futures import Executor
 from contextvars import Context
 from socket import _Address, _GetAddrInfoResult, _RetAddress, socket
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any, TypeAlias, TypeVar, final
 
 from _typeshed import FileDescriptorLike, ReadableBuffer, WriteableBuffer
@@ -37,6 +37,7 @@ __all__ = [
     "TimerHandle",
     "__version__",
     "_native_tasks",
+    "_note_signal",
     "create_task",
     "sleep",
 ]
@@ -298,16 +299,27 @@ class EventLoop:
 class Server(asyncio.Server): ...
 
 class SocketTransport(asyncio.Transport):
-    def __init__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        sock: socket,
-        protocol: asyncio.BaseProtocol,
-        waiter: asyncio.Future[None] | None = None,
-        extra: dict[str, Any] | None = None,
-        server: asyncio.Server | None = None,
-        *,
-        context: Context | None = None,
-    ) -> None: ...
+    if sys.version_info >= (3, 15):
+        def __init__(
+            self,
+            loop: asyncio.AbstractEventLoop,
+            sock: socket,
+            protocol: asyncio.BaseProtocol,
+            waiter: asyncio.Future[None] | None = None,
+            extra: dict[str, Any] | None = None,
+            server: asyncio.AbstractServer | None = None,
+            context: Context | None = None,
+        ) -> None: ...
+    else:
+        def __init__(
+            self,
+            loop: asyncio.AbstractEventLoop,
+            sock: socket,
+            protocol: asyncio.BaseProtocol,
+            waiter: asyncio.Future[None] | None = None,
+            extra: dict[str, Any] | None = None,
+            server: asyncio.AbstractServer | None = None,
+        ) -> None: ...
 
 def _native_tasks() -> list[Task[Any]]: ...
+def _note_signal(signum: int, frame: FrameType | None) -> None: ...

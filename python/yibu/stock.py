@@ -16,8 +16,6 @@ from functools import cached_property
 from socket import socket
 from typing import Any
 
-from yibu import _yibu
-
 logger = logging.getLogger("asyncio")
 
 # Will stay stock: exceptions, constants, abstract classes and the functions that keep the record of
@@ -95,7 +93,6 @@ BORROWED_NAMES = (
     "Queue",
     "SafeChildWatcher",
     "Semaphore",
-    "Server",
     "StreamReader",
     "StreamReaderProtocol",
     "StreamWriter",

@@ -116,6 +116,47 @@ class TestNamespace:
         assert issubclass(yibu.EventLoopPolicy, asyncio.DefaultEventLoopPolicy)
 
 
+def parameters(function):
+    """What a caller may write: names, kinds and defaults, without the object itself."""
+    return [(p.name, p.kind, p.default) for p in inspect.signature(function).parameters.values()][1:]
+
+
+class TestSignatures:
+    """Every public method takes the arguments that it takes in this Python's asyncio, by the same names."""
+
+    @pytest.mark.parametrize(
+        ("own", "of_asyncio"),
+        [
+            (yibu.EventLoop, asyncio.SelectorEventLoop),
+            (yibu.Server, asyncio.Server),
+            (yibu._yibu.SocketTransport, asyncio.selector_events._SelectorSocketTransport),
+            (yibu.Handle, asyncio.Handle),
+            (yibu.TimerHandle, asyncio.TimerHandle),
+        ],
+    )
+    def test_public_methods(self, own, of_asyncio):
+        differing = {}
+        for name, method in inspect.getmembers(of_asyncio, callable):
+            # Whether create_task has keywords of its own or passes any on changed within Python 3.13.
+            if not name.startswith("_") and name != "create_task":
+                expected, got = parameters(method), parameters(getattr(own, name))
+                if got != expected:
+                    differing[name] = got, expected
+        assert differing == {}
+
+    @pytest.mark.parametrize("name", ["run", "sleep", "new_event_loop", "get_event_loop"])
+    def test_functions(self, name):
+        of_asyncio = [p.name for p in inspect.signature(getattr(asyncio, name)).parameters.values()]
+        got = [p.name for p in inspect.signature(getattr(yibu, name)).parameters.values()]
+        assert got[: len(of_asyncio)] == of_asyncio
+        assert set(got) - set(of_asyncio) <= {"loop_factory"}
+
+    def test_debug_mode_by_keyword(self, loop):
+        loop.set_debug(enabled=True)
+        assert loop.get_debug()
+        loop.set_debug(enabled=False)
+
+
 class TestEventLoopClass:
     def test_is_what_libraries_ask_for(self, loop):
         assert type(loop) is yibu.EventLoop

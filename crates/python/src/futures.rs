@@ -100,7 +100,7 @@ pub struct Future {
 
 static FUTURE: ClassState = ClassState::new();
 const INIT: Signature<1> = Signature::new("Future.__init__", "*, loop=None");
-const ADD_DONE_CALLBACK: Signature<2> = Signature::new("Future.add_done_callback", "fn, *, context=None");
+const ADD_DONE_CALLBACK: Signature<2> = Signature::new("Future.add_done_callback", "fn, /, *, context=None");
 const CANCEL: Signature<1> = Signature::new("Future.cancel", "msg=None");
 
 impl Future {

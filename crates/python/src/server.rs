@@ -52,7 +52,7 @@ const NEW: Signature<7> = Signature::new(
 );
 const ATTACH: Signature<1> = Signature::new("Server._attach", "transport=None");
 const DETACH: Signature<1> = Signature::new("Server._detach", "transport=None");
-const EXIT: Signature<3> = Signature::new("Server.__aexit__", "exc_type=None, exc=None, tb=None");
+const EXIT: Signature<0> = Signature::new("Server.__aexit__", "*exc");
 
 /// What `create_server` knows about its server.
 pub struct Settings<'py> {
@@ -391,7 +391,7 @@ fn enter<'py>(server: &Obj<'py, Server>) -> Output<'py> {
 }
 
 fn exit<'py>(server: &Obj<'py, Server>, args: Args<'_, 'py>) -> Output<'py> {
-    args.parse(&EXIT)?;
+    let [] = args.parse(&EXIT)?;
     let own = Ref::of(server.clone());
     coroutine(server, "Server.__aexit__", async move {
         Python::attach(|py| own.any(py).call_method0("close").map(drop))?;

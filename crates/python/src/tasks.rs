@@ -66,6 +66,11 @@ const INIT: Signature<4> = Signature::new("Task.__init__", "coro, *, loop=None, 
 #[cfg(Py_3_12)]
 const INIT: Signature<5> =
     Signature::new("Task.__init__", "coro, *, loop=None, name=None, context=None, eager_start=False");
+#[cfg(not(Py_3_12))]
+const DOC: &CStr =
+    c"Task(coro, *, loop=None, name=None, context=None)\n--\n\nA coroutine driven by an event loop.";
+#[cfg(Py_3_12)]
+const DOC: &CStr = c"Task(coro, *, loop=None, name=None, context=None, eager_start=False)\n--\n\nA coroutine driven by an event loop.";
 const CANCEL: Signature<1> = Signature::new("Task.cancel", "msg=None");
 const GET_STACK: Signature<1> = Signature::new("Task.get_stack", "*, limit=None");
 const PRINT_STACK: Signature<2> = Signature::new("Task.print_stack", "*, limit=None, file=None");
@@ -546,9 +551,7 @@ impl Class for Task {
     }
 
     fn table(t: &mut Table<Self>) {
-        t.doc(
-            c"Task(coro, *, loop=None, name=None, context=None)\n--\n\nA coroutine driven by an event loop.",
-        );
+        t.doc(DOC);
         t.init(|task, args, kwargs| {
             let parsed = Args::parse_tuple(&INIT, args, kwargs)?;
             #[cfg(not(Py_3_12))]

@@ -97,6 +97,10 @@ static SOCKET_TRANSPORT: ClassState = ClassState::new();
 #[cfg(not(Py_3_15))]
 const NEW: Signature<6> =
     Signature::new("SocketTransport.__init__", "loop, sock, protocol, waiter=None, extra=None, server=None");
+#[cfg(not(Py_3_15))]
+const DOC: &CStr = c"SocketTransport(loop, sock, protocol, waiter=None, extra=None, server=None)\n--\n\nA connected stream socket.";
+#[cfg(Py_3_15)]
+const DOC: &CStr = c"SocketTransport(loop, sock, protocol, waiter=None, extra=None, server=None, context=None)\n--\n\nA connected stream socket.";
 #[cfg(Py_3_15)]
 const NEW: Signature<7> = Signature::new(
     "SocketTransport.__init__",
@@ -338,7 +342,7 @@ impl Class for SocketTransport {
     }
 
     fn table(t: &mut Table<Self>) {
-        t.doc(c"SocketTransport(loop, sock, protocol, waiter=None, extra=None, server=None)\n--\n\nA connected stream socket.");
+        t.doc(DOC);
         t.init(init);
         t.repr(repr);
         t.finalize(closing::finalize);

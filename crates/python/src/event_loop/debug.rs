@@ -6,11 +6,13 @@ use pyo3::types::{PyDict, PyFloat, PyString};
 
 use super::{Entry, EventLoop, lifecycle};
 use crate::events::{self, Handle};
-use crate::ffi::{Obj, Output, Table, boolean, none};
+use crate::ffi::{Obj, Output, Signature, Table, boolean, none};
 use crate::{stock, tasks};
 
 /// `asyncio.constants.DEBUG_STACK_DEPTH`.
 const STACK_DEPTH: i32 = 10;
+
+const SET_DEBUG: Signature<1> = Signature::new("EventLoop.set_debug", "enabled");
 
 pub(super) fn table(t: &mut Table<EventLoop>) {
     t.noargs(
@@ -18,10 +20,10 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
         |event_loop| Ok(boolean(event_loop.py(), event_loop.debug.get())),
         "Whether debug mode is on.",
     );
-    t.one(
-        c"set_debug",
-        "enabled",
-        |event_loop, enabled| {
+    t.method(
+        &SET_DEBUG,
+        |event_loop, args| {
+            let [enabled] = args.parse(&SET_DEBUG)?;
             event_loop.debug.set(enabled.is_truthy()?);
             if event_loop.is_running() {
                 let track = pyo3::intern!(event_loop.py(), "_set_coroutine_origin_tracking");

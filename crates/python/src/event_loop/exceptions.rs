@@ -5,8 +5,12 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
 use super::EventLoop;
-use crate::ffi::{Obj, Output, Raised, Table, context, none};
+use crate::ffi::{Obj, Output, Raised, Signature, Table, context, none};
 use crate::{names, stock};
+
+const SET_HANDLER: Signature<1> = Signature::new("EventLoop.set_exception_handler", "handler");
+const DEFAULT_HANDLER: Signature<1> = Signature::new("EventLoop.default_exception_handler", "context");
+const CALL_HANDLER: Signature<1> = Signature::new("EventLoop.call_exception_handler", "context");
 
 pub(super) fn table(t: &mut Table<EventLoop>) {
     t.noargs(
@@ -14,7 +18,8 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
         |event_loop| Ok(event_loop.exception_handler.get_or_none(event_loop.py())),
         "The handler that was set, or None for the default.",
     );
-    t.one(c"set_exception_handler", "handler", |event_loop, handler| {
+    t.method(&SET_HANDLER, |event_loop, args| {
+        let [handler] = args.parse(&SET_HANDLER)?;
         if !handler.is_none() && !handler.is_callable() {
             return Err(PyTypeError::new_err(format!(
                 "A callable object or None is expected, got {}",
@@ -24,18 +29,21 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
         if handler.is_none() {
             event_loop.exception_handler.clear();
         } else {
-            event_loop.exception_handler.put(handler.clone());
+            event_loop.exception_handler.put(handler);
         }
         Ok(none(event_loop.py()))
     }, "Sets the callable(loop, context) for exceptions that nobody caught; None for the default, which logs them.");
-    t.one(
-        c"default_exception_handler",
-        "context",
-        default_handler,
+    t.method(
+        &DEFAULT_HANDLER,
+        |event_loop, args| {
+            let [report] = args.parse(&DEFAULT_HANDLER)?;
+            default_handler(event_loop, &report)
+        },
         "Logs the context's message, exception and other entries.",
     );
-    t.one(c"call_exception_handler", "context", |event_loop, report| {
-        call_handler(event_loop, report)?;
+    t.method(&CALL_HANDLER, |event_loop, args| {
+        let [report] = args.parse(&CALL_HANDLER)?;
+        call_handler(event_loop, &report)?;
         Ok(none(event_loop.py()))
     }, "Reports an exception: calls the handler with the context, a dict with 'message' and, for instance, 'exception', 'future', 'handle'.");
 }

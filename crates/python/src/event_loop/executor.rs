@@ -18,6 +18,7 @@ const RUN_IN_EXECUTOR: Signature<2> = Signature::new("EventLoop.run_in_executor"
 const SHUTDOWN: Signature<1> = Signature::new("EventLoop.shutdown_default_executor", "timeout=None");
 #[cfg(not(Py_3_12))]
 const SHUTDOWN: Signature<0> = Signature::new("EventLoop.shutdown_default_executor", "");
+const SET_DEFAULT: Signature<1> = Signature::new("EventLoop.set_default_executor", "executor");
 const END_SHUTDOWN: Signature<2> = Signature::new("EventLoop._end_shutdown", "future, error");
 
 pub(super) fn table(t: &mut Table<EventLoop>) {
@@ -26,10 +27,12 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
         run_in_executor,
         "Runs func(*args) in an executor, None for the default one. Returns a Future.",
     );
-    t.one(
-        c"set_default_executor",
-        "executor",
-        set_default_executor,
+    t.method(
+        &SET_DEFAULT,
+        |event_loop, args| {
+            let [executor] = args.parse(&SET_DEFAULT)?;
+            set_default_executor(event_loop, &executor)
+        },
         "Sets the ThreadPoolExecutor that run_in_executor(None, ...) uses.",
     );
     t.method(&SHUTDOWN, shut_down, "Coroutine: ends the default executor and waits for its threads.");

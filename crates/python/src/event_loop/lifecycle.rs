@@ -5,10 +5,12 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
 use super::{Engine, EventLoop, debug, turn};
-use crate::ffi::{Obj, Output, Table, boolean, none};
+use crate::ffi::{Obj, Output, Signature, Table, boolean, none};
 use crate::futures::Future;
 use crate::tasks::Task;
 use crate::{current, names, stock};
+
+const RUN_UNTIL_COMPLETE: Signature<1> = Signature::new("EventLoop.run_until_complete", "future");
 
 pub(super) fn table(t: &mut Table<EventLoop>) {
     t.noargs(
@@ -16,7 +18,10 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
         |event_loop| run_forever(event_loop).map(|()| none(event_loop.py())),
         "Runs until stop() is called.",
     );
-    t.one(c"run_until_complete", "future", run_until_complete, "Runs until the future (or a coroutine, wrapped in a task) is done; returns its result or raises its exception.");
+    t.method(&RUN_UNTIL_COMPLETE, |event_loop, args| {
+        let [future] = args.parse(&RUN_UNTIL_COMPLETE)?;
+        run_until_complete(event_loop, &future)
+    }, "Runs until the future (or a coroutine, wrapped in a task) is done; returns its result or raises its exception.");
     t.noargs(
         c"stop",
         |event_loop| {

@@ -20,14 +20,17 @@ use crate::ffi::{Args, Class, Obj, Output, Ref, Signature, Table, Visitor, boole
 use crate::{errors, stock};
 
 const ADD: Signature<2> = Signature::new("EventLoop.add_signal_handler", "sig, callback, *args");
+const REMOVE: Signature<1> = Signature::new("EventLoop.remove_signal_handler", "sig");
 const NOTE: Signature<2> = Signature::new("_note_signal", "signum, frame");
 
 pub(super) fn table(t: &mut Table<EventLoop>) {
     t.method(&ADD, add, "Calls callback(*args) in the loop when the process gets the signal.");
-    t.one(
-        c"remove_signal_handler",
-        "sig",
-        |event_loop, signal| Ok(boolean(event_loop.py(), remove(event_loop, signal)?)),
+    t.method(
+        &REMOVE,
+        |event_loop, args| {
+            let [signal] = args.parse(&REMOVE)?;
+            Ok(boolean(event_loop.py(), remove(event_loop, &signal)?))
+        },
         "Gives the signal its default handling back. Returns whether it had a handler of the loop.",
     );
 }

@@ -13,6 +13,8 @@ use crate::tasks::{self, Options};
 /// What error texts call the method; keywords are checked by hand, because factories get whatever was passed.
 const CREATE_TASK: Signature<1> = Signature::new("EventLoop.create_task", "coro, **kwargs");
 
+const SET_TASK_FACTORY: Signature<1> = Signature::new("EventLoop.set_task_factory", "factory");
+
 pub(super) fn table(t: &mut Table<EventLoop>) {
     t.noargs(
         c"create_future",
@@ -20,17 +22,17 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
         "A Future bound to the loop.",
     );
     t.method(&CREATE_TASK, create_task, "Schedules a coroutine; returns its Task. Keywords: name, context and, where asyncio has it, eager_start.");
-    t.one(
-        c"set_task_factory",
-        "factory",
-        |event_loop, factory| {
+    t.method(
+        &SET_TASK_FACTORY,
+        |event_loop, args| {
+            let [factory] = args.parse(&SET_TASK_FACTORY)?;
             if !factory.is_none() && !factory.is_callable() {
                 return Err(PyTypeError::new_err("task factory must be a callable or None"));
             }
             if factory.is_none() {
                 event_loop.task_factory.clear()
             } else {
-                event_loop.task_factory.put(factory.clone())
+                event_loop.task_factory.put(factory)
             }
             Ok(none(event_loop.py()))
         },

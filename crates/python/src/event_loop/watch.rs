@@ -22,6 +22,8 @@ use crate::ffi::{Args, Class, Obj, Output, Ref, Signature, Table, Visitor, boole
 
 const ADD_READER: Signature<2> = Signature::new("EventLoop.add_reader", "fd, callback, *args");
 const ADD_WRITER: Signature<2> = Signature::new("EventLoop.add_writer", "fd, callback, *args");
+const REMOVE_READER: Signature<1> = Signature::new("EventLoop.remove_reader", "fd");
+const REMOVE_WRITER: Signature<1> = Signature::new("EventLoop.remove_writer", "fd");
 const PRIVATE_ADD_READER: Signature<3> =
     Signature::new("EventLoop._add_reader", "fd, callback, *args, context=None");
 const PRIVATE_ADD_WRITER: Signature<3> =
@@ -38,16 +40,20 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
         |event_loop, args| add(event_loop, &args, &ADD_WRITER, Interest::Write),
         "Calls callback(*args) whenever the descriptor can be written, in place of what was called before.",
     );
-    t.one(
-        c"remove_reader",
-        "fd",
-        |event_loop, file| remove(event_loop, file, Interest::Read),
+    t.method(
+        &REMOVE_READER,
+        |event_loop, args| {
+            let [file] = args.parse(&REMOVE_READER)?;
+            remove(event_loop, &file, Interest::Read)
+        },
         "Stops watching the descriptor for reading. Returns whether it was watched.",
     );
-    t.one(
-        c"remove_writer",
-        "fd",
-        |event_loop, file| remove(event_loop, file, Interest::Write),
+    t.method(
+        &REMOVE_WRITER,
+        |event_loop, args| {
+            let [file] = args.parse(&REMOVE_WRITER)?;
+            remove(event_loop, &file, Interest::Write)
+        },
         "Stops watching the descriptor for writing. Returns whether it was watched.",
     );
     t.method(

@@ -10,8 +10,10 @@ use yibu_engine::transport::{Reading, Stream};
 
 use super::{Chunk, SocketTransport, act, log_debug, refused};
 use crate::event_loop::{Kernel, watch};
-use crate::ffi::{Obj, Output, Table, boolean, none};
+use crate::ffi::{Obj, Output, Signature, Table, boolean, none};
 use crate::stock;
+
+const SET_PROTOCOL: Signature<1> = Signature::new("SocketTransport.set_protocol", "protocol");
 
 pub(super) fn table(t: &mut Table<SocketTransport>) {
     t.noargs(c"pause_reading", pause_reading, "Stops calling the protocol with data.");
@@ -21,7 +23,14 @@ pub(super) fn table(t: &mut Table<SocketTransport>) {
         |transport| Ok(boolean(transport.py(), transport.stream(|stream| stream.is_reading()))),
         "Whether the transport is neither closing nor paused.",
     );
-    t.one(c"set_protocol", "protocol", set_protocol, "Gives what is read from now on to another protocol.");
+    t.method(
+        &SET_PROTOCOL,
+        |transport, args| {
+            let [protocol] = args.parse(&SET_PROTOCOL)?;
+            set_protocol(transport, &protocol)
+        },
+        "Gives what is read from now on to another protocol.",
+    );
     t.noargs(c"get_protocol", get_protocol, "The protocol; None when the connection was lost.");
     t.property(c"_protocol", get_protocol, |transport, protocol| match protocol {
         Some(protocol) => set_protocol(transport, protocol).map(drop),

@@ -15,10 +15,26 @@ use crate::ffi::{Args, Obj, Output, Raised, Ref, Signature, Table, boolean, none
 use crate::{errors, futures, upcall};
 
 const LIMITS: Signature<2> = Signature::new("SocketTransport.set_write_buffer_limits", "high=None, low=None");
+const WRITE: Signature<1> = Signature::new("SocketTransport.write", "data");
+const WRITELINES: Signature<1> = Signature::new("SocketTransport.writelines", "list_of_data");
 
 pub(super) fn table(t: &mut Table<SocketTransport>) {
-    t.one(c"write", "data", write, "Sends data, or keeps what cannot be sent at once. Does not block.");
-    t.one(c"writelines", "list_of_data", writelines, "Sends several pieces of data as one.");
+    t.method(
+        &WRITE,
+        |transport, args| {
+            let [data] = args.parse(&WRITE)?;
+            write(transport, &data)
+        },
+        "Sends data, or keeps what cannot be sent at once. Does not block.",
+    );
+    t.method(
+        &WRITELINES,
+        |transport, args| {
+            let [data] = args.parse(&WRITELINES)?;
+            writelines(transport, &data)
+        },
+        "Sends several pieces of data as one.",
+    );
     t.noargs(
         c"write_eof",
         write_eof,
