@@ -5,7 +5,7 @@
 //! Called by [`Driver`](crate::Driver) only; calls the kernel through `sys`, `wait` and `waker`.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +30,9 @@ pub struct Epoll {
     waker: Option<Arc<Eventfd>>,
     ops: OpTable,
     fds: FdTable,
+    /// Descriptors whose last operation was cancelled, and which the kernel is still to be told about. It is told before
+    /// the next wait: by then most are closed, or have another operation.
+    leaving: Vec<Fd>,
     events: Vec<Event>,
     buffers: Buffers,
 }
@@ -64,12 +67,42 @@ impl Epoll {
         if slot.side(op.interest()) == id.index() as u32 {
             let stamp = self.fds.next_stamp();
             let rest = FdSlot { stamp, ..slot.with(op.interest(), NO_OP) };
-            // On failure the descriptor was closed before its operation was cancelled, and took its registration
-            // along: for the other side too.
-            let kept = self.unregister(fd, rest).is_ok();
-            self.fds.set(fd, if kept { rest } else { FdSlot { stamp, ..FdSlot::EMPTY } });
+            if rest.is_empty() {
+                self.leaving.push(fd);
+                self.fds.set(fd, FdSlot { leaving: true, ..rest });
+            } else {
+                // On failure the descriptor was closed before its operation was cancelled, and took its registration
+                // along: for the other side too.
+                let kept = self.watch_only(fd, rest).is_ok();
+                self.fds.set(fd, if kept { rest } else { FdSlot { stamp, ..FdSlot::EMPTY } });
+            }
         }
         true
+    }
+
+    /// Takes what has left out of the epoll object, unless it was closed or came back.
+    fn dismiss(&mut self) -> io::Result<()> {
+        while let Some(fd) = self.leaving.pop() {
+            let slot = self.fds.get(fd);
+            if slot.leaving {
+                self.fds.set(fd, FdSlot { leaving: false, ..slot });
+                // Refused where the descriptor was closed meanwhile: then its registration is gone already.
+                match epoll::delete(self.epoll()?, sys::borrow(fd)?) {
+                    Ok(()) | Err(Errno::NOENT | Errno::BADF | Errno::PERM) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Closes a descriptor; its registration goes with it.
+    pub(crate) fn close(&mut self, fd: OwnedFd) {
+        let slot = self.fds.get(fd.as_raw_fd());
+        if slot.leaving {
+            self.fds.set(fd.as_raw_fd(), FdSlot { leaving: false, ..slot });
+        }
+        drop(fd);
     }
 
     #[inline]
@@ -110,6 +143,7 @@ impl Epoll {
     }
 
     pub(crate) fn begin_wait(&mut self) -> io::Result<EpollWait> {
+        self.dismiss()?;
         let epoll = Arc::clone(self.epoll()?);
         Ok(EpollWait { epoll, events: std::mem::take(&mut self.events), stamp: self.fds.latest_stamp() })
     }
@@ -125,7 +159,7 @@ impl Epoll {
 
     pub(crate) fn poll_now(&mut self, ready: &mut Vec<OpId>) -> io::Result<()> {
         if self.fds.watched() == 0 {
-            return Ok(());
+            return self.dismiss();
         }
         let mut wait = self.begin_wait()?;
         let fetched = wait::wait(&wait.epoll, &mut wait.events, Some(Duration::ZERO));
@@ -151,6 +185,7 @@ impl Epoll {
         self.epoll = None; // closes the child's descriptor and leaves the object alone
         self.ops.clear();
         self.fds.clear();
+        self.leaving.clear();
         if let Some(eventfd) = self.waker.clone() {
             eventfd.replace()?;
             watch_waker(self.epoll()?, &eventfd)?;
@@ -170,9 +205,9 @@ impl Epoll {
         let file = sys::borrow(fd)?;
         let stamp = self.fds.next_stamp();
         let alone = FdSlot { stamp, ..FdSlot::EMPTY }.with(interest, id.index() as u32);
-        let joined = FdSlot { stamp, ..current.with(interest, id.index() as u32) };
+        let joined = FdSlot { stamp, leaving: false, ..current.with(interest, id.index() as u32) };
         let epoll = self.epoll()?;
-        let slot = if current.is_empty() {
+        let slot = if current.is_empty() && !current.leaving {
             match epoll::add(epoll, file, mark(fd, stamp), flags(alone)) {
                 // Left behind by a descriptor that was closed while a duplicate lived on, and came back to its number.
                 Err(Errno::EXIST) => epoll::modify(epoll, file, mark(fd, stamp), flags(alone))?,
@@ -196,15 +231,9 @@ impl Epoll {
     }
 
     /// Makes the kernel watch `fd` for `rest` only.
-    fn unregister(&mut self, fd: Fd, rest: FdSlot) -> io::Result<()> {
+    fn watch_only(&mut self, fd: Fd, rest: FdSlot) -> io::Result<()> {
         let file = sys::borrow(fd)?;
-        let epoll = self.epoll()?;
-        if rest.is_empty() {
-            epoll::delete(epoll, file)?;
-        } else {
-            epoll::modify(epoll, file, mark(fd, rest.stamp), flags(rest))?;
-        }
-        Ok(())
+        Ok(epoll::modify(self.epoll()?, file, mark(fd, rest.stamp), flags(rest))?)
     }
 
     /// Whether the file now called `fd` is the one that its operations were submitted for.
@@ -256,6 +285,9 @@ impl Epoll {
                 Err(Errno::BADF | Errno::PERM) => {}
                 result => result?,
             }
+        }
+        for fd in self.leaving.drain(..) {
+            self.fds.set(fd, FdSlot { leaving: false, ..self.fds.get(fd) });
         }
         self.epoll = Some(Arc::new(fresh));
         Ok(())

@@ -16,10 +16,12 @@ pub(crate) struct FdSlot {
     pub(crate) read: u32,
     /// Index of the operation on the write side, or `NO_OP`.
     pub(crate) write: u32,
+    /// Whether the kernel watches the descriptor although it has no operation: see `Epoll::leaving`.
+    pub(crate) leaving: bool,
 }
 
 impl FdSlot {
-    pub(crate) const EMPTY: Self = Self { stamp: 0, read: NO_OP, write: NO_OP };
+    pub(crate) const EMPTY: Self = Self { stamp: 0, read: NO_OP, write: NO_OP, leaving: false };
 
     #[inline]
     pub(crate) const fn side(&self, interest: Interest) -> u32 {

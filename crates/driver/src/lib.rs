@@ -259,7 +259,7 @@ impl Driver {
     /// Closes a descriptor that came from this driver. Cancel its operations first.
     pub fn close(&mut self, fd: OwnedFd) {
         match self {
-            Self::Epoll(_) => drop(fd),
+            Self::Epoll(driver) => driver.close(fd),
             Self::Sim(driver) => driver.close(fd),
         }
     }

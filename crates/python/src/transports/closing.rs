@@ -134,7 +134,7 @@ pub fn connection_lost(transport: &Obj<'_, SocketTransport>, error: &Bound<'_, P
         Some(protocol) => call::method(names::connection_lost(py), [&protocol, error]).map(drop),
         None => Ok(()),
     };
-    let closed = transport.connection.close(py);
+    let closed = close_connection(transport);
     transport.gone.set(true);
     transport.listing.leave();
     transport.protocol.clear();
@@ -151,6 +151,11 @@ pub fn connection_lost(transport: &Obj<'_, SocketTransport>, error: &Bound<'_, P
     told.and(closed).and(detached).and(failed)
 }
 
+fn close_connection(transport: &Obj<'_, SocketTransport>) -> PyResult<()> {
+    let py = transport.py();
+    transport.connection.close(py, transport.event_loop.obj(py).as_deref())
+}
+
 /// `__del__`: a connection that nobody closed is closed, with a ResourceWarning.
 pub(super) fn finalize(transport: &Obj<'_, SocketTransport>) -> PyResult<()> {
     if !transport.connection.is_open() {
@@ -165,7 +170,7 @@ pub(super) fn finalize(transport: &Obj<'_, SocketTransport>) -> PyResult<()> {
     if !transport.event_loop.is_empty() {
         act(transport, |stream, kernel| stream.abort(kernel))?;
     }
-    let closed = transport.connection.close(py);
+    let closed = close_connection(transport);
     // Before 3.13 a transport that was dropped counted as connected for ever.
     let detached = if cfg!(Py_3_13) { detach(transport) } else { Ok(()) };
     warned.map(drop).and(closed).and(detached)

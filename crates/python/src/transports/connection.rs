@@ -15,6 +15,7 @@ use yibu_engine::Fd;
 
 use crate::addresses;
 use crate::errors;
+use crate::event_loop::EventLoop;
 use crate::ffi::{Output, Raised, Slot, call, none};
 use crate::{names, stock};
 
@@ -24,7 +25,7 @@ pub struct Accepted {
     pub fd: OwnedFd,
     /// The address of the peer.
     pub peer: Option<SocketAddrAny>,
-    /// Family and protocol of the listening socket.
+    /// The family of the listening socket.
     pub family: i32,
     /// The protocol that the listening socket was made with.
     pub protocol: i32,
@@ -229,8 +230,8 @@ impl Connection {
         self.extra(py)?.call_method1("get", (name, default))
     }
 
-    /// Closes the socket.
-    pub fn close(&self, py: Python<'_>) -> PyResult<()> {
+    /// Closes the socket. The loop's driver closes what is only a descriptor: then it need not take it off its list.
+    pub fn close(&self, py: Python<'_>, event_loop: Option<&EventLoop>) -> PyResult<()> {
         self.open.set(false);
         if let Some(fd) = self.owned.take() {
             if self.extra.is_empty() {
@@ -238,11 +239,14 @@ impl Connection {
                 let local = rustix::net::getsockname(&fd).ok();
                 self.local.set(local.and_then(|local| SocketAddr::try_from(local).ok()));
             }
-            drop(fd);
+            match event_loop {
+                Some(event_loop) => event_loop.engine.with(|engine| engine.driver.close(fd)),
+                None => drop(fd),
+            }
             return Ok(());
         }
         match self.socket.get(py) {
-            Some(socket) => socket.call_method0("close").map(drop),
+            Some(socket) => call::method(names::close(py), [&socket]).map(drop),
             None => Ok(()),
         }
     }
