@@ -18,4 +18,6 @@ pub use event_loop::{EventLoop, Host, Plan};
 pub use inbox::Inbox;
 pub use ready::Ready;
 pub use timers::{Cancelled, Timers};
-pub use yibu_driver::{Driver, Fd, Interest, Lease, MAX_RECEIVE, Op, OpId, Outcome, SocketAddrAny, Wait, Waker};
+pub use yibu_driver::{
+    Driver, Fd, Interest, Lease, MAX_RECEIVE, Op, OpId, Outcome, SocketAddrAny, Wait, Waker,
+};
