@@ -657,8 +657,11 @@ unsafe extern "C" fn dealloc<T: Class>(object: *mut ffi::PyObject) {
             ffi::Py_DECREF(content);
         }
         std::ptr::drop_in_place(&raw mut (*instance).data);
-        let reusable =
-            T::FREELIST > 0 && class == T::state().class.get() && ffi::PyObject_GC_IsFinalized(object) == 0;
+        // Under a sanitizer memory goes back at once, so that using it afterwards is seen (scripts/sanitize).
+        let reusable = cfg!(not(no_freelists))
+            && T::FREELIST > 0
+            && class == T::state().class.get()
+            && ffi::PyObject_GC_IsFinalized(object) == 0;
         if !(reusable && T::state().push(object, T::FREELIST)) {
             ffi::PyObject_GC_Del(object.cast());
         }
