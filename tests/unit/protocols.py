@@ -7,6 +7,10 @@ PEER_LIMIT = 10
 """Seconds that a blocking operation of a test's own socket may take."""
 
 
+LARGE = 8 * 1024 * 1024
+"""More than the kernel takes at once between two loopback sockets."""
+
+
 class Recorder(asyncio.Protocol):
     """Records what happens to it, in order, and lets a test wait for the next thing."""
 
@@ -134,3 +138,15 @@ async def one_poll(loop):
         loop.add_writer(ours, polled.set)  # a fresh socket is writable, and only a poll can tell
         await polled.wait()
         loop.remove_writer(ours)
+
+
+async def drain_peer(loop, peer, count):
+    """Receive `count` bytes on the peer without blocking the loop."""
+    peer.setblocking(False)
+    data = bytearray()
+    while len(data) < count:
+        more = await loop.sock_recv(peer, 1 << 20)
+        if not more:
+            break
+        data += more
+    return bytes(data)
