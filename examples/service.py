@@ -18,7 +18,7 @@ from collections import Counter
 from aiohttp import ClientSession, TCPConnector, web
 
 CUSTOMERS = 60
-CUPS_EACH = 150
+CUPS_EACH = 100
 BREWERS = 8
 QUEUE_SIZE = 32
 TEAS = ("oolong", "pu-erh", "longjing", "tieguanyin", "chrysanthemum")

@@ -163,9 +163,10 @@ _Unix = _unix._UnixSelectorEventLoop
 class LoopMethods:
     """The loop methods that are borrowed, with the private hooks that they call on their loop.
 
-    Of the native loop they use, besides its public methods: `_debug`, `_check_closed`, `_transports`,
-    `_ensure_fd_no_transport`, and `_add_reader`, `_remove_reader`, `_add_writer`, `_remove_writer`, which
-    do what the public ones do without looking for a transport.
+    Of the native loop they use, besides its public methods: `_debug`, `_transports`, `_ensure_resolved`,
+    `_ensure_fd_no_transport`, `_make_socket_transport`, `_start_serving`, `_stop_accepting`; and
+    `_add_reader`, `_remove_reader`, `_add_writer`, `_remove_writer`, which do what the public ones do
+    without looking for a transport.
     """
 
     # Datagrams: stock's datagram transport, driven by the native readers and writers.
