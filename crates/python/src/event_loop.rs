@@ -51,7 +51,7 @@ use crate::ffi::{
 use crate::futures::Future;
 use crate::names;
 use crate::tasks::Task;
-use crate::transports::SocketTransport;
+use crate::transports::{Corks, SocketTransport};
 use signals::Signals;
 use watch::Watched;
 
@@ -154,6 +154,8 @@ pub struct EventLoop {
     /// Which methods Python code has replaced, on the instance or in a subclass: a bit for each of [`OVERRIDABLE`].
     overridden: Cell<u32>,
     pub(crate) current: Current,
+    /// Transports whose writes wait for the end of the entry.
+    pub(crate) corks: Corks,
     /// The native transports that are not closing, by descriptor; see `occupied`.
     transports: Directory<SocketTransport>,
     transport_mapping: Slot,
@@ -187,6 +189,7 @@ impl Default for EventLoop {
             thread: Cell::new(0),
             overridden: Cell::new(0),
             current: Current::default(),
+            corks: Corks::default(),
             transports: Directory::default(),
             transport_mapping: Slot::default(),
             watched: LoopCell::default(),

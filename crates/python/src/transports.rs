@@ -8,10 +8,12 @@
 mod bookkeeping;
 mod closing;
 mod connection;
+mod corks;
 mod reading;
 mod writing;
 
 pub use closing::{connection_lost, fatal_error, lose_soon, report, tell_handler};
+pub use corks::Corks;
 pub use writing::drained;
 
 use std::cell::Cell;

@@ -213,7 +213,7 @@ fn get_buffer<'py>(py: Python<'py>, protocol: &Bound<'py, PyAny>) -> Output<'py>
 
 /// Reports what a callback of the loop raised: `Handle._run` would have.
 #[cold]
-fn report(
+pub fn report(
     event_loop: &Obj<'_, EventLoop>,
     transport: &Obj<'_, SocketTransport>,
     error: PyErr,

@@ -25,7 +25,7 @@ mod stream;
 pub use flow::{Flow, LimitsError};
 pub use listener::{ACCEPT_RETRY_DELAY, Accepting, Listener, OUT_OF_RESOURCES};
 pub use outgoing::Outgoing;
-pub use stream::{ReadInto, Reading, Stream, WriteError};
+pub use stream::{Cork, ReadInto, Reading, Stream, WriteError};
 
 /// A machine's way to the kernel. The embedder's implementation keeps track of whom an operation belongs to; a bare
 /// driver keeps track of nothing.

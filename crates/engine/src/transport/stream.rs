@@ -56,6 +56,21 @@ pub enum ReadInto {
     Upcall(Upcall),
 }
 
+/// What [`Stream::cork`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cork {
+    /// The data waits, and nothing waited before: see to it that `uncork` is called.
+    First,
+    /// The data waits with what waited before.
+    Joined,
+    /// Nothing was taken: `uncork`, then `write`.
+    Refused,
+}
+
+/// How much may wait for [`Stream::uncork`], in bytes. More is sent at once: joining large writes saves nothing, and flow
+/// control has to see them.
+const CORK_MAX: usize = 32 * 1024;
+
 /// What a `Rest` goes on with.
 #[derive(Debug)]
 pub(super) enum Step {
@@ -86,6 +101,8 @@ pub struct Stream<C> {
     paused: bool,
     eof: bool,
     drain_watched: bool,
+    /// All of `outgoing` was written since the last [`Stream::uncork`], and nothing of it was tried to be sent.
+    corked: bool,
 }
 
 impl<C: AsRef<[u8]>> Stream<C> {
@@ -102,6 +119,7 @@ impl<C: AsRef<[u8]>> Stream<C> {
             paused: false,
             eof: false,
             drain_watched: false,
+            corked: false,
         }
     }
 
@@ -299,6 +317,38 @@ impl<C: AsRef<[u8]>> Stream<C> {
         Ok(self.maybe_pause())
     }
 
+    /// `write` that leaves the sending to [`Stream::uncork`], so that several small writes become one. `make_chunk` is called
+    /// when the answer is not [`Cork::Refused`].
+    #[inline]
+    pub fn cork(&mut self, len: usize, make_chunk: impl FnOnce() -> C) -> Result<Cork, WriteError> {
+        self.check_writable()?;
+        let corked = self.corked;
+        if len == 0
+            || self.lifecycle.is_lost()
+            || (self.outgoing.is_empty() == corked)
+            || self.outgoing.size() + len > CORK_MAX
+        {
+            return Ok(Cork::Refused);
+        }
+        self.outgoing.push(make_chunk());
+        self.corked = true;
+        Ok(if corked { Cork::Joined } else { Cork::First })
+    }
+
+    /// Whether written data waits for [`Stream::uncork`].
+    #[inline]
+    pub const fn is_corked(&self) -> bool {
+        self.corked
+    }
+
+    /// Sends what [`Stream::cork`] has collected.
+    pub fn uncork(&mut self, ops: &mut impl Ops) -> Option<Upcall> {
+        if !std::mem::take(&mut self.corked) || self.lifecycle.is_lost() {
+            return None;
+        }
+        self.flush(ops, true)
+    }
+
     /// `writelines`: queues the chunks, then sends with one call what it can of everything.
     pub fn writelines(
         &mut self,
@@ -453,6 +503,7 @@ impl<C: AsRef<[u8]>> Stream<C> {
         self.stop_reading(ops);
         self.unwatch_writing(ops);
         self.outgoing.clear();
+        self.corked = false;
         self.lifecycle.lose()
     }
 

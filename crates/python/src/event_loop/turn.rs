@@ -29,11 +29,10 @@ pub fn run_once(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     };
     for _ in 0..count {
         let Some(entry) = event_loop.engine.with(|engine| engine.ready.pop()) else { break };
-        if event_loop.debug.get() {
-            run_timed(event_loop, entry)?;
-        } else {
-            run_entry(event_loop, entry)?;
-        }
+        event_loop.corks.open();
+        let ran =
+            if event_loop.debug.get() { run_timed(event_loop, entry) } else { run_entry(event_loop, entry) };
+        ran.and(event_loop.corks.close(event_loop))?;
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use pyo3::exceptions::{PyConnectionError, PyOSError, PyResourceWarning};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
-use super::{SocketTransport, act, call_soon, detach};
+use super::{SocketTransport, act, call_soon, detach, writing};
 use crate::events::loop_debug;
 use crate::ffi::{Obj, Output, Raised, Signature, Table, boolean, call, none};
 use crate::{names, stock};
@@ -70,6 +70,7 @@ fn close<'py>(transport: &Obj<'py, SocketTransport>) -> Output<'py> {
     if transport.stream(|stream| stream.is_closing()) {
         return Ok(none(py));
     }
+    writing::uncork(transport)?;
     transport.listing.leave();
     if act(transport, |stream, kernel| stream.close(kernel))? {
         lose_soon(transport, &none(py))?;
@@ -86,6 +87,10 @@ pub fn lose_soon(transport: &Obj<'_, SocketTransport>, error: &Bound<'_, PyAny>)
 
 /// `_force_close`.
 pub fn force_close(transport: &Obj<'_, SocketTransport>, error: &Bound<'_, PyAny>) -> PyResult<()> {
+    // What asyncio would have sent before this call is sent; only what the kernel did not take is lost.
+    if transport.is_intact(transport.py())? {
+        writing::uncork(transport)?;
+    }
     if act(transport, |stream, kernel| stream.abort(kernel))? { lose_soon(transport, error) } else { Ok(()) }
 }
 

@@ -5,13 +5,13 @@
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyInt, PyList, PyMemoryView};
-use yibu_engine::transport::{Upcall, WriteError};
+use yibu_engine::transport::{Cork, Upcall, WriteError};
 
 use super::{Chunk, SocketTransport, act, closing, refused};
 use crate::event_loop::create_future;
 use crate::ffi::buffer::Buffer;
 use crate::ffi::bytes::Bytes;
-use crate::ffi::{Args, Obj, Output, Raised, Ref, Signature, Table, boolean, none};
+use crate::ffi::{Args, Obj, Output, Raised, Ref, Signature, Table, boolean, context, none};
 use crate::{errors, futures, upcall};
 
 const LIMITS: Signature<2> = Signature::new("SocketTransport.set_write_buffer_limits", "high=None, low=None");
@@ -57,6 +57,7 @@ pub(super) fn table(t: &mut Table<SocketTransport>) {
     t.noargs(
         c"get_write_buffer_size",
         |transport| {
+            uncork(transport)?;
             let size = transport.stream(|stream| stream.write_buffer_size());
             Ok(size.into_pyobject(transport.py())?.into_any())
         },
@@ -79,6 +80,7 @@ pub(super) fn table(t: &mut Table<SocketTransport>) {
     t.getter(c"_empty_waiter", |transport| Ok(transport.empty_waiter.get_or_none(transport.py())));
     t.getter(c"_buffer", |transport| {
         let py = transport.py();
+        uncork(transport)?;
         let unsent = transport.stream(|stream| stream.unsent().map(<[u8]>::to_vec).collect::<Vec<_>>());
         Ok(PyList::new(py, unsent.iter().map(|chunk| PyBytes::new(py, chunk)))?.into_any())
     });
@@ -90,6 +92,12 @@ fn write<'py>(transport: &Obj<'py, SocketTransport>, data: &Bound<'py, PyAny>) -
     let py = transport.py();
     if let Ok(bytes) = data.cast::<PyBytes>() {
         let slice = bytes.as_bytes();
+        if cork(transport, slice.len(), || match Bytes::keep(bytes, 0) {
+            Some(kept) => Chunk::Kept(kept),
+            None => copied(slice, 0),
+        })? {
+            return Ok(none(py));
+        }
         send(transport, slice, |sent| match Bytes::keep(bytes, sent) {
             Some(kept) => Chunk::Kept(kept),
             None => copied(slice, sent),
@@ -109,7 +117,12 @@ fn write<'py>(transport: &Obj<'py, SocketTransport>, data: &Bound<'py, PyAny>) -
         .stream(|stream| stream.check_writable())
         .map_err(|error| unwritable(transport, &error, "write"))?;
     match Buffer::get(data, false) {
-        Ok(buffer) => send(transport, buffer.bytes(), |sent| copied(buffer.bytes(), sent))?,
+        Ok(buffer) => {
+            let data = buffer.bytes();
+            if !cork(transport, data.len(), || copied(data, 0))? {
+                send(transport, data, |sent| copied(data, sent))?;
+            }
+        }
         // Not contiguous: the socket would have refused it.
         Err(error) => {
             let error = Raised::from_err(py, error);
@@ -117,6 +130,60 @@ fn write<'py>(transport: &Obj<'py, SocketTransport>, data: &Bound<'py, PyAny>) -
         }
     }
     Ok(none(py))
+}
+
+/// Keeps a write until the entry that the loop runs has ended, so that several writes of one callback, or of one step of a task,
+/// cost one system call. False when it has to be sent now: outside entries, when it is large, behind data that waits
+/// for the kernel.
+#[inline]
+fn cork(
+    transport: &Obj<'_, SocketTransport>,
+    len: usize,
+    make_chunk: impl FnOnce() -> Chunk,
+) -> PyResult<bool> {
+    let event_loop = transport.event_loop(transport.py())?;
+    if !event_loop.corks.is_open() {
+        return Ok(false);
+    }
+    match transport
+        .stream(|stream| stream.cork(len, make_chunk))
+        .map_err(|error| unwritable(transport, &error, "write"))?
+    {
+        Cork::First => {
+            event_loop.corks.push(Ref::of(transport.clone()));
+            Ok(true)
+        }
+        Cork::Joined => Ok(true),
+        Cork::Refused => {
+            uncork(transport)?;
+            Ok(false)
+        }
+    }
+}
+
+/// Sends what was kept by `cork`: at the end of the entry, and before anything that could tell the difference.
+pub fn uncork(transport: &Obj<'_, SocketTransport>) -> PyResult<()> {
+    if !transport.stream(|stream| stream.is_corked()) {
+        return Ok(());
+    }
+    let py = transport.py();
+    if !transport.is_intact(py)? {
+        return closed_behind_our_back(transport);
+    }
+    let (upcall, watched) = act(transport, |stream, kernel| {
+        let upcall = stream.uncork(kernel);
+        (upcall, stream.write_op().is_some())
+    })?;
+    if watched {
+        transport.write_context.put(transport.callback_context(py)?);
+    }
+    match upcall {
+        None => Ok(()),
+        Some(upcall) => {
+            let context = transport.upcall_context(py, false)?;
+            context::run(&context, |_| upcall::execute(transport, upcall))
+        }
+    }
 }
 
 fn copied(data: &[u8], sent: usize) -> Chunk {
@@ -203,6 +270,7 @@ fn writelines<'py>(transport: &Obj<'py, SocketTransport>, data: &Bound<'py, PyAn
             None => copied(Buffer::get(PyMemoryView::from(&item)?.as_any(), false)?.bytes(), 0),
         });
     }
+    uncork(transport)?;
     if !transport.is_intact(py)? {
         closed_behind_our_back(transport)?;
         return Ok(none(py));
@@ -217,6 +285,7 @@ fn writelines<'py>(transport: &Obj<'py, SocketTransport>, data: &Bound<'py, PyAn
 }
 
 fn write_eof<'py>(transport: &Obj<'py, SocketTransport>) -> Output<'py> {
+    uncork(transport)?;
     act(transport, |stream, kernel| stream.write_eof(kernel))?.map_err(|error| errors::os_error(&error))?;
     Ok(none(transport.py()))
 }
@@ -238,6 +307,7 @@ fn limit(value: &Bound<'_, PyAny>) -> PyResult<Option<i64>> {
 fn set_write_buffer_limits<'py>(transport: &Obj<'py, SocketTransport>, args: Args<'_, 'py>) -> Output<'py> {
     let [high, low] = args.parse(&LIMITS)?;
     let (high, low) = (limit(&high)?, limit(&low)?);
+    uncork(transport)?;
     let upcall = transport
         .stream(|stream| stream.set_write_buffer_limits(high, low))
         .map_err(|error| PyValueError::new_err(error.to_string()))?;
@@ -263,6 +333,7 @@ fn make_empty_waiter<'py>(transport: &Obj<'py, SocketTransport>) -> Output<'py> 
     if !transport.empty_waiter.is_empty() {
         return Err(PyRuntimeError::new_err("Empty waiter is already set"));
     }
+    uncork(transport)?;
     let waiter = create_future(&transport.event_loop(py)?)?;
     transport.empty_waiter.set(Ref::new(waiter.as_any().clone()));
     if transport.stream(|stream| stream.watch_drain()) {

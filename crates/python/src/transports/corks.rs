@@ -1,0 +1,66 @@
+//! [`Corks`]: the transports of a loop whose writes wait for the end of the entry that the loop runs.
+//!
+//! Filled by `writing`, emptied by the loop's turn.
+
+use std::cell::Cell;
+
+use pyo3::prelude::*;
+
+use super::{SocketTransport, writing};
+use crate::event_loop::EventLoop;
+use crate::ffi::{LoopCell, Obj, Ref};
+use crate::upcall;
+
+/// A loop's corked transports.
+#[derive(Default)]
+pub struct Corks {
+    open: Cell<bool>,
+    filled: Cell<bool>,
+    transports: LoopCell<Vec<Ref<SocketTransport>>>,
+}
+
+impl Corks {
+    /// Whether writes may wait: an entry is running, at whose end they will be sent.
+    #[inline]
+    pub fn is_open(&self) -> bool {
+        self.open.get()
+    }
+
+    /// An entry begins.
+    #[inline]
+    pub fn open(&self) {
+        self.open.set(true);
+    }
+
+    /// A transport has something to send.
+    pub fn push(&self, transport: Ref<SocketTransport>) {
+        self.filled.set(true);
+        self.transports.with(|transports| transports.push(transport));
+    }
+
+    /// The entry has ended: everything is sent. Failures are reported; only what must leave the loop comes out.
+    #[inline]
+    pub fn close(&self, event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
+        self.open.set(false);
+        if self.filled.get() { self.send(event_loop) } else { Ok(()) }
+    }
+
+    fn send(&self, event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
+        self.filled.set(false);
+        let mut transports = self.transports.with(std::mem::take);
+        let mut result = Ok(());
+        for transport in transports.drain(..) {
+            let transport = transport.into_obj(event_loop.py());
+            let sent =
+                writing::uncork(&transport).or_else(|error| upcall::report(event_loop, &transport, error));
+            result = result.and(sent);
+        }
+        // The memory serves the next entry.
+        self.transports.with(|slot| {
+            if slot.is_empty() {
+                std::mem::swap(slot, &mut transports);
+            }
+        });
+        result
+    }
+}
