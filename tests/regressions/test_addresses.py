@@ -1,4 +1,4 @@
-"""`loop.getaddrinfo` and `loop.getnameinfo` answer what the socket module answers, whether they ask a thread or not."""
+"""`loop.getaddrinfo` and `loop.getnameinfo` answer what the socket module answers, from a thread or not."""
 
 import socket
 

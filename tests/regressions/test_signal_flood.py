@@ -1,4 +1,4 @@
-"""More signals than the pipe between interpreter and loop can hold: their number may be lost, their kinds never."""
+"""More signals than the pipe between interpreter and loop can hold: numbers may be lost, kinds never."""
 
 import signal
 from collections import Counter
