@@ -93,13 +93,17 @@ fn run_forever(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     debug::track_origins(event_loop, event_loop.debug.get())?;
     let hooks = super::asyncgens::install(event_loop)?;
     event_loop.thread.set(thread_ident());
+    // PyO3 counts attachments of its own making only: within one, what is dropped is released at once instead of being
+    // kept for the next, and attaching again is free.
     let ran = set_running(py, event_loop.as_any()).and_then(|()| {
-        loop {
-            turn::run_once(event_loop)?;
-            if event_loop.stopping.get() {
-                break Ok(());
+        Python::attach(|_| {
+            loop {
+                turn::run_once(event_loop)?;
+                if event_loop.stopping.get() {
+                    break Ok(());
+                }
             }
-        }
+        })
     });
     event_loop.stopping.set(false);
     event_loop.thread.set(0);
