@@ -23,6 +23,7 @@ SUBSTITUTIONS = [
     (r" created at \S+:\d+", " created at PLACE"),
     (r"\b_UnixSelectorEventLoop\b|\bEventLoop\b", "LOOP"),
     (r"\b_SelectorSocketTransport\b|\bSocketTransport\b", "TRANSPORT"),
+    (r"<(_SelectorSoc|SocketTransp)\.\.\.", "<TRANSPORT..."),
     (r"\b_ThreadSafeHandle\b", "Handle"),
     (r"\b(_asyncio|yibu\._yibu|asyncio\.[a-z_]+)\.(?=[A-Z_])", ""),
 ]

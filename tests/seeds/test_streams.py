@@ -1,20 +1,26 @@
 """Row "streams": open_connection, start_server, StreamReader and StreamWriter."""
 
+import contextlib
+
 import pytest
+
+from tests.seeds.handlers import Handlers
 
 
 def talk(aio, handler, client, **options):
     """Run `client(reader, writer)` against a server with `handler`; return what the client returns."""
 
     async def main():
-        server = await aio.start_server(handler, "127.0.0.1", 0, **options)
-        async with server:
+        handlers = Handlers(handler)
+        async with await aio.start_server(handlers, "127.0.0.1", 0, **options) as server:
             reader, writer = await aio.open_connection(*server.sockets[0].getsockname(), **options)
             try:
                 return await client(reader, writer)
             finally:
                 writer.close()
-                await writer.wait_closed()
+                with contextlib.suppress(OSError):
+                    await writer.wait_closed()
+                await handlers.ended()
 
     return aio.run(main())
 
@@ -23,8 +29,6 @@ async def echo(reader, writer):
     while data := await reader.read(1000):
         writer.write(data)
         await writer.drain()
-    writer.close()
-    await writer.wait_closed()
 
 
 def answering(data):
@@ -33,8 +37,6 @@ def answering(data):
     async def handler(reader, writer):
         writer.write(data)
         await writer.drain()
-        writer.close()
-        await writer.wait_closed()
 
     return handler
 
@@ -94,8 +96,6 @@ def test_limit_overrun(aio):
 def test_writelines_and_write_eof(aio):
     async def upper(reader, writer):
         writer.write((await reader.read()).upper())
-        writer.close()
-        await writer.wait_closed()
 
     async def client(reader, writer):
         writer.writelines([b"a", b"b", b"c"])
@@ -125,7 +125,8 @@ def test_drain_waits_for_a_slow_reader(aio):
 
 def test_many_streams(aio):
     async def main():
-        server = await aio.start_server(echo, "127.0.0.1", 0, backlog=128)
+        handlers = Handlers(echo)
+        server = await aio.start_server(handlers, "127.0.0.1", 0, backlog=128)
         address = server.sockets[0].getsockname()
 
         async def client(number):
@@ -138,7 +139,9 @@ def test_many_streams(aio):
             return number
 
         async with server:
-            return await aio.gather(*[client(number) for number in range(100)])
+            results = await aio.gather(*[client(number) for number in range(100)])
+            await handlers.ended()
+        return results
 
     assert aio.run(main()) == list(range(100))
 
@@ -162,6 +165,7 @@ def test_a_failing_handler_is_reported(aio):
         aio.get_running_loop().set_exception_handler(lambda _, context: reports.append(context))
 
         async def fail(reader, writer):
+            writer.close()
             raise ZeroDivisionError
 
         async with await aio.start_server(fail, "127.0.0.1", 0) as server:

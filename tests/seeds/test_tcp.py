@@ -8,11 +8,21 @@ import sys
 import pytest
 
 
-class Echo(asyncio.Protocol):
-    """Sends back what it receives."""
+class Served(asyncio.Protocol):
+    """A server's side of a connection; a server is stopped when all of these have ended."""
+
+    alive = set()  # noqa: RUF012
 
     def connection_made(self, transport):
         self.transport = transport
+        self.alive.add(self)
+
+    def connection_lost(self, error):
+        self.alive.discard(self)
+
+
+class Echo(Served):
+    """Sends back what it receives."""
 
     def data_received(self, data):
         self.transport.write(data)
@@ -43,6 +53,8 @@ async def serve(loop, factory=Echo, **options):
 async def stop(server):
     server.close()
     await server.wait_closed()
+    while Served.alive:
+        await asyncio.sleep(0)
 
 
 def test_create_connection_and_create_server(aio):
@@ -141,7 +153,7 @@ def test_keep_alive_and_close_clients(aio):
         await client.filled
         server.close()
         server.close_clients()
-        await server.wait_closed()
+        await stop(server)
         return await client.lost
 
     assert aio.run(main()) is None
@@ -160,6 +172,7 @@ def test_serve_forever(aio):
         serving.cancel()
         with pytest.raises(aio.CancelledError):
             await serving
+        await stop(server)
         return server.is_serving()
 
     assert aio.run(main()) is False
@@ -178,7 +191,8 @@ def test_connect_accepted_socket(aio):
         data = await client.filled
         transport.close()
         await client.lost
-        await aio.sleep(0.001)
+        while Served.alive:
+            await aio.sleep(0)
         return data
 
     assert aio.run(main()) == b"echoed"
@@ -315,10 +329,7 @@ def test_half_close_and_abort(aio):
         loop = aio.get_running_loop()
         received = []
 
-        class Answer(asyncio.Protocol):
-            def connection_made(self, transport):
-                self.transport = transport
-
+        class Answer(Served):
             def data_received(self, data):
                 received.append(data)
 

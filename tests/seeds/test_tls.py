@@ -7,11 +7,17 @@ import ssl
 
 import pytest
 
+from tests.seeds.handlers import Handlers
+
 CERTIFICATE = pathlib.Path(__file__).parent / "certificate.pem"
 """A key and the certificate that it signed itself, for localhost."""
 
 
-def server_context(**options):
+LIMIT = 4_000_000
+"""How long a line may be."""
+
+
+def server_context():
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(CERTIFICATE)
     return context
@@ -25,15 +31,18 @@ async def shout(reader, writer):
     while line := await reader.readline():
         writer.write(line.upper())
         await writer.drain()
-    writer.close()
 
 
 def with_server(aio, client, context=None):
     """Run `client(address)` against a shouting TLS server."""
 
     async def main():
-        async with await aio.start_server(shout, "127.0.0.1", 0, ssl=context or server_context()) as server:
-            return await client(server.sockets[0].getsockname())
+        handlers, tls = Handlers(shout), context or server_context()
+        async with await aio.start_server(handlers, "127.0.0.1", 0, ssl=tls, limit=LIMIT) as server:
+            try:
+                return await client(server.sockets[0].getsockname())
+            finally:
+                await handlers.ended()
 
     return aio.run(main())
 
@@ -60,11 +69,11 @@ def test_streams(aio):
 
 
 def test_a_large_transfer(aio):
-    size = 2_000_000
+    size = LIMIT // 2
 
     async def client(address):
         reader, writer = await aio.open_connection(
-            *address, ssl=client_context(), server_hostname="localhost", limit=2 * size
+            *address, ssl=client_context(), server_hostname="localhost", limit=LIMIT
         )
         writer.write(b"x" * size + b"\n")
         line = await reader.readline()
@@ -72,13 +81,7 @@ def test_a_large_transfer(aio):
         await writer.wait_closed()
         return len(line), set(line)
 
-    async def main():
-        async with await aio.start_server(
-            shout, "127.0.0.1", 0, ssl=server_context(), limit=2 * size
-        ) as server:
-            return await client(server.sockets[0].getsockname())
-
-    assert aio.run(main()) == (size + 1, set(b"X\n"))
+    assert with_server(aio, client) == (size + 1, set(b"X\n"))
 
 
 def test_wrong_name_is_refused(aio):
@@ -153,10 +156,10 @@ def test_start_tls(aio):
         await writer.start_tls(server_context())
         writer.write((await reader.readline()).upper())
         await writer.drain()
-        writer.close()
 
     async def main():
-        async with await aio.start_server(handler, "127.0.0.1", 0) as server:
+        handlers = Handlers(handler)
+        async with await aio.start_server(handlers, "127.0.0.1", 0) as server:
             reader, writer = await aio.open_connection(*server.sockets[0].getsockname())
             writer.write(b"STARTTLS\n")
             assert await reader.readline() == b"GO\n"
@@ -166,7 +169,8 @@ def test_start_tls(aio):
             answer = await reader.readline()
             writer.close()
             await writer.wait_closed()
-            return answer
+            await handlers.ended()
+        return answer
 
     assert aio.run(main()) == b"SECRET\n"
 
