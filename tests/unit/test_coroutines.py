@@ -1,0 +1,199 @@
+"""asyncio.coroutines: the coroutines that a loop's own methods give are coroutines wherever one is taken."""
+
+import asyncio
+import gc
+import inspect
+import socket
+import threading
+
+import pytest
+
+
+@pytest.fixture
+def pair():
+    one, two = socket.socketpair()
+    one.setblocking(False)
+    two.setblocking(False)
+    yield one, two
+    one.close()
+    two.close()
+
+
+def numeric(loop):
+    """A coroutine that ends, of the kind that the loop makes itself."""
+    return loop.getnameinfo(("127.0.0.1", 80), socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)
+
+
+ANSWER = ("127.0.0.1", "80")
+
+
+class TestWhereverOneIsTaken:
+    def test_is_a_coroutine(self, impl, loop):
+        coroutine = numeric(loop)
+        assert asyncio.iscoroutine(coroutine) and impl.iscoroutine(coroutine)
+        assert inspect.isawaitable(coroutine)
+        assert not asyncio.isfuture(coroutine)
+        assert loop.run_until_complete(coroutine) == ANSWER
+
+    @pytest.mark.parametrize(
+        "wrap",
+        [
+            lambda loop, coroutine: loop.create_task(coroutine),
+            lambda loop, coroutine: asyncio.ensure_future(coroutine),
+            lambda loop, coroutine: asyncio.wait_for(coroutine, 10),
+            lambda loop, coroutine: asyncio.shield(coroutine),
+            lambda loop, coroutine: next(iter(asyncio.as_completed([coroutine]))),
+        ],
+        ids=["create_task", "ensure_future", "wait_for", "shield", "as_completed"],
+    )
+    def test_wrapped(self, loop, run, wrap):
+        async def main():
+            return await wrap(loop, numeric(loop))
+
+        assert run(main()) == ANSWER
+
+    def test_gathered(self, loop, run):
+        async def main():
+            return await asyncio.gather(*[numeric(loop) for _ in range(10)])
+
+        assert run(main()) == [ANSWER] * 10
+
+    def test_in_a_task_group(self, loop, run):
+        async def main():
+            async with asyncio.TaskGroup() as group:
+                task = group.create_task(numeric(loop), name="named")
+            return task.result(), task.get_name()
+
+        assert run(main()) == (ANSWER, "named")
+
+    def test_from_another_thread(self, loop, run):
+        def work():
+            return asyncio.run_coroutine_threadsafe(numeric(loop), loop).result(10)
+
+        async def main():
+            return await asyncio.to_thread(work)
+
+        assert run(main()) == ANSWER
+
+    def test_as_the_main_coroutine(self, loop):
+        assert loop.run_until_complete(numeric(loop)) == ANSWER
+
+
+class TestProtocol:
+    def test_awaited_twice(self, loop, run):
+        async def main():
+            coroutine = numeric(loop)
+            await coroutine
+            with pytest.raises(RuntimeError, match=r"^cannot reuse already awaited coroutine$"):
+                await coroutine
+
+        run(main())
+
+    def test_cancelled_while_it_waits(self, loop, run, pair):
+        async def main():
+            task = loop.create_task(loop.sock_recv(pair[0], 10))
+            for _ in range(3):
+                await asyncio.sleep(0)
+            task.cancel("why")
+            with pytest.raises(asyncio.CancelledError, match=r"^why$"):
+                await task
+            pair[1].send(b"kept")
+            return await loop.sock_recv(pair[0], 10)
+
+        assert run(main()) == b"kept"
+
+    def test_closed_before_it_starts(self, loop):
+        coroutine = numeric(loop)
+        assert coroutine.close() is None
+        with pytest.raises(RuntimeError, match=r"^cannot reuse already awaited coroutine$"):
+            coroutine.send(None)
+
+    @pytest.mark.yibu_only  # stock leaves the reader where it is
+    def test_closed_while_it_waits(self, loop, run, pair):
+        async def main():
+            coroutine = loop.sock_recv(pair[0], 10)
+            future = coroutine.send(None)
+            assert asyncio.isfuture(future)
+            coroutine.close()
+            await asyncio.sleep(0)
+            return loop.remove_reader(pair[0])
+
+        assert run(main()) is False
+
+    def test_thrown_into_before_it_starts(self, loop):
+        coroutine = numeric(loop)
+        with pytest.raises(KeyError, match=r"^'thrown'$"):
+            coroutine.throw(KeyError("thrown"))
+
+    @pytest.mark.yibu_only  # stock leaves the reader where it is
+    def test_thrown_into_while_it_waits(self, loop, run, pair):
+        async def main():
+            coroutine = loop.sock_recv(pair[0], 10)
+            coroutine.send(None)
+            with pytest.raises(KeyError, match=r"^'thrown'$"):
+                coroutine.throw(KeyError("thrown"))
+            await asyncio.sleep(0)
+            return loop.remove_reader(pair[0])
+
+        assert run(main()) is False
+
+    def test_sending_a_value_first(self, loop):
+        coroutine = numeric(loop)
+        with pytest.raises(TypeError, match=r"can't send non-None value to a just-started coroutine"):
+            coroutine.send(1)
+        coroutine.close()
+
+    def test_names(self, loop):
+        coroutine = numeric(loop)
+        assert coroutine.__name__ == "getnameinfo"
+        assert coroutine.__qualname__.endswith(".getnameinfo")
+        assert "getnameinfo" in repr(coroutine)
+        coroutine.close()
+
+    def test_in_the_repr_of_its_task(self, loop):
+        task = loop.create_task(numeric(loop), name="n")
+        assert repr(task).startswith("<Task pending name='n' coro=<")
+        assert "getnameinfo()" in repr(task)
+        loop.run_until_complete(task)
+        assert "result=('127.0.0.1', '80')" in repr(task)
+        assert task.get_stack() == []
+
+    def test_never_awaited(self, loop):
+        coroutine = numeric(loop)
+        with pytest.warns(RuntimeWarning, match=r"^coroutine '.*getnameinfo' was never awaited"):
+            del coroutine
+            gc.collect()
+
+    def test_errors_keep_their_type(self, loop, run):
+        async def main():
+            with pytest.raises(socket.gaierror):
+                await loop.getnameinfo(("no such host.invalid", 80), 0)
+
+        run(main())
+
+    @pytest.mark.yibu_only  # stock leaves the reader where it is
+    def test_dropped_while_it_waits(self, loop, run, pair):
+        """A suspended coroutine that is dropped takes its registration with it."""
+
+        async def main():
+            coroutine = loop.sock_recv(pair[0], 10)
+            coroutine.send(None)
+            del coroutine
+            gc.collect()
+            await asyncio.sleep(0)
+            return loop.remove_reader(pair[0])
+
+        assert run(main()) is False
+
+    def test_in_many_threads(self, make_loop):
+        results = []
+
+        def work(loop):
+            results.append(loop.run_until_complete(numeric(loop)))
+
+        threads = [threading.Thread(target=work, args=(make_loop(),)) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert results == [ANSWER] * 4
