@@ -229,8 +229,8 @@ impl Driver {
         }
     }
 
-    /// Receives what is there into a buffer of the driver, [`MAX_RECEIVE`] or `max` bytes at most; `None` at the end of the
-    /// stream. This is `Recv` for a socket that has no operation.
+    /// Receives what is there into a buffer of the driver, [`MAX_RECEIVE`] or `max` bytes at most; `None` at the
+    /// end of the stream. This is `Recv` for a socket that has no operation.
     #[inline]
     pub fn recv(&mut self, fd: Fd, max: usize) -> io::Result<Option<Lease>> {
         match self {

@@ -31,8 +31,8 @@ pub(crate) fn recv(fd: Fd, buf: &mut [u8]) -> io::Result<usize> {
     Ok(n)
 }
 
-/// How everything is sent: a broken connection is an error and never a signal, and nothing waits, whatever the mode of the
-/// socket is.
+/// How everything is sent: a broken connection is an error and never a signal, and nothing waits, whatever the
+/// mode of the socket is.
 const SENDING: SendFlags = SendFlags::NOSIGNAL.union(SendFlags::DONTWAIT);
 
 /// Sends what the socket takes.

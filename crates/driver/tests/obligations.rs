@@ -42,6 +42,7 @@ each_driver! {
     a_wake_ends_a_wait_under_way
     a_submission_ends_a_wait_under_way
     waits_are_never_short
+    receiving_needs_no_operation
     nothing_is_reported_of_nothing
     what_is_not_open_is_refused
     after_a_fork_the_child_starts_afresh
@@ -346,6 +347,26 @@ fn waits_are_never_short(mut rig: Rig) -> io::Result<()> {
     Ok(())
 }
 
+fn receiving_needs_no_operation(mut rig: Rig) -> io::Result<()> {
+    let (fd, mut far) = rig.stream()?;
+    let number = fd.as_raw_fd();
+    let nothing_yet = rig.driver.recv(number, 100).map_err(|error| error.kind());
+    assert_eq!(nothing_yet, Err(io::ErrorKind::WouldBlock));
+    far.send(b"all of it")?;
+    far.shutdown_write()?;
+    let watch = rig.driver.submit(poll(&fd, Interest::Read))?;
+    let mut received = Vec::new();
+    loop {
+        assert_eq!(rig.wait()?, [watch]);
+        let Some(lease) = rig.driver.recv(number, 4)? else { break };
+        assert!(lease.len() <= 4);
+        received.extend_from_slice(rig.driver.bytes(&lease));
+        rig.driver.recycle(lease);
+    }
+    assert_eq!(received, b"all of it");
+    Ok(())
+}
+
 fn nothing_is_reported_of_nothing(mut rig: Rig) -> io::Result<()> {
     assert_eq!(rig.poll()?, []);
     assert_eq!(rig.wait_for(Duration::ZERO)?, []);
@@ -455,5 +476,18 @@ fn sim_never_waits_for_ever_alone() -> io::Result<()> {
     let mut rig = Rig::sim();
     let mut wait = rig.driver.begin_wait()?;
     assert_eq!(wait.block(None).map_err(|error| error.kind()), Err(io::ErrorKind::Deadlock));
+    Ok(())
+}
+
+/// A program's own sockets may be blocking ones; whoever holds the interpreter must not wait in a system call.
+#[test]
+fn blocking_sockets_do_not_block() -> io::Result<()> {
+    let mut rig = Rig::epoll();
+    let (fd, _far) = rig.stream()?;
+    rustix::io::ioctl_fionbio(&fd, false)?;
+    let number = fd.as_raw_fd();
+    let received = rig.driver.recv(number, 100).map_err(|error| error.kind());
+    assert_eq!(received, Err(io::ErrorKind::WouldBlock));
+    assert!(rig.fill(number)? > 0);
     Ok(())
 }

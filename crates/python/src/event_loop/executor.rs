@@ -1,7 +1,7 @@
 //! Executors: `run_in_executor`, `set_default_executor`, `shutdown_default_executor`.
 //!
-//! The default executor is a `ThreadPoolExecutor`, made when first needed. Called by Python code and by [`super::lifecycle`] when
-//! the loop closes; calls the executor.
+//! The default executor is a `ThreadPoolExecutor`, made when first needed. Called by Python code and by
+//! [`super::lifecycle`] when the loop closes; calls the executor.
 
 use pyo3::exceptions::{PyException, PyRuntimeError, PyRuntimeWarning, PyTypeError};
 use pyo3::prelude::*;

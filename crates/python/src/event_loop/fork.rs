@@ -1,9 +1,9 @@
 //! `os.fork()` while loops exist: the child must not touch the kernel objects that it shares with its parent.
 //!
-//! The standard library makes the child forget the running loop and the policy's loop; this file makes the child's copies of
-//! native loops its own. They ask the kernel for nothing any more, so closing or running them leaves the parent alone.
-//! Called by the interpreter, in the child, once for each fork made by Python (that of `subprocess` is none, unless a
-//! `preexec_fn` wants to run Python there).
+//! The standard library makes the child forget the running loop and the policy's loop; this file makes the
+//! child's copies of native loops its own. They ask the kernel for nothing any more, so closing or running
+//! them leaves the parent alone. Called by the interpreter, in the child, once for each fork made by Python
+//! (that of `subprocess` is none, unless a `preexec_fn` wants to run Python there).
 
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyModule};
@@ -42,8 +42,8 @@ fn after_fork<'py>(args: Args<'_, 'py>) -> Output<'py> {
     Ok(none(args.py()))
 }
 
-/// What a loop was doing is the parent's business. A loop that another thread ran does not run any more: of the threads, only
-/// this one came along.
+/// What a loop was doing is the parent's business. A loop that another thread ran does not run any more: of
+/// the threads, only this one came along.
 fn forget(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     if event_loop.thread.get() != lifecycle::thread_ident() {
         event_loop.thread.set(0);

@@ -1,7 +1,7 @@
 //! Names and addresses: `getaddrinfo`, `getnameinfo`, and [`ensure_resolved`] for whoever connects or binds.
 //!
-//! Resolving blocks, so it is done by the default executor. Numeric addresses ask nobody, and are done at once.
-//! Called by Python code, by [`super::sock`] and by what makes connections; calls the `socket` module.
+//! Resolving blocks, so it is done by the default executor. Numeric addresses ask nobody, and are done at
+//! once. Called by Python code, by [`super::sock`] and by what makes connections; calls the `socket` module.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -199,7 +199,8 @@ fn ensure_resolved_method<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 
     coroutines::new(event_loop, ENSURE_RESOLVED.function, async move { ensure_resolved(&me, question).await })
 }
 
-/// `BaseEventLoop._ensure_resolved`: a list of address infos, with one entry for an address that is numeric already.
+/// `BaseEventLoop._ensure_resolved`: a list of address infos, with one entry for an address that is numeric
+/// already.
 pub(super) async fn ensure_resolved(event_loop: &Ref<EventLoop>, question: Question) -> Answer {
     let asked = Python::attach(|py| {
         let (host, port, rest) = parts(question.address.any(py))?;

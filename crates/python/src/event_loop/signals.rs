@@ -1,8 +1,9 @@
 //! Unix signals: `add_signal_handler`, `remove_signal_handler`.
 //!
-//! The interpreter writes the number of every signal into a pipe (`signal.set_wakeup_fd`), the loop watches its other end and
-//! [`deliver`]s what it reads. A pipe that is full loses numbers; therefore each signal's Python handler, which the interpreter
-//! never loses, [`note`]s that the signal came. Called by Python code and by the loop's turn; calls the `signal` module.
+//! The interpreter writes the number of every signal into a pipe (`signal.set_wakeup_fd`), the loop watches
+//! its other end and [`deliver`]s what it reads. A pipe that is full loses numbers; therefore each signal's
+//! Python handler, which the interpreter never loses, [`note`]s that the signal came. Called by Python code
+//! and by the loop's turn; calls the `signal` module.
 
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -146,7 +147,8 @@ fn add<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py
     Ok(none(py))
 }
 
-/// Makes the interpreter write the signal into the pipe, and the kernel restart the system calls that it interrupts.
+/// Makes the interpreter write the signal into the pipe, and the kernel restart the system calls that it
+/// interrupts.
 fn catch(signal: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = signal.py();
     let handler = py.import("yibu._yibu")?.getattr(NOTE.function)?;
@@ -168,8 +170,8 @@ fn explain(signal: &Bound<'_, PyAny>, error: PyErr) -> PyErr {
     }
 }
 
-/// Makes the pipe if there is none, and makes the interpreter write into it. Only the main thread may do that, which this is
-/// the first to find out.
+/// Makes the pipe if there is none, and makes the interpreter write into it. Only the main thread may do
+/// that, which this is the first to find out.
 fn open_pipe(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     let known = event_loop.signals.with(|signals| signals.wakeup_fd());
     if let Some(writer) = known {

@@ -1,8 +1,10 @@
-//! Coroutines on the program's own sockets: `sock_recv`, `sock_sendall`, `sock_connect`, `sock_accept` and their kin.
+//! Coroutines on the program's own sockets: `sock_recv`, `sock_sendall`, `sock_connect`, `sock_accept` and
+//! their kin.
 //!
-//! Each tries at once, and waits for the kernel's word only when the socket is not ready. Receiving from and sending
-//! to a plain `socket.socket` is done by system calls made here; any other object (a subclass, a stand-in) is asked by its own
-//! methods. Called by Python code; calls [`super::watch`], [`super::resolve`] and the driver.
+//! Each tries at once, and waits for the kernel's word only when the socket is not ready. Receiving from and
+//! sending to a plain `socket.socket` is done by system calls made here; any other object (a subclass, a
+//! stand-in) is asked by its own methods. Called by Python code; calls [`super::watch`], [`super::resolve`]
+//! and the driver.
 
 use std::io;
 
@@ -110,7 +112,8 @@ impl Socket {
         Ok(Readiness::of(&event_loop, number, interest))
     }
 
-    /// Tries until there is an answer, waiting in between. `None` says "not now", and so do BlockingIOError and InterruptedError.
+    /// Tries until there is an answer, waiting in between. `None` says "not now", and so do BlockingIOError
+    /// and InterruptedError.
     async fn retry(
         &self,
         interest: Interest,
@@ -163,7 +166,8 @@ fn sock_recv<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Outp
     })
 }
 
-/// Receives into the loop's buffer and makes bytes of what came. More than the buffer holds is left to the socket's method.
+/// Receives into the loop's buffer and makes bytes of what came. More than the buffer holds is left to the
+/// socket's method.
 fn receive(socket: &Socket, limit: &Bound<'_, PyAny>) -> PyResult<Option<Py<PyAny>>> {
     let py = limit.py();
     let small = limit.cast_exact::<PyInt>().ok().and_then(|limit| limit.extract::<usize>().ok());

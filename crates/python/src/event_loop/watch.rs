@@ -1,8 +1,10 @@
-//! Who waits for which side of which descriptor: `add_reader` and its three sisters, and [`Readiness`] for Rust futures.
+//! Who waits for which side of which descriptor: `add_reader` and its three sisters, and [`Readiness`] for
+//! Rust futures.
 //!
-//! Each side of a descriptor has one watcher; the next one takes its place, as in `asyncio.selector_events`. The kernel's part is
-//! the engine's operations; the table here finds an operation by descriptor. It may name operations that have ended
-//! since: asking the engine to cancel one is how to know. Called by Python code and by [`super::sock`] and [`super::signals`].
+//! Each side of a descriptor has one watcher; the next one takes its place, as in `asyncio.selector_events`.
+//! The kernel's part is the engine's operations; the table here finds an operation by descriptor. It may name
+//! operations that have ended since: asking the engine to cancel one is how to know. Called by Python code
+//! and by [`super::sock`] and [`super::signals`].
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -117,8 +119,8 @@ impl Watched {
     }
 }
 
-/// Makes `owner` the watcher of one side of a descriptor. A Handle that watched it before is cancelled; a Rust future waits on
-/// in vain, until it is dropped.
+/// Makes `owner` the watcher of one side of a descriptor. A Handle that watched it before is cancelled; a
+/// Rust future waits on in vain, until it is dropped.
 pub(super) fn watch(
     event_loop: &Obj<'_, EventLoop>,
     fd: Fd,
@@ -292,8 +294,8 @@ impl Waiting {
     }
 }
 
-/// One side of a descriptor as a Rust future waits for it. The kernel is asked at the first wait, and once for any
-/// number of them; dropping it takes the request back.
+/// One side of a descriptor as a Rust future waits for it. The kernel is asked at the first wait, and once
+/// for any number of them; dropping it takes the request back.
 pub(super) struct Readiness {
     event_loop: Ref<EventLoop>,
     fd: Fd,
@@ -339,8 +341,8 @@ impl Readiness {
 impl Drop for Readiness {
     fn drop(&mut self) {
         if let Some((id, _)) = self.asked.take() {
-            // A stale identifier (another watcher took the side, the loop was closed) cancels nothing. That the table
-            // still names it does no harm.
+            // A stale identifier (another watcher took the side, the loop was closed) cancels nothing. That
+            // the table still names it does no harm.
             let owner = self.event_loop.data().engine.with(|engine| engine.cancel(id));
             drop(owner);
         }
