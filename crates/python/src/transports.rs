@@ -14,6 +14,7 @@ mod writing;
 
 pub use closing::{connection_lost, fatal_error, lose_soon, report, tell_handler};
 pub use corks::Corks;
+use writing::Habit;
 pub use writing::drained;
 
 use std::cell::Cell;
@@ -73,6 +74,7 @@ pub struct SocketTransport {
     empty_waiter: Slot,
     /// Whether `connection_lost` has been called, and everything let go.
     gone: Cell<bool>,
+    habit: Habit,
 }
 
 impl Default for SocketTransport {
@@ -90,6 +92,7 @@ impl Default for SocketTransport {
             write_context: Slot::default(),
             empty_waiter: Slot::default(),
             gone: Cell::new(false),
+            habit: Habit::default(),
         }
     }
 }

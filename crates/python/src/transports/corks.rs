@@ -15,6 +15,7 @@ use crate::upcall;
 #[derive(Default)]
 pub struct Corks {
     open: Cell<bool>,
+    entry: Cell<u64>,
     filled: Cell<bool>,
     transports: LoopCell<Vec<Ref<SocketTransport>>>,
 }
@@ -26,9 +27,16 @@ impl Corks {
         self.open.get()
     }
 
+    /// The number of the entry that runs, counted from 1.
+    #[inline]
+    pub fn entry(&self) -> u64 {
+        self.entry.get()
+    }
+
     /// An entry begins.
     #[inline]
     pub fn open(&self) {
+        self.entry.set(self.entry.get() + 1);
         self.open.set(true);
     }
 

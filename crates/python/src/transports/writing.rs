@@ -2,6 +2,8 @@
 //!
 //! Calls the stream machine, and [`crate::upcall`] with its answers.
 
+use std::cell::Cell;
+
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyInt, PyList, PyMemoryView};
@@ -133,8 +135,8 @@ fn write<'py>(transport: &Obj<'py, SocketTransport>, data: &Bound<'py, PyAny>) -
 }
 
 /// Keeps a write until the entry that the loop runs has ended, so that several writes of one callback, or of one step of a task,
-/// cost one system call. False when it has to be sent now: outside entries, when it is large, behind data that waits
-/// for the kernel.
+/// cost one system call. False when it has to be sent now: outside entries; when it is large, or behind data that waits for the
+/// kernel; and when it is the entry's first, unless the transport is in the habit of more.
 #[inline]
 fn cork(
     transport: &Obj<'_, SocketTransport>,
@@ -142,7 +144,7 @@ fn cork(
     make_chunk: impl FnOnce() -> Chunk,
 ) -> PyResult<bool> {
     let event_loop = transport.event_loop(transport.py())?;
-    if !event_loop.corks.is_open() {
+    if !event_loop.corks.is_open() || !transport.habit.expects_more(event_loop.corks.entry()) {
         return Ok(false);
     }
     match transport
@@ -158,6 +160,31 @@ fn cork(
             uncork(transport)?;
             Ok(false)
         }
+    }
+}
+
+/// Whether a transport usually writes more than once in an entry. One that does has its first write wait for the others; one that does not
+/// has it sent at once, as asyncio does.
+#[derive(Default)]
+pub struct Habit {
+    /// The entry of the last write.
+    entry: Cell<u64>,
+    /// That entry has seen more than one.
+    again: Cell<bool>,
+    /// The entry before that did.
+    usual: Cell<bool>,
+}
+
+impl Habit {
+    /// Takes note of a write in `entry`; false when it is the first and no second is to be expected.
+    #[inline]
+    fn expects_more(&self, entry: u64) -> bool {
+        if self.entry.replace(entry) == entry {
+            self.again.set(true);
+            return true;
+        }
+        self.usual.set(self.again.replace(false));
+        self.usual.get()
     }
 }
 
