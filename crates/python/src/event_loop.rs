@@ -43,7 +43,7 @@ use pyo3::types::PyString;
 use yibu_engine::{Cancelled, Driver, Host, Inbox, OpId};
 
 use crate::current::Current;
-use crate::events::{Handle, TimerHandle};
+use crate::events::{Handle, PostedHandle, TimerHandle};
 use crate::ffi::class::Plain;
 use crate::ffi::{
     Class, ClassState, Directory, LoopCell, Obj, Output, Ref, Registration, SendRef, Slot, Table, Visitor,
@@ -59,6 +59,8 @@ use watch::Watched;
 pub enum Entry {
     /// `call_soon(callback)`.
     Handle(Ref<Handle>),
+    /// `call_soon_threadsafe(callback)`.
+    Posted(Ref<PostedHandle>),
     /// A timer that is due.
     Timer(Ref<TimerHandle>),
     /// The first step of a task, or the one after a bare yield, or one that throws.
@@ -92,8 +94,8 @@ pub enum Entry {
 
 /// What other threads send.
 pub enum Message {
-    /// `call_soon_threadsafe(callback)`: a Handle.
-    Handle(SendRef<Handle>),
+    /// `call_soon_threadsafe(callback)`.
+    Posted(SendRef<PostedHandle>),
     /// A Rust future's waker fired on another thread.
     Wake(Waker),
 }
@@ -132,7 +134,7 @@ impl Host for PythonHost {
 
     fn deliver(message: Message) -> Entry {
         match message {
-            Message::Handle(handle) => Entry::Handle(handle.into_ref()),
+            Message::Posted(handle) => Entry::Posted(handle.into_ref()),
             Message::Wake(waker) => Entry::Wake(waker),
         }
     }
@@ -375,6 +377,7 @@ impl Class for EventLoop {
             engine.inspect(
                 |entry| match entry {
                     Entry::Handle(handle) => visit(handle.as_ptr()),
+                    Entry::Posted(handle) => visit(handle.as_ptr()),
                     Entry::Timer(timer) => visit(timer.as_ptr()),
                     Entry::Step { task, error } => {
                         visit(task.as_ptr());

@@ -3,6 +3,9 @@
 //! Made by the loop's `call_*` methods; run by the loop's turn ([`Handle::run`]). Calls the callback, and the loop's
 //! exception handler when it raises.
 
+#[cfg(Py_3_14)]
+mod thread_safe_handle;
+
 use std::cell::Cell;
 use std::ffi::CStr;
 
@@ -39,6 +42,26 @@ pub struct Deadline {
     /// The deadline as a number.
     pub seconds: Cell<f64>,
     scheduled: Cell<bool>,
+}
+
+/// What `call_soon_threadsafe` returns.
+#[cfg(Py_3_14)]
+pub use thread_safe_handle::{ThreadSafeHandle as PostedHandle, run_guarded as run_posted};
+
+/// What `call_soon_threadsafe` returns.
+#[cfg(not(Py_3_14))]
+pub type PostedHandle = Handle;
+
+/// Runs a posted callback.
+#[cfg(not(Py_3_14))]
+pub use run as run_posted;
+
+/// A posted handle as the handle that it is.
+pub fn posted<'a, 'py>(handle: &'a Obj<'py, PostedHandle>) -> &'a Obj<'py, Handle> {
+    #[cfg(Py_3_14)]
+    return handle.upcast();
+    #[cfg(not(Py_3_14))]
+    handle
 }
 
 /// The data of a `TimerHandle`.

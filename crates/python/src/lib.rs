@@ -53,6 +53,8 @@ fn _yibu(module: &Bound<'_, PyModule>) -> PyResult<()> {
     stock::capture(py)?;
     let handle = add::<events::Handle>(module)?;
     add_derived::<events::TimerHandle>(module, &handle)?;
+    #[cfg(Py_3_14)]
+    Table::<events::PostedHandle>::build(py, Some(&handle))?;
     let future = add::<futures::Future>(module)?;
     add_derived::<tasks::Task>(module, &future)?;
     add::<event_loop::EventLoop>(module)?;

@@ -129,6 +129,12 @@ objects! { all_objects:
     warn = "warnings"."warn";
 }
 
+#[cfg(Py_3_14)]
+types! { newer_types:
+    /// `asyncio.events._ThreadSafeHandle`
+    thread_safe_handle = "asyncio.events"."_ThreadSafeHandle";
+}
+
 #[cfg(Py_3_12)]
 objects! { newer_objects:
     /// `_asyncio._swap_current_task`
@@ -142,6 +148,8 @@ pub fn capture(py: Python<'_>) -> PyResult<()> {
     all_objects(py)?;
     #[cfg(Py_3_12)]
     newer_objects(py)?;
+    #[cfg(Py_3_14)]
+    newer_types(py)?;
     factory_gets_keywords(py);
     Ok(())
 }

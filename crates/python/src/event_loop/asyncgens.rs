@@ -29,7 +29,7 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
         finalize,
         "Called by the interpreter when a generator is abandoned.",
     );
-    t.getter(c"_asyncgens", |event_loop| set(event_loop));
+    t.getter(c"_asyncgens", set);
 }
 
 /// The weak set of active generators, made when first needed: most loops see none.

@@ -124,6 +124,7 @@ pub(super) fn track_origins(event_loop: &Obj<'_, EventLoop>, enabled: bool) -> P
 pub(super) fn subject<'py>(py: Python<'py>, entry: &Entry) -> Option<Bound<'py, PyAny>> {
     match entry {
         Entry::Handle(handle) => Some(handle.any(py).clone()),
+        Entry::Posted(handle) => Some(handle.any(py).clone()),
         Entry::Timer(timer) => Some(timer.any(py).clone()),
         Entry::Step { task, .. } | Entry::Wakeup { task, .. } => Some(task.any(py).clone()),
         Entry::Callback { function, .. } => Some(function.any(py).clone()),

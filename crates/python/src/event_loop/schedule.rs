@@ -5,7 +5,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyFloat, PyInt};
 
 use super::{Entry, EventLoop, Message, Overridable, debug, turn};
-use crate::events::{Handle, TimerHandle, When};
+use crate::events::{self, Handle, PostedHandle, TimerHandle, When};
 use crate::ffi::{Args, Class, Obj, Output, Ref, SendRef, Signature, Table};
 
 const CALL_SOON: Signature<2> = Signature::new("EventLoop.call_soon", "callback, *args, context=None");
@@ -48,15 +48,16 @@ fn missing<const N: usize>(args: &Args<'_, '_>, signature: &Signature<N>) -> PyE
     }
 }
 
-/// The handle of `call_soon` and `call_soon_threadsafe`, checked as debug mode asks.
+/// Prepares the handle of `call_soon` and `call_soon_threadsafe`, checked as debug mode asks.
 #[inline]
-fn handle_for<'py>(
+fn prepare<'py>(
+    handle: &Obj<'py, Handle>,
     event_loop: &Obj<'py, EventLoop>,
     args: &Args<'_, 'py>,
     signature: &Signature<2>,
     method: &str,
     any_thread: bool,
-) -> PyResult<Obj<'py, Handle>> {
+) -> PyResult<()> {
     let Some(callback) = args.get(0) else { return Err(missing(args, signature)) };
     let context = given_context(args, signature.function)?;
     event_loop.check_open()?;
@@ -67,29 +68,31 @@ fn handle_for<'py>(
         }
         debug::check_callback(&callback, method)?;
     }
-    let handle = Handle::create(event_loop.py())?;
     handle.prepare(event_loop.as_any(), callback, args, 1, context)?;
     if debugging {
         handle.remember_source(event_loop.py())?;
     }
-    Ok(handle)
+    Ok(())
 }
 
 #[inline]
 fn call_soon<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
-    let handle = handle_for(event_loop, &args, &CALL_SOON, "call_soon", false)?;
+    let handle = Handle::create(event_loop.py())?;
+    prepare(&handle, event_loop, &args, &CALL_SOON, "call_soon", false)?;
     event_loop.push(Entry::Handle(Ref::of(handle.clone())));
     Ok(handle.into_any())
 }
 
 fn call_soon_threadsafe<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
-    let handle = handle_for(event_loop, &args, &THREADSAFE, "call_soon_threadsafe", true)?;
+    let handle = PostedHandle::create(event_loop.py())?;
+    let method = "call_soon_threadsafe";
+    prepare(events::posted(&handle), event_loop, &args, &THREADSAFE, method, true)?;
     let running = event_loop.thread.get();
     if running == 0 || running == super::lifecycle::thread_ident() {
         // Nobody is parked: the order among call_soon() and call_soon_threadsafe() is that of the calls.
-        event_loop.push(Entry::Handle(Ref::of(handle.clone())));
+        event_loop.push(Entry::Posted(Ref::of(handle.clone())));
     } else {
-        event_loop.inbox.post(Message::Handle(SendRef::of(handle.clone())));
+        event_loop.inbox.post(Message::Posted(SendRef::of(handle.clone())));
     }
     Ok(handle.into_any())
 }

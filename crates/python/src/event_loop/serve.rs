@@ -269,8 +269,7 @@ fn bind<'py>(
 ) -> PyResult<Option<Bound<'py, PyAny>>> {
     let py = event_loop.py();
     let (family, kind, proto) = (info.get_item(0)?, info.get_item(1)?, info.get_item(2)?);
-    let warn = |text: (&str, Option<(&Bound<'py, PyAny>, &Bound<'py, PyAny>, &Bound<'py, PyAny>)>),
-                error: Option<PyErr>| {
+    let warn = |format: &str, arguments: &[&Bound<'py, PyAny>], error: Option<PyErr>| {
         if !event_loop.debug.get() {
             return Ok(());
         }
@@ -278,18 +277,16 @@ fn bind<'py>(
         if let Some(error) = error {
             keywords.set_item("exc_info", error.into_value(py))?;
         }
-        let logger = stock::logger(py)?;
-        match text {
-            (format, Some((a, b, c))) => logger.call_method("warning", (format, a, b, c), Some(&keywords)),
-            (text, None) => logger.call_method("warning", (text,), Some(&keywords)),
-        }
-        .map(drop)
+        let format = PyString::new(py, format).into_any();
+        let values = std::iter::once(&format).chain(arguments.iter().copied());
+        let values = PyTuple::new(py, values.collect::<Vec<_>>())?;
+        stock::logger(py)?.call_method("warning", values, Some(&keywords)).map(drop)
     };
     let socket = match stock::socket(py)?.call1((&family, &kind, &proto)) {
         Ok(socket) => socket,
         Err(error) if error.is_instance_of::<PyOSError>(py) => {
             let format = "create_server() failed to create socket.socket(%r, %r, %r)";
-            warn((format, Some((&family, &kind, &proto))), Some(error))?;
+            warn(format, &[&family, &kind, &proto], Some(error))?;
             return Ok(None);
         }
         Err(error) => return Err(error),
@@ -336,7 +333,7 @@ fn bind<'py>(
     );
     if cfg!(Py_3_13) && errno.eq(Errno::ADDRNOTAVAIL.raw_os_error())? {
         // Its family may not be enabled.
-        warn((&text, None), None)?;
+        warn(&text, &[], None)?;
         return Ok(None);
     }
     Err(PyOSError::new_err((errno.unbind(), text)))

@@ -98,6 +98,11 @@ fn run_entry(event_loop: &Obj<'_, EventLoop>, entry: Entry) -> PyResult<()> {
             current::settle(event_loop)?;
             run_handle(&handle.into_obj(py))
         }
+        Entry::Posted(handle) => {
+            current::settle(event_loop)?;
+            let handle = handle.into_obj(py);
+            if events::posted(&handle).is_cancelled() { Ok(()) } else { events::run_posted(&handle) }
+        }
         Entry::Timer(timer) => {
             current::settle(event_loop)?;
             run_handle(timer.into_obj(py).upcast())

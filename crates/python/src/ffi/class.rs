@@ -285,13 +285,6 @@ impl<'py, T: Class> Obj<'py, T> {
         }
     }
 
-    /// Whether it is of exactly this class, not a subclass.
-    #[inline]
-    pub fn is_exact(&self) -> bool {
-        // SAFETY: reads the type pointer of a live object.
-        unsafe { ffi::Py_TYPE(self.0.as_ptr()) == T::state().class.get() }
-    }
-
     /// The token of the thread that holds this reference.
     #[inline]
     pub fn py(&self) -> Python<'py> {

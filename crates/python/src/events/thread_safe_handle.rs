@@ -1,0 +1,109 @@
+//! `_ThreadSafeHandle` (3.14): what `call_soon_threadsafe` returns. Another thread that cancels it, or asks whether it was cancelled, while
+//! its callback runs waits until the callback has ended.
+//!
+//! asyncio holds an `RLock` around the callback; here only a thread that really has to wait makes something to wait on. Everything but
+//! the waiting happens with the interpreter lock held, so checking and registering cannot be separated.
+
+use std::cell::Cell;
+use std::ffi::CStr;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+
+use pyo3::prelude::*;
+
+use super::{Handle, cancel, isinstance_class, run};
+use crate::ffi::class::{Derived, Weak};
+use crate::ffi::{Class, ClassState, LoopCell, Obj, Table, Visitor, boolean, none, thread};
+use crate::stock;
+
+/// What threads wait at while a callback runs.
+#[derive(Default)]
+struct Gate {
+    open: Mutex<bool>,
+    opened: Condvar,
+}
+
+impl Gate {
+    fn open(&self) {
+        *self.open.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.opened.notify_all();
+    }
+
+    fn wait(&self) {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(self.opened.wait_while(open, |open| !*open).unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// What a thread-safe handle adds.
+#[derive(Default)]
+pub struct Guard {
+    /// The thread that runs the callback, 0 when none does.
+    runner: Cell<u64>,
+    gate: LoopCell<Option<Arc<Gate>>>,
+}
+
+/// The data of a `_ThreadSafeHandle`.
+pub type ThreadSafeHandle = Derived<Handle, Guard>;
+
+static THREAD_SAFE_HANDLE: ClassState = ClassState::new();
+
+/// Runs the callback, holding off other threads.
+pub fn run_guarded(handle: &Obj<'_, ThreadSafeHandle>) -> PyResult<()> {
+    handle.own.runner.set(thread::ident());
+    let ran = run(handle.upcast());
+    handle.own.runner.set(0);
+    let gate = handle.own.gate.with(Option::take);
+    if let Some(gate) = gate {
+        gate.open();
+    }
+    ran
+}
+
+/// Waits until no other thread runs the callback.
+fn settle(handle: &Obj<'_, ThreadSafeHandle>) {
+    let runner = handle.own.runner.get();
+    if runner == 0 || runner == thread::ident() {
+        return;
+    }
+    let gate = handle.own.gate.with(|gate| Arc::clone(gate.get_or_insert_default()));
+    handle.py().detach(|| gate.wait());
+}
+
+impl Class for ThreadSafeHandle {
+    const NAME: &'static CStr = c"yibu._ThreadSafeHandle";
+    type Header = Weak;
+    const FREELIST: usize = 256;
+
+    fn state() -> &'static ClassState {
+        &THREAD_SAFE_HANDLE
+    }
+
+    fn table(t: &mut Table<Self>) {
+        t.noargs(
+            c"cancel",
+            |handle| {
+                settle(handle);
+                cancel(handle.upcast()).map(|()| none(handle.py()))
+            },
+            "Prevents the callback from running; waits while another thread runs it.",
+        );
+        t.noargs(
+            c"cancelled",
+            |handle| {
+                settle(handle);
+                Ok(boolean(handle.py(), handle.base.is_cancelled()))
+            },
+            "Whether cancel() was called; waits while another thread runs the callback.",
+        );
+        t.noargs(c"_run", |handle| run_guarded(handle).map(|()| none(handle.py())), "Runs the callback.");
+        t.getter(c"__class__", |handle| isinstance_class(handle.as_any(), stock::thread_safe_handle));
+    }
+
+    fn traverse(&self, visitor: &mut Visitor) {
+        self.base.traverse(visitor);
+    }
+
+    fn clear(&self) {
+        self.base.clear();
+    }
+}
