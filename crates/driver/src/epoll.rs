@@ -5,7 +5,7 @@
 //! Called by [`Driver`](crate::Driver) only; calls the kernel through `sys`, `wait` and `waker`.
 
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -172,6 +172,9 @@ impl Epoll {
             Some(eventfd) => Arc::clone(eventfd),
             None => {
                 let eventfd = Arc::new(Eventfd::new()?);
+                // It may have got the number of a descriptor that is leaving, and is not to leave in its place.
+                let fd = eventfd.as_fd().as_raw_fd();
+                self.fds.set(fd, FdSlot { leaving: false, ..self.fds.get(fd) });
                 watch_waker(self.epoll()?, &eventfd)?;
                 self.waker = Some(Arc::clone(&eventfd));
                 eventfd

@@ -2,7 +2,8 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::time::Duration;
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
 
 use yibu_driver::{Driver, Interest, Op, OpId, Outcome, Wait, Waker};
 
@@ -468,6 +469,28 @@ fn epoll_outlives_a_registration_that_nobody_can_take_out() -> io::Result<()> {
     waker.wake();
     assert_eq!(rig.wait_for_ever()?, []);
     drop(duplicate);
+    Ok(())
+}
+
+/// The waker is made late, and gets the number of a descriptor that was just closed: other tests open descriptors at the same time, so
+/// this is tried until it has almost certainly happened.
+#[test]
+fn epoll_keeps_a_waker_that_has_the_number_of_what_left() -> io::Result<()> {
+    for _ in 0..200 {
+        let mut driver = Driver::epoll();
+        let (near, _far) = UnixStream::pair()?;
+        let id = driver.submit(Op::Poll { fd: near.as_raw_fd(), interest: Interest::Read })?;
+        driver.cancel(id);
+        drop(near);
+        let waker = driver.waker()?;
+        driver.poll_now(&mut Vec::new())?;
+        waker.wake();
+        let started = Instant::now();
+        let mut wait = driver.begin_wait()?;
+        wait.block(Some(Duration::from_secs(60)))?;
+        driver.end_wait(wait, &mut Vec::new())?;
+        assert!(started.elapsed() < Duration::from_secs(50), "the wake was lost");
+    }
     Ok(())
 }
 

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
-use pyo3::exceptions::{PyRuntimeError, PyRuntimeWarning, PyValueError};
+use pyo3::exceptions::{PyRuntimeError, PyRuntimeWarning, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 use yibu_engine::Inbox;
@@ -210,6 +210,13 @@ fn ensure_idle<T: Coroutine>(coroutine: &Obj<'_, T>) -> PyResult<()> {
     if coroutine.is_running() { Err(PyValueError::new_err("coroutine already executing")) } else { Ok(()) }
 }
 
+fn refuse_first_value<T: Coroutine>(coroutine: &Obj<'_, T>, value: &Bound<'_, PyAny>) -> PyResult<()> {
+    if value.is_none() || coroutine.started().get() {
+        return Ok(());
+    }
+    Err(PyTypeError::new_err("can't send non-None value to a just-started coroutine"))
+}
+
 /// The coroutine protocol: `send`, `throw`, `close`, iteration, `cr_*`, `repr` and the report of one never awaited.
 pub fn protocol<T: Coroutine>(t: &mut Table<T>) {
     t.iter(|coroutine| Ok(coroutine.as_any().clone()));
@@ -219,11 +226,14 @@ pub fn protocol<T: Coroutine>(t: &mut Table<T>) {
         Err(value) if value.is_none() => Ok(None),
         Err(value) => Err(stop_iteration(value)),
     });
-    t.send(|coroutine, _value| T::advance(coroutine));
+    t.send(|coroutine, value| {
+        refuse_first_value(coroutine, value)?;
+        T::advance(coroutine)
+    });
     t.one(
         c"send",
         "value",
-        |coroutine, _value| match T::advance(coroutine)? {
+        |coroutine, value| match refuse_first_value(coroutine, value).and_then(|()| T::advance(coroutine))? {
             Ok(future) => Ok(future),
             Err(value) => Err(stop_iteration(value)),
         },
