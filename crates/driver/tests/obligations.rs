@@ -36,6 +36,8 @@ each_driver! {
     cancelled_between_begin_and_end_of_a_wait
     cancelling_twice_is_false
     the_next_owner_of_a_number_gets_no_old_event
+    a_cancelled_operation_may_be_submitted_again
+    the_number_of_a_cancelled_operation_may_be_used_again
     closed_without_cancel_makes_room
     closed_without_cancel_silences_the_other_side
     leases_are_independent
@@ -251,6 +253,39 @@ fn the_next_owner_of_a_number_gets_no_old_event(mut rig: Rig) -> io::Result<()> 
     new_far.send(b"for the new owner")?;
     assert_eq!(rig.wait()?, [new]);
     assert_eq!(rig.receive(new)?, b"for the new owner");
+    Ok(())
+}
+
+fn a_cancelled_operation_may_be_submitted_again(mut rig: Rig) -> io::Result<()> {
+    let (fd, mut far) = rig.stream()?;
+    far.send(b"still there")?;
+    let old = rig.driver.submit(recv(&fd))?;
+    assert!(rig.driver.cancel(old));
+    let write = rig.driver.submit(poll(&fd, Interest::Write))?;
+    assert_eq!(rig.wait()?, [write]);
+    let new = rig.driver.submit(recv(&fd))?;
+    assert!(rig.driver.cancel(write));
+    assert_eq!(rig.wait()?, [new]);
+    assert!(rig.driver.cancel(new));
+    assert_eq!(rig.poll()?, []);
+    let again = rig.driver.submit(recv(&fd))?;
+    assert_eq!(rig.wait()?, [again]);
+    assert_eq!(rig.receive(again)?, b"still there");
+    Ok(())
+}
+
+fn the_number_of_a_cancelled_operation_may_be_used_again(mut rig: Rig) -> io::Result<()> {
+    let (mut fd, _far) = rig.stream()?;
+    for message in [b"first".as_slice(), b"second"] {
+        let old = rig.driver.submit(poll(&fd, Interest::Write))?;
+        assert!(rig.driver.cancel(old));
+        let mut far = rig.reuse_number(&mut fd)?;
+        let new = rig.driver.submit(recv(&fd))?;
+        far.send(message)?;
+        assert_eq!(rig.wait()?, [new]);
+        assert_eq!(rig.receive(new)?, message);
+        assert!(rig.driver.cancel(new));
+    }
     Ok(())
 }
 

@@ -23,7 +23,8 @@ use crate::transports::{self, SocketTransport};
 /// The data of a `Server`.
 #[derive(Default)]
 pub struct Server {
-    event_loop: Slot<EventLoop>,
+    /// Any loop; what is told by its methods works on all of them.
+    event_loop: Slot,
     /// A list until the server is closed.
     sockets: Slot,
     factory: Slot,
@@ -73,16 +74,16 @@ pub struct Settings<'py> {
 /// A server on sockets that are bound.
 pub fn new<'py>(event_loop: &Obj<'py, EventLoop>, settings: Settings<'py>) -> PyResult<Obj<'py, Server>> {
     let server = Server::create(event_loop.py())?;
-    fill(&server, event_loop, settings)?;
+    fill(&server, event_loop.as_any(), settings)?;
     Ok(server)
 }
 
 fn fill<'py>(
     server: &Obj<'py, Server>,
-    event_loop: &Obj<'py, EventLoop>,
+    event_loop: &Bound<'py, PyAny>,
     settings: Settings<'py>,
 ) -> PyResult<()> {
-    server.event_loop.set(Ref::of(event_loop.clone()));
+    server.event_loop.put(event_loop.clone());
     server.sockets.put(settings.sockets);
     server.factory.put(settings.factory);
     server.ssl_context.put(settings.ssl_context);
@@ -95,9 +96,16 @@ fn fill<'py>(
     Ok(())
 }
 
-fn event_loop<'py>(server: &Obj<'py, Server>) -> PyResult<Obj<'py, EventLoop>> {
-    let uninitialized = || PyRuntimeError::new_err("Server object is not initialized.");
-    server.event_loop.obj(server.py()).ok_or_else(uninitialized)
+fn event_loop<'py>(server: &Obj<'py, Server>) -> Output<'py> {
+    server
+        .event_loop
+        .get(server.py())
+        .ok_or_else(|| PyRuntimeError::new_err("Server object is not initialized."))
+}
+
+/// The loop, when it is a native one.
+fn native_loop<'py>(server: &Obj<'py, Server>) -> PyResult<Option<Obj<'py, EventLoop>>> {
+    Ok(Obj::<EventLoop>::cast(&event_loop(server)?).cloned())
 }
 
 // Connections.
@@ -240,7 +248,7 @@ pub fn start(server: &Obj<'_, Server>) -> PyResult<()> {
         if let Some(context) = server.context.get(py) {
             keywords.set_item("context", context)?;
         }
-        event_loop.as_any().call_method("_start_serving", arguments, Some(&keywords))?;
+        event_loop.call_method("_start_serving", arguments, Some(&keywords))?;
     }
     Ok(())
 }
@@ -250,7 +258,7 @@ fn close(server: &Obj<'_, Server>) -> PyResult<()> {
     let Some(sockets) = server.sockets.take() else { return Ok(()) };
     let event_loop = event_loop(server)?;
     for socket in sockets.into_any(py).try_iter()? {
-        event_loop.as_any().call_method1("_stop_serving", (socket?,))?;
+        event_loop.call_method1("_stop_serving", (socket?,))?;
     }
     server.serving.set(false);
     if let Some(forever) = server.forever.get(py)
@@ -267,13 +275,13 @@ fn is_over(server: &Server) -> bool {
     server.waiters.is_empty() || (cfg!(not(Py_3_12)) && server.sockets.is_empty())
 }
 
-async fn wait_closed(server: Ref<Server>) -> Answer {
+async fn wait_closed(server: Ref<Server>, event_loop: Ref<EventLoop>) -> Answer {
     let waiting = Python::attach(|py| {
         let server = server.obj(py);
         if is_over(&server) {
             return Ok(None);
         }
-        let event_loop = event_loop(&server)?;
+        let event_loop = event_loop.obj(py);
         let waiter = create_future(&event_loop)?;
         server.waiters.get_or_none(py).call_method1("append", (waiter.as_any(),))?;
         Awaited::on(&event_loop, waiter.as_any()).map(Some)
@@ -293,7 +301,7 @@ impl Drop for Forever {
     }
 }
 
-async fn serve_forever(server: Ref<Server>, thrown: Thrown) -> Answer {
+async fn serve_forever(server: Ref<Server>, event_loop: Ref<EventLoop>, thrown: Thrown) -> Answer {
     let waiting = Python::attach(|py| {
         let server = server.obj(py);
         if !server.forever.is_empty() {
@@ -305,7 +313,7 @@ async fn serve_forever(server: Ref<Server>, thrown: Thrown) -> Answer {
             return Err(PyRuntimeError::new_err(format!("server {} is closed", server.as_any().repr()?)));
         }
         start(&server)?;
-        let event_loop = event_loop(&server)?;
+        let event_loop = event_loop.obj(py);
         let forever = create_future(&event_loop)?;
         server.forever.put(forever.as_any().clone());
         Awaited::on(&event_loop, forever.as_any())
@@ -324,7 +332,7 @@ async fn serve_forever(server: Ref<Server>, thrown: Thrown) -> Answer {
         close(&server)?;
         #[cfg(Py_3_14)]
         each_client(&server, "close")?;
-        Ok::<_, PyErr>(wait_closed(Ref::of(server)))
+        Ok::<_, PyErr>(wait_closed(Ref::of(server), event_loop.copy(py)))
     });
     if let Ok(closing) = closing {
         let _ = select(Box::pin(closing), Box::pin(thrown.next())).await;
@@ -350,16 +358,10 @@ fn init<'py>(
 ) -> PyResult<()> {
     let [event_loop, sockets, factory, ssl_context, backlog, handshake_timeout, shutdown_timeout] =
         Args::parse_tuple(&NEW, args, kwargs)?;
-    let Some(event_loop) = Obj::<EventLoop>::cast(&event_loop) else {
-        return Err(PyTypeError::new_err(format!(
-            "a Server needs a loop of yibu, got {}",
-            event_loop.repr()?
-        )));
-    };
     let sockets = sockets.try_iter()?.collect::<PyResult<Vec<_>>>()?;
     let sockets = PyList::new(server.py(), sockets)?;
     let settings = Settings { sockets, factory, ssl_context, backlog, handshake_timeout, shutdown_timeout };
-    fill(server, event_loop, settings)
+    fill(server, &event_loop, settings)
 }
 
 /// The connections, in a set of their own.
@@ -377,8 +379,7 @@ fn clients<'py>(server: &Obj<'py, Server>) -> Output<'py> {
 }
 
 fn start_serving<'py>(server: &Obj<'py, Server>) -> Output<'py> {
-    let own = Ref::of(server.clone());
-    coroutine(server, "Server.start_serving", async move {
+    coroutine(server, "Server.start_serving", |own, _| async move {
         Python::attach(|py| start(&own.obj(py)))?;
         yield_once().await;
         Ok(Python::attach(|py| py.None()))
@@ -386,26 +387,37 @@ fn start_serving<'py>(server: &Obj<'py, Server>) -> Output<'py> {
 }
 
 fn enter<'py>(server: &Obj<'py, Server>) -> Output<'py> {
-    let own = server.as_any().clone().unbind();
-    coroutine(server, "Server.__aenter__", async move { Ok(own) })
+    coroutine(server, "Server.__aenter__", |own, _| async move {
+        Ok(Python::attach(|py| own.any(py).clone().unbind()))
+    })
 }
 
 fn exit<'py>(server: &Obj<'py, Server>, args: Args<'_, 'py>) -> Output<'py> {
     let [] = args.parse(&EXIT)?;
-    let own = Ref::of(server.clone());
-    coroutine(server, "Server.__aexit__", async move {
+    coroutine(server, "Server.__aexit__", |own, event_loop| async move {
         Python::attach(|py| own.any(py).call_method0("close").map(drop))?;
-        wait_closed(own).await
+        wait_closed(own, event_loop).await
     })
 }
 
-/// A coroutine of the server's loop.
-fn coroutine<'py>(
+/// A coroutine of a native loop. On another loop it is asyncio's own, which asks the server for nothing but attributes.
+fn coroutine<'py, F: Future<Output = Answer> + 'static>(
     server: &Obj<'py, Server>,
     name: &'static str,
-    body: impl Future<Output = Answer> + 'static,
+    body: impl FnOnce(Ref<Server>, Ref<EventLoop>) -> F,
 ) -> Output<'py> {
-    coroutines::new(&event_loop(server)?, name, body)
+    match native_loop(server)? {
+        Some(event_loop) => {
+            let body = body(Ref::of(server.clone()), Ref::of(event_loop.clone()));
+            coroutines::new(&event_loop, name, body)
+        }
+        None => of_asyncio(server, name),
+    }
+}
+
+fn of_asyncio<'py>(server: &Obj<'py, Server>, name: &str) -> Output<'py> {
+    let method = name.rsplit('.').next().unwrap_or(name);
+    stock::server(server.py())?.call_method1(method, (server.as_any(),))
 }
 
 impl Class for Server {
@@ -425,11 +437,7 @@ impl Class for Server {
             Ok(pyo3::types::PyString::new(server.py(), &text).into_any())
         });
         t.getter(c"__class__", |server| isinstance_class(server.as_any(), stock::server));
-        t.noargs(
-            c"get_loop",
-            |server| Ok(event_loop(server)?.into_any()),
-            "The loop that the server is attached to.",
-        );
+        t.noargs(c"get_loop", |server| event_loop(server), "The loop that the server is attached to.");
         t.noargs(
             c"is_serving",
             |server| Ok(boolean(server.py(), server.serving.get())),
@@ -456,16 +464,16 @@ impl Class for Server {
         t.noargs(
             c"serve_forever",
             |server| {
-                let own = Ref::of(server.clone());
-                coroutines::catching(&event_loop(server)?, "Server.serve_forever", |thrown| {
-                    serve_forever(own, thrown)
-                })
+                let name = "Server.serve_forever";
+                let Some(event_loop) = native_loop(server)? else { return of_asyncio(server, name) };
+                let (own, own_loop) = (Ref::of(server.clone()), Ref::of(event_loop.clone()));
+                coroutines::catching(&event_loop, name, |thrown| serve_forever(own, own_loop, thrown))
             },
             "Coroutine: accepts connections until it is cancelled, which closes the server.",
         );
         t.noargs(
             c"wait_closed",
-            |server| coroutine(server, "Server.wait_closed", wait_closed(Ref::of(server.clone()))),
+            |server| coroutine(server, "Server.wait_closed", wait_closed),
             "Coroutine: waits until the server is closed and all connections have ended.",
         );
         t.noargs(c"__aenter__", enter, "Coroutine: the server itself.");
@@ -488,11 +496,15 @@ impl Class for Server {
             },
             "Wakes those who wait for the end.",
         );
-        t.getter(c"_loop", |server| Ok(event_loop(server)?.into_any()));
+        t.getter(c"_loop", |server| event_loop(server));
         t.getter(c"_sockets", |server| Ok(server.sockets.get_or_none(server.py())));
         t.getter(c"_waiters", |server| Ok(server.waiters.get_or_none(server.py())));
         t.getter(c"_serving", |server| Ok(boolean(server.py(), server.serving.get())));
-        t.getter(c"_serving_forever_fut", |server| Ok(server.forever.get_or_none(server.py())));
+        t.property(
+            c"_serving_forever_fut",
+            |server| Ok(server.forever.get_or_none(server.py())),
+            |server, value| write(&server.forever, value),
+        );
         t.property(
             c"_protocol_factory",
             |server| Ok(server.factory.get_or_none(server.py())),
@@ -515,19 +527,18 @@ impl Class for Server {
     }
 
     fn traverse(&self, visitor: &mut Visitor) {
-        self.event_loop.traverse(visitor);
         self.slots().iter().for_each(|slot| slot.traverse(visitor));
     }
 
     fn clear(&self) {
-        self.event_loop.clear();
         self.slots().iter().for_each(|slot| slot.clear());
     }
 }
 
 impl Server {
-    fn slots(&self) -> [&Slot; 10] {
+    fn slots(&self) -> [&Slot; 11] {
         [
+            &self.event_loop,
             &self.sockets,
             &self.factory,
             &self.ssl_context,
