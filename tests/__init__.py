@@ -1,1 +1,1 @@
-"""The test suite: a specification that stock asyncio and yibu both pass (see conftest.py for how one is chosen)."""
+"""The test suite: a specification that asyncio and yibu both pass; conftest.py says how one is chosen."""

@@ -72,7 +72,7 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     config.addinivalue_line(
         "markers",
-        "yibu_only(since=, before=): asks for more than stock asyncio gives (on Pythons since one and before one)",
+        "yibu_only(since=, before=): asks for more than stock gives (on Pythons since one and before one)",
     )
     config.addinivalue_line(
         "markers", f"time_limit(seconds): how long the test may take, instead of {TEST_LIMIT}"

@@ -111,7 +111,7 @@ class TestCoroutine:
             task = loop.create_task(impl.sleep(3600))
             await impl.sleep(0)
             task.cancel("enough")
-            with pytest.raises(asyncio.CancelledError, match="^enough$"):
+            with pytest.raises(asyncio.CancelledError, match=r"^enough$"):
                 await task
             assert [timer.cancelled() for timer in timers] == [True]
 

@@ -437,7 +437,7 @@ impl Class for Server {
             Ok(pyo3::types::PyString::new(server.py(), &text).into_any())
         });
         t.getter(c"__class__", |server| isinstance_class(server.as_any(), stock::server));
-        t.noargs(c"get_loop", |server| event_loop(server), "The loop that the server is attached to.");
+        t.noargs(c"get_loop", event_loop, "The loop that the server is attached to.");
         t.noargs(
             c"is_serving",
             |server| Ok(boolean(server.py(), server.serving.get())),
@@ -496,7 +496,7 @@ impl Class for Server {
             },
             "Wakes those who wait for the end.",
         );
-        t.getter(c"_loop", |server| event_loop(server));
+        t.getter(c"_loop", event_loop);
         t.getter(c"_sockets", |server| Ok(server.sockets.get_or_none(server.py())));
         t.getter(c"_waiters", |server| Ok(server.waiters.get_or_none(server.py())));
         t.getter(c"_serving", |server| Ok(boolean(server.py(), server.serving.get())));
