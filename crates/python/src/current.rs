@@ -7,6 +7,7 @@
 
 use std::cell::Cell;
 
+#[cfg(not(Py_3_14))]
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 

@@ -282,10 +282,9 @@ fn init<'py>(
     args: &Bound<'py, PyTuple>,
     kwargs: Option<&Bound<'py, pyo3::types::PyDict>>,
 ) -> PyResult<()> {
-    let py = transport.py();
     #[cfg(not(Py_3_15))]
     let ([event_loop, socket, protocol, waiter, extra, server], context) =
-        (Args::parse_tuple(&NEW, args, kwargs)?, none(py));
+        (Args::parse_tuple(&NEW, args, kwargs)?, none(transport.py()));
     #[cfg(Py_3_15)]
     let [event_loop, socket, protocol, waiter, extra, server, context] =
         Args::parse_tuple(&NEW, args, kwargs)?;
