@@ -4,6 +4,7 @@ import asyncio
 import os
 import random
 import socket
+import threading
 
 import pytest
 
@@ -184,6 +185,47 @@ def test_a_number_that_was_closed_behind_the_loops_back_can_be_registered_again(
     assert loop.remove_reader(fresh) is True
     for sock in (two, three, four):
         sock.close()
+
+
+def wake_from_a_thread(loop):
+    """Let another thread end a wait of the loop; hang when that has become impossible."""
+    future = loop.create_future()
+    caller = threading.Timer(0.01, loop.call_soon_threadsafe, (future.set_result, None))
+    caller.start()
+    loop.run_until_complete(future)
+    caller.join()
+
+
+@pytest.mark.time_limit(5)
+@pytest.mark.parametrize("side", ["reader", "writer"])
+def test_the_loops_own_descriptor_takes_a_number_that_is_still_watched(make_loop, side):
+    """A descriptor is closed before its reader is removed; what the loop opened under its number stays."""
+    loop = make_loop()
+    one, two = socket.socketpair()
+    number = one.fileno()
+    getattr(loop, f"add_{side}")(one, two.fileno)
+    one.close()
+    wake_from_a_thread(loop)
+    getattr(loop, f"remove_{side}")(number)
+    wake_from_a_thread(loop)
+    two.close()
+
+
+@pytest.mark.time_limit(5)
+@pytest.mark.yibu_only  # stock asks epoll to modify what the kernel has forgotten, and fails
+def test_the_loops_own_descriptor_takes_a_number_that_is_watched_for_both(make_loop):
+    loop = make_loop()
+    one, two = socket.socketpair()
+    number = one.fileno()
+    loop.add_reader(one, two.fileno)
+    loop.add_writer(one, two.fileno)
+    one.close()
+    wake_from_a_thread(loop)
+    assert loop.remove_writer(number) is True
+    wake_from_a_thread(loop)
+    assert loop.remove_reader(number) is True
+    wake_from_a_thread(loop)
+    two.close()
 
 
 def test_no_descriptor_is_leaked(loop, run):
