@@ -136,7 +136,6 @@ LOOP_PARTS = {
     "_MIN_SCHEDULED_TIMER_HANDLES",
     "_process_events",
     "_read_from_self",
-    "_read_ready_cb",
     "_ready",
     "_remove_reader",
     "_remove_writer",

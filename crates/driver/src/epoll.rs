@@ -86,11 +86,8 @@ impl Epoll {
             let slot = self.fds.get(fd);
             if slot.leaving {
                 self.fds.set(fd, FdSlot { leaving: false, ..slot });
-                // Refused where the descriptor was closed meanwhile: then its registration is gone already.
-                match epoll::delete(self.epoll()?, sys::borrow(fd)?) {
-                    Ok(()) | Err(Errno::NOENT | Errno::BADF | Errno::PERM) => {}
-                    Err(error) => return Err(error.into()),
-                }
+                // Refused where the descriptor was closed meanwhile: its registration went with it.
+                let _gone = epoll::delete(self.epoll()?, sys::borrow(fd)?);
             }
         }
         Ok(())
@@ -172,9 +169,10 @@ impl Epoll {
             Some(eventfd) => Arc::clone(eventfd),
             None => {
                 let eventfd = Arc::new(Eventfd::new()?);
-                // It may have got the number of a descriptor that is leaving, and is not to leave in its place.
-                let fd = eventfd.as_fd().as_raw_fd();
-                self.fds.set(fd, FdSlot { leaving: false, ..self.fds.get(fd) });
+                // It may have got the number of a descriptor that was closed without notice: what is still to be done for
+                // that one is not to be done to the waker.
+                let stamp = self.fds.next_stamp();
+                self.fds.set(eventfd.as_fd().as_raw_fd(), FdSlot { stamp, ..FdSlot::EMPTY });
                 watch_waker(self.epoll()?, &eventfd)?;
                 self.waker = Some(Arc::clone(&eventfd));
                 eventfd
