@@ -355,59 +355,84 @@ impl Class for NativeCoroutine {
 }
 
 /// Awaits a Python awaitable from Rust: `object.await` in Python's sense.
-pub struct Awaited {
-    future: Ref,
-    registered: bool,
+pub struct Awaited(Way);
+
+enum Way {
+    /// A future, or a task made for a coroutine.
+    Future { future: Ref, registered: bool },
+    /// What a native coroutine would have run: it needs no task of its own.
+    Body(Body),
 }
 
 impl Awaited {
-    /// Prepares to await `object` on `event_loop`: futures as they are, coroutines wrapped in a task.
+    /// Prepares to await `object` on `event_loop`: futures as they are, native coroutines by their bodies, other coroutines
+    /// wrapped in a task.
     pub fn on<'py>(event_loop: &Obj<'py, EventLoop>, object: &Bound<'py, PyAny>) -> PyResult<Self> {
+        if let Some(body) = Obj::<NativeCoroutine>::cast(object).and_then(|native| body_of(native, event_loop)) {
+            return Ok(Self(Way::Body(body)));
+        }
         let future = crate::event_loop::ensure_future(event_loop, object)?;
-        Ok(Self { future: Ref::new(future), registered: false })
+        Ok(Self(Way::Future { future: Ref::new(future), registered: false }))
     }
+}
+
+/// The body of a coroutine of this loop that nobody has begun to await.
+fn body_of(coroutine: &Obj<'_, NativeCoroutine>, event_loop: &Obj<'_, EventLoop>) -> Option<Body> {
+    let catches = coroutine.thrown.with(|thrown| thrown.is_some());
+    if coroutine.started.get() || catches || !coroutine.event_loop.is(event_loop.as_any()) {
+        return None;
+    }
+    coroutine.started.set(true);
+    coroutine.body.with(Option::take)
 }
 
 impl RustFuture for Awaited {
     type Output = Answer;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Answer> {
-        Python::attach(|py| {
-            let future = self.future.any(py).clone();
-            let native = Obj::<Future>::cast(&future);
-            let done = match native {
-                Some(native) => native.state() != State::Pending,
-                None => match future.call_method0("done").and_then(|done| done.is_truthy()) {
-                    Ok(done) => done,
-                    Err(error) => return Poll::Ready(Err(error)),
-                },
-            };
-            if done {
-                return Poll::Ready(future.call_method0(names::result(py)).map(Bound::unbind));
-            }
-            if !self.registered {
-                self.registered = true;
-                let waker = context.waker().clone();
-                let added = match native {
-                    Some(native) => futures::add_callback(native, Callback::Waker(waker)),
-                    None => WakerCallback::of(py, waker)
-                        .and_then(|callback| future.call_method1(names::add_done_callback(py), (callback,)))
-                        .map(drop),
-                };
-                if let Err(error) = added {
-                    return Poll::Ready(Err(error));
-                }
-            }
-            Poll::Pending
-        })
+        match &mut self.0 {
+            Way::Body(body) => body.as_mut().poll(context),
+            Way::Future { future, registered } => poll_future(future, registered, context),
+        }
     }
+}
+
+fn poll_future(future: &Ref, registered: &mut bool, context: &mut Context<'_>) -> Poll<Answer> {
+    Python::attach(|py| {
+        let future = future.any(py).clone();
+        let native = Obj::<Future>::cast(&future);
+        let done = match native {
+            Some(native) => native.state() != State::Pending,
+            None => match future.call_method0("done").and_then(|done| done.is_truthy()) {
+                Ok(done) => done,
+                Err(error) => return Poll::Ready(Err(error)),
+            },
+        };
+        if done {
+            return Poll::Ready(future.call_method0(names::result(py)).map(Bound::unbind));
+        }
+        if !std::mem::replace(registered, true) {
+            let waker = context.waker().clone();
+            let added = match native {
+                Some(native) => futures::add_callback(native, Callback::Waker(waker)),
+                None => WakerCallback::of(py, waker)
+                    .and_then(|callback| future.call_method1(names::add_done_callback(py), (callback,)))
+                    .map(drop),
+            };
+            if let Err(error) = added {
+                return Poll::Ready(Err(error));
+            }
+        }
+        Poll::Pending
+    })
 }
 
 impl Drop for Awaited {
     /// Awaiting was given up: the awaited future is cancelled, as a cancelled task cancels what it waits for.
     fn drop(&mut self) {
+        let Way::Future { future, .. } = &self.0 else { return };
         Python::attach(|py| {
-            let future = self.future.any(py);
+            let future = future.any(py);
             let cancelled = future.call_method0("done").and_then(|done| {
                 if done.is_truthy()? { Ok(()) } else { future.call_method0(names::cancel(py)).map(drop) }
             });

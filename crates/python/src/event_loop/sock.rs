@@ -8,14 +8,14 @@
 
 use std::io;
 
-use pyo3::exceptions::{PyBlockingIOError, PyInterruptedError, PyOSError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyBlockingIOError, PyInterruptedError, PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyInt, PyMemoryView, PyTuple};
 use yibu_engine::{Fd, Interest, MAX_RECEIVE};
 
 use super::resolve::{self, Question};
 use super::watch::Readiness;
-use super::{EventLoop, occupied};
+use super::{EventLoop, connect, occupied};
 use crate::coroutines::{self, Answer};
 use crate::ffi::buffer::Buffer;
 use crate::ffi::{Args, Obj, Output, Ref, Signature, Table};
@@ -76,12 +76,8 @@ impl Socket {
     /// What every method begins with: no TLS, and in debug mode no blocking socket.
     fn check(&self, py: Python<'_>) -> PyResult<()> {
         let object = self.object.any(py);
-        if !self.is_plain(py)?
-            && let Some(ssl) = py.import("sys")?.getattr("modules")?.call_method1("get", ("ssl",)).ok()
-            && !ssl.is_none()
-            && object.is_instance(&ssl.getattr("SSLSocket")?)?
-        {
-            return Err(PyTypeError::new_err("Socket cannot be of type SSLSocket"));
+        if !self.is_plain(py)? {
+            connect::check_ssl_socket(object)?;
         }
         if self.event_loop.data().debug.get() && object.call_method0("gettimeout")?.ne(0)? {
             return Err(PyValueError::new_err("the socket must be non-blocking"));

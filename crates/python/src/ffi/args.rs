@@ -67,6 +67,12 @@ impl<'a, 'py> Args<'a, 'py> {
         self.values.len() > self.positional
     }
 
+    /// The argument of a call with one positional argument and nothing else.
+    #[inline]
+    pub fn only(&self) -> Option<Bound<'py, PyAny>> {
+        (self.values.len() == 1 && self.positional == 1).then(|| self.value(0))
+    }
+
     /// The `index`-th positional argument.
     #[inline]
     pub fn get(&self, index: usize) -> Option<Bound<'py, PyAny>> {

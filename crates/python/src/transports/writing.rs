@@ -23,9 +23,12 @@ const WRITELINES: Signature<1> = Signature::new("SocketTransport.writelines", "l
 pub(super) fn table(t: &mut Table<SocketTransport>) {
     t.method(
         &WRITE,
-        |transport, args| {
-            let [data] = args.parse(&WRITE)?;
-            write(transport, &data)
+        |transport, args| match args.only() {
+            Some(data) => write(transport, &data),
+            None => {
+                let [data] = args.parse(&WRITE)?;
+                write(transport, &data)
+            }
         },
         "Sends data, or keeps what cannot be sent at once. Does not block.",
     );
