@@ -2,7 +2,7 @@
 
 use pyo3::prelude::*;
 
-use super::SocketTransport;
+use super::{SocketTransport, writing};
 use crate::ffi::{Obj, Output, Signature, Table, boolean, none};
 
 const GET_EXTRA_INFO: Signature<2> = Signature::new("SocketTransport.get_extra_info", "name, default=None");
@@ -12,6 +12,8 @@ pub(super) fn table(t: &mut Table<SocketTransport>) {
         &GET_EXTRA_INFO,
         |transport, args| {
             let [name, default] = args.parse(&GET_EXTRA_INFO)?;
+            // Whoever asks for the socket may use it: what was written comes first.
+            writing::uncork(transport)?;
             transport.connection.extra_info(&name, default)
         },
         "What is known about the connection: 'peername', 'sockname', 'socket'.",
@@ -27,7 +29,10 @@ pub(super) fn table(t: &mut Table<SocketTransport>) {
     t.getter(c"_loop", |transport| {
         unless_gone(transport, || Ok(transport.event_loop(transport.py())?.into_any()))
     });
-    t.getter(c"_sock", |transport| unless_gone(transport, || transport.connection.expose(transport.py())));
+    t.getter(c"_sock", |transport| {
+        writing::uncork(transport)?;
+        unless_gone(transport, || transport.connection.expose(transport.py()))
+    });
     t.getter(c"_sock_fd", |transport| {
         Ok(transport.connection.fd().into_pyobject(transport.py())?.into_any())
     });

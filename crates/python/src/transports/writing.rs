@@ -155,6 +155,8 @@ fn cork(
         .map_err(|error| unwritable(transport, &error, "write"))?
     {
         Cork::First => {
+            // Upcalls of writing run in the context of the one who writes.
+            transport.write_context.put(transport.callback_context(transport.py())?);
             event_loop.corks.push(Ref::of(transport.clone()));
             Ok(true)
         }
@@ -200,14 +202,7 @@ pub fn uncork(transport: &Obj<'_, SocketTransport>) -> PyResult<()> {
     if !transport.is_intact(py)? {
         return closed_behind_our_back(transport);
     }
-    let (upcall, watched) = act(transport, |stream, kernel| {
-        let upcall = stream.uncork(kernel);
-        (upcall, stream.write_op().is_some())
-    })?;
-    if watched {
-        transport.write_context.put(transport.callback_context(py)?);
-    }
-    match upcall {
+    match act(transport, |stream, kernel| stream.uncork(kernel))? {
         None => Ok(()),
         Some(upcall) => {
             let context = transport.upcall_context(py, false)?;
