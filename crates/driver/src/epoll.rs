@@ -169,10 +169,7 @@ impl Epoll {
             Some(eventfd) => Arc::clone(eventfd),
             None => {
                 let eventfd = Arc::new(Eventfd::new()?);
-                // It may have got the number of a descriptor that was closed without notice: what is still to be done for
-                // that one is not to be done to the waker.
-                let stamp = self.fds.next_stamp();
-                self.fds.set(eventfd.as_fd().as_raw_fd(), FdSlot { stamp, ..FdSlot::EMPTY });
+                self.claim(eventfd.as_fd().as_raw_fd());
                 watch_waker(self.epoll()?, &eventfd)?;
                 self.waker = Some(Arc::clone(&eventfd));
                 eventfd
@@ -195,10 +192,19 @@ impl Epoll {
     }
 
     fn epoll(&mut self) -> io::Result<&Arc<OwnedFd>> {
-        match &mut self.epoll {
-            Some(epoll) => Ok(epoll),
-            empty => Ok(empty.insert(Arc::new(epoll::create(CreateFlags::CLOEXEC)?))),
+        if self.epoll.is_none() {
+            let fresh = epoll::create(CreateFlags::CLOEXEC)?;
+            self.claim(fresh.as_raw_fd());
+            self.epoll = Some(Arc::new(fresh));
         }
+        self.epoll.as_ref().ok_or_else(|| io::Error::other("no epoll object"))
+    }
+
+    /// A number is the driver's own from now on. Its last owner closed it without cancelling, or is leaving: what is still known
+    /// of that must not be done to the driver's descriptor.
+    fn claim(&mut self, fd: Fd) {
+        let stamp = self.fds.next_stamp();
+        self.fds.set(fd, FdSlot { stamp, ..FdSlot::EMPTY });
     }
 
     /// Adds an operation to what the kernel watches `fd` for.
@@ -277,6 +283,7 @@ impl Epoll {
     /// Starts over with a new epoll object that holds the present registrations and no others.
     fn rebuild(&mut self) -> io::Result<()> {
         let fresh = epoll::create(CreateFlags::CLOEXEC)?;
+        self.claim(fresh.as_raw_fd());
         if let Some(eventfd) = &self.waker {
             watch_waker(&fresh, eventfd)?;
         }

@@ -311,7 +311,7 @@ fn fill<'py>(
 impl Class for Handle {
     const NAME: &'static CStr = c"yibu.Handle";
     type Header = Weak;
-    const FREELIST: usize = 1024;
+    const FREELIST: usize = 4096;
 
     fn state() -> &'static ClassState {
         &HANDLE

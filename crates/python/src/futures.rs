@@ -741,7 +741,7 @@ fn awaited_by<'py>(future: &Obj<'py, Future>) -> Output<'py> {
 impl Class for Future {
     const NAME: &'static CStr = c"yibu.Future";
     type Header = DictAndWeak;
-    const FREELIST: usize = 256;
+    const FREELIST: usize = 1024;
     const IMMUTABLE: bool = true;
 
     fn state() -> &'static ClassState {

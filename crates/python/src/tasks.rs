@@ -543,7 +543,7 @@ fn destroyed_pending(task: &Task) -> bool {
 impl Class for Task {
     const NAME: &'static CStr = c"yibu.Task";
     type Header = DictAndWeak;
-    const FREELIST: usize = 256;
+    const FREELIST: usize = 1024;
     const IMMUTABLE: bool = true;
 
     fn state() -> &'static ClassState {
