@@ -1,7 +1,9 @@
 """What the tests and the insides of libraries do to loops and transports, and other loops do not allow."""
 
 import asyncio
+import os
 import socket
+import threading
 
 import pytest
 
@@ -192,3 +194,17 @@ def test_loops_are_cheap_to_make(impl, count):
         loop.close()
     assert len(os.listdir("/proc/self/fd")) == before
     assert opened <= (3 * count if impl.is_stock else 0)
+
+
+def test_a_closed_loop_holds_no_descriptor(impl):
+    def descriptors():
+        return set(os.listdir("/proc/self/fd"))
+
+    before = descriptors()
+    loop = impl.new_event_loop()
+    thread = threading.Timer(0.01, lambda: loop.call_soon_threadsafe(loop.stop))
+    thread.start()
+    loop.run_forever()
+    thread.join()
+    loop.close()
+    assert descriptors() == before

@@ -175,7 +175,7 @@ impl Epoll {
                 eventfd
             }
         };
-        Ok(Waker(crate::waker::Kind::Eventfd(eventfd)))
+        Ok(Waker(crate::waker::Kind::Eventfd(Arc::downgrade(&eventfd))))
     }
 
     /// The child's copies refer to the parent's objects: taking a registration out would take it out of the parent's.

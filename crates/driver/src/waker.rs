@@ -4,7 +4,7 @@
 use std::io;
 use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::{DupFlags, dup3, write};
@@ -17,7 +17,8 @@ pub struct Waker(pub(crate) Kind);
 
 #[derive(Clone, Debug)]
 pub(crate) enum Kind {
-    Eventfd(Arc<Eventfd>),
+    /// Weak: the descriptor is closed with the driver, however long somebody keeps a waker.
+    Eventfd(Weak<Eventfd>),
     Sim(Arc<Shared>),
 }
 
@@ -26,7 +27,11 @@ impl Waker {
     #[inline]
     pub fn wake(&self) {
         match &self.0 {
-            Kind::Eventfd(eventfd) => eventfd.signal(),
+            Kind::Eventfd(eventfd) => {
+                if let Some(eventfd) = eventfd.upgrade() {
+                    eventfd.signal();
+                }
+            }
             Kind::Sim(shared) => shared.wake(),
         }
     }

@@ -368,7 +368,9 @@ impl Awaited {
     /// Prepares to await `object` on `event_loop`: futures as they are, native coroutines by their bodies, other coroutines
     /// wrapped in a task.
     pub fn on<'py>(event_loop: &Obj<'py, EventLoop>, object: &Bound<'py, PyAny>) -> PyResult<Self> {
-        if let Some(body) = Obj::<NativeCoroutine>::cast(object).and_then(|native| body_of(native, event_loop)) {
+        if let Some(body) =
+            Obj::<NativeCoroutine>::cast(object).and_then(|native| body_of(native, event_loop))
+        {
             return Ok(Self(Way::Body(body)));
         }
         let future = crate::event_loop::ensure_future(event_loop, object)?;
