@@ -56,25 +56,28 @@ impl AsRef<[u8]> for Chunk {
 }
 
 /// The data of a `SocketTransport`.
+#[repr(C)]
 pub struct SocketTransport {
-    stream: LoopCell<Stream<Chunk>>,
     pub(crate) event_loop: Slot<EventLoop>,
     pub(crate) protocol: Slot,
-    connection: Connection,
+    read_context: Slot,
+    habit: Habit,
+    /// Whether Python code may close the socket without the transport.
+    exposed: Cell<bool>,
+    /// Whether `connection_lost` has been called, and everything let go.
+    gone: Cell<bool>,
+    stream: LoopCell<Stream<Chunk>>,
+    write_context: Slot,
+    /// What callbacks run in, where it was given; otherwise they run in copies of what was current when they were arranged.
+    context: Slot,
     server: Slot,
+    /// The future of whoever waits for the buffer to drain, to use the socket directly.
+    empty_waiter: Slot,
     /// Its place among the server's clients.
     pub(crate) client: Listing,
     /// Its place among the loop's transports.
     pub(crate) listing: Listing,
-    /// What callbacks run in, where it was given; otherwise they run in copies of what was current when they were arranged.
-    context: Slot,
-    read_context: Slot,
-    write_context: Slot,
-    /// The future of whoever waits for the buffer to drain, to use the socket directly.
-    empty_waiter: Slot,
-    /// Whether `connection_lost` has been called, and everything let go.
-    gone: Cell<bool>,
-    habit: Habit,
+    connection: Connection,
 }
 
 impl Default for SocketTransport {
@@ -91,6 +94,7 @@ impl Default for SocketTransport {
             read_context: Slot::default(),
             write_context: Slot::default(),
             empty_waiter: Slot::default(),
+            exposed: Cell::new(false),
             gone: Cell::new(false),
             habit: Habit::default(),
         }
@@ -140,14 +144,14 @@ impl SocketTransport {
     /// Whether Python code has the socket object, and may close it.
     #[inline]
     pub fn is_exposed(&self) -> bool {
-        self.connection.is_exposed()
+        self.exposed.get()
     }
 
     /// Whether the descriptor may still be used: Python code that holds the socket object may have closed it, and the
     /// number may be another file's by now.
     #[inline]
     pub fn is_intact(&self, py: Python<'_>) -> PyResult<bool> {
-        self.connection.is_intact(py)
+        if self.exposed.get() { self.connection.is_intact(py) } else { Ok(true) }
     }
 }
 
@@ -298,6 +302,7 @@ fn init<'py>(
         return Err(PyRuntimeError::new_err("SocketTransport object is already initialized"));
     }
     transport.connection.adopt(&socket, extra)?;
+    transport.exposed.set(true);
     let nodelay = connection::wants_nodelay(&socket)?;
     let event_loop = event_loop.clone();
     begin(transport, Parts { event_loop, protocol, waiter, server, context }, nodelay)

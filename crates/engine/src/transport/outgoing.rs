@@ -9,17 +9,18 @@ use yibu_driver::{Driver, Fd, MAX_PIECES};
 ///
 /// A chunk is dropped as soon as it is sent, with the machine borrowed: dropping it must not run foreign code.
 #[derive(Debug)]
+#[repr(C)] // the size is all that most writes look at, and stands first
 pub struct Outgoing<C> {
-    chunks: VecDeque<C>,
-    /// How much of the first chunk has been sent; less than its length.
-    sent: usize,
     /// Bytes in all chunks, without those sent.
     size: usize,
+    /// How much of the first chunk has been sent; less than its length.
+    sent: usize,
+    chunks: VecDeque<C>,
 }
 
 impl<C> Default for Outgoing<C> {
     fn default() -> Self {
-        Self { chunks: VecDeque::new(), sent: 0, size: 0 }
+        Self { size: 0, sent: 0, chunks: VecDeque::new() }
     }
 }
 

@@ -89,20 +89,24 @@ pub(super) enum Step {
 /// operations [`Stream::read_op`] and [`Stream::write_op`] to [`Stream::on_outcome`]. Methods that return a `bool`
 /// return true when `connection_lost` is to be called at the next turn; that happens at most once in all,
 /// [`Upcall::Fatal`] and [`Upcall::ConnectionLost`] included.
+///
+/// Of many connections none is in the processor's nearest cache when its turn comes: what every message looks at is kept
+/// together, and first.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Stream<C> {
     fd: Fd,
-    outgoing: Outgoing<C>,
-    flow: Flow,
-    lifecycle: Lifecycle,
     reading: Reading,
-    read_op: Option<OpId>,
-    write_op: Option<OpId>,
     paused: bool,
     eof: bool,
     drain_watched: bool,
+    read_op: Option<OpId>,
+    write_op: Option<OpId>,
+    lifecycle: Lifecycle,
     /// All of `outgoing` was written since the last [`Stream::uncork`], and nothing of it was tried to be sent.
     corked: bool,
+    outgoing: Outgoing<C>,
+    flow: Flow,
 }
 
 impl<C: AsRef<[u8]>> Stream<C> {

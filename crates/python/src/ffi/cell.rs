@@ -7,6 +7,7 @@ use std::cell::{Cell, UnsafeCell};
 /// The interpreter lock serialises threads; the flag refuses nesting on one thread, so that two exclusive references can
 /// never exist. A refused entry is a bug of this crate and panics, which the trampolines turn into an exception.
 #[derive(Default)]
+#[repr(C)] // the flag is beside what is used first
 pub struct LoopCell<T> {
     busy: Cell<bool>,
     value: UnsafeCell<T>,

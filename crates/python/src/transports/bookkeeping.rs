@@ -31,7 +31,8 @@ pub(super) fn table(t: &mut Table<SocketTransport>) {
     });
     t.getter(c"_sock", |transport| {
         writing::uncork(transport)?;
-        unless_gone(transport, || transport.connection.expose(transport.py()))
+        transport.exposed.set(true);
+        unless_gone(transport, || transport.connection.socket(transport.py()))
     });
     t.getter(c"_sock_fd", |transport| {
         Ok(transport.connection.fd().into_pyobject(transport.py())?.into_any())

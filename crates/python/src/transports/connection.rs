@@ -50,8 +50,6 @@ pub struct Connection {
     /// Until a Python socket takes over.
     owned: Cell<Option<OwnedFd>>,
     socket: Slot,
-    /// Whether Python code may close the socket without the transport.
-    exposed: Cell<bool>,
     open: Cell<bool>,
     protocol: Cell<i32>,
     peer: Cell<Option<SocketAddr>>,
@@ -65,7 +63,6 @@ impl Default for Connection {
             fd: Cell::new(-1),
             owned: Cell::new(None),
             socket: Slot::default(),
-            exposed: Cell::new(false),
             open: Cell::new(false),
             protocol: Cell::new(0),
             peer: Cell::new(None),
@@ -102,7 +99,6 @@ impl Connection {
         self.fd.set(socket.call_method0(names::fileno(py))?.extract()?);
         self.socket.put(socket.clone());
         self.extra.put(extra);
-        self.exposed.set(true);
         self.open.set(true);
         Ok(())
     }
@@ -121,7 +117,6 @@ impl Connection {
         // Not of the Internet: the `socket` module knows how such addresses look.
         let socket = make_socket(py, family, protocol, fd)?;
         self.adopt(&socket, none(py))?;
-        self.exposed.set(false);
         Ok(false)
     }
 
@@ -137,18 +132,8 @@ impl Connection {
         self.open.get()
     }
 
-    /// See [`super::SocketTransport::is_exposed`].
-    #[inline]
-    pub fn is_exposed(&self) -> bool {
-        self.exposed.get()
-    }
-
-    /// See [`super::SocketTransport::is_intact`].
-    #[inline]
+    /// Whether the socket object still has the descriptor.
     pub fn is_intact(&self, py: Python<'_>) -> PyResult<bool> {
-        if !self.exposed.get() {
-            return Ok(true);
-        }
         let Some(socket) = self.socket.get(py) else { return Ok(true) };
         Ok(call::method(names::fileno(py), [&socket])?.extract::<Fd>()? == self.fd.get())
     }
@@ -166,13 +151,8 @@ impl Connection {
         socket.call_method1("setsockopt", (IPPROTO_TCP, 1, 1)).map(drop)
     }
 
-    /// The Python socket. From now on Python code may close it, so that its descriptor has to be checked.
-    pub fn expose<'py>(&self, py: Python<'py>) -> Output<'py> {
-        self.exposed.set(true);
-        self.socket(py)
-    }
-
-    fn socket<'py>(&self, py: Python<'py>) -> Output<'py> {
+    /// The Python socket, made when it is first asked for.
+    pub fn socket<'py>(&self, py: Python<'py>) -> Output<'py> {
         if let Some(socket) = self.socket.get(py) {
             return Ok(socket);
         }
