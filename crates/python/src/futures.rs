@@ -4,13 +4,15 @@
 //! Task, a Rust waker, or a callback, with no Handle in between. On a foreign loop everything goes through that loop's
 //! `call_soon`. Called by Python code, by [`crate::tasks`] (a Task is a Future) and by the control plane.
 
+mod iteration;
+
 use std::cell::Cell;
 use std::ffi::CStr;
 use std::task::Waker;
 
 use pyo3::exceptions::{PyAttributeError, PyRuntimeError, PyStopIteration, PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyString, PyTuple, PyType};
+use pyo3::types::{PyDict, PyList, PyString, PyType};
 
 use crate::event_loop::{Entry, EventLoop};
 use crate::events::{isinstance_class, loop_debug};
@@ -21,6 +23,8 @@ use crate::ffi::{
 use crate::ffi::{boolean, call, context, none};
 use crate::tasks::{self, Task};
 use crate::{errors, names, stock};
+
+pub use iteration::{FutureIter, stop_iteration, thrown, warn_about_three_arguments};
 
 /// `Future._state`.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
@@ -792,163 +796,4 @@ impl Class for Future {
     fn wants_finalizer(&self) -> bool {
         self.log_traceback.get()
     }
-}
-
-/// What `await future` iterates: it yields the future once, then ends with the result.
-#[derive(Default)]
-pub struct FutureIter {
-    future: Slot<Future>,
-}
-
-static FUTURE_ITER: ClassState = ClassState::new();
-
-impl FutureIter {
-    /// `Future.__await__`.
-    #[inline]
-    pub fn over<'py>(future: &Obj<'py, Future>) -> Output<'py> {
-        future.ensure_alive()?;
-        let iterator = Self::create(future.py())?;
-        iterator.future.set(Ref::of(future.clone()));
-        Ok(iterator.into_any())
-    }
-
-    /// `Ok(Ok(future))` to yield it, `Ok(Err(result))` to return.
-    #[inline]
-    fn advance<'py>(iterator: &Obj<'py, Self>) -> PyResult<Result<Bound<'py, PyAny>, Bound<'py, PyAny>>> {
-        let py = iterator.py();
-        let Some(future) = iterator.future.obj(py) else {
-            return Err(PyStopIteration::new_err(()));
-        };
-        if future.state.get() == State::Pending {
-            if future.blocking.replace(true) {
-                return Err(PyRuntimeError::new_err("await wasn't used with future"));
-            }
-            return Ok(Ok(future.into_any()));
-        }
-        iterator.future.clear();
-        result(&future).map(Err)
-    }
-
-    /// As `__next__`: a result other than None travels in a StopIteration.
-    fn next<'py>(iterator: &Obj<'py, Self>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        match Self::advance(iterator)? {
-            Ok(future) => Ok(Some(future)),
-            Err(value) if value.is_none() => Ok(None),
-            Err(value) => Err(stop_iteration(value)),
-        }
-    }
-}
-
-/// `StopIteration(value)`, also for values that are tuples or exceptions.
-pub fn stop_iteration(value: Bound<'_, PyAny>) -> PyErr {
-    let py = value.py();
-    match py.get_type::<PyStopIteration>().call1((value,)) {
-        Ok(stop) => PyErr::from_value(stop),
-        Err(error) => error,
-    }
-}
-
-const THROW: Signature<3> = Signature::new("FutureIter.throw", "typ, val=None, tb=None, /");
-
-impl Class for FutureIter {
-    const NAME: &'static CStr = c"yibu.FutureIter";
-    type Header = crate::ffi::class::Plain;
-    const FREELIST: usize = 256;
-    const SUBCLASSABLE: bool = false;
-    const CONSTRUCTIBLE: bool = false;
-
-    fn state() -> &'static ClassState {
-        &FUTURE_ITER
-    }
-
-    fn table(t: &mut Table<Self>) {
-        t.iter(|iterator| Ok(iterator.as_any().clone()));
-        t.next(Self::next);
-        t.send(|iterator, _value| Self::advance(iterator));
-        t.one(
-            c"send",
-            "value",
-            |iterator, _value| match Self::advance(iterator)? {
-                Ok(future) => Ok(future),
-                Err(value) => Err(stop_iteration(value)),
-            },
-            "Yields the future, then raises StopIteration with its result; the value sent is ignored.",
-        );
-        t.method(
-            &THROW,
-            |iterator, args| {
-                warn_about_three_arguments(&args)?;
-                let [class, value, traceback] = args.parse(&THROW)?;
-                let raised = thrown(&class, &value, &traceback)?;
-                iterator.future.clear();
-                Err(raised)
-            },
-            "Raises the exception and lets go of the future.",
-        );
-        t.noargs(
-            c"close",
-            |iterator| {
-                iterator.future.clear();
-                Ok(none(iterator.py()))
-            },
-            "Lets go of the future.",
-        );
-    }
-
-    fn traverse(&self, visitor: &mut Visitor) {
-        self.future.traverse(visitor);
-    }
-
-    fn clear(&self) {
-        self.future.clear();
-    }
-}
-
-/// The three-argument form of `throw` is deprecated since 3.12.
-pub fn warn_about_three_arguments(args: &Args<'_, '_>) -> PyResult<()> {
-    if cfg!(Py_3_12) && args.len() > 1 {
-        let text =
-            "the (type, exc, tb) signature of throw() is deprecated, use the single-arg signature instead.";
-        let category = args.py().get_type::<pyo3::exceptions::PyDeprecationWarning>();
-        stock::warn(args.py())?.call1((text, category))?;
-    }
-    Ok(())
-}
-
-/// The exception that `generator.throw(class, value, traceback)` raises.
-pub fn thrown(
-    class: &Bound<'_, PyAny>,
-    value: &Bound<'_, PyAny>,
-    traceback: &Bound<'_, PyAny>,
-) -> PyResult<PyErr> {
-    if !traceback.is_none() && !traceback.is_instance_of::<pyo3::types::PyTraceback>() {
-        return Err(PyTypeError::new_err("throw() third argument must be a traceback"));
-    }
-    let instance = if class.is_instance_of::<pyo3::exceptions::PyBaseException>() {
-        if !value.is_none() {
-            return Err(PyTypeError::new_err("instance exception may not have a separate value"));
-        }
-        class.clone()
-    } else if class
-        .cast::<PyType>()
-        .is_ok_and(|c| c.is_subclass_of::<pyo3::exceptions::PyBaseException>().unwrap_or(false))
-    {
-        if value.is_none() {
-            class.call0()?
-        } else if value.is_instance(class)? {
-            value.clone()
-        } else if let Ok(args) = value.cast::<PyTuple>() {
-            class.call1(args)?
-        } else {
-            class.call1((value,))?
-        }
-    } else {
-        return Err(PyTypeError::new_err(
-            "exceptions must be classes deriving BaseException or instances of such a class",
-        ));
-    };
-    if !traceback.is_none() {
-        instance.setattr("__traceback__", traceback)?;
-    }
-    Ok(PyErr::from_value(instance))
 }

@@ -3,6 +3,8 @@
 //! A task is stepped by the loop's turn ([`run_step`], [`run_wakeup`]); between native objects no callable, Handle or
 //! attribute lookup is involved. On foreign loops it hands out callables ([`TaskCallback`]) for their `call_soon`. Calls the coroutine.
 
+mod callback;
+
 use std::cell::Cell;
 use std::ffi::CStr;
 
@@ -13,7 +15,7 @@ use pyo3::types::{PyDict, PyList, PyString};
 use crate::current;
 use crate::event_loop::{Entry, EventLoop};
 use crate::events::{self, Handle, isinstance_class};
-use crate::ffi::class::{Derived, DictAndWeak, Plain};
+use crate::ffi::class::{Derived, DictAndWeak};
 use crate::ffi::send::{Sent, send};
 use crate::ffi::{
     Args, Class, ClassState, Obj, Output, Raised, Ref, Registration, Registry, Signature, Slot, Table,
@@ -22,6 +24,9 @@ use crate::ffi::{
 use crate::ffi::{boolean, call, context, none};
 use crate::futures::{self, Callback, Future, Settled, State};
 use crate::{errors, names, stock};
+
+use callback::Kind;
+pub use callback::{TaskCallback, is_wakeup_of, task_of, wakeup_callable};
 
 /// What a Task adds to a Future.
 pub struct TaskState {
@@ -58,7 +63,6 @@ impl Default for TaskState {
 pub type Task = Derived<Future, TaskState>;
 
 static TASK: ClassState = ClassState::new();
-static TASK_CALLBACK: ClassState = ClassState::new();
 static TASKS: Registry = Registry::new();
 
 #[cfg(not(Py_3_12))]
@@ -682,153 +686,5 @@ impl Class for Task {
 
     fn wants_finalizer(&self) -> bool {
         destroyed_pending(self) || self.base.has_unretrieved_exception()
-    }
-}
-
-/// Which of a task's two callables.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-enum Kind {
-    #[default]
-    Step,
-    Wakeup,
-}
-
-impl Kind {
-    /// What asyncio calls it in reprs.
-    fn name(self) -> &'static str {
-        match self {
-            Self::Step => "yibu.TaskStepMethWrapper",
-            Self::Wakeup => "yibu.TaskWakeup",
-        }
-    }
-}
-
-/// A task's step or wake-up as a Python callable, for foreign loops and futures.
-#[derive(Default)]
-pub struct TaskCallback {
-    task: Slot<Task>,
-    error: Slot,
-    kind: Cell<Kind>,
-}
-
-impl TaskCallback {
-    #[expect(clippy::new_ret_no_self, reason = "a Python object is what callers need")]
-    fn new<'py>(task: &Obj<'py, Task>, kind: Kind, error: Option<Ref>) -> Output<'py> {
-        let callback = Self::create(task.py())?;
-        callback.kind.set(kind);
-        callback.task.set(Ref::of(task.clone()));
-        drop(callback.error.replace(error));
-        Ok(callback.into_any())
-    }
-}
-
-/// The callable a future calls when it is done.
-pub fn wakeup_callable<'py>(task: &Obj<'py, Task>) -> Output<'py> {
-    TaskCallback::new(task, Kind::Wakeup, None)
-}
-
-/// Whether a callable is the wake-up of this very task.
-pub fn is_wakeup_of(function: &Bound<'_, PyAny>, task: &Obj<'_, Task>) -> bool {
-    Obj::<TaskCallback>::cast_exact(function).is_some_and(|callback| {
-        callback.kind.get() == Kind::Wakeup && callback.task.as_ptr() == task.as_any().as_ptr()
-    })
-}
-
-/// The task that a callable belongs to, for messages about slow callbacks.
-pub fn task_of<'py>(function: &Bound<'py, PyAny>) -> Option<Obj<'py, Task>> {
-    Obj::<TaskCallback>::cast_exact(function)?.task.obj(function.py())
-}
-
-/// Runs a task's callable on whatever loop called it.
-fn invoke<'py>(callback: &Obj<'py, TaskCallback>, future: Option<Bound<'py, PyAny>>) -> Output<'py> {
-    let py = callback.py();
-    let Some(task) = callback.task.obj(py) else { return Ok(none(py)) };
-    let error = match (callback.kind.get(), future) {
-        (Kind::Wakeup, Some(future)) => awaited_error(&future)?,
-        _ => match callback.error.take() {
-            Some(error) => Some(Raised(error.into_any(py).cast_into()?)),
-            None => None,
-        },
-    };
-    let event_loop = task.base.event_loop.get_or_none(py);
-    let native = EventLoop::plain(&event_loop);
-    match native {
-        Some(native) => current::enter(native, &task)?,
-        None => current::enter_foreign(&event_loop, &task)?,
-    }
-    let stepped = step(&task, error);
-    match native {
-        Some(native) => current::leave(native),
-        None => current::leave_foreign(&event_loop, &task)?,
-    }
-    stepped.map(|()| none(py))
-}
-
-/// What the awaited future raises, if anything.
-fn awaited_error<'py>(future: &Bound<'py, PyAny>) -> PyResult<Option<Raised<'py>>> {
-    let py = future.py();
-    let native =
-        Obj::<Future>::cast_exact(future).or_else(|| Obj::<Task>::cast_exact(future).map(Obj::upcast));
-    if let Some(future) = native {
-        return Ok(match futures::settle(future)? {
-            Some(Settled::Raised(error)) => Some(error),
-            Some(Settled::Value(_)) | None => None,
-        });
-    }
-    Ok(call::method(names::result(py), [future]).err().map(|error| Raised::from_err(py, error)))
-}
-
-const WAKEUP: Signature<1> = Signature::new("TaskWakeup", "future=None, /");
-
-impl Class for TaskCallback {
-    const NAME: &'static CStr = c"yibu.TaskCallback";
-    type Header = Plain;
-    const SUBCLASSABLE: bool = false;
-    const CONSTRUCTIBLE: bool = false;
-
-    fn state() -> &'static ClassState {
-        &TASK_CALLBACK
-    }
-
-    fn table(t: &mut Table<Self>) {
-        t.call(|callback, args, kwargs| {
-            let [future] = Args::parse_tuple(&WAKEUP, args, kwargs)?;
-            invoke(callback, (!future.is_none()).then_some(future))
-        });
-        t.compare(|callback, other, op| {
-            let py = callback.py();
-            let same = callback.task.obj(py).is_some_and(|task| is_wakeup_of(other, &task))
-                && callback.kind.get() == Kind::Wakeup;
-            match op {
-                pyo3::basic::CompareOp::Eq => Ok(boolean(py, same || callback.as_any().is(other))),
-                pyo3::basic::CompareOp::Ne => Ok(boolean(py, !(same || callback.as_any().is(other)))),
-                _ => Ok(py.NotImplemented().into_bound(py)),
-            }
-        });
-        t.hash(|callback| Ok((callback.task.as_ptr() as isize >> 4) ^ (callback.kind.get() as isize)));
-        t.repr(|callback| {
-            let (name, task) = (callback.kind.get().name(), callback.task.as_ptr());
-            Ok(PyString::new(callback.py(), &format!("<{name} object at {task:p}>")).into_any())
-        });
-        t.getter(c"__qualname__", |callback| match (callback.kind.get(), callback.task.obj(callback.py())) {
-            (Kind::Wakeup, Some(task)) => {
-                let class = task.as_any().get_type().qualname()?;
-                Ok(PyString::new(callback.py(), &format!("{class}.task_wakeup")).into_any())
-            }
-            _ => Err(PyAttributeError::new_err("__qualname__")),
-        });
-        t.getter(c"__self__", |callback| {
-            Ok(callback.task.obj(callback.py()).map_or_else(|| none(callback.py()), Obj::into_any))
-        });
-    }
-
-    fn traverse(&self, visitor: &mut Visitor) {
-        self.task.traverse(visitor);
-        self.error.traverse(visitor);
-    }
-
-    fn clear(&self) {
-        self.task.clear();
-        self.error.clear();
     }
 }
