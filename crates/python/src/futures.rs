@@ -173,6 +173,12 @@ impl Future {
     }
 }
 
+/// The native future behind an object that is exactly a Future or a Task: no subclass can have replaced its methods.
+#[inline]
+pub fn exact<'a, 'py>(object: &'a Bound<'py, PyAny>) -> Option<&'a Obj<'py, Future>> {
+    Obj::<Future>::cast_exact(object).or_else(|| Obj::<Task>::cast_exact(object).map(Obj::upcast))
+}
+
 fn uninitialized() -> PyErr {
     PyRuntimeError::new_err("Future object is not initialized.")
 }

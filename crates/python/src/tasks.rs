@@ -368,11 +368,7 @@ fn die(task: &Obj<'_, Task>, error: Raised<'_>) -> PyResult<()> {
 /// The coroutine yielded `object` and waits.
 #[inline]
 fn wait_for<'py>(task: &Obj<'py, Task>, object: Bound<'py, PyAny>) -> PyResult<()> {
-    let native = match Obj::<Future>::cast_exact(&object) {
-        Some(future) => Some(future),
-        None => Obj::<Task>::cast_exact(&object).map(Obj::upcast),
-    };
-    if let Some(future) = native
+    if let Some(future) = futures::exact(&object)
         && !object.is(task.as_any())
     {
         if future.event_loop.as_ptr() != task.base.event_loop.as_ptr() {

@@ -6,9 +6,7 @@ use pyo3::types::{PyDict, PyString};
 
 use super::{Engine, EventLoop, debug, turn};
 use crate::ffi::{Obj, Output, Signature, Table, boolean, none};
-use crate::futures::Future;
-use crate::tasks::Task;
-use crate::{current, names, stock};
+use crate::{current, futures, names, stock};
 
 const RUN_UNTIL_COMPLETE: Signature<1> = Signature::new("EventLoop.run_until_complete", "future");
 
@@ -156,8 +154,8 @@ fn run_until_complete<'py>(event_loop: &Obj<'py, EventLoop>, object: &Bound<'py,
     if !is_done(&future)? {
         return Err(PyRuntimeError::new_err("Event loop stopped before Future completed."));
     }
-    match Obj::<Future>::cast_exact(&future).or_else(|| Obj::<Task>::cast_exact(&future).map(Obj::upcast)) {
-        Some(native) => crate::futures::result(native),
+    match futures::exact(&future) {
+        Some(native) => futures::result(native),
         None => future.call_method0(names::result(py)),
     }
 }

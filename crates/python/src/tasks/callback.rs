@@ -15,7 +15,7 @@ use crate::event_loop::EventLoop;
 use crate::ffi::class::Plain;
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Raised, Ref, Signature, Slot, Table, Visitor};
 use crate::ffi::{boolean, call, none};
-use crate::futures::{self, Future, Settled};
+use crate::futures::{self, Settled};
 use crate::names;
 
 static TASK_CALLBACK: ClassState = ClassState::new();
@@ -102,9 +102,7 @@ fn invoke<'py>(callback: &Obj<'py, TaskCallback>, future: Option<Bound<'py, PyAn
 /// What the awaited future raises, if anything.
 fn awaited_error<'py>(future: &Bound<'py, PyAny>) -> PyResult<Option<Raised<'py>>> {
     let py = future.py();
-    let native =
-        Obj::<Future>::cast_exact(future).or_else(|| Obj::<Task>::cast_exact(future).map(Obj::upcast));
-    if let Some(future) = native {
+    if let Some(future) = futures::exact(future) {
         return Ok(match futures::settle(future)? {
             Some(Settled::Raised(error)) => Some(error),
             Some(Settled::Value(_)) | None => None,
