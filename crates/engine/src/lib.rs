@@ -13,11 +13,13 @@ pub mod inbox;
 pub mod ready;
 pub mod timers;
 pub mod transport;
+pub mod wait_queue;
 
 pub use event_loop::{EventLoop, Host, Plan};
 pub use inbox::Inbox;
 pub use ready::Ready;
 pub use timers::{Cancelled, Timers};
+pub use wait_queue::{Ticket, WaitQueue};
 pub use yibu_driver::{
     Driver, Fd, Interest, Lease, MAX_RECEIVE, Op, OpId, Outcome, SocketAddrAny, Wait, Waker,
 };

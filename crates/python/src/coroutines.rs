@@ -5,7 +5,12 @@
 //! future is pending, the coroutine yields a native Future that the waker completes; throwing into it (a cancellation)
 //! drops the Rust future, whose destructors undo what was half-done. Nothing runs before the first `send`, as in any coroutine.
 //!
+//! What all coroutine objects have in common is [`Coroutine`] and its [`protocol`]; the primitives, which must run on any
+//! loop and be quick, are made of the plain functions of a [`Routine`] instead.
+//!
 //! Rust futures run attached and on the loop's thread; between two awaits they use `Python::attach`, which is a counter there.
+
+mod routine;
 
 use std::cell::Cell;
 use std::ffi::CStr;
@@ -27,6 +32,8 @@ use crate::ffi::{Class, ClassState, LoopCell, Obj, Output, Ref, Signature, Slot,
 use crate::ffi::{boolean, none};
 use crate::futures::{self, Callback, Future, State, stop_iteration, thrown};
 use crate::{names, stock};
+
+pub use routine::{Routine, Step, taken};
 
 /// What a Rust future of the control plane gives Python.
 pub type Answer = PyResult<Py<PyAny>>;
@@ -202,6 +209,10 @@ pub trait Coroutine: Class {
     fn started(&self) -> &Cell<bool>;
     /// Whether it runs at this moment.
     fn is_running(&self) -> bool;
+    /// `cr_await`: what it waits for.
+    fn awaiting<'py>(&self, _py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+        None
+    }
 }
 
 const THROW: Signature<3> = Signature::new("throw", "typ, val=None, tb=None, /");
@@ -273,13 +284,15 @@ pub fn protocol<T: Coroutine>(t: &mut Table<T>) {
     });
     t.getter(c"__qualname__", |coroutine| Ok(PyString::new(coroutine.py(), coroutine.name()).into_any()));
     t.getter(c"cr_running", |coroutine| Ok(boolean(coroutine.py(), coroutine.is_running())));
-    t.getter(c"cr_await", |coroutine| Ok(none(coroutine.py())));
+    t.getter(c"cr_await", |coroutine| {
+        Ok(coroutine.awaiting(coroutine.py()).unwrap_or_else(|| none(coroutine.py())))
+    });
     t.getter(c"cr_frame", |coroutine| Ok(none(coroutine.py())));
     t.getter(c"cr_code", |coroutine| Ok(none(coroutine.py())));
     t.getter(c"cr_origin", |coroutine| Ok(none(coroutine.py())));
     t.finalize(|coroutine| {
         if coroutine.started().replace(true) {
-            return Ok(());
+            return T::finish(coroutine);
         }
         let py = coroutine.py();
         let text = format!("coroutine '{}' was never awaited", coroutine.name());

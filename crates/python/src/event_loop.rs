@@ -28,7 +28,9 @@ pub use accept::Acceptor;
 pub use kernel::Kernel;
 pub use lifecycle::ensure_future;
 pub use pause::{Delay, yield_once};
+pub use schedule::seconds;
 pub use spawn::{create_future, create_task};
+pub use turn::now;
 pub use watch::Waiting;
 
 use std::cell::Cell;
@@ -40,8 +42,11 @@ use std::task::Waker;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
+use yibu_engine::timers::Timer;
 use yibu_engine::{Cancelled, Driver, Host, Inbox, OpId};
 
+use crate::alarms::Alarm;
+use crate::callbacks::Reaction;
 use crate::current::Current;
 use crate::events::{Handle, PostedHandle, TimerHandle};
 use crate::ffi::class::Plain;
@@ -63,6 +68,8 @@ pub enum Entry {
     Posted(Ref<PostedHandle>),
     /// A timer that is due.
     Timer(Ref<TimerHandle>),
+    /// A native timer that is due.
+    Alarm(Ref<Alarm>),
     /// The first step of a task, or the one after a bare yield, or one that throws.
     Step {
         /// The task to step.
@@ -86,10 +93,55 @@ pub enum Entry {
         /// Entered for the call.
         context: Ref,
     },
+    /// What a primitive does when a future is done.
+    Reaction {
+        /// Which one.
+        reaction: &'static Reaction,
+        /// The object it acts on.
+        owner: Ref,
+        /// The future that is done.
+        future: Ref<Future>,
+    },
     /// A Rust future is to be polled again.
     Wake(Waker),
     /// The kernel can finish an operation.
     Io(OpId),
+}
+
+/// A timer in the heap.
+pub enum Due {
+    /// `call_at(callback)`.
+    Handle(Ref<TimerHandle>),
+    /// A primitive's own.
+    Alarm(Ref<Alarm>),
+}
+
+impl Due {
+    /// It left the heap: it runs, or was dropped.
+    #[inline]
+    fn leave(&self) {
+        match self {
+            Self::Handle(timer) => timer.data().own.leave(),
+            Self::Alarm(alarm) => alarm.data().leave(),
+        }
+    }
+
+    fn as_ptr(&self) -> *mut pyo3::ffi::PyObject {
+        match self {
+            Self::Handle(timer) => timer.as_ptr(),
+            Self::Alarm(alarm) => alarm.as_ptr(),
+        }
+    }
+}
+
+impl Timer for Due {
+    #[inline]
+    fn cancelled(&self) -> bool {
+        match self {
+            Self::Handle(timer) => timer.data().base.is_cancelled(),
+            Self::Alarm(alarm) => alarm.data().is_cancelled(),
+        }
+    }
 }
 
 /// What other threads send.
@@ -119,7 +171,7 @@ pub struct PythonHost;
 
 impl Host for PythonHost {
     type Entry = Entry;
-    type Timer = Ref<TimerHandle>;
+    type Timer = Due;
     type Owner = Owner;
     type Message = Message;
 
@@ -127,9 +179,12 @@ impl Host for PythonHost {
         Entry::Io(id)
     }
 
-    fn due(timer: Ref<TimerHandle>) -> Entry {
-        timer.data().own.leave();
-        Entry::Timer(timer)
+    fn due(timer: Due) -> Entry {
+        timer.leave();
+        match timer {
+            Due::Handle(timer) => Entry::Timer(timer),
+            Due::Alarm(alarm) => Entry::Alarm(alarm),
+        }
     }
 
     fn deliver(message: Message) -> Entry {
@@ -214,8 +269,16 @@ impl Default for EventLoop {
 static EVENT_LOOP: ClassState = ClassState::new();
 
 /// Methods whose replacement the loop honours where it would otherwise take a native short cut.
-const OVERRIDABLE: [&str; 6] =
-    ["call_soon", "time", "get_debug", "call_at", "create_task", "_make_socket_transport"];
+const OVERRIDABLE: [&str; 8] = [
+    "call_soon",
+    "time",
+    "get_debug",
+    "call_at",
+    "create_task",
+    "_make_socket_transport",
+    "create_future",
+    "call_later",
+];
 
 /// A bit of [`EventLoop::overridden`].
 #[derive(Clone, Copy)]
@@ -232,6 +295,10 @@ pub enum Overridable {
     CreateTask,
     /// `_make_socket_transport`
     MakeSocketTransport,
+    /// `create_future`
+    CreateFuture,
+    /// `call_later`
+    CallLater,
 }
 
 impl EventLoop {
@@ -283,12 +350,18 @@ impl EventLoop {
         self.closed.get()
     }
 
+    /// Adds a timer, due at `seconds` of the loop's clock.
+    #[inline]
+    pub fn schedule(&self, seconds: f64, due: Due) {
+        self.engine.with(|engine| engine.schedule(seconds, due));
+    }
+
     /// A timer in the heap was cancelled.
     pub fn note_cancelled_timer(&self, _py: Python<'_>) {
         match self.engine.with(Engine::note_cancelled) {
             Cancelled::Nothing => {}
-            Cancelled::One(timer) => timer.data().own.leave(),
-            Cancelled::Many(timers) => timers.iter().for_each(|timer| timer.data().own.leave()),
+            Cancelled::One(timer) => timer.leave(),
+            Cancelled::Many(timers) => timers.iter().for_each(Due::leave),
         }
     }
 }
@@ -379,6 +452,11 @@ impl Class for EventLoop {
                     Entry::Handle(handle) => visit(handle.as_ptr()),
                     Entry::Posted(handle) => visit(handle.as_ptr()),
                     Entry::Timer(timer) => visit(timer.as_ptr()),
+                    Entry::Alarm(alarm) => visit(alarm.as_ptr()),
+                    Entry::Reaction { owner, future, .. } => {
+                        visit(owner.as_ptr());
+                        visit(future.as_ptr());
+                    }
                     Entry::Step { task, error } => {
                         visit(task.as_ptr());
                         error.iter().for_each(|error| visit(error.as_ptr()));

@@ -12,11 +12,10 @@ use std::ffi::CStr;
 use pyo3::exceptions::{PyKeyboardInterrupt, PySystemExit};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyFloat, PyString, PyTuple};
-use yibu_engine::timers::Timer;
 
 use crate::event_loop::EventLoop;
 use crate::ffi::class::{Derived, Weak};
-use crate::ffi::{Args, Class, ClassState, Obj, Output, Raised, Ref, Signature, Slot, Table, Visitor};
+use crate::ffi::{Args, Class, ClassState, Obj, Output, Raised, Signature, Slot, Table, Visitor};
 use crate::ffi::{boolean, call, context, none};
 use crate::{names, stock};
 
@@ -399,13 +398,6 @@ pub fn isinstance_class<'py>(
     stock: for<'a> fn(Python<'a>) -> PyResult<&'a Bound<'a, pyo3::types::PyType>>,
 ) -> Output<'py> {
     Ok(stock(object.py())?.clone().into_any())
-}
-
-impl Timer for Ref<TimerHandle> {
-    #[inline]
-    fn cancelled(&self) -> bool {
-        self.data().base.cancelled.get()
-    }
 }
 
 /// `TimerHandle.cancel`.

@@ -14,6 +14,7 @@ use pyo3::exceptions::{PyAttributeError, PyRuntimeError, PyStopIteration, PyType
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyType};
 
+use crate::callbacks::{self, Reaction, ReactionCallback};
 use crate::event_loop::{Entry, EventLoop};
 use crate::events::{isinstance_class, loop_debug};
 use crate::ffi::class::DictAndWeak;
@@ -49,6 +50,13 @@ pub enum Callback {
     },
     /// A native Task that awaits the future: it is stepped in its own context.
     Task(Ref<Task>),
+    /// What a primitive does then.
+    Reaction {
+        /// Which one.
+        reaction: &'static Reaction,
+        /// The object it acts on.
+        owner: Ref,
+    },
     /// A Rust future that awaits it.
     Waker(Waker),
 }
@@ -410,6 +418,9 @@ fn schedule(future: &Obj<'_, Future>, callback: Callback) -> PyResult<()> {
         let future = future.clone();
         native.push(match callback {
             Callback::Task(task) => Entry::Wakeup { task, future: Ref::of(future) },
+            Callback::Reaction { reaction, owner } => {
+                Entry::Reaction { reaction, owner, future: Ref::of(future) }
+            }
             Callback::Waker(waker) => Entry::Wake(waker),
             Callback::Python { function, context } => {
                 Entry::Callback { function, future: Ref::of(future), context }
@@ -452,6 +463,9 @@ fn as_python<'py>(py: Python<'py>, callback: &Callback) -> PyResult<(Bound<'py, 
             let context = task.own.context.get_or_none(py);
             Ok((tasks::wakeup_callable(&task)?, context))
         }
+        Callback::Reaction { reaction, owner } => {
+            Ok((ReactionCallback::of(reaction, owner.any(py))?, context::copy_current(py)?))
+        }
         // A Rust waker has no Python form; nobody can remove or call it.
         Callback::Waker(_) => Ok((none(py), none(py))),
     }
@@ -473,13 +487,16 @@ pub fn add_callback(future: &Obj<'_, Future>, callback: Callback) -> PyResult<()
 fn remove_callback<'py>(future: &Obj<'py, Future>, function: &Bound<'py, PyAny>) -> Output<'py> {
     let py = future.py();
     future.ensure_alive()?;
-    let mut removed = 0_usize;
+    let mut removed = match callbacks::reaction_of(function) {
+        Some((reaction, owner)) => remove_reaction(future, reaction, &owner),
+        None => 0,
+    };
     let mut index = 0;
     loop {
         let candidate = future.callbacks.with(|all| match all.as_slice().get(index) {
             Some(Callback::Python { function, .. }) => Some(Some(function.copy(py))),
             Some(Callback::Task(task)) => Some(Some(Ref::new(task.any(py).clone()))),
-            Some(Callback::Waker(_)) => Some(None),
+            Some(Callback::Reaction { .. } | Callback::Waker(_)) => Some(None),
             None => None,
         });
         let Some(candidate) = candidate else { break };
@@ -528,6 +545,30 @@ fn remove_callback<'py>(future: &Obj<'py, Future>, function: &Bound<'py, PyAny>)
     Ok(removed.into_pyobject(py)?.into_any())
 }
 
+/// Takes out every entry of one reaction and owner; how many there were.
+pub fn remove_reaction(
+    future: &Obj<'_, Future>,
+    reaction: &'static Reaction,
+    owner: &Bound<'_, PyAny>,
+) -> usize {
+    let is_it = |callback: &Callback| match callback {
+        Callback::Reaction { reaction: other, owner: theirs } => {
+            std::ptr::eq(*other, reaction) && theirs.as_ptr() == owner.as_ptr()
+        }
+        _ => false,
+    };
+    let gone = future.callbacks.with(|all| match all {
+        Callbacks::None => Vec::new(),
+        Callbacks::One(one) if is_it(one) => match std::mem::take(all) {
+            Callbacks::One(one) => vec![one],
+            _ => Vec::new(),
+        },
+        Callbacks::One(_) => Vec::new(),
+        Callbacks::Many(many) => many.extract_if(.., |callback| is_it(callback)).collect(),
+    });
+    gone.len()
+}
+
 /// `Future._callbacks`: `None`, or a list of `(function, context)`.
 fn callback_list<'py>(future: &Obj<'py, Future>) -> Output<'py> {
     let py = future.py();
@@ -539,6 +580,9 @@ fn callback_list<'py>(future: &Obj<'py, Future>) -> Output<'py> {
                     Callback::Python { function: function.copy(py), context: context.copy(py) }
                 }
                 Callback::Task(task) => Callback::Task(task.copy(py)),
+                Callback::Reaction { reaction, owner } => {
+                    Callback::Reaction { reaction: *reaction, owner: owner.copy(py) }
+                }
                 Callback::Waker(waker) => Callback::Waker(waker.clone()),
             })
             .collect()
@@ -734,17 +778,27 @@ fn properties(t: &mut Table<Future>) {
 #[cfg(Py_3_14)]
 fn awaited_by<'py>(future: &Obj<'py, Future>) -> Output<'py> {
     let py = future.py();
-    let tasks: Vec<Ref<Task>> = future.callbacks.with(|all| {
+    let waiting: Vec<Callback> = future.callbacks.with(|all| {
         let waiting = all.as_slice().iter().filter_map(|callback| match callback {
-            Callback::Task(task) => Some(task.copy(py)),
+            Callback::Task(task) => Some(Callback::Task(task.copy(py))),
+            Callback::Reaction { reaction, owner } => {
+                Some(Callback::Reaction { reaction, owner: owner.copy(py) })
+            }
             Callback::Python { .. } | Callback::Waker(_) => None,
         });
         waiting.collect()
     });
+    let tasks: Vec<_> = waiting
+        .iter()
+        .filter_map(|callback| match callback {
+            Callback::Task(task) => Some(task.any(py).clone()),
+            Callback::Reaction { reaction, owner } => (reaction.waiter)(owner.any(py)),
+            Callback::Python { .. } | Callback::Waker(_) => None,
+        })
+        .collect();
     if tasks.is_empty() {
         return Ok(none(py));
     }
-    let tasks: Vec<_> = tasks.into_iter().map(|task| task.into_any(py)).collect();
     Ok(pyo3::types::PyFrozenSet::new(py, tasks)?.into_any())
 }
 
@@ -787,6 +841,7 @@ impl Class for Future {
                         visitor.visit(context.as_ptr());
                     }
                     Callback::Task(task) => visitor.visit(task.as_ptr()),
+                    Callback::Reaction { owner, .. } => visitor.visit(owner.as_ptr()),
                     Callback::Waker(_) => {}
                 }
             }

@@ -5,6 +5,8 @@
 #![deny(unsafe_code)]
 
 mod addresses;
+mod alarms;
+mod callbacks;
 mod coroutines;
 mod current;
 mod errors;
@@ -13,6 +15,7 @@ mod events;
 mod ffi;
 mod functions;
 mod futures;
+mod mixins;
 mod names;
 mod server;
 mod sleep;
@@ -64,6 +67,9 @@ fn _yibu(module: &Bound<'_, PyModule>) -> PyResult<()> {
     transports::complete(&transports::SocketTransport::class(py))?;
     Table::<futures::FutureIter>::build(py, None)?;
     Table::<tasks::TaskCallback>::build(py, None)?;
+    Table::<alarms::Alarm>::build(py, None)?;
+    Table::<callbacks::ReactionCallback>::build(py, None)?;
+    Table::<coroutines::Routine>::build(py, None)?;
     Table::<coroutines::WakerCallback>::build(py, None)?;
     Table::<event_loop::Acceptor>::build(py, None)?;
     event_loop::signals::register(module)?;
@@ -71,7 +77,6 @@ fn _yibu(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     let any = module.as_any();
     Table::<functions::CoroutineFunction>::build(py, None)?;
-    Table::<sleep::Sleep>::build(py, None)?;
     module.add("sleep", functions::CoroutineFunction::of(py, &sleep::SLEEP, sleep::sleep, sleep::DOC)?)?;
     let doc = "Schedules a coroutine on the running loop; returns its Task.";
     module.add(

@@ -16,7 +16,7 @@ use crate::current;
 use crate::event_loop::{Entry, EventLoop};
 use crate::events::{self, Handle, isinstance_class};
 use crate::ffi::class::{Derived, DictAndWeak};
-use crate::ffi::send::{Sent, send};
+use crate::ffi::send::{Sent, send, throw};
 use crate::ffi::{
     Args, Class, ClassState, Obj, Output, Raised, Ref, Registration, Registry, Signature, Slot, Table,
     Visitor,
@@ -294,7 +294,7 @@ fn step<'py>(task: &Obj<'py, Task>, error: Option<Raised<'py>>) -> PyResult<()> 
     };
     let sent = match error {
         None => send(&coroutine, &none(py)),
-        Some(error) => throw(&coroutine, &error),
+        Some(error) => throw(&coroutine, names::throw(py), error.into_err()),
     };
     match sent {
         Sent::Yielded(object) => wait_for(task, object),
@@ -332,20 +332,6 @@ fn cancellation<'py>(task: &Obj<'py, Task>, error: Option<Raised<'py>>) -> PyRes
     match error {
         Some(error) if error.is_instance_of(stock::cancelled_error(task.py())?) => Ok(error),
         _ => futures::make_cancelled_error(task.upcast()),
-    }
-}
-
-fn throw<'py>(coroutine: &Bound<'py, PyAny>, error: &Raised<'py>) -> Sent<'py> {
-    let py = coroutine.py();
-    match call::method(names::throw(py), [coroutine, error.as_any()]) {
-        Ok(object) => Sent::Yielded(object),
-        Err(error) if error.is_instance_of::<pyo3::exceptions::PyStopIteration>(py) => {
-            match Raised::from_err(py, error).as_any().getattr("value") {
-                Ok(value) => Sent::Returned(value),
-                Err(error) => Sent::Raised(error),
-            }
-        }
-        Err(error) => Sent::Raised(error),
     }
 }
 

@@ -4,7 +4,7 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyFloat, PyInt};
 
-use super::{Entry, EventLoop, Message, Overridable, debug, turn};
+use super::{Due, Entry, EventLoop, Message, Overridable, debug, turn};
 use crate::events::{self, Handle, PostedHandle, TimerHandle, When};
 use crate::ffi::{Args, Class, Obj, Output, Ref, SendRef, Signature, Table};
 
@@ -99,7 +99,7 @@ fn call_soon_threadsafe<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'p
 
 /// Seconds as a float, for the common types without a call into Python.
 #[inline]
-fn seconds(value: &Bound<'_, PyAny>) -> Option<f64> {
+pub fn seconds(value: &Bound<'_, PyAny>) -> Option<f64> {
     if let Ok(float) = value.cast_exact::<PyFloat>() {
         return Some(float.value());
     }
@@ -182,7 +182,6 @@ fn add_timer<'py>(
     if debugging {
         timer.base.remember_source(py)?;
     }
-    let kept = Ref::of(timer.clone());
-    event_loop.engine.with(|engine| engine.schedule(when.seconds, kept));
+    event_loop.schedule(when.seconds, Due::Handle(Ref::of(timer.clone())));
     Ok(timer.into_any())
 }

@@ -7,10 +7,11 @@ use pyo3::prelude::*;
 use yibu_engine::{OpId, Plan};
 
 use super::{Acceptor, Engine, Entry, EventLoop, Overridable, Owner, Waiting, accept, debug, signals};
+use crate::callbacks::ReactionCallback;
 use crate::events::{self, Handle};
 use crate::ffi::{Obj, Raised, Ref, call, context};
 use crate::transports::SocketTransport;
-use crate::{current, errors, names, tasks, upcall};
+use crate::{alarms, current, errors, names, tasks, upcall};
 
 /// `loop.time()`, also when a program replaced it.
 #[inline]
@@ -43,7 +44,7 @@ fn gather(event_loop: &Obj<'_, EventLoop>) -> PyResult<usize> {
     let engine = &event_loop.engine;
     current::settle(event_loop)?;
     while let Some(timer) = engine.with(Engine::pop_cancelled_timer) {
-        timer.data().own.leave();
+        timer.leave();
     }
     let mut time = now(event_loop)?;
     match engine.with(|engine| engine.plan(time, event_loop.stopping.get())) {
@@ -111,6 +112,22 @@ fn run_entry(event_loop: &Obj<'_, EventLoop>, entry: Entry) -> PyResult<()> {
             current::settle(event_loop)?;
             run_callback(event_loop, function, future.into_any(py), context)
         }
+        Entry::Reaction { reaction, owner, future } => {
+            let (owner, future) = (owner.into_any(py), future.into_any(py));
+            match (reaction.run)(&owner, &future) {
+                Ok(()) => Ok(()),
+                Err(error) => {
+                    report_native(event_loop, &ReactionCallback::of(reaction, &owner)?, Some(future), error)
+                }
+            }
+        }
+        Entry::Alarm(alarm) => {
+            let alarm = alarm.into_obj(py);
+            match alarms::run(&alarm) {
+                Ok(()) => Ok(()),
+                Err(error) => report_native(event_loop, alarm.as_any(), None, error),
+            }
+        }
         Entry::Wake(waker) => {
             current::settle(event_loop)?;
             waker.wake();
@@ -144,6 +161,18 @@ fn run_callback<'py>(
             error,
         ),
     }
+}
+
+/// What a native function raised goes where the exception of a callback goes.
+#[cold]
+fn report_native<'py>(
+    event_loop: &Obj<'py, EventLoop>,
+    callback: &Bound<'py, PyAny>,
+    arg: Option<Bound<'py, PyAny>>,
+    error: PyErr,
+) -> PyResult<()> {
+    current::settle(event_loop)?;
+    events::report(&Handle::with_arg(event_loop.as_any(), callback.clone(), arg, None)?, error)
 }
 
 /// What an operation's report leads to.

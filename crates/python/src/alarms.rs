@@ -1,0 +1,168 @@
+//! `Alarm`: a native function that runs on an object at a time of the loop's clock; the timer of `timeout`, `wait` and `sleep`.
+//!
+//! On a native loop an alarm is itself what lies in the heap, with no Handle, context or callable; elsewhere, and where a
+//! program replaced `call_at`, it is the callback of the loop's own timer. Called by the primitives and by the loop's turn.
+
+use std::cell::Cell;
+use std::ffi::CStr;
+
+use pyo3::prelude::*;
+
+use crate::event_loop::{self, Due, EventLoop, Overridable, seconds};
+use crate::ffi::class::Plain;
+use crate::ffi::{Class, ClassState, Obj, Ref, Slot, Table, Visitor, none};
+use crate::names;
+
+/// What an alarm does to its owner. Before it runs Python code it calls [`crate::current::settle`] where that matters.
+pub type Act = for<'a, 'py> fn(&'a Bound<'py, PyAny>) -> PyResult<()>;
+
+/// The data of an alarm.
+#[derive(Default)]
+pub struct Alarm {
+    act: Cell<Option<Act>>,
+    owner: Slot,
+    event_loop: Slot,
+    /// The loop's own timer, where the alarm is not in a native heap.
+    handle: Slot,
+    /// Whether a native heap holds the alarm.
+    scheduled: Cell<bool>,
+    cancelled: Cell<bool>,
+}
+
+static ALARM: ClassState = ClassState::new();
+
+#[inline]
+fn new<'py>(owner: &Bound<'py, PyAny>, act: Act) -> PyResult<Obj<'py, Alarm>> {
+    let alarm = Alarm::create(owner.py())?;
+    alarm.act.set(Some(act));
+    alarm.owner.put(owner.clone());
+    Ok(alarm)
+}
+
+/// The loop whose heap may hold alarms: a native one that shows no timers to anybody.
+#[inline]
+fn heap_of<'a, 'py>(event_loop: &'a Bound<'py, PyAny>) -> Option<&'a Obj<'py, EventLoop>> {
+    EventLoop::direct(event_loop)
+        .filter(|native| !native.overrides(Overridable::CallAt) && !native.overrides(Overridable::CallLater))
+}
+
+#[inline]
+fn schedule(event_loop: &Obj<'_, EventLoop>, seconds: f64, alarm: &Obj<'_, Alarm>) -> PyResult<()> {
+    event_loop.check_open()?;
+    alarm.event_loop.put(event_loop.as_any().clone());
+    alarm.scheduled.set(true);
+    event_loop.schedule(seconds, Due::Alarm(Ref::of(alarm.clone())));
+    Ok(())
+}
+
+/// Runs `act` on `owner` when the loop's clock shows `when`, unless cancelled: `loop.call_at(when, act, owner)`.
+#[inline]
+pub fn set_at<'py>(
+    event_loop: &Bound<'py, PyAny>,
+    when: &Bound<'py, PyAny>,
+    owner: &Bound<'py, PyAny>,
+    act: Act,
+) -> PyResult<Obj<'py, Alarm>> {
+    let alarm = new(owner, act)?;
+    match (heap_of(event_loop), seconds(when)) {
+        (Some(native), Some(seconds)) => schedule(native, seconds, &alarm)?,
+        _ => alarm.handle.put(event_loop.call_method1(names::call_at(when.py()), (when, alarm.as_any()))?),
+    }
+    Ok(alarm)
+}
+
+/// Runs `act` on `owner` after `delay` seconds, unless cancelled: `loop.call_later(delay, act, owner)`.
+#[inline]
+pub fn set_after<'py>(
+    event_loop: &Bound<'py, PyAny>,
+    delay: &Bound<'py, PyAny>,
+    owner: &Bound<'py, PyAny>,
+    act: Act,
+) -> PyResult<Obj<'py, Alarm>> {
+    let alarm = new(owner, act)?;
+    match (heap_of(event_loop), seconds(delay)) {
+        (Some(native), Some(seconds)) => schedule(native, event_loop::now(native)? + seconds, &alarm)?,
+        _ => {
+            let name = names::call_later(delay.py());
+            alarm.handle.put(event_loop.call_method1(name, (delay, alarm.as_any()))?);
+        }
+    }
+    Ok(alarm)
+}
+
+/// The alarm will not run. Doing it again, or too late, changes nothing.
+#[inline]
+pub fn cancel(alarm: &Obj<'_, Alarm>) -> PyResult<()> {
+    let py = alarm.py();
+    if alarm.cancelled.replace(true) {
+        return Ok(());
+    }
+    drop(alarm.owner.take());
+    if alarm.scheduled.get() {
+        let event_loop = alarm.event_loop.get_or_none(py);
+        if let Some(native) = Obj::<EventLoop>::cast(&event_loop) {
+            native.note_cancelled_timer(py);
+        }
+        return Ok(());
+    }
+    match alarm.handle.take().map(|handle| handle.into_any(py)) {
+        Some(handle) => handle.call_method0(names::cancel(py)).map(drop),
+        None => Ok(()),
+    }
+}
+
+/// Runs a due alarm.
+pub fn run(alarm: &Obj<'_, Alarm>) -> PyResult<()> {
+    let py = alarm.py();
+    alarm.handle.clear();
+    if alarm.cancelled.replace(true) {
+        return Ok(());
+    }
+    match (alarm.act.get(), alarm.owner.take()) {
+        (Some(act), Some(owner)) => act(owner.any(py)),
+        _ => Ok(()),
+    }
+}
+
+impl Alarm {
+    /// Whether it was cancelled, or has run.
+    #[inline]
+    pub fn is_cancelled(&self) -> bool {
+        self.cancelled.get()
+    }
+
+    /// It left the heap.
+    #[inline]
+    pub fn leave(&self) {
+        self.scheduled.set(false);
+    }
+}
+
+impl Class for Alarm {
+    const NAME: &'static CStr = c"yibu.Alarm";
+    type Header = Plain;
+    const FREELIST: usize = 256;
+    const SUBCLASSABLE: bool = false;
+    const CONSTRUCTIBLE: bool = false;
+
+    fn state() -> &'static ClassState {
+        &ALARM
+    }
+
+    fn table(t: &mut Table<Self>) {
+        t.doc(c"A native timer.");
+        t.call(|alarm, _args, _kwargs| run(alarm).map(|()| none(alarm.py())));
+    }
+
+    fn traverse(&self, visitor: &mut Visitor) {
+        for slot in [&self.owner, &self.event_loop, &self.handle] {
+            slot.traverse(visitor);
+        }
+    }
+
+    fn clear(&self) {
+        for slot in [&self.owner, &self.event_loop, &self.handle] {
+            slot.clear();
+        }
+    }
+}

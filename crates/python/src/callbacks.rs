@@ -1,0 +1,144 @@
+//! Reactions: what the primitives do when a future is done, without a Python callable in between.
+//!
+//! A [`Reaction`] is a static: a function, and who waits by it. `gather`, `TaskGroup`, `wait` and the like register one with an
+//! `owner`, the object it acts on. On native futures that is an entry in their callbacks, which the loop's turn runs as
+//! asyncio would run the callback: in the same place of the order. To Python code, and for futures that are not native, it is
+//! a [`ReactionCallback`]. Called by the primitives; calls [`crate::futures`].
+
+use std::cell::Cell;
+use std::ffi::CStr;
+
+use pyo3::prelude::*;
+use pyo3::types::PyString;
+
+use crate::ffi::class::Plain;
+use crate::ffi::{Args, Class, ClassState, Obj, Output, Ref, Signature, Slot, Table, Visitor};
+use crate::ffi::{boolean, none};
+use crate::futures::{self, Callback};
+use crate::names;
+
+/// What to do when a future is done.
+pub struct Reaction {
+    /// What asyncio's own callback is called, for reprs.
+    pub name: &'static str,
+    /// Runs it; gets the owner and the future. What runs Python code from within calls [`crate::current::settle`] first.
+    pub run: for<'a, 'py> fn(&'a Bound<'py, PyAny>, &'a Bound<'py, PyAny>) -> PyResult<()>,
+    /// The task that waits for the future by way of the owner, as call graphs show it.
+    pub waiter: for<'a, 'py> fn(&'a Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>>,
+}
+
+/// Runs `reaction` on `owner` when `future`, of whatever kind, is done.
+#[inline]
+pub fn react<'py>(
+    future: &Bound<'py, PyAny>,
+    reaction: &'static Reaction,
+    owner: &Bound<'py, PyAny>,
+) -> PyResult<()> {
+    if let Some(native) = futures::exact(future) {
+        return futures::add_callback(
+            native,
+            Callback::Reaction { reaction, owner: Ref::new(owner.clone()) },
+        );
+    }
+    let callback = ReactionCallback::of(reaction, owner)?;
+    future.call_method1(names::add_done_callback(future.py()), (callback,)).map(drop)
+}
+
+/// Takes back what [`react`] did.
+pub fn forget<'py>(
+    future: &Bound<'py, PyAny>,
+    reaction: &'static Reaction,
+    owner: &Bound<'py, PyAny>,
+) -> PyResult<()> {
+    if let Some(native) = futures::exact(future) {
+        futures::remove_reaction(native, reaction, owner);
+        return Ok(());
+    }
+    let callback = ReactionCallback::of(reaction, owner)?;
+    future.call_method1(names::remove_done_callback(future.py()), (callback,)).map(drop)
+}
+
+/// A reaction as a Python callable. Two with the same reaction and owner are equal.
+#[derive(Default)]
+pub struct ReactionCallback {
+    reaction: Cell<Option<&'static Reaction>>,
+    owner: Slot,
+}
+
+static REACTION_CALLBACK: ClassState = ClassState::new();
+
+impl ReactionCallback {
+    /// The callable.
+    pub fn of<'py>(reaction: &'static Reaction, owner: &Bound<'py, PyAny>) -> Output<'py> {
+        let callback = Self::create(owner.py())?;
+        callback.reaction.set(Some(reaction));
+        callback.owner.put(owner.clone());
+        Ok(callback.into_any())
+    }
+
+    fn is_same(&self, other: &Bound<'_, PyAny>) -> bool {
+        Obj::<Self>::cast_exact(other).is_some_and(|other| {
+            self.owner.as_ptr() == other.owner.as_ptr()
+                && match (self.reaction.get(), other.reaction.get()) {
+                    (Some(mine), Some(theirs)) => std::ptr::eq(mine, theirs),
+                    _ => false,
+                }
+        })
+    }
+}
+
+/// The reaction and the owner behind a callable.
+pub fn reaction_of<'py>(function: &Bound<'py, PyAny>) -> Option<(&'static Reaction, Bound<'py, PyAny>)> {
+    let callback = Obj::<ReactionCallback>::cast_exact(function)?;
+    Some((callback.reaction.get()?, callback.owner.get(function.py())?))
+}
+
+const CALL: Signature<1> = Signature::new("callback", "future, /");
+
+impl Class for ReactionCallback {
+    const NAME: &'static CStr = c"yibu.ReactionCallback";
+    type Header = Plain;
+    const SUBCLASSABLE: bool = false;
+    const CONSTRUCTIBLE: bool = false;
+
+    fn state() -> &'static ClassState {
+        &REACTION_CALLBACK
+    }
+
+    fn table(t: &mut Table<Self>) {
+        t.call(|callback, args, kwargs| {
+            let [future] = Args::parse_tuple(&CALL, args, kwargs)?;
+            let py = callback.py();
+            if let (Some(reaction), Some(owner)) = (callback.reaction.get(), callback.owner.get(py)) {
+                (reaction.run)(&owner, &future)?;
+            }
+            Ok(none(py))
+        });
+        t.compare(|callback, other, op| {
+            let py = callback.py();
+            match op {
+                pyo3::basic::CompareOp::Eq => Ok(boolean(py, callback.is_same(other))),
+                pyo3::basic::CompareOp::Ne => Ok(boolean(py, !callback.is_same(other))),
+                _ => Ok(py.NotImplemented().into_bound(py)),
+            }
+        });
+        t.hash(|callback| Ok(callback.owner.as_ptr() as isize >> 4));
+        t.getter(c"__qualname__", |callback| {
+            let name = callback.reaction.get().map_or("", |reaction| reaction.name);
+            Ok(PyString::new(callback.py(), name).into_any())
+        });
+        t.getter(c"__name__", |callback| {
+            let name = callback.reaction.get().map_or("", |reaction| reaction.name);
+            Ok(PyString::new(callback.py(), name.rsplit('.').next().unwrap_or(name)).into_any())
+        });
+        t.getter(c"__self__", |callback| Ok(callback.owner.get_or_none(callback.py())));
+    }
+
+    fn traverse(&self, visitor: &mut Visitor) {
+        self.owner.traverse(visitor);
+    }
+
+    fn clear(&self) {
+        self.owner.clear();
+    }
+}

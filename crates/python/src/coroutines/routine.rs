@@ -1,0 +1,364 @@
+//! `Routine`: a coroutine of the primitives (`Lock.acquire`, `Queue.get`, `wait_for`, ...), cut at its awaits.
+//!
+//! Each piece is a plain function that runs up to the next `await` and says, with a [`Step`], what is awaited and which function
+//! goes on afterwards; that one gets the result of the await, or the exception that it raised or that was thrown in (a
+//! cancellation). All a routine remembers between two pieces is in its slots, where the collector sees it. One whose first
+//! piece returns has allocated nothing but itself, which comes from a freelist. Unlike [`super::NativeCoroutine`] it runs on any
+//! loop, under anything that drives coroutines, and catches what is thrown into it.
+//!
+//! Called by the interpreter; calls the pieces, and what they await.
+
+use std::cell::Cell;
+use std::ffi::CStr;
+
+use pyo3::exceptions::{PyGeneratorExit, PyRuntimeError, PyStopIteration, PyValueError};
+use pyo3::prelude::*;
+
+use super::{Coroutine, protocol};
+use crate::ffi::class::Weak;
+use crate::ffi::send::{Sent, awaitable_iterator, send};
+use crate::ffi::{Class, ClassState, Obj, Output, Ref, Slot, Table, Visitor, none};
+use crate::futures::{self, Future, Settled, State};
+use crate::names;
+
+/// The piece before the first `await`.
+pub type Start = for<'a, 'py> fn(&'a Obj<'py, Routine>) -> PyResult<Step<'py>>;
+/// A piece between two of them: gets what the `await` gave.
+pub type Resume = for<'a, 'py> fn(&'a Obj<'py, Routine>, Output<'py>) -> PyResult<Step<'py>>;
+
+/// How a piece ends, unless it raises.
+pub enum Step<'py> {
+    /// `return value`.
+    Return(Bound<'py, PyAny>),
+    /// `await object`, then the next piece.
+    Await(Bound<'py, PyAny>, Resume),
+    /// A bare `yield`: gives way for one turn, then the next piece.
+    GiveWay(Resume),
+}
+
+#[derive(Clone, Copy, Default)]
+enum Phase {
+    New(Start),
+    /// Waits for the native future in `awaiting`, which it yielded itself.
+    Future(Resume),
+    /// Waits for the iterator in `awaiting`.
+    Iterator(Resume),
+    /// Gave way.
+    GaveWay(Resume),
+    Running,
+    #[default]
+    Done,
+}
+
+/// The data of a routine. What the slots hold is the business of its pieces.
+#[derive(Default)]
+pub struct Routine {
+    phase: Cell<Phase>,
+    name: Cell<&'static str>,
+    started: Cell<bool>,
+    awaiting: Slot,
+    /// Mostly the object whose method the routine is.
+    pub owner: Slot,
+    /// An argument, or what has to outlive an await.
+    pub first: Slot,
+    /// Another one.
+    pub second: Slot,
+    /// Another one.
+    pub third: Slot,
+    /// A number to remember: a ticket, a count.
+    pub number: Cell<u64>,
+}
+
+static ROUTINE: ClassState = ClassState::new();
+
+impl Routine {
+    /// A coroutine object that begins with `start`. `name` is what `repr()` and "was never awaited" call it.
+    #[inline]
+    pub fn begin<'py>(
+        owner: &Bound<'py, PyAny>,
+        name: &'static str,
+        start: Start,
+    ) -> PyResult<Obj<'py, Self>> {
+        let routine = Self::create(owner.py())?;
+        routine.name.set(name);
+        routine.phase.set(Phase::New(start));
+        routine.owner.put(owner.clone());
+        Ok(routine)
+    }
+
+    /// The owner as the native class it is.
+    #[inline]
+    pub fn owner<'py, T: Class>(&self, py: Python<'py>) -> PyResult<Obj<'py, T>> {
+        let owner = self.owner.get_or_none(py);
+        Obj::<T>::cast(&owner).cloned().ok_or_else(lost)
+    }
+}
+
+/// A piece found a slot empty that another one filled: only the collector empties slots, of what nobody can reach.
+#[cold]
+fn lost() -> PyErr {
+    PyRuntimeError::new_err("the coroutine was destroyed by the garbage collector")
+}
+
+type Advanced<'py> = PyResult<Result<Bound<'py, PyAny>, Bound<'py, PyAny>>>;
+
+/// Runs pieces until something is awaited that is not there yet.
+#[inline]
+fn drive<'py>(routine: &Obj<'py, Routine>, mut step: PyResult<Step<'py>>) -> Advanced<'py> {
+    loop {
+        match step {
+            Ok(Step::Return(value)) => {
+                routine.phase.set(Phase::Done);
+                return Ok(Err(value));
+            }
+            Ok(Step::Await(object, resume)) => match wait(routine, object, resume) {
+                Begun::Yield(object) => return Ok(Ok(object)),
+                Begun::Over(outcome) => step = resume(routine, outcome),
+            },
+            Ok(Step::GiveWay(resume)) => {
+                routine.phase.set(Phase::GaveWay(resume));
+                return Ok(Ok(none(routine.py())));
+            }
+            Err(error) => {
+                routine.phase.set(Phase::Done);
+                return Err(refuse_stop_iteration(routine.py(), error));
+            }
+        }
+    }
+}
+
+/// PEP 479: a StopIteration that leaves a coroutine would look like its end.
+fn refuse_stop_iteration(py: Python<'_>, error: PyErr) -> PyErr {
+    if !error.is_instance_of::<PyStopIteration>(py) {
+        return error;
+    }
+    let refused = PyRuntimeError::new_err("coroutine raised StopIteration");
+    refused.set_cause(py, Some(error));
+    refused
+}
+
+/// What beginning to await leads to.
+enum Begun<'py> {
+    Yield(Bound<'py, PyAny>),
+    Over(Output<'py>),
+}
+
+#[inline]
+fn wait<'py>(routine: &Obj<'py, Routine>, object: Bound<'py, PyAny>, resume: Resume) -> Begun<'py> {
+    if let Some(future) = futures::exact(&object) {
+        if let Err(error) = future.ensure_alive() {
+            return Begun::Over(Err(error));
+        }
+        if future.state() != State::Pending {
+            return Begun::Over(futures::result(future));
+        }
+        if future.blocking.replace(true) {
+            return Begun::Over(Err(not_used_with_future()));
+        }
+        routine.awaiting.put(object.clone());
+        routine.phase.set(Phase::Future(resume));
+        return Begun::Yield(object);
+    }
+    let iterator = match awaitable_iterator(&object) {
+        Ok(iterator) => iterator,
+        Err(error) => return Begun::Over(Err(error)),
+    };
+    match send(&iterator, &none(routine.py())) {
+        Sent::Yielded(object) => {
+            routine.awaiting.put(iterator);
+            routine.phase.set(Phase::Iterator(resume));
+            Begun::Yield(object)
+        }
+        Sent::Returned(value) => Begun::Over(Ok(value)),
+        Sent::Raised(error) => Begun::Over(Err(error)),
+    }
+}
+
+#[cold]
+fn not_used_with_future() -> PyErr {
+    PyRuntimeError::new_err("await wasn't used with future")
+}
+
+/// The future that was yielded should be done by now.
+#[inline]
+fn resume_after_future<'py>(routine: &Obj<'py, Routine>, resume: Resume) -> Advanced<'py> {
+    let py = routine.py();
+    let awaited = routine.awaiting.take().map(|future| future.into_any(py));
+    let Some(future) = awaited.as_ref().and_then(Obj::<Future>::cast) else { return Err(lost()) };
+    if future.state() == State::Pending {
+        // Whoever drives the coroutine did not wait: the future is yielded once more, as its own iterator would.
+        if future.blocking.replace(true) {
+            return drive(routine, resume(routine, Err(not_used_with_future())));
+        }
+        routine.awaiting.put(future.as_any().clone());
+        routine.phase.set(Phase::Future(resume));
+        return Ok(Ok(future.as_any().clone()));
+    }
+    let outcome = match futures::settle(future) {
+        Ok(Some(Settled::Value(value))) => Ok(value),
+        Ok(Some(Settled::Raised(raised))) => Err(raised.into_err()),
+        Ok(None) => Err(not_used_with_future()),
+        Err(error) => Err(error),
+    };
+    drop(awaited);
+    drive(routine, resume(routine, outcome))
+}
+
+/// The inner iterator did something.
+fn resume_after_iterator<'py>(
+    routine: &Obj<'py, Routine>,
+    resume: Resume,
+    iterator: Bound<'py, PyAny>,
+    sent: Sent<'py>,
+) -> Advanced<'py> {
+    let outcome = match sent {
+        Sent::Yielded(object) => {
+            routine.awaiting.put(iterator);
+            routine.phase.set(Phase::Iterator(resume));
+            return Ok(Ok(object));
+        }
+        Sent::Returned(value) => Ok(value),
+        Sent::Raised(error) => Err(error),
+    };
+    drop(iterator);
+    drive(routine, resume(routine, outcome))
+}
+
+/// Closes what a routine awaits, as closing a coroutine does before it sees the GeneratorExit itself.
+fn close_inner(iterator: &Bound<'_, PyAny>) -> PyResult<()> {
+    match iterator.getattr_opt(names::close(iterator.py()))? {
+        Some(close) => close.call0().map(drop),
+        None => Ok(()),
+    }
+}
+
+impl Coroutine for Routine {
+    #[inline]
+    fn advance<'py>(routine: &Obj<'py, Self>) -> Advanced<'py> {
+        let py = routine.py();
+        match routine.phase.replace(Phase::Running) {
+            Phase::New(start) => {
+                routine.started.set(true);
+                drive(routine, start(routine))
+            }
+            Phase::Future(resume) => resume_after_future(routine, resume),
+            Phase::Iterator(resume) => {
+                let Some(iterator) = routine.awaiting.take() else { return Err(lost()) };
+                let iterator = iterator.into_any(py);
+                let sent = send(&iterator, &none(py));
+                resume_after_iterator(routine, resume, iterator, sent)
+            }
+            Phase::GaveWay(resume) => drive(routine, resume(routine, Ok(none(py)))),
+            Phase::Running => Err(PyValueError::new_err("coroutine already executing")),
+            Phase::Done => {
+                routine.phase.set(Phase::Done);
+                Err(PyRuntimeError::new_err("cannot reuse already awaited coroutine"))
+            }
+        }
+    }
+
+    fn throw<'py>(routine: &Obj<'py, Self>, error: PyErr) -> Advanced<'py> {
+        let py = routine.py();
+        routine.started.set(true);
+        match routine.phase.replace(Phase::Running) {
+            Phase::New(_) => {
+                routine.phase.set(Phase::Done);
+                Err(error)
+            }
+            Phase::Future(resume) => {
+                routine.awaiting.clear();
+                drive(routine, resume(routine, Err(error)))
+            }
+            Phase::GaveWay(resume) => drive(routine, resume(routine, Err(error))),
+            Phase::Iterator(resume) => {
+                let Some(iterator) = routine.awaiting.take() else { return Err(lost()) };
+                let iterator = iterator.into_any(py);
+                let exits = error.is_instance_of::<PyGeneratorExit>(py);
+                let sent = if exits {
+                    Sent::Raised(close_inner(&iterator).err().unwrap_or(error))
+                } else if iterator.hasattr(names::throw(py))? {
+                    crate::ffi::send::throw(&iterator, names::throw(py), error)
+                } else {
+                    Sent::Raised(error)
+                };
+                resume_after_iterator(routine, resume, iterator, sent)
+            }
+            Phase::Running => Err(PyValueError::new_err("coroutine already executing")),
+            Phase::Done => {
+                routine.phase.set(Phase::Done);
+                Err(PyRuntimeError::new_err("cannot reuse already awaited coroutine"))
+            }
+        }
+    }
+
+    /// `close()`: GeneratorExit is raised where the routine waits.
+    fn finish(routine: &Obj<'_, Self>) -> PyResult<()> {
+        let py = routine.py();
+        match routine.phase.get() {
+            Phase::New(_) | Phase::Done => {
+                routine.phase.set(Phase::Done);
+                Ok(())
+            }
+            _ => match Self::throw(routine, PyGeneratorExit::new_err(())) {
+                Ok(Ok(_)) => Err(PyRuntimeError::new_err("coroutine ignored GeneratorExit")),
+                Ok(Err(_)) => Ok(()),
+                Err(error) if error.is_instance_of::<PyGeneratorExit>(py) => Ok(()),
+                Err(error) => Err(error),
+            },
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        self.name.get()
+    }
+
+    fn started(&self) -> &Cell<bool> {
+        &self.started
+    }
+
+    fn is_running(&self) -> bool {
+        matches!(self.phase.get(), Phase::Running)
+    }
+
+    fn awaiting<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+        self.awaiting.get(py)
+    }
+}
+
+impl Class for Routine {
+    const NAME: &'static CStr = c"yibu.Routine";
+    type Header = Weak;
+    const FREELIST: usize = 256;
+    const SUBCLASSABLE: bool = false;
+    const CONSTRUCTIBLE: bool = false;
+
+    fn state() -> &'static ClassState {
+        &ROUTINE
+    }
+
+    fn table(t: &mut Table<Self>) {
+        t.doc(c"A coroutine whose body is native.");
+        protocol(t);
+    }
+
+    fn traverse(&self, visitor: &mut Visitor) {
+        for slot in [&self.awaiting, &self.owner, &self.first, &self.second, &self.third] {
+            slot.traverse(visitor);
+        }
+    }
+
+    fn clear(&self) {
+        for slot in [&self.awaiting, &self.owner, &self.first, &self.second, &self.third] {
+            slot.clear();
+        }
+    }
+
+    fn wants_finalizer(&self) -> bool {
+        !matches!(self.phase.get(), Phase::Done)
+    }
+}
+
+/// Lets go of a slot's content when the piece that calls it ends.
+pub fn taken<'py>(py: Python<'py>, slot: &Slot) -> Bound<'py, PyAny> {
+    slot.take().map_or_else(|| none(py), |content: Ref| content.into_any(py))
+}

@@ -1,0 +1,78 @@
+//! What the primitives of synchronisation have in common: the loop they bind to at their first wait, and how waiters are made
+//! and woken. `asyncio.mixins`, native. Called by `locks` and `queues`.
+
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+
+use crate::event_loop::{self, EventLoop};
+use crate::ffi::{Obj, Output, Slot, boolean};
+use crate::functions::running_loop;
+use crate::futures::{self, State};
+use crate::names;
+
+/// The loop an object is bound to: that of its first wait. `_LoopBoundMixin`.
+#[derive(Default)]
+pub struct LoopBound {
+    /// Empty until the first wait.
+    pub event_loop: Slot,
+}
+
+impl LoopBound {
+    /// `_get_loop()`: the running loop; RuntimeError when `owner` is bound to another one, or none runs.
+    #[inline]
+    pub fn get_loop<'py>(&self, owner: &Bound<'py, PyAny>) -> Output<'py> {
+        let running = running_loop(owner.py())?;
+        if self.event_loop.is_empty() {
+            self.event_loop.put(running.clone());
+        } else if !self.event_loop.is(&running) {
+            let text = format!("{} is bound to a different event loop", owner.repr()?);
+            return Err(PyRuntimeError::new_err(text));
+        }
+        Ok(running)
+    }
+
+    /// `self._get_loop().create_future()`: what a waiter of `owner` waits for.
+    #[inline]
+    pub fn waiter<'py>(&self, owner: &Bound<'py, PyAny>) -> Output<'py> {
+        create_future(&self.get_loop(owner)?)
+    }
+}
+
+/// `loop.create_future()` on any loop.
+#[inline]
+pub fn create_future<'py>(event_loop: &Bound<'py, PyAny>) -> Output<'py> {
+    match Obj::<EventLoop>::cast(event_loop) {
+        Some(native) if !native.overrides(event_loop::Overridable::CreateFuture) => {
+            Ok(event_loop::create_future(native)?.into_any())
+        }
+        _ => event_loop.call_method0(names::create_future(event_loop.py())),
+    }
+}
+
+/// `future.done()` on any future.
+#[inline]
+pub fn is_done(future: &Bound<'_, PyAny>) -> PyResult<bool> {
+    match futures::exact(future) {
+        Some(native) => Ok(native.state() != State::Pending),
+        None => future.call_method0(names::done(future.py()))?.is_truthy(),
+    }
+}
+
+/// `future.cancelled()` on any future.
+#[inline]
+pub fn is_cancelled(future: &Bound<'_, PyAny>) -> PyResult<bool> {
+    match futures::exact(future) {
+        Some(native) => Ok(native.state() == State::Cancelled),
+        None => future.call_method0(names::cancelled(future.py()))?.is_truthy(),
+    }
+}
+
+/// `waiter.set_result(True)`.
+#[inline]
+pub fn wake(waiter: &Bound<'_, PyAny>) -> PyResult<()> {
+    let py = waiter.py();
+    match Obj::cast_exact(waiter) {
+        Some(native) => futures::set_result(native, boolean(py, true)),
+        None => waiter.call_method1(names::set_result(py), (true,)).map(drop),
+    }
+}
