@@ -64,7 +64,11 @@ impl Op {
 
 /// Names one submission. An index is used again after a cancel, and the generation tells the two apart: an old
 /// identifier finishes as `None` and cancels as `false`.
+///
+/// Aligned like a pointer, so that an enum of pointers and operations is copied in whole words: copies that straddle its fields
+/// stall the loads behind them.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(align(8))]
 pub struct OpId {
     index: u32,
     generation: u32,
