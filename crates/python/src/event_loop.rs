@@ -413,6 +413,7 @@ impl Class for EventLoop {
     fn table(t: &mut Table<Self>) {
         t.doc(c"EventLoop()\n--\n\nThe native part of yibu.EventLoop.");
         t.init(|event_loop, _args, _kwargs| {
+            event_loop.expect_this_class();
             event_loop.overridden.set(overridden_by_class(event_loop)?);
             event_loop.registration.enter(&fork::LOOPS, event_loop);
             debug::init(event_loop)

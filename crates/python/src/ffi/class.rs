@@ -119,6 +119,8 @@ impl<T: Class> Instance<T> {
 /// This is interpreter state: it is written once when the module is made, and then only under the interpreter lock.
 pub struct ClassState {
     class: Cell<*mut ffi::PyTypeObject>,
+    /// A subclass that most instances are of; null when there is none.
+    usual: Cell<*mut ffi::PyTypeObject>,
     free: UnsafeCell<Vec<*mut ffi::PyObject>>,
 }
 
@@ -128,7 +130,7 @@ unsafe impl Sync for ClassState {}
 impl ClassState {
     /// Before the module is made.
     pub const fn new() -> Self {
-        Self { class: Cell::new(null_mut()), free: UnsafeCell::new(Vec::new()) }
+        Self { class: Cell::new(null_mut()), usual: Cell::new(null_mut()), free: UnsafeCell::new(Vec::new()) }
     }
 
     fn pop(&self) -> Option<*mut ffi::PyObject> {
@@ -266,11 +268,12 @@ impl<'py, T: Class> Obj<'py, T> {
     /// The object as one of this class or a subclass.
     #[inline]
     pub fn cast<'a>(object: &'a Bound<'py, PyAny>) -> Option<&'a Self> {
-        let class = T::state().class.get();
+        let state = T::state();
         // SAFETY: attached; the type pointers are live; the transmuted reference is to a transparent wrapper, and the
         // check just made is the condition of `from_any_unchecked`.
         unsafe {
-            (ffi::PyObject_TypeCheck(object.as_ptr(), class) != 0)
+            (ffi::Py_TYPE(object.as_ptr()) == state.usual.get()
+                || ffi::PyObject_TypeCheck(object.as_ptr(), state.class.get()) != 0)
                 .then(|| &*std::ptr::from_ref(object).cast::<Self>())
         }
     }
@@ -282,6 +285,15 @@ impl<'py, T: Class> Obj<'py, T> {
         unsafe {
             (ffi::Py_TYPE(object.as_ptr()) == T::state().class.get())
                 .then(|| &*std::ptr::from_ref(object).cast::<Self>())
+        }
+    }
+
+    /// Remembers the object's class, if none is remembered yet, so that [`Obj::cast`] knows its instances at a glance. The
+    /// class lives as long as the process then.
+    pub fn expect_this_class(&self) {
+        let usual = &T::state().usual;
+        if usual.get().is_null() {
+            usual.set(self.0.get_type().into_ptr().cast());
         }
     }
 
