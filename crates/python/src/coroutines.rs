@@ -232,11 +232,6 @@ fn refuse_first_value<T: Coroutine>(coroutine: &Obj<'_, T>, value: &Bound<'_, Py
 pub fn protocol<T: Coroutine>(t: &mut Table<T>) {
     t.iter(|coroutine| Ok(coroutine.as_any().clone()));
     t.await_(|coroutine| Ok(coroutine.as_any().clone()));
-    t.next(|coroutine| match T::advance(coroutine)? {
-        Ok(future) => Ok(Some(future)),
-        Err(value) if value.is_none() => Ok(None),
-        Err(value) => Err(stop_iteration(value)),
-    });
     t.send(|coroutine, value| {
         refuse_first_value(coroutine, value)?;
         T::advance(coroutine)

@@ -500,15 +500,7 @@ impl<T: Class> Table<T> {
         self.slot(ffi::Py_am_await, tramp::slot::<T, F> as *mut c_void);
     }
 
-    /// `__next__`.
-    pub fn next<F>(&mut self, _: F)
-    where
-        F: Stateless + for<'a, 'py> Fn(&'a Obj<'py, T>) -> PyResult<Option<Bound<'py, PyAny>>>,
-    {
-        self.slot(ffi::Py_tp_iternext, tramp::next::<T, F> as *mut c_void);
-    }
-
-    /// What `PyIter_Send` asks: `Ok(Ok(v))` yields v, `Ok(Err(v))` returns v.
+    /// What `PyIter_Send` and `__next__` (with None) ask: `Ok(Ok(v))` yields v, `Ok(Err(v))` returns v.
     pub fn send<F>(&mut self, _: F)
     where
         F: Stateless
@@ -518,6 +510,7 @@ impl<T: Class> Table<T> {
             ) -> PyResult<Result<Bound<'py, PyAny>, Bound<'py, PyAny>>>,
     {
         self.slot(ffi::Py_am_send, tramp::send::<T, F> as *mut c_void);
+        self.slot(ffi::Py_tp_iternext, tramp::next::<T, F> as *mut c_void);
     }
 
     /// Observes attribute assignment on instances: the function gets the name and whether a value was set (or deleted).

@@ -27,6 +27,7 @@ pub mod raised;
 pub mod reference;
 pub mod registry;
 pub mod send;
+mod stop;
 pub mod thread;
 pub mod trampoline;
 

@@ -14,7 +14,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
-use super::{Args, Class, Obj, Output};
+use super::{Args, Class, Obj, Output, stop};
 
 /// A function whose value is its type: what `fn` items and closures without captures are.
 pub trait Stateless: Copy + 'static {
@@ -132,17 +132,29 @@ where
     }
 }
 
-/// `tp_iternext`: `Ok(None)` ends the iteration with the value None and no exception at all.
+/// `tp_iternext` of what can be sent to, as `await` calls it: a value that is returned travels in a StopIteration, None
+/// in no exception at all.
 pub(super) unsafe extern "C" fn next<T, F>(slf: *mut ffi::PyObject) -> *mut ffi::PyObject
 where
     T: Class,
-    F: Stateless + for<'a, 'py> Fn(&'a Obj<'py, T>) -> PyResult<Option<Bound<'py, PyAny>>>,
+    F: Stateless
+        + for<'a, 'py> Fn(
+            &'a Obj<'py, T>,
+            &'a Bound<'py, PyAny>,
+        ) -> PyResult<Result<Bound<'py, PyAny>, Bound<'py, PyAny>>>,
 {
     // SAFETY: as in `unary`.
     unsafe {
         let py = Python::assume_attached();
         guard(py, std::ptr::null_mut(), || {
-            Ok(F::conjure()(&lend(py, slf))?.map_or(std::ptr::null_mut(), Bound::into_ptr))
+            let nothing = ManuallyDrop::new(Bound::from_owned_ptr(py, ffi::Py_None()));
+            Ok(match F::conjure()(&lend(py, slf), &nothing)? {
+                Ok(value) => value.into_ptr(),
+                Err(value) => {
+                    stop::raise(value);
+                    std::ptr::null_mut()
+                }
+            })
         })
     }
 }

@@ -46,15 +46,6 @@ impl FutureIter {
         iterator.future.clear();
         result(&future).map(Err)
     }
-
-    /// As `__next__`: a result other than None travels in a StopIteration.
-    fn next<'py>(iterator: &Obj<'py, Self>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        match Self::advance(iterator)? {
-            Ok(future) => Ok(Some(future)),
-            Err(value) if value.is_none() => Ok(None),
-            Err(value) => Err(stop_iteration(value)),
-        }
-    }
 }
 
 /// `StopIteration(value)`, also for values that are tuples or exceptions.
@@ -81,7 +72,6 @@ impl Class for FutureIter {
 
     fn table(t: &mut Table<Self>) {
         t.iter(|iterator| Ok(iterator.as_any().clone()));
-        t.next(Self::next);
         t.send(|iterator, _value| Self::advance(iterator));
         t.one(
             c"send",
