@@ -328,6 +328,18 @@ impl EventLoop {
         self.engine.with(|engine| engine.ready.push(entry));
     }
 
+    /// The loop stops to run and may become garbage: the collector shall know what it was about to run.
+    fn track_handles(&self, py: Python<'_>) {
+        let handles: Vec<_> = self.engine.with(|engine| {
+            let handles = engine.ready.iter().filter_map(|entry| match entry {
+                Entry::Handle(handle) => Some(handle.copy(py)),
+                _ => None,
+            });
+            handles.collect()
+        });
+        handles.into_iter().for_each(|handle: Ref<Handle>| handle.into_obj(py).track());
+    }
+
     /// The door for other threads.
     pub fn inbox(&self) -> &Arc<Inbox<Message>> {
         &self.inbox

@@ -207,6 +207,7 @@ pub fn run(handle: &Obj<'_, Handle>) -> PyResult<()> {
 #[cold]
 pub fn report(handle: &Obj<'_, Handle>, error: PyErr) -> PyResult<()> {
     let py = handle.py();
+    handle.track();
     let raised = Raised::from_err(py, error);
     if raised.is::<PySystemExit>() || raised.is::<PyKeyboardInterrupt>() {
         return Err(raised.into_err());

@@ -105,6 +105,7 @@ fn run_forever(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     });
     event_loop.stopping.set(false);
     event_loop.thread.set(0);
+    event_loop.track_handles(py);
     let settled = current::settle(event_loop);
     event_loop.engine.with(Engine::rest);
     let unset = set_running(py, &none(py));

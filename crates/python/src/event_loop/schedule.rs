@@ -77,7 +77,13 @@ fn prepare<'py>(
 
 #[inline]
 fn call_soon<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
-    let handle = Handle::create(event_loop.py())?;
+    // A running loop is alive, and with it what it is to run: until then the collector need not look at the handle, and most are
+    // dropped by their caller at once and gone when they have run.
+    let handle = if event_loop.is_running() {
+        Handle::create_untracked(event_loop.py())?
+    } else {
+        Handle::create(event_loop.py())?
+    };
     prepare(&handle, event_loop, &args, &CALL_SOON, "call_soon", false)?;
     event_loop.push(Entry::Handle(Ref::of(handle.clone())));
     Ok(handle.into_any())

@@ -142,6 +142,9 @@ fn run_entry(event_loop: &Obj<'_, EventLoop>, entry: Entry) -> PyResult<()> {
 
 #[inline]
 fn run_handle(handle: &Obj<'_, Handle>) -> PyResult<()> {
+    if handle.is_shared() {
+        handle.track();
+    }
     if handle.is_cancelled() { Ok(()) } else { events::run(handle) }
 }
 

@@ -205,6 +205,35 @@ pub trait Class: Default + Sized + 'static {
         }
     }
 
+    /// Makes an instance that the collector does not know of until [`Obj::track`]: for what mostly dies young. Whoever
+    /// keeps it vouches that it can be part of garbage only after that.
+    #[inline]
+    fn create_untracked(py: Python<'_>) -> PyResult<Obj<'_, Self>> {
+        let state = Self::state();
+        let class = state.class.get();
+        // SAFETY: as in `create`; new memory has its header (what is before the data) zeroed here, and no collection looks
+        // at an object that is not tracked.
+        unsafe {
+            let object = if Self::FREELIST > 0
+                && let Some(object) = state.pop()
+            {
+                ffi::PyObject_Init(object, class)
+            } else {
+                let object = ffi::PyObject_GC_New::<ffi::PyObject>(class);
+                if object.is_null() {
+                    return Err(PyErr::fetch(py));
+                }
+                object
+                    .byte_add(Instance::<Self>::HEADER)
+                    .cast::<u8>()
+                    .write_bytes(0, size_of::<Self::Header>());
+                object
+            };
+            (&raw mut (*object.cast::<Instance<Self>>()).data).write(Self::default());
+            Ok(Obj::from_any_unchecked(Bound::from_owned_ptr(py, object)))
+        }
+    }
+
     /// The type object.
     fn class(py: Python<'_>) -> Bound<'_, PyType> {
         // SAFETY: set when the module was made and alive as long as the interpreter (the static holds a reference).
@@ -295,6 +324,23 @@ impl<'py, T: Class> Obj<'py, T> {
         if usual.get().is_null() {
             usual.set(self.0.get_type().into_ptr().cast());
         }
+    }
+
+    /// Shows the object to the collector, if it was made by [`Class::create_untracked`].
+    #[inline]
+    pub fn track(&self) {
+        // SAFETY: attached; the object is alive and its data written, so it may be traversed from now on.
+        unsafe {
+            if ffi::PyObject_GC_IsTracked(self.0.as_ptr()) == 0 {
+                ffi::PyObject_GC_Track(self.0.as_ptr().cast());
+            }
+        }
+    }
+
+    /// Whether anybody else has a reference, too.
+    #[inline]
+    pub fn is_shared(&self) -> bool {
+        self.0.get_refcnt() > 1
     }
 
     /// The token of the thread that holds this reference.
