@@ -131,27 +131,7 @@ impl<'a, 'py> Args<'a, 'py> {
         &self,
         signature: &Signature<N>,
     ) -> PyResult<[Option<Bound<'py, PyAny>>; N]> {
-        let mut found: [Option<Bound<'py, PyAny>>; N] = std::array::from_fn(|_| None);
-        if self.positional > signature.positional && !signature.varargs {
-            return Err(signature.surplus(self.positional));
-        }
-        for (index, slot) in found.iter_mut().enumerate().take(self.positional.min(signature.positional)) {
-            *slot = Some(self.value(index));
-        }
-        for (keyword, value) in self.keywords() {
-            let name = keyword.to_str()?;
-            let Some(index) = signature.names.iter().position(|n| *n == name) else {
-                return Err(unexpected_keyword(signature.function, &keyword));
-            };
-            if found[index].replace(value).is_some() {
-                return Err(PyTypeError::new_err(format!(
-                    "{}() got multiple values for argument '{name}'",
-                    signature.function
-                )));
-            }
-        }
-        signature.check_missing(&found)?;
-        Ok(found)
+        signature.distribute(self.positional, |index| self.value(index), self.keywords())
     }
 
     /// `*args` behind the positional parameters of `signature`.
@@ -166,30 +146,13 @@ impl<'a, 'py> Args<'a, 'py> {
         kwargs: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<[Bound<'py, PyAny>; N]> {
         let py = args.py();
-        let keywords = match kwargs {
-            Some(dict) if !dict.is_empty() => Some(dict),
-            _ => None,
-        };
-        let mut values: Vec<Bound<'py, PyAny>> = args.iter().collect();
-        let names = match keywords {
-            Some(dict) => {
-                values.extend(dict.values());
-                Some(PyTuple::new(py, dict.keys())?)
-            }
-            None => None,
-        };
-        let pointers: Vec<_> = values.iter().map(Bound::as_ptr).collect();
-        // SAFETY: `pointers` borrows from `values`, and `names` has one str for each keyword value (dict keys of a
-        // `**kwargs` dict are str); all outlive the call of `parse`.
-        let call = unsafe {
-            Args::from_vectorcall(
-                py,
-                pointers.as_ptr(),
-                args.len().cast_signed(),
-                names.as_ref().map_or(std::ptr::null_mut(), Bound::as_ptr),
-            )
-        };
-        call.parse(signature)
+        // The keys of a `**kwargs` dict are str.
+        let keywords = kwargs.into_iter().flat_map(|dict| dict.iter());
+        let keywords = keywords.filter_map(|(name, value)| Some((name.cast_into::<PyString>().ok()?, value)));
+        let argument =
+            |index| args.get_borrowed_item(index).map_or_else(|_| none(py), |value| value.to_owned());
+        let found = signature.distribute(args.len(), argument, keywords)?;
+        Ok(found.map(|value| value.unwrap_or_else(|| none(py))))
     }
 }
 
@@ -243,6 +206,36 @@ impl<const N: usize> Signature<N> {
         Self { function, text, names, required, positional, varargs }
     }
 
+    /// Gives every parameter its argument.
+    fn distribute<'py>(
+        &self,
+        given: usize,
+        argument: impl Fn(usize) -> Bound<'py, PyAny>,
+        keywords: impl Iterator<Item = (Bound<'py, PyString>, Bound<'py, PyAny>)>,
+    ) -> PyResult<[Option<Bound<'py, PyAny>>; N]> {
+        let mut found: [Option<Bound<'py, PyAny>>; N] = std::array::from_fn(|_| None);
+        if given > self.positional && !self.varargs {
+            return Err(self.surplus(given));
+        }
+        for (index, slot) in found.iter_mut().enumerate().take(given.min(self.positional)) {
+            *slot = Some(argument(index));
+        }
+        for (keyword, value) in keywords {
+            let name = keyword.to_str()?;
+            let Some(index) = self.names.iter().position(|n| *n == name) else {
+                return Err(unexpected_keyword(self.function, &keyword));
+            };
+            if found[index].replace(value).is_some() {
+                return Err(PyTypeError::new_err(format!(
+                    "{}() got multiple values for argument '{name}'",
+                    self.function
+                )));
+            }
+        }
+        self.check_missing(&found)?;
+        Ok(found)
+    }
+
     fn surplus(&self, given: usize) -> PyErr {
         let least = self.required.iter().take(self.positional).filter(|r| **r).count();
         let (wanted, plural) = if least == self.positional {
@@ -257,7 +250,16 @@ impl<const N: usize> Signature<N> {
         ))
     }
 
+    #[inline]
     fn check_missing(&self, found: &[Option<Bound<'_, PyAny>>; N]) -> PyResult<()> {
+        if self.required.iter().zip(found).any(|(required, found)| *required && found.is_none()) {
+            return self.complain(found);
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn complain(&self, found: &[Option<Bound<'_, PyAny>>; N]) -> PyResult<()> {
         for keyword_only in [false, true] {
             let missing: Vec<&str> = (0..N)
                 .filter(|i| {

@@ -672,6 +672,16 @@ unsafe extern "C" fn new<T: Class>(
     // SAFETY: CPython passes T's type or a subclass, whose instances are at least as large; the default state is written
     // before anything else can see the memory.
     unsafe {
+        if class == T::state().class.get() {
+            let made = T::create(Python::assume_attached());
+            return made.map_or_else(
+                |error| {
+                    error.restore(Python::assume_attached());
+                    null_mut()
+                },
+                |object| object.into_any().into_ptr(),
+            );
+        }
         let object = ffi::PyType_GenericAlloc(class, 0);
         if !object.is_null() {
             (&raw mut (*object.cast::<Instance<T>>()).data).write(T::default());
