@@ -20,7 +20,22 @@ import asyncio as _asyncio
 import sys as _sys
 
 from yibu import stock as _stock
-from yibu._yibu import Future, Handle, Server, Task, TimerHandle, __version__, create_task, sleep
+from yibu._yibu import (
+    Future,
+    Handle,
+    Server,
+    Task,
+    Timeout,
+    TimerHandle,
+    __version__,
+    as_completed,
+    create_task,
+    sleep,
+    timeout,
+    timeout_at,
+    wait,
+    wait_for,
+)
 from yibu.event_loop import EventLoop
 from yibu.installation import install, uninstall
 from yibu.policy import EventLoopPolicy, get_event_loop, new_event_loop

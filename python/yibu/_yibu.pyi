@@ -5,8 +5,13 @@
 import asyncio
 import ssl as _ssl
 import sys
+from asyncio import as_completed as as_completed
 from asyncio import create_task as create_task
 from asyncio import sleep as sleep
+from asyncio import timeout as timeout
+from asyncio import timeout_at as timeout_at
+from asyncio import wait as wait
+from asyncio import wait_for as wait_for
 from asyncio.events import _ProtocolFactory, _TaskFactory
 from collections.abc import Callable, Coroutine, Generator, Sequence
 from concurrent.futures import Executor
@@ -34,12 +39,18 @@ __all__ = [
     "Server",
     "SocketTransport",
     "Task",
+    "Timeout",
     "TimerHandle",
     "__version__",
     "_native_tasks",
     "_note_signal",
+    "as_completed",
     "create_task",
     "sleep",
+    "timeout",
+    "timeout_at",
+    "wait",
+    "wait_for",
 ]
 
 __version__: str
@@ -53,6 +64,7 @@ class TimerHandle(asyncio.TimerHandle):
     def __le__(self, value: asyncio.TimerHandle, /) -> bool: ...
     def __lt__(self, value: asyncio.TimerHandle, /) -> bool: ...
 
+class Timeout(asyncio.Timeout): ...  # type: ignore[misc]  # final, to a type checker
 class Future(asyncio.Future[_T]): ...
 class Task(Future[_T_co], asyncio.Task[_T_co]): ...  # type: ignore[type-var]
 

@@ -59,6 +59,12 @@ def _replacements() -> Iterator[tuple[str, object, object]]:
     yield "TimerHandle", events.TimerHandle, _yibu.TimerHandle
     yield "create_task", asyncio.tasks.create_task, _yibu.create_task
     yield "sleep", asyncio.tasks.sleep, _yibu.sleep
+    yield "as_completed", asyncio.tasks.as_completed, _yibu.as_completed
+    yield "wait", asyncio.tasks.wait, _yibu.wait
+    yield "wait_for", asyncio.tasks.wait_for, _yibu.wait_for
+    yield "Timeout", asyncio.timeouts.Timeout, _yibu.Timeout
+    yield "timeout", asyncio.timeouts.timeout, _yibu.timeout
+    yield "timeout_at", asyncio.timeouts.timeout_at, _yibu.timeout_at
     if sys.version_info >= (3, 12):
         from yibu.factories import eager_task_factory
 

@@ -98,8 +98,6 @@ BORROWED_NAMES = (
     "StreamWriter",
     "TaskGroup",
     "ThreadedChildWatcher",
-    "Timeout",
-    "as_completed",
     "create_subprocess_exec",
     "create_subprocess_shell",
     "ensure_future",
@@ -110,11 +108,7 @@ BORROWED_NAMES = (
     "shield",
     "start_server",
     "start_unix_server",
-    "timeout",
-    "timeout_at",
     "to_thread",
-    "wait",
-    "wait_for",
     "wrap_future",
 )
 

@@ -8,7 +8,7 @@ use std::ffi::CStr;
 
 use pyo3::prelude::*;
 
-use crate::event_loop::{self, Due, EventLoop, Overridable, seconds};
+use crate::event_loop::{self, Due, Entry, EventLoop, Overridable, seconds};
 use crate::ffi::class::Plain;
 use crate::ffi::{Class, ClassState, Obj, Ref, Slot, Table, Visitor, none};
 use crate::names;
@@ -41,18 +41,42 @@ fn new<'py>(owner: &Bound<'py, PyAny>, act: Act) -> PyResult<Obj<'py, Alarm>> {
 
 /// The loop whose heap may hold alarms: a native one that shows no timers to anybody.
 #[inline]
-fn heap_of<'a, 'py>(event_loop: &'a Bound<'py, PyAny>) -> Option<&'a Obj<'py, EventLoop>> {
+pub fn heap_of<'a, 'py>(event_loop: &'a Bound<'py, PyAny>) -> Option<&'a Obj<'py, EventLoop>> {
     EventLoop::direct(event_loop)
         .filter(|native| !native.overrides(Overridable::CallAt) && !native.overrides(Overridable::CallLater))
 }
 
+/// [`set_at`] for a loop that [`heap_of`] gave.
 #[inline]
-fn schedule(event_loop: &Obj<'_, EventLoop>, seconds: f64, alarm: &Obj<'_, Alarm>) -> PyResult<()> {
+pub fn set_in_heap<'py>(
+    event_loop: &Obj<'py, EventLoop>,
+    seconds: f64,
+    owner: &Bound<'py, PyAny>,
+    act: Act,
+) -> PyResult<Obj<'py, Alarm>> {
     event_loop.check_open()?;
+    let alarm = new(owner, act)?;
     alarm.event_loop.put(event_loop.as_any().clone());
     alarm.scheduled.set(true);
     event_loop.schedule(seconds, Due::Alarm(Ref::of(alarm.clone())));
-    Ok(())
+    Ok(alarm)
+}
+
+/// Runs `act` on `owner` at the next turn, unless cancelled: `loop.call_soon(act, owner)`.
+pub fn set_soon<'py>(
+    event_loop: &Bound<'py, PyAny>,
+    owner: &Bound<'py, PyAny>,
+    act: Act,
+) -> PyResult<Obj<'py, Alarm>> {
+    let alarm = new(owner, act)?;
+    match EventLoop::direct(event_loop) {
+        Some(native) => {
+            native.check_open()?;
+            native.push(Entry::Alarm(Ref::of(alarm.clone())));
+        }
+        None => alarm.handle.put(event_loop.call_method1(names::call_soon(owner.py()), (alarm.as_any(),))?),
+    }
+    Ok(alarm)
 }
 
 /// Runs `act` on `owner` when the loop's clock shows `when`, unless cancelled: `loop.call_at(when, act, owner)`.
@@ -63,11 +87,11 @@ pub fn set_at<'py>(
     owner: &Bound<'py, PyAny>,
     act: Act,
 ) -> PyResult<Obj<'py, Alarm>> {
-    let alarm = new(owner, act)?;
-    match (heap_of(event_loop), seconds(when)) {
-        (Some(native), Some(seconds)) => schedule(native, seconds, &alarm)?,
-        _ => alarm.handle.put(event_loop.call_method1(names::call_at(when.py()), (when, alarm.as_any()))?),
+    if let (Some(native), Some(seconds)) = (heap_of(event_loop), seconds(when)) {
+        return set_in_heap(native, seconds, owner, act);
     }
+    let alarm = new(owner, act)?;
+    alarm.handle.put(event_loop.call_method1(names::call_at(when.py()), (when, alarm.as_any()))?);
     Ok(alarm)
 }
 
@@ -79,14 +103,11 @@ pub fn set_after<'py>(
     owner: &Bound<'py, PyAny>,
     act: Act,
 ) -> PyResult<Obj<'py, Alarm>> {
-    let alarm = new(owner, act)?;
-    match (heap_of(event_loop), seconds(delay)) {
-        (Some(native), Some(seconds)) => schedule(native, event_loop::now(native)? + seconds, &alarm)?,
-        _ => {
-            let name = names::call_later(delay.py());
-            alarm.handle.put(event_loop.call_method1(name, (delay, alarm.as_any()))?);
-        }
+    if let (Some(native), Some(seconds)) = (heap_of(event_loop), seconds(delay)) {
+        return set_in_heap(native, event_loop::now(native)? + seconds, owner, act);
     }
+    let alarm = new(owner, act)?;
+    alarm.handle.put(event_loop.call_method1(names::call_later(delay.py()), (delay, alarm.as_any()))?);
     Ok(alarm)
 }
 

@@ -113,6 +113,21 @@ fn clear(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     swap(event_loop.as_any(), &crate::ffi::none(py)).map(drop)
 }
 
+/// `asyncio.current_task(event_loop)` on any loop: the task that runs there, if one does.
+#[inline]
+pub fn running_task<'py>(event_loop: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    if Obj::<EventLoop>::cast(event_loop).is_some_and(|native| native.current.0.get() == Belief::Stale) {
+        return Ok(None);
+    }
+    #[cfg(not(Py_3_14))]
+    return table::tasks(event_loop.py())?.get_item(event_loop);
+    #[cfg(Py_3_14)]
+    {
+        let task = crate::ffi::call::call1(stock::current_task(event_loop.py())?, event_loop)?;
+        Ok((!task.is_none()).then_some(task))
+    }
+}
+
 /// `_enter_task` for any loop.
 pub fn enter_foreign(event_loop: &Bound<'_, PyAny>, task: &Obj<'_, Task>) -> PyResult<()> {
     stock::enter_task(task.py())?.call1((event_loop, task.as_any())).map(drop)

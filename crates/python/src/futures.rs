@@ -279,7 +279,7 @@ pub fn result<'py>(future: &Obj<'py, Future>) -> Output<'py> {
 }
 
 /// `Future.exception`.
-fn exception<'py>(future: &Obj<'py, Future>) -> Output<'py> {
+pub fn exception<'py>(future: &Obj<'py, Future>) -> Output<'py> {
     let py = future.py();
     match future.state.get() {
         _ if !future.is_alive() => {
@@ -581,7 +581,7 @@ fn callback_list<'py>(future: &Obj<'py, Future>) -> Output<'py> {
                 }
                 Callback::Task(task) => Callback::Task(task.copy(py)),
                 Callback::Reaction { reaction, owner } => {
-                    Callback::Reaction { reaction: *reaction, owner: owner.copy(py) }
+                    Callback::Reaction { reaction, owner: owner.copy(py) }
                 }
                 Callback::Waker(waker) => Callback::Waker(waker.clone()),
             })
@@ -772,6 +772,17 @@ fn properties(t: &mut Table<Future>) {
     );
     #[cfg(Py_3_14)]
     t.getter(c"_asyncio_awaited_by", awaited_by);
+}
+
+/// The task that awaits a future, if it is a native one and awaited by a native task.
+pub fn awaiting_task<'py>(future: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
+    let py = future.py();
+    exact(future)?.callbacks.with(|all| {
+        all.as_slice().iter().find_map(|callback| match callback {
+            Callback::Task(task) => Some(task.any(py).clone()),
+            _ => None,
+        })
+    })
 }
 
 /// `Future._asyncio_awaited_by`: the tasks that wait for the future, read off its callbacks; None when there is none.

@@ -21,8 +21,10 @@ mod server;
 mod sleep;
 mod stock;
 mod tasks;
+mod timeouts;
 mod transports;
 mod upcall;
+mod waiting;
 
 use pyo3::prelude::*;
 
@@ -78,6 +80,8 @@ fn _yibu(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let any = module.as_any();
     Table::<functions::CoroutineFunction>::build(py, None)?;
     module.add("sleep", functions::CoroutineFunction::of(py, &sleep::SLEEP, sleep::sleep, sleep::DOC)?)?;
+    timeouts::register(module)?;
+    waiting::register(module)?;
     let doc = "Schedules a coroutine on the running loop; returns its Task.";
     module.add(
         "create_task",

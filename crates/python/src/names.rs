@@ -31,6 +31,7 @@ names! {
     call_soon,
     cancel,
     cancelled,
+    cancelling,
     close,
     connection_lost,
     connection_made,
@@ -50,6 +51,7 @@ names! {
     message,
     pause_writing,
     remove_done_callback,
+    reschedule,
     result,
     resume_writing,
     set_result,
@@ -58,6 +60,7 @@ names! {
     task,
     throw,
     time,
+    uncancel,
 }
 
 /// `("context",)`: the keyword names of `call_soon(cb, arg, context=ctx)`.

@@ -50,6 +50,10 @@ types! { all_types:
     future = "asyncio.futures"."Future";
     /// The standard library's `asyncio.Task`
     task = "asyncio.tasks"."Task";
+    /// The standard library's `asyncio.Timeout`
+    timeout = "asyncio.timeouts"."Timeout";
+    /// `asyncio.timeouts._State`
+    timeout_state = "asyncio.timeouts"."_State";
     /// The standard library's `asyncio.Handle`
     handle = "asyncio.events"."Handle";
     /// The standard library's `asyncio.TimerHandle`
@@ -87,6 +91,10 @@ objects! { all_objects:
     iscoroutine = "asyncio.coroutines"."iscoroutine";
     /// `asyncio.coroutines._iscoroutinefunction`, the check behind "coroutines cannot be used with call_soon()"
     iscoroutinefunction = "inspect"."iscoroutinefunction";
+    /// `asyncio.base_futures.isfuture`
+    isfuture = "asyncio.base_futures"."isfuture";
+    /// `inspect.isawaitable`
+    isawaitable = "inspect"."isawaitable";
     /// `asyncio.format_helpers.extract_stack`
     extract_stack = "asyncio.format_helpers"."extract_stack";
     /// `asyncio.format_helpers._format_callback_source`
@@ -135,6 +143,16 @@ types! { newer_types:
     thread_safe_handle = "asyncio.events"."_ThreadSafeHandle";
 }
 
+#[cfg(Py_3_14)]
+objects! { newest_objects:
+    /// `_asyncio.current_task`
+    current_task = "asyncio.tasks"."current_task";
+    /// `_asyncio.future_add_to_awaited_by`
+    future_add_to_awaited_by = "asyncio.futures"."future_add_to_awaited_by";
+    /// `_asyncio.future_discard_from_awaited_by`
+    future_discard_from_awaited_by = "asyncio.futures"."future_discard_from_awaited_by";
+}
+
 #[cfg(Py_3_12)]
 objects! { newer_objects:
     /// `_asyncio._swap_current_task`
@@ -150,6 +168,8 @@ pub fn capture(py: Python<'_>) -> PyResult<()> {
     newer_objects(py)?;
     #[cfg(Py_3_14)]
     newer_types(py)?;
+    #[cfg(Py_3_14)]
+    newest_objects(py)?;
     factory_gets_keywords(py);
     Ok(())
 }

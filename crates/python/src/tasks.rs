@@ -491,6 +491,22 @@ pub fn cancel<'py>(task: &Obj<'py, Task>, message: &Bound<'py, PyAny>) -> PyResu
     Ok(true)
 }
 
+/// `Task.cancelling`: how many requests for cancellation were not taken back.
+#[inline]
+pub fn cancelling(task: &Obj<'_, Task>) -> usize {
+    task.own.cancel_requests.get()
+}
+
+/// `Task.uncancel`: takes a request back; how many are left.
+pub fn uncancel(task: &Obj<'_, Task>) -> usize {
+    let left = task.own.cancel_requests.get().saturating_sub(1);
+    task.own.cancel_requests.set(left);
+    if cfg!(Py_3_13) && left == 0 {
+        task.own.must_cancel.set(false);
+    }
+    left
+}
+
 fn name<'py>(task: &Obj<'py, Task>) -> Bound<'py, PyAny> {
     let py = task.py();
     task.own.name.get(py).unwrap_or_else(|| match task.own.number.get() {
@@ -579,19 +595,12 @@ impl Class for Task {
         );
         t.noargs(
             c"cancelling",
-            |task| Ok(task.own.cancel_requests.get().into_pyobject(task.py())?.into_any()),
+            |task| Ok(cancelling(task).into_pyobject(task.py())?.into_any()),
             "The number of cancellation requests that were not taken back by uncancel().",
         );
         t.noargs(
             c"uncancel",
-            |task| {
-                let left = task.own.cancel_requests.get().saturating_sub(1);
-                task.own.cancel_requests.set(left);
-                if cfg!(Py_3_13) && left == 0 {
-                    task.own.must_cancel.set(false);
-                }
-                Ok(left.into_pyobject(task.py())?.into_any())
-            },
+            |task| Ok(uncancel(task).into_pyobject(task.py())?.into_any()),
             "Takes one cancellation request back; returns how many are left.",
         );
         t.noargs(c"get_name", |task| Ok(name(task)), "The task's name.");

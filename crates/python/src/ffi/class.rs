@@ -340,7 +340,8 @@ impl<'py, T: Class> Obj<'py, T> {
     /// Whether anybody else has a reference, too.
     #[inline]
     pub fn is_shared(&self) -> bool {
-        self.0.get_refcnt() > 1
+        // SAFETY: attached; reads the count of a live object.
+        unsafe { ffi::Py_REFCNT(self.0.as_ptr()) > 1 }
     }
 
     /// The token of the thread that holds this reference.
@@ -544,6 +545,32 @@ impl<T: Class> Table<T> {
         F: Stateless + for<'a, 'py> Fn(&'a Obj<'py, T>) -> Output<'py>,
     {
         self.slot(ffi::Py_am_await, tramp::slot::<T, F> as *mut c_void);
+    }
+
+    /// `__aiter__`.
+    #[cfg(Py_3_13)]
+    pub fn aiter<F>(&mut self, _: F)
+    where
+        F: Stateless + for<'a, 'py> Fn(&'a Obj<'py, T>) -> Output<'py>,
+    {
+        self.slot(ffi::Py_am_aiter, tramp::slot::<T, F> as *mut c_void);
+    }
+
+    /// `__anext__`.
+    #[cfg(Py_3_13)]
+    pub fn anext<F>(&mut self, _: F)
+    where
+        F: Stateless + for<'a, 'py> Fn(&'a Obj<'py, T>) -> Output<'py>,
+    {
+        self.slot(ffi::Py_am_anext, tramp::slot::<T, F> as *mut c_void);
+    }
+
+    /// `__next__` of an iterator that is nothing else.
+    pub fn next<F>(&mut self, _: F)
+    where
+        F: Stateless + for<'a, 'py> Fn(&'a Obj<'py, T>) -> PyResult<Option<Bound<'py, PyAny>>>,
+    {
+        self.slot(ffi::Py_tp_iternext, tramp::item::<T, F> as *mut c_void);
     }
 
     /// What `PyIter_Send` and `__next__` (with None) ask: `Ok(Ok(v))` yields v, `Ok(Err(v))` returns v.

@@ -132,6 +132,21 @@ where
     }
 }
 
+/// `tp_iternext` of a plain iterator: `Ok(None)` is its end.
+pub(super) unsafe extern "C" fn item<T, F>(slf: *mut ffi::PyObject) -> *mut ffi::PyObject
+where
+    T: Class,
+    F: Stateless + for<'a, 'py> Fn(&'a Obj<'py, T>) -> PyResult<Option<Bound<'py, PyAny>>>,
+{
+    // SAFETY: as in `unary`.
+    unsafe {
+        let py = Python::assume_attached();
+        guard(py, std::ptr::null_mut(), || {
+            Ok(F::conjure()(&lend(py, slf))?.map_or(std::ptr::null_mut(), Bound::into_ptr))
+        })
+    }
+}
+
 /// `tp_iternext` of what can be sent to, as `await` calls it: a value that is returned travels in a StopIteration, None
 /// in no exception at all.
 pub(super) unsafe extern "C" fn next<T, F>(slf: *mut ffi::PyObject) -> *mut ffi::PyObject

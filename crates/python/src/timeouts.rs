@@ -1,0 +1,434 @@
+//! `timeout`, `timeout_at` and the `Timeout` they make: `asyncio.timeouts`, native.
+//!
+//! A time limit is an [`Alarm`] that cancels the task; on a native loop entering and leaving one makes no Handle, no context and
+//! no Task. Called by `async with`, and by [`crate::waiting`] for `wait_for`; calls [`crate::alarms`] and the task's `cancel`.
+
+use std::cell::Cell;
+use std::ffi::CStr;
+
+use pyo3::exceptions::{PyAssertionError, PyBaseException, PyBaseExceptionGroup, PyException};
+use pyo3::exceptions::{PyRuntimeError, PyTimeoutError};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyFloat, PyString, PyType};
+
+use crate::alarms::{self, Alarm};
+use crate::coroutines::{Routine, Step};
+use crate::event_loop::{EventLoop, now, seconds};
+use crate::events::isinstance_class;
+use crate::ffi::class::{self, DictAndWeak};
+use crate::ffi::{Args, Class, ClassState, Obj, Output, Raised, Ref, Signature, Slot, Table, Visitor};
+use crate::ffi::{boolean, none};
+use crate::functions::running_loop;
+use crate::tasks::{self, Task};
+use crate::{current, names, stock};
+
+/// `timeouts._State`.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum State {
+    #[default]
+    Created,
+    Entered,
+    Expiring,
+    Expired,
+    Exited,
+}
+
+impl State {
+    /// The member's name in asyncio's enum, and its value, which texts show.
+    fn names(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Created => ("CREATED", "created"),
+            Self::Entered => ("ENTERED", "active"),
+            Self::Expiring => ("EXPIRING", "expiring"),
+            Self::Expired => ("EXPIRED", "expired"),
+            Self::Exited => ("EXITED", "finished"),
+        }
+    }
+}
+
+/// The data of a `Timeout`.
+#[derive(Default)]
+pub struct Timeout {
+    state: Cell<State>,
+    /// The deadline, where it is a plain number.
+    seconds: Cell<Option<f64>>,
+    /// The deadline as Python code gave or saw it; empty together with `seconds` when there is none.
+    when: Slot,
+    alarm: Slot<Alarm>,
+    /// The task that entered.
+    task: Slot,
+    /// How many cancellations it had been asked for by then.
+    cancelling: Cell<isize>,
+}
+
+static TIMEOUT: ClassState = ClassState::new();
+const INIT: Signature<1> = Signature::new("Timeout.__init__", "when");
+const RESCHEDULE: Signature<1> = Signature::new("Timeout.reschedule", "when");
+const EXIT: Signature<3> = Signature::new("Timeout.__aexit__", "exc_type, exc_val, exc_tb");
+const AFTER: Signature<1> = Signature::new("timeout", "delay");
+const AT: Signature<1> = Signature::new("timeout_at", "when");
+
+impl Timeout {
+    /// `Timeout(when)`.
+    #[inline]
+    fn at<'py>(when: &Bound<'py, PyAny>) -> PyResult<Obj<'py, Self>> {
+        let timeout = Self::create(when.py())?;
+        timeout.set_when(when);
+        Ok(timeout)
+    }
+
+    /// `Timeout(event_loop.time() + delay)`, or one without a deadline when `delay` is None.
+    #[inline]
+    pub fn after<'py>(event_loop: &Bound<'py, PyAny>, delay: &Bound<'py, PyAny>) -> PyResult<Obj<'py, Self>> {
+        let py = delay.py();
+        if delay.is_none() {
+            return Self::create(py);
+        }
+        if let (Some(native), Some(delay)) = (Obj::<EventLoop>::cast(event_loop), seconds(delay)) {
+            let timeout = Self::create(py)?;
+            timeout.seconds.set(Some(now(native)? + delay));
+            return Ok(timeout);
+        }
+        Self::at(&event_loop.call_method0(names::time(py))?.add(delay)?)
+    }
+
+    #[inline]
+    fn set_when(&self, when: &Bound<'_, PyAny>) {
+        self.seconds.set(seconds(when));
+        if when.is_none() { self.when.clear() } else { self.when.put(when.clone()) }
+    }
+
+    /// `Timeout.when()`: the same object every time.
+    fn when<'py>(&self, py: Python<'py>) -> Bound<'py, PyAny> {
+        if let (true, Some(seconds)) = (self.when.is_empty(), self.seconds.get()) {
+            self.when.put(PyFloat::new(py, seconds));
+        }
+        self.when.get_or_none(py)
+    }
+
+    fn has_deadline(&self) -> bool {
+        self.seconds.get().is_some() || !self.when.is_empty()
+    }
+
+    fn disarm(&self, py: Python<'_>) -> PyResult<()> {
+        match self.alarm.take() {
+            Some(alarm) => alarms::cancel(&alarm.into_obj(py)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// `Timeout.reschedule`.
+fn reschedule<'py>(timeout: &Obj<'py, Timeout>, when: &Bound<'py, PyAny>) -> PyResult<()> {
+    match timeout.state.get() {
+        State::Entered => {}
+        State::Created => return Err(PyRuntimeError::new_err("Timeout has not been entered")),
+        other => {
+            let text = format!("Cannot change state of {} Timeout", other.names().1);
+            return Err(PyRuntimeError::new_err(text));
+        }
+    }
+    timeout.set_when(when);
+    timeout.disarm(timeout.py())?;
+    if when.is_none() { Ok(()) } else { arm(timeout, &running_loop(timeout.py())?) }
+}
+
+/// Sets the alarm; a deadline that has passed already is met at the next turn.
+#[inline]
+fn arm<'py>(timeout: &Obj<'py, Timeout>, event_loop: &Bound<'py, PyAny>) -> PyResult<()> {
+    let owner = timeout.as_any();
+    let alarm = match (alarms::heap_of(event_loop), timeout.seconds.get()) {
+        (Some(native), Some(seconds)) if seconds <= now(native)? => {
+            alarms::set_soon(event_loop, owner, expire)?
+        }
+        (Some(native), Some(seconds)) => alarms::set_in_heap(native, seconds, owner, expire)?,
+        _ => {
+            let when = timeout.when(timeout.py());
+            if when.le(event_loop.call_method0(names::time(timeout.py()))?)? {
+                alarms::set_soon(event_loop, owner, expire)?
+            } else {
+                alarms::set_at(event_loop, &when, owner, expire)?
+            }
+        }
+    };
+    timeout.alarm.set(Ref::of(alarm));
+    Ok(())
+}
+
+/// `Timeout._on_timeout`: cancels the task.
+fn expire(owner: &Bound<'_, PyAny>) -> PyResult<()> {
+    let py = owner.py();
+    let Some(timeout) = Obj::<Timeout>::cast(owner) else { return Ok(()) };
+    if timeout.state.get() != State::Entered {
+        return Err(PyAssertionError::new_err(()));
+    }
+    if let Some(native) = Obj::<EventLoop>::cast(&running_loop(py)?) {
+        current::settle(native)?;
+    }
+    let task = timeout.task.get_or_none(py);
+    match Obj::<Task>::cast_exact(&task) {
+        Some(native) => tasks::cancel(native, &none(py)).map(drop)?,
+        None => task.call_method0(names::cancel(py)).map(drop)?,
+    }
+    timeout.state.set(State::Expiring);
+    timeout.alarm.clear();
+    Ok(())
+}
+
+/// `Timeout.__aenter__`: from here on the task that runs has a limit.
+#[inline]
+pub fn enter<'py>(timeout: &Obj<'py, Timeout>, event_loop: &Bound<'py, PyAny>) -> PyResult<()> {
+    if timeout.state.get() != State::Created {
+        return Err(PyRuntimeError::new_err("Timeout has already been entered"));
+    }
+    let Some(task) = current::running_task(event_loop)? else {
+        return Err(PyRuntimeError::new_err("Timeout should be used inside a task"));
+    };
+    timeout.state.set(State::Entered);
+    timeout.cancelling.set(match Obj::<Task>::cast_exact(&task) {
+        Some(native) => tasks::cancelling(native).cast_signed(),
+        None => task.call_method0(names::cancelling(task.py()))?.extract()?,
+    });
+    timeout.task.put(task);
+    if Obj::<Timeout>::cast_exact(timeout.as_any()).is_none() {
+        let py = timeout.py();
+        return timeout.as_any().call_method1(names::reschedule(py), (timeout.when(py),)).map(drop);
+    }
+    if timeout.has_deadline() { arm(timeout, event_loop) } else { Ok(()) }
+}
+
+/// `Timeout.__aexit__`: takes the alarm back. `raised` is what the body raised, in whose `except` clause this runs. What comes
+/// out is TimeoutError when the cancellation was the limit's own.
+#[inline]
+pub fn leave<'py>(timeout: &Obj<'py, Timeout>, raised: Option<&Raised<'py>>) -> PyResult<()> {
+    end(timeout, raised.map(|raised| (raised.as_any().get_type().into_any(), raised.as_any().clone())))
+}
+
+/// The same for the class and the instance that `async with` passes.
+#[inline]
+fn end<'py>(
+    timeout: &Obj<'py, Timeout>,
+    raised: Option<(Bound<'py, PyAny>, Bound<'py, PyAny>)>,
+) -> PyResult<()> {
+    match timeout.state.get() {
+        State::Entered => {
+            timeout.state.set(State::Exited);
+            timeout.disarm(timeout.py())
+        }
+        State::Expiring => {
+            timeout.state.set(State::Expired);
+            timeout.disarm(timeout.py())?;
+            expired(timeout, raised)
+        }
+        _ => Err(PyAssertionError::new_err(())),
+    }
+}
+
+/// The limit was exceeded: is that why the body ended?
+#[cold]
+fn expired<'py>(
+    timeout: &Obj<'py, Timeout>,
+    raised: Option<(Bound<'py, PyAny>, Bound<'py, PyAny>)>,
+) -> PyResult<()> {
+    let py = timeout.py();
+    let task = timeout.task.get_or_none(py);
+    let requests: isize = match Obj::<Task>::cast_exact(&task) {
+        Some(native) => tasks::uncancel(native).cast_signed(),
+        None => task.call_method0(names::uncancel(py))?.extract()?,
+    };
+    let Some((class, exception)) = raised else { return Ok(()) };
+    if requests > timeout.cancelling.get() {
+        // Somebody else asked for a cancellation as well.
+        return Ok(());
+    }
+    let cancelled = stock::cancelled_error(py)?;
+    let searches = searches_contexts(py)?;
+    if class.is(cancelled) || searches && class.cast::<PyType>()?.is_subclass(cancelled)? {
+        return Err(timeout_error(&exception));
+    }
+    if searches && let Ok(exception) = exception.cast::<PyBaseException>() {
+        insert_timeout_error(exception, cancelled)?;
+        if exception.is_instance_of::<PyBaseExceptionGroup>() && exception.is_instance_of::<PyException>() {
+            for part in exception.getattr("exceptions")?.try_iter()? {
+                insert_timeout_error(part?.cast()?, cancelled)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether this interpreter's limits look for their cancellation in the contexts of other exceptions: asked of it, because
+/// the change reached some versions with a bug-fix release.
+fn searches_contexts(py: Python<'_>) -> PyResult<bool> {
+    static ANSWER: PyOnceLock<bool> = PyOnceLock::new();
+    ANSWER.get_or_try_init(py, || stock::timeout(py)?.hasattr("_insert_timeout_error")).copied()
+}
+
+/// `raise TimeoutError from cause`.
+pub fn timeout_error(cause: &Bound<'_, PyAny>) -> PyErr {
+    let py = cause.py();
+    let error = PyTimeoutError::new_err(());
+    // Making the instance here is what gives it the exception that is being handled as its context.
+    let set = error.value(py).setattr("__cause__", cause);
+    set.err().unwrap_or(error)
+}
+
+/// `_insert_timeout_error`: puts a TimeoutError between an exception and the cancellation that it came of.
+fn insert_timeout_error<'py>(
+    exception: &Bound<'py, PyBaseException>,
+    cancelled: &Bound<'py, PyType>,
+) -> PyResult<()> {
+    let py = exception.py();
+    let mut exception = exception.clone().into_any();
+    loop {
+        let context = exception.getattr("__context__")?;
+        if context.is_none() {
+            return Ok(());
+        }
+        if context.is_instance(cancelled)? {
+            let error = py.get_type::<PyTimeoutError>().call0()?;
+            error.setattr("__cause__", &context)?;
+            error.setattr("__context__", &context)?;
+            return exception.setattr("__context__", error);
+        }
+        exception = context;
+    }
+}
+
+fn begin<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
+    let timeout = routine.owner::<Timeout>(routine.py())?;
+    enter(&timeout, &running_loop(routine.py())?)?;
+    Ok(Step::Return(timeout.into_any()))
+}
+
+/// The exception's class and instance are in the first two slots, if there was one.
+fn finish<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
+    let py = routine.py();
+    let timeout = routine.owner::<Timeout>(py)?;
+    let raised = routine.first.take().map(|class| (class.into_any(py), routine.second.get_or_none(py)));
+    end(&timeout, raised)?;
+    Ok(Step::Return(none(py)))
+}
+
+fn repr<'py>(timeout: &Obj<'py, Timeout>) -> Output<'py> {
+    let py = timeout.py();
+    let state = timeout.state.get();
+    let mut text = format!("<Timeout [{}]", state.names().1);
+    if state == State::Entered {
+        let when = timeout.when(py);
+        let shown =
+            if when.is_none() { when } else { py.import("builtins")?.getattr("round")?.call1((when, 3))? };
+        text.push_str(&format!(" when={shown}"));
+    }
+    text.push('>');
+    Ok(PyString::new(py, &text).into_any())
+}
+
+fn timeout<'py>(args: Args<'_, 'py>) -> Output<'py> {
+    let delay = match args.only() {
+        Some(delay) => delay,
+        None => {
+            let [delay] = args.parse(&AFTER)?;
+            delay
+        }
+    };
+    Ok(Timeout::after(&running_loop(args.py())?, &delay)?.into_any())
+}
+
+fn timeout_at<'py>(args: Args<'_, 'py>) -> Output<'py> {
+    let [when] = args.parse(&AT)?;
+    Ok(Timeout::at(&when)?.into_any())
+}
+
+/// Makes the class and adds the names.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let (py, any) = (module.py(), module.as_any());
+    let class = Table::<Timeout>::build(py, None)?;
+    module.add(class.name()?, &class)?;
+    let doc = "An asynchronous context manager that limits its body to delay seconds; None means no limit.";
+    module.add("timeout", class::function(py, any, &AFTER, timeout, doc)?)?;
+    let doc = "An asynchronous context manager that limits its body to the time when of the loop's clock.";
+    module.add("timeout_at", class::function(py, any, &AT, timeout_at, doc)?)
+}
+
+impl Class for Timeout {
+    const NAME: &'static CStr = c"yibu.Timeout";
+    type Header = DictAndWeak;
+    const FREELIST: usize = 256;
+
+    fn state() -> &'static ClassState {
+        &TIMEOUT
+    }
+
+    fn table(t: &mut Table<Self>) {
+        t.doc(c"Timeout(when)\n--\n\nA limit on the time its body takes: what is not done by when is cancelled and raises TimeoutError.");
+        t.init(|timeout, args, kwargs| {
+            let [when] = Args::parse_tuple(&INIT, args, kwargs)?;
+            timeout.disarm(timeout.py())?;
+            timeout.state.set(State::Created);
+            timeout.task.clear();
+            timeout.set_when(&when);
+            Ok(())
+        });
+        t.noargs(
+            c"__aenter__",
+            |timeout| Ok(Routine::begin(timeout.as_any(), "Timeout.__aenter__", begin)?.into_any()),
+            "Starts the limit.",
+        );
+        t.method(
+            &EXIT,
+            |timeout, args| {
+                let [class, exception, _traceback] = args.parse(&EXIT)?;
+                let routine = Routine::begin(timeout.as_any(), EXIT.function, finish)?;
+                if !class.is_none() {
+                    routine.first.put(class);
+                    routine.second.put(exception);
+                }
+                Ok(routine.into_any())
+            },
+            "Ends the limit; raises TimeoutError when it was exceeded.",
+        );
+        t.noargs(c"when", |timeout| Ok(timeout.when(timeout.py())), "The deadline, or None.");
+        t.method(
+            &RESCHEDULE,
+            |timeout, args| {
+                let [when] = args.parse(&RESCHEDULE)?;
+                reschedule(timeout, &when).map(|()| none(timeout.py()))
+            },
+            "Moves the deadline; None takes it away.",
+        );
+        t.noargs(
+            c"expired",
+            |timeout| {
+                let expired = matches!(timeout.state.get(), State::Expiring | State::Expired);
+                Ok(boolean(timeout.py(), expired))
+            },
+            "Whether the limit was exceeded.",
+        );
+        t.repr(repr);
+        t.getter(c"__class__", |timeout| isinstance_class(timeout.as_any(), stock::timeout));
+        t.getter(c"_state", |timeout| {
+            stock::timeout_state(timeout.py())?.getattr(timeout.state.get().names().0)
+        });
+        t.getter(c"_when", |timeout| Ok(timeout.when(timeout.py())));
+        t.getter(c"_task", |timeout| Ok(timeout.task.get_or_none(timeout.py())));
+        t.getter(c"_timeout_handler", |timeout| {
+            Ok(timeout.alarm.get(timeout.py()).unwrap_or_else(|| none(timeout.py())))
+        });
+    }
+
+    fn traverse(&self, visitor: &mut Visitor) {
+        self.alarm.traverse(visitor);
+        for slot in [&self.when, &self.task] {
+            slot.traverse(visitor);
+        }
+    }
+
+    fn clear(&self) {
+        self.alarm.clear();
+        for slot in [&self.when, &self.task] {
+            slot.clear();
+        }
+    }
+}

@@ -1,0 +1,313 @@
+//! `as_completed`: several awaitables, in the order in which they finish.
+//!
+//! An [`AsCompleted`] is the iterator, and the queue between the futures' reactions, which put in who is done, and the
+//! coroutines it hands out, which wait their turn. Up to 3.12 asyncio has a generator in its place, which begins with the first
+//! `next()`; since 3.13 the iterator begins at once and is an asynchronous one too.
+
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::ffi::CStr;
+
+use pyo3::exceptions::{PyStopAsyncIteration, PyTimeoutError, PyTypeError};
+use pyo3::prelude::*;
+use pyo3::types::PySet;
+use yibu_engine::{Ticket, WaitQueue};
+
+use super::{cancel, ensure_future, release, result_of};
+use crate::alarms::{self, Alarm};
+use crate::callbacks::{Reaction, forget, react};
+use crate::coroutines::{Routine, Step, taken};
+use crate::ffi::class::DictAndWeak;
+use crate::ffi::{Args, Class, ClassState, LoopCell, Obj, Output, Ref, Signature, Slot, Table, Visitor};
+use crate::ffi::{boolean, call};
+use crate::mixins::{LoopBound, is_cancelled, is_done};
+use crate::{current, stock};
+
+/// `as_completed`'s parameters.
+pub const AS_COMPLETED: Signature<2> = Signature::new("as_completed", "fs, *, timeout=None");
+/// What `help(as_completed)` says.
+pub const DOC: &str = "Runs awaitables concurrently; an iterator of coroutines that give their results in the order in which they finish. Since Python 3.13 also an asynchronous iterator of the futures themselves.";
+
+const WAIT_FOR_ONE: &str =
+    if cfg!(Py_3_13) { "_AsCompletedIterator._wait_for_one" } else { "as_completed.<locals>._wait_for_one" };
+
+/// The data of the iterator.
+#[derive(Default)]
+pub struct AsCompleted {
+    /// What was given; empty when the futures have been made of it.
+    given: Slot,
+    timeout: Slot,
+    /// The futures that are not done.
+    todo: Slot<PyAny>,
+    /// How many coroutines are still to be handed out.
+    left: Cell<usize>,
+    /// Who is done, first come first served; `None` stands for one that the timeout overtook.
+    done: LoopCell<VecDeque<Option<Ref>>>,
+    /// The futures that coroutines await until there is somebody for them.
+    waiters: LoopCell<WaitQueue<Ref>>,
+    /// The loop that those belong to.
+    bound: LoopBound,
+    alarm: Slot<Alarm>,
+    /// The task that asked, as call graphs show it.
+    task: Slot,
+}
+
+static AS_COMPLETED_STATE: ClassState = ClassState::new();
+
+static COMPLETION: Reaction = Reaction {
+    name: if cfg!(Py_3_13) {
+        "_AsCompletedIterator._handle_completion"
+    } else {
+        "as_completed.<locals>._on_completion"
+    },
+    run: completed,
+    waiter: |all| Obj::<AsCompleted>::cast(all)?.task.get(all.py()),
+};
+
+/// `as_completed(fs, *, timeout=None)`.
+pub fn as_completed<'py>(args: Args<'_, 'py>) -> Output<'py> {
+    let [given, timeout] = args.parse(&AS_COMPLETED)?;
+    let all = AsCompleted::create(args.py())?;
+    all.given.put(given);
+    all.timeout.put(timeout);
+    if cfg!(Py_3_13) {
+        begin(&all)?;
+    }
+    Ok(all.into_any())
+}
+
+/// TypeError for a single awaitable, which is an easy mistake.
+fn refuse_awaitable(given: &Bound<'_, PyAny>) -> PyResult<()> {
+    let py = given.py();
+    let (refused, text) = if cfg!(Py_3_13) {
+        (stock::isawaitable(py)?.call1((given,))?.is_truthy()?, "expects an iterable of awaitables")
+    } else {
+        let refused = stock::isfuture(py)?.call1((given,))?.is_truthy()?
+            || stock::iscoroutine(py)?.call1((given,))?.is_truthy()?;
+        (refused, "expect an iterable of futures")
+    };
+    if !refused {
+        return Ok(());
+    }
+    Err(PyTypeError::new_err(format!("{text}, not {}", given.get_type().name()?)))
+}
+
+/// Makes futures of what was given, and watches them.
+fn begin<'py>(all: &Obj<'py, AsCompleted>) -> PyResult<()> {
+    let py = all.py();
+    let (given, timeout) = (taken(py, &all.given), taken(py, &all.timeout));
+    refuse_awaitable(&given)?;
+    let running = call::call0(stock::get_running_loop(py)?)?;
+    let event_loop = if running.is_none() { stock::current_event_loop(py)? } else { running.clone() };
+    let todo = PySet::empty(py)?;
+    for awaitable in py.get_type::<PySet>().call1((given,))?.cast_into::<PySet>()? {
+        todo.add(ensure_future(&awaitable, Some(&event_loop))?)?;
+    }
+    #[cfg(Py_3_14)]
+    if let Some(task) = current::running_task(&event_loop)? {
+        all.task.put(task);
+    }
+    for future in &todo {
+        react(&future, &COMPLETION, all.as_any())?;
+        #[cfg(Py_3_14)]
+        super::note_waiting(&future, all.task.get(py).as_ref(), true)?;
+    }
+    if !todo.is_empty() && !timeout.is_none() {
+        all.alarm.set(Ref::of(alarms::set_after(&event_loop, &timeout, all.as_any(), expire)?));
+    }
+    all.left.set(todo.len());
+    all.todo.put(todo);
+    Ok(())
+}
+
+/// The futures that are not done.
+fn todo<'py>(all: &Obj<'py, AsCompleted>) -> PyResult<Bound<'py, PySet>> {
+    Ok(all.todo.get_or_none(all.py()).cast_into()?)
+}
+
+/// `_handle_completion`.
+fn completed(all: &Bound<'_, PyAny>, future: &Bound<'_, PyAny>) -> PyResult<()> {
+    let Some(all) = Obj::<AsCompleted>::cast(all) else { return Ok(()) };
+    let todo = todo(all)?;
+    if todo.is_empty() {
+        // The timeout came first.
+        return Ok(());
+    }
+    #[cfg(Py_3_14)]
+    super::note_waiting(future, all.task.get(all.py()).as_ref(), false)?;
+    todo.discard(future)?;
+    put(all, Some(Ref::new(future.clone())))?;
+    if todo.is_empty()
+        && let Some(alarm) = all.alarm.take()
+    {
+        alarms::cancel(&alarm.into_obj(all.py()))?;
+    }
+    Ok(())
+}
+
+/// `_handle_timeout`.
+fn expire(all: &Bound<'_, PyAny>) -> PyResult<()> {
+    let Some(all) = Obj::<AsCompleted>::cast(all) else { return Ok(()) };
+    let py = all.py();
+    if let Some(native) = Obj::<crate::event_loop::EventLoop>::cast(&crate::functions::running_loop(py)?) {
+        // Futures that are not native run Python code.
+        current::settle(native)?;
+    }
+    all.alarm.clear();
+    let todo = todo(all)?;
+    for future in &todo {
+        forget(&future, &COMPLETION, all.as_any())?;
+        #[cfg(Py_3_14)]
+        super::note_waiting(&future, all.task.get(py).as_ref(), false)?;
+        put(all, None)?;
+    }
+    todo.clear();
+    Ok(())
+}
+
+/// `Queue.put_nowait`.
+fn put(all: &Obj<'_, AsCompleted>, who: Option<Ref>) -> PyResult<()> {
+    all.done.with(|done| done.push_back(who));
+    wake_next(all)
+}
+
+/// Wakes the first who still waits.
+fn wake_next(all: &Obj<'_, AsCompleted>) -> PyResult<()> {
+    let py = all.py();
+    while let Some(waiter) = all.waiters.with(WaitQueue::pop) {
+        let waiter = waiter.into_any(py);
+        if !is_done(&waiter)? {
+            return release(&waiter);
+        }
+    }
+    Ok(())
+}
+
+/// The coroutine that gives the next one: its result, or with `itself` the future. It keeps the number of its place in the
+/// queue, and the future it awaits in its first slot; `itself` in the second.
+fn wait_for_one<'py>(all: &Obj<'py, AsCompleted>, itself: bool) -> PyResult<Obj<'py, Routine>> {
+    let start = if itself { begin_next } else { next_done };
+    let name = if itself { "_AsCompletedIterator.__anext__" } else { WAIT_FOR_ONE };
+    let routine = Routine::begin(all.as_any(), name, start)?;
+    if itself {
+        routine.second.put(boolean(all.py(), true));
+    }
+    Ok(routine)
+}
+
+/// `__anext__`.
+fn begin_next<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
+    let all = routine.owner::<AsCompleted>(routine.py())?;
+    if !count_down(&all) {
+        return Err(PyStopAsyncIteration::new_err(()));
+    }
+    next_done(routine)
+}
+
+/// Whether there is another one to hand out.
+fn count_down(all: &AsCompleted) -> bool {
+    let left = all.left.get();
+    all.left.set(left.saturating_sub(1));
+    left > 0
+}
+
+/// Takes the next who is done, or waits for one.
+fn next_done<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
+    let py = routine.py();
+    let all = routine.owner::<AsCompleted>(py)?;
+    match all.done.with(VecDeque::pop_front) {
+        None => {
+            let waiter = all.bound.waiter(all.as_any())?;
+            let ticket = all.waiters.with(|waiters| waiters.push(Ref::new(waiter.clone())));
+            routine.number.set(ticket.number());
+            routine.first.put(waiter.clone());
+            Ok(Step::Await(waiter, woken))
+        }
+        Some(None) => Err(PyTimeoutError::new_err(())),
+        Some(Some(future)) => {
+            let future = future.into_any(py);
+            let itself = !routine.second.is_empty();
+            Ok(Step::Return(if itself { future } else { result_of(&future)? }))
+        }
+    }
+}
+
+/// Somebody is done, or the wait was given up: then the next in line gets the one that this routine was woken for.
+fn woken<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyResult<Step<'py>> {
+    let py = routine.py();
+    let waiter = taken(py, &routine.first);
+    let Err(error) = waited else { return next_done(routine) };
+    let all = routine.owner::<AsCompleted>(py)?;
+    cancel(&waiter)?;
+    let left = all.waiters.with(|waiters| waiters.remove(Ticket::from_number(routine.number.get())));
+    drop(left);
+    if all.done.with(|done| !done.is_empty()) && !is_cancelled(&waiter)? {
+        wake_next(&all)?;
+    }
+    if gives_turns_back(py)? {
+        all.left.set(all.left.get() + 1);
+    }
+    Err(error)
+}
+
+/// Whether a coroutine whose wait was given up counts as not handed out: asked of the interpreter, because the change came
+/// with a bug-fix release.
+fn gives_turns_back(py: Python<'_>) -> PyResult<bool> {
+    static ANSWER: pyo3::sync::PyOnceLock<bool> = pyo3::sync::PyOnceLock::new();
+    ANSWER
+        .get_or_try_init(py, || {
+            let Some(class) = py.import("asyncio.tasks")?.getattr_opt("_AsCompletedIterator")? else {
+                return Ok(false);
+            };
+            class.getattr("_wait_for_one")?.getattr("__code__")?.getattr("co_names")?.contains("_todo_left")
+        })
+        .copied()
+}
+
+impl Class for AsCompleted {
+    const NAME: &'static CStr = c"yibu._AsCompletedIterator";
+    type Header = DictAndWeak;
+    const SUBCLASSABLE: bool = false;
+    const CONSTRUCTIBLE: bool = false;
+
+    fn state() -> &'static ClassState {
+        &AS_COMPLETED_STATE
+    }
+
+    fn table(t: &mut Table<Self>) {
+        t.doc(c"Awaitables in the order in which they finish.");
+        t.iter(|all| Ok(all.as_any().clone()));
+        t.next(|all| {
+            if !all.given.is_empty() {
+                begin(all)?;
+            }
+            if !count_down(all) {
+                return Ok(None);
+            }
+            Ok(Some(wait_for_one(all, false)?.into_any()))
+        });
+        #[cfg(Py_3_13)]
+        {
+            t.aiter(|all| Ok(all.as_any().clone()));
+            t.anext(|all| Ok(wait_for_one(all, true)?.into_any()));
+        }
+    }
+
+    fn traverse(&self, visitor: &mut Visitor) {
+        for slot in [&self.given, &self.timeout, &self.todo, &self.bound.event_loop, &self.task] {
+            slot.traverse(visitor);
+        }
+        self.alarm.traverse(visitor);
+        self.done.try_with(|done| done.iter().flatten().for_each(|future| visitor.visit(future.as_ptr())));
+        self.waiters.try_with(|waiters| waiters.iter().for_each(|waiter| visitor.visit(waiter.as_ptr())));
+    }
+
+    fn clear(&self) {
+        for slot in [&self.given, &self.timeout, &self.todo, &self.bound.event_loop, &self.task] {
+            slot.clear();
+        }
+        self.alarm.clear();
+        drop(self.done.with(std::mem::take));
+        drop(self.waiters.with(WaitQueue::take));
+    }
+}

@@ -1,0 +1,231 @@
+//! `wait`: until the first, the first failure, or all of several futures.
+//!
+//! The routine's owner is what was given, then the set of the futures; timeout and `return_when` are in the first two slots,
+//! then the [`Wait`] in the first and (3.14) the task in the third. The futures' reactions act on that.
+
+use std::cell::Cell;
+use std::ffi::CStr;
+
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyFrozenSet, PyList, PySet, PyTuple};
+
+use super::release;
+use crate::alarms::{self, Alarm};
+use crate::callbacks::{Reaction, forget, react};
+use crate::coroutines::{Routine, Step, taken};
+use crate::ffi::class::Plain;
+use crate::ffi::{Args, Class, ClassState, Obj, Output, Ref, Signature, Slot, Table, Visitor};
+use crate::functions::running_loop;
+use crate::futures;
+use crate::mixins::{create_future, is_cancelled, is_done};
+use crate::{names, stock};
+
+/// `wait`'s parameters.
+pub const WAIT: Signature<3> = Signature::new("wait", "fs, *, timeout=None, return_when='ALL_COMPLETED'");
+/// What `help(wait)` says.
+pub const DOC: &str = "Coroutine that waits for futures and returns the sets of those that are done and those that are pending; by timeout seconds, or when as many are done as return_when says.";
+
+/// `return_when`.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Until {
+    First,
+    FirstException,
+    #[default]
+    All,
+}
+
+impl Until {
+    fn of(return_when: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
+        let Some(given) = return_when else { return Ok(Self::All) };
+        for (name, until) in [
+            ("FIRST_COMPLETED", Self::First),
+            ("FIRST_EXCEPTION", Self::FirstException),
+            ("ALL_COMPLETED", Self::All),
+        ] {
+            if given.eq(name)? {
+                return Ok(until);
+            }
+        }
+        Err(PyValueError::new_err(format!("Invalid return_when value: {}", given.str()?)))
+    }
+}
+
+/// What is still to come before a `wait` is over.
+#[derive(Default)]
+pub struct Wait {
+    left: Cell<usize>,
+    until: Cell<Until>,
+    /// The future that the routine awaits.
+    waiter: Slot,
+    alarm: Slot<Alarm>,
+}
+
+static WAIT_STATE: ClassState = ClassState::new();
+
+/// One more is done.
+static COMPLETION: Reaction = Reaction {
+    name: "_wait.<locals>._on_completion",
+    run: completed,
+    waiter: |wait| Obj::<Wait>::cast(wait)?.waiter.get(wait.py()).as_ref().and_then(futures::awaiting_task),
+};
+
+/// `wait(fs, *, timeout=None, return_when=ALL_COMPLETED)`.
+pub fn wait<'py>(args: Args<'_, 'py>) -> Output<'py> {
+    let [futures, timeout, return_when] = args.parse_given(&WAIT)?;
+    let futures = futures.unwrap_or_else(|| crate::ffi::none(args.py()));
+    let routine = Routine::begin(&futures, WAIT.function, begin)?;
+    if let Some(timeout) = timeout.filter(|timeout| !timeout.is_none()) {
+        routine.first.put(timeout);
+    }
+    if let Some(return_when) = return_when {
+        routine.second.put(return_when);
+    }
+    Ok(routine.into_any())
+}
+
+/// TypeError and ValueError for what is no collection of futures, or an empty one.
+fn check(given: &Bound<'_, PyAny>) -> PyResult<()> {
+    let py = given.py();
+    let plain = given.is_exact_instance_of::<PyList>()
+        || given.is_exact_instance_of::<PyTuple>()
+        || given.is_exact_instance_of::<PySet>()
+        || given.is_exact_instance_of::<PyFrozenSet>();
+    if !plain
+        && (stock::isfuture(py)?.call1((given,))?.is_truthy()?
+            || stock::iscoroutine(py)?.call1((given,))?.is_truthy()?)
+    {
+        let class = given.get_type().name()?;
+        return Err(PyTypeError::new_err(format!("expect a list of futures, not {class}")));
+    }
+    if given.is_truthy()? { Ok(()) } else { Err(PyValueError::new_err("Set of Tasks/Futures is empty.")) }
+}
+
+/// The futures as a set of our own.
+fn collect<'py>(given: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PySet>> {
+    let futures = given.py().get_type::<PySet>().call1((given,))?.cast_into::<PySet>()?;
+    for future in &futures {
+        if futures::exact(&future).is_none()
+            && stock::iscoroutine(future.py())?.call1((&future,))?.is_truthy()?
+        {
+            return Err(PyTypeError::new_err("Passing coroutines is forbidden, use tasks explicitly."));
+        }
+    }
+    Ok(futures)
+}
+
+fn begin<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
+    let py = routine.py();
+    let given = routine.owner.get_or_none(py);
+    check(&given)?;
+    let until = Until::of(routine.second.get(py).as_ref())?;
+    let futures = collect(&given)?;
+    let event_loop = running_loop(py)?;
+    let waiter = create_future(&event_loop)?;
+    let wait = Wait::create(py)?;
+    wait.left.set(futures.len());
+    wait.until.set(until);
+    wait.waiter.put(waiter.clone());
+    if let Some(timeout) = routine.first.get(py) {
+        wait.alarm.set(Ref::of(alarms::set_after(&event_loop, &timeout, &waiter, release)?));
+    }
+    for future in &futures {
+        react(&future, &COMPLETION, wait.as_any())?;
+    }
+    #[cfg(Py_3_14)]
+    if let Some(task) = crate::current::running_task(&event_loop)? {
+        note(&futures, &task, true)?;
+        routine.third.put(task);
+    }
+    routine.owner.put(futures);
+    routine.first.put(wait.into_any());
+    Ok(Step::Await(waiter, finish))
+}
+
+#[cfg(Py_3_14)]
+fn note(futures: &Bound<'_, PySet>, task: &Bound<'_, PyAny>, waits: bool) -> PyResult<()> {
+    futures.iter().try_for_each(|future| super::note_waiting(&future, Some(task), waits))
+}
+
+/// `future.exception() is not None`, of one that was not cancelled.
+fn failed(future: &Bound<'_, PyAny>) -> PyResult<bool> {
+    if is_cancelled(future)? {
+        return Ok(false);
+    }
+    let exception = match futures::exact(future) {
+        Some(native) => futures::exception(native)?,
+        None => future.call_method0(names::exception(future.py()))?,
+    };
+    Ok(!exception.is_none())
+}
+
+fn completed(wait: &Bound<'_, PyAny>, future: &Bound<'_, PyAny>) -> PyResult<()> {
+    let Some(wait) = Obj::<Wait>::cast(wait) else { return Ok(()) };
+    let left = wait.left.get().saturating_sub(1);
+    wait.left.set(left);
+    let over = match wait.until.get() {
+        _ if left == 0 => true,
+        Until::First => true,
+        Until::FirstException => failed(future)?,
+        Until::All => false,
+    };
+    if !over {
+        return Ok(());
+    }
+    if let Some(alarm) = wait.alarm.take() {
+        alarms::cancel(&alarm.into_obj(wait.py()))?;
+    }
+    release(&wait.waiter.get_or_none(wait.py()))
+}
+
+fn finish<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyResult<Step<'py>> {
+    let py = routine.py();
+    let wait = taken(py, &routine.first);
+    let done = taken(py, &routine.owner).cast_into::<PySet>()?;
+    let alarm = Obj::<Wait>::cast(&wait).and_then(|wait| wait.alarm.take());
+    if let Some(alarm) = alarm {
+        alarms::cancel(&alarm.into_obj(py))?;
+    }
+    let pending = PySet::empty(py)?;
+    for future in &done {
+        if !is_done(&future)? {
+            pending.add(&future)?;
+        }
+        forget(&future, &COMPLETION, &wait)?;
+    }
+    #[cfg(Py_3_14)]
+    if let Some(task) = routine.third.get(py) {
+        note(&done, &task, false)?;
+    }
+    waited?;
+    for future in &pending {
+        done.discard(&future)?;
+    }
+    Ok(Step::Return(PyTuple::new(py, [done, pending])?.into_any()))
+}
+
+impl Class for Wait {
+    const NAME: &'static CStr = c"yibu.Wait";
+    type Header = Plain;
+    const FREELIST: usize = 64;
+    const SUBCLASSABLE: bool = false;
+    const CONSTRUCTIBLE: bool = false;
+
+    fn state() -> &'static ClassState {
+        &WAIT_STATE
+    }
+
+    fn table(t: &mut Table<Self>) {
+        t.doc(c"What is still to come before a wait() is over.");
+    }
+
+    fn traverse(&self, visitor: &mut Visitor) {
+        self.waiter.traverse(visitor);
+        self.alarm.traverse(visitor);
+    }
+
+    fn clear(&self) {
+        self.waiter.clear();
+        self.alarm.clear();
+    }
+}

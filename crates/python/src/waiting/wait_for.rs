@@ -1,0 +1,187 @@
+//! `wait_for`: one awaitable within a limit. Since 3.12 it is awaited in place, under a [`Timeout`]; before, it becomes a task
+//! of its own, beside a timer.
+//!
+//! The awaitable is the routine's owner until it is awaited, the limit is in the first slot.
+
+use pyo3::prelude::*;
+
+use super::{cancel_and_wait, cancelled, result_of};
+use crate::coroutines::{Routine, Step};
+use crate::ffi::{Args, Obj, Output, Raised, Signature};
+use crate::functions::running_loop;
+use crate::mixins::is_done;
+use crate::stock;
+use crate::timeouts::timeout_error;
+
+/// `wait_for`'s parameters.
+pub const WAIT_FOR: Signature<2> = Signature::new("wait_for", "fut, timeout");
+/// What `help(wait_for)` says.
+pub const DOC: &str = "Coroutine that awaits fut and returns its result; cancels it and raises TimeoutError if that takes longer than timeout seconds.";
+
+/// `wait_for(fut, timeout)`.
+pub fn wait_for<'py>(args: Args<'_, 'py>) -> Output<'py> {
+    let [awaitable, limit] = args.parse(&WAIT_FOR)?;
+    let routine = Routine::begin(&awaitable, WAIT_FOR.function, begin)?;
+    routine.first.put(limit);
+    Ok(routine.into_any())
+}
+
+/// A limit that is over before it began: what is not done yet is cancelled, without having been started.
+fn at_once<'py>(routine: &Obj<'py, Routine>, event_loop: Option<&Bound<'py, PyAny>>) -> PyResult<Step<'py>> {
+    let future = super::ensure_future(&routine.owner.get_or_none(routine.py()), event_loop)?;
+    if is_done(&future)? {
+        return result_of(&future).map(Step::Return);
+    }
+    routine.owner.put(future.clone());
+    cancel_and_wait(routine, &future, too_late)
+}
+
+/// The awaitable was cancelled and has ended: by that, or in its own way.
+fn too_late<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyResult<Step<'py>> {
+    let future = routine.owner.get_or_none(routine.py());
+    cancelled(routine, &future, waited)?;
+    late_result(&future).map(Step::Return)
+}
+
+/// The result; TimeoutError in place of the cancellation.
+fn late_result<'py>(future: &Bound<'py, PyAny>) -> Output<'py> {
+    let py = future.py();
+    result_of(future).or_else(|error| {
+        if !error.is_instance(py, stock::cancelled_error(py)?) {
+            return Err(error);
+        }
+        let raised = Raised::from_err(py, error);
+        Err(raised.handling(|| timeout_error(raised.as_any())))
+    })
+}
+
+#[cfg(Py_3_12)]
+mod in_place {
+    use super::*;
+    use crate::coroutines::taken;
+    use crate::timeouts::{self, Timeout};
+
+    pub fn begin<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
+        let py = routine.py();
+        let limit = taken(py, &routine.first);
+        if !limit.is_none() && limit.le(0)? {
+            return at_once(routine, None);
+        }
+        let event_loop = running_loop(py)?;
+        let timeout = Timeout::after(&event_loop, &limit)?;
+        timeouts::enter(&timeout, &event_loop)?;
+        routine.second.put(timeout.into_any());
+        Ok(Step::Await(taken(py, &routine.owner), finish))
+    }
+
+    fn finish<'py>(routine: &Obj<'py, Routine>, outcome: Output<'py>) -> PyResult<Step<'py>> {
+        let py = routine.py();
+        let timeout = taken(py, &routine.second);
+        let Some(timeout) = Obj::<Timeout>::cast(&timeout) else { return outcome.map(Step::Return) };
+        match outcome {
+            Ok(value) => {
+                timeouts::leave(timeout, None)?;
+                Ok(Step::Return(value))
+            }
+            Err(error) => {
+                let raised = Raised::from_err(py, error);
+                raised.handling(|| timeouts::leave(timeout, Some(&raised)))?;
+                Err(raised.into_err())
+            }
+        }
+    }
+}
+
+#[cfg(Py_3_12)]
+use in_place::begin;
+
+#[cfg(not(Py_3_12))]
+mod beside {
+    //! The timer is in the second slot, the waiter in the first, the cancellation to raise again in the third.
+
+    use super::super::{RELEASE, release};
+    use super::*;
+    use crate::alarms::{self, Alarm};
+    use crate::callbacks::{forget, react};
+    use crate::coroutines::taken;
+    use crate::mixins::create_future;
+
+    pub fn begin<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
+        let py = routine.py();
+        let event_loop = running_loop(py)?;
+        let limit = taken(py, &routine.first);
+        if limit.is_none() {
+            return Ok(Step::Await(taken(py, &routine.owner), |_, outcome| outcome.map(Step::Return)));
+        }
+        if limit.le(0)? {
+            return at_once(routine, Some(&event_loop));
+        }
+        let waiter = create_future(&event_loop)?;
+        let alarm = alarms::set_after(&event_loop, &limit, &waiter, release)?;
+        let future = super::super::ensure_future(&routine.owner.get_or_none(py), Some(&event_loop))?;
+        react(&future, &RELEASE, &waiter)?;
+        routine.owner.put(future);
+        routine.first.put(waiter.clone());
+        routine.second.put(alarm.into_any());
+        Ok(Step::Await(waiter, first_of_both))
+    }
+
+    /// The timer does nothing any more, whichever way the routine ends.
+    fn end<'py>(routine: &Obj<'py, Routine>, result: Output<'py>) -> PyResult<Step<'py>> {
+        if let Some(alarm) = Obj::<Alarm>::cast(&taken(routine.py(), &routine.second)) {
+            alarms::cancel(alarm)?;
+        }
+        result.map(Step::Return)
+    }
+
+    /// Future or timer woke the routine, or it was cancelled.
+    fn first_of_both<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyResult<Step<'py>> {
+        let py = routine.py();
+        let future = routine.owner.get_or_none(py);
+        let cancellation = match waited {
+            Ok(_) => None,
+            Err(error) if error.is_instance(py, stock::cancelled_error(py)?) => {
+                Some(Raised::from_err(py, error))
+            }
+            Err(error) => return end(routine, Err(error)),
+        };
+        let next = || {
+            if is_done(&future)? {
+                return end(routine, result_of(&future));
+            }
+            forget(&future, &RELEASE, &taken(py, &routine.first))?;
+            match &cancellation {
+                None => cancel_and_wait(routine, &future, after_timeout),
+                Some(_) => cancel_and_wait(routine, &future, after_cancellation),
+            }
+        };
+        let step = match &cancellation {
+            None => next(),
+            Some(raised) => raised.handling(next),
+        };
+        match step {
+            Ok(step) => {
+                if let Some(raised) = cancellation {
+                    routine.third.put(raised.into_any());
+                }
+                Ok(step)
+            }
+            Err(error) => end(routine, Err(error)),
+        }
+    }
+
+    fn after_timeout<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyResult<Step<'py>> {
+        let future = routine.owner.get_or_none(routine.py());
+        end(routine, cancelled(routine, &future, waited).and_then(|()| late_result(&future)))
+    }
+
+    fn after_cancellation<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyResult<Step<'py>> {
+        let py = routine.py();
+        let cancellation = Raised(taken(py, &routine.third).cast_into()?);
+        let ended = cancelled(routine, &routine.owner.get_or_none(py), waited);
+        end(routine, Err(ended.err().unwrap_or_else(|| cancellation.into_err())))
+    }
+}
+
+#[cfg(not(Py_3_12))]
+use beside::begin;
