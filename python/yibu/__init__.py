@@ -21,8 +21,14 @@ import sys as _sys
 
 from yibu import stock as _stock
 from yibu._yibu import (
+    Barrier,
+    BoundedSemaphore,
+    Condition,
+    Event,
     Future,
     Handle,
+    Lock,
+    Semaphore,
     Server,
     Task,
     Timeout,

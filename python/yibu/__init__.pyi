@@ -4,8 +4,14 @@
 import sys
 
 from yibu import runners as runners
+from yibu._yibu import Barrier as Barrier
+from yibu._yibu import BoundedSemaphore as BoundedSemaphore
+from yibu._yibu import Condition as Condition
+from yibu._yibu import Event as Event
 from yibu._yibu import Future as Future
 from yibu._yibu import Handle as Handle
+from yibu._yibu import Lock as Lock
+from yibu._yibu import Semaphore as Semaphore
 from yibu._yibu import Server as Server
 from yibu._yibu import Task as Task
 from yibu._yibu import TimerHandle as TimerHandle

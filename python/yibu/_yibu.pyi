@@ -32,10 +32,16 @@ _ExceptionHandler: TypeAlias = Callable[[asyncio.AbstractEventLoop, _ExceptionCo
 _SSLContext: TypeAlias = bool | _ssl.SSLContext | None
 
 __all__ = [
+    "Barrier",
+    "BoundedSemaphore",
+    "Condition",
+    "Event",
     "EventLoop",
     "Future",
     "Handle",
+    "Lock",
     "NativeCoroutine",
+    "Semaphore",
     "Server",
     "SocketTransport",
     "Task",
@@ -67,6 +73,12 @@ class TimerHandle(asyncio.TimerHandle):
 class Timeout(asyncio.Timeout): ...  # type: ignore[misc]  # final, to a type checker
 class Future(asyncio.Future[_T]): ...
 class Task(Future[_T_co], asyncio.Task[_T_co]): ...  # type: ignore[type-var]
+class Lock(asyncio.Lock): ...
+class Event(asyncio.Event): ...
+class Condition(asyncio.Condition): ...
+class Semaphore(asyncio.Semaphore): ...
+class BoundedSemaphore(Semaphore, asyncio.BoundedSemaphore): ...
+class Barrier(asyncio.Barrier): ...
 
 @final
 class NativeCoroutine(Coroutine[Any, Any, _T_co]):

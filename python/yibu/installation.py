@@ -57,6 +57,8 @@ def _replacements() -> Iterator[tuple[str, object, object]]:
     yield "Task", asyncio.tasks.Task, _yibu.Task
     yield "Handle", events.Handle, _yibu.Handle
     yield "TimerHandle", events.TimerHandle, _yibu.TimerHandle
+    for name in ("Lock", "Event", "Condition", "Semaphore", "BoundedSemaphore", "Barrier"):
+        yield name, vars(asyncio.locks)[name], vars(_yibu)[name]
     yield "create_task", asyncio.tasks.create_task, _yibu.create_task
     yield "sleep", asyncio.tasks.sleep, _yibu.sleep
     yield "as_completed", asyncio.tasks.as_completed, _yibu.as_completed

@@ -80,19 +80,13 @@ SHARED_NAMES = (
 
 # Stock for now: works on the native loop through its public methods, and will become native.
 BORROWED_NAMES = (
-    "Barrier",
-    "BoundedSemaphore",
-    "Condition",
-    "Event",
     "FastChildWatcher",
     "LifoQueue",
-    "Lock",
     "MultiLoopChildWatcher",
     "PidfdChildWatcher",
     "PriorityQueue",
     "Queue",
     "SafeChildWatcher",
-    "Semaphore",
     "StreamReader",
     "StreamReaderProtocol",
     "StreamWriter",

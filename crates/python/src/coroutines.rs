@@ -33,7 +33,7 @@ use crate::ffi::{boolean, none};
 use crate::futures::{self, Callback, Future, State, stop_iteration, thrown};
 use crate::{names, stock};
 
-pub use routine::{Resume, Routine, Step, taken};
+pub use routine::{Resume, Routine, Start, Step, taken};
 
 /// What a Rust future of the control plane gives Python.
 pub type Answer = PyResult<Py<PyAny>>;

@@ -15,6 +15,7 @@ mod events;
 mod ffi;
 mod functions;
 mod futures;
+mod locks;
 mod mixins;
 mod names;
 mod server;
@@ -76,6 +77,7 @@ fn _yibu(module: &Bound<'_, PyModule>) -> PyResult<()> {
     Table::<event_loop::Acceptor>::build(py, None)?;
     event_loop::signals::register(module)?;
     event_loop::fork::register(module)?;
+    locks::register(module)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     let any = module.as_any();
     Table::<functions::CoroutineFunction>::build(py, None)?;

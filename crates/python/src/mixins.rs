@@ -67,12 +67,17 @@ pub fn is_cancelled(future: &Bound<'_, PyAny>) -> PyResult<bool> {
     }
 }
 
+/// `future.set_result(value)` on any future.
+#[inline]
+pub fn set_result<'py>(future: &Bound<'py, PyAny>, value: Bound<'py, PyAny>) -> PyResult<()> {
+    match Obj::cast_exact(future) {
+        Some(native) => futures::set_result(native, value),
+        None => future.call_method1(names::set_result(future.py()), (value,)).map(drop),
+    }
+}
+
 /// `waiter.set_result(True)`.
 #[inline]
 pub fn wake(waiter: &Bound<'_, PyAny>) -> PyResult<()> {
-    let py = waiter.py();
-    match Obj::cast_exact(waiter) {
-        Some(native) => futures::set_result(native, boolean(py, true)),
-        None => waiter.call_method1(names::set_result(py), (true,)).map(drop),
-    }
+    set_result(waiter, boolean(waiter.py(), true))
 }

@@ -23,7 +23,9 @@ names! {
     _call_connection_lost,
     _loop,
     _timer_handle_cancelled,
+    acquire,
     add_done_callback,
+    append,
     buffer_updated,
     call_at,
     call_exception_handler,
@@ -48,8 +50,12 @@ names! {
     get_loop,
     handle,
     is_running,
+    locked,
     message,
+    notify,
     pause_writing,
+    release,
+    remove,
     remove_done_callback,
     reschedule,
     result,
@@ -61,6 +67,7 @@ names! {
     throw,
     time,
     uncancel,
+    wait,
 }
 
 /// `("context",)`: the keyword names of `call_soon(cb, arg, context=ctx)`.

@@ -62,6 +62,24 @@ types! { all_types:
     transport = "asyncio.transports"."_FlowControlMixin";
     /// The standard library's `asyncio.Server`
     server = "asyncio.base_events"."Server";
+    /// The standard library's `asyncio.Lock`
+    lock = "asyncio.locks"."Lock";
+    /// The standard library's `asyncio.Event`
+    event = "asyncio.locks"."Event";
+    /// The standard library's `asyncio.Condition`
+    condition = "asyncio.locks"."Condition";
+    /// The standard library's `asyncio.Semaphore`
+    semaphore = "asyncio.locks"."Semaphore";
+    /// The standard library's `asyncio.BoundedSemaphore`
+    bounded_semaphore = "asyncio.locks"."BoundedSemaphore";
+    /// The standard library's `asyncio.Barrier`
+    barrier = "asyncio.locks"."Barrier";
+    /// What `Barrier._state` is
+    barrier_state = "asyncio.locks"."_BarrierState";
+    /// `asyncio.BrokenBarrierError`
+    broken_barrier_error = "asyncio.exceptions"."BrokenBarrierError";
+    /// `collections.deque`
+    deque = "collections"."deque";
     /// `asyncio.BufferedProtocol`
     buffered_protocol = "asyncio.protocols"."BufferedProtocol";
     /// `types.GeneratorType`

@@ -170,6 +170,8 @@ pub struct Signature<const N: usize> {
     required: [bool; N],
     positional: usize,
     varargs: bool,
+    /// How many more arguments the texts of errors count: the `self` of a method that asyncio has in Python.
+    uncounted: usize,
 }
 
 impl<const N: usize> Signature<N> {
@@ -203,7 +205,12 @@ impl<const N: usize> Signature<N> {
             start = end + 2;
         }
         assert!(count == N, "the signature's text has another number of parameters than its type");
-        Self { function, text, names, required, positional, varargs }
+        Self { function, text, names, required, positional, varargs, uncounted: 0 }
+    }
+
+    /// The same for a method that is written in Python in asyncio, where `self` counts as an argument.
+    pub const fn new_method(function: &'static str, text: &'static str) -> Self {
+        Self { uncounted: 1, ..Self::new(function, text) }
     }
 
     /// Gives every parameter its argument.
@@ -237,11 +244,12 @@ impl<const N: usize> Signature<N> {
     }
 
     fn surplus(&self, given: usize) -> PyErr {
-        let least = self.required.iter().take(self.positional).filter(|r| **r).count();
-        let (wanted, plural) = if least == self.positional {
-            (self.positional.to_string(), self.positional != 1)
+        let least = self.required.iter().take(self.positional).filter(|r| **r).count() + self.uncounted;
+        let (most, given) = (self.positional + self.uncounted, given + self.uncounted);
+        let (wanted, plural) = if least == most {
+            (most.to_string(), most != 1)
         } else {
-            (format!("from {least} to {}", self.positional), true)
+            (format!("from {least} to {most}"), true)
         };
         let (s, was) = (if plural { "s" } else { "" }, if given == 1 { "was" } else { "were" });
         PyTypeError::new_err(format!(

@@ -163,6 +163,8 @@ pub trait Class: Default + Sized + 'static {
     const IMMUTABLE: bool = false;
     /// Whether Python may call the type; internal iterators and the like say no.
     const CONSTRUCTIBLE: bool = true;
+    /// Whether messages of the interpreter leave the module out, as they do for the classes that asyncio has in Python.
+    const BARE_NAME: bool = false;
 
     /// The static that holds the type.
     fn state() -> &'static ClassState;
@@ -665,6 +667,11 @@ impl<T: Class> Table<T> {
             let class = ffi::PyType_FromSpecWithBases(&mut spec, bases);
             Bound::from_owned_ptr_or_err(py, class)?.cast_into_unchecked::<PyType>()
         };
+        if T::BARE_NAME {
+            let module = T::NAME.to_bytes().iter().rposition(|byte| *byte == b'.').map_or(0, |dot| dot + 1);
+            // SAFETY: attached; the type is new and nobody else's, and its name becomes the end of a text that lives for ever.
+            unsafe { (*class.as_type_ptr()).tp_name = T::NAME.as_ptr().add(module) };
+        }
         T::state().class.set(class.clone().into_ptr().cast());
         Ok(class)
     }

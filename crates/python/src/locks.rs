@@ -1,0 +1,301 @@
+//! `Lock`, `Event`, `Condition`, `Semaphore`, `BoundedSemaphore`, `Barrier`: `asyncio.locks`, native.
+//!
+//! One file for each; here is what they share: who waits for one ([`Waiters`]), the `async with` protocol ([`Held`]), the
+//! attributes that programs read, and `repr()`. They run on any loop: on a native one a waiter is a native future, whose
+//! completion wakes the waiting task without anything in between. Calls [`crate::mixins`] and [`crate::coroutines`].
+
+mod barrier;
+mod condition;
+mod event;
+mod lock;
+mod semaphore;
+
+use std::cell::Cell;
+
+use pyo3::exceptions::PyAttributeError;
+use pyo3::prelude::*;
+use pyo3::types::{PyString, PyTuple};
+use yibu_engine::{Ticket, WaitQueue};
+
+use crate::coroutines::{Routine, Start, Step};
+use crate::ffi::{Args, Class, LoopCell, Obj, Output, Ref, Signature, Slot, Table, Visitor};
+use crate::ffi::{boolean, none};
+use crate::mixins::{LoopBound, is_cancelled, is_done};
+use crate::{names, stock};
+
+/// Makes the classes.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    crate::add::<lock::Lock>(module)?;
+    crate::add::<event::Event>(module)?;
+    crate::add::<condition::Condition>(module)?;
+    let semaphore = crate::add::<semaphore::Semaphore>(module)?;
+    crate::add_derived::<semaphore::BoundedSemaphore>(module, &semaphore)?;
+    crate::add::<barrier::Barrier>(module)?;
+    Ok(())
+}
+
+/// The futures by which tasks wait for one object, first come first served.
+#[derive(Default)]
+pub struct Waiters {
+    bound: LoopBound,
+    queue: LoopCell<WaitQueue<Ref>>,
+    /// The deque that stands for the queue once Python code has asked for `_waiters`: from then on that says who waits, in
+    /// which order, because Python code may have changed it. The queue still knows the waiters by their tickets.
+    shown: Slot,
+    /// Whether Python code gave the object a public attribute, which may stand in front of a method.
+    adorned: Cell<bool>,
+}
+
+impl Waiters {
+    /// A new future of `owner`'s loop.
+    fn waiter<'py>(&self, owner: &Bound<'py, PyAny>) -> Output<'py> {
+        self.bound.waiter(owner)
+    }
+
+    /// Lets a waiter in, at the back; its ticket.
+    fn push(&self, waiter: &Bound<'_, PyAny>) -> PyResult<u64> {
+        let py = waiter.py();
+        if let Some(shown) = self.shown.get(py) {
+            shown.call_method1(names::append(py), (waiter,))?;
+        }
+        let waiter = Ref::new(waiter.clone());
+        Ok(self.queue.with(|queue| queue.push(waiter)).number())
+    }
+
+    /// Makes a waiter and lets it in.
+    fn join<'py>(&self, owner: &Bound<'py, PyAny>) -> PyResult<(Bound<'py, PyAny>, u64)> {
+        let waiter = self.waiter(owner)?;
+        let ticket = self.push(&waiter)?;
+        Ok((waiter, ticket))
+    }
+
+    /// Lets a waiter out, whose wait is over.
+    fn leave<'py>(&self, py: Python<'py>, ticket: u64) -> PyResult<Bound<'py, PyAny>> {
+        let waiter = self.queue.with(|queue| queue.remove(Ticket::from_number(ticket)));
+        let waiter = waiter.map_or_else(|| none(py), |waiter| waiter.into_any(py));
+        if let Some(shown) = self.shown.get(py) {
+            shown.call_method1(names::remove(py), (&waiter,))?;
+        }
+        Ok(waiter)
+    }
+
+    /// The first waiter that `wanted` picks, which may call Python.
+    fn find<'py>(
+        &self,
+        py: Python<'py>,
+        mut wanted: impl FnMut(&Bound<'py, PyAny>) -> PyResult<bool>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        if let Some(shown) = self.shown.get(py) {
+            for waiter in shown.try_iter()? {
+                let waiter = waiter?;
+                if wanted(&waiter)? {
+                    return Ok(Some(waiter));
+                }
+            }
+            return Ok(None);
+        }
+        let mut from = 0;
+        loop {
+            let next = self.queue.with(|queue| {
+                let (ticket, waiter) = queue.first_from(Ticket::from_number(from))?;
+                Some((ticket.number(), waiter.copy(py)))
+            });
+            let Some((ticket, waiter)) = next else { return Ok(None) };
+            let waiter = waiter.into_any(py);
+            if wanted(&waiter)? {
+                return Ok(Some(waiter));
+            }
+            from = ticket + 1;
+        }
+    }
+
+    /// The first waiter that nobody has woken or cancelled.
+    fn first_pending<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        self.find(py, |waiter| Ok(!is_done(waiter)?))
+    }
+
+    /// Whether somebody waits, or was woken and is about to run.
+    fn has_uncancelled(&self, py: Python<'_>) -> PyResult<bool> {
+        if self.shown.is_empty() && self.queue.with(|queue| queue.is_empty()) {
+            return Ok(false);
+        }
+        Ok(self.find(py, |waiter| Ok(!is_cancelled(waiter)?))?.is_some())
+    }
+
+    fn len(&self, py: Python<'_>) -> PyResult<usize> {
+        match self.shown.get(py) {
+            Some(shown) => shown.len(),
+            None => Ok(self.queue.with(|queue| queue.len())),
+        }
+    }
+
+    /// `_waiters` as a deque.
+    fn show<'py>(&self, py: Python<'py>) -> Output<'py> {
+        if let Some(shown) = self.shown.get(py) {
+            return Ok(shown);
+        }
+        let copies: Vec<Ref> = self.queue.with(|queue| queue.iter().map(|waiter| waiter.copy(py)).collect());
+        let waiters = PyTuple::new(py, copies.into_iter().map(|waiter| waiter.into_any(py)))?;
+        let shown = stock::deque(py)?.call1((waiters,))?;
+        self.shown.put(shown.clone());
+        Ok(shown)
+    }
+
+    fn traverse(&self, visitor: &mut Visitor) {
+        self.bound.event_loop.traverse(visitor);
+        self.shown.traverse(visitor);
+        self.queue.try_with(|queue| queue.iter().for_each(|waiter| visitor.visit(waiter.as_ptr())));
+    }
+
+    fn clear(&self) {
+        self.bound.event_loop.clear();
+        self.shown.clear();
+        drop(self.queue.with(WaitQueue::take));
+    }
+}
+
+/// A class whose instances are waited for.
+trait Waited: Class {
+    /// Whether `_waiters` is None until somebody waits.
+    const LATE: bool;
+
+    fn waiters(&self) -> &Waiters;
+
+    /// Whether the object's public methods are all those of this file's classes: what asyncio calls by name is called directly.
+    #[inline]
+    fn is_plain(object: &Obj<'_, Self>) -> bool {
+        Obj::<Self>::cast_exact(object.as_any()).is_some() && !object.waiters().adorned.get()
+    }
+}
+
+/// The attributes of everything that is waited for.
+fn attributes<T: Waited>(t: &mut Table<T>) {
+    t.property(
+        c"_waiters",
+        |object| {
+            let waiters = object.waiters();
+            if T::LATE && waiters.shown.is_empty() && waiters.bound.event_loop.is_empty() {
+                return Ok(none(object.py()));
+            }
+            waiters.show(object.py())
+        },
+        |object, value| {
+            write(&object.waiters().shown, value);
+            Ok(())
+        },
+    );
+    t.property(
+        c"_loop",
+        |object| Ok(object.waiters().bound.event_loop.get_or_none(object.py())),
+        |object, value| {
+            write(&object.waiters().bound.event_loop, value);
+            Ok(())
+        },
+    );
+    t.setattr(|object, name, _is_set| {
+        if !name.cast::<PyString>()?.to_str()?.starts_with('_') {
+            object.waiters().adorned.set(true);
+        }
+        Ok(())
+    });
+}
+
+/// Writes an attribute whose slot is empty for None.
+fn write(slot: &Slot, value: Option<&Bound<'_, PyAny>>) {
+    match value.filter(|value| !value.is_none()) {
+        Some(value) => slot.put(value.clone()),
+        None => slot.clear(),
+    }
+}
+
+/// What an attribute is set to that cannot be deleted.
+fn required<'a, 'py>(value: Option<&'a Bound<'py, PyAny>>) -> PyResult<&'a Bound<'py, PyAny>> {
+    value.ok_or_else(|| PyAttributeError::new_err("cannot delete attribute"))
+}
+
+/// A class that `async with` takes and gives back: `_ContextManagerMixin`.
+trait Held: Waited {
+    /// `acquire()` up to its first await. It returns what the routine has in its first slot.
+    fn begin<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>>;
+    /// `release()`.
+    fn release(object: &Obj<'_, Self>) -> PyResult<()>;
+}
+
+const EXIT: Signature<3> = Signature::new("_ContextManagerMixin.__aexit__", "exc_type, exc, tb");
+
+/// `acquire`, `release`, and `async with` by way of them.
+fn context_manager<T: Held>(t: &mut Table<T>) {
+    t.noargs(c"__aenter__", entering, "Acquires; `async with` gives None.");
+    t.method(
+        &EXIT,
+        |object, args| {
+            ignore_exception(&args, &EXIT)?;
+            Ok(Routine::begin(object.as_any(), EXIT.function, exit::<T>)?.into_any())
+        },
+        "Releases.",
+    );
+}
+
+/// `__aenter__`
+fn entering<'py, T: Held>(object: &Obj<'py, T>) -> Output<'py> {
+    Ok(Routine::begin(object.as_any(), "_ContextManagerMixin.__aenter__", enter::<T>)?.into_any())
+}
+
+/// Checks the arguments of `__aexit__`, which takes no interest in them.
+#[inline]
+fn ignore_exception(args: &Args<'_, '_>, signature: &Signature<3>) -> PyResult<()> {
+    if args.len() == 3 && !args.has_keywords() {
+        return Ok(());
+    }
+    args.parse(signature).map(drop)
+}
+
+fn enter<'py, T: Held>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
+    let object = routine.owner::<T>(routine.py())?;
+    if T::is_plain(&object) {
+        return T::begin(routine);
+    }
+    let acquire = object.as_any().call_method0(names::acquire(routine.py()))?;
+    Ok(Step::Await(acquire, entered))
+}
+
+fn entered<'py>(routine: &Obj<'py, Routine>, acquired: Output<'py>) -> PyResult<Step<'py>> {
+    acquired?;
+    Ok(Step::Return(none(routine.py())))
+}
+
+fn exit<'py, T: Held>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
+    let py = routine.py();
+    let object = routine.owner::<T>(py)?;
+    if T::is_plain(&object) {
+        T::release(&object)?;
+    } else {
+        object.as_any().call_method0(names::release(py))?;
+    }
+    Ok(Step::Return(none(py)))
+}
+
+/// A coroutine that returns True.
+#[inline]
+fn returning_true<'py>(owner: &Bound<'py, PyAny>, name: &'static str, begin: Start) -> Output<'py> {
+    let routine = Routine::begin(owner, name, begin)?;
+    routine.first.put(boolean(owner.py(), true));
+    Ok(routine.into_any())
+}
+
+/// Whether an await was cancelled.
+fn is_cancellation(py: Python<'_>, error: &PyErr) -> PyResult<bool> {
+    Ok(error.is_instance(py, stock::cancelled_error(py)?))
+}
+
+/// `object.__repr__` with the state in square brackets.
+fn repr<'py>(object: &Bound<'py, PyAny>, state: &str, waiters: usize) -> Output<'py> {
+    let py = object.py();
+    let plain = py.get_type::<PyAny>().call_method1("__repr__", (object,))?.extract::<String>()?;
+    let plain = plain.strip_prefix('<').and_then(|text| text.strip_suffix('>')).unwrap_or(&plain);
+    let text = match waiters {
+        0 => format!("<{plain} [{state}]>"),
+        _ => format!("<{plain} [{state}, waiters:{waiters}]>"),
+    };
+    Ok(PyString::new(py, &text).into_any())
+}

@@ -1,0 +1,290 @@
+//! `Barrier`: so many tasks wait until all of them have come. `asyncio.locks.Barrier`.
+//!
+//! It is built upon a [`Condition`], whose coroutines its own await; what tasks wait for is a change of `_state`.
+
+use std::cell::Cell;
+use std::ffi::CStr;
+
+use pyo3::exceptions::{PyAttributeError, PyValueError};
+use pyo3::prelude::*;
+
+use super::Held;
+use super::condition::{self, Condition};
+use crate::coroutines::{Resume, Routine, Start, Step};
+use crate::errors;
+use crate::events::isinstance_class;
+use crate::ffi::class::DictAndWeak;
+use crate::ffi::{Args, Class, ClassState, Obj, Output, Ref, Signature, Slot, Table, Visitor};
+use crate::ffi::{boolean, none};
+use crate::{names, stock};
+
+/// `_BarrierState`
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum State {
+    #[default]
+    Filling,
+    Draining,
+    Resetting,
+    Broken,
+}
+
+impl State {
+    /// The value of asyncio's enumeration.
+    fn value(self) -> &'static str {
+        match self {
+            Self::Filling => "filling",
+            Self::Draining => "draining",
+            Self::Resetting => "resetting",
+            Self::Broken => "broken",
+        }
+    }
+}
+
+/// The data of a `Barrier`.
+#[derive(Default)]
+pub struct Barrier {
+    condition: Slot<Condition>,
+    /// How many it takes; a Python number.
+    parties: Slot,
+    state: Cell<State>,
+    /// How many are inside.
+    count: Cell<usize>,
+}
+
+static BARRIER: ClassState = ClassState::new();
+const INIT: Signature<1> = Signature::new_method("Barrier.__init__", "parties");
+
+fn init(barrier: &Obj<'_, Barrier>, parties: Bound<'_, PyAny>) -> PyResult<()> {
+    if parties.lt(1)? {
+        let least = if cfg!(Py_3_14) { ">= 1" } else { "> 0" };
+        return Err(PyValueError::new_err(format!("parties must be {least}")));
+    }
+    barrier.condition.set(Ref::of(condition::new(barrier.py())?));
+    barrier.parties.put(parties);
+    barrier.state.set(State::Filling);
+    barrier.count.set(0);
+    Ok(())
+}
+
+/// The Condition; AttributeError when `__init__` did not run.
+fn condition<'py>(barrier: &Obj<'py, Barrier>) -> PyResult<Obj<'py, Condition>> {
+    let missing = || PyAttributeError::new_err("'Barrier' object has no attribute '_cond'");
+    barrier.condition.obj(barrier.py()).ok_or_else(missing)
+}
+
+fn coroutine<'py>(barrier: &Obj<'py, Barrier>, name: &'static str, begin: Start) -> Output<'py> {
+    Ok(Routine::begin(barrier.as_any(), name, begin)?.into_any())
+}
+
+/// The beginning of every coroutine: acquires the Condition's lock, with which `inside` goes on.
+fn enter<'py>(routine: &Obj<'py, Routine>, inside: Resume) -> PyResult<Step<'py>> {
+    let barrier = routine.owner::<Barrier>(routine.py())?;
+    Ok(Step::Await(super::entering(&condition(&barrier)?)?, inside))
+}
+
+/// The end of every coroutine: leaves the Condition's lock.
+fn leave<'py>(barrier: &Obj<'py, Barrier>, result: Output<'py>) -> PyResult<Step<'py>> {
+    Condition::release(&condition(barrier)?)?;
+    result.map(Step::Return)
+}
+
+/// `wait()`
+fn wait<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
+    enter(routine, |routine, entered| {
+        entered?;
+        block(routine)
+    })
+}
+
+/// `_block()`: waits while the barrier drains or resets, then goes in.
+fn block<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
+    let barrier = routine.owner::<Barrier>(routine.py())?;
+    match barrier.state.get() {
+        State::Draining | State::Resetting => {
+            let waiting = condition::waiting(&condition(&barrier)?)?;
+            Ok(Step::Await(waiting, |routine, waited| match waited {
+                Ok(_) => block(routine),
+                Err(error) => leave(&routine.owner::<Barrier>(routine.py())?, Err(error)),
+            }))
+        }
+        State::Broken => leave(&barrier, Err(broken(routine.py(), "Barrier aborted")?)),
+        State::Filling => go_in(routine, &barrier),
+    }
+}
+
+fn broken(py: Python<'_>, text: &'static str) -> PyResult<PyErr> {
+    Ok(errors::raise(stock::broken_barrier_error(py)?, text))
+}
+
+/// Takes a place inside; the last to come lets everybody out.
+fn go_in<'py>(routine: &Obj<'py, Routine>, barrier: &Obj<'py, Barrier>) -> PyResult<Step<'py>> {
+    let py = routine.py();
+    let index = barrier.count.get();
+    barrier.count.set(index + 1);
+    routine.number.set(index as u64);
+    match barrier.parties.get_or_none(py).eq(index + 1) {
+        Ok(false) => stay(routine),
+        Ok(true) => {
+            barrier.state.set(State::Draining);
+            let notified = condition(barrier).and_then(|condition| condition::notify_all(&condition));
+            go_out(routine, barrier, notified)
+        }
+        Err(error) => go_out(routine, barrier, Err(error)),
+    }
+}
+
+/// `_wait()`: waits while the barrier fills.
+fn stay<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
+    let py = routine.py();
+    let barrier = routine.owner::<Barrier>(py)?;
+    match barrier.state.get() {
+        State::Filling => match condition(&barrier).and_then(|condition| condition::waiting(&condition)) {
+            Ok(waiting) => Ok(Step::Await(waiting, |routine, waited| match waited {
+                Ok(_) => stay(routine),
+                Err(error) => go_out(routine, &routine.owner::<Barrier>(routine.py())?, Err(error)),
+            })),
+            Err(error) => go_out(routine, &barrier, Err(error)),
+        },
+        State::Draining => go_out(routine, &barrier, Ok(())),
+        State::Resetting | State::Broken => {
+            go_out(routine, &barrier, Err(broken(py, "Abort or reset of barrier")?))
+        }
+    }
+}
+
+/// Gives the place back. The last one out lets in who waits for the barrier to drain. Returns the place's number.
+fn go_out<'py>(
+    routine: &Obj<'py, Routine>,
+    barrier: &Obj<'py, Barrier>,
+    outcome: PyResult<()>,
+) -> PyResult<Step<'py>> {
+    let py = routine.py();
+    barrier.count.set(barrier.count.get().saturating_sub(1));
+    if barrier.count.get() == 0 {
+        if matches!(barrier.state.get(), State::Resetting | State::Draining) {
+            barrier.state.set(State::Filling);
+        }
+        if let Err(error) = condition::notify_all(&condition(barrier)?) {
+            return leave(barrier, Err(error));
+        }
+    }
+    let index = routine.number.get().into_pyobject(py)?.into_any();
+    leave(barrier, outcome.map(|()| index))
+}
+
+/// `reset()`
+fn reset<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
+    enter(routine, |routine, entered| {
+        entered?;
+        let barrier = routine.owner::<Barrier>(routine.py())?;
+        let empty = barrier.count.get() == 0;
+        change(&barrier, if empty { State::Filling } else { State::Resetting })
+    })
+}
+
+/// `abort()`
+fn abort<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
+    enter(routine, |routine, entered| {
+        entered?;
+        change(&routine.owner::<Barrier>(routine.py())?, State::Broken)
+    })
+}
+
+/// Sets the state and tells everybody.
+fn change<'py>(barrier: &Obj<'py, Barrier>, state: State) -> PyResult<Step<'py>> {
+    barrier.state.set(state);
+    let notified = condition::notify_all(&condition(barrier)?);
+    leave(barrier, notified.map(|()| none(barrier.py())))
+}
+
+/// `async with` on entry: `wait()`, which a subclass may have replaced.
+fn enter_by_wait<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
+    let waiting = routine.owner.get_or_none(routine.py()).call_method0(names::wait(routine.py()))?;
+    Ok(Step::Await(waiting, |_, waited| waited.map(Step::Return)))
+}
+
+/// `async with` on exit: nothing is left to be done.
+fn finish<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
+    Ok(Step::Return(none(routine.py())))
+}
+
+const AEXIT: Signature<0> = Signature::new_method("Barrier.__aexit__", "*args");
+
+impl Class for Barrier {
+    const NAME: &'static CStr = c"yibu.Barrier";
+    type Header = DictAndWeak;
+    const BARE_NAME: bool = true;
+
+    fn state() -> &'static ClassState {
+        &BARRIER
+    }
+
+    fn table(t: &mut Table<Self>) {
+        t.doc(c"Barrier(parties)\n--\n\nSo many tasks wait for each other, and go on together.");
+        t.init(|barrier, args, kwargs| {
+            let [parties] = Args::parse_tuple(&INIT, args, kwargs)?;
+            init(barrier, parties)
+        });
+        t.noargs(
+            c"wait",
+            |barrier| coroutine(barrier, "Barrier.wait", wait),
+            "Waits until all parties wait. Returns a number below `parties`, a different one for each.",
+        );
+        t.noargs(
+            c"reset",
+            |barrier| coroutine(barrier, "Barrier.reset", reset),
+            "Empties the barrier: who waits gets BrokenBarrierError.",
+        );
+        t.noargs(
+            c"abort",
+            |barrier| coroutine(barrier, "Barrier.abort", abort),
+            "Breaks the barrier: who waits, or will wait, gets BrokenBarrierError.",
+        );
+        t.noargs(
+            c"__aenter__",
+            |barrier| coroutine(barrier, "Barrier.__aenter__", enter_by_wait),
+            "Waits; `async with` gives what wait() returns.",
+        );
+        t.method(
+            &AEXIT,
+            |barrier, args| {
+                let [] = args.parse(&AEXIT)?;
+                coroutine(barrier, AEXIT.function, finish)
+            },
+            "Does nothing.",
+        );
+        t.getter(c"parties", |barrier| Ok(barrier.parties.get_or_none(barrier.py())));
+        t.getter(c"n_waiting", |barrier| {
+            let waiting = if barrier.state.get() == State::Filling { barrier.count.get() } else { 0 };
+            Ok(waiting.into_pyobject(barrier.py())?.into_any())
+        });
+        t.getter(c"broken", |barrier| Ok(boolean(barrier.py(), barrier.state.get() == State::Broken)));
+        t.getter(c"_cond", |barrier| Ok(condition(barrier)?.into_any()));
+        t.getter(c"_parties", |barrier| Ok(barrier.parties.get_or_none(barrier.py())));
+        t.getter(c"_state", |barrier| {
+            stock::barrier_state(barrier.py())?.call1((barrier.state.get().value(),))
+        });
+        t.getter(c"_count", |barrier| Ok(barrier.count.get().into_pyobject(barrier.py())?.into_any()));
+        t.getter(c"_loop", |barrier| Ok(none(barrier.py())));
+        t.repr(|barrier| {
+            let object = barrier.as_any();
+            let mut state = barrier.state.get().value().to_owned();
+            if !object.getattr("broken")?.is_truthy()? {
+                let (waiting, parties) = (object.getattr("n_waiting")?, object.getattr("parties")?);
+                state = format!("{state}, waiters:{waiting}/{parties}");
+            }
+            super::repr(object, &state, 0)
+        });
+        t.getter(c"__class__", |barrier| isinstance_class(barrier.as_any(), stock::barrier));
+    }
+
+    fn traverse(&self, visitor: &mut Visitor) {
+        self.condition.traverse(visitor);
+        self.parties.traverse(visitor);
+    }
+
+    fn clear(&self) {
+        self.condition.clear();
+        self.parties.clear();
+    }
+}

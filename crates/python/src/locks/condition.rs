@@ -1,0 +1,422 @@
+//! `Condition`: to wait, with a lock released meanwhile, for what another task notifies. `asyncio.locks.Condition`.
+//!
+//! asyncio's Condition has the lock's methods as attributes, and calls those. So does this one, unless it is exactly a Condition
+//! around exactly a [`Lock`], as nearly always: then it needs no such attributes and takes the lock directly.
+
+use std::ffi::CStr;
+
+use pyo3::exceptions::{PyBaseException, PyRuntimeError};
+use pyo3::prelude::*;
+
+use super::lock::{self, Lock};
+use super::{Held, Waited, Waiters};
+use crate::coroutines::{Routine, Step, taken};
+use crate::events::isinstance_class;
+use crate::ffi::class::DictAndWeak;
+use crate::ffi::{Args, Class, ClassState, Obj, Output, Ref, Signature, Slot, Table, Visitor};
+use crate::ffi::{boolean, call, none};
+use crate::mixins::{is_done, set_result};
+use crate::{names, stock};
+
+/// The data of a `Condition`.
+#[derive(Default)]
+pub struct Condition {
+    waiters: Waiters,
+    lock: Slot,
+}
+
+static CONDITION: ClassState = ClassState::new();
+const INIT: Signature<1> = Signature::new_method("Condition.__init__", "lock=None");
+const WAIT_FOR: Signature<1> = Signature::new_method("Condition.wait_for", "predicate");
+const NOTIFY: Signature<1> = Signature::new_method("Condition.notify", "n=1");
+
+fn init(condition: &Obj<'_, Condition>, lock: Bound<'_, PyAny>) -> PyResult<()> {
+    let py = condition.py();
+    condition.waiters.clear();
+    let lock = if lock.is_none() { Lock::create(py)?.into_any() } else { lock };
+    condition.lock.put(lock.clone());
+    if Condition::is_plain(condition) && Obj::<Lock>::cast(&lock).is_some_and(Lock::is_plain) {
+        return Ok(());
+    }
+    // From here on the Condition is adorned, which is what `is_plain` looks at.
+    for name in [names::locked(py), names::acquire(py), names::release(py)] {
+        condition.as_any().setattr(name, lock.getattr(name)?)?;
+    }
+    Ok(())
+}
+
+/// A new Condition around a new Lock.
+pub fn new(py: Python<'_>) -> PyResult<Obj<'_, Condition>> {
+    let condition = Condition::create(py)?;
+    condition.lock.set(Ref::new(Lock::create(py)?.into_any()));
+    Ok(condition)
+}
+
+/// The lock when nothing can be in between.
+#[inline]
+fn direct<'py>(condition: &Obj<'py, Condition>) -> Option<Obj<'py, Lock>> {
+    if Condition::is_plain(condition) { native_lock(condition) } else { None }
+}
+
+#[inline]
+fn native_lock<'py>(condition: &Obj<'py, Condition>) -> Option<Obj<'py, Lock>> {
+    Obj::<Lock>::cast(&condition.lock.get_or_none(condition.py())).cloned()
+}
+
+/// `self.locked()`
+fn is_locked(condition: &Obj<'_, Condition>) -> PyResult<bool> {
+    match direct(condition) {
+        Some(lock) => Ok(lock.is_locked()),
+        None => condition.as_any().call_method0(names::locked(condition.py()))?.is_truthy(),
+    }
+}
+
+/// `self.release()`
+pub fn release(condition: &Obj<'_, Condition>) -> PyResult<()> {
+    match direct(condition) {
+        Some(lock) => Lock::release(&lock),
+        None => condition.as_any().call_method0(names::release(condition.py())).map(drop),
+    }
+}
+
+/// `acquire()`, as the method that a plain Condition has: its lock's.
+fn acquire<'py>(condition: &Obj<'py, Condition>) -> Output<'py> {
+    match native_lock(condition) {
+        Some(lock) => lock::acquire(&lock),
+        None => condition.lock.get_or_none(condition.py()).call_method0(names::acquire(condition.py())),
+    }
+}
+
+/// `wait()`; True is in the third slot.
+fn wait<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
+    let condition = routine.owner::<Condition>(routine.py())?;
+    let make_waiter = || condition.waiters.waiter(condition.as_any());
+    if !is_locked(&condition)? {
+        return Err(PyRuntimeError::new_err("cannot wait on un-acquired lock"));
+    }
+    let waiter = if cfg!(Py_3_13) {
+        let waiter = make_waiter()?;
+        release(&condition)?;
+        waiter
+    } else {
+        release(&condition)?;
+        match make_waiter() {
+            Ok(waiter) => waiter,
+            Err(error) => {
+                remember(&routine.first, error, routine.py());
+                return reacquire(routine);
+            }
+        }
+    };
+    routine.number.set(condition.waiters.push(&waiter)?);
+    Ok(Step::Await(waiter, notified))
+}
+
+/// Notified, or cancelled: either way the lock has to be held again.
+fn notified<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyResult<Step<'py>> {
+    let py = routine.py();
+    let condition = routine.owner::<Condition>(py)?;
+    condition.waiters.leave(py, routine.number.get())?;
+    if let Err(error) = waited {
+        remember(&routine.first, error, py);
+    }
+    reacquire(routine)
+}
+
+fn remember(slot: &Slot, error: PyErr, py: Python<'_>) {
+    slot.put(error.into_value(py).into_bound(py));
+}
+
+/// Acquires, again and again while that is cancelled.
+fn reacquire<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
+    let py = routine.py();
+    let condition = routine.owner::<Condition>(py)?;
+    loop {
+        let failed = match direct(&condition) {
+            Some(lock) => match lock::take_or_join(&lock) {
+                Ok(None) => return finish(routine, &condition),
+                Ok(Some((waiter, ticket))) => {
+                    routine.number.set(ticket);
+                    return Ok(Step::Await(waiter, take_turn));
+                }
+                Err(error) => error,
+            },
+            None => match condition.as_any().call_method0(names::acquire(py)) {
+                Ok(acquiring) => return Ok(Step::Await(acquiring, reacquired)),
+                Err(error) => error,
+            },
+        };
+        note_failure(routine, &condition, failed)?;
+    }
+}
+
+/// The wait for a native lock is over.
+fn take_turn<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyResult<Step<'py>> {
+    let py = routine.py();
+    let condition = routine.owner::<Condition>(py)?;
+    let taken = match native_lock(&condition) {
+        Some(lock) => lock::take_turn(&lock, routine.number.get(), waited),
+        None => waited.map(drop),
+    };
+    reacquired(routine, taken.map(|()| none(py)))
+}
+
+fn reacquired<'py>(routine: &Obj<'py, Routine>, acquired: Output<'py>) -> PyResult<Step<'py>> {
+    let condition = routine.owner::<Condition>(routine.py())?;
+    match acquired {
+        Ok(_) => finish(routine, &condition),
+        Err(error) => {
+            note_failure(routine, &condition, error)?;
+            reacquire(routine)
+        }
+    }
+}
+
+/// Keeps a cancellation of the second wait for the end, in the second slot; any other exception is the end.
+fn note_failure<'py>(
+    routine: &Obj<'py, Routine>,
+    condition: &Obj<'py, Condition>,
+    error: PyErr,
+) -> PyResult<()> {
+    let py = routine.py();
+    if super::is_cancellation(py, &error)? {
+        remember(&routine.second, error, py);
+        return Ok(());
+    }
+    Err(pass_on(condition, chained(error, routine.first.get(py))?)?)
+}
+
+/// The lock is held again: returns True, or raises what was raised meanwhile, the latest cancellation first.
+fn finish<'py>(routine: &Obj<'py, Routine>, condition: &Obj<'py, Condition>) -> PyResult<Step<'py>> {
+    let py = routine.py();
+    let first = routine.first.take().map(|error| error.into_any(py));
+    let error = match routine.second.take().map(|error| error.into_any(py)) {
+        None => match first {
+            None => return Ok(Step::Return(taken(py, &routine.third))),
+            Some(error) => PyErr::from_value(error),
+        },
+        Some(latest) => {
+            let latest = if cfg!(Py_3_13) { latest } else { stock::cancelled_error(py)?.call0()? };
+            chained(PyErr::from_value(latest), first)?
+        }
+    };
+    Err(pass_on(condition, error)?)
+}
+
+/// `error` as if raised while `before` was handled.
+fn chained(error: PyErr, before: Option<Bound<'_, PyAny>>) -> PyResult<PyErr> {
+    let Some(before) = before else { return Ok(error) };
+    let py = before.py();
+    let value = error.value(py);
+    if !value.is(&before) && value.getattr("__context__")?.is_none() {
+        value.setattr("__context__", before.cast_into::<PyBaseException>()?)?;
+    }
+    Ok(error)
+}
+
+/// Lets `error` out of `wait()`. It may have come after the task was notified: then another one has to be.
+fn pass_on(condition: &Obj<'_, Condition>, error: PyErr) -> PyResult<PyErr> {
+    if cfg!(Py_3_13) {
+        wake(condition, &mut |woken| Ok(woken < 1))?;
+    }
+    Ok(error)
+}
+
+/// Wakes waiters as long as `more` says so of their number.
+fn wake(condition: &Obj<'_, Condition>, more: &mut dyn FnMut(usize) -> PyResult<bool>) -> PyResult<()> {
+    let mut woken = 0;
+    let stopped = condition.waiters.find(condition.py(), |waiter| {
+        if !more(woken)? {
+            return Ok(true);
+        }
+        if !is_done(waiter)? {
+            woken += 1;
+            set_result(waiter, boolean(waiter.py(), false))?;
+        }
+        Ok(false)
+    });
+    stopped.map(drop)
+}
+
+/// `_notify(n)` for whatever Python compares with an int.
+fn wake_so_many(condition: &Obj<'_, Condition>, n: &Bound<'_, PyAny>) -> PyResult<()> {
+    match n.extract::<i64>() {
+        Ok(n) => wake(condition, &mut |woken| Ok((woken as i64) < n)),
+        Err(_) => wake(condition, &mut |woken| Ok(!woken.into_pyobject(n.py())?.ge(n)?)),
+    }
+}
+
+fn ensure_locked(condition: &Obj<'_, Condition>) -> PyResult<()> {
+    if is_locked(condition)? {
+        return Ok(());
+    }
+    Err(PyRuntimeError::new_err("cannot notify on un-acquired lock"))
+}
+
+/// `notify_all()`
+pub fn notify_all(condition: &Obj<'_, Condition>) -> PyResult<()> {
+    if Condition::is_plain(condition) {
+        ensure_locked(condition)?;
+        return wake(condition, &mut |_| Ok(true));
+    }
+    let all = condition.waiters.len(condition.py())?;
+    condition.as_any().call_method1(names::notify(condition.py()), (all,)).map(drop)
+}
+
+/// `wait()`, of the Condition itself.
+pub fn waiting<'py>(condition: &Obj<'py, Condition>) -> Output<'py> {
+    let routine = Routine::begin(condition.as_any(), "Condition.wait", wait)?;
+    routine.third.put(boolean(condition.py(), true));
+    Ok(routine.into_any())
+}
+
+/// `wait_for()`; the predicate is in the first slot.
+fn wait_for<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
+    let py = routine.py();
+    let result = call::call0(&routine.first.get_or_none(py))?;
+    if result.is_truthy()? {
+        return Ok(Step::Return(result));
+    }
+    let condition = routine.owner::<Condition>(py)?;
+    let waiting = if Condition::is_plain(&condition) {
+        waiting(&condition)?
+    } else {
+        condition.as_any().call_method0(names::wait(py))?
+    };
+    Ok(Step::Await(waiting, look_again))
+}
+
+fn look_again<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyResult<Step<'py>> {
+    waited?;
+    wait_for(routine)
+}
+
+/// `async with` on entry.
+fn entered<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyResult<Step<'py>> {
+    let py = routine.py();
+    let condition = routine.owner::<Condition>(py)?;
+    if let Some(lock) = native_lock(&condition) {
+        lock::take_turn(&lock, routine.number.get(), waited)?;
+    }
+    Ok(Step::Return(taken(py, &routine.first)))
+}
+
+impl Waited for Condition {
+    const LATE: bool = false;
+
+    fn waiters(&self) -> &Waiters {
+        &self.waiters
+    }
+}
+
+impl Held for Condition {
+    fn begin<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
+        let py = routine.py();
+        let condition = routine.owner::<Condition>(py)?;
+        let Some(lock) = native_lock(&condition) else {
+            return Ok(Step::Await(acquire(&condition)?, super::entered));
+        };
+        match lock::take_or_join(&lock)? {
+            None => Ok(Step::Return(taken(py, &routine.first))),
+            Some((waiter, ticket)) => {
+                routine.number.set(ticket);
+                Ok(Step::Await(waiter, entered))
+            }
+        }
+    }
+
+    fn release(condition: &Obj<'_, Self>) -> PyResult<()> {
+        release(condition)
+    }
+}
+
+impl Class for Condition {
+    const NAME: &'static CStr = c"yibu.Condition";
+    type Header = DictAndWeak;
+    const BARE_NAME: bool = true;
+
+    fn state() -> &'static ClassState {
+        &CONDITION
+    }
+
+    fn table(t: &mut Table<Self>) {
+        t.doc(c"Condition(lock=None)\n--\n\nTasks wait, with the lock released, until another one notifies them.");
+        t.init(|condition, args, kwargs| {
+            let [lock] = Args::parse_tuple(&INIT, args, kwargs)?;
+            init(condition, lock)
+        });
+        t.noargs(c"acquire", acquire, "Acquires the lock.");
+        t.noargs(
+            c"release",
+            |condition| {
+                condition.lock.get_or_none(condition.py()).call_method0(names::release(condition.py()))
+            },
+            "Releases the lock.",
+        );
+        t.noargs(
+            c"locked",
+            |condition| {
+                condition.lock.get_or_none(condition.py()).call_method0(names::locked(condition.py()))
+            },
+            "Whether the lock is held.",
+        );
+        t.noargs(
+            c"wait",
+            waiting,
+            "Releases the lock, waits until notified, and acquires the lock again. Returns True.",
+        );
+        t.method(
+            &WAIT_FOR,
+            |condition, args| {
+                let [predicate] = args.parse(&WAIT_FOR)?;
+                let routine = Routine::begin(condition.as_any(), WAIT_FOR.function, wait_for)?;
+                routine.first.put(predicate);
+                Ok(routine.into_any())
+            },
+            "Waits until predicate() is true, looking after every notification. Returns what it gave.",
+        );
+        t.method(
+            &NOTIFY,
+            |condition, args| {
+                let [n] = args.parse_given(&NOTIFY)?;
+                ensure_locked(condition)?;
+                match n {
+                    None => wake(condition, &mut |woken| Ok(woken < 1))?,
+                    Some(n) => wake_so_many(condition, &n)?,
+                }
+                Ok(none(condition.py()))
+            },
+            "Wakes so many of those who wait. RuntimeError when nobody holds the lock.",
+        );
+        t.noargs(
+            c"notify_all",
+            |condition| notify_all(condition).map(|()| none(condition.py())),
+            "Wakes all who wait. RuntimeError when nobody holds the lock.",
+        );
+        #[cfg(Py_3_13)]
+        t.one(
+            c"_notify",
+            "n",
+            |condition, n| wake_so_many(condition, n).map(|()| none(condition.py())),
+            "Wakes so many of those who wait, whoever holds the lock.",
+        );
+        super::context_manager(t);
+        super::attributes(t);
+        t.getter(c"_lock", |condition| Ok(condition.lock.get_or_none(condition.py())));
+        t.repr(|condition| {
+            let state = if is_locked(condition)? { "locked" } else { "unlocked" };
+            super::repr(condition.as_any(), state, condition.waiters.len(condition.py())?)
+        });
+        t.getter(c"__class__", |condition| isinstance_class(condition.as_any(), stock::condition));
+    }
+
+    fn traverse(&self, visitor: &mut Visitor) {
+        self.waiters.traverse(visitor);
+        self.lock.traverse(visitor);
+    }
+
+    fn clear(&self) {
+        self.waiters.clear();
+        self.lock.clear();
+    }
+}

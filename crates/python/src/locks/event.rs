@@ -1,0 +1,127 @@
+//! `Event`: a flag to wait for. `asyncio.locks.Event`.
+
+use std::cell::Cell;
+use std::ffi::CStr;
+
+use pyo3::prelude::*;
+
+use super::{Waited, Waiters};
+use crate::coroutines::{Routine, Step, taken};
+use crate::events::isinstance_class;
+use crate::ffi::class::DictAndWeak;
+use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Table, Visitor};
+use crate::ffi::{boolean, none};
+use crate::mixins::{is_done, wake};
+use crate::stock;
+
+/// The data of an `Event`.
+#[derive(Default)]
+pub struct Event {
+    waiters: Waiters,
+    value: Cell<bool>,
+}
+
+static EVENT: ClassState = ClassState::new();
+const INIT: Signature<0> = Signature::new_method("Event.__init__", "");
+
+/// `set()`: wakes everybody.
+fn set(event: &Obj<'_, Event>) -> PyResult<()> {
+    if event.value.replace(true) {
+        return Ok(());
+    }
+    let woken = event.waiters.find(event.py(), |waiter| {
+        if !is_done(waiter)? {
+            wake(waiter)?;
+        }
+        Ok(false)
+    });
+    woken.map(drop)
+}
+
+/// `wait()`; True is in the first slot.
+fn wait<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
+    let py = routine.py();
+    let event = routine.owner::<Event>(py)?;
+    if event.value.get() {
+        return Ok(Step::Return(taken(py, &routine.first)));
+    }
+    let (waiter, ticket) = event.waiters.join(event.as_any())?;
+    routine.number.set(ticket);
+    Ok(Step::Await(waiter, resume))
+}
+
+fn resume<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyResult<Step<'py>> {
+    let py = routine.py();
+    routine.owner::<Event>(py)?.waiters.leave(py, routine.number.get())?;
+    waited?;
+    Ok(Step::Return(taken(py, &routine.first)))
+}
+
+impl Waited for Event {
+    const LATE: bool = false;
+
+    fn waiters(&self) -> &Waiters {
+        &self.waiters
+    }
+}
+
+impl Class for Event {
+    const NAME: &'static CStr = c"yibu.Event";
+    type Header = DictAndWeak;
+    const BARE_NAME: bool = true;
+
+    fn state() -> &'static ClassState {
+        &EVENT
+    }
+
+    fn table(t: &mut Table<Self>) {
+        t.doc(c"Event()\n--\n\nA flag that tasks wait for; it is down at first.");
+        t.init(|event, args, kwargs| {
+            let [] = Args::parse_tuple(&INIT, args, kwargs)?;
+            event.waiters.clear();
+            event.value.set(false);
+            Ok(())
+        });
+        t.noargs(c"is_set", |event| Ok(boolean(event.py(), event.value.get())), "Whether the flag is up.");
+        t.noargs(
+            c"set",
+            |event| set(event).map(|()| none(event.py())),
+            "Puts the flag up and wakes all who wait for it.",
+        );
+        t.noargs(
+            c"clear",
+            |event| {
+                event.value.set(false);
+                Ok(none(event.py()))
+            },
+            "Takes the flag down: who waits from now on waits for the next set().",
+        );
+        t.noargs(
+            c"wait",
+            |event| super::returning_true(event.as_any(), "Event.wait", wait),
+            "Waits until the flag is up. Returns True.",
+        );
+        super::attributes(t);
+        t.property(
+            c"_value",
+            |event| Ok(boolean(event.py(), event.value.get())),
+            |event, value| {
+                event.value.set(super::required(value)?.is_truthy()?);
+                Ok(())
+            },
+        );
+        t.repr(|event| {
+            let state = if event.value.get() { "set" } else { "unset" };
+            super::repr(event.as_any(), state, event.waiters.len(event.py())?)
+        });
+        t.getter(c"__class__", |event| isinstance_class(event.as_any(), stock::event));
+    }
+
+    fn traverse(&self, visitor: &mut Visitor) {
+        self.waiters.traverse(visitor);
+    }
+
+    fn clear(&self) {
+        self.waiters.clear();
+    }
+}

@@ -1,0 +1,169 @@
+//! `Lock`: one holder at a time. `asyncio.locks.Lock`.
+//!
+//! Releasing wakes the first waiter, which takes the lock when it runs; meanwhile nobody else gets it, because it still stands in
+//! the queue. Besides Python code, [`super::condition`] takes a Lock from within.
+
+use std::cell::Cell;
+use std::ffi::CStr;
+
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+
+use super::{Held, Waited, Waiters};
+use crate::coroutines::{Routine, Step, taken};
+use crate::events::isinstance_class;
+use crate::ffi::class::DictAndWeak;
+use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Table, Visitor};
+use crate::ffi::{boolean, none};
+use crate::mixins::{is_done, wake};
+use crate::stock;
+
+/// The data of a `Lock`.
+#[derive(Default)]
+pub struct Lock {
+    waiters: Waiters,
+    locked: Cell<bool>,
+}
+
+static LOCK: ClassState = ClassState::new();
+const INIT: Signature<0> = Signature::new_method("Lock.__init__", "");
+
+impl Lock {
+    /// `locked()`.
+    #[inline]
+    pub fn is_locked(&self) -> bool {
+        self.locked.get()
+    }
+}
+
+/// Takes the lock; or gives the future to wait by, after which [`take_turn`] is due with the ticket.
+#[inline]
+pub fn take_or_join<'py>(lock: &Obj<'py, Lock>) -> PyResult<Option<(Bound<'py, PyAny>, u64)>> {
+    if !lock.locked.get() && !lock.waiters.has_uncancelled(lock.py())? {
+        lock.locked.set(true);
+        return Ok(None);
+    }
+    lock.waiters.join(lock.as_any()).map(Some)
+}
+
+/// The wait for the lock is over: it is taken, unless something was raised.
+pub fn take_turn(lock: &Obj<'_, Lock>, ticket: u64, waited: Output<'_>) -> PyResult<()> {
+    let py = lock.py();
+    lock.waiters.leave(py, ticket)?;
+    let Err(error) = waited else {
+        lock.locked.set(true);
+        return Ok(());
+    };
+    // A release may have counted on the one who leaves.
+    if super::is_cancellation(py, &error)? && !lock.locked.get() {
+        wake_first(lock)?;
+    }
+    Err(error)
+}
+
+/// `_wake_up_first`.
+fn wake_first(lock: &Obj<'_, Lock>) -> PyResult<()> {
+    match lock.waiters.find(lock.py(), |_| Ok(true))? {
+        Some(first) if !is_done(&first)? => wake(&first),
+        _ => Ok(()),
+    }
+}
+
+/// `acquire()`.
+#[inline]
+pub fn acquire<'py>(lock: &Obj<'py, Lock>) -> Output<'py> {
+    super::returning_true(lock.as_any(), "Lock.acquire", Lock::begin)
+}
+
+fn resume<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyResult<Step<'py>> {
+    let py = routine.py();
+    take_turn(&routine.owner::<Lock>(py)?, routine.number.get(), waited)?;
+    Ok(Step::Return(taken(py, &routine.first)))
+}
+
+impl Waited for Lock {
+    const LATE: bool = true;
+
+    fn waiters(&self) -> &Waiters {
+        &self.waiters
+    }
+}
+
+impl Held for Lock {
+    fn begin<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
+        let py = routine.py();
+        match take_or_join(&routine.owner::<Lock>(py)?)? {
+            None => Ok(Step::Return(taken(py, &routine.first))),
+            Some((waiter, ticket)) => {
+                routine.number.set(ticket);
+                Ok(Step::Await(waiter, resume))
+            }
+        }
+    }
+
+    fn release(lock: &Obj<'_, Self>) -> PyResult<()> {
+        if !lock.locked.replace(false) {
+            return Err(PyRuntimeError::new_err("Lock is not acquired."));
+        }
+        wake_first(lock)
+    }
+}
+
+impl Class for Lock {
+    const NAME: &'static CStr = c"yibu.Lock";
+    type Header = DictAndWeak;
+    const BARE_NAME: bool = true;
+
+    fn state() -> &'static ClassState {
+        &LOCK
+    }
+
+    fn table(t: &mut Table<Self>) {
+        t.doc(c"Lock()\n--\n\nMutual exclusion of tasks: one holds the lock, the others wait in the order of their arrival.");
+        t.init(|lock, args, kwargs| {
+            let [] = Args::parse_tuple(&INIT, args, kwargs)?;
+            lock.waiters.clear();
+            lock.locked.set(false);
+            Ok(())
+        });
+        t.noargs(c"acquire", acquire, "Waits until the lock is free and takes it. Returns True.");
+        t.noargs(
+            c"release",
+            |lock| Self::release(lock).map(|()| none(lock.py())),
+            "Gives the lock back and wakes the first who waits. RuntimeError when nobody holds it.",
+        );
+        t.noargs(
+            c"locked",
+            |lock| Ok(boolean(lock.py(), lock.locked.get())),
+            "Whether somebody holds the lock.",
+        );
+        t.noargs(
+            c"_wake_up_first",
+            |lock| wake_first(lock).map(|()| none(lock.py())),
+            "Wakes the first who waits, unless that is done already.",
+        );
+        super::context_manager(t);
+        super::attributes(t);
+        t.property(
+            c"_locked",
+            |lock| Ok(boolean(lock.py(), lock.locked.get())),
+            |lock, value| {
+                lock.locked.set(super::required(value)?.is_truthy()?);
+                Ok(())
+            },
+        );
+        t.repr(|lock| {
+            let state = if lock.locked.get() { "locked" } else { "unlocked" };
+            super::repr(lock.as_any(), state, lock.waiters.len(lock.py())?)
+        });
+        t.getter(c"__class__", |lock| isinstance_class(lock.as_any(), stock::lock));
+    }
+
+    fn traverse(&self, visitor: &mut Visitor) {
+        self.waiters.traverse(visitor);
+    }
+
+    fn clear(&self) {
+        self.waiters.clear();
+    }
+}

@@ -1,0 +1,345 @@
+//! `Semaphore` and `BoundedSemaphore`: so many holders at a time. `asyncio.locks.Semaphore`.
+//!
+//! Releasing hands a unit to the first waiter that has none yet: the count goes down at once, on its behalf, and up again if it is
+//! cancelled before it runs.
+
+use std::cell::Cell;
+use std::ffi::CStr;
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyInt, PyTuple};
+
+use super::{Held, Waited, Waiters};
+use crate::coroutines::{Routine, Step, taken};
+use crate::events::isinstance_class;
+use crate::ffi::class::{Derived, DictAndWeak};
+use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Slot, Table, Visitor};
+use crate::ffi::{boolean, none};
+use crate::mixins::{is_cancelled, is_done, wake};
+use crate::{names, stock};
+
+/// A Python number. Mostly that is a small int, which is counted without Python; `Semaphore(math.inf)` is in use too.
+#[derive(Default)]
+struct Count {
+    number: Cell<i64>,
+    /// The number where it is something else.
+    object: Slot,
+}
+
+impl Count {
+    fn set(&self, value: &Bound<'_, PyAny>) {
+        match value.cast_exact::<PyInt>().ok().and_then(|value| value.extract::<i64>().ok()) {
+            Some(number) => self.set_number(number),
+            None => self.object.put(value.clone()),
+        }
+    }
+
+    fn set_number(&self, number: i64) {
+        self.number.set(number);
+        self.object.clear();
+    }
+
+    fn get<'py>(&self, py: Python<'py>) -> Output<'py> {
+        match self.object.get(py) {
+            Some(object) => Ok(object),
+            None => Ok(self.number.get().into_pyobject(py)?.into_any()),
+        }
+    }
+
+    /// `self += change`
+    #[inline]
+    fn add(&self, py: Python<'_>, change: i64) -> PyResult<()> {
+        if self.object.is_empty()
+            && let Some(sum) = self.number.get().checked_add(change)
+        {
+            self.number.set(sum);
+            return Ok(());
+        }
+        self.set(&self.get(py)?.add(change)?);
+        Ok(())
+    }
+
+    /// `self == 0`
+    #[inline]
+    fn is_zero(&self, py: Python<'_>) -> PyResult<bool> {
+        match self.object.get(py) {
+            None => Ok(self.number.get() == 0),
+            Some(object) => object.eq(0),
+        }
+    }
+
+    /// `self > 0`
+    #[inline]
+    fn is_positive(&self, py: Python<'_>) -> PyResult<bool> {
+        match self.object.get(py) {
+            None => Ok(self.number.get() > 0),
+            Some(object) => object.gt(0),
+        }
+    }
+
+    /// `self >= other`
+    #[inline]
+    fn reaches(&self, py: Python<'_>, other: &Self) -> PyResult<bool> {
+        if self.object.is_empty() && other.object.is_empty() {
+            return Ok(self.number.get() >= other.number.get());
+        }
+        self.get(py)?.ge(other.get(py)?)
+    }
+}
+
+/// The data of a `Semaphore`.
+#[derive(Default)]
+pub struct Semaphore {
+    waiters: Waiters,
+    value: Count,
+}
+
+/// What a BoundedSemaphore adds to a Semaphore.
+#[derive(Default)]
+pub struct Bounds {
+    value: Count,
+}
+
+/// The data of a `BoundedSemaphore`.
+pub type BoundedSemaphore = Derived<Semaphore, Bounds>;
+
+static SEMAPHORE: ClassState = ClassState::new();
+static BOUNDED_SEMAPHORE: ClassState = ClassState::new();
+const INIT: Signature<1> = Signature::new_method("Semaphore.__init__", "value=1");
+const BOUNDED_INIT: Signature<1> = Signature::new_method("BoundedSemaphore.__init__", "value=1");
+
+fn init(
+    semaphore: &Semaphore,
+    signature: &Signature<1>,
+    args: &Bound<'_, PyTuple>,
+    kwargs: Option<&Bound<'_, PyDict>>,
+) -> PyResult<()> {
+    semaphore.waiters.clear();
+    if args.is_empty() && kwargs.is_none_or(|kwargs| kwargs.is_empty()) {
+        semaphore.value.set_number(1);
+        return Ok(());
+    }
+    let [value] = Args::parse_tuple(signature, args, kwargs)?;
+    if value.lt(0)? {
+        return Err(PyValueError::new_err("Semaphore initial value must be >= 0"));
+    }
+    semaphore.value.set(&value);
+    Ok(())
+}
+
+/// `locked()`: nothing is left, or somebody waits who came first.
+#[inline]
+fn is_locked(semaphore: &Obj<'_, Semaphore>) -> PyResult<bool> {
+    let py = semaphore.py();
+    Ok(semaphore.value.is_zero(py)? || semaphore.waiters.has_uncancelled(py)?)
+}
+
+fn begin<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
+    let py = routine.py();
+    let semaphore = routine.owner::<Semaphore>(py)?;
+    let locked = if Semaphore::is_plain(&semaphore) {
+        is_locked(&semaphore)?
+    } else {
+        semaphore.as_any().call_method0(names::locked(py))?.is_truthy()?
+    };
+    if !locked {
+        semaphore.value.add(py, -1)?;
+        return Ok(Step::Return(taken(py, &routine.first)));
+    }
+    let (waiter, ticket) = semaphore.waiters.join(semaphore.as_any())?;
+    routine.number.set(ticket);
+    Ok(Step::Await(waiter, resume))
+}
+
+fn resume<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyResult<Step<'py>> {
+    let py = routine.py();
+    let semaphore = routine.owner::<Semaphore>(py)?;
+    let waiter = semaphore.waiters.leave(py, routine.number.get())?;
+    let cancelled = match &waited {
+        Err(error) => super::is_cancellation(py, error)?,
+        Ok(_) => false,
+    };
+    // The unit that it was handed goes to somebody else.
+    let gives_back = cancelled && !is_cancelled(&waiter)? && (!cfg!(Py_3_13) || is_done(&waiter)?);
+    if gives_back {
+        semaphore.value.add(py, 1)?;
+    }
+    if cfg!(Py_3_13) {
+        while semaphore.value.is_positive(py)? && wake_next(&semaphore)? {}
+    } else if gives_back || (waited.is_ok() && semaphore.value.is_positive(py)?) {
+        wake_next(&semaphore)?;
+    }
+    waited?;
+    Ok(Step::Return(taken(py, &routine.first)))
+}
+
+/// `_wake_up_next`: hands a unit to the first waiter without one; whether there was any.
+fn wake_next(semaphore: &Obj<'_, Semaphore>) -> PyResult<bool> {
+    let py = semaphore.py();
+    let Some(waiter) = semaphore.waiters.first_pending(py)? else { return Ok(false) };
+    semaphore.value.add(py, -1)?;
+    wake(&waiter)?;
+    Ok(true)
+}
+
+fn release(semaphore: &Obj<'_, Semaphore>) -> PyResult<()> {
+    semaphore.value.add(semaphore.py(), 1)?;
+    wake_next(semaphore).map(drop)
+}
+
+impl Waited for Semaphore {
+    const LATE: bool = true;
+
+    fn waiters(&self) -> &Waiters {
+        &self.waiters
+    }
+
+    #[inline]
+    fn is_plain(object: &Obj<'_, Self>) -> bool {
+        let any = object.as_any();
+        (Obj::<Self>::cast_exact(any).is_some() || Obj::<BoundedSemaphore>::cast_exact(any).is_some())
+            && !object.waiters.adorned.get()
+    }
+}
+
+impl Held for Semaphore {
+    #[inline]
+    fn begin<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
+        begin(routine)
+    }
+
+    #[inline]
+    fn release(semaphore: &Obj<'_, Self>) -> PyResult<()> {
+        release(semaphore)
+    }
+}
+
+impl Waited for BoundedSemaphore {
+    const LATE: bool = true;
+
+    fn waiters(&self) -> &Waiters {
+        &self.base.waiters
+    }
+}
+
+impl Held for BoundedSemaphore {
+    #[inline]
+    fn begin<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
+        begin(routine)
+    }
+
+    #[inline]
+    fn release(semaphore: &Obj<'_, Self>) -> PyResult<()> {
+        if semaphore.base.value.reaches(semaphore.py(), &semaphore.own.value)? {
+            return Err(PyValueError::new_err("BoundedSemaphore released too many times"));
+        }
+        release(semaphore.upcast())
+    }
+}
+
+impl Class for Semaphore {
+    const NAME: &'static CStr = c"yibu.Semaphore";
+    type Header = DictAndWeak;
+    const BARE_NAME: bool = true;
+
+    fn state() -> &'static ClassState {
+        &SEMAPHORE
+    }
+
+    fn table(t: &mut Table<Self>) {
+        t.doc(c"Semaphore(value=1)\n--\n\nSo many tasks at a time: the others wait in the order of their arrival.");
+        t.init(|semaphore, args, kwargs| init(semaphore, &INIT, args, kwargs));
+        t.noargs(
+            c"acquire",
+            |semaphore| super::returning_true(semaphore.as_any(), "Semaphore.acquire", begin),
+            "Waits until a unit is left and takes it. Returns True.",
+        );
+        t.noargs(
+            c"release",
+            |semaphore| release(semaphore).map(|()| none(semaphore.py())),
+            "Gives a unit back, and hands it to the first who waits.",
+        );
+        t.noargs(
+            c"locked",
+            |semaphore| Ok(boolean(semaphore.py(), is_locked(semaphore)?)),
+            "Whether acquire() would wait.",
+        );
+        t.noargs(
+            c"_wake_up_next",
+            |semaphore| {
+                let woken = wake_next(semaphore)?;
+                Ok(if cfg!(Py_3_13) { boolean(semaphore.py(), woken) } else { none(semaphore.py()) })
+            },
+            "Hands a unit to the first who waits and has none yet.",
+        );
+        super::context_manager(t);
+        super::attributes(t);
+        t.property(
+            c"_value",
+            |semaphore| semaphore.value.get(semaphore.py()),
+            |semaphore, value| super::required(value).map(|value| semaphore.value.set(value)),
+        );
+        t.repr(|semaphore| {
+            let py = semaphore.py();
+            let state = if semaphore.as_any().call_method0(names::locked(py))?.is_truthy()? {
+                "locked".to_owned()
+            } else {
+                format!("unlocked, value:{}", semaphore.value.get(py)?)
+            };
+            super::repr(semaphore.as_any(), &state, semaphore.waiters.len(py)?)
+        });
+        t.getter(c"__class__", |semaphore| isinstance_class(semaphore.as_any(), stock::semaphore));
+    }
+
+    fn traverse(&self, visitor: &mut Visitor) {
+        self.waiters.traverse(visitor);
+        self.value.object.traverse(visitor);
+    }
+
+    fn clear(&self) {
+        self.waiters.clear();
+        self.value.object.clear();
+    }
+}
+
+impl Class for BoundedSemaphore {
+    const NAME: &'static CStr = c"yibu.BoundedSemaphore";
+    type Header = DictAndWeak;
+    const BARE_NAME: bool = true;
+
+    fn state() -> &'static ClassState {
+        &BOUNDED_SEMAPHORE
+    }
+
+    fn table(t: &mut Table<Self>) {
+        t.doc(c"BoundedSemaphore(value=1)\n--\n\nA Semaphore that is never given back more than was taken.");
+        t.init(|semaphore, args, kwargs| {
+            init(&semaphore.base, &BOUNDED_INIT, args, kwargs)?;
+            semaphore.own.value.set(&semaphore.base.value.get(semaphore.py())?);
+            Ok(())
+        });
+        t.noargs(
+            c"release",
+            |semaphore| Self::release(semaphore).map(|()| none(semaphore.py())),
+            "Gives a unit back, and hands it to the first who waits. ValueError when all are back already.",
+        );
+        super::context_manager(t);
+        t.property(
+            c"_bound_value",
+            |semaphore| semaphore.own.value.get(semaphore.py()),
+            |semaphore, value| super::required(value).map(|value| semaphore.own.value.set(value)),
+        );
+        t.getter(c"__class__", |semaphore| isinstance_class(semaphore.as_any(), stock::bounded_semaphore));
+    }
+
+    fn traverse(&self, visitor: &mut Visitor) {
+        self.base.traverse(visitor);
+        self.own.value.object.traverse(visitor);
+    }
+
+    fn clear(&self) {
+        self.base.clear();
+        self.own.value.object.clear();
+    }
+}
