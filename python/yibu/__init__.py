@@ -39,6 +39,7 @@ from yibu._yibu import (
     sleep,
     timeout,
     timeout_at,
+    to_thread,
     wait,
     wait_for,
 )

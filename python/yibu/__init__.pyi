@@ -18,6 +18,7 @@ from yibu._yibu import TimerHandle as TimerHandle
 from yibu._yibu import __version__ as __version__
 from yibu._yibu import create_task as create_task
 from yibu._yibu import sleep as sleep
+from yibu._yibu import to_thread as to_thread
 from yibu.event_loop import EventLoop as EventLoop
 from yibu.installation import install as install
 from yibu.installation import uninstall as uninstall

@@ -10,6 +10,7 @@ from asyncio import create_task as create_task
 from asyncio import sleep as sleep
 from asyncio import timeout as timeout
 from asyncio import timeout_at as timeout_at
+from asyncio import to_thread as to_thread
 from asyncio import wait as wait
 from asyncio import wait_for as wait_for
 from asyncio.events import _ProtocolFactory, _TaskFactory
@@ -55,6 +56,7 @@ __all__ = [
     "sleep",
     "timeout",
     "timeout_at",
+    "to_thread",
     "wait",
     "wait_for",
 ]

@@ -67,6 +67,7 @@ def _replacements() -> Iterator[tuple[str, object, object]]:
     yield "Timeout", asyncio.timeouts.Timeout, _yibu.Timeout
     yield "timeout", asyncio.timeouts.timeout, _yibu.timeout
     yield "timeout_at", asyncio.timeouts.timeout_at, _yibu.timeout_at
+    yield "to_thread", asyncio.threads.to_thread, _yibu.to_thread
     if sys.version_info >= (3, 12):
         from yibu.factories import eager_task_factory
 

@@ -102,7 +102,6 @@ BORROWED_NAMES = (
     "shield",
     "start_server",
     "start_unix_server",
-    "to_thread",
     "wrap_future",
 )
 

@@ -53,7 +53,19 @@ impl<M, W> Default for Inbox<M, W> {
 impl<M, W: Wake> Inbox<M, W> {
     /// Sends a message; wakes the loop when it is parked.
     pub fn post(&self, message: M) {
+        self.push(message);
+        self.ring();
+    }
+
+    /// The first half of [`post`](Self::post): the loop need not find the message before it is rung for.
+    #[inline]
+    pub fn push(&self, message: M) {
         self.queue.push(message);
+    }
+
+    /// The second half.
+    #[inline]
+    pub fn ring(&self) {
         if self.parked.swap(false, Ordering::AcqRel)
             && let Some(waker) = self.waker.get()
         {

@@ -8,6 +8,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod crew;
 pub mod event_loop;
 pub mod inbox;
 pub mod ready;
@@ -15,6 +16,7 @@ pub mod timers;
 pub mod transport;
 pub mod wait_queue;
 
+pub use crew::Crew;
 pub use event_loop::{EventLoop, Host, Plan};
 pub use inbox::Inbox;
 pub use ready::Ready;

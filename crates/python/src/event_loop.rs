@@ -25,6 +25,7 @@ mod turn;
 pub mod watch;
 
 pub use accept::Acceptor;
+pub use executor::{native_executor, run_job};
 pub use kernel::Kernel;
 pub use lifecycle::ensure_future;
 pub use pause::{Delay, yield_once};
@@ -49,6 +50,7 @@ use crate::alarms::Alarm;
 use crate::callbacks::Reaction;
 use crate::current::Current;
 use crate::events::{Handle, PostedHandle, TimerHandle};
+use crate::executor::Job;
 use crate::ffi::class::Plain;
 use crate::ffi::{
     Class, ClassState, Directory, LoopCell, Obj, Output, Ref, Registration, SendRef, Slot, Table, Visitor,
@@ -102,6 +104,8 @@ pub enum Entry {
         /// The future that is done.
         future: Ref<Future>,
     },
+    /// A job of the default executor has ended.
+    Job(Ref<Job>),
     /// A Rust future is to be polled again.
     Wake(Waker),
     /// The kernel can finish an operation.
@@ -148,6 +152,8 @@ impl Timer for Due {
 pub enum Message {
     /// `call_soon_threadsafe(callback)`.
     Posted(SendRef<PostedHandle>),
+    /// A worker of the default executor has ended a job.
+    Job(SendRef<Job>),
     /// A Rust future's waker fired on another thread.
     Wake(Waker),
 }
@@ -190,6 +196,7 @@ impl Host for PythonHost {
     fn deliver(message: Message) -> Entry {
         match message {
             Message::Posted(handle) => Entry::Posted(handle.into_ref()),
+            Message::Job(job) => Entry::Job(job.into_ref()),
             Message::Wake(waker) => Entry::Wake(waker),
         }
     }
@@ -269,7 +276,7 @@ impl Default for EventLoop {
 static EVENT_LOOP: ClassState = ClassState::new();
 
 /// Methods whose replacement the loop honours where it would otherwise take a native short cut.
-const OVERRIDABLE: [&str; 8] = [
+const OVERRIDABLE: [&str; 10] = [
     "call_soon",
     "time",
     "get_debug",
@@ -278,6 +285,8 @@ const OVERRIDABLE: [&str; 8] = [
     "_make_socket_transport",
     "create_future",
     "call_later",
+    "call_soon_threadsafe",
+    "run_in_executor",
 ];
 
 /// A bit of [`EventLoop::overridden`].
@@ -299,6 +308,10 @@ pub enum Overridable {
     CreateFuture,
     /// `call_later`
     CallLater,
+    /// `call_soon_threadsafe`
+    CallSoonThreadsafe,
+    /// `run_in_executor`
+    RunInExecutor,
 }
 
 impl EventLoop {
@@ -466,6 +479,7 @@ impl Class for EventLoop {
                     Entry::Posted(handle) => visit(handle.as_ptr()),
                     Entry::Timer(timer) => visit(timer.as_ptr()),
                     Entry::Alarm(alarm) => visit(alarm.as_ptr()),
+                    Entry::Job(job) => visit(job.as_ptr()),
                     Entry::Reaction { owner, future, .. } => {
                         visit(owner.as_ptr());
                         visit(future.as_ptr());

@@ -94,6 +94,12 @@ types! { all_types:
     transport_socket = "asyncio.trsock"."TransportSocket";
     /// `concurrent.futures.ThreadPoolExecutor`
     thread_pool_executor = "concurrent.futures"."ThreadPoolExecutor";
+    /// `concurrent.futures.Future`
+    concurrent_future = "concurrent.futures"."Future";
+    /// `concurrent.futures.CancelledError`
+    concurrent_cancelled_error = "concurrent.futures"."CancelledError";
+    /// `concurrent.futures.InvalidStateError`
+    concurrent_invalid_state_error = "concurrent.futures"."InvalidStateError";
 }
 
 objects! { all_objects:
@@ -129,6 +135,12 @@ objects! { all_objects:
     enter_task = "asyncio.tasks"."_enter_task";
     /// `_asyncio._leave_task`
     leave_task = "asyncio.tasks"."_leave_task";
+    /// `concurrent.futures.thread`, whose `_python_exit` joins the workers of all pools
+    concurrent_thread_module = "concurrent.futures"."thread";
+    /// `logging.getLogger("concurrent.futures")`
+    concurrent_logger = "concurrent.futures._base"."LOGGER";
+    /// `functools.partial`
+    partial = "functools"."partial";
     /// `socket.getaddrinfo`
     getaddrinfo = "socket"."getaddrinfo";
     /// `socket.getnameinfo`

@@ -129,6 +129,7 @@ pub(super) fn subject<'py>(py: Python<'py>, entry: &Entry) -> Option<Bound<'py, 
         Entry::Step { task, .. } | Entry::Wakeup { task, .. } => Some(task.any(py).clone()),
         Entry::Callback { function, .. } => Some(function.any(py).clone()),
         Entry::Alarm(alarm) => Some(alarm.any(py).clone()),
+        Entry::Job(job) => Some(job.any(py).clone()),
         Entry::Reaction { owner, .. } => Some(owner.any(py).clone()),
         Entry::Wake(_) | Entry::Io(_) => None,
     }

@@ -1,15 +1,17 @@
 //! Executors: `run_in_executor`, `set_default_executor`, `shutdown_default_executor`.
 //!
-//! The default executor is a `ThreadPoolExecutor`, made when first needed. Called by Python code and by
-//! [`super::lifecycle`] when the loop closes; calls the executor.
+//! The default executor is a native [`ThreadPool`], made when first needed, unless a program sets another. Called by Python code,
+//! by `to_thread`, and by [`super::lifecycle`] when the loop closes; calls [`crate::executor`], or the `submit()` of an executor
+//! that is not native.
 
 use pyo3::exceptions::{PyException, PyRuntimeError, PyRuntimeWarning, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
-use super::{EventLoop, create_future, debug};
+use super::{EventLoop, Overridable, create_future, debug};
 use crate::coroutines::{self, Awaited};
-use crate::ffi::{Args, Obj, Output, Raised, Ref, Signature, Table, none};
+use crate::executor::{self, Job, ThreadPool};
+use crate::ffi::{Args, Class, Obj, Output, Raised, Ref, Signature, Table, none};
 use crate::futures::{self, Future, State};
 use crate::{names, stock};
 
@@ -68,6 +70,11 @@ fn run_in_executor<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -
         debug::check_callback(&function, "run_in_executor")?;
     }
     let executor = if executor.is_none() { default_executor(event_loop)? } else { executor };
+    if let Some(pool) = native(event_loop, &executor) {
+        let job = Job::create(event_loop.py())?;
+        job.call.prepare(function, &args, 2)?;
+        return run_job(event_loop, pool, job);
+    }
     let mut call = vec![function];
     call.extend(args.rest(&RUN_IN_EXECUTOR)?.iter());
     let running =
@@ -82,6 +89,47 @@ fn wrap_future<'py>(event_loop: &Obj<'py, EventLoop>, future: Bound<'py, PyAny>)
     stock::wrap_future(event_loop.py())?.call((future,), Some(&keywords))
 }
 
+/// The native pool that an executor is, where nobody would notice that a job does not go through the loop's methods.
+#[inline]
+fn native<'a, 'py>(
+    event_loop: &EventLoop,
+    executor: &'a Bound<'py, PyAny>,
+) -> Option<&'a Obj<'py, ThreadPool>> {
+    Obj::<ThreadPool>::cast_exact(executor).filter(|_| {
+        !event_loop.overrides(Overridable::CreateFuture)
+            && !event_loop.overrides(Overridable::CallSoonThreadsafe)
+    })
+}
+
+/// The default executor if it is native: [`run_job`] runs jobs there.
+pub fn native_executor<'py>(event_loop: &Obj<'py, EventLoop>) -> PyResult<Option<Obj<'py, ThreadPool>>> {
+    event_loop.check_open()?;
+    let executor = default_executor(event_loop)?;
+    Ok(native(event_loop, &executor).cloned())
+}
+
+/// Has a job run, and gives the loop's future of it.
+#[inline]
+pub fn run_job<'py>(
+    event_loop: &Obj<'py, EventLoop>,
+    pool: &Obj<'py, ThreadPool>,
+    job: Obj<'py, Job>,
+) -> Output<'py> {
+    let future = create_future(event_loop)?.into_any();
+    job.future.put(future.clone());
+    executor::submit(pool, job)?;
+    Ok(future)
+}
+
+/// In the child of a fork: the threads stayed with the parent.
+pub(super) fn after_fork_in_child(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
+    let executor = event_loop.default_executor.get_or_none(event_loop.py());
+    match Obj::<ThreadPool>::cast_exact(&executor) {
+        Some(pool) => pool.after_fork_in_child(event_loop.py()),
+        None => Ok(()),
+    }
+}
+
 /// The default executor, made if there is none.
 fn default_executor<'py>(event_loop: &Obj<'py, EventLoop>) -> Output<'py> {
     if event_loop.executor_shut_down.get() {
@@ -91,9 +139,7 @@ fn default_executor<'py>(event_loop: &Obj<'py, EventLoop>) -> Output<'py> {
     if let Some(executor) = event_loop.default_executor.get(py) {
         return Ok(executor);
     }
-    let keywords = PyDict::new(py);
-    keywords.set_item("thread_name_prefix", "asyncio")?;
-    let executor = stock::thread_pool_executor(py)?.call((), Some(&keywords))?;
+    let executor = executor::default_pool(py)?;
     event_loop.default_executor.put(executor.clone());
     Ok(executor)
 }

@@ -8,7 +8,7 @@
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyModule};
 
-use super::{Engine, EventLoop, lifecycle, signals};
+use super::{Engine, EventLoop, executor, lifecycle, signals};
 use crate::errors;
 use crate::ffi::{Args, Obj, Output, Registry, Signature, class, none};
 
@@ -53,5 +53,6 @@ fn forget(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     let watched = event_loop.watched.with(std::mem::take);
     drop(watched);
     signals::forget_pipe(event_loop)?;
+    executor::after_fork_in_child(event_loop)?;
     owned.map_err(|error| errors::os_error(&error))
 }

@@ -11,7 +11,7 @@ use crate::callbacks::ReactionCallback;
 use crate::events::{self, Handle};
 use crate::ffi::{Obj, Raised, Ref, call, context};
 use crate::transports::SocketTransport;
-use crate::{alarms, current, errors, names, tasks, upcall};
+use crate::{alarms, current, errors, executor, names, tasks, upcall};
 
 /// `loop.time()`, also when a program replaced it.
 #[inline]
@@ -126,6 +126,13 @@ fn run_entry(event_loop: &Obj<'_, EventLoop>, entry: Entry) -> PyResult<()> {
             match alarms::run(&alarm) {
                 Ok(()) => Ok(()),
                 Err(error) => report_native(event_loop, alarm.as_any(), None, error),
+            }
+        }
+        Entry::Job(job) => {
+            let job = job.into_obj(py);
+            match executor::deliver(&job) {
+                Ok(()) => Ok(()),
+                Err(error) => report_native(event_loop, job.as_any(), job.future.get(py), error),
             }
         }
         Entry::Wake(waker) => {

@@ -1,0 +1,275 @@
+//! `Job`: a call that a worker is to make, and for whom. `concurrent.futures.thread._WorkItem`.
+//!
+//! The outcome of a job of a loop travels in the job itself, as a message to that loop; there it completes the loop's future.
+//! A job that came by `submit()` completes its `concurrent.futures.Future` where it runs.
+
+use std::cell::Cell;
+use std::ffi::CStr;
+use std::sync::Arc;
+
+use pyo3::exceptions::PyAssertionError;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyString, PyTuple};
+use yibu_engine::Inbox;
+
+use crate::event_loop::{EventLoop, Message};
+use crate::ffi::class::Plain;
+use crate::ffi::{Args, Class, ClassState, Obj, Output, Raised, SendRef, Slot, Table, Visitor};
+use crate::ffi::{call, context, none};
+use crate::futures::{self, Future, State};
+use crate::{names, stock};
+
+/// `function(*arguments, **keywords)`, in a context if there is one.
+#[derive(Default)]
+pub struct Call {
+    function: Slot,
+    /// One argument as it is (`single`), several as a tuple, none as nothing.
+    arguments: Slot,
+    single: Cell<bool>,
+    keywords: Slot,
+    /// Entered for the call.
+    pub context: Slot,
+}
+
+impl Call {
+    /// Makes it the call of `function` with a native call's positional arguments from `first` on.
+    pub fn prepare<'py>(
+        &self,
+        function: Bound<'py, PyAny>,
+        args: &Args<'_, 'py>,
+        first: usize,
+    ) -> PyResult<()> {
+        self.function.put(function);
+        match args.len().saturating_sub(first) {
+            0 => {}
+            1 => {
+                if let Some(argument) = args.get(first) {
+                    self.arguments.put(argument);
+                    self.single.set(true);
+                }
+            }
+            _ => self.arguments.put(args.tuple_from(first)?),
+        }
+        Ok(())
+    }
+
+    /// Adds the native call's keyword arguments.
+    pub fn prepare_keywords(&self, args: &Args<'_, '_>) -> PyResult<()> {
+        if args.has_keywords() {
+            let keywords = PyDict::new(args.py());
+            for (keyword, value) in args.keywords() {
+                keywords.set_item(keyword, value)?;
+            }
+            self.keywords.put(keywords);
+        }
+        Ok(())
+    }
+
+    /// The function, unless the call was made.
+    pub fn function<'py>(&self, py: Python<'py>) -> Bound<'py, PyAny> {
+        self.function.get_or_none(py)
+    }
+
+    /// The positional arguments as a tuple.
+    pub fn arguments<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        match self.arguments.get(py) {
+            None => Ok(PyTuple::empty(py)),
+            Some(argument) if self.single.get() => PyTuple::new(py, [argument]),
+            Some(arguments) => Ok(arguments.cast_into()?),
+        }
+    }
+
+    /// The keyword arguments.
+    pub fn keywords<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
+        self.keywords.get(py).map(|keywords| Ok(keywords.cast_into()?)).transpose()
+    }
+
+    /// Makes the call. Everything it consists of is released before this returns.
+    fn make<'py>(&self, py: Python<'py>) -> Output<'py> {
+        let outcome = match self.context.take() {
+            None => self.make_here(py),
+            Some(context) => context::run(context.any(py), |py| self.make_here(py)),
+        };
+        self.clear();
+        outcome
+    }
+
+    fn make_here<'py>(&self, py: Python<'py>) -> Output<'py> {
+        let function = self.function(py);
+        if let Some(keywords) = self.keywords(py)? {
+            return function.call(self.arguments(py)?, Some(&keywords));
+        }
+        match self.arguments.get(py) {
+            None => call::call0(&function),
+            Some(argument) if self.single.get() => call::call1(&function, &argument),
+            Some(arguments) => call::call_tuple(&function, arguments.cast()?),
+        }
+    }
+
+    fn slots(&self) -> [&Slot; 4] {
+        [&self.function, &self.arguments, &self.keywords, &self.context]
+    }
+
+    fn clear(&self) {
+        self.slots().into_iter().for_each(Slot::clear);
+    }
+}
+
+/// How a job ended.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Ending {
+    /// Not yet.
+    #[default]
+    None,
+    Returned,
+    Raised,
+    /// It will never run.
+    Cancelled,
+}
+
+/// The data of a job.
+#[derive(Default)]
+pub struct Job {
+    /// What is called.
+    pub call: Call,
+    /// The future of a native loop, or a `concurrent.futures.Future`.
+    pub future: Slot,
+    outcome: Slot,
+    ending: Cell<Ending>,
+}
+
+static JOB: ClassState = ClassState::new();
+
+/// Runs a job that a worker has taken, unless it was cancelled. The loop whose inbox is returned has got the outcome but has
+/// not been woken.
+pub fn run(job: Obj<'_, Job>) -> PyResult<Option<Arc<Inbox<Message>>>> {
+    let future = job.future.get_or_none(job.py());
+    match futures::exact(&future) {
+        Some(native) => Ok(run_for_loop(job, native)),
+        None => run_for_submitter(&job, &future).map(|()| None),
+    }
+}
+
+fn run_for_loop<'py>(job: Obj<'py, Job>, future: &Obj<'py, Future>) -> Option<Arc<Inbox<Message>>> {
+    let py = job.py();
+    if future.state() == State::Cancelled {
+        return None;
+    }
+    match job.call.make(py) {
+        Ok(value) => {
+            job.outcome.put(value);
+            job.ending.set(Ending::Returned);
+        }
+        Err(error) => {
+            job.outcome.put(Raised::from_err(py, error).into_any());
+            job.ending.set(Ending::Raised);
+        }
+    }
+    // What nobody waits for any more goes no further; the result is released here.
+    if future.state() == State::Cancelled { None } else { post(job) }
+}
+
+/// Sends an ended job to the loop of its future; the loop is not woken. Nothing is sent to a closed one.
+fn post(job: Obj<'_, Job>) -> Option<Arc<Inbox<Message>>> {
+    let event_loop = futures::exact(&job.future.get_or_none(job.py()))?.event_loop.get(job.py())?;
+    let native = Obj::<EventLoop>::cast(&event_loop)?;
+    if native.is_closed() {
+        return None;
+    }
+    let inbox = Arc::clone(native.inbox());
+    inbox.push(Message::Job(SendRef::of(job)));
+    Some(inbox)
+}
+
+fn run_for_submitter<'py>(job: &Obj<'py, Job>, future: &Bound<'py, PyAny>) -> PyResult<()> {
+    let py = job.py();
+    if !future.call_method0("set_running_or_notify_cancel")?.is_truthy()? {
+        return Ok(());
+    }
+    match job.call.make(py) {
+        Ok(value) => future.call_method1(names::set_result(py), (value,))?,
+        Err(error) => future.call_method1("set_exception", (Raised::from_err(py, error).into_any(),))?,
+    };
+    Ok(())
+}
+
+/// Cancels a job that nobody has begun.
+pub fn cancel(job: Obj<'_, Job>) -> PyResult<()> {
+    let future = job.future.get_or_none(job.py());
+    if futures::exact(&future).is_none() {
+        return future.call_method0(names::cancel(job.py())).map(drop);
+    }
+    job.ending.set(Ending::Cancelled);
+    if let Some(inbox) = post(job) {
+        inbox.ring();
+    }
+    Ok(())
+}
+
+/// Completes the future of a job that came back to the loop: `futures._copy_future_state`.
+pub fn deliver(job: &Obj<'_, Job>) -> PyResult<()> {
+    let py = job.py();
+    let future = job.future.get_or_none(py);
+    let Some(native) = futures::exact(&future) else { return Ok(()) };
+    match native.state() {
+        State::Cancelled => return Ok(()),
+        // Somebody completed it by hand.
+        State::Finished => return Err(PyAssertionError::new_err(())),
+        State::Pending => {}
+    }
+    let outcome = job.outcome.take().map_or_else(|| none(py), |outcome| outcome.into_any(py));
+    match job.ending.get() {
+        Ending::None => Ok(()),
+        Ending::Returned => futures::set_result(native, outcome),
+        Ending::Raised => futures::set_exception(native, &as_asyncio_s(outcome)?),
+        Ending::Cancelled => futures::cancel(native, none(py)).map(drop),
+    }
+}
+
+/// `futures._convert_future_exc`: the two exceptions of `concurrent.futures` that asyncio has classes of its own for.
+fn as_asyncio_s(exception: Bound<'_, PyAny>) -> Output<'_> {
+    let (py, class) = (exception.py(), exception.get_type());
+    let own = if class.is(stock::concurrent_cancelled_error(py)?) {
+        stock::cancelled_error(py)?
+    } else if class.is(stock::concurrent_invalid_state_error(py)?) {
+        stock::invalid_state_error(py)?
+    } else {
+        return Ok(exception);
+    };
+    let arguments: Bound<'_, PyTuple> = exception.getattr("args")?.cast_into()?;
+    own.call1(arguments)?.call_method1("with_traceback", (exception.getattr("__traceback__")?,))
+}
+
+impl Class for Job {
+    const NAME: &'static CStr = c"yibu.Job";
+    type Header = Plain;
+    const FREELIST: usize = 256;
+    const SUBCLASSABLE: bool = false;
+    const CONSTRUCTIBLE: bool = false;
+
+    fn state() -> &'static ClassState {
+        &JOB
+    }
+
+    fn table(t: &mut Table<Self>) {
+        t.doc(c"A call that a worker of the default executor makes.");
+        // What reports call it: the callback that completes a future in asyncio.
+        t.getter(c"__qualname__", |job| {
+            Ok(PyString::new(job.py(), "_chain_future.<locals>._set_state").into_any())
+        });
+    }
+
+    fn traverse(&self, visitor: &mut Visitor) {
+        for slot in self.call.slots() {
+            slot.traverse(visitor);
+        }
+        self.future.traverse(visitor);
+        self.outcome.traverse(visitor);
+    }
+
+    fn clear(&self) {
+        self.call.clear();
+        self.future.clear();
+        self.outcome.clear();
+    }
+}

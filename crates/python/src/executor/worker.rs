@@ -1,0 +1,136 @@
+//! `Worker`: what a worker's thread runs. `concurrent.futures.thread._worker`.
+//!
+//! Between two jobs it stays attached to the interpreter; it lets go to sleep. The loop that is to hear of a job is woken after
+//! the worker let go, so that it does not wake only to wait for the interpreter.
+
+use std::cell::Cell;
+use std::ffi::CStr;
+use std::sync::Arc;
+
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use yibu_engine::Inbox;
+use yibu_engine::crew::{Next, Sleeper};
+
+use super::job;
+use super::queue::WorkQueue;
+use crate::event_loop::Message;
+use crate::ffi::class::{Callable, make_callable};
+use crate::ffi::{Class, ClassState, Obj, Output, Raised, Ref, Slot, Table, Visitor, none};
+use crate::stock;
+
+/// The data of a worker.
+#[derive(Default)]
+pub struct Worker {
+    queue: Slot<WorkQueue>,
+    /// Whether the queue counts it among those who look for a job.
+    expected: Cell<bool>,
+}
+
+static WORKER: ClassState = ClassState::new();
+
+impl Worker {
+    /// What the thread of a new worker is to call. The queue expects it from now on.
+    pub fn of<'py>(queue: &Obj<'py, WorkQueue>) -> PyResult<Obj<'py, Self>> {
+        let worker = Self::create(queue.py())?;
+        worker.queue.set(Ref::of(queue.clone()));
+        worker.expected.set(true);
+        queue.begin_looking();
+        make_callable(&worker, |worker, args| {
+            work(worker)?;
+            Ok(none(args.py()))
+        });
+        Ok(worker)
+    }
+
+    /// The thread could not be started: nobody expects the worker any more, if it has not come after all.
+    pub fn give_up(&self, py: Python<'_>) {
+        if self.expected.replace(false)
+            && let Some(queue) = self.queue.obj(py)
+        {
+            queue.give_up_looking();
+        }
+    }
+}
+
+/// Runs jobs until there will be no more.
+fn work(worker: &Obj<'_, Worker>) -> PyResult<()> {
+    let py = worker.py();
+    let Some(queue) = worker.queue.obj(py) else { return Ok(()) };
+    if !worker.expected.replace(false) {
+        queue.begin_looking();
+    }
+    let (me, generation) = (Arc::new(Sleeper::of_this_thread()), queue.generation());
+    // The loop that has an outcome in its inbox and does not know it yet.
+    let mut to_wake: Option<Arc<Inbox<Message>>> = None;
+    loop {
+        match queue.next(&me) {
+            Next::Run(job, _) => {
+                if let Some(inbox) = to_wake.take() {
+                    inbox.ring();
+                }
+                match job::run(job.into_obj(py)) {
+                    Ok(inbox) => to_wake = inbox,
+                    Err(error) => report(py, error)?,
+                }
+                if queue.generation() != generation {
+                    // The job forked and came back in the child, which has other workers.
+                    return Ok(());
+                }
+                queue.begin_looking();
+            }
+            Next::Sleep => {
+                let inbox = to_wake.take();
+                py.detach(|| {
+                    if let Some(inbox) = inbox {
+                        inbox.ring();
+                    }
+                    me.sleep();
+                });
+            }
+            Next::Leave => {
+                if let Some(inbox) = to_wake {
+                    inbox.ring();
+                }
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// What a future raised when it was told of its outcome. Exceptions of jobs are no errors here.
+#[cold]
+fn report(py: Python<'_>, error: PyErr) -> PyResult<()> {
+    let keywords = PyDict::new(py);
+    keywords.set_item("exc_info", Raised::from_err(py, error).into_any())?;
+    stock::concurrent_logger(py)?.call_method("critical", ("Exception in worker",), Some(&keywords)).map(drop)
+}
+
+impl Class for Worker {
+    const NAME: &'static CStr = c"yibu.Worker";
+    type Header = Callable;
+    const SUBCLASSABLE: bool = false;
+    const CONSTRUCTIBLE: bool = false;
+
+    fn state() -> &'static ClassState {
+        &WORKER
+    }
+
+    fn table(t: &mut Table<Self>) {
+        t.doc(c"What a thread of the default executor runs.");
+        t.getter(c"__name__", name);
+        t.getter(c"__qualname__", name);
+    }
+
+    fn traverse(&self, visitor: &mut Visitor) {
+        self.queue.traverse(visitor);
+    }
+
+    fn clear(&self) {
+        self.queue.clear();
+    }
+}
+
+fn name<'py>(worker: &Obj<'py, Worker>) -> Output<'py> {
+    Ok(pyo3::types::PyString::new(worker.py(), "_worker").into_any())
+}
