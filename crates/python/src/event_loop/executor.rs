@@ -9,9 +9,10 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
 use super::{EventLoop, Overridable, create_future, debug};
-use crate::coroutines::{self, Awaited};
+use crate::alarms::{self, Alarm};
+use crate::coroutines::{Routine, Step, taken};
 use crate::executor::{self, Job, ThreadPool};
-use crate::ffi::{Args, Class, Obj, Output, Raised, Ref, Signature, Table, none};
+use crate::ffi::{Args, Class, Obj, Output, Raised, Signature, Table, none};
 use crate::futures::{self, Future, State};
 use crate::{names, stock};
 
@@ -168,28 +169,8 @@ pub(super) fn shut_down_without_waiting(event_loop: &Obj<'_, EventLoop>) -> PyRe
     }
 }
 
-/// What `shutdown_default_executor` waits with.
-struct Ending {
-    future: Awaited,
-    thread: Ref,
-    timer: Option<Timer>,
-}
-
-/// A timer that is cancelled when nobody waits for it any more.
-struct Timer(Ref);
-
-impl Drop for Timer {
-    fn drop(&mut self) {
-        Python::attach(|py| {
-            let timer = self.0.any(py);
-            if let Err(error) = timer.call_method0(names::cancel(py)) {
-                error.write_unraisable(py, Some(timer));
-            }
-        });
-    }
-}
-
-/// `BaseEventLoop.shutdown_default_executor`.
+/// `BaseEventLoop.shutdown_default_executor`. The routine's first slot is the timeout, the second the thread that waits, the third
+/// the timer that ends the patience.
 fn shut_down<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
     #[cfg(Py_3_12)]
     let [timeout] = args.parse(&SHUTDOWN)?;
@@ -198,51 +179,61 @@ fn shut_down<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Outp
         let [] = args.parse(&SHUTDOWN)?;
         none(event_loop.py())
     };
-    let (me, timeout) = (Ref::of(event_loop.clone()), Ref::new(timeout));
-    coroutines::new(event_loop, SHUTDOWN.function, async move {
-        let begun = Python::attach(|py| {
-            let event_loop = me.obj(py);
-            event_loop.executor_shut_down.set(true);
-            if event_loop.default_executor.is_empty() {
-                Ok(None)
-            } else {
-                begin(&event_loop, timeout.any(py)).map(Some)
-            }
-        })?;
-        let Some(Ending { future, thread, timer }) = begun else {
-            return Ok(Python::attach(|py| py.None()));
-        };
-        let ended = future.await;
-        Python::attach(|py| {
-            match ended {
-                Ok(_) => drop(thread.any(py).call_method0("join")?),
-                // Nobody else has the future: it was the timer that cancelled it.
-                Err(error) if timer.is_some() && error.is_instance(py, stock::cancelled_error(py)?) => {
-                    give_up(&me.obj(py), timeout.any(py))?;
-                }
-                Err(error) => return Err(error),
-            }
-            Ok(py.None())
-        })
-    })
+    let routine = Routine::begin(event_loop.as_any(), SHUTDOWN.function, begin_shutdown)?;
+    routine.first.put(timeout);
+    Ok(routine.into_any())
 }
 
-/// Starts the thread that waits, because waiting for threads blocks, and the timer that ends the patience.
-fn begin<'py>(event_loop: &Obj<'py, EventLoop>, timeout: &Bound<'py, PyAny>) -> PyResult<Ending> {
-    let py = event_loop.py();
-    let future = create_future(event_loop)?;
+/// Starts a thread that waits for the others, because that blocks.
+fn begin_shutdown<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
+    let py = routine.py();
+    let event_loop = routine.owner::<EventLoop>(py)?;
+    event_loop.executor_shut_down.set(true);
+    if event_loop.default_executor.is_empty() {
+        return Ok(Step::Return(none(py)));
+    }
+    let future = create_future(&event_loop)?.into_any();
     let keywords = PyDict::new(py);
     keywords.set_item("target", event_loop.as_any().getattr("_do_shutdown")?)?;
-    keywords.set_item("args", (future.as_any(),))?;
+    keywords.set_item("args", (&future,))?;
     let thread = py.import("threading")?.getattr("Thread")?.call((), Some(&keywords))?;
     thread.call_method0("start")?;
-    let timer = if timeout.is_none() {
-        None
-    } else {
-        let cancel = future.as_any().getattr(names::cancel(py))?;
-        Some(Timer(Ref::new(event_loop.as_any().call_method1("call_later", (timeout, cancel))?)))
-    };
-    Ok(Ending { future: Awaited::on(event_loop, future.as_any())?, thread: Ref::new(thread), timer })
+    routine.second.put(thread);
+    let timeout = routine.first.get_or_none(py);
+    if !timeout.is_none() {
+        routine.number.set(cancellations(py)?);
+        let timer = alarms::set_after(event_loop.as_any(), &timeout, &future, |future| {
+            future.call_method0(names::cancel(future.py())).map(drop)
+        })?;
+        routine.third.put(timer.into_any());
+    }
+    Ok(Step::Await(future, finish_shutdown))
+}
+
+/// How many requests there are to cancel the running task.
+fn cancellations(py: Python<'_>) -> PyResult<u64> {
+    let task = py.import("asyncio.tasks")?.call_method0("current_task")?;
+    if task.is_none() { Ok(0) } else { task.call_method0("cancelling")?.extract() }
+}
+
+fn finish_shutdown<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyResult<Step<'py>> {
+    let py = routine.py();
+    let thread = taken(py, &routine.second);
+    let timer = taken(py, &routine.third);
+    if let Some(timer) = Obj::<Alarm>::cast(&timer) {
+        let rang = timer.is_cancelled();
+        alarms::cancel(timer)?;
+        if rang && waited.is_err() && cancellations(py)? <= routine.number.get() {
+            give_up(&routine.owner::<EventLoop>(py)?, &routine.first.get_or_none(py))?;
+            return Ok(Step::Return(none(py)));
+        }
+    }
+    // Until 3.11 the thread is waited for in any case.
+    if waited.is_ok() || cfg!(not(Py_3_12)) {
+        thread.call_method0("join")?;
+    }
+    waited?;
+    Ok(Step::Return(none(py)))
 }
 
 /// The time is over: the threads are left to themselves.
