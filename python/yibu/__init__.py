@@ -19,46 +19,28 @@ Type checkers read `__init__.pyi`.
 import asyncio as _asyncio
 import sys as _sys
 
+from yibu import _yibu
 from yibu import stock as _stock
-from yibu._yibu import (
-    Barrier,
-    BoundedSemaphore,
-    Condition,
-    Event,
-    Future,
-    Handle,
-    Lock,
-    Semaphore,
-    Server,
-    Task,
-    Timeout,
-    TimerHandle,
-    __version__,
-    as_completed,
-    create_task,
-    sleep,
-    timeout,
-    timeout_at,
-    to_thread,
-    wait,
-    wait_for,
-)
+from yibu._yibu import __version__
 from yibu.event_loop import EventLoop
 from yibu.installation import install, uninstall
 from yibu.policy import EventLoopPolicy, get_event_loop, new_event_loop
-from yibu.runners import Runner, run
 from yibu.task_registry import join_task_registry as _join_task_registry
-
-if _sys.version_info >= (3, 12):
-    from yibu.factories import eager_task_factory
 
 if _sys.version_info >= (3, 14):
     from yibu.policy import __getattr__
 else:
     DefaultEventLoopPolicy = EventLoopPolicy
 
-_passed_on = [name for name in (*_stock.NAMES, *_stock.MODULES) if name in vars(_asyncio)]
-globals().update({name: vars(_asyncio)[name] for name in _passed_on})
+# What this Python's asyncio has: from the extension module where that has it, else from the standard
+# library.
+for _name in (*_stock.NAMES, *_stock.MODULES):
+    if _name in vars(_asyncio):
+        globals()[_name] = vars(_asyncio)[_name]
+for _name in _asyncio.__all__:
+    if hasattr(_yibu, _name) and _name not in globals():
+        globals()[_name] = vars(_yibu)[_name]
+del _name
 
 __all__ = sorted(
     {*_asyncio.__all__, "EventLoop", "EventLoopPolicy", "__version__"}

@@ -3,7 +3,6 @@
 # `__all__`, because type checkers understand no other than a literal one, and every version has its own.
 import sys
 
-from yibu import runners as runners
 from yibu._yibu import Barrier as Barrier
 from yibu._yibu import BoundedSemaphore as BoundedSemaphore
 from yibu._yibu import Condition as Condition
@@ -11,12 +10,14 @@ from yibu._yibu import Event as Event
 from yibu._yibu import Future as Future
 from yibu._yibu import Handle as Handle
 from yibu._yibu import Lock as Lock
+from yibu._yibu import Runner as Runner
 from yibu._yibu import Semaphore as Semaphore
 from yibu._yibu import Server as Server
 from yibu._yibu import Task as Task
 from yibu._yibu import TimerHandle as TimerHandle
 from yibu._yibu import __version__ as __version__
 from yibu._yibu import create_task as create_task
+from yibu._yibu import run as run
 from yibu._yibu import sleep as sleep
 from yibu._yibu import to_thread as to_thread
 from yibu.event_loop import EventLoop as EventLoop
@@ -25,10 +26,6 @@ from yibu.installation import uninstall as uninstall
 from yibu.policy import EventLoopPolicy as EventLoopPolicy
 from yibu.policy import get_event_loop as get_event_loop
 from yibu.policy import new_event_loop as new_event_loop
-from yibu.runners import run as run
-
-if sys.version_info >= (3, 12):
-    from yibu.factories import eager_task_factory as eager_task_factory
 
 from asyncio import *  # type: ignore[assignment]  # noqa: F403
 from asyncio import TaskGroup as TaskGroup
@@ -47,6 +44,7 @@ from asyncio import log as log
 from asyncio import mixins as mixins
 from asyncio import protocols as protocols
 from asyncio import queues as queues
+from asyncio import runners as runners
 from asyncio import selector_events as selector_events
 from asyncio import sslproto as sslproto
 from asyncio import staggered as staggered

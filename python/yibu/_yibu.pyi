@@ -5,6 +5,7 @@
 import asyncio
 import ssl as _ssl
 import sys
+from asyncio import Runner as Runner
 from asyncio import as_completed as as_completed
 from asyncio import create_task as create_task
 from asyncio import sleep as sleep
@@ -42,6 +43,7 @@ __all__ = [
     "Handle",
     "Lock",
     "NativeCoroutine",
+    "Runner",
     "Semaphore",
     "Server",
     "SocketTransport",
@@ -53,6 +55,7 @@ __all__ = [
     "_note_signal",
     "as_completed",
     "create_task",
+    "run",
     "sleep",
     "timeout",
     "timeout_at",
@@ -61,7 +64,29 @@ __all__ = [
     "wait_for",
 ]
 
+if sys.version_info >= (3, 12):
+    from asyncio import create_eager_task_factory as create_eager_task_factory
+    from asyncio import eager_task_factory as eager_task_factory
+
+    __all__ += ["create_eager_task_factory", "eager_task_factory"]
+else:
+    from asyncio import current_task as current_task
+
+    __all__ += ["current_task"]
+
+if sys.version_info < (3, 14):
+    from asyncio import all_tasks as all_tasks
+
+    __all__ += ["all_tasks"]
+
 __version__: str
+
+def run(
+    main: Coroutine[Any, Any, _T],
+    *,
+    debug: bool | None = None,
+    loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
+) -> _T: ...
 
 class Handle(asyncio.Handle): ...
 

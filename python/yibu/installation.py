@@ -4,13 +4,14 @@
 
 - The event loop policy becomes yibu's, so that `asyncio.run`, `asyncio.new_event_loop` and whatever
   else asks the policy get yibu's loop. On Pythons where policies are deprecated this does not warn.
-- With `patch=True`, the default, the native classes take the place of the stock ones in `asyncio` and
-  its modules, under the names listed in `_replacements()`. What was imported from there before
+- With `patch=True`, the default, everything native takes the place of what it stands for in `asyncio`
+  and its modules: functions and classes, `asyncio.run` included. What was imported from there before
   `install()` stays what it was; it keeps working on the new loops, as do loops made before.
 
 Left alone on purpose: `asyncio.SelectorEventLoop` (whoever names that class wants that class), the
-`Server` class (only a loop makes servers), `asyncio.new_event_loop` and `asyncio.run` (they ask the
-policy), private aliases such as `_CFuture` and `_PyTask`, and the C module `_asyncio`.
+`Server` class (only a loop makes servers), `asyncio.new_event_loop` (it asks the policy, and so does a
+`Runner` that stands in asyncio's place), private aliases such as `_CFuture` and `_PyTask`, and the C
+module `_asyncio`.
 
 Called by programs, and by `command_line.py` before it runs one.
 """
@@ -18,9 +19,7 @@ Called by programs, and by `command_line.py` before it runs one.
 import asyncio
 import sys
 import threading
-from asyncio import events, unix_events
 from collections.abc import Iterator
-from types import ModuleType
 from typing import Any, NamedTuple
 
 from yibu import _yibu
@@ -29,10 +28,9 @@ from yibu.gathering import _GatheringFuture
 from yibu.policy import EventLoopPolicy, StockPolicy, current_policy, set_policy
 
 
-class _Patch(NamedTuple):
-    """One global of one module that `install()` replaced."""
+class _Replacement(NamedTuple):
+    """A name of asyncio, and what stands behind it before and after `install()`."""
 
-    module: ModuleType
     name: str
     stock: object
     native: object
@@ -44,45 +42,33 @@ class _Installation:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.policies: tuple[object, EventLoopPolicy] | None = None  # the one found, the one made
-        self.patches: list[_Patch] = []
+        self.replacements: list[_Replacement] = []
 
 
 _done = _Installation()
 
+# Native, and yet not put into asyncio: only a loop makes servers.
+_LEFT_ALONE = {"Server"}
 
-def _replacements() -> Iterator[tuple[str, object, object]]:
-    """Each name that `install()` replaces, with the stock object and the native one."""
-    yield "Future", asyncio.futures.Future, _yibu.Future
-    yield "_GatheringFuture", vars(asyncio.tasks)["_GatheringFuture"], _GatheringFuture
-    yield "Task", asyncio.tasks.Task, _yibu.Task
-    yield "Handle", events.Handle, _yibu.Handle
-    yield "TimerHandle", events.TimerHandle, _yibu.TimerHandle
-    for name in ("Lock", "Event", "Condition", "Semaphore", "BoundedSemaphore", "Barrier"):
-        yield name, vars(asyncio.locks)[name], vars(_yibu)[name]
-    yield "create_task", asyncio.tasks.create_task, _yibu.create_task
-    yield "sleep", asyncio.tasks.sleep, _yibu.sleep
-    yield "as_completed", asyncio.tasks.as_completed, _yibu.as_completed
-    yield "wait", asyncio.tasks.wait, _yibu.wait
-    yield "wait_for", asyncio.tasks.wait_for, _yibu.wait_for
-    yield "Timeout", asyncio.timeouts.Timeout, _yibu.Timeout
-    yield "timeout", asyncio.timeouts.timeout, _yibu.timeout
-    yield "timeout_at", asyncio.timeouts.timeout_at, _yibu.timeout_at
-    yield "to_thread", asyncio.threads.to_thread, _yibu.to_thread
-    if sys.version_info >= (3, 12):
-        from yibu.factories import eager_task_factory
 
-        yield "eager_task_factory", asyncio.tasks.eager_task_factory, eager_task_factory
-    if sys.version_info >= (3, 13):
-        yield "EventLoop", unix_events.EventLoop, EventLoop
+def _replacements() -> Iterator[_Replacement]:
+    """Each name that `install()` replaces: all of asyncio's that are native, and a few private ones."""
+    for name in asyncio.__all__:
+        native = vars(_yibu).get(name)
+        if native is not None and name not in _LEFT_ALONE:
+            # The public class of the loop is completed in Python.
+            yield _Replacement(name, getattr(asyncio, name), EventLoop if name == "EventLoop" else native)
+    yield _Replacement("_GatheringFuture", vars(asyncio.tasks)["_GatheringFuture"], _GatheringFuture)
     # What `set_event_loop_policy(None)` goes back to.
     name = "_DefaultEventLoopPolicy" if sys.version_info >= (3, 14) else "DefaultEventLoopPolicy"
-    yield name, StockPolicy, EventLoopPolicy
+    yield _Replacement(name, StockPolicy, EventLoopPolicy)
 
 
-def _stock_modules() -> list[ModuleType]:
-    """`asyncio` and those of its modules that have been imported."""
-    names = [name for name in sys.modules if name == "asyncio" or name.startswith("asyncio.")]
-    return [module for name in names if (module := sys.modules[name]) is not None]
+def _rebind(name: str, old: object, new: object) -> None:
+    """Let `name` mean `new` in `asyncio` and in those of its modules where it means `old`."""
+    for path, module in list(sys.modules.items()):
+        if path.partition(".")[0] == "asyncio" and module is not None and vars(module).get(name) is old:
+            setattr(module, name, new)
 
 
 def install(*, patch: bool = True) -> None:
@@ -99,22 +85,18 @@ def install(*, patch: bool = True) -> None:
                 _share_state(found, policy)
             set_policy(policy)
             _done.policies = found, policy
-        if patch and not _done.patches:
-            modules = _stock_modules()
-            for name, stock, native in list(_replacements()):
-                for module in modules:
-                    if vars(module).get(name) is stock:
-                        setattr(module, name, native)
-                        _done.patches.append(_Patch(module, name, stock, native))
+        if patch and not _done.replacements:
+            _done.replacements = list(_replacements())
+            for name, stock, native in _done.replacements:
+                _rebind(name, stock, native)
 
 
 def uninstall() -> None:
     """Undo `install()`. What somebody else has replaced since is left as they made it."""
     with _done.lock:
-        while _done.patches:
-            patch = _done.patches.pop()
-            if vars(patch.module).get(patch.name) is patch.native:
-                setattr(patch.module, patch.name, patch.stock)
+        while _done.replacements:
+            name, stock, native = _done.replacements.pop()
+            _rebind(name, native, stock)
         if _done.policies is not None:
             found, policy = _done.policies
             _done.policies = None

@@ -4,7 +4,7 @@
 still has them) except that the loops it makes are yibu's. Policies are deprecated since Python 3.14;
 the class itself never warns: `asyncio.set_event_loop_policy`, without which it is of no use, does.
 
-Called by programs, by `install.py` (which makes this policy the process's) and by `runners.py`.
+Called by programs, by `installation.py` (which makes this policy the process's) and by the native `Runner`.
 """
 
 import sys

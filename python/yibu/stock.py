@@ -59,10 +59,7 @@ SHARED_NAMES = (
     "_register_task",
     "_set_running_loop",
     "_unregister_task",
-    "all_tasks",
     "capture_call_graph",
-    "create_eager_task_factory",
-    "current_task",
     "format_call_graph",
     "future_add_to_awaited_by",
     "future_discard_from_awaited_by",
@@ -76,6 +73,12 @@ SHARED_NAMES = (
     "set_child_watcher",
     "set_event_loop",
     "set_event_loop_policy",
+)
+
+# C functions of the interpreter since these versions; before, they are Python, and yibu has its own.
+C_NAMES = (
+    *(("all_tasks",) if sys.version_info >= (3, 14) else ()),
+    *(("current_task",) if sys.version_info >= (3, 12) else ()),
 )
 
 # Stock for now: works on the native loop through its public methods, and will become native.
@@ -105,11 +108,10 @@ BORROWED_NAMES = (
     "wrap_future",
 )
 
-NAMES = SHARED_NAMES + BORROWED_NAMES
+NAMES = SHARED_NAMES + C_NAMES + BORROWED_NAMES
 
 # The modules of asyncio, for programs that write `asyncio.subprocess.PIPE` or `asyncio.tasks.Task`.
 # They are the standard library's own; `yibu.install()` puts the native classes into them.
-# `yibu.runners` is yibu's.
 MODULES = (
     "base_events",
     "base_futures",
@@ -127,6 +129,7 @@ MODULES = (
     "mixins",
     "protocols",
     "queues",
+    "runners",
     "selector_events",
     "sslproto",
     "staggered",

@@ -15,11 +15,7 @@ from typing import Any
 from unittest import mock
 
 # Taken by no swap, with the reason.
-KEPT = {
-    "new_event_loop": "asks the policy, as tests with policies of their own demand",
-    "run": "asks the policy by way of Runner",
-    "Runner": "asks the policy for its loop, where an implementation's own makes its own",
-}
+KEPT = {"new_event_loop": "asks the policy, as tests with policies of their own demand"}
 
 # Private names through which tasks are known to `asyncio.current_task()` and `all_tasks()`.
 PRIVATE_NAMES = (

@@ -96,7 +96,7 @@ class TestInstall:
         run("""
             from yibu.installation import _replacements
 
-            expected = {name for name, stock, native in _replacements()} | {"_event_loop_policy"}
+            expected = {replacement.name for replacement in _replacements()} | {"_event_loop_policy"}
             before = globals_of_asyncio()
             yibu.install()
             after = globals_of_asyncio()

@@ -19,6 +19,7 @@ mod futures;
 mod locks;
 mod mixins;
 mod names;
+mod runners;
 mod server;
 mod sleep;
 mod stock;
@@ -93,6 +94,8 @@ fn _yibu(module: &Bound<'_, PyModule>) -> PyResult<()> {
         "create_task",
         class::function(py, any, &functions::CREATE_TASK, functions::create_task, doc)?,
     )?;
+    tasks::register(module)?;
+    runners::register(module)?;
     let doc = "Living native tasks that are not done, of all loops and threads.";
     module.add("_native_tasks", class::function(py, any, &NATIVE_TASKS, native_tasks, doc)?)
 }

@@ -60,6 +60,8 @@ types! { all_types:
     timer_handle = "asyncio.events"."TimerHandle";
     /// What is between `asyncio.Transport` and the transports that write: `sendfile()` checks for it
     transport = "asyncio.transports"."_FlowControlMixin";
+    /// The standard library's `asyncio.Runner`
+    runner = "asyncio.runners"."Runner";
     /// The standard library's `asyncio.Server`
     server = "asyncio.base_events"."Server";
     /// The standard library's `asyncio.Lock`
@@ -111,6 +113,14 @@ objects! { all_objects:
     task_get_stack = "asyncio.base_tasks"."_task_get_stack";
     /// `asyncio.base_tasks._task_print_stack`
     task_print_stack = "asyncio.base_tasks"."_task_print_stack";
+    /// The module `asyncio.events`, whose functions tests and programs replace
+    events_module = "asyncio"."events";
+    /// The module `asyncio.runners`
+    runners_module = "asyncio"."runners";
+    /// The module `signal`
+    signal_module = "asyncio.runners"."signal";
+    /// The module `threading`
+    threading_module = "asyncio.runners"."threading";
     /// `asyncio.coroutines.iscoroutine`
     iscoroutine = "asyncio.coroutines"."iscoroutine";
     /// `asyncio.coroutines._iscoroutinefunction`, the check behind "coroutines cannot be used with call_soon()"
@@ -181,12 +191,26 @@ objects! { newest_objects:
     future_add_to_awaited_by = "asyncio.futures"."future_add_to_awaited_by";
     /// `_asyncio.future_discard_from_awaited_by`
     future_discard_from_awaited_by = "asyncio.futures"."future_discard_from_awaited_by";
+    /// The standard library's `asyncio.all_tasks`, a C function
+    all_tasks = "asyncio.tasks"."all_tasks";
 }
 
 #[cfg(Py_3_12)]
 objects! { newer_objects:
     /// `_asyncio._swap_current_task`
     swap_current_task = "asyncio.tasks"."_swap_current_task";
+}
+
+#[cfg(not(Py_3_14))]
+types! { older_types:
+    /// `weakref.WeakSet`
+    weak_set = "weakref"."WeakSet";
+}
+
+#[cfg(not(Py_3_14))]
+objects! { older_objects:
+    /// The module `asyncio.tasks`, where the tasks are that are not native
+    tasks_module = "asyncio"."tasks";
 }
 
 /// Looks everything up: before `install()` replaces some of it, and because finalizers still need it when the interpreter ends
@@ -200,7 +224,12 @@ pub fn capture(py: Python<'_>) -> PyResult<()> {
     newer_types(py)?;
     #[cfg(Py_3_14)]
     newest_objects(py)?;
+    #[cfg(not(Py_3_14))]
+    older_objects(py)?;
+    #[cfg(not(Py_3_14))]
+    older_types(py)?;
     factory_gets_keywords(py);
+    eager_factory_takes_keywords(py);
     Ok(())
 }
 
@@ -209,15 +238,28 @@ pub fn capture(py: Python<'_>) -> PyResult<()> {
 pub fn factory_gets_keywords(py: Python<'_>) -> bool {
     static ANSWER: PyOnceLock<bool> = PyOnceLock::new();
     *ANSWER.get_or_init(py, || {
-        let probe = || -> PyResult<bool> {
-            let method =
-                py.import("asyncio.base_events")?.getattr("BaseEventLoop")?.getattr("create_task")?;
-            let flags: u32 = method.getattr("__code__")?.getattr("co_flags")?.extract()?;
-            // CO_VARKEYWORDS
-            Ok(flags & 0x08 != 0)
+        let probe = || {
+            let class = py.import("asyncio.base_events")?.getattr("BaseEventLoop")?;
+            takes_any_keyword(&class.getattr("create_task")?)
         };
         probe().unwrap_or(true)
     })
+}
+
+/// Whether an eager task factory hands all keywords to the class of its tasks; before a bug-fix release of 3.13 it knew two.
+pub fn eager_factory_takes_keywords(py: Python<'_>) -> bool {
+    static ANSWER: PyOnceLock<bool> = PyOnceLock::new();
+    *ANSWER.get_or_init(py, || {
+        let probe = || takes_any_keyword(&py.import("asyncio.tasks")?.getattr("eager_task_factory")?);
+        probe().unwrap_or(cfg!(Py_3_14))
+    })
+}
+
+/// Whether a Python function has `**kwargs`.
+fn takes_any_keyword(function: &Bound<'_, PyAny>) -> PyResult<bool> {
+    const VARKEYWORDS: u32 = 0x08;
+    let flags: u32 = function.getattr("__code__")?.getattr("co_flags")?.extract()?;
+    Ok(flags & VARKEYWORDS != 0)
 }
 
 /// `asyncio.events.get_event_loop()` as it is now: tests and programs replace it.

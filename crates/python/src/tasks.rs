@@ -4,13 +4,16 @@
 //! attribute lookup is involved. On foreign loops it hands out callables ([`TaskCallback`]) for their `call_soon`. Calls the coroutine.
 
 mod callback;
+mod eager;
+#[cfg(not(Py_3_14))]
+mod introspection;
 
 use std::cell::Cell;
 use std::ffi::CStr;
 
 use pyo3::exceptions::{PyAttributeError, PyKeyboardInterrupt, PyRuntimeError, PySystemExit, PyTypeError};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyString};
+use pyo3::types::{PyDict, PyList, PyModule, PyString};
 
 use crate::current;
 use crate::event_loop::{Entry, EventLoop};
@@ -27,6 +30,9 @@ use crate::{errors, names, stock};
 
 use callback::Kind;
 pub use callback::{TaskCallback, is_wakeup_of, task_of, wakeup_callable};
+pub use eager::makes_eager_tasks;
+#[cfg(not(Py_3_14))]
+pub use introspection::all_tasks;
 
 /// What a Task adds to a Future.
 pub struct TaskState {
@@ -79,9 +85,26 @@ const CANCEL: Signature<1> = Signature::new("Task.cancel", "msg=None");
 const GET_STACK: Signature<1> = Signature::new("Task.get_stack", "*, limit=None");
 const PRINT_STACK: Signature<2> = Signature::new("Task.print_stack", "*, limit=None, file=None");
 
+/// Adds the functions around tasks that this version of asyncio has in Python.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    if cfg!(Py_3_12) {
+        eager::register(module)?;
+    }
+    #[cfg(not(Py_3_14))]
+    introspection::register(module)?;
+    Ok(())
+}
+
 /// Living native tasks of all loops and threads that are not done: what `asyncio.all_tasks()` consults.
 pub fn living(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
     PyList::new(py, TASKS.living::<Task>(py).into_iter().map(Obj::into_any))
+}
+
+/// `asyncio.all_tasks(event_loop)`, which is a C function since 3.14. The native tasks take part in it by way of
+/// `python/yibu/task_registry.py`; the stock tasks of all threads are known to nobody else.
+#[cfg(Py_3_14)]
+pub fn all_tasks<'py>(event_loop: &Bound<'py, PyAny>) -> PyResult<Bound<'py, pyo3::types::PySet>> {
+    Ok(stock::all_tasks(event_loop.py())?.call1((event_loop,))?.cast_into()?)
 }
 
 fn next_number() -> u64 {

@@ -68,7 +68,9 @@ pub fn create_task<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -
             args.len() + 1
         )));
     }
-    let mut options = Options::default();
+    let factory = event_loop.task_factory.get(py);
+    let eager = factory.as_ref().is_some_and(tasks::makes_eager_tasks);
+    let mut options = Options { eager_start: eager, ..Options::default() };
     let mut unknown = None;
     for (keyword, value) in args.keywords() {
         let given = (!value.is_none()).then(|| value.clone());
@@ -89,9 +91,13 @@ pub fn create_task<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -
         )));
     };
     event_loop.check_open()?;
-    match event_loop.task_factory.get(py) {
-        Some(factory) => by_factory(event_loop, &factory, coroutine, &args, &options),
-        None => match unknown {
+    // Older versions name a task after its factory made it, which one that runs at once could see.
+    let direct = stock::factory_gets_keywords(py) || !cfg!(Py_3_13) && options.name.is_none();
+    match factory {
+        Some(factory) if !(eager && direct && unknown.is_none()) => {
+            by_factory(event_loop, &factory, coroutine, &args, &options)
+        }
+        _ => match unknown {
             Some(keyword) => Err(PyTypeError::new_err(format!(
                 "{}() got an unexpected keyword argument '{keyword}'",
                 CREATE_TASK.function

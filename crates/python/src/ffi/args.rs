@@ -12,6 +12,9 @@ use pyo3::types::{PyDict, PyString, PyTuple};
 
 use super::none;
 
+/// What was passed for each parameter of a signature.
+type Given<'py, const N: usize> = [Option<Bound<'py, PyAny>>; N];
+
 /// The arguments of one call: positional ones first, then the values of the keywords in `keywords`.
 #[derive(Clone, Copy)]
 pub struct Args<'a, 'py> {
@@ -127,11 +130,23 @@ impl<'a, 'py> Args<'a, 'py> {
     }
 
     /// The same where an absent argument stands for something else than `None`.
-    pub fn parse_given<const N: usize>(
+    pub fn parse_given<const N: usize>(&self, signature: &Signature<N>) -> PyResult<Given<'py, N>> {
+        signature.distribute(self.positional, |index| self.value(index), self.keywords())
+    }
+
+    /// The same for a function with `**kwargs`, which come as a dict.
+    pub fn parse_open<const N: usize>(
         &self,
         signature: &Signature<N>,
-    ) -> PyResult<[Option<Bound<'py, PyAny>>; N]> {
-        signature.distribute(self.positional, |index| self.value(index), self.keywords())
+    ) -> PyResult<(Given<'py, N>, Bound<'py, PyDict>)> {
+        let known =
+            |name: &Bound<'_, PyString>| name.to_str().is_ok_and(|name| signature.names.contains(&name));
+        let others = PyDict::new(self.py);
+        for (name, value) in self.keywords().filter(|(name, _)| !known(name)) {
+            others.set_item(name, value)?;
+        }
+        let keywords = self.keywords().filter(|(name, _)| known(name));
+        Ok((signature.distribute(self.positional, |index| self.value(index), keywords)?, others))
     }
 
     /// `*args` behind the positional parameters of `signature`.
@@ -176,7 +191,7 @@ pub struct Signature<const N: usize> {
 
 impl<const N: usize> Signature<N> {
     /// Reads `text`: names separated by `", "`, `=default` for optional ones, a bare `*` before keyword-only ones,
-    /// `*args` for the rest. Checked when the program is compiled.
+    /// `*args` and `**kwargs` for the rest. Checked when the program is compiled.
     pub const fn new(function: &'static str, text: &'static str) -> Self {
         let bytes = text.as_bytes();
         let (mut names, mut required) = ([""; N], [false; N]);
@@ -193,7 +208,7 @@ impl<const N: usize> Signature<N> {
             }
             if bytes[start] == b'*' {
                 starred = true;
-                varargs = end > start + 1;
+                varargs |= end > start + 1 && bytes[start + 1] != b'*';
             } else if bytes[start] != b'/' {
                 names[count] = text.split_at(start).1.split_at(stop - start).0;
                 required[count] = stop == end;
@@ -219,8 +234,8 @@ impl<const N: usize> Signature<N> {
         given: usize,
         argument: impl Fn(usize) -> Bound<'py, PyAny>,
         keywords: impl Iterator<Item = (Bound<'py, PyString>, Bound<'py, PyAny>)>,
-    ) -> PyResult<[Option<Bound<'py, PyAny>>; N]> {
-        let mut found: [Option<Bound<'py, PyAny>>; N] = std::array::from_fn(|_| None);
+    ) -> PyResult<Given<'py, N>> {
+        let mut found: Given<'py, N> = std::array::from_fn(|_| None);
         if given > self.positional && !self.varargs {
             return Err(self.surplus(given));
         }

@@ -1,0 +1,319 @@
+//! `Runner` and `run`: a loop from its making to its end, with Ctrl-C in between. `asyncio.runners`, native.
+//!
+//! Called by Python code only. Speaks to its loop by method names, so that any loop will do.
+
+mod interrupts;
+
+use std::cell::Cell;
+use std::ffi::CStr;
+
+use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple, PyType};
+
+use crate::coroutines::{Routine, Step};
+use crate::events::isinstance_class;
+use crate::ffi::class::{self, DictAndWeak};
+use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Slot, Table, Visitor};
+use crate::ffi::{boolean, call, context, none};
+use crate::tasks::all_tasks;
+use crate::{mixins, names, stock};
+
+/// How far a runner has come.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Stage {
+    #[default]
+    Created,
+    /// It has a loop.
+    Initialized,
+    Closed,
+}
+
+/// The data of a `Runner`.
+#[derive(Default)]
+pub struct Runner {
+    stage: Cell<Stage>,
+    debug: Slot,
+    loop_factory: Slot,
+    event_loop: Slot,
+    /// What every `run` of this runner starts from, and leaves for the next.
+    context: Slot,
+    /// SIGINTs since the last `run` began.
+    interrupts: Cell<usize>,
+    /// Whether the loop was made the current one of the thread.
+    is_current: Cell<bool>,
+}
+
+static RUNNER: ClassState = ClassState::new();
+const INIT: Signature<2> = Signature::new("Runner.__init__", "*, debug=None, loop_factory=None");
+const EXIT: Signature<3> = Signature::new("Runner.__exit__", "exc_type, exc_val, exc_tb");
+const RUNNER_RUN: Signature<2> = Signature::new("Runner.run", "coro, *, context=None");
+/// `loop_factory` is accepted on every version, though asyncio's own `run` has it only since 3.12.
+const RUN: Signature<3> = Signature::new("run", "main, *, debug=None, loop_factory=None");
+
+/// Adds `Runner` and `run` to the module.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = module.py();
+    crate::add::<Runner>(module)?;
+    Table::<interrupts::Interrupt>::build(py, None)?;
+    let doc = "Runs a coroutine on a new event loop, then shuts everything down; returns its result.";
+    module.add(RUN.function, class::function(py, module.as_any(), &RUN, run, doc)?)
+}
+
+/// `asyncio.run`.
+fn run<'py>(args: Args<'_, 'py>) -> Output<'py> {
+    let py = args.py();
+    let [main, debug, loop_factory] = args.parse(&RUN)?;
+    refuse_running_loop(py, "asyncio.run()")?;
+    let runner = Runner::create(py)?;
+    prepare(&runner, debug, loop_factory);
+    open(&runner)?;
+    let result = run_in(&runner, main, none(py));
+    close(&runner)?;
+    result
+}
+
+fn refuse_running_loop(py: Python<'_>, function: &str) -> PyResult<()> {
+    if call::call0(stock::get_running_loop(py)?)?.is_none() {
+        return Ok(());
+    }
+    Err(PyRuntimeError::new_err(format!("{function} cannot be called from a running event loop")))
+}
+
+/// `Runner.__init__`.
+fn prepare<'py>(runner: &Obj<'py, Runner>, debug: Bound<'py, PyAny>, loop_factory: Bound<'py, PyAny>) {
+    runner.stage.set(Stage::Created);
+    runner.debug.put(debug);
+    runner.loop_factory.put(loop_factory);
+    runner.event_loop.clear();
+    runner.context.clear();
+    runner.interrupts.set(0);
+    runner.is_current.set(false);
+}
+
+/// `Runner._lazy_init`: the loop, made when first asked for.
+fn open<'py>(runner: &Obj<'py, Runner>) -> Output<'py> {
+    let py = runner.py();
+    match runner.stage.get() {
+        Stage::Closed => return Err(PyRuntimeError::new_err("Runner is closed")),
+        Stage::Initialized => return Ok(runner.event_loop.get_or_none(py)),
+        Stage::Created => {}
+    }
+    let factory = runner.loop_factory.get_or_none(py);
+    let event_loop = if factory.is_none() { new_event_loop(py)? } else { call::call0(&factory)? };
+    runner.event_loop.put(event_loop.clone());
+    if factory.is_none() && !runner.is_current.get() {
+        set_event_loop(&event_loop)?;
+        runner.is_current.set(true);
+    }
+    let debug = runner.debug.get_or_none(py);
+    if !debug.is_none() {
+        event_loop.call_method1("set_debug", (debug,))?;
+    }
+    runner.context.put(context::copy_current(py)?);
+    runner.stage.set(Stage::Initialized);
+    Ok(event_loop)
+}
+
+/// The loop of a runner without a factory: yibu's; but where this class has taken the place of asyncio's (`install()`), whatever
+/// the policy of the process makes, as with asyncio's.
+fn new_event_loop(py: Python<'_>) -> Output<'_> {
+    let in_place = stock::runners_module(py)?.getattr("Runner")?.is(Runner::class(py));
+    let module =
+        if in_place { stock::events_module(py)?.clone() } else { py.import("yibu.policy")?.into_any() };
+    module.call_method0("new_event_loop")
+}
+
+/// `asyncio.set_event_loop(event_loop)`.
+fn set_event_loop(event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
+    stock::events_module(event_loop.py())?.call_method1("set_event_loop", (event_loop,)).map(drop)
+}
+
+/// `Runner.run`.
+fn run_in<'py>(runner: &Obj<'py, Runner>, main: Bound<'py, PyAny>, given: Bound<'py, PyAny>) -> Output<'py> {
+    let py = runner.py();
+    if cfg!(not(Py_3_14)) && !is_coroutine(&main)? {
+        return Err(PyValueError::new_err(format!("a coroutine was expected, got {}", main.repr()?)));
+    }
+    refuse_running_loop(py, "Runner.run()")?;
+    let event_loop = open(runner)?;
+    let main = if cfg!(Py_3_14) { ensure_coroutine(main)? } else { main };
+    let context = if given.is_none() { runner.context.get_or_none(py) } else { given };
+    let create_task = names::create_task(py);
+    let task =
+        call::method_with_keyword(create_task, [&event_loop, &main, &context], names::context_keyword(py))?;
+    let handler = interrupts::catch(runner, &task)?;
+    runner.interrupts.set(0);
+    let result = event_loop
+        .call_method1(names::run_until_complete(py), (&task,))
+        .map_err(|error| interrupts::explain(runner, &task, error));
+    match handler {
+        Some(handler) => interrupts::forget(&handler).and(result),
+        None => result,
+    }
+}
+
+fn is_coroutine(object: &Bound<'_, PyAny>) -> PyResult<bool> {
+    stock::iscoroutine(object.py())?.call1((object,))?.is_truthy()
+}
+
+/// The object, or a coroutine that awaits it (3.14).
+fn ensure_coroutine(awaitable: Bound<'_, PyAny>) -> Output<'_> {
+    if is_coroutine(&awaitable)? {
+        return Ok(awaitable);
+    }
+    if !stock::isawaitable(awaitable.py())?.call1((&awaitable,))?.is_truthy()? {
+        return Err(PyTypeError::new_err("An asyncio.Future, a coroutine or an awaitable is required"));
+    }
+    let routine = Routine::begin(&awaitable, "Runner.run.<locals>._wrap_awaitable", |routine| {
+        let awaitable = routine.owner.get_or_none(routine.py());
+        Ok(Step::Await(awaitable, |_, result| Ok(Step::Return(result?))))
+    })?;
+    Ok(routine.into_any())
+}
+
+/// `Runner.close`.
+fn close(runner: &Obj<'_, Runner>) -> PyResult<()> {
+    if runner.stage.get() != Stage::Initialized {
+        return Ok(());
+    }
+    let py = runner.py();
+    let event_loop = runner.event_loop.get_or_none(py);
+    let wound_up = wind_up(&event_loop);
+    if runner.is_current.get() {
+        set_event_loop(&none(py))?;
+    }
+    event_loop.call_method0(names::close(py))?;
+    runner.event_loop.clear();
+    runner.stage.set(Stage::Closed);
+    wound_up
+}
+
+/// Ends all that lives on the loop.
+fn wind_up(event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
+    let py = event_loop.py();
+    let run = names::run_until_complete(py);
+    cancel_all_tasks(event_loop)?;
+    event_loop.call_method1(run, (event_loop.call_method0("shutdown_asyncgens")?,))?;
+    let shut_down = event_loop.getattr("shutdown_default_executor")?;
+    let shutdown = if cfg!(Py_3_12) {
+        shut_down.call1((py.import("asyncio.constants")?.getattr("THREAD_JOIN_TIMEOUT")?,))?
+    } else {
+        shut_down.call0()?
+    };
+    event_loop.call_method1(run, (shutdown,)).map(drop)
+}
+
+/// `runners._cancel_all_tasks`: cancels what is left, waits for it, and reports what failed over it.
+fn cancel_all_tasks(event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
+    let py = event_loop.py();
+    let tasks = all_tasks(event_loop)?;
+    if tasks.is_empty() {
+        return Ok(());
+    }
+    let tasks = PyTuple::new(py, tasks)?;
+    for task in &tasks {
+        task.call_method0(names::cancel(py))?;
+    }
+    let keywords = PyDict::new(py);
+    keywords.set_item("return_exceptions", true)?;
+    let ended = py.import("asyncio.tasks")?.getattr("gather")?.call(&tasks, Some(&keywords))?;
+    event_loop.call_method1(names::run_until_complete(py), (ended,))?;
+    for task in &tasks {
+        if mixins::is_cancelled(&task)? {
+            continue;
+        }
+        let exception = task.call_method0(names::exception(py))?;
+        if !exception.is_none() {
+            let report = PyDict::new(py);
+            report.set_item(names::message(py), "unhandled exception during asyncio.run() shutdown")?;
+            report.set_item(names::exception(py), exception)?;
+            report.set_item(names::task(py), task)?;
+            event_loop.call_method1(names::call_exception_handler(py), (report,))?;
+        }
+    }
+    Ok(())
+}
+
+fn stock_class(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
+    stock::runner(py)
+}
+
+impl Class for Runner {
+    const NAME: &'static CStr = c"yibu.Runner";
+    type Header = DictAndWeak;
+
+    fn state() -> &'static ClassState {
+        &RUNNER
+    }
+
+    fn table(t: &mut Table<Self>) {
+        t.doc(
+            c"Runner(*, debug=None, loop_factory=None)\n--\n\nA context manager that makes an event loop, runs coroutines on it and shuts it down.",
+        );
+        t.init(|runner, args, kwargs| {
+            let [debug, loop_factory] = Args::parse_tuple(&INIT, args, kwargs)?;
+            prepare(runner, debug, loop_factory);
+            Ok(())
+        });
+        t.noargs(
+            c"__enter__",
+            |runner| {
+                open(runner)?;
+                Ok(runner.as_any().clone())
+            },
+            "Makes the loop.",
+        );
+        t.method(
+            &EXIT,
+            |runner, args| {
+                args.parse(&EXIT)?;
+                close(runner).map(|()| none(runner.py()))
+            },
+            "Closes the runner.",
+        );
+        t.noargs(
+            c"close",
+            |runner| close(runner).map(|()| none(runner.py())),
+            "Cancels what is left on the loop, shuts down asynchronous generators and the default executor, and closes the loop.",
+        );
+        t.noargs(c"get_loop", open, "The loop, made when first asked for.");
+        t.method(
+            &RUNNER_RUN,
+            |runner, args| {
+                let [main, context] = args.parse(&RUNNER_RUN)?;
+                run_in(runner, main, context)
+            },
+            "Runs a coroutine on the loop and returns its result.",
+        );
+        t.getter(c"__class__", |runner| isinstance_class(runner.as_any(), stock_class));
+        t.getter(c"_state", |runner| {
+            let name = match runner.stage.get() {
+                Stage::Created => "CREATED",
+                Stage::Initialized => "INITIALIZED",
+                Stage::Closed => "CLOSED",
+            };
+            stock::runners_module(runner.py())?.getattr("_State")?.getattr(name)
+        });
+        t.getter(c"_debug", |runner| Ok(runner.debug.get_or_none(runner.py())));
+        t.getter(c"_loop_factory", |runner| Ok(runner.loop_factory.get_or_none(runner.py())));
+        t.getter(c"_loop", |runner| Ok(runner.event_loop.get_or_none(runner.py())));
+        t.getter(c"_context", |runner| Ok(runner.context.get_or_none(runner.py())));
+        t.getter(c"_interrupt_count", |runner| {
+            Ok(runner.interrupts.get().into_pyobject(runner.py())?.into_any())
+        });
+        t.getter(c"_set_event_loop", |runner| Ok(boolean(runner.py(), runner.is_current.get())));
+    }
+
+    fn traverse(&self, visitor: &mut Visitor) {
+        for slot in [&self.debug, &self.loop_factory, &self.event_loop, &self.context] {
+            slot.traverse(visitor);
+        }
+    }
+
+    fn clear(&self) {
+        for slot in [&self.debug, &self.loop_factory, &self.event_loop, &self.context] {
+            slot.clear();
+        }
+    }
+}

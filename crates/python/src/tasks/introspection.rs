@@ -1,0 +1,100 @@
+//! Which tasks there are, where asyncio's functions for that are Python code that looks into globals of `asyncio.tasks`: `all_tasks`
+//! (up to 3.13) and `current_task` (3.11).
+//!
+//! Native tasks are in a registry of their own ([`super::living`]); stock and other tasks are where those functions look. Called by
+//! Python code and by the shutdown of a `Runner`.
+
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+use pyo3::types::{PyList, PyModule, PySet};
+
+use super::{TASKS, Task, future_loop};
+use crate::ffi::{Args, Obj, Output, Signature, class};
+use crate::functions::running_loop;
+use crate::futures::State;
+use crate::mixins::is_done;
+use crate::stock;
+
+const ALL_TASKS: Signature<1> = Signature::new("all_tasks", "loop=None");
+#[cfg(not(Py_3_12))]
+const CURRENT_TASK: Signature<1> = Signature::new("current_task", "loop=None");
+
+/// Adds the functions to the module.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let (py, owner) = (module.py(), module.as_any());
+    let doc = "The tasks of a loop, by default the running one, that are not done.";
+    let function = class::function(
+        py,
+        owner,
+        &ALL_TASKS,
+        |args| Ok(all_tasks(&loop_argument(&args, &ALL_TASKS)?)?.into_any()),
+        doc,
+    )?;
+    module.add(ALL_TASKS.function, function)?;
+    #[cfg(not(Py_3_12))]
+    {
+        let doc = "The task that runs on a loop, by default the running one; None when none does.";
+        let function = class::function(
+            py,
+            owner,
+            &CURRENT_TASK,
+            |args| {
+                let task = crate::current::running_task(&loop_argument(&args, &CURRENT_TASK)?)?;
+                Ok(task.unwrap_or_else(|| crate::ffi::none(args.py())))
+            },
+            doc,
+        )?;
+        module.add(CURRENT_TASK.function, function)?;
+    }
+    Ok(())
+}
+
+fn loop_argument<'py>(args: &Args<'_, 'py>, signature: &Signature<1>) -> Output<'py> {
+    let [event_loop] = args.parse(signature)?;
+    if event_loop.is_none() { running_loop(args.py()) } else { Ok(event_loop) }
+}
+
+/// `asyncio.all_tasks(event_loop)`.
+pub fn all_tasks<'py>(event_loop: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PySet>> {
+    let py = event_loop.py();
+    let found = PySet::empty(py)?;
+    let module = stock::tasks_module(py)?;
+    // Eager ones first: one that ceases to be eager meanwhile is among the others then.
+    #[cfg(Py_3_12)]
+    let eager = PyList::new(py, module.getattr("_eager_tasks")?.try_iter()?.collect::<PyResult<Vec<_>>>()?)?;
+    #[cfg(not(Py_3_12))]
+    let eager = PyList::empty(py);
+    let scheduled = if cfg!(Py_3_12) { "_scheduled_tasks" } else { "_all_tasks" };
+    for task in snapshot(&module.getattr(scheduled)?)?.iter().chain(eager.iter()) {
+        if future_loop(&task)?.is(event_loop) && !is_done(&task)? {
+            found.add(task)?;
+        }
+    }
+    for task in TASKS.living::<Task>(py) {
+        let own = match Obj::<Task>::cast_exact(task.as_any()) {
+            Some(task) => task.base.event_loop.is(event_loop) && task.base.state() == State::Pending,
+            None => future_loop(task.as_any())?.is(event_loop) && !is_done(task.as_any())?,
+        };
+        if own {
+            found.add(task.into_any())?;
+        }
+    }
+    Ok(found)
+}
+
+/// What is in the standard library's weak set, without the native tasks that it also shows. Other threads change it at any
+/// time: that makes iteration fail, and then it is tried again, as often as asyncio tries it.
+fn snapshot<'py>(tasks: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
+    let py = tasks.py();
+    // The set's own method, where a subclass adds the native tasks (`python/yibu/task_registry.py`).
+    let iterate = stock::weak_set(py)?.getattr("__iter__")?;
+    let mut tries = 0;
+    loop {
+        let list = PyList::empty(py);
+        match list.call_method1("extend", (iterate.call1((tasks,))?,)) {
+            Ok(_) => return Ok(list),
+            Err(error) if error.is_instance_of::<PyRuntimeError>(py) && tries < 999 => tries += 1,
+            Err(error) => return Err(error),
+        }
+    }
+}
