@@ -9,7 +9,10 @@ from yibu._yibu import Condition as Condition
 from yibu._yibu import Event as Event
 from yibu._yibu import Future as Future
 from yibu._yibu import Handle as Handle
+from yibu._yibu import LifoQueue as LifoQueue
 from yibu._yibu import Lock as Lock
+from yibu._yibu import PriorityQueue as PriorityQueue
+from yibu._yibu import Queue as Queue
 from yibu._yibu import Runner as Runner
 from yibu._yibu import Semaphore as Semaphore
 from yibu._yibu import Server as Server

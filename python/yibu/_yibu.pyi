@@ -41,8 +41,11 @@ __all__ = [
     "EventLoop",
     "Future",
     "Handle",
+    "LifoQueue",
     "Lock",
     "NativeCoroutine",
+    "PriorityQueue",
+    "Queue",
     "Runner",
     "Semaphore",
     "Server",
@@ -106,6 +109,9 @@ class Condition(asyncio.Condition): ...
 class Semaphore(asyncio.Semaphore): ...
 class BoundedSemaphore(Semaphore, asyncio.BoundedSemaphore): ...
 class Barrier(asyncio.Barrier): ...
+class Queue(asyncio.Queue[_T]): ...
+class PriorityQueue(Queue[_T], asyncio.PriorityQueue[_T]): ...  # type: ignore[type-var]
+class LifoQueue(Queue[_T], asyncio.LifoQueue[_T]): ...
 
 @final
 class NativeCoroutine(Coroutine[Any, Any, _T_co]):

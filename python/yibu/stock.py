@@ -84,11 +84,8 @@ C_NAMES = (
 # Stock for now: works on the native loop through its public methods, and will become native.
 BORROWED_NAMES = (
     "FastChildWatcher",
-    "LifoQueue",
     "MultiLoopChildWatcher",
     "PidfdChildWatcher",
-    "PriorityQueue",
-    "Queue",
     "SafeChildWatcher",
     "StreamReader",
     "StreamReaderProtocol",

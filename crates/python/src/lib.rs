@@ -19,6 +19,7 @@ mod futures;
 mod locks;
 mod mixins;
 mod names;
+mod queues;
 mod runners;
 mod server;
 mod sleep;
@@ -79,6 +80,7 @@ fn _yibu(module: &Bound<'_, PyModule>) -> PyResult<()> {
     Table::<coroutines::WakerCallback>::build(py, None)?;
     Table::<event_loop::Acceptor>::build(py, None)?;
     executor::register(module)?;
+    queues::register(module)?;
     event_loop::signals::register(module)?;
     event_loop::fork::register(module)?;
     locks::register(module)?;

@@ -6,7 +6,7 @@
 
 mod barrier;
 mod condition;
-mod event;
+pub mod event;
 mod lock;
 mod semaphore;
 

@@ -5,7 +5,7 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
 use crate::event_loop::{self, EventLoop};
-use crate::ffi::{Obj, Output, Slot, boolean};
+use crate::ffi::{Obj, Output, Slot, boolean, none};
 use crate::functions::running_loop;
 use crate::futures::{self, State};
 use crate::names;
@@ -64,6 +64,15 @@ pub fn is_cancelled(future: &Bound<'_, PyAny>) -> PyResult<bool> {
     match futures::exact(future) {
         Some(native) => Ok(native.state() == State::Cancelled),
         None => future.call_method0(names::cancelled(future.py()))?.is_truthy(),
+    }
+}
+
+/// `future.cancel()` on any future.
+#[inline]
+pub fn cancel(future: &Bound<'_, PyAny>) -> PyResult<()> {
+    match Obj::cast_exact(future) {
+        Some(native) => futures::cancel(native, none(future.py())).map(drop),
+        None => future.call_method0(names::cancel(future.py())).map(drop),
     }
 }
 

@@ -80,6 +80,16 @@ types! { all_types:
     barrier_state = "asyncio.locks"."_BarrierState";
     /// `asyncio.BrokenBarrierError`
     broken_barrier_error = "asyncio.exceptions"."BrokenBarrierError";
+    /// The standard library's `asyncio.Queue`
+    queue = "asyncio.queues"."Queue";
+    /// The standard library's `asyncio.PriorityQueue`
+    priority_queue = "asyncio.queues"."PriorityQueue";
+    /// The standard library's `asyncio.LifoQueue`
+    lifo_queue = "asyncio.queues"."LifoQueue";
+    /// `asyncio.QueueEmpty`
+    queue_empty = "asyncio.queues"."QueueEmpty";
+    /// `asyncio.QueueFull`
+    queue_full = "asyncio.queues"."QueueFull";
     /// `collections.deque`
     deque = "collections"."deque";
     /// `asyncio.BufferedProtocol`
@@ -173,8 +183,18 @@ objects! { all_objects:
     wrap_future = "asyncio.futures"."wrap_future";
     /// `asyncio.futures._set_result_unless_cancelled`
     set_result_unless_cancelled = "asyncio.futures"."_set_result_unless_cancelled";
+    /// `heapq.heappush`
+    heappush = "heapq"."heappush";
+    /// `heapq.heappop`
+    heappop = "heapq"."heappop";
     /// `warnings.warn`
     warn = "warnings"."warn";
+}
+
+#[cfg(Py_3_13)]
+types! { types_since_3_13:
+    /// `asyncio.QueueShutDown`
+    queue_shut_down = "asyncio.queues"."QueueShutDown";
 }
 
 #[cfg(Py_3_14)]
@@ -220,6 +240,8 @@ pub fn capture(py: Python<'_>) -> PyResult<()> {
     all_objects(py)?;
     #[cfg(Py_3_12)]
     newer_objects(py)?;
+    #[cfg(Py_3_13)]
+    types_since_3_13(py)?;
     #[cfg(Py_3_14)]
     newer_types(py)?;
     #[cfg(Py_3_14)]

@@ -23,7 +23,6 @@ pub fn call1<'py>(function: &Bound<'py, PyAny>, arg: &Bound<'py, PyAny>) -> Outp
 }
 
 /// `function(*args)` with the arguments in an array.
-#[cfg(Py_3_12)]
 #[inline]
 pub fn call<'py, const N: usize>(function: &Bound<'py, PyAny>, args: [&Bound<'py, PyAny>; N]) -> Output<'py> {
     let pointers = args.map(|a| a.as_ptr());

@@ -15,7 +15,7 @@ use std::ptr::null_mut;
 use pyo3::basic::CompareOp;
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple, PyType};
+use pyo3::types::{PyDict, PyString, PyTuple, PyType};
 
 use super::trampoline::{self as tramp, Stateless};
 use super::{Args, Output, Signature, Visitor};
@@ -364,6 +364,37 @@ impl<'py, T: Class> Obj<'py, T> {
         self.0
     }
 
+    /// The [`version`] of the object's class.
+    #[inline]
+    pub fn class_version(&self) -> u32 {
+        // SAFETY: attached; the type of a live object is alive.
+        unsafe { (*ffi::Py_TYPE(self.0.as_ptr())).tp_version_tag }
+    }
+
+    /// The instance's own `__dict__`, where it has been made.
+    #[inline]
+    fn own_dict(&self) -> Option<Bound<'py, PyDict>> {
+        let field = Instance::<T>::field(self.0.as_ptr(), T::Header::DICT);
+        // SAFETY: layout; the field is null or holds an owned reference to a dict, of which this takes another one.
+        unsafe {
+            if field.is_null() || (*field).is_null() {
+                return None;
+            }
+            Some(Bound::from_borrowed_ptr(self.py(), *field).cast_into_unchecked())
+        }
+    }
+
+    /// How many attributes the instance has in its own `__dict__`.
+    #[inline]
+    pub fn attribute_count(&self) -> usize {
+        self.own_dict().map_or(0, |dict| dict.len())
+    }
+
+    /// Whether the instance's own `__dict__` has an attribute.
+    pub fn has_own_attribute(&self, name: &Bound<'py, PyString>) -> PyResult<bool> {
+        self.own_dict().map_or(Ok(false), |dict| dict.contains(name))
+    }
+
     /// The object as one of its native base class.
     #[inline]
     pub fn upcast<B: Class>(&self) -> &Obj<'py, B>
@@ -373,6 +404,13 @@ impl<'py, T: Class> Obj<'py, T> {
         // SAFETY: transparent wrapper of the same reference; `Extends` promises the layout.
         unsafe { &*std::ptr::from_ref(self).cast::<Obj<'py, B>>() }
     }
+}
+
+/// The version of a class: another one after every change of the class or its bases; 0 until an attribute is looked up. No two
+/// classes share one.
+pub fn version(class: &Bound<'_, PyType>) -> u32 {
+    // SAFETY: attached; the object is a type, and alive.
+    unsafe { (*class.as_type_ptr()).tp_version_tag }
 }
 
 /// The data of an instance.
@@ -515,6 +553,14 @@ impl<T: Class> Table<T> {
         F: Stateless + for<'a, 'py> Fn(&'a Obj<'py, T>) -> Output<'py>,
     {
         self.slot(ffi::Py_tp_repr, tramp::slot::<T, F> as *mut c_void);
+    }
+
+    /// `__str__`.
+    pub fn str<F>(&mut self, _: F)
+    where
+        F: Stateless + for<'a, 'py> Fn(&'a Obj<'py, T>) -> Output<'py>,
+    {
+        self.slot(ffi::Py_tp_str, tramp::slot::<T, F> as *mut c_void);
     }
 
     /// `__hash__`.

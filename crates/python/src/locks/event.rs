@@ -24,8 +24,22 @@ pub struct Event {
 static EVENT: ClassState = ClassState::new();
 const INIT: Signature<0> = Signature::new_method("Event.__init__", "");
 
+impl Event {
+    /// An event whose flag is up or down.
+    pub fn new(py: Python<'_>, value: bool) -> PyResult<Obj<'_, Self>> {
+        let event = Self::create(py)?;
+        event.value.set(value);
+        Ok(event)
+    }
+
+    /// Takes the flag down.
+    pub fn lower(&self) {
+        self.value.set(false);
+    }
+}
+
 /// `set()`: wakes everybody.
-fn set(event: &Obj<'_, Event>) -> PyResult<()> {
+pub fn set(event: &Obj<'_, Event>) -> PyResult<()> {
     if event.value.replace(true) {
         return Ok(());
     }
@@ -91,7 +105,7 @@ impl Class for Event {
         t.noargs(
             c"clear",
             |event| {
-                event.value.set(false);
+                event.lower();
                 Ok(none(event.py()))
             },
             "Takes the flag down: who waits from now on waits for the next set().",

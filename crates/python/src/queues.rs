@@ -1,0 +1,462 @@
+//! `Queue`, `PriorityQueue` and `LifoQueue`: `asyncio.queues`, native. They run on any loop.
+//!
+//! Called by Python code; calls futures, and `_finished` is an `Event`. What is left open to subclasses is in `hooks`, the items
+//! are in `items`, those who wait in `waiters`, what they wait for in `exchange`, and the end of the work in `finished`.
+
+mod exchange;
+mod finished;
+mod hooks;
+mod items;
+mod waiters;
+
+use std::cell::Cell;
+use std::ffi::CStr;
+
+use pyo3::exceptions::PyAttributeError;
+use pyo3::prelude::*;
+use pyo3::types::{PyString, PyType};
+
+use crate::events::isinstance_class;
+use crate::ffi::class::DictAndWeak;
+use crate::ffi::{
+    Args, Class, ClassState, Obj, Output, Signature, Table, Visitor, boolean, class::Derived, none,
+};
+use crate::mixins::LoopBound;
+use crate::stock;
+use finished::Finished;
+use hooks::Hook;
+use items::{Items, Kind, Limit};
+use waiters::Waiters;
+
+/// The data of a `Queue`, and of the two classes derived from it.
+#[derive(Default)]
+pub struct Queue {
+    hooks: hooks::Hooks,
+    items: Items,
+    limit: Limit,
+    /// `_unfinished_tasks`.
+    unfinished: Cell<i64>,
+    /// `_is_shutdown`; never true before Python 3.13.
+    shut_down: Cell<bool>,
+    finished: Finished,
+    getters: Waiters,
+    putters: Waiters,
+    bound: LoopBound,
+}
+
+/// What makes a queue a `PriorityQueue`: nothing but its class.
+#[derive(Default)]
+pub struct ByPriority;
+
+/// What makes a queue a `LifoQueue`: nothing but its class.
+#[derive(Default)]
+pub struct NewestFirst;
+
+/// The data of a `PriorityQueue`.
+pub type PriorityQueue = Derived<Queue, ByPriority>;
+/// The data of a `LifoQueue`.
+pub type LifoQueue = Derived<Queue, NewestFirst>;
+
+static QUEUE: ClassState = ClassState::new();
+static PRIORITY_QUEUE: ClassState = ClassState::new();
+static LIFO_QUEUE: ClassState = ClassState::new();
+
+const INIT: Signature<1> = Signature::new_method("Queue.__init__", "maxsize=0");
+const MAKE: Signature<1> = Signature::new_method("Queue._init", "maxsize");
+const PUT: Signature<1> = Signature::new_method("Queue.put", "item");
+const PUT_NOWAIT: Signature<1> = Signature::new_method("Queue.put_nowait", "item");
+const STORE: Signature<1> = Signature::new_method("Queue._put", "item");
+const WAKEUP_NEXT: Signature<1> = Signature::new_method("Queue._wakeup_next", "waiters");
+#[cfg(Py_3_13)]
+const SHUTDOWN: Signature<1> = Signature::new_method("Queue.shutdown", "immediate=False");
+const MAKE_HEAP: Signature<1> = Signature::new_method("PriorityQueue._init", "maxsize");
+const STORE_IN_HEAP: Signature<2> = Signature::new_method("PriorityQueue._put", "item, heappush=None");
+const TAKE_FROM_HEAP: Signature<1> = Signature::new_method("PriorityQueue._get", "heappop=None");
+const MAKE_STACK: Signature<1> = Signature::new_method("LifoQueue._init", "maxsize");
+const STORE_ON_STACK: Signature<1> = Signature::new_method("LifoQueue._put", "item");
+
+/// Makes the classes.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = module.py();
+    let queue = crate::add::<Queue>(module)?;
+    crate::add_derived::<PriorityQueue>(module, &queue)?;
+    crate::add_derived::<LifoQueue>(module, &queue)?;
+    hooks::remember(py)
+}
+
+impl Queue {
+    /// QueueShutDown after `shutdown()`, which came with Python 3.13.
+    #[inline]
+    fn ensure_open(&self, _py: Python<'_>) -> PyResult<()> {
+        #[cfg(Py_3_13)]
+        if self.shut_down.get() {
+            return Err(PyErr::from_type(stock::queue_shut_down(_py)?.clone(), ()));
+        }
+        Ok(())
+    }
+}
+
+/// `Queue.__init__`.
+fn init<'py>(queue: &Obj<'py, Queue>, maxsize: Bound<'py, PyAny>) -> PyResult<()> {
+    queue.limit.put(maxsize.clone());
+    queue.getters.clear();
+    queue.putters.clear();
+    queue.unfinished.set(0);
+    queue.finished.begin();
+    if hooks::replaces(queue, Hook::Init)? {
+        Hook::Init.call_with(queue, &maxsize)?;
+    } else {
+        items::init(queue, hooks::kind(queue))?;
+    }
+    queue.shut_down.set(false);
+    Ok(())
+}
+
+/// `_format()`.
+fn format<'py>(queue: &Obj<'py, Queue>) -> PyResult<String> {
+    let py = queue.py();
+    let mut text = format!("maxsize={}", queue.limit.object(py).repr()?);
+    if let Some(items) = Items::listed(queue)? {
+        text += &format!(" _queue={}", items.repr()?);
+    }
+    for (name, waiters) in [("_getters", &queue.getters), ("_putters", &queue.putters)] {
+        match waiters.len(py)? {
+            0 => {}
+            waiting => text += &format!(" {name}[{waiting}]"),
+        }
+    }
+    match queue.unfinished.get() {
+        0 => {}
+        unfinished => text += &format!(" tasks={unfinished}"),
+    }
+    if queue.shut_down.get() {
+        text += " shutdown";
+    }
+    Ok(text)
+}
+
+/// `self._format()` between brackets, behind the class's name and `place`.
+fn describe<'py>(queue: &Obj<'py, Queue>, place: &str) -> Output<'py> {
+    let state = if hooks::replaces(queue, Hook::Format)? {
+        Hook::Format.call(queue)?.str()?.to_string()
+    } else {
+        format(queue)?
+    };
+    let class = queue.as_any().get_type();
+    Ok(PyString::new(queue.py(), &format!("<{}{place} {state}>", class.name()?)).into_any())
+}
+
+/// `__class__`: for `isinstance()` a native queue is one of the standard library. A subclass is itself.
+fn class_of<'py, T: Class>(
+    queue: &Obj<'py, T>,
+    stock: for<'a> fn(Python<'a>) -> PyResult<&'a Bound<'a, PyType>>,
+) -> Output<'py> {
+    match Obj::<T>::cast_exact(queue.as_any()) {
+        Some(_) => isinstance_class(queue.as_any(), stock),
+        None => Ok(queue.as_any().get_type().into_any()),
+    }
+}
+
+fn refuse_delete<'a, 'py>(value: Option<&'a Bound<'py, PyAny>>) -> PyResult<&'a Bound<'py, PyAny>> {
+    value.ok_or_else(|| PyAttributeError::new_err("cannot delete attribute"))
+}
+
+/// The only positional argument of most calls, or what the parser makes of them.
+#[inline]
+fn single<'py>(args: Args<'_, 'py>, signature: &Signature<1>) -> Output<'py> {
+    match args.only() {
+        Some(argument) => Ok(argument),
+        None => args.parse(signature).map(|[argument]| argument),
+    }
+}
+
+/// The methods that move items.
+fn methods(t: &mut Table<Queue>) {
+    t.method(
+        &PUT,
+        |queue, args| exchange::put(queue, single(args, &PUT)?),
+        "Coroutine that puts an item in, when there is room for it.",
+    );
+    t.method(
+        &PUT_NOWAIT,
+        |queue, args| exchange::put_nowait(queue, &single(args, &PUT_NOWAIT)?),
+        "Puts an item in. Raises QueueFull when there is no room for it.",
+    );
+    t.noargs(c"get", exchange::get, "Coroutine that takes an item out, when there is one.");
+    t.noargs(c"get_nowait", exchange::get_nowait, "Takes an item out. Raises QueueEmpty when there is none.");
+    t.noargs(
+        c"task_done",
+        finished::task_done,
+        "Tells that the work on an item is done. Raises ValueError when that was told for every item.",
+    );
+    t.noargs(c"join", finished::join, "Coroutine that waits until the work on every item is done.");
+    #[cfg(Py_3_13)]
+    t.method(
+        &SHUTDOWN,
+        |queue, args| {
+            let [immediate] = args.parse(&SHUTDOWN)?;
+            finished::shutdown(queue, immediate.is_truthy()?)
+        },
+        "Makes put() raise QueueShutDown, and get() once the queue is empty, which it is at once if immediate.",
+    );
+}
+
+/// The questions, and the methods that subclasses may define for themselves.
+fn hook_methods(t: &mut Table<Queue>) {
+    t.noargs(
+        c"qsize",
+        |queue| Ok(items::len(queue)?.into_pyobject(queue.py())?.into_any()),
+        "The number of items.",
+    );
+    t.noargs(
+        c"empty",
+        |queue| Ok(boolean(queue.py(), items::holds_nothing(queue)?)),
+        "Whether there is no item.",
+    );
+    t.noargs(
+        c"full",
+        |queue| Ok(boolean(queue.py(), items::fills_limit(queue)?)),
+        "Whether there are maxsize items; never when maxsize is 0.",
+    );
+    t.method(
+        &MAKE,
+        |queue, args| {
+            let [_] = args.parse(&MAKE)?;
+            items::init(queue, Kind::Fifo).map(|()| none(queue.py()))
+        },
+        "Makes the container of the items.",
+    );
+    t.method(
+        &STORE,
+        |queue, args| items::put(queue, Kind::Fifo, &single(args, &STORE)?).map(|()| none(queue.py())),
+        "Puts an item into the container.",
+    );
+    t.noargs(c"_get", |queue| items::get(queue, Kind::Fifo), "Takes the next item out of the container.");
+    t.method(
+        &WAKEUP_NEXT,
+        |queue, args| waiters::wake_next_of(&single(args, &WAKEUP_NEXT)?).map(|()| none(queue.py())),
+        "Wakes the first of the waiters that is not done.",
+    );
+    t.noargs(
+        c"_get_loop",
+        |queue| queue.bound.get_loop(queue.as_any()),
+        "The running loop, to which the queue is bound from its first wait on.",
+    );
+    t.noargs(
+        c"_format",
+        |queue| Ok(PyString::new(queue.py(), &format(queue)?).into_any()),
+        "The state, for repr().",
+    );
+}
+
+fn properties(t: &mut Table<Queue>) {
+    t.getter(c"__class__", |queue| class_of(queue, stock::queue));
+    t.getter(c"maxsize", |queue| Ok(queue.limit.object(queue.py())));
+    t.property(
+        c"_maxsize",
+        |queue| Ok(queue.limit.object(queue.py())),
+        |queue, value| {
+            queue.limit.put(refuse_delete(value)?.clone());
+            Ok(())
+        },
+    );
+    t.property(
+        c"_queue",
+        |queue| queue.items.show(queue.py())?.map_or_else(|| Err(items::no_content(queue)), Ok),
+        |queue, value| {
+            queue.items.put(value);
+            Ok(())
+        },
+    );
+    t.property(
+        c"_getters",
+        |queue| queue.getters.show(queue.py()),
+        |queue, value| {
+            queue.getters.put(refuse_delete(value)?.clone());
+            Ok(())
+        },
+    );
+    t.property(
+        c"_putters",
+        |queue| queue.putters.show(queue.py()),
+        |queue, value| {
+            queue.putters.put(refuse_delete(value)?.clone());
+            Ok(())
+        },
+    );
+    t.property(
+        c"_unfinished_tasks",
+        |queue| Ok(queue.unfinished.get().into_pyobject(queue.py())?.into_any()),
+        |queue, value| {
+            queue.unfinished.set(refuse_delete(value)?.extract()?);
+            Ok(())
+        },
+    );
+    t.property(
+        c"_finished",
+        |queue| queue.finished.event(queue.py()),
+        |queue, value| {
+            queue.finished.put(refuse_delete(value)?.clone());
+            Ok(())
+        },
+    );
+    #[cfg(Py_3_13)]
+    t.property(
+        c"_is_shutdown",
+        |queue| Ok(boolean(queue.py(), queue.shut_down.get())),
+        |queue, value| {
+            queue.shut_down.set(refuse_delete(value)?.is_truthy()?);
+            Ok(())
+        },
+    );
+    t.property(
+        c"_loop",
+        |queue| Ok(queue.bound.event_loop.get_or_none(queue.py())),
+        |queue, value| {
+            match refuse_delete(value)? {
+                value if value.is_none() => queue.bound.event_loop.clear(),
+                value => queue.bound.event_loop.put(value.clone()),
+            }
+            Ok(())
+        },
+    );
+}
+
+impl Class for Queue {
+    const NAME: &'static CStr = c"yibu.Queue";
+    type Header = DictAndWeak;
+    const BARE_NAME: bool = true;
+
+    fn state() -> &'static ClassState {
+        &QUEUE
+    }
+
+    fn table(t: &mut Table<Self>) {
+        t.doc(c"Queue(maxsize=0)\n--\n\nItems on their way from some tasks to others, at most maxsize of them if that is more than 0.");
+        t.init(|queue, args, kwargs| {
+            if args.is_empty() && kwargs.is_none_or(|kwargs| kwargs.is_empty()) {
+                return init(queue, 0i64.into_pyobject(queue.py())?.into_any());
+            }
+            let [maxsize] = Args::parse_tuple(&INIT, args, kwargs)?;
+            init(queue, maxsize)
+        });
+        methods(t);
+        hook_methods(t);
+        properties(t);
+        t.generic();
+        t.repr(|queue| describe(queue, &format!(" at {:p}", queue.as_any().as_ptr())));
+        t.str(|queue| describe(queue, ""));
+    }
+
+    fn traverse(&self, visitor: &mut Visitor) {
+        self.items.traverse(visitor);
+        self.limit.traverse(visitor);
+        self.finished.traverse(visitor);
+        self.getters.traverse(visitor);
+        self.putters.traverse(visitor);
+        self.bound.event_loop.traverse(visitor);
+    }
+
+    fn clear(&self) {
+        self.items.clear();
+        self.limit.clear();
+        self.finished.forget();
+        self.getters.clear();
+        self.putters.clear();
+        self.bound.event_loop.clear();
+    }
+}
+
+impl Class for PriorityQueue {
+    const NAME: &'static CStr = c"yibu.PriorityQueue";
+    type Header = DictAndWeak;
+    const BARE_NAME: bool = true;
+
+    fn state() -> &'static ClassState {
+        &PRIORITY_QUEUE
+    }
+
+    fn table(t: &mut Table<Self>) {
+        t.doc(c"PriorityQueue(maxsize=0)\n--\n\nA queue that gives the least item first; mostly they are tuples (priority, data).");
+        t.method(
+            &MAKE_HEAP,
+            |queue, args| {
+                let [_] = args.parse(&MAKE_HEAP)?;
+                items::init(queue.upcast(), Kind::Priority).map(|()| none(queue.py()))
+            },
+            "Makes the container of the items.",
+        );
+        t.method(
+            &STORE_IN_HEAP,
+            |queue, args| {
+                let [item, given] = args.parse_given(&STORE_IN_HEAP)?;
+                let (item, py) = (item.unwrap_or_else(|| none(queue.py())), queue.py());
+                let heappush = given.map_or_else(|| stock::heappush(py).cloned(), Ok)?;
+                items::put_on_heap(queue.upcast(), &item, &heappush).map(|()| none(queue.py()))
+            },
+            "Puts an item into the container.",
+        );
+        t.method(
+            &TAKE_FROM_HEAP,
+            |queue, args| {
+                let [given] = args.parse_given(&TAKE_FROM_HEAP)?;
+                let heappop = given.map_or_else(|| stock::heappop(queue.py()).cloned(), Ok)?;
+                items::get_from_heap(queue.upcast(), &heappop)
+            },
+            "Takes the next item out of the container.",
+        );
+        t.getter(c"__class__", |queue| class_of(queue, stock::priority_queue));
+    }
+
+    fn traverse(&self, visitor: &mut Visitor) {
+        self.base.traverse(visitor);
+    }
+
+    fn clear(&self) {
+        self.base.clear();
+    }
+}
+
+impl Class for LifoQueue {
+    const NAME: &'static CStr = c"yibu.LifoQueue";
+    type Header = DictAndWeak;
+    const BARE_NAME: bool = true;
+
+    fn state() -> &'static ClassState {
+        &LIFO_QUEUE
+    }
+
+    fn table(t: &mut Table<Self>) {
+        t.doc(c"LifoQueue(maxsize=0)\n--\n\nA queue that gives the newest item first.");
+        t.method(
+            &MAKE_STACK,
+            |queue, args| {
+                let [_] = args.parse(&MAKE_STACK)?;
+                items::init(queue.upcast(), Kind::Lifo).map(|()| none(queue.py()))
+            },
+            "Makes the container of the items.",
+        );
+        t.method(
+            &STORE_ON_STACK,
+            |queue, args| {
+                let item = single(args, &STORE_ON_STACK)?;
+                items::put(queue.upcast(), Kind::Lifo, &item).map(|()| none(queue.py()))
+            },
+            "Puts an item into the container.",
+        );
+        t.noargs(
+            c"_get",
+            |queue| items::get(queue.upcast(), Kind::Lifo),
+            "Takes the next item out of the container.",
+        );
+        t.getter(c"__class__", |queue| class_of(queue, stock::lifo_queue));
+    }
+
+    fn traverse(&self, visitor: &mut Visitor) {
+        self.base.traverse(visitor);
+    }
+
+    fn clear(&self) {
+        self.base.clear();
+    }
+}

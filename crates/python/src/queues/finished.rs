@@ -1,0 +1,125 @@
+//! `task_done`, `join` and `shutdown`: the end of the work, and of the queue.
+
+use std::cell::Cell;
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+
+use super::Queue;
+#[cfg(Py_3_13)]
+use super::{exchange, items};
+use crate::coroutines::{Routine, Step};
+use crate::ffi::{Obj, Output, Slot, Visitor, call, none};
+use crate::locks::event::{self, Event};
+use crate::names;
+
+/// `_finished`: an event that is set while no work is open. It is a flag until somebody waits for it or looks at it.
+#[derive(Default)]
+pub struct Finished {
+    is_set: Cell<bool>,
+    event: Slot,
+}
+
+impl Finished {
+    /// Begins anew: set, and seen by nobody.
+    pub fn begin(&self) {
+        self.is_set.set(true);
+        self.event.clear();
+    }
+
+    /// `_finished.set()`.
+    #[inline]
+    fn set(&self, py: Python<'_>) -> PyResult<()> {
+        self.is_set.set(true);
+        let Some(event) = self.event.get(py) else { return Ok(()) };
+        match Obj::<Event>::cast_exact(&event) {
+            Some(native) => event::set(native),
+            None => call::method(names::set(py), [&event]).map(drop),
+        }
+    }
+
+    /// `_finished.clear()`.
+    #[inline]
+    pub fn clear(&self, py: Python<'_>) -> PyResult<()> {
+        self.is_set.set(false);
+        let Some(event) = self.event.get(py) else { return Ok(()) };
+        match Obj::<Event>::cast_exact(&event) {
+            Some(native) => native.lower(),
+            None => drop(call::method(names::clear(py), [&event])?),
+        }
+        Ok(())
+    }
+
+    /// The event.
+    pub fn event<'py>(&self, py: Python<'py>) -> Output<'py> {
+        if let Some(event) = self.event.get(py) {
+            return Ok(event);
+        }
+        let event = Event::new(py, self.is_set.get())?.into_any();
+        self.event.put(event.clone());
+        Ok(event)
+    }
+
+    /// What a program puts in the event's place.
+    pub fn put(&self, event: Bound<'_, PyAny>) {
+        self.event.put(event);
+    }
+
+    /// Shows the reference to the collector.
+    pub fn traverse(&self, visitor: &mut Visitor) {
+        self.event.traverse(visitor);
+    }
+
+    /// Lets go of the reference.
+    pub fn forget(&self) {
+        self.event.clear();
+    }
+}
+
+/// `task_done()`.
+pub fn task_done<'py>(queue: &Obj<'py, Queue>) -> Output<'py> {
+    let py = queue.py();
+    let unfinished = queue.unfinished.get() - 1;
+    if unfinished < 0 {
+        return Err(PyValueError::new_err("task_done() called too many times"));
+    }
+    queue.unfinished.set(unfinished);
+    if unfinished == 0 {
+        queue.finished.set(py)?;
+    }
+    Ok(none(py))
+}
+
+/// `join()`.
+pub fn join<'py>(queue: &Obj<'py, Queue>) -> Output<'py> {
+    let routine = Routine::begin(queue.as_any(), "Queue.join", |routine| {
+        let py = routine.py();
+        let queue = routine.owner::<Queue>(py)?;
+        if queue.unfinished.get() <= 0 {
+            return Ok(Step::Return(none(py)));
+        }
+        let waiting = call::method(names::wait(py), [&queue.finished.event(py)?])?;
+        Ok(Step::Await(waiting, |routine, waited| waited.map(|_| Step::Return(none(routine.py())))))
+    })?;
+    Ok(routine.into_any())
+}
+
+/// `shutdown(immediate=False)`.
+#[cfg(Py_3_13)]
+pub fn shutdown<'py>(queue: &Obj<'py, Queue>, immediate: bool) -> Output<'py> {
+    let py = queue.py();
+    queue.shut_down.set(true);
+    if immediate {
+        while !items::is_empty(queue)? {
+            exchange::take(queue)?;
+            queue.unfinished.set((queue.unfinished.get() - 1).max(0));
+        }
+        if queue.unfinished.get() == 0 {
+            queue.finished.set(py)?;
+        }
+    }
+    // Those who wait look again, and find the queue shut down.
+    queue.getters.wake_all(py)?;
+    queue.putters.wake_all(py)?;
+    Ok(none(py))
+}
