@@ -20,7 +20,7 @@ from concurrent.futures import Executor
 from contextvars import Context
 from socket import _Address, _GetAddrInfoResult, _RetAddress, socket
 from types import FrameType, TracebackType
-from typing import Any, TypeAlias, TypeVar, final
+from typing import Any, ClassVar, TypeAlias, TypeVar, final
 
 from _typeshed import FileDescriptorLike, ReadableBuffer, WriteableBuffer
 from typing_extensions import TypeVarTuple, Unpack
@@ -48,11 +48,13 @@ __all__ = [
     "Queue",
     "Runner",
     "Semaphore",
+    "SSLProtocol",
     "Server",
     "SocketTransport",
     "Task",
     "Timeout",
     "TimerHandle",
+    "_SSLProtocolTransport",
     "__version__",
     "_native_tasks",
     "_note_signal",
@@ -352,6 +354,17 @@ class EventLoop:
         ssl_handshake_timeout: float | None = None,
         ssl_shutdown_timeout: float | None = None,
     ) -> Coroutine[Any, Any, tuple[asyncio.Transport, _ProtocolT]]: ...
+    def start_tls(
+        self,
+        transport: asyncio.WriteTransport,
+        protocol: asyncio.BaseProtocol,
+        sslcontext: _ssl.SSLContext,
+        *,
+        server_side: bool = False,
+        server_hostname: str | None = None,
+        ssl_handshake_timeout: float | None = None,
+        ssl_shutdown_timeout: float | None = None,
+    ) -> Coroutine[Any, Any, asyncio.Transport | None]: ...
 
 class Server(asyncio.Server): ...
 
@@ -377,6 +390,30 @@ class SocketTransport(asyncio.Transport):
             extra: dict[str, Any] | None = None,
             server: asyncio.AbstractServer | None = None,
         ) -> None: ...
+
+class SSLProtocol(asyncio.BufferedProtocol):
+    max_size: ClassVar[int]
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        app_protocol: asyncio.BaseProtocol,
+        sslcontext: _ssl.SSLContext | None,
+        waiter: asyncio.Future[None] | None,
+        server_side: bool = False,
+        server_hostname: str | None = None,
+        call_connection_made: bool = True,
+        ssl_handshake_timeout: float | None = None,
+        ssl_shutdown_timeout: float | None = None,
+    ) -> None: ...
+    def data_received(self, data: bytes, /) -> None: ...
+    def get_buffer(self, n: int, /) -> memoryview: ...
+    def buffer_updated(self, nbytes: int, /) -> None: ...
+
+class _SSLProtocolTransport(asyncio.Transport):
+    def __init__(self, loop: asyncio.AbstractEventLoop, ssl_protocol: SSLProtocol) -> None: ...
+    def set_read_buffer_limits(self, high: int | None = None, low: int | None = None) -> None: ...
+    def get_read_buffer_limits(self) -> tuple[int, int]: ...
+    def get_read_buffer_size(self) -> int: ...
 
 def _native_tasks() -> list[Task[Any]]: ...
 def _note_signal(signum: int, frame: FrameType | None) -> None: ...

@@ -19,6 +19,7 @@ Called by programs, and by `command_line.py` before it runs one.
 import asyncio
 import sys
 import threading
+from asyncio import sslproto
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -59,6 +60,8 @@ def _replacements() -> Iterator[_Replacement]:
             # The public class of the loop is completed in Python.
             yield _Replacement(name, getattr(asyncio, name), EventLoop if name == "EventLoop" else native)
     yield _Replacement("_GatheringFuture", vars(asyncio.tasks)["_GatheringFuture"], _GatheringFuture)
+    for name in ("SSLProtocol", "_SSLProtocolTransport"):
+        yield _Replacement(name, vars(sslproto)[name], vars(_yibu)[name])
     # What `set_event_loop_policy(None)` goes back to.
     name = "_DefaultEventLoopPolicy" if sys.version_info >= (3, 14) else "DefaultEventLoopPolicy"
     yield _Replacement(name, StockPolicy, EventLoopPolicy)

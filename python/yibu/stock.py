@@ -11,7 +11,7 @@ the truth.
 import logging
 import os
 import sys
-from asyncio import base_events, constants, selector_events, sslproto, unix_events
+from asyncio import base_events, selector_events, unix_events
 from functools import cached_property
 from socket import socket
 from typing import Any
@@ -191,39 +191,6 @@ class LoopMethods:
             pass
         except OSError as error:
             logger.error("Unable to clean up listening UNIX socket %r: %r", path, error)
-
-    # TLS: stock's state machine over OpenSSL, reading from and writing to the native transport.
-    start_tls = _Base.start_tls
-
-    def _make_ssl_transport(
-        self,
-        rawsock: socket,
-        protocol: Any,
-        sslcontext: Any,
-        waiter: Any = None,
-        *,
-        server_side: bool = False,
-        server_hostname: str | None = None,
-        extra: Any = None,
-        server: Any = None,
-        ssl_handshake_timeout: float | None = constants.SSL_HANDSHAKE_TIMEOUT,
-        ssl_shutdown_timeout: float | None = constants.SSL_SHUTDOWN_TIMEOUT,
-        **context: Any,  # only Python 3.15 and later pass it
-    ) -> Any:
-        ssl_protocol: Any = sslproto.SSLProtocol(
-            self,  # type: ignore[arg-type]
-            protocol,
-            sslcontext,
-            waiter,
-            server_side,
-            server_hostname,
-            ssl_handshake_timeout=ssl_handshake_timeout,  # type: ignore[arg-type]
-            ssl_shutdown_timeout=ssl_shutdown_timeout,
-        )
-        self._make_socket_transport(  # type: ignore[attr-defined]  # native
-            rawsock, ssl_protocol, extra=extra, server=server, **context
-        )
-        return ssl_protocol._app_transport
 
     # Files to sockets: `os.sendfile` retried as the native writer reports room.
     sendfile = _Base.sendfile

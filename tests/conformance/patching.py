@@ -32,6 +32,10 @@ PRIVATE_NAMES = (
     "future_discard_from_awaited_by",
 )
 
+# Classes that no namespace has, but tests call by name: an implementation gives them in its native module,
+# which is called like the package with an underscore in front.
+PRIVATE_CLASSES = ("SSLProtocol", "_SSLProtocolTransport")
+
 
 class Implementation:
     """The module under test, and what of it was put into asyncio."""
@@ -41,6 +45,7 @@ class Implementation:
         # Its TestLoop must stay a subclass of the stock BaseEventLoop: it is the tests' foreign loop.
         importlib.import_module("test.test_asyncio.utils")
         self.module = importlib.import_module(name)
+        self.native = getattr(self.module, "_" + name, None)
         self.event_loop: type[asyncio.AbstractEventLoop] = self.module.EventLoop
         self.replaced: set[str] = set()
 
@@ -52,12 +57,14 @@ class Implementation:
         """
         for name in dict.fromkeys([*asyncio.__all__, *PRIVATE_NAMES]):
             if name not in KEPT:
-                self._replace(name)
+                self._replace(name, getattr(self.module, name, None))
+        for name in PRIVATE_CLASSES:
+            self._replace(name, getattr(self.native, name, None))
         self._replace_loops(abstract_loop)
         _let_mocks_see_the_logger()
 
-    def _replace(self, name: str) -> None:
-        old, new = _stock_object(name), getattr(self.module, name, None)
+    def _replace(self, name: str, new: Any) -> None:
+        old = _stock_object(name)
         # Constants are not implemented, and what the implementation re-exports is stock code.
         if old is None or new is None or new is old or isinstance(old, int | float | str):
             return

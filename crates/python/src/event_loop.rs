@@ -21,6 +21,7 @@ mod serve;
 pub mod signals;
 mod sock;
 mod spawn;
+mod tls;
 mod turn;
 pub mod watch;
 
@@ -456,6 +457,7 @@ impl Class for EventLoop {
         accept::table(t);
         connect::table(t);
         serve::table(t);
+        tls::table(t);
         watch::table(t);
         sock::table(t);
         resolve::table(t);

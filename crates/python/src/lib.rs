@@ -23,6 +23,7 @@ mod queues;
 mod runners;
 mod server;
 mod sleep;
+mod sslproto;
 mod stock;
 mod tasks;
 mod threads;
@@ -81,6 +82,7 @@ fn _yibu(module: &Bound<'_, PyModule>) -> PyResult<()> {
     Table::<event_loop::Acceptor>::build(py, None)?;
     executor::register(module)?;
     queues::register(module)?;
+    sslproto::register(module)?;
     event_loop::signals::register(module)?;
     event_loop::fork::register(module)?;
     locks::register(module)?;

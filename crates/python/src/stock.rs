@@ -92,6 +92,10 @@ types! { all_types:
     queue_full = "asyncio.queues"."QueueFull";
     /// `collections.deque`
     deque = "collections"."deque";
+    /// The standard library's `asyncio.sslproto.SSLProtocol`
+    ssl_protocol = "asyncio.sslproto"."SSLProtocol";
+    /// The transport that it makes
+    ssl_transport = "asyncio.sslproto"."_SSLProtocolTransport";
     /// `asyncio.BufferedProtocol`
     buffered_protocol = "asyncio.protocols"."BufferedProtocol";
     /// `types.GeneratorType`

@@ -14,6 +14,7 @@ use crate::event_loop::EventLoop;
 use crate::events::{self, Handle};
 use crate::ffi::buffer::Buffer;
 use crate::ffi::{Obj, Output, Raised, call, context, none};
+use crate::sslproto::{self, SslProtocol};
 use crate::transports::{self, SocketTransport, act};
 use crate::{errors, names, stock};
 
@@ -66,8 +67,12 @@ fn step(transport: &Obj<'_, SocketTransport>, upcall: Upcall) -> PyResult<Option
     match upcall {
         Upcall::Data(lease) => {
             let Some(event_loop) = transport.event_loop.obj(py) else { return Ok(None) };
+            let Some(protocol) = transport.protocol.get(py) else { return Ok(None) };
+            if let Some(tls) = Obj::<SslProtocol>::cast_exact(&protocol) {
+                return decrypt(&event_loop, transport, tls, lease).map(|()| None);
+            }
             let bytes = take(&event_loop, py, lease);
-            data_received(transport, &bytes)?;
+            data_received(transport, &protocol, &bytes)?;
             Ok(None)
         }
         Upcall::Readable => readable(transport),
@@ -112,11 +117,42 @@ fn take<'py>(event_loop: &Obj<'py, EventLoop>, py: Python<'py>, lease: Lease) ->
     })
 }
 
+/// Gives what was received to TLS, and the buffer back.
 #[inline]
-fn data_received<'py>(transport: &Obj<'py, SocketTransport>, bytes: &Bound<'py, PyBytes>) -> PyResult<()> {
+fn decrypt(
+    event_loop: &Obj<'_, EventLoop>,
+    transport: &Obj<'_, SocketTransport>,
+    protocol: &Obj<'_, SslProtocol>,
+    lease: Lease,
+) -> PyResult<()> {
+    let fed = event_loop.engine.with(|engine| {
+        let fed = protocol.feed(engine.driver.bytes(&lease));
+        if fed {
+            engine.driver.recycle(lease);
+            Ok(())
+        } else {
+            Err(lease)
+        }
+    });
+    let received = match fed {
+        Ok(()) => sslproto::advance(protocol),
+        Err(lease) => sslproto::received(protocol, take(event_loop, transport.py(), lease).as_any()),
+    };
+    match received {
+        Ok(()) => Ok(()),
+        // In asyncio TLS is a protocol with a buffer.
+        Err(error) => failed(transport, error, "Fatal error: protocol.buffer_updated() call failed."),
+    }
+}
+
+#[inline]
+fn data_received<'py>(
+    transport: &Obj<'py, SocketTransport>,
+    protocol: &Bound<'py, PyAny>,
+    bytes: &Bound<'py, PyBytes>,
+) -> PyResult<()> {
     let py = transport.py();
-    let Some(protocol) = transport.protocol.get(py) else { return Ok(()) };
-    match call::method(names::data_received(py), [&protocol, bytes.as_any()]) {
+    match call::method(names::data_received(py), [protocol, bytes.as_any()]) {
         Ok(_) => Ok(()),
         Err(error) => failed(transport, error, "Fatal error: protocol.data_received() call failed."),
     }

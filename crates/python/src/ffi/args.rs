@@ -161,13 +161,22 @@ impl<'a, 'py> Args<'a, 'py> {
         kwargs: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<[Bound<'py, PyAny>; N]> {
         let py = args.py();
+        Ok(Self::parse_tuple_given(signature, args, kwargs)?.map(|value| value.unwrap_or_else(|| none(py))))
+    }
+
+    /// The same where an absent argument stands for something else than `None`.
+    pub fn parse_tuple_given<const N: usize>(
+        signature: &Signature<N>,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<[Option<Bound<'py, PyAny>>; N]> {
+        let py = args.py();
         // The keys of a `**kwargs` dict are str.
         let keywords = kwargs.into_iter().flat_map(|dict| dict.iter());
         let keywords = keywords.filter_map(|(name, value)| Some((name.cast_into::<PyString>().ok()?, value)));
         let argument =
             |index| args.get_borrowed_item(index).map_or_else(|_| none(py), |value| value.to_owned());
-        let found = signature.distribute(args.len(), argument, keywords)?;
-        Ok(found.map(|value| value.unwrap_or_else(|| none(py))))
+        signature.distribute(args.len(), argument, keywords)
     }
 }
 

@@ -11,6 +11,7 @@ use yibu_engine::transport::{Reading, Stream};
 use super::{Chunk, SocketTransport, act, log_debug, refused};
 use crate::event_loop::{Kernel, watch};
 use crate::ffi::{Obj, Output, Signature, Table, boolean, none};
+use crate::sslproto::SslProtocol;
 use crate::stock;
 
 const SET_PROTOCOL: Signature<1> = Signature::new("SocketTransport.set_protocol", "protocol");
@@ -49,7 +50,9 @@ pub(super) fn table(t: &mut Table<SocketTransport>) {
 
 /// How a protocol wants its data.
 pub(super) fn kind(protocol: &Bound<'_, PyAny>) -> PyResult<Reading> {
-    let buffered = protocol.is_instance(stock::buffered_protocol(protocol.py())?)?;
+    // TLS takes bytes, too, and without a buffer of its own.
+    let buffered = Obj::<SslProtocol>::cast_exact(protocol).is_none()
+        && protocol.is_instance(stock::buffered_protocol(protocol.py())?)?;
     Ok(if buffered { Reading::Buffered } else { Reading::Lent })
 }
 

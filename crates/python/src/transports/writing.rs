@@ -137,6 +137,15 @@ fn write<'py>(transport: &Obj<'py, SocketTransport>, data: &Bound<'py, PyAny>) -
     Ok(none(py))
 }
 
+/// `write` for memory that is not an object's: what cannot be sent at once is copied.
+#[inline]
+pub fn write_copied(transport: &Obj<'_, SocketTransport>, data: &[u8]) -> PyResult<()> {
+    if cork(transport, data.len(), || copied(data, 0))? {
+        return Ok(());
+    }
+    send(transport, data, |sent| copied(data, sent))
+}
+
 /// Keeps a write until the entry that the loop runs has ended, so that several writes of one callback, or of one step of a task,
 /// cost one system call. False when it has to be sent now: outside entries; when it is large, or behind data that waits for the
 /// kernel; and when it is the entry's first, unless the transport is in the habit of more.
@@ -316,7 +325,7 @@ fn write_eof<'py>(transport: &Obj<'py, SocketTransport>) -> Output<'py> {
 }
 
 /// A limit as a whole number of bytes: a size is beyond a limit exactly when it is beyond its integral part.
-fn limit(value: &Bound<'_, PyAny>) -> PyResult<Option<i64>> {
+pub fn limit(value: &Bound<'_, PyAny>) -> PyResult<Option<i64>> {
     if value.is_none() {
         return Ok(None);
     }

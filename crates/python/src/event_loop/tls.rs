@@ -1,0 +1,202 @@
+//! TLS on connections: `start_tls`, and the making of a transport with TLS for any connected socket.
+//!
+//! Called by Python code and by the loop's connecting and accepting methods; calls [`crate::sslproto`].
+
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyDict;
+
+use super::{EventLoop, create_future, occupied};
+use crate::coroutines::{self, Awaited};
+use crate::ffi::{Args, Obj, Output, Ref, Signature, Table};
+use crate::names;
+use crate::sslproto::{self, Parts, SslProtocol};
+
+const START_TLS: Signature<7> = Signature::new(
+    "EventLoop.start_tls",
+    "transport, protocol, sslcontext, *, server_side=False, server_hostname=None, ssl_handshake_timeout=None, ssl_shutdown_timeout=None",
+);
+#[cfg(not(Py_3_15))]
+const MAKE_TRANSPORT: Signature<10> = Signature::new(
+    "EventLoop._make_ssl_transport",
+    "rawsock, protocol, sslcontext, waiter=None, *, server_side=False, server_hostname=None, extra=None, server=None, ssl_handshake_timeout=60.0, ssl_shutdown_timeout=30.0",
+);
+#[cfg(Py_3_15)]
+const MAKE_TRANSPORT: Signature<11> = Signature::new(
+    "EventLoop._make_ssl_transport",
+    "rawsock, protocol, sslcontext, waiter=None, *, server_side=False, server_hostname=None, extra=None, server=None, ssl_handshake_timeout=60.0, ssl_shutdown_timeout=30.0, context=None",
+);
+
+pub(super) fn table(t: &mut Table<EventLoop>) {
+    t.method(
+        &START_TLS,
+        start_tls,
+        "Coroutine: goes on with TLS on a connection. Returns the transport that the protocol is to use from now on.",
+    );
+    t.method(
+        &MAKE_TRANSPORT,
+        make_ssl_transport,
+        "A transport with TLS for a connected, non-blocking socket; the handshake begins.",
+    );
+}
+
+fn make_ssl_transport<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
+    let [sock, app_protocol, context, waiter, server_side, server_hostname, extra, server, rest @ ..] =
+        args.parse(&MAKE_TRANSPORT)?;
+    #[cfg(not(Py_3_15))]
+    let [handshake_timeout, shutdown_timeout] = rest;
+    #[cfg(Py_3_15)]
+    let [handshake_timeout, shutdown_timeout, callback_context] = rest;
+    occupied::check(event_loop, &sock, occupied::descriptor(&sock)?)?;
+    let protocol = sslproto::new(Parts {
+        event_loop: event_loop.as_any().clone(),
+        app_protocol,
+        context,
+        waiter,
+        server_side: server_side.is_truthy()?,
+        server_hostname,
+        call_connection_made: true,
+        handshake_timeout,
+        shutdown_timeout,
+    })?;
+    let keywords = PyDict::new(event_loop.py());
+    keywords.set_item("extra", extra)?;
+    keywords.set_item("server", server)?;
+    #[cfg(Py_3_15)]
+    keywords.set_item("context", callback_context)?;
+    event_loop.as_any().call_method("_make_socket_transport", (sock, protocol.as_any()), Some(&keywords))?;
+    Ok(protocol.app_transport(event_loop.py()))
+}
+
+fn start_tls<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
+    let own = Ref::of(event_loop.clone());
+    let given = args.parse(&START_TLS)?.map(Bound::unbind);
+    coroutines::new(event_loop, "EventLoop.start_tls", async move {
+        let (protocol, upgrade, handshake) = Python::attach(|py| {
+            let event_loop = own.obj(py);
+            let [transport, app_protocol, context, server_side, rest @ ..] =
+                given.map(|value| value.into_bound(py));
+            let [server_hostname, handshake_timeout, shutdown_timeout] = rest;
+            check(&transport, &context)?;
+            let waiter = create_future(&event_loop)?;
+            let protocol = sslproto::new(Parts {
+                event_loop: event_loop.as_any().clone(),
+                app_protocol: app_protocol.clone(),
+                context,
+                waiter: waiter.as_any().clone(),
+                server_side: server_side.is_truthy()?,
+                server_hostname,
+                call_connection_made: false,
+                handshake_timeout,
+                shutdown_timeout,
+            })?;
+            if server_side.is_truthy()? && takes_over_what_was_read(py) {
+                take_over_what_was_read(&app_protocol, &protocol)?;
+            }
+            let handshake = Awaited::on(&event_loop, waiter.as_any())?;
+            let upgrade = Upgrade::begin(&event_loop, transport, &protocol)?;
+            Ok::<_, PyErr>((Ref::of(protocol), upgrade, handshake))
+        })?;
+        handshake.await?;
+        upgrade.done();
+        Ok(Python::attach(|py| protocol.obj(py).app_transport(py).unbind()))
+    })
+}
+
+/// TypeError for what is no context, and for a transport that was not made for this.
+fn check(transport: &Bound<'_, PyAny>, context: &Bound<'_, PyAny>) -> PyResult<()> {
+    sslproto::ssl_module(context.py())?;
+    if !sslproto::is_context(context)? {
+        return Err(PyTypeError::new_err(format!(
+            "sslcontext is expected to be an instance of ssl.SSLContext, got {}",
+            context.repr()?
+        )));
+    }
+    match transport.getattr_opt("_start_tls_compatible")? {
+        Some(compatible) if compatible.is_truthy()? => Ok(()),
+        _ => {
+            let text = format!("transport {} is not supported by start_tls()", transport.repr()?);
+            Err(PyTypeError::new_err(text))
+        }
+    }
+}
+
+/// Whether the running interpreter's `start_tls` gives to TLS what a stream has read too early: a bug fix.
+fn takes_over_what_was_read(py: Python<'_>) -> bool {
+    static ANSWER: PyOnceLock<bool> = PyOnceLock::new();
+    *ANSWER.get_or_init(py, || {
+        let looks = || {
+            let method = py.import("asyncio.base_events")?.getattr("BaseEventLoop")?.getattr("start_tls")?;
+            method.getattr("__code__")?.getattr("co_consts")?.contains("_stream_reader")
+        };
+        looks().unwrap_or(false)
+    })
+}
+
+/// A client may begin its handshake before the server asks for it; then a stream has read the first of it.
+fn take_over_what_was_read<'py>(
+    app_protocol: &Bound<'py, PyAny>,
+    protocol: &Obj<'py, SslProtocol>,
+) -> PyResult<()> {
+    let py = app_protocol.py();
+    if !app_protocol.is_instance(&py.import("asyncio.streams")?.getattr("StreamReaderProtocol")?)? {
+        return Ok(());
+    }
+    let Some(reader) = app_protocol.getattr_opt("_stream_reader")? else { return Ok(()) };
+    if reader.is_none() {
+        return Ok(());
+    }
+    let buffer = reader.getattr("_buffer")?;
+    if buffer.is_truthy()? {
+        protocol.as_any().getattr("_incoming")?.call_method1(names::write(py), (&buffer,))?;
+        buffer.call_method0("clear")?;
+    }
+    Ok(())
+}
+
+/// A transport on its way to TLS: unless that succeeds, the transport is closed, and what was arranged is cancelled.
+struct Upgrade(Option<[Py<PyAny>; 3]>);
+
+impl Upgrade {
+    /// Puts TLS in the place of the protocol, and lets it begin at the next turn.
+    fn begin<'py>(
+        event_loop: &Obj<'py, EventLoop>,
+        transport: Bound<'py, PyAny>,
+        protocol: &Obj<'py, SslProtocol>,
+    ) -> PyResult<Self> {
+        let py = event_loop.py();
+        // Until then nothing may be read: it would come before `connection_made`.
+        transport.call_method0(names::pause_reading(py))?;
+        transport.call_method1("set_protocol", (protocol.as_any(),))?;
+        let soon = |function: Bound<'py, PyAny>, argument: Option<&Bound<'py, PyAny>>| match argument {
+            Some(argument) => event_loop.as_any().call_method1(names::call_soon(py), (function, argument)),
+            None => event_loop.as_any().call_method1(names::call_soon(py), (function,)),
+        };
+        let made = protocol.as_any().getattr(names::connection_made(py))?;
+        let made = soon(made, Some(&transport))?;
+        let resumed = soon(transport.getattr(names::resume_reading(py))?, None)?;
+        Ok(Self(Some([transport.unbind(), made.unbind(), resumed.unbind()])))
+    }
+
+    /// TLS is there.
+    fn done(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Upgrade {
+    fn drop(&mut self) {
+        let Some([transport, made, resumed]) = self.0.take() else { return };
+        Python::attach(|py| {
+            let undo = || {
+                transport.bind(py).call_method0(names::close(py))?;
+                made.bind(py).call_method0(names::cancel(py))?;
+                resumed.bind(py).call_method0(names::cancel(py))
+            };
+            if let Err(error) = undo() {
+                error.write_unraisable(py, Some(transport.bind(py)));
+            }
+        });
+    }
+}

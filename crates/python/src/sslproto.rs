@@ -1,0 +1,622 @@
+//! `SSLProtocol`: TLS between a transport and a protocol. `asyncio.sslproto`, native.
+//!
+//! Below it is a transport of any kind, above it the application's protocol, which writes through the [`SslTransport`] of this
+//! connection. What turns bytes into bytes is the user's own `SSLObject`, behind [`tls::Tls`]. The states of a connection and
+//! what leads from one to another live in the files of `sslproto/`: `handshake`, `reading`, `writing`, `shutdown`; `attributes`
+//! has what Python code may look at.
+//!
+//! Made by the loop (`event_loop/tls.rs`) and by Python code that calls the class as asyncio calls its own. Called by the
+//! transport below, in Rust where that is a [`SocketTransport`](crate::transports::SocketTransport); calls both neighbours.
+
+mod attributes;
+mod flow;
+mod handshake;
+mod reading;
+mod shutdown;
+mod tls;
+mod transport;
+mod writing;
+
+use std::cell::Cell;
+use std::ffi::CStr;
+
+use pyo3::exceptions::{PyAttributeError, PyException, PyOSError, PyRuntimeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyDict, PyTuple};
+
+use crate::alarms::{self, Alarm};
+use crate::events::{isinstance_class, loop_debug};
+use crate::ffi::class::DictAndWeak;
+use crate::ffi::{
+    Args, Class, ClassState, LoopCell, Obj, Output, Raised, Ref, Signature, Slot, Table, Visitor, none,
+};
+use crate::{names, stock};
+use flow::Limits;
+pub use reading::{advance, received};
+use tls::Tls;
+pub use tls::{is_context, ssl_module};
+pub use transport::SslTransport;
+use writing::Backlog;
+
+/// Where a connection is between plain text and plain text.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum State {
+    #[default]
+    Unwrapped,
+    DoHandshake,
+    Wrapped,
+    Flushing,
+    Shutdown,
+}
+
+impl State {
+    /// The name of the member of `asyncio.sslproto.SSLProtocolState`.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Unwrapped => "UNWRAPPED",
+            Self::DoHandshake => "DO_HANDSHAKE",
+            Self::Wrapped => "WRAPPED",
+            Self::Flushing => "FLUSHING",
+            Self::Shutdown => "SHUTDOWN",
+        }
+    }
+
+    /// Whether the application's data is not taken any more.
+    fn is_ending(self) -> bool {
+        matches!(self, Self::Unwrapped | Self::Flushing | Self::Shutdown)
+    }
+
+    fn leads_to(self, next: Self) -> bool {
+        matches!(
+            (self, next),
+            (_, Self::Unwrapped)
+                | (Self::Unwrapped, Self::DoHandshake)
+                | (Self::DoHandshake, Self::Wrapped)
+                | (Self::Wrapped, Self::Flushing)
+                | (Self::Flushing, Self::Shutdown)
+        )
+    }
+}
+
+/// What the application's protocol has been told.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum AppState {
+    #[default]
+    Init,
+    Made,
+    Eof,
+    Lost,
+}
+
+/// The data of an `SSLProtocol`.
+#[derive(Default)]
+pub struct SslProtocol {
+    tls: Tls,
+    state: Cell<State>,
+    app_state: Cell<AppState>,
+    /// Whether the application's protocol is a `BufferedProtocol`.
+    app_buffered: Cell<bool>,
+    app_reading_paused: Cell<bool>,
+    app_writing_paused: Cell<bool>,
+    ssl_reading_paused: Cell<bool>,
+    ssl_writing_paused: Cell<bool>,
+    eof_received: Cell<bool>,
+    server_side: Cell<bool>,
+    /// Writes since the end, and one for `connection_lost`.
+    conn_lost: Cell<u32>,
+    incoming_limits: Cell<Limits>,
+    outgoing_limits: Cell<Limits>,
+    backlog: LoopCell<Backlog>,
+    event_loop: Slot,
+    app_protocol: Slot,
+    app_transport: Slot<SslTransport>,
+    /// The transport below, from `connection_made` to `connection_lost`.
+    transport: Slot,
+    waiter: Slot,
+    context: Slot,
+    server_hostname: Slot,
+    extra: Slot,
+    handshake_timeout: Slot,
+    shutdown_timeout: Slot,
+    handshake_alarm: Slot<Alarm>,
+    shutdown_alarm: Slot<Alarm>,
+    /// When the handshake began, in debug mode.
+    handshake_start: Cell<Option<f64>>,
+    /// What a transport that wants to fill a buffer fills.
+    buffer: Slot,
+}
+
+static SSL_PROTOCOL: ClassState = ClassState::new();
+
+const NEW: Signature<9> = Signature::new(
+    "SSLProtocol.__init__",
+    "loop, app_protocol, sslcontext, waiter, server_side=False, server_hostname=None, call_connection_made=True, ssl_handshake_timeout=None, ssl_shutdown_timeout=None",
+);
+const FATAL_ERROR: Signature<2> =
+    Signature::new("SSLProtocol._fatal_error", "exc, message='Fatal error on transport'");
+
+type Protocol<'a, 'py> = &'a Obj<'py, SslProtocol>;
+
+/// A positive number of seconds, or the constant of `asyncio.constants`.
+fn timeout<'py>(given: Bound<'py, PyAny>, name: &str) -> Output<'py> {
+    if given.is_none() {
+        return given.py().import("asyncio.constants")?.getattr(name.to_uppercase());
+    }
+    if given.le(0)? {
+        return Err(PyValueError::new_err(format!(
+            "{name} should be a positive number, got {}",
+            given.str()?
+        )));
+    }
+    Ok(given)
+}
+
+/// A default context for a client that said `ssl=True`.
+fn default_context<'py>(server_side: bool, server_hostname: &Bound<'py, PyAny>) -> Output<'py> {
+    if server_side {
+        return Err(PyValueError::new_err("Server side SSL needs a valid SSLContext"));
+    }
+    let context = ssl_module(server_hostname.py())?.call_method0("create_default_context")?;
+    if !server_hostname.is_truthy()? {
+        context.setattr("check_hostname", false)?;
+    }
+    Ok(context)
+}
+
+/// `SSLProtocol(loop, app_protocol, sslcontext, waiter, ...)`.
+fn init<'py>(
+    protocol: Protocol<'_, 'py>,
+    args: &Bound<'py, PyTuple>,
+    kwargs: Option<&Bound<'py, PyDict>>,
+) -> PyResult<()> {
+    let py = protocol.py();
+    let given = Args::parse_tuple_given(&NEW, args, kwargs)?;
+    ssl_module(py)?;
+    if !protocol.event_loop.is_empty() {
+        return Err(PyRuntimeError::new_err("SSLProtocol object is already initialized"));
+    }
+    let [event_loop, app_protocol, context, waiter, server_side, server_hostname, call_made, rest @ ..] =
+        given;
+    let or_none = |value: Option<Bound<'py, PyAny>>| value.unwrap_or_else(|| none(py));
+    let is_true =
+        |value: Option<Bound<'py, PyAny>>, default| value.map_or(Ok(default), |value| value.is_truthy());
+    let [handshake_timeout, shutdown_timeout] = rest.map(or_none);
+    begin(
+        protocol,
+        Parts {
+            event_loop: or_none(event_loop),
+            app_protocol: or_none(app_protocol),
+            context: or_none(context),
+            waiter: or_none(waiter),
+            server_side: is_true(server_side, false)?,
+            server_hostname: or_none(server_hostname),
+            call_connection_made: is_true(call_made, true)?,
+            handshake_timeout,
+            shutdown_timeout,
+        },
+    )
+}
+
+/// What a connection is made of; None where something is not given.
+pub struct Parts<'py> {
+    /// Any loop.
+    pub event_loop: Bound<'py, PyAny>,
+    /// Who gets the plain text.
+    pub app_protocol: Bound<'py, PyAny>,
+    /// An `SSLContext`.
+    pub context: Bound<'py, PyAny>,
+    /// A future to complete when the handshake has ended.
+    pub waiter: Bound<'py, PyAny>,
+    /// Which end this is.
+    pub server_side: bool,
+    /// Whom the certificate is to name.
+    pub server_hostname: Bound<'py, PyAny>,
+    /// Whether the protocol is to be told of the transport.
+    pub call_connection_made: bool,
+    /// Seconds.
+    pub handshake_timeout: Bound<'py, PyAny>,
+    /// Seconds.
+    pub shutdown_timeout: Bound<'py, PyAny>,
+}
+
+/// A new connection; the transport below is told of it by the caller.
+pub fn new(parts: Parts<'_>) -> PyResult<Obj<'_, SslProtocol>> {
+    let py = parts.event_loop.py();
+    ssl_module(py)?;
+    let protocol = SslProtocol::create(py)?;
+    begin(&protocol, parts)?;
+    Ok(protocol)
+}
+
+fn begin<'py>(protocol: Protocol<'_, 'py>, parts: Parts<'py>) -> PyResult<()> {
+    let py = protocol.py();
+    let Parts { event_loop, app_protocol, context, waiter, server_side, server_hostname, .. } = parts;
+    let handshake_timeout = timeout(parts.handshake_timeout, "ssl_handshake_timeout")?;
+    let shutdown_timeout = timeout(parts.shutdown_timeout, "ssl_shutdown_timeout")?;
+    let context =
+        if context.is_truthy()? { context } else { default_context(server_side, &server_hostname)? };
+    let server_hostname =
+        if !server_side && server_hostname.is_truthy()? { server_hostname } else { none(py) };
+    protocol.tls.wrap(&context, server_side, &server_hostname)?;
+    protocol.server_side.set(server_side);
+    protocol.server_hostname.put(server_hostname);
+    let extra = PyDict::new(py);
+    extra.set_item("sslcontext", &context)?;
+    protocol.extra.put(extra);
+    protocol.context.put(context);
+    if !waiter.is_none() {
+        protocol.waiter.put(waiter);
+    }
+    protocol.event_loop.put(event_loop);
+    set_app_protocol(protocol, &app_protocol)?;
+    protocol.handshake_timeout.put(handshake_timeout);
+    protocol.shutdown_timeout.put(shutdown_timeout);
+    protocol.app_state.set(if parts.call_connection_made { AppState::Init } else { AppState::Made });
+    protocol.incoming_limits.set(flow::READ_LIMITS);
+    protocol.outgoing_limits.set(flow::WRITE_LIMITS);
+    protocol.app_transport.set(Ref::of(transport::new(protocol)?));
+    Ok(())
+}
+
+/// Gives the plain text from now on to another protocol.
+fn set_app_protocol(protocol: Protocol<'_, '_>, app_protocol: &Bound<'_, PyAny>) -> PyResult<()> {
+    let py = protocol.py();
+    let buffered = Obj::<SslProtocol>::cast_exact(app_protocol).is_none()
+        && app_protocol.hasattr(names::get_buffer(py))?
+        && app_protocol.is_instance(stock::buffered_protocol(py)?)?;
+    protocol.app_buffered.set(buffered);
+    protocol.app_protocol.put(app_protocol.clone());
+    Ok(())
+}
+
+/// Goes to another state; RuntimeError where there is no way.
+fn set_state(protocol: Protocol<'_, '_>, next: State) -> PyResult<()> {
+    let state = protocol.state.get();
+    if !state.leads_to(next) {
+        let text = format!(
+            "cannot switch state from SSLProtocolState.{} to SSLProtocolState.{}",
+            state.name(),
+            next.name()
+        );
+        return Err(PyRuntimeError::new_err(text));
+    }
+    protocol.state.set(next);
+    Ok(())
+}
+
+/// What asyncio says where it finds None in the place of an object.
+#[cold]
+fn nobody(attribute: &str) -> PyErr {
+    PyAttributeError::new_err(format!("'NoneType' object has no attribute '{attribute}'"))
+}
+
+/// The transport below, of which `attribute` is wanted.
+fn below<'py>(protocol: Protocol<'_, 'py>, attribute: &str) -> Output<'py> {
+    protocol.transport.get(protocol.py()).ok_or_else(|| nobody(attribute))
+}
+
+/// The loop.
+fn event_loop<'py>(protocol: Protocol<'_, 'py>) -> Output<'py> {
+    let uninitialized = || PyRuntimeError::new_err("SSLProtocol object is not initialized.");
+    protocol.event_loop.get(protocol.py()).ok_or_else(uninitialized)
+}
+
+fn is_debugged(protocol: Protocol<'_, '_>) -> PyResult<bool> {
+    loop_debug(&event_loop(protocol)?)
+}
+
+/// `loop.call_soon(self.name)`.
+fn call_soon(protocol: Protocol<'_, '_>, name: &str) -> PyResult<()> {
+    let method = protocol.as_any().getattr(name)?;
+    event_loop(protocol)?.call_method1(names::call_soon(protocol.py()), (method,)).map(drop)
+}
+
+/// Cancels the alarm in a slot.
+fn cancel_alarm(py: Python<'_>, slot: &Slot<Alarm>) -> PyResult<()> {
+    match slot.take() {
+        Some(alarm) => alarms::cancel(&alarm.into_obj(py)),
+        None => Ok(()),
+    }
+}
+
+/// Completes the waiter, once.
+fn wake_waiter(protocol: Protocol<'_, '_>, error: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+    let py = protocol.py();
+    let Some(waiter) = protocol.waiter.get(py) else { return Ok(()) };
+    if !crate::mixins::is_cancelled(&waiter)? {
+        match error {
+            Some(error) => waiter.call_method1("set_exception", (error,))?,
+            None => waiter.call_method1(names::set_result(py), (none(py),))?,
+        };
+    }
+    protocol.waiter.clear();
+    Ok(())
+}
+
+/// `connection_made`: the handshake begins.
+fn connection_made<'py>(protocol: Protocol<'_, 'py>, transport: &Bound<'py, PyAny>) -> PyResult<()> {
+    protocol.transport.put(transport.clone());
+    handshake::start(protocol)
+}
+
+/// `connection_lost`: the application is told at the next turn, and everything is let go.
+fn connection_lost<'py>(protocol: Protocol<'_, 'py>, error: &Bound<'py, PyAny>) -> PyResult<()> {
+    let py = protocol.py();
+    drop(protocol.backlog.with(std::mem::take));
+    protocol.tls.discard_outgoing(py)?;
+    protocol.conn_lost.set(protocol.conn_lost.get() + 1);
+    if let Some(transport) = protocol.app_transport.obj(py) {
+        transport.mark_closed();
+    }
+    if protocol.state.get() != State::DoHandshake
+        && matches!(protocol.app_state.get(), AppState::Made | AppState::Eof)
+        && let Some(app_protocol) = protocol.app_protocol.get(py)
+    {
+        protocol.app_state.set(AppState::Lost);
+        let lost = app_protocol.getattr(names::connection_lost(py))?;
+        event_loop(protocol)?.call_method1(names::call_soon(py), (lost, error))?;
+    }
+    set_state(protocol, State::Unwrapped)?;
+    protocol.transport.clear();
+    protocol.app_transport.clear();
+    protocol.app_protocol.clear();
+    wake_waiter(protocol, (!error.is_none()).then_some(error))?;
+    cancel_alarm(py, &protocol.shutdown_alarm)?;
+    cancel_alarm(py, &protocol.handshake_alarm)
+}
+
+/// `eof_received`: True keeps the transport below open.
+fn eof_received<'py>(protocol: Protocol<'_, 'py>) -> Output<'py> {
+    let py = protocol.py();
+    protocol.eof_received.set(true);
+    match end_of_stream(protocol) {
+        Ok(keep_open) if keep_open => Ok(crate::ffi::boolean(py, true)),
+        Ok(_) => Ok(none(py)),
+        Err(error) => {
+            if error.is_instance_of::<PyException>(py) {
+                below(protocol, "close")?.call_method0(names::close(py))?;
+            }
+            Err(error)
+        }
+    }
+}
+
+fn end_of_stream(protocol: Protocol<'_, '_>) -> PyResult<bool> {
+    let py = protocol.py();
+    if is_debugged(protocol)? {
+        stock::logger(py)?.call_method1("debug", ("%r received EOF", protocol.as_any()))?;
+    }
+    match protocol.state.get() {
+        State::DoHandshake => {
+            let reset = py.get_type::<pyo3::exceptions::PyConnectionResetError>().call0()?;
+            handshake::complete(protocol, Some(PyErr::from_value(reset)))?;
+        }
+        State::Wrapped => {
+            set_state(protocol, State::Flushing)?;
+            if protocol.app_reading_paused.get() {
+                return Ok(true);
+            }
+            shutdown::flush(protocol)?;
+        }
+        State::Flushing => {
+            writing::send_backlog(protocol)?;
+            set_state(protocol, State::Shutdown)?;
+            shutdown::step(protocol)?;
+        }
+        State::Shutdown => shutdown::step(protocol)?,
+        State::Unwrapped => {}
+    }
+    Ok(false)
+}
+
+/// `_abort`: closes the transport below at once.
+fn abort(protocol: Protocol<'_, '_>, error: &Bound<'_, PyAny>) -> PyResult<()> {
+    set_state(protocol, State::Unwrapped)?;
+    match protocol.transport.get(protocol.py()) {
+        Some(transport) => transport.call_method1(names::_force_close(protocol.py()), (error,)).map(drop),
+        None => Ok(()),
+    }
+}
+
+/// `_fatal_error`: ends the connection. Errors of the network, to which those of TLS belong, are only told in debug mode.
+fn fatal_error(protocol: Protocol<'_, '_>, error: &Bound<'_, PyAny>, message: &str) -> PyResult<()> {
+    let py = protocol.py();
+    if let Some(transport) = protocol.transport.get(py) {
+        transport.call_method1(names::_force_close(py), (error,))?;
+    }
+    if error.is_instance_of::<PyOSError>() {
+        if is_debugged(protocol)? {
+            let keywords = PyDict::new(py);
+            keywords.set_item("exc_info", error)?;
+            stock::logger(py)?.call_method(
+                "debug",
+                ("%r: %s", protocol.as_any(), message),
+                Some(&keywords),
+            )?;
+        }
+        return Ok(());
+    }
+    if error.is_instance(stock::cancelled_error(py)?)? {
+        return Ok(());
+    }
+    tell_handler(protocol, error, message, &protocol.transport.get_or_none(py))
+}
+
+/// Tells the loop's exception handler.
+fn tell_handler(
+    protocol: Protocol<'_, '_>,
+    error: &Bound<'_, PyAny>,
+    message: &str,
+    transport: &Bound<'_, PyAny>,
+) -> PyResult<()> {
+    let py = protocol.py();
+    let report = PyDict::new(py);
+    report.set_item(names::message(py), message)?;
+    report.set_item(names::exception(py), error)?;
+    report.set_item("transport", transport)?;
+    report.set_item("protocol", protocol.as_any())?;
+    event_loop(protocol)?.call_method1(names::call_exception_handler(py), (report,)).map(drop)
+}
+
+/// What an `except Exception` of asyncio does with an error; others pass.
+fn fail(protocol: Protocol<'_, '_>, error: PyErr, message: &str) -> PyResult<()> {
+    let raised = Raised::from_err(protocol.py(), error);
+    if !raised.is::<PyException>() {
+        return Err(raised.into_err());
+    }
+    raised.handling(|| fatal_error(protocol, raised.as_any(), message))
+}
+
+/// `_get_extra_info`.
+fn extra_info<'py>(
+    protocol: Protocol<'_, 'py>,
+    name: Bound<'py, PyAny>,
+    default: Bound<'py, PyAny>,
+) -> Output<'py> {
+    let py = protocol.py();
+    let extra = protocol.extra.get_or_none(py);
+    if let Ok(extra) = extra.cast::<PyDict>()
+        && let Some(found) = extra.get_item(&name)?
+    {
+        return Ok(found);
+    }
+    match protocol.transport.get(py) {
+        Some(transport) => transport.call_method1(names::get_extra_info(py), (name, default)),
+        None => Ok(default),
+    }
+}
+
+/// What bug-fix releases changed in `asyncio.sslproto`: asked of the interpreter, once.
+struct Manners {
+    /// `is_closing()` asks the transport below as well.
+    asks_below_is_closing: bool,
+    /// The time limit of a shutdown goes on until `connection_lost`.
+    limits_closing: bool,
+}
+
+impl Manners {
+    fn of(py: Python<'_>) -> &'static Self {
+        static MANNERS: PyOnceLock<Manners> = PyOnceLock::new();
+        MANNERS.get_or_init(py, || {
+            let names_in = |method: &str| -> PyResult<Bound<'_, PyAny>> {
+                stock::ssl_protocol(py)?.getattr(method)?.getattr("__code__")?.getattr("co_names")
+            };
+            Self {
+                asks_below_is_closing: stock::ssl_protocol(py)
+                    .is_ok_and(|class| class.hasattr("_is_transport_closing").unwrap_or(false)),
+                limits_closing: names_in("_on_shutdown_complete")
+                    .and_then(|names| names.contains("call_later"))
+                    .unwrap_or(false),
+            }
+        })
+    }
+}
+
+impl Class for SslProtocol {
+    const NAME: &'static CStr = c"yibu.SSLProtocol";
+    type Header = DictAndWeak;
+    const FREELIST: usize = 64;
+
+    fn state() -> &'static ClassState {
+        &SSL_PROTOCOL
+    }
+
+    fn table(t: &mut Table<Self>) {
+        t.doc(c"SSLProtocol(loop, app_protocol, sslcontext, waiter, server_side=False, server_hostname=None, call_connection_made=True, ssl_handshake_timeout=None, ssl_shutdown_timeout=None)\n--\n\nTLS between a transport and a protocol.");
+        t.init(init);
+        t.getter(c"__class__", |p| isinstance_class(p.as_any(), stock::ssl_protocol));
+        t.one(
+            c"connection_made",
+            "transport",
+            |protocol, transport| {
+                connection_made(protocol, transport)?;
+                Ok(none(protocol.py()))
+            },
+            "The transport below is there: the handshake begins.",
+        );
+        t.one(
+            c"connection_lost",
+            "exc",
+            |protocol, error| {
+                connection_lost(protocol, error)?;
+                Ok(none(protocol.py()))
+            },
+            "The transport below is gone.",
+        );
+        t.noargs(c"eof_received", eof_received, "The peer has closed its half of the transport below.");
+        t.method(
+            &FATAL_ERROR,
+            |protocol, args| {
+                let [error, message] = args.parse(&FATAL_ERROR)?;
+                let message = if message.is_none() {
+                    "Fatal error on transport".into()
+                } else {
+                    message.str()?.to_string()
+                };
+                fatal_error(protocol, &error, &message)?;
+                Ok(none(protocol.py()))
+            },
+            "Reports an exception, unless it is an OSError, and closes the transport below at once.",
+        );
+        reading::table(t);
+        writing::table(t);
+        shutdown::table(t);
+        attributes::table(t);
+    }
+
+    fn traverse(&self, visitor: &mut Visitor) {
+        self.slots().into_iter().for_each(|slot| slot.traverse(visitor));
+        self.tls.traverse(visitor);
+        self.app_transport.traverse(visitor);
+        self.handshake_alarm.traverse(visitor);
+        self.shutdown_alarm.traverse(visitor);
+        self.backlog.try_with(|backlog| backlog.traverse(visitor));
+    }
+
+    fn clear(&self) {
+        self.slots().into_iter().for_each(Slot::clear);
+        self.tls.clear();
+        self.app_transport.clear();
+        self.handshake_alarm.clear();
+        self.shutdown_alarm.clear();
+        drop(self.backlog.with(std::mem::take));
+    }
+}
+
+impl SslProtocol {
+    /// Takes ciphertext without a call into Python, where that is possible; [`advance`] is to follow.
+    #[inline]
+    pub fn feed(&self, data: &[u8]) -> bool {
+        self.tls.feed_slice(data)
+    }
+
+    /// `_app_transport`: what the application writes to; None when the connection was lost.
+    pub fn app_transport<'py>(&self, py: Python<'py>) -> Bound<'py, PyAny> {
+        self.app_transport.obj(py).map_or_else(|| none(py), Obj::into_any)
+    }
+
+    fn slots(&self) -> [&Slot; 10] {
+        [
+            &self.event_loop,
+            &self.app_protocol,
+            &self.transport,
+            &self.waiter,
+            &self.context,
+            &self.server_hostname,
+            &self.extra,
+            &self.handshake_timeout,
+            &self.shutdown_timeout,
+            &self.buffer,
+        ]
+    }
+}
+
+/// Builds the classes and adds them to the module.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = module.py();
+    crate::add_derived::<SslProtocol>(module, stock::buffered_protocol(py)?)?;
+    SslProtocol::class(py).setattr("max_size", reading::BUFFER_SIZE)?;
+    crate::add_derived::<SslTransport>(module, stock::transport(py)?)?;
+    transport::complete(&SslTransport::class(py))
+}

@@ -1,0 +1,107 @@
+//! Flow control: how much may wait in each direction before a side is told to pause.
+//!
+//! Called by `reading` and `writing` whenever an amount has changed; tells the application's protocol, or the transport below.
+
+use pyo3::exceptions::{PyKeyboardInterrupt, PySystemExit, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyString;
+
+use super::{Protocol, SslProtocol, below, nobody, tell_handler};
+use crate::ffi::{Obj, Output, Raised, call};
+use crate::names;
+use crate::transports::limit;
+
+/// Amounts, in bytes, at which to pause and to go on.
+#[derive(Clone, Copy, Default)]
+pub struct Limits {
+    /// At this amount a side is paused.
+    pub high: i64,
+    /// At this one it goes on.
+    pub low: i64,
+}
+
+/// `FLOW_CONTROL_HIGH_WATER_SSL_READ` and a quarter of it.
+pub const READ_LIMITS: Limits = Limits { high: 256 * 1024, low: 64 * 1024 };
+/// `FLOW_CONTROL_HIGH_WATER_SSL_WRITE` and a quarter of it.
+pub const WRITE_LIMITS: Limits = Limits { high: 512 * 1024, low: 128 * 1024 };
+
+impl Limits {
+    /// `add_flowcontrol_defaults`: what is not given follows from what is, or from `default`.
+    pub fn given(high: &Bound<'_, PyAny>, low: &Bound<'_, PyAny>, default: Self) -> PyResult<Self> {
+        let (high, low) = (limit(high)?, limit(low)?);
+        let high = high.unwrap_or_else(|| low.map_or(default.high, |low| low.saturating_mul(4)));
+        let low = low.unwrap_or_else(|| high.div_euclid(4));
+        if high >= low && low >= 0 {
+            return Ok(Self { high, low });
+        }
+        Err(PyValueError::new_err(format!("high ({high}) must be >= low ({low}) must be >= 0")))
+    }
+
+    /// As `get_write_buffer_limits()` and `get_read_buffer_limits()` give them.
+    pub fn as_pair(self, py: Python<'_>) -> Output<'_> {
+        Ok((self.low, self.high).into_pyobject(py)?.into_any())
+    }
+}
+
+fn amount(size: usize) -> i64 {
+    i64::try_from(size).unwrap_or(i64::MAX)
+}
+
+/// `_get_write_buffer_size`: what is encrypted and not yet written, and what is not encrypted.
+pub fn write_buffer_size(protocol: Protocol<'_, '_>) -> PyResult<usize> {
+    let waiting = protocol.backlog.with(|backlog| backlog.size());
+    Ok(protocol.tls.outgoing_size(protocol.py())? + waiting)
+}
+
+/// `_control_app_writing`.
+#[inline]
+pub fn control_app_writing(protocol: Protocol<'_, '_>) -> PyResult<()> {
+    let py = protocol.py();
+    let (size, limits) = (amount(write_buffer_size(protocol)?), protocol.outgoing_limits.get());
+    let paused = protocol.app_writing_paused.get();
+    if size >= limits.high && !paused {
+        protocol.app_writing_paused.set(true);
+        tell(protocol, names::pause_writing(py), "protocol.pause_writing() failed")
+    } else if size <= limits.low && paused {
+        protocol.app_writing_paused.set(false);
+        tell(protocol, names::resume_writing(py), "protocol.resume_writing() failed")
+    } else {
+        Ok(())
+    }
+}
+
+/// A method of the application's protocol whose failure is reported and changes nothing.
+fn tell<'py>(protocol: Protocol<'_, 'py>, method: &Bound<'py, PyString>, message: &str) -> PyResult<()> {
+    let py = protocol.py();
+    let app_protocol = protocol.app_protocol.get(py);
+    let told = match &app_protocol {
+        Some(app_protocol) => call::method(method, [app_protocol]).map(drop),
+        None => Err(nobody(method.to_str()?)),
+    };
+    let Err(error) = told else { return Ok(()) };
+    let raised = Raised::from_err(py, error);
+    if raised.is::<PyKeyboardInterrupt>() || raised.is::<PySystemExit>() {
+        return Err(raised.into_err());
+    }
+    let transport = protocol.app_transport.obj(py).map_or_else(|| crate::ffi::none(py), Obj::into_any);
+    tell_handler(protocol, raised.as_any(), message, &transport)
+}
+
+/// `_control_ssl_reading`.
+#[inline]
+pub fn control_ssl_reading(protocol: &Obj<'_, SslProtocol>) -> PyResult<()> {
+    let py = protocol.py();
+    let (size, limits) = (amount(protocol.tls.incoming_size(py)?), protocol.incoming_limits.get());
+    let paused = protocol.ssl_reading_paused.get();
+    if size >= limits.high && !paused {
+        protocol.ssl_reading_paused.set(true);
+        let name = names::pause_reading(py);
+        call::method(name, [&below(protocol, "pause_reading")?]).map(drop)
+    } else if size <= limits.low && paused {
+        protocol.ssl_reading_paused.set(false);
+        let name = names::resume_reading(py);
+        call::method(name, [&below(protocol, "resume_reading")?]).map(drop)
+    } else {
+        Ok(())
+    }
+}

@@ -1,0 +1,373 @@
+//! `_SSLProtocolTransport`: what the application writes to. It has no state but whether it was closed.
+//!
+//! Made by [`SslProtocol`], which does everything.
+
+use std::cell::Cell;
+use std::ffi::CStr;
+
+use pyo3::exceptions::{PyAttributeError, PyNotImplementedError, PyResourceWarning, PyTypeError};
+use pyo3::prelude::*;
+use pyo3::types::{PyByteArray, PyBytes, PyMemoryView, PyType};
+
+use super::flow::{self, Limits};
+use super::{
+    Manners, SslProtocol, abort, call_soon, extra_info, nobody, set_app_protocol, shutdown, writing,
+};
+use crate::events::isinstance_class;
+use crate::ffi::class::BehindTransport;
+use crate::ffi::{Args, Class, ClassState, Obj, Output, Ref, Signature, Slot, Table, Visitor, boolean, none};
+use crate::{names, stock};
+
+/// The data of an `_SSLProtocolTransport`.
+#[derive(Default)]
+#[repr(C)]
+pub struct SslTransport {
+    /// Let go by the second `close()`.
+    protocol: Slot<SslProtocol>,
+    closed: Cell<bool>,
+    event_loop: Slot,
+}
+
+static SSL_TRANSPORT: ClassState = ClassState::new();
+
+const NEW: Signature<2> = Signature::new("_SSLProtocolTransport.__init__", "loop, ssl_protocol");
+const EXTRA: Signature<2> = Signature::new("_SSLProtocolTransport.get_extra_info", "name, default=None");
+const SET_PROTOCOL: Signature<1> = Signature::new("_SSLProtocolTransport.set_protocol", "protocol");
+const WRITE: Signature<1> = Signature::new("_SSLProtocolTransport.write", "data");
+const WRITELINES: Signature<1> = Signature::new("_SSLProtocolTransport.writelines", "list_of_data");
+const WRITE_LIMITS: Signature<2> =
+    Signature::new("_SSLProtocolTransport.set_write_buffer_limits", "high=None, low=None");
+const READ_LIMITS: Signature<2> =
+    Signature::new("_SSLProtocolTransport.set_read_buffer_limits", "high=None, low=None");
+
+/// The transport of a connection.
+pub fn new<'py>(protocol: &Obj<'py, SslProtocol>) -> PyResult<Obj<'py, SslTransport>> {
+    let transport = SslTransport::create(protocol.py())?;
+    transport.protocol.set(Ref::of(protocol.clone()));
+    transport.event_loop.put(protocol.event_loop.get_or_none(protocol.py()));
+    Ok(transport)
+}
+
+impl SslTransport {
+    /// Nothing is written any more, and nobody need be warned.
+    pub fn mark_closed(&self) {
+        self.closed.set(true);
+    }
+
+    /// The protocol, of which asyncio would want `attribute`.
+    #[inline]
+    fn protocol<'py>(&self, py: Python<'py>, attribute: &str) -> PyResult<Obj<'py, SslProtocol>> {
+        self.protocol.obj(py).ok_or_else(|| nobody(attribute))
+    }
+}
+
+type Transport<'a, 'py> = &'a Obj<'py, SslTransport>;
+
+/// `write`.
+#[inline]
+fn write<'py>(transport: Transport<'_, 'py>, data: Bound<'py, PyAny>) -> Output<'py> {
+    let py = transport.py();
+    let empty = match data.cast::<PyBytes>() {
+        Ok(bytes) => bytes.as_bytes().is_empty(),
+        Err(_) if data.is_instance_of::<PyByteArray>() || data.is_instance_of::<PyMemoryView>() => {
+            !data.is_truthy()?
+        }
+        Err(_) => {
+            let text = format!("data: expecting a bytes-like instance, got {}", data.get_type().name()?);
+            return Err(PyTypeError::new_err(text));
+        }
+    };
+    if !empty {
+        let protocol = transport.protocol(py, "_write_appdata")?;
+        if writing::takes_data(&protocol)? {
+            writing::append(&protocol, data)?;
+            writing::send_appended(&protocol)?;
+        }
+    }
+    Ok(none(py))
+}
+
+/// `writelines`: all of it in one write of the transport below.
+fn writelines<'py>(transport: Transport<'_, 'py>, list: &Bound<'py, PyAny>) -> Output<'py> {
+    let py = transport.py();
+    let protocol = transport.protocol(py, "_write_appdata")?;
+    if writing::takes_data(&protocol)? {
+        for data in list.try_iter()? {
+            writing::append(&protocol, data?)?;
+        }
+        writing::send_appended(&protocol)?;
+    }
+    Ok(none(py))
+}
+
+/// `close`.
+fn close<'py>(transport: Transport<'_, 'py>) -> Output<'py> {
+    let py = transport.py();
+    if transport.closed.replace(true) {
+        transport.protocol.clear();
+    } else {
+        shutdown::start(&transport.protocol(py, "_start_shutdown")?)?;
+    }
+    Ok(none(py))
+}
+
+/// `_force_close`.
+fn force_close<'py>(transport: Transport<'_, 'py>, error: &Bound<'py, PyAny>) -> Output<'py> {
+    let py = transport.py();
+    transport.mark_closed();
+    if let Some(protocol) = transport.protocol.obj(py) {
+        abort(&protocol, error)?;
+    }
+    Ok(none(py))
+}
+
+fn is_closing<'py>(transport: Transport<'_, 'py>) -> Output<'py> {
+    let py = transport.py();
+    if transport.closed.get() || !Manners::of(py).asks_below_is_closing {
+        return Ok(boolean(py, transport.closed.get()));
+    }
+    match transport.protocol(py, "_is_transport_closing")?.transport.get(py) {
+        Some(below) => below.call_method0("is_closing"),
+        None => Ok(boolean(py, false)),
+    }
+}
+
+fn reading(t: &mut Table<SslTransport>) {
+    t.noargs(
+        c"is_reading",
+        |transport| {
+            let protocol = transport.protocol(transport.py(), "_app_reading_paused")?;
+            Ok(boolean(transport.py(), !protocol.app_reading_paused.get()))
+        },
+        "Whether the protocol gets data.",
+    );
+    t.noargs(
+        c"pause_reading",
+        |transport| {
+            transport.protocol(transport.py(), "_pause_reading")?.app_reading_paused.set(true);
+            Ok(none(transport.py()))
+        },
+        "Stops calling the protocol with data.",
+    );
+    t.noargs(
+        c"resume_reading",
+        |transport| {
+            let protocol = transport.protocol(transport.py(), "_resume_reading")?;
+            if protocol.app_reading_paused.replace(false) {
+                call_soon(&protocol, "_go_on_reading")?;
+            }
+            Ok(none(transport.py()))
+        },
+        "Goes on after pause_reading().",
+    );
+    t.method(
+        &READ_LIMITS,
+        |transport, args| {
+            let [high, low] = args.parse(&READ_LIMITS)?;
+            let protocol = transport.protocol(transport.py(), "_set_read_buffer_limits")?;
+            protocol.incoming_limits.set(Limits::given(&high, &low, flow::READ_LIMITS)?);
+            flow::control_ssl_reading(&protocol)?;
+            Ok(none(transport.py()))
+        },
+        "Sets the amounts of undecrypted data, in bytes, at which the transport below is paused and resumed.",
+    );
+    t.noargs(
+        c"get_read_buffer_limits",
+        |transport| {
+            let protocol = transport.protocol(transport.py(), "_incoming_low_water")?;
+            protocol.incoming_limits.get().as_pair(transport.py())
+        },
+        "The low and the high limit for reading.",
+    );
+    t.noargs(
+        c"get_read_buffer_size",
+        |transport| {
+            let protocol = transport.protocol(transport.py(), "_get_read_buffer_size")?;
+            let size = protocol.tls.incoming_size(transport.py())?;
+            Ok(size.into_pyobject(transport.py())?.into_any())
+        },
+        "The number of bytes that wait to be decrypted.",
+    );
+}
+
+fn writing_methods(t: &mut Table<SslTransport>) {
+    t.method(
+        &WRITE,
+        |transport, args| match args.only() {
+            Some(data) => write(transport, data),
+            None => {
+                let [data] = args.parse(&WRITE)?;
+                write(transport, data)
+            }
+        },
+        "Sends data, or keeps what cannot be sent at once. Does not block.",
+    );
+    t.method(
+        &WRITELINES,
+        |transport, args| {
+            let [list] = args.parse(&WRITELINES)?;
+            writelines(transport, &list)
+        },
+        "Sends several pieces of data as one.",
+    );
+    t.noargs(
+        c"write_eof",
+        |_| Err(PyNotImplementedError::new_err(())),
+        "Raises NotImplementedError: TLS closes both directions together.",
+    );
+    t.noargs(c"can_write_eof", |transport| Ok(boolean(transport.py(), false)), "False.");
+    t.method(
+        &WRITE_LIMITS,
+        |transport, args| {
+            let [high, low] = args.parse(&WRITE_LIMITS)?;
+            let protocol = transport.protocol(transport.py(), "_set_write_buffer_limits")?;
+            protocol.outgoing_limits.set(Limits::given(&high, &low, flow::WRITE_LIMITS)?);
+            flow::control_app_writing(&protocol)?;
+            Ok(none(transport.py()))
+        },
+        "Sets the amounts of unsent data, in bytes, at which the protocol is paused and resumed.",
+    );
+    t.noargs(
+        c"get_write_buffer_limits",
+        |transport| {
+            let protocol = transport.protocol(transport.py(), "_outgoing_low_water")?;
+            protocol.outgoing_limits.get().as_pair(transport.py())
+        },
+        "The low and the high limit for writing.",
+    );
+    t.noargs(
+        c"get_write_buffer_size",
+        |transport| {
+            let protocol = transport.protocol(transport.py(), "_get_write_buffer_size")?;
+            Ok(flow::write_buffer_size(&protocol)?.into_pyobject(transport.py())?.into_any())
+        },
+        "The number of bytes that were not handed to the transport below.",
+    );
+    t.one(
+        c"_test__append_write_backlog",
+        "data",
+        |transport, data| {
+            let protocol = transport.protocol(transport.py(), "_write_backlog")?;
+            writing::append(&protocol, data.clone())?;
+            Ok(none(transport.py()))
+        },
+        "For tests only: lets data wait as if it could not be encrypted.",
+    );
+    t.getter(c"_protocol_paused", |transport| {
+        let protocol = transport.protocol(transport.py(), "_app_writing_paused")?;
+        Ok(boolean(transport.py(), protocol.app_writing_paused.get()))
+    });
+}
+
+fn life(t: &mut Table<SslTransport>) {
+    t.noargs(c"close", close, "Closes the connection when everything written has been sent.");
+    t.noargs(
+        c"abort",
+        |transport| {
+            transport.as_any().call_method1(names::_force_close(transport.py()), (none(transport.py()),))
+        },
+        "Closes the connection at once; what has not been sent is lost.",
+    );
+    t.one(c"_force_close", "exc", force_close, "Closes the connection at once.");
+    t.noargs(c"is_closing", is_closing, "Whether the connection is closing, or closed.");
+    t.property(
+        c"_closed",
+        |transport| Ok(boolean(transport.py(), transport.closed.get())),
+        |transport, closed| match closed {
+            Some(closed) => {
+                transport.closed.set(closed.is_truthy()?);
+                Ok(())
+            }
+            None => Err(PyAttributeError::new_err("cannot delete attribute")),
+        },
+    );
+    t.finalize(|transport| {
+        if transport.closed.replace(true) {
+            return Ok(());
+        }
+        let py = transport.py();
+        let text = "unclosed transport <asyncio._SSLProtocolTransport object>";
+        stock::warn(py)?.call1((text, py.get_type::<PyResourceWarning>())).map(drop)
+    });
+}
+
+/// Attributes of the class that are not methods: `start_tls` and `sendfile` read them.
+pub fn complete(class: &Bound<'_, PyType>) -> PyResult<()> {
+    class.setattr("_start_tls_compatible", true)?;
+    let modes = class.py().import("asyncio.constants")?.getattr("_SendfileMode")?;
+    class.setattr("_sendfile_compatible", modes.getattr("FALLBACK")?)
+}
+
+impl Class for SslTransport {
+    const NAME: &'static CStr = c"yibu._SSLProtocolTransport";
+    type Header = BehindTransport;
+    const FREELIST: usize = 64;
+
+    fn state() -> &'static ClassState {
+        &SSL_TRANSPORT
+    }
+
+    fn table(t: &mut Table<Self>) {
+        t.doc(c"_SSLProtocolTransport(loop, ssl_protocol)\n--\n\nThe transport of a TLS connection.");
+        t.init(|transport, args, kwargs| {
+            let [event_loop, protocol] = Args::parse_tuple(&NEW, args, kwargs)?;
+            let Some(protocol) = Obj::<SslProtocol>::cast(&protocol) else {
+                let text = format!(
+                    "an _SSLProtocolTransport needs an SSLProtocol of yibu, got {}",
+                    protocol.repr()?
+                );
+                return Err(PyTypeError::new_err(text));
+            };
+            transport.protocol.set(Ref::of(protocol.clone()));
+            transport.event_loop.put(event_loop);
+            Ok(())
+        });
+        t.getter(c"__class__", |t| isinstance_class(t.as_any(), stock::ssl_transport));
+        t.method(
+            &EXTRA,
+            |transport, args| {
+                let [name, default] = args.parse(&EXTRA)?;
+                extra_info(&transport.protocol(transport.py(), "_get_extra_info")?, name, default)
+            },
+            "What is known about the connection: 'peercert', 'cipher', 'ssl_object', and what the transport below knows.",
+        );
+        t.method(
+            &SET_PROTOCOL,
+            |transport, args| {
+                let [protocol] = args.parse(&SET_PROTOCOL)?;
+                set_app_protocol(&transport.protocol(transport.py(), "_set_app_protocol")?, &protocol)?;
+                Ok(none(transport.py()))
+            },
+            "Gives what is read from now on to another protocol.",
+        );
+        t.noargs(
+            c"get_protocol",
+            |transport| {
+                let protocol = transport.protocol(transport.py(), "_app_protocol")?;
+                Ok(protocol.app_protocol.get_or_none(transport.py()))
+            },
+            "The protocol; None when the connection was lost.",
+        );
+        t.getter(c"_loop", |transport| Ok(transport.event_loop.get_or_none(transport.py())));
+        t.getter(c"_ssl_protocol", |transport| {
+            Ok(transport.protocol.obj(transport.py()).map_or_else(|| none(transport.py()), Obj::into_any))
+        });
+        reading(t);
+        writing_methods(t);
+        life(t);
+    }
+
+    fn traverse(&self, visitor: &mut Visitor) {
+        self.protocol.traverse(visitor);
+        self.event_loop.traverse(visitor);
+    }
+
+    fn clear(&self) {
+        self.protocol.clear();
+        self.event_loop.clear();
+    }
+
+    fn wants_finalizer(&self) -> bool {
+        !self.closed.get()
+    }
+}

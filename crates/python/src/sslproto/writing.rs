@@ -1,0 +1,173 @@
+//! From the application to the transport below: what is written waits for the handshake, is encrypted, and sent in one write.
+
+use std::collections::VecDeque;
+
+use pyo3::exceptions::PyAssertionError;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use super::tls::Ciphertext;
+use super::{Protocol, SslProtocol, State, below, fail, flow};
+use crate::ffi::buffer::Buffer;
+use crate::ffi::{Obj, Ref, Table, Visitor, call, none};
+use crate::transports::{self, SocketTransport};
+use crate::{names, stock};
+
+/// `constants.LOG_THRESHOLD_FOR_CONNLOST_WRITES`
+const LOG_THRESHOLD: u32 = 5;
+
+pub(super) fn table(t: &mut Table<SslProtocol>) {
+    t.noargs(
+        c"pause_writing",
+        |protocol| {
+            if protocol.ssl_writing_paused.replace(true) {
+                return Err(PyAssertionError::new_err(()));
+            }
+            Ok(none(protocol.py()))
+        },
+        "The transport below has enough to send.",
+    );
+    t.noargs(
+        c"resume_writing",
+        |protocol| {
+            if !protocol.ssl_writing_paused.replace(false) {
+                return Err(PyAssertionError::new_err(()));
+            }
+            flush(protocol)?;
+            Ok(none(protocol.py()))
+        },
+        "The transport below can send more.",
+    );
+}
+
+/// Something written by the application that was not encrypted yet.
+struct Waiting {
+    data: Ref,
+    sent: usize,
+    len: usize,
+}
+
+/// What waits to be encrypted.
+#[derive(Default)]
+pub struct Backlog {
+    waiting: VecDeque<Waiting>,
+    size: usize,
+}
+
+impl Backlog {
+    /// In bytes.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    fn push(&mut self, data: Ref, len: usize) {
+        self.size += len;
+        self.waiting.push_back(Waiting { data, sent: 0, len });
+    }
+
+    /// So much of the first was encrypted. The object when that was all of it.
+    fn advance(&mut self, count: usize) -> Option<Ref> {
+        let first = self.waiting.front_mut()?;
+        if count < first.len - first.sent {
+            first.sent += count;
+            self.size -= count;
+            return None;
+        }
+        self.size -= first.len - first.sent;
+        self.waiting.pop_front().map(|done| done.data)
+    }
+
+    /// Everything that waits, for Python code to look at.
+    pub fn objects<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, PyAny>> {
+        self.waiting.iter().map(|waiting| waiting.data.any(py).clone()).collect()
+    }
+
+    /// The references, for the collector.
+    pub fn traverse(&self, visitor: &mut Visitor) {
+        self.waiting.iter().for_each(|waiting| visitor.visit(waiting.data.as_ptr()));
+    }
+}
+
+/// How many bytes an object has; one that has no bytes is refused when it is encrypted.
+fn size_of(data: &Bound<'_, PyAny>) -> PyResult<usize> {
+    if let Ok(bytes) = data.cast::<PyBytes>() {
+        return Ok(bytes.as_bytes().len());
+    }
+    match Buffer::get(data, false) {
+        Ok(buffer) => Ok(buffer.len()),
+        Err(_) => data.len(),
+    }
+}
+
+/// Puts something at the end of the backlog.
+pub fn append<'py>(protocol: Protocol<'_, 'py>, data: Bound<'py, PyAny>) -> PyResult<()> {
+    let len = size_of(&data)?;
+    protocol.backlog.with(|backlog| backlog.push(Ref::new(data), len));
+    Ok(())
+}
+
+/// Whether the application may write. If not, that is counted, and told when it goes on.
+pub fn takes_data(protocol: Protocol<'_, '_>) -> PyResult<bool> {
+    if !protocol.state.get().is_ending() {
+        return Ok(true);
+    }
+    let lost = protocol.conn_lost.get();
+    if lost >= LOG_THRESHOLD {
+        stock::logger(protocol.py())?.call_method1("warning", ("SSL connection is closed",))?;
+    }
+    protocol.conn_lost.set(lost.saturating_add(1));
+    Ok(false)
+}
+
+/// The second half of `_write_appdata`: sends what was appended, unless the handshake is under way.
+#[inline]
+pub fn send_appended(protocol: Protocol<'_, '_>) -> PyResult<()> {
+    if protocol.state.get() != State::Wrapped {
+        return Ok(());
+    }
+    send_backlog(protocol).or_else(|error| fail(protocol, error, "Fatal error on SSL protocol"))
+}
+
+/// `_do_write`: encrypts what waits, and sends it.
+#[inline]
+pub fn send_backlog(protocol: Protocol<'_, '_>) -> PyResult<()> {
+    let py = protocol.py();
+    let first = || {
+        protocol.backlog.with(|backlog| {
+            backlog.waiting.front().map(|first| (first.data.copy(py), first.sent, first.sent == first.len))
+        })
+    };
+    while let Some((data, sent, empty)) = first() {
+        let written = if empty { Some(0) } else { protocol.tls.write(data.any(py), sent)? };
+        let Some(count) = written else { break };
+        drop(protocol.backlog.with(|backlog| backlog.advance(count)));
+    }
+    flush(protocol)
+}
+
+/// `_process_outgoing`: sends what is encrypted, unless the transport below has enough.
+#[inline]
+pub fn flush(protocol: Protocol<'_, '_>) -> PyResult<()> {
+    if !protocol.ssl_writing_paused.get() {
+        protocol.tls.send_outgoing(protocol.py(), |data| send(protocol, data))?;
+    }
+    flow::control_app_writing(protocol)
+}
+
+#[inline]
+fn send<'py>(protocol: Protocol<'_, 'py>, data: Ciphertext<'_, 'py>) -> PyResult<()> {
+    let py = protocol.py();
+    let transport = below(protocol, "write")?;
+    match (Obj::<SocketTransport>::cast_exact(&transport), data) {
+        (Some(socket), Ciphertext::Taken(data)) => transports::write_copied(socket, data),
+        (_, Ciphertext::Taken(data)) => {
+            call::method(names::write(py), [&transport, PyBytes::new(py, data).as_any()]).map(drop)
+        }
+        (_, Ciphertext::Object(data)) => call::method(names::write(py), [&transport, &data]).map(drop),
+    }
+}
