@@ -17,12 +17,18 @@ from yibu._yibu import Runner as Runner
 from yibu._yibu import Semaphore as Semaphore
 from yibu._yibu import Server as Server
 from yibu._yibu import Task as Task
+from yibu._yibu import TaskGroup as TaskGroup
 from yibu._yibu import TimerHandle as TimerHandle
 from yibu._yibu import __version__ as __version__
 from yibu._yibu import create_task as create_task
+from yibu._yibu import ensure_future as ensure_future
+from yibu._yibu import gather as gather
 from yibu._yibu import run as run
+from yibu._yibu import run_coroutine_threadsafe as run_coroutine_threadsafe
+from yibu._yibu import shield as shield
 from yibu._yibu import sleep as sleep
 from yibu._yibu import to_thread as to_thread
+from yibu._yibu import wrap_future as wrap_future
 from yibu.event_loop import EventLoop as EventLoop
 from yibu.installation import install as install
 from yibu.installation import uninstall as uninstall
@@ -31,7 +37,6 @@ from yibu.policy import get_event_loop as get_event_loop
 from yibu.policy import new_event_loop as new_event_loop
 
 from asyncio import *  # type: ignore[assignment]  # noqa: F403
-from asyncio import TaskGroup as TaskGroup
 from asyncio import base_events as base_events
 from asyncio import base_futures as base_futures
 from asyncio import base_subprocess as base_subprocess

@@ -6,14 +6,20 @@ import asyncio
 import ssl as _ssl
 import sys
 from asyncio import Runner as Runner
+from asyncio import TaskGroup as TaskGroup
 from asyncio import as_completed as as_completed
 from asyncio import create_task as create_task
+from asyncio import ensure_future as ensure_future
+from asyncio import gather as gather
+from asyncio import run_coroutine_threadsafe as run_coroutine_threadsafe
+from asyncio import shield as shield
 from asyncio import sleep as sleep
 from asyncio import timeout as timeout
 from asyncio import timeout_at as timeout_at
 from asyncio import to_thread as to_thread
 from asyncio import wait as wait
 from asyncio import wait_for as wait_for
+from asyncio import wrap_future as wrap_future
 from asyncio.events import _ProtocolFactory, _TaskFactory
 from collections.abc import Callable, Coroutine, Generator, Sequence
 from concurrent.futures import Executor
@@ -52,21 +58,30 @@ __all__ = [
     "Server",
     "SocketTransport",
     "Task",
+    "TaskGroup",
     "Timeout",
     "TimerHandle",
+    "_GatheringFuture",
     "_SSLProtocolTransport",
     "__version__",
+    "_chain_future",
     "_native_tasks",
     "_note_signal",
+    "_set_result_unless_cancelled",
     "as_completed",
     "create_task",
+    "ensure_future",
+    "gather",
     "run",
+    "run_coroutine_threadsafe",
+    "shield",
     "sleep",
     "timeout",
     "timeout_at",
     "to_thread",
     "wait",
     "wait_for",
+    "wrap_future",
 ]
 
 if sys.version_info >= (3, 12):
@@ -104,6 +119,12 @@ class TimerHandle(asyncio.TimerHandle):
 
 class Timeout(asyncio.Timeout): ...  # type: ignore[misc]  # final, to a type checker
 class Future(asyncio.Future[_T]): ...
+
+class _GatheringFuture(Future[list[Any]]):
+    def __init__(
+        self, children: Sequence[asyncio.Future[Any]], *, loop: asyncio.AbstractEventLoop
+    ) -> None: ...
+
 class Task(Future[_T_co], asyncio.Task[_T_co]): ...  # type: ignore[type-var]
 class Lock(asyncio.Lock): ...
 class Event(asyncio.Event): ...
@@ -415,5 +436,7 @@ class _SSLProtocolTransport(asyncio.Transport):
     def get_read_buffer_limits(self) -> tuple[int, int]: ...
     def get_read_buffer_size(self) -> int: ...
 
+def _chain_future(source: object, destination: object) -> None: ...
 def _native_tasks() -> list[Task[Any]]: ...
 def _note_signal(signum: int, frame: FrameType | None) -> None: ...
+def _set_result_unless_cancelled(fut: asyncio.Future[_T], result: _T) -> None: ...

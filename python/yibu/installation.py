@@ -25,7 +25,6 @@ from typing import Any, NamedTuple
 
 from yibu import _yibu
 from yibu.event_loop import EventLoop
-from yibu.gathering import _GatheringFuture
 from yibu.policy import EventLoopPolicy, StockPolicy, current_policy, set_policy
 
 
@@ -51,6 +50,13 @@ _done = _Installation()
 # Native, and yet not put into asyncio: only a loop makes servers.
 _LEFT_ALONE = {"Server"}
 
+# What the modules of asyncio have of each other.
+_PRIVATE = {
+    asyncio.tasks: ("_GatheringFuture", "_ensure_future"),
+    asyncio.futures: ("_chain_future", "_set_result_unless_cancelled"),
+    sslproto: ("SSLProtocol", "_SSLProtocolTransport"),
+}
+
 
 def _replacements() -> Iterator[_Replacement]:
     """Each name that `install()` replaces: all of asyncio's that are native, and a few private ones."""
@@ -59,9 +65,10 @@ def _replacements() -> Iterator[_Replacement]:
         if native is not None and name not in _LEFT_ALONE:
             # The public class of the loop is completed in Python.
             yield _Replacement(name, getattr(asyncio, name), EventLoop if name == "EventLoop" else native)
-    yield _Replacement("_GatheringFuture", vars(asyncio.tasks)["_GatheringFuture"], _GatheringFuture)
-    for name in ("SSLProtocol", "_SSLProtocolTransport"):
-        yield _Replacement(name, vars(sslproto)[name], vars(_yibu)[name])
+    for module, names in _PRIVATE.items():
+        for name in names:
+            if name in vars(module):
+                yield _Replacement(name, vars(module)[name], vars(_yibu)[name])
     # What `set_event_loop_policy(None)` goes back to.
     name = "_DefaultEventLoopPolicy" if sys.version_info >= (3, 14) else "DefaultEventLoopPolicy"
     yield _Replacement(name, StockPolicy, EventLoopPolicy)

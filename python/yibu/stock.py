@@ -90,19 +90,13 @@ BORROWED_NAMES = (
     "StreamReader",
     "StreamReaderProtocol",
     "StreamWriter",
-    "TaskGroup",
     "ThreadedChildWatcher",
     "create_subprocess_exec",
     "create_subprocess_shell",
-    "ensure_future",
-    "gather",
     "open_connection",
     "open_unix_connection",
-    "run_coroutine_threadsafe",
-    "shield",
     "start_server",
     "start_unix_server",
-    "wrap_future",
 )
 
 NAMES = SHARED_NAMES + C_NAMES + BORROWED_NAMES

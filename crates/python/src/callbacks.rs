@@ -42,7 +42,12 @@ pub fn react<'py>(
         );
     }
     let callback = ReactionCallback::of(reaction, owner)?;
-    future.call_method1(names::add_done_callback(future.py()), (callback,)).map(drop)
+    future.call_method1(names::add_done_callback(future.py()), (callback,))?;
+    #[cfg(Py_3_14)]
+    if let Some(waiter) = (reaction.waiter)(owner) {
+        crate::stock::future_add_to_awaited_by(future.py())?.call1((future, waiter))?;
+    }
+    Ok(())
 }
 
 /// Takes back what [`react`] did.
@@ -56,7 +61,25 @@ pub fn forget<'py>(
         return Ok(());
     }
     let callback = ReactionCallback::of(reaction, owner)?;
-    future.call_method1(names::remove_done_callback(future.py()), (callback,)).map(drop)
+    future.call_method1(names::remove_done_callback(future.py()), (callback,))?;
+    no_longer_awaited(future, reaction, owner)
+}
+
+/// Takes a future that is not native out of the call graph, into which [`react`] put it. Native ones look at their callbacks.
+pub fn no_longer_awaited<'py>(
+    future: &Bound<'py, PyAny>,
+    reaction: &'static Reaction,
+    owner: &Bound<'py, PyAny>,
+) -> PyResult<()> {
+    #[cfg(Py_3_14)]
+    if futures::exact(future).is_none()
+        && let Some(waiter) = (reaction.waiter)(owner)
+    {
+        crate::stock::future_discard_from_awaited_by(future.py())?.call1((future, waiter))?;
+    }
+    #[cfg(not(Py_3_14))]
+    let _ = (future, reaction, owner);
+    Ok(())
 }
 
 /// A reaction as a Python callable. Two with the same reaction and owner are equal.
@@ -111,6 +134,7 @@ impl Class for ReactionCallback {
             let [future] = Args::parse_tuple(&CALL, args, kwargs)?;
             let py = callback.py();
             if let (Some(reaction), Some(owner)) = (callback.reaction.get(), callback.owner.get(py)) {
+                no_longer_awaited(&future, reaction, &owner)?;
                 (reaction.run)(&owner, &future)?;
             }
             Ok(none(py))

@@ -27,9 +27,11 @@ use pyo3::types::PyString;
 use yibu_engine::Inbox;
 
 use crate::event_loop::{EventLoop, Message, create_future};
+use crate::events::isinstance_class;
 use crate::ffi::class::DictAndWeak;
 use crate::ffi::{Class, ClassState, LoopCell, Obj, Output, Ref, Signature, Slot, Table, Visitor, thread};
 use crate::ffi::{boolean, none};
+use crate::futures::ensure::ensure;
 use crate::futures::{self, Callback, Future, State, stop_iteration, thrown};
 use crate::{names, stock};
 
@@ -188,6 +190,16 @@ fn advance<'py>(
     }
 }
 
+/// `asyncio.iscoroutine(object)`.
+#[inline]
+pub fn is_coroutine(object: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let py = object.py();
+    if object.get_type().is(stock::coroutine(py)?) || Obj::<Routine>::cast_exact(object).is_some() {
+        return Ok(true);
+    }
+    stock::iscoroutine(py)?.call1((object,))?.is_truthy()
+}
+
 /// What an object must do to be a coroutine; [`protocol`] makes the methods and attributes of it.
 pub trait Coroutine: Class {
     /// Runs until the next wait: `Ok(Ok(object))` yields, `Ok(Err(value))` returns.
@@ -273,6 +285,8 @@ pub fn protocol<T: Coroutine>(t: &mut Table<T>) {
         let text = format!("<coroutine object {} at {:p}>", coroutine.name(), coroutine.as_any().as_ptr());
         Ok(PyString::new(coroutine.py(), &text).into_any())
     });
+    // `inspect.iscoroutine()` asks with isinstance().
+    t.getter(c"__class__", |coroutine| isinstance_class(coroutine.as_any(), stock::coroutine));
     t.getter(c"__name__", |coroutine| {
         let name = coroutine.name();
         Ok(PyString::new(coroutine.py(), name.rsplit('.').next().unwrap_or(name)).into_any())
@@ -381,7 +395,7 @@ impl Awaited {
         {
             return Ok(Self(Way::Body(body)));
         }
-        let future = crate::event_loop::ensure_future(event_loop, object)?;
+        let future = ensure(object, Some(event_loop.as_any()))?;
         Ok(Self(Way::Future { future: Ref::new(future), registered: false }))
     }
 }

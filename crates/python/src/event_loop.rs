@@ -28,10 +28,11 @@ pub mod watch;
 pub use accept::Acceptor;
 pub use executor::{native_executor, run_job};
 pub use kernel::Kernel;
-pub use lifecycle::ensure_future;
 pub use pause::{Delay, yield_once};
 pub use schedule::seconds;
-pub use spawn::{create_future, create_task};
+#[cfg(not(Py_3_14))]
+pub use spawn::set_task_name;
+pub use spawn::{create_future, create_task, spawn, spawner};
 pub use turn::now;
 pub use watch::Waiting;
 

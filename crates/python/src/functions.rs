@@ -101,14 +101,23 @@ impl Class for CoroutineFunction {
     fn clear(&self) {}
 }
 
+/// `asyncio._get_running_loop()`.
+#[inline]
+pub fn running(py: Python<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
+    let event_loop = call::call0(stock::get_running_loop(py)?)?;
+    Ok((!event_loop.is_none()).then_some(event_loop))
+}
+
 /// `asyncio.get_running_loop()`.
 #[inline]
 pub fn running_loop(py: Python<'_>) -> Output<'_> {
-    let event_loop = call::call0(stock::get_running_loop(py)?)?;
-    if event_loop.is_none() {
-        return Err(PyRuntimeError::new_err("no running event loop"));
-    }
-    Ok(event_loop)
+    running(py)?.ok_or_else(|| PyRuntimeError::new_err("no running event loop"))
+}
+
+/// `asyncio.get_event_loop()`: the running loop, or the one that the policy has.
+#[inline]
+pub fn current_loop(py: Python<'_>) -> Output<'_> {
+    running(py)?.map_or_else(|| stock::current_event_loop(py), Ok)
 }
 
 /// The signature of `create_task` in this interpreter.
@@ -120,9 +129,13 @@ pub const CREATE_TASK: Signature<3> = Signature::new("create_task", "coro, *, na
 
 /// `asyncio.create_task`: `create_task` of the running loop, directly when it is the native one.
 pub fn create_task<'py>(args: Args<'_, 'py>) -> Output<'py> {
+    create_task_on(&running_loop(args.py())?, args)
+}
+
+/// `event_loop.create_task(*args)`, directly when the loop is native.
+pub fn create_task_on<'py>(event_loop: &Bound<'py, PyAny>, args: Args<'_, 'py>) -> Output<'py> {
     let py = args.py();
-    let event_loop = running_loop(py)?;
-    if let Some(native) = Obj::<EventLoop>::cast(&event_loop)
+    if let Some(native) = Obj::<EventLoop>::cast(event_loop)
         && !native.overrides(Overridable::CreateTask)
     {
         return event_loop::create_task(native, args);

@@ -4,7 +4,10 @@
 //! Task, a Rust waker, or a callback, with no Handle in between. On a foreign loop everything goes through that loop's
 //! `call_soon`. Called by Python code, by [`crate::tasks`] (a Task is a Future) and by the control plane.
 
+pub mod bridge;
+pub mod ensure;
 mod iteration;
+pub mod likes;
 
 use std::cell::Cell;
 use std::ffi::CStr;
@@ -22,6 +25,7 @@ use crate::ffi::{
     Args, Class, ClassState, LoopCell, Obj, Output, Raised, Ref, Signature, Slot, Table, Visitor,
 };
 use crate::ffi::{boolean, call, context, none};
+use crate::gathering::GatheringFuture;
 use crate::tasks::{self, Task};
 use crate::{errors, names, stock};
 
@@ -181,10 +185,13 @@ impl Future {
     }
 }
 
-/// The native future behind an object that is exactly a Future or a Task: no subclass can have replaced its methods.
+/// The native future behind an object that is exactly a Future, a Task or what `gather()` returns: no Python subclass can have
+/// replaced its methods. Those that the three do not have in common are `cancel` and `set_result`, `set_exception`.
 #[inline]
 pub fn exact<'a, 'py>(object: &'a Bound<'py, PyAny>) -> Option<&'a Obj<'py, Future>> {
-    Obj::<Future>::cast_exact(object).or_else(|| Obj::<Task>::cast_exact(object).map(Obj::upcast))
+    Obj::<Future>::cast_exact(object)
+        .or_else(|| Obj::<Task>::cast_exact(object).map(Obj::upcast))
+        .or_else(|| Obj::<GatheringFuture>::cast_exact(object).map(Obj::upcast))
 }
 
 fn uninitialized() -> PyErr {

@@ -5,9 +5,9 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
 use crate::event_loop::{self, EventLoop};
-use crate::ffi::{Obj, Output, Slot, boolean, none};
+use crate::ffi::{Obj, Output, Slot, boolean};
 use crate::functions::running_loop;
-use crate::futures::{self, State};
+pub use crate::futures::likes::{cancel, is_cancelled, is_done, set_result};
 use crate::names;
 
 /// The loop an object is bound to: that of its first wait. `_LoopBoundMixin`.
@@ -46,42 +46,6 @@ pub fn create_future<'py>(event_loop: &Bound<'py, PyAny>) -> Output<'py> {
             Ok(event_loop::create_future(native)?.into_any())
         }
         _ => event_loop.call_method0(names::create_future(event_loop.py())),
-    }
-}
-
-/// `future.done()` on any future.
-#[inline]
-pub fn is_done(future: &Bound<'_, PyAny>) -> PyResult<bool> {
-    match futures::exact(future) {
-        Some(native) => Ok(native.state() != State::Pending),
-        None => future.call_method0(names::done(future.py()))?.is_truthy(),
-    }
-}
-
-/// `future.cancelled()` on any future.
-#[inline]
-pub fn is_cancelled(future: &Bound<'_, PyAny>) -> PyResult<bool> {
-    match futures::exact(future) {
-        Some(native) => Ok(native.state() == State::Cancelled),
-        None => future.call_method0(names::cancelled(future.py()))?.is_truthy(),
-    }
-}
-
-/// `future.cancel()` on any future.
-#[inline]
-pub fn cancel(future: &Bound<'_, PyAny>) -> PyResult<()> {
-    match Obj::cast_exact(future) {
-        Some(native) => futures::cancel(native, none(future.py())).map(drop),
-        None => future.call_method0(names::cancel(future.py())).map(drop),
-    }
-}
-
-/// `future.set_result(value)` on any future.
-#[inline]
-pub fn set_result<'py>(future: &Bound<'py, PyAny>, value: Bound<'py, PyAny>) -> PyResult<()> {
-    match Obj::cast_exact(future) {
-        Some(native) => futures::set_result(native, value),
-        None => future.call_method1(names::set_result(future.py()), (value,)).map(drop),
     }
 }
 

@@ -46,8 +46,8 @@ fn begin<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     Ok(Step::Await(future, finish))
 }
 
-/// `futures._set_result_unless_cancelled`; nobody looks at the result.
-fn wake(future: &Bound<'_, PyAny>) -> PyResult<()> {
+/// Completes a future; nobody looks at the result. What the alarm of a pause does.
+pub fn wake(future: &Bound<'_, PyAny>) -> PyResult<()> {
     if is_done(future)? {
         return Ok(());
     }

@@ -108,6 +108,8 @@ types! { all_types:
     gaierror = "socket"."gaierror";
     /// `asyncio.trsock.TransportSocket`
     transport_socket = "asyncio.trsock"."TransportSocket";
+    /// The standard library's `asyncio.TaskGroup`
+    task_group = "asyncio.taskgroups"."TaskGroup";
     /// `concurrent.futures.ThreadPoolExecutor`
     thread_pool_executor = "concurrent.futures"."ThreadPoolExecutor";
     /// `concurrent.futures.Future`
@@ -183,10 +185,6 @@ objects! { all_objects:
     ni_numerichost = "socket"."NI_NUMERICHOST";
     /// `socket.NI_NUMERICSERV`
     ni_numericserv = "socket"."NI_NUMERICSERV";
-    /// `asyncio.wrap_future`
-    wrap_future = "asyncio.futures"."wrap_future";
-    /// `asyncio.futures._set_result_unless_cancelled`
-    set_result_unless_cancelled = "asyncio.futures"."_set_result_unless_cancelled";
     /// `heapq.heappush`
     heappush = "heapq"."heappush";
     /// `heapq.heappop`
@@ -199,6 +197,73 @@ objects! { all_objects:
 types! { types_since_3_13:
     /// `asyncio.QueueShutDown`
     queue_shut_down = "asyncio.queues"."QueueShutDown";
+}
+
+macro_rules! answers {
+    ($all:ident: $($(#[$doc:meta])* $name:ident = $probe:expr;)*) => {
+        fn $all(py: Python<'_>) -> PyResult<()> {
+            let probes: &[(&PyOnceLock<bool>, fn(Python<'_>) -> PyResult<bool>)] =
+                &[$(($name::answer(), $probe)),*];
+            for (answer, probe) in probes {
+                answer.get_or_try_init(py, || probe(py))?;
+            }
+            Ok(())
+        }
+        $(
+            mod $name {
+                use pyo3::sync::PyOnceLock;
+                pub(super) fn answer() -> &'static PyOnceLock<bool> {
+                    static ANSWER: PyOnceLock<bool> = PyOnceLock::new();
+                    &ANSWER
+                }
+            }
+            $(#[$doc])*
+            #[inline]
+            pub fn $name(py: Python<'_>) -> bool {
+                $name::answer().get(py).copied().unwrap_or_default()
+            }
+        )*
+    };
+}
+
+// What the running interpreter's asyncio does, asked of its code, because bug-fix releases changed it.
+answers! { all_answers:
+    /// Whether `TaskGroup.create_task` closes the coroutine that it refuses.
+    group_closes_refused = |py| mentions(py, "asyncio.taskgroups", "TaskGroup.create_task", "close");
+    /// Whether `TaskGroup.create_task` deals at once with a task that is done at birth.
+    group_settles_at_once = |py| {
+        let path = "TaskGroup.create_task";
+        Ok(mentions(py, "asyncio.taskgroups", path, "done")? && !mentions(py, "asyncio.taskgroups", path, "cancel")?)
+    };
+    /// Whether a `TaskGroup` that was left forgets its errors and its parent task.
+    group_forgets = |py| py.import("asyncio.taskgroups")?.getattr("TaskGroup")?.hasattr("_aexit");
+    /// Whether chained futures are completed at once in the thread of the running loop, not of the other future's loop.
+    chain_asks_for_running_loop = |py| mentions(py, "asyncio.futures", "_chain_future", "_get_running_loop");
+    /// Whether an exception that is converted on its way between threads keeps its traceback.
+    conversion_keeps_traceback = |py| mentions(py, "asyncio.futures", "_convert_future_exc", "with_traceback");
+    /// Whether TimeoutErrors are converted too.
+    conversion_of_timeouts = |py| mentions(py, "asyncio.futures", "_convert_future_exc", "TimeoutError");
+}
+
+/// Whether the code of a function mentions a name, also in a function within it.
+fn mentions(py: Python<'_>, module: &str, path: &str, name: &str) -> PyResult<bool> {
+    fn in_code(code: &Bound<'_, PyAny>, name: &str) -> PyResult<bool> {
+        if code.getattr("co_names")?.contains(name)? {
+            return Ok(true);
+        }
+        for constant in code.getattr("co_consts")?.try_iter()? {
+            let constant = constant?;
+            if constant.hasattr("co_names")? && in_code(&constant, name)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+    let mut object = py.import(module)?.into_any();
+    for part in path.split('.') {
+        object = object.getattr(part)?;
+    }
+    in_code(&object.getattr("__code__")?, name)
 }
 
 #[cfg(Py_3_14)]
@@ -254,6 +319,7 @@ pub fn capture(py: Python<'_>) -> PyResult<()> {
     older_objects(py)?;
     #[cfg(not(Py_3_14))]
     older_types(py)?;
+    all_answers(py)?;
     factory_gets_keywords(py);
     eager_factory_takes_keywords(py);
     Ok(())

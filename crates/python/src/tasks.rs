@@ -15,17 +15,17 @@ use pyo3::exceptions::{PyAttributeError, PyKeyboardInterrupt, PyRuntimeError, Py
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyModule, PyString};
 
+use crate::coroutines::is_coroutine;
 use crate::current;
 use crate::event_loop::{Entry, EventLoop};
 use crate::events::{self, Handle, isinstance_class};
 use crate::ffi::class::{Derived, DictAndWeak};
 use crate::ffi::send::{Sent, send, throw};
 use crate::ffi::{
-    Args, Class, ClassState, Obj, Output, Raised, Ref, Registration, Registry, Signature, Slot, Table,
-    Visitor,
+    Args, Class, ClassState, Obj, Raised, Ref, Registration, Registry, Signature, Slot, Table, Visitor,
 };
 use crate::ffi::{boolean, call, context, none};
-use crate::futures::{self, Callback, Future, Settled, State};
+use crate::futures::{self, Callback, Future, Settled, State, likes};
 use crate::{errors, names, stock};
 
 use callback::Kind;
@@ -117,10 +117,7 @@ fn next_number() -> u64 {
 /// TypeError unless the object is a coroutine.
 #[inline]
 fn ensure_coroutine(coroutine: &Bound<'_, PyAny>) -> PyResult<()> {
-    let py = coroutine.py();
-    if coroutine.get_type().is(stock::coroutine(py)?)
-        || stock::iscoroutine(py)?.call1((coroutine,))?.is_truthy()?
-    {
+    if is_coroutine(coroutine)? {
         return Ok(());
     }
     Err(PyTypeError::new_err(format!("a coroutine was expected, got {}", coroutine.repr()?)))
@@ -407,7 +404,7 @@ fn wait_for_foreign<'py>(task: &Obj<'py, Task>, object: Bound<'py, PyAny>) -> Py
     let blocking = object.getattr_opt(names::_asyncio_future_blocking(py))?.filter(|b| !b.is_none());
     if let Some(blocking) = blocking {
         let blocking = blocking.is_truthy()?;
-        if future_loop(&object)?.as_ptr() != task.base.event_loop.as_ptr() {
+        if likes::loop_of(&object)?.as_ptr() != task.base.event_loop.as_ptr() {
             return different_loop(task, &object);
         }
         if !blocking {
@@ -435,15 +432,6 @@ fn wait_for_foreign<'py>(task: &Obj<'py, Task>, object: Bound<'py, PyAny>) -> Py
         );
     }
     fail_soon(task, format!("Task got bad yield: {}", object.repr()?))
-}
-
-/// `futures._get_loop`.
-fn future_loop<'py>(future: &Bound<'py, PyAny>) -> Output<'py> {
-    let py = future.py();
-    match future.getattr_opt(names::get_loop(py))? {
-        Some(get_loop) => get_loop.call0(),
-        None => future.getattr(names::_loop(py)),
-    }
 }
 
 #[cold]
@@ -476,23 +464,10 @@ fn fail_soon(task: &Obj<'_, Task>, text: String) -> PyResult<()> {
 /// The task was cancelled while it ran: what it now waits for is cancelled at once.
 #[inline]
 fn cancel_waiter_if_asked(task: &Obj<'_, Task>, waiter: &Bound<'_, PyAny>) -> PyResult<()> {
-    if task.own.must_cancel.get() && cancel_object(waiter, &task.base.message(task.py()))? {
+    if task.own.must_cancel.get() && likes::cancel_with(waiter, &task.base.message(task.py()))? {
         task.own.must_cancel.set(false);
     }
     Ok(())
-}
-
-/// `waiter.cancel(message)`, directly where no Python code could see the difference.
-fn cancel_object<'py>(waiter: &Bound<'py, PyAny>, message: &Bound<'py, PyAny>) -> PyResult<bool> {
-    if let Some(future) = Obj::<Future>::cast_exact(waiter) {
-        return futures::cancel(future, message.clone());
-    }
-    if let Some(task) = Obj::<Task>::cast_exact(waiter) {
-        return cancel(task, message);
-    }
-    let keywords = PyDict::new(waiter.py());
-    keywords.set_item("msg", message)?;
-    waiter.call_method(names::cancel(waiter.py()), (), Some(&keywords))?.is_truthy()
 }
 
 /// `Task.cancel`.
@@ -504,7 +479,7 @@ pub fn cancel<'py>(task: &Obj<'py, Task>, message: &Bound<'py, PyAny>) -> PyResu
     }
     own.cancel_requests.set(own.cancel_requests.get() + 1);
     if let Some(waiter) = own.waiter.get(task.py())
-        && cancel_object(&waiter, message)?
+        && likes::cancel_with(&waiter, message)?
     {
         // The task stays as it is: it may refuse the cancellation, as coroutines may.
         return Ok(true);
@@ -528,6 +503,17 @@ pub fn uncancel(task: &Obj<'_, Task>) -> usize {
         task.own.must_cancel.set(false);
     }
     left
+}
+
+/// `task._log_destroy_pending = False`, for a task of whatever kind: no report if it dies while it is pending.
+pub fn expect_destruction(task: &Bound<'_, PyAny>) -> PyResult<()> {
+    match Obj::<Task>::cast_exact(task) {
+        Some(native) => {
+            native.own.log_destroy_pending.set(false);
+            Ok(())
+        }
+        None => task.setattr(names::_log_destroy_pending(task.py()), false),
+    }
 }
 
 fn name<'py>(task: &Obj<'py, Task>) -> Bound<'py, PyAny> {

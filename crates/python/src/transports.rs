@@ -33,6 +33,7 @@ use crate::ffi::bytes::Bytes;
 use crate::ffi::class::BehindTransport;
 use crate::ffi::{Args, Class, ClassState, Listing, LoopCell, Obj, Ref, Signature, Slot, Table, Visitor};
 use crate::ffi::{call, context, none};
+use crate::futures::bridge::result_setter;
 use crate::server::{self, Server};
 use crate::{names, stock};
 pub use connection::{Accepted, Connection};
@@ -254,7 +255,7 @@ fn begin<'py>(transport: &Obj<'py, SocketTransport>, parts: Parts<'py>, nodelay:
     let start = transport.as_any().getattr(names::_add_reader(py))?;
     call_soon(transport, &start, [fd.into_pyobject(py)?.as_any()])?;
     if !waiter.is_none() {
-        call_soon(transport, stock::set_result_unless_cancelled(py)?, [&waiter, &none(py)])?;
+        call_soon(transport, &result_setter(py)?, [&waiter, &none(py)])?;
     }
     Ok(())
 }

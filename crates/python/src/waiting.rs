@@ -14,6 +14,7 @@ use crate::callbacks::{Reaction, forget, react};
 use crate::coroutines::{Routine, Step, taken};
 use crate::ffi::{Obj, Output, Table, class, none};
 use crate::functions::{CoroutineFunction, running_loop};
+use crate::futures::ensure::ensure;
 use crate::futures::{self, Future};
 use crate::mixins::{create_future, is_done};
 use crate::tasks::Task;
@@ -50,14 +51,6 @@ static RELEASE: Reaction = Reaction {
     run: |waiter, _future| release(waiter),
     waiter: futures::awaiting_task,
 };
-
-/// `ensure_future(object, loop=event_loop)`.
-fn ensure_future<'py>(object: &Bound<'py, PyAny>, event_loop: Option<&Bound<'py, PyAny>>) -> Output<'py> {
-    let py = object.py();
-    let keywords = pyo3::types::PyDict::new(py);
-    keywords.set_item("loop", event_loop)?;
-    py.import("asyncio.tasks")?.getattr("ensure_future")?.call((object,), Some(&keywords))
-}
 
 /// `future.result()` on any future.
 fn result_of<'py>(future: &Bound<'py, PyAny>) -> Output<'py> {

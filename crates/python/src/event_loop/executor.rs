@@ -13,7 +13,7 @@ use crate::alarms::{self, Alarm};
 use crate::coroutines::{Routine, Step, taken};
 use crate::executor::{self, Job, ThreadPool};
 use crate::ffi::{Args, Class, Obj, Output, Raised, Signature, Table, none};
-use crate::futures::{self, Future, State};
+use crate::futures::{self, Future, State, bridge};
 use crate::{names, stock};
 
 const RUN_IN_EXECUTOR: Signature<2> = Signature::new("EventLoop.run_in_executor", "executor, func, *args");
@@ -80,14 +80,7 @@ fn run_in_executor<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -
     call.extend(args.rest(&RUN_IN_EXECUTOR)?.iter());
     let running =
         executor.call_method1(names::submit(event_loop.py()), PyTuple::new(event_loop.py(), call)?)?;
-    wrap_future(event_loop, running)
-}
-
-/// `asyncio.wrap_future(future, loop=event_loop)`.
-fn wrap_future<'py>(event_loop: &Obj<'py, EventLoop>, future: Bound<'py, PyAny>) -> Output<'py> {
-    let keywords = PyDict::new(event_loop.py());
-    keywords.set_item("loop", event_loop.as_any())?;
-    stock::wrap_future(event_loop.py())?.call((future,), Some(&keywords))
+    bridge::wrap(running, Some(event_loop.as_any().clone()))
 }
 
 /// The native pool that an executor is, where nobody would notice that a job does not go through the loop's methods.

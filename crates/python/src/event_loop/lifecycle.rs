@@ -6,7 +6,9 @@ use pyo3::types::{PyDict, PyString};
 
 use super::{Engine, EventLoop, debug, turn};
 use crate::ffi::{Obj, Output, Signature, Table, boolean, none};
-use crate::{current, futures, names, stock};
+use crate::futures::ensure::ensure;
+use crate::futures::likes;
+use crate::{current, names, stock, tasks};
 
 const RUN_UNTIL_COMPLETE: Signature<1> = Signature::new("EventLoop.run_until_complete", "future");
 
@@ -118,51 +120,32 @@ fn set_running(py: Python<'_>, event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
     stock::set_running_loop(py)?.call1((event_loop,)).map(drop)
 }
 
-/// `asyncio.ensure_future(object, loop=event_loop)`.
-pub fn ensure_future<'py>(event_loop: &Obj<'py, EventLoop>, object: &Bound<'py, PyAny>) -> Output<'py> {
-    let py = event_loop.py();
-    let keywords = PyDict::new(py);
-    keywords.set_item("loop", event_loop.as_any())?;
-    py.import("asyncio.tasks")?.getattr("ensure_future")?.call((object,), Some(&keywords))
-}
-
 fn run_until_complete<'py>(event_loop: &Obj<'py, EventLoop>, object: &Bound<'py, PyAny>) -> Output<'py> {
     let py = event_loop.py();
     event_loop.check_open()?;
     check_running(event_loop)?;
-    let is_future = |object: &Bound<'py, PyAny>| -> PyResult<bool> {
-        // asyncio.isfuture() looks at the class.
-        Ok(object.get_type().getattr_opt(names::_asyncio_future_blocking(py))?.is_some())
-    };
-    let made_here = !is_future(object)?;
-    let future = ensure_future(event_loop, object)?;
-    if made_here && future.hasattr("_log_destroy_pending")? {
+    let made_here = !likes::is_future(object)?;
+    let future = ensure(object, Some(event_loop.as_any()))?;
+    if made_here {
         // The exception will be raised here: a pending task needs no report if the loop is stopped.
-        future.setattr("_log_destroy_pending", false)?;
+        tasks::expect_destruction(&future)?;
     }
     let done = stock::run_until_complete_cb(py)?;
     future.call_method1(names::add_done_callback(py), (done,))?;
     let ran = run_forever(event_loop);
     if let Err(error) = ran {
-        if made_here && is_done(&future)? && !future.call_method0("cancelled")?.is_truthy()? {
+        if made_here && likes::is_done(&future)? && !likes::is_cancelled(&future)? {
             // The coroutine's own exception (KeyboardInterrupt, SystemExit) is on its way out: it was seen.
-            future.call_method0(names::exception(py))?;
+            likes::exception(&future)?;
         }
         future.call_method1("remove_done_callback", (done,))?;
         return Err(error);
     }
     future.call_method1("remove_done_callback", (done,))?;
-    if !is_done(&future)? {
+    if !likes::is_done(&future)? {
         return Err(PyRuntimeError::new_err("Event loop stopped before Future completed."));
     }
-    match futures::exact(&future) {
-        Some(native) => futures::result(native),
-        None => future.call_method0(names::result(py)),
-    }
-}
-
-fn is_done(future: &Bound<'_, PyAny>) -> PyResult<bool> {
-    future.call_method0("done")?.is_truthy()
+    likes::result(&future)
 }
 
 fn close(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {

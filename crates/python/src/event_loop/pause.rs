@@ -5,11 +5,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use pyo3::prelude::*;
+use pyo3::types::PyFloat;
 
 use super::{EventLoop, create_future};
+use crate::alarms::{self, Alarm};
 use crate::coroutines::{Answer, Awaited};
-use crate::ffi::{Obj, Ref, none};
-use crate::{names, stock};
+use crate::ffi::{Obj, Ref};
+use crate::sleep::wake;
 
 /// Gives way for one turn of the loop: `await asyncio.sleep(0)`.
 pub async fn yield_once() {
@@ -24,21 +26,19 @@ pub async fn yield_once() {
     .await;
 }
 
-/// Waits by the loop's `call_later`; dropping it takes the timer back.
+/// Waits for an alarm; dropping it takes the alarm back.
 pub struct Delay {
     waiting: Awaited,
-    timer: Ref,
+    alarm: Ref<Alarm>,
 }
 
 impl Delay {
     /// The time begins now.
     pub fn new(event_loop: &Obj<'_, EventLoop>, seconds: f64) -> PyResult<Self> {
-        let py = event_loop.py();
         let future = create_future(event_loop)?;
-        let wake = stock::set_result_unless_cancelled(py)?;
-        let arguments = (seconds, wake, future.as_any(), none(py));
-        let timer = event_loop.as_any().call_method1("call_later", arguments)?;
-        Ok(Self { waiting: Awaited::on(event_loop, future.as_any())?, timer: Ref::new(timer) })
+        let delay = PyFloat::new(event_loop.py(), seconds);
+        let alarm = alarms::set_after(event_loop.as_any(), &delay, future.as_any(), wake)?;
+        Ok(Self { waiting: Awaited::on(event_loop, future.as_any())?, alarm: Ref::of(alarm) })
     }
 }
 
@@ -53,9 +53,9 @@ impl Future for Delay {
 impl Drop for Delay {
     fn drop(&mut self) {
         Python::attach(|py| {
-            let timer = self.timer.any(py);
-            if let Err(error) = timer.call_method0(names::cancel(py)) {
-                error.write_unraisable(py, Some(timer));
+            let alarm = self.alarm.obj(py);
+            if let Err(error) = alarms::cancel(&alarm) {
+                error.write_unraisable(py, Some(alarm.as_any()));
             }
         });
     }

@@ -4,11 +4,11 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use super::EventLoop;
+use super::{EventLoop, Overridable};
 use crate::ffi::{Args, Class, Obj, Output, Signature, Table, none};
 use crate::futures::{self, Future};
-use crate::stock;
 use crate::tasks::{self, Options};
+use crate::{names, stock};
 
 /// What error texts call the method; keywords are checked by hand, because factories get whatever was passed.
 const CREATE_TASK: Signature<1> = Signature::new("EventLoop.create_task", "coro, **kwargs");
@@ -54,6 +54,25 @@ pub fn create_future<'py>(event_loop: &Obj<'py, EventLoop>) -> PyResult<Obj<'py,
         futures::remember_source(&future)?;
     }
     Ok(future)
+}
+
+/// The native loop behind an object, when its `create_task` makes native tasks, and is the native one.
+#[inline]
+pub fn spawner<'a, 'py>(event_loop: &'a Bound<'py, PyAny>) -> Option<&'a Obj<'py, EventLoop>> {
+    Obj::<EventLoop>::cast(event_loop)
+        .filter(|native| native.task_factory.is_empty() && !native.overrides(Overridable::CreateTask))
+}
+
+/// `event_loop.create_task(coroutine)` on any loop.
+#[inline]
+pub fn spawn<'py>(event_loop: &Bound<'py, PyAny>, coroutine: &Bound<'py, PyAny>) -> Output<'py> {
+    match spawner(event_loop) {
+        Some(native) => {
+            native.check_open()?;
+            Ok(tasks::spawn(native, coroutine.clone(), Options::default())?.into_any())
+        }
+        None => event_loop.call_method1(names::create_task(event_loop.py()), (coroutine,)),
+    }
 }
 
 /// `loop.create_task(coro, ...)`.
@@ -131,15 +150,19 @@ fn by_factory<'py>(
     if cfg!(Py_3_13) {
         task.call_method1("set_name", (options.name.as_ref(),))?;
     } else if let Some(name) = &options.name {
-        // Tasks of factories need not have set_name; asyncio warns about it, and so does this.
-        match task.getattr_opt("set_name")? {
-            Some(set_name) => drop(set_name.call1((name,))?),
-            None => crate::event_loop::debug::warn(
-                py,
-                "DeprecationWarning",
-                "Task.set_name() was added in Python 3.8, the method support will be mandatory for third-party task implementations since 3.13.",
-            )?,
-        }
+        set_task_name(&task, name)?;
     }
     Ok(task)
+}
+
+/// `tasks._set_task_name`: tasks of factories need not have `set_name`; asyncio warns about it, and so does this.
+pub fn set_task_name<'py>(task: &Bound<'py, PyAny>, name: &Bound<'py, PyAny>) -> PyResult<()> {
+    match task.getattr_opt("set_name")? {
+        Some(set_name) => set_name.call1((name,)).map(drop),
+        None => super::debug::warn(
+            task.py(),
+            "DeprecationWarning",
+            "Task.set_name() was added in Python 3.8, the method support will be mandatory for third-party task implementations since 3.13.",
+        ),
+    }
 }

@@ -55,6 +55,15 @@ impl<'py> Raised<'py> {
         }
     }
 
+    /// The error to return in order to raise it as the `raise` statement does: what is being handled becomes its
+    /// `__context__`.
+    pub fn raise(self) -> PyErr {
+        let py = self.0.py();
+        // SAFETY: attached; the exception is alive, and an instance of its type. The indicator is read at once.
+        unsafe { ffi::PyErr_SetObject(self.0.get_type().as_ptr(), self.0.as_ptr()) };
+        PyErr::fetch(py)
+    }
+
     /// The error to return in order to raise it again.
     pub fn into_err(self) -> PyErr {
         PyErr::from_value(self.0.into_any())

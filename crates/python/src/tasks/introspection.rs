@@ -8,10 +8,11 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyModule, PySet};
 
-use super::{TASKS, Task, future_loop};
+use super::{TASKS, Task};
 use crate::ffi::{Args, Obj, Output, Signature, class};
 use crate::functions::running_loop;
 use crate::futures::State;
+use crate::futures::likes::loop_of;
 use crate::mixins::is_done;
 use crate::stock;
 
@@ -66,14 +67,14 @@ pub fn all_tasks<'py>(event_loop: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyS
     let eager = PyList::empty(py);
     let scheduled = if cfg!(Py_3_12) { "_scheduled_tasks" } else { "_all_tasks" };
     for task in snapshot(&module.getattr(scheduled)?)?.iter().chain(eager.iter()) {
-        if future_loop(&task)?.is(event_loop) && !is_done(&task)? {
+        if loop_of(&task)?.is(event_loop) && !is_done(&task)? {
             found.add(task)?;
         }
     }
     for task in TASKS.living::<Task>(py) {
         let own = match Obj::<Task>::cast_exact(task.as_any()) {
             Some(task) => task.base.event_loop.is(event_loop) && task.base.state() == State::Pending,
-            None => future_loop(task.as_any())?.is(event_loop) && !is_done(task.as_any())?,
+            None => loop_of(task.as_any())?.is(event_loop) && !is_done(task.as_any())?,
         };
         if own {
             found.add(task.into_any())?;

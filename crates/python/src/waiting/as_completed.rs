@@ -13,7 +13,7 @@ use pyo3::prelude::*;
 use pyo3::types::PySet;
 use yibu_engine::{Ticket, WaitQueue};
 
-use super::{cancel, ensure_future, release, result_of};
+use super::{cancel, ensure, release, result_of};
 use crate::alarms::{self, Alarm};
 use crate::callbacks::{Reaction, forget, react};
 use crate::coroutines::{Routine, Step, taken};
@@ -101,7 +101,7 @@ fn begin<'py>(all: &Obj<'py, AsCompleted>) -> PyResult<()> {
     let event_loop = if running.is_none() { stock::current_event_loop(py)? } else { running.clone() };
     let todo = PySet::empty(py)?;
     for awaitable in py.get_type::<PySet>().call1((given,))?.cast_into::<PySet>()? {
-        todo.add(ensure_future(&awaitable, Some(&event_loop))?)?;
+        todo.add(ensure(&awaitable, Some(&event_loop))?)?;
     }
     #[cfg(Py_3_14)]
     if let Some(task) = current::running_task(&event_loop)? {

@@ -28,7 +28,7 @@ pub fn wait_for<'py>(args: Args<'_, 'py>) -> Output<'py> {
 
 /// A limit that is over before it began: what is not done yet is cancelled, without having been started.
 fn at_once<'py>(routine: &Obj<'py, Routine>, event_loop: Option<&Bound<'py, PyAny>>) -> PyResult<Step<'py>> {
-    let future = super::ensure_future(&routine.owner.get_or_none(routine.py()), event_loop)?;
+    let future = super::ensure(&routine.owner.get_or_none(routine.py()), event_loop)?;
     if is_done(&future)? {
         return result_of(&future).map(Step::Return);
     }
@@ -118,7 +118,7 @@ mod beside {
         }
         let waiter = create_future(&event_loop)?;
         let alarm = alarms::set_after(&event_loop, &limit, &waiter, release)?;
-        let future = super::super::ensure_future(&routine.owner.get_or_none(py), Some(&event_loop))?;
+        let future = super::super::ensure(&routine.owner.get_or_none(py), Some(&event_loop))?;
         react(&future, &RELEASE, &waiter)?;
         routine.owner.put(future);
         routine.first.put(waiter.clone());

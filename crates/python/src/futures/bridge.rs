@@ -1,0 +1,363 @@
+//! Between futures of asyncio and of `concurrent.futures`: `wrap_future`, `run_coroutine_threadsafe`, and the chain that both are
+//! made of.
+//!
+//! A [`Chain`] carries the outcome of one future to another and a cancellation back, each in the thread where the future it
+//! changes belongs. Called by Python code and by [`crate::event_loop`] for executors.
+
+use std::ffi::CStr;
+
+use pyo3::exceptions::{
+    PyAssertionError, PyKeyboardInterrupt, PyRuntimeError, PySystemExit, PyTimeoutError, PyTypeError,
+};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyString, PyTuple};
+
+use super::ensure::ensure;
+use super::likes::{self, is_future};
+use crate::callbacks::{Reaction, ReactionCallback, react};
+use crate::coroutines::is_coroutine;
+use crate::event_loop::EventLoop;
+use crate::ffi::class::{Plain, function};
+use crate::ffi::{Args, Class, ClassState, Obj, Output, Raised, Signature, Slot, Table, Visitor, none};
+use crate::functions::current_loop;
+use crate::mixins::create_future;
+use crate::{names, stock};
+
+const WRAP_FUTURE: Signature<2> = Signature::new("wrap_future", "future, *, loop=None");
+const RUN_COROUTINE_THREADSAFE: Signature<2> = Signature::new("run_coroutine_threadsafe", "coro, loop");
+const CHAIN_FUTURE: Signature<2> = Signature::new("_chain_future", "source, destination");
+const SET_RESULT_UNLESS_CANCELLED: Signature<2> =
+    Signature::new("_set_result_unless_cancelled", "fut, result");
+
+static UNLESS_CANCELLED: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+
+/// Builds the classes and adds the functions.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let (py, any) = (module.py(), module.as_any());
+    Table::<Chain>::build(py, None)?;
+    Table::<Submission>::build(py, None)?;
+    let doc = "A Future for one of concurrent.futures; futures of asyncio are returned as they are.";
+    module.add("wrap_future", function(py, any, &WRAP_FUTURE, wrap_future, doc)?)?;
+    let doc = "Runs a coroutine on a loop of another thread. Returns a concurrent.futures.Future.";
+    let threadsafe = function(py, any, &RUN_COROUTINE_THREADSAFE, run_coroutine_threadsafe, doc)?;
+    module.add("run_coroutine_threadsafe", threadsafe)?;
+    let doc = "Completes destination as source is completed; cancels source when destination is cancelled.";
+    module.add("_chain_future", function(py, any, &CHAIN_FUTURE, chain_future, doc)?)?;
+    let doc = "Sets the result of a future that was not cancelled.";
+    let setter = function(py, any, &SET_RESULT_UNLESS_CANCELLED, set_result_unless_cancelled, doc)?;
+    let setter = UNLESS_CANCELLED.get_or_init(py, || setter.unbind());
+    module.add("_set_result_unless_cancelled", setter)
+}
+
+/// `_set_result_unless_cancelled` as a callback for loops.
+pub fn result_setter(py: Python<'_>) -> Output<'_> {
+    let setter = UNLESS_CANCELLED.get(py).map(|setter| setter.bind(py).clone());
+    setter.ok_or_else(|| PyRuntimeError::new_err("the module was not imported"))
+}
+
+/// `asyncio.wrap_future(future, *, loop=None)`.
+fn wrap_future<'py>(args: Args<'_, 'py>) -> Output<'py> {
+    let [future, event_loop] = args.parse(&WRAP_FUTURE)?;
+    wrap(future, (!event_loop.is_none()).then_some(event_loop))
+}
+
+/// A future of `event_loop`, or of the current loop, for one of `concurrent.futures`.
+pub fn wrap<'py>(future: Bound<'py, PyAny>, event_loop: Option<Bound<'py, PyAny>>) -> Output<'py> {
+    let py = future.py();
+    if is_future(&future)? {
+        return Ok(future);
+    }
+    if !future.is_instance(stock::concurrent_future(py)?)? {
+        let text = format!("concurrent.futures.Future is expected, got {}", future.repr()?);
+        return Err(PyAssertionError::new_err(text));
+    }
+    let event_loop = event_loop.map_or_else(|| current_loop(py), Ok)?;
+    let wrapping = create_future(&event_loop)?;
+    chain(&future, &wrapping)?;
+    Ok(wrapping)
+}
+
+/// `futures._chain_future(source, destination)`.
+fn chain_future<'py>(args: Args<'_, 'py>) -> Output<'py> {
+    let [source, destination] = args.parse(&CHAIN_FUTURE)?;
+    chain(&source, &destination)?;
+    Ok(none(args.py()))
+}
+
+/// `futures._set_result_unless_cancelled(fut, result)`: what transports and timers call.
+fn set_result_unless_cancelled<'py>(args: Args<'_, 'py>) -> Output<'py> {
+    let [future, value] = args.parse(&SET_RESULT_UNLESS_CANCELLED)?;
+    if !likes::is_cancelled(&future)? {
+        likes::set_result(&future, value)?;
+    }
+    Ok(none(args.py()))
+}
+
+/// Two futures of which one follows the other. The loops are empty for futures of `concurrent.futures`.
+#[derive(Default)]
+pub struct Chain {
+    source: Slot,
+    source_loop: Slot,
+    destination: Slot,
+    destination_loop: Slot,
+}
+
+static CHAIN: ClassState = ClassState::new();
+
+/// The destination is done: if it was cancelled, so is the source.
+static CHECK_CANCEL: Reaction =
+    Reaction { name: "_chain_future.<locals>._call_check_cancel", run: check_cancel, waiter: |_| None };
+/// The source is done: so will be the destination.
+static CALL_SET_STATE: Reaction =
+    Reaction { name: "_chain_future.<locals>._call_set_state", run: call_set_state, waiter: |_| None };
+/// The same, in the thread of the destination.
+static SET_STATE: Reaction = Reaction {
+    name: "_chain_future.<locals>._set_state",
+    run: |chain, source| match Obj::<Chain>::cast(chain) {
+        Some(chain) => set_state(&chain.destination.get_or_none(chain.py()), source),
+        None => Ok(()),
+    },
+    waiter: |_| None,
+};
+
+fn chain<'py>(source: &Bound<'py, PyAny>, destination: &Bound<'py, PyAny>) -> PyResult<()> {
+    let py = source.py();
+    for (future, role) in [(source, "source"), (destination, "destination")] {
+        if !is_future(future)? && !future.is_instance(stock::concurrent_future(py)?)? {
+            return Err(PyTypeError::new_err(format!("A future is required for {role} argument")));
+        }
+    }
+    let chain = Chain::create(py)?;
+    if is_future(source)? {
+        chain.source_loop.put(likes::loop_of(source)?);
+    }
+    if is_future(destination)? {
+        chain.destination_loop.put(likes::loop_of(destination)?);
+    }
+    chain.source.put(source.clone());
+    chain.destination.put(destination.clone());
+    react(destination, &CHECK_CANCEL, chain.as_any())?;
+    react(source, &CALL_SET_STATE, chain.as_any())
+}
+
+/// Whether code in this thread may touch futures of `theirs`; `other` is the loop that called, as older interpreters see it.
+fn is_here(theirs: &Slot, other: &Slot, py: Python<'_>) -> PyResult<bool> {
+    if theirs.is_empty() {
+        return Ok(true);
+    }
+    if stock::chain_asks_for_running_loop(py) {
+        return Ok(theirs.is(&stock::get_running_loop(py)?.call0()?));
+    }
+    Ok(theirs.as_ptr() == other.as_ptr())
+}
+
+fn check_cancel<'py>(chain: &Bound<'py, PyAny>, destination: &Bound<'py, PyAny>) -> PyResult<()> {
+    let py = chain.py();
+    let Some(chain) = Obj::<Chain>::cast(chain) else { return Ok(()) };
+    if !likes::is_cancelled(destination)? {
+        return Ok(());
+    }
+    let source = chain.source.get_or_none(py);
+    if is_here(&chain.source_loop, &chain.destination_loop, py)? {
+        return likes::cancel(&source).map(drop);
+    }
+    let cancel = source.getattr(names::cancel(py))?;
+    let event_loop = chain.source_loop.get_or_none(py);
+    event_loop.call_method1(names::call_soon_threadsafe(py), (cancel,)).map(drop)
+}
+
+fn call_set_state<'py>(owner: &Bound<'py, PyAny>, source: &Bound<'py, PyAny>) -> PyResult<()> {
+    let py = owner.py();
+    let Some(chain) = Obj::<Chain>::cast(owner) else { return Ok(()) };
+    let destination = chain.destination.get_or_none(py);
+    let event_loop = chain.destination_loop.get(py);
+    if let Some(event_loop) = &event_loop
+        && likes::is_cancelled(&destination)?
+        && is_closed(event_loop)?
+    {
+        return Ok(());
+    }
+    match event_loop {
+        Some(event_loop) if !is_here(&chain.destination_loop, &chain.source_loop, py)? => {
+            if is_closed(&event_loop)? {
+                return Ok(());
+            }
+            let set_state = ReactionCallback::of(&SET_STATE, owner)?;
+            event_loop.call_method1(names::call_soon_threadsafe(py), (set_state, source)).map(drop)
+        }
+        _ => set_state(&destination, source),
+    }
+}
+
+fn is_closed(event_loop: &Bound<'_, PyAny>) -> PyResult<bool> {
+    match EventLoop::plain(event_loop) {
+        Some(native) => Ok(native.is_closed()),
+        None => event_loop.call_method0(names::is_closed(event_loop.py()))?.is_truthy(),
+    }
+}
+
+fn set_state(destination: &Bound<'_, PyAny>, source: &Bound<'_, PyAny>) -> PyResult<()> {
+    if is_future(destination)? { copy_state(source, destination) } else { hand_over(source, destination) }
+}
+
+/// `futures._copy_future_state`: to a future of asyncio.
+fn copy_state(source: &Bound<'_, PyAny>, destination: &Bound<'_, PyAny>) -> PyResult<()> {
+    if likes::is_cancelled(destination)? {
+        return Ok(());
+    }
+    if likes::is_done(destination)? {
+        return Err(PyAssertionError::new_err(()));
+    }
+    if likes::is_cancelled(source)? {
+        return likes::cancel(destination).map(drop);
+    }
+    match likes::exception(source)? {
+        Some(exception) => likes::set_exception(destination, &convert(exception)?),
+        None => likes::set_result(destination, likes::result(source)?),
+    }
+}
+
+/// `futures._set_concurrent_future_state`: to a future of `concurrent.futures`.
+fn hand_over(source: &Bound<'_, PyAny>, destination: &Bound<'_, PyAny>) -> PyResult<()> {
+    if likes::is_cancelled(source)? {
+        likes::cancel(destination)?;
+    }
+    if !starts_running(destination)? {
+        return Ok(());
+    }
+    match likes::exception(source)? {
+        Some(exception) => likes::set_exception(destination, &convert(exception)?),
+        None => likes::set_result(destination, likes::result(source)?),
+    }
+}
+
+/// `future.set_running_or_notify_cancel()`.
+fn starts_running(future: &Bound<'_, PyAny>) -> PyResult<bool> {
+    future.call_method0("set_running_or_notify_cancel")?.is_truthy()
+}
+
+/// `futures._convert_future_exc`: the exceptions that both kinds of futures have a class of their own for.
+fn convert(exception: Bound<'_, PyAny>) -> Output<'_> {
+    let py = exception.py();
+    let class = exception.get_type();
+    let own = if class.is(stock::concurrent_cancelled_error(py)?) {
+        stock::cancelled_error(py)?
+    } else if class.is(stock::concurrent_invalid_state_error(py)?) {
+        stock::invalid_state_error(py)?
+    } else if stock::conversion_of_timeouts(py) && class.is(py.get_type::<PyTimeoutError>()) {
+        // The two are one class by now; these interpreters make a new exception all the same.
+        &class
+    } else {
+        return Ok(exception);
+    };
+    let converted = own.call1(exception.getattr("args")?.cast::<PyTuple>()?)?;
+    if stock::conversion_keeps_traceback(py) {
+        converted.setattr("__traceback__", exception.getattr("__traceback__")?)?;
+    }
+    Ok(converted)
+}
+
+/// `asyncio.run_coroutine_threadsafe(coro, loop)`.
+fn run_coroutine_threadsafe<'py>(args: Args<'_, 'py>) -> Output<'py> {
+    let [coroutine, event_loop] = args.parse(&RUN_COROUTINE_THREADSAFE)?;
+    let py = args.py();
+    if !is_coroutine(&coroutine)? {
+        return Err(PyTypeError::new_err("A coroutine object is required"));
+    }
+    let future = stock::concurrent_future(py)?.call0()?;
+    let submission = Submission::create(py)?;
+    submission.coroutine.put(coroutine);
+    submission.event_loop.put(event_loop.clone());
+    submission.future.put(future.clone());
+    event_loop.call_method1(names::call_soon_threadsafe(py), (submission.as_any(),))?;
+    Ok(future)
+}
+
+/// What `run_coroutine_threadsafe` has the loop call.
+#[derive(Default)]
+pub struct Submission {
+    coroutine: Slot,
+    event_loop: Slot,
+    future: Slot,
+}
+
+static SUBMISSION: ClassState = ClassState::new();
+
+/// Starts the coroutine in the loop's thread. What goes wrong is told to the submitter, and to the loop.
+fn start<'py>(submission: &Obj<'py, Submission>) -> Output<'py> {
+    let py = submission.py();
+    let event_loop = submission.event_loop.get_or_none(py);
+    let future = submission.future.get_or_none(py);
+    let started = ensure(&submission.coroutine.get_or_none(py), Some(&event_loop))
+        .and_then(|task| chain(&task, &future));
+    let Err(error) = started else { return Ok(none(py)) };
+    if error.is_instance_of::<PySystemExit>(py) || error.is_instance_of::<PyKeyboardInterrupt>(py) {
+        return Err(error);
+    }
+    let raised = Raised::from_err(py, error);
+    raised.handling(|| -> PyResult<()> {
+        if starts_running(&future)? {
+            likes::set_exception(&future, raised.as_any())?;
+        }
+        Ok(())
+    })?;
+    Err(raised.into_err())
+}
+
+impl Class for Submission {
+    const NAME: &'static CStr = c"yibu.Submission";
+    type Header = Plain;
+    const SUBCLASSABLE: bool = false;
+    const CONSTRUCTIBLE: bool = false;
+
+    fn state() -> &'static ClassState {
+        &SUBMISSION
+    }
+
+    fn table(t: &mut Table<Self>) {
+        t.call(|submission, _args, _kwargs| start(submission));
+        t.getter(c"__qualname__", |submission| {
+            let name = "run_coroutine_threadsafe.<locals>.callback";
+            Ok(PyString::new(submission.py(), name).into_any())
+        });
+    }
+
+    fn traverse(&self, visitor: &mut Visitor) {
+        for slot in [&self.coroutine, &self.event_loop, &self.future] {
+            slot.traverse(visitor);
+        }
+    }
+
+    fn clear(&self) {
+        for slot in [&self.coroutine, &self.event_loop, &self.future] {
+            slot.clear();
+        }
+    }
+}
+
+impl Class for Chain {
+    const NAME: &'static CStr = c"yibu.Chain";
+    type Header = Plain;
+    const FREELIST: usize = 64;
+    const SUBCLASSABLE: bool = false;
+    const CONSTRUCTIBLE: bool = false;
+
+    fn state() -> &'static ClassState {
+        &CHAIN
+    }
+
+    fn table(_: &mut Table<Self>) {}
+
+    fn traverse(&self, visitor: &mut Visitor) {
+        for slot in [&self.source, &self.source_loop, &self.destination, &self.destination_loop] {
+            slot.traverse(visitor);
+        }
+    }
+
+    fn clear(&self) {
+        for slot in [&self.source, &self.source_loop, &self.destination, &self.destination_loop] {
+            slot.clear();
+        }
+    }
+}

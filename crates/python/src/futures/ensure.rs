@@ -1,0 +1,75 @@
+//! `ensure_future`: a future for whatever can be awaited. Called by Python code, by the primitives and by the control plane.
+
+use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::prelude::*;
+
+use super::likes::{is_future, loop_of};
+use crate::coroutines::{Routine, Step, is_coroutine};
+use crate::event_loop;
+use crate::ffi::class::function;
+use crate::ffi::{Args, Obj, Output, Signature};
+use crate::functions::current_loop;
+use crate::stock;
+
+const ENSURE_FUTURE: Signature<2> = Signature::new("ensure_future", "coro_or_future, *, loop=None");
+
+/// Adds the function.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let doc = "A future for whatever can be awaited: the future itself, or a task.";
+    let ensure_future = function(module.py(), module.as_any(), &ENSURE_FUTURE, ensure_future, doc)?;
+    if cfg!(not(Py_3_12)) {
+        module.add("_ensure_future", &ensure_future)?;
+    }
+    module.add("ensure_future", ensure_future)
+}
+
+/// `asyncio.ensure_future(coro_or_future, *, loop=None)`.
+fn ensure_future<'py>(args: Args<'_, 'py>) -> Output<'py> {
+    let [object, event_loop] = args.parse(&ENSURE_FUTURE)?;
+    ensure(&object, (!event_loop.is_none()).then_some(&event_loop))
+}
+
+/// The object itself when it is a future, otherwise a task for it: on `event_loop`, or on the current loop.
+#[inline]
+pub fn ensure<'py>(object: &Bound<'py, PyAny>, event_loop: Option<&Bound<'py, PyAny>>) -> Output<'py> {
+    if is_future(object)? {
+        return match event_loop {
+            Some(expected) if !loop_of(object)?.is(expected) => Err(PyValueError::new_err(
+                "The future belongs to a different loop than the one specified as the loop argument",
+            )),
+            _ => Ok(object.clone()),
+        };
+    }
+    if !is_coroutine(object)? {
+        return spawn(&wrap(object)?, event_loop);
+    }
+    match spawn(object, event_loop) {
+        Err(error) if error.is_instance_of::<PyRuntimeError>(object.py()) => {
+            object.call_method0("close")?;
+            Err(error)
+        }
+        spawned => spawned,
+    }
+}
+
+#[inline]
+fn spawn<'py>(coroutine: &Bound<'py, PyAny>, event_loop: Option<&Bound<'py, PyAny>>) -> Output<'py> {
+    match event_loop {
+        Some(event_loop) => event_loop::spawn(event_loop, coroutine),
+        None => event_loop::spawn(&current_loop(coroutine.py())?, coroutine),
+    }
+}
+
+/// `_wrap_awaitable(object)`: a coroutine for an awaitable that is none.
+fn wrap<'py>(object: &Bound<'py, PyAny>) -> Output<'py> {
+    if !stock::isawaitable(object.py())?.call1((object,))?.is_truthy()? {
+        return Err(PyTypeError::new_err("An asyncio.Future, a coroutine or an awaitable is required"));
+    }
+    let name = if cfg!(Py_3_12) { "ensure_future.<locals>._wrap_awaitable" } else { "_wrap_awaitable" };
+    Ok(Routine::begin(object, name, await_it)?.into_any())
+}
+
+fn await_it<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
+    let awaitable = routine.owner.get_or_none(routine.py());
+    Ok(Step::Await(awaitable, |_, outcome| outcome.map(Step::Return)))
+}

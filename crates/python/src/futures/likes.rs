@@ -1,0 +1,144 @@
+//! Futures of whatever kind: asyncio's questions and orders, answered directly where no Python code could see the difference.
+//!
+//! A future is what `isfuture()` says it is: native, of the standard library, or somebody's own class; and, for the bridge to
+//! threads, a `concurrent.futures.Future`, whose methods have the same names. Called by the primitives; calls [`super`] for
+//! native futures, methods by name for the others.
+
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use super::{State, exact};
+use crate::ffi::{Obj, Output, none};
+use crate::gathering::{self, GatheringFuture};
+use crate::tasks::{self, Task};
+use crate::{names, stock};
+
+/// `asyncio.isfuture(object)`.
+#[inline]
+pub fn is_future(object: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let py = object.py();
+    if exact(object).is_some() {
+        return Ok(true);
+    }
+    if object.get_type().is(stock::coroutine(py)?) {
+        return Ok(false);
+    }
+    let mark = names::_asyncio_future_blocking(py);
+    Ok(object.getattr(names::__class__(py))?.hasattr(mark)? && !object.getattr(mark)?.is_none())
+}
+
+/// `futures._get_loop(future)`.
+#[inline]
+pub fn loop_of<'py>(future: &Bound<'py, PyAny>) -> Output<'py> {
+    let py = future.py();
+    if let Some(native) = exact(future) {
+        native.ensure_alive()?;
+        return Ok(native.event_loop.get_or_none(py));
+    }
+    match future.getattr_opt(names::get_loop(py))? {
+        Some(get_loop) => get_loop.call0(),
+        None => future.getattr(names::_loop(py)),
+    }
+}
+
+/// `future.done()`.
+#[inline]
+pub fn is_done(future: &Bound<'_, PyAny>) -> PyResult<bool> {
+    match exact(future) {
+        Some(native) => Ok(native.state() != State::Pending),
+        None => future.call_method0(names::done(future.py()))?.is_truthy(),
+    }
+}
+
+/// `future.cancelled()`.
+#[inline]
+pub fn is_cancelled(future: &Bound<'_, PyAny>) -> PyResult<bool> {
+    match exact(future) {
+        Some(native) => Ok(native.state() == State::Cancelled),
+        None => future.call_method0(names::cancelled(future.py()))?.is_truthy(),
+    }
+}
+
+/// `future.result()`.
+#[inline]
+pub fn result<'py>(future: &Bound<'py, PyAny>) -> Output<'py> {
+    match exact(future) {
+        Some(native) => super::result(native),
+        None => future.call_method0(names::result(future.py())),
+    }
+}
+
+/// `future.exception()`, where None is `None`.
+#[inline]
+pub fn exception<'py>(future: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let exception = match exact(future) {
+        Some(native) => super::exception(native)?,
+        None => future.call_method0(names::exception(future.py()))?,
+    };
+    Ok((!exception.is_none()).then_some(exception))
+}
+
+/// `future._make_cancelled_error()`.
+pub fn make_cancelled_error<'py>(future: &Bound<'py, PyAny>) -> Output<'py> {
+    match exact(future) {
+        Some(native) => Ok(super::make_cancelled_error(native)?.into_any()),
+        None => future.call_method0(names::_make_cancelled_error(future.py())),
+    }
+}
+
+/// `future._cancel_message`.
+pub fn cancel_message<'py>(future: &Bound<'py, PyAny>) -> Output<'py> {
+    match exact(future) {
+        Some(native) => Ok(native.message(future.py())),
+        None => future.getattr(names::_cancel_message(future.py())),
+    }
+}
+
+/// Nobody will ask for the exception: no report when the future, which is done, dies.
+pub fn mark_retrieved(future: &Bound<'_, PyAny>) -> PyResult<()> {
+    if is_cancelled(future)? { Ok(()) } else { exception(future).map(drop) }
+}
+
+/// `future.set_result(value)`.
+#[inline]
+pub fn set_result<'py>(future: &Bound<'py, PyAny>, value: Bound<'py, PyAny>) -> PyResult<()> {
+    match Obj::cast_exact(future) {
+        Some(native) => super::set_result(native, value),
+        None => future.call_method1(names::set_result(future.py()), (value,)).map(drop),
+    }
+}
+
+/// `future.set_exception(exception)`.
+pub fn set_exception<'py>(future: &Bound<'py, PyAny>, exception: &Bound<'py, PyAny>) -> PyResult<()> {
+    match Obj::cast_exact(future) {
+        Some(native) => super::set_exception(native, exception),
+        None => future.call_method1(names::set_exception(future.py()), (exception,)).map(drop),
+    }
+}
+
+/// `future.cancel(msg=message)`.
+#[inline]
+pub fn cancel_with<'py>(future: &Bound<'py, PyAny>, message: &Bound<'py, PyAny>) -> PyResult<bool> {
+    if let Some(native) = Obj::<super::Future>::cast_exact(future) {
+        return super::cancel(native, message.clone());
+    }
+    if let Some(task) = Obj::<Task>::cast_exact(future) {
+        return tasks::cancel(task, message);
+    }
+    if let Some(gathering) = Obj::<GatheringFuture>::cast_exact(future) {
+        return gathering::cancel(gathering, message);
+    }
+    let keywords = PyDict::new(future.py());
+    keywords.set_item("msg", message)?;
+    future.call_method(names::cancel(future.py()), (), Some(&keywords))?.is_truthy()
+}
+
+/// `future.cancel()`.
+#[inline]
+pub fn cancel(future: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let py = future.py();
+    match exact(future) {
+        Some(_) => cancel_with(future, &none(py)),
+        None => future.call_method0(names::cancel(py))?.is_truthy(),
+    }
+}

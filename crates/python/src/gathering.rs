@@ -1,0 +1,253 @@
+//! `gather`: a future that stands for several. Of `asyncio.tasks`, native.
+//!
+//! Each child has one [`Reaction`] for the gathering future, which counts them and collects their results. Called by Python
+//! code and by tasks (which cancel what they await); calls the children, natively where they are native.
+
+use std::cell::Cell;
+use std::ffi::CStr;
+
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList};
+
+use crate::callbacks::{Reaction, no_longer_awaited, react};
+use crate::coroutines::Routine;
+use crate::ffi::class::{Derived, DictAndWeak, function};
+use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Slot, Table, Visitor, boolean};
+use crate::futures::ensure::ensure;
+use crate::futures::{self, Future, State, likes};
+use crate::mixins::create_future;
+use crate::{current, functions, stock, tasks};
+
+const GATHER: Signature<1> = Signature::new("gather", "*coros_or_futures, return_exceptions=False");
+const INIT: Signature<2> = Signature::new("_GatheringFuture.__init__", "children, *, loop");
+const CANCEL: Signature<1> = Signature::new("_GatheringFuture.cancel", "msg=None");
+
+/// What a gathering future adds to a Future.
+#[derive(Default)]
+pub struct Gathering {
+    /// The list of the children, in the order of the arguments.
+    children: Slot,
+    /// How many different children there are.
+    expected: Cell<usize>,
+    /// How many of them are done.
+    finished: Cell<usize>,
+    return_exceptions: Cell<bool>,
+    /// Whether `cancel()` reached a child: the children may refuse, the gathering future will not.
+    cancel_requested: Cell<bool>,
+    /// The task that called `gather()`, for call graphs.
+    waiter: Slot,
+}
+
+/// The data of the future that `gather` returns.
+pub type GatheringFuture = Derived<Future, Gathering>;
+
+static GATHERING_FUTURE: ClassState = ClassState::new();
+
+static CHILD_DONE: Reaction = Reaction {
+    name: "gather.<locals>._done_callback",
+    run: child_done,
+    waiter: |owner| {
+        let outer = Obj::<GatheringFuture>::cast(owner)?;
+        outer.own.waiter.get(owner.py()).filter(|_| outer.base.state() == State::Pending)
+    },
+};
+
+/// Builds the class and adds the function.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let (py, any) = (module.py(), module.as_any());
+    crate::add_derived::<GatheringFuture>(module, &Future::class(py))?;
+    let doc = "A future for the results of all the awaitables, in their order.";
+    module.add("gather", function(py, any, &GATHER, gather, doc)?)
+}
+
+/// `asyncio.gather(*coros_or_futures, return_exceptions=False)`.
+fn gather<'py>(args: Args<'_, 'py>) -> Output<'py> {
+    let py = args.py();
+    let [return_exceptions] = args.parse(&GATHER)?;
+    if args.len() == 0 {
+        let outer = create_future(&functions::current_loop(py)?)?;
+        likes::set_result(&outer, PyList::empty(py).into_any())?;
+        return Ok(outer);
+    }
+    let outer = GatheringFuture::create(py)?;
+    outer.own.return_exceptions.set(return_exceptions.is_truthy()?);
+    let mut event_loop = None;
+    if cfg!(Py_3_14) {
+        event_loop = functions::running(py)?;
+        if let Some(task) = event_loop.as_ref().map(current::running_task).transpose()?.flatten() {
+            outer.own.waiter.put(task);
+        }
+    }
+    let seen = if may_repeat(&args) { Some(PyDict::new(py)) } else { None };
+    let mut children = Vec::with_capacity(args.len());
+    let mut done = Vec::new();
+    let mut expected = 0;
+    for arg in (0..args.len()).filter_map(|index| args.get(index)) {
+        if let Some(child) = seen.as_ref().map(|seen| seen.get_item(&arg)).transpose()?.flatten() {
+            children.push(child);
+            continue;
+        }
+        let child = ensure(&arg, event_loop.as_ref())?;
+        if event_loop.is_none() {
+            event_loop = Some(likes::loop_of(&child)?);
+        }
+        if !child.is(&arg) {
+            // The caller has no hold of this task, and cannot be blamed for dropping it.
+            tasks::expect_destruction(&child)?;
+        }
+        expected += 1;
+        if let Some(seen) = &seen {
+            seen.set_item(arg, &child)?;
+        }
+        if cfg!(Py_3_12) && likes::is_done(&child)? {
+            done.push(child.clone());
+        } else {
+            react(&child, &CHILD_DONE, outer.as_any())?;
+        }
+        children.push(child);
+    }
+    outer.own.expected.set(expected);
+    outer.own.children.put(PyList::new(py, children)?);
+    // A child that is done before this only counts.
+    futures::init(outer.upcast(), event_loop.unwrap_or_else(|| crate::ffi::none(py)))?;
+    for child in done {
+        child_done(outer.as_any(), &child)?;
+    }
+    Ok(outer.into_any())
+}
+
+/// Whether an argument may be there twice. Coroutines and native futures are equal to themselves only, which makes that a
+/// question of addresses; anything else must be asked.
+fn may_repeat(args: &Args<'_, '_>) -> bool {
+    let py = args.py();
+    let mut addresses = Vec::with_capacity(args.len());
+    for arg in (0..args.len()).filter_map(|index| args.get(index)) {
+        let plain = stock::coroutine(py).is_ok_and(|class| arg.get_type().is(class))
+            || futures::exact(&arg).is_some()
+            || Obj::<Routine>::cast_exact(&arg).is_some();
+        if !plain {
+            return true;
+        }
+        addresses.push(arg.as_ptr());
+    }
+    addresses.sort_unstable();
+    addresses.windows(2).any(|pair| pair[0] == pair[1])
+}
+
+/// A child is done.
+fn child_done(owner: &Bound<'_, PyAny>, child: &Bound<'_, PyAny>) -> PyResult<()> {
+    let Some(outer) = Obj::<GatheringFuture>::cast(owner) else { return Ok(()) };
+    let (py, own) = (outer.py(), &outer.own);
+    own.finished.set(own.finished.get() + 1);
+    if !outer.base.is_alive() || outer.base.state() != State::Pending {
+        return likes::mark_retrieved(child);
+    }
+    if !own.return_exceptions.get() {
+        let failure = if likes::is_cancelled(child)? {
+            Some(likes::make_cancelled_error(child)?)
+        } else {
+            likes::exception(child)?
+        };
+        if let Some(failure) = failure {
+            for child in own.children.get_or_none(py).try_iter()? {
+                // Those that outlive the gathering future are not awaited any more.
+                no_longer_awaited(&child?, &CHILD_DONE, owner)?;
+            }
+            return futures::set_exception(outer.upcast(), &failure);
+        }
+    }
+    if own.finished.get() == own.expected.get() { complete(outer, child) } else { Ok(()) }
+}
+
+/// All children are done: collects what became of them.
+fn complete(outer: &Obj<'_, GatheringFuture>, last: &Bound<'_, PyAny>) -> PyResult<()> {
+    let py = outer.py();
+    let children = outer.own.children.get_or_none(py).cast_into::<PyList>()?;
+    let mut results = Vec::with_capacity(children.len());
+    for child in children.iter() {
+        results.push(outcome(&child)?);
+    }
+    if outer.own.cancel_requested.get() {
+        return futures::set_exception(outer.upcast(), &likes::make_cancelled_error(last)?);
+    }
+    futures::set_result(outer.upcast(), PyList::new(py, results)?.into_any())
+}
+
+/// The result of a child, or its exception.
+#[inline]
+fn outcome<'py>(child: &Bound<'py, PyAny>) -> Output<'py> {
+    if likes::is_cancelled(child)? {
+        // Not the child's own CancelledError, which it gives away only once.
+        let error = stock::cancelled_error(child.py())?;
+        let message = likes::cancel_message(child)?;
+        return if message.is_none() { error.call1(("",)) } else { error.call1((message,)) };
+    }
+    match likes::exception(child)? {
+        Some(exception) => Ok(exception),
+        None => likes::result(child),
+    }
+}
+
+/// `_GatheringFuture.cancel`: cancels the children. Whether there was one left to cancel.
+pub fn cancel<'py>(outer: &Obj<'py, GatheringFuture>, message: &Bound<'py, PyAny>) -> PyResult<bool> {
+    let py = outer.py();
+    if outer.base.state() != State::Pending {
+        return Ok(false);
+    }
+    let mut any = false;
+    for child in outer.own.children.get_or_none(py).try_iter()? {
+        any |= likes::cancel_with(&child?, message)?;
+    }
+    if any {
+        outer.own.cancel_requested.set(true);
+    }
+    Ok(any)
+}
+
+impl Class for GatheringFuture {
+    const NAME: &'static CStr = c"yibu._GatheringFuture";
+    type Header = DictAndWeak;
+    const FREELIST: usize = 64;
+
+    fn state() -> &'static ClassState {
+        &GATHERING_FUTURE
+    }
+
+    fn table(t: &mut Table<Self>) {
+        t.doc(c"_GatheringFuture(children, *, loop)\n--\n\nThe future that gather() returns: cancelling it cancels its children.");
+        t.init(|outer, args, kwargs| {
+            let [children, event_loop] = Args::parse_tuple(&INIT, args, kwargs)?;
+            futures::init(outer.upcast(), event_loop)?;
+            outer.own.children.put(children);
+            outer.own.cancel_requested.set(false);
+            Ok(())
+        });
+        t.method(
+            &CANCEL,
+            |outer, args| {
+                let [message] = args.parse(&CANCEL)?;
+                Ok(boolean(outer.py(), cancel(outer, &message)?))
+            },
+            "Cancels the children. Returns False when all of them are done already.",
+        );
+        t.getter(c"_children", |outer| Ok(outer.own.children.get_or_none(outer.py())));
+        t.getter(c"_cancel_requested", |outer| Ok(boolean(outer.py(), outer.own.cancel_requested.get())));
+        t.finalize(|outer| futures::report_unretrieved(outer.upcast()));
+    }
+
+    fn traverse(&self, visitor: &mut Visitor) {
+        self.base.traverse(visitor);
+        self.own.children.traverse(visitor);
+        self.own.waiter.traverse(visitor);
+    }
+
+    fn clear(&self) {
+        self.base.clear();
+        self.own.children.clear();
+        self.own.waiter.clear();
+    }
+
+    fn wants_finalizer(&self) -> bool {
+        self.base.has_unretrieved_exception()
+    }
+}
