@@ -34,6 +34,7 @@ names! {
     _on_task_done,
     _put,
     _queue,
+    _shutdown,
     _timer_handle_cancelled,
     _wakeup_next,
     acquire,

@@ -16,13 +16,14 @@ use crate::ffi::{Args, Class, Obj, Output, Raised, Signature, Table, none};
 use crate::futures::{self, Future, State, bridge};
 use crate::{names, stock};
 
-const RUN_IN_EXECUTOR: Signature<2> = Signature::new("EventLoop.run_in_executor", "executor, func, *args");
+const RUN_IN_EXECUTOR: Signature<2> =
+    Signature::new_method("EventLoop.run_in_executor", "executor, func, *args");
 #[cfg(Py_3_12)]
-const SHUTDOWN: Signature<1> = Signature::new("EventLoop.shutdown_default_executor", "timeout=None");
+const SHUTDOWN: Signature<1> = Signature::new_method("EventLoop.shutdown_default_executor", "timeout=None");
 #[cfg(not(Py_3_12))]
-const SHUTDOWN: Signature<0> = Signature::new("EventLoop.shutdown_default_executor", "");
-const SET_DEFAULT: Signature<1> = Signature::new("EventLoop.set_default_executor", "executor");
-const END_SHUTDOWN: Signature<2> = Signature::new("EventLoop._end_shutdown", "future, error");
+const SHUTDOWN: Signature<0> = Signature::new_method("EventLoop.shutdown_default_executor", "");
+const SET_DEFAULT: Signature<1> = Signature::new_method("EventLoop.set_default_executor", "executor");
+const END_SHUTDOWN: Signature<2> = Signature::new_method("EventLoop._end_shutdown", "future, error");
 
 pub(super) fn table(t: &mut Table<EventLoop>) {
     t.method(

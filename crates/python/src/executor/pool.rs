@@ -30,11 +30,11 @@ static THREAD_POOL: ClassState = ClassState::new();
 /// What the threads are called, with a number behind it.
 const PREFIX: &str = "asyncio";
 
-const SUBMIT: Signature<1> = Signature::new("ThreadPoolExecutor.submit", "fn, /, *args, **kwargs");
-const MAP: Signature<1> = Signature::new("Executor.map", "fn, *iterables, **options");
+const SUBMIT: Signature<1> = Signature::new_method("ThreadPoolExecutor.submit", "fn, /, *args, **kwargs");
+const MAP: Signature<1> = Signature::new_method("Executor.map", "fn, *iterables, **options");
 const SHUTDOWN: Signature<2> =
-    Signature::new("ThreadPoolExecutor.shutdown", "wait=True, *, cancel_futures=False");
-const EXIT: Signature<3> = Signature::new("Executor.__exit__", "exc_type, exc_val, exc_tb");
+    Signature::new_method("ThreadPoolExecutor.shutdown", "wait=True, *, cancel_futures=False");
+const EXIT: Signature<3> = Signature::new_method("Executor.__exit__", "exc_type, exc_val, exc_tb");
 
 /// `ThreadPoolExecutor(thread_name_prefix="asyncio")`: a native pool, or what a program has put into the place of that class.
 pub fn default_pool(py: Python<'_>) -> Output<'_> {
@@ -81,9 +81,7 @@ fn after_shutdown() -> PyErr {
 #[inline]
 pub fn submit<'py>(pool: &Obj<'py, ThreadPool>, job: Obj<'py, Job>) -> PyResult<()> {
     let queue = pool.queue(pool.py())?;
-    if queue.is_closed() {
-        return Err(refusal(pool));
-    }
+    check_open(&queue)?;
     if queue.is_short_handed() && may_grow(pool)? {
         return submit_with_worker(pool, &queue, job);
     }
@@ -91,14 +89,13 @@ pub fn submit<'py>(pool: &Obj<'py, ThreadPool>, job: Obj<'py, Job>) -> PyResult<
     Ok(())
 }
 
-/// Why a closed pool takes no jobs.
-#[cold]
-fn refusal(pool: &Obj<'_, ThreadPool>) -> PyErr {
-    match interpreter_exits(pool.py()) {
-        Ok(true) => PyRuntimeError::new_err("cannot schedule new futures after interpreter shutdown"),
-        Ok(false) => after_shutdown(),
-        Err(error) => error,
+/// RuntimeError when no more jobs are taken.
+#[inline]
+fn check_open(queue: &Obj<'_, WorkQueue>) -> PyResult<()> {
+    if interpreter_exits(queue.py())? {
+        return Err(PyRuntimeError::new_err("cannot schedule new futures after interpreter shutdown"));
     }
+    if queue.is_closed() { Err(after_shutdown()) } else { Ok(()) }
 }
 
 fn may_grow(pool: &Obj<'_, ThreadPool>) -> PyResult<bool> {
@@ -125,9 +122,7 @@ fn submit_under_lock<'py>(
     job: Obj<'py, Job>,
 ) -> PyResult<()> {
     // Other threads ran while this one waited for the lock.
-    if queue.is_closed() || interpreter_exits(pool.py())? {
-        return Err(refusal(pool));
-    }
+    check_open(queue)?;
     let worker = if may_grow(pool)? { Some(Worker::of(queue)?) } else { None };
     queue.push(job);
     match worker {

@@ -15,7 +15,7 @@ use yibu_engine::crew::{Crew, Next, Sleeper};
 use super::job::{self, Job};
 use crate::ffi::class::Weak;
 use crate::ffi::{Class, ClassState, LoopCell, Obj, Ref, Table, Visitor, boolean, none};
-use crate::stock;
+use crate::{names, stock};
 
 /// The data of a queue.
 #[derive(Default)]
@@ -107,7 +107,7 @@ impl WorkQueue {
 
 /// Whether the interpreter has begun to exit, as `concurrent.futures` takes note of it.
 pub fn interpreter_exits(py: Python<'_>) -> PyResult<bool> {
-    stock::concurrent_thread_module(py)?.getattr("_shutdown")?.is_truthy()
+    stock::concurrent_thread_module(py)?.getattr(names::_shutdown(py))?.is_truthy()
 }
 
 impl Class for WorkQueue {

@@ -37,7 +37,8 @@ impl Worker {
         worker.expected.set(true);
         queue.begin_looking();
         make_callable(&worker, |worker, args| {
-            work(worker)?;
+            // PyO3 counts attachments of its own making only: within one, what is dropped is released at once.
+            Python::attach(|_| work(worker))?;
             Ok(none(args.py()))
         });
         Ok(worker)
