@@ -1097,6 +1097,41 @@ class TestLifetime:
 
         run(main)
 
+    @pytest.mark.parametrize("held", [False, True], ids=["dropped", "held"])
+    def test_an_item_that_was_handed_over_is_let_go(self, kind, run, held):
+        class Item:
+            pass
+
+        async def main():
+            queue = kind()
+            for wait in (False, True):
+                if not wait:
+                    queue.put_nowait(Item())
+                else:
+                    asyncio.get_running_loop().call_soon(lambda: queue.put_nowait(Item()))
+                coroutines = [queue.get()]
+                item = await (coroutines[0] if held else coroutines.pop())
+                alive = weakref.ref(item)
+                del item
+                assert alive() is None
+
+        run(main)
+
+    def test_the_exception_that_hands_an_item_over(self, impl, run):
+        async def main():
+            queue = filled(impl.Queue, [("a", 1), ("b", 2), ("c", 3)])
+            with pytest.raises(StopIteration) as first:
+                queue.get().send(None)
+            with pytest.raises(StopIteration) as second:
+                next(iter(queue.get().__await__()))
+            assert await queue.get() == ("c", 3)
+            for caught, item in ((first, ("a", 1)), (second, ("b", 2))):
+                assert type(caught.value) is StopIteration
+                assert caught.value.value == item
+                assert caught.value.args == (item,)
+
+        run(main)
+
     def test_items_that_look_like_something_else(self, kind, run):
         async def main():
             queue = kind()

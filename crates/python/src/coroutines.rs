@@ -351,6 +351,7 @@ impl Coroutine for NativeCoroutine {
 impl Class for NativeCoroutine {
     const NAME: &'static CStr = c"yibu.NativeCoroutine";
     type Header = DictAndWeak;
+    const AWAITED: bool = true;
     const SUBCLASSABLE: bool = false;
     const CONSTRUCTIBLE: bool = false;
 

@@ -329,6 +329,7 @@ impl Class for Routine {
     const NAME: &'static CStr = c"yibu.Routine";
     type Header = Weak;
     const FREELIST: usize = 256;
+    const AWAITED: bool = true;
     const SUBCLASSABLE: bool = false;
     const CONSTRUCTIBLE: bool = false;
 

@@ -163,6 +163,8 @@ pub trait Class: Default + Sized + 'static {
     const IMMUTABLE: bool = false;
     /// Whether Python may call the type; internal iterators and the like say no.
     const CONSTRUCTIBLE: bool = true;
+    /// Whether `await` iterates instances themselves, and lets go of them when they have ended.
+    const AWAITED: bool = false;
     /// Whether messages of the interpreter leave the module out, as they do for the classes that asyncio has in Python.
     const BARE_NAME: bool = false;
 
@@ -800,6 +802,10 @@ unsafe extern "C" fn dealloc<T: Class>(object: *mut ffi::PyObject) {
             ffi::PyObject_GC_Del(object.cast());
         }
         ffi::Py_DECREF(class.cast());
+        #[cfg(Py_3_12)]
+        if T::AWAITED {
+            super::stop::release();
+        }
     }
 }
 

@@ -1,28 +1,28 @@
 //! StopIteration: how an iterator hands over the value it returns.
 //!
-//! `await` on an object that is no Python coroutine asks `tp_iternext`, and takes the result out of the exception at once. Making
-//! that exception costs more than all else in an await that is satisfied; so for `True`, which `acquire()` and the like return,
-//! one is kept. Called by the trampolines.
+//! `await` on an object that is no Python coroutine asks `tp_iternext`, takes the result out of the exception at once and lets go
+//! of both. Making that exception costs more than all else in an await that is satisfied; so one is kept, and used again where
+//! nobody can tell: when whoever asks has the only reference to the iterator. It is emptied when that iterator dies.
+//! Called by the trampolines and by [`super::class`].
 
 #[cfg(Py_3_12)]
-use std::cell::Cell;
+pub(super) use kept::release;
 
 use pyo3::ffi;
 use pyo3::prelude::*;
 
-/// Sets the error indicator to `StopIteration(value)`; to nothing for None.
+/// Sets the error indicator to `StopIteration(value)`; to nothing for None. `fleeting` says that the iterator dies next.
 #[inline]
-pub(super) fn raise(value: Bound<'_, PyAny>) {
-    // SAFETY: attached; singletons live for ever.
-    unsafe {
-        if value.as_ptr() == ffi::Py_None() {
-            return;
-        }
-        #[cfg(Py_3_12)]
-        if value.as_ptr() == ffi::Py_True() {
-            return raise_true();
-        }
+pub(super) fn raise(value: Bound<'_, PyAny>, fleeting: bool) {
+    if value.is_none() {
+        return;
     }
+    #[cfg(Py_3_12)]
+    if fleeting {
+        return kept::raise(value);
+    }
+    // Before 3.12 `await` asks `am_send`, which needs no exception.
+    let _ = fleeting;
     raise_anew(value);
 }
 
@@ -43,40 +43,120 @@ fn raise_anew(value: Bound<'_, PyAny>) {
     }
 }
 
-/// The kept exception, which is used while nobody else has it or has left a trace on it.
 #[cfg(Py_3_12)]
-struct Kept(Cell<*mut ffi::PyObject>);
+mod kept {
+    //! The exception that is used again.
 
-// SAFETY: every access is made by attached code holding the interpreter lock (the module declares that it uses the GIL).
-#[cfg(Py_3_12)]
-unsafe impl Sync for Kept {}
+    use std::cell::Cell;
+    use std::ptr::null_mut;
 
-#[cfg(Py_3_12)]
-fn raise_true() {
-    static KEPT: Kept = Kept(Cell::new(std::ptr::null_mut()));
-    // SAFETY: attached. What is kept is an owned reference to a StopIteration; its layout begins with that of BaseException,
-    // whose fields are only compared with null. `PyErr_SetRaisedException` takes over one reference.
-    unsafe {
-        let kept = KEPT.0.get();
-        if !kept.is_null() && ffi::Py_REFCNT(kept) == 1 {
-            let fields = &*kept.cast::<ffi::PyBaseExceptionObject>();
-            let untouched = fields.traceback.is_null()
+    use pyo3::ffi;
+    use pyo3::prelude::*;
+
+    /// An owned reference to a StopIteration, or null. While nobody else has one, its value and its only argument are null
+    /// and None, or what was handed over last and not yet released.
+    struct Kept(Cell<*mut ffi::PyObject>);
+
+    // SAFETY: every access is made by attached code holding the interpreter lock (the module declares that it uses the GIL).
+    unsafe impl Sync for Kept {}
+
+    static KEPT: Kept = Kept(Cell::new(null_mut()));
+
+    /// Whether nobody else has the exception or its arguments, and nobody has left a trace on it.
+    ///
+    /// # Safety
+    /// `kept` must be a live StopIteration.
+    #[inline]
+    unsafe fn is_untouched(kept: *mut ffi::PyObject) -> bool {
+        // SAFETY: the layout is the interpreter's; the fields are read only. The arguments are a tuple of one, because the
+        // exception was made so, unless a setter has replaced them.
+        unsafe {
+            let fields = &*kept.cast::<ffi::PyStopIterationObject>();
+            ffi::Py_REFCNT(kept) == 1
+                && fields.traceback.is_null()
                 && fields.context.is_null()
                 && fields.cause.is_null()
                 && fields.notes.is_null()
-                && fields.dict.is_null();
-            if untouched {
-                ffi::Py_INCREF(kept);
-                return ffi::PyErr_SetRaisedException(kept);
+                && fields.dict.is_null()
+                && !fields.args.is_null()
+                && ffi::Py_REFCNT(fields.args) == 1
+                && ffi::PyTuple_GET_SIZE(fields.args) == 1
+        }
+    }
+
+    /// Puts a value into an exception that is untouched; the old ones are to be released. Takes over both references.
+    ///
+    /// # Safety
+    /// `kept` must be a live StopIteration that [`is_untouched`]; `argument` is not null.
+    #[inline]
+    unsafe fn fill(
+        kept: *mut ffi::PyObject,
+        value: *mut ffi::PyObject,
+        argument: *mut ffi::PyObject,
+    ) -> [*mut ffi::PyObject; 2] {
+        // SAFETY: the caller's promise; a tuple that nobody else has may be written to.
+        unsafe {
+            let fields = &mut *kept.cast::<ffi::PyStopIterationObject>();
+            let old = [fields.value, ffi::PyTuple_GET_ITEM(fields.args, 0)];
+            fields.value = value;
+            ffi::PyTuple_SET_ITEM(fields.args, 0, argument);
+            old
+        }
+    }
+
+    /// Sets the error indicator to `StopIteration(value)`.
+    #[inline]
+    pub fn raise(value: Bound<'_, PyAny>) {
+        // SAFETY: attached. The reference taken first keeps the exception alive, and from being used again, while what it held
+        // before is released, which may run any code; `PyErr_SetRaisedException` takes that reference over.
+        unsafe {
+            let mut kept = KEPT.0.get();
+            if kept.is_null() || !is_untouched(kept) {
+                kept = renew();
+                if kept.is_null() {
+                    return;
+                }
             }
+            ffi::Py_INCREF(kept);
+            ffi::Py_INCREF(value.as_ptr());
+            let value = value.into_ptr();
+            let [old_value, old_argument] = fill(kept, value, value);
+            ffi::Py_XDECREF(old_value);
+            ffi::Py_DECREF(old_argument);
+            ffi::PyErr_SetRaisedException(kept);
         }
-        let fresh = ffi::PyObject_CallOneArg(ffi::PyExc_StopIteration, ffi::Py_True());
-        if fresh.is_null() {
-            return;
+    }
+
+    /// Keeps a new exception instead; null when there is no memory for it.
+    #[cold]
+    fn renew() -> *mut ffi::PyObject {
+        // SAFETY: attached; the old exception is released when the new one is in place.
+        unsafe {
+            let fresh = ffi::PyObject_CallOneArg(ffi::PyExc_StopIteration, ffi::Py_None());
+            if !fresh.is_null() {
+                ffi::Py_XDECREF(KEPT.0.replace(fresh));
+            }
+            fresh
         }
-        ffi::Py_INCREF(fresh);
-        KEPT.0.set(fresh);
-        ffi::Py_XDECREF(kept);
-        ffi::PyErr_SetRaisedException(fresh);
+    }
+
+    /// Lets go of what was handed over; of the exception too, when somebody else has it.
+    #[inline]
+    pub fn release() {
+        let kept = KEPT.0.get();
+        // SAFETY: attached; what is released is out of the exception before any code can run.
+        unsafe {
+            if kept.is_null() {
+                return;
+            }
+            if !is_untouched(kept) {
+                KEPT.0.set(null_mut());
+                ffi::Py_DECREF(kept);
+                return;
+            }
+            let [old_value, old_argument] = fill(kept, null_mut(), ffi::Py_None());
+            ffi::Py_XDECREF(old_value);
+            ffi::Py_DECREF(old_argument);
+        }
     }
 }

@@ -166,7 +166,7 @@ where
             Ok(match F::conjure()(&lend(py, slf), &nothing)? {
                 Ok(value) => value.into_ptr(),
                 Err(value) => {
-                    stop::raise(value);
+                    stop::raise(value, T::AWAITED && ffi::Py_REFCNT(slf) == 1);
                     std::ptr::null_mut()
                 }
             })

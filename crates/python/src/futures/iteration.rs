@@ -63,6 +63,7 @@ impl Class for FutureIter {
     const NAME: &'static CStr = c"yibu.FutureIter";
     type Header = crate::ffi::class::Plain;
     const FREELIST: usize = 256;
+    const AWAITED: bool = true;
     const SUBCLASSABLE: bool = false;
     const CONSTRUCTIBLE: bool = false;
 
