@@ -4,6 +4,7 @@ For every scenario of a round the contenders take turns, each with a fresh serve
 is first changes from round to round. Called by `run.py`.
 """
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -36,7 +37,8 @@ def sides(scenario: Scenario, contenders: Sequence[Contender]) -> list[Side]:
     # Where no name of the namespace is used, yibu under asyncio's names is yibu.
     chosen = [each for each in contenders if scenario.has_streams or each.name != YIBU_UNDER_ASYNCIO.name]
     tuned = [each.with_roomy_malloc() for each in chosen if scenario.tries_malloc and not each.is_yibu]
-    return [None, *chosen, *tuned]
+    floor: list[Side] = [] if scenario.is_tls else [None]
+    return [*floor, *chosen, *tuned]
 
 
 def sample(scenario: Scenario, side: Side, line: Measurement, plan: Plan, echo: Path) -> None:
@@ -53,11 +55,21 @@ def sample(scenario: Scenario, side: Side, line: Measurement, plan: Plan, echo: 
     try:
         with LineProcess(command, side.environment if side else None, server_core) as server:
             port = int(server.expect("port"))
-            client_command = [str(echo), *scenario.arguments(port, amount(scenario, plan))]
+            client_command = [
+                *load_generator(scenario, echo),
+                *scenario.arguments(port, amount(scenario, plan)),
+            ]
             with LineProcess(client_command, core=client_core) as client:
                 line.add(name, difference(scenario, server, client))
     except ChildError as error:
         line.fail(name, str(error))
+
+
+def load_generator(scenario: Scenario, echo: Path) -> list[str]:
+    """The client's program: one in Rust, or one that speaks TLS."""
+    if scenario.is_tls:
+        return [sys.executable, "-m", "benchmarks.net.tls_client"]
+    return [str(echo)]
 
 
 def amount(scenario: Scenario, plan: Plan) -> int:

@@ -1,6 +1,8 @@
 """The servers that every contender runs: the same few lines in each style asyncio offers."""
 
 import asyncio as stock
+import ssl
+from pathlib import Path
 from typing import Any, cast
 
 from benchmarks.contenders import Namespace
@@ -8,6 +10,8 @@ from benchmarks.contenders import Namespace
 #: Bytes in a message of the framed server.
 FRAME_BYTES = 64
 READ_BYTES = 64 * 1024
+#: A key, and the certificate that it signed itself.
+CERTIFICATE = Path(__file__).with_name("localhost.pem")
 
 
 class Echo(stock.Protocol):
@@ -66,6 +70,11 @@ class BufferedEcho(stock.BufferedProtocol):
 async def listen(asyncio: Namespace, style: str) -> Any:
     """Start the server of one style on a free port of the loopback interface."""
     where: dict[str, Any] = {"host": "127.0.0.1", "port": 0, "backlog": 4096}
+    if style.startswith("tls "):
+        style = style.removeprefix("tls ")
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(CERTIFICATE)
+        where["ssl"] = context
     if style == "streams":
         return await asyncio.start_server(_stream_echo, **where)
     protocol = {"protocol": Echo, "framed": FramedEcho, "buffered": BufferedEcho}[style]

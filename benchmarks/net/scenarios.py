@@ -1,6 +1,6 @@
 """What the network benchmarks do: a style of server, a load, and what is read from the server."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from benchmarks.net.protocols import FRAME_BYTES
 
@@ -41,7 +41,12 @@ class Scenario:
     @property
     def has_streams(self) -> bool:
         """Whether the server uses names of the namespace, not only the loop's."""
-        return self.style == "streams"
+        return self.style.endswith("streams")
+
+    @property
+    def is_tls(self) -> bool:
+        """Whether the ends speak TLS: then the client is `tls_client.py`, and there is no floor."""
+        return self.style.startswith("tls ")
 
     def arguments(self, port: int, count: int) -> list[str]:
         """The load generator's command line."""
@@ -98,6 +103,14 @@ def _idle(name: str, style: str) -> Scenario:
     )
 
 
+def _tls_echo(name: str, size: int, count: int, style: str = "protocol") -> Scenario:
+    return replace(
+        _echo(name, f"tls {style}", TLS_CONNECTIONS, size, 1, count),
+        topic="tls",
+    )
+
+
+TLS_CONNECTIONS = 8
 KIB = 1024
 
 SCENARIOS = [
@@ -118,4 +131,11 @@ SCENARIOS = [
     _connect("streams connect + echo + close", "streams"),
     _idle("idle connections, protocol", "protocol"),
     _idle("idle connections, streams", "streams"),
+    _tls_echo("protocol 8 x 64 B", 64, 20_000),
+    _tls_echo("protocol 8 x 1 KiB", KIB, 20_000),
+    _tls_echo("protocol 8 x 16 KiB", 16 * KIB, 8_000),
+    _tls_echo("protocol 8 x 64 KiB", 64 * KIB, 3_000),
+    _tls_echo("streams 8 x 1 KiB", KIB, 20_000, "streams"),
+    replace(_connect("protocol connect + echo + close", "tls protocol"), topic="tls"),
+    replace(_idle("idle connections, protocol", "tls protocol"), topic="tls", count=1_000),
 ]
