@@ -94,7 +94,16 @@ else:
 
     __all__ += ["current_task"]
 
-if sys.version_info < (3, 14):
+if sys.version_info >= (3, 14):
+    from asyncio import capture_call_graph as capture_call_graph
+    from asyncio import format_call_graph as format_call_graph
+    from asyncio import future_add_to_awaited_by as future_add_to_awaited_by
+    from asyncio import future_discard_from_awaited_by as future_discard_from_awaited_by
+    from asyncio import print_call_graph as print_call_graph
+
+    __all__ += ["capture_call_graph", "format_call_graph", "print_call_graph"]
+    __all__ += ["future_add_to_awaited_by", "future_discard_from_awaited_by"]
+else:
     from asyncio import all_tasks as all_tasks
 
     __all__ += ["all_tasks"]

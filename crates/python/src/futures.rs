@@ -4,6 +4,8 @@
 //! Task, a Rust waker, or a callback, with no Handle in between. On a foreign loop everything goes through that loop's
 //! `call_soon`. Called by Python code, by [`crate::tasks`] (a Task is a Future) and by the control plane.
 
+#[cfg(Py_3_14)]
+pub mod awaiting;
 pub mod bridge;
 pub mod ensure;
 mod iteration;
@@ -112,6 +114,9 @@ pub struct Future {
     /// The CancelledError that a task died of, kept for whoever awaits it first.
     cancelled_error: Slot,
     source_traceback: Slot,
+    /// A set of those who said that they wait for the future; see [`awaiting`].
+    #[cfg(Py_3_14)]
+    awaited_by: Slot,
 }
 
 static FUTURE: ClassState = ClassState::new();
@@ -173,6 +178,8 @@ impl Future {
             &self.cancel_message,
             &self.cancelled_error,
             &self.source_traceback,
+            #[cfg(Py_3_14)]
+            &self.awaited_by,
         ] {
             f(slot);
         }
@@ -778,7 +785,7 @@ fn properties(t: &mut Table<Future>) {
         },
     );
     #[cfg(Py_3_14)]
-    t.getter(c"_asyncio_awaited_by", awaited_by);
+    t.getter(c"_asyncio_awaited_by", awaiting::awaited_by);
 }
 
 /// The task that awaits a future, if it is a native one and awaited by a native task.
@@ -790,34 +797,6 @@ pub fn awaiting_task<'py>(future: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny
             _ => None,
         })
     })
-}
-
-/// `Future._asyncio_awaited_by`: the tasks that wait for the future, read off its callbacks; None when there is none.
-#[cfg(Py_3_14)]
-fn awaited_by<'py>(future: &Obj<'py, Future>) -> Output<'py> {
-    let py = future.py();
-    let waiting: Vec<Callback> = future.callbacks.with(|all| {
-        let waiting = all.as_slice().iter().filter_map(|callback| match callback {
-            Callback::Task(task) => Some(Callback::Task(task.copy(py))),
-            Callback::Reaction { reaction, owner } => {
-                Some(Callback::Reaction { reaction, owner: owner.copy(py) })
-            }
-            Callback::Python { .. } | Callback::Waker(_) => None,
-        });
-        waiting.collect()
-    });
-    let tasks: Vec<_> = waiting
-        .iter()
-        .filter_map(|callback| match callback {
-            Callback::Task(task) => Some(task.any(py).clone()),
-            Callback::Reaction { reaction, owner } => (reaction.waiter)(owner.any(py)),
-            Callback::Python { .. } | Callback::Waker(_) => None,
-        })
-        .collect();
-    if tasks.is_empty() {
-        return Ok(none(py));
-    }
-    Ok(pyo3::types::PyFrozenSet::new(py, tasks)?.into_any())
 }
 
 impl Class for Future {

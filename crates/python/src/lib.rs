@@ -17,6 +17,8 @@ mod ffi;
 mod functions;
 mod futures;
 mod gathering;
+#[cfg(Py_3_14)]
+mod graph;
 mod locks;
 mod mixins;
 mod names;
@@ -108,6 +110,8 @@ fn _yibu(module: &Bound<'_, PyModule>) -> PyResult<()> {
     )?;
     tasks::register(module)?;
     runners::register(module)?;
+    #[cfg(Py_3_14)]
+    graph::register(module)?;
     let doc = "Living native tasks that are not done, of all loops and threads.";
     module.add("_native_tasks", class::function(py, any, &NATIVE_TASKS, native_tasks, doc)?)
 }

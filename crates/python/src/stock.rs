@@ -270,6 +270,8 @@ fn mentions(py: Python<'_>, module: &str, path: &str, name: &str) -> PyResult<bo
 types! { newer_types:
     /// `asyncio.events._ThreadSafeHandle`
     thread_safe_handle = "asyncio.events"."_ThreadSafeHandle";
+    /// `types.AsyncGeneratorType`
+    async_generator = "types"."AsyncGeneratorType";
 }
 
 #[cfg(Py_3_14)]
@@ -280,6 +282,12 @@ objects! { newest_objects:
     future_add_to_awaited_by = "asyncio.futures"."future_add_to_awaited_by";
     /// `_asyncio.future_discard_from_awaited_by`
     future_discard_from_awaited_by = "asyncio.futures"."future_discard_from_awaited_by";
+    /// `asyncio.FrameCallGraphEntry`
+    frame_call_graph_entry = "asyncio.graph"."FrameCallGraphEntry";
+    /// `asyncio.FutureCallGraph`
+    future_call_graph = "asyncio.graph"."FutureCallGraph";
+    /// `sys._getframe`
+    getframe = "sys"."_getframe";
     /// The standard library's `asyncio.all_tasks`, a C function
     all_tasks = "asyncio.tasks"."all_tasks";
 }

@@ -1,5 +1,8 @@
 //! Calls from Rust into Python, by the vectorcall protocol: no argument tuple is built.
 
+#[cfg(Py_3_14)]
+use std::ffi::CStr;
+
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple};
@@ -102,4 +105,22 @@ impl Drop for ReprGuard<'_, '_> {
         // SAFETY: attached; entered in `enter`.
         unsafe { ffi::Py_ReprLeave(self.0.as_ptr()) }
     }
+}
+
+/// Runs a function that calls itself through this: RecursionError, with `place` at its end, when that goes too deep.
+#[cfg(Py_3_14)]
+pub fn recursing<R>(py: Python<'_>, place: &CStr, f: impl FnOnce() -> PyResult<R>) -> PyResult<R> {
+    struct Entered;
+    impl Drop for Entered {
+        fn drop(&mut self) {
+            // SAFETY: attached; entered below.
+            unsafe { ffi::Py_LeaveRecursiveCall() }
+        }
+    }
+    // SAFETY: attached; the text is NUL-terminated.
+    if unsafe { ffi::Py_EnterRecursiveCall(place.as_ptr()) } != 0 {
+        return Err(PyErr::fetch(py));
+    }
+    let _entered = Entered;
+    f()
 }

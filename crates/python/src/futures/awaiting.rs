@@ -1,0 +1,82 @@
+//! Who waits for a future: `_asyncio_awaited_by` and the two functions that tell it (3.14).
+//!
+//! Native tasks and primitives leave themselves among the callbacks of what they wait for, which is all that a call graph has to
+//! read. Others tell it by `future_add_to_awaited_by()`. Called by Python code and by [`crate::graph`].
+
+use pyo3::prelude::*;
+use pyo3::types::{PyFrozenSet, PyModule, PySet};
+
+use super::{Callback, Future};
+use crate::ffi::{Args, Obj, Output, Signature, class, none};
+use crate::stock;
+
+const ADD: Signature<2> = Signature::new("future_add_to_awaited_by", "fut, waiter, /");
+const DISCARD: Signature<2> = Signature::new("future_discard_from_awaited_by", "fut, waiter, /");
+
+/// Adds the functions to the module.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let (py, owner) = (module.py(), module.as_any());
+    let doc = "Notes that waiter waits for fut; both must be futures of asyncio or yibu.";
+    module.add(ADD.function, class::function(py, owner, &ADD, add, doc)?)?;
+    let doc = "Notes that waiter does not wait for fut any more.";
+    module.add(DISCARD.function, class::function(py, owner, &DISCARD, discard, doc)?)
+}
+
+fn add<'py>(args: Args<'_, 'py>) -> Output<'py> {
+    let py = args.py();
+    let [future, waiter] = args.parse(&ADD)?;
+    let Some(native) = Obj::<Future>::cast(&future) else {
+        return stock::future_add_to_awaited_by(py)?.call1((future, waiter));
+    };
+    if waiter.is_instance(stock::future(py)?)? {
+        let set = match native.awaited_by.get(py) {
+            Some(set) => set,
+            None => {
+                let set = PySet::empty(py)?.into_any();
+                native.awaited_by.put(set.clone());
+                set
+            }
+        };
+        set.call_method1("add", (waiter,))?;
+    }
+    Ok(none(py))
+}
+
+fn discard<'py>(args: Args<'_, 'py>) -> Output<'py> {
+    let py = args.py();
+    let [future, waiter] = args.parse(&DISCARD)?;
+    let Some(native) = Obj::<Future>::cast(&future) else {
+        return stock::future_discard_from_awaited_by(py)?.call1((future, waiter));
+    };
+    if let Some(set) = native.awaited_by.get(py) {
+        set.call_method1("discard", (waiter,))?;
+    }
+    Ok(none(py))
+}
+
+/// `Future._asyncio_awaited_by`: None when nobody waits.
+pub(super) fn awaited_by<'py>(future: &Obj<'py, Future>) -> Output<'py> {
+    let py = future.py();
+    let waiting: Vec<Callback> = future.callbacks.with(|all| {
+        let waiting = all.as_slice().iter().filter_map(|callback| match callback {
+            Callback::Task(task) => Some(Callback::Task(task.copy(py))),
+            Callback::Reaction { reaction, owner } => {
+                Some(Callback::Reaction { reaction, owner: owner.copy(py) })
+            }
+            Callback::Python { .. } | Callback::Waker(_) => None,
+        });
+        waiting.collect()
+    });
+    let mut tasks: Vec<_> = waiting
+        .iter()
+        .filter_map(|callback| match callback {
+            Callback::Task(task) => Some(task.any(py).clone()),
+            Callback::Reaction { reaction, owner } => (reaction.waiter)(owner.any(py)),
+            Callback::Python { .. } | Callback::Waker(_) => None,
+        })
+        .collect();
+    if let Some(told) = future.awaited_by.get(py) {
+        tasks.extend(told.cast::<PySet>()?.iter());
+    }
+    if tasks.is_empty() { Ok(none(py)) } else { Ok(PyFrozenSet::new(py, tasks)?.into_any()) }
+}
