@@ -23,8 +23,9 @@ def waiters(graph):
 
 
 async def leaf(seen, look):
-    """Looks from within a task that others wait for."""
-    await asyncio.sleep(0)
+    """Looks from within a task, when all who are going to wait for it do."""
+    for _ in range(5):
+        await asyncio.sleep(0)
     seen.append(look())
 
 
@@ -257,7 +258,8 @@ class TestCapture:
             return names(impl.capture_call_graph())
 
         async def main():
-            return await impl.Task(child(), loop=loop, eager_start=True)
+            loop.set_task_factory(impl.eager_task_factory)
+            return await loop.create_task(child())
 
         assert run(main()) == ["child"]
 
@@ -388,11 +390,11 @@ class TestText:
             yield next(generator())
 
         async def main():
-            async for text in numbers():
-                kinds = [line.partition(", in ")[2] for line in text.split("\n")[2:]]
-                return [kind.replace("TestText.test_every_kind_of_frame.<locals>.", "") for kind in kinds]
+            return [text async for text in numbers()]
 
-        assert run(main()) == [
+        (text,) = run(main())
+        kinds = [line.partition(", in ")[2] for line in text.split("\n")[2:]]
+        assert [kind.replace("TestText.test_every_kind_of_frame.<locals>.", "") for kind in kinds] == [
             "numbers.<locals>.generator.<locals>.function()",
             "generator numbers.<locals>.generator()",
             "async generator numbers()",

@@ -1,4 +1,4 @@
-"""The package `yibu`: its namespace, the lists of what is still stock, the current loop, the borrowed methods."""
+"""The package `yibu`: its namespace, what is still stock, the current loop, the borrowed methods."""
 
 import asyncio
 import inspect
@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import warnings
 from pathlib import Path
 from textwrap import dedent

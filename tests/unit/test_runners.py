@@ -36,7 +36,7 @@ def in_thread(work):
 
 @pytest.fixture
 def own_loop(impl):
-    """Keyword arguments that make a runner use a loop of the implementation and leave the current one alone."""
+    """Make a runner use a loop of the implementation and leave the current loop of the thread alone."""
     return {"loop_factory": impl.new_event_loop}
 
 
@@ -333,7 +333,7 @@ class TestRunner:
     def test_runs_coroutines_only(self, impl, own_loop):
         with impl.Runner(**own_loop) as runner:
             future = runner.get_loop().create_future()
-            with pytest.raises(ValueError, match="^a coroutine was expected, got <Future pending>$"):
+            with pytest.raises(ValueError, match=r"^a coroutine was expected, got <Future pending>$"):
                 runner.run(future)
 
     def test_task_factory_is_used(self, impl, own_loop):
