@@ -62,15 +62,23 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 
 /// `asyncio.gather(*coros_or_futures, return_exceptions=False)`.
 fn gather<'py>(args: Args<'_, 'py>) -> Output<'py> {
-    let py = args.py();
     let [return_exceptions] = args.parse(&GATHER)?;
-    if args.len() == 0 {
+    gather_all(args.py(), args.positional(), return_exceptions.is_truthy()?)
+}
+
+/// The same for what Rust has at hand.
+pub fn gather_all<'py>(
+    py: Python<'py>,
+    awaitables: impl ExactSizeIterator<Item = Bound<'py, PyAny>> + Clone,
+    return_exceptions: bool,
+) -> Output<'py> {
+    if awaitables.len() == 0 {
         let outer = create_future(&functions::current_loop(py)?)?;
         likes::set_result(&outer, PyList::empty(py).into_any())?;
         return Ok(outer);
     }
     let outer = GatheringFuture::create(py)?;
-    outer.own.return_exceptions.set(return_exceptions.is_truthy()?);
+    outer.own.return_exceptions.set(return_exceptions);
     let mut event_loop = None;
     if cfg!(Py_3_14) {
         event_loop = functions::running(py)?;
@@ -78,11 +86,11 @@ fn gather<'py>(args: Args<'_, 'py>) -> Output<'py> {
             outer.own.waiter.put(task);
         }
     }
-    let seen = if may_repeat(&args) { Some(PyDict::new(py)) } else { None };
-    let mut children = Vec::with_capacity(args.len());
+    let seen = if may_repeat(py, awaitables.clone()) { Some(PyDict::new(py)) } else { None };
+    let mut children = Vec::with_capacity(awaitables.len());
     let mut done = Vec::new();
     let mut expected = 0;
-    for arg in (0..args.len()).filter_map(|index| args.get(index)) {
+    for arg in awaitables {
         if let Some(child) = seen.as_ref().map(|seen| seen.get_item(&arg)).transpose()?.flatten() {
             children.push(child);
             continue;
@@ -118,10 +126,9 @@ fn gather<'py>(args: Args<'_, 'py>) -> Output<'py> {
 
 /// Whether an argument may be there twice. Coroutines and native futures are equal to themselves only, which makes that a
 /// question of addresses; anything else must be asked.
-fn may_repeat(args: &Args<'_, '_>) -> bool {
-    let py = args.py();
-    let mut addresses = Vec::with_capacity(args.len());
-    for arg in (0..args.len()).filter_map(|index| args.get(index)) {
+fn may_repeat<'py>(py: Python<'py>, awaitables: impl ExactSizeIterator<Item = Bound<'py, PyAny>>) -> bool {
+    let mut addresses = Vec::with_capacity(awaitables.len());
+    for arg in awaitables {
         let plain = stock::coroutine(py).is_ok_and(|class| arg.get_type().is(class))
             || futures::exact(&arg).is_some()
             || Obj::<Routine>::cast_exact(&arg).is_some();

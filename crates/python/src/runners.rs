@@ -7,17 +7,19 @@ mod interrupts;
 use std::cell::Cell;
 use std::ffi::CStr;
 
-use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple, PyType};
+use pyo3::types::PyDict;
 
-use crate::coroutines::{Routine, Step};
+use crate::coroutines::is_coroutine;
 use crate::events::isinstance_class;
 use crate::ffi::class::{self, DictAndWeak};
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Slot, Table, Visitor};
 use crate::ffi::{boolean, call, context, none};
+use crate::futures::{ensure, likes};
+use crate::gathering::gather_all;
 use crate::tasks::all_tasks;
-use crate::{mixins, names, stock};
+use crate::{names, stock};
 
 /// How far a runner has come.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -137,7 +139,11 @@ fn run_in<'py>(runner: &Obj<'py, Runner>, main: Bound<'py, PyAny>, given: Bound<
     }
     refuse_running_loop(py, "Runner.run()")?;
     let event_loop = open(runner)?;
-    let main = if cfg!(Py_3_14) { ensure_coroutine(main)? } else { main };
+    let main = if cfg!(Py_3_14) && !is_coroutine(&main)? {
+        ensure::wrap(&main, "Runner.run.<locals>._wrap_awaitable")?
+    } else {
+        main
+    };
     let context = if given.is_none() { runner.context.get_or_none(py) } else { given };
     let create_task = names::create_task(py);
     let task =
@@ -151,25 +157,6 @@ fn run_in<'py>(runner: &Obj<'py, Runner>, main: Bound<'py, PyAny>, given: Bound<
         Some(handler) => interrupts::forget(&handler).and(result),
         None => result,
     }
-}
-
-fn is_coroutine(object: &Bound<'_, PyAny>) -> PyResult<bool> {
-    stock::iscoroutine(object.py())?.call1((object,))?.is_truthy()
-}
-
-/// The object, or a coroutine that awaits it (3.14).
-fn ensure_coroutine(awaitable: Bound<'_, PyAny>) -> Output<'_> {
-    if is_coroutine(&awaitable)? {
-        return Ok(awaitable);
-    }
-    if !stock::isawaitable(awaitable.py())?.call1((&awaitable,))?.is_truthy()? {
-        return Err(PyTypeError::new_err("An asyncio.Future, a coroutine or an awaitable is required"));
-    }
-    let routine = Routine::begin(&awaitable, "Runner.run.<locals>._wrap_awaitable", |routine| {
-        let awaitable = routine.owner.get_or_none(routine.py());
-        Ok(Step::Await(awaitable, |_, result| Ok(Step::Return(result?))))
-    })?;
-    Ok(routine.into_any())
 }
 
 /// `Runner.close`.
@@ -211,20 +198,17 @@ fn cancel_all_tasks(event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
     if tasks.is_empty() {
         return Ok(());
     }
-    let tasks = PyTuple::new(py, tasks)?;
+    let tasks: Vec<_> = tasks.iter().collect();
     for task in &tasks {
-        task.call_method0(names::cancel(py))?;
+        likes::cancel(task)?;
     }
-    let keywords = PyDict::new(py);
-    keywords.set_item("return_exceptions", true)?;
-    let ended = py.import("asyncio.tasks")?.getattr("gather")?.call(&tasks, Some(&keywords))?;
+    let ended = gather_all(py, tasks.iter().cloned(), true)?;
     event_loop.call_method1(names::run_until_complete(py), (ended,))?;
     for task in &tasks {
-        if mixins::is_cancelled(&task)? {
+        if likes::is_cancelled(task)? {
             continue;
         }
-        let exception = task.call_method0(names::exception(py))?;
-        if !exception.is_none() {
+        if let Some(exception) = likes::exception(task)? {
             let report = PyDict::new(py);
             report.set_item(names::message(py), "unhandled exception during asyncio.run() shutdown")?;
             report.set_item(names::exception(py), exception)?;
@@ -233,10 +217,6 @@ fn cancel_all_tasks(event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
         }
     }
     Ok(())
-}
-
-fn stock_class(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
-    stock::runner(py)
 }
 
 impl Class for Runner {
@@ -286,7 +266,7 @@ impl Class for Runner {
             },
             "Runs a coroutine on the loop and returns its result.",
         );
-        t.getter(c"__class__", |runner| isinstance_class(runner.as_any(), stock_class));
+        t.getter(c"__class__", |runner| isinstance_class(runner.as_any(), stock::runner));
         t.getter(c"_state", |runner| {
             let name = match runner.stage.get() {
                 Stage::Created => "CREATED",

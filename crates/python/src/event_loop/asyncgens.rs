@@ -4,11 +4,12 @@
 
 use pyo3::exceptions::PyResourceWarning;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString, PyTuple};
+use pyo3::types::{PyDict, PyString};
 
 use super::EventLoop;
 use crate::coroutines::{self, Awaited};
 use crate::ffi::{Obj, Output, Ref, Table, none};
+use crate::gathering::gather_all;
 use crate::stock;
 
 pub(super) fn table(t: &mut Table<EventLoop>) {
@@ -113,10 +114,7 @@ fn shutdown<'py>(event_loop: &Obj<'py, EventLoop>) -> Output<'py> {
                 .iter()
                 .map(|generator| generator.call_method0("aclose"))
                 .collect::<PyResult<_>>()?;
-            let keywords = PyDict::new(py);
-            keywords.set_item("return_exceptions", true)?;
-            let gather = py.import("asyncio.tasks")?.getattr("gather")?;
-            let future = gather.call(PyTuple::new(py, closings)?, Some(&keywords))?;
+            let future = gather_all(py, closings.into_iter(), true)?;
             Ok(Some((
                 Awaited::on(&event_loop, &future)?,
                 generators.into_iter().map(Bound::unbind).collect::<Vec<_>>(),

@@ -13,8 +13,9 @@ use crate::alarms::{self, Alarm};
 use crate::coroutines::{Routine, Step, taken};
 use crate::executor::{self, Job, ThreadPool};
 use crate::ffi::{Args, Class, Obj, Output, Raised, Signature, Table, none};
+use crate::functions::running_loop;
 use crate::futures::{self, Future, State, bridge};
-use crate::{names, stock};
+use crate::{current, names, stock};
 
 const RUN_IN_EXECUTOR: Signature<2> =
     Signature::new_method("EventLoop.run_in_executor", "executor, func, *args");
@@ -206,8 +207,10 @@ fn begin_shutdown<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
 
 /// How many requests there are to cancel the running task.
 fn cancellations(py: Python<'_>) -> PyResult<u64> {
-    let task = py.import("asyncio.tasks")?.call_method0("current_task")?;
-    if task.is_none() { Ok(0) } else { task.call_method0("cancelling")?.extract() }
+    match current::running_task(&running_loop(py)?)? {
+        Some(task) => task.call_method0("cancelling")?.extract(),
+        None => Ok(0),
+    }
 }
 
 fn finish_shutdown<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyResult<Step<'py>> {

@@ -88,6 +88,13 @@ impl<'a, 'py> Args<'a, 'py> {
         unsafe { Bound::from_borrowed_ptr(self.py, self.values[index]) }
     }
 
+    /// The positional arguments.
+    #[inline]
+    pub fn positional(&self) -> impl ExactSizeIterator<Item = Bound<'py, PyAny>> + Clone + use<'a, 'py> {
+        let this = *self;
+        (0..this.positional).map(move |index| this.value(index))
+    }
+
     /// The keywords with their values.
     pub fn keywords(&self) -> impl Iterator<Item = (Bound<'py, PyString>, Bound<'py, PyAny>)> {
         let this = *self;

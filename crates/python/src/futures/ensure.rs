@@ -41,7 +41,8 @@ pub fn ensure<'py>(object: &Bound<'py, PyAny>, event_loop: Option<&Bound<'py, Py
         };
     }
     if !is_coroutine(object)? {
-        return spawn(&wrap(object)?, event_loop);
+        let name = if cfg!(Py_3_12) { "ensure_future.<locals>._wrap_awaitable" } else { "_wrap_awaitable" };
+        return spawn(&wrap(object, name)?, event_loop);
     }
     match spawn(object, event_loop) {
         Err(error) if error.is_instance_of::<PyRuntimeError>(object.py()) => {
@@ -61,11 +62,10 @@ fn spawn<'py>(coroutine: &Bound<'py, PyAny>, event_loop: Option<&Bound<'py, PyAn
 }
 
 /// `_wrap_awaitable(object)`: a coroutine for an awaitable that is none.
-fn wrap<'py>(object: &Bound<'py, PyAny>) -> Output<'py> {
+pub fn wrap<'py>(object: &Bound<'py, PyAny>, name: &'static str) -> Output<'py> {
     if !stock::isawaitable(object.py())?.call1((object,))?.is_truthy()? {
         return Err(PyTypeError::new_err("An asyncio.Future, a coroutine or an awaitable is required"));
     }
-    let name = if cfg!(Py_3_12) { "ensure_future.<locals>._wrap_awaitable" } else { "_wrap_awaitable" };
     Ok(Routine::begin(object, name, await_it)?.into_any())
 }
 

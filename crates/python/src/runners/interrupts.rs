@@ -9,7 +9,8 @@ use pyo3::prelude::*;
 use super::Runner;
 use crate::ffi::class::Plain;
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Raised, Ref, Signature, Slot, Table, Visitor, none};
-use crate::{mixins, names, stock};
+use crate::futures::likes;
+use crate::{names, stock};
 
 /// What leaves `run` when its task was cancelled: KeyboardInterrupt, if it was Ctrl-C and nobody else that cancelled it.
 pub(super) fn explain(runner: &Obj<'_, Runner>, task: &Bound<'_, PyAny>, error: PyErr) -> PyErr {
@@ -100,10 +101,10 @@ fn interrupt(handler: &Obj<'_, Interrupt>) -> PyResult<()> {
         return Err(PyKeyboardInterrupt::new_err(()));
     };
     runner.interrupts.set(runner.interrupts.get() + 1);
-    if runner.interrupts.get() > 1 || mixins::is_done(&task)? {
+    if runner.interrupts.get() > 1 || likes::is_done(&task)? {
         return Err(PyKeyboardInterrupt::new_err(()));
     }
-    task.call_method0(names::cancel(py))?;
+    likes::cancel(&task)?;
     // A loop that is parked wakes up for any callback; this one does nothing.
     let nothing = task.getattr(names::done(py))?;
     runner.event_loop.get_or_none(py).call_method1(names::call_soon_threadsafe(py), (nothing,)).map(drop)

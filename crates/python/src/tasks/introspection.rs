@@ -12,8 +12,7 @@ use super::{TASKS, Task};
 use crate::ffi::{Args, Obj, Output, Signature, class};
 use crate::functions::running_loop;
 use crate::futures::State;
-use crate::futures::likes::loop_of;
-use crate::mixins::is_done;
+use crate::futures::likes::{is_done, loop_of};
 use crate::stock;
 
 const ALL_TASKS: Signature<1> = Signature::new("all_tasks", "loop=None");
