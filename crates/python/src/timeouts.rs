@@ -201,6 +201,7 @@ pub fn enter<'py>(timeout: &Obj<'py, Timeout>, event_loop: &Bound<'py, PyAny>) -
 /// `Timeout.__aexit__`: takes the alarm back. `raised` is what the body raised, in whose `except` clause this runs. What comes
 /// out is TimeoutError when the cancellation was the limit's own.
 #[inline]
+#[cfg(Py_3_12)]
 pub fn leave<'py>(timeout: &Obj<'py, Timeout>, raised: Option<&Raised<'py>>) -> PyResult<()> {
     end(timeout, raised.map(|raised| (raised.as_any().get_type().into_any(), raised.as_any().clone())))
 }
