@@ -9,6 +9,14 @@ pub(crate) fn monotonic() -> f64 {
     (now.tv_sec * 1_000_000_000 + now.tv_nsec as i64) as f64 / 1e9
 }
 
+/// Whether `CLOCK_MONOTONIC` shows `seconds` or more. The coarse clock runs behind by a few milliseconds, so that a second's
+/// distance from it is enough to say no.
+#[inline]
+pub(crate) fn has_come(seconds: f64) -> bool {
+    let coarse = clock_gettime(ClockId::MonotonicCoarse);
+    seconds - coarse.tv_sec as f64 <= 2.0 && seconds <= monotonic()
+}
+
 /// A tick count that costs less than half of [`monotonic`] and changes every few milliseconds.
 #[inline]
 pub(crate) fn tick() -> i64 {

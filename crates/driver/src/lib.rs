@@ -192,6 +192,15 @@ impl Driver {
         }
     }
 
+    /// Whether the driver's clock shows `seconds` or more. What is a while away costs less than asking for the time.
+    #[inline]
+    pub fn has_come(&self, seconds: f64) -> bool {
+        match self {
+            Self::Epoll(_) => clock::has_come(seconds),
+            Self::Sim(driver) => seconds <= driver.now(),
+        }
+    }
+
     /// A number that changes every few milliseconds of the driver's clock; cheaper to ask than `now`.
     #[inline]
     pub fn tick(&self) -> i64 {

@@ -13,6 +13,7 @@ use pyo3::prelude::*;
 
 use crate::event_loop::EventLoop;
 use crate::ffi::{Obj, Output};
+use crate::functions::running;
 use crate::stock;
 use crate::tasks::Task;
 
@@ -96,6 +97,14 @@ pub fn leave(event_loop: &Obj<'_, EventLoop>) {
 #[inline]
 pub fn settle(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     if event_loop.current.0.get() == Belief::Stale { clear(event_loop) } else { Ok(()) }
+}
+
+/// [`settle`] for the running loop, whatever its kind.
+pub fn settle_running(py: Python<'_>) -> PyResult<()> {
+    match running(py)?.as_ref().and_then(Obj::cast) {
+        Some(native) => settle(native),
+        None => Ok(()),
+    }
 }
 
 fn clear(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {

@@ -141,8 +141,6 @@ objects! { all_objects:
     iscoroutine = "asyncio.coroutines"."iscoroutine";
     /// `asyncio.coroutines._iscoroutinefunction`, the check behind "coroutines cannot be used with call_soon()"
     iscoroutinefunction = "inspect"."iscoroutinefunction";
-    /// `asyncio.base_futures.isfuture`
-    isfuture = "asyncio.base_futures"."isfuture";
     /// `inspect.isawaitable`
     isawaitable = "inspect"."isawaitable";
     /// `asyncio.format_helpers.extract_stack`
@@ -241,6 +239,13 @@ answers! { all_answers:
     chain_asks_for_running_loop = |py| mentions(py, "asyncio.futures", "_chain_future", "_get_running_loop");
     /// Whether an exception that is converted on its way between threads keeps its traceback.
     conversion_keeps_traceback = |py| mentions(py, "asyncio.futures", "_convert_future_exc", "with_traceback");
+    /// Whether a `Timeout` looks for its cancellation in the contexts of other exceptions.
+    timeout_searches_contexts = |py| py.import("asyncio.timeouts")?.getattr("Timeout")?.hasattr("_insert_timeout_error");
+    /// Whether a coroutine of `as_completed` whose wait was given up counts as not handed out.
+    as_completed_gives_turns_back = |py| {
+        let since_3_13 = py.import("asyncio.tasks")?.hasattr("_AsCompletedIterator")?;
+        Ok(since_3_13 && mentions(py, "asyncio.tasks", "_AsCompletedIterator._wait_for_one", "_todo_left")?)
+    };
     /// Whether TimeoutErrors are converted too.
     conversion_of_timeouts = |py| mentions(py, "asyncio.futures", "_convert_future_exc", "TimeoutError");
 }

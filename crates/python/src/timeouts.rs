@@ -9,12 +9,11 @@ use std::ffi::CStr;
 use pyo3::exceptions::{PyAssertionError, PyBaseException, PyBaseExceptionGroup, PyException};
 use pyo3::exceptions::{PyRuntimeError, PyTimeoutError};
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyFloat, PyString, PyType};
 
 use crate::alarms::{self, Alarm};
 use crate::coroutines::{Routine, Step};
-use crate::event_loop::{EventLoop, now, seconds};
+use crate::event_loop::{EventLoop, has_come, now, seconds};
 use crate::events::isinstance_class;
 use crate::ffi::class::{self, DictAndWeak};
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Raised, Ref, Signature, Slot, Table, Visitor};
@@ -139,7 +138,7 @@ fn reschedule<'py>(timeout: &Obj<'py, Timeout>, when: &Bound<'py, PyAny>) -> PyR
 fn arm<'py>(timeout: &Obj<'py, Timeout>, event_loop: &Bound<'py, PyAny>) -> PyResult<()> {
     let owner = timeout.as_any();
     let alarm = match (alarms::heap_of(event_loop), timeout.seconds.get()) {
-        (Some(native), Some(seconds)) if seconds <= now(native)? => {
+        (Some(native), Some(seconds)) if has_come(native, seconds)? => {
             alarms::set_soon(event_loop, owner, expire)?
         }
         (Some(native), Some(seconds)) => alarms::set_in_heap(native, seconds, owner, expire)?,
@@ -163,9 +162,7 @@ fn expire(owner: &Bound<'_, PyAny>) -> PyResult<()> {
     if timeout.state.get() != State::Entered {
         return Err(PyAssertionError::new_err(()));
     }
-    if let Some(native) = Obj::<EventLoop>::cast(&running_loop(py)?) {
-        current::settle(native)?;
-    }
+    current::settle_running(py)?;
     let task = timeout.task.get_or_none(py);
     match Obj::<Task>::cast_exact(&task) {
         Some(native) => tasks::cancel(native, &none(py)).map(drop)?,
@@ -244,7 +241,7 @@ fn expired<'py>(
         return Ok(());
     }
     let cancelled = stock::cancelled_error(py)?;
-    let searches = searches_contexts(py)?;
+    let searches = stock::timeout_searches_contexts(py);
     if class.is(cancelled) || searches && class.cast::<PyType>()?.is_subclass(cancelled)? {
         return Err(timeout_error(&exception));
     }
@@ -257,13 +254,6 @@ fn expired<'py>(
         }
     }
     Ok(())
-}
-
-/// Whether this interpreter's limits look for their cancellation in the contexts of other exceptions: asked of it, because
-/// the change reached some versions with a bug-fix release.
-fn searches_contexts(py: Python<'_>) -> PyResult<bool> {
-    static ANSWER: PyOnceLock<bool> = PyOnceLock::new();
-    ANSWER.get_or_try_init(py, || stock::timeout(py)?.hasattr("_insert_timeout_error")).copied()
 }
 
 /// `raise TimeoutError from cause`.

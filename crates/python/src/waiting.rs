@@ -11,14 +11,11 @@ mod wait_for;
 use pyo3::prelude::*;
 
 use crate::callbacks::{Reaction, forget, react};
-use crate::coroutines::{Routine, Step, taken};
+use crate::coroutines::{Resume, Routine, Step, taken};
 use crate::ffi::{Obj, Output, Table, class, none};
 use crate::functions::{CoroutineFunction, running_loop};
-use crate::futures::ensure::ensure;
-use crate::futures::{self, Future};
-use crate::mixins::{create_future, is_done};
-use crate::tasks::Task;
-use crate::{names, tasks};
+use crate::futures::{self, likes};
+use crate::mixins::create_future;
 
 /// Makes the classes and adds the names.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -35,14 +32,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 
 /// `_release_waiter`: the one who waits may go on.
 fn release(waiter: &Bound<'_, PyAny>) -> PyResult<()> {
-    if is_done(waiter)? {
-        return Ok(());
-    }
-    let nothing = none(waiter.py());
-    match Obj::<Future>::cast_exact(waiter) {
-        Some(native) => futures::set_result(native, nothing),
-        None => waiter.call_method1(names::set_result(waiter.py()), (nothing,)).map(drop),
-    }
+    if likes::is_done(waiter)? { Ok(()) } else { likes::set_result(waiter, none(waiter.py())) }
 }
 
 /// Lets the owner, a waiter, go on when the future is done.
@@ -52,35 +42,15 @@ static RELEASE: Reaction = Reaction {
     waiter: futures::awaiting_task,
 };
 
-/// `future.result()` on any future.
-fn result_of<'py>(future: &Bound<'py, PyAny>) -> Output<'py> {
-    match futures::exact(future) {
-        Some(native) => futures::result(native),
-        None => future.call_method0(names::result(future.py())),
-    }
-}
-
-/// `future.cancel()` on any future.
-fn cancel<'py>(future: &Bound<'py, PyAny>) -> PyResult<()> {
-    let nothing = none(future.py());
-    if let Some(native) = Obj::<Future>::cast_exact(future) {
-        return futures::cancel(native, nothing).map(drop);
-    }
-    match Obj::<Task>::cast_exact(future) {
-        Some(native) => tasks::cancel(native, &nothing).map(drop),
-        None => future.call_method0(names::cancel(future.py())).map(drop),
-    }
-}
-
 /// `await _cancel_and_wait(future)`; [`cancelled`] is what the next piece begins with. Uses the routine's first slot.
 fn cancel_and_wait<'py>(
     routine: &Obj<'py, Routine>,
     future: &Bound<'py, PyAny>,
-    next: crate::coroutines::Resume,
+    next: Resume,
 ) -> PyResult<Step<'py>> {
     let waiter = create_future(&running_loop(routine.py())?)?;
     react(future, &RELEASE, &waiter)?;
-    if let Err(error) = cancel(future) {
+    if let Err(error) = likes::cancel(future) {
         forget(future, &RELEASE, &waiter)?;
         return Err(error);
     }
@@ -96,18 +66,4 @@ fn cancelled<'py>(
 ) -> PyResult<()> {
     forget(future, &RELEASE, &taken(routine.py(), &routine.first))?;
     waited.map(drop)
-}
-
-/// Call graphs of the standard library's own futures know who waits only when they are told (3.14): native ones read it off
-/// their callbacks.
-#[cfg(Py_3_14)]
-fn note_waiting(future: &Bound<'_, PyAny>, task: Option<&Bound<'_, PyAny>>, waits: bool) -> PyResult<()> {
-    let (Some(task), None) = (task, futures::exact(future)) else { return Ok(()) };
-    let py = future.py();
-    let function = if waits {
-        crate::stock::future_add_to_awaited_by(py)?
-    } else {
-        crate::stock::future_discard_from_awaited_by(py)?
-    };
-    function.call1((future, task)).map(drop)
 }

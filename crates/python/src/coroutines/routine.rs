@@ -90,7 +90,7 @@ impl Routine {
     #[inline]
     pub fn owner<'py, T: Class>(&self, py: Python<'py>) -> PyResult<Obj<'py, T>> {
         let owner = self.owner.get_or_none(py);
-        Obj::<T>::cast(&owner).cloned().ok_or_else(lost)
+        Obj::<T>::cast_into(owner).ok_or_else(lost)
     }
 }
 

@@ -109,7 +109,8 @@ pub fn seconds(value: &Bound<'_, PyAny>) -> Option<f64> {
     if let Ok(float) = value.cast_exact::<PyFloat>() {
         return Some(float.value());
     }
-    value.cast_exact::<PyInt>().ok()?.extract().ok()
+    // By way of a machine integer, because the interpreter converts by way of a float object.
+    value.cast_exact::<PyInt>().ok()?.extract::<i64>().ok().map(|whole| whole as f64)
 }
 
 #[inline]

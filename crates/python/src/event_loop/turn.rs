@@ -22,6 +22,15 @@ pub fn now(event_loop: &Obj<'_, EventLoop>) -> PyResult<f64> {
     Ok(event_loop.engine.with(|engine| engine.driver.now()))
 }
 
+/// `seconds <= loop.time()`, for less than the price of the clock when `seconds` is a while away.
+#[inline]
+pub fn has_come(event_loop: &Obj<'_, EventLoop>, seconds: f64) -> PyResult<bool> {
+    if event_loop.overrides(Overridable::Time) {
+        return Ok(seconds <= now(event_loop)?);
+    }
+    Ok(event_loop.engine.with(|engine| engine.driver.has_come(seconds)))
+}
+
 /// Waits for work if there is none, then runs what is ready.
 pub fn run_once(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     let count = match event_loop.engine.with(Engine::hurry_on) {

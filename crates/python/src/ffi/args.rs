@@ -133,6 +133,9 @@ impl<'a, 'py> Args<'a, 'py> {
     /// Gives every parameter of `signature` its argument; absent ones are the Python `None`.
     /// TypeError with CPython's texts for missing, surplus, repeated and unknown ones.
     pub fn parse<const N: usize>(&self, signature: &Signature<N>) -> PyResult<[Bound<'py, PyAny>; N]> {
+        if self.positional == N && self.values.len() == N && signature.positional == N {
+            return Ok(std::array::from_fn(|index| self.value(index)));
+        }
         Ok(self.parse_given(signature)?.map(|value| value.unwrap_or_else(|| none(self.py))))
     }
 

@@ -321,6 +321,12 @@ impl<'py, T: Class> Obj<'py, T> {
         }
     }
 
+    /// The object as one of this class or a subclass, without a second reference.
+    #[inline]
+    pub fn cast_into(object: Bound<'py, PyAny>) -> Option<Self> {
+        Self::cast(&object).is_some().then_some(Self(object, PhantomData))
+    }
+
     /// Remembers the object's class, if none is remembered yet, so that [`Obj::cast`] knows its instances at a glance. The
     /// class lives as long as the process then.
     pub fn expect_this_class(&self) {

@@ -13,14 +13,17 @@ use pyo3::prelude::*;
 use pyo3::types::PySet;
 use yibu_engine::{Ticket, WaitQueue};
 
-use super::{cancel, ensure, release, result_of};
+use super::release;
 use crate::alarms::{self, Alarm};
 use crate::callbacks::{Reaction, forget, react};
-use crate::coroutines::{Routine, Step, taken};
+use crate::coroutines::{Routine, Step, is_coroutine, taken};
+use crate::ffi::boolean;
 use crate::ffi::class::DictAndWeak;
 use crate::ffi::{Args, Class, ClassState, LoopCell, Obj, Output, Ref, Signature, Slot, Table, Visitor};
-use crate::ffi::{boolean, call};
-use crate::mixins::{LoopBound, is_cancelled, is_done};
+use crate::functions::current_loop;
+use crate::futures::ensure::ensure;
+use crate::futures::likes;
+use crate::mixins::LoopBound;
 use crate::{current, stock};
 
 /// `as_completed`'s parameters.
@@ -82,8 +85,7 @@ fn refuse_awaitable(given: &Bound<'_, PyAny>) -> PyResult<()> {
     let (refused, text) = if cfg!(Py_3_13) {
         (stock::isawaitable(py)?.call1((given,))?.is_truthy()?, "expects an iterable of awaitables")
     } else {
-        let refused = stock::isfuture(py)?.call1((given,))?.is_truthy()?
-            || stock::iscoroutine(py)?.call1((given,))?.is_truthy()?;
+        let refused = likes::is_future(given)? || is_coroutine(given)?;
         (refused, "expect an iterable of futures")
     };
     if !refused {
@@ -97,8 +99,7 @@ fn begin<'py>(all: &Obj<'py, AsCompleted>) -> PyResult<()> {
     let py = all.py();
     let (given, timeout) = (taken(py, &all.given), taken(py, &all.timeout));
     refuse_awaitable(&given)?;
-    let running = call::call0(stock::get_running_loop(py)?)?;
-    let event_loop = if running.is_none() { stock::current_event_loop(py)? } else { running.clone() };
+    let event_loop = current_loop(py)?;
     let todo = PySet::empty(py)?;
     for awaitable in py.get_type::<PySet>().call1((given,))?.cast_into::<PySet>()? {
         todo.add(ensure(&awaitable, Some(&event_loop))?)?;
@@ -109,8 +110,6 @@ fn begin<'py>(all: &Obj<'py, AsCompleted>) -> PyResult<()> {
     }
     for future in &todo {
         react(&future, &COMPLETION, all.as_any())?;
-        #[cfg(Py_3_14)]
-        super::note_waiting(&future, all.task.get(py).as_ref(), true)?;
     }
     if !todo.is_empty() && !timeout.is_none() {
         all.alarm.set(Ref::of(alarms::set_after(&event_loop, &timeout, all.as_any(), expire)?));
@@ -133,8 +132,6 @@ fn completed(all: &Bound<'_, PyAny>, future: &Bound<'_, PyAny>) -> PyResult<()> 
         // The timeout came first.
         return Ok(());
     }
-    #[cfg(Py_3_14)]
-    super::note_waiting(future, all.task.get(all.py()).as_ref(), false)?;
     todo.discard(future)?;
     put(all, Some(Ref::new(future.clone())))?;
     if todo.is_empty()
@@ -148,17 +145,12 @@ fn completed(all: &Bound<'_, PyAny>, future: &Bound<'_, PyAny>) -> PyResult<()> 
 /// `_handle_timeout`.
 fn expire(all: &Bound<'_, PyAny>) -> PyResult<()> {
     let Some(all) = Obj::<AsCompleted>::cast(all) else { return Ok(()) };
-    let py = all.py();
-    if let Some(native) = Obj::<crate::event_loop::EventLoop>::cast(&crate::functions::running_loop(py)?) {
-        // Futures that are not native run Python code.
-        current::settle(native)?;
-    }
+    // Futures that are not native run Python code.
+    current::settle_running(all.py())?;
     all.alarm.clear();
     let todo = todo(all)?;
     for future in &todo {
         forget(&future, &COMPLETION, all.as_any())?;
-        #[cfg(Py_3_14)]
-        super::note_waiting(&future, all.task.get(py).as_ref(), false)?;
         put(all, None)?;
     }
     todo.clear();
@@ -176,7 +168,7 @@ fn wake_next(all: &Obj<'_, AsCompleted>) -> PyResult<()> {
     let py = all.py();
     while let Some(waiter) = all.waiters.with(WaitQueue::pop) {
         let waiter = waiter.into_any(py);
-        if !is_done(&waiter)? {
+        if !likes::is_done(&waiter)? {
             return release(&waiter);
         }
     }
@@ -227,7 +219,7 @@ fn next_done<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
         Some(Some(future)) => {
             let future = future.into_any(py);
             let itself = !routine.second.is_empty();
-            Ok(Step::Return(if itself { future } else { result_of(&future)? }))
+            Ok(Step::Return(if itself { future } else { likes::result(&future)? }))
         }
     }
 }
@@ -238,30 +230,16 @@ fn woken<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyResult<Step
     let waiter = taken(py, &routine.first);
     let Err(error) = waited else { return next_done(routine) };
     let all = routine.owner::<AsCompleted>(py)?;
-    cancel(&waiter)?;
+    likes::cancel(&waiter)?;
     let left = all.waiters.with(|waiters| waiters.remove(Ticket::from_number(routine.number.get())));
     drop(left);
-    if all.done.with(|done| !done.is_empty()) && !is_cancelled(&waiter)? {
+    if all.done.with(|done| !done.is_empty()) && !likes::is_cancelled(&waiter)? {
         wake_next(&all)?;
     }
-    if gives_turns_back(py)? {
+    if stock::as_completed_gives_turns_back(py) {
         all.left.set(all.left.get() + 1);
     }
     Err(error)
-}
-
-/// Whether a coroutine whose wait was given up counts as not handed out: asked of the interpreter, because the change came
-/// with a bug-fix release.
-fn gives_turns_back(py: Python<'_>) -> PyResult<bool> {
-    static ANSWER: pyo3::sync::PyOnceLock<bool> = pyo3::sync::PyOnceLock::new();
-    ANSWER
-        .get_or_try_init(py, || {
-            let Some(class) = py.import("asyncio.tasks")?.getattr_opt("_AsCompletedIterator")? else {
-                return Ok(false);
-            };
-            class.getattr("_wait_for_one")?.getattr("__code__")?.getattr("co_names")?.contains("_todo_left")
-        })
-        .copied()
 }
 
 impl Class for AsCompleted {

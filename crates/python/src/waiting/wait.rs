@@ -1,7 +1,7 @@
 //! `wait`: until the first, the first failure, or all of several futures.
 //!
 //! The routine's owner is what was given, then the set of the futures; timeout and `return_when` are in the first two slots,
-//! then the [`Wait`] in the first and (3.14) the task in the third. The futures' reactions act on that.
+//! then the [`Wait`] in the first. The futures' reactions act on that.
 
 use std::cell::Cell;
 use std::ffi::CStr;
@@ -13,13 +13,12 @@ use pyo3::types::{PyFrozenSet, PyList, PySet, PyTuple};
 use super::release;
 use crate::alarms::{self, Alarm};
 use crate::callbacks::{Reaction, forget, react};
-use crate::coroutines::{Routine, Step, taken};
+use crate::coroutines::{Routine, Step, is_coroutine, taken};
 use crate::ffi::class::Plain;
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Ref, Signature, Slot, Table, Visitor};
 use crate::functions::running_loop;
-use crate::futures;
-use crate::mixins::{create_future, is_cancelled, is_done};
-use crate::{names, stock};
+use crate::futures::{self, likes};
+use crate::mixins::create_future;
 
 /// `wait`'s parameters.
 pub const WAIT: Signature<3> = Signature::new("wait", "fs, *, timeout=None, return_when='ALL_COMPLETED'");
@@ -59,6 +58,8 @@ pub struct Wait {
     /// The future that the routine awaits.
     waiter: Slot,
     alarm: Slot<Alarm>,
+    /// The task that waits, as call graphs show it (3.14).
+    task: Slot,
 }
 
 static WAIT_STATE: ClassState = ClassState::new();
@@ -67,7 +68,7 @@ static WAIT_STATE: ClassState = ClassState::new();
 static COMPLETION: Reaction = Reaction {
     name: "_wait.<locals>._on_completion",
     run: completed,
-    waiter: |wait| Obj::<Wait>::cast(wait)?.waiter.get(wait.py()).as_ref().and_then(futures::awaiting_task),
+    waiter: |wait| Obj::<Wait>::cast(wait)?.task.get(wait.py()),
 };
 
 /// `wait(fs, *, timeout=None, return_when=ALL_COMPLETED)`.
@@ -86,15 +87,11 @@ pub fn wait<'py>(args: Args<'_, 'py>) -> Output<'py> {
 
 /// TypeError and ValueError for what is no collection of futures, or an empty one.
 fn check(given: &Bound<'_, PyAny>) -> PyResult<()> {
-    let py = given.py();
     let plain = given.is_exact_instance_of::<PyList>()
         || given.is_exact_instance_of::<PyTuple>()
         || given.is_exact_instance_of::<PySet>()
         || given.is_exact_instance_of::<PyFrozenSet>();
-    if !plain
-        && (stock::isfuture(py)?.call1((given,))?.is_truthy()?
-            || stock::iscoroutine(py)?.call1((given,))?.is_truthy()?)
-    {
+    if !plain && (likes::is_future(given)? || is_coroutine(given)?) {
         let class = given.get_type().name()?;
         return Err(PyTypeError::new_err(format!("expect a list of futures, not {class}")));
     }
@@ -105,9 +102,7 @@ fn check(given: &Bound<'_, PyAny>) -> PyResult<()> {
 fn collect<'py>(given: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PySet>> {
     let futures = given.py().get_type::<PySet>().call1((given,))?.cast_into::<PySet>()?;
     for future in &futures {
-        if futures::exact(&future).is_none()
-            && stock::iscoroutine(future.py())?.call1((&future,))?.is_truthy()?
-        {
+        if futures::exact(&future).is_none() && is_coroutine(&future)? {
             return Err(PyTypeError::new_err("Passing coroutines is forbidden, use tasks explicitly."));
         }
     }
@@ -129,34 +124,21 @@ fn begin<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     if let Some(timeout) = routine.first.get(py) {
         wait.alarm.set(Ref::of(alarms::set_after(&event_loop, &timeout, &waiter, release)?));
     }
-    for future in &futures {
-        react(&future, &COMPLETION, wait.as_any())?;
-    }
     #[cfg(Py_3_14)]
     if let Some(task) = crate::current::running_task(&event_loop)? {
-        note(&futures, &task, true)?;
-        routine.third.put(task);
+        wait.task.put(task);
+    }
+    for future in &futures {
+        react(&future, &COMPLETION, wait.as_any())?;
     }
     routine.owner.put(futures);
     routine.first.put(wait.into_any());
     Ok(Step::Await(waiter, finish))
 }
 
-#[cfg(Py_3_14)]
-fn note(futures: &Bound<'_, PySet>, task: &Bound<'_, PyAny>, waits: bool) -> PyResult<()> {
-    futures.iter().try_for_each(|future| super::note_waiting(&future, Some(task), waits))
-}
-
-/// `future.exception() is not None`, of one that was not cancelled.
+/// Whether it has an exception, which counts as seen then.
 fn failed(future: &Bound<'_, PyAny>) -> PyResult<bool> {
-    if is_cancelled(future)? {
-        return Ok(false);
-    }
-    let exception = match futures::exact(future) {
-        Some(native) => futures::exception(native)?,
-        None => future.call_method0(names::exception(future.py()))?,
-    };
-    Ok(!exception.is_none())
+    Ok(!likes::is_cancelled(future)? && likes::exception(future)?.is_some())
 }
 
 fn completed(wait: &Bound<'_, PyAny>, future: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -188,14 +170,10 @@ fn finish<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyResult<Ste
     }
     let pending = PySet::empty(py)?;
     for future in &done {
-        if !is_done(&future)? {
+        if !likes::is_done(&future)? {
             pending.add(&future)?;
         }
         forget(&future, &COMPLETION, &wait)?;
-    }
-    #[cfg(Py_3_14)]
-    if let Some(task) = routine.third.get(py) {
-        note(&done, &task, false)?;
     }
     waited?;
     for future in &pending {
@@ -222,10 +200,12 @@ impl Class for Wait {
     fn traverse(&self, visitor: &mut Visitor) {
         self.waiter.traverse(visitor);
         self.alarm.traverse(visitor);
+        self.task.traverse(visitor);
     }
 
     fn clear(&self) {
         self.waiter.clear();
         self.alarm.clear();
+        self.task.clear();
     }
 }

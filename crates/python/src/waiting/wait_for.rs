@@ -5,11 +5,12 @@
 
 use pyo3::prelude::*;
 
-use super::{cancel_and_wait, cancelled, result_of};
+use super::{cancel_and_wait, cancelled};
 use crate::coroutines::{Routine, Step};
 use crate::ffi::{Args, Obj, Output, Raised, Signature};
 use crate::functions::running_loop;
-use crate::mixins::is_done;
+use crate::futures::ensure::ensure;
+use crate::futures::likes;
 use crate::stock;
 use crate::timeouts::timeout_error;
 
@@ -28,9 +29,9 @@ pub fn wait_for<'py>(args: Args<'_, 'py>) -> Output<'py> {
 
 /// A limit that is over before it began: what is not done yet is cancelled, without having been started.
 fn at_once<'py>(routine: &Obj<'py, Routine>, event_loop: Option<&Bound<'py, PyAny>>) -> PyResult<Step<'py>> {
-    let future = super::ensure(&routine.owner.get_or_none(routine.py()), event_loop)?;
-    if is_done(&future)? {
-        return result_of(&future).map(Step::Return);
+    let future = ensure(&routine.owner.get_or_none(routine.py()), event_loop)?;
+    if likes::is_done(&future)? {
+        return likes::result(&future).map(Step::Return);
     }
     routine.owner.put(future.clone());
     cancel_and_wait(routine, &future, too_late)
@@ -46,7 +47,7 @@ fn too_late<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyResult<S
 /// The result; TimeoutError in place of the cancellation.
 fn late_result<'py>(future: &Bound<'py, PyAny>) -> Output<'py> {
     let py = future.py();
-    result_of(future).or_else(|error| {
+    likes::result(future).or_else(|error| {
         if !error.is_instance(py, stock::cancelled_error(py)?) {
             return Err(error);
         }
@@ -118,7 +119,7 @@ mod beside {
         }
         let waiter = create_future(&event_loop)?;
         let alarm = alarms::set_after(&event_loop, &limit, &waiter, release)?;
-        let future = super::super::ensure(&routine.owner.get_or_none(py), Some(&event_loop))?;
+        let future = ensure(&routine.owner.get_or_none(py), Some(&event_loop))?;
         react(&future, &RELEASE, &waiter)?;
         routine.owner.put(future);
         routine.first.put(waiter.clone());
@@ -146,8 +147,8 @@ mod beside {
             Err(error) => return end(routine, Err(error)),
         };
         let next = || {
-            if is_done(&future)? {
-                return end(routine, result_of(&future));
+            if likes::is_done(&future)? {
+                return end(routine, likes::result(&future));
             }
             forget(&future, &RELEASE, &taken(py, &routine.first))?;
             match &cancellation {
