@@ -33,9 +33,8 @@ enum Belief {
 #[derive(Default)]
 pub struct Current(Cell<Belief>);
 
-#[cfg(not(Py_3_14))]
 mod table {
-    //! The dict `{loop: task}`.
+    //! The dict `{loop: task}`; since 3.14 it is that of asyncio's Python tasks alone.
     use pyo3::prelude::*;
     use pyo3::sync::PyOnceLock;
     use pyo3::types::PyDict;
@@ -133,7 +132,7 @@ pub fn running_task<'py>(event_loop: &Bound<'py, PyAny>) -> PyResult<Option<Boun
     #[cfg(Py_3_14)]
     {
         let task = crate::ffi::call::call1(stock::current_task(event_loop.py())?, event_loop)?;
-        Ok((!task.is_none()).then_some(task))
+        if task.is_none() { table::tasks(event_loop.py())?.get_item(event_loop) } else { Ok(Some(task)) }
     }
 }
 
