@@ -31,6 +31,10 @@ def current_policy():
         return asyncio.events._get_event_loop_policy()
     return asyncio.get_event_loop_policy()
 
+# What install() leaves, and what may remain of it: without a policy, asking for one makes it.
+LEFT_ALONE = {"Server", "get_event_loop", "new_event_loop"}
+POLICIES = [], [("asyncio.events", "_event_loop_policy")]
+
 def is_native(thing):
     return type(thing).__module__.partition(".")[0] == "yibu"
 
@@ -78,18 +82,74 @@ class TestInstall:
             loop.close()
         """)
 
-    def test_native_classes_take_the_place_of_stock_ones(self):
+    def test_everything_native_takes_its_place_and_gives_it_back(self):
+        run("""
+            native = {
+                name: vars(yibu)[name]
+                for name in asyncio.__all__
+                if vars(yibu)[name] is not getattr(asyncio, name) and name not in LEFT_ALONE
+            }
+            assert {"Future", "Task", "Runner", "run", "gather", "Lock", "Queue"} <= set(native)
+            before = globals_of_asyncio()
+            places = [key for key in before if key[1] in native and before[key] is vars(asyncio)[key[1]]]
+            assert ("asyncio.tasks", "gather") in places and ("asyncio", "gather") in places
+
+            yibu.install()
+            after = globals_of_asyncio()
+            assert [key for key in places if after[key] is not native[key[1]]] == []
+
+            yibu.uninstall()
+            restored = globals_of_asyncio()
+            assert [key for key in before if restored[key] is not before[key]] in POLICIES
+        """)
+
+    def test_imports_from_asyncio_get_native_objects(self):
         run("""
             yibu.install()
-            for module in asyncio, asyncio.futures, asyncio.tasks, asyncio.events:
-                for name in "Future", "Task", "Handle", "TimerHandle":
-                    assert vars(module).get(name, vars(yibu)[name]) is vars(yibu)[name], (module, name)
-            from asyncio import Future, Task
-            assert (Future, Task) == (yibu.Future, yibu.Task)
-            if sys.version_info >= (3, 12):
-                assert asyncio.eager_task_factory is yibu.eager_task_factory
-            if sys.version_info >= (3, 13):
-                assert asyncio.EventLoop is asyncio.unix_events.EventLoop is yibu.EventLoop
+            from asyncio import *
+            from asyncio import Event, Future, Lock, Queue, Runner, Semaphore, TaskGroup, Task
+            from asyncio.locks import Condition
+            from asyncio.tasks import gather, sleep
+            from asyncio.timeouts import timeout
+
+            for thing in Event, Future, Lock, Queue, Runner, Semaphore, TaskGroup, Task, Condition:
+                assert thing is vars(yibu)[thing.__name__], thing
+            assert (gather, sleep, timeout, wait) == (yibu.gather, yibu.sleep, yibu.timeout, yibu.wait)
+        """)
+
+    def test_modules_that_are_imported_later(self):
+        run("""
+            import importlib
+
+            stock_sleep = asyncio.sleep
+            yibu.install()
+            late = sys.modules["asyncio.late"] = type(sys)("asyncio.late")
+            exec("from asyncio.tasks import sleep, gather", vars(late))
+            assert late.sleep is yibu.sleep
+            late.gather = "replaced by the program"
+            yibu.uninstall()
+            assert late.sleep is stock_sleep
+            assert late.gather == "replaced by the program"
+        """)
+
+    def test_a_program_on_every_primitive(self):
+        run("""
+            yibu.install()
+
+            async def main():
+                async with asyncio.timeout(30), asyncio.Lock(), asyncio.Semaphore(2):
+                    queue, event = asyncio.Queue(), asyncio.Event()
+
+                    async def worker():
+                        await event.wait()
+                        await queue.put(await asyncio.to_thread(len, "four"))
+
+                    async with asyncio.TaskGroup() as group:
+                        group.create_task(worker())
+                        event.set()
+                    return await asyncio.wait_for(asyncio.shield(queue.get()), 30)
+
+            assert asyncio.run(main()) == 4
         """)
 
     def test_what_is_left_alone(self):
@@ -181,6 +241,35 @@ class TestInstall:
             assert asyncio.run(main())
             assert asyncio.run(none_native())
         """)
+
+
+class TestCommandLine:
+    def test_an_unmodified_program(self, tmp_path):
+        (tmp_path / "app.py").write_text(
+            dedent("""
+                import asyncio
+                from asyncio import Queue, Runner, TaskGroup, gather, get_running_loop, run, sleep
+
+                async def main():
+                    things = [Queue(), Runner(), TaskGroup(), gather(sleep(0)), sleep(0), asyncio.Lock()]
+                    await asyncio.gather(things[3], things[4])
+                    print({type(thing).__module__.partition(".")[0] for thing in things})
+                    return type(get_running_loop()).__module__
+
+                print(run(main()), asyncio.run(main()))
+            """)
+        )
+        process = subprocess.run(
+            [sys.executable, "-W", "error", "-m", "yibu", "app.py"],
+            env=os.environ | {"PYTHONPATH": PACKAGE_ROOT},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=LIMIT,
+            check=False,
+        )
+        assert (process.stderr, process.returncode) == ("", 0)
+        assert process.stdout == "{'yibu'}\n{'yibu'}\nyibu.event_loop yibu.event_loop\n"
 
 
 class TestLoopsMadeBefore:
@@ -381,6 +470,35 @@ class TestPolicy:
             asyncio.set_child_watcher(watcher)
             yibu.install()
             assert asyncio.get_child_watcher() is watcher
+        """)
+
+    def test_runners_ask_the_policy_of_the_program(self):
+        run("""
+            if sys.version_info >= (3, 14):
+                warnings.simplefilter("ignore", DeprecationWarning)
+
+            class Own(asyncio.DefaultEventLoopPolicy):
+                def new_event_loop(self):
+                    loops.append(super().new_event_loop())
+                    return loops[-1]
+
+                def set_event_loop(self, loop):
+                    told.append(loop)
+
+            async def main():
+                return asyncio.get_running_loop()
+
+            loops, told = [], []
+            own = Own()
+            yibu.install()
+            asyncio.set_event_loop_policy(own)
+            assert [asyncio.run(main())] == loops
+            with asyncio.Runner() as runner:
+                assert runner.get_loop() is loops[1]
+            assert not any(map(is_native, loops))
+            assert told == [loops[0], None, loops[1], None]
+            yibu.uninstall()
+            assert is_native(yibu.run(main())) and len(loops) == 2
         """)
 
     def test_unittest_cases_run_on_yibu(self):
