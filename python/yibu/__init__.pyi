@@ -18,6 +18,7 @@ from yibu._yibu import Semaphore as Semaphore
 from yibu._yibu import Server as Server
 from yibu._yibu import Task as Task
 from yibu._yibu import TaskGroup as TaskGroup
+from yibu._yibu import Timeout as Timeout
 from yibu._yibu import TimerHandle as TimerHandle
 from yibu._yibu import __version__ as __version__
 from yibu._yibu import create_task as create_task
