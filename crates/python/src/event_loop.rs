@@ -278,7 +278,7 @@ impl Default for EventLoop {
 static EVENT_LOOP: ClassState = ClassState::new();
 
 /// Methods whose replacement the loop honours where it would otherwise take a native short cut.
-const OVERRIDABLE: [&str; 10] = [
+const OVERRIDABLE: [&str; 11] = [
     "call_soon",
     "time",
     "get_debug",
@@ -289,6 +289,7 @@ const OVERRIDABLE: [&str; 10] = [
     "call_later",
     "call_soon_threadsafe",
     "run_in_executor",
+    "_make_ssl_transport",
 ];
 
 /// A bit of [`EventLoop::overridden`].
@@ -314,6 +315,8 @@ pub enum Overridable {
     CallSoonThreadsafe,
     /// `run_in_executor`
     RunInExecutor,
+    /// `_make_ssl_transport`
+    MakeSslTransport,
 }
 
 impl EventLoop {

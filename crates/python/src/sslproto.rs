@@ -412,9 +412,13 @@ fn end_of_stream(protocol: Protocol<'_, '_>) -> PyResult<bool> {
 
 /// `_abort`: closes the transport below at once.
 fn abort(protocol: Protocol<'_, '_>, error: &Bound<'_, PyAny>) -> PyResult<()> {
+    let py = protocol.py();
     set_state(protocol, State::Unwrapped)?;
-    match protocol.transport.get(protocol.py()) {
-        Some(transport) => transport.call_method1(names::_force_close(protocol.py()), (error,)).map(drop),
+    match protocol.transport.get(py) {
+        Some(transport) if error.is_none() && Manners::of(py).aborts_for_no_reason => {
+            transport.call_method0("abort").map(drop)
+        }
+        Some(transport) => transport.call_method1(names::_force_close(py), (error,)).map(drop),
         None => Ok(()),
     }
 }
@@ -491,6 +495,8 @@ fn extra_info<'py>(
 struct Manners {
     /// `is_closing()` asks the transport below as well.
     asks_below_is_closing: bool,
+    /// `abort()` is what the transport below gets when there is no exception to tell it.
+    aborts_for_no_reason: bool,
     /// The time limit of a shutdown goes on until `connection_lost`.
     limits_closing: bool,
 }
@@ -499,15 +505,15 @@ impl Manners {
     fn of(py: Python<'_>) -> &'static Self {
         static MANNERS: PyOnceLock<Manners> = PyOnceLock::new();
         MANNERS.get_or_init(py, || {
-            let names_in = |method: &str| -> PyResult<Bound<'_, PyAny>> {
-                stock::ssl_protocol(py)?.getattr(method)?.getattr("__code__")?.getattr("co_names")
+            let uses = |method: &str, name: &str| -> PyResult<bool> {
+                let code = stock::ssl_protocol(py)?.getattr(method)?.getattr("__code__")?;
+                code.getattr("co_names")?.contains(name)
             };
             Self {
                 asks_below_is_closing: stock::ssl_protocol(py)
                     .is_ok_and(|class| class.hasattr("_is_transport_closing").unwrap_or(false)),
-                limits_closing: names_in("_on_shutdown_complete")
-                    .and_then(|names| names.contains("call_later"))
-                    .unwrap_or(false),
+                aborts_for_no_reason: uses("_abort", "abort").unwrap_or(false),
+                limits_closing: uses("_on_shutdown_complete", "call_later").unwrap_or(false),
             }
         })
     }

@@ -24,7 +24,7 @@ use crate::ffi::class::Plain;
 use crate::ffi::{Args, Class, ClassState, LoopCell, Obj, Output, Ref, Signature, Slot, Table, Visitor};
 use crate::ffi::{call, context, none};
 use crate::transports::{self, Accepted, Parts};
-use crate::{errors, names, stock};
+use crate::{errors, names, sslproto, stock};
 
 /// The data of an `Acceptor`.
 pub struct Acceptor {
@@ -232,28 +232,54 @@ fn welcome<'py>(
     let Some(factory) = acceptor.factory.get(py) else { return Ok(()) };
     let ssl_context = acceptor.ssl_context.get_or_none(py);
     let secure = ssl_context.is_truthy()?;
-    if secure || event_loop.debug.get() || event_loop.overrides(Overridable::MakeSocketTransport) {
+    let maker = if secure { Overridable::MakeSslTransport } else { Overridable::MakeSocketTransport };
+    if event_loop.debug.get()
+        || event_loop.overrides(Overridable::MakeSocketTransport)
+        || event_loop.overrides(maker)
+    {
         return welcome_with_socket(event_loop, acceptor, accepted, context, secure.then_some(ssl_context));
     }
     let protocol = match call::call0(&factory) {
         Ok(protocol) => protocol,
         Err(error) => return failed(event_loop, error, None, None),
     };
-    let parts = Parts {
+    let parts = |protocol| Parts {
         event_loop: event_loop.clone(),
-        protocol: protocol.clone(),
+        protocol,
         waiter: none(py),
         server: acceptor.server.get_or_none(py),
         context,
     };
-    match transports::accept(parts, accepted) {
-        Ok(_) => Ok(()),
+    if !secure {
+        return match transports::accept(parts(protocol.clone()), accepted) {
+            Ok(_) => Ok(()),
+            Err(error) => failed(event_loop, error, Some(protocol), None),
+        };
+    }
+    let waiter = create_future(event_loop)?;
+    let encrypted = sslproto::new(sslproto::Parts {
+        event_loop: event_loop.as_any().clone(),
+        app_protocol: protocol.clone(),
+        context: ssl_context,
+        waiter: waiter.as_any().clone(),
+        server_side: true,
+        server_hostname: none(py),
+        call_connection_made: true,
+        handshake_timeout: acceptor.handshake_timeout.get_or_none(py),
+        shutdown_timeout: acceptor.shutdown_timeout.get_or_none(py),
+    });
+    let made = encrypted.and_then(|encrypted| {
+        transports::accept(parts(encrypted.as_any().clone()), accepted)?;
+        Ok(encrypted.app_transport(py))
+    });
+    match made {
+        Ok(transport) => await_handshake(event_loop, waiter.as_any(), protocol, transport),
         Err(error) => failed(event_loop, error, Some(protocol), None),
     }
 }
 
-/// The same through the socket object and the loop's methods: for TLS, for the log of debug mode, and for loops that make
-/// their transports themselves.
+/// The same through the socket object and the loop's methods: for the log of debug mode, and for loops that make their
+/// transports themselves.
 fn welcome_with_socket<'py>(
     event_loop: &Obj<'py, EventLoop>,
     acceptor: &Obj<'py, Acceptor>,

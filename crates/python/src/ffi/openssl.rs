@@ -330,7 +330,7 @@ impl Engine {
         Some(scratch)
     }
 
-    /// Reads all the plain text that there is, as one object.
+    /// Reads all the plain text that there is, as one object. Everything but an ordinary end is `End::Ask`.
     #[inline]
     pub fn read<'py>(&self, py: Python<'py>) -> PyResult<(Option<Bound<'py, PyBytes>>, End)> {
         let capacity = match self.plain_size() {
@@ -345,19 +345,8 @@ impl Engine {
         }
         // SAFETY: the object's content is `capacity` writable bytes.
         let start = unsafe { ffi::PyBytes_AS_STRING(object) }.cast::<u8>().cast_mut();
-        let mut filled = 0;
-        let end = loop {
-            // SAFETY: `filled` is at most `capacity`, and the rest is writable.
-            match unsafe { self.read_some(start.add(filled), capacity - filled) } {
-                Outcome::Value(0) => break End::Closed,
-                Outcome::Value(count) => filled += count,
-                Outcome::Again => break End::Again,
-                Outcome::Ask => break End::Ask,
-            }
-            if filled == capacity || self.may_read() != Some(true) {
-                break End::Again;
-            }
-        };
+        // SAFETY: as said.
+        let (filled, end) = unsafe { self.fill(start, capacity) };
         let mut object = object;
         // SAFETY: attached; the only reference, to an object whose first `filled` bytes are initialised. On failure it is
         // released and null is in its place.
@@ -370,11 +359,31 @@ impl Engine {
         }
     }
 
-    /// Reads into a buffer: 0 bytes when the peer has said that nothing follows.
+    /// Reads all the plain text that there is, or as much as a buffer takes. Then `End::Ask` says that there may be more.
     #[inline]
-    pub fn read_into(&self, buffer: &mut [u8]) -> Outcome<usize> {
+    pub fn read_into(&self, buffer: &mut [u8]) -> (usize, End) {
         // SAFETY: a writable slice.
-        unsafe { self.read_some(buffer.as_mut_ptr(), buffer.len()) }
+        unsafe { self.fill(buffer.as_mut_ptr(), buffer.len()) }
+    }
+
+    /// # Safety
+    /// `len` bytes at `start` must be writable.
+    #[inline]
+    unsafe fn fill(&self, start: *mut u8, len: usize) -> (usize, End) {
+        let mut filled = 0;
+        while self.may_read() == Some(true) {
+            if filled == len {
+                return (filled, End::Ask);
+            }
+            // SAFETY: the rest of what the caller promises.
+            match unsafe { self.read_some(start.add(filled), len - filled) } {
+                Outcome::Value(0) => return (filled, End::Closed),
+                Outcome::Value(count) => filled += count,
+                Outcome::Again => break,
+                Outcome::Ask => return (filled, End::Ask),
+            }
+        }
+        (filled, End::Again)
     }
 
     /// # Safety

@@ -175,10 +175,7 @@ impl Tls {
     #[inline]
     pub fn feed(&self, data: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = data.py();
-        if self.engine.is_running()
-            && let Ok(bytes) = data.cast::<PyBytes>()
-            && self.engine.feed(bytes.as_bytes())
-        {
+        if self.engine.is_running() && self.engine.feed(Buffer::get(data, false)?.bytes()) {
             return Ok(());
         }
         call::method(names::write(py), [&self.incoming(py), data]).map(drop)
@@ -294,38 +291,33 @@ impl Tls {
     /// As much plain text as a buffer takes.
     pub fn read_into(&self, buffer: &Bound<'_, PyAny>) -> PyResult<Filled> {
         let py = buffer.py();
-        let view = PyMemoryView::from(buffer)?.call_method1("cast", ("B",))?;
-        let wanted = view.len()?;
-        let mut filled = Filled { count: 0, full: false, closed: wanted == 0 };
-        while filled.count < wanted {
-            if filled.count > 0 && !self.may_read(py)? {
-                return Ok(filled);
-            }
-            let rest =
-                view.get_item(PySlice::new(py, filled.count.cast_signed(), wanted.cast_signed(), 1))?;
-            let Some(count) = self.read_some_into(&rest, wanted - filled.count)? else { return Ok(filled) };
-            if count == 0 {
-                filled.closed = true;
-                return Ok(filled);
-            }
-            filled.count += count;
+        let wanted = buffer.len()?;
+        if wanted == 0 {
+            return Ok(Filled { count: 0, full: false, closed: true });
         }
-        filled.full = wanted > 0;
-        Ok(filled)
-    }
-
-    fn read_some_into<'py>(&self, view: &Bound<'py, PyAny>, wanted: usize) -> PyResult<Option<usize>> {
-        let py = view.py();
-        if self.engine.is_running() {
-            match self.engine.read_into(Buffer::get(view, true)?.bytes_mut()) {
-                Outcome::Value(count) => return Ok(Some(count)),
-                Outcome::Again => return Ok(None),
-                Outcome::Ask => {}
+        let (mut count, mut asks) = (0, self.engine.is_running());
+        if asks && let Ok(mut memory) = Buffer::get(buffer, true) {
+            let end;
+            let memory = memory.bytes_mut();
+            let len = wanted.min(memory.len());
+            (count, end) = self.engine.read_into(&mut memory[..len]);
+            asks = matches!(end, End::Ask);
+            if !asks {
+                return Ok(Filled { count, full: count == wanted, closed: matches!(end, End::Closed) });
             }
         }
-        let wanted = wanted.into_pyobject(py)?.into_any();
-        let count = unless_again(py, call::method(names::read(py), [&self.object(py), &wanted, view]))?;
-        count.map(|count| count.extract()).transpose()
+        while count < wanted && (std::mem::take(&mut asks) || self.may_read(py)?) {
+            let rest = wanted - count;
+            let place = if count == 0 { buffer.clone() } else { tail(buffer, count)? };
+            let size = rest.into_pyobject(py)?.into_any();
+            let read = unless_again(py, call::method(names::read(py), [&self.object(py), &size, &place]))?;
+            match read.map(|read| read.extract::<usize>()).transpose()? {
+                Some(0) => return Ok(Filled { count, full: false, closed: true }),
+                Some(more) => count += more,
+                None => break,
+            }
+        }
+        Ok(Filled { count, full: count == wanted, closed: false })
     }
 
     /// Encrypts `data[start..]`, or a part of it: how many bytes. None when the peer has to say something first.
@@ -349,9 +341,7 @@ impl Tls {
         let written = if start == 0 {
             call::method(names::write(py), [&self.object(py), data])
         } else {
-            let view = PyMemoryView::from(data)?.call_method1("cast", ("B",))?;
-            let rest = view.get_item(PySlice::new(py, start.cast_signed(), isize::MAX, 1))?;
-            call::method(names::write(py), [&self.object(py), &rest])
+            call::method(names::write(py), [&self.object(py), &tail(data, start)?])
         };
         let count = unless_again(py, written)?;
         count.map(|count| count.extract()).transpose()
@@ -380,6 +370,12 @@ pub enum Ciphertext<'a, 'py> {
     Taken(&'a [u8]),
     /// As an object.
     Object(Bound<'py, PyAny>),
+}
+
+/// `memoryview(data)[start:]`, in bytes.
+fn tail<'py>(data: &Bound<'py, PyAny>, start: usize) -> Output<'py> {
+    let view = PyMemoryView::from(data)?.call_method1("cast", ("B",))?;
+    view.get_item(PySlice::new(data.py(), start.cast_signed(), isize::MAX, 1))
 }
 
 fn joined<'py>(py: Python<'py>, chunks: &[Bound<'py, PyBytes>]) -> PyResult<Bound<'py, PyBytes>> {
