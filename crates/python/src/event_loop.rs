@@ -33,7 +33,7 @@ pub use schedule::seconds;
 #[cfg(not(Py_3_14))]
 pub use spawn::set_task_name;
 pub use spawn::{create_future, create_task, spawn, spawner};
-pub use turn::{has_come, now};
+pub use turn::{has_come, now, parks};
 pub use watch::Waiting;
 
 use std::cell::Cell;

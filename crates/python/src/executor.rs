@@ -14,6 +14,7 @@ use pyo3::prelude::*;
 
 pub use job::{Call, Job, deliver};
 pub use pool::{ThreadPool, default_pool, submit};
+pub use queue::AT_ONCE;
 
 use crate::ffi::Table;
 

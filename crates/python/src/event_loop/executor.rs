@@ -8,7 +8,7 @@ use pyo3::exceptions::{PyException, PyRuntimeError, PyRuntimeWarning, PyTypeErro
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
-use super::{EventLoop, Overridable, create_future, debug};
+use super::{EventLoop, Overridable, create_future, debug, lifecycle, turn};
 use crate::alarms::{self, Alarm};
 use crate::coroutines::{Routine, Step, taken};
 use crate::executor::{self, Job, ThreadPool};
@@ -113,7 +113,8 @@ pub fn run_job<'py>(
 ) -> Output<'py> {
     let future = create_future(event_loop)?.into_any();
     job.future.put(future.clone());
-    executor::submit(pool, job)?;
+    let runs_here = event_loop.thread.get() == lifecycle::thread_ident();
+    executor::submit(pool, job, if runs_here { turn::parks() } else { executor::AT_ONCE })?;
     Ok(future)
 }
 

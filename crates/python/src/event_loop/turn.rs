@@ -1,6 +1,7 @@
 //! One turn of the loop: `BaseEventLoop._run_once`. Called by `lifecycle`; runs every entry with nothing borrowed.
 
 use std::rc::Rc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
 use pyo3::prelude::*;
@@ -74,6 +75,15 @@ fn gather(event_loop: &Obj<'_, EventLoop>) -> PyResult<usize> {
     Ok(engine.with(|engine| engine.begin_turn(time)))
 }
 
+/// How often loops have let go of the interpreter to park: by this a thread that a loop has woken sees that it may go on.
+static PARKS: AtomicU32 = AtomicU32::new(1);
+
+/// See [`PARKS`].
+#[inline]
+pub fn parks() -> u32 {
+    PARKS.load(Ordering::Relaxed)
+}
+
 /// Blocks with the interpreter released.
 fn park(event_loop: &Obj<'_, EventLoop>, timeout: Option<std::time::Duration>) -> PyResult<()> {
     let engine = &event_loop.engine;
@@ -83,7 +93,10 @@ fn park(event_loop: &Obj<'_, EventLoop>, timeout: Option<std::time::Duration>) -
     let blocked = if timeout.is_some_and(|t| t.is_zero()) {
         wait.block(timeout)
     } else {
-        event_loop.py().detach(|| wait.block(timeout))
+        event_loop.py().detach(|| {
+            PARKS.fetch_add(1, Ordering::Relaxed);
+            wait.block(timeout)
+        })
     };
     let ended = engine.with(|engine| engine.end_wait(wait));
     blocked.and(ended).map_err(|error| errors::os_error(&error))

@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PySet, PyString, PyTuple};
 
 use super::job::Job;
-use super::queue::{WorkQueue, interpreter_exits};
+use super::queue::{AT_ONCE, WorkQueue, interpreter_exits};
 use super::worker::Worker;
 use crate::events::isinstance_class;
 use crate::ffi::class::DictAndWeak;
@@ -77,15 +77,15 @@ fn after_shutdown() -> PyErr {
     PyRuntimeError::new_err("cannot schedule new futures after shutdown")
 }
 
-/// Has a job run.
+/// Has a job run. A worker that is woken for it hears `word`, see [`AT_ONCE`].
 #[inline]
-pub fn submit<'py>(pool: &Obj<'py, ThreadPool>, job: Obj<'py, Job>) -> PyResult<()> {
+pub fn submit<'py>(pool: &Obj<'py, ThreadPool>, job: Obj<'py, Job>, word: u32) -> PyResult<()> {
     let queue = pool.queue(pool.py())?;
     check_open(&queue)?;
     if queue.is_short_handed() && may_grow(pool)? {
         return submit_with_worker(pool, &queue, job);
     }
-    queue.push(job);
+    queue.push(job, word);
     Ok(())
 }
 
@@ -124,7 +124,7 @@ fn submit_under_lock<'py>(
     // Other threads ran while this one waited for the lock.
     check_open(queue)?;
     let worker = if may_grow(pool)? { Some(Worker::of(queue)?) } else { None };
-    queue.push(job);
+    queue.push(job, AT_ONCE);
     match worker {
         Some(worker) => start(pool, queue, &worker),
         None => Ok(()),
@@ -170,7 +170,7 @@ fn submit_call<'py>(pool: &Obj<'py, ThreadPool>, args: Args<'_, 'py>) -> Output<
     job.call.prepare_keywords(&args)?;
     let future = stock::concurrent_future(py)?.call0()?;
     job.future.put(future.clone());
-    submit(pool, job)?;
+    submit(pool, job, AT_ONCE)?;
     Ok(future)
 }
 

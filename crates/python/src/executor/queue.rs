@@ -17,6 +17,9 @@ use crate::ffi::class::Weak;
 use crate::ffi::{Class, ClassState, LoopCell, Obj, Ref, Table, Visitor, boolean, none};
 use crate::{names, stock};
 
+/// What a worker hears that has nothing to wait for; a loop that calls one says how often loops have parked.
+pub const AT_ONCE: u32 = 0;
+
 /// The data of a queue.
 #[derive(Default)]
 pub struct WorkQueue {
@@ -40,12 +43,12 @@ impl WorkQueue {
         self.crew.with(|crew| crew.is_closed())
     }
 
-    /// Takes a job, and calls a worker for it unless one is about to look.
+    /// Takes a job, and calls a worker for it unless one is about to look. `word` says what the worker may wait for.
     #[inline]
-    pub fn push(&self, job: Obj<'_, Job>) {
+    pub fn push(&self, job: Obj<'_, Job>, word: u32) {
         let job = Ref::of(job);
         if let Some(worker) = self.crew.with(|crew| crew.push(job)) {
-            worker.call();
+            worker.call(word);
         }
     }
 
@@ -66,7 +69,7 @@ impl WorkQueue {
         match self.crew.with(|crew| crew.next(|| Arc::clone(me))) {
             Next::Run(job, worker) => {
                 if let Some(worker) = worker {
-                    worker.call();
+                    worker.call(AT_ONCE);
                 }
                 Next::Run(job, None)
             }
@@ -78,7 +81,7 @@ impl WorkQueue {
     /// Lets the workers leave when the jobs are done.
     pub fn close(&self) {
         for worker in self.crew.with(Crew::close) {
-            worker.call();
+            worker.call(AT_ONCE);
         }
     }
 

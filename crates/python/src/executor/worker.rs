@@ -13,8 +13,8 @@ use yibu_engine::Inbox;
 use yibu_engine::crew::{Next, Sleeper};
 
 use super::job;
-use super::queue::WorkQueue;
-use crate::event_loop::Message;
+use super::queue::{AT_ONCE, WorkQueue};
+use crate::event_loop::{self, Message};
 use crate::ffi::class::{Callable, make_callable};
 use crate::ffi::{Class, ClassState, Obj, Output, Raised, Ref, Slot, Table, Visitor, none};
 use crate::stock;
@@ -26,6 +26,10 @@ pub struct Worker {
     /// Whether the queue counts it among those who look for a job.
     expected: Cell<bool>,
 }
+
+/// How often a worker that is woken gives way before it waits for the interpreter: a microsecond or two if no other thread wants the
+/// processor.
+const PATIENCE: usize = 4;
 
 static WORKER: ClassState = ClassState::new();
 
@@ -86,7 +90,7 @@ fn work(worker: &Obj<'_, Worker>) -> PyResult<()> {
                     if let Some(inbox) = inbox {
                         inbox.ring();
                     }
-                    me.sleep();
+                    let_loop_park(me.sleep());
                 });
             }
             Next::Leave => {
@@ -96,6 +100,17 @@ fn work(worker: &Obj<'_, Worker>) -> PyResult<()> {
                 return Ok(());
             }
         }
+    }
+}
+
+/// Gives way until the loop that called has parked: it has the interpreter still, and will let go of it in a moment. To wait for
+/// the interpreter itself costs two switches between threads more.
+fn let_loop_park(parks_before: u32) {
+    for _ in 0..PATIENCE {
+        if parks_before == AT_ONCE || event_loop::parks() != parks_before {
+            return;
+        }
+        std::thread::yield_now();
     }
 }
 
