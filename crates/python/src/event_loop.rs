@@ -348,14 +348,18 @@ impl EventLoop {
 
     /// The loop stops to run and may become garbage: the collector shall know what it was about to run.
     fn track_handles(&self, py: Python<'_>) {
-        let handles: Vec<_> = self.engine.with(|engine| {
-            let handles = engine.ready.iter().filter_map(|entry| match entry {
-                Entry::Handle(handle) => Some(handle.copy(py)),
-                _ => None,
-            });
-            handles.collect()
+        let (mut handles, mut posted) = (Vec::new(), Vec::new());
+        self.engine.with(|engine| {
+            for entry in engine.ready.iter() {
+                match entry {
+                    Entry::Handle(handle) => handles.push(handle.copy(py)),
+                    Entry::Posted(handle) => posted.push(handle.copy(py)),
+                    _ => {}
+                }
+            }
         });
-        handles.into_iter().for_each(|handle: Ref<Handle>| handle.into_obj(py).track());
+        handles.into_iter().for_each(|handle| handle.into_obj(py).track());
+        posted.into_iter().for_each(|handle| handle.into_obj(py).track());
     }
 
     /// The door for other threads.

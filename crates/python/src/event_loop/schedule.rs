@@ -90,7 +90,12 @@ fn call_soon<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Outp
 }
 
 fn call_soon_threadsafe<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
-    let handle = PostedHandle::create(event_loop.py())?;
+    // As in `call_soon`. Debug mode runs Python code, and with it perhaps the loop's end, before the handle is posted.
+    let handle = if event_loop.is_running() && !event_loop.debug.get() {
+        PostedHandle::create_untracked(event_loop.py())?
+    } else {
+        PostedHandle::create(event_loop.py())?
+    };
     let method = "call_soon_threadsafe";
     prepare(events::posted(&handle), event_loop, &args, &THREADSAFE, method, true)?;
     let running = event_loop.thread.get();

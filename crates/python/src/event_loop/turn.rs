@@ -124,6 +124,9 @@ fn run_entry(event_loop: &Obj<'_, EventLoop>, entry: Entry) -> PyResult<()> {
         Entry::Posted(handle) => {
             current::settle(event_loop)?;
             let handle = handle.into_obj(py);
+            if handle.is_shared() {
+                handle.track();
+            }
             if events::posted(&handle).is_cancelled() { Ok(()) } else { events::run_posted(&handle) }
         }
         Entry::Timer(timer) => {
