@@ -20,6 +20,8 @@ macro_rules! names {
 names! {
     __class__,
     _add_reader,
+    _asyncgen_finalizer_hook,
+    _asyncgen_firstiter_hook,
     _asyncio_future_blocking,
     _call_connection_lost,
     _cancel_message,

@@ -184,7 +184,7 @@ fn wind_up(event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
     event_loop.call_method1(run, (event_loop.call_method0("shutdown_asyncgens")?,))?;
     let shut_down = event_loop.getattr("shutdown_default_executor")?;
     let shutdown = if cfg!(Py_3_12) {
-        shut_down.call1((py.import("asyncio.constants")?.getattr("THREAD_JOIN_TIMEOUT")?,))?
+        shut_down.call1((stock::constants_module(py)?.getattr("THREAD_JOIN_TIMEOUT")?,))?
     } else {
         shut_down.call0()?
     };

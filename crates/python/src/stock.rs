@@ -129,6 +129,14 @@ objects! { all_objects:
     task_get_stack = "asyncio.base_tasks"."_task_get_stack";
     /// `asyncio.base_tasks._task_print_stack`
     task_print_stack = "asyncio.base_tasks"."_task_print_stack";
+    /// The module `asyncio.constants`
+    constants_module = "asyncio"."constants";
+    /// The module `asyncio.coroutines`
+    coroutines_module = "asyncio"."coroutines";
+    /// `sys.get_asyncgen_hooks`
+    get_asyncgen_hooks = "sys"."get_asyncgen_hooks";
+    /// `sys.set_asyncgen_hooks`
+    set_asyncgen_hooks = "sys"."set_asyncgen_hooks";
     /// The module `asyncio.events`, whose functions tests and programs replace
     events_module = "asyncio"."events";
     /// The module `asyncio.runners`

@@ -8,9 +8,9 @@ use pyo3::types::{PyDict, PyString};
 
 use super::EventLoop;
 use crate::coroutines::{self, Awaited};
-use crate::ffi::{Obj, Output, Ref, Table, none};
+use crate::ffi::{Obj, Output, Ref, Table, call, none};
 use crate::gathering::gather_all;
-use crate::stock;
+use crate::{names, stock};
 
 pub(super) fn table(t: &mut Table<EventLoop>) {
     t.noargs(
@@ -58,16 +58,17 @@ impl Hooks {
 }
 
 fn sys_hooks<'py>(py: Python<'py>, first: Bound<'py, PyAny>, last: Bound<'py, PyAny>) -> PyResult<()> {
-    py.import("sys")?.call_method1("set_asyncgen_hooks", (first, last)).map(drop)
+    stock::set_asyncgen_hooks(py)?.call1((first, last)).map(drop)
 }
 
 /// Installs the loop's hooks and gives back what was there.
 pub(super) fn install(event_loop: &Obj<'_, EventLoop>) -> PyResult<Hooks> {
     let py = event_loop.py();
-    let before = py.import("sys")?.call_method0("get_asyncgen_hooks")?;
+    let before = call::call0(stock::get_asyncgen_hooks(py)?)?;
     let (first, last) = (before.get_item(0)?.unbind(), before.get_item(1)?.unbind());
     let mine = event_loop.as_any();
-    sys_hooks(py, mine.getattr("_asyncgen_firstiter_hook")?, mine.getattr("_asyncgen_finalizer_hook")?)?;
+    let first_iteration = mine.getattr(names::_asyncgen_firstiter_hook(py))?;
+    sys_hooks(py, first_iteration, mine.getattr(names::_asyncgen_finalizer_hook(py))?)?;
     Ok(Hooks(Some((first, last))))
 }
 

@@ -65,7 +65,7 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
 pub(super) fn init(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     let py = event_loop.py();
     event_loop.slow_callback_duration.put(PyFloat::new(py, 0.1));
-    let debug = py.import("asyncio.coroutines")?.getattr("_is_debug_mode")?.call0()?.is_truthy()?;
+    let debug = stock::coroutines_module(py)?.call_method0("_is_debug_mode")?.is_truthy()?;
     event_loop.debug.set(debug);
     Ok(())
 }

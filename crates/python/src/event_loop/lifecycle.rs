@@ -138,10 +138,10 @@ fn run_until_complete<'py>(event_loop: &Obj<'py, EventLoop>, object: &Bound<'py,
             // The coroutine's own exception (KeyboardInterrupt, SystemExit) is on its way out: it was seen.
             likes::exception(&future)?;
         }
-        future.call_method1("remove_done_callback", (done,))?;
+        future.call_method1(names::remove_done_callback(py), (done,))?;
         return Err(error);
     }
-    future.call_method1("remove_done_callback", (done,))?;
+    future.call_method1(names::remove_done_callback(py), (done,))?;
     if !likes::is_done(&future)? {
         return Err(PyRuntimeError::new_err("Event loop stopped before Future completed."));
     }

@@ -11,7 +11,6 @@ use pyo3::types::{PyList, PyModule, PySet};
 use super::{TASKS, Task};
 use crate::ffi::{Args, Obj, Output, Signature, class};
 use crate::functions::running_loop;
-use crate::futures::State;
 use crate::futures::likes::{is_done, loop_of};
 use crate::stock;
 
@@ -61,22 +60,15 @@ pub fn all_tasks<'py>(event_loop: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyS
     let module = stock::tasks_module(py)?;
     // Eager ones first: one that ceases to be eager meanwhile is among the others then.
     #[cfg(Py_3_12)]
-    let eager = PyList::new(py, module.getattr("_eager_tasks")?.try_iter()?.collect::<PyResult<Vec<_>>>()?)?;
+    let eager = module.getattr("_eager_tasks")?.try_iter()?.collect::<PyResult<Vec<_>>>()?;
     #[cfg(not(Py_3_12))]
-    let eager = PyList::empty(py);
+    let eager = Vec::new();
     let scheduled = if cfg!(Py_3_12) { "_scheduled_tasks" } else { "_all_tasks" };
-    for task in snapshot(&module.getattr(scheduled)?)?.iter().chain(eager.iter()) {
+    let scheduled = snapshot(&module.getattr(scheduled)?)?;
+    let native = TASKS.living::<Task>(py).into_iter().map(Obj::into_any);
+    for task in eager.into_iter().chain(scheduled.iter()).chain(native) {
         if loop_of(&task)?.is(event_loop) && !is_done(&task)? {
             found.add(task)?;
-        }
-    }
-    for task in TASKS.living::<Task>(py) {
-        let own = match Obj::<Task>::cast_exact(task.as_any()) {
-            Some(task) => task.base.event_loop.is(event_loop) && task.base.state() == State::Pending,
-            None => loop_of(task.as_any())?.is(event_loop) && !is_done(task.as_any())?,
-        };
-        if own {
-            found.add(task.into_any())?;
         }
     }
     Ok(found)
@@ -86,6 +78,10 @@ pub fn all_tasks<'py>(event_loop: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyS
 /// time: that makes iteration fail, and then it is tried again, as often as asyncio tries it.
 fn snapshot<'py>(tasks: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
     let py = tasks.py();
+    let content = tasks.getattr_opt("data")?;
+    if content.map(|references| references.is_empty()).transpose()?.unwrap_or(false) {
+        return Ok(PyList::empty(py));
+    }
     // The set's own method, where a subclass adds the native tasks (`python/yibu/task_registry.py`).
     let iterate = stock::weak_set(py)?.getattr("__iter__")?;
     let mut tries = 0;
