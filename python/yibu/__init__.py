@@ -2,8 +2,8 @@
 
     import yibu as asyncio
 
-gives every name of the running interpreter's asyncio: event loop, futures, tasks and handles in
-their native form, the rest for now from the standard library (`yibu/stock.py` lists it). A program
+gives every name of the running interpreter's asyncio in its native form, or for now from the standard
+library (`yibu/stock.py` lists these). A program
 that keeps `import asyncio` runs on yibu as well:
 
     asyncio.run(main(), loop_factory=yibu.new_event_loop)    # Python 3.12 and later

@@ -25,7 +25,7 @@ USAGE = "usage: python -m yibu [option] [-c cmd | -m mod | file | -] [arg] ..."
 
 HELP = f"""{USAGE}
 
-Run an asyncio program on yibu's event loop, futures and tasks; the program needs no change.
+Run an asyncio program on yibu's asyncio; the program needs no change.
 With nothing to run, open a Python prompt with top-level await, as python -m asyncio does.
 
 -c cmd : program passed in as a string (terminates option list)
