@@ -31,7 +31,7 @@ use waiters::Waiters;
 /// The data of a `Queue`, and of the two classes derived from it.
 #[derive(Default)]
 pub struct Queue {
-    hooks: hooks::Hooks,
+    known: hooks::Known,
     items: Items,
     limit: Limit,
     /// `_unfinished_tasks`.
@@ -103,10 +103,11 @@ fn init<'py>(queue: &Obj<'py, Queue>, maxsize: Bound<'py, PyAny>) -> PyResult<()
     queue.putters.clear();
     queue.unfinished.set(0);
     queue.finished.begin();
-    if hooks::replaces(queue, Hook::Init)? {
+    let hooks = hooks::of(queue)?;
+    if hooks.replace(Hook::Init) {
         Hook::Init.call_with(queue, &maxsize)?;
     } else {
-        items::init(queue, hooks::kind(queue))?;
+        items::init(queue, hooks, hooks.kind)?;
     }
     queue.shut_down.set(false);
     Ok(())
@@ -137,7 +138,7 @@ fn format<'py>(queue: &Obj<'py, Queue>) -> PyResult<String> {
 
 /// `self._format()` between brackets, behind the class's name and `place`.
 fn describe<'py>(queue: &Obj<'py, Queue>, place: &str) -> Output<'py> {
-    let state = if hooks::replaces(queue, Hook::Format)? {
+    let state = if hooks::of(queue)?.replace(Hook::Format) {
         Hook::Format.call(queue)?.str()?.to_string()
     } else {
         format(queue)?
@@ -205,33 +206,40 @@ fn methods(t: &mut Table<Queue>) {
 fn hook_methods(t: &mut Table<Queue>) {
     t.noargs(
         c"qsize",
-        |queue| Ok(items::len(queue)?.into_pyobject(queue.py())?.into_any()),
+        |queue| Ok(items::len(queue, hooks::of(queue)?)?.into_pyobject(queue.py())?.into_any()),
         "The number of items.",
     );
     t.noargs(
         c"empty",
-        |queue| Ok(boolean(queue.py(), items::holds_nothing(queue)?)),
+        |queue| Ok(boolean(queue.py(), items::holds_nothing(queue, hooks::of(queue)?)?)),
         "Whether there is no item.",
     );
     t.noargs(
         c"full",
-        |queue| Ok(boolean(queue.py(), items::fills_limit(queue)?)),
+        |queue| Ok(boolean(queue.py(), items::fills_limit(queue, hooks::of(queue)?)?)),
         "Whether there are maxsize items; never when maxsize is 0.",
     );
     t.method(
         &MAKE,
         |queue, args| {
             let [_] = args.parse(&MAKE)?;
-            items::init(queue, Kind::Fifo).map(|()| none(queue.py()))
+            items::init(queue, hooks::of(queue)?, Kind::Fifo).map(|()| none(queue.py()))
         },
         "Makes the container of the items.",
     );
     t.method(
         &STORE,
-        |queue, args| items::put(queue, Kind::Fifo, &single(args, &STORE)?).map(|()| none(queue.py())),
+        |queue, args| {
+            items::put(queue, hooks::of(queue)?, Kind::Fifo, &single(args, &STORE)?)
+                .map(|()| none(queue.py()))
+        },
         "Puts an item into the container.",
     );
-    t.noargs(c"_get", |queue| items::get(queue, Kind::Fifo), "Takes the next item out of the container.");
+    t.noargs(
+        c"_get",
+        |queue| items::get(queue, hooks::of(queue)?, Kind::Fifo),
+        "Takes the next item out of the container.",
+    );
     t.method(
         &WAKEUP_NEXT,
         |queue, args| waiters::wake_next_of(&single(args, &WAKEUP_NEXT)?).map(|()| none(queue.py())),
@@ -382,7 +390,8 @@ impl Class for PriorityQueue {
             &MAKE_HEAP,
             |queue, args| {
                 let [_] = args.parse(&MAKE_HEAP)?;
-                items::init(queue.upcast(), Kind::Priority).map(|()| none(queue.py()))
+                items::init(queue.upcast(), hooks::of(queue.upcast())?, Kind::Priority)
+                    .map(|()| none(queue.py()))
             },
             "Makes the container of the items.",
         );
@@ -392,7 +401,8 @@ impl Class for PriorityQueue {
                 let [item, given] = args.parse_given(&STORE_IN_HEAP)?;
                 let (item, py) = (item.unwrap_or_else(|| none(queue.py())), queue.py());
                 let heappush = given.map_or_else(|| stock::heappush(py).cloned(), Ok)?;
-                items::put_on_heap(queue.upcast(), &item, &heappush).map(|()| none(queue.py()))
+                items::put_on_heap(queue.upcast(), hooks::of(queue.upcast())?, &item, &heappush)
+                    .map(|()| none(queue.py()))
             },
             "Puts an item into the container.",
         );
@@ -401,7 +411,7 @@ impl Class for PriorityQueue {
             |queue, args| {
                 let [given] = args.parse_given(&TAKE_FROM_HEAP)?;
                 let heappop = given.map_or_else(|| stock::heappop(queue.py()).cloned(), Ok)?;
-                items::get_from_heap(queue.upcast(), &heappop)
+                items::get_from_heap(queue.upcast(), hooks::of(queue.upcast())?, &heappop)
             },
             "Takes the next item out of the container.",
         );
@@ -432,7 +442,7 @@ impl Class for LifoQueue {
             &MAKE_STACK,
             |queue, args| {
                 let [_] = args.parse(&MAKE_STACK)?;
-                items::init(queue.upcast(), Kind::Lifo).map(|()| none(queue.py()))
+                items::init(queue.upcast(), hooks::of(queue.upcast())?, Kind::Lifo).map(|()| none(queue.py()))
             },
             "Makes the container of the items.",
         );
@@ -440,13 +450,14 @@ impl Class for LifoQueue {
             &STORE_ON_STACK,
             |queue, args| {
                 let item = single(args, &STORE_ON_STACK)?;
-                items::put(queue.upcast(), Kind::Lifo, &item).map(|()| none(queue.py()))
+                items::put(queue.upcast(), hooks::of(queue.upcast())?, Kind::Lifo, &item)
+                    .map(|()| none(queue.py()))
             },
             "Puts an item into the container.",
         );
         t.noargs(
             c"_get",
-            |queue| items::get(queue.upcast(), Kind::Lifo),
+            |queue| items::get(queue.upcast(), hooks::of(queue.upcast())?, Kind::Lifo),
             "Takes the next item out of the container.",
         );
         t.getter(c"__class__", |queue| class_of(queue, stock::lifo_queue));

@@ -6,7 +6,7 @@
 use pyo3::prelude::*;
 
 use super::Queue;
-use super::hooks::{self, Hook};
+use super::hooks::{self, Hook, Hooks};
 use super::items;
 use super::waiters::Waiters;
 use crate::coroutines::{Routine, Step, taken};
@@ -18,11 +18,11 @@ use crate::stock;
 trait Side {
     fn waiters(queue: &Queue) -> &Waiters;
     /// Whether one must wait.
-    fn is_blocked(queue: &Obj<'_, Queue>) -> PyResult<bool>;
+    fn is_blocked(queue: &Obj<'_, Queue>, hooks: Hooks) -> PyResult<bool>;
     /// QueueShutDown when waiting is in vain.
-    fn ensure_hope(queue: &Obj<'_, Queue>) -> PyResult<()>;
+    fn ensure_hope(queue: &Obj<'_, Queue>, hooks: Hooks) -> PyResult<()>;
     /// What is done without waiting.
-    fn act<'py>(queue: &Obj<'py, Queue>, routine: &Obj<'py, Routine>) -> Output<'py>;
+    fn act<'py>(queue: &Obj<'py, Queue>, hooks: Hooks, routine: &Obj<'py, Routine>) -> Output<'py>;
 }
 
 /// The side of `put`; the item is in the routine's second slot.
@@ -34,21 +34,21 @@ impl Side for Putting {
     }
 
     #[inline]
-    fn is_blocked(queue: &Obj<'_, Queue>) -> PyResult<bool> {
-        items::is_full(queue)
+    fn is_blocked(queue: &Obj<'_, Queue>, hooks: Hooks) -> PyResult<bool> {
+        items::is_full(queue, hooks)
     }
 
-    fn ensure_hope(queue: &Obj<'_, Queue>) -> PyResult<()> {
+    fn ensure_hope(queue: &Obj<'_, Queue>, _hooks: Hooks) -> PyResult<()> {
         queue.ensure_open(queue.py())
     }
 
     #[inline]
-    fn act<'py>(queue: &Obj<'py, Queue>, routine: &Obj<'py, Routine>) -> Output<'py> {
+    fn act<'py>(queue: &Obj<'py, Queue>, hooks: Hooks, routine: &Obj<'py, Routine>) -> Output<'py> {
         let item = taken(queue.py(), &routine.second);
-        if hooks::replaces(queue, Hook::PutNowait)? {
+        if hooks.replace(Hook::PutNowait) {
             return Hook::PutNowait.call_with(queue, &item);
         }
-        put_nowait(queue, &item)
+        put_now(queue, hooks, &item)
     }
 }
 
@@ -61,20 +61,24 @@ impl Side for Getting {
     }
 
     #[inline]
-    fn is_blocked(queue: &Obj<'_, Queue>) -> PyResult<bool> {
-        items::is_empty(queue)
+    fn is_blocked(queue: &Obj<'_, Queue>, hooks: Hooks) -> PyResult<bool> {
+        items::is_empty(queue, hooks)
     }
 
-    fn ensure_hope(queue: &Obj<'_, Queue>) -> PyResult<()> {
-        if queue.shut_down.get() && items::is_empty(queue)? { queue.ensure_open(queue.py()) } else { Ok(()) }
+    fn ensure_hope(queue: &Obj<'_, Queue>, hooks: Hooks) -> PyResult<()> {
+        if queue.shut_down.get() && items::is_empty(queue, hooks)? {
+            queue.ensure_open(queue.py())
+        } else {
+            Ok(())
+        }
     }
 
     #[inline]
-    fn act<'py>(queue: &Obj<'py, Queue>, _routine: &Obj<'py, Routine>) -> Output<'py> {
-        if hooks::replaces(queue, Hook::GetNowait)? {
+    fn act<'py>(queue: &Obj<'py, Queue>, hooks: Hooks, _routine: &Obj<'py, Routine>) -> Output<'py> {
+        if hooks.replace(Hook::GetNowait) {
             return Hook::GetNowait.call(queue);
         }
-        get_nowait(queue)
+        get_now(queue, hooks)
     }
 }
 
@@ -97,11 +101,12 @@ pub fn get<'py>(queue: &Obj<'py, Queue>) -> Output<'py> {
 fn exchange<'py, S: Side>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     let py = routine.py();
     let queue = routine.owner::<Queue>(py)?;
-    if !S::is_blocked(&queue)? {
-        return S::act(&queue, routine).map(Step::Return);
+    let hooks = hooks::of(&queue)?;
+    if !S::is_blocked(&queue, hooks)? {
+        return S::act(&queue, hooks, routine).map(Step::Return);
     }
-    S::ensure_hope(&queue)?;
-    let waiter = if hooks::replaces(&queue, Hook::GetLoop)? {
+    S::ensure_hope(&queue, hooks)?;
+    let waiter = if hooks.replace(Hook::GetLoop) {
         create_future(&Hook::GetLoop.call(&queue)?)?
     } else {
         queue.bound.waiter(queue.as_any())?
@@ -125,19 +130,20 @@ fn resume<'py, S: Side>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyR
 
 /// Leaves the waiters; whoever was woken and does not take its turn wakes the next one.
 fn leave<'py, S: Side>(queue: &Obj<'py, Queue>, number: u64, waiter: &Bound<'py, PyAny>) -> PyResult<()> {
+    let hooks = hooks::of(queue)?;
     cancel(waiter)?;
     S::waiters(queue).remove(number, waiter)?;
-    if !S::is_blocked(queue)? && !is_cancelled(waiter)? {
-        wake_next(queue, S::waiters(queue))?;
+    if !S::is_blocked(queue, hooks)? && !is_cancelled(waiter)? {
+        wake_next(queue, hooks, S::waiters(queue))?;
     }
     Ok(())
 }
 
 /// `self._wakeup_next(waiters)`.
 #[inline]
-fn wake_next(queue: &Obj<'_, Queue>, waiters: &Waiters) -> PyResult<()> {
+fn wake_next(queue: &Obj<'_, Queue>, hooks: Hooks, waiters: &Waiters) -> PyResult<()> {
     let py = queue.py();
-    if hooks::replaces(queue, Hook::WakeupNext)? {
+    if hooks.replace(Hook::WakeupNext) {
         return Hook::WakeupNext.call_with(queue, &waiters.show(py)?).map(drop);
     }
     waiters.wake_next(py)
@@ -146,41 +152,47 @@ fn wake_next(queue: &Obj<'_, Queue>, waiters: &Waiters) -> PyResult<()> {
 /// `put_nowait(item)`.
 #[inline]
 pub fn put_nowait<'py>(queue: &Obj<'py, Queue>, item: &Bound<'py, PyAny>) -> Output<'py> {
+    put_now(queue, hooks::of(queue)?, item)
+}
+
+#[inline]
+fn put_now<'py>(queue: &Obj<'py, Queue>, hooks: Hooks, item: &Bound<'py, PyAny>) -> Output<'py> {
     let py = queue.py();
     queue.ensure_open(py)?;
-    if items::is_full(queue)? {
+    if items::is_full(queue, hooks)? {
         return Err(PyErr::from_type(stock::queue_full(py)?.clone(), ()));
     }
-    if hooks::replaces(queue, Hook::Put)? {
+    if hooks.replace(Hook::Put) {
         Hook::Put.call_with(queue, item)?;
     } else {
-        items::put(queue, hooks::kind(queue), item)?;
+        items::put(queue, hooks, hooks.kind, item)?;
     }
     queue.unfinished.set(queue.unfinished.get() + 1);
     queue.finished.clear(py)?;
-    wake_next(queue, &queue.getters)?;
+    wake_next(queue, hooks, &queue.getters)?;
     Ok(none(py))
 }
 
 /// `get_nowait()`.
 #[inline]
 pub fn get_nowait<'py>(queue: &Obj<'py, Queue>) -> Output<'py> {
+    get_now(queue, hooks::of(queue)?)
+}
+
+#[inline]
+fn get_now<'py>(queue: &Obj<'py, Queue>, hooks: Hooks) -> Output<'py> {
     let py = queue.py();
-    if items::is_empty(queue)? {
+    if items::is_empty(queue, hooks)? {
         queue.ensure_open(py)?;
         return Err(PyErr::from_type(stock::queue_empty(py)?.clone(), ()));
     }
-    let item = take(queue)?;
-    wake_next(queue, &queue.putters)?;
+    let item = take(queue, hooks)?;
+    wake_next(queue, hooks, &queue.putters)?;
     Ok(item)
 }
 
 /// `self._get()`.
 #[inline]
-pub fn take<'py>(queue: &Obj<'py, Queue>) -> Output<'py> {
-    if hooks::replaces(queue, Hook::Get)? {
-        Hook::Get.call(queue)
-    } else {
-        items::get(queue, hooks::kind(queue))
-    }
+pub fn take<'py>(queue: &Obj<'py, Queue>, hooks: Hooks) -> Output<'py> {
+    if hooks.replace(Hook::Get) { Hook::Get.call(queue) } else { items::get(queue, hooks, hooks.kind) }
 }

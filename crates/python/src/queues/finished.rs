@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 
 use super::Queue;
 #[cfg(Py_3_13)]
-use super::{exchange, items};
+use super::{exchange, hooks, items};
 use crate::coroutines::{Routine, Step};
 use crate::ffi::{Obj, Output, Slot, Visitor, call, none};
 use crate::locks::event::{self, Event};
@@ -110,8 +110,9 @@ pub fn shutdown<'py>(queue: &Obj<'py, Queue>, immediate: bool) -> Output<'py> {
     let py = queue.py();
     queue.shut_down.set(true);
     if immediate {
-        while !items::is_empty(queue)? {
-            exchange::take(queue)?;
+        let hooks = hooks::of(queue)?;
+        while !items::is_empty(queue, hooks)? {
+            exchange::take(queue, hooks)?;
             queue.unfinished.set((queue.unfinished.get() - 1).max(0));
         }
         if queue.unfinished.get() == 0 {

@@ -93,13 +93,28 @@ impl Hook {
     }
 }
 
-/// What is known about one object.
-#[derive(Default)]
+/// How an object stands to the hooks, for the time of one operation.
+#[derive(Clone, Copy, Default)]
 pub struct Hooks {
+    replaced: u16,
+    /// Which native class it is or derives from.
+    pub kind: Kind,
+}
+
+impl Hooks {
+    /// Whether the object has another `hook` than the native one.
+    #[inline]
+    pub fn replace(self, hook: Hook) -> bool {
+        self.replaced & hook.bit() != 0
+    }
+}
+
+/// What was found out about an object.
+#[derive(Default)]
+pub struct Known {
     class_version: Cell<u32>,
     attributes: Cell<usize>,
-    replaced: Cell<u16>,
-    kind: Cell<Kind>,
+    hooks: Cell<Hooks>,
 }
 
 /// A native class as it was made.
@@ -134,27 +149,21 @@ impl Original {
     }
 }
 
-/// Whether `queue` has another `hook` than the native one.
+/// The hooks of `queue` as they are now.
 #[inline]
-pub fn replaces(queue: &Obj<'_, Queue>, hook: Hook) -> PyResult<bool> {
-    let known = &queue.hooks;
+pub fn of(queue: &Obj<'_, Queue>) -> PyResult<Hooks> {
+    let known = &queue.known;
     let version = known.class_version.get();
     if version == 0 || version != queue.class_version() || known.attributes.get() != queue.attribute_count() {
         look(queue)?;
     }
-    Ok(known.replaced.get() & hook.bit() != 0)
-}
-
-/// Which native class `queue` is or derives from. Known once [`replaces`] was asked.
-#[inline]
-pub fn kind(queue: &Queue) -> Kind {
-    queue.hooks.kind.get()
+    Ok(known.hooks.get())
 }
 
 #[cold]
 fn look(queue: &Obj<'_, Queue>) -> PyResult<()> {
     let py = queue.py();
-    let known = &queue.hooks;
+    let known = &queue.known;
     let class = queue.as_any().get_type();
     let kind = kind_of(&class);
     let Some(original) = ORIGINALS.get(py).map(|originals| &originals[kind as usize]) else { return Ok(()) };
@@ -170,8 +179,7 @@ fn look(queue: &Obj<'_, Queue>) -> PyResult<()> {
             }
         }
     }
-    known.kind.set(kind);
-    known.replaced.set(replaced);
+    known.hooks.set(Hooks { replaced, kind });
     known.attributes.set(attributes);
     known.class_version.set(queue.class_version());
     Ok(())

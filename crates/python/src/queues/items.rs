@@ -12,7 +12,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyInt, PyList};
 
 use super::Queue;
-use super::hooks::{self, Hook};
+use super::hooks::{Hook, Hooks};
 use crate::ffi::{LoopCell, Obj, Output, Ref, Slot, Visitor, call};
 use crate::{names, stock};
 
@@ -124,9 +124,9 @@ impl Items {
 }
 
 /// `self._queue`.
-fn content<'py>(queue: &Obj<'py, Queue>) -> Output<'py> {
+fn content<'py>(queue: &Obj<'py, Queue>, hooks: Hooks) -> Output<'py> {
     let py = queue.py();
-    if hooks::replaces(queue, Hook::Queue)? {
+    if hooks.replace(Hook::Queue) {
         return queue.as_any().getattr(names::_queue(py));
     }
     queue.items.show(py)?.map_or_else(|| Err(no_content(queue)), Ok)
@@ -143,29 +143,29 @@ pub fn no_content(queue: &Obj<'_, Queue>) -> PyErr {
 
 /// `len(self._queue)`.
 #[inline]
-pub fn len(queue: &Obj<'_, Queue>) -> PyResult<usize> {
+pub fn len(queue: &Obj<'_, Queue>, hooks: Hooks) -> PyResult<usize> {
     match queue.items.hidden_len() {
-        Some(len) if !hooks::replaces(queue, Hook::Queue)? => Ok(len),
-        _ => content(queue)?.len(),
+        Some(len) if !hooks.replace(Hook::Queue) => Ok(len),
+        _ => content(queue, hooks)?.len(),
     }
 }
 
 /// `not self._queue`.
 #[inline]
-pub fn holds_nothing(queue: &Obj<'_, Queue>) -> PyResult<bool> {
+pub fn holds_nothing(queue: &Obj<'_, Queue>, hooks: Hooks) -> PyResult<bool> {
     match queue.items.hidden_len() {
-        Some(len) if !hooks::replaces(queue, Hook::Queue)? => Ok(len == 0),
-        _ => Ok(!content(queue)?.is_truthy()?),
+        Some(len) if !hooks.replace(Hook::Queue) => Ok(len == 0),
+        _ => Ok(!content(queue, hooks)?.is_truthy()?),
     }
 }
 
 /// `self.empty()`.
 #[inline]
-pub fn is_empty(queue: &Obj<'_, Queue>) -> PyResult<bool> {
-    if hooks::replaces(queue, Hook::Empty)? {
+pub fn is_empty(queue: &Obj<'_, Queue>, hooks: Hooks) -> PyResult<bool> {
+    if hooks.replace(Hook::Empty) {
         Hook::Empty.call(queue)?.is_truthy()
     } else {
-        holds_nothing(queue)
+        holds_nothing(queue, hooks)
     }
 }
 
@@ -216,37 +216,37 @@ impl Limit {
 
 /// `self.full()`.
 #[inline]
-pub fn is_full(queue: &Obj<'_, Queue>) -> PyResult<bool> {
-    if hooks::replaces(queue, Hook::Full)? { Hook::Full.call(queue)?.is_truthy() } else { fills_limit(queue) }
+pub fn is_full(queue: &Obj<'_, Queue>, hooks: Hooks) -> PyResult<bool> {
+    if hooks.replace(Hook::Full) { Hook::Full.call(queue)?.is_truthy() } else { fills_limit(queue, hooks) }
 }
 
 /// Whether there are `maxsize` items.
 #[inline]
-pub fn fills_limit(queue: &Obj<'_, Queue>) -> PyResult<bool> {
+pub fn fills_limit(queue: &Obj<'_, Queue>, hooks: Hooks) -> PyResult<bool> {
     match queue.limit.meaning.get() {
         Meaning::None => Ok(false),
-        Meaning::Items(limit) if !hooks::replaces(queue, Hook::Qsize)? => Ok(len(queue)? >= limit),
-        _ => fills_odd_limit(queue),
+        Meaning::Items(limit) if !hooks.replace(Hook::Qsize) => Ok(len(queue, hooks)? >= limit),
+        _ => fills_odd_limit(queue, hooks),
     }
 }
 
-fn fills_odd_limit(queue: &Obj<'_, Queue>) -> PyResult<bool> {
+fn fills_odd_limit(queue: &Obj<'_, Queue>, hooks: Hooks) -> PyResult<bool> {
     let limit = queue.limit.object(queue.py());
     if limit.le(0)? {
         return Ok(false);
     }
-    if hooks::replaces(queue, Hook::Qsize)? {
+    if hooks.replace(Hook::Qsize) {
         Hook::Qsize.call(queue)?.ge(limit)
     } else {
-        len(queue)?.into_pyobject(queue.py())?.ge(limit)
+        len(queue, hooks)?.into_pyobject(queue.py())?.ge(limit)
     }
 }
 
 /// `_init` of a kind: makes `_queue`.
-pub fn init(queue: &Obj<'_, Queue>, kind: Kind) -> PyResult<()> {
+pub fn init(queue: &Obj<'_, Queue>, hooks: Hooks, kind: Kind) -> PyResult<()> {
     let py = queue.py();
     let fresh = match kind {
-        Kind::Fifo if !hooks::replaces(queue, Hook::Queue)? => {
+        Kind::Fifo if !hooks.replace(Hook::Queue) => {
             queue.items.begin(Some(VecDeque::new()), None);
             return Ok(());
         }
@@ -258,18 +258,18 @@ pub fn init(queue: &Obj<'_, Queue>, kind: Kind) -> PyResult<()> {
 
 /// `_put` of a kind.
 #[inline]
-pub fn put<'py>(queue: &Obj<'py, Queue>, kind: Kind, item: &Bound<'py, PyAny>) -> PyResult<()> {
+pub fn put<'py>(queue: &Obj<'py, Queue>, hooks: Hooks, kind: Kind, item: &Bound<'py, PyAny>) -> PyResult<()> {
     let py = queue.py();
     match kind {
-        Kind::Priority => return put_on_heap(queue, item, stock::heappush(py)?),
-        Kind::Fifo if !hooks::replaces(queue, Hook::Queue)? => {
+        Kind::Priority => return put_on_heap(queue, hooks, item, stock::heappush(py)?),
+        Kind::Fifo if !hooks.replace(Hook::Queue) => {
             if queue.items.hide(Ref::new(item.clone())).is_none() {
                 return Ok(());
             }
         }
         Kind::Fifo | Kind::Lifo => {}
     }
-    let content = content(queue)?;
+    let content = content(queue, hooks)?;
     match content.cast_exact::<PyList>() {
         Ok(list) => list.append(item),
         Err(_) => call::method(names::append(py), [&content, item]).map(drop),
@@ -278,12 +278,12 @@ pub fn put<'py>(queue: &Obj<'py, Queue>, kind: Kind, item: &Bound<'py, PyAny>) -
 
 /// `_get` of a kind.
 #[inline]
-pub fn get<'py>(queue: &Obj<'py, Queue>, kind: Kind) -> Output<'py> {
+pub fn get<'py>(queue: &Obj<'py, Queue>, hooks: Hooks, kind: Kind) -> Output<'py> {
     let py = queue.py();
     match kind {
-        Kind::Priority => get_from_heap(queue, stock::heappop(py)?),
+        Kind::Priority => get_from_heap(queue, hooks, stock::heappop(py)?),
         Kind::Fifo => {
-            if !hooks::replaces(queue, Hook::Queue)? {
+            if !hooks.replace(Hook::Queue) {
                 if let Some(item) = queue.items.take_hidden() {
                     return Ok(item.into_any(py));
                 }
@@ -291,10 +291,10 @@ pub fn get<'py>(queue: &Obj<'py, Queue>, kind: Kind) -> Output<'py> {
                     return Err(PyIndexError::new_err("pop from an empty deque"));
                 }
             }
-            call::method(names::popleft(py), [&content(queue)?])
+            call::method(names::popleft(py), [&content(queue, hooks)?])
         }
         Kind::Lifo => {
-            let content = content(queue)?;
+            let content = content(queue, hooks)?;
             match content.cast_exact::<PyList>() {
                 Ok(list) if !list.is_empty() => {
                     let last = list.len() - 1;
@@ -311,13 +311,14 @@ pub fn get<'py>(queue: &Obj<'py, Queue>, kind: Kind) -> Output<'py> {
 /// `heappush(self._queue, item)`.
 pub fn put_on_heap<'py>(
     queue: &Obj<'py, Queue>,
+    hooks: Hooks,
     item: &Bound<'py, PyAny>,
     heappush: &Bound<'py, PyAny>,
 ) -> PyResult<()> {
-    call::call(heappush, [&content(queue)?, item]).map(drop)
+    call::call(heappush, [&content(queue, hooks)?, item]).map(drop)
 }
 
 /// `heappop(self._queue)`.
-pub fn get_from_heap<'py>(queue: &Obj<'py, Queue>, heappop: &Bound<'py, PyAny>) -> Output<'py> {
-    call::call1(heappop, &content(queue)?)
+pub fn get_from_heap<'py>(queue: &Obj<'py, Queue>, hooks: Hooks, heappop: &Bound<'py, PyAny>) -> Output<'py> {
+    call::call1(heappop, &content(queue, hooks)?)
 }
