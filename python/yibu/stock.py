@@ -82,16 +82,9 @@ BORROWED_NAMES = (
     "MultiLoopChildWatcher",
     "PidfdChildWatcher",
     "SafeChildWatcher",
-    "StreamReader",
-    "StreamReaderProtocol",
-    "StreamWriter",
     "ThreadedChildWatcher",
     "create_subprocess_exec",
     "create_subprocess_shell",
-    "open_connection",
-    "open_unix_connection",
-    "start_server",
-    "start_unix_server",
 )
 
 NAMES = SHARED_NAMES + C_NAMES + BORROWED_NAMES

@@ -12,6 +12,7 @@ pub mod crew;
 pub mod event_loop;
 pub mod inbox;
 pub mod ready;
+pub mod separators;
 pub mod timers;
 pub mod transport;
 pub mod wait_queue;

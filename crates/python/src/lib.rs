@@ -29,6 +29,7 @@ mod shield;
 mod sleep;
 mod sslproto;
 mod stock;
+mod streams;
 mod taskgroups;
 mod tasks;
 mod threads;
@@ -99,6 +100,7 @@ fn _yibu(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     let any = module.as_any();
     Table::<functions::CoroutineFunction>::build(py, None)?;
+    streams::register(module)?;
     module.add("sleep", functions::CoroutineFunction::of(py, &sleep::SLEEP, sleep::sleep, sleep::DOC)?)?;
     threads::register(module)?;
     timeouts::register(module)?;

@@ -48,6 +48,7 @@ names! {
     call_later,
     call_soon,
     call_soon_threadsafe,
+    can_write_eof,
     cancel,
     cancelled,
     cancelling,
@@ -62,6 +63,8 @@ names! {
     empty,
     eof_received,
     exception,
+    feed_data,
+    feed_eof,
     fileno,
     full,
     future,
@@ -72,6 +75,7 @@ names! {
     get_nowait,
     handle,
     is_closed,
+    is_closing,
     is_running,
     locked,
     message,
@@ -103,6 +107,7 @@ names! {
     uncancel,
     wait,
     write,
+    write_eof,
 }
 
 /// `("context",)`: the keyword names of `call_soon(cb, arg, context=ctx)`.

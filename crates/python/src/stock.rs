@@ -96,6 +96,20 @@ types! { all_types:
     ssl_protocol = "asyncio.sslproto"."SSLProtocol";
     /// The transport that it makes
     ssl_transport = "asyncio.sslproto"."_SSLProtocolTransport";
+    /// `asyncio.Protocol`
+    protocol = "asyncio.protocols"."Protocol";
+    /// The standard library's `asyncio.streams.FlowControlMixin`
+    flow_control_mixin = "asyncio.streams"."FlowControlMixin";
+    /// The standard library's `asyncio.StreamReader`
+    stream_reader = "asyncio.streams"."StreamReader";
+    /// The standard library's `asyncio.StreamReaderProtocol`
+    stream_reader_protocol = "asyncio.streams"."StreamReaderProtocol";
+    /// The standard library's `asyncio.StreamWriter`
+    stream_writer = "asyncio.streams"."StreamWriter";
+    /// `asyncio.IncompleteReadError`
+    incomplete_read_error = "asyncio.exceptions"."IncompleteReadError";
+    /// `asyncio.LimitOverrunError`
+    limit_overrun_error = "asyncio.exceptions"."LimitOverrunError";
     /// `asyncio.BufferedProtocol`
     buffered_protocol = "asyncio.protocols"."BufferedProtocol";
     /// `types.GeneratorType`

@@ -15,7 +15,7 @@ mod writing;
 pub use closing::{connection_lost, fatal_error, lose_soon, report, tell_handler};
 pub use corks::Corks;
 use writing::Habit;
-pub use writing::{drained, limit, write_copied};
+pub use writing::{drained, limit, write, write_copied};
 
 use std::cell::Cell;
 use std::ffi::CStr;

@@ -16,7 +16,7 @@ use crate::ffi::buffer::Buffer;
 use crate::ffi::{Obj, Output, Raised, call, context, none};
 use crate::sslproto::{self, SslProtocol};
 use crate::transports::{self, SocketTransport, act};
-use crate::{errors, names, stock};
+use crate::{errors, names, stock, streams};
 
 /// Tells the protocol what came of a transport's operation.
 #[inline]
@@ -72,7 +72,13 @@ fn step(transport: &Obj<'_, SocketTransport>, upcall: Upcall) -> PyResult<Option
                 return decrypt(&event_loop, transport, tls, lease).map(|()| None);
             }
             let bytes = take(&event_loop, py, lease);
-            data_received(transport, &protocol, &bytes)?;
+            let received = match streams::plain(&protocol) {
+                Some(native) => streams::data_received(native, &bytes),
+                None => call::method(names::data_received(py), [&protocol, bytes.as_any()]).map(drop),
+            };
+            received.or_else(|error| {
+                failed(transport, error, "Fatal error: protocol.data_received() call failed.")
+            })?;
             Ok(None)
         }
         Upcall::Readable => readable(transport),
@@ -142,19 +148,6 @@ fn decrypt(
         Ok(()) => Ok(()),
         // In asyncio TLS is a protocol with a buffer.
         Err(error) => failed(transport, error, "Fatal error: protocol.buffer_updated() call failed."),
-    }
-}
-
-#[inline]
-fn data_received<'py>(
-    transport: &Obj<'py, SocketTransport>,
-    protocol: &Bound<'py, PyAny>,
-    bytes: &Bound<'py, PyBytes>,
-) -> PyResult<()> {
-    let py = transport.py();
-    match call::method(names::data_received(py), [protocol, bytes.as_any()]) {
-        Ok(_) => Ok(()),
-        Err(error) => failed(transport, error, "Fatal error: protocol.data_received() call failed."),
     }
 }
 

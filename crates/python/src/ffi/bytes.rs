@@ -13,6 +13,16 @@ pub struct Bytes {
 }
 
 impl Bytes {
+    /// The object, unless a part of it was left out.
+    pub fn whole<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyBytes>> {
+        (self.start == 0).then(|| self.object.bind(py).clone())
+    }
+
+    /// Leaves the first `count` bytes out.
+    pub fn advance(&mut self, count: usize) {
+        self.start = (self.start + count).min(self.start + self.as_ref().len());
+    }
+
     /// Keeps `object[start..]`; `None` for an instance of a subclass.
     pub fn keep(object: &Bound<'_, PyBytes>, start: usize) -> Option<Self> {
         object.is_exact_instance_of::<PyBytes>().then(|| Self {

@@ -604,7 +604,6 @@ impl<T: Class> Table<T> {
     }
 
     /// `__aiter__`.
-    #[cfg(Py_3_13)]
     pub fn aiter<F>(&mut self, _: F)
     where
         F: Stateless + for<'a, 'py> Fn(&'a Obj<'py, T>) -> Output<'py>,
@@ -613,7 +612,6 @@ impl<T: Class> Table<T> {
     }
 
     /// `__anext__`.
-    #[cfg(Py_3_13)]
     pub fn anext<F>(&mut self, _: F)
     where
         F: Stateless + for<'a, 'py> Fn(&'a Obj<'py, T>) -> Output<'py>,

@@ -93,7 +93,7 @@ pub(super) fn table(t: &mut Table<SocketTransport>) {
 
 /// `write`. The common case is a `bytes` object that the socket takes at once.
 #[inline]
-fn write<'py>(transport: &Obj<'py, SocketTransport>, data: &Bound<'py, PyAny>) -> Output<'py> {
+pub fn write<'py>(transport: &Obj<'py, SocketTransport>, data: &Bound<'py, PyAny>) -> Output<'py> {
     let py = transport.py();
     if let Ok(bytes) = data.cast::<PyBytes>() {
         let slice = bytes.as_bytes();

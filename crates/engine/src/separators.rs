@@ -1,0 +1,164 @@
+//! Where a message ends: the search for separators in bytes that arrive bit by bit.
+//!
+//! A [`Search`] remembers how far it has looked, so that a long message in many pieces is looked through once. Called by
+//! yibu-python's streams, for each piece as it arrives; calls nothing of yibu.
+
+use memchr::{memchr, memmem};
+
+/// What a look at the bytes so far gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// A separator, from `start` to `end`.
+    At {
+        /// Where it begins.
+        start: usize,
+        /// Where the message with it ends.
+        end: usize,
+    },
+    /// No separator, and this many bytes cannot be part of one.
+    Nothing(usize),
+}
+
+/// What ends a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Separators {
+    /// A line feed.
+    LineFeed,
+    /// One sequence, not empty.
+    One(Box<[u8]>),
+    /// Several, shortest first, none empty.
+    Several(Vec<Box<[u8]>>),
+}
+
+impl Separators {
+    /// `None` when there is none, or an empty one.
+    pub fn new(mut separators: Vec<Box<[u8]>>) -> Option<Self> {
+        // Stable: of two with the same length the one named first counts.
+        separators.sort_by_key(|separator| separator.len());
+        if separators.first()?.is_empty() {
+            return None;
+        }
+        Some(match separators.len() {
+            1 => match separators.remove(0) {
+                one if *one == *b"\n" => Self::LineFeed,
+                one => Self::One(one),
+            },
+            _ => Self::Several(separators),
+        })
+    }
+
+    fn shortest(&self) -> usize {
+        match self {
+            Self::LineFeed => 1,
+            Self::One(one) => one.len(),
+            Self::Several(all) => all.first().map_or(1, |first| first.len()),
+        }
+    }
+
+    fn longest(&self) -> usize {
+        match self {
+            Self::LineFeed => 1,
+            Self::One(one) => one.len(),
+            Self::Several(all) => all.last().map_or(1, |last| last.len()),
+        }
+    }
+
+    /// The message that ends first, in `bytes` from `offset` on: where its separator begins and ends.
+    fn find(&self, bytes: &[u8], offset: usize) -> Option<(usize, usize)> {
+        let rest = bytes.get(offset..)?;
+        let one = |separator: &[u8]| {
+            let start = match separator {
+                [byte] => memchr(*byte, rest)?,
+                _ => memmem::find(rest, separator)?,
+            };
+            Some((offset + start, offset + start + separator.len()))
+        };
+        match self {
+            Self::LineFeed => one(b"\n"),
+            Self::One(separator) => one(separator),
+            // The shorter one comes first and wins where both end together, as `min_by_key` gives the first of equals.
+            Self::Several(all) => {
+                all.iter().filter_map(|separator| one(separator)).min_by_key(|(_, end)| *end)
+            }
+        }
+    }
+}
+
+/// A search under way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Search {
+    separators: Separators,
+    /// No separator begins before this.
+    offset: usize,
+}
+
+impl Search {
+    /// A search that has seen nothing.
+    pub fn new(separators: Separators) -> Self {
+        Self { separators, offset: 0 }
+    }
+
+    /// Looks at all bytes so far: those of the last look, and what has arrived behind them.
+    #[inline]
+    pub fn look(&mut self, bytes: &[u8]) -> Found {
+        if bytes.len().saturating_sub(self.offset) < self.separators.shortest() {
+            return Found::Nothing(self.offset);
+        }
+        if let Some((start, end)) = self.separators.find(bytes, self.offset) {
+            return Found::At { start, end };
+        }
+        // The last bytes may be the beginning of a separator.
+        self.offset = (bytes.len() + 1).saturating_sub(self.separators.longest());
+        Found::Nothing(self.offset)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn search(separators: &[&[u8]]) -> Search {
+        let separators = separators.iter().map(|separator| Box::from(*separator)).collect();
+        Search::new(Separators::new(separators).expect("not empty"))
+    }
+
+    #[test]
+    fn nothing_ends_a_message_without_separators_or_with_an_empty_one() {
+        assert_eq!(Separators::new(vec![]), None);
+        assert_eq!(Separators::new(vec![Box::from(*b"x"), Box::from(*b"")]), None);
+    }
+
+    #[test]
+    fn the_shorter_of_two_that_end_together_is_found() {
+        assert_eq!(search(&[b"\r\n", b"\n"]).look(b"a\r\n"), Found::At { start: 2, end: 3 });
+    }
+
+    #[test]
+    fn the_message_that_ends_first_is_found() {
+        assert_eq!(search(&[b"c", b"ab"]).look(b"xabc"), Found::At { start: 1, end: 3 });
+    }
+
+    proptest! {
+        /// In pieces or at once, the same message is found, and it is the shortest.
+        #[test]
+        fn pieces_make_no_difference(
+            bytes in proptest::collection::vec(0_u8..3, 0..40),
+            separators in proptest::collection::vec(proptest::collection::vec(0_u8..3, 1..4), 1..4),
+            cuts in proptest::collection::vec(0_usize..40, 0..6),
+        ) {
+            let separators: Vec<Box<[u8]>> = separators.into_iter().map(Vec::into_boxed_slice).collect();
+            let shortest = (0..=bytes.len())
+                .find(|end| separators.iter().any(|separator| bytes[..*end].ends_with(separator)));
+            let mut search = Search::new(Separators::new(separators).expect("not empty"));
+            let mut cuts: Vec<usize> = cuts.into_iter().filter(|cut| *cut < bytes.len()).collect();
+            cuts.sort_unstable();
+            cuts.push(bytes.len());
+            let found = cuts.into_iter().find_map(|cut| match search.look(&bytes[..cut]) {
+                Found::At { end, .. } => Some(end),
+                Found::Nothing(_) => None,
+            });
+            prop_assert_eq!(found, shortest);
+        }
+    }
+}

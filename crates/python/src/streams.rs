@@ -1,0 +1,38 @@
+//! Streams: `asyncio.streams`, native.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `reader` | `StreamReader`: what has arrived, and the one task that waits for more |
+//! | `content` | the bytes themselves |
+//! | `reading` | the coroutines of a reader: `read`, `readline`, ... |
+//! | `flow` | `FlowControlMixin`: tasks that wait in `drain()` |
+//! | `protocol` | `StreamReaderProtocol`: from the transport to the reader |
+//! | `writer` | `StreamWriter` |
+//! | `connecting` | `open_connection`, `start_server` and their kin |
+//!
+//! From a native transport bytes reach the reader without a Python call: [`crate::upcall`] hands them to [`data_received`].
+
+mod connecting;
+mod content;
+mod flow;
+mod protocol;
+mod reader;
+mod reading;
+mod writer;
+
+pub use protocol::{data_received, plain};
+
+use pyo3::prelude::*;
+
+use crate::ffi::Table;
+use crate::stock;
+
+/// Makes the classes and adds the functions.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    crate::add::<reader::StreamReader>(module)?;
+    crate::add::<writer::StreamWriter>(module)?;
+    let flow = Table::<flow::FlowControl>::build(module.py(), Some(stock::protocol(module.py())?))?;
+    module.add(flow.name()?, &flow)?;
+    crate::add_derived::<protocol::StreamReaderProtocol>(module, &flow)?;
+    connecting::register(module)
+}

@@ -1,0 +1,211 @@
+//! `open_connection`, `start_server` and their kin for Unix sockets: streams over the loop's connections and servers.
+//!
+//! Called by Python code; calls `create_connection` and the like of the running loop, whichever it is.
+
+use std::cell::Cell;
+use std::ffi::CStr;
+
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
+
+use super::reader::DEFAULT_LIMIT;
+use super::{protocol, reader, writer};
+use crate::coroutines::{Routine, Step, taken};
+use crate::ffi::class::{Callable, make_callable};
+use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Slot, Table, Visitor, none};
+use crate::functions::{CoroutineFunction, running_loop};
+
+const OPEN: Signature<3> = Signature::new("open_connection", "host=None, port=None, *, limit=65536, **kwds");
+const OPEN_UNIX: Signature<2> = Signature::new("open_unix_connection", "path=None, *, limit=65536, **kwds");
+const START: Signature<4> =
+    Signature::new("start_server", "client_connected_cb, host=None, port=None, *, limit=65536, **kwds");
+const START_UNIX: Signature<3> =
+    Signature::new("start_unix_server", "client_connected_cb, path=None, *, limit=65536, **kwds");
+
+/// Adds the functions.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = module.py();
+    Table::<Factory>::build(py, None)?;
+    let doc = "Coroutine that connects to host and port, with the keywords of create_connection(); returns a StreamReader and a StreamWriter.";
+    module.add(OPEN.function, CoroutineFunction::of(py, &OPEN, open_connection, doc)?)?;
+    let doc = "Coroutine that connects to a Unix socket, with the keywords of create_unix_connection(); returns a StreamReader and a StreamWriter.";
+    module.add(OPEN_UNIX.function, CoroutineFunction::of(py, &OPEN_UNIX, open_unix_connection, doc)?)?;
+    let doc = "Coroutine that listens on host and port, with the keywords of create_server(); calls client_connected_cb(reader, writer) for each connection. Returns a Server.";
+    module.add(START.function, CoroutineFunction::of(py, &START, start_server, doc)?)?;
+    let doc = "Coroutine that listens on a Unix socket, with the keywords of create_unix_server(); calls client_connected_cb(reader, writer) for each connection. Returns a Server.";
+    module.add(START_UNIX.function, CoroutineFunction::of(py, &START_UNIX, start_unix_server, doc)?)
+}
+
+/// A call of one of the functions: what is passed on to the loop's method, what is not, and the limit.
+struct Request<'py> {
+    passed_on: Bound<'py, PyTuple>,
+    keywords: Bound<'py, PyDict>,
+    limit: Bound<'py, PyAny>,
+}
+
+/// Takes a call apart: its last parameter is the limit, its first `kept` ones are not passed on.
+fn request<'py, const N: usize>(
+    args: &Args<'_, 'py>,
+    signature: &Signature<N>,
+    kept: usize,
+) -> PyResult<(Vec<Bound<'py, PyAny>>, Request<'py>)> {
+    let py = args.py();
+    let (found, keywords) = args.parse_open(signature)?;
+    let mut found: Vec<_> = found.into_iter().collect();
+    let limit = found.pop().flatten();
+    let limit = match limit {
+        Some(limit) => limit,
+        None => DEFAULT_LIMIT.into_pyobject(py)?.into_any(),
+    };
+    let mut values: Vec<_> = found.into_iter().map(|value| value.unwrap_or_else(|| none(py))).collect();
+    let passed_on = PyTuple::new(py, values.split_off(kept))?;
+    Ok((values, Request { passed_on, keywords, limit }))
+}
+
+fn open_connection<'py>(args: Args<'_, 'py>) -> Output<'py> {
+    let (_, request) = request(&args, &OPEN, 0)?;
+    open(OPEN.function, request, |routine| connect(routine, "create_connection"))
+}
+
+fn open_unix_connection<'py>(args: Args<'_, 'py>) -> Output<'py> {
+    let (_, request) = request(&args, &OPEN_UNIX, 0)?;
+    open(OPEN_UNIX.function, request, |routine| connect(routine, "create_unix_connection"))
+}
+
+fn open<'py>(name: &'static str, request: Request<'py>, start: crate::coroutines::Start) -> Output<'py> {
+    let routine = Routine::begin(&request.limit, name, start)?;
+    routine.first.put(request.passed_on);
+    routine.second.put(request.keywords);
+    Ok(routine.into_any())
+}
+
+/// What goes in front of the arguments that are passed on.
+fn with_factory<'py>(
+    factory: Bound<'py, PyAny>,
+    routine: &Obj<'py, Routine>,
+) -> PyResult<(Bound<'py, PyTuple>, Bound<'py, PyDict>)> {
+    let py = routine.py();
+    let passed_on = taken(py, &routine.first).cast_into::<PyTuple>()?;
+    let mut arguments = vec![factory];
+    arguments.extend(passed_on.iter());
+    let arguments = PyTuple::new(py, arguments)?;
+    Ok((arguments, taken(py, &routine.second).cast_into()?))
+}
+
+/// Connects. The limit is the owner; the reader is kept in the third slot, the protocol in the first.
+fn connect<'py>(routine: &Obj<'py, Routine>, method: &str) -> PyResult<Step<'py>> {
+    let py = routine.py();
+    let event_loop = running_loop(py)?;
+    let reader = reader::new(py, &routine.owner.get_or_none(py), &event_loop)?;
+    let protocol = protocol::new(reader.as_any(), &none(py), &event_loop)?;
+    let factory = Factory::of(protocol.as_any(), none(py), none(py))?;
+    let (arguments, keywords) = with_factory(factory, routine)?;
+    let connecting = event_loop.call_method(method, arguments, Some(&keywords))?;
+    routine.owner.put(event_loop);
+    routine.first.put(protocol.into_any());
+    routine.third.put(reader.into_any());
+    Ok(Step::Await(connecting, |routine, connected| {
+        let py = routine.py();
+        let transport = connected?.get_item(0)?;
+        let (reader, protocol) = (taken(py, &routine.third), taken(py, &routine.first));
+        let writer = writer::new(&transport, &protocol, &reader, &routine.owner.get_or_none(py))?;
+        Ok(Step::Return(PyTuple::new(py, [reader, writer.into_any()])?.into_any()))
+    }))
+}
+
+fn start_server<'py>(args: Args<'_, 'py>) -> Output<'py> {
+    let (kept, request) = request(&args, &START, 1)?;
+    start(START.function, kept, request, |routine| serve(routine, "create_server"))
+}
+
+fn start_unix_server<'py>(args: Args<'_, 'py>) -> Output<'py> {
+    let (kept, request) = request(&args, &START_UNIX, 1)?;
+    start(START_UNIX.function, kept, request, |routine| serve(routine, "create_unix_server"))
+}
+
+fn start<'py>(
+    name: &'static str,
+    kept: Vec<Bound<'py, PyAny>>,
+    request: Request<'py>,
+    start: crate::coroutines::Start,
+) -> Output<'py> {
+    let routine = open(name, request, start)?;
+    if let (Some(native), Some(connected)) = (Obj::<Routine>::cast(&routine), kept.into_iter().next()) {
+        native.third.put(connected);
+    }
+    Ok(routine)
+}
+
+fn serve<'py>(routine: &Obj<'py, Routine>, method: &str) -> PyResult<Step<'py>> {
+    let py = routine.py();
+    let event_loop = running_loop(py)?;
+    let limit = routine.owner.get_or_none(py);
+    let factory = Factory::of(&event_loop, taken(py, &routine.third), limit)?;
+    let (arguments, keywords) = with_factory(factory, routine)?;
+    let serving = event_loop.call_method(method, arguments, Some(&keywords))?;
+    Ok(Step::Await(serving, |_, server| server.map(Step::Return)))
+}
+
+/// A protocol factory: gives a client's protocol, or makes one for each connection of a server.
+#[derive(Default)]
+struct Factory {
+    /// The client's protocol, or the server's loop.
+    subject: Slot,
+    /// A server's function for new connections.
+    connected: Slot,
+    limit: Slot,
+    is_server: Cell<bool>,
+}
+
+static FACTORY: ClassState = ClassState::new();
+
+impl Factory {
+    fn of<'py>(
+        subject: &Bound<'py, PyAny>,
+        connected: Bound<'py, PyAny>,
+        limit: Bound<'py, PyAny>,
+    ) -> Output<'py> {
+        let factory = Self::create(subject.py())?;
+        factory.subject.put(subject.clone());
+        factory.is_server.set(!limit.is_none());
+        factory.connected.put(connected);
+        factory.limit.put(limit);
+        make_callable(&factory, |factory, _args| {
+            let py = factory.py();
+            let subject = factory.subject.get_or_none(py);
+            if !factory.is_server.get() {
+                return Ok(subject);
+            }
+            let reader = reader::new(py, &factory.limit.get_or_none(py), &subject)?;
+            Ok(protocol::new(reader.as_any(), &factory.connected.get_or_none(py), &subject)?.into_any())
+        });
+        Ok(factory.into_any())
+    }
+}
+
+impl Class for Factory {
+    const NAME: &'static CStr = c"yibu.StreamProtocolFactory";
+    type Header = Callable;
+    const SUBCLASSABLE: bool = false;
+    const CONSTRUCTIBLE: bool = false;
+
+    fn state() -> &'static ClassState {
+        &FACTORY
+    }
+
+    fn table(t: &mut Table<Self>) {
+        t.doc(c"Makes the protocols of streams.");
+    }
+
+    fn traverse(&self, visitor: &mut Visitor) {
+        for slot in [&self.subject, &self.connected, &self.limit] {
+            slot.traverse(visitor);
+        }
+    }
+
+    fn clear(&self) {
+        for slot in [&self.subject, &self.connected, &self.limit] {
+            slot.clear();
+        }
+    }
+}

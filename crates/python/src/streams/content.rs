@@ -1,0 +1,201 @@
+//! What a reader has received and nobody has read yet.
+//!
+//! A piece that arrives while nothing is there is kept as the `bytes` object it came in, and handed out as that object when it is
+//! read whole: most messages are never copied again. More pieces are joined. Once Python code has asked for `_buffer`, it
+//! has the `bytearray` that the content lives in from then on. Called by `reader` and `reading`.
+
+use pyo3::prelude::*;
+use pyo3::types::{PyByteArray, PyBytes};
+
+use crate::ffi::bytes::Bytes;
+use crate::ffi::{LoopCell, Ref, Slot};
+
+/// Joined content keeps memory up to this many bytes when it is empty.
+const KEEP: usize = 16 * 1024;
+
+/// One piece, or several joined.
+#[derive(Default)]
+struct Pieces {
+    /// When this is there, `joined` is empty.
+    whole: Option<Bytes>,
+    joined: Vec<u8>,
+    /// What has been read of `joined`.
+    start: usize,
+}
+
+impl Pieces {
+    #[inline]
+    fn as_slice(&self) -> &[u8] {
+        match &self.whole {
+            Some(whole) => whole.as_ref(),
+            None => self.joined.get(self.start..).unwrap_or_default(),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.as_slice().is_empty()
+    }
+
+    /// Appends a copy. `expected` is how much there will be in the end, if that is known.
+    fn join(&mut self, data: &[u8], expected: usize) {
+        if let Some(whole) = self.whole.take() {
+            self.joined.extend_from_slice(whole.as_ref());
+        }
+        if self.start > 0 && self.start * 2 > self.joined.len() {
+            self.joined.drain(..self.start);
+            self.start = 0;
+        }
+        self.joined.reserve(expected.saturating_sub(self.joined.len() - self.start).max(data.len()));
+        self.joined.extend_from_slice(data);
+    }
+
+    /// Takes the first `count` bytes, of which there are as many.
+    #[inline]
+    fn take<'py>(&mut self, py: Python<'py>, count: usize) -> Bound<'py, PyBytes> {
+        if let Some(whole) = &self.whole
+            && whole.as_ref().len() == count
+            && let Some(object) = whole.whole(py)
+        {
+            self.whole = None;
+            return object;
+        }
+        let taken = PyBytes::new(py, self.as_slice().get(..count).unwrap_or_default());
+        self.discard(count);
+        taken
+    }
+
+    fn discard(&mut self, count: usize) {
+        if let Some(whole) = &mut self.whole {
+            whole.advance(count);
+            if whole.as_ref().is_empty() {
+                self.whole = None;
+            }
+            return;
+        }
+        self.start += count;
+        if self.start >= self.joined.len() {
+            self.start = 0;
+            self.joined.clear();
+            if self.joined.capacity() > KEEP {
+                self.joined = Vec::new();
+            }
+        }
+    }
+}
+
+/// The content of one reader.
+#[derive(Default)]
+pub struct Content {
+    pieces: LoopCell<Pieces>,
+    /// The `bytearray`, once somebody has seen it; `pieces` are empty from then on.
+    shown: Slot,
+}
+
+impl Content {
+    /// The number of bytes.
+    #[inline]
+    pub fn len(&self, py: Python<'_>) -> PyResult<usize> {
+        match self.shown.get(py) {
+            None => Ok(self.pieces.with(|pieces| pieces.as_slice().len())),
+            Some(shown) => shown.len(),
+        }
+    }
+
+    /// Looks at the bytes. `look` must not call Python.
+    #[inline]
+    pub fn look<R>(&self, py: Python<'_>, look: impl FnOnce(&[u8]) -> R) -> PyResult<R> {
+        match self.shown.get(py) {
+            None => Ok(self.pieces.with(|pieces| look(pieces.as_slice()))),
+            Some(shown) => Ok(look(&copy(&shown)?)),
+        }
+    }
+
+    /// Appends what an object holds that Python code fed.
+    pub fn extend(&self, data: &Bound<'_, PyAny>, expected: usize) -> PyResult<()> {
+        let py = data.py();
+        if let Some(shown) = self.shown.get(py) {
+            return shown.call_method1("extend", (data,)).map(drop);
+        }
+        if let Ok(bytes) = data.cast::<PyBytes>() {
+            self.receive(bytes, expected);
+            return Ok(());
+        }
+        // Whatever `bytearray.extend` takes.
+        let bytes = PyByteArray::new(py, &[]);
+        bytes.call_method1("extend", (data,))?;
+        let bytes = bytes.to_vec();
+        self.pieces.with(|pieces| pieces.join(&bytes, expected));
+        Ok(())
+    }
+
+    /// Appends a piece, while Python code has not asked for the content.
+    #[inline]
+    pub fn receive(&self, data: &Bound<'_, PyBytes>, expected: usize) {
+        self.pieces.with(|pieces| {
+            if pieces.is_empty() && data.as_bytes().len() >= expected {
+                pieces.whole = Bytes::keep(data, 0);
+                if pieces.whole.is_some() {
+                    return;
+                }
+            }
+            pieces.join(data.as_bytes(), expected);
+        });
+    }
+
+    /// Whether Python code has the content.
+    #[inline]
+    pub fn is_shown(&self) -> bool {
+        !self.shown.is_empty()
+    }
+
+    /// Takes the first `count` bytes, or as many as there are.
+    #[inline]
+    pub fn take<'py>(&self, py: Python<'py>, count: usize) -> PyResult<Bound<'py, PyBytes>> {
+        if let Some(shown) = self.shown.get(py) {
+            let bytes = copy(&shown)?;
+            let taken = PyBytes::new(py, bytes.get(..count).unwrap_or(&bytes));
+            delete(&shown, count)?;
+            return Ok(taken);
+        }
+        Ok(self.pieces.with(|pieces| {
+            let count = count.min(pieces.as_slice().len());
+            pieces.take(py, count)
+        }))
+    }
+
+    /// The content as the `bytearray` it lives in from now on.
+    pub fn show<'py>(&self, py: Python<'py>) -> Bound<'py, PyAny> {
+        if let Some(shown) = self.shown.get(py) {
+            return shown;
+        }
+        let shown = self.pieces.with(|pieces| PyByteArray::new(py, pieces.as_slice())).into_any();
+        self.pieces.with(|pieces| *pieces = Pieces::default());
+        self.shown.set(Ref::new(shown.clone()));
+        shown
+    }
+
+    /// Puts another object in the content's place.
+    pub fn replace(&self, content: Bound<'_, PyAny>) {
+        self.pieces.with(|pieces| *pieces = Pieces::default());
+        self.shown.put(content);
+    }
+
+    /// The references, for the collector.
+    pub fn slot(&self) -> &Slot {
+        &self.shown
+    }
+}
+
+fn copy(shown: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
+    match shown.cast::<PyByteArray>() {
+        Ok(bytes) => Ok(bytes.to_vec()),
+        // Something that Python code has put there instead.
+        Err(_) => Ok(PyByteArray::from(shown)?.to_vec()),
+    }
+}
+
+fn delete(shown: &Bound<'_, PyAny>, count: usize) -> PyResult<()> {
+    let py = shown.py();
+    let slice = pyo3::types::PySlice::new(py, 0, count.min(isize::MAX.unsigned_abs()).cast_signed(), 1);
+    shown.del_item(slice)
+}

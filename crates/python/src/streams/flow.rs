@@ -1,0 +1,238 @@
+//! `FlowControlMixin`: a protocol that knows whether its transport wants a rest from writing, and the tasks that wait in
+//! `drain()`. `asyncio.streams.FlowControlMixin`, native. [`super::StreamReaderProtocol`] derives from it.
+
+use std::cell::Cell;
+use std::ffi::CStr;
+
+use pyo3::exceptions::{PyAssertionError, PyAttributeError, PyConnectionResetError, PyNotImplementedError};
+use pyo3::prelude::*;
+use yibu_engine::{Ticket, WaitQueue};
+
+use crate::coroutines::{Routine, Step};
+use crate::events::{isinstance_class, loop_debug};
+use crate::ffi::class::DictAndWeak;
+use crate::ffi::{
+    Args, Class, ClassState, LoopCell, Obj, Output, Ref, Signature, Slot, Table, Visitor, boolean, none,
+};
+use crate::futures::{self, Future};
+use crate::mixins::{create_future, is_done};
+use crate::{names, stock};
+
+/// The data of a `FlowControlMixin`.
+#[derive(Default)]
+pub struct FlowControl {
+    pub(super) event_loop: Slot,
+    paused: Cell<bool>,
+    lost: Cell<bool>,
+    waiters: LoopCell<WaitQueue<Ref>>,
+}
+
+static FLOW_CONTROL: ClassState = ClassState::new();
+const INIT: Signature<1> = Signature::new_method("FlowControlMixin.__init__", "loop=None");
+const LOST: Signature<1> = Signature::new_method("FlowControlMixin.connection_lost", "exc");
+const CLOSE_WAITER: Signature<1> = Signature::new_method("FlowControlMixin._get_close_waiter", "stream");
+
+impl FlowControl {
+    /// `__init__`.
+    pub(super) fn init(&self, event_loop: Bound<'_, PyAny>) -> PyResult<()> {
+        let event_loop =
+            if event_loop.is_none() { stock::current_event_loop(event_loop.py())? } else { event_loop };
+        self.event_loop.put(event_loop);
+        self.paused.set(false);
+        self.lost.set(false);
+        let forgotten = self.waiters.with(WaitQueue::take);
+        drop(forgotten);
+        Ok(())
+    }
+
+    /// Whether nobody has to wait in `drain()`.
+    #[inline]
+    pub fn is_flowing(&self) -> bool {
+        !self.paused.get() && !self.lost.get()
+    }
+
+    /// Lets everybody who waits go on, or gives them the exception.
+    fn release(&self, py: Python<'_>, exception: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+        let waiters: Vec<Ref> =
+            self.waiters.with(|waiters| waiters.iter().map(|waiter| waiter.copy(py)).collect());
+        for waiter in waiters {
+            let waiter = waiter.into_any(py);
+            if is_done(&waiter)? {
+                continue;
+            }
+            match (Obj::<Future>::cast_exact(&waiter), exception) {
+                (Some(native), None) => futures::set_result(native, none(py))?,
+                (Some(native), Some(exception)) => futures::set_exception(native, exception)?,
+                (None, None) => drop(waiter.call_method1(names::set_result(py), (none(py),))?),
+                (None, Some(exception)) => {
+                    drop(waiter.call_method1(names::set_exception(py), (exception,))?);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn log_debug(flow: &Obj<'_, FlowControl>, text: &str) -> PyResult<()> {
+    let py = flow.py();
+    if loop_debug(&flow.event_loop.get_or_none(py))? {
+        stock::logger(py)?.call_method1("debug", (text, flow.as_any()))?;
+    }
+    Ok(())
+}
+
+/// `pause_writing`.
+pub fn pause_writing(flow: &Obj<'_, FlowControl>) -> PyResult<()> {
+    if flow.paused.replace(true) {
+        return Err(PyAssertionError::new_err(()));
+    }
+    log_debug(flow, "%r pauses writing")
+}
+
+/// `resume_writing`.
+pub fn resume_writing(flow: &Obj<'_, FlowControl>) -> PyResult<()> {
+    if !flow.paused.replace(false) {
+        return Err(PyAssertionError::new_err(()));
+    }
+    log_debug(flow, "%r resumes writing")?;
+    flow.release(flow.py(), None)
+}
+
+/// `connection_lost`: nobody shall wait for a connection that is gone.
+pub fn connection_lost(flow: &Obj<'_, FlowControl>, exception: &Bound<'_, PyAny>) -> PyResult<()> {
+    flow.lost.set(true);
+    if !flow.paused.get() {
+        return Ok(());
+    }
+    flow.release(flow.py(), (!exception.is_none()).then_some(exception))
+}
+
+/// `_drain_helper`, as the first piece of a routine of this object; the ticket is the routine's number.
+pub fn drain<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
+    let flow = routine.owner::<FlowControl>(routine.py())?;
+    wait_for_flow(routine, &flow)
+}
+
+/// The same as a later piece, of a routine whose first slot has the object.
+pub(super) fn drain_later<'py>(
+    routine: &Obj<'py, Routine>,
+    flow: &Obj<'py, FlowControl>,
+) -> PyResult<Step<'py>> {
+    routine.owner.put(flow.as_any().clone());
+    wait_for_flow(routine, flow)
+}
+
+fn wait_for_flow<'py>(routine: &Obj<'py, Routine>, flow: &Obj<'py, FlowControl>) -> PyResult<Step<'py>> {
+    let py = routine.py();
+    if flow.lost.get() {
+        return Err(PyConnectionResetError::new_err("Connection lost"));
+    }
+    if !flow.paused.get() {
+        return Ok(Step::Return(none(py)));
+    }
+    let waiter = create_future(&flow.event_loop.get_or_none(py))?;
+    let kept = Ref::new(waiter.clone());
+    routine.number.set(flow.waiters.with(|waiters| waiters.push(kept)).number());
+    Ok(Step::Await(waiter, |routine, waited| {
+        let py = routine.py();
+        let flow = routine.owner::<FlowControl>(py)?;
+        let ticket = Ticket::from_number(routine.number.get());
+        drop(flow.waiters.with(|waiters| waiters.remove(ticket)));
+        waited.map(|_| Step::Return(none(py)))
+    }))
+}
+
+fn write(cell: &Cell<bool>, value: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+    let value = value.ok_or_else(|| PyAttributeError::new_err("cannot delete attribute"))?;
+    cell.set(value.is_truthy()?);
+    Ok(())
+}
+
+impl Class for FlowControl {
+    const NAME: &'static CStr = c"yibu.FlowControlMixin";
+    type Header = DictAndWeak;
+
+    fn state() -> &'static ClassState {
+        &FLOW_CONTROL
+    }
+
+    fn table(t: &mut Table<Self>) {
+        t.doc(c"FlowControlMixin(loop=None)\n--\n\nA protocol for whose transport drain() waits.");
+        t.init(|flow, args, kwargs| {
+            let [event_loop] = Args::parse_tuple(&INIT, args, kwargs)?;
+            flow.init(event_loop)
+        });
+        t.noargs(
+            c"pause_writing",
+            |flow| pause_writing(flow).map(|()| none(flow.py())),
+            "The transport has more to send than it likes: drain() waits.",
+        );
+        t.noargs(
+            c"resume_writing",
+            |flow| resume_writing(flow).map(|()| none(flow.py())),
+            "The transport has room again: who waits in drain() goes on.",
+        );
+        t.method(
+            &LOST,
+            |flow, args| {
+                let [exception] = args.parse(&LOST)?;
+                connection_lost(flow, &exception)?;
+                Ok(none(flow.py()))
+            },
+            "The connection is gone: who waits in drain() is told.",
+        );
+        t.noargs(
+            c"_drain_helper",
+            |flow| {
+                let name = "FlowControlMixin._drain_helper";
+                Ok(Routine::begin(flow.as_any(), name, drain)?.into_any())
+            },
+            "Coroutine that waits until the transport has room.",
+        );
+        t.method(
+            &CLOSE_WAITER,
+            |_, args| {
+                let [_] = args.parse(&CLOSE_WAITER)?;
+                Err(PyNotImplementedError::new_err(()))
+            },
+            "The future that is done when the connection is closed; for subclasses.",
+        );
+        t.getter(c"__class__", |flow| isinstance_class(flow.as_any(), stock::flow_control_mixin));
+        t.property(
+            c"_paused",
+            |flow| Ok(boolean(flow.py(), flow.paused.get())),
+            |flow, value| write(&flow.paused, value),
+        );
+        t.property(
+            c"_connection_lost",
+            |flow| Ok(boolean(flow.py(), flow.lost.get())),
+            |flow, value| write(&flow.lost, value),
+        );
+        t.property(
+            c"_loop",
+            |flow| Ok(flow.event_loop.get_or_none(flow.py())),
+            |flow, value| crate::events::write(&flow.event_loop, value),
+        );
+        t.getter(c"_drain_waiters", waiters);
+    }
+
+    fn traverse(&self, visitor: &mut Visitor) {
+        self.event_loop.traverse(visitor);
+        self.waiters.try_with(|waiters| waiters.iter().for_each(|waiter| visitor.visit(waiter.as_ptr())));
+    }
+
+    fn clear(&self) {
+        self.event_loop.clear();
+        let forgotten = self.waiters.with(WaitQueue::take);
+        drop(forgotten);
+    }
+}
+
+/// `_drain_waiters`: a deque of those who wait.
+fn waiters<'py>(flow: &Obj<'py, FlowControl>) -> Output<'py> {
+    let py = flow.py();
+    let waiters: Vec<Ref> =
+        flow.waiters.with(|waiters| waiters.iter().map(|waiter| waiter.copy(py)).collect());
+    let waiters: Vec<_> = waiters.into_iter().map(|waiter| waiter.into_any(py)).collect();
+    py.import("collections")?.getattr("deque")?.call1((waiters,))
+}

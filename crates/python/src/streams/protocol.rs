@@ -1,0 +1,479 @@
+//! `StreamReaderProtocol`: between a transport and a [`StreamReader`]. `asyncio.streams.StreamReaderProtocol`, native.
+//!
+//! Called by transports: by the native ones directly (see [`crate::upcall`]), as long as nobody replaced any of it. Calls the
+//! reader and, for a server, the function that takes the connection.
+
+use std::cell::Cell;
+use std::ffi::CStr;
+
+use pyo3::exceptions::{PyAttributeError, PyException};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyTuple, PyWeakrefMethods, PyWeakrefReference};
+
+use super::flow::{self, FlowControl};
+use super::reader::{self, StreamReader, is_plain};
+use super::writer;
+use crate::callbacks::{self, Reaction};
+use crate::event_loop::EventLoop;
+use crate::events::isinstance_class;
+use crate::ffi::class::Derived;
+use crate::ffi::{
+    Args, Class, ClassState, Obj, Output, Raised, Signature, Slot, Table, Visitor, boolean, call, none,
+};
+use crate::futures::{self, Future, State};
+use crate::mixins::{create_future, is_cancelled, is_done};
+use crate::{current, names, stock};
+
+/// What a `StreamReaderProtocol` adds.
+#[derive(Default)]
+pub struct ProtocolState {
+    /// A weak reference: the reader goes when nobody reads any more.
+    reader: Slot,
+    /// A server's, until somebody has it.
+    strong_reader: Slot,
+    /// A server's function for new connections.
+    connected: Slot,
+    reject: Cell<bool>,
+    /// The task of a server's coroutine, which nobody else may hold.
+    task: Slot,
+    transport: Slot,
+    /// `_stream_writer`, before 3.13.
+    #[cfg(not(Py_3_13))]
+    writer: Slot,
+    over_tls: Cell<bool>,
+    closed: Slot,
+    source_traceback: Slot,
+}
+
+/// The data of a `StreamReaderProtocol`.
+pub type StreamReaderProtocol = Derived<FlowControl, ProtocolState>;
+
+static STREAM_READER_PROTOCOL: ClassState = ClassState::new();
+const INIT: Signature<3> = Signature::new_method(
+    "StreamReaderProtocol.__init__",
+    "stream_reader, client_connected_cb=None, loop=None",
+);
+const MADE: Signature<1> = Signature::new_method("StreamReaderProtocol.connection_made", "transport");
+const LOST: Signature<1> = Signature::new_method("StreamReaderProtocol.connection_lost", "exc");
+const DATA: Signature<1> = Signature::new_method("StreamReaderProtocol.data_received", "data");
+const CLOSE_WAITER: Signature<1> = Signature::new_method("StreamReaderProtocol._get_close_waiter", "stream");
+#[cfg(Py_3_13)]
+const REPLACE: Signature<1> = Signature::new_method("StreamReaderProtocol._replace_transport", "transport");
+#[cfg(not(Py_3_13))]
+const REPLACE: Signature<1> = Signature::new_method("StreamReaderProtocol._replace_writer", "writer");
+
+/// A protocol for `reader`, made by native code. `connected` is None for a client.
+pub fn new<'py>(
+    reader: &Bound<'py, PyAny>,
+    connected: &Bound<'py, PyAny>,
+    event_loop: &Bound<'py, PyAny>,
+) -> PyResult<Obj<'py, StreamReaderProtocol>> {
+    let protocol = StreamReaderProtocol::create(reader.py())?;
+    init(&protocol, reader, connected, event_loop.clone())?;
+    Ok(protocol)
+}
+
+fn init<'py>(
+    protocol: &Obj<'py, StreamReaderProtocol>,
+    reader: &Bound<'py, PyAny>,
+    connected: &Bound<'py, PyAny>,
+    event_loop: Bound<'py, PyAny>,
+) -> PyResult<()> {
+    protocol.base.init(event_loop)?;
+    let own = &protocol.own;
+    for slot in own.slots() {
+        slot.clear();
+    }
+    own.reject.set(false);
+    own.over_tls.set(false);
+    if !reader.is_none() {
+        own.reader.put(PyWeakrefReference::new(reader)?);
+        let source = reader.getattr("_source_traceback")?;
+        if !source.is_none() {
+            own.source_traceback.put(source);
+        }
+    }
+    if !connected.is_none() {
+        own.strong_reader.put(reader.clone());
+        own.connected.put(connected.clone());
+    }
+    own.closed.put(create_future(&protocol.base.event_loop.get_or_none(protocol.py()))?);
+    Ok(())
+}
+
+impl ProtocolState {
+    /// `_stream_reader`.
+    #[inline]
+    fn reader<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+        self.reader.get(py)?.cast::<PyWeakrefReference>().ok()?.upgrade()
+    }
+
+    fn slots(&self) -> impl Iterator<Item = &Slot> {
+        let slots = [
+            &self.reader,
+            &self.strong_reader,
+            &self.connected,
+            &self.task,
+            &self.transport,
+            &self.closed,
+            &self.source_traceback,
+        ];
+        #[cfg(not(Py_3_13))]
+        let slots = slots.into_iter().chain([&self.writer]);
+        slots.into_iter()
+    }
+}
+
+/// The protocol behind an object none of whose methods can have been replaced.
+#[inline]
+pub fn plain<'a, 'py>(protocol: &'a Bound<'py, PyAny>) -> Option<&'a Obj<'py, StreamReaderProtocol>> {
+    Obj::<StreamReaderProtocol>::cast_exact(protocol).filter(|protocol| is_plain(protocol))
+}
+
+/// `data_received`.
+#[inline]
+pub fn data_received<'py>(
+    protocol: &Obj<'py, StreamReaderProtocol>,
+    data: &Bound<'py, PyBytes>,
+) -> PyResult<()> {
+    let Some(reader) = protocol.own.reader(protocol.py()) else { return Ok(()) };
+    match Obj::<StreamReader>::cast(&reader) {
+        Some(native) => reader::receive(native, data),
+        None => call::method(names::feed_data(protocol.py()), [&reader, data.as_any()]).map(drop),
+    }
+}
+
+/// `eof_received`: whether the transport shall stay open for writing. TLS has no half-open connections.
+pub fn eof_received(protocol: &Obj<'_, StreamReaderProtocol>) -> PyResult<bool> {
+    let py = protocol.py();
+    if let Some(reader) = protocol.own.reader(py) {
+        feed_eof(&reader)?;
+    }
+    Ok(!protocol.own.over_tls.get())
+}
+
+fn feed_eof(reader: &Bound<'_, PyAny>) -> PyResult<()> {
+    match Obj::<StreamReader>::cast(reader) {
+        Some(native) => reader::feed_eof(native),
+        None => reader.call_method0(names::feed_eof(reader.py())).map(drop),
+    }
+}
+
+/// `connection_made`.
+fn connection_made<'py>(
+    protocol: &Obj<'py, StreamReaderProtocol>,
+    transport: &Bound<'py, PyAny>,
+) -> PyResult<()> {
+    let (py, own) = (protocol.py(), &protocol.own);
+    if own.reject.get() {
+        return reject(protocol, transport);
+    }
+    own.transport.put(transport.clone());
+    let reader = own.reader(py);
+    if let Some(reader) = &reader {
+        match Obj::<StreamReader>::cast(reader) {
+            Some(native) => reader::set_transport(native, transport)?,
+            None => drop(reader.call_method1("set_transport", (transport,))?),
+        }
+    }
+    own.over_tls.set(is_tls(transport)?);
+    if let Some(connected) = own.connected.get(py) {
+        let reader = reader.unwrap_or_else(|| none(py));
+        let connected = serve(protocol, transport, &connected, &reader);
+        own.strong_reader.clear();
+        connected?;
+    }
+    Ok(())
+}
+
+fn is_tls(transport: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let name = names::get_extra_info(transport.py());
+    Ok(!transport.call_method1(name, ("sslcontext",))?.is_none())
+}
+
+/// The reader was dropped before the connection was there.
+#[cold]
+fn reject(protocol: &Obj<'_, StreamReaderProtocol>, transport: &Bound<'_, PyAny>) -> PyResult<()> {
+    let py = protocol.py();
+    let report = PyDict::new(py);
+    let text = "An open stream was garbage collected prior to establishing network connection; call \"stream.close()\" explicitly.";
+    report.set_item(names::message(py), text)?;
+    if let Some(source) = protocol.own.source_traceback.get(py) {
+        report.set_item(names::source_traceback(py), source)?;
+    }
+    let event_loop = protocol.base.event_loop.get_or_none(py);
+    event_loop.call_method1(names::call_exception_handler(py), (report,))?;
+    transport.call_method0("abort").map(drop)
+}
+
+/// Gives a new connection to the server's function, whose coroutine becomes a task.
+fn serve<'py>(
+    protocol: &Obj<'py, StreamReaderProtocol>,
+    transport: &Bound<'py, PyAny>,
+    connected: &Bound<'py, PyAny>,
+    reader: &Bound<'py, PyAny>,
+) -> PyResult<()> {
+    let py = protocol.py();
+    let event_loop = protocol.base.event_loop.get_or_none(py);
+    let writer = writer::new(transport, protocol.as_any(), reader, &event_loop)?;
+    #[cfg(not(Py_3_13))]
+    protocol.own.writer.put(writer.as_any().clone());
+    let served = match call::call(connected, [reader, writer.as_any()]) {
+        Ok(served) => served,
+        Err(error) if cfg!(Py_3_14) && error.is_instance_of::<PyException>(py) => {
+            let error = Raised::from_err(py, error);
+            report_failure(&event_loop, error.into_any(), transport)?;
+            return transport.call_method0(names::close(py)).map(drop);
+        }
+        Err(error) => return Err(error),
+    };
+    if stock::iscoroutine(py)?.call1((&served,))?.is_truthy()? {
+        let task = event_loop.call_method1(names::create_task(py), (served,))?;
+        protocol.own.task.put(task.clone());
+        let owner = PyTuple::new(py, [&event_loop, transport])?;
+        callbacks::react(&task, &SERVED, owner.as_any())?;
+    }
+    Ok(())
+}
+
+/// What happens when the task of a server's coroutine is done. The owner is the pair of loop and transport.
+static SERVED: Reaction = Reaction {
+    name: "StreamReaderProtocol.connection_made.<locals>.callback",
+    run: served,
+    waiter: |_| None,
+};
+
+fn served<'py>(owner: &Bound<'py, PyAny>, task: &Bound<'py, PyAny>) -> PyResult<()> {
+    let py = owner.py();
+    let (event_loop, transport) = (owner.get_item(0)?, owner.get_item(1)?);
+    if let Some(native) = Obj::<EventLoop>::cast(&event_loop) {
+        current::settle(native)?;
+    }
+    if cfg!(Py_3_13) && is_cancelled(task)? {
+        return transport.call_method0(names::close(py)).map(drop);
+    }
+    let exception = task.call_method0(names::exception(py))?;
+    if exception.is_none() {
+        return Ok(());
+    }
+    report_failure(&event_loop, exception, &transport)?;
+    transport.call_method0(names::close(py)).map(drop)
+}
+
+fn report_failure<'py>(
+    event_loop: &Bound<'py, PyAny>,
+    exception: Bound<'py, PyAny>,
+    transport: &Bound<'py, PyAny>,
+) -> PyResult<()> {
+    let py = event_loop.py();
+    let report = PyDict::new(py);
+    report.set_item(names::message(py), "Unhandled exception in client_connected_cb")?;
+    report.set_item(names::exception(py), exception)?;
+    report.set_item("transport", transport)?;
+    event_loop.call_method1(names::call_exception_handler(py), (report,)).map(drop)
+}
+
+/// `connection_lost`.
+pub fn connection_lost<'py>(
+    protocol: &Obj<'py, StreamReaderProtocol>,
+    exception: &Bound<'py, PyAny>,
+) -> PyResult<()> {
+    let (py, own) = (protocol.py(), &protocol.own);
+    if let Some(reader) = own.reader(py) {
+        match Obj::<StreamReader>::cast(&reader) {
+            _ if exception.is_none() => feed_eof(&reader)?,
+            Some(native) => reader::set_exception(native, exception)?,
+            None => drop(reader.call_method1(names::set_exception(py), (exception,))?),
+        }
+    }
+    let closed = own.closed.get_or_none(py);
+    if !closed.is_none() && !is_done(&closed)? {
+        match (Obj::<Future>::cast_exact(&closed), exception.is_none()) {
+            (Some(native), true) => futures::set_result(native, none(py))?,
+            (Some(native), false) => futures::set_exception(native, exception)?,
+            (None, true) => drop(closed.call_method1(names::set_result(py), (none(py),))?),
+            (None, false) => drop(closed.call_method1(names::set_exception(py), (exception,))?),
+        }
+    }
+    flow::connection_lost(protocol.upcast(), exception)?;
+    own.reader.clear();
+    own.task.clear();
+    own.transport.clear();
+    #[cfg(not(Py_3_13))]
+    own.writer.clear();
+    Ok(())
+}
+
+/// The transport was replaced, by one that speaks TLS.
+#[cfg(Py_3_13)]
+pub fn replace_transport(
+    protocol: &Obj<'_, StreamReaderProtocol>,
+    transport: &Bound<'_, PyAny>,
+) -> PyResult<()> {
+    #[cfg(Py_3_14)]
+    if let Some(reader) = protocol.own.reader(protocol.py()) {
+        reader.call_method1("_replace_transport", (transport,))?;
+    }
+    protocol.own.transport.put(transport.clone());
+    protocol.own.over_tls.set(is_tls(transport)?);
+    Ok(())
+}
+
+fn replace<'py>(protocol: &Obj<'py, StreamReaderProtocol>, args: Args<'_, 'py>) -> Output<'py> {
+    let [replacement] = args.parse(&REPLACE)?;
+    #[cfg(Py_3_13)]
+    replace_transport(protocol, &replacement)?;
+    #[cfg(not(Py_3_13))]
+    {
+        let transport = replacement.getattr("transport")?;
+        protocol.own.over_tls.set(is_tls(&transport)?);
+        protocol.own.writer.put(replacement);
+        protocol.own.transport.put(transport);
+    }
+    Ok(none(protocol.py()))
+}
+
+fn write_flag(cell: &Cell<bool>, value: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+    let value = value.ok_or_else(|| PyAttributeError::new_err("cannot delete attribute"))?;
+    cell.set(value.is_truthy()?);
+    Ok(())
+}
+
+macro_rules! slot_properties {
+    ($t:ident: $($name:literal => $slot:ident),* $(,)?) => {$(
+        $t.property(
+            $name,
+            |protocol| Ok(protocol.own.$slot.get_or_none(protocol.py())),
+            |protocol, value| crate::events::write(&protocol.own.$slot, value),
+        );
+    )*};
+}
+
+fn attributes(t: &mut Table<StreamReaderProtocol>) {
+    t.getter(c"__class__", |protocol| isinstance_class(protocol.as_any(), stock::stream_reader_protocol));
+    t.getter(c"_stream_reader", |protocol| {
+        let py = protocol.py();
+        Ok(protocol.own.reader(py).unwrap_or_else(|| none(py)))
+    });
+    t.property(
+        c"_reject_connection",
+        |protocol| Ok(boolean(protocol.py(), protocol.own.reject.get())),
+        |protocol, value| write_flag(&protocol.own.reject, value),
+    );
+    t.property(
+        c"_over_ssl",
+        |protocol| Ok(boolean(protocol.py(), protocol.own.over_tls.get())),
+        |protocol, value| write_flag(&protocol.own.over_tls, value),
+    );
+    slot_properties! { t:
+        c"_stream_reader_wr" => reader,
+        c"_strong_reader" => strong_reader,
+        c"_client_connected_cb" => connected,
+        c"_task" => task,
+        c"_transport" => transport,
+        c"_closed" => closed,
+        c"_source_traceback" => source_traceback,
+    }
+    #[cfg(not(Py_3_13))]
+    slot_properties! { t: c"_stream_writer" => writer }
+}
+
+impl Class for StreamReaderProtocol {
+    const NAME: &'static CStr = c"yibu.StreamReaderProtocol";
+    type Header = <FlowControl as Class>::Header;
+    const FREELIST: usize = 64;
+
+    fn state() -> &'static ClassState {
+        &STREAM_READER_PROTOCOL
+    }
+
+    fn table(t: &mut Table<Self>) {
+        t.doc(c"StreamReaderProtocol(stream_reader, client_connected_cb=None, loop=None)\n--\n\nFeeds a StreamReader with what a transport receives. For each connection of a server, client_connected_cb(reader, writer) is called; its coroutine becomes a task.");
+        t.init(|protocol, args, kwargs| {
+            let [reader, connected, event_loop] = Args::parse_tuple(&INIT, args, kwargs)?;
+            init(protocol, &reader, &connected, event_loop)
+        });
+        t.method(
+            &MADE,
+            |protocol, args| {
+                let [transport] = args.parse(&MADE)?;
+                connection_made(protocol, &transport)?;
+                Ok(none(protocol.py()))
+            },
+            "Tells the reader its transport, and a server's function of the connection.",
+        );
+        t.method(
+            &LOST,
+            |protocol, args| {
+                let [exception] = args.parse(&LOST)?;
+                connection_lost(protocol, &exception)?;
+                Ok(none(protocol.py()))
+            },
+            "Tells the reader that nothing more will come, and who waits for the end that it is there.",
+        );
+        t.method(
+            &DATA,
+            |protocol, args| {
+                let [data] = args.parse(&DATA)?;
+                if let Some(reader) = protocol.own.reader(protocol.py()) {
+                    call::method(names::feed_data(protocol.py()), [&reader, &data])?;
+                }
+                Ok(none(protocol.py()))
+            },
+            "Feeds the reader.",
+        );
+        t.noargs(
+            c"eof_received",
+            |protocol| Ok(boolean(protocol.py(), eof_received(protocol)?)),
+            "Tells the reader that nothing more will come. Whether the transport shall stay open for writing.",
+        );
+        t.method(
+            &CLOSE_WAITER,
+            |protocol, args| {
+                let [_] = args.parse(&CLOSE_WAITER)?;
+                Ok(protocol.own.closed.get_or_none(protocol.py()))
+            },
+            "The future that is done when the connection is closed.",
+        );
+        t.method(&REPLACE, replace, "Takes another transport, after start_tls().");
+        attributes(t);
+        // An exception that the connection was lost with need not have been looked at.
+        t.finalize(|protocol| {
+            let closed = protocol.own.closed.get_or_none(protocol.py());
+            match futures::exact(&closed) {
+                Some(native) if native.state() == State::Finished => native.mark_retrieved(),
+                Some(_) => {}
+                None if closed.is_none() => {}
+                None if is_done(&closed)? && !is_cancelled(&closed)? => {
+                    drop(closed.call_method0(names::exception(protocol.py()))?);
+                }
+                None => {}
+            }
+            Ok(())
+        });
+    }
+
+    fn traverse(&self, visitor: &mut Visitor) {
+        self.base.traverse(visitor);
+        self.own.slots().for_each(|slot| slot.traverse(visitor));
+    }
+
+    fn clear(&self) {
+        self.base.clear();
+        self.own.slots().for_each(Slot::clear);
+    }
+
+    fn wants_finalizer(&self) -> bool {
+        !self.own.closed.is_empty()
+    }
+}
+
+/// The future that is done when the connection is closed.
+pub(super) fn close_waiter<'py>(protocol: &Obj<'py, StreamReaderProtocol>) -> Bound<'py, PyAny> {
+    protocol.own.closed.get_or_none(protocol.py())
+}
+
+/// Whether it belongs to a server.
+pub(super) fn is_server_side(protocol: &Obj<'_, StreamReaderProtocol>) -> bool {
+    !protocol.own.connected.is_empty()
+}

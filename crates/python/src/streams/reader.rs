@@ -1,0 +1,544 @@
+//! `StreamReader`: bytes that arrive, for tasks that read them. `asyncio.streams.StreamReader`, native.
+//!
+//! What has arrived is in [`Content`]; who reads is in `reading`. A reader that waits says what it waits for ([`Wanted`]), so that the
+//! arrival of bytes that are not enough wakes nobody. Fed by [`super::protocol`], by the loop directly where both are the
+//! native classes, and by Python code.
+
+use std::cell::Cell;
+use std::ffi::CStr;
+
+use pyo3::exceptions::{PyAssertionError, PyAttributeError, PyNotImplementedError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyString};
+use yibu_engine::separators::{Found, Search};
+
+use super::content::Content;
+use super::reading;
+use crate::event_loop::EventLoop;
+use crate::events::{isinstance_class, loop_debug};
+use crate::ffi::class::DictAndWeak;
+use crate::ffi::{
+    Args, Class, ClassState, LoopCell, Obj, Output, Raised, Signature, Slot, Table, Visitor, boolean, call,
+    none,
+};
+use crate::futures::{self, Future, State};
+use crate::mixins::is_cancelled;
+use crate::{names, stock};
+
+/// `_DEFAULT_LIMIT`: 64 KiB.
+pub const DEFAULT_LIMIT: i64 = 1 << 16;
+
+/// What the task that waits can make use of.
+#[derive(Default)]
+pub enum Wanted {
+    /// Any byte.
+    #[default]
+    Anything,
+    /// As many bytes.
+    Count(usize),
+    /// A separator, or so many bytes without one that the limit is exceeded.
+    Separator(Search),
+}
+
+/// The data of a `StreamReader`.
+#[derive(Default)]
+pub struct StreamReader {
+    pub(super) event_loop: Slot,
+    pub(super) content: Content,
+    /// `_limit` as a number of bytes.
+    limit: Cell<i64>,
+    /// `_limit` as it was given, unless that is the same.
+    given_limit: Slot,
+    pub(super) eof: Cell<bool>,
+    paused: Cell<bool>,
+    pub(super) waiter: Slot,
+    wanted: LoopCell<Wanted>,
+    pub(super) exception: Slot,
+    transport: Slot,
+    source_traceback: Slot,
+}
+
+static STREAM_READER: ClassState = ClassState::new();
+const INIT: Signature<2> = Signature::new_method("StreamReader.__init__", "limit=65536, loop=None");
+const SET_EXCEPTION: Signature<1> = Signature::new_method("StreamReader.set_exception", "exc");
+const SET_TRANSPORT: Signature<1> = Signature::new_method("StreamReader.set_transport", "transport");
+#[cfg(Py_3_14)]
+const REPLACE_TRANSPORT: Signature<1> = Signature::new_method("StreamReader._replace_transport", "transport");
+const FEED_DATA: Signature<1> = Signature::new_method("StreamReader.feed_data", "data");
+
+/// A reader on a loop, made by native code.
+pub fn new<'py>(
+    py: Python<'py>,
+    limit: &Bound<'py, PyAny>,
+    event_loop: &Bound<'py, PyAny>,
+) -> PyResult<Obj<'py, StreamReader>> {
+    let reader = StreamReader::create(py)?;
+    init(&reader, limit, event_loop.clone())?;
+    Ok(reader)
+}
+
+fn init<'py>(
+    reader: &Obj<'py, StreamReader>,
+    limit: &Bound<'py, PyAny>,
+    event_loop: Bound<'py, PyAny>,
+) -> PyResult<()> {
+    let py = reader.py();
+    if limit.le(0)? {
+        return Err(PyValueError::new_err("Limit cannot be <= 0"));
+    }
+    reader.set_limit(limit)?;
+    let event_loop = if event_loop.is_none() { stock::current_event_loop(py)? } else { event_loop };
+    if loop_debug(&event_loop)? {
+        reader.source_traceback.put(stock::extract_stack(py)?.call0()?);
+    }
+    reader.event_loop.put(event_loop);
+    Ok(())
+}
+
+impl StreamReader {
+    fn set_limit(&self, limit: &Bound<'_, PyAny>) -> PyResult<()> {
+        match limit.extract::<i64>() {
+            Ok(bytes) => {
+                self.limit.set(bytes);
+                self.given_limit.clear();
+            }
+            // A float, or beyond any memory.
+            Err(_) => {
+                self.limit.set(limit.extract::<f64>()?.floor() as i64);
+                self.given_limit.put(limit.clone());
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn limit_object<'py>(&self, py: Python<'py>) -> Output<'py> {
+        match self.given_limit.get(py) {
+            Some(limit) => Ok(limit),
+            None => Ok(self.limit.get().into_pyobject(py)?.into_any()),
+        }
+    }
+
+    /// Whether this many bytes are more than the limit allows.
+    #[inline]
+    pub(super) fn exceeds_limit(&self, count: usize) -> bool {
+        i64::try_from(count).unwrap_or(i64::MAX) > self.limit.get()
+    }
+
+    /// Says what the waiting task can make use of.
+    pub(super) fn want(&self, wanted: Wanted) {
+        self.wanted.with(|slot| *slot = wanted);
+    }
+
+    /// Gives back what the waiting task asked for.
+    pub(super) fn was_wanted(&self) -> Wanted {
+        self.wanted.with(std::mem::take)
+    }
+
+    /// Whether the task that waits, if one does, can make use of what is there.
+    fn suffices(&self, py: Python<'_>) -> PyResult<bool> {
+        let mut wanted = self.was_wanted();
+        let suffices = match &mut wanted {
+            Wanted::Anything => true,
+            Wanted::Count(count) => self.content.len(py)? >= *count,
+            Wanted::Separator(search) => match self.content.look(py, |bytes| search.look(bytes))? {
+                Found::At { .. } => true,
+                Found::Nothing(offset) => self.exceeds_limit(offset),
+            },
+        };
+        self.want(wanted);
+        Ok(suffices)
+    }
+
+    /// How many bytes there will be before somebody reads them, as far as that is known.
+    fn expected(&self) -> usize {
+        self.wanted.with(|wanted| match wanted {
+            Wanted::Count(count) => *count,
+            Wanted::Anything | Wanted::Separator(_) => 0,
+        })
+    }
+}
+
+/// Whether nothing of an object was replaced: neither by a subclass nor by attributes of its own.
+#[inline]
+pub fn is_plain<T: Class>(object: &Obj<'_, T>) -> bool {
+    Obj::<T>::cast_exact(object.as_any()).is_some() && object.attribute_count() == 0
+}
+
+/// `_wakeup_waiter`.
+fn wake_waiter(reader: &Obj<'_, StreamReader>) -> PyResult<()> {
+    let py = reader.py();
+    let Some(waiter) = reader.waiter.take() else { return Ok(()) };
+    let waiter = waiter.into_any(py);
+    match Obj::<Future>::cast_exact(&waiter) {
+        Some(native) if native.state() == State::Cancelled => Ok(()),
+        Some(native) => futures::set_result(native, none(py)),
+        None if is_cancelled(&waiter)? => Ok(()),
+        None => waiter.call_method1(names::set_result(py), (none(py),)).map(drop),
+    }
+}
+
+/// What arrived, from a native protocol.
+#[inline]
+pub fn receive<'py>(reader: &Obj<'py, StreamReader>, data: &Bound<'py, PyBytes>) -> PyResult<()> {
+    if !is_plain(reader) {
+        return call::method(names::feed_data(reader.py()), [reader.as_any(), data.as_any()]).map(drop);
+    }
+    if reader.content.is_shown() || reader.eof.get() {
+        return feed_data(reader, data.as_any());
+    }
+    reader.content.receive(data, reader.expected());
+    fed(reader)
+}
+
+/// `feed_data`.
+fn feed_data<'py>(reader: &Obj<'py, StreamReader>, data: &Bound<'py, PyAny>) -> PyResult<()> {
+    if reader.eof.get() {
+        return Err(PyAssertionError::new_err("feed_data after feed_eof"));
+    }
+    if !data.is_truthy()? {
+        return Ok(());
+    }
+    reader.content.extend(data, reader.expected())?;
+    fed(reader)
+}
+
+/// Wakes who waits, if that is enough, and stops the transport when it is too much.
+#[inline]
+fn fed(reader: &Obj<'_, StreamReader>) -> PyResult<()> {
+    let py = reader.py();
+    if !reader.waiter.is_empty() {
+        if !reader.suffices(py)? {
+            // The task would resume the transport only to wait on.
+            return Ok(());
+        }
+        wake_waiter(reader)?;
+    }
+    let Some(transport) = reader.transport.get(py) else { return Ok(()) };
+    let twice = reader.limit.get().saturating_mul(2);
+    if reader.paused.get() || i64::try_from(reader.content.len(py)?).unwrap_or(i64::MAX) <= twice {
+        return Ok(());
+    }
+    match call::method(names::pause_reading(py), [&transport]) {
+        Ok(_) => reader.paused.set(true),
+        Err(error) if error.is_instance_of::<PyNotImplementedError>(py) => {
+            // It cannot be paused, and need not be asked again.
+            drop(Raised::from_err(py, error));
+            reader.transport.clear();
+        }
+        Err(error) => return Err(error),
+    }
+    Ok(())
+}
+
+/// `feed_eof`.
+pub fn feed_eof(reader: &Obj<'_, StreamReader>) -> PyResult<()> {
+    if !is_plain(reader) {
+        return reader.as_any().call_method0(names::feed_eof(reader.py())).map(drop);
+    }
+    reader.eof.set(true);
+    wake_waiter(reader)
+}
+
+/// `set_exception`.
+pub fn set_exception(reader: &Obj<'_, StreamReader>, exception: &Bound<'_, PyAny>) -> PyResult<()> {
+    if !is_plain(reader) {
+        return reader.as_any().call_method1(names::set_exception(reader.py()), (exception,)).map(drop);
+    }
+    fail(reader, exception)
+}
+
+fn fail(reader: &Obj<'_, StreamReader>, exception: &Bound<'_, PyAny>) -> PyResult<()> {
+    let py = reader.py();
+    write(&reader.exception, Some(exception))?;
+    let Some(waiter) = reader.waiter.take() else { return Ok(()) };
+    let waiter = waiter.into_any(py);
+    if is_cancelled(&waiter)? {
+        return Ok(());
+    }
+    match Obj::<Future>::cast_exact(&waiter) {
+        Some(native) => futures::set_exception(native, exception),
+        None => waiter.call_method1(names::set_exception(py), (exception,)).map(drop),
+    }
+}
+
+/// `set_transport`.
+pub fn set_transport(reader: &Obj<'_, StreamReader>, transport: &Bound<'_, PyAny>) -> PyResult<()> {
+    if !is_plain(reader) {
+        return reader.as_any().call_method1("set_transport", (transport,)).map(drop);
+    }
+    adopt(reader, transport)
+}
+
+fn adopt(reader: &Obj<'_, StreamReader>, transport: &Bound<'_, PyAny>) -> PyResult<()> {
+    if !reader.transport.is_empty() {
+        return Err(PyAssertionError::new_err("Transport already set"));
+    }
+    reader.transport.put(transport.clone());
+    Ok(())
+}
+
+/// `_replace_transport`.
+#[cfg(Py_3_14)]
+pub fn replace_transport(reader: &Obj<'_, StreamReader>, transport: &Bound<'_, PyAny>) -> PyResult<()> {
+    if reader.transport.is_empty() {
+        return Err(PyAssertionError::new_err("Transport not set"));
+    }
+    reader.transport.put(transport.clone());
+    Ok(())
+}
+
+/// Lets the transport go on if it was paused.
+pub(super) fn resume_transport(reader: &Obj<'_, StreamReader>) -> PyResult<()> {
+    let py = reader.py();
+    if !reader.paused.replace(false) {
+        return Ok(());
+    }
+    let transport = reader.transport.get_or_none(py);
+    call::method(names::resume_reading(py), [&transport]).map(drop)
+}
+
+/// `_maybe_resume_transport`.
+#[inline]
+pub(super) fn maybe_resume_transport(reader: &Obj<'_, StreamReader>) -> PyResult<()> {
+    if reader.paused.get() && !reader.exceeds_limit(reader.content.len(reader.py())?) {
+        return resume_transport(reader);
+    }
+    Ok(())
+}
+
+/// The exception to raise instead of reading, if there is one.
+#[inline]
+pub fn raise_exception(reader: &StreamReader, py: Python<'_>) -> PyResult<()> {
+    match reader.exception.get(py) {
+        None => Ok(()),
+        Some(exception) => Err(PyErr::from_value(exception)),
+    }
+}
+
+fn repr<'py>(reader: &Obj<'py, StreamReader>) -> Output<'py> {
+    let py = reader.py();
+    let mut text = "<StreamReader".to_owned();
+    let len = reader.content.len(py)?;
+    if len > 0 {
+        text += &format!(" {len} bytes");
+    }
+    if reader.eof.get() {
+        text += " eof";
+    }
+    if reader.limit.get() != DEFAULT_LIMIT || !reader.given_limit.is_empty() {
+        text += &format!(" limit={}", reader.limit_object(py)?);
+    }
+    for (name, slot) in
+        [("waiter", &reader.waiter), ("exception", &reader.exception), ("transport", &reader.transport)]
+    {
+        if let Some(object) = slot.get(py).filter(|object| object.is_truthy().unwrap_or(true)) {
+            text += &format!(" {name}={}", object.repr()?);
+        }
+    }
+    if reader.paused.get() {
+        text += " paused";
+    }
+    text.push('>');
+    Ok(PyString::new(py, &text).into_any())
+}
+
+/// Writes an attribute; None empties it.
+fn write(slot: &Slot, value: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+    let value = value.ok_or_else(|| PyAttributeError::new_err("cannot delete attribute"))?;
+    if value.is_none() {
+        slot.clear()
+    } else {
+        slot.put(value.clone())
+    }
+    Ok(())
+}
+
+fn flag(cell: &Cell<bool>, value: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+    let value = value.ok_or_else(|| PyAttributeError::new_err("cannot delete attribute"))?;
+    cell.set(value.is_truthy()?);
+    Ok(())
+}
+
+fn attributes(t: &mut Table<StreamReader>) {
+    t.getter(c"__class__", |reader| isinstance_class(reader.as_any(), stock::stream_reader));
+    t.property(
+        c"_buffer",
+        |reader| Ok(reader.content.show(reader.py())),
+        |reader, value| {
+            let value = value.ok_or_else(|| PyAttributeError::new_err("cannot delete attribute"))?;
+            reader.content.replace(value.clone());
+            Ok(())
+        },
+    );
+    t.property(
+        c"_limit",
+        |reader| reader.limit_object(reader.py()),
+        |reader, value| {
+            let value = value.ok_or_else(|| PyAttributeError::new_err("cannot delete attribute"))?;
+            reader.set_limit(value)
+        },
+    );
+    t.property(
+        c"_eof",
+        |reader| Ok(boolean(reader.py(), reader.eof.get())),
+        |reader, value| flag(&reader.eof, value),
+    );
+    t.property(
+        c"_paused",
+        |reader| Ok(boolean(reader.py(), reader.paused.get())),
+        |reader, value| flag(&reader.paused, value),
+    );
+    t.property(
+        c"_waiter",
+        |reader| Ok(reader.waiter.get_or_none(reader.py())),
+        |reader, value| {
+            // Python code waits here itself, and for whatever comes.
+            reader.want(Wanted::Anything);
+            write(&reader.waiter, value)
+        },
+    );
+    t.property(
+        c"_exception",
+        |reader| Ok(reader.exception.get_or_none(reader.py())),
+        |reader, value| write(&reader.exception, value),
+    );
+    t.property(
+        c"_transport",
+        |reader| Ok(reader.transport.get_or_none(reader.py())),
+        |reader, value| write(&reader.transport, value),
+    );
+    t.property(
+        c"_loop",
+        |reader| Ok(reader.event_loop.get_or_none(reader.py())),
+        |reader, value| write(&reader.event_loop, value),
+    );
+    t.getter(c"_source_traceback", |reader| Ok(reader.source_traceback.get_or_none(reader.py())));
+}
+
+impl Class for StreamReader {
+    const NAME: &'static CStr = c"yibu.StreamReader";
+    type Header = DictAndWeak;
+    const FREELIST: usize = 64;
+
+    fn state() -> &'static ClassState {
+        &STREAM_READER
+    }
+
+    fn table(t: &mut Table<Self>) {
+        t.doc(c"StreamReader(limit=65536, loop=None)\n--\n\nBytes that arrive, for tasks that read them. A line, or what readuntil() returns, may have limit bytes.");
+        t.init(|reader, args, kwargs| {
+            let [limit, event_loop] = Args::parse_tuple(&INIT, args, kwargs)?;
+            let limit =
+                if limit.is_none() { DEFAULT_LIMIT.into_pyobject(reader.py())?.into_any() } else { limit };
+            init(reader, &limit, event_loop)
+        });
+        t.noargs(
+            c"exception",
+            |reader| Ok(reader.exception.get_or_none(reader.py())),
+            "What set_exception() was given, or None.",
+        );
+        t.method(
+            &SET_EXCEPTION,
+            |reader, args| {
+                let [exception] = args.parse(&SET_EXCEPTION)?;
+                fail(reader, &exception)?;
+                Ok(none(reader.py()))
+            },
+            "Makes every read raise exc, the one that waits included.",
+        );
+        t.method(
+            &SET_TRANSPORT,
+            |reader, args| {
+                let [transport] = args.parse(&SET_TRANSPORT)?;
+                adopt(reader, &transport)?;
+                Ok(none(reader.py()))
+            },
+            "Sets the transport to pause when too much arrives.",
+        );
+        #[cfg(Py_3_14)]
+        t.method(
+            &REPLACE_TRANSPORT,
+            |reader, args| {
+                let [transport] = args.parse(&REPLACE_TRANSPORT)?;
+                replace_transport(reader, &transport)?;
+                Ok(none(reader.py()))
+            },
+            "Sets another transport, after start_tls().",
+        );
+        t.noargs(
+            c"_maybe_resume_transport",
+            |reader| maybe_resume_transport(reader).map(|()| none(reader.py())),
+            "Lets a paused transport go on if there is room.",
+        );
+        t.noargs(
+            c"_wakeup_waiter",
+            |reader| wake_waiter(reader).map(|()| none(reader.py())),
+            "Wakes the task that reads.",
+        );
+        t.noargs(
+            c"feed_eof",
+            |reader| {
+                reader.eof.set(true);
+                if is_plain(reader) {
+                    wake_waiter(reader)?;
+                } else {
+                    reader.as_any().call_method0("_wakeup_waiter")?;
+                }
+                Ok(none(reader.py()))
+            },
+            "Nothing more will arrive.",
+        );
+        t.noargs(
+            c"at_eof",
+            |reader| {
+                let py = reader.py();
+                Ok(boolean(py, reader.eof.get() && reader.content.len(py)? == 0))
+            },
+            "Whether everything was read and nothing more will arrive.",
+        );
+        t.method(
+            &FEED_DATA,
+            |reader, args| {
+                let [data] = args.parse(&FEED_DATA)?;
+                feed_data(reader, &data)?;
+                Ok(none(reader.py()))
+            },
+            "Appends bytes that arrived.",
+        );
+        t.aiter(|reader| Ok(reader.as_any().clone()));
+        reading::table(t);
+        attributes(t);
+        t.repr(repr);
+    }
+
+    fn traverse(&self, visitor: &mut Visitor) {
+        self.slots().into_iter().for_each(|slot| slot.traverse(visitor));
+    }
+
+    fn clear(&self) {
+        self.slots().into_iter().for_each(Slot::clear);
+    }
+}
+
+impl StreamReader {
+    fn slots(&self) -> [&Slot; 7] {
+        [
+            &self.event_loop,
+            &self.given_limit,
+            &self.waiter,
+            &self.exception,
+            &self.transport,
+            &self.source_traceback,
+            self.content.slot(),
+        ]
+    }
+
+    /// A future of the reader's loop.
+    pub(super) fn create_future<'py>(&self, py: Python<'py>) -> Output<'py> {
+        let event_loop = self.event_loop.get_or_none(py);
+        match Obj::<EventLoop>::cast(&event_loop) {
+            Some(_) => crate::mixins::create_future(&event_loop),
+            None => event_loop.call_method0(names::create_future(py)),
+        }
+    }
+}

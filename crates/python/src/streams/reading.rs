@@ -1,0 +1,423 @@
+//! `read`, `readexactly`, `readuntil`, `readline` and `async for`: the coroutines of a [`StreamReader`].
+//!
+//! A read whose bytes are there returns at once. Otherwise the reader is told what is wanted and the task waits, once: it is woken when
+//! that has arrived, or cannot arrive any more. Called by Python code; calls the reader.
+
+use pyo3::exceptions::{
+    PyAssertionError, PyOverflowError, PyRuntimeError, PyStopAsyncIteration, PyTypeError, PyValueError,
+};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyList, PyTuple};
+use yibu_engine::separators::{Found, Search, Separators};
+
+use super::reader::{
+    StreamReader, Wanted, is_plain, maybe_resume_transport, raise_exception, resume_transport,
+};
+use crate::coroutines::{Routine, Step};
+use crate::ffi::buffer::Buffer;
+use crate::ffi::{Args, Obj, Output, Raised, Signature, Table, none};
+use crate::{names, stock};
+
+const READ: Signature<1> = Signature::new_method("StreamReader.read", "n=-1");
+const READEXACTLY: Signature<1> = Signature::new_method("StreamReader.readexactly", "n");
+const READUNTIL: Signature<1> = Signature::new_method("StreamReader.readuntil", "separator=b'\\n'");
+const WAIT_FOR_DATA: Signature<1> = Signature::new_method("StreamReader._wait_for_data", "func_name");
+
+pub(super) fn table(t: &mut Table<StreamReader>) {
+    t.method(
+        &READ,
+        |reader, args| with_argument(reader, READ.function, to_read(&args)?, read),
+        "Coroutine that returns up to n bytes as soon as there are any, or everything up to the end if n is negative; b'' at the end.",
+    );
+    t.method(
+        &READEXACTLY,
+        |reader, args| with_argument(reader, READEXACTLY.function, args.parse(&READEXACTLY)?, read_exactly),
+        "Coroutine that returns n bytes. Raises IncompleteReadError when there are fewer before the end.",
+    );
+    t.method(
+        &READUNTIL,
+        |reader, args| with_argument(reader, READUNTIL.function, given(&args)?, read_until),
+        "Coroutine that returns the bytes up to and with separator. Raises IncompleteReadError at the end, LimitOverrunError beyond the limit.",
+    );
+    t.noargs(
+        c"readline",
+        |reader| Ok(Routine::begin(reader.as_any(), "StreamReader.readline", read_line)?.into_any()),
+        "Coroutine that returns a line with its line feed, or what is left at the end. Raises ValueError for a line beyond the limit.",
+    );
+    t.anext(|reader| {
+        let routine = Routine::begin(reader.as_any(), "StreamReader.__anext__", read_line)?;
+        routine.number.set(ITERATION);
+        Ok(routine.into_any())
+    });
+    t.method(
+        &WAIT_FOR_DATA,
+        |reader, args| {
+            with_argument(reader, WAIT_FOR_DATA.function, args.parse(&WAIT_FOR_DATA)?, wait_for_data)
+        },
+        "Coroutine that waits until something arrives.",
+    );
+}
+
+/// A routine of `readline` whose empty line ends the iteration.
+const ITERATION: u64 = 1;
+
+#[inline]
+fn with_argument<'py>(
+    reader: &Obj<'py, StreamReader>,
+    name: &'static str,
+    [argument]: [Bound<'py, PyAny>; 1],
+    start: crate::coroutines::Start,
+) -> Output<'py> {
+    let routine = Routine::begin(reader.as_any(), name, start)?;
+    routine.first.put(argument);
+    Ok(routine.into_any())
+}
+
+/// How much to read; everything when nothing is said.
+#[inline]
+fn to_read<'py>(args: &Args<'_, 'py>) -> PyResult<[Bound<'py, PyAny>; 1]> {
+    let count = match args.only() {
+        Some(count) => Some(count),
+        None => {
+            let [count] = args.parse_given(&READ)?;
+            count
+        }
+    };
+    match count {
+        Some(count) => Ok([count]),
+        None => Ok([(-1_i32).into_pyobject(args.py())?.into_any()]),
+    }
+}
+
+/// The separator; a line feed when none is given.
+fn given<'py>(args: &Args<'_, 'py>) -> PyResult<[Bound<'py, PyAny>; 1]> {
+    let [separator] = args.parse_given(&READUNTIL)?;
+    Ok([separator.unwrap_or_else(|| PyBytes::new(args.py(), b"\n").into_any())])
+}
+
+/// A number of bytes; beyond any memory is as good as the largest.
+fn count(argument: &Bound<'_, PyAny>) -> PyResult<isize> {
+    argument.extract().or_else(|error: PyErr| {
+        if !error.is_instance_of::<PyOverflowError>(argument.py()) {
+            return Err(error);
+        }
+        Ok(if argument.lt(0)? { isize::MIN } else { isize::MAX })
+    })
+}
+
+fn count_of(routine: &Obj<'_, Routine>) -> PyResult<isize> {
+    count(&routine.first.get_or_none(routine.py()))
+}
+
+fn empty(py: Python<'_>) -> Step<'_> {
+    Step::Return(PyBytes::new(py, b"").into_any())
+}
+
+/// Waits until `wanted` has arrived: `_wait_for_data`, by name where Python code may have its own.
+fn wait<'py>(
+    reader: &Obj<'py, StreamReader>,
+    method: &str,
+    wanted: Wanted,
+    next: crate::coroutines::Resume,
+) -> PyResult<Step<'py>> {
+    if !is_plain(reader) {
+        let waiting = reader.as_any().call_method1("_wait_for_data", (method,))?;
+        return Ok(Step::Await(waiting, next));
+    }
+    let waiter = begin_to_wait(reader, method)?;
+    reader.want(wanted);
+    Ok(Step::Await(waiter, next))
+}
+
+fn begin_to_wait<'py>(reader: &Obj<'py, StreamReader>, method: &str) -> Output<'py> {
+    if !reader.waiter.is_empty() {
+        let text = format!("{method}() called while another coroutine is already waiting for incoming data");
+        return Err(PyRuntimeError::new_err(text));
+    }
+    if reader.eof.get() {
+        return Err(PyAssertionError::new_err("_wait_for_data after EOF"));
+    }
+    // To wait for bytes from a paused transport is to wait for ever.
+    resume_transport(reader)?;
+    let waiter = reader.create_future(reader.py())?;
+    reader.waiter.put(waiter.clone());
+    Ok(waiter)
+}
+
+/// `_wait_for_data` on its own.
+fn wait_for_data<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
+    let py = routine.py();
+    let reader = routine.owner::<StreamReader>(py)?;
+    let method = routine.first.get_or_none(py).str()?.to_string();
+    let waiter = begin_to_wait(&reader, &method)?;
+    reader.want(Wanted::Anything);
+    Ok(Step::Await(waiter, |routine, waited| {
+        end_of_wait(routine, waited)?;
+        Ok(Step::Return(none(routine.py())))
+    }))
+}
+
+/// Nobody waits any more, whatever came of it.
+#[inline]
+fn end_of_wait<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyResult<Obj<'py, StreamReader>> {
+    let reader = routine.owner::<StreamReader>(routine.py())?;
+    reader.waiter.clear();
+    waited?;
+    Ok(reader)
+}
+
+/// Takes bytes and lets a paused transport go on.
+#[inline]
+fn take<'py>(reader: &Obj<'py, StreamReader>, count: usize) -> PyResult<Step<'py>> {
+    let taken = reader.content.take(reader.py(), count)?;
+    maybe_resume_transport(reader)?;
+    Ok(Step::Return(taken.into_any()))
+}
+
+fn read<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
+    let py = routine.py();
+    let reader = routine.owner::<StreamReader>(py)?;
+    raise_exception(&reader, py)?;
+    match count_of(routine)? {
+        0 => Ok(empty(py)),
+        ..0 => {
+            routine.first.put(PyList::empty(py));
+            read_on(routine)
+        }
+        count => {
+            if reader.content.len(py)? == 0 && !reader.eof.get() {
+                return wait(&reader, "read", Wanted::Anything, |routine, waited| {
+                    let reader = end_of_wait(routine, waited)?;
+                    take(&reader, count_of(routine)?.unsigned_abs())
+                });
+            }
+            take(&reader, count.unsigned_abs())
+        }
+    }
+}
+
+/// Reads to the end, in blocks that leave the transport room. They gather in the first slot.
+fn read_on<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
+    let py = routine.py();
+    let reader = routine.owner::<StreamReader>(py)?;
+    let block = reader.as_any().call_method1(names::read(py), (reader.limit_object(py)?,))?;
+    Ok(Step::Await(block, |routine, block| {
+        let py = routine.py();
+        let (block, blocks) = (block?, routine.first.get_or_none(py));
+        if block.is_truthy()? {
+            blocks.cast::<PyList>()?.append(block)?;
+            return read_on(routine);
+        }
+        Ok(Step::Return(PyBytes::new(py, b"").call_method1("join", (blocks,))?))
+    }))
+}
+
+fn read_exactly<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
+    let py = routine.py();
+    let reader = routine.owner::<StreamReader>(py)?;
+    let count = count_of(routine)?;
+    if count < 0 {
+        return Err(PyValueError::new_err("readexactly size can not be less than zero"));
+    }
+    raise_exception(&reader, py)?;
+    if count == 0 {
+        return Ok(empty(py));
+    }
+    exactly(routine, &reader, count.unsigned_abs())
+}
+
+#[inline]
+fn exactly<'py>(
+    routine: &Obj<'py, Routine>,
+    reader: &Obj<'py, StreamReader>,
+    count: usize,
+) -> PyResult<Step<'py>> {
+    let py = routine.py();
+    if reader.content.len(py)? >= count {
+        return take(reader, count);
+    }
+    if reader.eof.get() {
+        let partial = reader.content.take(py, usize::MAX)?;
+        return Err(PyErr::from_value(stock::incomplete_read_error(py)?.call1((partial, count))?));
+    }
+    wait(reader, "readexactly", Wanted::Count(count), |routine, waited| {
+        let reader = end_of_wait(routine, waited)?;
+        exactly(routine, &reader, count_of(routine)?.unsigned_abs())
+    })
+}
+
+/// A look at what has arrived.
+enum Outcome<'py> {
+    Message(Bound<'py, PyBytes>),
+    /// The end came first.
+    Rest(Bound<'py, PyBytes>),
+    /// The limit is exceeded; so many bytes are in front of the separator, or cannot be part of one.
+    Overrun(&'static str, usize),
+    Wait(Search),
+}
+
+fn look<'py>(reader: &Obj<'py, StreamReader>, mut search: Search) -> PyResult<Outcome<'py>> {
+    let py = reader.py();
+    match reader.content.look(py, |bytes| search.look(bytes))? {
+        Found::At { start, .. } if reader.exceeds_limit(start) => {
+            return Ok(Outcome::Overrun("Separator is found, but chunk is longer than limit", start));
+        }
+        Found::At { end, .. } => {
+            let message = reader.content.take(py, end)?;
+            maybe_resume_transport(reader)?;
+            return Ok(Outcome::Message(message));
+        }
+        Found::Nothing(offset) if reader.exceeds_limit(offset) => {
+            return Ok(Outcome::Overrun("Separator is not found, and chunk exceed the limit", offset));
+        }
+        Found::Nothing(_) => {}
+    }
+    if reader.eof.get() {
+        return Ok(Outcome::Rest(reader.content.take(py, usize::MAX)?));
+    }
+    Ok(Outcome::Wait(search))
+}
+
+/// The search for `separator`: bytes, or since 3.13 a tuple of them.
+fn search_for(separator: &Bound<'_, PyAny>) -> PyResult<Search> {
+    let several = separator.cast::<PyTuple>().ok().filter(|_| cfg!(Py_3_13));
+    let bytes = |separator: &Bound<'_, PyAny>| -> PyResult<Box<[u8]>> {
+        separator.len()?;
+        match Buffer::get(separator, false) {
+            Ok(buffer) => Ok(buffer.bytes().into()),
+            Err(error) => {
+                drop(Raised::from_err(separator.py(), error));
+                let class = separator.get_type();
+                let text =
+                    format!("argument should be integer or bytes-like object, not '{}'", class.name()?);
+                Err(PyTypeError::new_err(text))
+            }
+        }
+    };
+    let separators = match several {
+        None => vec![bytes(separator)?],
+        Some(several) => several.iter().map(|separator| bytes(&separator)).collect::<PyResult<_>>()?,
+    };
+    let none_at_all = separators.is_empty();
+    Separators::new(separators).map(Search::new).ok_or_else(|| {
+        PyValueError::new_err(if none_at_all {
+            "Separator should contain at least one element"
+        } else {
+            "Separator should be at least one-byte string"
+        })
+    })
+}
+
+fn read_until<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
+    let py = routine.py();
+    let reader = routine.owner::<StreamReader>(py)?;
+    let search = search_for(&routine.first.get_or_none(py))?;
+    raise_exception(&reader, py)?;
+    until(routine, &reader, search)
+}
+
+fn until<'py>(
+    routine: &Obj<'py, Routine>,
+    reader: &Obj<'py, StreamReader>,
+    search: Search,
+) -> PyResult<Step<'py>> {
+    let py = routine.py();
+    match look(reader, search)? {
+        Outcome::Message(message) => Ok(Step::Return(message.into_any())),
+        Outcome::Rest(rest) => {
+            Err(PyErr::from_value(stock::incomplete_read_error(py)?.call1((rest, none(py)))?))
+        }
+        Outcome::Overrun(text, consumed) => {
+            Err(PyErr::from_value(stock::limit_overrun_error(py)?.call1((text, consumed))?))
+        }
+        Outcome::Wait(search) => {
+            wait(reader, "readuntil", Wanted::Separator(search), |routine, waited| {
+                let reader = end_of_wait(routine, waited)?;
+                let search = match reader.was_wanted() {
+                    Wanted::Separator(search) => search,
+                    // Python code waited in its own way.
+                    _ => search_for(&routine.first.get_or_none(routine.py()))?,
+                };
+                until(routine, &reader, search)
+            })
+        }
+    }
+}
+
+fn read_line<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
+    let py = routine.py();
+    let reader = routine.owner::<StreamReader>(py)?;
+    if !is_plain(&reader) {
+        if routine.number.get() == ITERATION {
+            let line = reader.as_any().call_method0("readline")?;
+            return Ok(Step::Await(line, |routine, line| unless_over(routine, line?)));
+        }
+        let line = reader.as_any().call_method1("readuntil", (PyBytes::new(py, b"\n"),))?;
+        return Ok(Step::Await(line, after_readuntil));
+    }
+    raise_exception(&reader, py)?;
+    line(routine, &reader, Search::new(Separators::LineFeed))
+}
+
+#[inline]
+fn line<'py>(
+    routine: &Obj<'py, Routine>,
+    reader: &Obj<'py, StreamReader>,
+    search: Search,
+) -> PyResult<Step<'py>> {
+    let py = routine.py();
+    match look(reader, search)? {
+        Outcome::Message(line) | Outcome::Rest(line) => unless_over(routine, line.into_any()),
+        Outcome::Overrun(text, consumed) => {
+            let overrun = stock::limit_overrun_error(py)?.call1((text, consumed))?;
+            Err(too_long(reader, &Raised(overrun.cast_into()?), consumed)?)
+        }
+        Outcome::Wait(search) => wait(reader, "readuntil", Wanted::Separator(search), |routine, waited| {
+            let reader = end_of_wait(routine, waited)?;
+            let search = match reader.was_wanted() {
+                Wanted::Separator(search) => search,
+                _ => Search::new(Separators::LineFeed),
+            };
+            line(routine, &reader, search)
+        }),
+    }
+}
+
+/// Returns a line; an empty one ends an iteration.
+fn unless_over<'py>(routine: &Obj<'py, Routine>, line: Bound<'py, PyAny>) -> PyResult<Step<'py>> {
+    if routine.number.get() == ITERATION && line.len()? == 0 {
+        return Err(PyStopAsyncIteration::new_err(()));
+    }
+    Ok(Step::Return(line))
+}
+
+/// What a reader whose `readuntil()` may be Python code's made of it.
+fn after_readuntil<'py>(routine: &Obj<'py, Routine>, line: Output<'py>) -> PyResult<Step<'py>> {
+    let py = routine.py();
+    let error = match line {
+        Ok(line) => return Ok(Step::Return(line)),
+        Err(error) => error,
+    };
+    let raised = Raised::from_err(py, error);
+    if raised.is_instance_of(stock::incomplete_read_error(py)?) {
+        return Ok(Step::Return(raised.as_any().getattr("partial")?));
+    }
+    if raised.is_instance_of(stock::limit_overrun_error(py)?) {
+        let reader = routine.owner::<StreamReader>(py)?;
+        let consumed = raised.as_any().getattr("consumed")?.extract()?;
+        return Err(too_long(&reader, &raised, consumed)?);
+    }
+    Err(raised.into_err())
+}
+
+/// Throws a line away that is too long, as far as it has arrived; the ValueError to raise.
+fn too_long(reader: &Obj<'_, StreamReader>, overrun: &Raised<'_>, consumed: usize) -> PyResult<PyErr> {
+    let py = reader.py();
+    let is_whole = reader.content.look(py, |bytes| bytes.get(consumed) == Some(&b'\n'))?;
+    reader.content.take(py, if is_whole { consumed + 1 } else { usize::MAX })?;
+    maybe_resume_transport(reader)?;
+    let text = overrun.as_any().getattr("args")?.get_item(0)?;
+    let error = PyErr::from_type(py.get_type::<PyValueError>(), (text.unbind(),));
+    error.value(py).setattr("__context__", overrun.as_any())?;
+    Ok(error)
+}
