@@ -19,8 +19,8 @@ use crate::mixins::create_future;
 use crate::{current, functions, stock, tasks};
 
 const GATHER: Signature<1> = Signature::new("gather", "*coros_or_futures, return_exceptions=False");
-const INIT: Signature<2> = Signature::new("_GatheringFuture.__init__", "children, *, loop");
-const CANCEL: Signature<1> = Signature::new("_GatheringFuture.cancel", "msg=None");
+const INIT: Signature<2> = Signature::new_method("_GatheringFuture.__init__", "children, *, loop");
+const CANCEL: Signature<1> = Signature::new_method("_GatheringFuture.cancel", "msg=None");
 
 /// What a gathering future adds to a Future.
 #[derive(Default)]

@@ -59,12 +59,13 @@ pub struct TaskGroup {
 
 static TASK_GROUP: ClassState = ClassState::new();
 
-const INIT: Signature<0> = Signature::new("TaskGroup.__init__", "");
-const AEXIT: Signature<3> = Signature::new("TaskGroup.__aexit__", "et, exc, tb");
+const INIT: Signature<0> = Signature::new_method("TaskGroup.__init__", "");
+const AEXIT: Signature<3> = Signature::new_method("TaskGroup.__aexit__", "et, exc, tb");
 #[cfg(Py_3_14)]
 const CREATE_TASK: Signature<1> = Signature::new("TaskGroup.create_task", "coro, **kwargs");
 #[cfg(not(Py_3_14))]
-const CREATE_TASK: Signature<3> = Signature::new("TaskGroup.create_task", "coro, *, name=None, context=None");
+const CREATE_TASK: Signature<3> =
+    Signature::new_method("TaskGroup.create_task", "coro, *, name=None, context=None");
 
 static TASK_DONE: Reaction = Reaction {
     name: "TaskGroup._on_task_done",

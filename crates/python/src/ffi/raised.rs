@@ -12,10 +12,44 @@ use pyo3::{PyTypeInfo, ffi};
 #[derive(Clone)]
 pub struct Raised<'py>(pub Bound<'py, PyBaseException>);
 
+/// The exception that the indicator shows, which is set; an owned reference.
+///
+/// # Safety
+/// The thread is attached and the indicator set.
+#[cfg(Py_3_12)]
+unsafe fn take_indicator() -> *mut ffi::PyObject {
+    // SAFETY: attached.
+    unsafe { ffi::PyErr_GetRaisedException() }
+}
+
+/// The exception that the indicator shows, which is set; an owned reference.
+///
+/// # Safety
+/// The thread is attached and the indicator set.
+#[cfg(not(Py_3_12))]
+unsafe fn take_indicator() -> *mut ffi::PyObject {
+    let (mut class, mut value, mut traceback) =
+        (std::ptr::null_mut(), std::ptr::null_mut(), std::ptr::null_mut());
+    // SAFETY: attached; the three are owned references or null, and after normalising only the traceback may be null.
+    unsafe {
+        ffi::PyErr_Fetch(&mut class, &mut value, &mut traceback);
+        ffi::PyErr_NormalizeException(&mut class, &mut value, &mut traceback);
+        if !traceback.is_null() {
+            ffi::PyException_SetTraceback(value, traceback);
+        }
+        ffi::Py_XDECREF(traceback);
+        ffi::Py_XDECREF(class);
+    }
+    value
+}
+
 impl<'py> Raised<'py> {
-    /// Catches what a Rust function returned.
+    /// Catches what a Rust function returned. Nothing of the `PyErr` is dropped: PyO3 would keep that until it attaches a thread
+    /// itself, which on somebody else's loop it never does.
     pub fn from_err(py: Python<'py>, error: PyErr) -> Self {
-        Self(error.into_value(py).into_bound(py))
+        error.restore(py);
+        // SAFETY: attached; the indicator was just set, and the call takes it.
+        unsafe { Self(Bound::from_owned_ptr(py, take_indicator()).cast_into_unchecked()) }
     }
 
     /// Whether it is an instance of exception type `T`.

@@ -5,7 +5,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
-use super::Output;
+use super::{Output, Raised};
 
 /// What a coroutine did.
 pub enum Sent<'py> {
@@ -36,12 +36,14 @@ pub fn send<'py>(coroutine: &Bound<'py, PyAny>, value: &Bound<'py, PyAny>) -> Se
 /// `coroutine.throw(error)` as a three-way answer; `name` is `"throw"`.
 pub fn throw<'py>(coroutine: &Bound<'py, PyAny>, name: &Bound<'py, PyString>, error: PyErr) -> Sent<'py> {
     let py = coroutine.py();
-    match super::call::method(name, [coroutine, error.into_value(py).bind(py).as_any()]) {
+    match super::call::method(name, [coroutine, Raised::from_err(py, error).as_any()]) {
         Ok(object) => Sent::Yielded(object),
-        Err(error) if error.is_instance_of::<PyStopIteration>(py) => match error.value(py).getattr("value") {
-            Ok(value) => Sent::Returned(value),
-            Err(error) => Sent::Raised(error),
-        },
+        Err(error) if error.is_instance_of::<PyStopIteration>(py) => {
+            match Raised::from_err(py, error).0.getattr("value") {
+                Ok(value) => Sent::Returned(value),
+                Err(error) => Sent::Raised(error),
+            }
+        }
         Err(error) => Sent::Raised(error),
     }
 }

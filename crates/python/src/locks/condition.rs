@@ -13,7 +13,7 @@ use super::{Held, Waited, Waiters};
 use crate::coroutines::{Routine, Step, taken};
 use crate::events::isinstance_class;
 use crate::ffi::class::DictAndWeak;
-use crate::ffi::{Args, Class, ClassState, Obj, Output, Ref, Signature, Slot, Table, Visitor};
+use crate::ffi::{Args, Class, ClassState, Obj, Output, Raised, Ref, Signature, Slot, Table, Visitor};
 use crate::ffi::{boolean, call, none};
 use crate::mixins::{is_done, set_result};
 use crate::{names, stock};
@@ -124,7 +124,7 @@ fn notified<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyResult<S
 }
 
 fn remember(slot: &Slot, error: PyErr, py: Python<'_>) {
-    slot.put(error.into_value(py).into_bound(py));
+    slot.put(Raised::from_err(py, error).into_any());
 }
 
 /// Acquires, again and again while that is cancelled.
