@@ -283,7 +283,7 @@ pub fn settle<'py>(future: &Obj<'py, Future>) -> PyResult<Option<Settled<'py>>> 
 pub fn result<'py>(future: &Obj<'py, Future>) -> Output<'py> {
     match settle(future)? {
         Some(Settled::Value(value)) => Ok(value),
-        Some(Settled::Raised(raised)) => Err(raised.into_err()),
+        Some(Settled::Raised(raised)) => Err(raised.raise()),
         None => {
             let text =
                 if future.is_alive() { "Result is not set." } else { "Future object is not initialized." };
@@ -300,7 +300,7 @@ pub fn exception<'py>(future: &Obj<'py, Future>) -> Output<'py> {
             Err(errors::raise(stock::invalid_state_error(py)?, "Future object is not initialized."))
         }
         State::Pending => Err(errors::raise(stock::invalid_state_error(py)?, "Exception is not set.")),
-        State::Cancelled => Err(make_cancelled_error(future)?.into_err()),
+        State::Cancelled => Err(make_cancelled_error(future)?.raise()),
         State::Finished if future.failed.get() => {
             future.log_traceback.set(false);
             Ok(future.outcome.get_or_none(py))

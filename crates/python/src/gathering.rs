@@ -163,11 +163,11 @@ fn child_done(owner: &Bound<'_, PyAny>, child: &Bound<'_, PyAny>) -> PyResult<()
             return futures::set_exception(outer.upcast(), &failure);
         }
     }
-    if own.finished.get() == own.expected.get() { complete(outer, child) } else { Ok(()) }
+    if own.finished.get() == own.expected.get() { complete(outer) } else { Ok(()) }
 }
 
 /// All children are done: collects what became of them.
-fn complete(outer: &Obj<'_, GatheringFuture>, last: &Bound<'_, PyAny>) -> PyResult<()> {
+fn complete(outer: &Obj<'_, GatheringFuture>) -> PyResult<()> {
     let py = outer.py();
     let children = outer.own.children.get_or_none(py).cast_into::<PyList>()?;
     let mut results = Vec::with_capacity(children.len());
@@ -175,7 +175,9 @@ fn complete(outer: &Obj<'_, GatheringFuture>, last: &Bound<'_, PyAny>) -> PyResu
         results.push(outcome(&child)?);
     }
     if outer.own.cancel_requested.get() {
-        return futures::set_exception(outer.upcast(), &likes::make_cancelled_error(last)?);
+        // As the last one listed was cancelled, if it was, and not the last one to end.
+        let last = children.get_item(children.len() - 1)?;
+        return futures::set_exception(outer.upcast(), &likes::make_cancelled_error(&last)?);
     }
     futures::set_result(outer.upcast(), PyList::new(py, results)?.into_any())
 }

@@ -196,7 +196,7 @@ fn resume_after_future<'py>(routine: &Obj<'py, Routine>, resume: Resume) -> Adva
     }
     let outcome = match futures::settle(future) {
         Ok(Some(Settled::Value(value))) => Ok(value),
-        Ok(Some(Settled::Raised(raised))) => Err(raised.into_err()),
+        Ok(Some(Settled::Raised(raised))) => Err(raised.raise()),
         Ok(None) => Err(not_used_with_future()),
         Err(error) => Err(error),
     };

@@ -197,7 +197,11 @@ fn finish<'py>(routine: &Obj<'py, Routine>, condition: &Obj<'py, Condition>) -> 
         },
         Some(latest) => {
             let latest = if cfg!(Py_3_13) { latest } else { stock::cancelled_error(py)?.call0()? };
-            chained(PyErr::from_value(latest), first)?
+            let latest = Raised(latest.cast_into()?);
+            match first {
+                Some(first) => Raised(first.cast_into()?).handling(|| latest.raise()),
+                None => latest.raise(),
+            }
         }
     };
     Err(pass_on(condition, error)?)
