@@ -3,6 +3,7 @@
 #   make run [APP=file.py]   build into .venv/<version> and run examples/service.py, or your own program
 #   make test                everything: format, lints, types, Rust tests, Python tests, CPython's own asyncio tests
 #   make bench [ARGS=...]    yibu beside asyncio and its rivals
+#   make fuzz [ARGS=...]     random programs on yibu and on asyncio, until they differ or the time is over
 #   make lint docs build clean
 #
 # PYTHON=...        the interpreter to build for (default: the first suitable python3 on PATH)
@@ -11,10 +12,10 @@ PYTHON ?= $(shell sh scripts/find-python)
 APP ?=
 ARGS ?=
 
-.PHONY: run test bench lint docs build clean
+.PHONY: run test bench fuzz lint docs build clean
 run:
 	@$(PYTHON) -m scripts run $(APP) $(ARGS)
 test lint docs build clean:
 	@$(PYTHON) -m scripts $@
-bench:
-	@$(PYTHON) -m scripts bench $(ARGS)
+bench fuzz:
+	@$(PYTHON) -m scripts $@ $(ARGS)

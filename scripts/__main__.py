@@ -1,4 +1,4 @@
-"""The commands behind the Makefile: run, build, test, lint, bench, docs, clean."""
+"""The commands behind the Makefile: run, build, test, lint, bench, fuzz, docs, clean."""
 
 import shutil
 import subprocess
@@ -71,6 +71,15 @@ def bench_command(arguments: list[str]) -> int:
     ).returncode
 
 
+def fuzz_command(arguments: list[str]) -> int:
+    """Random programs on asyncio and on yibu, until they differ or the time is over."""
+    environment = default_environment("build", "test")
+    build(environment, environment)
+    return subprocess.run(
+        [environment.python, "-m", "tests.differential.fuzz", *arguments], cwd=ROOT, check=False
+    ).returncode
+
+
 def docs_command(_arguments: list[str]) -> int:
     """The Rust documentation; a broken link is an error."""
     environment = default_environment("build")
@@ -107,6 +116,7 @@ COMMANDS = {
     "test": test_command,
     "lint": lint_command,
     "bench": bench_command,
+    "fuzz": fuzz_command,
     "docs": docs_command,
     "clean": clean_command,
 }

@@ -25,7 +25,7 @@ SUBSTITUTIONS = [
     (r"\b_SelectorSocketTransport\b|\bSocketTransport\b", "TRANSPORT"),
     (r"<(_SelectorSoc|SocketTransp)\.\.\.", "<TRANSPORT..."),
     (r"\b_ThreadSafeHandle\b", "Handle"),
-    (r"\b(_asyncio|yibu\._yibu|asyncio\.[a-z_]+)\.(?=[A-Z_])", ""),
+    (r"\b(_asyncio|yibu(\._yibu)?|asyncio\.[a-z_]+)\.(?=[A-Z_])", ""),
 ]
 
 INTERNAL = re.compile(

@@ -1,60 +1,66 @@
-"""Random programs must leave the same trace on the loop, Future and Task under test as on stock asyncio's."""
+"""Random programs must leave the same trace on the implementation under test as on stock asyncio.
+
+`python -m tests.differential.fuzz` (`make fuzz`) looks for more of them, and makes those that differ small.
+"""
 
 import asyncio
-import functools
-import sys
+from types import SimpleNamespace
 
 import pytest
 
-from tests.differential.random_programs import OPERATIONS, draw, trace_of
+from tests.differential.fuzzing import comparison, implementations
+from tests.differential.fuzzing.comparison import difference, traces
+from tests.differential.fuzzing.grammar import MODES, draw
+from tests.differential.fuzzing.shrinking import shrunk
 
-SEEDS = range(1600)
+SEEDS = range(2000)
 GROUP = 100
 
 
-def traces(seed, impl, debug=False, **keywords):
-    """Return the trace of a seed on stock asyncio and on the implementation."""
-
-    def make(task_type):
-        return functools.partial(task_type, **keywords)
-
-    return (
-        trace_of(seed, asyncio.SelectorEventLoop(), asyncio.Future, make(asyncio.Task), debug=debug),
-        trace_of(seed, impl.new_event_loop(), impl.Future, make(impl.Task), debug=debug),
-    )
-
-
-def compare(seed, expected, trace):
-    for number, (wanted, got) in enumerate(zip(expected, trace, strict=False)):
-        assert got == wanted, f"seed {seed}, event {number}, after {expected[max(0, number - 8) : number]}"
-    assert len(trace) == len(expected), f"seed {seed}"
-
-
-@pytest.mark.parametrize("group", range(0, len(SEEDS), GROUP))
-def test_equal_traces(impl, group):
-    for seed in SEEDS[group : group + GROUP]:
-        compare(seed, *traces(seed, impl))
-
-
-@pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks are new in 3.12")
-@pytest.mark.parametrize("group", range(0, len(SEEDS), 4 * GROUP))
-def test_equal_traces_of_eager_tasks(impl, group):
-    for seed in SEEDS[group : group + GROUP]:
-        compare(seed, *traces(seed, impl, eager_start=True))
-
-
-def test_equal_traces_in_debug_mode(impl):
-    for seed in SEEDS[: GROUP // 2]:
-        compare(seed, *traces(seed, impl, debug=True))
+@pytest.mark.parametrize("first", SEEDS[::GROUP])
+def test_equal_traces(impl, first):
+    for seed in range(first, first + GROUP):
+        if found := difference(draw(seed), impl):
+            pytest.fail(f"python -m tests.differential.fuzz --seed {seed} makes the program small\n{found}")
 
 
 def test_the_programs_are_worth_running(impl):
-    """Every operation occurs, most programs are long, and hardly two are alike."""
-    programs = [draw(seed) for seed in SEEDS]
-    assert {operation[0] for program in programs for script in program for operation in script} == set(
-        OPERATIONS
-    )
-    samples = [traces(seed, impl)[0] for seed in range(0, len(SEEDS), 80)]
-    assert sum(len(trace) > 150 for trace in samples) > len(samples) / 2
-    words = {event for trace in samples for event in trace if event[0] == "called"}
-    assert len(words) > 50
+    """Every mode occurs, traces are long, and hardly anything in them comes twice."""
+    programs = [draw(seed) for seed in SEEDS[::20]]
+    assert {program.mode for program in programs} == {mode for mode, weight in MODES.items() if weight}
+    samples = [traces(program, impl)[0] for program in programs[::4]]
+    assert sum(len(trace) > 200 for trace in samples) > len(samples) * 0.9
+    events = [event.split(": ", 1)[1] for trace in samples for event in trace if " stir: " not in event]
+    for word in (
+        "begins",
+        "ends",
+        "TimeoutError",
+        "CancelledError[stop",
+        "ExceptionGroup[",
+        "KeyError[",
+        "BrokenBarrierError",
+        "QueueFull",
+        "Exception in callback",
+        "waiters:",
+    ):
+        assert any(word in event for event in events), word
+    assert len(set(events)) > len(samples) * 30
+
+
+def test_a_difference_is_found_and_made_small(impl, monkeypatch):
+    """The comparison can fail: here by a semaphore that wakes nobody."""
+
+    class Semaphore(asyncio.Semaphore):
+        def release(self):
+            self._value += 1
+
+    def pair(mode, impl):
+        stock, other = implementations.pair("plain", impl)
+        other.aio = SimpleNamespace(**vars(stock.aio) | {"Semaphore": Semaphore})
+        return stock, other
+
+    monkeypatch.setattr(comparison, "pair", pair)
+    seed = next(seed for seed in SEEDS if difference(draw(seed), impl))
+    program = shrunk(draw(seed), lambda candidate: difference(candidate, impl) is not None)
+    assert "semaphores[" in program.source()
+    assert sum(map(len, program.scripts)) <= 4
