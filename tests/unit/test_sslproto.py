@@ -3,11 +3,13 @@
 Two ends are wired to each other in memory (`tls.py`): a test decides what arrives, how it is cut, and when.
 """
 
+import _ssl
 import asyncio
 import contextlib
 import gc
 import logging
 import ssl
+import sys
 import tracemalloc
 import weakref
 from asyncio import sslproto
@@ -673,6 +675,7 @@ class TestMemory:
     @pytest.mark.yibu_only
     def test_an_idle_connection_has_no_large_buffer(self, make):
         contexts = server_context(), client_context()
+        make(contexts=contexts).shake()  # what is made once is made now
         tracemalloc.start()
         try:
             ends = make(contexts=contexts)
@@ -753,6 +756,26 @@ class TestContexts:
         context._msg_callback = lambda *arguments: told.append(arguments)
         self.echo(make(contexts=(context, client_context())))
         assert told
+
+    @pytest.mark.yibu_only
+    @pytest.mark.skipif(not hasattr(_ssl, "__file__"), reason="OpenSSL is hidden inside the interpreter")
+    def test_ordinary_ones_cost_no_call(self, ends):
+        """After the handshake, data does not pass through the Python methods of the object."""
+        server, client = ends.shake()
+        called = []
+
+        def note(frame, event, _argument):
+            if event == "call" and frame.f_code.co_filename == ssl.__file__:
+                called.append(frame.f_code.co_name)
+
+        sys.setprofile(note)
+        try:
+            client.transport.write(b"x" * 100 * KIB)
+            ends.exchange(999)
+        finally:
+            sys.setprofile(None)
+        assert called == []
+        assert server.app.data == b"x" * 100 * KIB
 
     @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
     def test_versions(self, make, version):
