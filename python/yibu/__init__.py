@@ -37,8 +37,8 @@ else:
 for _name in (*_stock.NAMES, *_stock.MODULES):
     if _name in vars(_asyncio):
         globals()[_name] = vars(_asyncio)[_name]
-for _name in _asyncio.__all__:
-    if hasattr(_yibu, _name) and _name not in globals():
+for _name in vars(_yibu):
+    if _name in vars(_asyncio) and _name not in globals():
         globals()[_name] = vars(_yibu)[_name]
 del _name
 

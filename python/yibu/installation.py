@@ -61,15 +61,16 @@ _PRIVATE = {
 
 def _replacements() -> Iterator[_Replacement]:
     """Each name that `install()` replaces: all of asyncio's that are native, and a few private ones."""
-    for name in asyncio.__all__:
-        native = vars(_yibu).get(name)
-        if native is not None and name not in _LEFT_ALONE:
-            # The public class of the loop is completed in Python.
-            yield _Replacement(name, getattr(asyncio, name), EventLoop if name == "EventLoop" else native)
+    # The public class of the loop is completed in Python.
+    native = vars(_yibu) | {"EventLoop": EventLoop}
+    # Not asyncio's `__all__`, which leaves out TaskGroup in Python 3.11.
+    for name, stock in list(vars(asyncio).items()):
+        if name in native and not name.startswith("__") and name not in _LEFT_ALONE:
+            yield _Replacement(name, stock, native[name])
     for module, names in _PRIVATE.items():
         for name in names:
             if name in vars(module):
-                yield _Replacement(name, vars(module)[name], vars(_yibu)[name])
+                yield _Replacement(name, vars(module)[name], native[name])
     # What `set_event_loop_policy(None)` goes back to.
     name = "_DefaultEventLoopPolicy" if sys.version_info >= (3, 14) else "DefaultEventLoopPolicy"
     yield _Replacement(name, StockPolicy, EventLoopPolicy)

@@ -1,6 +1,6 @@
 """Puts the classes of an implementation into the stock asyncio package, in this process, before tests load.
 
-Every name of `asyncio.__all__` that the implementation defines itself takes the place of the stock object
+Every name of asyncio that the implementation defines itself takes the place of the stock object
 where any stock module holds it: `asyncio.Task`, `asyncio.tasks._CTask`, `_asyncio.Task`.
 So the swap grows by itself as an implementation takes over more of asyncio.
 """
@@ -55,8 +55,9 @@ class Implementation:
         With `abstract_loop`, BaseEventLoop too: tests make instances of it as if it were complete. It stays
         where a test patches the stock base class of TestLoop.
         """
-        for name in dict.fromkeys([*asyncio.__all__, *PRIVATE_NAMES]):
-            if name not in KEPT:
+        # Not `asyncio.__all__`, which leaves out TaskGroup in Python 3.11.
+        for name in dict.fromkeys([*vars(asyncio), *PRIVATE_NAMES]):
+            if name not in KEPT and not name.startswith("__"):
                 self._replace(name, getattr(self.module, name, None))
         for name in PRIVATE_CLASSES:
             self._replace(name, getattr(self.native, name, None))

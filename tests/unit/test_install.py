@@ -86,10 +86,10 @@ class TestInstall:
         run("""
             native = {
                 name: vars(yibu)[name]
-                for name in asyncio.__all__
+                for name in [*asyncio.__all__, "TaskGroup"]
                 if vars(yibu)[name] is not getattr(asyncio, name) and name not in LEFT_ALONE
             }
-            assert {"Future", "Task", "Runner", "run", "gather", "Lock", "Queue"} <= set(native)
+            assert {"Future", "Task", "TaskGroup", "Runner", "run", "gather", "Lock", "Queue"} <= set(native)
             before = globals_of_asyncio()
             places = [key for key in before if key[1] in native and before[key] is vars(asyncio)[key[1]]]
             assert ("asyncio.tasks", "gather") in places and ("asyncio", "gather") in places
@@ -270,6 +270,113 @@ class TestCommandLine:
         )
         assert (process.stderr, process.returncode) == ("", 0)
         assert process.stdout == "{'yibu'}\n{'yibu'}\nyibu.event_loop yibu.event_loop\n"
+
+
+TRACED = """
+import concurrent.futures, threading
+
+NAMES = "futures graph locks mixins queues runners taskgroups tasks threads timeouts"
+modules = [sys.modules.get(f"asyncio.{name}") for name in NAMES.split()]
+paths = {module.__file__ for module in modules if module is not None}
+found = set()
+
+def trace(frame, event, argument):
+    if frame.f_code.co_filename in paths:
+        found.add((frame.f_code.co_filename, frame.f_code.co_qualname))
+
+async def main(aio):
+    loop, event, queue = aio.get_running_loop(), aio.Event(), aio.Queue()
+    lock, semaphore, condition, barrier = aio.Lock(), aio.Semaphore(1), aio.Condition(), aio.Barrier(2)
+
+    async def work(number):
+        async with lock, semaphore:
+            await aio.sleep(0)
+        await event.wait()
+        await queue.put(number)
+        async with condition:
+            condition.notify_all()
+        return number
+
+    async def numbers():
+        yield 1
+        yield 2
+
+    tasks = [aio.create_task(work(number)) for number in range(3)]
+    loop.call_soon(event.set)
+    assert await aio.gather(*tasks) == [0, 1, 2]
+    await aio.wait(tasks)
+    assert await aio.wait_for(queue.get(), 30) == 0
+    assert [await each for each in aio.as_completed([aio.sleep(0, 5)])] == [5]
+    try:
+        async with aio.timeout(0):
+            await loop.create_future()
+    except TimeoutError:
+        pass
+    async with aio.TaskGroup() as group:
+        group.create_task(barrier.wait())
+        group.create_task(barrier.wait())
+    await aio.shield(aio.ensure_future(aio.sleep(0)))
+    assert await aio.to_thread(len, "four") == await loop.run_in_executor(None, len, "four")
+    elsewhere = lambda: aio.run_coroutine_threadsafe(aio.sleep(0, 6), loop).result()
+    assert await loop.run_in_executor(concurrent.futures.ThreadPoolExecutor(1), elsewhere) == 6
+    for kind in aio.PriorityQueue, aio.LifoQueue:
+        ordered = kind()
+        ordered.put_nowait(1)
+        assert await ordered.get() == 1
+    assert aio.current_task() in aio.all_tasks()
+    repr([aio.current_task(), lock, event, queue]), aio.current_task().get_stack()
+    if sys.version_info >= (3, 12):
+        loop.set_task_factory(aio.eager_task_factory)
+        assert await aio.create_task(work(8)) == 8
+        loop.set_task_factory(None)
+    if sys.version_info >= (3, 14):
+        assert "main" in aio.format_call_graph()
+    cancelled = aio.create_task(work(9))
+    cancelled.cancel()
+    try:
+        await cancelled
+    except aio.CancelledError:
+        pass
+    left_behind.append(aio.create_task(aio.Event().wait()))
+    left_behind.append(numbers())
+    await anext(left_behind[-1])
+
+left_behind = []
+def run_traced(aio, **options):
+    sys.settrace(trace)
+    threading.settrace(trace)
+    try:
+        aio.run(main(aio), **options)
+    finally:
+        sys.settrace(None)
+        threading.settrace(None)
+    assert found == set(), sorted(found)
+"""
+
+
+class TestNothingOfStock:
+    """No line of what is native here runs in its stock form."""
+
+    @pytest.mark.parametrize("debug", [False, True])
+    def test_in_a_program_that_imports_yibu(self, debug):
+        run(f"{TRACED}\nrun_traced(yibu, debug={debug})")
+
+    @pytest.mark.parametrize("debug", [False, True])
+    def test_after_install(self, debug):
+        run(f"{TRACED}\nyibu.install()\nrun_traced(asyncio, debug={debug})")
+
+    def test_the_trace_sees_stock(self):
+        run(
+            TRACED
+            + dedent("""
+                try:
+                    run_traced(asyncio)
+                except AssertionError as error:
+                    assert "TaskGroup.__aexit__" in str(error)
+                else:
+                    raise AssertionError
+            """)
+        )
 
 
 class TestLoopsMadeBefore:

@@ -28,6 +28,7 @@ pub mod watch;
 pub use accept::Acceptor;
 pub use executor::{native_executor, run_job};
 pub use kernel::Kernel;
+pub use lifecycle::COMPLETION;
 pub use pause::{Delay, yield_once};
 pub use schedule::seconds;
 #[cfg(not(Py_3_14))]

@@ -20,7 +20,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyType};
 
 use crate::callbacks::{self, Reaction, ReactionCallback};
-use crate::event_loop::{Entry, EventLoop};
+use crate::event_loop::{COMPLETION, Entry, EventLoop};
 use crate::events::{isinstance_class, loop_debug};
 use crate::ffi::class::DictAndWeak;
 use crate::ffi::{
@@ -606,7 +606,14 @@ fn callback_list<'py>(future: &Obj<'py, Future>) -> Output<'py> {
     }
     let list = PyList::empty(py);
     for callback in &copies {
-        list.append(as_python(py, callback)?)?;
+        let (function, context) = as_python(py, callback)?;
+        let is_completion = match callback {
+            Callback::Reaction { reaction, .. } => std::ptr::eq(*reaction, &COMPLETION),
+            _ => false,
+        };
+        // By the identity of asyncio's function programs know the task that a loop runs for (anyio does).
+        let function = if is_completion { stock::run_until_complete_cb(py)?.clone() } else { function };
+        list.append((function, context))?;
     }
     Ok(list.into_any())
 }

@@ -100,6 +100,7 @@ names! {
     set_exception,
     set_result,
     source_traceback,
+    stop,
     submit,
     task,
     throw,

@@ -1,13 +1,14 @@
 //! `run_forever`, `run_until_complete`, `stop`, `close` and what a loop does when it begins and ends to run.
 
-use pyo3::exceptions::{PyResourceWarning, PyRuntimeError};
+use pyo3::exceptions::{PyKeyboardInterrupt, PyResourceWarning, PyRuntimeError, PySystemExit};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
 use super::{Engine, EventLoop, debug, turn};
+use crate::callbacks::{Reaction, forget, react};
 use crate::ffi::{Obj, Output, Signature, Table, boolean, none};
 use crate::futures::ensure::ensure;
-use crate::futures::likes;
+use crate::futures::{self, likes};
 use crate::{current, names, stock, tasks};
 
 const RUN_UNTIL_COMPLETE: Signature<1> = Signature::new("EventLoop.run_until_complete", "future");
@@ -120,8 +121,48 @@ fn set_running(py: Python<'_>, event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
     stock::set_running_loop(py)?.call1((event_loop,)).map(drop)
 }
 
-fn run_until_complete<'py>(event_loop: &Obj<'py, EventLoop>, object: &Bound<'py, PyAny>) -> Output<'py> {
+/// `base_events._run_until_complete_cb`, which Python code sees in its place among the callbacks of a native future.
+pub static COMPLETION: Reaction =
+    Reaction { name: "_run_until_complete_cb", run: completed, waiter: |_event_loop| None };
+
+fn completed(event_loop: &Bound<'_, PyAny>, future: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = event_loop.py();
+    if !likes::is_cancelled(future)?
+        && let Some(exception) = likes::exception(future)?
+        && (exception.is_instance_of::<PyKeyboardInterrupt>() || exception.is_instance_of::<PySystemExit>())
+    {
+        // It has left the loop already.
+        return Ok(());
+    }
+    if let Some(native) = Obj::<EventLoop>::cast(event_loop) {
+        current::settle(native)?;
+    }
+    event_loop.call_method0(names::stop(py)).map(drop)
+}
+
+/// Has the loop stop when a future is done.
+fn stop_when_done<'py>(event_loop: &Obj<'py, EventLoop>, future: &Bound<'py, PyAny>) -> PyResult<()> {
+    let py = event_loop.py();
+    match futures::exact(future) {
+        Some(_) => react(future, &COMPLETION, event_loop.as_any()),
+        None => {
+            future.call_method1(names::add_done_callback(py), (stock::run_until_complete_cb(py)?,)).map(drop)
+        }
+    }
+}
+
+/// Takes back what [`stop_when_done`] did.
+fn go_on_when_done<'py>(event_loop: &Obj<'py, EventLoop>, future: &Bound<'py, PyAny>) -> PyResult<()> {
+    let py = event_loop.py();
+    match futures::exact(future) {
+        Some(_) => forget(future, &COMPLETION, event_loop.as_any()),
+        None => future
+            .call_method1(names::remove_done_callback(py), (stock::run_until_complete_cb(py)?,))
+            .map(drop),
+    }
+}
+
+fn run_until_complete<'py>(event_loop: &Obj<'py, EventLoop>, object: &Bound<'py, PyAny>) -> Output<'py> {
     event_loop.check_open()?;
     check_running(event_loop)?;
     let made_here = !likes::is_future(object)?;
@@ -130,18 +171,17 @@ fn run_until_complete<'py>(event_loop: &Obj<'py, EventLoop>, object: &Bound<'py,
         // The exception will be raised here: a pending task needs no report if the loop is stopped.
         tasks::expect_destruction(&future)?;
     }
-    let done = stock::run_until_complete_cb(py)?;
-    future.call_method1(names::add_done_callback(py), (done,))?;
+    stop_when_done(event_loop, &future)?;
     let ran = run_forever(event_loop);
     if let Err(error) = ran {
         if made_here && likes::is_done(&future)? && !likes::is_cancelled(&future)? {
             // The coroutine's own exception (KeyboardInterrupt, SystemExit) is on its way out: it was seen.
             likes::exception(&future)?;
         }
-        future.call_method1(names::remove_done_callback(py), (done,))?;
+        go_on_when_done(event_loop, &future)?;
         return Err(error);
     }
-    future.call_method1(names::remove_done_callback(py), (done,))?;
+    go_on_when_done(event_loop, &future)?;
     if !likes::is_done(&future)? {
         return Err(PyRuntimeError::new_err("Event loop stopped before Future completed."));
     }
