@@ -2,7 +2,7 @@
 //!
 //! Called by any thread ([`Inbox::post`]) and by [`crate::EventLoop`], which alone takes messages and parks; calls the waker.
 //!
-//! No message is lost: a poster pushes, then takes the mark `parked` away and rings if it was set; the loop sets the
+//! No message is lost: a poster pushes, then takes the mark [`PARKED`] away and rings if it was set; the loop sets the
 //! mark, then looks at the queue, and blocks if it is empty. Every access to the mark is a read-modify-write that acquires and
 //! releases, so whoever comes second has seen all that the first one did: a poster who finds the mark rings, and after a poster
 //! who did not find it the loop finds the message. A ring that comes late, when the loop has long been busy again, ends one
@@ -16,11 +16,11 @@ use std::sync::OnceLock;
 #[cfg(not(all(test, loom)))]
 use crossbeam_queue::SegQueue;
 #[cfg(all(test, loom))]
-use loom::sync::atomic::{AtomicBool, Ordering};
+use loom::sync::atomic::{AtomicU8, Ordering};
 #[cfg(all(test, loom))]
 use model::SegQueue;
 #[cfg(not(all(test, loom)))]
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use yibu_driver::Waker;
 
@@ -36,17 +36,24 @@ impl Wake for Waker {
     }
 }
 
+/// The loop is at work.
+const BUSY: u8 = 0;
+/// The loop blocks, or is about to.
+const PARKED: u8 = 1;
+/// The loop was woken and has not said yet that it is at work.
+const RUNG: u8 = 2;
+
 /// Messages of type `M` on their way to a loop that is woken by `W`.
 #[derive(Debug)]
 pub struct Inbox<M, W = Waker> {
     queue: SegQueue<M>,
-    parked: AtomicBool,
+    mark: AtomicU8,
     waker: OnceLock<W>,
 }
 
 impl<M, W> Default for Inbox<M, W> {
     fn default() -> Self {
-        Self { queue: SegQueue::new(), parked: AtomicBool::new(false), waker: OnceLock::new() }
+        Self { queue: SegQueue::new(), mark: AtomicU8::new(BUSY), waker: OnceLock::new() }
     }
 }
 
@@ -66,11 +73,18 @@ impl<M, W: Wake> Inbox<M, W> {
     /// The second half.
     #[inline]
     pub fn ring(&self) {
-        if self.parked.swap(false, Ordering::AcqRel)
+        let rings = |mark| Some(if mark == PARKED { RUNG } else { mark });
+        if self.mark.fetch_update(Ordering::AcqRel, Ordering::Acquire, rings) == Ok(PARKED)
             && let Some(waker) = self.waker.get()
         {
             waker.wake();
         }
+    }
+
+    /// Whether the loop was woken and has not got to work since. A hint, for those who stand in its way.
+    #[inline]
+    pub fn is_rung(&self) -> bool {
+        self.mark.load(Ordering::Relaxed) == RUNG
     }
 
     /// Whether nothing is there.
@@ -91,7 +105,7 @@ impl<M, W: Wake> Inbox<M, W> {
             // Only the loop's thread sets it, so a lost race is impossible and the value is simply there afterwards.
             drop(self.waker.set(waker()?));
         }
-        self.parked.swap(true, Ordering::AcqRel);
+        self.mark.swap(PARKED, Ordering::AcqRel);
         if self.is_empty() {
             return Ok(true);
         }
@@ -101,6 +115,6 @@ impl<M, W: Wake> Inbox<M, W> {
 
     /// The loop is busy again.
     pub(crate) fn unpark(&self) {
-        self.parked.swap(false, Ordering::AcqRel);
+        self.mark.swap(BUSY, Ordering::AcqRel);
     }
 }

@@ -16,8 +16,8 @@ use crate::event_loop::{EventLoop, Message};
 use crate::ffi::class::Plain;
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Raised, SendRef, Slot, Table, Visitor};
 use crate::ffi::{call, context, none};
-use crate::futures::{self, Future, State};
-use crate::{names, stock};
+use crate::futures::{self, Future, State, bridge};
+use crate::names;
 
 /// `function(*arguments, **keywords)`, in a context if there is one.
 #[derive(Default)]
@@ -221,23 +221,9 @@ pub fn deliver(job: &Obj<'_, Job>) -> PyResult<()> {
     match job.ending.get() {
         Ending::None => Ok(()),
         Ending::Returned => futures::set_result(native, outcome),
-        Ending::Raised => futures::set_exception(native, &as_asyncio_s(outcome)?),
+        Ending::Raised => futures::set_exception(native, &bridge::convert(outcome)?),
         Ending::Cancelled => futures::cancel(native, none(py)).map(drop),
     }
-}
-
-/// `futures._convert_future_exc`: the two exceptions of `concurrent.futures` that asyncio has classes of its own for.
-fn as_asyncio_s(exception: Bound<'_, PyAny>) -> Output<'_> {
-    let (py, class) = (exception.py(), exception.get_type());
-    let own = if class.is(stock::concurrent_cancelled_error(py)?) {
-        stock::cancelled_error(py)?
-    } else if class.is(stock::concurrent_invalid_state_error(py)?) {
-        stock::invalid_state_error(py)?
-    } else {
-        return Ok(exception);
-    };
-    let arguments: Bound<'_, PyTuple> = exception.getattr("args")?.cast_into()?;
-    own.call1(arguments)?.call_method1("with_traceback", (exception.getattr("__traceback__")?,))
 }
 
 impl Class for Job {

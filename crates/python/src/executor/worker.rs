@@ -6,6 +6,7 @@
 use std::cell::Cell;
 use std::ffi::CStr;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -30,6 +31,12 @@ pub struct Worker {
 /// How often a worker that is woken gives way before it waits for the interpreter: a microsecond or two if no other thread wants the
 /// processor.
 const PATIENCE: usize = 4;
+
+/// How long a loop that was woken waits for the interpreter before workers let it go first.
+const LOOP_WAITS: Duration = Duration::from_micros(100);
+
+/// How many times that a worker gives it.
+const WORKER_WAITS: usize = 20;
 
 static WORKER: ClassState = ClassState::new();
 
@@ -68,11 +75,13 @@ fn work(worker: &Obj<'_, Worker>) -> PyResult<()> {
     let (me, generation) = (Arc::new(Sleeper::of_this_thread()), queue.generation());
     // The loop that has an outcome in its inbox and does not know it yet.
     let mut to_wake: Option<Arc<Inbox<Message>>> = None;
+    let mut courtesy = Courtesy::default();
     loop {
         match queue.next(&me) {
             Next::Run(job, _) => {
                 if let Some(inbox) = to_wake.take() {
                     inbox.ring();
+                    courtesy.show(py, &inbox);
                 }
                 match job::run(job.into_obj(py)) {
                     Ok(inbox) => to_wake = inbox,
@@ -111,6 +120,32 @@ fn let_loop_park(parks_before: u32) {
             return;
         }
         std::thread::yield_now();
+    }
+}
+
+/// A loop that has been woken gets the interpreter before the next job, if it has waited for a while: not at once, because to
+/// change threads costs more than many a job.
+#[derive(Default)]
+struct Courtesy {
+    /// Since when some loop is known to wait.
+    since: Option<Instant>,
+}
+
+impl Courtesy {
+    fn show(&mut self, py: Python<'_>, inbox: &Inbox<Message>) {
+        if !inbox.is_rung() {
+            self.since = None;
+        } else if self.since.get_or_insert_with(Instant::now).elapsed() > LOOP_WAITS {
+            self.since = None;
+            py.detach(|| {
+                for _ in 0..WORKER_WAITS {
+                    if !inbox.is_rung() {
+                        return;
+                    }
+                    std::thread::sleep(LOOP_WAITS);
+                }
+            });
+        }
     }
 }
 

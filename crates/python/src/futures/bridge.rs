@@ -238,7 +238,7 @@ fn starts_running(future: &Bound<'_, PyAny>) -> PyResult<bool> {
 }
 
 /// `futures._convert_future_exc`: the exceptions that both kinds of futures have a class of their own for.
-fn convert(exception: Bound<'_, PyAny>) -> Output<'_> {
+pub fn convert(exception: Bound<'_, PyAny>) -> Output<'_> {
     let py = exception.py();
     let class = exception.get_type();
     let own = if class.is(stock::concurrent_cancelled_error(py)?) {
