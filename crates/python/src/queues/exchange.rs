@@ -48,6 +48,10 @@ impl Side for Putting {
         if hooks.replace(Hook::PutNowait) {
             return Hook::PutNowait.call_with(queue, &item);
         }
+        if hooks.are_native() {
+            queue.ensure_open(queue.py())?;
+            return hand_in(queue, hooks, &item);
+        }
         put_now(queue, hooks, &item)
     }
 }
@@ -78,7 +82,7 @@ impl Side for Getting {
         if hooks.replace(Hook::GetNowait) {
             return Hook::GetNowait.call(queue);
         }
-        get_now(queue, hooks)
+        if hooks.are_native() { hand_out(queue, hooks) } else { get_now(queue, hooks) }
     }
 }
 
@@ -162,6 +166,13 @@ fn put_now<'py>(queue: &Obj<'py, Queue>, hooks: Hooks, item: &Bound<'py, PyAny>)
     if items::is_full(queue, hooks)? {
         return Err(PyErr::from_type(stock::queue_full(py)?.clone(), ()));
     }
+    hand_in(queue, hooks, item)
+}
+
+/// Puts an item in for which there is room.
+#[inline]
+fn hand_in<'py>(queue: &Obj<'py, Queue>, hooks: Hooks, item: &Bound<'py, PyAny>) -> Output<'py> {
+    let py = queue.py();
     if hooks.replace(Hook::Put) {
         Hook::Put.call_with(queue, item)?;
     } else {
@@ -186,6 +197,12 @@ fn get_now<'py>(queue: &Obj<'py, Queue>, hooks: Hooks) -> Output<'py> {
         queue.ensure_open(py)?;
         return Err(PyErr::from_type(stock::queue_empty(py)?.clone(), ()));
     }
+    hand_out(queue, hooks)
+}
+
+/// Takes an item out that is there.
+#[inline]
+fn hand_out<'py>(queue: &Obj<'py, Queue>, hooks: Hooks) -> Output<'py> {
     let item = take(queue, hooks)?;
     wake_next(queue, hooks, &queue.putters)?;
     Ok(item)

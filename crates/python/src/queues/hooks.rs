@@ -107,6 +107,12 @@ impl Hooks {
     pub fn replace(self, hook: Hook) -> bool {
         self.replaced & hook.bit() != 0
     }
+
+    /// Whether everything is native: asking twice gives the same answer, then, and nobody sees that it is asked once.
+    #[inline]
+    pub fn are_native(self) -> bool {
+        self.replaced == 0
+    }
 }
 
 /// What was found out about an object.
