@@ -58,8 +58,11 @@ pub enum Plan {
 /// While there is work the kernel is left alone for this many seconds, so that I/O cannot starve.
 pub const POLL_INTERVAL: f64 = 100e-6;
 
-/// Where no timer is pending, not even the clock is looked at for this many turns: see [`EventLoop::hurry_on`].
+/// Where no timer is due soon, not even the clock is looked at for this many turns: see [`EventLoop::hurry_on`].
 pub const FREE_TURNS: u32 = 32;
+
+/// What is not soon, in seconds: a timer this far away is not due before the coarse clock has ticked.
+pub const SOON: f64 = 50e-3;
 
 /// The longest single park; asyncio's `MAXIMUM_SELECT_TIMEOUT`.
 const PARK_MAX: f64 = 24.0 * 3600.0;
@@ -86,9 +89,10 @@ pub struct EventLoop<H: Host> {
     reported: Vec<OpId>,
     /// When the kernel was asked while there was work, on the driver's clock; minus infinity to ask it again.
     polled_at: f64,
-    /// How many more turns [`EventLoop::hurry_on`] may grant, and the tick in which it may.
+    /// How many more turns [`EventLoop::hurry_on`] may grant, the tick in which it may, and the loop's time when that began.
     free_turns: u32,
     free_tick: i64,
+    free_since: f64,
 }
 
 impl<H: Host> EventLoop<H> {
@@ -104,6 +108,7 @@ impl<H: Host> EventLoop<H> {
             polled_at: f64::NEG_INFINITY,
             free_turns: 0,
             free_tick: 0,
+            free_since: 0.0,
         }
     }
 
@@ -131,18 +136,23 @@ impl<H: Host> EventLoop<H> {
     }
 
     /// The number of entries of a turn that may begin without looking at clock, timers or kernel: work is ready, no timer is
-    /// pending, and the kernel was asked a moment ago. `None` asks for a [`plan`](Self::plan).
+    /// due [`SOON`], and the kernel was asked a moment ago. `None` asks for a [`plan`](Self::plan).
     ///
     /// The coarse clock is looked at now and then: after the first turn, so that turns which take long are noticed at
-    /// once, and ever less often while they turn out to be short.
+    /// once, and ever less often while they turn out to be short. While a timer is pending it is looked at every time.
     #[inline]
     pub fn hurry_on(&mut self) -> Option<usize> {
-        if self.free_turns == 0 || self.ready.is_empty() || !self.timers.is_empty() || !self.inbox.is_empty()
-        {
+        if self.free_turns == 0 || self.ready.is_empty() || !self.inbox.is_empty() {
+            return None;
+        }
+        let deadline = self.timers.next_deadline();
+        let later = deadline.is_none_or(|when| when >= self.free_since + SOON);
+        if !later {
             return None;
         }
         self.free_turns -= 1;
-        if (FREE_TURNS - self.free_turns).is_power_of_two() && self.driver.tick() != self.free_tick {
+        let look = deadline.is_some() || (FREE_TURNS - self.free_turns).is_power_of_two();
+        if look && self.driver.tick() != self.free_tick {
             self.free_turns = 0;
             return None;
         }
@@ -165,6 +175,7 @@ impl<H: Host> EventLoop<H> {
         }
         self.free_turns = FREE_TURNS;
         self.free_tick = self.driver.tick();
+        self.free_since = now;
         let clock = self.driver.now();
         if !hurry && clock - self.polled_at < POLL_INTERVAL {
             return Plan::Run;

@@ -192,7 +192,7 @@ impl Modelled {
         match plan {
             None => {
                 assert!(self.hurried <= FREE_TURNS && self.asked_at.is_some());
-                assert!(!self.ready.is_empty() && self.posted.is_empty() && self.alarms.is_empty());
+                assert!(!self.ready.is_empty() && self.posted.is_empty() && self.due(before).is_empty());
             }
             Some(Plan::Run) => assert!(busy && !stopped && since < POLL_INTERVAL + CLOCK_RESOLUTION),
             Some(Plan::Poll) => {
