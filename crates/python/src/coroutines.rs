@@ -286,7 +286,7 @@ pub fn protocol<T: Coroutine>(t: &mut Table<T>) {
         Ok(PyString::new(coroutine.py(), &text).into_any())
     });
     // `inspect.iscoroutine()` asks with isinstance().
-    t.getter(c"__class__", |coroutine| isinstance_class(coroutine.as_any(), stock::coroutine));
+    t.getter(c"__class__", |coroutine| isinstance_class(coroutine, stock::coroutine));
     t.getter(c"__name__", |coroutine| {
         let name = coroutine.name();
         Ok(PyString::new(coroutine.py(), name.rsplit('.').next().unwrap_or(name)).into_any())

@@ -342,7 +342,7 @@ impl Class for Handle {
             "The parts of repr().",
         );
         t.repr(|h| joined(h.py(), h, type_name(h.as_any()).and_then(|name| repr_info(h, &name))));
-        t.getter(c"__class__", |h| isinstance_class(h.as_any(), stock::handle));
+        t.getter(c"__class__", |h| isinstance_class(h, stock::handle));
         t.property(c"_callback", |h| Ok(h.callback.get_or_none(h.py())), |h, v| write(&h.callback, v));
         t.property(
             c"_args",
@@ -393,12 +393,15 @@ pub fn write(slot: &Slot, value: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
 }
 
 /// `__class__`: the standard library's class, as proxies answer, so that `isinstance(x, asyncio.Handle)` holds whether or not
-/// `install()` was called. Subclasses answer the same: their own type is found before `__class__` is asked.
-pub fn isinstance_class<'py>(
-    object: &Bound<'py, PyAny>,
+/// `install()` was called. An instance of a subclass is itself: its methods ask `self.__class__` for what the subclass has.
+pub fn isinstance_class<'py, T: Class>(
+    object: &Obj<'py, T>,
     stock: for<'a> fn(Python<'a>) -> PyResult<&'a Bound<'a, pyo3::types::PyType>>,
 ) -> Output<'py> {
-    Ok(stock(object.py())?.clone().into_any())
+    match Obj::<T>::cast_exact(object.as_any()) {
+        Some(_) => Ok(stock(object.py())?.clone().into_any()),
+        None => Ok(object.as_any().get_type().into_any()),
+    }
 }
 
 /// `TimerHandle.cancel`.
@@ -525,7 +528,7 @@ impl Class for TimerHandle {
                 CompareOp::Ne => Ok(!equal),
             })
         });
-        t.getter(c"__class__", |h| isinstance_class(h.as_any(), stock::timer_handle));
+        t.getter(c"__class__", |h| isinstance_class(h, stock::timer_handle));
         t.getter(c"_when", |timer| Ok(timer.own.when(timer.py())));
         t.property(
             c"_scheduled",

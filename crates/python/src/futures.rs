@@ -829,7 +829,7 @@ impl Class for Future {
             future.ensure_alive()?;
             repr(future.as_any(), stock::future_repr_info(future.py())?)
         });
-        t.getter(c"__class__", |future| isinstance_class(future.as_any(), stock::future));
+        t.getter(c"__class__", |future| isinstance_class(future, stock::future));
         t.iter(FutureIter::over);
         t.await_(FutureIter::over);
         t.finalize(report_unretrieved);

@@ -11,6 +11,7 @@ use pyo3::types::{PyDict, PyList};
 
 use crate::callbacks::{Reaction, no_longer_awaited, react};
 use crate::coroutines::Routine;
+use crate::events::isinstance_class;
 use crate::ffi::class::{Derived, DictAndWeak, function};
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Slot, Table, Visitor, boolean};
 use crate::futures::ensure::ensure;
@@ -239,6 +240,7 @@ impl Class for GatheringFuture {
             },
             "Cancels the children. Returns False when all of them are done already.",
         );
+        t.getter(c"__class__", |outer| isinstance_class(outer, stock::gathering_future));
         t.getter(c"_children", |outer| Ok(outer.own.children.get_or_none(outer.py())));
         t.getter(c"_cancel_requested", |outer| Ok(boolean(outer.py(), outer.own.cancel_requested.get())));
         t.finalize(|outer| futures::report_unretrieved(outer.upcast()));

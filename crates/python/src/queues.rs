@@ -14,7 +14,7 @@ use std::ffi::CStr;
 
 use pyo3::exceptions::PyAttributeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyString, PyType};
+use pyo3::types::PyString;
 
 use crate::events::isinstance_class;
 use crate::ffi::class::DictAndWeak;
@@ -147,17 +147,6 @@ fn describe<'py>(queue: &Obj<'py, Queue>, place: &str) -> Output<'py> {
     Ok(PyString::new(queue.py(), &format!("<{}{place} {state}>", class.name()?)).into_any())
 }
 
-/// `__class__`: for `isinstance()` a native queue is one of the standard library. A subclass is itself.
-fn class_of<'py, T: Class>(
-    queue: &Obj<'py, T>,
-    stock: for<'a> fn(Python<'a>) -> PyResult<&'a Bound<'a, PyType>>,
-) -> Output<'py> {
-    match Obj::<T>::cast_exact(queue.as_any()) {
-        Some(_) => isinstance_class(queue.as_any(), stock),
-        None => Ok(queue.as_any().get_type().into_any()),
-    }
-}
-
 fn refuse_delete<'a, 'py>(value: Option<&'a Bound<'py, PyAny>>) -> PyResult<&'a Bound<'py, PyAny>> {
     value.ok_or_else(|| PyAttributeError::new_err("cannot delete attribute"))
 }
@@ -258,7 +247,7 @@ fn hook_methods(t: &mut Table<Queue>) {
 }
 
 fn properties(t: &mut Table<Queue>) {
-    t.getter(c"__class__", |queue| class_of(queue, stock::queue));
+    t.getter(c"__class__", |queue| isinstance_class(queue, stock::queue));
     t.getter(c"maxsize", |queue| Ok(queue.limit.object(queue.py())));
     t.property(
         c"_maxsize",
@@ -415,7 +404,7 @@ impl Class for PriorityQueue {
             },
             "Takes the next item out of the container.",
         );
-        t.getter(c"__class__", |queue| class_of(queue, stock::priority_queue));
+        t.getter(c"__class__", |queue| isinstance_class(queue, stock::priority_queue));
     }
 
     fn traverse(&self, visitor: &mut Visitor) {
@@ -460,7 +449,7 @@ impl Class for LifoQueue {
             |queue| items::get(queue.upcast(), hooks::of(queue.upcast())?, Kind::Lifo),
             "Takes the next item out of the container.",
         );
-        t.getter(c"__class__", |queue| class_of(queue, stock::lifo_queue));
+        t.getter(c"__class__", |queue| isinstance_class(queue, stock::lifo_queue));
     }
 
     fn traverse(&self, visitor: &mut Visitor) {

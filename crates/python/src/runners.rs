@@ -266,7 +266,7 @@ impl Class for Runner {
             },
             "Runs a coroutine on the loop and returns its result.",
         );
-        t.getter(c"__class__", |runner| isinstance_class(runner.as_any(), stock::runner));
+        t.getter(c"__class__", |runner| isinstance_class(runner, stock::runner));
         t.getter(c"_state", |runner| {
             let name = match runner.stage.get() {
                 Stage::Created => "CREATED",

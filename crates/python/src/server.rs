@@ -436,7 +436,7 @@ impl Class for Server {
             let text = format!("<{name} sockets={}>", sockets(server)?.repr()?);
             Ok(pyo3::types::PyString::new(server.py(), &text).into_any())
         });
-        t.getter(c"__class__", |server| isinstance_class(server.as_any(), stock::server));
+        t.getter(c"__class__", |server| isinstance_class(server, stock::server));
         t.noargs(c"get_loop", event_loop, "The loop that the server is attached to.");
         t.noargs(
             c"is_serving",

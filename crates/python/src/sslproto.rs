@@ -531,7 +531,7 @@ impl Class for SslProtocol {
     fn table(t: &mut Table<Self>) {
         t.doc(c"SSLProtocol(loop, app_protocol, sslcontext, waiter, server_side=False, server_hostname=None, call_connection_made=True, ssl_handshake_timeout=None, ssl_shutdown_timeout=None)\n--\n\nTLS between a transport and a protocol.");
         t.init(init);
-        t.getter(c"__class__", |p| isinstance_class(p.as_any(), stock::ssl_protocol));
+        t.getter(c"__class__", |p| isinstance_class(p, stock::ssl_protocol));
         t.one(
             c"connection_made",
             "transport",

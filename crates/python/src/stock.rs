@@ -48,6 +48,8 @@ types! { all_types:
     invalid_state_error = "asyncio.exceptions"."InvalidStateError";
     /// The standard library's `asyncio.Future`
     future = "asyncio.futures"."Future";
+    /// The standard library's `asyncio.tasks._GatheringFuture`
+    gathering_future = "asyncio.tasks"."_GatheringFuture";
     /// The standard library's `asyncio.Task`
     task = "asyncio.tasks"."Task";
     /// The standard library's `asyncio.Timeout`

@@ -662,7 +662,7 @@ impl Class for TaskGroup {
             |group, task| task_done(group, task).map(|()| none(group.py())),
             "Takes note that a task is done.",
         );
-        t.getter(c"__class__", |group| isinstance_class(group.as_any(), stock::task_group));
+        t.getter(c"__class__", |group| isinstance_class(group, stock::task_group));
         attributes(t);
     }
 

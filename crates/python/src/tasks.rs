@@ -654,7 +654,7 @@ impl Class for Task {
             futures::repr(task.as_any(), stock::task_repr_info(task.py())?)
         });
         t.generic();
-        t.getter(c"__class__", |task| isinstance_class(task.as_any(), stock::task));
+        t.getter(c"__class__", |task| isinstance_class(task, stock::task));
         t.getter(c"_coro", |task| Ok(task.own.coroutine.get_or_none(task.py())));
         t.getter(c"_fut_waiter", |task| Ok(task.own.waiter.get_or_none(task.py())));
         t.getter(c"_must_cancel", |task| Ok(boolean(task.py(), task.own.must_cancel.get())));

@@ -398,7 +398,7 @@ impl Class for Timeout {
             "Whether the limit was exceeded.",
         );
         t.repr(repr);
-        t.getter(c"__class__", |timeout| isinstance_class(timeout.as_any(), stock::timeout));
+        t.getter(c"__class__", |timeout| isinstance_class(timeout, stock::timeout));
         t.getter(c"_state", |timeout| {
             stock::timeout_state(timeout.py())?.getattr(timeout.state.get().names().0)
         });

@@ -96,7 +96,7 @@ impl Class for ThreadSafeHandle {
             "Whether cancel() was called; waits while another thread runs the callback.",
         );
         t.noargs(c"_run", |handle| run_guarded(handle).map(|()| none(handle.py())), "Runs the callback.");
-        t.getter(c"__class__", |handle| isinstance_class(handle.as_any(), stock::thread_safe_handle));
+        t.getter(c"__class__", |handle| isinstance_class(handle, stock::thread_safe_handle));
     }
 
     fn traverse(&self, visitor: &mut Visitor) {

@@ -215,7 +215,7 @@ impl Class for ThreadPool {
 
     fn table(t: &mut Table<Self>) {
         t.doc(c"The default executor of native loops.");
-        t.getter(c"__class__", |pool| isinstance_class(pool.as_any(), stock::thread_pool_executor));
+        t.getter(c"__class__", |pool| isinstance_class(pool, stock::thread_pool_executor));
         t.method(
             &SUBMIT,
             submit_call,

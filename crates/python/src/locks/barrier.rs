@@ -275,7 +275,7 @@ impl Class for Barrier {
             }
             super::repr(object, &state, 0)
         });
-        t.getter(c"__class__", |barrier| isinstance_class(barrier.as_any(), stock::barrier));
+        t.getter(c"__class__", |barrier| isinstance_class(barrier, stock::barrier));
     }
 
     fn traverse(&self, visitor: &mut Visitor) {

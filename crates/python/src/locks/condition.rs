@@ -411,7 +411,7 @@ impl Class for Condition {
             let state = if is_locked(condition)? { "locked" } else { "unlocked" };
             super::repr(condition.as_any(), state, condition.waiters.len(condition.py())?)
         });
-        t.getter(c"__class__", |condition| isinstance_class(condition.as_any(), stock::condition));
+        t.getter(c"__class__", |condition| isinstance_class(condition, stock::condition));
     }
 
     fn traverse(&self, visitor: &mut Visitor) {

@@ -128,7 +128,7 @@ impl Class for Event {
             let state = if event.value.get() { "set" } else { "unset" };
             super::repr(event.as_any(), state, event.waiters.len(event.py())?)
         });
-        t.getter(c"__class__", |event| isinstance_class(event.as_any(), stock::event));
+        t.getter(c"__class__", |event| isinstance_class(event, stock::event));
     }
 
     fn traverse(&self, visitor: &mut Visitor) {

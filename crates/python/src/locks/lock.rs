@@ -156,7 +156,7 @@ impl Class for Lock {
             let state = if lock.locked.get() { "locked" } else { "unlocked" };
             super::repr(lock.as_any(), state, lock.waiters.len(lock.py())?)
         });
-        t.getter(c"__class__", |lock| isinstance_class(lock.as_any(), stock::lock));
+        t.getter(c"__class__", |lock| isinstance_class(lock, stock::lock));
     }
 
     fn traverse(&self, visitor: &mut Visitor) {

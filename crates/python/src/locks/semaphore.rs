@@ -289,7 +289,7 @@ impl Class for Semaphore {
             };
             super::repr(semaphore.as_any(), &state, semaphore.waiters.len(py)?)
         });
-        t.getter(c"__class__", |semaphore| isinstance_class(semaphore.as_any(), stock::semaphore));
+        t.getter(c"__class__", |semaphore| isinstance_class(semaphore, stock::semaphore));
     }
 
     fn traverse(&self, visitor: &mut Visitor) {
@@ -330,7 +330,7 @@ impl Class for BoundedSemaphore {
             |semaphore| semaphore.own.value.get(semaphore.py()),
             |semaphore, value| super::required(value).map(|value| semaphore.own.value.set(value)),
         );
-        t.getter(c"__class__", |semaphore| isinstance_class(semaphore.as_any(), stock::bounded_semaphore));
+        t.getter(c"__class__", |semaphore| isinstance_class(semaphore, stock::bounded_semaphore));
     }
 
     fn traverse(&self, visitor: &mut Visitor) {

@@ -322,7 +322,7 @@ impl Class for SslTransport {
             transport.event_loop.put(event_loop);
             Ok(())
         });
-        t.getter(c"__class__", |t| isinstance_class(t.as_any(), stock::ssl_transport));
+        t.getter(c"__class__", |t| isinstance_class(t, stock::ssl_transport));
         t.method(
             &EXTRA,
             |transport, args| {

@@ -197,7 +197,7 @@ impl Class for FlowControl {
             },
             "The future that is done when the connection is closed; for subclasses.",
         );
-        t.getter(c"__class__", |flow| isinstance_class(flow.as_any(), stock::flow_control_mixin));
+        t.getter(c"__class__", |flow| isinstance_class(flow, stock::flow_control_mixin));
         t.property(
             c"_paused",
             |flow| Ok(boolean(flow.py(), flow.paused.get())),

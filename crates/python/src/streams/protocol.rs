@@ -350,7 +350,7 @@ macro_rules! slot_properties {
 }
 
 fn attributes(t: &mut Table<StreamReaderProtocol>) {
-    t.getter(c"__class__", |protocol| isinstance_class(protocol.as_any(), stock::stream_reader_protocol));
+    t.getter(c"__class__", |protocol| isinstance_class(protocol, stock::stream_reader_protocol));
     t.getter(c"_stream_reader", |protocol| {
         let py = protocol.py();
         Ok(protocol.own.reader(py).unwrap_or_else(|| none(py)))

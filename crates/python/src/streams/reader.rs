@@ -360,7 +360,7 @@ fn flag(cell: &Cell<bool>, value: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
 }
 
 fn attributes(t: &mut Table<StreamReader>) {
-    t.getter(c"__class__", |reader| isinstance_class(reader.as_any(), stock::stream_reader));
+    t.getter(c"__class__", |reader| isinstance_class(reader, stock::stream_reader));
     t.property(
         c"_buffer",
         |reader| Ok(reader.content.show(reader.py())),

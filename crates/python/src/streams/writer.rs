@@ -330,7 +330,7 @@ impl Class for StreamWriter {
         t.init(|writer, args, kwargs| init(writer, Args::parse_tuple(&INIT, args, kwargs)?));
         methods(t);
         t.getter(c"transport", |writer| Ok(writer.transport(writer.py())));
-        t.getter(c"__class__", |writer| isinstance_class(writer.as_any(), stock::stream_writer));
+        t.getter(c"__class__", |writer| isinstance_class(writer, stock::stream_writer));
         t.property(
             c"_transport",
             |writer| Ok(writer.transport(writer.py())),
