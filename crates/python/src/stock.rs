@@ -3,9 +3,13 @@
 //!
 //! [`capture`] fills it when the module is imported, so that the entries are always the originals.
 
+mod answers;
+
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
+
+pub use answers::*;
 
 macro_rules! objects {
     ($all:ident: $($(#[$doc:meta])* $name:ident = $module:literal . $attr:literal;)*) => {
@@ -221,80 +225,6 @@ types! { types_since_3_13:
     queue_shut_down = "asyncio.queues"."QueueShutDown";
 }
 
-macro_rules! answers {
-    ($all:ident: $($(#[$doc:meta])* $name:ident = $probe:expr;)*) => {
-        fn $all(py: Python<'_>) -> PyResult<()> {
-            let probes: &[(&PyOnceLock<bool>, fn(Python<'_>) -> PyResult<bool>)] =
-                &[$(($name::answer(), $probe)),*];
-            for (answer, probe) in probes {
-                answer.get_or_try_init(py, || probe(py))?;
-            }
-            Ok(())
-        }
-        $(
-            mod $name {
-                use pyo3::sync::PyOnceLock;
-                pub(super) fn answer() -> &'static PyOnceLock<bool> {
-                    static ANSWER: PyOnceLock<bool> = PyOnceLock::new();
-                    &ANSWER
-                }
-            }
-            $(#[$doc])*
-            #[inline]
-            pub fn $name(py: Python<'_>) -> bool {
-                $name::answer().get(py).copied().unwrap_or_default()
-            }
-        )*
-    };
-}
-
-// What the running interpreter's asyncio does, asked of its code, because bug-fix releases changed it.
-answers! { all_answers:
-    /// Whether `TaskGroup.create_task` closes the coroutine that it refuses.
-    group_closes_refused = |py| mentions(py, "asyncio.taskgroups", "TaskGroup.create_task", "close");
-    /// Whether `TaskGroup.create_task` deals at once with a task that is done at birth.
-    group_settles_at_once = |py| {
-        let path = "TaskGroup.create_task";
-        Ok(mentions(py, "asyncio.taskgroups", path, "done")? && !mentions(py, "asyncio.taskgroups", path, "cancel")?)
-    };
-    /// Whether a `TaskGroup` that was left forgets its errors and its parent task.
-    group_forgets = |py| py.import("asyncio.taskgroups")?.getattr("TaskGroup")?.hasattr("_aexit");
-    /// Whether chained futures are completed at once in the thread of the running loop, not of the other future's loop.
-    chain_asks_for_running_loop = |py| mentions(py, "asyncio.futures", "_chain_future", "_get_running_loop");
-    /// Whether an exception that is converted on its way between threads keeps its traceback.
-    conversion_keeps_traceback = |py| mentions(py, "asyncio.futures", "_convert_future_exc", "with_traceback");
-    /// Whether a `Timeout` looks for its cancellation in the contexts of other exceptions.
-    timeout_searches_contexts = |py| py.import("asyncio.timeouts")?.getattr("Timeout")?.hasattr("_insert_timeout_error");
-    /// Whether a coroutine of `as_completed` whose wait was given up counts as not handed out.
-    as_completed_gives_turns_back = |py| {
-        let since_3_13 = py.import("asyncio.tasks")?.hasattr("_AsCompletedIterator")?;
-        Ok(since_3_13 && mentions(py, "asyncio.tasks", "_AsCompletedIterator._wait_for_one", "_todo_left")?)
-    };
-    /// Whether TimeoutErrors are converted too.
-    conversion_of_timeouts = |py| mentions(py, "asyncio.futures", "_convert_future_exc", "TimeoutError");
-}
-
-/// Whether the code of a function mentions a name, also in a function within it.
-fn mentions(py: Python<'_>, module: &str, path: &str, name: &str) -> PyResult<bool> {
-    fn in_code(code: &Bound<'_, PyAny>, name: &str) -> PyResult<bool> {
-        if code.getattr("co_names")?.contains(name)? {
-            return Ok(true);
-        }
-        for constant in code.getattr("co_consts")?.try_iter()? {
-            let constant = constant?;
-            if constant.hasattr("co_names")? && in_code(&constant, name)? {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-    let mut object = py.import(module)?.into_any();
-    for part in path.split('.') {
-        object = object.getattr(part)?;
-    }
-    in_code(&object.getattr("__code__")?, name)
-}
-
 #[cfg(Py_3_14)]
 types! { newer_types:
     /// `asyncio.events._ThreadSafeHandle`
@@ -356,39 +286,8 @@ pub fn capture(py: Python<'_>) -> PyResult<()> {
     older_objects(py)?;
     #[cfg(not(Py_3_14))]
     older_types(py)?;
-    all_answers(py)?;
-    factory_gets_keywords(py);
-    eager_factory_takes_keywords(py);
+    answers::ask(py);
     Ok(())
-}
-
-/// Whether `create_task` hands all its keywords to a task factory, as since 3.13.3; before, `name` was set afterwards. Asked of
-/// the interpreter, because the change came with a bug-fix release.
-pub fn factory_gets_keywords(py: Python<'_>) -> bool {
-    static ANSWER: PyOnceLock<bool> = PyOnceLock::new();
-    *ANSWER.get_or_init(py, || {
-        let probe = || {
-            let class = py.import("asyncio.base_events")?.getattr("BaseEventLoop")?;
-            takes_any_keyword(&class.getattr("create_task")?)
-        };
-        probe().unwrap_or(true)
-    })
-}
-
-/// Whether an eager task factory hands all keywords to the class of its tasks; before a bug-fix release of 3.13 it knew two.
-pub fn eager_factory_takes_keywords(py: Python<'_>) -> bool {
-    static ANSWER: PyOnceLock<bool> = PyOnceLock::new();
-    *ANSWER.get_or_init(py, || {
-        let probe = || takes_any_keyword(&py.import("asyncio.tasks")?.getattr("eager_task_factory")?);
-        probe().unwrap_or(cfg!(Py_3_14))
-    })
-}
-
-/// Whether a Python function has `**kwargs`.
-fn takes_any_keyword(function: &Bound<'_, PyAny>) -> PyResult<bool> {
-    const VARKEYWORDS: u32 = 0x08;
-    let flags: u32 = function.getattr("__code__")?.getattr("co_flags")?.extract()?;
-    Ok(flags & VARKEYWORDS != 0)
 }
 
 /// `asyncio.events.get_event_loop()` as it is now: tests and programs replace it.

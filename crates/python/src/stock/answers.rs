@@ -1,0 +1,97 @@
+//! What the running interpreter's asyncio does where bug-fix releases changed it, asked of its code.
+//!
+//! Asked by [`super::capture`], before `install()` replaces what is asked. Where there is nothing to ask any more, the answer is
+//! the given one: that of the newest release known.
+
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+
+macro_rules! answers {
+    ($($(#[$doc:meta])* $name:ident = $ask:expr, or $newest:expr;)*) => {
+        struct Answers {
+            $($name: bool,)*
+        }
+
+        static ANSWERS: PyOnceLock<Answers> = PyOnceLock::new();
+
+        fn answers(py: Python<'_>) -> &Answers {
+            ANSWERS.get_or_init(py, || {
+                $(let $name: fn(Python<'_>) -> PyResult<bool> = $ask;)*
+                Answers { $($name: $name(py).unwrap_or($newest),)* }
+            })
+        }
+
+        $(
+            $(#[$doc])*
+            #[inline]
+            pub fn $name(py: Python<'_>) -> bool {
+                answers(py).$name
+            }
+        )*
+    };
+}
+
+answers! {
+    /// Whether `create_task` hands all its keywords to a task factory; before, `name` was set afterwards.
+    factory_gets_keywords = |py| takes_any_keyword(py, "asyncio.base_events", "BaseEventLoop.create_task"), or true;
+    /// Whether an eager task factory hands all keywords to the class of its tasks; before, it knew two.
+    eager_factory_takes_keywords = |py| takes_any_keyword(py, "asyncio.tasks", "eager_task_factory"), or cfg!(Py_3_14);
+    /// Whether `TaskGroup.create_task` closes the coroutine that it refuses.
+    group_closes_refused = |py| mentions(py, "asyncio.taskgroups", "TaskGroup.create_task", "close"), or true;
+    /// Whether `TaskGroup.create_task` deals at once with a task that is done at birth.
+    group_settles_at_once = |py| {
+        let mentions = |name| mentions(py, "asyncio.taskgroups", "TaskGroup.create_task", name);
+        Ok(mentions("done")? && !mentions("cancel")?)
+    }, or false;
+    /// Whether a `TaskGroup` that was left forgets its errors and its parent task.
+    group_forgets = |py| find(py, "asyncio.taskgroups", "TaskGroup")?.hasattr("_aexit"), or true;
+    /// Whether chained futures are completed at once in the thread of the running loop, not of the other future's loop.
+    chain_asks_for_running_loop =
+        |py| mentions(py, "asyncio.futures", "_chain_future", "_get_running_loop"), or true;
+    /// Whether an exception that is converted on its way between threads keeps its traceback.
+    conversion_keeps_traceback =
+        |py| mentions(py, "asyncio.futures", "_convert_future_exc", "with_traceback"), or true;
+    /// Whether TimeoutErrors are converted too.
+    conversion_of_timeouts =
+        |py| mentions(py, "asyncio.futures", "_convert_future_exc", "TimeoutError"), or false;
+    /// Whether a `Timeout` looks for its cancellation in the contexts of other exceptions.
+    timeout_searches_contexts =
+        |py| find(py, "asyncio.timeouts", "Timeout")?.hasattr("_insert_timeout_error"), or true;
+    /// Whether a coroutine of `as_completed` whose wait was given up counts as not handed out.
+    as_completed_gives_turns_back =
+        |py| mentions(py, "asyncio.tasks", "_AsCompletedIterator._wait_for_one", "_todo_left"), or cfg!(Py_3_13);
+}
+
+/// Asks all there is to ask.
+pub(super) fn ask(py: Python<'_>) {
+    answers(py);
+}
+
+/// A function or class of asyncio.
+fn find<'py>(py: Python<'py>, module: &str, path: &str) -> PyResult<Bound<'py, PyAny>> {
+    path.split('.').try_fold(py.import(module)?.into_any(), |object, name| object.getattr(name))
+}
+
+/// Whether a Python function has `**kwargs`.
+fn takes_any_keyword(py: Python<'_>, module: &str, path: &str) -> PyResult<bool> {
+    const VARKEYWORDS: u32 = 0x08;
+    let flags: u32 = find(py, module, path)?.getattr("__code__")?.getattr("co_flags")?.extract()?;
+    Ok(flags & VARKEYWORDS != 0)
+}
+
+/// Whether the code of a function mentions a name, also in a function within it.
+fn mentions(py: Python<'_>, module: &str, path: &str, name: &str) -> PyResult<bool> {
+    fn in_code(code: &Bound<'_, PyAny>, name: &str) -> PyResult<bool> {
+        if code.getattr("co_names")?.contains(name)? {
+            return Ok(true);
+        }
+        for constant in code.getattr("co_consts")?.try_iter()? {
+            let constant = constant?;
+            if constant.hasattr("co_names")? && in_code(&constant, name)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+    in_code(&find(py, module, path)?.getattr("__code__")?, name)
+}
