@@ -6,7 +6,7 @@ use pyo3::types::{PyDict, PyString};
 
 use super::{Engine, EventLoop, debug, turn};
 use crate::callbacks::{Reaction, forget, react};
-use crate::ffi::{Obj, Output, Signature, Table, boolean, none};
+use crate::ffi::{Obj, Output, Signature, Table, boolean, none, thread};
 use crate::futures::ensure::ensure;
 use crate::futures::{self, likes};
 use crate::{current, names, stock, tasks};
@@ -73,7 +73,7 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
 
 /// `threading.get_ident()` of this thread.
 pub fn thread_ident() -> u64 {
-    crate::ffi::thread::ident()
+    thread::ident()
 }
 
 fn check_running(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
@@ -86,8 +86,13 @@ fn check_running(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     Ok(())
 }
 
-/// Runs turns until `stop()`; the loop is left as it was found whatever happens.
+/// Runs turns until `stop()`, or until the interpreter ends over the head of a daemon thread.
 fn run_forever(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
+    thread::outlive_interpreter(|| run_until_stopped(event_loop))
+}
+
+/// Runs turns until `stop()`; the loop is left as it was found whatever happens.
+fn run_until_stopped(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     let py = event_loop.py();
     event_loop.check_open()?;
     check_running(event_loop)?;
