@@ -4,14 +4,13 @@
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::PyDict;
 
 use super::{EventLoop, create_future, occupied};
 use crate::coroutines::{self, Awaited};
 use crate::ffi::{Args, Obj, Output, Ref, Signature, Table};
-use crate::names;
 use crate::sslproto::{self, Parts, SslProtocol};
+use crate::{names, stock};
 
 const START_TLS: Signature<7> = Signature::new(
     "EventLoop.start_tls",
@@ -91,7 +90,7 @@ fn start_tls<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Outp
                 handshake_timeout,
                 shutdown_timeout,
             })?;
-            if server_side.is_truthy()? && takes_over_what_was_read(py) {
+            if server_side.is_truthy()? && stock::start_tls_takes_over(py) {
                 take_over_what_was_read(&app_protocol, &protocol)?;
             }
             let handshake = Awaited::on(&event_loop, waiter.as_any())?;
@@ -120,18 +119,6 @@ fn check(transport: &Bound<'_, PyAny>, context: &Bound<'_, PyAny>) -> PyResult<(
             Err(PyTypeError::new_err(text))
         }
     }
-}
-
-/// Whether the running interpreter's `start_tls` gives to TLS what a stream has read too early: a bug fix.
-fn takes_over_what_was_read(py: Python<'_>) -> bool {
-    static ANSWER: PyOnceLock<bool> = PyOnceLock::new();
-    *ANSWER.get_or_init(py, || {
-        let looks = || {
-            let method = py.import("asyncio.base_events")?.getattr("BaseEventLoop")?.getattr("start_tls")?;
-            method.getattr("__code__")?.getattr("co_consts")?.contains("_stream_reader")
-        };
-        looks().unwrap_or(false)
-    })
 }
 
 /// A client may begin its handshake before the server asks for it; then a stream has read the first of it.

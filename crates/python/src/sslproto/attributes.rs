@@ -77,8 +77,16 @@ fn neighbours(t: &mut Table<SslProtocol>) {
         |p| Ok(p.tls.object(p.py())),
         |p, value| p.tls.set_object(value.unwrap_or(&none(p.py()))),
     );
-    t.getter(c"_incoming", |p| Ok(p.tls.incoming(p.py())));
-    t.getter(c"_outgoing", |p| Ok(p.tls.outgoing(p.py())));
+    t.property(
+        c"_incoming",
+        |p| Ok(p.tls.incoming(p.py())),
+        |p, value| p.tls.set_incoming(value.unwrap_or(&none(p.py()))),
+    );
+    t.property(
+        c"_outgoing",
+        |p| Ok(p.tls.outgoing(p.py())),
+        |p, value| p.tls.set_outgoing(value.unwrap_or(&none(p.py()))),
+    );
 }
 
 fn states(t: &mut Table<SslProtocol>) {

@@ -151,6 +151,20 @@ impl Tls {
         Ok(())
     }
 
+    /// Replaces where ciphertext from the peer goes: tests do.
+    pub fn set_incoming(&self, memory: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.engine.stop();
+        self.incoming.put(memory.clone());
+        Ok(())
+    }
+
+    /// Replaces where ciphertext for the peer comes from: tests do.
+    pub fn set_outgoing(&self, memory: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.engine.stop();
+        self.outgoing.put(memory.clone());
+        Ok(())
+    }
+
     /// `_sslobj`.
     pub fn object<'py>(&self, py: Python<'py>) -> Bound<'py, PyAny> {
         self.object.get_or_none(py)

@@ -36,6 +36,11 @@ answers! {
     factory_gets_keywords = |py| takes_any_keyword(py, "asyncio.base_events", "BaseEventLoop.create_task"), or true;
     /// Whether an eager task factory hands all keywords to the class of its tasks; before, it knew two.
     eager_factory_takes_keywords = |py| takes_any_keyword(py, "asyncio.tasks", "eager_task_factory"), or cfg!(Py_3_14);
+    /// Whether `start_tls` gives to TLS what a stream has read too early.
+    start_tls_takes_over = |py| {
+        let code = find(py, "asyncio.base_events", "BaseEventLoop.start_tls")?.getattr("__code__")?;
+        code.getattr("co_consts")?.contains("_stream_reader")
+    }, or false;
     /// Whether `TaskGroup.create_task` closes the coroutine that it refuses.
     group_closes_refused = |py| mentions(py, "asyncio.taskgroups", "TaskGroup.create_task", "close"), or true;
     /// Whether `TaskGroup.create_task` deals at once with a task that is done at birth.
