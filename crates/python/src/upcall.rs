@@ -68,7 +68,9 @@ fn step(transport: &Obj<'_, SocketTransport>, upcall: Upcall) -> PyResult<Option
         Upcall::Data(lease) => {
             let Some(event_loop) = transport.event_loop.obj(py) else { return Ok(None) };
             let Some(protocol) = transport.protocol.get(py) else { return Ok(None) };
-            if let Some(tls) = Obj::<SslProtocol>::cast_exact(&protocol) {
+            if let Some(tls) =
+                Obj::<SslProtocol>::cast_exact(&protocol).filter(|tls| tls.attribute_count() == 0)
+            {
                 return decrypt(&event_loop, transport, tls, lease).map(|()| None);
             }
             let bytes = take(&event_loop, py, lease);

@@ -6,7 +6,7 @@ use pyo3::types::{PyByteArray, PyMemoryView, PySlice};
 use super::tls::Plain;
 use super::{Protocol, SslProtocol, State, call_soon, fail, flow, handshake, nobody, shutdown, writing};
 use crate::ffi::{Obj, Output, Table, call, none};
-use crate::names;
+use crate::{names, streams};
 
 /// What a transport that fills buffers is lent. Ours never is: it hands over bytes.
 pub const BUFFER_SIZE: usize = 256 * 1024;
@@ -140,9 +140,12 @@ fn hand_over_bytes(protocol: Protocol<'_, '_>) -> PyResult<bool> {
     let Plain { data, closed } = protocol.tls.read(py)?;
     let Some(data) = data else { return Ok(closed) };
     let Some(app_protocol) = protocol.app_protocol.get(py) else { return Err(nobody("data_received")) };
-    match Obj::<SslProtocol>::cast_exact(&app_protocol) {
-        Some(inner) => received(inner, data.as_any())?,
-        None => drop(call::method(names::data_received(py), [&app_protocol, data.as_any()])?),
+    if let Some(stream) = streams::plain(&app_protocol) {
+        streams::data_received(stream, &data)?;
+    } else if let Some(inner) = Obj::<SslProtocol>::cast_exact(&app_protocol) {
+        received(inner, data.as_any())?;
+    } else {
+        call::method(names::data_received(py), [&app_protocol, data.as_any()])?;
     }
     Ok(closed)
 }

@@ -164,7 +164,9 @@ fn send<'py>(protocol: Protocol<'_, 'py>, data: Ciphertext<'_, 'py>) -> PyResult
     let py = protocol.py();
     let transport = below(protocol, "write")?;
     match (Obj::<SocketTransport>::cast_exact(&transport), data) {
-        (Some(socket), Ciphertext::Taken(data)) => transports::write_copied(socket, data),
+        (Some(socket), Ciphertext::Taken(data)) if socket.attribute_count() == 0 => {
+            transports::write_copied(socket, data)
+        }
         (_, Ciphertext::Taken(data)) => {
             call::method(names::write(py), [&transport, PyBytes::new(py, data).as_any()]).map(drop)
         }
