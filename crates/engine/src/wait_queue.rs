@@ -80,10 +80,10 @@ impl<W> WaitQueue<W> {
         self.places.front()?.waiter.as_ref()
     }
 
-    /// The first waiter whose ticket is not before `ticket`: for walks during which anybody may come and leave.
-    pub fn first_from(&self, ticket: Ticket) -> Option<(Ticket, &W)> {
+    /// The waiters with this ticket and later ones: to go on with a walk during which others came and left.
+    pub fn iter_from(&self, ticket: Ticket) -> impl Iterator<Item = (Ticket, &W)> {
         let start = self.places.partition_point(|place| place.ticket < ticket);
-        self.places.range(start..).find_map(|place| Some((place.ticket, place.waiter.as_ref()?)))
+        self.places.range(start..).filter_map(|place| Some((place.ticket, place.waiter.as_ref()?)))
     }
 
     /// The waiters, first come first.

@@ -11,6 +11,7 @@
 //! Rust futures run attached and on the loop's thread; between two awaits they use `Python::attach`, which is a counter there.
 
 mod routine;
+mod special;
 
 use std::cell::Cell;
 use std::ffi::CStr;
@@ -30,12 +31,23 @@ use crate::event_loop::{EventLoop, Message, create_future};
 use crate::events::isinstance_class;
 use crate::ffi::class::DictAndWeak;
 use crate::ffi::{Class, ClassState, LoopCell, Obj, Output, Ref, Signature, Slot, Table, Visitor, thread};
-use crate::ffi::{boolean, none};
+use crate::ffi::{again, boolean, none};
 use crate::futures::ensure::ensure;
 use crate::futures::{self, Callback, Future, State, stop_iteration, thrown};
 use crate::{names, stock};
 
 pub use routine::{Resume, Routine, Start, Step, taken};
+pub use special::{Special, hasten};
+
+/// Makes the classes that no other module names.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = module.py();
+    Table::<WakerCallback>::build(py, None)?;
+    let routine = Table::<Routine>::build(py, None)?;
+    Table::<special::BoundRoutine>::build(py, Some(&routine))?;
+    Table::<special::SpecialMethod>::build(py, None)?;
+    Ok(())
+}
 
 /// What a Rust future of the control plane gives Python.
 pub type Answer = PyResult<Py<PyAny>>;
@@ -242,8 +254,8 @@ fn refuse_first_value<T: Coroutine>(coroutine: &Obj<'_, T>, value: &Bound<'_, Py
 
 /// The coroutine protocol: `send`, `throw`, `close`, iteration, `cr_*`, `repr` and the report of one never awaited.
 pub fn protocol<T: Coroutine>(t: &mut Table<T>) {
-    t.iter(|coroutine| Ok(coroutine.as_any().clone()));
-    t.await_(|coroutine| Ok(coroutine.as_any().clone()));
+    t.iter(|coroutine| Ok(again(coroutine.as_any())));
+    t.await_(|coroutine| Ok(again(coroutine.as_any())));
     t.send(|coroutine, value| {
         refuse_first_value(coroutine, value)?;
         T::advance(coroutine)

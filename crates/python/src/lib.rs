@@ -83,8 +83,7 @@ fn _yibu(module: &Bound<'_, PyModule>) -> PyResult<()> {
     Table::<tasks::TaskCallback>::build(py, None)?;
     Table::<alarms::Alarm>::build(py, None)?;
     Table::<callbacks::ReactionCallback>::build(py, None)?;
-    Table::<coroutines::Routine>::build(py, None)?;
-    Table::<coroutines::WakerCallback>::build(py, None)?;
+    coroutines::register(module)?;
     Table::<event_loop::Acceptor>::build(py, None)?;
     executor::register(module)?;
     queues::register(module)?;

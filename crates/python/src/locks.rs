@@ -17,9 +17,10 @@ use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple};
 use yibu_engine::{Ticket, WaitQueue};
 
-use crate::coroutines::{Routine, Start, Step};
+use crate::coroutines::{Routine, Special, Start, Step, hasten};
 use crate::ffi::{Args, Class, LoopCell, Obj, Output, Ref, Signature, Slot, Table, Visitor};
 use crate::ffi::{boolean, none};
+use crate::futures::{self, State};
 use crate::mixins::{LoopBound, is_cancelled, is_done};
 use crate::{names, stock};
 
@@ -31,7 +32,10 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let semaphore = crate::add::<semaphore::Semaphore>(module)?;
     crate::add_derived::<semaphore::BoundedSemaphore>(module, &semaphore)?;
     crate::add::<barrier::Barrier>(module)?;
-    Ok(())
+    hasten_context::<lock::Lock>(module.py())?;
+    hasten_context::<condition::Condition>(module.py())?;
+    hasten_context::<semaphore::Semaphore>(module.py())?;
+    hasten_context::<semaphore::BoundedSemaphore>(module.py())
 }
 
 /// The futures by which tasks wait for one object, first come first served.
@@ -79,47 +83,56 @@ impl Waiters {
         Ok(waiter)
     }
 
-    /// The first waiter that `wanted` picks, which may call Python.
-    fn find<'py>(
+    /// The next waiter in a state that `wanted` picks; `from` says where to look, and afterwards where to go on.
+    fn next<'py>(
         &self,
         py: Python<'py>,
-        mut wanted: impl FnMut(&Bound<'py, PyAny>) -> PyResult<bool>,
+        from: &mut u64,
+        wanted: fn(State) -> bool,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
-        if let Some(shown) = self.shown.get(py) {
-            for waiter in shown.try_iter()? {
-                let waiter = waiter?;
-                if wanted(&waiter)? {
-                    return Ok(Some(waiter));
-                }
-            }
-            return Ok(None);
-        }
-        let mut from = 0;
         loop {
-            let next = self.queue.with(|queue| {
-                let (ticket, waiter) = queue.first_from(Ticket::from_number(from))?;
-                Some((ticket.number(), waiter.copy(py)))
-            });
-            let Some((ticket, waiter)) = next else { return Ok(None) };
-            let waiter = waiter.into_any(py);
-            if wanted(&waiter)? {
+            let Some(waiter) = self.candidate(py, from, wanted)? else { return Ok(None) };
+            if wanted(state(&waiter)?) {
                 return Ok(Some(waiter));
             }
-            from = ticket + 1;
         }
     }
 
-    /// The first waiter that nobody has woken or cancelled.
-    fn first_pending<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        self.find(py, |waiter| Ok(!is_done(waiter)?))
+    /// The next waiter that is wanted, or has to be asked because it is not native.
+    fn candidate<'py>(
+        &self,
+        py: Python<'py>,
+        from: &mut u64,
+        wanted: fn(State) -> bool,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        if let Some(shown) = self.shown.get(py) {
+            let index = usize::try_from(*from)?;
+            *from += 1;
+            return if index < shown.len()? { shown.get_item(index).map(Some) } else { Ok(None) };
+        }
+        let found = self.queue.with(|queue| {
+            let mut waiters = queue.iter_from(Ticket::from_number(*from));
+            let (ticket, waiter) = waiters.find(|(_, waiter)| {
+                futures::exact(waiter.any(py)).is_none_or(|native| wanted(native.state()))
+            })?;
+            *from = ticket.number() + 1;
+            Some(waiter.copy(py))
+        });
+        Ok(found.map(|waiter| waiter.into_any(py)))
+    }
+
+    /// The next waiter that nobody has woken or cancelled.
+    fn next_pending<'py>(&self, py: Python<'py>, from: &mut u64) -> PyResult<Option<Bound<'py, PyAny>>> {
+        self.next(py, from, |state| state == State::Pending)
     }
 
     /// Whether somebody waits, or was woken and is about to run.
+    #[inline]
     fn has_uncancelled(&self, py: Python<'_>) -> PyResult<bool> {
         if self.shown.is_empty() && self.queue.with(|queue| queue.is_empty()) {
             return Ok(false);
         }
-        Ok(self.find(py, |waiter| Ok(!is_cancelled(waiter)?))?.is_some())
+        Ok(self.next(py, &mut 0, |state| state != State::Cancelled)?.is_some())
     }
 
     fn len(&self, py: Python<'_>) -> PyResult<usize> {
@@ -216,14 +229,15 @@ fn required<'a, 'py>(value: Option<&'a Bound<'py, PyAny>>) -> PyResult<&'a Bound
 /// A class that `async with` takes and gives back: `_ContextManagerMixin`.
 trait Held: Waited {
     /// `acquire()` up to its first await. It returns what the routine has in its first slot.
-    fn begin<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>>;
+    fn begin<'py>(routine: &Obj<'py, Routine>, object: &Obj<'py, Self>) -> PyResult<Step<'py>>;
     /// `release()`.
     fn release(object: &Obj<'_, Self>) -> PyResult<()>;
 }
 
-const EXIT: Signature<3> = Signature::new("_ContextManagerMixin.__aexit__", "exc_type, exc, tb");
+const ENTER: Signature<0> = Signature::new_method("_ContextManagerMixin.__aenter__", "");
+const EXIT: Signature<3> = Signature::new_method("_ContextManagerMixin.__aexit__", "exc_type, exc, tb");
 
-/// `acquire`, `release`, and `async with` by way of them.
+/// `async with`, by way of `acquire` and `release`.
 fn context_manager<T: Held>(t: &mut Table<T>) {
     t.noargs(c"__aenter__", entering, "Acquires; `async with` gives None.");
     t.method(
@@ -236,9 +250,30 @@ fn context_manager<T: Held>(t: &mut Table<T>) {
     );
 }
 
+fn hasten_context<T: Held>(py: Python<'_>) -> PyResult<()> {
+    let entering = const {
+        &Special {
+            name: ENTER.function,
+            begin: enter::<T>,
+            arguments: 0,
+            check: |args| args.parse(&ENTER).map(drop),
+        }
+    };
+    let exiting = const {
+        &Special {
+            name: EXIT.function,
+            begin: exit::<T>,
+            arguments: 3,
+            check: |args| args.parse(&EXIT).map(drop),
+        }
+    };
+    hasten(&T::class(py), "__aenter__", entering)?;
+    hasten(&T::class(py), "__aexit__", exiting)
+}
+
 /// `__aenter__`
 fn entering<'py, T: Held>(object: &Obj<'py, T>) -> Output<'py> {
-    Ok(Routine::begin(object.as_any(), "_ContextManagerMixin.__aenter__", enter::<T>)?.into_any())
+    Ok(Routine::begin(object.as_any(), ENTER.function, enter::<T>)?.into_any())
 }
 
 /// Checks the arguments of `__aexit__`, which takes no interest in them.
@@ -251,12 +286,13 @@ fn ignore_exception(args: &Args<'_, '_>, signature: &Signature<3>) -> PyResult<(
 }
 
 fn enter<'py, T: Held>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
-    let object = routine.owner::<T>(routine.py())?;
-    if T::is_plain(&object) {
-        return T::begin(routine);
-    }
-    let acquire = object.as_any().call_method0(names::acquire(routine.py()))?;
-    Ok(Step::Await(acquire, entered))
+    let py = routine.py();
+    routine.with_owner(py, |object: &Obj<'py, T>| {
+        if T::is_plain(object) {
+            return T::begin(routine, object);
+        }
+        Ok(Step::Await(object.as_any().call_method0(names::acquire(py))?, entered))
+    })
 }
 
 fn entered<'py>(routine: &Obj<'py, Routine>, acquired: Output<'py>) -> PyResult<Step<'py>> {
@@ -266,13 +302,19 @@ fn entered<'py>(routine: &Obj<'py, Routine>, acquired: Output<'py>) -> PyResult<
 
 fn exit<'py, T: Held>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     let py = routine.py();
-    let object = routine.owner::<T>(py)?;
-    if T::is_plain(&object) {
-        T::release(&object)?;
-    } else {
-        object.as_any().call_method0(names::release(py))?;
-    }
-    Ok(Step::Return(none(py)))
+    routine.with_owner(py, |object: &Obj<'py, T>| {
+        if T::is_plain(object) {
+            T::release(object)?;
+        } else {
+            object.as_any().call_method0(names::release(py))?;
+        }
+        Ok(Step::Return(none(py)))
+    })
+}
+
+/// `acquire()` as the first piece of a routine.
+fn acquire<'py, T: Held>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
+    routine.with_owner(routine.py(), |object| T::begin(routine, object))
 }
 
 /// A coroutine that returns True.
@@ -281,6 +323,18 @@ fn returning_true<'py>(owner: &Bound<'py, PyAny>, name: &'static str, begin: Sta
     let routine = Routine::begin(owner, name, begin)?;
     routine.first.put(boolean(owner.py(), true));
     Ok(routine.into_any())
+}
+
+/// The state of a future of whatever kind.
+fn state(future: &Bound<'_, PyAny>) -> PyResult<State> {
+    if let Some(native) = futures::exact(future) {
+        return Ok(native.state());
+    }
+    Ok(match () {
+        () if is_cancelled(future)? => State::Cancelled,
+        () if is_done(future)? => State::Finished,
+        () => State::Pending,
+    })
 }
 
 /// Whether an await was cancelled.

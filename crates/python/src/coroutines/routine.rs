@@ -15,9 +15,9 @@ use pyo3::exceptions::{PyGeneratorExit, PyRuntimeError, PyStopIteration, PyValue
 use pyo3::prelude::*;
 
 use super::{Coroutine, protocol};
-use crate::ffi::class::Weak;
+use crate::ffi::class::Callable;
 use crate::ffi::send::{Sent, awaitable_iterator, send};
-use crate::ffi::{Class, ClassState, Obj, Output, Ref, Slot, Table, Visitor, none};
+use crate::ffi::{Class, ClassState, Obj, Output, Ref, Slot, Table, Visitor, again, none};
 use crate::futures::{self, Future, Settled, State};
 use crate::names;
 
@@ -67,6 +67,8 @@ pub struct Routine {
     pub third: Slot,
     /// A number to remember: a ticket, a count.
     pub number: Cell<u64>,
+    /// Beside `started`, in place of padding: a class derived from this one would have that copied by way of the stack.
+    _filling: [u8; 7],
 }
 
 static ROUTINE: ClassState = ClassState::new();
@@ -80,10 +82,16 @@ impl Routine {
         start: Start,
     ) -> PyResult<Obj<'py, Self>> {
         let routine = Self::create(owner.py())?;
-        routine.name.set(name);
-        routine.phase.set(Phase::New(start));
-        routine.owner.put(owner.clone());
+        routine.prepare(owner, name, start);
         Ok(routine)
+    }
+
+    /// Makes a new one begin with `start`.
+    #[inline]
+    pub(super) fn prepare(&self, owner: &Bound<'_, PyAny>, name: &'static str, start: Start) {
+        self.name.set(name);
+        self.phase.set(Phase::New(start));
+        self.owner.put(again(owner));
     }
 
     /// The owner as the native class it is.
@@ -92,11 +100,25 @@ impl Routine {
         let owner = self.owner.get_or_none(py);
         Obj::<T>::cast_into(owner).ok_or_else(lost)
     }
+
+    /// Runs `piece` on the owner as the native class it is, without counting references: meanwhile the owner is out of its slot.
+    #[inline]
+    pub fn with_owner<'py, T: Class, R>(
+        &self,
+        py: Python<'py>,
+        piece: impl FnOnce(&Obj<'py, T>) -> PyResult<R>,
+    ) -> PyResult<R> {
+        let owner = self.owner.take().ok_or_else(lost)?;
+        let result = Obj::<T>::cast(owner.any(py)).map_or_else(|| Err(lost()), piece);
+        let nothing = self.owner.replace(Some(owner));
+        debug_assert!(nothing.is_none(), "the owner is put back where it was");
+        result
+    }
 }
 
 /// A piece found a slot empty that another one filled: only the collector empties slots, of what nobody can reach.
 #[cold]
-fn lost() -> PyErr {
+pub(super) fn lost() -> PyErr {
     PyRuntimeError::new_err("the coroutine was destroyed by the garbage collector")
 }
 
@@ -112,7 +134,10 @@ fn drive<'py>(routine: &Obj<'py, Routine>, mut step: PyResult<Step<'py>>) -> Adv
                 return Ok(Err(value));
             }
             Ok(Step::Await(object, resume)) => match wait(routine, object, resume) {
-                Begun::Yield(object) => return Ok(Ok(object)),
+                Begun::Yield(object) => {
+                    routine.track();
+                    return Ok(Ok(object));
+                }
                 Begun::Over(outcome) => step = resume(routine, outcome),
             },
             Ok(Step::GiveWay(resume)) => {
@@ -327,10 +352,11 @@ impl Coroutine for Routine {
 
 impl Class for Routine {
     const NAME: &'static CStr = c"yibu.Routine";
-    type Header = Weak;
+    /// Shared with [`super::special`], whose routines can be called.
+    type Header = Callable;
+    const CALLABLE: bool = false;
     const FREELIST: usize = 256;
     const AWAITED: bool = true;
-    const SUBCLASSABLE: bool = false;
     const CONSTRUCTIBLE: bool = false;
 
     fn state() -> &'static ClassState {

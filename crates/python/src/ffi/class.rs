@@ -18,7 +18,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple, PyType};
 
 use super::trampoline::{self as tramp, Stateless};
-use super::{Args, Output, Signature, Visitor};
+use super::{Args, Output, Signature, Visitor, again};
 
 /// What stands between the object header and the data of an instance.
 ///
@@ -165,6 +165,8 @@ pub trait Class: Default + Sized + 'static {
     const CONSTRUCTIBLE: bool = true;
     /// Whether `await` iterates instances themselves, and lets go of them when they have ended.
     const AWAITED: bool = false;
+    /// Whether instances are called by the function that [`make_callable`] gives them.
+    const CALLABLE: bool = Self::Header::VECTORCALL.is_some();
     /// Whether messages of the interpreter leave the module out, as they do for the classes that asyncio has in Python.
     const BARE_NAME: bool = false;
 
@@ -273,7 +275,7 @@ pub struct Obj<'py, T: Class>(Bound<'py, PyAny>, PhantomData<T>);
 impl<T: Class> Clone for Obj<'_, T> {
     #[inline]
     fn clone(&self) -> Self {
-        Self(self.0.clone(), PhantomData)
+        Self(again(&self.0), PhantomData)
     }
 }
 
@@ -555,6 +557,14 @@ impl<T: Class> Table<T> {
         self.slot(ffi::Py_tp_call, tramp::invoke::<T, F> as *mut c_void);
     }
 
+    /// `__get__`: the function gets the object that the attribute was asked of, nothing when that was the class.
+    pub fn descriptor<F>(&mut self, _: F)
+    where
+        F: Stateless + for<'a, 'py> Fn(&'a Obj<'py, T>, Option<&'a Bound<'py, PyAny>>) -> Output<'py>,
+    {
+        self.slot(ffi::Py_tp_descr_get, tramp::descr_get::<T, F> as *mut c_void);
+    }
+
     /// `__repr__`.
     pub fn repr<F>(&mut self, _: F)
     where
@@ -673,7 +683,7 @@ impl<T: Class> Table<T> {
                 Some(ffi::PyObject_GenericSetDict),
             );
         }
-        if T::Header::VECTORCALL.is_some() {
+        if T::CALLABLE {
             table.slot(ffi::Py_tp_call, ffi::PyVectorcall_Call as *mut c_void);
         }
         table.slot(ffi::Py_tp_dealloc, dealloc::<T> as *mut c_void);
@@ -696,7 +706,7 @@ impl<T: Class> Table<T> {
         if T::SUBCLASSABLE {
             flags |= ffi::Py_TPFLAGS_BASETYPE;
         }
-        if T::Header::VECTORCALL.is_some() {
+        if T::CALLABLE {
             flags |= ffi::Py_TPFLAGS_HAVE_VECTORCALL;
         }
         if T::IMMUTABLE {
@@ -739,7 +749,11 @@ impl<T: Class> Table<T> {
         let mut members = Vec::new();
         members.extend(T::Header::DICT.map(|offset| member(c"__dictoffset__", offset)));
         members.extend(T::Header::WEAK.map(|offset| member(c"__weaklistoffset__", offset)));
-        members.extend(T::Header::VECTORCALL.map(|offset| member(c"__vectorcalloffset__", offset)));
+        members.extend(
+            T::Header::VECTORCALL
+                .filter(|_| T::CALLABLE)
+                .map(|offset| member(c"__vectorcalloffset__", offset)),
+        );
         terminated(members, ffi::PyMemberDef::default())
     }
 }

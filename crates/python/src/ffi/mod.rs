@@ -38,7 +38,7 @@ pub use class::{Class, ClassState, Obj, Table};
 pub use directory::{Directory, Listing};
 pub use gc::Visitor;
 pub use raised::Raised;
-pub use reference::{Ref, SendRef, Slot};
+pub use reference::{Ref, SendRef, Slot, again};
 pub use registry::{Registration, Registry};
 
 use pyo3::prelude::*;

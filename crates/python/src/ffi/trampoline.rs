@@ -132,6 +132,27 @@ where
     }
 }
 
+/// `tp_descr_get`.
+pub(super) unsafe extern "C" fn descr_get<T, F>(
+    slf: *mut ffi::PyObject,
+    object: *mut ffi::PyObject,
+    _class: *mut ffi::PyObject,
+) -> *mut ffi::PyObject
+where
+    T: Class,
+    F: Stateless + for<'a, 'py> Fn(&'a Obj<'py, T>, Option<&'a Bound<'py, PyAny>>) -> Output<'py>,
+{
+    // SAFETY: as in `unary`; `object` is null or a live borrowed reference, only lent.
+    unsafe {
+        let py = Python::assume_attached();
+        guard(py, std::ptr::null_mut(), || {
+            let object =
+                (!object.is_null()).then(|| ManuallyDrop::new(Bound::<PyAny>::from_owned_ptr(py, object)));
+            give(F::conjure()(&lend(py, slf), object.as_deref()))
+        })
+    }
+}
+
 /// `tp_iternext` of a plain iterator: `Ok(None)` is its end.
 pub(super) unsafe extern "C" fn item<T, F>(slf: *mut ffi::PyObject) -> *mut ffi::PyObject
 where

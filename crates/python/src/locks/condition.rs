@@ -15,7 +15,7 @@ use crate::events::isinstance_class;
 use crate::ffi::class::DictAndWeak;
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Raised, Ref, Signature, Slot, Table, Visitor};
 use crate::ffi::{boolean, call, none};
-use crate::mixins::{is_done, set_result};
+use crate::mixins::set_result;
 use crate::{names, stock};
 
 /// The data of a `Condition`.
@@ -228,18 +228,15 @@ fn pass_on(condition: &Obj<'_, Condition>, error: PyErr) -> PyResult<PyErr> {
 
 /// Wakes waiters as long as `more` says so of their number.
 fn wake(condition: &Obj<'_, Condition>, more: &mut dyn FnMut(usize) -> PyResult<bool>) -> PyResult<()> {
-    let mut woken = 0;
-    let stopped = condition.waiters.find(condition.py(), |waiter| {
+    let (mut woken, mut from) = (0, 0);
+    while let Some(waiter) = condition.waiters.next_pending(condition.py(), &mut from)? {
         if !more(woken)? {
-            return Ok(true);
+            break;
         }
-        if !is_done(waiter)? {
-            woken += 1;
-            set_result(waiter, boolean(waiter.py(), false))?;
-        }
-        Ok(false)
-    });
-    stopped.map(drop)
+        woken += 1;
+        set_result(&waiter, boolean(condition.py(), false))?;
+    }
+    Ok(())
 }
 
 /// `_notify(n)` for whatever Python compares with an int.
@@ -314,11 +311,10 @@ impl Waited for Condition {
 }
 
 impl Held for Condition {
-    fn begin<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
+    fn begin<'py>(routine: &Obj<'py, Routine>, condition: &Obj<'py, Self>) -> PyResult<Step<'py>> {
         let py = routine.py();
-        let condition = routine.owner::<Condition>(py)?;
-        let Some(lock) = native_lock(&condition) else {
-            return Ok(Step::Await(acquire(&condition)?, super::entered));
+        let Some(lock) = native_lock(condition) else {
+            return Ok(Step::Await(acquire(condition)?, super::entered));
         };
         match lock::take_or_join(&lock)? {
             None => Ok(Step::Return(taken(py, &routine.first))),

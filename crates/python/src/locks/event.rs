@@ -11,7 +11,7 @@ use crate::events::isinstance_class;
 use crate::ffi::class::DictAndWeak;
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Table, Visitor};
 use crate::ffi::{boolean, none};
-use crate::mixins::{is_done, wake};
+use crate::mixins::wake;
 use crate::stock;
 
 /// The data of an `Event`.
@@ -43,30 +43,29 @@ pub fn set(event: &Obj<'_, Event>) -> PyResult<()> {
     if event.value.replace(true) {
         return Ok(());
     }
-    let woken = event.waiters.find(event.py(), |waiter| {
-        if !is_done(waiter)? {
-            wake(waiter)?;
-        }
-        Ok(false)
-    });
-    woken.map(drop)
+    let mut from = 0;
+    while let Some(waiter) = event.waiters.next_pending(event.py(), &mut from)? {
+        wake(&waiter)?;
+    }
+    Ok(())
 }
 
 /// `wait()`; True is in the first slot.
 fn wait<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     let py = routine.py();
-    let event = routine.owner::<Event>(py)?;
-    if event.value.get() {
-        return Ok(Step::Return(taken(py, &routine.first)));
-    }
-    let (waiter, ticket) = event.waiters.join(event.as_any())?;
-    routine.number.set(ticket);
-    Ok(Step::Await(waiter, resume))
+    routine.with_owner(py, |event: &Obj<'py, Event>| {
+        if event.value.get() {
+            return Ok(Step::Return(taken(py, &routine.first)));
+        }
+        let (waiter, ticket) = event.waiters.join(event.as_any())?;
+        routine.number.set(ticket);
+        Ok(Step::Await(waiter, resume))
+    })
 }
 
 fn resume<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyResult<Step<'py>> {
     let py = routine.py();
-    routine.owner::<Event>(py)?.waiters.leave(py, routine.number.get())?;
+    routine.with_owner(py, |event: &Obj<'py, Event>| event.waiters.leave(py, routine.number.get()))?;
     waited?;
     Ok(Step::Return(taken(py, &routine.first)))
 }

@@ -63,7 +63,7 @@ pub fn take_turn(lock: &Obj<'_, Lock>, ticket: u64, waited: Output<'_>) -> PyRes
 
 /// `_wake_up_first`.
 fn wake_first(lock: &Obj<'_, Lock>) -> PyResult<()> {
-    match lock.waiters.find(lock.py(), |_| Ok(true))? {
+    match lock.waiters.next(lock.py(), &mut 0, |_| true)? {
         Some(first) if !is_done(&first)? => wake(&first),
         _ => Ok(()),
     }
@@ -72,12 +72,12 @@ fn wake_first(lock: &Obj<'_, Lock>) -> PyResult<()> {
 /// `acquire()`.
 #[inline]
 pub fn acquire<'py>(lock: &Obj<'py, Lock>) -> Output<'py> {
-    super::returning_true(lock.as_any(), "Lock.acquire", Lock::begin)
+    super::returning_true(lock.as_any(), "Lock.acquire", super::acquire::<Lock>)
 }
 
 fn resume<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyResult<Step<'py>> {
     let py = routine.py();
-    take_turn(&routine.owner::<Lock>(py)?, routine.number.get(), waited)?;
+    routine.with_owner(py, |lock| take_turn(lock, routine.number.get(), waited))?;
     Ok(Step::Return(taken(py, &routine.first)))
 }
 
@@ -90,10 +90,9 @@ impl Waited for Lock {
 }
 
 impl Held for Lock {
-    fn begin<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
-        let py = routine.py();
-        match take_or_join(&routine.owner::<Lock>(py)?)? {
-            None => Ok(Step::Return(taken(py, &routine.first))),
+    fn begin<'py>(routine: &Obj<'py, Routine>, lock: &Obj<'py, Self>) -> PyResult<Step<'py>> {
+        match take_or_join(lock)? {
+            None => Ok(Step::Return(taken(lock.py(), &routine.first))),
             Some((waiter, ticket)) => {
                 routine.number.set(ticket);
                 Ok(Step::Await(waiter, resume))

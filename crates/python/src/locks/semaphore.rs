@@ -135,11 +135,10 @@ fn is_locked(semaphore: &Obj<'_, Semaphore>) -> PyResult<bool> {
     Ok(semaphore.value.is_zero(py)? || semaphore.waiters.has_uncancelled(py)?)
 }
 
-fn begin<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
+fn begin<'py>(routine: &Obj<'py, Routine>, semaphore: &Obj<'py, Semaphore>) -> PyResult<Step<'py>> {
     let py = routine.py();
-    let semaphore = routine.owner::<Semaphore>(py)?;
-    let locked = if Semaphore::is_plain(&semaphore) {
-        is_locked(&semaphore)?
+    let locked = if Semaphore::is_plain(semaphore) {
+        is_locked(semaphore)?
     } else {
         semaphore.as_any().call_method0(names::locked(py))?.is_truthy()?
     };
@@ -154,8 +153,14 @@ fn begin<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
 
 fn resume<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyResult<Step<'py>> {
     let py = routine.py();
-    let semaphore = routine.owner::<Semaphore>(py)?;
-    let waiter = semaphore.waiters.leave(py, routine.number.get())?;
+    routine.with_owner(py, |semaphore| take_turn(semaphore, routine.number.get(), waited))?;
+    Ok(Step::Return(taken(py, &routine.first)))
+}
+
+/// The wait is over: the unit was taken on the waiter's behalf, unless something was raised.
+fn take_turn(semaphore: &Obj<'_, Semaphore>, ticket: u64, waited: Output<'_>) -> PyResult<()> {
+    let py = semaphore.py();
+    let waiter = semaphore.waiters.leave(py, ticket)?;
     let cancelled = match &waited {
         Err(error) => super::is_cancellation(py, error)?,
         Ok(_) => false,
@@ -166,18 +171,17 @@ fn resume<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyResult<Ste
         semaphore.value.add(py, 1)?;
     }
     if cfg!(Py_3_13) {
-        while semaphore.value.is_positive(py)? && wake_next(&semaphore)? {}
+        while semaphore.value.is_positive(py)? && wake_next(semaphore)? {}
     } else if gives_back || (waited.is_ok() && semaphore.value.is_positive(py)?) {
-        wake_next(&semaphore)?;
+        wake_next(semaphore)?;
     }
-    waited?;
-    Ok(Step::Return(taken(py, &routine.first)))
+    waited.map(drop)
 }
 
 /// `_wake_up_next`: hands a unit to the first waiter without one; whether there was any.
 fn wake_next(semaphore: &Obj<'_, Semaphore>) -> PyResult<bool> {
     let py = semaphore.py();
-    let Some(waiter) = semaphore.waiters.first_pending(py)? else { return Ok(false) };
+    let Some(waiter) = semaphore.waiters.next_pending(py, &mut 0)? else { return Ok(false) };
     semaphore.value.add(py, -1)?;
     wake(&waiter)?;
     Ok(true)
@@ -205,8 +209,8 @@ impl Waited for Semaphore {
 
 impl Held for Semaphore {
     #[inline]
-    fn begin<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
-        begin(routine)
+    fn begin<'py>(routine: &Obj<'py, Routine>, semaphore: &Obj<'py, Self>) -> PyResult<Step<'py>> {
+        begin(routine, semaphore)
     }
 
     #[inline]
@@ -225,8 +229,8 @@ impl Waited for BoundedSemaphore {
 
 impl Held for BoundedSemaphore {
     #[inline]
-    fn begin<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
-        begin(routine)
+    fn begin<'py>(routine: &Obj<'py, Routine>, semaphore: &Obj<'py, Self>) -> PyResult<Step<'py>> {
+        begin(routine, semaphore.upcast())
     }
 
     #[inline]
@@ -252,7 +256,9 @@ impl Class for Semaphore {
         t.init(|semaphore, args, kwargs| init(semaphore, &INIT, args, kwargs));
         t.noargs(
             c"acquire",
-            |semaphore| super::returning_true(semaphore.as_any(), "Semaphore.acquire", begin),
+            |semaphore| {
+                super::returning_true(semaphore.as_any(), "Semaphore.acquire", super::acquire::<Self>)
+            },
             "Waits until a unit is left and takes it. Returns True.",
         );
         t.noargs(

@@ -1,0 +1,147 @@
+//! `SpecialMethod`: `__aenter__` and `__aexit__` for the interpreters up to 3.13.
+//!
+//! Their `async with` binds both methods to the object before it calls them, and binding a builtin method makes an object:
+//! two of them cost more than all that a free lock does. Here what binding makes is the coroutine itself, callable as a bound
+//! method is: the first call returns it, every other one a coroutine of its own. Later interpreters call these methods unbound.
+//! Made by the classes for `async with`; called by the interpreter.
+
+use std::cell::Cell;
+use std::ffi::CStr;
+
+use pyo3::prelude::*;
+use pyo3::types::PyType;
+
+use super::Coroutine;
+use super::routine::{Routine, Start, lost};
+use crate::ffi::class::{Callable, Derived, Plain, make_callable};
+use crate::ffi::{Args, Class, ClassState, Obj, Output, Slot, Table, Visitor, again};
+
+/// What a special method does.
+pub struct Special {
+    /// What its coroutine is called.
+    pub name: &'static str,
+    /// Its first piece.
+    pub begin: Start,
+    /// With how many arguments it is called, as a rule.
+    pub arguments: usize,
+    /// Refuses other arguments than it takes.
+    pub check: fn(Args<'_, '_>) -> PyResult<()>,
+}
+
+/// The data of a `SpecialMethod`.
+#[derive(Default)]
+pub struct SpecialMethod {
+    special: Cell<Option<&'static Special>>,
+    /// The ordinary method, for whoever asks the class.
+    plain: Slot,
+}
+
+static SPECIAL_METHOD: ClassState = ClassState::new();
+
+/// Puts a SpecialMethod in front of a class's method, where that helps.
+pub fn hasten(class: &Bound<'_, PyType>, method: &str, special: &'static Special) -> PyResult<()> {
+    if cfg!(Py_3_14) {
+        return Ok(());
+    }
+    let descriptor = SpecialMethod::create(class.py())?;
+    descriptor.plain.put(class.getattr(method)?);
+    descriptor.special.set(Some(special));
+    class.setattr(method, descriptor.into_any())
+}
+
+/// `__get__`: the method of an object, or of the class.
+fn get<'py>(descriptor: &Obj<'py, SpecialMethod>, object: Option<&Bound<'py, PyAny>>) -> Output<'py> {
+    let py = descriptor.py();
+    let (Some(object), Some(special)) = (object, descriptor.special.get()) else {
+        return Ok(descriptor.plain.get_or_none(py));
+    };
+    // It is tracked when it waits for something. That one is bound and kept, and never awaited, is so rare that a cycle through
+    // it may stay.
+    let bound = BoundRoutine::create_untracked(py)?;
+    bound.base.prepare(object, special.name, special.begin);
+    // Nobody has to await what was not called.
+    bound.base.started().set(true);
+    bound.own.special.set(Some(special));
+    make_callable(&bound, call);
+    Ok(bound.into_any())
+}
+
+impl Class for SpecialMethod {
+    const NAME: &'static CStr = c"yibu.SpecialMethod";
+    type Header = Plain;
+    const SUBCLASSABLE: bool = false;
+    const CONSTRUCTIBLE: bool = false;
+
+    fn state() -> &'static ClassState {
+        &SPECIAL_METHOD
+    }
+
+    fn table(t: &mut Table<Self>) {
+        t.doc(c"A method whose bound form is the coroutine that it returns.");
+        t.descriptor(get);
+        t.getter(c"__doc__", |descriptor| descriptor.plain.get_or_none(descriptor.py()).getattr("__doc__"));
+        t.getter(c"__wrapped__", |descriptor| Ok(descriptor.plain.get_or_none(descriptor.py())));
+    }
+
+    fn traverse(&self, visitor: &mut Visitor) {
+        self.plain.traverse(visitor);
+    }
+
+    fn clear(&self) {
+        self.plain.clear();
+    }
+}
+
+/// What a BoundRoutine adds to a Routine.
+#[derive(Default)]
+pub struct BoundState {
+    special: Cell<Option<&'static Special>>,
+    called: Cell<bool>,
+}
+
+/// The data of a bound special method.
+pub type BoundRoutine = Derived<Routine, BoundState>;
+
+static BOUND_ROUTINE: ClassState = ClassState::new();
+
+fn call<'py>(bound: &Obj<'py, BoundRoutine>, args: Args<'_, 'py>) -> Output<'py> {
+    let Some(special) = bound.own.special.get() else { return Err(lost()) };
+    if args.len() != special.arguments || args.has_keywords() {
+        (special.check)(args)?;
+    }
+    if bound.own.called.replace(true) {
+        let owner = bound.base.owner.get(bound.py()).ok_or_else(lost)?;
+        return Ok(Routine::begin(&owner, special.name, special.begin)?.into_any());
+    }
+    bound.base.started().set(false);
+    Ok(again(bound.as_any()))
+}
+
+impl Class for BoundRoutine {
+    const NAME: &'static CStr = c"yibu.BoundRoutine";
+    type Header = Callable;
+    const FREELIST: usize = 64;
+    const AWAITED: bool = true;
+    const SUBCLASSABLE: bool = false;
+    const CONSTRUCTIBLE: bool = false;
+
+    fn state() -> &'static ClassState {
+        &BOUND_ROUTINE
+    }
+
+    fn table(t: &mut Table<Self>) {
+        t.doc(c"A special method bound to its object, and the coroutine that its call returns.");
+    }
+
+    fn traverse(&self, visitor: &mut Visitor) {
+        self.base.traverse(visitor);
+    }
+
+    fn clear(&self) {
+        self.base.clear();
+    }
+
+    fn wants_finalizer(&self) -> bool {
+        self.own.called.get() && self.base.wants_finalizer()
+    }
+}
