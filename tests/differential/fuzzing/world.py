@@ -114,7 +114,7 @@ class World:
         self.turn += 1
         self.stir(self.turn)
         self.loop.clock += 1
-        await asyncio.sleep(0)
+        await self.aio.sleep(0)
 
     def stir(self, turn):
         """Give something to those who wait: left to themselves most programs would soon stand still."""
@@ -139,14 +139,14 @@ class World:
     async def clear_up(self):
         """End what nobody looks at any more, such as tasks behind gatherings and shields, in any order."""
         for _ in range(STUBBORN):
-            if not (rest := asyncio.all_tasks() - {asyncio.current_task()}):
+            if not (rest := self.aio.all_tasks() - {self.aio.current_task()}):
                 break
             for task in rest:
                 task.cancel()
             for lock in self.names["locks"]:
                 if lock.locked():
                     lock.release()
-            await asyncio.sleep(0)
+            await self.aio.sleep(0)
 
     # The trace.
 
@@ -263,7 +263,7 @@ class World:
         return script(f"C{self.calls}") if self.calls < CALLS else self.nothing()
 
     async def nothing(self):
-        await asyncio.sleep(0)
+        await self.aio.sleep(0)
 
     def new_future(self, number):
         return self.future_classes[number % 2](loop=self.loop)
