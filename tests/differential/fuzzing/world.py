@@ -75,6 +75,7 @@ class World:
         self.over = True
         futures = [f"future {number}: {self.outcome(future)}" for number, future in enumerate(self.futures)]
         tasks = [f"task {number}: {self.outcome(task)}" for number, task in enumerate(self.tasks)]
+        self.loop.set_task_factory(None)
         self.loop.run_until_complete(self.clear_up())
         self.loop.close()
         return self.trace + futures + tasks
