@@ -15,8 +15,10 @@ use crate::alarms::{self, Alarm};
 use crate::coroutines::{Routine, Step};
 use crate::event_loop::{EventLoop, has_come, now, seconds};
 use crate::events::isinstance_class;
+#[cfg(Py_3_12)]
+use crate::ffi::Raised;
 use crate::ffi::class::{self, DictAndWeak};
-use crate::ffi::{Args, Class, ClassState, Obj, Output, Raised, Ref, Signature, Slot, Table, Visitor};
+use crate::ffi::{Args, Class, ClassState, Obj, Output, Ref, Signature, Slot, Table, Visitor};
 use crate::ffi::{boolean, none};
 use crate::functions::running_loop;
 use crate::tasks::{self, Task};
