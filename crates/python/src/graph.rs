@@ -148,8 +148,8 @@ fn graph_of<'py>(future: &Bound<'py, PyAny>, limit: Option<isize>) -> Output<'py
 /// `frames[:limit]`, or `frames[limit:]` of a negative limit.
 fn truncated<T>(mut frames: Vec<T>, limit: Option<isize>) -> Vec<T> {
     match limit {
-        Some(limit @ 1..) => frames.truncate(limit.unsigned_abs()),
-        Some(limit @ ..0) => drop(frames.drain(..frames.len().saturating_sub(limit.unsigned_abs()))),
+        Some(limit) if limit > 0 => frames.truncate(limit.unsigned_abs()),
+        Some(limit) if limit < 0 => drop(frames.drain(..frames.len().saturating_sub(limit.unsigned_abs()))),
         _ => {}
     }
     frames
