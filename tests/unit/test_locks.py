@@ -3,12 +3,14 @@
 import asyncio
 import collections
 import contextlib
+import copy
 import gc
 import inspect
 import math
 import random
 import re
 import sys
+import threading
 import warnings
 import weakref
 
@@ -249,6 +251,30 @@ class TestAttributes:
         semaphore = impl.Semaphore(2**63 - 1)
         semaphore.release()
         assert semaphore._value == 2**63
+
+    @pytest.mark.parametrize("name", NAMES)
+    @pytest.mark.parametrize("how", [copy.copy, copy.deepcopy])
+    def test_copies(self, impl, drive, name, how):
+        """As default values of models are copied, with what is in them."""
+
+        async def main():
+            made = getattr(impl, name)()
+            made.note = ["note"]
+            other = how(made)
+            assert type(other) is type(made)
+            assert other.note == made.note
+            if name == "Event":
+                other.set()
+            else:
+                await other.acquire()
+            assert repr(made)[-9:] != repr(other)[-9:] or name == "Condition"
+            if name == "Condition":
+                assert made.locked() == (how is copy.copy)
+            made._loop = threading.Lock()  # cannot be copied, as loops cannot
+            with pytest.raises(TypeError, match="pickle"):
+                copy.deepcopy(made)
+
+        drive(main())
 
     def test_the_parts_of_a_barrier(self, impl, drive):
         async def main():

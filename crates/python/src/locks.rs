@@ -14,7 +14,7 @@ use std::cell::Cell;
 
 use pyo3::exceptions::PyAttributeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyString, PyTuple};
+use pyo3::types::{PyDict, PyString, PyTuple};
 use yibu_engine::{Ticket, WaitQueue};
 
 use crate::coroutines::{Routine, Special, Start, Step, hasten};
@@ -171,6 +171,8 @@ impl Waiters {
 trait Waited: Class {
     /// Whether `_waiters` is None until somebody waits.
     const LATE: bool;
+    /// The attributes that say what state it is in, besides those that all have.
+    const STATE: &'static [&'static str];
 
     fn waiters(&self) -> &Waiters;
 
@@ -205,12 +207,29 @@ fn attributes<T: Waited>(t: &mut Table<T>) {
             Ok(())
         },
     );
+    t.noargs(c"__getstate__", getstate, "What a copy of it starts from.");
     t.setattr(|object, name, _is_set| {
         if !name.cast::<PyString>()?.to_str()?.starts_with('_') {
             object.waiters().adorned.set(true);
         }
         Ok(())
     });
+}
+
+/// `__getstate__`: what `copy` takes along. As in asyncio that works while nobody waits.
+fn getstate<'py, T: Waited>(object: &Obj<'py, T>) -> Output<'py> {
+    let py = object.py();
+    let attributes = PyDict::new(py);
+    let waiters = object.waiters();
+    let is_bound = !waiters.bound.event_loop.is_empty();
+    let is_waited_for = waiters.len(py)? > 0;
+    let rare = [("_loop", is_bound), ("_waiters", is_waited_for)];
+    let rare = rare.iter().filter_map(|(name, there)| there.then_some(name));
+    for name in T::STATE.iter().chain(rare) {
+        attributes.set_item(name, object.as_any().getattr(*name)?)?;
+    }
+    let own = object.as_any().getattr("__dict__")?;
+    Ok((own, attributes).into_pyobject(py)?.into_any())
 }
 
 /// Writes an attribute whose slot is empty for None.

@@ -33,7 +33,12 @@ const NOTIFY: Signature<1> = Signature::new_method("Condition.notify", "n=1");
 fn init(condition: &Obj<'_, Condition>, lock: Bound<'_, PyAny>) -> PyResult<()> {
     let py = condition.py();
     condition.waiters.clear();
-    let lock = if lock.is_none() { Lock::create(py)?.into_any() } else { lock };
+    hold(condition, if lock.is_none() { Lock::create(py)?.into_any() } else { lock })
+}
+
+/// Makes `lock` the Condition's.
+fn hold(condition: &Obj<'_, Condition>, lock: Bound<'_, PyAny>) -> PyResult<()> {
+    let py = condition.py();
     condition.lock.put(lock.clone());
     if Condition::is_plain(condition) && Obj::<Lock>::cast(&lock).is_some_and(Lock::is_plain) {
         return Ok(());
@@ -304,6 +309,7 @@ fn entered<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyResult<St
 
 impl Waited for Condition {
     const LATE: bool = false;
+    const STATE: &'static [&'static str] = &["_lock"];
 
     fn waiters(&self) -> &Waiters {
         &self.waiters
@@ -402,7 +408,11 @@ impl Class for Condition {
         );
         super::context_manager(t);
         super::attributes(t);
-        t.getter(c"_lock", |condition| Ok(condition.lock.get_or_none(condition.py())));
+        t.property(
+            c"_lock",
+            |condition| Ok(condition.lock.get_or_none(condition.py())),
+            |condition, lock| hold(condition, super::required(lock)?.clone()),
+        );
         t.repr(|condition| {
             let state = if is_locked(condition)? { "locked" } else { "unlocked" };
             super::repr(condition.as_any(), state, condition.waiters.len(condition.py())?)

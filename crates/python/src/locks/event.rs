@@ -72,6 +72,7 @@ fn resume<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyResult<Ste
 
 impl Waited for Event {
     const LATE: bool = false;
+    const STATE: &'static [&'static str] = &["_value"];
 
     fn waiters(&self) -> &Waiters {
         &self.waiters

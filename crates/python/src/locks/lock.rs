@@ -83,6 +83,7 @@ fn resume<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyResult<Ste
 
 impl Waited for Lock {
     const LATE: bool = true;
+    const STATE: &'static [&'static str] = &["_locked"];
 
     fn waiters(&self) -> &Waiters {
         &self.waiters

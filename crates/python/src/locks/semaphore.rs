@@ -194,6 +194,7 @@ fn release(semaphore: &Obj<'_, Semaphore>) -> PyResult<()> {
 
 impl Waited for Semaphore {
     const LATE: bool = true;
+    const STATE: &'static [&'static str] = &["_value"];
 
     fn waiters(&self) -> &Waiters {
         &self.waiters
@@ -221,6 +222,7 @@ impl Held for Semaphore {
 
 impl Waited for BoundedSemaphore {
     const LATE: bool = true;
+    const STATE: &'static [&'static str] = &["_value", "_bound_value"];
 
     fn waiters(&self) -> &Waiters {
         &self.base.waiters
@@ -331,6 +333,7 @@ impl Class for BoundedSemaphore {
             "Gives a unit back, and hands it to the first who waits. ValueError when all are back already.",
         );
         super::context_manager(t);
+        t.noargs(c"__getstate__", super::getstate, "What a copy of it starts from.");
         t.property(
             c"_bound_value",
             |semaphore| semaphore.own.value.get(semaphore.py()),
