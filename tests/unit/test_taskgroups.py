@@ -489,6 +489,17 @@ class TestCancellation:
 
         on.run_until_complete(main())
 
+    def test_that_the_body_swallows(self, impl, on):
+        async def main():
+            with pytest.raises(ExceptionGroup):
+                async with impl.TaskGroup() as group:
+                    group.create_task(failing(ValueError()))
+                    with pytest.raises(asyncio.CancelledError):
+                        await forever()
+            return asyncio.current_task().cancelling()
+
+        assert on.run_until_complete(main()) == 0
+
     def test_of_one_task_does_no_harm(self, impl, on):
         async def main():
             async with impl.TaskGroup() as group:

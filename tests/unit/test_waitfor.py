@@ -289,6 +289,24 @@ class TestCancellation:
         drive(main())
 
     @as_a_task
+    def test_once_more_while_the_task_ends(self, impl, drive):
+        async def main():
+            async def stubborn():
+                with pytest.raises(asyncio.CancelledError):
+                    await new_future()
+                await new_future()
+
+            waiting = asyncio.get_running_loop().create_task(impl.wait_for(stubborn(), 1000))
+            for text in ("first", "second"):
+                await turns()
+                waiting.cancel(text)
+            with pytest.raises(asyncio.CancelledError) as caught:
+                await waiting
+            return caught.value.args, caught.value.__context__.args
+
+        assert drive(main()) == (("second",), ("first",))
+
+    @as_a_task
     def test_the_task_has_ended_when_the_cancelled_wait_has(self, impl, drive):
         async def main():
             loop = asyncio.get_running_loop()

@@ -244,14 +244,22 @@ fn leave<'py>(
 fn begin_exit<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     leave(routine, |group| {
         group.exiting.set(true);
-        if routine.number.get() != 0 {
+        let raised = routine.number.get() != 0;
+        if raised {
             body_raised(routine, group)?;
+        }
+        if cfg!(not(Py_3_13)) && uncancel_parent(group)? == Some(false) {
+            routine.second.clear();
+        }
+        if raised && !group.aborting.get() {
+            // Nobody needs the tasks any more.
+            abort(group)?;
         }
         await_tasks(routine, group)
     })
 }
 
-/// The body raised: nobody needs the tasks any more.
+/// Keeps what matters of the body's exception.
 #[cold]
 fn body_raised(routine: &Obj<'_, Routine>, group: &Obj<'_, TaskGroup>) -> PyResult<()> {
     let exception = routine.first.get_or_none(routine.py());
@@ -261,10 +269,7 @@ fn body_raised(routine: &Obj<'_, Routine>, group: &Obj<'_, TaskGroup>) -> PyResu
     if routine.number.get() & body::CANCELLED != 0 {
         routine.second.put(exception);
     }
-    if cfg!(not(Py_3_13)) && uncancel_parent(group)? == Some(false) {
-        routine.second.clear();
-    }
-    if group.aborting.get() { Ok(()) } else { abort(group) }
+    Ok(())
 }
 
 /// Waits until the set of tasks is empty.

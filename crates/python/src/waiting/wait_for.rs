@@ -179,8 +179,14 @@ mod beside {
     fn after_cancellation<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyResult<Step<'py>> {
         let py = routine.py();
         let cancellation = Raised(taken(py, &routine.third).cast_into()?);
-        let ended = cancelled(routine, &routine.owner.get_or_none(py), waited);
-        end(routine, Err(ended.err().unwrap_or_else(|| cancellation.into_err())))
+        let error = match cancelled(routine, &routine.owner.get_or_none(py), waited) {
+            Ok(()) => cancellation.into_err(),
+            Err(error) => {
+                let once_more = Raised::from_err(py, error);
+                cancellation.handling(|| once_more.raise())
+            }
+        };
+        end(routine, Err(error))
     }
 }
 
