@@ -296,7 +296,8 @@ class TestFailure:
             assert caught.value.__suppress_context__
             assert waiting.cancelled()
             assert group._errors is None
-            assert asyncio.current_task().cancelling() == 0
+            # Cancelled while it waited for the others, and before 3.13 not uncancelled.
+            assert asyncio.current_task().cancelling() == (0 if sys.version_info >= (3, 13) else 1)
 
         on.run_until_complete(main())
 
