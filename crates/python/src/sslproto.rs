@@ -22,7 +22,6 @@ use std::ffi::CStr;
 
 use pyo3::exceptions::{PyAttributeError, PyException, PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple};
 
 use crate::alarms::{self, Alarm};
@@ -415,7 +414,7 @@ fn abort(protocol: Protocol<'_, '_>, error: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = protocol.py();
     set_state(protocol, State::Unwrapped)?;
     match protocol.transport.get(py) {
-        Some(transport) if error.is_none() && Manners::of(py).aborts_for_no_reason => {
+        Some(transport) if error.is_none() && stock::tls_aborts_below(py) => {
             transport.call_method0("abort").map(drop)
         }
         Some(transport) => transport.call_method1(names::_force_close(py), (error,)).map(drop),
@@ -488,34 +487,6 @@ fn extra_info<'py>(
     match protocol.transport.get(py) {
         Some(transport) => transport.call_method1(names::get_extra_info(py), (name, default)),
         None => Ok(default),
-    }
-}
-
-/// What bug-fix releases changed in `asyncio.sslproto`: asked of the interpreter, once.
-struct Manners {
-    /// `is_closing()` asks the transport below as well.
-    asks_below_is_closing: bool,
-    /// `abort()` is what the transport below gets when there is no exception to tell it.
-    aborts_for_no_reason: bool,
-    /// The time limit of a shutdown goes on until `connection_lost`.
-    limits_closing: bool,
-}
-
-impl Manners {
-    fn of(py: Python<'_>) -> &'static Self {
-        static MANNERS: PyOnceLock<Manners> = PyOnceLock::new();
-        MANNERS.get_or_init(py, || {
-            let uses = |method: &str, name: &str| -> PyResult<bool> {
-                let code = stock::ssl_protocol(py)?.getattr(method)?.getattr("__code__")?;
-                code.getattr("co_names")?.contains(name)
-            };
-            Self {
-                asks_below_is_closing: stock::ssl_protocol(py)
-                    .is_ok_and(|class| class.hasattr("_is_transport_closing").unwrap_or(false)),
-                aborts_for_no_reason: uses("_abort", "abort").unwrap_or(false),
-                limits_closing: uses("_on_shutdown_complete", "call_later").unwrap_or(false),
-            }
-        })
     }
 }
 

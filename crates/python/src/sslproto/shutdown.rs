@@ -5,8 +5,8 @@ use pyo3::prelude::*;
 
 use super::tls::{self, Progress};
 use super::{
-    AppState, Manners, Protocol, SslProtocol, State, abort, below, cancel_alarm, event_loop, fatal_error,
-    nobody, reading, set_state, writing,
+    AppState, Protocol, SslProtocol, State, abort, below, cancel_alarm, event_loop, fatal_error, nobody,
+    reading, set_state, writing,
 };
 use crate::alarms;
 use crate::ffi::{Obj, Raised, Ref, Table, call, none};
@@ -96,13 +96,13 @@ pub fn step(protocol: Protocol<'_, '_>) -> PyResult<()> {
 /// Both sides have said that they are done.
 fn complete(protocol: Protocol<'_, '_>) -> PyResult<()> {
     let py = protocol.py();
-    if !Manners::of(py).limits_closing {
+    if !stock::tls_limits_closing(py) {
         stop_clock(protocol)?;
     }
     let close = below(protocol, "close")?.getattr(names::close(py))?;
     event_loop(protocol)?.call_method1(names::call_soon(py), (close,))?;
     // A peer that does not read can keep the transport below from closing.
-    if Manners::of(py).limits_closing && protocol.shutdown_alarm.is_empty() {
+    if stock::tls_limits_closing(py) && protocol.shutdown_alarm.is_empty() {
         limit_time(protocol)?;
     }
     Ok(())

@@ -10,9 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyMemoryView, PyType};
 
 use super::flow::{self, Limits};
-use super::{
-    Manners, SslProtocol, abort, call_soon, extra_info, nobody, set_app_protocol, shutdown, writing,
-};
+use super::{SslProtocol, abort, call_soon, extra_info, nobody, set_app_protocol, shutdown, writing};
 use crate::events::isinstance_class;
 use crate::ffi::class::BehindTransport;
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Ref, Signature, Slot, Table, Visitor, boolean, none};
@@ -123,7 +121,7 @@ fn force_close<'py>(transport: Transport<'_, 'py>, error: &Bound<'py, PyAny>) ->
 
 fn is_closing<'py>(transport: Transport<'_, 'py>) -> Output<'py> {
     let py = transport.py();
-    if transport.closed.get() || !Manners::of(py).asks_below_is_closing {
+    if transport.closed.get() || !stock::tls_asks_below(py) {
         return Ok(boolean(py, transport.closed.get()));
     }
     match transport.protocol(py, "_is_transport_closing")?.transport.get(py) {

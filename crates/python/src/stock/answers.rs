@@ -41,6 +41,13 @@ answers! {
         let code = find(py, "asyncio.base_events", "BaseEventLoop.start_tls")?.getattr("__code__")?;
         code.getattr("co_consts")?.contains("_stream_reader")
     }, or false;
+    /// Whether a TLS transport that is asked whether it is closing asks the transport below as well.
+    tls_asks_below = |py| find(py, "asyncio.sslproto", "SSLProtocol")?.hasattr("_is_transport_closing"), or true;
+    /// Whether TLS that is aborted without an exception calls `abort()` of the transport below.
+    tls_aborts_below = |py| mentions(py, "asyncio.sslproto", "SSLProtocol._abort", "abort"), or false;
+    /// Whether the time limit of a TLS shutdown goes on until `connection_lost`.
+    tls_limits_closing =
+        |py| mentions(py, "asyncio.sslproto", "SSLProtocol._on_shutdown_complete", "call_later"), or true;
     /// Whether `TaskGroup.create_task` closes the coroutine that it refuses.
     group_closes_refused = |py| mentions(py, "asyncio.taskgroups", "TaskGroup.create_task", "close"), or true;
     /// Whether `TaskGroup.create_task` deals at once with a task that is done at birth.
