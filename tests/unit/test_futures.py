@@ -213,7 +213,9 @@ class TestConstruction:
 
         future = MyFuture("tagged", loop=loop)
         assert future.tag == "tagged"
-        assert isinstance(future, asyncio.Future)
+        assert isinstance(future, impl.Future)
+        assert asyncio.isfuture(future)
+        assert future.__class__ is MyFuture
         future.set_result(1)
         assert loop.run_until_complete(future) == 1
         assert repr(future) == "<MyFuture finished result=1>"

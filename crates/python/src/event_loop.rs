@@ -33,7 +33,9 @@ pub use pause::{Delay, yield_once};
 pub use schedule::seconds;
 #[cfg(not(Py_3_14))]
 pub use spawn::set_task_name;
-pub use spawn::{create_future, create_task, spawn, spawner};
+#[cfg(not(Py_3_14))]
+pub use spawn::spawner;
+pub use spawn::{create_future, create_task, spawn};
 pub use turn::{has_come, now, parks};
 pub use watch::Waiting;
 
