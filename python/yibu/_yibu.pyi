@@ -11,9 +11,13 @@ from asyncio import as_completed as as_completed
 from asyncio import create_task as create_task
 from asyncio import ensure_future as ensure_future
 from asyncio import gather as gather
+from asyncio import open_connection as open_connection
+from asyncio import open_unix_connection as open_unix_connection
 from asyncio import run_coroutine_threadsafe as run_coroutine_threadsafe
 from asyncio import shield as shield
 from asyncio import sleep as sleep
+from asyncio import start_server as start_server
+from asyncio import start_unix_server as start_unix_server
 from asyncio import timeout as timeout
 from asyncio import timeout_at as timeout_at
 from asyncio import to_thread as to_thread
@@ -45,6 +49,7 @@ __all__ = [
     "Condition",
     "Event",
     "EventLoop",
+    "FlowControlMixin",
     "Future",
     "Handle",
     "LifoQueue",
@@ -57,6 +62,9 @@ __all__ = [
     "Semaphore",
     "Server",
     "SocketTransport",
+    "StreamReader",
+    "StreamReaderProtocol",
+    "StreamWriter",
     "Task",
     "TaskGroup",
     "Timeout",
@@ -65,6 +73,7 @@ __all__ = [
     "_SSLProtocolTransport",
     "__version__",
     "_chain_future",
+    "_ensure_future",
     "_native_tasks",
     "_note_signal",
     "_set_result_unless_cancelled",
@@ -72,10 +81,14 @@ __all__ = [
     "create_task",
     "ensure_future",
     "gather",
+    "open_connection",
+    "open_unix_connection",
     "run",
     "run_coroutine_threadsafe",
     "shield",
     "sleep",
+    "start_server",
+    "start_unix_server",
     "timeout",
     "timeout_at",
     "to_thread",
@@ -144,6 +157,13 @@ class Barrier(asyncio.Barrier): ...
 class Queue(asyncio.Queue[_T]): ...
 class PriorityQueue(Queue[_T], asyncio.PriorityQueue[_T]): ...  # type: ignore[type-var]
 class LifoQueue(Queue[_T], asyncio.LifoQueue[_T]): ...
+class StreamReader(asyncio.StreamReader): ...
+class StreamWriter(asyncio.StreamWriter): ...
+
+class FlowControlMixin(asyncio.Protocol):
+    def __init__(self, loop: asyncio.AbstractEventLoop | None = None) -> None: ...
+
+class StreamReaderProtocol(asyncio.StreamReaderProtocol): ...
 
 @final
 class NativeCoroutine(Coroutine[Any, Any, _T_co]):
@@ -446,6 +466,9 @@ class _SSLProtocolTransport(asyncio.Transport):
     def get_read_buffer_size(self) -> int: ...
 
 def _chain_future(source: object, destination: object) -> None: ...
+def _ensure_future(
+    coro_or_future: object, *, loop: asyncio.AbstractEventLoop | None = None
+) -> asyncio.Future[Any]: ...
 def _native_tasks() -> list[Task[Any]]: ...
 def _note_signal(signum: int, frame: FrameType | None) -> None: ...
 def _set_result_unless_cancelled(fut: asyncio.Future[_T], result: _T) -> None: ...

@@ -200,7 +200,7 @@ class TestCallbacks:
         before = sys.getallocatedblocks()
         on.run_until_complete(main(2000))
         gc.collect()
-        assert sys.getallocatedblocks() - before < 200
+        assert sys.getallocatedblocks() - before < 1000  # a leak would be twice that
 
 
 @pytest.mark.skipif(sys.version_info < (3, 14), reason="new in 3.14")

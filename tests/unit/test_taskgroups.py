@@ -737,7 +737,7 @@ class TestMemory:
         before = sys.getallocatedblocks()
         on.run_until_complete(main(2000))
         gc.collect()
-        assert sys.getallocatedblocks() - before < 200
+        assert sys.getallocatedblocks() - before < 1000  # a leak would be twice that
 
 
 @pytest.mark.skipif(sys.version_info < (3, 14), reason="new in 3.14")
