@@ -422,6 +422,9 @@ impl<'py> Asked<'py> {
 #[cfg(not(Py_3_14))]
 impl<'py> Asked<'py> {
     fn parse(args: Args<'_, 'py>) -> PyResult<Self> {
+        if let Some(coroutine) = args.only() {
+            return Ok(Self { coroutine, options: Options::default() });
+        }
         let [coroutine, name, context] = args.parse(&CREATE_TASK)?;
         let given = |object: Bound<'py, PyAny>| (!object.is_none()).then_some(object);
         Ok(Self {
