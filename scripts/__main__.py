@@ -1,6 +1,7 @@
 """The commands behind the Makefile: run, build, test, lint, bench, fuzz, docs, clean."""
 
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -49,6 +50,8 @@ def test_command(_arguments: list[str]) -> int:
     if default not in found:
         raise Failure(f"CPython {default} is not supported: start make with PYTHON= one of {list(found)}")
     print("found " + ", ".join(f"CPython {i.full_version} ({i.executable})" for i in found.values()))
+    # A shell starts what it runs in the background deaf to Ctrl-C, which tests send to programs of theirs.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     return checks.test(found, default)
 
 
