@@ -200,8 +200,9 @@ ROUNDS = {
     """,
     "to_thread": "for _ in range(count // 10): await asyncio.to_thread(id, item)",
     "cancelled to_thread": """
-        await cancel(lambda: asyncio.to_thread(id, item), count)
-        await asyncio.gather(*[asyncio.to_thread(int) for _ in range(100)])
+        for _ in range(count // 500):
+            await cancel(lambda: asyncio.to_thread(id, item), 500)
+            await asyncio.gather(*[asyncio.to_thread(int) for _ in range(20)])
     """,
     "wrap_future": """
         for _ in range(count):
@@ -209,6 +210,7 @@ ROUNDS = {
             inner = asyncio.wrap_future(outer)
             outer.set_result(item)
             await inner
+            await asyncio.sleep(0)  # since 3.14 `inner` was done at once
     """,
     "run_coroutine_threadsafe": """
         for _ in range(count):

@@ -32,10 +32,11 @@ SUBSTITUTIONS = [
     (re.compile(r"\b(_asyncio|yibu\._yibu|yibu|asyncio(\.[a-z_]+)?)\.(?=[A-Z_])"), ""),
     (re.compile(r"\btests\.differential\.fuzzing\.implementations\.(with_subclasses\.<locals>\.)?"), ""),
     (re.compile(r"( created at |\.\.\.)\S+:\d+>"), ">"),
+    (re.compile(r" running at \S+/asyncio/\w+\.py:\d+"), ""),
     (re.compile(r"'Task-\d+'"), "'Task'"),
     (re.compile(r" cb=\[.*?\](?=[ >])"), ""),
 ]
-"""What differs in texts for good reasons: addresses, modules of classes, counters, internal callbacks."""
+"""What differs in texts for good reasons: addresses, modules, lines of asyncio, counters, callbacks."""
 
 
 class Stop(BaseException):

@@ -748,7 +748,9 @@ async def call_graphs():
         return
     task = asyncio.create_task(wait_on(asyncio.gather(forever())))
     await give(None, 2)
-    assert asyncio.capture_call_graph(task).awaited_by == ()
+    graph = asyncio.capture_call_graph(task)
+    assert isinstance(graph, asyncio.FutureCallGraph) and graph.awaited_by == ()
+    assert all(isinstance(entry, asyncio.FrameCallGraphEntry) for entry in graph.call_stack)
     assert "forever" in asyncio.format_call_graph(
         next(iter(asyncio.all_tasks() - {task, asyncio.current_task()}))
     )
