@@ -29,23 +29,23 @@ def test_the_programs_are_worth_running(impl):
     programs = [draw(seed) for seed in SEEDS[::20]]
     assert {program.mode for program in programs} == {mode for mode, weight in MODES.items() if weight}
     samples = [traces(program, impl)[0] for program in programs]
-    assert sum(len(trace) > 200 for trace in samples) > len(samples) * 0.9
-    events = [event.split(": ", 1)[1] for trace in samples for event in trace if " stir: " not in event]
-    for word in (
+    assert sum(len(trace) > 150 for trace in samples) > len(samples) * 0.9
+    events = {event.split(": ", 1)[1] for trace in samples for event in trace if " stir: " not in event}
+    assert len(events) > 1000
+    missing = {
         "begins",
         "ends",
         "TimeoutError",
         "CancelledError[stop",
         "ExceptionGroup[",
         "KeyError[",
-        "BrokenBarrierError",
         "QueueFull",
         "Exception in callback",
         "waiters:",
-    ):
-        assert any(word in event for event in events), word
-    few = [event for trace in samples[::4] for event in trace if " stir: " not in event]
-    assert len({event.split(": ", 1)[1] for event in few}) > len(samples[::4]) * 25
+    }
+    for event in events:
+        missing -= {word for word in missing if word in event}
+    assert not missing
 
 
 def test_a_difference_is_found_and_made_small(impl, monkeypatch):

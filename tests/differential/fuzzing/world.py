@@ -32,7 +32,7 @@ SUBSTITUTIONS = [
     (re.compile(r"\b(_asyncio|yibu\._yibu|yibu|asyncio(\.[a-z_]+)?)\.(?=[A-Z_])"), ""),
     (re.compile(r"\btests\.differential\.fuzzing\.implementations\.(with_subclasses\.<locals>\.)?"), ""),
     (re.compile(r"( created at |\.\.\.)\S+:\d+>"), ">"),
-    (re.compile(r" running at \S+/asyncio/\w+\.py:\d+"), ""),
+    (re.compile(r" (running|done, defined) at \S+/asyncio/\w+\.py:\d+"), ""),
     (re.compile(r"'Task-\d+'"), "'Task'"),
     (re.compile(r" cb=\[.*?\](?=[ >])"), ""),
 ]
@@ -238,9 +238,9 @@ class World:
     # What programs call.
 
     def start(self, script):
-        """Start a task; when there are enough, one that there is will do."""
+        """Start a task; when there are enough, a future will do."""
         if len(self.tasks) >= TASKS:
-            return self.younger(self.turn)
+            return self.future(self.turn)
         return self.known(self.loop.create_task(script(f"T{len(self.tasks)}")))
 
     def spawn(self, number, script):
