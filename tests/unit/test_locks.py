@@ -333,7 +333,8 @@ class TestBinding:
 
     def test_arguments(self, impl):
         lock = impl.Lock()
-        with pytest.raises(TypeError, match=r"__aenter__\(\) takes 1 positional argument but 2 were given"):
+        # Since 3.14 ours is an ordinary builtin method, which says that it takes no arguments.
+        with pytest.raises(TypeError, match=r"__aenter__\(\) takes (1 positional argument but|no arguments)"):
             lock.__aenter__(1)
         with pytest.raises(TypeError, match=r"__aexit__\(\) missing 3 required positional arguments"):
             lock.__aexit__()
