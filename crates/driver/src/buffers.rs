@@ -22,6 +22,28 @@ impl Buffers {
         &mut self,
         receive: impl FnOnce(&mut [u8]) -> Result<usize, E>,
     ) -> Result<Option<Lease>, E> {
+        let (buffer, bytes) = self.next();
+        match receive(bytes)? {
+            0 => Ok(None),
+            len => Ok(Some(self.lend(buffer, len))),
+        }
+    }
+
+    /// Lets `receive` fill a free buffer, and leases it even where nothing was received. What else `receive` learnt is
+    /// passed on.
+    #[inline]
+    pub(crate) fn fill_datagram<E, R>(
+        &mut self,
+        receive: impl FnOnce(&mut [u8]) -> Result<(usize, R), E>,
+    ) -> Result<(Lease, R), E> {
+        let (buffer, bytes) = self.next();
+        let (len, learnt) = receive(bytes)?;
+        Ok((self.lend(buffer, len), learnt))
+    }
+
+    /// The buffer that `lend` takes next.
+    #[inline]
+    fn next(&mut self) -> (u32, &mut [u8]) {
         let buffer = match self.free.last() {
             Some(&buffer) => buffer,
             None => {
@@ -31,14 +53,13 @@ impl Buffers {
                 buffer
             }
         };
-        let Some(bytes) = self.all.get_mut(buffer as usize) else { return Ok(None) };
-        match receive(bytes)? {
-            0 => Ok(None),
-            len => {
-                self.free.pop();
-                Ok(Some(Lease { buffer, len: len.min(BUFFER_SIZE) as u32 }))
-            }
-        }
+        (buffer, self.all.get_mut(buffer as usize).map_or(&mut [], |bytes| bytes))
+    }
+
+    #[inline]
+    fn lend(&mut self, buffer: u32, len: usize) -> Lease {
+        self.free.pop();
+        Lease { buffer, len: len.min(BUFFER_SIZE) as u32 }
     }
 
     #[inline]
@@ -90,6 +111,18 @@ mod tests {
         buffers.recycle(first);
         buffers.recycle(second);
         assert_eq!(buffers.all.len(), 2);
+    }
+
+    #[test]
+    fn an_empty_datagram_is_leased() {
+        let mut buffers = Buffers::default();
+        let Ok((lease, sender)) = buffers.fill_datagram(|_| Ok::<_, ()>((0, "sender"))) else {
+            panic!("nothing failed")
+        };
+        assert_eq!((buffers.bytes(&lease), sender), (b"".as_slice(), "sender"));
+        assert!(buffers.free.is_empty());
+        buffers.recycle(lease);
+        assert_eq!(buffers.free.len(), 1);
     }
 
     #[test]

@@ -110,9 +110,10 @@ impl Epoll {
     pub(crate) fn finish(&mut self, id: OpId) -> Option<Outcome> {
         Some(match self.ops.get(id)? {
             Op::Poll { .. } => Outcome::Ready,
-            Op::Recv { fd } => match self.buffers.fill(|buf| sys::recv(fd, buf)) {
-                Ok(Some(lease)) => Outcome::Bytes(lease),
-                Ok(None) => Outcome::Eof,
+            Op::Recv { fd } => received(self.buffers.fill(|buf| sys::recv(fd, buf))),
+            Op::Read { fd } => received(self.buffers.fill(|buf| sys::read(fd, buf))),
+            Op::RecvFrom { fd } => match self.buffers.fill_datagram(|buf| sys::recv_from(fd, buf)) {
+                Ok((lease, sender)) => Outcome::Datagram(lease, sender),
                 Err(error) => again_or_failed(error),
             },
             Op::Accept { fd } => match sys::accept(fd) {
@@ -306,6 +307,16 @@ impl Epoll {
 pub(crate) fn upto(buf: &mut [u8], max: usize) -> &mut [u8] {
     let len = buf.len().min(max);
     &mut buf[..len]
+}
+
+/// What came of reading a stream.
+#[inline]
+pub(crate) fn received(lease: io::Result<Option<Lease>>) -> Outcome {
+    match lease {
+        Ok(Some(lease)) => Outcome::Bytes(lease),
+        Ok(None) => Outcome::Eof,
+        Err(error) => again_or_failed(error),
+    }
 }
 
 /// What an error of a repeatable operation means.

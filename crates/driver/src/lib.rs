@@ -27,7 +27,7 @@
 //! 6. *Stale means stale.* No event of an earlier registration reaches the next owner of a descriptor's number, nor the
 //!    next operation in a slot.
 //! 7. *Final outcomes.* After [`Outcome::Eof`] and [`Outcome::Failed`] the operation is over, yet it is its owner who
-//!    cancels it, before the next wait.
+//!    cancels it, before the next wait. A failed `RecvFrom` goes on.
 //! 8. *Closed behind its back.* When an owner closes a descriptor with operations on it, they are not reported any more
 //!    and make room for operations on the next file of that number. Cancelling them is still the owner's duty.
 //! 9. *Leases.* Received bytes stay where they are until `recycle`. Buffers are freed after the kernel object is closed.
@@ -253,6 +253,42 @@ impl Driver {
     pub fn recv_into(&mut self, fd: Fd, buf: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Epoll(_) => sys::recv(fd, buf),
+            Self::Sim(driver) => driver.recv_into(fd, buf),
+        }
+    }
+
+    /// Sends one datagram, to `address` or to whom the socket is connected with. All of it or nothing.
+    #[inline]
+    pub fn send_to(&mut self, fd: Fd, data: &[u8], address: Option<&SocketAddrAny>) -> io::Result<usize> {
+        match self {
+            Self::Epoll(_) => sys::send_to(fd, data, address),
+            Self::Sim(driver) => driver.send_to(fd, data, address),
+        }
+    }
+
+    /// Writes what a descriptor takes at once that is not a socket, and is non-blocking.
+    #[inline]
+    pub fn write(&mut self, fd: Fd, data: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Epoll(_) => sys::write(fd, data),
+            Self::Sim(driver) => driver.send(fd, &[IoSlice::new(data)]),
+        }
+    }
+
+    /// Writes several pieces, at most [`MAX_PIECES`] of them, as one.
+    #[inline]
+    pub fn write_vectored(&mut self, fd: Fd, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Self::Epoll(_) => sys::write_vectored(fd, bufs),
+            Self::Sim(driver) => driver.send(fd, bufs),
+        }
+    }
+
+    /// Reads what is there into a buffer of the caller, from what is not a socket; 0 at the end of the stream.
+    #[inline]
+    pub fn read_into(&mut self, fd: Fd, buf: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Epoll(_) => sys::read(fd, buf),
             Self::Sim(driver) => driver.recv_into(fd, buf),
         }
     }

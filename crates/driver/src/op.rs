@@ -36,6 +36,16 @@ pub enum Op {
         /// A non-blocking stream socket.
         fd: Fd,
     },
+    /// Read from what is not a socket (a pipe, a terminal) into a buffer of the driver, as `Recv` does from a socket.
+    Read {
+        /// A non-blocking descriptor.
+        fd: Fd,
+    },
+    /// Receive datagrams one by one into a buffer of the driver, again and again until cancel.
+    RecvFrom {
+        /// A datagram socket.
+        fd: Fd,
+    },
     /// Accept connections, again and again until error or cancel.
     Accept {
         /// A non-blocking listening socket.
@@ -48,7 +58,11 @@ impl Op {
     #[inline]
     pub const fn fd(self) -> Fd {
         match self {
-            Self::Poll { fd, .. } | Self::Recv { fd } | Self::Accept { fd } => fd,
+            Self::Poll { fd, .. }
+            | Self::Recv { fd }
+            | Self::Read { fd }
+            | Self::RecvFrom { fd }
+            | Self::Accept { fd } => fd,
         }
     }
 
@@ -57,7 +71,9 @@ impl Op {
     pub const fn interest(self) -> Interest {
         match self {
             Self::Poll { interest, .. } => interest,
-            Self::Recv { .. } | Self::Accept { .. } => Interest::Read,
+            Self::Recv { .. } | Self::Read { .. } | Self::RecvFrom { .. } | Self::Accept { .. } => {
+                Interest::Read
+            }
         }
     }
 }
@@ -93,18 +109,22 @@ impl fmt::Debug for OpId {
 pub enum Outcome {
     /// `Poll`: the descriptor is ready. The operation stays armed.
     Ready,
-    /// `Recv`: bytes arrived. The operation stays armed.
+    /// `Recv`, `Read`: bytes arrived. The operation stays armed.
     Bytes(Lease),
-    /// `Recv`: the peer has sent everything. The operation is over (see `Failed`).
+    /// `Recv`, `Read`: the peer has sent everything. The operation is over (see `Failed`).
     Eof,
+    /// `RecvFrom`: a datagram arrived, which may be empty, with the sender's address where it has one. The operation stays
+    /// armed.
+    Datagram(Lease, Option<SocketAddrAny>),
     /// `Accept`: a connection, non-blocking and close-on-exec, with the peer's address where it has one.
     /// The operation stays armed.
     Accepted(OwnedFd, Option<SocketAddrAny>),
     /// Nothing (more) to take: the report was spurious, or everything had been taken. The operation stays armed.
     Again,
-    /// `Recv`, `Accept`: the kernel refused. After this, and after `Eof`, the operation is over but its identifier is
-    /// still valid, and still occupies its side of the descriptor, until its owner cancels it. The owner does so
-    /// before the next wait; until then a driver may report the operation once more, and finishing it tries again.
+    /// The kernel refused. After this, and after `Eof`, the operation is over but its identifier is still valid, and still
+    /// occupies its side of the descriptor, until its owner cancels it. The owner does so before the next wait; until then
+    /// a driver may report the operation once more, and finishing it tries again. Not so `RecvFrom`: a refusal is about one
+    /// datagram sent before (nobody receives there), and the operation stays armed.
     Failed(io::Error),
 }
 
@@ -121,9 +141,9 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// How many bytes were received; never zero.
+    /// How many bytes were received; zero for an empty datagram only.
     #[inline]
-    #[expect(clippy::len_without_is_empty, reason = "a lease is never empty: no bytes is Outcome::Eof")]
+    #[expect(clippy::len_without_is_empty, reason = "no bytes of a stream are Outcome::Eof, so nobody asks")]
     pub const fn len(&self) -> usize {
         self.len as usize
     }

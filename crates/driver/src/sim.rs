@@ -11,8 +11,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::buffers::Buffers;
-use crate::epoll::{again_or_failed, upto};
-use crate::op::{Fd, Lease, Op, OpId, Outcome};
+use crate::epoll::{again_or_failed, received, upto};
+use crate::op::{Fd, Lease, Op, OpId, Outcome, SocketAddrAny};
 
 mod faults;
 mod net;
@@ -74,9 +74,10 @@ impl Sim {
         let mut world = self.shared.world();
         Some(match world.ops.get(id)? {
             Op::Poll { .. } => Outcome::Ready,
-            Op::Recv { fd } => match self.buffers.fill(|buf| world.recv(fd, buf)) {
-                Ok(Some(lease)) => Outcome::Bytes(lease),
-                Ok(None) => Outcome::Eof,
+            // A simulated pipe is a stream.
+            Op::Recv { fd } | Op::Read { fd } => received(self.buffers.fill(|buf| world.recv(fd, buf))),
+            Op::RecvFrom { fd } => match self.buffers.fill_datagram(|buf| world.recv_from(fd, buf)) {
+                Ok((lease, sender)) => Outcome::Datagram(lease, sender),
                 Err(error) => again_or_failed(error),
             },
             Op::Accept { fd } => match world.accept(fd) {
@@ -131,6 +132,10 @@ impl Sim {
 
     pub(crate) fn send(&self, fd: Fd, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         self.shared.world().send(fd, bufs)
+    }
+
+    pub(crate) fn send_to(&self, fd: Fd, data: &[u8], address: Option<&SocketAddrAny>) -> io::Result<usize> {
+        self.shared.world().send_to(fd, data, address)
     }
 
     pub(crate) fn recv_into(&self, fd: Fd, buf: &mut [u8]) -> io::Result<usize> {

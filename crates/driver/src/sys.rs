@@ -4,10 +4,10 @@
 use std::io::{self, IoSlice};
 use std::os::fd::{BorrowedFd, OwnedFd};
 
-use rustix::io::Errno;
+use rustix::io::{Errno, read as read_call, write as write_call, writev};
 use rustix::net::{
     RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, SocketAddrAny, SocketFlags, acceptfrom_with,
-    recv as recv_call, send as send_call, sendmsg, shutdown,
+    recv as recv_call, recvfrom, send as send_call, sendmsg, sendto, shutdown,
 };
 
 use crate::op::Fd;
@@ -31,6 +31,19 @@ pub(crate) fn recv(fd: Fd, buf: &mut [u8]) -> io::Result<usize> {
     Ok(n)
 }
 
+/// Receives one datagram into `buf`, and says who sent it; at once, whatever the mode of the socket is.
+#[inline]
+pub(crate) fn recv_from(fd: Fd, buf: &mut [u8]) -> io::Result<(usize, Option<SocketAddrAny>)> {
+    let (n, _, sender) = recvfrom(borrow(fd)?, buf, RecvFlags::DONTWAIT)?;
+    Ok((n, sender))
+}
+
+/// Reads into `buf` from what is not a socket, which has to be non-blocking.
+#[inline]
+pub(crate) fn read(fd: Fd, buf: &mut [u8]) -> io::Result<usize> {
+    Ok(read_call(borrow(fd)?, buf)?)
+}
+
 /// How everything is sent: a broken connection is an error and never a signal, and nothing waits, whatever the
 /// mode of the socket is.
 const SENDING: SendFlags = SendFlags::NOSIGNAL.union(SendFlags::DONTWAIT);
@@ -45,6 +58,25 @@ pub(crate) fn send(fd: Fd, data: &[u8]) -> io::Result<usize> {
 #[inline]
 pub(crate) fn send_vectored(fd: Fd, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
     Ok(sendmsg(borrow(fd)?, bufs, &mut SendAncillaryBuffer::default(), SENDING)?)
+}
+
+/// Sends one datagram, to `address` or to whom the socket is connected with.
+#[inline]
+pub(crate) fn send_to(fd: Fd, data: &[u8], address: Option<&SocketAddrAny>) -> io::Result<usize> {
+    let Some(address) = address else { return send(fd, data) };
+    Ok(sendto(borrow(fd)?, data, SENDING, address)?)
+}
+
+/// Writes what a descriptor takes that is not a socket. It has to be non-blocking.
+#[inline]
+pub(crate) fn write(fd: Fd, data: &[u8]) -> io::Result<usize> {
+    Ok(write_call(borrow(fd)?, data)?)
+}
+
+/// Writes several pieces with one call.
+#[inline]
+pub(crate) fn write_vectored(fd: Fd, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+    Ok(writev(borrow(fd)?, bufs)?)
 }
 
 /// Takes one connection, non-blocking and close-on-exec.

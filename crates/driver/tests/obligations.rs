@@ -28,6 +28,9 @@ each_driver! {
     reports_are_level_triggered
     the_end_of_the_stream_is_an_outcome
     a_reset_is_a_failure
+    pipes_are_read_and_written
+    datagrams_arrive_one_by_one
+    a_datagram_that_nobody_receives_is_no_end
     a_spurious_finish_says_again
     accepting_goes_on_until_there_is_nothing
     both_sides_are_independent
@@ -126,6 +129,74 @@ fn a_reset_is_a_failure(mut rig: Rig) -> io::Result<()> {
         other => panic!("a reset expected, not {other:?}"),
     }
     assert!(rig.driver.cancel(id), "a failed operation is valid until its owner cancels it");
+    Ok(())
+}
+
+fn pipes_are_read_and_written(mut rig: Rig) -> io::Result<()> {
+    let (reader, writer) = rig.pipe()?;
+    let id = rig.driver.submit(Op::Read { fd: reader.as_raw_fd() })?;
+    assert_eq!(rig.driver.write(writer.as_raw_fd(), b"one")?, 3);
+    assert_eq!(rig.wait()?, [id]);
+    assert_eq!(rig.receive(id)?, b"one");
+    assert!(matches!(rig.driver.finish(id), Some(Outcome::Again)));
+    let pieces = [io::IoSlice::new(b"two"), io::IoSlice::new(b"three")];
+    assert_eq!(rig.driver.write_vectored(writer.as_raw_fd(), &pieces)?, 8);
+    let mut buf = [0; 16];
+    assert_eq!(rig.driver.read_into(reader.as_raw_fd(), &mut buf)?, 8);
+    assert_eq!(&buf[..8], b"twothree");
+    rig.driver.close(writer);
+    assert_eq!(rig.wait()?, [id]);
+    assert!(matches!(rig.driver.finish(id), Some(Outcome::Eof)));
+    assert!(rig.driver.cancel(id));
+    Ok(())
+}
+
+/// The next datagram of an operation.
+fn datagram(rig: &mut Rig, id: OpId) -> io::Result<Vec<u8>> {
+    match rig.driver.finish(id) {
+        Some(Outcome::Datagram(lease, _)) => {
+            let bytes = rig.driver.bytes(&lease).to_vec();
+            rig.driver.recycle(lease);
+            Ok(bytes)
+        }
+        other => Err(io::Error::other(format!("a datagram expected, not {other:?}"))),
+    }
+}
+
+fn datagrams_arrive_one_by_one(mut rig: Rig) -> io::Result<()> {
+    let (near, far) = rig.datagrams()?;
+    let id = rig.driver.submit(Op::RecvFrom { fd: near.as_raw_fd() })?;
+    for text in [b"one".as_slice(), b"", b"three"] {
+        assert_eq!(rig.driver.send_to(far.as_raw_fd(), text, None)?, text.len());
+    }
+    assert_eq!(rig.wait()?, [id]);
+    assert_eq!(datagram(&mut rig, id)?, b"one");
+    assert_eq!(datagram(&mut rig, id)?, b"");
+    let Some(Outcome::Datagram(lease, Some(sender))) = rig.driver.finish(id) else {
+        panic!("a datagram with its sender expected")
+    };
+    assert_eq!(rig.driver.bytes(&lease), b"three");
+    rig.driver.recycle(lease);
+    assert!(matches!(rig.driver.finish(id), Some(Outcome::Again)));
+    rig.driver.send_to(near.as_raw_fd(), b"answer", Some(&sender))?;
+    let far_id = rig.driver.submit(Op::RecvFrom { fd: far.as_raw_fd() })?;
+    assert_eq!(rig.wait()?, [far_id]);
+    assert_eq!(datagram(&mut rig, far_id)?, b"answer");
+    Ok(())
+}
+
+fn a_datagram_that_nobody_receives_is_no_end(mut rig: Rig) -> io::Result<()> {
+    let (near, far) = rig.datagrams()?;
+    let id = rig.driver.submit(Op::RecvFrom { fd: far.as_raw_fd() })?;
+    rig.driver.close(near);
+    rig.driver.send_to(far.as_raw_fd(), b"to nobody", None)?;
+    assert_eq!(rig.wait()?, [id]);
+    match rig.driver.finish(id) {
+        Some(Outcome::Failed(error)) => assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused),
+        other => panic!("a refusal expected, not {other:?}"),
+    }
+    assert!(matches!(rig.driver.finish(id), Some(Outcome::Again)));
+    assert_eq!(rig.poll()?, []);
     Ok(())
 }
 

@@ -30,6 +30,11 @@ impl SimNet {
         Ok((world.stream(one)?, Peer { shared: Arc::clone(&self.0), end: other }))
     }
 
+    /// A datagram socket for the driver, connected with the port of another or with nobody, and its own port.
+    pub fn datagrams(&self, peer: Option<u16>) -> io::Result<(OwnedFd, u16)> {
+        self.0.world().datagrams(peer)
+    }
+
     /// Closes a descriptor and gives its number to a new stream at once, as `dup2` does.
     pub fn reuse_number(&self, fd: &OwnedFd) -> Peer {
         let mut world = self.0.world();

@@ -34,6 +34,25 @@ pub(super) struct Event {
 enum File {
     Stream(EndId),
     Listener { waiting: VecDeque<EndId>, backlog: usize },
+    Datagrams(Mailbox),
+}
+
+/// A datagram socket.
+#[derive(Debug)]
+struct Mailbox {
+    port: u16,
+    /// Whom it is connected with.
+    peer: Option<u16>,
+    /// What arrived and was not received yet, with the sender's port.
+    inbound: VecDeque<(u16, Vec<u8>)>,
+    /// What became of a datagram sent before; told once.
+    error: Option<Errno>,
+}
+
+impl Mailbox {
+    fn is_full(&self, capacity: usize) -> bool {
+        self.inbound.iter().map(|(_, datagram)| datagram.len().max(1)).sum::<usize>() >= capacity
+    }
 }
 
 #[derive(Debug)]
@@ -79,6 +98,11 @@ pub(super) struct World {
 
 /// As much as a connection holds per direction, unless the test says otherwise.
 const CAPACITY: usize = 64 * 1024;
+
+/// A port that nobody else has for a long time.
+const fn port_of(id: EndId) -> u16 {
+    1024 + (id % 60_000) as u16
+}
 
 impl World {
     pub(super) fn new(seed: u64) -> Self {
@@ -200,6 +224,13 @@ impl World {
     fn readiness(&self, fd: Fd) -> (bool, bool) {
         match self.files.get(&fd) {
             Some(File::Listener { waiting, .. }) => (!waiting.is_empty(), false),
+            Some(File::Datagrams(mailbox)) => {
+                let full = mailbox
+                    .peer
+                    .and_then(|port| self.mailbox(port))
+                    .is_some_and(|peer| peer.is_full(self.capacity));
+                (mailbox.error.is_some() || !mailbox.inbound.is_empty(), !full)
+            }
             Some(File::Stream(end)) => self.ends.get(end).map_or((true, true), |end| {
                 let room = self
                     .ends
@@ -224,6 +255,7 @@ impl World {
     pub(super) fn close(&mut self, fd: Fd) {
         match self.files.remove(&fd) {
             None => return,
+            Some(File::Datagrams(_)) => {}
             Some(File::Stream(end)) => self.close_end(end),
             Some(File::Listener { waiting, .. }) => waiting.into_iter().for_each(|end| self.close_end(end)),
         }
@@ -258,7 +290,7 @@ impl World {
                 closed: false,
                 broken: false,
                 error: None,
-                port: 1024 + (id % 60_000) as u16,
+                port: port_of(id),
             };
             self.ends.insert(id, end);
         }
@@ -282,7 +314,7 @@ impl World {
     pub(super) fn accept(&mut self, fd: Fd) -> io::Result<(OwnedFd, Option<SocketAddrAny>)> {
         match self.files.get(&fd) {
             None => return Err(Errno::BADF.into()),
-            Some(File::Stream(_)) => return Err(Errno::INVAL.into()),
+            Some(File::Stream(_) | File::Datagrams(_)) => return Err(Errno::INVAL.into()),
             Some(File::Listener { .. }) => {}
         }
         self.maybe_again()?;
@@ -298,12 +330,84 @@ impl World {
         Ok((self.stream(end)?, Some(SocketAddrV4::new(Ipv4Addr::LOCALHOST, port).into())))
     }
 
+    // Datagrams, with faults.
+
+    pub(super) fn datagrams(&mut self, peer: Option<u16>) -> io::Result<(OwnedFd, u16)> {
+        self.last_end += 1;
+        let port = port_of(self.last_end);
+        let mailbox = Mailbox { port, peer, inbound: VecDeque::new(), error: None };
+        Ok((self.descriptor(File::Datagrams(mailbox))?, port))
+    }
+
+    fn mailbox(&self, port: u16) -> Option<&Mailbox> {
+        self.files.values().find_map(|file| match file {
+            File::Datagrams(mailbox) if mailbox.port == port => Some(mailbox),
+            _ => None,
+        })
+    }
+
+    fn mailbox_of(&mut self, fd: Fd) -> io::Result<&mut Mailbox> {
+        match self.files.get_mut(&fd) {
+            Some(File::Datagrams(mailbox)) => Ok(mailbox),
+            Some(_) => Err(Errno::OPNOTSUPP.into()),
+            None => Err(Errno::BADF.into()),
+        }
+    }
+
+    /// What waited longest; what does not fit into `buf` is cut off.
+    pub(super) fn recv_from(&mut self, fd: Fd, buf: &mut [u8]) -> io::Result<(usize, Option<SocketAddrAny>)> {
+        self.maybe_again()?;
+        let mailbox = self.mailbox_of(fd)?;
+        if let Some(error) = mailbox.error.take() {
+            return Err(error.into());
+        }
+        let (port, datagram) = mailbox.inbound.pop_front().ok_or(Errno::AGAIN)?;
+        let n = datagram.len().min(buf.len());
+        buf[..n].copy_from_slice(&datagram[..n]);
+        Ok((n, Some(SocketAddrV4::new(Ipv4Addr::LOCALHOST, port).into())))
+    }
+
+    /// Unlike UDP, and like datagrams of a Unix socket, nothing is lost for lack of room: `EAGAIN`.
+    pub(super) fn send_to(
+        &mut self,
+        fd: Fd,
+        data: &[u8],
+        address: Option<&SocketAddrAny>,
+    ) -> io::Result<usize> {
+        self.maybe_again()?;
+        if self.random.strikes(self.faults.no_buffers) {
+            return Err(Errno::NOBUFS.into());
+        }
+        let capacity = self.capacity;
+        let mailbox = self.mailbox_of(fd)?;
+        if let Some(error) = mailbox.error.take() {
+            return Err(error.into());
+        }
+        let (port, connected) = (mailbox.port, mailbox.peer);
+        let to = match address {
+            Some(address) => SocketAddrV4::try_from(address.clone())?.port(),
+            None => connected.ok_or(Errno::DESTADDRREQ)?,
+        };
+        let receiver = self.files.values_mut().find_map(|file| match file {
+            File::Datagrams(mailbox) if mailbox.port == to => Some(mailbox),
+            _ => None,
+        });
+        match receiver {
+            Some(receiver) if receiver.is_full(capacity) => return Err(Errno::AGAIN.into()),
+            Some(receiver) => receiver.inbound.push_back((port, data.to_vec())),
+            // Only who is connected hears of it.
+            None if connected.is_some() => self.mailbox_of(fd)?.error = Some(Errno::CONNREFUSED),
+            None => {}
+        }
+        Ok(data.len())
+    }
+
     // Data through descriptors, with faults.
 
     fn end_of(&self, fd: Fd) -> io::Result<EndId> {
         match self.files.get(&fd) {
             Some(File::Stream(end)) => Ok(*end),
-            Some(File::Listener { .. }) => Err(Errno::NOTCONN.into()),
+            Some(File::Listener { .. } | File::Datagrams(_)) => Err(Errno::NOTCONN.into()),
             None => Err(Errno::BADF.into()),
         }
     }

@@ -1,10 +1,11 @@
 //! What the obligations are tested with: a driver, and connections made the way that driver's kernel makes them.
 
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Duration;
 
+use rustix::pipe::PipeFlags;
 use yibu_driver::{Driver, Fd, OpId, Outcome, Peer, SimNet};
 
 /// Longer than anything here takes; on the virtual clock it passes at once.
@@ -41,6 +42,29 @@ impl Rig {
                 near.set_nonblocking(true)?;
                 far.set_nodelay(true)?;
                 Ok((near.into(), Far::Socket(far)))
+            }
+        }
+    }
+
+    /// The reading and the writing end of a pipe.
+    pub fn pipe(&self) -> io::Result<(OwnedFd, OwnedFd)> {
+        match &self.net {
+            Some(net) => net.pair(),
+            None => Ok(rustix::pipe::pipe_with(PipeFlags::NONBLOCK | PipeFlags::CLOEXEC)?),
+        }
+    }
+
+    /// Two datagram sockets: the second one is connected with the first.
+    pub fn datagrams(&self) -> io::Result<(OwnedFd, OwnedFd)> {
+        match &self.net {
+            Some(net) => {
+                let (near, port) = net.datagrams(None)?;
+                Ok((near, net.datagrams(Some(port))?.0))
+            }
+            None => {
+                let (near, far) = (UdpSocket::bind("127.0.0.1:0")?, UdpSocket::bind("127.0.0.1:0")?);
+                far.connect(near.local_addr()?)?;
+                Ok((near.into(), far.into()))
             }
         }
     }

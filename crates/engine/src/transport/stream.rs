@@ -7,7 +7,7 @@
 use std::fmt;
 use std::io;
 
-use yibu_driver::{Fd, Interest, Op, OpId, Outcome};
+use yibu_driver::{Fd, Interest, Lease, Op, OpId, Outcome};
 
 use super::flow::{Flow, LimitsError};
 use super::lifecycle::Lifecycle;
@@ -250,14 +250,15 @@ impl<C: AsRef<[u8]>> Stream<C> {
                 Outcome::Ready => Some(Upcall::Readable),
                 Outcome::Eof => Some(Upcall::Eof),
                 Outcome::Failed(error) => self.fatal(ops, During::Reading, error),
+                Outcome::Datagram(lease, _) => recycled(ops, lease),
                 Outcome::Again | Outcome::Accepted(..) => None,
             };
         }
-        if let Outcome::Bytes(lease) = outcome {
-            ops.driver().recycle(lease);
-            return None;
+        match outcome {
+            Outcome::Bytes(lease) | Outcome::Datagram(lease, _) => recycled(ops, lease),
+            _ if self.write_op == Some(id) => self.flush(ops, false),
+            _ => None,
         }
-        if self.write_op == Some(id) { self.flush(ops, false) } else { None }
     }
 
     /// Reads into the buffer of a `BufferedProtocol`, which is not empty.
@@ -526,6 +527,13 @@ impl fmt::Display for WriteError {
 }
 
 impl std::error::Error for WriteError {}
+
+/// Gives a buffer back whose bytes are nobody's.
+#[cold]
+fn recycled(ops: &mut impl Ops, lease: Lease) -> Option<Upcall> {
+    ops.driver().recycle(lease);
+    None
+}
 
 fn is_again(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
