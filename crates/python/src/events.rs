@@ -13,6 +13,7 @@ use pyo3::exceptions::{PyKeyboardInterrupt, PySystemExit};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyFloat, PyString, PyTuple};
 
+use crate::attributes::write;
 use crate::event_loop::EventLoop;
 use crate::ffi::class::{Derived, Weak};
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Raised, Signature, Slot, Table, Visitor};
@@ -378,18 +379,6 @@ impl Class for Handle {
             slot.clear();
         }
     }
-}
-
-/// Writes an attribute that Python code may assign; `None` empties it, deletion is refused.
-pub fn write(slot: &Slot, value: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
-    let value =
-        value.ok_or_else(|| pyo3::exceptions::PyAttributeError::new_err("cannot delete attribute"))?;
-    if value.is_none() {
-        slot.clear();
-    } else {
-        slot.put(value.clone());
-    }
-    Ok(())
 }
 
 /// `__class__`: the standard library's class, as proxies answer, so that `isinstance(x, asyncio.Handle)` holds whether or not

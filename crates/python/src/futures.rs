@@ -15,10 +15,11 @@ use std::cell::Cell;
 use std::ffi::CStr;
 use std::task::Waker;
 
-use pyo3::exceptions::{PyAttributeError, PyRuntimeError, PyStopIteration, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyRuntimeError, PyStopIteration, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyType};
 
+use crate::attributes::{assigned, write_flag};
 use crate::callbacks::{self, Reaction, ReactionCallback};
 use crate::event_loop::{COMPLETION, Entry, EventLoop};
 use crate::events::{isinstance_class, loop_debug};
@@ -650,10 +651,6 @@ pub fn repr<'py>(object: &Bound<'py, PyAny>, repr_info: &Bound<'py, PyAny>) -> O
     Ok(PyString::new(py, &format!("<{name} {}>", parts.join(" "))).into_any())
 }
 
-fn refuse_delete<'a, 'py>(value: Option<&'a Bound<'py, PyAny>>) -> PyResult<&'a Bound<'py, PyAny>> {
-    value.ok_or_else(|| PyAttributeError::new_err("cannot delete attribute"))
-}
-
 /// Attributes and methods that Future and Task share by inheritance.
 fn table(t: &mut Table<Future>) {
     t.noargs(
@@ -751,8 +748,7 @@ fn properties(t: &mut Table<Future>) {
         |future| Ok(boolean(future.py(), future.is_alive() && future.blocking.get())),
         |future, value| {
             future.ensure_alive()?;
-            future.blocking.set(refuse_delete(value)?.is_truthy()?);
-            Ok(())
+            write_flag(&future.blocking, value)
         },
     );
     t.getter(c"_loop", |future| Ok(future.event_loop.get_or_none(future.py())));
@@ -775,7 +771,7 @@ fn properties(t: &mut Table<Future>) {
             Ok(boolean(future.py(), future.log_traceback.get()))
         },
         |future, value| {
-            if refuse_delete(value)?.is_truthy()? {
+            if assigned(value)?.is_truthy()? {
                 return Err(PyValueError::new_err("_log_traceback can only be set to False"));
             }
             future.log_traceback.set(false);
@@ -787,7 +783,7 @@ fn properties(t: &mut Table<Future>) {
         c"_cancel_message",
         |future| Ok(future.message(future.py())),
         |future, value| {
-            future.set_message(refuse_delete(value)?.clone());
+            future.set_message(assigned(value)?.clone());
             Ok(())
         },
     );

@@ -6,6 +6,7 @@
 
 mod addresses;
 mod alarms;
+mod attributes;
 mod callbacks;
 mod coroutines;
 mod current;

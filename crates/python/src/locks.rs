@@ -12,7 +12,6 @@ mod semaphore;
 
 use std::cell::Cell;
 
-use pyo3::exceptions::PyAttributeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
 use yibu_engine::{Ticket, WaitQueue};
@@ -238,11 +237,6 @@ fn write(slot: &Slot, value: Option<&Bound<'_, PyAny>>) {
         Some(value) => slot.put(value.clone()),
         None => slot.clear(),
     }
-}
-
-/// What an attribute is set to that cannot be deleted.
-fn required<'a, 'py>(value: Option<&'a Bound<'py, PyAny>>) -> PyResult<&'a Bound<'py, PyAny>> {
-    value.ok_or_else(|| PyAttributeError::new_err("cannot delete attribute"))
 }
 
 /// A class that `async with` takes and gives back: `_ContextManagerMixin`.

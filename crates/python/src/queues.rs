@@ -12,10 +12,10 @@ mod waiters;
 use std::cell::Cell;
 use std::ffi::CStr;
 
-use pyo3::exceptions::PyAttributeError;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
+use crate::attributes::{assigned, write, write_flag};
 use crate::events::isinstance_class;
 use crate::ffi::class::DictAndWeak;
 use crate::ffi::{
@@ -147,10 +147,6 @@ fn describe<'py>(queue: &Obj<'py, Queue>, place: &str) -> Output<'py> {
     Ok(PyString::new(queue.py(), &format!("<{}{place} {state}>", class.name()?)).into_any())
 }
 
-fn refuse_delete<'a, 'py>(value: Option<&'a Bound<'py, PyAny>>) -> PyResult<&'a Bound<'py, PyAny>> {
-    value.ok_or_else(|| PyAttributeError::new_err("cannot delete attribute"))
-}
-
 /// The only positional argument of most calls, or what the parser makes of them.
 #[inline]
 fn single<'py>(args: Args<'_, 'py>, signature: &Signature<1>) -> Output<'py> {
@@ -253,7 +249,7 @@ fn properties(t: &mut Table<Queue>) {
         c"_maxsize",
         |queue| Ok(queue.limit.object(queue.py())),
         |queue, value| {
-            queue.limit.put(refuse_delete(value)?.clone());
+            queue.limit.put(assigned(value)?.clone());
             Ok(())
         },
     );
@@ -269,7 +265,7 @@ fn properties(t: &mut Table<Queue>) {
         c"_getters",
         |queue| queue.getters.show(queue.py()),
         |queue, value| {
-            queue.getters.put(refuse_delete(value)?.clone());
+            queue.getters.put(assigned(value)?.clone());
             Ok(())
         },
     );
@@ -277,7 +273,7 @@ fn properties(t: &mut Table<Queue>) {
         c"_putters",
         |queue| queue.putters.show(queue.py()),
         |queue, value| {
-            queue.putters.put(refuse_delete(value)?.clone());
+            queue.putters.put(assigned(value)?.clone());
             Ok(())
         },
     );
@@ -285,7 +281,7 @@ fn properties(t: &mut Table<Queue>) {
         c"_unfinished_tasks",
         |queue| Ok(queue.unfinished.get().into_pyobject(queue.py())?.into_any()),
         |queue, value| {
-            queue.unfinished.set(refuse_delete(value)?.extract()?);
+            queue.unfinished.set(assigned(value)?.extract()?);
             Ok(())
         },
     );
@@ -293,7 +289,7 @@ fn properties(t: &mut Table<Queue>) {
         c"_finished",
         |queue| queue.finished.event(queue.py()),
         |queue, value| {
-            queue.finished.put(refuse_delete(value)?.clone());
+            queue.finished.put(assigned(value)?.clone());
             Ok(())
         },
     );
@@ -301,21 +297,12 @@ fn properties(t: &mut Table<Queue>) {
     t.property(
         c"_is_shutdown",
         |queue| Ok(boolean(queue.py(), queue.shut_down.get())),
-        |queue, value| {
-            queue.shut_down.set(refuse_delete(value)?.is_truthy()?);
-            Ok(())
-        },
+        |queue, value| write_flag(&queue.shut_down, value),
     );
     t.property(
         c"_loop",
         |queue| Ok(queue.bound.event_loop.get_or_none(queue.py())),
-        |queue, value| {
-            match refuse_delete(value)? {
-                value if value.is_none() => queue.bound.event_loop.clear(),
-                value => queue.bound.event_loop.put(value.clone()),
-            }
-            Ok(())
-        },
+        |queue, value| write(&queue.bound.event_loop, value),
     );
 }
 

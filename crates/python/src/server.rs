@@ -11,9 +11,10 @@ use pyo3::exceptions::{PyAssertionError, PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
 
+use crate::attributes::write;
 use crate::coroutines::{self, Answer, Awaited, Thrown};
 use crate::event_loop::{EventLoop, create_future, yield_once};
-use crate::events::{isinstance_class, write};
+use crate::events::isinstance_class;
 use crate::ffi::class::DictAndWeak;
 use crate::ffi::{Args, Class, ClassState, Directory, Obj, Output, Ref, Signature, Slot, Table, Visitor};
 use crate::ffi::{boolean, none};

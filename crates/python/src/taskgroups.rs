@@ -16,10 +16,11 @@ use pyo3::exceptions::{
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PySet, PyString, PyType};
 
+use crate::attributes::write;
 use crate::callbacks::{Reaction, react};
 use crate::coroutines::{Routine, Step, taken};
 use crate::event_loop::EventLoop;
-use crate::events::{isinstance_class, write};
+use crate::events::isinstance_class;
 use crate::ffi::class::DictAndWeak;
 use crate::ffi::{
     Args, Class, ClassState, Obj, Output, Raised, Signature, Slot, Table, Visitor, boolean, none,

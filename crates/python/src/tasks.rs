@@ -11,10 +11,11 @@ mod introspection;
 use std::cell::Cell;
 use std::ffi::CStr;
 
-use pyo3::exceptions::{PyAttributeError, PyKeyboardInterrupt, PyRuntimeError, PySystemExit, PyTypeError};
+use pyo3::exceptions::{PyKeyboardInterrupt, PyRuntimeError, PySystemExit, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyModule, PyString};
 
+use crate::attributes::write_flag;
 use crate::coroutines::is_coroutine;
 use crate::current;
 use crate::event_loop::{Entry, EventLoop};
@@ -661,11 +662,7 @@ impl Class for Task {
         t.property(
             c"_log_destroy_pending",
             |task| Ok(boolean(task.py(), task.own.log_destroy_pending.get())),
-            |task, value| {
-                let value = value.ok_or_else(|| PyAttributeError::new_err("cannot delete attribute"))?;
-                task.own.log_destroy_pending.set(value.is_truthy()?);
-                Ok(())
-            },
+            |task, value| write_flag(&task.own.log_destroy_pending, value),
         );
         t.finalize(report_destroyed);
     }

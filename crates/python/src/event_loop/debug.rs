@@ -5,9 +5,9 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyFloat, PyString};
 
 use super::{Entry, EventLoop, lifecycle};
-use crate::events::{self, Handle};
+use crate::events::Handle;
 use crate::ffi::{Obj, Output, Signature, Table, boolean, none};
-use crate::{stock, tasks};
+use crate::{attributes, stock, tasks};
 
 /// `asyncio.constants.DEBUG_STACK_DEPTH`.
 const STACK_DEPTH: i32 = 10;
@@ -46,7 +46,7 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
     t.property(
         c"slow_callback_duration",
         |event_loop| Ok(event_loop.slow_callback_duration.get_or_none(event_loop.py())),
-        |event_loop, value| events::write(&event_loop.slow_callback_duration, value),
+        |event_loop, value| attributes::write(&event_loop.slow_callback_duration, value),
     );
     t.getter(c"_debug", |event_loop| Ok(boolean(event_loop.py(), event_loop.debug.get())));
     t.getter(c"_current_handle", |event_loop| Ok(event_loop.current_handle.get_or_none(event_loop.py())));

@@ -10,6 +10,7 @@ use pyo3::prelude::*;
 
 use super::lock::{self, Lock};
 use super::{Held, Waited, Waiters};
+use crate::attributes::assigned;
 use crate::coroutines::{Routine, Step, taken};
 use crate::events::isinstance_class;
 use crate::ffi::class::DictAndWeak;
@@ -411,7 +412,7 @@ impl Class for Condition {
         t.property(
             c"_lock",
             |condition| Ok(condition.lock.get_or_none(condition.py())),
-            |condition, lock| hold(condition, super::required(lock)?.clone()),
+            |condition, lock| hold(condition, assigned(lock)?.clone()),
         );
         t.repr(|condition| {
             let state = if is_locked(condition)? { "locked" } else { "unlocked" };

@@ -6,6 +6,7 @@ use std::ffi::CStr;
 use pyo3::prelude::*;
 
 use super::{Waited, Waiters};
+use crate::attributes::write_flag;
 use crate::coroutines::{Routine, Step, taken};
 use crate::events::isinstance_class;
 use crate::ffi::class::DictAndWeak;
@@ -119,10 +120,7 @@ impl Class for Event {
         t.property(
             c"_value",
             |event| Ok(boolean(event.py(), event.value.get())),
-            |event, value| {
-                event.value.set(super::required(value)?.is_truthy()?);
-                Ok(())
-            },
+            |event, value| write_flag(&event.value, value),
         );
         t.repr(|event| {
             let state = if event.value.get() { "set" } else { "unset" };

@@ -10,6 +10,7 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
 use super::{Held, Waited, Waiters};
+use crate::attributes::write_flag;
 use crate::coroutines::{Routine, Step, taken};
 use crate::events::isinstance_class;
 use crate::ffi::class::DictAndWeak;
@@ -147,10 +148,7 @@ impl Class for Lock {
         t.property(
             c"_locked",
             |lock| Ok(boolean(lock.py(), lock.locked.get())),
-            |lock, value| {
-                lock.locked.set(super::required(value)?.is_truthy()?);
-                Ok(())
-            },
+            |lock, value| write_flag(&lock.locked, value),
         );
         t.repr(|lock| {
             let state = if lock.locked.get() { "locked" } else { "unlocked" };

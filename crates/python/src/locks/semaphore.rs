@@ -11,6 +11,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyInt, PyTuple};
 
 use super::{Held, Waited, Waiters};
+use crate::attributes::assigned;
 use crate::coroutines::{Routine, Step, taken};
 use crate::events::isinstance_class;
 use crate::ffi::class::{Derived, DictAndWeak};
@@ -286,7 +287,7 @@ impl Class for Semaphore {
         t.property(
             c"_value",
             |semaphore| semaphore.value.get(semaphore.py()),
-            |semaphore, value| super::required(value).map(|value| semaphore.value.set(value)),
+            |semaphore, value| assigned(value).map(|value| semaphore.value.set(value)),
         );
         t.repr(|semaphore| {
             let py = semaphore.py();
@@ -337,7 +338,7 @@ impl Class for BoundedSemaphore {
         t.property(
             c"_bound_value",
             |semaphore| semaphore.own.value.get(semaphore.py()),
-            |semaphore, value| super::required(value).map(|value| semaphore.own.value.set(value)),
+            |semaphore, value| assigned(value).map(|value| semaphore.own.value.set(value)),
         );
         t.getter(c"__class__", |semaphore| isinstance_class(semaphore, stock::bounded_semaphore));
     }

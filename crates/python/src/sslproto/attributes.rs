@@ -4,7 +4,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyList;
 
 use super::{AppState, Protocol, SslProtocol, extra_info, flow, set_app_protocol, wake_waiter};
-use crate::events::write;
+use crate::attributes::write;
 use crate::ffi::{Output, Signature, Slot, Table, boolean, none};
 
 const EXTRA: Signature<2> = Signature::new("SSLProtocol._get_extra_info", "name, default=None");

@@ -5,12 +5,13 @@
 use std::cell::Cell;
 use std::ffi::CStr;
 
-use pyo3::exceptions::{PyAttributeError, PyNotImplementedError, PyResourceWarning, PyTypeError};
+use pyo3::exceptions::{PyNotImplementedError, PyResourceWarning, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyMemoryView, PyType};
 
 use super::flow::{self, Limits};
 use super::{SslProtocol, abort, call_soon, extra_info, nobody, set_app_protocol, shutdown, writing};
+use crate::attributes::write_flag;
 use crate::events::isinstance_class;
 use crate::ffi::class::BehindTransport;
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Ref, Signature, Slot, Table, Visitor, boolean, none};
@@ -271,13 +272,7 @@ fn life(t: &mut Table<SslTransport>) {
     t.property(
         c"_closed",
         |transport| Ok(boolean(transport.py(), transport.closed.get())),
-        |transport, closed| match closed {
-            Some(closed) => {
-                transport.closed.set(closed.is_truthy()?);
-                Ok(())
-            }
-            None => Err(PyAttributeError::new_err("cannot delete attribute")),
-        },
+        |transport, closed| write_flag(&transport.closed, closed),
     );
     t.finalize(|transport| {
         if transport.closed.replace(true) {

@@ -4,10 +4,11 @@
 use std::cell::Cell;
 use std::ffi::CStr;
 
-use pyo3::exceptions::{PyAssertionError, PyAttributeError, PyConnectionResetError, PyNotImplementedError};
+use pyo3::exceptions::{PyAssertionError, PyConnectionResetError, PyNotImplementedError};
 use pyo3::prelude::*;
 use yibu_engine::{Ticket, WaitQueue};
 
+use crate::attributes::{write, write_flag};
 use crate::coroutines::{Routine, Step};
 use crate::events::{isinstance_class, loop_debug};
 use crate::ffi::class::DictAndWeak;
@@ -142,12 +143,6 @@ fn wait_for_flow<'py>(routine: &Obj<'py, Routine>, flow: &Obj<'py, FlowControl>)
     }))
 }
 
-fn write(cell: &Cell<bool>, value: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
-    let value = value.ok_or_else(|| PyAttributeError::new_err("cannot delete attribute"))?;
-    cell.set(value.is_truthy()?);
-    Ok(())
-}
-
 impl Class for FlowControl {
     const NAME: &'static CStr = c"yibu.FlowControlMixin";
     type Header = DictAndWeak;
@@ -201,17 +196,17 @@ impl Class for FlowControl {
         t.property(
             c"_paused",
             |flow| Ok(boolean(flow.py(), flow.paused.get())),
-            |flow, value| write(&flow.paused, value),
+            |flow, value| write_flag(&flow.paused, value),
         );
         t.property(
             c"_connection_lost",
             |flow| Ok(boolean(flow.py(), flow.lost.get())),
-            |flow, value| write(&flow.lost, value),
+            |flow, value| write_flag(&flow.lost, value),
         );
         t.property(
             c"_loop",
             |flow| Ok(flow.event_loop.get_or_none(flow.py())),
-            |flow, value| crate::events::write(&flow.event_loop, value),
+            |flow, value| write(&flow.event_loop, value),
         );
         t.getter(c"_drain_waiters", waiters);
     }

@@ -6,13 +6,14 @@
 use std::cell::Cell;
 use std::ffi::CStr;
 
-use pyo3::exceptions::{PyAttributeError, PyException};
+use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyTuple, PyWeakrefMethods, PyWeakrefReference};
 
 use super::flow::{self, FlowControl};
 use super::reader::{self, StreamReader, is_plain};
 use super::writer;
+use crate::attributes::{write, write_flag};
 use crate::callbacks::{self, Reaction};
 use crate::event_loop::EventLoop;
 use crate::events::isinstance_class;
@@ -333,18 +334,12 @@ fn replace<'py>(protocol: &Obj<'py, StreamReaderProtocol>, args: Args<'_, 'py>) 
     Ok(none(protocol.py()))
 }
 
-fn write_flag(cell: &Cell<bool>, value: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
-    let value = value.ok_or_else(|| PyAttributeError::new_err("cannot delete attribute"))?;
-    cell.set(value.is_truthy()?);
-    Ok(())
-}
-
 macro_rules! slot_properties {
     ($t:ident: $($name:literal => $slot:ident),* $(,)?) => {$(
         $t.property(
             $name,
             |protocol| Ok(protocol.own.$slot.get_or_none(protocol.py())),
-            |protocol, value| crate::events::write(&protocol.own.$slot, value),
+            |protocol, value| write(&protocol.own.$slot, value),
         );
     )*};
 }

@@ -7,13 +7,14 @@
 use std::cell::Cell;
 use std::ffi::CStr;
 
-use pyo3::exceptions::{PyAssertionError, PyAttributeError, PyNotImplementedError, PyValueError};
+use pyo3::exceptions::{PyAssertionError, PyNotImplementedError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 use yibu_engine::separators::{Found, Search};
 
 use super::content::Content;
 use super::reading;
+use crate::attributes::{assigned, write, write_flag};
 use crate::event_loop::EventLoop;
 use crate::events::{isinstance_class, loop_debug};
 use crate::ffi::class::DictAndWeak;
@@ -342,51 +343,30 @@ fn repr<'py>(reader: &Obj<'py, StreamReader>) -> Output<'py> {
     Ok(PyString::new(py, &text).into_any())
 }
 
-/// Writes an attribute; None empties it.
-fn write(slot: &Slot, value: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
-    let value = value.ok_or_else(|| PyAttributeError::new_err("cannot delete attribute"))?;
-    if value.is_none() {
-        slot.clear()
-    } else {
-        slot.put(value.clone())
-    }
-    Ok(())
-}
-
-fn flag(cell: &Cell<bool>, value: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
-    let value = value.ok_or_else(|| PyAttributeError::new_err("cannot delete attribute"))?;
-    cell.set(value.is_truthy()?);
-    Ok(())
-}
-
 fn attributes(t: &mut Table<StreamReader>) {
     t.getter(c"__class__", |reader| isinstance_class(reader, stock::stream_reader));
     t.property(
         c"_buffer",
         |reader| Ok(reader.content.show(reader.py())),
         |reader, value| {
-            let value = value.ok_or_else(|| PyAttributeError::new_err("cannot delete attribute"))?;
-            reader.content.replace(value.clone());
+            reader.content.replace(assigned(value)?.clone());
             Ok(())
         },
     );
     t.property(
         c"_limit",
         |reader| reader.limit_object(reader.py()),
-        |reader, value| {
-            let value = value.ok_or_else(|| PyAttributeError::new_err("cannot delete attribute"))?;
-            reader.set_limit(value)
-        },
+        |reader, value| reader.set_limit(assigned(value)?),
     );
     t.property(
         c"_eof",
         |reader| Ok(boolean(reader.py(), reader.eof.get())),
-        |reader, value| flag(&reader.eof, value),
+        |reader, value| write_flag(&reader.eof, value),
     );
     t.property(
         c"_paused",
         |reader| Ok(boolean(reader.py(), reader.paused.get())),
-        |reader, value| flag(&reader.paused, value),
+        |reader, value| write_flag(&reader.paused, value),
     );
     t.property(
         c"_waiter",

@@ -18,7 +18,7 @@ use crate::ffi::class::DictAndWeak;
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Ref, Signature, Slot, Table, Visitor, call, none};
 use crate::mixins::create_future;
 use crate::transports::{self, SocketTransport};
-use crate::{futures, names, stock};
+use crate::{attributes, futures, names, stock};
 
 /// The data of a `StreamWriter`.
 #[derive(Default)]
@@ -74,7 +74,7 @@ fn init<'py>(
     }
     writer.transport.put(transport);
     writer.protocol.put(protocol);
-    crate::events::write(&writer.reader, Some(&reader))?;
+    attributes::write(&writer.reader, Some(&reader))?;
     writer.event_loop.put(event_loop);
     writer.complete.clear();
     Ok(())
@@ -334,24 +334,24 @@ impl Class for StreamWriter {
         t.property(
             c"_transport",
             |writer| Ok(writer.transport(writer.py())),
-            |writer, value| crate::events::write(&writer.transport, value),
+            |writer, value| attributes::write(&writer.transport, value),
         );
         t.property(
             c"_protocol",
             |writer| Ok(writer.protocol.get_or_none(writer.py())),
-            |writer, value| crate::events::write(&writer.protocol, value),
+            |writer, value| attributes::write(&writer.protocol, value),
         );
         t.property(
             c"_reader",
             |writer| Ok(writer.reader.get_or_none(writer.py())),
-            |writer, value| crate::events::write(&writer.reader, value),
+            |writer, value| attributes::write(&writer.reader, value),
         );
         t.property(
             c"_loop",
             |writer| Ok(writer.event_loop.get_or_none(writer.py())),
-            |writer, value| crate::events::write(&writer.event_loop, value),
+            |writer, value| attributes::write(&writer.event_loop, value),
         );
-        t.property(c"_complete_fut", complete, |writer, value| crate::events::write(&writer.complete, value));
+        t.property(c"_complete_fut", complete, |writer, value| attributes::write(&writer.complete, value));
         t.repr(repr);
         t.finalize(finalize);
     }

@@ -9,6 +9,7 @@ use yibu_engine::Interest;
 use yibu_engine::transport::{Reading, Stream};
 
 use super::{Chunk, SocketTransport, act, log_debug, refused};
+use crate::attributes::assigned;
 use crate::event_loop::{Kernel, watch};
 use crate::ffi::{Obj, Output, Signature, Table, boolean, none};
 use crate::sslproto::SslProtocol;
@@ -33,9 +34,8 @@ pub(super) fn table(t: &mut Table<SocketTransport>) {
         "Gives what is read from now on to another protocol.",
     );
     t.noargs(c"get_protocol", get_protocol, "The protocol; None when the connection was lost.");
-    t.property(c"_protocol", get_protocol, |transport, protocol| match protocol {
-        Some(protocol) => set_protocol(transport, protocol).map(drop),
-        None => Err(pyo3::exceptions::PyAttributeError::new_err("cannot delete attribute")),
+    t.property(c"_protocol", get_protocol, |transport, protocol| {
+        set_protocol(transport, assigned(protocol)?).map(drop)
     });
     t.one(
         c"_add_reader",
