@@ -7,6 +7,7 @@ use std::cell::Cell;
 use std::ffi::CStr;
 
 use pyo3::prelude::*;
+use pyo3::types::PyString;
 
 use crate::event_loop::{self, Due, Entry, EventLoop, Overridable, seconds};
 use crate::ffi::class::Plain;
@@ -90,9 +91,7 @@ pub fn set_at<'py>(
     if let (Some(native), Some(seconds)) = (heap_of(event_loop), seconds(when)) {
         return set_in_heap(native, seconds, owner, act);
     }
-    let alarm = new(owner, act)?;
-    alarm.handle.put(event_loop.call_method1(names::call_at(when.py()), (when, alarm.as_any()))?);
-    Ok(alarm)
+    set_by_name(event_loop, names::call_at(when.py()), when, owner, act)
 }
 
 /// Runs `act` on `owner` after `delay` seconds, unless cancelled: `loop.call_later(delay, act, owner)`.
@@ -106,8 +105,19 @@ pub fn set_after<'py>(
     if let (Some(native), Some(seconds)) = (heap_of(event_loop), seconds(delay)) {
         return set_in_heap(native, event_loop::now(native)? + seconds, owner, act);
     }
+    set_by_name(event_loop, names::call_later(delay.py()), delay, owner, act)
+}
+
+/// The alarm as the callback of a timer that is the loop's own: `method` is `call_at` or `call_later`.
+fn set_by_name<'py>(
+    event_loop: &Bound<'py, PyAny>,
+    method: &Bound<'py, PyString>,
+    time: &Bound<'py, PyAny>,
+    owner: &Bound<'py, PyAny>,
+    act: Act,
+) -> PyResult<Obj<'py, Alarm>> {
     let alarm = new(owner, act)?;
-    alarm.handle.put(event_loop.call_method1(names::call_later(delay.py()), (delay, alarm.as_any()))?);
+    alarm.handle.put(event_loop.call_method1(method, (time, alarm.as_any()))?);
     Ok(alarm)
 }
 
