@@ -7,9 +7,8 @@ use crate::alarms::{self, Alarm};
 use crate::coroutines::{Routine, Step, taken};
 use crate::ffi::{Args, Obj, Output, Ref, Signature, none};
 use crate::functions::running_loop;
-use crate::futures::{self, Future};
-use crate::mixins::{create_future, is_done};
-use crate::names;
+use crate::futures::likes;
+use crate::mixins::create_future;
 
 /// `sleep`'s parameters.
 pub const SLEEP: Signature<2> = Signature::new("sleep", "delay, result=None");
@@ -48,14 +47,10 @@ fn begin<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
 
 /// Completes a future; nobody looks at the result. What the alarm of a pause does.
 pub fn wake(future: &Bound<'_, PyAny>) -> PyResult<()> {
-    if is_done(future)? {
+    if likes::is_done(future)? {
         return Ok(());
     }
-    let nothing = none(future.py());
-    match Obj::<Future>::cast_exact(future) {
-        Some(native) => futures::set_result(native, nothing),
-        None => future.call_method1(names::set_result(future.py()), (nothing,)).map(drop),
-    }
+    likes::set_result(future, none(future.py()))
 }
 
 /// Takes the timer back, and returns the result unless the wait was cancelled.

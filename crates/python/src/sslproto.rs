@@ -30,6 +30,7 @@ use crate::ffi::class::DictAndWeak;
 use crate::ffi::{
     Args, Class, ClassState, LoopCell, Obj, Output, Raised, Ref, Signature, Slot, Table, Visitor, none,
 };
+use crate::futures::likes;
 use crate::{names, stock};
 use flow::Limits;
 pub use reading::{advance, received};
@@ -323,11 +324,11 @@ fn cancel_alarm(py: Python<'_>, slot: &Slot<Alarm>) -> PyResult<()> {
 fn wake_waiter(protocol: Protocol<'_, '_>, error: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
     let py = protocol.py();
     let Some(waiter) = protocol.waiter.get(py) else { return Ok(()) };
-    if !crate::mixins::is_cancelled(&waiter)? {
+    if !likes::is_cancelled(&waiter)? {
         match error {
-            Some(error) => waiter.call_method1("set_exception", (error,))?,
-            None => waiter.call_method1(names::set_result(py), (none(py),))?,
-        };
+            Some(error) => likes::set_exception(&waiter, error)?,
+            None => likes::set_result(&waiter, none(py))?,
+        }
     }
     protocol.waiter.clear();
     Ok(())

@@ -15,9 +15,9 @@ use crate::ffi::class::DictAndWeak;
 use crate::ffi::{
     Args, Class, ClassState, LoopCell, Obj, Output, Ref, Signature, Slot, Table, Visitor, boolean, none,
 };
-use crate::futures::{self, Future};
-use crate::mixins::{create_future, is_done};
-use crate::{names, stock};
+use crate::futures::likes;
+use crate::mixins::create_future;
+use crate::stock;
 
 /// The data of a `FlowControlMixin`.
 #[derive(Default)]
@@ -58,16 +58,12 @@ impl FlowControl {
             self.waiters.with(|waiters| waiters.iter().map(|waiter| waiter.copy(py)).collect());
         for waiter in waiters {
             let waiter = waiter.into_any(py);
-            if is_done(&waiter)? {
+            if likes::is_done(&waiter)? {
                 continue;
             }
-            match (Obj::<Future>::cast_exact(&waiter), exception) {
-                (Some(native), None) => futures::set_result(native, none(py))?,
-                (Some(native), Some(exception)) => futures::set_exception(native, exception)?,
-                (None, None) => drop(waiter.call_method1(names::set_result(py), (none(py),))?),
-                (None, Some(exception)) => {
-                    drop(waiter.call_method1(names::set_exception(py), (exception,))?);
-                }
+            match exception {
+                None => likes::set_result(&waiter, none(py))?,
+                Some(exception) => likes::set_exception(&waiter, exception)?,
             }
         }
         Ok(())

@@ -21,8 +21,8 @@ use crate::ffi::class::Derived;
 use crate::ffi::{
     Args, Class, ClassState, Obj, Output, Raised, Signature, Slot, Table, Visitor, boolean, call, none,
 };
-use crate::futures::{self, Future, State};
-use crate::mixins::{create_future, is_cancelled, is_done};
+use crate::futures::likes;
+use crate::mixins::create_future;
 use crate::{current, names, stock};
 
 /// What a `StreamReaderProtocol` adds.
@@ -250,13 +250,10 @@ fn served<'py>(owner: &Bound<'py, PyAny>, task: &Bound<'py, PyAny>) -> PyResult<
     if let Some(native) = Obj::<EventLoop>::cast(&event_loop) {
         current::settle(native)?;
     }
-    if cfg!(Py_3_13) && is_cancelled(task)? {
+    if cfg!(Py_3_13) && likes::is_cancelled(task)? {
         return transport.call_method0(names::close(py)).map(drop);
     }
-    let exception = task.call_method0(names::exception(py))?;
-    if exception.is_none() {
-        return Ok(());
-    }
+    let Some(exception) = likes::exception(task)? else { return Ok(()) };
     report_failure(&event_loop, exception, &transport)?;
     transport.call_method0(names::close(py)).map(drop)
 }
@@ -288,12 +285,11 @@ pub fn connection_lost<'py>(
         }
     }
     let closed = own.closed.get_or_none(py);
-    if !closed.is_none() && !is_done(&closed)? {
-        match (Obj::<Future>::cast_exact(&closed), exception.is_none()) {
-            (Some(native), true) => futures::set_result(native, none(py))?,
-            (Some(native), false) => futures::set_exception(native, exception)?,
-            (None, true) => drop(closed.call_method1(names::set_result(py), (none(py),))?),
-            (None, false) => drop(closed.call_method1(names::set_exception(py), (exception,))?),
+    if !closed.is_none() && !likes::is_done(&closed)? {
+        if exception.is_none() {
+            likes::set_result(&closed, none(py))?;
+        } else {
+            likes::set_exception(&closed, exception)?;
         }
     }
     flow::connection_lost(protocol.upcast(), exception)?;
@@ -435,16 +431,10 @@ impl Class for StreamReaderProtocol {
         // An exception that the connection was lost with need not have been looked at.
         t.finalize(|protocol| {
             let closed = protocol.own.closed.get_or_none(protocol.py());
-            match futures::exact(&closed) {
-                Some(native) if native.state() == State::Finished => native.mark_retrieved(),
-                Some(_) => {}
-                None if closed.is_none() => {}
-                None if is_done(&closed)? && !is_cancelled(&closed)? => {
-                    drop(closed.call_method0(names::exception(protocol.py()))?);
-                }
-                None => {}
+            if closed.is_none() || !likes::is_done(&closed)? {
+                return Ok(());
             }
-            Ok(())
+            likes::mark_retrieved(&closed)
         });
     }
 

@@ -15,15 +15,13 @@ use yibu_engine::separators::{Found, Search};
 use super::content::Content;
 use super::reading;
 use crate::attributes::{assigned, write, write_flag};
-use crate::event_loop::EventLoop;
 use crate::events::{isinstance_class, loop_debug};
 use crate::ffi::class::DictAndWeak;
 use crate::ffi::{
     Args, Class, ClassState, LoopCell, Obj, Output, Raised, Signature, Slot, Table, Visitor, boolean, call,
     none,
 };
-use crate::futures::{self, Future, State};
-use crate::mixins::is_cancelled;
+use crate::futures::likes;
 use crate::{names, stock};
 
 /// `_DEFAULT_LIMIT`: 64 KiB.
@@ -170,12 +168,7 @@ fn wake_waiter(reader: &Obj<'_, StreamReader>) -> PyResult<()> {
     let py = reader.py();
     let Some(waiter) = reader.waiter.take() else { return Ok(()) };
     let waiter = waiter.into_any(py);
-    match Obj::<Future>::cast_exact(&waiter) {
-        Some(native) if native.state() == State::Cancelled => Ok(()),
-        Some(native) => futures::set_result(native, none(py)),
-        None if is_cancelled(&waiter)? => Ok(()),
-        None => waiter.call_method1(names::set_result(py), (none(py),)).map(drop),
-    }
+    if likes::is_cancelled(&waiter)? { Ok(()) } else { likes::set_result(&waiter, none(py)) }
 }
 
 /// What arrived, from a native protocol.
@@ -253,13 +246,7 @@ fn fail(reader: &Obj<'_, StreamReader>, exception: &Bound<'_, PyAny>) -> PyResul
     write(&reader.exception, Some(exception))?;
     let Some(waiter) = reader.waiter.take() else { return Ok(()) };
     let waiter = waiter.into_any(py);
-    if is_cancelled(&waiter)? {
-        return Ok(());
-    }
-    match Obj::<Future>::cast_exact(&waiter) {
-        Some(native) => futures::set_exception(native, exception),
-        None => waiter.call_method1(names::set_exception(py), (exception,)).map(drop),
-    }
+    if likes::is_cancelled(&waiter)? { Ok(()) } else { likes::set_exception(&waiter, exception) }
 }
 
 /// `set_transport`.
@@ -511,14 +498,5 @@ impl StreamReader {
             &self.source_traceback,
             self.content.slot(),
         ]
-    }
-
-    /// A future of the reader's loop.
-    pub(super) fn create_future<'py>(&self, py: Python<'py>) -> Output<'py> {
-        let event_loop = self.event_loop.get_or_none(py);
-        match Obj::<EventLoop>::cast(&event_loop) {
-            Some(_) => crate::mixins::create_future(&event_loop),
-            None => event_loop.call_method0(names::create_future(py)),
-        }
     }
 }

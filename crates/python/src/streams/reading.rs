@@ -16,6 +16,7 @@ use super::reader::{
 use crate::coroutines::{Routine, Step};
 use crate::ffi::buffer::Buffer;
 use crate::ffi::{Args, Obj, Output, Raised, Signature, Table, none};
+use crate::mixins::create_future;
 use crate::{names, stock};
 
 const READ: Signature<1> = Signature::new_method("StreamReader.read", "n=-1");
@@ -139,7 +140,7 @@ fn begin_to_wait<'py>(reader: &Obj<'py, StreamReader>, method: &str) -> Output<'
     }
     // To wait for bytes from a paused transport is to wait for ever.
     resume_transport(reader)?;
-    let waiter = reader.create_future(reader.py())?;
+    let waiter = create_future(&reader.event_loop.get_or_none(reader.py()))?;
     reader.waiter.put(waiter.clone());
     Ok(waiter)
 }
@@ -330,18 +331,26 @@ fn until<'py>(
         Outcome::Overrun(text, consumed) => {
             Err(PyErr::from_value(stock::limit_overrun_error(py)?.call1((text, consumed))?))
         }
-        Outcome::Wait(search) => {
-            wait(reader, "readuntil", Wanted::Separator(search), |routine, waited| {
-                let reader = end_of_wait(routine, waited)?;
-                let search = match reader.was_wanted() {
-                    Wanted::Separator(search) => search,
-                    // Python code waited in its own way.
-                    _ => search_for(&routine.first.get_or_none(routine.py()))?,
-                };
-                until(routine, &reader, search)
-            })
-        }
+        Outcome::Wait(search) => wait(reader, "readuntil", Wanted::Separator(search), |routine, waited| {
+            look_again(routine, waited, until)
+        }),
     }
+}
+
+/// The separator has arrived, or cannot arrive any more: goes on with the search.
+fn look_again<'py>(
+    routine: &Obj<'py, Routine>,
+    waited: Output<'py>,
+    go_on: fn(&Obj<'py, Routine>, &Obj<'py, StreamReader>, Search) -> PyResult<Step<'py>>,
+) -> PyResult<Step<'py>> {
+    let reader = end_of_wait(routine, waited)?;
+    let search = match (reader.was_wanted(), routine.first.get(routine.py())) {
+        (Wanted::Separator(search), _) => search,
+        // Python code waited in its own way.
+        (_, Some(separator)) => search_for(&separator)?,
+        (_, None) => Search::new(Separators::LineFeed),
+    };
+    go_on(routine, &reader, search)
 }
 
 fn read_line<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
@@ -373,12 +382,7 @@ fn line<'py>(
             Err(too_long(reader, &Raised(overrun.cast_into()?), consumed)?)
         }
         Outcome::Wait(search) => wait(reader, "readuntil", Wanted::Separator(search), |routine, waited| {
-            let reader = end_of_wait(routine, waited)?;
-            let search = match reader.was_wanted() {
-                Wanted::Separator(search) => search,
-                _ => Search::new(Separators::LineFeed),
-            };
-            line(routine, &reader, search)
+            look_again(routine, waited, line)
         }),
     }
 }

@@ -16,9 +16,10 @@ use crate::coroutines::{Routine, Step};
 use crate::events::isinstance_class;
 use crate::ffi::class::DictAndWeak;
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Ref, Signature, Slot, Table, Visitor, call, none};
+use crate::futures::likes;
 use crate::mixins::create_future;
 use crate::transports::{self, SocketTransport};
-use crate::{attributes, futures, names, stock};
+use crate::{attributes, names, stock};
 
 /// The data of a `StreamWriter`.
 #[derive(Default)]
@@ -255,10 +256,7 @@ fn complete<'py>(writer: &Obj<'py, StreamWriter>) -> Output<'py> {
         return Ok(complete);
     }
     let complete = create_future(&writer.event_loop.get_or_none(py))?;
-    match futures::exact(&complete) {
-        Some(native) => futures::set_result(native, none(py))?,
-        None => drop(complete.call_method1(names::set_result(py), (none(py),))?),
-    }
+    likes::set_result(&complete, none(py))?;
     writer.complete.set(Ref::new(complete.clone()));
     Ok(complete)
 }
