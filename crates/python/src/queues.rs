@@ -15,7 +15,9 @@ use std::ffi::CStr;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
-use crate::attributes::{assigned, write, write_flag};
+#[cfg(Py_3_13)]
+use crate::attributes::write_flag;
+use crate::attributes::{assigned, write};
 use crate::events::isinstance_class;
 use crate::ffi::class::DictAndWeak;
 use crate::ffi::{
