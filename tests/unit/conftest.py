@@ -1,11 +1,32 @@
-"""Fixtures of the unit tests: connected sockets, a transport on one of them, and a world to misuse."""
+"""Fixtures of the unit tests: loops of all kinds, connected sockets and transports, and a world to misuse."""
 
+import asyncio
 import contextlib
 
 import pytest
 
 from tests.unit.misuse import World
 from tests.unit.protocols import Recorder, tcp_pair
+
+
+@pytest.fixture(params=["own loop", "foreign loop"])
+def on(request, make_loop, reports):
+    """Loops of the implementation and of the standard library: the primitives work on both."""
+    loop = make_loop() if request.param == "own loop" else make_loop(asyncio.SelectorEventLoop)
+    loop.set_exception_handler(lambda _loop, context: reports.append(context))
+    return loop
+
+
+@pytest.fixture(params=["own", "foreign loop", "foreign task", "debug"])
+def drive(request, impl, make_loop):
+    """Run a coroutine: on the implementation's loop, on stock's, in stock's task, in debug mode."""
+    loop = make_loop(
+        asyncio.SelectorEventLoop if request.param.startswith("foreign") else impl.new_event_loop
+    )
+    if request.param == "foreign loop":
+        loop.set_task_factory(lambda loop, coro, **options: impl.Task(coro, loop=loop, **options))
+    loop.set_debug(request.param == "debug")
+    return loop.run_until_complete
 
 
 @pytest.fixture

@@ -11,14 +11,7 @@ import weakref
 
 import pytest
 
-
-def turn(loop):
-    loop.call_soon(loop.stop)
-    loop.run_forever()
-
-
-async def nothing():
-    """Ends at once."""
+from tests.unit.programs import nothing, turn
 
 
 class TestRunForever:

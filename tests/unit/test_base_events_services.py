@@ -9,14 +9,7 @@ import threading
 
 import pytest
 
-
-def turn(loop):
-    loop.call_soon(loop.stop)
-    loop.run_forever()
-
-
-async def nothing():
-    """Ends at once."""
+from tests.unit.programs import turn
 
 
 class TestAsyncGenerators:

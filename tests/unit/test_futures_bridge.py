@@ -11,13 +11,7 @@ import weakref
 
 import pytest
 
-
-@pytest.fixture(params=["own loop", "foreign loop"])
-def on(request, make_loop, reports):
-    """Loops of the implementation and of the standard library: the primitives work on both."""
-    loop = make_loop() if request.param == "own loop" else make_loop(asyncio.SelectorEventLoop)
-    loop.set_exception_handler(lambda _loop, context: reports.append(context))
-    return loop
+from tests.unit.programs import failing, value
 
 
 @pytest.fixture
@@ -28,16 +22,6 @@ def elsewhere(on):
     yield on
     on.call_soon_threadsafe(on.stop)
     thread.join()
-
-
-async def value(result):
-    await asyncio.sleep(0)
-    return result
-
-
-async def failing(error):
-    await asyncio.sleep(0)
-    raise error
 
 
 class Awaitable:

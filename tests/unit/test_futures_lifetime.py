@@ -8,16 +8,12 @@ import weakref
 
 import pytest
 
+from tests.unit.programs import turn
+
 
 @pytest.fixture
 def future(loop):
     return loop.create_future()
-
-
-def turn(loop):
-    """Run one turn of the loop."""
-    loop.call_soon(loop.stop)
-    loop.run_forever()
 
 
 class TestNeverRetrieved:

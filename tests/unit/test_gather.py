@@ -8,27 +8,7 @@ import weakref
 
 import pytest
 
-
-@pytest.fixture(params=["own loop", "foreign loop"])
-def on(request, make_loop, reports):
-    """Loops of the implementation and of the standard library: the primitives work on both."""
-    loop = make_loop() if request.param == "own loop" else make_loop(asyncio.SelectorEventLoop)
-    loop.set_exception_handler(lambda _loop, context: reports.append(context))
-    return loop
-
-
-async def value(result):
-    await asyncio.sleep(0)
-    return result
-
-
-async def failing(error):
-    await asyncio.sleep(0)
-    raise error
-
-
-async def forever():
-    await asyncio.get_running_loop().create_future()
+from tests.unit.programs import assert_no_growth, failing, forever, value
 
 
 class Awaitable:
@@ -504,12 +484,7 @@ class TestMemory:
             for _ in range(count):
                 await impl.gather(value(1), value(2))
 
-        on.run_until_complete(main(2000))
-        gc.collect()
-        before = sys.getallocatedblocks()
-        on.run_until_complete(main(2000))
-        gc.collect()
-        assert sys.getallocatedblocks() - before < 1000  # a leak would be twice that
+        assert_no_growth(on, main)
 
 
 class TestDebugMode:

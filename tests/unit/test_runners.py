@@ -11,17 +11,14 @@ import weakref
 
 import pytest
 
+from tests.unit.programs import forever
+
 LIMIT = 30
 AWAITABLES = sys.version_info >= (3, 14)
 
 
 async def running_loop():
     return asyncio.get_running_loop()
-
-
-async def forever():
-    """Waits until it is cancelled."""
-    await asyncio.get_running_loop().create_future()
 
 
 def in_thread(work):

@@ -32,11 +32,6 @@ def tcp():
     peer.close()
 
 
-def turn(loop):
-    loop.call_soon(loop.stop)
-    loop.run_forever()
-
-
 class TestReadersAndWriters:
     @pytest.mark.parametrize("as_number", [True, False])
     def test_reader(self, loop, run, pair, as_number):

@@ -7,18 +7,7 @@ import weakref
 
 import pytest
 
-
-@pytest.fixture(params=["own loop", "foreign loop"])
-def on(request, make_loop, reports):
-    """Loops of the implementation and of the standard library: the primitives work on both."""
-    loop = make_loop() if request.param == "own loop" else make_loop(asyncio.SelectorEventLoop)
-    loop.set_exception_handler(lambda _loop, context: reports.append(context))
-    return loop
-
-
-async def value(result):
-    await asyncio.sleep(0)
-    return result
+from tests.unit.programs import assert_no_growth, value
 
 
 class TestOutcome:
@@ -195,12 +184,7 @@ class TestCallbacks:
             for _ in range(count):
                 await impl.shield(value(1))
 
-        on.run_until_complete(main(2000))
-        gc.collect()
-        before = sys.getallocatedblocks()
-        on.run_until_complete(main(2000))
-        gc.collect()
-        assert sys.getallocatedblocks() - before < 1000  # a leak would be twice that
+        assert_no_growth(on, main)
 
 
 @pytest.mark.skipif(sys.version_info < (3, 14), reason="new in 3.14")

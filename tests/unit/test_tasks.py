@@ -9,21 +9,9 @@ import types
 
 import pytest
 
+from tests.unit.programs import nothing, turn
+
 NEW_INIT_RULES = sys.version_info >= (3, 15)
-
-
-async def nothing():
-    """Ends at once."""
-
-
-async def forever():
-    """Waits until it is cancelled."""
-    await asyncio.get_running_loop().create_future()
-
-
-def turn(loop):
-    loop.call_soon(loop.stop)
-    loop.run_forever()
 
 
 class TestRunning:

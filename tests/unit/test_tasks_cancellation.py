@@ -7,14 +7,7 @@ import sys
 
 import pytest
 
-
-def turn(loop):
-    loop.call_soon(loop.stop)
-    loop.run_forever()
-
-
-async def forever():
-    await asyncio.get_running_loop().create_future()
+from tests.unit.programs import forever, turn
 
 
 class TestCancel:

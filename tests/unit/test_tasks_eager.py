@@ -8,6 +8,8 @@ import weakref
 
 import pytest
 
+from tests.unit.programs import nothing
+
 pytestmark = pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks are new in 3.12")
 
 
@@ -15,10 +17,6 @@ pytestmark = pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks 
 def eager(impl, loop):
     loop.set_task_factory(impl.eager_task_factory)
     return loop
-
-
-async def nothing():
-    """Ends at once."""
 
 
 async def suspend():

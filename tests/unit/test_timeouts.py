@@ -10,25 +10,11 @@ import weakref
 
 import pytest
 
+from tests.unit.programs import forever
+
 searches_contexts = pytest.mark.skipif(
     not hasattr(asyncio.Timeout, "_insert_timeout_error"), reason="came with Python 3.13"
 )
-
-
-@pytest.fixture(params=["own", "foreign loop", "foreign task", "debug"])
-def drive(request, impl, make_loop):
-    """Run a coroutine: on the implementation's loop, on stock's, in stock's task, in debug mode."""
-    loop = make_loop(
-        asyncio.SelectorEventLoop if request.param.startswith("foreign") else impl.new_event_loop
-    )
-    if request.param == "foreign loop":
-        loop.set_task_factory(lambda loop, coro, **options: impl.Task(coro, loop=loop, **options))
-    loop.set_debug(request.param == "debug")
-    return loop.run_until_complete
-
-
-async def forever():
-    await asyncio.get_running_loop().create_future()
 
 
 class Failure(Exception):

@@ -7,6 +7,7 @@ import threading
 
 import pytest
 
+from tests.unit.programs import turn
 from tests.unit.protocols import Recorder, receive, tcp_pair
 
 PIECES = [b"one ", b"two ", b"three ", b"four"]
@@ -32,11 +33,6 @@ def opened(loop, run):
 def write_all(transport):
     for piece in PIECES:
         transport.write(piece)
-
-
-def turn(loop):
-    loop.call_soon(loop.stop)
-    loop.run_forever()
 
 
 class TestWhereverItIsWritten:

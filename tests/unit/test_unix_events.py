@@ -8,10 +8,7 @@ import threading
 
 import pytest
 
-
-def turn(loop):
-    loop.call_soon(loop.stop)
-    loop.run_forever()
+from tests.unit.programs import turn
 
 
 @pytest.fixture(autouse=True)

@@ -12,18 +12,6 @@ in_place = pytest.mark.skipif(sys.version_info < (3, 12), reason="before 3.12 th
 as_a_task = pytest.mark.skipif(sys.version_info >= (3, 12), reason="since 3.12 it is awaited in place")
 
 
-@pytest.fixture(params=["own", "foreign loop", "foreign task", "debug"])
-def drive(request, impl, make_loop):
-    """Run a coroutine: on the implementation's loop, on stock's, in stock's task, in debug mode."""
-    loop = make_loop(
-        asyncio.SelectorEventLoop if request.param.startswith("foreign") else impl.new_event_loop
-    )
-    if request.param == "foreign loop":
-        loop.set_task_factory(lambda loop, coro, **options: impl.Task(coro, loop=loop, **options))
-    loop.set_debug(request.param == "debug")
-    return loop.run_until_complete
-
-
 def new_future():
     return asyncio.get_running_loop().create_future()
 
