@@ -11,7 +11,7 @@ from scripts.steps import Steps
 
 # Folders of tests that pytest runs; each is a step of its own, so that the summary says which one failed.
 PYTEST_EVERYWHERE = ("tests/unit", "tests/differential")
-PYTEST_ONCE = ("tests/regressions", "tests/conformance", "tests/seeds", "tests/ecosystem")
+PYTEST_ONCE = ("tests/regressions", "tests/faults", "tests/conformance", "tests/seeds", "tests/ecosystem")
 
 
 def lint(steps: Steps, environment: Environment) -> None:

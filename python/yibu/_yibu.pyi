@@ -74,6 +74,7 @@ __all__ = [
     "__version__",
     "_chain_future",
     "_ensure_future",
+    "_faults",
     "_native_tasks",
     "_note_signal",
     "_set_result_unless_cancelled",
@@ -469,6 +470,17 @@ def _chain_future(source: object, destination: object) -> None: ...
 def _ensure_future(
     coro_or_future: object, *, loop: asyncio.AbstractEventLoop | None = None
 ) -> asyncio.Future[Any]: ...
+def _faults(
+    seed: int = 0,
+    *,
+    again: int = 0,
+    short_read: int = 0,
+    short_write: int = 0,
+    reset: int = 0,
+    no_buffers: int = 0,
+    no_descriptors: int = 0,
+    spurious: int = 0,
+) -> int: ...
 def _native_tasks() -> list[Task[Any]]: ...
 def _note_signal(signum: int, frame: FrameType | None) -> None: ...
 def _set_result_unless_cancelled(fut: asyncio.Future[_T], result: _T) -> None: ...

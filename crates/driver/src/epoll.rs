@@ -13,9 +13,10 @@ use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::io::Errno;
 
 use crate::buffers::Buffers;
+use crate::faults::{Chance, Faults};
 use crate::fd_table::{FdSlot, FdTable};
 use crate::op::{Fd, Interest, Lease, NO_OP, Op, OpId, OpTable, Outcome};
-use crate::sys;
+use crate::sys::{self, Calls};
 use crate::wait::{self, EpollWait, Event};
 use crate::waker::{Eventfd, Waker};
 
@@ -35,9 +36,15 @@ pub struct Epoll {
     leaving: Vec<Fd>,
     events: Vec<Event>,
     buffers: Buffers,
+    pub(crate) calls: Calls,
 }
 
 impl Epoll {
+    pub(crate) fn set_faults(&mut self, seed: u64, faults: Faults) {
+        let unkind = faults != Faults::default();
+        self.calls.chance = unkind.then(|| Box::new(Chance::new(seed, faults)));
+    }
+
     pub(crate) fn submit(&mut self, op: Op) -> io::Result<OpId> {
         let (fd, interest) = (op.fd(), op.interest());
         let mut slot = self.fds.get(fd);
@@ -110,13 +117,13 @@ impl Epoll {
     pub(crate) fn finish(&mut self, id: OpId) -> Option<Outcome> {
         Some(match self.ops.get(id)? {
             Op::Poll { .. } => Outcome::Ready,
-            Op::Recv { fd } => received(self.buffers.fill(|buf| sys::recv(fd, buf))),
-            Op::Read { fd } => received(self.buffers.fill(|buf| sys::read(fd, buf))),
-            Op::RecvFrom { fd } => match self.buffers.fill_datagram(|buf| sys::recv_from(fd, buf)) {
+            Op::Recv { fd } => received(self.buffers.fill(|buf| self.calls.recv(fd, buf))),
+            Op::Read { fd } => received(self.buffers.fill(|buf| self.calls.read(fd, buf))),
+            Op::RecvFrom { fd } => match self.buffers.fill_datagram(|buf| self.calls.recv_from(fd, buf)) {
                 Ok((lease, sender)) => Outcome::Datagram(lease, sender),
                 Err(error) => again_or_failed(error),
             },
-            Op::Accept { fd } => match sys::accept(fd) {
+            Op::Accept { fd } => match self.calls.accept(fd) {
                 Ok((socket, address)) => Outcome::Accepted(socket, address),
                 // The peer left before it was accepted.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => Outcome::Again,
@@ -127,7 +134,7 @@ impl Epoll {
 
     #[inline]
     pub(crate) fn recv(&mut self, fd: Fd, max: usize) -> io::Result<Option<Lease>> {
-        self.buffers.fill(|buf| sys::recv(fd, upto(buf, max)))
+        self.buffers.fill(|buf| self.calls.recv(fd, upto(buf, max)))
     }
 
     #[inline]
@@ -147,11 +154,15 @@ impl Epoll {
     }
 
     pub(crate) fn end_wait(&mut self, wait: EpollWait, ready: &mut Vec<OpId>) -> io::Result<()> {
-        let EpollWait { epoll, events, stamp } = wait;
+        let EpollWait { epoll, mut events, stamp } = wait;
+        if self.calls.chance.as_mut().is_some_and(|chance| chance.interrupts()) {
+            events.clear();
+        }
         // Events of an epoll object that has been given up since say nothing about the present one.
         let orphaned = self.epoll.as_ref().is_some_and(|current| Arc::ptr_eq(current, &epoll))
             && self.translate(&events, stamp, ready);
         self.events = events;
+        self.lie(ready);
         if orphaned { self.rebuild() } else { Ok(()) }
     }
 
@@ -169,6 +180,7 @@ impl Epoll {
         let eventfd = match &self.waker {
             Some(eventfd) => Arc::clone(eventfd),
             None => {
+                self.calls.descriptor()?;
                 let eventfd = Arc::new(Eventfd::new()?);
                 self.claim(eventfd.as_fd().as_raw_fd());
                 watch_waker(self.epoll()?, &eventfd)?;
@@ -194,6 +206,7 @@ impl Epoll {
 
     fn epoll(&mut self) -> io::Result<&Arc<OwnedFd>> {
         if self.epoll.is_none() {
+            self.calls.descriptor()?;
             let fresh = epoll::create(CreateFlags::CLOEXEC)?;
             self.claim(fresh.as_raw_fd());
             self.epoll = Some(Arc::new(fresh));
@@ -281,8 +294,18 @@ impl Epoll {
         orphaned
     }
 
+    /// Where chance wants it, reports an operation that is not ready. Never a `Poll`: programs rely on
+    /// readiness and may block on what was reported, and kernels do not let them down.
+    fn lie(&mut self, ready: &mut Vec<OpId>) {
+        let Some(chance) = &mut self.calls.chance else { return };
+        let unready = chance.lie(self.ops.len()).and_then(|index| self.ops.id_at(index as u32));
+        let driver_s = unready.filter(|id| !matches!(self.ops.get(*id), Some(Op::Poll { .. })));
+        ready.extend(driver_s.filter(|id| !ready.contains(id)));
+    }
+
     /// Starts over with a new epoll object that holds the present registrations and no others.
     fn rebuild(&mut self) -> io::Result<()> {
+        self.calls.descriptor()?;
         let fresh = epoll::create(CreateFlags::CLOEXEC)?;
         self.claim(fresh.as_raw_fd());
         if let Some(eventfd) = &self.waker {

@@ -45,6 +45,7 @@ use std::os::fd::OwnedFd;
 mod buffers;
 mod clock;
 mod epoll;
+mod faults;
 mod fd_table;
 mod op;
 mod sim;
@@ -53,8 +54,9 @@ mod wait;
 mod waker;
 
 pub use epoll::Epoll;
+pub use faults::{Faults, faults_struck};
 pub use op::{Fd, Interest, Lease, Op, OpId, Outcome, SocketAddrAny};
-pub use sim::{Faults, Peer, Sim, SimNet};
+pub use sim::{Peer, Sim, SimNet};
 pub use wait::Wait;
 pub use waker::Waker;
 
@@ -77,6 +79,14 @@ impl Driver {
     pub fn sim(seed: u64) -> (Self, SimNet) {
         let (driver, net) = Sim::new(seed);
         (Self::Sim(driver), net)
+    }
+
+    /// From now on, be unkind: fail so often, as `seed` decides.
+    pub fn set_faults(&mut self, seed: u64, faults: Faults) {
+        match self {
+            Self::Epoll(driver) => driver.set_faults(seed, faults),
+            Self::Sim(driver) => driver.set_faults(seed, faults),
+        }
     }
 
     /// The driver's name, for `repr` and metrics.
@@ -224,7 +234,7 @@ impl Driver {
     #[inline]
     pub fn send(&mut self, fd: Fd, data: &[u8]) -> io::Result<usize> {
         match self {
-            Self::Epoll(_) => sys::send(fd, data),
+            Self::Epoll(driver) => driver.calls.send(fd, data),
             Self::Sim(driver) => driver.send(fd, &[IoSlice::new(data)]),
         }
     }
@@ -233,7 +243,7 @@ impl Driver {
     #[inline]
     pub fn send_vectored(&mut self, fd: Fd, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
-            Self::Epoll(_) => sys::send_vectored(fd, bufs),
+            Self::Epoll(driver) => driver.calls.send_vectored(fd, bufs),
             Self::Sim(driver) => driver.send(fd, bufs),
         }
     }
@@ -252,7 +262,7 @@ impl Driver {
     #[inline]
     pub fn recv_into(&mut self, fd: Fd, buf: &mut [u8]) -> io::Result<usize> {
         match self {
-            Self::Epoll(_) => sys::recv(fd, buf),
+            Self::Epoll(driver) => driver.calls.recv(fd, buf),
             Self::Sim(driver) => driver.recv_into(fd, buf),
         }
     }
@@ -261,7 +271,7 @@ impl Driver {
     #[inline]
     pub fn send_to(&mut self, fd: Fd, data: &[u8], address: Option<&SocketAddrAny>) -> io::Result<usize> {
         match self {
-            Self::Epoll(_) => sys::send_to(fd, data, address),
+            Self::Epoll(driver) => driver.calls.send_to(fd, data, address),
             Self::Sim(driver) => driver.send_to(fd, data, address),
         }
     }
@@ -270,7 +280,7 @@ impl Driver {
     #[inline]
     pub fn write(&mut self, fd: Fd, data: &[u8]) -> io::Result<usize> {
         match self {
-            Self::Epoll(_) => sys::write(fd, data),
+            Self::Epoll(driver) => driver.calls.write(fd, data),
             Self::Sim(driver) => driver.send(fd, &[IoSlice::new(data)]),
         }
     }
@@ -279,7 +289,7 @@ impl Driver {
     #[inline]
     pub fn write_vectored(&mut self, fd: Fd, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
-            Self::Epoll(_) => sys::write_vectored(fd, bufs),
+            Self::Epoll(driver) => driver.calls.write_vectored(fd, bufs),
             Self::Sim(driver) => driver.send(fd, bufs),
         }
     }
@@ -288,7 +298,7 @@ impl Driver {
     #[inline]
     pub fn read_into(&mut self, fd: Fd, buf: &mut [u8]) -> io::Result<usize> {
         match self {
-            Self::Epoll(_) => sys::read(fd, buf),
+            Self::Epoll(driver) => driver.calls.read(fd, buf),
             Self::Sim(driver) => driver.recv_into(fd, buf),
         }
     }
@@ -296,7 +306,7 @@ impl Driver {
     /// Tells the peer that nothing more will be sent.
     pub fn shutdown_write(&mut self, fd: Fd) -> io::Result<()> {
         match self {
-            Self::Epoll(_) => sys::shutdown_write(fd),
+            Self::Epoll(driver) => driver.calls.shutdown_write(fd),
             Self::Sim(driver) => driver.shutdown_write(fd),
         }
     }

@@ -210,6 +210,11 @@ impl OpTable {
         Some(op)
     }
 
+    /// How many slots there are.
+    pub(crate) const fn len(&self) -> usize {
+        self.slots.len()
+    }
+
     /// The identifier of the live operation in a slot.
     #[inline]
     pub(crate) fn id_at(&self, index: u32) -> Option<OpId> {

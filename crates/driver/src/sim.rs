@@ -12,13 +12,12 @@ use std::time::Duration;
 
 use crate::buffers::Buffers;
 use crate::epoll::{again_or_failed, received, upto};
+use crate::faults::Faults;
 use crate::op::{Fd, Lease, Op, OpId, Outcome, SocketAddrAny};
 
-mod faults;
 mod net;
 mod world;
 
-pub use faults::Faults;
 pub use net::{Peer, SimNet};
 use world::World;
 
@@ -54,6 +53,10 @@ impl Sim {
         let shared = Arc::new(Shared { world: Mutex::new(World::new(seed)), bell: Condvar::new() });
         let net = SimNet(Arc::clone(&shared));
         (Self { shared, buffers: Buffers::default() }, net)
+    }
+
+    pub(crate) fn set_faults(&self, seed: u64, faults: Faults) {
+        self.shared.world().set_faults(seed, faults);
     }
 
     pub(crate) fn submit(&self, op: Op) -> io::Result<OpId> {

@@ -10,6 +10,7 @@ mod connect;
 mod debug;
 mod exceptions;
 mod executor;
+pub mod faults;
 pub mod fork;
 mod kernel;
 mod lifecycle;
@@ -49,7 +50,7 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 use yibu_engine::timers::Timer;
-use yibu_engine::{Cancelled, Driver, Host, Inbox, OpId};
+use yibu_engine::{Cancelled, Host, Inbox, OpId};
 
 use crate::alarms::Alarm;
 use crate::callbacks::Reaction;
@@ -248,7 +249,7 @@ pub struct EventLoop {
 
 impl Default for EventLoop {
     fn default() -> Self {
-        let engine = Engine::new(Driver::epoll());
+        let engine = Engine::new(faults::driver());
         Self {
             inbox: Arc::clone(engine.inbox()),
             engine: LoopCell::new(engine),

@@ -96,6 +96,7 @@ fn _yibu(module: &Bound<'_, PyModule>) -> PyResult<()> {
     taskgroups::register(module)?;
     event_loop::signals::register(module)?;
     event_loop::fork::register(module)?;
+    event_loop::faults::register(module)?;
     locks::register(module)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     let any = module.as_any();

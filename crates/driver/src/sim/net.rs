@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Shared;
-use super::faults::Faults;
 use super::world::{Action, EndId};
+use crate::faults::Faults;
 use crate::op::Fd;
 
 /// The network and the clock of one simulated driver.

@@ -14,7 +14,7 @@ use std::time::Duration;
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::Errno;
 
-use super::faults::{Faults, Random};
+use crate::faults::{Faults, Random};
 use crate::fd_table::{FdSlot, FdTable};
 use crate::op::{Fd, Interest, NO_OP, Op, OpId, OpTable, SocketAddrAny};
 
@@ -180,6 +180,10 @@ impl World {
             self.fds.set(op.fd(), FdSlot { stamp, ..slot.with(op.interest(), NO_OP) });
         }
         true
+    }
+
+    pub(super) fn set_faults(&mut self, seed: u64, faults: Faults) {
+        (self.random, self.faults) = (Random::new(seed), faults);
     }
 
     pub(super) fn forget_all(&mut self) {

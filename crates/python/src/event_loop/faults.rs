@@ -1,0 +1,53 @@
+//! `_faults`: makes the kernel unkind to whole programs, for tests. Every loop made after it gets a driver before whose
+//! system calls faults strike, as a seed decides. Called by tests; calls the driver.
+
+use std::sync::{Mutex, PoisonError};
+
+use pyo3::prelude::*;
+use pyo3::types::PyModule;
+use yibu_engine::{Driver, Faults, faults_struck};
+
+use crate::ffi::{Args, Output, Signature, class};
+
+const FAULTS: Signature<8> = Signature::new(
+    "_faults",
+    "seed=0, *, again=0, short_read=0, short_write=0, reset=0, no_buffers=0, no_descriptors=0, spurious=0",
+);
+
+/// What the next loop has to suffer, and the seed that decides when.
+static NEXT: Mutex<Option<(u64, Faults)>> = Mutex::new(None);
+
+/// Adds the function.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let doc = "Sets how often, out of 256 times, system calls of loops made from now on fail, for tests; returns how \
+               many have in all loops so far.";
+    module.add("_faults", class::function(module.py(), module.as_any(), &FAULTS, set, doc)?)
+}
+
+fn set<'py>(args: Args<'_, 'py>) -> Output<'py> {
+    let given = args.parse_given(&FAULTS)?;
+    let chance = |index: usize| given[index].as_ref().map_or(Ok(0), |value| value.extract::<u8>());
+    let seed = given[0].as_ref().map_or(Ok(0), |seed| seed.extract())?;
+    let faults = Faults {
+        again: chance(1)?,
+        short_read: chance(2)?,
+        short_write: chance(3)?,
+        reset: chance(4)?,
+        no_buffers: chance(5)?,
+        no_descriptors: chance(6)?,
+        spurious: chance(7)?,
+    };
+    let next = (faults != Faults::default()).then_some((seed, faults));
+    *NEXT.lock().unwrap_or_else(PoisonError::into_inner) = next;
+    Ok(faults_struck().into_pyobject(args.py())?.into_any())
+}
+
+/// The driver of a new loop.
+pub(super) fn driver() -> Driver {
+    let mut driver = Driver::epoll();
+    if let Some((seed, faults)) = NEXT.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+        driver.set_faults(*seed, *faults);
+        *seed = seed.wrapping_add(1); // each loop has its own
+    }
+    driver
+}

@@ -1,0 +1,1 @@
+"""Whole programs on a kernel that interrupts, cuts short, lies and breaks connections, as a seed decides."""
