@@ -7,6 +7,7 @@ import pytest
 
 from tests.unit.misuse import World
 from tests.unit.protocols import Recorder, tcp_pair
+from tests.unit.streams import Connection
 
 
 @pytest.fixture(params=["own loop", "foreign loop"])
@@ -54,3 +55,45 @@ def connect(loop, pair):
 def world(impl, loop, make_loop):
     with contextlib.ExitStack() as stack:
         yield World(impl, loop, make_loop, stack)
+
+
+@pytest.fixture(params=["own loop", "foreign loop"])
+def run_on_each_loop(request, impl, make_loop, reports):
+    """Run a coroutine function on the implementation's loop, and on the standard library's selector loop."""
+    loop = make_loop(asyncio.SelectorEventLoop if request.param == "foreign loop" else impl.new_event_loop)
+    loop.set_exception_handler(lambda _loop, context: reports.append(context))
+
+    def run(main):
+        return loop.run_until_complete(asyncio.wait_for(main(), 20))
+
+    yield run
+    assert reports == []
+
+
+@pytest.fixture
+def new_reader(impl):
+    """Make a reader that holds `data`, and has seen the end if `eof`."""
+
+    def new(data=b"", *, eof=False, cls=impl.StreamReader, **keywords):
+        reader = cls(**keywords)
+        if data:
+            reader.feed_data(data)
+        if eof:
+            reader.feed_eof()
+        return reader
+
+    return new
+
+
+@pytest.fixture
+def connect_streams(impl):
+    """Make connections; no writer is left open."""
+    made = []
+
+    def connect(*args, **keywords):
+        made.append(Connection(impl, *args, **keywords))
+        return made[-1]
+
+    yield connect
+    for each in made:
+        each.transport.closing = True

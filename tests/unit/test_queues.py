@@ -16,17 +16,9 @@ import pytest
 KINDS = ["Queue", "PriorityQueue", "LifoQueue"]
 
 
-@pytest.fixture(params=["own loop", "foreign loop"])
-def run(request, impl, make_loop, reports):
-    """Run a coroutine function on the implementation's loop, and on the standard library's selector loop."""
-    loop = make_loop(asyncio.SelectorEventLoop if request.param == "foreign loop" else impl.new_event_loop)
-    loop.set_exception_handler(lambda _loop, context: reports.append(context))
-
-    def run(main):
-        return loop.run_until_complete(asyncio.wait_for(main(), 20))
-
-    yield run
-    assert reports == []
+@pytest.fixture
+def run(run_on_each_loop):
+    return run_on_each_loop
 
 
 @pytest.fixture(params=KINDS)

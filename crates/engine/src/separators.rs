@@ -98,6 +98,11 @@ impl Search {
         Self { separators, offset: 0 }
     }
 
+    /// Forgets what was looked at: the next bytes are others.
+    pub fn restart(&mut self) {
+        self.offset = 0;
+    }
+
     /// Looks at all bytes so far: those of the last look, and what has arrived behind them.
     #[inline]
     pub fn look(&mut self, bytes: &[u8]) -> Found {

@@ -12,6 +12,8 @@ use crate::ffi::{LoopCell, Ref, Slot};
 
 /// Joined content keeps memory up to this many bytes when it is empty.
 const KEEP: usize = 16 * 1024;
+/// At most as many bytes are made room for before they arrive: how much is expected may have been said by the peer.
+const AHEAD: usize = 256 * 1024;
 
 /// One piece, or several joined.
 #[derive(Default)]
@@ -45,7 +47,8 @@ impl Pieces {
             self.joined.drain(..self.start);
             self.start = 0;
         }
-        self.joined.reserve(expected.saturating_sub(self.joined.len() - self.start).max(data.len()));
+        let missing = expected.saturating_sub(self.joined.len() - self.start);
+        self.joined.reserve(missing.min(AHEAD).max(data.len()));
         self.joined.extend_from_slice(data);
     }
 

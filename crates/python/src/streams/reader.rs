@@ -9,7 +9,7 @@ use std::ffi::CStr;
 
 use pyo3::exceptions::{PyAssertionError, PyNotImplementedError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyString};
+use pyo3::types::{PyBytes, PyInt, PyString};
 use yibu_engine::separators::{Found, Search};
 
 use super::content::Content;
@@ -97,12 +97,12 @@ fn init<'py>(
 impl StreamReader {
     fn set_limit(&self, limit: &Bound<'_, PyAny>) -> PyResult<()> {
         match limit.extract::<i64>() {
-            Ok(bytes) => {
+            Ok(bytes) if limit.is_exact_instance_of::<PyInt>() => {
                 self.limit.set(bytes);
                 self.given_limit.clear();
             }
-            // A float, or beyond any memory.
-            Err(_) => {
+            // A float, an integer of another class or beyond any memory.
+            _ => {
                 self.limit.set(limit.extract::<f64>()?.floor() as i64);
                 self.given_limit.put(limit.clone());
             }
@@ -131,6 +131,16 @@ impl StreamReader {
     /// Gives back what the waiting task asked for.
     pub(super) fn was_wanted(&self) -> Wanted {
         self.wanted.with(std::mem::take)
+    }
+
+    /// Bytes were taken that the task which waits has looked at: it will look at what is left as if that were new.
+    #[cold]
+    fn look_anew(&self) {
+        self.wanted.with(|wanted| {
+            if let Wanted::Separator(search) = wanted {
+                search.restart();
+            }
+        });
     }
 
     /// Whether the task that waits, if one does, can make use of what is there.
@@ -287,11 +297,20 @@ pub(super) fn resume_transport(reader: &Obj<'_, StreamReader>) -> PyResult<()> {
 
 /// `_maybe_resume_transport`.
 #[inline]
-pub(super) fn maybe_resume_transport(reader: &Obj<'_, StreamReader>) -> PyResult<()> {
+fn maybe_resume_transport(reader: &Obj<'_, StreamReader>) -> PyResult<()> {
     if reader.paused.get() && !reader.exceeds_limit(reader.content.len(reader.py())?) {
         return resume_transport(reader);
     }
     Ok(())
+}
+
+/// What follows every taking of bytes.
+#[inline]
+pub(super) fn has_taken(reader: &Obj<'_, StreamReader>) -> PyResult<()> {
+    if !reader.waiter.is_empty() {
+        reader.look_anew();
+    }
+    maybe_resume_transport(reader)
 }
 
 /// The exception to raise instead of reading, if there is one.

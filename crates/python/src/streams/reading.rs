@@ -10,9 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
 use yibu_engine::separators::{Found, Search, Separators};
 
-use super::reader::{
-    StreamReader, Wanted, is_plain, maybe_resume_transport, raise_exception, resume_transport,
-};
+use super::reader::{StreamReader, Wanted, has_taken, is_plain, raise_exception, resume_transport};
 use crate::coroutines::{Routine, Step};
 use crate::ffi::buffer::Buffer;
 use crate::ffi::{Args, Obj, Output, Raised, Signature, Table, none};
@@ -162,7 +160,11 @@ fn wait_for_data<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
 #[inline]
 fn end_of_wait<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyResult<Obj<'py, StreamReader>> {
     let reader = routine.owner::<StreamReader>(routine.py())?;
-    reader.waiter.clear();
+    if !reader.waiter.is_empty() {
+        // It is cancelled, or another task waits since this one was woken: what is wanted now is no business of this one.
+        reader.waiter.clear();
+        reader.want(Wanted::Anything);
+    }
     waited?;
     Ok(reader)
 }
@@ -171,7 +173,7 @@ fn end_of_wait<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyResul
 #[inline]
 fn take<'py>(reader: &Obj<'py, StreamReader>, count: usize) -> PyResult<Step<'py>> {
     let taken = reader.content.take(reader.py(), count)?;
-    maybe_resume_transport(reader)?;
+    has_taken(reader)?;
     Ok(Step::Return(taken.into_any()))
 }
 
@@ -265,7 +267,7 @@ fn look<'py>(reader: &Obj<'py, StreamReader>, mut search: Search) -> PyResult<Ou
         }
         Found::At { end, .. } => {
             let message = reader.content.take(py, end)?;
-            maybe_resume_transport(reader)?;
+            has_taken(reader)?;
             return Ok(Outcome::Message(message));
         }
         Found::Nothing(offset) if reader.exceeds_limit(offset) => {
@@ -419,7 +421,7 @@ fn too_long(reader: &Obj<'_, StreamReader>, overrun: &Raised<'_>, consumed: usiz
     let py = reader.py();
     let is_whole = reader.content.look(py, |bytes| bytes.get(consumed) == Some(&b'\n'))?;
     reader.content.take(py, if is_whole { consumed + 1 } else { usize::MAX })?;
-    maybe_resume_transport(reader)?;
+    has_taken(reader)?;
     let text = overrun.as_any().getattr("args")?.get_item(0)?;
     let error = PyErr::from_type(py.get_type::<PyValueError>(), (text.unbind(),));
     error.value(py).setattr("__context__", overrun.as_any())?;
