@@ -11,9 +11,10 @@ use std::ffi::CStr;
 
 use pyo3::exceptions::{PyKeyboardInterrupt, PySystemExit};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyFloat, PyString, PyTuple};
+use pyo3::types::{PyDict, PyFloat, PyString};
 
-use crate::attributes::write;
+use crate::arguments::Arguments;
+use crate::attributes::{assigned, write};
 use crate::event_loop::EventLoop;
 use crate::ffi::class::{Derived, Weak};
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Raised, Signature, Slot, Table, Visitor};
@@ -24,9 +25,7 @@ use crate::{names, stock};
 #[derive(Default)]
 pub struct Handle {
     callback: Slot,
-    /// One argument as it is (`single`), several as a tuple, none as nothing.
-    args: Slot,
-    single: Cell<bool>,
+    args: Arguments,
     cancelled: Cell<bool>,
     context: Slot,
     pub(crate) event_loop: Slot,
@@ -85,16 +84,7 @@ impl Handle {
         first: usize,
         context: Option<Bound<'py, PyAny>>,
     ) -> PyResult<()> {
-        match args.len().saturating_sub(first) {
-            0 => {}
-            1 => {
-                if let Some(arg) = args.get(first) {
-                    self.args.put(arg);
-                    self.single.set(true);
-                }
-            }
-            _ => self.args.put(args.tuple_from(first)?),
-        }
+        self.args.keep(args, first)?;
         self.prepare_bare(event_loop, callback, context)
     }
 
@@ -108,8 +98,7 @@ impl Handle {
         let handle = Self::create(event_loop.py())?;
         handle.prepare_bare(event_loop, callback, context)?;
         if let Some(arg) = arg {
-            handle.args.put(arg);
-            handle.single.set(true);
+            handle.args.keep_one(arg);
         }
         Ok(handle)
     }
@@ -142,13 +131,8 @@ impl Handle {
         self.cancelled.get()
     }
 
-    fn args_tuple<'py>(&self, py: Python<'py>) -> Output<'py> {
-        match self.args.get(py) {
-            None if self.callback.is_empty() => Ok(none(py)),
-            None => Ok(PyTuple::empty(py).into_any()),
-            Some(arg) if self.single.get() => Ok(PyTuple::new(py, [arg])?.into_any()),
-            Some(args) => Ok(args),
-        }
+    fn all_args<'py>(&self, py: Python<'py>) -> Output<'py> {
+        if self.callback.is_empty() { Ok(none(py)) } else { self.args.all(py) }
     }
 }
 
@@ -185,20 +169,7 @@ pub fn run(handle: &Obj<'_, Handle>) -> PyResult<()> {
     let (Some(callback), Some(context)) = (handle.callback.get(py), handle.context.get(py)) else {
         return Ok(());
     };
-    let args = handle.args.get(py);
-    let outcome = context::run(&context, |py| match &args {
-        None => call::call0(&callback),
-        Some(arg) if handle.single.get() => call::call1(&callback, arg),
-        // A tuple unless somebody passed another sequence to the constructor by hand.
-        Some(args) => match args.cast::<PyTuple>() {
-            Ok(tuple) => call::call_tuple(&callback, tuple),
-            Err(_) => call::call_tuple(
-                &callback,
-                &args.try_iter()?.collect::<PyResult<Vec<_>>>().and_then(|items| PyTuple::new(py, items))?,
-            ),
-        },
-    });
-    match outcome {
+    match context::run(&context, |_| handle.args.call(&callback)) {
         Ok(_) => Ok(()),
         Err(error) => report(handle, error),
     }
@@ -216,7 +187,7 @@ pub fn report(handle: &Obj<'_, Handle>, error: PyErr) -> PyResult<()> {
     let Some(event_loop) = handle.event_loop.get(py) else {
         return Err(raised.into_err());
     };
-    let source = describe(handle.callback.get_or_none(py), handle.args_tuple(py)?, loop_debug(&event_loop)?)?;
+    let source = describe(handle.callback.get_or_none(py), handle.all_args(py)?, loop_debug(&event_loop)?)?;
     let report = PyDict::new(py);
     report.set_item(names::message(py), format!("Exception in callback {source}"))?;
     report.set_item(names::exception(py), raised.as_any())?;
@@ -258,7 +229,7 @@ fn repr_info<'py>(handle: &Obj<'py, Handle>, name: &str) -> PyResult<Vec<String>
             Some(event_loop) => loop_debug(&event_loop)?,
             None => false,
         };
-        info.push(describe(callback, handle.args_tuple(py)?, debug)?.to_string());
+        info.push(describe(callback, handle.all_args(py)?, debug)?.to_string());
     }
     if let Some(source) = handle.source_traceback.get(py).filter(|s| s.is_truthy().unwrap_or(false)) {
         let frame = source.get_item(-1)?;
@@ -296,8 +267,7 @@ fn fill<'py>(
     let py = handle.py();
     let context = if context.is_none() { context::copy_current(py)? } else { context };
     handle.callback.put(callback);
-    handle.args.put(args);
-    handle.single.set(false);
+    handle.args.keep_all(args);
     handle.cancelled.set(false);
     handle.context.put(context);
     handle.repr.clear();
@@ -347,10 +317,10 @@ impl Class for Handle {
         t.property(c"_callback", |h| Ok(h.callback.get_or_none(h.py())), |h, v| write(&h.callback, v));
         t.property(
             c"_args",
-            |h| h.args_tuple(h.py()),
+            |h| h.all_args(h.py()),
             |h, v| {
-                h.single.set(false);
-                write(&h.args, v)
+                h.args.keep_all(assigned(v)?.clone());
+                Ok(())
             },
         );
         t.getter(c"_cancelled", |h| Ok(boolean(h.py(), h.cancelled.get())));
@@ -365,17 +335,15 @@ impl Class for Handle {
     }
 
     fn traverse(&self, visitor: &mut Visitor) {
-        for slot in
-            [&self.callback, &self.args, &self.context, &self.event_loop, &self.source_traceback, &self.repr]
-        {
+        self.args.traverse(visitor);
+        for slot in [&self.callback, &self.context, &self.event_loop, &self.source_traceback, &self.repr] {
             slot.traverse(visitor);
         }
     }
 
     fn clear(&self) {
-        for slot in
-            [&self.callback, &self.args, &self.context, &self.event_loop, &self.source_traceback, &self.repr]
-        {
+        self.args.clear();
+        for slot in [&self.callback, &self.context, &self.event_loop, &self.source_traceback, &self.repr] {
             slot.clear();
         }
     }
@@ -466,7 +434,7 @@ fn equal<'py>(a: &Obj<'py, TimerHandle>, b: &Obj<'py, TimerHandle>) -> PyResult<
     let py = a.py();
     Ok(a.own.when(py).eq(b.own.when(py))?
         && a.base.callback.get_or_none(py).eq(b.base.callback.get_or_none(py))?
-        && a.base.args_tuple(py)?.eq(b.base.args_tuple(py)?)?
+        && a.base.all_args(py)?.eq(b.base.all_args(py)?)?
         && a.base.cancelled.get() == b.base.cancelled.get())
 }
 

@@ -6,6 +6,7 @@
 
 mod addresses;
 mod alarms;
+mod arguments;
 mod attributes;
 mod callbacks;
 mod coroutines;

@@ -12,10 +12,11 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
 use yibu_engine::Inbox;
 
+use crate::arguments::Arguments;
 use crate::event_loop::{EventLoop, Message};
 use crate::ffi::class::Plain;
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Raised, SendRef, Slot, Table, Visitor};
-use crate::ffi::{call, context, none};
+use crate::ffi::{context, none};
 use crate::futures::{self, Future, State, bridge};
 use crate::names;
 
@@ -23,9 +24,7 @@ use crate::names;
 #[derive(Default)]
 pub struct Call {
     function: Slot,
-    /// One argument as it is (`single`), several as a tuple, none as nothing.
-    arguments: Slot,
-    single: Cell<bool>,
+    arguments: Arguments,
     keywords: Slot,
     /// Entered for the call.
     pub context: Slot,
@@ -40,17 +39,7 @@ impl Call {
         first: usize,
     ) -> PyResult<()> {
         self.function.put(function);
-        match args.len().saturating_sub(first) {
-            0 => {}
-            1 => {
-                if let Some(argument) = args.get(first) {
-                    self.arguments.put(argument);
-                    self.single.set(true);
-                }
-            }
-            _ => self.arguments.put(args.tuple_from(first)?),
-        }
-        Ok(())
+        self.arguments.keep(args, first)
     }
 
     /// Adds the native call's keyword arguments.
@@ -72,11 +61,7 @@ impl Call {
 
     /// The positional arguments as a tuple.
     pub fn arguments<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
-        match self.arguments.get(py) {
-            None => Ok(PyTuple::empty(py)),
-            Some(argument) if self.single.get() => PyTuple::new(py, [argument]),
-            Some(arguments) => Ok(arguments.cast_into()?),
-        }
+        Ok(self.arguments.all(py)?.cast_into()?)
     }
 
     /// The keyword arguments.
@@ -96,21 +81,23 @@ impl Call {
 
     fn make_here<'py>(&self, py: Python<'py>) -> Output<'py> {
         let function = self.function(py);
-        if let Some(keywords) = self.keywords(py)? {
-            return function.call(self.arguments(py)?, Some(&keywords));
-        }
-        match self.arguments.get(py) {
-            None => call::call0(&function),
-            Some(argument) if self.single.get() => call::call1(&function, &argument),
-            Some(arguments) => call::call_tuple(&function, arguments.cast()?),
+        match self.keywords(py)? {
+            None => self.arguments.call(&function),
+            Some(keywords) => function.call(self.arguments(py)?, Some(&keywords)),
         }
     }
 
-    fn slots(&self) -> [&Slot; 4] {
-        [&self.function, &self.arguments, &self.keywords, &self.context]
+    fn slots(&self) -> [&Slot; 3] {
+        [&self.function, &self.keywords, &self.context]
+    }
+
+    fn traverse(&self, visitor: &mut Visitor) {
+        self.arguments.traverse(visitor);
+        self.slots().into_iter().for_each(|slot| slot.traverse(visitor));
     }
 
     fn clear(&self) {
+        self.arguments.clear();
         self.slots().into_iter().for_each(Slot::clear);
     }
 }
@@ -246,9 +233,7 @@ impl Class for Job {
     }
 
     fn traverse(&self, visitor: &mut Visitor) {
-        for slot in self.call.slots() {
-            slot.traverse(visitor);
-        }
+        self.call.traverse(visitor);
         self.future.traverse(visitor);
         self.outcome.traverse(visitor);
     }
