@@ -57,6 +57,7 @@ __all__ = [
     "NativeCoroutine",
     "PriorityQueue",
     "Queue",
+    "ReadPipeTransport",
     "Runner",
     "SSLProtocol",
     "Semaphore",
@@ -69,6 +70,7 @@ __all__ = [
     "TaskGroup",
     "Timeout",
     "TimerHandle",
+    "WritePipeTransport",
     "_GatheringFuture",
     "_SSLProtocolTransport",
     "__version__",
@@ -317,6 +319,14 @@ class EventLoop:
     def sock_connect(self, sock: socket, address: _Address) -> Coroutine[Any, Any, None]: ...
     def sock_accept(self, sock: socket) -> Coroutine[Any, Any, tuple[socket, _RetAddress]]: ...
 
+    # Pipes
+    def connect_read_pipe(
+        self, protocol_factory: Callable[[], _ProtocolT], pipe: Any
+    ) -> Coroutine[Any, Any, tuple[asyncio.ReadTransport, _ProtocolT]]: ...
+    def connect_write_pipe(
+        self, protocol_factory: Callable[[], _ProtocolT], pipe: Any
+    ) -> Coroutine[Any, Any, tuple[asyncio.WriteTransport, _ProtocolT]]: ...
+
     # Connections and servers
     if sys.version_info >= (3, 12):
         def create_connection(
@@ -441,6 +451,27 @@ class SocketTransport(asyncio.Transport):
             extra: dict[str, Any] | None = None,
             server: asyncio.AbstractServer | None = None,
         ) -> None: ...
+
+class ReadPipeTransport(asyncio.ReadTransport):
+    max_size: ClassVar[int]
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        pipe: Any,
+        protocol: asyncio.BaseProtocol,
+        waiter: asyncio.Future[None] | None = None,
+        extra: dict[str, Any] | None = None,
+    ) -> None: ...
+
+class WritePipeTransport(asyncio.Transport):
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        pipe: Any,
+        protocol: asyncio.BaseProtocol,
+        waiter: asyncio.Future[None] | None = None,
+        extra: dict[str, Any] | None = None,
+    ) -> None: ...
 
 class SSLProtocol(asyncio.BufferedProtocol):
     max_size: ClassVar[int]

@@ -186,13 +186,7 @@ class LoopMethods:
     _sock_add_cancellation_callback = _Unix._sock_add_cancellation_callback
     _sock_sendfile_fallback = _Base._sock_sendfile_fallback
 
-    # Pipes: stock's pipe transports, driven by the native readers and writers.
-    connect_read_pipe = _Base.connect_read_pipe
-    connect_write_pipe = _Base.connect_write_pipe
-    _make_read_pipe_transport = _Unix._make_read_pipe_transport
-    _make_write_pipe_transport = _Unix._make_write_pipe_transport
-
-    # Child processes: stock's transport over `subprocess.Popen`, the pipes above, and stock's watcher
+    # Child processes: stock's transport over `subprocess.Popen`, native pipes, and stock's watcher
     # (a process descriptor in the native poller where the kernel allows it, a thread otherwise).
     subprocess_exec = _Base.subprocess_exec
     subprocess_shell = _Base.subprocess_shell

@@ -129,6 +129,8 @@ class TestSignatures:
             (yibu.EventLoop, asyncio.SelectorEventLoop),
             (yibu.Server, asyncio.Server),
             (yibu._yibu.SocketTransport, asyncio.selector_events._SelectorSocketTransport),
+            (yibu._yibu.ReadPipeTransport, asyncio.unix_events._UnixReadPipeTransport),
+            (yibu._yibu.WritePipeTransport, asyncio.unix_events._UnixWritePipeTransport),
             (yibu.Handle, asyncio.Handle),
             (yibu.TimerHandle, asyncio.TimerHandle),
         ],

@@ -1,11 +1,11 @@
-//! Streams on the simulated kernel: each behaviour by itself, then all of them at random under faults.
+//! Streams on the simulated kernel: each behaviour by itself, what pipes do differently, then all of it at random under faults.
 
 use std::io;
 use std::time::Duration;
 
 use proptest::prelude::*;
 use yibu_driver::Faults;
-use yibu_engine::transport::{During, Reading, Rest, Stream, Upcall, WriteError};
+use yibu_engine::transport::{Channel, During, Pipe, Reading, Rest, Socket, Stream, Upcall, WriteError};
 
 mod connection;
 use connection::{Connection, Told};
@@ -18,7 +18,7 @@ fn lent() -> io::Result<Connection> {
     Ok(connection)
 }
 
-fn write(connection: &mut Connection, n: usize) -> io::Result<()> {
+fn write<K: Channel>(connection: &mut Connection<K>, n: usize) -> io::Result<()> {
     connection.write(&vec![1; n]).map_err(io::Error::other)
 }
 
@@ -265,7 +265,95 @@ fn upcalls_are_small() {
     assert!(size_of::<Option<Upcall>>() <= 24, "{}", size_of::<Option<Upcall>>());
     assert!(size_of::<Rest>() <= 2);
     assert!(size_of::<WriteError>() <= 16);
-    assert!(size_of::<Stream<Vec<u8>>>() <= 144, "{}", size_of::<Stream<Vec<u8>>>());
+    assert!(size_of::<Stream<Vec<u8>, Socket>>() <= 144, "{}", size_of::<Stream<Vec<u8>>>());
+}
+
+fn pipe(reading: Reading) -> io::Result<Connection<Pipe>> {
+    let connection = Connection::new(1, reading)?;
+    connection.net.set_capacity(CAPACITY);
+    Ok(connection)
+}
+
+#[test]
+fn a_pipe_is_read_like_a_socket() -> io::Result<()> {
+    let mut connection = pipe(Reading::Lent)?;
+    connection.peer().send(b"one")?;
+    connection.turn()?;
+    connection.peer().send(b" two")?;
+    connection.peer().shutdown_write()?;
+    for _ in 0..3 {
+        connection.turn()?;
+    }
+    assert_eq!(connection.received, b"one two");
+    assert_eq!(connection.told, [Told::Eof, Told::ConnectionLost]);
+    Ok(())
+}
+
+#[test]
+fn a_closing_pipe_takes_nothing_more_and_counts_what_it_is_given() -> io::Result<()> {
+    let mut connection = pipe(Reading::PeerWatched)?;
+    write(&mut connection, CAPACITY + 10)?;
+    connection.close();
+    assert_eq!(connection.stream.lost_count(), 0);
+    for _ in 0..6 {
+        write(&mut connection, 1)?;
+    }
+    assert_eq!(connection.stream.lost_count(), 6);
+    assert_eq!(connection.told, [Told::LostWrite]);
+    assert_eq!(connection.peer().receive()?.len(), CAPACITY);
+    connection.turn()?;
+    assert_eq!(connection.told, [Told::LostWrite, Told::ConnectionLost]);
+    assert_eq!(connection.peer().receive()?.len(), 10);
+    Ok(())
+}
+
+#[test]
+fn a_pipe_resumes_when_nothing_waits() -> io::Result<()> {
+    let mut connection = pipe(Reading::PeerWatched)?;
+    connection.set_limits(100, 90);
+    write(&mut connection, CAPACITY + 200)?;
+    connection.peer().receive_some(150)?;
+    connection.turn()?;
+    assert_eq!(connection.stream.write_buffer_size(), 50);
+    assert_eq!(connection.told, [Told::PauseWriting]);
+    connection.peer().receive_some(50)?;
+    connection.turn()?;
+    assert_eq!(connection.told, [Told::PauseWriting, Told::ResumeWriting]);
+    Ok(())
+}
+
+#[test]
+fn a_writing_end_notices_that_its_reader_has_gone() -> io::Result<()> {
+    for (waiting, closing) in [(0, false), (10, false), (10, true)] {
+        let mut connection = pipe(Reading::PeerWatched)?;
+        write(&mut connection, if waiting == 0 { 0 } else { CAPACITY + waiting })?;
+        if closing {
+            connection.close();
+        }
+        connection.peer().shutdown_write()?;
+        connection.turn()?;
+        let gone = Told::PeerClosed { unsent: waiting };
+        assert_eq!(connection.told, [gone]);
+        connection.turn()?;
+        assert_eq!(connection.told.last(), Some(&Told::ConnectionLost));
+        assert_eq!(connection.stream.lost_count(), 0);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_writing_end_that_cannot_notice_finds_out() -> io::Result<()> {
+    let mut connection = pipe(Reading::Nothing)?;
+    assert_eq!(connection.stream.read_op(), None);
+    connection.peer().reset();
+    for _ in 0..6 {
+        write(&mut connection, 1)?;
+    }
+    connection.turn()?;
+    let reset = Told::Fatal(During::Writing, io::ErrorKind::ConnectionReset);
+    assert_eq!(connection.told, [reset, Told::LostWrite, Told::ConnectionLost]);
+    assert_eq!(connection.stream.lost_count(), 6);
+    Ok(())
 }
 
 /// One thing that a user, a peer or the loop does.
@@ -343,17 +431,17 @@ impl Counter {
 }
 
 /// Both directions of a connection under test.
-struct Trial {
-    connection: Connection,
+struct Trial<K> {
+    connection: Connection<K>,
     outgoing: Counter,
     incoming: Counter,
     sent_by_peer: Vec<u8>,
     received_by_peer: Vec<u8>,
 }
 
-impl Trial {
-    fn new(seed: u64, buffered: bool, keep_open: bool, faults: Faults) -> io::Result<Self> {
-        let mut connection = Connection::new(seed, if buffered { Reading::Buffered } else { Reading::Lent })?;
+impl<K: Channel> Trial<K> {
+    fn new(seed: u64, reading: Reading, keep_open: bool, faults: Faults) -> io::Result<Self> {
+        let mut connection = Connection::new(seed, reading)?;
         connection.keep_open = keep_open;
         connection.net.set_capacity(CAPACITY);
         connection.net.set_faults(faults);
@@ -383,6 +471,8 @@ impl Trial {
                     connection.on_resume = vec![0xee; *n];
                 }
             }
+            // A pipe has no other half.
+            Act::WriteEof if K::CLOSING_REFUSES => connection.close(),
             Act::WriteEof => drop(connection.stream.write_eof(&mut connection.driver)),
             Act::Limits(high, low) => connection.set_limits(*high, *low),
             Act::Pause => connection.stream.pause_reading(&mut connection.driver),
@@ -443,50 +533,103 @@ impl Trial {
     }
 }
 
+fn reading() -> impl Strategy<Value = Reading> {
+    prop_oneof![Just(Reading::Lent), Just(Reading::Buffered)]
+}
+
+fn nothing_is_lost<K: Channel>(mut trial: Trial<K>, acts: &[Act]) -> Result<(), TestCaseError> {
+    for act in acts.iter().filter(|act| !matches!(act, Act::Abort | Act::PeerReset)) {
+        trial.perform(act)?;
+        trial.check();
+    }
+    let open = !trial.connection.stream.is_closing();
+    if open {
+        // Everything that the peer sent arrives.
+        trial.connection.stream.resume_reading(&mut trial.connection.driver)?;
+        for _ in 0..100_000 {
+            if trial.connection.received.len() == trial.sent_by_peer.len() {
+                break;
+            }
+            trial.connection.turn()?;
+        }
+        prop_assert_eq!(&trial.connection.received, &trial.sent_by_peer);
+    }
+    let accepted = trial.connection.written.len();
+    let late = trial.connection.stream.is_lost();
+    trial.wind_down()?;
+    // Everything that was written before the end arrives, also while closing.
+    if !late {
+        prop_assert!(trial.received_by_peer.len() >= accepted);
+        prop_assert!(!trial.connection.told.iter().any(|told| matches!(told, Told::Fatal(..))));
+    }
+    Ok(())
+}
+
+fn ends_once<K: Channel>(mut trial: Trial<K>, acts: &[Act]) -> Result<(), TestCaseError> {
+    for act in acts {
+        trial.perform(act)?;
+        trial.check();
+    }
+    trial.wind_down()?;
+    let ends = trial.connection.told.iter().filter(|told| **told == Told::ConnectionLost).count();
+    prop_assert_eq!(ends, 1);
+    Ok(())
+}
+
+/// A one-sided stream has nothing to exchange.
+fn one_sided(acts: &mut Vec<Act>) {
+    acts.retain(|act| !matches!(act, Act::Exchange(_)));
+}
+
 proptest! {
     #[test]
     fn nothing_is_lost_when_nothing_breaks(
-        seed: u64, buffered: bool, keep_open: bool, faults in gentle(), acts in prop::collection::vec(act(), 0..60)
+        seed: u64, reading in reading(), keep_open: bool, faults in gentle(),
+        acts in prop::collection::vec(act(), 0..60)
     ) {
-        let mut trial = Trial::new(seed, buffered, keep_open, faults)?;
-        for act in acts.iter().filter(|act| !matches!(act, Act::Abort | Act::PeerReset)) {
-            trial.perform(act)?;
-            trial.check();
-        }
-        let open = !trial.connection.stream.is_closing();
-        if open {
-            // Everything that the peer sent arrives.
-            trial.connection.stream.resume_reading(&mut trial.connection.driver)?;
-            for _ in 0..100_000 {
-                if trial.connection.received.len() == trial.sent_by_peer.len() {
-                    break;
-                }
-                trial.connection.turn()?;
-            }
-            prop_assert_eq!(&trial.connection.received, &trial.sent_by_peer);
-        }
-        let accepted = trial.connection.written.len();
-        let late = trial.connection.stream.is_lost();
-        trial.wind_down()?;
-        // Everything that was written before the end arrives, also while closing.
-        if !late {
-            prop_assert!(trial.received_by_peer.len() >= accepted);
-            prop_assert!(!trial.connection.told.iter().any(|told| matches!(told, Told::Fatal(..))));
-        }
+        nothing_is_lost(Trial::<Socket>::new(seed, reading, keep_open, faults)?, &acts)?;
+    }
+
+    #[test]
+    fn nothing_is_lost_in_a_pipe_when_nothing_breaks(
+        seed: u64, reading in reading(), faults in gentle(), acts in prop::collection::vec(act(), 0..60)
+    ) {
+        nothing_is_lost(Trial::<Pipe>::new(seed, reading, false, faults)?, &acts)?;
+    }
+
+    #[test]
+    fn nothing_is_lost_at_a_writing_end_whose_reader_stays(
+        seed: u64, watched: bool, mut faults in gentle(), mut acts in prop::collection::vec(act(), 0..60)
+    ) {
+        one_sided(&mut acts);
+        acts.retain(|act| !matches!(act, Act::PeerSend(_) | Act::PeerShutdown));
+        faults.spurious = 0;
+        let reading = if watched { Reading::PeerWatched } else { Reading::Nothing };
+        nothing_is_lost(Trial::<Pipe>::new(seed, reading, false, faults)?, &acts)?;
     }
 
     #[test]
     fn every_connection_ends_once_whatever_breaks(
-        seed: u64, buffered: bool, keep_open: bool, faults in harsh(), acts in prop::collection::vec(act(), 0..60)
+        seed: u64, reading in reading(), keep_open: bool, faults in harsh(),
+        acts in prop::collection::vec(act(), 0..60)
     ) {
-        let mut trial = Trial::new(seed, buffered, keep_open, faults)?;
-        for act in &acts {
-            trial.perform(act)?;
-            trial.check();
-        }
-        trial.wind_down()?;
-        let ends = trial.connection.told.iter().filter(|told| **told == Told::ConnectionLost).count();
-        prop_assert_eq!(ends, 1);
+        ends_once(Trial::<Socket>::new(seed, reading, keep_open, faults)?, &acts)?;
+    }
+
+    #[test]
+    fn every_pipe_ends_once_whatever_breaks(
+        seed: u64, reading in reading(), faults in harsh(), acts in prop::collection::vec(act(), 0..60)
+    ) {
+        ends_once(Trial::<Pipe>::new(seed, reading, false, faults)?, &acts)?;
+    }
+
+    #[test]
+    fn every_writing_end_ends_once_whatever_breaks(
+        seed: u64, watched: bool, faults in harsh(), mut acts in prop::collection::vec(act(), 0..60)
+    ) {
+        one_sided(&mut acts);
+        let reading = if watched { Reading::PeerWatched } else { Reading::Nothing };
+        ends_once(Trial::<Pipe>::new(seed, reading, false, faults)?, &acts)?;
     }
 }
 

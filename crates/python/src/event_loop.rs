@@ -16,6 +16,7 @@ mod kernel;
 mod lifecycle;
 pub mod occupied;
 mod pause;
+mod pipes;
 mod resolve;
 mod schedule;
 mod serve;
@@ -64,6 +65,7 @@ use crate::ffi::{
 use crate::futures::Future;
 use crate::names;
 use crate::tasks::Task;
+use crate::transports::pipes::{ReadPipeTransport, WritePipeTransport};
 use crate::transports::{Corks, SocketTransport};
 use signals::Signals;
 use watch::Watched;
@@ -172,6 +174,10 @@ pub enum Owner {
     Signals,
     /// A connection.
     Transport(Ref<SocketTransport>),
+    /// A reading pipe.
+    ReadPipe(Ref<ReadPipeTransport>),
+    /// A writing pipe.
+    WritePipe(Ref<WritePipeTransport>),
     /// A listening socket.
     Acceptor(Ref<Acceptor>),
     /// A Rust future that waits for readiness.
@@ -468,6 +474,7 @@ impl Class for EventLoop {
         occupied::table(t);
         accept::table(t);
         connect::table(t);
+        pipes::table(t);
         serve::table(t);
         tls::table(t);
         watch::table(t);
@@ -517,6 +524,8 @@ impl Class for EventLoop {
                 |owner| match owner {
                     Owner::Handle(handle) => visit(handle.as_ptr()),
                     Owner::Transport(transport) => visit(transport.as_ptr()),
+                    Owner::ReadPipe(transport) => visit(transport.as_ptr()),
+                    Owner::WritePipe(transport) => visit(transport.as_ptr()),
                     Owner::Acceptor(acceptor) => visit(acceptor.as_ptr()),
                     Owner::Signals | Owner::Waiting(_) => {}
                 },

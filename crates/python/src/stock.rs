@@ -66,6 +66,8 @@ types! { all_types:
     timer_handle = "asyncio.events"."TimerHandle";
     /// What is between `asyncio.Transport` and the transports that write: `sendfile()` checks for it
     transport = "asyncio.transports"."_FlowControlMixin";
+    /// `asyncio.ReadTransport`
+    read_transport = "asyncio.transports"."ReadTransport";
     /// The standard library's `asyncio.Runner`
     runner = "asyncio.runners"."Runner";
     /// The standard library's `asyncio.Server`

@@ -2,40 +2,40 @@
 //!
 //! What a connection does is decided by the engine's [`Stream`]; this type holds one, with what is Python's: the protocol,
 //! the socket object, extra information, contexts. What the machine answers is executed by [`crate::upcall`]. The methods
-//! live in the files of `transports/`, one concern each, and each file lists its own in a `table` function.
+//! live in the files of `transports/`, one concern each, and each file lists its own in a `table` function. What pipes
+//! (`pipes`) do in the same way is generic there ([`StreamTransport`]).
 //! Made by the loop's connecting and accepting methods, and by Python code that calls the class as asyncio calls its own.
 
 mod bookkeeping;
 mod closing;
 mod connection;
 mod corks;
+mod link;
+pub mod pipes;
 mod reading;
 mod writing;
 
-pub use closing::{connection_lost, fatal_error, lose_soon, report, tell_handler};
+pub use closing::{connection_lost, fatal_error, lose_soon, report, tell_handler, unless_fatal};
 pub use corks::Corks;
+pub use link::{Link, StreamTransport, act, log_in_debug};
 use writing::Habit;
-pub use writing::{drained, limit, write, write_copied};
+pub use writing::{limit, write, write_copied};
 
 use std::cell::Cell;
 use std::ffi::CStr;
-use std::io;
 
-use pyo3::exceptions::PyRuntimeError;
+use pyo3::exceptions::{PyOSError, PyRuntimeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple};
-use yibu_engine::transport::{Reading, Stream};
+use yibu_engine::transport::{Socket, Stream};
 use yibu_engine::{Fd, OpId};
 
-use crate::errors;
-use crate::event_loop::{EventLoop, Kernel, Owner, occupied};
+use crate::event_loop::{EventLoop, Owner, occupied};
 use crate::ffi::bytes::Bytes;
 use crate::ffi::class::BehindTransport;
-use crate::ffi::{Args, Class, ClassState, Listing, LoopCell, Obj, Ref, Signature, Slot, Table, Visitor};
-use crate::ffi::{call, context, none};
-use crate::futures::bridge::result_setter;
+use crate::ffi::{Args, Class, ClassState, Listing, Obj, Raised, Ref, Signature, Slot, Table, Visitor, none};
+use crate::names;
 use crate::server::{self, Server};
-use crate::{names, stock};
 pub use connection::{Accepted, Connection};
 
 /// Something written that could not be sent at once. Dropping it runs no Python code, as the machine demands.
@@ -57,20 +57,13 @@ impl AsRef<[u8]> for Chunk {
 }
 
 /// The data of a `SocketTransport`.
-#[repr(C)]
+#[derive(Default)]
+#[repr(C)] // what every message looks at stands together
 pub struct SocketTransport {
-    pub(crate) event_loop: Slot<EventLoop>,
-    pub(crate) protocol: Slot,
-    read_context: Slot,
     habit: Habit,
     /// Whether Python code may close the socket without the transport.
     exposed: Cell<bool>,
-    /// Whether `connection_lost` has been called, and everything let go.
-    gone: Cell<bool>,
-    stream: LoopCell<Stream<Chunk>>,
-    write_context: Slot,
-    /// What callbacks run in, where it was given; otherwise they run in copies of what was current when they were arranged.
-    context: Slot,
+    pub(crate) link: Link<Socket>,
     server: Slot,
     /// The future of whoever waits for the buffer to drain, to use the socket directly.
     empty_waiter: Slot,
@@ -79,27 +72,6 @@ pub struct SocketTransport {
     /// Its place among the loop's transports.
     pub(crate) listing: Listing,
     connection: Connection,
-}
-
-impl Default for SocketTransport {
-    fn default() -> Self {
-        Self {
-            stream: LoopCell::new(Stream::new(-1, Reading::Lent)),
-            event_loop: Slot::default(),
-            protocol: Slot::default(),
-            connection: Connection::default(),
-            server: Slot::default(),
-            client: Listing::default(),
-            listing: Listing::default(),
-            context: Slot::default(),
-            read_context: Slot::default(),
-            write_context: Slot::default(),
-            empty_waiter: Slot::default(),
-            exposed: Cell::new(false),
-            gone: Cell::new(false),
-            habit: Habit::default(),
-        }
-    }
 }
 
 static SOCKET_TRANSPORT: ClassState = ClassState::new();
@@ -118,28 +90,10 @@ const NEW: Signature<7> = Signature::new(
 );
 
 impl SocketTransport {
-    /// The loop. RuntimeError for an object whose `__init__` has not run.
-    fn event_loop<'py>(&self, py: Python<'py>) -> PyResult<Obj<'py, EventLoop>> {
-        self.event_loop
-            .obj(py)
-            .ok_or_else(|| PyRuntimeError::new_err("SocketTransport object is not initialized."))
-    }
-
     /// Asks the machine something.
     #[inline]
     pub fn stream<R>(&self, ask: impl FnOnce(&mut Stream<Chunk>) -> R) -> R {
-        self.stream.with(ask)
-    }
-
-    /// The context of callbacks: the given one, or a copy of what is current.
-    fn callback_context<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.context.get(py).map_or_else(|| context::copy_current(py), Ok)
-    }
-
-    /// Where upcalls of reading, or of writing, run.
-    pub fn upcall_context<'py>(&self, py: Python<'py>, reading: bool) -> PyResult<Bound<'py, PyAny>> {
-        let slot = if reading { &self.read_context } else { &self.write_context };
-        slot.get(py).map_or_else(|| self.callback_context(py), Ok)
+        self.link.stream(ask)
     }
 
     /// Whether Python code has the socket object, and may close it.
@@ -147,65 +101,74 @@ impl SocketTransport {
     pub fn is_exposed(&self) -> bool {
         self.exposed.get()
     }
+}
 
-    /// Whether the descriptor may still be used: Python code that holds the socket object may have closed it, and the
-    /// number may be another file's by now.
+impl StreamTransport for SocketTransport {
+    type Channel = Socket;
+    const SET_PROTOCOL: &'static Signature<1> = &Signature::new("SocketTransport.set_protocol", "protocol");
+
     #[inline]
-    pub fn is_intact(&self, py: Python<'_>) -> PyResult<bool> {
+    fn link(&self) -> &Link<Socket> {
+        &self.link
+    }
+
+    #[inline]
+    fn owner(transport: &Obj<'_, Self>) -> Owner {
+        Owner::Transport(Ref::of(transport.clone()))
+    }
+
+    fn is_open(&self) -> bool {
+        self.connection.is_open()
+    }
+
+    fn close_file(transport: &Obj<'_, Self>) -> PyResult<()> {
+        let py = transport.py();
+        transport.connection.close(py, transport.link.event_loop.obj(py).as_deref())
+    }
+
+    fn is_expected(error: &Raised<'_>) -> bool {
+        error.is::<PyOSError>()
+    }
+
+    fn eof_received(transport: &Obj<'_, Self>) -> PyResult<()> {
+        reading::eof_received(transport)
+    }
+
+    fn protocol_failed(transport: &Obj<'_, Self>, error: PyErr, message: &str) -> PyResult<()> {
+        closing::protocol_failed(transport, error, message)
+    }
+
+    /// Python code that holds the socket object may have closed it, and the number may be another file's by now.
+    #[inline]
+    fn is_intact(&self, py: Python<'_>) -> PyResult<bool> {
         if self.exposed.get() { self.connection.is_intact(py) } else { Ok(true) }
     }
-}
 
-/// Lets the machine act on the kernel.
-#[inline]
-pub fn act<R>(
-    transport: &Obj<'_, SocketTransport>,
-    f: impl FnOnce(&mut Stream<Chunk>, &mut Kernel<'_>) -> R,
-) -> PyResult<R> {
-    let event_loop = transport.event_loop(transport.py())?;
-    let owner = || Owner::Transport(Ref::of(transport.clone()));
-    Ok(Kernel::with(&event_loop, &owner, |kernel| transport.stream.with(|stream| f(stream, kernel))))
-}
-
-/// The exception for a kernel that refused: a closed loop refuses everything.
-fn refused(transport: &Obj<'_, SocketTransport>, error: &io::Error) -> PyErr {
-    match transport.event_loop(transport.py()).and_then(|event_loop| event_loop.check_open()) {
-        Ok(()) => errors::os_error(error),
-        Err(closed) => closed,
+    fn follow(transport: &Obj<'_, Self>, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
+        reading::follow(transport, protocol)
     }
-}
 
-/// `loop.call_soon(function, *args, context=...)` in the transport's context.
-fn call_soon<'py, const N: usize>(
-    transport: &Obj<'py, SocketTransport>,
-    function: &Bound<'py, PyAny>,
-    args: [&Bound<'py, PyAny>; N],
-) -> PyResult<()> {
-    let py = transport.py();
-    let event_loop = transport.event_loop(py)?.into_any();
-    let context = transport.context.get_or_none(py);
-    let keywords = names::context_keyword(py);
-    match args.as_slice() {
-        [one] => {
-            call::method_with_keyword(names::call_soon(py), [&event_loop, function, one, &context], keywords)?
-        }
-        [one, two] => call::method_with_keyword(
-            names::call_soon(py),
-            [&event_loop, function, one, two, &context],
-            keywords,
-        )?,
-        _ => return Err(PyRuntimeError::new_err("a callback of a transport has one or two arguments")),
-    };
-    Ok(())
-}
-
-/// `logger.debug(format, transport)` in debug mode.
-pub fn log_debug(transport: &Obj<'_, SocketTransport>, format: &str) -> PyResult<()> {
-    let py = transport.py();
-    if crate::events::loop_debug(transport.event_loop(py)?.as_any())? {
-        stock::logger(py)?.call_method1("debug", (format, transport.as_any()))?;
+    fn flush(transport: &Obj<'_, Self>) -> PyResult<()> {
+        writing::uncork(transport)
     }
-    Ok(())
+
+    fn leave(&self) {
+        self.listing.leave();
+    }
+
+    fn ended(transport: &Obj<'_, Self>) -> PyResult<()> {
+        let detached = detach(transport);
+        detached.and(writing::never_drained(transport))
+    }
+
+    fn dropped(transport: &Obj<'_, Self>) -> PyResult<()> {
+        // Before 3.13 a transport that was dropped counted as connected for ever.
+        if cfg!(Py_3_13) { detach(transport) } else { Ok(()) }
+    }
+
+    fn drained(transport: &Obj<'_, Self>, error: Option<&Raised<'_>>) -> PyResult<()> {
+        writing::drained(transport, error)
+    }
 }
 
 /// What a transport needs besides its connection.
@@ -237,10 +200,10 @@ fn begin<'py>(transport: &Obj<'py, SocketTransport>, parts: Parts<'py>, nodelay:
     let Parts { event_loop, protocol, waiter, server, context } = parts;
     let reading = reading::kind(&protocol)?;
     transport.stream(|stream| *stream = Stream::new(fd, reading));
-    transport.event_loop.set(Ref::of(event_loop.clone()));
-    transport.protocol.put(protocol.clone());
+    transport.link.event_loop.set(Ref::of(event_loop.clone()));
+    transport.link.protocol.put(protocol.clone());
     if !context.is_none() {
-        transport.context.put(context);
+        transport.link.context.put(context);
     }
     if !server.is_none() {
         attach(transport, &server)?;
@@ -250,14 +213,8 @@ fn begin<'py>(transport: &Obj<'py, SocketTransport>, parts: Parts<'py>, nodelay:
     if nodelay {
         transport.connection.set_nodelay(py)?;
     }
-    let made = protocol.getattr(names::connection_made(py))?;
-    call_soon(transport, &made, [transport.as_any()])?;
     let start = transport.as_any().getattr(names::_add_reader(py))?;
-    call_soon(transport, &start, [fd.into_pyobject(py)?.as_any()])?;
-    if !waiter.is_none() {
-        call_soon(transport, &result_setter(py)?, [&waiter, &none(py)])?;
-    }
-    Ok(())
+    link::introduce(transport, &protocol, Some(&start), &waiter)
 }
 
 /// `Server._attach`, which got an argument in 3.13.
@@ -299,7 +256,7 @@ fn init<'py>(
             event_loop.repr()?
         )));
     };
-    if !transport.event_loop.is_empty() {
+    if !transport.link.event_loop.is_empty() {
         return Err(PyRuntimeError::new_err("SocketTransport object is already initialized"));
     }
     transport.connection.adopt(&socket, extra)?;
@@ -312,12 +269,13 @@ fn init<'py>(
 fn repr<'py>(transport: &Obj<'py, SocketTransport>) -> PyResult<Bound<'py, PyAny>> {
     let py = transport.py();
     let mut text = format!("<{}", transport.as_any().get_type().name()?);
-    let open = match transport.event_loop.obj(py) {
-        Some(event_loop) => !event_loop.is_closed() && !transport.gone.get(),
+    let gone = transport.link.gone.get();
+    let open = match transport.link.event_loop.obj(py) {
+        Some(event_loop) => !event_loop.is_closed() && !gone,
         None => false,
     };
     transport.stream(|stream| {
-        if transport.gone.get() {
+        if gone {
             text.push_str(" closed");
         } else if stream.is_closing() {
             text.push_str(" closing");
@@ -357,37 +315,30 @@ impl Class for SocketTransport {
         t.repr(repr);
         t.finalize(closing::finalize);
         reading::table(t);
+        reading::protocol_table(t);
         writing::table(t);
         closing::table(t);
         bookkeeping::table(t);
     }
 
     fn traverse(&self, visitor: &mut Visitor) {
-        self.event_loop.traverse(visitor);
+        self.link.traverse(visitor);
         self.slots().for_each(|slot| slot.traverse(visitor));
     }
 
     fn clear(&self) {
-        self.event_loop.clear();
+        self.link.clear();
         self.slots().for_each(Slot::clear);
     }
 
     fn wants_finalizer(&self) -> bool {
-        self.connection.is_open()
+        self.is_open()
     }
 }
 
 impl SocketTransport {
     fn slots(&self) -> impl Iterator<Item = &Slot> {
-        let own = [
-            &self.protocol,
-            &self.server,
-            &self.context,
-            &self.read_context,
-            &self.write_context,
-            &self.empty_waiter,
-        ];
-        own.into_iter().chain(self.connection.slots())
+        [&self.server, &self.empty_waiter].into_iter().chain(self.connection.slots())
     }
 }
 

@@ -1,13 +1,14 @@
-//! Where Rust calls a protocol. The machines of the engine say what has to be told ([`Upcall`]); this file tells it.
+//! Where Rust calls a protocol. The machines of the engine say what has to be told ([`Upcall`]); this file tells it, for every
+//! class of transports.
 //!
 //! Nothing of a machine or of the loop is borrowed meanwhile, so a protocol may call its transport from anywhere. Called by the
 //! loop's turn and by the transport's methods; calls protocols, and [`crate::transports`] when one fails.
 
-use pyo3::exceptions::{PyKeyboardInterrupt, PyRuntimeError, PySystemExit, PyTypeError};
+use pyo3::exceptions::{PyBrokenPipeError, PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use rustix::io::Errno;
-use yibu_engine::transport::{During, LOST_WRITE_WARNING, ReadInto, Upcall};
+use yibu_engine::transport::{Channel, During, ReadInto, Upcall};
 use yibu_engine::{Lease, OpId, Outcome};
 
 use crate::event_loop::EventLoop;
@@ -15,14 +16,14 @@ use crate::events::{self, Handle};
 use crate::ffi::buffer::Buffer;
 use crate::ffi::{Obj, Output, Raised, call, context, none};
 use crate::sslproto::{self, SslProtocol};
-use crate::transports::{self, SocketTransport, act};
+use crate::transports::{self, StreamTransport, act};
 use crate::{errors, names, stock, streams};
 
 /// Tells the protocol what came of a transport's operation.
 #[inline]
-pub fn finished(
+pub fn finished<T: StreamTransport>(
     event_loop: &Obj<'_, EventLoop>,
-    transport: &Obj<'_, SocketTransport>,
+    transport: &Obj<'_, T>,
     id: OpId,
     outcome: Outcome,
 ) -> PyResult<()> {
@@ -31,16 +32,16 @@ pub fn finished(
         (stream.read_op() == Some(id), stream.on_outcome(kernel, id, outcome))
     })?;
     let Some(upcall) = upcall else { return Ok(()) };
-    let context = transport.upcall_context(py, reading)?;
+    let context = transport.link().upcall_context(py, reading)?;
     context::run(&context, |_| execute(transport, upcall))
         .or_else(|error| report(event_loop, transport, error))
 }
 
 /// The same for a transport whose socket Python code may have closed since the report: the number may be another file's.
 #[cold]
-pub fn finish_carefully(
+pub fn finish_carefully<T: StreamTransport>(
     event_loop: &Obj<'_, EventLoop>,
-    transport: &Obj<'_, SocketTransport>,
+    transport: &Obj<'_, T>,
     id: OpId,
 ) -> PyResult<()> {
     if transport.is_intact(transport.py())? {
@@ -50,11 +51,11 @@ pub fn finish_carefully(
         };
     }
     let error = Raised::from_err(transport.py(), errors::errno(Errno::BADF.raw_os_error()));
-    transports::fatal_error(transport, &error, During::Reading.message())
+    transports::fatal_error(transport, &error, T::Channel::failure(During::Reading))
 }
 
 /// Does everything that an upcall leads to.
-pub fn execute(transport: &Obj<'_, SocketTransport>, upcall: Upcall) -> PyResult<()> {
+pub fn execute<T: StreamTransport>(transport: &Obj<'_, T>, upcall: Upcall) -> PyResult<()> {
     let mut next = Some(upcall);
     while let Some(upcall) = next {
         next = step(transport, upcall)?;
@@ -62,12 +63,12 @@ pub fn execute(transport: &Obj<'_, SocketTransport>, upcall: Upcall) -> PyResult
     Ok(())
 }
 
-fn step(transport: &Obj<'_, SocketTransport>, upcall: Upcall) -> PyResult<Option<Upcall>> {
+fn step<T: StreamTransport>(transport: &Obj<'_, T>, upcall: Upcall) -> PyResult<Option<Upcall>> {
     let py = transport.py();
     match upcall {
         Upcall::Data(lease) => {
-            let Some(event_loop) = transport.event_loop.obj(py) else { return Ok(None) };
-            let Some(protocol) = transport.protocol.get(py) else { return Ok(None) };
+            let Some(event_loop) = transport.link().event_loop.obj(py) else { return Ok(None) };
+            let Some(protocol) = transport.link().protocol.get(py) else { return Ok(None) };
             if let Some(tls) =
                 Obj::<SslProtocol>::cast_exact(&protocol).filter(|tls| tls.attribute_count() == 0)
             {
@@ -79,12 +80,13 @@ fn step(transport: &Obj<'_, SocketTransport>, upcall: Upcall) -> PyResult<Option
                 None => call::method(names::data_received(py), [&protocol, bytes.as_any()]).map(drop),
             };
             received.or_else(|error| {
-                failed(transport, error, "Fatal error: protocol.data_received() call failed.")
+                T::protocol_failed(transport, error, "Fatal error: protocol.data_received() call failed.")
             })?;
             Ok(None)
         }
         Upcall::Readable => readable(transport),
-        Upcall::Eof => eof_received(transport).map(|()| None),
+        Upcall::Eof => T::eof_received(transport).map(|()| None),
+        Upcall::PeerClosed => peer_closed(transport).map(|()| None),
         Upcall::PauseWriting => {
             tell(transport, names::pause_writing(py), "protocol.pause_writing() failed")?;
             Ok(None)
@@ -94,21 +96,21 @@ fn step(transport: &Obj<'_, SocketTransport>, upcall: Upcall) -> PyResult<Option
             act(transport, |stream, kernel| stream.go_on(kernel, rest))
         }
         Upcall::Drained(rest) => {
-            transports::drained(transport, None)?;
+            T::drained(transport, None)?;
             act(transport, |stream, kernel| stream.go_on(kernel, rest))
         }
         Upcall::Fatal { during, error } => {
             let error = Raised::from_err(py, errors::os_error(&error));
-            transports::report(transport, &error, during.message())?;
+            transports::report(transport, &error, T::Channel::failure(during))?;
             transports::lose_soon(transport, error.as_any())?;
             if during == During::Writing {
-                transports::drained(transport, Some(&error))?;
+                T::drained(transport, Some(&error))?;
             }
             Ok(None)
         }
         Upcall::ConnectionLost => transports::connection_lost(transport, &none(py)).map(|()| None),
         Upcall::LostWrite => {
-            stock::logger(py)?.call_method1("warning", (LOST_WRITE_WARNING,))?;
+            stock::logger(py)?.call_method1("warning", (T::Channel::LOST_WRITE_WARNING,))?;
             Ok(None)
         }
         Upcall::Raise(error) => Err(errors::os_error(&error)),
@@ -127,9 +129,9 @@ fn take<'py>(event_loop: &Obj<'py, EventLoop>, py: Python<'py>, lease: Lease) ->
 
 /// Gives what was received to TLS, and the buffer back.
 #[inline]
-fn decrypt(
+fn decrypt<T: StreamTransport>(
     event_loop: &Obj<'_, EventLoop>,
-    transport: &Obj<'_, SocketTransport>,
+    transport: &Obj<'_, T>,
     protocol: &Obj<'_, SslProtocol>,
     lease: Lease,
 ) -> PyResult<()> {
@@ -149,63 +151,45 @@ fn decrypt(
     match received {
         Ok(()) => Ok(()),
         // In asyncio TLS is a protocol with a buffer.
-        Err(error) => failed(transport, error, "Fatal error: protocol.buffer_updated() call failed."),
-    }
-}
-
-/// The protocol raised: that ends its connection.
-#[cold]
-fn failed(transport: &Obj<'_, SocketTransport>, error: PyErr, message: &str) -> PyResult<()> {
-    let error = unless_fatal(transport.py(), error)?;
-    transports::fatal_error(transport, &error, message)
-}
-
-/// Lets SystemExit and KeyboardInterrupt pass.
-fn unless_fatal(py: Python<'_>, error: PyErr) -> PyResult<Raised<'_>> {
-    let raised = Raised::from_err(py, error);
-    if raised.is::<PySystemExit>() || raised.is::<PyKeyboardInterrupt>() {
-        Err(raised.into_err())
-    } else {
-        Ok(raised)
+        Err(error) => {
+            T::protocol_failed(transport, error, "Fatal error: protocol.buffer_updated() call failed.")
+        }
     }
 }
 
 /// A protocol method without arguments whose failure is reported and changes nothing.
-fn tell<'py>(
-    transport: &Obj<'py, SocketTransport>,
+fn tell<'py, T: StreamTransport>(
+    transport: &Obj<'py, T>,
     method: &Bound<'py, pyo3::types::PyString>,
     message: &str,
 ) -> PyResult<()> {
     let py = transport.py();
-    let Some(protocol) = transport.protocol.get(py) else { return Ok(()) };
+    let Some(protocol) = transport.link().protocol.get(py) else { return Ok(()) };
     match call::method(method, [&protocol]) {
         Ok(_) => Ok(()),
-        Err(error) => transports::tell_handler(transport, &unless_fatal(py, error)?, message),
+        Err(error) => transports::tell_handler(transport, &transports::unless_fatal(py, error)?, message),
     }
 }
 
-/// `_read_ready__on_eof`.
-fn eof_received(transport: &Obj<'_, SocketTransport>) -> PyResult<()> {
+/// `_read_ready` of a writing end.
+fn peer_closed<T: StreamTransport>(transport: &Obj<'_, T>) -> PyResult<()> {
     let py = transport.py();
-    transports::log_debug(transport, "%r received EOF")?;
-    let Some(protocol) = transport.protocol.get(py) else { return Ok(()) };
-    let answer = call::method(names::eof_received(py), [&protocol]);
-    match answer.and_then(|answer| answer.is_truthy()) {
-        Ok(true) => act(transport, |stream, kernel| stream.on_eof_reply(kernel, true)).map(drop),
-        // By name: a subclass, or the instance, may have its own.
-        Ok(false) => transport.as_any().call_method0(names::close(py)).map(drop),
-        Err(error) => failed(transport, error, "Fatal error: protocol.eof_received() call failed."),
+    transports::log_in_debug(transport, "info", "%r was closed by peer")?;
+    match act(transport, |stream, kernel| stream.hang_up(kernel))? {
+        None => Ok(()),
+        Some(0) => transports::lose_soon(transport, &none(py)),
+        Some(_) => transports::lose_soon(transport, PyBrokenPipeError::new_err(()).value(py)),
     }
 }
 
 /// `_read_ready__get_buffer`.
-fn readable<'py>(transport: &Obj<'py, SocketTransport>) -> PyResult<Option<Upcall>> {
+fn readable<'py, T: StreamTransport>(transport: &Obj<'py, T>) -> PyResult<Option<Upcall>> {
     let py = transport.py();
-    let Some(protocol) = transport.protocol.get(py) else { return Ok(None) };
+    let Some(protocol) = transport.link().protocol.get(py) else { return Ok(None) };
     let buffer = match get_buffer(py, &protocol) {
         Ok(buffer) => buffer,
         Err(error) => {
-            failed(transport, error, "Fatal error: protocol.get_buffer() call failed.")?;
+            T::protocol_failed(transport, error, "Fatal error: protocol.get_buffer() call failed.")?;
             return Ok(None);
         }
     };
@@ -217,7 +201,7 @@ fn readable<'py>(transport: &Obj<'py, SocketTransport>) -> PyResult<Option<Upcal
             let class = buffer.get_type();
             let text =
                 format!("recv_into() argument 1 must be read-write bytes-like object, not {}", class.name()?);
-            failed(transport, PyTypeError::new_err(text), During::Reading.message())?;
+            T::protocol_failed(transport, PyTypeError::new_err(text), T::Channel::failure(During::Reading))?;
             return Ok(None);
         }
     };
@@ -227,7 +211,7 @@ fn readable<'py>(transport: &Obj<'py, SocketTransport>) -> PyResult<Option<Upcal
         ReadInto::Upcall(upcall) => return Ok(Some(upcall)),
     };
     if let Err(error) = call::method(names::buffer_updated(py), [&protocol, &count]) {
-        failed(transport, error, "Fatal error: protocol.buffer_updated() call failed.")?;
+        T::protocol_failed(transport, error, "Fatal error: protocol.buffer_updated() call failed.")?;
     }
     Ok(None)
 }
@@ -244,9 +228,9 @@ fn get_buffer<'py>(py: Python<'py>, protocol: &Bound<'py, PyAny>) -> Output<'py>
 
 /// Reports what a callback of the loop raised: `Handle._run` would have.
 #[cold]
-pub fn report(
+pub fn report<T: StreamTransport>(
     event_loop: &Obj<'_, EventLoop>,
-    transport: &Obj<'_, SocketTransport>,
+    transport: &Obj<'_, T>,
     error: PyErr,
 ) -> PyResult<()> {
     let function = transport.as_any().getattr(names::_call_connection_lost(transport.py()))?;

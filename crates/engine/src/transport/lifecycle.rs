@@ -4,11 +4,13 @@
 #[derive(Clone, Debug, Default)]
 pub(super) struct Lifecycle {
     closing: bool,
-    /// Zero while `connection_lost` is still to be called; after that, one more than the writes that came too late.
-    lost: u32,
+    /// `connection_lost` has been called or is going to be.
+    lost: bool,
+    /// asyncio's `_conn_lost`.
+    lost_count: u32,
 }
 
-/// That many late writes are silent.
+/// Late writes are silent up to this count.
 const SILENT_LOST_WRITES: u32 = 4;
 
 impl Lifecycle {
@@ -20,12 +22,12 @@ impl Lifecycle {
     /// Whether `connection_lost` has been called or is going to be.
     #[inline]
     pub(super) const fn is_lost(&self) -> bool {
-        self.lost != 0
+        self.lost
     }
 
     /// asyncio's `_conn_lost`.
     pub(super) const fn lost_count(&self) -> u32 {
-        self.lost
+        self.lost_count
     }
 
     /// Starts closing; false when it had started before.
@@ -33,18 +35,19 @@ impl Lifecycle {
         !std::mem::replace(&mut self.closing, true)
     }
 
-    /// The connection ends here: true once, for the one who sees to it that `connection_lost` is called.
-    pub(super) fn lose(&mut self) -> bool {
-        let first = self.lost == 0;
+    /// The connection ends here: true once, for the one who sees to it that `connection_lost` is called. `counts` says whether
+    /// that is to be seen in the count.
+    pub(super) fn lose(&mut self, counts: bool) -> bool {
+        let first = !std::mem::replace(&mut self.lost, true);
         self.closing = true;
-        self.lost = self.lost.max(1);
+        self.lost_count += u32::from(first && counts);
         first
     }
 
-    /// Counts a write to a lost connection; whether to warn about it.
+    /// Counts a write that came too late; whether to warn about it.
     pub(super) fn write_lost(&mut self) -> bool {
-        let warn = self.lost > SILENT_LOST_WRITES;
-        self.lost = self.lost.saturating_add(1);
+        let warn = self.lost_count > SILENT_LOST_WRITES;
+        self.lost_count = self.lost_count.saturating_add(1);
         warn
     }
 }
@@ -60,15 +63,16 @@ mod tests {
         assert!(lifecycle.close());
         assert!(!lifecycle.close());
         assert!(lifecycle.is_closing() && !lifecycle.is_lost());
-        assert!(lifecycle.lose());
-        assert!(!lifecycle.lose());
+        assert!(lifecycle.lose(true));
+        assert!(!lifecycle.lose(true));
         assert!(lifecycle.is_lost());
+        assert_eq!(lifecycle.lost_count(), 1);
     }
 
     #[test]
     fn the_fifth_late_write_warns() {
         let mut lifecycle = Lifecycle::default();
-        assert!(lifecycle.lose());
+        assert!(lifecycle.lose(true));
         let warned: Vec<bool> = (0..7).map(|_| lifecycle.write_lost()).collect();
         assert_eq!(warned, [false, false, false, false, true, true, true]);
     }

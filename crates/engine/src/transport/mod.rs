@@ -6,7 +6,8 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `stream` | one connection: TCP, Unix sockets |
+//! | `stream` | one connection: TCP, Unix sockets, pipes |
+//! | `channel` | how a socket and a pipe differ |
 //! | `listener` | one listening socket |
 //! | `outgoing` | what was written and not yet sent |
 //! | `flow` | the water marks between "pause" and "resume" |
@@ -16,12 +17,14 @@ use std::io;
 
 use yibu_driver::{Driver, Lease, Op, OpId};
 
+mod channel;
 mod flow;
 mod lifecycle;
 mod listener;
 mod outgoing;
 mod stream;
 
+pub use channel::{Channel, Pipe, Socket};
 pub use flow::{Flow, LimitsError};
 pub use listener::{ACCEPT_RETRY_DELAY, Accepting, Listener, OUT_OF_RESOURCES};
 pub use outgoing::Outgoing;
@@ -64,6 +67,8 @@ pub enum Upcall {
     Readable,
     /// `eof_received`; its answer goes to [`Stream::on_eof_reply`].
     Eof,
+    /// The reader of what is written here has gone: then [`Stream::hang_up`].
+    PeerClosed,
     /// `pause_writing`.
     PauseWriting,
     /// `resume_writing`, and then [`Stream::go_on`].
@@ -71,7 +76,7 @@ pub enum Upcall {
     /// Everything was sent and somebody asked to know ([`Stream::watch_drain`]). Then [`Stream::go_on`].
     Drained(Rest),
     /// The kernel gave the connection up, which is closed already. Report it as `_fatal_error` does, with the message
-    /// of [`During::message`], and call `connection_lost` with the same error at the next turn.
+    /// of [`Channel::failure`], and call `connection_lost` with the same error at the next turn.
     Fatal {
         /// What was being done.
         during: During,
@@ -80,7 +85,7 @@ pub enum Upcall {
     },
     /// `connection_lost(None)` now: everything was sent and the transport was closed.
     ConnectionLost,
-    /// A write after the connection was lost, once too often: log [`LOST_WRITE_WARNING`].
+    /// A write that came too late, once too often: log [`Channel::LOST_WRITE_WARNING`].
     LostWrite,
     /// Raise from the callback that is running.
     Raise(io::Error),
@@ -99,16 +104,3 @@ pub enum During {
     /// Sending.
     Writing,
 }
-
-impl During {
-    /// The message for the exception handler.
-    pub const fn message(self) -> &'static str {
-        match self {
-            Self::Reading => "Fatal read error on socket transport",
-            Self::Writing => "Fatal write error on socket transport",
-        }
-    }
-}
-
-/// What is logged about writes to a lost connection.
-pub const LOST_WRITE_WARNING: &str = "socket.send() raised exception.";

@@ -5,6 +5,8 @@ use std::io::{self, IoSlice};
 
 use yibu_driver::{Driver, Fd, MAX_PIECES};
 
+use super::Channel;
+
 /// A queue of chunks, sent in order with as few calls as possible.
 ///
 /// A chunk is dropped as soon as it is sent, with the machine borrowed: dropping it must not run foreign code.
@@ -57,17 +59,17 @@ impl<C: AsRef<[u8]>> Outgoing<C> {
         *self = Self::default();
     }
 
-    /// Sends what the socket takes at once, and says how much that was.
-    pub fn send(&mut self, driver: &mut Driver, fd: Fd) -> io::Result<usize> {
+    /// Sends what the channel takes at once, and says how much that was.
+    pub fn send<K: Channel>(&mut self, driver: &mut Driver, fd: Fd) -> io::Result<usize> {
         let Some(first) = self.chunks.front() else { return Ok(0) };
         let first = first.as_ref().get(self.sent..).unwrap_or_default();
         let n = if self.chunks.len() == 1 {
-            driver.send(fd, first)?
+            K::send(driver, fd, first)?
         } else {
             let rest =
                 self.chunks.iter().skip(1).take(MAX_PIECES - 1).map(|chunk| IoSlice::new(chunk.as_ref()));
             let pieces: Vec<IoSlice<'_>> = std::iter::once(IoSlice::new(first)).chain(rest).collect();
-            driver.send_vectored(fd, &pieces)?
+            K::send_vectored(driver, fd, &pieces)?
         };
         self.advance(n);
         Ok(n)
@@ -95,6 +97,7 @@ mod tests {
     use proptest::prelude::*;
     use yibu_driver::Faults;
 
+    use super::super::Socket;
     use super::*;
 
     #[test]
@@ -105,8 +108,9 @@ mod tests {
         for byte in 0..2 * MAX_PIECES + 5 {
             outgoing.push([byte as u8]);
         }
-        let calls: Vec<usize> =
-            (0..3).map(|_| outgoing.send(&mut driver, fd.as_raw_fd())).collect::<io::Result<_>>()?;
+        let calls: Vec<usize> = (0..3)
+            .map(|_| outgoing.send::<Socket>(&mut driver, fd.as_raw_fd()))
+            .collect::<io::Result<_>>()?;
         assert_eq!(calls, [MAX_PIECES, MAX_PIECES, 5]);
         assert!(outgoing.is_empty());
         let expected: Vec<u8> = (0..2 * MAX_PIECES + 5).map(|byte| byte as u8).collect();
@@ -131,7 +135,7 @@ mod tests {
             let mut received = Vec::new();
             prop_assert_eq!(outgoing.size(), everything.len());
             while !outgoing.is_empty() {
-                match outgoing.send(&mut driver, fd.as_raw_fd()) {
+                match outgoing.send::<Socket>(&mut driver, fd.as_raw_fd()) {
                     Ok(_) => received.extend(peer.receive()?),
                     Err(error) => prop_assert!(matches!(
                         error.kind(),

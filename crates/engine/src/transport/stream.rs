@@ -1,4 +1,6 @@
-//! A connection: `asyncio.selector_events._SelectorSocketTransport` without socket object and protocol.
+//! A connection: `asyncio.selector_events._SelectorSocketTransport`, `asyncio.unix_events._UnixReadPipeTransport` and
+//! `_UnixWritePipeTransport`, without socket object, file and protocol. How the three differ is said by `channel` and
+//! [`Reading`].
 //!
 //! Reading stays armed from message to message. A write is sent at once when nothing waits before it; what the socket
 //! does not take is queued, and only then is the descriptor watched for writing. Called by yibu-python's transports;
@@ -6,9 +8,11 @@
 
 use std::fmt;
 use std::io;
+use std::marker::PhantomData;
 
 use yibu_driver::{Fd, Interest, Lease, Op, OpId, Outcome};
 
+use super::channel::{Channel, Socket};
 use super::flow::{Flow, LimitsError};
 use super::lifecycle::Lifecycle;
 use super::outgoing::Outgoing;
@@ -21,6 +25,10 @@ pub enum Reading {
     Lent,
     /// Into a buffer of the protocol, for `buffer_updated`.
     Buffered,
+    /// Nothing is received: this is a writing end, and can be read when its reader has gone.
+    PeerWatched,
+    /// Nothing is received, and the kernel does not tell when the reader has gone.
+    Nothing,
 }
 
 /// Why a write was not even tried.
@@ -94,7 +102,7 @@ pub(super) enum Step {
 /// together, and first.
 #[derive(Debug)]
 #[repr(C)]
-pub struct Stream<C> {
+pub struct Stream<C, K = Socket> {
     fd: Fd,
     reading: Reading,
     paused: bool,
@@ -107,9 +115,10 @@ pub struct Stream<C> {
     corked: bool,
     outgoing: Outgoing<C>,
     flow: Flow,
+    channel: PhantomData<K>,
 }
 
-impl<C: AsRef<[u8]>> Stream<C> {
+impl<C: AsRef<[u8]>, K: Channel> Stream<C, K> {
     /// A stream on a connected, non-blocking descriptor. It does not read yet.
     pub fn new(fd: Fd, reading: Reading) -> Self {
         Self {
@@ -124,6 +133,7 @@ impl<C: AsRef<[u8]>> Stream<C> {
             eof: false,
             drain_watched: false,
             corked: false,
+            channel: PhantomData,
         }
     }
 
@@ -152,7 +162,8 @@ impl<C: AsRef<[u8]>> Stream<C> {
         self.lifecycle.is_lost()
     }
 
-    /// Zero while the connection is not lost, and after that one more than the writes that came too late.
+    /// asyncio's `_conn_lost`: the writes that came too late, and one for the end of the connection itself where the channel
+    /// counts it.
     pub const fn lost_count(&self) -> u32 {
         self.lifecycle.lost_count()
     }
@@ -208,8 +219,11 @@ impl<C: AsRef<[u8]>> Stream<C> {
     pub fn start_reading(&mut self, ops: &mut impl Ops) -> io::Result<()> {
         if self.is_reading() && self.read_op.is_none() {
             self.read_op = Some(ops.submit(match self.reading {
-                Reading::Lent => Op::Recv { fd: self.fd },
-                Reading::Buffered => Op::Poll { fd: self.fd, interest: Interest::Read },
+                Reading::Lent => K::reading(self.fd),
+                Reading::Buffered | Reading::PeerWatched => {
+                    Op::Poll { fd: self.fd, interest: Interest::Read }
+                }
+                Reading::Nothing => return Ok(()),
             })?);
         }
         Ok(())
@@ -247,6 +261,7 @@ impl<C: AsRef<[u8]>> Stream<C> {
         if self.read_op == Some(id) {
             return match outcome {
                 Outcome::Bytes(lease) => Some(Upcall::Data(lease)),
+                Outcome::Ready if self.reading == Reading::PeerWatched => Some(Upcall::PeerClosed),
                 Outcome::Ready => Some(Upcall::Readable),
                 Outcome::Eof => Some(Upcall::Eof),
                 Outcome::Failed(error) => self.fatal(ops, During::Reading, error),
@@ -266,7 +281,7 @@ impl<C: AsRef<[u8]>> Stream<C> {
         if self.lifecycle.is_lost() {
             return ReadInto::Nothing;
         }
-        match ops.driver().recv_into(self.fd, buf) {
+        match K::read_into(ops.driver(), self.fd, buf) {
             Ok(0) => ReadInto::Upcall(Upcall::Eof),
             Ok(n) => ReadInto::Bytes(n),
             Err(error) if is_again(&error) => ReadInto::Nothing,
@@ -305,12 +320,12 @@ impl<C: AsRef<[u8]>> Stream<C> {
         if data.is_empty() {
             return Ok(None);
         }
-        if self.lifecycle.is_lost() {
+        if self.refuses() {
             return Ok(self.write_lost());
         }
         let mut sent = 0;
         if self.outgoing.is_empty() {
-            match ops.driver().send(self.fd, data) {
+            match K::send(ops.driver(), self.fd, data) {
                 Ok(n) if n >= data.len() => return Ok(None),
                 Ok(n) => sent = n,
                 Err(error) if is_again(&error) => {}
@@ -329,7 +344,7 @@ impl<C: AsRef<[u8]>> Stream<C> {
         self.check_writable()?;
         let corked = self.corked;
         if len == 0
-            || self.lifecycle.is_lost()
+            || self.refuses()
             || (self.outgoing.is_empty() == corked)
             || self.outgoing.size() + len > CORK_MAX
         {
@@ -361,7 +376,7 @@ impl<C: AsRef<[u8]>> Stream<C> {
         chunks: impl IntoIterator<Item = C>,
     ) -> Result<Option<Upcall>, WriteError> {
         self.check_writable()?;
-        if self.lifecycle.is_lost() {
+        if self.refuses() {
             return Ok(self.write_lost());
         }
         for chunk in chunks {
@@ -417,8 +432,11 @@ impl<C: AsRef<[u8]>> Stream<C> {
 
     /// Sends what waits.
     fn flush(&mut self, ops: &mut impl Ops, queued_first: bool) -> Option<Upcall> {
-        match self.outgoing.send(ops.driver(), self.fd) {
-            Ok(_) if self.flow.shrank(self.outgoing.size()) => {
+        match self.outgoing.send::<K>(ops.driver(), self.fd) {
+            Ok(_)
+                if (!K::RESUMES_WHEN_EMPTY || self.outgoing.is_empty())
+                    && self.flow.shrank(self.outgoing.size()) =>
+            {
                 // The protocol may write or close before it is seen whether anything is left.
                 Some(Upcall::ResumeWriting(Rest(Step::Settle { queued_first })))
             }
@@ -457,7 +475,8 @@ impl<C: AsRef<[u8]>> Stream<C> {
             return None;
         }
         if self.lifecycle.is_closing() {
-            return self.lifecycle.lose().then_some(Upcall::ConnectionLost);
+            self.stop_reading(ops);
+            return self.lifecycle.lose(K::EVERY_END_COUNTS).then_some(Upcall::ConnectionLost);
         }
         if self.eof {
             return ops.driver().shutdown_write(self.fd).err().map(Upcall::Raise);
@@ -483,6 +502,12 @@ impl<C: AsRef<[u8]>> Stream<C> {
         self.flow.grew(self.outgoing.size()).then_some(Upcall::PauseWriting)
     }
 
+    /// Whether what is written now comes too late.
+    #[inline]
+    const fn refuses(&self) -> bool {
+        self.lifecycle.is_lost() || (K::CLOSING_REFUSES && self.lifecycle.is_closing())
+    }
+
     fn write_lost(&mut self) -> Option<Upcall> {
         self.lifecycle.write_lost().then_some(Upcall::LostWrite)
     }
@@ -494,26 +519,41 @@ impl<C: AsRef<[u8]>> Stream<C> {
         if !self.lifecycle.close() {
             return false;
         }
-        self.stop_reading(ops);
+        // As long as something waits it matters that the peer is there.
+        if self.outgoing.is_empty() || self.reading != Reading::PeerWatched {
+            self.stop_reading(ops);
+        }
         if !self.outgoing.is_empty() {
             return false;
         }
         self.unwatch_writing(ops);
-        self.lifecycle.lose()
+        self.lifecycle.lose(K::EVERY_END_COUNTS)
+    }
+
+    /// Follows [`Upcall::PeerClosed`]: sends no more. How many bytes nobody will read, or nothing when the connection was lost
+    /// before.
+    pub fn hang_up(&mut self, ops: &mut impl Ops) -> Option<usize> {
+        let unsent = self.outgoing.size();
+        self.abort(ops).then_some(unsent)
     }
 
     /// `abort`, and `_force_close` after the protocol failed: sends no more. Which exception `connection_lost` gets is the
     /// caller's to know.
     pub fn abort(&mut self, ops: &mut impl Ops) -> bool {
+        self.end(ops, K::EVERY_END_COUNTS)
+    }
+
+    fn end(&mut self, ops: &mut impl Ops, counts: bool) -> bool {
         self.stop_reading(ops);
         self.unwatch_writing(ops);
         self.outgoing.clear();
         self.corked = false;
-        self.lifecycle.lose()
+        self.lifecycle.lose(counts)
     }
 
     fn fatal(&mut self, ops: &mut impl Ops, during: During, error: io::Error) -> Option<Upcall> {
-        self.abort(ops).then_some(Upcall::Fatal { during, error })
+        let counts = K::EVERY_END_COUNTS || during == During::Writing;
+        self.end(ops, counts).then_some(Upcall::Fatal { during, error })
     }
 }
 

@@ -5,12 +5,13 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Duration;
 
 use yibu_driver::{Driver, OpId, Peer, SimNet};
-use yibu_engine::transport::{During, ReadInto, Reading, Stream, Upcall, WriteError};
+use yibu_engine::transport::{Channel, During, ReadInto, Reading, Socket, Stream, Upcall, WriteError};
 
 /// What the protocol was told, apart from data.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Told {
     Eof,
+    PeerClosed { unsent: usize },
     PauseWriting,
     ResumeWriting,
     Drained,
@@ -20,10 +21,10 @@ pub enum Told {
     ConnectionLost,
 }
 
-pub struct Connection {
+pub struct Connection<K = Socket> {
     pub driver: Driver,
     pub net: SimNet,
-    pub stream: Stream<Vec<u8>>,
+    pub stream: Stream<Vec<u8>, K>,
     pub peer: Option<Peer>,
     /// The socket, until `connection_lost` has been called.
     pub fd: Option<OwnedFd>,
@@ -38,7 +39,7 @@ pub struct Connection {
     lost_next_turn: bool,
 }
 
-impl Connection {
+impl<K: Channel> Connection<K> {
     pub fn new(seed: u64, reading: Reading) -> io::Result<Self> {
         let (mut driver, net) = Driver::sim(seed);
         let (fd, peer) = net.stream()?;
@@ -60,18 +61,25 @@ impl Connection {
     }
 
     pub fn write(&mut self, data: &[u8]) -> Result<(), WriteError> {
+        let refused = self.refuses();
         let upcall = self.stream.write(&mut self.driver, data, |sent| data[sent..].to_vec())?;
-        self.written.extend(data);
+        self.written.extend(data.iter().filter(|_| !refused));
         self.execute(upcall);
         Ok(())
     }
 
     pub fn writelines(&mut self, lines: Vec<Vec<u8>>) -> Result<(), WriteError> {
         let all = lines.concat();
+        let refused = self.refuses();
         let upcall = self.stream.writelines(&mut self.driver, lines)?;
-        self.written.extend(all);
+        self.written.extend(all.iter().filter(|_| !refused));
         self.execute(upcall);
         Ok(())
+    }
+
+    /// Whether the channel takes nothing more because the stream closes.
+    fn refuses(&self) -> bool {
+        K::CLOSING_REFUSES && self.stream.is_closing()
     }
 
     pub fn close(&mut self) {
@@ -128,6 +136,13 @@ impl Connection {
                     self.lost_next_turn |= self.stream.on_eof_reply(&mut self.driver, self.keep_open);
                     None
                 }
+                Upcall::PeerClosed => {
+                    if let Some(unsent) = self.stream.hang_up(&mut self.driver) {
+                        self.told.push(Told::PeerClosed { unsent });
+                        self.lost_next_turn = true;
+                    }
+                    None
+                }
                 Upcall::PauseWriting => {
                     assert!(self.stream.write_buffer_size() as i64 > self.stream.write_buffer_limits().1);
                     self.told.push(Told::PauseWriting);
@@ -135,6 +150,7 @@ impl Connection {
                 }
                 Upcall::ResumeWriting(rest) => {
                     assert!(self.stream.write_buffer_size() as i64 <= self.stream.write_buffer_limits().0);
+                    assert!(!K::RESUMES_WHEN_EMPTY || self.stream.write_buffer_size() == 0);
                     self.told.push(Told::ResumeWriting);
                     let more = std::mem::take(&mut self.on_resume);
                     self.write(&more)

@@ -12,6 +12,7 @@ use crate::callbacks::ReactionCallback;
 use crate::events::{self, Handle};
 use crate::ffi::{Obj, Raised, Ref, call, context};
 use crate::transports::SocketTransport;
+use crate::transports::pipes::{ReadPipeTransport, WritePipeTransport};
 use crate::{alarms, current, errors, executor, names, tasks, upcall};
 
 /// `loop.time()`, also when a program replaced it.
@@ -219,6 +220,8 @@ enum Action {
     Deliver,
     Wake(Rc<Waiting>),
     Transport(Ref<SocketTransport>),
+    ReadPipe(Ref<ReadPipeTransport>),
+    WritePipe(Ref<WritePipeTransport>),
     Accept(Ref<Acceptor>),
 }
 
@@ -238,6 +241,8 @@ fn run_io(event_loop: &Obj<'_, EventLoop>, id: OpId) -> PyResult<()> {
             Owner::Signals => Action::Deliver,
             Owner::Waiting(waiting) => Action::Wake(Rc::clone(waiting)),
             Owner::Transport(transport) => Action::Transport(transport.copy(py)),
+            Owner::ReadPipe(transport) => Action::ReadPipe(transport.copy(py)),
+            Owner::WritePipe(transport) => Action::WritePipe(transport.copy(py)),
             Owner::Acceptor(acceptor) => Action::Accept(acceptor.copy(py)),
         }))
     });
@@ -247,6 +252,12 @@ fn run_io(event_loop: &Obj<'_, EventLoop>, id: OpId) -> PyResult<()> {
     };
     match found {
         Some((Action::Transport(transport), outcome)) => {
+            upcall::finished(event_loop, &transport.into_obj(py), id, outcome)
+        }
+        Some((Action::ReadPipe(transport), outcome)) => {
+            upcall::finished(event_loop, &transport.into_obj(py), id, outcome)
+        }
+        Some((Action::WritePipe(transport), outcome)) => {
             upcall::finished(event_loop, &transport.into_obj(py), id, outcome)
         }
         Some((Action::Accept(acceptor), outcome)) => {

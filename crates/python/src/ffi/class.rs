@@ -50,14 +50,19 @@ pub struct DictAndWeak {
     weak: *mut ffi::PyObject,
 }
 
-/// Behind `asyncio.transports._FlowControlMixin`, whose instances have slots of their own (`_extra`, `_loop`,
-/// `_protocol_paused`, `_high_water`, `_low_water`), left empty.
+/// Behind a class of asyncio's whose instances have `N` slots of their own, left empty.
 #[repr(C)]
-pub struct BehindTransport {
-    slots: [*mut ffi::PyObject; 5],
+pub struct Behind<const N: usize> {
+    slots: [*mut ffi::PyObject; N],
     dict: *mut ffi::PyObject,
     weak: *mut ffi::PyObject,
 }
+
+/// Behind `asyncio.transports._FlowControlMixin`: `_extra`, `_loop`, `_protocol_paused`, `_high_water`, `_low_water`.
+pub type BehindTransport = Behind<5>;
+
+/// Behind `asyncio.ReadTransport`: `_extra`.
+pub type BehindReadTransport = Behind<1>;
 
 /// Weak references, and instances that are called by the vectorcall protocol ([`Table::vectorcall`]).
 #[repr(C)]
@@ -89,9 +94,9 @@ unsafe impl Header for DictAndWeak {
     const WEAK: Option<usize> = Some(offset_of!(DictAndWeak, weak));
 }
 // SAFETY: the offsets are the compiler's.
-unsafe impl Header for BehindTransport {
-    const DICT: Option<usize> = Some(offset_of!(BehindTransport, dict));
-    const WEAK: Option<usize> = Some(offset_of!(BehindTransport, weak));
+unsafe impl<const N: usize> Header for Behind<N> {
+    const DICT: Option<usize> = Some(offset_of!(Behind<N>, dict));
+    const WEAK: Option<usize> = Some(offset_of!(Behind<N>, weak));
 }
 
 /// The memory of an instance of `T`.

@@ -2,10 +2,11 @@
 
 use pyo3::prelude::*;
 
-use super::{SocketTransport, writing};
+use super::{SocketTransport, StreamTransport, writing};
 use crate::ffi::{Obj, Output, Signature, Table, boolean, none};
 
-const GET_EXTRA_INFO: Signature<2> = Signature::new("SocketTransport.get_extra_info", "name, default=None");
+pub(super) const GET_EXTRA_INFO: Signature<2> =
+    Signature::new("BaseTransport.get_extra_info", "name, default=None");
 
 pub(super) fn table(t: &mut Table<SocketTransport>) {
     t.method(
@@ -26,9 +27,6 @@ pub(super) fn table(t: &mut Table<SocketTransport>) {
             Ok(())
         },
     );
-    t.getter(c"_loop", |transport| {
-        unless_gone(transport, || Ok(transport.event_loop(transport.py())?.into_any()))
-    });
     t.getter(c"_sock", |transport| {
         writing::uncork(transport)?;
         transport.exposed.set(true);
@@ -39,37 +37,48 @@ pub(super) fn table(t: &mut Table<SocketTransport>) {
     });
     t.getter(c"_server", |transport| Ok(transport.server.get_or_none(transport.py())));
     #[cfg(Py_3_15)]
-    t.getter(c"_context", |transport| Ok(transport.context.get_or_none(transport.py())));
-    t.getter(c"_closing", |transport| {
-        Ok(boolean(transport.py(), transport.stream(|stream| stream.is_closing())))
-    });
-    t.getter(c"_paused", |transport| {
-        Ok(boolean(transport.py(), transport.stream(|stream| stream.is_reading_paused())))
-    });
+    t.getter(c"_context", |transport| Ok(transport.link.context.get_or_none(transport.py())));
     t.getter(c"_eof", |transport| {
         Ok(boolean(transport.py(), transport.stream(|stream| stream.is_eof_written())))
     });
-    t.getter(c"_protocol_paused", |transport| {
-        Ok(boolean(transport.py(), transport.stream(|stream| stream.is_writing_paused())))
-    });
     t.getter(c"_protocol_connected", |transport| Ok(boolean(transport.py(), transport.connection.fd() >= 0)));
+    common_table(t);
+    flow_table(t);
+}
+
+/// What all transports have.
+pub(super) fn common_table<T: StreamTransport>(t: &mut Table<T>) {
+    t.getter(c"_loop", |transport| {
+        unless_gone(transport, || Ok(transport.event_loop(transport.py())?.into_any()))
+    });
+    t.getter(c"_closing", |transport| {
+        Ok(boolean(transport.py(), transport.link().stream(|stream| stream.is_closing())))
+    });
+}
+
+/// What those have that write.
+pub(super) fn flow_table<T: StreamTransport>(t: &mut Table<T>) {
+    t.getter(c"_protocol_paused", |transport| {
+        Ok(boolean(transport.py(), transport.link().stream(|stream| stream.is_writing_paused())))
+    });
     t.getter(c"_conn_lost", |transport| {
-        let count = transport.stream(|stream| stream.lost_count());
+        let count = transport.link().stream(|stream| stream.lost_count());
         Ok(count.into_pyobject(transport.py())?.into_any())
     });
     t.getter(c"_low_water", |transport| {
-        let (low, _) = transport.stream(|stream| stream.write_buffer_limits());
+        let (low, _) = transport.link().stream(|stream| stream.write_buffer_limits());
         Ok(low.into_pyobject(transport.py())?.into_any())
     });
     t.getter(c"_high_water", |transport| {
-        let (_, high) = transport.stream(|stream| stream.write_buffer_limits());
+        let (_, high) = transport.link().stream(|stream| stream.write_buffer_limits());
         Ok(high.into_pyobject(transport.py())?.into_any())
     });
 }
 
-fn unless_gone<'py>(
-    transport: &Obj<'py, SocketTransport>,
+fn unless_gone<'py, T: StreamTransport>(
+    transport: &Obj<'py, T>,
     read: impl FnOnce() -> Output<'py>,
 ) -> Output<'py> {
-    if transport.gone.get() || transport.event_loop.is_empty() { Ok(none(transport.py())) } else { read() }
+    let link = transport.link();
+    if link.gone.get() || link.event_loop.is_empty() { Ok(none(transport.py())) } else { read() }
 }

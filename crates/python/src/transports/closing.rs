@@ -1,12 +1,13 @@
-//! The end of a connection: `close`, `abort`, errors that end it, `connection_lost`, and what is left to the collector.
+//! The end of a connection or a pipe: `close`, `abort`, errors that end it, `connection_lost`, and what is left to the collector.
 //!
 //! Calls the stream machine and the protocol.
 
-use pyo3::exceptions::{PyConnectionError, PyOSError, PyResourceWarning};
+use pyo3::exceptions::{PyKeyboardInterrupt, PyResourceWarning, PySystemExit};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
-use super::{SocketTransport, act, call_soon, detach, writing};
+use super::link::call_soon;
+use super::{SocketTransport, StreamTransport, act};
 use crate::events::loop_debug;
 use crate::ffi::{Obj, Output, Raised, Signature, Table, boolean, call, none};
 use crate::{names, stock};
@@ -15,20 +16,8 @@ const FATAL_ERROR: Signature<2> =
     Signature::new("SocketTransport._fatal_error", "exc, message='Fatal error on transport'");
 
 pub(super) fn table(t: &mut Table<SocketTransport>) {
-    t.noargs(c"close", close, "Closes the connection when everything written has been sent.");
-    t.noargs(
-        c"abort",
-        |transport| {
-            force_close(transport, &none(transport.py()))?;
-            Ok(none(transport.py()))
-        },
-        "Closes the connection at once; what has not been sent is lost.",
-    );
-    t.noargs(
-        c"is_closing",
-        |transport| Ok(boolean(transport.py(), transport.stream(|stream| stream.is_closing()))),
-        "Whether the connection is closing, or closed.",
-    );
+    common_table(t);
+    abort_table(t);
     t.one(
         c"_force_close",
         "exc",
@@ -41,18 +30,20 @@ pub(super) fn table(t: &mut Table<SocketTransport>) {
     t.method(
         &FATAL_ERROR,
         |transport, args| {
-            let py = transport.py();
             let [error, message] = args.parse(&FATAL_ERROR)?;
-            let message = if message.is_none() {
-                "Fatal error on transport".into()
-            } else {
-                message.str()?.to_string()
-            };
-            let error = Raised::from_err(py, PyErr::from_value(error));
-            fatal_error(transport, &error, &message)?;
-            Ok(none(py))
+            fail(transport, error, &message, "Fatal error on transport")
         },
         "Reports an exception, unless it is an OSError, and closes the connection at once.",
+    );
+}
+
+/// What all transports have.
+pub(super) fn common_table<T: StreamTransport>(t: &mut Table<T>) {
+    t.noargs(c"close", close, "Closes when everything written has been sent.");
+    t.noargs(
+        c"is_closing",
+        |transport| Ok(boolean(transport.py(), transport.link().stream(|stream| stream.is_closing()))),
+        "Whether the transport is closing, or closed.",
     );
     t.one(
         c"_call_connection_lost",
@@ -65,13 +56,38 @@ pub(super) fn table(t: &mut Table<SocketTransport>) {
     );
 }
 
-fn close<'py>(transport: &Obj<'py, SocketTransport>) -> Output<'py> {
+/// What those have that write.
+pub(super) fn abort_table<T: StreamTransport>(t: &mut Table<T>) {
+    t.noargs(
+        c"abort",
+        |transport| {
+            force_close(transport, &none(transport.py()))?;
+            Ok(none(transport.py()))
+        },
+        "Closes at once; what has not been sent is lost.",
+    );
+}
+
+/// `_fatal_error`, as Python code calls it.
+pub(super) fn fail<'py, T: StreamTransport>(
+    transport: &Obj<'py, T>,
+    error: Bound<'py, PyAny>,
+    message: &Bound<'py, PyAny>,
+    default: &str,
+) -> Output<'py> {
     let py = transport.py();
-    if transport.stream(|stream| stream.is_closing()) {
+    let message = if message.is_none() { default.to_owned() } else { message.str()?.to_string() };
+    fatal_error(transport, &Raised::from_err(py, PyErr::from_value(error)), &message)?;
+    Ok(none(py))
+}
+
+pub(super) fn close<'py, T: StreamTransport>(transport: &Obj<'py, T>) -> Output<'py> {
+    let py = transport.py();
+    if transport.link().stream(|stream| stream.is_closing()) {
         return Ok(none(py));
     }
-    writing::uncork(transport)?;
-    transport.listing.leave();
+    T::flush(transport)?;
+    transport.leave();
     if act(transport, |stream, kernel| stream.close(kernel))? {
         lose_soon(transport, &none(py))?;
     }
@@ -79,32 +95,36 @@ fn close<'py>(transport: &Obj<'py, SocketTransport>) -> Output<'py> {
 }
 
 /// `connection_lost(error)` at the next turn.
-pub fn lose_soon(transport: &Obj<'_, SocketTransport>, error: &Bound<'_, PyAny>) -> PyResult<()> {
-    transport.listing.leave();
+pub fn lose_soon<T: StreamTransport>(transport: &Obj<'_, T>, error: &Bound<'_, PyAny>) -> PyResult<()> {
+    transport.leave();
     let lost = transport.as_any().getattr(names::_call_connection_lost(transport.py()))?;
     call_soon(transport, &lost, [error])
 }
 
 /// `_force_close`.
-pub fn force_close(transport: &Obj<'_, SocketTransport>, error: &Bound<'_, PyAny>) -> PyResult<()> {
+pub fn force_close<T: StreamTransport>(transport: &Obj<'_, T>, error: &Bound<'_, PyAny>) -> PyResult<()> {
     // What asyncio would have sent before this call is sent; only what the kernel did not take is lost.
     if transport.is_intact(transport.py())? {
-        writing::uncork(transport)?;
+        T::flush(transport)?;
     }
     if act(transport, |stream, kernel| stream.abort(kernel))? { lose_soon(transport, error) } else { Ok(()) }
 }
 
-/// `_fatal_error`: reports and closes. Errors of the network are nobody's fault and only told in debug mode.
-pub fn fatal_error(transport: &Obj<'_, SocketTransport>, error: &Raised<'_>, message: &str) -> PyResult<()> {
+/// `_fatal_error`: reports and closes. What is nobody's fault is only told in debug mode.
+pub fn fatal_error<T: StreamTransport>(
+    transport: &Obj<'_, T>,
+    error: &Raised<'_>,
+    message: &str,
+) -> PyResult<()> {
     report(transport, error, message)?;
     force_close(transport, error.as_any())
 }
 
 /// The report of `_fatal_error`.
-pub fn report(transport: &Obj<'_, SocketTransport>, error: &Raised<'_>, message: &str) -> PyResult<()> {
+pub fn report<T: StreamTransport>(transport: &Obj<'_, T>, error: &Raised<'_>, message: &str) -> PyResult<()> {
     let py = transport.py();
     let event_loop = transport.event_loop(py)?;
-    if !error.is::<PyOSError>() {
+    if !T::is_expected(error) {
         return tell_handler(transport, error, message);
     }
     if loop_debug(event_loop.as_any())? {
@@ -116,54 +136,68 @@ pub fn report(transport: &Obj<'_, SocketTransport>, error: &Raised<'_>, message:
 }
 
 /// Tells the loop's exception handler about an exception of the protocol.
-pub fn tell_handler(transport: &Obj<'_, SocketTransport>, error: &Raised<'_>, message: &str) -> PyResult<()> {
+pub fn tell_handler<T: StreamTransport>(
+    transport: &Obj<'_, T>,
+    error: &Raised<'_>,
+    message: &str,
+) -> PyResult<()> {
     let py = transport.py();
     let report = PyDict::new(py);
     report.set_item(names::message(py), message)?;
     report.set_item(names::exception(py), error.as_any())?;
     report.set_item("transport", transport.as_any())?;
-    report.set_item("protocol", transport.protocol.get_or_none(py))?;
+    report.set_item("protocol", transport.link().protocol.get_or_none(py))?;
     let event_loop = transport.event_loop(py)?;
     call::method(names::call_exception_handler(py), [event_loop.as_any(), report.as_any()]).map(drop)
 }
 
+/// The protocol raised: that ends its connection. SystemExit and KeyboardInterrupt pass.
+#[cold]
+pub(super) fn protocol_failed<T: StreamTransport>(
+    transport: &Obj<'_, T>,
+    error: PyErr,
+    message: &str,
+) -> PyResult<()> {
+    let error = unless_fatal(transport.py(), error)?;
+    fatal_error(transport, &error, message)
+}
+
+/// Lets SystemExit and KeyboardInterrupt pass.
+pub fn unless_fatal(py: Python<'_>, error: PyErr) -> PyResult<Raised<'_>> {
+    let raised = Raised::from_err(py, error);
+    if raised.is::<PySystemExit>() || raised.is::<PyKeyboardInterrupt>() {
+        Err(raised.into_err())
+    } else {
+        Ok(raised)
+    }
+}
+
 /// `_call_connection_lost`: whatever the protocol does, everything is let go.
-pub fn connection_lost(transport: &Obj<'_, SocketTransport>, error: &Bound<'_, PyAny>) -> PyResult<()> {
+pub fn connection_lost<T: StreamTransport>(transport: &Obj<'_, T>, error: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = transport.py();
-    if transport.gone.get() {
+    let link = transport.link();
+    if link.gone.get() {
         return Ok(());
     }
     // Nothing may stay armed on a descriptor that is about to be closed.
     act(transport, |stream, kernel| stream.abort(kernel))?;
-    let told = match transport.protocol.get(py) {
+    let told = match link.protocol.get(py) {
         Some(protocol) => call::method(names::connection_lost(py), [&protocol, error]).map(drop),
         None => Ok(()),
     };
-    let closed = close_connection(transport);
-    transport.gone.set(true);
-    transport.listing.leave();
-    transport.protocol.clear();
-    transport.read_context.clear();
-    transport.write_context.clear();
-    let detached = detach(transport);
-    let failed = match transport.empty_waiter.get(py) {
-        Some(waiter) => {
-            let error = PyConnectionError::new_err("Connection is closed by peer").into_value(py);
-            waiter.call_method1("set_exception", (error,)).map(drop)
-        }
-        None => Ok(()),
-    };
-    told.and(closed).and(detached).and(failed)
+    let closed = T::close_file(transport);
+    link.gone.set(true);
+    transport.leave();
+    link.protocol.clear();
+    link.read_context.clear();
+    link.write_context.clear();
+    let ended = T::ended(transport);
+    told.and(closed).and(ended)
 }
 
-fn close_connection(transport: &Obj<'_, SocketTransport>) -> PyResult<()> {
-    let py = transport.py();
-    transport.connection.close(py, transport.event_loop.obj(py).as_deref())
-}
-
-/// `__del__`: a connection that nobody closed is closed, with a ResourceWarning.
-pub(super) fn finalize(transport: &Obj<'_, SocketTransport>) -> PyResult<()> {
-    if !transport.connection.is_open() {
+/// `__del__`: what nobody closed is closed, with a ResourceWarning.
+pub(super) fn finalize<T: StreamTransport>(transport: &Obj<'_, T>) -> PyResult<()> {
+    if !transport.is_open() {
         return Ok(());
     }
     let py = transport.py();
@@ -171,12 +205,11 @@ pub(super) fn finalize(transport: &Obj<'_, SocketTransport>) -> PyResult<()> {
     let keywords = PyDict::new(py);
     keywords.set_item("source", transport.as_any())?;
     let warned = stock::warn(py)?.call((text, py.get_type::<PyResourceWarning>()), Some(&keywords));
-    transport.listing.leave();
-    if !transport.event_loop.is_empty() {
+    transport.leave();
+    if !transport.link().event_loop.is_empty() {
         act(transport, |stream, kernel| stream.abort(kernel))?;
     }
-    let closed = close_connection(transport);
-    // Before 3.13 a transport that was dropped counted as connected for ever.
-    let detached = if cfg!(Py_3_13) { detach(transport) } else { Ok(()) };
-    warned.map(drop).and(closed).and(detached)
+    let closed = T::close_file(transport);
+    let dropped = T::dropped(transport);
+    warned.map(drop).and(closed).and(dropped)
 }

@@ -1,4 +1,4 @@
-//! Reading: `pause_reading`, `resume_reading`, `set_protocol`.
+//! Reading: `pause_reading`, `resume_reading`, `set_protocol`, and the end of what is read.
 //!
 //! What arrives is taken by the loop's turn and given to the protocol by [`crate::upcall`]. Calls the stream machine.
 
@@ -8,27 +8,34 @@ use pyo3::prelude::*;
 use yibu_engine::Interest;
 use yibu_engine::transport::{Reading, Stream};
 
-use super::{Chunk, SocketTransport, act, log_debug, refused};
+use super::link::refused;
+use super::{Chunk, SocketTransport, StreamTransport, act, log_in_debug};
 use crate::attributes::assigned;
 use crate::event_loop::{Kernel, watch};
-use crate::ffi::{Obj, Output, Signature, Table, boolean, none};
+use crate::ffi::{Obj, Output, Table, boolean, call, none};
 use crate::sslproto::SslProtocol;
-use crate::stock;
+use crate::{names, stock};
 
-const SET_PROTOCOL: Signature<1> = Signature::new("SocketTransport.set_protocol", "protocol");
-
-pub(super) fn table(t: &mut Table<SocketTransport>) {
+/// What transports have that read.
+pub(super) fn table<T: StreamTransport>(t: &mut Table<T>) {
     t.noargs(c"pause_reading", pause_reading, "Stops calling the protocol with data.");
     t.noargs(c"resume_reading", resume_reading, "Goes on reading after pause_reading().");
     t.noargs(
         c"is_reading",
-        |transport| Ok(boolean(transport.py(), transport.stream(|stream| stream.is_reading()))),
+        |transport| Ok(boolean(transport.py(), transport.link().stream(|stream| stream.is_reading()))),
         "Whether the transport is neither closing nor paused.",
     );
+    t.getter(c"_paused", |transport| {
+        Ok(boolean(transport.py(), transport.link().stream(|stream| stream.is_reading_paused())))
+    });
+}
+
+/// What all transports have: a protocol, and something that is watched for it.
+pub(super) fn protocol_table<T: StreamTransport>(t: &mut Table<T>) {
     t.method(
-        &SET_PROTOCOL,
+        T::SET_PROTOCOL,
         |transport, args| {
-            let [protocol] = args.parse(&SET_PROTOCOL)?;
+            let [protocol] = args.parse(T::SET_PROTOCOL)?;
             set_protocol(transport, &protocol)
         },
         "Gives what is read from now on to another protocol.",
@@ -48,7 +55,7 @@ pub(super) fn table(t: &mut Table<SocketTransport>) {
     );
 }
 
-/// How a protocol wants its data.
+/// How a protocol wants its data from a socket.
 pub(super) fn kind(protocol: &Bound<'_, PyAny>) -> PyResult<Reading> {
     // TLS takes bytes, too, and without a buffer of its own.
     let buffered = Obj::<SslProtocol>::cast_exact(protocol).is_none()
@@ -56,31 +63,39 @@ pub(super) fn kind(protocol: &Bound<'_, PyAny>) -> PyResult<Reading> {
     Ok(if buffered { Reading::Buffered } else { Reading::Lent })
 }
 
-fn get_protocol<'py>(transport: &Obj<'py, SocketTransport>) -> Output<'py> {
-    Ok(transport.protocol.get_or_none(transport.py()))
+fn get_protocol<'py, T: StreamTransport>(transport: &Obj<'py, T>) -> Output<'py> {
+    Ok(transport.link().protocol.get_or_none(transport.py()))
 }
 
-fn set_protocol<'py>(transport: &Obj<'py, SocketTransport>, protocol: &Bound<'py, PyAny>) -> Output<'py> {
-    let reading = kind(protocol)?;
-    act(transport, |stream, kernel| stream.set_reading(kernel, reading))?
-        .map_err(|error| refused(transport, &error))?;
-    transport.protocol.put(protocol.clone());
+fn set_protocol<'py, T: StreamTransport>(
+    transport: &Obj<'py, T>,
+    protocol: &Bound<'py, PyAny>,
+) -> Output<'py> {
+    T::follow(transport, protocol)?;
+    transport.link().protocol.put(protocol.clone());
     Ok(none(transport.py()))
 }
 
+/// A socket's next protocol may want its data another way.
+pub(super) fn follow(transport: &Obj<'_, SocketTransport>, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
+    let reading = kind(protocol)?;
+    act(transport, |stream, kernel| stream.set_reading(kernel, reading))?
+        .map_err(|error| refused(transport, &error))
+}
+
 /// Arms reading. Upcalls will run in the context of this moment, as callbacks of a reader added now.
-fn arm<'py>(
-    transport: &Obj<'py, SocketTransport>,
-    arm: impl Fn(&mut Stream<Chunk>, &mut Kernel<'_>) -> io::Result<()>,
+fn arm<T: StreamTransport>(
+    transport: &Obj<'_, T>,
+    arm: impl Fn(&mut Stream<Chunk, T::Channel>, &mut Kernel<'_>) -> io::Result<()>,
 ) -> PyResult<()> {
-    let py = transport.py();
+    let (py, link) = (transport.py(), transport.link());
     let event_loop = transport.event_loop(py)?;
     event_loop.check_open()?;
-    transport.read_context.put(transport.callback_context(py)?);
+    link.read_context.put(link.callback_context(py)?);
     let armed = match act(transport, &arm)? {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             // A reader that was there before gives way.
-            watch::unwatch(&event_loop, transport.connection.fd(), Interest::Read)?;
+            watch::unwatch(&event_loop, link.stream(|stream| stream.fd()), Interest::Read)?;
             act(transport, arm)?
         }
         armed => armed,
@@ -88,26 +103,44 @@ fn arm<'py>(
     armed.map_err(|error| refused(transport, &error))
 }
 
-fn start_reading(transport: &Obj<'_, SocketTransport>) -> PyResult<()> {
-    if transport.stream(|stream| stream.is_reading()) {
+fn start_reading<T: StreamTransport>(transport: &Obj<'_, T>) -> PyResult<()> {
+    if transport.link().stream(|stream| stream.is_reading()) {
         arm(transport, |stream, kernel| stream.start_reading(kernel))
     } else {
         Ok(())
     }
 }
 
-fn pause_reading<'py>(transport: &Obj<'py, SocketTransport>) -> Output<'py> {
-    if transport.stream(|stream| stream.is_reading()) {
+fn pause_reading<'py, T: StreamTransport>(transport: &Obj<'py, T>) -> Output<'py> {
+    if transport.link().stream(|stream| stream.is_reading()) {
         act(transport, |stream, kernel| stream.pause_reading(kernel))?;
-        log_debug(transport, "%r pauses reading")?;
+        log_in_debug(transport, "debug", "%r pauses reading")?;
     }
     Ok(none(transport.py()))
 }
 
-fn resume_reading<'py>(transport: &Obj<'py, SocketTransport>) -> Output<'py> {
-    if transport.stream(|stream| !stream.is_closing() && stream.is_reading_paused()) {
+fn resume_reading<'py, T: StreamTransport>(transport: &Obj<'py, T>) -> Output<'py> {
+    if transport.link().stream(|stream| !stream.is_closing() && stream.is_reading_paused()) {
         arm(transport, |stream, kernel| stream.resume_reading(kernel))?;
-        log_debug(transport, "%r resumes reading")?;
+        log_in_debug(transport, "debug", "%r resumes reading")?;
     }
     Ok(none(transport.py()))
+}
+
+/// `_read_ready__on_eof` of a socket.
+pub(super) fn eof_received(transport: &Obj<'_, SocketTransport>) -> PyResult<()> {
+    let py = transport.py();
+    log_in_debug(transport, "debug", "%r received EOF")?;
+    let Some(protocol) = transport.link.protocol.get(py) else { return Ok(()) };
+    let answer = call::method(names::eof_received(py), [&protocol]);
+    match answer.and_then(|answer| answer.is_truthy()) {
+        Ok(true) => act(transport, |stream, kernel| stream.on_eof_reply(kernel, true)).map(drop),
+        // By name: a subclass, or the instance, may have its own.
+        Ok(false) => transport.as_any().call_method0(names::close(py)).map(drop),
+        Err(error) => SocketTransport::protocol_failed(
+            transport,
+            error,
+            "Fatal error: protocol.eof_received() call failed.",
+        ),
+    }
 }

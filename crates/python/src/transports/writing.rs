@@ -4,19 +4,21 @@
 
 use std::cell::Cell;
 
-use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyConnectionError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyInt, PyList, PyMemoryView};
-use yibu_engine::transport::{Cork, Upcall, WriteError};
+use yibu_engine::transport::{Channel, Cork, During, Socket, Upcall, WriteError};
 
-use super::{Chunk, SocketTransport, act, closing, refused};
+use super::link::refused;
+use super::{Chunk, SocketTransport, StreamTransport, act, closing};
 use crate::event_loop::create_future;
 use crate::ffi::buffer::Buffer;
 use crate::ffi::bytes::Bytes;
 use crate::ffi::{Args, Obj, Output, Raised, Ref, Signature, Table, boolean, context, none};
 use crate::{errors, futures, upcall};
 
-const LIMITS: Signature<2> = Signature::new("SocketTransport.set_write_buffer_limits", "high=None, low=None");
+const LIMITS: Signature<2> =
+    Signature::new("_FlowControlMixin.set_write_buffer_limits", "high=None, low=None");
 const WRITE: Signature<1> = Signature::new("SocketTransport.write", "data");
 const WRITELINES: Signature<1> = Signature::new("SocketTransport.writelines", "list_of_data");
 
@@ -45,29 +47,7 @@ pub(super) fn table(t: &mut Table<SocketTransport>) {
         write_eof,
         "Closes the writing half when everything has been sent; the peer sees end of file.",
     );
-    t.noargs(c"can_write_eof", |transport| Ok(boolean(transport.py(), true)), "True.");
-    t.method(
-        &LIMITS,
-        set_write_buffer_limits,
-        "Sets the amounts of unsent data, in bytes, at which the protocol is paused and resumed.",
-    );
-    t.noargs(
-        c"get_write_buffer_limits",
-        |transport| {
-            let limits = transport.stream(|stream| stream.write_buffer_limits());
-            Ok(limits.into_pyobject(transport.py())?.into_any())
-        },
-        "The low and the high limit.",
-    );
-    t.noargs(
-        c"get_write_buffer_size",
-        |transport| {
-            uncork(transport)?;
-            let size = transport.stream(|stream| stream.write_buffer_size());
-            Ok(size.into_pyobject(transport.py())?.into_any())
-        },
-        "The number of bytes that wait to be sent.",
-    );
+    flow_table(t);
     t.noargs(
         c"_make_empty_waiter",
         make_empty_waiter,
@@ -91,22 +71,42 @@ pub(super) fn table(t: &mut Table<SocketTransport>) {
     });
 }
 
+/// The flow control of transports that write.
+pub(super) fn flow_table<T: StreamTransport>(t: &mut Table<T>) {
+    t.noargs(c"can_write_eof", |transport| Ok(boolean(transport.py(), true)), "True.");
+    t.method(
+        &LIMITS,
+        set_write_buffer_limits,
+        "Sets the amounts of unsent data, in bytes, at which the protocol is paused and resumed.",
+    );
+    t.noargs(
+        c"get_write_buffer_limits",
+        |transport| {
+            let limits = transport.link().stream(|stream| stream.write_buffer_limits());
+            Ok(limits.into_pyobject(transport.py())?.into_any())
+        },
+        "The low and the high limit.",
+    );
+    t.noargs(
+        c"get_write_buffer_size",
+        |transport| {
+            T::flush(transport)?;
+            let size = transport.link().stream(|stream| stream.write_buffer_size());
+            Ok(size.into_pyobject(transport.py())?.into_any())
+        },
+        "The number of bytes that wait to be sent.",
+    );
+}
+
 /// `write`. The common case is a `bytes` object that the socket takes at once.
 #[inline]
 pub fn write<'py>(transport: &Obj<'py, SocketTransport>, data: &Bound<'py, PyAny>) -> Output<'py> {
     let py = transport.py();
     if let Ok(bytes) = data.cast::<PyBytes>() {
         let slice = bytes.as_bytes();
-        if cork(transport, slice.len(), || match Bytes::keep(bytes, 0) {
-            Some(kept) => Chunk::Kept(kept),
-            None => copied(slice, 0),
-        })? {
-            return Ok(none(py));
+        if !cork(transport, slice.len(), || kept(bytes, 0))? {
+            send(transport, slice, |sent| kept(bytes, sent))?;
         }
-        send(transport, slice, |sent| match Bytes::keep(bytes, sent) {
-            Some(kept) => Chunk::Kept(kept),
-            None => copied(slice, sent),
-        })?;
         return Ok(none(py));
     }
     if !data.is_instance_of::<PyByteArray>() && !data.is_instance_of::<PyMemoryView>() {
@@ -131,7 +131,7 @@ pub fn write<'py>(transport: &Obj<'py, SocketTransport>, data: &Bound<'py, PyAny
         // Not contiguous: the socket would have refused it.
         Err(error) => {
             let error = Raised::from_err(py, error);
-            closing::fatal_error(transport, &error, "Fatal write error on socket transport")?;
+            closing::fatal_error(transport, &error, Socket::failure(During::Writing))?;
         }
     }
     Ok(none(py))
@@ -165,7 +165,7 @@ fn cork(
     {
         Cork::First => {
             // Upcalls of writing run in the context of the one who writes.
-            transport.write_context.put(transport.callback_context(transport.py())?);
+            transport.link.write_context.put(transport.link.callback_context(transport.py())?);
             event_loop.corks.push(Ref::of(transport.clone()));
             Ok(true)
         }
@@ -214,19 +214,30 @@ pub fn uncork(transport: &Obj<'_, SocketTransport>) -> PyResult<()> {
     match act(transport, |stream, kernel| stream.uncork(kernel))? {
         None => Ok(()),
         Some(upcall) => {
-            let context = transport.upcall_context(py, false)?;
+            let context = transport.link.upcall_context(py, false)?;
             context::run(&context, |_| upcall::execute(transport, upcall))
         }
     }
 }
 
-fn copied(data: &[u8], sent: usize) -> Chunk {
+/// What of an immutable object has not been sent.
+#[inline]
+pub(super) fn kept(bytes: &Bound<'_, PyBytes>, sent: usize) -> Chunk {
+    match Bytes::keep(bytes, sent) {
+        Some(kept) => Chunk::Kept(kept),
+        None => copied(bytes.as_bytes(), sent),
+    }
+}
+
+/// What has not been sent of something that may change.
+pub(super) fn copied(data: &[u8], sent: usize) -> Chunk {
     Chunk::Copied(data.get(sent..).unwrap_or_default().into())
 }
 
+/// Sends what can be sent at once, and keeps the rest as `make_chunk(n)`, a chunk of `data[n..]`.
 #[inline]
-fn send(
-    transport: &Obj<'_, SocketTransport>,
+pub(super) fn send<T: StreamTransport>(
+    transport: &Obj<'_, T>,
     data: &[u8],
     make_chunk: impl FnOnce(usize) -> Chunk,
 ) -> PyResult<()> {
@@ -243,23 +254,24 @@ fn send(
 
 /// Python code closed the socket itself: as far as asyncio's transport can tell, sending fails.
 #[cold]
-fn closed_behind_our_back(transport: &Obj<'_, SocketTransport>) -> PyResult<()> {
+fn closed_behind_our_back<T: StreamTransport>(transport: &Obj<'_, T>) -> PyResult<()> {
     let bad_descriptor =
         Raised::from_err(transport.py(), errors::errno(rustix::io::Errno::BADF.raw_os_error()));
-    closing::fatal_error(transport, &bad_descriptor, "Fatal write error on socket transport")
+    closing::fatal_error(transport, &bad_descriptor, T::Channel::failure(During::Writing))
 }
 
 /// Does what follows from a write. `watched` says that the descriptor is watched for writing from now on: upcalls of
 /// writing run in the context of this moment.
 #[inline]
-fn conclude(
-    transport: &Obj<'_, SocketTransport>,
+fn conclude<T: StreamTransport>(
+    transport: &Obj<'_, T>,
     written: Result<Option<Upcall>, WriteError>,
     watched: bool,
     method: &str,
 ) -> PyResult<()> {
     if watched {
-        transport.write_context.put(transport.callback_context(transport.py())?);
+        let link = transport.link();
+        link.write_context.put(link.callback_context(transport.py())?);
     }
     match written {
         Ok(None) => Ok(()),
@@ -269,7 +281,7 @@ fn conclude(
 }
 
 #[cold]
-fn unwritable(transport: &Obj<'_, SocketTransport>, error: &WriteError, method: &str) -> PyErr {
+fn unwritable<T: StreamTransport>(transport: &Obj<'_, T>, error: &WriteError, method: &str) -> PyErr {
     match (error.text(method), error) {
         (Some(text), _) => PyRuntimeError::new_err(text),
         (None, WriteError::Unwatched(error)) => refused(transport, error),
@@ -298,10 +310,9 @@ fn writelines<'py>(transport: &Obj<'py, SocketTransport>, data: &Bound<'py, PyAn
     let mut chunks = Vec::with_capacity(data.len().unwrap_or(0));
     for item in data.try_iter()? {
         let item = item?;
-        let kept = item.cast::<PyBytes>().ok().and_then(|bytes| Bytes::keep(bytes, 0));
-        chunks.push(match kept {
-            Some(kept) => Chunk::Kept(kept),
-            None => copied(Buffer::get(PyMemoryView::from(&item)?.as_any(), false)?.bytes(), 0),
+        chunks.push(match item.cast::<PyBytes>() {
+            Ok(bytes) => kept(bytes, 0),
+            Err(_) => copied(Buffer::get(PyMemoryView::from(&item)?.as_any(), false)?.bytes(), 0),
         });
     }
     uncork(transport)?;
@@ -338,11 +349,15 @@ pub fn limit(value: &Bound<'_, PyAny>) -> PyResult<Option<i64>> {
     Ok(Some(limit.floor() as i64))
 }
 
-fn set_write_buffer_limits<'py>(transport: &Obj<'py, SocketTransport>, args: Args<'_, 'py>) -> Output<'py> {
+fn set_write_buffer_limits<'py, T: StreamTransport>(
+    transport: &Obj<'py, T>,
+    args: Args<'_, 'py>,
+) -> Output<'py> {
     let [high, low] = args.parse(&LIMITS)?;
     let (high, low) = (limit(&high)?, limit(&low)?);
-    uncork(transport)?;
+    T::flush(transport)?;
     let upcall = transport
+        .link()
         .stream(|stream| stream.set_write_buffer_limits(high, low))
         .map_err(|error| PyValueError::new_err(error.to_string()))?;
     if let Some(upcall) = upcall {
@@ -352,7 +367,7 @@ fn set_write_buffer_limits<'py>(transport: &Obj<'py, SocketTransport>, args: Arg
 }
 
 /// Tells whoever waits for the buffer to drain that it has, or never will.
-pub fn drained(transport: &Obj<'_, SocketTransport>, error: Option<&Raised<'_>>) -> PyResult<()> {
+pub(super) fn drained(transport: &Obj<'_, SocketTransport>, error: Option<&Raised<'_>>) -> PyResult<()> {
     let py = transport.py();
     let Some(waiter) = transport.empty_waiter.get(py) else { return Ok(()) };
     match error {
@@ -360,6 +375,14 @@ pub fn drained(transport: &Obj<'_, SocketTransport>, error: Option<&Raised<'_>>)
         Some(error) => waiter.call_method1("set_exception", (error.as_any(),)),
     }
     .map(drop)
+}
+
+/// The connection was lost: whoever waits for the buffer to drain waits in vain.
+pub(super) fn never_drained(transport: &Obj<'_, SocketTransport>) -> PyResult<()> {
+    let py = transport.py();
+    let Some(waiter) = transport.empty_waiter.get(py) else { return Ok(()) };
+    let error = PyConnectionError::new_err("Connection is closed by peer").into_value(py);
+    waiter.call_method1("set_exception", (error,)).map(drop)
 }
 
 fn make_empty_waiter<'py>(transport: &Obj<'py, SocketTransport>) -> Output<'py> {

@@ -1,0 +1,224 @@
+//! What every transport around a stream machine has and does, written once: [`Link`] holds it, [`StreamTransport`] says what each
+//! class does its own way, and the functions here and in `reading`, `writing`, `closing` and [`crate::upcall`] are compiled for
+//! each class by itself. Calls the machine and the loop.
+
+use std::cell::Cell;
+use std::io;
+
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+use yibu_engine::transport::{Channel, Reading, Stream};
+
+use super::Chunk;
+use crate::event_loop::{EventLoop, Kernel, Owner};
+use crate::ffi::{Class, LoopCell, Obj, Raised, Signature, Slot, Visitor, call, context, none};
+use crate::futures::bridge::result_setter;
+use crate::{errors, names, stock};
+
+/// See the module.
+#[repr(C)]
+pub struct Link<K: Channel> {
+    pub(crate) event_loop: Slot<EventLoop>,
+    pub(crate) protocol: Slot,
+    pub(super) read_context: Slot,
+    /// Whether `connection_lost` has been called, and everything let go.
+    pub(super) gone: Cell<bool>,
+    stream: LoopCell<Stream<Chunk, K>>,
+    pub(super) write_context: Slot,
+    /// What callbacks run in, where it was given; otherwise they run in copies of what was current when they were arranged.
+    pub(super) context: Slot,
+}
+
+impl<K: Channel> Default for Link<K> {
+    fn default() -> Self {
+        Self {
+            event_loop: Slot::default(),
+            protocol: Slot::default(),
+            read_context: Slot::default(),
+            gone: Cell::new(false),
+            stream: LoopCell::new(Stream::new(-1, Reading::Lent)),
+            write_context: Slot::default(),
+            context: Slot::default(),
+        }
+    }
+}
+
+impl<K: Channel> Link<K> {
+    /// Asks the machine something.
+    #[inline]
+    pub fn stream<R>(&self, ask: impl FnOnce(&mut Stream<Chunk, K>) -> R) -> R {
+        self.stream.with(ask)
+    }
+
+    /// The context of callbacks: the given one, or a copy of what is current.
+    pub(super) fn callback_context<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.context.get(py).map_or_else(|| context::copy_current(py), Ok)
+    }
+
+    /// Where upcalls of reading, or of writing, run.
+    pub fn upcall_context<'py>(&self, py: Python<'py>, reading: bool) -> PyResult<Bound<'py, PyAny>> {
+        let slot = if reading { &self.read_context } else { &self.write_context };
+        slot.get(py).map_or_else(|| self.callback_context(py), Ok)
+    }
+
+    /// Shows every reference to the collector.
+    pub(super) fn traverse(&self, visitor: &mut Visitor) {
+        self.event_loop.traverse(visitor);
+        self.slots().into_iter().for_each(|slot| slot.traverse(visitor));
+    }
+
+    /// Releases every reference.
+    pub(super) fn clear(&self) {
+        self.event_loop.clear();
+        self.slots().into_iter().for_each(Slot::clear);
+    }
+
+    fn slots(&self) -> [&Slot; 4] {
+        [&self.protocol, &self.read_context, &self.write_context, &self.context]
+    }
+}
+
+/// A native transport around a stream machine.
+pub trait StreamTransport: Class {
+    /// What its bytes go through.
+    type Channel: Channel;
+    /// `set_protocol`.
+    const SET_PROTOCOL: &'static Signature<1>;
+
+    /// What it has in common with the others.
+    fn link(&self) -> &Link<Self::Channel>;
+
+    /// The transport, as one who gets the outcomes of operations.
+    fn owner(transport: &Obj<'_, Self>) -> Owner;
+
+    /// Whether it has a file that it is going to close.
+    fn is_open(&self) -> bool;
+
+    /// Closes the file. Nothing is armed on it.
+    fn close_file(transport: &Obj<'_, Self>) -> PyResult<()>;
+
+    /// Whether an error of the system is nobody's fault, and only told in debug mode.
+    fn is_expected(error: &Raised<'_>) -> bool;
+
+    /// Tells the protocol that nothing more will be received.
+    fn eof_received(transport: &Obj<'_, Self>) -> PyResult<()>;
+
+    /// The protocol raised. `message` is for the exception handler.
+    fn protocol_failed(transport: &Obj<'_, Self>, error: PyErr, message: &str) -> PyResult<()>;
+
+    /// Whether the descriptor may still be used.
+    fn is_intact(&self, _py: Python<'_>) -> PyResult<bool> {
+        Ok(true)
+    }
+
+    /// The protocol is about to become another.
+    fn follow(_transport: &Obj<'_, Self>, _protocol: &Bound<'_, PyAny>) -> PyResult<()> {
+        Ok(())
+    }
+
+    /// Sends what was kept for later.
+    fn flush(_transport: &Obj<'_, Self>) -> PyResult<()> {
+        Ok(())
+    }
+
+    /// It closes: from now on its descriptor is anybody's.
+    fn leave(&self) {}
+
+    /// `connection_lost` has been called and the file is closed.
+    fn ended(_transport: &Obj<'_, Self>) -> PyResult<()> {
+        Ok(())
+    }
+
+    /// Nobody has closed it, and the collector does.
+    fn dropped(_transport: &Obj<'_, Self>) -> PyResult<()> {
+        Ok(())
+    }
+
+    /// Everything has been sent, or never will be.
+    fn drained(_transport: &Obj<'_, Self>, _error: Option<&Raised<'_>>) -> PyResult<()> {
+        Ok(())
+    }
+
+    /// The loop. RuntimeError for an object whose `__init__` has not run.
+    fn event_loop<'py>(&self, py: Python<'py>) -> PyResult<Obj<'py, EventLoop>> {
+        self.link().event_loop.obj(py).ok_or_else(|| {
+            PyRuntimeError::new_err(format!("{} object is not initialized.", class_name::<Self>()))
+        })
+    }
+}
+
+/// The name of a class without its module.
+pub(super) fn class_name<T: Class>() -> String {
+    let name = T::NAME.to_string_lossy();
+    name.rsplit('.').next().unwrap_or(&name).to_owned()
+}
+
+/// Lets the machine act on the kernel.
+#[inline]
+pub fn act<T: StreamTransport, R>(
+    transport: &Obj<'_, T>,
+    f: impl FnOnce(&mut Stream<Chunk, T::Channel>, &mut Kernel<'_>) -> R,
+) -> PyResult<R> {
+    let event_loop = transport.event_loop(transport.py())?;
+    let owner = || T::owner(transport);
+    Ok(Kernel::with(&event_loop, &owner, |kernel| transport.link().stream(|stream| f(stream, kernel))))
+}
+
+/// The exception for a kernel that refused: a closed loop refuses everything.
+pub(super) fn refused<T: StreamTransport>(transport: &Obj<'_, T>, error: &io::Error) -> PyErr {
+    match transport.event_loop(transport.py()).and_then(|event_loop| event_loop.check_open()) {
+        Ok(()) => errors::os_error(error),
+        Err(closed) => closed,
+    }
+}
+
+/// `loop.call_soon(function, *args, context=...)` in the transport's context.
+pub(super) fn call_soon<'py, T: StreamTransport, const N: usize>(
+    transport: &Obj<'py, T>,
+    function: &Bound<'py, PyAny>,
+    args: [&Bound<'py, PyAny>; N],
+) -> PyResult<()> {
+    let py = transport.py();
+    let event_loop = transport.event_loop(py)?.into_any();
+    let context = transport.link().context.get_or_none(py);
+    let (method, keywords) = (names::call_soon(py), names::context_keyword(py));
+    match args.as_slice() {
+        [] => call::method_with_keyword(method, [&event_loop, function, &context], keywords)?,
+        [one] => call::method_with_keyword(method, [&event_loop, function, one, &context], keywords)?,
+        [one, two] => {
+            call::method_with_keyword(method, [&event_loop, function, one, two, &context], keywords)?
+        }
+        _ => return Err(PyRuntimeError::new_err("a callback of a transport has at most two arguments")),
+    };
+    Ok(())
+}
+
+/// The three callbacks of the next turn with which every transport begins: `connection_made`, `start` (with the descriptor), and
+/// the waiter's.
+pub(super) fn introduce<'py, T: StreamTransport>(
+    transport: &Obj<'py, T>,
+    protocol: &Bound<'py, PyAny>,
+    start: Option<&Bound<'py, PyAny>>,
+    waiter: &Bound<'py, PyAny>,
+) -> PyResult<()> {
+    let py = transport.py();
+    let made = protocol.getattr(names::connection_made(py))?;
+    call_soon(transport, &made, [transport.as_any()])?;
+    if let Some(start) = start {
+        let fd = transport.link().stream(|stream| stream.fd());
+        call_soon(transport, start, [fd.into_pyobject(py)?.as_any()])?;
+    }
+    if !waiter.is_none() {
+        call_soon(transport, &result_setter(py)?, [waiter, &none(py)])?;
+    }
+    Ok(())
+}
+
+/// `logger.debug(format, transport)`, or another method of the logger, in debug mode.
+pub fn log_in_debug<T: StreamTransport>(transport: &Obj<'_, T>, method: &str, format: &str) -> PyResult<()> {
+    let py = transport.py();
+    if crate::events::loop_debug(transport.event_loop(py)?.as_any())? {
+        stock::logger(py)?.call_method1(method, (format, transport.as_any()))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,144 @@
+//! [`ReadPipeTransport`]: the end that is read. Calls the stream machine.
+
+use std::ffi::CStr;
+
+use pyo3::exceptions::PyOSError;
+use pyo3::prelude::*;
+use pyo3::types::PyString;
+use rustix::fs::FileType;
+use rustix::io::Errno;
+use yibu_engine::MAX_RECEIVE;
+use yibu_engine::transport::{Pipe, Reading};
+
+use super::super::link::call_soon;
+use super::super::{Link, StreamTransport, act, closing, log_in_debug, lose_soon, reading};
+use super::{End, PipeEnd, describe};
+use crate::event_loop::Owner;
+use crate::ffi::class::BehindReadTransport;
+use crate::ffi::{Class, ClassState, Obj, Output, Raised, Ref, Signature, Table, Visitor, none};
+use crate::names;
+
+/// The data of a `ReadPipeTransport`.
+#[derive(Default)]
+pub struct ReadPipeTransport(End);
+
+static READ_PIPE_TRANSPORT: ClassState = ClassState::new();
+
+const FATAL_ERROR: Signature<2> =
+    Signature::new("ReadPipeTransport._fatal_error", "exc, message='Fatal error on pipe transport'");
+
+impl PipeEnd for ReadPipeTransport {
+    const NEW: &'static Signature<5> =
+        &Signature::new("ReadPipeTransport.__init__", "loop, pipe, protocol, waiter=None, extra=None");
+    const REFUSAL: &'static str = "Pipe transport is for pipes/sockets only.";
+
+    fn end(&self) -> &End {
+        &self.0
+    }
+
+    fn reading(kind: FileType) -> Option<Reading> {
+        matches!(kind, FileType::Fifo | FileType::Socket | FileType::CharacterDevice).then_some(Reading::Lent)
+    }
+}
+
+impl StreamTransport for ReadPipeTransport {
+    type Channel = Pipe;
+    const SET_PROTOCOL: &'static Signature<1> = &Signature::new("ReadPipeTransport.set_protocol", "protocol");
+
+    fn link(&self) -> &Link<Pipe> {
+        &self.0.link
+    }
+
+    fn owner(transport: &Obj<'_, Self>) -> Owner {
+        Owner::ReadPipe(Ref::of(transport.clone()))
+    }
+
+    fn is_open(&self) -> bool {
+        !self.0.pipe.is_empty()
+    }
+
+    fn close_file(transport: &Obj<'_, Self>) -> PyResult<()> {
+        transport.0.close_file(transport.py())
+    }
+
+    /// How a terminal says that its other side has gone.
+    fn is_expected(error: &Raised<'_>) -> bool {
+        let errno = || error.as_any().getattr("errno").and_then(|errno| errno.extract::<i32>());
+        error.is::<PyOSError>() && errno().is_ok_and(|errno| errno == Errno::IO.raw_os_error())
+    }
+
+    /// Whatever the protocol answers, there is nothing to keep a pipe open for.
+    fn eof_received(transport: &Obj<'_, Self>) -> PyResult<()> {
+        let py = transport.py();
+        log_in_debug(transport, "info", "%r was closed by peer")?;
+        let ended = act(transport, |stream, kernel| stream.on_eof_reply(kernel, false))?;
+        let Some(protocol) = transport.0.link.protocol.get(py).filter(|_| ended) else { return Ok(()) };
+        call_soon(transport, &protocol.getattr(names::eof_received(py))?, [])?;
+        lose_soon(transport, &none(py))
+    }
+
+    /// That is reported as any callback's failure, and changes nothing.
+    fn protocol_failed(_transport: &Obj<'_, Self>, error: PyErr, _message: &str) -> PyResult<()> {
+        Err(error)
+    }
+}
+
+fn repr<'py>(transport: &Obj<'py, ReadPipeTransport>) -> Output<'py> {
+    let (mut text, working) = describe(transport)?;
+    if working {
+        let armed = transport.0.link.stream(|stream| stream.read_op().is_some());
+        text.push_str(if armed { " polling" } else { " idle" });
+    }
+    text.push('>');
+    Ok(PyString::new(transport.py(), &text).into_any())
+}
+
+/// Attributes of the class that are not methods.
+pub(super) fn complete(py: Python<'_>) -> PyResult<()> {
+    ReadPipeTransport::class(py).setattr("max_size", MAX_RECEIVE)
+}
+
+impl Class for ReadPipeTransport {
+    const NAME: &'static CStr = c"yibu.ReadPipeTransport";
+    type Header = BehindReadTransport;
+
+    fn state() -> &'static ClassState {
+        &READ_PIPE_TRANSPORT
+    }
+
+    fn table(t: &mut Table<Self>) {
+        t.doc(c"ReadPipeTransport(loop, pipe, protocol, waiter=None, extra=None)\n--\n\nThe reading end of a pipe.");
+        t.repr(repr);
+        super::table(t);
+        reading::table(t);
+        t.one(
+            c"_close",
+            "exc",
+            |transport, error| {
+                closing::force_close(transport, error)?;
+                Ok(none(transport.py()))
+            },
+            "Closes at once; connection_lost() gets the exception.",
+        );
+        t.method(
+            &FATAL_ERROR,
+            |transport, args| {
+                let [error, message] = args.parse(&FATAL_ERROR)?;
+                closing::fail(transport, error, &message, "Fatal error on pipe transport")
+            },
+            "Reports an exception, unless it is the end of a terminal, and closes at once.",
+        );
+    }
+
+    fn traverse(&self, visitor: &mut Visitor) {
+        self.0.traverse(visitor);
+    }
+
+    fn clear(&self) {
+        self.0.clear();
+    }
+
+    fn wants_finalizer(&self) -> bool {
+        self.is_open()
+    }
+}

@@ -1,0 +1,177 @@
+//! [`WritePipeTransport`]: the end that is written. Calls the stream machine.
+
+use std::ffi::CStr;
+
+use pyo3::exceptions::{PyAssertionError, PyOSError};
+use pyo3::prelude::*;
+use pyo3::types::{PyByteArray, PyBytes, PyMemoryView, PyString};
+use rustix::fs::FileType;
+use yibu_engine::transport::{Channel, During, Pipe, Reading};
+
+use super::super::writing::{self, copied, kept, send};
+use super::super::{Link, StreamTransport, bookkeeping, closing};
+use super::{End, PipeEnd, describe};
+use crate::event_loop::Owner;
+use crate::ffi::buffer::Buffer;
+use crate::ffi::class::BehindTransport;
+use crate::ffi::{Class, ClassState, Obj, Output, Raised, Ref, Signature, Table, Visitor, none};
+
+/// The data of a `WritePipeTransport`.
+#[derive(Default)]
+pub struct WritePipeTransport(End);
+
+static WRITE_PIPE_TRANSPORT: ClassState = ClassState::new();
+
+const WRITE: Signature<1> = Signature::new("WritePipeTransport.write", "data");
+const CLOSE: Signature<1> = Signature::new("WritePipeTransport._close", "exc=None");
+const FATAL_ERROR: Signature<2> =
+    Signature::new("WritePipeTransport._fatal_error", "exc, message='Fatal error on pipe transport'");
+
+impl PipeEnd for WritePipeTransport {
+    const NEW: &'static Signature<5> =
+        &Signature::new("WritePipeTransport.__init__", "loop, pipe, protocol, waiter=None, extra=None");
+    const REFUSAL: &'static str = "Pipe transport is only for pipes, sockets and character devices";
+
+    fn end(&self) -> &End {
+        &self.0
+    }
+
+    /// A writing end of a pipe or of a socket shows by being readable that nobody reads any more. A character device may be
+    /// readable for other reasons.
+    fn reading(kind: FileType) -> Option<Reading> {
+        match kind {
+            FileType::Fifo | FileType::Socket => Some(Reading::PeerWatched),
+            FileType::CharacterDevice => Some(Reading::Nothing),
+            _ => None,
+        }
+    }
+}
+
+impl StreamTransport for WritePipeTransport {
+    type Channel = Pipe;
+    const SET_PROTOCOL: &'static Signature<1> =
+        &Signature::new("WritePipeTransport.set_protocol", "protocol");
+
+    fn link(&self) -> &Link<Pipe> {
+        &self.0.link
+    }
+
+    fn owner(transport: &Obj<'_, Self>) -> Owner {
+        Owner::WritePipe(Ref::of(transport.clone()))
+    }
+
+    fn is_open(&self) -> bool {
+        !self.0.pipe.is_empty()
+    }
+
+    fn close_file(transport: &Obj<'_, Self>) -> PyResult<()> {
+        transport.0.close_file(transport.py())
+    }
+
+    fn is_expected(error: &Raised<'_>) -> bool {
+        error.is::<PyOSError>()
+    }
+
+    /// Nothing is read: there is no end of it.
+    fn eof_received(_transport: &Obj<'_, Self>) -> PyResult<()> {
+        Ok(())
+    }
+
+    fn protocol_failed(_transport: &Obj<'_, Self>, error: PyErr, _message: &str) -> PyResult<()> {
+        Err(error)
+    }
+}
+
+fn write<'py>(transport: &Obj<'py, WritePipeTransport>, data: &Bound<'py, PyAny>) -> Output<'py> {
+    let py = transport.py();
+    if let Ok(bytes) = data.cast::<PyBytes>() {
+        send(transport, bytes.as_bytes(), |sent| kept(bytes, sent))?;
+    } else if data.is_instance_of::<PyByteArray>() || data.is_instance_of::<PyMemoryView>() {
+        match Buffer::get(data, false) {
+            Ok(buffer) => send(transport, buffer.bytes(), |sent| copied(buffer.bytes(), sent))?,
+            // Not contiguous: the kernel cannot write it.
+            Err(error) => {
+                let error = Raised::from_err(py, error);
+                closing::fatal_error(transport, &error, Pipe::failure(During::Writing))?;
+            }
+        }
+    } else {
+        return Err(PyAssertionError::new_err(data.repr()?.unbind()));
+    }
+    Ok(none(py))
+}
+
+fn repr<'py>(transport: &Obj<'py, WritePipeTransport>) -> Output<'py> {
+    let (mut text, working) = describe(transport)?;
+    if working {
+        transport.0.link.stream(|stream| {
+            let state = if stream.write_op().is_some() { "polling" } else { "idle" };
+            text.push_str(&format!(" {state} bufsize={}", stream.write_buffer_size()));
+        });
+    }
+    text.push('>');
+    Ok(PyString::new(transport.py(), &text).into_any())
+}
+
+impl Class for WritePipeTransport {
+    const NAME: &'static CStr = c"yibu.WritePipeTransport";
+    type Header = BehindTransport;
+
+    fn state() -> &'static ClassState {
+        &WRITE_PIPE_TRANSPORT
+    }
+
+    fn table(t: &mut Table<Self>) {
+        t.doc(c"WritePipeTransport(loop, pipe, protocol, waiter=None, extra=None)\n--\n\nThe writing end of a pipe.");
+        t.repr(repr);
+        super::table(t);
+        writing::flow_table(t);
+        closing::abort_table(t);
+        bookkeeping::flow_table(t);
+        t.method(
+            &WRITE,
+            |transport, args| match args.only() {
+                Some(data) => write(transport, &data),
+                None => {
+                    let [data] = args.parse(&WRITE)?;
+                    write(transport, &data)
+                }
+            },
+            "Writes data, or keeps what cannot be written at once. Does not block.",
+        );
+        t.noargs(c"write_eof", closing::close, "Closes when everything has been written.");
+        t.getter(c"_buffer", |transport| {
+            let unsent = transport.0.link.stream(|stream| stream.unsent().collect::<Vec<_>>().concat());
+            Ok(PyByteArray::new(transport.py(), &unsent).into_any())
+        });
+        t.method(
+            &CLOSE,
+            |transport, args| {
+                let [error] = args.parse(&CLOSE)?;
+                closing::force_close(transport, &error)?;
+                Ok(none(transport.py()))
+            },
+            "Closes at once; connection_lost() gets the exception.",
+        );
+        t.method(
+            &FATAL_ERROR,
+            |transport, args| {
+                let [error, message] = args.parse(&FATAL_ERROR)?;
+                closing::fail(transport, error, &message, "Fatal error on pipe transport")
+            },
+            "Reports an exception, unless it is an OSError, and closes at once.",
+        );
+    }
+
+    fn traverse(&self, visitor: &mut Visitor) {
+        self.0.traverse(visitor);
+    }
+
+    fn clear(&self) {
+        self.0.clear();
+    }
+
+    fn wants_finalizer(&self) -> bool {
+        self.is_open()
+    }
+}
