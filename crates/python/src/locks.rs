@@ -270,6 +270,7 @@ fn hasten_context<T: Held>(py: Python<'_>) -> PyResult<()> {
             begin: enter::<T>,
             arguments: 0,
             check: |args| args.parse(&ENTER).map(drop),
+            keep: None,
         }
     };
     let exiting = const {
@@ -278,6 +279,7 @@ fn hasten_context<T: Held>(py: Python<'_>) -> PyResult<()> {
             begin: exit::<T>,
             arguments: 3,
             check: |args| args.parse(&EXIT).map(drop),
+            keep: None,
         }
     };
     hasten(&T::class(py), "__aenter__", entering)?;

@@ -12,7 +12,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyFloat, PyString, PyType};
 
 use crate::alarms::{self, Alarm};
-use crate::coroutines::{Routine, Step};
+
+use crate::coroutines::{Routine, Special, Step, hasten};
 use crate::event_loop::{EventLoop, has_come, now, seconds};
 use crate::events::isinstance_class;
 #[cfg(Py_3_12)]
@@ -64,8 +65,23 @@ pub struct Timeout {
 }
 
 static TIMEOUT: ClassState = ClassState::new();
+static ENTERING: Special = Special {
+    name: ENTER.function,
+    begin,
+    arguments: 0,
+    check: |args| args.parse(&ENTER).map(drop),
+    keep: None,
+};
+static EXITING: Special = Special {
+    name: EXIT.function,
+    begin: finish,
+    arguments: 3,
+    check: |args| args.parse(&EXIT).map(drop),
+    keep: Some(keep_raised),
+};
 const INIT: Signature<1> = Signature::new("Timeout.__init__", "when");
 const RESCHEDULE: Signature<1> = Signature::new("Timeout.reschedule", "when");
+const ENTER: Signature<0> = Signature::new("Timeout.__aenter__", "");
 const EXIT: Signature<3> = Signature::new("Timeout.__aexit__", "exc_type, exc_val, exc_tb");
 const AFTER: Signature<1> = Signature::new("timeout", "delay");
 const AT: Signature<1> = Signature::new("timeout_at", "when");
@@ -295,7 +311,16 @@ fn begin<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     Ok(Step::Return(timeout.into_any()))
 }
 
-/// The exception's class and instance are in the first two slots, if there was one.
+/// Keeps what was raised, if something was: its class and the instance.
+fn keep_raised<'py>(routine: &Obj<'py, Routine>, args: Args<'_, 'py>) -> PyResult<()> {
+    let [class, exception, _traceback] = args.parse(&EXIT)?;
+    if !class.is_none() {
+        routine.first.put(class);
+        routine.second.put(exception);
+    }
+    Ok(())
+}
+
 fn finish<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     let py = routine.py();
     let timeout = routine.owner::<Timeout>(py)?;
@@ -338,6 +363,8 @@ fn timeout_at<'py>(args: Args<'_, 'py>) -> Output<'py> {
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let (py, any) = (module.py(), module.as_any());
     let class = Table::<Timeout>::build(py, None)?;
+    hasten(&class, "__aenter__", &ENTERING)?;
+    hasten(&class, "__aexit__", &EXITING)?;
     module.add(class.name()?, &class)?;
     let doc = "An asynchronous context manager that limits its body to delay seconds; None means no limit.";
     module.add("timeout", class::function(py, any, &AFTER, timeout, doc)?)?;
@@ -366,18 +393,15 @@ impl Class for Timeout {
         });
         t.noargs(
             c"__aenter__",
-            |timeout| Ok(Routine::begin(timeout.as_any(), "Timeout.__aenter__", begin)?.into_any()),
+            |timeout| Ok(Routine::begin(timeout.as_any(), ENTER.function, begin)?.into_any()),
             "Starts the limit.",
         );
         t.method(
             &EXIT,
             |timeout, args| {
-                let [class, exception, _traceback] = args.parse(&EXIT)?;
+                (EXITING.check)(args)?;
                 let routine = Routine::begin(timeout.as_any(), EXIT.function, finish)?;
-                if !class.is_none() {
-                    routine.first.put(class);
-                    routine.second.put(exception);
-                }
+                keep_raised(&routine, args)?;
                 Ok(routine.into_any())
             },
             "Ends the limit; raises TimeoutError when it was exceeded.",

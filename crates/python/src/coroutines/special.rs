@@ -26,7 +26,12 @@ pub struct Special {
     pub arguments: usize,
     /// Refuses other arguments than it takes.
     pub check: fn(Args<'_, '_>) -> PyResult<()>,
+    /// Puts what the first piece needs of them into the routine.
+    pub keep: Option<Keep>,
 }
+
+/// See [`Special::keep`].
+pub type Keep = for<'a, 'py> fn(&Obj<'py, Routine>, Args<'a, 'py>) -> PyResult<()>;
 
 /// The data of a `SpecialMethod`.
 #[derive(Default)]
@@ -111,8 +116,11 @@ fn call<'py>(bound: &Obj<'py, BoundRoutine>, args: Args<'_, 'py>) -> Output<'py>
     }
     if bound.own.called.replace(true) {
         let owner = bound.base.owner.get(bound.py()).ok_or_else(lost)?;
-        return Ok(Routine::begin(&owner, special.name, special.begin)?.into_any());
+        let routine = Routine::begin(&owner, special.name, special.begin)?;
+        special.keep.map_or(Ok(()), |keep| keep(&routine, args))?;
+        return Ok(routine.into_any());
     }
+    special.keep.map_or(Ok(()), |keep| keep(bound.upcast(), args))?;
     bound.base.started().set(false);
     Ok(again(bound.as_any()))
 }
