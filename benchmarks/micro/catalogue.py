@@ -20,6 +20,7 @@ TOPICS = [
     "streams",
     "threads",
     "descriptors",
+    "pipes",
     "loops",
 ]
 

@@ -12,6 +12,7 @@ import re
 import socket
 import struct
 import tty
+import weakref
 
 import pytest
 
@@ -308,6 +309,22 @@ class TestReading:
         assert raised == [ZeroDivisionError, ZeroDivisionError, KeyError, LookupError]
         assert all(report["message"].startswith("Exception in callback") for report in reports)
 
+    def test_an_interrupt_leaves_the_loop(self, loop, ends, read_from):
+        class Interrupted(Recorder):
+            def data_received(self, data):
+                super().data_received(data)
+                if data == b"now":
+                    raise KeyboardInterrupt
+
+        transport, protocol = loop.run_until_complete(read_from(ends, Interrupted))
+        os.write(ends.sink, b"now")
+        with pytest.raises(KeyboardInterrupt):
+            loop.run_forever()
+        os.write(ends.sink, b" and later")
+        assert loop.run_until_complete(protocol.received(13)) == b"now and later"
+        transport.close()
+        loop.run_until_complete(protocol.lost)
+
     def test_the_end_of_a_terminal_is_nobody_s_fault(self, run, tmp_path, read_from):
         ends = Ends(*make_terminal(tmp_path))
 
@@ -432,6 +449,29 @@ class TestWriting:
             assert not transport.is_closing()
             transport.close()
             await protocol.lost
+
+        run(main())
+
+    def test_what_is_not_contiguous(self, run, ends, write_to, reports):
+        async def main():
+            transport, protocol = await write_to(ends)
+            transport.write(memoryview(b"abcdef")[::2])
+            error = await protocol.lost
+            assert isinstance(error, BufferError)
+            [report] = reports
+            assert report["message"] == "Fatal write error on pipe transport"
+            assert (report["exception"], report["transport"]) == (error, transport)
+
+        run(main())
+
+    def test_a_device_that_is_full(self, run, loop, reports):
+        async def main():
+            with io.FileIO("/dev/full", "w") as file:
+                transport, protocol = await loop.connect_write_pipe(Recorder, file)
+                transport.write(b"x")
+                error = await protocol.lost
+                assert error.errno == errno.ENOSPC
+            assert reports == []
 
         run(main())
 
@@ -999,6 +1039,34 @@ class TestTransports:
             assert record.exc_info
 
         run(main())
+
+    def test_failing_by_hand(self, run, ends, read_from, write_to, reports):
+        async def main():
+            pairs = [await read_from(ends), await write_to(ends)]
+            for transport, protocol in pairs:
+                error = LookupError()
+                transport._fatal_error(error)
+                assert transport.is_closing()
+                assert await protocol.lost is error
+                expected = {"message": "Fatal error on pipe transport", "exception": error}
+                assert reports.pop() == expected | {"transport": transport, "protocol": protocol}
+
+        run(main())
+
+    def test_what_nobody_has_any_more_is_collected(self, loop, ends, read_from, write_to):
+        async def main():
+            reading, reader = await read_from(ends)
+            writing, writer = await write_to(ends)
+            reading.itself, writing.itself = reading, writing
+            reading.close()
+            writing.close()
+            await reader.lost
+            await writer.lost
+            return [weakref.ref(each) for each in (reading, writing, reader, writer)]
+
+        references = loop.run_until_complete(main())
+        gc.collect()
+        assert [reference() for reference in references] == [None] * 4
 
     def test_in_the_context_of_who_connected(self, run, ends, read_from):
         here = contextvars.ContextVar("here")
