@@ -1,7 +1,7 @@
-"""No line of asyncio's pure-Python primitives runs in a program on yibu: the interpreter tells of each line.
+"""No line of asyncio's own Python code runs in a program on yibu: the interpreter tells of each line.
 
 `stock_code/program.py` uses every primitive in every way, the random programs of the differential tests in
-most others.  What importing asyncio executes does not count.
+most others; `network_program.py` uses all of the network.  What importing asyncio executes does not count.
 """
 
 import ast
@@ -13,11 +13,13 @@ import sys
 
 import pytest
 
-from tests.regressions.stock_code.watch import MODULES
+from tests.regressions.stock_code.watch import LOOPS, NETWORK, PRIMITIVES
 
 FOLDER = pathlib.Path(__file__).parent / "stock_code"
-PROGRAM = FOLDER / "program.py"
-RANDOM = FOLDER / "random_programs.py"
+CERTIFICATE = FOLDER.parents[1] / "seeds" / "certificate.pem"
+PROGRAM = (FOLDER / "program.py",)
+NETWORK_PROGRAM = (FOLDER / "network_program.py", CERTIFICATE)
+RANDOM_PROGRAMS = FOLDER / "random_programs.py"
 
 
 def watched(impl, folder, *command):
@@ -31,19 +33,10 @@ def watched(impl, folder, *command):
         env=env,
         capture_output=True,
         text=True,
-        timeout=25,
+        timeout=50,
     )
     assert (finished.stderr, finished.stdout) == ("", "done\n")
     return record.read_text().splitlines()
-
-
-@pytest.fixture
-def as_import(tmp_path):
-    """The program, with yibu imported under the name of asyncio."""
-    source = PROGRAM.read_text()
-    program = tmp_path / "program.py"
-    program.write_text(source.replace("import asyncio\n", "import yibu as asyncio\n", 1))
-    return program
 
 
 def agree(lines):
@@ -52,36 +45,56 @@ def agree(lines):
 
 @pytest.mark.yibu_only
 class TestYibu:
-    def test_imported(self, impl, tmp_path, as_import):
-        agree(watched(impl, tmp_path, as_import))
+    @pytest.mark.parametrize("command", [PROGRAM, NETWORK_PROGRAM], ids=["program", "network"])
+    def test_imported(self, impl, tmp_path, command):
+        """yibu imported under the name of asyncio."""
+        source, *arguments = command
+        program = tmp_path / source.name
+        program.write_text(source.read_text().replace("import asyncio\n", "import yibu as asyncio\n", 1))
+        agree(watched(impl, tmp_path, program, *arguments))
 
-    def test_installed(self, impl, tmp_path):
-        agree(watched(impl, tmp_path, "-m", "yibu", PROGRAM))
+    @pytest.mark.parametrize("command", [PROGRAM, NETWORK_PROGRAM], ids=["program", "network"])
+    def test_installed(self, impl, tmp_path, command):
+        agree(watched(impl, tmp_path, "-m", "yibu", *command))
 
     def test_random_programs(self, impl, tmp_path):
-        agree(watched(impl, tmp_path, RANDOM, "yibu"))
+        agree(watched(impl, tmp_path, RANDOM_PROGRAMS, "yibu"))
 
 
-@pytest.mark.parametrize("command", [(PROGRAM,), (RANDOM, "asyncio")], ids=["program", "random"])
-def test_stock_is_caught(impl, tmp_path, command):
+@pytest.mark.parametrize(
+    ("command", "modules", "least"),
+    [
+        (PROGRAM, PRIMITIVES, 1000),
+        (NETWORK_PROGRAM, NETWORK, 2000),
+        ((RANDOM_PROGRAMS, "asyncio"), PRIMITIVES - {"runners", "threads"}, 700),
+    ],
+    ids=["program", "network", "random"],
+)
+def test_stock_is_caught(impl, tmp_path, command, modules, least):
     """The recorder sees stock code where it does run, and the programs would run nearly all there is."""
     lines = watched(impl, tmp_path, *command)
-    files = {line.split(":")[0] for line in lines}
-    assert files >= {f"{module}.py" for module in MODULES} - (
-        {"runners.py", "threads.py"} if "asyncio" in command else set()
-    )
-    assert len(lines) > 700
+    assert {line.split(":")[0] for line in lines} >= {f"{module}.py" for module in modules}
+    assert len(lines) > least
 
 
-def test_every_primitive_is_used():
-    """The program names everything public that the modules have, except what only loops and tasks call."""
+@pytest.mark.parametrize(
+    ("program", "modules", "except_for"),
+    [
+        (PROGRAM, PRIMITIVES, {f"_{what}_task" for what in ("enter", "leave", "register", "unregister")}),
+        (NETWORK_PROGRAM, NETWORK - LOOPS, set()),
+    ],
+    ids=["program", "network"],
+)
+def test_everything_public_is_used(program, modules, except_for):
+    """A program names everything public that the modules have, except what only loops and tasks call."""
     named = {
-        node.attr for node in ast.walk(ast.parse(PROGRAM.read_text())) if isinstance(node, ast.Attribute)
+        node.attr for node in ast.walk(ast.parse(program[0].read_text())) if isinstance(node, ast.Attribute)
     }
+    if modules is PRIMITIVES and sys.version_info >= (3, 14):
+        modules = modules | {"graph"}
     public = {
         name
-        for module in (*MODULES, "graph")
-        if (module != "graph" or sys.version_info >= (3, 14))
+        for module in modules
         for name in getattr(importlib.import_module(f"asyncio.{module}"), "__all__", ())
     }
-    assert public - named == {f"_{what}_task" for what in ("enter", "leave", "register", "unregister")}
+    assert public - named == except_for

@@ -271,6 +271,7 @@ fn hasten_context<T: Held>(py: Python<'_>) -> PyResult<()> {
             arguments: 0,
             check: |args| args.parse(&ENTER).map(drop),
             keep: None,
+            in_cycles: false,
         }
     };
     let exiting = const {
@@ -280,6 +281,7 @@ fn hasten_context<T: Held>(py: Python<'_>) -> PyResult<()> {
             arguments: 3,
             check: |args| args.parse(&EXIT).map(drop),
             keep: None,
+            in_cycles: false,
         }
     };
     hasten(&T::class(py), "__aenter__", entering)?;

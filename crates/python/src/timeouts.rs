@@ -71,6 +71,7 @@ static ENTERING: Special = Special {
     arguments: 0,
     check: |args| args.parse(&ENTER).map(drop),
     keep: None,
+    in_cycles: false,
 };
 static EXITING: Special = Special {
     name: EXIT.function,
@@ -78,6 +79,7 @@ static EXITING: Special = Special {
     arguments: 3,
     check: |args| args.parse(&EXIT).map(drop),
     keep: Some(keep_raised),
+    in_cycles: true,
 };
 const INIT: Signature<1> = Signature::new("Timeout.__init__", "when");
 const RESCHEDULE: Signature<1> = Signature::new("Timeout.reschedule", "when");

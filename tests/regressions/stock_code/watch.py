@@ -1,7 +1,7 @@
-"""Runs a program and records each line of asyncio's pure-Python primitives that it executes.
+"""Runs a program and records each line of asyncio's own Python code that it executes.
 
-    python watch.py RECORD program.py             as `python program.py`
-    python watch.py RECORD -m yibu program.py     as `python -m yibu program.py`
+    python watch.py RECORD program.py ...             as `python program.py ...`
+    python watch.py RECORD -m yibu program.py ...     as `python -m yibu program.py ...`
 
 What importing asyncio and yibu executes does not count.  The interpreter tells of every line in every thread;
 the record has one for each line: file, number and function.  Called by `test_no_stock_code.py`.
@@ -16,8 +16,10 @@ import runpy
 import sys
 import threading
 
-MODULES = "tasks", "futures", "locks", "queues", "timeouts", "taskgroups", "runners", "threads", "mixins"
-FILES = {os.path.join(os.path.dirname(asyncio.__file__), f"{name}.py") for name in MODULES}
+PRIMITIVES = {"tasks", "futures", "locks", "queues", "timeouts", "taskgroups", "runners", "threads", "mixins"}
+LOOPS = {"base_events", "selector_events", "unix_events"}
+NETWORK = LOOPS | {"streams", "sslproto", "subprocess", "base_subprocess", "staggered"}
+FILES = {os.path.join(os.path.dirname(asyncio.__file__), f"{name}.py") for name in PRIMITIVES | NETWORK}
 
 lines = set()
 

@@ -28,6 +28,8 @@ pub struct Special {
     pub check: fn(Args<'_, '_>) -> PyResult<()>,
     /// Puts what the first piece needs of them into the routine.
     pub keep: Option<Keep>,
+    /// Whether its object refers to the task that entered, whose frame refers to what is bound while the body runs.
+    pub in_cycles: bool,
 }
 
 /// See [`Special::keep`].
@@ -60,14 +62,17 @@ fn get<'py>(descriptor: &Obj<'py, SpecialMethod>, object: Option<&Bound<'py, PyA
     let (Some(object), Some(special)) = (object, descriptor.special.get()) else {
         return Ok(descriptor.plain.get_or_none(py));
     };
-    // It is tracked when it waits for something. That one is bound and kept, and never awaited, is so rare that a cycle through
-    // it may stay.
+    // Most are tracked only when they wait for something. That one is bound and kept, and never awaited, is so rare that a
+    // cycle through it may stay.
     let bound = BoundRoutine::create_untracked(py)?;
     bound.base.prepare(object, special.name, special.begin);
     // Nobody has to await what was not called.
     bound.base.started().set(true);
     bound.own.special.set(Some(special));
     make_callable(&bound, call);
+    if special.in_cycles {
+        bound.track();
+    }
     Ok(bound.into_any())
 }
 
