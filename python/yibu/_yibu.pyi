@@ -30,9 +30,9 @@ from concurrent.futures import Executor
 from contextvars import Context
 from socket import _Address, _GetAddrInfoResult, _RetAddress, socket
 from types import FrameType, TracebackType
-from typing import Any, ClassVar, TypeAlias, TypeVar, final
+from typing import IO, Any, ClassVar, TypeAlias, TypeVar, final
 
-from _typeshed import FileDescriptorLike, ReadableBuffer, WriteableBuffer
+from _typeshed import FileDescriptorLike, ReadableBuffer, StrPath, WriteableBuffer
 from typing_extensions import TypeVarTuple, Unpack
 
 _T = TypeVar("_T")
@@ -318,6 +318,15 @@ class EventLoop:
     ) -> Coroutine[Any, Any, int]: ...
     def sock_connect(self, sock: socket, address: _Address) -> Coroutine[Any, Any, None]: ...
     def sock_accept(self, sock: socket) -> Coroutine[Any, Any, tuple[socket, _RetAddress]]: ...
+    def sock_sendfile(
+        self,
+        sock: socket,
+        file: IO[bytes],
+        offset: int = 0,
+        count: int | None = None,
+        *,
+        fallback: bool | None = True,
+    ) -> Coroutine[Any, Any, int]: ...
 
     # Pipes
     def connect_read_pipe(
@@ -426,6 +435,55 @@ class EventLoop:
         ssl_handshake_timeout: float | None = None,
         ssl_shutdown_timeout: float | None = None,
     ) -> Coroutine[Any, Any, asyncio.Transport | None]: ...
+    def sendfile(
+        self,
+        transport: asyncio.WriteTransport,
+        file: IO[bytes],
+        offset: int = 0,
+        count: int | None = None,
+        *,
+        fallback: bool = True,
+    ) -> Coroutine[Any, Any, int]: ...
+
+    # Unix sockets
+    def create_unix_connection(
+        self,
+        protocol_factory: Callable[[], _ProtocolT],
+        path: StrPath | bytes | None = None,
+        *,
+        ssl: _SSLContext = None,
+        sock: socket | None = None,
+        server_hostname: str | None = None,
+        ssl_handshake_timeout: float | None = None,
+        ssl_shutdown_timeout: float | None = None,
+    ) -> Coroutine[Any, Any, tuple[asyncio.Transport, _ProtocolT]]: ...
+    if sys.version_info >= (3, 13):
+        def create_unix_server(
+            self,
+            protocol_factory: _ProtocolFactory,
+            path: StrPath | bytes | None = None,
+            *,
+            sock: socket | None = None,
+            backlog: int = 100,
+            ssl: _SSLContext = None,
+            ssl_handshake_timeout: float | None = None,
+            ssl_shutdown_timeout: float | None = None,
+            start_serving: bool = True,
+            cleanup_socket: bool = True,
+        ) -> Coroutine[Any, Any, Server]: ...
+    else:
+        def create_unix_server(
+            self,
+            protocol_factory: _ProtocolFactory,
+            path: StrPath | bytes | None = None,
+            *,
+            sock: socket | None = None,
+            backlog: int = 100,
+            ssl: _SSLContext = None,
+            ssl_handshake_timeout: float | None = None,
+            ssl_shutdown_timeout: float | None = None,
+            start_serving: bool = True,
+        ) -> Coroutine[Any, Any, Server]: ...
 
 class Server(asyncio.Server): ...
 

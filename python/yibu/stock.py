@@ -8,15 +8,11 @@ An entry leaves these lists when its native form arrives; `tests/unit/test_packa
 the truth.
 """
 
-import logging
-import os
 import sys
 from asyncio import base_events, selector_events, unix_events
 from functools import cached_property
 from socket import socket
 from typing import Any
-
-logger = logging.getLogger("asyncio")
 
 # Will stay stock: exceptions, constants, abstract classes and the functions that keep the record of
 # the running loop and the current task must be the same objects for everybody in the process.
@@ -124,7 +120,6 @@ MODULES = (
 )
 
 _Base: Any = base_events.BaseEventLoop
-_Selector: Any = selector_events.BaseSelectorEventLoop
 _unix: Any = unix_events
 _Unix = _unix._UnixSelectorEventLoop
 
@@ -133,9 +128,8 @@ class LoopMethods:
     """The loop methods that are borrowed, with the private hooks that they call on their loop.
 
     Of the native loop they use, besides its public methods: `_debug`, `_transports`, `_ensure_resolved`,
-    `_ensure_fd_no_transport`, `_make_socket_transport`, `_start_serving`, `_stop_accepting`; and
-    `_add_reader`, `_remove_reader`, `_add_writer`, `_remove_writer`, which do what the public ones do
-    without looking for a transport.
+    `_ensure_fd_no_transport`; and `_add_reader`, `_remove_reader`, `_add_writer`, `_remove_writer`, which
+    do what the public ones do without looking for a transport.
     """
 
     # Datagrams: stock's datagram transport, driven by the native readers and writers.
@@ -146,45 +140,6 @@ class LoopMethods:
     ) -> Any:
         self._ensure_fd_no_transport(sock)  # type: ignore[attr-defined]  # native
         return DatagramTransport(self, sock, protocol, address, waiter, extra)
-
-    # Unix sockets: the set-up of path, socket and accepting is stock's; the connections that come of
-    # it have the native transport.
-    create_unix_connection = _Unix.create_unix_connection
-    create_unix_server = _Unix.create_unix_server
-    _create_connection_transport = _Base._create_connection_transport
-
-    @cached_property
-    def _unix_server_sockets(self) -> dict[socket, int]:
-        """The inodes of the paths that listening sockets are to remove (Python 3.13 and later)."""
-        return {}
-
-    def _stop_serving(self, sock: socket) -> None:
-        """Stop listening, and remove the path of a Unix socket if it is still the one bound here."""
-        inode = self._unix_server_sockets.pop(sock, None)
-        path = None if inode is None else sock.getsockname()
-        self._stop_accepting(sock)  # type: ignore[attr-defined]  # native
-        sock.close()
-        if path is None:
-            return
-        try:
-            if os.stat(path).st_ino == inode:
-                os.unlink(path)
-        except FileNotFoundError:
-            pass
-        except OSError as error:
-            logger.error("Unable to clean up listening UNIX socket %r: %r", path, error)
-
-    # Files to sockets: `os.sendfile` retried as the native writer reports room.
-    sendfile = _Base.sendfile
-    _sendfile_native = _Selector._sendfile_native
-    _sendfile_fallback = _Base._sendfile_fallback
-    sock_sendfile = _Base.sock_sendfile
-    _check_sendfile_params = _Base._check_sendfile_params
-    _sock_sendfile_native = _Unix._sock_sendfile_native
-    _sock_sendfile_native_impl = _Unix._sock_sendfile_native_impl
-    _sock_sendfile_update_filepos = _Unix._sock_sendfile_update_filepos
-    _sock_add_cancellation_callback = _Unix._sock_add_cancellation_callback
-    _sock_sendfile_fallback = _Base._sock_sendfile_fallback
 
     # Child processes: stock's transport over `subprocess.Popen`, native pipes, and stock's watcher
     # (a process descriptor in the native poller where the kernel allows it, a thread otherwise).

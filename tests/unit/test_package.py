@@ -4,7 +4,6 @@ import asyncio
 import inspect
 import os
 import signal
-import socket
 import subprocess
 import sys
 import warnings
@@ -398,25 +397,6 @@ class TestBorrowedMethods:
 
         run(main())
 
-    @pytest.mark.parametrize("over_tls", [False, True])
-    def test_unix_sockets(self, run, tmp_path, contexts, over_tls):
-        path = str(tmp_path / "socket")
-        server_side, client_side = contexts
-        tls = {"ssl": client_side, "server_hostname": "localhost"} if over_tls else {}
-
-        async def main():
-            server = await asyncio.start_unix_server(echo, path, ssl=server_side if over_tls else None)
-            assert os.path.exists(path)
-            for i in range(3):
-                streams = await asyncio.open_unix_connection(path, **tls)
-                assert isinstance(streams[1].transport, asyncio.Transport)
-                assert await exchange(*streams, b"%d\n" % i) == b"%d\n" % i
-            server.close()
-            await server.wait_closed()
-            assert os.path.exists(path) is (sys.version_info < (3, 13))
-
-        run(main())
-
     def test_tls(self, run, contexts):
         server_side, client_side = contexts
 
@@ -462,53 +442,6 @@ class TestBorrowedMethods:
                 await asyncio.open_connection(*address, ssl=contexts[1], server_hostname="elsewhere")
             server.close()
             await server.wait_closed()
-
-        run(main())
-
-    @pytest.mark.parametrize("fallback", [False, True])
-    def test_sendfile(self, run, loop, tmp_path, fallback):
-        content = os.urandom(300_000)
-        (tmp_path / "file").write_bytes(content)
-
-        async def serve(reader, writer):
-            with open(tmp_path / "file", "rb") as file:
-                sent.append(await loop.sendfile(writer.transport, file, offset=5, fallback=fallback))
-            writer.close()
-
-        sent = []
-
-        async def main():
-            server = await asyncio.start_server(serve, "127.0.0.1", 0)
-            reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
-            assert await reader.read() == content[5:]
-            assert sent == [len(content) - 5]
-            writer.close()
-            await writer.wait_closed()
-            server.close()
-            await server.wait_closed()
-
-        run(main())
-
-    def test_sock_sendfile(self, run, loop, tmp_path):
-        content = os.urandom(300_000)
-        (tmp_path / "file").write_bytes(content)
-
-        async def receive(sock):
-            received = b""
-            while data := await loop.sock_recv(sock, 65536):
-                received += data
-            return received
-
-        async def main():
-            ours, theirs = socket.socketpair()
-            with ours, theirs:
-                ours.setblocking(False)
-                theirs.setblocking(False)
-                receiver = asyncio.create_task(receive(theirs))
-                with open(tmp_path / "file", "rb") as file:
-                    assert await loop.sock_sendfile(ours, file) == len(content)
-                ours.close()
-                assert await receiver == content
 
         run(main())
 

@@ -16,6 +16,7 @@ use crate::buffers::Buffers;
 use crate::faults::{Chance, Faults};
 use crate::fd_table::{FdSlot, FdTable};
 use crate::op::{Fd, Interest, Lease, NO_OP, Op, OpId, OpTable, Outcome};
+use crate::sending_file::SendingFile;
 use crate::sys::{self, Calls};
 use crate::wait::{self, EpollWait, Event};
 use crate::waker::{Eventfd, Waker};
@@ -135,6 +136,16 @@ impl Epoll {
     #[inline]
     pub(crate) fn recv(&mut self, fd: Fd, max: usize) -> io::Result<Option<Lease>> {
         self.buffers.fill(|buf| self.calls.recv(fd, upto(buf, max)))
+    }
+
+    pub(crate) fn begin_send_file(
+        &mut self,
+        socket: Fd,
+        file: Fd,
+        offset: u64,
+        count: usize,
+    ) -> io::Result<SendingFile> {
+        Ok(SendingFile { socket, file, offset, count: self.calls.send_file(count)?, world: None })
     }
 
     #[inline]

@@ -48,6 +48,7 @@ mod epoll;
 mod faults;
 mod fd_table;
 mod op;
+mod sending_file;
 mod sim;
 mod sys;
 mod wait;
@@ -56,6 +57,7 @@ mod waker;
 pub use epoll::Epoll;
 pub use faults::{Faults, faults_struck};
 pub use op::{Fd, Interest, Lease, Op, OpId, Outcome, SocketAddrAny};
+pub use sending_file::SendingFile;
 pub use sim::{Peer, Sim, SimNet};
 pub use wait::Wait;
 pub use waker::Waker;
@@ -189,7 +191,7 @@ impl Driver {
     pub fn waker(&mut self) -> io::Result<Waker> {
         match self {
             Self::Epoll(driver) => driver.waker(),
-            Self::Sim(driver) => Ok(Waker(waker::Kind::Sim(driver.waker()))),
+            Self::Sim(driver) => Ok(Waker(waker::Kind::Sim(driver.shared()))),
         }
     }
 
@@ -300,6 +302,21 @@ impl Driver {
         match self {
             Self::Epoll(driver) => driver.calls.read(fd, buf),
             Self::Sim(driver) => driver.recv_into(fd, buf),
+        }
+    }
+
+    /// Prepares sending what a non-blocking stream socket takes of the `count` bytes at `offset` of a file, without moving the file's
+    /// own position.
+    pub fn begin_send_file(
+        &mut self,
+        socket: Fd,
+        file: Fd,
+        offset: u64,
+        count: usize,
+    ) -> io::Result<SendingFile> {
+        match self {
+            Self::Epoll(driver) => driver.begin_send_file(socket, file, offset, count),
+            Self::Sim(driver) => Ok(driver.begin_send_file(socket, file, offset, count)),
         }
     }
 

@@ -14,6 +14,7 @@ use crate::buffers::Buffers;
 use crate::epoll::{again_or_failed, received, upto};
 use crate::faults::Faults;
 use crate::op::{Fd, Lease, Op, OpId, Outcome, SocketAddrAny};
+use crate::sending_file::SendingFile;
 
 mod net;
 mod world;
@@ -39,6 +40,14 @@ impl Shared {
     fn world(&self) -> MutexGuard<'_, World> {
         // A test that failed while it held the lock left nothing half done that later tests could see.
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// For a [`SendingFile`]: the file is a real one.
+    pub(crate) fn send_file(&self, socket: Fd, file: Fd, offset: u64, count: usize) -> io::Result<usize> {
+        let mut world = self.world();
+        let mut bytes = vec![0; count.min(world.capacity)];
+        let there = rustix::io::pread(crate::sys::borrow(file)?, &mut bytes, offset)?;
+        world.send(socket, &[IoSlice::new(&bytes[..there])])
     }
 
     /// For the waker.
@@ -120,7 +129,8 @@ impl Sim {
         world.translate(&events, ready);
     }
 
-    pub(crate) fn waker(&self) -> Arc<Shared> {
+    /// For those who are not the driver's thread.
+    pub(crate) fn shared(&self) -> Arc<Shared> {
         Arc::clone(&self.shared)
     }
 
@@ -139,6 +149,10 @@ impl Sim {
 
     pub(crate) fn send_to(&self, fd: Fd, data: &[u8], address: Option<&SocketAddrAny>) -> io::Result<usize> {
         self.shared.world().send_to(fd, data, address)
+    }
+
+    pub(crate) fn begin_send_file(&self, socket: Fd, file: Fd, offset: u64, count: usize) -> SendingFile {
+        SendingFile { socket, file, offset, count, world: Some(self.shared()) }
     }
 
     pub(crate) fn recv_into(&self, fd: Fd, buf: &mut [u8]) -> io::Result<usize> {

@@ -122,6 +122,14 @@ impl Calls {
         Ok(writev(borrow(fd)?, bufs)?)
     }
 
+    /// How much of a file may be sent; [`SendingFile`](crate::SendingFile) does it.
+    pub(crate) fn send_file(&mut self, count: usize) -> io::Result<usize> {
+        Ok(match &mut self.chance {
+            Some(chance) => chance.send(count)?,
+            None => count,
+        })
+    }
+
     /// Takes one connection, non-blocking and close-on-exec.
     #[inline]
     pub(crate) fn accept(&mut self, fd: Fd) -> io::Result<(OwnedFd, Option<SocketAddrAny>)> {

@@ -49,6 +49,7 @@ each_driver! {
     a_submission_ends_a_wait_under_way
     waits_are_never_short
     receiving_needs_no_operation
+    files_are_sent_from_where_one_says
     nothing_is_reported_of_nothing
     what_is_not_open_is_refused
     after_a_fork_the_child_starts_afresh
@@ -471,6 +472,25 @@ fn receiving_needs_no_operation(mut rig: Rig) -> io::Result<()> {
         rig.driver.recycle(lease);
     }
     assert_eq!(received, b"all of it");
+    Ok(())
+}
+
+fn files_are_sent_from_where_one_says(mut rig: Rig) -> io::Result<()> {
+    let (fd, mut far) = rig.stream()?;
+    let socket = fd.as_raw_fd();
+    let file = rustix::fs::memfd_create("file", rustix::fs::MemfdFlags::CLOEXEC)?;
+    rustix::io::write(&file, b"not this, but this")?;
+    let send = |rig: &mut Rig, offset, count| {
+        rig.driver.begin_send_file(socket, file.as_raw_fd(), offset, count)?.run()
+    };
+    assert_eq!(send(&mut rig, 10, 3)?, 3);
+    assert_eq!(send(&mut rig, 13, 100)?, 5);
+    assert_eq!(send(&mut rig, 18, 100)?, 0);
+    assert_eq!(far.receive_exactly(8)?, b"but this");
+    assert_eq!(rustix::fs::tell(&file)?, 18);
+    rig.fill(socket)?;
+    let full = send(&mut rig, 0, 1).map_err(|error| error.kind());
+    assert_eq!(full, Err(io::ErrorKind::WouldBlock));
     Ok(())
 }
 

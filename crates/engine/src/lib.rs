@@ -24,6 +24,6 @@ pub use ready::Ready;
 pub use timers::{Cancelled, Timers};
 pub use wait_queue::{Ticket, WaitQueue};
 pub use yibu_driver::{
-    Driver, Faults, Fd, Interest, Lease, MAX_RECEIVE, Op, OpId, Outcome, SocketAddrAny, Wait, Waker,
-    faults_struck,
+    Driver, Faults, Fd, Interest, Lease, MAX_RECEIVE, Op, OpId, Outcome, SendingFile, SocketAddrAny, Wait,
+    Waker, faults_struck,
 };

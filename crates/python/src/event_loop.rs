@@ -19,12 +19,14 @@ mod pause;
 mod pipes;
 mod resolve;
 mod schedule;
+mod sendfile;
 mod serve;
 pub mod signals;
 mod sock;
 mod spawn;
 mod tls;
 mod turn;
+mod unix;
 pub mod watch;
 
 pub use accept::Acceptor;
@@ -33,6 +35,7 @@ pub use kernel::Kernel;
 pub use lifecycle::COMPLETION;
 pub use pause::{Delay, yield_once};
 pub use schedule::seconds;
+pub use sendfile::protocol::SendfileProtocol;
 #[cfg(not(Py_3_14))]
 pub use spawn::set_task_name;
 #[cfg(not(Py_3_14))]
@@ -241,6 +244,9 @@ pub struct EventLoop {
     registration: Registration,
     /// Those who accept connections, on listening sockets.
     acceptors: LoopCell<Vec<Ref<Acceptor>>>,
+    /// The inodes of the paths that listening Unix sockets are to remove: a dict, once there is one.
+    #[cfg(Py_3_13)]
+    unix_servers: Slot,
     task_factory: Slot,
     exception_handler: Slot,
     slow_callback_duration: Slot,
@@ -272,6 +278,8 @@ impl Default for EventLoop {
             signals: LoopCell::default(),
             registration: Registration::default(),
             acceptors: LoopCell::default(),
+            #[cfg(Py_3_13)]
+            unix_servers: Slot::default(),
             task_factory: Slot::default(),
             exception_handler: Slot::default(),
             slow_callback_duration: Slot::default(),
@@ -476,9 +484,11 @@ impl Class for EventLoop {
         connect::table(t);
         pipes::table(t);
         serve::table(t);
+        unix::table(t);
         tls::table(t);
         watch::table(t);
         sock::table(t);
+        sendfile::table(t);
         resolve::table(t);
         signals::table(t);
         executor::table(t);
@@ -553,8 +563,8 @@ impl Class for EventLoop {
 }
 
 impl EventLoop {
-    fn slots(&self) -> [&Slot; 7] {
-        [
+    fn slots(&self) -> impl Iterator<Item = &Slot> {
+        let slots = [
             &self.transport_mapping,
             &self.task_factory,
             &self.exception_handler,
@@ -562,6 +572,9 @@ impl EventLoop {
             &self.current_handle,
             &self.asyncgens,
             &self.default_executor,
-        ]
+        ];
+        #[cfg(Py_3_13)]
+        let slots = slots.into_iter().chain([&self.unix_servers]);
+        slots.into_iter()
     }
 }

@@ -118,6 +118,10 @@ types! { all_types:
     incomplete_read_error = "asyncio.exceptions"."IncompleteReadError";
     /// `asyncio.LimitOverrunError`
     limit_overrun_error = "asyncio.exceptions"."LimitOverrunError";
+    /// `asyncio.SendfileNotAvailableError`
+    sendfile_not_available_error = "asyncio.exceptions"."SendfileNotAvailableError";
+    /// `io.UnsupportedOperation`
+    unsupported_operation = "io"."UnsupportedOperation";
     /// `asyncio.BufferedProtocol`
     buffered_protocol = "asyncio.protocols"."BufferedProtocol";
     /// `types.GeneratorType`
@@ -151,6 +155,8 @@ objects! { all_objects:
     task_get_stack = "asyncio.base_tasks"."_task_get_stack";
     /// `asyncio.base_tasks._task_print_stack`
     task_print_stack = "asyncio.base_tasks"."_task_print_stack";
+    /// `asyncio.constants._SendfileMode`
+    sendfile_mode = "asyncio.constants"."_SendfileMode";
     /// The module `asyncio.constants`
     constants_module = "asyncio"."constants";
     /// The module `asyncio.coroutines`

@@ -19,7 +19,7 @@ pub use closing::{connection_lost, fatal_error, lose_soon, report, tell_handler,
 pub use corks::Corks;
 pub use link::{Link, StreamTransport, act, log_in_debug};
 use writing::Habit;
-pub use writing::{limit, write, write_copied};
+pub use writing::{limit, watch_for_loss, write, write_copied};
 
 use std::cell::Cell;
 use std::ffi::CStr;
@@ -33,7 +33,9 @@ use yibu_engine::{Fd, OpId};
 use crate::event_loop::{EventLoop, Owner, occupied};
 use crate::ffi::bytes::Bytes;
 use crate::ffi::class::BehindTransport;
-use crate::ffi::{Args, Class, ClassState, Listing, Obj, Raised, Ref, Signature, Slot, Table, Visitor, none};
+use crate::ffi::{
+    Args, Class, ClassState, Listing, Obj, Output, Raised, Ref, Signature, Slot, Table, Visitor, none,
+};
 use crate::names;
 use crate::server::{self, Server};
 pub use connection::{Accepted, Connection};
@@ -345,4 +347,9 @@ impl SocketTransport {
 /// The number of the descriptor, as asyncio keeps it in `_sock_fd`.
 pub fn descriptor(transport: &SocketTransport) -> Fd {
     transport.connection.fd()
+}
+
+/// The socket object, for native code that leaves it open.
+pub fn socket<'py>(transport: &Obj<'py, SocketTransport>) -> Output<'py> {
+    transport.connection.socket(transport.py())
 }

@@ -83,13 +83,13 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
         "Accepts connections from a listening socket and gives each to a protocol of the factory.",
     );
     t.one(
-        c"_stop_accepting",
+        c"_stop_serving",
         "sock",
         |event_loop, socket| {
-            stop(event_loop, socket)?;
+            stop_serving(event_loop, socket)?;
             Ok(none(event_loop.py()))
         },
-        "Accepts no more connections from a listening socket.",
+        "Closes a listening socket, and removes its path where that was arranged.",
     );
 }
 
@@ -125,6 +125,18 @@ fn start_serving<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> 
     start(&acceptor)?;
     event_loop.acceptors.with(|all| all.push(Ref::of(acceptor)));
     Ok(none(py))
+}
+
+fn stop_serving(event_loop: &Obj<'_, EventLoop>, socket: &Bound<'_, PyAny>) -> PyResult<()> {
+    #[cfg(Py_3_13)]
+    let bound = super::unix::BoundPath::of(event_loop, socket)?;
+    stop(event_loop, socket)?;
+    socket.call_method0(names::close(event_loop.py()))?;
+    #[cfg(Py_3_13)]
+    if let Some(bound) = bound {
+        bound.remove()?;
+    }
+    Ok(())
 }
 
 /// Accepts no more from a socket.

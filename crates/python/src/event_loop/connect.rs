@@ -15,7 +15,7 @@ use crate::ffi::{Args, Obj, Output, Ref, Signature, Table};
 use crate::{names, stock};
 
 /// `socket.SOCK_STREAM`
-const SOCK_STREAM: i32 = 1;
+pub(super) const SOCK_STREAM: i32 = 1;
 
 #[cfg(not(Py_3_12))]
 const CREATE_CONNECTION: Signature<14> = Signature::new(

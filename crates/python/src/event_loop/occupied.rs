@@ -4,14 +4,16 @@
 //! (descriptor to transport, weakly) is made when Python code first asks for `_transports`, and from then on it is what counts.
 //! Called by transports and by everything that is not to touch a transport's descriptor.
 
-use pyo3::exceptions::{PyAttributeError, PyOverflowError, PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::exceptions::{
+    PyAttributeError, PyKeyError, PyOverflowError, PyRuntimeError, PyTypeError, PyValueError,
+};
 use pyo3::prelude::*;
 use pyo3::types::PyInt;
 use yibu_engine::Fd;
 
 use super::EventLoop;
 use crate::ffi::{Obj, Output, Table, none};
-use crate::transports::SocketTransport;
+use crate::transports::{self, SocketTransport};
 
 pub(super) fn table(t: &mut Table<EventLoop>) {
     t.getter(c"_transports", mapping);
@@ -60,6 +62,20 @@ pub fn enter(event_loop: &Obj<'_, EventLoop>, fd: Fd, transport: &Obj<'_, Socket
     } else if let Ok(number) = usize::try_from(fd) {
         transport.listing.set(event_loop.transports.enter(number, transport));
     }
+    Ok(())
+}
+
+/// Takes a transport off the list, for whoever uses its descriptor meanwhile; KeyError when it is not there.
+pub fn leave(event_loop: &Obj<'_, EventLoop>, transport: &Obj<'_, SocketTransport>) -> PyResult<()> {
+    let (py, fd) = (event_loop.py(), transports::descriptor(transport));
+    if let Some(mapping) = event_loop.transport_mapping.get(py) {
+        return mapping.del_item(fd);
+    }
+    let listed = usize::try_from(fd).ok().and_then(|fd| event_loop.transports.get(py, fd));
+    if !listed.is_some_and(|listed| listed.as_any().is(transport.as_any())) {
+        return Err(PyKeyError::new_err(fd));
+    }
+    transport.listing.leave();
     Ok(())
 }
 

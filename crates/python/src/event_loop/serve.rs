@@ -1,7 +1,7 @@
 //! Opening servers: `create_server`, `connect_accepted_socket`, and `_make_socket_transport`, by which all connections that have
 //! a socket object get their transport.
 //!
-//! Called by Python code; calls [`crate::server`] and [`crate::transports`].
+//! Called by Python code, and by `unix` for the server; calls [`crate::server`] and [`crate::transports`].
 
 use futures_util::future::try_join_all;
 use pyo3::exceptions::{PyOSError, PyTypeError, PyValueError};
@@ -13,7 +13,7 @@ use super::connect::{self, CloseUnlessDone, Security};
 use super::{EventLoop, occupied, yield_once};
 use crate::coroutines::{self, Awaited};
 use crate::ffi::{Args, Class, Obj, Output, Ref, Signature, Table};
-use crate::server::{self, Settings};
+use crate::server::{self, Server, Settings};
 use crate::stock;
 use crate::transports::SocketTransport;
 
@@ -117,42 +117,14 @@ fn create_server<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> 
         handshake_timeout: or_none(handshake_timeout),
         shutdown_timeout: or_none(shutdown_timeout),
     };
-    let factory = or_none(factory);
+    let service = Service { factory: or_none(factory), backlog, security, start: start_serving };
     coroutines::new(event_loop, "EventLoop.create_server", async move {
-        let given = Python::attach(|py| check_arguments(py, &place, &security))?;
-        let is_given = given.is_some();
+        let given = Python::attach(|py| check_arguments(py, &place, &service.security))?;
         let sockets = match given {
-            Some(sock) => vec![sock],
+            Some(sock) => vec![BoundSocket::Given(sock)],
             None => listening_sockets(&own, &place).await?,
         };
-        let server = Python::attach(|py| {
-            let sockets: Vec<Bound<'_, PyAny>> =
-                sockets.into_iter().map(|sock| sock.into_bound(py)).collect();
-            let made_here = if is_given { &[] } else { sockets.as_slice() };
-            let unless_done: Vec<_> = made_here.iter().cloned().map(CloseUnlessDone::new).collect();
-            for sock in &sockets {
-                sock.call_method1("setblocking", (false,))?;
-            }
-            let server = server::new(
-                &own.obj(py),
-                Settings {
-                    sockets: PyList::new(py, sockets)?,
-                    factory: factory.into_bound(py),
-                    ssl_context: security.ssl.into_bound(py),
-                    backlog: backlog.into_bound(py),
-                    handshake_timeout: security.handshake_timeout.into_bound(py),
-                    shutdown_timeout: security.shutdown_timeout.into_bound(py),
-                },
-            )?;
-            if start_serving {
-                server::start(&server)?;
-            }
-            unless_done.into_iter().for_each(CloseUnlessDone::done);
-            Ok::<_, PyErr>(Ref::of(server))
-        })?;
-        if start_serving {
-            yield_once().await;
-        }
+        let server = service.open(&own, sockets).await?;
         Python::attach(|py| {
             let server = server.into_any(py);
             if own.data().debug.get() {
@@ -161,6 +133,68 @@ fn create_server<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> 
             Ok(server.unbind())
         })
     })
+}
+
+/// A socket for a server to listen on.
+pub(super) enum BoundSocket {
+    /// The program's.
+    Given(Py<PyAny>),
+    /// Made for the server: closed unless there is one in the end.
+    Made(Py<PyAny>, CloseUnlessDone),
+}
+
+/// What a server does, whatever its sockets are.
+pub(super) struct Service {
+    pub(super) factory: Py<PyAny>,
+    pub(super) backlog: Py<PyAny>,
+    pub(super) security: Security,
+    /// Whether it begins at once.
+    pub(super) start: bool,
+}
+
+impl Service {
+    /// The server.
+    pub(super) async fn open(
+        self,
+        event_loop: &Ref<EventLoop>,
+        sockets: Vec<BoundSocket>,
+    ) -> PyResult<Ref<Server>> {
+        let start = self.start;
+        let server = Python::attach(|py| {
+            let (mut listening, mut unless_done) = (Vec::new(), Vec::new());
+            for socket in sockets {
+                let socket = match socket {
+                    BoundSocket::Given(socket) => socket,
+                    BoundSocket::Made(socket, guard) => {
+                        unless_done.push(guard);
+                        socket
+                    }
+                };
+                socket.call_method1(py, "setblocking", (false,))?;
+                listening.push(socket);
+            }
+            let server = server::new(
+                &event_loop.obj(py),
+                Settings {
+                    sockets: PyList::new(py, listening)?,
+                    factory: self.factory.into_bound(py),
+                    ssl_context: self.security.ssl.into_bound(py),
+                    backlog: self.backlog.into_bound(py),
+                    handshake_timeout: self.security.handshake_timeout.into_bound(py),
+                    shutdown_timeout: self.security.shutdown_timeout.into_bound(py),
+                },
+            )?;
+            if start {
+                server::start(&server)?;
+            }
+            unless_done.into_iter().for_each(CloseUnlessDone::done);
+            Ok::<_, PyErr>(Ref::of(server))
+        })?;
+        if start {
+            yield_once().await;
+        }
+        Ok(server)
+    }
 }
 
 /// All that can be wrong with the arguments. The socket, if one was given.
@@ -200,7 +234,7 @@ fn hosts<'py>(host: &Bound<'py, PyAny>) -> PyResult<Vec<Bound<'py, PyAny>>> {
 }
 
 /// Sockets bound to all addresses of the hosts.
-async fn listening_sockets(event_loop: &Ref<EventLoop>, place: &Place) -> PyResult<Vec<Py<PyAny>>> {
+async fn listening_sockets(event_loop: &Ref<EventLoop>, place: &Place) -> PyResult<Vec<BoundSocket>> {
     let (hosts, resolving) = Python::attach(|py| {
         let own = event_loop.obj(py);
         let hosts = hosts(place.host.bind(py))?;
@@ -238,12 +272,12 @@ fn bind_all<'py>(
     event_loop: &Obj<'py, EventLoop>,
     place: &Place,
     infos: &[Bound<'py, PyAny>],
-) -> PyResult<Vec<Py<PyAny>>> {
+) -> PyResult<Vec<BoundSocket>> {
     let py = event_loop.py();
     let mut sockets = Vec::new();
     for info in infos {
         if let Some(socket) = bind(event_loop, place, info)? {
-            sockets.push((CloseUnlessDone::new(socket.clone()), socket.unbind()));
+            sockets.push(BoundSocket::Made(socket.clone().unbind(), CloseUnlessDone::new(socket)));
         }
     }
     if sockets.is_empty() {
@@ -252,13 +286,7 @@ fn bind_all<'py>(
         let addresses = PyList::new(py, addresses)?.repr()?;
         return Err(PyOSError::new_err(format!("could not bind on any address out of {addresses}")));
     }
-    Ok(sockets
-        .into_iter()
-        .map(|(unless_done, socket)| {
-            unless_done.done();
-            socket
-        })
-        .collect())
+    Ok(sockets)
 }
 
 /// A socket bound to an address; none when this system does not know its kind, or (since 3.13) does not have the address.

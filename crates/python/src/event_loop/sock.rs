@@ -63,18 +63,28 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
 }
 
 /// A socket as a program passed it.
-struct Socket {
+pub(super) struct Socket {
     event_loop: Ref<EventLoop>,
     object: Ref,
 }
 
 impl Socket {
-    fn new<'py>(event_loop: &Obj<'py, EventLoop>, object: Bound<'py, PyAny>) -> Self {
+    pub(super) fn new<'py>(event_loop: &Obj<'py, EventLoop>, object: Bound<'py, PyAny>) -> Self {
         Self { event_loop: Ref::of(event_loop.clone()), object: Ref::new(object) }
     }
 
+    /// The object.
+    pub(super) fn object<'py>(&self, py: Python<'py>) -> &Bound<'py, PyAny> {
+        self.object.any(py)
+    }
+
+    /// The loop whose method was called.
+    pub(super) fn event_loop(&self) -> &EventLoop {
+        self.event_loop.data()
+    }
+
     /// What every method begins with: no TLS, and in debug mode no blocking socket.
-    fn check(&self, py: Python<'_>) -> PyResult<()> {
+    pub(super) fn check(&self, py: Python<'_>) -> PyResult<()> {
         let object = self.object.any(py);
         if !self.is_plain(py)? {
             connect::check_ssl_socket(object)?;
@@ -90,7 +100,8 @@ impl Socket {
         Ok(self.object.any(py).get_type().is(stock::socket(py)?))
     }
 
-    fn fileno(&self, py: Python<'_>) -> PyResult<Fd> {
+    /// Its descriptor; -1 when it is closed.
+    pub(super) fn fileno(&self, py: Python<'_>) -> PyResult<Fd> {
         self.object.any(py).call_method0("fileno")?.extract()
     }
 
@@ -100,7 +111,7 @@ impl Socket {
     }
 
     /// Something to wait with, unless the descriptor belongs to a transport.
-    fn readiness(&self, py: Python<'_>, interest: Interest) -> PyResult<Readiness> {
+    pub(super) fn readiness(&self, py: Python<'_>, interest: Interest) -> PyResult<Readiness> {
         let event_loop = self.event_loop.obj(py);
         let fd = self.object.any(py).call_method0("fileno")?;
         let number = fd.extract()?;

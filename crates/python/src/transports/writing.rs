@@ -15,7 +15,8 @@ use crate::event_loop::create_future;
 use crate::ffi::buffer::Buffer;
 use crate::ffi::bytes::Bytes;
 use crate::ffi::{Args, Obj, Output, Raised, Ref, Signature, Table, boolean, context, none};
-use crate::{errors, futures, upcall};
+use crate::futures::{self, Future};
+use crate::{errors, upcall};
 
 const LIMITS: Signature<2> =
     Signature::new("_FlowControlMixin.set_write_buffer_limits", "high=None, low=None");
@@ -397,4 +398,11 @@ fn make_empty_waiter<'py>(transport: &Obj<'py, SocketTransport>) -> Output<'py> 
         futures::set_result(&waiter, none(py))?;
     }
     Ok(waiter.into_any())
+}
+
+/// For whoever uses the socket directly, after the buffer has drained: a future that fails when the connection is lost.
+pub fn watch_for_loss<'py>(transport: &Obj<'py, SocketTransport>) -> PyResult<Obj<'py, Future>> {
+    let lost = create_future(&transport.event_loop(transport.py())?)?;
+    transport.empty_waiter.put(lost.as_any().clone());
+    Ok(lost)
 }

@@ -1,0 +1,447 @@
+//! Files to connections: `sendfile` and `sock_sendfile`.
+//!
+//! The kernel copies where it can; [`copying`] does where it cannot (TLS, a file that is none). The private methods are there because
+//! programs and tests force the second way by replacing them. Called by Python code; calls the driver's
+//! [`SendingFile`](yibu_engine::SendingFile) and [`super::sock`].
+
+mod copying;
+pub mod protocol;
+
+use std::io;
+
+use futures_util::future::{Either, FutureExt, select};
+use pyo3::exceptions::{
+    PyAttributeError, PyConnectionError, PyOSError, PyRuntimeError, PyTypeError, PyValueError,
+};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyInt};
+use rustix::io::Errno;
+use yibu_engine::{Fd, Interest};
+
+use super::connect::SOCK_STREAM;
+use super::sock::Socket;
+use super::{EventLoop, occupied};
+use crate::coroutines::{self, Awaited};
+use crate::errors;
+use crate::ffi::{Args, Obj, Output, Raised, Ref, Signature, Table};
+use crate::transports::{self, SocketTransport};
+use crate::{names, stock};
+
+const SENDFILE: Signature<5> =
+    Signature::new("EventLoop.sendfile", "transport, file, offset=0, count=None, *, fallback=True");
+const SOCK_SENDFILE: Signature<5> =
+    Signature::new("EventLoop.sock_sendfile", "sock, file, offset=0, count=None, *, fallback=True");
+const SENDFILE_NATIVE: Signature<4> =
+    Signature::new("EventLoop._sendfile_native", "transp, file, offset, count");
+const SOCK_SENDFILE_NATIVE: Signature<4> =
+    Signature::new("EventLoop._sock_sendfile_native", "sock, file, offset, count");
+
+pub(super) fn table(t: &mut Table<EventLoop>) {
+    t.method(
+        &SENDFILE,
+        sendfile,
+        "Coroutine: sends a file, or count bytes of it, over a transport. Returns the number of bytes sent.",
+    );
+    t.method(
+        &SOCK_SENDFILE,
+        sock_sendfile,
+        "Coroutine: sends a file, or count bytes of it, to a socket. Returns the number of bytes sent.",
+    );
+    t.method(
+        &SENDFILE_NATIVE,
+        sendfile_native,
+        "Coroutine: sendfile() by the kernel, or SendfileNotAvailableError.",
+    );
+    t.method(
+        &SOCK_SENDFILE_NATIVE,
+        sock_sendfile_native,
+        "Coroutine: sock_sendfile() by the kernel, or SendfileNotAvailableError.",
+    );
+}
+
+/// What is to be sent.
+struct Piece {
+    file: Ref,
+    offset: Ref,
+    count: Ref,
+}
+
+impl Piece {
+    fn new<'py>(file: Bound<'py, PyAny>, offset: Bound<'py, PyAny>, count: Bound<'py, PyAny>) -> Self {
+        Self { file: Ref::new(file), offset: Ref::new(offset), count: Ref::new(count) }
+    }
+}
+
+/// A call of one of the public methods: where to, what, and whether the second way may be taken.
+fn request<'py>(
+    args: &Args<'_, 'py>,
+    signature: &Signature<5>,
+) -> PyResult<(Bound<'py, PyAny>, Piece, bool)> {
+    let py = args.py();
+    let [target, file, offset, count, fallback] = args.parse_given(signature)?;
+    let or_none = |value: Option<Bound<'py, PyAny>>| value.unwrap_or_else(|| crate::ffi::none(py));
+    let offset = match offset {
+        Some(offset) => offset,
+        None => PyInt::new(py, 0).into_any(),
+    };
+    let fallback = fallback.map_or(Ok(true), |fallback| fallback.is_truthy())?;
+    Ok((or_none(target), Piece::new(or_none(file), offset, or_none(count)), fallback))
+}
+
+fn unavailable(text: &'static str) -> PyErr {
+    Python::attach(|py| match stock::sendfile_not_available_error(py) {
+        Ok(class) => errors::raise(class, text),
+        Err(error) => error,
+    })
+}
+
+fn is_unavailable(py: Python<'_>, error: &PyErr) -> bool {
+    stock::sendfile_not_available_error(py).is_ok_and(|class| error.is_instance(py, class))
+}
+
+/// `loop.sendfile(transport, file, offset, count, fallback=...)`.
+fn sendfile<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
+    let own = Ref::of(event_loop.clone());
+    let (transport, piece, fallback) = request(&args, &SENDFILE)?;
+    let transport = Ref::new(transport);
+    coroutines::new(event_loop, SENDFILE.function, async move {
+        let native = Python::attach(|py| {
+            let target = transport.any(py);
+            if target.call_method0(names::is_closing(py))?.is_truthy()? {
+                return Err(PyRuntimeError::new_err("Transport is closing"));
+            }
+            let modes = stock::sendfile_mode(py)?;
+            let unsupported = modes.getattr("UNSUPPORTED")?;
+            let mode = target.getattr_opt("_sendfile_compatible")?.unwrap_or_else(|| unsupported.clone());
+            if mode.is(&unsupported) {
+                let text = format!("sendfile is not supported for transport {}", target.repr()?);
+                return Err(PyRuntimeError::new_err(text));
+            }
+            if !mode.is(&modes.getattr("TRY_NATIVE")?) {
+                return Ok(None);
+            }
+            let args = (target, piece.file.any(py), piece.offset.any(py), piece.count.any(py));
+            let event_loop = own.obj(py);
+            let native = event_loop.as_any().call_method1("_sendfile_native", args)?;
+            Awaited::on(&event_loop, &native).map(Some)
+        })?;
+        if let Some(native) = native {
+            match native.await {
+                Err(error) if fallback && Python::attach(|py| is_unavailable(py, &error)) => {}
+                answer => return answer,
+            }
+        }
+        if !fallback {
+            return Err(Python::attach(|py| match transport.any(py).repr() {
+                Ok(transport) => PyRuntimeError::new_err(format!(
+                    "fallback is disabled and native sendfile is not supported for transport {transport}"
+                )),
+                Err(error) => error,
+            }));
+        }
+        copying::over_transport(&own, &transport, piece).await
+    })
+}
+
+/// `loop.sock_sendfile(sock, file, offset, count, fallback=...)`.
+fn sock_sendfile<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
+    let own = Ref::of(event_loop.clone());
+    let (sock, piece, fallback) = request(&args, &SOCK_SENDFILE)?;
+    let socket = Socket::new(event_loop, sock);
+    coroutines::new(event_loop, SOCK_SENDFILE.function, async move {
+        let native = Python::attach(|py| {
+            socket.check(py)?;
+            let sock = socket.object(py);
+            check(sock, &piece)?;
+            let args = (sock, piece.file.any(py), piece.offset.any(py), piece.count.any(py));
+            let event_loop = own.obj(py);
+            let native = event_loop.as_any().call_method1("_sock_sendfile_native", args)?;
+            Awaited::on(&event_loop, &native)
+        })?;
+        match native.await {
+            Err(error) if fallback && Python::attach(|py| is_unavailable(py, &error)) => {}
+            answer => return answer,
+        }
+        copying::to_socket(&own, &socket, piece).await
+    })
+}
+
+/// `_check_sendfile_params`.
+fn check(sock: &Bound<'_, PyAny>, piece: &Piece) -> PyResult<()> {
+    let py = sock.py();
+    let (file, offset, count) = (piece.file.any(py), piece.offset.any(py), piece.count.any(py));
+    if let Some(mode) = file.getattr_opt("mode")?
+        && !mode.contains("b")?
+    {
+        return Err(PyValueError::new_err("file should be opened in binary mode"));
+    }
+    if !sock.getattr("type")?.eq(SOCK_STREAM)? {
+        return Err(PyValueError::new_err("only SOCK_STREAM type sockets are supported"));
+    }
+    if !count.is_none() {
+        let text = || Ok::<_, PyErr>(format!("count must be a positive integer (got {})", count.repr()?));
+        if !count.is_instance_of::<PyInt>() {
+            return Err(PyTypeError::new_err(text()?));
+        }
+        if count.le(0)? {
+            return Err(PyValueError::new_err(text()?));
+        }
+    }
+    let text = || Ok::<_, PyErr>(format!("offset must be a non-negative integer (got {})", offset.repr()?));
+    if !offset.is_instance_of::<PyInt>() {
+        return Err(PyTypeError::new_err(text()?));
+    }
+    if offset.lt(0)? {
+        return Err(PyValueError::new_err(text()?));
+    }
+    Ok(())
+}
+
+/// `_sendfile_native`.
+fn sendfile_native<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
+    let own = Ref::of(event_loop.clone());
+    let [transport, file, offset, count] = args.parse(&SENDFILE_NATIVE)?;
+    let native = Obj::<SocketTransport>::cast(&transport).map(|native| Ref::of(native.clone()));
+    let piece = Piece::new(file, offset, count);
+    coroutines::new(event_loop, SENDFILE_NATIVE.function, async move {
+        let Some(transport) = native else { return Err(unavailable("sendfile syscall is not supported")) };
+        let (direct, drained) = Python::attach(|py| Direct::begin(&own.obj(py), &transport.obj(py)))?;
+        drained.await?;
+        let (sending, lost) = Python::attach(|py| {
+            let event_loop = own.obj(py);
+            let lost = transports::watch_for_loss(&transport.obj(py))?;
+            let socket = transports::socket(&transport.obj(py))?;
+            let args = (socket, piece.file.any(py), piece.offset.any(py), piece.count.any(py));
+            let keywords = PyDict::new(py);
+            keywords.set_item("fallback", false)?;
+            let sending = event_loop.as_any().call_method("sock_sendfile", args, Some(&keywords))?;
+            Ok::<_, PyErr>((Awaited::on(&event_loop, &sending)?, Awaited::on(&event_loop, lost.as_any())?))
+        })?;
+        let answer = match select(sending, lost).await {
+            Either::Left((answer, lost)) => {
+                // Of no interest any more, and to be reported by nobody.
+                drop(lost.now_or_never());
+                answer
+            }
+            Either::Right((Err(lost), _)) => Err(lost),
+            Either::Right((Ok(_), sending)) => sending.await,
+        };
+        Python::attach(|py| direct.end(py))?;
+        answer
+    })
+}
+
+/// A transport whose socket is used directly meanwhile: it neither reads nor writes, and its descriptor is free to be watched.
+struct Direct {
+    event_loop: Ref<EventLoop>,
+    transport: Ref<SocketTransport>,
+    resume_reading: bool,
+    over: bool,
+}
+
+impl Direct {
+    /// Begins. The socket may be used when what was written before has been sent.
+    fn begin<'py>(
+        event_loop: &Obj<'py, EventLoop>,
+        transport: &Obj<'py, SocketTransport>,
+    ) -> PyResult<(Self, Awaited)> {
+        let py = event_loop.py();
+        occupied::leave(event_loop, transport)?;
+        let object = transport.as_any();
+        let resume_reading = object.call_method0("is_reading")?.is_truthy()?;
+        let direct = Self {
+            event_loop: Ref::of(event_loop.clone()),
+            transport: Ref::of(transport.clone()),
+            resume_reading,
+            over: false,
+        };
+        object.call_method0(names::pause_reading(py))?;
+        let drained = object.call_method0("_make_empty_waiter")?;
+        Ok((direct, Awaited::on(event_loop, &drained)?))
+    }
+
+    /// The transport is itself again.
+    fn end(mut self, py: Python<'_>) -> PyResult<()> {
+        self.restore(py)
+    }
+
+    fn restore(&mut self, py: Python<'_>) -> PyResult<()> {
+        if std::mem::replace(&mut self.over, true) {
+            return Ok(());
+        }
+        let transport = self.transport.obj(py);
+        let object = transport.as_any();
+        object.call_method0("_reset_empty_waiter")?;
+        if self.resume_reading {
+            object.call_method0(names::resume_reading(py))?;
+        }
+        if transport.stream(|stream| stream.is_closing()) {
+            return Ok(());
+        }
+        occupied::enter(&self.event_loop.obj(py), transports::descriptor(&transport), &transport)
+    }
+}
+
+impl Drop for Direct {
+    fn drop(&mut self) {
+        Python::attach(|py| {
+            if let Err(error) = self.restore(py) {
+                error.write_unraisable(py, Some(self.transport.any(py)));
+            }
+        });
+    }
+}
+
+/// `_sock_sendfile_native`.
+fn sock_sendfile_native<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
+    let [sock, file, offset, count] = args.parse(&SOCK_SENDFILE_NATIVE)?;
+    let socket = Socket::new(event_loop, sock);
+    let piece = Piece::new(file, offset, count);
+    coroutines::new(event_loop, SOCK_SENDFILE_NATIVE.function, async move {
+        let Some(mut transfer) = Python::attach(|py| Transfer::of(&piece, py))? else {
+            return Python::attach(|py| Ok(PyInt::new(py, 0).into_any().unbind()));
+        };
+        let sent = transfer.run(&socket).await;
+        Python::attach(|py| {
+            transfer.settle(py)?;
+            sent?;
+            Ok(transfer.sent.into_pyobject(py)?.into_any().unbind())
+        })
+    })
+}
+
+/// A file on its way to a socket, copied by the kernel.
+struct Transfer {
+    file: Fd,
+    offset: u64,
+    sent: u64,
+    /// How much is still wanted; none for all there is.
+    left: Option<u64>,
+    /// How much to ask for at once where all is wanted: as much as there was at first.
+    size: u64,
+    /// Whether the file's position tells what was sent.
+    settled: bool,
+}
+
+/// What `os.sendfile` takes at once.
+const MAX_ASKED: u64 = 1 << 30;
+
+impl Transfer {
+    /// None when there is nothing to send.
+    fn of(piece: &Piece, py: Python<'_>) -> PyResult<Option<Self>> {
+        let no_file = |error: PyErr, foreseen: &dyn Fn(&Raised<'_>) -> PyResult<bool>| {
+            let error = Raised::from_err(py, error);
+            match foreseen(&error) {
+                Ok(true) => {
+                    error.handling(|| Raised::from_err(py, unavailable("not a regular file")).raise())
+                }
+                Ok(false) => error.into_err(),
+                Err(other) => other,
+            }
+        };
+        let file = piece.file.any(py).call_method0(names::fileno(py)).map_err(|error| {
+            no_file(error, &|error| {
+                Ok(error.is::<PyAttributeError>() || error.is_instance_of(stock::unsupported_operation(py)?))
+            })
+        })?;
+        let os = py.import("os")?;
+        let status = os
+            .call_method1("fstat", (&file,))
+            .map_err(|error| no_file(error, &|error| Ok(error.is::<PyOSError>())))?;
+        let count = piece.count.any(py);
+        let left = if count.is_truthy()? { Some(count.extract().unwrap_or(u64::MAX)) } else { None };
+        let size: u64 = status.getattr("st_size")?.extract()?;
+        if left.is_none() && size == 0 {
+            return Ok(None);
+        }
+        let offset: i64 = piece.offset.any(py).extract()?;
+        Ok(Some(Self {
+            file: file.extract()?,
+            offset: offset.cast_unsigned(),
+            sent: 0,
+            left,
+            size,
+            settled: false,
+        }))
+    }
+
+    async fn run(&mut self, socket: &Socket) -> PyResult<()> {
+        let mut readiness = None;
+        while !Python::attach(|py| self.send(socket, readiness.is_some(), py))? {
+            let readiness = match &mut readiness {
+                Some(readiness) => readiness,
+                none => none.insert(Python::attach(|py| socket.readiness(py, Interest::Write))?),
+            };
+            readiness.wait().await?;
+        }
+        Ok(())
+    }
+
+    /// Sends until everything is sent (true) or the socket takes no more.
+    fn send(&mut self, socket: &Socket, waited: bool, py: Python<'_>) -> PyResult<bool> {
+        loop {
+            let asked = self.left.unwrap_or(self.size).min(MAX_ASKED);
+            if asked == 0 {
+                return Ok(true);
+            }
+            let fd = socket.fileno(py)?;
+            let begun = socket
+                .event_loop()
+                .engine
+                .with(|engine| engine.driver.begin_send_file(fd, self.file, self.offset, asked as usize));
+            match begun.and_then(|sending| py.detach(|| sending.run())) {
+                Ok(0) => return Ok(true),
+                Ok(sent) => {
+                    let sent = sent as u64;
+                    self.offset += sent;
+                    self.sent += sent;
+                    self.left = self.left.map(|left| left.saturating_sub(sent));
+                    if sent < asked && self.left != Some(0) {
+                        return Ok(false);
+                    }
+                }
+                Err(error)
+                    if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) =>
+                {
+                    return Ok(false);
+                }
+                Err(error) => return Err(self.failed(&error, waited, py)),
+            }
+        }
+    }
+
+    /// An error before anything was sent may be about the kind of file; later ones are the connection's.
+    fn failed(&self, error: &io::Error, waited: bool, py: Python<'_>) -> PyErr {
+        if self.sent == 0 {
+            return unavailable("os.sendfile call failed");
+        }
+        let not_connected = Errno::NOTCONN.raw_os_error();
+        let cause = errors::os_error(error);
+        if !waited || error.raw_os_error() != Some(not_connected) {
+            return cause;
+        }
+        let error = PyConnectionError::new_err(("socket is not connected", not_connected));
+        error.set_cause(py, Some(cause));
+        error
+    }
+
+    /// The position of the file is behind what was sent: always since 3.14, before that if anything was.
+    fn settle(&mut self, py: Python<'_>) -> PyResult<()> {
+        if std::mem::replace(&mut self.settled, true) || (cfg!(not(Py_3_14)) && self.sent == 0) {
+            return Ok(());
+        }
+        let os = py.import("os")?;
+        os.call_method1("lseek", (self.file, self.offset, os.getattr("SEEK_SET")?)).map(drop)
+    }
+}
+
+impl Drop for Transfer {
+    /// Sending was given up.
+    fn drop(&mut self) {
+        Python::attach(|py| {
+            if let Err(error) = self.settle(py) {
+                error.write_unraisable(py, None);
+            }
+        });
+    }
+}

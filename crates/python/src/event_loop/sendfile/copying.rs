@@ -1,0 +1,182 @@
+//! Files that the kernel does not copy: read by the default executor, piece by piece, and written like anything else.
+//!
+//! Called by `sendfile` and `sock_sendfile`; calls the file, the transport, and [`super::protocol`].
+
+use pyo3::prelude::*;
+use pyo3::types::{PyByteArray, PyInt, PyMemoryView, PySlice};
+
+use super::Piece;
+use super::protocol::Takeover;
+use crate::coroutines::{Answer, Awaited};
+use crate::event_loop::EventLoop;
+use crate::event_loop::sock::Socket;
+use crate::ffi::{Output, Ref};
+use crate::{names, stock};
+
+/// How much goes to a transport at once.
+const TRANSPORT_PIECE: i64 = 16 * 1024;
+
+/// `_sendfile_fallback`.
+pub(super) async fn over_transport(event_loop: &Ref<EventLoop>, transport: &Ref, piece: Piece) -> Answer {
+    let (mut source, takeover) = Python::attach(|py| {
+        let source = Source::open(event_loop, piece, TRANSPORT_PIECE, py)?;
+        Ok::<_, PyErr>((source, Takeover::begin(&event_loop.obj(py), transport.any(py))?))
+    })?;
+    let sent = write_all(&mut source, transport, &takeover).await;
+    let undone = Python::attach(|py| source.settle(py).and(takeover.end(py)));
+    undone?;
+    sent?;
+    source.answer()
+}
+
+async fn write_all(source: &mut Source, transport: &Ref, takeover: &Takeover) -> PyResult<()> {
+    while let Some(data) = source.next().await? {
+        let write = || {
+            Python::attach(|py| transport.any(py).call_method1(names::write(py), (data.any(py),)).map(drop))
+        };
+        // What is written last has room in the buffer since 3.14, before that what comes first.
+        if cfg!(Py_3_14) {
+            write()?;
+            takeover.drain().await?;
+        } else {
+            takeover.drain().await?;
+            write()?;
+        }
+        source.sent(&data)?;
+    }
+    Ok(())
+}
+
+/// `_sock_sendfile_fallback`.
+pub(super) async fn to_socket(event_loop: &Ref<EventLoop>, socket: &Socket, piece: Piece) -> Answer {
+    let mut source = Python::attach(|py| {
+        let most = stock::constants_module(py)?.getattr("SENDFILE_FALLBACK_READBUFFER_SIZE")?.extract()?;
+        Source::open(event_loop, piece, most, py)
+    })?;
+    let sent = send_all(&mut source, event_loop, socket).await;
+    Python::attach(|py| source.settle(py))?;
+    sent?;
+    source.answer()
+}
+
+async fn send_all(source: &mut Source, event_loop: &Ref<EventLoop>, socket: &Socket) -> PyResult<()> {
+    while let Some(data) = source.next().await? {
+        let sending = Python::attach(|py| {
+            let event_loop = event_loop.obj(py);
+            let sending =
+                event_loop.as_any().call_method1("sock_sendall", (socket.object(py), data.any(py)))?;
+            Awaited::on(&event_loop, &sending)
+        })?;
+        sending.await?;
+        source.sent(&data)?;
+    }
+    Ok(())
+}
+
+/// A file that is read into a buffer again and again.
+struct Source {
+    event_loop: Ref<EventLoop>,
+    file: Ref,
+    offset: Ref,
+    buffer: Ref,
+    /// How much to read at once.
+    piece: i64,
+    /// How much is wanted; none for all there is.
+    count: Option<i64>,
+    sent: i64,
+    /// Whether the file's position tells what was sent.
+    settled: bool,
+}
+
+impl Source {
+    fn open(event_loop: &Ref<EventLoop>, what: Piece, most: i64, py: Python<'_>) -> PyResult<Self> {
+        let Piece { file, offset, count } = what;
+        let seeks = if cfg!(Py_3_14) { file.any(py).hasattr("seek")? } else { offset.any(py).is_truthy()? };
+        if seeks {
+            file.any(py).call_method1("seek", (offset.any(py),))?;
+        }
+        let wanted = count.any(py);
+        let count = match wanted.is_truthy()? {
+            false => None,
+            true if wanted.is_instance_of::<PyInt>() && wanted.gt(i64::MAX)? => Some(i64::MAX),
+            true => Some(wanted.extract()?),
+        };
+        let piece = count.map_or(most, |count| count.min(most));
+        let buffer = py.get_type::<PyByteArray>().call1((piece,))?;
+        Ok(Self {
+            event_loop: event_loop.copy(py),
+            file,
+            offset,
+            buffer: Ref::new(buffer),
+            piece,
+            count,
+            sent: 0,
+            settled: false,
+        })
+    }
+
+    /// The next piece, in the buffer that the one after it will be in; none at the end.
+    async fn next(&mut self) -> PyResult<Option<Ref>> {
+        if let Some(count) = self.count {
+            self.piece = self.piece.min(count - self.sent);
+            if self.piece <= 0 {
+                return Ok(None);
+            }
+        }
+        let (view, reading) = Python::attach(|py| {
+            let view = slice(PyMemoryView::from(self.buffer.any(py))?.as_any(), self.piece)?;
+            let event_loop = self.event_loop.obj(py);
+            let read_into = self.file.any(py).getattr("readinto")?;
+            let reading =
+                event_loop.as_any().call_method1("run_in_executor", (py.None(), read_into, &view))?;
+            Ok::<_, PyErr>((Ref::new(view), Awaited::on(&event_loop, &reading)?))
+        })?;
+        let read = reading.await?;
+        Python::attach(|py| {
+            let read = read.bind(py);
+            if read.is_truthy()? {
+                slice(view.any(py), read.extract()?).map(|data| Some(Ref::new(data)))
+            } else {
+                Ok(None)
+            }
+        })
+    }
+
+    /// A piece is on its way.
+    fn sent(&mut self, data: &Ref) -> PyResult<()> {
+        self.sent += Python::attach(|py| data.any(py).len())?.cast_signed() as i64;
+        Ok(())
+    }
+
+    fn answer(&self) -> Answer {
+        Python::attach(|py| Ok(self.sent.into_pyobject(py)?.into_any().unbind()))
+    }
+
+    /// The position of the file is behind what was sent.
+    fn settle(&mut self, py: Python<'_>) -> PyResult<()> {
+        if std::mem::replace(&mut self.settled, true) || self.sent == 0 {
+            return Ok(());
+        }
+        let file = self.file.any(py);
+        if file.hasattr("seek")? {
+            file.call_method1("seek", (self.offset.any(py).add(self.sent)?,))?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Source {
+    /// Sending was given up.
+    fn drop(&mut self) {
+        Python::attach(|py| {
+            if let Err(error) = self.settle(py) {
+                error.write_unraisable(py, Some(self.file.any(py)));
+            }
+        });
+    }
+}
+
+/// `view[:length]`.
+fn slice<'py>(view: &Bound<'py, PyAny>, length: i64) -> Output<'py> {
+    view.get_item(PySlice::new(view.py(), 0, length as isize, 1))
+}

@@ -1,0 +1,130 @@
+//! A socket of the program's own, as the coroutines of the control plane use it: what may be done with it, and how to wait for it.
+//!
+//! Used by [`super::sock`] and [`super::sendfile`]; calls [`super::watch`].
+
+use std::io;
+
+use pyo3::exceptions::{PyBlockingIOError, PyInterruptedError, PyValueError};
+use pyo3::prelude::*;
+use yibu_engine::{Fd, Interest};
+
+use super::watch::Readiness;
+use super::{EventLoop, connect, occupied};
+use crate::coroutines::Answer;
+use crate::ffi::{Obj, Output, Ref, call};
+use crate::{errors, names, stock};
+
+/// What every method begins with: no TLS, and in debug mode no blocking socket.
+pub(super) fn check(event_loop: &EventLoop, socket: &Bound<'_, PyAny>) -> PyResult<()> {
+    if !is_plain(socket)? {
+        connect::check_ssl_socket(socket)?;
+    }
+    if event_loop.debug.get() && socket.call_method0("gettimeout")?.ne(0)? {
+        return Err(PyValueError::new_err("the socket must be non-blocking"));
+    }
+    Ok(())
+}
+
+/// Whether it is a `socket.socket` and no subclass, whose methods need not be asked.
+#[inline]
+pub(super) fn is_plain(socket: &Bound<'_, PyAny>) -> PyResult<bool> {
+    Ok(socket.get_type().is(stock::socket(socket.py())?))
+}
+
+/// Its descriptor as Python has it; -1 when it is closed.
+#[inline]
+pub(super) fn fileno<'py>(socket: &Bound<'py, PyAny>) -> Output<'py> {
+    call::method(names::fileno(socket.py()), [socket])
+}
+
+/// The descriptor of a plain socket.
+#[inline]
+pub(super) fn plain(socket: &Bound<'_, PyAny>) -> PyResult<Option<Fd>> {
+    if is_plain(socket)? { fileno(socket)?.extract().map(Some) } else { Ok(None) }
+}
+
+/// "Not now" said by an exception.
+pub(super) fn unless_blocked<T>(py: Python<'_>, result: PyResult<Option<T>>) -> PyResult<Option<T>> {
+    match result {
+        Err(error)
+            if error.is_instance_of::<PyBlockingIOError>(py)
+                || error.is_instance_of::<PyInterruptedError>(py) =>
+        {
+            Ok(None)
+        }
+        result => result,
+    }
+}
+
+/// What a system call made here came to; `None` when the socket is not ready.
+#[inline]
+pub(super) fn completed<T>(result: io::Result<T>) -> PyResult<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
+            Ok(None)
+        }
+        Err(error) => Err(errors::os_error(&error)),
+    }
+}
+
+/// A socket as a program passed it, for Rust futures.
+pub(super) struct Socket {
+    event_loop: Ref<EventLoop>,
+    object: Ref,
+}
+
+impl Socket {
+    pub(super) fn new<'py>(event_loop: &Obj<'py, EventLoop>, object: Bound<'py, PyAny>) -> Self {
+        Self { event_loop: Ref::of(event_loop.clone()), object: Ref::new(object) }
+    }
+
+    /// The object.
+    pub(super) fn object<'py>(&self, py: Python<'py>) -> &Bound<'py, PyAny> {
+        self.object.any(py)
+    }
+
+    /// The loop whose method was called.
+    pub(super) fn event_loop(&self) -> &Ref<EventLoop> {
+        &self.event_loop
+    }
+
+    /// See the function.
+    pub(super) fn check(&self, py: Python<'_>) -> PyResult<()> {
+        check(self.event_loop.data(), self.object(py))
+    }
+
+    /// Its descriptor; -1 when it is closed.
+    pub(super) fn fileno(&self, py: Python<'_>) -> PyResult<Fd> {
+        fileno(self.object(py))?.extract()
+    }
+
+    /// Something to wait with, unless the descriptor belongs to a transport.
+    pub(super) fn readiness(&self, py: Python<'_>, interest: Interest) -> PyResult<Readiness> {
+        let event_loop = self.event_loop.obj(py);
+        let file = fileno(self.object(py))?;
+        let fd = file.extract()?;
+        occupied::check(&event_loop, &file, fd)?;
+        Ok(Readiness::of(&event_loop, fd, interest))
+    }
+
+    /// Tries until there is an answer, waiting in between. `None` says "not now", and so do BlockingIOError
+    /// and InterruptedError.
+    pub(super) async fn retry(
+        &self,
+        interest: Interest,
+        mut attempt: impl FnMut(Python<'_>) -> PyResult<Option<Py<PyAny>>>,
+    ) -> Answer {
+        let mut readiness = None;
+        loop {
+            if let Some(answer) = Python::attach(|py| unless_blocked(py, attempt(py)))? {
+                return Ok(answer);
+            }
+            let readiness = match &mut readiness {
+                Some(readiness) => readiness,
+                none => none.insert(Python::attach(|py| self.readiness(py, interest))?),
+            };
+            readiness.wait().await?;
+        }
+    }
+}

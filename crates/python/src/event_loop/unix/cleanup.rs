@@ -1,0 +1,87 @@
+//! Paths that are removed when their server stops (since Python 3.13), unless somebody else is bound there by then.
+//!
+//! Arranged by `create_unix_server`, done by `_stop_serving`.
+
+use pyo3::exceptions::{PyFileNotFoundError, PyOSError};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use super::is_abstract;
+use crate::event_loop::EventLoop;
+use crate::ffi::{Obj, Raised};
+use crate::stock;
+
+/// `_unix_server_sockets`: the inode that each listening socket is bound to.
+pub(super) fn inodes<'py>(event_loop: &Obj<'py, EventLoop>) -> PyResult<Bound<'py, PyDict>> {
+    let py = event_loop.py();
+    if let Some(inodes) = event_loop.unix_servers.get(py) {
+        return Ok(inodes.cast_into()?);
+    }
+    let inodes = PyDict::new(py);
+    event_loop.unix_servers.put(inodes.clone());
+    Ok(inodes)
+}
+
+/// The path of a bound socket is to be removed when it stops serving. Names that are no paths go by themselves.
+pub(super) fn arrange<'py>(event_loop: &Obj<'py, EventLoop>, socket: &Bound<'py, PyAny>) -> PyResult<()> {
+    let path = socket.call_method0("getsockname")?;
+    if is_abstract(&path)? {
+        return Ok(());
+    }
+    match inode(&path) {
+        Ok(inode) => inodes(event_loop)?.set_item(socket, inode),
+        Err(error) if error.is_instance_of::<PyFileNotFoundError>(socket.py()) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// No server came of it.
+pub(super) fn forget<'py>(event_loop: &Obj<'py, EventLoop>, socket: &Bound<'py, PyAny>) -> PyResult<()> {
+    let inodes = inodes(event_loop)?;
+    if inodes.contains(socket)? { inodes.del_item(socket) } else { Ok(()) }
+}
+
+fn inode<'py>(path: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    path.py().import("os")?.call_method1("stat", (path,))?.getattr("st_ino")
+}
+
+/// The path of a socket that is about to be closed, and the inode that it was bound to.
+pub struct BoundPath<'py> {
+    path: Bound<'py, PyAny>,
+    inode: Bound<'py, PyAny>,
+}
+
+impl<'py> BoundPath<'py> {
+    /// None when the path is to stay.
+    pub fn of(event_loop: &Obj<'py, EventLoop>, socket: &Bound<'py, PyAny>) -> PyResult<Option<Self>> {
+        if event_loop.unix_servers.is_empty() {
+            return Ok(None);
+        }
+        let inodes = inodes(event_loop)?;
+        let Some(inode) = inodes.get_item(socket)? else { return Ok(None) };
+        let path = socket.call_method0("getsockname")?;
+        inodes.del_item(socket)?;
+        Ok(Some(Self { path, inode }))
+    }
+
+    /// Removes it, if it is still the same.
+    pub fn remove(self) -> PyResult<()> {
+        let py = self.path.py();
+        let unlink = || {
+            if inode(&self.path)?.eq(&self.inode)? {
+                py.import("os")?.call_method1("unlink", (&self.path,))?;
+            }
+            Ok(())
+        };
+        let Err(error) = unlink() else { return Ok(()) };
+        let error = Raised::from_err(py, error);
+        if error.is::<PyFileNotFoundError>() {
+            return Ok(());
+        }
+        if !error.is::<PyOSError>() {
+            return Err(error.into_err());
+        }
+        let format = "Unable to clean up listening UNIX socket %r: %r";
+        stock::logger(py)?.call_method1("error", (format, &self.path, error.as_any())).map(drop)
+    }
+}
