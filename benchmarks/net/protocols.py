@@ -1,6 +1,7 @@
 """The servers that every contender runs: the same few lines in each style asyncio offers."""
 
 import asyncio as stock
+import contextlib
 import ssl
 from pathlib import Path
 from typing import Any, cast
@@ -10,6 +11,8 @@ from benchmarks.contenders import Namespace
 #: Bytes in a message of the framed server.
 FRAME_BYTES = 64
 READ_BYTES = 64 * 1024
+#: Bytes in the body of a request, as `echo/src/message.rs` makes them.
+BODY_BYTES = 64
 #: A key, and the certificate that it signed itself.
 CERTIFICATE = Path(__file__).with_name("localhost.pem")
 
@@ -75,8 +78,8 @@ async def listen(asyncio: Namespace, style: str) -> Any:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(CERTIFICATE)
         where["ssl"] = context
-    if style == "streams":
-        return await asyncio.start_server(_stream_echo, **where)
+    if connected := _STREAMS.get(style):
+        return await asyncio.start_server(connected, **where)
     protocol = {"protocol": Echo, "framed": FramedEcho, "buffered": BufferedEcho}[style]
     return await asyncio.get_running_loop().create_server(protocol, **where)
 
@@ -86,3 +89,23 @@ async def _stream_echo(reader: Any, writer: Any) -> None:
         writer.write(data)
         await writer.drain()
     writer.close()
+
+
+async def _line_echo(reader: Any, writer: Any) -> None:
+    while line := await reader.readline():
+        writer.write(line)
+        await writer.drain()
+    writer.close()
+
+
+async def _request_echo(reader: Any, writer: Any) -> None:
+    with contextlib.suppress(stock.IncompleteReadError):
+        while True:
+            head = await reader.readuntil(b"\r\n\r\n")
+            body = await reader.readexactly(BODY_BYTES)
+            writer.write(head + body)
+            await writer.drain()
+    writer.close()
+
+
+_STREAMS = {"streams": _stream_echo, "line streams": _line_echo, "request streams": _request_echo}

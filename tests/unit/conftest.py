@@ -57,14 +57,12 @@ def world(impl, loop, make_loop):
         yield World(impl, loop, make_loop, stack)
 
 
-@pytest.fixture(params=["own loop", "foreign loop"])
-def run_on_each_loop(request, impl, make_loop, reports):
-    """Run a coroutine function on the implementation's loop, and on the standard library's selector loop."""
-    loop = make_loop(asyncio.SelectorEventLoop if request.param == "foreign loop" else impl.new_event_loop)
-    loop.set_exception_handler(lambda _loop, context: reports.append(context))
+@pytest.fixture
+def run_on_each_loop(on, reports):
+    """Run a coroutine function on such loops; nothing may be reported."""
 
     def run(main):
-        return loop.run_until_complete(asyncio.wait_for(main(), 20))
+        return on.run_until_complete(asyncio.wait_for(main(), 20))
 
     yield run
     assert reports == []

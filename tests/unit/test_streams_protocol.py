@@ -294,9 +294,6 @@ class TestConnected:
 
 
 class TestFinalizers:
-    @pytest.mark.skipif(
-        sys.version_info < (3, 12), reason="3.11 closed in silence, and that only since 3.11.5"
-    )
     def test_an_open_writer_is_closed(self, run, impl):
         async def main():
             each = Connection(impl)

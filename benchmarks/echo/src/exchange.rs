@@ -9,6 +9,7 @@ use std::net::TcpStream;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::fd::OwnedFd;
 
+use crate::message::Message;
 use crate::options::Options;
 use crate::phase;
 
@@ -35,7 +36,7 @@ struct Load {
 }
 
 /// Connects, warms up, waits, exchanges the messages that are measured, waits, and leaves.
-pub fn exchange(options: &Options) -> io::Result<()> {
+pub fn exchange(message: Message, options: &Options) -> io::Result<()> {
     let (server, depth) = (options.server()?, options.number("depth")?);
     let epoll = epoll::create(CreateFlags::CLOEXEC)?;
     let mut connections = Vec::new();
@@ -46,7 +47,7 @@ pub fn exchange(options: &Options) -> io::Result<()> {
         epoll::add(&epoll, &stream, EventData::new_u64(slot as u64), EventFlags::IN)?;
         connections.push(Connection { stream, sent: 0, received: 0, wants_room: false });
     }
-    let batch = (0..options.number("size")? * depth).map(|index| (index % 251) as u8).collect();
+    let batch = message.batch(options.number("size")?, depth);
     let buffer = vec![0; RECEIVE_BYTES].into_boxed_slice();
     let mut load = Load { epoll, connections, batch, depth, buffer };
     load.run(options.number("warmup")?)?;

@@ -2,12 +2,13 @@
 //! floor no event loop can pass, and the clients that put every server under the same load.
 //!
 //! Started by `benchmarks/net/`, one process per measurement, and driven over standard input and output
-//! (`phase.rs`). Holds only the choice of the subcommand; the work is in `serve.rs`, `exchange.rs`,
+//! (`phase.rs`). Holds only the choice of the subcommand; the work is in `serve.rs`, `exchange.rs` (with `message.rs`),
 //! `connect.rs` and `idle.rs`.
 
 mod connect;
 mod exchange;
 mod idle;
+mod message;
 mod options;
 mod phase;
 mod serve;
@@ -15,10 +16,11 @@ mod serve;
 use std::io;
 use std::process::ExitCode;
 
+use message::Message;
 use options::Options;
 
 const USAGE: &str = "usage: echo serve
-       echo exchange --port N --connections N --size BYTES --depth N --messages N --warmup N
+       echo exchange|lines|requests --port N --connections N --size BYTES --depth N --messages N --warmup N
        echo connect --port N --size BYTES --connections N --warmup N
        echo idle --port N --connections N";
 
@@ -41,7 +43,9 @@ fn main() -> ExitCode {
 fn run(command: &str, options: &Options) -> io::Result<()> {
     match command {
         "serve" => serve::serve(),
-        "exchange" => exchange::exchange(options),
+        "exchange" => exchange::exchange(Message::Bytes, options),
+        "lines" => exchange::exchange(Message::Line, options),
+        "requests" => exchange::exchange(Message::Request, options),
         "connect" => connect::connect(options),
         "idle" => idle::idle(options),
         other => Err(io::Error::new(io::ErrorKind::InvalidInput, format!("unknown command {other:?}"))),
