@@ -4,13 +4,14 @@
 //! |---|---|
 //! | `reader` | `StreamReader`: what has arrived, and the one task that waits for more |
 //! | `content` | the bytes themselves |
+//! | `spare` | memory of large contents, kept for the next |
 //! | `reading` | the coroutines of a reader: `read`, `readline`, ... |
 //! | `flow` | `FlowControlMixin`: tasks that wait in `drain()` |
 //! | `protocol` | `StreamReaderProtocol`: from the transport to the reader |
 //! | `writer` | `StreamWriter` |
 //! | `connecting` | `open_connection`, `start_server` and their kin |
 //!
-//! From a native transport bytes reach the reader without a Python call: [`crate::upcall`] hands them to [`data_received`].
+//! From a native transport bytes reach the reader without a Python call: [`crate::upcall`] hands them to [`data_received`], or lets the reader [`join`] them.
 
 mod connecting;
 mod content;
@@ -18,9 +19,11 @@ mod flow;
 mod protocol;
 mod reader;
 mod reading;
+mod spare;
 mod writer;
 
-pub use protocol::{data_received, plain};
+pub use protocol::{StreamReaderProtocol, data_received, joining, plain};
+pub use reader::{fed, join};
 
 use pyo3::prelude::*;
 

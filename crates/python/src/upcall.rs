@@ -16,6 +16,7 @@ use crate::events::{self, Handle};
 use crate::ffi::buffer::Buffer;
 use crate::ffi::{Obj, Output, Raised, call, context, none};
 use crate::sslproto::{self, SslProtocol};
+use crate::streams::StreamReaderProtocol;
 use crate::transports::{self, StreamTransport, act};
 use crate::{errors, names, stock, streams};
 
@@ -74,10 +75,12 @@ fn step<T: StreamTransport>(transport: &Obj<'_, T>, upcall: Upcall) -> PyResult<
             {
                 return decrypt(&event_loop, transport, tls, lease).map(|()| None);
             }
-            let bytes = take(&event_loop, py, lease);
             let received = match streams::plain(&protocol) {
-                Some(native) => streams::data_received(native, &bytes),
-                None => call::method(names::data_received(py), [&protocol, bytes.as_any()]).map(drop),
+                Some(native) => feed(&event_loop, native, lease),
+                None => {
+                    let bytes = take(&event_loop, py, lease);
+                    call::method(names::data_received(py), [&protocol, bytes.as_any()]).map(drop)
+                }
             };
             received.or_else(|error| {
                 T::protocol_failed(transport, error, "Fatal error: protocol.data_received() call failed.")
@@ -125,6 +128,23 @@ fn take<'py>(event_loop: &Obj<'py, EventLoop>, py: Python<'py>, lease: Lease) ->
         engine.driver.recycle(lease);
         bytes
     })
+}
+
+/// Gives what was received to a reader, and the buffer back.
+#[inline]
+fn feed<'py>(
+    event_loop: &Obj<'py, EventLoop>,
+    protocol: &Obj<'py, StreamReaderProtocol>,
+    lease: Lease,
+) -> PyResult<()> {
+    let Some(reader) = streams::joining(protocol, lease.len()) else {
+        return streams::data_received(protocol, &take(event_loop, protocol.py(), lease));
+    };
+    event_loop.engine.with(|engine| {
+        streams::join(&reader, engine.driver.bytes(&lease));
+        engine.driver.recycle(lease);
+    });
+    streams::fed(&reader)
 }
 
 /// Gives what was received to TLS, and the buffer back.

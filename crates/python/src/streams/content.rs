@@ -2,11 +2,12 @@
 //!
 //! A piece that arrives while nothing is there is kept as the `bytes` object it came in, and handed out as that object when it is
 //! read whole: most messages are never copied again. More pieces are joined. Once Python code has asked for `_buffer`, it
-//! has the `bytearray` that the content lives in from then on. Called by `reader` and `reading`.
+//! has the `bytearray` that the content lives in from then on. Called by `reader` and `reading`; calls `spare`.
 
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes};
 
+use super::spare;
 use crate::ffi::bytes::Bytes;
 use crate::ffi::{LoopCell, Ref, Slot};
 
@@ -47,6 +48,9 @@ impl Pieces {
             self.joined.drain(..self.start);
             self.start = 0;
         }
+        if self.joined.capacity() == 0 && data.len() > KEEP {
+            self.joined = spare::take();
+        }
         let missing = expected.saturating_sub(self.joined.len() - self.start);
         self.joined.reserve(missing.min(AHEAD).max(data.len()));
         self.joined.extend_from_slice(data);
@@ -80,7 +84,7 @@ impl Pieces {
             self.start = 0;
             self.joined.clear();
             if self.joined.capacity() > KEEP {
-                self.joined = Vec::new();
+                spare::keep(std::mem::take(&mut self.joined));
             }
         }
     }
@@ -143,6 +147,11 @@ impl Content {
             }
             pieces.join(data.as_bytes(), expected);
         });
+    }
+
+    /// Appends a copy, while Python code has not asked for the content. Calls no Python code.
+    pub fn join(&self, data: &[u8], expected: usize) {
+        self.pieces.with(|pieces| pieces.join(data, expected));
     }
 
     /// Whether Python code has the content.

@@ -131,6 +131,16 @@ pub fn plain<'a, 'py>(protocol: &'a Bound<'py, PyAny>) -> Option<&'a Obj<'py, St
     Obj::<StreamReaderProtocol>::cast_exact(protocol).filter(|protocol| is_plain(protocol))
 }
 
+/// The reader that may have so many bytes without a `bytes` object made of them: see [`reader::joins`].
+#[inline]
+pub fn joining<'py>(
+    protocol: &Obj<'py, StreamReaderProtocol>,
+    count: usize,
+) -> Option<Obj<'py, StreamReader>> {
+    let reader = Obj::cast_into(protocol.own.reader(protocol.py())?)?;
+    reader::joins(&reader, count).then_some(reader)
+}
+
 /// `data_received`.
 #[inline]
 pub fn data_received<'py>(

@@ -27,6 +27,10 @@ use crate::{names, stock};
 /// `_DEFAULT_LIMIT`: 64 KiB.
 pub const DEFAULT_LIMIT: i64 = 1 << 16;
 
+/// More bytes than this are copied into the reader from where they were received. As a `bytes` object, like fewer, they would
+/// be quicker to hand out but take fresh memory from the allocator each time.
+const LARGE: usize = 32 * 1024;
+
 /// What the task that waits can make use of.
 #[derive(Default)]
 pub enum Wanted {
@@ -181,6 +185,17 @@ fn wake_waiter(reader: &Obj<'_, StreamReader>) -> PyResult<()> {
     if likes::is_cancelled(&waiter)? { Ok(()) } else { likes::set_result(&waiter, none(py)) }
 }
 
+/// Whether a native protocol may [`join`] so many bytes: those that are worth it, to a reader of which nothing was replaced.
+#[inline]
+pub fn joins(reader: &Obj<'_, StreamReader>, count: usize) -> bool {
+    count > LARGE && is_plain(reader) && !reader.content.is_shown() && !reader.eof.get()
+}
+
+/// Appends a copy of what arrived; [`fed`] has to follow. Calls no Python code.
+pub fn join(reader: &StreamReader, data: &[u8]) {
+    reader.content.join(data, reader.expected());
+}
+
 /// What arrived, from a native protocol.
 #[inline]
 pub fn receive<'py>(reader: &Obj<'py, StreamReader>, data: &Bound<'py, PyBytes>) -> PyResult<()> {
@@ -208,7 +223,7 @@ fn feed_data<'py>(reader: &Obj<'py, StreamReader>, data: &Bound<'py, PyAny>) -> 
 
 /// Wakes who waits, if that is enough, and stops the transport when it is too much.
 #[inline]
-fn fed(reader: &Obj<'_, StreamReader>) -> PyResult<()> {
+pub fn fed(reader: &Obj<'_, StreamReader>) -> PyResult<()> {
     let py = reader.py();
     if !reader.waiter.is_empty() {
         if !reader.suffices(py)? {
