@@ -110,6 +110,8 @@ impl Search {
             return Found::Nothing(self.offset);
         }
         if let Some((start, end)) = self.separators.find(bytes, self.offset) {
+            // Who looks again finds it at once.
+            self.offset = start;
             return Found::At { start, end };
         }
         // The last bytes may be the beginning of a separator.
@@ -160,10 +162,15 @@ mod tests {
             cuts.sort_unstable();
             cuts.push(bytes.len());
             let found = cuts.into_iter().find_map(|cut| match search.look(&bytes[..cut]) {
-                Found::At { end, .. } => Some(end),
+                Found::At { end, .. } => Some((cut, end)),
                 Found::Nothing(_) => None,
             });
-            prop_assert_eq!(found, shortest);
+            prop_assert_eq!(found.map(|(_, end)| end), shortest);
+            if let Some((cut, end)) = found {
+                let again = search.look(&bytes[..cut]);
+                let found_again = matches!(again, Found::At { end: other, .. } if other == end);
+                prop_assert!(found_again, "{again:?} instead of {end}");
+            }
         }
     }
 }
