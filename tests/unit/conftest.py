@@ -7,7 +7,7 @@ import pytest
 
 from tests.unit.misuse import World
 from tests.unit.protocols import Recorder, tcp_pair
-from tests.unit.streams import Connection
+from tests.unit.streams import Connection, Network
 
 
 @pytest.fixture(params=["own loop", "foreign loop"])
@@ -95,3 +95,8 @@ def connect_streams(impl):
     yield connect
     for each in made:
         each.transport.closing = True
+
+
+@pytest.fixture(params=["tcp", "unix"])
+def net(request, impl, tmp_path):
+    return Network(impl, request.param, tmp_path)

@@ -1,6 +1,7 @@
 """What the tests of streams share: ways to read, a task that waits, a transport that records."""
 
 import asyncio
+import contextlib
 
 
 async def turns(count=3):
@@ -69,6 +70,40 @@ class Connection:
         self.writer = impl.StreamWriter(
             self.transport, self.protocol, self.reader, asyncio.get_running_loop()
         )
+
+
+class Network:
+    """Serves with a function and connects to it, over TCP or a Unix socket."""
+
+    def __init__(self, impl, kind, folder):
+        self.impl = impl
+        self.is_unix = kind == "unix"
+        self.path = str(folder / "socket")
+
+    async def serve(self, connected, **keywords):
+        if self.is_unix:
+            return await self.impl.start_unix_server(connected, self.path, **keywords)
+        return await self.impl.start_server(connected, "127.0.0.1", 0, **keywords)
+
+    async def open(self, server, **keywords):
+        if self.is_unix:
+            return await self.impl.open_unix_connection(self.path, **keywords)
+        return await self.impl.open_connection(*server.sockets[0].getsockname(), **keywords)
+
+
+async def closed(writer):
+    """Close a writer and wait for the end."""
+    writer.close()
+    with contextlib.suppress(ConnectionError):
+        await writer.wait_closed()
+
+
+async def echo(reader, writer):
+    """Send everything back."""
+    while data := await reader.read(1000):
+        writer.write(data)
+        await writer.drain()
+    await closed(writer)
 
 
 #: What may be waited for, and what has to be fed for it to come.
