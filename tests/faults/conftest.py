@@ -1,21 +1,12 @@
 """Runs programs under faults, and looks for what they leave behind."""
 
 import asyncio
-import contextlib
 import gc
-import os
 import random
 
 import pytest
 
-
-def descriptors():
-    """Return what each descriptor of the process refers to."""
-    found = {}
-    for name in os.listdir("/proc/self/fd"):
-        with contextlib.suppress(FileNotFoundError):  # that of the listing itself
-            found[int(name)] = os.readlink(f"/proc/self/fd/{name}")
-    return found
+from tests.faults.descriptors import descriptors
 
 
 class Unkind:

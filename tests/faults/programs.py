@@ -3,7 +3,6 @@
 Each is called with its loop and a source of random choices. None of them may notice a fault that is harmless.
 """
 
-import asyncio
 import contextlib
 import os
 import signal
@@ -11,11 +10,13 @@ import socket
 import sys
 import tempfile
 
+import yibu as aio
+
 from tests.unit.tls import client_context, server_context
 
 LOOPBACK = "127.0.0.1"
 HOST = "localhost"
-PIPE = asyncio.subprocess.PIPE
+PIPE = aio.subprocess.PIPE
 
 
 def pieces(source, most=12):
@@ -24,14 +25,14 @@ def pieces(source, most=12):
     return [source.randbytes(source.randint(size // 2, size)) for size in sizes] + [source.randbytes(1)]
 
 
-class End(asyncio.Protocol):
+class End(aio.Protocol):
     """One end of a connection, which counts what it is told."""
 
     def __init__(self):
-        self.loop = asyncio.get_running_loop()
+        self.loop = aio.get_running_loop()
         self.data = bytearray()
         self.lost = self.loop.create_future()
-        self.room = asyncio.Event()
+        self.room = aio.Event()
         self.room.set()
         self.transport = None
         self.ended = False
@@ -73,7 +74,7 @@ class End(asyncio.Protocol):
             await self.room.wait()
             if source.random() < 0.1 and not self.ended:  # reading on would meet the end again
                 self.transport.pause_reading()
-                await asyncio.sleep(0)
+                await aio.sleep(0)
                 self.transport.resume_reading()
 
 
@@ -92,7 +93,7 @@ class Echo(End):
         self.transport.resume_reading()
 
 
-class BufferedEnd(End, asyncio.BufferedProtocol):
+class BufferedEnd(End, aio.BufferedProtocol):
     """Receives into a buffer of its own."""
 
     def __init__(self, size=5000):
@@ -122,7 +123,7 @@ async def converse(source, transport, client):
     await client.write(data, source)
     while len(client.data) < len(whole):
         assert not client.lost.done(), client.lost
-        await asyncio.sleep(0)
+        await aio.sleep(0)
     assert client.data == whole
     transport.close()
     assert await client.lost is None
@@ -143,7 +144,7 @@ async def echo_with(loop, source, server_factory, client_factory, secure=False):
     server = await loop.create_server(serve, LOOPBACK, 0, ssl=server_context() if secure else None)
     address = server.sockets[0].getsockname()
     async with server:
-        await asyncio.gather(*[talk() for _ in range(3)])
+        await aio.gather(*[talk() for _ in range(3)])
         assert [await each.lost for each in servers] == [None] * 3
 
 
@@ -209,7 +210,10 @@ async def ask_lines(source, reader, writer):
             assert await reader.readuntil(b":") == b"%d:" % len(body)
             read = b""
             while len(read) < len(body):
-                read += await reader.read(len(body) - len(read))
+                part = await reader.read(len(body) - len(read))
+                if not part:
+                    raise aio.IncompleteReadError(read, len(body))
+                read += part
             assert read == body
             assert await reader.readexactly(1) == b";"
     if writer.can_write_eof():
@@ -234,25 +238,25 @@ def serving(served):
 
 
 async def streams(loop, source):
-    served = asyncio.Queue()
-    async with await asyncio.start_server(serving(served), LOOPBACK, 0) as server:
+    served = aio.Queue()
+    async with await aio.start_server(serving(served), LOOPBACK, 0) as server:
         address = server.sockets[0].getsockname()
-        await asyncio.gather(*[ask_lines(source, *await asyncio.open_connection(*address)) for _ in range(2)])
+        await aio.gather(*[ask_lines(source, *await aio.open_connection(*address)) for _ in range(2)])
         assert [await served.get() for _ in range(2)] == [None, None]
 
 
 async def streams_over_tls(loop, source):
-    served = asyncio.Queue()
-    async with await asyncio.start_server(serving(served), LOOPBACK, 0, ssl=server_context()) as server:
+    served = aio.Queue()
+    async with await aio.start_server(serving(served), LOOPBACK, 0, ssl=server_context()) as server:
         address = server.sockets[0].getsockname()
-        connection = await asyncio.open_connection(*address, ssl=client_context(), server_hostname=HOST)
+        connection = await aio.open_connection(*address, ssl=client_context(), server_hostname=HOST)
         await ask_lines(source, *connection)
         assert await served.get() is None
 
 
 async def start_tls(loop, source):
     """A connection that talks in the clear first."""
-    served = asyncio.Queue()
+    served = aio.Queue()
 
     async def serve(reader, writer):
         assert await reader.readline() == b"secret?\n"
@@ -260,8 +264,8 @@ async def start_tls(loop, source):
         await writer.start_tls(server_context())
         await serving(served)(reader, writer)
 
-    async with await asyncio.start_server(serve, LOOPBACK, 0) as server:
-        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+    async with await aio.start_server(serve, LOOPBACK, 0) as server:
+        reader, writer = await aio.open_connection(*server.sockets[0].getsockname())
         writer.write(b"secret?\n")
         assert await reader.readline() == b"secret!\n"
         await writer.start_tls(client_context(), server_hostname=HOST)
@@ -270,11 +274,11 @@ async def start_tls(loop, source):
 
 
 async def unix_streams(loop, source):
-    served = asyncio.Queue()
+    served = aio.Queue()
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "socket")
-        async with await asyncio.start_unix_server(serving(served), path):
-            await ask_lines(source, *await asyncio.open_unix_connection(path))
+        async with await aio.start_unix_server(serving(served), path):
+            await ask_lines(source, *await aio.open_unix_connection(path))
             assert await served.get() is None
 
 
@@ -298,7 +302,7 @@ async def many_connections(loop, source):
     async with await loop.create_server(Twice, LOOPBACK, 0, backlog=10) as server:
         address = server.sockets[0].getsockname()
         for start in range(0, 40, 10):
-            await asyncio.gather(*[ask(number) for number in range(start, start + 10)])
+            await aio.gather(*[ask(number) for number in range(start, start + 10)])
 
 
 async def own_sockets(loop, source):
@@ -311,15 +315,19 @@ async def own_sockets(loop, source):
         far, _ = await accepting
         with far:
             whole = b"".join(pieces(source))
-            sending = loop.create_task(loop.sock_sendall(near, whole))
             received, buffer = bytearray(), bytearray(1000)
-            while len(received) < len(whole):
-                if source.random() < 0.5:
-                    received += await loop.sock_recv(far, 50_000)
-                else:
-                    count = await loop.sock_recv_into(far, buffer)
-                    received += buffer[:count]
-            await sending
+
+            async def receive():
+                while len(received) < len(whole):
+                    if source.random() < 0.5:
+                        received.extend(await loop.sock_recv(far, 50_000))
+                    else:
+                        count = await loop.sock_recv_into(far, buffer)
+                        received.extend(buffer[:count])
+
+            async with aio.TaskGroup() as group:
+                group.create_task(loop.sock_sendall(near, whole))
+                group.create_task(receive())
             assert received == whole
 
 
@@ -339,7 +347,7 @@ async def own_datagrams(loop, source):
         for _ in range(50):
             sent = source.randbytes(source.randint(0, 1000))
             receiving = loop.create_task(receive())
-            await asyncio.sleep(0)  # it waits before there is anything
+            await aio.sleep(0)  # it waits before there is anything
             assert await loop.sock_sendto(near, sent, far.getsockname()) == len(sent)
             assert await receiving == (sent, near.getsockname())
 
@@ -347,16 +355,16 @@ async def own_datagrams(loop, source):
 async def datagrams(loop, source):
     """Numbered datagrams, each answered; one at a time, because UDP may lose some of many."""
 
-    class Answer(asyncio.DatagramProtocol):
+    class Answer(aio.DatagramProtocol):
         def connection_made(self, transport):
             self.transport = transport
 
         def datagram_received(self, data, address):
             self.transport.sendto(data, address)
 
-    class Ask(asyncio.DatagramProtocol):
+    class Ask(aio.DatagramProtocol):
         def __init__(self):
-            self.answers = asyncio.Queue()
+            self.answers = aio.Queue()
             self.lost = loop.create_future()
 
         def datagram_received(self, data, address):
@@ -376,7 +384,7 @@ async def datagrams(loop, source):
     transport.close()
     assert await client.lost is None
     served.close()
-    await asyncio.sleep(0)
+    await aio.sleep(0)
 
 
 async def pipes(loop, source):
@@ -399,18 +407,18 @@ async def subprocesses(loop, source):
     data = source.randbytes(300_000)
     copier = "import shutil, sys; shutil.copyfileobj(sys.stdin.buffer, sys.stdout.buffer); sys.exit(5)"
     command = (sys.executable, "-S", "-c", copier)
-    process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE)
+    process = await aio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE)
     output, _ = await process.communicate(data)
     assert output == data
     assert process.returncode == 5
-    process = await asyncio.create_subprocess_exec("cat", stdin=PIPE, stdout=PIPE)
+    process = await aio.create_subprocess_exec("cat", stdin=PIPE, stdout=PIPE)
     for number in range(20):
         process.stdin.write(b"%d\n" % number)
         await process.stdin.drain()
         assert await process.stdout.readline() == b"%d\n" % number
     process.stdin.close()
     assert await process.wait() == 0
-    process = await asyncio.create_subprocess_shell("kill -9 $$")
+    process = await aio.create_subprocess_shell("kill -9 $$")
     assert await process.wait() == -signal.SIGKILL
 
 
@@ -427,7 +435,7 @@ async def sendfile(loop, source):
 
     with tempfile.TemporaryFile() as file:
         file.write(body)
-        async with await asyncio.start_server(serve, LOOPBACK, 0, limit=1 << 20) as server:
+        async with await aio.start_server(serve, LOOPBACK, 0, limit=1 << 20) as server:
             transport, client = await loop.create_connection(End, *server.sockets[0].getsockname())
             transport.write(head)
             assert await loop.sendfile(transport, file) == len(body)
@@ -439,7 +447,7 @@ async def sendfile(loop, source):
 
 async def threads_and_timers(loop, source):
     """Calls from other threads arrive in order, and no sleep is too short."""
-    calls, done = [], asyncio.Event()
+    calls, done = [], aio.Event()
 
     def call():
         for number in range(200):
@@ -449,17 +457,17 @@ async def threads_and_timers(loop, source):
     calling = loop.run_in_executor(None, call)
     for _ in range(20):
         delay, start = source.random() / 500, loop.time()
-        await asyncio.sleep(delay)
+        await aio.sleep(delay)
         assert loop.time() >= start + delay
     await done.wait()
     await calling
     assert calls == list(range(200))
-    assert await asyncio.gather(*[asyncio.to_thread(int, n) for n in range(20)]) == list(range(20))
+    assert await aio.gather(*[aio.to_thread(int, n) for n in range(20)]) == list(range(20))
 
 
 async def signals(loop, source):
     for number in (signal.SIGUSR1, signal.SIGUSR2):
-        came = asyncio.Event()
+        came = aio.Event()
         loop.add_signal_handler(number, came.set)
         for _ in range(5):
             os.kill(os.getpid(), number)
