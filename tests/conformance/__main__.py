@@ -4,6 +4,7 @@ python -m tests.conformance                               everything, on yibu
 python -m tests.conformance --implementation tests.conformance.stock    the calibration
 python -m tests.conformance --modules test_futures,test_tasks@loop -v
 python -m tests.conformance --one test_tasks.CTask_CFuture_Tests.test_task_repr
+python -m tests.conformance --modules test_streams --faults seed=7,again=40,short_read=60
 python -m tests.conformance --list                        what is excluded, and why
 python -m tests.conformance --table build/conformance/*.json > docs/conformance.md
 """
@@ -38,12 +39,25 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--path", action="append", default=[], help="put in front of sys.path")
     parser.add_argument("--seconds", type=float, default=60, help="time limit of one test")
     parser.add_argument("--json", type=Path, help="write the record of the run here")
+    parser.add_argument(
+        "--faults",
+        type=faults,
+        default={},
+        metavar="seed=7,again=40,...",
+        help="let system calls of yibu's loops fail (see yibu._yibu._faults); what fails then needs a look:\n"
+        "tests that count turns, or end their loop while something is still to be sent, may",
+    )
     parser.add_argument("--include-excluded", action="store_true", help="run what is excluded as well")
     parser.add_argument("--one", metavar="TEST", help="run one test in this terminal")
     parser.add_argument("--list", action="store_true", help="list the exclusions and run nothing")
     parser.add_argument("--table", nargs="+", type=Path, metavar="JSON", help="print a table of such records")
     parser.add_argument("-v", "--verbose", action="store_true", help="whole tracebacks")
     return parser
+
+
+def faults(text: str) -> dict[str, int]:
+    """Read `seed=7,again=40`."""
+    return {name: int(chance) for name, _, chance in (part.partition("=") for part in text.split(","))}
 
 
 def main(command_line: list[str]) -> int:
@@ -62,6 +76,7 @@ def main(command_line: list[str]) -> int:
         exclude=not given.include_excluded,
         seconds_per_test=given.seconds,
         paths=[str(Path(path).resolve()) for path in given.path],
+        faults=given.faults,
     )
     if given.one:
         return _one(options, given.one)

@@ -66,6 +66,8 @@ def _load(order: Order) -> tuple[list[unittest.TestCase], Exclusions | None]:
         implementation = Implementation(order.implementation)
         on_test_loop = order.module in MODULES_ON_TEST_LOOP and not order.own_loop
         implementation.install(abstract_loop=not on_test_loop)
+        if order.faults and implementation.native is not None:
+            implementation.native._faults(**order.faults)
         module = selection.load(order.module)
         adapt(module, implementation, order.own_loop)
         if order.exclude:

@@ -23,6 +23,7 @@ class Order:
     exclude: bool = True
     seconds_per_test: float = 60
     paths: list[str] = field(default_factory=list)  # put in front of sys.path
+    faults: dict[str, int] = field(default_factory=dict)  # how often system calls of its loops fail
     report_to: int = 1  # file descriptor
 
     def to_json(self) -> str:

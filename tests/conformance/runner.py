@@ -36,6 +36,7 @@ class Options:
     exclude: bool = True
     seconds_per_test: float = 60
     paths: list[str] = field(default_factory=list)
+    faults: dict[str, int] = field(default_factory=dict)
 
 
 def all_modules() -> list[str]:
@@ -56,6 +57,7 @@ def orders(options: Options) -> list[Order]:
             exclude=options.exclude,
             seconds_per_test=options.seconds_per_test,
             paths=options.paths,
+            faults=options.faults,
         )
         found.append(order)
         if module in MODULES_ON_TEST_LOOP and options.implementation is not None:

@@ -46,11 +46,3 @@ def unkind(impl):
     place = Unkind(impl)
     yield place
     assert place.struck > 0, "no fault has struck: nothing was tested"
-
-
-def pytest_collection_modifyitems(config, items):
-    """Stock asyncio has no such layer."""
-    if config.getoption("--impl") == "asyncio":
-        for item in items:
-            if "unkind" in getattr(item, "fixturenames", ()):
-                item.add_marker(pytest.mark.skip(reason="stock asyncio has no layer for faults"))

@@ -4,6 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use proptest::prelude::*;
+use rustix::io::Errno;
 use yibu_driver::Faults;
 use yibu_engine::transport::{Channel, During, Pipe, Reading, Rest, Socket, Stream, Upcall, WriteError};
 
@@ -571,8 +572,16 @@ fn ends_once<K: Channel>(mut trial: Trial<K>, acts: &[Act]) -> Result<(), TestCa
         trial.check();
     }
     trial.wind_down()?;
-    let ends = trial.connection.told.iter().filter(|told| **told == Told::ConnectionLost).count();
+    let told = &trial.connection.told;
+    let ends = told.iter().filter(|told| **told == Told::ConnectionLost).count();
     prop_assert_eq!(ends, 1);
+    // The reason is the kernel's, and there is one.
+    let reasons: Vec<io::ErrorKind> = told
+        .iter()
+        .filter_map(|told| if let Told::Fatal(_, kind) = told { Some(*kind) } else { None })
+        .collect();
+    let known = [Errno::CONNRESET, Errno::PIPE, Errno::NOBUFS].map(|errno| io::Error::from(errno).kind());
+    prop_assert!(reasons.len() <= 1 && reasons.iter().all(|kind| known.contains(kind)), "{:?}", reasons);
     Ok(())
 }
 
