@@ -25,6 +25,8 @@ EVERYWHERE = (
     programs.streams_over_tls,
     programs.start_tls,
     programs.many_connections,
+    programs.unix_streams,
+    programs.pipes,
 )
 """Programs that every one of the faults strikes."""
 
@@ -35,10 +37,8 @@ SOMEWHERE = (
     programs.signals,
     programs.readers_and_writers,
     programs.datagrams,
-    programs.pipes,
     programs.subprocesses,
     programs.sendfile,
-    programs.unix_streams,
 )
 """Programs in which the loop makes only some of the calls."""
 
