@@ -27,6 +27,7 @@ EVERYWHERE = (
     programs.many_connections,
     programs.unix_streams,
     programs.pipes,
+    programs.sendfile,
 )
 """Programs that every one of the faults strikes."""
 
@@ -38,7 +39,6 @@ SOMEWHERE = (
     programs.readers_and_writers,
     programs.datagrams,
     programs.subprocesses,
-    programs.sendfile,
 )
 """Programs in which the loop makes only some of the calls."""
 

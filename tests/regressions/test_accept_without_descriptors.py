@@ -1,5 +1,6 @@
 """A server that runs out of descriptors says so now and then, and serves again when there are some."""
 
+import errno
 import json
 
 import pytest
@@ -7,11 +8,12 @@ import pytest
 PROGRAM = """
     import asyncio, json, logging, os, resource, socket, sys, time
 
-    messages = []
+    messages, reasons = [], set()
 
     class Count(logging.Handler):
         def emit(self, record):
             messages.append(record.getMessage())
+            reasons.add((record.levelname, record.exc_info[1].errno))
 
     logging.getLogger("asyncio").addHandler(Count())
 
@@ -61,6 +63,7 @@ PROGRAM = """
         server.close()
         print(json.dumps({
             "logged": logged, "elapsed": elapsed, "works": works, "message": messages[0],
+            "reasons": list(reasons),
             "answers": [int(answer) for answer in answers], "in all": len(messages),
             "in all elapsed": loop.time() - started,
         }))
@@ -77,7 +80,10 @@ def outcome(impl):
 
 
 def test_it_is_reported(outcome):
-    assert outcome["message"].startswith("socket.accept() out of system resource")
+    what, where = outcome["message"].splitlines()
+    assert what == "socket.accept() out of system resource"
+    assert where.startswith("socket: <asyncio.TransportSocket fd=")
+    assert outcome["reasons"] == [["ERROR", errno.EMFILE]]
 
 
 def test_the_loop_goes_on(outcome):
