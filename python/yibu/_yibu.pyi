@@ -25,6 +25,7 @@ from asyncio import wait as wait
 from asyncio import wait_for as wait_for
 from asyncio import wrap_future as wrap_future
 from asyncio.events import _ProtocolFactory, _TaskFactory
+from asyncio.staggered import staggered_race as staggered_race
 from collections.abc import Callable, Coroutine, Generator, Sequence
 from concurrent.futures import Executor
 from contextvars import Context
@@ -90,6 +91,7 @@ __all__ = [
     "run_coroutine_threadsafe",
     "shield",
     "sleep",
+    "staggered_race",
     "start_server",
     "start_unix_server",
     "timeout",

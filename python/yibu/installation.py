@@ -19,7 +19,7 @@ Called by programs, and by `command_line.py` before it runs one.
 import asyncio
 import sys
 import threading
-from asyncio import sslproto, streams
+from asyncio import sslproto, staggered, streams
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -55,6 +55,7 @@ _PRIVATE = {
     asyncio.tasks: ("_GatheringFuture", "_ensure_future"),
     asyncio.futures: ("_chain_future", "_set_result_unless_cancelled"),
     sslproto: ("SSLProtocol", "_SSLProtocolTransport"),
+    staggered: ("staggered_race",),
     streams: ("FlowControlMixin",),
 }
 

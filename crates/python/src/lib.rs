@@ -30,6 +30,7 @@ mod server;
 mod shield;
 mod sleep;
 mod sslproto;
+mod staggered;
 mod stock;
 mod streams;
 mod taskgroups;
@@ -106,6 +107,7 @@ fn _yibu(module: &Bound<'_, PyModule>) -> PyResult<()> {
     Table::<functions::CoroutineFunction>::build(py, None)?;
     streams::register(module)?;
     module.add("sleep", functions::CoroutineFunction::of(py, &sleep::SLEEP, sleep::sleep, sleep::DOC)?)?;
+    staggered::register(module)?;
     threads::register(module)?;
     timeouts::register(module)?;
     waiting::register(module)?;
