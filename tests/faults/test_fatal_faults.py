@@ -230,7 +230,8 @@ def test_accepting_goes_on_when_there_are_descriptors_again(impl, reports):
     loop.set_exception_handler(lambda _loop, context: reports.append(context))
 
     async def program():
-        server = await loop.create_server(Echo, LOOPBACK, 0)
+        served = []
+        server = await loop.create_server(lambda: served.append(Echo()) or served[-1], LOOPBACK, 0)
         address = server.sockets[0].getsockname()
         clients = [await loop.create_connection(End, *address) for _ in range(4)]
         for number, (transport, client) in enumerate(clients):
@@ -240,8 +241,9 @@ def test_accepting_goes_on_when_there_are_descriptors_again(impl, reports):
             assert client.data == b"%d" % number
             transport.close()
             await client.lost
+        for each in served:
+            await each.lost
         server.close()
-        await server.wait_closed()
 
     try:
         task = loop.create_task(program())
