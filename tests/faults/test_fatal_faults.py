@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import tempfile
 import weakref
 
 import pytest
@@ -205,6 +206,44 @@ def test_pipes_that_break(unkind):
 
     arrived = [unkind.run(program, seed, reset=20) for seed in range(SEEDS)]
     assert not all(arrived)
+
+
+def test_a_file_that_cannot_be_sent(unkind):
+    """sendfile() raises what broke the connection, whether the kernel or the loop was copying."""
+
+    async def program(loop, source):
+        before, received = descriptors(), bytearray()
+        body = source.randbytes(400_000)
+
+        class Receiver(End):
+            def data_received(self, data):
+                received.extend(data)
+
+        served = []
+        server = await loop.create_server(lambda: served.append(Receiver()) or served[-1], LOOPBACK, 0)
+        transport, client = await loop.create_connection(End, *server.sockets[0].getsockname())
+        with tempfile.TemporaryFile() as file:
+            file.write(body)
+            file.seek(0)  # where copying begins
+            try:
+                sent = await loop.sendfile(transport, file, fallback=source.random() < 0.8)
+            except (OSError, RuntimeError):
+                sent = None
+        while not served:  # all of it may have gone before it was accepted
+            await aio.sleep(0)
+        transport.close()
+        await client.lost
+        check_end(client)
+        server.close()
+        await closed(before)
+        assert body.startswith(received)
+        if sent is not None and not any(end.lost.result() for end in (client, *served)):
+            assert received == body
+        return sent == len(body)
+
+    sent = [unkind.run(program, seed, reset=20, again=40, short_write=100) for seed in range(SEEDS)]
+    assert True in sent
+    assert False in sent
 
 
 def test_a_process_whose_input_breaks_is_waited_for(unkind):
