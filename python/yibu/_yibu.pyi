@@ -48,6 +48,7 @@ __all__ = [
     "Barrier",
     "BoundedSemaphore",
     "Condition",
+    "DatagramSocketTransport",
     "Event",
     "EventLoop",
     "FlowControlMixin",
@@ -511,6 +512,20 @@ class SocketTransport(asyncio.Transport):
             extra: dict[str, Any] | None = None,
             server: asyncio.AbstractServer | None = None,
         ) -> None: ...
+
+class DatagramSocketTransport(asyncio.Transport, asyncio.DatagramTransport):
+    max_size: ClassVar[int]
+    if sys.version_info >= (3, 13):
+        _header_size: ClassVar[int]
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        sock: socket,
+        protocol: asyncio.BaseProtocol,
+        address: tuple[Any, ...] | str | bytes | None = None,
+        waiter: asyncio.Future[None] | None = None,
+        extra: dict[str, Any] | None = None,
+    ) -> None: ...
 
 class ReadPipeTransport(asyncio.ReadTransport):
     max_size: ClassVar[int]

@@ -9,9 +9,8 @@ the truth.
 """
 
 import sys
-from asyncio import base_events, selector_events, unix_events
+from asyncio import base_events, unix_events
 from functools import cached_property
-from socket import socket
 from typing import Any
 
 # Will stay stock: exceptions, constants, abstract classes and the functions that keep the record of
@@ -132,15 +131,6 @@ class LoopMethods:
     do what the public ones do without looking for a transport.
     """
 
-    # Datagrams: stock's datagram transport, driven by the native readers and writers.
-    create_datagram_endpoint = _Base.create_datagram_endpoint
-
-    def _make_datagram_transport(
-        self, sock: socket, protocol: Any, address: Any = None, waiter: Any = None, extra: Any = None
-    ) -> Any:
-        self._ensure_fd_no_transport(sock)  # type: ignore[attr-defined]  # native
-        return DatagramTransport(self, sock, protocol, address, waiter, extra)
-
     # Child processes: stock's transport over `subprocess.Popen`, native pipes, and stock's watcher
     # (a process descriptor in the native poller where the kernel allows it, a thread otherwise).
     subprocess_exec = _Base.subprocess_exec
@@ -157,20 +147,3 @@ class LoopMethods:
             if _unix.can_use_pidfd():
                 return _unix._PidfdChildWatcher()
             return _unix._ThreadedChildWatcher()
-
-
-class DatagramTransport(selector_events._SelectorDatagramTransport):  # type: ignore[misc,name-defined]
-    """Stock's datagram transport. Its `repr` asks a selector, which a native loop does not have."""
-
-    def __repr__(self) -> str:
-        info = ["_SelectorDatagramTransport"]
-        if self._sock is None:
-            info.append("closed")
-        elif self._closing:
-            info.append("closing")
-        info.append(f"fd={self._sock_fd}")
-        if self._loop is not None and not self._loop.is_closed():
-            info.append("read=polling" if self.is_reading() else "read=idle")
-            state = "polling" if self._buffer else "idle"
-            info.append(f"write=<{state}, bufsize={self.get_write_buffer_size()}>")
-        return f"<{' '.join(info)}>"

@@ -7,6 +7,7 @@
 mod accept;
 mod asyncgens;
 mod connect;
+mod datagrams;
 mod debug;
 mod exceptions;
 mod executor;
@@ -69,7 +70,7 @@ use crate::futures::Future;
 use crate::names;
 use crate::tasks::Task;
 use crate::transports::pipes::{ReadPipeTransport, WritePipeTransport};
-use crate::transports::{Corks, SocketTransport};
+use crate::transports::{Corks, DatagramTransport, SocketTransport};
 use signals::Signals;
 use watch::Watched;
 
@@ -181,6 +182,8 @@ pub enum Owner {
     ReadPipe(Ref<ReadPipeTransport>),
     /// A writing pipe.
     WritePipe(Ref<WritePipeTransport>),
+    /// A datagram socket.
+    Datagrams(Ref<DatagramTransport>),
     /// A listening socket.
     Acceptor(Ref<Acceptor>),
     /// A Rust future that waits for readiness.
@@ -236,7 +239,7 @@ pub struct EventLoop {
     /// Transports whose writes wait for the end of the entry.
     pub(crate) corks: Corks,
     /// The native transports that are not closing, by descriptor; see `occupied`.
-    transports: Directory<SocketTransport>,
+    transports: Directory,
     transport_mapping: Slot,
     watched: LoopCell<Watched>,
     signals: LoopCell<Signals>,
@@ -485,6 +488,7 @@ impl Class for EventLoop {
         pipes::table(t);
         serve::table(t);
         unix::table(t);
+        datagrams::table(t);
         tls::table(t);
         watch::table(t);
         sock::table(t);
@@ -536,6 +540,7 @@ impl Class for EventLoop {
                     Owner::Transport(transport) => visit(transport.as_ptr()),
                     Owner::ReadPipe(transport) => visit(transport.as_ptr()),
                     Owner::WritePipe(transport) => visit(transport.as_ptr()),
+                    Owner::Datagrams(transport) => visit(transport.as_ptr()),
                     Owner::Acceptor(acceptor) => visit(acceptor.as_ptr()),
                     Owner::Signals | Owner::Waiting(_) => {}
                 },

@@ -83,6 +83,7 @@ fn _yibu(module: &Bound<'_, PyModule>) -> PyResult<()> {
     add_derived::<transports::SocketTransport>(module, stock::transport(py)?)?;
     transports::complete(&transports::SocketTransport::class(py))?;
     transports::pipes::register(module)?;
+    transports::datagram::register(module)?;
     Table::<futures::FutureIter>::build(py, None)?;
     Table::<tasks::TaskCallback>::build(py, None)?;
     Table::<alarms::Alarm>::build(py, None)?;

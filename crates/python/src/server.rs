@@ -37,7 +37,7 @@ pub struct Server {
     waiters: Slot,
     serving: Cell<bool>,
     forever: Slot,
-    clients: Directory<SocketTransport>,
+    clients: Directory,
     /// How many connections there are.
     connected: Cell<usize>,
     /// Connections that are not native: a `WeakSet`, made when there is one.
@@ -209,7 +209,7 @@ fn detach_any<'py>(server: &Obj<'py, Server>, args: Args<'_, 'py>) -> Output<'py
 fn each_client<'py>(server: &Obj<'py, Server>, method: &str) -> Output<'py> {
     let py = server.py();
     for (_, transport) in server.clients.living(py) {
-        transport.as_any().call_method0(method)?;
+        transport.call_method0(method)?;
     }
     if let Some(foreign) = server.foreign.get(py) {
         for transport in foreign.call_method0("copy")?.try_iter()? {
@@ -371,7 +371,7 @@ fn clients<'py>(server: &Obj<'py, Server>) -> Output<'py> {
     let py = server.py();
     let set = py.import("weakref")?.getattr("WeakSet")?.call0()?;
     for (_, transport) in server.clients.living(py) {
-        set.call_method1("add", (transport.as_any(),))?;
+        set.call_method1("add", (transport,))?;
     }
     if let Some(foreign) = server.foreign.get(py) {
         set.call_method1("update", (foreign,))?;

@@ -68,6 +68,8 @@ types! { all_types:
     transport = "asyncio.transports"."_FlowControlMixin";
     /// `asyncio.ReadTransport`
     read_transport = "asyncio.transports"."ReadTransport";
+    /// `asyncio.DatagramTransport`
+    datagram_transport = "asyncio.transports"."DatagramTransport";
     /// The standard library's `asyncio.Runner`
     runner = "asyncio.runners"."Runner";
     /// The standard library's `asyncio.Server`

@@ -10,6 +10,7 @@ mod bookkeeping;
 mod closing;
 mod connection;
 mod corks;
+pub mod datagram;
 mod link;
 pub mod pipes;
 mod reading;
@@ -17,6 +18,7 @@ mod writing;
 
 pub use closing::{connection_lost, fatal_error, lose_soon, report, tell_handler, unless_fatal};
 pub use corks::Corks;
+pub use datagram::DatagramTransport;
 pub use link::{Link, StreamTransport, act, log_in_debug};
 use writing::Habit;
 pub use writing::{limit, watch_for_loss, write, write_copied};
@@ -211,7 +213,7 @@ fn begin<'py>(transport: &Obj<'py, SocketTransport>, parts: Parts<'py>, nodelay:
         attach(transport, &server)?;
         transport.server.put(server);
     }
-    occupied::enter(&event_loop, fd, transport)?;
+    occupied::enter(&event_loop, fd, transport, &transport.listing)?;
     if nodelay {
         transport.connection.set_nodelay(py)?;
     }

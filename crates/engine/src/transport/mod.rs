@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `stream` | one connection: TCP, Unix sockets, pipes |
 //! | `channel` | how a socket and a pipe differ |
+//! | `datagrams` | one datagram socket: UDP, Unix sockets |
 //! | `listener` | one listening socket |
 //! | `outgoing` | what was written and not yet sent |
 //! | `flow` | the water marks between "pause" and "resume" |
@@ -18,6 +19,7 @@ use std::io;
 use yibu_driver::{Driver, Lease, Op, OpId};
 
 mod channel;
+mod datagrams;
 mod flow;
 mod lifecycle;
 mod listener;
@@ -25,6 +27,7 @@ mod outgoing;
 mod stream;
 
 pub use channel::{Channel, Pipe, Socket};
+pub use datagrams::{DatagramUpcall, Datagrams, Destination, Handed, Outbound};
 pub use flow::{Flow, LimitsError};
 pub use listener::{ACCEPT_RETRY_DELAY, Accepting, Listener, OUT_OF_RESOURCES};
 pub use outgoing::Outgoing;

@@ -12,7 +12,7 @@ use pyo3::types::PyInt;
 use yibu_engine::Fd;
 
 use super::EventLoop;
-use crate::ffi::{Obj, Output, Table, none};
+use crate::ffi::{Class, Listing, Obj, Output, Table, none};
 use crate::transports::{self, SocketTransport};
 
 pub(super) fn table(t: &mut Table<EventLoop>) {
@@ -49,18 +49,23 @@ fn mapping<'py>(event_loop: &Obj<'py, EventLoop>) -> Output<'py> {
     }
     let mapping = py.import("weakref")?.getattr("WeakValueDictionary")?.call0()?;
     for (fd, transport) in event_loop.transports.living(py) {
-        mapping.set_item(fd, transport.as_any())?;
+        mapping.set_item(fd, transport)?;
     }
     event_loop.transport_mapping.put(mapping.clone());
     Ok(mapping)
 }
 
-/// Lists a transport as the owner of a descriptor until it closes or goes.
-pub fn enter(event_loop: &Obj<'_, EventLoop>, fd: Fd, transport: &Obj<'_, SocketTransport>) -> PyResult<()> {
+/// Lists a transport as the owner of a descriptor until it closes or goes, by its own `listing`.
+pub fn enter<T: Class>(
+    event_loop: &Obj<'_, EventLoop>,
+    fd: Fd,
+    transport: &Obj<'_, T>,
+    listing: &Listing,
+) -> PyResult<()> {
     if let Some(mapping) = event_loop.transport_mapping.get(event_loop.py()) {
         mapping.set_item(fd, transport.as_any())?;
     } else if let Ok(number) = usize::try_from(fd) {
-        transport.listing.set(event_loop.transports.enter(number, transport));
+        listing.set(event_loop.transports.enter(number, transport));
     }
     Ok(())
 }
@@ -72,7 +77,7 @@ pub fn leave(event_loop: &Obj<'_, EventLoop>, transport: &Obj<'_, SocketTranspor
         return mapping.del_item(fd);
     }
     let listed = usize::try_from(fd).ok().and_then(|fd| event_loop.transports.get(py, fd));
-    if !listed.is_some_and(|listed| listed.as_any().is(transport.as_any())) {
+    if !listed.is_some_and(|listed| listed.is(transport.as_any())) {
         return Err(PyKeyError::new_err(fd));
     }
     transport.listing.leave();
@@ -93,7 +98,7 @@ pub fn check(event_loop: &Obj<'_, EventLoop>, file: &Bound<'_, PyAny>, fd: Fd) -
         }
         // Closing transports have left.
         None => match usize::try_from(fd).ok().and_then(|fd| event_loop.transports.get(py, fd)) {
-            Some(transport) => transport.into_any(),
+            Some(transport) => transport,
             None => return Ok(()),
         },
     };

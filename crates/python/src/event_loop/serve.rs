@@ -289,6 +289,16 @@ fn bind_all<'py>(
     Ok(sockets)
 }
 
+/// Lets several sockets have the same address. ValueError where this system does not.
+pub(super) fn set_reuse_port(socket: &Bound<'_, PyAny>) -> PyResult<()> {
+    match socket.call_method1("setsockopt", (SOL_SOCKET, SO_REUSEPORT, 1)) {
+        Err(error) if error.is_instance_of::<PyOSError>(socket.py()) => Err(PyValueError::new_err(
+            "reuse_port not supported by socket module, SO_REUSEPORT defined but not implemented.",
+        )),
+        set => set.map(drop),
+    }
+}
+
 /// A socket bound to an address; none when this system does not know its kind, or (since 3.13) does not have the address.
 fn bind<'py>(
     event_loop: &Obj<'py, EventLoop>,
@@ -327,15 +337,7 @@ fn bind<'py>(
         set(SOL_SOCKET, SO_REUSEADDR)?;
     }
     if place.reuse_port && (cfg!(not(Py_3_14)) || matches!(family, AF_INET | AF_INET6)) {
-        set(SOL_SOCKET, SO_REUSEPORT).map_err(|error| {
-            if error.is_instance_of::<PyOSError>(py) {
-                PyValueError::new_err(
-                    "reuse_port not supported by socket module, SO_REUSEPORT defined but not implemented.",
-                )
-            } else {
-                error
-            }
-        })?;
+        set_reuse_port(&socket)?;
     }
     if place.keep_alive {
         set(SOL_SOCKET, SO_KEEPALIVE)?;

@@ -11,8 +11,8 @@ use super::{Acceptor, Engine, Entry, EventLoop, Overridable, Owner, Waiting, acc
 use crate::callbacks::ReactionCallback;
 use crate::events::{self, Handle};
 use crate::ffi::{Obj, Raised, Ref, call, context};
-use crate::transports::SocketTransport;
 use crate::transports::pipes::{ReadPipeTransport, WritePipeTransport};
+use crate::transports::{DatagramTransport, SocketTransport, datagram};
 use crate::{alarms, current, errors, executor, names, tasks, upcall};
 
 /// `loop.time()`, also when a program replaced it.
@@ -222,14 +222,26 @@ enum Action {
     Transport(Ref<SocketTransport>),
     ReadPipe(Ref<ReadPipeTransport>),
     WritePipe(Ref<WritePipeTransport>),
+    Datagrams(Ref<DatagramTransport>),
     Accept(Ref<Acceptor>),
+}
+
+/// A transport whose socket Python code may have closed.
+enum Exposed {
+    Transport(Ref<SocketTransport>),
+    Datagrams(Ref<DatagramTransport>),
 }
 
 /// Gives an operation's readiness to its owner.
 fn run_io(event_loop: &Obj<'_, EventLoop>, id: OpId) -> PyResult<()> {
     let py = event_loop.py();
     let exposed = |owner: &Owner| match owner {
-        Owner::Transport(transport) if transport.data().is_exposed() => Some(transport.copy(py)),
+        Owner::Transport(transport) if transport.data().is_exposed() => {
+            Some(Exposed::Transport(transport.copy(py)))
+        }
+        Owner::Datagrams(transport) if transport.data().is_exposed() => {
+            Some(Exposed::Datagrams(transport.copy(py)))
+        }
         _ => None,
     };
     let found = event_loop.engine.with(|engine| {
@@ -243,12 +255,18 @@ fn run_io(event_loop: &Obj<'_, EventLoop>, id: OpId) -> PyResult<()> {
             Owner::Transport(transport) => Action::Transport(transport.copy(py)),
             Owner::ReadPipe(transport) => Action::ReadPipe(transport.copy(py)),
             Owner::WritePipe(transport) => Action::WritePipe(transport.copy(py)),
+            Owner::Datagrams(transport) => Action::Datagrams(transport.copy(py)),
             Owner::Acceptor(acceptor) => Action::Accept(acceptor.copy(py)),
         }))
     });
     let found = match found {
         Ok(found) => found,
-        Err(transport) => return upcall::finish_carefully(event_loop, &transport.into_obj(py), id),
+        Err(Exposed::Transport(transport)) => {
+            return upcall::finish_carefully(event_loop, &transport.into_obj(py), id);
+        }
+        Err(Exposed::Datagrams(transport)) => {
+            return datagram::finish_carefully(event_loop, &transport.into_obj(py), id);
+        }
     };
     match found {
         Some((Action::Transport(transport), outcome)) => {
@@ -259,6 +277,9 @@ fn run_io(event_loop: &Obj<'_, EventLoop>, id: OpId) -> PyResult<()> {
         }
         Some((Action::WritePipe(transport), outcome)) => {
             upcall::finished(event_loop, &transport.into_obj(py), id, outcome)
+        }
+        Some((Action::Datagrams(transport), outcome)) => {
+            datagram::finished(event_loop, &transport.into_obj(py), id, outcome)
         }
         Some((Action::Accept(acceptor), outcome)) => {
             accept::finished(event_loop, &acceptor.into_obj(py), outcome)

@@ -673,6 +673,15 @@ impl<T: Class> Table<T> {
 
     /// Makes the type, deriving from `base` when given, and stores it in the class's state.
     pub fn build<'py>(py: Python<'py>, base: Option<&Bound<'py, PyType>>) -> PyResult<Bound<'py, PyType>> {
+        Self::build_on(py, base.map(|base| base.as_any()))
+    }
+
+    /// The same with several bases; the first decides about the layout.
+    pub fn build_with_bases<'py>(bases: &Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyType>> {
+        Self::build_on(bases.py(), Some(bases.as_any()))
+    }
+
+    fn build_on<'py>(py: Python<'py>, bases: Option<&Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyType>> {
         let mut table = Self {
             methods: Vec::new(),
             properties: Vec::new(),
@@ -727,7 +736,7 @@ impl<T: Class> Table<T> {
             flags: flags as _,
             slots: table.slots.as_mut_ptr(),
         };
-        let bases = base.map_or(null_mut(), |b| b.as_ptr());
+        let bases = bases.map_or(null_mut(), |b| b.as_ptr());
         // SAFETY: attached; the spec's arrays end with zeroed entries, method and property tables are leaked on purpose
         // because the type refers to them for ever; slots are copied by the call.
         let class = unsafe {

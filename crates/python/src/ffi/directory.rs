@@ -4,7 +4,6 @@
 //! An object enters under a number and holds a [`Listing`], which takes it out when the object is done or freed.
 
 use std::cell::{Cell, UnsafeCell};
-use std::marker::PhantomData;
 use std::ptr::null_mut;
 use std::rc::Rc;
 
@@ -15,14 +14,9 @@ use super::{Class, Obj};
 
 type Objects = Rc<UnsafeCell<Vec<*mut ffi::PyObject>>>;
 
-/// Objects of class `T` by number.
-pub struct Directory<T>(Objects, PhantomData<T>);
-
-impl<T> Default for Directory<T> {
-    fn default() -> Self {
-        Self(Objects::default(), PhantomData)
-    }
-}
+/// Objects of native classes by number.
+#[derive(Default)]
+pub struct Directory(Objects);
 
 #[expect(clippy::mut_from_ref, reason = "an UnsafeCell's content; see the note inside")]
 fn content(objects: &Objects) -> &mut Vec<*mut ffi::PyObject> {
@@ -31,9 +25,9 @@ fn content(objects: &Objects) -> &mut Vec<*mut ffi::PyObject> {
     unsafe { &mut *objects.get() }
 }
 
-impl<T: Class> Directory<T> {
-    /// Lists an object; whatever was listed under the number before is forgotten.
-    pub fn enter(&self, number: usize, object: &Obj<'_, T>) -> Listing {
+impl Directory {
+    /// Lists an object; whatever was listed under the number before is forgotten. The object keeps the listing.
+    pub fn enter<T: Class>(&self, number: usize, object: &Obj<'_, T>) -> Listing {
         let objects = content(&self.0);
         if objects.len() <= number {
             objects.resize(number + 1, null_mut());
@@ -44,19 +38,17 @@ impl<T: Class> Directory<T> {
     }
 
     /// The living object listed under a number.
-    pub fn get<'py>(&self, py: Python<'py>, number: usize) -> Option<Obj<'py, T>> {
+    pub fn get<'py>(&self, py: Python<'py>, number: usize) -> Option<Bound<'py, PyAny>> {
         let object = *content(&self.0).get(number)?;
         // An object in the middle of its deallocation has no references left and must not get new ones.
-        // SAFETY: a listed object's memory is valid until its Listing is dropped with its data, and only instances of
-        // `T` enter.
+        // SAFETY: a listed object's memory is valid until its Listing is dropped with its data.
         unsafe {
-            (!object.is_null() && ffi::Py_REFCNT(object) > 0)
-                .then(|| Obj::from_any_unchecked(Bound::from_borrowed_ptr(py, object)))
+            (!object.is_null() && ffi::Py_REFCNT(object) > 0).then(|| Bound::from_borrowed_ptr(py, object))
         }
     }
 
     /// All living objects with their numbers.
-    pub fn living<'py>(&self, py: Python<'py>) -> Vec<(usize, Obj<'py, T>)> {
+    pub fn living<'py>(&self, py: Python<'py>) -> Vec<(usize, Bound<'py, PyAny>)> {
         (0..content(&self.0).len()).filter_map(|number| Some((number, self.get(py, number)?))).collect()
     }
 }

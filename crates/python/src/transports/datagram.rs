@@ -1,0 +1,335 @@
+//! `DatagramTransport`: a datagram socket. `asyncio.selector_events._SelectorDatagramTransport`, native.
+//!
+//! What a datagram socket does is decided by the engine's [`Datagrams`]; this type holds one, with what is Python's: the
+//! protocol, the socket object, extra information, contexts. The kernel is asked directly where the socket is an ordinary one
+//! and addresses are numeric; for anything else (names to be resolved, other families, sockets of a class of their own)
+//! the methods of the socket object are called, as asyncio calls them. The methods live in the files of `datagram/`, one
+//! concern each, and each file lists its own in a `table` function.
+//! Made by the loop's `_make_datagram_transport`, and by Python code that calls the class as asyncio calls its own.
+
+mod ending;
+mod peers;
+mod receiving;
+mod sending;
+
+pub use receiving::{finish_carefully, finished};
+
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::ffi::CStr;
+
+use pyo3::exceptions::{PyRuntimeError, PyTypeError};
+use pyo3::prelude::*;
+use pyo3::types::{PyString, PyTuple, PyType};
+use yibu_engine::OpId;
+use yibu_engine::transport::Datagrams;
+
+use super::connection::Connection;
+use crate::event_loop::{EventLoop, Kernel, Owner, occupied};
+use crate::ffi::class::BehindTransport;
+use crate::ffi::{
+    Args, Class, ClassState, Listing, LoopCell, Obj, Output, Ref, Signature, Slot, Table, Visitor,
+};
+use crate::ffi::{boolean, call, none};
+use crate::futures::bridge::result_setter;
+use crate::{addresses, errors, names, stock};
+use peers::Peers;
+use sending::Queued;
+
+/// The data of a `DatagramTransport`.
+#[repr(C)]
+pub struct DatagramTransport {
+    event_loop: Slot<EventLoop>,
+    protocol: Slot,
+    machine: LoopCell<Datagrams<Queued>>,
+    /// Whether Python code may close the socket without the transport.
+    exposed: Cell<bool>,
+    /// Whether `connection_lost` has been called, and everything let go.
+    gone: Cell<bool>,
+    /// Whether the kernel is asked directly.
+    direct: Cell<bool>,
+    /// Whether datagrams go to whom the socket is connected with.
+    connected: Cell<bool>,
+    family: Cell<i32>,
+    /// Where all datagrams have to go, or nothing.
+    address: Slot,
+    /// What upcalls of reading, and of writing, run in.
+    read_context: Slot,
+    write_context: Slot,
+    peers: Peers,
+    /// Its place among the loop's transports.
+    listing: Listing,
+    connection: Connection,
+}
+
+impl Default for DatagramTransport {
+    fn default() -> Self {
+        Self {
+            event_loop: Slot::default(),
+            protocol: Slot::default(),
+            machine: LoopCell::new(Datagrams::new(-1, false, false, HEADER)),
+            exposed: Cell::new(false),
+            gone: Cell::new(false),
+            direct: Cell::new(false),
+            connected: Cell::new(false),
+            family: Cell::new(0),
+            address: Slot::default(),
+            read_context: Slot::default(),
+            write_context: Slot::default(),
+            peers: Peers::default(),
+            listing: Listing::default(),
+            connection: Connection::default(),
+        }
+    }
+}
+
+static DATAGRAM_TRANSPORT: ClassState = ClassState::new();
+
+const NEW: Signature<6> = Signature::new(
+    "DatagramSocketTransport.__init__",
+    "loop, sock, protocol, address=None, waiter=None, extra=None",
+);
+const GET_EXTRA_INFO: Signature<2> =
+    Signature::new("DatagramSocketTransport.get_extra_info", "name, default=None");
+
+/// What each datagram that waits counts beside its bytes: asyncio's `_header_size`. So many empty ones fill a buffer, too,
+/// since they are sent.
+const HEADER: usize = if cfg!(Py_3_13) { 8 } else { 0 };
+
+/// `max_size`: what asyncio asks a socket for.
+const MAX_SIZE: usize = yibu_engine::MAX_RECEIVE;
+
+impl DatagramTransport {
+    /// The loop. RuntimeError for an object whose `__init__` has not run.
+    fn event_loop<'py>(&self, py: Python<'py>) -> PyResult<Obj<'py, EventLoop>> {
+        self.event_loop
+            .obj(py)
+            .ok_or_else(|| PyRuntimeError::new_err("DatagramSocketTransport object is not initialized."))
+    }
+
+    /// Asks the machine something.
+    #[inline]
+    fn machine<R>(&self, ask: impl FnOnce(&mut Datagrams<Queued>) -> R) -> R {
+        self.machine.with(ask)
+    }
+
+    /// Whether Python code has the socket object, and may close it.
+    #[inline]
+    pub fn is_exposed(&self) -> bool {
+        self.exposed.get()
+    }
+
+    /// The loop made the socket itself and shows it to nobody.
+    pub fn keep_to_itself(&self) {
+        self.exposed.set(false);
+    }
+
+    /// Whether the descriptor may still be used: Python code that holds the socket object may have closed it, and the
+    /// number may be another file's by now.
+    #[inline]
+    fn is_intact(&self, py: Python<'_>) -> PyResult<bool> {
+        if self.exposed.get() { self.connection.is_intact(py) } else { Ok(true) }
+    }
+
+    fn slots(&self) -> impl Iterator<Item = &Slot> {
+        let own = [&self.protocol, &self.address, &self.read_context, &self.write_context];
+        own.into_iter().chain(self.connection.slots())
+    }
+}
+
+/// Lets the machine act on the kernel.
+#[inline]
+fn act<R>(
+    transport: &Obj<'_, DatagramTransport>,
+    f: impl FnOnce(&mut Datagrams<Queued>, &mut Kernel<'_>) -> R,
+) -> PyResult<R> {
+    let event_loop = transport.event_loop(transport.py())?;
+    let owner = || Owner::Datagrams(Ref::of(transport.clone()));
+    Ok(Kernel::with(&event_loop, &owner, |kernel| transport.machine.with(|machine| f(machine, kernel))))
+}
+
+/// The exception for a kernel that refused: a closed loop refuses everything.
+fn refused(transport: &Obj<'_, DatagramTransport>, error: &std::io::Error) -> PyErr {
+    match transport.event_loop(transport.py()).and_then(|event_loop| event_loop.check_open()) {
+        Ok(()) => errors::os_error(error),
+        Err(closed) => closed,
+    }
+}
+
+/// `loop.call_soon(function, *args)`, all of it in `call`.
+fn call_soon<'py, const N: usize>(
+    event_loop: &Obj<'py, EventLoop>,
+    call: [&Bound<'py, PyAny>; N],
+) -> PyResult<()> {
+    call::call(&event_loop.as_any().getattr(names::call_soon(event_loop.py()))?, call).map(drop)
+}
+
+/// `DatagramTransport(loop, sock, protocol, ...)`.
+fn init<'py>(
+    transport: &Obj<'py, DatagramTransport>,
+    args: &Bound<'py, PyTuple>,
+    kwargs: Option<&Bound<'py, pyo3::types::PyDict>>,
+) -> PyResult<()> {
+    let py = transport.py();
+    let [event_loop, socket, protocol, address, waiter, extra] = Args::parse_tuple(&NEW, args, kwargs)?;
+    let Some(event_loop) = Obj::<EventLoop>::cast(&event_loop) else {
+        let text = format!("a DatagramSocketTransport needs a loop of yibu, got {}", event_loop.repr()?);
+        return Err(PyTypeError::new_err(text));
+    };
+    if !transport.event_loop.is_empty() {
+        return Err(PyRuntimeError::new_err("DatagramSocketTransport object is already initialized"));
+    }
+    transport.connection.adopt(&socket, extra)?;
+    transport.exposed.set(true);
+    let family = socket.getattr("family")?.extract().unwrap_or_default();
+    transport.family.set(family);
+    // A class of its own may do anything in its methods.
+    let direct = socket.get_type().is(stock::socket(py)?) && addresses::knows(family);
+    transport.direct.set(direct);
+    let peer = transport.connection.extra(py)?.get_item("peername")?;
+    transport.connected.set(peer.is_truthy()?);
+    let fixed = address.is_truthy()?;
+    let fd = transport.connection.fd();
+    transport.machine(|machine| *machine = Datagrams::new(fd, direct, fixed, HEADER));
+    transport.address.put(address);
+    transport.event_loop.set(Ref::of(event_loop.clone()));
+    transport.protocol.put(protocol.clone());
+    occupied::enter(event_loop, fd, transport, &transport.listing)?;
+    let made = protocol.getattr(names::connection_made(py))?;
+    call_soon(event_loop, [&made, transport.as_any()])?;
+    // Reading starts when connection_made() has been called.
+    let start = transport.as_any().getattr(names::_add_reader(py))?;
+    call_soon(event_loop, [&start, fd.into_pyobject(py)?.as_any()])?;
+    if !waiter.is_none() {
+        call_soon(event_loop, [&result_setter(py)?, &waiter, &none(py)])?;
+    }
+    Ok(())
+}
+
+fn repr<'py>(transport: &Obj<'py, DatagramTransport>) -> Output<'py> {
+    let py = transport.py();
+    let mut text = format!("<{}", transport.as_any().get_type().name()?);
+    let open = match transport.event_loop.obj(py) {
+        Some(event_loop) => !event_loop.is_closed() && !transport.gone.get(),
+        None => false,
+    };
+    transport.machine(|machine| {
+        if transport.gone.get() {
+            text.push_str(" closed");
+        } else if machine.is_closing() {
+            text.push_str(" closing");
+        }
+        text.push_str(&format!(" fd={}", transport.connection.fd()));
+        if open {
+            let state = |op: Option<OpId>| if op.is_some() { "polling" } else { "idle" };
+            let (read, write) = (state(machine.read_op()), state(machine.write_op()));
+            let size = machine.write_buffer_size();
+            text.push_str(&format!(" read={read} write=<{write}, bufsize={size}>"));
+        }
+    });
+    text.push('>');
+    Ok(PyString::new(py, &text).into_any())
+}
+
+/// Extra information, and the attributes of asyncio's transport that libraries read although they are private.
+fn attributes(t: &mut Table<DatagramTransport>) {
+    t.method(
+        &GET_EXTRA_INFO,
+        |transport, args| {
+            let [name, default] = args.parse(&GET_EXTRA_INFO)?;
+            transport.connection.extra_info(&name, default)
+        },
+        "What is known about the socket: 'peername', 'sockname', 'socket'.",
+    );
+    t.property(
+        c"_extra",
+        |transport| transport.connection.extra(transport.py()),
+        |transport, extra| {
+            transport.connection.set_extra(extra.map_or_else(|| none(transport.py()), Clone::clone));
+            Ok(())
+        },
+    );
+    t.getter(c"_loop", |transport| {
+        unless_gone(transport, || Ok(transport.event_loop(transport.py())?.into_any()))
+    });
+    t.getter(c"_sock", |transport| {
+        transport.exposed.set(true);
+        unless_gone(transport, || transport.connection.socket(transport.py()))
+    });
+    t.getter(c"_sock_fd", |transport| {
+        Ok(transport.connection.fd().into_pyobject(transport.py())?.into_any())
+    });
+    t.getter(c"_server", |transport| Ok(none(transport.py())));
+    #[cfg(Py_3_15)]
+    t.getter(c"_context", |transport| Ok(none(transport.py())));
+    t.getter(c"_address", |transport| Ok(transport.address.get_or_none(transport.py())));
+    t.getter(c"_closing", |transport| {
+        Ok(boolean(transport.py(), transport.machine(|machine| machine.is_closing())))
+    });
+    t.getter(c"_paused", |transport| {
+        Ok(boolean(transport.py(), transport.machine(|machine| machine.is_reading_paused())))
+    });
+    t.getter(c"_protocol_connected", |transport| Ok(boolean(transport.py(), transport.connection.fd() >= 0)));
+    t.getter(c"_conn_lost", |transport| {
+        let count = transport.machine(|machine| machine.lost_count());
+        Ok(count.into_pyobject(transport.py())?.into_any())
+    });
+}
+
+fn unless_gone<'py>(
+    transport: &Obj<'py, DatagramTransport>,
+    read: impl FnOnce() -> Output<'py>,
+) -> Output<'py> {
+    if transport.gone.get() || transport.event_loop.is_empty() { Ok(none(transport.py())) } else { read() }
+}
+
+/// Makes the class, which libraries recognise as `asyncio.DatagramTransport`.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = module.py();
+    let bases = PyTuple::new(py, [stock::transport(py)?, stock::datagram_transport(py)?])?;
+    let class: Bound<'_, PyType> = Table::<DatagramTransport>::build_with_bases(&bases)?;
+    class.setattr("max_size", MAX_SIZE)?;
+    #[cfg(Py_3_13)]
+    class.setattr("_header_size", HEADER)?;
+    module.add(class.name()?, class)
+}
+
+impl Class for DatagramTransport {
+    // Not `DatagramTransport`: that is the name of asyncio's abstract class.
+    const NAME: &'static CStr = c"yibu.DatagramSocketTransport";
+    type Header = BehindTransport;
+
+    fn state() -> &'static ClassState {
+        &DATAGRAM_TRANSPORT
+    }
+
+    fn table(t: &mut Table<Self>) {
+        t.doc(c"DatagramSocketTransport(loop, sock, protocol, address=None, waiter=None, extra=None)\n--\n\nA datagram socket.");
+        t.init(init);
+        t.repr(repr);
+        t.finalize(ending::finalize);
+        receiving::table(t);
+        sending::table(t);
+        ending::table(t);
+        attributes(t);
+    }
+
+    fn traverse(&self, visitor: &mut Visitor) {
+        self.event_loop.traverse(visitor);
+        self.slots().for_each(|slot| slot.traverse(visitor));
+        self.machine.try_with(|machine| {
+            machine.queue().iter().filter_map(Queued::object).for_each(|object| visitor.visit(object));
+        });
+    }
+
+    fn clear(&self) {
+        self.event_loop.clear();
+        let unsent: VecDeque<Queued> = self.machine(Datagrams::forget);
+        drop(unsent);
+        self.slots().for_each(Slot::clear);
+    }
+
+    fn wants_finalizer(&self) -> bool {
+        self.connection.is_open()
+    }
+}

@@ -1,0 +1,280 @@
+//! Receiving, and all that the protocol is told: what the machine answers ([`DatagramUpcall`]) is executed here.
+//!
+//! Nothing of a machine or of the loop is borrowed meanwhile, so a protocol may call its transport from anywhere. Called by the
+//! loop's turn and by the transport's other methods; calls protocols.
+
+use pyo3::exceptions::{PyBlockingIOError, PyInterruptedError, PyOSError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyString};
+use rustix::io::Errno;
+use rustix::net::SocketAddrAny;
+use yibu_engine::transport::{Channel, DatagramUpcall, Datagrams, Socket};
+use yibu_engine::{Interest, Lease, OpId, Outcome};
+
+use super::ending::{connection_lost, fatal_error, tell_handler};
+use super::sending::{self, Queued};
+use super::{DatagramTransport, MAX_SIZE, act, refused};
+use crate::event_loop::{EventLoop, Kernel, watch};
+use crate::events::{self, Handle, loop_debug};
+use crate::ffi::{Obj, Output, Raised, Signature, Table, boolean, call, context, none};
+use crate::transports::unless_fatal;
+use crate::{attributes, errors, names, stock};
+
+/// An upcall of this crate's datagrams.
+pub(super) type Upcall = DatagramUpcall<Queued>;
+
+const SET_PROTOCOL: Signature<1> = Signature::new("DatagramSocketTransport.set_protocol", "protocol");
+
+pub(super) fn table(t: &mut Table<DatagramTransport>) {
+    t.noargs(c"pause_reading", pause_reading, "Stops calling the protocol with datagrams.");
+    t.noargs(c"resume_reading", resume_reading, "Goes on receiving after pause_reading().");
+    t.noargs(
+        c"is_reading",
+        |transport| Ok(boolean(transport.py(), transport.machine(|machine| machine.is_reading()))),
+        "Whether the transport is neither closing nor paused.",
+    );
+    t.method(
+        &SET_PROTOCOL,
+        |transport, args| {
+            let [protocol] = args.parse(&SET_PROTOCOL)?;
+            transport.protocol.put(protocol);
+            Ok(none(transport.py()))
+        },
+        "Gives what is received from now on to another protocol.",
+    );
+    t.noargs(c"get_protocol", get_protocol, "The protocol; None when connection_lost() was called.");
+    t.property(c"_protocol", get_protocol, |transport, protocol| {
+        attributes::write(&transport.protocol, protocol)
+    });
+    t.one(
+        c"_add_reader",
+        "fd",
+        |transport, _fd| {
+            if transport.machine(|machine| machine.is_reading()) {
+                arm(transport, |machine, kernel| machine.start_reading(kernel))?;
+            }
+            Ok(none(transport.py()))
+        },
+        "Starts reading, unless paused or closing: connection_made() has been called.",
+    );
+    t.noargs(
+        c"_read_ready",
+        |transport| {
+            receive(transport)?;
+            Ok(none(transport.py()))
+        },
+        "Receives one datagram with the methods of the socket object.",
+    );
+}
+
+fn get_protocol<'py>(transport: &Obj<'py, DatagramTransport>) -> Output<'py> {
+    Ok(transport.protocol.get_or_none(transport.py()))
+}
+
+/// Arms reading. Upcalls will run in the context of this moment, as callbacks of a reader added now.
+fn arm<'py>(
+    transport: &Obj<'py, DatagramTransport>,
+    arm: impl Fn(&mut Datagrams<Queued>, &mut Kernel<'_>) -> std::io::Result<()>,
+) -> PyResult<()> {
+    let py = transport.py();
+    let event_loop = transport.event_loop(py)?;
+    event_loop.check_open()?;
+    transport.read_context.put(context::copy_current(py)?);
+    let armed = match act(transport, &arm)? {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            // A reader that was there before gives way.
+            watch::unwatch(&event_loop, transport.connection.fd(), Interest::Read)?;
+            act(transport, arm)?
+        }
+        armed => armed,
+    };
+    armed.map_err(|error| refused(transport, &error))
+}
+
+fn pause_reading<'py>(transport: &Obj<'py, DatagramTransport>) -> Output<'py> {
+    if transport.machine(|machine| machine.is_reading()) {
+        act(transport, |machine, kernel| machine.pause_reading(kernel))?;
+        log_debug(transport, "%r pauses reading")?;
+    }
+    Ok(none(transport.py()))
+}
+
+fn resume_reading<'py>(transport: &Obj<'py, DatagramTransport>) -> Output<'py> {
+    if transport.machine(|machine| !machine.is_closing() && machine.is_reading_paused()) {
+        arm(transport, |machine, kernel| machine.resume_reading(kernel))?;
+        log_debug(transport, "%r resumes reading")?;
+    }
+    Ok(none(transport.py()))
+}
+
+/// `logger.debug(format, transport)` in debug mode.
+fn log_debug(transport: &Obj<'_, DatagramTransport>, format: &str) -> PyResult<()> {
+    let py = transport.py();
+    if loop_debug(transport.event_loop(py)?.as_any())? {
+        stock::logger(py)?.call_method1("debug", (format, transport.as_any()))?;
+    }
+    Ok(())
+}
+
+/// Tells the protocol what came of a transport's operation.
+#[inline]
+pub fn finished(
+    event_loop: &Obj<'_, EventLoop>,
+    transport: &Obj<'_, DatagramTransport>,
+    id: OpId,
+    outcome: Outcome,
+) -> PyResult<()> {
+    let (reading, upcall) = act(transport, |machine, kernel| {
+        (machine.read_op() == Some(id), machine.on_outcome(kernel, id, outcome))
+    })?;
+    let Some(upcall) = upcall else { return Ok(()) };
+    let py = transport.py();
+    let slot = if reading { &transport.read_context } else { &transport.write_context };
+    let context = slot.get(py).map_or_else(|| context::copy_current(py), Ok)?;
+    context::run(&context, |_| execute(transport, upcall))
+        .or_else(|error| report(event_loop, transport, reading, error))
+}
+
+/// The same for a transport whose socket Python code may have closed since the report: the number may be another file's.
+#[cold]
+pub fn finish_carefully(
+    event_loop: &Obj<'_, EventLoop>,
+    transport: &Obj<'_, DatagramTransport>,
+    id: OpId,
+) -> PyResult<()> {
+    if transport.is_intact(transport.py())? {
+        return match event_loop.engine.with(|engine| engine.finish(id, |_| ())) {
+            Some(((), outcome)) => finished(event_loop, transport, id, outcome),
+            None => Ok(()),
+        };
+    }
+    closed_behind_our_back(transport).or_else(|error| report(event_loop, transport, true, error))
+}
+
+/// Python code closed the socket itself: as far as asyncio's transport can tell, what it does fails.
+#[cold]
+pub(super) fn closed_behind_our_back(transport: &Obj<'_, DatagramTransport>) -> PyResult<()> {
+    let error = errors::errno(Errno::BADF.raw_os_error());
+    error_received(transport, &Raised::from_err(transport.py(), error))
+}
+
+/// Reports what a callback of the loop raised: `Handle._run` would have.
+#[cold]
+fn report(
+    event_loop: &Obj<'_, EventLoop>,
+    transport: &Obj<'_, DatagramTransport>,
+    reading: bool,
+    error: PyErr,
+) -> PyResult<()> {
+    let py = transport.py();
+    let name = if reading { names::_read_ready(py) } else { names::_sendto_ready(py) };
+    let function = transport.as_any().getattr(name)?;
+    events::report(&Handle::with_arg(event_loop.as_any(), function, None, None)?, error)
+}
+
+/// Does everything that an upcall leads to.
+pub(super) fn execute(transport: &Obj<'_, DatagramTransport>, upcall: Upcall) -> PyResult<()> {
+    let mut next = Some(upcall);
+    while let Some(upcall) = next {
+        next = step(transport, upcall)?;
+    }
+    Ok(())
+}
+
+fn step(transport: &Obj<'_, DatagramTransport>, upcall: Upcall) -> PyResult<Option<Upcall>> {
+    let py = transport.py();
+    match upcall {
+        Upcall::Received(lease, sender) => received(transport, lease, sender).map(|()| None),
+        Upcall::Readable => receive(transport).map(|()| None),
+        Upcall::Error(error) => {
+            let error = Raised::from_err(py, errors::os_error(&error));
+            error_received(transport, &error).map(|()| None)
+        }
+        Upcall::PauseWriting => {
+            tell(transport, names::pause_writing(py), "protocol.pause_writing() failed")?;
+            Ok(None)
+        }
+        Upcall::ResumeWriting => {
+            tell(transport, names::resume_writing(py), "protocol.resume_writing() failed")?;
+            act(transport, |machine, kernel| machine.settle(kernel))
+        }
+        Upcall::HandOver(datagram) => sending::hand_over(transport, datagram),
+        Upcall::ConnectionLost => connection_lost(transport, &none(py)).map(|()| None),
+        Upcall::LostSend => {
+            stock::logger(py)?.call_method1("warning", (Socket::LOST_WRITE_WARNING,))?;
+            Ok(None)
+        }
+        Upcall::Raise(error) => Err(refused(transport, &error)),
+    }
+}
+
+/// Copies a datagram, gives the buffer back, and tells the protocol.
+#[inline]
+fn received(
+    transport: &Obj<'_, DatagramTransport>,
+    lease: Lease,
+    sender: Option<SocketAddrAny>,
+) -> PyResult<()> {
+    let py = transport.py();
+    let data = transport.event_loop(py)?.engine.with(|engine| {
+        let data = PyBytes::new(py, engine.driver.bytes(&lease));
+        engine.driver.recycle(lease);
+        data
+    });
+    let sender = transport.peers.sender(py, sender)?;
+    datagram_received(transport, data.as_any(), &sender)
+}
+
+#[inline]
+fn datagram_received<'py>(
+    transport: &Obj<'py, DatagramTransport>,
+    data: &Bound<'py, PyAny>,
+    sender: &Bound<'py, PyAny>,
+) -> PyResult<()> {
+    let py = transport.py();
+    let Some(protocol) = transport.protocol.get(py) else { return Ok(()) };
+    call::method(names::datagram_received(py), [&protocol, data, sender]).map(drop)
+}
+
+/// `_read_ready`, by the socket object.
+fn receive(transport: &Obj<'_, DatagramTransport>) -> PyResult<()> {
+    let py = transport.py();
+    if transport.machine(|machine| machine.is_lost()) {
+        return Ok(());
+    }
+    let size = MAX_SIZE.into_pyobject(py)?.into_any();
+    let received = call::method(names::recvfrom(py), [&transport.connection.socket(py)?, &size])
+        .and_then(|pair| pair.extract::<(Bound<'_, PyAny>, Bound<'_, PyAny>)>());
+    let error = match received {
+        Ok((data, sender)) => return datagram_received(transport, &data, &sender),
+        Err(error) => unless_fatal(py, error)?,
+    };
+    if error.is::<PyBlockingIOError>() || error.is::<PyInterruptedError>() {
+        Ok(())
+    } else if error.is::<PyOSError>() {
+        error_received(transport, &error)
+    } else {
+        fatal_error(transport, &error, "Fatal read error on datagram transport")
+    }
+}
+
+/// `protocol.error_received(error)`: a datagram was refused, on its way out or where it was to go.
+pub(super) fn error_received(transport: &Obj<'_, DatagramTransport>, error: &Raised<'_>) -> PyResult<()> {
+    let py = transport.py();
+    let protocol = transport.protocol.get_or_none(py);
+    error.handling(|| call::method(names::error_received(py), [&protocol, error.as_any()])).map(drop)
+}
+
+/// A protocol method without arguments whose failure is reported and changes nothing.
+fn tell<'py>(
+    transport: &Obj<'py, DatagramTransport>,
+    method: &Bound<'py, PyString>,
+    message: &str,
+) -> PyResult<()> {
+    let py = transport.py();
+    let Some(protocol) = transport.protocol.get(py) else { return Ok(()) };
+    match call::method(method, [&protocol]) {
+        Ok(_) => Ok(()),
+        Err(error) => tell_handler(transport, &unless_fatal(py, error)?, message),
+    }
+}
