@@ -49,7 +49,7 @@ def sample(scenario: Scenario, side: Side, line: Measurement, plan: Plan, echo: 
     server_core, client_core = server_and_client_cores()
     if scenario.one_core:
         client_core = server_core
-    command = [str(echo), "serve"]
+    command = [str(echo), scenario.floor]
     if side:
         command = [plan.python, "-m", "benchmarks.net.server", side.name, scenario.style]
     try:

@@ -48,6 +48,11 @@ class Scenario:
         """Whether the ends speak TLS: then the client is `tls_client.py`, and there is no floor."""
         return self.style.startswith("tls ")
 
+    @property
+    def floor(self) -> str:
+        """The command of the server that is the floor."""
+        return "serve-datagrams" if self.style.startswith("datagrams") else "serve"
+
     def arguments(self, port: int, count: int) -> list[str]:
         """The load generator's command line."""
         numbers = {"port": port, self.counted: count, **dict(self.options)}
@@ -72,6 +77,17 @@ def _echo(name: str, style: str, connections: int, size: int, depth: int, count:
         warm_up=max(count // 10, 2 * connections * depth),
         one_core=connections == 1,
         tries_malloc=True,
+    )
+
+
+def _datagrams(
+    name: str, connections: int, size: int, depth: int, count: int, style: str = "datagrams"
+) -> Scenario:
+    return replace(
+        _echo(name, style, connections, size, depth, count),
+        topic="datagrams",
+        command="datagrams",
+        one_core=connections * depth == 1,
     )
 
 
@@ -130,6 +146,14 @@ SCENARIOS = [
     _echo("streams 10 x 100 KiB", "streams", 10, 100 * KIB, 1, 5_000),
     replace(_echo("readline 100 x 1 KiB", "line streams", 100, KIB, 1, 20_000), command="lines"),
     replace(_echo("readuntil 100 x 512 B", "request streams", 100, 512, 1, 20_000), command="requests"),
+    _datagrams("1 x 64 B", 1, 64, 1, 20_000),
+    _datagrams("1 x 1 KiB", 1, KIB, 1, 20_000),
+    _datagrams("10 x 64 B", 10, 64, 1, 40_000),
+    _datagrams("10 x 1 KiB", 10, KIB, 1, 40_000),
+    _datagrams("10 x 64 B, 8 deep", 10, 64, 8, 80_000),
+    _datagrams("connected, 1 x 64 B", 1, 64, 1, 20_000, "datagrams connected"),
+    _datagrams("connected, 1 x 64 B, 16 deep", 1, 64, 16, 80_000, "datagrams connected"),
+    _datagrams("connected, 1 x 1 KiB, 16 deep", 1, KIB, 16, 80_000, "datagrams connected"),
     _connect("protocol connect + echo + close", "protocol"),
     _connect("streams connect + echo + close", "streams"),
     _idle("idle connections, protocol", "protocol"),

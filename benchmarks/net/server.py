@@ -6,14 +6,23 @@ Prints the port it listens on and serves until it is killed. Started by `measure
 import sys
 
 from benchmarks.contenders import Namespace, by_name
+from benchmarks.net.datagrams import receive
 from benchmarks.net.protocols import listen
 
 
 async def serve(asyncio: Namespace, style: str) -> None:
     """Listen, say where, and stay."""
-    server = await listen(asyncio, style)
-    print("port", server.sockets[0].getsockname()[1], flush=True)
+    if style.startswith("datagrams"):
+        await receive(asyncio.get_running_loop(), style, announce)
+    else:
+        server = await listen(asyncio, style)
+        announce(server.sockets[0].getsockname())
     await asyncio.get_running_loop().create_future()
+
+
+def announce(address: tuple[str, int]) -> None:
+    """Say which port to send to."""
+    print("port", address[1], flush=True)
 
 
 def main() -> None:

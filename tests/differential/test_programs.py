@@ -22,7 +22,7 @@ SUBSTITUTIONS = [
     (r"\bfd=\d+", "fd=NUMBER"),
     (r" created at \S+:\d+", " created at PLACE"),
     (r"\b_UnixSelectorEventLoop\b|\bEventLoop\b", "LOOP"),
-    (r"\b_SelectorSocketTransport\b|\bSocketTransport\b", "TRANSPORT"),
+    (r"\b(_Selector|)SocketTransport\b|\b(_SelectorDatagram|DatagramSocket)Transport\b", "TRANSPORT"),
     (r"<(_SelectorSoc|SocketTransp)\.\.\.", "<TRANSPORT..."),
     (r"\b_ThreadSafeHandle\b", "Handle"),
     (r"\b(_asyncio|yibu(\._yibu)?|asyncio\.[a-z_]+)\.(?=[A-Z_])", ""),

@@ -130,6 +130,10 @@ class TestSignatures:
             (yibu._yibu.SocketTransport, asyncio.selector_events._SelectorSocketTransport),
             (yibu._yibu.ReadPipeTransport, asyncio.unix_events._UnixReadPipeTransport),
             (yibu._yibu.WritePipeTransport, asyncio.unix_events._UnixWritePipeTransport),
+            (
+                yibu._yibu.DatagramSocketTransport,
+                asyncio.selector_events._SelectorDatagramTransport,
+            ),
             (yibu.Handle, asyncio.Handle),
             (yibu.TimerHandle, asyncio.TimerHandle),
         ],
@@ -364,38 +368,6 @@ async def echo(reader, writer):
 
 class TestBorrowedMethods:
     """Each group of `stock.LoopMethods` does its work on a native loop."""
-
-    def test_datagrams(self, run, loop):
-        class Client(asyncio.DatagramProtocol):
-            def __init__(self):
-                self.received = asyncio.get_running_loop().create_future()
-
-            def datagram_received(self, data, addr):
-                self.received.set_result((data, addr))
-
-        class Server(asyncio.DatagramProtocol):
-            def connection_made(self, transport):
-                self.transport = transport
-
-            def datagram_received(self, data, addr):
-                self.transport.sendto(data.upper(), addr)
-
-        async def main():
-            server, _ = await loop.create_datagram_endpoint(Server, ("127.0.0.1", 0))
-            address = server.get_extra_info("sockname")
-            client, protocol = await loop.create_datagram_endpoint(Client, remote_addr=address)
-            stock_class = asyncio.selector_events._SelectorDatagramTransport
-            assert isinstance(client, stock_class)
-            assert repr(client).startswith("<_SelectorDatagramTransport fd=")
-            assert repr(client).endswith(" read=polling write=<idle, bufsize=0>>")
-            client.sendto(b"abc")
-            assert await protocol.received == (b"ABC", address)
-            client.close()
-            server.close()
-            assert "closing" in repr(client)
-            await asyncio.sleep(0)
-
-        run(main())
 
     def test_tls(self, run, contexts):
         server_side, client_side = contexts

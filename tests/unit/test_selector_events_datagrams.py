@@ -11,6 +11,8 @@ import weakref
 
 import pytest
 
+from tests.unit.protocols import one_poll
+
 LOCALHOST = ("127.0.0.1", 0)
 HEADER = 8 if sys.version_info >= (3, 13) else 0
 """What each datagram that waits counts beside its bytes."""
@@ -132,9 +134,8 @@ class TestThereAndBack:
                 client.sendto(b"message %d" % number)
                 client.sendto(b"again", None)
                 client.sendto(b"and again", address)
-            expected = [b"MESSAGE %d" % number for number in range(10) for _ in range(1)]
             received = await at_client.received(30)
-            assert received[::3] == expected
+            assert received[::3] == [b"MESSAGE %d" % number for number in range(10)]
             assert set(received[1::3]) == {b"AGAIN"}
             own = client.get_extra_info("sockname")
             assert {address for _, address in at_server.datagrams} == {own}
@@ -179,7 +180,9 @@ class TestThereAndBack:
             client.sendto(b"long", ("0:0:0:0:0:0:0:1", port))
             assert await at_server.received(4) == [b"two", b"three", b"four", b"long"]
             sender = at_server.datagrams[0][1]
-            assert sender == client.get_extra_info("socket").getsockname()[:1] + sender[1:] or len(sender) == 4
+            assert (
+                sender == client.get_extra_info("socket").getsockname()[:1] + sender[1:] or len(sender) == 4
+            )
             await closed(client, server)
 
         run(main())
@@ -325,7 +328,9 @@ class TestUnixDatagrams:
         with caplog.at_level(logging.ERROR, "asyncio"), pytest.raises(NotADirectoryError):
             run(endpoint(local_addr=path, family=socket.AF_UNIX))
         [record] = caplog.records
-        assert record.getMessage().startswith(f"Unable to check or remove stale UNIX socket {path!r}: NotADir")
+        assert record.getMessage().startswith(
+            f"Unable to check or remove stale UNIX socket {path!r}: NotADir"
+        )
 
     @pytest.mark.parametrize("arguments", [{"local_addr": b"path"}, {"remote_addr": ("host", 1)}])
     def test_addresses_are_strings(self, run, endpoint, arguments):
@@ -677,13 +682,7 @@ class TestFlow:
             assert len(transport._buffer) == 51
             assert transport.get_write_buffer_size() == 51 * (8 + HEADER)
             assert transport._buffer[0] == (numbered(sent - 1), transport._address)
-            received = []
-            while len(received) < sent + 50:
-                received.append(peer.recv(100))
-                await asyncio.sleep(0)
-                if len(received) % 8 == 0:
-                    # Give the loop time to hear of the room.
-                    await asyncio.sleep(0.001)
+            received = [await asyncio.to_thread(peer.recv, 100) for _ in range(sent + 50)]
             assert received == [numbered(number) for number in range(sent + 50)]
             assert protocol.events == ["made"]
             await closed(transport)
@@ -707,8 +706,7 @@ class TestFlow:
             transport.sendto(numbered(0))
             assert protocol.events == ["made", "pause"]
             while "resume" not in protocol.events:
-                peer.recv(100)
-                await asyncio.sleep(0.001)
+                await asyncio.to_thread(peer.recv, 100)
             assert protocol.events == ["made", "pause", "resume"]
             assert transport.get_write_buffer_size() <= each
             transport.abort()
@@ -874,7 +872,7 @@ class TestFlow:
 
 
 class TestReading:
-    def test_pause_and_resume(self, run, endpoint):
+    def test_pause_and_resume(self, loop, run, endpoint):
         async def main():
             server, at_server = await endpoint(local_addr=LOCALHOST)
             assert server.is_reading()
@@ -883,7 +881,7 @@ class TestReading:
             assert not server.is_reading()
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
                 peer.sendto(b"kept", server.get_extra_info("sockname"))
-            await asyncio.sleep(0.001)
+            await one_poll(loop)
             assert at_server.datagrams == []
             server.resume_reading()
             server.resume_reading()
@@ -893,7 +891,7 @@ class TestReading:
 
         run(main())
 
-    def test_paused_in_the_middle(self, run, endpoint):
+    def test_paused_in_the_middle(self, loop, run, endpoint):
         class Protocol(Recorder):
             def datagram_received(self, data, address):
                 super().datagram_received(data, address)
@@ -906,7 +904,7 @@ class TestReading:
                     peer.sendto(numbered(number), server.get_extra_info("sockname"))
             for number in range(5):
                 await at_server.received(number + 1)
-                await asyncio.sleep(0.001)
+                await one_poll(loop)
                 assert len(at_server.datagrams) == number + 1
                 server.resume_reading()
             await closed(server)
@@ -1166,16 +1164,15 @@ class TestAttributes:
         loop.slow_callback_duration = 100
 
         async def main():
-            server, at_server = await endpoint(local_addr=LOCALHOST)
+            server, _ = await endpoint(local_addr=LOCALHOST)
             address = server.get_extra_info("sockname")
-            client, at_client = await endpoint(remote_addr=address)
+            client, _ = await endpoint(remote_addr=address)
             server.pause_reading()
             server.resume_reading()
             messages = [record.getMessage() for record in caplog.records]
             for expected in (
-                f"Datagram endpoint local_addr={LOCALHOST!r} remote_addr=None created: "
-                f"({server!r}, {at_server!r})",
-                f"Datagram endpoint remote_addr={address!r} created: ({client!r}, {at_client!r})",
+                f"Datagram endpoint local_addr={LOCALHOST!r} remote_addr=None created: ({server!r}",
+                f"Datagram endpoint remote_addr={address!r} created: ({client!r}",
             ):
                 # The state of the transport was another one then.
                 start, _, _ = expected.partition(" read=")

@@ -3,9 +3,10 @@
 //!
 //! Started by `benchmarks/net/`, one process per measurement, and driven over standard input and output
 //! (`phase.rs`). Holds only the choice of the subcommand; the work is in `serve.rs`, `exchange.rs` (with `message.rs`),
-//! `connect.rs` and `idle.rs`.
+//! `connect.rs`, `idle.rs` and `datagrams.rs`.
 
 mod connect;
+mod datagrams;
 mod exchange;
 mod idle;
 mod message;
@@ -20,9 +21,11 @@ use message::Message;
 use options::Options;
 
 const USAGE: &str = "usage: echo serve
+       echo serve-datagrams
        echo exchange|lines|requests --port N --connections N --size BYTES --depth N --messages N --warmup N
        echo connect --port N --size BYTES --connections N --warmup N
-       echo idle --port N --connections N";
+       echo idle --port N --connections N
+       echo datagrams --port N --connections N --size BYTES --depth N --messages N --warmup N";
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
@@ -48,6 +51,8 @@ fn run(command: &str, options: &Options) -> io::Result<()> {
         "requests" => exchange::exchange(Message::Request, options),
         "connect" => connect::connect(options),
         "idle" => idle::idle(options),
+        "serve-datagrams" => datagrams::serve(),
+        "datagrams" => datagrams::exchange(options),
         other => Err(io::Error::new(io::ErrorKind::InvalidInput, format!("unknown command {other:?}"))),
     }
 }

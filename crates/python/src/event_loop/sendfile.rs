@@ -278,7 +278,8 @@ impl Direct {
         if transport.stream(|stream| stream.is_closing()) {
             return Ok(());
         }
-        occupied::enter(&self.event_loop.obj(py), transports::descriptor(&transport), &transport)
+        let fd = transports::descriptor(&transport);
+        occupied::enter(&self.event_loop.obj(py), fd, &transport, &transport.listing)
     }
 }
 
