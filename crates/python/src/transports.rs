@@ -14,6 +14,7 @@ pub mod datagram;
 mod link;
 pub mod pipes;
 mod reading;
+mod reports;
 mod writing;
 
 pub use closing::{connection_lost, fatal_error, lose_soon, report, tell_handler, unless_fatal};

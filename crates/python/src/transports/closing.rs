@@ -7,8 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
 use super::link::call_soon;
-use super::{SocketTransport, StreamTransport, act};
-use crate::events::loop_debug;
+use super::{SocketTransport, StreamTransport, act, reports};
 use crate::ffi::{Obj, Output, Raised, Signature, Table, boolean, call, none};
 use crate::{names, stock};
 
@@ -122,17 +121,10 @@ pub fn fatal_error<T: StreamTransport>(
 
 /// The report of `_fatal_error`.
 pub fn report<T: StreamTransport>(transport: &Obj<'_, T>, error: &Raised<'_>, message: &str) -> PyResult<()> {
-    let py = transport.py();
-    let event_loop = transport.event_loop(py)?;
     if !T::is_expected(error) {
         return tell_handler(transport, error, message);
     }
-    if loop_debug(event_loop.as_any())? {
-        let keywords = PyDict::new(py);
-        keywords.set_item("exc_info", error.as_any())?;
-        stock::logger(py)?.call_method("debug", ("%r: %s", transport.as_any(), message), Some(&keywords))?;
-    }
-    Ok(())
+    reports::log_error(&transport.event_loop(transport.py())?, transport.as_any(), error, message)
 }
 
 /// Tells the loop's exception handler about an exception of the protocol.
@@ -142,13 +134,8 @@ pub fn tell_handler<T: StreamTransport>(
     message: &str,
 ) -> PyResult<()> {
     let py = transport.py();
-    let report = PyDict::new(py);
-    report.set_item(names::message(py), message)?;
-    report.set_item(names::exception(py), error.as_any())?;
-    report.set_item("transport", transport.as_any())?;
-    report.set_item("protocol", transport.link().protocol.get_or_none(py))?;
-    let event_loop = transport.event_loop(py)?;
-    call::method(names::call_exception_handler(py), [event_loop.as_any(), report.as_any()]).map(drop)
+    let protocol = transport.link().protocol.get_or_none(py);
+    reports::tell_handler(&transport.event_loop(py)?, transport.as_any(), &protocol, error, message)
 }
 
 /// The protocol raised: that ends its connection. SystemExit and KeyboardInterrupt pass.

@@ -9,11 +9,11 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use yibu_engine::transport::{Channel, Reading, Stream};
 
-use super::Chunk;
+use super::{Chunk, reports};
 use crate::event_loop::{EventLoop, Kernel, Owner};
 use crate::ffi::{Class, LoopCell, Obj, Raised, Signature, Slot, Visitor, call, context, none};
 use crate::futures::bridge::result_setter;
-use crate::{errors, names, stock};
+use crate::{errors, names};
 
 /// See the module.
 #[repr(C)]
@@ -216,9 +216,5 @@ pub(super) fn introduce<'py, T: StreamTransport>(
 
 /// `logger.debug(format, transport)`, or another method of the logger, in debug mode.
 pub fn log_in_debug<T: StreamTransport>(transport: &Obj<'_, T>, method: &str, format: &str) -> PyResult<()> {
-    let py = transport.py();
-    if crate::events::loop_debug(transport.event_loop(py)?.as_any())? {
-        stock::logger(py)?.call_method1(method, (format, transport.as_any()))?;
-    }
-    Ok(())
+    reports::log_in_debug(&transport.event_loop(transport.py())?, transport.as_any(), method, format)
 }

@@ -7,8 +7,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
 use super::{DatagramTransport, act, call_soon};
-use crate::events::loop_debug;
 use crate::ffi::{Obj, Output, Raised, Signature, Table, boolean, call, none};
+use crate::transports::reports;
 use crate::{names, stock};
 
 const FATAL_ERROR: Signature<2> =
@@ -96,13 +96,10 @@ pub(super) fn fatal_error(
     error: &Raised<'_>,
     message: &str,
 ) -> PyResult<()> {
-    let py = transport.py();
-    if !error.is::<PyOSError>() {
+    if error.is::<PyOSError>() {
+        reports::log_error(&transport.event_loop(transport.py())?, transport.as_any(), error, message)?;
+    } else {
         tell_handler(transport, error, message)?;
-    } else if loop_debug(transport.event_loop(py)?.as_any())? {
-        let keywords = PyDict::new(py);
-        keywords.set_item("exc_info", error.as_any())?;
-        stock::logger(py)?.call_method("debug", ("%r: %s", transport.as_any(), message), Some(&keywords))?;
     }
     force_close(transport, error.as_any())
 }
@@ -114,13 +111,8 @@ pub(super) fn tell_handler(
     message: &str,
 ) -> PyResult<()> {
     let py = transport.py();
-    let report = PyDict::new(py);
-    report.set_item(names::message(py), message)?;
-    report.set_item(names::exception(py), error.as_any())?;
-    report.set_item("transport", transport.as_any())?;
-    report.set_item("protocol", transport.protocol.get_or_none(py))?;
-    let event_loop = transport.event_loop(py)?;
-    call::method(names::call_exception_handler(py), [event_loop.as_any(), report.as_any()]).map(drop)
+    let protocol = transport.protocol.get_or_none(py);
+    reports::tell_handler(&transport.event_loop(py)?, transport.as_any(), &protocol, error, message)
 }
 
 /// `_call_connection_lost`: whatever the protocol does, everything is let go.

@@ -15,9 +15,9 @@ use super::ending::{connection_lost, fatal_error, tell_handler};
 use super::sending::{self, Queued};
 use super::{DatagramTransport, MAX_SIZE, act, refused};
 use crate::event_loop::{EventLoop, Kernel, watch};
-use crate::events::{self, Handle, loop_debug};
+use crate::events::{self, Handle};
 use crate::ffi::{Obj, Output, Raised, Signature, Table, boolean, call, context, none};
-use crate::transports::unless_fatal;
+use crate::transports::{reports, unless_fatal};
 use crate::{attributes, errors, names, stock};
 
 /// An upcall of this crate's datagrams.
@@ -93,27 +93,20 @@ fn arm<'py>(
 
 fn pause_reading<'py>(transport: &Obj<'py, DatagramTransport>) -> Output<'py> {
     if transport.machine(|machine| machine.is_reading()) {
+        let event_loop = transport.event_loop(transport.py())?;
         act(transport, |machine, kernel| machine.pause_reading(kernel))?;
-        log_debug(transport, "%r pauses reading")?;
+        reports::log_in_debug(&event_loop, transport.as_any(), "debug", "%r pauses reading")?;
     }
     Ok(none(transport.py()))
 }
 
 fn resume_reading<'py>(transport: &Obj<'py, DatagramTransport>) -> Output<'py> {
     if transport.machine(|machine| !machine.is_closing() && machine.is_reading_paused()) {
+        let event_loop = transport.event_loop(transport.py())?;
         arm(transport, |machine, kernel| machine.resume_reading(kernel))?;
-        log_debug(transport, "%r resumes reading")?;
+        reports::log_in_debug(&event_loop, transport.as_any(), "debug", "%r resumes reading")?;
     }
     Ok(none(transport.py()))
-}
-
-/// `logger.debug(format, transport)` in debug mode.
-fn log_debug(transport: &Obj<'_, DatagramTransport>, format: &str) -> PyResult<()> {
-    let py = transport.py();
-    if loop_debug(transport.event_loop(py)?.as_any())? {
-        stock::logger(py)?.call_method1("debug", (format, transport.as_any()))?;
-    }
-    Ok(())
 }
 
 /// Tells the protocol what came of a transport's operation.

@@ -1,0 +1,56 @@
+//! What transports of all kinds tell the loop's exception handler and the log. Called by their classes; calls the loop and the
+//! logger.
+
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::event_loop::EventLoop;
+use crate::events::loop_debug;
+use crate::ffi::{Obj, Raised, call};
+use crate::{names, stock};
+
+/// Tells the exception handler about an exception that has to do with a transport and its protocol.
+pub fn tell_handler<'py>(
+    event_loop: &Obj<'py, EventLoop>,
+    transport: &Bound<'py, PyAny>,
+    protocol: &Bound<'py, PyAny>,
+    error: &Raised<'py>,
+    message: &str,
+) -> PyResult<()> {
+    let py = event_loop.py();
+    let report = PyDict::new(py);
+    report.set_item(names::message(py), message)?;
+    report.set_item(names::exception(py), error.as_any())?;
+    report.set_item("transport", transport)?;
+    report.set_item("protocol", protocol)?;
+    call::method(names::call_exception_handler(py), [event_loop.as_any(), report.as_any()]).map(drop)
+}
+
+/// Logs an error that ended a transport and is nobody's fault, in debug mode.
+pub fn log_error(
+    event_loop: &Obj<'_, EventLoop>,
+    transport: &Bound<'_, PyAny>,
+    error: &Raised<'_>,
+    message: &str,
+) -> PyResult<()> {
+    if loop_debug(event_loop.as_any())? {
+        let py = event_loop.py();
+        let keywords = PyDict::new(py);
+        keywords.set_item("exc_info", error.as_any())?;
+        stock::logger(py)?.call_method("debug", ("%r: %s", transport, message), Some(&keywords))?;
+    }
+    Ok(())
+}
+
+/// `logger.debug(format, transport)`, or another method of the logger, in debug mode.
+pub fn log_in_debug(
+    event_loop: &Obj<'_, EventLoop>,
+    transport: &Bound<'_, PyAny>,
+    method: &str,
+    format: &str,
+) -> PyResult<()> {
+    if loop_debug(event_loop.as_any())? {
+        stock::logger(event_loop.py())?.call_method1(method, (format, transport))?;
+    }
+    Ok(())
+}
