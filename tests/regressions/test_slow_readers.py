@@ -113,6 +113,8 @@ READER = """
         before = resident()
         reader, writer = await aio.open_connection(sock=near, limit=LIMIT)
         await source.stuck.wait()
+        while not reader._buffer:
+            await asyncio.sleep(0)
         await turns()
         stuck = {"kept": len(reader._buffer), "grown": resident() - before}
         received = 0
