@@ -2,6 +2,7 @@
 
 import asyncio as stock
 import contextlib
+import socket
 import ssl
 from pathlib import Path
 from typing import Any, cast
@@ -70,6 +71,32 @@ class BufferedEcho(stock.BufferedProtocol):
         self.transport.write(bytes(self.buffer[:nbytes]))
 
 
+class SocketServer:
+    """Accepts and answers with the loop's `sock_*` methods, without transports."""
+
+    def __init__(self, asyncio: Namespace, where: dict[str, Any]) -> None:
+        listener = socket.create_server((where["host"], where["port"]), backlog=where["backlog"])
+        listener.setblocking(False)
+        self.asyncio = asyncio
+        self.sockets = [listener]
+        self.tasks = {asyncio.create_task(self._accept())}
+
+    async def _accept(self) -> None:
+        loop = self.asyncio.get_running_loop()
+        while True:
+            connection, _ = await loop.sock_accept(self.sockets[0])
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            task = self.asyncio.create_task(self._serve(connection))
+            self.tasks.add(task)
+            task.add_done_callback(self.tasks.discard)
+
+    async def _serve(self, connection: socket.socket) -> None:
+        loop = self.asyncio.get_running_loop()
+        with connection:
+            while data := await loop.sock_recv(connection, READ_BYTES):
+                await loop.sock_sendall(connection, data)
+
+
 async def listen(asyncio: Namespace, style: str) -> Any:
     """Start the server of one style on a free port of the loopback interface."""
     where: dict[str, Any] = {"host": "127.0.0.1", "port": 0, "backlog": 4096}
@@ -80,6 +107,8 @@ async def listen(asyncio: Namespace, style: str) -> Any:
         where["ssl"] = context
     if connected := _STREAMS.get(style):
         return await asyncio.start_server(connected, **where)
+    if style == "sockets":
+        return SocketServer(asyncio, where)
     protocol = {"protocol": Echo, "framed": FramedEcho, "buffered": BufferedEcho}[style]
     return await asyncio.get_running_loop().create_server(protocol, **where)
 

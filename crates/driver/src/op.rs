@@ -96,6 +96,18 @@ impl OpId {
     pub const fn index(self) -> usize {
         self.index as usize
     }
+
+    /// All of it as one number, for who can keep no more.
+    #[inline]
+    pub const fn bits(self) -> u64 {
+        (self.generation as u64) << 32 | self.index as u64
+    }
+
+    /// What [`bits`](Self::bits) were taken of. Other numbers name operations that never were, or others than one thinks.
+    #[inline]
+    pub const fn from_bits(bits: u64) -> Self {
+        Self { index: bits as u32, generation: (bits >> 32) as u32 }
+    }
 }
 
 impl fmt::Debug for OpId {

@@ -33,6 +33,7 @@ use crate::ffi::class::DictAndWeak;
 use crate::ffi::{Class, ClassState, LoopCell, Obj, Output, Ref, Signature, Slot, Table, Visitor, thread};
 use crate::ffi::{again, boolean, none};
 use crate::futures::ensure::ensure;
+use crate::futures::likes::is_done;
 use crate::futures::{self, Callback, Future, State, stop_iteration, thrown};
 use crate::{names, stock};
 
@@ -397,6 +398,8 @@ enum Way {
     Future { future: Ref, registered: bool },
     /// What a native coroutine would have run: it needs no task of its own.
     Body(Body),
+    /// Nor does a routine; `on` is the future that it awaits now.
+    Routine { routine: Ref<Routine>, on: Option<Ref> },
 }
 
 impl Awaited {
@@ -407,6 +410,9 @@ impl Awaited {
             Obj::<NativeCoroutine>::cast(object).and_then(|native| body_of(native, event_loop))
         {
             return Ok(Self(Way::Body(body)));
+        }
+        if let Some(routine) = Obj::<Routine>::cast_exact(object).filter(|routine| !routine.started().get()) {
+            return Ok(Self(Way::Routine { routine: Ref::of(routine.clone()), on: None }));
         }
         let future = ensure(object, Some(event_loop.as_any()))?;
         Ok(Self(Way::Future { future: Ref::new(future), registered: false }))
@@ -430,6 +436,48 @@ impl RustFuture for Awaited {
         match &mut self.0 {
             Way::Body(body) => body.as_mut().poll(context),
             Way::Future { future, registered } => poll_future(future, registered, context),
+            Way::Routine { routine, on } => Python::attach(|py| poll_routine(&routine.obj(py), on, context)),
+        }
+    }
+}
+
+fn poll_routine(routine: &Obj<'_, Routine>, on: &mut Option<Ref>, context: &mut Context<'_>) -> Poll<Answer> {
+    let py = routine.py();
+    loop {
+        if let Some(future) = on {
+            match is_done(future.any(py)) {
+                Ok(true) => *on = None,
+                Ok(false) => return Poll::Pending,
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+        let yielded = match Routine::advance(routine) {
+            Ok(Ok(yielded)) => yielded,
+            Ok(Err(value)) => return Poll::Ready(Ok(value.unbind())),
+            Err(error) => return Poll::Ready(Err(error)),
+        };
+        if yielded.is_none() {
+            // It gives way.
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        // What a task does with a future that it is given.
+        let awaited = yielded.setattr(names::_asyncio_future_blocking(py), false);
+        if let Err(error) = awaited.and_then(|()| wake_when_done(&yielded, context)) {
+            return Poll::Ready(Err(error));
+        }
+        *on = Some(Ref::new(yielded));
+    }
+}
+
+/// Has the waker fire when a future is done.
+fn wake_when_done(future: &Bound<'_, PyAny>, context: &Context<'_>) -> PyResult<()> {
+    let (py, waker) = (future.py(), context.waker().clone());
+    match Obj::<Future>::cast(future) {
+        Some(native) => futures::add_callback(native, Callback::Waker(waker)),
+        None => {
+            let callback = WakerCallback::of(py, waker)?;
+            future.call_method1(names::add_done_callback(py), (callback,)).map(drop)
         }
     }
 }
@@ -437,28 +485,15 @@ impl RustFuture for Awaited {
 fn poll_future(future: &Ref, registered: &mut bool, context: &mut Context<'_>) -> Poll<Answer> {
     Python::attach(|py| {
         let future = future.any(py).clone();
-        let native = Obj::<Future>::cast(&future);
-        let done = match native {
-            Some(native) => native.state() != State::Pending,
-            None => match future.call_method0("done").and_then(|done| done.is_truthy()) {
-                Ok(done) => done,
-                Err(error) => return Poll::Ready(Err(error)),
-            },
-        };
-        if done {
-            return Poll::Ready(future.call_method0(names::result(py)).map(Bound::unbind));
+        match is_done(&future) {
+            Ok(true) => return Poll::Ready(future.call_method0(names::result(py)).map(Bound::unbind)),
+            Ok(false) => {}
+            Err(error) => return Poll::Ready(Err(error)),
         }
-        if !std::mem::replace(registered, true) {
-            let waker = context.waker().clone();
-            let added = match native {
-                Some(native) => futures::add_callback(native, Callback::Waker(waker)),
-                None => WakerCallback::of(py, waker)
-                    .and_then(|callback| future.call_method1(names::add_done_callback(py), (callback,)))
-                    .map(drop),
-            };
-            if let Err(error) = added {
-                return Poll::Ready(Err(error));
-            }
+        if !std::mem::replace(registered, true)
+            && let Err(error) = wake_when_done(&future, context)
+        {
+            return Poll::Ready(Err(error));
         }
         Poll::Pending
     })
@@ -467,9 +502,18 @@ fn poll_future(future: &Ref, registered: &mut bool, context: &mut Context<'_>) -
 impl Drop for Awaited {
     /// Awaiting was given up: the awaited future is cancelled, as a cancelled task cancels what it waits for.
     fn drop(&mut self) {
-        let Way::Future { future, .. } = &self.0 else { return };
         Python::attach(|py| {
-            let future = future.any(py);
+            let future = match &self.0 {
+                Way::Body(_) => return,
+                Way::Routine { routine, .. } => {
+                    let routine = routine.obj(py);
+                    if let Err(error) = Routine::finish(&routine) {
+                        error.write_unraisable(py, Some(routine.as_any()));
+                    }
+                    return;
+                }
+                Way::Future { future, .. } => future.any(py),
+            };
             let cancelled = future.call_method0("done").and_then(|done| {
                 if done.is_truthy()? { Ok(()) } else { future.call_method0(names::cancel(py)).map(drop) }
             });

@@ -24,6 +24,7 @@ mod sendfile;
 mod serve;
 pub mod signals;
 mod sock;
+mod socket;
 mod spawn;
 mod tls;
 mod turn;
@@ -188,6 +189,8 @@ pub enum Owner {
     Acceptor(Ref<Acceptor>),
     /// A Rust future that waits for readiness.
     Waiting(Rc<Waiting>),
+    /// A future that is to be done when the descriptor is ready.
+    Future(Ref<Future>),
 }
 
 /// What Python puts into the engine.
@@ -542,6 +545,7 @@ impl Class for EventLoop {
                     Owner::WritePipe(transport) => visit(transport.as_ptr()),
                     Owner::Datagrams(transport) => visit(transport.as_ptr()),
                     Owner::Acceptor(acceptor) => visit(acceptor.as_ptr()),
+                    Owner::Future(future) => visit(future.as_ptr()),
                     Owner::Signals | Owner::Waiting(_) => {}
                 },
             );

@@ -19,7 +19,7 @@ use rustix::io::Errno;
 use yibu_engine::{Fd, Interest};
 
 use super::connect::SOCK_STREAM;
-use super::sock::Socket;
+use super::socket::Socket;
 use super::{EventLoop, occupied};
 use crate::coroutines::{self, Awaited};
 use crate::errors;
@@ -388,6 +388,7 @@ impl Transfer {
             let fd = socket.fileno(py)?;
             let begun = socket
                 .event_loop()
+                .data()
                 .engine
                 .with(|engine| engine.driver.begin_send_file(fd, self.file, self.offset, asked as usize));
             match begun.and_then(|sending| py.detach(|| sending.run())) {

@@ -1,25 +1,23 @@
 //! Coroutines on the program's own sockets: `sock_recv`, `sock_sendall`, `sock_connect`, `sock_accept` and
 //! their kin.
 //!
-//! Each tries at once, and waits for the kernel's word only when the socket is not ready. Receiving from and
-//! sending to a plain `socket.socket` is done by system calls made here; any other object (a subclass, a
+//! Each tries at once, and waits for the kernel's word only when the socket is not ready: on a future that the report completes.
+//! Receiving from and sending to a plain `socket.socket` is done by system calls made here; any other object (a subclass, a
 //! stand-in) is asked by its own methods. Called by Python code; calls [`super::watch`], [`super::resolve`]
 //! and the driver.
 
-use std::io;
-
-use pyo3::exceptions::{PyBlockingIOError, PyInterruptedError, PyOSError, PyValueError};
+use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyInt, PyMemoryView, PyTuple};
-use yibu_engine::{Fd, Interest, MAX_RECEIVE};
+use pyo3::types::{PyBytes, PyInt, PyMemoryView, PySlice, PyTuple};
+use yibu_engine::{Fd, Interest, MAX_RECEIVE, OpId};
 
 use super::resolve::{self, Question};
-use super::watch::Readiness;
-use super::{EventLoop, connect, occupied};
-use crate::coroutines::{self, Answer};
+use super::socket::{self, Socket, completed, plain, unless_blocked};
+use super::{EventLoop, create_future, occupied, watch};
+use crate::coroutines::{self, Answer, Routine, Step};
 use crate::ffi::buffer::Buffer;
-use crate::ffi::{Args, Obj, Output, Ref, Signature, Table};
-use crate::{errors, stock};
+use crate::ffi::{Args, Obj, Output, Ref, Signature, Table, none};
+use crate::stock;
 
 const SOCK_RECV: Signature<2> = Signature::new("EventLoop.sock_recv", "sock, n");
 const SOCK_RECV_INTO: Signature<2> = Signature::new("EventLoop.sock_recv_into", "sock, buf");
@@ -32,251 +30,286 @@ const SOCK_CONNECT: Signature<2> = Signature::new("EventLoop.sock_connect", "soc
 const SOCK_ACCEPT: Signature<1> = Signature::new("EventLoop.sock_accept", "sock");
 
 pub(super) fn table(t: &mut Table<EventLoop>) {
-    t.method(&SOCK_RECV, sock_recv, "Coroutine: receives at most n bytes from a socket.");
+    t.method(&SOCK_RECV, begin::<Receive, 2>, "Coroutine: receives at most n bytes from a socket.");
     t.method(
         &SOCK_RECV_INTO,
-        sock_recv_into,
+        begin::<ReceiveInto, 2>,
         "Coroutine: receives from a socket into a buffer. Returns the number of bytes.",
     );
     t.method(
         &SOCK_RECVFROM,
-        sock_recvfrom,
+        begin::<ReceiveFrom, 2>,
         "Coroutine: receives a datagram of at most bufsize bytes. Returns (data, address).",
     );
     t.method(
         &SOCK_RECVFROM_INTO,
-        sock_recvfrom_into,
+        begin::<ReceiveFromInto, 3>,
         "Coroutine: receives a datagram into a buffer. Returns (number of bytes, address).",
     );
     t.method(&SOCK_SENDALL, sock_sendall, "Coroutine: sends all the data to a connected socket.");
     t.method(
         &SOCK_SENDTO,
-        sock_sendto,
+        begin::<SendTo, 3>,
         "Coroutine: sends a datagram to an address. Returns the number of bytes sent.",
     );
     t.method(&SOCK_CONNECT, sock_connect, "Coroutine: connects a socket to an address.");
     t.method(
         &SOCK_ACCEPT,
-        sock_accept,
+        begin::<Accept, 1>,
         "Coroutine: accepts a connection on a listening socket. Returns (socket, address).",
     );
 }
 
-/// A socket as a program passed it.
-pub(super) struct Socket {
-    event_loop: Ref<EventLoop>,
-    object: Ref,
+/// A method of `N` arguments, the first of which is the socket, that tries until the socket lets it.
+trait Attempt<const N: usize>: 'static {
+    const SIGNATURE: &'static Signature<N>;
+    const INTEREST: Interest;
+
+    /// One try. `None` says "not now", and so do BlockingIOError and InterruptedError.
+    fn attempt<'py>(
+        event_loop: &Obj<'py, EventLoop>,
+        socket: &Bound<'py, PyAny>,
+        call: &Obj<'py, Routine>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>>;
 }
 
-impl Socket {
-    pub(super) fn new<'py>(event_loop: &Obj<'py, EventLoop>, object: Bound<'py, PyAny>) -> Self {
-        Self { event_loop: Ref::of(event_loop.clone()), object: Ref::new(object) }
+/// The coroutine. Its first slot has the socket, the others have the other arguments; the number is the operation waited for.
+fn begin<'py, A: Attempt<N>, const N: usize>(
+    event_loop: &Obj<'py, EventLoop>,
+    args: Args<'_, 'py>,
+) -> Output<'py> {
+    let given = args.parse(A::SIGNATURE)?;
+    let call = Routine::begin(event_loop.as_any(), A::SIGNATURE.function, start::<A, N>)?;
+    for (slot, value) in [&call.first, &call.second, &call.third].into_iter().zip(given) {
+        slot.put(value);
     }
-
-    /// The object.
-    pub(super) fn object<'py>(&self, py: Python<'py>) -> &Bound<'py, PyAny> {
-        self.object.any(py)
-    }
-
-    /// The loop whose method was called.
-    pub(super) fn event_loop(&self) -> &EventLoop {
-        self.event_loop.data()
-    }
-
-    /// What every method begins with: no TLS, and in debug mode no blocking socket.
-    pub(super) fn check(&self, py: Python<'_>) -> PyResult<()> {
-        let object = self.object.any(py);
-        if !self.is_plain(py)? {
-            connect::check_ssl_socket(object)?;
-        }
-        if self.event_loop.data().debug.get() && object.call_method0("gettimeout")?.ne(0)? {
-            return Err(PyValueError::new_err("the socket must be non-blocking"));
-        }
-        Ok(())
-    }
-
-    /// Whether it is a `socket.socket` and no subclass, whose methods need not be asked.
-    fn is_plain(&self, py: Python<'_>) -> PyResult<bool> {
-        Ok(self.object.any(py).get_type().is(stock::socket(py)?))
-    }
-
-    /// Its descriptor; -1 when it is closed.
-    pub(super) fn fileno(&self, py: Python<'_>) -> PyResult<Fd> {
-        self.object.any(py).call_method0("fileno")?.extract()
-    }
-
-    /// The descriptor of a plain socket.
-    fn plain(&self, py: Python<'_>) -> PyResult<Option<Fd>> {
-        if self.is_plain(py)? { self.fileno(py).map(Some) } else { Ok(None) }
-    }
-
-    /// Something to wait with, unless the descriptor belongs to a transport.
-    pub(super) fn readiness(&self, py: Python<'_>, interest: Interest) -> PyResult<Readiness> {
-        let event_loop = self.event_loop.obj(py);
-        let fd = self.object.any(py).call_method0("fileno")?;
-        let number = fd.extract()?;
-        occupied::check(&event_loop, &fd, number)?;
-        Ok(Readiness::of(&event_loop, number, interest))
-    }
-
-    /// Tries until there is an answer, waiting in between. `None` says "not now", and so do BlockingIOError
-    /// and InterruptedError.
-    async fn retry(
-        &self,
-        interest: Interest,
-        mut attempt: impl FnMut(Python<'_>) -> PyResult<Option<Py<PyAny>>>,
-    ) -> Answer {
-        let mut readiness = None;
-        loop {
-            if let Some(answer) = Python::attach(|py| unless_blocked(py, attempt(py)))? {
-                return Ok(answer);
-            }
-            let readiness = match &mut readiness {
-                Some(readiness) => readiness,
-                none => none.insert(Python::attach(|py| self.readiness(py, interest))?),
-            };
-            readiness.wait().await?;
-        }
-    }
+    Ok(call.into_any())
 }
 
-fn unless_blocked<T>(py: Python<'_>, result: PyResult<Option<T>>) -> PyResult<Option<T>> {
-    match result {
-        Err(error)
-            if error.is_instance_of::<PyBlockingIOError>(py)
-                || error.is_instance_of::<PyInterruptedError>(py) =>
-        {
-            Ok(None)
-        }
-        result => result,
-    }
-}
-
-/// What a system call made here came to; `None` when the socket is not ready.
-fn completed<T>(result: io::Result<T>) -> PyResult<Option<T>> {
-    match result {
-        Ok(value) => Ok(Some(value)),
-        Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
-            Ok(None)
-        }
-        Err(error) => Err(errors::os_error(&error)),
-    }
-}
-
-/// `loop.sock_recv(sock, n)`.
-fn sock_recv<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
-    let [socket, limit] = args.parse(&SOCK_RECV)?;
-    let (socket, limit) = (Socket::new(event_loop, socket), Ref::new(limit));
-    coroutines::new(event_loop, SOCK_RECV.function, async move {
-        Python::attach(|py| socket.check(py))?;
-        socket.retry(Interest::Read, |py| receive(&socket, limit.any(py))).await
+fn start<'py, A: Attempt<N>, const N: usize>(call: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
+    let py = call.py();
+    call.with_owner::<EventLoop, _>(py, |event_loop| {
+        let socket = call.first.get_or_none(py);
+        socket::check(event_loop, &socket)?;
+        attempt::<A, N>(event_loop, &socket, call)
     })
 }
 
-/// Receives into the loop's buffer and makes bytes of what came. More than the buffer holds is left to the
+fn attempt<'py, A: Attempt<N>, const N: usize>(
+    event_loop: &Obj<'py, EventLoop>,
+    socket: &Bound<'py, PyAny>,
+    call: &Obj<'py, Routine>,
+) -> PyResult<Step<'py>> {
+    if let Some(answer) = unless_blocked(call.py(), A::attempt(event_loop, socket, call))? {
+        return Ok(Step::Return(answer));
+    }
+    let file = socket::fileno(socket)?;
+    let fd = file.extract()?;
+    occupied::check(event_loop, &file, fd)?;
+    event_loop.check_open()?;
+    let ready = create_future(event_loop)?;
+    let owner = super::Owner::Future(Ref::of(ready.clone()));
+    call.number.set(watch::watch(event_loop, fd, A::INTEREST, owner)?.bits());
+    Ok(Step::Await(ready.into_any(), again::<A, N>))
+}
+
+/// The socket is ready, or waiting was given up.
+fn again<'py, A: Attempt<N>, const N: usize>(
+    call: &Obj<'py, Routine>,
+    waited: Output<'py>,
+) -> PyResult<Step<'py>> {
+    let py = call.py();
+    call.with_owner::<EventLoop, _>(py, |event_loop| {
+        // A stale identifier (another watcher took the side, the loop was closed) cancels nothing. That the table of the
+        // watched still names it does no harm.
+        let owner = event_loop.engine.with(|engine| engine.cancel(OpId::from_bits(call.number.get())));
+        drop(owner);
+        waited?;
+        attempt::<A, N>(event_loop, &call.first.get_or_none(py), call)
+    })
+}
+
+/// `loop.sock_recv(sock, n)`: into the loop's buffer, of which bytes are made. More than the buffer holds is left to the
 /// socket's method.
-fn receive(socket: &Socket, limit: &Bound<'_, PyAny>) -> PyResult<Option<Py<PyAny>>> {
-    let py = limit.py();
-    let small = limit.cast_exact::<PyInt>().ok().and_then(|limit| limit.extract::<usize>().ok());
-    let (Some(fd), Some(limit @ 1..=MAX_RECEIVE)) = (socket.plain(py)?, small) else {
-        return Ok(Some(socket.object.any(py).call_method1("recv", (limit,))?.unbind()));
-    };
-    let received = socket.event_loop.data().engine.with(|engine| {
-        let lease = match engine.driver.recv(fd, limit) {
-            Ok(Some(lease)) => lease,
-            Ok(None) => return Ok(PyBytes::new(py, b"")),
-            Err(error) => return Err(error),
+struct Receive;
+
+impl Attempt<2> for Receive {
+    const SIGNATURE: &'static Signature<2> = &SOCK_RECV;
+    const INTEREST: Interest = Interest::Read;
+
+    fn attempt<'py>(
+        event_loop: &Obj<'py, EventLoop>,
+        socket: &Bound<'py, PyAny>,
+        call: &Obj<'py, Routine>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let py = call.py();
+        let limit = call.second.get_or_none(py);
+        let small = limit.cast_exact::<PyInt>().ok().and_then(|limit| limit.extract::<usize>().ok());
+        let (Some(limit @ 1..=MAX_RECEIVE), Some(fd)) = (small, plain(socket)?) else {
+            return socket.call_method1("recv", (limit,)).map(Some);
         };
-        // Bytes are no concern of the collector: making them runs no Python code.
-        let bytes = PyBytes::new(py, engine.driver.bytes(&lease));
-        engine.driver.recycle(lease);
-        Ok(bytes)
-    });
-    Ok(completed(received)?.map(|bytes| bytes.into_any().unbind()))
-}
-
-/// `loop.sock_recv_into(sock, buf)`.
-fn sock_recv_into<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
-    let [socket, buffer] = args.parse(&SOCK_RECV_INTO)?;
-    let (socket, buffer) = (Socket::new(event_loop, socket), Ref::new(buffer));
-    coroutines::new(event_loop, SOCK_RECV_INTO.function, async move {
-        Python::attach(|py| socket.check(py))?;
-        socket.retry(Interest::Read, |py| receive_into(&socket, buffer.any(py))).await
-    })
-}
-
-/// Receives into the program's buffer. What is no buffer, or has no room, is left to the socket's method.
-fn receive_into(socket: &Socket, buffer: &Bound<'_, PyAny>) -> PyResult<Option<Py<PyAny>>> {
-    let py = buffer.py();
-    if let Some(fd) = socket.plain(py)?
-        && let Ok(mut room) = Buffer::get(buffer, true)
-        && room.len() > 0
-    {
-        let received =
-            socket.event_loop.data().engine.with(|engine| engine.driver.recv_into(fd, room.bytes_mut()));
-        let Some(received) = completed(received)? else { return Ok(None) };
-        return Ok(Some(received.into_pyobject(py)?.into_any().unbind()));
+        let received = event_loop.engine.with(|engine| {
+            let lease = match engine.driver.recv(fd, limit) {
+                Ok(Some(lease)) => lease,
+                Ok(None) => return Ok(PyBytes::new(py, b"")),
+                Err(error) => return Err(error),
+            };
+            // Bytes are no concern of the collector: making them runs no Python code.
+            let bytes = PyBytes::new(py, engine.driver.bytes(&lease));
+            engine.driver.recycle(lease);
+            Ok(bytes)
+        });
+        Ok(completed(received)?.map(Bound::into_any))
     }
-    Ok(Some(socket.object.any(py).call_method1("recv_into", (buffer,))?.unbind()))
+}
+
+/// `loop.sock_recv_into(sock, buf)`. What is no buffer, or has no room, is left to the socket's method.
+struct ReceiveInto;
+
+impl Attempt<2> for ReceiveInto {
+    const SIGNATURE: &'static Signature<2> = &SOCK_RECV_INTO;
+    const INTEREST: Interest = Interest::Read;
+
+    fn attempt<'py>(
+        event_loop: &Obj<'py, EventLoop>,
+        socket: &Bound<'py, PyAny>,
+        call: &Obj<'py, Routine>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let py = call.py();
+        let buffer = call.second.get_or_none(py);
+        if let Some(fd) = plain(socket)?
+            && let Ok(mut room) = Buffer::get(&buffer, true)
+            && room.len() > 0
+        {
+            let received = event_loop.engine.with(|engine| engine.driver.recv_into(fd, room.bytes_mut()));
+            let Some(received) = completed(received)? else { return Ok(None) };
+            return Ok(Some(received.into_pyobject(py)?.into_any()));
+        }
+        socket.call_method1("recv_into", (buffer,)).map(Some)
+    }
 }
 
 /// `loop.sock_recvfrom(sock, bufsize)`.
-fn sock_recvfrom<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
-    let [socket, limit] = args.parse(&SOCK_RECVFROM)?;
-    let (socket, limit) = (Socket::new(event_loop, socket), Ref::new(limit));
-    coroutines::new(event_loop, SOCK_RECVFROM.function, async move {
-        Python::attach(|py| socket.check(py))?;
-        let attempt = |py: Python<'_>| {
-            let received = socket.object.any(py).call_method1("recvfrom", (limit.any(py),))?;
-            Ok(Some(received.unbind()))
-        };
-        socket.retry(Interest::Read, attempt).await
-    })
+struct ReceiveFrom;
+
+impl Attempt<2> for ReceiveFrom {
+    const SIGNATURE: &'static Signature<2> = &SOCK_RECVFROM;
+    const INTEREST: Interest = Interest::Read;
+
+    fn attempt<'py>(
+        _: &Obj<'py, EventLoop>,
+        socket: &Bound<'py, PyAny>,
+        call: &Obj<'py, Routine>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        socket.call_method1("recvfrom", (call.second.get_or_none(call.py()),)).map(Some)
+    }
 }
 
 /// `loop.sock_recvfrom_into(sock, buf, nbytes=0)`.
-fn sock_recvfrom_into<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
-    let [socket, buffer, limit] = args.parse(&SOCK_RECVFROM_INTO)?;
-    let (socket, buffer, limit) = (Socket::new(event_loop, socket), Ref::new(buffer), Ref::new(limit));
-    coroutines::new(event_loop, SOCK_RECVFROM_INTO.function, async move {
-        let limit = Python::attach(|py| -> PyResult<_> {
-            socket.check(py)?;
-            if limit.any(py).is_truthy()? {
-                return Ok(limit);
-            }
-            Ok(Ref::new(buffer.any(py).len()?.into_pyobject(py)?))
-        })?;
-        let attempt = |py: Python<'_>| {
-            let args = (buffer.any(py), limit.any(py));
-            Ok(Some(socket.object.any(py).call_method1("recvfrom_into", args)?.unbind()))
-        };
-        socket.retry(Interest::Read, attempt).await
-    })
+struct ReceiveFromInto;
+
+impl Attempt<3> for ReceiveFromInto {
+    const SIGNATURE: &'static Signature<3> = &SOCK_RECVFROM_INTO;
+    const INTEREST: Interest = Interest::Read;
+
+    fn attempt<'py>(
+        _: &Obj<'py, EventLoop>,
+        socket: &Bound<'py, PyAny>,
+        call: &Obj<'py, Routine>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let py = call.py();
+        let (buffer, mut limit) = (call.second.get_or_none(py), call.third.get_or_none(py));
+        if !limit.is_truthy()? {
+            limit = buffer.len()?.into_pyobject(py)?.into_any();
+        }
+        socket.call_method1("recvfrom_into", (buffer, limit)).map(Some)
+    }
 }
 
-/// `loop.sock_sendall(sock, data)`.
+/// `loop.sock_sendto(sock, data, address)`.
+struct SendTo;
+
+impl Attempt<3> for SendTo {
+    const SIGNATURE: &'static Signature<3> = &SOCK_SENDTO;
+    const INTEREST: Interest = Interest::Write;
+
+    fn attempt<'py>(
+        _: &Obj<'py, EventLoop>,
+        socket: &Bound<'py, PyAny>,
+        call: &Obj<'py, Routine>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let py = call.py();
+        let args = (call.second.get_or_none(py), call.third.get_or_none(py));
+        socket.call_method1("sendto", args).map(Some)
+    }
+}
+
+/// `loop.sock_accept(sock)`.
+struct Accept;
+
+impl Attempt<1> for Accept {
+    const SIGNATURE: &'static Signature<1> = &SOCK_ACCEPT;
+    const INTEREST: Interest = Interest::Read;
+
+    fn attempt<'py>(
+        _: &Obj<'py, EventLoop>,
+        socket: &Bound<'py, PyAny>,
+        _: &Obj<'py, Routine>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let accepted = socket.call_method0("accept")?;
+        let (connection, address): (Bound<'py, PyAny>, Bound<'py, PyAny>) = accepted.extract()?;
+        connection.call_method1("setblocking", (false,))?;
+        Ok(Some(PyTuple::new(socket.py(), [connection, address])?.into_any()))
+    }
+}
+
+/// `loop.sock_sendall(sock, data)`. What the socket does not take at once is sent by a coroutine of its own.
 fn sock_sendall<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
     let [socket, data] = args.parse(&SOCK_SENDALL)?;
-    let (socket, data) = (Socket::new(event_loop, socket), Ref::new(data));
-    coroutines::new(event_loop, SOCK_SENDALL.function, async move {
-        let plain = Python::attach(|py| {
-            socket.check(py)?;
-            if socket.is_plain(py)? { Buffer::get(data.any(py), false).map(Some) } else { Ok(None) }
-        })?;
-        match plain {
-            Some(buffer) => send_buffer(&socket, &buffer).await,
-            None => send_by_method(&socket, &data).await,
-        }
+    let call = Routine::begin(event_loop.as_any(), SOCK_SENDALL.function, start_sending)?;
+    call.first.put(socket);
+    call.second.put(data);
+    Ok(call.into_any())
+}
+
+fn start_sending<'py>(call: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
+    let py = call.py();
+    call.with_owner::<EventLoop, _>(py, |event_loop| {
+        let (socket, data) = (call.first.get_or_none(py), call.second.get_or_none(py));
+        socket::check(event_loop, &socket)?;
+        let rest = match plain(&socket)? {
+            Some(fd) => {
+                let buffer = Buffer::get(&data, false)?;
+                let sent = send(event_loop, fd, buffer.bytes())?;
+                if sent == buffer.len() {
+                    return Ok(Step::Return(none(py)));
+                }
+                let socket = Socket::new(event_loop, socket);
+                coroutines::new(event_loop, SOCK_SENDALL.function, async move {
+                    send_buffer(&socket, &buffer, sent).await
+                })?
+            }
+            None => {
+                let (socket, data) = (Socket::new(event_loop, socket), Ref::new(data));
+                coroutines::new(event_loop, SOCK_SENDALL.function, async move {
+                    send_by_method(&socket, &data).await
+                })?
+            }
+        };
+        Ok(Step::Await(rest, |_, sent| sent.map(Step::Return)))
     })
 }
 
-async fn send_buffer(socket: &Socket, buffer: &Buffer) -> Answer {
-    let mut sent = 0;
+/// How much the socket took.
+fn send(event_loop: &EventLoop, fd: Fd, data: &[u8]) -> PyResult<usize> {
+    let taken = event_loop.engine.with(|engine| engine.driver.send(fd, data));
+    Ok(completed(taken)?.unwrap_or_default())
+}
+
+async fn send_buffer(socket: &Socket, buffer: &Buffer, mut sent: usize) -> Answer {
     let attempt = |py: Python<'_>| {
-        let fd = socket.fileno(py)?;
         let rest = buffer.bytes().get(sent..).unwrap_or_default();
-        let taken = socket.event_loop.data().engine.with(|engine| engine.driver.send(fd, rest));
-        sent += completed(taken)?.unwrap_or_default();
+        sent += send(socket.event_loop().data(), socket.fileno(py)?, rest)?;
         Ok((sent == buffer.len()).then(|| py.None()))
     };
     socket.retry(Interest::Write, attempt).await
@@ -286,7 +319,7 @@ async fn send_buffer(socket: &Socket, buffer: &Buffer) -> Answer {
 async fn send_by_method(socket: &Socket, data: &Ref) -> Answer {
     let (mut sent, mut view) = (0_usize, None);
     let attempt = |py: Python<'_>| {
-        let (socket, data) = (socket.object.any(py), data.any(py));
+        let (socket, data) = (socket.object(py), data.any(py));
         let Some(rest) = &view else {
             let taken = unless_blocked(py, socket.call_method1("send", (data,)).map(Some))?;
             sent = match taken {
@@ -301,25 +334,11 @@ async fn send_by_method(socket: &Socket, data: &Ref) -> Answer {
         };
         let rest = rest.any(py);
         let length = rest.len()?;
-        let slice = pyo3::types::PySlice::new(py, sent.cast_signed(), length.cast_signed(), 1);
+        let slice = PySlice::new(py, sent.cast_signed(), length.cast_signed(), 1);
         sent += socket.call_method1("send", (rest.get_item(slice)?,))?.extract::<usize>()?;
         Ok((sent == length).then(|| py.None()))
     };
     socket.retry(Interest::Write, attempt).await
-}
-
-/// `loop.sock_sendto(sock, data, address)`.
-fn sock_sendto<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
-    let [socket, data, address] = args.parse(&SOCK_SENDTO)?;
-    let (socket, data, address) = (Socket::new(event_loop, socket), Ref::new(data), Ref::new(address));
-    coroutines::new(event_loop, SOCK_SENDTO.function, async move {
-        Python::attach(|py| socket.check(py))?;
-        let attempt = |py: Python<'_>| {
-            let args = (data.any(py), address.any(py));
-            Ok(Some(socket.object.any(py).call_method1("sendto", args)?.unbind()))
-        };
-        socket.retry(Interest::Write, attempt).await
-    })
 }
 
 /// `loop.sock_connect(sock, address)`.
@@ -336,14 +355,14 @@ async fn connect(socket: &Socket, address: Ref) -> Answer {
     })?;
     let address = match question {
         Some(question) => {
-            let infos = resolve::ensure_resolved(&socket.event_loop, question).await?;
+            let infos = resolve::ensure_resolved(socket.event_loop(), question).await?;
             Python::attach(|py| -> PyResult<_> { Ok(Ref::new(infos.bind(py).get_item(0)?.get_item(4)?)) })?
         }
         None => address,
     };
     let mut begun = false;
     let attempt = |py: Python<'_>| {
-        let object = socket.object.any(py);
+        let object = socket.object(py);
         if std::mem::replace(&mut begun, true) {
             let option = (stock::sol_socket(py)?, stock::so_error(py)?);
             let failure: i32 = object.call_method1("getsockopt", option)?.extract()?;
@@ -361,7 +380,7 @@ async fn connect(socket: &Socket, address: Ref) -> Answer {
 
 /// What has to be resolved before the socket can connect: Internet addresses.
 fn question(socket: &Socket, address: &Ref, py: Python<'_>) -> PyResult<Option<Question>> {
-    let object = socket.object.any(py);
+    let object = socket.object(py);
     let family = object.getattr("family")?;
     if family.ne(stock::af_inet(py)?)? && family.ne(stock::af_inet6(py)?)? {
         return Ok(None);
@@ -372,22 +391,6 @@ fn question(socket: &Socket, address: &Ref, py: Python<'_>) -> PyResult<Option<Q
         kind: Ref::new(object.getattr("type")?),
         protocol: Ref::new(object.getattr("proto")?),
         flags: Ref::new(0_i32.into_pyobject(py)?),
-        asked: Ref::new(socket.event_loop.any(py).clone()),
+        asked: Ref::new(socket.event_loop().any(py).clone()),
     }))
-}
-
-/// `loop.sock_accept(sock)`.
-fn sock_accept<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
-    let [socket] = args.parse(&SOCK_ACCEPT)?;
-    let socket = Socket::new(event_loop, socket);
-    coroutines::new(event_loop, SOCK_ACCEPT.function, async move {
-        Python::attach(|py| socket.check(py))?;
-        let attempt = |py: Python<'_>| {
-            let accepted = socket.object.any(py).call_method0("accept")?;
-            let (connection, address): (Bound<'_, PyAny>, Bound<'_, PyAny>) = accepted.extract()?;
-            connection.call_method1("setblocking", (false,))?;
-            Ok(Some(PyTuple::new(py, [connection, address])?.into_any().unbind()))
-        };
-        socket.retry(Interest::Read, attempt).await
-    })
 }

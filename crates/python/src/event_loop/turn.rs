@@ -10,7 +10,8 @@ use yibu_engine::{OpId, Plan};
 use super::{Acceptor, Engine, Entry, EventLoop, Overridable, Owner, Waiting, accept, debug, signals};
 use crate::callbacks::ReactionCallback;
 use crate::events::{self, Handle};
-use crate::ffi::{Obj, Raised, Ref, call, context};
+use crate::ffi::{Obj, Raised, Ref, call, context, none};
+use crate::futures::{self, Future, State};
 use crate::transports::pipes::{ReadPipeTransport, WritePipeTransport};
 use crate::transports::{DatagramTransport, SocketTransport, datagram};
 use crate::{alarms, current, errors, executor, names, tasks, upcall};
@@ -219,6 +220,7 @@ enum Action {
     Run(Ref<Handle>),
     Deliver,
     Wake(Rc<Waiting>),
+    Complete(Ref<Future>),
     Transport(Ref<SocketTransport>),
     ReadPipe(Ref<ReadPipeTransport>),
     WritePipe(Ref<WritePipeTransport>),
@@ -252,6 +254,7 @@ fn run_io(event_loop: &Obj<'_, EventLoop>, id: OpId) -> PyResult<()> {
             Owner::Handle(handle) => Action::Run(handle.copy(py)),
             Owner::Signals => Action::Deliver,
             Owner::Waiting(waiting) => Action::Wake(Rc::clone(waiting)),
+            Owner::Future(future) => Action::Complete(future.copy(py)),
             Owner::Transport(transport) => Action::Transport(transport.copy(py)),
             Owner::ReadPipe(transport) => Action::ReadPipe(transport.copy(py)),
             Owner::WritePipe(transport) => Action::WritePipe(transport.copy(py)),
@@ -295,6 +298,11 @@ fn run_io(event_loop: &Obj<'_, EventLoop>, id: OpId) -> PyResult<()> {
         Some((Action::Wake(waiting), _)) => {
             waiting.report();
             Ok(())
+        }
+        Some((Action::Complete(future), _)) => {
+            let future = future.into_obj(py);
+            // Reported again before its task has run, or cancelled: then the task sees to it.
+            if future.state() == State::Pending { futures::set_result(&future, none(py)) } else { Ok(()) }
         }
         // Cancelled since it was reported.
         None => Ok(()),

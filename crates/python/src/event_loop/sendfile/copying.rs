@@ -9,7 +9,7 @@ use super::Piece;
 use super::protocol::Takeover;
 use crate::coroutines::{Answer, Awaited};
 use crate::event_loop::EventLoop;
-use crate::event_loop::sock::Socket;
+use crate::event_loop::socket::Socket;
 use crate::ffi::{Output, Ref};
 use crate::{names, stock};
 
