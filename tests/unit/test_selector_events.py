@@ -606,63 +606,6 @@ class TestDatagramSockets:
         assert run(main()) == list(range(1, 20))
 
 
-class TestSendfile:
-    @pytest.fixture
-    def file(self, tmp_path):
-        path = tmp_path / "file"
-        path.write_bytes(bytes(range(256)) * 1000)
-        with open(path, "rb") as file:
-            yield file
-
-    @pytest.mark.parametrize(("offset", "count"), [(0, None), (1000, None), (0, 5000), (300, 700)])
-    def test_sock_sendfile(self, loop, run, tcp, file, offset, count):
-        ours, peer = tcp
-        expected = (bytes(range(256)) * 1000)[offset:][:count]
-
-        async def main():
-            sent = await loop.sock_sendfile(ours, file, offset, count)
-            ours.shutdown(socket.SHUT_WR)
-            return sent
-
-        import threading
-
-        received = []
-        thread = threading.Thread(target=lambda: received.append(receive(peer, 1 << 20)))
-        thread.start()
-        assert run(main()) == len(expected)
-        thread.join()
-        assert received == [expected]
-        assert file.tell() == offset + len(expected)
-
-    def test_file_without_a_descriptor(self, loop, run, tcp):
-        import io
-
-        ours, peer = tcp
-        sent = run(loop.sock_sendfile(ours, io.BytesIO(b"in memory")))
-        assert sent == 9
-        assert receive(peer, 9) == b"in memory"
-
-    def test_without_fallback(self, loop, run, tcp):
-        import io
-
-        with pytest.raises(asyncio.SendfileNotAvailableError, match=r"^not a regular file$"):
-            run(loop.sock_sendfile(tcp[0], io.BytesIO(b"in memory"), fallback=False))
-
-    def test_transport_sendfile(self, loop, run, tcp, file):
-        ours, peer = tcp
-
-        async def main():
-            transport, _ = await loop.create_connection(asyncio.Protocol, sock=ours)
-            transport.write(b"header ")
-            sent = await loop.sendfile(transport, file, 0, 1000)
-            transport.write(b" trailer")
-            transport.close()
-            return sent
-
-        assert run(main()) == 1000
-        assert receive(peer, 5000) == b"header " + (bytes(range(256)) * 4)[:1000] + b" trailer"
-
-
 class TestUnderPressure:
     def test_readers_are_not_starved_by_callbacks(self, loop, run, pair):
         """However many callbacks make callbacks, sockets are looked at after a bounded while."""

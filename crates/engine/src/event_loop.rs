@@ -192,8 +192,8 @@ impl<H: Host> EventLoop<H> {
         }))
     }
 
-    /// Work is over for now: memory goes back, and the next turn with work to do asks the kernel first. `plan` does so before it
-    /// parks; the embedder when a run ends.
+    /// Work is over for now: memory goes back, and the next turn with work to do asks the kernel first, unless a wait has asked
+    /// it. `plan` does so before it parks; the embedder when a run ends.
     pub fn rest(&mut self) {
         self.polled_at = f64::NEG_INFINITY;
         self.free_turns = 0;
@@ -238,6 +238,8 @@ impl<H: Host> EventLoop<H> {
         self.drain_inbox();
         let ended = self.driver.end_wait(wait, &mut self.reported);
         self.push_reported();
+        // The kernel has just been asked: what comes of it need not wait for asking once more.
+        self.polled_at = self.driver.now();
         ended
     }
 

@@ -72,6 +72,26 @@ fn a_round_takes_so_many_and_the_next_the_rest() -> io::Result<()> {
 }
 
 #[test]
+fn after_many_that_come_alone_several_are_taken_a_few_turns_later() -> io::Result<()> {
+    let mut server = Server::new(1, 100)?;
+    let mut peers = Vec::new();
+    for alone in 1..=50 {
+        peers.extend(server.connect(1)?);
+        server.turn()?;
+        assert_eq!(server.accepted.len(), alone);
+    }
+    peers.extend(server.connect(40)?);
+    for _ in 0..8 {
+        server.turn()?;
+    }
+    assert_eq!(server.accepted.len(), 90);
+    peers.extend(server.connect(10)?);
+    server.turn()?;
+    assert_eq!(server.accepted.len(), 100, "they come in numbers");
+    Ok(())
+}
+
+#[test]
 fn out_of_descriptors_it_rests_until_started_again() -> io::Result<()> {
     let mut server = Server::new(1, 10)?;
     let _peers = server.connect(2)?;

@@ -28,12 +28,19 @@ pub enum Accepting {
 /// What the exception handler is told with [`Accepting::OutOfResources`].
 pub const OUT_OF_RESOURCES: &str = "socket.accept() out of system resource";
 
+/// After so many rounds with one connection each, only one round in as many looks for a second.
+const LONELY: u32 = 8;
+
 /// One listening socket. The embedder keeps the descriptor open until [`Listener::stop`].
 #[derive(Debug)]
 pub struct Listener {
     fd: Fd,
     per_round: usize,
     left: usize,
+    /// How many connections this round has brought.
+    taken: usize,
+    /// Rounds with no more than one connection since the last one with several.
+    lonely: u32,
     op: Option<OpId>,
     stopped: bool,
 }
@@ -42,7 +49,7 @@ impl Listener {
     /// A listener that accepts at most `per_round` connections between two looks at everything else (asyncio: as many
     /// as the backlog holds). It does not accept yet.
     pub fn new(fd: Fd, per_round: usize) -> Self {
-        Self { fd, per_round: per_round.max(1), left: 0, op: None, stopped: false }
+        Self { fd, per_round: per_round.max(1), left: 0, taken: 0, lonely: 0, op: None, stopped: false }
     }
 
     /// The descriptor.
@@ -72,12 +79,16 @@ impl Listener {
     /// Takes an outcome of its operation, which begins a round.
     pub fn on_outcome(&mut self, ops: &mut impl Ops, outcome: Outcome) -> Option<Accepting> {
         self.left = self.per_round;
+        self.lonely = if self.taken > 1 { 0 } else { self.lonely.saturating_add(1) };
+        self.taken = 0;
         self.step(ops, outcome)
     }
 
     /// Goes on with the round; `None` ends it. Connections beyond it are reported at the next wait.
+    ///
+    /// Where connections come one at a time, the next one is not even asked for, most of the time.
     pub fn accept_more(&mut self, ops: &mut impl Ops) -> Option<Accepting> {
-        if self.left == 0 {
+        if self.left == 0 || (self.lonely >= LONELY && !self.lonely.is_multiple_of(LONELY)) {
             return None;
         }
         let outcome = ops.driver().finish(self.op?)?;
@@ -88,6 +99,7 @@ impl Listener {
         match outcome {
             Outcome::Accepted(socket, address) => {
                 self.left = self.left.saturating_sub(1);
+                self.taken += 1;
                 Some(Accepting::Connection(socket, address))
             }
             Outcome::Failed(error) => {

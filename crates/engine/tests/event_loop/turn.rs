@@ -157,7 +157,7 @@ impl Modelled {
         let (plan, count) = match begun {
             Err(error) if error.kind() == io::ErrorKind::Deadlock => {
                 assert!(!busy && self.arrived.is_empty() && self.alarms.is_empty(), "slept for ever");
-                (self.asked_at, self.hurried) = (None, 0);
+                (self.asked_at, self.hurried) = (Some(self.machine.now()), 0);
                 return Ok(());
             }
             begun => begun?,
@@ -207,7 +207,7 @@ impl Modelled {
                 } else if !self.arrived.is_empty() {
                     assert_eq!(now, before, "slept although something had arrived");
                 }
-                self.asked_at = None;
+                self.asked_at = Some(now);
             }
         }
     }
