@@ -235,6 +235,7 @@ enum Exposed {
 }
 
 /// Gives an operation's readiness to its owner.
+#[inline]
 fn run_io(event_loop: &Obj<'_, EventLoop>, id: OpId) -> PyResult<()> {
     let py = event_loop.py();
     let exposed = |owner: &Owner| match owner {

@@ -140,11 +140,15 @@ pub trait StreamTransport: Class {
     }
 
     /// The loop. RuntimeError for an object whose `__init__` has not run.
+    #[inline]
     fn event_loop<'py>(&self, py: Python<'py>) -> PyResult<Obj<'py, EventLoop>> {
-        self.link().event_loop.obj(py).ok_or_else(|| {
-            PyRuntimeError::new_err(format!("{} object is not initialized.", class_name::<Self>()))
-        })
+        self.link().event_loop.obj(py).ok_or_else(uninitialized::<Self>)
     }
+}
+
+#[cold]
+fn uninitialized<T: Class>() -> PyErr {
+    PyRuntimeError::new_err(format!("{} object is not initialized.", class_name::<T>()))
 }
 
 /// The name of a class without its module.
