@@ -64,6 +64,7 @@ struct Endpoint {
     received: Vec<Vec<u8>>,
     told: Vec<Told>,
     on_resume: Option<Vec<u8>>,
+    look_next_turn: bool,
     lost_next_turn: bool,
 }
 
@@ -90,6 +91,7 @@ impl Endpoint {
             received: Vec::new(),
             told: Vec::new(),
             on_resume: None,
+            look_next_turn: false,
             lost_next_turn: false,
         })
     }
@@ -165,10 +167,14 @@ impl Endpoint {
         let mut ready: Vec<OpId> = Vec::new();
         self.driver.poll_now(&mut ready)?;
         let lost = std::mem::take(&mut self.lost_next_turn);
+        if std::mem::take(&mut self.look_next_turn) {
+            ready.extend(self.machine.look());
+        }
         for id in ready {
             if let Some(outcome) = self.driver.finish(id) {
                 let upcall = self.machine.on_outcome(&mut self.driver, id, outcome);
                 self.execute(upcall);
+                self.look_next_turn |= self.machine.expects_more();
             }
         }
         if lost {

@@ -123,6 +123,8 @@ pub enum Entry {
     Wake(Waker),
     /// The kernel can finish an operation.
     Io(OpId),
+    /// A datagram socket may have more than the kernel has reported.
+    Look(Ref<DatagramTransport>),
 }
 
 /// A timer in the heap.
@@ -535,6 +537,7 @@ impl Class for EventLoop {
                         visit(future.as_ptr());
                         visit(context.as_ptr());
                     }
+                    Entry::Look(transport) => visit(transport.as_ptr()),
                     Entry::Wake(_) | Entry::Io(_) => {}
                 },
                 |timer| visit(timer.as_ptr()),

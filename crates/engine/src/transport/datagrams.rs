@@ -2,7 +2,7 @@
 //!
 //! A datagram is sent at once when none waits before it. What the socket does not take is queued, whole, and only then is
 //! the descriptor watched for writing. A refused datagram is its sender's to hear of and ends nothing: the socket goes on.
-//! Called by yibu-python's datagram transports; calls `flow`, `lifecycle`, and the driver.
+//! Called by yibu-python's datagram transports; calls `flow`, `lifecycle`, `looks`, and the driver.
 
 use std::collections::VecDeque;
 use std::io;
@@ -12,6 +12,7 @@ use yibu_driver::{Fd, Interest, Lease, Op, OpId, Outcome, SocketAddrAny};
 use super::Ops;
 use super::flow::{Flow, LimitsError};
 use super::lifecycle::Lifecycle;
+use super::looks::Looks;
 
 /// Where a datagram goes.
 #[derive(Debug)]
@@ -87,6 +88,7 @@ pub struct Datagrams<D> {
     read_op: Option<OpId>,
     write_op: Option<OpId>,
     lifecycle: Lifecycle,
+    looks: Looks,
     size: usize,
     queue: VecDeque<D>,
     flow: Flow,
@@ -107,6 +109,7 @@ impl<D: Outbound> Datagrams<D> {
             read_op: None,
             write_op: None,
             lifecycle: Lifecycle::default(),
+            looks: Looks::default(),
             size: 0,
             queue: VecDeque::new(),
             flow: Flow::default(),
@@ -235,10 +238,17 @@ impl<D: Outbound> Datagrams<D> {
     ) -> Option<DatagramUpcall<D>> {
         if self.read_op == Some(id) {
             return match outcome {
-                Outcome::Datagram(lease, sender) => Some(DatagramUpcall::Received(lease, sender)),
+                Outcome::Datagram(lease, sender) => {
+                    self.looks.take();
+                    Some(DatagramUpcall::Received(lease, sender))
+                }
                 Outcome::Failed(error) => Some(DatagramUpcall::Error(error)),
                 Outcome::Ready => Some(DatagramUpcall::Readable),
-                Outcome::Again | Outcome::Bytes(_) | Outcome::Eof | Outcome::Accepted(..) => None,
+                Outcome::Again => {
+                    self.looks.miss();
+                    None
+                }
+                Outcome::Bytes(_) | Outcome::Eof | Outcome::Accepted(..) => None,
             };
         }
         if let Outcome::Datagram(lease, _) = outcome {
@@ -246,6 +256,19 @@ impl<D: Outbound> Datagrams<D> {
             return None;
         }
         if self.write_op == Some(id) { self.flush(ops) } else { None }
+    }
+
+    /// Whether to look for another datagram without waiting for a report: [`Datagrams::look`], at the next turn. To be asked
+    /// when what was received has been handled, so that what the protocol scheduled comes first, as it would before the report.
+    #[inline]
+    pub fn expects_more(&mut self) -> bool {
+        self.looks.arrange()
+    }
+
+    /// The operation to finish for a look; none if it does not read any more.
+    pub fn look(&mut self) -> Option<OpId> {
+        self.looks.begin(self.read_op.is_some());
+        self.read_op
     }
 
     fn stop_reading(&mut self, ops: &mut impl Ops) {

@@ -9,6 +9,7 @@
 //! | `stream` | one connection: TCP, Unix sockets, pipes |
 //! | `channel` | how a socket and a pipe differ |
 //! | `datagrams` | one datagram socket: UDP, Unix sockets |
+//! | `looks` | when to look for another datagram unasked |
 //! | `listener` | one listening socket |
 //! | `outgoing` | what was written and not yet sent |
 //! | `flow` | the water marks between "pause" and "resume" |
@@ -23,6 +24,7 @@ mod datagrams;
 mod flow;
 mod lifecycle;
 mod listener;
+mod looks;
 mod outgoing;
 mod stream;
 

@@ -131,7 +131,7 @@ pub(super) fn subject<'py>(py: Python<'py>, entry: &Entry) -> Option<Bound<'py, 
         Entry::Alarm(alarm) => Some(alarm.any(py).clone()),
         Entry::Job(job) => Some(job.any(py).clone()),
         Entry::Reaction { owner, .. } => Some(owner.any(py).clone()),
-        Entry::Wake(_) | Entry::Io(_) => None,
+        Entry::Wake(_) | Entry::Io(_) | Entry::Look(_) => None,
     }
 }
 

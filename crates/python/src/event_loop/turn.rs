@@ -174,6 +174,10 @@ fn run_entry(event_loop: &Obj<'_, EventLoop>, entry: Entry) -> PyResult<()> {
             current::settle(event_loop)?;
             run_io(event_loop, id)
         }
+        Entry::Look(transport) => {
+            current::settle(event_loop)?;
+            datagram::look(event_loop, &transport.into_obj(py))
+        }
     }
 }
 

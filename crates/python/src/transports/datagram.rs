@@ -12,7 +12,7 @@ mod peers;
 mod receiving;
 mod sending;
 
-pub use receiving::{finish_carefully, finished};
+pub use receiving::{finish_carefully, finished, look};
 
 use std::cell::Cell;
 use std::collections::VecDeque;

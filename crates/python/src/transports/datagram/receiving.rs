@@ -14,9 +14,9 @@ use yibu_engine::{Interest, Lease, OpId, Outcome};
 use super::ending::{connection_lost, fatal_error, tell_handler};
 use super::sending::{self, Queued};
 use super::{DatagramTransport, MAX_SIZE, act, refused};
-use crate::event_loop::{EventLoop, Kernel, watch};
+use crate::event_loop::{Entry, EventLoop, Kernel, watch};
 use crate::events::{self, Handle};
-use crate::ffi::{Obj, Output, Raised, Signature, Table, boolean, call, context, none};
+use crate::ffi::{Obj, Output, Raised, Ref, Signature, Table, boolean, call, context, none};
 use crate::transports::{reports, unless_fatal};
 use crate::{attributes, errors, names, stock};
 
@@ -124,12 +124,23 @@ pub fn finished(
     let py = transport.py();
     let slot = if reading { &transport.read_context } else { &transport.write_context };
     let context = slot.get(py).map_or_else(|| context::copy_current(py), Ok)?;
-    context::run(&context, |_| execute(transport, upcall))
-        .or_else(|error| report(event_loop, transport, reading, error))
+    let told = context::run(&context, |_| execute(transport, upcall))
+        .or_else(|error| report(event_loop, transport, reading, error));
+    if transport.machine(Datagrams::expects_more) {
+        event_loop.push(Entry::Look(Ref::of(transport.clone())));
+    }
+    told
+}
+
+/// Takes the next datagram, reported or not.
+pub fn look(event_loop: &Obj<'_, EventLoop>, transport: &Obj<'_, DatagramTransport>) -> PyResult<()> {
+    match transport.machine(Datagrams::look) {
+        Some(id) => finish_carefully(event_loop, transport, id),
+        None => Ok(()),
+    }
 }
 
 /// The same for a transport whose socket Python code may have closed since the report: the number may be another file's.
-#[cold]
 pub fn finish_carefully(
     event_loop: &Obj<'_, EventLoop>,
     transport: &Obj<'_, DatagramTransport>,
