@@ -387,6 +387,39 @@ async def datagrams(loop, source):
     await aio.sleep(0)
 
 
+async def datagrams_in_a_row(loop, source):
+    """More datagrams than fit, on Unix sockets, where none is lost: each arrives whole and in its turn."""
+
+    class Receiver(End, aio.DatagramProtocol):
+        def __init__(self):
+            super().__init__()
+            self.datagrams = []
+            self.all = aio.Event()
+
+        def datagram_received(self, data, address):
+            self.datagrams.append(data)
+            if len(self.datagrams) == len(sent):
+                self.all.set()
+
+    sent = [b"%d:" % number + source.randbytes(source.choice((0, 100, 5000))) for number in range(300)]
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "socket")
+        ends = [
+            await loop.create_datagram_endpoint(Receiver, family=socket.AF_UNIX, **{which: path})
+            for which in ("local_addr", "remote_addr")
+        ]
+    (_, receiver), (sending, sender) = ends
+    for datagram in sent:
+        sending.sendto(datagram)
+        if source.random() < 0.5:
+            await sender.room.wait()
+    await receiver.all.wait()
+    assert receiver.datagrams == sent
+    for transport, end in ends:
+        transport.close()
+        assert await end.lost is None
+
+
 async def pipes(loop, source):
     reading, writing = os.pipe()
     far, end = await loop.connect_read_pipe(End, os.fdopen(reading, "rb"))

@@ -38,6 +38,7 @@ SOMEWHERE = (
     programs.signals,
     programs.readers_and_writers,
     programs.datagrams,
+    programs.datagrams_in_a_row,
     programs.subprocesses,
 )
 """Programs in which the loop makes only some of the calls."""
