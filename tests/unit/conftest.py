@@ -7,7 +7,7 @@ import pytest
 
 from tests.unit.misuse import World
 from tests.unit.protocols import Recorder, tcp_pair
-from tests.unit.streams import Connection, Network
+from tests.unit.streams import Connection, Network, alone
 
 
 @pytest.fixture(params=["own loop", "foreign loop"])
@@ -98,5 +98,7 @@ def connect_streams(impl):
 
 
 @pytest.fixture(params=["tcp", "unix"])
-def net(request, impl, tmp_path):
-    return Network(impl, request.param, tmp_path)
+def net(request, impl, loop, tmp_path):
+    """A network whose servers have ended, connections and all, before the loop is closed."""
+    yield Network(impl, request.param, tmp_path)
+    loop.run_until_complete(alone())

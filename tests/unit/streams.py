@@ -10,6 +10,13 @@ async def turns(count=3):
         await asyncio.sleep(0)
 
 
+async def alone():
+    """Wait until no other task is left, and what they closed is closed."""
+    while len(asyncio.all_tasks()) > 1:
+        await asyncio.sleep(0)
+    await turns()
+
+
 async def waiting(coroutine):
     """Start a task that waits."""
     task = asyncio.ensure_future(coroutine)

@@ -10,7 +10,7 @@ import pytest
 
 from tests.unit.programs import assert_no_growth
 from tests.unit.protocols import LARGE
-from tests.unit.streams import closed, echo
+from tests.unit.streams import alone, closed, echo
 from tests.unit.tls import client_context, server_context
 
 
@@ -163,8 +163,7 @@ class TestWhatIsLeft:
             async with await net.serve(connected) as server:
                 for _ in range(3):
                     await client(server)
-            while asyncio.all_tasks() != {asyncio.current_task()}:
-                await asyncio.sleep(0)
+            await alone()
 
         run(main())
         gc.collect()

@@ -9,7 +9,7 @@ import socket
 import pytest
 
 from tests.unit.protocols import LARGE
-from tests.unit.streams import closed, echo
+from tests.unit.streams import alone, closed, echo
 
 
 class TestExchange:
@@ -311,6 +311,7 @@ class TestSockets:
                 writer.write(b"x")
                 assert await reader.readexactly(1) == b"x"
                 await closed(writer)
+            await alone()
 
         run(main())
 
