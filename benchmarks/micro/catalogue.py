@@ -21,6 +21,7 @@ TOPICS = [
     "threads",
     "descriptors",
     "pipes",
+    "subprocesses",
     "loops",
 ]
 

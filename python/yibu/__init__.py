@@ -2,9 +2,9 @@
 
     import yibu as asyncio
 
-gives every name of the running interpreter's asyncio in its native form, or for now from the standard
-library (`yibu/stock.py` lists these). A program
-that keeps `import asyncio` runs on yibu as well:
+gives every name of the running interpreter's asyncio in its native form, or, where it must be the same
+object for everybody, from the standard library (`yibu/stock.py` lists these). A program that keeps
+`import asyncio` runs on yibu as well:
 
     asyncio.run(main(), loop_factory=yibu.new_event_loop)    # Python 3.12 and later
     yibu.run(main())
@@ -30,6 +30,8 @@ from yibu.task_registry import join_task_registry as _join_task_registry
 if _sys.version_info >= (3, 14):
     from yibu.policy import __getattr__
 else:
+    from yibu.child_watchers import PidfdChildWatcher, ThreadedChildWatcher
+
     DefaultEventLoopPolicy = EventLoopPolicy
 
 # What this Python's asyncio has: from the extension module where that has it, else from the standard

@@ -8,6 +8,8 @@ import sys
 from asyncio import Runner as Runner
 from asyncio import TaskGroup as TaskGroup
 from asyncio import as_completed as as_completed
+from asyncio import create_subprocess_exec as create_subprocess_exec
+from asyncio import create_subprocess_shell as create_subprocess_shell
 from asyncio import create_task as create_task
 from asyncio import ensure_future as ensure_future
 from asyncio import gather as gather
@@ -31,7 +33,7 @@ from concurrent.futures import Executor
 from contextvars import Context
 from socket import _Address, _GetAddrInfoResult, _RetAddress, socket
 from types import FrameType, TracebackType
-from typing import IO, Any, ClassVar, TypeAlias, TypeVar, final
+from typing import IO, Any, ClassVar, Literal, Self, TypeAlias, TypeVar, final
 
 from _typeshed import FileDescriptorLike, ReadableBuffer, StrPath, WriteableBuffer
 from typing_extensions import TypeVarTuple, Unpack
@@ -46,6 +48,7 @@ _SSLContext: TypeAlias = bool | _ssl.SSLContext | None
 
 __all__ = [
     "Barrier",
+    "BaseSubprocessTransport",
     "BoundedSemaphore",
     "Condition",
     "DatagramSocketTransport",
@@ -58,8 +61,10 @@ __all__ = [
     "Lock",
     "NativeCoroutine",
     "PriorityQueue",
+    "Process",
     "Queue",
     "ReadPipeTransport",
+    "ReadSubprocessPipeProto",
     "Runner",
     "SSLProtocol",
     "Semaphore",
@@ -68,13 +73,16 @@ __all__ = [
     "StreamReader",
     "StreamReaderProtocol",
     "StreamWriter",
+    "SubprocessStreamProtocol",
     "Task",
     "TaskGroup",
     "Timeout",
     "TimerHandle",
     "WritePipeTransport",
+    "WriteSubprocessPipeProto",
     "_GatheringFuture",
     "_SSLProtocolTransport",
+    "_UnixSubprocessTransport",
     "__version__",
     "_chain_future",
     "_ensure_future",
@@ -83,6 +91,9 @@ __all__ = [
     "_note_signal",
     "_set_result_unless_cancelled",
     "as_completed",
+    "can_use_pidfd",
+    "create_subprocess_exec",
+    "create_subprocess_shell",
     "create_task",
     "ensure_future",
     "gather",
@@ -120,12 +131,43 @@ if sys.version_info >= (3, 14):
     from asyncio import future_discard_from_awaited_by as future_discard_from_awaited_by
     from asyncio import print_call_graph as print_call_graph
 
+    class _PidfdChildWatcher:
+        def add_child_handler(
+            self, pid: int, callback: Callable[[int, int, Unpack[_Ts]], object], *args: *_Ts
+        ) -> None: ...
+
+    class _ThreadedChildWatcher:
+        def add_child_handler(
+            self, pid: int, callback: Callable[[int, int, Unpack[_Ts]], object], *args: *_Ts
+        ) -> None: ...
+
+    __all__ += ["_PidfdChildWatcher", "_ThreadedChildWatcher"]
     __all__ += ["capture_call_graph", "format_call_graph", "print_call_graph"]
     __all__ += ["future_add_to_awaited_by", "future_discard_from_awaited_by"]
 else:
     from asyncio import all_tasks as all_tasks
 
-    __all__ += ["all_tasks"]
+    class _ChildWatcher:
+        def add_child_handler(
+            self, pid: int, callback: Callable[[int, int, Unpack[_Ts]], object], *args: *_Ts
+        ) -> None: ...
+        def remove_child_handler(self, pid: int) -> bool: ...
+        def attach_loop(self, loop: asyncio.AbstractEventLoop | None) -> None: ...
+        def is_active(self) -> bool: ...
+        def close(self) -> None: ...
+        def __enter__(self) -> Self: ...
+        def __exit__(
+            self,
+            exc_type: type[BaseException] | None,
+            exc_value: BaseException | None,
+            exc_traceback: TracebackType | None,
+            /,
+        ) -> None: ...
+
+    class PidfdChildWatcher(_ChildWatcher): ...
+    class ThreadedChildWatcher(_ChildWatcher): ...
+
+    __all__ += ["PidfdChildWatcher", "ThreadedChildWatcher", "all_tasks"]
 
 __version__: str
 
@@ -487,6 +529,92 @@ class EventLoop:
             ssl_shutdown_timeout: float | None = None,
             start_serving: bool = True,
         ) -> Coroutine[Any, Any, Server]: ...
+    def create_datagram_endpoint(
+        self,
+        protocol_factory: Callable[[], _ProtocolT],
+        local_addr: tuple[str, int] | str | None = None,
+        remote_addr: tuple[str, int] | str | None = None,
+        *,
+        family: int = 0,
+        proto: int = 0,
+        flags: int = 0,
+        reuse_address: bool | None = None,
+        reuse_port: bool | None = None,
+        allow_broadcast: bool | None = None,
+        sock: socket | None = None,
+    ) -> Coroutine[Any, Any, tuple[asyncio.DatagramTransport, _ProtocolT]]: ...
+
+    # Child processes
+    def subprocess_exec(
+        self,
+        protocol_factory: Callable[[], _ProtocolT],
+        program: Any,
+        *args: Any,
+        stdin: int | IO[Any] | None = -1,
+        stdout: int | IO[Any] | None = -1,
+        stderr: int | IO[Any] | None = -1,
+        universal_newlines: Literal[False] = False,
+        shell: Literal[False] = False,
+        bufsize: Literal[0] = 0,
+        encoding: None = None,
+        errors: None = None,
+        text: Literal[False] | None = None,
+        **kwargs: Any,
+    ) -> Coroutine[Any, Any, tuple[asyncio.SubprocessTransport, _ProtocolT]]: ...
+    def subprocess_shell(
+        self,
+        protocol_factory: Callable[[], _ProtocolT],
+        cmd: bytes | str,
+        *,
+        stdin: int | IO[Any] | None = -1,
+        stdout: int | IO[Any] | None = -1,
+        stderr: int | IO[Any] | None = -1,
+        universal_newlines: Literal[False] = False,
+        shell: Literal[True] = True,
+        bufsize: Literal[0] = 0,
+        encoding: None = None,
+        errors: None = None,
+        text: Literal[False] | None = None,
+        **kwargs: Any,
+    ) -> Coroutine[Any, Any, tuple[asyncio.SubprocessTransport, _ProtocolT]]: ...
+
+class BaseSubprocessTransport(asyncio.SubprocessTransport):
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        protocol: asyncio.SubprocessProtocol,
+        args: Any,
+        shell: bool,
+        stdin: int | IO[Any] | None,
+        stdout: int | IO[Any] | None,
+        stderr: int | IO[Any] | None,
+        bufsize: int,
+        waiter: asyncio.Future[None] | None = None,
+        extra: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None: ...
+
+class _UnixSubprocessTransport(BaseSubprocessTransport): ...
+
+class WriteSubprocessPipeProto(asyncio.BaseProtocol):
+    proc: Any
+    fd: int
+    pipe: asyncio.BaseTransport | None
+    disconnected: bool
+    def __init__(self, proc: asyncio.SubprocessTransport, fd: int) -> None: ...
+
+class ReadSubprocessPipeProto(WriteSubprocessPipeProto, asyncio.Protocol):
+    def data_received(self, data: bytes, /) -> None: ...
+
+def can_use_pidfd() -> bool: ...
+
+class Process(asyncio.subprocess.Process): ...
+
+class SubprocessStreamProtocol(FlowControlMixin, asyncio.SubprocessProtocol):
+    stdin: asyncio.StreamWriter | None
+    stdout: asyncio.StreamReader | None
+    stderr: asyncio.StreamReader | None
+    def __init__(self, limit: int, loop: asyncio.AbstractEventLoop) -> None: ...
 
 class Server(asyncio.Server): ...
 

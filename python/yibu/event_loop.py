@@ -2,17 +2,16 @@
 
 The loop itself is native (`yibu._yibu.EventLoop`). This class adds what a native base cannot be: an
 `asyncio.AbstractEventLoop`, which libraries test for, with an instance `__dict__`, so that any method
-can be replaced on one loop; and the methods that are borrowed from stock asyncio (`stock.py`).
+can be replaced on one loop.
 
-Made by `policy.py` and by programs. The order of the bases matters: native first, then borrowed, and
-last the abstract methods, which raise `NotImplementedError`.
+Made by `policy.py` and by programs. The order of the bases matters: native first, then the abstract
+methods, which raise `NotImplementedError`.
 """
 
 import asyncio
 
 from yibu import _yibu
-from yibu.stock import LoopMethods
 
 
-class EventLoop(_yibu.EventLoop, LoopMethods, asyncio.AbstractEventLoop):
+class EventLoop(_yibu.EventLoop, asyncio.AbstractEventLoop):
     """An asyncio event loop implemented in Rust."""

@@ -19,7 +19,7 @@ Called by programs, and by `command_line.py` before it runs one.
 import asyncio
 import sys
 import threading
-from asyncio import sslproto, staggered, streams
+from asyncio import base_subprocess, sslproto, staggered, streams, subprocess, unix_events
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -47,6 +47,14 @@ class _Installation:
 
 _done = _Installation()
 
+# Completed in Python, too, where there are any.
+_CHILD_WATCHERS: dict[str, object] = {}
+if sys.version_info < (3, 14):
+    from yibu import child_watchers
+
+    for _name in ("PidfdChildWatcher", "ThreadedChildWatcher"):
+        _CHILD_WATCHERS[_name] = vars(child_watchers)[_name]
+
 # Native, and yet not put into asyncio: only a loop makes servers.
 _LEFT_ALONE = {"Server"}
 
@@ -57,13 +65,21 @@ _PRIVATE = {
     sslproto: ("SSLProtocol", "_SSLProtocolTransport"),
     staggered: ("staggered_race",),
     streams: ("FlowControlMixin",),
+    base_subprocess: ("BaseSubprocessTransport", "ReadSubprocessPipeProto", "WriteSubprocessPipeProto"),
+    subprocess: ("Process", "SubprocessStreamProtocol"),
+    unix_events: (
+        "_PidfdChildWatcher",
+        "_ThreadedChildWatcher",
+        "_UnixSubprocessTransport",
+        "can_use_pidfd",
+    ),
 }
 
 
 def _replacements() -> Iterator[_Replacement]:
     """Each name that `install()` replaces: all of asyncio's that are native, and a few private ones."""
-    # The public class of the loop is completed in Python.
-    native = vars(_yibu) | {"EventLoop": EventLoop}
+    # The public classes of the loop and of the watchers are completed in Python.
+    native = vars(_yibu) | {"EventLoop": EventLoop} | _CHILD_WATCHERS
     # Not asyncio's `__all__`, which leaves out TaskGroup in Python 3.11.
     for name, stock in list(vars(asyncio).items()):
         if name in native and not name.startswith("__") and name not in _LEFT_ALONE:

@@ -15,6 +15,15 @@ from typing import Any
 
 from yibu.event_loop import EventLoop
 
+if sys.version_info < (3, 14):
+    from asyncio import AbstractChildWatcher
+
+    from yibu.child_watchers import default_child_watcher
+
+# How the standard library says that something will be removed.
+_warn: Any = vars(warnings).get("_deprecated")
+_LEAVES = "{name!r} is deprecated as of Python 3.12 and will be removed in Python {remove}."
+
 # Its public name moves and warns with the versions; this one is the same in all of them.
 StockPolicy: Any = vars(unix_events)["_UnixDefaultEventLoopPolicy"]
 
@@ -23,6 +32,37 @@ class EventLoopPolicy(StockPolicy):  # type: ignore[misc]  # no version's stubs 
     """The default policy of this Python, with yibu's event loop."""
 
     _loop_factory = EventLoop
+
+    if sys.version_info < (3, 14):
+        # The watcher of child processes, for programs that set one, or ask: a loop needs none.
+
+        def __init__(self) -> None:
+            super(StockPolicy, self).__init__()
+            self._watcher: AbstractChildWatcher | None = None
+
+        def set_event_loop(self, loop: AbstractEventLoop | None) -> None:
+            """Set the current loop of this thread. In the main thread the watcher goes with it."""
+            super(StockPolicy, self).set_event_loop(loop)
+            if self._watcher is not None and threading.current_thread() is threading.main_thread():
+                self._watcher.attach_loop(loop)
+
+        def get_child_watcher(self) -> AbstractChildWatcher:
+            """Return the watcher, made now if there is none. Deprecated since Python 3.12."""
+            with vars(events)["_lock"]:
+                if self._watcher is None:
+                    self._watcher = default_child_watcher()
+            if sys.version_info >= (3, 12):
+                _warn("get_child_watcher", _LEAVES, remove=(3, 14))
+            return self._watcher
+
+        def set_child_watcher(self, watcher: AbstractChildWatcher | None) -> None:
+            """Set the watcher, None for none, and close the one before. Deprecated since Python 3.12."""
+            assert watcher is None or isinstance(watcher, AbstractChildWatcher)
+            if self._watcher is not None:
+                self._watcher.close()
+            self._watcher = watcher
+            if sys.version_info >= (3, 12):
+                _warn("set_child_watcher", _LEAVES, remove=(3, 14))
 
 
 def new_event_loop() -> EventLoop:

@@ -59,7 +59,6 @@ CLASSES = {
     "test_subprocess.SubprocessSafeWatcherTests": _ONE_WATCHER,
     "test_subprocess.SubprocessFastWatcherTests": _ONE_WATCHER,
     "test_subprocess.SubprocessMultiLoopWatcherTests": _ONE_WATCHER,
-    "test_subprocess.SubprocessPidfdWatcherTests": _ONE_WATCHER,
 }
 
 # Tests whose loop is the stock one, or test_utils.TestLoop, whatever is swapped in: its parts are all there.

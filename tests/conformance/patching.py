@@ -34,7 +34,18 @@ PRIVATE_NAMES = (
 
 # Classes that no namespace has, but tests call by name: an implementation gives them in its native module,
 # which is called like the package with an underscore in front.
-PRIVATE_CLASSES = ("SSLProtocol", "_SSLProtocolTransport")
+PRIVATE_CLASSES = (
+    "SSLProtocol",
+    "_SSLProtocolTransport",
+    "BaseSubprocessTransport",
+    "ReadSubprocessPipeProto",
+    "WriteSubprocessPipeProto",
+    "Process",
+    "SubprocessStreamProtocol",
+    "_PidfdChildWatcher",
+    "_ThreadedChildWatcher",
+    "_UnixSubprocessTransport",
+)
 
 
 class Implementation:

@@ -26,6 +26,7 @@ pub mod signals;
 mod sock;
 mod socket;
 mod spawn;
+mod subprocesses;
 mod tls;
 mod turn;
 mod unix;
@@ -265,6 +266,8 @@ pub struct EventLoop {
     origin_tracking: Cell<Option<i32>>,
     pub(crate) default_executor: Slot,
     pub(crate) executor_shut_down: Cell<bool>,
+    /// Who waits for child processes; made when there is the first one.
+    child_watcher: Slot,
 }
 
 impl Default for EventLoop {
@@ -297,6 +300,7 @@ impl Default for EventLoop {
             origin_tracking: Cell::new(None),
             default_executor: Slot::default(),
             executor_shut_down: Cell::new(false),
+            child_watcher: Slot::default(),
         }
     }
 }
@@ -501,6 +505,7 @@ impl Class for EventLoop {
         resolve::table(t);
         signals::table(t);
         executor::table(t);
+        subprocesses::table(t);
     }
 
     fn traverse(&self, visitor: &mut Visitor) {
@@ -584,6 +589,7 @@ impl EventLoop {
             &self.current_handle,
             &self.asyncgens,
             &self.default_executor,
+            &self.child_watcher,
         ];
         #[cfg(Py_3_13)]
         let slots = slots.into_iter().chain([&self.unix_servers]);

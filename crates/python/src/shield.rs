@@ -58,8 +58,13 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 /// `asyncio.shield(arg)`.
 fn shield<'py>(args: Args<'_, 'py>) -> Output<'py> {
     let [arg] = args.parse(&SHIELD)?;
-    let py = args.py();
-    let inner = ensure(&arg, None)?;
+    protect(&arg)
+}
+
+/// The same for what Rust has at hand.
+pub fn protect<'py>(arg: &Bound<'py, PyAny>) -> Output<'py> {
+    let py = arg.py();
+    let inner = ensure(arg, None)?;
     if is_done(&inner)? {
         return Ok(inner);
     }

@@ -124,6 +124,22 @@ types! { all_types:
     sendfile_not_available_error = "asyncio.exceptions"."SendfileNotAvailableError";
     /// `io.UnsupportedOperation`
     unsupported_operation = "io"."UnsupportedOperation";
+    /// `asyncio.BaseProtocol`
+    base_protocol = "asyncio.protocols"."BaseProtocol";
+    /// `asyncio.SubprocessProtocol`
+    subprocess_protocol = "asyncio.protocols"."SubprocessProtocol";
+    /// `asyncio.SubprocessTransport`
+    subprocess_transport = "asyncio.transports"."SubprocessTransport";
+    /// The standard library's `asyncio.base_subprocess.ReadSubprocessPipeProto`
+    read_subprocess_pipe_proto = "asyncio.base_subprocess"."ReadSubprocessPipeProto";
+    /// The standard library's `asyncio.base_subprocess.WriteSubprocessPipeProto`
+    write_subprocess_pipe_proto = "asyncio.base_subprocess"."WriteSubprocessPipeProto";
+    /// The standard library's transport of child processes
+    unix_subprocess_transport = "asyncio.unix_events"."_UnixSubprocessTransport";
+    /// The standard library's `asyncio.subprocess.Process`
+    process = "asyncio.subprocess"."Process";
+    /// The standard library's `asyncio.subprocess.SubprocessStreamProtocol`
+    subprocess_stream_protocol = "asyncio.subprocess"."SubprocessStreamProtocol";
     /// `asyncio.BufferedProtocol`
     buffered_protocol = "asyncio.protocols"."BufferedProtocol";
     /// `types.GeneratorType`
@@ -175,6 +191,10 @@ objects! { all_objects:
     signal_module = "asyncio.runners"."signal";
     /// The module `threading`
     threading_module = "asyncio.runners"."threading";
+    /// The module `os`
+    os_module = "asyncio.unix_events"."os";
+    /// The module `subprocess`
+    subprocess_module = "asyncio.base_subprocess"."subprocess";
     /// `asyncio.coroutines.iscoroutine`
     iscoroutine = "asyncio.coroutines"."iscoroutine";
     /// `asyncio.coroutines._iscoroutinefunction`, the check behind "coroutines cannot be used with call_soon()"
@@ -237,6 +257,10 @@ types! { types_since_3_13:
 
 #[cfg(Py_3_14)]
 types! { newer_types:
+    /// The standard library's watcher of children by descriptor
+    pidfd_child_watcher = "asyncio.unix_events"."_PidfdChildWatcher";
+    /// The standard library's watcher of children by thread
+    threaded_child_watcher = "asyncio.unix_events"."_ThreadedChildWatcher";
     /// `asyncio.events._ThreadSafeHandle`
     thread_safe_handle = "asyncio.events"."_ThreadSafeHandle";
     /// `types.AsyncGeneratorType`
@@ -263,8 +287,18 @@ objects! { newest_objects:
 
 #[cfg(Py_3_12)]
 objects! { newer_objects:
+    /// The module `asyncio.unix_events`
+    unix_events_module = "asyncio"."unix_events";
+    /// `asyncio.unix_events.can_use_pidfd`
+    can_use_pidfd = "asyncio.unix_events"."can_use_pidfd";
     /// `_asyncio._swap_current_task`
     swap_current_task = "asyncio.tasks"."_swap_current_task";
+}
+
+#[cfg(all(Py_3_12, not(Py_3_14)))]
+types! { watcher_types:
+    /// The standard library's `asyncio.PidfdChildWatcher`
+    pidfd_child_watcher = "asyncio.unix_events"."PidfdChildWatcher";
 }
 
 #[cfg(not(Py_3_14))]
@@ -275,6 +309,8 @@ types! { older_types:
 
 #[cfg(not(Py_3_14))]
 objects! { older_objects:
+    /// `asyncio.get_child_watcher`
+    get_child_watcher = "asyncio.events"."get_child_watcher";
     /// The module `asyncio.tasks`, where the tasks are that are not native
     tasks_module = "asyncio"."tasks";
 }
@@ -296,6 +332,8 @@ pub fn capture(py: Python<'_>) -> PyResult<()> {
     older_objects(py)?;
     #[cfg(not(Py_3_14))]
     older_types(py)?;
+    #[cfg(all(Py_3_12, not(Py_3_14)))]
+    watcher_types(py)?;
     answers::ask(py);
     Ok(())
 }

@@ -22,8 +22,11 @@ mod reading;
 mod spare;
 mod writer;
 
+pub use flow::FlowControl;
 pub use protocol::{StreamReaderProtocol, data_received, joining, plain};
-pub use reader::{fed, join};
+pub use reader::new as new_reader;
+pub use reader::{DEFAULT_LIMIT, StreamReader, fed, feed_eof, join, receive, set_exception, set_transport};
+pub use writer::new as new_writer;
 
 use pyo3::prelude::*;
 

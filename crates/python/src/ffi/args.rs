@@ -174,6 +174,20 @@ impl<'a, 'py> Args<'a, 'py> {
         Ok(Self::parse_tuple_given(signature, args, kwargs)?.map(|value| value.unwrap_or_else(|| none(py))))
     }
 
+    /// The same for a function with `**kwargs`, which come as a dict.
+    pub fn parse_tuple_open<const N: usize>(
+        signature: &Signature<N>,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<(Given<'py, N>, Bound<'py, PyDict>)> {
+        let (known, others) = (PyDict::new(args.py()), PyDict::new(args.py()));
+        for (name, value) in kwargs.into_iter().flat_map(|kwargs| kwargs.iter()) {
+            let is_known = signature.names.contains(&name.cast::<PyString>()?.to_str()?);
+            if is_known { &known } else { &others }.set_item(name, value)?;
+        }
+        Ok((Self::parse_tuple_given(signature, args, Some(&known))?, others))
+    }
+
     /// The same where an absent argument stands for something else than `None`.
     pub fn parse_tuple_given<const N: usize>(
         signature: &Signature<N>,

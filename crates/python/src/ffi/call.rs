@@ -50,6 +50,14 @@ pub fn call_tuple<'py>(function: &Bound<'py, PyAny>, args: &Bound<'py, PyTuple>)
     }
 }
 
+/// The arguments of `function(*first, *rest)`, where `rest` is a tuple.
+pub fn joined<'py>(first: &[&Bound<'py, PyAny>], rest: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyTuple>> {
+    let rest = rest.cast::<PyTuple>()?;
+    let mut all: Vec<_> = first.iter().map(|argument| (*argument).clone()).collect();
+    all.extend(rest.iter());
+    PyTuple::new(rest.py(), all)
+}
+
 /// `object.name(*args)`; `args[0]` is the object.
 #[inline]
 pub fn method<'py, const N: usize>(

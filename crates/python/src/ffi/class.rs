@@ -64,6 +64,9 @@ pub type BehindTransport = Behind<5>;
 /// Behind `asyncio.ReadTransport`: `_extra`.
 pub type BehindReadTransport = Behind<1>;
 
+/// Behind `asyncio.SubprocessTransport`: `_extra`.
+pub type BehindSubprocessTransport = Behind<1>;
+
 /// Weak references, and instances that are called by the vectorcall protocol ([`Table::vectorcall`]).
 #[repr(C)]
 pub struct Callable {

@@ -69,6 +69,42 @@ answers! {
     /// Whether a `Timeout` looks for its cancellation in the contexts of other exceptions.
     timeout_searches_contexts =
         |py| find(py, "asyncio.timeouts", "Timeout")?.hasattr("_insert_timeout_error"), or true;
+    /// Whether `_wait` of a child's transport ends when the child exits; before, it ended when the pipes were closed, too.
+    exit_ends_waiting =
+        |py| mentions(py, "asyncio.base_subprocess", "BaseSubprocessTransport._process_exited", "_exit_waiters"), or true;
+    /// Whether the pipes of a child are closed when they could not all be connected.
+    lost_pipes_are_closed =
+        |py| mentions(py, "asyncio.base_subprocess", "BaseSubprocessTransport._connect_pipes", "close"), or true;
+    /// Whether closing a child's transport leaves the pipes alone when the loop is closed.
+    closed_loops_keep_pipes =
+        |py| mentions(py, "asyncio.base_subprocess", "BaseSubprocessTransport.close", "is_closed"), or true;
+    /// Whether a transport closes though it may not kill its child.
+    closing_needs_no_permission =
+        |py| mentions(py, "asyncio.base_subprocess", "BaseSubprocessTransport.close", "PermissionError"), or true;
+    /// Whether a child's transport sends signals itself, not by way of Popen.
+    signals_go_by_kill =
+        |py| mentions(py, "asyncio.base_subprocess", "BaseSubprocessTransport.send_signal", "kill"), or true;
+    /// Whether a child that has exited gets no signals.
+    signals_ask_for_exit =
+        |py| mentions(py, "asyncio.base_subprocess", "BaseSubprocessTransport.send_signal", "_returncode"), or true;
+    /// Whether `communicate()` closes standard input though there is nothing to write.
+    communicate_closes_input =
+        |py| mentions(py, "asyncio.subprocess", "Process.communicate", "stdin"), or true;
+    /// Whether cancelling the start of a child waits for its end however often it is cancelled.
+    start_is_undone_shielded = |py| {
+        mentions(py, "asyncio.unix_events", "_UnixSelectorEventLoop._make_subprocess_transport", "shield")
+    }, or true;
+    /// Whether a child's transport is told of the exit at once; before, at the next turn.
+    exits_are_told_at_once = |py| {
+        let path = "_UnixSelectorEventLoop._child_watcher_callback";
+        Ok(!mentions(py, "asyncio.unix_events", path, "call_soon_threadsafe")?)
+    }, or true;
+    /// Whether the threads that wait for children leave it to the loop to take note of their ends.
+    children_are_reaped_by_loop = |py| {
+        let public = find(py, "asyncio.unix_events", "ThreadedChildWatcher._do_waitpid").is_ok();
+        let class = if public { "ThreadedChildWatcher" } else { "_ThreadedChildWatcher" };
+        mentions(py, "asyncio.unix_events", &format!("{class}._do_waitpid"), "waitid")
+    }, or true;
     /// Whether a coroutine of `as_completed` whose wait was given up counts as not handed out.
     as_completed_gives_turns_back =
         |py| mentions(py, "asyncio.tasks", "_AsCompletedIterator._wait_for_one", "_todo_left"), or cfg!(Py_3_13);

@@ -22,7 +22,8 @@ use crate::stock;
 /// The data of a `FlowControlMixin`.
 #[derive(Default)]
 pub struct FlowControl {
-    pub(super) event_loop: Slot,
+    /// `_loop`.
+    pub event_loop: Slot,
     paused: Cell<bool>,
     lost: Cell<bool>,
     waiters: LoopCell<WaitQueue<Ref>>,
@@ -35,7 +36,7 @@ const CLOSE_WAITER: Signature<1> = Signature::new_method("FlowControlMixin._get_
 
 impl FlowControl {
     /// `__init__`.
-    pub(super) fn init(&self, event_loop: Bound<'_, PyAny>) -> PyResult<()> {
+    pub fn init(&self, event_loop: Bound<'_, PyAny>) -> PyResult<()> {
         let event_loop =
             if event_loop.is_none() { stock::current_event_loop(event_loop.py())? } else { event_loop };
         self.event_loop.put(event_loop);

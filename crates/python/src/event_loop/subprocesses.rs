@@ -1,0 +1,404 @@
+//! Child processes: `subprocess_exec`, `subprocess_shell`, and who waits for the children.
+//!
+//! Called by programs and by [`crate::subprocess`]; calls [`crate::unix_events`], whose transport starts the child and whose
+//! watchers wait for it. Until Python 3.13 a program may set a watcher of its own, which is used then.
+
+use pyo3::exceptions::{PyKeyboardInterrupt, PyRuntimeError, PySystemExit, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyString, PyTuple};
+
+use super::EventLoop;
+#[cfg(Py_3_14)]
+use crate::attributes;
+use crate::coroutines::{Routine, Step, taken};
+use crate::ffi::{Args, Class, Obj, Output, Raised, Signature, Table, boolean, none};
+use crate::mixins::create_future;
+use crate::unix_events::{self, PidfdWatcher, ThreadedWatcher, UnixSubprocessTransport};
+use crate::{names, shield, stock};
+
+/// `subprocess.PIPE` and `subprocess.STDOUT`.
+const PIPE: i32 = -1;
+const STDOUT: i32 = -2;
+
+const EXEC: Signature<11> = Signature::new_method(
+    "EventLoop.subprocess_exec",
+    "protocol_factory, program, *args, stdin=-1, stdout=-1, stderr=-1, universal_newlines=False, shell=False, bufsize=0, encoding=None, errors=None, text=None, **kwargs",
+);
+const SHELL: Signature<11> = Signature::new_method(
+    "EventLoop.subprocess_shell",
+    "protocol_factory, cmd, *, stdin=-1, stdout=-1, stderr=-1, universal_newlines=False, shell=True, bufsize=0, encoding=None, errors=None, text=None, **kwargs",
+);
+const MAKE: Signature<8> = Signature::new_method(
+    "EventLoop._make_subprocess_transport",
+    "protocol, args, shell, stdin, stdout, stderr, bufsize, extra=None, **kwargs",
+);
+const LOG: Signature<4> = Signature::new_method("EventLoop._log_subprocess", "msg, stdin, stdout, stderr");
+const ENDED: Signature<3> =
+    Signature::new_method("EventLoop._child_watcher_callback", "pid, returncode, transp");
+
+pub(super) fn table(t: &mut Table<EventLoop>) {
+    t.method(
+        &EXEC,
+        |event_loop, args| begin(event_loop, &args, &EXEC, false),
+        "Coroutine: runs a program. Returns the pair of transport and protocol.",
+    );
+    t.method(
+        &SHELL,
+        |event_loop, args| begin(event_loop, &args, &SHELL, true),
+        "Coroutine: runs a shell command. Returns the pair of transport and protocol.",
+    );
+    t.method(
+        &MAKE,
+        |event_loop, args| {
+            let (given, keywords) = args.parse_open(&MAKE)?;
+            let routine = Routine::begin(event_loop.as_any(), MAKE.function, start)?;
+            let py = event_loop.py();
+            routine.first.put(PyTuple::new(py, given.map(|value| value.unwrap_or_else(|| none(py))))?);
+            routine.second.put(keywords);
+            Ok(routine.into_any())
+        },
+        "Coroutine: starts a child, has a watcher wait for it, and waits until its pipes are connected.",
+    );
+    t.method(&LOG, log, "Logs what is to be run, and what its standard streams are.");
+    t.method(&ENDED, child_ended, "Called by a watcher when a child has ended.");
+    #[cfg(Py_3_14)]
+    t.property(c"_watcher", own_watcher, |event_loop, value| {
+        attributes::write(&event_loop.child_watcher, value)
+    });
+}
+
+/// A call of `subprocess_exec` or `subprocess_shell`: nothing is checked before the coroutine runs. The routine's first slot has
+/// the arguments as a tuple, the second one the keywords for Popen.
+fn begin<'py>(
+    event_loop: &Obj<'py, EventLoop>,
+    args: &Args<'_, 'py>,
+    signature: &'static Signature<11>,
+    in_shell: bool,
+) -> Output<'py> {
+    let py = event_loop.py();
+    let (given, keywords) = args.parse_open(signature)?;
+    let [factory, command, stdin, stdout, stderr, newlines, shell, bufsize, encoding, errors, text] = given;
+    let mut command = command.unwrap_or_else(|| none(py));
+    if !in_shell {
+        let program = std::iter::once(command).chain(args.rest(signature)?.iter());
+        command = PyTuple::new(py, program.collect::<Vec<_>>())?.into_any();
+    }
+    let number = |number: i32| number.into_pyobject(py).map(Bound::into_any);
+    let pipe = number(PIPE)?;
+    let call = [
+        factory.unwrap_or_else(|| none(py)),
+        command,
+        stdin.unwrap_or_else(|| pipe.clone()),
+        stdout.unwrap_or_else(|| pipe.clone()),
+        stderr.unwrap_or_else(|| pipe.clone()),
+        newlines.unwrap_or_else(|| boolean(py, false)),
+        shell.unwrap_or_else(|| boolean(py, in_shell)),
+        bufsize.map_or_else(|| number(0), Ok)?,
+        encoding.unwrap_or_else(|| none(py)),
+        errors.unwrap_or_else(|| none(py)),
+        text.unwrap_or_else(|| none(py)),
+    ];
+    let run = if in_shell { run_shell } else { run_program };
+    let routine = Routine::begin(event_loop.as_any(), signature.function, run)?;
+    routine.first.put(PyTuple::new(py, call)?);
+    routine.second.put(keywords);
+    Ok(routine.into_any())
+}
+
+fn run_program<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
+    run(routine, false)
+}
+
+fn run_shell<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
+    run(routine, true)
+}
+
+/// Checks the arguments, makes the protocol, and has the transport made.
+fn run<'py>(routine: &Obj<'py, Routine>, in_shell: bool) -> PyResult<Step<'py>> {
+    let py = routine.py();
+    let event_loop = routine.owner::<EventLoop>(py)?;
+    let call = taken(py, &routine.first).cast_into::<PyTuple>()?;
+    let keywords = taken(py, &routine.second).cast_into::<PyDict>()?;
+    let call: Vec<_> = call.iter().collect();
+    let [factory, command, stdin, stdout, stderr, options @ ..] = call.as_slice() else {
+        return Err(PyRuntimeError::new_err("the arguments are lost"));
+    };
+    if in_shell && !command.is_instance_of::<PyBytes>() && !command.is_instance_of::<PyString>() {
+        return Err(PyValueError::new_err("cmd must be a string"));
+    }
+    check(options, in_shell)?;
+    let protocol = factory.call0()?;
+    if event_loop.debug.get() {
+        // Only the program, no arguments: there may be a password among them.
+        let text = if in_shell {
+            format!("run shell command {}", command.repr()?)
+        } else {
+            format!("execute program {}", command.get_item(0)?.repr()?)
+        };
+        event_loop.as_any().call_method1("_log_subprocess", (&text, stdin, stdout, stderr))?;
+        routine.second.put(PyString::new(py, &text));
+    }
+    let bufsize = &options[2];
+    let arguments = (&protocol, command, in_shell, stdin, stdout, stderr, bufsize);
+    let made = event_loop.as_any().call_method("_make_subprocess_transport", arguments, Some(&keywords))?;
+    routine.first.put(protocol);
+    Ok(Step::Await(made, |routine, transport| {
+        let (py, transport) = (routine.py(), transport?);
+        let protocol = taken(py, &routine.first);
+        let event_loop = routine.owner::<EventLoop>(py)?;
+        if let Some(text) = routine.second.get(py)
+            && event_loop.debug.get()
+        {
+            stock::logger(py)?.call_method1("info", ("%s: %r", text, &transport))?;
+        }
+        Ok(Step::Return((transport, protocol).into_pyobject(py)?.into_any()))
+    }))
+}
+
+/// What Popen could do and asyncio cannot: text, and buffers.
+fn check(options: &[Bound<'_, PyAny>], in_shell: bool) -> PyResult<()> {
+    let [newlines, shell, bufsize, encoding, errors, text] = options else { return Ok(()) };
+    let problem = if newlines.is_truthy()? {
+        "universal_newlines must be False"
+    } else if shell.is_truthy()? != in_shell {
+        if in_shell { "shell must be True" } else { "shell must be False" }
+    } else if bufsize.ne(0)? {
+        "bufsize must be 0"
+    } else if text.is_truthy()? {
+        "text must be False"
+    } else if !encoding.is_none() {
+        "encoding must be None"
+    } else if !errors.is_none() {
+        "errors must be None"
+    } else {
+        return Ok(());
+    };
+    Err(PyValueError::new_err(problem))
+}
+
+/// `_log_subprocess`.
+fn log<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
+    let [text, stdin, stdout, stderr] = args.parse(&LOG)?;
+    let mut text = text.str()?.to_string();
+    let joined = !stdout.is_none() && stderr.eq(STDOUT)?;
+    if !stdin.is_none() {
+        text += &format!(" stdin={}", shown(&stdin)?);
+    }
+    if !stdout.is_none() {
+        let name = if joined { "stdout=stderr" } else { "stdout" };
+        text += &format!(" {name}={}", shown(&stdout)?);
+    }
+    if !joined && !stderr.is_none() {
+        text += &format!(" stderr={}", shown(&stderr)?);
+    }
+    stock::logger(event_loop.py())?.call_method1("debug", (text,))
+}
+
+/// `base_events._format_pipe`.
+fn shown(file: &Bound<'_, PyAny>) -> PyResult<String> {
+    if file.eq(PIPE)? {
+        return Ok("<pipe>".to_owned());
+    }
+    if file.eq(STDOUT)? {
+        return Ok("<stdout>".to_owned());
+    }
+    Ok(file.repr()?.to_string())
+}
+
+/// Starts the child. From then on the routine's first slot has its transport, the second one the watcher.
+fn start<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
+    let py = routine.py();
+    let event_loop = routine.owner::<EventLoop>(py)?;
+    let arguments = taken(py, &routine.first).cast_into::<PyTuple>()?;
+    let keywords = taken(py, &routine.second).cast_into::<PyDict>()?;
+    let watcher = enter_watcher(&event_loop)?;
+    routine.second.put(watcher.clone());
+    let waiter = spawn(&event_loop, &watcher, &arguments, &keywords).map(|(transport, waiter)| {
+        routine.first.put(transport);
+        waiter
+    });
+    match waiter {
+        Ok(waiter) => Ok(Step::Await(waiter, connected)),
+        Err(error) => leave_watcher(routine, Err(error)),
+    }
+}
+
+/// The transport of a child that runs and is watched, and the future that waits for its pipes.
+fn spawn<'py>(
+    event_loop: &Obj<'py, EventLoop>,
+    watcher: &Bound<'py, PyAny>,
+    arguments: &Bound<'py, PyTuple>,
+    keywords: &Bound<'py, PyDict>,
+) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+    let py = event_loop.py();
+    check_watcher(watcher)?;
+    let waiter = create_future(event_loop.as_any())?;
+    keywords.set_item("waiter", &waiter)?;
+    keywords.set_item("extra", arguments.get_item(7)?)?;
+    let positional = [event_loop.as_any().clone()].into_iter().chain(arguments.iter().take(7));
+    let positional = PyTuple::new(py, positional.collect::<Vec<_>>())?;
+    let transport = UnixSubprocessTransport::class(py).call(positional, Some(keywords))?;
+    let callback = event_loop.as_any().getattr("_child_watcher_callback")?;
+    let pid = transport.call_method0("get_pid")?;
+    watcher.call_method1("add_child_handler", (pid, callback, &transport))?;
+    Ok((transport, waiter))
+}
+
+/// The pipes are connected, or will not be: then the child is killed, and its end waited for.
+fn connected<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyResult<Step<'py>> {
+    let py = routine.py();
+    let transport = routine.first.get_or_none(py);
+    let error = match waited {
+        Ok(_) => return leave_watcher(routine, Ok(Step::Return(transport))),
+        Err(error) => Raised::from_err(py, error),
+    };
+    if error.is::<PySystemExit>() || error.is::<PyKeyboardInterrupt>() {
+        return leave_watcher(routine, Err(error.into_err()));
+    }
+    let ending = error.handling(|| {
+        transport.call_method0(names::close(py))?;
+        let ending = transport.call_method0("_wait")?;
+        if stock::start_is_undone_shielded(py) { shield::protect(&ending) } else { Ok(ending) }
+    });
+    match ending {
+        Ok(ending) => {
+            routine.third.put(error.into_any());
+            Ok(Step::Await(ending, undone))
+        }
+        Err(error) => leave_watcher(routine, Err(error)),
+    }
+}
+
+/// The child is gone: now the exception may leave.
+fn undone<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyResult<Step<'py>> {
+    let error = PyErr::from_value(taken(routine.py(), &routine.third));
+    leave_watcher(routine, Err(waited.err().unwrap_or(error)))
+}
+
+/// `_child_watcher_callback`.
+fn child_ended<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
+    let py = event_loop.py();
+    let [_, code, transport] = args.parse(&ENDED)?;
+    let exited = pyo3::intern!(py, "_process_exited");
+    if stock::exits_are_told_at_once(py) {
+        transport.call_method1(exited, (code,))?;
+        return Ok(none(py));
+    }
+    let exited = transport.getattr(exited)?;
+    let event_loop = event_loop.as_any();
+    if cfg!(Py_3_12) {
+        event_loop.call_method1("call_soon_threadsafe", (exited, code))?;
+    } else {
+        // A turn later, after the callbacks that are there already.
+        let soon = event_loop.getattr(names::call_soon(py))?;
+        event_loop.call_method1("call_soon_threadsafe", (soon, exited, code))?;
+    }
+    Ok(none(py))
+}
+
+/// The loop's own watcher.
+fn own_watcher<'py>(event_loop: &Obj<'py, EventLoop>) -> Output<'py> {
+    let py = event_loop.py();
+    if event_loop.child_watcher.is_empty() {
+        let watcher = if unix_events::can_use_pidfd(py)? {
+            PidfdWatcher::create(py)?.into_any()
+        } else {
+            ThreadedWatcher::create(py)?.into_any()
+        };
+        event_loop.child_watcher.put(watcher);
+    }
+    Ok(event_loop.child_watcher.get_or_none(py))
+}
+
+#[cfg(Py_3_14)]
+fn enter_watcher<'py>(event_loop: &Obj<'py, EventLoop>) -> Output<'py> {
+    event_loop.as_any().getattr("_watcher")
+}
+
+#[cfg(Py_3_14)]
+fn check_watcher(_watcher: &Bound<'_, PyAny>) -> PyResult<()> {
+    Ok(())
+}
+
+#[cfg(Py_3_14)]
+fn leave_watcher<'py>(_routine: &Obj<'py, Routine>, result: PyResult<Step<'py>>) -> PyResult<Step<'py>> {
+    result
+}
+
+/// The watcher that the program has set, inside its `with` block, or else the loop's own.
+#[cfg(not(Py_3_14))]
+fn enter_watcher<'py>(event_loop: &Obj<'py, EventLoop>) -> Output<'py> {
+    let py = event_loop.py();
+    match watcher_of_program(py)? {
+        Some(watcher) => {
+            let entered = watcher.call_method0("__enter__")?;
+            // Which of the two is used makes a difference where a program's `__enter__` returns something else.
+            Ok(if cfg!(Py_3_12) { watcher } else { entered })
+        }
+        None => own_watcher(event_loop),
+    }
+}
+
+/// The watcher of the policy, if the policy has one or a way of its own to get one.
+#[cfg(not(Py_3_14))]
+fn watcher_of_program(py: Python<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
+    let events = stock::events_module(py)?;
+    let function = events.getattr("get_child_watcher")?;
+    if function.is(stock::get_child_watcher(py)?) {
+        let policy = events.call_method0("get_event_loop_policy")?;
+        let module = policy.get_type().getattr("get_child_watcher")?.getattr("__module__")?;
+        let usual = module.eq("asyncio.unix_events")? || module.eq("yibu.policy")?;
+        if usual && is_default(&policy.getattr("_watcher")?)? {
+            return Ok(None);
+        }
+    }
+    // To ask is deprecated; it was not the program that did.
+    let warnings = py.import("warnings")?;
+    let caught = warnings.call_method0("catch_warnings")?;
+    caught.call_method0("__enter__")?;
+    let watcher = warnings
+        .call_method1("simplefilter", ("ignore", py.get_type::<pyo3::exceptions::PyDeprecationWarning>()))
+        .and_then(|_| function.call0());
+    caught.call_method1("__exit__", (none(py), none(py), none(py)))?;
+    watcher.map(Some)
+}
+
+/// Whether a policy's watcher is none, or the one that stock loops have made there, as good as the loop's own.
+#[cfg(not(Py_3_14))]
+fn is_default(watcher: &Bound<'_, PyAny>) -> PyResult<bool> {
+    #[cfg(Py_3_12)]
+    if watcher.get_type().is(stock::pidfd_child_watcher(watcher.py())?) {
+        return Ok(true);
+    }
+    Ok(watcher.is_none())
+}
+
+/// RuntimeError when the watcher would not notice the end of a child: then there shall be none.
+#[cfg(not(Py_3_14))]
+fn check_watcher(watcher: &Bound<'_, PyAny>) -> PyResult<()> {
+    if watcher.call_method0("is_active")?.is_truthy()? {
+        return Ok(());
+    }
+    Err(PyRuntimeError::new_err(
+        "asyncio.get_child_watcher() is not activated, subprocess support is not installed.",
+    ))
+}
+
+/// Leaves the watcher's `with` block.
+#[cfg(not(Py_3_14))]
+fn leave_watcher<'py>(routine: &Obj<'py, Routine>, result: PyResult<Step<'py>>) -> PyResult<Step<'py>> {
+    let py = routine.py();
+    let watcher = taken(py, &routine.second);
+    match result {
+        Ok(step) => {
+            watcher.call_method1("__exit__", (none(py), none(py), none(py)))?;
+            Ok(step)
+        }
+        Err(error) => {
+            let error = Raised::from_err(py, error);
+            let (class, traceback) = (error.as_any().get_type(), error.as_any().getattr("__traceback__")?);
+            error.handling(|| watcher.call_method1("__exit__", (class, error.as_any(), traceback)))?;
+            Err(error.into_err())
+        }
+    }
+}

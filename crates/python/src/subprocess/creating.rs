@@ -1,0 +1,83 @@
+//! `create_subprocess_exec` and `create_subprocess_shell`.
+//!
+//! Called by programs; call the running loop, whose protocol is a [`SubprocessStreamProtocol`].
+
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
+
+use super::process;
+use super::protocol::SubprocessStreamProtocol;
+use crate::coroutines::{Routine, Start, Step, taken};
+use crate::ffi::{Args, Class, Obj, Output, Signature, none};
+use crate::functions::{CoroutineFunction, running_loop};
+use crate::stock;
+use crate::streams::DEFAULT_LIMIT;
+
+const EXEC: Signature<5> = Signature::new(
+    "create_subprocess_exec",
+    "program, *args, stdin=None, stdout=None, stderr=None, limit=65536, **kwds",
+);
+const SHELL: Signature<5> = Signature::new(
+    "create_subprocess_shell",
+    "cmd, stdin=None, stdout=None, stderr=None, limit=65536, **kwds",
+);
+
+/// Adds the functions.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = module.py();
+    let doc = "Coroutine that runs a program, with the keywords of subprocess.Popen; returns a Process.";
+    module.add(EXEC.function, CoroutineFunction::of(py, &EXEC, create_exec, doc)?)?;
+    let doc =
+        "Coroutine that runs a shell command, with the keywords of subprocess.Popen; returns a Process.";
+    module.add(SHELL.function, CoroutineFunction::of(py, &SHELL, create_shell, doc)?)
+}
+
+fn create_exec<'py>(args: Args<'_, 'py>) -> Output<'py> {
+    begin(&args, &EXEC, |routine| start(routine, "subprocess_exec"))
+}
+
+fn create_shell<'py>(args: Args<'_, 'py>) -> Output<'py> {
+    begin(&args, &SHELL, |routine| start(routine, "subprocess_shell"))
+}
+
+/// The routine's owner is the limit; its first slot has the command as a tuple, the second one the keywords for the loop.
+fn begin<'py>(args: &Args<'_, 'py>, signature: &'static Signature<5>, start: Start) -> Output<'py> {
+    let py = args.py();
+    let (given, keywords) = args.parse_open(signature)?;
+    let [command, stdin, stdout, stderr, limit] = given;
+    let limit = match limit {
+        Some(limit) => limit,
+        None => DEFAULT_LIMIT.into_pyobject(py)?.into_any(),
+    };
+    for (name, file) in [("stdin", stdin), ("stdout", stdout), ("stderr", stderr)] {
+        keywords.set_item(name, file.unwrap_or_else(|| none(py)))?;
+    }
+    let routine = Routine::begin(&limit, signature.function, start)?;
+    let command = command.into_iter().chain(args.rest(signature)?.iter());
+    routine.first.put(PyTuple::new(py, command.collect::<Vec<_>>())?);
+    routine.second.put(keywords);
+    Ok(routine.into_any())
+}
+
+/// Has the loop start the child. Then the first slot is the loop.
+fn start<'py>(routine: &Obj<'py, Routine>, method: &str) -> PyResult<Step<'py>> {
+    let py = routine.py();
+    let event_loop = running_loop(py)?;
+    let options = PyDict::new(py);
+    options.set_item("limit", routine.owner.get_or_none(py))?;
+    options.set_item("loop", &event_loop)?;
+    let class = SubprocessStreamProtocol::class(py);
+    let factory = stock::partial(py)?.call((class,), Some(&options))?;
+    let command = taken(py, &routine.first).cast_into::<PyTuple>()?;
+    let keywords = taken(py, &routine.second).cast_into::<PyDict>()?;
+    let arguments = std::iter::once(factory).chain(command.iter());
+    let arguments = PyTuple::new(py, arguments.collect::<Vec<_>>())?;
+    let started = event_loop.call_method(method, arguments, Some(&keywords))?;
+    routine.first.put(event_loop);
+    Ok(Step::Await(started, |routine, started| {
+        let py = routine.py();
+        let (transport, protocol): (Bound<'_, PyAny>, Bound<'_, PyAny>) = started?.extract()?;
+        let event_loop = taken(py, &routine.first);
+        Ok(Step::Return(process::new(transport, protocol, event_loop)?.into_any()))
+    }))
+}

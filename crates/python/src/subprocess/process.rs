@@ -1,0 +1,153 @@
+//! `Process`: what a program has of its child.
+//!
+//! Made by `creating`; called by programs. What waits for both streams at once is in `communicate`.
+
+use std::ffi::CStr;
+
+use pyo3::prelude::*;
+use pyo3::types::PyString;
+
+use super::communicate;
+use crate::attributes::write;
+use crate::coroutines::{Routine, Step};
+use crate::events::isinstance_class;
+use crate::ffi::class::DictAndWeak;
+use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Slot, Table, Visitor, none};
+use crate::stock;
+
+/// The data of a `Process`.
+#[derive(Default)]
+pub struct Process {
+    pub(super) transport: Slot,
+    protocol: Slot,
+    pub(super) event_loop: Slot,
+    pub(super) stdin: Slot,
+    pub(super) stdout: Slot,
+    pub(super) stderr: Slot,
+    pid: Slot,
+}
+
+static PROCESS: ClassState = ClassState::new();
+const INIT: Signature<3> = Signature::new_method("Process.__init__", "transport, protocol, loop");
+const SEND_SIGNAL: Signature<1> = Signature::new_method("Process.send_signal", "signal");
+
+/// A process, made by native code.
+pub(super) fn new<'py>(
+    transport: Bound<'py, PyAny>,
+    protocol: Bound<'py, PyAny>,
+    event_loop: Bound<'py, PyAny>,
+) -> PyResult<Obj<'py, Process>> {
+    let process = Process::create(transport.py())?;
+    init(&process, [transport, protocol, event_loop])?;
+    Ok(process)
+}
+
+fn init<'py>(
+    process: &Obj<'py, Process>,
+    [transport, protocol, event_loop]: [Bound<'py, PyAny>; 3],
+) -> PyResult<()> {
+    write(&process.stdin, Some(&protocol.getattr("stdin")?))?;
+    write(&process.stdout, Some(&protocol.getattr("stdout")?))?;
+    write(&process.stderr, Some(&protocol.getattr("stderr")?))?;
+    process.pid.put(transport.call_method0("get_pid")?);
+    process.transport.put(transport);
+    process.protocol.put(protocol);
+    process.event_loop.put(event_loop);
+    Ok(())
+}
+
+impl Process {
+    fn slots(&self) -> [&Slot; 7] {
+        [
+            &self.transport,
+            &self.protocol,
+            &self.event_loop,
+            &self.stdin,
+            &self.stdout,
+            &self.stderr,
+            &self.pid,
+        ]
+    }
+}
+
+/// A method without arguments that is the transport's.
+fn pass_on<'py>(process: &Obj<'py, Process>, method: &str) -> Output<'py> {
+    let py = process.py();
+    process.transport.get_or_none(py).call_method0(method)?;
+    Ok(none(py))
+}
+
+/// `wait`.
+fn wait<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
+    let py = routine.py();
+    let process = routine.owner::<Process>(py)?;
+    let waiting = process.transport.get_or_none(py).call_method0("_wait")?;
+    Ok(Step::Await(waiting, |_, code| code.map(Step::Return)))
+}
+
+macro_rules! slot_properties {
+    ($t:ident: $($name:literal => $slot:ident),* $(,)?) => {$(
+        $t.property(
+            $name,
+            |process| Ok(process.$slot.get_or_none(process.py())),
+            |process, value| write(&process.$slot, value),
+        );
+    )*};
+}
+
+impl Class for Process {
+    const NAME: &'static CStr = c"yibu.Process";
+    type Header = DictAndWeak;
+
+    fn state() -> &'static ClassState {
+        &PROCESS
+    }
+
+    fn table(t: &mut Table<Self>) {
+        t.doc(c"Process(transport, protocol, loop)\n--\n\nA child process, with its streams.");
+        t.init(|process, args, kwargs| init(process, Args::parse_tuple(&INIT, args, kwargs)?));
+        t.repr(|process| {
+            let class = process.as_any().get_type();
+            let pid = process.pid.get_or_none(process.py());
+            Ok(PyString::new(process.py(), &format!("<{} {}>", class.name()?, pid.str()?)).into_any())
+        });
+        t.getter(c"returncode", |process| {
+            process.transport.get_or_none(process.py()).call_method0("get_returncode")
+        });
+        t.noargs(
+            c"wait",
+            |process| Ok(Routine::begin(process.as_any(), "Process.wait", wait)?.into_any()),
+            "Coroutine that waits until the child has exited, and returns its return code.",
+        );
+        t.method(
+            &SEND_SIGNAL,
+            |process, args| {
+                let [number] = args.parse(&SEND_SIGNAL)?;
+                process.transport.get_or_none(process.py()).call_method1("send_signal", (number,))?;
+                Ok(none(process.py()))
+            },
+            "Sends a signal to the child.",
+        );
+        t.noargs(c"terminate", |process| pass_on(process, "terminate"), "Asks the child to end: SIGTERM.");
+        t.noargs(c"kill", |process| pass_on(process, "kill"), "Kills the child: SIGKILL.");
+        communicate::table(t);
+        t.getter(c"__class__", |process| isinstance_class(process, stock::process));
+        slot_properties! { t:
+            c"_transport" => transport,
+            c"_protocol" => protocol,
+            c"_loop" => event_loop,
+            c"stdin" => stdin,
+            c"stdout" => stdout,
+            c"stderr" => stderr,
+            c"pid" => pid,
+        }
+    }
+
+    fn traverse(&self, visitor: &mut Visitor) {
+        self.slots().into_iter().for_each(|slot| slot.traverse(visitor));
+    }
+
+    fn clear(&self) {
+        self.slots().into_iter().for_each(Slot::clear);
+    }
+}

@@ -1,0 +1,119 @@
+//! Child processes on Unix: `asyncio.unix_events`, native.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `subprocess_transport` | `_UnixSubprocessTransport`: starts a child with `subprocess.Popen` |
+//! | `pidfd_watcher` | `PidfdChildWatcher`: waits for children with process descriptors in the loop's poller |
+//! | `attached_watcher` | the same as the public class of Python 3.11, which belongs to one loop |
+//! | `threaded_watcher` | `ThreadedChildWatcher`: waits for each child in a thread, where the kernel lacks process descriptors |
+//!
+//! Called by [`crate::event_loop`], which chooses the watcher, and by programs.
+
+#[cfg(not(Py_3_12))]
+mod attached_watcher;
+mod pidfd_watcher;
+mod subprocess_transport;
+mod threaded_watcher;
+
+pub use pidfd_watcher::PidfdWatcher;
+pub use subprocess_transport::UnixSubprocessTransport;
+pub use threaded_watcher::ThreadedWatcher;
+
+use pyo3::exceptions::{PyChildProcessError, PyOSError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+
+use crate::base_subprocess::BaseSubprocessTransport;
+use crate::ffi::{Args, Class, Output, Raised, Signature, Table, boolean, class};
+use crate::stock;
+
+const CAN_USE_PIDFD: Signature<0> = Signature::new("can_use_pidfd", "");
+
+/// Makes the classes and adds the function.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = module.py();
+    crate::add_derived::<UnixSubprocessTransport>(module, &BaseSubprocessTransport::class(py))?;
+    Table::<pidfd_watcher::Child>::build(py, None)?;
+    crate::add::<ThreadedWatcher>(module)?;
+    #[cfg(Py_3_12)]
+    crate::add::<PidfdWatcher>(module)?;
+    #[cfg(not(Py_3_12))]
+    {
+        Table::<PidfdWatcher>::build(py, None)?;
+        crate::add::<attached_watcher::AttachedWatcher>(module)?;
+    }
+    let doc = "Whether child processes can be watched by descriptors.";
+    let function = class::function(py, module.as_any(), &CAN_USE_PIDFD, can_use_pidfd_here, doc)?;
+    module.add(CAN_USE_PIDFD.function, function)
+}
+
+/// `can_use_pidfd`.
+fn can_use_pidfd_here<'py>(args: Args<'_, 'py>) -> Output<'py> {
+    let [] = args.parse(&CAN_USE_PIDFD)?;
+    Ok(boolean(args.py(), try_pidfd(args.py())?))
+}
+
+/// Whether the kernel, and whoever guards it, lets a process be watched by a descriptor. Programs replace asyncio's function of
+/// this name to have threads instead.
+pub fn can_use_pidfd(py: Python<'_>) -> PyResult<bool> {
+    #[cfg(Py_3_12)]
+    {
+        let function = stock::unix_events_module(py)?.getattr("can_use_pidfd")?;
+        if !function.is(stock::can_use_pidfd(py)?) {
+            return function.call0()?.is_truthy();
+        }
+    }
+    try_pidfd(py)
+}
+
+/// Opens a descriptor of this process, once.
+fn try_pidfd(py: Python<'_>) -> PyResult<bool> {
+    static ANSWER: PyOnceLock<bool> = PyOnceLock::new();
+    ANSWER
+        .get_or_try_init(py, || {
+            let os = stock::os_module(py)?;
+            let Some(open) = os.getattr_opt("pidfd_open")? else { return Ok(false) };
+            match open.call1((std::process::id(), 0)) {
+                Ok(fd) => os.call_method1("close", (fd,)).map(|_| true),
+                Err(error) if error.is_instance_of::<PyOSError>(py) => {
+                    drop(Raised::from_err(py, error));
+                    Ok(false)
+                }
+                Err(error) => Err(error),
+            }
+        })
+        .copied()
+}
+
+/// Waits for a child and gives its return code: None when somebody else has waited for it before.
+fn reap<'py>(pid: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let py = pid.py();
+    let waited = match stock::os_module(py)?.call_method1("waitpid", (pid, 0)) {
+        Ok(waited) => waited,
+        Err(error) if error.is_instance_of::<PyChildProcessError>(py) => {
+            drop(Raised::from_err(py, error));
+            return Ok(None);
+        }
+        Err(error) => return Err(error),
+    };
+    let status = waited.get_item(1)?;
+    match stock::os_module(py)?.call_method1("waitstatus_to_exitcode", (&status,)) {
+        Ok(code) => Ok(Some(code)),
+        // Neither an exit nor a signal, which should not happen: perhaps the number helps.
+        Err(error) if error.is_instance_of::<PyValueError>(py) => {
+            drop(Raised::from_err(py, error));
+            Ok(Some(status))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// What is reported for a child whose return code nobody knows.
+const UNKNOWN: i32 = 255;
+
+/// The return code for a child that somebody else has waited for, with a warning.
+fn unknown<'py>(pid: &Bound<'py, PyAny>, text: &str) -> PyResult<Bound<'py, PyAny>> {
+    let py = pid.py();
+    stock::logger(py)?.call_method1("warning", (text, pid))?;
+    Ok(UNKNOWN.into_pyobject(py)?.into_any())
+}

@@ -1,0 +1,71 @@
+//! `_UnixSubprocessTransport`: starts a child with `subprocess.Popen`, which gets every keyword that the program gave.
+//!
+//! Made by [`crate::event_loop`]; all but the start is [`crate::base_subprocess`].
+
+use std::ffi::CStr;
+
+use pyo3::prelude::*;
+
+use crate::base_subprocess::BaseSubprocessTransport;
+use crate::events::isinstance_class;
+use crate::ffi::class::{BehindSubprocessTransport, Derived};
+use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Table, Visitor, none};
+use crate::stock;
+
+/// The data of a `_UnixSubprocessTransport`.
+pub type UnixSubprocessTransport = Derived<BaseSubprocessTransport, ()>;
+
+static UNIX_SUBPROCESS_TRANSPORT: ClassState = ClassState::new();
+const START: Signature<6> = Signature::new_method(
+    "_UnixSubprocessTransport._start",
+    "args, shell, stdin, stdout, stderr, bufsize, **kwargs",
+);
+
+/// `_start`.
+fn start<'py>(transport: &Obj<'py, UnixSubprocessTransport>, args: Args<'_, 'py>) -> Output<'py> {
+    let py = transport.py();
+    let (given, keywords) = args.parse_open(&START)?;
+    let [command, shell, stdin, stdout, stderr, bufsize] =
+        given.map(|value| value.unwrap_or_else(|| none(py)));
+    for (name, value) in [
+        ("shell", shell),
+        ("stdin", stdin),
+        ("stdout", stdout),
+        ("stderr", stderr),
+        ("universal_newlines", pyo3::types::PyBool::new(py, false).to_owned().into_any()),
+        ("bufsize", bufsize),
+    ] {
+        keywords.set_item(name, value)?;
+    }
+    // Looked up now: programs replace it.
+    let popen = stock::subprocess_module(py)?.getattr("Popen")?;
+    transport.base.set_process(popen.call((command,), Some(&keywords))?);
+    Ok(none(py))
+}
+
+impl Class for UnixSubprocessTransport {
+    const NAME: &'static CStr = c"yibu._UnixSubprocessTransport";
+    type Header = BehindSubprocessTransport;
+
+    fn state() -> &'static ClassState {
+        &UNIX_SUBPROCESS_TRANSPORT
+    }
+
+    fn table(t: &mut Table<Self>) {
+        t.doc(c"_UnixSubprocessTransport(loop, protocol, args, shell, stdin, stdout, stderr, bufsize, waiter=None, extra=None, **kwargs)\n--\n\nA child process.");
+        t.method(&START, start, "Starts the child.");
+        t.getter(c"__class__", |transport| isinstance_class(transport, stock::unix_subprocess_transport));
+    }
+
+    fn traverse(&self, visitor: &mut Visitor) {
+        self.base.traverse(visitor);
+    }
+
+    fn clear(&self) {
+        self.base.clear();
+    }
+
+    fn wants_finalizer(&self) -> bool {
+        self.base.wants_finalizer()
+    }
+}

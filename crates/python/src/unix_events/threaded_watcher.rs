@@ -1,0 +1,260 @@
+//! `ThreadedChildWatcher`: waits for each child in a thread of its own, and tells the loop from there.
+//!
+//! Called by [`crate::event_loop`] where there are no process descriptors, and by programs; the threads are `threading.Thread`s,
+//! which call `_do_waitpid`.
+
+use std::cell::Cell;
+use std::ffi::CStr;
+
+use pyo3::exceptions::{PyAssertionError, PyChildProcessError, PyResourceWarning, PyRuntimeError};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use super::{reap, unknown};
+#[cfg(Py_3_14)]
+use crate::events::isinstance_class;
+use crate::events::loop_debug;
+#[cfg(not(Py_3_14))]
+use crate::ffi::boolean;
+use crate::ffi::class::Plain;
+use crate::ffi::{Args, Class, ClassState, Obj, Output, Raised, Signature, Slot, Table, Visitor, call, none};
+use crate::functions::running_loop;
+use crate::{names, stock};
+
+/// The data of a `ThreadedChildWatcher`.
+#[derive(Default)]
+pub struct ThreadedWatcher {
+    /// How many threads there have been, for their names.
+    count: Cell<u64>,
+    /// The threads by process id, a dict; empty until there is one.
+    threads: Slot,
+}
+
+static THREADED_WATCHER: ClassState = ClassState::new();
+const ADD: Signature<2> =
+    Signature::new_method("ThreadedChildWatcher.add_child_handler", "pid, callback, *args");
+const DO_WAIT: Signature<4> =
+    Signature::new_method("ThreadedChildWatcher._do_waitpid", "loop, expected_pid, callback, args");
+const NOTIFY: Signature<4> =
+    Signature::new_method("ThreadedChildWatcher._reap_and_notify", "loop, expected_pid, callback, args");
+#[cfg(not(Py_3_14))]
+const REMOVE: Signature<1> = Signature::new_method("ThreadedChildWatcher.remove_child_handler", "pid");
+#[cfg(not(Py_3_14))]
+const ATTACH: Signature<1> = Signature::new_method("ThreadedChildWatcher.attach_loop", "loop");
+#[cfg(not(Py_3_14))]
+const EXIT: Signature<3> =
+    Signature::new_method("ThreadedChildWatcher.__exit__", "exc_type, exc_val, exc_tb");
+
+impl ThreadedWatcher {
+    /// `_threads`.
+    fn threads<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        if self.threads.is_empty() {
+            self.threads.put(PyDict::new(py));
+        }
+        Ok(self.threads.get_or_none(py).cast_into()?)
+    }
+}
+
+fn add<'py>(watcher: &Obj<'py, ThreadedWatcher>, args: Args<'_, 'py>) -> Output<'py> {
+    let [pid, callback] = args.parse(&ADD)?;
+    let event_loop = running_loop(watcher.py())?;
+    start_thread(watcher, event_loop, pid, callback, args.rest(&ADD)?.into_any())?;
+    Ok(none(watcher.py()))
+}
+
+/// Starts the thread that waits for a child.
+pub(super) fn start_thread<'py>(
+    watcher: &Obj<'py, ThreadedWatcher>,
+    event_loop: Bound<'py, PyAny>,
+    pid: Bound<'py, PyAny>,
+    callback: Bound<'py, PyAny>,
+    args: Bound<'py, PyAny>,
+) -> PyResult<()> {
+    let py = watcher.py();
+    let keywords = PyDict::new(py);
+    let number = watcher.count.replace(watcher.count.get() + 1);
+    keywords.set_item("target", watcher.as_any().getattr("_do_waitpid")?)?;
+    keywords.set_item("name", format!("asyncio-waitpid-{number}"))?;
+    keywords.set_item("args", (event_loop, &pid, callback, args))?;
+    keywords.set_item("daemon", true)?;
+    let thread = stock::threading_module(py)?.getattr("Thread")?.call((), Some(&keywords))?;
+    watcher.threads(py)?.set_item(pid, &thread)?;
+    thread.call_method0("start").map(drop)
+}
+
+/// `_do_waitpid`: what a thread does.
+fn wait<'py>(watcher: &Obj<'py, ThreadedWatcher>, args: Args<'_, 'py>) -> Output<'py> {
+    let py = watcher.py();
+    let [event_loop, pid, callback, rest] = args.parse(&DO_WAIT)?;
+    if pid.le(0)? {
+        return Err(PyAssertionError::new_err(()));
+    }
+    if stock::children_are_reaped_by_loop(py) {
+        wait_and_have_it_reaped(watcher, &event_loop, &pid, (&callback, &rest))?;
+    } else {
+        let code = reap_for(&event_loop, &pid)?;
+        if is_closed(&event_loop)? {
+            warn_of_closed_loop(&event_loop, &pid)?;
+        } else {
+            let arguments = call::joined(&[&callback, &pid, &code], &rest)?;
+            event_loop.call_method1("call_soon_threadsafe", arguments)?;
+        }
+    }
+    watcher.threads(py)?.del_item(pid)?;
+    Ok(none(py))
+}
+
+/// Waits until the child has ended and leaves it to the loop to take note: until then its id belongs to nobody else, so that a signal
+/// cannot reach another process.
+fn wait_and_have_it_reaped<'py>(
+    watcher: &Obj<'py, ThreadedWatcher>,
+    event_loop: &Bound<'py, PyAny>,
+    pid: &Bound<'py, PyAny>,
+    call: (&Bound<'py, PyAny>, &Bound<'py, PyAny>),
+) -> PyResult<()> {
+    let py = watcher.py();
+    let os = stock::os_module(py)?;
+    let options = os.getattr("WEXITED")?.bitor(os.getattr("WNOWAIT")?)?;
+    match os.call_method1("waitid", (os.getattr("P_PID")?, pid, options)) {
+        Err(error) if !error.is_instance_of::<PyChildProcessError>(py) => return Err(error),
+        // Somebody else has waited for it.
+        Err(error) => drop(Raised::from_err(py, error)),
+        Ok(_) => {}
+    }
+    if !is_closed(event_loop)? {
+        let notify = watcher.as_any().getattr("_reap_and_notify")?;
+        let posted =
+            event_loop.call_method1("call_soon_threadsafe", (notify, event_loop, pid, call.0, call.1));
+        match posted {
+            Ok(_) => return Ok(()),
+            // It was closed this moment.
+            Err(error) if error.is_instance_of::<PyRuntimeError>(py) => drop(Raised::from_err(py, error)),
+            Err(error) => return Err(error),
+        }
+    }
+    reap_for(event_loop, pid)?;
+    warn_of_closed_loop(event_loop, pid)
+}
+
+/// `_reap_and_notify`: in the loop's thread.
+fn notify<'py>(watcher: &Obj<'py, ThreadedWatcher>, args: Args<'_, 'py>) -> Output<'py> {
+    let py = watcher.py();
+    let [event_loop, pid, callback, rest] = args.parse(&NOTIFY)?;
+    let code = reap_for(&event_loop, &pid)?;
+    callback.call1(call::joined(&[&pid, &code], &rest)?)?;
+    Ok(none(py))
+}
+
+/// Waits for a child and gives its return code.
+pub(super) fn reap_for<'py>(event_loop: &Bound<'py, PyAny>, pid: &Bound<'py, PyAny>) -> Output<'py> {
+    let py = pid.py();
+    let Some(code) = reap(pid)? else {
+        return unknown(pid, "Unknown child process pid %d, will report returncode 255");
+    };
+    if loop_debug(event_loop)? {
+        stock::logger(py)?.call_method1("debug", ("process %s exited with returncode %s", pid, &code))?;
+    }
+    Ok(code)
+}
+
+fn is_closed(event_loop: &Bound<'_, PyAny>) -> PyResult<bool> {
+    event_loop.call_method0(names::is_closed(event_loop.py()))?.is_truthy()
+}
+
+fn warn_of_closed_loop(event_loop: &Bound<'_, PyAny>, pid: &Bound<'_, PyAny>) -> PyResult<()> {
+    let text = "Loop %r that handles pid %r is closed";
+    stock::logger(pid.py())?.call_method1("warning", (text, event_loop, pid)).map(drop)
+}
+
+/// `__del__`: some threads still wait.
+fn finalize(watcher: &Obj<'_, ThreadedWatcher>) -> PyResult<()> {
+    let py = watcher.py();
+    for thread in watcher.threads(py)?.values() {
+        if thread.call_method0("is_alive")?.is_truthy()? {
+            let class = watcher.as_any().getattr(names::__class__(py))?;
+            let text = format!("{} has registered but not finished child processes", class.str()?);
+            let keywords = PyDict::new(py);
+            keywords.set_item("source", watcher.as_any())?;
+            let warn = stock::warn(py)?;
+            return warn.call((text, py.get_type::<PyResourceWarning>()), Some(&keywords)).map(drop);
+        }
+    }
+    Ok(())
+}
+
+/// What a watcher of the interpreters up to 3.13 has, and this one has no use for.
+#[cfg(not(Py_3_14))]
+fn idle_methods(t: &mut Table<ThreadedWatcher>) {
+    t.noargs(c"__enter__", |watcher| Ok(watcher.as_any().clone()), "Returns the watcher.");
+    t.method(
+        &EXIT,
+        |watcher, args| {
+            let [_, _, _] = args.parse(&EXIT)?;
+            Ok(none(watcher.py()))
+        },
+        "Does nothing.",
+    );
+    t.noargs(c"is_active", |watcher| Ok(boolean(watcher.py(), true)), "True: it is always ready.");
+    t.noargs(c"close", |watcher| Ok(none(watcher.py())), "Does nothing.");
+    t.method(
+        &ATTACH,
+        |watcher, args| {
+            let [_] = args.parse(&ATTACH)?;
+            Ok(none(watcher.py()))
+        },
+        "Does nothing: it tells the loop that ran when the child was added.",
+    );
+    t.method(
+        &REMOVE,
+        |watcher, args| {
+            let [_] = args.parse(&REMOVE)?;
+            Ok(boolean(watcher.py(), true))
+        },
+        "Returns True, and does nothing else.",
+    );
+}
+
+impl Class for ThreadedWatcher {
+    #[cfg(Py_3_14)]
+    const NAME: &'static CStr = c"yibu._ThreadedChildWatcher";
+    #[cfg(not(Py_3_14))]
+    const NAME: &'static CStr = c"yibu.ThreadedChildWatcher";
+    type Header = Plain;
+
+    fn state() -> &'static ClassState {
+        &THREADED_WATCHER
+    }
+
+    fn table(t: &mut Table<Self>) {
+        t.doc(c"ThreadedChildWatcher()\n--\n\nWaits for child processes in threads.");
+        t.method(
+            &ADD,
+            add,
+            "Calls callback(pid, returncode, *args) in the running loop when the child has ended.",
+        );
+        t.method(&DO_WAIT, wait, "What the thread of a child does.");
+        t.method(&NOTIFY, notify, "Takes note of the child's end in the loop's thread.");
+        t.property(
+            c"_threads",
+            |watcher| Ok(watcher.threads(watcher.py())?.into_any()),
+            |watcher, value| crate::attributes::write(&watcher.threads, value),
+        );
+        #[cfg(Py_3_14)]
+        t.getter(c"__class__", |watcher| isinstance_class(watcher, stock::threaded_child_watcher));
+        #[cfg(not(Py_3_14))]
+        idle_methods(t);
+        t.finalize(finalize);
+    }
+
+    fn traverse(&self, visitor: &mut Visitor) {
+        self.threads.traverse(visitor);
+    }
+
+    fn clear(&self) {
+        self.threads.clear();
+    }
+
+    fn wants_finalizer(&self) -> bool {
+        !self.threads.is_empty()
+    }
+}
