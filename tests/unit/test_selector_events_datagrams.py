@@ -187,6 +187,28 @@ class TestThereAndBack:
 
         run(main())
 
+    def test_many_senders(self, run, endpoint):
+        """Each datagram comes with the address of its own sender, and the answers go there."""
+
+        async def main():
+            server, at_server = await endpoint(Echo, local_addr=("0.0.0.0", 0))
+            port = server.get_extra_info("sockname")[1]
+            hosts = [f"127.{n}.{255 - n}.{n * 7 % 100 + 1}" for n in range(0, 256, 3)]
+            clients = [await endpoint(local_addr=(host, 0)) for host in hosts]
+            for number in range(4):
+                for host, (client, _) in zip(hosts, clients, strict=True):
+                    client.sendto(f"{host} {number}".encode(), ("127.0.0.1", port))
+                for _, protocol in clients:
+                    await protocol.received(number + 1)
+            for host, (client, protocol) in zip(hosts, clients, strict=True):
+                start = host.encode() + b" "
+                assert await protocol.received(4) == [start + b"%d" % number for number in range(4)]
+                senders = [sender for data, sender in at_server.datagrams if data.startswith(start)]
+                assert senders == [client.get_extra_info("sockname")] * 4
+            await closed(server, *(client for client, _ in clients))
+
+        run(main())
+
     def test_empty_datagrams(self, run, endpoint):
         async def main():
             server, at_server = await endpoint(local_addr=LOCALHOST)
