@@ -24,6 +24,7 @@ from yibu import stock as _stock
 from yibu._yibu import __version__
 from yibu.event_loop import EventLoop
 from yibu.installation import install, uninstall
+from yibu.modules import modules as _modules
 from yibu.policy import EventLoopPolicy, get_event_loop, new_event_loop
 from yibu.task_registry import join_task_registry as _join_task_registry
 
@@ -36,13 +37,14 @@ else:
 
 # What this Python's asyncio has: from the extension module where that has it, else from the standard
 # library.
-for _name in (*_stock.NAMES, *_stock.MODULES):
+for _name in _stock.NAMES:
     if _name in vars(_asyncio):
         globals()[_name] = vars(_asyncio)[_name]
 for _name in vars(_yibu):
     if _name in vars(_asyncio) and _name not in globals():
         globals()[_name] = vars(_yibu)[_name]
 del _name
+globals().update(_modules(globals()))
 
 __all__ = sorted(
     {*_asyncio.__all__, "EventLoop", "EventLoopPolicy", "__version__"}

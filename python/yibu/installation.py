@@ -13,7 +13,7 @@ Left alone on purpose: `asyncio.SelectorEventLoop` (whoever names that class wan
 `Runner` that stands in asyncio's place), private aliases such as `_CFuture` and `_PyTask`, and the C
 module `_asyncio`.
 
-Called by programs, and by `command_line.py` before it runs one.
+Called by programs, and by `command_line.py` before it runs one; `modules.py` asks what is replaced.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ from yibu.event_loop import EventLoop
 from yibu.policy import EventLoopPolicy, StockPolicy, current_policy, set_policy
 
 
-class _Replacement(NamedTuple):
+class Replacement(NamedTuple):
     """A name of asyncio, and what stands behind it before and after `install()`."""
 
     name: str
@@ -42,7 +42,7 @@ class _Installation:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.policies: tuple[object, EventLoopPolicy] | None = None  # the one found, the one made
-        self.replacements: list[_Replacement] = []
+        self.replacements: list[Replacement] = []
 
 
 _done = _Installation()
@@ -76,21 +76,21 @@ _PRIVATE = {
 }
 
 
-def _replacements() -> Iterator[_Replacement]:
+def replacements() -> Iterator[Replacement]:
     """Each name that `install()` replaces: all of asyncio's that are native, and a few private ones."""
     # The public classes of the loop and of the watchers are completed in Python.
     native = vars(_yibu) | {"EventLoop": EventLoop} | _CHILD_WATCHERS
     # Not asyncio's `__all__`, which leaves out TaskGroup in Python 3.11.
     for name, stock in list(vars(asyncio).items()):
         if name in native and not name.startswith("__") and name not in _LEFT_ALONE:
-            yield _Replacement(name, stock, native[name])
+            yield Replacement(name, stock, native[name])
     for module, names in _PRIVATE.items():
         for name in names:
             if name in vars(module):
-                yield _Replacement(name, vars(module)[name], native[name])
+                yield Replacement(name, vars(module)[name], native[name])
     # What `set_event_loop_policy(None)` goes back to.
     name = "_DefaultEventLoopPolicy" if sys.version_info >= (3, 14) else "DefaultEventLoopPolicy"
-    yield _Replacement(name, StockPolicy, EventLoopPolicy)
+    yield Replacement(name, StockPolicy, EventLoopPolicy)
 
 
 def _rebind(name: str, old: object, new: object) -> None:
@@ -115,7 +115,7 @@ def install(*, patch: bool = True) -> None:
             set_policy(policy)
             _done.policies = found, policy
         if patch and not _done.replacements:
-            _done.replacements = list(_replacements())
+            _done.replacements = list(replacements())
             for name, stock, native in _done.replacements:
                 _rebind(name, stock, native)
 

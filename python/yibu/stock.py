@@ -1,8 +1,9 @@
 """What yibu takes from the standard library's own asyncio, all of it listed here, and why.
 
-`NAMES` (and `MODULES`) are the names of the asyncio namespace that `yibu/__init__.py` passes on as they
-are; it ignores those that the running Python lacks. The event loop takes nothing but its abstract base
-class (`event_loop.py`). `tests/unit/test_package.py` holds the lists to the truth.
+`NAMES` are the names of the asyncio namespace that `yibu/__init__.py` passes on as they are, `MODULES` the
+modules of which it passes on what is not native; both ignore what the running Python lacks. The event loop
+takes nothing but its abstract base class (`event_loop.py`). `tests/unit/test_package.py` holds the lists to
+the truth.
 """
 
 import sys
@@ -75,8 +76,8 @@ BORROWED_NAMES = (
 
 NAMES = SHARED_NAMES + C_NAMES + BORROWED_NAMES
 
-# The modules of asyncio, for programs that write `asyncio.subprocess.PIPE` or `asyncio.tasks.Task`.
-# They are the standard library's own; `yibu.install()` puts the native classes into them.
+# The modules of asyncio, for programs that write `asyncio.subprocess.PIPE` or `asyncio.tasks.Task`: see
+# `modules.py`.
 MODULES = (
     "base_events",
     "base_futures",

@@ -154,9 +154,9 @@ class TestInstall:
 
     def test_what_is_left_alone(self):
         run("""
-            from yibu.installation import _replacements
+            from yibu.installation import replacements
 
-            expected = {replacement.name for replacement in _replacements()} | {"_event_loop_policy"}
+            expected = {replacement.name for replacement in replacements()} | {"_event_loop_policy"}
             before = globals_of_asyncio()
             yibu.install()
             after = globals_of_asyncio()

@@ -1,6 +1,7 @@
 """The package `yibu`: its namespace, what is still stock, the current loop, asyncio on it."""
 
 import asyncio
+import importlib
 import inspect
 import os
 import signal
@@ -73,8 +74,24 @@ class TestNamespace:
         for name in dir(asyncio):
             if inspect.ismodule(getattr(asyncio, name)) and name != "sys":
                 assert name in stock.MODULES or not name[0].islower(), name
-                assert getattr(yibu, name) is getattr(asyncio, name)
+                assert importlib.import_module(f"yibu.{name}") is getattr(yibu, name)
+                left_out = {*dir(getattr(asyncio, name))} - {*dir(getattr(yibu, name))}
+                assert left_out <= {"__builtins__", "__cached__", "__file__"}
         assert yibu.subprocess.PIPE is asyncio.subprocess.PIPE
+        assert yibu.log is asyncio.log
+
+    def test_modules_have_what_the_namespace_has(self):
+        for name in stock.MODULES:
+            module = getattr(yibu, name, None)
+            for public in getattr(module, "__all__", ()):
+                if hasattr(yibu, public):
+                    assert getattr(module, public) is getattr(yibu, public), (name, public)
+
+    def test_importing_from_a_module(self):
+        from yibu.streams import StreamReader
+        from yibu.subprocess import PIPE, Process
+
+        assert StreamReader is yibu.StreamReader and PIPE == -1 and Process.__module__ == "yibu"
 
     def test_unknown_name(self):
         with pytest.raises(AttributeError, match="module 'yibu' has no attribute 'nonsense'"):

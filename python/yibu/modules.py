@@ -1,0 +1,44 @@
+"""The modules of asyncio in yibu's namespace: `yibu.subprocess.PIPE`, `from yibu.tasks import Task`.
+
+A module of which yibu has a part of its own is given as a copy that has yibu's part in it; the other
+modules are the standard library's own. Called by `yibu/__init__.py`.
+"""
+
+import asyncio
+import sys
+from collections.abc import Mapping
+from types import ModuleType
+
+from yibu import stock
+from yibu.installation import replacements
+
+_OF_THE_FILE = {"__builtins__", "__cached__", "__file__", "__loader__", "__name__", "__package__", "__spec__"}
+
+
+def modules(namespace: Mapping[str, object]) -> dict[str, ModuleType]:
+    """Return each module that this Python's asyncio has, as it goes with `yibu`'s `namespace`.
+
+    They can be imported as modules of yibu from then on.
+    """
+    own = {
+        (name, id(old)): namespace[name]
+        for name, old in vars(asyncio).items()
+        if namespace.get(name, old) is not old
+    }
+    own |= {(name, id(old)): new for name, old, new in replacements() if (name, id(old)) not in own}
+    found = {}
+    for name in stock.MODULES:
+        if name in vars(asyncio):
+            found[name] = sys.modules[f"yibu.{name}"] = _with(own, vars(asyncio)[name])
+    return found
+
+
+def _with(own: Mapping[tuple[str, int], object], module: ModuleType) -> ModuleType:
+    """`module` itself if nothing in it is `own`, else a copy of which that is part."""
+    mine = {name: own[name, id(value)] for name, value in vars(module).items() if (name, id(value)) in own}
+    if not mine:
+        return module
+    copy = ModuleType(f"yibu.{module.__name__.rpartition('.')[2]}", module.__doc__)
+    of_module = {name: value for name, value in vars(module).items() if name not in _OF_THE_FILE}
+    copy.__dict__.update(of_module | mine)
+    return copy
