@@ -40,7 +40,7 @@ def watched(impl, folder, *command):
 
 
 def agree(lines):
-    # Until Python 3.14 the process's policy keeps the current loop; installing finds one there, and replaces it.
+    # Until Python 3.14 the process's policy keeps the current loop; installing replaces the one it finds.
     lines = [line for line in lines if "DefaultEventLoopPolicy." not in line]
     assert not lines, "stock code ran:\n" + "\n".join(lines)
 
