@@ -88,7 +88,9 @@ class TestSockSendfile:
         async def main():
             received = asyncio.ensure_future(drain_peer(loop, peer, sent))
             if count == 2**70 and sys.version_info < (3, 13):
-                assert isinstance(await refused(loop.sock_sendfile(ours, file, offset, count)), OverflowError)
+                error = await refused(loop.sock_sendfile(ours, file, offset, count))
+                text = "Python int too large to convert to C ssize_t"
+                assert repr(error) == f"OverflowError({text!r})"
                 received.cancel()
                 return
             assert await loop.sock_sendfile(ours, file, offset, count) == sent
@@ -778,8 +780,12 @@ class TestSendfile:
         run(main())
         assert file.tell() == 20_010
 
+    @pytest.mark.yibu_only(since=(3, 12))
     def test_writing_paused_before_a_copy(self, loop, run, connect, copying, file, content):
-        """The protocol was told to pause, and is told to go on when the copy is over."""
+        """The protocol was told to pause, and is told to go on when the copy is over.
+
+        Stock reads the next piece into the buffer of one that its transport may not have sent yet.
+        """
 
         async def main():
             transport, protocol, peer = await connect()

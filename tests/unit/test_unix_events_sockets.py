@@ -447,12 +447,15 @@ class TestPaths:
 class TestStreams:
     @pytest.mark.parametrize("over_tls", [False, True])
     def test_echo(self, impl, run, path, over_tls):
+        served = asyncio.Semaphore(0)
+
         async def echo(reader, writer):
             async for line in reader:
                 writer.write(line.upper())
                 await writer.drain()
             writer.close()
             await writer.wait_closed()
+            served.release()
 
         async def main():
             tls = {"ssl": client_context(), "server_hostname": "localhost"} if over_tls else {}
@@ -464,6 +467,7 @@ class TestStreams:
                 assert await reader.readline() == b"LINE %d\n" % number
                 writer.close()
                 await writer.wait_closed()
+                await served.acquire()
             await stop(server)
 
         run(main())
@@ -476,6 +480,9 @@ class TestStreams:
             writer.write(await reader.readline())
             writer.close()
             await writer.wait_closed()
+            served.set()
+
+        served = asyncio.Event()
 
         async def main():
             server = await impl.start_unix_server(upgrade, path)
@@ -487,6 +494,7 @@ class TestStreams:
             assert await reader.readline() == b"secret\n"
             writer.close()
             await writer.wait_closed()
+            await served.wait()
             await stop(server)
 
         run(main())

@@ -11,7 +11,8 @@ use std::io;
 
 use futures_util::future::{Either, FutureExt, select};
 use pyo3::exceptions::{
-    PyAttributeError, PyConnectionError, PyOSError, PyRuntimeError, PyTypeError, PyValueError,
+    PyAttributeError, PyConnectionError, PyOSError, PyOverflowError, PyRuntimeError, PyTypeError,
+    PyValueError,
 };
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyInt};
@@ -327,6 +328,15 @@ struct Transfer {
 /// What `os.sendfile` takes at once.
 const MAX_ASKED: u64 = 1 << 30;
 
+/// A count as a number. No file is longer than fits into one; before 3.13 such a count was an error of its own.
+fn amount(count: &Bound<'_, PyAny>) -> PyResult<u64> {
+    match count.extract::<i64>() {
+        Ok(count) => Ok(count.cast_unsigned()),
+        Err(_) if cfg!(Py_3_13) => Ok(u64::MAX),
+        Err(_) => Err(PyOverflowError::new_err("Python int too large to convert to C ssize_t")),
+    }
+}
+
 impl Transfer {
     /// None when there is nothing to send.
     fn of(piece: &Piece, py: Python<'_>) -> PyResult<Option<Self>> {
@@ -350,7 +360,7 @@ impl Transfer {
             .call_method1("fstat", (&file,))
             .map_err(|error| no_file(error, &|error| Ok(error.is::<PyOSError>())))?;
         let count = piece.count.any(py);
-        let left = if count.is_truthy()? { Some(count.extract().unwrap_or(u64::MAX)) } else { None };
+        let left = if count.is_truthy()? { Some(amount(count)?) } else { None };
         let size: u64 = status.getattr("st_size")?.extract()?;
         if left.is_none() && size == 0 {
             return Ok(None);
