@@ -1,6 +1,6 @@
 //! Attributes that Python code may assign but not delete, as those of a class written in Python are in practice.
 //!
-//! Called by the `t.property` writers of the classes, whose value is None when the attribute is deleted.
+//! Called by the `table` functions of the classes, and by their `t.property` writers, whose value is None when the attribute is deleted.
 
 use std::cell::Cell;
 
@@ -30,3 +30,27 @@ pub fn write_flag(cell: &Cell<bool>, value: Option<&Bound<'_, PyAny>>) -> PyResu
     cell.set(assigned(value)?.is_truthy()?);
     Ok(())
 }
+
+/// Attributes of a class that are a slot each: `objects! { t: c"_loop" => event_loop }`.
+macro_rules! objects {
+    ($t:ident: $($name:literal => $slot:ident $(. $part:ident)* $([$index:literal])?),* $(,)?) => {$(
+        $t.property(
+            $name,
+            |object| Ok(object.$slot$(.$part)*$([$index])?.get_or_none(object.py())),
+            |object, value| $crate::attributes::write(&object.$slot$(.$part)*$([$index])?, value),
+        );
+    )*};
+}
+
+/// Attributes of a class that are true or false.
+macro_rules! flags {
+    ($t:ident: $($name:literal => $flag:ident $(. $part:ident)*),* $(,)?) => {$(
+        $t.property(
+            $name,
+            |object| Ok($crate::ffi::boolean(object.py(), object.$flag$(.$part)*.get())),
+            |object, value| $crate::attributes::write_flag(&object.$flag$(.$part)*, value),
+        );
+    )*};
+}
+
+pub(crate) use {flags, objects};

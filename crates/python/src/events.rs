@@ -14,7 +14,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyFloat, PyString};
 
 use crate::arguments::Arguments;
-use crate::attributes::{assigned, write};
+use crate::attributes::{assigned, objects};
 use crate::event_loop::EventLoop;
 use crate::ffi::class::{Derived, Weak};
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Raised, Signature, Slot, Table, Visitor};
@@ -314,7 +314,7 @@ impl Class for Handle {
         );
         t.repr(|h| joined(h.py(), h, type_name(h.as_any()).and_then(|name| repr_info(h, &name))));
         t.getter(c"__class__", |h| isinstance_class(h, stock::handle));
-        t.property(c"_callback", |h| Ok(h.callback.get_or_none(h.py())), |h, v| write(&h.callback, v));
+        objects! { t: c"_callback" => callback }
         t.property(
             c"_args",
             |h| h.all_args(h.py()),
@@ -327,11 +327,7 @@ impl Class for Handle {
         t.getter(c"_context", |h| Ok(h.context.get_or_none(h.py())));
         t.getter(c"_loop", |h| Ok(h.event_loop.get_or_none(h.py())));
         t.getter(c"_repr", |h| Ok(h.repr.get_or_none(h.py())));
-        t.property(
-            c"_source_traceback",
-            |h| Ok(h.source_traceback.get_or_none(h.py())),
-            |h, v| write(&h.source_traceback, v),
-        );
+        objects! { t: c"_source_traceback" => source_traceback }
     }
 
     fn traverse(&self, visitor: &mut Visitor) {

@@ -16,8 +16,8 @@ use pyo3::prelude::*;
 use pyo3::types::PyString;
 
 #[cfg(Py_3_13)]
-use crate::attributes::write_flag;
-use crate::attributes::{assigned, write};
+use crate::attributes::flags;
+use crate::attributes::{assigned, objects};
 use crate::events::isinstance_class;
 use crate::ffi::class::DictAndWeak;
 use crate::ffi::{
@@ -296,16 +296,8 @@ fn properties(t: &mut Table<Queue>) {
         },
     );
     #[cfg(Py_3_13)]
-    t.property(
-        c"_is_shutdown",
-        |queue| Ok(boolean(queue.py(), queue.shut_down.get())),
-        |queue, value| write_flag(&queue.shut_down, value),
-    );
-    t.property(
-        c"_loop",
-        |queue| Ok(queue.bound.event_loop.get_or_none(queue.py())),
-        |queue, value| write(&queue.bound.event_loop, value),
-    );
+    flags! { t: c"_is_shutdown" => shut_down }
+    objects! { t: c"_loop" => bound.event_loop }
 }
 
 impl Class for Queue {

@@ -11,7 +11,7 @@ use pyo3::exceptions::{PyAssertionError, PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
 
-use crate::attributes::write;
+use crate::attributes::objects;
 use crate::coroutines::{self, Answer, Awaited, Thrown};
 use crate::event_loop::{EventLoop, create_future, yield_once};
 use crate::events::isinstance_class;
@@ -501,21 +501,11 @@ impl Class for Server {
         t.getter(c"_sockets", |server| Ok(server.sockets.get_or_none(server.py())));
         t.getter(c"_waiters", |server| Ok(server.waiters.get_or_none(server.py())));
         t.getter(c"_serving", |server| Ok(boolean(server.py(), server.serving.get())));
-        t.property(
-            c"_serving_forever_fut",
-            |server| Ok(server.forever.get_or_none(server.py())),
-            |server, value| write(&server.forever, value),
-        );
-        t.property(
-            c"_protocol_factory",
-            |server| Ok(server.factory.get_or_none(server.py())),
-            |server, value| write(&server.factory, value),
-        );
-        t.property(
-            c"_ssl_context",
-            |server| Ok(server.ssl_context.get_or_none(server.py())),
-            |server, value| write(&server.ssl_context, value),
-        );
+        objects! { t:
+            c"_serving_forever_fut" => forever,
+            c"_protocol_factory" => factory,
+            c"_ssl_context" => ssl_context,
+        }
         t.getter(c"_backlog", |server| Ok(server.backlog.get_or_none(server.py())));
         t.getter(c"_ssl_handshake_timeout", |server| Ok(server.handshake_timeout.get_or_none(server.py())));
         t.getter(c"_ssl_shutdown_timeout", |server| Ok(server.shutdown_timeout.get_or_none(server.py())));

@@ -16,7 +16,7 @@ use pyo3::exceptions::{
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PySet, PyString, PyType};
 
-use crate::attributes::write;
+use crate::attributes::{flags, objects};
 use crate::callbacks::{Reaction, react};
 use crate::coroutines::{Routine, Step, taken};
 use crate::event_loop::EventLoop;
@@ -592,41 +592,22 @@ fn cancel(group: &Obj<'_, TaskGroup>) -> PyResult<()> {
 
 /// The attributes that asyncio's instances have.
 fn attributes(t: &mut Table<TaskGroup>) {
-    /// One that holds an object.
-    macro_rules! object {
-        ($name:literal, $slot:ident) => {
-            t.property(
-                $name,
-                |group| Ok(group.$slot.get_or_none(group.py())),
-                |group, value| write(&group.$slot, value),
-            )
-        };
+    flags! { t:
+        c"_entered" => entered,
+        c"_exiting" => exiting,
+        c"_aborting" => aborting,
+        c"_parent_cancel_requested" => parent_cancel_requested,
     }
-    /// One that is true or false.
-    macro_rules! flag {
-        ($name:literal, $cell:ident) => {
-            t.property(
-                $name,
-                |group| Ok(boolean(group.py(), group.$cell.get())),
-                |group, value| {
-                    group.$cell.set(value.map_or(Ok(false), |value| value.is_truthy())?);
-                    Ok(())
-                },
-            )
-        };
-    }
-    flag!(c"_entered", entered);
-    flag!(c"_exiting", exiting);
-    flag!(c"_aborting", aborting);
-    flag!(c"_parent_cancel_requested", parent_cancel_requested);
     #[cfg(Py_3_15)]
-    flag!(c"_cancel_on_enter", cancel_on_enter);
-    object!(c"_loop", event_loop);
-    object!(c"_parent_task", parent_task);
-    object!(c"_tasks", tasks);
-    object!(c"_errors", errors);
-    object!(c"_base_error", base_error);
-    object!(c"_on_completed_fut", on_completed);
+    flags! { t: c"_cancel_on_enter" => cancel_on_enter }
+    objects! { t:
+        c"_loop" => event_loop,
+        c"_parent_task" => parent_task,
+        c"_tasks" => tasks,
+        c"_errors" => errors,
+        c"_base_error" => base_error,
+        c"_on_completed_fut" => on_completed,
+    }
 }
 
 impl Class for TaskGroup {

@@ -15,7 +15,7 @@ use pyo3::exceptions::{PyKeyboardInterrupt, PyRuntimeError, PySystemExit, PyType
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyModule, PyString};
 
-use crate::attributes::write_flag;
+use crate::attributes::flags;
 use crate::coroutines::is_coroutine;
 use crate::current;
 use crate::event_loop::{Entry, EventLoop};
@@ -659,11 +659,7 @@ impl Class for Task {
         t.getter(c"_coro", |task| Ok(task.own.coroutine.get_or_none(task.py())));
         t.getter(c"_fut_waiter", |task| Ok(task.own.waiter.get_or_none(task.py())));
         t.getter(c"_must_cancel", |task| Ok(boolean(task.py(), task.own.must_cancel.get())));
-        t.property(
-            c"_log_destroy_pending",
-            |task| Ok(boolean(task.py(), task.own.log_destroy_pending.get())),
-            |task, value| write_flag(&task.own.log_destroy_pending, value),
-        );
+        flags! { t: c"_log_destroy_pending" => own.log_destroy_pending }
         t.finalize(report_destroyed);
     }
 

@@ -8,12 +8,10 @@ use std::ffi::CStr;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
-use crate::attributes::{write, write_flag};
+use crate::attributes::{flags, objects};
 use crate::events::isinstance_class;
 use crate::ffi::class::{Derived, DictAndWeak};
-use crate::ffi::{
-    Args, Class, ClassState, Obj, Output, Signature, Slot, Table, Visitor, boolean, call, none,
-};
+use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Slot, Table, Visitor, call, none};
 use crate::{names, stock};
 
 /// The data of a `WriteSubprocessPipeProto`.
@@ -105,14 +103,12 @@ impl Class for WritePipe {
             Ok(PyString::new(py, &text).into_any())
         });
         t.getter(c"__class__", |pipe| isinstance_class(pipe, stock::write_subprocess_pipe_proto));
-        t.property(c"proc", |p| Ok(p.child.get_or_none(p.py())), |p, value| write(&p.child, value));
-        t.property(c"fd", |p| Ok(p.number.get_or_none(p.py())), |p, value| write(&p.number, value));
-        t.property(c"pipe", |p| Ok(p.pipe.get_or_none(p.py())), |p, value| write(&p.pipe, value));
-        t.property(
-            c"disconnected",
-            |pipe| Ok(boolean(pipe.py(), pipe.disconnected.get())),
-            |pipe, value| write_flag(&pipe.disconnected, value),
-        );
+        objects! { t:
+            c"proc" => child,
+            c"fd" => number,
+            c"pipe" => pipe,
+        }
+        flags! { t: c"disconnected" => disconnected }
     }
 
     fn traverse(&self, visitor: &mut Visitor) {

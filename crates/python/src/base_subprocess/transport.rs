@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PySet, PyString, PyTuple};
 
 use super::{connecting, ending};
-use crate::attributes::{write, write_flag};
+use crate::attributes::{flags, objects};
 use crate::coroutines::Routine;
 use crate::events::loop_debug;
 use crate::ffi::class::BehindSubprocessTransport;
@@ -308,28 +308,8 @@ fn repr<'py>(transport: &Obj<'py, BaseSubprocessTransport>) -> Output<'py> {
     Ok(PyString::new(py, &text).into_any())
 }
 
-macro_rules! slot_properties {
-    ($t:ident: $($name:literal => $slot:ident),* $(,)?) => {$(
-        $t.property(
-            $name,
-            |transport| Ok(transport.$slot.get_or_none(transport.py())),
-            |transport, value| write(&transport.$slot, value),
-        );
-    )*};
-}
-
-macro_rules! flag_properties {
-    ($t:ident: $($name:literal => $flag:ident),* $(,)?) => {$(
-        $t.property(
-            $name,
-            |transport| Ok(boolean(transport.py(), transport.$flag.get())),
-            |transport, value| write_flag(&transport.$flag, value),
-        );
-    )*};
-}
-
 fn attributes(t: &mut Table<BaseSubprocessTransport>) {
-    slot_properties! { t:
+    objects! { t:
         c"_protocol" => protocol,
         c"_loop" => event_loop,
         c"_proc" => process,
@@ -340,7 +320,7 @@ fn attributes(t: &mut Table<BaseSubprocessTransport>) {
         c"_pipes" => pipes,
         c"_extra" => extra,
     }
-    flag_properties! { t: c"_closed" => closed, c"_finished" => finished }
+    flags! { t: c"_closed" => closed, c"_finished" => finished }
 }
 
 fn methods(t: &mut Table<BaseSubprocessTransport>) {

@@ -5,9 +5,10 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyFloat, PyString};
 
 use super::{Entry, EventLoop, lifecycle};
+use crate::attributes::objects;
 use crate::events::Handle;
 use crate::ffi::{Obj, Output, Signature, Table, boolean, none};
-use crate::{attributes, stock, tasks};
+use crate::{stock, tasks};
 
 /// `asyncio.constants.DEBUG_STACK_DEPTH`.
 const STACK_DEPTH: i32 = 10;
@@ -43,11 +44,7 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
         },
         "Makes coroutines remember where they were created.",
     );
-    t.property(
-        c"slow_callback_duration",
-        |event_loop| Ok(event_loop.slow_callback_duration.get_or_none(event_loop.py())),
-        |event_loop, value| attributes::write(&event_loop.slow_callback_duration, value),
-    );
+    objects! { t: c"slow_callback_duration" => slow_callback_duration }
     t.getter(c"_debug", |event_loop| Ok(boolean(event_loop.py(), event_loop.debug.get())));
     t.getter(c"_current_handle", |event_loop| Ok(event_loop.current_handle.get_or_none(event_loop.py())));
     t.noargs(

@@ -6,7 +6,7 @@ use std::ffi::CStr;
 use pyo3::prelude::*;
 
 use super::{Waited, Waiters};
-use crate::attributes::write_flag;
+use crate::attributes::flags;
 use crate::coroutines::{Routine, Step, taken};
 use crate::events::isinstance_class;
 use crate::ffi::class::DictAndWeak;
@@ -117,11 +117,7 @@ impl Class for Event {
             "Waits until the flag is up. Returns True.",
         );
         super::attributes(t);
-        t.property(
-            c"_value",
-            |event| Ok(boolean(event.py(), event.value.get())),
-            |event, value| write_flag(&event.value, value),
-        );
+        flags! { t: c"_value" => value }
         t.repr(|event| {
             let state = if event.value.get() { "set" } else { "unset" };
             super::repr(event.as_any(), state, event.waiters.len(event.py())?)

@@ -10,7 +10,7 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
 use super::{Held, Waited, Waiters};
-use crate::attributes::write_flag;
+use crate::attributes::flags;
 use crate::coroutines::{Routine, Step, taken};
 use crate::events::isinstance_class;
 use crate::ffi::class::DictAndWeak;
@@ -145,11 +145,7 @@ impl Class for Lock {
         );
         super::context_manager(t);
         super::attributes(t);
-        t.property(
-            c"_locked",
-            |lock| Ok(boolean(lock.py(), lock.locked.get())),
-            |lock, value| write_flag(&lock.locked, value),
-        );
+        flags! { t: c"_locked" => locked }
         t.repr(|lock| {
             let state = if lock.locked.get() { "locked" } else { "unlocked" };
             super::repr(lock.as_any(), state, lock.waiters.len(lock.py())?)

@@ -11,7 +11,7 @@ use pyo3::types::{PyByteArray, PyBytes, PyMemoryView, PyType};
 
 use super::flow::{self, Limits};
 use super::{SslProtocol, abort, call_soon, extra_info, nobody, set_app_protocol, shutdown, writing};
-use crate::attributes::write_flag;
+use crate::attributes::flags;
 use crate::events::isinstance_class;
 use crate::ffi::class::BehindTransport;
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Ref, Signature, Slot, Table, Visitor, boolean, none};
@@ -269,11 +269,7 @@ fn life(t: &mut Table<SslTransport>) {
     );
     t.one(c"_force_close", "exc", force_close, "Closes the connection at once.");
     t.noargs(c"is_closing", is_closing, "Whether the connection is closing, or closed.");
-    t.property(
-        c"_closed",
-        |transport| Ok(boolean(transport.py(), transport.closed.get())),
-        |transport, closed| write_flag(&transport.closed, closed),
-    );
+    flags! { t: c"_closed" => closed }
     t.finalize(|transport| {
         if transport.closed.replace(true) {
             return Ok(());

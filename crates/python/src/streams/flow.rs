@@ -8,12 +8,12 @@ use pyo3::exceptions::{PyAssertionError, PyConnectionResetError, PyNotImplemente
 use pyo3::prelude::*;
 use yibu_engine::{Ticket, WaitQueue};
 
-use crate::attributes::{write, write_flag};
+use crate::attributes::{flags, objects};
 use crate::coroutines::{Routine, Step};
 use crate::events::{isinstance_class, loop_debug};
 use crate::ffi::class::DictAndWeak;
 use crate::ffi::{
-    Args, Class, ClassState, LoopCell, Obj, Output, Ref, Signature, Slot, Table, Visitor, boolean, none,
+    Args, Class, ClassState, LoopCell, Obj, Output, Ref, Signature, Slot, Table, Visitor, none,
 };
 use crate::futures::likes;
 use crate::mixins::create_future;
@@ -190,21 +190,11 @@ impl Class for FlowControl {
             "The future that is done when the connection is closed; for subclasses.",
         );
         t.getter(c"__class__", |flow| isinstance_class(flow, stock::flow_control_mixin));
-        t.property(
-            c"_paused",
-            |flow| Ok(boolean(flow.py(), flow.paused.get())),
-            |flow, value| write_flag(&flow.paused, value),
-        );
-        t.property(
-            c"_connection_lost",
-            |flow| Ok(boolean(flow.py(), flow.lost.get())),
-            |flow, value| write_flag(&flow.lost, value),
-        );
-        t.property(
-            c"_loop",
-            |flow| Ok(flow.event_loop.get_or_none(flow.py())),
-            |flow, value| write(&flow.event_loop, value),
-        );
+        flags! { t:
+            c"_paused" => paused,
+            c"_connection_lost" => lost,
+        }
+        objects! { t: c"_loop" => event_loop }
         t.getter(c"_drain_waiters", waiters);
     }
 

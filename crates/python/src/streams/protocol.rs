@@ -13,7 +13,7 @@ use pyo3::types::{PyBytes, PyDict, PyTuple, PyWeakrefMethods, PyWeakrefReference
 use super::flow::{self, FlowControl};
 use super::reader::{self, StreamReader, is_plain};
 use super::writer;
-use crate::attributes::{write, write_flag};
+use crate::attributes::{flags, objects};
 use crate::callbacks::{self, Reaction};
 use crate::event_loop::EventLoop;
 use crate::events::isinstance_class;
@@ -340,43 +340,27 @@ fn replace<'py>(protocol: &Obj<'py, StreamReaderProtocol>, args: Args<'_, 'py>) 
     Ok(none(protocol.py()))
 }
 
-macro_rules! slot_properties {
-    ($t:ident: $($name:literal => $slot:ident),* $(,)?) => {$(
-        $t.property(
-            $name,
-            |protocol| Ok(protocol.own.$slot.get_or_none(protocol.py())),
-            |protocol, value| write(&protocol.own.$slot, value),
-        );
-    )*};
-}
-
 fn attributes(t: &mut Table<StreamReaderProtocol>) {
     t.getter(c"__class__", |protocol| isinstance_class(protocol, stock::stream_reader_protocol));
     t.getter(c"_stream_reader", |protocol| {
         let py = protocol.py();
         Ok(protocol.own.reader(py).unwrap_or_else(|| none(py)))
     });
-    t.property(
-        c"_reject_connection",
-        |protocol| Ok(boolean(protocol.py(), protocol.own.reject.get())),
-        |protocol, value| write_flag(&protocol.own.reject, value),
-    );
-    t.property(
-        c"_over_ssl",
-        |protocol| Ok(boolean(protocol.py(), protocol.own.over_tls.get())),
-        |protocol, value| write_flag(&protocol.own.over_tls, value),
-    );
-    slot_properties! { t:
-        c"_stream_reader_wr" => reader,
-        c"_strong_reader" => strong_reader,
-        c"_client_connected_cb" => connected,
-        c"_task" => task,
-        c"_transport" => transport,
-        c"_closed" => closed,
-        c"_source_traceback" => source_traceback,
+    flags! { t:
+        c"_reject_connection" => own.reject,
+        c"_over_ssl" => own.over_tls,
+    }
+    objects! { t:
+        c"_stream_reader_wr" => own.reader,
+        c"_strong_reader" => own.strong_reader,
+        c"_client_connected_cb" => own.connected,
+        c"_task" => own.task,
+        c"_transport" => own.transport,
+        c"_closed" => own.closed,
+        c"_source_traceback" => own.source_traceback,
     }
     #[cfg(not(Py_3_13))]
-    slot_properties! { t: c"_stream_writer" => writer }
+    objects! { t: c"_stream_writer" => own.writer }
 }
 
 impl Class for StreamReaderProtocol {

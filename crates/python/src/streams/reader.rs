@@ -14,7 +14,7 @@ use yibu_engine::separators::{Found, Search};
 
 use super::content::Content;
 use super::reading;
-use crate::attributes::{assigned, write, write_flag};
+use crate::attributes::{assigned, flags, objects, write};
 use crate::events::{isinstance_class, loop_debug};
 use crate::ffi::class::DictAndWeak;
 use crate::ffi::{
@@ -379,16 +379,10 @@ fn attributes(t: &mut Table<StreamReader>) {
         |reader| reader.limit_object(reader.py()),
         |reader, value| reader.set_limit(assigned(value)?),
     );
-    t.property(
-        c"_eof",
-        |reader| Ok(boolean(reader.py(), reader.eof.get())),
-        |reader, value| write_flag(&reader.eof, value),
-    );
-    t.property(
-        c"_paused",
-        |reader| Ok(boolean(reader.py(), reader.paused.get())),
-        |reader, value| write_flag(&reader.paused, value),
-    );
+    flags! { t:
+        c"_eof" => eof,
+        c"_paused" => paused,
+    }
     t.property(
         c"_waiter",
         |reader| Ok(reader.waiter.get_or_none(reader.py())),
@@ -398,21 +392,11 @@ fn attributes(t: &mut Table<StreamReader>) {
             write(&reader.waiter, value)
         },
     );
-    t.property(
-        c"_exception",
-        |reader| Ok(reader.exception.get_or_none(reader.py())),
-        |reader, value| write(&reader.exception, value),
-    );
-    t.property(
-        c"_transport",
-        |reader| Ok(reader.transport.get_or_none(reader.py())),
-        |reader, value| write(&reader.transport, value),
-    );
-    t.property(
-        c"_loop",
-        |reader| Ok(reader.event_loop.get_or_none(reader.py())),
-        |reader, value| write(&reader.event_loop, value),
-    );
+    objects! { t:
+        c"_exception" => exception,
+        c"_transport" => transport,
+        c"_loop" => event_loop,
+    }
     t.getter(c"_source_traceback", |reader| Ok(reader.source_traceback.get_or_none(reader.py())));
 }
 

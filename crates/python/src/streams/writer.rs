@@ -12,6 +12,7 @@ use pyo3::types::{PyDict, PyString};
 use super::flow::{self, FlowControl};
 use super::protocol::{self, StreamReaderProtocol};
 use super::reader::{self, StreamReader, is_plain};
+use crate::attributes::objects;
 use crate::coroutines::{Routine, Step};
 use crate::events::isinstance_class;
 use crate::ffi::class::DictAndWeak;
@@ -334,21 +335,11 @@ impl Class for StreamWriter {
             |writer| Ok(writer.transport(writer.py())),
             |writer, value| attributes::write(&writer.transport, value),
         );
-        t.property(
-            c"_protocol",
-            |writer| Ok(writer.protocol.get_or_none(writer.py())),
-            |writer, value| attributes::write(&writer.protocol, value),
-        );
-        t.property(
-            c"_reader",
-            |writer| Ok(writer.reader.get_or_none(writer.py())),
-            |writer, value| attributes::write(&writer.reader, value),
-        );
-        t.property(
-            c"_loop",
-            |writer| Ok(writer.event_loop.get_or_none(writer.py())),
-            |writer, value| attributes::write(&writer.event_loop, value),
-        );
+        objects! { t:
+            c"_protocol" => protocol,
+            c"_reader" => reader,
+            c"_loop" => event_loop,
+        }
         t.property(c"_complete_fut", complete, |writer, value| attributes::write(&writer.complete, value));
         t.repr(repr);
         t.finalize(finalize);

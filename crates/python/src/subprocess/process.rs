@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyString;
 
 use super::communicate;
-use crate::attributes::write;
+use crate::attributes::{objects, write};
 use crate::coroutines::{Routine, Step};
 use crate::events::isinstance_class;
 use crate::ffi::class::DictAndWeak;
@@ -85,16 +85,6 @@ fn wait<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     Ok(Step::Await(waiting, |_, code| code.map(Step::Return)))
 }
 
-macro_rules! slot_properties {
-    ($t:ident: $($name:literal => $slot:ident),* $(,)?) => {$(
-        $t.property(
-            $name,
-            |process| Ok(process.$slot.get_or_none(process.py())),
-            |process, value| write(&process.$slot, value),
-        );
-    )*};
-}
-
 impl Class for Process {
     const NAME: &'static CStr = c"yibu.Process";
     type Header = DictAndWeak;
@@ -132,7 +122,7 @@ impl Class for Process {
         t.noargs(c"kill", |process| pass_on(process, "kill"), "Kills the child: SIGKILL.");
         communicate::table(t);
         t.getter(c"__class__", |process| isinstance_class(process, stock::process));
-        slot_properties! { t:
+        objects! { t:
             c"_transport" => transport,
             c"_protocol" => protocol,
             c"_loop" => event_loop,

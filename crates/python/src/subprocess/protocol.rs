@@ -8,12 +8,10 @@ use std::ffi::CStr;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString};
 
-use crate::attributes::{write, write_flag};
+use crate::attributes::{flags, objects};
 use crate::events::isinstance_class;
 use crate::ffi::class::{Derived, DictAndWeak};
-use crate::ffi::{
-    Args, Class, ClassState, Obj, Output, Signature, Slot, Table, Visitor, boolean, call, none,
-};
+use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Slot, Table, Visitor, call, none};
 use crate::futures::likes;
 use crate::mixins::create_future;
 use crate::streams::{self, FlowControl, StreamReader};
@@ -187,38 +185,18 @@ fn repr<'py>(protocol: &Obj<'py, SubprocessStreamProtocol>) -> Output<'py> {
     Ok(PyString::new(py, &text).into_any())
 }
 
-macro_rules! slot_properties {
-    ($t:ident: $($name:literal => $slot:expr),* $(,)?) => {$(
-        $t.property(
-            $name,
-            |protocol| {
-                let slot: fn(&ProtocolState) -> &Slot = $slot;
-                Ok(slot(&protocol.own).get_or_none(protocol.py()))
-            },
-            |protocol, value| {
-                let slot: fn(&ProtocolState) -> &Slot = $slot;
-                write(slot(&protocol.own), value)
-            },
-        );
-    )*};
-}
-
 fn attributes(t: &mut Table<SubprocessStreamProtocol>) {
     t.getter(c"__class__", |protocol| isinstance_class(protocol, stock::subprocess_stream_protocol));
-    slot_properties! { t:
-        c"stdin" => |own| &own.streams[0],
-        c"stdout" => |own| &own.streams[1],
-        c"stderr" => |own| &own.streams[2],
-        c"_limit" => |own| &own.limit,
-        c"_transport" => |own| &own.transport,
-        c"_pipe_fds" => |own| &own.open,
-        c"_stdin_closed" => |own| &own.stdin_closed,
+    objects! { t:
+        c"stdin" => own.streams[0],
+        c"stdout" => own.streams[1],
+        c"stderr" => own.streams[2],
+        c"_limit" => own.limit,
+        c"_transport" => own.transport,
+        c"_pipe_fds" => own.open,
+        c"_stdin_closed" => own.stdin_closed,
     }
-    t.property(
-        c"_process_exited",
-        |protocol| Ok(boolean(protocol.py(), protocol.own.exited.get())),
-        |protocol, value| write_flag(&protocol.own.exited, value),
-    );
+    flags! { t: c"_process_exited" => own.exited }
 }
 
 impl Class for SubprocessStreamProtocol {
