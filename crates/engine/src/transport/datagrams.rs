@@ -116,11 +116,6 @@ impl<D: Outbound> Datagrams<D> {
         }
     }
 
-    /// The descriptor.
-    pub const fn fd(&self) -> Fd {
-        self.fd
-    }
-
     /// The armed reading operation.
     pub const fn read_op(&self) -> Option<OpId> {
         self.read_op
