@@ -18,7 +18,7 @@ MANY = 1000
 """References that may: everybody has some to None."""
 
 MEASURE = """
-    import asyncio, collections, concurrent.futures, gc, json, os, sys
+    import asyncio, collections, concurrent.futures, gc, json, os, sys, threading
 
     class Item:
         pass
@@ -200,8 +200,15 @@ ROUNDS = {
     """,
     "to_thread": "for _ in range(count // 10): await asyncio.to_thread(id, item)",
     "cancelled to_thread": """
+        gate = threading.Lock()
+
+        def pass_gate(item):
+            with gate:
+                return item
+
         for _ in range(count // 500):
-            await cancel(lambda: asyncio.to_thread(id, item), 500)
+            with gate:  # nothing is done before it is cancelled
+                await cancel(lambda: asyncio.to_thread(pass_gate, item), 500)
             await asyncio.gather(*[asyncio.to_thread(int) for _ in range(20)])
     """,
     "wrap_future": """

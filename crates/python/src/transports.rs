@@ -37,7 +37,7 @@ use crate::event_loop::{EventLoop, Owner, occupied};
 use crate::ffi::bytes::Bytes;
 use crate::ffi::class::BehindTransport;
 use crate::ffi::{
-    Args, Class, ClassState, Listing, Obj, Output, Raised, Ref, Signature, Slot, Table, Visitor, none,
+    Args, Class, ClassState, Listing, Obj, Output, Raised, Ref, Signature, Slot, Table, Visitor,
 };
 use crate::names;
 use crate::server::{self, Server};
@@ -251,7 +251,7 @@ fn init<'py>(
 ) -> PyResult<()> {
     #[cfg(not(Py_3_15))]
     let ([event_loop, socket, protocol, waiter, extra, server], context) =
-        (Args::parse_tuple(&NEW, args, kwargs)?, none(transport.py()));
+        (Args::parse_tuple(&NEW, args, kwargs)?, crate::ffi::none(transport.py()));
     #[cfg(Py_3_15)]
     let [event_loop, socket, protocol, waiter, extra, server, context] =
         Args::parse_tuple(&NEW, args, kwargs)?;
