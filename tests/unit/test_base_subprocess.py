@@ -513,8 +513,6 @@ class TestLogging:
 
 @pytest.mark.skipif(sys.version_info < (3, 14), reason="pipes are left to the collector before 3.14")
 def test_a_cancelled_start_leaves_no_descriptor(loop):
-    before = sorted(os.listdir("/proc/self/fd"))
-
     async def main():
         task = asyncio.ensure_future(start("cat", stdin=PIPE, stdout=PIPE, stderr=PIPE))
         await asyncio.sleep(0)
@@ -523,6 +521,8 @@ def test_a_cancelled_start_leaves_no_descriptor(loop):
         with pytest.raises(asyncio.CancelledError):
             await task
 
+    loop.run_until_complete(main())  # opens what the loop needs
+    before = sorted(os.listdir("/proc/self/fd"))
     loop.run_until_complete(main())
     gc.collect()
     assert sorted(os.listdir("/proc/self/fd")) == before
