@@ -20,7 +20,7 @@ async def three_pipes(asyncio: Namespace, count: int) -> None:
     """The same with pipes in which nothing moves."""
     for _ in range(count):
         process = await asyncio.create_subprocess_exec("true", stdin=PIPE, stdout=PIPE, stderr=PIPE)
-        await process.communicate(b"")
+        await process.communicate()
 
 
 @benchmark("communicate, 1 MiB through cat", count=50)

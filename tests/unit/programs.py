@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import sys
+import threading
 
 ROUNDS = 2000
 
@@ -24,6 +25,13 @@ async def failing(error):
 async def forever():
     """Waits until it is cancelled."""
     await asyncio.get_running_loop().create_future()
+
+
+def join_threads():
+    """Wait for the threads that wait for child processes, where there are any."""
+    for thread in threading.enumerate():
+        if thread.name.startswith("asyncio-waitpid-"):
+            thread.join()
 
 
 def turn(loop):

@@ -11,6 +11,8 @@ import weakref
 
 import pytest
 
+from tests.unit.programs import join_threads
+
 PIPE = subprocess.PIPE
 
 
@@ -136,6 +138,7 @@ class TestEvents:
 
         each(main())
 
+    @pytest.mark.yibu_only(before=(3, 12))  # until then stock's thread has a context of its own
     def test_in_context(self, run):
         """Everything is told in the context in which the child was started."""
         import contextvars
@@ -252,6 +255,7 @@ class TestTransport:
             transport, protocol = await start("true")
             await protocol.lost
             protocol.transport = None
+            join_threads()
             text = rf"unclosed transport <_UnixSubprocessTransport pid={transport.get_pid()} returncode=0"
             with pytest.warns(ResourceWarning, match=text):
                 del transport

@@ -295,10 +295,16 @@ objects! { newer_objects:
     swap_current_task = "asyncio.tasks"."_swap_current_task";
 }
 
+#[cfg(not(Py_3_12))]
+types! { watcher_types:
+    /// What a policy makes for a program that has set no watcher
+    default_child_watcher = "asyncio.unix_events"."ThreadedChildWatcher";
+}
+
 #[cfg(all(Py_3_12, not(Py_3_14)))]
 types! { watcher_types:
-    /// The standard library's `asyncio.PidfdChildWatcher`
-    pidfd_child_watcher = "asyncio.unix_events"."PidfdChildWatcher";
+    /// What a policy makes for a program that has set no watcher, where the kernel allows it
+    default_child_watcher = "asyncio.unix_events"."PidfdChildWatcher";
 }
 
 #[cfg(not(Py_3_14))]
@@ -332,7 +338,7 @@ pub fn capture(py: Python<'_>) -> PyResult<()> {
     older_objects(py)?;
     #[cfg(not(Py_3_14))]
     older_types(py)?;
-    #[cfg(all(Py_3_12, not(Py_3_14)))]
+    #[cfg(not(Py_3_14))]
     watcher_types(py)?;
     answers::ask(py);
     Ok(())

@@ -211,9 +211,9 @@ fn start<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     let event_loop = routine.owner::<EventLoop>(py)?;
     let arguments = taken(py, &routine.first).cast_into::<PyTuple>()?;
     let keywords = taken(py, &routine.second).cast_into::<PyDict>()?;
-    let watcher = enter_watcher(&event_loop)?;
-    routine.second.put(watcher.clone());
-    let waiter = spawn(&event_loop, &watcher, &arguments, &keywords).map(|(transport, waiter)| {
+    let Entered { watcher, usable } = enter_watcher(&event_loop)?;
+    routine.second.put(watcher);
+    let waiter = spawn(&event_loop, &usable, &arguments, &keywords).map(|(transport, waiter)| {
         routine.first.put(transport);
         waiter
     });
@@ -310,9 +310,24 @@ fn own_watcher<'py>(event_loop: &Obj<'py, EventLoop>) -> Output<'py> {
     Ok(event_loop.child_watcher.get_or_none(py))
 }
 
+/// A watcher inside its `with` block.
+struct Entered<'py> {
+    /// To be left.
+    watcher: Bound<'py, PyAny>,
+    /// To be used: what `__enter__` returned, or since 3.12 the watcher itself.
+    usable: Bound<'py, PyAny>,
+}
+
+impl<'py> Entered<'py> {
+    /// One that has no use for the block, or none at all.
+    fn without_block(watcher: Bound<'py, PyAny>) -> Self {
+        Self { usable: watcher.clone(), watcher }
+    }
+}
+
 #[cfg(Py_3_14)]
-fn enter_watcher<'py>(event_loop: &Obj<'py, EventLoop>) -> Output<'py> {
-    event_loop.as_any().getattr("_watcher")
+fn enter_watcher<'py>(event_loop: &Obj<'py, EventLoop>) -> PyResult<Entered<'py>> {
+    Ok(Entered::without_block(event_loop.as_any().getattr("_watcher")?))
 }
 
 #[cfg(Py_3_14)]
@@ -325,18 +340,15 @@ fn leave_watcher<'py>(_routine: &Obj<'py, Routine>, result: PyResult<Step<'py>>)
     result
 }
 
-/// The watcher that the program has set, inside its `with` block, or else the loop's own.
+/// The watcher that the program has set, or else the loop's own.
 #[cfg(not(Py_3_14))]
-fn enter_watcher<'py>(event_loop: &Obj<'py, EventLoop>) -> Output<'py> {
-    let py = event_loop.py();
-    match watcher_of_program(py)? {
-        Some(watcher) => {
-            let entered = watcher.call_method0("__enter__")?;
-            // Which of the two is used makes a difference where a program's `__enter__` returns something else.
-            Ok(if cfg!(Py_3_12) { watcher } else { entered })
-        }
-        None => own_watcher(event_loop),
-    }
+fn enter_watcher<'py>(event_loop: &Obj<'py, EventLoop>) -> PyResult<Entered<'py>> {
+    let Some(watcher) = watcher_of_program(event_loop.py())? else {
+        return Ok(Entered::without_block(own_watcher(event_loop)?));
+    };
+    let entered = watcher.call_method0("__enter__")?;
+    let usable = if cfg!(Py_3_12) { watcher.clone() } else { entered };
+    Ok(Entered { watcher, usable })
 }
 
 /// The watcher of the policy, if the policy has one or a way of its own to get one.
@@ -363,14 +375,10 @@ fn watcher_of_program(py: Python<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
     watcher.map(Some)
 }
 
-/// Whether a policy's watcher is none, or the one that stock loops have made there, as good as the loop's own.
+/// Whether a policy's watcher is none, or of the class that stock loops have made there: the loop's own does what that does.
 #[cfg(not(Py_3_14))]
 fn is_default(watcher: &Bound<'_, PyAny>) -> PyResult<bool> {
-    #[cfg(Py_3_12)]
-    if watcher.get_type().is(stock::pidfd_child_watcher(watcher.py())?) {
-        return Ok(true);
-    }
-    Ok(watcher.is_none())
+    Ok(watcher.is_none() || watcher.get_type().is(stock::default_child_watcher(watcher.py())?))
 }
 
 /// RuntimeError when the watcher would not notice the end of a child: then there shall be none.
