@@ -299,7 +299,8 @@ def check(impl, batch):
     counts = [now - then for now, then in zip(after["counts"], before["counts"], strict=True)]
     assert all(abs(growth) < MANY for growth in counts), counts
     assert after["blocks"] - before["blocks"] < 10 * FEW
-    assert after["resident"] - before["resident"] < 3 << 20
+    # Stock leaves garbage in cycles, which the collector of 3.14 lets pile up.
+    assert after["resident"] - before["resident"] < (8 << 20 if impl.is_stock else 3 << 20)
 
 
 @pytest.mark.parametrize("what", ROUNDS)

@@ -361,3 +361,17 @@ class TestBackpressure:
             assert transport.calls == ["pause"]
 
         run(main)
+
+    @pytest.mark.skipif(sys.version_info < (3, 14), reason="since 3.14")
+    @pytest.mark.yibu_only  # stock leaves the first transport paused, for good
+    def test_a_pause_moves_to_another_transport(self, run, new_reader):
+        async def main():
+            reader, first, second = new_reader(limit=1), Transport(), Transport()
+            reader.set_transport(first)
+            reader.feed_data(b"xxx")
+            reader._replace_transport(second)
+            assert (first.calls, second.calls) == (["pause", "resume"], ["pause"])
+            assert await reader.readexactly(3) == b"xxx"
+            assert (first.calls, second.calls) == (["pause", "resume"], ["pause", "resume"])
+
+        run(main)

@@ -237,7 +237,13 @@ pub fn fed(reader: &Obj<'_, StreamReader>) -> PyResult<()> {
     if reader.paused.get() || i64::try_from(reader.content.len(py)?).unwrap_or(i64::MAX) <= twice {
         return Ok(());
     }
-    match call::method(names::pause_reading(py), [&transport]) {
+    pause_transport(reader, &transport)
+}
+
+/// Stops the transport for now.
+fn pause_transport(reader: &Obj<'_, StreamReader>, transport: &Bound<'_, PyAny>) -> PyResult<()> {
+    let py = reader.py();
+    match call::method(names::pause_reading(py), [transport]) {
         Ok(_) => reader.paused.set(true),
         Err(error) if error.is_instance_of::<PyNotImplementedError>(py) => {
             // It cannot be paused, and need not be asked again.
@@ -291,12 +297,19 @@ fn adopt(reader: &Obj<'_, StreamReader>, transport: &Bound<'_, PyAny>) -> PyResu
 }
 
 /// `_replace_transport`.
+///
+/// What arrived with the end of the handshake may have paused the transport that is replaced. asyncio then tells the new one to go
+/// on, which was never paused, and the connection hangs; here the pause moves along.
 #[cfg(Py_3_14)]
 pub fn replace_transport(reader: &Obj<'_, StreamReader>, transport: &Bound<'_, PyAny>) -> PyResult<()> {
-    if reader.transport.is_empty() {
+    let Some(replaced) = reader.transport.get(reader.py()) else {
         return Err(PyAssertionError::new_err("Transport not set"));
-    }
+    };
     reader.transport.put(transport.clone());
+    if reader.paused.replace(false) {
+        pause_transport(reader, transport)?;
+        call::method(names::resume_reading(reader.py()), [&replaced])?;
+    }
     Ok(())
 }
 
