@@ -78,6 +78,8 @@ def pytest_configure(config):
         "markers", f"time_limit(seconds): how long the test may take, instead of {TEST_LIMIT}"
     )
     config.addinivalue_line("filterwarnings", "error")
+    # A background job of a shell without job control starts with SIGINT ignored, and so do its children.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config, items):
