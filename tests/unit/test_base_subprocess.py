@@ -471,6 +471,7 @@ class TestSubclassOfTheTransport:
             await protocol.lost
             transport.close()
             kept = weakref.ref(transport), weakref.ref(protocol)
+            join_threads()
             del transport, protocol
             await asyncio.sleep(0)
             gc.collect()
