@@ -309,9 +309,11 @@ impl Epoll {
     /// readiness and may block on what was reported, and kernels do not let them down.
     fn lie(&mut self, ready: &mut Vec<OpId>) {
         let Some(chance) = &mut self.calls.chance else { return };
-        let unready = chance.lie(self.ops.len()).and_then(|index| self.ops.id_at(index as u32));
-        let driver_s = unready.filter(|id| !matches!(self.ops.get(*id), Some(Op::Poll { .. })));
-        ready.extend(driver_s.filter(|id| !ready.contains(id)));
+        let unready = chance
+            .lie(self.ops.len())
+            .and_then(|index| self.ops.id_at(index as u32))
+            .filter(|id| !matches!(self.ops.get(*id), Some(Op::Poll { .. })) && !ready.contains(id));
+        ready.extend(unready);
     }
 
     /// Starts over with a new epoll object that holds the present registrations and no others.
