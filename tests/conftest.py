@@ -78,8 +78,10 @@ def pytest_configure(config):
         "markers", f"time_limit(seconds): how long the test may take, instead of {TEST_LIMIT}"
     )
     config.addinivalue_line("filterwarnings", "error")
-    # A background job of a shell without job control starts with SIGINT ignored, and so do its children.
+    # A background job of a shell without job control starts with SIGINT ignored, one under nohup with SIGHUP,
+    # and so do their children.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_collection_modifyitems(config, items):
