@@ -7,6 +7,10 @@ PEER_LIMIT = 10
 """Seconds that a blocking operation of a test's own socket may take."""
 
 
+BUFFER = 128 * 1024
+"""How much the kernel buffers at each end, about."""
+
+
 LARGE = 8 * 1024 * 1024
 """More than the kernel takes at once between two loopback sockets."""
 
@@ -114,6 +118,9 @@ def tcp_pair():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         peer = socket.create_connection(listener.getsockname(), timeout=PEER_LIMIT)
         ours, _ = listener.accept()
+    # Left to itself the kernel lets buffers grow, and two of them may take LARGE.
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
     ours.setblocking(False)
     peer.settimeout(PEER_LIMIT)
     return ours, peer
