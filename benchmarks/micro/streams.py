@@ -4,6 +4,8 @@ from benchmarks.contenders import Namespace
 from benchmarks.micro.catalogue import benchmark
 
 LINE = b"x" * 31 + b"\n"
+SEPARATOR = b"\r\n\r\n"
+MESSAGE = b"x" * 28 + SEPARATOR
 LINES_A_CHUNK = 500
 
 
@@ -15,6 +17,16 @@ async def readline(asyncio: Namespace, count: int) -> None:
         reader.feed_data(LINE * LINES_A_CHUNK)
         for _ in range(LINES_A_CHUNK):
             await reader.readline()
+
+
+@benchmark("readuntil, buffered", count=10_000)
+async def readuntil(asyncio: Namespace, count: int) -> None:
+    """Messages with a separator of their own that have arrived already."""
+    reader = asyncio.StreamReader()
+    for _ in range(count // LINES_A_CHUNK):
+        reader.feed_data(MESSAGE * LINES_A_CHUNK)
+        for _ in range(LINES_A_CHUNK):
+            await reader.readuntil(SEPARATOR)
 
 
 @benchmark("readexactly(32), buffered", count=10_000)
