@@ -19,11 +19,24 @@ pub enum Found {
     Nothing(usize),
 }
 
+/// How long a separator may be that needs no memory of its own.
+pub const SHORT: usize = 15;
+
+/// After so many false signs of a separator a searcher is made.
+const SIGNS: usize = 8;
+
 /// What ends a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Separators {
     /// A line feed.
     LineFeed,
+    /// One short sequence, not empty: the first `len` of `bytes`.
+    Short {
+        /// How many bytes it has.
+        len: u8,
+        /// The sequence, and zeros.
+        bytes: [u8; SHORT],
+    },
     /// One sequence, not empty.
     One(Box<[u8]>),
     /// Several, shortest first, none empty.
@@ -38,18 +51,28 @@ impl Separators {
         if separators.first()?.is_empty() {
             return None;
         }
-        Some(match separators.len() {
-            1 => match separators.remove(0) {
-                one if *one == *b"\n" => Self::LineFeed,
-                one => Self::One(one),
-            },
-            _ => Self::Several(separators),
-        })
+        if separators.len() == 1 { Self::one(&separators.remove(0)) } else { Some(Self::Several(separators)) }
+    }
+
+    /// Just one; `None` when it is empty.
+    #[inline]
+    pub fn one(separator: &[u8]) -> Option<Self> {
+        match separator {
+            [] => None,
+            b"\n" => Some(Self::LineFeed),
+            short if short.len() <= SHORT => {
+                let mut bytes = [0; SHORT];
+                bytes[..short.len()].copy_from_slice(short);
+                Some(Self::Short { len: short.len() as u8, bytes })
+            }
+            long => Some(Self::One(long.into())),
+        }
     }
 
     fn shortest(&self) -> usize {
         match self {
             Self::LineFeed => 1,
+            Self::Short { len, .. } => usize::from(*len),
             Self::One(one) => one.len(),
             Self::Several(all) => all.first().map_or(1, |first| first.len()),
         }
@@ -58,6 +81,7 @@ impl Separators {
     fn longest(&self) -> usize {
         match self {
             Self::LineFeed => 1,
+            Self::Short { len, .. } => usize::from(*len),
             Self::One(one) => one.len(),
             Self::Several(all) => all.last().map_or(1, |last| last.len()),
         }
@@ -67,14 +91,12 @@ impl Separators {
     fn find(&self, bytes: &[u8], offset: usize) -> Option<(usize, usize)> {
         let rest = bytes.get(offset..)?;
         let one = |separator: &[u8]| {
-            let start = match separator {
-                [byte] => memchr(*byte, rest)?,
-                _ => memmem::find(rest, separator)?,
-            };
+            let start = position(separator, rest)?;
             Some((offset + start, offset + start + separator.len()))
         };
         match self {
             Self::LineFeed => one(b"\n"),
+            Self::Short { len, bytes } => one(bytes.get(..usize::from(*len))?),
             Self::One(separator) => one(separator),
             // The shorter one comes first and wins where both end together, as `min_by_key` gives the first of equals.
             Self::Several(all) => {
@@ -82,6 +104,22 @@ impl Separators {
             }
         }
     }
+}
+
+/// Where a separator first begins in `bytes`.
+#[inline]
+fn position(separator: &[u8], bytes: &[u8]) -> Option<usize> {
+    let (first, more) = separator.split_first()?;
+    // A searcher costs more to make than most messages to look through, and the first byte of a separator is rare in them.
+    let mut from = 0;
+    for _ in 0..SIGNS {
+        let start = from + memchr(*first, bytes.get(from..)?)?;
+        from = start + 1;
+        if bytes.get(from..)?.starts_with(more) {
+            return Some(start);
+        }
+    }
+    memmem::find(bytes.get(from..)?, separator).map(|start| from + start)
 }
 
 /// A search under way.
@@ -147,6 +185,19 @@ mod tests {
     }
 
     proptest! {
+        /// Separators of every length, also behind more false signs than are looked at one by one.
+        #[test]
+        fn the_first_of_all_is_found(
+            bytes in proptest::collection::vec(0_u8..2, 0..200),
+            separator in proptest::collection::vec(0_u8..2, 1..20),
+        ) {
+            let first = bytes.windows(separator.len()).position(|window| window == separator);
+            prop_assert_eq!(position(&separator, &bytes), first);
+            let found = first.map(|start| (start, start + separator.len()));
+            let separators = Separators::one(&separator).expect("not empty");
+            prop_assert_eq!(separators.find(&bytes, 0), found);
+        }
+
         /// In pieces or at once, the same message is found, and it is the shortest.
         #[test]
         fn pieces_make_no_difference(

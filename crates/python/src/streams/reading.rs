@@ -283,6 +283,11 @@ fn look<'py>(reader: &Obj<'py, StreamReader>, mut search: Search) -> PyResult<Ou
 
 /// The search for `separator`: bytes, or since 3.13 a tuple of them.
 fn search_for(separator: &Bound<'_, PyAny>) -> PyResult<Search> {
+    if let Ok(separator) = separator.cast_exact::<PyBytes>()
+        && let Some(separator) = Separators::one(separator.as_bytes())
+    {
+        return Ok(Search::new(separator));
+    }
     let several = separator.cast::<PyTuple>().ok().filter(|_| cfg!(Py_3_13));
     let bytes = |separator: &Bound<'_, PyAny>| -> PyResult<Box<[u8]>> {
         separator.len()?;
