@@ -6,7 +6,7 @@ python -m tests.conformance --modules test_futures,test_tasks@loop -v
 python -m tests.conformance --one test_tasks.CTask_CFuture_Tests.test_task_repr
 python -m tests.conformance --modules test_streams --faults seed=7,again=40,short_read=60
 python -m tests.conformance --list                        what is excluded, and why
-python -m tests.conformance --table build/conformance/*.json > docs/conformance.md
+python -m tests.conformance --table build/conformance/*.json   the table of docs/conformance.md
 """
 
 import argparse
