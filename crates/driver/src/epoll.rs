@@ -15,7 +15,7 @@ use rustix::io::Errno;
 use crate::buffers::Buffers;
 use crate::faults::{Chance, Faults};
 use crate::fd_table::{FdSlot, FdTable};
-use crate::op::{Fd, Interest, Lease, NO_OP, Op, OpId, OpTable, Outcome};
+use crate::op::{Fd, Interest, Lease, NO_OP, Op, OpId, OpTable, Outcome, is_again};
 use crate::sending_file::SendingFile;
 use crate::sys::{self, Calls};
 use crate::wait::{self, EpollWait, Event};
@@ -357,10 +357,7 @@ pub(crate) fn received(lease: io::Result<Option<Lease>>) -> Outcome {
 
 /// What an error of a repeatable operation means.
 pub(crate) fn again_or_failed(error: io::Error) -> Outcome {
-    match error.kind() {
-        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Outcome::Again,
-        _ => Outcome::Failed(error),
-    }
+    if is_again(&error) { Outcome::Again } else { Outcome::Failed(error) }
 }
 
 /// What the kernel hands back with an event: the descriptor's number and the stamp of its registration.

@@ -56,7 +56,7 @@ mod waker;
 
 pub use epoll::Epoll;
 pub use faults::{Faults, faults_struck};
-pub use op::{Fd, Interest, Lease, Op, OpId, Outcome, SocketAddrAny};
+pub use op::{Fd, Interest, Lease, Op, OpId, Outcome, SocketAddrAny, is_again};
 pub use sending_file::SendingFile;
 pub use sim::{Peer, Sim, SimNet};
 pub use wait::Wait;

@@ -140,6 +140,12 @@ pub enum Outcome {
     Failed(io::Error),
 }
 
+/// Whether an error of a call says "not now": it can be made again, when the kernel reports the descriptor.
+#[inline]
+pub fn is_again(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+}
+
 /// Bytes received into a buffer of the driver.
 ///
 /// Read with [`Driver::bytes`](crate::Driver::bytes) and given back with [`Driver::recycle`](crate::Driver::recycle),

@@ -25,5 +25,5 @@ pub use timers::{Cancelled, Timers};
 pub use wait_queue::{Ticket, WaitQueue};
 pub use yibu_driver::{
     Driver, Faults, Fd, Interest, Lease, MAX_RECEIVE, Op, OpId, Outcome, SendingFile, SocketAddrAny, Wait,
-    Waker, faults_struck,
+    Waker, faults_struck, is_again,
 };

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::io;
 
-use yibu_driver::{Fd, Interest, Lease, Op, OpId, Outcome, SocketAddrAny};
+use yibu_driver::{Fd, Interest, Lease, Op, OpId, Outcome, SocketAddrAny, is_again};
 
 use super::Ops;
 use super::flow::{Flow, LimitsError};
@@ -403,8 +403,4 @@ impl<D: Outbound> Datagrams<D> {
         self.unwatch_writing(ops);
         (self.lifecycle.lose(true), self.forget())
     }
-}
-
-fn is_again(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }

@@ -10,7 +10,7 @@ use std::fmt;
 use std::io;
 use std::marker::PhantomData;
 
-use yibu_driver::{Fd, Interest, Lease, Op, OpId, Outcome};
+use yibu_driver::{Fd, Interest, Lease, Op, OpId, Outcome, is_again};
 
 use super::channel::{Channel, Socket};
 use super::flow::{Flow, LimitsError};
@@ -573,8 +573,4 @@ impl std::error::Error for WriteError {}
 fn recycled(ops: &mut impl Ops, lease: Lease) -> Option<Upcall> {
     ops.driver().recycle(lease);
     None
-}
-
-fn is_again(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }

@@ -6,7 +6,7 @@ use std::io;
 
 use pyo3::exceptions::{PyBlockingIOError, PyInterruptedError, PyValueError};
 use pyo3::prelude::*;
-use yibu_engine::{Fd, Interest};
+use yibu_engine::{Fd, Interest, is_again};
 
 use super::watch::Readiness;
 use super::{EventLoop, connect, occupied};
@@ -61,9 +61,7 @@ pub(super) fn unless_blocked<T>(py: Python<'_>, result: PyResult<Option<T>>) -> 
 pub(super) fn completed<T>(result: io::Result<T>) -> PyResult<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),
-        Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
-            Ok(None)
-        }
+        Err(error) if is_again(&error) => Ok(None),
         Err(error) => Err(errors::os_error(&error)),
     }
 }
