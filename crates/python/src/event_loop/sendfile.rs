@@ -17,7 +17,7 @@ use pyo3::exceptions::{
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyInt};
 use rustix::io::Errno;
-use yibu_engine::{Fd, Interest};
+use yibu_engine::{Fd, Interest, is_again};
 
 use super::connect::SOCK_STREAM;
 use super::socket::Socket;
@@ -377,15 +377,12 @@ impl Transfer {
     }
 
     async fn run(&mut self, socket: &Socket) -> PyResult<()> {
-        let mut readiness = None;
-        while !Python::attach(|py| self.send(socket, readiness.is_some(), py))? {
-            let readiness = match &mut readiness {
-                Some(readiness) => readiness,
-                none => none.insert(Python::attach(|py| socket.readiness(py, Interest::Write))?),
-            };
-            readiness.wait().await?;
-        }
-        Ok(())
+        let mut waited = false;
+        let attempt = |py: Python<'_>| {
+            let sent = self.send(socket, std::mem::replace(&mut waited, true), py)?;
+            Ok(sent.then(|| py.None()))
+        };
+        socket.retry(Interest::Write, attempt).await.map(drop)
     }
 
     /// Sends until everything is sent (true) or the socket takes no more.
@@ -412,11 +409,7 @@ impl Transfer {
                         return Ok(false);
                     }
                 }
-                Err(error)
-                    if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) =>
-                {
-                    return Ok(false);
-                }
+                Err(error) if is_again(&error) => return Ok(false),
                 Err(error) => return Err(self.failed(&error, waited, py)),
             }
         }

@@ -65,12 +65,34 @@ trait Attempt<const N: usize>: 'static {
     const SIGNATURE: &'static Signature<N>;
     const INTEREST: Interest;
 
-    /// One try. `None` says "not now", and so do BlockingIOError and InterruptedError.
-    fn attempt<'py>(
-        event_loop: &Obj<'py, EventLoop>,
-        socket: &Bound<'py, PyAny>,
-        call: &Obj<'py, Routine>,
-    ) -> PyResult<Option<Bound<'py, PyAny>>>;
+    /// One try.
+    fn attempt<'py>(call: &Call<'_, 'py>) -> Tried<'py>;
+}
+
+/// The answer; `None` says "not now", and so do BlockingIOError and InterruptedError.
+type Tried<'py> = PyResult<Option<Bound<'py, PyAny>>>;
+
+/// What a method was called with.
+struct Call<'a, 'py> {
+    event_loop: &'a Obj<'py, EventLoop>,
+    socket: &'a Bound<'py, PyAny>,
+    routine: &'a Obj<'py, Routine>,
+}
+
+impl<'py> Call<'_, 'py> {
+    fn py(&self) -> Python<'py> {
+        self.routine.py()
+    }
+
+    /// The argument behind the socket.
+    fn second(&self) -> Bound<'py, PyAny> {
+        self.routine.second.get_or_none(self.py())
+    }
+
+    /// The last argument of three.
+    fn third(&self) -> Bound<'py, PyAny> {
+        self.routine.third.get_or_none(self.py())
+    }
 }
 
 /// The coroutine. Its first slot has the socket, the others have the other arguments; the number is the operation waited for.
@@ -100,7 +122,8 @@ fn attempt<'py, A: Attempt<N>, const N: usize>(
     socket: &Bound<'py, PyAny>,
     call: &Obj<'py, Routine>,
 ) -> PyResult<Step<'py>> {
-    if let Some(answer) = unless_blocked(call.py(), A::attempt(event_loop, socket, call))? {
+    if let Some(answer) = unless_blocked(call.py(), A::attempt(&Call { event_loop, socket, routine: call }))?
+    {
         return Ok(Step::Return(answer));
     }
     let file = socket::fileno(socket)?;
@@ -137,18 +160,14 @@ impl Attempt<2> for Receive {
     const SIGNATURE: &'static Signature<2> = &SOCK_RECV;
     const INTEREST: Interest = Interest::Read;
 
-    fn attempt<'py>(
-        event_loop: &Obj<'py, EventLoop>,
-        socket: &Bound<'py, PyAny>,
-        call: &Obj<'py, Routine>,
-    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+    fn attempt<'py>(call: &Call<'_, 'py>) -> Tried<'py> {
         let py = call.py();
-        let limit = call.second.get_or_none(py);
+        let limit = call.second();
         let small = limit.cast_exact::<PyInt>().ok().and_then(|limit| limit.extract::<usize>().ok());
-        let (Some(limit @ 1..=MAX_RECEIVE), Some(fd)) = (small, plain(socket)?) else {
-            return socket.call_method1("recv", (limit,)).map(Some);
+        let (Some(limit @ 1..=MAX_RECEIVE), Some(fd)) = (small, plain(call.socket)?) else {
+            return call.socket.call_method1("recv", (limit,)).map(Some);
         };
-        let received = event_loop.engine.with(|engine| {
+        let received = call.event_loop.engine.with(|engine| {
             let lease = match engine.driver.recv(fd, limit) {
                 Ok(Some(lease)) => lease,
                 Ok(None) => return Ok(PyBytes::new(py, b"")),
@@ -170,22 +189,19 @@ impl Attempt<2> for ReceiveInto {
     const SIGNATURE: &'static Signature<2> = &SOCK_RECV_INTO;
     const INTEREST: Interest = Interest::Read;
 
-    fn attempt<'py>(
-        event_loop: &Obj<'py, EventLoop>,
-        socket: &Bound<'py, PyAny>,
-        call: &Obj<'py, Routine>,
-    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+    fn attempt<'py>(call: &Call<'_, 'py>) -> Tried<'py> {
         let py = call.py();
-        let buffer = call.second.get_or_none(py);
-        if let Some(fd) = plain(socket)?
+        let buffer = call.second();
+        if let Some(fd) = plain(call.socket)?
             && let Ok(mut room) = Buffer::get(&buffer, true)
             && room.len() > 0
         {
-            let received = event_loop.engine.with(|engine| engine.driver.recv_into(fd, room.bytes_mut()));
+            let received =
+                call.event_loop.engine.with(|engine| engine.driver.recv_into(fd, room.bytes_mut()));
             let Some(received) = completed(received)? else { return Ok(None) };
             return Ok(Some(received.into_pyobject(py)?.into_any()));
         }
-        socket.call_method1("recv_into", (buffer,)).map(Some)
+        call.socket.call_method1("recv_into", (buffer,)).map(Some)
     }
 }
 
@@ -196,12 +212,8 @@ impl Attempt<2> for ReceiveFrom {
     const SIGNATURE: &'static Signature<2> = &SOCK_RECVFROM;
     const INTEREST: Interest = Interest::Read;
 
-    fn attempt<'py>(
-        _: &Obj<'py, EventLoop>,
-        socket: &Bound<'py, PyAny>,
-        call: &Obj<'py, Routine>,
-    ) -> PyResult<Option<Bound<'py, PyAny>>> {
-        socket.call_method1("recvfrom", (call.second.get_or_none(call.py()),)).map(Some)
+    fn attempt<'py>(call: &Call<'_, 'py>) -> Tried<'py> {
+        call.socket.call_method1("recvfrom", (call.second(),)).map(Some)
     }
 }
 
@@ -212,17 +224,13 @@ impl Attempt<3> for ReceiveFromInto {
     const SIGNATURE: &'static Signature<3> = &SOCK_RECVFROM_INTO;
     const INTEREST: Interest = Interest::Read;
 
-    fn attempt<'py>(
-        _: &Obj<'py, EventLoop>,
-        socket: &Bound<'py, PyAny>,
-        call: &Obj<'py, Routine>,
-    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+    fn attempt<'py>(call: &Call<'_, 'py>) -> Tried<'py> {
         let py = call.py();
-        let (buffer, mut limit) = (call.second.get_or_none(py), call.third.get_or_none(py));
+        let (buffer, mut limit) = (call.second(), call.third());
         if !limit.is_truthy()? {
             limit = buffer.len()?.into_pyobject(py)?.into_any();
         }
-        socket.call_method1("recvfrom_into", (buffer, limit)).map(Some)
+        call.socket.call_method1("recvfrom_into", (buffer, limit)).map(Some)
     }
 }
 
@@ -233,14 +241,9 @@ impl Attempt<3> for SendTo {
     const SIGNATURE: &'static Signature<3> = &SOCK_SENDTO;
     const INTEREST: Interest = Interest::Write;
 
-    fn attempt<'py>(
-        _: &Obj<'py, EventLoop>,
-        socket: &Bound<'py, PyAny>,
-        call: &Obj<'py, Routine>,
-    ) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let py = call.py();
-        let args = (call.second.get_or_none(py), call.third.get_or_none(py));
-        socket.call_method1("sendto", args).map(Some)
+    fn attempt<'py>(call: &Call<'_, 'py>) -> Tried<'py> {
+        let args = (call.second(), call.third());
+        call.socket.call_method1("sendto", args).map(Some)
     }
 }
 
@@ -251,15 +254,11 @@ impl Attempt<1> for Accept {
     const SIGNATURE: &'static Signature<1> = &SOCK_ACCEPT;
     const INTEREST: Interest = Interest::Read;
 
-    fn attempt<'py>(
-        _: &Obj<'py, EventLoop>,
-        socket: &Bound<'py, PyAny>,
-        _: &Obj<'py, Routine>,
-    ) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let accepted = socket.call_method0("accept")?;
+    fn attempt<'py>(call: &Call<'_, 'py>) -> Tried<'py> {
+        let accepted = call.socket.call_method0("accept")?;
         let (connection, address): (Bound<'py, PyAny>, Bound<'py, PyAny>) = accepted.extract()?;
         connection.call_method1("setblocking", (false,))?;
-        Ok(Some(PyTuple::new(socket.py(), [connection, address])?.into_any()))
+        Ok(Some(PyTuple::new(call.py(), [connection, address])?.into_any()))
     }
 }
 
