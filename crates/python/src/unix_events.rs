@@ -5,12 +5,15 @@
 //! | `subprocess_transport` | `_UnixSubprocessTransport`: starts a child with `subprocess.Popen` |
 //! | `pidfd_watcher` | `PidfdChildWatcher`: waits for children with process descriptors in the loop's poller |
 //! | `attached_watcher` | the same as the public class of Python 3.11, which belongs to one loop |
+//! | `idle` | what watchers had until Python 3.13 and need not do anything for |
 //! | `threaded_watcher` | `ThreadedChildWatcher`: waits for each child in a thread, where the kernel lacks process descriptors |
 //!
 //! Called by [`crate::event_loop`], which chooses the watcher, and by programs.
 
 #[cfg(not(Py_3_12))]
 mod attached_watcher;
+#[cfg(not(Py_3_14))]
+mod idle;
 mod pidfd_watcher;
 mod subprocess_transport;
 mod threaded_watcher;

@@ -8,6 +8,7 @@ use pyo3::exceptions::{PyKeyError, PyRuntimeWarning};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
+use super::idle;
 use super::pidfd_watcher::{Child, ended};
 use crate::ffi::class::Plain;
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Slot, Table, Visitor, boolean, none};
@@ -85,6 +86,10 @@ fn attach<'py>(watcher: &Obj<'py, AttachedWatcher>, event_loop: &Bound<'py, PyAn
     Ok(none(py))
 }
 
+impl idle::Context for AttachedWatcher {
+    const EXIT: &'static Signature<3> = &EXIT;
+}
+
 impl Class for AttachedWatcher {
     const NAME: &'static CStr = c"yibu.PidfdChildWatcher";
     type Header = Plain;
@@ -101,15 +106,7 @@ impl Class for AttachedWatcher {
             watcher.children.put(PyDict::new(watcher.py()));
             Ok(())
         });
-        t.noargs(c"__enter__", |watcher| Ok(watcher.as_any().clone()), "Returns the watcher.");
-        t.method(
-            &EXIT,
-            |watcher, args| {
-                let [_, _, _] = args.parse(&EXIT)?;
-                Ok(none(watcher.py()))
-            },
-            "Does nothing.",
-        );
+        idle::context_table(t);
         t.noargs(
             c"is_active",
             |watcher| {

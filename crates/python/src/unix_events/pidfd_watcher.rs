@@ -9,13 +9,13 @@ use std::ffi::CStr;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
+#[cfg(not(Py_3_14))]
+use super::idle;
 use super::threaded_watcher::{ThreadedWatcher, reap_for, start_thread};
 use super::{reap, unknown};
 #[cfg(Py_3_14)]
 use crate::events::isinstance_class;
 use crate::ffi::class::Plain;
-#[cfg(not(Py_3_14))]
-use crate::ffi::{Args, boolean};
 use crate::ffi::{Class, ClassState, Obj, Signature, Slot, Table, Visitor, call, none};
 use crate::functions::running_loop;
 use crate::{names, stock};
@@ -163,7 +163,7 @@ impl Class for PidfdWatcher {
         #[cfg(Py_3_14)]
         t.getter(c"__class__", |watcher| isinstance_class(watcher, stock::pidfd_child_watcher));
         #[cfg(not(Py_3_14))]
-        idle_methods(t);
+        idle::table(t);
     }
 
     fn traverse(&self, _visitor: &mut Visitor) {}
@@ -171,36 +171,15 @@ impl Class for PidfdWatcher {
     fn clear(&self) {}
 }
 
-/// What a watcher of the interpreters up to 3.13 has, and this one has no use for.
 #[cfg(not(Py_3_14))]
-fn idle_methods(t: &mut Table<PidfdWatcher>) {
-    t.noargs(c"__enter__", |watcher| Ok(watcher.as_any().clone()), "Returns the watcher.");
-    t.method(
-        &EXIT,
-        |watcher, args| {
-            let [_, _, _] = args.parse(&EXIT)?;
-            Ok(none(watcher.py()))
-        },
-        "Does nothing.",
-    );
-    t.noargs(c"is_active", |watcher| Ok(boolean(watcher.py(), true)), "True: it is always ready.");
-    t.noargs(c"close", |watcher| Ok(none(watcher.py())), "Does nothing.");
-    t.method(
-        &ATTACH,
-        |watcher, args: Args<'_, '_>| {
-            let [_] = args.parse(&ATTACH)?;
-            Ok(none(watcher.py()))
-        },
-        "Does nothing: it watches on the running loop.",
-    );
-    t.method(
-        &REMOVE,
-        |watcher, args| {
-            let [_] = args.parse(&REMOVE)?;
-            Ok(boolean(watcher.py(), true))
-        },
-        "Returns True, and does nothing else.",
-    );
+impl idle::Context for PidfdWatcher {
+    const EXIT: &'static Signature<3> = &EXIT;
+}
+
+#[cfg(not(Py_3_14))]
+impl idle::Idle for PidfdWatcher {
+    const ATTACH: &'static Signature<1> = &ATTACH;
+    const REMOVE: &'static Signature<1> = &REMOVE;
 }
 
 impl Class for Child {

@@ -10,12 +10,12 @@ use pyo3::exceptions::{PyAssertionError, PyChildProcessError, PyResourceWarning,
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+#[cfg(not(Py_3_14))]
+use super::idle;
 use super::{reap, unknown};
 #[cfg(Py_3_14)]
 use crate::events::isinstance_class;
 use crate::events::loop_debug;
-#[cfg(not(Py_3_14))]
-use crate::ffi::boolean;
 use crate::ffi::class::Plain;
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Raised, Signature, Slot, Table, Visitor, call, none};
 use crate::functions::running_loop;
@@ -182,36 +182,15 @@ fn finalize(watcher: &Obj<'_, ThreadedWatcher>) -> PyResult<()> {
     Ok(())
 }
 
-/// What a watcher of the interpreters up to 3.13 has, and this one has no use for.
 #[cfg(not(Py_3_14))]
-fn idle_methods(t: &mut Table<ThreadedWatcher>) {
-    t.noargs(c"__enter__", |watcher| Ok(watcher.as_any().clone()), "Returns the watcher.");
-    t.method(
-        &EXIT,
-        |watcher, args| {
-            let [_, _, _] = args.parse(&EXIT)?;
-            Ok(none(watcher.py()))
-        },
-        "Does nothing.",
-    );
-    t.noargs(c"is_active", |watcher| Ok(boolean(watcher.py(), true)), "True: it is always ready.");
-    t.noargs(c"close", |watcher| Ok(none(watcher.py())), "Does nothing.");
-    t.method(
-        &ATTACH,
-        |watcher, args| {
-            let [_] = args.parse(&ATTACH)?;
-            Ok(none(watcher.py()))
-        },
-        "Does nothing: it tells the loop that ran when the child was added.",
-    );
-    t.method(
-        &REMOVE,
-        |watcher, args| {
-            let [_] = args.parse(&REMOVE)?;
-            Ok(boolean(watcher.py(), true))
-        },
-        "Returns True, and does nothing else.",
-    );
+impl idle::Context for ThreadedWatcher {
+    const EXIT: &'static Signature<3> = &EXIT;
+}
+
+#[cfg(not(Py_3_14))]
+impl idle::Idle for ThreadedWatcher {
+    const ATTACH: &'static Signature<1> = &ATTACH;
+    const REMOVE: &'static Signature<1> = &REMOVE;
 }
 
 impl Class for ThreadedWatcher {
@@ -242,7 +221,7 @@ impl Class for ThreadedWatcher {
         #[cfg(Py_3_14)]
         t.getter(c"__class__", |watcher| isinstance_class(watcher, stock::threaded_child_watcher));
         #[cfg(not(Py_3_14))]
-        idle_methods(t);
+        idle::table(t);
         t.finalize(finalize);
     }
 
