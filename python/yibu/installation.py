@@ -6,7 +6,8 @@
   else asks the policy get yibu's loop. On Pythons where policies are deprecated this does not warn.
 - With `patch=True`, the default, everything native takes the place of what it stands for in `asyncio`
   and its modules: functions and classes, `asyncio.run` included. What was imported from there before
-  `install()` stays what it was; it keeps working on the new loops, as do loops made before.
+  `install()` stays what it was; it keeps working on the new loops, as do loops made before, and
+  `isinstance` takes its classes and the native ones for the same (`namesakes.py`).
 
 Left alone on purpose: `asyncio.SelectorEventLoop` (whoever names that class wants that class), the
 `Server` class (only a loop makes servers), `asyncio.new_event_loop` (it asks the policy, and so does a
@@ -23,7 +24,7 @@ from asyncio import base_subprocess, sslproto, staggered, streams, subprocess, u
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from yibu import _yibu
+from yibu import _yibu, namesakes
 from yibu.event_loop import EventLoop
 from yibu.policy import EventLoopPolicy, StockPolicy, current_policy, set_policy
 
@@ -93,6 +94,12 @@ def replacements() -> Iterator[Replacement]:
     yield Replacement(name, StockPolicy, EventLoopPolicy)
 
 
+def _class_pairs(replaced: list[Replacement]) -> list[tuple[type, type]]:
+    """Return the classes among what is replaced, each with the native one."""
+    pairs = [(stock, native) for _name, stock, native in replaced if isinstance(stock, type)]
+    return [(stock, native) for stock, native in pairs if isinstance(native, type)]
+
+
 def _rebind(name: str, old: object, new: object) -> None:
     """Let `name` mean `new` in `asyncio` and in those of its modules where it means `old`."""
     for path, module in list(sys.modules.items()):
@@ -116,13 +123,22 @@ def install(*, patch: bool = True) -> None:
             _done.policies = found, policy
         if patch and not _done.replacements:
             _done.replacements = list(replacements())
+            pairs = _class_pairs(_done.replacements)
+            if namesakes.are_kept(stock for stock, _native in pairs):
+                for stock, native in pairs:
+                    namesakes.join(stock, native)
             for name, stock, native in _done.replacements:
                 _rebind(name, stock, native)
+            for _stock, native in pairs:
+                _yibu._put_in_place(native, True)
 
 
 def uninstall() -> None:
     """Undo `install()`. What somebody else has replaced since is left as they made it."""
     with _done.lock:
+        for stock, native in _class_pairs(_done.replacements):
+            _yibu._put_in_place(native, False)
+            namesakes.part(stock, native)
         while _done.replacements:
             name, stock, native = _done.replacements.pop()
             _rebind(name, native, stock)

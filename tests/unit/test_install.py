@@ -661,3 +661,104 @@ class TestEager:
 
             asyncio.run(main())
         """)
+
+
+class TestNamesTakenBefore:
+    """`from asyncio import Queue`, then `install()`: both classes take each other's instances for theirs."""
+
+    EARLY = """
+        from abc import ABC
+        from asyncio import Event, Future, Handle, Lock, PriorityQueue, Queue, Runner, Task, TaskGroup
+
+        KEPT = Event, Future, Handle, Lock, PriorityQueue, Queue, Runner, Task, TaskGroup
+
+        class OwnQueue(Queue):
+            pass
+
+        class OwnTask(Task):
+            pass
+
+        yibu.install()
+
+        def pairs():
+            return [(kept, getattr(asyncio, kept.__name__)) for kept in KEPT]
+    """
+
+    def test_instances(self):
+        run(
+            self.EARLY
+            + """
+        async def main():
+            for kind in Event, Lock, Queue, TaskGroup, Runner:
+                assert isinstance(kind(), getattr(asyncio, kind.__name__))
+                assert isinstance(getattr(asyncio, kind.__name__)(), kind)
+            assert isinstance(OwnQueue(), asyncio.Queue)
+            assert not isinstance(Lock(), asyncio.Queue)
+            assert not isinstance(asyncio.Lock(), Queue)
+            assert isinstance(asyncio.PriorityQueue(), Queue)
+            assert isinstance(PriorityQueue(), asyncio.Queue)
+            loop = asyncio.get_running_loop()
+            assert isinstance(asyncio.current_task(), (Task, Future))
+            assert isinstance(loop.create_future(), Future)
+            assert not isinstance(loop.create_future(), Task)
+            assert isinstance(loop.call_soon(int), Handle)
+            task = OwnTask(asyncio.sleep(0))
+            assert isinstance(task, asyncio.Task) and isinstance(task, asyncio.Future)
+            await task
+
+        asyncio.run(main())
+        """
+        )
+
+    def test_subclasses(self):
+        run(
+            self.EARLY
+            + """
+        for kept, native in pairs():
+            assert kept is not native
+            assert issubclass(kept, native) and issubclass(native, kept), kept
+        assert issubclass(OwnTask, asyncio.Future) and issubclass(asyncio.Task, Future)
+        assert not issubclass(asyncio.Lock, Queue) and not issubclass(Future, asyncio.Task)
+        """
+        )
+
+    def test_subclasses_made_afterwards(self):
+        run(
+            self.EARLY
+            + """
+        class Abstract(asyncio.Queue, ABC):
+            pass
+
+        class Mine(Lock):
+            pass
+
+        assert isinstance(Abstract(), Queue) and isinstance(Mine(), asyncio.Lock)
+        assert not isinstance(asyncio.Lock(), Mine) and not issubclass(asyncio.Queue, Abstract)
+        Abstract.register(int)
+        assert isinstance(1, Abstract) and not isinstance("", Abstract)
+        """
+        )
+
+    def test_nothing_is_left_of_it(self):
+        run(
+            self.EARLY
+            + """
+        assert type(asyncio.Queue) is type(Queue) is not type
+        yibu.uninstall()
+        assert all(type(kind) is type for kind in (*KEPT, yibu.Queue, yibu.Task))
+        assert not isinstance(Queue(), yibu.Queue)
+        """
+        )
+
+    def test_classes_stay_plain_where_nobody_has_kept_one(self):
+        run("""
+            yibu.install()
+            assert type(asyncio.Queue) is type(asyncio.Task) is type
+            assert asyncio.Queue().__class__ is asyncio.Queue
+
+            class Singleton(type):
+                pass
+
+            class Only(asyncio.Queue, metaclass=Singleton):
+                pass
+        """)

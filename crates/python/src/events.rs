@@ -345,15 +345,15 @@ impl Class for Handle {
     }
 }
 
-/// `__class__`: the standard library's class, as proxies answer, so that `isinstance(x, asyncio.Handle)` holds whether or not
-/// `install()` was called. An instance of a subclass is itself: its methods ask `self.__class__` for what the subclass has.
+/// `__class__`: the standard library's class, as proxies answer, so that `isinstance(x, asyncio.Handle)` holds before `install()`
+/// has put the native class in its place. After that, and for a subclass, it is the object's own class.
 pub fn isinstance_class<'py, T: Class>(
     object: &Obj<'py, T>,
     stock: for<'a> fn(Python<'a>) -> PyResult<&'a Bound<'a, pyo3::types::PyType>>,
 ) -> Output<'py> {
     match Obj::<T>::cast_exact(object.as_any()) {
-        Some(_) => Ok(stock(object.py())?.clone().into_any()),
-        None => Ok(object.as_any().get_type().into_any()),
+        Some(_) if !T::state().is_in_place() => Ok(stock(object.py())?.clone().into_any()),
+        _ => Ok(object.as_any().get_type().into_any()),
     }
 }
 

@@ -10,6 +10,7 @@ mod arguments;
 mod attributes;
 mod base_subprocess;
 mod callbacks;
+mod copying;
 mod coroutines;
 mod current;
 mod errors;
@@ -22,6 +23,7 @@ mod futures;
 mod gathering;
 #[cfg(Py_3_14)]
 mod graph;
+mod installation;
 mod locks;
 mod mixins;
 mod names;
@@ -105,6 +107,7 @@ fn _yibu(module: &Bound<'_, PyModule>) -> PyResult<()> {
     event_loop::signals::register(module)?;
     event_loop::fork::register(module)?;
     event_loop::faults::register(module)?;
+    installation::register(module)?;
     locks::register(module)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     let any = module.as_any();

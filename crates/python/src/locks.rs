@@ -13,11 +13,12 @@ mod semaphore;
 use std::cell::Cell;
 
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString, PyTuple};
+use pyo3::types::{PyString, PyTuple};
 use yibu_engine::{Ticket, WaitQueue};
 
+use crate::copying::{self, Copied};
 use crate::coroutines::{Routine, Special, Start, Step, hasten};
-use crate::ffi::{Args, Class, LoopCell, Obj, Output, Ref, Signature, Slot, Table, Visitor};
+use crate::ffi::{Args, LoopCell, Obj, Output, Ref, Signature, Slot, Table, Visitor};
 use crate::ffi::{boolean, none};
 use crate::futures::{self, State};
 use crate::mixins::{LoopBound, is_cancelled, is_done};
@@ -167,12 +168,9 @@ impl Waiters {
 }
 
 /// A class whose instances are waited for.
-trait Waited: Class {
+trait Waited: Copied {
     /// Whether `_waiters` is None until somebody waits.
     const LATE: bool;
-    /// The attributes that say what state it is in, besides those that all have.
-    const STATE: &'static [&'static str];
-
     fn waiters(&self) -> &Waiters;
 
     /// Whether the object's public methods are all those of this file's classes: what asyncio calls by name is called directly.
@@ -206,29 +204,18 @@ fn attributes<T: Waited>(t: &mut Table<T>) {
             Ok(())
         },
     );
-    t.noargs(c"__getstate__", getstate, "What a copy of it starts from.");
+    t.noargs(
+        c"_get_loop",
+        |object| object.waiters().bound.get_loop(object.as_any()),
+        "The running loop, to which the object is bound from its first wait on.",
+    );
+    copying::table(t);
     t.setattr(|object, name, _is_set| {
         if !name.cast::<PyString>()?.to_str()?.starts_with('_') {
             object.waiters().adorned.set(true);
         }
         Ok(())
     });
-}
-
-/// `__getstate__`: what `copy` takes along. As in asyncio that works while nobody waits.
-fn getstate<'py, T: Waited>(object: &Obj<'py, T>) -> Output<'py> {
-    let py = object.py();
-    let attributes = PyDict::new(py);
-    let waiters = object.waiters();
-    let is_bound = !waiters.bound.event_loop.is_empty();
-    let is_waited_for = waiters.len(py)? > 0;
-    let rare = [("_loop", is_bound), ("_waiters", is_waited_for)];
-    let rare = rare.iter().filter_map(|(name, there)| there.then_some(name));
-    for name in T::STATE.iter().chain(rare) {
-        attributes.set_item(name, object.as_any().getattr(*name)?)?;
-    }
-    let own = object.as_any().getattr("__dict__")?;
-    Ok((own, attributes).into_pyobject(py)?.into_any())
 }
 
 /// Writes an attribute whose slot is empty for None.

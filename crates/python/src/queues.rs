@@ -18,6 +18,7 @@ use pyo3::types::PyString;
 #[cfg(Py_3_13)]
 use crate::attributes::flags;
 use crate::attributes::{assigned, objects};
+use crate::copying::{self, Copied};
 use crate::events::isinstance_class;
 use crate::ffi::class::DictAndWeak;
 use crate::ffi::{
@@ -300,6 +301,17 @@ fn properties(t: &mut Table<Queue>) {
     objects! { t: c"_loop" => bound.event_loop }
 }
 
+#[cfg(Py_3_13)]
+const STATE: [&str; 7] =
+    ["_maxsize", "_getters", "_putters", "_unfinished_tasks", "_finished", "_queue", "_is_shutdown"];
+#[cfg(not(Py_3_13))]
+const STATE: [&str; 6] = ["_maxsize", "_getters", "_putters", "_unfinished_tasks", "_finished", "_queue"];
+
+impl Copied for Queue {
+    const STATE: &'static [&'static str] = &STATE;
+    const RARE_STATE: &'static [&'static str] = &["_loop"];
+}
+
 impl Class for Queue {
     const NAME: &'static CStr = c"yibu.Queue";
     type Header = DictAndWeak;
@@ -321,6 +333,7 @@ impl Class for Queue {
         methods(t);
         hook_methods(t);
         properties(t);
+        copying::table(t);
         t.generic();
         t.repr(|queue| describe(queue, &format!(" at {:p}", queue.as_any().as_ptr())));
         t.str(|queue| describe(queue, ""));

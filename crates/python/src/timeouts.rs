@@ -7,12 +7,13 @@ use std::cell::Cell;
 use std::ffi::CStr;
 
 use pyo3::exceptions::{PyAssertionError, PyBaseException, PyBaseExceptionGroup, PyException};
-use pyo3::exceptions::{PyRuntimeError, PyTimeoutError};
+use pyo3::exceptions::{PyRuntimeError, PyTimeoutError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyFloat, PyString, PyType};
 
 use crate::alarms::{self, Alarm};
-
+use crate::attributes::{assigned, objects};
+use crate::copying::{self, Copied};
 use crate::coroutines::{Routine, Special, Step, hasten};
 use crate::event_loop::{EventLoop, has_come, now, seconds};
 use crate::events::isinstance_class;
@@ -37,6 +38,8 @@ enum State {
 }
 
 impl State {
+    const ALL: [Self; 5] = [Self::Created, Self::Entered, Self::Expiring, Self::Expired, Self::Exited];
+
     /// The member's name in asyncio's enum, and its value, which texts show.
     fn names(self) -> (&'static str, &'static str) {
         match self {
@@ -374,6 +377,51 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("timeout_at", class::function(py, any, &AT, timeout_at, doc)?)
 }
 
+/// What asyncio's timeouts have in their `__dict__`.
+fn attributes(t: &mut Table<Timeout>) {
+    t.property(
+        c"_state",
+        |timeout| stock::timeout_state(timeout.py())?.getattr(timeout.state.get().names().0),
+        |timeout, value| {
+            let name = assigned(value)?.getattr("name")?.extract::<String>()?;
+            let Some(state) = State::ALL.into_iter().find(|state| state.names().0 == name) else {
+                return Err(PyValueError::new_err(format!("{name:?} is not a state of a Timeout")));
+            };
+            timeout.state.set(state);
+            Ok(())
+        },
+    );
+    t.property(
+        c"_when",
+        |timeout| Ok(timeout.when(timeout.py())),
+        |timeout, value| {
+            timeout.set_when(assigned(value)?);
+            Ok(())
+        },
+    );
+    t.property(
+        c"_timeout_handler",
+        |timeout| Ok(timeout.alarm.get(timeout.py()).unwrap_or_else(|| none(timeout.py()))),
+        |timeout, value| {
+            let value = assigned(value)?;
+            let alarm = Obj::<Alarm>::cast(value);
+            if alarm.is_none() && !value.is_none() {
+                return Err(PyTypeError::new_err("the handle of a Timeout is made by the Timeout"));
+            }
+            match alarm {
+                Some(alarm) => timeout.alarm.set(Ref::of(alarm.clone())),
+                None => timeout.alarm.clear(),
+            }
+            Ok(())
+        },
+    );
+    objects! { t: c"_task" => task }
+}
+
+impl Copied for Timeout {
+    const STATE: &'static [&'static str] = &["_state", "_timeout_handler", "_task", "_when"];
+}
+
 impl Class for Timeout {
     const NAME: &'static CStr = c"yibu.Timeout";
     type Header = DictAndWeak;
@@ -427,14 +475,8 @@ impl Class for Timeout {
         );
         t.repr(repr);
         t.getter(c"__class__", |timeout| isinstance_class(timeout, stock::timeout));
-        t.getter(c"_state", |timeout| {
-            stock::timeout_state(timeout.py())?.getattr(timeout.state.get().names().0)
-        });
-        t.getter(c"_when", |timeout| Ok(timeout.when(timeout.py())));
-        t.getter(c"_task", |timeout| Ok(timeout.task.get_or_none(timeout.py())));
-        t.getter(c"_timeout_handler", |timeout| {
-            Ok(timeout.alarm.get(timeout.py()).unwrap_or_else(|| none(timeout.py())))
-        });
+        attributes(t);
+        copying::table(t);
     }
 
     fn traverse(&self, visitor: &mut Visitor) {

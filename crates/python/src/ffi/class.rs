@@ -11,6 +11,7 @@ use std::marker::PhantomData;
 use std::mem::offset_of;
 use std::ops::Deref;
 use std::ptr::null_mut;
+use std::sync::{Mutex, PoisonError};
 
 use pyo3::basic::CompareOp;
 use pyo3::ffi;
@@ -129,6 +130,8 @@ pub struct ClassState {
     class: Cell<*mut ffi::PyTypeObject>,
     /// A subclass that most instances are of; null when there is none.
     usual: Cell<*mut ffi::PyTypeObject>,
+    /// Whether `install()` has put the class in the place of asyncio's.
+    in_place: Cell<bool>,
     free: UnsafeCell<Vec<*mut ffi::PyObject>>,
 }
 
@@ -138,7 +141,18 @@ unsafe impl Sync for ClassState {}
 impl ClassState {
     /// Before the module is made.
     pub const fn new() -> Self {
-        Self { class: Cell::new(null_mut()), usual: Cell::new(null_mut()), free: UnsafeCell::new(Vec::new()) }
+        Self {
+            class: Cell::new(null_mut()),
+            usual: Cell::new(null_mut()),
+            in_place: Cell::new(false),
+            free: UnsafeCell::new(Vec::new()),
+        }
+    }
+
+    /// Whether asyncio's name for the class means this one now: `install()` was called.
+    #[inline]
+    pub fn is_in_place(&self) -> bool {
+        self.in_place.get()
     }
 
     fn pop(&self) -> Option<*mut ffi::PyObject> {
@@ -155,6 +169,22 @@ impl ClassState {
         }
         keep
     }
+}
+
+/// Every class that was built.
+static BUILT: Mutex<Vec<&'static ClassState>> = Mutex::new(Vec::new());
+
+/// Notes whether asyncio's name for a native class means that class now. Whether it is a native class.
+pub fn put_in_place(class: &Bound<'_, PyType>, in_place: bool) -> bool {
+    let built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    let state = built.iter().find(|state| state.class.get() == class.as_type_ptr());
+    state.map(|state| state.in_place.set(in_place)).is_some()
+}
+
+/// Whether a class is one of the native ones, not derived from them by Python code.
+pub fn is_native(class: &Bound<'_, PyType>) -> bool {
+    let built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    built.iter().any(|state| state.class.get() == class.as_type_ptr())
 }
 
 /// A native class. `Default` is the state of an object whose `__init__` has not run.
@@ -752,6 +782,7 @@ impl<T: Class> Table<T> {
             unsafe { (*class.as_type_ptr()).tp_name = T::NAME.as_ptr().add(module) };
         }
         T::state().class.set(class.clone().into_ptr().cast());
+        BUILT.lock().unwrap_or_else(PoisonError::into_inner).push(T::state());
         Ok(class)
     }
 

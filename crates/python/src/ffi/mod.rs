@@ -23,6 +23,7 @@ pub mod class;
 pub mod context;
 pub mod directory;
 pub mod gc;
+pub mod metaclass;
 pub mod openssl;
 pub mod raised;
 pub mod reference;

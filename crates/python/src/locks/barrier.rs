@@ -5,17 +5,20 @@
 use std::cell::Cell;
 use std::ffi::CStr;
 
-use pyo3::exceptions::{PyAttributeError, PyValueError};
+use pyo3::exceptions::{PyAttributeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
 use super::Held;
 use super::condition::{self, Condition};
+use crate::attributes::{assigned, objects};
+use crate::copying::{self, Copied};
 use crate::coroutines::{Resume, Routine, Start, Step};
 use crate::errors;
 use crate::events::isinstance_class;
 use crate::ffi::class::DictAndWeak;
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Ref, Signature, Slot, Table, Visitor};
 use crate::ffi::{boolean, none};
+use crate::mixins::LoopBound;
 use crate::{names, stock};
 
 /// `_BarrierState`
@@ -29,6 +32,8 @@ enum State {
 }
 
 impl State {
+    const ALL: [Self; 4] = [Self::Filling, Self::Draining, Self::Resetting, Self::Broken];
+
     /// The value of asyncio's enumeration.
     fn value(self) -> &'static str {
         match self {
@@ -49,6 +54,7 @@ pub struct Barrier {
     state: Cell<State>,
     /// How many are inside.
     count: Cell<usize>,
+    bound: LoopBound,
 }
 
 static BARRIER: ClassState = ClassState::new();
@@ -208,6 +214,52 @@ fn finish<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     Ok(Step::Return(none(routine.py())))
 }
 
+/// What asyncio's barriers have in their `__dict__`.
+fn attributes(t: &mut Table<Barrier>) {
+    t.property(
+        c"_cond",
+        |barrier| Ok(condition(barrier)?.into_any()),
+        |barrier, value| {
+            let Some(condition) = Obj::<Condition>::cast(assigned(value)?) else {
+                return Err(PyTypeError::new_err("the _cond of a Barrier must be a native Condition"));
+            };
+            barrier.condition.set(Ref::of(condition.clone()));
+            Ok(())
+        },
+    );
+    t.property(
+        c"_state",
+        |barrier| stock::barrier_state(barrier.py())?.call1((barrier.state.get().value(),)),
+        |barrier, value| {
+            let value = assigned(value)?.getattr("value")?.extract::<String>()?;
+            let Some(state) = State::ALL.into_iter().find(|state| state.value() == value) else {
+                return Err(PyValueError::new_err(format!("{value:?} is not a valid _BarrierState")));
+            };
+            barrier.state.set(state);
+            Ok(())
+        },
+    );
+    t.property(
+        c"_count",
+        |barrier| Ok(barrier.count.get().into_pyobject(barrier.py())?.into_any()),
+        |barrier, value| {
+            barrier.count.set(assigned(value)?.extract()?);
+            Ok(())
+        },
+    );
+    objects! { t: c"_parties" => parties, c"_loop" => bound.event_loop }
+    t.noargs(
+        c"_get_loop",
+        |barrier| barrier.bound.get_loop(barrier.as_any()),
+        "The running loop, to which the barrier is bound from the first call on.",
+    );
+}
+
+impl Copied for Barrier {
+    const STATE: &'static [&'static str] = &["_cond", "_parties", "_state", "_count"];
+    const RARE_STATE: &'static [&'static str] = &["_loop"];
+}
+
 const AEXIT: Signature<0> = Signature::new_method("Barrier.__aexit__", "*args");
 
 impl Class for Barrier {
@@ -259,13 +311,8 @@ impl Class for Barrier {
             Ok(waiting.into_pyobject(barrier.py())?.into_any())
         });
         t.getter(c"broken", |barrier| Ok(boolean(barrier.py(), barrier.state.get() == State::Broken)));
-        t.getter(c"_cond", |barrier| Ok(condition(barrier)?.into_any()));
-        t.getter(c"_parties", |barrier| Ok(barrier.parties.get_or_none(barrier.py())));
-        t.getter(c"_state", |barrier| {
-            stock::barrier_state(barrier.py())?.call1((barrier.state.get().value(),))
-        });
-        t.getter(c"_count", |barrier| Ok(barrier.count.get().into_pyobject(barrier.py())?.into_any()));
-        t.getter(c"_loop", |barrier| Ok(none(barrier.py())));
+        attributes(t);
+        copying::table(t);
         t.repr(|barrier| {
             let object = barrier.as_any();
             let mut state = barrier.state.get().value().to_owned();
@@ -279,11 +326,13 @@ impl Class for Barrier {
     }
 
     fn traverse(&self, visitor: &mut Visitor) {
+        self.bound.event_loop.traverse(visitor);
         self.condition.traverse(visitor);
         self.parties.traverse(visitor);
     }
 
     fn clear(&self) {
+        self.bound.event_loop.clear();
         self.condition.clear();
         self.parties.clear();
     }

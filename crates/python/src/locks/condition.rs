@@ -11,6 +11,7 @@ use pyo3::prelude::*;
 use super::lock::{self, Lock};
 use super::{Held, Waited, Waiters};
 use crate::attributes::assigned;
+use crate::copying::Copied;
 use crate::coroutines::{Routine, Step, taken};
 use crate::events::isinstance_class;
 use crate::ffi::class::DictAndWeak;
@@ -308,10 +309,13 @@ fn entered<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyResult<St
     Ok(Step::Return(taken(py, &routine.first)))
 }
 
+impl Copied for Condition {
+    const STATE: &'static [&'static str] = &["_waiters", "_lock"];
+    const RARE_STATE: &'static [&'static str] = &["_loop"];
+}
+
 impl Waited for Condition {
     const LATE: bool = false;
-    const STATE: &'static [&'static str] = &["_lock"];
-
     fn waiters(&self) -> &Waiters {
         &self.waiters
     }

@@ -7,6 +7,7 @@ use pyo3::prelude::*;
 
 use super::{Waited, Waiters};
 use crate::attributes::flags;
+use crate::copying::Copied;
 use crate::coroutines::{Routine, Step, taken};
 use crate::events::isinstance_class;
 use crate::ffi::class::DictAndWeak;
@@ -71,10 +72,13 @@ fn resume<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyResult<Ste
     Ok(Step::Return(taken(py, &routine.first)))
 }
 
+impl Copied for Event {
+    const STATE: &'static [&'static str] = &["_waiters", "_value"];
+    const RARE_STATE: &'static [&'static str] = &["_loop"];
+}
+
 impl Waited for Event {
     const LATE: bool = false;
-    const STATE: &'static [&'static str] = &["_value"];
-
     fn waiters(&self) -> &Waiters {
         &self.waiters
     }

@@ -11,6 +11,7 @@ use pyo3::prelude::*;
 
 use super::{Held, Waited, Waiters};
 use crate::attributes::flags;
+use crate::copying::Copied;
 use crate::coroutines::{Routine, Step, taken};
 use crate::events::isinstance_class;
 use crate::ffi::class::DictAndWeak;
@@ -82,10 +83,13 @@ fn resume<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyResult<Ste
     Ok(Step::Return(taken(py, &routine.first)))
 }
 
+impl Copied for Lock {
+    const STATE: &'static [&'static str] = &["_waiters", "_locked"];
+    const RARE_STATE: &'static [&'static str] = &["_loop"];
+}
+
 impl Waited for Lock {
     const LATE: bool = true;
-    const STATE: &'static [&'static str] = &["_locked"];
-
     fn waiters(&self) -> &Waiters {
         &self.waiters
     }

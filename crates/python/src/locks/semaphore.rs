@@ -12,6 +12,7 @@ use pyo3::types::{PyDict, PyInt, PyTuple};
 
 use super::{Held, Waited, Waiters};
 use crate::attributes::assigned;
+use crate::copying::{self, Copied};
 use crate::coroutines::{Routine, Step, taken};
 use crate::events::isinstance_class;
 use crate::ffi::class::{Derived, DictAndWeak};
@@ -193,9 +194,13 @@ fn release(semaphore: &Obj<'_, Semaphore>) -> PyResult<()> {
     wake_next(semaphore).map(drop)
 }
 
+impl Copied for Semaphore {
+    const STATE: &'static [&'static str] = &["_waiters", "_value"];
+    const RARE_STATE: &'static [&'static str] = &["_loop"];
+}
+
 impl Waited for Semaphore {
     const LATE: bool = true;
-    const STATE: &'static [&'static str] = &["_value"];
 
     fn waiters(&self) -> &Waiters {
         &self.waiters
@@ -221,9 +226,13 @@ impl Held for Semaphore {
     }
 }
 
+impl Copied for BoundedSemaphore {
+    const STATE: &'static [&'static str] = &["_bound_value", "_waiters", "_value"];
+    const RARE_STATE: &'static [&'static str] = &["_loop"];
+}
+
 impl Waited for BoundedSemaphore {
     const LATE: bool = true;
-    const STATE: &'static [&'static str] = &["_value", "_bound_value"];
 
     fn waiters(&self) -> &Waiters {
         &self.base.waiters
@@ -334,7 +343,7 @@ impl Class for BoundedSemaphore {
             "Gives a unit back, and hands it to the first who waits. ValueError when all are back already.",
         );
         super::context_manager(t);
-        t.noargs(c"__getstate__", super::getstate, "What a copy of it starts from.");
+        copying::table(t);
         t.property(
             c"_bound_value",
             |semaphore| semaphore.own.value.get(semaphore.py()),

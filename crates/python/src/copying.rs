@@ -1,0 +1,89 @@
+//! Copies and pickles of the primitives: the state that `copy` and `pickle` take along from an object, and give to its copy.
+//!
+//! asyncio's classes are written in Python: their state is the instance's `__dict__`. That of a native object is what it has
+//! under the same names, and whatever a program has added. As in asyncio it goes well while nobody waits: a future cannot be
+//! copied. Called by the `table` functions of the classes; reads and writes attributes.
+
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
+
+use crate::ffi::class::is_native;
+use crate::ffi::{Args, Class, Obj, Output, Signature, Table, none};
+
+/// A class whose objects can be copied.
+pub trait Copied: Class {
+    /// What an instance of asyncio's class has in its `__dict__`.
+    const STATE: &'static [&'static str];
+    /// What it has there only once there is something to say.
+    const RARE_STATE: &'static [&'static str] = &[];
+}
+
+const REDUCE: Signature<1> = Signature::new("__reduce_ex__", "protocol, /");
+const SET_STATE: Signature<1> = Signature::new("__setstate__", "state, /");
+
+/// The methods by which objects are copied.
+pub fn table<T: Copied>(t: &mut Table<T>) {
+    t.noargs(c"__getstate__", state, "What a copy of it starts from.");
+    t.method(
+        &SET_STATE,
+        |object, args| {
+            let [state] = args.parse(&SET_STATE)?;
+            set_state(object.as_any(), &state).map(|()| none(object.py()))
+        },
+        "Makes it what another one was.",
+    );
+    t.method(&REDUCE, reduce, "How it is copied and pickled.");
+}
+
+/// `__getstate__()`: a dict, and behind it one of the `__slots__` of subclasses where there are some.
+fn state<'py, T: Copied>(object: &Obj<'py, T>) -> Output<'py> {
+    let (py, any) = (object.py(), object.as_any());
+    let state = PyDict::new(py);
+    for name in T::STATE {
+        state.set_item(name, any.getattr(*name)?)?;
+    }
+    for name in T::RARE_STATE {
+        let value = any.getattr(*name)?;
+        if !value.is_none() {
+            state.set_item(name, value)?;
+        }
+    }
+    state.update(any.getattr("__dict__")?.cast::<PyDict>()?.as_mapping())?;
+    let slots = PyDict::new(py);
+    let names = py.import("copyreg")?.call_method1("_slotnames", (any.get_type(),))?;
+    for name in names.try_iter()? {
+        let name = name?;
+        if let Some(value) = any.getattr_opt(name.cast()?)? {
+            slots.set_item(name, value)?;
+        }
+    }
+    if slots.is_empty() { Ok(state.into_any()) } else { Ok((state, slots).into_pyobject(py)?.into_any()) }
+}
+
+/// `__setstate__(state)`, with such a dict, or the pair.
+fn set_state<'py>(object: &Bound<'py, PyAny>, state: &Bound<'py, PyAny>) -> PyResult<()> {
+    if let Ok(parts) = state.cast::<PyTuple>() {
+        return parts.iter().try_for_each(|part| set_state(object, &part));
+    }
+    if state.is_none() {
+        return Ok(());
+    }
+    for (name, value) in state.cast::<PyDict>()?.iter() {
+        object.setattr(name.cast()?, value)?;
+    }
+    Ok(())
+}
+
+/// `__reduce_ex__(protocol)`. For native classes not `object`'s: that has `pickle` compare the class to `__class__`, which answers
+/// asyncio's class as long as `install()` has not put the native one in its place; nor for the oldest protocols, by which
+/// `object` copies classes of Python only.
+fn reduce<'py, T: Copied>(object: &Obj<'py, T>, args: Args<'_, 'py>) -> Output<'py> {
+    let (py, any) = (object.py(), object.as_any());
+    let [protocol] = args.parse(&REDUCE)?;
+    let class = any.get_type();
+    if !is_native(&class) && protocol.ge(2)? {
+        return py.get_type::<PyAny>().call_method1("__reduce_ex__", (any, protocol));
+    }
+    let state = any.call_method0("__getstate__")?;
+    Ok((class.getattr("__new__")?, (class,), state).into_pyobject(py)?.into_any())
+}

@@ -1,0 +1,78 @@
+"""Classes that a program took from asyncio before `install()`, beside the native ones found there afterwards.
+
+`from asyncio import Queue`, then `install()`: the program's `Queue` stays the standard library's class,
+`asyncio.Queue` is the native one, and both will meet in the same `isinstance`. So the two are made to
+recognise each other's instances and subclasses, by a metaclass that both get.
+
+Only where a module has kept a class of asyncio's, or derived one: a class with a metaclass cannot be combined
+with a class of yet another metaclass (`abc.ABC` is no problem). Called by `installation.py`.
+"""
+
+import sys
+from abc import ABCMeta
+from collections.abc import Iterable
+from typing import Any
+
+from yibu import _yibu
+
+# Each class of a pair, and the other one.
+_NAMESAKES: dict[type, type] = {}
+
+
+class Namesake(ABCMeta):
+    """The metaclass of two classes of one name: an instance or a subclass of one is one of the other."""
+
+    def __instancecheck__(cls, instance: object) -> bool:
+        """Ask the class, then its namesake."""
+        return any(_is_instance(kind, instance) for kind in _pair(cls))
+
+    def __subclasscheck__(cls, subclass: type) -> bool:
+        """Ask the class, then its namesake."""
+        return any(_is_subclass(kind, subclass) for kind in _pair(cls))
+
+
+def _pair(cls: type) -> tuple[type, ...]:
+    return (cls, _NAMESAKES[cls]) if cls in _NAMESAKES else (cls,)
+
+
+def _is_instance(cls: type, instance: object) -> bool:
+    # Subclasses made since then are classes of ABCMeta in full; the pair itself was not made by it.
+    check = ABCMeta.__instancecheck__ if "_abc_impl" in vars(cls) else type.__instancecheck__
+    return check(cls, instance)
+
+
+def _is_subclass(cls: type, subclass: Any) -> bool:
+    check = ABCMeta.__subclasscheck__ if "_abc_impl" in vars(cls) else type.__subclasscheck__
+    return check(cls, subclass)
+
+
+def are_kept(classes: Iterable[type]) -> bool:
+    """Whether a module outside of asyncio has one of these classes, or somebody has derived one from them."""
+    wanted = {id(cls) for cls in classes}
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] not in _OURS and any(id(value) in wanted for value in _values(module)):
+            return True
+    return any(
+        kind.__module__.partition(".")[0] not in _OURS for cls in classes for kind in cls.__subclasses__()
+    )
+
+
+_OURS = {"asyncio", "_asyncio", "yibu"}
+
+
+def _values(module: object) -> list[object]:
+    return list(getattr(module, "__dict__", {}).values())
+
+
+def join(one: type, other: type) -> None:
+    """Make two classes recognise each other's instances and subclasses."""
+    _NAMESAKES.update({one: other, other: one})
+    for cls in (one, other):
+        _yibu._set_metaclass(cls, Namesake)
+
+
+def part(one: type, other: type) -> None:
+    """Undo `join`."""
+    for cls in (one, other):
+        if _NAMESAKES.pop(cls, None) is not None:
+            _yibu._set_metaclass(cls, type)

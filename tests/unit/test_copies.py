@@ -1,0 +1,155 @@
+"""`copy` and `pickle` of locks, queues and timeouts: the copies have the state, and work."""
+
+import asyncio
+import copy
+import pickle
+
+import pytest
+
+
+def pickled(protocol):
+    def through(thing):
+        return pickle.loads(pickle.dumps(thing, protocol))
+
+    return through
+
+
+WAYS = {"copy": copy.copy, "deepcopy": copy.deepcopy} | {
+    f"pickle {protocol}": pickled(protocol) for protocol in range(pickle.HIGHEST_PROTOCOL + 1)
+}
+
+
+@pytest.fixture(params=WAYS)
+def copied(request):
+    return WAYS[request.param]
+
+
+def subclass(base):
+    """A subclass that `pickle` finds by name in this module."""
+    made = type(f"Own{base.__name__}", (base,), {"__module__": __name__, "label": "a class attribute"})
+    globals()[made.__name__] = made
+    return made
+
+
+def in_loop(impl, function):
+    async def main():
+        return await function()
+
+    return impl.run(main())
+
+
+class TestLocks:
+    def test_a_held_lock_stays_held(self, impl, copied):
+        async def scenario():
+            lock = impl.Lock()
+            await lock.acquire()
+            made = copied(lock)
+            assert type(made) is type(lock)
+            assert made.locked()
+            made.release()
+            assert lock.locked()
+
+        in_loop(impl, scenario)
+
+    def test_an_event_stays_set(self, impl, copied):
+        event = impl.Event()
+        event.set()
+        made = copied(event)
+        assert made.is_set()
+        made.clear()
+        assert event.is_set()
+
+    def test_a_semaphore_keeps_its_value(self, impl, copied):
+        made = copied(impl.Semaphore(3))
+        assert made._value == 3
+        made.release()
+        assert made._value == 4
+
+    def test_a_bounded_semaphore_keeps_its_bound(self, impl, copied):
+        made = copied(impl.BoundedSemaphore(1))
+        with pytest.raises(ValueError, match="released too many times"):
+            made.release()
+
+    def test_a_condition_has_a_lock(self, impl, copied):
+        made = copied(impl.Condition())
+
+        async def scenario():
+            async with made:
+                made.notify()
+                assert made.locked()
+
+        in_loop(impl, scenario)
+
+    def test_a_barrier_keeps_its_parties(self, impl, copied):
+        made = copied(impl.Barrier(1))
+        assert made.parties == 1
+        assert in_loop(impl, made.wait) == 0
+
+    def test_what_a_program_added_comes_along(self, impl, copied):
+        lock = impl.Lock()
+        lock.label = "mine"
+        assert copied(lock).label == "mine"
+
+    def test_a_subclass(self, impl, copied):
+        lock = subclass(impl.Lock)()
+        lock.label = "of the instance"
+        made = copied(lock)
+        assert (type(made), made.label) == (type(lock), "of the instance")
+        assert not made.locked()
+
+
+class TestQueues:
+    @pytest.mark.parametrize(
+        ("kind", "order"), [("Queue", [2, 1, 3]), ("PriorityQueue", [1, 2, 3]), ("LifoQueue", [3, 1, 2])]
+    )
+    def test_items_and_size_come_along(self, impl, copied, kind, order):
+        queue = getattr(impl, kind)(5)
+        for item in (2, 1, 3):
+            queue.put_nowait(item)
+        made = copied(queue)
+        assert (type(made), made.maxsize, made.qsize()) == (type(queue), 5, 3)
+        assert [made.get_nowait() for _ in range(3)] == order
+        for _ in range(3):
+            made.task_done()
+        with pytest.raises(ValueError, match="called too many times"):
+            made.task_done()
+
+    def test_a_deep_copy_has_items_of_its_own(self, impl):
+        queue = impl.Queue()
+        queue.put_nowait([1])
+        made = copy.deepcopy(queue)
+        made.get_nowait().append(2)
+        assert queue.get_nowait() == [1]
+
+    def test_a_queue_that_is_waited_for_cannot_be_pickled(self, impl):
+        async def scenario():
+            queue = impl.Queue()
+            task = impl.ensure_future(queue.get())
+            await impl.sleep(0)
+            with pytest.raises(TypeError, match="cannot pickle"):
+                pickle.dumps(queue)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+        in_loop(impl, scenario)
+
+
+class TestTimeouts:
+    def test_a_timeout_that_was_not_entered(self, impl, copied):
+        async def scenario():
+            made = copied(impl.timeout_at(17.5))
+            assert made.when() == 17.5
+            assert not made.expired()
+            return copied(impl.timeout(None)).when()
+
+        assert in_loop(impl, scenario) is None
+
+    def test_the_copy_is_a_limit(self, impl, copied):
+        async def scenario():
+            loop = impl.get_running_loop()
+            with pytest.raises(TimeoutError):
+                async with copied(impl.timeout_at(loop.time())):
+                    await loop.create_future()
+
+        in_loop(impl, scenario)
