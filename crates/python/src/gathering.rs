@@ -13,7 +13,7 @@ use crate::callbacks::{Reaction, no_longer_awaited, react};
 use crate::coroutines::Routine;
 use crate::events::isinstance_class;
 use crate::ffi::class::{Derived, DictAndWeak, function};
-use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Slot, Table, Visitor, boolean};
+use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Slot, Table, Visitor, boolean, depth};
 use crate::futures::ensure::ensure;
 use crate::futures::{self, Future, State, likes};
 use crate::mixins::create_future;
@@ -204,6 +204,7 @@ pub fn cancel<'py>(outer: &Obj<'py, GatheringFuture>, message: &Bound<'py, PyAny
     if outer.base.state() != State::Pending {
         return Ok(false);
     }
+    let _level = depth::enter(depth::CALLING)?;
     let mut any = false;
     for child in outer.own.children.get_or_none(py).try_iter()? {
         any |= likes::cancel_with(&child?, message)?;

@@ -25,7 +25,7 @@ use crate::ffi::send::{Sent, send, throw};
 use crate::ffi::{
     Args, Class, ClassState, Obj, Raised, Ref, Registration, Registry, Signature, Slot, Table, Visitor,
 };
-use crate::ffi::{boolean, call, context, none};
+use crate::ffi::{boolean, call, context, depth, none};
 use crate::futures::{self, Callback, Future, Settled, State, likes};
 use crate::{errors, names, stock};
 
@@ -479,6 +479,7 @@ pub fn cancel<'py>(task: &Obj<'py, Task>, message: &Bound<'py, PyAny>) -> PyResu
         return Ok(false);
     }
     own.cancel_requests.set(own.cancel_requests.get() + 1);
+    let _level = depth::enter(depth::CALLING)?;
     if let Some(waiter) = own.waiter.get(task.py())
         && likes::cancel_with(&waiter, message)?
     {

@@ -12,7 +12,7 @@ use rustix::net::{AddressFamily, SocketType, ipproto};
 
 use super::EventLoop;
 use crate::coroutines::{self, Answer, Awaited};
-use crate::ffi::{Args, Obj, Output, Ref, Signature, Table};
+use crate::ffi::{Args, Obj, Output, Ref, Signature, Table, make};
 use crate::{names, stock};
 
 const GETADDRINFO: Signature<6> =
@@ -226,15 +226,15 @@ type Parts<'py> = (Bound<'py, PyAny>, Bound<'py, PyAny>, Vec<Bound<'py, PyAny>>)
 /// `host, port = address[:2]`, and `address[2:]`.
 fn parts<'py>(address: &Bound<'py, PyAny>) -> PyResult<Parts<'py>> {
     let py = address.py();
-    let slice = |start: isize, stop: isize| -> PyResult<Vec<Bound<'py, PyAny>>> {
-        address.get_item(pyo3::types::PySlice::new(py, start, stop, 1))?.try_iter()?.collect()
+    let slice = |start: usize, stop: usize| -> PyResult<Vec<Bound<'py, PyAny>>> {
+        address.get_item(make::slice(py, start, stop)?)?.try_iter()?.collect()
     };
     let mut first = slice(0, 2)?.into_iter();
     let given = first.len();
     let (Some(host), Some(port)) = (first.next(), first.next()) else {
         return Err(PyValueError::new_err(format!("not enough values to unpack (expected 2, got {given})")));
     };
-    Ok((host, port, slice(2, isize::MAX)?))
+    Ok((host, port, slice(2, isize::MAX.unsigned_abs())?))
 }
 
 /// `base_events._ipaddr_info`: the address info of a numeric address, `None` where somebody has to be asked.

@@ -8,7 +8,7 @@
 
 use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyInt, PyMemoryView, PySlice, PyTuple};
+use pyo3::types::{PyBytes, PyInt, PyMemoryView, PyTuple};
 use yibu_engine::{Fd, Interest, MAX_RECEIVE, OpId};
 
 use super::resolve::{self, Question};
@@ -16,7 +16,7 @@ use super::socket::{self, Socket, completed, plain, unless_blocked};
 use super::{EventLoop, create_future, occupied, watch};
 use crate::coroutines::{self, Answer, Routine, Step};
 use crate::ffi::buffer::Buffer;
-use crate::ffi::{Args, Obj, Output, Ref, Signature, Table, none};
+use crate::ffi::{Args, Obj, Output, Ref, Signature, Table, make, none};
 use crate::stock;
 
 const SOCK_RECV: Signature<2> = Signature::new("EventLoop.sock_recv", "sock, n");
@@ -333,7 +333,7 @@ async fn send_by_method(socket: &Socket, data: &Ref) -> Answer {
         };
         let rest = rest.any(py);
         let length = rest.len()?;
-        let slice = PySlice::new(py, sent.cast_signed(), length.cast_signed(), 1);
+        let slice = make::slice(py, sent, length)?;
         sent += socket.call_method1("send", (rest.get_item(slice)?,))?.extract::<usize>()?;
         Ok((sent == length).then(|| py.None()))
     };

@@ -125,6 +125,7 @@ pub fn recursing<R>(py: Python<'_>, place: &CStr, f: impl FnOnce() -> PyResult<R
             unsafe { ffi::Py_LeaveRecursiveCall() }
         }
     }
+    let _level = super::depth::enter(place.to_str().unwrap_or_default().trim_start())?;
     // SAFETY: attached; the text is NUL-terminated.
     if unsafe { ffi::Py_EnterRecursiveCall(place.as_ptr()) } != 0 {
         return Err(PyErr::fetch(py));

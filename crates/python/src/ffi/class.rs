@@ -608,7 +608,7 @@ impl<T: Class> Table<T> {
     where
         F: Stateless + for<'a, 'py> Fn(&'a Obj<'py, T>) -> Output<'py>,
     {
-        self.slot(ffi::Py_tp_repr, tramp::slot::<T, F> as *mut c_void);
+        self.slot(ffi::Py_tp_repr, tramp::repr::<T, F> as *mut c_void);
     }
 
     /// `__str__`.
@@ -838,7 +838,13 @@ unsafe extern "C" fn new<T: Class>(
     }
 }
 
+/// `tp_dealloc`: however many objects hold each other, their deaths do not nest.
 unsafe extern "C" fn dealloc<T: Class>(object: *mut ffi::PyObject) {
+    // SAFETY: CPython calls this once, when the last reference is gone.
+    unsafe { super::depth::free(object, free::<T>) }
+}
+
+unsafe fn free<T: Class>(object: *mut ffi::PyObject) {
     // SAFETY: CPython calls this once, when the last reference is gone (a resurrecting finalizer makes us return early).
     // Order: finalizer, untrack, weak references, dict, data, memory, type. Dropping data may run Python code, which
     // cannot reach this object any more.

@@ -14,7 +14,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
-use super::{Args, Class, Obj, Output, stop};
+use super::{Args, Class, Obj, Output, depth, stop};
 
 /// A function whose value is its type: what `fn` items and closures without captures are.
 pub trait Stateless: Copy + 'static {
@@ -94,6 +94,22 @@ where
 {
     // SAFETY: as in `unary`.
     unsafe { unary::<T, F>(slf, std::ptr::null_mut()) }
+}
+
+/// `tp_repr`: objects show what they hold.
+pub(super) unsafe extern "C" fn repr<T, F>(slf: *mut ffi::PyObject) -> *mut ffi::PyObject
+where
+    T: Class,
+    F: Stateless + for<'a, 'py> Fn(&'a Obj<'py, T>) -> Output<'py>,
+{
+    // SAFETY: as in `unary`.
+    unsafe {
+        let py = Python::assume_attached();
+        guard(py, std::ptr::null_mut(), || {
+            let _level = depth::enter("while getting the repr of an object")?;
+            give(F::conjure()(&lend(py, slf)))
+        })
+    }
 }
 
 /// `tp_hash`.

@@ -1,11 +1,11 @@
 //! From the transport below to the application: what arrives is decrypted and handed over, a batch at a time.
 
 use pyo3::prelude::*;
-use pyo3::types::{PyByteArray, PyMemoryView, PySlice};
+use pyo3::types::{PyByteArray, PyMemoryView};
 
 use super::tls::Plain;
 use super::{Protocol, SslProtocol, State, call_soon, fail, flow, handshake, nobody, shutdown, writing};
-use crate::ffi::{Obj, Output, Table, call, none};
+use crate::ffi::{Obj, Output, Table, call, make, none};
 use crate::{names, streams};
 
 /// What a transport that fills buffers is lent. Ours never is: it hands over bytes.
@@ -31,7 +31,7 @@ pub(super) fn table(t: &mut Table<SslProtocol>) {
                 Some(buffer) => buffer,
                 None => get_buffer(protocol, count)?,
             };
-            let filled = view.get_item(PySlice::new(py, 0, count.extract()?, 1))?;
+            let filled = view.get_item(make::slice(py, 0, count.extract()?)?)?;
             received(protocol, &filled)?;
             Ok(none(py))
         },

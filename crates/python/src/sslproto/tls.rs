@@ -8,11 +8,11 @@ use std::cell::Cell;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBytes, PyDict, PyMemoryView, PySlice, PyType};
+use pyo3::types::{PyBytes, PyDict, PyMemoryView, PyType};
 
 use crate::ffi::buffer::Buffer;
 use crate::ffi::openssl::{End, Engine, Outcome};
-use crate::ffi::{Output, Raised, Slot, Visitor, call};
+use crate::ffi::{Output, Raised, Slot, Visitor, call, make};
 use crate::names;
 
 /// What a record holds at most, and so what one read gives.
@@ -389,7 +389,7 @@ pub enum Ciphertext<'a, 'py> {
 /// `memoryview(data)[start:]`, in bytes.
 fn tail<'py>(data: &Bound<'py, PyAny>, start: usize) -> Output<'py> {
     let view = PyMemoryView::from(data)?.call_method1("cast", ("B",))?;
-    view.get_item(PySlice::new(data.py(), start.cast_signed(), isize::MAX, 1))
+    view.get_item(make::slice(data.py(), start, isize::MAX.unsigned_abs())?)
 }
 
 fn joined<'py>(py: Python<'py>, chunks: &[Bound<'py, PyBytes>]) -> PyResult<Bound<'py, PyBytes>> {

@@ -9,7 +9,7 @@ use pyo3::types::{PyByteArray, PyBytes};
 
 use super::spare;
 use crate::ffi::bytes::Bytes;
-use crate::ffi::{LoopCell, Ref, Slot};
+use crate::ffi::{LoopCell, Ref, Slot, make};
 
 /// Joined content keeps memory up to this many bytes when it is empty.
 const KEEP: usize = 16 * 1024;
@@ -208,6 +208,6 @@ fn copy(shown: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
 
 fn delete(shown: &Bound<'_, PyAny>, count: usize) -> PyResult<()> {
     let py = shown.py();
-    let slice = pyo3::types::PySlice::new(py, 0, count.min(isize::MAX.unsigned_abs()).cast_signed(), 1);
+    let slice = make::slice(py, 0, count.min(isize::MAX.unsigned_abs()))?;
     shown.del_item(slice)
 }

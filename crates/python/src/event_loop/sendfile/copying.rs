@@ -3,14 +3,14 @@
 //! Called by `sendfile` and `sock_sendfile`; calls the file, the transport, and [`super::protocol`].
 
 use pyo3::prelude::*;
-use pyo3::types::{PyByteArray, PyInt, PyMemoryView, PySlice};
+use pyo3::types::{PyByteArray, PyInt, PyMemoryView};
 
 use super::Piece;
 use super::protocol::Takeover;
 use crate::coroutines::{Answer, Awaited};
 use crate::event_loop::EventLoop;
 use crate::event_loop::socket::Socket;
-use crate::ffi::{Output, Ref};
+use crate::ffi::{Output, Ref, make};
 use crate::{names, stock};
 
 /// How much goes to a transport at once.
@@ -178,5 +178,5 @@ impl Drop for Source {
 
 /// `view[:length]`.
 fn slice<'py>(view: &Bound<'py, PyAny>, length: i64) -> Output<'py> {
-    view.get_item(PySlice::new(view.py(), 0, length as isize, 1))
+    view.get_item(make::slice(view.py(), 0, usize::try_from(length)?)?)
 }

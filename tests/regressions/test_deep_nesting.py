@@ -1,0 +1,283 @@
+"""Whatever a program nests without limit works or ends in RecursionError, on large stacks and on small ones.
+
+Each program runs in an interpreter of its own, in a thread of that stack size, and must end with status 0.
+"""
+
+import textwrap
+
+import pytest
+
+STACKS = {"8 MiB": 8 << 20, "256 KiB": 256 << 10}
+
+DEPTH = 50_000
+
+START = """
+    import asyncio, gc, os, sys, threading
+
+    sys.unraisablehook = lambda *args: None
+    stack, depth = map(int, sys.argv[1:])
+
+    async def turns(count=3):
+        for _ in range(count):
+            await asyncio.sleep(0)
+
+    def nested(make, inner, depth=depth):
+        for _ in range(depth):
+            inner = make(inner)
+        return inner
+
+    def attempt(function, *args):
+        try:
+            function(*args)
+        except RecursionError:
+            pass
+
+    async def never(task):
+        try:
+            await task
+        except (RecursionError, asyncio.CancelledError):
+            pass
+"""
+
+END = """
+    async def silent():
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
+        await main()
+        sys.stdout.flush()
+        if leave:
+            os._exit(0)
+
+    def run():
+        with asyncio.Runner(loop_factory=aio.new_event_loop) as runner:
+            runner.run(silent())
+
+    threading.stack_size(stack)
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    print("ended")
+"""
+
+CALLS = {
+    "cancelling a chain of tasks": """
+        async def main():
+            async def link(inner):
+                return await inner
+            last = nested(lambda inner: asyncio.ensure_future(link(inner)), aio.Future())
+            await turns()
+            attempt(last.cancel)
+    """,
+    "cancelling a cycle of tasks": """
+        async def main():
+            tasks = {}
+            async def wait(other):
+                await asyncio.sleep(0)
+                await tasks[other]
+            tasks["a"] = asyncio.ensure_future(wait("b"))
+            tasks["b"] = asyncio.ensure_future(wait("a"))
+            await turns()
+            attempt(tasks["a"].cancel)
+    """,
+    "cancelling gather() in gather()": """
+        async def main():
+            attempt(nested(aio.gather, aio.Future()).cancel)
+    """,
+    "cancelling gather() in shield() in tasks": """
+        async def main():
+            async def link(inner):
+                return await aio.gather(aio.shield(inner))
+            last = nested(lambda inner: asyncio.ensure_future(link(inner)), aio.Future(), depth // 10)
+            await turns()
+            attempt(last.cancel)
+    """,
+    "wait_for() in wait_for()": """
+        async def main():
+            task = asyncio.ensure_future(nested(lambda inner: aio.wait_for(inner, None), aio.Future()))
+            await turns(2)
+            task.cancel()
+            await never(task)
+    """,
+    "wait_for() in wait_for() with time limits": """
+        async def main():
+            outer = nested(lambda inner: aio.wait_for(inner, 9), aio.Future(), depth // 10)
+            task = asyncio.ensure_future(outer)
+            await turns(2)
+            task.cancel()
+            await never(task)
+    """,
+    "closing wait_for() in wait_for()": """
+        async def main():
+            outer = nested(lambda inner: aio.wait_for(inner, None), aio.Future())
+            attempt(outer.send, None)
+            attempt(outer.close)
+    """,
+    "throwing into wait_for() in wait_for()": """
+        async def main():
+            outer = nested(lambda inner: aio.wait_for(inner, None), aio.Future())
+            attempt(outer.send, None)
+            try:
+                attempt(outer.throw, KeyError())
+            except (KeyError, RuntimeError):
+                pass
+    """,
+    "the text of a chain of tasks": """
+        async def main():
+            async def link(inner):
+                return await inner
+            last = nested(lambda inner: asyncio.ensure_future(link(inner)), aio.Future())
+            await turns()
+            attempt(repr, last)
+    """,
+    "the text of queues in queues": """
+        async def main():
+            def put(inner):
+                queue = aio.Queue()
+                queue.put_nowait(inner)
+                return queue
+            attempt(repr, nested(put, None))
+    """,
+    "the text of results in results": """
+        async def main():
+            def done(inner):
+                future = aio.Future()
+                future.set_result(inner)
+                return future
+            attempt(repr, nested(done, None))
+    """,
+    "the text of handles of handles": """
+        async def main():
+            loop = asyncio.get_running_loop()
+            attempt(repr, nested(lambda inner: loop.call_later(100, inner), int))
+    """,
+}
+
+DEATHS = {
+    "queues": """
+        def link(inner):
+            queue = aio.Queue()
+            queue.put_nowait(inner)
+            return queue
+    """,
+    "priority queues": """
+        def link(inner):
+            queue = aio.PriorityQueue()
+            queue.put_nowait(inner)
+            return queue
+    """,
+    "results": """
+        def link(inner):
+            future = aio.Future()
+            future.set_result(inner)
+            return future
+    """,
+    "callbacks": """
+        def link(inner):
+            future = aio.Future()
+            future.add_done_callback(lambda future: inner)
+            return future
+    """,
+    "exceptions": """
+        def link(inner):
+            future, error = aio.Future(), ValueError(inner)
+            future.set_exception(error)
+            future.exception()
+            return future
+    """,
+    "handles": """
+        def link(inner):
+            return aio.Handle(int, (inner,), asyncio.get_running_loop())
+    """,
+    "attributes of locks": """
+        def link(inner):
+            lock = aio.Lock()
+            lock.inner = inner
+            return lock
+    """,
+    "conditions": """
+        def link(inner):
+            condition = aio.Condition()
+            condition.inner = inner
+            return condition
+    """,
+    "stream readers": """
+        def link(inner):
+            reader = aio.StreamReader(loop=asyncio.get_running_loop())
+            reader.inner = inner
+            return reader
+    """,
+    "stream protocols": """
+        def link(inner):
+            return aio.StreamReaderProtocol(aio.StreamReader(), lambda reader, writer: inner)
+    """,
+    "runners": """
+        def link(inner):
+            return aio.Runner(loop_factory=lambda: inner)
+    """,
+    "loops": """
+        def link(inner):
+            loop = aio.new_event_loop()
+            loop.set_exception_handler(lambda loop, context: inner)
+            loop.close()
+            return loop
+    """,
+    "instances of subclasses": """
+        class Link(aio.Event):
+            pass
+        def link(inner):
+            event = Link()
+            event.inner = inner
+            return event
+    """,
+    "coroutines": """
+        def link(inner):
+            return aio.wait_for(inner, None)
+    """,
+    "suspended tasks": """
+        async def wait(inner):
+            await aio.Future()
+        def link(inner):
+            task = asyncio.ensure_future(wait(inner))
+            return task
+    """,
+    "gathering futures": """
+        def link(inner):
+            return aio.gather(inner if inner else aio.Future())
+    """,
+}
+
+
+def run(impl, body, stack, depth, *, leave):
+    source = "\n".join([START, body, f"    leave = {leave}", END])
+    process = impl.run_source(source, str(stack), str(depth), python_options=("-W", "ignore"))
+    assert process.returncode == 0, f"status {process.returncode}\n{process.stderr[-2000:]}"
+    assert leave or process.stdout == "ended\n"
+
+
+def shifted(source):
+    """`source`, as far to the left as the other parts of the program."""
+    return textwrap.indent(textwrap.dedent(source), "    ")
+
+
+@pytest.mark.yibu_only
+@pytest.mark.parametrize("stack", STACKS.values(), ids=STACKS)
+@pytest.mark.parametrize("name", CALLS)
+def test_nested_calls(impl, name, stack):
+    run(impl, shifted(CALLS[name]), stack, DEPTH, leave=True)
+
+
+@pytest.mark.yibu_only
+@pytest.mark.parametrize("stack", STACKS.values(), ids=STACKS)
+def test_nested_deaths(impl, stack):
+    """All in one process: the test is that it goes on."""
+    bodies = [shifted(body) + "    links.append(link)" for body in DEATHS.values()]
+    main = """
+    async def main():
+        for link in links:
+            last = None
+            for _ in range(depth):
+                last = link(last)
+            await turns()
+            del last
+            gc.collect()
+    """
+    run(impl, "\n".join(["    links = []", *bodies, main]), stack, DEPTH // 5, leave=False)
