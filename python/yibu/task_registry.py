@@ -2,8 +2,8 @@
 
 A stock task registers itself in a `WeakSet` when it is created: a weak reference, a set entry and a
 callback for each. Native tasks are already linked together inside `yibu._yibu`, so instead of paying
-that price per task, the one registry object is given a class that asks `_native_tasks()` when
-somebody iterates, counts or looks into it.
+that price per task, the set that the one registry object keeps its references in is given a class that
+asks `_native_tasks()` when somebody iterates, counts or looks into it.
 
 `yibu/__init__.py` calls `join_task_registry()` once, on import. Nobody else should need this module.
 """
@@ -13,23 +13,28 @@ import gc
 import sys
 from collections.abc import Iterator
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakSet, ref
 
 from yibu._yibu import _native_tasks
 
 
-class TaskRegistry(WeakSet[Any]):
-    """Asyncio's registry of tasks, with the native tasks of every loop and thread in it."""
+class TaskReferences(set[Any]):
+    """A registry's weak references to tasks, with those to the native tasks of every loop and thread."""
 
     def __iter__(self) -> Iterator[Any]:
         yield from super().__iter__()
-        yield from _native_tasks()
+        yield from map(ref, _native_tasks())
+
+    def copy(self) -> set[Any]:
+        # What the registry iterates since 3.14. The set's own, made at once, as other threads change it.
+        return super().copy() | set(map(ref, _native_tasks()))
 
     def __len__(self) -> int:
         return super().__len__() + len(_native_tasks())
 
-    def __contains__(self, task: object) -> bool:
-        return any(task is native for native in _native_tasks()) or super().__contains__(task)
+    def __contains__(self, reference: object) -> bool:
+        task = reference() if isinstance(reference, ref) else None
+        return any(task is native for native in _native_tasks()) or super().__contains__(reference)
 
 
 def stock_registry() -> WeakSet[Any]:
@@ -72,5 +77,5 @@ class _Probe:
 def join_task_registry() -> None:
     """Make native tasks visible to `asyncio.all_tasks()`; doing it again changes nothing."""
     registry = stock_registry()
-    if type(registry) is not TaskRegistry:
-        registry.__class__ = TaskRegistry
+    if not isinstance(registry.data, TaskReferences):
+        registry.data = TaskReferences(registry.data)

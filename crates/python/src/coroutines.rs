@@ -5,13 +5,17 @@
 //! future is pending, the coroutine yields a native Future that the waker completes; throwing into it (a cancellation)
 //! drops the Rust future, whose destructors undo what was half-done. Nothing runs before the first `send`, as in any coroutine.
 //!
-//! What all coroutine objects have in common is [`Coroutine`] and its [`protocol`]; the primitives, which must run on any
+//! What all coroutine objects have in common is [`Coroutine`] and its [`protocol()`]; the primitives, which must run on any
 //! loop and be quick, are made of the plain functions of a [`Routine`] instead.
 //!
 //! Rust futures run attached and on the loop's thread; between two awaits they use `Python::attach`, which is a counter there.
 
+mod details;
+mod inner;
+mod protocol;
 mod routine;
 mod special;
+mod wrapper;
 
 use std::cell::Cell;
 use std::ffi::CStr;
@@ -22,32 +26,39 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
-use pyo3::exceptions::{PyRuntimeError, PyRuntimeWarning, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::PyString;
 use yibu_engine::Inbox;
 
 use crate::event_loop::{EventLoop, Message, create_future};
-use crate::events::isinstance_class;
-use crate::ffi::class::DictAndWeak;
-use crate::ffi::{Class, ClassState, LoopCell, Obj, Output, Ref, Signature, Slot, Table, Visitor, thread};
-use crate::ffi::{again, boolean, none};
+use crate::ffi::class::{Weak, hide_slots};
+use crate::ffi::{Class, ClassState, LoopCell, Obj, Output, Ref, Slot, Table, Visitor, none, origin, thread};
 use crate::futures::ensure::ensure;
 use crate::futures::likes::is_done;
-use crate::futures::{self, Callback, Future, State, stop_iteration, thrown};
+use crate::futures::{self, Callback, Future, State};
 use crate::{names, stock};
 
+use details::Details;
+use protocol::{Advanced, Coroutine, protocol};
 pub use routine::{Resume, Routine, Start, Step, taken};
 pub use special::{Special, hasten};
 
-/// Makes the classes that no other module names.
+/// Makes the classes.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
+    origin::prepare(py)?;
     Table::<WakerCallback>::build(py, None)?;
+    Table::<wrapper::CoroutineWrapper>::build(py, None)?;
+    let native = Table::<NativeCoroutine>::build(py, None)?;
     let routine = Table::<Routine>::build(py, None)?;
+    let inner = Table::<inner::InnerCoroutine>::build(py, None)?;
+    for class in [&native, &routine, &inner] {
+        // What `await` asks of the object has these names, too; but coroutines are no iterators.
+        hide_slots(class, &[c"__iter__", c"__next__"])?;
+    }
     Table::<special::BoundRoutine>::build(py, Some(&routine))?;
     Table::<special::SpecialMethod>::build(py, None)?;
-    Ok(())
+    module.add("NativeCoroutine", native)
 }
 
 /// What a Rust future of the control plane gives Python.
@@ -66,6 +77,7 @@ pub struct NativeCoroutine {
     running: Cell<bool>,
     /// For bodies that want to know what is thrown.
     thrown: LoopCell<Option<Thrown>>,
+    details: Details,
 }
 
 static NATIVE_COROUTINE: ClassState = ClassState::new();
@@ -80,6 +92,7 @@ pub fn new<'py>(
     coroutine.name.set(name);
     coroutine.body.with(|slot| *slot = Some(Box::pin(body)));
     coroutine.event_loop.set(Ref::of(event_loop.clone()));
+    coroutine.details.note_origin(event_loop.py())?;
     Ok(coroutine.into_any())
 }
 
@@ -161,9 +174,7 @@ impl NativeCoroutine {
 }
 
 /// Polls once. `Ok(Ok(future))` yields, `Ok(Err(value))` returns.
-fn advance<'py>(
-    coroutine: &Obj<'py, NativeCoroutine>,
-) -> PyResult<Result<Bound<'py, PyAny>, Bound<'py, PyAny>>> {
+fn advance<'py>(coroutine: &Obj<'py, NativeCoroutine>) -> Advanced<'py> {
     let py = coroutine.py();
     if coroutine.running.get() {
         return Err(PyValueError::new_err("coroutine already executing"));
@@ -187,7 +198,10 @@ fn advance<'py>(
     coroutine.running.set(false);
     let (unfinished, polled) = polled;
     match polled {
-        Poll::Ready(answer) => answer.map(|value| Err(value.into_bound(py))),
+        Poll::Ready(answer) => {
+            coroutine.details.end();
+            answer.map(|value| Err(value.into_bound(py)))
+        }
         Poll::Pending => {
             coroutine.body.with(|slot| *slot = unfinished);
             if state.woken.load(Ordering::Acquire) {
@@ -213,130 +227,21 @@ pub fn is_coroutine(object: &Bound<'_, PyAny>) -> PyResult<bool> {
     stock::iscoroutine(py)?.call1((object,))?.is_truthy()
 }
 
-/// What an object must do to be a coroutine; [`protocol`] makes the methods and attributes of it.
-pub trait Coroutine: Class {
-    /// Runs until the next wait: `Ok(Ok(object))` yields, `Ok(Err(value))` returns.
-    fn advance<'py>(coroutine: &Obj<'py, Self>) -> PyResult<Result<Bound<'py, PyAny>, Bound<'py, PyAny>>>;
-    /// Throws into it: ends it, unless it has its own way.
-    fn throw<'py>(
-        coroutine: &Obj<'py, Self>,
-        error: PyErr,
-    ) -> PyResult<Result<Bound<'py, PyAny>, Bound<'py, PyAny>>> {
-        coroutine.started().set(true);
-        Self::finish(coroutine)?;
-        Err(error)
-    }
-    /// Ends the coroutine and undoes what was half-done.
-    fn finish(coroutine: &Obj<'_, Self>) -> PyResult<()>;
-    /// What `repr()` and "was never awaited" call it.
-    fn name(&self) -> &'static str;
-    /// Whether it has run at all; one that never did is reported.
-    fn started(&self) -> &Cell<bool>;
-    /// Whether it runs at this moment.
-    fn is_running(&self) -> bool;
-    /// `cr_await`: what it waits for.
-    fn awaiting<'py>(&self, _py: Python<'py>) -> Option<Bound<'py, PyAny>> {
-        None
-    }
-}
-
-const THROW: Signature<3> = Signature::new("throw", "typ, val=None, tb=None, /");
-
-fn ensure_idle<T: Coroutine>(coroutine: &Obj<'_, T>) -> PyResult<()> {
-    if coroutine.is_running() { Err(PyValueError::new_err("coroutine already executing")) } else { Ok(()) }
-}
-
-fn refuse_first_value<T: Coroutine>(coroutine: &Obj<'_, T>, value: &Bound<'_, PyAny>) -> PyResult<()> {
-    if value.is_none() || coroutine.started().get() {
-        return Ok(());
-    }
-    Err(PyTypeError::new_err("can't send non-None value to a just-started coroutine"))
-}
-
-/// The coroutine protocol: `send`, `throw`, `close`, iteration, `cr_*`, `repr` and the report of one never awaited.
-pub fn protocol<T: Coroutine>(t: &mut Table<T>) {
-    t.iter(|coroutine| Ok(again(coroutine.as_any())));
-    t.await_(|coroutine| Ok(again(coroutine.as_any())));
-    t.send(|coroutine, value| {
-        refuse_first_value(coroutine, value)?;
-        T::advance(coroutine)
-    });
-    t.one(
-        c"send",
-        "value",
-        |coroutine, value| match refuse_first_value(coroutine, value).and_then(|()| T::advance(coroutine))? {
-            Ok(future) => Ok(future),
-            Err(value) => Err(stop_iteration(value)),
-        },
-        "Runs until the next wait; raises StopIteration with the result at the end.",
-    );
-    t.method(
-        &THROW,
-        |coroutine, args| {
-            futures::warn_about_three_arguments(&args)?;
-            let [class, value, traceback] = args.parse(&THROW)?;
-            let error = thrown(&class, &value, &traceback)?;
-            ensure_idle(coroutine)?;
-            match T::throw(coroutine, error)? {
-                Ok(future) => Ok(future),
-                Err(value) => Err(stop_iteration(value)),
-            }
-        },
-        "Ends the coroutine: what it was doing is undone and the exception raised.",
-    );
-    t.noargs(
-        c"close",
-        |coroutine| {
-            ensure_idle(coroutine)?;
-            coroutine.started().set(true);
-            T::finish(coroutine)?;
-            Ok(none(coroutine.py()))
-        },
-        "Ends the coroutine: what it was doing is undone.",
-    );
-    t.repr(|coroutine| {
-        let text = format!("<coroutine object {} at {:p}>", coroutine.name(), coroutine.as_any().as_ptr());
-        Ok(PyString::new(coroutine.py(), &text).into_any())
-    });
-    // `inspect.iscoroutine()` asks with isinstance().
-    t.getter(c"__class__", |coroutine| isinstance_class(coroutine, stock::coroutine));
-    t.getter(c"__name__", |coroutine| {
-        let name = coroutine.name();
-        Ok(PyString::new(coroutine.py(), name.rsplit('.').next().unwrap_or(name)).into_any())
-    });
-    t.getter(c"__qualname__", |coroutine| Ok(PyString::new(coroutine.py(), coroutine.name()).into_any()));
-    t.getter(c"cr_running", |coroutine| Ok(boolean(coroutine.py(), coroutine.is_running())));
-    t.getter(c"cr_await", |coroutine| {
-        Ok(coroutine.awaiting(coroutine.py()).unwrap_or_else(|| none(coroutine.py())))
-    });
-    t.getter(c"cr_frame", |coroutine| Ok(none(coroutine.py())));
-    t.getter(c"cr_code", |coroutine| Ok(none(coroutine.py())));
-    t.getter(c"cr_origin", |coroutine| Ok(none(coroutine.py())));
-    t.finalize(|coroutine| {
-        if coroutine.started().replace(true) {
-            return T::finish(coroutine);
-        }
-        let py = coroutine.py();
-        let text = format!("coroutine '{}' was never awaited", coroutine.name());
-        stock::warn(py)?.call1((text, py.get_type::<PyRuntimeWarning>())).map(drop)
-    });
-}
-
 impl Coroutine for NativeCoroutine {
-    fn advance<'py>(coroutine: &Obj<'py, Self>) -> PyResult<Result<Bound<'py, PyAny>, Bound<'py, PyAny>>> {
+    fn advance<'py>(coroutine: &Obj<'py, Self>) -> Advanced<'py> {
         advance(coroutine)
     }
 
-    fn throw<'py>(
-        coroutine: &Obj<'py, Self>,
-        error: PyErr,
-    ) -> PyResult<Result<Bound<'py, PyAny>, Bound<'py, PyAny>>> {
+    fn throw<'py>(coroutine: &Obj<'py, Self>, error: PyErr) -> Advanced<'py> {
         let alive = coroutine.started.get() && coroutine.body.with(|body| body.is_some());
         if let Some(thrown) = coroutine.thrown.with(|thrown| thrown.clone()).filter(|_| alive) {
             drop(thrown.0.replace(Some(error)));
             return advance(coroutine);
         }
         coroutine.started.set(true);
+        if Self::is_over(coroutine) {
+            return Err(PyRuntimeError::new_err("cannot reuse already awaited coroutine"));
+        }
         Self::finish(coroutine)?;
         Err(error)
     }
@@ -345,6 +250,7 @@ impl Coroutine for NativeCoroutine {
         // With nothing borrowed: the destructors of the Rust future may call Python.
         let body = coroutine.body.with(Option::take);
         Python::attach(|_| drop(body));
+        coroutine.details.end();
         Ok(())
     }
 
@@ -359,11 +265,32 @@ impl Coroutine for NativeCoroutine {
     fn is_running(&self) -> bool {
         self.running.get()
     }
+
+    fn is_over(coroutine: &Obj<'_, Self>) -> bool {
+        !coroutine.running.get() && coroutine.body.with(|body| body.is_none())
+    }
+
+    fn details(&self) -> &Details {
+        &self.details
+    }
+
+    fn awaiting<'py>(coroutine: &Obj<'py, Self>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let py = coroutine.py();
+        let Some(state) = coroutine.wake.with(|wake| wake.clone()) else { return Ok(None) };
+        let waiting = state.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(waiting.as_ref().map(|future| future.bind(py).clone()))
+    }
+
+    fn parameter<'py>(coroutine: &Obj<'py, Self>, name: &str) -> Option<Bound<'py, PyAny>> {
+        let of_the_loop = name == "self" && coroutine.name.get().starts_with("EventLoop.");
+        of_the_loop.then(|| coroutine.event_loop.get_or_none(coroutine.py()))
+    }
 }
 
 impl Class for NativeCoroutine {
-    const NAME: &'static CStr = c"yibu.NativeCoroutine";
-    type Header = DictAndWeak;
+    const NAME: &'static CStr = c"builtins.coroutine";
+    const BARE_NAME: bool = true;
+    type Header = Weak;
     const AWAITED: bool = true;
     const SUBCLASSABLE: bool = false;
     const CONSTRUCTIBLE: bool = false;
@@ -373,16 +300,17 @@ impl Class for NativeCoroutine {
     }
 
     fn table(t: &mut Table<Self>) {
-        t.doc(c"A coroutine whose body is a Rust future.");
         protocol(t);
     }
 
     fn traverse(&self, visitor: &mut Visitor) {
         self.event_loop.traverse(visitor);
+        self.details.traverse(visitor);
     }
 
     fn clear(&self) {
         self.event_loop.clear();
+        self.details.clear();
     }
 
     fn wants_finalizer(&self) -> bool {

@@ -83,7 +83,6 @@ fn _yibu(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let future = add::<futures::Future>(module)?;
     add_derived::<tasks::Task>(module, &future)?;
     add::<event_loop::EventLoop>(module)?;
-    add::<coroutines::NativeCoroutine>(module)?;
     add::<server::Server>(module)?;
     add_derived::<transports::SocketTransport>(module, stock::transport(py)?)?;
     transports::complete(&transports::SocketTransport::class(py))?;

@@ -2,6 +2,7 @@
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use pyo3::types::PyTuple;
 
 use crate::alarms::{self, Alarm};
 use crate::coroutines::{Routine, Step, taken};
@@ -33,19 +34,27 @@ fn begin<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     let py = routine.py();
     let delay = routine.owner.get_or_none(py);
     if delay.le(0)? {
-        return Ok(Step::GiveWay(finish));
+        return Ok(Step::GiveWay(|routine, waited| {
+            waited?;
+            Ok(Step::Return(taken(routine.py(), &routine.first)))
+        }));
     }
     if cfg!(Py_3_13) && delay.extract::<f64>().is_ok_and(f64::is_nan) {
         return Err(PyValueError::new_err("Invalid delay: NaN (not a number)"));
     }
     let event_loop = running_loop(py)?;
     let future = create_future(&event_loop)?;
-    let alarm = alarms::set_after(&event_loop, &delay, &future, wake)?;
+    let alarm = if routine.first.is_empty() {
+        alarms::set_after(&event_loop, &delay, &future, wake)?
+    } else {
+        let both = PyTuple::new(py, [&future, &taken(py, &routine.first)])?;
+        alarms::set_after(&event_loop, &delay, &both, wake_with_result)?
+    };
     routine.second.set(Ref::new(alarm.into_any()));
     Ok(Step::Await(future, finish))
 }
 
-/// Completes a future; nobody looks at the result. What the alarm of a pause does.
+/// Completes a future with None. What the alarm of a pause does.
 pub fn wake(future: &Bound<'_, PyAny>) -> PyResult<()> {
     if likes::is_done(future)? {
         return Ok(());
@@ -53,14 +62,18 @@ pub fn wake(future: &Bound<'_, PyAny>) -> PyResult<()> {
     likes::set_result(future, none(future.py()))
 }
 
-/// Takes the timer back, and returns the result unless the wait was cancelled.
+/// Completes the future of a pair with the other one: `_set_result_unless_cancelled`.
+fn wake_with_result(both: &Bound<'_, PyAny>) -> PyResult<()> {
+    let (future, result) = both.extract::<(Bound<'_, PyAny>, Bound<'_, PyAny>)>()?;
+    if likes::is_done(&future)? { Ok(()) } else { likes::set_result(&future, result) }
+}
+
+/// Takes the timer back. The result is the future's: it may have been completed by somebody else, and early.
 fn finish<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyResult<Step<'py>> {
-    let py = routine.py();
     if let Some(alarm) = routine.second.take()
-        && let Some(alarm) = Obj::<Alarm>::cast(alarm.any(py))
+        && let Some(alarm) = Obj::<Alarm>::cast(alarm.any(routine.py()))
     {
         alarms::cancel(alarm)?;
     }
-    waited?;
-    Ok(Step::Return(taken(py, &routine.first)))
+    waited.map(Step::Return)
 }

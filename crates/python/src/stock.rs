@@ -4,6 +4,7 @@
 //! [`capture`] fills it when the module is imported, so that the entries are always the originals.
 
 mod answers;
+pub mod twins;
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -146,6 +147,8 @@ types! { all_types:
     generator = "types"."GeneratorType";
     /// `types.CoroutineType`
     coroutine = "types"."CoroutineType";
+    /// `types.MethodType`
+    method = "types"."MethodType";
     /// `socket.socket`
     socket = "socket"."socket";
     /// `socket.gaierror`
@@ -247,6 +250,14 @@ objects! { all_objects:
     heappop = "heapq"."heappop";
     /// `warnings.warn`
     warn = "warnings"."warn";
+    /// The module `warnings`
+    warnings_module = "asyncio.base_events"."warnings";
+    /// `sys.get_coroutine_origin_tracking_depth`
+    get_coroutine_origin_tracking_depth = "sys"."get_coroutine_origin_tracking_depth";
+    /// `sys.set_coroutine_origin_tracking_depth`
+    set_coroutine_origin_tracking_depth = "sys"."set_coroutine_origin_tracking_depth";
+    /// `id`
+    builtin_id = "builtins"."id";
 }
 
 #[cfg(Py_3_13)]
@@ -308,12 +319,6 @@ types! { watcher_types:
 }
 
 #[cfg(not(Py_3_14))]
-types! { older_types:
-    /// `weakref.WeakSet`
-    weak_set = "weakref"."WeakSet";
-}
-
-#[cfg(not(Py_3_14))]
 objects! { older_objects:
     /// `asyncio.get_child_watcher`
     get_child_watcher = "asyncio.events"."get_child_watcher";
@@ -337,11 +342,9 @@ pub fn capture(py: Python<'_>) -> PyResult<()> {
     #[cfg(not(Py_3_14))]
     older_objects(py)?;
     #[cfg(not(Py_3_14))]
-    older_types(py)?;
-    #[cfg(not(Py_3_14))]
     watcher_types(py)?;
     answers::ask(py);
-    Ok(())
+    twins::keep(py)
 }
 
 /// `asyncio.events.get_event_loop()` as it is now: tests and programs replace it.

@@ -11,7 +11,7 @@ mod wait_for;
 use pyo3::prelude::*;
 
 use crate::callbacks::{Reaction, forget, react};
-use crate::coroutines::{Resume, Routine, Step, taken};
+use crate::coroutines::{Routine, Step, taken};
 use crate::ffi::{Obj, Output, Table, class, none};
 use crate::functions::{CoroutineFunction, running_loop};
 use crate::futures::{self, likes};
@@ -42,28 +42,23 @@ static RELEASE: Reaction = Reaction {
     waiter: futures::awaiting_task,
 };
 
-/// `await _cancel_and_wait(future)`; [`cancelled`] is what the next piece begins with. Uses the routine's first slot.
-fn cancel_and_wait<'py>(
-    routine: &Obj<'py, Routine>,
-    future: &Bound<'py, PyAny>,
-    next: Resume,
-) -> PyResult<Step<'py>> {
+/// `_cancel_and_wait(future)`: the coroutine of it. Its owner is the future, the waiter is in its first slot.
+fn cancel_and_wait<'py>(future: &Bound<'py, PyAny>) -> Output<'py> {
+    Ok(Routine::begin(future, "_cancel_and_wait", begin_to_cancel)?.into_any())
+}
+
+fn begin_to_cancel<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
+    let future = routine.owner.get_or_none(routine.py());
     let waiter = create_future(&running_loop(routine.py())?)?;
-    react(future, &RELEASE, &waiter)?;
-    if let Err(error) = likes::cancel(future) {
-        forget(future, &RELEASE, &waiter)?;
+    react(&future, &RELEASE, &waiter)?;
+    if let Err(error) = likes::cancel(&future) {
+        forget(&future, &RELEASE, &waiter)?;
         return Err(error);
     }
     routine.first.put(waiter.clone());
-    Ok(Step::Await(waiter, next))
-}
-
-/// The end of `_cancel_and_wait`.
-fn cancelled<'py>(
-    routine: &Obj<'py, Routine>,
-    future: &Bound<'py, PyAny>,
-    waited: Output<'py>,
-) -> PyResult<()> {
-    forget(future, &RELEASE, &taken(routine.py(), &routine.first))?;
-    waited.map(drop)
+    Ok(Step::Await(waiter, |routine, waited| {
+        let py = routine.py();
+        forget(&routine.owner.get_or_none(py), &RELEASE, &taken(py, &routine.first))?;
+        waited.map(Step::Return)
+    }))
 }

@@ -11,15 +11,17 @@
 use std::cell::Cell;
 use std::ffi::CStr;
 
-use pyo3::exceptions::{PyGeneratorExit, PyRuntimeError, PyStopIteration, PyValueError};
+use pyo3::exceptions::{PyGeneratorExit, PyRuntimeError, PyStopIteration, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
-use super::{Coroutine, protocol};
+use super::details::Details;
+use super::inner;
+use super::protocol::{Advanced, Coroutine, protocol};
 use crate::ffi::class::Callable;
 use crate::ffi::send::{Sent, awaitable_iterator, send};
 use crate::ffi::{Class, ClassState, Obj, Output, Ref, Slot, Table, Visitor, again, depth, none};
 use crate::futures::{self, Future, Settled, State};
-use crate::names;
+use crate::{names, stock};
 
 /// The piece before the first `await`.
 pub type Start = for<'a, 'py> fn(&'a Obj<'py, Routine>) -> PyResult<Step<'py>>;
@@ -39,6 +41,8 @@ pub enum Step<'py> {
 #[derive(Clone, Copy, Default)]
 enum Phase {
     New(Start),
+    /// No coroutine yet, but what is called to get it: see [`super::special`].
+    Bound(Start),
     /// Waits for the native future in `awaiting`, which it yielded itself.
     Future(Resume),
     /// Waits for the iterator in `awaiting`.
@@ -67,6 +71,7 @@ pub struct Routine {
     pub third: Slot,
     /// A number to remember: a ticket, a count.
     pub number: Cell<u64>,
+    details: Details,
     /// Beside `started`, in place of padding: a class derived from this one would have that copied by way of the stack.
     _filling: [u8; 7],
 }
@@ -82,16 +87,45 @@ impl Routine {
         start: Start,
     ) -> PyResult<Obj<'py, Self>> {
         let routine = Self::create(owner.py())?;
-        routine.prepare(owner, name, start);
+        routine.name.set(name);
+        routine.phase.set(Phase::New(start));
+        routine.owner.put(again(owner));
+        routine.details.note_origin(owner.py())?;
         Ok(routine)
     }
 
-    /// Makes a new one begin with `start`.
+    /// Makes a new one a method that [`Routine::called`] makes a coroutine of.
     #[inline]
-    pub(super) fn prepare(&self, owner: &Bound<'_, PyAny>, name: &'static str, start: Start) {
+    pub(super) fn bind(&self, owner: &Bound<'_, PyAny>, name: &'static str, start: Start) {
         self.name.set(name);
-        self.phase.set(Phase::New(start));
+        self.phase.set(Phase::Bound(start));
         self.owner.put(again(owner));
+    }
+
+    /// Makes the coroutine of a bound method; whether it was one still.
+    #[inline]
+    pub(super) fn called(&self, py: Python<'_>) -> PyResult<bool> {
+        let Phase::Bound(start) = self.phase.get() else { return Ok(false) };
+        self.phase.set(Phase::New(start));
+        self.details.note_origin(py)?;
+        Ok(true)
+    }
+
+    /// Whether it is a method that was not called yet.
+    #[inline]
+    pub(super) fn is_bound(&self) -> bool {
+        matches!(self.phase.get(), Phase::Bound(_))
+    }
+
+    /// The native future it waits for, if it does.
+    pub(super) fn awaited_future<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+        if matches!(self.phase.get(), Phase::Future(_)) { self.awaiting.get(py) } else { None }
+    }
+
+    #[inline]
+    fn end(&self) {
+        self.phase.set(Phase::Done);
+        self.details.end();
     }
 
     /// The owner as the native class it is.
@@ -122,15 +156,13 @@ pub(super) fn lost() -> PyErr {
     PyRuntimeError::new_err("the coroutine was destroyed by the garbage collector")
 }
 
-type Advanced<'py> = PyResult<Result<Bound<'py, PyAny>, Bound<'py, PyAny>>>;
-
 /// Runs pieces until something is awaited that is not there yet.
 #[inline]
 fn drive<'py>(routine: &Obj<'py, Routine>, mut step: PyResult<Step<'py>>) -> Advanced<'py> {
     loop {
         match step {
             Ok(Step::Return(value)) => {
-                routine.phase.set(Phase::Done);
+                routine.end();
                 return Ok(Err(value));
             }
             Ok(Step::Await(object, resume)) => match wait(routine, object, resume) {
@@ -145,7 +177,7 @@ fn drive<'py>(routine: &Obj<'py, Routine>, mut step: PyResult<Step<'py>>) -> Adv
                 return Ok(Ok(none(routine.py())));
             }
             Err(error) => {
-                routine.phase.set(Phase::Done);
+                routine.end();
                 return Err(refuse_stop_iteration(routine.py(), error));
             }
         }
@@ -197,6 +229,17 @@ fn wait<'py>(routine: &Obj<'py, Routine>, object: Bound<'py, PyAny>, resume: Res
         Sent::Returned(value) => Begun::Over(Ok(value)),
         Sent::Raised(error) => Begun::Over(Err(error)),
     }
+}
+
+/// What is awaited is the method, not what it returns.
+#[cold]
+fn not_called() -> PyErr {
+    let text = if cfg!(Py_3_14) {
+        "'method' object can't be awaited"
+    } else {
+        "object method can't be used in 'await' expression"
+    };
+    PyTypeError::new_err(text)
 }
 
 #[cold]
@@ -278,6 +321,10 @@ impl Coroutine for Routine {
             }
             Phase::GaveWay(resume) => drive(routine, resume(routine, Ok(none(py)))),
             Phase::Running => Err(PyValueError::new_err("coroutine already executing")),
+            bound @ Phase::Bound(_) => {
+                routine.phase.set(bound);
+                Err(not_called())
+            }
             Phase::Done => {
                 routine.phase.set(Phase::Done);
                 Err(PyRuntimeError::new_err("cannot reuse already awaited coroutine"))
@@ -290,7 +337,7 @@ impl Coroutine for Routine {
         routine.started.set(true);
         match routine.phase.replace(Phase::Running) {
             Phase::New(_) => {
-                routine.phase.set(Phase::Done);
+                routine.end();
                 Err(error)
             }
             Phase::Future(resume) => {
@@ -312,6 +359,10 @@ impl Coroutine for Routine {
                 resume_after_iterator(routine, resume, iterator, sent)
             }
             Phase::Running => Err(PyValueError::new_err("coroutine already executing")),
+            bound @ Phase::Bound(_) => {
+                routine.phase.set(bound);
+                Err(not_called())
+            }
             Phase::Done => {
                 routine.phase.set(Phase::Done);
                 Err(PyRuntimeError::new_err("cannot reuse already awaited coroutine"))
@@ -324,9 +375,10 @@ impl Coroutine for Routine {
         let py = routine.py();
         match routine.phase.get() {
             Phase::New(_) | Phase::Done => {
-                routine.phase.set(Phase::Done);
+                routine.end();
                 Ok(())
             }
+            Phase::Bound(_) => Err(not_called()),
             _ => match Self::throw(routine, PyGeneratorExit::new_err(())) {
                 Ok(Ok(_)) => Err(PyRuntimeError::new_err("coroutine ignored GeneratorExit")),
                 Ok(Err(_)) => Ok(()),
@@ -348,13 +400,35 @@ impl Coroutine for Routine {
         matches!(self.phase.get(), Phase::Running)
     }
 
-    fn awaiting<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
-        self.awaiting.get(py)
+    fn is_over(routine: &Obj<'_, Self>) -> bool {
+        matches!(routine.phase.get(), Phase::Done)
+    }
+
+    fn details(&self) -> &Details {
+        &self.details
+    }
+
+    fn awaiting<'py>(routine: &Obj<'py, Self>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        match routine.awaited_future(routine.py()) {
+            Some(future) => inner::shown(routine, future).map(Some),
+            None => Ok(routine.awaiting.get(routine.py())),
+        }
+    }
+
+    fn parameter<'py>(routine: &Obj<'py, Self>, name: &str) -> Option<Bound<'py, PyAny>> {
+        if name == "self" { routine.owner.get(routine.py()) } else { None }
+    }
+
+    fn class_of(routine: &Obj<'_, Self>) -> PyResult<Py<PyAny>> {
+        let py = routine.py();
+        let class = if routine.is_bound() { stock::method(py)? } else { stock::coroutine(py)? };
+        Ok(class.clone().into_any().unbind())
     }
 }
 
 impl Class for Routine {
-    const NAME: &'static CStr = c"yibu.Routine";
+    const NAME: &'static CStr = c"builtins.coroutine";
+    const BARE_NAME: bool = true;
     /// Shared with [`super::special`], whose routines can be called.
     type Header = Callable;
     const CALLABLE: bool = false;
@@ -367,7 +441,6 @@ impl Class for Routine {
     }
 
     fn table(t: &mut Table<Self>) {
-        t.doc(c"A coroutine whose body is native.");
         protocol(t);
     }
 
@@ -375,16 +448,18 @@ impl Class for Routine {
         for slot in [&self.awaiting, &self.owner, &self.first, &self.second, &self.third] {
             slot.traverse(visitor);
         }
+        self.details.traverse(visitor);
     }
 
     fn clear(&self) {
         for slot in [&self.awaiting, &self.owner, &self.first, &self.second, &self.third] {
             slot.clear();
         }
+        self.details.clear();
     }
 
     fn wants_finalizer(&self) -> bool {
-        !matches!(self.phase.get(), Phase::Done)
+        !matches!(self.phase.get(), Phase::Done | Phase::Bound(_))
     }
 }
 

@@ -11,7 +11,6 @@ use std::ffi::CStr;
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 
-use super::Coroutine;
 use super::routine::{Routine, Start, lost};
 use crate::ffi::class::{Callable, Derived, Plain, make_callable};
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Slot, Table, Visitor, again};
@@ -65,9 +64,7 @@ fn get<'py>(descriptor: &Obj<'py, SpecialMethod>, object: Option<&Bound<'py, PyA
     // Most are tracked only when they wait for something. That one is bound and kept, and never awaited, is so rare that a
     // cycle through it may stay.
     let bound = BoundRoutine::create_untracked(py)?;
-    bound.base.prepare(object, special.name, special.begin);
-    // Nobody has to await what was not called.
-    bound.base.started().set(true);
+    bound.base.bind(object, special.name, special.begin);
     bound.own.special.set(Some(special));
     make_callable(&bound, call);
     if special.in_cycles {
@@ -106,7 +103,6 @@ impl Class for SpecialMethod {
 #[derive(Default)]
 pub struct BoundState {
     special: Cell<Option<&'static Special>>,
-    called: Cell<bool>,
 }
 
 /// The data of a bound special method.
@@ -119,19 +115,19 @@ fn call<'py>(bound: &Obj<'py, BoundRoutine>, args: Args<'_, 'py>) -> Output<'py>
     if args.len() != special.arguments || args.has_keywords() {
         (special.check)(args)?;
     }
-    if bound.own.called.replace(true) {
+    if !bound.base.called(bound.py())? {
         let owner = bound.base.owner.get(bound.py()).ok_or_else(lost)?;
         let routine = Routine::begin(&owner, special.name, special.begin)?;
         special.keep.map_or(Ok(()), |keep| keep(&routine, args))?;
         return Ok(routine.into_any());
     }
     special.keep.map_or(Ok(()), |keep| keep(bound.upcast(), args))?;
-    bound.base.started().set(false);
     Ok(again(bound.as_any()))
 }
 
 impl Class for BoundRoutine {
-    const NAME: &'static CStr = c"yibu.BoundRoutine";
+    const NAME: &'static CStr = c"builtins.coroutine";
+    const BARE_NAME: bool = true;
     type Header = Callable;
     const FREELIST: usize = 64;
     const AWAITED: bool = true;
@@ -143,7 +139,13 @@ impl Class for BoundRoutine {
     }
 
     fn table(t: &mut Table<Self>) {
-        t.doc(c"A special method bound to its object, and the coroutine that its call returns.");
+        // As a bound method has them.
+        t.getter(c"__self__", |bound| Ok(bound.base.owner.get_or_none(bound.py())));
+        t.getter(c"__func__", |bound| {
+            let Some(special) = bound.own.special.get() else { return Err(lost()) };
+            let method = special.name.rsplit('.').next().unwrap_or(special.name);
+            bound.base.owner.get_or_none(bound.py()).get_type().getattr(method)
+        });
     }
 
     fn traverse(&self, visitor: &mut Visitor) {
@@ -155,6 +157,6 @@ impl Class for BoundRoutine {
     }
 
     fn wants_finalizer(&self) -> bool {
-        self.own.called.get() && self.base.wants_finalizer()
+        self.base.wants_finalizer()
     }
 }

@@ -513,6 +513,26 @@ impl<T: Class> Table<T> {
         self.add_method(name.as_ptr(), meth, ffi::METH_NOARGS, text);
     }
 
+    /// A method without arguments that has the name of a slot, for whoever asks by that name.
+    pub fn instead_of_slot<F>(&mut self, name: &'static CStr, _: F, doc: &str)
+    where
+        F: Stateless + for<'a, 'py> Fn(&'a Obj<'py, T>) -> Output<'py>,
+    {
+        let text = leak(format!("{}($self)\n--\n\n{doc}", name.to_string_lossy()));
+        let meth = ffi::PyMethodDefPointer { PyCFunction: tramp::unary::<T, F> };
+        self.add_method(name.as_ptr(), meth, ffi::METH_NOARGS | ffi::METH_COEXIST, text);
+    }
+
+    /// A method of any positional arguments.
+    pub fn any<F>(&mut self, name: &'static CStr, _: F, doc: &str)
+    where
+        F: Stateless + for<'a, 'py> Fn(&'a Obj<'py, T>, Args<'a, 'py>) -> Output<'py>,
+    {
+        let text = leak(format!("{}($self, *args)\n--\n\n{doc}", name.to_string_lossy()));
+        let meth = ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: tramp::fast::<T, F> };
+        self.add_method(name.as_ptr(), meth, ffi::METH_FASTCALL | ffi::METH_KEYWORDS, text);
+    }
+
     /// A method of one positional argument; `parameter` is its name in the documentation.
     pub fn one<F>(&mut self, name: &'static CStr, parameter: &str, _: F, doc: &str)
     where
@@ -910,6 +930,21 @@ unsafe extern "C" fn clear<T: Class>(object: *mut ffi::PyObject) -> c_int {
         (*object.cast::<Instance<T>>()).data.clear();
         0
     }
+}
+
+/// Takes the names of slots out of a class, so that abstract classes which look for them do not find them. The slots stay.
+pub fn hide_slots(class: &Bound<'_, PyType>, names: &[&CStr]) -> PyResult<()> {
+    for name in names {
+        // SAFETY: attached; the type is new and has its own dictionary, which holds a name for each of its slots. Nobody has
+        // looked anything up in it yet, and the interpreter is told of the change.
+        unsafe {
+            if ffi::PyDict_DelItemString((*class.as_type_ptr()).tp_dict, name.as_ptr()) != 0 {
+                return Err(PyErr::fetch(class.py()));
+            }
+            ffi::PyType_Modified(class.as_type_ptr());
+        }
+    }
+    Ok(())
 }
 
 /// Makes an instance callable: a call of it runs `function(instance, args)`.

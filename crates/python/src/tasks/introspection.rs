@@ -4,9 +4,8 @@
 //! Native tasks are in a registry of their own ([`super::living`]); stock and other tasks are where those functions look. Called by
 //! Python code and by the shutdown of a `Runner`.
 
-use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyList, PyModule, PySet};
+use pyo3::types::{PyFrozenSet, PyModule, PySet};
 
 use super::{TASKS, Task};
 use crate::ffi::{Args, Obj, Output, Signature, class};
@@ -66,7 +65,7 @@ pub fn all_tasks<'py>(event_loop: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyS
     let scheduled = if cfg!(Py_3_12) { "_scheduled_tasks" } else { "_all_tasks" };
     let scheduled = snapshot(&module.getattr(scheduled)?)?;
     let native = TASKS.living::<Task>(py).into_iter().map(Obj::into_any);
-    for task in eager.into_iter().chain(scheduled.iter()).chain(native) {
+    for task in eager.into_iter().chain(scheduled).chain(native) {
         if loop_of(&task)?.is(event_loop) && !is_done(&task)? {
             found.add(task)?;
         }
@@ -74,23 +73,17 @@ pub fn all_tasks<'py>(event_loop: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyS
     Ok(found)
 }
 
-/// What is in the standard library's weak set, without the native tasks that it also shows. Other threads change it at any
-/// time: that makes iteration fail, and then it is tried again, as often as asyncio tries it.
-fn snapshot<'py>(tasks: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
-    let py = tasks.py();
-    let content = tasks.getattr_opt("data")?;
-    if content.map(|references| references.is_empty()).transpose()?.unwrap_or(false) {
-        return Ok(PyList::empty(py));
-    }
-    // The set's own method, where a subclass adds the native tasks (`python/yibu/task_registry.py`).
-    let iterate = stock::weak_set(py)?.getattr("__iter__")?;
-    let mut tries = 0;
-    loop {
-        let list = PyList::empty(py);
-        match list.call_method1("extend", (iterate.call1((tasks,))?,)) {
-            Ok(_) => return Ok(list),
-            Err(error) if error.is_instance_of::<PyRuntimeError>(py) && tries < 999 => tries += 1,
-            Err(error) => return Err(error),
+/// What is in the standard library's weak set, without the native tasks that it also shows.
+fn snapshot<'py>(tasks: &Bound<'py, PyAny>) -> PyResult<Vec<Bound<'py, PyAny>>> {
+    // Made of what the set itself holds, at once, so that no other thread changes it meanwhile. The class of its references, whose
+    // iterator shows the native tasks (`python/yibu/task_registry.py`), is not asked.
+    let references = tasks.py().get_type::<PyFrozenSet>().call1((tasks.getattr("data")?,))?;
+    let mut living = Vec::new();
+    for reference in references.try_iter()? {
+        let task = reference?.call0()?;
+        if !task.is_none() {
+            living.push(task);
         }
     }
+    Ok(living)
 }

@@ -5,7 +5,7 @@
 
 use pyo3::prelude::*;
 
-use super::{cancel_and_wait, cancelled};
+use super::cancel_and_wait;
 use crate::coroutines::{Routine, Step};
 use crate::ffi::{Args, Obj, Output, Raised, Signature};
 use crate::functions::running_loop;
@@ -33,15 +33,15 @@ fn at_once<'py>(routine: &Obj<'py, Routine>, event_loop: Option<&Bound<'py, PyAn
     if likes::is_done(&future)? {
         return likes::result(&future).map(Step::Return);
     }
-    routine.owner.put(future.clone());
-    cancel_and_wait(routine, &future, too_late)
+    let cancelling = cancel_and_wait(&future)?;
+    routine.owner.put(future);
+    Ok(Step::Await(cancelling, too_late))
 }
 
 /// The awaitable was cancelled and has ended: by that, or in its own way.
 fn too_late<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyResult<Step<'py>> {
-    let future = routine.owner.get_or_none(routine.py());
-    cancelled(routine, &future, waited)?;
-    late_result(&future).map(Step::Return)
+    waited?;
+    late_result(&routine.owner.get_or_none(routine.py())).map(Step::Return)
 }
 
 /// The result; TimeoutError in place of the cancellation.
@@ -151,10 +151,8 @@ mod beside {
                 return end(routine, likes::result(&future));
             }
             forget(&future, &RELEASE, &taken(py, &routine.first))?;
-            match &cancellation {
-                None => cancel_and_wait(routine, &future, after_timeout),
-                Some(_) => cancel_and_wait(routine, &future, after_cancellation),
-            }
+            let next = if cancellation.is_none() { after_timeout } else { after_cancellation };
+            Ok(Step::Await(cancel_and_wait(&future)?, next))
         };
         let step = match &cancellation {
             None => next(),
@@ -173,14 +171,14 @@ mod beside {
 
     fn after_timeout<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyResult<Step<'py>> {
         let future = routine.owner.get_or_none(routine.py());
-        end(routine, cancelled(routine, &future, waited).and_then(|()| late_result(&future)))
+        end(routine, waited.and_then(|_| late_result(&future)))
     }
 
     fn after_cancellation<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyResult<Step<'py>> {
         let py = routine.py();
         let cancellation = Raised(taken(py, &routine.third).cast_into()?);
-        let error = match cancelled(routine, &routine.owner.get_or_none(py), waited) {
-            Ok(()) => cancellation.into_err(),
+        let error = match waited {
+            Ok(_) => cancellation.into_err(),
             Err(error) => {
                 let once_more = Raised::from_err(py, error);
                 cancellation.handling(|| once_more.raise())

@@ -1,0 +1,212 @@
+//! What is known of a native coroutine only when somebody asks: its code, its frame, where it was made, names given to it.
+//!
+//! The code is that of the standard library's function, and the frame that of a coroutine of that function which never runs
+//! ([`crate::ffi::dormant`]). A coroutine that nobody looks at carries an empty pointer for all of this. Called by
+//! [`super::protocol`]; made with every coroutine.
+
+use std::cell::OnceCell;
+
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyString, PyTuple};
+
+use super::Coroutine;
+use crate::ffi::{Obj, Output, Slot, Visitor, dormant, none, origin};
+use crate::stock::{self, twins};
+
+/// One pointer in every coroutine.
+#[derive(Default)]
+pub struct Details(OnceCell<Box<Known>>);
+
+/// What was asked for or set.
+#[derive(Default)]
+pub struct Known {
+    /// `__name__`, once it was set.
+    pub name: Slot,
+    /// `__qualname__`, once it was set.
+    pub qualified: Slot,
+    /// `cr_origin`
+    pub origin: Slot,
+    /// The Python coroutine whose frame is shown.
+    dormant: Slot,
+    /// What stands for the coroutines within: see [`super::inner`].
+    pub inner: Slot,
+}
+
+impl Known {
+    fn slots(&self) -> [&Slot; 5] {
+        [&self.name, &self.qualified, &self.origin, &self.dormant, &self.inner]
+    }
+}
+
+impl Details {
+    /// What is known so far.
+    #[inline]
+    pub fn known(&self) -> Option<&Known> {
+        self.0.get().map(|known| &**known)
+    }
+
+    /// The same, to add to it.
+    pub fn knowing(&self) -> &Known {
+        self.0.get_or_init(Box::default)
+    }
+
+    /// Remembers where the coroutine is made, if the thread wants that: called when it is.
+    #[inline]
+    pub fn note_origin(&self, py: Python<'_>) -> PyResult<()> {
+        match origin::depth(py) {
+            0 => Ok(()),
+            depth => self.remember_origin(py, depth),
+        }
+    }
+
+    #[cold]
+    fn remember_origin(&self, py: Python<'_>, depth: i32) -> PyResult<()> {
+        let mut places = Vec::new();
+        let mut next = origin::current_frame(py);
+        while let Some(frame) = next.filter(|frame| !frame.is_none() && places.len() < depth as usize) {
+            let code = frame.getattr("f_code")?;
+            let place = (code.getattr("co_filename")?, frame.getattr("f_lineno")?, code.getattr("co_name")?);
+            places.push(place.into_pyobject(py)?);
+            next = Some(frame.getattr("f_back")?);
+        }
+        self.knowing().origin.put(PyTuple::new(py, places)?.into_any());
+        Ok(())
+    }
+
+    /// The coroutine has ended: its frame goes, with what it refers to.
+    #[inline]
+    pub fn end(&self) {
+        if let Some(known) = self.known() {
+            known.dormant.clear();
+            known.inner.clear();
+        }
+    }
+
+    /// For the collector.
+    pub fn traverse(&self, visitor: &mut Visitor) {
+        if let Some(known) = self.known() {
+            known.slots().into_iter().for_each(|slot| slot.traverse(visitor));
+        }
+    }
+
+    /// For the collector.
+    pub fn clear(&self) {
+        if let Some(known) = self.known() {
+            known.slots().into_iter().for_each(Slot::clear);
+        }
+    }
+}
+
+/// The standard library's function of a coroutine's name, those within others included.
+fn function<'py>(py: Python<'py>, name: &str) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let Some((outer, inner)) = name.split_once(".<locals>.") else { return twins::function(py, name) };
+    let Some(outer) = twins::function(py, outer)? else { return Ok(None) };
+    let types = py.import("types")?;
+    for constant in outer.getattr("__code__")?.getattr("co_consts")?.try_iter()? {
+        let code = constant?;
+        if !code.is_instance(&types.getattr("CodeType")?)? || !code.getattr("co_name")?.eq(inner)? {
+            continue;
+        }
+        // Nobody runs it, so its variables of the outer function may be empty.
+        let cell = types.getattr("CellType")?;
+        let variables = code.getattr("co_freevars")?.len()?;
+        let cells = (0..variables).map(|_| cell.call0()).collect::<PyResult<Vec<_>>>()?;
+        let parts = (code, outer.getattr("__globals__")?, none(py), none(py), PyTuple::new(py, cells)?);
+        return types.getattr("FunctionType")?.call1(parts).map(Some);
+    }
+    Ok(None)
+}
+
+/// `cr_code`: the standard library's.
+pub fn code<'py>(py: Python<'py>, name: &str) -> PyResult<Option<Bound<'py, PyAny>>> {
+    function(py, name)?.map(|function| function.getattr("__code__")).transpose()
+}
+
+/// `cr_frame`: the same one until the coroutine has ended.
+pub fn frame<'py, T: Coroutine>(coroutine: &Obj<'py, T>) -> Output<'py> {
+    let py = coroutine.py();
+    if T::is_over(coroutine) {
+        return Ok(none(py));
+    }
+    let known = coroutine.details().knowing();
+    if known.dormant.is_empty() {
+        let Some(function) = function(py, coroutine.name())?.filter(|function| is_asynchronous(function))
+        else {
+            return Ok(none(py));
+        };
+        let (values, named) = arguments(coroutine, &function)?;
+        let shown = dormant(&function, &values, &named)?;
+        known.dormant.put(shown);
+        coroutine.track();
+    }
+    let shown = known.dormant.get_or_none(py);
+    match shown.getattr_opt("cr_frame")? {
+        Some(frame) => Ok(frame),
+        // In 3.11 one of asyncio's coroutines is a generator.
+        None => shown.getattr("gi_frame"),
+    }
+}
+
+/// Whether calling a function runs nothing of it: a coroutine function, or a generator.
+fn is_asynchronous(function: &Bound<'_, PyAny>) -> bool {
+    /// `inspect.CO_COROUTINE` and `inspect.CO_GENERATOR`.
+    const LATER: u32 = 0x80 | 0x20;
+    let flags = function.getattr("__code__").and_then(|code| code.getattr("co_flags")?.extract::<u32>());
+    flags.is_ok_and(|flags| flags & LATER != 0)
+}
+
+/// What the frame shows as the function's parameters: their values, or an ellipsis where a native coroutine has not kept them.
+fn arguments<'py, T: Coroutine>(
+    coroutine: &Obj<'py, T>,
+    function: &Bound<'py, PyAny>,
+) -> PyResult<(Bound<'py, PyTuple>, Bound<'py, PyDict>)> {
+    let py = coroutine.py();
+    let code = function.getattr("__code__")?;
+    let names = code.getattr("co_varnames")?;
+    let positional: usize = code.getattr("co_argcount")?.extract()?;
+    let keywords: usize = code.getattr("co_kwonlyargcount")?.extract()?;
+    let mut values = Vec::new();
+    let named = PyDict::new(py);
+    for index in 0..positional + keywords {
+        let name = names.get_item(index)?.cast_into::<PyString>()?;
+        let value = T::parameter(coroutine, name.to_str()?).unwrap_or_else(|| py.Ellipsis().into_bound(py));
+        if index < positional { values.push(value) } else { named.set_item(name, value)? }
+    }
+    Ok((PyTuple::new(py, values)?, named))
+}
+
+/// `__name__`, unless another one was set: that of the code.
+pub fn name<'py, T: Coroutine>(coroutine: &Obj<'py, T>) -> Output<'py> {
+    let py = coroutine.py();
+    if let Some(name) = coroutine.details().known().and_then(|known| known.name.get(py)) {
+        return Ok(name);
+    }
+    let name = coroutine.name();
+    match code(py, name)? {
+        Some(code) => code.getattr("co_name"),
+        None => Ok(PyString::new(py, name.rsplit('.').next().unwrap_or(name)).into_any()),
+    }
+}
+
+/// `__qualname__`, likewise.
+pub fn qualified_name<'py, T: Coroutine>(coroutine: &Obj<'py, T>) -> Output<'py> {
+    let py = coroutine.py();
+    if let Some(name) = coroutine.details().known().and_then(|known| known.qualified.get(py)) {
+        return Ok(name);
+    }
+    match code(py, coroutine.name())? {
+        Some(code) => code.getattr("co_qualname"),
+        None => Ok(PyString::new(py, coroutine.name()).into_any()),
+    }
+}
+
+/// Reports that a coroutine was never awaited, as the interpreter reports its own.
+pub fn report_never_awaited<T: Coroutine>(coroutine: &Obj<'_, T>) -> PyResult<()> {
+    let py = coroutine.py();
+    // Looked up each time: programs replace it.
+    if let Some(report) = stock::warnings_module(py)?.getattr_opt("_warn_unawaited_coroutine")? {
+        return report.call1((coroutine.as_any(),)).map(drop);
+    }
+    let text = format!("coroutine '{}' was never awaited", qualified_name(coroutine)?);
+    stock::warn(py)?.call1((text, py.get_type::<pyo3::exceptions::PyRuntimeWarning>())).map(drop)
+}

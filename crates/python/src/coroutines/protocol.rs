@@ -1,0 +1,195 @@
+//! What native coroutines have in common: they look and behave like the interpreter's own, with `send`, `throw`, `close` and `cr_*`.
+//!
+//! [`protocol`] makes the methods and attributes of a class of what its [`Coroutine`] says. Called by the interpreter.
+
+use std::cell::Cell;
+
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyString;
+
+use super::details::{self, Details, Known};
+use super::wrapper::CoroutineWrapper;
+use crate::ffi::{Class, Obj, Output, Signature, Slot, Table, again, boolean, none, origin};
+use crate::futures::{self, stop_iteration, thrown};
+use crate::stock;
+
+/// How running up to the next wait ends: `Ok(Ok(object))` yields, `Ok(Err(value))` returns.
+pub type Advanced<'py> = PyResult<Result<Bound<'py, PyAny>, Bound<'py, PyAny>>>;
+
+/// What an object must do to be a coroutine; [`protocol`] makes the methods and attributes of it.
+pub trait Coroutine: Class {
+    /// Runs until the next wait.
+    fn advance<'py>(coroutine: &Obj<'py, Self>) -> Advanced<'py>;
+    /// Throws into it.
+    fn throw<'py>(coroutine: &Obj<'py, Self>, error: PyErr) -> Advanced<'py>;
+    /// Ends the coroutine and undoes what was half-done.
+    fn finish(coroutine: &Obj<'_, Self>) -> PyResult<()>;
+    /// By what name [`crate::stock::twins`] knows the standard library's function.
+    fn name(&self) -> &'static str;
+    /// Whether it has run at all; one that never did is reported.
+    fn started(&self) -> &Cell<bool>;
+    /// Whether it runs at this moment.
+    fn is_running(&self) -> bool;
+    /// Whether it has ended.
+    fn is_over(coroutine: &Obj<'_, Self>) -> bool;
+    /// What is known of it when somebody asks.
+    fn details(&self) -> &Details;
+    /// `cr_await`: what it waits for.
+    fn awaiting<'py>(coroutine: &Obj<'py, Self>) -> PyResult<Option<Bound<'py, PyAny>>>;
+    /// The value of a parameter of the standard library's function, if it is at hand.
+    fn parameter<'py>(coroutine: &Obj<'py, Self>, name: &str) -> Option<Bound<'py, PyAny>>;
+    /// `__class__`, by which `isinstance()` goes.
+    fn class_of(coroutine: &Obj<'_, Self>) -> PyResult<Py<PyAny>> {
+        Ok(stock::coroutine(coroutine.py())?.clone().into_any().unbind())
+    }
+}
+
+const THROW: Signature<3> = Signature::new("throw", "typ, val=None, tb=None, /");
+
+fn ensure_idle<T: Coroutine>(coroutine: &Obj<'_, T>) -> PyResult<()> {
+    if coroutine.is_running() { Err(PyValueError::new_err("coroutine already executing")) } else { Ok(()) }
+}
+
+fn refuse_first_value<T: Coroutine>(coroutine: &Obj<'_, T>, value: &Bound<'_, PyAny>) -> PyResult<()> {
+    if value.is_none() || coroutine.started().get() {
+        return Ok(());
+    }
+    Err(PyTypeError::new_err("can't send non-None value to a just-started coroutine"))
+}
+
+/// The coroutine protocol: `send`, `throw`, `close`, `__await__`, `cr_*`, names, `repr` and the report of one never awaited.
+pub fn protocol<T: Coroutine>(t: &mut Table<T>) {
+    t.iter(iterated);
+    t.await_(|coroutine| Ok(again(coroutine.as_any())));
+    // Before the slot of that name: see `wrapper.rs`.
+    t.instead_of_slot(
+        c"__await__",
+        |coroutine| CoroutineWrapper::of(coroutine.as_any()),
+        "Return an iterator to be used in await expression.",
+    );
+    t.send(|coroutine, value| {
+        refuse_first_value(coroutine, value)?;
+        T::advance(coroutine)
+    });
+    t.one(
+        c"send",
+        "value",
+        |coroutine, value| match refuse_first_value(coroutine, value).and_then(|()| T::advance(coroutine))? {
+            Ok(future) => Ok(future),
+            Err(value) => Err(stop_iteration(value)),
+        },
+        "Runs until the next wait; raises StopIteration with the result at the end.",
+    );
+    t.method(
+        &THROW,
+        |coroutine, args| {
+            futures::warn_about_three_arguments(&args)?;
+            let [class, value, traceback] = args.parse(&THROW)?;
+            let error = thrown(&class, &value, &traceback)?;
+            ensure_idle(coroutine)?;
+            match T::throw(coroutine, error)? {
+                Ok(future) => Ok(future),
+                Err(value) => Err(stop_iteration(value)),
+            }
+        },
+        "Raises an exception where the coroutine waits.",
+    );
+    t.noargs(
+        c"close",
+        |coroutine| {
+            ensure_idle(coroutine)?;
+            coroutine.started().set(true);
+            T::finish(coroutine)?;
+            Ok(none(coroutine.py()))
+        },
+        "Ends the coroutine: what it was doing is undone.",
+    );
+    t.repr(|coroutine| {
+        let (name, address) = (details::qualified_name(coroutine)?, coroutine.as_any().as_ptr());
+        Ok(PyString::new(coroutine.py(), &format!("<coroutine object {name} at {address:p}>")).into_any())
+    });
+    #[cfg(Py_3_13)]
+    t.generic();
+    attributes(t);
+    t.finalize(|coroutine| {
+        if coroutine.started().get() {
+            T::finish(coroutine)
+        } else {
+            details::report_never_awaited(coroutine)
+        }
+    });
+}
+
+fn attributes<T: Coroutine>(t: &mut Table<T>) {
+    t.getter(c"__class__", |coroutine| Ok(T::class_of(coroutine)?.into_bound(coroutine.py())));
+    t.property(
+        c"__name__",
+        |coroutine| details::name(coroutine),
+        |coroutine, value| set_name(coroutine, "__name__", value, |known| &known.name),
+    );
+    t.property(
+        c"__qualname__",
+        |coroutine| details::qualified_name(coroutine),
+        |coroutine, value| set_name(coroutine, "__qualname__", value, |known| &known.qualified),
+    );
+    t.getter(c"cr_running", |coroutine| Ok(boolean(coroutine.py(), coroutine.is_running())));
+    t.getter(c"cr_suspended", |coroutine| Ok(boolean(coroutine.py(), is_suspended(coroutine))));
+    #[cfg(Py_3_15)]
+    t.getter(c"cr_state", |coroutine| Ok(PyString::new(coroutine.py(), state(coroutine)).into_any()));
+    t.getter(c"cr_await", |coroutine| Ok(T::awaiting(coroutine)?.unwrap_or_else(|| none(coroutine.py()))));
+    t.getter(c"cr_frame", |coroutine| details::frame(coroutine));
+    t.getter(c"cr_code", |coroutine| {
+        let py = coroutine.py();
+        Ok(details::code(py, coroutine.name())?.unwrap_or_else(|| none(py)))
+    });
+    t.getter(c"cr_origin", |coroutine| {
+        let py = coroutine.py();
+        Ok(coroutine.details().known().map_or_else(|| none(py), |known| known.origin.get_or_none(py)))
+    });
+}
+
+fn is_suspended<T: Coroutine>(coroutine: &Obj<'_, T>) -> bool {
+    coroutine.started().get() && !coroutine.is_running() && !T::is_over(coroutine)
+}
+
+/// `cr_state`
+#[cfg(Py_3_15)]
+fn state<T: Coroutine>(coroutine: &Obj<'_, T>) -> &'static str {
+    if coroutine.is_running() {
+        "CORO_RUNNING"
+    } else if is_suspended(coroutine) {
+        "CORO_SUSPENDED"
+    } else if T::is_over(coroutine) {
+        "CORO_CLOSED"
+    } else {
+        "CORO_CREATED"
+    }
+}
+
+fn set_name<'py, T: Coroutine>(
+    coroutine: &Obj<'py, T>,
+    attribute: &str,
+    value: Option<&Bound<'py, PyAny>>,
+    slot: fn(&Known) -> &Slot,
+) -> PyResult<()> {
+    let Some(name) = value.filter(|value| value.is_instance_of::<PyString>()) else {
+        return Err(PyTypeError::new_err(format!("{attribute} must be set to a string object")));
+    };
+    slot(coroutine.details().knowing()).put(name.clone());
+    coroutine.track();
+    Ok(())
+}
+
+/// `iter(coroutine)`: what `yield from` asks in a generator made by `types.coroutine`, where coroutines may be awaited that way.
+fn iterated<'py, T: Coroutine>(coroutine: &Obj<'py, T>) -> Output<'py> {
+    /// `inspect.CO_COROUTINE` and `inspect.CO_ITERABLE_COROUTINE`.
+    const AWAITS: u32 = 0x80 | 0x100;
+    let caller = origin::current_frame(coroutine.py());
+    let flags =
+        caller.map(|frame| frame.getattr("f_code")?.getattr("co_flags")?.extract::<u32>()).transpose()?;
+    if flags.is_some_and(|flags| flags & AWAITS != 0) {
+        return Ok(again(coroutine.as_any()));
+    }
+    Err(PyTypeError::new_err("'coroutine' object is not iterable"))
+}

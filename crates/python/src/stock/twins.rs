@@ -1,0 +1,107 @@
+//! Twins: the Python functions of asyncio that native ones stand for, by name.
+//!
+//! A native function takes what `inspect` and others ask for (code object, defaults, annotations, text) from its twin, and a native
+//! coroutine its code. [`super::capture`] keeps all of asyncio's functions when the module is imported, so that a twin is the
+//! original, whatever `install()` or the program puts into its place later. Called by [`crate::functions`] and by the coroutines.
+
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyDict, PyFunction, PyModule, PyString, PyType};
+
+/// What was found in the modules of asyncio.
+struct Twins {
+    /// Functions and classes by the names that their own modules have for them.
+    names: Py<PyDict>,
+    /// What is in each of the classes, as a dict.
+    classes: Py<PyDict>,
+}
+
+static TWINS: PyOnceLock<Twins> = PyOnceLock::new();
+
+/// The class whose methods the loop's are.
+const LOOP: &str = "_UnixSelectorEventLoop";
+
+fn twins(py: Python<'_>) -> PyResult<&Twins> {
+    TWINS.get_or_try_init(py, || find(py))
+}
+
+/// Keeps what there is now.
+pub(super) fn keep(py: Python<'_>) -> PyResult<()> {
+    twins(py).map(drop)
+}
+
+fn find(py: Python<'_>) -> PyResult<Twins> {
+    let (names, classes) = (PyDict::new(py), PyDict::new(py));
+    let loaded = py.import("sys")?.getattr("modules")?.cast_into::<PyDict>()?.copy()?;
+    for (path, module) in loaded {
+        let (Ok(path), Ok(module)) = (path.cast_into::<PyString>(), module.cast_into::<PyModule>()) else {
+            continue;
+        };
+        if !path.to_str().is_ok_and(|path| path.starts_with("asyncio.")) {
+            continue;
+        }
+        for (name, value) in module.dict() {
+            let is_class = value.is_instance_of::<PyType>();
+            if !(is_class || value.is_instance_of::<PyFunction>())
+                || !value.getattr("__module__")?.eq(&path)?
+                || names.contains(&name)?
+            {
+                continue;
+            }
+            if is_class {
+                classes.set_item(&value, content(value.cast()?)?)?;
+            }
+            names.set_item(name, value)?;
+        }
+    }
+    Ok(Twins { names: names.unbind(), classes: classes.unbind() })
+}
+
+/// What a class has of its own.
+fn content<'py>(class: &Bound<'py, PyType>) -> PyResult<Bound<'py, PyDict>> {
+    let content = PyDict::new(class.py());
+    content.update(class.getattr("__dict__")?.cast()?)?;
+    Ok(content)
+}
+
+/// asyncio's Python function of that name, `"sleep"`, `"Lock.acquire"` or `"EventLoop.getaddrinfo"`; nothing where asyncio has
+/// none or one written in C.
+pub fn function<'py>(py: Python<'py>, qualified: &str) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let names = twins(py)?.names.bind(py);
+    let Some((class, method)) = qualified.rsplit_once('.') else {
+        return Ok(names.get_item(qualified)?.filter(|found| found.is_instance_of::<PyFunction>()));
+    };
+    let class = if class == "EventLoop" { LOOP } else { class };
+    match names.get_item(class)? {
+        Some(class) if class.is_instance_of::<PyType>() => {
+            method_of(class.cast()?, &PyString::new(py, method))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// What a class of asyncio's has under a name, itself or from its bases, when that is a Python function.
+pub fn method_of<'py>(
+    class: &Bound<'py, PyType>,
+    name: &Bound<'py, PyString>,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
+    Ok(attribute_of(class, name)?.filter(|found| found.is_instance_of::<PyFunction>()))
+}
+
+/// What a class of asyncio's has under a name, itself or from its bases.
+pub fn attribute_of<'py>(
+    class: &Bound<'py, PyType>,
+    name: &Bound<'py, PyString>,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let kept = twins(class.py())?.classes.bind(class.py());
+    for base in class.mro() {
+        let content = match kept.get_item(&base)? {
+            Some(content) => content.cast_into::<PyDict>()?,
+            None => content(base.cast()?)?,
+        };
+        if let Some(found) = content.get_item(name)? {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
+}
