@@ -11,7 +11,8 @@ methods, which raise `NotImplementedError`.
 import asyncio
 
 from yibu import _yibu
+from yibu.loop_internals import LoopInternals
 
 
-class EventLoop(_yibu.EventLoop, asyncio.AbstractEventLoop):
+class EventLoop(_yibu.EventLoop, LoopInternals, asyncio.AbstractEventLoop):
     """An asyncio event loop implemented in Rust."""

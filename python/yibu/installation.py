@@ -125,20 +125,20 @@ def install(*, patch: bool = True) -> None:
             _done.replacements = list(replacements())
             pairs = _class_pairs(_done.replacements)
             if namesakes.are_kept(stock for stock, _native in pairs):
-                for stock, native in pairs:
-                    namesakes.join(stock, native)
+                for pair in pairs:
+                    namesakes.join(*pair)
             for name, stock, native in _done.replacements:
                 _rebind(name, stock, native)
-            for _stock, native in pairs:
-                _yibu._put_in_place(native, True)
+            for _stock, native_class in pairs:
+                _yibu._put_in_place(native_class, True)
 
 
 def uninstall() -> None:
     """Undo `install()`. What somebody else has replaced since is left as they made it."""
     with _done.lock:
-        for stock, native in _class_pairs(_done.replacements):
-            _yibu._put_in_place(native, False)
-            namesakes.part(stock, native)
+        for pair in _class_pairs(_done.replacements):
+            _yibu._put_in_place(pair[1], False)
+            namesakes.part(*pair)
         while _done.replacements:
             name, stock, native = _done.replacements.pop()
             _rebind(name, native, stock)

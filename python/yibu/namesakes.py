@@ -37,24 +37,28 @@ def _pair(cls: type) -> tuple[type, ...]:
 
 def _is_instance(cls: type, instance: object) -> bool:
     # Subclasses made since then are classes of ABCMeta in full; the pair itself was not made by it.
-    check = ABCMeta.__instancecheck__ if "_abc_impl" in vars(cls) else type.__instancecheck__
-    return check(cls, instance)
+    if isinstance(cls, ABCMeta) and "_abc_impl" in vars(cls):
+        return ABCMeta.__instancecheck__(cls, instance)
+    return type.__instancecheck__(cls, instance)
 
 
 def _is_subclass(cls: type, subclass: Any) -> bool:
-    check = ABCMeta.__subclasscheck__ if "_abc_impl" in vars(cls) else type.__subclasscheck__
-    return check(cls, subclass)
+    if isinstance(cls, ABCMeta) and "_abc_impl" in vars(cls):
+        return ABCMeta.__subclasscheck__(cls, subclass)
+    return type.__subclasscheck__(cls, subclass)
 
 
 def are_kept(classes: Iterable[type]) -> bool:
     """Whether a module outside of asyncio has one of these classes, or somebody has derived one from them."""
+    classes = list(classes)
     wanted = {id(cls) for cls in classes}
     for name, module in list(sys.modules.items()):
         if name.partition(".")[0] not in _OURS and any(id(value) in wanted for value in _values(module)):
             return True
-    return any(
-        kind.__module__.partition(".")[0] not in _OURS for cls in classes for kind in cls.__subclasses__()
-    )
+    derived: list[type] = []
+    for cls in classes:
+        derived += type.__subclasses__(cls)
+    return any(kind.__module__.partition(".")[0] not in _OURS for kind in derived)
 
 
 _OURS = {"asyncio", "_asyncio", "yibu"}

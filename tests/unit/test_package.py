@@ -213,6 +213,7 @@ class TestEventLoopClass:
         assert yibu.EventLoop.__mro__ == (
             yibu.EventLoop,
             yibu._yibu.EventLoop,
+            yibu.loop_internals.LoopInternals,
             asyncio.AbstractEventLoop,
             object,
         )

@@ -115,6 +115,14 @@ impl Epoll {
         self.ops.get(id).is_some()
     }
 
+    pub(crate) fn op(&self, id: OpId) -> Option<Op> {
+        self.ops.get(id)
+    }
+
+    pub(crate) fn watched(&self) -> Vec<(Fd, bool, bool)> {
+        self.fds.sides().collect()
+    }
+
     pub(crate) fn finish(&mut self, id: OpId) -> Option<Outcome> {
         Some(match self.ops.get(id)? {
             Op::Poll { .. } => Outcome::Ready,

@@ -96,6 +96,11 @@ impl FdTable {
         self.slots.iter().enumerate().filter(|(_, slot)| !slot.is_empty()).map(|(fd, slot)| (fd as Fd, *slot))
     }
 
+    /// The watched descriptors, each with whether it is watched for reading and for writing.
+    pub(crate) fn sides(&self) -> impl Iterator<Item = (Fd, bool, bool)> + '_ {
+        self.iter().map(|(fd, slot)| (fd, slot.read != NO_OP, slot.write != NO_OP))
+    }
+
     /// Forgets every operation; stamps go on, so that events already fetched stay recognisably old.
     pub(crate) fn clear(&mut self) {
         self.slots.clear();

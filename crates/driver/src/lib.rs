@@ -195,6 +195,23 @@ impl Driver {
         }
     }
 
+    /// The descriptor that an operation is about, and on which side; `None` when it has ended.
+    pub fn subject(&self, id: OpId) -> Option<(Fd, Interest)> {
+        let op = match self {
+            Self::Epoll(driver) => driver.op(id),
+            Self::Sim(driver) => driver.op(id),
+        };
+        op.map(|op| (op.fd(), op.interest()))
+    }
+
+    /// The watched descriptors, each with whether it is watched for reading and for writing.
+    pub fn watched(&self) -> Vec<(Fd, bool, bool)> {
+        match self {
+            Self::Epoll(driver) => driver.watched(),
+            Self::Sim(driver) => driver.watched(),
+        }
+    }
+
     /// Seconds on the driver's clock: `time.monotonic()`, or the virtual clock.
     #[inline]
     pub fn now(&self) -> f64 {

@@ -82,6 +82,14 @@ impl Sim {
         self.shared.world().ops.get(id).is_some()
     }
 
+    pub(crate) fn op(&self, id: OpId) -> Option<Op> {
+        self.shared.world().ops.get(id)
+    }
+
+    pub(crate) fn watched(&self) -> Vec<(Fd, bool, bool)> {
+        self.shared.world().watched()
+    }
+
     pub(crate) fn finish(&mut self, id: OpId) -> Option<Outcome> {
         let mut world = self.shared.world();
         Some(match world.ops.get(id)? {

@@ -65,15 +65,15 @@ pub const FREE_TURNS: u32 = 32;
 pub const SOON: f64 = 50e-3;
 
 /// The longest single park; asyncio's `MAXIMUM_SELECT_TIMEOUT`.
-const PARK_MAX: f64 = 24.0 * 3600.0;
+pub const PARK_MAX: f64 = 24.0 * 3600.0;
 
-/// Deadlines within one tick of the clock are due; asyncio's `_clock_resolution` on Linux.
+/// One tick of the clock on Linux.
 const CLOCK_RESOLUTION: f64 = 1e-9;
 
 /// What is due at `now` has a deadline before this: at least one step of the float later, so that a timer at `now` itself is
 /// due whatever the uptime.
-fn due_before(now: f64) -> f64 {
-    (now + CLOCK_RESOLUTION).max(now.next_up())
+fn due_before(now: f64, resolution: f64) -> f64 {
+    (now + resolution).max(now.next_up())
 }
 
 /// The loop's state.
@@ -81,7 +81,8 @@ fn due_before(now: f64) -> f64 {
 pub struct EventLoop<H: Host> {
     /// What runs next.
     pub ready: Ready<H::Entry>,
-    timers: Timers<H::Timer>,
+    /// What is due when.
+    pub timers: Timers<H::Timer>,
     inbox: Arc<Inbox<H::Message>>,
     /// The kernel.
     pub driver: Driver,
@@ -89,6 +90,8 @@ pub struct EventLoop<H: Host> {
     reported: Vec<OpId>,
     /// When the kernel was asked while there was work, on the driver's clock; minus infinity to ask it again.
     polled_at: f64,
+    /// Deadlines within this many seconds are due; asyncio's `_clock_resolution`.
+    pub clock_resolution: f64,
     /// How many more turns [`EventLoop::hurry_on`] may grant, the tick in which it may, and the loop's time when that began.
     free_turns: u32,
     free_tick: i64,
@@ -106,6 +109,7 @@ impl<H: Host> EventLoop<H> {
             owners: Vec::new(),
             reported: Vec::new(),
             polled_at: f64::NEG_INFINITY,
+            clock_resolution: CLOCK_RESOLUTION,
             free_turns: 0,
             free_tick: 0,
             free_since: 0.0,
@@ -166,7 +170,7 @@ impl<H: Host> EventLoop<H> {
         if !hurry && self.ready.is_empty() {
             match self.timers.next_deadline() {
                 None => return self.plan_park(None),
-                Some(when) if when >= due_before(now) + self.driver.spin() => {
+                Some(when) if when >= due_before(now, self.clock_resolution) + self.driver.spin() => {
                     return self.plan_park(Some(when - now));
                 }
                 // Due, or so soon that looking again is cheaper than sleeping.
@@ -200,8 +204,9 @@ impl<H: Host> EventLoop<H> {
         self.ready.trim();
     }
 
+    /// Puts what other threads have sent into the ring.
     #[inline]
-    fn drain_inbox(&mut self) {
+    pub fn drain_inbox(&mut self) {
         for message in self.inbox.drain() {
             self.ready.push(H::deliver(message));
         }
@@ -253,7 +258,7 @@ impl<H: Host> EventLoop<H> {
     /// Moves due timers to the ring and says how many entries this turn runs.
     #[inline]
     pub fn begin_turn(&mut self, now: f64) -> usize {
-        let end = due_before(now);
+        let end = due_before(now, self.clock_resolution);
         while let Some(timer) = self.timers.pop_due(end) {
             self.ready.push(H::due(timer));
         }

@@ -18,7 +18,7 @@ pub mod transport;
 pub mod wait_queue;
 
 pub use crew::Crew;
-pub use event_loop::{EventLoop, Host, Plan};
+pub use event_loop::{EventLoop, Host, PARK_MAX, Plan};
 pub use inbox::Inbox;
 pub use ready::Ready;
 pub use timers::{Cancelled, Timers};

@@ -50,6 +50,11 @@ impl<E> Ready<E> {
         self.ring.iter()
     }
 
+    /// Appends entries.
+    pub fn extend(&mut self, entries: impl IntoIterator<Item = E>) {
+        self.ring.extend(entries);
+    }
+
     /// Takes all entries.
     pub fn take(&mut self) -> VecDeque<E> {
         std::mem::take(&mut self.ring)

@@ -196,6 +196,39 @@ impl<T: Timer> Timers<T> {
         self.heap.capacity() + self.gone.capacity()
     }
 
+    /// Shows every timer with its deadline, in the order in which they are due.
+    pub fn in_order(&self) -> Vec<(f64, &T)> {
+        let mut entries: Vec<&Entry<T>> = self.heap.iter().collect();
+        entries.sort_by(|a, b| a.when.total_cmp(&b.when).then(a.order.cmp(&b.order)));
+        entries.into_iter().map(|entry| (entry.when, &entry.timer)).collect()
+    }
+
+    /// Puts other timers in the place of those for which `change` gives one; gives those that were there.
+    pub fn replace(&mut self, mut change: impl FnMut(&T) -> Option<T>) -> Vec<T> {
+        let entries = self.heap.iter_mut();
+        let changed = entries.filter_map(|entry| {
+            let timer = change(&entry.timer)?;
+            Some(std::mem::replace(&mut entry.timer, timer))
+        });
+        changed.collect()
+    }
+
+    /// Takes the timers out that `unwanted` picks.
+    pub fn remove(&mut self, mut unwanted: impl FnMut(&T) -> bool) -> Vec<T> {
+        let removed: Vec<T> =
+            self.heap.extract_if(.., |entry| unwanted(&entry.timer)).map(|entry| entry.timer).collect();
+        self.cancelled -= removed.iter().filter(|timer| timer.cancelled()).count().min(self.cancelled);
+        for index in (0..self.heap.len().div_ceil(ARITY)).rev() {
+            self.sift_down(index);
+        }
+        removed
+    }
+
+    /// How many timers in the heap are cancelled.
+    pub fn cancelled_count(&self) -> usize {
+        self.cancelled
+    }
+
     /// Shows every timer, in no order.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         self.heap.iter().map(|entry| &entry.timer).chain(&self.gone)

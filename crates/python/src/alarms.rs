@@ -156,6 +156,12 @@ pub fn run(alarm: &Obj<'_, Alarm>) -> PyResult<()> {
 }
 
 impl Alarm {
+    /// Lies in the heap behind a timer of asyncio's kind from now on, whose callback it is.
+    pub fn stand_behind(&self, timer: Ref) {
+        self.scheduled.set(false);
+        drop(self.handle.replace(Some(timer)));
+    }
+
     /// Whether it was cancelled, or has run.
     #[inline]
     pub fn is_cancelled(&self) -> bool {

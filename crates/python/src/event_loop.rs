@@ -13,6 +13,7 @@ mod exceptions;
 mod executor;
 pub mod faults;
 pub mod fork;
+mod internals;
 mod kernel;
 mod lifecycle;
 pub mod occupied;
@@ -34,6 +35,7 @@ pub mod watch;
 
 pub use accept::Acceptor;
 pub use executor::{native_executor, run_job};
+pub use internals::EntryCallback;
 pub use kernel::Kernel;
 pub use lifecycle::COMPLETION;
 pub use pause::{Delay, yield_once};
@@ -126,6 +128,38 @@ pub enum Entry {
     Io(OpId),
     /// A datagram socket may have more than the kernel has reported.
     Look(Ref<DatagramTransport>),
+}
+
+impl Entry {
+    /// Shows what it refers to to the collector.
+    pub fn traverse(&self, visitor: &mut Visitor) {
+        match self {
+            Self::Handle(handle) => visitor.visit(handle.as_ptr()),
+            Self::Posted(handle) => visitor.visit(handle.as_ptr()),
+            Self::Timer(timer) => visitor.visit(timer.as_ptr()),
+            Self::Alarm(alarm) => visitor.visit(alarm.as_ptr()),
+            Self::Job(job) => visitor.visit(job.as_ptr()),
+            Self::Reaction { owner, future, .. } => {
+                visitor.visit(owner.as_ptr());
+                visitor.visit(future.as_ptr());
+            }
+            Self::Step { task, error } => {
+                visitor.visit(task.as_ptr());
+                error.iter().for_each(|error| visitor.visit(error.as_ptr()));
+            }
+            Self::Wakeup { task, future } => {
+                visitor.visit(task.as_ptr());
+                visitor.visit(future.as_ptr());
+            }
+            Self::Callback { function, future, context } => {
+                visitor.visit(function.as_ptr());
+                visitor.visit(future.as_ptr());
+                visitor.visit(context.as_ptr());
+            }
+            Self::Look(transport) => visitor.visit(transport.as_ptr()),
+            Self::Wake(_) | Self::Io(_) => {}
+        }
+    }
 }
 
 /// A timer in the heap.
@@ -263,9 +297,13 @@ pub struct EventLoop {
     current_handle: Slot,
     asyncgens: Slot,
     asyncgens_closed: Cell<bool>,
+    /// The hooks of asynchronous generators that were there before the loop ran.
+    hooks: LoopCell<Option<asyncgens::Hooks>>,
     origin_tracking: Cell<Option<i32>>,
     pub(crate) default_executor: Slot,
     pub(crate) executor_shut_down: Cell<bool>,
+    /// What is asked in the place of the kernel: an object with `select()`, where a program has put one there.
+    selector: Slot,
     /// Who waits for child processes; made when there is the first one.
     child_watcher: Slot,
 }
@@ -297,9 +335,11 @@ impl Default for EventLoop {
             current_handle: Slot::default(),
             asyncgens: Slot::default(),
             asyncgens_closed: Cell::new(false),
+            hooks: LoopCell::default(),
             origin_tracking: Cell::new(None),
             default_executor: Slot::default(),
             executor_shut_down: Cell::new(false),
+            selector: Slot::default(),
             child_watcher: Slot::default(),
         }
     }
@@ -506,6 +546,7 @@ impl Class for EventLoop {
         signals::table(t);
         executor::table(t);
         subprocesses::table(t);
+        internals::table(t);
     }
 
     fn traverse(&self, visitor: &mut Visitor) {
@@ -519,32 +560,7 @@ impl Class for EventLoop {
             let visitor = std::cell::RefCell::new(visitor);
             let visit = |pointer| visitor.borrow_mut().visit(pointer);
             engine.inspect(
-                |entry| match entry {
-                    Entry::Handle(handle) => visit(handle.as_ptr()),
-                    Entry::Posted(handle) => visit(handle.as_ptr()),
-                    Entry::Timer(timer) => visit(timer.as_ptr()),
-                    Entry::Alarm(alarm) => visit(alarm.as_ptr()),
-                    Entry::Job(job) => visit(job.as_ptr()),
-                    Entry::Reaction { owner, future, .. } => {
-                        visit(owner.as_ptr());
-                        visit(future.as_ptr());
-                    }
-                    Entry::Step { task, error } => {
-                        visit(task.as_ptr());
-                        error.iter().for_each(|error| visit(error.as_ptr()));
-                    }
-                    Entry::Wakeup { task, future } => {
-                        visit(task.as_ptr());
-                        visit(future.as_ptr());
-                    }
-                    Entry::Callback { function, future, context } => {
-                        visit(function.as_ptr());
-                        visit(future.as_ptr());
-                        visit(context.as_ptr());
-                    }
-                    Entry::Look(transport) => visit(transport.as_ptr()),
-                    Entry::Wake(_) | Entry::Io(_) => {}
-                },
+                |entry| entry.traverse(&mut visitor.borrow_mut()),
                 |timer| visit(timer.as_ptr()),
                 |owner| match owner {
                     Owner::Handle(handle) => visit(handle.as_ptr()),
@@ -590,6 +606,7 @@ impl EventLoop {
             &self.asyncgens,
             &self.default_executor,
             &self.child_watcher,
+            &self.selector,
         ];
         #[cfg(Py_3_13)]
         let slots = slots.into_iter().chain([&self.unix_servers]);

@@ -389,6 +389,18 @@ pub struct When<'py> {
     pub given: Option<Bound<'py, PyAny>>,
 }
 
+/// A timer for the heap whose callback is a native object.
+pub fn timer_for<'py>(
+    event_loop: &Bound<'py, PyAny>,
+    seconds: f64,
+    callback: Bound<'py, PyAny>,
+) -> PyResult<Obj<'py, TimerHandle>> {
+    let timer = TimerHandle::create(event_loop.py())?;
+    timer.base.prepare_bare(event_loop, callback, None)?;
+    timer.own.set(&When { seconds, given: None });
+    Ok(timer)
+}
+
 impl Deadline {
     /// The timer goes into the heap.
     #[inline]

@@ -94,6 +94,7 @@ fn _yibu(module: &Bound<'_, PyModule>) -> PyResult<()> {
     Table::<callbacks::ReactionCallback>::build(py, None)?;
     coroutines::register(module)?;
     Table::<event_loop::Acceptor>::build(py, None)?;
+    Table::<event_loop::EntryCallback>::build(py, None)?;
     Table::<event_loop::SendfileProtocol>::build(py, None)?;
     executor::register(module)?;
     queues::register(module)?;

@@ -239,6 +239,14 @@ fn schedule_step(task: &Obj<'_, Task>, error: Option<Raised<'_>>) -> PyResult<()
     Ok(())
 }
 
+/// A step of a task as a callable, and the context to call it in.
+pub fn step_callable<'py>(
+    task: &Obj<'py, Task>,
+    error: Option<Ref>,
+) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+    Ok((TaskCallback::new(task, Kind::Step, error)?, task.own.context.get_or_none(task.py())))
+}
+
 /// Runs a scheduled step: in the task's context, as the current task of its loop.
 #[inline]
 pub fn run_step(

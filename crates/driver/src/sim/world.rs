@@ -182,6 +182,10 @@ impl World {
         true
     }
 
+    pub(super) fn watched(&self) -> Vec<(Fd, bool, bool)> {
+        self.fds.sides().collect()
+    }
+
     pub(super) fn set_faults(&mut self, seed: u64, faults: Faults) {
         (self.random, self.faults) = (Random::new(seed), faults);
     }

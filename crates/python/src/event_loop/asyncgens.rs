@@ -45,7 +45,7 @@ fn set<'py>(event_loop: &Obj<'py, EventLoop>) -> Output<'py> {
 }
 
 /// The hooks that were installed before a loop began to run.
-pub(super) struct Hooks(Option<(Py<PyAny>, Py<PyAny>)>);
+pub struct Hooks(Option<(Py<PyAny>, Py<PyAny>)>);
 
 impl Hooks {
     /// Puts them back.

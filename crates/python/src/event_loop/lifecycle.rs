@@ -4,7 +4,8 @@ use pyo3::exceptions::{PyKeyboardInterrupt, PyResourceWarning, PyRuntimeError, P
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
-use super::{Engine, EventLoop, debug, turn};
+use super::{Engine, EventLoop, asyncgens, debug, turn};
+use crate::attributes::flags;
 use crate::callbacks::{Reaction, forget, react};
 use crate::ffi::{Obj, Output, Signature, Table, boolean, none, thread};
 use crate::futures::ensure::ensure;
@@ -52,14 +53,34 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
         |event_loop| check_running(event_loop).map(|()| none(event_loop.py())),
         "RuntimeError when this loop, or another one in this thread, runs.",
     );
-    t.getter(c"_thread_id", |event_loop| {
-        let thread = event_loop.thread.get();
-        Ok(if thread == 0 {
-            none(event_loop.py())
-        } else {
-            thread.into_pyobject(event_loop.py())?.into_any()
-        })
-    });
+    #[cfg(Py_3_13)]
+    t.noargs(
+        c"_run_forever_setup",
+        |event_loop| begin_run(event_loop).map(|()| none(event_loop.py())),
+        "Makes the loop the running one: for those who run its turns themselves.",
+    );
+    #[cfg(Py_3_13)]
+    t.noargs(
+        c"_run_forever_cleanup",
+        |event_loop| end_run(event_loop).map(|()| none(event_loop.py())),
+        "Undoes _run_forever_setup().",
+    );
+    t.property(
+        c"_thread_id",
+        |event_loop| {
+            let thread = event_loop.thread.get();
+            Ok(if thread == 0 {
+                none(event_loop.py())
+            } else {
+                thread.into_pyobject(event_loop.py())?.into_any()
+            })
+        },
+        |event_loop, value| {
+            let thread = value.filter(|value| !value.is_none());
+            event_loop.thread.set(thread.map_or(Ok(0), |thread| thread.extract())?);
+            Ok(())
+        },
+    );
     t.property(
         c"_stopping",
         |event_loop| Ok(boolean(event_loop.py(), event_loop.stopping.get())),
@@ -68,7 +89,7 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
             Ok(())
         },
     );
-    t.getter(c"_closed", |event_loop| Ok(boolean(event_loop.py(), event_loop.closed.get())));
+    flags! { t: c"_closed" => closed }
 }
 
 /// `threading.get_ident()` of this thread.
@@ -93,24 +114,34 @@ fn run_forever(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
 
 /// Runs turns until `stop()`; the loop is left as it was found whatever happens.
 fn run_until_stopped(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
-    let py = event_loop.py();
+    begin_run(event_loop)?;
+    // PyO3 counts attachments of its own making only: within one, what is dropped is released at once instead of being
+    // kept for the next, and attaching again is free.
+    let ran = Python::attach(|_| {
+        loop {
+            turn::run_once(event_loop)?;
+            if event_loop.stopping.get() {
+                break Ok(());
+            }
+        }
+    });
+    ran.and(end_run(event_loop))
+}
+
+/// `_run_forever_setup`: the loop is the running one of this thread, with its hooks installed.
+fn begin_run(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     event_loop.check_open()?;
     check_running(event_loop)?;
     debug::track_origins(event_loop, event_loop.debug.get())?;
-    let hooks = super::asyncgens::install(event_loop)?;
+    let hooks = asyncgens::install(event_loop)?;
+    event_loop.hooks.with(|kept| *kept = Some(hooks));
     event_loop.thread.set(thread_ident());
-    // PyO3 counts attachments of its own making only: within one, what is dropped is released at once instead of being
-    // kept for the next, and attaching again is free.
-    let ran = set_running(py, event_loop.as_any()).and_then(|()| {
-        Python::attach(|_| {
-            loop {
-                turn::run_once(event_loop)?;
-                if event_loop.stopping.get() {
-                    break Ok(());
-                }
-            }
-        })
-    });
+    set_running(event_loop.py(), event_loop.as_any()).or_else(|error| end_run(event_loop).and(Err(error)))
+}
+
+/// `_run_forever_cleanup`: everything is as it was before [`begin_run`].
+fn end_run(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
+    let py = event_loop.py();
     event_loop.stopping.set(false);
     event_loop.thread.set(0);
     event_loop.track_handles(py);
@@ -118,8 +149,9 @@ fn run_until_stopped(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     event_loop.engine.with(Engine::rest);
     let unset = set_running(py, &none(py));
     let untracked = debug::track_origins(event_loop, false);
-    let restored = hooks.restore(py);
-    ran.and(settled).and(unset).and(untracked).and(restored)
+    let hooks = event_loop.hooks.with(Option::take);
+    let restored = hooks.map_or(Ok(()), |hooks| hooks.restore(py));
+    settled.and(unset).and(untracked).and(restored)
 }
 
 fn set_running(py: Python<'_>, event_loop: &Bound<'_, PyAny>) -> PyResult<()> {

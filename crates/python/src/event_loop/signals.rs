@@ -49,6 +49,11 @@ struct Pipe {
 }
 
 impl Signals {
+    /// Each signal with its handler.
+    pub fn handlers(&self, py: Python<'_>) -> Vec<(i32, Ref<Handle>)> {
+        self.handlers.iter().map(|(signal, handle)| (*signal, handle.copy(py))).collect()
+    }
+
     fn position(&self, signal: i32) -> Option<usize> {
         self.handlers.iter().position(|(candidate, _)| *candidate == signal)
     }

@@ -7,7 +7,9 @@ use std::time::Instant;
 use pyo3::prelude::*;
 use yibu_engine::{OpId, Plan};
 
-use super::{Acceptor, Engine, Entry, EventLoop, Overridable, Owner, Waiting, accept, debug, signals};
+use super::{
+    Acceptor, Engine, Entry, EventLoop, Overridable, Owner, Waiting, accept, debug, internals, signals,
+};
 use crate::callbacks::ReactionCallback;
 use crate::events::{self, Handle};
 use crate::ffi::{Obj, Raised, Ref, call, context, none};
@@ -37,8 +39,11 @@ pub fn has_come(event_loop: &Obj<'_, EventLoop>, seconds: f64) -> PyResult<bool>
 /// Waits for work if there is none, then runs what is ready.
 pub fn run_once(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     // A clock of the program's own may jump: only the program knows what is due.
-    let hurried =
-        if event_loop.overrides(Overridable::Time) { None } else { event_loop.engine.with(Engine::hurry_on) };
+    let hurried = if event_loop.overrides(Overridable::Time) || !event_loop.selector.is_empty() {
+        None
+    } else {
+        event_loop.engine.with(Engine::hurry_on)
+    };
     let count = match hurried {
         Some(count) => count,
         None => gather(event_loop)?,
@@ -60,6 +65,11 @@ fn gather(event_loop: &Obj<'_, EventLoop>) -> PyResult<usize> {
     current::settle(event_loop)?;
     while let Some(timer) = engine.with(Engine::pop_cancelled_timer) {
         timer.leave();
+    }
+    if let Some(selector) = event_loop.selector.get(py) {
+        internals::ask_selector(event_loop, &selector)?;
+        let time = now(event_loop)?;
+        return Ok(engine.with(|engine| engine.begin_turn(time)));
     }
     let mut time = now(event_loop)?;
     match engine.with(|engine| engine.plan(time, event_loop.stopping.get())) {
@@ -90,7 +100,7 @@ pub fn parks() -> u32 {
 }
 
 /// Blocks with the interpreter released.
-fn park(event_loop: &Obj<'_, EventLoop>, timeout: Option<std::time::Duration>) -> PyResult<()> {
+pub(super) fn park(event_loop: &Obj<'_, EventLoop>, timeout: Option<std::time::Duration>) -> PyResult<()> {
     let engine = &event_loop.engine;
     let Some(mut wait) = engine.with(Engine::begin_wait).map_err(|error| errors::os_error(&error))? else {
         return Ok(());
@@ -109,7 +119,7 @@ fn park(event_loop: &Obj<'_, EventLoop>, timeout: Option<std::time::Duration>) -
 
 /// Runs one entry. Only what must leave the loop comes out.
 #[inline]
-fn run_entry(event_loop: &Obj<'_, EventLoop>, entry: Entry) -> PyResult<()> {
+pub(super) fn run_entry(event_loop: &Obj<'_, EventLoop>, entry: Entry) -> PyResult<()> {
     let py = event_loop.py();
     match entry {
         Entry::Step { task, error } => {

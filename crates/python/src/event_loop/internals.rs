@@ -1,0 +1,385 @@
+//! What libraries use of asyncio's loops under private names, as far as it is state of the native loop: what is ready, what is
+//! due, what the selector would say, one turn by hand.
+//!
+//! `python/yibu/loop_internals.py` makes the objects of it that Python code sees (`_ready`, `_scheduled`, `_selector`); here is
+//! what they call. An entry of the ring or the heap that is no handle becomes one when Python code asks for it: most never are.
+
+use std::ffi::CStr;
+use std::time::Duration;
+
+use pyo3::exceptions::PyIndexError;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyFloat, PyList};
+use yibu_engine::{Interest, OpId};
+
+use super::{Due, Engine, Entry, EventLoop, debug, turn};
+use crate::attributes::assigned;
+use crate::callbacks::ReactionCallback;
+use crate::events::{self, Handle, TimerHandle};
+use crate::ffi::class::Plain;
+use crate::ffi::{Class, ClassState, LoopCell, Obj, Output, Ref, Signature, Table, Visitor, boolean, none};
+use crate::{current, errors, names, tasks};
+
+const SELECT: Signature<1> = Signature::new("EventLoop._select", "timeout=None");
+const CHECK_CALLBACK: Signature<2> = Signature::new("EventLoop._check_callback", "callback, method");
+const CALL_SOON: Signature<3> = Signature::new("EventLoop._call_soon", "callback, args, context");
+
+pub(super) fn table(t: &mut Table<EventLoop>) {
+    ready(t);
+    scheduled(t);
+    selecting(t);
+    t.noargs(
+        c"_run_once",
+        |event_loop| run_once(event_loop).map(|()| none(event_loop.py())),
+        "One turn of the loop: waits for work if there is none, then runs what is ready.",
+    );
+    t.method(
+        &CHECK_CALLBACK,
+        |event_loop, args| {
+            let [callback, method] = args.parse(&CHECK_CALLBACK)?;
+            debug::check_callback(&callback, method.extract::<std::borrow::Cow<'_, str>>()?.as_ref())?;
+            Ok(none(event_loop.py()))
+        },
+        "TypeError for what cannot be called back.",
+    );
+    t.method(
+        &CALL_SOON,
+        |event_loop, args| {
+            let [callback, arguments, context] = args.parse(&CALL_SOON)?;
+            let handle =
+                Handle::class(event_loop.py()).call1((callback, arguments, event_loop.as_any(), context))?;
+            push(event_loop, &handle)?;
+            Ok(handle)
+        },
+        "call_soon() without its checks.",
+    );
+    t.getter(c"_signal_handlers", |event_loop| {
+        let (py, handlers) = (event_loop.py(), PyDict::new(event_loop.py()));
+        for (signal, handle) in event_loop.signals.with(|signals| signals.handlers(py)) {
+            handlers.set_item(signal, handle.any(py))?;
+        }
+        // A copy: what is written to it would be lost, so it cannot be written to.
+        py.import("types")?.getattr("MappingProxyType")?.call1((handlers,))
+    });
+    t.property(
+        c"_executor_shutdown_called",
+        |event_loop| Ok(boolean(event_loop.py(), event_loop.executor_shut_down.get())),
+        |event_loop, value| {
+            event_loop.executor_shut_down.set(assigned(value)?.is_truthy()?);
+            Ok(())
+        },
+    );
+    t.property(
+        c"_clock_resolution",
+        |event_loop| {
+            let resolution = event_loop.engine.with(|engine| engine.clock_resolution);
+            Ok(PyFloat::new(event_loop.py(), resolution).into_any())
+        },
+        |event_loop, value| {
+            let resolution = assigned(value)?.extract()?;
+            event_loop.engine.with(|engine| engine.clock_resolution = resolution);
+            Ok(())
+        },
+    );
+}
+
+/// One turn, wherever it is called: within a callback, too.
+fn run_once(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
+    event_loop.check_open()?;
+    let ran = Python::attach(|_| turn::run_once(event_loop));
+    ran.and(current::settle(event_loop))
+}
+
+/// The ring.
+fn ready(t: &mut Table<EventLoop>) {
+    t.noargs(
+        c"_ready_count",
+        |event_loop| {
+            let count = event_loop.engine.with(|engine| {
+                engine.drain_inbox();
+                engine.ready.len()
+            });
+            Ok(count.into_pyobject(event_loop.py())?.into_any())
+        },
+        "How many entries are ready.",
+    );
+    t.noargs(c"_ready_take", take_ready, "Takes all entries out; they are handles now.");
+    t.noargs(
+        c"_ready_pop",
+        |event_loop| {
+            let entry = event_loop.engine.with(|engine| {
+                engine.drain_inbox();
+                engine.ready.pop()
+            });
+            let Some(entry) = entry else { return Err(PyIndexError::new_err("pop from an empty deque")) };
+            as_handle(event_loop, entry)
+        },
+        "Takes the first entry out; it is a handle now.",
+    );
+    t.one(
+        c"_ready_push",
+        "handle",
+        |event_loop, handle| push(event_loop, handle).map(|()| none(event_loop.py())),
+        "Appends a handle.",
+    );
+}
+
+fn take_ready<'py>(event_loop: &Obj<'py, EventLoop>) -> Output<'py> {
+    let entries = event_loop.engine.with(|engine| {
+        engine.drain_inbox();
+        engine.ready.take()
+    });
+    let handles: Vec<_> =
+        entries.into_iter().map(|entry| as_handle(event_loop, entry)).collect::<PyResult<_>>()?;
+    Ok(PyList::new(event_loop.py(), handles)?.into_any())
+}
+
+/// Appends a handle, of whatever kind.
+fn push<'py>(event_loop: &Obj<'py, EventLoop>, handle: &Bound<'py, PyAny>) -> PyResult<()> {
+    let handle = match Obj::<Handle>::cast(handle) {
+        Some(native) => native.clone(),
+        // One of asyncio's own: running it is calling its `_run`.
+        None => Handle::with_arg(event_loop.as_any(), handle.getattr("_run")?, None, None)?,
+    };
+    event_loop.push(Entry::Handle(Ref::of(handle)));
+    Ok(())
+}
+
+/// An entry as the handle that asyncio would have made.
+fn as_handle<'py>(event_loop: &Obj<'py, EventLoop>, entry: Entry) -> Output<'py> {
+    let py = event_loop.py();
+    let (callback, argument, context) = match entry {
+        Entry::Handle(handle) => return Ok(handle.into_any(py)),
+        Entry::Posted(handle) => return Ok(handle.into_any(py)),
+        Entry::Timer(timer) => return Ok(timer.into_any(py)),
+        Entry::Step { task, error } => {
+            let (step, context) = tasks::step_callable(&task.into_obj(py), error)?;
+            (step, None, Some(context))
+        }
+        Entry::Wakeup { task, future } => {
+            let task = task.into_obj(py);
+            let (_, context) = tasks::step_callable(&task, None)?;
+            (tasks::wakeup_callable(&task)?, Some(future.into_any(py)), Some(context))
+        }
+        Entry::Callback { function, future, context } => {
+            (function.into_any(py), Some(future.into_any(py)), Some(context.into_any(py)))
+        }
+        Entry::Reaction { reaction, owner, future } => {
+            (ReactionCallback::of(reaction, owner.any(py))?, Some(future.into_any(py)), None)
+        }
+        Entry::Alarm(alarm) => (alarm.into_any(py), None, None),
+        entry => (EntryCallback::of(event_loop, entry)?, None, None),
+    };
+    Ok(Handle::with_arg(event_loop.as_any(), callback, argument, context)?.into_any())
+}
+
+/// The heap.
+fn scheduled(t: &mut Table<EventLoop>) {
+    t.noargs(c"_timers", timers, "The timers in the order in which they are due; all are TimerHandles now.");
+    t.one(
+        c"_timers_remove",
+        "timers",
+        |event_loop, unwanted| {
+            let unwanted: Vec<_> =
+                unwanted.try_iter()?.map(|timer| Ok(timer?.as_ptr())).collect::<PyResult<_>>()?;
+            let removed = event_loop
+                .engine
+                .with(|engine| engine.timers.remove(|timer| unwanted.contains(&timer.as_ptr())));
+            removed.iter().for_each(Due::leave);
+            Ok(none(event_loop.py()))
+        },
+        "Takes timers out of the heap.",
+    );
+    t.one(
+        c"_timers_add",
+        "timer",
+        |event_loop, timer| {
+            let Some(native) = Obj::<TimerHandle>::cast(timer) else {
+                let when = timer.call_method0("when")?;
+                return event_loop
+                    .as_any()
+                    .call_method1(names::call_at(timer.py()), (when, timer.getattr("_run")?));
+            };
+            let seconds = timer.call_method0("when")?.extract()?;
+            event_loop.schedule(seconds, Due::Handle(Ref::of(native.clone())));
+            Ok(none(timer.py()))
+        },
+        "Puts a timer into the heap.",
+    );
+    t.getter(c"_timer_cancelled_count", |event_loop| {
+        let count = event_loop.engine.with(|engine| engine.timers.cancelled_count());
+        Ok(count.into_pyobject(event_loop.py())?.into_any())
+    });
+}
+
+fn timers<'py>(event_loop: &Obj<'py, EventLoop>) -> Output<'py> {
+    let py = event_loop.py();
+    let alarms: Vec<_> = event_loop.engine.with(|engine| {
+        let timers = engine.timers.in_order().into_iter();
+        timers
+            .filter_map(|(when, due)| match due {
+                Due::Alarm(alarm) => Some((when, alarm.copy(py))),
+                Due::Handle(_) => None,
+            })
+            .collect()
+    });
+    for (when, alarm) in alarms {
+        let timer = events::timer_for(event_loop.as_any(), when, alarm.any(py).clone())?;
+        if alarm.data().is_cancelled() {
+            events::cancel(timer.upcast())?;
+        }
+        alarm.data().stand_behind(Ref::new(timer.as_any().clone()));
+        let replaced = event_loop.engine.with(|engine| {
+            engine
+                .timers
+                .replace(|due| (due.as_ptr() == alarm.as_ptr()).then(|| Due::Handle(Ref::of(timer.clone()))))
+        });
+        drop(replaced);
+    }
+    let timers: Vec<Ref> = event_loop.engine.with(|engine| {
+        let timers = engine.timers.in_order().into_iter();
+        timers
+            .filter_map(|(_, due)| match due {
+                Due::Handle(timer) => Some(Ref::new(timer.any(py).clone())),
+                Due::Alarm(_) => None,
+            })
+            .collect()
+    });
+    Ok(PyList::new(py, timers.into_iter().map(|timer| timer.into_any(py)))?.into_any())
+}
+
+/// The kernel.
+fn selecting(t: &mut Table<EventLoop>) {
+    t.method(
+        &SELECT,
+        |event_loop, args| {
+            let [timeout] = args.parse(&SELECT)?;
+            select(event_loop, &timeout)
+        },
+        "Waits until a descriptor is ready or a thread wakes the loop; gives (descriptor, mask) of what became ready.",
+    );
+    t.noargs(
+        c"_watched",
+        |event_loop| {
+            let watched = event_loop.engine.with(|engine| engine.driver.watched());
+            let rows: Vec<_> = watched.into_iter().map(|(fd, read, write)| (fd, mask(read, write))).collect();
+            Ok(PyList::new(event_loop.py(), rows)?.into_any())
+        },
+        "(descriptor, mask) of all that is watched.",
+    );
+    t.property(
+        c"_selector_in_charge",
+        |event_loop| Ok(event_loop.selector.get_or_none(event_loop.py())),
+        |event_loop, value| crate::attributes::write(&event_loop.selector, value),
+    );
+}
+
+/// `selectors.EVENT_READ` and `EVENT_WRITE`.
+const fn mask(read: bool, write: bool) -> u32 {
+    read as u32 | (write as u32) << 1
+}
+
+fn select<'py>(event_loop: &Obj<'py, EventLoop>, timeout: &Bound<'py, PyAny>) -> Output<'py> {
+    let py = event_loop.py();
+    let engine = &event_loop.engine;
+    let before = engine.with(|engine| {
+        engine.drain_inbox();
+        engine.ready.len()
+    });
+    if timeout.is_none() {
+        turn::park(event_loop, None)?;
+    } else {
+        let seconds: f64 = timeout.extract()?;
+        if seconds <= 0.0 {
+            engine.with(Engine::poll).map_err(|error| errors::os_error(&error))?;
+        } else {
+            turn::park(event_loop, Some(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)))?;
+        }
+    }
+    py.check_signals()?;
+    let came: Vec<(i32, u32)> = engine.with(|engine| {
+        let ids: Vec<Option<OpId>> = engine.ready.iter().skip(before).map(io_of).collect();
+        ids.into_iter()
+            .map(|id| match id.and_then(|id| engine.driver.subject(id)) {
+                Some((fd, interest)) => (fd, mask(interest == Interest::Read, interest == Interest::Write)),
+                // Another thread: what asyncio's loop reads from its own socket pair.
+                None => (-1, mask(true, false)),
+            })
+            .collect()
+    });
+    Ok(PyList::new(py, came)?.into_any())
+}
+
+fn io_of(entry: &Entry) -> Option<OpId> {
+    match entry {
+        Entry::Io(id) => Some(*id),
+        _ => None,
+    }
+}
+
+/// How a turn begins where a program has its own selector: it is asked, as `BaseEventLoop._run_once` asks it.
+#[cold]
+pub(super) fn ask_selector(event_loop: &Obj<'_, EventLoop>, selector: &Bound<'_, PyAny>) -> PyResult<()> {
+    let now = turn::now(event_loop)?;
+    let (busy, deadline) = event_loop.engine.with(|engine| {
+        engine.drain_inbox();
+        (!engine.ready.is_empty(), engine.timers.next_deadline())
+    });
+    let timeout = match deadline {
+        _ if busy || event_loop.stopping.get() => Some(0.0),
+        Some(when) => Some((when - now).clamp(0.0, yibu_engine::PARK_MAX)),
+        None => None,
+    };
+    let came = selector.call_method1("select", (timeout,))?;
+    event_loop.as_any().call_method1("_process_events", (came,)).map(drop)
+}
+
+/// An entry of the ring that has no callable of its own, as one.
+#[derive(Default)]
+pub struct EntryCallback {
+    event_loop: crate::ffi::Slot<EventLoop>,
+    entry: LoopCell<Option<Entry>>,
+}
+
+static ENTRY_CALLBACK: ClassState = ClassState::new();
+
+impl EntryCallback {
+    fn of<'py>(event_loop: &Obj<'py, EventLoop>, entry: Entry) -> Output<'py> {
+        let callback = Self::create(event_loop.py())?;
+        callback.event_loop.set(Ref::of(event_loop.clone()));
+        callback.entry.with(|slot| *slot = Some(entry));
+        Ok(callback.into_any())
+    }
+}
+
+impl Class for EntryCallback {
+    const NAME: &'static CStr = c"yibu.EntryCallback";
+    type Header = Plain;
+    const SUBCLASSABLE: bool = false;
+    const CONSTRUCTIBLE: bool = false;
+
+    fn state() -> &'static ClassState {
+        &ENTRY_CALLBACK
+    }
+
+    fn table(t: &mut Table<Self>) {
+        t.call(|callback, _args, _kwargs| {
+            let py = callback.py();
+            let entry = callback.entry.with(Option::take);
+            if let (Some(entry), Some(event_loop)) = (entry, callback.event_loop.obj(py)) {
+                turn::run_entry(&event_loop, entry)?;
+            }
+            Ok(none(py))
+        });
+    }
+
+    fn traverse(&self, visitor: &mut Visitor) {
+        self.event_loop.traverse(visitor);
+        self.entry.try_with(|entry| entry.iter().for_each(|entry| entry.traverse(visitor)));
+    }
+
+    fn clear(&self) {
+        self.event_loop.clear();
+        drop(self.entry.with(Option::take));
+    }
+}

@@ -1,0 +1,243 @@
+"""What libraries use of asyncio's loops under private names: `_ready`, `_scheduled`, `_selector` and more.
+
+asyncio keeps these as a deque, a heap and a selector. yibu keeps them natively, and the objects here show
+them: reading is cheap, and what is changed through them is changed in the loop. prompt_toolkit, nest_asyncio,
+looptime and others rely on it; the native side is `event_loop/internals.rs`. Mixed into `EventLoop`.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from selectors import SelectorKey
+from typing import Any, TypeVar
+
+_Result = TypeVar("_Result")
+_Handle = Any  # asyncio's, or anything that runs by `_run()`
+
+
+class Ready:
+    """`_ready`: the handles that run next, as asyncio's deque has them."""
+
+    def __init__(self, loop: Any) -> None:
+        self._loop = loop
+
+    def __len__(self) -> int:
+        count: int = self._loop._ready_count()
+        return count
+
+    def _changed(self, change: "Callable[[deque[_Handle]], _Result]") -> "_Result":
+        """Make a change to all of it."""
+        handles = deque(self._loop._ready_take())
+        try:
+            return change(handles)
+        finally:
+            for handle in handles:
+                self._loop._ready_push(handle)
+
+    def __iter__(self) -> Iterator[_Handle]:
+        handles: list[_Handle] = self._changed(list)
+        yield from handles
+
+    def __reversed__(self) -> Iterator[_Handle]:
+        yield from reversed(list(self))
+
+    def __contains__(self, handle: object) -> bool:
+        return any(handle is mine or handle == mine for mine in self)
+
+    def __getitem__(self, index: int) -> _Handle:
+        return self._changed(lambda handles: handles[index])
+
+    def __setitem__(self, index: int, handle: _Handle) -> None:
+        self._changed(lambda handles: handles.__setitem__(index, handle))
+
+    def __delitem__(self, index: int) -> None:
+        self._changed(lambda handles: handles.__delitem__(index))
+
+    def __repr__(self) -> str:
+        return repr(deque(self))
+
+    def append(self, handle: _Handle) -> None:
+        """Append a handle."""
+        self._loop._ready_push(handle)
+
+    def extend(self, handles: Iterable[_Handle]) -> None:
+        """Append handles."""
+        for handle in handles:
+            self._loop._ready_push(handle)
+
+    def popleft(self) -> _Handle:
+        """Take the first handle; IndexError when there is none."""
+        return self._loop._ready_pop()
+
+    def pop(self) -> _Handle:
+        """Take the last handle; IndexError when there is none."""
+        return self._changed(deque.pop)
+
+    def appendleft(self, handle: _Handle) -> None:
+        """Put a handle before all others."""
+        self._changed(lambda handles: handles.appendleft(handle))
+
+    def insert(self, index: int, handle: _Handle) -> None:
+        """Put a handle at a place."""
+        self._changed(lambda handles: handles.insert(index, handle))
+
+    def remove(self, handle: _Handle) -> None:
+        """Take a handle out; ValueError when it is not there."""
+        self._changed(lambda handles: handles.remove(handle))
+
+    def rotate(self, steps: int = 1) -> None:
+        """Move the last `steps` handles before the first."""
+        self._changed(lambda handles: handles.rotate(steps))
+
+    def index(self, handle: _Handle) -> int:
+        """Find a handle; ValueError when it is not there."""
+        return list(self).index(handle)
+
+    def count(self, handle: _Handle) -> int:
+        """Count a handle."""
+        return list(self).count(handle)
+
+    def copy(self) -> deque[_Handle]:
+        """Return the handles as a deque of their own."""
+        return deque(self)
+
+    def clear(self) -> None:
+        """Drop all handles."""
+        self._loop._ready_take()
+
+
+class Scheduled(list[Any]):
+    """`_scheduled`: the timers, as asyncio's heap has them.
+
+    A list, because that is what `heapq` takes. Each time a program asks for it, what was added and taken out
+    since is done to the loop's own timers, and new ones come in.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._known: list[Any] = []
+
+    def settle(self, loop: Any) -> "Scheduled":
+        """Make the loop and the list agree."""
+        present, known = {id(timer) for timer in self}, {id(timer) for timer in self._known}
+        loop._timers_remove([timer for timer in self._known if id(timer) not in present])
+        for timer in self:
+            if id(timer) not in known:
+                loop._timers_add(timer)
+        self._known = loop._timers()
+        self[:] = self._known
+        return self
+
+
+class Selector:
+    """`_selector`: the kernel as the loop asks it.
+
+    A program may put a function of its own in the place of `select`, or an object in the place of the
+    selector: from then on every turn of the loop asks that, as asyncio does.
+    """
+
+    def __init__(self, loop: Any) -> None:
+        self._loop = loop
+
+    def __setattr__(self, name: str, value: object) -> None:
+        super().__setattr__(name, value)
+        if name == "select":
+            self._loop._selector_in_charge = self
+
+    def __delattr__(self, name: str) -> None:
+        super().__delattr__(name)
+        if name == "select":
+            self._loop._selector_in_charge = None
+
+    def select(self, timeout: float | None = None) -> list[tuple[SelectorKey, int]]:
+        """Wait until something is ready, at most `timeout` seconds; it will run in the next turn."""
+        return [(SelectorKey(fd, fd, mask, None), mask) for fd, mask in self._loop._select(timeout)]
+
+    def get_map(self) -> Mapping[int, SelectorKey]:
+        """Return what is watched, by descriptor."""
+        return {fd: SelectorKey(fd, fd, mask, None) for fd, mask in self._loop._watched()}
+
+    def get_key(self, fileobj: Any) -> SelectorKey:
+        """Return the key of what is watched; KeyError when it is not."""
+        fd = fileobj if isinstance(fileobj, int) else fileobj.fileno()
+        try:
+            return self.get_map()[fd]
+        except KeyError:
+            raise KeyError(f"{fileobj!r} is not registered") from None
+
+    def unregister(self, fileobj: Any) -> SelectorKey:
+        """Stop watching a descriptor; KeyError when it is not watched."""
+        key = self.get_key(fileobj)
+        self._loop._remove_reader(key.fd)
+        self._loop._remove_writer(key.fd)
+        return key
+
+
+class LoopInternals:
+    """The part of `EventLoop` that shows what is inside."""
+
+    _old_agen_hooks = None
+    _ssock = None
+    _csock = None
+    _internal_fds = 0
+
+    @property
+    def _ready(self) -> Ready:
+        return Ready(self)
+
+    @_ready.setter
+    def _ready(self, handles: Iterable[_Handle]) -> None:
+        ready = Ready(self)
+        handles = list(handles)
+        ready.clear()
+        ready.extend(handles)
+
+    @property
+    def _scheduled(self) -> Scheduled:
+        scheduled: Scheduled = vars(self).setdefault("_scheduled_list", Scheduled())
+        return scheduled.settle(self)
+
+    @_scheduled.setter
+    def _scheduled(self, timers: Iterable[Any]) -> None:
+        scheduled = self._scheduled
+        scheduled[:] = timers
+        scheduled.settle(self)
+
+    @property
+    def _selector(self) -> Any:
+        loop: Any = self
+        return loop._selector_in_charge or vars(self).setdefault("_kernel_selector", Selector(self))
+
+    @_selector.setter
+    def _selector(self, selector: object) -> None:
+        loop: Any = self
+        ours = vars(self).get("_kernel_selector")
+        loop._selector_in_charge = None if selector is ours and "select" not in vars(ours) else selector
+
+    def _process_events(self, events: Iterable[tuple[SelectorKey, int]]) -> None:
+        """Take what the selector gave: what the kernel reported is among the ready entries already."""
+
+    def _add_callback(self, handle: _Handle) -> None:
+        if not handle._cancelled:
+            Ready(self).append(handle)
+
+    def _add_callback_signalsafe(self, handle: _Handle) -> None:
+        self._add_callback(handle)
+        self._write_to_self()
+
+    def _write_to_self(self) -> None:
+        """Wake the loop from another thread."""
+        loop: Any = self
+        loop.call_soon_threadsafe(_nothing)
+
+    def _read_from_self(self) -> None:
+        """Empty what wakes the loop: there is nothing to be read."""
+
+    def _make_self_pipe(self) -> None:
+        """Make what other threads wake the loop by: it makes that itself when it is needed."""
+
+    def _close_self_pipe(self) -> None:
+        """Close what other threads wake the loop by: `close()` does it."""
+
+
+def _nothing() -> None:
+    pass
