@@ -131,5 +131,6 @@ fn _yibu(module: &Bound<'_, PyModule>) -> PyResult<()> {
     #[cfg(Py_3_14)]
     graph::register(module)?;
     let doc = "Living native tasks that are not done, of all loops and threads.";
-    module.add("_native_tasks", class::function(py, any, &NATIVE_TASKS, native_tasks, doc)?)
+    module.add("_native_tasks", class::function(py, any, &NATIVE_TASKS, native_tasks, doc)?)?;
+    ffi::originals::remember(py)
 }

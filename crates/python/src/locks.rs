@@ -10,18 +10,16 @@ pub mod event;
 mod lock;
 mod semaphore;
 
-use std::cell::Cell;
-
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple};
 use yibu_engine::{Ticket, WaitQueue};
 
 use crate::copying::{self, Copied};
 use crate::coroutines::{Routine, Special, Start, Step, hasten};
-use crate::ffi::{Args, LoopCell, Obj, Output, Ref, Signature, Slot, Table, Visitor};
+use crate::ffi::{Args, Class, LoopCell, Obj, Output, Ref, Signature, Slot, Table, Visitor};
 use crate::ffi::{boolean, none};
 use crate::futures::{self, State};
-use crate::mixins::{LoopBound, is_cancelled, is_done};
+use crate::mixins::{LoopBound, create_future, is_cancelled, is_done};
 use crate::{names, stock};
 
 /// Makes the classes.
@@ -46,14 +44,15 @@ pub struct Waiters {
     /// The deque that stands for the queue once Python code has asked for `_waiters`: from then on that says who waits, in
     /// which order, because Python code may have changed it. The queue still knows the waiters by their tickets.
     shown: Slot,
-    /// Whether Python code gave the object a public attribute, which may stand in front of a method.
-    adorned: Cell<bool>,
 }
 
 impl Waiters {
-    /// A new future of `owner`'s loop.
-    fn waiter<'py>(&self, owner: &Bound<'py, PyAny>) -> Output<'py> {
-        self.bound.waiter(owner)
+    /// A new future of `owner`'s loop: `self._get_loop().create_future()`.
+    fn waiter<'py, T: Class>(&self, owner: &Obj<'py, T>) -> Output<'py> {
+        if owner.is_native() {
+            return self.bound.waiter(owner.as_any());
+        }
+        create_future(&owner.as_any().call_method0(names::_get_loop(owner.py()))?)
     }
 
     /// Lets a waiter in, at the back; its ticket.
@@ -67,7 +66,7 @@ impl Waiters {
     }
 
     /// Makes a waiter and lets it in.
-    fn join<'py>(&self, owner: &Bound<'py, PyAny>) -> PyResult<(Bound<'py, PyAny>, u64)> {
+    fn join<'py, T: Class>(&self, owner: &Obj<'py, T>) -> PyResult<(Bound<'py, PyAny>, u64)> {
         let waiter = self.waiter(owner)?;
         let ticket = self.push(&waiter)?;
         Ok((waiter, ticket))
@@ -172,12 +171,6 @@ trait Waited: Copied {
     /// Whether `_waiters` is None until somebody waits.
     const LATE: bool;
     fn waiters(&self) -> &Waiters;
-
-    /// Whether the object's public methods are all those of this file's classes: what asyncio calls by name is called directly.
-    #[inline]
-    fn is_plain(object: &Obj<'_, Self>) -> bool {
-        Obj::<Self>::cast_exact(object.as_any()).is_some() && !object.waiters().adorned.get()
-    }
 }
 
 /// The attributes of everything that is waited for.
@@ -210,12 +203,6 @@ fn attributes<T: Waited>(t: &mut Table<T>) {
         "The running loop, to which the object is bound from its first wait on.",
     );
     copying::table(t);
-    t.setattr(|object, name, _is_set| {
-        if !name.cast::<PyString>()?.to_str()?.starts_with('_') {
-            object.waiters().adorned.set(true);
-        }
-        Ok(())
-    });
 }
 
 /// Writes an attribute whose slot is empty for None.
@@ -292,7 +279,7 @@ fn ignore_exception(args: &Args<'_, '_>, signature: &Signature<3>) -> PyResult<(
 fn enter<'py, T: Held>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     let py = routine.py();
     routine.with_owner(py, |object: &Obj<'py, T>| {
-        if T::is_plain(object) {
+        if object.is_native() {
             return T::begin(routine, object);
         }
         Ok(Step::Await(object.as_any().call_method0(names::acquire(py))?, entered))
@@ -307,7 +294,7 @@ fn entered<'py>(routine: &Obj<'py, Routine>, acquired: Output<'py>) -> PyResult<
 fn exit<'py, T: Held>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     let py = routine.py();
     routine.with_owner(py, |object: &Obj<'py, T>| {
-        if T::is_plain(object) {
+        if object.is_native() {
             T::release(object)?;
         } else {
             object.as_any().call_method0(names::release(py))?;

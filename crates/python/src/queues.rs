@@ -80,11 +80,9 @@ const STORE_ON_STACK: Signature<1> = Signature::new_method("LifoQueue._put", "it
 
 /// Makes the classes.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    let py = module.py();
     let queue = crate::add::<Queue>(module)?;
     crate::add_derived::<PriorityQueue>(module, &queue)?;
-    crate::add_derived::<LifoQueue>(module, &queue)?;
-    hooks::remember(py)
+    crate::add_derived::<LifoQueue>(module, &queue)
 }
 
 impl Queue {
@@ -316,6 +314,7 @@ impl Class for Queue {
     const NAME: &'static CStr = c"yibu.Queue";
     type Header = DictAndWeak;
     const BARE_NAME: bool = true;
+    const HOOKS: &'static [&'static str] = &hooks::NAMES;
 
     fn state() -> &'static ClassState {
         &QUEUE
@@ -329,6 +328,10 @@ impl Class for Queue {
             }
             let [maxsize] = Args::parse_tuple(&INIT, args, kwargs)?;
             init(queue, maxsize)
+        });
+        t.setattr(|queue, _name, _is_set| {
+            queue.known.forget();
+            Ok(())
         });
         methods(t);
         hook_methods(t);
@@ -362,6 +365,7 @@ impl Class for PriorityQueue {
     const NAME: &'static CStr = c"yibu.PriorityQueue";
     type Header = DictAndWeak;
     const BARE_NAME: bool = true;
+    const HOOKS: &'static [&'static str] = &hooks::NAMES;
 
     fn state() -> &'static ClassState {
         &PRIORITY_QUEUE
@@ -414,6 +418,7 @@ impl Class for LifoQueue {
     const NAME: &'static CStr = c"yibu.LifoQueue";
     type Header = DictAndWeak;
     const BARE_NAME: bool = true;
+    const HOOKS: &'static [&'static str] = &hooks::NAMES;
 
     fn state() -> &'static ClassState {
         &LIFO_QUEUE

@@ -5,7 +5,9 @@
 //! freelist, collection, weak references, finalisation with resurrection, subclassing from Python) is here, once.
 //! Called by the class files and `lib.rs`; calls the interpreter.
 
+use std::any::TypeId;
 use std::cell::{Cell, UnsafeCell};
+use std::collections::HashMap;
 use std::ffi::{CStr, CString, c_int, c_void};
 use std::marker::PhantomData;
 use std::mem::offset_of;
@@ -18,6 +20,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple, PyType};
 
+use super::originals::{self, Originals};
 use super::trampoline::{self as tramp, Stateless};
 use super::{Args, Output, Signature, Visitor, again};
 
@@ -133,6 +136,8 @@ pub struct ClassState {
     /// Whether `install()` has put the class in the place of asyncio's.
     in_place: Cell<bool>,
     free: UnsafeCell<Vec<*mut ffi::PyObject>>,
+    /// What Python code may have replaced.
+    pub(super) originals: Originals,
 }
 
 // SAFETY: every access is made by attached code holding the interpreter lock (the module declares that it uses the GIL).
@@ -146,6 +151,7 @@ impl ClassState {
             usual: Cell::new(null_mut()),
             in_place: Cell::new(false),
             free: UnsafeCell::new(Vec::new()),
+            originals: Originals::new(),
         }
     }
 
@@ -207,6 +213,16 @@ pub trait Class: Default + Sized + 'static {
     const CALLABLE: bool = Self::Header::VECTORCALL.is_some();
     /// Whether messages of the interpreter leave the module out, as they do for the classes that asyncio has in Python.
     const BARE_NAME: bool = false;
+
+    /// Names whose replacement is asked about one by one; see [`Obj::replaced`].
+    const HOOKS: &'static [&'static str] = &[];
+    /// Whether methods look for replacements in the class of asyncio's that this one stands for.
+    const STANDS_FOR_STOCK: bool = false;
+
+    /// The class of asyncio's whose part the native one plays, without deriving from all of it.
+    fn stands_for(_py: Python<'_>) -> PyResult<Option<Bound<'_, PyType>>> {
+        Ok(None)
+    }
 
     /// The static that holds the type.
     fn state() -> &'static ClassState;
@@ -412,7 +428,7 @@ impl<'py, T: Class> Obj<'py, T> {
         self.0
     }
 
-    /// The [`version`] of the object's class.
+    /// The version tag of the object's class: see [`super::originals`].
     #[inline]
     pub fn class_version(&self) -> u32 {
         // SAFETY: attached; the type of a live object is alive.
@@ -454,13 +470,6 @@ impl<'py, T: Class> Obj<'py, T> {
     }
 }
 
-/// The version of a class: another one after every change of the class or its bases; 0 until an attribute is looked up. No two
-/// classes share one.
-pub fn version(class: &Bound<'_, PyType>) -> u32 {
-    // SAFETY: attached; the object is a type, and alive.
-    unsafe { (*class.as_type_ptr()).tp_version_tag }
-}
-
 /// The data of an instance.
 ///
 /// # Safety
@@ -477,6 +486,8 @@ pub struct Table<T: Class> {
     properties: Vec<ffi::PyGetSetDef>,
     slots: Vec<ffi::PyType_Slot>,
     doc: &'static CStr,
+    /// What the Rust functions of the methods are called, for a class that stands for one of asyncio's.
+    functions: HashMap<TypeId, Py<PyString>>,
     class: PhantomData<T>,
 }
 
@@ -491,6 +502,24 @@ impl<T: Class> Table<T> {
     /// The class's docstring; `"Name(signature)\n--\n\ntext"` also gives it a signature.
     pub fn doc(&mut self, doc: &'static CStr) {
         self.doc = doc;
+    }
+
+    /// Adds the method that function `F` is.
+    fn add<F: Stateless>(
+        &mut self,
+        name: *const std::ffi::c_char,
+        meth: ffi::PyMethodDefPointer,
+        flags: c_int,
+        doc: *const std::ffi::c_char,
+    ) {
+        if T::STANDS_FOR_STOCK {
+            // SAFETY: the names of methods are C strings that live for ever.
+            let text = unsafe { CStr::from_ptr(name) }.to_string_lossy();
+            let name = Python::attach(|py| PyString::intern(py, &text).unbind());
+            let other = self.functions.insert(TypeId::of::<F>(), name);
+            assert!(other.is_none(), "two methods of one function: {text}");
+        }
+        self.add_method(name, meth, flags, doc);
     }
 
     fn add_method(
@@ -509,8 +538,8 @@ impl<T: Class> Table<T> {
         F: Stateless + for<'a, 'py> Fn(&'a Obj<'py, T>) -> Output<'py>,
     {
         let text = leak(format!("{}($self)\n--\n\n{doc}", name.to_string_lossy()));
-        let meth = ffi::PyMethodDefPointer { PyCFunction: tramp::unary::<T, F> };
-        self.add_method(name.as_ptr(), meth, ffi::METH_NOARGS, text);
+        let meth = ffi::PyMethodDefPointer { PyCFunction: tramp::noargs::<T, F> };
+        self.add::<F>(name.as_ptr(), meth, ffi::METH_NOARGS, text);
     }
 
     /// A method without arguments that has the name of a slot, for whoever asks by that name.
@@ -540,7 +569,7 @@ impl<T: Class> Table<T> {
     {
         let text = leak(format!("{}($self, {parameter}, /)\n--\n\n{doc}", name.to_string_lossy()));
         let meth = ffi::PyMethodDefPointer { PyCFunction: tramp::one::<T, F> };
-        self.add_method(name.as_ptr(), meth, ffi::METH_O, text);
+        self.add::<F>(name.as_ptr(), meth, ffi::METH_O, text);
     }
 
     /// A method with the arguments of `signature`, whose name is what follows the last dot of `signature.function`.
@@ -552,7 +581,7 @@ impl<T: Class> Table<T> {
         let comma = if signature.text.is_empty() { "" } else { ", " };
         let text = leak(format!("{name}($self{comma}{})\n--\n\n{doc}", signature.text));
         let meth = ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: tramp::fast::<T, F> };
-        self.add_method(leak(name.to_owned()), meth, ffi::METH_FASTCALL | ffi::METH_KEYWORDS, text);
+        self.add::<F>(leak(name.to_owned()), meth, ffi::METH_FASTCALL | ffi::METH_KEYWORDS, text);
     }
 
     /// `__class_getitem__`, giving a `types.GenericAlias`.
@@ -740,6 +769,7 @@ impl<T: Class> Table<T> {
             properties: Vec::new(),
             slots: Vec::new(),
             doc: c"",
+            functions: HashMap::new(),
             class: PhantomData,
         };
         T::table(&mut table);
@@ -803,6 +833,8 @@ impl<T: Class> Table<T> {
         }
         T::state().class.set(class.clone().into_ptr().cast());
         BUILT.lock().unwrap_or_else(PoisonError::into_inner).push(T::state());
+        T::state().originals.name_functions(py, table.functions);
+        originals::expect::<T>(&class);
         Ok(class)
     }
 

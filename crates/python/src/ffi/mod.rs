@@ -29,6 +29,7 @@ pub mod make;
 pub mod metaclass;
 pub mod openssl;
 pub mod origin;
+pub mod originals;
 pub mod raised;
 pub mod reference;
 pub mod registry;

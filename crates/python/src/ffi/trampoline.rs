@@ -4,6 +4,7 @@
 //! exceptions, never an abort), turns `Err` into the interpreter's current exception, and lends its arguments without
 //! counting references. The Rust function is a type parameter of zero size, so a table entry costs no indirection.
 
+use std::any::TypeId;
 use std::ffi::c_int;
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,7 +15,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
-use super::{Args, Class, Obj, Output, depth, stop};
+use super::{Args, Class, Obj, Output, depth, originals, stop};
 
 /// A function whose value is its type: what `fn` items and closures without captures are.
 pub trait Stateless: Copy + 'static {
@@ -70,7 +71,51 @@ fn give(output: Output<'_>) -> PyResult<*mut ffi::PyObject> {
     output.map(Bound::into_ptr)
 }
 
-/// METH_NOARGS, and the slots of one argument (`tp_repr`, `tp_iter`, `am_await`).
+/// Calls what replaces a method in the class of asyncio's that `T` stands for. One comparison when nothing does.
+///
+/// # Safety
+/// As in [`lend`]; the arguments follow the vectorcall protocol.
+#[inline]
+unsafe fn replaced<'py, T: Class, F: Stateless>(
+    py: Python<'py>,
+    slf: &Obj<'py, T>,
+    args: *const *mut ffi::PyObject,
+    nargs: ffi::Py_ssize_t,
+    keywords: *mut ffi::PyObject,
+) -> PyResult<Option<*mut ffi::PyObject>> {
+    if !T::STANDS_FOR_STOCK || slf.replaced() & originals::BEHIND == 0 {
+        return Ok(None);
+    }
+    let Some(replacement) = originals::replacement(slf, TypeId::of::<F>())? else { return Ok(None) };
+    // SAFETY: attached; the arguments are those that the caller vouches for.
+    let result =
+        unsafe { ffi::PyObject_Vectorcall(replacement.as_ptr(), args, nargs.cast_unsigned(), keywords) };
+    if result.is_null() { Err(PyErr::fetch(py)) } else { Ok(Some(result)) }
+}
+
+/// METH_NOARGS.
+pub(super) unsafe extern "C" fn noargs<T, F>(
+    slf: *mut ffi::PyObject,
+    _: *mut ffi::PyObject,
+) -> *mut ffi::PyObject
+where
+    T: Class,
+    F: Stateless + for<'a, 'py> Fn(&'a Obj<'py, T>) -> Output<'py>,
+{
+    // SAFETY: as in `unary`.
+    unsafe {
+        let py = Python::assume_attached();
+        guard(py, std::ptr::null_mut(), || {
+            let object = lend(py, slf);
+            match replaced::<T, F>(py, &object, std::ptr::null(), 0, std::ptr::null_mut())? {
+                Some(result) => Ok(result),
+                None => give(F::conjure()(&object)),
+            }
+        })
+    }
+}
+
+/// The slots of one argument (`tp_repr`, `tp_iter`, `am_await`), and getters.
 pub(super) unsafe extern "C" fn unary<T, F>(
     slf: *mut ffi::PyObject,
     _: *mut ffi::PyObject,
@@ -258,8 +303,12 @@ where
     unsafe {
         let py = Python::assume_attached();
         guard(py, std::ptr::null_mut(), || {
+            let object = lend(py, slf);
+            if let Some(result) = replaced::<T, F>(py, &object, &raw const arg, 1, std::ptr::null_mut())? {
+                return Ok(result);
+            }
             let arg = ManuallyDrop::new(Bound::from_owned_ptr(py, arg));
-            give(F::conjure()(&lend(py, slf), &arg))
+            give(F::conjure()(&object, &arg))
         })
     }
 }
@@ -279,8 +328,11 @@ where
     unsafe {
         let py = Python::assume_attached();
         guard(py, std::ptr::null_mut(), || {
-            let args = Args::from_vectorcall(py, args, nargs, keywords);
-            give(F::conjure()(&lend(py, slf), args))
+            let object = lend(py, slf);
+            if let Some(result) = replaced::<T, F>(py, &object, args, nargs, keywords)? {
+                return Ok(result);
+            }
+            give(F::conjure()(&object, Args::from_vectorcall(py, args, nargs, keywords)))
         })
     }
 }

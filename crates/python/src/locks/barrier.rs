@@ -85,7 +85,13 @@ fn coroutine<'py>(barrier: &Obj<'py, Barrier>, name: &'static str, begin: Start)
 /// The beginning of every coroutine: acquires the Condition's lock, with which `inside` goes on.
 fn enter<'py>(routine: &Obj<'py, Routine>, inside: Resume) -> PyResult<Step<'py>> {
     let barrier = routine.owner::<Barrier>(routine.py())?;
-    Ok(Step::Await(super::entering(&condition(&barrier)?)?, inside))
+    let condition = condition(&barrier)?;
+    let entering = if condition.is_native() {
+        super::entering(&condition)?
+    } else {
+        condition.as_any().call_method0("__aenter__")?
+    };
+    Ok(Step::Await(entering, inside))
 }
 
 /// The end of every coroutine: leaves the Condition's lock.
@@ -107,7 +113,7 @@ fn block<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     let barrier = routine.owner::<Barrier>(routine.py())?;
     match barrier.state.get() {
         State::Draining | State::Resetting => {
-            let waiting = condition::waiting(&condition(&barrier)?)?;
+            let waiting = condition::wait_by_name(&condition(&barrier)?)?;
             Ok(Step::Await(waiting, |routine, waited| match waited {
                 Ok(_) => block(routine),
                 Err(error) => leave(&routine.owner::<Barrier>(routine.py())?, Err(error)),
@@ -132,7 +138,7 @@ fn go_in<'py>(routine: &Obj<'py, Routine>, barrier: &Obj<'py, Barrier>) -> PyRes
         Ok(false) => stay(routine),
         Ok(true) => {
             barrier.state.set(State::Draining);
-            let notified = condition(barrier).and_then(|condition| condition::notify_all(&condition));
+            let notified = condition(barrier).and_then(|condition| condition::tell_all(&condition));
             go_out(routine, barrier, notified)
         }
         Err(error) => go_out(routine, barrier, Err(error)),
@@ -144,7 +150,8 @@ fn stay<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     let py = routine.py();
     let barrier = routine.owner::<Barrier>(py)?;
     match barrier.state.get() {
-        State::Filling => match condition(&barrier).and_then(|condition| condition::waiting(&condition)) {
+        State::Filling => match condition(&barrier).and_then(|condition| condition::wait_by_name(&condition))
+        {
             Ok(waiting) => Ok(Step::Await(waiting, |routine, waited| match waited {
                 Ok(_) => stay(routine),
                 Err(error) => go_out(routine, &routine.owner::<Barrier>(routine.py())?, Err(error)),
@@ -170,7 +177,7 @@ fn go_out<'py>(
         if matches!(barrier.state.get(), State::Resetting | State::Draining) {
             barrier.state.set(State::Filling);
         }
-        if let Err(error) = condition::notify_all(&condition(barrier)?) {
+        if let Err(error) = condition::tell_all(&condition(barrier)?) {
             return leave(barrier, Err(error));
         }
     }
@@ -199,7 +206,7 @@ fn abort<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
 /// Sets the state and tells everybody.
 fn change<'py>(barrier: &Obj<'py, Barrier>, state: State) -> PyResult<Step<'py>> {
     barrier.state.set(state);
-    let notified = condition::notify_all(&condition(barrier)?);
+    let notified = condition::tell_all(&condition(barrier)?);
     leave(barrier, notified.map(|()| none(barrier.py())))
 }
 

@@ -38,14 +38,13 @@ fn init(condition: &Obj<'_, Condition>, lock: Bound<'_, PyAny>) -> PyResult<()> 
     hold(condition, if lock.is_none() { Lock::create(py)?.into_any() } else { lock })
 }
 
-/// Makes `lock` the Condition's.
+/// Makes `lock` the Condition's, and its methods attributes of the Condition, as in asyncio, if anybody could tell.
 fn hold(condition: &Obj<'_, Condition>, lock: Bound<'_, PyAny>) -> PyResult<()> {
     let py = condition.py();
     condition.lock.put(lock.clone());
-    if Condition::is_plain(condition) && Obj::<Lock>::cast(&lock).is_some_and(Lock::is_plain) {
+    if condition.is_native() && Obj::<Lock>::cast(&lock).is_some_and(Obj::is_native) {
         return Ok(());
     }
-    // From here on the Condition is adorned, which is what `is_plain` looks at.
     for name in [names::locked(py), names::acquire(py), names::release(py)] {
         condition.as_any().setattr(name, lock.getattr(name)?)?;
     }
@@ -62,11 +61,18 @@ pub fn new(py: Python<'_>) -> PyResult<Obj<'_, Condition>> {
 /// The lock when nothing can be in between.
 #[inline]
 fn direct<'py>(condition: &Obj<'py, Condition>) -> Option<Obj<'py, Lock>> {
-    if Condition::is_plain(condition) { native_lock(condition) } else { None }
+    if condition.is_native() { native_lock(condition) } else { None }
 }
 
+/// The lock when its methods are the native ones.
 #[inline]
 fn native_lock<'py>(condition: &Obj<'py, Condition>) -> Option<Obj<'py, Lock>> {
+    let lock = condition.lock.get_or_none(condition.py());
+    Obj::<Lock>::cast(&lock).filter(|lock| lock.is_native()).cloned()
+}
+
+/// The lock in whose queue the Condition's own code stands.
+fn joined_lock<'py>(condition: &Obj<'py, Condition>) -> Option<Obj<'py, Lock>> {
     Obj::<Lock>::cast(&condition.lock.get_or_none(condition.py())).cloned()
 }
 
@@ -97,7 +103,7 @@ fn acquire<'py>(condition: &Obj<'py, Condition>) -> Output<'py> {
 /// `wait()`; True is in the third slot.
 fn wait<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     let condition = routine.owner::<Condition>(routine.py())?;
-    let make_waiter = || condition.waiters.waiter(condition.as_any());
+    let make_waiter = || condition.waiters.waiter(&condition);
     if !is_locked(&condition)? {
         return Err(PyRuntimeError::new_err("cannot wait on un-acquired lock"));
     }
@@ -161,7 +167,7 @@ fn reacquire<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
 fn take_turn<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyResult<Step<'py>> {
     let py = routine.py();
     let condition = routine.owner::<Condition>(py)?;
-    let taken = match native_lock(&condition) {
+    let taken = match joined_lock(&condition) {
         Some(lock) => lock::take_turn(&lock, routine.number.get(), waited),
         None => waited.map(drop),
     };
@@ -228,7 +234,11 @@ fn chained(error: PyErr, before: Option<Bound<'_, PyAny>>) -> PyResult<PyErr> {
 /// Lets `error` out of `wait()`. It may have come after the task was notified: then another one has to be.
 fn pass_on(condition: &Obj<'_, Condition>, error: PyErr) -> PyResult<PyErr> {
     if cfg!(Py_3_13) {
-        wake(condition, &mut |woken| Ok(woken < 1))?;
+        if condition.is_native() {
+            wake(condition, &mut |woken| Ok(woken < 1))?;
+        } else {
+            condition.as_any().call_method1("_notify", (1,))?;
+        }
     }
     Ok(error)
 }
@@ -261,9 +271,25 @@ fn ensure_locked(condition: &Obj<'_, Condition>) -> PyResult<()> {
     Err(PyRuntimeError::new_err("cannot notify on un-acquired lock"))
 }
 
+/// `condition.notify_all()`, of a Barrier's.
+pub fn tell_all(condition: &Obj<'_, Condition>) -> PyResult<()> {
+    if condition.is_native() {
+        return notify_all(condition);
+    }
+    condition.as_any().call_method0("notify_all").map(drop)
+}
+
+/// `condition.wait()`, of a Barrier's.
+pub fn wait_by_name<'py>(condition: &Obj<'py, Condition>) -> Output<'py> {
+    if condition.is_native() {
+        return waiting(condition);
+    }
+    condition.as_any().call_method0(names::wait(condition.py()))
+}
+
 /// `notify_all()`
-pub fn notify_all(condition: &Obj<'_, Condition>) -> PyResult<()> {
-    if Condition::is_plain(condition) {
+fn notify_all(condition: &Obj<'_, Condition>) -> PyResult<()> {
+    if condition.is_native() {
         ensure_locked(condition)?;
         return wake(condition, &mut |_| Ok(true));
     }
@@ -272,7 +298,7 @@ pub fn notify_all(condition: &Obj<'_, Condition>) -> PyResult<()> {
 }
 
 /// `wait()`, of the Condition itself.
-pub fn waiting<'py>(condition: &Obj<'py, Condition>) -> Output<'py> {
+fn waiting<'py>(condition: &Obj<'py, Condition>) -> Output<'py> {
     let routine = Routine::begin(condition.as_any(), "Condition.wait", wait)?;
     routine.third.put(boolean(condition.py(), true));
     Ok(routine.into_any())
@@ -286,12 +312,7 @@ fn wait_for<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
         return Ok(Step::Return(result));
     }
     let condition = routine.owner::<Condition>(py)?;
-    let waiting = if Condition::is_plain(&condition) {
-        waiting(&condition)?
-    } else {
-        condition.as_any().call_method0(names::wait(py))?
-    };
-    Ok(Step::Await(waiting, look_again))
+    Ok(Step::Await(wait_by_name(&condition)?, look_again))
 }
 
 fn look_again<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyResult<Step<'py>> {
@@ -303,7 +324,7 @@ fn look_again<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyResult
 fn entered<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyResult<Step<'py>> {
     let py = routine.py();
     let condition = routine.owner::<Condition>(py)?;
-    if let Some(lock) = native_lock(&condition) {
+    if let Some(lock) = joined_lock(&condition) {
         lock::take_turn(&lock, routine.number.get(), waited)?;
     }
     Ok(Step::Return(taken(py, &routine.first)))
@@ -391,6 +412,12 @@ impl Class for Condition {
             |condition, args| {
                 let [n] = args.parse_given(&NOTIFY)?;
                 ensure_locked(condition)?;
+                if cfg!(Py_3_13) && !condition.is_native() {
+                    return match n {
+                        None => condition.as_any().call_method1("_notify", (1,)),
+                        Some(n) => condition.as_any().call_method1("_notify", (n,)),
+                    };
+                }
                 match n {
                     None => wake(condition, &mut |woken| Ok(woken < 1))?,
                     Some(n) => wake_so_many(condition, &n)?,

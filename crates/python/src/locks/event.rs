@@ -59,7 +59,7 @@ fn wait<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
         if event.value.get() {
             return Ok(Step::Return(taken(py, &routine.first)));
         }
-        let (waiter, ticket) = event.waiters.join(event.as_any())?;
+        let (waiter, ticket) = event.waiters.join(event)?;
         routine.number.set(ticket);
         Ok(Step::Await(waiter, resume))
     })

@@ -45,7 +45,7 @@ pub fn take_or_join<'py>(lock: &Obj<'py, Lock>) -> PyResult<Option<(Bound<'py, P
         lock.locked.set(true);
         return Ok(None);
     }
-    lock.waiters.join(lock.as_any()).map(Some)
+    lock.waiters.join(lock).map(Some)
 }
 
 /// The wait for the lock is over: it is taken, unless something was raised.
@@ -63,8 +63,17 @@ pub fn take_turn(lock: &Obj<'_, Lock>, ticket: u64, waited: Output<'_>) -> PyRes
     Err(error)
 }
 
-/// `_wake_up_first`.
+/// `self._wake_up_first()`.
+#[inline]
 fn wake_first(lock: &Obj<'_, Lock>) -> PyResult<()> {
+    if lock.is_native() {
+        return wake_up_first(lock);
+    }
+    lock.as_any().call_method0("_wake_up_first").map(drop)
+}
+
+/// `_wake_up_first`.
+fn wake_up_first(lock: &Obj<'_, Lock>) -> PyResult<()> {
     match lock.waiters.next(lock.py(), &mut 0, |_| true)? {
         Some(first) if !is_done(&first)? => wake(&first),
         _ => Ok(()),
@@ -144,7 +153,7 @@ impl Class for Lock {
         );
         t.noargs(
             c"_wake_up_first",
-            |lock| wake_first(lock).map(|()| none(lock.py())),
+            |lock| wake_up_first(lock).map(|()| none(lock.py())),
             "Wakes the first who waits, unless that is done already.",
         );
         super::context_manager(t);

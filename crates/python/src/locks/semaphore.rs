@@ -139,7 +139,7 @@ fn is_locked(semaphore: &Obj<'_, Semaphore>) -> PyResult<bool> {
 
 fn begin<'py>(routine: &Obj<'py, Routine>, semaphore: &Obj<'py, Semaphore>) -> PyResult<Step<'py>> {
     let py = routine.py();
-    let locked = if Semaphore::is_plain(semaphore) {
+    let locked = if semaphore.is_native() {
         is_locked(semaphore)?
     } else {
         semaphore.as_any().call_method0(names::locked(py))?.is_truthy()?
@@ -148,7 +148,7 @@ fn begin<'py>(routine: &Obj<'py, Routine>, semaphore: &Obj<'py, Semaphore>) -> P
         semaphore.value.add(py, -1)?;
         return Ok(Step::Return(taken(py, &routine.first)));
     }
-    let (waiter, ticket) = semaphore.waiters.join(semaphore.as_any())?;
+    let (waiter, ticket) = semaphore.waiters.join(semaphore)?;
     routine.number.set(ticket);
     Ok(Step::Await(waiter, resume))
 }
@@ -180,8 +180,17 @@ fn take_turn(semaphore: &Obj<'_, Semaphore>, ticket: u64, waited: Output<'_>) ->
     waited.map(drop)
 }
 
-/// `_wake_up_next`: hands a unit to the first waiter without one; whether there was any.
+/// `self._wake_up_next()`; before 3.13 nobody asks what it says.
+#[inline]
 fn wake_next(semaphore: &Obj<'_, Semaphore>) -> PyResult<bool> {
+    if semaphore.is_native() {
+        return wake_up_next(semaphore);
+    }
+    semaphore.as_any().call_method0("_wake_up_next")?.is_truthy()
+}
+
+/// `_wake_up_next`: hands a unit to the first waiter without one; whether there was any.
+fn wake_up_next(semaphore: &Obj<'_, Semaphore>) -> PyResult<bool> {
     let py = semaphore.py();
     let Some(waiter) = semaphore.waiters.next_pending(py, &mut 0)? else { return Ok(false) };
     semaphore.value.add(py, -1)?;
@@ -204,13 +213,6 @@ impl Waited for Semaphore {
 
     fn waiters(&self) -> &Waiters {
         &self.waiters
-    }
-
-    #[inline]
-    fn is_plain(object: &Obj<'_, Self>) -> bool {
-        let any = object.as_any();
-        (Obj::<Self>::cast_exact(any).is_some() || Obj::<BoundedSemaphore>::cast_exact(any).is_some())
-            && !object.waiters.adorned.get()
     }
 }
 
@@ -286,7 +288,7 @@ impl Class for Semaphore {
         t.noargs(
             c"_wake_up_next",
             |semaphore| {
-                let woken = wake_next(semaphore)?;
+                let woken = wake_up_next(semaphore)?;
                 Ok(if cfg!(Py_3_13) { boolean(semaphore.py(), woken) } else { none(semaphore.py()) })
             },
             "Hands a unit to the first who waits and has none yet.",

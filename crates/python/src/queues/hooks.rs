@@ -1,19 +1,19 @@
 //! Which of a queue's methods Python code has replaced.
 //!
 //! asyncio's queues call their own methods by name, and programs make use of it: subclasses define `_init`, `_put` and `_get`,
-//! wrap `put_nowait`, patch a method of an instance. A method that is still the native one is called directly. What was found
-//! out about an object holds as long as its class has the same version and the object as many attributes of its own.
+//! wrap `put_nowait`, patch a method of an instance. A method that is still the native one is called directly. The class is
+//! asked by [`originals`]; what attributes of the object hide holds until one is set or deleted, or there are more or fewer.
 //! Called by all files of this room.
 
 use std::cell::Cell;
 
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyString, PyType};
+use pyo3::types::PyString;
 
 use super::items::Kind;
 use super::{LifoQueue, PriorityQueue, Queue};
-use crate::ffi::{Class, Obj, Output, call, class};
+use crate::ffi::originals::{self, Replaced};
+use crate::ffi::{Class, Obj, Output, call};
 use crate::names;
 
 /// What asyncio's queues look up on `self`.
@@ -45,7 +45,7 @@ pub enum Hook {
     Queue,
 }
 
-const HOOKS: [Hook; 12] = [
+const METHODS: [Hook; 11] = [
     Hook::Init,
     Hook::Get,
     Hook::Put,
@@ -57,7 +57,6 @@ const HOOKS: [Hook; 12] = [
     Hook::Full,
     Hook::PutNowait,
     Hook::GetNowait,
-    Hook::Queue,
 ];
 
 impl Hook {
@@ -78,8 +77,8 @@ impl Hook {
         }
     }
 
-    fn bit(self) -> u16 {
-        1 << self as u16
+    fn bit(self) -> Replaced {
+        1 << self as u32
     }
 
     /// `self.hook()`.
@@ -93,10 +92,26 @@ impl Hook {
     }
 }
 
+/// The names of [`Hook`], in its order.
+pub const NAMES: [&str; 12] = [
+    "_init",
+    "_get",
+    "_put",
+    "_format",
+    "_wakeup_next",
+    "_get_loop",
+    "qsize",
+    "empty",
+    "full",
+    "put_nowait",
+    "get_nowait",
+    "_queue",
+];
+
 /// How an object stands to the hooks, for the time of one operation.
 #[derive(Clone, Copy, Default)]
 pub struct Hooks {
-    replaced: u16,
+    replaced: Replaced,
     /// Which native class it is or derives from.
     pub kind: Kind,
 }
@@ -111,7 +126,8 @@ impl Hooks {
     /// Whether everything is native: asking twice gives the same answer, then, and nobody sees that it is asked once.
     #[inline]
     pub fn are_native(self) -> bool {
-        self.replaced == 0
+        const ALL: Replaced = (1 << NAMES.len()) - 1;
+        self.replaced & ALL == 0
     }
 }
 
@@ -119,39 +135,16 @@ impl Hooks {
 #[derive(Default)]
 pub struct Known {
     class_version: Cell<u32>,
+    kind: Cell<Kind>,
+    /// How many attributes of its own the object had, and which hooks they hide.
     attributes: Cell<usize>,
-    hooks: Cell<Hooks>,
+    hidden: Cell<Replaced>,
 }
 
-/// A native class as it was made.
-struct Original {
-    version: u32,
-    hooks: [Py<PyAny>; HOOKS.len()],
-}
-
-static ORIGINALS: PyOnceLock<[Original; 3]> = PyOnceLock::new();
-
-/// Takes note of the native classes, in the order of [`Kind`].
-pub fn remember(py: Python<'_>) -> PyResult<()> {
-    let originals = [
-        Original::of(&Queue::class(py))?,
-        Original::of(&PriorityQueue::class(py))?,
-        Original::of(&LifoQueue::class(py))?,
-    ];
-    // Only importing the module a second time finds it full, and then it is right.
-    let _ = ORIGINALS.set(py, originals);
-    Ok(())
-}
-
-impl Original {
-    fn of(class: &Bound<'_, PyType>) -> PyResult<Self> {
-        let py = class.py();
-        let mut hooks = std::array::from_fn(|_| py.None());
-        for (place, hook) in hooks.iter_mut().zip(HOOKS) {
-            *place = class.getattr(hook.name(py))?.unbind();
-        }
-        // Looking attributes up gave the class its version.
-        Ok(Self { version: class::version(class), hooks })
+impl Known {
+    /// An attribute of the object was set or deleted.
+    pub fn forget(&self) {
+        self.attributes.set(usize::MAX);
     }
 }
 
@@ -159,45 +152,37 @@ impl Original {
 #[inline]
 pub fn of(queue: &Obj<'_, Queue>) -> PyResult<Hooks> {
     let known = &queue.known;
-    let version = known.class_version.get();
-    if version == 0 || version != queue.class_version() || known.attributes.get() != queue.attribute_count() {
-        look(queue)?;
+    let version = queue.class_version();
+    if version == 0 || known.class_version.get() != version {
+        known.kind.set(kind_of(queue)?);
+        known.class_version.set(queue.class_version());
     }
-    Ok(known.hooks.get())
+    let attributes = queue.attribute_count();
+    if known.attributes.get() != attributes {
+        known.hidden.set(hidden(queue)?);
+        known.attributes.set(attributes);
+    }
+    Ok(Hooks { replaced: queue.replaced() | known.hidden.get(), kind: known.kind.get() })
+}
+
+/// The hooks that attributes of the object hide. A property of the class is not hidden.
+#[cold]
+fn hidden(queue: &Obj<'_, Queue>) -> PyResult<Replaced> {
+    let mut hidden = 0;
+    for hook in METHODS {
+        if queue.has_own_attribute(hook.name(queue.py()))? {
+            hidden |= hook.bit();
+        }
+    }
+    Ok(hidden)
 }
 
 #[cold]
-fn look(queue: &Obj<'_, Queue>) -> PyResult<()> {
-    let py = queue.py();
-    let known = &queue.known;
-    let class = queue.as_any().get_type();
-    let kind = kind_of(&class);
-    let Some(original) = ORIGINALS.get(py).map(|originals| &originals[kind as usize]) else { return Ok(()) };
-    let attributes = queue.attribute_count();
-    let mut replaced = 0;
-    if attributes != 0 || queue.class_version() != original.version {
-        for (hook, native) in HOOKS.into_iter().zip(&original.hooks) {
-            let name = hook.name(py);
-            let inherited = class.getattr_opt(name)?.is_some_and(|found| found.is(native));
-            // An attribute of the instance hides a method, but not a property.
-            if !inherited || (hook != Hook::Queue && queue.has_own_attribute(name)?) {
-                replaced |= hook.bit();
-            }
-        }
-    }
-    known.hooks.set(Hooks { replaced, kind });
-    known.attributes.set(attributes);
-    known.class_version.set(queue.class_version());
-    Ok(())
-}
-
-fn kind_of(class: &Bound<'_, PyType>) -> Kind {
-    let py = class.py();
-    let (priority, lifo) = (PriorityQueue::class(py), LifoQueue::class(py));
-    let native = class.mro().iter().find_map(|base| match base {
-        base if base.is(&priority) => Some(Kind::Priority),
-        base if base.is(&lifo) => Some(Kind::Lifo),
-        _ => None,
-    });
-    native.unwrap_or(Kind::Fifo)
+fn kind_of(queue: &Obj<'_, Queue>) -> PyResult<Kind> {
+    let native = originals::nearest::<Queue>(&queue.as_any().get_type())?;
+    Ok(match native {
+        native if std::ptr::eq(native, PriorityQueue::state()) => Kind::Priority,
+        native if std::ptr::eq(native, LifoQueue::state()) => Kind::Lifo,
+        _ => Kind::Fifo,
+    })
 }
