@@ -6,7 +6,6 @@ import logging
 import os
 import signal
 import subprocess
-import sys
 import weakref
 
 import pytest
@@ -516,7 +515,7 @@ class TestLogging:
         assert [record.getMessage() for record in caplog.records] == ["run" + text]
 
 
-@pytest.mark.skipif(sys.version_info < (3, 14), reason="pipes are left to the collector before 3.14")
+@pytest.mark.yibu_only(before=(3, 14))  # stock leaves pipes to the collector
 def test_a_cancelled_start_leaves_no_descriptor(loop):
     async def main():
         task = asyncio.ensure_future(start("cat", stdin=PIPE, stdout=PIPE, stderr=PIPE))

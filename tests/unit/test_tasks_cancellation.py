@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import gc
-import sys
 
 import pytest
 
@@ -354,6 +353,7 @@ class TestCounting:
 
         assert run(main()) == [0, 1, 2, 3]
 
+    @pytest.mark.yibu_only(before=(3, 13))  # stock raises what was taken back
     def test_uncancel_counts_down_and_stops_at_zero(self, run, loop):
         async def main():
             task = asyncio.current_task()
@@ -366,8 +366,7 @@ class TestCounting:
                 counts.append("raised")
             return counts
 
-        expected = [1, 0, 0] if sys.version_info >= (3, 13) else [1, 0, 0, "raised"]
-        assert run(main()) == expected
+        assert run(main()) == [1, 0, 0]
 
     def test_uncancel_after_delivery(self, run, loop):
         async def work():

@@ -223,8 +223,9 @@ class TestCancellation:
 
         drive(main())
 
+    @pytest.mark.yibu_only(before=(3, 12))  # until then the result wins in stock
     def test_together_with_the_result(self, impl, drive):
-        """A cancellation wins; before 3.12 the result did."""
+        """The cancellation wins."""
 
         async def main():
             loop = asyncio.get_running_loop()
@@ -242,8 +243,33 @@ class TestCancellation:
                 outcomes.append("cancelled" if waiting.cancelled() else waiting.result())
             return outcomes
 
-        winner = "cancelled" if sys.version_info >= (3, 12) else "result"
-        assert drive(main()) == [winner, winner]
+        assert drive(main()) == ["cancelled", "cancelled"]
+
+    @pytest.mark.yibu_only(before=(3, 12))  # until then stock forgets the cancellation
+    def test_together_with_a_lock(self, impl, drive):
+        """Neither the lock nor the cancellation is lost, whichever was first."""
+
+        async def main():
+            lock = impl.Lock()
+            await lock.acquire()
+
+            async def user():
+                await impl.wait_for(lock.acquire(), 3600)
+                try:
+                    await asyncio.sleep(0)
+                finally:
+                    lock.release()
+
+            task = asyncio.get_running_loop().create_task(user())
+            await turns()
+            lock.release()
+            task.cancel("enough")
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert task.cancelling() == 1
+            assert not lock.locked()
+
+        drive(main())
 
     def test_while_a_task_takes_its_time_to_end(self, impl, drive):
         async def main():

@@ -15,6 +15,7 @@ mod ending;
 mod pipes;
 mod transport;
 
+pub use connecting::close_files;
 pub use transport::BaseSubprocessTransport;
 
 use pyo3::prelude::*;

@@ -443,6 +443,11 @@ impl EventLoop {
         if self.closed.get() { Err(PyRuntimeError::new_err("Event loop is closed")) } else { Ok(()) }
     }
 
+    /// Whether this thread runs the loop.
+    pub fn runs_here(&self) -> bool {
+        self.thread.get() == lifecycle::thread_ident()
+    }
+
     /// Whether some thread runs the loop.
     #[inline]
     pub fn is_running(&self) -> bool {

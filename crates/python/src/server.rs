@@ -205,7 +205,7 @@ fn detach_any<'py>(server: &Obj<'py, Server>, args: Args<'_, 'py>) -> Output<'py
 }
 
 /// Calls a method of every connection.
-#[cfg(Py_3_13)]
+#[cfg(Py_3_12)]
 fn each_client<'py>(server: &Obj<'py, Server>, method: &str) -> Output<'py> {
     let py = server.py();
     for (_, transport) in server.clients.living(py) {
@@ -331,7 +331,8 @@ async fn serve_forever(server: Ref<Server>, event_loop: Ref<EventLoop>, thrown: 
     let closing = Python::attach(|py| {
         let server = server.obj(py);
         close(&server)?;
-        #[cfg(Py_3_14)]
+        // Since 3.12 `wait_closed` waits for the connections.
+        #[cfg(Py_3_12)]
         each_client(&server, "close")?;
         Ok::<_, PyErr>(wait_closed(Ref::of(server), event_loop.copy(py)))
     });

@@ -39,7 +39,7 @@ fn begin<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
             Ok(Step::Return(taken(routine.py(), &routine.first)))
         }));
     }
-    if cfg!(Py_3_13) && delay.extract::<f64>().is_ok_and(f64::is_nan) {
+    if delay.extract::<f64>().is_ok_and(f64::is_nan) {
         return Err(PyValueError::new_err("Invalid delay: NaN (not a number)"));
     }
     let event_loop = running_loop(py)?;

@@ -185,12 +185,7 @@ fn enter<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
 
 /// Whether the exception that ended the body is a cancellation.
 fn is_cancellation(class: &Bound<'_, PyAny>) -> PyResult<bool> {
-    let cancelled_error = stock::cancelled_error(class.py())?;
-    if cfg!(Py_3_13) {
-        class.cast::<PyType>()?.is_subclass(cancelled_error)
-    } else {
-        Ok(class.is(cancelled_error))
-    }
+    class.cast::<PyType>()?.is_subclass(stock::cancelled_error(class.py())?)
 }
 
 /// Takes back the cancellation of the parent task, if the group asked for it. Whether others asked too, None if it did not.
@@ -226,7 +221,7 @@ fn exit<'py>(group: &Obj<'py, TaskGroup>, args: Args<'_, 'py>) -> Output<'py> {
     Ok(routine.into_any())
 }
 
-/// Runs a piece of `__aexit__`. When it was the last one, newer interpreters let go of what could be part of a cycle.
+/// Runs a piece of `__aexit__`. When it was the last one, the group lets go of what could be part of a cycle.
 fn leave<'py>(
     routine: &Obj<'py, Routine>,
     piece: impl FnOnce(&Obj<'py, TaskGroup>) -> PyResult<Step<'py>>,
@@ -234,7 +229,7 @@ fn leave<'py>(
     let py = routine.py();
     let group = routine.owner::<TaskGroup>(py)?;
     let step = piece(&group);
-    if !matches!(step, Ok(Step::Await(..))) && stock::group_forgets(py) {
+    if !matches!(step, Ok(Step::Await(..))) {
         for slot in [&group.parent_task, &group.errors, &group.base_error] {
             slot.clear();
         }
@@ -248,9 +243,6 @@ fn begin_exit<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
         let raised = routine.number.get() != 0;
         if raised {
             body_raised(routine, group)?;
-        }
-        if cfg!(not(Py_3_13)) && uncancel_parent(group)? == Some(false) {
-            routine.second.clear();
         }
         if raised && !group.aborting.get() {
             // Nobody needs the tasks any more.
@@ -317,15 +309,11 @@ fn finish_exit<'py>(routine: &Obj<'py, Routine>, group: &Obj<'py, TaskGroup>) ->
     if let Some(error) = group.base_error.get(py) {
         return Err(Raised(error.cast_into()?).raise());
     }
-    if cfg!(Py_3_13) {
-        match uncancel_parent(group)? {
-            Some(false) => routine.second.clear(),
-            // The cancellation that remains is not the group's.
-            Some(true) if cfg!(Py_3_15) && routine.second.is_empty() => {
-                drop(routine.second.replace(routine.third.take()));
-            }
-            _ => {}
-        }
+    match uncancel_parent(group)? {
+        Some(false) => routine.second.clear(),
+        // The cancellation that remains is not the group's.
+        Some(true) if routine.second.is_empty() => drop(routine.second.replace(routine.third.take())),
+        _ => {}
     }
     if let Some(cancellation) = routine.second.take()
         && group.errors(py).is_none()
@@ -351,15 +339,14 @@ fn failure<'py>(
     errors: Bound<'py, PyList>,
 ) -> PyResult<Raised<'py>> {
     let py = group.py();
-    if cfg!(Py_3_13) {
-        // A cancellation from outside stays counted, and strikes at the next await.
-        let parent = group.parent_task.get_or_none(py);
-        if parent.call_method0("cancelling")?.is_truthy()? {
-            parent.call_method0("uncancel")?;
-            likes::cancel(&parent)?;
-        }
+    // A cancellation from outside stays counted, and strikes at the next await.
+    let parent = group.parent_task.get_or_none(py);
+    if parent.call_method0("cancelling")?.is_truthy()? {
+        parent.call_method0("uncancel")?;
+        likes::cancel(&parent)?;
     }
-    if cfg!(Py_3_15) && routine.number.get() & body::CLOSED != 0 && errors.len() == 1 {
+    // An asynchronous generator that is closed expects its own exception back.
+    if routine.number.get() & body::CLOSED != 0 && errors.len() == 1 {
         return Ok(Raised(taken(py, &routine.first).cast_into()?));
     }
     let class = py.get_type::<PyBaseExceptionGroup>();
@@ -383,7 +370,7 @@ fn create_task<'py>(group: &Obj<'py, TaskGroup>, args: Args<'_, 'py>) -> Output<
         None
     };
     if let Some(why) = refused {
-        if stock::group_closes_refused(py) {
+        if cfg!(Py_3_13) {
             asked.coroutine.call_method0(names::close(py))?;
         }
         return Err(refusal(group, why));
@@ -461,13 +448,7 @@ impl<'py> Asked<'py> {
 #[inline]
 fn enlist<'py>(group: &Obj<'py, TaskGroup>, task: &Bound<'py, PyAny>) -> PyResult<()> {
     let py = group.py();
-    if stock::group_settles_at_once(py) && likes::is_done(task)? {
-        return if is_plain(group) {
-            task_done(group, task)
-        } else {
-            group.as_any().call_method1(names::_on_task_done(py), (task,)).map(drop)
-        };
-    }
+    // A task that is done at birth, too, is dealt with at the next turn: a failure must not cancel the task that has just made it.
     group.tasks(py)?.add(task)?;
     if is_plain(group) {
         react(task, &TASK_DONE, group.as_any())?;
@@ -476,7 +457,7 @@ fn enlist<'py>(group: &Obj<'py, TaskGroup>, task: &Bound<'py, PyAny>) -> PyResul
         task.call_method1(names::add_done_callback(py), (done,))?;
     }
     // An eager task may have cancelled the group before it was listed.
-    if cfg!(Py_3_15) && group.aborting.get() && !likes::is_done(task)? {
+    if group.aborting.get() && !likes::is_done(task)? {
         likes::cancel(task)?;
     }
     Ok(())

@@ -206,8 +206,15 @@ fn is_running(event_loop: &Bound<'_, PyAny>) -> PyResult<bool> {
 /// Runs the first step now, inside the caller's step (3.12).
 fn start_eagerly<'py>(task: &Obj<'py, Task>, event_loop: &Bound<'py, PyAny>) -> PyResult<()> {
     let py = task.py();
+    if Obj::<EventLoop>::cast(event_loop).is_some_and(|native| !native.runs_here()) {
+        // The task would take the place of the one that the loop's own thread is running.
+        task.own.log_destroy_pending.set(false);
+        return Err(PyRuntimeError::new_err(format!("loop {} is not the running loop", event_loop.repr()?)));
+    }
     let context = task.own.context.get_or_none(py);
-    let previous = current::swap(event_loop, task.as_any())?;
+    let previous = current::swap(event_loop, task.as_any()).inspect_err(|_| {
+        task.own.log_destroy_pending.set(false);
+    })?;
     task.own.registration.enter(&TASKS, task);
     let stepped = context::run(&context, |_| step(task, None));
     let restored = current::swap(event_loop, &previous);
@@ -509,7 +516,7 @@ pub fn cancelling(task: &Obj<'_, Task>) -> usize {
 pub fn uncancel(task: &Obj<'_, Task>) -> usize {
     let left = task.own.cancel_requests.get().saturating_sub(1);
     task.own.cancel_requests.set(left);
-    if cfg!(Py_3_13) && left == 0 {
+    if left == 0 {
         task.own.must_cancel.set(false);
     }
     left

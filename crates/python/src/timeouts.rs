@@ -264,11 +264,10 @@ fn expired<'py>(
         return Ok(());
     }
     let cancelled = stock::cancelled_error(py)?;
-    let searches = stock::timeout_searches_contexts(py);
-    if class.is(cancelled) || searches && class.cast::<PyType>()?.is_subclass(cancelled)? {
+    if class.cast::<PyType>()?.is_subclass(cancelled)? {
         return Err(timeout_error(&exception));
     }
-    if searches && let Ok(exception) = exception.cast::<PyBaseException>() {
+    if let Ok(exception) = exception.cast::<PyBaseException>() {
         insert_timeout_error(exception, cancelled)?;
         if exception.is_instance_of::<PyBaseExceptionGroup>() && exception.is_instance_of::<PyException>() {
             for part in exception.getattr("exceptions")?.try_iter()? {

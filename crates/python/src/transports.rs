@@ -167,8 +167,7 @@ impl StreamTransport for SocketTransport {
     }
 
     fn dropped(transport: &Obj<'_, Self>) -> PyResult<()> {
-        // Before 3.13 a transport that was dropped counted as connected for ever.
-        if cfg!(Py_3_13) { detach(transport) } else { Ok(()) }
+        detach(transport)
     }
 
     fn drained(transport: &Obj<'_, Self>, error: Option<&Raised<'_>>) -> PyResult<()> {

@@ -49,6 +49,7 @@ fn connect<'py>(
         return Ok(Step::Await(event_loop.call_method1(method, (factory, file))?, connected));
     }
     tell_protocol(transport, &event_loop)?;
+    transport.connecting.clear();
     let waiter = routine.first.get_or_none(py);
     if !waiter.is_none() && !likes::is_cancelled(&waiter)? {
         likes::set_result(&waiter, none(py))?;
@@ -98,9 +99,8 @@ fn give_up<'py>(
         return Err(error.into_err());
     }
     error.handling(|| {
-        if stock::lost_pipes_are_closed(py) {
-            close_files(routine, transport)?;
-        }
+        transport.connecting.clear();
+        close_files(transport)?;
         let waiter = routine.first.get_or_none(py);
         if !waiter.is_none() && !likes::is_cancelled(&waiter)? {
             likes::set_exception(&waiter, error.as_any())?;
@@ -110,13 +110,13 @@ fn give_up<'py>(
 }
 
 /// Closes the pipes that are connected and those that are not.
-fn close_files(routine: &Obj<'_, Routine>, transport: &Obj<'_, BaseSubprocessTransport>) -> PyResult<()> {
-    let py = routine.py();
+pub fn close_files(transport: &Obj<'_, BaseSubprocessTransport>) -> PyResult<()> {
+    let py = transport.py();
     let pipes: Bound<'_, PyDict> = transport.pipes(py)?;
     for protocol in pipes.values().iter().filter(|protocol| !protocol.is_none()) {
         protocol.getattr(pyo3::intern!(py, "pipe"))?.call_method0(names::close(py))?;
     }
-    let process = routine.second.get_or_none(py);
+    let Some(process) = transport.process.get(py) else { return Ok(()) };
     for name in FILES {
         let file = process.getattr(name)?;
         if !file.is_none() {

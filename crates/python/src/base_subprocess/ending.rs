@@ -127,22 +127,18 @@ fn process_exited<'py>(
     }
     tell(transport, "process_exited", &[])?;
     try_finish_by_name(transport)?;
-    if stock::exit_ends_waiting(py) {
-        wake_all(transport, |waiter| likes::is_done(waiter))?;
-    }
+    // Not when the pipes are closed: a child of the child may hold them open.
+    wake_all(transport)?;
     Ok(none(py))
 }
 
-/// Gives the return code to all who wait in `_wait`, except those that are `over`.
-fn wake_all<'py>(
-    transport: &Obj<'py, BaseSubprocessTransport>,
-    over: impl Fn(&Bound<'py, PyAny>) -> PyResult<bool>,
-) -> PyResult<()> {
+/// Gives the return code to all who wait in `_wait`.
+fn wake_all(transport: &Obj<'_, BaseSubprocessTransport>) -> PyResult<()> {
     let py = transport.py();
     let code = transport.returncode.get_or_none(py);
     for waiter in transport.exit_waiters.get_or_none(py).try_iter()? {
         let waiter = waiter?;
-        if !over(&waiter)? {
+        if !likes::is_done(&waiter)? {
             likes::set_result(&waiter, code.clone())?;
         }
     }
@@ -175,9 +171,6 @@ fn connection_lost<'py>(
     let py = transport.py();
     let told = transport.protocol.get_or_none(py).call_method1(names::connection_lost(py), (error,));
     let finish = || {
-        if !stock::exit_ends_waiting(py) {
-            wake_all(transport, |waiter| likes::is_cancelled(waiter))?;
-        }
         for slot in [&transport.event_loop, &transport.process, &transport.protocol] {
             slot.clear();
         }
@@ -201,15 +194,12 @@ fn wait<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
         return Ok(Step::Return(code));
     }
     let waiter = create_future(&transport.event_loop.get_or_none(py))?;
-    let add = if cfg!(Py_3_14) { "add" } else { "append" };
-    transport.exit_waiters.get_or_none(py).call_method1(add, (&waiter,))?;
+    transport.exit_waiters.get_or_none(py).call_method1("add", (&waiter,))?;
     routine.first.put(waiter.clone());
     Ok(Step::Await(waiter, |routine, waited| {
         let py = routine.py();
         let transport = routine.owner::<BaseSubprocessTransport>(py)?;
-        if cfg!(Py_3_14)
-            && let Some(waiters) = transport.exit_waiters.get(py)
-        {
+        if let Some(waiters) = transport.exit_waiters.get(py) {
             waiters.call_method1("discard", (routine.first.get_or_none(py),))?;
         }
         waited.map(Step::Return)

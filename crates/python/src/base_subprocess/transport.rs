@@ -18,6 +18,7 @@ use crate::ffi::class::BehindSubprocessTransport;
 use crate::ffi::{
     Args, Class, ClassState, Obj, Output, Raised, Signature, Slot, Table, Visitor, boolean, call, none,
 };
+use crate::futures::likes;
 use crate::{names, stock};
 
 /// The data of a `BaseSubprocessTransport`.
@@ -35,6 +36,8 @@ pub struct BaseSubprocessTransport {
     pub(super) returncode: Slot,
     /// Futures of those in `_wait`.
     pub(super) exit_waiters: Slot,
+    /// The task that connects the pipes, until it has.
+    pub(super) connecting: Slot,
     /// What is to be called when the pipes are connected; empty from then on.
     pub(super) pending_calls: Slot,
     /// The protocols of the pipes by the child's descriptor, None until the pipe is connected.
@@ -61,7 +64,7 @@ const SEND_SIGNAL: Signature<1> = Signature::new_method("BaseSubprocessTransport
 const CONNECT: Signature<1> = Signature::new_method("BaseSubprocessTransport._connect_pipes", "waiter");
 
 impl BaseSubprocessTransport {
-    fn slots(&self) -> [&Slot; 9] {
+    fn slots(&self) -> [&Slot; 10] {
         [
             &self.event_loop,
             &self.protocol,
@@ -69,6 +72,7 @@ impl BaseSubprocessTransport {
             &self.pid,
             &self.returncode,
             &self.exit_waiters,
+            &self.connecting,
             &self.pending_calls,
             &self.pipes,
             &self.extra,
@@ -78,6 +82,11 @@ impl BaseSubprocessTransport {
     /// `_pipes`.
     pub(super) fn pipes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         Ok(self.pipes.get_or_none(py).cast_into()?)
+    }
+
+    /// The task that connects the pipes, if it has not.
+    pub fn connecting<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+        self.connecting.get(py)
     }
 
     /// `_proc`, for the subclass that starts the child.
@@ -103,9 +112,7 @@ fn init<'py>(
     transport.event_loop.put(event_loop.clone());
     transport.protocol.put(protocol);
     transport.pending_calls.put(stock::deque(py)?.call0()?);
-    let nobody =
-        if cfg!(Py_3_14) { PySet::empty(py)?.into_any() } else { pyo3::types::PyList::empty(py).into_any() };
-    transport.exit_waiters.put(nobody);
+    transport.exit_waiters.put(PySet::empty(py)?);
     let pipes = PyDict::new(py);
     for (number, file) in [&stdin, &stdout, &stderr].into_iter().enumerate() {
         if file.eq(PIPE)? {
@@ -128,7 +135,12 @@ fn init<'py>(
         log_start(transport, &command)?;
     }
     let connecting = transport.as_any().call_method1(pyo3::intern!(py, "_connect_pipes"), (waiter,))?;
-    event_loop.call_method1(names::create_task(py), (connecting,)).map(drop)
+    let connecting = event_loop.call_method1(names::create_task(py), (connecting,))?;
+    // An eager one may be done already.
+    if !likes::is_done(&connecting)? {
+        transport.connecting.put(connecting);
+    }
+    Ok(())
 }
 
 /// Has the subclass start the child, and takes note of it. When that fails the transport is closed.
@@ -162,7 +174,8 @@ fn close<'py>(transport: &Obj<'py, BaseSubprocessTransport>) -> Output<'py> {
         return Ok(none(py));
     }
     for protocol in transport.pipes(py)?.values().iter().filter(|protocol| !protocol.is_none()) {
-        if stock::closed_loops_keep_pipes(py) && is_loop_over(transport)? {
+        if is_loop_over(transport)? {
+            // The pipe could not tell anybody that it is closed.
             continue;
         }
         protocol.getattr(pyo3::intern!(py, "pipe"))?.call_method0(names::close(py))?;
@@ -179,11 +192,7 @@ fn close<'py>(transport: &Obj<'py, BaseSubprocessTransport>) -> Output<'py> {
         Ok(_) => {}
         Err(error) if error.is_instance_of::<PyProcessLookupError>(py) => drop(Raised::from_err(py, error)),
         // It runs with the rights of somebody else.
-        Err(error)
-            if error.is_instance_of::<PyPermissionError>(py) && stock::closing_needs_no_permission(py) =>
-        {
-            drop(Raised::from_err(py, error));
-        }
+        Err(error) if error.is_instance_of::<PyPermissionError>(py) => drop(Raised::from_err(py, error)),
         Err(error) => return Err(error),
     }
     Ok(none(py))
@@ -224,13 +233,10 @@ fn send_signal<'py>(
     let py = transport.py();
     transport.as_any().call_method0("_check_proc")?;
     let process = transport.process.get_or_none(py);
-    if !stock::signals_go_by_kill(py) {
-        process.call_method1("send_signal", (number,))?;
+    if !transport.returncode.is_empty() {
         return Ok(none(py));
     }
-    if stock::signals_ask_for_exit(py) && !transport.returncode.is_empty() {
-        return Ok(none(py));
-    }
+    // Not by Popen, which would wait for the child first and take its return code from the watcher.
     let pid = process.getattr(pyo3::intern!(py, "pid"))?;
     match stock::os_module(py)?.call_method1("kill", (pid, number)) {
         Err(error) if !error.is_instance_of::<PyProcessLookupError>(py) => Err(error),
@@ -243,15 +249,10 @@ fn send_signal<'py>(
 }
 
 /// `terminate` and `kill`.
-fn send<'py>(transport: &Obj<'py, BaseSubprocessTransport>, method: &str, signal: &str) -> Output<'py> {
+fn send<'py>(transport: &Obj<'py, BaseSubprocessTransport>, signal: &str) -> Output<'py> {
     let py = transport.py();
-    if stock::signals_go_by_kill(py) {
-        let number = stock::signal_module(py)?.getattr(signal)?;
-        transport.as_any().call_method1("send_signal", (number,))?;
-    } else {
-        transport.as_any().call_method0("_check_proc")?;
-        transport.process.get_or_none(py).call_method0(method)?;
-    }
+    let number = stock::signal_module(py)?.getattr(signal)?;
+    transport.as_any().call_method1("send_signal", (number,))?;
     Ok(none(py))
 }
 
@@ -380,12 +381,8 @@ fn methods(t: &mut Table<BaseSubprocessTransport>) {
         },
         "Sends a signal to the child.",
     );
-    t.noargs(
-        c"terminate",
-        |transport| send(transport, "terminate", "SIGTERM"),
-        "Asks the child to end: SIGTERM.",
-    );
-    t.noargs(c"kill", |transport| send(transport, "kill", "SIGKILL"), "Kills the child: SIGKILL.");
+    t.noargs(c"terminate", |transport| send(transport, "SIGTERM"), "Asks the child to end: SIGTERM.");
+    t.noargs(c"kill", |transport| send(transport, "SIGKILL"), "Kills the child: SIGKILL.");
     t.method(
         &START,
         |_, args| {

@@ -103,8 +103,8 @@ fn start_serving<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> 
     let [factory, socket, ssl_context, server, backlog, handshake_timeout, shutdown_timeout, given_context] =
         args.parse(&START_SERVING)?;
     let backlog: i64 = if backlog.is_none() { 100 } else { backlog.extract()? };
-    // One more than the backlog since 3.14: then a full backlog is emptied in one round.
-    let per_round = usize::try_from(backlog).unwrap_or(0) + usize::from(cfg!(Py_3_14));
+    // The kernel keeps one more than the backlog: a full one is emptied in one round.
+    let per_round = usize::try_from(backlog).unwrap_or(0) + 1;
     let fd = socket.call_method0(names::fileno(py))?.extract()?;
     stop(event_loop, &socket)?;
     let acceptor = Acceptor::create(py)?;

@@ -426,8 +426,10 @@ fn is_exit(py: Python<'_>, error: &PyErr) -> bool {
 
 /// The text of an error of `bind` within another text.
 pub(super) fn lowered<'py>(error: &Bound<'py, PyAny>) -> PyResult<String> {
-    let text = if cfg!(Py_3_13) { error.str()?.into_any() } else { error.getattr("strerror")? };
-    Ok(text.str()?.to_string().to_lowercase())
+    let strerror = error.getattr("strerror")?;
+    // An error that a program raised may have none.
+    let text = if cfg!(Py_3_13) || strerror.is_none() { error.str()? } else { strerror.str()? };
+    Ok(text.to_string().to_lowercase())
 }
 
 /// Binds to the first of the local addresses of the family that will have us.

@@ -112,12 +112,9 @@ fn create_datagram_endpoint<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_
 fn take(py: Python<'_>, place: &Place) -> PyResult<Opened> {
     let sock = place.sock.bind(py);
     let kind = sock.getattr("type")?;
-    let (fits, expected) = if cfg!(Py_3_13) {
-        (!kind.eq(SOCK_STREAM)?, "A datagram socket was expected")
-    } else {
-        (kind.eq(SOCK_DGRAM)?, "A UDP Socket was expected")
-    };
-    if !fits {
+    if kind.eq(SOCK_STREAM)? {
+        let expected =
+            if cfg!(Py_3_13) { "A datagram socket was expected" } else { "A UDP Socket was expected" };
         return Err(PyValueError::new_err(format!("{expected}, got {}", sock.repr()?)));
     }
     let mut problems = Vec::new();

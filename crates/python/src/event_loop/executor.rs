@@ -226,11 +226,9 @@ fn finish_shutdown<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyR
             return Ok(Step::Return(none(py)));
         }
     }
-    // Until 3.11 the thread is waited for in any case.
-    if waited.is_ok() || cfg!(not(Py_3_12)) {
-        thread.call_method0("join")?;
-    }
+    // Cancelled, the thread is left to itself: to wait for it here would stop the loop.
     waited?;
+    thread.call_method0("join")?;
     Ok(Step::Return(none(py)))
 }
 

@@ -11,11 +11,11 @@ use std::io;
 
 use futures_util::future::{Either, FutureExt, select};
 use pyo3::exceptions::{
-    PyAttributeError, PyConnectionError, PyOSError, PyOverflowError, PyRuntimeError, PyTypeError,
-    PyValueError,
+    PyAttributeError, PyConnectionError, PyOSError, PyRuntimeError, PyTypeError, PyValueError,
 };
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyInt};
+use rustix::fs::FileType;
 use rustix::io::Errno;
 use yibu_engine::{Fd, Interest, is_again};
 
@@ -321,6 +321,8 @@ struct Transfer {
     left: Option<u64>,
     /// How much to ask for at once where all is wanted: as much as there was at first.
     size: u64,
+    /// Whether it can be set where in the file one stands: not of pipes and the like.
+    has_position: bool,
     /// Whether the file's position tells what was sent.
     settled: bool,
 }
@@ -328,13 +330,9 @@ struct Transfer {
 /// What `os.sendfile` takes at once.
 const MAX_ASKED: u64 = 1 << 30;
 
-/// A count as a number. No file is longer than fits into one; before 3.13 such a count was an error of its own.
-fn amount(count: &Bound<'_, PyAny>) -> PyResult<u64> {
-    match count.extract::<i64>() {
-        Ok(count) => Ok(count.cast_unsigned()),
-        Err(_) if cfg!(Py_3_13) => Ok(u64::MAX),
-        Err(_) => Err(PyOverflowError::new_err("Python int too large to convert to C ssize_t")),
-    }
+/// A count as a number. No file is longer than fits into one.
+fn amount(count: &Bound<'_, PyAny>) -> u64 {
+    count.extract::<i64>().map_or(u64::MAX, i64::cast_unsigned)
 }
 
 impl Transfer {
@@ -360,18 +358,20 @@ impl Transfer {
             .call_method1("fstat", (&file,))
             .map_err(|error| no_file(error, &|error| Ok(error.is::<PyOSError>())))?;
         let count = piece.count.any(py);
-        let left = if count.is_truthy()? { Some(amount(count)?) } else { None };
+        let left = if count.is_truthy()? { Some(amount(count)) } else { None };
         let size: u64 = status.getattr("st_size")?.extract()?;
         if left.is_none() && size == 0 {
             return Ok(None);
         }
         let offset: i64 = piece.offset.any(py).extract()?;
+        let mode: u32 = status.getattr("st_mode")?.extract()?;
         Ok(Some(Self {
             file: file.extract()?,
             offset: offset.cast_unsigned(),
             sent: 0,
             left,
             size,
+            has_position: FileType::from_raw_mode(mode) == FileType::RegularFile,
             settled: false,
         }))
     }
@@ -430,9 +430,9 @@ impl Transfer {
         error
     }
 
-    /// The position of the file is behind what was sent: always since 3.14, before that if anything was.
+    /// The position of the file is behind what was sent, also if nothing was.
     fn settle(&mut self, py: Python<'_>) -> PyResult<()> {
-        if std::mem::replace(&mut self.settled, true) || (cfg!(not(Py_3_14)) && self.sent == 0) {
+        if std::mem::replace(&mut self.settled, true) || (self.sent == 0 && !self.has_position) {
             return Ok(());
         }
         let os = py.import("os")?;

@@ -336,7 +336,8 @@ fn bind<'py>(
     if place.reuse_address.is_none(py) || place.reuse_address.bind(py).is_truthy()? {
         set(SOL_SOCKET, SO_REUSEADDR)?;
     }
-    if place.reuse_port && (cfg!(not(Py_3_14)) || matches!(family, AF_INET | AF_INET6)) {
+    // Linux refuses it for other families.
+    if place.reuse_port && matches!(family, AF_INET | AF_INET6) {
         set_reuse_port(&socket)?;
     }
     if place.keep_alive {
@@ -361,7 +362,7 @@ fn bind<'py>(
         address.repr()?,
         connect::lowered(&error)?
     );
-    if cfg!(Py_3_13) && errno.eq(Errno::ADDRNOTAVAIL.raw_os_error())? {
+    if errno.eq(Errno::ADDRNOTAVAIL.raw_os_error())? {
         // Its family may not be enabled.
         warn(&text, &[], None)?;
         return Ok(None);

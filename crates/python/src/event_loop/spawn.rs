@@ -110,10 +110,8 @@ pub fn create_task<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -
         )));
     };
     event_loop.check_open()?;
-    // Older versions name a task after its factory made it, which one that runs at once could see.
-    let direct = stock::factory_gets_keywords(py) || !cfg!(Py_3_13) && options.name.is_none();
     match factory {
-        Some(factory) if !(eager && direct && unknown.is_none()) => {
+        Some(factory) if !eager || unknown.is_some() => {
             by_factory(event_loop, &factory, coroutine, &args, &options)
         }
         _ => match unknown {

@@ -12,9 +12,11 @@ use super::EventLoop;
 use crate::attributes;
 use crate::coroutines::{Routine, Step, taken};
 use crate::ffi::{Args, Class, Obj, Output, Raised, Signature, Table, boolean, none};
+use crate::functions::running;
+use crate::futures::likes;
 use crate::mixins::create_future;
 use crate::unix_events::{self, PidfdWatcher, ThreadedWatcher, UnixSubprocessTransport};
-use crate::{names, shield, stock};
+use crate::{base_subprocess, names, shield, stock};
 
 /// `subprocess.PIPE` and `subprocess.STDOUT`.
 const PIPE: i32 = -1;
@@ -257,8 +259,11 @@ fn connected<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyResult<
     }
     let ending = error.handling(|| {
         transport.call_method0(names::close(py))?;
+        if let Some(connecting) = connecting(&transport) {
+            likes::cancel(&connecting)?;
+        }
         let ending = transport.call_method0("_wait")?;
-        if stock::start_is_undone_shielded(py) { shield::protect(&ending) } else { Ok(ending) }
+        shield::protect(&ending)
     });
     match ending {
         Ok(ending) => {
@@ -269,8 +274,23 @@ fn connected<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyResult<
     }
 }
 
-/// The child is gone: now the exception may leave.
+/// The task that still connects the pipes of a transport.
+fn connecting<'py>(transport: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
+    Obj::<UnixSubprocessTransport>::cast(transport)?.base.connecting(transport.py())
+}
+
+/// The child is gone, and when its pipes are, too, the exception may leave.
 fn undone<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyResult<Step<'py>> {
+    let transport = routine.first.get_or_none(routine.py());
+    if let Some(connecting) = connecting(&transport) {
+        if waited.is_ok() && !likes::is_done(&connecting)? {
+            return Ok(Step::Await(shield::protect(&connecting)?, undone));
+        }
+        if let Some(native) = Obj::<UnixSubprocessTransport>::cast(&transport) {
+            // It was cancelled before it began.
+            base_subprocess::close_files(native.upcast())?;
+        }
+    }
     let error = PyErr::from_value(taken(routine.py(), &routine.third));
     leave_watcher(routine, Err(waited.err().unwrap_or(error)))
 }
@@ -280,18 +300,13 @@ fn child_ended<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Ou
     let py = event_loop.py();
     let [_, code, transport] = args.parse(&ENDED)?;
     let exited = pyo3::intern!(py, "_process_exited");
-    if stock::exits_are_told_at_once(py) {
+    if running(py)?.is_some_and(|running| running.is(event_loop.as_any())) {
+        // The child was reaped this moment. To be told later would leave time to send a signal to whoever gets its id.
         transport.call_method1(exited, (code,))?;
-        return Ok(none(py));
-    }
-    let exited = transport.getattr(exited)?;
-    let event_loop = event_loop.as_any();
-    if cfg!(Py_3_12) {
-        event_loop.call_method1("call_soon_threadsafe", (exited, code))?;
     } else {
-        // A turn later, after the callbacks that are there already.
-        let soon = event_loop.getattr(names::call_soon(py))?;
-        event_loop.call_method1("call_soon_threadsafe", (soon, exited, code))?;
+        // A watcher of the program's, which calls from a thread of its own.
+        let exited = transport.getattr(exited)?;
+        event_loop.as_any().call_method1(names::call_soon_threadsafe(py), (exited, code))?;
     }
     Ok(none(py))
 }

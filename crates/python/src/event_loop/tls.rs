@@ -9,8 +9,8 @@ use pyo3::types::PyDict;
 use super::{EventLoop, create_future, occupied};
 use crate::coroutines::{self, Awaited};
 use crate::ffi::{Args, Obj, Output, Ref, Signature, Table};
+use crate::names;
 use crate::sslproto::{self, Parts, SslProtocol};
-use crate::{names, stock};
 
 const START_TLS: Signature<7> = Signature::new(
     "EventLoop.start_tls",
@@ -90,7 +90,7 @@ fn start_tls<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Outp
                 handshake_timeout,
                 shutdown_timeout,
             })?;
-            if server_side.is_truthy()? && stock::start_tls_takes_over(py) {
+            if server_side.is_truthy()? {
                 take_over_what_was_read(&app_protocol, &protocol)?;
             }
             let handshake = Awaited::on(&event_loop, waiter.as_any())?;

@@ -6,9 +6,7 @@
 
 use std::ffi::CStr;
 
-use pyo3::exceptions::{
-    PyAssertionError, PyKeyboardInterrupt, PyRuntimeError, PySystemExit, PyTimeoutError, PyTypeError,
-};
+use pyo3::exceptions::{PyAssertionError, PyKeyboardInterrupt, PyRuntimeError, PySystemExit, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyString, PyTuple};
@@ -141,15 +139,9 @@ fn chain<'py>(source: &Bound<'py, PyAny>, destination: &Bound<'py, PyAny>) -> Py
     react(source, &CALL_SET_STATE, chain.as_any())
 }
 
-/// Whether code in this thread may touch futures of `theirs`; `other` is the loop that called, as older interpreters see it.
-fn is_here(theirs: &Slot, other: &Slot, py: Python<'_>) -> PyResult<bool> {
-    if theirs.is_empty() {
-        return Ok(true);
-    }
-    if stock::chain_asks_for_running_loop(py) {
-        return Ok(theirs.is(&stock::get_running_loop(py)?.call0()?));
-    }
-    Ok(theirs.as_ptr() == other.as_ptr())
+/// Whether code in this thread may touch futures of the loop.
+fn is_here(event_loop: &Slot, py: Python<'_>) -> PyResult<bool> {
+    Ok(event_loop.is_empty() || event_loop.is(&stock::get_running_loop(py)?.call0()?))
 }
 
 fn check_cancel<'py>(chain: &Bound<'py, PyAny>, destination: &Bound<'py, PyAny>) -> PyResult<()> {
@@ -159,7 +151,7 @@ fn check_cancel<'py>(chain: &Bound<'py, PyAny>, destination: &Bound<'py, PyAny>)
         return Ok(());
     }
     let source = chain.source.get_or_none(py);
-    if is_here(&chain.source_loop, &chain.destination_loop, py)? {
+    if is_here(&chain.source_loop, py)? {
         return likes::cancel(&source).map(drop);
     }
     let cancel = source.getattr(names::cancel(py))?;
@@ -179,7 +171,7 @@ fn call_set_state<'py>(owner: &Bound<'py, PyAny>, source: &Bound<'py, PyAny>) ->
         return Ok(());
     }
     match event_loop {
-        Some(event_loop) if !is_here(&chain.destination_loop, &chain.source_loop, py)? => {
+        Some(event_loop) if !is_here(&chain.destination_loop, py)? => {
             if is_closed(&event_loop)? {
                 return Ok(());
             }
@@ -245,16 +237,11 @@ pub fn convert(exception: Bound<'_, PyAny>) -> Output<'_> {
         stock::cancelled_error(py)?
     } else if class.is(stock::concurrent_invalid_state_error(py)?) {
         stock::invalid_state_error(py)?
-    } else if stock::conversion_of_timeouts(py) && class.is(py.get_type::<PyTimeoutError>()) {
-        // The two are one class by now; these interpreters make a new exception all the same.
-        &class
     } else {
         return Ok(exception);
     };
     let converted = own.call1(exception.getattr("args")?.cast::<PyTuple>()?)?;
-    if stock::conversion_keeps_traceback(py) {
-        converted.setattr("__traceback__", exception.getattr("__traceback__")?)?;
-    }
+    converted.setattr("__traceback__", exception.getattr("__traceback__")?)?;
     Ok(converted)
 }
 

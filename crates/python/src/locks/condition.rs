@@ -103,24 +103,11 @@ fn acquire<'py>(condition: &Obj<'py, Condition>) -> Output<'py> {
 /// `wait()`; True is in the third slot.
 fn wait<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     let condition = routine.owner::<Condition>(routine.py())?;
-    let make_waiter = || condition.waiters.waiter(&condition);
     if !is_locked(&condition)? {
         return Err(PyRuntimeError::new_err("cannot wait on un-acquired lock"));
     }
-    let waiter = if cfg!(Py_3_13) {
-        let waiter = make_waiter()?;
-        release(&condition)?;
-        waiter
-    } else {
-        release(&condition)?;
-        match make_waiter() {
-            Ok(waiter) => waiter,
-            Err(error) => {
-                remember(&routine.first, error, routine.py());
-                return reacquire(routine);
-            }
-        }
-    };
+    let waiter = condition.waiters.waiter(&condition)?;
+    release(&condition)?;
     routine.number.set(condition.waiters.push(&waiter)?);
     Ok(Step::Await(waiter, notified))
 }
@@ -209,7 +196,6 @@ fn finish<'py>(routine: &Obj<'py, Routine>, condition: &Obj<'py, Condition>) -> 
             Some(error) => PyErr::from_value(error),
         },
         Some(latest) => {
-            let latest = if cfg!(Py_3_13) { latest } else { stock::cancelled_error(py)?.call0()? };
             let latest = Raised(latest.cast_into()?);
             match first {
                 Some(first) => Raised(first.cast_into()?).handling(|| latest.raise()),
@@ -233,12 +219,10 @@ fn chained(error: PyErr, before: Option<Bound<'_, PyAny>>) -> PyResult<PyErr> {
 
 /// Lets `error` out of `wait()`. It may have come after the task was notified: then another one has to be.
 fn pass_on(condition: &Obj<'_, Condition>, error: PyErr) -> PyResult<PyErr> {
-    if cfg!(Py_3_13) {
-        if condition.is_native() {
-            wake(condition, &mut |woken| Ok(woken < 1))?;
-        } else {
-            condition.as_any().call_method1("_notify", (1,))?;
-        }
+    if condition.is_native() || cfg!(not(Py_3_13)) {
+        wake(condition, &mut |woken| Ok(woken < 1))?;
+    } else {
+        condition.as_any().call_method1("_notify", (1,))?;
     }
     Ok(error)
 }

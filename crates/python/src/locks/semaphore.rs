@@ -168,15 +168,11 @@ fn take_turn(semaphore: &Obj<'_, Semaphore>, ticket: u64, waited: Output<'_>) ->
         Ok(_) => false,
     };
     // The unit that it was handed goes to somebody else.
-    let gives_back = cancelled && !is_cancelled(&waiter)? && (!cfg!(Py_3_13) || is_done(&waiter)?);
-    if gives_back {
+    if cancelled && !is_cancelled(&waiter)? && is_done(&waiter)? {
         semaphore.value.add(py, 1)?;
     }
-    if cfg!(Py_3_13) {
-        while semaphore.value.is_positive(py)? && wake_next(semaphore)? {}
-    } else if gives_back || (waited.is_ok() && semaphore.value.is_positive(py)?) {
-        wake_next(semaphore)?;
-    }
+    // Others may have come meanwhile, who stood behind this one.
+    while semaphore.value.is_positive(py)? && wake_next(semaphore)? {}
     waited.map(drop)
 }
 

@@ -96,13 +96,10 @@ pub fn step(protocol: Protocol<'_, '_>) -> PyResult<()> {
 /// Both sides have said that they are done.
 fn complete(protocol: Protocol<'_, '_>) -> PyResult<()> {
     let py = protocol.py();
-    if !stock::tls_limits_closing(py) {
-        stop_clock(protocol)?;
-    }
     let close = below(protocol, "close")?.getattr(names::close(py))?;
     event_loop(protocol)?.call_method1(names::call_soon(py), (close,))?;
     // A peer that does not read can keep the transport below from closing.
-    if stock::tls_limits_closing(py) && protocol.shutdown_alarm.is_empty() {
+    if protocol.shutdown_alarm.is_empty() {
         limit_time(protocol)?;
     }
     Ok(())

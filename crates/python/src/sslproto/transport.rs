@@ -122,8 +122,8 @@ fn force_close<'py>(transport: Transport<'_, 'py>, error: &Bound<'py, PyAny>) ->
 
 fn is_closing<'py>(transport: Transport<'_, 'py>) -> Output<'py> {
     let py = transport.py();
-    if transport.closed.get() || !stock::tls_asks_below(py) {
-        return Ok(boolean(py, transport.closed.get()));
+    if transport.closed.get() {
+        return Ok(boolean(py, true));
     }
     match transport.protocol(py, "_is_transport_closing")?.transport.get(py) {
         Some(below) => below.call_method0("is_closing"),

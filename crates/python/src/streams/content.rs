@@ -5,7 +5,7 @@
 //! has the `bytearray` that the content lives in from then on. Called by `reader` and `reading`; calls `spare`.
 
 use pyo3::prelude::*;
-use pyo3::types::{PyByteArray, PyBytes};
+use pyo3::types::{PyByteArray, PyBytes, PySlice};
 
 use super::spare;
 use crate::ffi::bytes::Bytes;
@@ -173,6 +173,19 @@ impl Content {
             let count = count.min(pieces.as_slice().len());
             pieces.take(py, count)
         }))
+    }
+
+    /// Puts back in front what was taken and is not wanted after all.
+    pub fn put_back(&self, py: Python<'_>, data: &[u8]) -> PyResult<()> {
+        if let Some(shown) = self.shown.get(py) {
+            let front = py.get_type::<PySlice>().call1((0, 0))?;
+            return shown.set_item(front, PyBytes::new(py, data));
+        }
+        self.pieces.with(|pieces| {
+            let joined = [data, pieces.as_slice()].concat();
+            *pieces = Pieces { joined, ..Pieces::default() };
+        });
+        Ok(())
     }
 
     /// The content as the `bytearray` it lives in from now on.

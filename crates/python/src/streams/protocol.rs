@@ -38,7 +38,7 @@ pub struct ProtocolState {
     /// The task of a server's coroutine, which nobody else may hold.
     task: Slot,
     transport: Slot,
-    /// `_stream_writer`, before 3.13.
+    /// `_stream_writer`, before 3.13: a weak reference, so that a writer that a server's function drops is closed.
     #[cfg(not(Py_3_13))]
     writer: Slot,
     over_tls: Cell<bool>,
@@ -228,10 +228,10 @@ fn serve<'py>(
     let event_loop = protocol.base.event_loop.get_or_none(py);
     let writer = writer::new(transport, protocol.as_any(), reader, &event_loop)?;
     #[cfg(not(Py_3_13))]
-    protocol.own.writer.put(writer.as_any().clone());
+    protocol.own.writer.put(PyWeakrefReference::new(writer.as_any())?);
     let served = match call::call(connected, [reader, writer.as_any()]) {
         Ok(served) => served,
-        Err(error) if cfg!(Py_3_14) && error.is_instance_of::<PyException>(py) => {
+        Err(error) if error.is_instance_of::<PyException>(py) => {
             let error = Raised::from_err(py, error);
             report_failure(&event_loop, error.into_any(), transport)?;
             return transport.call_method0(names::close(py)).map(drop);
@@ -260,7 +260,7 @@ fn served<'py>(owner: &Bound<'py, PyAny>, task: &Bound<'py, PyAny>) -> PyResult<
     if let Some(native) = Obj::<EventLoop>::cast(&event_loop) {
         current::settle(native)?;
     }
-    if cfg!(Py_3_13) && likes::is_cancelled(task)? {
+    if likes::is_cancelled(task)? {
         return transport.call_method0(names::close(py)).map(drop);
     }
     let Some(exception) = likes::exception(task)? else { return Ok(()) };
@@ -312,14 +312,13 @@ pub fn connection_lost<'py>(
 }
 
 /// The transport was replaced, by one that speaks TLS.
-#[cfg(Py_3_13)]
-pub fn replace_transport(
-    protocol: &Obj<'_, StreamReaderProtocol>,
-    transport: &Bound<'_, PyAny>,
-) -> PyResult<()> {
-    #[cfg(Py_3_14)]
+fn replace_transport(protocol: &Obj<'_, StreamReaderProtocol>, transport: &Bound<'_, PyAny>) -> PyResult<()> {
     if let Some(reader) = protocol.own.reader(protocol.py()) {
-        reader.call_method1("_replace_transport", (transport,))?;
+        match reader.getattr_opt("_replace_transport")? {
+            Some(replace) => drop(replace.call1((transport,))?),
+            // A reader of asyncio's own class, which has no such method before 3.14.
+            None => reader.setattr("_transport", transport)?,
+        }
     }
     protocol.own.transport.put(transport.clone());
     protocol.own.over_tls.set(is_tls(transport)?);
@@ -328,15 +327,15 @@ pub fn replace_transport(
 
 fn replace<'py>(protocol: &Obj<'py, StreamReaderProtocol>, args: Args<'_, 'py>) -> Output<'py> {
     let [replacement] = args.parse(&REPLACE)?;
-    #[cfg(Py_3_13)]
-    replace_transport(protocol, &replacement)?;
+    // Before 3.13 it is the writer that is handed over.
     #[cfg(not(Py_3_13))]
-    {
-        let transport = replacement.getattr("transport")?;
-        protocol.own.over_tls.set(is_tls(&transport)?);
-        protocol.own.writer.put(replacement);
-        protocol.own.transport.put(transport);
-    }
+    let transport = {
+        protocol.own.writer.put(PyWeakrefReference::new(&replacement)?);
+        replacement.getattr("transport")?
+    };
+    #[cfg(Py_3_13)]
+    let transport = replacement;
+    replace_transport(protocol, &transport)?;
     Ok(none(protocol.py()))
 }
 
@@ -360,7 +359,18 @@ fn attributes(t: &mut Table<StreamReaderProtocol>) {
         c"_source_traceback" => own.source_traceback,
     }
     #[cfg(not(Py_3_13))]
-    objects! { t: c"_stream_writer" => own.writer }
+    t.property(
+        c"_stream_writer",
+        |protocol| {
+            let py = protocol.py();
+            let kept = protocol.own.writer.get_or_none(py);
+            match kept.cast::<PyWeakrefReference>() {
+                Ok(weak) => Ok(weak.upgrade().unwrap_or_else(|| none(py))),
+                Err(_) => Ok(kept),
+            }
+        },
+        |protocol, value| crate::attributes::write(&protocol.own.writer, value),
+    );
 }
 
 impl Class for StreamReaderProtocol {

@@ -65,7 +65,6 @@ static STREAM_READER: ClassState = ClassState::new();
 const INIT: Signature<2> = Signature::new_method("StreamReader.__init__", "limit=65536, loop=None");
 const SET_EXCEPTION: Signature<1> = Signature::new_method("StreamReader.set_exception", "exc");
 const SET_TRANSPORT: Signature<1> = Signature::new_method("StreamReader.set_transport", "transport");
-#[cfg(Py_3_14)]
 const REPLACE_TRANSPORT: Signature<1> = Signature::new_method("StreamReader._replace_transport", "transport");
 const FEED_DATA: Signature<1> = Signature::new_method("StreamReader.feed_data", "data");
 
@@ -300,8 +299,7 @@ fn adopt(reader: &Obj<'_, StreamReader>, transport: &Bound<'_, PyAny>) -> PyResu
 ///
 /// What arrived with the end of the handshake may have paused the transport that is replaced. asyncio then tells the new one to go
 /// on, which was never paused, and the connection hangs; here the pause moves along.
-#[cfg(Py_3_14)]
-pub fn replace_transport(reader: &Obj<'_, StreamReader>, transport: &Bound<'_, PyAny>) -> PyResult<()> {
+fn replace_transport(reader: &Obj<'_, StreamReader>, transport: &Bound<'_, PyAny>) -> PyResult<()> {
     let Some(replaced) = reader.transport.get(reader.py()) else {
         return Err(PyAssertionError::new_err("Transport not set"));
     };
@@ -453,7 +451,6 @@ impl Class for StreamReader {
             },
             "Sets the transport to pause when too much arrives.",
         );
-        #[cfg(Py_3_14)]
         t.method(
             &REPLACE_TRANSPORT,
             |reader, args| {

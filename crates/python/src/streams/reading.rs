@@ -206,12 +206,23 @@ fn read_on<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     let block = reader.as_any().call_method1(names::read(py), (reader.limit_object(py)?,))?;
     Ok(Step::Await(block, |routine, block| {
         let py = routine.py();
-        let (block, blocks) = (block?, routine.first.get_or_none(py));
+        let blocks = routine.first.get_or_none(py);
+        let joined = || PyBytes::new(py, b"").call_method1("join", (&blocks,));
+        let block = match block {
+            Ok(block) => block,
+            // The next one who reads gets what was read so far.
+            Err(error) => {
+                let reader = routine.owner::<StreamReader>(py)?;
+                let error = Raised::from_err(py, error);
+                error.handling(|| reader.content.put_back(py, joined()?.cast::<PyBytes>()?.as_bytes()))?;
+                return Err(error.into_err());
+            }
+        };
         if block.is_truthy()? {
             blocks.cast::<PyList>()?.append(block)?;
             return read_on(routine);
         }
-        Ok(Step::Return(PyBytes::new(py, b"").call_method1("join", (blocks,))?))
+        Ok(Step::Return(joined()?))
     }))
 }
 

@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use super::process::Process;
 use crate::coroutines::{Routine, Step};
 use crate::events::loop_debug;
-use crate::ffi::{Obj, Output, Raised, Signature, Table, none};
+use crate::ffi::{Obj, Output, Raised, Signature, Slot, Table, none};
 use crate::gathering::gather_all;
 use crate::{names, stock};
 
@@ -73,10 +73,11 @@ fn communicate<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     let process = routine.owner::<Process>(py)?;
     let input = routine.first.get_or_none(py);
     let object = process.as_any();
-    let feeds =
-        if stock::communicate_closes_input(py) { !process.stdin.is_empty() } else { !input.is_none() };
-    let feeding =
-        if feeds { object.call_method1("_feed_stdin", (input,)) } else { object.call_method0("_noop") }?;
+    let feeding = if process.stdin.is_empty() {
+        object.call_method0("_noop")
+    } else {
+        object.call_method1("_feed_stdin", (input,))
+    }?;
     let read = |stream_is_there: bool, number: i32| {
         if stream_is_there {
             object.call_method1("_read_stream", (number,))
@@ -95,6 +96,7 @@ fn communicate<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
             waited?;
             let py = routine.py();
             let outputs = routine.first.get_or_none(py);
+            routine.owner::<Process>(py)?.outputs.iter().for_each(Slot::clear);
             let pair = (outputs.get_item(1)?, outputs.get_item(2)?);
             Ok(Step::Return(pair.into_pyobject(py)?.into_any()))
         }))
@@ -109,7 +111,7 @@ fn feed<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     routine.number.set(debugging.into());
     let (stdin, input) = (process.stdin.get_or_none(py), routine.first.get_or_none(py));
     let drained = || -> Output<'py> {
-        if !stock::communicate_closes_input(py) || !input.is_none() {
+        if !input.is_none() {
             stdin.call_method1(names::write(py), (&input,))?;
             if debugging {
                 let count = input.len()?.into_pyobject(py)?.into_any();
@@ -174,8 +176,16 @@ fn read<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     Ok(Step::Await(output, |routine, output| {
         let (py, output) = (routine.py(), output?);
         let process = routine.owner::<Process>(py)?;
-        log_stream(&process, "%r communicate: close %s", routine.number.get() != 0)?;
+        let is_output = routine.number.get() != 0;
+        log_stream(&process, "%r communicate: close %s", is_output)?;
         routine.second.get_or_none(py).call_method0(names::close(py))?;
+        // Kept until both streams and the child have ended: a cancellation before that must not lose it.
+        let kept = &process.outputs[usize::from(!is_output)];
+        let output = match kept.get(py) {
+            Some(before) => before.add(output)?,
+            None => output,
+        };
+        kept.put(output.clone());
         Ok(Step::Return(output))
     }))
 }

@@ -25,6 +25,8 @@ pub struct Process {
     pub(super) stdout: Slot,
     pub(super) stderr: Slot,
     pid: Slot,
+    /// What was read to the end of standard output and error by a `communicate` that has not returned it.
+    pub(super) outputs: [Slot; 2],
 }
 
 static PROCESS: ClassState = ClassState::new();
@@ -57,7 +59,7 @@ fn init<'py>(
 }
 
 impl Process {
-    fn slots(&self) -> [&Slot; 7] {
+    fn slots(&self) -> [&Slot; 9] {
         [
             &self.transport,
             &self.protocol,
@@ -66,6 +68,8 @@ impl Process {
             &self.stdout,
             &self.stderr,
             &self.pid,
+            &self.outputs[0],
+            &self.outputs[1],
         ]
     }
 }

@@ -89,17 +89,7 @@ fn wait<'py>(watcher: &Obj<'py, ThreadedWatcher>, args: Args<'_, 'py>) -> Output
     if pid.le(0)? {
         return Err(PyAssertionError::new_err(()));
     }
-    if stock::children_are_reaped_by_loop(py) {
-        wait_and_have_it_reaped(watcher, &event_loop, &pid, (&callback, &rest))?;
-    } else {
-        let code = reap_for(&event_loop, &pid)?;
-        if is_closed(&event_loop)? {
-            warn_of_closed_loop(&event_loop, &pid)?;
-        } else {
-            let arguments = call::joined(&[&callback, &pid, &code], &rest)?;
-            event_loop.call_method1("call_soon_threadsafe", arguments)?;
-        }
-    }
+    wait_and_have_it_reaped(watcher, &event_loop, &pid, (&callback, &rest))?;
     watcher.threads(py)?.del_item(pid)?;
     Ok(none(py))
 }

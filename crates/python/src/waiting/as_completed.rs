@@ -236,9 +236,7 @@ fn woken<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyResult<Step
     if all.done.with(|done| !done.is_empty()) && !likes::is_cancelled(&waiter)? {
         wake_next(&all)?;
     }
-    if stock::as_completed_gives_turns_back(py) {
-        all.left.set(all.left.get() + 1);
-    }
+    all.left.set(all.left.get() + 1);
     Err(error)
 }
 

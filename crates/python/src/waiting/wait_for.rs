@@ -98,7 +98,8 @@ use in_place::begin;
 
 #[cfg(not(Py_3_12))]
 mod beside {
-    //! The timer is in the second slot, the waiter in the first, the cancellation to raise again in the third.
+    //! The timer is in the second slot, the waiter in the first, the cancellation to raise again in the third. The number is 1 when
+    //! the task was made here.
 
     use super::super::{RELEASE, release};
     use super::*;
@@ -106,6 +107,8 @@ mod beside {
     use crate::callbacks::{forget, react};
     use crate::coroutines::taken;
     use crate::mixins::create_future;
+    use crate::{current, names};
+    use pyo3::types::PyTuple;
 
     pub fn begin<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
         let py = routine.py();
@@ -119,7 +122,9 @@ mod beside {
         }
         let waiter = create_future(&event_loop)?;
         let alarm = alarms::set_after(&event_loop, &limit, &waiter, release)?;
-        let future = ensure(&routine.owner.get_or_none(py), Some(&event_loop))?;
+        let awaitable = routine.owner.get_or_none(py);
+        let future = ensure(&awaitable, Some(&event_loop))?;
+        routine.number.set((!future.is(&awaitable)).into());
         react(&future, &RELEASE, &waiter)?;
         routine.owner.put(future);
         routine.first.put(waiter.clone());
@@ -148,7 +153,10 @@ mod beside {
         };
         let next = || {
             if likes::is_done(&future)? {
-                return end(routine, likes::result(&future));
+                return match &cancellation {
+                    None => end(routine, likes::result(&future)),
+                    Some(raised) => both(routine, &future, raised),
+                };
             }
             forget(&future, &RELEASE, &taken(py, &routine.first))?;
             let next = if cancellation.is_none() { after_timeout } else { after_cancellation };
@@ -167,6 +175,24 @@ mod beside {
             }
             Err(error) => end(routine, Err(error)),
         }
+    }
+
+    /// The future was done when the wait was cancelled. Neither is lost: what a coroutine returned may have to be given back, a lock for
+    /// instance, so the cancellation strikes at the next await. A future that the caller has keeps its result.
+    fn both<'py>(
+        routine: &Obj<'py, Routine>,
+        future: &Bound<'py, PyAny>,
+        cancellation: &Raised<'py>,
+    ) -> PyResult<Step<'py>> {
+        let py = routine.py();
+        let task = current::running_task(&running_loop(py)?)?;
+        let Some(task) = task.filter(|_| routine.number.get() == 1) else {
+            return end(routine, Err(cancellation.clone().into_err()));
+        };
+        task.call_method0("uncancel")?;
+        let message = cancellation.as_any().getattr("args")?.cast_into::<PyTuple>()?;
+        task.call_method1(names::cancel(py), message)?;
+        end(routine, likes::result(future))
     }
 
     fn after_timeout<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyResult<Step<'py>> {

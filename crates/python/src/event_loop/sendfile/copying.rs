@@ -31,17 +31,8 @@ pub(super) async fn over_transport(event_loop: &Ref<EventLoop>, transport: &Ref,
 
 async fn write_all(source: &mut Source, transport: &Ref, takeover: &Takeover) -> PyResult<()> {
     while let Some(data) = source.next().await? {
-        let write = || {
-            Python::attach(|py| transport.any(py).call_method1(names::write(py), (data.any(py),)).map(drop))
-        };
-        // What is written last has room in the buffer since 3.14, before that what comes first.
-        if cfg!(Py_3_14) {
-            write()?;
-            takeover.drain().await?;
-        } else {
-            takeover.drain().await?;
-            write()?;
-        }
+        Python::attach(|py| transport.any(py).call_method1(names::write(py), (data.any(py),)).map(drop))?;
+        takeover.drain().await?;
         source.sent(&data)?;
     }
     Ok(())
@@ -91,8 +82,8 @@ struct Source {
 impl Source {
     fn open(event_loop: &Ref<EventLoop>, what: Piece, most: i64, py: Python<'_>) -> PyResult<Self> {
         let Piece { file, offset, count } = what;
-        let seeks = if cfg!(Py_3_14) { file.any(py).hasattr("seek")? } else { offset.any(py).is_truthy()? };
-        if seeks {
+        // To 0, too: the file may stand anywhere.
+        if file.any(py).hasattr("seek")? {
             file.any(py).call_method1("seek", (offset.any(py),))?;
         }
         let wanted = count.any(py);
