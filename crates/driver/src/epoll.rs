@@ -47,6 +47,7 @@ impl Epoll {
     }
 
     pub(crate) fn submit(&mut self, op: Op) -> io::Result<OpId> {
+        self.calls.activity = true;
         let (fd, interest) = (op.fd(), op.interest());
         let mut slot = self.fds.get(fd);
         if slot.side(interest) != NO_OP {
@@ -70,6 +71,7 @@ impl Epoll {
 
     pub(crate) fn cancel(&mut self, id: OpId) -> bool {
         let Some(op) = self.ops.remove(id) else { return false };
+        self.calls.activity = true;
         let fd = op.fd();
         let slot = self.fds.get(fd);
         if slot.side(op.interest()) == id.index() as u32 {
@@ -103,11 +105,17 @@ impl Epoll {
 
     /// Closes a descriptor; its registration goes with it.
     pub(crate) fn close(&mut self, fd: OwnedFd) {
+        self.calls.activity = true;
         let slot = self.fds.get(fd.as_raw_fd());
         if slot.leaving {
             self.fds.set(fd.as_raw_fd(), FdSlot { leaving: false, ..slot });
         }
         drop(fd);
+    }
+
+    #[inline]
+    pub(crate) fn is_watching(&self) -> bool {
+        self.fds.watched() > 0
     }
 
     #[inline]
@@ -186,7 +194,7 @@ impl Epoll {
     }
 
     pub(crate) fn poll_now(&mut self, ready: &mut Vec<OpId>) -> io::Result<()> {
-        if self.fds.watched() == 0 {
+        if !self.is_watching() {
             return self.dismiss();
         }
         let mut wait = self.begin_wait()?;

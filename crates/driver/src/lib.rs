@@ -36,7 +36,9 @@
 //! 11. *Wakers.* A wake ends the wait under way or the next one that blocks. A wait that does not block may swallow it:
 //!     look at what was posted after every wait, and between making known that the loop is parked and blocking.
 //! 12. *Laziness.* A driver that never submitted, never blocked and gave out no waker has asked the kernel for nothing.
-//! 13. *Forks.* After `after_fork_in_child` every identifier is stale, wakers wake the child, and the parent notices
+//! 13. *Activity.* `take_activity` tells whether descriptors were submitted, cancelled, written to, shut down or closed since
+//!     it was last asked: then the kernel may have something new to say.
+//! 14. *Forks.* After `after_fork_in_child` every identifier is stale, wakers wake the child, and the parent notices
 //!     nothing.
 
 use std::io::{self, IoSlice};
@@ -184,6 +186,42 @@ impl Driver {
                 driver.poll_now(ready);
                 Ok(())
             }
+        }
+    }
+
+    /// Whether the kernel can have anything to report at all: without operations a poll asks nobody.
+    #[inline]
+    pub fn is_watching(&self) -> bool {
+        match self {
+            Self::Epoll(driver) => driver.is_watching(),
+            Self::Sim(driver) => driver.is_watching(),
+        }
+    }
+
+    /// See obligation 13.
+    #[inline]
+    pub fn has_activity(&self) -> bool {
+        match self {
+            Self::Epoll(driver) => driver.calls.activity,
+            Self::Sim(driver) => driver.activity.get(),
+        }
+    }
+
+    /// The same, and from now on only what comes after counts.
+    #[inline]
+    pub fn take_activity(&mut self) -> bool {
+        match self {
+            Self::Epoll(driver) => std::mem::take(&mut driver.calls.activity),
+            Self::Sim(driver) => driver.activity.take(),
+        }
+    }
+
+    /// Something was done with a descriptor without the driver.
+    #[inline]
+    pub fn note_activity(&mut self) {
+        match self {
+            Self::Epoll(driver) => driver.calls.activity = true,
+            Self::Sim(driver) => driver.activity.set(true),
         }
     }
 

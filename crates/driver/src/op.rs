@@ -228,6 +228,11 @@ impl OpTable {
         Some(op)
     }
 
+    /// Whether there is a live operation.
+    pub(crate) fn is_any_live(&self) -> bool {
+        self.slots.iter().any(|slot| matches!(slot.state, State::Live(_)))
+    }
+
     /// How many slots there are.
     pub(crate) const fn len(&self) -> usize {
         self.slots.len()

@@ -5,6 +5,7 @@
 //! Called by [`Driver`](crate::Driver), [`Wait`](crate::Wait) and [`Waker`](crate::Waker); calls `world`, which is the
 //! kernel here. The test holds [`SimNet`].
 
+use std::cell::Cell;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -27,6 +28,8 @@ use world::World;
 pub struct Sim {
     shared: Arc<Shared>,
     buffers: Buffers,
+    /// As in the calls of the real driver.
+    pub(crate) activity: Cell<bool>,
 }
 
 /// The world, and the bell that ends a wait in it.
@@ -61,7 +64,7 @@ impl Sim {
     pub(crate) fn new(seed: u64) -> (Self, SimNet) {
         let shared = Arc::new(Shared { world: Mutex::new(World::new(seed)), bell: Condvar::new() });
         let net = SimNet(Arc::clone(&shared));
-        (Self { shared, buffers: Buffers::default() }, net)
+        (Self { shared, buffers: Buffers::default(), activity: Cell::new(false) }, net)
     }
 
     pub(crate) fn set_faults(&self, seed: u64, faults: Faults) {
@@ -69,13 +72,19 @@ impl Sim {
     }
 
     pub(crate) fn submit(&self, op: Op) -> io::Result<OpId> {
+        self.activity.set(true);
         let id = self.shared.world().submit(op)?;
         self.shared.bell.notify_all();
         Ok(id)
     }
 
     pub(crate) fn cancel(&self, id: OpId) -> bool {
+        self.activity.set(true);
         self.shared.world().cancel(id)
+    }
+
+    pub(crate) fn is_watching(&self) -> bool {
+        self.shared.world().ops.is_any_live()
     }
 
     pub(crate) fn is_live(&self, id: OpId) -> bool {
@@ -152,14 +161,17 @@ impl Sim {
     }
 
     pub(crate) fn send(&self, fd: Fd, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.activity.set(true);
         self.shared.world().send(fd, bufs)
     }
 
     pub(crate) fn send_to(&self, fd: Fd, data: &[u8], address: Option<&SocketAddrAny>) -> io::Result<usize> {
+        self.activity.set(true);
         self.shared.world().send_to(fd, data, address)
     }
 
     pub(crate) fn begin_send_file(&self, socket: Fd, file: Fd, offset: u64, count: usize) -> SendingFile {
+        self.activity.set(true);
         SendingFile { socket, file, offset, count, world: Some(self.shared()) }
     }
 
@@ -168,10 +180,12 @@ impl Sim {
     }
 
     pub(crate) fn shutdown_write(&self, fd: Fd) -> io::Result<()> {
+        self.activity.set(true);
         self.shared.world().shutdown_write(fd)
     }
 
     pub(crate) fn close(&self, fd: OwnedFd) {
+        self.activity.set(true);
         self.shared.world().close(fd.as_raw_fd());
         drop(fd); // only now may the number be given to another
     }

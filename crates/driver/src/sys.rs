@@ -33,6 +33,9 @@ const SENDING: SendFlags = SendFlags::NOSIGNAL.union(SendFlags::DONTWAIT);
 #[derive(Debug, Default)]
 pub(crate) struct Calls {
     pub(crate) chance: Option<Box<Chance>>,
+    /// Whether anything was written, or otherwise done by which the kernel may have something new to say: see the
+    /// crate's page.
+    pub(crate) activity: bool,
 }
 
 impl Calls {
@@ -70,6 +73,7 @@ impl Calls {
     /// Sends what the socket takes.
     #[inline]
     pub(crate) fn send(&mut self, fd: Fd, mut data: &[u8]) -> io::Result<usize> {
+        self.activity = true;
         if let Some(chance) = &mut self.chance {
             data = &data[..chance.send(data.len())?];
         }
@@ -79,6 +83,7 @@ impl Calls {
     /// Sends several pieces with one call.
     #[inline]
     pub(crate) fn send_vectored(&mut self, fd: Fd, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.activity = true;
         if let Some(chance) = &mut self.chance {
             let part = first(bufs, chance.send(len(bufs))?);
             return Ok(send(borrow(fd)?, &part, SENDING)?);
@@ -94,6 +99,7 @@ impl Calls {
         data: &[u8],
         address: Option<&SocketAddrAny>,
     ) -> io::Result<usize> {
+        self.activity = true;
         if let Some(chance) = &mut self.chance {
             chance.send_datagram()?;
         }
@@ -106,6 +112,7 @@ impl Calls {
     /// Writes what a descriptor takes that is not a socket. It has to be non-blocking.
     #[inline]
     pub(crate) fn write(&mut self, fd: Fd, mut data: &[u8]) -> io::Result<usize> {
+        self.activity = true;
         if let Some(chance) = &mut self.chance {
             data = &data[..chance.write(data.len())?];
         }
@@ -115,6 +122,7 @@ impl Calls {
     /// Writes several pieces with one call.
     #[inline]
     pub(crate) fn write_vectored(&mut self, fd: Fd, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.activity = true;
         if let Some(chance) = &mut self.chance {
             let part = first(bufs, chance.write(len(bufs))?);
             return Ok(write(borrow(fd)?, &part)?);
@@ -124,6 +132,7 @@ impl Calls {
 
     /// How much of a file may be sent; [`SendingFile`](crate::SendingFile) does it.
     pub(crate) fn send_file(&mut self, count: usize) -> io::Result<usize> {
+        self.activity = true;
         Ok(match &mut self.chance {
             Some(chance) => chance.send(count)?,
             None => count,
@@ -142,6 +151,7 @@ impl Calls {
     /// Tells the peer that nothing more will be sent.
     #[inline]
     pub(crate) fn shutdown_write(&mut self, fd: Fd) -> io::Result<()> {
+        self.activity = true;
         if let Some(chance) = &mut self.chance {
             chance.shut_down()?;
         }

@@ -10,9 +10,10 @@
 //!              └──► Park ──► begin_wait, block, end_wait ►
 //! ```
 //!
-//! Unlike asyncio, a turn with work to do asks the kernel only when it was not asked for [`POLL_INTERVAL`], and it need not
-//! even look at the clock where [`EventLoop::hurry_on`] says so. The first turn of a run always asks, so that running a loop
-//! for one turn does what it does there.
+//! asyncio asks the kernel at every turn. So does this loop for [`EAGER_TURNS`] turns after it has waited, and after anything was
+//! done with a descriptor; as long as nothing happens then, it asks ever less often, at least every [`POLL_INTERVAL`] though,
+//! and need not even look at the clock where [`EventLoop::hurry_on`] says so. The first turn of a run always asks, so that
+//! running a loop for one turn does what it does there.
 //!
 //! Called by yibu-python's `event_loop`; calls the driver.
 
@@ -55,8 +56,12 @@ pub enum Plan {
     Park(Option<Duration>),
 }
 
-/// While there is work the kernel is left alone for this many seconds, so that I/O cannot starve.
+/// While there is work the kernel is left alone for this many seconds at most, so that I/O cannot starve.
 pub const POLL_INTERVAL: f64 = 100e-6;
+
+/// So many turns in a row ask the kernel as long as they find something to do with descriptors: programs count turns until they
+/// see what they have caused. After that it is asked when this part of all quiet turns has passed since the last time.
+pub const EAGER_TURNS: u32 = 16;
 
 /// Where no timer is due soon, not even the clock is looked at for this many turns: see [`EventLoop::hurry_on`].
 pub const FREE_TURNS: u32 = 32;
@@ -92,6 +97,10 @@ pub struct EventLoop<H: Host> {
     polled_at: f64,
     /// Deadlines within this many seconds are due; asyncio's `_clock_resolution`.
     pub clock_resolution: f64,
+    /// Turns since something happened to a descriptor, as far as they were counted.
+    quiet_turns: u32,
+    /// How many more turns need not ask the kernel, unless time says so.
+    unasked_turns: u32,
     /// How many more turns [`EventLoop::hurry_on`] may grant, the tick in which it may, and the loop's time when that began.
     free_turns: u32,
     free_tick: i64,
@@ -110,6 +119,8 @@ impl<H: Host> EventLoop<H> {
             reported: Vec::new(),
             polled_at: f64::NEG_INFINITY,
             clock_resolution: CLOCK_RESOLUTION,
+            quiet_turns: 0,
+            unasked_turns: 0,
             free_turns: 0,
             free_tick: 0,
             free_since: 0.0,
@@ -119,6 +130,15 @@ impl<H: Host> EventLoop<H> {
     /// The door for other threads.
     pub fn inbox(&self) -> &Arc<Inbox<H::Message>> {
         &self.inbox
+    }
+
+    /// Appends an entry to the ring, behind what other threads have sent before.
+    #[inline]
+    pub fn push(&mut self, entry: H::Entry) {
+        if !self.inbox.is_empty() {
+            self.drain_inbox();
+        }
+        self.ready.push(entry);
     }
 
     /// Adds a timer.
@@ -140,13 +160,19 @@ impl<H: Host> EventLoop<H> {
     }
 
     /// The number of entries of a turn that may begin without looking at clock, timers or kernel: work is ready, no timer is
-    /// due [`SOON`], and the kernel was asked a moment ago. `None` asks for a [`plan`](Self::plan).
+    /// due [`SOON`], and the kernel was asked a moment ago and has nothing new to say as far as is known. `None` asks for a
+    /// [`plan`](Self::plan).
     ///
     /// The coarse clock is looked at now and then: after the first turn, so that turns which take long are noticed at
     /// once, and ever less often while they turn out to be short. While a timer is pending it is looked at every time.
     #[inline]
     pub fn hurry_on(&mut self) -> Option<usize> {
-        if self.free_turns == 0 || self.ready.is_empty() || !self.inbox.is_empty() {
+        if self.free_turns == 0
+            || self.unasked_turns == 0
+            || self.ready.is_empty()
+            || !self.inbox.is_empty()
+            || self.driver.has_activity()
+        {
             return None;
         }
         let deadline = self.timers.next_deadline();
@@ -160,6 +186,7 @@ impl<H: Host> EventLoop<H> {
             self.free_turns = 0;
             return None;
         }
+        self.unasked_turns -= 1;
         Some(self.ready.len())
     }
 
@@ -180,12 +207,25 @@ impl<H: Host> EventLoop<H> {
         self.free_turns = FREE_TURNS;
         self.free_tick = self.driver.tick();
         self.free_since = now;
+        if self.driver.take_activity() {
+            self.stir();
+        }
         let clock = self.driver.now();
-        if !hurry && clock - self.polled_at < POLL_INTERVAL {
+        if !hurry && self.unasked_turns > 0 && clock - self.polled_at < POLL_INTERVAL {
+            self.unasked_turns -= 1;
             return Plan::Run;
         }
         self.polled_at = clock;
+        self.unasked_turns =
+            if self.driver.is_watching() { self.quiet_turns / EAGER_TURNS } else { u32::MAX };
+        self.quiet_turns = self.quiet_turns.saturating_add(self.unasked_turns).saturating_add(1);
         Plan::Poll
+    }
+
+    /// Something happened to a descriptor: the next turns ask the kernel.
+    fn stir(&mut self) {
+        self.quiet_turns = 0;
+        self.unasked_turns = 0;
     }
 
     fn plan_park(&mut self, seconds: Option<f64>) -> Plan {
@@ -201,6 +241,7 @@ impl<H: Host> EventLoop<H> {
     pub fn rest(&mut self) {
         self.polled_at = f64::NEG_INFINITY;
         self.free_turns = 0;
+        self.stir();
         self.ready.trim();
     }
 
@@ -243,13 +284,16 @@ impl<H: Host> EventLoop<H> {
         self.drain_inbox();
         let ended = self.driver.end_wait(wait, &mut self.reported);
         self.push_reported();
-        // The kernel has just been asked: what comes of it need not wait for asking once more.
-        self.polled_at = self.driver.now();
+        self.stir();
         ended
     }
 
     #[inline]
     fn push_reported(&mut self) {
+        if self.reported.is_empty() {
+            return;
+        }
+        self.stir();
         for id in self.reported.drain(..) {
             self.ready.push(H::finish(id));
         }
@@ -258,6 +302,7 @@ impl<H: Host> EventLoop<H> {
     /// Moves due timers to the ring and says how many entries this turn runs.
     #[inline]
     pub fn begin_turn(&mut self, now: f64) -> usize {
+        self.drain_inbox();
         let end = due_before(now, self.clock_resolution);
         while let Some(timer) = self.timers.pop_due(end) {
             self.ready.push(H::due(timer));

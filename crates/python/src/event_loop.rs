@@ -410,10 +410,10 @@ impl EventLoop {
         self.overridden.get() & (1 << method as u32) != 0
     }
 
-    /// Appends an entry to the ready ring.
+    /// Appends an entry to the ready ring, behind what other threads have sent before.
     #[inline]
     pub fn push(&self, entry: Entry) {
-        self.engine.with(|engine| engine.ready.push(entry));
+        self.engine.with(|engine| engine.push(entry));
     }
 
     /// The loop stops to run and may become garbage: the collector shall know what it was about to run.

@@ -117,7 +117,7 @@ proptest! {
         let mut arrived = 0;
         for (busy, moments) in turns {
             if busy {
-                machine.engine.ready.push(Entry::Named(0));
+                machine.engine.push(Entry::Named(0));
             }
             let (began, outstanding) = (machine.net.now(), posted - arrived);
             let ran = turn(&mut machine, |inbox, moment| {
@@ -152,13 +152,13 @@ proptest! {
 }
 
 #[test]
-fn messages_that_come_while_the_inbox_is_emptied_wait_their_turn() -> io::Result<()> {
+fn messages_that_come_when_the_turn_has_begun_wait_their_turn() -> io::Result<()> {
     let mut machine = Machine::new(1, 0)?;
     for label in 1..=100 {
         machine.engine.inbox().post(label);
     }
     let ran = turn(&mut machine, |inbox, moment| {
-        if moment == Moment::BeforeWait {
+        if moment == Moment::BeforeEntries {
             inbox.post(101);
         }
     })?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use yibu_engine::Plan;
-use yibu_engine::event_loop::{FREE_TURNS, POLL_INTERVAL, SOON};
+use yibu_engine::event_loop::{EAGER_TURNS, FREE_TURNS, POLL_INTERVAL, SOON};
 
 use crate::machine::{Entry, Machine, Ran};
 
@@ -20,7 +20,7 @@ fn longest_wait(mut machine: Machine, turns: &[u64], arrivals: &[u64]) -> io::Re
     let mut began: Vec<f64> = Vec::new();
     let (mut most, mut longest) = (0, 0.0_f64);
     for micros in turns {
-        machine.engine.ready.push(Entry::Named(0));
+        machine.engine.push(Entry::Named(0));
         let now = machine.now();
         machine.turn()?;
         began.push(now);
@@ -190,21 +190,92 @@ fn a_run_of_one_turn_asks_and_does_not_block() -> io::Result<()> {
     Ok(())
 }
 
+/// Turns with work to do until something that arrives is seen; `busy` says what happens in a turn.
+fn turns_until_seen(
+    machine: &mut Machine,
+    mut busy: impl FnMut(&mut Machine) -> io::Result<()>,
+) -> io::Result<u32> {
+    machine.connections[0].peer.send(b"x")?;
+    for turns in 1.. {
+        machine.engine.push(Entry::Named(0));
+        busy(machine)?;
+        machine.turn()?;
+        if machine.ran.contains(&Ran::Io(0)) {
+            return Ok(turns);
+        }
+    }
+    unreachable!("turns without end")
+}
+
+/// A loop that has done nothing but turn, so often and in no time.
+fn spinning(turns: u32) -> io::Result<Machine> {
+    let mut machine = Machine::new(1, 2)?;
+    for _ in 0..turns {
+        machine.engine.push(Entry::Named(0));
+        machine.turn()?;
+    }
+    Ok(machine)
+}
+
+#[test]
+fn at_first_every_turn_asks_the_kernel() -> io::Result<()> {
+    for turns in 0..EAGER_TURNS {
+        assert_eq!(turns_until_seen(&mut spinning(turns)?, |_| Ok(()))?, 1, "after {turns} turns");
+    }
+    Ok(())
+}
+
+#[test]
+fn then_only_some_do() -> io::Result<()> {
+    for turns in [EAGER_TURNS, 20, 50, 100, 333, 1000] {
+        let waited = turns_until_seen(&mut spinning(turns)?, |_| Ok(()))?;
+        assert!(waited <= 1 + (turns + waited) / EAGER_TURNS, "{waited} turns after {turns}");
+    }
+    let mut polls = 0;
+    let mut machine = Machine::new(1, 1)?;
+    for _ in 0..10_000 {
+        machine.engine.push(Entry::Named(0));
+        polls += u32::from(machine.turn()? == Some(Plan::Poll));
+    }
+    assert!(polls < 200, "{polls} looks at the kernel in turns that take no time");
+    Ok(())
+}
+
+#[test]
+fn what_happens_to_a_descriptor_makes_it_worth_asking() -> io::Result<()> {
+    let restart = |machine: &mut Machine| machine.restart(1);
+    let write = |machine: &mut Machine| {
+        let fd = std::os::fd::AsRawFd::as_raw_fd(&machine.connections[1].fd);
+        machine.engine.driver.send(fd, b"x").map(drop)
+    };
+    let arrive = |machine: &mut Machine| machine.connections[1].peer.send(b"x").map(drop);
+    assert_eq!(turns_until_seen(&mut spinning(1000)?, restart)?, 1);
+    assert_eq!(turns_until_seen(&mut spinning(1000)?, write)?, 1);
+    // The kernel reports everything at once.
+    let mut machine = spinning(1000)?;
+    turns_until_seen(&mut machine, arrive)?;
+    assert_eq!(turns_until_seen(&mut machine, |_| Ok(()))?, 1);
+    Ok(())
+}
+
+#[test]
+fn without_descriptors_the_kernel_is_left_alone() -> io::Result<()> {
+    let mut machine = Machine::new(1, 0)?;
+    machine.engine.push(Entry::Named(1));
+    assert_eq!(machine.turn()?, Some(Plan::Poll));
+    for _ in 0..10 {
+        machine.engine.push(Entry::Named(1));
+        assert_eq!(machine.turn()?, None);
+    }
+    Ok(())
+}
+
 #[test]
 fn the_first_turn_after_a_rest_asks_the_kernel() -> io::Result<()> {
-    let mut machine = Machine::new(1, 1)?;
+    let mut machine = spinning(1000)?;
     for _ in 0..2 {
-        machine.engine.ready.push(Entry::Named(1));
-        assert_eq!(machine.turn()?, Some(Plan::Poll));
-        machine.connections[0].peer.send(b"x")?;
-        machine.engine.ready.push(Entry::Named(2));
-        assert_eq!(machine.turn()?, None);
-        assert_eq!(machine.ran, [Ran::Entry(2)]);
         machine.engine.rest();
-        machine.engine.ready.push(Entry::Named(3));
-        assert_eq!(machine.turn()?, Some(Plan::Poll));
-        assert_eq!(machine.ran, [Ran::Entry(3), Ran::Io(0)]);
-        machine.engine.rest();
+        assert_eq!(turns_until_seen(&mut machine, |_| Ok(()))?, 1);
     }
     Ok(())
 }
