@@ -90,6 +90,10 @@ impl Epoll {
         true
     }
 
+    pub(crate) fn alter(&mut self, id: OpId, op: Op) -> bool {
+        self.ops.alter(id, op)
+    }
+
     /// Takes what has left out of the epoll object, unless it was closed or came back.
     fn dismiss(&mut self) -> io::Result<()> {
         while let Some(fd) = self.leaving.pop() {

@@ -117,6 +117,15 @@ impl Driver {
         }
     }
 
+    /// Makes an operation another one of the same side of the same descriptor, as which it is finished if it was reported before;
+    /// `false` when that is not so, or it had ended.
+    pub fn alter(&mut self, id: OpId, op: Op) -> bool {
+        match self {
+            Self::Epoll(driver) => driver.alter(id, op),
+            Self::Sim(driver) => driver.alter(id, op),
+        }
+    }
+
     /// Whether an operation has not been cancelled: that `finish` would do it.
     #[inline]
     pub fn is_live(&self, id: OpId) -> bool {

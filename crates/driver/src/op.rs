@@ -219,6 +219,19 @@ impl OpTable {
         }
     }
 
+    /// Makes a live operation another one of the same side of the same descriptor.
+    pub(crate) fn alter(&mut self, id: OpId, op: Op) -> bool {
+        match self.slots.get_mut(id.index()) {
+            Some(Slot { generation, state: State::Live(live) })
+                if *generation == id.generation && live.fd() == op.fd() && live.interest() == op.interest() =>
+            {
+                *live = op;
+                true
+            }
+            _ => false,
+        }
+    }
+
     pub(crate) fn remove(&mut self, id: OpId) -> Option<Op> {
         let op = self.get(id)?;
         let slot = self.slots.get_mut(id.index())?;
@@ -274,6 +287,18 @@ mod tests {
         assert_eq!(table.get(first), None);
         assert_eq!(table.remove(first), None);
         assert_eq!(table.get(second), Some(Op::Recv { fd: 7 }));
+    }
+
+    #[test]
+    fn an_operation_becomes_another_of_its_side_only() {
+        let mut table = OpTable::default();
+        let id = table.insert(Op::Recv { fd: 7 });
+        assert!(table.alter(id, Op::Poll { fd: 7, interest: Interest::Read }));
+        assert!(!table.alter(id, Op::Recv { fd: 8 }));
+        assert!(!table.alter(id, POLL));
+        assert_eq!(table.get(id), Some(Op::Poll { fd: 7, interest: Interest::Read }));
+        table.remove(id);
+        assert!(!table.alter(id, Op::Recv { fd: 7 }));
     }
 
     #[test]

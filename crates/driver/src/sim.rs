@@ -83,6 +83,10 @@ impl Sim {
         self.shared.world().cancel(id)
     }
 
+    pub(crate) fn alter(&self, id: OpId, op: Op) -> bool {
+        self.shared.world().ops.alter(id, op)
+    }
+
     pub(crate) fn is_watching(&self) -> bool {
         self.shared.world().ops.is_any_live()
     }

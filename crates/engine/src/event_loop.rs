@@ -61,7 +61,7 @@ pub const POLL_INTERVAL: f64 = 100e-6;
 
 /// So many turns in a row ask the kernel as long as they find something to do with descriptors: programs count turns until they
 /// see what they have caused. After that it is asked when this part of all quiet turns has passed since the last time.
-pub const EAGER_TURNS: u32 = 16;
+pub const EAGER_TURNS: u32 = 64;
 
 /// Where no timer is due soon, not even the clock is looked at for this many turns: see [`EventLoop::hurry_on`].
 pub const FREE_TURNS: u32 = 32;

@@ -2,14 +2,16 @@
 //!
 //! The control plane (`create_connection`, `sock_recv`, `shutdown_asyncgens`, ...) is written as ordinary `async` Rust; [`new`]
 //! wraps it into an object with `send`, `throw`, `close` and `__await__`, which asyncio accepts wherever it accepts a coroutine. While the Rust
-//! future is pending, the coroutine yields a native Future that the waker completes; throwing into it (a cancellation)
-//! drops the Rust future, whose destructors undo what was half-done. Nothing runs before the first `send`, as in any coroutine.
+//! future is pending, the coroutine yields the Python future that it waits for or, where it waits for something else, a native Future
+//! that the waker completes; throwing into it (a cancellation) drops the Rust future, whose destructors undo what was half-done.
+//! Nothing runs before the first `send`, as in any coroutine.
 //!
 //! What all coroutine objects have in common is [`Coroutine`] and its [`protocol()`]; the primitives, which must run on any
 //! loop and be quick, are made of the plain functions of a [`Routine`] instead.
 //!
 //! Rust futures run attached and on the loop's thread; between two awaits they use `Python::attach`, which is a counter there.
 
+mod delegation;
 mod details;
 mod inner;
 mod protocol;
@@ -78,6 +80,8 @@ pub struct NativeCoroutine {
     /// For bodies that want to know what is thrown.
     thrown: LoopCell<Option<Thrown>>,
     details: Details,
+    /// What the task was given to wait for in the name of the body.
+    awaited: Slot,
 }
 
 static NATIVE_COROUTINE: ClassState = ClassState::new();
@@ -185,18 +189,34 @@ fn advance<'py>(coroutine: &Obj<'py, NativeCoroutine>) -> Advanced<'py> {
     else {
         return Err(PyRuntimeError::new_err("cannot reuse already awaited coroutine"));
     };
+    coroutine.awaited.clear();
     let state = coroutine.wake_state(&event_loop);
     state.thread.store(thread::ident(), Ordering::Relaxed);
     state.woken.store(false, Ordering::Release);
     let waker = Waker::from(Arc::clone(&state));
+    // A body that is told what is thrown into it would find what it waits for cancelled, if its task waited for that, too.
+    let delegates = coroutine.thrown.with(|thrown| thrown.is_none());
     coroutine.running.set(true);
     // Attaching again is what makes PyO3's own references, which futures hold and drop, be released at once.
     let polled = Python::attach(|_| {
-        let polled = body.as_mut().poll(&mut Context::from_waker(&waker));
-        (polled.is_pending().then_some(body), polled)
+        let mut offered = None;
+        let mut polled = if delegates {
+            let polled;
+            (polled, offered) = delegation::polled(&state, &waker, |context| body.as_mut().poll(context));
+            polled
+        } else {
+            body.as_mut().poll(&mut Context::from_waker(&waker))
+        };
+        let woken = || state.woken.load(Ordering::Acquire);
+        // Somebody else has kept the waker: the coroutine's own, this one, and `state`.
+        if polled.is_pending() && offered.is_some() && !woken() && Arc::strong_count(&state) > 3 {
+            offered = None;
+            polled = body.as_mut().poll(&mut Context::from_waker(&waker));
+        }
+        (polled.is_pending().then_some(body), polled, offered)
     });
     coroutine.running.set(false);
-    let (unfinished, polled) = polled;
+    let (unfinished, polled, offered) = polled;
     match polled {
         Poll::Ready(answer) => {
             coroutine.details.end();
@@ -207,6 +227,15 @@ fn advance<'py>(coroutine: &Obj<'py, NativeCoroutine>) -> Advanced<'py> {
             if state.woken.load(Ordering::Acquire) {
                 // Woken while it ran: give way for one turn.
                 return Ok(Ok(none(py)));
+            }
+            if let Some(future) = offered {
+                let future = future.into_any(py);
+                match Obj::<Future>::cast(&future) {
+                    Some(native) => native.blocking.set(true),
+                    None => future.setattr(names::_asyncio_future_blocking(py), true)?,
+                }
+                coroutine.awaited.put(future.clone());
+                return Ok(Ok(future));
             }
             let future = create_future(&event_loop)?;
             future.blocking.set(true);
@@ -238,6 +267,11 @@ impl Coroutine for NativeCoroutine {
             drop(thrown.0.replace(Some(error)));
             return advance(coroutine);
         }
+        if let Some(awaited) = coroutine.awaited.take().filter(|_| alive)
+            && delegation::is_outcome(awaited.any(coroutine.py()), &error)?
+        {
+            return advance(coroutine);
+        }
         coroutine.started.set(true);
         if Self::is_over(coroutine) {
             return Err(PyRuntimeError::new_err("cannot reuse already awaited coroutine"));
@@ -251,6 +285,7 @@ impl Coroutine for NativeCoroutine {
         let body = coroutine.body.with(Option::take);
         Python::attach(|_| drop(body));
         coroutine.details.end();
+        coroutine.awaited.clear();
         Ok(())
     }
 
@@ -276,6 +311,9 @@ impl Coroutine for NativeCoroutine {
 
     fn awaiting<'py>(coroutine: &Obj<'py, Self>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let py = coroutine.py();
+        if let Some(awaited) = coroutine.awaited.get(py) {
+            return Ok(Some(awaited));
+        }
         let Some(state) = coroutine.wake.with(|wake| wake.clone()) else { return Ok(None) };
         let waiting = state.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(waiting.as_ref().map(|future| future.bind(py).clone()))
@@ -306,11 +344,13 @@ impl Class for NativeCoroutine {
     fn traverse(&self, visitor: &mut Visitor) {
         self.event_loop.traverse(visitor);
         self.details.traverse(visitor);
+        self.awaited.traverse(visitor);
     }
 
     fn clear(&self) {
         self.event_loop.clear();
         self.details.clear();
+        self.awaited.clear();
     }
 
     fn wants_finalizer(&self) -> bool {
@@ -326,8 +366,8 @@ enum Way {
     Future { future: Ref, registered: bool },
     /// What a native coroutine would have run: it needs no task of its own.
     Body(Body),
-    /// Nor does a routine; `on` is the future that it awaits now.
-    Routine { routine: Ref<Routine>, on: Option<Ref> },
+    /// Nor does a routine; `on` is the future that it awaits now, and whether that keeps our waker.
+    Routine { routine: Ref<Routine>, on: Option<(Ref, bool)> },
 }
 
 impl Awaited {
@@ -369,11 +409,21 @@ impl RustFuture for Awaited {
     }
 }
 
-fn poll_routine(routine: &Obj<'_, Routine>, on: &mut Option<Ref>, context: &mut Context<'_>) -> Poll<Answer> {
+fn poll_routine(
+    routine: &Obj<'_, Routine>,
+    on: &mut Option<(Ref, bool)>,
+    context: &mut Context<'_>,
+) -> Poll<Answer> {
     let py = routine.py();
     loop {
-        if let Some(future) = on {
-            match is_done(future.any(py)) {
+        if let Some((future, registered)) = on {
+            let future = future.any(py);
+            match is_done(future).and_then(|done| {
+                if !done {
+                    resume_when_done(future, registered, context)?;
+                }
+                Ok(done)
+            }) {
                 Ok(true) => *on = None,
                 Ok(false) => return Poll::Pending,
                 Err(error) => return Poll::Ready(Err(error)),
@@ -390,12 +440,24 @@ fn poll_routine(routine: &Obj<'_, Routine>, on: &mut Option<Ref>, context: &mut 
             return Poll::Pending;
         }
         // What a task does with a future that it is given.
-        let awaited = yielded.setattr(names::_asyncio_future_blocking(py), false);
-        if let Err(error) = awaited.and_then(|()| wake_when_done(&yielded, context)) {
+        if let Err(error) = yielded.setattr(names::_asyncio_future_blocking(py), false) {
             return Poll::Ready(Err(error));
         }
-        *on = Some(Ref::new(yielded));
+        *on = Some((Ref::new(yielded), false));
     }
+}
+
+/// Sees to it that the coroutine is resumed when a future is done, unless that was seen to (`registered`).
+fn resume_when_done(
+    future: &Bound<'_, PyAny>,
+    registered: &mut bool,
+    context: &Context<'_>,
+) -> PyResult<()> {
+    if *registered || delegation::offer(future, context) {
+        return Ok(());
+    }
+    *registered = true;
+    wake_when_done(future, context)
 }
 
 /// Has the waker fire when a future is done.
@@ -418,12 +480,10 @@ fn poll_future(future: &Ref, registered: &mut bool, context: &mut Context<'_>) -
             Ok(false) => {}
             Err(error) => return Poll::Ready(Err(error)),
         }
-        if !std::mem::replace(registered, true)
-            && let Err(error) = wake_when_done(&future, context)
-        {
-            return Poll::Ready(Err(error));
+        match resume_when_done(&future, registered, context) {
+            Ok(()) => Poll::Pending,
+            Err(error) => Poll::Ready(Err(error)),
         }
-        Poll::Pending
     })
 }
 

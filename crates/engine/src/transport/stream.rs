@@ -217,16 +217,24 @@ impl<C: AsRef<[u8]>, K: Channel> Stream<C, K> {
 
     /// Arms reading, unless paused or closing; after `connection_made`.
     pub fn start_reading(&mut self, ops: &mut impl Ops) -> io::Result<()> {
-        if self.is_reading() && self.read_op.is_none() {
-            self.read_op = Some(ops.submit(match self.reading {
-                Reading::Lent => K::reading(self.fd),
-                Reading::Buffered | Reading::PeerWatched => {
-                    Op::Poll { fd: self.fd, interest: Interest::Read }
-                }
-                Reading::Nothing => return Ok(()),
-            })?);
+        if self.is_reading()
+            && self.read_op.is_none()
+            && let Some(op) = self.reading_op()
+        {
+            self.read_op = Some(ops.submit(op)?);
         }
         Ok(())
+    }
+
+    /// The operation by which it reads.
+    fn reading_op(&self) -> Option<Op> {
+        match self.reading {
+            Reading::Lent => Some(K::reading(self.fd)),
+            Reading::Buffered | Reading::PeerWatched => {
+                Some(Op::Poll { fd: self.fd, interest: Interest::Read })
+            }
+            Reading::Nothing => None,
+        }
     }
 
     /// `pause_reading`. Nothing happens when it does not read; where that is an error, the caller knows.
@@ -248,11 +256,16 @@ impl<C: AsRef<[u8]>, K: Channel> Stream<C, K> {
 
     /// Follows `set_protocol`: where bytes go from now on.
     pub fn set_reading(&mut self, ops: &mut impl Ops, reading: Reading) -> io::Result<()> {
-        if std::mem::replace(&mut self.reading, reading) != reading && self.read_op.is_some() {
-            self.stop_reading(ops);
-            return self.start_reading(ops);
+        if std::mem::replace(&mut self.reading, reading) == reading {
+            return Ok(());
         }
-        Ok(())
+        let (Some(id), next) = (self.read_op, self.reading_op()) else { return Ok(()) };
+        // What has been reported already goes to the next protocol.
+        if next.is_some_and(|op| ops.driver().alter(id, op)) {
+            return Ok(());
+        }
+        self.stop_reading(ops);
+        self.start_reading(ops)
     }
 
     /// Takes an outcome of one of its operations. Outcomes of others are recycled and come to nothing.
