@@ -223,7 +223,9 @@ impl OpTable {
     pub(crate) fn alter(&mut self, id: OpId, op: Op) -> bool {
         match self.slots.get_mut(id.index()) {
             Some(Slot { generation, state: State::Live(live) })
-                if *generation == id.generation && live.fd() == op.fd() && live.interest() == op.interest() =>
+                if *generation == id.generation
+                    && live.fd() == op.fd()
+                    && live.interest() == op.interest() =>
             {
                 *live = op;
                 true

@@ -60,7 +60,7 @@ pub enum Plan {
 pub const POLL_INTERVAL: f64 = 100e-6;
 
 /// So many turns in a row ask the kernel as long as they find something to do with descriptors: programs count turns until they
-/// see what they have caused. After that it is asked when this part of all quiet turns has passed since the last time.
+/// see what they have caused. After that it is asked when this part of the quiet turns has passed since the last time.
 pub const EAGER_TURNS: u32 = 64;
 
 /// Where no timer is due soon, not even the clock is looked at for this many turns: see [`EventLoop::hurry_on`].

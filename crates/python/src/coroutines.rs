@@ -448,11 +448,7 @@ fn poll_routine(
 }
 
 /// Sees to it that the coroutine is resumed when a future is done, unless that was seen to (`registered`).
-fn resume_when_done(
-    future: &Bound<'_, PyAny>,
-    registered: &mut bool,
-    context: &Context<'_>,
-) -> PyResult<()> {
+fn resume_when_done(future: &Bound<'_, PyAny>, registered: &mut bool, context: &Context<'_>) -> PyResult<()> {
     if *registered || delegation::offer(future, context) {
         return Ok(());
     }
