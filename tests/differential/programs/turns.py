@@ -1,4 +1,4 @@
-"""In which turn of the loop everything happens that programs can see: connections, pipes, signals, what threads do."""
+"""In which turn of the loop everything happens that programs can see."""
 
 import asyncio
 import concurrent.futures
@@ -330,6 +330,12 @@ def in_thread(function, *args):
     thread.join()
 
 
+def outcome(run, function, *args):
+    outcomes = []
+    run(lambda: outcomes.append(function(*args)))
+    return outcomes[0]
+
+
 class ByHand(concurrent.futures.Executor):
     """Leaves it to its owner when jobs end."""
 
@@ -371,23 +377,21 @@ async def threads():
         await waiting
 
         turns.begin(f"run_coroutine_threadsafe called {name}")
-        futures = []
 
         async def coroutine():
             turns.tell("coroutine runs")
             await asyncio.sleep(0)
             turns.tell("coroutine ends")
 
-        run(lambda: futures.append(asyncio.run_coroutine_threadsafe(coroutine(), turns.loop)))
-        while not futures[0].done():
+        future = outcome(run, asyncio.run_coroutine_threadsafe, coroutine(), turns.loop)
+        while not future.done():
             await asyncio.sleep(0)
         turns.tell("done")
 
         turns.begin(f"cancelled {name}")
-        futures = []
-        run(lambda: futures.append(asyncio.run_coroutine_threadsafe(asyncio.sleep(100), turns.loop)))
+        future = outcome(run, asyncio.run_coroutine_threadsafe, asyncio.sleep(100), turns.loop)
         await turns.pass_by(3)
-        run(futures[0].cancel)
+        run(future.cancel)
         before = len(asyncio.all_tasks())
         while len(asyncio.all_tasks()) == before:
             await asyncio.sleep(0)
