@@ -117,10 +117,9 @@ __all__ = [
 ]
 
 if sys.version_info >= (3, 12):
-    from asyncio import create_eager_task_factory as create_eager_task_factory
     from asyncio import eager_task_factory as eager_task_factory
 
-    __all__ += ["create_eager_task_factory", "eager_task_factory"]
+    __all__ += ["eager_task_factory"]
 else:
     from asyncio import current_task as current_task
 

@@ -42,6 +42,8 @@ def watched(impl, folder, *command):
 def agree(lines):
     # Until Python 3.14 the process's policy keeps the current loop; installing replaces the one it finds.
     lines = [line for line in lines if "DefaultEventLoopPolicy." not in line]
+    # Makes a function around a class of tasks; asyncio's own, so that all factories share their code.
+    lines = [line for line in lines if not line.endswith(" create_eager_task_factory")]
     assert not lines, "stock code ran:\n" + "\n".join(lines)
 
 

@@ -60,6 +60,8 @@ class TestNamespace:
     def test_each_name_is_either_listed_as_stock_or_yibu_s_own(self):
         names = {*asyncio.__all__, "TaskGroup"}
         own = {name for name in names if getattr(yibu, name) is not getattr(asyncio, name)}
+        own.discard("eager_task_factory")  # made around yibu's Task by asyncio's own function
+        names.discard("eager_task_factory")
         listed = set(stock.NAMES) & names
         assert own & listed == set()
         assert own | listed == names

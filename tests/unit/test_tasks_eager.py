@@ -4,6 +4,7 @@ import asyncio
 import contextvars
 import gc
 import sys
+import types
 import weakref
 
 import pytest
@@ -251,6 +252,36 @@ class TestEagerStart:
             await lazy
 
         run(main())
+
+    def test_factories_share_the_code_by_which_libraries_recognise_them(self, impl):
+        class MyTask(impl.Task):
+            """A task that says which kind it is."""
+
+        factories = impl.eager_task_factory, impl.create_eager_task_factory(MyTask)
+        assert {type(factory) for factory in factories} == {types.FunctionType}
+        assert {factory.__code__ for factory in factories} == {asyncio.eager_task_factory.__code__}
+
+    def test_a_factory_whose_code_was_replaced_is_called(self, impl, run, loop):
+        """As tracers do it."""
+
+        def around(custom_task_constructor):
+            def lazy(loop, coro, **_keywords):
+                return custom_task_constructor(coro, loop=loop)
+
+            return lazy
+
+        factory = impl.create_eager_task_factory(impl.Task)
+        loop.set_task_factory(factory)
+
+        async def main():
+            first = loop.create_task(nothing())
+            factory.__code__ = around(None).__code__
+            second = loop.create_task(nothing())
+            state = first.done(), second.done()
+            await second
+            return state
+
+        assert run(main()) == (True, False)
 
     def test_own_task_class(self, impl, run, loop):
         class MyTask(impl.Task):

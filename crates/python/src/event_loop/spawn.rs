@@ -114,6 +114,12 @@ pub fn create_task<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -
         Some(factory) if !eager || unknown.is_some() => {
             by_factory(event_loop, &factory, coroutine, &args, &options)
         }
+        Some(_) if !stock::factory_gets_keywords(py) => {
+            let name = options.name.take();
+            let task = tasks::spawn(event_loop, coroutine, options)?.into_any();
+            name_late(&task, name)?;
+            Ok(task)
+        }
         _ => match unknown {
             Some(keyword) => Err(PyTypeError::new_err(format!(
                 "{}() got an unexpected keyword argument '{keyword}'",
@@ -145,12 +151,17 @@ fn by_factory<'py>(
         keywords.set_item("context", context)?;
     }
     let task = factory.call((event_loop.as_any(), coroutine), Some(&keywords))?;
-    if cfg!(Py_3_13) {
-        task.call_method1("set_name", (options.name.as_ref(),))?;
-    } else if let Some(name) = &options.name {
-        set_task_name(&task, name)?;
-    }
+    name_late(&task, options.name.clone())?;
     Ok(task)
+}
+
+/// Older versions name a task after its factory made it, which one that runs at once can see.
+fn name_late<'py>(task: &Bound<'py, PyAny>, name: Option<Bound<'py, PyAny>>) -> PyResult<()> {
+    if cfg!(Py_3_13) {
+        task.call_method1("set_name", (name,)).map(drop)
+    } else {
+        name.map_or(Ok(()), |name| set_task_name(task, &name))
+    }
 }
 
 /// `tasks._set_task_name`: tasks of factories need not have `set_name`; asyncio warns about it, and so does this.

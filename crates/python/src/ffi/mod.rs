@@ -20,6 +20,7 @@ pub mod bytes;
 pub mod call;
 pub mod cell;
 pub mod class;
+pub mod closure;
 pub mod context;
 pub mod depth;
 pub mod directory;

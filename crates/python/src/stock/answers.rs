@@ -34,8 +34,6 @@ macro_rules! answers {
 answers! {
     /// Whether `create_task` hands all its keywords to a task factory; before, `name` was set afterwards.
     factory_gets_keywords = |py| takes_any_keyword(py, "asyncio.base_events", "BaseEventLoop.create_task"), or true;
-    /// Whether an eager task factory hands all keywords to the class of its tasks; before, it knew two.
-    eager_factory_takes_keywords = |py| takes_any_keyword(py, "asyncio.tasks", "eager_task_factory"), or cfg!(Py_3_14);
     /// Whether TLS that is aborted without an exception calls `abort()` of the transport below.
     tls_aborts_below = |py| mentions(py, "asyncio.sslproto", "SSLProtocol._abort", "abort"), or false;
 }
