@@ -4,6 +4,7 @@
 #   make test                everything: format, lints, types, Rust tests, Python tests, CPython's own asyncio tests
 #   make bench [ARGS=...]    yibu beside asyncio and its rivals
 #   make fuzz [ARGS=...]     random programs on yibu and on asyncio, until they differ or the time is over
+#   make downstream [ARGS=...]   test suites of libraries on asyncio and on yibu (ARGS=--help says more)
 #   make lint docs build clean
 #
 # PYTHON=...        the interpreter to build for (default: the first suitable python3 on PATH)
@@ -12,10 +13,10 @@ PYTHON ?= $(shell sh scripts/find-python)
 APP ?=
 ARGS ?=
 
-.PHONY: run test bench fuzz lint docs build clean
+.PHONY: run test bench fuzz downstream lint docs build clean
 run:
 	@$(PYTHON) -m scripts run $(APP) $(ARGS)
 test lint docs build clean:
 	@$(PYTHON) -m scripts $@
-bench fuzz:
+bench fuzz downstream:
 	@$(PYTHON) -m scripts $@ $(ARGS)

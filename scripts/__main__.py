@@ -1,11 +1,11 @@
-"""The commands behind the Makefile: run, build, test, lint, bench, fuzz, docs, clean."""
+"""The commands behind the Makefile: run, build, test, lint, bench, fuzz, downstream, docs, clean."""
 
 import shutil
 import signal
 import subprocess
 import sys
 
-from scripts import checks
+from scripts import checks, downstream
 from scripts.environments import Environment
 from scripts.extension import build
 from scripts.failure import Failure
@@ -83,6 +83,13 @@ def fuzz_command(arguments: list[str]) -> int:
     ).returncode
 
 
+def downstream_command(arguments: list[str]) -> int:
+    """The test suites of libraries on asyncio and on yibu, compared."""
+    environment = default_environment("build")
+    build(environment, environment)
+    return downstream.run(downstream.prepare(environment.interpreter), arguments)
+
+
 def docs_command(_arguments: list[str]) -> int:
     """The Rust documentation; a broken link is an error."""
     environment = default_environment("build")
@@ -120,6 +127,7 @@ COMMANDS = {
     "lint": lint_command,
     "bench": bench_command,
     "fuzz": fuzz_command,
+    "downstream": downstream_command,
     "docs": docs_command,
     "clean": clean_command,
 }

@@ -2,6 +2,7 @@
 
 import os
 
+from scripts import downstream
 from scripts.environments import Environment
 from scripts.extension import build, require_toolchain, target_folder
 from scripts.failure import Failure
@@ -11,7 +12,14 @@ from scripts.steps import Steps
 
 # Folders of tests that pytest runs; each is a step of its own, so that the summary says which one failed.
 PYTEST_EVERYWHERE = ("tests/unit", "tests/differential")
-PYTEST_ONCE = ("tests/regressions", "tests/faults", "tests/conformance", "tests/seeds", "tests/ecosystem")
+PYTEST_ONCE = (
+    "tests/regressions",
+    "tests/faults",
+    "tests/conformance",
+    "tests/downstream",
+    "tests/ecosystem",
+    "tests/seeds",
+)
 
 
 def lint(steps: Steps, environment: Environment) -> None:
@@ -105,6 +113,7 @@ def test(found: dict[str, Interpreter], default: str) -> int:
     if built:
         python_tests(steps, main, PYTEST_EVERYWHERE + PYTEST_ONCE)
         conformance(steps, main)
+        steps.call(f"{default}: downstream suites", lambda: downstream.check(main.interpreter))
     for version, interpreter in found.items():
         if version == default:
             continue

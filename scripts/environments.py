@@ -17,20 +17,23 @@ NO_PIP = """{python} can make no virtual environment with pip in it. Do one of t
 class Environment:
     """A virtual environment of one interpreter; made when it is missing or its interpreter has changed."""
 
-    def __init__(self, interpreter: Interpreter) -> None:
+    def __init__(self, interpreter: Interpreter, folder: Path | None = None) -> None:
         self.interpreter = interpreter
-        self.folder = ROOT / ".venv" / interpreter.version
+        self.folder = folder or ROOT / ".venv" / interpreter.version
         self.python = str(self.folder / "bin" / "python")
         self.stamp = self.folder / "yibu-environment.json"
 
     def prepare(self, *groups: str) -> None:
         """Make the environment if need be and install the dependency groups that it lacks."""
+        self.prepare_with({name: group(name) for name in groups})
+
+    def prepare_with(self, groups: dict[str, list[str]]) -> None:
+        """The same for groups of requirements that pyproject.toml does not have."""
         state = self._state()
         if state.get("interpreter") != self._identity() or not Path(self.python).exists():
             self._create()
             state = {"interpreter": self._identity(), "groups": {}, "optional": []}
-        for name in groups:
-            wanted = group(name)
+        for name, wanted in groups.items():
             if state["groups"].get(name) != wanted:
                 print(f"installing {', '.join(wanted)} into {self.folder}", flush=True)
                 self.pip("install", "--upgrade", *wanted)

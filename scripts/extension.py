@@ -30,7 +30,7 @@ def build(environment: Environment, builder: Environment) -> None:
     """Build the release wheel for `environment` with the maturin of `builder`, and install it there."""
     require_toolchain()
     version = environment.interpreter.version
-    wheels = ROOT / "build" / "wheels" / version
+    wheels = _wheels(environment)
     shutil.rmtree(wheels, ignore_errors=True)
     command = [builder.python, "-m", "maturin", "build", "--release", "--locked"]
     command += ["--interpreter", environment.python, "--out", str(wheels)]
@@ -39,5 +39,14 @@ def build(environment: Environment, builder: Environment) -> None:
     )
     if done.returncode:
         raise Failure(f"the extension module did not build for CPython {version}")
-    (wheel,) = wheels.glob("*.whl")
+    install_built(environment)
+
+
+def install_built(environment: Environment) -> None:
+    """Install what `build` last built for this Python version, into whichever environment."""
+    (wheel,) = _wheels(environment).glob("*.whl")
     environment.pip("install", "--force-reinstall", "--no-deps", str(wheel))
+
+
+def _wheels(environment: Environment) -> Path:
+    return ROOT / "build" / "wheels" / environment.interpreter.version
