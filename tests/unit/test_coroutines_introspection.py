@@ -6,6 +6,7 @@ import copy
 import gc
 import inspect
 import io
+import linecache
 import pickle
 import socket
 import sys
@@ -459,6 +460,32 @@ class TestWhereItWaits:
             return seen
 
         assert run(main()) == names
+
+    @pytest.mark.parametrize(
+        ("make", "line"),
+        [
+            (lambda impl: impl.sleep(0), "await __sleep0()"),
+            (lambda impl: impl.sleep(100), "return await future"),
+            (lambda impl: impl.Event().wait(), "await fut"),
+            (lambda impl: impl.Queue().get(), "await getter"),
+            (lambda impl: impl.StreamReader().readexactly(5), "await self._wait_for_data('readexactly')"),
+            (lambda impl: impl.StreamReader().read(), "block = await self.read(self._limit)"),
+        ],
+        ids=["sleep(0)", "sleep", "wait", "get", "readexactly", "read"],
+    )
+    def test_line(self, impl, run, make, line):
+        async def main():
+            coroutine = make(impl)
+            start = coroutine.cr_code.co_firstlineno
+            assert coroutine.cr_frame.f_lineno in (start, start + 1)
+            frame = coroutine.cr_frame
+            coroutine.send(None)
+            assert coroutine.cr_frame is frame
+            text = linecache.getline(frame.f_code.co_filename, frame.f_lineno).strip()
+            coroutine.close()
+            return text
+
+        assert run(main()) == line
 
 
 class TestOrigin:

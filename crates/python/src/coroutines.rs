@@ -14,6 +14,7 @@
 mod delegation;
 mod details;
 mod inner;
+mod line;
 mod protocol;
 mod routine;
 mod special;

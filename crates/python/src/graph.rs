@@ -1,7 +1,7 @@
 //! Call graphs: what a task runs, who waits for it, and so on upwards. `asyncio.graph`, native (3.14).
 //!
-//! The graph itself is made of the standard library's dataclasses. Native coroutines have no frames: graphs go through them by
-//! `cr_await`. Called by Python code only.
+//! The graph itself is made of the standard library's dataclasses. Native coroutines show the frames of asyncio's functions
+//! (`coroutines/details.rs`), and by `cr_await` what they wait for. Called by Python code only.
 
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;

@@ -9,8 +9,9 @@ use std::cell::OnceCell;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
 
-use super::Coroutine;
-use crate::ffi::{Obj, Output, Slot, Visitor, dormant, none, origin};
+use super::line;
+use super::protocol::{Coroutine, is_suspended};
+use crate::ffi::{Obj, Output, Slot, Visitor, dormant, none, origin, set_line};
 use crate::stock::{self, twins};
 
 /// One pointer in every coroutine.
@@ -140,11 +141,18 @@ pub fn frame<'py, T: Coroutine>(coroutine: &Obj<'py, T>) -> Output<'py> {
         coroutine.track();
     }
     let shown = known.dormant.get_or_none(py);
-    match shown.getattr_opt("cr_frame")? {
-        Some(frame) => Ok(frame),
+    let frame = match shown.getattr_opt("cr_frame")? {
+        Some(frame) => frame,
         // In 3.11 one of asyncio's coroutines is a generator.
-        None => shown.getattr("gi_frame"),
-    }
+        None => shown.getattr("gi_frame")?,
+    };
+    let line = if is_suspended(coroutine) {
+        line::of_wait(&frame.getattr("f_code")?, T::awaiting(coroutine)?.as_ref())?
+    } else {
+        None
+    };
+    set_line(&frame, line);
+    Ok(frame)
 }
 
 /// Whether calling a function runs nothing of it: a coroutine function, or a generator.

@@ -149,7 +149,8 @@ fn attributes<T: Coroutine>(t: &mut Table<T>) {
     });
 }
 
-fn is_suspended<T: Coroutine>(coroutine: &Obj<'_, T>) -> bool {
+/// `cr_suspended`
+pub fn is_suspended<T: Coroutine>(coroutine: &Obj<'_, T>) -> bool {
     coroutine.started().get() && !coroutine.is_running() && !T::is_over(coroutine)
 }
 

@@ -3,6 +3,8 @@
 //! A frame that says which coroutine it belongs to cannot be had without a coroutine. Nobody is going to await this one, which
 //! is no mistake that has to be reported.
 
+use std::ffi::c_int;
+
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
@@ -33,4 +35,27 @@ pub fn dormant<'py>(
         None => module.delattr(name)?,
     }
     Ok(coroutine)
+}
+
+/// How a frame object begins, in all versions from 3.11 to 3.15.
+#[repr(C)]
+struct Frame {
+    object: ffi::PyObject,
+    back: *mut ffi::PyObject,
+    content: *mut ffi::PyObject,
+    trace: *mut ffi::PyObject,
+    /// Zero where the interpreter is to find out.
+    line: c_int,
+}
+
+/// Has the frame of a coroutine that never runs say that it is at this line; at its first one without.
+pub fn set_line(frame: &Bound<'_, PyAny>, line: Option<u32>) {
+    let line = line.and_then(|line| c_int::try_from(line).ok()).unwrap_or(0);
+    // SAFETY: attached; `PyFrame_Type` objects begin as `Frame` does, and this field of one that never runs is written by nobody
+    // else.
+    unsafe {
+        if ffi::PyFrame_Check(frame.as_ptr()) != 0 {
+            (*frame.as_ptr().cast::<Frame>()).line = line;
+        }
+    }
 }

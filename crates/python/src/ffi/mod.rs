@@ -43,7 +43,7 @@ pub use args::{Args, Signature};
 pub use cell::LoopCell;
 pub use class::{Class, ClassState, Obj, Table};
 pub use directory::{Directory, Listing};
-pub use dormant::dormant;
+pub use dormant::{dormant, set_line};
 pub use gc::Visitor;
 pub use raised::Raised;
 pub use reference::{Ref, SendRef, Slot, again};
