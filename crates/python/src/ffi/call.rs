@@ -117,7 +117,7 @@ impl Drop for ReprGuard<'_, '_> {
 
 /// Runs a function that calls itself through this: RecursionError, with `place` at its end, when that goes too deep.
 #[cfg(Py_3_14)]
-pub fn recursing<R>(py: Python<'_>, place: &CStr, f: impl FnOnce() -> PyResult<R>) -> PyResult<R> {
+pub fn recursing<R>(py: Python<'_>, place: &'static CStr, f: impl FnOnce() -> PyResult<R>) -> PyResult<R> {
     struct Entered;
     impl Drop for Entered {
         fn drop(&mut self) {
