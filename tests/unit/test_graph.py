@@ -12,9 +12,15 @@ pytestmark = pytest.mark.skipif(sys.version_info < (3, 14), reason="call graphs 
 
 
 def names(graph):
-    """The functions of this file on a graph's call stack: asyncio's own are Python code in stock only."""
+    """The functions of this file on a graph's call stack."""
     codes = [entry.frame.f_code for entry in graph.call_stack]
     return [code.co_name for code in codes if code.co_filename == __file__]
+
+
+def all_names(graph):
+    """All functions on a graph's call stack, asyncio's own too; and those of the tasks that wait."""
+    stack = [entry.frame.f_code.co_name for entry in graph.call_stack]
+    return stack, [all_names(parent)[0] for parent in graph.awaited_by]
 
 
 def waiters(graph):
@@ -278,6 +284,57 @@ class TestCapture:
             return found
 
         assert run(main()) == ["child"]
+
+    def test_asyncios_coroutines_between_those_of_the_program(self, impl, run, loop):
+        seen = []
+
+        async def inner():
+            seen.append(all_names(impl.capture_call_graph()))
+            seen.append(impl.format_call_graph())
+            await impl.sleep(0)
+            seen.append(all_names(impl.capture_call_graph()))
+
+        async def middle():
+            await impl.wait_for(inner(), 30)
+
+        async def outer():
+            await impl.wait_for(middle(), 30)
+
+        async def main():
+            await outer()
+            await loop.create_task(impl.wait_for(inner(), 30))
+
+        run(loop.create_task(main()))
+        through = ["inner", "wait_for", "middle", "wait_for", "outer", "main"], []
+        alone = ["inner", "wait_for"], [["main"]]
+        assert seen[0] == seen[2] == through
+        assert seen[3] == seen[5] == alone
+        assert seen[1].count("in async wait_for()") == 2
+
+    @pytest.mark.parametrize(
+        ("make", "stack"),
+        [
+            (lambda impl, child: impl.wait([child]), ["_wait", "wait"]),
+            (lambda impl, child: next(iter(impl.as_completed([child]))), ["get", "_wait_for_one"]),
+            (lambda impl, child: impl.wait_for(child, 30), ["wait_for"]),
+        ],
+        ids=["wait", "as_completed", "wait_for"],
+    )
+    def test_asyncios_coroutines_that_wait(self, impl, run, loop, make, stack):
+        async def main():
+            child = loop.create_future()
+            task = loop.create_task(make(impl, child))
+            await impl.sleep(0)
+            graph = impl.capture_call_graph(task)
+            assert all_names(graph)[0] == stack
+            text = impl.format_call_graph(task)
+            for entry in graph.call_stack:
+                assert entry.frame.f_generator.cr_code is entry.frame.f_code
+                assert f"in async {entry.frame.f_code.co_qualname}()" in text
+            child.set_result(None)
+            await task
+
+        run(main())
 
     def test_finished_tasks(self, impl, run, loop):
         async def fail():

@@ -13,6 +13,8 @@
 
 mod delegation;
 mod details;
+#[cfg(Py_3_14)]
+mod driving;
 mod inner;
 mod line;
 mod protocol;
@@ -42,6 +44,8 @@ use crate::futures::{self, Callback, Future, State};
 use crate::{names, stock};
 
 use details::Details;
+#[cfg(Py_3_14)]
+pub use driving::frames_around;
 use protocol::{Advanced, Coroutine, protocol};
 pub use routine::{Resume, Routine, Start, Step, taken};
 pub use special::{Special, hasten};

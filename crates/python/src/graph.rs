@@ -7,9 +7,10 @@ use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyModule, PyTuple};
 
+use crate::coroutines::frames_around;
 use crate::ffi::call::recursing;
 use crate::ffi::{Args, Output, Signature, call, class, none};
-use crate::futures::awaiting;
+use crate::futures::{awaiting, likes};
 use crate::{current, stock};
 
 const CAPTURE: Signature<3> = Signature::new("capture_call_graph", "future=None, /, *, depth=1, limit=None");
@@ -87,7 +88,7 @@ fn capture<'py>(request: &Request<'py>) -> Output<'py> {
 }
 
 fn ensure_future(object: &Bound<'_, PyAny>) -> PyResult<()> {
-    if object.is_instance(stock::future(object.py())?)? {
+    if likes::is_asyncio_future(object)? {
         return Ok(());
     }
     let text = format!("{} object does not appear to be compatible with asyncio.Future", object.repr()?);
@@ -107,8 +108,10 @@ fn running_frames<'py>(task: &Bound<'py, PyAny>, above: isize) -> PyResult<Vec<B
         let generator = frame.getattr("f_generator")?;
         let back = frame.getattr("f_back")?;
         frames.push(frame);
+        let (around, outermost) = frames_around(&generator)?;
+        frames.extend(around);
         // Whoever steps a native task has no frame of its own, so below the task's coroutine may be another task's.
-        let is_root = !generator.is_none() && generator.is(&root);
+        let is_root = !generator.is_none() && outermost.is(&root);
         let is_async = generator.is_instance(stock::coroutine(py)?)?
             || generator.is_instance(stock::async_generator(py)?)?;
         if is_root || is_async && !back.is_none() && back.getattr("f_generator")?.is_none() {
@@ -191,7 +194,7 @@ fn render(graph: &Bound<'_, PyAny>, lines: &mut Vec<String>, level: usize) -> Py
     let indent = "    ".repeat(level);
     let future = graph.getattr("future")?;
     let id = future.as_ptr();
-    if future.is_instance(stock::task(py)?)? {
+    if likes::is_asyncio_task(&future)? {
         let name = future.call_method0("get_name")?.repr()?;
         lines.push(format!("{indent}* Task(name={name}, id={id:p})"));
     } else {

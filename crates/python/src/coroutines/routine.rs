@@ -18,7 +18,7 @@ use super::details::Details;
 use super::inner;
 use super::protocol::{Advanced, Coroutine, protocol};
 use crate::ffi::class::Callable;
-use crate::ffi::send::{Sent, awaitable_iterator, send};
+use crate::ffi::send::{Sent, awaitable_iterator, send, throw};
 use crate::ffi::{Class, ClassState, Obj, Output, Ref, Slot, Table, Visitor, again, depth, none};
 use crate::futures::{self, Future, Settled, State};
 use crate::{names, stock};
@@ -200,6 +200,16 @@ enum Begun<'py> {
     Over(Output<'py>),
 }
 
+#[cfg(Py_3_14)]
+use super::driving::driving as running;
+
+/// Nobody asks which routine runs what it awaits.
+#[cfg(not(Py_3_14))]
+#[inline]
+fn running<'py, R>(_: &Obj<'py, Routine>, _: &Bound<'py, PyAny>, run: impl FnOnce() -> R) -> R {
+    run()
+}
+
 #[inline]
 fn wait<'py>(routine: &Obj<'py, Routine>, object: Bound<'py, PyAny>, resume: Resume) -> Begun<'py> {
     if let Some(future) = futures::exact(&object) {
@@ -220,7 +230,7 @@ fn wait<'py>(routine: &Obj<'py, Routine>, object: Bound<'py, PyAny>, resume: Res
         Ok(iterator) => iterator,
         Err(error) => return Begun::Over(Err(error)),
     };
-    match send(&iterator, &none(routine.py())) {
+    match running(routine, &iterator, || send(&iterator, &none(routine.py()))) {
         Sent::Yielded(object) => {
             routine.awaiting.put(iterator);
             routine.phase.set(Phase::Iterator(resume));
@@ -316,7 +326,7 @@ impl Coroutine for Routine {
             Phase::Iterator(resume) => {
                 let Some(iterator) = routine.awaiting.take() else { return Err(lost()) };
                 let iterator = iterator.into_any(py);
-                let sent = send(&iterator, &none(py));
+                let sent = running(routine, &iterator, || send(&iterator, &none(py)));
                 resume_after_iterator(routine, resume, iterator, sent)
             }
             Phase::GaveWay(resume) => drive(routine, resume(routine, Ok(none(py)))),
@@ -352,7 +362,7 @@ impl Coroutine for Routine {
                 let sent = if exits {
                     Sent::Raised(close_inner(&iterator).err().unwrap_or(error))
                 } else if iterator.hasattr(names::throw(py))? {
-                    crate::ffi::send::throw(&iterator, names::throw(py), error)
+                    running(routine, &iterator, || throw(&iterator, names::throw(py), error))
                 } else {
                     Sent::Raised(error)
                 };

@@ -8,6 +8,7 @@ use super::{Entry, EventLoop, lifecycle};
 use crate::attributes::objects;
 use crate::events::Handle;
 use crate::ffi::{Obj, Output, Signature, Table, boolean, none};
+use crate::futures::likes;
 use crate::{stock, tasks};
 
 /// `asyncio.constants.DEBUG_STACK_DEPTH`.
@@ -140,7 +141,7 @@ fn describe<'py>(subject: &Bound<'py, PyAny>) -> Output<'py> {
             return Ok(task.as_any().repr()?.into_any());
         }
         if let Some(owner) = callback.getattr_opt("__self__")?
-            && owner.is_instance(stock::task(subject.py())?)?
+            && likes::is_asyncio_task(&owner)?
         {
             return Ok(owner.repr()?.into_any());
         }

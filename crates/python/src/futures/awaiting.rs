@@ -28,7 +28,7 @@ fn add<'py>(args: Args<'_, 'py>) -> Output<'py> {
     let Some(native) = Obj::<Future>::cast(&future) else {
         return stock::future_add_to_awaited_by(py)?.call1((future, waiter));
     };
-    if waiter.is_instance(stock::future(py)?)? {
+    if super::likes::is_asyncio_future(&waiter)? {
         let set = match native.awaited_by.get(py) {
             Some(set) => set,
             None => {

@@ -27,6 +27,17 @@ pub fn is_future(object: &Bound<'_, PyAny>) -> PyResult<bool> {
     Ok(object.getattr(names::__class__(py))?.hasattr(mark)? && !object.getattr(mark)?.is_none())
 }
 
+/// Whether it is one of asyncio's futures, the standard library's or a native one: their classes need not know each other.
+#[cfg(Py_3_14)]
+pub fn is_asyncio_future(object: &Bound<'_, PyAny>) -> PyResult<bool> {
+    Ok(Obj::<super::Future>::cast(object).is_some() || object.is_instance(stock::future(object.py())?)?)
+}
+
+/// The same for tasks.
+pub fn is_asyncio_task(object: &Bound<'_, PyAny>) -> PyResult<bool> {
+    Ok(Obj::<Task>::cast(object).is_some() || object.is_instance(stock::task(object.py())?)?)
+}
+
 /// `futures._get_loop(future)`.
 #[inline]
 pub fn loop_of<'py>(future: &Bound<'py, PyAny>) -> Output<'py> {
