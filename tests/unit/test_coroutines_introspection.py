@@ -469,7 +469,7 @@ class TestWhereItWaits:
             (lambda impl: impl.Event().wait(), "await fut"),
             (lambda impl: impl.Queue().get(), "await getter"),
             (lambda impl: impl.StreamReader().readexactly(5), "await self._wait_for_data('readexactly')"),
-            (lambda impl: impl.StreamReader().read(), "block = await self.read(self._limit)"),
+            (lambda impl: impl.StreamReader().read(), "await self.read(self._limit)"),
         ],
         ids=["sleep(0)", "sleep", "wait", "get", "readexactly", "read"],
     )
@@ -485,7 +485,7 @@ class TestWhereItWaits:
             coroutine.close()
             return text
 
-        assert run(main()) == line
+        assert line in run(main())
 
 
 class TestOrigin:
