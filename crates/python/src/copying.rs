@@ -9,6 +9,7 @@ use pyo3::types::{PyDict, PyTuple};
 
 use crate::ffi::class::is_native;
 use crate::ffi::{Args, Class, Obj, Output, Signature, Table, none};
+use crate::stock;
 
 /// A class whose objects can be copied.
 pub trait Copied: Class {
@@ -50,7 +51,7 @@ fn state<'py, T: Copied>(object: &Obj<'py, T>) -> Output<'py> {
     }
     state.update(any.getattr("__dict__")?.cast::<PyDict>()?.as_mapping())?;
     let slots = PyDict::new(py);
-    let names = py.import("copyreg")?.call_method1("_slotnames", (any.get_type(),))?;
+    let names = stock::module(py, "copyreg")?.call_method1("_slotnames", (any.get_type(),))?;
     for name in names.try_iter()? {
         let name = name?;
         if let Some(value) = any.getattr_opt(name.cast()?)? {

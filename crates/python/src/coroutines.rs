@@ -37,6 +37,7 @@ use yibu_engine::Inbox;
 
 use crate::event_loop::{EventLoop, Message, create_future};
 use crate::ffi::class::{Weak, hide_slots};
+use crate::ffi::thread::attached;
 use crate::ffi::{Class, ClassState, LoopCell, Obj, Output, Ref, Slot, Table, Visitor, none, origin, thread};
 use crate::futures::ensure::ensure;
 use crate::futures::likes::is_done;
@@ -153,7 +154,7 @@ impl Wake for WakeState {
         }
         let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(waiting) = waiting {
-            Python::attach(|py| {
+            attached(|py| {
                 let waiting = waiting.into_bound(py);
                 let Some(future) = Obj::<Future>::cast(&waiting) else { return };
                 if future.state() == State::Pending
@@ -203,7 +204,7 @@ fn advance<'py>(coroutine: &Obj<'py, NativeCoroutine>) -> Advanced<'py> {
     let delegates = coroutine.thrown.with(|thrown| thrown.is_none());
     coroutine.running.set(true);
     // Attaching again is what makes PyO3's own references, which futures hold and drop, be released at once.
-    let polled = Python::attach(|_| {
+    let polled = attached(|_| {
         let mut offered = None;
         let mut polled = if delegates {
             let polled;
@@ -288,7 +289,7 @@ impl Coroutine for NativeCoroutine {
     fn finish(coroutine: &Obj<'_, Self>) -> PyResult<()> {
         // With nothing borrowed: the destructors of the Rust future may call Python.
         let body = coroutine.body.with(Option::take);
-        Python::attach(|_| drop(body));
+        attached(|_| drop(body));
         coroutine.details.end();
         coroutine.awaited.clear();
         Ok(())
@@ -409,7 +410,7 @@ impl RustFuture for Awaited {
         match &mut self.0 {
             Way::Body(body) => body.as_mut().poll(context),
             Way::Future { future, registered } => poll_future(future, registered, context),
-            Way::Routine { routine, on } => Python::attach(|py| poll_routine(&routine.obj(py), on, context)),
+            Way::Routine { routine, on } => attached(|py| poll_routine(&routine.obj(py), on, context)),
         }
     }
 }
@@ -474,7 +475,7 @@ fn wake_when_done(future: &Bound<'_, PyAny>, context: &Context<'_>) -> PyResult<
 }
 
 fn poll_future(future: &Ref, registered: &mut bool, context: &mut Context<'_>) -> Poll<Answer> {
-    Python::attach(|py| {
+    attached(|py| {
         let future = future.any(py).clone();
         match is_done(&future) {
             Ok(true) => return Poll::Ready(future.call_method0(names::result(py)).map(Bound::unbind)),
@@ -491,7 +492,7 @@ fn poll_future(future: &Ref, registered: &mut bool, context: &mut Context<'_>) -
 impl Drop for Awaited {
     /// Awaiting was given up: the awaited future is cancelled, as a cancelled task cancels what it waits for.
     fn drop(&mut self) {
-        Python::attach(|py| {
+        attached(|py| {
             let future = match &self.0 {
                 Way::Body(_) => return,
                 Way::Routine { routine, .. } => {

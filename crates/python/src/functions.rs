@@ -53,14 +53,14 @@ impl CoroutineFunction {
 
 /// `asyncio.coroutines._is_coroutine`, where the interpreter has it.
 fn asyncio_mark(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
-    Ok(py.import("asyncio.coroutines")?.getattr_opt("_is_coroutine")?.unwrap_or_else(|| none(py)))
+    Ok(stock::module(py, "asyncio.coroutines")?.getattr_opt("_is_coroutine")?.unwrap_or_else(|| none(py)))
 }
 
 /// The mark of `inspect.markcoroutinefunction`, whose private name changed with 3.13.
 fn inspect_mark(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     static MARK: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     let mark = MARK.get_or_try_init(py, || {
-        let inspect = py.import("inspect")?;
+        let inspect = stock::module(py, "inspect")?;
         let name = if cfg!(Py_3_13) { "_is_coroutine_mark" } else { "_is_coroutine_marker" };
         Ok::<_, PyErr>(inspect.getattr_opt(name)?.unwrap_or_else(|| none(py)).unbind())
     })?;

@@ -248,5 +248,5 @@ fn print<'py>(args: Args<'_, 'py>) -> Output<'py> {
     let text = format(&Request::new(py, future, depth - 2, limit)?)?;
     let keywords = PyDict::new(py);
     keywords.set_item("file", file)?;
-    py.import("builtins")?.getattr("print")?.call((text,), Some(&keywords))
+    stock::module(py, "builtins")?.getattr("print")?.call((text,), Some(&keywords))
 }

@@ -75,6 +75,11 @@ fn add_derived<'py, T: Class>(
 #[pymodule(gil_used = true)]
 fn _yibu(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
+    let first = ffi::interpreter::first(module)?;
+    if !first.is(module) {
+        // Loaded once more: the same classes, of which there is one set.
+        return module.dict().update(first.dict().as_mapping());
+    }
     stock::capture(py)?;
     let handle = add::<events::Handle>(module)?;
     add_derived::<events::TimerHandle>(module, &handle)?;

@@ -14,6 +14,7 @@ use pyo3::types::PyDict;
 use crate::coroutines::is_coroutine;
 use crate::events::isinstance_class;
 use crate::ffi::class::{self, DictAndWeak};
+use crate::ffi::thread::outlive_interpreter;
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Slot, Table, Visitor};
 use crate::ffi::{boolean, call, context, none};
 use crate::futures::{ensure, likes};
@@ -69,10 +70,12 @@ fn run<'py>(args: Args<'_, 'py>) -> Output<'py> {
     refuse_running_loop(py, "asyncio.run()")?;
     let runner = Runner::create(py)?;
     prepare(&runner, debug, loop_factory);
-    open(&runner)?;
-    let result = run_in(&runner, main, none(py));
-    close(&runner)?;
-    result
+    outlive_interpreter(|| {
+        open(&runner)?;
+        let result = run_in(&runner, main, none(py));
+        close(&runner)?;
+        result
+    })
 }
 
 fn refuse_running_loop(py: Python<'_>, function: &str) -> PyResult<()> {
@@ -121,8 +124,11 @@ fn open<'py>(runner: &Obj<'py, Runner>) -> Output<'py> {
 /// the policy of the process makes, as with asyncio's.
 fn new_event_loop(py: Python<'_>) -> Output<'_> {
     let in_place = stock::runners_module(py)?.getattr("Runner")?.is(Runner::class(py));
-    let module =
-        if in_place { stock::events_module(py)?.clone() } else { py.import("yibu.policy")?.into_any() };
+    let module = if in_place {
+        stock::events_module(py)?.clone()
+    } else {
+        stock::module(py, "yibu.policy")?.into_any()
+    };
     module.call_method0("new_event_loop")
 }
 
@@ -248,21 +254,25 @@ impl Class for Runner {
             &EXIT,
             |runner, args| {
                 args.parse(&EXIT)?;
-                close(runner).map(|()| none(runner.py()))
+                outlive_interpreter(|| close(runner)).map(|()| none(runner.py()))
             },
             "Closes the runner.",
         );
         t.noargs(
             c"close",
-            |runner| close(runner).map(|()| none(runner.py())),
+            |runner| outlive_interpreter(|| close(runner)).map(|()| none(runner.py())),
             "Cancels what is left on the loop, shuts down asynchronous generators and the default executor, and closes the loop.",
         );
-        t.noargs(c"get_loop", open, "The loop, made when first asked for.");
+        t.noargs(
+            c"get_loop",
+            |runner| outlive_interpreter(|| open(runner)),
+            "The loop, made when first asked for.",
+        );
         t.method(
             &RUNNER_RUN,
             |runner, args| {
                 let [main, context] = args.parse(&RUNNER_RUN)?;
-                run_in(runner, main, context)
+                outlive_interpreter(|| run_in(runner, main, context))
             },
             "Runs a coroutine on the loop and returns its result.",
         );

@@ -16,6 +16,7 @@ use crate::coroutines::{self, Answer, Awaited, Thrown};
 use crate::event_loop::{EventLoop, create_future, yield_once};
 use crate::events::isinstance_class;
 use crate::ffi::class::DictAndWeak;
+use crate::ffi::thread::attached;
 use crate::ffi::{Args, Class, ClassState, Directory, Obj, Output, Ref, Signature, Slot, Table, Visitor};
 use crate::ffi::{boolean, none};
 use crate::stock;
@@ -164,7 +165,7 @@ fn foreign<'py>(server: &Obj<'py, Server>) -> Output<'py> {
     if let Some(set) = server.foreign.get(py) {
         return Ok(set);
     }
-    let set = py.import("weakref")?.getattr("WeakSet")?.call0()?;
+    let set = stock::module(py, "weakref")?.getattr("WeakSet")?.call0()?;
     server.foreign.put(set.clone());
     Ok(set)
 }
@@ -277,7 +278,7 @@ fn is_over(server: &Server) -> bool {
 }
 
 async fn wait_closed(server: Ref<Server>, event_loop: Ref<EventLoop>) -> Answer {
-    let waiting = Python::attach(|py| {
+    let waiting = attached(|py| {
         let server = server.obj(py);
         if is_over(&server) {
             return Ok(None);
@@ -290,7 +291,7 @@ async fn wait_closed(server: Ref<Server>, event_loop: Ref<EventLoop>) -> Answer 
     if let Some(waiting) = waiting {
         waiting.await?;
     }
-    Ok(Python::attach(|py| py.None()))
+    Ok(attached(|py| py.None()))
 }
 
 /// The future that `serve_forever` waits for is not there any more when it ends.
@@ -303,7 +304,7 @@ impl Drop for Forever {
 }
 
 async fn serve_forever(server: Ref<Server>, event_loop: Ref<EventLoop>, thrown: Thrown) -> Answer {
-    let waiting = Python::attach(|py| {
+    let waiting = attached(|py| {
         let server = server.obj(py);
         if !server.forever.is_empty() {
             let text =
@@ -319,16 +320,16 @@ async fn serve_forever(server: Ref<Server>, event_loop: Ref<EventLoop>, thrown: 
         server.forever.put(forever.as_any().clone());
         Awaited::on(&event_loop, forever.as_any())
     })?;
-    let guard = Forever(Python::attach(|py| server.copy(py)));
+    let guard = Forever(attached(|py| server.copy(py)));
     let error = match select(waiting, Box::pin(thrown.next())).await {
         Either::Left((Ok(result), _)) => return Ok(result),
         Either::Left((Err(error), _)) | Either::Right((error, _)) => error,
     };
-    if !Python::attach(|py| stock::cancelled_error(py).is_ok_and(|class| error.is_instance(py, class))) {
+    if !attached(|py| stock::cancelled_error(py).is_ok_and(|class| error.is_instance(py, class))) {
         return Err(error);
     }
     // Whatever comes of closing, it is the cancellation that goes on.
-    let closing = Python::attach(|py| {
+    let closing = attached(|py| {
         let server = server.obj(py);
         close(&server)?;
         // Since 3.12 `wait_closed` waits for the connections.
@@ -370,7 +371,7 @@ fn init<'py>(
 #[cfg(Py_3_13)]
 fn clients<'py>(server: &Obj<'py, Server>) -> Output<'py> {
     let py = server.py();
-    let set = py.import("weakref")?.getattr("WeakSet")?.call0()?;
+    let set = stock::module(py, "weakref")?.getattr("WeakSet")?.call0()?;
     for (_, transport) in server.clients.living(py) {
         set.call_method1("add", (transport,))?;
     }
@@ -382,22 +383,24 @@ fn clients<'py>(server: &Obj<'py, Server>) -> Output<'py> {
 
 fn start_serving<'py>(server: &Obj<'py, Server>) -> Output<'py> {
     coroutine(server, "Server.start_serving", |own, _| async move {
-        Python::attach(|py| start(&own.obj(py)))?;
+        attached(|py| start(&own.obj(py)))?;
         yield_once().await;
-        Ok(Python::attach(|py| py.None()))
+        Ok(attached(|py| py.None()))
     })
 }
 
 fn enter<'py>(server: &Obj<'py, Server>) -> Output<'py> {
-    coroutine(server, "Server.__aenter__", |own, _| async move {
-        Ok(Python::attach(|py| own.any(py).clone().unbind()))
-    })
+    coroutine(
+        server,
+        "Server.__aenter__",
+        |own, _| async move { Ok(attached(|py| own.any(py).clone().unbind())) },
+    )
 }
 
 fn exit<'py>(server: &Obj<'py, Server>, args: Args<'_, 'py>) -> Output<'py> {
     let [] = args.parse(&EXIT)?;
     coroutine(server, "Server.__aexit__", |own, event_loop| async move {
-        Python::attach(|py| own.any(py).call_method0("close").map(drop))?;
+        attached(|py| own.any(py).call_method0("close").map(drop))?;
         wait_closed(own, event_loop).await
     })
 }

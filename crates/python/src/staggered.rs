@@ -130,7 +130,7 @@ fn finish<'py>(routine: &Obj<'py, Routine>, race: &Obj<'py, Race>) -> PyResult<S
         if cfg!(not(Py_3_12)) {
             return Err(PyErr::from_value(unhandled.get_item(0)?));
         }
-        let group = py.import("builtins")?.getattr("ExceptionGroup")?;
+        let group = stock::module(py, "builtins")?.getattr("ExceptionGroup")?;
         return Err(PyErr::from_value(group.call1(("staggered race failed", unhandled))?));
     }
     if let Some(cancelled) = routine.second.take() {
@@ -142,7 +142,7 @@ fn finish<'py>(routine: &Obj<'py, Routine>, race: &Obj<'py, Race>) -> PyResult<S
 
 /// Whether Python runs without `__debug__`.
 fn is_optimized(py: Python<'_>) -> PyResult<bool> {
-    py.import("sys")?.getattr("flags")?.getattr("optimize")?.is_truthy()
+    stock::module(py, "sys")?.getattr("flags")?.getattr("optimize")?.is_truthy()
 }
 
 impl Race {

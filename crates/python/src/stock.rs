@@ -1,5 +1,5 @@
 //! The objects of the standard library that must be the same for everybody: exceptions, base classes, task bookkeeping, and
-//! the formatting functions whose texts programs read. One lazy table; nothing else imports Python modules.
+//! the formatting functions whose texts programs read. One lazy table, and one for modules: nothing else imports.
 //!
 //! [`capture`] fills it when the module is imported, so that the entries are always the originals.
 
@@ -8,7 +8,7 @@ pub mod twins;
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::PyType;
+use pyo3::types::{PyDict, PyType};
 
 pub use answers::*;
 
@@ -23,7 +23,7 @@ macro_rules! objects {
             pub fn $name(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
                 static OBJECT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
                 OBJECT
-                    .get_or_try_init(py, || Ok(py.import($module)?.getattr($attr)?.unbind()))
+                    .get_or_try_init(py, || Ok(module(py, $module)?.getattr($attr)?.unbind()))
                     .map(|object| object.bind(py))
             }
         )*
@@ -343,11 +343,45 @@ pub fn capture(py: Python<'_>) -> PyResult<()> {
     older_objects(py)?;
     #[cfg(not(Py_3_14))]
     watcher_types(py)?;
+    for name in LATE {
+        module(py, name)?;
+    }
     answers::ask(py);
     twins::keep(py)
 }
 
+/// Modules that are asked for again and again, and still by finalizers when the interpreter ends and nothing can be imported.
+/// Importing asyncio has imported them.
+const LATE: [&str; 14] = [
+    "asyncio.constants",
+    "asyncio.coroutines",
+    "asyncio.streams",
+    "asyncio.tasks",
+    "builtins",
+    "collections",
+    "collections.abc",
+    "inspect",
+    "os",
+    "signal",
+    "socket",
+    "sys",
+    "threading",
+    "weakref",
+];
+
+/// A module of the standard library or of this package: imported once, and kept as an `import` at the head of a file keeps it.
+pub fn module<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
+    static KEPT: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
+    let kept = KEPT.get_or_init(py, || PyDict::new(py).unbind()).bind(py);
+    if let Some(module) = kept.get_item(name)? {
+        return Ok(module);
+    }
+    let module = py.import(name)?.into_any();
+    kept.set_item(name, &module)?;
+    Ok(module)
+}
+
 /// `asyncio.events.get_event_loop()` as it is now: tests and programs replace it.
 pub fn current_event_loop(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
-    py.import("asyncio.events")?.getattr("get_event_loop")?.call0()
+    module(py, "asyncio.events")?.getattr("get_event_loop")?.call0()
 }

@@ -339,8 +339,11 @@ fn repr<'py>(timeout: &Obj<'py, Timeout>) -> Output<'py> {
     let mut text = format!("<Timeout [{}]", state.names().1);
     if state == State::Entered {
         let when = timeout.when(py);
-        let shown =
-            if when.is_none() { when } else { py.import("builtins")?.getattr("round")?.call1((when, 3))? };
+        let shown = if when.is_none() {
+            when
+        } else {
+            stock::module(py, "builtins")?.getattr("round")?.call1((when, 3))?
+        };
         text.push_str(&format!(" when={shown}"));
     }
     text.push('>');

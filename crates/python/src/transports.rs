@@ -41,6 +41,7 @@ use crate::ffi::{
 };
 use crate::names;
 use crate::server::{self, Server};
+use crate::stock;
 pub use connection::{Accepted, Connection};
 
 /// Something written that could not be sent at once. Dropping it runs no Python code, as the machine demands.
@@ -300,7 +301,7 @@ fn repr<'py>(transport: &Obj<'py, SocketTransport>) -> PyResult<Bound<'py, PyAny
 pub fn complete(class: &Bound<'_, pyo3::types::PyType>) -> PyResult<()> {
     let py = class.py();
     class.setattr("_start_tls_compatible", true)?;
-    let modes = py.import("asyncio.constants")?.getattr("_SendfileMode")?;
+    let modes = stock::module(py, "asyncio.constants")?.getattr("_SendfileMode")?;
     class.setattr("_sendfile_compatible", modes.getattr("TRY_NATIVE")?)
 }
 

@@ -102,7 +102,7 @@ impl Details {
 fn function<'py>(py: Python<'py>, name: &str) -> PyResult<Option<Bound<'py, PyAny>>> {
     let Some((outer, inner)) = name.split_once(".<locals>.") else { return twins::function(py, name) };
     let Some(outer) = twins::function(py, outer)? else { return Ok(None) };
-    let types = py.import("types")?;
+    let types = stock::module(py, "types")?;
     for constant in outer.getattr("__code__")?.getattr("co_consts")?.try_iter()? {
         let code = constant?;
         if !code.is_instance(&types.getattr("CodeType")?)? || !code.getattr("co_name")?.eq(inner)? {

@@ -17,6 +17,7 @@ use pyo3::prelude::*;
 use super::details::Details;
 use super::inner;
 use super::protocol::{Advanced, Coroutine, protocol};
+use crate::ffi::Raised;
 use crate::ffi::class::Callable;
 use crate::ffi::send::{Sent, awaitable_iterator, send, throw};
 use crate::ffi::{Class, ClassState, Obj, Output, Ref, Slot, Table, Visitor, again, depth, none};
@@ -186,11 +187,12 @@ fn drive<'py>(routine: &Obj<'py, Routine>, mut step: PyResult<Step<'py>>) -> Adv
 
 /// PEP 479: a StopIteration that leaves a coroutine would look like its end.
 fn refuse_stop_iteration(py: Python<'_>, error: PyErr) -> PyErr {
-    if !error.is_instance_of::<PyStopIteration>(py) {
-        return error;
+    let raised = Raised::from_err(py, error);
+    if !raised.is::<PyStopIteration>() {
+        return raised.into_err();
     }
     let refused = PyRuntimeError::new_err("coroutine raised StopIteration");
-    refused.set_cause(py, Some(error));
+    refused.set_cause(py, Some(raised.into_err()));
     refused
 }
 

@@ -21,6 +21,7 @@ use super::{EventLoop, Overridable, Owner, create_future};
 use crate::coroutines::{self, Awaited};
 use crate::events::{self, Handle};
 use crate::ffi::class::Plain;
+use crate::ffi::thread::attached;
 use crate::ffi::{Args, Class, ClassState, LoopCell, Obj, Output, Ref, Signature, Slot, Table, Visitor};
 use crate::ffi::{call, context, none};
 use crate::transports::{self, Accepted, Parts};
@@ -354,7 +355,7 @@ fn await_handshake<'py>(
     let (own, protocol, transport) = (Ref::of(event_loop.clone()), protocol.unbind(), transport.unbind());
     let body = async move {
         let shaken = handshake.await;
-        Python::attach(|py| {
+        attached(|py| {
             match shaken {
                 Ok(_) => unless_done.done(),
                 Err(error) => {

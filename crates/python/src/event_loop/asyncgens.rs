@@ -8,6 +8,7 @@ use pyo3::types::{PyDict, PyString};
 
 use super::EventLoop;
 use crate::coroutines::{self, Awaited};
+use crate::ffi::thread::attached;
 use crate::ffi::{Obj, Output, Ref, Table, call, none};
 use crate::gathering::gather_all;
 use crate::{names, stock};
@@ -39,7 +40,7 @@ fn set<'py>(event_loop: &Obj<'py, EventLoop>) -> Output<'py> {
     if let Some(set) = event_loop.asyncgens.get(py) {
         return Ok(set);
     }
-    let set = py.import("weakref")?.getattr("WeakSet")?.call0()?;
+    let set = stock::module(py, "weakref")?.getattr("WeakSet")?.call0()?;
     event_loop.asyncgens.put(set.clone());
     Ok(set)
 }
@@ -102,7 +103,7 @@ fn finalize<'py>(event_loop: &Obj<'py, EventLoop>, generator: &Bound<'py, PyAny>
 fn shutdown<'py>(event_loop: &Obj<'py, EventLoop>) -> Output<'py> {
     let me = Ref::of(event_loop.clone());
     coroutines::new(event_loop, "EventLoop.shutdown_asyncgens", async move {
-        let gathering = Python::attach(|py| -> PyResult<_> {
+        let gathering = attached(|py| -> PyResult<_> {
             let event_loop = me.obj(py);
             event_loop.asyncgens_closed.set(true);
             let set = set(&event_loop)?;
@@ -122,10 +123,10 @@ fn shutdown<'py>(event_loop: &Obj<'py, EventLoop>) -> Output<'py> {
             )))
         })?;
         let Some((gathering, generators)) = gathering else {
-            return Ok(Python::attach(|py| py.None()));
+            return Ok(attached(|py| py.None()));
         };
         let results = gathering.await?;
-        Python::attach(|py| {
+        attached(|py| {
             for (result, generator) in results.bind(py).try_iter()?.zip(generators) {
                 report_failure(&me.obj(py), &result?, generator.bind(py))?;
             }

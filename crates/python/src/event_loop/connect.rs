@@ -11,6 +11,7 @@ use pyo3::types::{PyBool, PyDict, PyInt, PyList};
 
 use super::{Delay, EventLoop, create_future};
 use crate::coroutines::{self, Awaited};
+use crate::ffi::thread::attached;
 use crate::ffi::{Args, Obj, Output, Ref, Signature, Table};
 use crate::{names, stock};
 
@@ -54,7 +55,7 @@ impl CloseUnlessDone {
 impl Drop for CloseUnlessDone {
     fn drop(&mut self) {
         let Some(object) = self.0.take() else { return };
-        Python::attach(|py| {
+        attached(|py| {
             let object = object.into_bound(py);
             if let Err(error) = object.call_method0(names::close(py)) {
                 error.write_unraisable(py, Some(&object));
@@ -93,7 +94,7 @@ impl Security {
 /// TypeError for an `SSLSocket`, which does not work without blocking.
 pub(super) fn check_ssl_socket(socket: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = socket.py();
-    let modules = py.import("sys")?.getattr("modules")?;
+    let modules = stock::module(py, "sys")?.getattr("modules")?;
     // Who has an SSLSocket has imported the module.
     let ssl = modules.call_method1("get", ("ssl",))?;
     if !ssl.is_none() && socket.is_instance(&ssl.getattr("SSLSocket")?)? {
@@ -168,13 +169,13 @@ fn create_connection<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>)
     let target =
         Target { host, port, family, proto, flags, local_addr, happy_eyeballs_delay, interleave, all_errors };
     coroutines::new(event_loop, "EventLoop.create_connection", async move {
-        let connected = Python::attach(|py| check_arguments(py, &target, &mut security, &sock))?;
+        let connected = attached(|py| check_arguments(py, &target, &mut security, &sock))?;
         let sock = match connected {
             Some(sock) => sock,
             None => connect(&own, &target).await?,
         };
         let made = connection_transport(&own, sock, factory, security, false).await?;
-        Python::attach(|py| {
+        attached(|py| {
             let (transport, protocol) = made.bind(py);
             if own.data().debug.get() {
                 // From the transport: a TLS transport may have another socket.
@@ -242,20 +243,20 @@ async fn connect(event_loop: &Ref<EventLoop>, target: &Target) -> PyResult<Py<Py
         ensure_resolved(&event_loop.obj(py), &address, family, Some(proto), target.flags.bind(py))
     };
     let resolving =
-        Python::attach(|py| resolve((&target.host, &target.port).into_pyobject(py)?.into_any()))?.await?;
-    let mut infos = Python::attach(|py| not_empty(resolving.into_bound(py)))?;
-    let local = Python::attach(|py| {
+        attached(|py| resolve((&target.host, &target.port).into_pyobject(py)?.into_any()))?.await?;
+    let mut infos = attached(|py| not_empty(resolving.into_bound(py)))?;
+    let local = attached(|py| {
         let local = target.local_addr.bind(py);
         if local.is_none() { Ok(None) } else { resolve(local.clone()).map(Some) }
     })?;
     let local = match local {
         Some(resolving) => {
             let resolved = resolving.await?;
-            Some(Python::attach(|py| not_empty(resolved.into_bound(py)))?)
+            Some(attached(|py| not_empty(resolved.into_bound(py)))?)
         }
         None => None,
     };
-    let delay = Python::attach(|py| {
+    let delay = attached(|py| {
         let delay: Option<f64> = target.happy_eyeballs_delay.extract(py)?;
         let interleave = target.interleave.bind(py);
         // Happy eyeballs alternate between the families unless they are told otherwise.
@@ -276,7 +277,7 @@ async fn connect(event_loop: &Ref<EventLoop>, target: &Target) -> PyResult<Py<Py
         Some(delay) => attempts.staggered(delay, &mut failures).await?,
     };
     let failures = failures.into_iter().flatten();
-    connected.ok_or_else(|| Python::attach(|py| all_failed(py, failures.collect(), target.all_errors)))
+    connected.ok_or_else(|| attached(|py| all_failed(py, failures.collect(), target.all_errors)))
 }
 
 /// `base_events._interleave_addrinfos`: families take turns, after `first - 1` addresses of the first family.
@@ -305,7 +306,7 @@ fn all_failed(py: Python<'_>, errors: Vec<Py<PyAny>>, all_errors: bool) -> PyErr
     let tell = || -> PyResult<PyErr> {
         let errors: Vec<Bound<'_, PyAny>> = errors.into_iter().map(|error| error.into_bound(py)).collect();
         if all_errors {
-            let group = py.import("builtins")?.getattr("ExceptionGroup")?;
+            let group = stock::module(py, "builtins")?.getattr("ExceptionGroup")?;
             let group = group.call1(("create_connection failed", PyList::new(py, errors)?))?;
             return Ok(PyErr::from_value(group));
         }
@@ -335,7 +336,7 @@ impl Attempts<'_> {
         for (info, failures) in self.infos.iter().zip(failures) {
             match self.one(info, failures).await {
                 Ok(socket) => return Ok(Some(socket)),
-                Err(error) if Python::attach(|py| error.is_instance_of::<PyOSError>(py)) => {}
+                Err(error) if attached(|py| error.is_instance_of::<PyOSError>(py)) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -355,7 +356,7 @@ impl Attempts<'_> {
                 running.push(async move { (index, self.one(info, failures).await) });
                 timer = match waiting.len() {
                     0 => None,
-                    _ => Some(Python::attach(|py| Delay::new(&self.event_loop.obj(py), delay))?),
+                    _ => Some(attached(|py| Delay::new(&self.event_loop.obj(py), delay))?),
                 };
             }
             let ended = match timer.as_mut() {
@@ -373,7 +374,7 @@ impl Attempts<'_> {
                 None => return Ok(None),
                 Some((_, Ok(socket))) => return Ok(Some(socket)),
                 Some((index, Err(error))) => {
-                    Python::attach(|py| if is_exit(py, &error) { Err(error) } else { Ok(()) })?;
+                    attached(|py| if is_exit(py, &error) { Err(error) } else { Ok(()) })?;
                     start = latest == Some(index);
                 }
             }
@@ -384,7 +385,7 @@ impl Attempts<'_> {
     async fn one(&self, info: &Py<PyAny>, failures: &mut Vec<Py<PyAny>>) -> PyResult<Py<PyAny>> {
         let connected = self.try_one(info, failures).await;
         if let Err(error) = &connected {
-            Python::attach(|py| {
+            attached(|py| {
                 if error.is_instance_of::<PyOSError>(py) {
                     failures.push(error.clone_ref(py).into_value(py).into_any());
                 }
@@ -394,7 +395,7 @@ impl Attempts<'_> {
     }
 
     async fn try_one(&self, info: &Py<PyAny>, failures: &mut Vec<Py<PyAny>>) -> PyResult<Py<PyAny>> {
-        let (socket, unless_done, connecting) = Python::attach(|py| {
+        let (socket, unless_done, connecting) = attached(|py| {
             let info = info.bind(py);
             let (family, kind, proto) = (info.get_item(0)?, info.get_item(1)?, info.get_item(2)?);
             let keywords = PyDict::new(py);
@@ -480,7 +481,7 @@ pub(super) async fn connection_transport(
     security: Security,
     server_side: bool,
 ) -> PyResult<Made> {
-    let (made, waiting, unless_done) = Python::attach(|py| {
+    let (made, waiting, unless_done) = attached(|py| {
         let event_loop = event_loop.obj(py);
         let socket = socket.into_bound(py);
         let unless_done = CloseUnlessDone::new(socket.clone());

@@ -11,6 +11,7 @@ use rustix::net::{AddressFamily, SocketType};
 use super::connect::{CloseUnlessDone, or_number};
 use super::{EventLoop, create_future, occupied, serve};
 use crate::coroutines::{self, Awaited};
+use crate::ffi::thread::attached;
 use crate::ffi::{Args, Class, Obj, Output, Raised, Ref, Signature, Table, none};
 use crate::stock;
 use crate::transports::DatagramTransport;
@@ -96,12 +97,12 @@ fn create_datagram_endpoint<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_
         sock: or_none(sock),
     };
     coroutines::new(event_loop, CREATE.function, async move {
-        let opened = if Python::attach(|py| place.sock.is_none(py)) {
+        let opened = if attached(|py| place.sock.is_none(py)) {
             open(&me, &place).await?
         } else {
-            Python::attach(|py| take(py, &place))?
+            attached(|py| take(py, &place))?
         };
-        let (pair, waiting, unless_done) = Python::attach(|py| make(&me.obj(py), &place, &factory, opened))?;
+        let (pair, waiting, unless_done) = attached(|py| make(&me.obj(py), &place, &factory, opened))?;
         waiting.await?;
         unless_done.done();
         Ok(pair)
@@ -148,7 +149,7 @@ async fn open(event_loop: &Ref<EventLoop>, place: &Place) -> PyResult<Opened> {
     for plan in plans(event_loop, place).await? {
         match open_one(event_loop, place, plan).await {
             Ok(opened) => return Ok(opened),
-            Err(error) if Python::attach(|py| error.is_instance_of::<PyOSError>(py)) => {
+            Err(error) if attached(|py| error.is_instance_of::<PyOSError>(py)) => {
                 first_error.get_or_insert(error);
             }
             Err(error) => return Err(error),
@@ -160,7 +161,7 @@ async fn open(event_loop: &Ref<EventLoop>, place: &Place) -> PyResult<Opened> {
 
 /// All sockets that fit the arguments.
 async fn plans(event_loop: &Ref<EventLoop>, place: &Place) -> PyResult<Vec<Plan>> {
-    let known = Python::attach(|py| {
+    let known = attached(|py| {
         let (local, remote) = (place.local.bind(py), place.remote.bind(py));
         let family = place.family.bind(py);
         let plan = |local: &Bound<'_, PyAny>, remote: &Bound<'_, PyAny>| Plan {
@@ -198,7 +199,7 @@ fn remove_stale(local: &Bound<'_, PyAny>) -> PyResult<()> {
     if !local.is_truthy()? || local.get_item(0)?.eq("\0")? {
         return Ok(());
     }
-    let os = py.import("os")?;
+    let os = stock::module(py, "os")?;
     let remove = || -> PyResult<()> {
         let mode: u32 = os.call_method1("stat", (local,))?.getattr("st_mode")?.extract()?;
         if mode & S_IFMT == S_IFSOCK {
@@ -220,9 +221,9 @@ fn remove_stale(local: &Bound<'_, PyAny>) -> PyResult<()> {
 
 /// Looks both addresses up, and pairs what has the same family and protocol.
 async fn resolve(event_loop: &Ref<EventLoop>, place: &Place) -> PyResult<Vec<Plan>> {
-    let found = Python::attach(|py| PyDict::new(py).unbind());
+    let found = attached(|py| PyDict::new(py).unbind());
     for (index, address) in [&place.local, &place.remote].into_iter().enumerate() {
-        let resolving = Python::attach(|py| {
+        let resolving = attached(|py| {
             let address = address.bind(py);
             if address.is_none() {
                 return Ok(None);
@@ -243,7 +244,7 @@ async fn resolve(event_loop: &Ref<EventLoop>, place: &Place) -> PyResult<Vec<Pla
         })?;
         let Some(resolving) = resolving else { continue };
         let infos = resolving.await?;
-        Python::attach(|py| {
+        attached(|py| {
             let infos = infos.into_bound(py);
             if !infos.is_truthy()? {
                 return Err(PyOSError::new_err("getaddrinfo() returned empty list"));
@@ -264,7 +265,7 @@ async fn resolve(event_loop: &Ref<EventLoop>, place: &Place) -> PyResult<Vec<Pla
             Ok(())
         })?;
     }
-    Python::attach(|py| {
+    attached(|py| {
         let needs_local = place.local.bind(py).is_truthy()?;
         let needs_remote = place.remote.bind(py).is_truthy()?;
         let mut plans = Vec::new();
@@ -289,7 +290,7 @@ async fn resolve(event_loop: &Ref<EventLoop>, place: &Place) -> PyResult<Vec<Pla
 
 /// A socket as planned.
 async fn open_one(event_loop: &Ref<EventLoop>, place: &Place, plan: Plan) -> PyResult<Opened> {
-    let (socket, unless_done, connecting) = Python::attach(|py| {
+    let (socket, unless_done, connecting) = attached(|py| {
         let keywords = PyDict::new(py);
         keywords.set_item("family", &plan.family)?;
         keywords.set_item("type", SOCK_DGRAM)?;
@@ -320,7 +321,7 @@ async fn open_one(event_loop: &Ref<EventLoop>, place: &Place, plan: Plan) -> PyR
         connecting.await?;
     }
     unless_done.done();
-    Python::attach(|py| {
+    attached(|py| {
         let remote = if place.remote.bind(py).is_truthy()? { plan.remote } else { py.None() };
         Ok(Opened { socket, remote, own: true })
     })

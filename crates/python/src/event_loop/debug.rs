@@ -70,7 +70,7 @@ pub(super) fn init(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
 
 /// `warnings.warn(text, category)`.
 pub(super) fn warn(py: Python<'_>, category: &str, text: &str) -> PyResult<()> {
-    let category = py.import("builtins")?.getattr(category)?;
+    let category = stock::module(py, "builtins")?.getattr(category)?;
     stock::warn(py)?.call1((text, category)).map(drop)
 }
 

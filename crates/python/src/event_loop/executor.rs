@@ -192,7 +192,7 @@ fn begin_shutdown<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     let keywords = PyDict::new(py);
     keywords.set_item("target", event_loop.as_any().getattr("_do_shutdown")?)?;
     keywords.set_item("args", (&future,))?;
-    let thread = py.import("threading")?.getattr("Thread")?.call((), Some(&keywords))?;
+    let thread = stock::module(py, "threading")?.getattr("Thread")?.call((), Some(&keywords))?;
     thread.call_method0("start")?;
     routine.second.put(thread);
     let timeout = routine.first.get_or_none(py);

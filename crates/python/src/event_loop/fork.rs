@@ -11,6 +11,7 @@ use pyo3::types::{PyDict, PyModule};
 use super::{Engine, EventLoop, executor, lifecycle, signals};
 use crate::errors;
 use crate::ffi::{Args, Obj, Output, Registry, Signature, class, none};
+use crate::stock;
 
 const AFTER_FORK: Signature<0> = Signature::new("_after_fork_in_child", "");
 
@@ -29,7 +30,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     )?;
     let keywords = PyDict::new(py);
     keywords.set_item("after_in_child", function)?;
-    py.import("os")?.call_method("register_at_fork", (), Some(&keywords)).map(drop)
+    stock::module(py, "os")?.call_method("register_at_fork", (), Some(&keywords)).map(drop)
 }
 
 fn after_fork<'py>(args: Args<'_, 'py>) -> Output<'py> {

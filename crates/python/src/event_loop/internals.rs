@@ -17,6 +17,7 @@ use crate::attributes::assigned;
 use crate::callbacks::ReactionCallback;
 use crate::events::{self, Handle, TimerHandle};
 use crate::ffi::class::Plain;
+use crate::ffi::thread::attached;
 use crate::ffi::{Class, ClassState, LoopCell, Obj, Output, Ref, Signature, Table, Visitor, boolean, none};
 use crate::{current, errors, names, tasks};
 
@@ -59,7 +60,7 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
             handlers.set_item(signal, handle.any(py))?;
         }
         // A copy: what is written to it would be lost, so it cannot be written to.
-        py.import("types")?.getattr("MappingProxyType")?.call1((handlers,))
+        crate::stock::module(py, "types")?.getattr("MappingProxyType")?.call1((handlers,))
     });
     t.property(
         c"_executor_shutdown_called",
@@ -86,7 +87,7 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
 /// One turn, wherever it is called: within a callback, too.
 fn run_once(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     event_loop.check_open()?;
-    let ran = Python::attach(|_| turn::run_once(event_loop));
+    let ran = attached(|_| turn::run_once(event_loop));
     ran.and(current::settle(event_loop))
 }
 

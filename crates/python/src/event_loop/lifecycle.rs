@@ -7,7 +7,8 @@ use pyo3::types::{PyDict, PyString};
 use super::{Engine, EventLoop, asyncgens, debug, turn};
 use crate::attributes::flags;
 use crate::callbacks::{Reaction, forget, react};
-use crate::ffi::{Obj, Output, Signature, Table, boolean, none, thread};
+use crate::ffi::thread::attached;
+use crate::ffi::{Obj, Output, Signature, Table, boolean, none, thread, trampoline};
 use crate::futures::ensure::ensure;
 use crate::futures::{self, likes};
 use crate::{current, names, stock, tasks};
@@ -117,13 +118,15 @@ fn run_until_stopped(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     begin_run(event_loop)?;
     // PyO3 counts attachments of its own making only: within one, what is dropped is released at once instead of being
     // kept for the next, and attaching again is free.
-    let ran = Python::attach(|_| {
-        loop {
-            turn::run_once(event_loop)?;
-            if event_loop.stopping.get() {
-                break Ok(());
+    let ran = attached(|_| {
+        trampoline::caught(|| {
+            loop {
+                turn::run_once(event_loop)?;
+                if event_loop.stopping.get() {
+                    break Ok(());
+                }
             }
-        }
+        })
     });
     ran.and(end_run(event_loop))
 }

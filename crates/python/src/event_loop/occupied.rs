@@ -13,6 +13,7 @@ use yibu_engine::Fd;
 
 use super::EventLoop;
 use crate::ffi::{Class, Listing, Obj, Output, Table, none};
+use crate::stock;
 use crate::transports::{self, SocketTransport};
 
 pub(super) fn table(t: &mut Table<EventLoop>) {
@@ -47,7 +48,7 @@ fn mapping<'py>(event_loop: &Obj<'py, EventLoop>) -> Output<'py> {
     if let Some(mapping) = event_loop.transport_mapping.get(py) {
         return Ok(mapping);
     }
-    let mapping = py.import("weakref")?.getattr("WeakValueDictionary")?.call0()?;
+    let mapping = stock::module(py, "weakref")?.getattr("WeakValueDictionary")?.call0()?;
     for (fd, transport) in event_loop.transports.living(py) {
         mapping.set_item(fd, transport)?;
     }

@@ -10,6 +10,7 @@ use pyo3::types::PyFloat;
 use super::{EventLoop, create_future};
 use crate::alarms::{self, Alarm};
 use crate::coroutines::{Answer, Awaited};
+use crate::ffi::thread::attached;
 use crate::ffi::{Obj, Ref};
 use crate::sleep::wake;
 
@@ -52,7 +53,7 @@ impl Future for Delay {
 
 impl Drop for Delay {
     fn drop(&mut self) {
-        Python::attach(|py| {
+        attached(|py| {
             let alarm = self.alarm.obj(py);
             if let Err(error) = alarms::cancel(&alarm) {
                 error.write_unraisable(py, Some(alarm.as_any()));

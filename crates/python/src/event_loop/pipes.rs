@@ -6,6 +6,7 @@ use super::connect::CloseUnlessDone;
 use super::{EventLoop, create_future};
 use crate::coroutines::{self, Awaited};
 use crate::events::loop_debug;
+use crate::ffi::thread::attached;
 use crate::ffi::{Args, Class, Obj, Output, Ref, Signature, Table};
 use crate::transports::pipes::{ReadPipeTransport, WritePipeTransport};
 use crate::{names, stock};
@@ -42,7 +43,7 @@ fn connect<'py, T: Class>(
     let own = Ref::of(event_loop.clone());
     let [factory, pipe] = args.parse(signature)?.map(Bound::unbind);
     coroutines::new(event_loop, signature.function, async move {
-        let (transport, protocol, undo, made) = Python::attach(|py| {
+        let (transport, protocol, undo, made) = attached(|py| {
             let event_loop = own.obj(py);
             let protocol = factory.bind(py).call0()?;
             let waiter = create_future(&event_loop)?;
@@ -54,7 +55,7 @@ fn connect<'py, T: Class>(
         })?;
         made.await?;
         undo.done();
-        Python::attach(|py| {
+        attached(|py| {
             if loop_debug(own.obj(py).as_any())? {
                 let fd = pipe.bind(py).call_method0(names::fileno(py))?;
                 stock::logger(py)?.call_method1("debug", (log, fd, &transport, &protocol))?;

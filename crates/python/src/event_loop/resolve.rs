@@ -12,6 +12,7 @@ use rustix::net::{AddressFamily, SocketType, ipproto};
 
 use super::EventLoop;
 use crate::coroutines::{self, Answer, Awaited};
+use crate::ffi::thread::attached;
 use crate::ffi::{Args, Obj, Output, Ref, Signature, Table, make};
 use crate::{names, stock};
 
@@ -60,9 +61,9 @@ fn getaddrinfo<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Ou
     let question = Ref::new(PyTuple::new(event_loop.py(), [host, port, family, kind, protocol, flags])?);
     let me = Ref::of(event_loop.clone());
     coroutines::new(event_loop, GETADDRINFO.function, async move {
-        let asked = Python::attach(|py| {
+        let asked = attached(|py| {
             let (event_loop, question) = (me.obj(py), question.any(py).cast::<PyTuple>()?);
-            let function = py.import("socket")?.getattr("getaddrinfo")?;
+            let function = stock::module(py, "socket")?.getattr("getaddrinfo")?;
             if event_loop.debug.get() {
                 let function = event_loop.as_any().getattr("_getaddrinfo_debug")?;
                 return in_executor(&event_loop, function, question).map(Err);
@@ -109,7 +110,7 @@ fn getaddrinfo_debug<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>)
     logger.call_method1("debug", ("Get address info %s", &text))?;
     let time = || -> PyResult<f64> { event_loop.as_any().call_method0(names::time(py))?.extract() };
     let began = time()?;
-    let answer = py.import("socket")?.getattr("getaddrinfo")?.call1(PyTuple::new(py, question)?)?;
+    let answer = stock::module(py, "socket")?.getattr("getaddrinfo")?.call1(PyTuple::new(py, question)?)?;
     let spent = time()? - began;
     let text = format!("Getting address info {text} took {:.3}ms: {}", spent * 1e3, answer.repr()?);
     let limit: f64 = event_loop.as_any().getattr("slow_callback_duration")?.extract()?;
@@ -124,9 +125,9 @@ fn getnameinfo<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Ou
     let question = Ref::new(PyTuple::new(event_loop.py(), [address, flags])?);
     let me = Ref::of(event_loop.clone());
     coroutines::new(event_loop, GETNAMEINFO.function, async move {
-        let asked = Python::attach(|py| {
+        let asked = attached(|py| {
             let question = question.any(py).cast::<PyTuple>()?;
-            let function = py.import("socket")?.getattr("getnameinfo")?;
+            let function = stock::module(py, "socket")?.getattr("getnameinfo")?;
             let host: i32 = stock::ni_numerichost(py)?.extract()?;
             let service: i32 = stock::ni_numericserv(py)?.extract()?;
             let flags = question.get_item(1)?.extract::<i32>();
@@ -202,7 +203,7 @@ fn ensure_resolved_method<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 
 /// `BaseEventLoop._ensure_resolved`: a list of address infos, with one entry for an address that is numeric
 /// already.
 pub(super) async fn ensure_resolved(event_loop: &Ref<EventLoop>, question: Question) -> Answer {
-    let asked = Python::attach(|py| {
+    let asked = attached(|py| {
         let (host, port, rest) = parts(question.address.any(py))?;
         if let Some(info) = numeric_info(&question, &host, &port, &rest, py)? {
             return Ok(Ok(PyList::new(py, [info])?.into_any().unbind()));

@@ -24,6 +24,7 @@ use super::socket::Socket;
 use super::{EventLoop, occupied};
 use crate::coroutines::{self, Awaited};
 use crate::errors;
+use crate::ffi::thread::attached;
 use crate::ffi::{Args, Obj, Output, Raised, Ref, Signature, Table};
 use crate::transports::{self, SocketTransport};
 use crate::{names, stock};
@@ -90,7 +91,7 @@ fn request<'py>(
 }
 
 fn unavailable(text: &'static str) -> PyErr {
-    Python::attach(|py| match stock::sendfile_not_available_error(py) {
+    attached(|py| match stock::sendfile_not_available_error(py) {
         Ok(class) => errors::raise(class, text),
         Err(error) => error,
     })
@@ -106,7 +107,7 @@ fn sendfile<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Outpu
     let (transport, piece, fallback) = request(&args, &SENDFILE)?;
     let transport = Ref::new(transport);
     coroutines::new(event_loop, SENDFILE.function, async move {
-        let native = Python::attach(|py| {
+        let native = attached(|py| {
             let target = transport.any(py);
             if target.call_method0(names::is_closing(py))?.is_truthy()? {
                 return Err(PyRuntimeError::new_err("Transport is closing"));
@@ -128,12 +129,12 @@ fn sendfile<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Outpu
         })?;
         if let Some(native) = native {
             match native.await {
-                Err(error) if fallback && Python::attach(|py| is_unavailable(py, &error)) => {}
+                Err(error) if fallback && attached(|py| is_unavailable(py, &error)) => {}
                 answer => return answer,
             }
         }
         if !fallback {
-            return Err(Python::attach(|py| match transport.any(py).repr() {
+            return Err(attached(|py| match transport.any(py).repr() {
                 Ok(transport) => PyRuntimeError::new_err(format!(
                     "fallback is disabled and native sendfile is not supported for transport {transport}"
                 )),
@@ -150,7 +151,7 @@ fn sock_sendfile<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> 
     let (sock, piece, fallback) = request(&args, &SOCK_SENDFILE)?;
     let socket = Socket::new(event_loop, sock);
     coroutines::new(event_loop, SOCK_SENDFILE.function, async move {
-        let native = Python::attach(|py| {
+        let native = attached(|py| {
             socket.check(py)?;
             let sock = socket.object(py);
             check(sock, &piece)?;
@@ -160,7 +161,7 @@ fn sock_sendfile<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> 
             Awaited::on(&event_loop, &native)
         })?;
         match native.await {
-            Err(error) if fallback && Python::attach(|py| is_unavailable(py, &error)) => {}
+            Err(error) if fallback && attached(|py| is_unavailable(py, &error)) => {}
             answer => return answer,
         }
         copying::to_socket(&own, &socket, piece).await
@@ -206,9 +207,9 @@ fn sendfile_native<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -
     let piece = Piece::new(file, offset, count);
     coroutines::new(event_loop, SENDFILE_NATIVE.function, async move {
         let Some(transport) = native else { return Err(unavailable("sendfile syscall is not supported")) };
-        let (direct, drained) = Python::attach(|py| Direct::begin(&own.obj(py), &transport.obj(py)))?;
+        let (direct, drained) = attached(|py| Direct::begin(&own.obj(py), &transport.obj(py)))?;
         drained.await?;
-        let (sending, lost) = Python::attach(|py| {
+        let (sending, lost) = attached(|py| {
             let event_loop = own.obj(py);
             let lost = transports::watch_for_loss(&transport.obj(py))?;
             let socket = transports::socket(&transport.obj(py))?;
@@ -227,7 +228,7 @@ fn sendfile_native<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -
             Either::Right((Err(lost), _)) => Err(lost),
             Either::Right((Ok(_), sending)) => sending.await,
         };
-        Python::attach(|py| direct.end(py))?;
+        attached(|py| direct.end(py))?;
         answer
     })
 }
@@ -286,7 +287,7 @@ impl Direct {
 
 impl Drop for Direct {
     fn drop(&mut self) {
-        Python::attach(|py| {
+        attached(|py| {
             if let Err(error) = self.restore(py) {
                 error.write_unraisable(py, Some(self.transport.any(py)));
             }
@@ -300,11 +301,11 @@ fn sock_sendfile_native<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'p
     let socket = Socket::new(event_loop, sock);
     let piece = Piece::new(file, offset, count);
     coroutines::new(event_loop, SOCK_SENDFILE_NATIVE.function, async move {
-        let Some(mut transfer) = Python::attach(|py| Transfer::of(&piece, py))? else {
-            return Python::attach(|py| Ok(PyInt::new(py, 0).into_any().unbind()));
+        let Some(mut transfer) = attached(|py| Transfer::of(&piece, py))? else {
+            return attached(|py| Ok(PyInt::new(py, 0).into_any().unbind()));
         };
         let sent = transfer.run(&socket).await;
-        Python::attach(|py| {
+        attached(|py| {
             transfer.settle(py)?;
             sent?;
             Ok(transfer.sent.into_pyobject(py)?.into_any().unbind())
@@ -353,7 +354,7 @@ impl Transfer {
                 Ok(error.is::<PyAttributeError>() || error.is_instance_of(stock::unsupported_operation(py)?))
             })
         })?;
-        let os = py.import("os")?;
+        let os = stock::module(py, "os")?;
         let status = os
             .call_method1("fstat", (&file,))
             .map_err(|error| no_file(error, &|error| Ok(error.is::<PyOSError>())))?;
@@ -435,7 +436,7 @@ impl Transfer {
         if std::mem::replace(&mut self.settled, true) || (self.sent == 0 && !self.has_position) {
             return Ok(());
         }
-        let os = py.import("os")?;
+        let os = stock::module(py, "os")?;
         os.call_method1("lseek", (self.file, self.offset, os.getattr("SEEK_SET")?)).map(drop)
     }
 }
@@ -443,7 +444,7 @@ impl Transfer {
 impl Drop for Transfer {
     /// Sending was given up.
     fn drop(&mut self) {
-        Python::attach(|py| {
+        attached(|py| {
             if let Err(error) = self.settle(py) {
                 error.write_unraisable(py, None);
             }

@@ -12,6 +12,7 @@ use rustix::io::Errno;
 use super::connect::{self, CloseUnlessDone, Security};
 use super::{EventLoop, occupied, yield_once};
 use crate::coroutines::{self, Awaited};
+use crate::ffi::thread::attached;
 use crate::ffi::{Args, Class, Obj, Output, Ref, Signature, Table};
 use crate::server::{self, Server, Settings};
 use crate::stock;
@@ -119,13 +120,13 @@ fn create_server<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> 
     };
     let service = Service { factory: or_none(factory), backlog, security, start: start_serving };
     coroutines::new(event_loop, "EventLoop.create_server", async move {
-        let given = Python::attach(|py| check_arguments(py, &place, &service.security))?;
+        let given = attached(|py| check_arguments(py, &place, &service.security))?;
         let sockets = match given {
             Some(sock) => vec![BoundSocket::Given(sock)],
             None => listening_sockets(&own, &place).await?,
         };
         let server = service.open(&own, sockets).await?;
-        Python::attach(|py| {
+        attached(|py| {
             let server = server.into_any(py);
             if own.data().debug.get() {
                 stock::logger(py)?.call_method1("info", ("%r is serving", &server))?;
@@ -160,7 +161,7 @@ impl Service {
         sockets: Vec<BoundSocket>,
     ) -> PyResult<Ref<Server>> {
         let start = self.start;
-        let server = Python::attach(|py| {
+        let server = attached(|py| {
             let (mut listening, mut unless_done) = (Vec::new(), Vec::new());
             for socket in sockets {
                 let socket = match socket {
@@ -229,13 +230,13 @@ fn hosts<'py>(host: &Bound<'py, PyAny>) -> PyResult<Vec<Bound<'py, PyAny>>> {
         let everywhere = name.to_str()?.is_empty();
         return Ok(vec![if everywhere { crate::ffi::none(py) } else { host.clone() }]);
     }
-    let iterable = py.import("collections.abc")?.getattr("Iterable")?;
+    let iterable = stock::module(py, "collections.abc")?.getattr("Iterable")?;
     if host.is_instance(&iterable)? { host.try_iter()?.collect() } else { Ok(vec![host.clone()]) }
 }
 
 /// Sockets bound to all addresses of the hosts.
 async fn listening_sockets(event_loop: &Ref<EventLoop>, place: &Place) -> PyResult<Vec<BoundSocket>> {
-    let (hosts, resolving) = Python::attach(|py| {
+    let (hosts, resolving) = attached(|py| {
         let own = event_loop.obj(py);
         let hosts = hosts(place.host.bind(py))?;
         let resolve = |host: &Bound<'_, PyAny>| -> PyResult<Awaited> {
@@ -247,7 +248,7 @@ async fn listening_sockets(event_loop: &Ref<EventLoop>, place: &Place) -> PyResu
         Ok::<_, PyErr>((hosts, resolving))
     })?;
     let resolved = try_join_all(resolving).await?;
-    Python::attach(|py| {
+    attached(|py| {
         let (seen, mut infos) = (PySet::empty(py)?, Vec::new());
         for (host, found) in hosts.iter().zip(resolved) {
             let found = found.into_bound(py);
@@ -375,7 +376,7 @@ fn connect_accepted_socket<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_,
     let [factory, sock, ssl, handshake_timeout, shutdown_timeout] =
         args.parse(&CONNECT_ACCEPTED)?.map(Bound::unbind);
     coroutines::new(event_loop, "EventLoop.connect_accepted_socket", async move {
-        let security = Python::attach(|py| {
+        let security = attached(|py| {
             connect::check_stream_socket(sock.bind(py))?;
             let server_hostname = PyString::new(py, "").into_any().unbind();
             let secure = ssl.bind(py).is_truthy()?;
@@ -385,7 +386,7 @@ fn connect_accepted_socket<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_,
             Ok::<_, PyErr>(security)
         })?;
         let made = connect::connection_transport(&own, sock, factory, security, true).await?;
-        Python::attach(|py| {
+        attached(|py| {
             let (transport, protocol) = made.bind(py);
             if own.data().debug.get() {
                 let sock = transport.call_method1("get_extra_info", ("socket",))?;

@@ -108,8 +108,8 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add(NOTE.function, function)
 }
 
-fn signal_module(py: Python<'_>) -> PyResult<Bound<'_, PyModule>> {
-    py.import("signal")
+fn signal_module(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    stock::module(py, "signal")
 }
 
 /// `_UnixSelectorEventLoop._check_signal`: the number of a signal.
@@ -156,7 +156,7 @@ fn add<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py
 /// interrupts.
 fn catch(signal: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = signal.py();
-    let handler = py.import("yibu._yibu")?.getattr(NOTE.function)?;
+    let handler = stock::module(py, "yibu._yibu")?.getattr(NOTE.function)?;
     let module = signal_module(py)?;
     module.call_method1("signal", (signal, handler))?;
     module.call_method1("siginterrupt", (signal, false)).map(drop)
@@ -305,7 +305,7 @@ pub(super) fn remove_all(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     if numbers.is_empty() {
         return Ok(());
     }
-    if py.import("sys")?.call_method0("is_finalizing")?.is_truthy()? {
+    if stock::module(py, "sys")?.call_method0("is_finalizing")?.is_truthy()? {
         let text = format!(
             "Closing the loop {} on interpreter shutdown stage, skipping signal handlers removal",
             event_loop.as_any().repr()?

@@ -16,6 +16,7 @@ use super::socket::{self, Socket, completed, plain, unless_blocked};
 use super::{EventLoop, create_future, occupied, watch};
 use crate::coroutines::{self, Answer, Routine, Step};
 use crate::ffi::buffer::Buffer;
+use crate::ffi::thread::attached;
 use crate::ffi::{Args, Obj, Output, Ref, Signature, Table, make, none};
 use crate::stock;
 
@@ -348,14 +349,14 @@ fn sock_connect<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> O
 }
 
 async fn connect(socket: &Socket, address: Ref) -> Answer {
-    let question = Python::attach(|py| {
+    let question = attached(|py| {
         socket.check(py)?;
         question(socket, &address, py)
     })?;
     let address = match question {
         Some(question) => {
             let infos = resolve::ensure_resolved(socket.event_loop(), question).await?;
-            Python::attach(|py| -> PyResult<_> { Ok(Ref::new(infos.bind(py).get_item(0)?.get_item(4)?)) })?
+            attached(|py| -> PyResult<_> { Ok(Ref::new(infos.bind(py).get_item(0)?.get_item(4)?)) })?
         }
         None => address,
     };

@@ -11,6 +11,7 @@ use yibu_engine::{Fd, Interest, is_again};
 use super::watch::Readiness;
 use super::{EventLoop, connect, occupied};
 use crate::coroutines::Answer;
+use crate::ffi::thread::attached;
 use crate::ffi::{Obj, Output, Ref, call};
 use crate::{errors, names, stock};
 
@@ -115,12 +116,12 @@ impl Socket {
     ) -> Answer {
         let mut readiness = None;
         loop {
-            if let Some(answer) = Python::attach(|py| unless_blocked(py, attempt(py)))? {
+            if let Some(answer) = attached(|py| unless_blocked(py, attempt(py)))? {
                 return Ok(answer);
             }
             let readiness = match &mut readiness {
                 Some(readiness) => readiness,
-                none => none.insert(Python::attach(|py| self.readiness(py, interest))?),
+                none => none.insert(attached(|py| self.readiness(py, interest))?),
             };
             readiness.wait().await?;
         }

@@ -380,7 +380,7 @@ fn watcher_of_program(py: Python<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
         }
     }
     // To ask is deprecated; it was not the program that did.
-    let warnings = py.import("warnings")?;
+    let warnings = stock::module(py, "warnings")?;
     let caught = warnings.call_method0("catch_warnings")?;
     caught.call_method0("__enter__")?;
     let watcher = warnings

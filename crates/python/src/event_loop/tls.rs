@@ -8,6 +8,7 @@ use pyo3::types::PyDict;
 
 use super::{EventLoop, create_future, occupied};
 use crate::coroutines::{self, Awaited};
+use crate::ffi::thread::attached;
 use crate::ffi::{Args, Obj, Output, Ref, Signature, Table};
 use crate::names;
 use crate::sslproto::{self, Parts, SslProtocol};
@@ -72,7 +73,7 @@ fn start_tls<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Outp
     let own = Ref::of(event_loop.clone());
     let given = args.parse(&START_TLS)?.map(Bound::unbind);
     coroutines::new(event_loop, "EventLoop.start_tls", async move {
-        let (protocol, upgrade, handshake) = Python::attach(|py| {
+        let (protocol, upgrade, handshake) = attached(|py| {
             let event_loop = own.obj(py);
             let [transport, app_protocol, context, server_side, rest @ ..] =
                 given.map(|value| value.into_bound(py));
@@ -99,7 +100,7 @@ fn start_tls<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Outp
         })?;
         handshake.await?;
         upgrade.done();
-        Ok(Python::attach(|py| protocol.obj(py).app_transport(py).unbind()))
+        Ok(attached(|py| protocol.obj(py).app_transport(py).unbind()))
     })
 }
 
@@ -127,7 +128,9 @@ fn take_over_what_was_read<'py>(
     protocol: &Obj<'py, SslProtocol>,
 ) -> PyResult<()> {
     let py = app_protocol.py();
-    if !app_protocol.is_instance(&py.import("asyncio.streams")?.getattr("StreamReaderProtocol")?)? {
+    if !app_protocol
+        .is_instance(&crate::stock::module(py, "asyncio.streams")?.getattr("StreamReaderProtocol")?)?
+    {
         return Ok(());
     }
     let Some(reader) = app_protocol.getattr_opt("_stream_reader")? else { return Ok(()) };
@@ -175,7 +178,7 @@ impl Upgrade {
 impl Drop for Upgrade {
     fn drop(&mut self) {
         let Some([transport, made, resumed]) = self.0.take() else { return };
-        Python::attach(|py| {
+        attached(|py| {
             let undo = || {
                 transport.bind(py).call_method0(names::close(py))?;
                 made.bind(py).call_method0(names::cancel(py))?;

@@ -19,6 +19,7 @@ use super::EventLoop;
 use super::connect::{self, CloseUnlessDone, SOCK_STREAM, Security};
 use super::serve::{BoundSocket, Service};
 use crate::coroutines::{self, Awaited};
+use crate::ffi::thread::attached;
 use crate::ffi::{Args, Obj, Output, Raised, Ref, Signature, Table};
 use crate::stock;
 
@@ -60,7 +61,7 @@ fn create_unix_connection<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 
         args.parse(&CREATE_CONNECTION)?.map(Bound::unbind);
     let security = Security { ssl, server_hostname, handshake_timeout, shutdown_timeout };
     coroutines::new(event_loop, CREATE_CONNECTION.function, async move {
-        let (sock, connecting) = Python::attach(|py| {
+        let (sock, connecting) = attached(|py| {
             check_connection(py, &security)?;
             let (path, sock) = (path.bind(py), sock.bind(py));
             if path.is_none() {
@@ -81,7 +82,7 @@ fn create_unix_connection<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 
             unless_done.done();
         }
         let made = connect::connection_transport(&own, sock, factory, security, false).await?;
-        Python::attach(|py| Ok(made.bind(py).into_pyobject(py)?.into_any().unbind()))
+        attached(|py| Ok(made.bind(py).into_pyobject(py)?.into_any().unbind()))
     })
 }
 
@@ -151,7 +152,7 @@ fn create_unix_server<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>
         is_true(cleanup_socket)?
     };
     coroutines::new(event_loop, CREATE_SERVER.function, async move {
-        let socket = Python::attach(|py| {
+        let socket = attached(|py| {
             let ssl = service.security.ssl.bind(py);
             if ssl.is_instance_of::<PyBool>() {
                 return Err(PyTypeError::new_err("ssl argument must be an SSLContext or None"));
@@ -178,9 +179,9 @@ fn create_unix_server<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>
         #[cfg(Py_3_13)]
         let (BoundSocket::Given(listening) | BoundSocket::Made(listening, _)) = &socket;
         #[cfg(Py_3_13)]
-        let listening = Python::attach(|py| listening.clone_ref(py));
+        let listening = attached(|py| listening.clone_ref(py));
         let opened = service.open(&own, vec![socket]).await;
-        Python::attach(|py| {
+        attached(|py| {
             #[cfg(Py_3_13)]
             if opened.is_err() {
                 cleanup::forget(&own.obj(py), listening.bind(py))?;

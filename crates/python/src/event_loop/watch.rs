@@ -20,6 +20,7 @@ use yibu_engine::{Fd, Interest, Op, OpId};
 use super::{EventLoop, Owner, occupied};
 use crate::errors;
 use crate::events::{self, Handle};
+use crate::ffi::thread::attached;
 use crate::ffi::{Args, Class, Obj, Output, Ref, Signature, Table, Visitor, boolean, none};
 
 const ADD_READER: Signature<2> = Signature::new("EventLoop.add_reader", "fd, callback, *args");
@@ -327,7 +328,7 @@ impl Readiness {
     }
 
     fn ask(&mut self) -> PyResult<Rc<Waiting>> {
-        Python::attach(|py| {
+        attached(|py| {
             let event_loop = self.event_loop.obj(py);
             event_loop.check_open()?;
             let waiting = Rc::<Waiting>::default();

@@ -38,14 +38,14 @@ const EXIT: Signature<3> = Signature::new_method("Executor.__exit__", "exc_type,
 
 /// `ThreadPoolExecutor(thread_name_prefix="asyncio")`: a native pool, or what a program has put into the place of that class.
 pub fn default_pool(py: Python<'_>) -> Output<'_> {
-    let class = py.import("concurrent.futures")?.getattr("ThreadPoolExecutor")?;
+    let class = stock::module(py, "concurrent.futures")?.getattr("ThreadPoolExecutor")?;
     if !class.is(stock::thread_pool_executor(py)?) {
         let keywords = PyDict::new(py);
         keywords.set_item("thread_name_prefix", PREFIX)?;
         return class.call((), Some(&keywords));
     }
     let count = if cfg!(Py_3_13) { "process_cpu_count" } else { "cpu_count" };
-    let processors: Option<isize> = py.import("os")?.call_method0(count)?.extract()?;
+    let processors: Option<isize> = stock::module(py, "os")?.call_method0(count)?.extract()?;
     let pool = ThreadPool::create(py)?;
     pool.most.set((processors.unwrap_or(1) + 4).min(32));
     pool.queue.set(Ref::of(WorkQueue::create(py)?));
@@ -142,10 +142,11 @@ fn start<'py>(
     let keywords = PyDict::new(py);
     keywords.set_item("name", format!("{PREFIX}_{}", threads.len()))?;
     keywords.set_item("target", worker.as_any())?;
-    let started = py.import("threading")?.getattr("Thread")?.call((), Some(&keywords)).and_then(|thread| {
-        thread.call_method0("start")?;
-        Ok(thread)
-    });
+    let started =
+        stock::module(py, "threading")?.getattr("Thread")?.call((), Some(&keywords)).and_then(|thread| {
+            thread.call_method0("start")?;
+            Ok(thread)
+        });
     let thread = match started {
         Ok(thread) => thread,
         Err(error) => {

@@ -17,6 +17,7 @@ use super::job;
 use super::queue::{AT_ONCE, WorkQueue};
 use crate::event_loop::{self, Message};
 use crate::ffi::class::{Callable, make_callable};
+use crate::ffi::thread::attached;
 use crate::ffi::{Class, ClassState, Obj, Output, Raised, Ref, Slot, Table, Visitor, none, thread};
 use crate::stock;
 
@@ -49,7 +50,7 @@ impl Worker {
         queue.begin_looking();
         make_callable(&worker, |worker, args| {
             // PyO3 counts attachments of its own making only: within one, what is dropped is released at once.
-            Python::attach(|_| thread::outlive_interpreter(|| work(worker)))?;
+            attached(|_| thread::outlive_interpreter(|| work(worker)))?;
             Ok(none(args.py()))
         });
         Ok(worker)

@@ -26,6 +26,7 @@ pub mod depth;
 pub mod directory;
 mod dormant;
 pub mod gc;
+pub mod interpreter;
 pub mod make;
 pub mod metaclass;
 pub mod openssl;

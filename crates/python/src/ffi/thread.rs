@@ -1,12 +1,30 @@
 //! Threads as Python counts them, and what becomes of those that the end of the interpreter overtakes.
 
 use pyo3::ffi;
+use pyo3::prelude::*;
 
 /// `threading.get_ident()` of this thread.
 #[inline]
 pub fn ident() -> u64 {
     // SAFETY: the function has no preconditions: it asks the thread library.
     unsafe { ffi::PyThread_get_thread_ident() as u64 }
+}
+
+/// Runs `f` as PyO3's attached code: what it drops is released at once, not kept for later.
+///
+/// The thread is attached already (the *attached* invariant of [`super`]). Of that PyO3 knows only what it has done itself, and
+/// when the interpreter ends it refuses to do it again; but finalizers run until the very end.
+#[inline]
+pub fn attached<R>(f: impl for<'py> FnOnce(Python<'py>) -> R) -> R {
+    let mut f = Some(f);
+    match Python::try_attach(|py| f.take().map(|f| f(py))) {
+        Some(Some(result)) => result,
+        // SAFETY: attached, by the invariant.
+        _ => match f.take() {
+            Some(f) => f(unsafe { Python::assume_attached() }),
+            None => unreachable!("the closure is taken only to be run"),
+        },
+    }
 }
 
 /// Runs `f`, during which the interpreter may come to its end in another thread.

@@ -4,7 +4,7 @@
 //! exceptions, never an abort), turns `Err` into the interpreter's current exception, and lends its arguments without
 //! counting references. The Rust function is a type parameter of zero size, so a table entry costs no indirection.
 
-use std::any::TypeId;
+use std::any::{Any, TypeId};
 use std::ffi::c_int;
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,6 +15,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
+use super::thread::outlive_interpreter;
 use super::{Args, Class, Obj, Output, depth, originals, stop};
 
 /// A function whose value is its type: what `fn` items and closures without captures are.
@@ -32,6 +33,22 @@ pub trait Stateless: Copy + 'static {
 
 impl<F: Copy + 'static> Stateless for F {}
 
+/// Runs `body`; a panic in it becomes an exception, for whoever has to put things right after both.
+#[inline]
+pub fn caught<R>(body: impl FnOnce() -> PyResult<R>) -> PyResult<R> {
+    catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|payload| Err(panicked(payload.as_ref())))
+}
+
+#[cold]
+fn panicked(payload: &(dyn Any + Send)) -> PyErr {
+    let text = payload
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| payload.downcast_ref::<&str>().copied())
+        .unwrap_or("a panic without a message");
+    PySystemError::new_err(format!("yibu failed internally: {text}"))
+}
+
 /// Runs `body`, giving `failed` and a set exception when it fails or panics.
 #[inline]
 pub(super) fn guard<'py, R>(py: Python<'py>, failed: R, body: impl FnOnce() -> PyResult<R>) -> R {
@@ -42,12 +59,7 @@ pub(super) fn guard<'py, R>(py: Python<'py>, failed: R, body: impl FnOnce() -> P
             failed
         }
         Err(payload) => {
-            let text = payload
-                .downcast_ref::<String>()
-                .map(String::as_str)
-                .or_else(|| payload.downcast_ref::<&str>().copied())
-                .unwrap_or("a panic without a message");
-            PySystemError::new_err(format!("yibu failed internally: {text}")).restore(py);
+            panicked(payload.as_ref()).restore(py);
             failed
         }
     }
@@ -150,9 +162,12 @@ where
     // SAFETY: as in `unary`.
     unsafe {
         let py = Python::assume_attached();
-        guard(py, std::ptr::null_mut(), || {
-            let _level = depth::enter("while getting the repr of an object")?;
-            give(F::conjure()(&lend(py, slf)))
+        // What the objects shown do may take as long as the interpreter.
+        outlive_interpreter(|| {
+            guard(py, std::ptr::null_mut(), || {
+                let _level = depth::enter("while getting the repr of an object")?;
+                give(F::conjure()(&lend(py, slf)))
+            })
         })
     }
 }

@@ -13,6 +13,7 @@ use pyo3::types::PyString;
 use super::items::Kind;
 use super::{LifoQueue, PriorityQueue, Queue};
 use crate::ffi::originals::{self, Replaced};
+use crate::ffi::thread::outlive_interpreter;
 use crate::ffi::{Class, Obj, Output, call};
 use crate::names;
 
@@ -83,12 +84,12 @@ impl Hook {
 
     /// `self.hook()`.
     pub fn call<'py>(self, queue: &Obj<'py, Queue>) -> Output<'py> {
-        call::method(self.name(queue.py()), [queue.as_any()])
+        outlive_interpreter(|| call::method(self.name(queue.py()), [queue.as_any()]))
     }
 
     /// `self.hook(argument)`.
     pub fn call_with<'py>(self, queue: &Obj<'py, Queue>, argument: &Bound<'py, PyAny>) -> Output<'py> {
-        call::method(self.name(queue.py()), [queue.as_any(), argument])
+        outlive_interpreter(|| call::method(self.name(queue.py()), [queue.as_any(), argument]))
     }
 }
 

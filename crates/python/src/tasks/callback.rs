@@ -13,6 +13,7 @@ use super::{Task, step};
 use crate::current;
 use crate::event_loop::EventLoop;
 use crate::ffi::class::Plain;
+use crate::ffi::thread::outlive_interpreter;
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Raised, Ref, Signature, Slot, Table, Visitor};
 use crate::ffi::{boolean, call, none};
 use crate::futures::{self, Settled};
@@ -126,7 +127,7 @@ impl Class for TaskCallback {
     fn table(t: &mut Table<Self>) {
         t.call(|callback, args, kwargs| {
             let [future] = Args::parse_tuple(&WAKEUP, args, kwargs)?;
-            invoke(callback, (!future.is_none()).then_some(future))
+            outlive_interpreter(|| invoke(callback, (!future.is_none()).then_some(future)))
         });
         t.compare(|callback, other, op| {
             let py = callback.py();

@@ -18,7 +18,7 @@ static CODE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 /// Adds the factory to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
-    let create = py.import("asyncio.tasks")?.getattr("create_eager_task_factory")?;
+    let create = crate::stock::module(py, "asyncio.tasks")?.getattr("create_eager_task_factory")?;
     let factory = create.call1((Task::class(py),))?;
     CODE.get_or_try_init(py, || factory.getattr("__code__").map(Bound::unbind))?;
     module.add("eager_task_factory", factory)

@@ -125,7 +125,7 @@ fn init<'py, T: PipeEnd>(
     let extra = if extra.is_none() { PyDict::new(py).into_any() } else { extra };
     extra.set_item("pipe", &pipe)?;
     let fd: Fd = call::method(names::fileno(py), [&pipe])?.extract()?;
-    let os = py.import("os")?;
+    let os = stock::module(py, "os")?;
     let mode = os.call_method1("fstat", (fd,))?.getattr("st_mode")?.extract()?;
     let Some(reading) = T::reading(FileType::from_raw_mode(mode)) else {
         return Err(PyValueError::new_err(T::REFUSAL));

@@ -124,7 +124,7 @@ fn finalize(child: &Obj<'_, Child>) -> PyResult<()> {
     let Some(event_loop) = child.event_loop.take() else { return Ok(()) };
     let event_loop = event_loop.into_any(py);
     if !event_loop.call_method0(names::is_closed(py))?.is_truthy()?
-        || py.import("sys")?.call_method0("is_finalizing")?.is_truthy()?
+        || stock::module(py, "sys")?.call_method0("is_finalizing")?.is_truthy()?
     {
         return Ok(());
     }

@@ -10,6 +10,7 @@ use super::protocol::Takeover;
 use crate::coroutines::{Answer, Awaited};
 use crate::event_loop::EventLoop;
 use crate::event_loop::socket::Socket;
+use crate::ffi::thread::attached;
 use crate::ffi::{Output, Ref, make};
 use crate::{names, stock};
 
@@ -18,12 +19,12 @@ const TRANSPORT_PIECE: i64 = 16 * 1024;
 
 /// `_sendfile_fallback`.
 pub(super) async fn over_transport(event_loop: &Ref<EventLoop>, transport: &Ref, piece: Piece) -> Answer {
-    let (mut source, takeover) = Python::attach(|py| {
+    let (mut source, takeover) = attached(|py| {
         let source = Source::open(event_loop, piece, TRANSPORT_PIECE, py)?;
         Ok::<_, PyErr>((source, Takeover::begin(&event_loop.obj(py), transport.any(py))?))
     })?;
     let sent = write_all(&mut source, transport, &takeover).await;
-    let undone = Python::attach(|py| source.settle(py).and(takeover.end(py)));
+    let undone = attached(|py| source.settle(py).and(takeover.end(py)));
     undone?;
     sent?;
     source.answer()
@@ -31,7 +32,7 @@ pub(super) async fn over_transport(event_loop: &Ref<EventLoop>, transport: &Ref,
 
 async fn write_all(source: &mut Source, transport: &Ref, takeover: &Takeover) -> PyResult<()> {
     while let Some(data) = source.next().await? {
-        Python::attach(|py| transport.any(py).call_method1(names::write(py), (data.any(py),)).map(drop))?;
+        attached(|py| transport.any(py).call_method1(names::write(py), (data.any(py),)).map(drop))?;
         takeover.drain().await?;
         source.sent(&data)?;
     }
@@ -40,19 +41,19 @@ async fn write_all(source: &mut Source, transport: &Ref, takeover: &Takeover) ->
 
 /// `_sock_sendfile_fallback`.
 pub(super) async fn to_socket(event_loop: &Ref<EventLoop>, socket: &Socket, piece: Piece) -> Answer {
-    let mut source = Python::attach(|py| {
+    let mut source = attached(|py| {
         let most = stock::constants_module(py)?.getattr("SENDFILE_FALLBACK_READBUFFER_SIZE")?.extract()?;
         Source::open(event_loop, piece, most, py)
     })?;
     let sent = send_all(&mut source, event_loop, socket).await;
-    Python::attach(|py| source.settle(py))?;
+    attached(|py| source.settle(py))?;
     sent?;
     source.answer()
 }
 
 async fn send_all(source: &mut Source, event_loop: &Ref<EventLoop>, socket: &Socket) -> PyResult<()> {
     while let Some(data) = source.next().await? {
-        let sending = Python::attach(|py| {
+        let sending = attached(|py| {
             let event_loop = event_loop.obj(py);
             let sending =
                 event_loop.as_any().call_method1("sock_sendall", (socket.object(py), data.any(py)))?;
@@ -114,7 +115,7 @@ impl Source {
                 return Ok(None);
             }
         }
-        let (view, reading) = Python::attach(|py| {
+        let (view, reading) = attached(|py| {
             let view = slice(PyMemoryView::from(self.buffer.any(py))?.as_any(), self.piece)?;
             let event_loop = self.event_loop.obj(py);
             let read_into = self.file.any(py).getattr("readinto")?;
@@ -123,7 +124,7 @@ impl Source {
             Ok::<_, PyErr>((Ref::new(view), Awaited::on(&event_loop, &reading)?))
         })?;
         let read = reading.await?;
-        Python::attach(|py| {
+        attached(|py| {
             let read = read.bind(py);
             if read.is_truthy()? {
                 slice(view.any(py), read.extract()?).map(|data| Some(Ref::new(data)))
@@ -135,12 +136,12 @@ impl Source {
 
     /// A piece is on its way.
     fn sent(&mut self, data: &Ref) -> PyResult<()> {
-        self.sent += Python::attach(|py| data.any(py).len())?.cast_signed() as i64;
+        self.sent += attached(|py| data.any(py).len())?.cast_signed() as i64;
         Ok(())
     }
 
     fn answer(&self) -> Answer {
-        Python::attach(|py| Ok(self.sent.into_pyobject(py)?.into_any().unbind()))
+        attached(|py| Ok(self.sent.into_pyobject(py)?.into_any().unbind()))
     }
 
     /// The position of the file is behind what was sent.
@@ -159,7 +160,7 @@ impl Source {
 impl Drop for Source {
     /// Sending was given up.
     fn drop(&mut self) {
-        Python::attach(|py| {
+        attached(|py| {
             if let Err(error) = self.settle(py) {
                 error.write_unraisable(py, Some(self.file.any(py)));
             }

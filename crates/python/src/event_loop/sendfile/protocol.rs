@@ -11,6 +11,7 @@ use crate::coroutines::Awaited;
 use crate::event_loop::EventLoop;
 use crate::events::isinstance_class;
 use crate::ffi::class::Plain;
+use crate::ffi::thread::attached;
 use crate::ffi::{Class, ClassState, Obj, Output, Ref, Slot, Table, Visitor, boolean, none};
 use crate::mixins::{self, create_future};
 use crate::{names, stock};
@@ -62,7 +63,7 @@ impl Takeover {
 
     /// Waits while writing is paused. ConnectionError when the connection is gone.
     pub(super) async fn drain(&self) -> PyResult<()> {
-        let waiting = Python::attach(|py| {
+        let waiting = attached(|py| {
             let own = self.protocol.obj(py);
             if own.transport.get_or_none(py).call_method0(names::is_closing(py))?.is_truthy()? {
                 return Err(PyConnectionError::new_err("Connection closed by peer"));
@@ -106,7 +107,7 @@ impl Takeover {
 
 impl Drop for Takeover {
     fn drop(&mut self) {
-        Python::attach(|py| {
+        attached(|py| {
             if let Err(error) = self.restore(py) {
                 error.write_unraisable(py, Some(self.protocol.any(py)));
             }

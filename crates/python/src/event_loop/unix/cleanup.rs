@@ -69,7 +69,7 @@ impl<'py> BoundPath<'py> {
         let py = self.path.py();
         let unlink = || {
             if inode(&self.path)?.eq(&self.inode)? {
-                py.import("os")?.call_method1("unlink", (&self.path,))?;
+                stock::module(py, "os")?.call_method1("unlink", (&self.path,))?;
             }
             Ok(())
         };
