@@ -9,7 +9,11 @@
   `install()` stays what it was; it keeps working on the new loops, as do loops made before, and
   `isinstance` takes its classes and the native ones for the same (`namesakes.py`).
 
-Left alone on purpose: `asyncio.SelectorEventLoop` (whoever names that class wants that class), the
+A call of `asyncio.SelectorEventLoop` without a selector makes yibu's loop then, too (`selector_loop.py`).
+
+In either case processes that the program starts by `multiprocessing` do as their parent (`children.py`).
+
+Left alone on purpose: `asyncio.SelectorEventLoop` itself (whoever derives from it builds on what is in it), the
 `Server` class (only a loop makes servers), `asyncio.new_event_loop` (it asks the policy, and so does a
 `Runner` that stands in asyncio's place), private aliases such as `_CFuture` and `_PyTask`, and the C
 module `_asyncio`.
@@ -24,7 +28,7 @@ from asyncio import base_subprocess, sslproto, staggered, streams, subprocess, u
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from yibu import _yibu, namesakes
+from yibu import _yibu, namesakes, selector_loop
 from yibu.event_loop import EventLoop
 from yibu.policy import EventLoopPolicy, StockPolicy, current_policy, set_policy
 
@@ -113,7 +117,10 @@ def install(*, patch: bool = True) -> None:
     May be called at any time, from any thread, and again: a second call adds what the first one left
     out (`install(patch=False)`, then `install()`), and otherwise changes nothing.
     """
+    from yibu import children  # here, because importing multiprocessing takes a while
+
     with _done.lock:
+        children.take_along(patch=patch or bool(_done.replacements))
         if _done.policies is None:
             found = current_policy()
             policy = EventLoopPolicy()
@@ -131,11 +138,16 @@ def install(*, patch: bool = True) -> None:
                 _rebind(name, stock, native)
             for _stock, native_class in pairs:
                 _yibu._put_in_place(native_class, True)
+            selector_loop.take_over()
 
 
 def uninstall() -> None:
     """Undo `install()`. What somebody else has replaced since is left as they made it."""
+    from yibu import children
+
     with _done.lock:
+        children.leave_behind()
+        selector_loop.give_back()
         for pair in _class_pairs(_done.replacements):
             _yibu._put_in_place(pair[1], False)
             namesakes.part(*pair)

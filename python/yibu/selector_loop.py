@@ -1,0 +1,38 @@
+"""`asyncio.SelectorEventLoop()`, called by a program after `install()`, makes yibu's loop.
+
+Servers name that class where they mean "asyncio's loop" (uvicorn does). Only the plain call is taken over:
+whoever gives a selector wants that selector used, and a subclass builds upon the class's insides, so both get
+the standard library's loop. The class itself stays what and where it is; for that it has a metaclass while
+yibu is installed. Called by `installation.py`, after the classes have become namesakes.
+"""
+
+import asyncio
+from typing import Any
+
+from yibu import _yibu
+from yibu.event_loop import EventLoop
+from yibu.namesakes import Namesake
+
+STOCK: Any = asyncio.SelectorEventLoop
+
+
+class SelectorLoopClass(Namesake):
+    """The class of `asyncio.SelectorEventLoop` and of what is derived from it."""
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        """Make a loop: yibu's for a call without a selector, whatever the class makes otherwise."""
+        if cls is STOCK and not any(given is not None for given in (*args, *kwargs.values())):
+            return EventLoop()
+        return super().__call__(*args, **kwargs)
+
+
+def take_over() -> None:
+    """Let the plain call make yibu's loop, unless somebody gave the class a metaclass of their own."""
+    if type(STOCK) in (type, Namesake):
+        _yibu._set_metaclass(STOCK, SelectorLoopClass)
+
+
+def give_back() -> None:
+    """Undo it."""
+    if type(STOCK) is SelectorLoopClass:
+        _yibu._set_metaclass(STOCK, type)
