@@ -22,18 +22,16 @@ import sys as _sys
 from yibu import _yibu
 from yibu import stock as _stock
 from yibu._yibu import __version__
-from yibu.event_loop import EventLoop
+from yibu.event_loop import EventLoop, new_event_loop
 from yibu.installation import install, uninstall
 from yibu.modules import modules as _modules
-from yibu.policy import EventLoopPolicy, get_event_loop, new_event_loop
+from yibu.policy import get_event_loop
+from yibu.policy import names as _names_of_policies
 from yibu.task_registry import join_task_registry as _join_task_registry
 
-if _sys.version_info >= (3, 14):
-    from yibu.policy import __getattr__
-else:
+globals().update(_names_of_policies())
+if _sys.version_info < (3, 14):
     from yibu.child_watchers import PidfdChildWatcher, ThreadedChildWatcher
-
-    DefaultEventLoopPolicy = EventLoopPolicy
 
 # What this Python's asyncio has: from the extension module where that has it, else from the standard
 # library.
@@ -47,8 +45,8 @@ del _name
 globals().update(_modules(globals()))
 
 __all__ = sorted(
-    {*_asyncio.__all__, "EventLoop", "EventLoopPolicy", "__version__"}
-    | {"install", "new_event_loop", "uninstall"}
+    {*_asyncio.__all__, *(name for name in _names_of_policies() if name == "EventLoopPolicy")}
+    | {"EventLoop", "__version__", "install", "new_event_loop", "uninstall"}
 )
 
 _join_task_registry()

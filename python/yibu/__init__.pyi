@@ -31,11 +31,11 @@ from yibu._yibu import sleep as sleep
 from yibu._yibu import to_thread as to_thread
 from yibu._yibu import wrap_future as wrap_future
 from yibu.event_loop import EventLoop as EventLoop
+from yibu.event_loop import new_event_loop as new_event_loop
 from yibu.installation import install as install
 from yibu.installation import uninstall as uninstall
 from yibu.policy import EventLoopPolicy as EventLoopPolicy
 from yibu.policy import get_event_loop as get_event_loop
-from yibu.policy import new_event_loop as new_event_loop
 
 from asyncio import *  # type: ignore[assignment]  # noqa: F403
 from asyncio import base_events as base_events

@@ -1,10 +1,11 @@
 """Processes that a program starts by `multiprocessing` run on yibu if the program does.
 
 A forked process has all that its parent has. One that is started anew, by the methods "spawn" and
-"forkserver", begins with `python -c COMMAND`, and nothing of the parent's `install()` is there. So while yibu is
-installed the command gets a prelude that installs it in the same way, before the program's modules are imported
-there (in the process of "forkserver", before it preloads them: its children are forked from it). What uses
-multiprocessing is included: `ProcessPoolExecutor`, `uvicorn --workers`. Other child processes are not touched.
+"forkserver", begins with `python -c COMMAND`, and nothing of the parent's `install()` is there. So while
+yibu is installed the command gets a prelude that installs it in the same way, before the program's modules
+are imported there (in the process of "forkserver", before it preloads them: its children are forked from
+it). What uses multiprocessing is included: `ProcessPoolExecutor`, `uvicorn --workers`. Other child processes
+are not touched.
 
 Called by `installation.py`.
 """
@@ -17,8 +18,8 @@ from typing import Any
 # What runs in multiprocessing's processes that run a program's code; its resource tracker does not.
 _STARTS = ("from multiprocessing.spawn import spawn_main", "from multiprocessing.forkserver import main")
 
-# The child may find its modules elsewhere than this process, which perhaps changed sys.path or its directory; it
-# may even be another Python, by `multiprocessing.set_executable()`, one without yibu, and is told so then.
+# The child may find its modules elsewhere than this process, which perhaps changed sys.path or its directory.
+# It may even be another Python, by `multiprocessing.set_executable()`, and one without yibu: then it says so.
 _PRELUDE = """
 import sys
 path = sys.path[:]
@@ -70,7 +71,11 @@ def leave_behind() -> None:
 def _with_prelude(args: Sequence[Any], patch: bool) -> Sequence[Any]:
     """The arguments of a process, with the prelude in its command if it is one that runs a program's code."""
     for place, argument in enumerate(args):
-        if isinstance(argument, str) and any(start in argument for start in _STARTS) and args[place - 1] == "-c":
+        if (
+            isinstance(argument, str)
+            and any(start in argument for start in _STARTS)
+            and args[place - 1] == "-c"
+        ):
             folder = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
             prelude = _PRELUDE.format(folder=folder, patch=patch)
             # A namespace of its own: the command's is the module `__main__`, which the program can see.

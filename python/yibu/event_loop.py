@@ -16,3 +16,8 @@ from yibu.loop_internals import LoopInternals
 
 class EventLoop(_yibu.EventLoop, LoopInternals, asyncio.AbstractEventLoop):
     """An asyncio event loop implemented in Rust."""
+
+
+def new_event_loop() -> EventLoop:
+    """Make a new event loop, whatever policy is in force."""
+    return EventLoop()

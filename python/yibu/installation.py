@@ -3,7 +3,8 @@
 `install()` does two things.
 
 - The event loop policy becomes yibu's, so that `asyncio.run`, `asyncio.new_event_loop` and whatever
-  else asks the policy get yibu's loop. On Pythons where policies are deprecated this does not warn.
+  else asks the policy get yibu's loop. On Pythons where policies are deprecated this does not warn; where
+  there are none, `asyncio.new_event_loop` becomes yibu's (`policy.py`).
 - With `patch=True`, the default, everything native takes the place of what it stands for in `asyncio`
   and its modules: functions and classes, `asyncio.run` included. What was imported from there before
   `install()` stays what it was; it keeps working on the new loops, as do loops made before, and
@@ -13,8 +14,8 @@ A call of `asyncio.SelectorEventLoop` without a selector makes yibu's loop then,
 
 In either case processes that the program starts by `multiprocessing` do as their parent (`children.py`).
 
-Left alone on purpose: `asyncio.SelectorEventLoop` itself (whoever derives from it builds on what is in it), the
-`Server` class (only a loop makes servers), `asyncio.new_event_loop` (it asks the policy, and so does a
+Left alone on purpose: `asyncio.SelectorEventLoop` itself (whoever derives from it builds on what is in it),
+the `Server` class (only a loop makes servers), `asyncio.new_event_loop` (it asks the policy, and so does a
 `Runner` that stands in asyncio's place), private aliases such as `_CFuture` and `_PyTask`, and the C
 module `_asyncio`.
 
@@ -26,11 +27,10 @@ import sys
 import threading
 from asyncio import base_subprocess, sslproto, staggered, streams, subprocess, unix_events
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from yibu import _yibu, namesakes, selector_loop
+from yibu import _yibu, namesakes, policy, selector_loop
 from yibu.event_loop import EventLoop
-from yibu.policy import EventLoopPolicy, StockPolicy, current_policy, set_policy
 
 
 class Replacement(NamedTuple):
@@ -46,7 +46,7 @@ class _Installation:
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.policies: tuple[object, EventLoopPolicy] | None = None  # the one found, the one made
+        self.policy: policy.Installed | None = None
         self.replacements: list[Replacement] = []
 
 
@@ -93,9 +93,8 @@ def replacements() -> Iterator[Replacement]:
         for name in names:
             if name in vars(module):
                 yield Replacement(name, vars(module)[name], native[name])
-    # What `set_event_loop_policy(None)` goes back to.
-    name = "_DefaultEventLoopPolicy" if sys.version_info >= (3, 14) else "DefaultEventLoopPolicy"
-    yield Replacement(name, StockPolicy, EventLoopPolicy)
+    for replaced in policy.replacements():
+        yield Replacement(*replaced)
 
 
 def _class_pairs(replaced: list[Replacement]) -> list[tuple[type, type]]:
@@ -121,13 +120,8 @@ def install(*, patch: bool = True) -> None:
 
     with _done.lock:
         children.take_along(patch=patch or bool(_done.replacements))
-        if _done.policies is None:
-            found = current_policy()
-            policy = EventLoopPolicy()
-            if type(found) is StockPolicy:
-                _share_state(found, policy)
-            set_policy(policy)
-            _done.policies = found, policy
+        if _done.policy is None:
+            _done.policy = policy.Installed()
         if patch and not _done.replacements:
             _done.replacements = list(replacements())
             pairs = _class_pairs(_done.replacements)
@@ -154,16 +148,6 @@ def uninstall() -> None:
         while _done.replacements:
             name, stock, native = _done.replacements.pop()
             _rebind(name, native, stock)
-        if _done.policies is not None:
-            found, policy = _done.policies
-            _done.policies = None
-            if current_policy() is policy:
-                set_policy(found)
-
-
-def _share_state(found: Any, policy: EventLoopPolicy) -> None:
-    """Give `policy` the current loops, thread by thread, and the child watcher of the one it follows.
-
-    Shared, not copied: `asyncio.set_event_loop` before, during and after an installation is one story.
-    """
-    policy.__dict__.update(found.__dict__)
+        if _done.policy is not None:
+            _done.policy.undo()
+            _done.policy = None

@@ -1,19 +1,22 @@
-"""The event loop policy, and the two functions that make loops.
+"""What yibu has to do with event loop policies: everything, and nothing where Python has none.
 
 `EventLoopPolicy` is the running interpreter's own default policy (child watchers included, where it
 still has them) except that the loops it makes are yibu's. Policies are deprecated since Python 3.14;
 the class itself never warns: `asyncio.set_event_loop_policy`, without which it is of no use, does.
+Python 3.16 removes them. Then `names()` is empty, and `install()` gives asyncio another `new_event_loop`.
 
-Called by programs, by `installation.py` (which makes this policy the process's) and by the native `Runner`.
+Called by programs, by `yibu/__init__.py`, and by `installation.py`, which makes this policy the process's.
 """
 
+import asyncio
 import sys
 import threading
 import warnings
 from asyncio import AbstractEventLoop, events, unix_events
+from collections.abc import Mapping
 from typing import Any
 
-from yibu.event_loop import EventLoop
+from yibu.event_loop import EventLoop, new_event_loop
 
 if sys.version_info < (3, 14):
     from asyncio import AbstractChildWatcher
@@ -24,11 +27,12 @@ if sys.version_info < (3, 14):
 _warn: Any = vars(warnings).get("_deprecated")
 _LEAVES = "{name!r} is deprecated as of Python 3.12 and will be removed in Python {remove}."
 
-# Its public name moves and warns with the versions; this one is the same in all of them.
-StockPolicy: Any = vars(unix_events)["_UnixDefaultEventLoopPolicy"]
+# Its public name moves and warns with the versions; this one is the same in all of them that have policies.
+StockPolicy: Any = vars(unix_events).get("_UnixDefaultEventLoopPolicy")
+HAS_POLICIES = StockPolicy is not None
 
 
-class EventLoopPolicy(StockPolicy):  # type: ignore[misc]  # no version's stubs agree on the base
+class EventLoopPolicy(StockPolicy or object):  # type: ignore[misc]  # no version's stubs agree on the base
     """The default policy of this Python, with yibu's event loop."""
 
     _loop_factory = EventLoop
@@ -65,11 +69,6 @@ class EventLoopPolicy(StockPolicy):  # type: ignore[misc]  # no version's stubs 
                 _warn("set_child_watcher", _LEAVES, remove=(3, 14))
 
 
-def new_event_loop() -> EventLoop:
-    """Make a new event loop, whatever policy is in force."""
-    return EventLoop()
-
-
 def current_policy() -> Any:
     """The policy of this process. Asking is no use of a deprecated feature, so it never warns."""
     if sys.version_info >= (3, 14):
@@ -96,6 +95,8 @@ def get_event_loop() -> AbstractEventLoop:
     running = events._get_running_loop()
     if running is not None:
         return running
+    if not HAS_POLICIES:
+        return events.get_event_loop()
     policy = current_policy()
     if type(policy) in (StockPolicy, EventLoopPolicy) and sys.version_info < (3, 14):
         local = policy._local
@@ -108,19 +109,63 @@ def get_event_loop() -> AbstractEventLoop:
     return loop
 
 
-if sys.version_info >= (3, 14):
+def names() -> dict[str, object]:
+    """What yibu's namespace has of policies: the class, and the names under which asyncio has its own."""
+    if not HAS_POLICIES:
+        return {}
+    if sys.version_info < (3, 14):
+        return {"EventLoopPolicy": EventLoopPolicy, "DefaultEventLoopPolicy": EventLoopPolicy}
+    return {"EventLoopPolicy": EventLoopPolicy, "__getattr__": _deprecated_name}
 
-    def __getattr__(name: str) -> object:
-        """The two classes that the asyncio namespace still gives, with a warning, until Python 3.16.
 
-        `yibu/__init__.py` takes this function for its own.
-        """
-        classes = {
-            "AbstractEventLoopPolicy": events._AbstractEventLoopPolicy,
-            "DefaultEventLoopPolicy": EventLoopPolicy,
-        }
-        if name not in classes:
-            raise AttributeError(f"module 'yibu' has no attribute {name!r}")
-        message = f"'asyncio.{name}' is deprecated and slated for removal in Python 3.16"
-        warnings.warn(message, DeprecationWarning, stacklevel=2)
-        return classes[name]
+def _deprecated_name(name: str) -> object:
+    """The two classes that the asyncio namespace still gives, with a warning, until Python 3.16."""
+    classes = {
+        "AbstractEventLoopPolicy": vars(events).get("_AbstractEventLoopPolicy"),
+        "DefaultEventLoopPolicy": EventLoopPolicy,
+    }
+    if name not in classes:
+        raise AttributeError(f"module 'yibu' has no attribute {name!r}")
+    message = f"'asyncio.{name}' is deprecated and slated for removal in Python 3.16"
+    warnings.warn(message, DeprecationWarning, stacklevel=2)
+    return classes[name]
+
+
+def replacements() -> list[tuple[str, object, object]]:
+    """What `install()` replaces by name: what `set_event_loop_policy(None)` goes back to."""
+    if not HAS_POLICIES:
+        return []
+    name = "_DefaultEventLoopPolicy" if sys.version_info >= (3, 14) else "DefaultEventLoopPolicy"
+    return [(name, StockPolicy, EventLoopPolicy)]
+
+
+class Installed:
+    """Yibu's policy as that of the process; without policies, yibu's `new_event_loop` in asyncio's place."""
+
+    def __init__(self) -> None:
+        self.found: Any = None
+        self.policy: EventLoopPolicy | None = None
+        if not HAS_POLICIES:
+            self.found = events.new_event_loop
+            _rebind_new_event_loop(self.found, new_event_loop)
+            return
+        self.found, self.policy = current_policy(), EventLoopPolicy()
+        if type(self.found) is StockPolicy:
+            # The current loops, thread by thread, and the child watcher. Shared, not copied:
+            # `asyncio.set_event_loop` before, during and after an installation is one story.
+            self.policy.__dict__.update(self.found.__dict__)
+        set_policy(self.policy)
+
+    def undo(self) -> None:
+        """Go back to what was found, unless somebody has replaced it since."""
+        if self.policy is None:
+            _rebind_new_event_loop(new_event_loop, self.found)
+        elif current_policy() is self.policy:
+            set_policy(self.found)
+
+
+def _rebind_new_event_loop(old: object, new: object) -> None:
+    modules: tuple[Mapping[str, object], ...] = vars(asyncio), vars(events)
+    for namespace in modules:
+        if namespace["new_event_loop"] is old:
+            namespace["new_event_loop"] = new  # type: ignore[index]

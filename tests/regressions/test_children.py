@@ -1,4 +1,4 @@
-"""Processes that a program starts by multiprocessing run on yibu if the program does, however they are started."""
+"""Processes that a program starts by multiprocessing run on yibu if the program does, however started."""
 
 import os
 import subprocess
@@ -7,7 +7,6 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
-
 import yibu
 
 pytestmark = pytest.mark.yibu_only
@@ -87,7 +86,11 @@ class TestCommandLine:
     def test_a_package_as_the_program(self, tmp_path):
         (tmp_path / "package").mkdir()
         write(tmp_path, "", "package/__init__.py")
-        write(tmp_path, "import sys\nfrom package.work import ask\nprint(ask(1, sys.argv[1]))", "package/__main__.py")
+        write(
+            tmp_path,
+            "import sys\nfrom package.work import ask\nprint(ask(1, sys.argv[1]))",
+            "package/__main__.py",
+        )
         write(tmp_path, dedent(POOL).partition("if __name__")[0], "package/work.py")
         assert python(tmp_path, "-m", "yibu", "-m", "package", "spawn") == ON_YIBU
 

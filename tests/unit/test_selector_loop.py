@@ -1,4 +1,4 @@
-"""`asyncio.SelectorEventLoop`, called by programs that have yibu installed, and left alone in all other ways."""
+"""`asyncio.SelectorEventLoop`, called by programs that have installed yibu, and left alone otherwise."""
 
 import os
 import subprocess

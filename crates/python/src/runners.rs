@@ -127,7 +127,7 @@ fn new_event_loop(py: Python<'_>) -> Output<'_> {
     let module = if in_place {
         stock::events_module(py)?.clone()
     } else {
-        stock::module(py, "yibu.policy")?.into_any()
+        stock::module(py, "yibu.event_loop")?.into_any()
     };
     module.call_method0("new_event_loop")
 }

@@ -370,9 +370,13 @@ fn enter_watcher<'py>(event_loop: &Obj<'py, EventLoop>) -> PyResult<Entered<'py>
 #[cfg(not(Py_3_14))]
 fn watcher_of_program(py: Python<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
     let events = stock::events_module(py)?;
-    let function = events.getattr("get_child_watcher")?;
+    let (Some(function), Some(policy)) =
+        (events.getattr_opt("get_child_watcher")?, events.getattr_opt("get_event_loop_policy")?)
+    else {
+        return Ok(None);
+    };
     if function.is(stock::get_child_watcher(py)?) {
-        let policy = events.call_method0("get_event_loop_policy")?;
+        let policy = policy.call0()?;
         let module = policy.get_type().getattr("get_child_watcher")?.getattr("__module__")?;
         let usual = module.eq("asyncio.unix_events")? || module.eq("yibu.policy")?;
         if usual && is_default(&policy.getattr("_watcher")?)? {
