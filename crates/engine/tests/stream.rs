@@ -34,6 +34,45 @@ fn a_write_that_fits_needs_no_watching() -> io::Result<()> {
 }
 
 #[test]
+fn an_embedder_may_send_by_itself() -> io::Result<()> {
+    let mut connection = lent()?;
+    connection.set_limits(10, 5);
+    connection.stream.embed();
+    assert!(connection.stream.sends_at_once());
+    let upcall = connection.stream.write_rest(&mut connection.driver, 20, 8, || vec![2; 12]);
+    connection.execute(upcall.map_err(io::Error::other)?);
+    assert_eq!(connection.told, [Told::PauseWriting]);
+    assert!(connection.stream.write_op().is_some() && !connection.stream.sends_at_once());
+    assert!(!connection.stream.end_writing());
+    let upcall = connection.stream.sent(&mut connection.driver, 7, false);
+    connection.execute(upcall);
+    assert_eq!(connection.stream.unsent().collect::<Vec<_>>(), [[2; 5]]);
+    assert_eq!(connection.told, [Told::PauseWriting, Told::ResumeWriting]);
+    let upcall = connection.stream.sent(&mut connection.driver, 5, false);
+    connection.execute(upcall);
+    assert_eq!(connection.told.last(), Some(&Told::ShutDown));
+    assert_eq!(connection.stream.write_op(), None);
+    assert!(connection.peer().receive().is_err(), "the machine has sent something itself");
+    Ok(())
+}
+
+#[test]
+fn an_embedder_sends_what_is_queued() -> io::Result<()> {
+    let mut connection = lent()?;
+    let queued = connection.stream.queue([vec![1], vec![2, 3]]).map_err(io::Error::other)?;
+    assert!(matches!(queued, Ok(true)));
+    let upcall = connection.stream.sent(&mut connection.driver, 1, true);
+    connection.execute(upcall);
+    assert_eq!(connection.stream.write_buffer_size(), 2);
+    assert!(connection.stream.write_op().is_some());
+    connection.abort();
+    let late = connection.stream.queue([vec![4]]).map_err(io::Error::other)?;
+    assert!(matches!(late, Err(None)));
+    assert_eq!(connection.told, []);
+    Ok(())
+}
+
+#[test]
 fn what_does_not_fit_waits_for_room() -> io::Result<()> {
     let mut connection = lent()?;
     write(&mut connection, CAPACITY + 10)?;

@@ -13,6 +13,7 @@ use crate::event_loop::{self, Due, Entry, EventLoop, Overridable, seconds};
 use crate::ffi::class::Plain;
 use crate::ffi::{Class, ClassState, Obj, Ref, Slot, Table, Visitor, none};
 use crate::names;
+use crate::replaced::names::TIMER_HANDLE;
 
 /// What an alarm does to its owner. Before it runs Python code it calls [`crate::current::settle`] where that matters.
 pub type Act = for<'a, 'py> fn(&'a Bound<'py, PyAny>) -> PyResult<()>;
@@ -43,8 +44,11 @@ fn new<'py>(owner: &Bound<'py, PyAny>, act: Act) -> PyResult<Obj<'py, Alarm>> {
 /// The loop whose heap may hold alarms: a native one that shows no timers to anybody.
 #[inline]
 pub fn heap_of<'a, 'py>(event_loop: &'a Bound<'py, PyAny>) -> Option<&'a Obj<'py, EventLoop>> {
-    EventLoop::direct(event_loop)
-        .filter(|native| !native.overrides(Overridable::CallAt) && !native.overrides(Overridable::CallLater))
+    EventLoop::direct(event_loop).filter(|native| {
+        !native.overrides(Overridable::CallAt)
+            && !native.overrides(Overridable::CallLater)
+            && !TIMER_HANDLE.is_replaced(native.py())
+    })
 }
 
 /// [`set_at`] for a loop that [`heap_of`] gave.

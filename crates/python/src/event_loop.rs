@@ -13,6 +13,7 @@ mod exceptions;
 mod executor;
 pub mod faults;
 pub mod fork;
+pub mod handles;
 mod internals;
 mod kernel;
 mod lifecycle;
@@ -25,7 +26,7 @@ mod sendfile;
 mod serve;
 pub mod signals;
 mod sock;
-mod socket;
+pub mod socket;
 mod spawn;
 mod subprocesses;
 mod tls;
@@ -45,7 +46,7 @@ pub use sendfile::protocol::SendfileProtocol;
 pub use spawn::set_task_name;
 #[cfg(not(Py_3_14))]
 pub use spawn::spawner;
-pub use spawn::{create_future, create_task, spawn};
+pub use spawn::{create_future, create_task, future_maker, spawn};
 pub use turn::{has_come, now, parks};
 pub use watch::Waiting;
 
@@ -72,6 +73,7 @@ use crate::ffi::{
 };
 use crate::futures::Future;
 use crate::names;
+use crate::replaced::names::HANDLE;
 use crate::tasks::Task;
 use crate::transports::pipes::{ReadPipeTransport, WritePipeTransport};
 use crate::transports::{Corks, DatagramTransport, SocketTransport};
@@ -301,6 +303,8 @@ pub struct EventLoop {
     hooks: LoopCell<Option<asyncgens::Hooks>>,
     origin_tracking: Cell<Option<i32>>,
     pub(crate) default_executor: Slot,
+    /// The native pool that a program's patch of the standard library's class has put out of use.
+    former_executor: Slot,
     pub(crate) executor_shut_down: Cell<bool>,
     /// What is asked in the place of the kernel: an object with `select()`, where a program has put one there.
     selector: Slot,
@@ -338,6 +342,7 @@ impl Default for EventLoop {
             hooks: LoopCell::default(),
             origin_tracking: Cell::new(None),
             default_executor: Slot::default(),
+            former_executor: Slot::default(),
             executor_shut_down: Cell::new(false),
             selector: Slot::default(),
             child_watcher: Slot::default(),
@@ -400,8 +405,11 @@ impl EventLoop {
     /// called: it is not replaced, and debug mode, which wants handles with sources, is off.
     #[inline]
     pub fn direct<'a, 'py>(object: &'a Bound<'py, PyAny>) -> Option<&'a Obj<'py, Self>> {
-        Obj::<Self>::cast(object)
-            .filter(|native| !native.debug.get() && !native.overrides(Overridable::CallSoon))
+        Obj::<Self>::cast(object).filter(|native| {
+            !native.debug.get()
+                && !native.overrides(Overridable::CallSoon)
+                && !HANDLE.is_replaced(native.py())
+        })
     }
 
     /// Whether Python code replaced a method.
@@ -452,6 +460,13 @@ impl EventLoop {
     #[inline]
     pub fn is_running(&self) -> bool {
         self.thread.get() != 0
+    }
+
+    /// Whether another thread than this one runs the loop.
+    #[inline]
+    fn runs_elsewhere(&self) -> bool {
+        let running = self.thread.get();
+        running != 0 && running != lifecycle::thread_ident()
     }
 
     /// Whether `close()` was called.
@@ -610,6 +625,7 @@ impl EventLoop {
             &self.current_handle,
             &self.asyncgens,
             &self.default_executor,
+            &self.former_executor,
             &self.child_watcher,
             &self.selector,
         ];

@@ -103,6 +103,17 @@ impl Handle {
         Ok(handle)
     }
 
+    /// Makes it a handle for `callback(arg)`.
+    pub fn prepare_for<'py>(
+        &self,
+        event_loop: &Bound<'py, PyAny>,
+        callback: Bound<'py, PyAny>,
+        arg: Bound<'py, PyAny>,
+    ) -> PyResult<()> {
+        self.args.keep_one(arg);
+        self.prepare_bare(event_loop, callback, None)
+    }
+
     #[inline]
     fn prepare_bare<'py>(
         &self,

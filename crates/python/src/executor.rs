@@ -13,7 +13,7 @@ mod worker;
 use pyo3::prelude::*;
 
 pub use job::{Call, Job, deliver};
-pub use pool::{ThreadPool, default_pool, submit};
+pub use pool::{ThreadPool, default_pool, standard_pool, stands_in, submit};
 pub use queue::AT_ONCE;
 
 use crate::ffi::Table;

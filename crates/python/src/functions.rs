@@ -14,6 +14,8 @@ use pyo3::types::PyString;
 use crate::event_loop::{self, EventLoop, Overridable};
 use crate::ffi::class::{Callable, make_callable};
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Table, Visitor, call, none};
+use crate::replaced::names::running_loop::OF_TASKS;
+use crate::replaced::names::{self as replaced, Name};
 use crate::{names, stock};
 
 /// A native function that returns an awaitable.
@@ -101,22 +103,40 @@ impl Class for CoroutineFunction {
     fn clear(&self) {}
 }
 
-/// `asyncio._get_running_loop()`.
+/// The loop that runs in this thread, whatever a program has put in the place of the functions that say so.
 #[inline]
 pub fn running(py: Python<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
     let event_loop = call::call0(stock::get_running_loop(py)?)?;
     Ok((!event_loop.is_none()).then_some(event_loop))
 }
 
-/// `asyncio.get_running_loop()`.
+/// `events._get_running_loop()`, where `function` is that function as the caller's module has it.
 #[inline]
-pub fn running_loop(py: Python<'_>) -> Output<'_> {
-    running(py)?.ok_or_else(|| PyRuntimeError::new_err("no running event loop"))
+pub fn asked<'py>(py: Python<'py>, function: &Name<2>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    match function.replacement(py)? {
+        None => running(py),
+        Some(function) => {
+            let event_loop = call::call0(&function)?;
+            Ok((!event_loop.is_none()).then_some(event_loop))
+        }
+    }
+}
+
+/// `events.get_running_loop()`, where `function` is that function as the caller's module has it.
+#[inline]
+pub fn running_loop<'py>(py: Python<'py>, function: &Name<2>) -> Output<'py> {
+    match function.replacement(py)? {
+        None => running(py)?.ok_or_else(|| PyRuntimeError::new_err("no running event loop")),
+        Some(function) => call::call0(&function),
+    }
 }
 
 /// `asyncio.get_event_loop()`: the running loop, or the one that the policy has.
 #[inline]
 pub fn current_loop(py: Python<'_>) -> Output<'_> {
+    if replaced::GET_EVENT_LOOP.is_replaced(py) {
+        return stock::current_event_loop(py);
+    }
     running(py)?.map_or_else(|| stock::current_event_loop(py), Ok)
 }
 
@@ -129,7 +149,7 @@ pub const CREATE_TASK: Signature<3> = Signature::new("create_task", "coro, *, na
 
 /// `asyncio.create_task`: `create_task` of the running loop, directly when it is the native one.
 pub fn create_task<'py>(args: Args<'_, 'py>) -> Output<'py> {
-    create_task_on(&running_loop(args.py())?, args)
+    create_task_on(&running_loop(args.py(), &OF_TASKS)?, args)
 }
 
 /// `event_loop.create_task(*args)`, directly when the loop is native.

@@ -17,6 +17,7 @@ use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Slot, Table, V
 use crate::futures::ensure::ensure;
 use crate::futures::{self, Future, State, likes};
 use crate::mixins::create_future;
+use crate::replaced::names::running_loop::OF_GATHER;
 use crate::{current, functions, stock, tasks};
 
 const GATHER: Signature<1> = Signature::new("gather", "*coros_or_futures, return_exceptions=False");
@@ -82,7 +83,7 @@ pub fn gather_all<'py>(
     outer.own.return_exceptions.set(return_exceptions);
     let mut event_loop = None;
     if cfg!(Py_3_14) {
-        event_loop = functions::running(py)?;
+        event_loop = functions::asked(py, &OF_GATHER)?;
         if let Some(task) = event_loop.as_ref().map(current::running_task).transpose()?.flatten() {
             outer.own.waiter.put(task);
         }

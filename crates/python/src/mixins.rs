@@ -4,11 +4,12 @@
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
-use crate::event_loop::{self, EventLoop};
-use crate::ffi::{Obj, Output, Slot, boolean};
-use crate::functions::running_loop;
+use crate::event_loop;
+use crate::ffi::{Output, Slot, boolean};
+use crate::functions::asked;
 pub use crate::futures::likes::{cancel, is_cancelled, is_done, set_result};
 use crate::names;
+use crate::replaced::names::running_loop::OF_MIXINS;
 
 /// The loop an object is bound to: that of its first wait. `_LoopBoundMixin`.
 #[derive(Default)]
@@ -21,7 +22,8 @@ impl LoopBound {
     /// `_get_loop()`: the running loop; RuntimeError when `owner` is bound to another one, or none runs.
     #[inline]
     pub fn get_loop<'py>(&self, owner: &Bound<'py, PyAny>) -> Output<'py> {
-        let running = running_loop(owner.py())?;
+        let running =
+            asked(owner.py(), &OF_MIXINS)?.ok_or_else(|| PyRuntimeError::new_err("no running event loop"))?;
         if self.event_loop.is_empty() {
             self.event_loop.put(running.clone());
         } else if !self.event_loop.is(&running) {
@@ -41,11 +43,9 @@ impl LoopBound {
 /// `loop.create_future()` on any loop.
 #[inline]
 pub fn create_future<'py>(event_loop: &Bound<'py, PyAny>) -> Output<'py> {
-    match Obj::<EventLoop>::cast(event_loop) {
-        Some(native) if !native.overrides(event_loop::Overridable::CreateFuture) => {
-            Ok(event_loop::create_future(native)?.into_any())
-        }
-        _ => event_loop.call_method0(names::create_future(event_loop.py())),
+    match event_loop::future_maker(event_loop) {
+        Some(native) => Ok(event_loop::create_future(native)?.into_any()),
+        None => event_loop.call_method0(names::create_future(event_loop.py())),
     }
 }
 

@@ -15,10 +15,13 @@ use crate::coroutines::is_coroutine;
 use crate::events::isinstance_class;
 use crate::ffi::class::{self, DictAndWeak};
 use crate::ffi::thread::outlive_interpreter;
-use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Slot, Table, Visitor};
+use crate::ffi::{Args, Class, ClassState, Obj, Output, Raised, Signature, Slot, Table, Visitor};
 use crate::ffi::{boolean, call, context, none};
+use crate::functions::asked;
 use crate::futures::{ensure, likes};
 use crate::gathering::gather_all;
+use crate::replaced::names::RUNNER as REPLACED_RUNNER;
+use crate::replaced::names::running_loop::OF_RUNNERS;
 use crate::tasks::all_tasks;
 use crate::{names, stock};
 
@@ -68,6 +71,9 @@ fn run<'py>(args: Args<'_, 'py>) -> Output<'py> {
     let py = args.py();
     let [main, debug, loop_factory] = args.parse(&RUN)?;
     refuse_running_loop(py, "asyncio.run()")?;
+    if let Some(class) = REPLACED_RUNNER.replacement(py)? {
+        return run_by(&class, &main, debug, loop_factory);
+    }
     let runner = Runner::create(py)?;
     prepare(&runner, debug, loop_factory);
     outlive_interpreter(|| {
@@ -78,8 +84,39 @@ fn run<'py>(args: Args<'_, 'py>) -> Output<'py> {
     })
 }
 
+/// `asyncio.run` with what a program has put in the place of `Runner`.
+fn run_by<'py>(
+    class: &Bound<'py, PyAny>,
+    main: &Bound<'py, PyAny>,
+    debug: Bound<'py, PyAny>,
+    loop_factory: Bound<'py, PyAny>,
+) -> Output<'py> {
+    let py = class.py();
+    let keywords = PyDict::new(py);
+    keywords.set_item("debug", debug)?;
+    if cfg!(Py_3_12) || !loop_factory.is_none() {
+        keywords.set_item("loop_factory", loop_factory)?;
+    }
+    let block = class.call((), Some(&keywords))?;
+    // As the `with` statement does it: both methods are looked up on the class, and before anything runs.
+    let (enter, exit) = (block.get_type().getattr("__enter__")?, block.get_type().getattr("__exit__")?);
+    let ran = enter.call1((&block,))?.call_method1("run", (main,));
+    match ran {
+        Ok(result) => {
+            exit.call1((&block, none(py), none(py), none(py)))?;
+            Ok(result)
+        }
+        Err(error) => {
+            let error = Raised::from_err(py, error);
+            let (class, traceback) = (error.as_any().get_type(), error.as_any().getattr("__traceback__")?);
+            let hushed = error.handling(|| exit.call1((&block, class, error.as_any(), traceback)))?;
+            if hushed.is_truthy()? { Ok(none(py)) } else { Err(error.into_err()) }
+        }
+    }
+}
+
 fn refuse_running_loop(py: Python<'_>, function: &str) -> PyResult<()> {
-    if call::call0(stock::get_running_loop(py)?)?.is_none() {
+    if asked(py, &OF_RUNNERS)?.is_none() {
         return Ok(());
     }
     Err(PyRuntimeError::new_err(format!("{function} cannot be called from a running event loop")))

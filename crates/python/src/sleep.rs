@@ -10,6 +10,7 @@ use crate::ffi::{Args, Obj, Output, Ref, Signature, none};
 use crate::functions::running_loop;
 use crate::futures::likes;
 use crate::mixins::create_future;
+use crate::replaced::names::running_loop::OF_TASKS;
 
 /// `sleep`'s parameters.
 pub const SLEEP: Signature<2> = Signature::new("sleep", "delay, result=None");
@@ -42,7 +43,7 @@ fn begin<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     if delay.extract::<f64>().is_ok_and(f64::is_nan) {
         return Err(PyValueError::new_err("Invalid delay: NaN (not a number)"));
     }
-    let event_loop = running_loop(py)?;
+    let event_loop = running_loop(py, &OF_TASKS)?;
     let future = create_future(&event_loop)?;
     let alarm = if routine.first.is_empty() {
         alarms::set_after(&event_loop, &delay, &future, wake)?

@@ -31,6 +31,7 @@ use crate::ffi::{
     Args, Class, ClassState, LoopCell, Obj, Output, Raised, Ref, Signature, Slot, Table, Visitor, none,
 };
 use crate::futures::likes;
+use crate::replaced::names::SSLPROTO;
 use crate::{names, stock};
 use flow::Limits;
 pub use reading::{advance, received};
@@ -385,7 +386,7 @@ fn eof_received<'py>(protocol: Protocol<'_, 'py>) -> Output<'py> {
 fn end_of_stream(protocol: Protocol<'_, '_>) -> PyResult<bool> {
     let py = protocol.py();
     if is_debugged(protocol)? {
-        stock::logger(py)?.call_method1("debug", ("%r received EOF", protocol.as_any()))?;
+        SSLPROTO.logger(py)?.call_method1("debug", ("%r received EOF", protocol.as_any()))?;
     }
     match protocol.state.get() {
         State::DoHandshake => {
@@ -433,7 +434,7 @@ fn fatal_error(protocol: Protocol<'_, '_>, error: &Bound<'_, PyAny>, message: &s
         if is_debugged(protocol)? {
             let keywords = PyDict::new(py);
             keywords.set_item("exc_info", error)?;
-            stock::logger(py)?.call_method(
+            SSLPROTO.logger(py)?.call_method(
                 "debug",
                 ("%r: %s", protocol.as_any(), message),
                 Some(&keywords),

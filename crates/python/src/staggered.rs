@@ -21,6 +21,7 @@ use crate::ffi::{Args, Class, ClassState, Obj, Output, Raised, Signature, Slot, 
 use crate::functions::{CoroutineFunction, running_loop};
 use crate::futures::likes;
 use crate::mixins::create_future;
+use crate::replaced::names::running_loop::OF_STAGGERED;
 use crate::{current, names, sleep, stock};
 
 const RACE: Signature<3> = Signature::new("staggered_race", "coro_fns, delay, *, loop=None");
@@ -81,7 +82,7 @@ fn begin<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     let py = routine.py();
     let race = routine.owner::<Race>(py)?;
     if !race.event_loop.get_or_none(py).is_truthy()? {
-        race.event_loop.put(running_loop(py)?);
+        race.event_loop.put(running_loop(py, &OF_STAGGERED)?);
     }
     let event_loop = race.event_loop.get_or_none(py);
     if let Some(parent) = current::running_task(&event_loop)? {

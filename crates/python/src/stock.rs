@@ -10,6 +10,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyType};
 
+use crate::replaced::names;
 pub use answers::*;
 
 macro_rules! objects {
@@ -159,6 +160,8 @@ types! { all_types:
     task_group = "asyncio.taskgroups"."TaskGroup";
     /// `concurrent.futures.ThreadPoolExecutor`
     thread_pool_executor = "concurrent.futures"."ThreadPoolExecutor";
+    /// What a `ThreadPoolExecutor` has in its queue
+    work_item = "concurrent.futures.thread"."_WorkItem";
     /// `concurrent.futures.Future`
     concurrent_future = "concurrent.futures"."Future";
     /// `concurrent.futures.CancelledError`
@@ -214,8 +217,6 @@ objects! { all_objects:
     set_running_loop = "asyncio.events"."_set_running_loop";
     /// `asyncio.base_events._run_until_complete_cb`, by whose identity anyio finds the root task
     run_until_complete_cb = "asyncio.base_events"."_run_until_complete_cb";
-    /// `logging.getLogger("asyncio")`
-    logger = "asyncio.log"."logger";
     /// `_asyncio._enter_task`
     enter_task = "asyncio.tasks"."_enter_task";
     /// `_asyncio._leave_task`
@@ -226,10 +227,6 @@ objects! { all_objects:
     concurrent_logger = "concurrent.futures._base"."LOGGER";
     /// `functools.partial`
     partial = "functools"."partial";
-    /// `socket.getaddrinfo`
-    getaddrinfo = "socket"."getaddrinfo";
-    /// `socket.getnameinfo`
-    getnameinfo = "socket"."getnameinfo";
     /// `socket.AF_INET`
     af_inet = "socket"."AF_INET";
     /// `socket.AF_INET6`
@@ -329,6 +326,7 @@ objects! { older_objects:
 /// Looks everything up: before `install()` replaces some of it, and because finalizers still need it when the interpreter ends
 /// and imports fail.
 pub fn capture(py: Python<'_>) -> PyResult<()> {
+    names::capture(py)?;
     all_types(py)?;
     all_objects(py)?;
     #[cfg(Py_3_12)]

@@ -24,9 +24,9 @@ mod writer;
 
 pub use flow::FlowControl;
 pub use protocol::{StreamReaderProtocol, data_received, joining, plain};
-pub use reader::new as new_reader;
+pub use reader::made as new_reader;
 pub use reader::{DEFAULT_LIMIT, StreamReader, fed, feed_eof, join, receive, set_exception, set_transport};
-pub use writer::new as new_writer;
+pub use writer::made as new_writer;
 
 use pyo3::prelude::*;
 

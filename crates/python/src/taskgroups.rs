@@ -30,6 +30,7 @@ use crate::functions::create_task_on;
 use crate::functions::running_loop;
 use crate::futures::likes;
 use crate::mixins::create_future;
+use crate::replaced::names::running_loop::OF_TASKGROUPS;
 #[cfg(not(Py_3_14))]
 use crate::tasks::Options;
 use crate::{current, names, stock};
@@ -169,7 +170,7 @@ fn enter<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
         return Err(refusal(&group, "has already been entered"));
     }
     if group.event_loop.is_empty() {
-        group.event_loop.put(running_loop(py)?);
+        group.event_loop.put(running_loop(py, &OF_TASKGROUPS)?);
     }
     match current::running_task(&group.event_loop.get_or_none(py))? {
         Some(task) => group.parent_task.put(task),

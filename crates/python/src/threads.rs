@@ -9,6 +9,7 @@ use crate::event_loop::{EventLoop, Overridable, native_executor, run_job};
 use crate::executor::{Call, Job};
 use crate::ffi::{Args, Class, Obj, Output, Signature, context, none};
 use crate::functions::{CoroutineFunction, running_loop};
+use crate::replaced::names::running_loop::OF_THREADS;
 use crate::stock;
 
 const TO_THREAD: Signature<1> = Signature::new("to_thread", "func, /, *args, **kwargs");
@@ -36,7 +37,7 @@ fn begin<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     let job = routine.owner::<Job>(py)?;
     // From now on the job belongs to its worker, who lets go of it as soon as it has run.
     routine.owner.clear();
-    let event_loop = running_loop(py)?;
+    let event_loop = running_loop(py, &OF_THREADS)?;
     let context = context::copy_current(py)?;
     if let Some(native) = Obj::<EventLoop>::cast(&event_loop)
         && !native.overrides(Overridable::RunInExecutor)

@@ -22,7 +22,8 @@ use crate::ffi::Raised;
 use crate::ffi::class::{self, DictAndWeak};
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Ref, Signature, Slot, Table, Visitor};
 use crate::ffi::{boolean, none};
-use crate::functions::running_loop;
+use crate::functions::{running, running_loop};
+use crate::replaced::names::running_loop::OF_TIMEOUTS;
 use crate::tasks::{self, Task};
 use crate::{current, names, stock};
 
@@ -153,7 +154,7 @@ fn reschedule<'py>(timeout: &Obj<'py, Timeout>, when: &Bound<'py, PyAny>) -> PyR
     }
     timeout.set_when(when);
     timeout.disarm(timeout.py())?;
-    if when.is_none() { Ok(()) } else { arm(timeout, &running_loop(timeout.py())?) }
+    if when.is_none() { Ok(()) } else { arm(timeout, &running_loop(timeout.py(), &OF_TIMEOUTS)?) }
 }
 
 /// Sets the alarm; a deadline that has passed already is met at the next turn.
@@ -202,7 +203,13 @@ pub fn enter<'py>(timeout: &Obj<'py, Timeout>, event_loop: &Bound<'py, PyAny>) -
     if timeout.state.get() != State::Created {
         return Err(PyRuntimeError::new_err("Timeout has already been entered"));
     }
-    let Some(task) = current::running_task(event_loop)? else {
+    // The task is that of the loop that runs; who says which that is may be the program's own, and say something else.
+    let task = if OF_TIMEOUTS.is_replaced(timeout.py()) {
+        running(timeout.py())?.as_ref().map(current::running_task).transpose()?.flatten()
+    } else {
+        current::running_task(event_loop)?
+    };
+    let Some(task) = task else {
         return Err(PyRuntimeError::new_err("Timeout should be used inside a task"));
     };
     timeout.state.set(State::Entered);
@@ -311,7 +318,7 @@ fn insert_timeout_error<'py>(
 
 fn begin<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     let timeout = routine.owner::<Timeout>(routine.py())?;
-    enter(&timeout, &running_loop(routine.py())?)?;
+    enter(&timeout, &running_loop(routine.py(), &OF_TIMEOUTS)?)?;
     Ok(Step::Return(timeout.into_any()))
 }
 
@@ -358,7 +365,7 @@ fn timeout<'py>(args: Args<'_, 'py>) -> Output<'py> {
             delay
         }
     };
-    Ok(Timeout::after(&running_loop(args.py())?, &delay)?.into_any())
+    Ok(Timeout::after(&running_loop(args.py(), &OF_TIMEOUTS)?, &delay)?.into_any())
 }
 
 fn timeout_at<'py>(args: Args<'_, 'py>) -> Output<'py> {

@@ -7,6 +7,7 @@
 //! Made by the loop's connecting and accepting methods, and by Python code that calls the class as asyncio calls its own.
 
 mod bookkeeping;
+pub mod by_methods;
 mod closing;
 mod connection;
 mod corks;
@@ -33,6 +34,7 @@ use pyo3::types::{PyString, PyTuple};
 use yibu_engine::transport::{Socket, Stream};
 use yibu_engine::{Fd, OpId};
 
+use crate::event_loop::socket::is_plain;
 use crate::event_loop::{EventLoop, Owner, occupied};
 use crate::ffi::bytes::Bytes;
 use crate::ffi::class::BehindTransport;
@@ -40,6 +42,7 @@ use crate::ffi::{
     Args, Class, ClassState, Listing, Obj, Output, Raised, Ref, Signature, Slot, Table, Visitor,
 };
 use crate::names;
+use crate::replaced::names::{Module, SELECTOR_EVENTS, SOCKET_METHODS};
 use crate::server::{self, Server};
 use crate::stock;
 pub use connection::{Accepted, Connection};
@@ -69,6 +72,8 @@ pub struct SocketTransport {
     habit: Habit,
     /// Whether Python code may close the socket without the transport.
     exposed: Cell<bool>,
+    /// Whether the socket is of a class of the program's own.
+    by_methods: Cell<bool>,
     pub(crate) link: Link<Socket>,
     server: Slot,
     /// The future of whoever waits for the buffer to drain, to use the socket directly.
@@ -113,6 +118,10 @@ impl StreamTransport for SocketTransport {
     type Channel = Socket;
     const SET_PROTOCOL: &'static Signature<1> = &Signature::new("SocketTransport.set_protocol", "protocol");
 
+    fn module() -> &'static Module {
+        &SELECTOR_EVENTS
+    }
+
     #[inline]
     fn link(&self) -> &Link<Socket> {
         &self.link
@@ -148,6 +157,18 @@ impl StreamTransport for SocketTransport {
     #[inline]
     fn is_intact(&self, py: Python<'_>) -> PyResult<bool> {
         if self.exposed.get() { self.connection.is_intact(py) } else { Ok(true) }
+    }
+
+    fn socket_object<'py>(transport: &Obj<'py, Self>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        transport.connection.socket(transport.py()).map(Some)
+    }
+
+    #[inline]
+    fn own_methods<'py>(transport: &Obj<'py, Self>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        if !transport.by_methods.get() && SOCKET_METHODS.are_original(transport.py())? {
+            return Ok(None);
+        }
+        Self::socket_object(transport)
     }
 
     fn follow(transport: &Obj<'_, Self>, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -266,6 +287,7 @@ fn init<'py>(
     }
     transport.connection.adopt(&socket, extra)?;
     transport.exposed.set(true);
+    transport.by_methods.set(!is_plain(&socket)?);
     let nodelay = connection::wants_nodelay(&socket)?;
     let event_loop = event_loop.clone();
     begin(transport, Parts { event_loop, protocol, waiter, server, context }, nodelay)

@@ -28,6 +28,7 @@ use pyo3::sync::PyOnceLock;
 
 use crate::base_subprocess::BaseSubprocessTransport;
 use crate::ffi::{Args, Class, Output, Raised, Signature, Table, boolean, class};
+use crate::replaced::names::UNIX_EVENTS;
 use crate::stock;
 
 const CAN_USE_PIDFD: Signature<0> = Signature::new("can_use_pidfd", "");
@@ -117,6 +118,6 @@ const UNKNOWN: i32 = 255;
 /// The return code for a child that somebody else has waited for, with a warning.
 fn unknown<'py>(pid: &Bound<'py, PyAny>, text: &str) -> PyResult<Bound<'py, PyAny>> {
     let py = pid.py();
-    stock::logger(py)?.call_method1("warning", (text, pid))?;
+    UNIX_EVENTS.logger(py)?.call_method1("warning", (text, pid))?;
     Ok(UNKNOWN.into_pyobject(py)?.into_any())
 }

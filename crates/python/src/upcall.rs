@@ -18,7 +18,7 @@ use crate::ffi::{Obj, Output, Raised, call, context, none};
 use crate::sslproto::{self, SslProtocol};
 use crate::streams::StreamReaderProtocol;
 use crate::transports::{self, StreamTransport, act};
-use crate::{errors, names, stock, streams};
+use crate::{errors, names, streams};
 
 /// Tells the protocol what came of a transport's operation.
 #[inline]
@@ -111,9 +111,10 @@ fn step<T: StreamTransport>(transport: &Obj<'_, T>, upcall: Upcall) -> PyResult<
             }
             Ok(None)
         }
+        Upcall::ShutDown => transports::by_methods::shut_down_of(transport).map(|()| None),
         Upcall::ConnectionLost => transports::connection_lost(transport, &none(py)).map(|()| None),
         Upcall::LostWrite => {
-            stock::logger(py)?.call_method1("warning", (T::Channel::LOST_WRITE_WARNING,))?;
+            T::module().logger(py)?.call_method1("warning", (T::Channel::LOST_WRITE_WARNING,))?;
             Ok(None)
         }
         Upcall::Raise(error) => Err(errors::os_error(&error)),
@@ -237,7 +238,7 @@ fn readable<'py, T: StreamTransport>(transport: &Obj<'py, T>) -> PyResult<Option
 }
 
 /// The buffer of a `BufferedProtocol`, which is not empty.
-fn get_buffer<'py>(py: Python<'py>, protocol: &Bound<'py, PyAny>) -> Output<'py> {
+pub fn get_buffer<'py>(py: Python<'py>, protocol: &Bound<'py, PyAny>) -> Output<'py> {
     let hint = (-1_i32).into_pyobject(py)?.into_any();
     let buffer = call::method(names::get_buffer(py), [protocol, &hint])?;
     if buffer.len()? == 0 {

@@ -16,6 +16,7 @@ use crate::ffi::{Obj, Output, Table, class, none};
 use crate::functions::{CoroutineFunction, running_loop};
 use crate::futures::{self, likes};
 use crate::mixins::create_future;
+use crate::replaced::names::running_loop::OF_TASKS;
 
 /// Makes the classes and adds the names.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -49,7 +50,7 @@ fn cancel_and_wait<'py>(future: &Bound<'py, PyAny>) -> Output<'py> {
 
 fn begin_to_cancel<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     let future = routine.owner.get_or_none(routine.py());
-    let waiter = create_future(&running_loop(routine.py())?)?;
+    let waiter = create_future(&running_loop(routine.py(), &OF_TASKS)?)?;
     react(&future, &RELEASE, &waiter)?;
     if let Err(error) = likes::cancel(&future) {
         forget(&future, &RELEASE, &waiter)?;

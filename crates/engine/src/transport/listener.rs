@@ -114,7 +114,8 @@ impl Listener {
         }
     }
 
-    fn rest(&mut self, ops: &mut impl Ops) {
+    /// Accepts nothing more until it is started again.
+    pub fn rest(&mut self, ops: &mut impl Ops) {
         self.left = 0;
         if let Some(id) = self.op.take() {
             ops.cancel(id);

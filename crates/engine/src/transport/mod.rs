@@ -88,6 +88,8 @@ pub enum Upcall {
         /// What the kernel said.
         error: io::Error,
     },
+    /// Everything was sent, and nothing more will be written: the embedder, which sends by itself, is to shut down.
+    ShutDown,
     /// `connection_lost(None)` now: everything was sent and the transport was closed.
     ConnectionLost,
     /// A write that came too late, once too often: log [`Channel::LOST_WRITE_WARNING`].

@@ -75,7 +75,8 @@ impl<C: AsRef<[u8]>> Outgoing<C> {
         Ok(n)
     }
 
-    fn advance(&mut self, n: usize) {
+    /// The first `n` bytes have been sent.
+    pub fn advance(&mut self, n: usize) {
         self.size = self.size.saturating_sub(n);
         let mut sent = self.sent + n;
         while let Some(first) = self.chunks.front() {

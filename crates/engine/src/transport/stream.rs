@@ -111,6 +111,8 @@ pub struct Stream<C, K = Socket> {
     read_op: Option<OpId>,
     write_op: Option<OpId>,
     lifecycle: Lifecycle,
+    /// The embedder sends and shuts down by itself: see [`Stream::embed`].
+    embedded: bool,
     /// All of `outgoing` was written since the last [`Stream::uncork`], and nothing of it was tried to be sent.
     corked: bool,
     outgoing: Outgoing<C>,
@@ -132,6 +134,7 @@ impl<C: AsRef<[u8]>, K: Channel> Stream<C, K> {
             paused: false,
             eof: false,
             drain_watched: false,
+            embedded: false,
             corked: false,
             channel: PhantomData,
         }
@@ -382,6 +385,73 @@ impl<C: AsRef<[u8]>, K: Channel> Stream<C, K> {
         self.flush(ops, true)
     }
 
+    // Writing where the embedder sends: through a socket object whose methods are a program's own.
+
+    /// From now on the embedder sends what waits, tells [`Stream::sent`], and is told to shut down.
+    pub fn embed(&mut self) {
+        self.embedded = true;
+    }
+
+    /// Whether what is written now is to be sent at once: nothing waits before it, and it does not come too late.
+    pub const fn sends_at_once(&self) -> bool {
+        self.outgoing.is_empty() && !self.refuses()
+    }
+
+    /// `write` of `len` bytes of which `sent` have been sent already. The rest is kept as what `make_chunk` makes.
+    pub fn write_rest(
+        &mut self,
+        ops: &mut impl Ops,
+        len: usize,
+        sent: usize,
+        make_chunk: impl FnOnce() -> C,
+    ) -> Result<Option<Upcall>, WriteError> {
+        self.check_writable()?;
+        if self.refuses() {
+            return Ok(if len == 0 { None } else { self.write_lost() });
+        }
+        if sent >= len {
+            return Ok(None);
+        }
+        self.watch_writing(ops)?;
+        self.outgoing.push(make_chunk());
+        Ok(self.maybe_pause())
+    }
+
+    /// `writelines`, without sending. True when there is something to send.
+    pub fn queue(
+        &mut self,
+        chunks: impl IntoIterator<Item = C>,
+    ) -> Result<Result<bool, Option<Upcall>>, WriteError> {
+        self.check_writable()?;
+        if self.refuses() {
+            return Ok(Err(self.write_lost()));
+        }
+        for chunk in chunks {
+            self.outgoing.push(chunk);
+        }
+        Ok(Ok(!self.outgoing.is_empty()))
+    }
+
+    /// Takes back what [`Stream::cork`] arranged. True when there is something to send.
+    pub fn take_cork(&mut self) -> bool {
+        std::mem::take(&mut self.corked) && !self.lifecycle.is_lost()
+    }
+
+    /// The first `count` bytes of what waits have been sent; `queued_first` after `queue` and `take_cork`.
+    pub fn sent(&mut self, ops: &mut impl Ops, count: usize, queued_first: bool) -> Option<Upcall> {
+        self.outgoing.advance(count);
+        self.after_sending(ops, queued_first)
+    }
+
+    /// `write_eof`. True when the embedder is to shut down now.
+    pub fn end_writing(&mut self) -> bool {
+        if self.lifecycle.is_closing() || self.eof {
+            return false;
+        }
+        self.eof = true;
+        self.outgoing.is_empty()
+    }
+
     /// `writelines`: queues the chunks, then sends with one call what it can of everything.
     pub fn writelines(
         &mut self,
@@ -446,17 +516,19 @@ impl<C: AsRef<[u8]>, K: Channel> Stream<C, K> {
     /// Sends what waits.
     fn flush(&mut self, ops: &mut impl Ops, queued_first: bool) -> Option<Upcall> {
         match self.outgoing.send::<K>(ops.driver(), self.fd) {
-            Ok(_)
-                if (!K::RESUMES_WHEN_EMPTY || self.outgoing.is_empty())
-                    && self.flow.shrank(self.outgoing.size()) =>
-            {
-                // The protocol may write or close before it is seen whether anything is left.
-                Some(Upcall::ResumeWriting(Rest(Step::Settle { queued_first })))
-            }
-            Ok(_) => self.settle(ops, queued_first),
+            Ok(_) => self.after_sending(ops, queued_first),
             Err(error) if is_again(&error) => self.keep(ops, queued_first),
             Err(error) => self.fatal(ops, During::Writing, error),
         }
+    }
+
+    #[inline]
+    fn after_sending(&mut self, ops: &mut impl Ops, queued_first: bool) -> Option<Upcall> {
+        if (!K::RESUMES_WHEN_EMPTY || self.outgoing.is_empty()) && self.flow.shrank(self.outgoing.size()) {
+            // The protocol may write or close before it is seen whether anything is left.
+            return Some(Upcall::ResumeWriting(Rest(Step::Settle { queued_first })));
+        }
+        self.settle(ops, queued_first)
     }
 
     /// Either something is left, or it is over.
@@ -490,6 +562,9 @@ impl<C: AsRef<[u8]>, K: Channel> Stream<C, K> {
         if self.lifecycle.is_closing() {
             self.stop_reading(ops);
             return self.lifecycle.lose(K::EVERY_END_COUNTS).then_some(Upcall::ConnectionLost);
+        }
+        if self.eof && self.embedded {
+            return Some(Upcall::ShutDown);
         }
         if self.eof {
             return ops.driver().shutdown_write(self.fd).err().map(Upcall::Raise);

@@ -18,6 +18,7 @@ pub enum Told {
     LostWrite,
     Fatal(During, io::ErrorKind),
     Raised(io::ErrorKind),
+    ShutDown,
     ConnectionLost,
 }
 
@@ -118,7 +119,7 @@ impl<K: Channel> Connection<K> {
         Ok(())
     }
 
-    fn execute(&mut self, mut upcall: Option<Upcall>) {
+    pub fn execute(&mut self, mut upcall: Option<Upcall>) {
         while let Some(now) = upcall {
             assert!(
                 self.fd.is_some() || matches!(now, Upcall::LostWrite),
@@ -165,6 +166,10 @@ impl<K: Channel> Connection<K> {
                     self.told.push(Told::Fatal(during, error.kind()));
                     assert!(!self.lost_next_turn);
                     self.lost_next_turn = true;
+                    None
+                }
+                Upcall::ShutDown => {
+                    self.told.push(Told::ShutDown);
                     None
                 }
                 Upcall::ConnectionLost => {

@@ -13,7 +13,8 @@ use crate::events::loop_debug;
 use crate::ffi::{Args, Obj, Output, Raised, Signature, Table, none};
 use crate::futures::likes;
 use crate::mixins::create_future;
-use crate::{names, stock};
+use crate::names;
+use crate::replaced::names::BASE_SUBPROCESS;
 
 const CALL: Signature<1> = Signature::new_method("BaseSubprocessTransport._call", "cb, *data");
 const PIPE_LOST: Signature<2> =
@@ -116,7 +117,7 @@ fn process_exited<'py>(
     }
     if loop_debug(&transport.event_loop.get_or_none(py))? {
         let text = "%r exited with return code %r";
-        stock::logger(py)?.call_method1("info", (text, transport.as_any(), code))?;
+        BASE_SUBPROCESS.logger(py)?.call_method1("info", (text, transport.as_any(), code))?;
     }
     transport.returncode.put(code.clone());
     let process = transport.process.get_or_none(py);

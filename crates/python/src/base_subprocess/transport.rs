@@ -19,6 +19,7 @@ use crate::ffi::{
     Args, Class, ClassState, Obj, Output, Raised, Signature, Slot, Table, Visitor, boolean, call, none,
 };
 use crate::futures::likes;
+use crate::replaced::names::BASE_SUBPROCESS;
 use crate::{names, stock};
 
 /// The data of a `BaseSubprocessTransport`.
@@ -164,7 +165,7 @@ fn log_start<'py>(
     let is_text = command.is_instance_of::<PyBytes>() || command.is_instance_of::<PyString>();
     let program = if is_text { command.clone() } else { command.get_item(0)? };
     let arguments = ("process %r created: pid %s", program, transport.pid.get_or_none(py));
-    stock::logger(py)?.call_method1("debug", arguments).map(drop)
+    BASE_SUBPROCESS.logger(py)?.call_method1("debug", arguments).map(drop)
 }
 
 /// `close`: closes the pipes and kills the child, unless it is known to be over.
@@ -186,7 +187,7 @@ fn close<'py>(transport: &Obj<'py, BaseSubprocessTransport>) -> Output<'py> {
     }
     if loop_debug(&transport.event_loop.get_or_none(py))? {
         let text = "Close running child process: kill %r";
-        stock::logger(py)?.call_method1("warning", (text, transport.as_any()))?;
+        BASE_SUBPROCESS.logger(py)?.call_method1("warning", (text, transport.as_any()))?;
     }
     match process.call_method0("kill") {
         Ok(_) => {}

@@ -5,25 +5,31 @@
 
 use std::cell::Cell;
 use std::ffi::CStr;
-use std::io;
 use std::os::fd::OwnedFd;
 
-use pyo3::exceptions::{PyKeyboardInterrupt, PyRuntimeError, PySystemExit};
+use pyo3::exceptions::{
+    PyBlockingIOError, PyConnectionAbortedError, PyInterruptedError, PyKeyboardInterrupt, PyOSError,
+    PyRuntimeError, PySystemExit,
+};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+use rustix::io::Errno;
 use rustix::net::SocketAddrAny;
 use yibu_engine::Outcome;
 use yibu_engine::transport::{ACCEPT_RETRY_DELAY, Accepting, Listener, OUT_OF_RESOURCES};
 
 use super::connect::CloseUnlessDone;
 use super::kernel::Kernel;
-use super::{EventLoop, Overridable, Owner, create_future};
+use super::{EventLoop, Overridable, Owner, create_future, socket};
 use crate::coroutines::{self, Awaited};
 use crate::events::{self, Handle};
 use crate::ffi::class::Plain;
 use crate::ffi::thread::attached;
-use crate::ffi::{Args, Class, ClassState, LoopCell, Obj, Output, Ref, Signature, Slot, Table, Visitor};
+use crate::ffi::{
+    Args, Class, ClassState, LoopCell, Obj, Output, Raised, Ref, Signature, Slot, Table, Visitor,
+};
 use crate::ffi::{call, context, none};
+use crate::replaced::names::{SELECTOR_EVENTS, SOCKET_TRANSPORT, SSL_PROTOCOL};
 use crate::transports::{self, Accepted, Parts};
 use crate::{errors, names, sslproto, stock};
 
@@ -43,6 +49,10 @@ pub struct Acceptor {
     given_context: Slot,
     family: Cell<i32>,
     protocol: Cell<i32>,
+    /// How many connections are accepted between two looks at everything else.
+    per_round: Cell<usize>,
+    /// Whether the socket is of a class of the program's own, whose `accept` accepts.
+    by_method: Cell<bool>,
 }
 
 impl Default for Acceptor {
@@ -60,6 +70,8 @@ impl Default for Acceptor {
             given_context: Slot::default(),
             family: Cell::new(0),
             protocol: Cell::new(0),
+            per_round: Cell::new(0),
+            by_method: Cell::new(false),
         }
     }
 }
@@ -106,10 +118,13 @@ fn start_serving<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> 
     let backlog: i64 = if backlog.is_none() { 100 } else { backlog.extract()? };
     // The kernel keeps one more than the backlog: a full one is emptied in one round.
     let per_round = usize::try_from(backlog).unwrap_or(0) + 1;
+    let by_method = !socket::is_plain(&socket)?;
     let fd = socket.call_method0(names::fileno(py))?.extract()?;
     stop(event_loop, &socket)?;
     let acceptor = Acceptor::create(py)?;
     acceptor.listener.with(|listener| *listener = Listener::new(fd, per_round));
+    acceptor.per_round.set(per_round);
+    acceptor.by_method.set(by_method);
     acceptor.event_loop.set(Ref::of(event_loop.clone()));
     acceptor.family.set(socket.getattr("family")?.extract()?);
     acceptor.protocol.set(socket.getattr("proto")?.extract()?);
@@ -173,9 +188,18 @@ pub(super) fn finished(
     acceptor: &Obj<'_, Acceptor>,
     outcome: Outcome,
 ) -> PyResult<()> {
+    finish(event_loop, acceptor, || accept_round(event_loop, acceptor, outcome))
+}
+
+/// Runs a round in its context, and reports what it raises.
+fn finish(
+    event_loop: &Obj<'_, EventLoop>,
+    acceptor: &Obj<'_, Acceptor>,
+    round: impl FnOnce() -> PyResult<()>,
+) -> PyResult<()> {
     let py = acceptor.py();
     let Some(context) = acceptor.context.get(py) else { return Ok(()) };
-    let accepted = context::run(&context, |_| accept_round(event_loop, acceptor, outcome));
+    let accepted = context::run(&context, |_| round());
     accepted.or_else(|error| {
         let callback = acceptor.as_any().getattr("start")?;
         events::report(&Handle::with_arg(event_loop.as_any(), callback, None, Some(context))?, error)
@@ -192,7 +216,10 @@ fn accept_round(
     while let Some(accepting) = next {
         match accepting {
             Accepting::Connection(fd, peer) => connected(event_loop, acceptor, fd, peer)?,
-            Accepting::OutOfResources(error) => rest(event_loop, acceptor, &error)?,
+            Accepting::OutOfResources(error) => {
+                let error = errors::os_error(&error).into_value(acceptor.py());
+                rest(event_loop, acceptor, error.into_bound(acceptor.py()).into_any())?;
+            }
             Accepting::Failed(error) => return Err(errors::os_error(&error)),
         }
         next = act(acceptor, |listener, kernel| listener.accept_more(kernel))?;
@@ -200,12 +227,64 @@ fn accept_round(
     Ok(())
 }
 
+/// The same for a socket whose methods are the program's own: somebody knocks, and nothing has been done about it yet.
+pub(super) fn knocked(event_loop: &Obj<'_, EventLoop>, acceptor: &Obj<'_, Acceptor>) -> PyResult<()> {
+    finish(event_loop, acceptor, || accept_round_by_method(event_loop, acceptor))
+}
+
+/// `_accept_connection`, by `socket.accept()`.
+fn accept_round_by_method<'py>(
+    event_loop: &Obj<'py, EventLoop>,
+    acceptor: &Obj<'py, Acceptor>,
+) -> PyResult<()> {
+    let py = acceptor.py();
+    for _ in 0..acceptor.per_round.get() {
+        let Some(socket) = acceptor.socket.get(py) else { return Ok(()) };
+        let accept = || -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+            let (connection, peer): (Bound<'py, PyAny>, Bound<'py, PyAny>) =
+                socket.call_method0("accept")?.extract()?;
+            log_connection(event_loop, acceptor, &connection, &peer)?;
+            connection.call_method1("setblocking", (false,))?;
+            Ok((connection, peer))
+        };
+        let (connection, peer) = match accept() {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                let error = Raised::from_err(py, error);
+                if error.is::<PyBlockingIOError>()
+                    || error.is::<PyInterruptedError>()
+                    || error.is::<PyConnectionAbortedError>()
+                {
+                    return Ok(());
+                }
+                if !error.is::<PyOSError>() || !is_out_of_resources(error.as_any())? {
+                    return Err(error.into_err());
+                }
+                act(acceptor, |listener, kernel| listener.rest(kernel))?;
+                return rest(event_loop, acceptor, error.into_any());
+            }
+        };
+        in_own_context(acceptor, |context| welcome_socket(event_loop, acceptor, &connection, peer, context))?;
+    }
+    Ok(())
+}
+
+fn is_out_of_resources(error: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let number: Option<i32> = error.getattr("errno")?.extract().ok();
+    let shortages = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
+    Ok(number.is_some_and(|number| shortages.iter().any(|shortage| shortage.raw_os_error() == number)))
+}
+
 /// The system is out of descriptors or memory: tells so, and tries again later.
-fn rest(event_loop: &Obj<'_, EventLoop>, acceptor: &Obj<'_, Acceptor>, error: &io::Error) -> PyResult<()> {
+fn rest<'py>(
+    event_loop: &Obj<'py, EventLoop>,
+    acceptor: &Obj<'py, Acceptor>,
+    error: Bound<'py, PyAny>,
+) -> PyResult<()> {
     let py = acceptor.py();
     let report = PyDict::new(py);
     report.set_item(names::message(py), OUT_OF_RESOURCES)?;
-    report.set_item(names::exception(py), errors::os_error(error).into_value(py))?;
+    report.set_item(names::exception(py), error)?;
     let socket = acceptor.socket.get_or_none(py);
     report.set_item("socket", stock::transport_socket(py)?.call1((socket,))?)?;
     event_loop.as_any().call_method1(names::call_exception_handler(py), (report,))?;
@@ -220,17 +299,22 @@ fn connected(
     fd: OwnedFd,
     peer: Option<SocketAddrAny>,
 ) -> PyResult<()> {
-    let py = acceptor.py();
     let accepted = Accepted { fd, peer, family: acceptor.family.get(), protocol: acceptor.protocol.get() };
+    in_own_context(acceptor, |context| welcome(event_loop, acceptor, accepted, context))
+}
+
+/// Runs the beginning of a connection in a context of its own, and tells it which one was given, if one was.
+fn in_own_context<'py>(
+    acceptor: &Obj<'py, Acceptor>,
+    begin: impl FnOnce(Bound<'py, PyAny>) -> PyResult<()>,
+) -> PyResult<()> {
+    let py = acceptor.py();
     match acceptor.given_context.get(py) {
         Some(given) => {
             let own = given.call_method0("copy")?;
-            context::run(&own, |_| welcome(event_loop, acceptor, accepted, own.clone()))
+            context::run(&own, |_| begin(own.clone()))
         }
-        None => {
-            let own = context::copy_current(py)?;
-            context::run(&own, |_| welcome(event_loop, acceptor, accepted, none(py)))
-        }
+        None => context::run(&context::copy_current(py)?, |_| begin(none(py))),
     }
 }
 
@@ -249,8 +333,12 @@ fn welcome<'py>(
     if event_loop.debug.get()
         || event_loop.overrides(Overridable::MakeSocketTransport)
         || event_loop.overrides(maker)
+        || SOCKET_TRANSPORT.is_replaced(py)
+        || secure && SSL_PROTOCOL.is_replaced(py)
     {
-        return welcome_with_socket(event_loop, acceptor, accepted, context, secure.then_some(ssl_context));
+        let (socket, peer) = accepted.into_socket(py)?;
+        log_connection(event_loop, acceptor, &socket, &peer)?;
+        return welcome_socket(event_loop, acceptor, &socket, peer, context);
     }
     let protocol = match call::call0(&factory) {
         Ok(protocol) => protocol,
@@ -291,22 +379,34 @@ fn welcome<'py>(
     }
 }
 
-/// The same through the socket object and the loop's methods: for the log of debug mode, and for loops that make their
-/// transports themselves.
-fn welcome_with_socket<'py>(
+fn log_connection<'py>(
     event_loop: &Obj<'py, EventLoop>,
     acceptor: &Obj<'py, Acceptor>,
-    accepted: Accepted,
+    socket: &Bound<'py, PyAny>,
+    peer: &Bound<'py, PyAny>,
+) -> PyResult<()> {
+    if event_loop.debug.get() {
+        let py = event_loop.py();
+        let format = "%r got a new connection from %r: %r";
+        let arguments = (format, acceptor.server.get_or_none(py), peer, socket);
+        SELECTOR_EVENTS.logger(py)?.call_method1("debug", arguments)?;
+    }
+    Ok(())
+}
+
+/// The same through the socket object and the loop's methods: for the log of debug mode, and for programs that have a hand in
+/// sockets or transports.
+fn welcome_socket<'py>(
+    event_loop: &Obj<'py, EventLoop>,
+    acceptor: &Obj<'py, Acceptor>,
+    socket: &Bound<'py, PyAny>,
+    peer: Bound<'py, PyAny>,
     context: Bound<'py, PyAny>,
-    ssl_context: Option<Bound<'py, PyAny>>,
 ) -> PyResult<()> {
     let py = acceptor.py();
-    let (socket, peer) = accepted.into_socket(py)?;
     let server = acceptor.server.get_or_none(py);
-    if event_loop.debug.get() {
-        let format = "%r got a new connection from %r: %r";
-        stock::logger(py)?.call_method1("debug", (format, &server, &peer, &socket))?;
-    }
+    let ssl_context = acceptor.ssl_context.get_or_none(py);
+    let ssl_context = if ssl_context.is_truthy()? { Some(ssl_context) } else { None };
     let made = acceptor.factory.get_or_none(py).call0();
     let protocol = match made {
         Ok(protocol) => protocol,
@@ -441,6 +541,12 @@ impl Class for Acceptor {
 }
 
 impl Acceptor {
+    /// Whether the socket's own `accept` accepts.
+    #[inline]
+    pub fn is_by_method(&self) -> bool {
+        self.by_method.get()
+    }
+
     fn slots(&self) -> [&Slot; 8] {
         [
             &self.socket,

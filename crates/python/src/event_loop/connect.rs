@@ -13,6 +13,8 @@ use super::{Delay, EventLoop, create_future};
 use crate::coroutines::{self, Awaited};
 use crate::ffi::thread::attached;
 use crate::ffi::{Args, Obj, Output, Ref, Signature, Table};
+use crate::replaced::names::BASE_EVENTS;
+use crate::replaced::names::sockets;
 use crate::{names, stock};
 
 /// `socket.SOCK_STREAM`
@@ -182,7 +184,7 @@ fn create_connection<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>)
                 let sock = transport.call_method1("get_extra_info", ("socket",))?;
                 let format = "%r connected to %s:%r: (%r, %r)";
                 let arguments = (format, sock, &target.host, &target.port, transport, protocol);
-                stock::logger(py)?.call_method1("debug", arguments)?;
+                BASE_EVENTS.logger(py)?.call_method1("debug", arguments)?;
             }
             Ok((transport, protocol).into_pyobject(py)?.into_any().unbind())
         })
@@ -402,7 +404,7 @@ impl Attempts<'_> {
             keywords.set_item("family", &family)?;
             keywords.set_item("type", kind)?;
             keywords.set_item("proto", proto)?;
-            let socket = stock::socket(py)?.call((), Some(&keywords))?;
+            let socket = sockets::CLASS.current(py)?.call((), Some(&keywords))?;
             let unless_done = CloseUnlessDone::new(socket.clone());
             socket.call_method1("setblocking", (false,))?;
             if let Some(local) = self.local {

@@ -13,6 +13,7 @@ use super::{EventLoop, create_future, occupied, serve};
 use crate::coroutines::{self, Awaited};
 use crate::ffi::thread::attached;
 use crate::ffi::{Args, Class, Obj, Output, Raised, Ref, Signature, Table, none};
+use crate::replaced::names::{BASE_EVENTS, DATAGRAM_TRANSPORT, sockets};
 use crate::stock;
 use crate::transports::DatagramTransport;
 
@@ -48,7 +49,11 @@ fn make_datagram_transport<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_,
     let [sock, rest @ ..] = args.parse(&MAKE_TRANSPORT)?;
     occupied::check(event_loop, &sock, occupied::descriptor(&sock)?)?;
     let given = [event_loop.as_any().clone(), sock].into_iter().chain(rest);
-    DatagramTransport::class(py).call1(PyTuple::new(py, given.collect::<Vec<_>>())?)
+    let class = match DATAGRAM_TRANSPORT.replacement(py)? {
+        Some(class) => class,
+        None => DatagramTransport::class(py).into_any(),
+    };
+    class.call1(PyTuple::new(py, given.collect::<Vec<_>>())?)
 }
 
 /// The arguments of `create_datagram_endpoint` but for the factory.
@@ -216,7 +221,7 @@ fn remove_stale(local: &Bound<'_, PyAny>) -> PyResult<()> {
         return Err(error.into_err());
     }
     let format = "Unable to check or remove stale UNIX socket %r: %r";
-    stock::logger(py)?.call_method1("error", (format, local, error.as_any())).map(drop)
+    BASE_EVENTS.logger(py)?.call_method1("error", (format, local, error.as_any())).map(drop)
 }
 
 /// Looks both addresses up, and pairs what has the same family and protocol.
@@ -295,7 +300,7 @@ async fn open_one(event_loop: &Ref<EventLoop>, place: &Place, plan: Plan) -> PyR
         keywords.set_item("family", &plan.family)?;
         keywords.set_item("type", SOCK_DGRAM)?;
         keywords.set_item("proto", &plan.proto)?;
-        let socket = stock::socket(py)?.call((), Some(&keywords))?;
+        let socket = sockets::CLASS.current(py)?.call((), Some(&keywords))?;
         let unless_done = CloseUnlessDone::new(socket.clone());
         if place.reuse_port.bind(py).is_truthy()? {
             serve::set_reuse_port(&socket)?;
@@ -349,7 +354,7 @@ fn make(
     }
     let unless_done = CloseUnlessDone::new(transport.clone());
     if event_loop.debug.get() {
-        let logger = stock::logger(py)?;
+        let logger = BASE_EVENTS.logger(py)?;
         let (local, remote) = (&place.local, &place.remote);
         if local.bind(py).is_truthy()? {
             let format = "Datagram endpoint local_addr=%r remote_addr=%r created: (%r, %r)";

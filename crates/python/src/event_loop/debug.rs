@@ -9,6 +9,7 @@ use crate::attributes::objects;
 use crate::events::Handle;
 use crate::ffi::{Obj, Output, Signature, Table, boolean, none};
 use crate::futures::likes;
+use crate::replaced::names::BASE_EVENTS;
 use crate::{stock, tasks};
 
 /// `asyncio.constants.DEBUG_STACK_DEPTH`.
@@ -161,7 +162,7 @@ pub(super) fn warn_if_slow(
         return Ok(());
     }
     let text = PyString::new(py, "Executing %s took %.3f seconds");
-    stock::logger(py)?.call_method(
+    BASE_EVENTS.logger(py)?.call_method(
         "warning",
         (text, describe(subject)?, seconds),
         None::<&Bound<'_, PyDict>>,

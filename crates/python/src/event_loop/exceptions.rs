@@ -6,7 +6,8 @@ use pyo3::types::{PyDict, PyTuple};
 
 use super::EventLoop;
 use crate::ffi::{Obj, Output, Raised, Signature, Table, context, none};
-use crate::{names, stock};
+use crate::names;
+use crate::replaced::names::BASE_EVENTS;
 
 const SET_HANDLER: Signature<1> = Signature::new("EventLoop.set_exception_handler", "handler");
 const DEFAULT_HANDLER: Signature<1> = Signature::new("EventLoop.default_exception_handler", "context");
@@ -51,7 +52,7 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
 fn log_error<'py>(py: Python<'py>, text: &str, error: Option<Bound<'py, PyAny>>) -> PyResult<()> {
     let keywords = PyDict::new(py);
     keywords.set_item("exc_info", error)?;
-    stock::logger(py)?.call_method("error", (text,), Some(&keywords)).map(drop)
+    BASE_EVENTS.logger(py)?.call_method("error", (text,), Some(&keywords)).map(drop)
 }
 
 /// `BaseEventLoop.default_exception_handler`.

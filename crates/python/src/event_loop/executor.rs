@@ -13,8 +13,11 @@ use crate::alarms::{self, Alarm};
 use crate::coroutines::{Routine, Step, taken};
 use crate::executor::{self, Job, ThreadPool};
 use crate::ffi::{Args, Class, Obj, Output, Raised, Signature, Table, none};
+use crate::frames::SHUTDOWN_DEFAULT_EXECUTOR;
 use crate::functions::running_loop;
 use crate::futures::{self, Future, State, bridge};
+use crate::replaced::names::running_loop::OF_TIMEOUTS;
+use crate::replaced::names::{FUTURE, THREADSAFE_HANDLE, WRAP_FUTURE};
 use crate::{current, names, stock};
 
 const RUN_IN_EXECUTOR: Signature<2> =
@@ -82,7 +85,14 @@ fn run_in_executor<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -
     call.extend(args.rest(&RUN_IN_EXECUTOR)?.iter());
     let running =
         executor.call_method1(names::submit(event_loop.py()), PyTuple::new(event_loop.py(), call)?)?;
-    bridge::wrap(running, Some(event_loop.as_any().clone()))
+    match WRAP_FUTURE.replacement(event_loop.py())? {
+        None => bridge::wrap(running, Some(event_loop.as_any().clone())),
+        Some(wrap) => {
+            let keywords = PyDict::new(event_loop.py());
+            keywords.set_item("loop", event_loop.as_any())?;
+            wrap.call((running,), Some(&keywords))
+        }
+    }
 }
 
 /// The native pool that an executor is, where nobody would notice that a job does not go through the loop's methods.
@@ -91,10 +101,21 @@ fn native<'a, 'py>(
     event_loop: &EventLoop,
     executor: &'a Bound<'py, PyAny>,
 ) -> Option<&'a Obj<'py, ThreadPool>> {
-    Obj::<ThreadPool>::cast_exact(executor).filter(|_| {
+    Obj::<ThreadPool>::cast_exact(executor).filter(|pool| {
         !event_loop.overrides(Overridable::CreateFuture)
             && !event_loop.overrides(Overridable::CallSoonThreadsafe)
+            && !FUTURE.is_replaced(pool.py())
+            && !WRAP_FUTURE.is_replaced(pool.py())
+            && !THREADSAFE_HANDLE.is_replaced(pool.py())
     })
+}
+
+/// Whether nobody would notice that a call which needs no thread is not made by the executor.
+pub(super) fn is_unwatched(event_loop: &Obj<'_, EventLoop>) -> PyResult<bool> {
+    let executor = event_loop.default_executor.get(event_loop.py());
+    Ok(!event_loop.overrides(Overridable::RunInExecutor)
+        && executor.is_none_or(|executor| Obj::<ThreadPool>::cast_exact(&executor).is_some())
+        && executor::stands_in(event_loop.py())?)
 }
 
 /// The default executor if it is native: [`run_job`] runs jobs there.
@@ -133,10 +154,15 @@ fn default_executor<'py>(event_loop: &Obj<'py, EventLoop>) -> Output<'py> {
         return Err(PyRuntimeError::new_err("Executor shutdown has been called"));
     }
     let py = event_loop.py();
+    let stands_in = executor::stands_in(py)?;
     if let Some(executor) = event_loop.default_executor.get(py) {
-        return Ok(executor);
+        if stands_in || Obj::<ThreadPool>::cast_exact(&executor).is_none() {
+            return Ok(executor);
+        }
+        // From now on the program wants to see what the standard library's class does. What was begun is finished.
+        event_loop.former_executor.put(executor);
     }
-    let executor = executor::default_pool(py)?;
+    let executor = if stands_in { executor::default_pool(py)? } else { executor::standard_pool(py)? };
     event_loop.default_executor.put(executor.clone());
     Ok(executor)
 }
@@ -159,6 +185,9 @@ fn shut_down_executor(executor: &Bound<'_, PyAny>, wait: bool) -> PyResult<()> {
 /// Lets the default executor end when its jobs are done: the loop closes.
 pub(super) fn shut_down_without_waiting(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     event_loop.executor_shut_down.set(true);
+    if let Some(executor) = event_loop.former_executor.take() {
+        shut_down_executor(executor.any(event_loop.py()), false)?;
+    }
     match event_loop.default_executor.take() {
         Some(executor) => shut_down_executor(executor.any(event_loop.py()), false),
         None => Ok(()),
@@ -208,7 +237,7 @@ fn begin_shutdown<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
 
 /// How many requests there are to cancel the running task.
 fn cancellations(py: Python<'_>) -> PyResult<u64> {
-    match current::running_task(&running_loop(py)?)? {
+    match current::running_task(&running_loop(py, &OF_TIMEOUTS)?)? {
         Some(task) => task.call_method0("cancelling")?.extract(),
         None => Ok(0),
     }
@@ -228,7 +257,7 @@ fn finish_shutdown<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyR
     }
     // Cancelled, the thread is left to itself: to wait for it here would stop the loop.
     waited?;
-    thread.call_method0("join")?;
+    SHUTDOWN_DEFAULT_EXECUTOR.call(&thread.getattr("join")?, PyTuple::empty(py), None)?;
     Ok(Step::Return(none(py)))
 }
 
@@ -248,7 +277,9 @@ fn give_up<'py>(event_loop: &Obj<'py, EventLoop>, timeout: &Bound<'py, PyAny>) -
 fn do_shutdown<'py>(event_loop: &Obj<'py, EventLoop>, future: &Bound<'py, PyAny>) -> Output<'py> {
     let py = event_loop.py();
     let Some(executor) = event_loop.default_executor.get(py) else { return Ok(none(py)) };
-    let failure = match shut_down_executor(&executor, true) {
+    let former = event_loop.former_executor.get(py);
+    let mut ended = [former, Some(executor)].into_iter().flatten();
+    let failure = match ended.try_for_each(|executor| shut_down_executor(&executor, true)) {
         Ok(()) => none(py),
         Err(error) if error.is_instance_of::<PyException>(py) => Raised::from_err(py, error).into_any(),
         Err(error) => return Err(error),

@@ -9,8 +9,11 @@ use crate::attributes::flags;
 use crate::callbacks::{Reaction, forget, react};
 use crate::ffi::thread::attached;
 use crate::ffi::{Obj, Output, Signature, Table, boolean, none, thread, trampoline};
+use crate::functions::asked;
 use crate::futures::ensure::ensure;
 use crate::futures::{self, likes};
+use crate::replaced::names::BASE_EVENTS;
+use crate::replaced::names::running_loop::OF_LOOPS;
 use crate::{current, names, stock, tasks};
 
 const RUN_UNTIL_COMPLETE: Signature<1> = Signature::new("EventLoop.run_until_complete", "future");
@@ -102,7 +105,7 @@ fn check_running(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     if event_loop.is_running() {
         return Err(PyRuntimeError::new_err("This event loop is already running"));
     }
-    if !stock::get_running_loop(event_loop.py())?.call0()?.is_none() {
+    if asked(event_loop.py(), &OF_LOOPS)?.is_some() {
         return Err(PyRuntimeError::new_err("Cannot run the event loop while another loop is running"));
     }
     Ok(())
@@ -237,7 +240,7 @@ fn close(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     }
     let py = event_loop.py();
     if event_loop.debug.get() {
-        stock::logger(py)?.call_method1("debug", ("Close %r", event_loop.as_any()))?;
+        BASE_EVENTS.logger(py)?.call_method1("debug", ("Close %r", event_loop.as_any()))?;
     }
     event_loop.closed.set(true);
     let content = event_loop.engine.with(Engine::close);

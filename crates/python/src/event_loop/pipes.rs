@@ -8,8 +8,9 @@ use crate::coroutines::{self, Awaited};
 use crate::events::loop_debug;
 use crate::ffi::thread::attached;
 use crate::ffi::{Args, Class, Obj, Output, Ref, Signature, Table};
+use crate::names;
+use crate::replaced::names::BASE_EVENTS;
 use crate::transports::pipes::{ReadPipeTransport, WritePipeTransport};
-use crate::{names, stock};
 
 const CONNECT_READ: Signature<2> = Signature::new("EventLoop.connect_read_pipe", "protocol_factory, pipe");
 const CONNECT_WRITE: Signature<2> = Signature::new("EventLoop.connect_write_pipe", "protocol_factory, pipe");
@@ -58,7 +59,7 @@ fn connect<'py, T: Class>(
         attached(|py| {
             if loop_debug(own.obj(py).as_any())? {
                 let fd = pipe.bind(py).call_method0(names::fileno(py))?;
-                stock::logger(py)?.call_method1("debug", (log, fd, &transport, &protocol))?;
+                BASE_EVENTS.logger(py)?.call_method1("debug", (log, fd, &transport, &protocol))?;
             }
             Ok((transport, protocol).into_pyobject(py)?.into_any().unbind())
         })

@@ -10,10 +10,11 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyInt, PyList, PyString, PyTuple};
 use rustix::net::{AddressFamily, SocketType, ipproto};
 
-use super::EventLoop;
+use super::{EventLoop, executor};
 use crate::coroutines::{self, Answer, Awaited};
 use crate::ffi::thread::attached;
 use crate::ffi::{Args, Obj, Output, Ref, Signature, Table, make};
+use crate::replaced::names::{BASE_EVENTS, sockets};
 use crate::{names, stock};
 
 const GETADDRINFO: Signature<6> =
@@ -63,12 +64,13 @@ fn getaddrinfo<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Ou
     coroutines::new(event_loop, GETADDRINFO.function, async move {
         let asked = attached(|py| {
             let (event_loop, question) = (me.obj(py), question.any(py).cast::<PyTuple>()?);
-            let function = stock::module(py, "socket")?.getattr("getaddrinfo")?;
+            let function = sockets::GETADDRINFO.current(py)?;
             if event_loop.debug.get() {
                 let function = event_loop.as_any().getattr("_getaddrinfo_debug")?;
                 return in_executor(&event_loop, function, question).map(Err);
             }
-            if function.is(stock::getaddrinfo(py)?)
+            if !sockets::GETADDRINFO.is_replaced(py)
+                && executor::is_unwatched(&event_loop)?
                 && is_numeric_host(&question.get_item(0)?)
                 && is_numeric_port(&question.get_item(1)?)
             {
@@ -106,11 +108,11 @@ fn getaddrinfo_debug<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>)
             text.push_str(&format!(", {name}={}", value.repr()?));
         }
     }
-    let logger = stock::logger(py)?;
+    let logger = BASE_EVENTS.logger(py)?;
     logger.call_method1("debug", ("Get address info %s", &text))?;
     let time = || -> PyResult<f64> { event_loop.as_any().call_method0(names::time(py))?.extract() };
     let began = time()?;
-    let answer = stock::module(py, "socket")?.getattr("getaddrinfo")?.call1(PyTuple::new(py, question)?)?;
+    let answer = sockets::GETADDRINFO.current(py)?.call1(PyTuple::new(py, question)?)?;
     let spent = time()? - began;
     let text = format!("Getting address info {text} took {:.3}ms: {}", spent * 1e3, answer.repr()?);
     let limit: f64 = event_loop.as_any().getattr("slow_callback_duration")?.extract()?;
@@ -127,12 +129,12 @@ fn getnameinfo<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Ou
     coroutines::new(event_loop, GETNAMEINFO.function, async move {
         let asked = attached(|py| {
             let question = question.any(py).cast::<PyTuple>()?;
-            let function = stock::module(py, "socket")?.getattr("getnameinfo")?;
+            let function = sockets::GETNAMEINFO.current(py)?;
             let host: i32 = stock::ni_numerichost(py)?.extract()?;
             let service: i32 = stock::ni_numericserv(py)?.extract()?;
             let flags = question.get_item(1)?.extract::<i32>();
             let asks_nobody = flags.is_ok_and(|flags| flags & host != 0 && flags & service != 0);
-            if asks_nobody && function.is(stock::getnameinfo(py)?) {
+            if asks_nobody && !sockets::GETNAMEINFO.is_replaced(py) && executor::is_unwatched(&me.obj(py))? {
                 return Ok(Ok(function.call1(question)?.unbind()));
             }
             in_executor(&me.obj(py), function, question).map(Err)

@@ -4,9 +4,10 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyFloat, PyInt};
 
-use super::{Due, Entry, EventLoop, Message, Overridable, debug, turn};
+use super::{Due, Entry, EventLoop, Message, Overridable, debug, handles, turn};
 use crate::events::{self, Handle, PostedHandle, TimerHandle, When};
 use crate::ffi::{Args, Class, Obj, Output, Ref, SendRef, Signature, Table};
+use crate::replaced::names::{HANDLE, MONOTONIC, THREADSAFE_HANDLE, TIMER_HANDLE};
 
 const CALL_SOON: Signature<2> = Signature::new("EventLoop.call_soon", "callback, *args, context=None");
 const THREADSAFE: Signature<2> =
@@ -26,9 +27,12 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
     t.method(&CALL_AT, call_at, "Runs callback(*args) when time() reaches when. Returns a TimerHandle.");
     t.noargs(
         c"time",
-        |event_loop| {
-            let seconds = event_loop.engine.with(|engine| engine.driver.now());
-            Ok(PyFloat::new(event_loop.py(), seconds).into_any())
+        |event_loop| match MONOTONIC.replacement(event_loop.py())? {
+            None => {
+                let seconds = event_loop.engine.with(|engine| engine.driver.now());
+                Ok(PyFloat::new(event_loop.py(), seconds).into_any())
+            }
+            Some(monotonic) => monotonic.call0(),
         },
         "The loop's clock, in seconds: time.monotonic().",
     );
@@ -58,25 +62,41 @@ fn prepare<'py>(
     method: &str,
     any_thread: bool,
 ) -> PyResult<()> {
-    let Some(callback) = args.get(0) else { return Err(missing(args, signature)) };
-    let context = given_context(args, signature.function)?;
-    event_loop.check_open()?;
-    let debugging = event_loop.debug.get();
-    if debugging {
-        if !any_thread {
-            debug::check_thread(event_loop)?;
-        }
-        debug::check_callback(&callback, method)?;
-    }
+    let (callback, context) = checked(event_loop, args, signature, method, any_thread)?;
     handle.prepare(event_loop.as_any(), callback, args, 1, context)?;
-    if debugging {
+    if event_loop.debug.get() {
         handle.remember_source(event_loop.py())?;
     }
     Ok(())
 }
 
+/// The callback and the given context, checked as debug mode asks.
+#[inline]
+fn checked<'py>(
+    event_loop: &Obj<'py, EventLoop>,
+    args: &Args<'_, 'py>,
+    signature: &Signature<2>,
+    method: &str,
+    any_thread: bool,
+) -> PyResult<(Bound<'py, PyAny>, Option<Bound<'py, PyAny>>)> {
+    let Some(callback) = args.get(0) else { return Err(missing(args, signature)) };
+    let context = given_context(args, signature.function)?;
+    event_loop.check_open()?;
+    if event_loop.debug.get() {
+        if !any_thread {
+            debug::check_thread(event_loop)?;
+        }
+        debug::check_callback(&callback, method)?;
+    }
+    Ok((callback, context))
+}
+
 #[inline]
 fn call_soon<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
+    if let Some(class) = HANDLE.replacement(event_loop.py())? {
+        let (callback, context) = checked(event_loop, &args, &CALL_SOON, "call_soon", false)?;
+        return handles::soon(event_loop, &class, callback, args.tuple_from(1)?, context);
+    }
     // A running loop is alive, and with it what it is to run: until then the collector need not look at the handle, and most are
     // dropped by their caller at once and gone when they have run.
     let handle = if event_loop.is_running() {
@@ -90,6 +110,10 @@ fn call_soon<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Outp
 }
 
 fn call_soon_threadsafe<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
+    if let Some(class) = THREADSAFE_HANDLE.replacement(event_loop.py())? {
+        let (callback, context) = checked(event_loop, &args, &THREADSAFE, "call_soon_threadsafe", true)?;
+        return handles::threadsafe(event_loop, &class, callback, args.tuple_from(1)?, context);
+    }
     // As in `call_soon`. Debug mode runs Python code, and with it perhaps the loop's end, before the handle is posted.
     let handle = if event_loop.is_running() && !event_loop.debug.get() {
         PostedHandle::create_untracked(event_loop.py())?
@@ -98,12 +122,11 @@ fn call_soon_threadsafe<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'p
     };
     let method = "call_soon_threadsafe";
     prepare(events::posted(&handle), event_loop, &args, &THREADSAFE, method, true)?;
-    let running = event_loop.thread.get();
-    if running == 0 || running == super::lifecycle::thread_ident() {
+    if event_loop.runs_elsewhere() {
+        event_loop.inbox.post(Message::Posted(SendRef::of(handle.clone())));
+    } else {
         // Nobody is parked: the order among call_soon() and call_soon_threadsafe() is that of the calls.
         event_loop.push(Entry::Posted(Ref::of(handle.clone())));
-    } else {
-        event_loop.inbox.post(Message::Posted(SendRef::of(handle.clone())));
     }
     Ok(handle.into_any())
 }
@@ -187,6 +210,10 @@ fn add_timer<'py>(
         debug::check_thread(event_loop)?;
         // asyncio's call_later() goes through call_at(), and its errors say so.
         debug::check_callback(&callback, "call_at")?;
+    }
+    if let Some(class) = TIMER_HANDLE.replacement(py)? {
+        let given = when.given.unwrap_or_else(|| PyFloat::new(py, when.seconds).into_any());
+        return handles::at(event_loop, &class, given, callback, args.tuple_from(2)?, context);
     }
     let timer = TimerHandle::create(py)?;
     timer.base.prepare(event_loop.as_any(), callback, args, 2, context)?;

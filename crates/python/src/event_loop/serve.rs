@@ -14,7 +14,8 @@ use super::{EventLoop, occupied, yield_once};
 use crate::coroutines::{self, Awaited};
 use crate::ffi::thread::attached;
 use crate::ffi::{Args, Class, Obj, Output, Ref, Signature, Table};
-use crate::server::{self, Server, Settings};
+use crate::replaced::names::{BASE_EVENTS, SERVER, SOCKET_TRANSPORT, sockets};
+use crate::server::{self, Settings};
 use crate::stock;
 use crate::transports::SocketTransport;
 
@@ -72,7 +73,17 @@ fn make_socket_transport<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, '
     let [sock, protocol, waiter, rest @ ..] = args.parse(&MAKE_TRANSPORT)?;
     occupied::check(event_loop, &sock, occupied::descriptor(&sock)?)?;
     let given = [event_loop.as_any().clone(), sock, protocol, waiter].into_iter().chain(rest);
-    SocketTransport::class(py).call1(PyTuple::new(py, given.collect::<Vec<_>>())?)
+    let given = given.collect::<Vec<_>>();
+    match SOCKET_TRANSPORT.replacement(py)? {
+        None => SocketTransport::class(py).call1(PyTuple::new(py, given)?),
+        Some(class) => {
+            let keywords = PyDict::new(py);
+            for (name, value) in ["extra", "server", "context"].into_iter().zip(&given[4..]) {
+                keywords.set_item(name, value)?;
+            }
+            class.call(PyTuple::new(py, &given[..4])?, Some(&keywords))
+        }
+    }
 }
 
 /// The arguments of `create_server` that concern sockets.
@@ -129,7 +140,7 @@ fn create_server<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> 
         attached(|py| {
             let server = server.into_any(py);
             if own.data().debug.get() {
-                stock::logger(py)?.call_method1("info", ("%r is serving", &server))?;
+                BASE_EVENTS.logger(py)?.call_method1("info", ("%r is serving", &server))?;
             }
             Ok(server.unbind())
         })
@@ -155,11 +166,7 @@ pub(super) struct Service {
 
 impl Service {
     /// The server.
-    pub(super) async fn open(
-        self,
-        event_loop: &Ref<EventLoop>,
-        sockets: Vec<BoundSocket>,
-    ) -> PyResult<Ref<Server>> {
+    pub(super) async fn open(self, event_loop: &Ref<EventLoop>, sockets: Vec<BoundSocket>) -> PyResult<Ref> {
         let start = self.start;
         let server = attached(|py| {
             let (mut listening, mut unless_done) = (Vec::new(), Vec::new());
@@ -174,27 +181,44 @@ impl Service {
                 socket.call_method1(py, "setblocking", (false,))?;
                 listening.push(socket);
             }
-            let server = server::new(
-                &event_loop.obj(py),
-                Settings {
-                    sockets: PyList::new(py, listening)?,
-                    factory: self.factory.into_bound(py),
-                    ssl_context: self.security.ssl.into_bound(py),
-                    backlog: self.backlog.into_bound(py),
-                    handshake_timeout: self.security.handshake_timeout.into_bound(py),
-                    shutdown_timeout: self.security.shutdown_timeout.into_bound(py),
-                },
-            )?;
-            if start {
-                server::start(&server)?;
-            }
+            let server = self.server(&event_loop.obj(py), PyList::new(py, listening)?)?;
             unless_done.into_iter().for_each(CloseUnlessDone::done);
-            Ok::<_, PyErr>(Ref::of(server))
+            Ok::<_, PyErr>(Ref::new(server))
         })?;
         if start {
             yield_once().await;
         }
         Ok(server)
+    }
+
+    /// The server of the sockets, begun if it is to begin.
+    fn server<'py>(self, event_loop: &Obj<'py, EventLoop>, sockets: Bound<'py, PyList>) -> Output<'py> {
+        let py = event_loop.py();
+        if let Some(class) = SERVER.replacement(py)? {
+            let Security { ssl, handshake_timeout, shutdown_timeout, .. } = self.security;
+            let (own, factory, backlog) = (event_loop.as_any(), self.factory, self.backlog);
+            let settings = (own, sockets, factory, ssl, backlog, handshake_timeout, shutdown_timeout);
+            let server = class.call1(settings)?;
+            if self.start {
+                server.call_method0("_start_serving")?;
+            }
+            return Ok(server);
+        }
+        let server = server::new(
+            event_loop,
+            Settings {
+                sockets,
+                factory: self.factory.into_bound(py),
+                ssl_context: self.security.ssl.into_bound(py),
+                backlog: self.backlog.into_bound(py),
+                handshake_timeout: self.security.handshake_timeout.into_bound(py),
+                shutdown_timeout: self.security.shutdown_timeout.into_bound(py),
+            },
+        )?;
+        if self.start {
+            server::start(&server)?;
+        }
+        Ok(server.into_any())
     }
 }
 
@@ -319,9 +343,9 @@ fn bind<'py>(
         let format = PyString::new(py, format).into_any();
         let values = std::iter::once(&format).chain(arguments.iter().copied());
         let values = PyTuple::new(py, values.collect::<Vec<_>>())?;
-        stock::logger(py)?.call_method("warning", values, Some(&keywords)).map(drop)
+        BASE_EVENTS.logger(py)?.call_method("warning", values, Some(&keywords)).map(drop)
     };
-    let socket = match stock::socket(py)?.call1((&family, &kind, &proto)) {
+    let socket = match sockets::CLASS.current(py)?.call1((&family, &kind, &proto)) {
         Ok(socket) => socket,
         Err(error) if error.is_instance_of::<PyOSError>(py) => {
             let format = "create_server() failed to create socket.socket(%r, %r, %r)";
@@ -391,7 +415,7 @@ fn connect_accepted_socket<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_,
             if own.data().debug.get() {
                 let sock = transport.call_method1("get_extra_info", ("socket",))?;
                 let arguments = ("%r handled: (%r, %r)", sock, transport, protocol);
-                stock::logger(py)?.call_method1("debug", arguments)?;
+                BASE_EVENTS.logger(py)?.call_method1("debug", arguments)?;
             }
             Ok((transport, protocol).into_pyobject(py)?.into_any().unbind())
         })

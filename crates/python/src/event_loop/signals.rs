@@ -18,6 +18,7 @@ use yibu_engine::{Fd, Interest};
 use super::{Entry, EventLoop, Owner, watch};
 use crate::events::Handle;
 use crate::ffi::{Args, Class, Obj, Output, Ref, Signature, Table, Visitor, boolean, class, none};
+use crate::replaced::names::UNIX_EVENTS;
 use crate::{errors, stock};
 
 const ADD: Signature<2> = Signature::new("EventLoop.add_signal_handler", "sig, callback, *args");
@@ -218,7 +219,7 @@ fn close_pipe_if_unused(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
         if !error.is_instance_of::<PyValueError>(py) && !error.is_instance_of::<PyOSError>(py) {
             return Err(error);
         }
-        stock::logger(py)?.call_method1("info", ("set_wakeup_fd(-1) failed: %s", error.value(py)))?;
+        UNIX_EVENTS.logger(py)?.call_method1("info", ("set_wakeup_fd(-1) failed: %s", error.value(py)))?;
     }
     watch::unwatch(event_loop, pipe.reader.as_raw_fd(), Interest::Read).map(drop)
 }

@@ -13,6 +13,7 @@ use super::{EventLoop, connect, occupied};
 use crate::coroutines::Answer;
 use crate::ffi::thread::attached;
 use crate::ffi::{Obj, Output, Ref, call};
+use crate::replaced::names::{SOCKET_METHODS, sockets};
 use crate::{errors, names, stock};
 
 /// What every method begins with: no TLS, and in debug mode no blocking socket.
@@ -26,10 +27,17 @@ pub(super) fn check(event_loop: &EventLoop, socket: &Bound<'_, PyAny>) -> PyResu
     Ok(())
 }
 
-/// Whether it is a `socket.socket` and no subclass, whose methods need not be asked.
+/// Whether it is a `socket.socket` and no subclass, and has its methods as they came: then they need not be asked.
 #[inline]
-pub(super) fn is_plain(socket: &Bound<'_, PyAny>) -> PyResult<bool> {
-    Ok(socket.get_type().is(stock::socket(socket.py())?))
+pub fn is_plain(socket: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let py = socket.py();
+    Ok(socket.get_type().is(stock::socket(py)?) && SOCKET_METHODS.are_original(py)?)
+}
+
+/// Whether no program has replaced `socket.socket`, of which `accept()` makes what it accepts, or any of its methods.
+#[inline]
+pub fn are_as_they_came(py: Python<'_>) -> PyResult<bool> {
+    Ok(SOCKET_METHODS.are_original(py)? && !sockets::CLASS_FOR_ACCEPT.is_replaced(py))
 }
 
 /// Its descriptor as Python has it; -1 when it is closed.

@@ -7,6 +7,7 @@ use pyo3::types::PyDict;
 use super::{EventLoop, Overridable};
 use crate::ffi::{Args, Class, Obj, Output, Signature, Table, none};
 use crate::futures::{self, Future};
+use crate::replaced::names::{FUTURE, TASK};
 use crate::tasks::{self, Options};
 use crate::{names, stock};
 
@@ -18,7 +19,10 @@ const SET_TASK_FACTORY: Signature<1> = Signature::new("EventLoop.set_task_factor
 pub(super) fn table(t: &mut Table<EventLoop>) {
     t.noargs(
         c"create_future",
-        |event_loop| Ok(create_future(event_loop)?.into_any()),
+        |event_loop| match FUTURE.replacement(event_loop.py())? {
+            None => Ok(create_future(event_loop)?.into_any()),
+            Some(class) => of_class(event_loop, &class, (), PyDict::new(event_loop.py())),
+        },
         "A Future bound to the loop.",
     );
     t.method(&CREATE_TASK, create_task, "Schedules a coroutine; returns its Task. Keywords: name, context and, where asyncio has it, eager_start.");
@@ -59,8 +63,30 @@ pub fn create_future<'py>(event_loop: &Obj<'py, EventLoop>) -> PyResult<Obj<'py,
 /// The native loop behind an object, when its `create_task` makes native tasks, and is the native one.
 #[inline]
 pub fn spawner<'a, 'py>(event_loop: &'a Bound<'py, PyAny>) -> Option<&'a Obj<'py, EventLoop>> {
+    Obj::<EventLoop>::cast(event_loop).filter(|native| {
+        native.task_factory.is_empty()
+            && !native.overrides(Overridable::CreateTask)
+            && !TASK.is_replaced(native.py())
+    })
+}
+
+/// The native loop behind an object, when its `create_future` makes native futures, and is the native one.
+#[inline]
+pub fn future_maker<'a, 'py>(event_loop: &'a Bound<'py, PyAny>) -> Option<&'a Obj<'py, EventLoop>> {
     Obj::<EventLoop>::cast(event_loop)
-        .filter(|native| native.task_factory.is_empty() && !native.overrides(Overridable::CreateTask))
+        .filter(|native| !native.overrides(Overridable::CreateFuture) && !FUTURE.is_replaced(native.py()))
+}
+
+/// `class(*args, loop=event_loop, **keywords)`: what a program has put in the place of `Task` or `Future`.
+#[cold]
+fn of_class<'py>(
+    event_loop: &Obj<'py, EventLoop>,
+    class: &Bound<'py, PyAny>,
+    args: impl pyo3::call::PyCallArgs<'py>,
+    keywords: Bound<'py, PyDict>,
+) -> Output<'py> {
+    keywords.set_item("loop", event_loop.as_any())?;
+    class.call(args, Some(&keywords))
 }
 
 /// `event_loop.create_task(coroutine)` on any loop.
@@ -125,9 +151,33 @@ pub fn create_task<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -
                 "{}() got an unexpected keyword argument '{keyword}'",
                 CREATE_TASK.function
             ))),
-            None => Ok(tasks::spawn(event_loop, coroutine, options)?.into_any()),
+            None => match TASK.replacement(py)? {
+                Some(class) if !eager => task_of_class(event_loop, &class, coroutine, &args, &options),
+                _ => Ok(tasks::spawn(event_loop, coroutine, options)?.into_any()),
+            },
         },
     }
+}
+
+/// A task of the class that a program has put in the place of `Task`.
+#[cold]
+fn task_of_class<'py>(
+    event_loop: &Obj<'py, EventLoop>,
+    class: &Bound<'py, PyAny>,
+    coroutine: Bound<'py, PyAny>,
+    args: &Args<'_, 'py>,
+    options: &Options<'py>,
+) -> Output<'py> {
+    let keywords = PyDict::new(event_loop.py());
+    if stock::factory_gets_keywords(event_loop.py()) {
+        for (keyword, value) in args.keywords().filter(|(keyword, _)| keyword != "coro") {
+            keywords.set_item(keyword, value)?;
+        }
+    } else {
+        keywords.set_item("name", &options.name)?;
+        keywords.set_item("context", &options.context)?;
+    }
+    of_class(event_loop, class, (coroutine,), keywords)
 }
 
 fn by_factory<'py>(

@@ -12,9 +12,11 @@ use super::EventLoop;
 use crate::attributes;
 use crate::coroutines::{Routine, Step, taken};
 use crate::ffi::{Args, Class, Obj, Output, Raised, Signature, Table, boolean, none};
+use crate::frames::{SUBPROCESS_EXEC, SUBPROCESS_SHELL};
 use crate::functions::running;
 use crate::futures::likes;
 use crate::mixins::create_future;
+use crate::replaced::names::{BASE_EVENTS, SUBPROCESS_TRANSPORT};
 use crate::unix_events::{self, PidfdWatcher, ThreadedWatcher, UnixSubprocessTransport};
 use crate::{base_subprocess, names, shield, stock};
 
@@ -151,7 +153,7 @@ fn run<'py>(routine: &Obj<'py, Routine>, in_shell: bool) -> PyResult<Step<'py>> 
         if let Some(text) = routine.second.get(py)
             && event_loop.debug.get()
         {
-            stock::logger(py)?.call_method1("info", ("%s: %r", text, &transport))?;
+            BASE_EVENTS.logger(py)?.call_method1("info", ("%s: %r", text, &transport))?;
         }
         Ok(Step::Return((transport, protocol).into_pyobject(py)?.into_any()))
     }))
@@ -193,7 +195,7 @@ fn log<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py
     if !joined && !stderr.is_none() {
         text += &format!(" stderr={}", shown(&stderr)?);
     }
-    stock::logger(event_loop.py())?.call_method1("debug", (text,))
+    BASE_EVENTS.logger(event_loop.py())?.call_method1("debug", (text,))
 }
 
 /// `base_events._format_pipe`.
@@ -239,7 +241,12 @@ fn spawn<'py>(
     keywords.set_item("extra", arguments.get_item(7)?)?;
     let positional = [event_loop.as_any().clone()].into_iter().chain(arguments.iter().take(7));
     let positional = PyTuple::new(py, positional.collect::<Vec<_>>())?;
-    let transport = UnixSubprocessTransport::class(py).call(positional, Some(keywords))?;
+    let class = match SUBPROCESS_TRANSPORT.replacement(py)? {
+        Some(class) => class,
+        None => UnixSubprocessTransport::class(py).into_any(),
+    };
+    let frame = if arguments.get_item(2)?.is_truthy()? { &SUBPROCESS_SHELL } else { &SUBPROCESS_EXEC };
+    let transport = frame.call(&class, positional, Some(keywords))?;
     let callback = event_loop.as_any().getattr("_child_watcher_callback")?;
     let pid = transport.call_method0("get_pid")?;
     watcher.call_method1("add_child_handler", (pid, callback, &transport))?;

@@ -11,6 +11,7 @@ use crate::coroutines::{self, Awaited};
 use crate::ffi::thread::attached;
 use crate::ffi::{Args, Obj, Output, Ref, Signature, Table};
 use crate::names;
+use crate::replaced::names::{Name, SSL_PROTOCOL, SSL_PROTOCOL_OF_LOOPS};
 use crate::sslproto::{self, Parts, SslProtocol};
 
 const START_TLS: Signature<7> = Signature::new(
@@ -49,7 +50,7 @@ fn make_ssl_transport<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>
     #[cfg(Py_3_15)]
     let [handshake_timeout, shutdown_timeout, callback_context] = rest;
     occupied::check(event_loop, &sock, occupied::descriptor(&sock)?)?;
-    let protocol = sslproto::new(Parts {
+    let parts = Parts {
         event_loop: event_loop.as_any().clone(),
         app_protocol,
         context,
@@ -59,14 +60,37 @@ fn make_ssl_transport<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>
         call_connection_made: true,
         handshake_timeout,
         shutdown_timeout,
-    })?;
+    };
+    let protocol = protocol_of(&SSL_PROTOCOL, parts)?;
     let keywords = PyDict::new(event_loop.py());
     keywords.set_item("extra", extra)?;
     keywords.set_item("server", server)?;
     #[cfg(Py_3_15)]
     keywords.set_item("context", callback_context)?;
-    event_loop.as_any().call_method("_make_socket_transport", (sock, protocol.as_any()), Some(&keywords))?;
-    Ok(protocol.app_transport(event_loop.py()))
+    event_loop.as_any().call_method("_make_socket_transport", (sock, &protocol), Some(&keywords))?;
+    app_transport(&protocol)
+}
+
+/// `SSLProtocol(...)`, where `class` is that name as the caller's module has it.
+fn protocol_of<'py>(class: &Name<2>, parts: Parts<'py>) -> Output<'py> {
+    let Some(class) = class.replacement(parts.event_loop.py())? else {
+        return Ok(sslproto::new(parts)?.into_any());
+    };
+    let keywords = PyDict::new(class.py());
+    keywords.set_item("ssl_handshake_timeout", parts.handshake_timeout)?;
+    keywords.set_item("ssl_shutdown_timeout", parts.shutdown_timeout)?;
+    if !parts.call_connection_made {
+        keywords.set_item("call_connection_made", false)?;
+    }
+    let Parts { event_loop, app_protocol, context, waiter, server_side, server_hostname, .. } = parts;
+    class.call((event_loop, app_protocol, context, waiter, server_side, server_hostname), Some(&keywords))
+}
+
+fn app_transport<'py>(protocol: &Bound<'py, PyAny>) -> Output<'py> {
+    match Obj::<SslProtocol>::cast(protocol) {
+        Some(native) => Ok(native.app_transport(protocol.py())),
+        None => protocol.getattr("_app_transport"),
+    }
 }
 
 fn start_tls<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
@@ -80,7 +104,7 @@ fn start_tls<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Outp
             let [server_hostname, handshake_timeout, shutdown_timeout] = rest;
             check(&transport, &context)?;
             let waiter = create_future(&event_loop)?;
-            let protocol = sslproto::new(Parts {
+            let parts = Parts {
                 event_loop: event_loop.as_any().clone(),
                 app_protocol: app_protocol.clone(),
                 context,
@@ -90,17 +114,18 @@ fn start_tls<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Outp
                 call_connection_made: false,
                 handshake_timeout,
                 shutdown_timeout,
-            })?;
+            };
+            let protocol = protocol_of(&SSL_PROTOCOL_OF_LOOPS, parts)?;
             if server_side.is_truthy()? {
                 take_over_what_was_read(&app_protocol, &protocol)?;
             }
             let handshake = Awaited::on(&event_loop, waiter.as_any())?;
             let upgrade = Upgrade::begin(&event_loop, transport, &protocol)?;
-            Ok::<_, PyErr>((Ref::of(protocol), upgrade, handshake))
+            Ok::<_, PyErr>((protocol.unbind(), upgrade, handshake))
         })?;
         handshake.await?;
         upgrade.done();
-        Ok(attached(|py| protocol.obj(py).app_transport(py).unbind()))
+        attached(|py| Ok(app_transport(protocol.bind(py))?.unbind()))
     })
 }
 
@@ -125,7 +150,7 @@ fn check(transport: &Bound<'_, PyAny>, context: &Bound<'_, PyAny>) -> PyResult<(
 /// A client may begin its handshake before the server asks for it; then a stream has read the first of it.
 fn take_over_what_was_read<'py>(
     app_protocol: &Bound<'py, PyAny>,
-    protocol: &Obj<'py, SslProtocol>,
+    protocol: &Bound<'py, PyAny>,
 ) -> PyResult<()> {
     let py = app_protocol.py();
     if !app_protocol
@@ -139,7 +164,7 @@ fn take_over_what_was_read<'py>(
     }
     let buffer = reader.getattr("_buffer")?;
     if buffer.is_truthy()? {
-        protocol.as_any().getattr("_incoming")?.call_method1(names::write(py), (&buffer,))?;
+        protocol.getattr("_incoming")?.call_method1(names::write(py), (&buffer,))?;
         buffer.call_method0("clear")?;
     }
     Ok(())
@@ -153,17 +178,17 @@ impl Upgrade {
     fn begin<'py>(
         event_loop: &Obj<'py, EventLoop>,
         transport: Bound<'py, PyAny>,
-        protocol: &Obj<'py, SslProtocol>,
+        protocol: &Bound<'py, PyAny>,
     ) -> PyResult<Self> {
         let py = event_loop.py();
         // Until then nothing may be read: it would come before `connection_made`.
         transport.call_method0(names::pause_reading(py))?;
-        transport.call_method1("set_protocol", (protocol.as_any(),))?;
+        transport.call_method1("set_protocol", (protocol,))?;
         let soon = |function: Bound<'py, PyAny>, argument: Option<&Bound<'py, PyAny>>| match argument {
             Some(argument) => event_loop.as_any().call_method1(names::call_soon(py), (function, argument)),
             None => event_loop.as_any().call_method1(names::call_soon(py), (function,)),
         };
-        let made = protocol.as_any().getattr(names::connection_made(py))?;
+        let made = protocol.getattr(names::connection_made(py))?;
         let made = soon(made, Some(&transport))?;
         let resumed = soon(transport.getattr(names::resume_reading(py))?, None)?;
         Ok(Self(Some([transport.unbind(), made.unbind(), resumed.unbind()])))

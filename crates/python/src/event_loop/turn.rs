@@ -5,23 +5,31 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
 use pyo3::prelude::*;
-use yibu_engine::{OpId, Plan};
+use yibu_engine::{OpId, Outcome, Plan};
 
 use super::{
     Acceptor, Engine, Entry, EventLoop, Overridable, Owner, Waiting, accept, debug, internals, signals,
+    socket,
 };
 use crate::callbacks::ReactionCallback;
 use crate::events::{self, Handle};
-use crate::ffi::{Obj, Raised, Ref, call, context, none};
+use crate::ffi::{Obj, Raised, Ref, audit, call, context, none};
 use crate::futures::{self, Future, State};
+use crate::replaced::names::MONOTONIC;
 use crate::transports::pipes::{ReadPipeTransport, WritePipeTransport};
-use crate::transports::{DatagramTransport, SocketTransport, datagram};
+use crate::transports::{self, DatagramTransport, SocketTransport, StreamTransport, by_methods, datagram};
 use crate::{alarms, current, errors, executor, names, tasks, upcall};
+
+/// Whether the loop's clock is the program's own: its `time` or `time.monotonic` was replaced.
+#[inline]
+fn has_own_clock(event_loop: &Obj<'_, EventLoop>) -> bool {
+    event_loop.overrides(Overridable::Time) || MONOTONIC.is_replaced(event_loop.py())
+}
 
 /// `loop.time()`, also when a program replaced it.
 #[inline]
 pub fn now(event_loop: &Obj<'_, EventLoop>) -> PyResult<f64> {
-    if event_loop.overrides(Overridable::Time) {
+    if has_own_clock(event_loop) {
         return event_loop.as_any().call_method0(names::time(event_loop.py()))?.extract();
     }
     Ok(event_loop.engine.with(|engine| engine.driver.now()))
@@ -30,7 +38,7 @@ pub fn now(event_loop: &Obj<'_, EventLoop>) -> PyResult<f64> {
 /// `seconds <= loop.time()`, for less than the price of the clock when `seconds` is a while away.
 #[inline]
 pub fn has_come(event_loop: &Obj<'_, EventLoop>, seconds: f64) -> PyResult<bool> {
-    if event_loop.overrides(Overridable::Time) {
+    if has_own_clock(event_loop) {
         return Ok(seconds <= now(event_loop)?);
     }
     Ok(event_loop.engine.with(|engine| engine.driver.has_come(seconds)))
@@ -39,7 +47,7 @@ pub fn has_come(event_loop: &Obj<'_, EventLoop>, seconds: f64) -> PyResult<bool>
 /// Waits for work if there is none, then runs what is ready.
 pub fn run_once(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     // A clock of the program's own may jump: only the program knows what is due.
-    let hurried = if event_loop.overrides(Overridable::Time) || !event_loop.selector.is_empty() {
+    let hurried = if has_own_clock(event_loop) || !event_loop.selector.is_empty() {
         None
     } else {
         event_loop.engine.with(Engine::hurry_on)
@@ -242,22 +250,27 @@ enum Action {
     Accept(Ref<Acceptor>),
 }
 
-/// A transport whose socket Python code may have closed.
+/// Whose socket Python code may have closed, or has methods of the program's own.
 enum Exposed {
     Transport(Ref<SocketTransport>),
     Datagrams(Ref<DatagramTransport>),
+    Acceptor(Ref<Acceptor>),
 }
 
 /// Gives an operation's readiness to its owner.
 #[inline]
 fn run_io(event_loop: &Obj<'_, EventLoop>, id: OpId) -> PyResult<()> {
     let py = event_loop.py();
+    let by_method = !socket::are_as_they_came(py)?;
     let exposed = |owner: &Owner| match owner {
-        Owner::Transport(transport) if transport.data().is_exposed() => {
+        Owner::Transport(transport) if by_method || transport.data().is_exposed() => {
             Some(Exposed::Transport(transport.copy(py)))
         }
-        Owner::Datagrams(transport) if transport.data().is_exposed() => {
+        Owner::Datagrams(transport) if by_method || transport.data().is_exposed() => {
             Some(Exposed::Datagrams(transport.copy(py)))
+        }
+        Owner::Acceptor(acceptor) if by_method || acceptor.data().is_by_method() || audit::is_watched(py) => {
+            Some(Exposed::Acceptor(acceptor.copy(py)))
         }
         _ => None,
     };
@@ -280,7 +293,14 @@ fn run_io(event_loop: &Obj<'_, EventLoop>, id: OpId) -> PyResult<()> {
     let found = match found {
         Ok(found) => found,
         Err(Exposed::Transport(transport)) => {
-            return upcall::finish_carefully(event_loop, &transport.into_obj(py), id);
+            let transport = transport.into_obj(py);
+            return match SocketTransport::own_methods(&transport)? {
+                Some(socket) => by_methods::ready(event_loop, &transport, &socket, id),
+                None => upcall::finish_carefully(event_loop, &transport, id),
+            };
+        }
+        Err(Exposed::Acceptor(acceptor)) => {
+            return accept::knocked(event_loop, &acceptor.into_obj(py));
         }
         Err(Exposed::Datagrams(transport)) => {
             return datagram::finish_carefully(event_loop, &transport.into_obj(py), id);
@@ -288,7 +308,13 @@ fn run_io(event_loop: &Obj<'_, EventLoop>, id: OpId) -> PyResult<()> {
     };
     match found {
         Some((Action::Transport(transport), outcome)) => {
-            upcall::finished(event_loop, &transport.into_obj(py), id, outcome)
+            let transport = transport.into_obj(py);
+            if matches!(outcome, Outcome::Ready) && audit::is_watched(py) {
+                // Several pieces sent at once are an event.
+                let socket = transports::socket(&transport)?;
+                return by_methods::ready(event_loop, &transport, &socket, id);
+            }
+            upcall::finished(event_loop, &transport, id, outcome)
         }
         Some((Action::ReadPipe(transport), outcome)) => {
             upcall::finished(event_loop, &transport.into_obj(py), id, outcome)

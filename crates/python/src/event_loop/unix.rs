@@ -21,7 +21,9 @@ use super::serve::{BoundSocket, Service};
 use crate::coroutines::{self, Awaited};
 use crate::ffi::thread::attached;
 use crate::ffi::{Args, Obj, Output, Raised, Ref, Signature, Table};
-use crate::stock;
+use crate::frames::CREATE_UNIX_SERVER;
+use crate::replaced::names::UNIX_EVENTS;
+use crate::replaced::names::sockets;
 
 const CREATE_CONNECTION: Signature<7> = Signature::new(
     "EventLoop.create_unix_connection",
@@ -125,7 +127,7 @@ fn given<'py>(sock: &Bound<'py, PyAny>, missing: &'static str) -> Output<'py> {
 }
 
 fn new_socket(py: Python<'_>) -> Output<'_> {
-    stock::socket(py)?.call1((AF_UNIX, SOCK_STREAM))
+    sockets::CLASS_FOR_UNIX.current(py)?.call1((AF_UNIX, SOCK_STREAM))
 }
 
 fn create_unix_server<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
@@ -210,7 +212,7 @@ fn bind(socket: &Bound<'_, PyAny>, path: &Bound<'_, PyAny>) -> PyResult<()> {
         // The directory may let us make a socket, and nothing else.
         if !error.is::<PyFileNotFoundError>() {
             let format = "Unable to check or remove stale UNIX socket %r: %r";
-            stock::logger(py)?.call_method1("error", (format, path, error.as_any()))?;
+            UNIX_EVENTS.logger(py)?.call_method1("error", (format, path, error.as_any()))?;
         }
     }
     let Err(error) = socket.call_method1("bind", (path,)) else { return Ok(()) };
@@ -227,9 +229,10 @@ fn bind(socket: &Bound<'_, PyAny>, path: &Bound<'_, PyAny>) -> PyResult<()> {
 
 fn remove_stale(path: &Bound<'_, PyAny>) -> PyResult<()> {
     let os = path.py().import("os")?;
-    let mode: u32 = os.call_method1("stat", (path,))?.getattr("st_mode")?.extract()?;
+    let ask = |function: &str| CREATE_UNIX_SERVER.call_with(&os.getattr(function)?, path);
+    let mode: u32 = ask("stat")?.getattr("st_mode")?.extract()?;
     if FileType::from_raw_mode(mode) == FileType::Socket {
-        os.call_method1("remove", (path,))?;
+        ask("remove")?;
     }
     Ok(())
 }

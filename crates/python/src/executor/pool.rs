@@ -14,6 +14,7 @@ use crate::events::isinstance_class;
 use crate::ffi::class::DictAndWeak;
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Ref, Signature, Slot, Table, Visitor};
 use crate::ffi::{boolean, none};
+use crate::replaced::names::{EXECUTOR_METHODS, WORK_ITEM, WORK_METHODS, WORKER};
 use crate::stock;
 
 /// The data of a pool.
@@ -36,13 +37,28 @@ const SHUTDOWN: Signature<2> =
     Signature::new_method("ThreadPoolExecutor.shutdown", "wait=True, *, cancel_futures=False");
 const EXIT: Signature<3> = Signature::new_method("Executor.__exit__", "exc_type, exc_val, exc_tb");
 
-/// `ThreadPoolExecutor(thread_name_prefix="asyncio")`: a native pool, or what a program has put into the place of that class.
+/// Whether a native pool may stand in for the standard library's: nobody has replaced that, or parts of it, to see its jobs.
+#[inline]
+pub fn stands_in(py: Python<'_>) -> PyResult<bool> {
+    Ok(EXECUTOR_METHODS.are_original(py)?
+        && WORK_METHODS.are_original(py)?
+        && !WORKER.is_replaced(py)
+        && !WORK_ITEM.is_replaced(py))
+}
+
+/// `ThreadPoolExecutor(thread_name_prefix="asyncio")`: that of the standard library, or what a program has put in its place.
+pub fn standard_pool(py: Python<'_>) -> Output<'_> {
+    let class = stock::module(py, "concurrent.futures")?.getattr("ThreadPoolExecutor")?;
+    let keywords = PyDict::new(py);
+    keywords.set_item("thread_name_prefix", PREFIX)?;
+    class.call((), Some(&keywords))
+}
+
+/// The same, native where no program has put anything in its place.
 pub fn default_pool(py: Python<'_>) -> Output<'_> {
     let class = stock::module(py, "concurrent.futures")?.getattr("ThreadPoolExecutor")?;
     if !class.is(stock::thread_pool_executor(py)?) {
-        let keywords = PyDict::new(py);
-        keywords.set_item("thread_name_prefix", PREFIX)?;
-        return class.call((), Some(&keywords));
+        return standard_pool(py);
     }
     let count = if cfg!(Py_3_13) { "process_cpu_count" } else { "cpu_count" };
     let processors: Option<isize> = stock::module(py, "os")?.call_method0(count)?.extract()?;

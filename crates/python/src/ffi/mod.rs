@@ -15,6 +15,7 @@
 #![allow(unsafe_code, reason = "this room exists to hold it")]
 
 pub mod args;
+pub mod audit;
 pub mod buffer;
 pub mod bytes;
 pub mod call;
@@ -39,6 +40,7 @@ pub mod send;
 mod stop;
 pub mod thread;
 pub mod trampoline;
+pub mod versions;
 
 pub use args::{Args, Signature};
 pub use cell::LoopCell;

@@ -19,8 +19,8 @@ pub fn attached<R>(f: impl for<'py> FnOnce(Python<'py>) -> R) -> R {
     let mut f = Some(f);
     match Python::try_attach(|py| f.take().map(|f| f(py))) {
         Some(Some(result)) => result,
-        // SAFETY: attached, by the invariant.
         _ => match f.take() {
+            // SAFETY: attached, by the invariant.
             Some(f) => f(unsafe { Python::assume_attached() }),
             None => unreachable!("the closure is taken only to be run"),
         },

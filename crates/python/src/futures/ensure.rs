@@ -2,6 +2,7 @@
 
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 
 use super::likes::{is_future, loop_of};
 use crate::coroutines::{Routine, Step, is_coroutine};
@@ -9,6 +10,7 @@ use crate::event_loop;
 use crate::ffi::class::function;
 use crate::ffi::{Args, Obj, Output, Signature};
 use crate::functions::current_loop;
+use crate::replaced::names::ENSURE_FUTURE as REPLACED;
 use crate::stock;
 
 const ENSURE_FUTURE: Signature<2> = Signature::new("ensure_future", "coro_or_future, *, loop=None");
@@ -26,12 +28,25 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 /// `asyncio.ensure_future(coro_or_future, *, loop=None)`.
 fn ensure_future<'py>(args: Args<'_, 'py>) -> Output<'py> {
     let [object, event_loop] = args.parse(&ENSURE_FUTURE)?;
-    ensure(&object, (!event_loop.is_none()).then_some(&event_loop))
+    future_of(&object, (!event_loop.is_none()).then_some(&event_loop))
+}
+
+/// `ensure_future(object, loop=event_loop)`, as asyncio's own functions call it.
+#[inline]
+pub fn ensure<'py>(object: &Bound<'py, PyAny>, event_loop: Option<&Bound<'py, PyAny>>) -> Output<'py> {
+    match REPLACED.replacement(object.py())? {
+        None => future_of(object, event_loop),
+        Some(function) => {
+            let keywords = PyDict::new(object.py());
+            keywords.set_item("loop", event_loop)?;
+            function.call((object,), Some(&keywords))
+        }
+    }
 }
 
 /// The object itself when it is a future, otherwise a task for it: on `event_loop`, or on the current loop.
 #[inline]
-pub fn ensure<'py>(object: &Bound<'py, PyAny>, event_loop: Option<&Bound<'py, PyAny>>) -> Output<'py> {
+fn future_of<'py>(object: &Bound<'py, PyAny>, event_loop: Option<&Bound<'py, PyAny>>) -> Output<'py> {
     if is_future(object)? {
         return match event_loop {
             Some(expected) if !loop_of(object)?.is(expected) => Err(PyValueError::new_err(

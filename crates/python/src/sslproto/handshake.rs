@@ -11,7 +11,8 @@ use super::{
 };
 use crate::alarms;
 use crate::ffi::{Obj, Raised, Ref, call};
-use crate::{names, stock};
+use crate::names;
+use crate::replaced::names::SSLPROTO;
 
 /// `_start_handshake`.
 pub fn start(protocol: Protocol<'_, '_>) -> PyResult<()> {
@@ -19,7 +20,7 @@ pub fn start(protocol: Protocol<'_, '_>) -> PyResult<()> {
     let event_loop = event_loop(protocol)?;
     protocol.handshake_start.set(None);
     if is_debugged(protocol)? {
-        stock::logger(py)?.call_method1("debug", ("%r starts SSL handshake", protocol.as_any()))?;
+        SSLPROTO.logger(py)?.call_method1("debug", ("%r starts SSL handshake", protocol.as_any()))?;
         let now = event_loop.call_method0(names::time(py))?.extract()?;
         protocol.handshake_start.set(Some(now));
     }
@@ -70,7 +71,7 @@ pub fn complete(protocol: Protocol<'_, '_>, error: Option<PyErr>) -> PyResult<()
     {
         let now: f64 = event_loop(protocol)?.call_method0(names::time(py))?.extract()?;
         let format = "%r: SSL handshake took %.1f ms";
-        stock::logger(py)?.call_method1("debug", (format, protocol.as_any(), (now - start) * 1e3))?;
+        SSLPROTO.logger(py)?.call_method1("debug", (format, protocol.as_any(), (now - start) * 1e3))?;
     }
     let extra = protocol.extra.get_or_none(py);
     if let Ok(extra) = extra.cast::<PyDict>() {

@@ -10,7 +10,8 @@ use super::{
 };
 use crate::alarms;
 use crate::ffi::{Obj, Raised, Ref, Table, call, none};
-use crate::{names, stock};
+use crate::names;
+use crate::replaced::names::SSLPROTO;
 
 pub(super) fn table(t: &mut Table<SslProtocol>) {
     t.noargs(
@@ -120,7 +121,7 @@ pub fn tell_eof(protocol: Protocol<'_, '_>) -> PyResult<()> {
         let app_protocol = protocol.app_protocol.get(py).ok_or_else(|| nobody("eof_received"))?;
         if call::method(names::eof_received(py), [&app_protocol])?.is_truthy()? {
             let warning = "returning true from eof_received() has no effect when using ssl";
-            stock::logger(py)?.call_method1("warning", (warning,))?;
+            SSLPROTO.logger(py)?.call_method1("warning", (warning,))?;
         }
         Ok(())
     };

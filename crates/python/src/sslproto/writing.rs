@@ -10,8 +10,9 @@ use super::tls::Ciphertext;
 use super::{Protocol, SslProtocol, State, below, fail, flow};
 use crate::ffi::buffer::Buffer;
 use crate::ffi::{Obj, Ref, Table, Visitor, call, none};
+use crate::names;
+use crate::replaced::names::SSLPROTO;
 use crate::transports::{self, SocketTransport};
-use crate::{names, stock};
 
 /// `constants.LOG_THRESHOLD_FOR_CONNLOST_WRITES`
 const LOG_THRESHOLD: u32 = 5;
@@ -118,7 +119,7 @@ pub fn takes_data(protocol: Protocol<'_, '_>) -> PyResult<bool> {
     }
     let lost = protocol.conn_lost.get();
     if lost >= LOG_THRESHOLD {
-        stock::logger(protocol.py())?.call_method1("warning", ("SSL connection is closed",))?;
+        SSLPROTO.logger(protocol.py())?.call_method1("warning", ("SSL connection is closed",))?;
     }
     protocol.conn_lost.set(lost.saturating_add(1));
     Ok(false)

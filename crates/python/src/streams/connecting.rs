@@ -14,6 +14,8 @@ use crate::coroutines::{Routine, Step, taken};
 use crate::ffi::class::{Callable, make_callable};
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Slot, Table, Visitor, none};
 use crate::functions::{CoroutineFunction, running_loop};
+use crate::replaced::names::running_loop::OF_STREAMS;
+use crate::replaced::names::{READER, WRITER};
 
 const OPEN: Signature<3> = Signature::new("open_connection", "host=None, port=None, *, limit=65536, **kwds");
 const OPEN_UNIX: Signature<2> = Signature::new("open_unix_connection", "path=None, *, limit=65536, **kwds");
@@ -95,21 +97,21 @@ fn with_factory<'py>(
 /// Connects. The limit is the owner; the reader is kept in the third slot, the protocol in the first.
 fn connect<'py>(routine: &Obj<'py, Routine>, method: &str) -> PyResult<Step<'py>> {
     let py = routine.py();
-    let event_loop = running_loop(py)?;
-    let reader = reader::new(py, &routine.owner.get_or_none(py), &event_loop)?;
-    let protocol = protocol::new(reader.as_any(), &none(py), &event_loop)?;
-    let factory = Factory::of(protocol.as_any(), none(py), none(py))?;
+    let event_loop = running_loop(py, &OF_STREAMS)?;
+    let reader = reader::made(&READER, &routine.owner.get_or_none(py), &event_loop)?;
+    let protocol = protocol::made(&reader, &none(py), &event_loop)?;
+    let factory = Factory::of(&protocol, none(py), none(py))?;
     let (arguments, keywords) = with_factory(factory, routine)?;
     let connecting = event_loop.call_method(method, arguments, Some(&keywords))?;
     routine.owner.put(event_loop);
-    routine.first.put(protocol.into_any());
-    routine.third.put(reader.into_any());
+    routine.first.put(protocol);
+    routine.third.put(reader);
     Ok(Step::Await(connecting, |routine, connected| {
         let py = routine.py();
         let transport = connected?.get_item(0)?;
         let (reader, protocol) = (taken(py, &routine.third), taken(py, &routine.first));
-        let writer = writer::new(&transport, &protocol, &reader, &routine.owner.get_or_none(py))?;
-        Ok(Step::Return(PyTuple::new(py, [reader, writer.into_any()])?.into_any()))
+        let writer = writer::made(&WRITER, [&transport, &protocol, &reader, &routine.owner.get_or_none(py)])?;
+        Ok(Step::Return(PyTuple::new(py, [reader, writer])?.into_any()))
     }))
 }
 
@@ -138,7 +140,7 @@ fn start<'py>(
 
 fn serve<'py>(routine: &Obj<'py, Routine>, method: &str) -> PyResult<Step<'py>> {
     let py = routine.py();
-    let event_loop = running_loop(py)?;
+    let event_loop = running_loop(py, &OF_STREAMS)?;
     let limit = routine.owner.get_or_none(py);
     let factory = Factory::of(&event_loop, taken(py, &routine.third), limit)?;
     let (arguments, keywords) = with_factory(factory, routine)?;
@@ -176,8 +178,8 @@ impl Factory {
             if !factory.is_server.get() {
                 return Ok(subject);
             }
-            let reader = reader::new(py, &factory.limit.get_or_none(py), &subject)?;
-            Ok(protocol::new(reader.as_any(), &factory.connected.get_or_none(py), &subject)?.into_any())
+            let reader = reader::made(&READER, &factory.limit.get_or_none(py), &subject)?;
+            protocol::made(&reader, &factory.connected.get_or_none(py), &subject)
         });
         Ok(factory.into_any())
     }

@@ -17,6 +17,7 @@ use crate::ffi::{
 };
 use crate::futures::likes;
 use crate::mixins::create_future;
+use crate::replaced::names::STREAMS;
 use crate::stock;
 
 /// The data of a `FlowControlMixin`.
@@ -74,7 +75,7 @@ impl FlowControl {
 fn log_debug(flow: &Obj<'_, FlowControl>, text: &str) -> PyResult<()> {
     let py = flow.py();
     if loop_debug(&flow.event_loop.get_or_none(py))? {
-        stock::logger(py)?.call_method1("debug", (text, flow.as_any()))?;
+        STREAMS.logger(py)?.call_method1("debug", (text, flow.as_any()))?;
     }
     Ok(())
 }

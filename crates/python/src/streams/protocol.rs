@@ -23,6 +23,7 @@ use crate::ffi::{
 };
 use crate::futures::likes;
 use crate::mixins::create_future;
+use crate::replaced::names::{READER_PROTOCOL, WRITER};
 use crate::{current, names, stock};
 
 /// What a `StreamReaderProtocol` adds.
@@ -63,15 +64,25 @@ const REPLACE: Signature<1> = Signature::new_method("StreamReaderProtocol._repla
 #[cfg(not(Py_3_13))]
 const REPLACE: Signature<1> = Signature::new_method("StreamReaderProtocol._replace_writer", "writer");
 
-/// A protocol for `reader`, made by native code. `connected` is None for a client.
-pub fn new<'py>(
+/// `StreamReaderProtocol(reader, connected, loop=event_loop)`. `connected` is None for a client.
+pub fn made<'py>(
     reader: &Bound<'py, PyAny>,
     connected: &Bound<'py, PyAny>,
     event_loop: &Bound<'py, PyAny>,
-) -> PyResult<Obj<'py, StreamReaderProtocol>> {
-    let protocol = StreamReaderProtocol::create(reader.py())?;
+) -> Output<'py> {
+    let py = reader.py();
+    if let Some(class) = READER_PROTOCOL.replacement(py)? {
+        let keywords = PyDict::new(py);
+        keywords.set_item("loop", event_loop)?;
+        return if connected.is_none() {
+            class.call((reader,), Some(&keywords))
+        } else {
+            class.call((reader, connected), Some(&keywords))
+        };
+    }
+    let protocol = StreamReaderProtocol::create(py)?;
     init(&protocol, reader, connected, event_loop.clone())?;
-    Ok(protocol)
+    Ok(protocol.into_any())
 }
 
 fn init<'py>(
@@ -226,7 +237,7 @@ fn serve<'py>(
 ) -> PyResult<()> {
     let py = protocol.py();
     let event_loop = protocol.base.event_loop.get_or_none(py);
-    let writer = writer::new(transport, protocol.as_any(), reader, &event_loop)?;
+    let writer = writer::made(&WRITER, [transport, protocol.as_any(), reader, &event_loop])?;
     #[cfg(not(Py_3_13))]
     protocol.own.writer.put(PyWeakrefReference::new(writer.as_any())?);
     let served = match call::call(connected, [reader, writer.as_any()]) {

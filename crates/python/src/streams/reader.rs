@@ -9,7 +9,7 @@ use std::ffi::CStr;
 
 use pyo3::exceptions::{PyAssertionError, PyNotImplementedError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyInt, PyString};
+use pyo3::types::{PyBytes, PyDict, PyInt, PyString};
 use yibu_engine::separators::{Found, Search};
 
 use super::content::Content;
@@ -22,6 +22,7 @@ use crate::ffi::{
     none,
 };
 use crate::futures::likes;
+use crate::replaced::names::Name;
 use crate::{names, stock};
 
 /// `_DEFAULT_LIMIT`: 64 KiB.
@@ -68,15 +69,22 @@ const SET_TRANSPORT: Signature<1> = Signature::new_method("StreamReader.set_tran
 const REPLACE_TRANSPORT: Signature<1> = Signature::new_method("StreamReader._replace_transport", "transport");
 const FEED_DATA: Signature<1> = Signature::new_method("StreamReader.feed_data", "data");
 
-/// A reader on a loop, made by native code.
-pub fn new<'py>(
-    py: Python<'py>,
+/// `StreamReader(limit=limit, loop=event_loop)`, where `class` is that name as the caller's module has it.
+pub fn made<'py, const N: usize>(
+    class: &Name<N>,
     limit: &Bound<'py, PyAny>,
     event_loop: &Bound<'py, PyAny>,
-) -> PyResult<Obj<'py, StreamReader>> {
+) -> Output<'py> {
+    let py = limit.py();
+    if let Some(class) = class.replacement(py)? {
+        let keywords = PyDict::new(py);
+        keywords.set_item("limit", limit)?;
+        keywords.set_item("loop", event_loop)?;
+        return class.call((), Some(&keywords));
+    }
     let reader = StreamReader::create(py)?;
     init(&reader, limit, event_loop.clone())?;
-    Ok(reader)
+    Ok(reader.into_any())
 }
 
 fn init<'py>(

@@ -19,6 +19,7 @@ use crate::ffi::class::DictAndWeak;
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Ref, Signature, Slot, Table, Visitor, call, none};
 use crate::futures::likes;
 use crate::mixins::create_future;
+use crate::replaced::names::Name;
 use crate::transports::{self, SocketTransport};
 use crate::{attributes, names, stock};
 
@@ -51,16 +52,17 @@ const START_TLS: Signature<4> = Signature::new_method(
     "sslcontext, *, server_hostname=None, ssl_handshake_timeout=None, ssl_shutdown_timeout=None",
 );
 
-/// A writer, made by native code.
-pub fn new<'py>(
-    transport: &Bound<'py, PyAny>,
-    protocol: &Bound<'py, PyAny>,
-    reader: &Bound<'py, PyAny>,
-    event_loop: &Bound<'py, PyAny>,
-) -> PyResult<Obj<'py, StreamWriter>> {
-    let writer = StreamWriter::create(transport.py())?;
-    init(&writer, [transport.clone(), protocol.clone(), reader.clone(), event_loop.clone()])?;
-    Ok(writer)
+/// `StreamWriter(transport, protocol, reader, loop)`, where `class` is that name as the caller's module has it.
+pub fn made<'py, const N: usize>(class: &Name<N>, arguments: [&Bound<'py, PyAny>; 4]) -> Output<'py> {
+    let py = arguments[0].py();
+    match class.replacement(py)? {
+        Some(class) => call::call(&class, arguments),
+        None => {
+            let writer = StreamWriter::create(py)?;
+            init(&writer, arguments.map(Clone::clone))?;
+            Ok(writer.into_any())
+        }
+    }
 }
 
 fn init<'py>(

@@ -10,7 +10,8 @@ use crate::coroutines::{Routine, Step};
 use crate::events::loop_debug;
 use crate::ffi::{Obj, Output, Raised, Signature, Slot, Table, none};
 use crate::gathering::gather_all;
-use crate::{names, stock};
+use crate::names;
+use crate::replaced::names::SUBPROCESS;
 
 const COMMUNICATE: Signature<1> = Signature::new_method("Process.communicate", "input=None");
 const FEED: Signature<1> = Signature::new_method("Process._feed_stdin", "input");
@@ -60,7 +61,7 @@ fn is_debugging(process: &Process, py: Python<'_>) -> PyResult<bool> {
 }
 
 fn log<'py>(process: &Obj<'py, Process>, text: &str, detail: Option<Bound<'py, PyAny>>) -> PyResult<()> {
-    let logger = stock::logger(process.py())?;
+    let logger = SUBPROCESS.logger(process.py())?;
     match detail {
         Some(detail) => logger.call_method1("debug", (text, process.as_any(), detail)),
         None => logger.call_method1("debug", (text, process.as_any())),

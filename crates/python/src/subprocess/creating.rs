@@ -10,6 +10,8 @@ use super::protocol::SubprocessStreamProtocol;
 use crate::coroutines::{Routine, Start, Step, taken};
 use crate::ffi::{Args, Class, Obj, Output, Signature, none};
 use crate::functions::{CoroutineFunction, running_loop};
+use crate::replaced::names::running_loop::OF_SUBPROCESS;
+use crate::replaced::names::{PROCESS, SUBPROCESS_PROTOCOL};
 use crate::stock;
 use crate::streams::DEFAULT_LIMIT;
 
@@ -62,11 +64,14 @@ fn begin<'py>(args: &Args<'_, 'py>, signature: &'static Signature<5>, start: Sta
 /// Has the loop start the child. Then the first slot is the loop.
 fn start<'py>(routine: &Obj<'py, Routine>, method: &str) -> PyResult<Step<'py>> {
     let py = routine.py();
-    let event_loop = running_loop(py)?;
+    let event_loop = running_loop(py, &OF_SUBPROCESS)?;
     let options = PyDict::new(py);
     options.set_item("limit", routine.owner.get_or_none(py))?;
     options.set_item("loop", &event_loop)?;
-    let class = SubprocessStreamProtocol::class(py);
+    let class = match SUBPROCESS_PROTOCOL.replacement(py)? {
+        Some(class) => class,
+        None => SubprocessStreamProtocol::class(py).into_any(),
+    };
     let factory = stock::partial(py)?.call((class,), Some(&options))?;
     let command = taken(py, &routine.first).cast_into::<PyTuple>()?;
     let keywords = taken(py, &routine.second).cast_into::<PyDict>()?;
@@ -78,6 +83,9 @@ fn start<'py>(routine: &Obj<'py, Routine>, method: &str) -> PyResult<Step<'py>> 
         let py = routine.py();
         let (transport, protocol): (Bound<'_, PyAny>, Bound<'_, PyAny>) = started?.extract()?;
         let event_loop = taken(py, &routine.first);
-        Ok(Step::Return(process::new(transport, protocol, event_loop)?.into_any()))
+        Ok(Step::Return(match PROCESS.replacement(py)? {
+            Some(class) => class.call1((transport, protocol, event_loop))?,
+            None => process::new(transport, protocol, event_loop)?.into_any(),
+        }))
     }))
 }

@@ -14,6 +14,7 @@ use crate::ffi::class::{Derived, DictAndWeak};
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Slot, Table, Visitor, call, none};
 use crate::futures::likes;
 use crate::mixins::create_future;
+use crate::replaced::names::{SUBPROCESS_READER, SUBPROCESS_WRITER};
 use crate::streams::{self, FlowControl, StreamReader};
 use crate::{names, stock};
 
@@ -80,16 +81,19 @@ fn connection_made<'py>(
     for number in [1, 2] {
         let pipe = pipe(number)?;
         if !pipe.is_none() {
-            let reader = streams::new_reader(py, &own.limit.get_or_none(py), &event_loop)?;
-            own.streams[number].put(reader.as_any().clone());
-            streams::set_transport(&reader, &pipe)?;
+            let reader = streams::new_reader(&SUBPROCESS_READER, &own.limit.get_or_none(py), &event_loop)?;
+            own.streams[number].put(reader.clone());
+            match Obj::cast_exact(&reader) {
+                Some(native) => streams::set_transport(native, &pipe)?,
+                None => drop(reader.call_method1("set_transport", (&pipe,))?),
+            }
             own.open(py)?.append(number)?;
         }
     }
     let pipe = pipe(0)?;
     if !pipe.is_none() {
-        let writer = streams::new_writer(&pipe, protocol.as_any(), &none(py), &event_loop)?;
-        own.streams[0].put(writer.into_any());
+        let arguments = [&pipe, protocol.as_any(), &none(py), &event_loop];
+        own.streams[0].put(streams::new_writer(&SUBPROCESS_WRITER, arguments)?);
     }
     Ok(())
 }

@@ -11,6 +11,7 @@ use super::{TASKS, Task};
 use crate::ffi::{Args, Obj, Output, Signature, class};
 use crate::functions::running_loop;
 use crate::futures::likes::{is_done, loop_of};
+use crate::replaced::names::running_loop::OF_TASKS;
 use crate::stock;
 
 const ALL_TASKS: Signature<1> = Signature::new("all_tasks", "loop=None");
@@ -49,7 +50,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 
 fn loop_argument<'py>(args: &Args<'_, 'py>, signature: &Signature<1>) -> Output<'py> {
     let [event_loop] = args.parse(signature)?;
-    if event_loop.is_none() { running_loop(args.py()) } else { Ok(event_loop) }
+    if event_loop.is_none() { running_loop(args.py(), &OF_TASKS) } else { Ok(event_loop) }
 }
 
 /// `asyncio.all_tasks(event_loop)`.

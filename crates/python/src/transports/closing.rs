@@ -124,7 +124,13 @@ pub fn report<T: StreamTransport>(transport: &Obj<'_, T>, error: &Raised<'_>, me
     if !T::is_expected(error) {
         return tell_handler(transport, error, message);
     }
-    reports::log_error(&transport.event_loop(transport.py())?, transport.as_any(), error, message)
+    reports::log_error(
+        &transport.event_loop(transport.py())?,
+        T::module(),
+        transport.as_any(),
+        error,
+        message,
+    )
 }
 
 /// Tells the loop's exception handler about an exception of the protocol.

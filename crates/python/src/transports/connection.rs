@@ -17,6 +17,7 @@ use crate::addresses;
 use crate::errors;
 use crate::event_loop::EventLoop;
 use crate::ffi::{Output, Raised, Slot, call, none};
+use crate::replaced::names::sockets;
 use crate::{names, stock};
 
 /// A connection as the kernel gives it to a listening socket.
@@ -165,7 +166,11 @@ impl Connection {
             Some(fd) => make_socket(py, family, self.protocol.get(), fd)?,
             None => {
                 // The connection is closed, and so is what is made to show for it.
-                let socket = stock::socket(py)?.call1((family, SOCK_STREAM, self.protocol.get()))?;
+                let socket = sockets::CLASS_FOR_ACCEPT.current(py)?.call1((
+                    family,
+                    SOCK_STREAM,
+                    self.protocol.get(),
+                ))?;
                 socket.call_method0("close")?;
                 socket
             }
@@ -250,7 +255,9 @@ fn name_of<'py>(socket: &Bound<'py, PyAny>, method: &str) -> Output<'py> {
 fn make_socket(py: Python<'_>, family: i32, protocol: i32, fd: OwnedFd) -> Output<'_> {
     let keywords = PyDict::new(py);
     keywords.set_item("fileno", fd.as_raw_fd())?;
-    let socket = stock::socket(py)?.call((family, SOCK_STREAM | SOCK_NONBLOCK, protocol), Some(&keywords))?;
+    let socket = sockets::CLASS_FOR_ACCEPT
+        .current(py)?
+        .call((family, SOCK_STREAM | SOCK_NONBLOCK, protocol), Some(&keywords))?;
     let _ = fd.into_raw_fd(); // the Python socket closes it
     Ok(socket)
 }

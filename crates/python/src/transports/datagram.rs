@@ -25,6 +25,7 @@ use yibu_engine::OpId;
 use yibu_engine::transport::Datagrams;
 
 use super::connection::Connection;
+use crate::event_loop::socket::is_plain;
 use crate::event_loop::{EventLoop, Kernel, Owner, occupied};
 use crate::ffi::class::BehindTransport;
 use crate::ffi::{
@@ -32,6 +33,7 @@ use crate::ffi::{
 };
 use crate::ffi::{boolean, call, none};
 use crate::futures::bridge::result_setter;
+use crate::replaced::names::SOCKET_METHODS;
 use crate::{addresses, errors, names, stock};
 use peers::Peers;
 use sending::Queued;
@@ -119,6 +121,12 @@ impl DatagramTransport {
         self.exposed.get()
     }
 
+    /// Whether the methods of the socket object are to be used: they are the program's own.
+    #[inline]
+    fn goes_by_methods(&self, py: Python<'_>) -> PyResult<bool> {
+        Ok(!self.direct.get() || !SOCKET_METHODS.are_original(py)?)
+    }
+
     /// The loop made the socket itself and shows it to nobody.
     pub fn keep_to_itself(&self) {
         self.exposed.set(false);
@@ -184,7 +192,7 @@ fn init<'py>(
     let family = socket.getattr("family")?.extract().unwrap_or_default();
     transport.family.set(family);
     // A class of its own may do anything in its methods.
-    let direct = socket.get_type().is(stock::socket(py)?) && addresses::knows(family);
+    let direct = is_plain(&socket)? && addresses::knows(family);
     transport.direct.set(direct);
     let peer = transport.connection.extra(py)?.get_item("peername")?;
     transport.connected.set(peer.is_truthy()?);

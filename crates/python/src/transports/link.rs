@@ -13,6 +13,7 @@ use super::{Chunk, reports};
 use crate::event_loop::{EventLoop, Kernel, Owner};
 use crate::ffi::{Class, LoopCell, Obj, Raised, Signature, Slot, Visitor, call, context, none};
 use crate::futures::bridge::result_setter;
+use crate::replaced::names::Module;
 use crate::{errors, names};
 
 /// See the module.
@@ -85,6 +86,9 @@ pub trait StreamTransport: Class {
     /// `set_protocol`.
     const SET_PROTOCOL: &'static Signature<1>;
 
+    /// The module of asyncio whose logger it uses.
+    fn module() -> &'static Module;
+
     /// What it has in common with the others.
     fn link(&self) -> &Link<Self::Channel>;
 
@@ -109,6 +113,16 @@ pub trait StreamTransport: Class {
     /// Whether the descriptor may still be used.
     fn is_intact(&self, _py: Python<'_>) -> PyResult<bool> {
         Ok(true)
+    }
+
+    /// The socket object, where there is one.
+    fn socket_object<'py>(_transport: &Obj<'py, Self>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        Ok(None)
+    }
+
+    /// The socket object if its methods are the program's own: then they are used.
+    fn own_methods<'py>(_transport: &Obj<'py, Self>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        Ok(None)
     }
 
     /// The protocol is about to become another.
@@ -220,5 +234,11 @@ pub(super) fn introduce<'py, T: StreamTransport>(
 
 /// `logger.debug(format, transport)`, or another method of the logger, in debug mode.
 pub fn log_in_debug<T: StreamTransport>(transport: &Obj<'_, T>, method: &str, format: &str) -> PyResult<()> {
-    reports::log_in_debug(&transport.event_loop(transport.py())?, transport.as_any(), method, format)
+    reports::log_in_debug(
+        &transport.event_loop(transport.py())?,
+        T::module(),
+        transport.as_any(),
+        method,
+        format,
+    )
 }

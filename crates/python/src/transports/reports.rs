@@ -7,7 +7,8 @@ use pyo3::types::PyDict;
 use crate::event_loop::EventLoop;
 use crate::events::loop_debug;
 use crate::ffi::{Obj, Raised, call};
-use crate::{names, stock};
+use crate::names;
+use crate::replaced::names::Module;
 
 /// Tells the exception handler about an exception that has to do with a transport and its protocol.
 pub fn tell_handler<'py>(
@@ -26,9 +27,10 @@ pub fn tell_handler<'py>(
     call::method(names::call_exception_handler(py), [event_loop.as_any(), report.as_any()]).map(drop)
 }
 
-/// Logs an error that ended a transport and is nobody's fault, in debug mode.
+/// Logs an error that ended a transport and is nobody's fault, in debug mode: by the logger of `module`.
 pub fn log_error(
     event_loop: &Obj<'_, EventLoop>,
+    module: &Module,
     transport: &Bound<'_, PyAny>,
     error: &Raised<'_>,
     message: &str,
@@ -37,20 +39,21 @@ pub fn log_error(
         let py = event_loop.py();
         let keywords = PyDict::new(py);
         keywords.set_item("exc_info", error.as_any())?;
-        stock::logger(py)?.call_method("debug", ("%r: %s", transport, message), Some(&keywords))?;
+        module.logger(py)?.call_method("debug", ("%r: %s", transport, message), Some(&keywords))?;
     }
     Ok(())
 }
 
-/// `logger.debug(format, transport)`, or another method of the logger, in debug mode.
+/// `logger.debug(format, transport)`, or another method of the logger of `module`, in debug mode.
 pub fn log_in_debug(
     event_loop: &Obj<'_, EventLoop>,
+    module: &Module,
     transport: &Bound<'_, PyAny>,
     method: &str,
     format: &str,
 ) -> PyResult<()> {
     if loop_debug(event_loop.as_any())? {
-        stock::logger(event_loop.py())?.call_method1(method, (format, transport))?;
+        module.logger(event_loop.py())?.call_method1(method, (format, transport))?;
     }
     Ok(())
 }

@@ -10,11 +10,11 @@ use pyo3::types::{PyByteArray, PyBytes, PyInt, PyList, PyMemoryView};
 use yibu_engine::transport::{Channel, Cork, During, Socket, Upcall, WriteError};
 
 use super::link::refused;
-use super::{Chunk, SocketTransport, StreamTransport, act, closing};
+use super::{Chunk, SocketTransport, StreamTransport, act, by_methods, closing};
 use crate::event_loop::create_future;
 use crate::ffi::buffer::Buffer;
 use crate::ffi::bytes::Bytes;
-use crate::ffi::{Args, Obj, Output, Raised, Ref, Signature, Table, boolean, context, none};
+use crate::ffi::{Args, Obj, Output, Raised, Ref, Signature, Table, audit, boolean, context, none};
 use crate::futures::{self, Future};
 use crate::{errors, upcall};
 
@@ -103,6 +103,16 @@ pub(super) fn flow_table<T: StreamTransport>(t: &mut Table<T>) {
 #[inline]
 pub fn write<'py>(transport: &Obj<'py, SocketTransport>, data: &Bound<'py, PyAny>) -> Output<'py> {
     let py = transport.py();
+    let own = SocketTransport::own_methods(transport)?;
+    if let Some(socket) = &own
+        && (data.is_instance_of::<PyBytes>()
+            || data.is_instance_of::<PyByteArray>()
+            || data.is_instance_of::<PyMemoryView>())
+    {
+        uncork(transport)?;
+        by_methods::write(transport, socket, data)?;
+        return Ok(none(py));
+    }
     if let Ok(bytes) = data.cast::<PyBytes>() {
         let slice = bytes.as_bytes();
         if !cork(transport, slice.len(), || kept(bytes, 0))? {
@@ -141,6 +151,10 @@ pub fn write<'py>(transport: &Obj<'py, SocketTransport>, data: &Bound<'py, PyAny
 /// `write` for memory that is not an object's: what cannot be sent at once is copied.
 #[inline]
 pub fn write_copied(transport: &Obj<'_, SocketTransport>, data: &[u8]) -> PyResult<()> {
+    if let Some(socket) = SocketTransport::own_methods(transport)? {
+        uncork(transport)?;
+        return by_methods::write(transport, &socket, PyBytes::new(transport.py(), data).as_any());
+    }
     if cork(transport, data.len(), || copied(data, 0))? {
         return Ok(());
     }
@@ -209,6 +223,13 @@ pub fn uncork(transport: &Obj<'_, SocketTransport>) -> PyResult<()> {
         return Ok(());
     }
     let py = transport.py();
+    if let Some(socket) = SocketTransport::own_methods(transport)? {
+        return if transport.stream(|stream| stream.take_cork()) {
+            by_methods::flush(transport, &socket, true)
+        } else {
+            Ok(())
+        };
+    }
     if !transport.is_intact(py)? {
         return closed_behind_our_back(transport);
     }
@@ -264,7 +285,7 @@ fn closed_behind_our_back<T: StreamTransport>(transport: &Obj<'_, T>) -> PyResul
 /// Does what follows from a write. `watched` says that the descriptor is watched for writing from now on: upcalls of
 /// writing run in the context of this moment.
 #[inline]
-fn conclude<T: StreamTransport>(
+pub(super) fn conclude<T: StreamTransport>(
     transport: &Obj<'_, T>,
     written: Result<Option<Upcall>, WriteError>,
     watched: bool,
@@ -282,7 +303,11 @@ fn conclude<T: StreamTransport>(
 }
 
 #[cold]
-fn unwritable<T: StreamTransport>(transport: &Obj<'_, T>, error: &WriteError, method: &str) -> PyErr {
+pub(super) fn unwritable<T: StreamTransport>(
+    transport: &Obj<'_, T>,
+    error: &WriteError,
+    method: &str,
+) -> PyErr {
     match (error.text(method), error) {
         (Some(text), _) => PyRuntimeError::new_err(text),
         (None, WriteError::Unwatched(error)) => refused(transport, error),
@@ -317,6 +342,15 @@ fn writelines<'py>(transport: &Obj<'py, SocketTransport>, data: &Bound<'py, PyAn
         });
     }
     uncork(transport)?;
+    let own = match SocketTransport::own_methods(transport)? {
+        // Several pieces sent at once are an event.
+        None if audit::is_watched(py) => SocketTransport::socket_object(transport)?,
+        own => own,
+    };
+    if let Some(socket) = own {
+        by_methods::writelines(transport, &socket, chunks)?;
+        return Ok(none(py));
+    }
     if !transport.is_intact(py)? {
         closed_behind_our_back(transport)?;
         return Ok(none(py));
@@ -332,6 +366,10 @@ fn writelines<'py>(transport: &Obj<'py, SocketTransport>, data: &Bound<'py, PyAn
 
 fn write_eof<'py>(transport: &Obj<'py, SocketTransport>) -> Output<'py> {
     uncork(transport)?;
+    if let Some(socket) = SocketTransport::own_methods(transport)? {
+        by_methods::write_eof(transport, &socket)?;
+        return Ok(none(transport.py()));
+    }
     act(transport, |stream, kernel| stream.write_eof(kernel))?.map_err(|error| errors::os_error(&error))?;
     Ok(none(transport.py()))
 }

@@ -18,6 +18,7 @@ use crate::events::isinstance_class;
 use crate::ffi::class::Plain;
 use crate::ffi::{Class, ClassState, Obj, Signature, Slot, Table, Visitor, call, none};
 use crate::functions::running_loop;
+use crate::replaced::names::running_loop::OF_UNIX_EVENTS;
 use crate::{names, stock};
 
 /// The data of a `PidfdChildWatcher`: none, the children are the loop's.
@@ -150,7 +151,7 @@ impl Class for PidfdWatcher {
             |watcher, args| {
                 let py = watcher.py();
                 let [pid, callback] = args.parse(&ADD)?;
-                let event_loop = running_loop(py)?;
+                let event_loop = running_loop(py, &OF_UNIX_EVENTS)?;
                 let child = Child::open(pid, callback, args.rest(&ADD)?)?;
                 child.watch(&event_loop, child.as_any(), PyTuple::empty(py).as_any())?;
                 if cfg!(not(Py_3_12)) {
@@ -195,7 +196,7 @@ impl Class for Child {
     fn table(t: &mut Table<Self>) {
         t.doc(c"A child process that a loop watches.");
         t.call(|child, _args, _kwargs| {
-            child.forget(&running_loop(child.py())?)?;
+            child.forget(&running_loop(child.py(), &OF_UNIX_EVENTS)?)?;
             ended(child)?;
             Ok(none(child.py()))
         });

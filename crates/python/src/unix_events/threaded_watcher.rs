@@ -19,6 +19,8 @@ use crate::events::loop_debug;
 use crate::ffi::class::Plain;
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Raised, Signature, Slot, Table, Visitor, call, none};
 use crate::functions::running_loop;
+use crate::replaced::names::UNIX_EVENTS;
+use crate::replaced::names::running_loop::OF_UNIX_EVENTS;
 use crate::{names, stock};
 
 /// The data of a `ThreadedChildWatcher`.
@@ -57,7 +59,7 @@ impl ThreadedWatcher {
 
 fn add<'py>(watcher: &Obj<'py, ThreadedWatcher>, args: Args<'_, 'py>) -> Output<'py> {
     let [pid, callback] = args.parse(&ADD)?;
-    let event_loop = running_loop(watcher.py())?;
+    let event_loop = running_loop(watcher.py(), &OF_UNIX_EVENTS)?;
     start_thread(watcher, event_loop, pid, callback, args.rest(&ADD)?.into_any())?;
     Ok(none(watcher.py()))
 }
@@ -142,7 +144,9 @@ pub(super) fn reap_for<'py>(event_loop: &Bound<'py, PyAny>, pid: &Bound<'py, PyA
         return unknown(pid, "Unknown child process pid %d, will report returncode 255");
     };
     if loop_debug(event_loop)? {
-        stock::logger(py)?.call_method1("debug", ("process %s exited with returncode %s", pid, &code))?;
+        UNIX_EVENTS
+            .logger(py)?
+            .call_method1("debug", ("process %s exited with returncode %s", pid, &code))?;
     }
     Ok(code)
 }
@@ -153,7 +157,7 @@ fn is_closed(event_loop: &Bound<'_, PyAny>) -> PyResult<bool> {
 
 fn warn_of_closed_loop(event_loop: &Bound<'_, PyAny>, pid: &Bound<'_, PyAny>) -> PyResult<()> {
     let text = "Loop %r that handles pid %r is closed";
-    stock::logger(pid.py())?.call_method1("warning", (text, event_loop, pid)).map(drop)
+    UNIX_EVENTS.logger(pid.py())?.call_method1("warning", (text, event_loop, pid)).map(drop)
 }
 
 /// `__del__`: some threads still wait.

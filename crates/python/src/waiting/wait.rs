@@ -19,6 +19,7 @@ use crate::ffi::{Args, Class, ClassState, Obj, Output, Ref, Signature, Slot, Tab
 use crate::functions::running_loop;
 use crate::futures::{self, likes};
 use crate::mixins::create_future;
+use crate::replaced::names::running_loop::OF_TASKS;
 
 /// `wait`'s parameters.
 pub const WAIT: Signature<3> = Signature::new("wait", "fs, *, timeout=None, return_when='ALL_COMPLETED'");
@@ -115,7 +116,7 @@ fn begin<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     check(&given)?;
     let until = Until::of(routine.second.get(py).as_ref())?;
     let futures = collect(&given)?;
-    let event_loop = running_loop(py)?;
+    let event_loop = running_loop(py, &OF_TASKS)?;
     let waiter = create_future(&event_loop)?;
     let wait = Wait::create(py)?;
     wait.left.set(futures.len());

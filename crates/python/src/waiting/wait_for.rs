@@ -11,6 +11,7 @@ use crate::ffi::{Args, Obj, Output, Raised, Signature};
 use crate::functions::running_loop;
 use crate::futures::ensure::ensure;
 use crate::futures::likes;
+use crate::replaced::names::running_loop::OF_TASKS;
 use crate::stock;
 use crate::timeouts::timeout_error;
 
@@ -68,7 +69,7 @@ mod in_place {
         if !limit.is_none() && limit.le(0)? {
             return at_once(routine, None);
         }
-        let event_loop = running_loop(py)?;
+        let event_loop = running_loop(py, &OF_TASKS)?;
         let timeout = Timeout::after(&event_loop, &limit)?;
         timeouts::enter(&timeout, &event_loop)?;
         routine.second.put(timeout.into_any());
@@ -112,7 +113,7 @@ mod beside {
 
     pub fn begin<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
         let py = routine.py();
-        let event_loop = running_loop(py)?;
+        let event_loop = running_loop(py, &OF_TASKS)?;
         let limit = taken(py, &routine.first);
         if limit.is_none() {
             return Ok(Step::Await(taken(py, &routine.owner), |_, outcome| outcome.map(Step::Return)));

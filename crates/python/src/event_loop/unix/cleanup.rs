@@ -9,6 +9,8 @@ use pyo3::types::PyDict;
 use super::is_abstract;
 use crate::event_loop::EventLoop;
 use crate::ffi::{Obj, Raised};
+use crate::frames::{CREATE_UNIX_SERVER, Frame, STOP_SERVING};
+use crate::replaced::names::UNIX_EVENTS;
 use crate::stock;
 
 /// `_unix_server_sockets`: the inode that each listening socket is bound to.
@@ -28,7 +30,7 @@ pub(super) fn arrange<'py>(event_loop: &Obj<'py, EventLoop>, socket: &Bound<'py,
     if is_abstract(&path)? {
         return Ok(());
     }
-    match inode(&path) {
+    match inode(&path, &CREATE_UNIX_SERVER) {
         Ok(inode) => inodes(event_loop)?.set_item(socket, inode),
         Err(error) if error.is_instance_of::<PyFileNotFoundError>(socket.py()) => Ok(()),
         Err(error) => Err(error),
@@ -41,8 +43,8 @@ pub(super) fn forget<'py>(event_loop: &Obj<'py, EventLoop>, socket: &Bound<'py, 
     if inodes.contains(socket)? { inodes.del_item(socket) } else { Ok(()) }
 }
 
-fn inode<'py>(path: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    path.py().import("os")?.call_method1("stat", (path,))?.getattr("st_ino")
+fn inode<'py>(path: &Bound<'py, PyAny>, frame: &Frame) -> PyResult<Bound<'py, PyAny>> {
+    frame.call_with(&stock::module(path.py(), "os")?.getattr("stat")?, path)?.getattr("st_ino")
 }
 
 /// The path of a socket that is about to be closed, and the inode that it was bound to.
@@ -68,8 +70,8 @@ impl<'py> BoundPath<'py> {
     pub fn remove(self) -> PyResult<()> {
         let py = self.path.py();
         let unlink = || {
-            if inode(&self.path)?.eq(&self.inode)? {
-                stock::module(py, "os")?.call_method1("unlink", (&self.path,))?;
+            if inode(&self.path, &STOP_SERVING)?.eq(&self.inode)? {
+                STOP_SERVING.call_with(&stock::module(py, "os")?.getattr("unlink")?, &self.path)?;
             }
             Ok(())
         };
@@ -82,6 +84,6 @@ impl<'py> BoundPath<'py> {
             return Err(error.into_err());
         }
         let format = "Unable to clean up listening UNIX socket %r: %r";
-        stock::logger(py)?.call_method1("error", (format, &self.path, error.as_any())).map(drop)
+        UNIX_EVENTS.logger(py)?.call_method1("error", (format, &self.path, error.as_any())).map(drop)
     }
 }

@@ -8,6 +8,7 @@ use pyo3::types::{PyDict, PyString};
 
 use super::{DatagramTransport, act, call_soon};
 use crate::ffi::{Obj, Output, Raised, Signature, Table, boolean, call, none};
+use crate::replaced::names::SELECTOR_EVENTS;
 use crate::transports::reports;
 use crate::{names, stock};
 
@@ -97,7 +98,8 @@ pub(super) fn fatal_error(
     message: &str,
 ) -> PyResult<()> {
     if error.is::<PyOSError>() {
-        reports::log_error(&transport.event_loop(transport.py())?, transport.as_any(), error, message)?;
+        let event_loop = transport.event_loop(transport.py())?;
+        reports::log_error(&event_loop, &SELECTOR_EVENTS, transport.as_any(), error, message)?;
     } else {
         tell_handler(transport, error, message)?;
     }

@@ -17,8 +17,9 @@ use super::{DatagramTransport, MAX_SIZE, act, refused};
 use crate::event_loop::{Entry, EventLoop, Kernel, watch};
 use crate::events::{self, Handle};
 use crate::ffi::{Obj, Output, Raised, Ref, Signature, Table, boolean, call, context, none};
+use crate::replaced::names::SELECTOR_EVENTS;
 use crate::transports::{reports, unless_fatal};
-use crate::{attributes, errors, names, stock};
+use crate::{attributes, errors, names};
 
 /// An upcall of this crate's datagrams.
 pub(super) type Upcall = DatagramUpcall<Queued>;
@@ -95,7 +96,13 @@ fn pause_reading<'py>(transport: &Obj<'py, DatagramTransport>) -> Output<'py> {
     if transport.machine(|machine| machine.is_reading()) {
         let event_loop = transport.event_loop(transport.py())?;
         act(transport, |machine, kernel| machine.pause_reading(kernel))?;
-        reports::log_in_debug(&event_loop, transport.as_any(), "debug", "%r pauses reading")?;
+        reports::log_in_debug(
+            &event_loop,
+            &SELECTOR_EVENTS,
+            transport.as_any(),
+            "debug",
+            "%r pauses reading",
+        )?;
     }
     Ok(none(transport.py()))
 }
@@ -104,7 +111,13 @@ fn resume_reading<'py>(transport: &Obj<'py, DatagramTransport>) -> Output<'py> {
     if transport.machine(|machine| !machine.is_closing() && machine.is_reading_paused()) {
         let event_loop = transport.event_loop(transport.py())?;
         arm(transport, |machine, kernel| machine.resume_reading(kernel))?;
-        reports::log_in_debug(&event_loop, transport.as_any(), "debug", "%r resumes reading")?;
+        reports::log_in_debug(
+            &event_loop,
+            &SELECTOR_EVENTS,
+            transport.as_any(),
+            "debug",
+            "%r resumes reading",
+        )?;
     }
     Ok(none(transport.py()))
 }
@@ -146,7 +159,13 @@ pub fn finish_carefully(
     transport: &Obj<'_, DatagramTransport>,
     id: OpId,
 ) -> PyResult<()> {
-    if transport.is_intact(transport.py())? {
+    let py = transport.py();
+    if transport.goes_by_methods(py)? && transport.machine(|machine| machine.read_op() == Some(id)) {
+        let context = transport.read_context.get(py).map_or_else(|| context::copy_current(py), Ok)?;
+        return context::run(&context, |_| receive(transport))
+            .or_else(|error| report(event_loop, transport, true, error));
+    }
+    if transport.is_intact(py)? {
         return match event_loop.engine.with(|engine| engine.finish(id, |_| ())) {
             Some(((), outcome)) => finished(event_loop, transport, id, outcome),
             None => Ok(()),
@@ -205,7 +224,7 @@ fn step(transport: &Obj<'_, DatagramTransport>, upcall: Upcall) -> PyResult<Opti
         Upcall::HandOver(datagram) => sending::hand_over(transport, datagram),
         Upcall::ConnectionLost => connection_lost(transport, &none(py)).map(|()| None),
         Upcall::LostSend => {
-            stock::logger(py)?.call_method1("warning", (Socket::LOST_WRITE_WARNING,))?;
+            SELECTOR_EVENTS.logger(py)?.call_method1("warning", (Socket::LOST_WRITE_WARNING,))?;
             Ok(None)
         }
         Upcall::Raise(error) => Err(refused(transport, &error)),

@@ -18,7 +18,7 @@ use super::{DatagramTransport, act};
 use crate::event_loop::Kernel;
 use crate::ffi::buffer::Buffer;
 use crate::ffi::bytes::Bytes;
-use crate::ffi::{Args, Obj, Output, Raised, Ref, Signature, Table, boolean, call, context, none};
+use crate::ffi::{Args, Obj, Output, Raised, Ref, Signature, Table, audit, boolean, call, context, none};
 use crate::transports::{Chunk, limit, unless_fatal};
 use crate::{addresses, names, stock};
 
@@ -243,7 +243,10 @@ fn send<'py>(
     } else {
         transport.peers.destination(&address, transport.family.get())
     };
-    let upcall = if transport.direct.get() && (transport.connected.get() || kernel.is_some()) {
+    let py = transport.py();
+    // A datagram to an address is an event.
+    let direct = !transport.goes_by_methods(py)? && (transport.connected.get() || !audit::is_watched(py));
+    let upcall = if direct && (transport.connected.get() || kernel.is_some()) {
         if !transport.is_intact(transport.py())? {
             receiving::closed_behind_our_back(transport)?;
             return Ok(none(transport.py()));

@@ -17,6 +17,7 @@ use crate::event_loop::Owner;
 use crate::ffi::class::BehindReadTransport;
 use crate::ffi::{Class, ClassState, Obj, Output, Raised, Ref, Signature, Table, Visitor, none};
 use crate::names;
+use crate::replaced::names::{Module, UNIX_EVENTS};
 
 /// The data of a `ReadPipeTransport`.
 #[derive(Default)]
@@ -44,6 +45,10 @@ impl PipeEnd for ReadPipeTransport {
 impl StreamTransport for ReadPipeTransport {
     type Channel = Pipe;
     const SET_PROTOCOL: &'static Signature<1> = &Signature::new("ReadPipeTransport.set_protocol", "protocol");
+
+    fn module() -> &'static Module {
+        &UNIX_EVENTS
+    }
 
     fn link(&self) -> &Link<Pipe> {
         &self.0.link

@@ -15,6 +15,7 @@ use crate::event_loop::Owner;
 use crate::ffi::buffer::Buffer;
 use crate::ffi::class::BehindTransport;
 use crate::ffi::{Class, ClassState, Obj, Output, Raised, Ref, Signature, Table, Visitor, none};
+use crate::replaced::names::{Module, UNIX_EVENTS};
 
 /// The data of a `WritePipeTransport`.
 #[derive(Default)]
@@ -51,6 +52,10 @@ impl StreamTransport for WritePipeTransport {
     type Channel = Pipe;
     const SET_PROTOCOL: &'static Signature<1> =
         &Signature::new("WritePipeTransport.set_protocol", "protocol");
+
+    fn module() -> &'static Module {
+        &UNIX_EVENTS
+    }
 
     fn link(&self) -> &Link<Pipe> {
         &self.0.link

@@ -1,0 +1,359 @@
+//! Whether a name of a module still means what the standard library has there, or yibu's own of that name.
+//!
+//! asyncio's functions look names up in their modules when they run, so what a program puts there is what they use:
+//! `asyncio.tasks.Task`, `asyncio.base_events.logger`, `time.monotonic`. Native code takes its short cuts as long as a [`Name`]
+//! says that nobody did, which costs one comparison; what a program did put there is found by looking, as in Python.
+//!
+//! [`capture`] remembers what the modules have before anybody replaces it; called by [`crate::stock`].
+
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use pyo3::exceptions::{PyAttributeError, PyNameError};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyDict, PyType};
+
+use crate::ffi::{Output, versions};
+use crate::stock;
+
+/// A module as its own functions see it: whatever `sys.modules` has under its name, they keep their globals.
+pub struct Module {
+    name: &'static str,
+    /// Its names now, and when yibu was imported.
+    names: PyOnceLock<(Py<PyDict>, Py<PyDict>)>,
+    /// Yibu's module of that name, where that is one of its own: `import yibu as asyncio`.
+    twin: PyOnceLock<Py<PyDict>>,
+}
+
+impl Module {
+    const fn new(name: &'static str) -> Self {
+        Self { name, names: PyOnceLock::new(), twin: PyOnceLock::new() }
+    }
+
+    fn capture(&self, py: Python<'_>) -> PyResult<()> {
+        let dict = py.import(self.name)?.dict();
+        versions::watch(&dict)?;
+        let originals = dict.copy()?;
+        // A module has one dict for life, and this is the only one who sets it.
+        let _ = self.names.set(py, (dict.unbind(), originals.unbind()));
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn dict(&self, py: Python<'_>) -> Option<&Py<PyDict>> {
+        self.names.get(py).map(|(dict, _)| dict)
+    }
+
+    /// What a name means now, and whether that is something of the program's own; `None` where there is no such name.
+    fn look<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Option<(Bound<'py, PyAny>, bool)>> {
+        let Some((dict, originals)) = self.names.get(py) else { return Ok(None) };
+        let original = originals.bind(py).get_item(name)?;
+        let native = native(py, name)?;
+        let usual = |value: &Bound<'py, PyAny>| {
+            [&original, &native].into_iter().flatten().any(|known| value.is(known))
+        };
+        let value = dict.bind(py).get_item(name)?;
+        if let Some(value) = &value
+            && usual(value)
+            && let Some(twin) = self.twin.get(py)
+            && let Some(theirs) = twin.bind(py).get_item(name)?
+            && !usual(&theirs)
+        {
+            return Ok(Some((theirs, true)));
+        }
+        Ok(value.map(|value| {
+            let replaced = !usual(&value);
+            (value, replaced)
+        }))
+    }
+
+    /// Its `logger`.
+    pub fn logger<'py>(&self, py: Python<'py>) -> Output<'py> {
+        self.global(py, "logger")
+    }
+
+    /// What a name of the module means now, as one of its own functions sees it: NameError where there is none.
+    pub fn global<'py>(&self, py: Python<'py>, name: &str) -> Output<'py> {
+        match self.look(py, name)? {
+            Some((value, _)) => Ok(value),
+            None => Err(PyNameError::new_err(format!("name '{name}' is not defined"))),
+        }
+    }
+}
+
+/// What yibu has under a name.
+fn native<'py>(py: Python<'py>, name: &str) -> PyResult<Option<Bound<'py, PyAny>>> {
+    static NATIVES: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
+    let natives = match NATIVES.get(py) {
+        Some(natives) => natives.bind(py),
+        // While the module is being made nobody has put its content anywhere.
+        None => match py.import("sys")?.getattr("modules")?.cast_into::<PyDict>()?.get_item("yibu._yibu")? {
+            Some(module) => {
+                let dict = module.cast_into::<PyModule>()?.dict().unbind();
+                NATIVES.get_or_init(py, || dict).bind(py)
+            }
+            None => return Ok(None),
+        },
+    };
+    natives.get_item(name)
+}
+
+/// A name of a module, and where that is a module, a name there: `["base_events.time", "time.monotonic"]`.
+pub struct Name<const N: usize> {
+    steps: [(&'static Module, &'static str); N],
+    /// The version of the modules in which it was found to be the usual one.
+    verified: AtomicU64,
+}
+
+impl<const N: usize> Name<N> {
+    const fn new(steps: [(&'static Module, &'static str); N]) -> Self {
+        // No version is this one.
+        Self { steps, verified: AtomicU64::new(u64::MAX) }
+    }
+
+    #[inline(always)]
+    fn version(&self, py: Python<'_>) -> u64 {
+        versions::version(self.steps.iter().map(|(module, _)| module.dict(py)))
+    }
+
+    /// What the program has put in its place, if it did.
+    #[inline]
+    pub fn replacement<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        if self.is_verified(py) { Ok(None) } else { self.find(py) }
+    }
+
+    /// Whether the program has put something in its place, or taken it away.
+    #[inline]
+    pub fn is_replaced(&self, py: Python<'_>) -> bool {
+        !self.is_verified(py) && !matches!(self.find(py), Ok(None))
+    }
+
+    #[inline(always)]
+    fn is_verified(&self, py: Python<'_>) -> bool {
+        self.verified.load(Ordering::Relaxed) == self.version(py)
+    }
+
+    #[cold]
+    fn find<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        // Before looking: what changes meanwhile is noticed next time.
+        let version = self.version(py);
+        for (index, (module, name)) in self.steps.iter().enumerate() {
+            match module.look(py, name)? {
+                Some((_, false)) => {}
+                Some((mut value, true)) => {
+                    for (_, name) in &self.steps[index + 1..] {
+                        value = value.getattr(*name)?;
+                    }
+                    return Ok(Some(value));
+                }
+                None if index == 0 => {
+                    return Err(PyNameError::new_err(format!("name '{name}' is not defined")));
+                }
+                None => {
+                    let text = format!("module '{}' has no attribute '{name}'", module.name);
+                    return Err(PyAttributeError::new_err(text));
+                }
+            }
+        }
+        self.verified.store(version, Ordering::Relaxed);
+        Ok(None)
+    }
+
+    /// What it means now.
+    pub fn current<'py>(&self, py: Python<'py>) -> Output<'py> {
+        if let Some(value) = self.replacement(py)? {
+            return Ok(value);
+        }
+        let (module, name) = self.steps[N - 1];
+        module.global(py, name)
+    }
+}
+
+/// Methods of a class of the standard library that native code stands in for.
+pub struct Methods {
+    class: fn(Python<'_>) -> PyResult<&Bound<'_, PyType>>,
+    names: &'static [&'static str],
+    originals: PyOnceLock<Vec<Py<PyAny>>>,
+    /// The version of the class in which all were found to be the usual ones; 0 for none.
+    verified: AtomicU32,
+}
+
+impl Methods {
+    const fn new(
+        class: fn(Python<'_>) -> PyResult<&Bound<'_, PyType>>,
+        names: &'static [&'static str],
+    ) -> Self {
+        Self { class, names, originals: PyOnceLock::new(), verified: AtomicU32::new(0) }
+    }
+
+    fn found(&self, py: Python<'_>) -> PyResult<Vec<Py<PyAny>>> {
+        let class = (self.class)(py)?;
+        self.names.iter().map(|name| class.getattr(*name).map(Bound::unbind)).collect()
+    }
+
+    /// Whether the class has them all as it came.
+    #[inline]
+    pub fn are_original(&self, py: Python<'_>) -> PyResult<bool> {
+        let version = versions::class_version((self.class)(py)?);
+        match version {
+            Some(version) if version == self.verified.load(Ordering::Relaxed) => Ok(true),
+            _ => self.compare(py),
+        }
+    }
+
+    #[cold]
+    fn compare(&self, py: Python<'_>) -> PyResult<bool> {
+        let found = self.found(py)?;
+        let originals = self.originals.get(py).map(Vec::as_slice).unwrap_or_default();
+        let same = found.len() == originals.len() && found.iter().zip(originals).all(|(a, b)| a.is(b));
+        // The lookups have given the class a version.
+        let version = versions::class_version((self.class)(py)?).filter(|_| same);
+        self.verified.store(version.unwrap_or(0), Ordering::Relaxed);
+        Ok(same)
+    }
+}
+
+macro_rules! modules {
+    ($($name:ident = $path:literal;)*) => {
+        $(#[doc = concat!("`", $path, "`")] pub static $name: Module = Module::new($path);)*
+        const MODULES: &[&Module] = &[$(&$name),*];
+    };
+}
+
+modules! {
+    BASE_EVENTS = "asyncio.base_events";
+    BASE_SUBPROCESS = "asyncio.base_subprocess";
+    COROUTINES = "asyncio.coroutines";
+    EVENTS = "asyncio.events";
+    FUTURES = "asyncio.futures";
+    MIXINS = "asyncio.mixins";
+    RUNNERS = "asyncio.runners";
+    SELECTOR_EVENTS = "asyncio.selector_events";
+    SSLPROTO = "asyncio.sslproto";
+    STAGGERED = "asyncio.staggered";
+    STREAMS = "asyncio.streams";
+    SUBPROCESS = "asyncio.subprocess";
+    TASKGROUPS = "asyncio.taskgroups";
+    TASKS = "asyncio.tasks";
+    THREADS = "asyncio.threads";
+    TIMEOUTS = "asyncio.timeouts";
+    UNIX_EVENTS = "asyncio.unix_events";
+    CONCURRENT_THREAD = "concurrent.futures.thread";
+    SOCKET = "socket";
+    TIME = "time";
+}
+
+macro_rules! name {
+    ($name:ident: $($module:ident . $attribute:ident),*) => {
+        #[doc = concat!($("`", stringify!($module.$attribute), "` "),*)]
+        pub static $name: Name<{ [$(stringify!($attribute)),*].len() }> =
+            Name::new([$((&$module, stringify!($attribute))),*]);
+    };
+}
+
+name! { MONOTONIC: BASE_EVENTS.time, TIME.monotonic }
+name! { TASK: BASE_EVENTS.tasks, TASKS.Task }
+name! { FUTURE: BASE_EVENTS.futures, FUTURES.Future }
+name! { WRAP_FUTURE: BASE_EVENTS.futures, FUTURES.wrap_future }
+name! { HANDLE: BASE_EVENTS.events, EVENTS.Handle }
+#[cfg(Py_3_14)]
+name! { THREADSAFE_HANDLE: BASE_EVENTS.events, EVENTS._ThreadSafeHandle }
+#[cfg(not(Py_3_14))]
+name! { THREADSAFE_HANDLE: BASE_EVENTS.events, EVENTS.Handle }
+name! { TIMER_HANDLE: BASE_EVENTS.events, EVENTS.TimerHandle }
+#[cfg(not(Py_3_12))]
+name! { GET_EVENT_LOOP: EVENTS._get_event_loop }
+#[cfg(Py_3_12)]
+name! { GET_EVENT_LOOP: EVENTS.get_event_loop }
+#[cfg(not(Py_3_12))]
+name! { ENSURE_FUTURE: TASKS._ensure_future }
+#[cfg(Py_3_12)]
+name! { ENSURE_FUTURE: TASKS.ensure_future }
+name! { RUNNER: RUNNERS.Runner }
+name! { READER: STREAMS.StreamReader }
+name! { WRITER: STREAMS.StreamWriter }
+name! { READER_PROTOCOL: STREAMS.StreamReaderProtocol }
+name! { SUBPROCESS_READER: SUBPROCESS.streams, STREAMS.StreamReader }
+name! { SUBPROCESS_WRITER: SUBPROCESS.streams, STREAMS.StreamWriter }
+name! { SUBPROCESS_PROTOCOL: SUBPROCESS.SubprocessStreamProtocol }
+name! { SUBPROCESS_TRANSPORT: UNIX_EVENTS._UnixSubprocessTransport }
+name! { PROCESS: SUBPROCESS.Process }
+name! { SERVER: BASE_EVENTS.Server }
+name! { SOCKET_TRANSPORT: SELECTOR_EVENTS._SelectorSocketTransport }
+name! { DATAGRAM_TRANSPORT: SELECTOR_EVENTS._SelectorDatagramTransport }
+name! { SSL_PROTOCOL: SELECTOR_EVENTS.sslproto, SSLPROTO.SSLProtocol }
+name! { SSL_PROTOCOL_OF_LOOPS: BASE_EVENTS.sslproto, SSLPROTO.SSLProtocol }
+name! { WORKER: CONCURRENT_THREAD._worker }
+name! { WORK_ITEM: CONCURRENT_THREAD._WorkItem }
+
+/// `events.get_running_loop` and `events._get_running_loop`, as each module has them.
+pub mod running_loop {
+    use super::*;
+
+    name! { OF_TASKS: TASKS.events, EVENTS.get_running_loop }
+    name! { OF_TASKGROUPS: TASKGROUPS.events, EVENTS.get_running_loop }
+    name! { OF_TIMEOUTS: TIMEOUTS.events, EVENTS.get_running_loop }
+    name! { OF_THREADS: THREADS.events, EVENTS.get_running_loop }
+    name! { OF_STREAMS: STREAMS.events, EVENTS.get_running_loop }
+    name! { OF_SUBPROCESS: SUBPROCESS.events, EVENTS.get_running_loop }
+    name! { OF_UNIX_EVENTS: UNIX_EVENTS.events, EVENTS.get_running_loop }
+    name! { OF_MIXINS: MIXINS.events, EVENTS._get_running_loop }
+    name! { OF_GATHER: TASKS.events, EVENTS._get_running_loop }
+    name! { OF_STAGGERED: STAGGERED.events, EVENTS.get_running_loop }
+    name! { OF_RUNNERS: RUNNERS.events, EVENTS._get_running_loop }
+    name! { OF_LOOPS: BASE_EVENTS.events, EVENTS._get_running_loop }
+}
+
+/// `socket.socket`, as the modules that make sockets have it.
+pub mod sockets {
+    use super::*;
+
+    name! { CLASS: BASE_EVENTS.socket, SOCKET.socket }
+    name! { CLASS_FOR_UNIX: UNIX_EVENTS.socket, SOCKET.socket }
+    /// What `socket.accept()` makes.
+    pub static CLASS_FOR_ACCEPT: Name<1> = Name::new([(&SOCKET, "socket")]);
+    name! { GETADDRINFO: BASE_EVENTS.socket, SOCKET.getaddrinfo }
+    name! { GETNAMEINFO: BASE_EVENTS.socket, SOCKET.getnameinfo }
+}
+
+/// What connections and the loop's `sock_` methods do with a socket without asking its methods.
+pub static SOCKET_METHODS: Methods = Methods::new(
+    stock::socket,
+    &[
+        "accept",
+        "close",
+        "detach",
+        "fileno",
+        "getsockopt",
+        "recv",
+        "recv_into",
+        "recvfrom",
+        "recvfrom_into",
+        "recvmsg",
+        "send",
+        "sendall",
+        "sendmsg",
+        "sendto",
+        "setsockopt",
+        "shutdown",
+    ],
+);
+
+/// What the native pool does in place of a `ThreadPoolExecutor`.
+pub static EXECUTOR_METHODS: Methods =
+    Methods::new(stock::thread_pool_executor, &["__init__", "submit", "_adjust_thread_count", "shutdown"]);
+
+/// What a worker of the native pool does in place of a `_WorkItem`.
+pub static WORK_METHODS: Methods = Methods::new(stock::work_item, &["__init__", "run"]);
+
+/// Remembers what the modules have. The first thing that yibu does.
+pub fn capture(py: Python<'_>) -> PyResult<()> {
+    for module in MODULES {
+        module.capture(py)?;
+    }
+    for methods in [&SOCKET_METHODS, &EXECUTOR_METHODS, &WORK_METHODS] {
+        let originals = methods.found(py)?;
+        methods.originals.get_or_init(py, || originals);
+    }
+    Ok(())
+}
