@@ -17,7 +17,6 @@ PYTEST_ONCE = (
     "tests/faults",
     "tests/conformance",
     "tests/downstream",
-    "tests/ecosystem",
     "tests/seeds",
 )
 

@@ -1,4 +1,4 @@
-"""The interpreter ends while loops are in use, or are used for the first time; and what else there is of interpreters.
+"""The interpreter ends while loops are in use, or are used for the first time; and what else it can do.
 
 Before Python 3.14 it ended other threads by unwinding their stacks, and with them the process.
 """

@@ -1,0 +1,1 @@
+"""Libraries that reach into asyncio do their job on yibu, as the loop of a program and installed."""

@@ -1,0 +1,145 @@
+"""What `docs/differences.md` says, held to the truth: the differences are there, and the tests it names.
+
+A test that fails here because yibu does now what asyncio does is good news: its line leaves that page.
+"""
+
+import asyncio
+import os
+import re
+import subprocess
+import sys
+import traceback
+from pathlib import Path
+
+import pytest
+import yibu
+
+pytestmark = pytest.mark.yibu_only
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "differences.md"
+
+
+def run_in_a_new_process(*command):
+    return subprocess.run(
+        [sys.executable, *command],
+        env=os.environ | {"PYTHONPATH": str(Path(yibu.__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    ).stdout
+
+
+class TestPage:
+    def test_each_test_that_it_names_exists(self):
+        names = re.findall(r"`((?:tests|crates)/[^`]+)`", PAGE.read_text())
+        assert len(names) > 10
+        for name in names:
+            path, *parts = name.split("::")
+            assert (ROOT / path).exists(), name
+            for part in parts:
+                source = (ROOT / path).read_text()
+                assert re.search(rf"^\s*(class|(async )?def) {part}\b", source, re.MULTILINE), name
+
+    def test_the_readme_leads_there(self):
+        assert "docs/differences.md" in (ROOT / "README.md").read_text()
+
+
+class TestTypes:
+    def test_of_the_loop_alone(self, run):
+        class Own(yibu.Future):
+            pass
+
+        async def main():
+            task = asyncio.current_task()
+            own = Own(loop=asyncio.get_running_loop())
+            return type(task) is asyncio.Task, isinstance(task, asyncio.Task), isinstance(own, asyncio.Future)
+
+        assert run(main()) == (False, True, False)
+
+    def test_installed(self):
+        program = (
+            "import asyncio\n"
+            "class Own(asyncio.Future): pass\n"
+            "async def main():\n"
+            "    own = Own(loop=asyncio.get_running_loop())\n"
+            "    print(type(asyncio.current_task()) is asyncio.Task, isinstance(own, asyncio.Future))\n"
+            "asyncio.run(main())"
+        )
+        assert run_in_a_new_process("-m", "yibu", "-c", program) == "True True\n"
+
+
+class TestLoop:
+    def test_name(self, loop):
+        assert type(loop).__name__ == "EventLoop"
+        assert repr(loop) == "<EventLoop running=False closed=False debug=False>"
+
+    def test_no_descriptors_without_need(self, loop):
+        before = os.listdir("/proc/self/fd")
+        another = yibu.new_event_loop()
+        another.run_until_complete(yibu.sleep(0))
+        assert len(os.listdir("/proc/self/fd")) == len(before)
+        another.close()
+
+
+class TestFrames:
+    def test_tracebacks(self, run):
+        async def fail():
+            raise ValueError
+
+        async def main():
+            try:
+                await yibu.wait_for(fail(), 10)
+            except ValueError as error:
+                return [frame.name for frame in traceback.extract_tb(error.__traceback__)]
+
+        assert run(main()) == ["main", "fail"]
+
+    def test_profilers(self, run):
+        seen = []
+
+        def profile(frame, event, _argument):
+            if event == "call":
+                seen.append(frame.f_code.co_name)
+
+        async def main():
+            sys.setprofile(profile)
+            await yibu.sleep(0.001)
+            async with yibu.Lock():
+                pass
+            sys.setprofile(None)
+
+        run(main())
+        assert not {"sleep", "acquire", "__aenter__"} & set(seen)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="new in 3.14")
+class TestTools:
+    PROGRAM = """
+import asyncio, subprocess, sys, os
+
+async def waiting():
+    await asyncio.sleep(60)
+
+async def main():
+    task = asyncio.create_task(waiting(), name="the task")
+    await asyncio.sleep(0)
+    command = [sys.executable, "-m", "asyncio", "ps", str(os.getpid())]
+    process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    print((await process.communicate())[0].decode())
+    task.cancel()
+
+asyncio.run(main())
+"""
+
+    def test_ps(self):
+        if "the task" not in run_in_a_new_process("-c", self.PROGRAM):
+            pytest.skip("this process may not read the memory of others")
+        assert "the task" not in run_in_a_new_process("-m", "yibu", "-c", self.PROGRAM)
+
+
+class TestChildren:
+    def test_of_subprocess(self):
+        child = 'import asyncio; print(asyncio.Lock.__init__ is __import__("yibu").Lock.__init__)'
+        program = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}], check=True)"
+        assert run_in_a_new_process("-m", "yibu", "-c", program) == "False\n"
