@@ -8,7 +8,8 @@
 - With `patch=True`, the default, everything native takes the place of what it stands for in `asyncio`
   and its modules: functions and classes, `asyncio.run` included. What was imported from there before
   `install()` stays what it was; it keeps working on the new loops, as do loops made before, and
-  `isinstance` takes its classes and the native ones for the same (`namesakes.py`).
+  `isinstance` takes its classes and the native ones for the same (`namesakes.py`). What says its name and
+  module, says asyncio's from then on.
 
 A call of `asyncio.SelectorEventLoop` without a selector makes yibu's loop then, too (`selector_loop.py`).
 
@@ -16,8 +17,7 @@ In either case processes that the program starts by `multiprocessing` do as thei
 
 Left alone on purpose: `asyncio.SelectorEventLoop` itself (whoever derives from it builds on what is in it),
 the `Server` class (only a loop makes servers), `asyncio.new_event_loop` (it asks the policy, and so does a
-`Runner` that stands in asyncio's place), private aliases such as `_CFuture` and `_PyTask`, and the C
-module `_asyncio`.
+`Runner` that stands in asyncio's place), and private aliases such as `_CFuture` and `_PyTask`.
 
 Called by programs, and by `command_line.py` before it runs one; `modules.py` asks what is replaced.
 """
@@ -104,9 +104,10 @@ def _class_pairs(replaced: list[Replacement]) -> list[tuple[type, type]]:
 
 
 def _rebind(name: str, old: object, new: object) -> None:
-    """Let `name` mean `new` in `asyncio` and in those of its modules where it means `old`."""
+    """Let `name` mean `new` in `asyncio`, in those of its modules and in `_asyncio`, where it means `old`."""
     for path, module in list(sys.modules.items()):
-        if path.partition(".")[0] == "asyncio" and module is not None and vars(module).get(name) is old:
+        of_asyncio = path.partition(".")[0] in ("asyncio", "_asyncio") and module is not None
+        if of_asyncio and vars(module).get(name) is old:
             setattr(module, name, new)
 
 
@@ -133,6 +134,7 @@ def install(*, patch: bool = True) -> None:
             for _stock, native_class in pairs:
                 _yibu._put_in_place(native_class, True)
             selector_loop.take_over()
+            _yibu._set_installed(True)
 
 
 def uninstall() -> None:
@@ -140,6 +142,8 @@ def uninstall() -> None:
     from yibu import children
 
     with _done.lock:
+        if _done.replacements:
+            _yibu._set_installed(False)
         children.leave_behind()
         selector_loop.give_back()
         for pair in _class_pairs(_done.replacements):

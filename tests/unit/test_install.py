@@ -21,6 +21,7 @@ LIMIT = 30
 PRELUDE = """
 import asyncio, sys, warnings
 import yibu
+from yibu import _yibu
 
 def globals_of_asyncio():
     modules = [sys.modules[name] for name in sorted(sys.modules) if name.partition(".")[0] == "asyncio"]
@@ -36,7 +37,7 @@ LEFT_ALONE = {"Server", "get_event_loop", "new_event_loop"}
 POLICIES = [], [("asyncio.events", "_event_loop_policy")]
 
 def is_native(thing):
-    return type(thing).__module__.partition(".")[0] == "yibu"
+    return any(base in vars(_yibu).values() for base in type(thing).__mro__)
 
 async def all_native():
     loop = asyncio.get_running_loop()
@@ -248,12 +249,15 @@ class TestCommandLine:
         (tmp_path / "app.py").write_text(
             dedent("""
                 import asyncio
+                from types import CoroutineType
                 from asyncio import Queue, Runner, TaskGroup, gather, get_running_loop, run, sleep
+                from yibu import _yibu
 
                 async def main():
                     things = [Queue(), Runner(), TaskGroup(), gather(sleep(0)), sleep(0), asyncio.Lock()]
                     await asyncio.gather(things[3], things[4])
-                    print({type(thing).__module__.partition(".")[0] for thing in things[:4] + things[5:]})
+                    is_native = type(things.pop(4)) is not CoroutineType
+                    print(is_native, all(type(thing) in vars(_yibu).values() for thing in things))
                     return type(get_running_loop()).__module__
 
                 print(run(main()), asyncio.run(main()))
@@ -269,7 +273,7 @@ class TestCommandLine:
             check=False,
         )
         assert (process.stderr, process.returncode) == ("", 0)
-        assert process.stdout == "{'yibu'}\n{'yibu'}\nyibu.event_loop yibu.event_loop\n"
+        assert process.stdout == "True True\nTrue True\nyibu.event_loop yibu.event_loop\n"
 
 
 TRACED = """

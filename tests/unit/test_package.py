@@ -93,7 +93,7 @@ class TestNamespace:
         from yibu.streams import StreamReader
         from yibu.subprocess import PIPE, Process
 
-        assert StreamReader is yibu.StreamReader and PIPE == -1 and Process.__module__ == "yibu"
+        assert StreamReader is yibu.StreamReader and PIPE == -1 and Process.__module__ == "yibu.subprocess"
 
     def test_unknown_name(self):
         with pytest.raises(AttributeError, match="module 'yibu' has no attribute 'nonsense'"):

@@ -58,7 +58,7 @@ use std::task::Waker;
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
-use pyo3::types::PyString;
+use pyo3::types::{PyString, PyType};
 use yibu_engine::timers::Timer;
 use yibu_engine::{Cancelled, Host, Inbox, OpId};
 
@@ -74,6 +74,7 @@ use crate::ffi::{
 use crate::futures::Future;
 use crate::names;
 use crate::replaced::names::HANDLE;
+use crate::stock;
 use crate::tasks::Task;
 use crate::transports::pipes::{ReadPipeTransport, WritePipeTransport};
 use crate::transports::{Corks, DatagramTransport, SocketTransport};
@@ -532,6 +533,10 @@ impl Class for EventLoop {
 
     fn state() -> &'static ClassState {
         &EVENT_LOOP
+    }
+
+    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
+        stock::event_loop(py).map(Some)
     }
 
     fn table(t: &mut Table<Self>) {

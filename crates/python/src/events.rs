@@ -11,7 +11,7 @@ use std::ffi::CStr;
 
 use pyo3::exceptions::{PyKeyboardInterrupt, PySystemExit};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyFloat, PyString};
+use pyo3::types::{PyDict, PyFloat, PyString, PyType};
 
 use crate::arguments::Arguments;
 use crate::attributes::{assigned, objects};
@@ -299,6 +299,10 @@ impl Class for Handle {
         &HANDLE
     }
 
+    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
+        stock::handle(py).map(Some)
+    }
+
     fn table(t: &mut Table<Self>) {
         t.doc(c"Handle(callback, args, loop, context=None)\n--\n\nA callback on its way to run; returned by call_soon() and its kin.");
         t.init(|handle, args, kwargs| {
@@ -324,7 +328,6 @@ impl Class for Handle {
             "The parts of repr().",
         );
         t.repr(|h| joined(h.py(), h, type_name(h.as_any()).and_then(|name| repr_info(h, &name))));
-        t.getter(c"__class__", |h| isinstance_class(h, stock::handle));
         objects! { t: c"_callback" => callback }
         t.property(
             c"_args",
@@ -353,18 +356,6 @@ impl Class for Handle {
         for slot in [&self.callback, &self.context, &self.event_loop, &self.source_traceback, &self.repr] {
             slot.clear();
         }
-    }
-}
-
-/// `__class__`: the standard library's class, as proxies answer, so that `isinstance(x, asyncio.Handle)` holds before `install()`
-/// has put the native class in its place. After that, and for a subclass, it is the object's own class.
-pub fn isinstance_class<'py, T: Class>(
-    object: &Obj<'py, T>,
-    stock: for<'a> fn(Python<'a>) -> PyResult<&'a Bound<'a, pyo3::types::PyType>>,
-) -> Output<'py> {
-    match Obj::<T>::cast_exact(object.as_any()) {
-        Some(_) if !T::state().is_in_place() => Ok(stock(object.py())?.clone().into_any()),
-        _ => Ok(object.as_any().get_type().into_any()),
     }
 }
 
@@ -466,6 +457,10 @@ impl Class for TimerHandle {
         &TIMER_HANDLE
     }
 
+    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
+        stock::timer_handle(py).map(Some)
+    }
+
     fn table(t: &mut Table<Self>) {
         t.doc(c"TimerHandle(when, callback, args, loop, context=None)\n--\n\nA callback that runs at a time of the loop's clock; returned by call_later() and call_at().");
         t.init(|timer, args, kwargs| {
@@ -504,7 +499,6 @@ impl Class for TimerHandle {
                 CompareOp::Ne => Ok(!equal),
             })
         });
-        t.getter(c"__class__", |h| isinstance_class(h, stock::timer_handle));
         t.getter(c"_when", |timer| Ok(timer.own.when(timer.py())));
         t.property(
             c"_scheduled",

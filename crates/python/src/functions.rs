@@ -1,106 +1,42 @@
-//! The functions of the asyncio namespace that are native: `create_task`, and coroutine functions such as `sleep`.
-//!
-//! A coroutine function must say that it is one: `inspect.iscoroutinefunction()`, and through it `unittest.mock.patch()`, look
-//! for marks that a builtin function cannot carry. [`CoroutineFunction`] carries them.
-
-use std::cell::Cell;
-use std::ffi::CStr;
+//! The functions of the asyncio namespace: how native ones are made ([`add`]), and those that belong to no other file.
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
-use pyo3::types::PyString;
+use pyo3::types::PyModule;
 
 use crate::event_loop::{self, EventLoop, Overridable};
-use crate::ffi::class::{Callable, make_callable};
-use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Table, Visitor, call, none};
+use crate::ffi::trampoline::Stateless;
+use crate::ffi::{Args, Obj, Output, Signature, call, class};
+use crate::names;
 use crate::replaced::names::running_loop::OF_TASKS;
 use crate::replaced::names::{self as replaced, Name};
-use crate::{names, stock};
+use crate::stock::{self, twins};
 
-/// A native function that returns an awaitable.
-type Body = for<'a, 'py> fn(Args<'a, 'py>) -> Output<'py>;
-
-/// The data of a coroutine function.
-#[derive(Default)]
-pub struct CoroutineFunction {
-    body: Cell<Option<Body>>,
-    name: Cell<&'static str>,
-    parameters: Cell<&'static str>,
-    doc: Cell<&'static str>,
+/// Adds a native function to the module: one like asyncio's Python function of the same name where there is one, else a C function.
+pub fn add<const N: usize, F>(
+    module: &Bound<'_, PyModule>,
+    signature: &'static Signature<N>,
+    body: F,
+    doc: &str,
+) -> PyResult<()>
+where
+    F: Stateless + for<'a, 'p> Fn(Args<'a, 'p>) -> Output<'p>,
+{
+    module.add(signature.function, make(module, signature, body, doc)?)
 }
 
-static COROUTINE_FUNCTION: ClassState = ClassState::new();
-
-impl CoroutineFunction {
-    /// The function object.
-    pub fn of<'py, const N: usize>(
-        py: Python<'py>,
-        signature: &'static Signature<N>,
-        body: Body,
-        doc: &'static str,
-    ) -> Output<'py> {
-        let function = Self::create(py)?;
-        function.body.set(Some(body));
-        function.name.set(signature.function);
-        function.parameters.set(signature.text);
-        function.doc.set(doc);
-        make_callable(&function, |function, args| match function.body.get() {
-            Some(body) => body(args),
-            None => Err(PyRuntimeError::new_err("the function has no body")),
-        });
-        Ok(function.into_any())
-    }
-}
-
-/// `asyncio.coroutines._is_coroutine`, where the interpreter has it.
-fn asyncio_mark(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
-    Ok(stock::module(py, "asyncio.coroutines")?.getattr_opt("_is_coroutine")?.unwrap_or_else(|| none(py)))
-}
-
-/// The mark of `inspect.markcoroutinefunction`, whose private name changed with 3.13.
-fn inspect_mark(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
-    static MARK: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let mark = MARK.get_or_try_init(py, || {
-        let inspect = stock::module(py, "inspect")?;
-        let name = if cfg!(Py_3_13) { "_is_coroutine_mark" } else { "_is_coroutine_marker" };
-        Ok::<_, PyErr>(inspect.getattr_opt(name)?.unwrap_or_else(|| none(py)).unbind())
-    })?;
-    Ok(mark.bind(py).clone())
-}
-
-impl Class for CoroutineFunction {
-    const NAME: &'static CStr = c"yibu.CoroutineFunction";
-    type Header = Callable;
-    const SUBCLASSABLE: bool = false;
-    const CONSTRUCTIBLE: bool = false;
-
-    fn state() -> &'static ClassState {
-        &COROUTINE_FUNCTION
-    }
-
-    fn table(t: &mut Table<Self>) {
-        t.getter(c"__name__", |f| Ok(PyString::new(f.py(), f.name.get()).into_any()));
-        t.getter(c"__qualname__", |f| Ok(PyString::new(f.py(), f.name.get()).into_any()));
-        t.getter(c"__module__", |f| Ok(PyString::new(f.py(), "yibu").into_any()));
-        t.getter(c"__doc__", |f| Ok(PyString::new(f.py(), f.doc.get()).into_any()));
-        t.getter(c"__signature__", |f| {
-            let builtins = f.py().import("builtins")?;
-            let template =
-                builtins.call_method1("eval", (format!("lambda {}: None", f.parameters.get()),))?;
-            f.py().import("inspect")?.call_method1("signature", (template,))
-        });
-        t.getter(c"_is_coroutine", |f| asyncio_mark(f.py()));
-        t.getter(c"_is_coroutine_marker", |f| inspect_mark(f.py()));
-        t.repr(|f| {
-            let text = format!("<coroutine function {} of yibu>", f.name.get());
-            Ok(PyString::new(f.py(), &text).into_any())
-        });
-    }
-
-    fn traverse(&self, _visitor: &mut Visitor) {}
-
-    fn clear(&self) {}
+/// The function itself.
+pub fn make<'py, const N: usize, F>(
+    module: &Bound<'py, PyModule>,
+    signature: &'static Signature<N>,
+    body: F,
+    doc: &str,
+) -> Output<'py>
+where
+    F: Stateless + for<'a, 'p> Fn(Args<'a, 'p>) -> Output<'p>,
+{
+    let twin = twins::function(module.py(), signature.function)?;
+    class::function(module.as_any(), signature, body, doc, twin)
 }
 
 /// The loop that runs in this thread, whatever a program has put in the place of the functions that say so.

@@ -22,7 +22,7 @@ use pyo3::types::{PyDict, PyList, PyString, PyType};
 use crate::attributes::{assigned, write_flag};
 use crate::callbacks::{self, Reaction, ReactionCallback};
 use crate::event_loop::{COMPLETION, Entry, EventLoop};
-use crate::events::{isinstance_class, loop_debug};
+use crate::events::loop_debug;
 use crate::ffi::class::DictAndWeak;
 use crate::ffi::{
     Args, Class, ClassState, LoopCell, Obj, Output, Raised, Ref, Signature, Slot, Table, Visitor,
@@ -812,6 +812,10 @@ impl Class for Future {
         &FUTURE
     }
 
+    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
+        stock::future(py).map(Some)
+    }
+
     fn table(t: &mut Table<Self>) {
         t.doc(c"Future(*, loop=None)\n--\n\nA result that comes later, bound to one event loop.");
         t.init(|future, args, kwargs| {
@@ -825,7 +829,6 @@ impl Class for Future {
             future.ensure_alive()?;
             repr(future.as_any(), stock::future_repr_info(future.py())?)
         });
-        t.getter(c"__class__", |future| isinstance_class(future, stock::future));
         t.iter(FutureIter::over);
         t.await_(FutureIter::over);
         t.finalize(report_unretrieved);

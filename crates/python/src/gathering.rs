@@ -7,12 +7,11 @@ use std::cell::Cell;
 use std::ffi::CStr;
 
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList};
+use pyo3::types::{PyDict, PyList, PyType};
 
 use crate::callbacks::{Reaction, no_longer_awaited, react};
 use crate::coroutines::Routine;
-use crate::events::isinstance_class;
-use crate::ffi::class::{Derived, DictAndWeak, function};
+use crate::ffi::class::{Derived, DictAndWeak};
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Slot, Table, Visitor, boolean, depth};
 use crate::futures::ensure::ensure;
 use crate::futures::{self, Future, State, likes};
@@ -56,10 +55,9 @@ static CHILD_DONE: Reaction = Reaction {
 
 /// Builds the class and adds the function.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    let (py, any) = (module.py(), module.as_any());
-    crate::add_derived::<GatheringFuture>(module, &Future::class(py))?;
+    crate::add_derived::<GatheringFuture>(module, &Future::class(module.py()))?;
     let doc = "A future for the results of all the awaitables, in their order.";
-    module.add("gather", function(py, any, &GATHER, gather, doc)?)
+    functions::add(module, &GATHER, gather, doc)
 }
 
 /// `asyncio.gather(*coros_or_futures, return_exceptions=False)`.
@@ -225,6 +223,10 @@ impl Class for GatheringFuture {
         &GATHERING_FUTURE
     }
 
+    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
+        stock::gathering_future(py).map(Some)
+    }
+
     fn table(t: &mut Table<Self>) {
         t.doc(c"_GatheringFuture(children, *, loop)\n--\n\nThe future that gather() returns: cancelling it cancels its children.");
         t.init(|outer, args, kwargs| {
@@ -242,7 +244,6 @@ impl Class for GatheringFuture {
             },
             "Cancels the children. Returns False when all of them are done already.",
         );
-        t.getter(c"__class__", |outer| isinstance_class(outer, stock::gathering_future));
         t.getter(c"_children", |outer| Ok(outer.own.children.get_or_none(outer.py())));
         t.getter(c"_cancel_requested", |outer| Ok(boolean(outer.py(), outer.own.cancel_requested.get())));
         t.finalize(|outer| futures::report_unretrieved(outer.upcast()));

@@ -9,9 +9,9 @@ use pyo3::types::{PyDict, PyModule, PyTuple};
 
 use crate::coroutines::frames_around;
 use crate::ffi::call::recursing;
-use crate::ffi::{Args, Output, Signature, call, class, none};
+use crate::ffi::{Args, Output, Signature, call, none};
 use crate::futures::{awaiting, likes};
-use crate::{current, stock};
+use crate::{current, functions, stock};
 
 const CAPTURE: Signature<3> = Signature::new("capture_call_graph", "future=None, /, *, depth=1, limit=None");
 const FORMAT: Signature<3> = Signature::new("format_call_graph", "future=None, /, *, depth=1, limit=None");
@@ -20,23 +20,18 @@ const PRINT: Signature<4> =
 
 /// Adds the functions to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    let (py, owner) = (module.py(), module.as_any());
     awaiting::register(module)?;
     let doc = "The call graph of a future or task, by default the current task, as a FutureCallGraph.";
-    let capture =
-        class::function(py, owner, &CAPTURE, |args| capture(&Request::parse(&args, &CAPTURE)?), doc)?;
-    module.add(CAPTURE.function, capture)?;
+    functions::add(module, &CAPTURE, |args| capture(&Request::parse(&args, &CAPTURE)?), doc)?;
     let doc = "The call graph of a future or task, by default the current task, as text.";
-    let format = class::function(
-        py,
-        owner,
+    functions::add(
+        module,
         &FORMAT,
         |args| Ok(format(&Request::parse(&args, &FORMAT)?)?.into_pyobject(args.py())?.into_any()),
         doc,
     )?;
-    module.add(FORMAT.function, format)?;
     let doc = "Prints the call graph of a future or task, by default the current task.";
-    module.add(PRINT.function, class::function(py, owner, &PRINT, print, doc)?)
+    functions::add(module, &PRINT, print, doc)
 }
 
 /// What the functions are asked for.

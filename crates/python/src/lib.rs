@@ -50,7 +50,7 @@ mod waiting;
 
 use pyo3::prelude::*;
 
-use ffi::{Args, Class, Output, Signature, Table, class};
+use ffi::{Args, Class, Output, Signature, Table};
 
 const NATIVE_TASKS: Signature<0> = Signature::new("_native_tasks", "");
 
@@ -83,6 +83,7 @@ fn _yibu(module: &Bound<'_, PyModule>) -> PyResult<()> {
         return module.dict().update(first.dict().as_mapping());
     }
     stock::capture(py)?;
+    Table::<ffi::function::Function>::build(py, None)?;
     let handle = add::<events::Handle>(module)?;
     add_derived::<events::TimerHandle>(module, &handle)?;
     #[cfg(Py_3_14)]
@@ -118,27 +119,22 @@ fn _yibu(module: &Bound<'_, PyModule>) -> PyResult<()> {
     installation::register(module)?;
     locks::register(module)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
-    let any = module.as_any();
-    Table::<functions::CoroutineFunction>::build(py, None)?;
     streams::register(module)?;
     base_subprocess::register(module)?;
     subprocess::register(module)?;
     unix_events::register(module)?;
-    module.add("sleep", functions::CoroutineFunction::of(py, &sleep::SLEEP, sleep::sleep, sleep::DOC)?)?;
+    functions::add(module, &sleep::SLEEP, sleep::sleep, sleep::DOC)?;
     staggered::register(module)?;
     threads::register(module)?;
     timeouts::register(module)?;
     waiting::register(module)?;
     let doc = "Schedules a coroutine on the running loop; returns its Task.";
-    module.add(
-        "create_task",
-        class::function(py, any, &functions::CREATE_TASK, functions::create_task, doc)?,
-    )?;
+    functions::add(module, &functions::CREATE_TASK, functions::create_task, doc)?;
     tasks::register(module)?;
     runners::register(module)?;
     #[cfg(Py_3_14)]
     graph::register(module)?;
     let doc = "Living native tasks that are not done, of all loops and threads.";
-    module.add("_native_tasks", class::function(py, any, &NATIVE_TASKS, native_tasks, doc)?)?;
+    functions::add(module, &NATIVE_TASKS, native_tasks, doc)?;
     ffi::originals::remember(py)
 }

@@ -13,13 +13,13 @@ use std::cell::Cell;
 use std::ffi::CStr;
 
 use pyo3::prelude::*;
-use pyo3::types::PyString;
+use pyo3::types::{PyString, PyType};
 
 #[cfg(Py_3_13)]
 use crate::attributes::flags;
 use crate::attributes::{assigned, objects};
 use crate::copying::{self, Copied};
-use crate::events::isinstance_class;
+use crate::ffi::call::recursing;
 use crate::ffi::class::DictAndWeak;
 use crate::ffi::{
     Args, Class, ClassState, Obj, Output, Signature, Table, Visitor, boolean, class::Derived, none,
@@ -142,7 +142,8 @@ fn describe<'py>(queue: &Obj<'py, Queue>, place: &str) -> Output<'py> {
     let state = if hooks::of(queue)?.replace(Hook::Format) {
         Hook::Format.call(queue)?.str()?.to_string()
     } else {
-        format(queue)?
+        // A queue may be in itself.
+        recursing(queue.py(), c" while formatting a queue", || format(queue))?
     };
     let class = queue.as_any().get_type();
     Ok(PyString::new(queue.py(), &format!("<{}{place} {state}>", class.name()?)).into_any())
@@ -244,7 +245,6 @@ fn hook_methods(t: &mut Table<Queue>) {
 }
 
 fn properties(t: &mut Table<Queue>) {
-    t.getter(c"__class__", |queue| isinstance_class(queue, stock::queue));
     t.getter(c"maxsize", |queue| Ok(queue.limit.object(queue.py())));
     t.property(
         c"_maxsize",
@@ -320,6 +320,10 @@ impl Class for Queue {
         &QUEUE
     }
 
+    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
+        stock::queue(py).map(Some)
+    }
+
     fn table(t: &mut Table<Self>) {
         t.doc(c"Queue(maxsize=0)\n--\n\nItems on their way from some tasks to others, at most maxsize of them if that is more than 0.");
         t.init(|queue, args, kwargs| {
@@ -371,6 +375,10 @@ impl Class for PriorityQueue {
         &PRIORITY_QUEUE
     }
 
+    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
+        stock::priority_queue(py).map(Some)
+    }
+
     fn table(t: &mut Table<Self>) {
         t.doc(c"PriorityQueue(maxsize=0)\n--\n\nA queue that gives the least item first; mostly they are tuples (priority, data).");
         t.method(
@@ -402,7 +410,6 @@ impl Class for PriorityQueue {
             },
             "Takes the next item out of the container.",
         );
-        t.getter(c"__class__", |queue| isinstance_class(queue, stock::priority_queue));
     }
 
     fn traverse(&self, visitor: &mut Visitor) {
@@ -422,6 +429,10 @@ impl Class for LifoQueue {
 
     fn state() -> &'static ClassState {
         &LIFO_QUEUE
+    }
+
+    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
+        stock::lifo_queue(py).map(Some)
     }
 
     fn table(t: &mut Table<Self>) {
@@ -448,7 +459,6 @@ impl Class for LifoQueue {
             |queue| items::get(queue.upcast(), hooks::of(queue.upcast())?, Kind::Lifo),
             "Takes the next item out of the container.",
         );
-        t.getter(c"__class__", |queue| isinstance_class(queue, stock::lifo_queue));
     }
 
     fn traverse(&self, visitor: &mut Visitor) {

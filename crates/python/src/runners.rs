@@ -9,11 +9,10 @@ use std::ffi::CStr;
 
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyType};
 
 use crate::coroutines::is_coroutine;
-use crate::events::isinstance_class;
-use crate::ffi::class::{self, DictAndWeak};
+use crate::ffi::class::DictAndWeak;
 use crate::ffi::thread::outlive_interpreter;
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Raised, Signature, Slot, Table, Visitor};
 use crate::ffi::{boolean, call, context, none};
@@ -23,7 +22,7 @@ use crate::gathering::gather_all;
 use crate::replaced::names::RUNNER as REPLACED_RUNNER;
 use crate::replaced::names::running_loop::OF_RUNNERS;
 use crate::tasks::all_tasks;
-use crate::{names, stock};
+use crate::{functions, names, stock};
 
 /// How far a runner has come.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -63,7 +62,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     crate::add::<Runner>(module)?;
     Table::<interrupts::Interrupt>::build(py, None)?;
     let doc = "Runs a coroutine on a new event loop, then shuts everything down; returns its result.";
-    module.add(RUN.function, class::function(py, module.as_any(), &RUN, run, doc)?)
+    functions::add(module, &RUN, run, doc)
 }
 
 /// `asyncio.run`.
@@ -270,6 +269,10 @@ impl Class for Runner {
         &RUNNER
     }
 
+    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
+        stock::runner(py).map(Some)
+    }
+
     fn table(t: &mut Table<Self>) {
         t.doc(
             c"Runner(*, debug=None, loop_factory=None)\n--\n\nA context manager that makes an event loop, runs coroutines on it and shuts it down.",
@@ -313,7 +316,6 @@ impl Class for Runner {
             },
             "Runs a coroutine on the loop and returns its result.",
         );
-        t.getter(c"__class__", |runner| isinstance_class(runner, stock::runner));
         t.getter(c"_state", |runner| {
             let name = match runner.stage.get() {
                 Stage::Created => "CREATED",

@@ -9,12 +9,11 @@ use std::ffi::CStr;
 use futures_util::future::{Either, select};
 use pyo3::exceptions::{PyAssertionError, PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyTuple};
+use pyo3::types::{PyDict, PyList, PyTuple, PyType};
 
 use crate::attributes::objects;
 use crate::coroutines::{self, Answer, Awaited, Thrown};
 use crate::event_loop::{EventLoop, create_future, yield_once};
-use crate::events::isinstance_class;
 use crate::ffi::class::DictAndWeak;
 use crate::ffi::thread::attached;
 use crate::ffi::{Args, Class, ClassState, Directory, Obj, Output, Ref, Signature, Slot, Table, Visitor};
@@ -433,6 +432,10 @@ impl Class for Server {
         &SERVER
     }
 
+    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
+        stock::server(py).map(Some)
+    }
+
     fn table(t: &mut Table<Self>) {
         t.doc(c"Listening sockets and the connections accepted from them; made by create_server().");
         t.init(init);
@@ -441,7 +444,6 @@ impl Class for Server {
             let text = format!("<{name} sockets={}>", sockets(server)?.repr()?);
             Ok(pyo3::types::PyString::new(server.py(), &text).into_any())
         });
-        t.getter(c"__class__", |server| isinstance_class(server, stock::server));
         t.noargs(c"get_loop", event_loop, "The loop that the server is attached to.");
         t.noargs(
             c"is_serving",

@@ -8,8 +8,9 @@ use pyo3::prelude::*;
 
 use crate::callbacks::{Reaction, forget, react};
 use crate::current;
-use crate::ffi::class::{Plain, function};
+use crate::ffi::class::Plain;
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Slot, Table, Visitor};
+use crate::functions;
 use crate::futures::ensure::ensure;
 use crate::futures::likes;
 use crate::mixins::{create_future, is_cancelled, is_done};
@@ -49,10 +50,9 @@ static OUTER_DONE: Reaction = Reaction {
 
 /// Builds the class and adds the function.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    let (py, any) = (module.py(), module.as_any());
-    Table::<Shielding>::build(py, None)?;
+    Table::<Shielding>::build(module.py(), None)?;
     let doc = "A future for an awaitable that goes on when the future is cancelled.";
-    module.add("shield", function(py, any, &SHIELD, shield, doc)?)
+    functions::add(module, &SHIELD, shield, doc)
 }
 
 /// `asyncio.shield(arg)`.

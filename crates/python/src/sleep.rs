@@ -1,4 +1,4 @@
-//! `sleep`: `asyncio.tasks.sleep`, native. Exported as a [`crate::functions::CoroutineFunction`]; it runs on any loop.
+//! `sleep`: `asyncio.tasks.sleep`, native. It runs on any loop.
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;

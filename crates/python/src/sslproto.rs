@@ -22,10 +22,10 @@ use std::ffi::CStr;
 
 use pyo3::exceptions::{PyAttributeError, PyException, PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{PyDict, PyTuple, PyType};
 
 use crate::alarms::{self, Alarm};
-use crate::events::{isinstance_class, loop_debug};
+use crate::events::loop_debug;
 use crate::ffi::class::DictAndWeak;
 use crate::ffi::{
     Args, Class, ClassState, LoopCell, Obj, Output, Raised, Ref, Signature, Slot, Table, Visitor, none,
@@ -501,10 +501,13 @@ impl Class for SslProtocol {
         &SSL_PROTOCOL
     }
 
+    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
+        stock::ssl_protocol(py).map(Some)
+    }
+
     fn table(t: &mut Table<Self>) {
         t.doc(c"SSLProtocol(loop, app_protocol, sslcontext, waiter, server_side=False, server_hostname=None, call_connection_made=True, ssl_handshake_timeout=None, ssl_shutdown_timeout=None)\n--\n\nTLS between a transport and a protocol.");
         t.init(init);
-        t.getter(c"__class__", |p| isinstance_class(p, stock::ssl_protocol));
         t.one(
             c"connection_made",
             "transport",

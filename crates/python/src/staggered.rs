@@ -18,7 +18,7 @@ use crate::coroutines::{Routine, Step, taken};
 use crate::event_loop::spawn;
 use crate::ffi::class::Plain;
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Raised, Signature, Slot, Table, Visitor, none};
-use crate::functions::{CoroutineFunction, running_loop};
+use crate::functions::{self, running_loop};
 use crate::futures::likes;
 use crate::mixins::create_future;
 use crate::replaced::names::running_loop::OF_STAGGERED;
@@ -30,7 +30,7 @@ const DOC: &str = "Coroutine that starts the coroutine functions one after the o
 /// Builds the class and adds the function.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     Table::<Race>::build(module.py(), None)?;
-    module.add(RACE.function, CoroutineFunction::of(module.py(), &RACE, staggered_race, DOC)?)
+    functions::add(module, &RACE, staggered_race, DOC)
 }
 
 /// What the attempts share.

@@ -138,6 +138,18 @@ types! { all_types:
     write_subprocess_pipe_proto = "asyncio.base_subprocess"."WriteSubprocessPipeProto";
     /// The standard library's transport of child processes
     unix_subprocess_transport = "asyncio.unix_events"."_UnixSubprocessTransport";
+    /// The standard library's event loop
+    event_loop = "asyncio.unix_events"."_UnixSelectorEventLoop";
+    /// Its transport of sockets
+    socket_transport = "asyncio.selector_events"."_SelectorSocketTransport";
+    /// Its transport of datagrams
+    selector_datagram_transport = "asyncio.selector_events"."_SelectorDatagramTransport";
+    /// Its transport of the reading end of a pipe
+    read_pipe_transport = "asyncio.unix_events"."_UnixReadPipeTransport";
+    /// Its transport of the writing end of a pipe
+    write_pipe_transport = "asyncio.unix_events"."_UnixWritePipeTransport";
+    /// The standard library's `asyncio.base_subprocess.BaseSubprocessTransport`
+    base_subprocess_transport = "asyncio.base_subprocess"."BaseSubprocessTransport";
     /// The standard library's `asyncio.subprocess.Process`
     process = "asyncio.subprocess"."Process";
     /// The standard library's `asyncio.subprocess.SubprocessStreamProtocol`
@@ -316,6 +328,14 @@ types! { watcher_types:
 }
 
 #[cfg(not(Py_3_14))]
+types! { older_types:
+    /// The standard library's watcher of children by descriptor
+    pidfd_child_watcher = "asyncio.unix_events"."PidfdChildWatcher";
+    /// The standard library's watcher of children by thread
+    threaded_child_watcher = "asyncio.unix_events"."ThreadedChildWatcher";
+}
+
+#[cfg(not(Py_3_14))]
 objects! { older_objects:
     /// `asyncio.get_child_watcher`
     get_child_watcher = "asyncio.events"."get_child_watcher";
@@ -339,6 +359,8 @@ pub fn capture(py: Python<'_>) -> PyResult<()> {
     newest_objects(py)?;
     #[cfg(not(Py_3_14))]
     older_objects(py)?;
+    #[cfg(not(Py_3_14))]
+    older_types(py)?;
     #[cfg(not(Py_3_14))]
     watcher_types(py)?;
     for name in LATE {

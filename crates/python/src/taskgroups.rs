@@ -20,7 +20,6 @@ use crate::attributes::{flags, objects};
 use crate::callbacks::{Reaction, react};
 use crate::coroutines::{Routine, Step, taken};
 use crate::event_loop::EventLoop;
-use crate::events::isinstance_class;
 use crate::ffi::class::DictAndWeak;
 use crate::ffi::{
     Args, Class, ClassState, Obj, Output, Raised, Signature, Slot, Table, Visitor, boolean, none,
@@ -601,6 +600,10 @@ impl Class for TaskGroup {
         &TASK_GROUP
     }
 
+    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
+        stock::task_group(py).map(Some)
+    }
+
     fn table(t: &mut Table<Self>) {
         t.doc(c"TaskGroup()\n--\n\nAn asynchronous context manager that waits for the tasks made by its create_task(). When one fails, the others are cancelled and the exceptions raised as an ExceptionGroup.");
         t.init(|group, args, kwargs| {
@@ -634,7 +637,6 @@ impl Class for TaskGroup {
             |group, task| task_done(group, task).map(|()| none(group.py())),
             "Takes note that a task is done.",
         );
-        t.getter(c"__class__", |group| isinstance_class(group, stock::task_group));
         attributes(t);
     }
 

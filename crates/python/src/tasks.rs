@@ -13,13 +13,13 @@ use std::ffi::CStr;
 
 use pyo3::exceptions::{PyKeyboardInterrupt, PyRuntimeError, PySystemExit, PyTypeError};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyModule, PyString};
+use pyo3::types::{PyDict, PyList, PyModule, PyString, PyType};
 
 use crate::attributes::flags;
 use crate::coroutines::is_coroutine;
 use crate::current;
 use crate::event_loop::{Entry, EventLoop};
-use crate::events::{self, Handle, isinstance_class};
+use crate::events::{self, Handle};
 use crate::ffi::class::{Derived, DictAndWeak};
 use crate::ffi::send::{Sent, send, throw};
 use crate::ffi::{
@@ -578,6 +578,10 @@ impl Class for Task {
         &TASK
     }
 
+    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
+        stock::task(py).map(Some)
+    }
+
     fn table(t: &mut Table<Self>) {
         t.doc(DOC);
         t.init(|task, args, kwargs| {
@@ -671,7 +675,6 @@ impl Class for Task {
             futures::repr(task.as_any(), stock::task_repr_info(task.py())?)
         });
         t.generic();
-        t.getter(c"__class__", |task| isinstance_class(task, stock::task));
         t.getter(c"_coro", |task| Ok(task.own.coroutine.get_or_none(task.py())));
         t.getter(c"_fut_waiter", |task| Ok(task.own.waiter.get_or_none(task.py())));
         t.getter(c"_must_cancel", |task| Ok(boolean(task.py(), task.own.must_cancel.get())));

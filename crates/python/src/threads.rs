@@ -8,7 +8,7 @@ use crate::coroutines::{Routine, Step};
 use crate::event_loop::{EventLoop, Overridable, native_executor, run_job};
 use crate::executor::{Call, Job};
 use crate::ffi::{Args, Class, Obj, Output, Signature, context, none};
-use crate::functions::{CoroutineFunction, running_loop};
+use crate::functions::{self, running_loop};
 use crate::replaced::names::running_loop::OF_THREADS;
 use crate::stock;
 
@@ -17,7 +17,7 @@ const DOC: &str = "Coroutine that runs func(*args, **kwargs) in a thread, in a c
 
 /// Adds `to_thread` to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add("to_thread", CoroutineFunction::of(module.py(), &TO_THREAD, to_thread, DOC)?)
+    functions::add(module, &TO_THREAD, to_thread, DOC)
 }
 
 /// `to_thread(func, /, *args, **kwargs)`. The routine's owner is the job.

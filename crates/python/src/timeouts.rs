@@ -16,13 +16,12 @@ use crate::attributes::{assigned, objects};
 use crate::copying::{self, Copied};
 use crate::coroutines::{Routine, Special, Step, hasten};
 use crate::event_loop::{EventLoop, has_come, now, seconds};
-use crate::events::isinstance_class;
 #[cfg(Py_3_12)]
 use crate::ffi::Raised;
-use crate::ffi::class::{self, DictAndWeak};
+use crate::ffi::class::DictAndWeak;
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Ref, Signature, Slot, Table, Visitor};
 use crate::ffi::{boolean, none};
-use crate::functions::{running, running_loop};
+use crate::functions::{self, running, running_loop};
 use crate::replaced::names::running_loop::OF_TIMEOUTS;
 use crate::tasks::{self, Task};
 use crate::{current, names, stock};
@@ -375,15 +374,14 @@ fn timeout_at<'py>(args: Args<'_, 'py>) -> Output<'py> {
 
 /// Makes the class and adds the names.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    let (py, any) = (module.py(), module.as_any());
-    let class = Table::<Timeout>::build(py, None)?;
+    let class = Table::<Timeout>::build(module.py(), None)?;
     hasten(&class, "__aenter__", &ENTERING)?;
     hasten(&class, "__aexit__", &EXITING)?;
     module.add(class.name()?, &class)?;
     let doc = "An asynchronous context manager that limits its body to delay seconds; None means no limit.";
-    module.add("timeout", class::function(py, any, &AFTER, timeout, doc)?)?;
+    functions::add(module, &AFTER, timeout, doc)?;
     let doc = "An asynchronous context manager that limits its body to the time when of the loop's clock.";
-    module.add("timeout_at", class::function(py, any, &AT, timeout_at, doc)?)
+    functions::add(module, &AT, timeout_at, doc)
 }
 
 /// What asyncio's timeouts have in their `__dict__`.
@@ -440,6 +438,10 @@ impl Class for Timeout {
         &TIMEOUT
     }
 
+    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
+        stock::timeout(py).map(Some)
+    }
+
     fn table(t: &mut Table<Self>) {
         t.doc(c"Timeout(when)\n--\n\nA limit on the time its body takes: what is not done by when is cancelled and raises TimeoutError.");
         t.init(|timeout, args, kwargs| {
@@ -483,7 +485,6 @@ impl Class for Timeout {
             "Whether the limit was exceeded.",
         );
         t.repr(repr);
-        t.getter(c"__class__", |timeout| isinstance_class(timeout, stock::timeout));
         attributes(t);
         copying::table(t);
     }

@@ -30,7 +30,7 @@ use std::ffi::CStr;
 
 use pyo3::exceptions::{PyOSError, PyRuntimeError};
 use pyo3::prelude::*;
-use pyo3::types::{PyString, PyTuple};
+use pyo3::types::{PyString, PyTuple, PyType};
 use yibu_engine::transport::{Socket, Stream};
 use yibu_engine::{Fd, OpId};
 
@@ -334,6 +334,10 @@ impl Class for SocketTransport {
 
     fn state() -> &'static ClassState {
         &SOCKET_TRANSPORT
+    }
+
+    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
+        stock::socket_transport(py).map(Some)
     }
 
     fn table(t: &mut Table<Self>) {

@@ -27,9 +27,9 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
 use crate::base_subprocess::BaseSubprocessTransport;
-use crate::ffi::{Args, Class, Output, Raised, Signature, Table, boolean, class};
+use crate::ffi::{Args, Class, Output, Raised, Signature, Table, boolean};
 use crate::replaced::names::UNIX_EVENTS;
-use crate::stock;
+use crate::{functions, stock};
 
 const CAN_USE_PIDFD: Signature<0> = Signature::new("can_use_pidfd", "");
 
@@ -47,8 +47,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
         crate::add::<attached_watcher::AttachedWatcher>(module)?;
     }
     let doc = "Whether child processes can be watched by descriptors.";
-    let function = class::function(py, module.as_any(), &CAN_USE_PIDFD, can_use_pidfd_here, doc)?;
-    module.add(CAN_USE_PIDFD.function, function)
+    functions::add(module, &CAN_USE_PIDFD, can_use_pidfd_here, doc)
 }
 
 /// `can_use_pidfd`.

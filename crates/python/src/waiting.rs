@@ -12,23 +12,20 @@ use pyo3::prelude::*;
 
 use crate::callbacks::{Reaction, forget, react};
 use crate::coroutines::{Routine, Step, taken};
-use crate::ffi::{Obj, Output, Table, class, none};
-use crate::functions::{CoroutineFunction, running_loop};
+use crate::ffi::{Obj, Output, Table, none};
+use crate::functions::{self, running_loop};
 use crate::futures::{self, likes};
 use crate::mixins::create_future;
 use crate::replaced::names::running_loop::OF_TASKS;
 
 /// Makes the classes and adds the names.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    let (py, any) = (module.py(), module.as_any());
+    let py = module.py();
     Table::<wait::Wait>::build(py, None)?;
     Table::<as_completed::AsCompleted>::build(py, None)?;
-    let wait_for = CoroutineFunction::of(py, &wait_for::WAIT_FOR, wait_for::wait_for, wait_for::DOC)?;
-    module.add("wait_for", wait_for)?;
-    module.add("wait", CoroutineFunction::of(py, &wait::WAIT, wait::wait, wait::DOC)?)?;
-    let as_completed =
-        class::function(py, any, &as_completed::AS_COMPLETED, as_completed::as_completed, as_completed::DOC)?;
-    module.add("as_completed", as_completed)
+    functions::add(module, &wait_for::WAIT_FOR, wait_for::wait_for, wait_for::DOC)?;
+    functions::add(module, &wait::WAIT, wait::wait, wait::DOC)?;
+    functions::add(module, &as_completed::AS_COMPLETED, as_completed::as_completed, as_completed::DOC)
 }
 
 /// `_release_waiter`: the one who waits may go on.

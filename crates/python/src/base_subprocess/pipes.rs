@@ -6,10 +6,9 @@ use std::cell::Cell;
 use std::ffi::CStr;
 
 use pyo3::prelude::*;
-use pyo3::types::PyString;
+use pyo3::types::{PyString, PyType};
 
 use crate::attributes::{flags, objects};
-use crate::events::isinstance_class;
 use crate::ffi::class::{Derived, DictAndWeak};
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Slot, Table, Visitor, call, none};
 use crate::{names, stock};
@@ -65,6 +64,10 @@ impl Class for WritePipe {
         &WRITE_PIPE
     }
 
+    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
+        stock::write_subprocess_pipe_proto(py).map(Some)
+    }
+
     fn table(t: &mut Table<Self>) {
         t.doc(c"WriteSubprocessPipeProto(proc, fd)\n--\n\nThe protocol of the pipe to descriptor fd of a child.");
         t.init(|pipe, args, kwargs| {
@@ -102,7 +105,6 @@ impl Class for WritePipe {
             let text = format!("<{} fd={} pipe={}>", class.name()?, number.str()?, transport.repr()?);
             Ok(PyString::new(py, &text).into_any())
         });
-        t.getter(c"__class__", |pipe| isinstance_class(pipe, stock::write_subprocess_pipe_proto));
         objects! { t:
             c"proc" => child,
             c"fd" => number,
@@ -128,10 +130,13 @@ impl Class for ReadPipe {
         &READ_PIPE
     }
 
+    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
+        stock::read_subprocess_pipe_proto(py).map(Some)
+    }
+
     fn table(t: &mut Table<Self>) {
         t.doc(c"ReadSubprocessPipeProto(proc, fd)\n--\n\nThe protocol of the pipe from descriptor fd of a child.");
         t.one(c"data_received", "data", data_received, "Tells the child's transport.");
-        t.getter(c"__class__", |pipe| isinstance_class(pipe, stock::read_subprocess_pipe_proto));
     }
 
     fn traverse(&self, visitor: &mut Visitor) {

@@ -8,7 +8,7 @@ use std::ffi::CStr;
 
 use pyo3::exceptions::{PyNotImplementedError, PyPermissionError, PyProcessLookupError, PyResourceWarning};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PySet, PyString, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PySet, PyString, PyTuple, PyType};
 
 use super::{connecting, ending};
 use crate::attributes::{flags, objects};
@@ -410,6 +410,10 @@ impl Class for BaseSubprocessTransport {
 
     fn state() -> &'static ClassState {
         &BASE_SUBPROCESS_TRANSPORT
+    }
+
+    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
+        stock::base_subprocess_transport(py).map(Some)
     }
 
     fn table(t: &mut Table<Self>) {

@@ -7,7 +7,8 @@ use pyo3::prelude::*;
 use pyo3::types::PyModule;
 use yibu_engine::{Driver, Faults, faults_struck};
 
-use crate::ffi::{Args, Output, Signature, class};
+use crate::ffi::{Args, Output, Signature};
+use crate::functions;
 
 const FAULTS: Signature<8> = Signature::new(
     "_faults",
@@ -21,7 +22,7 @@ static NEXT: Mutex<Option<(u64, Faults)>> = Mutex::new(None);
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let doc = "Sets how often, out of 256 times, system calls of loops made from now on fail, for tests; returns how \
                many have in all loops so far.";
-    module.add("_faults", class::function(module.py(), module.as_any(), &FAULTS, set, doc)?)
+    functions::add(module, &FAULTS, set, doc)
 }
 
 fn set<'py>(args: Args<'_, 'py>) -> Output<'py> {

@@ -10,8 +10,8 @@ use pyo3::types::{PyDict, PyModule};
 
 use super::{Engine, EventLoop, executor, lifecycle, signals};
 use crate::errors;
-use crate::ffi::{Args, Obj, Output, Registry, Signature, class, none};
-use crate::stock;
+use crate::ffi::{Args, Obj, Output, Registry, Signature, none};
+use crate::{functions, stock};
 
 const AFTER_FORK: Signature<0> = Signature::new("_after_fork_in_child", "");
 
@@ -21,13 +21,8 @@ pub(super) static LOOPS: Registry = Registry::new();
 /// Asks the interpreter to be called after forks.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
-    let function = class::function(
-        py,
-        module.as_any(),
-        &AFTER_FORK,
-        after_fork,
-        "Makes the loops of a forked child its own.",
-    )?;
+    let function =
+        functions::make(module, &AFTER_FORK, after_fork, "Makes the loops of a forked child its own.")?;
     let keywords = PyDict::new(py);
     keywords.set_item("after_in_child", function)?;
     stock::module(py, "os")?.call_method("register_at_fork", (), Some(&keywords)).map(drop)

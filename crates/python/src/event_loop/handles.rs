@@ -9,7 +9,8 @@ use pyo3::types::PyTuple;
 
 use super::{Due, Entry, EventLoop, Message};
 use crate::events::{Handle, PostedHandle, TimerHandle, When, posted};
-use crate::ffi::{Args, Class, Obj, Output, Ref, SendRef, Signature, class, none};
+use crate::ffi::{Args, Class, Obj, Output, Ref, SendRef, Signature, none};
+use crate::functions;
 
 const RUN: Signature<1> = Signature::new("_run_handle", "handle");
 
@@ -23,9 +24,8 @@ static RUNNER: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
 /// Makes the function.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    let py = module.py();
-    let runner = class::function(py, module.as_any(), &RUN, run, "Runs a handle that was not cancelled.")?;
-    RUNNER.get_or_init(py, || runner.unbind());
+    let runner = functions::make(module, &RUN, run, "Runs a handle that was not cancelled.")?;
+    RUNNER.get_or_init(module.py(), || runner.unbind());
     Ok(())
 }
 

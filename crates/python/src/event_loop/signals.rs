@@ -17,9 +17,9 @@ use yibu_engine::{Fd, Interest};
 
 use super::{Entry, EventLoop, Owner, watch};
 use crate::events::Handle;
-use crate::ffi::{Args, Class, Obj, Output, Ref, Signature, Table, Visitor, boolean, class, none};
+use crate::ffi::{Args, Class, Obj, Output, Ref, Signature, Table, Visitor, boolean, none};
 use crate::replaced::names::UNIX_EVENTS;
-use crate::{errors, stock};
+use crate::{errors, functions, stock};
 
 const ADD: Signature<2> = Signature::new("EventLoop.add_signal_handler", "sig, callback, *args");
 const REMOVE: Signature<1> = Signature::new("EventLoop.remove_signal_handler", "sig");
@@ -99,14 +99,8 @@ fn note<'py>(args: Args<'_, 'py>) -> Output<'py> {
 
 /// Adds [`note`] to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    let function = class::function(
-        module.py(),
-        module.as_any(),
-        &NOTE,
-        note,
-        "The handler of signals that a loop handles: it notes that the signal came.",
-    )?;
-    module.add(NOTE.function, function)
+    let doc = "The handler of signals that a loop handles: it notes that the signal came.";
+    functions::add(module, &NOTE, note, doc)
 }
 
 fn signal_module(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {

@@ -9,8 +9,9 @@ use std::ffi::CStr;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use pyo3::prelude::*;
+use pyo3::types::PyType;
 
-use super::{Handle, cancel, isinstance_class, run};
+use super::{Handle, cancel, run};
 use crate::ffi::class::{Derived, Weak};
 use crate::ffi::{Class, ClassState, LoopCell, Obj, Table, Visitor, boolean, none, thread};
 use crate::stock;
@@ -78,6 +79,10 @@ impl Class for ThreadSafeHandle {
         &THREAD_SAFE_HANDLE
     }
 
+    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
+        stock::thread_safe_handle(py).map(Some)
+    }
+
     fn table(t: &mut Table<Self>) {
         t.noargs(
             c"cancel",
@@ -96,7 +101,6 @@ impl Class for ThreadSafeHandle {
             "Whether cancel() was called; waits while another thread runs the callback.",
         );
         t.noargs(c"_run", |handle| run_guarded(handle).map(|()| none(handle.py())), "Runs the callback.");
-        t.getter(c"__class__", |handle| isinstance_class(handle, stock::thread_safe_handle));
     }
 
     fn traverse(&self, visitor: &mut Visitor) {

@@ -10,8 +10,7 @@ use pyo3::types::{PyDict, PySet, PyString, PyTuple};
 use super::job::Job;
 use super::queue::{AT_ONCE, WorkQueue, interpreter_exits};
 use super::worker::Worker;
-use crate::events::isinstance_class;
-use crate::ffi::class::DictAndWeak;
+use crate::ffi::class::{self, DictAndWeak};
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Ref, Signature, Slot, Table, Visitor};
 use crate::ffi::{boolean, none};
 use crate::replaced::names::{EXECUTOR_METHODS, WORK_ITEM, WORK_METHODS, WORKER};
@@ -232,7 +231,7 @@ impl Class for ThreadPool {
 
     fn table(t: &mut Table<Self>) {
         t.doc(c"The default executor of native loops.");
-        t.getter(c"__class__", |pool| isinstance_class(pool, stock::thread_pool_executor));
+        t.getter(c"__class__", |pool| class::isinstance_class(pool, stock::thread_pool_executor));
         t.method(
             &SUBMIT,
             submit_call,

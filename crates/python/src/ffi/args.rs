@@ -10,7 +10,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
 
-use super::none;
+use super::{Output, none};
 
 /// What was passed for each parameter of a signature.
 type Given<'py, const N: usize> = [Option<Bound<'py, PyAny>>; N];
@@ -123,6 +123,16 @@ impl<'a, 'py> Args<'a, 'py> {
             found = Some(value);
         }
         Ok(found)
+    }
+
+    /// Calls `function` with the same arguments.
+    pub fn pass_to(&self, function: &Bound<'py, PyAny>) -> Output<'py> {
+        // SAFETY: attached; the arguments are those of a vectorcall (see `from_vectorcall`), and outlive this one.
+        unsafe {
+            let values = self.values.as_ptr();
+            let result = ffi::PyObject_Vectorcall(function.as_ptr(), values, self.positional, self.keywords);
+            Bound::from_owned_ptr_or_err(self.py, result)
+        }
     }
 
     /// Positional arguments from `start` on, as a tuple.

@@ -1,6 +1,5 @@
 //! Calls from Rust into Python, by the vectorcall protocol: no argument tuple is built.
 
-#[cfg(Py_3_14)]
 use std::ffi::CStr;
 
 use pyo3::ffi;
@@ -116,7 +115,6 @@ impl Drop for ReprGuard<'_, '_> {
 }
 
 /// Runs a function that calls itself through this: RecursionError, with `place` at its end, when that goes too deep.
-#[cfg(Py_3_14)]
 pub fn recursing<R>(py: Python<'_>, place: &'static CStr, f: impl FnOnce() -> PyResult<R>) -> PyResult<R> {
     struct Entered;
     impl Drop for Entered {

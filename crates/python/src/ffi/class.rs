@@ -22,7 +22,7 @@ use pyo3::types::{PyDict, PyString, PyTuple, PyType};
 
 use super::originals::{self, Originals};
 use super::trampoline::{self as tramp, Stateless};
-use super::{Args, Output, Signature, Visitor, again};
+use super::{Args, Output, Signature, Visitor, again, function};
 
 /// What stands between the object header and the data of an instance.
 ///
@@ -117,6 +117,11 @@ pub struct Instance<T: Class> {
 impl<T: Class> Instance<T> {
     const HEADER: usize = offset_of!(Instance<T>, header);
 
+    /// What precedes the data.
+    pub(super) fn header(&mut self) -> &mut T::Header {
+        &mut self.header
+    }
+
     fn field(object: *mut ffi::PyObject, offset: Option<usize>) -> *mut *mut ffi::PyObject {
         match offset {
             // SAFETY: layout; the header's offsets stay inside the instance.
@@ -159,6 +164,21 @@ impl ClassState {
     #[inline]
     pub fn is_in_place(&self) -> bool {
         self.in_place.get()
+    }
+
+    /// Whether an object is an instance of the class.
+    #[inline]
+    pub(super) fn has(&self, object: *mut ffi::PyObject) -> bool {
+        // SAFETY: attached; the object and both types are alive.
+        unsafe {
+            ffi::Py_TYPE(object) == self.usual.get() || ffi::PyObject_TypeCheck(object, self.class.get()) != 0
+        }
+    }
+
+    /// The type object.
+    pub(super) fn class<'py>(&self, py: Python<'py>) -> Bound<'py, PyType> {
+        // SAFETY: set when the module was made and alive as long as the interpreter (the static holds a reference).
+        unsafe { Bound::from_borrowed_ptr(py, self.class.get().cast()).cast_into_unchecked::<PyType>() }
     }
 
     fn pop(&self) -> Option<*mut ffi::PyObject> {
@@ -213,6 +233,8 @@ pub trait Class: Default + Sized + 'static {
     const CALLABLE: bool = Self::Header::VECTORCALL.is_some();
     /// Whether messages of the interpreter leave the module out, as they do for the classes that asyncio has in Python.
     const BARE_NAME: bool = false;
+    /// Whether instances are methods: a call of one as an attribute makes no bound object.
+    const METHOD: bool = false;
 
     /// Names whose replacement is asked about one by one; see [`Obj::replaced`].
     const HOOKS: &'static [&'static str] = &[];
@@ -223,7 +245,11 @@ pub trait Class: Default + Sized + 'static {
     fn stands_for(_py: Python<'_>) -> PyResult<Option<Bound<'_, PyType>>> {
         Ok(None)
     }
-
+    /// The standard library's class that this one stands for. Where that has Python functions, the methods here look like them,
+    /// and instances answer `__class__` with it.
+    fn stock(_py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
+        Ok(None)
+    }
     /// The static that holds the type.
     fn state() -> &'static ClassState;
     /// Lists methods, properties and slots.
@@ -296,10 +322,7 @@ pub trait Class: Default + Sized + 'static {
 
     /// The type object.
     fn class(py: Python<'_>) -> Bound<'_, PyType> {
-        // SAFETY: set when the module was made and alive as long as the interpreter (the static holds a reference).
-        unsafe {
-            Bound::from_borrowed_ptr(py, Self::state().class.get().cast()).cast_into_unchecked::<PyType>()
-        }
+        Self::state().class(py)
     }
 }
 
@@ -358,13 +381,9 @@ impl<'py, T: Class> Obj<'py, T> {
     #[inline]
     pub fn cast<'a>(object: &'a Bound<'py, PyAny>) -> Option<&'a Self> {
         let state = T::state();
-        // SAFETY: attached; the type pointers are live; the transmuted reference is to a transparent wrapper, and the
-        // check just made is the condition of `from_any_unchecked`.
-        unsafe {
-            (ffi::Py_TYPE(object.as_ptr()) == state.usual.get()
-                || ffi::PyObject_TypeCheck(object.as_ptr(), state.class.get()) != 0)
-                .then(|| &*std::ptr::from_ref(object).cast::<Self>())
-        }
+        // SAFETY: the transmuted reference is to a transparent wrapper, and the check just made is the condition of
+        // `from_any_unchecked`.
+        unsafe { state.has(object.as_ptr()).then(|| &*std::ptr::from_ref(object).cast::<Self>()) }
     }
 
     /// The object as one of exactly this class.
@@ -485,6 +504,8 @@ pub struct Table<T: Class> {
     methods: Vec<ffi::PyMethodDef>,
     properties: Vec<ffi::PyGetSetDef>,
     slots: Vec<ffi::PyType_Slot>,
+    /// How the methods are called as [`function::Function`]s.
+    ways: Vec<(&'static CStr, ffi::vectorcallfunc)>,
     doc: &'static CStr,
     /// What the Rust functions of the methods are called, for a class that stands for one of asyncio's.
     functions: HashMap<TypeId, Py<PyString>>,
@@ -493,9 +514,9 @@ pub struct Table<T: Class> {
 
 type Kwargs<'a, 'py> = Option<&'a Bound<'py, PyDict>>;
 
-fn leak(text: String) -> *const std::ffi::c_char {
+fn leak(text: String) -> &'static CStr {
     // Interior NULs cannot be in the literals that table files pass; an empty text would only lose documentation.
-    CString::new(text).unwrap_or_default().into_raw()
+    Box::leak(CString::new(text).unwrap_or_default().into_boxed_c_str())
 }
 
 impl<T: Class> Table<T> {
@@ -507,14 +528,13 @@ impl<T: Class> Table<T> {
     /// Adds the method that function `F` is.
     fn add<F: Stateless>(
         &mut self,
-        name: *const std::ffi::c_char,
+        name: &'static CStr,
         meth: ffi::PyMethodDefPointer,
         flags: c_int,
-        doc: *const std::ffi::c_char,
+        doc: &'static CStr,
     ) {
         if T::STANDS_FOR_STOCK {
-            // SAFETY: the names of methods are C strings that live for ever.
-            let text = unsafe { CStr::from_ptr(name) }.to_string_lossy();
+            let text = name.to_string_lossy();
             let name = Python::attach(|py| PyString::intern(py, &text).unbind());
             let other = self.functions.insert(TypeId::of::<F>(), name);
             assert!(other.is_none(), "two methods of one function: {text}");
@@ -524,12 +544,13 @@ impl<T: Class> Table<T> {
 
     fn add_method(
         &mut self,
-        name: *const std::ffi::c_char,
+        name: &'static CStr,
         meth: ffi::PyMethodDefPointer,
         flags: c_int,
-        doc: *const std::ffi::c_char,
+        doc: &'static CStr,
     ) {
-        self.methods.push(ffi::PyMethodDef { ml_name: name, ml_meth: meth, ml_flags: flags, ml_doc: doc });
+        let (ml_name, ml_doc) = (name.as_ptr(), doc.as_ptr());
+        self.methods.push(ffi::PyMethodDef { ml_name, ml_meth: meth, ml_flags: flags, ml_doc });
     }
 
     /// A method without arguments.
@@ -539,7 +560,8 @@ impl<T: Class> Table<T> {
     {
         let text = leak(format!("{}($self)\n--\n\n{doc}", name.to_string_lossy()));
         let meth = ffi::PyMethodDefPointer { PyCFunction: tramp::noargs::<T, F> };
-        self.add::<F>(name.as_ptr(), meth, ffi::METH_NOARGS, text);
+        self.add::<F>(name, meth, ffi::METH_NOARGS, text);
+        self.ways.push((name, function::call_noargs::<T, F>));
     }
 
     /// A method without arguments that has the name of a slot, for whoever asks by that name.
@@ -549,7 +571,8 @@ impl<T: Class> Table<T> {
     {
         let text = leak(format!("{}($self)\n--\n\n{doc}", name.to_string_lossy()));
         let meth = ffi::PyMethodDefPointer { PyCFunction: tramp::unary::<T, F> };
-        self.add_method(name.as_ptr(), meth, ffi::METH_NOARGS | ffi::METH_COEXIST, text);
+        self.add_method(name, meth, ffi::METH_NOARGS | ffi::METH_COEXIST, text);
+        self.ways.push((name, function::call_noargs::<T, F>));
     }
 
     /// A method of any positional arguments.
@@ -559,7 +582,8 @@ impl<T: Class> Table<T> {
     {
         let text = leak(format!("{}($self, *args)\n--\n\n{doc}", name.to_string_lossy()));
         let meth = ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: tramp::fast::<T, F> };
-        self.add_method(name.as_ptr(), meth, ffi::METH_FASTCALL | ffi::METH_KEYWORDS, text);
+        self.add_method(name, meth, ffi::METH_FASTCALL | ffi::METH_KEYWORDS, text);
+        self.ways.push((name, function::call_fast::<T, F>));
     }
 
     /// A method of one positional argument; `parameter` is its name in the documentation.
@@ -569,7 +593,8 @@ impl<T: Class> Table<T> {
     {
         let text = leak(format!("{}($self, {parameter}, /)\n--\n\n{doc}", name.to_string_lossy()));
         let meth = ffi::PyMethodDefPointer { PyCFunction: tramp::one::<T, F> };
-        self.add::<F>(name.as_ptr(), meth, ffi::METH_O, text);
+        self.add::<F>(name, meth, ffi::METH_O, text);
+        self.ways.push((name, function::call_one::<T, F>));
     }
 
     /// A method with the arguments of `signature`, whose name is what follows the last dot of `signature.function`.
@@ -581,18 +606,15 @@ impl<T: Class> Table<T> {
         let comma = if signature.text.is_empty() { "" } else { ", " };
         let text = leak(format!("{name}($self{comma}{})\n--\n\n{doc}", signature.text));
         let meth = ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: tramp::fast::<T, F> };
-        self.add::<F>(leak(name.to_owned()), meth, ffi::METH_FASTCALL | ffi::METH_KEYWORDS, text);
+        let name = leak(name.to_owned());
+        self.add::<F>(name, meth, ffi::METH_FASTCALL | ffi::METH_KEYWORDS, text);
+        self.ways.push((name, function::call_fast::<T, F>));
     }
 
     /// `__class_getitem__`, giving a `types.GenericAlias`.
     pub fn generic(&mut self) {
         let meth = ffi::PyMethodDefPointer { PyCFunction: ffi::Py_GenericAlias };
-        self.add_method(
-            c"__class_getitem__".as_ptr(),
-            meth,
-            ffi::METH_O | ffi::METH_CLASS,
-            c"See PEP 585".as_ptr(),
-        );
+        self.add_method(c"__class_getitem__", meth, ffi::METH_O | ffi::METH_CLASS, c"See PEP 585");
     }
 
     /// A read-only property.
@@ -768,6 +790,7 @@ impl<T: Class> Table<T> {
             methods: Vec::new(),
             properties: Vec::new(),
             slots: Vec::new(),
+            ways: Vec::new(),
             doc: c"",
             functions: HashMap::new(),
             class: PhantomData,
@@ -779,6 +802,9 @@ impl<T: Class> Table<T> {
                 Some(ffi::PyObject_GenericGetDict),
                 Some(ffi::PyObject_GenericSetDict),
             );
+        }
+        if T::stock(py)?.is_some() {
+            table.getter(c"__class__", stock_class);
         }
         if T::CALLABLE {
             table.slot(ffi::Py_tp_call, ffi::PyVectorcall_Call as *mut c_void);
@@ -805,6 +831,9 @@ impl<T: Class> Table<T> {
         }
         if T::CALLABLE {
             flags |= ffi::Py_TPFLAGS_HAVE_VECTORCALL;
+        }
+        if T::METHOD {
+            flags |= ffi::Py_TPFLAGS_METHOD_DESCRIPTOR;
         }
         if T::IMMUTABLE {
             flags |= ffi::Py_TPFLAGS_IMMUTABLETYPE;
@@ -835,6 +864,9 @@ impl<T: Class> Table<T> {
         BUILT.lock().unwrap_or_else(PoisonError::into_inner).push(T::state());
         T::state().originals.name_functions(py, table.functions);
         originals::expect::<T>(&class);
+        if let Some(stock) = T::stock(py)? {
+            function::dress(&class, T::state(), &table.ways, stock)?;
+        }
         Ok(class)
     }
 
@@ -991,27 +1023,55 @@ where
     }
 }
 
-/// Makes a module-level function; `signature.function` is its name.
+/// `__class__`: the standard library's class, as proxies answer, so that `isinstance(x, asyncio.Handle)` holds before `install()`
+/// has put the native class in its place. After that, and for a subclass, it is the object's own class.
+pub fn isinstance_class<'py, T: Class>(
+    object: &Obj<'py, T>,
+    stock: for<'a> fn(Python<'a>) -> PyResult<&'a Bound<'a, PyType>>,
+) -> Output<'py> {
+    match Obj::<T>::cast_exact(object.as_any()) {
+        Some(_) if !T::state().is_in_place() => Ok(stock(object.py())?.clone().into_any()),
+        _ => Ok(object.as_any().get_type().into_any()),
+    }
+}
+
+/// The same for a class that has [`Class::stock`].
+fn stock_class<'py, T: Class>(object: &Obj<'py, T>) -> Output<'py> {
+    let class = object.as_any().get_type();
+    match T::stock(object.py())? {
+        Some(stock) if class.is(T::class(object.py())) && !T::state().is_in_place() => {
+            Ok(stock.clone().into_any())
+        }
+        _ => Ok(class.into_any()),
+    }
+}
+
+/// Makes a module-level function; `signature.function` is its name. With a twin, Python's function of that name, it looks like that.
 pub fn function<'py, const N: usize, F>(
-    py: Python<'py>,
     module: &Bound<'py, PyAny>,
     signature: &'static Signature<N>,
     _: F,
     doc: &str,
+    twin: Option<Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>>
 where
     F: Stateless + for<'a, 'p> Fn(Args<'a, 'p>) -> Output<'p>,
 {
     let text = leak(format!("{}({})\n--\n\n{doc}", signature.function, signature.text));
     let definition = Box::leak(Box::new(ffi::PyMethodDef {
-        ml_name: leak(signature.function.to_owned()),
+        ml_name: leak(signature.function.to_owned()).as_ptr(),
         ml_meth: ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: tramp::function::<F> },
         ml_flags: ffi::METH_FASTCALL | ffi::METH_KEYWORDS,
-        ml_doc: text,
+        ml_doc: text.as_ptr(),
     }));
     let name = module.getattr("__name__")?;
     // SAFETY: attached; the definition is leaked because the function refers to it for ever.
-    unsafe {
-        Bound::from_owned_ptr_or_err(py, ffi::PyCFunction_NewEx(definition, module.as_ptr(), name.as_ptr()))
+    let native = unsafe {
+        let function = ffi::PyCFunction_NewEx(definition, module.as_ptr(), name.as_ptr());
+        Bound::from_owned_ptr_or_err(module.py(), function)?
+    };
+    match twin {
+        Some(twin) => function::of_module(function::call_free::<F>, native, twin),
+        None => Ok(native),
     }
 }

@@ -26,6 +26,7 @@ pub mod context;
 pub mod depth;
 pub mod directory;
 mod dormant;
+pub mod function;
 pub mod gc;
 pub mod interpreter;
 pub mod make;

@@ -7,19 +7,18 @@ use pyo3::prelude::*;
 use pyo3::types::{PyFrozenSet, PyModule, PySet};
 
 use super::{Callback, Future};
-use crate::ffi::{Args, Obj, Output, Signature, class, none};
-use crate::stock;
+use crate::ffi::{Args, Obj, Output, Signature, none};
+use crate::{functions, stock};
 
 const ADD: Signature<2> = Signature::new("future_add_to_awaited_by", "fut, waiter, /");
 const DISCARD: Signature<2> = Signature::new("future_discard_from_awaited_by", "fut, waiter, /");
 
 /// Adds the functions to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    let (py, owner) = (module.py(), module.as_any());
     let doc = "Notes that waiter waits for fut; both must be futures of asyncio or yibu.";
-    module.add(ADD.function, class::function(py, owner, &ADD, add, doc)?)?;
+    functions::add(module, &ADD, add, doc)?;
     let doc = "Notes that waiter does not wait for fut any more.";
-    module.add(DISCARD.function, class::function(py, owner, &DISCARD, discard, doc)?)
+    functions::add(module, &DISCARD, discard, doc)
 }
 
 fn add<'py>(args: Args<'_, 'py>) -> Output<'py> {

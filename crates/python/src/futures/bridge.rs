@@ -16,9 +16,9 @@ use super::likes::{self, is_future};
 use crate::callbacks::{Reaction, ReactionCallback, react};
 use crate::coroutines::is_coroutine;
 use crate::event_loop::EventLoop;
-use crate::ffi::class::{Plain, function};
+use crate::ffi::class::Plain;
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Raised, Signature, Slot, Table, Visitor, none};
-use crate::functions::current_loop;
+use crate::functions::{self, current_loop};
 use crate::mixins::create_future;
 use crate::{names, stock};
 
@@ -32,18 +32,17 @@ static UNLESS_CANCELLED: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
 /// Builds the classes and adds the functions.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    let (py, any) = (module.py(), module.as_any());
+    let py = module.py();
     Table::<Chain>::build(py, None)?;
     Table::<Submission>::build(py, None)?;
     let doc = "A Future for one of concurrent.futures; futures of asyncio are returned as they are.";
-    module.add("wrap_future", function(py, any, &WRAP_FUTURE, wrap_future, doc)?)?;
+    functions::add(module, &WRAP_FUTURE, wrap_future, doc)?;
     let doc = "Runs a coroutine on a loop of another thread. Returns a concurrent.futures.Future.";
-    let threadsafe = function(py, any, &RUN_COROUTINE_THREADSAFE, run_coroutine_threadsafe, doc)?;
-    module.add("run_coroutine_threadsafe", threadsafe)?;
+    functions::add(module, &RUN_COROUTINE_THREADSAFE, run_coroutine_threadsafe, doc)?;
     let doc = "Completes destination as source is completed; cancels source when destination is cancelled.";
-    module.add("_chain_future", function(py, any, &CHAIN_FUTURE, chain_future, doc)?)?;
+    functions::add(module, &CHAIN_FUTURE, chain_future, doc)?;
     let doc = "Sets the result of a future that was not cancelled.";
-    let setter = function(py, any, &SET_RESULT_UNLESS_CANCELLED, set_result_unless_cancelled, doc)?;
+    let setter = functions::make(module, &SET_RESULT_UNLESS_CANCELLED, set_result_unless_cancelled, doc)?;
     let setter = UNLESS_CANCELLED.get_or_init(py, || setter.unbind());
     module.add("_set_result_unless_cancelled", setter)
 }

@@ -7,9 +7,8 @@ use pyo3::types::PyDict;
 use super::likes::{is_future, loop_of};
 use crate::coroutines::{Routine, Step, is_coroutine};
 use crate::event_loop;
-use crate::ffi::class::function;
 use crate::ffi::{Args, Obj, Output, Signature};
-use crate::functions::current_loop;
+use crate::functions::{self, current_loop};
 use crate::replaced::names::ENSURE_FUTURE as REPLACED;
 use crate::stock;
 
@@ -18,7 +17,7 @@ const ENSURE_FUTURE: Signature<2> = Signature::new("ensure_future", "coro_or_fut
 /// Adds the function.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let doc = "A future for whatever can be awaited: the future itself, or a task.";
-    let ensure_future = function(module.py(), module.as_any(), &ENSURE_FUTURE, ensure_future, doc)?;
+    let ensure_future = functions::make(module, &ENSURE_FUTURE, ensure_future, doc)?;
     if cfg!(not(Py_3_12)) {
         module.add("_ensure_future", &ensure_future)?;
     }

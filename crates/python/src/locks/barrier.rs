@@ -7,6 +7,7 @@ use std::ffi::CStr;
 
 use pyo3::exceptions::{PyAttributeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
+use pyo3::types::PyType;
 
 use super::Held;
 use super::condition::{self, Condition};
@@ -14,7 +15,6 @@ use crate::attributes::{assigned, objects};
 use crate::copying::{self, Copied};
 use crate::coroutines::{Resume, Routine, Start, Step};
 use crate::errors;
-use crate::events::isinstance_class;
 use crate::ffi::class::DictAndWeak;
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Ref, Signature, Slot, Table, Visitor};
 use crate::ffi::{boolean, none};
@@ -278,6 +278,10 @@ impl Class for Barrier {
         &BARRIER
     }
 
+    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
+        stock::barrier(py).map(Some)
+    }
+
     fn table(t: &mut Table<Self>) {
         t.doc(c"Barrier(parties)\n--\n\nSo many tasks wait for each other, and go on together.");
         t.init(|barrier, args, kwargs| {
@@ -329,7 +333,6 @@ impl Class for Barrier {
             }
             super::repr(object, &state, 0)
         });
-        t.getter(c"__class__", |barrier| isinstance_class(barrier, stock::barrier));
     }
 
     fn traverse(&self, visitor: &mut Visitor) {

@@ -7,13 +7,13 @@ use std::ffi::CStr;
 
 use pyo3::exceptions::{PyBaseException, PyRuntimeError};
 use pyo3::prelude::*;
+use pyo3::types::PyType;
 
 use super::lock::{self, Lock};
 use super::{Held, Waited, Waiters};
 use crate::attributes::assigned;
 use crate::copying::Copied;
 use crate::coroutines::{Routine, Step, taken};
-use crate::events::isinstance_class;
 use crate::ffi::class::DictAndWeak;
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Raised, Ref, Signature, Slot, Table, Visitor};
 use crate::ffi::{boolean, call, none};
@@ -355,6 +355,10 @@ impl Class for Condition {
         &CONDITION
     }
 
+    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
+        stock::condition(py).map(Some)
+    }
+
     fn table(t: &mut Table<Self>) {
         t.doc(c"Condition(lock=None)\n--\n\nTasks wait, with the lock released, until another one notifies them.");
         t.init(|condition, args, kwargs| {
@@ -433,7 +437,6 @@ impl Class for Condition {
             let state = if is_locked(condition)? { "locked" } else { "unlocked" };
             super::repr(condition.as_any(), state, condition.waiters.len(condition.py())?)
         });
-        t.getter(c"__class__", |condition| isinstance_class(condition, stock::condition));
     }
 
     fn traverse(&self, visitor: &mut Visitor) {

@@ -4,12 +4,12 @@ use std::cell::Cell;
 use std::ffi::CStr;
 
 use pyo3::prelude::*;
+use pyo3::types::PyType;
 
 use super::{Waited, Waiters};
 use crate::attributes::flags;
 use crate::copying::Copied;
 use crate::coroutines::{Routine, Step, taken};
-use crate::events::isinstance_class;
 use crate::ffi::class::DictAndWeak;
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Table, Visitor};
 use crate::ffi::{boolean, none};
@@ -93,6 +93,10 @@ impl Class for Event {
         &EVENT
     }
 
+    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
+        stock::event(py).map(Some)
+    }
+
     fn table(t: &mut Table<Self>) {
         t.doc(c"Event()\n--\n\nA flag that tasks wait for; it is down at first.");
         t.init(|event, args, kwargs| {
@@ -126,7 +130,6 @@ impl Class for Event {
             let state = if event.value.get() { "set" } else { "unset" };
             super::repr(event.as_any(), state, event.waiters.len(event.py())?)
         });
-        t.getter(c"__class__", |event| isinstance_class(event, stock::event));
     }
 
     fn traverse(&self, visitor: &mut Visitor) {

@@ -8,12 +8,12 @@ use std::ffi::CStr;
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
+use pyo3::types::PyType;
 
 use super::{Held, Waited, Waiters};
 use crate::attributes::flags;
 use crate::copying::Copied;
 use crate::coroutines::{Routine, Step, taken};
-use crate::events::isinstance_class;
 use crate::ffi::class::DictAndWeak;
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Table, Visitor};
 use crate::ffi::{boolean, none};
@@ -132,6 +132,10 @@ impl Class for Lock {
         &LOCK
     }
 
+    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
+        stock::lock(py).map(Some)
+    }
+
     fn table(t: &mut Table<Self>) {
         t.doc(c"Lock()\n--\n\nMutual exclusion of tasks: one holds the lock, the others wait in the order of their arrival.");
         t.init(|lock, args, kwargs| {
@@ -163,7 +167,6 @@ impl Class for Lock {
             let state = if lock.locked.get() { "locked" } else { "unlocked" };
             super::repr(lock.as_any(), state, lock.waiters.len(lock.py())?)
         });
-        t.getter(c"__class__", |lock| isinstance_class(lock, stock::lock));
     }
 
     fn traverse(&self, visitor: &mut Visitor) {

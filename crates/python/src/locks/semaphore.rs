@@ -8,13 +8,12 @@ use std::ffi::CStr;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyInt, PyTuple};
+use pyo3::types::{PyDict, PyInt, PyTuple, PyType};
 
 use super::{Held, Waited, Waiters};
 use crate::attributes::assigned;
 use crate::copying::{self, Copied};
 use crate::coroutines::{Routine, Step, taken};
-use crate::events::isinstance_class;
 use crate::ffi::class::{Derived, DictAndWeak};
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Slot, Table, Visitor};
 use crate::ffi::{boolean, none};
@@ -261,6 +260,10 @@ impl Class for Semaphore {
         &SEMAPHORE
     }
 
+    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
+        stock::semaphore(py).map(Some)
+    }
+
     fn table(t: &mut Table<Self>) {
         t.doc(c"Semaphore(value=1)\n--\n\nSo many tasks at a time: the others wait in the order of their arrival.");
         t.init(|semaphore, args, kwargs| init(semaphore, &INIT, args, kwargs));
@@ -305,7 +308,6 @@ impl Class for Semaphore {
             };
             super::repr(semaphore.as_any(), &state, semaphore.waiters.len(py)?)
         });
-        t.getter(c"__class__", |semaphore| isinstance_class(semaphore, stock::semaphore));
     }
 
     fn traverse(&self, visitor: &mut Visitor) {
@@ -328,6 +330,10 @@ impl Class for BoundedSemaphore {
         &BOUNDED_SEMAPHORE
     }
 
+    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
+        stock::bounded_semaphore(py).map(Some)
+    }
+
     fn table(t: &mut Table<Self>) {
         t.doc(c"BoundedSemaphore(value=1)\n--\n\nA Semaphore that is never given back more than was taken.");
         t.init(|semaphore, args, kwargs| {
@@ -347,7 +353,6 @@ impl Class for BoundedSemaphore {
             |semaphore| semaphore.own.value.get(semaphore.py()),
             |semaphore, value| assigned(value).map(|value| semaphore.own.value.set(value)),
         );
-        t.getter(c"__class__", |semaphore| isinstance_class(semaphore, stock::bounded_semaphore));
     }
 
     fn traverse(&self, visitor: &mut Visitor) {

@@ -12,7 +12,6 @@ use pyo3::types::{PyByteArray, PyBytes, PyMemoryView, PyType};
 use super::flow::{self, Limits};
 use super::{SslProtocol, abort, call_soon, extra_info, nobody, set_app_protocol, shutdown, writing};
 use crate::attributes::flags;
-use crate::events::isinstance_class;
 use crate::ffi::class::BehindTransport;
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Ref, Signature, Slot, Table, Visitor, boolean, none};
 use crate::{names, stock};
@@ -296,6 +295,10 @@ impl Class for SslTransport {
         &SSL_TRANSPORT
     }
 
+    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
+        stock::ssl_transport(py).map(Some)
+    }
+
     fn table(t: &mut Table<Self>) {
         t.doc(c"_SSLProtocolTransport(loop, ssl_protocol)\n--\n\nThe transport of a TLS connection.");
         t.init(|transport, args, kwargs| {
@@ -311,7 +314,6 @@ impl Class for SslTransport {
             transport.event_loop.put(event_loop);
             Ok(())
         });
-        t.getter(c"__class__", |t| isinstance_class(t, stock::ssl_transport));
         t.method(
             &EXTRA,
             |transport, args| {

@@ -13,7 +13,7 @@ use super::{protocol, reader, writer};
 use crate::coroutines::{Routine, Step, taken};
 use crate::ffi::class::{Callable, make_callable};
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Slot, Table, Visitor, none};
-use crate::functions::{CoroutineFunction, running_loop};
+use crate::functions::{self, running_loop};
 use crate::replaced::names::running_loop::OF_STREAMS;
 use crate::replaced::names::{READER, WRITER};
 
@@ -29,13 +29,13 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     Table::<Factory>::build(py, None)?;
     let doc = "Coroutine that connects to host and port, with the keywords of create_connection(); returns a StreamReader and a StreamWriter.";
-    module.add(OPEN.function, CoroutineFunction::of(py, &OPEN, open_connection, doc)?)?;
+    functions::add(module, &OPEN, open_connection, doc)?;
     let doc = "Coroutine that connects to a Unix socket, with the keywords of create_unix_connection(); returns a StreamReader and a StreamWriter.";
-    module.add(OPEN_UNIX.function, CoroutineFunction::of(py, &OPEN_UNIX, open_unix_connection, doc)?)?;
+    functions::add(module, &OPEN_UNIX, open_unix_connection, doc)?;
     let doc = "Coroutine that listens on host and port, with the keywords of create_server(); calls client_connected_cb(reader, writer) for each connection. Returns a Server.";
-    module.add(START.function, CoroutineFunction::of(py, &START, start_server, doc)?)?;
+    functions::add(module, &START, start_server, doc)?;
     let doc = "Coroutine that listens on a Unix socket, with the keywords of create_unix_server(); calls client_connected_cb(reader, writer) for each connection. Returns a Server.";
-    module.add(START_UNIX.function, CoroutineFunction::of(py, &START_UNIX, start_unix_server, doc)?)
+    functions::add(module, &START_UNIX, start_unix_server, doc)
 }
 
 /// A call of one of the functions: what is passed on to the loop's method, what is not, and the limit.

@@ -6,11 +6,12 @@ use std::ffi::CStr;
 
 use pyo3::exceptions::{PyAssertionError, PyConnectionResetError, PyNotImplementedError};
 use pyo3::prelude::*;
+use pyo3::types::PyType;
 use yibu_engine::{Ticket, WaitQueue};
 
 use crate::attributes::{flags, objects};
 use crate::coroutines::{Routine, Step};
-use crate::events::{isinstance_class, loop_debug};
+use crate::events::loop_debug;
 use crate::ffi::class::DictAndWeak;
 use crate::ffi::{
     Args, Class, ClassState, LoopCell, Obj, Output, Ref, Signature, Slot, Table, Visitor, none,
@@ -149,6 +150,10 @@ impl Class for FlowControl {
         &FLOW_CONTROL
     }
 
+    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
+        stock::flow_control_mixin(py).map(Some)
+    }
+
     fn table(t: &mut Table<Self>) {
         t.doc(c"FlowControlMixin(loop=None)\n--\n\nA protocol for whose transport drain() waits.");
         t.init(|flow, args, kwargs| {
@@ -190,7 +195,6 @@ impl Class for FlowControl {
             },
             "The future that is done when the connection is closed; for subclasses.",
         );
-        t.getter(c"__class__", |flow| isinstance_class(flow, stock::flow_control_mixin));
         flags! { t:
             c"_paused" => paused,
             c"_connection_lost" => lost,

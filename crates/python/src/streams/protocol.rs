@@ -8,7 +8,7 @@ use std::ffi::CStr;
 
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyTuple, PyWeakrefMethods, PyWeakrefReference};
+use pyo3::types::{PyBytes, PyDict, PyTuple, PyType, PyWeakrefMethods, PyWeakrefReference};
 
 use super::flow::{self, FlowControl};
 use super::reader::{self, StreamReader, is_plain};
@@ -16,7 +16,6 @@ use super::writer;
 use crate::attributes::{flags, objects};
 use crate::callbacks::{self, Reaction};
 use crate::event_loop::EventLoop;
-use crate::events::isinstance_class;
 use crate::ffi::class::Derived;
 use crate::ffi::{
     Args, Class, ClassState, Obj, Output, Raised, Signature, Slot, Table, Visitor, boolean, call, none,
@@ -351,7 +350,6 @@ fn replace<'py>(protocol: &Obj<'py, StreamReaderProtocol>, args: Args<'_, 'py>) 
 }
 
 fn attributes(t: &mut Table<StreamReaderProtocol>) {
-    t.getter(c"__class__", |protocol| isinstance_class(protocol, stock::stream_reader_protocol));
     t.getter(c"_stream_reader", |protocol| {
         let py = protocol.py();
         Ok(protocol.own.reader(py).unwrap_or_else(|| none(py)))
@@ -391,6 +389,10 @@ impl Class for StreamReaderProtocol {
 
     fn state() -> &'static ClassState {
         &STREAM_READER_PROTOCOL
+    }
+
+    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
+        stock::stream_reader_protocol(py).map(Some)
     }
 
     fn table(t: &mut Table<Self>) {

@@ -9,13 +9,13 @@ use std::ffi::CStr;
 
 use pyo3::exceptions::{PyAssertionError, PyNotImplementedError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyInt, PyString};
+use pyo3::types::{PyBytes, PyDict, PyInt, PyString, PyType};
 use yibu_engine::separators::{Found, Search};
 
 use super::content::Content;
 use super::reading;
 use crate::attributes::{assigned, flags, objects, write};
-use crate::events::{isinstance_class, loop_debug};
+use crate::events::loop_debug;
 use crate::ffi::class::DictAndWeak;
 use crate::ffi::{
     Args, Class, ClassState, LoopCell, Obj, Output, Raised, Signature, Slot, Table, Visitor, boolean, call,
@@ -384,7 +384,6 @@ fn repr<'py>(reader: &Obj<'py, StreamReader>) -> Output<'py> {
 }
 
 fn attributes(t: &mut Table<StreamReader>) {
-    t.getter(c"__class__", |reader| isinstance_class(reader, stock::stream_reader));
     t.property(
         c"_buffer",
         |reader| Ok(reader.content.show(reader.py())),
@@ -426,6 +425,10 @@ impl Class for StreamReader {
 
     fn state() -> &'static ClassState {
         &STREAM_READER
+    }
+
+    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
+        stock::stream_reader(py).map(Some)
     }
 
     fn table(t: &mut Table<Self>) {

@@ -7,14 +7,13 @@ use std::ffi::CStr;
 
 use pyo3::exceptions::{PyAssertionError, PyResourceWarning};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString};
+use pyo3::types::{PyDict, PyString, PyType};
 
 use super::flow::{self, FlowControl};
 use super::protocol::{self, StreamReaderProtocol};
 use super::reader::{self, StreamReader, is_plain};
 use crate::attributes::objects;
 use crate::coroutines::{Routine, Step};
-use crate::events::isinstance_class;
 use crate::ffi::class::DictAndWeak;
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Ref, Signature, Slot, Table, Visitor, call, none};
 use crate::futures::likes;
@@ -326,12 +325,15 @@ impl Class for StreamWriter {
         &STREAM_WRITER
     }
 
+    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
+        stock::stream_writer(py).map(Some)
+    }
+
     fn table(t: &mut Table<Self>) {
         t.doc(c"StreamWriter(transport, protocol, reader, loop)\n--\n\nA transport for tasks.");
         t.init(|writer, args, kwargs| init(writer, Args::parse_tuple(&INIT, args, kwargs)?));
         methods(t);
         t.getter(c"transport", |writer| Ok(writer.transport(writer.py())));
-        t.getter(c"__class__", |writer| isinstance_class(writer, stock::stream_writer));
         t.property(
             c"_transport",
             |writer| Ok(writer.transport(writer.py())),

@@ -9,7 +9,7 @@ use super::process;
 use super::protocol::SubprocessStreamProtocol;
 use crate::coroutines::{Routine, Start, Step, taken};
 use crate::ffi::{Args, Class, Obj, Output, Signature, none};
-use crate::functions::{CoroutineFunction, running_loop};
+use crate::functions::{self, running_loop};
 use crate::replaced::names::running_loop::OF_SUBPROCESS;
 use crate::replaced::names::{PROCESS, SUBPROCESS_PROTOCOL};
 use crate::stock;
@@ -26,12 +26,11 @@ const SHELL: Signature<5> = Signature::new(
 
 /// Adds the functions.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    let py = module.py();
     let doc = "Coroutine that runs a program, with the keywords of subprocess.Popen; returns a Process.";
-    module.add(EXEC.function, CoroutineFunction::of(py, &EXEC, create_exec, doc)?)?;
+    functions::add(module, &EXEC, create_exec, doc)?;
     let doc =
         "Coroutine that runs a shell command, with the keywords of subprocess.Popen; returns a Process.";
-    module.add(SHELL.function, CoroutineFunction::of(py, &SHELL, create_shell, doc)?)
+    functions::add(module, &SHELL, create_shell, doc)
 }
 
 fn create_exec<'py>(args: Args<'_, 'py>) -> Output<'py> {

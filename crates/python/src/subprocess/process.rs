@@ -5,12 +5,11 @@
 use std::ffi::CStr;
 
 use pyo3::prelude::*;
-use pyo3::types::PyString;
+use pyo3::types::{PyString, PyType};
 
 use super::communicate;
 use crate::attributes::{objects, write};
 use crate::coroutines::{Routine, Step};
-use crate::events::isinstance_class;
 use crate::ffi::class::DictAndWeak;
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Slot, Table, Visitor, none};
 use crate::stock;
@@ -97,6 +96,10 @@ impl Class for Process {
         &PROCESS
     }
 
+    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
+        stock::process(py).map(Some)
+    }
+
     fn table(t: &mut Table<Self>) {
         t.doc(c"Process(transport, protocol, loop)\n--\n\nA child process, with its streams.");
         t.init(|process, args, kwargs| init(process, Args::parse_tuple(&INIT, args, kwargs)?));
@@ -125,7 +128,6 @@ impl Class for Process {
         t.noargs(c"terminate", |process| pass_on(process, "terminate"), "Asks the child to end: SIGTERM.");
         t.noargs(c"kill", |process| pass_on(process, "kill"), "Kills the child: SIGKILL.");
         communicate::table(t);
-        t.getter(c"__class__", |process| isinstance_class(process, stock::process));
         objects! { t:
             c"_transport" => transport,
             c"_protocol" => protocol,

@@ -6,10 +6,9 @@ use std::cell::Cell;
 use std::ffi::CStr;
 
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyList, PyString};
+use pyo3::types::{PyBytes, PyList, PyString, PyType};
 
 use crate::attributes::{flags, objects};
-use crate::events::isinstance_class;
 use crate::ffi::class::{Derived, DictAndWeak};
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Slot, Table, Visitor, call, none};
 use crate::futures::likes;
@@ -190,7 +189,6 @@ fn repr<'py>(protocol: &Obj<'py, SubprocessStreamProtocol>) -> Output<'py> {
 }
 
 fn attributes(t: &mut Table<SubprocessStreamProtocol>) {
-    t.getter(c"__class__", |protocol| isinstance_class(protocol, stock::subprocess_stream_protocol));
     objects! { t:
         c"stdin" => own.streams[0],
         c"stdout" => own.streams[1],
@@ -209,6 +207,10 @@ impl Class for SubprocessStreamProtocol {
 
     fn state() -> &'static ClassState {
         &SUBPROCESS_STREAM_PROTOCOL
+    }
+
+    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
+        stock::subprocess_stream_protocol(py).map(Some)
     }
 
     fn table(t: &mut Table<Self>) {

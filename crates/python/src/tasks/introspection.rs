@@ -8,8 +8,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyFrozenSet, PyModule, PySet};
 
 use super::{TASKS, Task};
-use crate::ffi::{Args, Obj, Output, Signature, class};
-use crate::functions::running_loop;
+use crate::ffi::{Args, Obj, Output, Signature};
+use crate::functions::{self, running_loop};
 use crate::futures::likes::{is_done, loop_of};
 use crate::replaced::names::running_loop::OF_TASKS;
 use crate::stock;
@@ -20,22 +20,18 @@ const CURRENT_TASK: Signature<1> = Signature::new("current_task", "loop=None");
 
 /// Adds the functions to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    let (py, owner) = (module.py(), module.as_any());
     let doc = "The tasks of a loop, by default the running one, that are not done.";
-    let function = class::function(
-        py,
-        owner,
+    functions::add(
+        module,
         &ALL_TASKS,
         |args| Ok(all_tasks(&loop_argument(&args, &ALL_TASKS)?)?.into_any()),
         doc,
     )?;
-    module.add(ALL_TASKS.function, function)?;
     #[cfg(not(Py_3_12))]
     {
         let doc = "The task that runs on a loop, by default the running one; None when none does.";
-        let function = class::function(
-            py,
-            owner,
+        functions::add(
+            module,
             &CURRENT_TASK,
             |args| {
                 let task = crate::current::running_task(&loop_argument(&args, &CURRENT_TASK)?)?;
@@ -43,7 +39,6 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
             },
             doc,
         )?;
-        module.add(CURRENT_TASK.function, function)?;
     }
     Ok(())
 }

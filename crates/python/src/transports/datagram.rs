@@ -311,6 +311,10 @@ impl Class for DatagramTransport {
         &DATAGRAM_TRANSPORT
     }
 
+    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
+        stock::selector_datagram_transport(py).map(Some)
+    }
+
     fn table(t: &mut Table<Self>) {
         t.doc(c"DatagramSocketTransport(loop, sock, protocol, address=None, waiter=None, extra=None)\n--\n\nA datagram socket.");
         t.init(init);

@@ -6,7 +6,7 @@ use std::ffi::CStr;
 
 use pyo3::exceptions::{PyKeyError, PyRuntimeWarning};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{PyDict, PyTuple, PyType};
 
 use super::idle;
 use super::pidfd_watcher::{Child, ended};
@@ -96,6 +96,10 @@ impl Class for AttachedWatcher {
 
     fn state() -> &'static ClassState {
         &ATTACHED_WATCHER
+    }
+
+    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
+        stock::pidfd_child_watcher(py).map(Some)
     }
 
     fn table(t: &mut Table<Self>) {

@@ -7,14 +7,12 @@ use std::cell::Cell;
 use std::ffi::CStr;
 
 use pyo3::prelude::*;
-use pyo3::types::PyTuple;
+use pyo3::types::{PyTuple, PyType};
 
 #[cfg(not(Py_3_14))]
 use super::idle;
 use super::threaded_watcher::{ThreadedWatcher, reap_for, start_thread};
 use super::{reap, unknown};
-#[cfg(Py_3_14)]
-use crate::events::isinstance_class;
 use crate::ffi::class::Plain;
 use crate::ffi::{Class, ClassState, Obj, Signature, Slot, Table, Visitor, call, none};
 use crate::functions::running_loop;
@@ -144,6 +142,10 @@ impl Class for PidfdWatcher {
         &PIDFD_WATCHER
     }
 
+    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
+        stock::pidfd_child_watcher(py).map(Some)
+    }
+
     fn table(t: &mut Table<Self>) {
         t.doc(c"PidfdChildWatcher()\n--\n\nWaits for child processes with process descriptors.");
         t.method(
@@ -161,8 +163,6 @@ impl Class for PidfdWatcher {
             },
             "Calls callback(pid, returncode, *args) when the child has ended.",
         );
-        #[cfg(Py_3_14)]
-        t.getter(c"__class__", |watcher| isinstance_class(watcher, stock::pidfd_child_watcher));
         #[cfg(not(Py_3_14))]
         idle::table(t);
     }

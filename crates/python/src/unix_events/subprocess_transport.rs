@@ -5,9 +5,9 @@
 use std::ffi::CStr;
 
 use pyo3::prelude::*;
+use pyo3::types::PyType;
 
 use crate::base_subprocess::BaseSubprocessTransport;
-use crate::events::isinstance_class;
 use crate::ffi::class::{BehindSubprocessTransport, Derived};
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Table, Visitor, none};
 use crate::stock;
@@ -51,10 +51,13 @@ impl Class for UnixSubprocessTransport {
         &UNIX_SUBPROCESS_TRANSPORT
     }
 
+    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
+        stock::unix_subprocess_transport(py).map(Some)
+    }
+
     fn table(t: &mut Table<Self>) {
         t.doc(c"_UnixSubprocessTransport(loop, protocol, args, shell, stdin, stdout, stderr, bufsize, waiter=None, extra=None, **kwargs)\n--\n\nA child process.");
         t.method(&START, start, "Starts the child.");
-        t.getter(c"__class__", |transport| isinstance_class(transport, stock::unix_subprocess_transport));
     }
 
     fn traverse(&self, visitor: &mut Visitor) {

@@ -8,13 +8,11 @@ use std::ffi::CStr;
 
 use pyo3::exceptions::{PyAssertionError, PyChildProcessError, PyResourceWarning, PyRuntimeError};
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyType};
 
 #[cfg(not(Py_3_14))]
 use super::idle;
 use super::{reap, unknown};
-#[cfg(Py_3_14)]
-use crate::events::isinstance_class;
 use crate::events::loop_debug;
 use crate::ffi::class::Plain;
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Raised, Signature, Slot, Table, Visitor, call, none};
@@ -198,6 +196,10 @@ impl Class for ThreadedWatcher {
         &THREADED_WATCHER
     }
 
+    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
+        stock::threaded_child_watcher(py).map(Some)
+    }
+
     fn table(t: &mut Table<Self>) {
         t.doc(c"ThreadedChildWatcher()\n--\n\nWaits for child processes in threads.");
         t.method(
@@ -212,8 +214,6 @@ impl Class for ThreadedWatcher {
             |watcher| Ok(watcher.threads(watcher.py())?.into_any()),
             |watcher, value| crate::attributes::write(&watcher.threads, value),
         );
-        #[cfg(Py_3_14)]
-        t.getter(c"__class__", |watcher| isinstance_class(watcher, stock::threaded_child_watcher));
         #[cfg(not(Py_3_14))]
         idle::table(t);
         t.finalize(finalize);

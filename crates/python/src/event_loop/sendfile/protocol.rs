@@ -9,8 +9,7 @@ use pyo3::prelude::*;
 
 use crate::coroutines::Awaited;
 use crate::event_loop::EventLoop;
-use crate::events::isinstance_class;
-use crate::ffi::class::Plain;
+use crate::ffi::class::{self, Plain};
 use crate::ffi::thread::attached;
 use crate::ffi::{Class, ClassState, Obj, Output, Ref, Slot, Table, Visitor, boolean, none};
 use crate::mixins::{self, create_future};
@@ -166,7 +165,7 @@ impl Class for SendfileProtocol {
 
     fn table(t: &mut Table<Self>) {
         t.doc(c"Stands in for a protocol while a file is copied over its transport.");
-        t.getter(c"__class__", |own| isinstance_class(own, stock::protocol));
+        t.getter(c"__class__", |own| class::isinstance_class(own, stock::protocol));
         t.one(
             c"connection_made",
             "transport",

@@ -4,7 +4,7 @@ use std::ffi::CStr;
 
 use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
-use pyo3::types::PyString;
+use pyo3::types::{PyString, PyType};
 use rustix::fs::FileType;
 use rustix::io::Errno;
 use yibu_engine::MAX_RECEIVE;
@@ -18,6 +18,7 @@ use crate::ffi::class::BehindReadTransport;
 use crate::ffi::{Class, ClassState, Obj, Output, Raised, Ref, Signature, Table, Visitor, none};
 use crate::names;
 use crate::replaced::names::{Module, UNIX_EVENTS};
+use crate::stock;
 
 /// The data of a `ReadPipeTransport`.
 #[derive(Default)]
@@ -109,6 +110,10 @@ impl Class for ReadPipeTransport {
 
     fn state() -> &'static ClassState {
         &READ_PIPE_TRANSPORT
+    }
+
+    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
+        stock::read_pipe_transport(py).map(Some)
     }
 
     fn table(t: &mut Table<Self>) {

@@ -4,7 +4,7 @@ use std::ffi::CStr;
 
 use pyo3::exceptions::{PyAssertionError, PyOSError};
 use pyo3::prelude::*;
-use pyo3::types::{PyByteArray, PyBytes, PyMemoryView, PyString};
+use pyo3::types::{PyByteArray, PyBytes, PyMemoryView, PyString, PyType};
 use rustix::fs::FileType;
 use yibu_engine::transport::{Channel, During, Pipe, Reading};
 
@@ -16,6 +16,7 @@ use crate::ffi::buffer::Buffer;
 use crate::ffi::class::BehindTransport;
 use crate::ffi::{Class, ClassState, Obj, Output, Raised, Ref, Signature, Table, Visitor, none};
 use crate::replaced::names::{Module, UNIX_EVENTS};
+use crate::stock;
 
 /// The data of a `WritePipeTransport`.
 #[derive(Default)]
@@ -124,6 +125,10 @@ impl Class for WritePipeTransport {
 
     fn state() -> &'static ClassState {
         &WRITE_PIPE_TRANSPORT
+    }
+
+    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
+        stock::write_pipe_transport(py).map(Some)
     }
 
     fn table(t: &mut Table<Self>) {
