@@ -6,6 +6,7 @@ import asyncio.staggered
 import concurrent.futures
 import concurrent.futures.thread
 import logging
+import sys
 import threading
 import time
 import types
@@ -101,14 +102,14 @@ class TestTasksAndFutures:
         assert run(main()) == 0
 
     def test_ensure_future(self, impl, run, monkeypatch):
-        original, asked = asyncio.tasks.ensure_future, []
+        name = "ensure_future" if sys.version_info >= (3, 12) else "_ensure_future"
+        original, asked = getattr(asyncio.tasks, name), []
 
         def ensure(awaitable, *, loop=None):
             asked.append(awaitable)
             return original(awaitable, loop=loop)
 
-        monkeypatch.setattr(asyncio.tasks, "ensure_future", ensure)
-        monkeypatch.setattr(asyncio.tasks, "_ensure_future", ensure, raising=False)
+        monkeypatch.setattr(asyncio.tasks, name, ensure)
 
         async def main():
             await impl.gather(impl.sleep(0), impl.sleep(0))

@@ -7,7 +7,7 @@ use pyo3::types::{PyFloat, PyInt};
 use super::{Due, Entry, EventLoop, Message, Overridable, debug, handles, turn};
 use crate::events::{self, Handle, PostedHandle, TimerHandle, When};
 use crate::ffi::{Args, Class, Obj, Output, Ref, SendRef, Signature, Table};
-use crate::replaced::names::{HANDLE, MONOTONIC, THREADSAFE_HANDLE, TIMER_HANDLE};
+use crate::replaced::names::{HANDLE, MONOTONIC, Name, THREADSAFE_HANDLE, TIMER_HANDLE};
 
 const CALL_SOON: Signature<2> = Signature::new("EventLoop.call_soon", "callback, *args, context=None");
 const THREADSAFE: Signature<2> =
@@ -62,40 +62,62 @@ fn prepare<'py>(
     method: &str,
     any_thread: bool,
 ) -> PyResult<()> {
-    let (callback, context) = checked(event_loop, args, signature, method, any_thread)?;
+    let Some(callback) = args.get(0) else { return Err(missing(args, signature)) };
+    let context = given_context(args, signature.function)?;
+    event_loop.check_open()?;
+    let debugging = event_loop.debug.get();
+    if debugging {
+        check(event_loop, &callback, method, any_thread)?;
+    }
     handle.prepare(event_loop.as_any(), callback, args, 1, context)?;
-    if event_loop.debug.get() {
+    if debugging {
         handle.remember_source(event_loop.py())?;
     }
     Ok(())
 }
 
-/// The callback and the given context, checked as debug mode asks.
-#[inline]
-fn checked<'py>(
+/// What debug mode checks.
+#[cold]
+fn check<'py>(
     event_loop: &Obj<'py, EventLoop>,
-    args: &Args<'_, 'py>,
-    signature: &Signature<2>,
+    callback: &Bound<'py, PyAny>,
     method: &str,
     any_thread: bool,
-) -> PyResult<(Bound<'py, PyAny>, Option<Bound<'py, PyAny>>)> {
+) -> PyResult<()> {
+    if !any_thread {
+        debug::check_thread(event_loop)?;
+    }
+    debug::check_callback(callback, method)
+}
+
+/// `call_soon` and `call_soon_threadsafe` where `class`, of the program's own, makes their handles.
+#[cold]
+fn by_class<'py>(
+    event_loop: &Obj<'py, EventLoop>,
+    args: &Args<'_, 'py>,
+    class: &Name<2>,
+    signature: &Signature<2>,
+    any_thread: bool,
+) -> Output<'py> {
     let Some(callback) = args.get(0) else { return Err(missing(args, signature)) };
     let context = given_context(args, signature.function)?;
     event_loop.check_open()?;
     if event_loop.debug.get() {
-        if !any_thread {
-            debug::check_thread(event_loop)?;
-        }
-        debug::check_callback(&callback, method)?;
+        let method = signature.function.trim_start_matches("EventLoop.");
+        check(event_loop, &callback, method, any_thread)?;
     }
-    Ok((callback, context))
+    let (class, rest) = (class.current(event_loop.py())?, args.tuple_from(1)?);
+    if any_thread {
+        handles::threadsafe(event_loop, &class, callback, rest, context)
+    } else {
+        handles::soon(event_loop, &class, callback, rest, context)
+    }
 }
 
 #[inline]
 fn call_soon<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
-    if let Some(class) = HANDLE.replacement(event_loop.py())? {
-        let (callback, context) = checked(event_loop, &args, &CALL_SOON, "call_soon", false)?;
-        return handles::soon(event_loop, &class, callback, args.tuple_from(1)?, context);
+    if HANDLE.is_replaced(event_loop.py()) {
+        return by_class(event_loop, &args, &HANDLE, &CALL_SOON, false);
     }
     // A running loop is alive, and with it what it is to run: until then the collector need not look at the handle, and most are
     // dropped by their caller at once and gone when they have run.
@@ -110,9 +132,8 @@ fn call_soon<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Outp
 }
 
 fn call_soon_threadsafe<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
-    if let Some(class) = THREADSAFE_HANDLE.replacement(event_loop.py())? {
-        let (callback, context) = checked(event_loop, &args, &THREADSAFE, "call_soon_threadsafe", true)?;
-        return handles::threadsafe(event_loop, &class, callback, args.tuple_from(1)?, context);
+    if THREADSAFE_HANDLE.is_replaced(event_loop.py()) {
+        return by_class(event_loop, &args, &THREADSAFE_HANDLE, &THREADSAFE, true);
     }
     // As in `call_soon`. Debug mode runs Python code, and with it perhaps the loop's end, before the handle is posted.
     let handle = if event_loop.is_running() && !event_loop.debug.get() {

@@ -147,7 +147,8 @@ pub fn write<'py, T: StreamTransport>(
     conclude(transport, written, watched, "write")
 }
 
-/// `writelines`.
+/// `writelines`, which until 3.11 is a `write`.
+#[cfg(Py_3_12)]
 pub fn writelines<T: StreamTransport>(
     transport: &Obj<'_, T>,
     socket: &Bound<'_, PyAny>,

@@ -14,7 +14,7 @@ use super::{Chunk, SocketTransport, StreamTransport, act, by_methods, closing};
 use crate::event_loop::create_future;
 use crate::ffi::buffer::Buffer;
 use crate::ffi::bytes::Bytes;
-use crate::ffi::{Args, Obj, Output, Raised, Ref, Signature, Table, audit, boolean, context, none};
+use crate::ffi::{Args, Obj, Output, Raised, Ref, Signature, Table, boolean, context, none};
 use crate::futures::{self, Future};
 use crate::{errors, upcall};
 
@@ -344,7 +344,7 @@ fn writelines<'py>(transport: &Obj<'py, SocketTransport>, data: &Bound<'py, PyAn
     uncork(transport)?;
     let own = match SocketTransport::own_methods(transport)? {
         // Several pieces sent at once are an event.
-        None if audit::is_watched(py) => SocketTransport::socket_object(transport)?,
+        None if crate::ffi::audit::is_watched(py) => SocketTransport::socket_object(transport)?,
         own => own,
     };
     if let Some(socket) = own {

@@ -186,7 +186,7 @@ mod beside {
         cancellation: &Raised<'py>,
     ) -> PyResult<Step<'py>> {
         let py = routine.py();
-        let task = current::running_task(&running_loop(py)?)?;
+        let task = current::running_task(&running_loop(py, &OF_TASKS)?)?;
         let Some(task) = task.filter(|_| routine.number.get() == 1) else {
             return end(routine, Err(cancellation.clone().into_err()));
         };
