@@ -841,6 +841,31 @@ class TestCancellation:
         drive(main())
 
 
+class TestCrowd:
+    """So many that cancelling each would not end within the time limit if it looked at all the others."""
+
+    COUNT = 60_000
+
+    @pytest.mark.yibu_only  # stock looks at all of them
+    def test_of_a_condition(self, impl, make_loop):
+        async def main():
+            condition = impl.Condition()
+
+            async def waiter():
+                async with condition:
+                    await condition.wait()
+
+            tasks = await start(*(waiter() for _ in range(self.COUNT)))
+            await turns()
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+            assert not condition.locked()
+            assert not condition._waiters
+
+        make_loop().run_until_complete(main())
+
+
 class TestBarrier:
     def test_who_comes_while_it_drains(self, impl, drive):
         async def main():
@@ -883,6 +908,25 @@ class TestBarrier:
             await asyncio.wait([task])
             assert barrier.n_waiting == 0
             assert sorted(await asyncio.gather(barrier.wait(), barrier.wait())) == [0, 1]
+
+        drive(main())
+
+    @pytest.mark.yibu_only  # stock may give two the same number
+    @pytest.mark.parametrize("leaver", range(4))
+    def test_who_leaves_gives_the_number_to_the_next(self, impl, drive, leaver):
+        async def main():
+            barrier = impl.Barrier(5)
+            tasks = await start(*(barrier.wait() for _ in range(4)))
+            gone = tasks.pop(leaver)
+            gone.cancel()
+            await asyncio.wait([gone])
+            late = asyncio.get_running_loop().create_task(barrier.wait())
+            await turns()
+            last = barrier.wait()
+            numbers = await asyncio.gather(*tasks, late, last)
+            assert sorted(numbers) == list(range(5))
+            assert late.result() == leaver
+            assert await asyncio.gather(*(barrier.wait() for _ in range(5))) == list(range(5))
 
         drive(main())
 

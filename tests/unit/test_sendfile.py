@@ -493,6 +493,19 @@ class TestSendfile:
         run(main())
         assert file.tell() == len(content)
 
+    @pytest.mark.yibu_only(before=(3, 14, 6))  # stock begins where the file stands
+    def test_offset_zero_of_a_file_that_was_read(self, loop, run, connect, copying, file, content):
+        async def main():
+            transport, protocol, peer = await connect()
+            received = asyncio.ensure_future(drain_peer(loop, peer, len(content)))
+            file.seek(1_000)
+            assert await loop.sendfile(transport, file, 0) == len(content)
+            assert await received == content
+            transport.close()
+            await protocol.lost
+
+        run(main())
+
     def test_over_unix_sockets(self, loop, run, file, content):
         async def main():
             ours, peer = socket.socketpair()

@@ -329,3 +329,38 @@ def test_a_stream_s_early_bytes_are_part_of_the_handshake(impl, run):
             await served.wait()
 
     run(main())
+
+
+@pytest.mark.yibu_only(before=(3, 14, 1))  # stock loses them
+def test_a_stream_protocol_s_early_bytes_are_part_of_the_handshake(impl, run):
+    """The same by way of the loop's method, for a stream that has paused its transport."""
+
+    async def handle(reader, writer):
+        assert await reader.readline() == b"PROXY TCP4\n"
+        while not reader._buffer:
+            await asyncio.sleep(0)
+        loop, protocol = asyncio.get_running_loop(), writer.transport.get_protocol()
+        context = server_context()
+        writer._transport = await loop.start_tls(writer.transport, protocol, context, server_side=True)
+        writer.write(b"encrypted")
+        writer.close()
+
+    async def main():
+        server = await impl.start_server(handle, "127.0.0.1", 0, limit=64)
+        async with server:
+            reader, writer = await impl.open_connection(*server.sockets[0].getsockname())
+            incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+            tls = client_context().wrap_bio(incoming, outgoing, server_hostname="localhost")
+            before, got = b"PROXY TCP4\n", b""
+            while not got:
+                try:
+                    tls.do_handshake()
+                    got = tls.read()
+                except ssl.SSLWantReadError:
+                    writer.write(before + outgoing.read())
+                    before = b""
+                    incoming.write(await reader.read(65536))
+            assert got == b"encrypted"
+            writer.close()
+
+    run(main())

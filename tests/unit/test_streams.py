@@ -150,6 +150,30 @@ class TestReads:
 
         run(main)
 
+    @pytest.mark.yibu_only  # stock forgets what it has read so far
+    @pytest.mark.parametrize("shown", [False, True])
+    def test_a_cancelled_read_gives_back_what_it_has(self, run, new_reader, shown):
+        async def main():
+            reader = new_reader(limit=4)
+            task = await waiting(reader.read())
+            for piece in b"one, ", b"two, ":
+                reader.feed_data(piece)
+                for _ in range(5):
+                    await asyncio.sleep(0)
+            if shown:
+                assert reader._buffer == b""
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            reader.feed_data(b"three")
+            if shown:
+                assert reader._buffer == b"one, two, three"
+            assert await reader.readexactly(5) == b"one, "
+            reader.feed_eof()
+            assert await reader.read() == b"two, three"
+
+        run(main)
+
     def test_read_to_the_end_in_blocks_of_the_limit(self, run, new_reader, impl):
         blocks = []
 

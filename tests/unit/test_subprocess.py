@@ -175,6 +175,64 @@ class TestCommunicate:
         assert any(text.startswith("execute program 'cat': <_UnixSubprocessTransport ") for text in texts)
 
 
+class TestCommunicateAgain:
+    """What a cancelled communicate() has read comes out of the next one."""
+
+    @pytest.mark.yibu_only
+    @pytest.mark.parametrize("ended", [1, 2])
+    def test_when_one_output_has_ended(self, impl, each, ended):
+        other = 3 - ended
+
+        async def main():
+            process = await impl.create_subprocess_exec(
+                "sh",
+                "-c",
+                f"echo ended >&{ended}; exec {ended}>&-; cat >&{other}",
+                stdin=PIPE,
+                stdout=PIPE,
+                stderr=PIPE,
+            )
+            feeding = process._feed_stdin
+            process._feed_stdin = lambda _input: asyncio.sleep(3600)
+            task = asyncio.ensure_future(process.communicate())
+            while not process._transport.get_pipe_transport(ended).is_closing():
+                await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            process._feed_stdin = feeding
+            outputs = await process.communicate(b"other")
+            assert await process.communicate() == (b"", b"")
+            return outputs
+
+        assert each(main()) == ((b"ended\n", b"other") if ended == 1 else (b"other", b"ended\n"))
+
+    @pytest.mark.yibu_only
+    def test_while_the_child_goes_on(self, impl, each):
+        """Both outputs have ended, but not the child."""
+
+        async def main():
+            process = await impl.create_subprocess_exec(
+                "sh", "-c", "echo all; exec >&-; read line", stdin=PIPE, stdout=PIPE
+            )
+            feeding = process._feed_stdin
+            process._feed_stdin = lambda _input: asyncio.sleep(0)
+            task = asyncio.ensure_future(process.communicate())
+            while not process._transport.get_pipe_transport(1).is_closing():
+                await asyncio.sleep(0)
+            for _ in range(5):
+                await asyncio.sleep(0)
+            assert not task.done()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            process._feed_stdin = feeding
+            return await process.communicate(b"end\n")
+
+        assert each(main()) == (b"all\n", None)
+
+
 class TestProcess:
     def test_attributes(self, impl, each):
         async def main():
@@ -512,6 +570,18 @@ class TestExit:
             return await process.wait()
 
         assert run(main()) == -signal.SIGKILL
+
+    @pytest.mark.yibu_only(before=(3, 14))  # until then stock waits for the pipes, too
+    def test_while_a_grandchild_has_the_pipe(self, impl, run):
+        async def main():
+            command = "exec 3<&0; cat <&3 & exit 3"
+            process = await impl.create_subprocess_shell(command, stdin=PIPE, stdout=PIPE)
+            code = await process.wait()
+            process.stdin.write(b"still there")
+            process.stdin.close()
+            return code, await process.stdout.read()
+
+        assert run(main()) == (3, b"still there")
 
     def test_while_the_loop_is_stopped(self, impl, loop):
         process = loop.run_until_complete(impl.create_subprocess_exec("cat", stdin=PIPE, stdout=PIPE))

@@ -471,6 +471,43 @@ class TestCancellation:
 
         on.run_until_complete(main())
 
+    @pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks came with 3.12")
+    @pytest.mark.yibu_only(before=(3, 13, 2))  # stock cancels the task that has just made the one that failed
+    @pytest.mark.parametrize("awaits", [False, True])
+    def test_of_eager_tasks_stays_inside(self, impl, loop, run, awaits):
+        async def main():
+            loop.set_task_factory(impl.eager_task_factory)
+            error = ValueError("eager")
+            with pytest.raises(ExceptionGroup) as caught:
+                async with impl.TaskGroup() as group:
+                    group.create_task(failing(error))
+                    if awaits:
+                        await forever()
+            assert caught.value.exceptions == (error,)
+            assert asyncio.current_task().cancelling() == 0
+            await asyncio.sleep(0)
+
+        run(main())
+
+    @pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks came with 3.12")
+    @pytest.mark.yibu_only(before=(3, 14, 6))  # stock may wait for the second task for ever
+    def test_of_an_eager_task_that_another_one_made(self, impl, loop, run):
+        async def main():
+            loop.set_task_factory(impl.eager_task_factory)
+            error = ValueError("third")
+
+            async def second(group):
+                group.create_task(failing(error))
+                await forever()
+
+            with pytest.raises(ExceptionGroup) as caught:
+                async with impl.TaskGroup() as group:
+                    task = group.create_task(second(group))
+            assert caught.value.exceptions == (error,)
+            assert task.cancelled()
+
+        run(main())
+
     def test_that_the_body_swallows(self, impl, on):
         async def main():
             with pytest.raises(ExceptionGroup):

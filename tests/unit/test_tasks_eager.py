@@ -4,6 +4,7 @@ import asyncio
 import contextvars
 import gc
 import sys
+import threading
 import types
 import weakref
 
@@ -282,6 +283,42 @@ class TestEagerStart:
             return state
 
         assert run(main()) == (True, False)
+
+    @pytest.mark.yibu_only(before=(3, 14))  # stock runs it, in place of the task that the loop runs
+    @pytest.mark.parametrize("by", ["constructor", "factory"])
+    def test_in_another_thread(self, impl, run, loop, by):
+        async def never():
+            ran.append(True)
+
+        def make():
+            coroutine = never()
+            try:
+                if by == "constructor":
+                    impl.Task(coroutine, loop=loop, eager_start=True)
+                else:
+                    loop.create_task(coroutine)
+            except RuntimeError as error:
+                refused.append(str(error))
+            finally:
+                coroutine.close()
+
+        async def main():
+            thread = threading.Thread(target=make)
+            thread.start()
+            thread.join()
+            return asyncio.current_task()
+
+        ran, refused = [], []
+        if by == "factory":
+            main_task = impl.Task(main(), loop=loop)
+            loop.set_task_factory(impl.eager_task_factory)
+            assert loop.run_until_complete(main_task) is main_task
+        else:
+            task = loop.create_task(main())
+            assert loop.run_until_complete(task) is task
+        assert ran == []
+        (text,) = refused
+        assert text.endswith("is not the running loop")
 
     def test_own_task_class(self, impl, run, loop):
         class MyTask(impl.Task):

@@ -403,8 +403,9 @@ class TestAsCompleted:
     def test_it_begins_at_once(self, impl, drive):
         async def main():
             future = new_future()
-            impl.as_completed([future])
+            iterator = impl.as_completed([future])
             assert len(future._callbacks) == 1
+            del iterator
 
         drive(main())
 
@@ -469,6 +470,57 @@ class TestAsCompleted:
         drive(main())
 
 
+class TestCrowd:
+    """So many that cancelling each would not end within the time limit if it looked at all the others."""
+
+    COUNT = 60_000
+
+    @pytest.mark.yibu_only  # stock looks at all of them
+    @pytest.mark.parametrize("order", [1, -1])
+    @pytest.mark.parametrize("way", ["wait", "shield"])
+    def test_of_waits_for_one_future(self, impl, make_loop, way, order):
+        async def main():
+            future = new_future()
+            if way == "wait":
+                waits = [spawn(impl.wait([future])) for _ in range(self.COUNT)]
+            else:
+                waits = [impl.shield(future) for _ in range(self.COUNT)]
+            await asyncio.sleep(0)
+            for each in waits[::order]:
+                each.cancel()
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            assert all(each.cancelled() for each in waits)
+            assert not future._callbacks
+            future.set_result("done")
+
+        make_loop().run_until_complete(main())
+
+    def test_callbacks_keep_their_order(self, impl, make_loop):
+        """Whatever is removed from among many, the rest runs in the order in which it was added."""
+
+        async def main():
+            future, log = new_future(), []
+            shields = []
+            for number in range(300):
+                shields.append(impl.shield(future))
+                shields[-1].add_done_callback(lambda _, number=number: log.append(number))
+            future.add_done_callback(lambda _: log.append("last"))
+            kept = [number for number in range(300) if number % 3]
+            for number in range(0, 300, 3):
+                shields[number].cancel()
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            assert len(future._callbacks) >= len(kept) + 1
+            log.clear()
+            future.set_result(None)
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            assert log == ["last", *kept]
+
+        make_loop().run_until_complete(main())
+
+
 class TestMemory:
     def test_nothing_stays(self, impl, make_loop):
         async def main():
@@ -488,6 +540,37 @@ class TestMemory:
         references = make_loop().run_until_complete(main())
         gc.collect()
         assert [reference() for reference in references] == [None] * 6
+
+    @pytest.mark.yibu_only  # stock's stays until all futures are done
+    @pytest.mark.parametrize("begun", [0, 1])
+    def test_an_abandoned_iterator(self, impl, make_loop, begun):
+        async def main():
+            slow = new_future()
+            iterator = impl.as_completed([slow, value(1)], timeout=3600)
+            for _ in range(begun):
+                assert await next(iterator) == 1
+            if not begun:
+                next(iterator).close()
+            reference = weakref.ref(iterator)
+            assert slow._callbacks
+            del iterator
+            assert reference() is None
+            assert not slow._callbacks
+            for _ in range(3):
+                await asyncio.sleep(0)
+
+        loop = make_loop()
+        loop.run_until_complete(main())
+
+    def test_a_coroutine_keeps_its_iterator(self, impl, make_loop):
+        async def main():
+            future = new_future()
+            coroutine = next(impl.as_completed([future]))
+            gc.collect()
+            future.set_result("result")
+            assert await coroutine == "result"
+
+        make_loop().run_until_complete(main())
 
     def test_an_iterator_in_a_cycle_with_its_futures(self, impl):
         async def main():

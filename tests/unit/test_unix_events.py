@@ -374,6 +374,35 @@ class TestFork:
         assert finished.stderr == ""
         assert finished.stdout == "b'data' signal\n"
 
+    @pytest.mark.parametrize("tasks", ["none", "others"])
+    def test_the_child_goes_on_with_its_copy_of_the_coroutine(self, impl, tasks):
+        program = """
+            import os, sys
+
+            async def main(parent, tasks):
+                loop = aio.get_running_loop()
+                others = [loop.create_task(aio.sleep(0)) for _ in range(3 if tasks == "others" else 0)]
+                await aio.sleep(0)
+                pid = os.fork()
+                if pid == 0:
+                    return "child"
+                parent.append(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+                await aio.sleep(0)
+                return "parent"
+
+            parent = []
+            result = aio.run(main(parent, sys.argv[1]))
+            if result == "child":
+                sys.stdout.write("child: " + repr(parent) + "\\n")
+                sys.stdout.flush()
+                os._exit(7)
+            print(result, parent)
+        """
+        finished = impl.run_source(program, tasks, python_options=("-W", "ignore"))
+        assert finished.stdout == "child: []\nparent [7]\n"
+        if not impl.is_stock:  # which may report that its loop is not the running one
+            assert finished.stderr == ""
+
     @pytest.mark.yibu_only  # stock shares one epoll object between the two, and the child takes entries away
     def test_a_child_may_close_the_loop_it_inherited(self, impl):
         program = """

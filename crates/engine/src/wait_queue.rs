@@ -91,6 +91,11 @@ impl<W> WaitQueue<W> {
         self.places.iter().filter_map(|place| place.waiter.as_ref())
     }
 
+    /// The ticket of the next to come.
+    pub fn next(&self) -> Ticket {
+        self.next
+    }
+
     /// How many wait.
     pub fn len(&self) -> usize {
         self.waiting

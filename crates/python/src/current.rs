@@ -31,7 +31,21 @@ enum Belief {
 
 /// A loop's part of the bookkeeping.
 #[derive(Default)]
-pub struct Current(Cell<Belief>);
+pub struct Current {
+    belief: Cell<Belief>,
+    /// Whether the process was forked while the loop ran. The standard library has made the child forget the loop, which still has the
+    /// rest of its turn to run there; since 3.14 it takes notes for none but the loop it knows of.
+    #[cfg(Py_3_14)]
+    forked: Cell<bool>,
+}
+
+impl Current {
+    /// The loop runs in a forked child, or begins to run.
+    #[cfg(Py_3_14)]
+    pub fn set_forked(&self, forked: bool) {
+        self.forked.set(forked);
+    }
+}
 
 mod table {
     //! The dict `{loop: task}`; since 3.14 it is that of asyncio's Python tasks alone.
@@ -52,7 +66,7 @@ mod table {
 /// `_enter_task` for a native loop. RuntimeError when another task runs there.
 #[inline]
 pub fn enter(event_loop: &Obj<'_, EventLoop>, task: &Obj<'_, Task>) -> PyResult<()> {
-    let belief = &event_loop.current.0;
+    let belief = &event_loop.current.belief;
     #[cfg(not(Py_3_14))]
     {
         let tasks = table::tasks(task.py())?;
@@ -68,7 +82,9 @@ pub fn enter(event_loop: &Obj<'_, EventLoop>, task: &Obj<'_, Task>) -> PyResult<
         if belief.get() == Belief::Stale {
             swap(event_loop.as_any(), task.as_any())?;
         } else {
-            stock::enter_task(task.py())?.call1((event_loop.as_any(), task.as_any()))?;
+            as_running(event_loop.as_any(), || {
+                stock::enter_task(task.py())?.call1((event_loop.as_any(), task.as_any()))
+            })?;
         }
     }
     belief.set(Belief::Running);
@@ -89,13 +105,13 @@ fn already_running(task: &Obj<'_, Task>, other: &Bound<'_, PyAny>) -> PyErr {
 /// `_leave_task` for a native loop.
 #[inline]
 pub fn leave(event_loop: &Obj<'_, EventLoop>) {
-    event_loop.current.0.set(Belief::Stale);
+    event_loop.current.belief.set(Belief::Stale);
 }
 
 /// Makes the standard library see that no task runs: before anything but a step of a task.
 #[inline]
 pub fn settle(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
-    if event_loop.current.0.get() == Belief::Stale { clear(event_loop) } else { Ok(()) }
+    if event_loop.current.belief.get() == Belief::Stale { clear(event_loop) } else { Ok(()) }
 }
 
 /// [`settle`] for the running loop, whatever its kind.
@@ -107,7 +123,7 @@ pub fn settle_running(py: Python<'_>) -> PyResult<()> {
 }
 
 fn clear(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
-    event_loop.current.0.set(Belief::Nobody);
+    event_loop.current.belief.set(Belief::Nobody);
     let py = event_loop.py();
     #[cfg(not(Py_3_14))]
     {
@@ -124,7 +140,7 @@ fn clear(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
 /// `asyncio.current_task(event_loop)` on any loop: the task that runs there, if one does.
 #[inline]
 pub fn running_task<'py>(event_loop: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
-    if Obj::<EventLoop>::cast(event_loop).is_some_and(|native| native.current.0.get() == Belief::Stale) {
+    if Obj::<EventLoop>::cast(event_loop).is_some_and(|native| native.current.belief.get() == Belief::Stale) {
         return Ok(None);
     }
     #[cfg(not(Py_3_14))]
@@ -149,7 +165,11 @@ pub fn leave_foreign(event_loop: &Bound<'_, PyAny>, task: &Obj<'_, Task>) -> PyR
 /// `_swap_current_task`: makes `task` (or None) current and gives the previous one, or None.
 pub fn swap<'py>(event_loop: &Bound<'py, PyAny>, task: &Bound<'py, PyAny>) -> Output<'py> {
     let py = event_loop.py();
-    #[cfg(Py_3_12)]
+    #[cfg(Py_3_14)]
+    return as_running(event_loop, || {
+        crate::ffi::call::call(stock::swap_current_task(py)?, [event_loop, task])
+    });
+    #[cfg(all(Py_3_12, not(Py_3_14)))]
     return crate::ffi::call::call(stock::swap_current_task(py)?, [event_loop, task]);
     #[cfg(not(Py_3_12))]
     {
@@ -162,5 +182,23 @@ pub fn swap<'py>(event_loop: &Bound<'py, PyAny>, task: &Bound<'py, PyAny>) -> Ou
             tasks.set_item(event_loop, task)?
         }
         Ok(previous)
+    }
+}
+
+/// Takes a note while the standard library believes that the loop runs, as it does but in a forked child.
+#[cfg(Py_3_14)]
+#[inline]
+fn as_running<'py>(event_loop: &Bound<'py, PyAny>, note: impl FnOnce() -> Output<'py>) -> Output<'py> {
+    match Obj::<EventLoop>::cast(event_loop) {
+        Some(native) if native.current.forked.get() => {
+            let py = event_loop.py();
+            let known = stock::get_running_loop(py)?.call0()?;
+            let set = stock::set_running_loop(py)?;
+            set.call1((event_loop,))?;
+            let noted = note();
+            set.call1((known,))?;
+            noted
+        }
+        _ => note(),
     }
 }

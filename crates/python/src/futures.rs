@@ -7,20 +7,21 @@
 #[cfg(Py_3_14)]
 pub mod awaiting;
 pub mod bridge;
+mod callbacks;
 pub mod ensure;
 mod iteration;
 pub mod likes;
 
 use std::cell::Cell;
 use std::ffi::CStr;
-use std::task::Waker;
 
 use pyo3::exceptions::{PyRuntimeError, PyStopIteration, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyType};
 
+use self::callbacks::{Callbacks, Key};
 use crate::attributes::{assigned, write_flag};
-use crate::callbacks::{self, Reaction, ReactionCallback};
+use crate::callbacks::{Reaction, ReactionCallback, reaction_of};
 use crate::event_loop::{COMPLETION, Entry, EventLoop};
 use crate::events::loop_debug;
 use crate::ffi::class::DictAndWeak;
@@ -32,6 +33,7 @@ use crate::gathering::GatheringFuture;
 use crate::tasks::{self, Task};
 use crate::{errors, names, stock};
 
+pub use callbacks::Callback;
 pub use iteration::{FutureIter, stop_iteration, thrown, warn_about_three_arguments};
 
 /// `Future._state`.
@@ -44,58 +46,6 @@ pub enum State {
     Cancelled,
     /// A result or an exception is set.
     Finished,
-}
-
-/// What runs when a future is done.
-pub enum Callback {
-    /// `add_done_callback(function, context=context)`.
-    Python {
-        /// Called with the future.
-        function: Ref,
-        /// Entered for the call.
-        context: Ref,
-    },
-    /// A native Task that awaits the future: it is stepped in its own context.
-    Task(Ref<Task>),
-    /// What a primitive does then.
-    Reaction {
-        /// Which one.
-        reaction: &'static Reaction,
-        /// The object it acts on.
-        owner: Ref,
-    },
-    /// A Rust future that awaits it.
-    Waker(Waker),
-}
-
-/// The first callback has a place of its own, because most futures have one.
-#[derive(Default)]
-enum Callbacks {
-    #[default]
-    None,
-    One(Callback),
-    Many(Vec<Callback>),
-}
-
-impl Callbacks {
-    fn push(&mut self, callback: Callback) {
-        match std::mem::take(self) {
-            Self::None => *self = Self::One(callback),
-            Self::One(first) => *self = Self::Many(vec![first, callback]),
-            Self::Many(mut all) => {
-                all.push(callback);
-                *self = Self::Many(all);
-            }
-        }
-    }
-
-    fn as_slice(&self) -> &[Callback] {
-        match self {
-            Self::None => &[],
-            Self::One(one) => std::slice::from_ref(one),
-            Self::Many(all) => all,
-        }
-    }
 }
 
 /// The data of a `Future`; a Task begins with it too.
@@ -416,11 +366,7 @@ pub fn cancel(future: &Obj<'_, Future>, message: Bound<'_, PyAny>) -> PyResult<b
 /// Schedules every callback and forgets them.
 #[inline]
 fn schedule_callbacks(future: &Obj<'_, Future>) -> PyResult<()> {
-    match future.callbacks.with(std::mem::take) {
-        Callbacks::None => Ok(()),
-        Callbacks::One(callback) => schedule(future, callback),
-        Callbacks::Many(all) => all.into_iter().try_for_each(|callback| schedule(future, callback)),
-    }
+    future.callbacks.with(std::mem::take).consume(|callback| schedule(future, callback))
 }
 
 /// Schedules one callback on the future's loop.
@@ -502,19 +448,17 @@ pub fn add_callback(future: &Obj<'_, Future>, callback: Callback) -> PyResult<()
 fn remove_callback<'py>(future: &Obj<'py, Future>, function: &Bound<'py, PyAny>) -> Output<'py> {
     let py = future.py();
     future.ensure_alive()?;
-    let mut removed = match callbacks::reaction_of(function) {
+    let mut removed = match reaction_of(function) {
         Some((reaction, owner)) => remove_reaction(future, reaction, &owner),
         None => 0,
     };
     let mut index = 0;
-    loop {
-        let candidate = future.callbacks.with(|all| match all.as_slice().get(index) {
-            Some(Callback::Python { function, .. }) => Some(Some(function.copy(py))),
-            Some(Callback::Task(task)) => Some(Some(Ref::new(task.any(py).clone()))),
-            Some(Callback::Reaction { .. } | Callback::Waker(_)) => Some(None),
-            None => None,
+    while index < future.callbacks.with(|all| all.places()) {
+        let candidate = future.callbacks.with(|all| match all.get(index) {
+            Some(Callback::Python { function, .. }) => Some(function.copy(py)),
+            Some(Callback::Task(task)) => Some(Ref::new(task.any(py).clone())),
+            Some(Callback::Reaction { .. } | Callback::Waker(_)) | None => None,
         });
-        let Some(candidate) = candidate else { break };
         let equal = match &candidate {
             None => false,
             Some(candidate) => match Obj::<Task>::cast(candidate.any(py)) {
@@ -529,25 +473,12 @@ fn remove_callback<'py>(future: &Obj<'py, Future>, function: &Bound<'py, PyAny>)
         }
         // The list may have changed during the comparison: remove the entry only if it is still there.
         let gone = future.callbacks.with(|all| {
-            let same = match (all.as_slice().get(index), &candidate) {
+            let same = match (all.get(index), &candidate) {
                 (Some(Callback::Python { function, .. }), Some(c)) => function.as_ptr() == c.as_ptr(),
                 (Some(Callback::Task(task)), Some(c)) => task.as_ptr() == c.as_ptr(),
                 _ => false,
             };
-            if !same {
-                return None;
-            }
-            match std::mem::take(all) {
-                Callbacks::None => None,
-                Callbacks::One(one) => Some(one),
-                Callbacks::Many(mut many) => {
-                    let one = many.remove(index);
-                    if !many.is_empty() {
-                        *all = Callbacks::Many(many);
-                    }
-                    Some(one)
-                }
-            }
+            if same { all.remove(index) } else { None }
         });
         match gone {
             Some(callback) => {
@@ -566,21 +497,8 @@ pub fn remove_reaction(
     reaction: &'static Reaction,
     owner: &Bound<'_, PyAny>,
 ) -> usize {
-    let is_it = |callback: &Callback| match callback {
-        Callback::Reaction { reaction: other, owner: theirs } => {
-            std::ptr::eq(*other, reaction) && theirs.as_ptr() == owner.as_ptr()
-        }
-        _ => false,
-    };
-    let gone = future.callbacks.with(|all| match all {
-        Callbacks::None => Vec::new(),
-        Callbacks::One(one) if is_it(one) => match std::mem::take(all) {
-            Callbacks::One(one) => vec![one],
-            _ => Vec::new(),
-        },
-        Callbacks::One(_) => Vec::new(),
-        Callbacks::Many(many) => many.extract_if(.., |callback| is_it(callback)).collect(),
-    });
+    let key = Key::new(reaction, owner.as_ptr());
+    let gone = future.callbacks.with(|all| all.remove_all(key));
     gone.len()
 }
 
@@ -588,8 +506,7 @@ pub fn remove_reaction(
 fn callback_list<'py>(future: &Obj<'py, Future>) -> Output<'py> {
     let py = future.py();
     let copies: Vec<Callback> = future.callbacks.with(|all| {
-        all.as_slice()
-            .iter()
+        all.iter()
             .map(|callback| match callback {
                 Callback::Python { function, context } => {
                     Callback::Python { function: function.copy(py), context: context.copy(py) }
@@ -795,7 +712,7 @@ fn properties(t: &mut Table<Future>) {
 pub fn awaiting_task<'py>(future: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
     let py = future.py();
     exact(future)?.callbacks.with(|all| {
-        all.as_slice().iter().find_map(|callback| match callback {
+        all.iter().find_map(|callback| match callback {
             Callback::Task(task) => Some(task.any(py).clone()),
             _ => None,
         })
@@ -837,7 +754,7 @@ impl Class for Future {
     fn traverse(&self, visitor: &mut Visitor) {
         self.each_slot(|slot| slot.traverse(visitor));
         self.callbacks.try_with(|all| {
-            for callback in all.as_slice() {
+            for callback in all.iter() {
                 match callback {
                     Callback::Python { function, context } => {
                         visitor.visit(function.as_ptr());

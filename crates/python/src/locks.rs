@@ -10,6 +10,8 @@ pub mod event;
 mod lock;
 mod semaphore;
 
+use std::cell::Cell;
+
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple};
 use yibu_engine::{Ticket, WaitQueue};
@@ -41,6 +43,8 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 pub struct Waiters {
     bound: LoopBound,
     queue: LoopCell<WaitQueue<Ref>>,
+    /// Of those before this ticket nobody is pending: a crowd that was cancelled is not looked through again and again.
+    settled: Cell<u64>,
     /// The deque that stands for the queue once Python code has asked for `_waiters`: from then on that says who waits, in
     /// which order, because Python code may have changed it. The queue still knows the waiters by their tickets.
     shown: Slot,
@@ -122,7 +126,21 @@ impl Waiters {
 
     /// The next waiter that nobody has woken or cancelled.
     fn next_pending<'py>(&self, py: Python<'py>, from: &mut u64) -> PyResult<Option<Bound<'py, PyAny>>> {
-        self.next(py, from, |state| state == State::Pending)
+        if !self.shown.is_empty() {
+            return self.next(py, from, |state| state == State::Pending);
+        }
+        let settled = self.settled.get();
+        let from_the_first = *from <= settled;
+        *from = settled.max(*from);
+        let found = self.next(py, from, |state| state == State::Pending)?;
+        if from_the_first && self.shown.is_empty() {
+            let next = match found {
+                Some(_) => *from - 1,
+                None => self.queue.with(|queue| queue.next()).number(),
+            };
+            self.settled.set(next.max(settled));
+        }
+        Ok(found)
     }
 
     /// Whether somebody waits, or was woken and is about to run.

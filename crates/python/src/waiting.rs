@@ -23,6 +23,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     Table::<wait::Wait>::build(py, None)?;
     Table::<as_completed::AsCompleted>::build(py, None)?;
+    Table::<as_completed::AsCompletedIterator>::build(py, None)?;
     functions::add(module, &wait_for::WAIT_FOR, wait_for::wait_for, wait_for::DOC)?;
     functions::add(module, &wait::WAIT, wait::wait, wait::DOC)?;
     functions::add(module, &as_completed::AS_COMPLETED, as_completed::as_completed, as_completed::DOC)

@@ -44,6 +44,8 @@ fn forget(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     if event_loop.thread.get() != lifecycle::thread_ident() {
         event_loop.thread.set(0);
     }
+    #[cfg(Py_3_14)]
+    event_loop.current.set_forked(event_loop.is_running());
     let (owned, owners) = event_loop.engine.with(Engine::after_fork_in_child);
     drop(owners);
     let watched = event_loop.watched.with(std::mem::take);

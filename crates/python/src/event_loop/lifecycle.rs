@@ -142,6 +142,8 @@ fn begin_run(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     let hooks = asyncgens::install(event_loop)?;
     event_loop.hooks.with(|kept| *kept = Some(hooks));
     event_loop.thread.set(thread_ident());
+    #[cfg(Py_3_14)]
+    event_loop.current.set_forked(false);
     set_running(event_loop.py(), event_loop.as_any()).or_else(|error| end_run(event_loop).and(Err(error)))
 }
 

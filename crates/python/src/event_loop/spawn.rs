@@ -140,12 +140,6 @@ pub fn create_task<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -
         Some(factory) if !eager || unknown.is_some() => {
             by_factory(event_loop, &factory, coroutine, &args, &options)
         }
-        Some(_) if !stock::factory_gets_keywords(py) => {
-            let name = options.name.take();
-            let task = tasks::spawn(event_loop, coroutine, options)?.into_any();
-            name_late(&task, name)?;
-            Ok(task)
-        }
         _ => match unknown {
             Some(keyword) => Err(PyTypeError::new_err(format!(
                 "{}() got an unexpected keyword argument '{keyword}'",

@@ -57,7 +57,7 @@ fn discard<'py>(args: Args<'_, 'py>) -> Output<'py> {
 pub(super) fn awaited_by<'py>(future: &Obj<'py, Future>) -> Output<'py> {
     let py = future.py();
     let waiting: Vec<Callback> = future.callbacks.with(|all| {
-        let waiting = all.as_slice().iter().filter_map(|callback| match callback {
+        let waiting = all.iter().filter_map(|callback| match callback {
             Callback::Task(task) => Some(Callback::Task(task.copy(py))),
             Callback::Reaction { reaction, owner } => {
                 Some(Callback::Reaction { reaction, owner: owner.copy(py) })

@@ -3,6 +3,8 @@
 //! It is built upon a [`Condition`], whose coroutines its own await; what tasks wait for is a change of `_state`.
 
 use std::cell::Cell;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::ffi::CStr;
 
 use pyo3::exceptions::{PyAttributeError, PyTypeError, PyValueError};
@@ -16,7 +18,7 @@ use crate::copying::{self, Copied};
 use crate::coroutines::{Resume, Routine, Start, Step};
 use crate::errors;
 use crate::ffi::class::DictAndWeak;
-use crate::ffi::{Args, Class, ClassState, Obj, Output, Ref, Signature, Slot, Table, Visitor};
+use crate::ffi::{Args, Class, ClassState, LoopCell, Obj, Output, Ref, Signature, Slot, Table, Visitor};
 use crate::ffi::{boolean, none};
 use crate::mixins::LoopBound;
 use crate::{names, stock};
@@ -54,6 +56,8 @@ pub struct Barrier {
     state: Cell<State>,
     /// How many are inside.
     count: Cell<usize>,
+    /// The numbers of those who left before the barrier was full. They are given out again, so that no two have the same.
+    free: LoopCell<BinaryHeap<Reverse<usize>>>,
     bound: LoopBound,
 }
 
@@ -69,6 +73,7 @@ fn init(barrier: &Obj<'_, Barrier>, parties: Bound<'_, PyAny>) -> PyResult<()> {
     barrier.parties.put(parties);
     barrier.state.set(State::Filling);
     barrier.count.set(0);
+    barrier.free.with(|free| free.clear());
     Ok(())
 }
 
@@ -131,10 +136,11 @@ fn broken(py: Python<'_>, text: &'static str) -> PyResult<PyErr> {
 /// Takes a place inside; the last to come lets everybody out.
 fn go_in<'py>(routine: &Obj<'py, Routine>, barrier: &Obj<'py, Barrier>) -> PyResult<Step<'py>> {
     let py = routine.py();
-    let index = barrier.count.get();
-    barrier.count.set(index + 1);
-    routine.number.set(index as u64);
-    match barrier.parties.get_or_none(py).eq(index + 1) {
+    let count = barrier.count.get();
+    let free = barrier.free.with(|free| free.pop());
+    routine.number.set(free.map_or(count, |Reverse(number)| number) as u64);
+    barrier.count.set(count + 1);
+    match barrier.parties.get_or_none(py).eq(count + 1) {
         Ok(false) => stay(routine),
         Ok(true) => {
             barrier.state.set(State::Draining);
@@ -173,6 +179,11 @@ fn go_out<'py>(
 ) -> PyResult<Step<'py>> {
     let py = routine.py();
     barrier.count.set(barrier.count.get().saturating_sub(1));
+    if barrier.count.get() == 0 {
+        barrier.free.with(|free| free.clear());
+    } else if barrier.state.get() == State::Filling {
+        barrier.free.with(|free| free.push(Reverse(routine.number.get() as usize)));
+    }
     if barrier.count.get() == 0 {
         if matches!(barrier.state.get(), State::Resetting | State::Draining) {
             barrier.state.set(State::Filling);

@@ -1,14 +1,15 @@
 //! `as_completed`: several awaitables, in the order in which they finish.
 //!
-//! An [`AsCompleted`] is the iterator, and the queue between the futures' reactions, which put in who is done, and the
-//! coroutines it hands out, which wait their turn. Up to 3.12 asyncio has a generator in its place, which begins with the first
+//! An [`AsCompleted`] is the queue between the futures' reactions, which put in who is done, and the coroutines that wait their turn.
+//! A program has the [`AsCompletedIterator`]: when that is gone, and the coroutines that it has handed out, nobody asks for the rest, so
+//! the futures and the timer let go of the queue. Up to 3.12 asyncio has a generator in its place, which begins with the first
 //! `next()`; since 3.13 the iterator begins at once and is an asynchronous one too.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::ffi::CStr;
 
-use pyo3::exceptions::{PyStopAsyncIteration, PyTimeoutError, PyTypeError};
+use pyo3::exceptions::{PyRuntimeError, PyStopAsyncIteration, PyTimeoutError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::PySet;
 use yibu_engine::{Ticket, WaitQueue};
@@ -18,7 +19,7 @@ use crate::alarms::{self, Alarm};
 use crate::callbacks::{Reaction, forget, react};
 use crate::coroutines::{Routine, Step, is_coroutine, taken};
 use crate::ffi::boolean;
-use crate::ffi::class::DictAndWeak;
+use crate::ffi::class::{DictAndWeak, Plain};
 use crate::ffi::{Args, Class, ClassState, LoopCell, Obj, Output, Ref, Signature, Slot, Table, Visitor};
 use crate::functions::current_loop;
 use crate::futures::ensure::ensure;
@@ -34,7 +35,7 @@ pub const DOC: &str = "Runs awaitables concurrently; an iterator of coroutines t
 const WAIT_FOR_ONE: &str =
     if cfg!(Py_3_13) { "_AsCompletedIterator._wait_for_one" } else { "as_completed.<locals>._wait_for_one" };
 
-/// The data of the iterator.
+/// The data of the queue.
 #[derive(Default)]
 pub struct AsCompleted {
     /// What was given; empty when the futures have been made of it.
@@ -55,7 +56,14 @@ pub struct AsCompleted {
     task: Slot,
 }
 
+/// The data of the iterator.
+#[derive(Default)]
+pub struct AsCompletedIterator {
+    all: Slot<AsCompleted>,
+}
+
 static AS_COMPLETED_STATE: ClassState = ClassState::new();
+static AS_COMPLETED_ITERATOR: ClassState = ClassState::new();
 
 static COMPLETION: Reaction = Reaction {
     name: if cfg!(Py_3_13) {
@@ -76,7 +84,29 @@ pub fn as_completed<'py>(args: Args<'_, 'py>) -> Output<'py> {
     if cfg!(Py_3_13) {
         begin(&all)?;
     }
-    Ok(all.into_any())
+    let iterator = AsCompletedIterator::create(args.py())?;
+    iterator.all.set(Ref::of(all));
+    Ok(iterator.into_any())
+}
+
+/// Nobody asks for the rest.
+fn abandon(iterator: &Obj<'_, AsCompletedIterator>) -> PyResult<()> {
+    let py = iterator.py();
+    let Some(all) = iterator.all.take() else { return Ok(()) };
+    let all = all.into_obj(py);
+    if let Some(alarm) = all.alarm.take() {
+        alarms::cancel(&alarm.into_obj(py))?;
+    }
+    if all.todo.is_empty() {
+        return Ok(());
+    }
+    let todo = todo(&all)?;
+    for future in &todo {
+        forget(&future, &COMPLETION, all.as_any())?;
+    }
+    // Those whose reactions are on their way find that nobody is expected.
+    todo.clear();
+    Ok(())
 }
 
 /// TypeError for a single awaitable, which is an easy mistake.
@@ -176,15 +206,20 @@ fn wake_next(all: &Obj<'_, AsCompleted>) -> PyResult<()> {
 }
 
 /// The coroutine that gives the next one: its result, or with `itself` the future. It keeps the number of its place in the
-/// queue, and the future it awaits in its first slot; `itself` in the second.
-fn wait_for_one<'py>(all: &Obj<'py, AsCompleted>, itself: bool) -> PyResult<Obj<'py, Routine>> {
+/// queue, and the future it awaits in its first slot; `itself` in the second, the iterator in the third.
+fn wait_for_one<'py>(
+    iterator: &Obj<'py, AsCompletedIterator>,
+    all: &Obj<'py, AsCompleted>,
+    itself: bool,
+) -> Output<'py> {
     let start = if itself { begin_next } else { next_done };
     let name = if itself { "_AsCompletedIterator.__anext__" } else { WAIT_FOR_ONE };
     let routine = Routine::begin(all.as_any(), name, start)?;
     if itself {
         routine.second.put(boolean(all.py(), true));
     }
-    Ok(routine)
+    routine.third.put(iterator.as_any().clone());
+    Ok(routine.into_any())
 }
 
 /// `__anext__`.
@@ -240,9 +275,57 @@ fn woken<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyResult<Step
     Err(error)
 }
 
-impl Class for AsCompleted {
+fn queue<'py>(iterator: &Obj<'py, AsCompletedIterator>) -> PyResult<Obj<'py, AsCompleted>> {
+    iterator.all.obj(iterator.py()).ok_or_else(|| PyRuntimeError::new_err("the iterator was finalized"))
+}
+
+impl Class for AsCompletedIterator {
     const NAME: &'static CStr = c"yibu._AsCompletedIterator";
     type Header = DictAndWeak;
+    const SUBCLASSABLE: bool = false;
+    const CONSTRUCTIBLE: bool = false;
+
+    fn state() -> &'static ClassState {
+        &AS_COMPLETED_ITERATOR
+    }
+
+    fn table(t: &mut Table<Self>) {
+        t.doc(c"Awaitables in the order in which they finish.");
+        t.iter(|iterator| Ok(iterator.as_any().clone()));
+        t.next(|iterator| {
+            let all = queue(iterator)?;
+            if !all.given.is_empty() {
+                begin(&all)?;
+            }
+            if !count_down(&all) {
+                return Ok(None);
+            }
+            wait_for_one(iterator, &all, false).map(Some)
+        });
+        #[cfg(Py_3_13)]
+        {
+            t.aiter(|iterator| Ok(iterator.as_any().clone()));
+            t.anext(|iterator| wait_for_one(iterator, &queue(iterator)?, true));
+        }
+        t.finalize(abandon);
+    }
+
+    fn traverse(&self, visitor: &mut Visitor) {
+        self.all.traverse(visitor);
+    }
+
+    fn clear(&self) {
+        self.all.clear();
+    }
+
+    fn wants_finalizer(&self) -> bool {
+        !self.all.is_empty()
+    }
+}
+
+impl Class for AsCompleted {
+    const NAME: &'static CStr = c"yibu._AsCompletedQueue";
+    type Header = Plain;
     const SUBCLASSABLE: bool = false;
     const CONSTRUCTIBLE: bool = false;
 
@@ -250,24 +333,7 @@ impl Class for AsCompleted {
         &AS_COMPLETED_STATE
     }
 
-    fn table(t: &mut Table<Self>) {
-        t.doc(c"Awaitables in the order in which they finish.");
-        t.iter(|all| Ok(all.as_any().clone()));
-        t.next(|all| {
-            if !all.given.is_empty() {
-                begin(all)?;
-            }
-            if !count_down(all) {
-                return Ok(None);
-            }
-            Ok(Some(wait_for_one(all, false)?.into_any()))
-        });
-        #[cfg(Py_3_13)]
-        {
-            t.aiter(|all| Ok(all.as_any().clone()));
-            t.anext(|all| Ok(wait_for_one(all, true)?.into_any()));
-        }
-    }
+    fn table(_: &mut Table<Self>) {}
 
     fn traverse(&self, visitor: &mut Visitor) {
         for slot in [&self.given, &self.timeout, &self.todo, &self.bound.event_loop, &self.task] {

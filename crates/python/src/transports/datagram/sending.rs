@@ -3,13 +3,11 @@
 //! Calls the machine, and `receiving` with its answers; calls the socket object's own `send` and `sendto` for what is not
 //! asked of the kernel directly.
 
-use pyo3::exceptions::{
-    PyAttributeError, PyBlockingIOError, PyInterruptedError, PyOSError, PyTypeError, PyValueError,
-};
+use pyo3::exceptions::{PyBlockingIOError, PyInterruptedError, PyOSError, PyTypeError, PyValueError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyMemoryView};
-use rustix::net::SocketAddrAny;
+use rustix::net::{AddressFamily, SocketAddrAny};
 use yibu_engine::transport::{Datagrams, Destination, Handed, Outbound};
 
 use super::ending::fatal_error;
@@ -188,9 +186,8 @@ fn sendto<'py>(
         return conclude(transport, late);
     }
     if transport.gone.get() {
-        // asyncio's transport has let go of its socket and of its loop, and stumbles over that.
-        let text = "'NoneType' object has no attribute 'call_exception_handler'";
-        return Err(PyAttributeError::new_err(text));
+        // Dropped, like what is written to a stream that is closed. asyncio's transport stumbles over the loop that it has let go of.
+        return Ok(none(py));
     }
     if let Ok(bytes) = data.cast::<PyBytes>() {
         let keep = || match Bytes::keep(bytes, 0) {
@@ -274,7 +271,9 @@ fn by_object<'py>(
 ) -> PyResult<Handed<()>> {
     let py = transport.py();
     let socket = transport.connection.socket(py)?;
-    let sent = if transport.connected.get() {
+    // The other end of a pair of Unix sockets has no name, but is there.
+    let nameless = address.is_none() && transport.family.get() == i32::from(AddressFamily::UNIX.as_raw());
+    let sent = if transport.connected.get() || nameless {
         call::method(names::send(py), [&socket, data])
     } else {
         call::method(names::sendto(py), [&socket, data, address])

@@ -1,0 +1,219 @@
+//! The callbacks of one future, in the order in which they were added.
+//!
+//! Most futures have one, which has a place of its own. Where many primitives wait for the same future they are found by what they
+//! are, not by looking at all of them: ten thousand waits that are cancelled together leave one after the other. Called by
+//! [`super`] alone, under the future's cell; calls no Python.
+
+use std::collections::HashMap;
+use std::task::Waker;
+
+use crate::callbacks::Reaction;
+use crate::ffi::Ref;
+use crate::tasks::Task;
+
+/// What runs when a future is done.
+pub enum Callback {
+    /// `add_done_callback(function, context=context)`.
+    Python {
+        /// Called with the future.
+        function: Ref,
+        /// Entered for the call.
+        context: Ref,
+    },
+    /// A native Task that awaits the future: it is stepped in its own context.
+    Task(Ref<Task>),
+    /// What a primitive does then.
+    Reaction {
+        /// Which one.
+        reaction: &'static Reaction,
+        /// The object it acts on.
+        owner: Ref,
+    },
+    /// A Rust future that awaits it.
+    Waker(Waker),
+}
+
+/// A reaction and its owner, by their addresses.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Key(usize, usize);
+
+impl Key {
+    /// The key of a reaction of an object at an address.
+    pub fn new<T>(reaction: &'static Reaction, owner: *const T) -> Self {
+        Self(std::ptr::from_ref(reaction).addr(), owner.addr())
+    }
+
+    fn of(callback: &Callback) -> Option<Self> {
+        match callback {
+            Callback::Reaction { reaction, owner } => Some(Self::new(reaction, owner.as_ptr())),
+            _ => None,
+        }
+    }
+}
+
+/// So many are looked through without an index.
+const FEW: usize = 32;
+
+/// More callbacks than one wants to look through.
+#[derive(Default)]
+pub struct Crowd {
+    /// `None` where one was removed.
+    places: Vec<Option<Callback>>,
+    removed: usize,
+    /// Where each reaction is; made by the first removal.
+    index: Option<HashMap<Key, usize>>,
+    /// Whether a reaction is there twice, which no index tells.
+    repeats: bool,
+}
+
+impl Crowd {
+    fn push(&mut self, callback: Callback) {
+        if let (Some(index), Some(key)) = (&mut self.index, Key::of(&callback)) {
+            self.repeats |= index.insert(key, self.places.len()).is_some();
+        }
+        self.places.push(Some(callback));
+    }
+
+    fn take(&mut self, place: usize) -> Option<Callback> {
+        let callback = self.places.get_mut(place)?.take()?;
+        self.removed += 1;
+        if let (Some(index), Some(key)) = (&mut self.index, Key::of(&callback)) {
+            index.remove(&key);
+        }
+        Some(callback)
+    }
+
+    fn take_all(&mut self, key: Key) -> Vec<Callback> {
+        if self.index.is_none() {
+            let mut index = HashMap::with_capacity(self.places.len());
+            for (place, callback) in self.places.iter().enumerate() {
+                if let Some(key) = callback.as_ref().and_then(Key::of) {
+                    self.repeats |= index.insert(key, place).is_some();
+                }
+            }
+            self.index = Some(index);
+        }
+        let found = match &self.index {
+            Some(index) if !self.repeats => index.get(&key).copied().into_iter().collect(),
+            _ => {
+                let is_it = |callback: &Option<Callback>| callback.as_ref().and_then(Key::of) == Some(key);
+                let all = self.places.iter().enumerate();
+                all.filter(|(_, callback)| is_it(callback)).map(|(place, _)| place).collect::<Vec<_>>()
+            }
+        };
+        let taken = found.into_iter().filter_map(|place| self.take(place)).collect();
+        if self.removed * 2 > self.places.len() {
+            self.places.retain(Option::is_some);
+            (self.removed, self.index, self.repeats) = (0, None, false);
+        }
+        taken
+    }
+}
+
+/// The callbacks of one future.
+#[derive(Default)]
+pub enum Callbacks {
+    /// None.
+    #[default]
+    None,
+    /// One.
+    One(Callback),
+    /// A few.
+    Many(Vec<Callback>),
+    /// Many.
+    Crowd(Box<Crowd>),
+}
+
+impl Callbacks {
+    /// Adds one, at the end.
+    #[inline]
+    pub fn push(&mut self, callback: Callback) {
+        match self {
+            Self::None => *self = Self::One(callback),
+            Self::Crowd(crowd) => crowd.push(callback),
+            _ => self.push_to_many(callback),
+        }
+    }
+
+    fn push_to_many(&mut self, callback: Callback) {
+        *self = match std::mem::take(self) {
+            Self::One(first) => Self::Many(vec![first, callback]),
+            Self::Many(all) if all.len() >= FEW => {
+                let mut crowd = Crowd { places: all.into_iter().map(Some).collect(), ..Crowd::default() };
+                crowd.push(callback);
+                Self::Crowd(Box::new(crowd))
+            }
+            Self::Many(mut all) => {
+                all.push(callback);
+                Self::Many(all)
+            }
+            other => other,
+        };
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Callback> {
+        let (few, crowd) = match self {
+            Self::None => (&[][..], None),
+            Self::One(one) => (std::slice::from_ref(one), None),
+            Self::Many(all) => (all.as_slice(), None),
+            Self::Crowd(crowd) => (&[][..], Some(crowd.places.iter().flatten())),
+        };
+        few.iter().chain(crowd.into_iter().flatten())
+    }
+
+    /// How many places there are, empty ones included.
+    pub fn places(&self) -> usize {
+        match self {
+            Self::None => 0,
+            Self::One(_) => 1,
+            Self::Many(all) => all.len(),
+            Self::Crowd(crowd) => crowd.places.len(),
+        }
+    }
+
+    /// The one at a place.
+    pub fn get(&self, place: usize) -> Option<&Callback> {
+        match self {
+            Self::None => None,
+            Self::One(one) => (place == 0).then_some(one),
+            Self::Many(all) => all.get(place),
+            Self::Crowd(crowd) => crowd.places.get(place)?.as_ref(),
+        }
+    }
+
+    /// Removes the one at a place: those behind it may move up.
+    pub fn remove(&mut self, place: usize) -> Option<Callback> {
+        match self {
+            Self::Many(all) if place < all.len() => Some(all.remove(place)),
+            Self::Crowd(crowd) => crowd.take(place),
+            Self::One(_) if place == 0 => match std::mem::take(self) {
+                Self::One(one) => Some(one),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// Removes every one with this key.
+    pub fn remove_all(&mut self, key: Key) -> Vec<Callback> {
+        let is_it = |callback: &Callback| Key::of(callback) == Some(key);
+        match self {
+            Self::One(one) if is_it(one) => self.remove(0).into_iter().collect(),
+            Self::None | Self::One(_) => Vec::new(),
+            Self::Many(all) => all.extract_if(.., |callback| is_it(callback)).collect(),
+            Self::Crowd(crowd) => crowd.take_all(key),
+        }
+    }
+
+    /// Calls `run` with each in turn, until one fails.
+    #[inline]
+    pub fn consume<E>(self, mut run: impl FnMut(Callback) -> Result<(), E>) -> Result<(), E> {
+        match self {
+            Self::None => Ok(()),
+            Self::One(one) => run(one),
+            Self::Many(all) => all.into_iter().try_for_each(run),
+            Self::Crowd(crowd) => crowd.places.into_iter().flatten().try_for_each(run),
+        }
+    }
+}
