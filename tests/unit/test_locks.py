@@ -1077,3 +1077,24 @@ class TestLifetime:
         gc.collect()
         # The fixture still has the loop, which has forgotten everything else.
         assert reference() is None
+
+
+class TestClassAssignment:
+    """`object.__class__ = Subclass`, by which libraries add methods to objects that exist."""
+
+    @pytest.mark.parametrize("name", ["Lock", "Event", "Queue", "Semaphore", "Condition"])
+    def test_an_object_becomes_one_of_a_subclass_and_back(self, impl, name):
+        kind = getattr(impl, name)
+        subclass = type("Sub", (kind,), {"label": "mine"})
+        thing = kind()
+        before = type(thing)
+        thing.__class__ = subclass
+        assert type(thing) is subclass
+        assert thing.__class__ is subclass
+        assert thing.label == "mine"
+        thing.__class__ = before
+        assert type(thing) is before
+        with pytest.raises(TypeError):
+            thing.__class__ = int
+        with pytest.raises(TypeError):
+            del thing.__class__

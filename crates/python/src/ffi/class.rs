@@ -804,7 +804,7 @@ impl<T: Class> Table<T> {
             );
         }
         if T::stock(py)?.is_some() {
-            table.getter(c"__class__", stock_class);
+            table.property(c"__class__", stock_class, set_class);
         }
         if T::CALLABLE {
             table.slot(ffi::Py_tp_call, ffi::PyVectorcall_Call as *mut c_void);
@@ -1044,6 +1044,17 @@ fn stock_class<'py, T: Class>(object: &Obj<'py, T>) -> Output<'py> {
         }
         _ => Ok(class.into_any()),
     }
+}
+
+/// Assigning `__class__`: as `object` does it, which refuses where the layouts differ.
+fn set_class<'py, T: Class>(object: &Obj<'py, T>, class: Option<&Bound<'py, PyAny>>) -> PyResult<()> {
+    let py = object.py();
+    let descriptor = py.get_type::<PyAny>().getattr("__dict__")?.get_item("__class__")?;
+    match class {
+        Some(class) => descriptor.call_method1("__set__", (object.as_any(), class)),
+        None => descriptor.call_method1("__delete__", (object.as_any(),)),
+    }
+    .map(drop)
 }
 
 /// Makes a module-level function; `signature.function` is its name. With a twin, Python's function of that name, it looks like that.
