@@ -1,6 +1,7 @@
 """asyncio.base_events: running, stopping, closing, the loop as an object, exception handlers, debug mode."""
 
 import asyncio
+import contextvars
 import gc
 import logging
 import sys
@@ -166,6 +167,17 @@ class TestRunUntilComplete:
 
         with pytest.raises(ValueError, match=r"^no$"):
             loop.run_until_complete(fail())
+
+    def test_its_callback_has_a_context_that_keeps_nothing_of_the_task_s(self, run):
+        """Libraries look for the callback of `run_until_complete` and put another one into its context."""
+        variable = contextvars.ContextVar("variable", default=None)
+
+        async def main():
+            variable.set("the task's")
+            (_function, context), *_others = asyncio.current_task()._callbacks
+            return context.get(variable)
+
+        assert run(main()) is None
 
 
 class TestClose:

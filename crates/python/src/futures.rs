@@ -424,8 +424,9 @@ fn as_python<'py>(py: Python<'py>, callback: &Callback) -> PyResult<(Bound<'py, 
             let context = task.own.context.get_or_none(py);
             Ok((tasks::wakeup_callable(&task)?, context))
         }
+        // It has no context. The present one would be wrong, and whoever keeps it would keep what its variables refer to.
         Callback::Reaction { reaction, owner } => {
-            Ok((ReactionCallback::of(reaction, owner.any(py))?, context::copy_current(py)?))
+            Ok((ReactionCallback::of(reaction, owner.any(py))?, context::empty(py)?))
         }
         // A Rust waker has no Python form; nobody can remove or call it.
         Callback::Waker(_) => Ok((none(py), none(py))),

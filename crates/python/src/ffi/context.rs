@@ -10,6 +10,12 @@ pub fn copy_current(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyContext_CopyCurrent()) }
 }
 
+/// A context without variables.
+pub fn empty(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    // SAFETY: attached; a new reference, or null with an exception set.
+    unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyContext_New()) }
+}
+
 /// Whether the object is a `contextvars.Context`.
 pub fn is_context(object: &Bound<'_, PyAny>) -> bool {
     // SAFETY: the check reads the type pointer of a live object.
