@@ -2,7 +2,7 @@
 //!
 //! Refusals and their texts are those of Python functions. Setting `__code__`, `__defaults__` or `__kwdefaults__` changes what a call does.
 
-use pyo3::exceptions::{PyAttributeError, PyTypeError};
+use pyo3::exceptions::{PyAttributeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyFunction, PyString, PyTuple, PyType};
 
@@ -182,9 +182,15 @@ fn set_code<'py>(f: &Obj<'py, Function>, value: Value<'_, 'py>) -> PyResult<()> 
     if code.is(&original) {
         f.set.code.clear();
     } else if code.is_instance(&original.get_type())? {
-        // What a Python function says if the code does not fit its closure.
-        let trial = copy_of_twin(f, code)?;
-        drop(trial);
+        let length = |variables: Bound<'py, PyAny>| if variables.is_none() { Ok(0) } else { variables.len() };
+        let wanted = length(f.of_twin(py, "__closure__")?)?;
+        let free = length(code.getattr("co_freevars")?)?;
+        if wanted != free {
+            let name = f.get(py, &f.set.name, "__name__")?;
+            return Err(PyValueError::new_err(format!(
+                "{name}() requires a code object with {wanted} free vars, not {free}"
+            )));
+        }
         f.set.code.put(code.clone());
     } else {
         return Err(wrong());
