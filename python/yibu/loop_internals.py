@@ -224,11 +224,6 @@ class LoopInternals:
         self._add_callback(handle)
         self._write_to_self()
 
-    def _write_to_self(self) -> None:
-        """Wake the loop from another thread."""
-        loop: Any = self
-        loop.call_soon_threadsafe(_nothing)
-
     def _read_from_self(self) -> None:
         """Empty what wakes the loop: there is nothing to be read."""
 
@@ -237,7 +232,3 @@ class LoopInternals:
 
     def _close_self_pipe(self) -> None:
         """Close what other threads wake the loop by: `close()` does it."""
-
-
-def _nothing() -> None:
-    pass

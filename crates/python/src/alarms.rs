@@ -9,8 +9,9 @@ use std::ffi::CStr;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
-use crate::event_loop::{self, Due, Entry, EventLoop, Overridable, seconds};
+use crate::event_loop::{self, Due, Entry, EventLoop, Overridable, bit, seconds};
 use crate::ffi::class::Plain;
+use crate::ffi::originals::Replaced;
 use crate::ffi::{Class, ClassState, Obj, Ref, Slot, Table, Visitor, none};
 use crate::names;
 use crate::replaced::names::TIMER_HANDLE;
@@ -44,11 +45,9 @@ fn new<'py>(owner: &Bound<'py, PyAny>, act: Act) -> PyResult<Obj<'py, Alarm>> {
 /// The loop whose heap may hold alarms: a native one that shows no timers to anybody.
 #[inline]
 pub fn heap_of<'a, 'py>(event_loop: &'a Bound<'py, PyAny>) -> Option<&'a Obj<'py, EventLoop>> {
-    EventLoop::direct(event_loop).filter(|native| {
-        !native.overrides(Overridable::CallAt)
-            && !native.overrides(Overridable::CallLater)
-            && !TIMER_HANDLE.is_replaced(native.py())
-    })
+    const TIMERS: Replaced = bit(Overridable::CallAt) | bit(Overridable::CallLater);
+    EventLoop::direct(event_loop)
+        .filter(|native| native.overridden_methods() & TIMERS == 0 && !TIMER_HANDLE.is_replaced(native.py()))
 }
 
 /// [`set_at`] for a loop that [`heap_of`] gave.

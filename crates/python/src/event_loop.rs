@@ -13,11 +13,13 @@ mod exceptions;
 mod executor;
 pub mod faults;
 pub mod fork;
+mod handle_run;
 pub mod handles;
 mod internals;
 mod kernel;
 mod lifecycle;
 pub mod occupied;
+mod overridden;
 mod pause;
 mod pipes;
 mod resolve;
@@ -39,6 +41,7 @@ pub use executor::{native_executor, run_job};
 pub use internals::EntryCallback;
 pub use kernel::Kernel;
 pub use lifecycle::COMPLETION;
+pub use overridden::{Overridable, bit};
 pub use pause::{Delay, yield_once};
 pub use schedule::seconds;
 pub use sendfile::protocol::SendfileProtocol;
@@ -68,16 +71,18 @@ use crate::current::Current;
 use crate::events::{Handle, PostedHandle, TimerHandle};
 use crate::executor::Job;
 use crate::ffi::class::Plain;
+use crate::ffi::originals::Replaced;
+#[cfg(Py_3_12)]
+use crate::ffi::stand_ins;
 use crate::ffi::{
     Class, ClassState, Directory, LoopCell, Obj, Output, Ref, Registration, SendRef, Slot, Table, Visitor,
 };
 use crate::futures::Future;
-use crate::names;
 use crate::replaced::names::HANDLE;
-use crate::stock;
 use crate::tasks::Task;
 use crate::transports::pipes::{ReadPipeTransport, WritePipeTransport};
 use crate::transports::{Corks, DatagramTransport, SocketTransport};
+use crate::{names, stock};
 use signals::Signals;
 use watch::Watched;
 
@@ -266,6 +271,10 @@ impl Host for PythonHost {
 /// The engine with Python's entries.
 pub type Engine = yibu_engine::EventLoop<PythonHost>;
 
+/// What is noticed of an entry when it is pushed.
+const SCHEDULING: Replaced =
+    bit(Overridable::CallSoon) | bit(Overridable::PushSoon) | bit(Overridable::CheckClosed);
+
 /// The data of an `EventLoop`.
 pub struct EventLoop {
     pub(crate) engine: LoopCell<Engine>,
@@ -276,8 +285,8 @@ pub struct EventLoop {
     stopping: Cell<bool>,
     /// The identity of the thread that runs the loop, as `threading.get_ident()`; 0 when none does.
     thread: Cell<u64>,
-    /// Which methods Python code has replaced, on the instance or in a subclass: a bit for each of [`OVERRIDABLE`].
-    overridden: Cell<u32>,
+    /// Which methods Python code has replaced on the object itself; see `overridden`.
+    overridden: Cell<Replaced>,
     pub(crate) current: Current,
     /// Transports whose writes wait for the end of the entry.
     pub(crate) corks: Corks,
@@ -353,48 +362,6 @@ impl Default for EventLoop {
 
 static EVENT_LOOP: ClassState = ClassState::new();
 
-/// Methods whose replacement the loop honours where it would otherwise take a native short cut.
-const OVERRIDABLE: [&str; 11] = [
-    "call_soon",
-    "time",
-    "get_debug",
-    "call_at",
-    "create_task",
-    "_make_socket_transport",
-    "create_future",
-    "call_later",
-    "call_soon_threadsafe",
-    "run_in_executor",
-    "_make_ssl_transport",
-];
-
-/// A bit of [`EventLoop::overridden`].
-#[derive(Clone, Copy)]
-pub enum Overridable {
-    /// `call_soon`
-    CallSoon,
-    /// `time`
-    Time,
-    /// `get_debug`
-    GetDebug,
-    /// `call_at`
-    CallAt,
-    /// `create_task`
-    CreateTask,
-    /// `_make_socket_transport`
-    MakeSocketTransport,
-    /// `create_future`
-    CreateFuture,
-    /// `call_later`
-    CallLater,
-    /// `call_soon_threadsafe`
-    CallSoonThreadsafe,
-    /// `run_in_executor`
-    RunInExecutor,
-    /// `_make_ssl_transport`
-    MakeSslTransport,
-}
-
 impl EventLoop {
     /// The native loop behind an object, when its `get_debug` is the native one.
     #[inline]
@@ -408,15 +375,9 @@ impl EventLoop {
     pub fn direct<'a, 'py>(object: &'a Bound<'py, PyAny>) -> Option<&'a Obj<'py, Self>> {
         Obj::<Self>::cast(object).filter(|native| {
             !native.debug.get()
-                && !native.overrides(Overridable::CallSoon)
+                && native.overridden_methods() & SCHEDULING == 0
                 && !HANDLE.is_replaced(native.py())
         })
-    }
-
-    /// Whether Python code replaced a method.
-    #[inline]
-    pub fn overrides(&self, method: Overridable) -> bool {
-        self.overridden.get() & (1 << method as u32) != 0
     }
 
     /// Appends an entry to the ready ring, behind what other threads have sent before.
@@ -491,37 +452,14 @@ impl EventLoop {
     }
 }
 
-/// Finds out which methods a subclass replaces.
-fn overridden_by_class(event_loop: &Obj<'_, EventLoop>) -> PyResult<u32> {
-    let (class, native) = (event_loop.as_any().get_type(), EventLoop::class(event_loop.py()));
-    let mut bits = 0;
-    for (bit, name) in OVERRIDABLE.iter().enumerate() {
-        if !class.getattr(*name)?.is(&native.getattr(*name)?) {
-            bits |= 1 << bit;
-        }
-    }
-    Ok(bits)
-}
-
-/// Keeps `overridden` true when an attribute of the instance is set or deleted.
-fn attribute_changed(event_loop: &Obj<'_, EventLoop>, name: &Bound<'_, PyAny>, set: bool) -> PyResult<()> {
-    let name = name.cast::<PyString>()?.to_str()?;
-    let Some(bit) = OVERRIDABLE.iter().position(|candidate| *candidate == name) else { return Ok(()) };
-    let bits = event_loop.overridden.get();
-    let inherited = if set { 0 } else { overridden_by_class(event_loop)? & (1 << bit) };
-    let mine = if set { 1 << bit } else { inherited };
-    event_loop.overridden.set(bits & !(1 << bit) | mine);
-    Ok(())
-}
-
 fn repr<'py>(event_loop: &Obj<'py, EventLoop>) -> Output<'py> {
     let debug = event_loop.as_any().call_method0(names::get_debug(event_loop.py()))?.is_truthy()?;
     let word = |flag| if flag { "True" } else { "False" };
     let text = format!(
         "<{} running={} closed={} debug={}>",
         event_loop.as_any().get_type().name()?,
-        word(event_loop.is_running()),
-        word(event_loop.closed.get()),
+        word(event_loop.says_it_runs()?),
+        word(event_loop.as_any().call_method0(names::is_closed(event_loop.py()))?.is_truthy()?),
         word(debug),
     );
     Ok(PyString::new(event_loop.py(), &text).into_any())
@@ -530,6 +468,9 @@ fn repr<'py>(event_loop: &Obj<'py, EventLoop>) -> Output<'py> {
 impl Class for EventLoop {
     const NAME: &'static CStr = c"yibu._yibu.EventLoop";
     type Header = Plain;
+    const HOOKS: &'static [&'static [&'static str]] = overridden::HOOKS;
+    const STANDS_FOR_STOCK: bool = true;
+    const DERIVES_FROM_STOCK: bool = true;
 
     fn state() -> &'static ClassState {
         &EVENT_LOOP
@@ -543,13 +484,17 @@ impl Class for EventLoop {
         t.doc(c"EventLoop()\n--\n\nThe native part of yibu.EventLoop.");
         t.init(|event_loop, _args, _kwargs| {
             event_loop.expect_this_class();
-            event_loop.overridden.set(overridden_by_class(event_loop)?);
+            // Of no use then, so nobody has to close it.
+            event_loop.refuse_overridden().inspect_err(|_| event_loop.closed.set(true))?;
+            #[cfg(Py_3_12)]
+            stand_ins::stand_in(event_loop.py())?;
             event_loop.registration.enter(&fork::LOOPS, event_loop);
             debug::init(event_loop)
         });
-        t.setattr(attribute_changed);
+        t.setattr(overridden::attribute_changed);
         t.repr(repr);
         t.finalize(lifecycle::finalize);
+        overridden::table(t);
         schedule::table(t);
         lifecycle::table(t);
         spawn::table(t);

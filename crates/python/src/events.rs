@@ -15,8 +15,9 @@ use pyo3::types::{PyDict, PyFloat, PyString, PyType};
 
 use crate::arguments::Arguments;
 use crate::attributes::{assigned, objects};
-use crate::event_loop::EventLoop;
+use crate::event_loop::{EventLoop, Overridable};
 use crate::ffi::class::{Derived, Weak};
+use crate::ffi::originals::Replaced;
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Raised, Signature, Slot, Table, Visitor};
 use crate::ffi::{boolean, call, context, none};
 use crate::{names, stock};
@@ -65,6 +66,10 @@ pub fn posted<'a, 'py>(handle: &'a Obj<'py, PostedHandle>) -> &'a Obj<'py, Handl
 
 /// The data of a `TimerHandle`.
 pub type TimerHandle = Derived<Handle, Deadline>;
+
+/// What is asked about each handle: its `_run`.
+pub const RUN: Replaced = 1;
+const HOOKS: &[&[&str]] = &[&["_run"]];
 
 static HANDLE: ClassState = ClassState::new();
 static TIMER_HANDLE: ClassState = ClassState::new();
@@ -293,6 +298,8 @@ fn fill<'py>(
 impl Class for Handle {
     const NAME: &'static CStr = c"yibu.Handle";
     type Header = Weak;
+    const HOOKS: &'static [&'static [&'static str]] = HOOKS;
+    const STANDS_FOR_STOCK: bool = true;
     const FREELIST: usize = 4096;
 
     fn state() -> &'static ClassState {
@@ -366,21 +373,17 @@ pub fn cancel_timer(timer: &Obj<'_, TimerHandle>) -> PyResult<()> {
         return Ok(());
     }
     let event_loop = timer.base.event_loop.get(py);
-    match event_loop.as_ref().and_then(EventLoop::plain) {
-        Some(native) => {
-            cancel(timer.upcast())?;
-            if timer.own.scheduled.get() {
-                native.note_cancelled_timer(timer.py());
-            }
-            Ok(())
-        }
-        None => {
-            if let Some(event_loop) = event_loop {
-                call::method(names::_timer_handle_cancelled(py), [&event_loop, timer.as_any()])?;
-            }
-            cancel(timer.upcast())
-        }
+    let native = event_loop.as_ref().and_then(Obj::<EventLoop>::cast);
+    if let Some(event_loop) = &event_loop
+        && native.is_none_or(|native| native.overrides(Overridable::TimerHandleCancelled))
+    {
+        call::method(names::_timer_handle_cancelled(py), [event_loop, timer.as_any()])?;
     }
+    cancel(timer.upcast())?;
+    if let Some(native) = native.filter(|_| timer.own.scheduled.get()) {
+        native.note_cancelled_timer(py);
+    }
+    Ok(())
 }
 
 /// A deadline on its way into a timer.
@@ -451,6 +454,8 @@ fn equal<'py>(a: &Obj<'py, TimerHandle>, b: &Obj<'py, TimerHandle>) -> PyResult<
 impl Class for TimerHandle {
     const NAME: &'static CStr = c"yibu.TimerHandle";
     type Header = Weak;
+    const HOOKS: &'static [&'static [&'static str]] = HOOKS;
+    const STANDS_FOR_STOCK: bool = true;
     const FREELIST: usize = 512;
 
     fn state() -> &'static ClassState {

@@ -136,5 +136,7 @@ fn _yibu(module: &Bound<'_, PyModule>) -> PyResult<()> {
     graph::register(module)?;
     let doc = "Living native tasks that are not done, of all loops and threads.";
     functions::add(module, &NATIVE_TASKS, native_tasks, doc)?;
+    #[cfg(not(Py_3_12))]
+    ffi::stand_ins::register(module)?;
     ffi::originals::remember(py)
 }

@@ -314,7 +314,7 @@ impl Class for Queue {
     const NAME: &'static CStr = c"yibu.Queue";
     type Header = DictAndWeak;
     const BARE_NAME: bool = true;
-    const HOOKS: &'static [&'static str] = &hooks::NAMES;
+    const HOOKS: &'static [&'static [&'static str]] = &hooks::NAMES;
 
     fn state() -> &'static ClassState {
         &QUEUE
@@ -369,7 +369,7 @@ impl Class for PriorityQueue {
     const NAME: &'static CStr = c"yibu.PriorityQueue";
     type Header = DictAndWeak;
     const BARE_NAME: bool = true;
-    const HOOKS: &'static [&'static str] = &hooks::NAMES;
+    const HOOKS: &'static [&'static [&'static str]] = &hooks::NAMES;
 
     fn state() -> &'static ClassState {
         &PRIORITY_QUEUE
@@ -425,7 +425,7 @@ impl Class for LifoQueue {
     const NAME: &'static CStr = c"yibu.LifoQueue";
     type Header = DictAndWeak;
     const BARE_NAME: bool = true;
-    const HOOKS: &'static [&'static str] = &hooks::NAMES;
+    const HOOKS: &'static [&'static [&'static str]] = &hooks::NAMES;
 
     fn state() -> &'static ClassState {
         &LIFO_QUEUE

@@ -52,6 +52,7 @@ pub struct Runner {
 static RUNNER: ClassState = ClassState::new();
 const INIT: Signature<2> = Signature::new("Runner.__init__", "*, debug=None, loop_factory=None");
 const EXIT: Signature<3> = Signature::new("Runner.__exit__", "exc_type, exc_val, exc_tb");
+const ON_SIGINT: Signature<3> = Signature::new("Runner._on_sigint", "signum, frame, main_task");
 const RUNNER_RUN: Signature<2> = Signature::new("Runner.run", "coro, *, context=None");
 /// `loop_factory` is accepted on every version, though asyncio's own `run` has it only since 3.12.
 const RUN: Signature<3> = Signature::new("run", "main, *, debug=None, loop_factory=None");
@@ -75,6 +76,9 @@ fn run<'py>(args: Args<'_, 'py>) -> Output<'py> {
     }
     let runner = Runner::create(py)?;
     prepare(&runner, debug, loop_factory);
+    if !runner.is_native() {
+        return run_block(runner.as_any(), &main);
+    }
     outlive_interpreter(|| {
         open(&runner)?;
         let result = run_in(&runner, main, none(py));
@@ -90,25 +94,29 @@ fn run_by<'py>(
     debug: Bound<'py, PyAny>,
     loop_factory: Bound<'py, PyAny>,
 ) -> Output<'py> {
-    let py = class.py();
-    let keywords = PyDict::new(py);
+    let keywords = PyDict::new(class.py());
     keywords.set_item("debug", debug)?;
     if cfg!(Py_3_12) || !loop_factory.is_none() {
         keywords.set_item("loop_factory", loop_factory)?;
     }
-    let block = class.call((), Some(&keywords))?;
+    run_block(&class.call((), Some(&keywords))?, main)
+}
+
+/// `with block: return block.run(main)`
+fn run_block<'py>(block: &Bound<'py, PyAny>, main: &Bound<'py, PyAny>) -> Output<'py> {
+    let py = block.py();
     // As the `with` statement does it: both methods are looked up on the class, and before anything runs.
     let (enter, exit) = (block.get_type().getattr("__enter__")?, block.get_type().getattr("__exit__")?);
-    let ran = enter.call1((&block,))?.call_method1("run", (main,));
+    let ran = enter.call1((block,))?.call_method1("run", (main,));
     match ran {
         Ok(result) => {
-            exit.call1((&block, none(py), none(py), none(py)))?;
+            exit.call1((block, none(py), none(py), none(py)))?;
             Ok(result)
         }
         Err(error) => {
             let error = Raised::from_err(py, error);
             let (class, traceback) = (error.as_any().get_type(), error.as_any().getattr("__traceback__")?);
-            let hushed = error.handling(|| exit.call1((&block, class, error.as_any(), traceback)))?;
+            let hushed = error.handling(|| exit.call1((block, class, error.as_any(), traceback)))?;
             if hushed.is_truthy()? { Ok(none(py)) } else { Err(error.into_err()) }
         }
     }
@@ -132,8 +140,17 @@ fn prepare<'py>(runner: &Obj<'py, Runner>, debug: Bound<'py, PyAny>, loop_factor
     runner.is_current.set(false);
 }
 
-/// `Runner._lazy_init`: the loop, made when first asked for.
+/// `self._lazy_init()`, and the loop.
 fn open<'py>(runner: &Obj<'py, Runner>) -> Output<'py> {
+    if runner.is_native() {
+        return init(runner);
+    }
+    runner.as_any().call_method0("_lazy_init")?;
+    Ok(runner.event_loop.get_or_none(runner.py()))
+}
+
+/// `Runner._lazy_init`: the loop, made when first asked for.
+fn init<'py>(runner: &Obj<'py, Runner>) -> Output<'py> {
     let py = runner.py();
     match runner.stage.get() {
         Stage::Closed => return Err(PyRuntimeError::new_err("Runner is closed")),
@@ -294,6 +311,10 @@ impl Class for Runner {
             &EXIT,
             |runner, args| {
                 args.parse(&EXIT)?;
+                if !runner.is_native() {
+                    runner.as_any().call_method0(names::close(runner.py()))?;
+                    return Ok(none(runner.py()));
+                }
                 outlive_interpreter(|| close(runner)).map(|()| none(runner.py()))
             },
             "Closes the runner.",
@@ -307,6 +328,19 @@ impl Class for Runner {
             c"get_loop",
             |runner| outlive_interpreter(|| open(runner)),
             "The loop, made when first asked for.",
+        );
+        t.noargs(
+            c"_lazy_init",
+            |runner| init(runner).map(|_| none(runner.py())),
+            "Makes the loop, unless that is done.",
+        );
+        t.method(
+            &ON_SIGINT,
+            |runner, args| {
+                let [_signal, _frame, task] = args.parse(&ON_SIGINT)?;
+                interrupts::interrupt(runner, &task).map(|()| none(runner.py()))
+            },
+            "What Ctrl-C does: it cancels the task, and the next time interrupts the program where it is.",
         );
         t.method(
             &RUNNER_RUN,

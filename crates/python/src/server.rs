@@ -142,7 +142,10 @@ fn wake_if_over(server: &Obj<'_, Server>) -> PyResult<()> {
         Some(foreign) => server.connected.get() + foreign.len()?,
         None => server.connected.get(),
     };
-    if connected == 0 && server.sockets.is_empty() { wake_up(server) } else { Ok(()) }
+    if connected != 0 || !server.sockets.is_empty() {
+        return Ok(());
+    }
+    if server.is_native() { wake_up(server) } else { server.as_any().call_method0("_wakeup").map(drop) }
 }
 
 /// `_wakeup`: closed, and no connection left.
@@ -221,8 +224,16 @@ fn each_client<'py>(server: &Obj<'py, Server>, method: &str) -> Output<'py> {
 
 // Serving.
 
-/// `_start_serving`.
+/// `self._start_serving()`.
 pub fn start(server: &Obj<'_, Server>) -> PyResult<()> {
+    if server.is_native() {
+        return start_serving(server);
+    }
+    server.as_any().call_method0("_start_serving").map(drop)
+}
+
+/// `_start_serving`.
+fn start_serving(server: &Obj<'_, Server>) -> PyResult<()> {
     if server.serving.replace(true) {
         return Ok(());
     }
@@ -330,14 +341,16 @@ async fn serve_forever(server: Ref<Server>, event_loop: Ref<EventLoop>, thrown: 
     // Whatever comes of closing, it is the cancellation that goes on.
     let closing = attached(|py| {
         let server = server.obj(py);
-        close(&server)?;
+        server.as_any().call_method0("close")?;
         // Since 3.12 `wait_closed` waits for the connections.
-        #[cfg(Py_3_12)]
+        #[cfg(Py_3_13)]
+        server.as_any().call_method0("close_clients")?;
+        #[cfg(all(Py_3_12, not(Py_3_13)))]
         each_client(&server, "close")?;
-        Ok::<_, PyErr>(wait_closed(Ref::of(server), event_loop.copy(py)))
+        end(&server, &event_loop.obj(py))
     });
     if let Ok(closing) = closing {
-        let _ = select(Box::pin(closing), Box::pin(thrown.next())).await;
+        let _ = select(closing, Box::pin(thrown.next())).await;
     }
     drop(guard);
     Err(error)
@@ -380,7 +393,7 @@ fn clients<'py>(server: &Obj<'py, Server>) -> Output<'py> {
     Ok(set)
 }
 
-fn start_serving<'py>(server: &Obj<'py, Server>) -> Output<'py> {
+fn begin_serving<'py>(server: &Obj<'py, Server>) -> Output<'py> {
     coroutine(server, "Server.start_serving", |own, _| async move {
         attached(|py| start(&own.obj(py)))?;
         yield_once().await;
@@ -399,9 +412,18 @@ fn enter<'py>(server: &Obj<'py, Server>) -> Output<'py> {
 fn exit<'py>(server: &Obj<'py, Server>, args: Args<'_, 'py>) -> Output<'py> {
     let [] = args.parse(&EXIT)?;
     coroutine(server, "Server.__aexit__", |own, event_loop| async move {
-        attached(|py| own.any(py).call_method0("close").map(drop))?;
-        wait_closed(own, event_loop).await
+        let closing = attached(|py| {
+            let server = own.obj(py);
+            server.as_any().call_method0("close")?;
+            end(&server, &event_loop.obj(py))
+        })?;
+        closing.await
     })
+}
+
+/// `await self.wait_closed()`
+fn end<'py>(server: &Obj<'py, Server>, event_loop: &Obj<'py, EventLoop>) -> PyResult<Awaited> {
+    Awaited::on(event_loop, &server.as_any().call_method0("wait_closed")?)
 }
 
 /// A coroutine of a native loop. On another loop it is asyncio's own, which asks the server for nothing but attributes.
@@ -427,6 +449,7 @@ fn of_asyncio<'py>(server: &Obj<'py, Server>, name: &str) -> Output<'py> {
 impl Class for Server {
     const NAME: &'static CStr = c"yibu.Server";
     type Header = DictAndWeak;
+    const STANDS_FOR_STOCK: bool = true;
 
     fn state() -> &'static ClassState {
         &SERVER
@@ -467,7 +490,7 @@ impl Class for Server {
         );
         #[cfg(Py_3_13)]
         t.noargs(c"abort_clients", |server| each_client(server, "abort"), "Closes all connections at once.");
-        t.noargs(c"start_serving", start_serving, "Coroutine: starts accepting connections.");
+        t.noargs(c"start_serving", begin_serving, "Coroutine: starts accepting connections.");
         t.noargs(
             c"serve_forever",
             |server| {
@@ -488,7 +511,7 @@ impl Class for Server {
         t.noargs(
             c"_start_serving",
             |server| {
-                start(server)?;
+                start_serving(server)?;
                 Ok(none(server.py()))
             },
             "Starts accepting connections.",

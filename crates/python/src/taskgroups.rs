@@ -113,12 +113,6 @@ impl TaskGroup {
     }
 }
 
-/// Whether the group is of the native class itself, so that no method can have been overridden.
-#[inline]
-fn is_plain(group: &Obj<'_, TaskGroup>) -> bool {
-    Obj::<TaskGroup>::cast_exact(group.as_any()).is_some()
-}
-
 /// `TaskGroup.__init__`.
 fn init(group: &Obj<'_, TaskGroup>) -> PyResult<()> {
     let py = group.py();
@@ -450,7 +444,7 @@ fn enlist<'py>(group: &Obj<'py, TaskGroup>, task: &Bound<'py, PyAny>) -> PyResul
     let py = group.py();
     // A task that is done at birth, too, is dealt with at the next turn: a failure must not cancel the task that has just made it.
     group.tasks(py)?.add(task)?;
-    if is_plain(group) {
+    if group.is_native() {
         react(task, &TASK_DONE, group.as_any())?;
     } else {
         let done = group.as_any().getattr(names::_on_task_done(py))?;
@@ -465,7 +459,7 @@ fn enlist<'py>(group: &Obj<'py, TaskGroup>, task: &Bound<'py, PyAny>) -> PyResul
 
 /// `TaskGroup._is_base_error`: SystemExit and KeyboardInterrupt, which tasks let through to the loop.
 fn is_base_error<'py>(group: &Obj<'py, TaskGroup>, exception: &Bound<'py, PyAny>) -> PyResult<bool> {
-    if is_plain(group) {
+    if group.is_native() {
         return Ok(exits(exception));
     }
     group.as_any().call_method1("_is_base_error", (exception,))?.is_truthy()
@@ -478,7 +472,7 @@ fn exits(exception: &Bound<'_, PyAny>) -> bool {
 /// `TaskGroup._abort`.
 #[cold]
 fn abort(group: &Obj<'_, TaskGroup>) -> PyResult<()> {
-    if is_plain(group) { cancel_tasks(group) } else { group.as_any().call_method0("_abort").map(drop) }
+    if group.is_native() { cancel_tasks(group) } else { group.as_any().call_method0("_abort").map(drop) }
 }
 
 fn cancel_tasks(group: &Obj<'_, TaskGroup>) -> PyResult<()> {

@@ -178,14 +178,23 @@ fn arm<'py>(timeout: &Obj<'py, Timeout>, event_loop: &Bound<'py, PyAny>) -> PyRe
     Ok(())
 }
 
-/// `Timeout._on_timeout`: cancels the task.
+/// The deadline has come: `self._on_timeout()`.
 fn expire(owner: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = owner.py();
     let Some(timeout) = Obj::<Timeout>::cast(owner) else { return Ok(()) };
+    current::settle_running(py)?;
+    if !timeout.is_native() {
+        return owner.call_method0("_on_timeout").map(drop);
+    }
+    on_timeout(timeout)
+}
+
+/// `Timeout._on_timeout`: cancels the task.
+fn on_timeout(timeout: &Obj<'_, Timeout>) -> PyResult<()> {
+    let py = timeout.py();
     if timeout.state.get() != State::Entered {
         return Err(PyAssertionError::new_err(()));
     }
-    current::settle_running(py)?;
     let task = timeout.task.get_or_none(py);
     match Obj::<Task>::cast_exact(&task) {
         Some(native) => tasks::cancel(native, &none(py)).map(drop)?,
@@ -217,7 +226,7 @@ pub fn enter<'py>(timeout: &Obj<'py, Timeout>, event_loop: &Bound<'py, PyAny>) -
         None => task.call_method0(names::cancelling(task.py()))?.extract()?,
     });
     timeout.task.put(task);
-    if Obj::<Timeout>::cast_exact(timeout.as_any()).is_none() {
+    if !timeout.is_native() {
         let py = timeout.py();
         return timeout.as_any().call_method1(names::reschedule(py), (timeout.when(py),)).map(drop);
     }
@@ -468,6 +477,11 @@ impl Class for Timeout {
             "Ends the limit; raises TimeoutError when it was exceeded.",
         );
         t.noargs(c"when", |timeout| Ok(timeout.when(timeout.py())), "The deadline, or None.");
+        t.noargs(
+            c"_on_timeout",
+            |timeout| on_timeout(timeout).map(|()| none(timeout.py())),
+            "The deadline has come: cancels the task.",
+        );
         t.method(
             &RESCHEDULE,
             |timeout, args| {

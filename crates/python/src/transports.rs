@@ -245,7 +245,7 @@ fn begin<'py>(transport: &Obj<'py, SocketTransport>, parts: Parts<'py>, nodelay:
 
 /// `Server._attach`, which got an argument in 3.13.
 fn attach<'py>(transport: &Obj<'py, SocketTransport>, to: &Bound<'py, PyAny>) -> PyResult<()> {
-    match Obj::<Server>::cast_exact(to) {
+    match Obj::<Server>::cast(to).filter(|server| server.is_native()) {
         Some(native) => server::attach(native, transport),
         None if cfg!(Py_3_13) => to.call_method1("_attach", (transport.as_any(),)).map(drop),
         None => to.call_method0("_attach").map(drop),
@@ -257,7 +257,7 @@ fn detach(transport: &Obj<'_, SocketTransport>) -> PyResult<()> {
     let py = transport.py();
     let Some(from) = transport.server.take() else { return Ok(()) };
     let from = from.into_any(py);
-    match Obj::<Server>::cast_exact(&from) {
+    match Obj::<Server>::cast(&from).filter(|server| server.is_native()) {
         Some(native) => server::detach(native, transport),
         None if cfg!(Py_3_13) => from.call_method1("_detach", (transport.as_any(),)).map(drop),
         None => from.call_method0("_detach").map(drop),
@@ -331,6 +331,7 @@ impl Class for SocketTransport {
     const NAME: &'static CStr = c"yibu.SocketTransport";
     type Header = BehindTransport;
     const FREELIST: usize = 256;
+    const STANDS_FOR_STOCK: bool = true;
 
     fn state() -> &'static ClassState {
         &SOCKET_TRANSPORT

@@ -20,7 +20,7 @@ use yibu_engine::transport::{ACCEPT_RETRY_DELAY, Accepting, Listener, OUT_OF_RES
 
 use super::connect::CloseUnlessDone;
 use super::kernel::Kernel;
-use super::{EventLoop, Overridable, Owner, create_future, socket};
+use super::{EventLoop, Overridable, Owner, socket};
 use crate::coroutines::{self, Awaited};
 use crate::events::{self, Handle};
 use crate::ffi::class::Plain;
@@ -29,6 +29,7 @@ use crate::ffi::{
     Args, Class, ClassState, LoopCell, Obj, Output, Raised, Ref, Signature, Slot, Table, Visitor,
 };
 use crate::ffi::{call, context, none};
+use crate::mixins::create_future;
 use crate::replaced::names::{SELECTOR_EVENTS, SOCKET_TRANSPORT, SSL_PROTOCOL};
 use crate::transports::{self, Accepted, Parts};
 use crate::{errors, names, sslproto, stock};
@@ -357,12 +358,12 @@ fn welcome<'py>(
             Err(error) => failed(event_loop, error, Some(protocol), None),
         };
     }
-    let waiter = create_future(event_loop)?;
+    let waiter = create_future(event_loop.as_any())?;
     let encrypted = sslproto::new(sslproto::Parts {
         event_loop: event_loop.as_any().clone(),
         app_protocol: protocol.clone(),
         context: ssl_context,
-        waiter: waiter.as_any().clone(),
+        waiter: waiter.clone(),
         server_side: true,
         server_hostname: none(py),
         call_connection_made: true,
@@ -374,7 +375,7 @@ fn welcome<'py>(
         Ok(encrypted.app_transport(py))
     });
     match made {
-        Ok(transport) => await_handshake(event_loop, waiter.as_any(), protocol, transport),
+        Ok(transport) => await_handshake(event_loop, &waiter, protocol, transport),
         Err(error) => failed(event_loop, error, Some(protocol), None),
     }
 }
@@ -431,14 +432,14 @@ fn welcome_socket<'py>(
             Err(error) => failed(event_loop, error, Some(protocol), None),
         };
     };
-    let waiter = create_future(event_loop)?;
-    keywords.set_item("waiter", waiter.as_any())?;
+    let waiter = create_future(event_loop.as_any())?;
+    keywords.set_item("waiter", &waiter)?;
     keywords.set_item("server_side", true)?;
     keywords.set_item("ssl_handshake_timeout", acceptor.handshake_timeout.get_or_none(py))?;
     keywords.set_item("ssl_shutdown_timeout", acceptor.shutdown_timeout.get_or_none(py))?;
     let arguments = (socket, &protocol, ssl_context);
     match event_loop.as_any().call_method("_make_ssl_transport", arguments, Some(&keywords)) {
-        Ok(transport) => await_handshake(event_loop, waiter.as_any(), protocol, transport),
+        Ok(transport) => await_handshake(event_loop, &waiter, protocol, transport),
         Err(error) => failed(event_loop, error, Some(protocol), None),
     }
 }

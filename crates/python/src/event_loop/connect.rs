@@ -9,10 +9,11 @@ use pyo3::exceptions::{PyOSError, PyTimeoutError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyInt, PyList};
 
-use super::{Delay, EventLoop, create_future};
+use super::{Delay, EventLoop};
 use crate::coroutines::{self, Awaited};
 use crate::ffi::thread::attached;
 use crate::ffi::{Args, Obj, Output, Ref, Signature, Table};
+use crate::mixins::create_future;
 use crate::replaced::names::BASE_EVENTS;
 use crate::replaced::names::sockets;
 use crate::{names, stock};
@@ -489,7 +490,7 @@ pub(super) async fn connection_transport(
         let unless_done = CloseUnlessDone::new(socket.clone());
         socket.call_method1("setblocking", (false,))?;
         let protocol = factory.bind(py).call0()?;
-        let waiter = create_future(&event_loop)?;
+        let waiter = create_future(event_loop.as_any())?;
         let keywords = PyDict::new(py);
         #[cfg(Py_3_15)]
         keywords.set_item("context", crate::ffi::context::copy_current(py)?)?;
@@ -500,15 +501,15 @@ pub(super) async fn connection_transport(
             keywords.set_item("ssl_handshake_timeout", &security.handshake_timeout)?;
             keywords.set_item("ssl_shutdown_timeout", &security.shutdown_timeout)?;
             let context = (!ssl.is_instance_of::<PyBool>()).then_some(ssl);
-            let arguments = (&socket, &protocol, context, waiter.as_any());
+            let arguments = (&socket, &protocol, context, &waiter);
             event_loop.as_any().call_method("_make_ssl_transport", arguments, Some(&keywords))?
         } else {
-            let arguments = (&socket, &protocol, waiter.as_any());
+            let arguments = (&socket, &protocol, &waiter);
             event_loop.as_any().call_method("_make_socket_transport", arguments, Some(&keywords))?
         };
         unless_done.done();
         let unless_done = CloseUnlessDone::new(transport.clone());
-        let waiting = Awaited::on(&event_loop, waiter.as_any())?;
+        let waiting = Awaited::on(&event_loop, &waiter)?;
         Ok::<_, PyErr>((Made(transport.unbind(), protocol.unbind()), waiting, unless_done))
     })?;
     waiting.await?;

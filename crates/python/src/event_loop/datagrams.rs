@@ -9,10 +9,11 @@ use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 use rustix::net::{AddressFamily, SocketType};
 
 use super::connect::{CloseUnlessDone, or_number};
-use super::{EventLoop, create_future, occupied, serve};
+use super::{EventLoop, occupied, serve};
 use crate::coroutines::{self, Awaited};
 use crate::ffi::thread::attached;
 use crate::ffi::{Args, Class, Obj, Output, Raised, Ref, Signature, Table, none};
+use crate::mixins::create_future;
 use crate::replaced::names::{BASE_EVENTS, DATAGRAM_TRANSPORT, sockets};
 use crate::stock;
 use crate::transports::DatagramTransport;
@@ -343,8 +344,8 @@ fn make(
     let socket = opened.socket.bind(py);
     let socket_unless_done = opened.own.then(|| CloseUnlessDone::new(socket.clone()));
     let protocol = factory.bind(py).call0()?;
-    let waiter = create_future(event_loop)?;
-    let arguments = (socket, &protocol, &opened.remote, waiter.as_any());
+    let waiter = create_future(event_loop.as_any())?;
+    let arguments = (socket, &protocol, &opened.remote, &waiter);
     let transport = event_loop.as_any().call_method1("_make_datagram_transport", arguments)?;
     if let Some(unless_done) = socket_unless_done {
         unless_done.done();
@@ -364,7 +365,7 @@ fn make(
             logger.call_method1("debug", (format, remote, &transport, &protocol))?;
         }
     }
-    let waiting = Awaited::on(event_loop, waiter.as_any())?;
+    let waiting = Awaited::on(event_loop, &waiter)?;
     let pair = (transport, protocol).into_pyobject(py)?.into_any().unbind();
     Ok((pair, waiting, unless_done))
 }

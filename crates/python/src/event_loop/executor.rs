@@ -18,7 +18,7 @@ use crate::functions::running_loop;
 use crate::futures::{self, Future, State, bridge};
 use crate::replaced::names::running_loop::OF_TIMEOUTS;
 use crate::replaced::names::{FUTURE, THREADSAFE_HANDLE, WRAP_FUTURE};
-use crate::{current, names, stock};
+use crate::{current, mixins, names, stock};
 
 const RUN_IN_EXECUTOR: Signature<2> =
     Signature::new_method("EventLoop.run_in_executor", "executor, func, *args");
@@ -42,6 +42,11 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
             set_default_executor(event_loop, &executor)
         },
         "Sets the ThreadPoolExecutor that run_in_executor(None, ...) uses.",
+    );
+    t.noargs(
+        c"_check_default_executor",
+        |event_loop| check_default_executor(event_loop).map(|()| none(event_loop.py())),
+        "RuntimeError when the default executor was shut down.",
     );
     t.method(&SHUTDOWN, shut_down, "Coroutine: ends the default executor and waits for its threads.");
     t.one(
@@ -71,7 +76,7 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
 /// `BaseEventLoop.run_in_executor`.
 fn run_in_executor<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
     let [executor, function] = args.parse(&RUN_IN_EXECUTOR)?;
-    event_loop.check_open()?;
+    event_loop.ensure_open()?;
     if event_loop.debug.get() {
         debug::check_callback(&function, "run_in_executor")?;
     }
@@ -98,7 +103,7 @@ fn run_in_executor<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -
 /// The native pool that an executor is, where nobody would notice that a job does not go through the loop's methods.
 #[inline]
 fn native<'a, 'py>(
-    event_loop: &EventLoop,
+    event_loop: &Obj<'py, EventLoop>,
     executor: &'a Bound<'py, PyAny>,
 ) -> Option<&'a Obj<'py, ThreadPool>> {
     Obj::<ThreadPool>::cast_exact(executor).filter(|pool| {
@@ -120,7 +125,7 @@ pub(super) fn is_unwatched(event_loop: &Obj<'_, EventLoop>) -> PyResult<bool> {
 
 /// The default executor if it is native: [`run_job`] runs jobs there.
 pub fn native_executor<'py>(event_loop: &Obj<'py, EventLoop>) -> PyResult<Option<Obj<'py, ThreadPool>>> {
-    event_loop.check_open()?;
+    event_loop.ensure_open()?;
     let executor = default_executor(event_loop)?;
     Ok(native(event_loop, &executor).cloned())
 }
@@ -148,11 +153,16 @@ pub(super) fn after_fork_in_child(event_loop: &Obj<'_, EventLoop>) -> PyResult<(
     }
 }
 
-/// The default executor, made if there is none.
-fn default_executor<'py>(event_loop: &Obj<'py, EventLoop>) -> Output<'py> {
+fn check_default_executor(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     if event_loop.executor_shut_down.get() {
         return Err(PyRuntimeError::new_err("Executor shutdown has been called"));
     }
+    Ok(())
+}
+
+/// The default executor, made if there is none.
+fn default_executor<'py>(event_loop: &Obj<'py, EventLoop>) -> Output<'py> {
+    check_default_executor(event_loop)?;
     let py = event_loop.py();
     let stands_in = executor::stands_in(py)?;
     if let Some(executor) = event_loop.default_executor.get(py) {
@@ -217,7 +227,7 @@ fn begin_shutdown<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     if event_loop.default_executor.is_empty() {
         return Ok(Step::Return(none(py)));
     }
-    let future = create_future(&event_loop)?.into_any();
+    let future = mixins::create_future(event_loop.as_any())?;
     let keywords = PyDict::new(py);
     keywords.set_item("target", event_loop.as_any().getattr("_do_shutdown")?)?;
     keywords.set_item("args", (&future,))?;

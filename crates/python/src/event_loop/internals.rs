@@ -147,7 +147,7 @@ fn push<'py>(event_loop: &Obj<'py, EventLoop>, handle: &Bound<'py, PyAny>) -> Py
 }
 
 /// An entry as the handle that asyncio would have made.
-fn as_handle<'py>(event_loop: &Obj<'py, EventLoop>, entry: Entry) -> Output<'py> {
+pub(super) fn as_handle<'py>(event_loop: &Obj<'py, EventLoop>, entry: Entry) -> Output<'py> {
     let py = event_loop.py();
     let (callback, argument, context) = match entry {
         Entry::Handle(handle) => return Ok(handle.into_any(py)),

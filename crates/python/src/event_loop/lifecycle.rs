@@ -4,7 +4,7 @@ use pyo3::exceptions::{PyKeyboardInterrupt, PyResourceWarning, PyRuntimeError, P
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
-use super::{Engine, EventLoop, asyncgens, debug, turn};
+use super::{Engine, EventLoop, Overridable, asyncgens, debug, turn};
 use crate::attributes::flags;
 use crate::callbacks::{Reaction, forget, react};
 use crate::ffi::thread::attached;
@@ -102,7 +102,7 @@ pub fn thread_ident() -> u64 {
 }
 
 fn check_running(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
-    if event_loop.is_running() {
+    if event_loop.says_it_runs()? {
         return Err(PyRuntimeError::new_err("This event loop is already running"));
     }
     if asked(event_loop.py(), &OF_LOOPS)?.is_some() {
@@ -111,33 +111,55 @@ fn check_running(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     Ok(())
 }
 
+/// `self._check_closed()` and `self._check_running()`.
+fn ensure_idle(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
+    event_loop.ensure_open()?;
+    if event_loop.overrides(Overridable::CheckRunning) {
+        return event_loop.as_any().call_method0("_check_running").map(drop);
+    }
+    check_running(event_loop)
+}
+
 /// Runs turns until `stop()`, or until the interpreter ends over the head of a daemon thread.
 fn run_forever(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
+    event_loop.refuse_overridden()?;
     thread::outlive_interpreter(|| run_until_stopped(event_loop))
 }
 
 /// Runs turns until `stop()`; the loop is left as it was found whatever happens.
 fn run_until_stopped(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
-    begin_run(event_loop)?;
+    if cfg!(Py_3_13) && event_loop.overrides(Overridable::SetUp) {
+        event_loop.as_any().call_method0("_run_forever_setup")?;
+    } else {
+        begin_run(event_loop)?;
+    }
     // PyO3 counts attachments of its own making only: within one, what is dropped is released at once instead of being
     // kept for the next, and attaching again is free.
     let ran = attached(|_| {
         trampoline::caught(|| {
             loop {
-                turn::run_once(event_loop)?;
+                if event_loop.overrides(Overridable::RunOnce) {
+                    event_loop.as_any().call_method0("_run_once")?;
+                } else {
+                    turn::run_once(event_loop)?;
+                }
                 if event_loop.stopping.get() {
                     break Ok(());
                 }
             }
         })
     });
-    ran.and(end_run(event_loop))
+    let ended = if cfg!(Py_3_13) && event_loop.overrides(Overridable::CleanUp) {
+        event_loop.as_any().call_method0("_run_forever_cleanup").map(drop)
+    } else {
+        end_run(event_loop)
+    };
+    ran.and(ended)
 }
 
 /// `_run_forever_setup`: the loop is the running one of this thread, with its hooks installed.
 fn begin_run(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
-    event_loop.check_open()?;
-    check_running(event_loop)?;
+    ensure_idle(event_loop)?;
     debug::track_origins(event_loop, event_loop.debug.get())?;
     let hooks = asyncgens::install(event_loop)?;
     event_loop.hooks.with(|kept| *kept = Some(hooks));
@@ -208,8 +230,7 @@ fn go_on_when_done<'py>(event_loop: &Obj<'py, EventLoop>, future: &Bound<'py, Py
 }
 
 fn run_until_complete<'py>(event_loop: &Obj<'py, EventLoop>, object: &Bound<'py, PyAny>) -> Output<'py> {
-    event_loop.check_open()?;
-    check_running(event_loop)?;
+    ensure_idle(event_loop)?;
     let made_here = !likes::is_future(object)?;
     let future = ensure(object, Some(event_loop.as_any()))?;
     if made_here {
@@ -217,7 +238,11 @@ fn run_until_complete<'py>(event_loop: &Obj<'py, EventLoop>, object: &Bound<'py,
         tasks::expect_destruction(&future)?;
     }
     stop_when_done(event_loop, &future)?;
-    let ran = run_forever(event_loop);
+    let ran = if event_loop.overrides(Overridable::RunForever) {
+        event_loop.as_any().call_method0("run_forever").map(drop)
+    } else {
+        run_forever(event_loop)
+    };
     if let Err(error) = ran {
         if made_here && likes::is_done(&future)? && !likes::is_cancelled(&future)? {
             // The coroutine's own exception (KeyboardInterrupt, SystemExit) is on its way out: it was seen.
@@ -234,7 +259,7 @@ fn run_until_complete<'py>(event_loop: &Obj<'py, EventLoop>, object: &Bound<'py,
 }
 
 fn close(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
-    if event_loop.is_running() {
+    if event_loop.says_it_runs()? {
         return Err(PyRuntimeError::new_err("Cannot close a running event loop"));
     }
     if event_loop.closed.get() {

@@ -2,12 +2,13 @@
 
 use pyo3::prelude::*;
 
+use super::EventLoop;
 use super::connect::CloseUnlessDone;
-use super::{EventLoop, create_future};
 use crate::coroutines::{self, Awaited};
 use crate::events::loop_debug;
 use crate::ffi::thread::attached;
 use crate::ffi::{Args, Class, Obj, Output, Ref, Signature, Table};
+use crate::mixins::create_future;
 use crate::names;
 use crate::replaced::names::BASE_EVENTS;
 use crate::transports::pipes::{ReadPipeTransport, WritePipeTransport};
@@ -15,12 +16,17 @@ use crate::transports::pipes::{ReadPipeTransport, WritePipeTransport};
 const CONNECT_READ: Signature<2> = Signature::new("EventLoop.connect_read_pipe", "protocol_factory, pipe");
 const CONNECT_WRITE: Signature<2> = Signature::new("EventLoop.connect_write_pipe", "protocol_factory, pipe");
 
+const MAKE_READ: Signature<4> =
+    Signature::new_method("EventLoop._make_read_pipe_transport", "pipe, protocol, waiter=None, extra=None");
+const MAKE_WRITE: Signature<4> =
+    Signature::new_method("EventLoop._make_write_pipe_transport", "pipe, protocol, waiter=None, extra=None");
+
 pub(super) fn table(t: &mut Table<EventLoop>) {
     t.method(
         &CONNECT_READ,
         |event_loop, args| {
             let connected = "Read pipe %r connected: (%r, %r)";
-            connect::<ReadPipeTransport>(event_loop, &args, &CONNECT_READ, connected)
+            connect(event_loop, &args, &CONNECT_READ, "_make_read_pipe_transport", connected)
         },
         "Coroutine: reads from the file, without blocking. Returns (transport, protocol).",
     );
@@ -28,17 +34,38 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
         &CONNECT_WRITE,
         |event_loop, args| {
             let connected = "Write pipe %r connected: (%r, %r)";
-            connect::<WritePipeTransport>(event_loop, &args, &CONNECT_WRITE, connected)
+            connect(event_loop, &args, &CONNECT_WRITE, "_make_write_pipe_transport", connected)
         },
         "Coroutine: writes to the file, without blocking. Returns (transport, protocol).",
     );
+    t.method(
+        &MAKE_READ,
+        |event_loop, args| make::<ReadPipeTransport>(event_loop, &args, &MAKE_READ),
+        "The transport of connect_read_pipe().",
+    );
+    t.method(
+        &MAKE_WRITE,
+        |event_loop, args| make::<WritePipeTransport>(event_loop, &args, &MAKE_WRITE),
+        "The transport of connect_write_pipe().",
+    );
 }
 
-/// The coroutine that makes a transport of class `T`, and waits until its protocol has been told.
-fn connect<'py, T: Class>(
+/// `_make_read_pipe_transport` and `_make_write_pipe_transport`.
+fn make<'py, T: Class>(
+    event_loop: &Obj<'py, EventLoop>,
+    args: &Args<'_, 'py>,
+    signature: &Signature<4>,
+) -> Output<'py> {
+    let [pipe, protocol, waiter, extra] = args.parse(signature)?;
+    T::class(event_loop.py()).call1((event_loop.as_any(), pipe, protocol, waiter, extra))
+}
+
+/// The coroutine that has the loop's method make a transport, and waits until its protocol has been told.
+fn connect<'py>(
     event_loop: &Obj<'py, EventLoop>,
     args: &Args<'_, 'py>,
     signature: &'static Signature<2>,
+    method: &'static str,
     log: &'static str,
 ) -> Output<'py> {
     let own = Ref::of(event_loop.clone());
@@ -47,10 +74,9 @@ fn connect<'py, T: Class>(
         let (transport, protocol, undo, made) = attached(|py| {
             let event_loop = own.obj(py);
             let protocol = factory.bind(py).call0()?;
-            let waiter = create_future(&event_loop)?;
-            let made = Awaited::on(&event_loop, waiter.as_any())?;
-            let given = (event_loop.as_any(), pipe.bind(py), &protocol, waiter.as_any());
-            let transport = T::class(py).call1(given)?;
+            let waiter = create_future(event_loop.as_any())?;
+            let made = Awaited::on(&event_loop, &waiter)?;
+            let transport = event_loop.as_any().call_method1(method, (pipe.bind(py), &protocol, &waiter))?;
             let undo = CloseUnlessDone::new(transport.clone());
             Ok::<_, PyErr>((transport.unbind(), protocol.unbind(), undo, made))
         })?;

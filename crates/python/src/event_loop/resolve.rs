@@ -134,10 +134,11 @@ fn getnameinfo<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Ou
             let service: i32 = stock::ni_numericserv(py)?.extract()?;
             let flags = question.get_item(1)?.extract::<i32>();
             let asks_nobody = flags.is_ok_and(|flags| flags & host != 0 && flags & service != 0);
-            if asks_nobody && !sockets::GETNAMEINFO.is_replaced(py) && executor::is_unwatched(&me.obj(py))? {
+            let event_loop = me.obj(py);
+            if asks_nobody && !sockets::GETNAMEINFO.is_replaced(py) && executor::is_unwatched(&event_loop)? {
                 return Ok(Ok(function.call1(question)?.unbind()));
             }
-            in_executor(&me.obj(py), function, question).map(Err)
+            in_executor(&event_loop, function, question).map(Err)
         })?;
         match asked {
             Ok(answer) => Ok(answer),

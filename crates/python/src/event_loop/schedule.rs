@@ -6,7 +6,7 @@ use pyo3::types::{PyFloat, PyInt};
 
 use super::{Due, Entry, EventLoop, Message, Overridable, debug, handles, turn};
 use crate::events::{self, Handle, PostedHandle, TimerHandle, When};
-use crate::ffi::{Args, Class, Obj, Output, Ref, SendRef, Signature, Table};
+use crate::ffi::{Args, Class, Obj, Output, Ref, SendRef, Signature, Table, none};
 use crate::replaced::names::{HANDLE, MONOTONIC, Name, THREADSAFE_HANDLE, TIMER_HANDLE};
 
 const CALL_SOON: Signature<2> = Signature::new("EventLoop.call_soon", "callback, *args, context=None");
@@ -25,6 +25,20 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
     );
     t.method(&CALL_LATER, call_later, "Runs callback(*args) after delay seconds. Returns a TimerHandle.");
     t.method(&CALL_AT, call_at, "Runs callback(*args) when time() reaches when. Returns a TimerHandle.");
+    t.noargs(
+        c"_write_to_self",
+        |event_loop| {
+            event_loop.inbox.ring();
+            Ok(none(event_loop.py()))
+        },
+        "Wakes the loop.",
+    );
+    t.one(
+        c"_timer_handle_cancelled",
+        "handle",
+        |event_loop, _handle| Ok(none(event_loop.py())),
+        "Called by a TimerHandle that is being cancelled; the loop counts it once it is.",
+    );
     t.noargs(
         c"time",
         |event_loop| match MONOTONIC.replacement(event_loop.py())? {
@@ -64,7 +78,7 @@ fn prepare<'py>(
 ) -> PyResult<()> {
     let Some(callback) = args.get(0) else { return Err(missing(args, signature)) };
     let context = given_context(args, signature.function)?;
-    event_loop.check_open()?;
+    event_loop.ensure_open()?;
     let debugging = event_loop.debug.get();
     if debugging {
         check(event_loop, &callback, method, any_thread)?;
@@ -101,7 +115,7 @@ fn by_class<'py>(
 ) -> Output<'py> {
     let Some(callback) = args.get(0) else { return Err(missing(args, signature)) };
     let context = given_context(args, signature.function)?;
-    event_loop.check_open()?;
+    event_loop.ensure_open()?;
     if event_loop.debug.get() {
         let method = signature.function.trim_start_matches("EventLoop.");
         check(event_loop, &callback, method, any_thread)?;
@@ -116,6 +130,9 @@ fn by_class<'py>(
 
 #[inline]
 fn call_soon<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
+    if event_loop.overrides(Overridable::PushSoon) {
+        return call_soon_by_steps(event_loop, &args, &CALL_SOON, "call_soon");
+    }
     if HANDLE.is_replaced(event_loop.py()) {
         return by_class(event_loop, &args, &HANDLE, &CALL_SOON, false);
     }
@@ -131,7 +148,38 @@ fn call_soon<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Outp
     Ok(handle.into_any())
 }
 
+/// The checks, and `self._call_soon(callback, args, context)`.
+#[cold]
+fn call_soon_by_steps<'py>(
+    event_loop: &Obj<'py, EventLoop>,
+    args: &Args<'_, 'py>,
+    signature: &Signature<2>,
+    method: &str,
+) -> Output<'py> {
+    let Some(callback) = args.get(0) else { return Err(missing(args, signature)) };
+    let context = given_context(args, signature.function)?;
+    event_loop.ensure_open()?;
+    if event_loop.debug.get() {
+        check(event_loop, &callback, method, method != "call_soon")?;
+    }
+    event_loop.as_any().call_method1("_call_soon", (callback, args.tuple_from(1)?, context))
+}
+
 fn call_soon_threadsafe<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
+    let handle = post_soon(event_loop, args)?;
+    if event_loop.overrides(Overridable::WriteToSelf) {
+        event_loop.as_any().call_method0("_write_to_self")?;
+    }
+    Ok(handle)
+}
+
+#[inline]
+fn post_soon<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
+    if cfg!(not(Py_3_14)) && event_loop.overrides(Overridable::PushSoon) {
+        let handle = call_soon_by_steps(event_loop, &args, &THREADSAFE, "call_soon_threadsafe")?;
+        event_loop.inbox.ring();
+        return Ok(handle);
+    }
     if THREADSAFE_HANDLE.is_replaced(event_loop.py()) {
         return by_class(event_loop, &args, &THREADSAFE_HANDLE, &THREADSAFE, true);
     }
@@ -225,7 +273,7 @@ fn add_timer<'py>(
     context: Option<Bound<'py, PyAny>>,
 ) -> Output<'py> {
     let py = event_loop.py();
-    event_loop.check_open()?;
+    event_loop.ensure_open()?;
     let debugging = event_loop.debug.get();
     if debugging {
         debug::check_thread(event_loop)?;

@@ -25,7 +25,7 @@ use super::{EventLoop, occupied};
 use crate::coroutines::{self, Awaited};
 use crate::errors;
 use crate::ffi::thread::attached;
-use crate::ffi::{Args, Obj, Output, Raised, Ref, Signature, Table};
+use crate::ffi::{Args, Obj, Output, Raised, Ref, Signature, Table, none};
 use crate::transports::{self, SocketTransport};
 use crate::{names, stock};
 
@@ -38,7 +38,19 @@ const SENDFILE_NATIVE: Signature<4> =
 const SOCK_SENDFILE_NATIVE: Signature<4> =
     Signature::new("EventLoop._sock_sendfile_native", "sock, file, offset, count");
 
+const CHECK: Signature<4> =
+    Signature::new_method("EventLoop._check_sendfile_params", "sock, file, offset, count");
+
 pub(super) fn table(t: &mut Table<EventLoop>) {
+    t.method(
+        &CHECK,
+        |event_loop, args| {
+            let [sock, file, offset, count] = args.parse(&CHECK)?;
+            check(&sock, &Piece::new(file, offset, count))?;
+            Ok(none(event_loop.py()))
+        },
+        "All that can be wrong with the arguments of sock_sendfile().",
+    );
     t.method(
         &SENDFILE,
         sendfile,

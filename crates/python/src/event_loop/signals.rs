@@ -15,7 +15,7 @@ use rustix::io::{Errno, read};
 use rustix::pipe::{PipeFlags, pipe_with};
 use yibu_engine::{Fd, Interest};
 
-use super::{Entry, EventLoop, Owner, watch};
+use super::{Entry, EventLoop, Overridable, Owner, watch};
 use crate::events::Handle;
 use crate::ffi::{Args, Class, Obj, Output, Ref, Signature, Table, Visitor, boolean, none};
 use crate::replaced::names::UNIX_EVENTS;
@@ -26,6 +26,18 @@ const REMOVE: Signature<1> = Signature::new("EventLoop.remove_signal_handler", "
 const NOTE: Signature<2> = Signature::new("_note_signal", "signum, frame");
 
 pub(super) fn table(t: &mut Table<EventLoop>) {
+    t.one(
+        c"_check_signal",
+        "sig",
+        |event_loop, signal| check(signal).map(|_| none(event_loop.py())),
+        "TypeError or ValueError for what is no signal.",
+    );
+    t.one(
+        c"_handle_signal",
+        "sig",
+        |event_loop, signal| handle(event_loop, signal.extract()?).map(|()| none(event_loop.py())),
+        "Runs the handler of a signal at the next turn.",
+    );
     t.method(&ADD, add, "Calls callback(*args) in the loop when the process gets the signal.");
     t.method(
         &REMOVE,
@@ -313,7 +325,12 @@ pub(super) fn remove_all(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
         return warned.map(drop);
     }
     for number in numbers {
-        remove(event_loop, number.into_pyobject(py)?.as_any())?;
+        let number = number.into_pyobject(py)?.into_any();
+        if event_loop.overrides(Overridable::RemoveSignalHandler) {
+            event_loop.as_any().call_method1("remove_signal_handler", (number,))?;
+        } else {
+            remove(event_loop, &number)?;
+        }
     }
     Ok(())
 }

@@ -4,7 +4,8 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use super::{EventLoop, Overridable};
+use super::{EventLoop, Overridable, bit};
+use crate::ffi::originals::Replaced;
 use crate::ffi::{Args, Class, Obj, Output, Signature, Table, none};
 use crate::futures::{self, Future};
 use crate::replaced::names::{FUTURE, TASK};
@@ -60,12 +61,14 @@ pub fn create_future<'py>(event_loop: &Obj<'py, EventLoop>) -> PyResult<Obj<'py,
     Ok(future)
 }
 
+const SPAWNING: Replaced = bit(Overridable::CreateTask) | bit(Overridable::CheckClosed);
+
 /// The native loop behind an object, when its `create_task` makes native tasks, and is the native one.
 #[inline]
 pub fn spawner<'a, 'py>(event_loop: &'a Bound<'py, PyAny>) -> Option<&'a Obj<'py, EventLoop>> {
     Obj::<EventLoop>::cast(event_loop).filter(|native| {
         native.task_factory.is_empty()
-            && !native.overrides(Overridable::CreateTask)
+            && native.overridden_methods() & SPAWNING == 0
             && !TASK.is_replaced(native.py())
     })
 }
@@ -135,7 +138,7 @@ pub fn create_task<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -
             CREATE_TASK.function
         )));
     };
-    event_loop.check_open()?;
+    event_loop.ensure_open()?;
     match factory {
         Some(factory) if !eager || unknown.is_some() => {
             by_factory(event_loop, &factory, coroutine, &args, &options)

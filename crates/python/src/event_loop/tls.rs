@@ -6,10 +6,11 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use super::{EventLoop, create_future, occupied};
+use super::{EventLoop, occupied};
 use crate::coroutines::{self, Awaited};
 use crate::ffi::thread::attached;
 use crate::ffi::{Args, Obj, Output, Ref, Signature, Table};
+use crate::mixins::create_future;
 use crate::names;
 use crate::replaced::names::{Name, SSL_PROTOCOL, SSL_PROTOCOL_OF_LOOPS};
 use crate::sslproto::{self, Parts, SslProtocol};
@@ -103,12 +104,12 @@ fn start_tls<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Outp
                 given.map(|value| value.into_bound(py));
             let [server_hostname, handshake_timeout, shutdown_timeout] = rest;
             check(&transport, &context)?;
-            let waiter = create_future(&event_loop)?;
+            let waiter = create_future(event_loop.as_any())?;
             let parts = Parts {
                 event_loop: event_loop.as_any().clone(),
                 app_protocol: app_protocol.clone(),
                 context,
-                waiter: waiter.as_any().clone(),
+                waiter: waiter.clone(),
                 server_side: server_side.is_truthy()?,
                 server_hostname,
                 call_connection_made: false,
@@ -119,7 +120,7 @@ fn start_tls<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Outp
             if server_side.is_truthy()? {
                 take_over_what_was_read(&app_protocol, &protocol)?;
             }
-            let handshake = Awaited::on(&event_loop, waiter.as_any())?;
+            let handshake = Awaited::on(&event_loop, &waiter)?;
             let upgrade = Upgrade::begin(&event_loop, transport, &protocol)?;
             Ok::<_, PyErr>((protocol.unbind(), upgrade, handshake))
         })?;

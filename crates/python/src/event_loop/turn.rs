@@ -7,10 +7,8 @@ use std::time::Instant;
 use pyo3::prelude::*;
 use yibu_engine::{OpId, Outcome, Plan};
 
-use super::{
-    Acceptor, Engine, Entry, EventLoop, Overridable, Owner, Waiting, accept, debug, internals, signals,
-    socket,
-};
+use super::{Acceptor, Engine, Entry, EventLoop, Overridable, Owner, Waiting};
+use super::{accept, debug, handle_run, internals, signals, socket};
 use crate::callbacks::ReactionCallback;
 use crate::events::{self, Handle};
 use crate::ffi::{Obj, Raised, Ref, audit, call, context, none};
@@ -60,7 +58,7 @@ pub fn run_once(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
         let Some(entry) = event_loop.engine.with(|engine| engine.ready.pop()) else { break };
         event_loop.corks.open();
         let ran =
-            if event_loop.debug.get() { run_timed(event_loop, entry) } else { run_entry(event_loop, entry) };
+            if event_loop.debug.get() { run_timed(event_loop, entry) } else { run_one(event_loop, entry) };
         ran.and(event_loop.corks.close(event_loop))?;
     }
     Ok(())
@@ -123,6 +121,15 @@ pub(super) fn park(event_loop: &Obj<'_, EventLoop>, timeout: Option<std::time::D
     };
     let ended = engine.with(|engine| engine.end_wait(wait));
     blocked.and(ended).map_err(|error| errors::os_error(&error))
+}
+
+/// Runs one entry, by way of its handle where Python code sees that.
+#[inline]
+fn run_one(event_loop: &Obj<'_, EventLoop>, entry: Entry) -> PyResult<()> {
+    if handle_run::is_replaced(event_loop.py(), &entry) {
+        return handle_run::run(event_loop, entry);
+    }
+    run_entry(event_loop, entry)
 }
 
 /// Runs one entry. Only what must leave the loop comes out.
@@ -360,7 +367,7 @@ fn run_timed(event_loop: &Obj<'_, EventLoop>, entry: Entry) -> PyResult<()> {
     if let Some(subject) = &subject {
         event_loop.current_handle.put(subject.clone());
     }
-    let result = run_entry(event_loop, entry);
+    let result = run_one(event_loop, entry);
     event_loop.current_handle.clear();
     let spent = began.elapsed().as_secs_f64();
     result?;

@@ -17,7 +17,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyInt;
 use yibu_engine::{Fd, Interest, Op, OpId};
 
-use super::{EventLoop, Owner, occupied};
+use super::{EventLoop, Overridable, Owner, occupied};
 use crate::errors;
 use crate::events::{self, Handle};
 use crate::ffi::thread::attached;
@@ -215,6 +215,14 @@ fn add<'py>(
 ) -> Output<'py> {
     let [file, callback] = args.parse(signature)?;
     occupied::check(event_loop, &file, occupied::descriptor(&file)?)?;
+    let (private, name) = match interest {
+        Interest::Read => (Overridable::AddReader, "_add_reader"),
+        Interest::Write => (Overridable::AddWriter, "_add_writer"),
+    };
+    if event_loop.overrides(private) {
+        event_loop.as_any().call_method1(name, args.tuple_from(0)?)?;
+        return Ok(none(event_loop.py()));
+    }
     watch_with_handle(event_loop, file, callback, args, None, interest)?;
     Ok(none(event_loop.py()))
 }
@@ -241,7 +249,7 @@ fn watch_with_handle<'py>(
     interest: Interest,
 ) -> Output<'py> {
     let py = event_loop.py();
-    event_loop.check_open()?;
+    event_loop.ensure_open()?;
     let handle = Handle::create(py)?;
     handle.prepare(event_loop.as_any(), callback, args, 2, context)?;
     if event_loop.debug.get() {
@@ -264,6 +272,13 @@ fn remove<'py>(
     interest: Interest,
 ) -> Output<'py> {
     occupied::check(event_loop, file, occupied::descriptor(file)?)?;
+    let (private, name) = match interest {
+        Interest::Read => (Overridable::RemoveReader, "_remove_reader"),
+        Interest::Write => (Overridable::RemoveWriter, "_remove_writer"),
+    };
+    if event_loop.overrides(private) {
+        return event_loop.as_any().call_method1(name, (file,));
+    }
     private_remove(event_loop, file, interest)
 }
 

@@ -11,8 +11,9 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 
-use super::{Handle, cancel, run};
+use super::{Handle, RUN, cancel, run};
 use crate::ffi::class::{Derived, Weak};
+use crate::ffi::originals;
 use crate::ffi::{Class, ClassState, LoopCell, Obj, Table, Visitor, boolean, none, thread};
 use crate::stock;
 
@@ -51,7 +52,12 @@ static THREAD_SAFE_HANDLE: ClassState = ClassState::new();
 /// Runs the callback, holding off other threads.
 pub fn run_guarded(handle: &Obj<'_, ThreadSafeHandle>) -> PyResult<()> {
     handle.own.runner.set(thread::ident());
-    let ran = run(handle.upcast());
+    // In asyncio this is `super()._run()`.
+    let ran = if originals::replaced_in::<Handle>(handle.py()) & RUN == 0 {
+        run(handle.upcast())
+    } else {
+        Handle::class(handle.py()).call_method1("_run", (handle.as_any(),)).map(drop)
+    };
     handle.own.runner.set(0);
     let gate = handle.own.gate.with(Option::take);
     if let Some(gate) = gate {
@@ -73,7 +79,9 @@ fn settle(handle: &Obj<'_, ThreadSafeHandle>) {
 impl Class for ThreadSafeHandle {
     const NAME: &'static CStr = c"yibu._ThreadSafeHandle";
     type Header = Weak;
+    const HOOKS: &'static [&'static [&'static str]] = super::HOOKS;
     const FREELIST: usize = 256;
+    const STANDS_FOR_STOCK: bool = true;
 
     fn state() -> &'static ClassState {
         &THREAD_SAFE_HANDLE

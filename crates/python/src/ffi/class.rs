@@ -166,6 +166,13 @@ impl ClassState {
         self.in_place.get()
     }
 
+    /// The version tag of the class.
+    #[inline]
+    pub(super) fn version(&self) -> u32 {
+        // SAFETY: attached; set when the module was made, and alive as long as the interpreter.
+        unsafe { (*self.class.get()).tp_version_tag }
+    }
+
     /// Whether an object is an instance of the class.
     #[inline]
     pub(super) fn has(&self, object: *mut ffi::PyObject) -> bool {
@@ -236,15 +243,13 @@ pub trait Class: Default + Sized + 'static {
     /// Whether instances are methods: a call of one as an attribute makes no bound object.
     const METHOD: bool = false;
 
-    /// Names whose replacement is asked about one by one; see [`Obj::replaced`].
-    const HOOKS: &'static [&'static str] = &[];
-    /// Whether methods look for replacements in the class of asyncio's that this one stands for.
+    /// Names whose replacement is asked about by itself, and those that share a bit; see [`Obj::replaced`].
+    const HOOKS: &'static [&'static [&'static str]] = &[];
+    /// Whether methods look for replacements in [`Class::stock`].
     const STANDS_FOR_STOCK: bool = false;
+    /// Whether instances are of classes that derive from that class.
+    const DERIVES_FROM_STOCK: bool = false;
 
-    /// The class of asyncio's whose part the native one plays, without deriving from all of it.
-    fn stands_for(_py: Python<'_>) -> PyResult<Option<Bound<'_, PyType>>> {
-        Ok(None)
-    }
     /// The standard library's class that this one stands for. Where that has Python functions, the methods here look like them,
     /// and instances answer `__class__` with it.
     fn stock(_py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
@@ -537,7 +542,7 @@ impl<T: Class> Table<T> {
             let text = name.to_string_lossy();
             let name = Python::attach(|py| PyString::intern(py, &text).unbind());
             let other = self.functions.insert(TypeId::of::<F>(), name);
-            assert!(other.is_none(), "two methods of one function: {text}");
+            assert!(other.is_none(), "two methods of one function, which could not tell them apart: {text}");
         }
         self.add_method(name, meth, flags, doc);
     }
@@ -803,7 +808,7 @@ impl<T: Class> Table<T> {
                 Some(ffi::PyObject_GenericSetDict),
             );
         }
-        if T::stock(py)?.is_some() {
+        if !T::DERIVES_FROM_STOCK && T::stock(py)?.is_some() {
             table.property(c"__class__", stock_class, set_class);
         }
         if T::CALLABLE {

@@ -38,6 +38,7 @@ pub mod raised;
 pub mod reference;
 pub mod registry;
 pub mod send;
+pub mod stand_ins;
 mod stop;
 pub mod thread;
 pub mod trampoline;

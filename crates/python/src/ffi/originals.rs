@@ -36,6 +36,9 @@ struct Verdict {
     replaced: Replaced,
 }
 
+/// No class has this tag: they are given in order.
+const UNKNOWN: Verdict = Verdict { tag: u32::MAX, replaced: 0 };
+
 struct Original {
     name: Py<PyString>,
     value: Py<PyAny>,
@@ -49,6 +52,9 @@ pub struct Originals {
     behind: PyOnceLock<Vec<(Py<PyType>, Py<PyDict>)>>,
     /// What the methods are called, by the types of the Rust functions.
     names: PyOnceLock<HashMap<TypeId, Py<PyString>>>,
+    /// The first of them, and its version tag when it was last looked at.
+    stock: Cell<*mut ffi::PyTypeObject>,
+    stock_version: Cell<u32>,
     verdicts: [Cell<Verdict>; KEPT],
     /// Whether the next method called is the native one, whatever was replaced: its replacement calls the original.
     passing: Cell<bool>,
@@ -61,8 +67,9 @@ impl Originals {
             entries: PyOnceLock::new(),
             behind: PyOnceLock::new(),
             names: PyOnceLock::new(),
-            // No class has this tag: they are given in order.
-            verdicts: [const { Cell::new(Verdict { tag: u32::MAX, replaced: 0 }) }; KEPT],
+            stock: Cell::new(std::ptr::null_mut()),
+            stock_version: Cell::new(0),
+            verdicts: [const { Cell::new(UNKNOWN) }; KEPT],
             passing: Cell::new(false),
         }
     }
@@ -71,6 +78,23 @@ impl Originals {
     pub(super) fn name_functions(&self, py: Python<'_>, names: HashMap<TypeId, Py<PyString>>) {
         // Only importing the module a second time finds it full, and then it is right.
         let _ = self.names.set(py, names);
+    }
+
+    /// Each function of asyncio's that a native method stands for, with that.
+    pub(super) fn counterparts<'py>(
+        &self,
+        py: Python<'py>,
+        mut each: impl FnMut(&Bound<'py, PyAny>, &Bound<'py, PyAny>) -> PyResult<()>,
+    ) -> PyResult<()> {
+        for original in self.entries.get(py).into_iter().flatten() {
+            let name = original.name.bind(py);
+            for (_, had) in self.behind.get(py).into_iter().flatten() {
+                if let Some(function) = had.bind(py).get_item(name)? {
+                    each(&function, original.value.bind(py))?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// What replaces a name in the classes of asyncio's that the native one stands for.
@@ -91,6 +115,34 @@ impl Originals {
         Ok(now.filter(|now| !before.is_some_and(|before| before.is(now))))
     }
 
+    /// Itself, after a look at whether the class that it stands for has changed. One that the native class derives from changes
+    /// the native one's tag.
+    #[inline]
+    fn up_to_date<T: Class>(&self) -> &Self {
+        if T::STANDS_FOR_STOCK && !T::DERIVES_FROM_STOCK {
+            let stock = self.stock.get();
+            if !stock.is_null() {
+                // SAFETY: attached; a type that `behind` keeps alive.
+                let version = unsafe { (*stock).tp_version_tag };
+                // Without a tag it has changed since somebody last looked.
+                if version == 0 || version != self.stock_version.get() {
+                    self.forget();
+                }
+            }
+        }
+        self
+    }
+
+    /// The class that it stands for is another one: nothing that was found out holds any more.
+    #[cold]
+    fn forget(&self) {
+        // SAFETY: attached; not null, says the caller.
+        self.stock_version.set(unsafe { assign_version(self.stock.get()) });
+        for verdict in &self.verdicts {
+            verdict.set(UNKNOWN);
+        }
+    }
+
     #[inline]
     fn known(&self, tag: u32) -> Option<Replaced> {
         let verdict = self.verdicts[tag as usize % KEPT].get();
@@ -99,11 +151,19 @@ impl Originals {
 }
 
 /// A native class.
-struct Native {
-    class: Py<PyType>,
-    state: &'static ClassState,
-    hooks: &'static [&'static str],
-    stands_for: for<'py> fn(Python<'py>) -> PyResult<Option<Bound<'py, PyType>>>,
+pub(super) struct Native {
+    pub class: Py<PyType>,
+    pub state: &'static ClassState,
+    hooks: &'static [&'static [&'static str]],
+    stock: for<'py> fn(Python<'py>) -> PyResult<Option<&'py Bound<'py, PyType>>>,
+}
+
+#[cfg(not(Py_3_12))]
+impl Native {
+    /// Whether it stands for a class of asyncio's.
+    pub fn stands_for_stock(&self) -> bool {
+        Python::attach(|py| self.state.originals.behind.get(py).is_some_and(|classes| !classes.is_empty()))
+    }
 }
 
 /// The native classes, while the module is being made.
@@ -116,12 +176,12 @@ pub(super) fn expect<T: Class>(class: &Bound<'_, PyType>) {
         class: class.clone().unbind(),
         state: T::state(),
         hooks: T::HOOKS,
-        stands_for: T::stands_for,
+        stock: if T::STANDS_FOR_STOCK { T::stock } else { |_| Ok(None) },
     };
     MADE.lock().unwrap_or_else(PoisonError::into_inner).push(native);
 }
 
-fn natives(py: Python<'_>) -> &[Native] {
+pub(super) fn natives(py: Python<'_>) -> &[Native] {
     NATIVES.get(py).map_or(&[], Vec::as_slice)
 }
 
@@ -130,7 +190,7 @@ pub fn remember(py: Python<'_>) -> PyResult<()> {
     let made = std::mem::take(&mut *MADE.lock().unwrap_or_else(PoisonError::into_inner));
     // Only importing the module a second time finds any of this full, and then it is right.
     let _ = NATIVES.set(py, made);
-    for Native { class, state, hooks, stands_for } in natives(py) {
+    for Native { class, state, hooks, stock } in natives(py) {
         let class = class.bind(py);
         let mut entries = Vec::new();
         for base in class.mro() {
@@ -142,21 +202,27 @@ pub fn remember(py: Python<'_>) -> PyResult<()> {
                 let name = name.cast_into::<PyString>()?;
                 let text = name.to_str()?;
                 // The interpreter's own names are slots of the type, and looked up by the interpreter.
-                let ours = !text.starts_with("__") || matches!(text, "__aenter__" | "__aexit__");
+                let ours = !text.starts_with("__")
+                    || matches!(text, "__enter__" | "__exit__" | "__aenter__" | "__aexit__");
                 let Some(value) = lookup(class, &name)?.filter(|_| ours) else { continue };
-                let hook = hooks.iter().position(|hook| *hook == text);
+                let hook = hooks.iter().position(|names| names.contains(&text));
                 let bit = hook.map_or(OTHER, |index| index as u32);
                 entries.push(Original { name: name.unbind(), value: value.unbind(), bit });
             }
         }
         let _ = state.originals.entries.set(py, entries);
         let mut behind = Vec::new();
-        if let Some(stock) = stands_for(py)? {
+        if let Some(stock) = stock(py)? {
             for base in stock.mro().iter().filter(|base| !base.is(py.get_type::<PyAny>())) {
                 let base = base.cast_into::<PyType>()?;
+                #[cfg(not(Py_3_12))]
+                super::stand_ins::wrap(&base, class)?;
                 let had = content(&base)?;
                 behind.push((base.unbind(), had.unbind()));
             }
+        }
+        if let Some((stock, _)) = behind.first() {
+            state.originals.stock.set(stock.as_ptr().cast());
         }
         let _ = state.originals.behind.set(py, behind);
     }
@@ -168,8 +234,8 @@ impl<T: Class> Obj<'_, T> {
     #[inline]
     pub fn replaced(&self) -> Replaced {
         // No class has the tag 0: it stands for none.
-        let known = T::state().originals.known(self.class_version());
-        known.unwrap_or_else(|| judge::<T>(&self.as_any().get_type()))
+        let known = T::state().originals.up_to_date::<T>().known(self.class_version());
+        known.unwrap_or_else(|| judge(T::state(), &self.as_any().get_type()))
     }
 
     /// Whether all attributes of the object are those of its native class: what asyncio calls by name may be called directly.
@@ -179,15 +245,23 @@ impl<T: Class> Obj<'_, T> {
     }
 }
 
+/// What of the native class itself is replaced, for the instances that native code makes.
+#[inline]
+pub fn replaced_in<T: Class>(py: Python<'_>) -> Replaced {
+    let state = T::state();
+    let known = state.originals.up_to_date::<T>().known(state.version());
+    known.unwrap_or_else(|| judge(state, &state.class(py)))
+}
+
 /// Finds out, and remembers. What cannot be found out counts as replaced: then everything goes by name.
 #[cold]
-fn judge<T: Class>(class: &Bound<'_, PyType>) -> Replaced {
-    let originals = &T::state().originals;
+fn judge(state: &'static ClassState, class: &Bound<'_, PyType>) -> Replaced {
+    let originals = &state.originals;
     let tag = give_version(class);
     if let Some(known) = originals.known(tag).filter(|_| tag != 0) {
         return known;
     }
-    let replaced = compare::<T>(class).unwrap_or_else(|error| {
+    let replaced = compare(state, class).unwrap_or_else(|error| {
         error.write_unraisable(class.py(), Some(class.as_any()));
         Replaced::MAX
     });
@@ -197,9 +271,9 @@ fn judge<T: Class>(class: &Bound<'_, PyType>) -> Replaced {
     replaced
 }
 
-fn compare<T: Class>(class: &Bound<'_, PyType>) -> PyResult<Replaced> {
+fn compare(state: &'static ClassState, class: &Bound<'_, PyType>) -> PyResult<Replaced> {
     let py = class.py();
-    let native = nearest::<T>(class)?;
+    let native = nearest(state, class)?;
     let Some(entries) = native.originals.entries.get(py) else { return Ok(0) };
     let stands_for = native.originals.behind.get(py).is_some_and(|classes| !classes.is_empty());
     let mut replaced = 0;
@@ -215,9 +289,9 @@ fn compare<T: Class>(class: &Bound<'_, PyType>) -> PyResult<Replaced> {
     Ok(replaced)
 }
 
-/// The native class that an instance of `class` is of: the first that derives from `T`.
-pub fn nearest<T: Class>(class: &Bound<'_, PyType>) -> PyResult<&'static ClassState> {
-    let native = T::class(class.py());
+/// The native class that an instance of `class` is of: the first that derives from the one of `state`.
+pub fn nearest(state: &'static ClassState, class: &Bound<'_, PyType>) -> PyResult<&'static ClassState> {
+    let native = state.class(class.py());
     for base in class.mro() {
         if let Some(found) = natives(class.py()).iter().find(|found| found.class.is(&base))
             && found.class.bind(class.py()).is_subclass(&native)?
@@ -225,7 +299,7 @@ pub fn nearest<T: Class>(class: &Bound<'_, PyType>) -> PyResult<&'static ClassSt
             return Ok(found.state);
         }
     }
-    Ok(T::state())
+    Ok(state)
 }
 
 /// What to call instead of a native method, bound to its object: Python code has replaced it in the class of asyncio's that the
@@ -260,12 +334,15 @@ fn bind<'py>(found: &Bound<'py, PyAny>, object: &Bound<'py, PyAny>) -> PyResult<
     }
 }
 
-#[expect(dead_code, reason = "the loop's own methods come next")]
-/// Runs a call of a native method that is not to look for its replacement.
-pub fn passing<T: Class, R>(object: &Obj<'_, T>, call: impl FnOnce() -> R) -> R {
-    let passing = &T::state().originals.passing;
+/// Calls a native method of an object that is not to look for its replacement, because it is called by that.
+pub(super) fn call_native<R>(
+    state: &'static ClassState,
+    object: &Bound<'_, PyAny>,
+    call: impl FnOnce() -> R,
+) -> R {
+    let passing = &state.originals.passing;
     // Only a method that would look takes it back.
-    passing.set(object.replaced() & BEHIND != 0);
+    passing.set(judge(state, &object.get_type()) & BEHIND != 0);
     let result = call();
     passing.set(false);
     result
@@ -273,6 +350,15 @@ pub fn passing<T: Class, R>(object: &Obj<'_, T>, call: impl FnOnce() -> R) -> R 
 
 /// The version tag of a class, given to it if it has none. 0 when it cannot have one.
 fn give_version(class: &Bound<'_, PyType>) -> u32 {
+    // SAFETY: attached; the object is a type, and alive.
+    unsafe { assign_version(class.as_type_ptr()) }
+}
+
+/// See [`give_version`].
+///
+/// # Safety
+/// A live type, by attached code.
+unsafe fn assign_version(class: *mut ffi::PyTypeObject) -> u32 {
     #[cfg(not(Py_3_12))]
     unsafe extern "C" {
         fn _PyType_Lookup(class: *mut ffi::PyTypeObject, name: *mut ffi::PyObject) -> *mut ffi::PyObject;
@@ -281,14 +367,16 @@ fn give_version(class: &Bound<'_, PyType>) -> u32 {
     unsafe extern "C" {
         fn PyUnstable_Type_AssignVersionTag(class: *mut ffi::PyTypeObject) -> std::ffi::c_int;
     }
-    let type_object = class.as_type_ptr();
-    // SAFETY: attached; the object is a type, and alive. Looking a name up runs no Python code, and gives a version.
+    // SAFETY: the caller's promise. Looking a name up runs no Python code, and gives a version.
     unsafe {
         #[cfg(not(Py_3_12))]
-        _PyType_Lookup(type_object, pyo3::intern!(class.py(), "__doc__").as_ptr());
+        {
+            let py = Python::assume_attached();
+            _PyType_Lookup(class, pyo3::intern!(py, "__doc__").as_ptr());
+        }
         #[cfg(Py_3_12)]
-        PyUnstable_Type_AssignVersionTag(type_object);
-        (*type_object).tp_version_tag
+        PyUnstable_Type_AssignVersionTag(class);
+        (*class).tp_version_tag
     }
 }
 

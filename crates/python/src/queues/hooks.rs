@@ -94,19 +94,19 @@ impl Hook {
 }
 
 /// The names of [`Hook`], in its order.
-pub const NAMES: [&str; 12] = [
-    "_init",
-    "_get",
-    "_put",
-    "_format",
-    "_wakeup_next",
-    "_get_loop",
-    "qsize",
-    "empty",
-    "full",
-    "put_nowait",
-    "get_nowait",
-    "_queue",
+pub const NAMES: [&[&str]; 12] = [
+    &["_init"],
+    &["_get"],
+    &["_put"],
+    &["_format"],
+    &["_wakeup_next"],
+    &["_get_loop"],
+    &["qsize"],
+    &["empty"],
+    &["full"],
+    &["put_nowait"],
+    &["get_nowait"],
+    &["_queue"],
 ];
 
 /// How an object stands to the hooks, for the time of one operation.
@@ -180,7 +180,7 @@ fn hidden(queue: &Obj<'_, Queue>) -> PyResult<Replaced> {
 
 #[cold]
 fn kind_of(queue: &Obj<'_, Queue>) -> PyResult<Kind> {
-    let native = originals::nearest::<Queue>(&queue.as_any().get_type())?;
+    let native = originals::nearest(Queue::state(), &queue.as_any().get_type())?;
     Ok(match native {
         native if std::ptr::eq(native, PriorityQueue::state()) => Kind::Priority,
         native if std::ptr::eq(native, LifoQueue::state()) => Kind::Lifo,

@@ -95,16 +95,13 @@ static INTERRUPT: ClassState = ClassState::new();
 const INTERRUPT_CALL: Signature<2> = Signature::new("Runner._on_sigint", "signum, frame");
 
 /// `Runner._on_sigint`: the first Ctrl-C cancels the task, the next ones interrupt the program where it is.
-fn interrupt(handler: &Obj<'_, Interrupt>) -> PyResult<()> {
-    let py = handler.py();
-    let (Some(runner), Some(task)) = (handler.runner.obj(py), handler.task.get(py)) else {
-        return Err(PyKeyboardInterrupt::new_err(()));
-    };
+pub(super) fn interrupt<'py>(runner: &Obj<'py, Runner>, task: &Bound<'py, PyAny>) -> PyResult<()> {
+    let py = runner.py();
     runner.interrupts.set(runner.interrupts.get() + 1);
-    if runner.interrupts.get() > 1 || likes::is_done(&task)? {
+    if runner.interrupts.get() > 1 || likes::is_done(task)? {
         return Err(PyKeyboardInterrupt::new_err(()));
     }
-    likes::cancel(&task)?;
+    likes::cancel(task)?;
     // A loop that is parked wakes up for any callback; this one does nothing.
     let nothing = task.getattr(names::done(py))?;
     runner.event_loop.get_or_none(py).call_method1(names::call_soon_threadsafe(py), (nothing,)).map(drop)
@@ -123,8 +120,15 @@ impl Class for Interrupt {
     fn table(t: &mut Table<Self>) {
         t.doc(c"What Ctrl-C does while a Runner runs.");
         t.call(|handler, args, kwargs| {
-            Args::parse_tuple(&INTERRUPT_CALL, args, kwargs)?;
-            interrupt(handler).map(|()| none(handler.py()))
+            let py = handler.py();
+            let [signal, frame] = Args::parse_tuple(&INTERRUPT_CALL, args, kwargs)?;
+            let (Some(runner), Some(task)) = (handler.runner.obj(py), handler.task.get(py)) else {
+                return Err(PyKeyboardInterrupt::new_err(()));
+            };
+            if runner.is_native() {
+                return interrupt(&runner, &task).map(|()| none(py));
+            }
+            runner.as_any().call_method1("_on_sigint", (signal, frame, task))
         });
     }
 

@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyTuple, PyType, PyWeakrefMethods, PyWeakrefReference};
 
 use super::flow::{self, FlowControl};
-use super::reader::{self, StreamReader, is_plain};
+use super::reader::{self, StreamReader};
 use super::writer;
 use crate::attributes::{flags, objects};
 use crate::callbacks::{self, Reaction};
@@ -138,7 +138,7 @@ impl ProtocolState {
 /// The protocol behind an object none of whose methods can have been replaced.
 #[inline]
 pub fn plain<'a, 'py>(protocol: &'a Bound<'py, PyAny>) -> Option<&'a Obj<'py, StreamReaderProtocol>> {
-    Obj::<StreamReaderProtocol>::cast_exact(protocol).filter(|protocol| is_plain(protocol))
+    Obj::<StreamReaderProtocol>::cast_exact(protocol).filter(|protocol| protocol.is_native())
 }
 
 /// The reader that may have so many bytes without a `bytes` object made of them: see [`reader::joins`].

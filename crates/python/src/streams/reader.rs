@@ -178,10 +178,13 @@ impl StreamReader {
     }
 }
 
-/// Whether nothing of an object was replaced: neither by a subclass nor by attributes of its own.
+/// `self._wakeup_waiter()`.
 #[inline]
-pub fn is_plain<T: Class>(object: &Obj<'_, T>) -> bool {
-    Obj::<T>::cast_exact(object.as_any()).is_some() && object.attribute_count() == 0
+fn wake(reader: &Obj<'_, StreamReader>) -> PyResult<()> {
+    if reader.is_native() {
+        return wake_waiter(reader);
+    }
+    reader.as_any().call_method0("_wakeup_waiter").map(drop)
 }
 
 /// `_wakeup_waiter`.
@@ -195,7 +198,7 @@ fn wake_waiter(reader: &Obj<'_, StreamReader>) -> PyResult<()> {
 /// Whether a native protocol may [`join`] so many bytes: those that are worth it, to a reader of which nothing was replaced.
 #[inline]
 pub fn joins(reader: &Obj<'_, StreamReader>, count: usize) -> bool {
-    count > LARGE && is_plain(reader) && !reader.content.is_shown() && !reader.eof.get()
+    count > LARGE && reader.is_native() && !reader.content.is_shown() && !reader.eof.get()
 }
 
 /// Appends a copy of what arrived; [`fed`] has to follow. Calls no Python code.
@@ -206,7 +209,7 @@ pub fn join(reader: &StreamReader, data: &[u8]) {
 /// What arrived, from a native protocol.
 #[inline]
 pub fn receive<'py>(reader: &Obj<'py, StreamReader>, data: &Bound<'py, PyBytes>) -> PyResult<()> {
-    if !is_plain(reader) {
+    if !reader.is_native() {
         return call::method(names::feed_data(reader.py()), [reader.as_any(), data.as_any()]).map(drop);
     }
     if reader.content.is_shown() || reader.eof.get() {
@@ -232,13 +235,11 @@ fn feed_data<'py>(reader: &Obj<'py, StreamReader>, data: &Bound<'py, PyAny>) -> 
 #[inline]
 pub fn fed(reader: &Obj<'_, StreamReader>) -> PyResult<()> {
     let py = reader.py();
-    if !reader.waiter.is_empty() {
-        if !reader.suffices(py)? {
-            // The task would resume the transport only to wait on.
-            return Ok(());
-        }
-        wake_waiter(reader)?;
+    if !reader.waiter.is_empty() && !reader.suffices(py)? {
+        // The task would resume the transport only to wait on.
+        return Ok(());
     }
+    wake(reader)?;
     let Some(transport) = reader.transport.get(py) else { return Ok(()) };
     let twice = reader.limit.get().saturating_mul(2);
     if reader.paused.get() || i64::try_from(reader.content.len(py)?).unwrap_or(i64::MAX) <= twice {
@@ -264,7 +265,7 @@ fn pause_transport(reader: &Obj<'_, StreamReader>, transport: &Bound<'_, PyAny>)
 
 /// `feed_eof`.
 pub fn feed_eof(reader: &Obj<'_, StreamReader>) -> PyResult<()> {
-    if !is_plain(reader) {
+    if !reader.is_native() {
         return reader.as_any().call_method0(names::feed_eof(reader.py())).map(drop);
     }
     reader.eof.set(true);
@@ -273,7 +274,7 @@ pub fn feed_eof(reader: &Obj<'_, StreamReader>) -> PyResult<()> {
 
 /// `set_exception`.
 pub fn set_exception(reader: &Obj<'_, StreamReader>, exception: &Bound<'_, PyAny>) -> PyResult<()> {
-    if !is_plain(reader) {
+    if !reader.is_native() {
         return reader.as_any().call_method1(names::set_exception(reader.py()), (exception,)).map(drop);
     }
     fail(reader, exception)
@@ -289,7 +290,7 @@ fn fail(reader: &Obj<'_, StreamReader>, exception: &Bound<'_, PyAny>) -> PyResul
 
 /// `set_transport`.
 pub fn set_transport(reader: &Obj<'_, StreamReader>, transport: &Bound<'_, PyAny>) -> PyResult<()> {
-    if !is_plain(reader) {
+    if !reader.is_native() {
         return reader.as_any().call_method1("set_transport", (transport,)).map(drop);
     }
     adopt(reader, transport)
@@ -344,7 +345,10 @@ pub(super) fn has_taken(reader: &Obj<'_, StreamReader>) -> PyResult<()> {
     if !reader.waiter.is_empty() {
         reader.look_anew();
     }
-    maybe_resume_transport(reader)
+    if reader.is_native() {
+        return maybe_resume_transport(reader);
+    }
+    reader.as_any().call_method0("_maybe_resume_transport").map(drop)
 }
 
 /// The exception to raise instead of reading, if there is one.
@@ -485,11 +489,7 @@ impl Class for StreamReader {
             c"feed_eof",
             |reader| {
                 reader.eof.set(true);
-                if is_plain(reader) {
-                    wake_waiter(reader)?;
-                } else {
-                    reader.as_any().call_method0("_wakeup_waiter")?;
-                }
+                wake(reader)?;
                 Ok(none(reader.py()))
             },
             "Nothing more will arrive.",

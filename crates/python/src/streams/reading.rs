@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
 use yibu_engine::separators::{Found, Search, Separators};
 
-use super::reader::{StreamReader, Wanted, has_taken, is_plain, raise_exception, resume_transport};
+use super::reader::{StreamReader, Wanted, has_taken, raise_exception, resume_transport};
 use crate::coroutines::{Routine, Step};
 use crate::ffi::buffer::Buffer;
 use crate::ffi::{Args, Obj, Output, Raised, Signature, Table, none};
@@ -119,7 +119,7 @@ fn wait<'py>(
     wanted: Wanted,
     next: crate::coroutines::Resume,
 ) -> PyResult<Step<'py>> {
-    if !is_plain(reader) {
+    if !reader.is_native() {
         let waiting = reader.as_any().call_method1("_wait_for_data", (method,))?;
         return Ok(Step::Await(waiting, next));
     }
@@ -374,7 +374,7 @@ fn look_again<'py>(
 fn read_line<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     let py = routine.py();
     let reader = routine.owner::<StreamReader>(py)?;
-    if !is_plain(&reader) {
+    if !reader.is_native() {
         if routine.number.get() == ITERATION {
             let line = reader.as_any().call_method0("readline")?;
             return Ok(Step::Await(line, |routine, line| unless_over(routine, line?)));

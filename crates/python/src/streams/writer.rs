@@ -11,7 +11,7 @@ use pyo3::types::{PyDict, PyString, PyType};
 
 use super::flow::{self, FlowControl};
 use super::protocol::{self, StreamReaderProtocol};
-use super::reader::{self, StreamReader, is_plain};
+use super::reader::{self, StreamReader};
 use crate::attributes::objects;
 use crate::coroutines::{Routine, Step};
 use crate::ffi::class::DictAndWeak;
@@ -105,7 +105,7 @@ fn write<'py>(writer: &Obj<'py, StreamWriter>, args: Args<'_, 'py>) -> Output<'p
     };
     let transport = writer.transport(writer.py());
     match Obj::<SocketTransport>::cast_exact(&transport) {
-        Some(native) if is_plain(native) => transports::write(native, &data)?,
+        Some(native) if native.is_native() => transports::write(native, &data)?,
         _ => call::method(names::write(writer.py()), [&transport, &data])?,
     };
     Ok(none(writer.py()))
@@ -117,7 +117,7 @@ fn drain<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     let writer = routine.owner::<StreamWriter>(py)?;
     if let Some(reader) = writer.reader.get(py) {
         match Obj::<StreamReader>::cast(&reader) {
-            Some(native) if is_plain(native) => reader::raise_exception(native, py)?,
+            Some(native) if native.is_native() => reader::raise_exception(native, py)?,
             _ => {
                 let exception = reader.call_method0(names::exception(py))?;
                 if !exception.is_none() {
@@ -128,7 +128,7 @@ fn drain<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     }
     let transport = writer.transport(py);
     let closing = match Obj::<SocketTransport>::cast_exact(&transport) {
-        Some(native) if is_plain(native) => native.stream(|stream| stream.is_closing()),
+        Some(native) if native.is_native() => native.stream(|stream| stream.is_closing()),
         _ => transport.call_method0(names::is_closing(py))?.is_truthy()?,
     };
     if closing {

@@ -306,6 +306,7 @@ impl Class for DatagramTransport {
     // Not `DatagramTransport`: that is the name of asyncio's abstract class.
     const NAME: &'static CStr = c"yibu.DatagramSocketTransport";
     type Header = BehindTransport;
+    const STANDS_FOR_STOCK: bool = true;
 
     fn state() -> &'static ClassState {
         &DATAGRAM_TRANSPORT

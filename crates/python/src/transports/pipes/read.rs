@@ -107,6 +107,7 @@ pub(super) fn complete(py: Python<'_>) -> PyResult<()> {
 impl Class for ReadPipeTransport {
     const NAME: &'static CStr = c"yibu.ReadPipeTransport";
     type Header = BehindReadTransport;
+    const STANDS_FOR_STOCK: bool = true;
 
     fn state() -> &'static ClassState {
         &READ_PIPE_TRANSPORT

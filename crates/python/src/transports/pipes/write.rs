@@ -119,9 +119,15 @@ fn repr<'py>(transport: &Obj<'py, WritePipeTransport>) -> Output<'py> {
     Ok(PyString::new(transport.py(), &text).into_any())
 }
 
+/// `write_eof`
+fn write_eof<'py>(transport: &Obj<'py, WritePipeTransport>) -> Output<'py> {
+    closing::close(transport)
+}
+
 impl Class for WritePipeTransport {
     const NAME: &'static CStr = c"yibu.WritePipeTransport";
     type Header = BehindTransport;
+    const STANDS_FOR_STOCK: bool = true;
 
     fn state() -> &'static ClassState {
         &WRITE_PIPE_TRANSPORT
@@ -149,7 +155,7 @@ impl Class for WritePipeTransport {
             },
             "Writes data, or keeps what cannot be written at once. Does not block.",
         );
-        t.noargs(c"write_eof", closing::close, "Closes when everything has been written.");
+        t.noargs(c"write_eof", write_eof, "Closes when everything has been written.");
         t.getter(c"_buffer", |transport| {
             let unsent = transport.0.link.stream(|stream| stream.unsent().collect::<Vec<_>>().concat());
             Ok(PyByteArray::new(transport.py(), &unsent).into_any())

@@ -1,0 +1,197 @@
+//! Which of a loop's methods Python code has replaced: on the object, in a subclass, or in the classes of asyncio's for which it
+//! stands (`asyncio.BaseEventLoop.create_task = traced`).
+//!
+//! asyncio's loop calls its own methods by name. So does this one, where it would otherwise take a native short cut, for each
+//! name listed here; all others it calls by name in any case. The class is asked by [`crate::ffi::originals`]; what is set on the object is
+//! noticed when it is set. Called by whoever has a short cut.
+
+use pyo3::exceptions::{PyNotImplementedError, PyTypeError};
+use pyo3::prelude::*;
+use pyo3::types::PyString;
+
+use super::EventLoop;
+use crate::ffi::originals::Replaced;
+use crate::ffi::{Obj, Signature, Table};
+use crate::names;
+
+macro_rules! overridable {
+    ($($(#[$doc:meta])* $method:ident = $name:literal;)*) => {
+        /// A method whose replacement is honoured, as a bit of [`Replaced`].
+        #[derive(Clone, Copy)]
+        pub enum Overridable {
+            $($(#[$doc])* $method,)*
+            /// One of [`FIXED`].
+            Fixed,
+        }
+
+        /// The names behind the bits.
+        pub(super) const HOOKS: &[&[&str]] = &[$(&[$name],)* FIXED];
+    };
+}
+
+overridable! {
+    /// `call_soon`
+    CallSoon = "call_soon";
+    /// `call_soon_threadsafe`
+    CallSoonThreadsafe = "call_soon_threadsafe";
+    /// `call_later`
+    CallLater = "call_later";
+    /// `call_at`
+    CallAt = "call_at";
+    /// `time`
+    Time = "time";
+    /// `get_debug`
+    GetDebug = "get_debug";
+    /// `create_task`
+    CreateTask = "create_task";
+    /// `create_future`
+    CreateFuture = "create_future";
+    /// `run_in_executor`
+    RunInExecutor = "run_in_executor";
+    /// `run_forever`
+    RunForever = "run_forever";
+    /// `is_running`
+    IsRunning = "is_running";
+    /// `_run_once`
+    RunOnce = "_run_once";
+    /// `_check_closed`
+    CheckClosed = "_check_closed";
+    /// `_check_running`
+    CheckRunning = "_check_running";
+    /// `_run_forever_setup`
+    SetUp = "_run_forever_setup";
+    /// `_run_forever_cleanup`
+    CleanUp = "_run_forever_cleanup";
+    /// `_call_soon`
+    PushSoon = "_call_soon";
+    /// `_timer_handle_cancelled`
+    TimerHandleCancelled = "_timer_handle_cancelled";
+    /// `_write_to_self`
+    WriteToSelf = "_write_to_self";
+    /// `_make_socket_transport`
+    MakeSocketTransport = "_make_socket_transport";
+    /// `_make_ssl_transport`
+    MakeSslTransport = "_make_ssl_transport";
+    /// `remove_signal_handler`
+    RemoveSignalHandler = "remove_signal_handler";
+    /// `_add_reader`
+    AddReader = "_add_reader";
+    /// `_add_writer`
+    AddWriter = "_add_writer";
+    /// `_remove_reader`
+    RemoveReader = "_remove_reader";
+    /// `_remove_writer`
+    RemoveWriter = "_remove_writer";
+}
+
+macro_rules! fixed {
+    ($($name:ident),* $(,)?) => {
+        /// Steps of asyncio's loop that this one does not go through, because they are the engine's: nobody would call what
+        /// replaces them, so replacing them is refused.
+        const FIXED: &[&str] = &[$(stringify!($name)),*];
+
+        /// Those steps as methods that refuse to be called. Without them asyncio's own would be found, behind the native class,
+        /// and run on a loop that they do not know.
+        pub(super) fn table(t: &mut Table<EventLoop>) {
+            $({
+                const STEP: Signature<0> =
+                    Signature::new_method(concat!("EventLoop.", stringify!($name)), "*args");
+                t.method(&STEP, |_, _| Err(missing(STEP.function)), "A step that this loop does not have.");
+            })*
+        }
+    };
+}
+
+fixed! {
+    _accept_connection,
+    _accept_connection2,
+    _connect_sock,
+    _create_connection_transport,
+    _create_server_getaddrinfo,
+    _process_self_data,
+    _sendfile_fallback,
+    _sock_accept,
+    _sock_add_cancellation_callback,
+    _sock_connect,
+    _sock_connect_cb,
+    _sock_read_done,
+    _sock_recv,
+    _sock_recv_into,
+    _sock_recvfrom,
+    _sock_recvfrom_into,
+    _sock_sendall,
+    _sock_sendfile_fallback,
+    _sock_sendfile_native_impl,
+    _sock_sendfile_update_filepos,
+    _sock_sendto,
+    _sock_write_done,
+}
+
+#[cold]
+fn missing(function: &str) -> PyErr {
+    let name = function.trim_start_matches("EventLoop.");
+    PyNotImplementedError::new_err(format!("yibu's event loop does not go through {name}()"))
+}
+
+impl Obj<'_, EventLoop> {
+    /// Whether Python code replaced a method.
+    #[inline]
+    pub fn overrides(&self, method: Overridable) -> bool {
+        self.overridden_methods() & bit(method) != 0
+    }
+
+    /// All methods that Python code replaced.
+    #[inline]
+    pub fn overridden_methods(&self) -> Replaced {
+        self.replaced() | self.overridden.get()
+    }
+
+    /// `self._check_closed()`: RuntimeError when the loop is closed.
+    #[inline]
+    pub fn ensure_open(&self) -> PyResult<()> {
+        if self.overrides(Overridable::CheckClosed) {
+            return self.as_any().call_method0("_check_closed").map(drop);
+        }
+        self.check_open()
+    }
+
+    /// `self.is_running()`
+    pub(super) fn says_it_runs(&self) -> PyResult<bool> {
+        if self.overrides(Overridable::IsRunning) {
+            return self.as_any().call_method0(names::is_running(self.py()))?.is_truthy();
+        }
+        Ok(self.is_running())
+    }
+
+    /// TypeError when Python code has replaced what this loop does in its own way.
+    pub(super) fn refuse_overridden(&self) -> PyResult<()> {
+        if !self.overrides(Overridable::Fixed) {
+            return Ok(());
+        }
+        let class = self.as_any().get_type();
+        Err(PyTypeError::new_err(format!(
+            "{} replaces a step of asyncio's event loop that yibu's does not have: one of {}",
+            class.name()?,
+            FIXED.join(", ")
+        )))
+    }
+}
+
+/// The bit of a method.
+#[inline]
+pub const fn bit(method: Overridable) -> Replaced {
+    1 << method as u32
+}
+
+/// Keeps `overridden` true when an attribute of the object is set or deleted.
+pub(super) fn attribute_changed(
+    event_loop: &Obj<'_, EventLoop>,
+    name: &Bound<'_, PyAny>,
+    set: bool,
+) -> PyResult<()> {
+    let name = name.cast::<PyString>()?.to_str()?;
+    let Some(index) = HOOKS.iter().position(|names| names.contains(&name)) else { return Ok(()) };
+    let bits = event_loop.overridden.get() & !(1 << index);
+    event_loop.overridden.set(if set { bits | 1 << index } else { bits });
+    Ok(())
+}
