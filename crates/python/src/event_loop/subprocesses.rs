@@ -17,8 +17,10 @@ use crate::functions::running;
 use crate::futures::likes;
 use crate::mixins::create_future;
 use crate::replaced::names::{BASE_EVENTS, SUBPROCESS_TRANSPORT};
+#[cfg(not(Py_3_14))]
+use crate::stock;
 use crate::unix_events::{self, PidfdWatcher, ThreadedWatcher, UnixSubprocessTransport};
-use crate::{base_subprocess, names, shield, stock};
+use crate::{base_subprocess, names, shield};
 
 /// `subprocess.PIPE` and `subprocess.STDOUT`.
 const PIPE: i32 = -1;
