@@ -212,6 +212,39 @@ class TestRunningLoop:
         assert "get_running_loop" in asked
 
 
+class TestCurrentTask:
+    """`asyncio.tasks.current_task`, in whose place libraries put one that knows of their own loops."""
+
+    @pytest.mark.parametrize("name", ["timeout", "TaskGroup"])
+    def test_who_asks_for_it(self, impl, run, monkeypatch, name):
+        asked = []
+        original = asyncio.tasks.current_task
+
+        def current_task(loop=None):
+            asked.append(loop)
+            return original(loop)
+
+        async def main():
+            monkeypatch.setattr(asyncio.tasks, "current_task", current_task)
+            async with impl.timeout(10) if name == "timeout" else impl.TaskGroup():
+                pass
+            monkeypatch.undo()
+            return asked == [None if name == "timeout" else asyncio.get_running_loop()]
+
+        assert run(main())
+
+    @pytest.mark.parametrize("name", ["timeout", "TaskGroup"])
+    def test_one_that_knows_none(self, impl, run, monkeypatch, name):
+        async def main():
+            monkeypatch.setattr(asyncio.tasks, "current_task", lambda _loop=None: None)
+            with pytest.raises(RuntimeError, match="task"):
+                async with impl.timeout(10) if name == "timeout" else impl.TaskGroup():
+                    pass
+            monkeypatch.undo()
+
+        run(main())
+
+
 class TestRunner:
     def test_run_uses_the_class(self, impl, monkeypatch):
         seen = []

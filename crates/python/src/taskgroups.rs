@@ -29,6 +29,7 @@ use crate::functions::create_task_on;
 use crate::functions::running_loop;
 use crate::futures::likes;
 use crate::mixins::create_future;
+use crate::replaced::names::current_task;
 use crate::replaced::names::running_loop::OF_TASKGROUPS;
 #[cfg(not(Py_3_14))]
 use crate::tasks::Options;
@@ -165,7 +166,12 @@ fn enter<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     if group.event_loop.is_empty() {
         group.event_loop.put(running_loop(py, &OF_TASKGROUPS)?);
     }
-    match current::running_task(&group.event_loop.get_or_none(py))? {
+    let event_loop = group.event_loop.get_or_none(py);
+    let task = match current_task::OF_TASKGROUPS.replacement(py)? {
+        Some(current_task) => Some(current_task.call1((event_loop,))?).filter(|task| !task.is_none()),
+        None => current::running_task(&event_loop)?,
+    };
+    match task {
         Some(task) => group.parent_task.put(task),
         None => return Err(refusal(&group, "cannot determine the parent task")),
     }

@@ -22,6 +22,7 @@ use crate::ffi::class::DictAndWeak;
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Ref, Signature, Slot, Table, Visitor};
 use crate::ffi::{boolean, none};
 use crate::functions::{self, running, running_loop};
+use crate::replaced::names::current_task;
 use crate::replaced::names::running_loop::OF_TIMEOUTS;
 use crate::tasks::{self, Task};
 use crate::{current, names, stock};
@@ -212,7 +213,9 @@ pub fn enter<'py>(timeout: &Obj<'py, Timeout>, event_loop: &Bound<'py, PyAny>) -
         return Err(PyRuntimeError::new_err("Timeout has already been entered"));
     }
     // The task is that of the loop that runs; who says which that is may be the program's own, and say something else.
-    let task = if OF_TIMEOUTS.is_replaced(timeout.py()) {
+    let task = if let Some(current_task) = current_task::OF_TIMEOUTS.replacement(timeout.py())? {
+        Some(current_task.call0()?).filter(|task| !task.is_none())
+    } else if OF_TIMEOUTS.is_replaced(timeout.py()) {
         running(timeout.py())?.as_ref().map(current::running_task).transpose()?.flatten()
     } else {
         current::running_task(event_loop)?

@@ -304,6 +304,14 @@ pub mod running_loop {
     name! { OF_LOOPS: BASE_EVENTS.events, EVENTS._get_running_loop }
 }
 
+/// `tasks.current_task`, as each module has it.
+pub mod current_task {
+    use super::*;
+
+    name! { OF_TASKGROUPS: TASKGROUPS.tasks, TASKS.current_task }
+    name! { OF_TIMEOUTS: TIMEOUTS.tasks, TASKS.current_task }
+}
+
 /// `socket.socket`, as the modules that make sockets have it.
 pub mod sockets {
     use super::*;
