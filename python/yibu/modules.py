@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping
 from types import ModuleType
 
-from yibu import stock
+from yibu import _yibu, stock
 from yibu.installation import replacements
 
 _OF_THE_FILE = {"__builtins__", "__cached__", "__file__", "__loader__", "__name__", "__package__", "__spec__"}
@@ -29,7 +29,11 @@ def modules(namespace: Mapping[str, object]) -> dict[str, ModuleType]:
     found = {}
     for name in stock.MODULES:
         if name in vars(asyncio):
-            found[name] = sys.modules[f"yibu.{name}"] = _with(own, vars(asyncio)[name])
+            module = vars(asyncio)[name]
+            found[name] = sys.modules[f"yibu.{name}"] = _with(own, module)
+            if found[name] is not module:
+                # What a program puts there is used, too.
+                _yibu._twin(module.__name__, vars(found[name]))
     return found
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import socket
 import subprocess
 import sys
 import textwrap
@@ -75,6 +76,16 @@ def test_audit_events_of_sockets(impl):
     assert sent == (["socket.sendmsg"] if sys.version_info >= (3, 12) else [])
     assert datagrams == ["socket.__new__", "socket.bind", "socket.sendto"]
     assert stopped
+
+
+@pytest.mark.yibu_only
+def test_a_loop_makes_no_socket_pair(impl, monkeypatch):
+    """It wakes itself without, so a guard of `socket.socketpair` does not see that a loop is made."""
+    monkeypatch.setattr(socket, "socketpair", lambda *_: 1 / 0)
+    loop = impl.new_event_loop()
+    loop.run_until_complete(impl.to_thread(int))
+    loop.run_until_complete(loop.shutdown_default_executor())
+    loop.close()
 
 
 def names_on_stack():

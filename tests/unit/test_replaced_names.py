@@ -118,6 +118,22 @@ class TestTasksAndFutures:
         assert run(main()) >= 2
 
 
+def test_modules_of_the_implementation(impl, loop, monkeypatch):
+    """What `import yibu as asyncio` has as `asyncio.tasks` counts, too."""
+
+    class Traced(impl.Task):
+        pass
+
+    monkeypatch.setattr(impl.tasks, "Task", Traced)
+    task = loop.create_task(asyncio.sleep(0))
+    assert type(task) is Traced
+    loop.run_until_complete(task)
+    monkeypatch.undo()
+    task = loop.create_task(asyncio.sleep(0))
+    assert type(task) is not Traced
+    loop.run_until_complete(task)
+
+
 class TestHandles:
     @pytest.fixture
     def ran(self, impl, monkeypatch):

@@ -135,6 +135,7 @@ fn _yibu(module: &Bound<'_, PyModule>) -> PyResult<()> {
     #[cfg(Py_3_14)]
     graph::register(module)?;
     let doc = "Living native tasks that are not done, of all loops and threads.";
+    replaced::names::register(module)?;
     functions::add(module, &NATIVE_TASKS, native_tasks, doc)?;
     #[cfg(not(Py_3_12))]
     ffi::stand_ins::register(module)?;

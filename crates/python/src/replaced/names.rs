@@ -13,7 +13,8 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyType};
 
-use crate::ffi::{Output, versions};
+use crate::ffi::{Args, Output, Signature, none, versions};
+use crate::functions;
 use crate::stock;
 
 /// A module as its own functions see it: whatever `sys.modules` has under its name, they keep their globals.
@@ -113,7 +114,7 @@ impl<const N: usize> Name<N> {
 
     #[inline(always)]
     fn version(&self, py: Python<'_>) -> u64 {
-        versions::version(self.steps.iter().map(|(module, _)| module.dict(py)))
+        versions::version(self.steps.iter().flat_map(|(module, _)| [module.dict(py), module.twin.get(py)]))
     }
 
     /// What the program has put in its place, if it did.
@@ -353,6 +354,26 @@ pub static EXECUTOR_METHODS: Methods =
 
 /// What a worker of the native pool does in place of a `_WorkItem`.
 pub static WORK_METHODS: Methods = Methods::new(stock::work_item, &["__init__", "run"]);
+
+const TWIN: Signature<2> = Signature::new("_twin", "name, names");
+
+/// `_twin(name, names)`: yibu's own module of that name, in which a program may put things, too.
+fn twin<'py>(args: Args<'_, 'py>) -> Output<'py> {
+    let py = args.py();
+    let [name, names] = args.parse(&TWIN)?;
+    let (name, names) = (name.extract::<String>()?, names.cast_into::<PyDict>()?);
+    if let Some(module) = MODULES.iter().find(|module| module.name == name) {
+        versions::watch(&names)?;
+        module.twin.get_or_init(py, || names.unbind());
+    }
+    Ok(none(py))
+}
+
+/// Adds the function by which the package names its modules.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let doc = "Notes the names of yibu's own copy of a module of asyncio.";
+    functions::add(module, &TWIN, twin, doc)
+}
 
 /// Remembers what the modules have. The first thing that yibu does.
 pub fn capture(py: Python<'_>) -> PyResult<()> {
