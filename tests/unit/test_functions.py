@@ -71,7 +71,10 @@ def _methods():
         for name in dir(vars(STOCK)[kind]):
             value = inspect.getattr_static(vars(STOCK)[kind], name)
             is_public = not name.startswith("_") or name.startswith("__")
-            if is_public and inspect.isfunction(value) and value.__module__.startswith("copied_asyncio"):
+            # Those of dataclasses are made of text, and are asyncio's own.
+            if not (is_public and inspect.isfunction(value)) or value.__code__.co_filename == "<string>":
+                continue
+            if value.__module__.startswith("copied_asyncio"):
                 yield f"{kind}.{name}"
 
 
@@ -305,7 +308,7 @@ class TestCalls:
             ("Queue", "put"), ("Queue", "put_nowait"), ("Queue", "qsize"), ("Queue", "__repr__"),
             ("Queue", "__init__"), ("Lock", "acquire"), ("Lock", "locked"), ("Event", "wait"),
             ("Semaphore", "release"), ("Condition", "wait_for"), ("Condition", "notify"),
-            ("Runner", "run"), ("Runner", "close"), ("TaskGroup", "create_task"),
+            ("Runner", "run"), ("Runner", "close"),
         ],
     )  # fmt: skip
     def test_wrong_arguments(self, impl, kind, name):
