@@ -278,7 +278,10 @@ impl Epoll {
                 Err(error) => return Err(error.into()),
             }
         };
-        self.fds.set(fd, slot);
+        if !self.fds.set(fd, slot) {
+            epoll::delete(self.epoll()?, file)?;
+            return Err(io::ErrorKind::OutOfMemory.into());
+        }
         Ok(())
     }
 

@@ -61,15 +61,20 @@ impl FdTable {
         usize::try_from(fd).ok().and_then(|fd| self.slots.get(fd)).copied().unwrap_or(FdSlot::EMPTY)
     }
 
-    /// Stores a slot. Only for a number that the kernel has just accepted: it is open, so the table stays small.
-    pub(crate) fn set(&mut self, fd: Fd, slot: FdSlot) {
-        let Ok(index) = usize::try_from(fd) else { return };
+    /// Stores a slot. Only for a number that the kernel has just accepted: it is open, so the table stays small. `false` where
+    /// there is no memory for the table up to there; for a number that has been stored before there is.
+    pub(crate) fn set(&mut self, fd: Fd, slot: FdSlot) -> bool {
+        let Ok(index) = usize::try_from(fd) else { return false };
         if index >= self.slots.len() {
+            if self.slots.try_reserve(index + 1 - self.slots.len()).is_err() {
+                return false;
+            }
             self.slots.resize(index + 1, FdSlot::EMPTY);
         }
         let old = std::mem::replace(&mut self.slots[index], slot);
         self.watched += usize::from(!slot.is_empty());
         self.watched -= usize::from(!old.is_empty());
+        true
     }
 
     /// A stamp for the next change.

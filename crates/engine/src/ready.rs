@@ -21,6 +21,12 @@ impl<E> Default for Ready<E> {
 }
 
 impl<E> Ready<E> {
+    /// Makes room for one more entry; `false` where there is no memory for it.
+    #[inline]
+    pub fn make_room(&mut self) -> bool {
+        self.ring.len() < self.ring.capacity() || self.ring.try_reserve(1).is_ok()
+    }
+
     /// Appends an entry.
     #[inline]
     pub fn push(&mut self, entry: E) {

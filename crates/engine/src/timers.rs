@@ -62,6 +62,12 @@ impl<T> Default for Timers<T> {
 }
 
 impl<T: Timer> Timers<T> {
+    /// Makes room for one more timer; `false` where there is no memory for it.
+    #[inline]
+    pub fn make_room(&mut self) -> bool {
+        self.heap.len() < self.heap.capacity() || self.heap.try_reserve(1).is_ok()
+    }
+
     /// Adds a timer due at `when` seconds. Not-a-number is due at once: nothing can be said to come before it, and a heap needs
     /// all deadlines to be comparable.
     pub fn push(&mut self, when: f64, timer: T) {

@@ -62,7 +62,7 @@ pub fn set_in_heap<'py>(
     let alarm = new(owner, act)?;
     alarm.event_loop.put(event_loop.as_any().clone());
     alarm.scheduled.set(true);
-    event_loop.schedule(seconds, Due::Alarm(Ref::of(alarm.clone())));
+    event_loop.schedule(seconds, Due::Alarm(Ref::of(alarm.clone())))?;
     Ok(alarm)
 }
 
@@ -76,7 +76,7 @@ pub fn set_soon<'py>(
     match EventLoop::direct(event_loop) {
         Some(native) => {
             native.check_open()?;
-            native.push(Entry::Alarm(Ref::of(alarm.clone())));
+            native.push(Entry::Alarm(Ref::of(alarm.clone())))?;
         }
         None => alarm.handle.put(event_loop.call_method1(names::call_soon(owner.py()), (alarm.as_any(),))?),
     }

@@ -9,10 +9,9 @@ use std::cell::Cell;
 use std::ffi::CStr;
 
 use pyo3::prelude::*;
-use pyo3::types::PyString;
 
 use crate::ffi::class::Plain;
-use crate::ffi::{Args, Class, ClassState, Obj, Output, Ref, Signature, Slot, Table, Visitor};
+use crate::ffi::{Args, Class, ClassState, Obj, Output, Ref, Signature, Slot, Table, Visitor, make};
 use crate::ffi::{boolean, none};
 use crate::futures::{self, Callback};
 use crate::names;
@@ -150,11 +149,11 @@ impl Class for ReactionCallback {
         t.hash(|callback| Ok(callback.owner.as_ptr() as isize >> 4));
         t.getter(c"__qualname__", |callback| {
             let name = callback.reaction.get().map_or("", |reaction| reaction.name);
-            Ok(PyString::new(callback.py(), name).into_any())
+            Ok(make::text(callback.py(), name)?.into_any())
         });
         t.getter(c"__name__", |callback| {
             let name = callback.reaction.get().map_or("", |reaction| reaction.name);
-            Ok(PyString::new(callback.py(), name.rsplit('.').next().unwrap_or(name)).into_any())
+            Ok(make::text(callback.py(), name.rsplit('.').next().unwrap_or(name))?.into_any())
         });
         t.getter(c"__self__", |callback| Ok(callback.owner.get_or_none(callback.py())));
     }

@@ -1,14 +1,21 @@
 //! The errors of this crate that have no better home, and the one way from an operating-system error to an exception.
 
-use pyo3::exceptions::PyOSError;
+use pyo3::exceptions::{PyMemoryError, PyOSError};
 use pyo3::prelude::*;
 
 /// An `OSError` with errno, so that the right subclass (`ConnectionResetError`, ...) appears.
 pub fn os_error(error: &std::io::Error) -> PyErr {
     match error.raw_os_error() {
         Some(code) => errno(code),
+        None if error.kind() == std::io::ErrorKind::OutOfMemory => no_memory(),
         None => PyOSError::new_err(error.to_string()),
     }
+}
+
+/// There is no memory for something of Rust's.
+#[cold]
+pub fn no_memory() -> PyErr {
+    PyMemoryError::new_err(())
 }
 
 /// `OSError(code, os.strerror(code))`.

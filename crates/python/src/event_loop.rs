@@ -68,6 +68,7 @@ use yibu_engine::{Cancelled, Host, Inbox, OpId};
 use crate::alarms::Alarm;
 use crate::callbacks::Reaction;
 use crate::current::Current;
+use crate::errors;
 use crate::events::{Handle, PostedHandle, TimerHandle};
 use crate::executor::Job;
 use crate::ffi::class::Plain;
@@ -382,8 +383,18 @@ impl EventLoop {
 
     /// Appends an entry to the ready ring, behind what other threads have sent before.
     #[inline]
-    pub fn push(&self, entry: Entry) {
-        self.engine.with(|engine| engine.push(entry));
+    pub fn push(&self, entry: Entry) -> PyResult<()> {
+        let refused = self.engine.with(|engine| {
+            if !engine.ready.make_room() {
+                return Some(entry);
+            }
+            engine.push(entry);
+            None
+        });
+        match refused {
+            None => Ok(()),
+            Some(_entry) => Err(errors::no_memory()),
+        }
     }
 
     /// The loop stops to run and may become garbage: the collector shall know what it was about to run.
@@ -438,8 +449,18 @@ impl EventLoop {
 
     /// Adds a timer, due at `seconds` of the loop's clock.
     #[inline]
-    pub fn schedule(&self, seconds: f64, due: Due) {
-        self.engine.with(|engine| engine.schedule(seconds, due));
+    pub fn schedule(&self, seconds: f64, due: Due) -> PyResult<()> {
+        let refused = self.engine.with(|engine| {
+            if !engine.timers.make_room() {
+                return Some(due);
+            }
+            engine.schedule(seconds, due);
+            None
+        });
+        match refused {
+            None => Ok(()),
+            Some(_due) => Err(errors::no_memory()),
+        }
     }
 
     /// A timer in the heap was cancelled.

@@ -11,14 +11,14 @@ use std::ffi::CStr;
 
 use pyo3::exceptions::{PyKeyboardInterrupt, PySystemExit};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyFloat, PyString, PyType};
+use pyo3::types::{PyFloat, PyType};
 
 use crate::arguments::Arguments;
 use crate::attributes::{assigned, objects};
 use crate::event_loop::{EventLoop, Overridable};
 use crate::ffi::class::{Derived, Weak};
 use crate::ffi::originals::Replaced;
-use crate::ffi::{Args, Class, ClassState, Obj, Output, Raised, Signature, Slot, Table, Visitor};
+use crate::ffi::{Args, Class, ClassState, Obj, Output, Raised, Signature, Slot, Table, Visitor, make};
 use crate::ffi::{boolean, call, context, none};
 use crate::{names, stock};
 
@@ -204,7 +204,7 @@ pub fn report(handle: &Obj<'_, Handle>, error: PyErr) -> PyResult<()> {
         return Err(raised.into_err());
     };
     let source = describe(handle.callback.get_or_none(py), handle.all_args(py)?, loop_debug(&event_loop)?)?;
-    let report = PyDict::new(py);
+    let report = make::dict(py)?;
     report.set_item(names::message(py), format!("Exception in callback {source}"))?;
     report.set_item(names::exception(py), raised.as_any())?;
     report.set_item(names::handle(py), handle.as_any())?;
@@ -225,7 +225,7 @@ fn describe<'py>(
     let py = callback.py();
     let format = stock::format_callback_source(py)?;
     if cfg!(Py_3_13) {
-        let keywords = PyDict::new(py);
+        let keywords = make::dict(py)?;
         keywords.set_item("debug", debug)?;
         format.call((callback, args), Some(&keywords))
     } else {
@@ -258,7 +258,7 @@ fn joined<'py>(py: Python<'py>, handle: &Obj<'py, Handle>, info: PyResult<Vec<St
     if let Some(kept) = handle.repr.get(py) {
         return Ok(kept);
     }
-    Ok(PyString::new(py, &format!("<{}>", info?.join(" "))).into_any())
+    Ok(make::text(py, &format!("<{}>", info?.join(" ")))?.into_any())
 }
 
 fn type_name(object: &Bound<'_, PyAny>) -> PyResult<String> {

@@ -17,7 +17,7 @@ use std::ffi::CStr;
 
 use pyo3::exceptions::{PyRuntimeError, PyStopIteration, PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyString, PyType};
+use pyo3::types::{PyList, PyString, PyType};
 
 use self::callbacks::{Callbacks, Key};
 use crate::attributes::{assigned, write_flag};
@@ -26,7 +26,7 @@ use crate::event_loop::{COMPLETION, Entry, EventLoop};
 use crate::events::loop_debug;
 use crate::ffi::class::DictAndWeak;
 use crate::ffi::{
-    Args, Class, ClassState, LoopCell, Obj, Output, Raised, Ref, Signature, Slot, Table, Visitor,
+    Args, Class, ClassState, LoopCell, Obj, Output, Raised, Ref, Signature, Slot, Table, Visitor, make,
 };
 use crate::ffi::{boolean, call, context, none};
 use crate::gathering::GatheringFuture;
@@ -320,7 +320,7 @@ fn stop_iteration_is_wrapped(py: Python<'_>) -> bool {
     *WRAPPED.get_or_init(py, || {
         let probe = || -> PyResult<bool> {
             let stub = c"type('Loop', (), {'get_debug': lambda self: False})()";
-            let arguments = PyDict::new(py);
+            let arguments = make::dict(py)?;
             arguments.set_item("loop", py.eval(stub, None, None)?)?;
             let future = stock::future(py)?.call((), Some(&arguments))?;
             let stop = py.get_type::<PyStopIteration>().call0()?;
@@ -377,7 +377,7 @@ fn schedule(future: &Obj<'_, Future>, callback: Callback) -> PyResult<()> {
     if let Some(native) = EventLoop::direct(&event_loop) {
         native.check_open()?;
         let future = future.clone();
-        native.push(match callback {
+        return native.push(match callback {
             Callback::Task(task) => Entry::Wakeup { task, future: Ref::of(future) },
             Callback::Reaction { reaction, owner } => {
                 Entry::Reaction { reaction, owner, future: Ref::of(future) }
@@ -387,7 +387,6 @@ fn schedule(future: &Obj<'_, Future>, callback: Callback) -> PyResult<()> {
                 Entry::Callback { function, future: Ref::of(future), context }
             }
         });
-        return Ok(());
     }
     let (function, context) = match callback {
         Callback::Waker(waker) => {
@@ -543,7 +542,7 @@ pub fn report_unretrieved(future: &Obj<'_, Future>) -> PyResult<()> {
         return Ok(());
     }
     let py = future.py();
-    let report = PyDict::new(py);
+    let report = make::dict(py)?;
     let name = future.as_any().get_type().name()?;
     report.set_item(names::message(py), format!("{name} exception was never retrieved"))?;
     report.set_item(names::exception(py), future.outcome.get_or_none(py))?;
@@ -560,13 +559,13 @@ pub fn report_unretrieved(future: &Obj<'_, Future>) -> PyResult<()> {
 pub fn repr<'py>(object: &Bound<'py, PyAny>, repr_info: &Bound<'py, PyAny>) -> Output<'py> {
     let py = object.py();
     let Some(_entered) = crate::ffi::call::ReprGuard::enter(object)? else {
-        return Ok(PyString::new(py, "...").into_any());
+        return Ok(make::text(py, "...")?.into_any());
     };
     let info = repr_info.call1((object,))?;
     let parts: Vec<String> =
         info.try_iter()?.map(|part| part?.extract::<String>()).collect::<PyResult<_>>()?;
     let name = object.get_type().name()?;
-    Ok(PyString::new(py, &format!("<{name} {}>", parts.join(" "))).into_any())
+    Ok(make::text(py, &format!("<{name} {}>", parts.join(" ")))?.into_any())
 }
 
 /// Attributes and methods that Future and Task share by inheritance.

@@ -7,12 +7,14 @@ use std::cell::Cell;
 use std::ffi::CStr;
 
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyType};
+use pyo3::types::{PyList, PyType};
 
 use crate::callbacks::{Reaction, no_longer_awaited, react};
 use crate::coroutines::Routine;
 use crate::ffi::class::{Derived, DictAndWeak};
-use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Slot, Table, Visitor, boolean, depth};
+use crate::ffi::{
+    Args, Class, ClassState, Obj, Output, Signature, Slot, Table, Visitor, boolean, depth, make,
+};
 use crate::futures::ensure::ensure;
 use crate::futures::{self, Future, State, likes};
 use crate::mixins::create_future;
@@ -86,7 +88,7 @@ pub fn gather_all<'py>(
             outer.own.waiter.put(task);
         }
     }
-    let seen = if may_repeat(py, awaitables.clone()) { Some(PyDict::new(py)) } else { None };
+    let seen = if may_repeat(py, awaitables.clone()) { Some(make::dict(py)?) } else { None };
     let mut children = Vec::with_capacity(awaitables.len());
     let mut done = Vec::new();
     let mut expected = 0;

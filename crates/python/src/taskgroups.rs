@@ -14,7 +14,7 @@ use pyo3::exceptions::{
     PyBaseExceptionGroup, PyGeneratorExit, PyKeyboardInterrupt, PyRuntimeError, PySystemExit,
 };
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PySet, PyString, PyType};
+use pyo3::types::{PyList, PySet, PyType};
 
 use crate::attributes::{flags, objects};
 use crate::callbacks::{Reaction, react};
@@ -22,7 +22,7 @@ use crate::coroutines::{Routine, Step, taken};
 use crate::event_loop::EventLoop;
 use crate::ffi::class::DictAndWeak;
 use crate::ffi::{
-    Args, Class, ClassState, Obj, Output, Raised, Signature, Slot, Table, Visitor, boolean, none,
+    Args, Class, ClassState, Obj, Output, Raised, Signature, Slot, Table, Visitor, boolean, make, none,
 };
 #[cfg(Py_3_14)]
 use crate::functions::create_task_on;
@@ -144,7 +144,7 @@ fn repr<'py>(group: &Obj<'py, TaskGroup>) -> Output<'py> {
     } else if group.entered.get() {
         text += " entered";
     }
-    Ok(PyString::new(py, &(text + ">")).into_any())
+    Ok(make::text(py, &(text + ">"))?.into_any())
 }
 
 /// A RuntimeError about the group.
@@ -428,7 +428,7 @@ impl<'py> Asked<'py> {
             return Ok(tasks::spawn(native, coroutine, options)?.into_any());
         }
         let py = event_loop.py();
-        let keywords = PyDict::new(py);
+        let keywords = make::dict(py)?;
         if let Some(context) = options.context {
             keywords.set_item("context", context)?;
         }
@@ -530,7 +530,7 @@ fn task_failed<'py>(
     }
     let parent = group.parent_task.get_or_none(py);
     if likes::is_done(&parent)? {
-        let report = PyDict::new(py);
+        let report = make::dict(py)?;
         let text = format!(
             "Task {} has errored out but its parent task {} is already completed",
             task.repr()?,

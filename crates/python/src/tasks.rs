@@ -13,7 +13,7 @@ use std::ffi::CStr;
 
 use pyo3::exceptions::{PyKeyboardInterrupt, PyRuntimeError, PySystemExit, PyTypeError};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyModule, PyString, PyType};
+use pyo3::types::{PyList, PyModule, PyType};
 
 use crate::attributes::flags;
 use crate::coroutines::is_coroutine;
@@ -23,7 +23,7 @@ use crate::events::{self, Handle};
 use crate::ffi::class::{Derived, DictAndWeak};
 use crate::ffi::send::{Sent, send, throw};
 use crate::ffi::{
-    Args, Class, ClassState, Obj, Raised, Ref, Registration, Registry, Signature, Slot, Table, Visitor,
+    Args, Class, ClassState, Obj, Raised, Ref, Registration, Registry, Signature, Slot, Table, Visitor, make,
 };
 use crate::ffi::{boolean, call, context, depth, none};
 use crate::futures::{self, Callback, Future, Settled, State, likes};
@@ -233,7 +233,7 @@ fn schedule_step(task: &Obj<'_, Task>, error: Option<Raised<'_>>) -> PyResult<()
     let error = error.map(|error| Ref::new(error.into_any()));
     if let Some(native) = EventLoop::direct(&event_loop) {
         native.check_open()?;
-        native.push(Entry::Step { task: Ref::of(task.clone()), error });
+        native.push(Entry::Step { task: Ref::of(task.clone()), error })?;
         return Ok(());
     }
     let step = TaskCallback::new(task, Kind::Step, error)?;
@@ -538,7 +538,7 @@ fn name<'py>(task: &Obj<'py, Task>) -> Bound<'py, PyAny> {
     task.own.name.get(py).unwrap_or_else(|| match task.own.number.get() {
         0 => none(py),
         number => {
-            let name = PyString::new(py, &format!("Task-{number}")).into_any();
+            let name = pyo3::types::PyString::new(py, &format!("Task-{number}")).into_any();
             task.own.name.put(name.clone());
             name
         }
@@ -551,7 +551,7 @@ fn report_destroyed(task: &Obj<'_, Task>) -> PyResult<()> {
     // Whoever gets the report may keep the task; it is no task of its loop any more.
     task.own.registration.leave();
     if destroyed_pending(task) {
-        let report = PyDict::new(py);
+        let report = make::dict(py)?;
         report.set_item(names::message(py), "Task was destroyed but it is pending!")?;
         report.set_item(names::task(py), task.as_any())?;
         if let Some(source) = task.base.source(py) {

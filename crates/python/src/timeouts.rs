@@ -9,7 +9,7 @@ use std::ffi::CStr;
 use pyo3::exceptions::{PyAssertionError, PyBaseException, PyBaseExceptionGroup, PyException};
 use pyo3::exceptions::{PyRuntimeError, PyTimeoutError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyFloat, PyString, PyType};
+use pyo3::types::PyType;
 
 use crate::alarms::{self, Alarm};
 use crate::attributes::{assigned, objects};
@@ -19,7 +19,7 @@ use crate::event_loop::{EventLoop, has_come, now, seconds};
 #[cfg(Py_3_12)]
 use crate::ffi::Raised;
 use crate::ffi::class::DictAndWeak;
-use crate::ffi::{Args, Class, ClassState, Obj, Output, Ref, Signature, Slot, Table, Visitor};
+use crate::ffi::{Args, Class, ClassState, Obj, Output, Ref, Signature, Slot, Table, Visitor, make};
 use crate::ffi::{boolean, none};
 use crate::functions::{self, running, running_loop};
 use crate::replaced::names::current_task;
@@ -125,7 +125,7 @@ impl Timeout {
     /// `Timeout.when()`: the same object every time.
     fn when<'py>(&self, py: Python<'py>) -> Bound<'py, PyAny> {
         if let (true, Some(seconds)) = (self.when.is_empty(), self.seconds.get()) {
-            self.when.put(PyFloat::new(py, seconds));
+            self.when.put(pyo3::types::PyFloat::new(py, seconds));
         }
         self.when.get_or_none(py)
     }
@@ -365,7 +365,7 @@ fn repr<'py>(timeout: &Obj<'py, Timeout>) -> Output<'py> {
         text.push_str(&format!(" when={shown}"));
     }
     text.push('>');
-    Ok(PyString::new(py, &text).into_any())
+    Ok(make::text(py, &text)?.into_any())
 }
 
 fn timeout<'py>(args: Args<'_, 'py>) -> Output<'py> {

@@ -142,9 +142,10 @@ fn feed<'py>(
         return streams::data_received(protocol, &take(event_loop, protocol.py(), lease));
     };
     event_loop.engine.with(|engine| {
-        streams::join(&reader, engine.driver.bytes(&lease));
+        let joined = streams::join(&reader, engine.driver.bytes(&lease));
         engine.driver.recycle(lease);
-    });
+        joined
+    })?;
     streams::fed(&reader)
 }
 

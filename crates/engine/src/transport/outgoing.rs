@@ -39,6 +39,11 @@ impl<C: AsRef<[u8]>> Outgoing<C> {
         self.size == 0
     }
 
+    /// Makes room for one more chunk; `false` where there is no memory for it.
+    pub fn make_room(&mut self) -> bool {
+        self.chunks.try_reserve(1).is_ok()
+    }
+
     /// Queues a chunk; an empty one would never be sent and is dropped.
     pub fn push(&mut self, chunk: C) {
         let len = chunk.as_ref().len();

@@ -40,15 +40,17 @@ pub enum WriteError {
     SendfileInProgress,
     /// The kernel does not watch the descriptor.
     Unwatched(io::Error),
+    /// There is no memory to keep the data.
+    NoMemory,
 }
 
 impl WriteError {
-    /// asyncio's text for the `RuntimeError`, given the method called; `None` for an `OSError`.
+    /// asyncio's text for the `RuntimeError`, given the method called; `None` for what is another error.
     pub fn text(&self, method: &str) -> Option<String> {
         match self {
             Self::AfterEof => Some(format!("Cannot call {method}() after write_eof()")),
             Self::SendfileInProgress => Some(format!("unable to {method}; sendfile is in progress")),
-            Self::Unwatched(_) => None,
+            Self::Unwatched(_) | Self::NoMemory => None,
         }
     }
 }
@@ -349,6 +351,9 @@ impl<C: AsRef<[u8]>, K: Channel> Stream<C, K> {
             }
             self.watch_writing(ops)?;
         }
+        if !self.outgoing.make_room() {
+            return Err(WriteError::NoMemory);
+        }
         self.outgoing.push(make_chunk(sent));
         Ok(self.maybe_pause())
     }
@@ -365,6 +370,9 @@ impl<C: AsRef<[u8]>, K: Channel> Stream<C, K> {
             || self.outgoing.size() + len > CORK_MAX
         {
             return Ok(Cork::Refused);
+        }
+        if !self.outgoing.make_room() {
+            return Err(WriteError::NoMemory);
         }
         self.outgoing.push(make_chunk());
         self.corked = true;
@@ -463,6 +471,9 @@ impl<C: AsRef<[u8]>, K: Channel> Stream<C, K> {
             return Ok(self.write_lost());
         }
         for chunk in chunks {
+            if !self.outgoing.make_room() {
+                return Err(WriteError::NoMemory);
+            }
             self.outgoing.push(chunk);
         }
         Ok(if self.outgoing.is_empty() { None } else { self.flush(ops, true) })
@@ -649,6 +660,7 @@ impl fmt::Display for WriteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unwatched(error) => error.fmt(f),
+            Self::NoMemory => f.write_str("out of memory"),
             refused => f.write_str(&refused.text("write").unwrap_or_default()),
         }
     }

@@ -142,7 +142,7 @@ fn push<'py>(event_loop: &Obj<'py, EventLoop>, handle: &Bound<'py, PyAny>) -> Py
         // One of asyncio's own: running it is calling its `_run`.
         None => Handle::with_arg(event_loop.as_any(), handle.getattr("_run")?, None, None)?,
     };
-    event_loop.push(Entry::Handle(Ref::of(handle)));
+    event_loop.push(Entry::Handle(Ref::of(handle)))?;
     Ok(())
 }
 
@@ -202,7 +202,7 @@ fn scheduled(t: &mut Table<EventLoop>) {
                     .call_method1(names::call_at(timer.py()), (when, timer.getattr("_run")?));
             };
             let seconds = timer.call_method0("when")?.extract()?;
-            event_loop.schedule(seconds, Due::Handle(Ref::of(native.clone())));
+            event_loop.schedule(seconds, Due::Handle(Ref::of(native.clone())))?;
             Ok(none(timer.py()))
         },
         "Puts a timer into the heap.",

@@ -6,7 +6,7 @@ use pyo3::types::{PyFloat, PyInt};
 
 use super::{Due, Entry, EventLoop, Message, Overridable, debug, handles, turn};
 use crate::events::{self, Handle, PostedHandle, TimerHandle, When};
-use crate::ffi::{Args, Class, Obj, Output, Ref, SendRef, Signature, Table, none};
+use crate::ffi::{Args, Class, Obj, Output, Ref, SendRef, Signature, Table, make, none};
 use crate::replaced::names::{HANDLE, MONOTONIC, Name, THREADSAFE_HANDLE, TIMER_HANDLE};
 
 const CALL_SOON: Signature<2> = Signature::new("EventLoop.call_soon", "callback, *args, context=None");
@@ -144,7 +144,7 @@ fn call_soon<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Outp
         Handle::create(event_loop.py())?
     };
     prepare(&handle, event_loop, &args, &CALL_SOON, "call_soon", false)?;
-    event_loop.push(Entry::Handle(Ref::of(handle.clone())));
+    event_loop.push(Entry::Handle(Ref::of(handle.clone())))?;
     Ok(handle.into_any())
 }
 
@@ -195,7 +195,7 @@ fn post_soon<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Outp
         event_loop.inbox.post(Message::Posted(SendRef::of(handle.clone())));
     } else {
         // Nobody is parked: the order among call_soon() and call_soon_threadsafe() is that of the calls.
-        event_loop.push(Entry::Posted(Ref::of(handle.clone())));
+        event_loop.push(Entry::Posted(Ref::of(handle.clone())))?;
     }
     Ok(handle.into_any())
 }
@@ -226,7 +226,7 @@ fn call_later<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Out
     let when = match seconds(&delay) {
         Some(delay) => When { seconds: now + delay, given: None },
         None => {
-            let when = PyFloat::new(event_loop.py(), now).into_any().add(&delay)?;
+            let when = make::float(event_loop.py(), now)?.into_any().add(&delay)?;
             When { seconds: when.extract()?, given: Some(when) }
         }
     };
@@ -241,10 +241,10 @@ fn call_later_by_call_at<'py>(
     args: &Args<'_, 'py>,
 ) -> Output<'py> {
     let py = event_loop.py();
-    let when = PyFloat::new(py, turn::now(event_loop)?).into_any().add(delay)?;
+    let when = make::float(py, turn::now(event_loop)?)?.into_any().add(delay)?;
     let mut positional = vec![when];
     positional.extend(args.tuple_from(1)?.iter());
-    let keywords = pyo3::types::PyDict::new(py);
+    let keywords = make::dict(py)?;
     keywords.set_item("context", given_context(args, CALL_LATER.function)?)?;
     event_loop.as_any().call_method("call_at", pyo3::types::PyTuple::new(py, positional)?, Some(&keywords))
 }
@@ -290,6 +290,6 @@ fn add_timer<'py>(
     if debugging {
         timer.base.remember_source(py)?;
     }
-    event_loop.schedule(when.seconds, Due::Handle(Ref::of(timer.clone())));
+    event_loop.schedule(when.seconds, Due::Handle(Ref::of(timer.clone())))?;
     Ok(timer.into_any())
 }

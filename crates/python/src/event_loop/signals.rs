@@ -296,7 +296,7 @@ fn handle(event_loop: &Obj<'_, EventLoop>, number: i32) -> PyResult<()> {
             remove(event_loop, number.into_pyobject(py)?.as_any()).map(drop)
         }
         Some(handle) => {
-            event_loop.push(Entry::Handle(handle));
+            event_loop.push(Entry::Handle(handle))?;
             Ok(())
         }
         // Removed since, or another loop's.

@@ -7,7 +7,7 @@
 //! and by [`super::sock`] and [`super::signals`].
 
 use std::cell::Cell;
-use std::collections::HashMap;
+use std::collections::{HashMap, TryReserveError};
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
@@ -93,12 +93,15 @@ pub struct Watched {
 }
 
 impl Watched {
-    fn put(&mut self, fd: Fd, interest: Interest, id: OpId) {
+    /// Only for a descriptor that the kernel has accepted: it is open, so the table stays small.
+    fn put(&mut self, fd: Fd, interest: Interest, id: OpId) -> Result<(), TryReserveError> {
         let index = fd.unsigned_abs() as usize;
-        if index >= self.sides.len() {
-            self.sides.resize(index + 1, [None, None]);
+        if let Some(missing) = (index + 1).checked_sub(self.sides.len()) {
+            self.sides.try_reserve(missing)?;
+            self.sides.resize(index.max(self.sides.len().saturating_sub(1)) + 1, [None, None]);
         }
         self.sides[index][interest as usize] = Some(id);
+        Ok(())
     }
 
     fn take(&mut self, fd: Fd, interest: Interest) -> Option<OpId> {
@@ -132,10 +135,13 @@ pub(super) fn watch(
     let replaced = before.and_then(|id| event_loop.engine.with(|engine| engine.cancel(id)));
     let submitted = event_loop.engine.with(|engine| engine.submit(Op::Poll { fd, interest }, owner));
     let submitted = match submitted {
-        Ok(id) => {
-            event_loop.watched.with(|watched| watched.put(fd, interest, id));
-            Ok(id)
-        }
+        Ok(id) => match event_loop.watched.with(|watched| watched.put(fd, interest, id)) {
+            Ok(()) => Ok(id),
+            Err(_) => {
+                drop(event_loop.engine.with(|engine| engine.cancel(id)));
+                Err(errors::no_memory())
+            }
+        },
         Err((error, _owner)) => Err(errors::os_error(&error)),
     };
     release(event_loop.py(), replaced)?;

@@ -4,7 +4,7 @@
 //! An object enters under a number and holds a [`Listing`], which takes it out when the object is done or freed.
 
 use std::cell::{Cell, UnsafeCell};
-use std::ptr::null_mut;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use pyo3::ffi;
@@ -12,15 +12,16 @@ use pyo3::prelude::*;
 
 use super::{Class, Obj};
 
-type Objects = Rc<UnsafeCell<Vec<*mut ffi::PyObject>>>;
+/// By number: one that a program has made up must not ask for memory.
+type Objects = Rc<UnsafeCell<BTreeMap<usize, *mut ffi::PyObject>>>;
 
 /// Objects of native classes by number.
 #[derive(Default)]
 pub struct Directory(Objects);
 
 #[expect(clippy::mut_from_ref, reason = "an UnsafeCell's content; see the note inside")]
-fn content(objects: &Objects) -> &mut Vec<*mut ffi::PyObject> {
-    // SAFETY: the callers below use the reference for one operation on the vector, which runs no Python code; directories
+fn content(objects: &Objects) -> &mut BTreeMap<usize, *mut ffi::PyObject> {
+    // SAFETY: the callers below use the reference for one operation on the map, which runs no Python code; directories
     // and listings are not Send, so the interpreter lock is held.
     unsafe { &mut *objects.get() }
 }
@@ -28,28 +29,23 @@ fn content(objects: &Objects) -> &mut Vec<*mut ffi::PyObject> {
 impl Directory {
     /// Lists an object; whatever was listed under the number before is forgotten. The object keeps the listing.
     pub fn enter<T: Class>(&self, number: usize, object: &Obj<'_, T>) -> Listing {
-        let objects = content(&self.0);
-        if objects.len() <= number {
-            objects.resize(number + 1, null_mut());
-        }
         let pointer = object.as_any().as_ptr();
-        objects[number] = pointer;
+        content(&self.0).insert(number, pointer);
         Listing(Cell::new(Some((Rc::clone(&self.0), number, pointer))))
     }
 
     /// The living object listed under a number.
     pub fn get<'py>(&self, py: Python<'py>, number: usize) -> Option<Bound<'py, PyAny>> {
-        let object = *content(&self.0).get(number)?;
+        let object = *content(&self.0).get(&number)?;
         // An object in the middle of its deallocation has no references left and must not get new ones.
         // SAFETY: a listed object's memory is valid until its Listing is dropped with its data.
-        unsafe {
-            (!object.is_null() && ffi::Py_REFCNT(object) > 0).then(|| Bound::from_borrowed_ptr(py, object))
-        }
+        unsafe { (ffi::Py_REFCNT(object) > 0).then(|| Bound::from_borrowed_ptr(py, object)) }
     }
 
     /// All living objects with their numbers.
     pub fn living<'py>(&self, py: Python<'py>) -> Vec<(usize, Bound<'py, PyAny>)> {
-        (0..content(&self.0).len()).filter_map(|number| Some((number, self.get(py, number)?))).collect()
+        let numbers: Vec<usize> = content(&self.0).keys().copied().collect();
+        numbers.into_iter().filter_map(|number| Some((number, self.get(py, number)?))).collect()
     }
 }
 
@@ -67,10 +63,9 @@ impl Listing {
     /// Takes the object out.
     pub fn leave(&self) {
         if let Some((objects, number, object)) = self.0.take()
-            && let Some(place) = content(&objects).get_mut(number)
-            && *place == object
+            && content(&objects).get(&number) == Some(&object)
         {
-            *place = null_mut();
+            content(&objects).remove(&number);
         }
     }
 }

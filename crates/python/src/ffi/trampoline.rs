@@ -10,7 +10,7 @@ use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use pyo3::basic::CompareOp;
-use pyo3::exceptions::PySystemError;
+use pyo3::exceptions::{PyMemoryError, PySystemError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
@@ -39,6 +39,9 @@ pub fn caught<R>(body: impl FnOnce() -> PyResult<R>) -> PyResult<R> {
     catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|payload| Err(panicked(payload.as_ref())))
 }
 
+/// What PyO3 says where the interpreter could not make an object: there was no memory, as a rule, if it has not told another reason.
+const NO_OBJECT: [&str; 2] = ["PyObject pointer is null", "Python API call failed"];
+
 #[cold]
 fn panicked(payload: &(dyn Any + Send)) -> PyErr {
     let text = payload
@@ -46,6 +49,11 @@ fn panicked(payload: &(dyn Any + Send)) -> PyErr {
         .map(String::as_str)
         .or_else(|| payload.downcast_ref::<&str>().copied())
         .unwrap_or("a panic without a message");
+    if NO_OBJECT.contains(&text) {
+        // SAFETY: attached, as everything that makes objects.
+        let told = PyErr::take(unsafe { Python::assume_attached() });
+        return told.unwrap_or_else(|| PyMemoryError::new_err(()));
+    }
     PySystemError::new_err(format!("yibu failed internally: {text}"))
 }
 

@@ -4,10 +4,13 @@
 //! read whole: most messages are never copied again. More pieces are joined. Once Python code has asked for `_buffer`, it
 //! has the `bytearray` that the content lives in from then on. Called by `reader` and `reading`; calls `spare`.
 
+use std::collections::TryReserveError;
+
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PySlice};
 
 use super::spare;
+use crate::errors;
 use crate::ffi::bytes::Bytes;
 use crate::ffi::{LoopCell, Ref, Slot, make};
 
@@ -40,9 +43,11 @@ impl Pieces {
     }
 
     /// Appends a copy. `expected` is how much there will be in the end, if that is known.
-    fn join(&mut self, data: &[u8], expected: usize) {
-        if let Some(whole) = self.whole.take() {
+    fn join(&mut self, data: &[u8], expected: usize) -> Result<(), TryReserveError> {
+        if let Some(whole) = &self.whole {
+            self.joined.try_reserve(whole.as_ref().len() + data.len())?;
             self.joined.extend_from_slice(whole.as_ref());
+            self.whole = None;
         }
         if self.start > 0 && self.start * 2 > self.joined.len() {
             self.joined.drain(..self.start);
@@ -52,23 +57,24 @@ impl Pieces {
             self.joined = spare::take();
         }
         let missing = expected.saturating_sub(self.joined.len() - self.start);
-        self.joined.reserve(missing.min(AHEAD).max(data.len()));
+        self.joined.try_reserve(missing.min(AHEAD).max(data.len()))?;
         self.joined.extend_from_slice(data);
+        Ok(())
     }
 
     /// Takes the first `count` bytes, of which there are as many.
     #[inline]
-    fn take<'py>(&mut self, py: Python<'py>, count: usize) -> Bound<'py, PyBytes> {
+    fn take<'py>(&mut self, py: Python<'py>, count: usize) -> PyResult<Bound<'py, PyBytes>> {
         if let Some(whole) = &self.whole
             && whole.as_ref().len() == count
             && let Some(object) = whole.whole(py)
         {
             self.whole = None;
-            return object;
+            return Ok(object);
         }
-        let taken = PyBytes::new(py, self.as_slice().get(..count).unwrap_or_default());
+        let taken = make::bytes(py, self.as_slice().get(..count).unwrap_or_default())?;
         self.discard(count);
-        taken
+        Ok(taken)
     }
 
     fn discard(&mut self, count: usize) {
@@ -124,34 +130,33 @@ impl Content {
             return shown.call_method1("extend", (data,)).map(drop);
         }
         if let Ok(bytes) = data.cast::<PyBytes>() {
-            self.receive(bytes, expected);
-            return Ok(());
+            return self.receive(bytes, expected);
         }
         // Whatever `bytearray.extend` takes.
         let bytes = PyByteArray::new(py, &[]);
         bytes.call_method1("extend", (data,))?;
         let bytes = bytes.to_vec();
-        self.pieces.with(|pieces| pieces.join(&bytes, expected));
-        Ok(())
+        self.join(&bytes, expected)
     }
 
     /// Appends a piece, while Python code has not asked for the content.
     #[inline]
-    pub fn receive(&self, data: &Bound<'_, PyBytes>, expected: usize) {
-        self.pieces.with(|pieces| {
+    pub fn receive(&self, data: &Bound<'_, PyBytes>, expected: usize) -> PyResult<()> {
+        let received = self.pieces.with(|pieces| {
             if pieces.is_empty() && data.as_bytes().len() >= expected {
                 pieces.whole = Bytes::keep(data, 0);
                 if pieces.whole.is_some() {
-                    return;
+                    return Ok(());
                 }
             }
-            pieces.join(data.as_bytes(), expected);
+            pieces.join(data.as_bytes(), expected)
         });
+        received.map_err(|_| errors::no_memory())
     }
 
     /// Appends a copy, while Python code has not asked for the content. Calls no Python code.
-    pub fn join(&self, data: &[u8], expected: usize) {
-        self.pieces.with(|pieces| pieces.join(data, expected));
+    pub fn join(&self, data: &[u8], expected: usize) -> PyResult<()> {
+        self.pieces.with(|pieces| pieces.join(data, expected)).map_err(|_| errors::no_memory())
     }
 
     /// Whether Python code has the content.
@@ -165,21 +170,21 @@ impl Content {
     pub fn take<'py>(&self, py: Python<'py>, count: usize) -> PyResult<Bound<'py, PyBytes>> {
         if let Some(shown) = self.shown.get(py) {
             let bytes = copy(&shown)?;
-            let taken = PyBytes::new(py, bytes.get(..count).unwrap_or(&bytes));
+            let taken = make::bytes(py, bytes.get(..count).unwrap_or(&bytes))?;
             delete(&shown, count)?;
             return Ok(taken);
         }
-        Ok(self.pieces.with(|pieces| {
+        self.pieces.with(|pieces| {
             let count = count.min(pieces.as_slice().len());
             pieces.take(py, count)
-        }))
+        })
     }
 
     /// Puts back in front what was taken and is not wanted after all.
     pub fn put_back(&self, py: Python<'_>, data: &[u8]) -> PyResult<()> {
         if let Some(shown) = self.shown.get(py) {
             let front = py.get_type::<PySlice>().call1((0, 0))?;
-            return shown.set_item(front, PyBytes::new(py, data));
+            return shown.set_item(front, make::bytes(py, data)?);
         }
         self.pieces.with(|pieces| {
             let joined = [data, pieces.as_slice()].concat();

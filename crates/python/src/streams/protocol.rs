@@ -18,7 +18,7 @@ use crate::callbacks::{self, Reaction};
 use crate::event_loop::EventLoop;
 use crate::ffi::class::Derived;
 use crate::ffi::{
-    Args, Class, ClassState, Obj, Output, Raised, Signature, Slot, Table, Visitor, boolean, call, none,
+    Args, Class, ClassState, Obj, Output, Raised, Signature, Slot, Table, Visitor, boolean, call, make, none,
 };
 use crate::futures::likes;
 use crate::mixins::create_future;
@@ -216,7 +216,7 @@ fn is_tls(transport: &Bound<'_, PyAny>) -> PyResult<bool> {
 #[cold]
 fn reject(protocol: &Obj<'_, StreamReaderProtocol>, transport: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = protocol.py();
-    let report = PyDict::new(py);
+    let report = make::dict(py)?;
     let text = "An open stream was garbage collected prior to establishing network connection; call \"stream.close()\" explicitly.";
     report.set_item(names::message(py), text)?;
     if let Some(source) = protocol.own.source_traceback.get(py) {
@@ -284,7 +284,7 @@ fn report_failure<'py>(
     transport: &Bound<'py, PyAny>,
 ) -> PyResult<()> {
     let py = event_loop.py();
-    let report = PyDict::new(py);
+    let report = make::dict(py)?;
     report.set_item(names::message(py), "Unhandled exception in client_connected_cb")?;
     report.set_item(names::exception(py), exception)?;
     report.set_item("transport", transport)?;

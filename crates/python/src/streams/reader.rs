@@ -9,7 +9,7 @@ use std::ffi::CStr;
 
 use pyo3::exceptions::{PyAssertionError, PyNotImplementedError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyInt, PyString, PyType};
+use pyo3::types::{PyBytes, PyDict, PyInt, PyType};
 use yibu_engine::separators::{Found, Search};
 
 use super::content::Content;
@@ -19,7 +19,7 @@ use crate::events::loop_debug;
 use crate::ffi::class::DictAndWeak;
 use crate::ffi::{
     Args, Class, ClassState, LoopCell, Obj, Output, Raised, Signature, Slot, Table, Visitor, boolean, call,
-    none,
+    make, none,
 };
 use crate::futures::likes;
 use crate::replaced::names::Name;
@@ -202,8 +202,8 @@ pub fn joins(reader: &Obj<'_, StreamReader>, count: usize) -> bool {
 }
 
 /// Appends a copy of what arrived; [`fed`] has to follow. Calls no Python code.
-pub fn join(reader: &StreamReader, data: &[u8]) {
-    reader.content.join(data, reader.expected());
+pub fn join(reader: &StreamReader, data: &[u8]) -> PyResult<()> {
+    reader.content.join(data, reader.expected())
 }
 
 /// What arrived, from a native protocol.
@@ -215,7 +215,7 @@ pub fn receive<'py>(reader: &Obj<'py, StreamReader>, data: &Bound<'py, PyBytes>)
     if reader.content.is_shown() || reader.eof.get() {
         return feed_data(reader, data.as_any());
     }
-    reader.content.receive(data, reader.expected());
+    reader.content.receive(data, reader.expected())?;
     fed(reader)
 }
 
@@ -384,7 +384,7 @@ fn repr<'py>(reader: &Obj<'py, StreamReader>) -> Output<'py> {
         text += " paused";
     }
     text.push('>');
-    Ok(PyString::new(py, &text).into_any())
+    Ok(make::text(py, &text)?.into_any())
 }
 
 fn attributes(t: &mut Table<StreamReader>) {

@@ -13,7 +13,7 @@ use yibu_engine::separators::{Found, Search, Separators};
 use super::reader::{StreamReader, Wanted, has_taken, raise_exception, resume_transport};
 use crate::coroutines::{Routine, Step};
 use crate::ffi::buffer::Buffer;
-use crate::ffi::{Args, Obj, Output, Raised, Signature, Table, none};
+use crate::ffi::{Args, Obj, Output, Raised, Signature, Table, make, none};
 use crate::mixins::create_future;
 use crate::{names, stock};
 
@@ -207,7 +207,7 @@ fn read_on<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     Ok(Step::Await(block, |routine, block| {
         let py = routine.py();
         let blocks = routine.first.get_or_none(py);
-        let joined = || PyBytes::new(py, b"").call_method1("join", (&blocks,));
+        let joined = || make::bytes(py, b"")?.call_method1("join", (&blocks,));
         let block = match block {
             Ok(block) => block,
             // The next one who reads gets what was read so far.
@@ -379,7 +379,7 @@ fn read_line<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
             let line = reader.as_any().call_method0("readline")?;
             return Ok(Step::Await(line, |routine, line| unless_over(routine, line?)));
         }
-        let line = reader.as_any().call_method1("readuntil", (PyBytes::new(py, b"\n"),))?;
+        let line = reader.as_any().call_method1("readuntil", (make::bytes(py, b"\n")?,))?;
         return Ok(Step::Await(line, after_readuntil));
     }
     raise_exception(&reader, py)?;

@@ -15,7 +15,9 @@ use super::reader::{self, StreamReader};
 use crate::attributes::objects;
 use crate::coroutines::{Routine, Step};
 use crate::ffi::class::DictAndWeak;
-use crate::ffi::{Args, Class, ClassState, Obj, Output, Ref, Signature, Slot, Table, Visitor, call, none};
+use crate::ffi::{
+    Args, Class, ClassState, Obj, Output, Ref, Signature, Slot, Table, Visitor, call, make, none,
+};
 use crate::futures::likes;
 use crate::mixins::create_future;
 use crate::replaced::names::Name;
@@ -205,7 +207,7 @@ fn upgraded_to<'py>(routine: &Obj<'py, Routine>, transport: Output<'py>) -> PyRe
 }
 
 fn begin_start_tls<'py>(writer: &Obj<'py, StreamWriter>, args: Args<'_, 'py>) -> Output<'py> {
-    let keywords = PyDict::new(writer.py());
+    let keywords = make::dict(writer.py())?;
     #[cfg(not(Py_3_12))]
     let [context, hostname, handshake] = args.parse(&START_TLS)?;
     #[cfg(Py_3_12)]
@@ -248,7 +250,7 @@ fn repr<'py>(writer: &Obj<'py, StreamWriter>) -> Output<'py> {
         text += &format!(" reader={}", reader.repr()?);
     }
     text.push('>');
-    Ok(PyString::new(py, &text).into_any())
+    Ok(make::text(py, &text)?.into_any())
 }
 
 /// `_complete_fut`: a future that is done.

@@ -13,6 +13,7 @@ use yibu_engine::transport::{Channel, During, Stream};
 
 use super::writing::{conclude, copied, unwritable};
 use super::{Chunk, StreamTransport, act, closing};
+use crate::errors;
 use crate::event_loop::EventLoop;
 use crate::ffi::buffer::Buffer;
 use crate::ffi::{Obj, Output, Raised, call, context};
@@ -136,7 +137,7 @@ pub fn write<'py, T: StreamTransport>(
     }
     let rest = {
         let buffer = Buffer::get(data, false)?;
-        (buffer.len(), copied(buffer.bytes(), sent))
+        (buffer.len(), copied(buffer.bytes(), sent).ok_or_else(errors::no_memory)?)
     };
     let (written, watched) = act(transport, |stream, kernel| {
         stream.embed();

@@ -113,14 +113,17 @@ pub fn write<'py>(transport: &Obj<'py, SocketTransport>, data: &Bound<'py, PyAny
         by_methods::write(transport, socket, data)?;
         return Ok(none(py));
     }
-    if let Ok(bytes) = data.cast::<PyBytes>() {
+    if let Ok(bytes) = data.cast_exact::<PyBytes>() {
         let slice = bytes.as_bytes();
         if !cork(transport, slice.len(), || kept(bytes, 0))? {
             send(transport, slice, |sent| kept(bytes, sent))?;
         }
         return Ok(none(py));
     }
-    if !data.is_instance_of::<PyByteArray>() && !data.is_instance_of::<PyMemoryView>() {
+    if !data.is_instance_of::<PyByteArray>()
+        && !data.is_instance_of::<PyMemoryView>()
+        && !data.is_instance_of::<PyBytes>()
+    {
         let expected = if cfg!(Py_3_14) {
             "data argument must be a bytes, bytearray, or memoryview object, not"
         } else {
@@ -134,10 +137,7 @@ pub fn write<'py>(transport: &Obj<'py, SocketTransport>, data: &Bound<'py, PyAny
         .map_err(|error| unwritable(transport, &error, "write"))?;
     match Buffer::get(data, false) {
         Ok(buffer) => {
-            let data = buffer.bytes();
-            if !cork(transport, data.len(), || copied(data, 0))? {
-                send(transport, data, |sent| copied(data, sent))?;
-            }
+            write_copied(transport, buffer.bytes())?;
         }
         // Not contiguous: the socket would have refused it.
         Err(error) => {
@@ -155,10 +155,10 @@ pub fn write_copied(transport: &Obj<'_, SocketTransport>, data: &[u8]) -> PyResu
         uncork(transport)?;
         return by_methods::write(transport, &socket, PyBytes::new(transport.py(), data).as_any());
     }
-    if cork(transport, data.len(), || copied(data, 0))? {
+    if with_copies(data, |copied| cork(transport, data.len(), || copied(0)))? {
         return Ok(());
     }
-    send(transport, data, |sent| copied(data, sent))
+    with_copies(data, |copied| send(transport, data, copied))
 }
 
 /// Keeps a write until the entry that the loop runs has ended, so that several writes of one callback, or of one step of a task,
@@ -242,18 +242,39 @@ pub fn uncork(transport: &Obj<'_, SocketTransport>) -> PyResult<()> {
     }
 }
 
-/// What of an immutable object has not been sent.
+/// What of an object of exactly this class has not been sent.
 #[inline]
 pub(super) fn kept(bytes: &Bound<'_, PyBytes>, sent: usize) -> Chunk {
     match Bytes::keep(bytes, sent) {
         Some(kept) => Chunk::Kept(kept),
-        None => copied(bytes.as_bytes(), sent),
+        // Callers copy instances of subclasses.
+        None => Chunk::Copied(Box::default()),
     }
 }
 
-/// What has not been sent of something that may change.
-pub(super) fn copied(data: &[u8], sent: usize) -> Chunk {
-    Chunk::Copied(data.get(sent..).unwrap_or_default().into())
+/// Does `write` with something that makes a chunk of `data[n..]`, for data that may change. MemoryError where there is no memory
+/// for a chunk; what could be sent has been sent then.
+pub(super) fn with_copies<R>(
+    data: &[u8],
+    write: impl FnOnce(&dyn Fn(usize) -> Chunk) -> PyResult<R>,
+) -> PyResult<R> {
+    let failed = Cell::new(false);
+    let written = write(&|sent| {
+        copied(data, sent).unwrap_or_else(|| {
+            failed.set(true);
+            Chunk::Copied(Box::default())
+        })
+    })?;
+    if failed.get() { Err(errors::no_memory()) } else { Ok(written) }
+}
+
+/// What has not been sent of something that may change; nothing where there is no memory for it.
+pub(super) fn copied(data: &[u8], sent: usize) -> Option<Chunk> {
+    let rest = data.get(sent..).unwrap_or_default();
+    let mut copy = Vec::new();
+    copy.try_reserve_exact(rest.len()).ok()?;
+    copy.extend_from_slice(rest);
+    Some(Chunk::Copied(copy.into()))
 }
 
 /// Sends what can be sent at once, and keeps the rest as `make_chunk(n)`, a chunk of `data[n..]`.
@@ -311,6 +332,7 @@ pub(super) fn unwritable<T: StreamTransport>(
     match (error.text(method), error) {
         (Some(text), _) => PyRuntimeError::new_err(text),
         (None, WriteError::Unwatched(error)) => refused(transport, error),
+        (None, WriteError::NoMemory) => errors::no_memory(),
         (None, error) => PyRuntimeError::new_err(error.to_string()),
     }
 }
@@ -333,12 +355,13 @@ fn writelines<'py>(transport: &Obj<'py, SocketTransport>, data: &Bound<'py, PyAn
     if !data.is_truthy()? {
         return Ok(none(py));
     }
-    let mut chunks = Vec::with_capacity(data.len().unwrap_or(0));
+    let mut chunks = Vec::new();
     for item in data.try_iter()? {
         let item = item?;
-        chunks.push(match item.cast::<PyBytes>() {
+        chunks.push(match item.cast_exact::<PyBytes>() {
             Ok(bytes) => kept(bytes, 0),
-            Err(_) => copied(Buffer::get(PyMemoryView::from(&item)?.as_any(), false)?.bytes(), 0),
+            Err(_) => copied(Buffer::get(PyMemoryView::from(&item)?.as_any(), false)?.bytes(), 0)
+                .ok_or_else(errors::no_memory)?,
         });
     }
     uncork(transport)?;
@@ -385,6 +408,13 @@ pub fn limit(value: &Bound<'_, PyAny>) -> PyResult<Option<i64>> {
         return Ok(Some(limit));
     }
     let limit: f64 = value.extract()?;
+    if !limit.is_finite() {
+        // Neither is a number of bytes. asyncio refuses the first, whose comparisons are false, and is led astray by the other.
+        return Err(PyValueError::new_err(format!(
+            "a limit must be a number of bytes, not {}",
+            value.repr()?
+        )));
+    }
     Ok(Some(limit.floor() as i64))
 }
 

@@ -140,7 +140,7 @@ pub fn finished(
     let told = context::run(&context, |_| execute(transport, upcall))
         .or_else(|error| report(event_loop, transport, reading, error));
     if transport.machine(Datagrams::expects_more) {
-        event_loop.push(Entry::Look(Ref::of(transport.clone())));
+        event_loop.push(Entry::Look(Ref::of(transport.clone())))?;
     }
     told
 }

@@ -8,7 +8,7 @@ use pyo3::types::{PyByteArray, PyBytes, PyMemoryView, PyString, PyType};
 use rustix::fs::FileType;
 use yibu_engine::transport::{Channel, During, Pipe, Reading};
 
-use super::super::writing::{self, copied, kept, send};
+use super::super::writing::{self, kept, send, with_copies};
 use super::super::{Link, StreamTransport, bookkeeping, closing};
 use super::{End, PipeEnd, describe};
 use crate::event_loop::Owner;
@@ -90,11 +90,14 @@ impl StreamTransport for WritePipeTransport {
 
 fn write<'py>(transport: &Obj<'py, WritePipeTransport>, data: &Bound<'py, PyAny>) -> Output<'py> {
     let py = transport.py();
-    if let Ok(bytes) = data.cast::<PyBytes>() {
+    if let Ok(bytes) = data.cast_exact::<PyBytes>() {
         send(transport, bytes.as_bytes(), |sent| kept(bytes, sent))?;
-    } else if data.is_instance_of::<PyByteArray>() || data.is_instance_of::<PyMemoryView>() {
+    } else if data.is_instance_of::<PyByteArray>()
+        || data.is_instance_of::<PyMemoryView>()
+        || data.is_instance_of::<PyBytes>()
+    {
         match Buffer::get(data, false) {
-            Ok(buffer) => send(transport, buffer.bytes(), |sent| copied(buffer.bytes(), sent))?,
+            Ok(buffer) => with_copies(buffer.bytes(), |copied| send(transport, buffer.bytes(), copied))?,
             // Not contiguous: the kernel cannot write it.
             Err(error) => {
                 let error = Raised::from_err(py, error);
