@@ -273,7 +273,7 @@ fn hasten_context<T: Held>(py: Python<'_>) -> PyResult<()> {
             arguments: 3,
             check: |args| args.parse(&EXIT).map(drop),
             keep: None,
-            in_cycles: false,
+            in_cycles: true,
         }
     };
     hasten(&T::class(py), "__aenter__", entering)?;

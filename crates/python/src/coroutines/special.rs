@@ -27,7 +27,8 @@ pub struct Special {
     pub check: fn(Args<'_, '_>) -> PyResult<()>,
     /// Puts what the first piece needs of them into the routine.
     pub keep: Option<Keep>,
-    /// Whether its object refers to the task that entered, whose frame refers to what is bound while the body runs.
+    /// Whether its object may refer to the task that entered, whose frame refers to what is bound while the task waits to enter and
+    /// while the body runs.
     pub in_cycles: bool,
 }
 
@@ -61,8 +62,8 @@ fn get<'py>(descriptor: &Obj<'py, SpecialMethod>, object: Option<&Bound<'py, PyA
     let (Some(object), Some(special)) = (object, descriptor.special.get()) else {
         return Ok(descriptor.plain.get_or_none(py));
     };
-    // Most are tracked only when they wait for something. That one is bound and kept, and never awaited, is so rare that a
-    // cycle through it may stay.
+    // What enters is tracked only when it waits for something. That it is bound and kept, and never awaited, is so rare that a cycle
+    // through it may stay.
     let bound = BoundRoutine::create_untracked(py)?;
     bound.base.bind(object, special.name, special.begin);
     bound.own.special.set(Some(special));

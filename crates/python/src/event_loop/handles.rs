@@ -52,7 +52,7 @@ pub fn soon<'py>(
     context: Option<Bound<'py, PyAny>>,
 ) -> Output<'py> {
     let handle = class.call1((callback, args, event_loop.as_any(), context))?;
-    event_loop.push(Entry::Handle(Ref::of(native(event_loop, &handle)?)));
+    event_loop.push(Entry::Handle(Ref::of(native(event_loop, &handle)?)))?;
     Ok(handle)
 }
 
@@ -72,7 +72,7 @@ pub fn threadsafe<'py>(
     if event_loop.runs_elsewhere() {
         event_loop.inbox.post(Message::Posted(SendRef::of(entry)));
     } else {
-        event_loop.push(Entry::Posted(Ref::of(entry)));
+        event_loop.push(Entry::Posted(Ref::of(entry)))?;
     }
     Ok(handle)
 }
@@ -99,7 +99,7 @@ pub fn at<'py>(
         }
     };
     timer.own.set(&When { seconds, given: None });
-    event_loop.schedule(seconds, Due::Handle(Ref::of(timer)));
+    event_loop.schedule(seconds, Due::Handle(Ref::of(timer)))?;
     handle.setattr("_scheduled", true)?;
     Ok(handle)
 }
