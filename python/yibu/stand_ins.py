@@ -27,7 +27,7 @@ def _wrapper(function: FunctionType, native: type, call: Callable[..., Any]) -> 
                 return await call(self, *args, **kwargs)
             return await function(self, *args, **kwargs)
 
-        return async_wrapper
+        return _in_place_of(function, async_wrapper)
 
     @functools.wraps(function)
     def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -35,4 +35,17 @@ def _wrapper(function: FunctionType, native: type, call: Callable[..., Any]) -> 
             return call(self, *args, **kwargs)
         return function(self, *args, **kwargs)
 
-    return wrapper
+    return _in_place_of(function, wrapper)
+
+
+def _in_place_of(function: FunctionType, wrapper: Any) -> Callable[..., Any]:
+    """Let frames of the wrapper look like those of the function, for who looks at stacks."""
+    code = function.__code__
+    wrapper.__code__ = wrapper.__code__.replace(
+        co_name=code.co_name,
+        co_qualname=code.co_qualname,
+        co_filename=code.co_filename,
+        co_firstlineno=code.co_firstlineno,
+    )
+    result: Callable[..., Any] = wrapper
+    return result

@@ -81,6 +81,7 @@ impl Originals {
     }
 
     /// Each function of asyncio's that a native method stands for, with that.
+    #[cfg(Py_3_12)]
     pub(super) fn counterparts<'py>(
         &self,
         py: Python<'py>,
