@@ -6,6 +6,7 @@ another name: what `inspect`, `typing`, `pickle`, `functools` and `unittest.mock
 
 import asyncio
 import copy
+import dataclasses
 import functools
 import importlib.util
 import inspect
@@ -59,7 +60,7 @@ def _public_functions():
 
 
 def _classes():
-    """All but exceptions, which are asyncio's own."""
+    """All but exceptions and dataclasses, which are asyncio's own."""
     classes = [name for name in STOCK.__all__ if inspect.isclass(vars(STOCK).get(name))]
     return [
         name for name in classes if name not in IN_PYTHON and not issubclass(vars(STOCK)[name], BaseException)
@@ -71,10 +72,7 @@ def _methods():
         for name in dir(vars(STOCK)[kind]):
             value = inspect.getattr_static(vars(STOCK)[kind], name)
             is_public = not name.startswith("_") or name.startswith("__")
-            # Those of dataclasses are made of text, and are asyncio's own.
-            if not (is_public and inspect.isfunction(value)) or value.__code__.co_filename == "<string>":
-                continue
-            if value.__module__.startswith("copied_asyncio"):
+            if is_public and inspect.isfunction(value) and value.__module__.startswith("copied_asyncio"):
                 yield f"{kind}.{name}"
 
 
