@@ -62,9 +62,8 @@ def _public_functions():
 def _classes():
     """All but exceptions and dataclasses, which are asyncio's own."""
     classes = [name for name in STOCK.__all__ if inspect.isclass(vars(STOCK).get(name))]
-    return [
-        name for name in classes if name not in IN_PYTHON and not issubclass(vars(STOCK)[name], BaseException)
-    ]
+    own = [name for name in classes if not issubclass(vars(STOCK)[name], BaseException)]
+    return [name for name in own if name not in IN_PYTHON and not dataclasses.is_dataclass(vars(STOCK)[name])]
 
 
 def _methods():
