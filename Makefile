@@ -3,6 +3,7 @@
 #   make run [APP=file.py]   build into .venv/<version> and run examples/service.py, or your own program
 #   make test                everything: format, lints, types, Rust tests, Python tests, CPython's own asyncio tests
 #   make bench [ARGS=...]    yibu beside asyncio and its rivals
+#   make leaks [ARGS=...]    what each path of the API leaves behind: memory blocks, references, descriptors
 #   make fuzz [ARGS=...]     random programs on yibu and on asyncio, until they differ or the time is over
 #   make downstream [ARGS=...]   test suites of libraries on asyncio and on yibu (ARGS=--help says more)
 #   make lint docs build clean
@@ -13,10 +14,10 @@ PYTHON ?= $(shell sh scripts/find-python)
 APP ?=
 ARGS ?=
 
-.PHONY: run test bench fuzz downstream lint docs build clean
+.PHONY: run test bench fuzz leaks downstream lint docs build clean
 run:
 	@$(PYTHON) -m scripts run $(APP) $(ARGS)
 test lint docs build clean:
 	@$(PYTHON) -m scripts $@
-bench fuzz downstream:
+bench fuzz leaks downstream:
 	@$(PYTHON) -m scripts $@ $(ARGS)

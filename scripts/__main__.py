@@ -1,4 +1,4 @@
-"""The commands behind the Makefile: run, build, test, lint, bench, fuzz, downstream, docs, clean."""
+"""The commands behind the Makefile: run, build, test, lint, bench, fuzz, leaks, downstream, docs, clean."""
 
 import shutil
 import signal
@@ -83,6 +83,16 @@ def fuzz_command(arguments: list[str]) -> int:
     ).returncode
 
 
+def leaks_command(arguments: list[str]) -> int:
+    """What each path of the API leaves behind when it is gone again and again."""
+    environment = default_environment("build", "test")
+    build(environment, environment)
+    rounds = [] if "--rounds" in arguments else ["--rounds", "1000"]
+    return subprocess.run(
+        [environment.python, "-m", "tests.leaks", *rounds, *arguments], cwd=ROOT, check=False
+    ).returncode
+
+
 def downstream_command(arguments: list[str]) -> int:
     """The test suites of libraries on asyncio and on yibu, compared."""
     environment = default_environment("build")
@@ -127,6 +137,7 @@ COMMANDS = {
     "lint": lint_command,
     "bench": bench_command,
     "fuzz": fuzz_command,
+    "leaks": leaks_command,
     "downstream": downstream_command,
     "docs": docs_command,
     "clean": clean_command,

@@ -14,6 +14,7 @@ from scripts.steps import Steps
 PYTEST_EVERYWHERE = ("tests/unit", "tests/differential")
 PYTEST_ONCE = (
     "tests/regressions",
+    "tests/leaks",
     "tests/faults",
     "tests/conformance",
     "tests/downstream",

@@ -1,7 +1,7 @@
 """Where memory runs out, MemoryError is raised at the call; the process and the loop go on.
 
-Every allocation of the interpreter in a program of asyncio's calls fails once, one after the other. The texts of objects are left out:
-the interpreter itself does not survive that where its own code makes them.
+Every allocation of the interpreter in a program of asyncio's calls fails once, one after the other.  The
+texts of objects are left out: the interpreter itself does not survive that where its own code makes them.
 """
 
 import pytest
@@ -177,7 +177,8 @@ def test_limits_that_are_no_numbers_of_bytes(impl, limits):
             transport, _ = await aio.get_running_loop().create_connection(aio.Protocol, sock=left)
             before = transport.get_write_buffer_limits()
             try:
-                transport.set_write_buffer_limits(*eval(sys.argv[1], {"nan": float("nan"), "inf": float("inf")}))
+                numbers = {"nan": float("nan"), "inf": float("inf")}
+                transport.set_write_buffer_limits(*eval(sys.argv[1], numbers))
             except ValueError:
                 assert transport.get_write_buffer_limits() == before
                 transport.abort()

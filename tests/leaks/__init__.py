@@ -1,0 +1,1 @@
+"""What is done again and again leaves nothing behind: memory blocks, references, descriptors."""
