@@ -5,7 +5,6 @@ import sys
 import pytest
 
 
-@pytest.mark.xfail(reason="what programs replace is not honoured everywhere yet", strict=False)
 def test_nest_asyncio(run):
     run(
         "nest_asyncio",
@@ -39,7 +38,6 @@ def test_nest_asyncio(run):
     )
 
 
-@pytest.mark.xfail(reason="what programs replace is not honoured everywhere yet", strict=False)
 def test_looptime(run):
     run(
         "looptime",

@@ -1,9 +1,6 @@
 """Libraries that watch or change what asyncio does."""
 
-import pytest
 
-
-@pytest.mark.xfail(reason="what programs replace is not honoured everywhere yet", strict=False)
 def test_freezegun(run):
     run(
         "freezegun",
@@ -59,7 +56,6 @@ def test_blockbuster(run):
     )
 
 
-@pytest.mark.xfail(reason="what programs replace is not honoured everywhere yet", strict=False)
 def test_aiodebug(run):
     run(
         "aiodebug",

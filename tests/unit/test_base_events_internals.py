@@ -6,6 +6,7 @@ import selectors
 import signal
 import socket
 import sys
+import threading
 
 import pytest
 
@@ -271,3 +272,28 @@ class TestOthers:
         assert loop.is_running()
         loop._thread_id = None
         assert not loop.is_running()
+
+
+class TestWaitingByHand:
+    """A program that calls `_selector.select()` itself, as nest_asyncio does, is woken by other threads."""
+
+    @pytest.mark.parametrize("before", [True, False], ids=["posted before", "posted meanwhile"])
+    def test_call_soon_threadsafe(self, loop, before):
+        done = []
+        waiting = threading.Event()
+
+        def post():
+            if not before:
+                waiting.wait(10)
+            loop.call_soon_threadsafe(done.append, 1)
+
+        thread = threading.Thread(target=post)
+        thread.start()
+        if before:
+            thread.join()
+        waiting.set()
+        loop._selector.select(None)
+        thread.join()
+        loop.call_soon(loop.stop)
+        loop.run_forever()
+        assert done == [1]

@@ -303,14 +303,14 @@ fn do_shutdown<'py>(event_loop: &Obj<'py, EventLoop>, future: &Bound<'py, PyAny>
 
 fn end_shutdown<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
     let [future, failure] = args.parse(&END_SHUTDOWN)?;
-    if let Some(future) = Obj::<Future>::cast(&future)
-        && future.state() == State::Pending
-    {
-        if failure.is_none() {
-            futures::set_result(future, failure)?;
-        } else {
-            futures::set_exception(future, &failure)?;
-        }
+    match Obj::<Future>::cast(&future) {
+        Some(future) if future.state() != State::Pending => {}
+        Some(future) if failure.is_none() => futures::set_result(future, failure)?,
+        Some(future) => futures::set_exception(future, &failure)?,
+        // Of the class that a program has put in the place of asyncio's.
+        None if future.call_method0("done")?.is_truthy()? => {}
+        None if failure.is_none() => future.call_method1("set_result", (failure,)).map(drop)?,
+        None => future.call_method1("set_exception", (failure,)).map(drop)?,
     }
     Ok(none(event_loop.py()))
 }

@@ -283,11 +283,15 @@ const fn mask(read: bool, write: bool) -> u32 {
 fn select<'py>(event_loop: &Obj<'py, EventLoop>, timeout: &Bound<'py, PyAny>) -> Output<'py> {
     let py = event_loop.py();
     let engine = &event_loop.engine;
-    let before = engine.with(|engine| {
+    let (before, is_ready) = engine.with(|engine| {
+        let before = engine.ready.len();
         engine.drain_inbox();
-        engine.ready.len()
+        (before, !engine.ready.is_empty())
     });
-    if timeout.is_none() {
+    if is_ready {
+        // What threads have posted makes a descriptor of asyncio's loop readable, and nobody waits.
+        engine.with(Engine::poll).map_err(|error| errors::os_error(&error))?;
+    } else if timeout.is_none() {
         turn::park(event_loop, None)?;
     } else {
         let seconds: f64 = timeout.extract()?;

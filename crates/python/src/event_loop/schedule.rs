@@ -194,8 +194,10 @@ fn post_soon<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Outp
     if event_loop.runs_elsewhere() {
         event_loop.inbox.post(Message::Posted(SendRef::of(handle.clone())));
     } else {
-        // Nobody is parked: the order among call_soon() and call_soon_threadsafe() is that of the calls.
+        // The order among call_soon() and call_soon_threadsafe() is that of the calls. Nobody is parked, but a program that runs
+        // turns by its own hand, and waits in the select of `_selector`.
         event_loop.push(Entry::Posted(Ref::of(handle.clone())))?;
+        event_loop.inbox.ring();
     }
     Ok(handle.into_any())
 }
