@@ -93,6 +93,66 @@ class TestStartTls:
 
         run(main())
 
+    @pytest.mark.yibu_only
+    def test_a_transport_that_waits_for_its_peer(self, loop, plain, run):
+        """The protocol was told to pause, and is told to go on, although TLS is in its place meanwhile."""
+
+        class Paused(Collector):
+            def pause_writing(self):
+                self.events.append("pause")
+
+            def resume_writing(self):
+                self.events.append("resume")
+                self.changed.set()
+
+        async def main():
+            (below, _server), (above, client) = await plain()
+            paused = Paused()
+            below.set_protocol(paused)
+            above.pause_reading()
+            below.write(b"-" * 20_000_000)
+            assert paused.events == ["pause"]
+            upgrading = asyncio.ensure_future(
+                loop.start_tls(below, paused, server_context(), server_side=True)
+            )
+            await asyncio.sleep(0)
+            above.resume_reading()
+            await client.until(lambda: len(client.data) == 20_000_000)
+            secured = await loop.start_tls(above, client, client_context(), server_hostname="localhost")
+            transport = await upgrading
+            await paused.until(lambda: "resume" in paused.events)
+            assert paused.events == ["pause", "resume"]
+            transport.write(b"secret")
+            await client.until(lambda: client.data.endswith(b"secret"))
+            secured.abort()
+            transport.abort()
+
+        run(main())
+
+    @pytest.mark.parametrize("left", [0, 10])
+    def test_what_becomes_shorter_while_it_waits(self, loop, plain, run, left):
+        async def main():
+            (below, server), (above, client) = await plain()
+            data = bytearray(b"-" * 100_000)
+
+            upgrading = asyncio.ensure_future(
+                loop.start_tls(below, server, server_context(), server_side=True)
+            )
+            for _ in range(3):
+                await asyncio.sleep(0)
+            protocol = below.get_protocol()
+            protocol._app_transport.write(data)
+            protocol._app_transport.write(b"the rest")
+            del data[left:]
+            secured = await loop.start_tls(above, client, client_context(), server_hostname="localhost")
+            transport = await upgrading
+            await client.until(lambda: client.data.endswith(b"the rest"))
+            assert client.data == b"-" * left + b"the rest"
+            secured.abort()
+            transport.abort()
+
+        run(main())
+
     def test_garbage(self, loop, plain, run):
         async def main():
             (below, server), (above, client) = await plain()

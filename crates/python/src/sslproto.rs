@@ -32,6 +32,7 @@ use crate::ffi::{
 };
 use crate::futures::likes;
 use crate::replaced::names::SSLPROTO;
+use crate::transports::SocketTransport;
 use crate::{names, stock};
 use flow::Limits;
 pub use reading::{advance, received};
@@ -221,6 +222,23 @@ pub struct Parts<'py> {
     pub shutdown_timeout: Bound<'py, PyAny>,
 }
 
+impl SslProtocol {
+    /// The transport below has been told to pause the protocol before this one, which is the application's.
+    pub fn begin_paused(&self) {
+        self.ssl_writing_paused.set(true);
+        self.app_writing_paused.set(true);
+    }
+}
+
+/// What the protocols of a connection are called in; None where it is not known.
+fn connection_context<'py>(protocol: Protocol<'_, 'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let Some(transport) = protocol.transport.get(protocol.py()) else { return Ok(None) };
+    match Obj::<SocketTransport>::cast_exact(&transport) {
+        Some(native) => native.link.upcall_context(protocol.py()).map(Some),
+        None => Ok(None),
+    }
+}
+
 /// A new connection; the transport below is told of it by the caller.
 pub fn new(parts: Parts<'_>) -> PyResult<Obj<'_, SslProtocol>> {
     let py = parts.event_loop.py();
@@ -307,10 +325,16 @@ fn is_debugged(protocol: Protocol<'_, '_>) -> PyResult<bool> {
     loop_debug(&event_loop(protocol)?)
 }
 
-/// `loop.call_soon(self.name)`.
+/// `loop.call_soon(self.name)`, in the connection's context.
 fn call_soon(protocol: Protocol<'_, '_>, name: &str) -> PyResult<()> {
-    let method = protocol.as_any().getattr(name)?;
-    event_loop(protocol)?.call_method1(names::call_soon(protocol.py()), (method,)).map(drop)
+    let py = protocol.py();
+    let (method, event_loop) = (protocol.as_any().getattr(name)?, event_loop(protocol)?);
+    let Some(context) = connection_context(protocol)? else {
+        return event_loop.call_method1(names::call_soon(py), (method,)).map(drop);
+    };
+    let keywords = PyDict::new(py);
+    keywords.set_item("context", context)?;
+    event_loop.call_method(names::call_soon(py), (method,), Some(&keywords)).map(drop)
 }
 
 /// Cancels the alarm in a slot.

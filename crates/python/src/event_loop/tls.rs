@@ -185,6 +185,12 @@ impl Upgrade {
         // Until then nothing may be read: it would come before `connection_made`.
         transport.call_method0(names::pause_reading(py))?;
         transport.call_method1("set_protocol", (protocol,))?;
+        // Where the protocol before it was told to pause, TLS will be told to resume, and is to pass that on.
+        if let Some(native) = Obj::<SslProtocol>::cast(protocol)
+            && transport.getattr_opt("_protocol_paused")?.map_or(Ok(false), |paused| paused.is_truthy())?
+        {
+            native.begin_paused();
+        }
         let soon = |function: Bound<'py, PyAny>, argument: Option<&Bound<'py, PyAny>>| match argument {
             Some(argument) => event_loop.as_any().call_method1(names::call_soon(py), (function, argument)),
             None => event_loop.as_any().call_method1(names::call_soon(py), (function,)),

@@ -2,10 +2,10 @@
 //!
 //! A read or write through `ssl.SSLObject` is two Python calls, a release of the interpreter lock, and an exception when nothing
 //! is there; that costs more than decrypting a short message. The objects of `_ssl` keep what OpenSSL gave them behind their
-//! headers: `_SSLSocket` an owner and its `SSL *`, `MemoryBIO` its `BIO *`, `_SSLContext` its `SSL_CTX *`. So it has been in all
-//! versions that this crate is built for, but it is nobody's promise: an engine only starts where OpenSSL itself confirms it
-//! (`SSL_get_rbio` of the one is the BIO of the other), and where all symbols are found in the library that `_ssl` uses.
-//! Otherwise, and for whatever is not an ordinary read or write, the object is asked: it knows how to raise.
+//! headers: `_SSLSocket` an owner, its `SSL *` and its context, `MemoryBIO` its `BIO *`. That is nobody's promise: an engine only
+//! starts on an interpreter whose layout is listed in [`LAYOUTS`], where the objects have the sizes that belong to it and the context
+//! is found in its place, and where all symbols are found in the library that `_ssl` uses. Only then is OpenSSL asked, and has to
+//! confirm what was found. Otherwise, and for whatever is not an ordinary read or write, the object is asked: it knows how to raise.
 //!
 //! Called by `sslproto/tls.rs`.
 
@@ -20,7 +20,7 @@ use pyo3::{ffi, intern};
 
 use super::{Slot, Visitor};
 
-/// An `SSL`, a `BIO` or an `SSL_CTX`.
+/// An `SSL`, a `BIO` or an object.
 type Pointer = *mut c_void;
 
 /// What came of an operation.
@@ -69,7 +69,6 @@ struct Functions {
     shutdown: unsafe extern "C" fn(Pointer) -> c_int,
     incoming: unsafe extern "C" fn(Pointer) -> Pointer,
     outgoing: unsafe extern "C" fn(Pointer) -> Pointer,
-    context: unsafe extern "C" fn(Pointer) -> Pointer,
     bio_read: unsafe extern "C" fn(Pointer, *mut u8, c_int) -> c_int,
     bio_write: unsafe extern "C" fn(Pointer, *const u8, c_int) -> c_int,
     bio_pending: unsafe extern "C" fn(Pointer) -> usize,
@@ -108,13 +107,28 @@ impl Functions {
                 shutdown: find(library, c"SSL_get_shutdown")?,
                 incoming: find(library, c"SSL_get_rbio")?,
                 outgoing: find(library, c"SSL_get_wbio")?,
-                context: find(library, c"SSL_get_SSL_CTX")?,
                 bio_read: find(library, c"BIO_read")?,
                 bio_write: find(library, c"BIO_write")?,
                 bio_pending: find(library, c"BIO_ctrl_pending")?,
             })
         }
     }
+}
+
+/// The interpreters whose layout was verified: version, and the sizes of `_SSLSocket` and `MemoryBIO` in it. Maintenance releases that
+/// change a structure change its size.
+const LAYOUTS: [((u8, u8), usize, usize); 5] =
+    [((3, 11), 96, 32), ((3, 12), 80, 32), ((3, 13), 80, 32), ((3, 14), 88, 32), ((3, 15), 72, 32)];
+
+/// Whether the objects of `_ssl` look as they did when this was written.
+fn is_verified(py: Python<'_>, socket: &Bound<'_, PyType>, memory: &Bound<'_, PyType>) -> PyResult<bool> {
+    let version = py.version_info();
+    let sys = py.import("sys")?;
+    let plain = sys.getattr("implementation")?.getattr("name")?.eq("cpython")?
+        && !sys.getattr("abiflags")?.contains("t")?;
+    let size = |class: &Bound<'_, PyType>| class.getattr("__basicsize__")?.extract::<usize>();
+    let layout = ((version.major, version.minor), size(socket)?, size(memory)?);
+    Ok(plain && LAYOUTS.contains(&layout))
 }
 
 /// The functions, with the classes whose objects they may be used on.
@@ -148,17 +162,16 @@ fn open(py: Python<'_>) -> PyResult<Option<Library>> {
         memory: class(&native, "MemoryBIO")?,
         object: class(&ssl, "SSLObject")?,
     };
+    if !is_verified(py, library.socket.bind(py), library.memory.bind(py))? {
+        return Ok(None);
+    }
     // A connection made for the purpose has to look as expected.
     let context = ssl.getattr("SSLContext")?.call1((ssl.getattr("PROTOCOL_TLS_CLIENT")?,))?;
     context.setattr("check_hostname", false)?;
     let memory = library.memory.bind(py);
     let (incoming, outgoing) = (memory.call0()?, memory.call0()?);
     let object = context.call_method1("wrap_bio", (&incoming, &outgoing))?;
-    let Some(pointers) = pointers(&library, &object, &incoming, &outgoing)? else { return Ok(None) };
-    let expected = field(&context, 0);
-    // SAFETY: `pointers` has confirmed that this is an `SSL`.
-    let found = unsafe { (library.functions.context)(pointers.ssl) };
-    Ok((Some(found) == expected).then_some(library))
+    Ok(pointers(&library, &object, &incoming, &outgoing)?.is_some().then_some(library))
 }
 
 /// The pointer that is kept in a place behind an object's header; None for an object that is too small to have it.
@@ -200,13 +213,17 @@ fn pointers(
         return Ok(None);
     }
     // An object over memory has no owner in the first place; nothing else is known to have null there.
-    let (Some(owner), Some(ssl)) = (field(&socket, 0), field(&socket, 1)) else { return Ok(None) };
+    let (Some(owner), Some(ssl), Some(context)) = (field(&socket, 0), field(&socket, 1), field(&socket, 2))
+    else {
+        return Ok(None);
+    };
     let (Some(first), Some(second)) = (field(incoming, 0), field(outgoing, 0)) else { return Ok(None) };
-    if !owner.is_null() || ssl.is_null() {
+    let expected = socket.getattr(intern!(py, "context"))?;
+    if !owner.is_null() || ssl.is_null() || context != expected.as_ptr().cast() {
         return Ok(None);
     }
     let functions = &library.functions;
-    // SAFETY: an exact `_SSLSocket` without an owner keeps its `SSL` there in every version that this is built for.
+    // SAFETY: an exact `_SSLSocket` without an owner, of a verified layout: between owner and context it keeps its `SSL`.
     let confirmed = unsafe { (functions.incoming)(ssl) == first && (functions.outgoing)(ssl) == second };
     Ok(confirmed.then_some(Pointers { ssl, incoming: first, outgoing: second }))
 }
@@ -214,7 +231,8 @@ fn pointers(
 /// A connection that OpenSSL is asked about directly.
 ///
 /// Invariant **alive**: `running` is only set together with the slots, which keep the `_SSLSocket` and the two `MemoryBIO`
-/// alive; these free what the pointers point to when they die, and never replace it.
+/// alive; these free what the pointers point to when they die, and never replace it. Where OpenSSL may call Python code, which may
+/// stop the engine, the caller holds the `_SSLSocket`, and with it the memory, until OpenSSL has returned.
 /// OpenSSL is called with the interpreter locked, so no two threads that come through here are inside at once.
 #[derive(Default)]
 pub struct Engine {
@@ -346,7 +364,7 @@ impl Engine {
         // SAFETY: the object's content is `capacity` writable bytes.
         let start = unsafe { ffi::PyBytes_AS_STRING(object) }.cast::<u8>().cast_mut();
         // SAFETY: as said.
-        let (filled, end) = unsafe { self.fill(start, capacity) };
+        let (filled, end) = unsafe { self.fill(py, start, capacity) };
         let mut object = object;
         // SAFETY: attached; the only reference, to an object whose first `filled` bytes are initialised. On failure it is
         // released and null is in its place.
@@ -361,15 +379,17 @@ impl Engine {
 
     /// Reads all the plain text that there is, or as much as a buffer takes. Then `End::Ask` says that there may be more.
     #[inline]
-    pub fn read_into(&self, buffer: &mut [u8]) -> (usize, End) {
+    pub fn read_into(&self, py: Python<'_>, buffer: &mut [u8]) -> (usize, End) {
         // SAFETY: a writable slice.
-        unsafe { self.fill(buffer.as_mut_ptr(), buffer.len()) }
+        unsafe { self.fill(py, buffer.as_mut_ptr(), buffer.len()) }
     }
 
     /// # Safety
     /// `len` bytes at `start` must be writable.
     #[inline]
-    unsafe fn fill(&self, start: *mut u8, len: usize) -> (usize, End) {
+    unsafe fn fill(&self, py: Python<'_>, start: *mut u8, len: usize) -> (usize, End) {
+        // OpenSSL calls Python code (names of servers, keys), which may let the connection go.
+        let _alive = self.socket.get(py);
         let mut filled = 0;
         while self.may_read() == Some(true) {
             if filled == len {
@@ -420,10 +440,14 @@ impl Engine {
 
     /// Encrypts data, all of it or as much as goes.
     #[inline]
-    pub fn write(&self, data: &[u8]) -> Outcome<usize> {
-        let Some((functions, pointers)) = self.running.get() else { return Outcome::Ask };
+    pub fn write(&self, py: Python<'_>, data: &[u8]) -> Outcome<usize> {
+        // As in `fill`.
+        let _alive = self.socket.get(py);
         let mut written = 0;
         while written < data.len() {
+            let Some((functions, pointers)) = self.running.get() else {
+                return if written > 0 { Outcome::Value(written) } else { Outcome::Ask };
+            };
             let rest = &data[written..];
             let mut count = 0;
             // SAFETY: alive; `rest` is readable.

@@ -2,14 +2,14 @@
 //!
 //! Called by `reading` and `writing` whenever an amount has changed; tells the application's protocol, or the transport below.
 
-use pyo3::exceptions::{PyKeyboardInterrupt, PySystemExit, PyValueError};
+use pyo3::exceptions::{PyKeyboardInterrupt, PySystemExit};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
-use super::{Protocol, SslProtocol, below, nobody, tell_handler};
-use crate::ffi::{Obj, Output, Raised, call};
+use super::{Protocol, SslProtocol, below, connection_context, nobody, tell_handler};
+use crate::ffi::{Obj, Output, Raised, call, context};
 use crate::names;
-use crate::transports::limit;
+use crate::transports::water_marks;
 
 /// Amounts, in bytes, at which to pause and to go on.
 #[derive(Clone, Copy, Default)]
@@ -28,13 +28,8 @@ pub const WRITE_LIMITS: Limits = Limits { high: 512 * 1024, low: 128 * 1024 };
 impl Limits {
     /// `add_flowcontrol_defaults`: what is not given follows from what is, or from `default`.
     pub fn given(high: &Bound<'_, PyAny>, low: &Bound<'_, PyAny>, default: Self) -> PyResult<Self> {
-        let (high, low) = (limit(high)?, limit(low)?);
-        let high = high.unwrap_or_else(|| low.map_or(default.high, |low| low.saturating_mul(4)));
-        let low = low.unwrap_or_else(|| high.div_euclid(4));
-        if high >= low && low >= 0 {
-            return Ok(Self { high, low });
-        }
-        Err(PyValueError::new_err(format!("high ({high}) must be >= low ({low}) must be >= 0")))
+        let (high, low) = water_marks(high, low, default.high)?;
+        Ok(Self { high, low })
     }
 
     /// As `get_write_buffer_limits()` and `get_read_buffer_limits()` give them.
@@ -75,7 +70,11 @@ fn tell<'py>(protocol: Protocol<'_, 'py>, method: &Bound<'py, PyString>, message
     let py = protocol.py();
     let app_protocol = protocol.app_protocol.get(py);
     let told = match &app_protocol {
-        Some(app_protocol) => call::method(method, [app_protocol]).map(drop),
+        Some(app_protocol) => match connection_context(protocol)? {
+            Some(context) => context::run_or_stay(&context, |_| call::method(method, [app_protocol])),
+            None => call::method(method, [app_protocol]),
+        }
+        .map(drop),
         None => Err(nobody(method.to_str()?)),
     };
     let Err(error) = told else { return Ok(()) };

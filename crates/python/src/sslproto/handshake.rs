@@ -60,7 +60,9 @@ pub fn complete(protocol: Protocol<'_, '_>, error: Option<PyErr>) -> PyResult<()
     cancel_alarm(py, &protocol.handshake_alarm)?;
     let succeeded = match error {
         Some(error) => Err(error),
-        None => set_state(protocol, State::Wrapped).and_then(|()| protocol.tls.call0(py, "getpeercert")),
+        None => set_state(protocol, State::Wrapped)
+            .and_then(|()| protocol.tls.hasten(py))
+            .and_then(|()| protocol.tls.call0(py, "getpeercert")),
     };
     let certificate = match succeeded {
         Ok(certificate) => certificate,

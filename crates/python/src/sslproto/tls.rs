@@ -139,8 +139,18 @@ impl Tls {
         let object = context.call_method("wrap_bio", (&incoming, &outgoing), Some(&keywords))?;
         self.incoming.put(incoming.clone());
         self.outgoing.put(outgoing.clone());
-        self.set_object(&object)?;
-        self.engine.start(context, &object, &incoming, &outgoing)
+        self.set_object(&object)
+    }
+
+    /// The handshake has ended: from now on OpenSSL is asked directly, where that is possible. Not before, because callbacks of the
+    /// handshake may exchange the context.
+    pub fn hasten(&self, py: Python<'_>) -> PyResult<()> {
+        if !self.tells_pending.get() {
+            return Ok(());
+        }
+        let object = self.object(py);
+        let context = object.getattr("context")?;
+        self.engine.start(&context, &object, &self.incoming(py), &self.outgoing(py))
     }
 
     /// Replaces the object: tests do.
@@ -314,7 +324,7 @@ impl Tls {
             let end;
             let memory = memory.bytes_mut();
             let len = wanted.min(memory.len());
-            (count, end) = self.engine.read_into(&mut memory[..len]);
+            (count, end) = self.engine.read_into(py, &mut memory[..len]);
             asks = matches!(end, End::Ask);
             if !asks {
                 return Ok(Filled { count, full: count == wanted, closed: matches!(end, End::Closed) });
@@ -340,9 +350,9 @@ impl Tls {
         let py = data.py();
         if self.engine.is_running() {
             let outcome = match data.cast::<PyBytes>() {
-                Ok(bytes) => self.engine.write(bytes.as_bytes().get(start..).unwrap_or_default()),
+                Ok(bytes) => self.engine.write(py, bytes.as_bytes().get(start..).unwrap_or_default()),
                 Err(_) => match Buffer::get(data, false) {
-                    Ok(buffer) => self.engine.write(buffer.bytes().get(start..).unwrap_or_default()),
+                    Ok(buffer) => self.engine.write(py, buffer.bytes().get(start..).unwrap_or_default()),
                     Err(_) => Outcome::Ask,
                 },
             };

@@ -71,16 +71,20 @@ impl Backlog {
         self.waiting.push_back(Waiting { data, sent: 0, len });
     }
 
-    /// So much of the first was encrypted. The object when that was all of it.
-    fn advance(&mut self, count: usize) -> Option<Ref> {
-        let first = self.waiting.front_mut()?;
-        if count < first.len - first.sent {
+    /// So much of the first was encrypted, and not all.
+    fn advance(&mut self, count: usize) {
+        if let Some(first) = self.waiting.front_mut() {
+            let count = count.min(first.len - first.sent);
             first.sent += count;
             self.size -= count;
-            return None;
         }
-        self.size -= first.len - first.sent;
-        self.waiting.pop_front().map(|done| done.data)
+    }
+
+    /// The first was encrypted, or what is left of it: it may have become shorter while it waited.
+    fn pop(&mut self) -> Option<Ref> {
+        let done = self.waiting.pop_front()?;
+        self.size -= done.len - done.sent;
+        Some(done.data)
     }
 
     /// Everything that waits, for Python code to look at.
@@ -139,14 +143,31 @@ pub fn send_appended(protocol: Protocol<'_, '_>) -> PyResult<()> {
 pub fn send_backlog(protocol: Protocol<'_, '_>) -> PyResult<()> {
     let py = protocol.py();
     let first = || {
-        protocol.backlog.with(|backlog| {
-            backlog.waiting.front().map(|first| (first.data.copy(py), first.sent, first.sent == first.len))
-        })
+        let copy = |first: &Waiting| (first.data.copy(py), first.sent);
+        protocol.backlog.with(|backlog| backlog.waiting.front().map(copy))
     };
-    while let Some((data, sent, empty)) = first() {
-        let written = if empty { Some(0) } else { protocol.tls.write(data.any(py), sent)? };
-        let Some(count) = written else { break };
-        drop(protocol.backlog.with(|backlog| backlog.advance(count)));
+    while let Some((data, sent)) = first() {
+        // Of what may change, asyncio sends what it is now.
+        let rest = size_of(data.any(py))?.saturating_sub(sent);
+        if rest > 0 {
+            match protocol.tls.write(data.any(py), sent)? {
+                None | Some(0) => break,
+                Some(count) if count < rest => {
+                    protocol.backlog.with(|backlog| backlog.advance(count));
+                    continue;
+                }
+                Some(_) => {}
+            }
+        }
+        // OpenSSL may have called Python code that has changed the backlog.
+        let is_first = |first: &Waiting| first.data.any(py).is(data.any(py));
+        let done = protocol
+            .backlog
+            .with(|backlog| if backlog.waiting.front().is_some_and(is_first) { backlog.pop() } else { None });
+        if done.is_none() {
+            break;
+        }
+        drop(done);
     }
     flush(protocol)
 }
