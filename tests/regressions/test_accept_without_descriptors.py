@@ -105,3 +105,42 @@ def test_at_most_one_message_a_second(outcome):
 @pytest.mark.yibu_only  # stock goes on to try to accept on what was closed meanwhile
 def test_a_closed_server_is_left_alone(outcome):
     assert outcome["stderr"] == ""
+
+
+ONE_AT_A_TIME = """
+    import asyncio, os, resource, socket
+
+    async def greet(reader, writer):
+        writer.write(b"x")
+        await reader.read()
+        writer.close()
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        reports = []
+        loop.set_exception_handler(lambda loop, context: reports.append(context["message"]))
+        server = await asyncio.start_server(greet, "127.0.0.1", 0)
+        address = server.sockets[0].getsockname()
+        await asyncio.sleep(0.001)  # the loop has all descriptors that it needs for itself
+        clients = [socket.create_connection(address) for _ in range(5)]
+        spare = os.open("/dev/null", os.O_RDONLY)
+        os.close(spare)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (spare + 1, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+        began = loop.time()
+        for client in clients:
+            client.setblocking(False)
+            assert await loop.sock_recv(client, 10) == b"x"
+            client.shutdown(socket.SHUT_WR)
+        took = loop.time() - began
+        assert set(reports) == {"socket.accept() out of system resource"}, reports
+        assert len(reports) <= 1 + took, reports
+        print("in time" if took < 0.9 else f"after {took} seconds")
+
+    aio.run(main())
+"""
+
+
+@pytest.mark.yibu_only  # stock waits for a second after each shortage
+def test_a_connection_that_ends_makes_room_for_the_next(impl):
+    finished = impl.run_source(ONE_AT_A_TIME)
+    assert (finished.stdout, finished.stderr) == ("in time\n", "")

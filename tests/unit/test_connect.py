@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import gc
 import socket
 import sys
 
@@ -421,3 +422,59 @@ class TestNames:
         messages = [record.getMessage() for record in caplog.records]
         assert f"Get address info localhost:80, type={socket.SOCK_STREAM!r}" in messages
         assert any(message.startswith("Getting address info localhost:80, type=") for message in messages)
+
+
+class TestNullCharacters:
+    """A name is not cut off at a null character: nothing is asked of the network."""
+
+    @pytest.mark.parametrize("host", ["127.0.0.1\0.example.invalid", "localhost\0", "\0", b"127.0.0.1\0x"])
+    @pytest.mark.parametrize(
+        "ask",
+        {
+            "getaddrinfo": lambda loop, host: loop.getaddrinfo(host, 80),
+            "create_connection": lambda loop, host: loop.create_connection(Recorder, host, 80),
+            "local address": lambda loop, host: loop.create_connection(
+                Recorder, "127.0.0.1", 9, local_addr=(host, 0)
+            ),
+            "create_server": lambda loop, host: loop.create_server(Recorder, [host], 0),
+            "datagrams from": lambda loop, host: loop.create_datagram_endpoint(Recorder, (host, 0)),
+            "datagrams to": lambda loop, host: loop.create_datagram_endpoint(Recorder, remote_addr=(host, 9)),
+        }.items(),
+        ids=lambda item: item[0],
+    )
+    @pytest.mark.yibu_only
+    def test_hosts(self, loop, run, host, ask):
+        async def main():
+            with pytest.raises(ValueError, match="null"):
+                await ask[1](loop, host)
+
+        run(main())
+
+    @pytest.mark.yibu_only
+    def test_services(self, loop, run):
+        async def main():
+            with pytest.raises(ValueError, match="null"):
+                await loop.getaddrinfo("127.0.0.1", "80\0")
+
+        run(main())
+
+    def test_getnameinfo(self, loop, run):
+        async def main():
+            with pytest.raises(ValueError, match="null"):
+                await loop.getnameinfo(("127.0.0.1\0.example.invalid", 80))
+
+        run(main())
+
+
+class TestFailedHosts:
+    def test_several_that_cannot_be_resolved(self, loop, run, reports):
+        async def main():
+            for hosts in (["one..label", "two..labels", "three..labels"], ["a..b", "127.0.0.1"]):
+                with pytest.raises(UnicodeError):
+                    await loop.create_server(Recorder, hosts, 0)
+            await asyncio.wait_for(loop.run_in_executor(None, gc.collect), 10)
+            gc.collect()
+            await asyncio.sleep(0)
+
+        run(main())
+        assert reports == []

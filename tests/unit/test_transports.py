@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import logging
+import math
 import socket
 import sys
 
@@ -469,6 +470,18 @@ class TestFlowControl:
             return protocol.events
 
         assert run(main()) == ["made", ("lost", None)]
+
+    def test_limits_that_are_no_numbers(self, connect, run):
+        async def main():
+            transport, protocol, _ = await connect()
+            for high, low in (math.nan, None), (math.inf, None), (None, math.nan), (math.nan, math.nan):
+                with pytest.raises(ValueError, match=r"must be >= low .* must be >= 0"):
+                    transport.set_write_buffer_limits(high, low)
+            transport.set_write_buffer_limits(math.inf, 5)
+            transport.abort()
+            await protocol.lost
+
+        run(main())
 
     def test_setting_limits_below_the_size_pauses_at_once(self, connect, run, loop):
         async def main():

@@ -135,7 +135,7 @@ impl<H: Host> EventLoop<H> {
     /// Appends an entry to the ring, behind what other threads have sent before.
     #[inline]
     pub fn push(&mut self, entry: H::Entry) {
-        if !self.inbox.is_empty() {
+        if self.inbox.has_news() {
             self.drain_inbox();
         }
         self.ready.push(entry);
@@ -170,7 +170,7 @@ impl<H: Host> EventLoop<H> {
         if self.free_turns == 0
             || self.unasked_turns == 0
             || self.ready.is_empty()
-            || !self.inbox.is_empty()
+            || self.inbox.has_news()
             || self.driver.has_activity()
         {
             return None;
@@ -302,7 +302,9 @@ impl<H: Host> EventLoop<H> {
     /// Moves due timers to the ring and says how many entries this turn runs.
     #[inline]
     pub fn begin_turn(&mut self, now: f64) -> usize {
-        self.drain_inbox();
+        if self.inbox.has_news() {
+            self.drain_inbox();
+        }
         let end = due_before(now, self.clock_resolution);
         while let Some(timer) = self.timers.pop_due(end) {
             self.ready.push(H::due(timer));

@@ -16,11 +16,11 @@ use std::sync::OnceLock;
 #[cfg(not(all(test, loom)))]
 use crossbeam_queue::SegQueue;
 #[cfg(all(test, loom))]
-use loom::sync::atomic::{AtomicU8, Ordering};
+use loom::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 #[cfg(all(test, loom))]
 use model::SegQueue;
 #[cfg(not(all(test, loom)))]
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use yibu_driver::Waker;
 
@@ -47,13 +47,20 @@ const RUNG: u8 = 2;
 #[derive(Debug)]
 pub struct Inbox<M, W = Waker> {
     queue: SegQueue<M>,
+    /// Set after a message was sent, and by nobody reset but the loop: what it looks at where it looks often.
+    has_news: AtomicBool,
     mark: AtomicU8,
     waker: OnceLock<W>,
 }
 
 impl<M, W> Default for Inbox<M, W> {
     fn default() -> Self {
-        Self { queue: SegQueue::new(), mark: AtomicU8::new(BUSY), waker: OnceLock::new() }
+        Self {
+            queue: SegQueue::new(),
+            has_news: AtomicBool::new(false),
+            mark: AtomicU8::new(BUSY),
+            waker: OnceLock::new(),
+        }
     }
 }
 
@@ -68,6 +75,7 @@ impl<M, W: Wake> Inbox<M, W> {
     #[inline]
     pub fn push(&self, message: M) {
         self.queue.push(message);
+        self.has_news.store(true, Ordering::Release);
     }
 
     /// The second half.
@@ -87,6 +95,12 @@ impl<M, W: Wake> Inbox<M, W> {
         self.mark.load(Ordering::Relaxed) == RUNG
     }
 
+    /// Whether something may be there that was not when it was last emptied. False also of a message that is just being sent.
+    #[inline]
+    pub(crate) fn has_news(&self) -> bool {
+        self.has_news.load(Ordering::Relaxed)
+    }
+
     /// Whether nothing is there.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
@@ -96,6 +110,8 @@ impl<M, W: Wake> Inbox<M, W> {
     /// Takes the messages that are there, oldest first, and not those that come meanwhile: however fast others post, it ends.
     #[inline]
     pub(crate) fn drain(&self) -> impl Iterator<Item = M> {
+        // Before the messages are taken: what is sent meanwhile is news again.
+        self.has_news.swap(false, Ordering::AcqRel);
         (0..self.queue.len()).map_while(|_| self.queue.pop())
     }
 

@@ -97,7 +97,7 @@ impl Endpoint {
     }
 
     fn send(&mut self, content: &[u8], to: &To) {
-        if let Some(late) = self.machine.comes_too_late() {
+        if let Some(late) = self.machine.comes_too_late(false) {
             return self.execute(late);
         }
         let letter = || Letter { content: content.to_vec(), to: to.clone() };

@@ -40,7 +40,7 @@ use crate::ffi::class::{Weak, hide_slots};
 use crate::ffi::thread::attached;
 use crate::ffi::{Class, ClassState, LoopCell, Obj, Output, Ref, Slot, Table, Visitor, none, origin, thread};
 use crate::futures::ensure::ensure;
-use crate::futures::likes::is_done;
+use crate::futures::likes::{exception, is_cancelled, is_done};
 use crate::futures::{self, Callback, Future, State};
 use crate::{names, stock};
 
@@ -505,7 +505,14 @@ impl Drop for Awaited {
                 Way::Future { future, .. } => future.any(py),
             };
             let cancelled = future.call_method0("done").and_then(|done| {
-                if done.is_truthy()? { Ok(()) } else { future.call_method0(names::cancel(py)).map(drop) }
+                if !done.is_truthy()? {
+                    return future.call_method0(names::cancel(py)).map(drop);
+                }
+                // Somebody has waited for it: its exception is not to be reported as one that nobody wanted.
+                if !is_cancelled(future)? {
+                    exception(future)?;
+                }
+                Ok(())
             });
             if let Err(error) = cancelled {
                 error.write_unraisable(py, Some(future));

@@ -36,7 +36,7 @@ mod turn;
 mod unix;
 pub mod watch;
 
-pub use accept::Acceptor;
+pub use accept::{Acceptor, descriptor_closed};
 pub use executor::{native_executor, run_job};
 pub use internals::EntryCallback;
 pub use kernel::Kernel;
@@ -298,6 +298,8 @@ pub struct EventLoop {
     signals: LoopCell<Signals>,
     /// Its place among the loops that a forked child finds.
     registration: Registration,
+    /// Whether somebody does not accept for lack of a descriptor.
+    lacks_descriptors: Cell<bool>,
     /// Those who accept connections, on listening sockets.
     acceptors: LoopCell<Vec<Ref<Acceptor>>>,
     /// The inodes of the paths that listening Unix sockets are to remove: a dict, once there is one.
@@ -341,6 +343,7 @@ impl Default for EventLoop {
             watched: LoopCell::default(),
             signals: LoopCell::default(),
             registration: Registration::default(),
+            lacks_descriptors: Cell::new(false),
             acceptors: LoopCell::default(),
             #[cfg(Py_3_13)]
             unix_servers: Slot::default(),

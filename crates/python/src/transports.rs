@@ -23,7 +23,7 @@ pub use corks::Corks;
 pub use datagram::DatagramTransport;
 pub use link::{Link, StreamTransport, act, log_in_debug};
 use writing::Habit;
-pub use writing::{limit, watch_for_loss, write, write_copied};
+pub use writing::{watch_for_loss, water_marks, write, write_copied};
 
 use std::cell::Cell;
 use std::ffi::CStr;

@@ -8,7 +8,7 @@ use pyo3::exceptions::{PyBrokenPipeError, PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use rustix::io::Errno;
-use yibu_engine::transport::{Channel, During, ReadInto, Upcall};
+use yibu_engine::transport::{Channel, During, ReadInto, Rest, Upcall};
 use yibu_engine::{Lease, OpId, Outcome};
 
 use crate::event_loop::EventLoop;
@@ -29,11 +29,9 @@ pub fn finished<T: StreamTransport>(
     outcome: Outcome,
 ) -> PyResult<()> {
     let py = transport.py();
-    let (reading, upcall) = act(transport, |stream, kernel| {
-        (stream.read_op() == Some(id), stream.on_outcome(kernel, id, outcome))
-    })?;
+    let upcall = act(transport, |stream, kernel| stream.on_outcome(kernel, id, outcome))?;
     let Some(upcall) = upcall else { return Ok(()) };
-    let context = transport.link().upcall_context(py, reading)?;
+    let context = transport.link().upcall_context(py)?;
     context::run(&context, |_| execute(transport, upcall))
         .or_else(|error| report(event_loop, transport, error))
 }
@@ -55,8 +53,14 @@ pub fn finish_carefully<T: StreamTransport>(
     transports::fatal_error(transport, &error, T::Channel::failure(During::Reading))
 }
 
+/// Does everything that an upcall leads to, in the connection's context, where somebody else writes.
+pub fn execute_at_home<T: StreamTransport>(transport: &Obj<'_, T>, upcall: Upcall) -> PyResult<()> {
+    let context = transport.link().upcall_context(transport.py())?;
+    context::run_or_stay(&context, |_| execute(transport, upcall))
+}
+
 /// Does everything that an upcall leads to.
-pub fn execute<T: StreamTransport>(transport: &Obj<'_, T>, upcall: Upcall) -> PyResult<()> {
+fn execute<T: StreamTransport>(transport: &Obj<'_, T>, upcall: Upcall) -> PyResult<()> {
     let mut next = Some(upcall);
     while let Some(upcall) = next {
         next = step(transport, upcall)?;
@@ -96,11 +100,11 @@ fn step<T: StreamTransport>(transport: &Obj<'_, T>, upcall: Upcall) -> PyResult<
         }
         Upcall::ResumeWriting(rest) => {
             tell(transport, names::resume_writing(py), "protocol.resume_writing() failed")?;
-            act(transport, |stream, kernel| stream.go_on(kernel, rest))
+            go_on(transport, rest)
         }
         Upcall::Drained(rest) => {
             T::drained(transport, None)?;
-            act(transport, |stream, kernel| stream.go_on(kernel, rest))
+            go_on(transport, rest)
         }
         Upcall::Fatal { during, error } => {
             let error = Raised::from_err(py, errors::os_error(&error));
@@ -119,6 +123,15 @@ fn step<T: StreamTransport>(transport: &Obj<'_, T>, upcall: Upcall) -> PyResult<
         }
         Upcall::Raise(error) => Err(errors::os_error(&error)),
     }
+}
+
+/// Goes on with what an upcall interrupted. The protocol may have closed the socket in between: then it cannot be shut down.
+fn go_on<T: StreamTransport>(transport: &Obj<'_, T>, rest: Rest) -> PyResult<Option<Upcall>> {
+    let shuts_down = transport.link().stream(|stream| stream.is_eof_written() && !stream.is_closing());
+    if shuts_down && !transport.is_intact(transport.py())? {
+        return Err(errors::errno(Errno::BADF.raw_os_error()));
+    }
+    act(transport, |stream, kernel| stream.go_on(kernel, rest))
 }
 
 /// Copies what was received and gives the buffer back.
@@ -215,6 +228,11 @@ fn readable<'py, T: StreamTransport>(transport: &Obj<'py, T>) -> PyResult<Option
             return Ok(None);
         }
     };
+    if !transport.is_intact(py)? {
+        let error = Raised::from_err(py, errors::errno(Errno::BADF.raw_os_error()));
+        transports::fatal_error(transport, &error, T::Channel::failure(During::Reading))?;
+        return Ok(None);
+    }
     let received = match Buffer::get(&buffer, true) {
         Ok(mut buffer) => act(transport, |stream, kernel| stream.read_into(kernel, buffer.bytes_mut()))?,
         Err(error) => {

@@ -274,12 +274,12 @@ impl<D: Outbound> Datagrams<D> {
 
     // Sending.
 
-    /// Counts a datagram that comes after the end, and says so: it is not to be sent. Only where all go to one address;
-    /// otherwise asyncio leaves it to the socket.
+    /// Counts a datagram that comes after the end, and says so: it is not to be sent. Where they do not all go to one address, asyncio
+    /// leaves it to the socket as long as that is not `gone`; then it stumbles over that, and here the datagram is dropped, too.
     #[inline]
-    pub fn comes_too_late(&mut self) -> Option<Option<DatagramUpcall<D>>> {
-        (self.fixed && self.lifecycle.lost_count() != 0)
-            .then(|| self.lifecycle.write_lost().then_some(DatagramUpcall::LostSend))
+    pub fn comes_too_late(&mut self, gone: bool) -> Option<Option<DatagramUpcall<D>>> {
+        let counted = self.fixed && self.lifecycle.lost_count() != 0;
+        (counted || gone).then(|| self.lifecycle.write_lost().then_some(DatagramUpcall::LostSend))
     }
 
     /// `sendto`, once it is not too late: sends the datagram, or keeps it as `keep` makes it.

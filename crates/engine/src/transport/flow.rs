@@ -4,7 +4,7 @@
 use std::fmt;
 
 /// The high-water mark of a new transport, in bytes.
-const DEFAULT_HIGH: i64 = 64 * 1024;
+pub const DEFAULT_HIGH: i64 = 64 * 1024;
 
 /// The water marks, and whether the protocol has been paused.
 #[derive(Clone, Debug)]

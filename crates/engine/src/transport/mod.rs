@@ -30,7 +30,7 @@ mod stream;
 
 pub use channel::{Channel, Pipe, Socket};
 pub use datagrams::{DatagramUpcall, Datagrams, Destination, Handed, Outbound};
-pub use flow::{Flow, LimitsError};
+pub use flow::{DEFAULT_HIGH, Flow, LimitsError};
 pub use listener::{ACCEPT_RETRY_DELAY, Accepting, Listener, OUT_OF_RESOURCES};
 pub use outgoing::Outgoing;
 pub use stream::{Cork, ReadInto, Reading, Stream, WriteError};

@@ -15,8 +15,8 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use rustix::io::Errno;
 use rustix::net::SocketAddrAny;
-use yibu_engine::Outcome;
 use yibu_engine::transport::{ACCEPT_RETRY_DELAY, Accepting, Listener, OUT_OF_RESOURCES};
+use yibu_engine::{OpId, Outcome};
 
 use super::connect::CloseUnlessDone;
 use super::kernel::Kernel;
@@ -54,6 +54,10 @@ pub struct Acceptor {
     per_round: Cell<usize>,
     /// Whether the socket is of a class of the program's own, whose `accept` accepts.
     by_method: Cell<bool>,
+    /// A timer will start it again.
+    retrying: Cell<bool>,
+    /// When the system was last said to be out of something, on the clock of the driver.
+    told_at: Cell<f64>,
 }
 
 impl Default for Acceptor {
@@ -73,6 +77,8 @@ impl Default for Acceptor {
             protocol: Cell::new(0),
             per_round: Cell::new(0),
             by_method: Cell::new(false),
+            retrying: Cell::new(false),
+            told_at: Cell::new(f64::NEG_INFINITY),
         }
     }
 }
@@ -149,6 +155,7 @@ fn stop_serving(event_loop: &Obj<'_, EventLoop>, socket: &Bound<'_, PyAny>) -> P
     let bound = super::unix::BoundPath::of(event_loop, socket)?;
     stop(event_loop, socket)?;
     socket.call_method0(names::close(event_loop.py()))?;
+    descriptor_closed(event_loop);
     #[cfg(Py_3_13)]
     if let Some(bound) = bound {
         bound.remove()?;
@@ -183,13 +190,38 @@ fn start(acceptor: &Obj<'_, Acceptor>) -> PyResult<()> {
     act(acceptor, |listener, kernel| listener.start(kernel))?.map_err(|error| errors::os_error(&error))
 }
 
+/// A descriptor of the loop was closed: there may be one for those who could not accept for lack of one, and the kernel may have
+/// something to say.
+pub fn descriptor_closed(event_loop: &Obj<'_, EventLoop>) {
+    event_loop.engine.with(|engine| engine.driver.note_activity());
+    if !event_loop.lacks_descriptors.replace(false) {
+        return;
+    }
+    let py = event_loop.py();
+    let all: Vec<_> = event_loop.acceptors.with(|all| all.iter().map(|acceptor| acceptor.copy(py)).collect());
+    for acceptor in all {
+        // Where the kernel refuses, the timer tries again.
+        drop(act(&acceptor.into_obj(py), |listener, kernel| listener.start(kernel)));
+    }
+}
+
+/// Whether the socket object still has the descriptor: Python code may have closed it, and the number may be another file's by now.
+fn is_intact(acceptor: &Obj<'_, Acceptor>) -> PyResult<bool> {
+    let Some(socket) = acceptor.socket.get(acceptor.py()) else { return Ok(false) };
+    let fd = call::method(names::fileno(acceptor.py()), [&socket])?.extract::<yibu_engine::Fd>()?;
+    Ok(acceptor.listener.with(|listener| listener.fd()) == fd)
+}
+
 /// The kernel says that somebody knocks.
-pub(super) fn finished(
+pub(super) fn finish_carefully(
     event_loop: &Obj<'_, EventLoop>,
     acceptor: &Obj<'_, Acceptor>,
-    outcome: Outcome,
+    id: OpId,
 ) -> PyResult<()> {
-    finish(event_loop, acceptor, || accept_round(event_loop, acceptor, outcome))
+    finish(event_loop, acceptor, || match event_loop.engine.with(|engine| engine.finish(id, |_| ())) {
+        Some(((), outcome)) => accept_round(event_loop, acceptor, outcome),
+        None => Ok(()),
+    })
 }
 
 /// Runs a round in its context, and reports what it raises.
@@ -200,7 +232,13 @@ fn finish(
 ) -> PyResult<()> {
     let py = acceptor.py();
     let Some(context) = acceptor.context.get(py) else { return Ok(()) };
-    let accepted = context::run(&context, |_| round());
+    let accepted = context::run(&context, |_| {
+        if !is_intact(acceptor)? {
+            act(acceptor, |listener, kernel| listener.rest(kernel))?;
+            return Err(errors::errno(Errno::BADF.raw_os_error()));
+        }
+        round()
+    });
     accepted.or_else(|error| {
         let callback = acceptor.as_any().getattr("start")?;
         events::report(&Handle::with_arg(event_loop.as_any(), callback, None, Some(context))?, error)
@@ -222,6 +260,9 @@ fn accept_round(
                 rest(event_loop, acceptor, error.into_bound(acceptor.py()).into_any())?;
             }
             Accepting::Failed(error) => return Err(errors::os_error(&error)),
+        }
+        if !is_intact(acceptor)? {
+            break;
         }
         next = act(acceptor, |listener, kernel| listener.accept_more(kernel))?;
     }
@@ -276,21 +317,29 @@ fn is_out_of_resources(error: &Bound<'_, PyAny>) -> PyResult<bool> {
     Ok(number.is_some_and(|number| shortages.iter().any(|shortage| shortage.raw_os_error() == number)))
 }
 
-/// The system is out of descriptors or memory: tells so, and tries again later.
+/// The system is out of descriptors or memory: tells so, once in a while, and tries again later, or when a descriptor is closed.
 fn rest<'py>(
     event_loop: &Obj<'py, EventLoop>,
     acceptor: &Obj<'py, Acceptor>,
     error: Bound<'py, PyAny>,
 ) -> PyResult<()> {
     let py = acceptor.py();
+    event_loop.lacks_descriptors.set(true);
+    if !acceptor.retrying.replace(true) {
+        let again = acceptor.as_any().getattr("start")?;
+        event_loop.as_any().call_method1("call_later", (ACCEPT_RETRY_DELAY, again))?;
+    }
+    let now = event_loop.engine.with(|engine| engine.driver.now());
+    if now - acceptor.told_at.get() < ACCEPT_RETRY_DELAY {
+        return Ok(());
+    }
+    acceptor.told_at.set(now);
     let report = PyDict::new(py);
     report.set_item(names::message(py), OUT_OF_RESOURCES)?;
     report.set_item(names::exception(py), error)?;
     let socket = acceptor.socket.get_or_none(py);
     report.set_item("socket", stock::transport_socket(py)?.call1((socket,))?)?;
-    event_loop.as_any().call_method1(names::call_exception_handler(py), (report,))?;
-    let again = acceptor.as_any().getattr("start")?;
-    event_loop.as_any().call_method1("call_later", (ACCEPT_RETRY_DELAY, again)).map(drop)
+    event_loop.as_any().call_method1(names::call_exception_handler(py), (report,)).map(drop)
 }
 
 /// A connection begins its life in a context of its own.
@@ -520,6 +569,7 @@ impl Class for Acceptor {
         t.noargs(
             c"start",
             |acceptor| {
+                acceptor.retrying.set(false);
                 // Stopped, or its loop closed, while it rested: then nothing is left to do.
                 if !event_loop(acceptor)?.is_closed() {
                     start(acceptor)?;

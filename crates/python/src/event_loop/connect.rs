@@ -9,7 +9,7 @@ use pyo3::exceptions::{PyOSError, PyTimeoutError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyInt, PyList};
 
-use super::{Delay, EventLoop};
+use super::{Delay, EventLoop, accept};
 use crate::coroutines::{self, Awaited};
 use crate::ffi::thread::attached;
 use crate::ffi::{Args, Obj, Output, Ref, Signature, Table};
@@ -389,6 +389,7 @@ impl Attempts<'_> {
         let connected = self.try_one(info, failures).await;
         if let Err(error) = &connected {
             attached(|py| {
+                accept::descriptor_closed(&self.event_loop.obj(py));
                 if error.is_instance_of::<PyOSError>(py) {
                     failures.push(error.clone_ref(py).into_value(py).into_any());
                 }

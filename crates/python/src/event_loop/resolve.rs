@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyInt, PyList, PyString, PyTuple};
+use pyo3::types::{PyByteArray, PyBytes, PyDict, PyInt, PyList, PyString, PyTuple};
 use rustix::net::{AddressFamily, SocketType, ipproto};
 
 use super::{EventLoop, executor};
@@ -52,6 +52,18 @@ fn or_zero<'py>(args: &Args<'_, 'py>, name: &str, value: Bound<'py, PyAny>) -> P
     Ok(value)
 }
 
+/// ValueError for a name with a null character in it, before somebody takes its beginning for all of it.
+fn refuse_null(name: &Bound<'_, PyAny>) -> PyResult<()> {
+    let has_null = match name.cast::<PyString>() {
+        Ok(text) => text.contains("\0")?,
+        Err(_) if name.is_instance_of::<PyBytes>() || name.is_instance_of::<PyByteArray>() => {
+            name.contains(0)?
+        }
+        Err(_) => false,
+    };
+    if has_null { Err(PyValueError::new_err("embedded null character")) } else { Ok(()) }
+}
+
 /// `BaseEventLoop.getaddrinfo`.
 fn getaddrinfo<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
     let [host, port, family, kind, protocol, flags] = args.parse(&GETADDRINFO)?;
@@ -64,6 +76,8 @@ fn getaddrinfo<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Ou
     coroutines::new(event_loop, GETADDRINFO.function, async move {
         let asked = attached(|py| {
             let (event_loop, question) = (me.obj(py), question.any(py).cast::<PyTuple>()?);
+            refuse_null(&question.get_item(0)?)?;
+            refuse_null(&question.get_item(1)?)?;
             let function = sockets::GETADDRINFO.current(py)?;
             if event_loop.debug.get() {
                 let function = event_loop.as_any().getattr("_getaddrinfo_debug")?;
@@ -102,6 +116,8 @@ fn in_executor<'py>(
 fn getaddrinfo_debug<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
     let py = event_loop.py();
     let question = args.parse(&GETADDRINFO_DEBUG)?;
+    refuse_null(&question[0])?;
+    refuse_null(&question[1])?;
     let mut text = format!("{}:{}", question[0].str()?, question[1].repr()?);
     for (name, value) in ["family", "type", "proto", "flags"].into_iter().zip(&question[2..]) {
         if value.is_truthy()? {
@@ -129,6 +145,9 @@ fn getnameinfo<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Ou
     coroutines::new(event_loop, GETNAMEINFO.function, async move {
         let asked = attached(|py| {
             let question = question.any(py).cast::<PyTuple>()?;
+            if let Ok(address) = question.get_item(0)?.cast::<PyTuple>() {
+                address.iter().try_for_each(|part| refuse_null(&part))?;
+            }
             let function = sockets::GETNAMEINFO.current(py)?;
             let host: i32 = stock::ni_numerichost(py)?.extract()?;
             let service: i32 = stock::ni_numericserv(py)?.extract()?;
@@ -208,6 +227,8 @@ fn ensure_resolved_method<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 
 pub(super) async fn ensure_resolved(event_loop: &Ref<EventLoop>, question: Question) -> Answer {
     let asked = attached(|py| {
         let (host, port, rest) = parts(question.address.any(py))?;
+        refuse_null(&host)?;
+        refuse_null(&port)?;
         if let Some(info) = numeric_info(&question, &host, &port, &rest, py)? {
             return Ok(Ok(PyList::new(py, [info])?.into_any().unbind()));
         }

@@ -251,16 +251,15 @@ enum Action {
     Wake(Rc<Waiting>),
     Complete(Ref<Future>),
     Transport(Ref<SocketTransport>),
-    ReadPipe(Ref<ReadPipeTransport>),
-    WritePipe(Ref<WritePipeTransport>),
     Datagrams(Ref<DatagramTransport>),
-    Accept(Ref<Acceptor>),
 }
 
-/// Whose socket Python code may have closed, or has methods of the program's own.
+/// Whose descriptor Python code may have closed, or whose socket has methods of the program's own.
 enum Exposed {
     Transport(Ref<SocketTransport>),
     Datagrams(Ref<DatagramTransport>),
+    ReadPipe(Ref<ReadPipeTransport>),
+    WritePipe(Ref<WritePipeTransport>),
     Acceptor(Ref<Acceptor>),
 }
 
@@ -276,9 +275,9 @@ fn run_io(event_loop: &Obj<'_, EventLoop>, id: OpId) -> PyResult<()> {
         Owner::Datagrams(transport) if by_method || transport.data().is_exposed() => {
             Some(Exposed::Datagrams(transport.copy(py)))
         }
-        Owner::Acceptor(acceptor) if by_method || acceptor.data().is_by_method() || audit::is_watched(py) => {
-            Some(Exposed::Acceptor(acceptor.copy(py)))
-        }
+        Owner::ReadPipe(transport) => Some(Exposed::ReadPipe(transport.copy(py))),
+        Owner::WritePipe(transport) => Some(Exposed::WritePipe(transport.copy(py))),
+        Owner::Acceptor(acceptor) => Some(Exposed::Acceptor(acceptor.copy(py))),
         _ => None,
     };
     let found = event_loop.engine.with(|engine| {
@@ -286,15 +285,14 @@ fn run_io(event_loop: &Obj<'_, EventLoop>, id: OpId) -> PyResult<()> {
             return Err(transport);
         }
         Ok(engine.finish(id, |owner| match owner {
-            Owner::Handle(handle) => Action::Run(handle.copy(py)),
-            Owner::Signals => Action::Deliver,
-            Owner::Waiting(waiting) => Action::Wake(Rc::clone(waiting)),
-            Owner::Future(future) => Action::Complete(future.copy(py)),
-            Owner::Transport(transport) => Action::Transport(transport.copy(py)),
-            Owner::ReadPipe(transport) => Action::ReadPipe(transport.copy(py)),
-            Owner::WritePipe(transport) => Action::WritePipe(transport.copy(py)),
-            Owner::Datagrams(transport) => Action::Datagrams(transport.copy(py)),
-            Owner::Acceptor(acceptor) => Action::Accept(acceptor.copy(py)),
+            Owner::Handle(handle) => Some(Action::Run(handle.copy(py))),
+            Owner::Signals => Some(Action::Deliver),
+            Owner::Waiting(waiting) => Some(Action::Wake(Rc::clone(waiting))),
+            Owner::Future(future) => Some(Action::Complete(future.copy(py))),
+            Owner::Transport(transport) => Some(Action::Transport(transport.copy(py))),
+            Owner::Datagrams(transport) => Some(Action::Datagrams(transport.copy(py))),
+            // Always exposed.
+            Owner::ReadPipe(_) | Owner::WritePipe(_) | Owner::Acceptor(_) => None,
         }))
     });
     let found = match found {
@@ -306,15 +304,25 @@ fn run_io(event_loop: &Obj<'_, EventLoop>, id: OpId) -> PyResult<()> {
                 None => upcall::finish_carefully(event_loop, &transport, id),
             };
         }
-        Err(Exposed::Acceptor(acceptor)) => {
-            return accept::knocked(event_loop, &acceptor.into_obj(py));
-        }
         Err(Exposed::Datagrams(transport)) => {
             return datagram::finish_carefully(event_loop, &transport.into_obj(py), id);
         }
+        Err(Exposed::ReadPipe(transport)) => {
+            return upcall::finish_carefully(event_loop, &transport.into_obj(py), id);
+        }
+        Err(Exposed::WritePipe(transport)) => {
+            return upcall::finish_carefully(event_loop, &transport.into_obj(py), id);
+        }
+        Err(Exposed::Acceptor(acceptor)) => {
+            let acceptor = acceptor.into_obj(py);
+            if by_method || acceptor.is_by_method() || audit::is_watched(py) {
+                return accept::knocked(event_loop, &acceptor);
+            }
+            return accept::finish_carefully(event_loop, &acceptor, id);
+        }
     };
     match found {
-        Some((Action::Transport(transport), outcome)) => {
+        Some((Some(Action::Transport(transport)), outcome)) => {
             let transport = transport.into_obj(py);
             if matches!(outcome, Outcome::Ready) && audit::is_watched(py) {
                 // Several pieces sent at once are an event.
@@ -323,37 +331,28 @@ fn run_io(event_loop: &Obj<'_, EventLoop>, id: OpId) -> PyResult<()> {
             }
             upcall::finished(event_loop, &transport, id, outcome)
         }
-        Some((Action::ReadPipe(transport), outcome)) => {
-            upcall::finished(event_loop, &transport.into_obj(py), id, outcome)
-        }
-        Some((Action::WritePipe(transport), outcome)) => {
-            upcall::finished(event_loop, &transport.into_obj(py), id, outcome)
-        }
-        Some((Action::Datagrams(transport), outcome)) => {
+        Some((Some(Action::Datagrams(transport)), outcome)) => {
             datagram::finished(event_loop, &transport.into_obj(py), id, outcome)
         }
-        Some((Action::Accept(acceptor), outcome)) => {
-            accept::finished(event_loop, &acceptor.into_obj(py), outcome)
-        }
-        Some((Action::Run(handle), _)) if handle.data().is_cancelled() => {
+        Some((Some(Action::Run(handle)), _)) if handle.data().is_cancelled() => {
             // Somebody has the handle of a watcher and cancelled it: nobody watches any more.
             let owner = event_loop.engine.with(|engine| engine.cancel(id));
             drop(owner);
             Ok(())
         }
-        Some((Action::Run(handle), _)) => run_handle(&handle.into_obj(py)),
-        Some((Action::Deliver, _)) => signals::deliver(event_loop),
-        Some((Action::Wake(waiting), _)) => {
+        Some((Some(Action::Run(handle)), _)) => run_handle(&handle.into_obj(py)),
+        Some((Some(Action::Deliver), _)) => signals::deliver(event_loop),
+        Some((Some(Action::Wake(waiting)), _)) => {
             waiting.report();
             Ok(())
         }
-        Some((Action::Complete(future), _)) => {
+        Some((Some(Action::Complete(future)), _)) => {
             let future = future.into_obj(py);
             // Reported again before its task has run, or cancelled: then the task sees to it.
             if future.state() == State::Pending { futures::set_result(&future, none(py)) } else { Ok(()) }
         }
         // Cancelled since it was reported.
-        None => Ok(()),
+        None | Some((None, _)) => Ok(()),
     }
 }
 

@@ -36,6 +36,24 @@ pub fn run<'py, R>(context: &Bound<'py, PyAny>, f: impl FnOnce(Python<'py>) -> P
     leave(context, result)
 }
 
+/// Runs `f` inside a context, or where we are when that is inside of it already.
+#[inline]
+pub fn run_or_stay<'py, R>(
+    context: &Bound<'py, PyAny>,
+    f: impl FnOnce(Python<'py>) -> PyResult<R>,
+) -> PyResult<R> {
+    let py = context.py();
+    // SAFETY: attached; PyContext_Enter checks the type of its argument itself.
+    if unsafe { ffi::PyContext_Enter(context.as_ptr()) } != 0 {
+        drop(PyErr::fetch(py));
+        return f(py);
+    }
+    let guard = Exit(context);
+    let result = f(py);
+    std::mem::forget(guard);
+    leave(context, result)
+}
+
 fn leave<R>(context: &Bound<'_, PyAny>, result: PyResult<R>) -> PyResult<R> {
     // SAFETY: attached; entered above. No exception is set here: errors travel as values.
     if unsafe { ffi::PyContext_Exit(context.as_ptr()) } != 0 {

@@ -2,7 +2,7 @@
 
 use pyo3::prelude::*;
 
-use super::{SocketTransport, StreamTransport, writing};
+use super::{SocketTransport, StreamTransport, connection, writing};
 use crate::ffi::{Obj, Output, Signature, Table, boolean, none};
 
 pub(super) const GET_EXTRA_INFO: Signature<2> =
@@ -15,13 +15,19 @@ pub(super) fn table(t: &mut Table<SocketTransport>) {
             let [name, default] = args.parse(&GET_EXTRA_INFO)?;
             // Whoever asks for the socket may use it: what was written comes first.
             writing::uncork(transport)?;
+            if connection::shows_socket(&name) {
+                transport.exposed.set(true);
+            }
             transport.connection.extra_info(&name, default)
         },
         "What is known about the connection: 'peername', 'sockname', 'socket'.",
     );
     t.property(
         c"_extra",
-        |transport| transport.connection.extra(transport.py()),
+        |transport| {
+            transport.exposed.set(true);
+            transport.connection.extra(transport.py())
+        },
         |transport, extra| {
             transport.connection.set_extra(extra.map_or_else(|| none(transport.py()), Clone::clone));
             Ok(())

@@ -51,7 +51,7 @@ pub fn ready<'py, T: StreamTransport>(
 ) -> PyResult<()> {
     let link = transport.link();
     let reading = link.stream(|stream| stream.read_op() == Some(id));
-    let context = link.upcall_context(transport.py(), reading)?;
+    let context = link.upcall_context(transport.py())?;
     let done = context::run(&context, |_| {
         if reading { read(transport, socket) } else { flush(transport, socket, false) }
     });
@@ -139,13 +139,11 @@ pub fn write<'py, T: StreamTransport>(
         let buffer = Buffer::get(data, false)?;
         (buffer.len(), copied(buffer.bytes(), sent).ok_or_else(errors::no_memory)?)
     };
-    let (written, watched) = act(transport, |stream, kernel| {
+    let written = act(transport, |stream, kernel| {
         stream.embed();
-        let idle = stream.write_op().is_none();
-        let written = stream.write_rest(kernel, rest.0, sent, || rest.1);
-        (written, idle && stream.write_op().is_some())
+        stream.write_rest(kernel, rest.0, sent, || rest.1)
     })?;
-    conclude(transport, written, watched, "write")
+    conclude(transport, written, "write")
 }
 
 /// `writelines`, which until 3.11 is a `write`.
@@ -159,7 +157,7 @@ pub fn writelines<T: StreamTransport>(
     match queued.map_err(|error| unwritable(transport, &error, "writelines"))? {
         Ok(true) => flush(transport, socket, true),
         Ok(false) | Err(None) => Ok(()),
-        Err(Some(upcall)) => upcall::execute(transport, upcall),
+        Err(Some(upcall)) => upcall::execute_at_home(transport, upcall),
     }
 }
 
@@ -182,13 +180,11 @@ pub fn flush<'py, T: StreamTransport>(
             return T::drained(transport, Some(&error));
         }
     };
-    let (upcall, watched) = act(transport, |stream, kernel| {
+    let upcall = act(transport, |stream, kernel| {
         stream.embed();
-        let idle = stream.write_op().is_none();
-        let upcall = stream.sent(kernel, count.min(stream.write_buffer_size()), queued_first);
-        (upcall, idle && stream.write_op().is_some())
+        stream.sent(kernel, count.min(stream.write_buffer_size()), queued_first)
     })?;
-    conclude(transport, Ok(upcall), watched, "write")
+    conclude(transport, Ok(upcall), "write")
 }
 
 /// Everything that waits, in one call: `socket.sendmsg`, or until 3.11 `socket.send`.

@@ -8,6 +8,7 @@ use pyo3::types::{PyDict, PyString};
 
 use super::link::call_soon;
 use super::{SocketTransport, StreamTransport, act, reports};
+use crate::event_loop::descriptor_closed;
 use crate::ffi::{Obj, Output, Raised, Signature, Table, boolean, call, none};
 use crate::{names, stock};
 
@@ -178,14 +179,22 @@ pub fn connection_lost<T: StreamTransport>(transport: &Obj<'_, T>, error: &Bound
         Some(protocol) => call::method(names::connection_lost(py), [&protocol, error]).map(drop),
         None => Ok(()),
     };
-    let closed = T::close_file(transport);
+    let closed = close_file(transport);
     link.gone.set(true);
     transport.leave();
     link.protocol.clear();
-    link.read_context.clear();
-    link.write_context.clear();
+    link.own_context.clear();
     let ended = T::ended(transport);
     told.and(closed).and(ended)
+}
+
+/// Closes the file, of which the loop takes note.
+fn close_file<T: StreamTransport>(transport: &Obj<'_, T>) -> PyResult<()> {
+    let closed = T::close_file(transport);
+    if let Some(event_loop) = transport.link().event_loop.obj(transport.py()) {
+        descriptor_closed(&event_loop);
+    }
+    closed
 }
 
 /// `__del__`: what nobody closed is closed, with a ResourceWarning.
@@ -202,7 +211,7 @@ pub(super) fn finalize<T: StreamTransport>(transport: &Obj<'_, T>) -> PyResult<(
     if !transport.link().event_loop.is_empty() {
         act(transport, |stream, kernel| stream.abort(kernel))?;
     }
-    let closed = T::close_file(transport);
+    let closed = close_file(transport);
     let dropped = T::dropped(transport);
     warned.map(drop).and(closed).and(dropped)
 }

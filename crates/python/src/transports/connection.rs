@@ -242,6 +242,12 @@ impl Connection {
     }
 }
 
+/// Whether the answer of `get_extra_info(name)` may be the socket.
+pub fn shows_socket(name: &Bound<'_, PyAny>) -> bool {
+    let harmless = |name: &str| matches!(name, "peername" | "sockname");
+    !name.cast_exact::<PyString>().is_ok_and(|name| name.to_str().is_ok_and(harmless))
+}
+
 /// `sock.getsockname()` or `sock.getpeername()`; None where the kernel has no answer.
 fn name_of<'py>(socket: &Bound<'py, PyAny>, method: &str) -> Output<'py> {
     let py = socket.py();

@@ -24,14 +24,14 @@ use pyo3::types::{PyString, PyTuple, PyType};
 use yibu_engine::OpId;
 use yibu_engine::transport::Datagrams;
 
-use super::connection::Connection;
+use super::connection::{self, Connection};
 use crate::event_loop::socket::is_plain;
 use crate::event_loop::{EventLoop, Kernel, Owner, occupied};
 use crate::ffi::class::BehindTransport;
 use crate::ffi::{
     Args, Class, ClassState, Listing, LoopCell, Obj, Output, Ref, Signature, Slot, Table, Visitor,
 };
-use crate::ffi::{boolean, call, none};
+use crate::ffi::{boolean, call, context, none};
 use crate::futures::bridge::result_setter;
 use crate::replaced::names::SOCKET_METHODS;
 use crate::{addresses, errors, names, stock};
@@ -52,12 +52,13 @@ pub struct DatagramTransport {
     direct: Cell<bool>,
     /// Whether datagrams go to whom the socket is connected with.
     connected: Cell<bool>,
+    /// Whether it is connected with a socket without a name: one of a pair.
+    paired: Cell<bool>,
     family: Cell<i32>,
     /// Where all datagrams have to go, or nothing.
     address: Slot,
-    /// What upcalls of reading, and of writing, run in.
-    read_context: Slot,
-    write_context: Slot,
+    /// What the protocol is called in, whoever reads or writes.
+    context: Slot,
     peers: Peers,
     /// Its place among the loop's transports.
     listing: Listing,
@@ -74,10 +75,10 @@ impl Default for DatagramTransport {
             gone: Cell::new(false),
             direct: Cell::new(false),
             connected: Cell::new(false),
+            paired: Cell::new(false),
             family: Cell::new(0),
             address: Slot::default(),
-            read_context: Slot::default(),
-            write_context: Slot::default(),
+            context: Slot::default(),
             peers: Peers::default(),
             listing: Listing::default(),
             connection: Connection::default(),
@@ -140,7 +141,7 @@ impl DatagramTransport {
     }
 
     fn slots(&self) -> impl Iterator<Item = &Slot> {
-        let own = [&self.protocol, &self.address, &self.read_context, &self.write_context];
+        let own = [&self.protocol, &self.address, &self.context];
         own.into_iter().chain(self.connection.slots())
     }
 }
@@ -162,6 +163,12 @@ fn refused(transport: &Obj<'_, DatagramTransport>, error: &std::io::Error) -> Py
         Ok(()) => errors::os_error(error),
         Err(closed) => closed,
     }
+}
+
+/// What the protocol is called in.
+fn context_of<'py>(transport: &Obj<'py, DatagramTransport>) -> Output<'py> {
+    let py = transport.py();
+    transport.context.get(py).map_or_else(|| context::copy_current(py), Ok)
 }
 
 /// `loop.call_soon(function, *args)`, all of it in `call`.
@@ -196,6 +203,7 @@ fn init<'py>(
     transport.direct.set(direct);
     let peer = transport.connection.extra(py)?.get_item("peername")?;
     transport.connected.set(peer.is_truthy()?);
+    transport.paired.set(!peer.is_none() && !peer.is_truthy()?);
     let fixed = address.is_truthy()?;
     let fd = transport.connection.fd();
     transport.machine(|machine| *machine = Datagrams::new(fd, direct, fixed, HEADER));
@@ -203,6 +211,7 @@ fn init<'py>(
     transport.event_loop.set(Ref::of(event_loop.clone()));
     transport.protocol.put(protocol.clone());
     occupied::enter(event_loop, fd, transport, &transport.listing)?;
+    transport.context.put(context::copy_current(py)?);
     let made = protocol.getattr(names::connection_made(py))?;
     call_soon(event_loop, [&made, transport.as_any()])?;
     // Reading starts when connection_made() has been called.
@@ -245,13 +254,19 @@ fn attributes(t: &mut Table<DatagramTransport>) {
         &GET_EXTRA_INFO,
         |transport, args| {
             let [name, default] = args.parse(&GET_EXTRA_INFO)?;
+            if connection::shows_socket(&name) {
+                transport.exposed.set(true);
+            }
             transport.connection.extra_info(&name, default)
         },
         "What is known about the socket: 'peername', 'sockname', 'socket'.",
     );
     t.property(
         c"_extra",
-        |transport| transport.connection.extra(transport.py()),
+        |transport| {
+            transport.exposed.set(true);
+            transport.connection.extra(transport.py())
+        },
         |transport, extra| {
             transport.connection.set_extra(extra.map_or_else(|| none(transport.py()), Clone::clone));
             Ok(())

@@ -21,12 +21,12 @@ use crate::{errors, names};
 pub struct Link<K: Channel> {
     pub(crate) event_loop: Slot<EventLoop>,
     pub(crate) protocol: Slot,
-    pub(super) read_context: Slot,
+    /// What the protocol is called in, whoever reads or writes.
+    pub(super) own_context: Slot,
     /// Whether `connection_lost` has been called, and everything let go.
     pub(super) gone: Cell<bool>,
     stream: LoopCell<Stream<Chunk, K>>,
-    pub(super) write_context: Slot,
-    /// What callbacks run in, where it was given; otherwise they run in copies of what was current when they were arranged.
+    /// The same, where it was given: then `connection_made` is called in it, too.
     pub(super) context: Slot,
 }
 
@@ -35,10 +35,9 @@ impl<K: Channel> Default for Link<K> {
         Self {
             event_loop: Slot::default(),
             protocol: Slot::default(),
-            read_context: Slot::default(),
+            own_context: Slot::default(),
             gone: Cell::new(false),
             stream: LoopCell::new(Stream::new(-1, Reading::Lent)),
-            write_context: Slot::default(),
             context: Slot::default(),
         }
     }
@@ -51,15 +50,17 @@ impl<K: Channel> Link<K> {
         self.stream.with(ask)
     }
 
-    /// The context of callbacks: the given one, or a copy of what is current.
-    pub(super) fn callback_context<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.context.get(py).map_or_else(|| context::copy_current(py), Ok)
+    /// The connection begins: it has the given context, or a copy of what is current.
+    pub(super) fn settle_in(&self, py: Python<'_>) -> PyResult<()> {
+        let own = self.context.get(py).map_or_else(|| context::copy_current(py), Ok)?;
+        self.own_context.put(own);
+        Ok(())
     }
 
-    /// Where upcalls of reading, or of writing, run.
-    pub fn upcall_context<'py>(&self, py: Python<'py>, reading: bool) -> PyResult<Bound<'py, PyAny>> {
-        let slot = if reading { &self.read_context } else { &self.write_context };
-        slot.get(py).map_or_else(|| self.callback_context(py), Ok)
+    /// What the protocol is called in.
+    #[inline]
+    pub fn upcall_context<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.own_context.get(py).map_or_else(|| context::copy_current(py), Ok)
     }
 
     /// Shows every reference to the collector.
@@ -74,8 +75,8 @@ impl<K: Channel> Link<K> {
         self.slots().into_iter().for_each(Slot::clear);
     }
 
-    fn slots(&self) -> [&Slot; 4] {
-        [&self.protocol, &self.read_context, &self.write_context, &self.context]
+    fn slots(&self) -> [&Slot; 3] {
+        [&self.protocol, &self.own_context, &self.context]
     }
 }
 
@@ -190,21 +191,40 @@ pub(super) fn refused<T: StreamTransport>(transport: &Obj<'_, T>, error: &io::Er
     }
 }
 
-/// `loop.call_soon(function, *args, context=...)` in the transport's context.
+/// `loop.call_soon(function, *args, context=...)` in the context that the transport was given, if it was.
+fn call_soon_at_first<'py, T: StreamTransport, const N: usize>(
+    transport: &Obj<'py, T>,
+    function: &Bound<'py, PyAny>,
+    args: [&Bound<'py, PyAny>; N],
+) -> PyResult<()> {
+    let context = transport.link().context.get_or_none(transport.py());
+    call_soon_in(transport, &context, function, args)
+}
+
+/// The same in the connection's own context.
 pub(super) fn call_soon<'py, T: StreamTransport, const N: usize>(
     transport: &Obj<'py, T>,
     function: &Bound<'py, PyAny>,
     args: [&Bound<'py, PyAny>; N],
 ) -> PyResult<()> {
+    let context = transport.link().own_context.get_or_none(transport.py());
+    call_soon_in(transport, &context, function, args)
+}
+
+fn call_soon_in<'py, T: StreamTransport, const N: usize>(
+    transport: &Obj<'py, T>,
+    context: &Bound<'py, PyAny>,
+    function: &Bound<'py, PyAny>,
+    args: [&Bound<'py, PyAny>; N],
+) -> PyResult<()> {
     let py = transport.py();
     let event_loop = transport.event_loop(py)?.into_any();
-    let context = transport.link().context.get_or_none(py);
     let (method, keywords) = (names::call_soon(py), names::context_keyword(py));
     match args.as_slice() {
-        [] => call::method_with_keyword(method, [&event_loop, function, &context], keywords)?,
-        [one] => call::method_with_keyword(method, [&event_loop, function, one, &context], keywords)?,
+        [] => call::method_with_keyword(method, [&event_loop, function, context], keywords)?,
+        [one] => call::method_with_keyword(method, [&event_loop, function, one, context], keywords)?,
         [one, two] => {
-            call::method_with_keyword(method, [&event_loop, function, one, two, &context], keywords)?
+            call::method_with_keyword(method, [&event_loop, function, one, two, context], keywords)?
         }
         _ => return Err(PyRuntimeError::new_err("a callback of a transport has at most two arguments")),
     };
@@ -220,14 +240,15 @@ pub(super) fn introduce<'py, T: StreamTransport>(
     waiter: &Bound<'py, PyAny>,
 ) -> PyResult<()> {
     let py = transport.py();
+    transport.link().settle_in(py)?;
     let made = protocol.getattr(names::connection_made(py))?;
-    call_soon(transport, &made, [transport.as_any()])?;
+    call_soon_at_first(transport, &made, [transport.as_any()])?;
     if let Some(start) = start {
         let fd = transport.link().stream(|stream| stream.fd());
-        call_soon(transport, start, [fd.into_pyobject(py)?.as_any()])?;
+        call_soon_at_first(transport, start, [fd.into_pyobject(py)?.as_any()])?;
     }
     if !waiter.is_none() {
-        call_soon(transport, &result_setter(py)?, [waiter, &none(py)])?;
+        call_soon_at_first(transport, &result_setter(py)?, [waiter, &none(py)])?;
     }
     Ok(())
 }

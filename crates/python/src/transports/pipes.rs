@@ -12,7 +12,7 @@ mod write;
 pub use read::ReadPipeTransport;
 pub use write::WritePipeTransport;
 
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::{PyOSError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 use rustix::fs::FileType;
@@ -40,6 +40,22 @@ impl End {
         match self.pipe.take() {
             Some(pipe) => call::method(names::close(py), [pipe.any(py)]).map(drop),
             None => Ok(()),
+        }
+    }
+
+    /// Whether the file still has the descriptor: Python code may have closed it, and the number may be another file's by now.
+    fn is_intact(&self, py: Python<'_>) -> PyResult<bool> {
+        let Some(pipe) = self.pipe.get(py) else { return Ok(true) };
+        let fd = self.link.stream(|stream| stream.fd());
+        match call::method(names::fileno(py), [&pipe]) {
+            Ok(number) => Ok(number.extract::<Fd>()? == fd),
+            // A closed file has no number.
+            Err(error)
+                if error.is_instance_of::<PyValueError>(py) || error.is_instance_of::<PyOSError>(py) =>
+            {
+                Ok(false)
+            }
+            Err(error) => Err(error),
         }
     }
 

@@ -5,6 +5,7 @@
 use std::io;
 
 use pyo3::prelude::*;
+use rustix::io::Errno;
 use yibu_engine::Interest;
 use yibu_engine::transport::{Reading, Stream};
 
@@ -14,7 +15,7 @@ use crate::attributes::assigned;
 use crate::event_loop::{Kernel, watch};
 use crate::ffi::{Obj, Output, Table, boolean, call, none};
 use crate::sslproto::SslProtocol;
-use crate::{names, stock};
+use crate::{errors, names, stock};
 
 /// What transports have that read.
 pub(super) fn table<T: StreamTransport>(t: &mut Table<T>) {
@@ -83,7 +84,7 @@ pub(super) fn follow(transport: &Obj<'_, SocketTransport>, protocol: &Bound<'_, 
         .map_err(|error| refused(transport, &error))
 }
 
-/// Arms reading. Upcalls will run in the context of this moment, as callbacks of a reader added now.
+/// Arms reading.
 fn arm<T: StreamTransport>(
     transport: &Obj<'_, T>,
     arm: impl Fn(&mut Stream<Chunk, T::Channel>, &mut Kernel<'_>) -> io::Result<()>,
@@ -91,7 +92,9 @@ fn arm<T: StreamTransport>(
     let (py, link) = (transport.py(), transport.link());
     let event_loop = transport.event_loop(py)?;
     event_loop.check_open()?;
-    link.read_context.put(link.callback_context(py)?);
+    if !transport.is_intact(py)? {
+        return Err(errors::errno(Errno::BADF.raw_os_error()));
+    }
     let armed = match act(transport, &arm)? {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             // A reader that was there before gives way.

@@ -6,15 +6,15 @@ use std::cell::Cell;
 
 use pyo3::exceptions::{PyConnectionError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyByteArray, PyBytes, PyInt, PyList, PyMemoryView};
-use yibu_engine::transport::{Channel, Cork, During, Socket, Upcall, WriteError};
+use pyo3::types::{PyByteArray, PyBytes, PyList, PyMemoryView};
+use yibu_engine::transport::{Channel, Cork, DEFAULT_HIGH, During, Socket, Upcall, WriteError};
 
 use super::link::refused;
 use super::{Chunk, SocketTransport, StreamTransport, act, by_methods, closing};
 use crate::event_loop::create_future;
 use crate::ffi::buffer::Buffer;
 use crate::ffi::bytes::Bytes;
-use crate::ffi::{Args, Obj, Output, Raised, Ref, Signature, Table, boolean, context, none};
+use crate::ffi::{Args, Obj, Output, Raised, Ref, Signature, Table, boolean, none};
 use crate::futures::{self, Future};
 use crate::{errors, upcall};
 
@@ -179,8 +179,6 @@ fn cork(
         .map_err(|error| unwritable(transport, &error, "write"))?
     {
         Cork::First => {
-            // Upcalls of writing run in the context of the one who writes.
-            transport.link.write_context.put(transport.link.callback_context(transport.py())?);
             event_loop.corks.push(Ref::of(transport.clone()));
             Ok(true)
         }
@@ -235,10 +233,7 @@ pub fn uncork(transport: &Obj<'_, SocketTransport>) -> PyResult<()> {
     }
     match act(transport, |stream, kernel| stream.uncork(kernel))? {
         None => Ok(()),
-        Some(upcall) => {
-            let context = transport.link.upcall_context(py, false)?;
-            context::run(&context, |_| upcall::execute(transport, upcall))
-        }
+        Some(upcall) => upcall::execute_at_home(transport, upcall),
     }
 }
 
@@ -287,12 +282,8 @@ pub(super) fn send<T: StreamTransport>(
     if !transport.is_intact(transport.py())? {
         return closed_behind_our_back(transport);
     }
-    let (written, watched) = act(transport, |stream, kernel| {
-        let idle = stream.write_op().is_none();
-        let written = stream.write(kernel, data, make_chunk);
-        (written, idle && stream.write_op().is_some())
-    })?;
-    conclude(transport, written, watched, "write")
+    let written = act(transport, |stream, kernel| stream.write(kernel, data, make_chunk))?;
+    conclude(transport, written, "write")
 }
 
 /// Python code closed the socket itself: as far as asyncio's transport can tell, sending fails.
@@ -303,22 +294,16 @@ fn closed_behind_our_back<T: StreamTransport>(transport: &Obj<'_, T>) -> PyResul
     closing::fatal_error(transport, &bad_descriptor, T::Channel::failure(During::Writing))
 }
 
-/// Does what follows from a write. `watched` says that the descriptor is watched for writing from now on: upcalls of
-/// writing run in the context of this moment.
+/// Does what follows from a write.
 #[inline]
 pub(super) fn conclude<T: StreamTransport>(
     transport: &Obj<'_, T>,
     written: Result<Option<Upcall>, WriteError>,
-    watched: bool,
     method: &str,
 ) -> PyResult<()> {
-    if watched {
-        let link = transport.link();
-        link.write_context.put(link.callback_context(transport.py())?);
-    }
     match written {
         Ok(None) => Ok(()),
-        Ok(Some(upcall)) => upcall::execute(transport, upcall),
+        Ok(Some(upcall)) => upcall::execute_at_home(transport, upcall),
         Err(error) => Err(unwritable(transport, &error, method)),
     }
 }
@@ -378,44 +363,58 @@ fn writelines<'py>(transport: &Obj<'py, SocketTransport>, data: &Bound<'py, PyAn
         closed_behind_our_back(transport)?;
         return Ok(none(py));
     }
-    let (written, watched) = act(transport, |stream, kernel| {
-        let idle = stream.write_op().is_none();
-        let written = stream.writelines(kernel, chunks);
-        (written, idle && stream.write_op().is_some())
-    })?;
-    conclude(transport, written, watched, method)?;
+    let written = act(transport, |stream, kernel| stream.writelines(kernel, chunks))?;
+    conclude(transport, written, method)?;
     Ok(none(py))
 }
 
 fn write_eof<'py>(transport: &Obj<'py, SocketTransport>) -> Output<'py> {
+    let py = transport.py();
+    if transport.stream(|stream| stream.is_closing() || stream.is_eof_written()) {
+        return Ok(none(py));
+    }
     uncork(transport)?;
     if let Some(socket) = SocketTransport::own_methods(transport)? {
         by_methods::write_eof(transport, &socket)?;
-        return Ok(none(transport.py()));
+        return Ok(none(py));
+    }
+    if !transport.is_intact(py)? {
+        // As far as asyncio's transport can tell, shutting down fails.
+        return if transport.stream(|stream| stream.end_writing()) {
+            Err(errors::errno(rustix::io::Errno::BADF.raw_os_error()))
+        } else {
+            Ok(none(py))
+        };
     }
     act(transport, |stream, kernel| stream.write_eof(kernel))?.map_err(|error| errors::os_error(&error))?;
-    Ok(none(transport.py()))
+    Ok(none(py))
 }
 
-/// A limit as a whole number of bytes: a size is beyond a limit exactly when it is beyond its integral part.
-pub fn limit(value: &Bound<'_, PyAny>) -> PyResult<Option<i64>> {
-    if value.is_none() {
-        return Ok(None);
+/// `_set_write_buffer_limits`: what is not given follows from what is, or from `default`. A limit is kept as a whole number of
+/// bytes: a size is beyond a limit exactly when it is beyond its integral part.
+pub fn water_marks<'py>(
+    high: &Bound<'py, PyAny>,
+    low: &Bound<'py, PyAny>,
+    default: i64,
+) -> PyResult<(i64, i64)> {
+    let py = high.py();
+    let number = |value: i64| value.into_pyobject(py).map(Bound::into_any);
+    let high = match (high.is_none(), low.is_none()) {
+        (false, _) => high.clone(),
+        (true, false) => number(4)?.mul(low)?,
+        (true, true) => number(default)?,
+    };
+    let low = if low.is_none() { high.floor_div(4)? } else { low.clone() };
+    if !(high.ge(&low)? && low.ge(0)?) {
+        let text = format!("high ({}) must be >= low ({}) must be >= 0", high.repr()?, low.repr()?);
+        return Err(PyValueError::new_err(text));
     }
-    if value.is_instance_of::<PyInt>()
-        && let Ok(limit) = value.extract()
-    {
-        return Ok(Some(limit));
-    }
-    let limit: f64 = value.extract()?;
-    if !limit.is_finite() {
-        // Neither is a number of bytes. asyncio refuses the first, whose comparisons are false, and is led astray by the other.
-        return Err(PyValueError::new_err(format!(
-            "a limit must be a number of bytes, not {}",
-            value.repr()?
-        )));
-    }
-    Ok(Some(limit.floor() as i64))
+    let whole = |value: &Bound<'py, PyAny>| match value.extract::<i64>() {
+        Ok(whole) => Ok(whole),
+        Err(_) if value.gt(i64::MAX)? => Ok(i64::MAX),
+        Err(_) => value.extract::<f64>().map(|value| value.floor() as i64),
+    };
+    Ok((whole(&high)?, whole(&low)?))
 }
 
 fn set_write_buffer_limits<'py, T: StreamTransport>(
@@ -423,14 +422,14 @@ fn set_write_buffer_limits<'py, T: StreamTransport>(
     args: Args<'_, 'py>,
 ) -> Output<'py> {
     let [high, low] = args.parse(&LIMITS)?;
-    let (high, low) = (limit(&high)?, limit(&low)?);
+    let (high, low) = water_marks(&high, &low, DEFAULT_HIGH)?;
     T::flush(transport)?;
     let upcall = transport
         .link()
-        .stream(|stream| stream.set_write_buffer_limits(high, low))
+        .stream(|stream| stream.set_write_buffer_limits(Some(high), Some(low)))
         .map_err(|error| PyValueError::new_err(error.to_string()))?;
     if let Some(upcall) = upcall {
-        upcall::execute(transport, upcall)?;
+        upcall::execute_at_home(transport, upcall)?;
     }
     Ok(none(transport.py()))
 }

@@ -6,7 +6,8 @@ use pyo3::exceptions::{PyOSError, PyResourceWarning};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
-use super::{DatagramTransport, act, call_soon};
+use super::{DatagramTransport, act};
+use crate::event_loop::descriptor_closed;
 use crate::ffi::{Obj, Output, Raised, Signature, Table, boolean, call, none};
 use crate::replaced::names::SELECTOR_EVENTS;
 use crate::transports::reports;
@@ -80,7 +81,10 @@ fn close<'py>(transport: &Obj<'py, DatagramTransport>) -> Output<'py> {
 fn lose_soon(transport: &Obj<'_, DatagramTransport>, error: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = transport.py();
     let lost = transport.as_any().getattr(names::_call_connection_lost(py))?;
-    call_soon(&transport.event_loop(py)?, [&lost, error])
+    let event_loop = transport.event_loop(py)?.into_any();
+    let context = transport.context.get_or_none(py);
+    let arguments = [&event_loop, &lost, error, &context];
+    call::method_with_keyword(names::call_soon(py), arguments, names::context_keyword(py)).map(drop)
 }
 
 /// `_force_close`.
@@ -137,14 +141,18 @@ pub(super) fn connection_lost(
     transport.gone.set(true);
     transport.listing.leave();
     transport.protocol.clear();
-    transport.read_context.clear();
-    transport.write_context.clear();
+    transport.context.clear();
     told.and(closed)
 }
 
 fn close_socket(transport: &Obj<'_, DatagramTransport>) -> PyResult<()> {
     let py = transport.py();
-    transport.connection.close(py, transport.event_loop.obj(py).as_deref())
+    let event_loop = transport.event_loop.obj(py);
+    let closed = transport.connection.close(py, event_loop.as_deref());
+    if let Some(event_loop) = event_loop {
+        descriptor_closed(&event_loop);
+    }
+    closed
 }
 
 /// `__del__`: a socket that nobody closed is closed, with a ResourceWarning.

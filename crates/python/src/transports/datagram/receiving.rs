@@ -13,7 +13,7 @@ use yibu_engine::{Interest, Lease, OpId, Outcome};
 
 use super::ending::{connection_lost, fatal_error, tell_handler};
 use super::sending::{self, Queued};
-use super::{DatagramTransport, MAX_SIZE, act, refused};
+use super::{DatagramTransport, MAX_SIZE, act, context_of, refused};
 use crate::event_loop::{Entry, EventLoop, Kernel, watch};
 use crate::events::{self, Handle};
 use crate::ffi::{Obj, Output, Raised, Ref, Signature, Table, boolean, call, context, none};
@@ -72,7 +72,7 @@ fn get_protocol<'py>(transport: &Obj<'py, DatagramTransport>) -> Output<'py> {
     Ok(transport.protocol.get_or_none(transport.py()))
 }
 
-/// Arms reading. Upcalls will run in the context of this moment, as callbacks of a reader added now.
+/// Arms reading.
 fn arm<'py>(
     transport: &Obj<'py, DatagramTransport>,
     arm: impl Fn(&mut Datagrams<Queued>, &mut Kernel<'_>) -> std::io::Result<()>,
@@ -80,7 +80,9 @@ fn arm<'py>(
     let py = transport.py();
     let event_loop = transport.event_loop(py)?;
     event_loop.check_open()?;
-    transport.read_context.put(context::copy_current(py)?);
+    if !transport.is_intact(py)? {
+        return Err(errors::errno(Errno::BADF.raw_os_error()));
+    }
     let armed = match act(transport, &arm)? {
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
             // A reader that was there before gives way.
@@ -134,10 +136,7 @@ pub fn finished(
         (machine.read_op() == Some(id), machine.on_outcome(kernel, id, outcome))
     })?;
     let Some(upcall) = upcall else { return Ok(()) };
-    let py = transport.py();
-    let slot = if reading { &transport.read_context } else { &transport.write_context };
-    let context = slot.get(py).map_or_else(|| context::copy_current(py), Ok)?;
-    let told = context::run(&context, |_| execute(transport, upcall))
+    let told = context::run(&context_of(transport)?, |_| execute(transport, upcall))
         .or_else(|error| report(event_loop, transport, reading, error));
     if transport.machine(Datagrams::expects_more) {
         event_loop.push(Entry::Look(Ref::of(transport.clone())))?;
@@ -161,7 +160,7 @@ pub fn finish_carefully(
 ) -> PyResult<()> {
     let py = transport.py();
     if transport.goes_by_methods(py)? && transport.machine(|machine| machine.read_op() == Some(id)) {
-        let context = transport.read_context.get(py).map_or_else(|| context::copy_current(py), Ok)?;
+        let context = context_of(transport)?;
         return context::run(&context, |_| receive(transport))
             .or_else(|error| report(event_loop, transport, true, error));
     }

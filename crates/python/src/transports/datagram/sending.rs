@@ -7,17 +7,16 @@ use pyo3::exceptions::{PyBlockingIOError, PyInterruptedError, PyOSError, PyTypeE
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyMemoryView};
-use rustix::net::{AddressFamily, SocketAddrAny};
-use yibu_engine::transport::{Datagrams, Destination, Handed, Outbound};
+use rustix::net::SocketAddrAny;
+use yibu_engine::transport::{DEFAULT_HIGH, Destination, Handed, Outbound};
 
 use super::ending::fatal_error;
 use super::receiving::{self, Upcall};
-use super::{DatagramTransport, act};
-use crate::event_loop::Kernel;
+use super::{DatagramTransport, act, context_of};
 use crate::ffi::buffer::Buffer;
 use crate::ffi::bytes::Bytes;
 use crate::ffi::{Args, Obj, Output, Raised, Ref, Signature, Table, audit, boolean, call, context, none};
-use crate::transports::{Chunk, limit, unless_fatal};
+use crate::transports::{Chunk, unless_fatal, water_marks};
 use crate::{addresses, names, stock};
 
 const SENDTO: Signature<2> = Signature::new("DatagramSocketTransport.sendto", "data, addr=None");
@@ -105,6 +104,10 @@ pub(super) fn table(t: &mut Table<DatagramTransport>) {
     t.noargs(
         c"_sendto_ready",
         |transport| {
+            if !transport.is_intact(transport.py())? {
+                receiving::closed_behind_our_back(transport)?;
+                return Ok(none(transport.py()));
+            }
             let upcall = act(transport, |machine, kernel| machine.flush(kernel))?;
             conclude(transport, upcall)
         },
@@ -182,12 +185,9 @@ fn sendto<'py>(
         return Ok(none(py));
     }
     let address = transport.where_to(address)?;
-    if let Some(late) = transport.machine(|machine| machine.comes_too_late()) {
+    let gone = transport.gone.get();
+    if let Some(late) = transport.machine(|machine| machine.comes_too_late(gone)) {
         return conclude(transport, late);
-    }
-    if transport.gone.get() {
-        // Dropped, like what is written to a stream that is closed. asyncio's transport stumbles over the loop that it has let go of.
-        return Ok(none(py));
     }
     if let Ok(bytes) = data.cast::<PyBytes>() {
         let keep = || match Bytes::keep(bytes, 0) {
@@ -235,20 +235,17 @@ fn send<'py>(
     address: Bound<'py, PyAny>,
     keep: impl FnOnce() -> Chunk,
 ) -> Output<'py> {
-    let kernel = if transport.connected.get() {
-        None
-    } else {
-        transport.peers.destination(&address, transport.family.get())
-    };
+    let connected = transport.connected.get() || (transport.paired.get() && address.is_none());
+    let kernel = if connected { None } else { transport.peers.destination(&address, transport.family.get()) };
     let py = transport.py();
     // A datagram to an address is an event.
-    let direct = !transport.goes_by_methods(py)? && (transport.connected.get() || !audit::is_watched(py));
-    let upcall = if direct && (transport.connected.get() || kernel.is_some()) {
+    let direct = !transport.goes_by_methods(py)? && (connected || !audit::is_watched(py));
+    let upcall = if direct && (connected || kernel.is_some()) {
         if !transport.is_intact(transport.py())? {
             receiving::closed_behind_our_back(transport)?;
             return Ok(none(transport.py()));
         }
-        act_and_watch(transport, |machine, kernel_calls| {
+        act(transport, |machine, kernel_calls| {
             let to = kernel.as_ref();
             machine.send(kernel_calls, bytes, to, || Queued::direct(keep(), to))
         })?
@@ -258,7 +255,7 @@ fn send<'py>(
             return Ok(none(transport.py()));
         }
         let queued = Queued { content: keep(), route: Route::Object(Ref::new(address)) };
-        act_and_watch(transport, |machine, kernel| machine.keep(kernel, queued))?
+        act(transport, |machine, kernel| machine.keep(kernel, queued))?
     };
     conclude(transport, upcall)
 }
@@ -271,9 +268,8 @@ fn by_object<'py>(
 ) -> PyResult<Handed<()>> {
     let py = transport.py();
     let socket = transport.connection.socket(py)?;
-    // The other end of a pair of Unix sockets has no name, but is there.
-    let nameless = address.is_none() && transport.family.get() == i32::from(AddressFamily::UNIX.as_raw());
-    let sent = if transport.connected.get() || nameless {
+    // The other end of a pair has no name, but is there.
+    let sent = if transport.connected.get() || (transport.paired.get() && address.is_none()) {
         call::method(names::send(py), [&socket, data])
     } else {
         call::method(names::sendto(py), [&socket, data, address])
@@ -309,37 +305,19 @@ pub(super) fn hand_over(
     act(transport, |machine, kernel| machine.handed_over(kernel, came_of_it))
 }
 
-/// Lets the machine act. When the descriptor is watched for writing from then on, upcalls of writing run in the context of
-/// this moment.
-#[inline]
-fn act_and_watch(
-    transport: &Obj<'_, DatagramTransport>,
-    f: impl FnOnce(&mut Datagrams<Queued>, &mut Kernel<'_>) -> Option<Upcall>,
-) -> PyResult<Option<Upcall>> {
-    let (upcall, watched) = act(transport, |machine, kernel| {
-        let idle = machine.write_op().is_none();
-        let upcall = f(machine, kernel);
-        (upcall, idle && machine.write_op().is_some())
-    })?;
-    if watched {
-        transport.write_context.put(context::copy_current(transport.py())?);
-    }
-    Ok(upcall)
-}
-
 #[inline]
 fn conclude<'py>(transport: &Obj<'py, DatagramTransport>, upcall: Option<Upcall>) -> Output<'py> {
     if let Some(upcall) = upcall {
-        receiving::execute(transport, upcall)?;
+        context::run_or_stay(&context_of(transport)?, |_| receiving::execute(transport, upcall))?;
     }
     Ok(none(transport.py()))
 }
 
 fn set_write_buffer_limits<'py>(transport: &Obj<'py, DatagramTransport>, args: Args<'_, 'py>) -> Output<'py> {
     let [high, low] = args.parse(&LIMITS)?;
-    let (high, low) = (limit(&high)?, limit(&low)?);
+    let (high, low) = water_marks(&high, &low, DEFAULT_HIGH)?;
     let upcall = transport
-        .machine(|machine| machine.set_write_buffer_limits(high, low))
+        .machine(|machine| machine.set_write_buffer_limits(Some(high), Some(low)))
         .map_err(|error| PyValueError::new_err(error.to_string()))?;
     conclude(transport, upcall)
 }

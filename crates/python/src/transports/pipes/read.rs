@@ -63,6 +63,10 @@ impl StreamTransport for ReadPipeTransport {
         !self.0.pipe.is_empty()
     }
 
+    fn is_intact(&self, py: Python<'_>) -> PyResult<bool> {
+        self.0.is_intact(py)
+    }
+
     fn close_file(transport: &Obj<'_, Self>) -> PyResult<()> {
         transport.0.close_file(transport.py())
     }
