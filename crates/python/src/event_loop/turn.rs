@@ -124,7 +124,7 @@ pub(super) fn park(event_loop: &Obj<'_, EventLoop>, timeout: Option<std::time::D
 }
 
 /// Runs one entry, by way of its handle where Python code sees that.
-#[inline]
+#[inline(always)]
 fn run_one(event_loop: &Obj<'_, EventLoop>, entry: Entry) -> PyResult<()> {
     if handle_run::is_replaced(event_loop.py(), &entry) {
         return handle_run::run(event_loop, entry);

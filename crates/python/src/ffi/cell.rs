@@ -29,7 +29,7 @@ impl<T> LoopCell<T> {
     }
 
     /// Runs `f` on the content. `f` must not call into Python, nor drop references that could.
-    #[inline]
+    #[inline(always)] // the closures are a few instructions each
     pub fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {
         assert!(!self.busy.replace(true), "yibu: loop data entered twice (a bug, please report it)");
         let _leave = Leave(&self.busy);

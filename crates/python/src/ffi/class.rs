@@ -933,6 +933,7 @@ unsafe extern "C" fn dealloc<T: Class>(object: *mut ffi::PyObject) {
     unsafe { super::depth::free(object, free::<T>) }
 }
 
+#[inline(always)] // into `dealloc`
 unsafe fn free<T: Class>(object: *mut ffi::PyObject) {
     // SAFETY: CPython calls this once, when the last reference is gone (a resurrecting finalizer makes us return early).
     // Order: finalizer, untrack, weak references, dict, data, memory, type. Dropping data may run Python code, which

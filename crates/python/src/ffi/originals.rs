@@ -118,7 +118,7 @@ impl Originals {
 
     /// Itself, after a look at whether the class that it stands for has changed. One that the native class derives from changes
     /// the native one's tag.
-    #[inline]
+    #[inline(always)]
     fn up_to_date<T: Class>(&self) -> &Self {
         if T::STANDS_FOR_STOCK && !T::DERIVES_FROM_STOCK {
             let stock = self.stock.get();
@@ -144,7 +144,7 @@ impl Originals {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn known(&self, tag: u32) -> Option<Replaced> {
         let verdict = self.verdicts[tag as usize % KEPT].get();
         (verdict.tag == tag).then_some(verdict.replaced)
@@ -232,7 +232,7 @@ pub fn remember(py: Python<'_>) -> PyResult<()> {
 
 impl<T: Class> Obj<'_, T> {
     /// What of the object's class is replaced.
-    #[inline]
+    #[inline(always)]
     pub fn replaced(&self) -> Replaced {
         // No class has the tag 0: it stands for none.
         let known = T::state().originals.up_to_date::<T>().known(self.class_version());
@@ -247,7 +247,7 @@ impl<T: Class> Obj<'_, T> {
 }
 
 /// What of the native class itself is replaced, for the instances that native code makes.
-#[inline]
+#[inline(always)]
 pub fn replaced_in<T: Class>(py: Python<'_>) -> Replaced {
     let state = T::state();
     let known = state.originals.up_to_date::<T>().known(state.version());

@@ -19,7 +19,7 @@ pub enum Sent<'py> {
 }
 
 /// `coroutine.send(value)` without a StopIteration in between.
-#[inline]
+#[inline(always)]
 pub fn send<'py>(coroutine: &Bound<'py, PyAny>, value: &Bound<'py, PyAny>) -> Sent<'py> {
     let py = coroutine.py();
     let _level = match depth::enter(CALLING) {

@@ -58,7 +58,7 @@ fn panicked(payload: &(dyn Any + Send)) -> PyErr {
 }
 
 /// Runs `body`, giving `failed` and a set exception when it fails or panics.
-#[inline]
+#[inline(always)] // it is a part of every call
 pub(super) fn guard<'py, R>(py: Python<'py>, failed: R, body: impl FnOnce() -> PyResult<R>) -> R {
     match catch_unwind(AssertUnwindSafe(body)) {
         Ok(Ok(value)) => value,
@@ -95,7 +95,7 @@ fn give(output: Output<'_>) -> PyResult<*mut ffi::PyObject> {
 ///
 /// # Safety
 /// As in [`lend`]; the arguments follow the vectorcall protocol.
-#[inline]
+#[inline(always)]
 unsafe fn replaced<'py, T: Class, F: Stateless>(
     py: Python<'py>,
     slf: &Obj<'py, T>,
@@ -106,7 +106,24 @@ unsafe fn replaced<'py, T: Class, F: Stateless>(
     if !T::STANDS_FOR_STOCK || slf.replaced() & originals::BEHIND == 0 {
         return Ok(None);
     }
-    let Some(replacement) = originals::replacement(slf, TypeId::of::<F>())? else { return Ok(None) };
+    // SAFETY: the caller's promise.
+    unsafe { call_replacement(py, slf, TypeId::of::<F>(), args, nargs, keywords) }
+}
+
+/// Calls what Python code has put in the place of a method, if it has.
+///
+/// # Safety
+/// The arguments follow the vectorcall protocol.
+#[cold]
+unsafe fn call_replacement<'py, T: Class>(
+    py: Python<'py>,
+    slf: &Obj<'py, T>,
+    function: TypeId,
+    args: *const *mut ffi::PyObject,
+    nargs: ffi::Py_ssize_t,
+    keywords: *mut ffi::PyObject,
+) -> PyResult<Option<*mut ffi::PyObject>> {
+    let Some(replacement) = originals::replacement(slf, function)? else { return Ok(None) };
     // SAFETY: attached; the arguments are those that the caller vouches for.
     let result =
         unsafe { ffi::PyObject_Vectorcall(replacement.as_ptr(), args, nargs.cast_unsigned(), keywords) };
@@ -114,6 +131,7 @@ unsafe fn replaced<'py, T: Class, F: Stateless>(
 }
 
 /// METH_NOARGS.
+#[inline(always)] // also the end of `function::call_*`
 pub(super) unsafe extern "C" fn noargs<T, F>(
     slf: *mut ffi::PyObject,
     _: *mut ffi::PyObject,
@@ -314,6 +332,7 @@ where
 }
 
 /// METH_O.
+#[inline(always)] // also the end of `function::call_*`
 pub(super) unsafe extern "C" fn one<T, F>(
     slf: *mut ffi::PyObject,
     arg: *mut ffi::PyObject,
@@ -337,6 +356,7 @@ where
 }
 
 /// METH_FASTCALL | METH_KEYWORDS.
+#[inline(always)] // also the end of `function::call_*`
 pub(super) unsafe extern "C" fn fast<T, F>(
     slf: *mut ffi::PyObject,
     args: *const *mut ffi::PyObject,
@@ -510,6 +530,7 @@ where
 }
 
 /// A function of the module: METH_FASTCALL | METH_KEYWORDS without a native self.
+#[inline(always)] // also the end of `function::call_*`
 pub(super) unsafe extern "C" fn function<F>(
     _: *mut ffi::PyObject,
     args: *const *mut ffi::PyObject,

@@ -150,7 +150,7 @@ impl Known {
 }
 
 /// The hooks of `queue` as they are now.
-#[inline]
+#[inline(always)]
 pub fn of(queue: &Obj<'_, Queue>) -> PyResult<Hooks> {
     let known = &queue.known;
     let version = queue.class_version();

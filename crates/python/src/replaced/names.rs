@@ -23,7 +23,8 @@ pub struct Module {
     /// Its names now, and when yibu was imported.
     names: PyOnceLock<(Py<PyDict>, Py<PyDict>)>,
     /// Yibu's module of that name, where that is one of its own: `import yibu as asyncio`.
-    twin: PyOnceLock<Py<PyDict>>,
+    /// Its names now, and when it was made.
+    twin: PyOnceLock<(Py<PyDict>, Py<PyDict>)>,
 }
 
 impl Module {
@@ -56,9 +57,10 @@ impl Module {
         let value = dict.bind(py).get_item(name)?;
         if let Some(value) = &value
             && usual(value)
-            && let Some(twin) = self.twin.get(py)
+            && let Some((twin, made)) = self.twin.get(py)
             && let Some(theirs) = twin.bind(py).get_item(name)?
             && !usual(&theirs)
+            && !made.bind(py).get_item(name)?.is_some_and(|made| made.is(&theirs))
         {
             return Ok(Some((theirs, true)));
         }
@@ -114,7 +116,11 @@ impl<const N: usize> Name<N> {
 
     #[inline(always)]
     fn version(&self, py: Python<'_>) -> u64 {
-        versions::version(self.steps.iter().flat_map(|(module, _)| [module.dict(py), module.twin.get(py)]))
+        versions::version(
+            self.steps
+                .iter()
+                .flat_map(|(module, _)| [module.dict(py), module.twin.get(py).map(|(twin, _)| twin)]),
+        )
     }
 
     /// What the program has put in its place, if it did.
@@ -364,7 +370,8 @@ fn twin<'py>(args: Args<'_, 'py>) -> Output<'py> {
     let (name, names) = (name.extract::<String>()?, names.cast_into::<PyDict>()?);
     if let Some(module) = MODULES.iter().find(|module| module.name == name) {
         versions::watch(&names)?;
-        module.twin.get_or_init(py, || names.unbind());
+        let made = names.copy()?.unbind();
+        module.twin.get_or_init(py, || (names.unbind(), made));
     }
     Ok(none(py))
 }
