@@ -33,7 +33,7 @@ impl Module {
     }
 
     fn capture(&self, py: Python<'_>) -> PyResult<()> {
-        let dict = py.import(self.name)?.dict();
+        let dict = crate::stock::module(py, self.name)?.cast_into::<PyModule>()?.dict();
         versions::watch(&dict)?;
         let originals = dict.copy()?;
         // A module has one dict for life, and this is the only one who sets it.
@@ -90,7 +90,11 @@ fn native<'py>(py: Python<'py>, name: &str) -> PyResult<Option<Bound<'py, PyAny>
     let natives = match NATIVES.get(py) {
         Some(natives) => natives.bind(py),
         // While the module is being made nobody has put its content anywhere.
-        None => match py.import("sys")?.getattr("modules")?.cast_into::<PyDict>()?.get_item("yibu._yibu")? {
+        None => match crate::stock::module(py, "sys")?
+            .getattr("modules")?
+            .cast_into::<PyDict>()?
+            .get_item("yibu._yibu")?
+        {
             Some(module) => {
                 let dict = module.cast_into::<PyModule>()?.dict().unbind();
                 NATIVES.get_or_init(py, || dict).bind(py)
