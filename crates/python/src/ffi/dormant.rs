@@ -7,7 +7,7 @@ use std::ffi::c_int;
 
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{PyDict, PyFunction, PyTuple};
 
 use crate::stock;
 
@@ -18,7 +18,7 @@ pub fn dormant<'py>(
     keywords: &Bound<'py, PyDict>,
 ) -> super::Output<'py> {
     let py = function.py();
-    let coroutine = function.call(args, Some(keywords))?;
+    let coroutine = copy(function)?.call(args, Some(keywords))?;
     if !coroutine.is_exact_instance(stock::coroutine(py)?) {
         // Nobody asks whether a generator was used.
         return Ok(coroutine);
@@ -35,6 +35,17 @@ pub fn dormant<'py>(
         None => module.delattr(name)?,
     }
     Ok(coroutine)
+}
+
+/// A function of the same code. Calling the original on a native object would lead to the native method ([`super::stand_ins`]).
+fn copy<'py>(function: &Bound<'py, PyAny>) -> super::Output<'py> {
+    let attribute = |name| function.getattr(name);
+    let (code, globals, name) = (attribute("__code__")?, attribute("__globals__")?, attribute("__name__")?);
+    let (defaults, closure) = (attribute("__defaults__")?, attribute("__closure__")?);
+    let copy = function.py().get_type::<PyFunction>().call1((code, globals, name, defaults, closure))?;
+    copy.setattr("__qualname__", attribute("__qualname__")?)?;
+    copy.setattr("__kwdefaults__", attribute("__kwdefaults__")?)?;
+    Ok(copy)
 }
 
 /// How a frame object begins, in all versions from 3.11 to 3.15.
