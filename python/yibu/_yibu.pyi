@@ -174,12 +174,16 @@ else:
 
 __version__: str
 
-def run(
-    main: Coroutine[Any, Any, _T],
-    *,
-    debug: bool | None = None,
-    loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
-) -> _T: ...
+if sys.version_info >= (3, 12):
+    def run(
+        main: Coroutine[Any, Any, _T],
+        *,
+        debug: bool | None = None,
+        loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
+    ) -> _T: ...
+
+else:
+    def run(main: Coroutine[Any, Any, _T], *, debug: bool | None = None) -> _T: ...
 
 class Handle(asyncio.Handle): ...
 
@@ -245,7 +249,7 @@ class NativeCoroutine(Coroutine[Any, Any, _T_co]):
 
 class EventLoop:
     slow_callback_duration: float
-    def __init__(self) -> None: ...
+    def __init__(self, selector: object = None) -> None: ...
 
     # Running
     def run_forever(self) -> None: ...
@@ -254,7 +258,7 @@ class EventLoop:
     def close(self) -> None: ...
     def is_running(self) -> bool: ...
     def is_closed(self) -> bool: ...
-    def shutdown_asyncgens(self) -> Coroutine[Any, Any, None]: ...
+    async def shutdown_asyncgens(self) -> None: ...
 
     # Callbacks
     def call_soon(
@@ -292,7 +296,7 @@ class EventLoop:
             self,
             coro: asyncio._CoroutineLike[_T],
             *,
-            name: str | None = None,
+            name: object = None,
             context: Context | None = None,
             eager_start: bool | None = None,
         ) -> asyncio.Task[_T]: ...
@@ -301,7 +305,7 @@ class EventLoop:
             self,
             coro: asyncio._CoroutineLike[_T],
             *,
-            name: str | None = None,
+            name: object = None,
             context: Context | None = None,
         ) -> asyncio.Task[_T]: ...
 
@@ -322,12 +326,12 @@ class EventLoop:
     ) -> asyncio.Future[_T]: ...
     def set_default_executor(self, executor: Executor) -> None: ...
     if sys.version_info >= (3, 12):
-        def shutdown_default_executor(self, timeout: float | None = None) -> Coroutine[Any, Any, None]: ...
+        async def shutdown_default_executor(self, timeout: float | None = None) -> None: ...
     else:
-        def shutdown_default_executor(self) -> Coroutine[Any, Any, None]: ...
+        async def shutdown_default_executor(self) -> None: ...
 
     # Names
-    def getaddrinfo(
+    async def getaddrinfo(
         self,
         host: bytes | str | None,
         port: bytes | str | int | None,
@@ -336,10 +340,10 @@ class EventLoop:
         type: int = 0,
         proto: int = 0,
         flags: int = 0,
-    ) -> Coroutine[Any, Any, _GetAddrInfoResult]: ...
-    def getnameinfo(
+    ) -> _GetAddrInfoResult: ...
+    async def getnameinfo(
         self, sockaddr: tuple[str, int] | tuple[str, int, int, int], flags: int = 0
-    ) -> Coroutine[Any, Any, tuple[str, str]]: ...
+    ) -> tuple[str, str]: ...
 
     # Readiness
     def add_reader(
@@ -358,19 +362,17 @@ class EventLoop:
     def remove_signal_handler(self, sig: int) -> bool: ...
 
     # Sockets
-    def sock_recv(self, sock: socket, n: int) -> Coroutine[Any, Any, bytes]: ...
-    def sock_recv_into(self, sock: socket, buf: WriteableBuffer) -> Coroutine[Any, Any, int]: ...
-    def sock_recvfrom(self, sock: socket, bufsize: int) -> Coroutine[Any, Any, tuple[bytes, _RetAddress]]: ...
-    def sock_recvfrom_into(
+    async def sock_recv(self, sock: socket, n: int) -> bytes: ...
+    async def sock_recv_into(self, sock: socket, buf: WriteableBuffer) -> int: ...
+    async def sock_recvfrom(self, sock: socket, bufsize: int) -> tuple[bytes, _RetAddress]: ...
+    async def sock_recvfrom_into(
         self, sock: socket, buf: WriteableBuffer, nbytes: int = 0
-    ) -> Coroutine[Any, Any, tuple[int, _RetAddress]]: ...
-    def sock_sendall(self, sock: socket, data: ReadableBuffer) -> Coroutine[Any, Any, None]: ...
-    def sock_sendto(
-        self, sock: socket, data: ReadableBuffer, address: _Address
-    ) -> Coroutine[Any, Any, int]: ...
-    def sock_connect(self, sock: socket, address: _Address) -> Coroutine[Any, Any, None]: ...
-    def sock_accept(self, sock: socket) -> Coroutine[Any, Any, tuple[socket, _RetAddress]]: ...
-    def sock_sendfile(
+    ) -> tuple[int, _RetAddress]: ...
+    async def sock_sendall(self, sock: socket, data: ReadableBuffer) -> None: ...
+    async def sock_sendto(self, sock: socket, data: ReadableBuffer, address: _Address) -> int: ...
+    async def sock_connect(self, sock: socket, address: _Address) -> None: ...
+    async def sock_accept(self, sock: socket) -> tuple[socket, _RetAddress]: ...
+    async def sock_sendfile(
         self,
         sock: socket,
         file: IO[bytes],
@@ -378,19 +380,19 @@ class EventLoop:
         count: int | None = None,
         *,
         fallback: bool | None = True,
-    ) -> Coroutine[Any, Any, int]: ...
+    ) -> int: ...
 
     # Pipes
-    def connect_read_pipe(
+    async def connect_read_pipe(
         self, protocol_factory: Callable[[], _ProtocolT], pipe: Any
-    ) -> Coroutine[Any, Any, tuple[asyncio.ReadTransport, _ProtocolT]]: ...
-    def connect_write_pipe(
+    ) -> tuple[asyncio.ReadTransport, _ProtocolT]: ...
+    async def connect_write_pipe(
         self, protocol_factory: Callable[[], _ProtocolT], pipe: Any
-    ) -> Coroutine[Any, Any, tuple[asyncio.WriteTransport, _ProtocolT]]: ...
+    ) -> tuple[asyncio.WriteTransport, _ProtocolT]: ...
 
     # Connections and servers
     if sys.version_info >= (3, 12):
-        def create_connection(
+        async def create_connection(
             self,
             protocol_factory: Callable[[], _ProtocolT],
             host: str | None = None,
@@ -408,9 +410,9 @@ class EventLoop:
             happy_eyeballs_delay: float | None = None,
             interleave: int | None = None,
             all_errors: bool = False,
-        ) -> Coroutine[Any, Any, tuple[asyncio.Transport, _ProtocolT]]: ...
+        ) -> tuple[asyncio.Transport, _ProtocolT]: ...
     else:
-        def create_connection(
+        async def create_connection(
             self,
             protocol_factory: Callable[[], _ProtocolT],
             host: str | None = None,
@@ -427,17 +429,17 @@ class EventLoop:
             ssl_shutdown_timeout: float | None = None,
             happy_eyeballs_delay: float | None = None,
             interleave: int | None = None,
-        ) -> Coroutine[Any, Any, tuple[asyncio.Transport, _ProtocolT]]: ...
+        ) -> tuple[asyncio.Transport, _ProtocolT]: ...
 
     if sys.version_info >= (3, 13):
-        def create_server(
+        async def create_server(
             self,
             protocol_factory: _ProtocolFactory,
             host: str | Sequence[str] | None = None,
             port: int | str | None = None,
             *,
-            family: int = 0,
-            flags: int = 1,
+            family: int = ...,
+            flags: int = ...,
             sock: socket | None = None,
             backlog: int = 100,
             ssl: _SSLContext = None,
@@ -447,16 +449,16 @@ class EventLoop:
             ssl_handshake_timeout: float | None = None,
             ssl_shutdown_timeout: float | None = None,
             start_serving: bool = True,
-        ) -> Coroutine[Any, Any, Server]: ...
+        ) -> Server: ...
     else:
-        def create_server(
+        async def create_server(
             self,
             protocol_factory: _ProtocolFactory,
             host: str | Sequence[str] | None = None,
             port: int | str | None = None,
             *,
-            family: int = 0,
-            flags: int = 1,
+            family: int = ...,
+            flags: int = ...,
             sock: socket | None = None,
             backlog: int = 100,
             ssl: _SSLContext = None,
@@ -465,9 +467,9 @@ class EventLoop:
             ssl_handshake_timeout: float | None = None,
             ssl_shutdown_timeout: float | None = None,
             start_serving: bool = True,
-        ) -> Coroutine[Any, Any, Server]: ...
+        ) -> Server: ...
 
-    def connect_accepted_socket(
+    async def connect_accepted_socket(
         self,
         protocol_factory: Callable[[], _ProtocolT],
         sock: socket,
@@ -475,10 +477,10 @@ class EventLoop:
         ssl: _SSLContext = None,
         ssl_handshake_timeout: float | None = None,
         ssl_shutdown_timeout: float | None = None,
-    ) -> Coroutine[Any, Any, tuple[asyncio.Transport, _ProtocolT]]: ...
-    def start_tls(
+    ) -> tuple[asyncio.Transport, _ProtocolT]: ...
+    async def start_tls(
         self,
-        transport: asyncio.WriteTransport,
+        transport: asyncio.BaseTransport,
         protocol: asyncio.BaseProtocol,
         sslcontext: _ssl.SSLContext,
         *,
@@ -486,8 +488,8 @@ class EventLoop:
         server_hostname: str | None = None,
         ssl_handshake_timeout: float | None = None,
         ssl_shutdown_timeout: float | None = None,
-    ) -> Coroutine[Any, Any, asyncio.Transport | None]: ...
-    def sendfile(
+    ) -> asyncio.Transport | None: ...
+    async def sendfile(
         self,
         transport: asyncio.WriteTransport,
         file: IO[bytes],
@@ -495,10 +497,10 @@ class EventLoop:
         count: int | None = None,
         *,
         fallback: bool = True,
-    ) -> Coroutine[Any, Any, int]: ...
+    ) -> int: ...
 
     # Unix sockets
-    def create_unix_connection(
+    async def create_unix_connection(
         self,
         protocol_factory: Callable[[], _ProtocolT],
         path: StrPath | bytes | None = None,
@@ -508,9 +510,9 @@ class EventLoop:
         server_hostname: str | None = None,
         ssl_handshake_timeout: float | None = None,
         ssl_shutdown_timeout: float | None = None,
-    ) -> Coroutine[Any, Any, tuple[asyncio.Transport, _ProtocolT]]: ...
+    ) -> tuple[asyncio.Transport, _ProtocolT]: ...
     if sys.version_info >= (3, 13):
-        def create_unix_server(
+        async def create_unix_server(
             self,
             protocol_factory: _ProtocolFactory,
             path: StrPath | bytes | None = None,
@@ -522,9 +524,9 @@ class EventLoop:
             ssl_shutdown_timeout: float | None = None,
             start_serving: bool = True,
             cleanup_socket: bool = True,
-        ) -> Coroutine[Any, Any, Server]: ...
+        ) -> Server: ...
     else:
-        def create_unix_server(
+        async def create_unix_server(
             self,
             protocol_factory: _ProtocolFactory,
             path: StrPath | bytes | None = None,
@@ -535,7 +537,7 @@ class EventLoop:
             ssl_handshake_timeout: float | None = None,
             ssl_shutdown_timeout: float | None = None,
             start_serving: bool = True,
-        ) -> Coroutine[Any, Any, Server]: ...
+        ) -> Server: ...
     def create_datagram_endpoint(
         self,
         protocol_factory: Callable[[], _ProtocolT],
@@ -552,7 +554,7 @@ class EventLoop:
     ) -> Coroutine[Any, Any, tuple[asyncio.DatagramTransport, _ProtocolT]]: ...
 
     # Child processes
-    def subprocess_exec(
+    async def subprocess_exec(
         self,
         protocol_factory: Callable[[], _ProtocolT],
         program: Any,
@@ -567,8 +569,8 @@ class EventLoop:
         errors: None = None,
         text: Literal[False] | None = None,
         **kwargs: Any,
-    ) -> Coroutine[Any, Any, tuple[asyncio.SubprocessTransport, _ProtocolT]]: ...
-    def subprocess_shell(
+    ) -> tuple[asyncio.SubprocessTransport, _ProtocolT]: ...
+    async def subprocess_shell(
         self,
         protocol_factory: Callable[[], _ProtocolT],
         cmd: bytes | str,
@@ -583,7 +585,7 @@ class EventLoop:
         errors: None = None,
         text: Literal[False] | None = None,
         **kwargs: Any,
-    ) -> Coroutine[Any, Any, tuple[asyncio.SubprocessTransport, _ProtocolT]]: ...
+    ) -> tuple[asyncio.SubprocessTransport, _ProtocolT]: ...
 
 class BaseSubprocessTransport(asyncio.SubprocessTransport):
     def __init__(
@@ -698,8 +700,8 @@ class SSLProtocol(asyncio.BufferedProtocol):
         ssl_shutdown_timeout: float | None = None,
     ) -> None: ...
     def data_received(self, data: bytes, /) -> None: ...
-    def get_buffer(self, n: int, /) -> memoryview: ...
-    def buffer_updated(self, nbytes: int, /) -> None: ...
+    def get_buffer(self, n: int) -> memoryview: ...
+    def buffer_updated(self, nbytes: int) -> None: ...
 
 class _SSLProtocolTransport(asyncio.Transport):
     def __init__(self, loop: asyncio.AbstractEventLoop, ssl_protocol: SSLProtocol) -> None: ...

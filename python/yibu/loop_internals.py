@@ -221,8 +221,9 @@ class LoopInternals:
             Ready(self).append(handle)
 
     def _add_callback_signalsafe(self, handle: _Handle) -> None:
+        loop: Any = self
         self._add_callback(handle)
-        self._write_to_self()
+        loop._write_to_self()
 
     def _read_from_self(self) -> None:
         """Empty what wakes the loop: there is nothing to be read."""

@@ -76,6 +76,6 @@ class _Probe:
 
 def join_task_registry() -> None:
     """Make native tasks visible to `asyncio.all_tasks()`; doing it again changes nothing."""
-    registry = stock_registry()
+    registry: Any = stock_registry()  # the type does not know its `data`
     if not isinstance(registry.data, TaskReferences):
         registry.data = TaskReferences(registry.data)
