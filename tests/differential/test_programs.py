@@ -25,7 +25,7 @@ SUBSTITUTIONS = [
     (r"\b(_Selector|)SocketTransport\b|\b(_SelectorDatagram|DatagramSocket)Transport\b", "TRANSPORT"),
     (r"<(_SelectorSoc|SocketTransp)\.\.\.", "<TRANSPORT..."),
     (r"\b_ThreadSafeHandle\b", "Handle"),
-    (r"\b(_asyncio|yibu(\._yibu)?|asyncio\.[a-z_]+)\.(?=[A-Z_])", ""),
+    (r"\b(_asyncio|yibu(\.[a-z_]+)?|asyncio\.[a-z_]+)\.(?=[A-Z_])", ""),
 ]
 
 INTERNAL = re.compile(

@@ -68,7 +68,7 @@ SUITES = {
     "anyio": Suite(
         quick=("tests/test_taskgroups.py", "tests/test_synchronization.py", "tests/test_to_thread.py"),
         at_least=2000,
-        quick_at_least=400,
+        quick_at_least=240,
         plugins=("anyio.pytest_plugin", "pytest_mock"),
         arguments=_WITHOUT_TRIO,
         limit=900,

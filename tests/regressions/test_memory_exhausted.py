@@ -4,6 +4,8 @@ Every allocation of the interpreter in a program of asyncio's calls fails once, 
 texts of objects are left out: the interpreter itself does not survive that where its own code makes them.
 """
 
+import sys
+
 import pytest
 
 pytest.importorskip("_testcapi", exc_type=ImportError)
@@ -54,8 +56,8 @@ PROGRAM = """
         await reader.read()
 
     def settle():
-        # The loop works; it may have been told to stop before.
-        for _ in range(2):
+        # The loop works; it may have been told to stop before, by the limits of attempts that raised too.
+        for _ in range(6):
             try:
                 loop.run_until_complete(nothing())
             except RuntimeError:
@@ -94,6 +96,7 @@ PROGRAM = """
 
 
 @pytest.mark.yibu_only
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="a failure may leave the loop told to stop there")
 def test_each_allocation_fails_once(impl):
     process = impl.run_source(PROGRAM, "150", python_options=("-W", "ignore"), RUST_BACKTRACE="0")
     assert process.returncode == 0, f"status {process.returncode}\n{process.stderr[-3000:]}"

@@ -46,6 +46,10 @@ class TestPage:
 
 
 class TestTypes:
+    def test_two_native_bases(self):
+        with pytest.raises(TypeError, match="lay-out conflict"):
+            type("Mailbox", (yibu.Queue, yibu.Event), {})
+
     def test_of_the_loop_alone(self, run):
         class Own(yibu.Future):
             pass

@@ -15,6 +15,7 @@ use crate::attributes::objects;
 use crate::coroutines::{self, Answer, Awaited, Thrown};
 use crate::event_loop::{EventLoop, create_future, yield_once};
 use crate::ffi::class::DictAndWeak;
+use crate::ffi::dormant::copy;
 use crate::ffi::thread::attached;
 use crate::ffi::{Args, Class, ClassState, Directory, Obj, Output, Ref, Signature, Slot, Table, Visitor};
 use crate::ffi::{boolean, none};
@@ -443,7 +444,8 @@ fn coroutine<'py, F: Future<Output = Answer> + 'static>(
 
 fn of_asyncio<'py>(server: &Obj<'py, Server>, name: &str) -> Output<'py> {
     let method = name.rsplit('.').next().unwrap_or(name);
-    stock::server(server.py())?.call_method1(method, (server.as_any(),))
+    let function = stock::server(server.py())?.getattr(method)?;
+    copy(&function)?.call1((server.as_any(),))
 }
 
 impl Class for Server {

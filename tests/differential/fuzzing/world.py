@@ -29,7 +29,7 @@ VARIABLE = contextvars.ContextVar("variable", default="unset")
 
 SUBSTITUTIONS = [
     (re.compile(r"( at 0|\.\.\.\.)x[0-9a-f]+"), ""),
-    (re.compile(r"\b(_asyncio|yibu\._yibu|yibu|asyncio(\.[a-z_]+)?)\.(?=[A-Z_])"), ""),
+    (re.compile(r"\b(_asyncio|(yibu|asyncio)(\.[a-z_]+)?)\.(?=[A-Z_])"), ""),
     (re.compile(r"\btests\.differential\.fuzzing\.implementations\.(with_subclasses\.<locals>\.)?"), ""),
     (re.compile(r"( created at |\.\.\.)\S+:\d+>"), ">"),
     (re.compile(r" (running|done, defined) at \S+/asyncio/\w+\.py:\d+"), ""),

@@ -25,7 +25,7 @@ pub mod closure;
 pub mod context;
 pub mod depth;
 pub mod directory;
-mod dormant;
+pub mod dormant;
 pub mod function;
 pub mod gc;
 pub mod interpreter;
