@@ -8,7 +8,7 @@ async def attempt(label, body):
     try:
         print(label, await body())
     except BaseException as error:
-        # Before 3.13 asyncio does not put the TimeoutError there, and forgets to take its own cancellation back.
+        # Before 3.13 asyncio does not put the TimeoutError there, and forgets to take its cancellation back.
         context = error.__context__ if sys.version_info >= (3, 13) else "?"
         print(label, "raised", repr(error), repr(error.__cause__), repr(context))
     if sys.version_info >= (3, 13):

@@ -51,7 +51,7 @@ def watch():
     def trace(frame, event, _):
         if frame.f_code.co_filename not in FILES or is_wrapper(frame.f_code):
             return None
-        # Making a coroutine, if only to show its frame, comes by the line of its `def`; running it leads further.
+        # Making a coroutine, if only to show its frame, comes by the line of its `def`; running it goes on.
         if event == "line" and frame.f_lineno != frame.f_code.co_firstlineno:
             note(frame.f_code, frame.f_lineno)
         return trace
