@@ -125,7 +125,7 @@ FACTS = {
     "__kwdefaults__": lambda f: _text(f.__kwdefaults__),
     "__annotations__": lambda f: _text(f.__annotations__),
     "__closure__": lambda f: f.__closure__ is None,
-    "__globals__": lambda f: sorted(f.__globals__),
+    "__globals__": lambda f: f.__globals__["__name__"].rpartition(".")[2],
     "__doc__": lambda f: f.__doc__,
     "__dict__": vars,
     "signature": lambda f: _text(inspect.signature(f)),
