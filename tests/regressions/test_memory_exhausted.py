@@ -56,8 +56,8 @@ PROGRAM = """
         await reader.read()
 
     def settle():
-        # The loop works; it may have been told to stop before, by the limits of attempts that raised too.
-        for _ in range(6):
+        # The loop works; it may have been told to stop before.
+        for _ in range(2):
             try:
                 loop.run_until_complete(nothing())
             except RuntimeError:
