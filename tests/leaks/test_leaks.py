@@ -9,14 +9,30 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.yibu_only
-def test_nothing_is_left_behind(impl):
-    process = subprocess.run(
-        [sys.executable, "-m", "tests.leaks", "--rounds", "100"],
+def run(impl, *arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "tests.leaks", "--rounds", "100", *arguments],
         check=False,
         cwd=ROOT,
         env=impl.environment(),
         capture_output=True,
         text=True,
     )
+
+
+@pytest.mark.yibu_only
+def test_nothing_is_left_behind(impl):
+    process = run(impl)
+    assert process.returncode == 0, process.stdout + process.stderr
+
+
+@pytest.mark.yibu_only
+def test_one_block_for_four_operations_is_found(impl):
+    process = run(impl, "planted_leak")
+    assert process.returncode == 1 and "LEAK" in process.stdout, process.stdout + process.stderr
+
+
+@pytest.mark.yibu_only
+def test_a_table_that_fills_is_no_leak(impl):
+    process = run(impl, "planted_table")
     assert process.returncode == 0, process.stdout + process.stderr
