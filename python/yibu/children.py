@@ -26,7 +26,7 @@ path = sys.path[:]
 sys.path.append({folder!r})
 try:
     from yibu.installation import install
-    install(patch={patch!r})
+    install(patch={patch!r}, as_uvloop={as_uvloop!r})
 except ImportError as error:
     import warnings
     warnings.warn(f"this process runs on asyncio, not on yibu as its parent: {{error}}", RuntimeWarning)
@@ -42,11 +42,11 @@ class _Start:
 
     def __init__(self, stock: Any) -> None:
         self.stock = stock
-        self.patch: bool | None = None  # what to install in the children; None for nothing
+        self.keywords: dict[str, bool] | None = None  # of `install()` in the children; None for no call
 
     def __call__(self, path: Any, args: Sequence[Any], passfds: Sequence[int]) -> int:
-        if self.patch is not None:
-            args = _with_prelude(args, self.patch)
+        if self.keywords is not None:
+            args = _with_prelude(args, self.keywords)
         pid: int = self.stock(path, args, passfds)
         return pid
 
@@ -54,21 +54,21 @@ class _Start:
 _start = _Start(_util.spawnv_passfds)
 
 
-def take_along(*, patch: bool) -> None:
-    """From now on start processes with yibu installed: all of it, or, with `patch=False`, the loop only."""
-    _start.patch = patch
+def take_along(**keywords: bool) -> None:
+    """From now on start processes with yibu installed there by `install(**keywords)`."""
+    _start.keywords = keywords
     if _util.spawnv_passfds is _start.stock:
         _util.spawnv_passfds = _start
 
 
 def leave_behind() -> None:
     """Start processes as before, also where somebody has wrapped what `take_along` put in place."""
-    _start.patch = None
+    _start.keywords = None
     if _util.spawnv_passfds is _start:
         _util.spawnv_passfds = _start.stock
 
 
-def _with_prelude(args: Sequence[Any], patch: bool) -> Sequence[Any]:
+def _with_prelude(args: Sequence[Any], keywords: dict[str, bool]) -> Sequence[Any]:
     """The arguments of a process, with the prelude in its command if it is one that runs a program's code."""
     for place, argument in enumerate(args):
         if (
@@ -77,7 +77,7 @@ def _with_prelude(args: Sequence[Any], patch: bool) -> Sequence[Any]:
             and args[place - 1] == "-c"
         ):
             folder = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-            prelude = _PRELUDE.format(folder=folder, patch=patch)
+            prelude = _PRELUDE.format(folder=folder, **keywords)
             # A namespace of its own: the command's is the module `__main__`, which the program can see.
             return [*args[:place], f"exec({prelude!r}, {{}}); {argument}", *args[place + 1 :]]
     return args

@@ -3,7 +3,8 @@
 What a program can see of how it was started is as under `python`: `sys.argv`, `sys.path[0]`, the
 `__main__` module and its attributes, exit codes, and tracebacks, in which no frame of yibu appears.
 
-Called by `__main__.py`. Modules and directories are run by `runpy`, as the interpreter does it.
+The options are read by `command_line_options.py`, `doctor.py` has the report. Called by `__main__.py`.
+Modules and directories are run by `runpy`, as the interpreter does it.
 """
 
 import builtins
@@ -19,9 +20,10 @@ from types import CodeType, ModuleType, TracebackType
 from typing import Any, NoReturn
 
 from yibu._yibu import __version__
+from yibu.command_line_options import CommandLine, WrongCommandLine, parse, restart_command
 from yibu.installation import install
 
-USAGE = "usage: python -m yibu [option] [-c cmd | -m mod | file | -] [arg] ..."
+USAGE = "usage: python -m yibu [option] ... [doctor | -c cmd | -m mod | file | -] [arg] ..."
 
 HELP = f"""{USAGE}
 
@@ -33,49 +35,77 @@ With nothing to run, open a Python prompt with top-level await, as python -m asy
 file   : program read from a script file, a directory or a zip file with a __main__.py
 -      : program read from standard input
 arg ...: arguments passed to the program in sys.argv[1:]
+doctor [mod ...]: print what runs here, for a bug report, and what the modules
+         replace in asyncio when they are imported (a file of that name is ./doctor)
 
--h, --help    : print this help message and exit
--V, --version : print the versions of yibu and Python and exit
+-h, --help     : print this help message and exit
+-V, --version  : print the versions of yibu and Python and exit
+--uvloop-alias : answer import uvloop by yibu, for frameworks that name that loop
+
+The interpreter's own options (-X, -W, -u, -O, -i, -I and others; python --help
+lists them) count before -m yibu and after it.
 """
 
 
 def main() -> None:
     """Do what `sys.argv` asks for."""
-    match sys.argv[1:]:
+    try:
+        line = parse(sys.argv[1:])
+    except WrongCommandLine as error:
+        fail(str(error))
+    if line.action == "help":
+        print(HELP, end="")
+    elif line.action == "version":
+        print(f"yibu {__version__} (Python {sys.version.split()[0]})")
+    elif line.interpreter:
+        restart(line)
+    else:
+        run(line)
+
+
+def restart(line: CommandLine) -> NoReturn:
+    """Start the interpreter once more, with the options that only it can follow."""
+    if not sys.executable:
+        fail(
+            f"{line.interpreter[0]} must stand before -m yibu: where this interpreter is cannot be found out"
+        )
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execv(sys.executable, restart_command(line))
+
+
+def run(line: CommandLine) -> None:
+    """Run the program that the command line names."""
+    match line.program:
         case []:
-            open_prompt()
-        case ["-h" | "--help", *_]:
-            print(HELP, end="")
-        case ["-V" | "--version", *_]:
-            print(f"yibu {__version__} (Python {sys.version.split()[0]})")
-        case ["-", *_] if sys.stdin.isatty():
-            open_prompt()
+            open_prompt(line)
+        case ["-"] if sys.stdin.isatty():
+            open_prompt(line)
         case ["-", *rest]:
-            run_program(lambda: run_standard_input(rest))
-        case [option, *rest] if option[:2] in ("-c", "-m"):
-            # As with python, the value may be glued to the letter, and all after it is the program's.
-            values = [option[2:], *rest] if len(option) > 2 else rest
-            if not values:
-                fail(f"Argument expected for the {option} option")
-            run = run_command if option[1] == "c" else run_module
-            run_program(lambda: run(values[0], values[1:]))
-        case [option, *_] if option.startswith("-"):
-            fail(f"Unknown option: {option}")
+            run_program(line, lambda: run_standard_input(rest))
+        case ["-c", command, *rest]:
+            run_program(line, lambda: run_command(command, rest))
+        case ["-m", name, *rest]:
+            run_program(line, lambda: run_module(name, rest))
+        case ["doctor", *names]:
+            from yibu import doctor
+
+            raise SystemExit(doctor.main(names))
         case [path, *rest]:
-            run_program(lambda: run_file(path, rest))
+            run_program(line, lambda: run_file(path, rest))
 
 
 def fail(reason: str) -> NoReturn:
     """Leave with the code that means a wrong command line."""
-    print(reason, USAGE, "Try `python -m yibu -h' for more information.", sep="\n", file=sys.stderr)
+    print(f"python -m yibu: {reason} (python -m yibu --help says more)", file=sys.stderr)
     raise SystemExit(2)
 
 
-def run_program(run: Callable[[], None]) -> None:
+def run_program(line: CommandLine, start: Callable[[], None]) -> None:
     """Run a program and let its exception, if any, out of the interpreter without yibu's frames."""
-    install()
+    install(as_uvloop=line.uvloop_alias)
     try:
-        run()
+        start()
     except SystemExit:
         raise  # the interpreter shows no traceback of it
     except BaseException as error:
@@ -196,9 +226,9 @@ def _hide_own_frames(error: BaseException) -> None:
     sys.excepthook = report
 
 
-def open_prompt() -> None:
+def open_prompt(line: CommandLine) -> None:
     """The async prompt of `python -m asyncio`, of whichever Python this is, on yibu."""
-    install()
+    install(as_uvloop=line.uvloop_alias)
     if not (sys.flags.quiet and sys.version_info >= (3, 14)):
         sys.stderr.write(f"yibu {__version__}: asyncio in this session is native\n")
         sys.stderr.flush()

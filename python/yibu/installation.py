@@ -13,7 +13,9 @@
 
 A call of `asyncio.SelectorEventLoop` without a selector makes yibu's loop then, too (`selector_loop.py`).
 
-In either case processes that the program starts by `multiprocessing` do as their parent (`children.py`).
+With `as_uvloop=True` an `import uvloop` gets yibu, too (`uvloop_alias.py`).
+
+In any case processes that the program starts by `multiprocessing` do as their parent (`children.py`).
 
 Left alone on purpose: `asyncio.SelectorEventLoop` itself (whoever derives from it builds on what is in it),
 the `Server` class (only a loop makes servers), `asyncio.new_event_loop` (it asks the policy, and so does a
@@ -29,7 +31,7 @@ from asyncio import base_subprocess, sslproto, staggered, streams, subprocess, u
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from yibu import _yibu, namesakes, policy, selector_loop
+from yibu import _yibu, namesakes, policy, selector_loop, uvloop_alias
 from yibu.event_loop import EventLoop
 
 
@@ -48,6 +50,7 @@ class _Installation:
         self.lock = threading.Lock()
         self.policy: policy.Installed | None = None
         self.replacements: list[Replacement] = []
+        self.alias: uvloop_alias.Alias | None = None
 
 
 _done = _Installation()
@@ -111,7 +114,7 @@ def _rebind(name: str, old: object, new: object) -> None:
             setattr(module, name, new)
 
 
-def install(*, patch: bool = True) -> None:
+def install(*, patch: bool = True, as_uvloop: bool = False) -> None:
     """Make yibu the asyncio of this process; see the module's text for what that is.
 
     May be called at any time, from any thread, and again: a second call adds what the first one left
@@ -120,7 +123,8 @@ def install(*, patch: bool = True) -> None:
     from yibu import children  # here, because importing multiprocessing takes a while
 
     with _done.lock:
-        children.take_along(patch=patch or bool(_done.replacements))
+        as_uvloop = as_uvloop or _done.alias is not None
+        children.take_along(patch=patch or bool(_done.replacements), as_uvloop=as_uvloop)
         if _done.policy is None:
             _done.policy = policy.Installed()
         if patch and not _done.replacements:
@@ -135,6 +139,8 @@ def install(*, patch: bool = True) -> None:
                 _yibu._put_in_place(native_class, True)
             selector_loop.take_over()
             _yibu._set_installed(True)
+        if as_uvloop and _done.alias is None:
+            _done.alias = uvloop_alias.Alias()
 
 
 def uninstall() -> None:
@@ -145,6 +151,9 @@ def uninstall() -> None:
         if _done.replacements:
             _yibu._set_installed(False)
         children.leave_behind()
+        if _done.alias is not None:
+            _done.alias.undo()
+            _done.alias = None
         selector_loop.give_back()
         for pair in _class_pairs(_done.replacements):
             _yibu._put_in_place(pair[1], False)

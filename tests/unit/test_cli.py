@@ -291,28 +291,152 @@ class TestOptions:
 
     def test_help(self, tmp_path):
         got = start(["--help"], through_yibu=True, cwd=tmp_path)
-        assert got.stdout.startswith("usage: python -m yibu [option] [-c cmd | -m mod | file | -] [arg] ...")
+        assert got.stdout.startswith("usage: python -m yibu [option] ... [doctor | -c cmd |")
         assert start(["-h"], through_yibu=True, cwd=tmp_path).stdout == got.stdout
         assert (got.stderr, got.returncode) == ("", 0)
 
     @pytest.mark.parametrize(
         ("arguments", "reason"),
         [
-            (["-c"], "Argument expected for the -c option"),
-            (["-m"], "Argument expected for the -m option"),
-            (["--nope"], "Unknown option: --nope"),
-            (["-x", "app.py"], "Unknown option: -x"),
+            (["-c"], "argument expected for the -c option"),
+            (["-um"], "argument expected for the -m option"),
+            (["-X"], "argument expected for the -X option"),
+            (["--check-hash-based-pycs"], "argument expected for the --check-hash-based-pycs option"),
+            (["--nope"], "unknown option --nope"),
+            (["-x", "app.py"], "unknown option -x"),
         ],
     )
     def test_wrong_command_line(self, tmp_path, arguments, reason):
         got = start(arguments, through_yibu=True, cwd=tmp_path)
-        assert got.stderr.splitlines()[0] == reason
+        assert got.stderr == f"python -m yibu: {reason} (python -m yibu --help says more)\n"
         assert (got.stdout, got.returncode) == ("", 2)
 
     def test_options_after_the_program_are_the_program_s(self, tmp_path):
         write(tmp_path / "app.py", "import sys\nprint(sys.argv)\n")
         got = assert_same(["app.py", "--version", "-c"], tmp_path)
         assert got.stdout == "['app.py', '--version', '-c']\n"
+
+
+class TestInterpreterOptions:
+    """Those of `python` itself, given after `-m yibu`."""
+
+    SHOW = "import sys; print(sys.flags, sys.warnoptions, sys._xoptions, sys.argv)"
+
+    @pytest.mark.parametrize(
+        "options",
+        [
+            ["-u"],
+            ["-O"],
+            ["-OO", "-B"],
+            ["-X", "utf8=0"],
+            ["-Xdev"],
+            ["-W", "error"],
+            ["-Wd", "-bb"],
+            ["-qOX", "utf8"],
+        ],
+        ids=" ".join,
+    )
+    def test_count(self, tmp_path, options):
+        write(tmp_path / "app.py", self.SHOW)
+        assert_same([*options, "app.py", "a", "-u"], tmp_path)
+        assert_same([*options, "-c", self.SHOW, "-u"], tmp_path)
+
+    def test_glued_to_the_program(self, tmp_path):
+        assert_same(["-Oc", self.SHOW, "-u"], tmp_path)
+        assert_same(["-OWerror", "-ctry: pass\nfinally: print(1)"], tmp_path)
+
+    def test_those_before_count_too_and_the_last_one_wins(self, tmp_path):
+        got = start(
+            ["-W", "error", "-c", self.SHOW], through_yibu=True, cwd=tmp_path, options=["-B", "-Wignore"]
+        )
+        assert "dont_write_bytecode=1" in got.stdout
+        assert "['ignore', 'error']" in got.stdout
+
+    def test_the_program_runs_on_yibu(self, tmp_path):
+        source = "import asyncio; loop = asyncio.new_event_loop(); print(type(loop).__module__); loop.close()"
+        got = start(["-u", "-X", "dev", "-c", source], through_yibu=True, cwd=tmp_path)
+        assert (got.stdout, got.stderr) == ("yibu.event_loop\n", "")
+
+    def test_standard_input_is_still_there(self, tmp_path):
+        assert_same(["-O", "-", "a"], tmp_path, stdin=self.SHOW)
+
+    @pytest.mark.parametrize("source", ["x = 6", "x = 6\n1 / 0"])
+    def test_inspect(self, tmp_path, source):
+        lines = "x * 7\nprint(__name__)\n"
+        got = assert_same(["-ic", source], tmp_path, stdin=lines, PYTHON_BASIC_REPL="1")
+        assert "42\n" in got.stdout
+
+    def test_inspect_without_a_program(self, tmp_path):
+        got = start(["-iq"], through_yibu=True, cwd=tmp_path, stdin="6 * 7\n", PYTHON_BASIC_REPL="1")
+        assert "42" in got.stdout
+        assert "Traceback" not in got.stderr
+
+    def test_help_of_the_interpreter(self, tmp_path):
+        assert_same(["--help-xoptions"], tmp_path)
+
+
+class TestDoctor:
+    def test_report(self, tmp_path):
+        got = start(["doctor"], through_yibu=True, cwd=tmp_path)
+        assert (got.stderr, got.returncode) == ("", 0)
+        for label, text in {
+            "yibu": f"{yibu.__version__}, ",
+            "Python": f"CPython {sys.version.split()[0]}",
+            "loop": "yibu.event_loop.EventLoop",
+            "nothing": "by nobody",
+            "open files": "(at most ",
+            "TCP": "works",
+            "thread": "works",
+            "child process": "works",
+        }.items():
+            lines = [line for line in got.stdout.splitlines() if line.startswith(f"  {label}  ")]
+            assert len(lines) == 1, got.stdout
+            assert text in lines[0]
+        assert "unknown" not in got.stdout
+
+    def test_says_who_has_replaced_what(self, tmp_path):
+        write(
+            tmp_path / "meddler.py",
+            """
+            import asyncio, functools, time
+
+            @functools.wraps(asyncio.BaseEventLoop.create_task)
+            def create_task(self, coro, **kwargs):
+                return stock(self, coro, **kwargs)
+
+            class Task(asyncio.Task):
+                pass
+
+            class Clock:
+                def __call__(self):
+                    return 0
+
+            stock, asyncio.BaseEventLoop.create_task = asyncio.BaseEventLoop.create_task, create_task
+            asyncio.tasks.Task = Task
+            asyncio.sleep = lambda delay, result=None: None
+            time.time = Clock()
+            """,
+        )
+        got = start(["doctor", "json", "meddler"], through_yibu=True, cwd=tmp_path)
+        section = got.stdout.partition("replaced in asyncio")[2].partition("limits\n")[0]
+        places = sorted(line.split()[0] for line in section.splitlines()[1:])
+        assert places == [
+            "asyncio.base_events.BaseEventLoop.create_task",
+            "asyncio.sleep",
+            "asyncio.tasks.Task",
+            "time.time",
+        ]
+        assert section.count("by meddler\n") == len(places)
+
+    def test_module_that_is_missing(self, tmp_path):
+        got = start(["doctor", "no_such_module"], through_yibu=True, cwd=tmp_path)
+        reason = "ModuleNotFoundError: No module named 'no_such_module'"
+        assert got.stderr == f"python -m yibu doctor: cannot import no_such_module: {reason}\n"
+        assert (got.stdout, got.returncode) == ("", 1)
+
+    def test_a_file_of_that_name(self, tmp_path):
+        write(tmp_path / "doctor", "print('file')")
+        assert start(["./doctor"], through_yibu=True, cwd=tmp_path).stdout == "file\n"
 
 
 class TestPrompt:
