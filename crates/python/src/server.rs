@@ -7,7 +7,7 @@ use std::cell::Cell;
 use std::ffi::CStr;
 
 use futures_util::future::{Either, select};
-use pyo3::exceptions::{PyAssertionError, PyRuntimeError, PyTypeError};
+use pyo3::exceptions::{PyAssertionError, PyAttributeError, PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple, PyType};
 
@@ -19,7 +19,7 @@ use crate::ffi::dormant::copy;
 use crate::ffi::thread::attached;
 use crate::ffi::{Args, Class, ClassState, Directory, Obj, Output, Ref, Signature, Slot, Table, Visitor};
 use crate::ffi::{boolean, none};
-use crate::stock;
+use crate::stock::{self, twins};
 use crate::transports::{self, SocketTransport};
 
 /// The data of a `Server`.
@@ -443,9 +443,10 @@ fn coroutine<'py, F: Future<Output = Answer> + 'static>(
 }
 
 fn of_asyncio<'py>(server: &Obj<'py, Server>, name: &str) -> Output<'py> {
-    let method = name.rsplit('.').next().unwrap_or(name);
-    let function = stock::server(server.py())?.getattr(method)?;
-    copy(&function)?.call1((server.as_any(),))
+    match twins::function(server.py(), name)? {
+        Some(function) => copy(&function)?.call1((server.as_any(),)),
+        None => Err(PyAttributeError::new_err(format!("asyncio has no {name}()"))),
+    }
 }
 
 impl Class for Server {

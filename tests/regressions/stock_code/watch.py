@@ -24,11 +24,6 @@ FILES = {os.path.join(os.path.dirname(asyncio.__file__), f"{name}.py") for name 
 lines = set()
 
 
-def is_wrapper(code):
-    """Whether it is what yibu puts in the place of asyncio's methods on 3.11, under their names."""
-    return {"call", "function", "native"} == set(code.co_freevars)
-
-
 def note(code, line):
     lines.add((code.co_filename, line, code.co_qualname))
 
@@ -49,9 +44,10 @@ def watch():
         return
 
     def trace(frame, event, _):
-        if frame.f_code.co_filename not in FILES or is_wrapper(frame.f_code):
+        if frame.f_code.co_filename not in FILES:
             return None
-        # Making a coroutine, if only to show its frame, comes by the line of its `def`; running it goes on.
+        # Making a coroutine, if only to show its frame, comes by the line of its `def`; running it goes on. What yibu
+        # puts in the place of asyncio's methods has no other line.
         if event == "line" and frame.f_lineno != frame.f_code.co_firstlineno:
             note(frame.f_code, frame.f_lineno)
         return trace

@@ -37,11 +37,8 @@ pub fn dormant<'py>(
     Ok(coroutine)
 }
 
-/// A function of the same code, that of asyncio where it is wrapped. Calling the original on a native object would lead to the
-/// native method ([`super::stand_ins`]).
+/// A function of the same code. Calling the original on a native object would lead to the native method ([`super::stand_ins`]).
 pub fn copy<'py>(function: &Bound<'py, PyAny>) -> super::Output<'py> {
-    let wrapped = function.getattr_opt("__wrapped__")?;
-    let function = wrapped.as_ref().unwrap_or(function);
     let attribute = |name| function.getattr(name);
     let (code, globals, name) = (attribute("__code__")?, attribute("__globals__")?, attribute("__name__")?);
     let (defaults, closure) = (attribute("__defaults__")?, attribute("__closure__")?);

@@ -191,6 +191,13 @@ pub fn remember(py: Python<'_>) -> PyResult<()> {
     let made = std::mem::take(&mut *MADE.lock().unwrap_or_else(PoisonError::into_inner));
     // Only importing the module a second time finds any of this full, and then it is right.
     let _ = NATIVES.set(py, made);
+    // Some of asyncio's classes are behind several native ones: what they have is looked at when they have all wrappers.
+    #[cfg(not(Py_3_12))]
+    for Native { class, stock, .. } in natives(py) {
+        for base in stock(py)?.into_iter().flat_map(|stock| stock.mro()) {
+            super::stand_ins::wrap(base.cast()?, class.bind(py))?;
+        }
+    }
     for Native { class, state, hooks, stock } in natives(py) {
         let class = class.bind(py);
         let mut entries = Vec::new();
@@ -216,8 +223,6 @@ pub fn remember(py: Python<'_>) -> PyResult<()> {
         if let Some(stock) = stock(py)? {
             for base in stock.mro().iter().filter(|base| !base.is(py.get_type::<PyAny>())) {
                 let base = base.cast_into::<PyType>()?;
-                #[cfg(not(Py_3_12))]
-                super::stand_ins::wrap(&base, class)?;
                 let had = content(&base)?;
                 behind.push((base.unbind(), had.unbind()));
             }
