@@ -11,7 +11,8 @@
   `isinstance` takes its classes and the native ones for the same (`namesakes.py`). What says its name and
   module, says asyncio's from then on.
 
-A call of `asyncio.SelectorEventLoop` without a selector makes yibu's loop then, too (`selector_loop.py`).
+A call of `asyncio.SelectorEventLoop` without a selector makes yibu's loop then, too (`selector_loop.py`). Loops of
+asyncio's, which subclasses of its loop classes still are, lose a bug (`clock_resolution.py`).
 
 With `as_uvloop=True` an `import uvloop` gets yibu, too (`uvloop_alias.py`).
 
@@ -31,7 +32,7 @@ from asyncio import base_subprocess, sslproto, staggered, streams, subprocess, u
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from yibu import _yibu, namesakes, policy, selector_loop, uvloop_alias
+from yibu import _yibu, clock_resolution, namesakes, policy, selector_loop, uvloop_alias
 from yibu.event_loop import EventLoop
 
 
@@ -138,6 +139,7 @@ def install(*, patch: bool = True, as_uvloop: bool = False) -> None:
             for _stock, native_class in pairs:
                 _yibu._put_in_place(native_class, True)
             selector_loop.take_over()
+            clock_resolution.mend()
             _yibu._set_installed(True)
         if as_uvloop and _done.alias is None:
             _done.alias = uvloop_alias.Alias()
@@ -155,6 +157,7 @@ def uninstall() -> None:
             _done.alias.undo()
             _done.alias = None
         selector_loop.give_back()
+        clock_resolution.give_back()
         for pair in _class_pairs(_done.replacements):
             _yibu._put_in_place(pair[1], False)
             namesakes.part(*pair)

@@ -7,7 +7,7 @@ looptime and others rely on it; the native side is `event_loop/internals.rs`. Mi
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from selectors import SelectorKey
+from selectors import EVENT_READ, EVENT_WRITE, SelectorKey
 from typing import Any, TypeVar
 
 _Result = TypeVar("_Result")
@@ -214,7 +214,18 @@ class LoopInternals:
         loop._selector_in_charge = None if selector is ours and "select" not in vars(ours) else selector
 
     def _process_events(self, events: Iterable[tuple[SelectorKey, int]]) -> None:
-        """Take what the selector gave: what the kernel reported is among the ready entries already."""
+        """Take what the selector gave: what the kernel reported is among the ready entries already.
+
+        What a program has registered with a selector of its own comes with the handles to run.
+        """
+        for key, mask in events:
+            if key.data is None:
+                continue
+            reader, writer = key.data
+            if mask & EVENT_READ and reader is not None:
+                self._add_callback(reader)
+            if mask & EVENT_WRITE and writer is not None:
+                self._add_callback(writer)
 
     def _add_callback(self, handle: _Handle) -> None:
         if not handle._cancelled:

@@ -27,6 +27,14 @@ pub(crate) enum Kind {
 }
 
 impl Wait {
+    /// What becomes readable when blocking would end; a simulated kernel has none.
+    pub fn descriptor(&self) -> Option<i32> {
+        match &self.0 {
+            Kind::Epoll(wait) => Some(wait.epoll.as_raw_fd()),
+            Kind::Sim(_) => None,
+        }
+    }
+
     /// Blocks until an operation can be finished, a waker is used, a signal arrives or `timeout` has passed, never
     /// sooner than that; `None` waits for ever. A signal is no error: it brings back nothing.
     pub fn block(&mut self, timeout: Option<Duration>) -> io::Result<()> {

@@ -13,6 +13,7 @@ mod exceptions;
 mod executor;
 pub mod faults;
 pub mod fork;
+mod given_selector;
 mod handle_run;
 pub mod handles;
 mod internals;
@@ -76,7 +77,8 @@ use crate::ffi::originals::Replaced;
 #[cfg(Py_3_12)]
 use crate::ffi::stand_ins;
 use crate::ffi::{
-    Class, ClassState, Directory, LoopCell, Obj, Output, Ref, Registration, SendRef, Slot, Table, Visitor,
+    Args, Class, ClassState, Directory, LoopCell, Obj, Output, Ref, Registration, SendRef, Signature, Slot,
+    Table, Visitor,
 };
 use crate::futures::Future;
 use crate::replaced::names::HANDLE;
@@ -321,6 +323,10 @@ pub struct EventLoop {
     pub(crate) executor_shut_down: Cell<bool>,
     /// What is asked in the place of the kernel: an object with `select()`, where a program has put one there.
     selector: Slot,
+    /// Whether it is one that the program has given to the loop, to wait by.
+    selector_is_given: Cell<bool>,
+    /// The poller's descriptor, as that has been told.
+    poller: Cell<Option<i32>>,
     /// Who waits for child processes; made when there is the first one.
     child_watcher: Slot,
 }
@@ -359,10 +365,14 @@ impl Default for EventLoop {
             former_executor: Slot::default(),
             executor_shut_down: Cell::new(false),
             selector: Slot::default(),
+            selector_is_given: Cell::new(false),
+            poller: Cell::new(None),
             child_watcher: Slot::default(),
         }
     }
 }
+
+const INIT: Signature<1> = Signature::new_method("EventLoop.__init__", "selector=None");
 
 static EVENT_LOOP: ClassState = ClassState::new();
 
@@ -505,15 +515,22 @@ impl Class for EventLoop {
     }
 
     fn table(t: &mut Table<Self>) {
-        t.doc(c"EventLoop()\n--\n\nThe native part of yibu.EventLoop.");
-        t.init(|event_loop, _args, _kwargs| {
+        t.doc(c"EventLoop(selector=None)\n--\n\nThe native part of yibu.EventLoop.");
+        t.init(|event_loop, args, kwargs| {
             event_loop.expect_this_class();
-            // Of no use then, so nobody has to close it.
-            event_loop.refuse_overridden().inspect_err(|_| event_loop.closed.set(true))?;
+            // Of no use unless all of it is done, so nobody has to close it.
+            event_loop.closed.set(true);
+            let [selector] = Args::parse_tuple(&INIT, args, kwargs)?;
+            event_loop.refuse_overridden()?;
             #[cfg(Py_3_12)]
             stand_ins::stand_in(event_loop.py())?;
             event_loop.registration.enter(&fork::LOOPS, event_loop);
-            debug::init(event_loop)
+            debug::init(event_loop)?;
+            if !selector.is_none() {
+                given_selector::take(event_loop, &selector)?;
+            }
+            event_loop.closed.set(false);
+            Ok(())
         });
         t.setattr(overridden::attribute_changed);
         t.repr(repr);

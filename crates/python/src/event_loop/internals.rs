@@ -12,7 +12,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyFloat, PyList};
 use yibu_engine::{Interest, OpId};
 
-use super::{Due, Engine, Entry, EventLoop, debug, turn};
+use super::{Due, Engine, Entry, EventLoop, debug, given_selector, turn};
 use crate::attributes::assigned;
 use crate::callbacks::ReactionCallback;
 use crate::events::{self, Handle, TimerHandle};
@@ -271,7 +271,10 @@ fn selecting(t: &mut Table<EventLoop>) {
     t.property(
         c"_selector_in_charge",
         |event_loop| Ok(event_loop.selector.get_or_none(event_loop.py())),
-        |event_loop, value| crate::attributes::write(&event_loop.selector, value),
+        |event_loop, value| {
+            event_loop.selector_is_given.set(false);
+            crate::attributes::write(&event_loop.selector, value)
+        },
     );
 }
 
@@ -335,7 +338,11 @@ pub(super) fn ask_selector(event_loop: &Obj<'_, EventLoop>, selector: &Bound<'_,
         Some(when) => Some((when - now).clamp(0.0, yibu_engine::PARK_MAX)),
         None => None,
     };
-    let came = selector.call_method1("select", (timeout,))?;
+    let came = if event_loop.selector_is_given.get() {
+        given_selector::select(event_loop, selector, timeout)?
+    } else {
+        selector.call_method1("select", (timeout,))?
+    };
     event_loop.as_any().call_method1("_process_events", (came,)).map(drop)
 }
 

@@ -277,7 +277,8 @@ fn close(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     let acceptors = event_loop.acceptors.with(std::mem::take);
     drop(acceptors);
     super::executor::shut_down_without_waiting(event_loop)?;
-    super::signals::remove_all(event_loop)
+    super::signals::remove_all(event_loop)?;
+    super::given_selector::close(event_loop)
 }
 
 /// `__del__`: a loop that nobody closed is closed, with a ResourceWarning.

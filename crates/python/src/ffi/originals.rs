@@ -45,6 +45,14 @@ struct Original {
     bit: u32,
 }
 
+impl Original {
+    /// Whether it is no method but gives and takes a value, which is the native object's in any case.
+    fn is_attribute(&self, py: Python<'_>) -> bool {
+        // SAFETY: attached; the type of a live object is alive.
+        unsafe { (*ffi::Py_TYPE(self.value.bind(py).as_ptr())).tp_descr_set.is_some() }
+    }
+}
+
 /// What a native class was when the module was made, and what was found out since then.
 pub struct Originals {
     entries: PyOnceLock<Vec<Original>>,
@@ -288,7 +296,7 @@ fn compare(state: &'static ClassState, class: &Bound<'_, PyType>) -> PyResult<Re
         if !lookup(class, name)?.is_some_and(|found| found.is(&original.value)) {
             replaced |= 1 << original.bit;
         }
-        if stands_for && native.originals.behind(py, name)?.is_some() {
+        if stands_for && !original.is_attribute(py) && native.originals.behind(py, name)?.is_some() {
             replaced |= BEHIND | 1 << original.bit;
         }
     }
