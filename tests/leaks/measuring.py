@@ -3,10 +3,10 @@
 Blocks are those of `sys.getallocatedblocks()`, references those of `sys.gettotalrefcount()` where the
 interpreter counts them (a debug build), descriptors and resident memory the kernel's.
 
-A leak grows in every measurement. What grows in some of them is a table that still fills: free lists become as
-long as the most objects that were ever alive at once, and how many those are depends on when the collector ran
-and on how fast the other end of a connection was. So a path is measured until it has not grown, and what has
-grown every time is a leak, however slowly.
+A leak grows in every measurement. What grows in some of them is a table that still fills: free lists become
+as long as the most objects that were ever alive at once, and how many those are depends on when the collector
+ran and on how fast the other end of a connection was. So a path is measured until it has not grown, and what
+has grown every time is a leak, however slowly.
 """
 
 import asyncio

@@ -1,5 +1,7 @@
 """What the measurement has to find, and what it must not take for a leak."""
 
+import itertools
+
 PLANTED = {}
 
 
@@ -8,24 +10,20 @@ def planted(function):
     return function
 
 
+operations = itertools.count(1_000_000)
 kept = []
 table = {}
-count = 0
 
 
 @planted
 async def planted_leak(place):
     """One block for every fourth operation."""
-    global count
-    count += 1
-    if count % 4 == 0:
+    if next(operations) % 4 == 0:
         kept.append(object())
 
 
 @planted
 async def planted_table(place):
     """Grows by two blocks in each operation until it is full."""
-    global count
-    count += 1
     if len(table) < 500:
-        table[count + 1_000_000] = object()
+        table[next(operations)] = object()

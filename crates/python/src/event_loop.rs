@@ -33,6 +33,7 @@ pub mod socket;
 mod spawn;
 mod subprocesses;
 mod tls;
+mod together;
 mod turn;
 mod unix;
 pub mod watch;
@@ -52,13 +53,11 @@ pub use spawn::set_task_name;
 pub use spawn::spawner;
 pub use spawn::{create_future, create_task, future_maker, spawn};
 pub use turn::{has_come, now, parks};
-pub use watch::Waiting;
+pub use watch::{Asked, Waiting};
 
 use std::cell::Cell;
 use std::ffi::CStr;
-use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Waker;
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
@@ -68,6 +67,7 @@ use yibu_engine::{Cancelled, Host, Inbox, OpId};
 
 use crate::alarms::Alarm;
 use crate::callbacks::Reaction;
+use crate::coroutines::{NativeCoroutine, Waker};
 use crate::current::Current;
 use crate::errors;
 use crate::events::{Handle, PostedHandle, TimerHandle};
@@ -168,7 +168,8 @@ impl Entry {
                 visitor.visit(context.as_ptr());
             }
             Self::Look(transport) => visitor.visit(transport.as_ptr()),
-            Self::Wake(_) | Self::Io(_) => {}
+            Self::Wake(waker) => waker.traverse(visitor),
+            Self::Io(_) => {}
         }
     }
 }
@@ -216,7 +217,7 @@ pub enum Message {
     /// A worker of the default executor has ended a job.
     Job(SendRef<Job>),
     /// A Rust future's waker fired on another thread.
-    Wake(Waker),
+    Wake(SendRef<NativeCoroutine>),
 }
 
 /// Who gets the outcomes of an operation.
@@ -236,7 +237,7 @@ pub enum Owner {
     /// A listening socket.
     Acceptor(Ref<Acceptor>),
     /// A Rust future that waits for readiness.
-    Waiting(Rc<Waiting>),
+    Waiting(Asked),
     /// A future that is to be done when the descriptor is ready.
     Future(Ref<Future>),
 }
@@ -266,7 +267,7 @@ impl Host for PythonHost {
         match message {
             Message::Posted(handle) => Entry::Posted(handle.into_ref()),
             Message::Job(job) => Entry::Job(job.into_ref()),
-            Message::Wake(waker) => Entry::Wake(waker),
+            Message::Wake(coroutine) => Entry::Wake(Waker::received(coroutine)),
         }
     }
 }
@@ -581,7 +582,8 @@ impl Class for EventLoop {
                     Owner::Datagrams(transport) => visit(transport.as_ptr()),
                     Owner::Acceptor(acceptor) => visit(acceptor.as_ptr()),
                     Owner::Future(future) => visit(future.as_ptr()),
-                    Owner::Signals | Owner::Waiting(_) => {}
+                    Owner::Waiting(asked) => asked.traverse(&mut visitor.borrow_mut()),
+                    Owner::Signals => {}
                 },
             );
         });

@@ -515,7 +515,7 @@ fn callback_list<'py>(future: &Obj<'py, Future>) -> Output<'py> {
                 Callback::Reaction { reaction, owner } => {
                     Callback::Reaction { reaction, owner: owner.copy(py) }
                 }
-                Callback::Waker(waker) => Callback::Waker(waker.clone()),
+                Callback::Waker(waker) => Callback::Waker(waker.copy(py)),
             })
             .collect()
     });
@@ -762,7 +762,7 @@ impl Class for Future {
                     }
                     Callback::Task(task) => visitor.visit(task.as_ptr()),
                     Callback::Reaction { owner, .. } => visitor.visit(owner.as_ptr()),
-                    Callback::Waker(_) => {}
+                    Callback::Waker(waker) => waker.traverse(visitor),
                 }
             }
         });

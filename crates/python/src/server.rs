@@ -12,12 +12,12 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple, PyType};
 
 use crate::attributes::objects;
-use crate::coroutines::{self, Answer, Awaited, Thrown};
+use crate::coroutines::{self, Answer, Awaited, Keeping, Kept, Thrown};
 use crate::event_loop::{EventLoop, create_future, yield_once};
 use crate::ffi::class::DictAndWeak;
 use crate::ffi::dormant::copy;
 use crate::ffi::thread::attached;
-use crate::ffi::{Args, Class, ClassState, Directory, Obj, Output, Ref, Signature, Slot, Table, Visitor};
+use crate::ffi::{Args, Class, ClassState, Directory, Obj, Output, Signature, Slot, Table, Visitor};
 use crate::ffi::{boolean, none};
 use crate::stock::{self, twins};
 use crate::transports::{self, SocketTransport};
@@ -288,7 +288,7 @@ fn is_over(server: &Server) -> bool {
     server.waiters.is_empty() || (cfg!(not(Py_3_12)) && server.sockets.is_empty())
 }
 
-async fn wait_closed(server: Ref<Server>, event_loop: Ref<EventLoop>) -> Answer {
+async fn wait_closed(server: Kept<Server>, event_loop: Kept<EventLoop>) -> Answer {
     let waiting = attached(|py| {
         let server = server.obj(py);
         if is_over(&server) {
@@ -306,7 +306,7 @@ async fn wait_closed(server: Ref<Server>, event_loop: Ref<EventLoop>) -> Answer 
 }
 
 /// The future that `serve_forever` waits for is not there any more when it ends.
-struct Forever(Ref<Server>);
+struct Forever(Kept<Server>);
 
 impl Drop for Forever {
     fn drop(&mut self) {
@@ -314,7 +314,7 @@ impl Drop for Forever {
     }
 }
 
-async fn serve_forever(server: Ref<Server>, event_loop: Ref<EventLoop>, thrown: Thrown) -> Answer {
+async fn serve_forever(server: Kept<Server>, event_loop: Kept<EventLoop>, thrown: Thrown) -> Answer {
     let waiting = attached(|py| {
         let server = server.obj(py);
         if !server.forever.is_empty() {
@@ -331,7 +331,7 @@ async fn serve_forever(server: Ref<Server>, event_loop: Ref<EventLoop>, thrown: 
         server.forever.put(forever.as_any().clone());
         Awaited::on(&event_loop, forever.as_any())
     })?;
-    let guard = Forever(attached(|py| server.copy(py)));
+    let guard = Forever(attached(|py| server.again(py)));
     let error = match select(waiting, Box::pin(thrown.next())).await {
         Either::Left((Ok(result), _)) => return Ok(result),
         Either::Left((Err(error), _)) | Either::Right((error, _)) => error,
@@ -339,6 +339,7 @@ async fn serve_forever(server: Ref<Server>, event_loop: Ref<EventLoop>, thrown: 
     if !attached(|py| stock::cancelled_error(py).is_ok_and(|class| error.is_instance(py, class))) {
         return Err(error);
     }
+    let error = attached(|py| Kept::error(py, error));
     // Whatever comes of closing, it is the cancellation that goes on.
     let closing = attached(|py| {
         let server = server.obj(py);
@@ -354,7 +355,7 @@ async fn serve_forever(server: Ref<Server>, event_loop: Ref<EventLoop>, thrown: 
         let _ = select(closing, Box::pin(thrown.next())).await;
     }
     drop(guard);
-    Err(error)
+    Err(attached(|py| error.into_error(py)))
 }
 
 /// The sockets as anybody may have them.
@@ -397,7 +398,7 @@ fn clients<'py>(server: &Obj<'py, Server>) -> Output<'py> {
 fn begin_serving<'py>(server: &Obj<'py, Server>) -> Output<'py> {
     coroutine(server, "Server.start_serving", |own, _| async move {
         attached(|py| start(&own.obj(py)))?;
-        yield_once().await;
+        yield_once().await?;
         Ok(attached(|py| py.None()))
     })
 }
@@ -431,12 +432,13 @@ fn end<'py>(server: &Obj<'py, Server>, event_loop: &Obj<'py, EventLoop>) -> PyRe
 fn coroutine<'py, F: Future<Output = Answer> + 'static>(
     server: &Obj<'py, Server>,
     name: &'static str,
-    body: impl FnOnce(Ref<Server>, Ref<EventLoop>) -> F,
+    body: impl FnOnce(Kept<Server>, Kept<EventLoop>) -> F,
 ) -> Output<'py> {
     match native_loop(server)? {
         Some(event_loop) => {
-            let body = body(Ref::of(server.clone()), Ref::of(event_loop.clone()));
-            coroutines::new(&event_loop, name, body)
+            let keeping = Keeping::begin();
+            let body = body(Kept::of(server), Kept::of(&event_loop));
+            coroutines::new(keeping, &event_loop, name, body)
         }
         None => of_asyncio(server, name),
     }
@@ -499,8 +501,11 @@ impl Class for Server {
             |server| {
                 let name = "Server.serve_forever";
                 let Some(event_loop) = native_loop(server)? else { return of_asyncio(server, name) };
-                let (own, own_loop) = (Ref::of(server.clone()), Ref::of(event_loop.clone()));
-                coroutines::catching(&event_loop, name, |thrown| serve_forever(own, own_loop, thrown))
+                let keeping = Keeping::begin();
+                let (own, own_loop) = (Kept::of(server), Kept::of(&event_loop));
+                coroutines::catching(keeping, &event_loop, name, |thrown| {
+                    serve_forever(own, own_loop, thrown)
+                })
             },
             "Coroutine: accepts connections until it is cancelled, which closes the server.",
         );

@@ -3,58 +3,100 @@
 //! A Python coroutine that awaits a future hands this very future to its task, which goes on in the turn after the future is done.
 //! So does a native coroutine whose Rust future waits for one Python future and for nothing else: the future is
 //! [`offer`]ed while the Rust future is polled, and [`polled`] tells whether it may be handed on. One that waits for several
-//! things at once is woken by their wakers instead, which takes a turn more.
+//! things at once is woken by their wakers instead ([`super::waking`]), which takes a turn more.
 //! A task throws the exception of a future that it waited for into its coroutine: [`is_outcome`] tells that from any other.
 //! Called by [`super`] only.
 
 use std::cell::Cell;
-use std::sync::Arc;
-use std::task::{Context, Waker};
 
 use pyo3::exceptions::asyncio::CancelledError;
 use pyo3::prelude::*;
 
-use crate::ffi::Ref;
+use super::NativeCoroutine;
+use crate::ffi::{Obj, Ref};
 use crate::futures::likes;
 
-/// The offer to the coroutine that is being polled.
+/// The coroutine that is being polled.
 #[derive(Default)]
-struct Offer {
-    /// The data of its waker; null outside of a poll. Combinators that poll with wakers of their own need these to be woken.
-    root: usize,
-    future: Option<Ref>,
+struct Polled {
+    /// None outside of a poll.
+    coroutine: Option<Ref<NativeCoroutine>>,
+    /// Whether it would take an offer.
+    takes: bool,
+    offered: Option<Ref>,
+    /// Whether it is not polled at all, but closed.
+    closes: bool,
 }
 
 thread_local! {
-    static OFFER: Cell<Offer> = Cell::default();
+    static POLLED: Cell<Polled> = Cell::default();
 }
 
-/// Offers to be resumed when `future` is done, instead of by the waker. False when that cannot be: the waker has to be kept then.
-pub(super) fn offer(future: &Bound<'_, PyAny>, context: &Context<'_>) -> bool {
-    OFFER.with(|slot| {
-        let mut offer = slot.take();
-        let taken = offer.future.is_none() && offer.root == context.waker().data().addr();
+fn with_polled<R>(work: impl FnOnce(&mut Polled) -> R) -> R {
+    POLLED.with(|slot| {
+        let mut polled = slot.take();
+        let result = work(&mut polled);
+        slot.set(polled);
+        result
+    })
+}
+
+/// Offers to be resumed when `future` is done, instead of by a waker. False when that cannot be: a waker has to be kept then.
+pub(super) fn offer(future: &Bound<'_, PyAny>) -> bool {
+    with_polled(|polled| {
+        let taken = polled.takes && polled.offered.is_none();
         if taken {
-            offer.future = Some(Ref::new(future.clone()));
+            polled.offered = Some(Ref::new(future.clone()));
         }
-        slot.set(offer);
         taken
     })
 }
 
-/// Polls with `waker`, whose data is `state`, and gives what was offered meanwhile.
-pub(super) fn polled<T, R>(
-    state: &Arc<T>,
-    waker: &Waker,
-    poll: impl FnOnce(&mut Context<'_>) -> R,
+/// The coroutine that is being polled.
+pub(super) fn current(py: Python<'_>) -> Option<Obj<'_, NativeCoroutine>> {
+    with_polled(|polled| polled.coroutine.as_ref().map(|coroutine| coroutine.obj(py)))
+}
+
+/// Whether a Rust future is being dropped because its coroutine is closed: nothing was thrown into it.
+pub(super) fn closes() -> bool {
+    with_polled(|polled| polled.closes)
+}
+
+/// Python code that runs meanwhile may poll other coroutines, and a poll may panic.
+struct Outer(Polled);
+
+impl Outer {
+    fn put_aside(present: Polled) -> Self {
+        Self(POLLED.with(|slot| slot.replace(present)))
+    }
+}
+
+impl Drop for Outer {
+    fn drop(&mut self) {
+        let inner = POLLED.with(|slot| slot.replace(std::mem::take(&mut self.0)));
+        drop(inner);
+    }
+}
+
+/// Polls a coroutine's Rust future, and gives what was offered meanwhile, if it `takes` offers.
+pub(super) fn polled<R>(
+    coroutine: &Obj<'_, NativeCoroutine>,
+    takes: bool,
+    poll: impl FnOnce() -> R,
 ) -> (R, Option<Ref>) {
-    debug_assert_eq!(waker.data().addr(), Arc::as_ptr(state).addr());
-    let offer = Offer { root: Arc::as_ptr(state).addr(), future: None };
-    // Python code that runs meanwhile may poll other coroutines.
-    let outer = OFFER.with(|slot| slot.replace(offer));
-    let polled = poll(&mut Context::from_waker(waker));
-    let offered = OFFER.with(|slot| slot.replace(outer));
-    (polled, offered.future)
+    let coroutine = Some(Ref::of(coroutine.clone()));
+    let outer = Outer::put_aside(Polled { coroutine, takes, ..Polled::default() });
+    let result = poll();
+    let offered = with_polled(|polled| polled.offered.take());
+    drop(outer);
+    (result, offered)
+}
+
+/// Drops a Rust future: because its coroutine is closed if it `closes`, and otherwise because something was thrown into it.
+pub(super) fn dropped<T>(future: T, closes: bool) {
+    let outer = Outer::put_aside(Polled { closes, ..Polled::default() });
+    drop(future);
+    drop(outer);
 }
 
 /// Whether an exception is what came of a future.

@@ -21,7 +21,7 @@ use yibu_engine::{OpId, Outcome};
 use super::connect::CloseUnlessDone;
 use super::kernel::Kernel;
 use super::{EventLoop, Overridable, Owner, socket};
-use crate::coroutines::{self, Awaited};
+use crate::coroutines::{self, Awaited, Keeping, Kept};
 use crate::events::{self, Handle};
 use crate::ffi::class::Plain;
 use crate::ffi::thread::attached;
@@ -500,9 +500,10 @@ fn await_handshake<'py>(
     protocol: Bound<'py, PyAny>,
     transport: Bound<'py, PyAny>,
 ) -> PyResult<()> {
+    let keeping = Keeping::begin();
     let handshake = Awaited::on(event_loop, waiter)?;
     let unless_done = CloseUnlessDone::new(transport.clone());
-    let (own, protocol, transport) = (Ref::of(event_loop.clone()), protocol.unbind(), transport.unbind());
+    let (own, protocol, transport) = (Kept::of(event_loop), Kept::new(protocol), Kept::new(transport));
     let body = async move {
         let shaken = handshake.await;
         attached(|py| {
@@ -516,14 +517,14 @@ fn await_handshake<'py>(
                         return Err(error);
                     }
                     if own.debug.get() {
-                        failed(&own, error, Some(protocol.into_bound(py)), Some(transport.into_bound(py)))?;
+                        failed(&own, error, Some(protocol.to_bound(py)), Some(transport.to_bound(py)))?;
                     }
                 }
             }
             Ok(py.None())
         })
     };
-    let coroutine = coroutines::new(event_loop, "EventLoop._accept_connection2", body)?;
+    let coroutine = coroutines::new(keeping, event_loop, "EventLoop._accept_connection2", body)?;
     event_loop.as_any().call_method1("create_task", (coroutine,)).map(drop)
 }
 

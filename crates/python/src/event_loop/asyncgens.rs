@@ -7,9 +7,9 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
 use super::EventLoop;
-use crate::coroutines::{self, Awaited};
+use crate::coroutines::{self, Awaited, Keeping, Kept};
 use crate::ffi::thread::attached;
-use crate::ffi::{Obj, Output, Ref, Table, call, none};
+use crate::ffi::{Obj, Output, Table, call, none};
 use crate::gathering::gather_all;
 use crate::{names, stock};
 
@@ -101,8 +101,9 @@ fn finalize<'py>(event_loop: &Obj<'py, EventLoop>, generator: &Bound<'py, PyAny>
 }
 
 fn shutdown<'py>(event_loop: &Obj<'py, EventLoop>) -> Output<'py> {
-    let me = Ref::of(event_loop.clone());
-    coroutines::new(event_loop, "EventLoop.shutdown_asyncgens", async move {
+    let keeping = Keeping::begin();
+    let me = Kept::of(event_loop);
+    coroutines::new(keeping, event_loop, "EventLoop.shutdown_asyncgens", async move {
         let gathering = attached(|py| -> PyResult<_> {
             let event_loop = me.obj(py);
             event_loop.asyncgens_closed.set(true);
@@ -119,7 +120,7 @@ fn shutdown<'py>(event_loop: &Obj<'py, EventLoop>) -> Output<'py> {
             let future = gather_all(py, closings.into_iter(), true)?;
             Ok(Some((
                 Awaited::on(&event_loop, &future)?,
-                generators.into_iter().map(Bound::unbind).collect::<Vec<_>>(),
+                generators.into_iter().map(Kept::new).collect::<Vec<_>>(),
             )))
         })?;
         let Some((gathering, generators)) = gathering else {

@@ -4,15 +4,15 @@
 //! a program's own versions are used. Called by Python code and by `serve`; calls [`crate::transports`] by the loop's methods.
 
 use futures_util::future::{Either, select};
-use futures_util::stream::{FuturesUnordered, StreamExt};
 use pyo3::exceptions::{PyOSError, PyTimeoutError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyInt, PyList};
 
+use super::together::Together;
 use super::{Delay, EventLoop, accept};
-use crate::coroutines::{self, Awaited};
+use crate::coroutines::{self, Awaited, Keeping, Kept};
 use crate::ffi::thread::attached;
-use crate::ffi::{Args, Obj, Output, Ref, Signature, Table};
+use crate::ffi::{Args, Obj, Output, Signature, Table};
 use crate::mixins::create_future;
 use crate::replaced::names::BASE_EVENTS;
 use crate::replaced::names::sockets;
@@ -41,12 +41,12 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
 }
 
 /// Closes a socket or transport unless all went well.
-pub(super) struct CloseUnlessDone(Option<Py<PyAny>>);
+pub(super) struct CloseUnlessDone(Option<Kept>);
 
 impl CloseUnlessDone {
     /// Something with a `close` method.
     pub(super) fn new(object: Bound<'_, PyAny>) -> Self {
-        Self(Some(object.unbind()))
+        Self(Some(Kept::new(object)))
     }
 
     /// All went well.
@@ -59,9 +59,9 @@ impl Drop for CloseUnlessDone {
     fn drop(&mut self) {
         let Some(object) = self.0.take() else { return };
         attached(|py| {
-            let object = object.into_bound(py);
+            let object = object.bind(py);
             if let Err(error) = object.call_method0(names::close(py)) {
-                error.write_unraisable(py, Some(&object));
+                error.write_unraisable(py, Some(object));
             }
         });
     }
@@ -70,13 +70,13 @@ impl Drop for CloseUnlessDone {
 /// What TLS needs to know, and plain connections must not be told.
 pub(super) struct Security {
     /// True, or an `SSLContext`.
-    pub(super) ssl: Py<PyAny>,
+    pub(super) ssl: Kept,
     /// A name, or empty, or None.
-    pub(super) server_hostname: Py<PyAny>,
+    pub(super) server_hostname: Kept,
     /// Seconds, or None.
-    pub(super) handshake_timeout: Py<PyAny>,
+    pub(super) handshake_timeout: Kept,
     /// Seconds, or None.
-    pub(super) shutdown_timeout: Py<PyAny>,
+    pub(super) shutdown_timeout: Kept,
 }
 
 impl Security {
@@ -136,25 +136,26 @@ pub(super) fn ensure_resolved<'py>(
 
 /// The arguments of `create_connection` that concern addresses.
 struct Target {
-    host: Py<PyAny>,
-    port: Py<PyAny>,
-    family: Py<PyAny>,
-    proto: Py<PyAny>,
-    flags: Py<PyAny>,
-    local_addr: Py<PyAny>,
-    happy_eyeballs_delay: Py<PyAny>,
-    interleave: Py<PyAny>,
+    host: Kept,
+    port: Kept,
+    family: Kept,
+    proto: Kept,
+    flags: Kept,
+    local_addr: Kept,
+    happy_eyeballs_delay: Kept,
+    interleave: Kept,
     all_errors: bool,
 }
 
 /// A number whose default is not None.
-pub(super) fn or_number(py: Python<'_>, value: Option<Bound<'_, PyAny>>, default: i32) -> Py<PyAny> {
-    value.map_or_else(|| PyInt::new(py, default).into_any().unbind(), Bound::unbind)
+pub(super) fn or_number(py: Python<'_>, value: Option<Bound<'_, PyAny>>, default: i32) -> Kept {
+    Kept::new(value.unwrap_or_else(|| PyInt::new(py, default).into_any()))
 }
 
 fn create_connection<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
     let py = event_loop.py();
-    let own = Ref::of(event_loop.clone());
+    let keeping = Keeping::begin();
+    let own = Kept::of(event_loop);
     #[cfg(not(Py_3_12))]
     let (arguments, all_errors) = (args.parse_given(&CREATE_CONNECTION)?, false);
     #[cfg(Py_3_12)]
@@ -165,13 +166,13 @@ fn create_connection<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>)
     let [factory, host, port, ssl, family, proto, flags, sock, rest @ ..] = arguments;
     let [family, proto, flags] = [family, proto, flags].map(|number| or_number(py, number, 0));
     let [factory, host, port, ssl, sock] =
-        [factory, host, port, ssl, sock].map(|value| value.map_or_else(|| py.None(), Bound::unbind));
+        [factory, host, port, ssl, sock].map(|value| Kept::or_none(py, value));
     let [local_addr, server_hostname, handshake_timeout, shutdown_timeout, happy_eyeballs_delay, interleave] =
-        rest.map(|value| value.map_or_else(|| py.None(), Bound::unbind));
+        rest.map(|value| Kept::or_none(py, value));
     let mut security = Security { ssl, server_hostname, handshake_timeout, shutdown_timeout };
     let target =
         Target { host, port, family, proto, flags, local_addr, happy_eyeballs_delay, interleave, all_errors };
-    coroutines::new(event_loop, "EventLoop.create_connection", async move {
+    coroutines::new(keeping, event_loop, "EventLoop.create_connection", async move {
         let connected = attached(|py| check_arguments(py, &target, &mut security, &sock))?;
         let sock = match connected {
             Some(sock) => sock,
@@ -197,8 +198,8 @@ fn check_arguments(
     py: Python<'_>,
     target: &Target,
     security: &mut Security,
-    sock: &Py<PyAny>,
-) -> PyResult<Option<Py<PyAny>>> {
+    sock: &Kept,
+) -> PyResult<Option<Kept>> {
     let secure = security.ssl.bind(py).is_truthy()?;
     if !security.server_hostname.is_none(py) && !secure {
         return Err(PyValueError::new_err("server_hostname is only meaningful with ssl"));
@@ -207,7 +208,7 @@ fn check_arguments(
         if !target.host.bind(py).is_truthy()? {
             return Err(PyValueError::new_err("You must set server_hostname when using ssl without a host"));
         }
-        security.server_hostname = target.host.clone_ref(py);
+        security.server_hostname = target.host.again(py);
     }
     security.check_timeouts(py, secure)?;
     let sock = (!sock.is_none(py)).then(|| sock.bind(py));
@@ -221,7 +222,7 @@ fn check_arguments(
         }
         Some(sock) => {
             check_stream_socket(sock)?;
-            Ok(Some(sock.clone().unbind()))
+            Ok(Some(Kept::new(sock.clone())))
         }
         None if addressed => Ok(None),
         None => Err(PyValueError::new_err("host and port was not specified and no sock specified")),
@@ -229,9 +230,8 @@ fn check_arguments(
 }
 
 /// A list with something in it.
-fn not_empty(infos: Bound<'_, PyAny>) -> PyResult<Vec<Py<PyAny>>> {
-    let infos: Vec<Py<PyAny>> =
-        infos.try_iter()?.map(|info| info.map(Bound::unbind)).collect::<PyResult<_>>()?;
+fn not_empty(infos: Bound<'_, PyAny>) -> PyResult<Vec<Kept>> {
+    let infos: Vec<Kept> = infos.try_iter()?.map(|info| info.map(Kept::new)).collect::<PyResult<_>>()?;
     if infos.is_empty() {
         return Err(PyOSError::new_err("getaddrinfo() returned empty list"));
     }
@@ -239,7 +239,7 @@ fn not_empty(infos: Bound<'_, PyAny>) -> PyResult<Vec<Py<PyAny>>> {
 }
 
 /// A connected socket: the addresses are tried one after the other, or overlapping (happy eyeballs).
-async fn connect(event_loop: &Ref<EventLoop>, target: &Target) -> PyResult<Py<PyAny>> {
+async fn connect(event_loop: &Kept<EventLoop>, target: &Target) -> PyResult<Kept> {
     let resolve = |address: Bound<'_, PyAny>| {
         let py = address.py();
         let (family, proto) = (target.family.bind(py), target.proto.bind(py));
@@ -260,7 +260,7 @@ async fn connect(event_loop: &Ref<EventLoop>, target: &Target) -> PyResult<Py<Py
         None => None,
     };
     let delay = attached(|py| {
-        let delay: Option<f64> = target.happy_eyeballs_delay.extract(py)?;
+        let delay: Option<f64> = target.happy_eyeballs_delay.bind(py).extract()?;
         let interleave = target.interleave.bind(py);
         // Happy eyeballs alternate between the families unless they are told otherwise.
         let first = match (interleave.is_none(), delay) {
@@ -284,8 +284,8 @@ async fn connect(event_loop: &Ref<EventLoop>, target: &Target) -> PyResult<Py<Py
 }
 
 /// `base_events._interleave_addrinfos`: families take turns, after `first - 1` addresses of the first family.
-fn interleaved(py: Python<'_>, infos: Vec<Py<PyAny>>, first: usize) -> PyResult<Vec<Py<PyAny>>> {
-    let mut families: Vec<(i32, std::collections::VecDeque<Py<PyAny>>)> = Vec::new();
+fn interleaved(py: Python<'_>, infos: Vec<Kept>, first: usize) -> PyResult<Vec<Kept>> {
+    let mut families: Vec<(i32, std::collections::VecDeque<Kept>)> = Vec::new();
     for info in infos {
         let family: i32 = info.bind(py).get_item(0)?.extract()?;
         match families.iter_mut().find(|(known, _)| *known == family) {
@@ -305,9 +305,9 @@ fn interleaved(py: Python<'_>, infos: Vec<Py<PyAny>>, first: usize) -> PyResult<
 }
 
 /// The exception for a connection that no address would give.
-fn all_failed(py: Python<'_>, errors: Vec<Py<PyAny>>, all_errors: bool) -> PyErr {
+fn all_failed(py: Python<'_>, errors: Vec<Kept>, all_errors: bool) -> PyErr {
     let tell = || -> PyResult<PyErr> {
-        let errors: Vec<Bound<'_, PyAny>> = errors.into_iter().map(|error| error.into_bound(py)).collect();
+        let errors: Vec<Bound<'_, PyAny>> = errors.into_iter().map(|error| error.to_bound(py)).collect();
         if all_errors {
             let group = stock::module(py, "builtins")?.getattr("ExceptionGroup")?;
             let group = group.call1(("create_connection failed", PyList::new(py, errors)?))?;
@@ -326,16 +326,16 @@ fn all_failed(py: Python<'_>, errors: Vec<Py<PyAny>>, all_errors: bool) -> PyErr
 
 /// What to connect to, and from where.
 struct Attempts<'a> {
-    event_loop: &'a Ref<EventLoop>,
-    infos: &'a [Py<PyAny>],
-    local: Option<&'a [Py<PyAny>]>,
+    event_loop: &'a Kept<EventLoop>,
+    infos: &'a [Kept],
+    local: Option<&'a [Kept]>,
 }
 
-type Failures = Vec<Vec<Py<PyAny>>>;
+type Failures = Vec<Vec<Kept>>;
 
 impl Attempts<'_> {
     /// One address after the other.
-    async fn in_order(&self, failures: &mut Failures) -> PyResult<Option<Py<PyAny>>> {
+    async fn in_order(&self, failures: &mut Failures) -> PyResult<Option<Kept>> {
         for (info, failures) in self.infos.iter().zip(failures) {
             match self.one(info, failures).await {
                 Ok(socket) => return Ok(Some(socket)),
@@ -347,9 +347,9 @@ impl Attempts<'_> {
     }
 
     /// `staggered.staggered_race`: the next attempt starts when the one before it fails, or `delay` seconds after it.
-    async fn staggered(&self, delay: f64, failures: &mut Failures) -> PyResult<Option<Py<PyAny>>> {
+    async fn staggered(&self, delay: f64, failures: &mut Failures) -> PyResult<Option<Kept>> {
         let mut waiting = self.infos.iter().zip(failures).enumerate();
-        let mut running = FuturesUnordered::new();
+        let mut running = Together::new();
         let mut latest = None;
         let mut timer = None;
         let mut start = true;
@@ -363,7 +363,7 @@ impl Attempts<'_> {
                 };
             }
             let ended = match timer.as_mut() {
-                Some(timer) => match select(running.next(), timer).await {
+                Some(timer) => match select(Box::pin(running.next()), timer).await {
                     Either::Left((ended, _)) => ended,
                     Either::Right((slept, _)) => {
                         slept?;
@@ -385,20 +385,20 @@ impl Attempts<'_> {
     }
 
     /// `_connect_sock`.
-    async fn one(&self, info: &Py<PyAny>, failures: &mut Vec<Py<PyAny>>) -> PyResult<Py<PyAny>> {
+    async fn one(&self, info: &Kept, failures: &mut Vec<Kept>) -> PyResult<Kept> {
         let connected = self.try_one(info, failures).await;
         if let Err(error) = &connected {
             attached(|py| {
                 accept::descriptor_closed(&self.event_loop.obj(py));
                 if error.is_instance_of::<PyOSError>(py) {
-                    failures.push(error.clone_ref(py).into_value(py).into_any());
+                    failures.push(Kept::error(py, error.clone_ref(py)));
                 }
             });
         }
         connected
     }
 
-    async fn try_one(&self, info: &Py<PyAny>, failures: &mut Vec<Py<PyAny>>) -> PyResult<Py<PyAny>> {
+    async fn try_one(&self, info: &Kept, failures: &mut Vec<Kept>) -> PyResult<Kept> {
         let (socket, unless_done, connecting) = attached(|py| {
             let info = info.bind(py);
             let (family, kind, proto) = (info.get_item(0)?, info.get_item(1)?, info.get_item(2)?);
@@ -416,7 +416,7 @@ impl Attempts<'_> {
             let connecting =
                 event_loop.as_any().call_method1("sock_connect", (&socket, info.get_item(4)?))?;
             let connecting = Awaited::on(&event_loop, &connecting)?;
-            Ok::<_, PyErr>((socket.unbind(), unless_done, connecting))
+            Ok::<_, PyErr>((Kept::new(socket), unless_done, connecting))
         })?;
         connecting.await?;
         unless_done.done();
@@ -441,8 +441,8 @@ pub(super) fn lowered<'py>(error: &Bound<'py, PyAny>) -> PyResult<String> {
 fn bind(
     socket: &Bound<'_, PyAny>,
     family: &Bound<'_, PyAny>,
-    local: &[Py<PyAny>],
-    failures: &mut Vec<Py<PyAny>>,
+    local: &[Kept],
+    failures: &mut Vec<Kept>,
 ) -> PyResult<()> {
     let py = socket.py();
     for info in local {
@@ -459,16 +459,16 @@ fn bind(
         let text =
             format!("error while attempting to bind on address {}: {}", address.repr()?, lowered(&error)?);
         let error = PyOSError::new_err((error.getattr("errno")?.unbind(), text));
-        failures.push(error.into_value(py).into_any());
+        failures.push(Kept::error(py, error));
     }
     Err(match failures.pop() {
-        Some(last) => PyErr::from_value(last.into_bound(py)),
+        Some(last) => last.into_error(py),
         None => PyOSError::new_err(format!("no matching local address with family={} found", family.repr()?)),
     })
 }
 
 /// A transport with its protocol.
-pub(super) struct Made(Py<PyAny>, Py<PyAny>);
+pub(super) struct Made(Kept, Kept);
 
 impl Made {
     /// Both.
@@ -479,15 +479,15 @@ impl Made {
 
 /// `_create_connection_transport`: protocol and transport for a connected socket, once `connection_made` was called.
 pub(super) async fn connection_transport(
-    event_loop: &Ref<EventLoop>,
-    socket: Py<PyAny>,
-    factory: Py<PyAny>,
+    event_loop: &Kept<EventLoop>,
+    socket: Kept,
+    factory: Kept,
     security: Security,
     server_side: bool,
 ) -> PyResult<Made> {
     let (made, waiting, unless_done) = attached(|py| {
         let event_loop = event_loop.obj(py);
-        let socket = socket.into_bound(py);
+        let socket = socket.to_bound(py);
         let unless_done = CloseUnlessDone::new(socket.clone());
         socket.call_method1("setblocking", (false,))?;
         let protocol = factory.bind(py).call0()?;
@@ -511,7 +511,7 @@ pub(super) async fn connection_transport(
         unless_done.done();
         let unless_done = CloseUnlessDone::new(transport.clone());
         let waiting = Awaited::on(&event_loop, &waiter)?;
-        Ok::<_, PyErr>((Made(transport.unbind(), protocol.unbind()), waiting, unless_done))
+        Ok::<_, PyErr>((Made(Kept::new(transport), Kept::new(protocol)), waiting, unless_done))
     })?;
     waiting.await?;
     unless_done.done();

@@ -10,9 +10,9 @@ use rustix::net::{AddressFamily, SocketType};
 
 use super::connect::{CloseUnlessDone, or_number};
 use super::{EventLoop, occupied, serve};
-use crate::coroutines::{self, Awaited};
+use crate::coroutines::{self, Awaited, Keeping, Kept};
 use crate::ffi::thread::attached;
-use crate::ffi::{Args, Class, Obj, Output, Raised, Ref, Signature, Table, none};
+use crate::ffi::{Args, Class, Obj, Output, Raised, Signature, Table, none};
 use crate::mixins::create_future;
 use crate::replaced::names::{BASE_EVENTS, DATAGRAM_TRANSPORT, sockets};
 use crate::stock;
@@ -59,36 +59,37 @@ fn make_datagram_transport<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_,
 
 /// The arguments of `create_datagram_endpoint` but for the factory.
 struct Place {
-    local: Py<PyAny>,
-    remote: Py<PyAny>,
-    family: Py<PyAny>,
-    proto: Py<PyAny>,
-    flags: Py<PyAny>,
-    reuse_port: Py<PyAny>,
-    allow_broadcast: Py<PyAny>,
-    sock: Py<PyAny>,
+    local: Kept,
+    remote: Kept,
+    family: Kept,
+    proto: Kept,
+    flags: Kept,
+    reuse_port: Kept,
+    allow_broadcast: Kept,
+    sock: Kept,
 }
 
 /// A socket to make: family and protocol, where to bind it, and whom to connect it with.
 struct Plan {
-    family: Py<PyAny>,
-    proto: Py<PyAny>,
-    local: Py<PyAny>,
-    remote: Py<PyAny>,
+    family: Kept,
+    proto: Kept,
+    local: Kept,
+    remote: Kept,
 }
 
 /// A socket, and where all its datagrams go, or None.
 struct Opened {
-    socket: Py<PyAny>,
-    remote: Py<PyAny>,
+    socket: Kept,
+    remote: Kept,
     /// The loop made it.
     own: bool,
 }
 
 fn create_datagram_endpoint<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
     let py = event_loop.py();
-    let me = Ref::of(event_loop.clone());
-    let or_none = |value: Option<Bound<'py, PyAny>>| value.map_or_else(|| py.None(), Bound::unbind);
+    let keeping = Keeping::begin();
+    let me = Kept::of(event_loop);
+    let or_none = |value: Option<Bound<'py, PyAny>>| Kept::or_none(py, value);
     let [factory, local, remote, family, proto, flags, reuse_port, allow_broadcast, sock] =
         args.parse_given(&CREATE)?;
     let factory = or_none(factory);
@@ -102,7 +103,7 @@ fn create_datagram_endpoint<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_
         allow_broadcast: or_none(allow_broadcast),
         sock: or_none(sock),
     };
-    coroutines::new(event_loop, CREATE.function, async move {
+    coroutines::new(keeping, event_loop, CREATE.function, async move {
         let opened = if attached(|py| place.sock.is_none(py)) {
             open(&me, &place).await?
         } else {
@@ -111,7 +112,7 @@ fn create_datagram_endpoint<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_
         let (pair, waiting, unless_done) = attached(|py| make(&me.obj(py), &place, &factory, opened))?;
         waiting.await?;
         unless_done.done();
-        Ok(pair)
+        Ok(attached(|py| pair.to_bound(py).unbind()))
     })
 }
 
@@ -146,35 +147,38 @@ fn take(py: Python<'_>, place: &Place) -> PyResult<Opened> {
         )));
     }
     sock.call_method1("setblocking", (false,))?;
-    Ok(Opened { socket: place.sock.clone_ref(py), remote: py.None(), own: false })
+    Ok(Opened { socket: place.sock.again(py), remote: Kept::or_none(py, None), own: false })
 }
 
 /// The first socket that can be made, bound and connected. The error of the first attempt when none can.
-async fn open(event_loop: &Ref<EventLoop>, place: &Place) -> PyResult<Opened> {
+async fn open(event_loop: &Kept<EventLoop>, place: &Place) -> PyResult<Opened> {
     let mut first_error = None;
     for plan in plans(event_loop, place).await? {
         match open_one(event_loop, place, plan).await {
             Ok(opened) => return Ok(opened),
             Err(error) if attached(|py| error.is_instance_of::<PyOSError>(py)) => {
-                first_error.get_or_insert(error);
+                first_error.get_or_insert_with(|| attached(|py| Kept::error(py, error)));
             }
             Err(error) => return Err(error),
         }
     }
     // There is always a plan.
-    Err(first_error.unwrap_or_else(|| PyValueError::new_err("can not get address information")))
+    Err(match first_error {
+        Some(error) => attached(|py| error.into_error(py)),
+        None => PyValueError::new_err("can not get address information"),
+    })
 }
 
 /// All sockets that fit the arguments.
-async fn plans(event_loop: &Ref<EventLoop>, place: &Place) -> PyResult<Vec<Plan>> {
+async fn plans(event_loop: &Kept<EventLoop>, place: &Place) -> PyResult<Vec<Plan>> {
     let known = attached(|py| {
         let (local, remote) = (place.local.bind(py), place.remote.bind(py));
         let family = place.family.bind(py);
         let plan = |local: &Bound<'_, PyAny>, remote: &Bound<'_, PyAny>| Plan {
-            family: place.family.clone_ref(py),
-            proto: place.proto.clone_ref(py),
-            local: local.clone().unbind(),
-            remote: remote.clone().unbind(),
+            family: place.family.again(py),
+            proto: place.proto.again(py),
+            local: Kept::new(local.clone()),
+            remote: Kept::new(remote.clone()),
         };
         if !local.is_truthy()? && !remote.is_truthy()? {
             if family.eq(0)? {
@@ -226,8 +230,8 @@ fn remove_stale(local: &Bound<'_, PyAny>) -> PyResult<()> {
 }
 
 /// Looks both addresses up, and pairs what has the same family and protocol.
-async fn resolve(event_loop: &Ref<EventLoop>, place: &Place) -> PyResult<Vec<Plan>> {
-    let found = attached(|py| PyDict::new(py).unbind());
+async fn resolve(event_loop: &Kept<EventLoop>, place: &Place) -> PyResult<Vec<Plan>> {
+    let found = attached(|py| Kept::new(PyDict::new(py)));
     for (index, address) in [&place.local, &place.remote].into_iter().enumerate() {
         let resolving = attached(|py| {
             let address = address.bind(py);
@@ -258,11 +262,12 @@ async fn resolve(event_loop: &Ref<EventLoop>, place: &Place) -> PyResult<Vec<Pla
             for info in infos.try_iter()? {
                 let info = info?;
                 let key = (info.get_item(0)?, info.get_item(2)?).into_pyobject(py)?;
-                let pair = match found.bind(py).get_item(&key)? {
+                let found = found.bind(py).cast::<PyDict>()?;
+                let pair = match found.get_item(&key)? {
                     Some(pair) => pair,
                     None => {
                         let pair = PyList::new(py, [py.None(), py.None()])?.into_any();
-                        found.bind(py).set_item(&key, &pair)?;
+                        found.set_item(&key, &pair)?;
                         pair
                     }
                 };
@@ -275,16 +280,16 @@ async fn resolve(event_loop: &Ref<EventLoop>, place: &Place) -> PyResult<Vec<Pla
         let needs_local = place.local.bind(py).is_truthy()?;
         let needs_remote = place.remote.bind(py).is_truthy()?;
         let mut plans = Vec::new();
-        for (key, pair) in found.bind(py) {
+        for (key, pair) in found.bind(py).cast::<PyDict>()? {
             let (local, remote) = (pair.get_item(0)?, pair.get_item(1)?);
             if (needs_local && local.is_none()) || (needs_remote && remote.is_none()) {
                 continue;
             }
             plans.push(Plan {
-                family: key.get_item(0)?.unbind(),
-                proto: key.get_item(1)?.unbind(),
-                local: local.unbind(),
-                remote: remote.unbind(),
+                family: Kept::new(key.get_item(0)?),
+                proto: Kept::new(key.get_item(1)?),
+                local: Kept::new(local),
+                remote: Kept::new(remote),
             });
         }
         if plans.is_empty() {
@@ -295,7 +300,7 @@ async fn resolve(event_loop: &Ref<EventLoop>, place: &Place) -> PyResult<Vec<Pla
 }
 
 /// A socket as planned.
-async fn open_one(event_loop: &Ref<EventLoop>, place: &Place, plan: Plan) -> PyResult<Opened> {
+async fn open_one(event_loop: &Kept<EventLoop>, place: &Place, plan: Plan) -> PyResult<Opened> {
     let (socket, unless_done, connecting) = attached(|py| {
         let keywords = PyDict::new(py);
         keywords.set_item("family", &plan.family)?;
@@ -321,14 +326,14 @@ async fn open_one(event_loop: &Ref<EventLoop>, place: &Place, plan: Plan) -> PyR
         } else {
             None
         };
-        Ok::<_, PyErr>((socket.unbind(), unless_done, connecting))
+        Ok::<_, PyErr>((Kept::new(socket), unless_done, connecting))
     })?;
     if let Some(connecting) = connecting {
         connecting.await?;
     }
     unless_done.done();
     attached(|py| {
-        let remote = if place.remote.bind(py).is_truthy()? { plan.remote } else { py.None() };
+        let remote = if place.remote.bind(py).is_truthy()? { plan.remote } else { Kept::or_none(py, None) };
         Ok(Opened { socket, remote, own: true })
     })
 }
@@ -337,9 +342,9 @@ async fn open_one(event_loop: &Ref<EventLoop>, place: &Place, plan: Plan) -> PyR
 fn make(
     event_loop: &Obj<'_, EventLoop>,
     place: &Place,
-    factory: &Py<PyAny>,
+    factory: &Kept,
     opened: Opened,
-) -> PyResult<(Py<PyAny>, Awaited, CloseUnlessDone)> {
+) -> PyResult<(Kept, Awaited, CloseUnlessDone)> {
     let py = event_loop.py();
     let socket = opened.socket.bind(py);
     let socket_unless_done = opened.own.then(|| CloseUnlessDone::new(socket.clone()));
@@ -366,6 +371,6 @@ fn make(
         }
     }
     let waiting = Awaited::on(event_loop, &waiter)?;
-    let pair = (transport, protocol).into_pyobject(py)?.into_any().unbind();
+    let pair = Kept::new((transport, protocol).into_pyobject(py)?);
     Ok((pair, waiting, unless_done))
 }

@@ -9,28 +9,30 @@ use pyo3::types::PyFloat;
 
 use super::{EventLoop, create_future};
 use crate::alarms::{self, Alarm};
-use crate::coroutines::{Answer, Awaited};
+use crate::coroutines::{Answer, Awaited, Kept, give_way};
+use crate::ffi::Obj;
 use crate::ffi::thread::attached;
-use crate::ffi::{Obj, Ref};
 use crate::sleep::wake;
 
 /// Gives way for one turn of the loop: `await asyncio.sleep(0)`.
-pub async fn yield_once() {
+pub async fn yield_once() -> PyResult<()> {
     let mut yielded = false;
-    poll_fn(|context| {
+    poll_fn(|_| {
         if std::mem::replace(&mut yielded, true) {
-            return Poll::Ready(());
+            return Poll::Ready(Ok(()));
         }
-        context.waker().wake_by_ref();
-        Poll::Pending
+        match give_way() {
+            Ok(()) => Poll::Pending,
+            Err(error) => Poll::Ready(Err(error)),
+        }
     })
-    .await;
+    .await
 }
 
 /// Waits for an alarm; dropping it takes the alarm back.
 pub struct Delay {
     waiting: Awaited,
-    alarm: Ref<Alarm>,
+    alarm: Kept<Alarm>,
 }
 
 impl Delay {
@@ -39,7 +41,7 @@ impl Delay {
         let future = create_future(event_loop)?;
         let delay = PyFloat::new(event_loop.py(), seconds);
         let alarm = alarms::set_after(event_loop.as_any(), &delay, future.as_any(), wake)?;
-        Ok(Self { waiting: Awaited::on(event_loop, future.as_any())?, alarm: Ref::of(alarm) })
+        Ok(Self { waiting: Awaited::on(event_loop, future.as_any())?, alarm: Kept::of(&alarm) })
     }
 }
 

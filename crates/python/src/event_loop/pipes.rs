@@ -4,10 +4,10 @@ use pyo3::prelude::*;
 
 use super::EventLoop;
 use super::connect::CloseUnlessDone;
-use crate::coroutines::{self, Awaited};
+use crate::coroutines::{self, Awaited, Keeping, Kept};
 use crate::events::loop_debug;
 use crate::ffi::thread::attached;
-use crate::ffi::{Args, Class, Obj, Output, Ref, Signature, Table};
+use crate::ffi::{Args, Class, Obj, Output, Signature, Table};
 use crate::mixins::create_future;
 use crate::names;
 use crate::replaced::names::BASE_EVENTS;
@@ -68,9 +68,10 @@ fn connect<'py>(
     method: &'static str,
     log: &'static str,
 ) -> Output<'py> {
-    let own = Ref::of(event_loop.clone());
-    let [factory, pipe] = args.parse(signature)?.map(Bound::unbind);
-    coroutines::new(event_loop, signature.function, async move {
+    let keeping = Keeping::begin();
+    let own = Kept::of(event_loop);
+    let [factory, pipe] = args.parse(signature)?.map(Kept::new);
+    coroutines::new(keeping, event_loop, signature.function, async move {
         let (transport, protocol, undo, made) = attached(|py| {
             let event_loop = own.obj(py);
             let protocol = factory.bind(py).call0()?;
@@ -78,7 +79,7 @@ fn connect<'py>(
             let made = Awaited::on(&event_loop, &waiter)?;
             let transport = event_loop.as_any().call_method1(method, (pipe.bind(py), &protocol, &waiter))?;
             let undo = CloseUnlessDone::new(transport.clone());
-            Ok::<_, PyErr>((transport.unbind(), protocol.unbind(), undo, made))
+            Ok::<_, PyErr>((Kept::new(transport), Kept::new(protocol), undo, made))
         })?;
         made.await?;
         undo.done();
@@ -87,7 +88,7 @@ fn connect<'py>(
                 let fd = pipe.bind(py).call_method0(names::fileno(py))?;
                 BASE_EVENTS.logger(py)?.call_method1("debug", (log, fd, &transport, &protocol))?;
             }
-            Ok((transport, protocol).into_pyobject(py)?.into_any().unbind())
+            Ok((&transport, &protocol).into_pyobject(py)?.into_any().unbind())
         })
     })
 }

@@ -11,9 +11,9 @@ use pyo3::types::{PyByteArray, PyBytes, PyDict, PyInt, PyList, PyString, PyTuple
 use rustix::net::{AddressFamily, SocketType, ipproto};
 
 use super::{EventLoop, executor};
-use crate::coroutines::{self, Answer, Awaited};
+use crate::coroutines::{self, Answer, Awaited, Keeping, Kept};
 use crate::ffi::thread::attached;
-use crate::ffi::{Args, Obj, Output, Ref, Signature, Table, make};
+use crate::ffi::{Args, Obj, Output, Signature, Table, make};
 use crate::replaced::names::{BASE_EVENTS, sockets};
 use crate::{names, stock};
 
@@ -71,9 +71,10 @@ fn getaddrinfo<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Ou
     let kind = or_zero(&args, "type", kind)?;
     let protocol = or_zero(&args, "proto", protocol)?;
     let flags = or_zero(&args, "flags", flags)?;
-    let question = Ref::new(PyTuple::new(event_loop.py(), [host, port, family, kind, protocol, flags])?);
-    let me = Ref::of(event_loop.clone());
-    coroutines::new(event_loop, GETADDRINFO.function, async move {
+    let keeping = Keeping::begin();
+    let question = Kept::new(PyTuple::new(event_loop.py(), [host, port, family, kind, protocol, flags])?);
+    let me = Kept::of(event_loop);
+    coroutines::new(keeping, event_loop, GETADDRINFO.function, async move {
         let asked = attached(|py| {
             let (event_loop, question) = (me.obj(py), question.any(py).cast::<PyTuple>()?);
             refuse_null(&question.get_item(0)?)?;
@@ -140,9 +141,10 @@ fn getaddrinfo_debug<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>)
 fn getnameinfo<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
     let [address, flags] = args.parse(&GETNAMEINFO)?;
     let flags = if flags.is_none() && args.len() < 2 { or_zero(&args, "flags", flags)? } else { flags };
-    let question = Ref::new(PyTuple::new(event_loop.py(), [address, flags])?);
-    let me = Ref::of(event_loop.clone());
-    coroutines::new(event_loop, GETNAMEINFO.function, async move {
+    let keeping = Keeping::begin();
+    let question = Kept::new(PyTuple::new(event_loop.py(), [address, flags])?);
+    let me = Kept::of(event_loop);
+    coroutines::new(keeping, event_loop, GETNAMEINFO.function, async move {
         let asked = attached(|py| {
             let question = question.any(py).cast::<PyTuple>()?;
             if let Ok(address) = question.get_item(0)?.cast::<PyTuple>() {
@@ -194,37 +196,40 @@ fn is_numeric_port(port: &Bound<'_, PyAny>) -> bool {
 /// What to look up, and on whose `getaddrinfo`.
 pub(super) struct Question {
     /// `(host, port, ...)`.
-    pub(super) address: Ref,
+    pub(super) address: Kept,
     /// The family, 0 for any.
-    pub(super) family: Ref,
+    pub(super) family: Kept,
     /// The type of the socket.
-    pub(super) kind: Ref,
+    pub(super) kind: Kept,
     /// The protocol, 0 for any.
-    pub(super) protocol: Ref,
+    pub(super) protocol: Kept,
     /// Flags of `getaddrinfo`.
-    pub(super) flags: Ref,
+    pub(super) flags: Kept,
     /// The loop, as Python code sees it: a program may have replaced its `getaddrinfo`.
-    pub(super) asked: Ref,
+    pub(super) asked: Kept,
 }
 
 fn ensure_resolved_method<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
     let [address, family, kind, protocol, flags, asked] = args.parse(&ENSURE_RESOLVED)?;
     let kind = if kind.is_none() { stock::sock_stream(event_loop.py())?.clone() } else { kind };
+    let keeping = Keeping::begin();
     let question = Question {
-        address: Ref::new(address),
-        family: Ref::new(or_zero(&args, "family", family)?),
-        kind: Ref::new(kind),
-        protocol: Ref::new(or_zero(&args, "proto", protocol)?),
-        flags: Ref::new(or_zero(&args, "flags", flags)?),
-        asked: Ref::new(asked),
+        address: Kept::new(address),
+        family: Kept::new(or_zero(&args, "family", family)?),
+        kind: Kept::new(kind),
+        protocol: Kept::new(or_zero(&args, "proto", protocol)?),
+        flags: Kept::new(or_zero(&args, "flags", flags)?),
+        asked: Kept::new(asked),
     };
-    let me = Ref::of(event_loop.clone());
-    coroutines::new(event_loop, ENSURE_RESOLVED.function, async move { ensure_resolved(&me, question).await })
+    let me = Kept::of(event_loop);
+    coroutines::new(keeping, event_loop, ENSURE_RESOLVED.function, async move {
+        ensure_resolved(&me, question).await
+    })
 }
 
 /// `BaseEventLoop._ensure_resolved`: a list of address infos, with one entry for an address that is numeric
 /// already.
-pub(super) async fn ensure_resolved(event_loop: &Ref<EventLoop>, question: Question) -> Answer {
+pub(super) async fn ensure_resolved(event_loop: &Kept<EventLoop>, question: Question) -> Answer {
     let asked = attached(|py| {
         let (host, port, rest) = parts(question.address.any(py))?;
         refuse_null(&host)?;
@@ -270,7 +275,7 @@ fn numeric_info<'py>(
     rest: &[Bound<'py, PyAny>],
     py: Python<'py>,
 ) -> PyResult<Option<Bound<'py, PyTuple>>> {
-    let number = |object: &Ref| object.any(py).extract::<i32>().ok();
+    let number = |object: &Kept| object.any(py).extract::<i32>().ok();
     let (Some(family), Some(kind), Some(0 | IPPROTO_TCP | IPPROTO_UDP)) =
         (number(&question.family), number(&question.kind), number(&question.protocol))
     else {

@@ -3,17 +3,17 @@
 //!
 //! Called by Python code, and by `unix` for the server; calls [`crate::server`] and [`crate::transports`].
 
-use futures_util::future::try_join_all;
 use pyo3::exceptions::{PyOSError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyList, PySet, PyString, PyTuple};
 use rustix::io::Errno;
 
 use super::connect::{self, CloseUnlessDone, Security};
+use super::together::Together;
 use super::{EventLoop, occupied, yield_once};
-use crate::coroutines::{self, Awaited};
+use crate::coroutines::{self, Awaited, Keeping, Kept};
 use crate::ffi::thread::attached;
-use crate::ffi::{Args, Class, Obj, Output, Ref, Signature, Table};
+use crate::ffi::{Args, Class, Obj, Output, Signature, Table};
 use crate::replaced::names::{BASE_EVENTS, SERVER, SOCKET_TRANSPORT, sockets};
 use crate::server::{self, Settings};
 use crate::stock;
@@ -88,20 +88,21 @@ fn make_socket_transport<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, '
 
 /// The arguments of `create_server` that concern sockets.
 struct Place {
-    host: Py<PyAny>,
-    port: Py<PyAny>,
-    family: Py<PyAny>,
-    flags: Py<PyAny>,
-    sock: Py<PyAny>,
-    reuse_address: Py<PyAny>,
+    host: Kept,
+    port: Kept,
+    family: Kept,
+    flags: Kept,
+    sock: Kept,
+    reuse_address: Kept,
     reuse_port: bool,
     keep_alive: bool,
 }
 
 fn create_server<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
     let py = event_loop.py();
-    let own = Ref::of(event_loop.clone());
-    let or_none = |value: Option<Bound<'py, PyAny>>| value.map_or_else(|| py.None(), Bound::unbind);
+    let keeping = Keeping::begin();
+    let own = Kept::of(event_loop);
+    let or_none = |value: Option<Bound<'py, PyAny>>| Kept::or_none(py, value);
     let is_true =
         |value: Option<Bound<'py, PyAny>>, default| value.map_or(Ok(default), |value| value.is_truthy());
     let [factory, host, port, family, flags, sock, backlog, ssl, reuse_address, reuse_port, rest @ ..] =
@@ -125,12 +126,12 @@ fn create_server<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> 
     };
     let security = Security {
         ssl: or_none(ssl),
-        server_hostname: py.None(),
+        server_hostname: or_none(None),
         handshake_timeout: or_none(handshake_timeout),
         shutdown_timeout: or_none(shutdown_timeout),
     };
     let service = Service { factory: or_none(factory), backlog, security, start: start_serving };
-    coroutines::new(event_loop, "EventLoop.create_server", async move {
+    coroutines::new(keeping, event_loop, "EventLoop.create_server", async move {
         let given = attached(|py| check_arguments(py, &place, &service.security))?;
         let sockets = match given {
             Some(sock) => vec![BoundSocket::Given(sock)],
@@ -138,7 +139,7 @@ fn create_server<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> 
         };
         let server = service.open(&own, sockets).await?;
         attached(|py| {
-            let server = server.into_any(py);
+            let server = server.to_bound(py);
             if own.data().debug.get() {
                 BASE_EVENTS.logger(py)?.call_method1("info", ("%r is serving", &server))?;
             }
@@ -150,15 +151,15 @@ fn create_server<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> 
 /// A socket for a server to listen on.
 pub(super) enum BoundSocket {
     /// The program's.
-    Given(Py<PyAny>),
+    Given(Kept),
     /// Made for the server: closed unless there is one in the end.
-    Made(Py<PyAny>, CloseUnlessDone),
+    Made(Kept, CloseUnlessDone),
 }
 
 /// What a server does, whatever its sockets are.
 pub(super) struct Service {
-    pub(super) factory: Py<PyAny>,
-    pub(super) backlog: Py<PyAny>,
+    pub(super) factory: Kept,
+    pub(super) backlog: Kept,
     pub(super) security: Security,
     /// Whether it begins at once.
     pub(super) start: bool,
@@ -166,7 +167,11 @@ pub(super) struct Service {
 
 impl Service {
     /// The server.
-    pub(super) async fn open(self, event_loop: &Ref<EventLoop>, sockets: Vec<BoundSocket>) -> PyResult<Ref> {
+    pub(super) async fn open(
+        self,
+        event_loop: &Kept<EventLoop>,
+        sockets: Vec<BoundSocket>,
+    ) -> PyResult<Kept> {
         let start = self.start;
         let server = attached(|py| {
             let (mut listening, mut unless_done) = (Vec::new(), Vec::new());
@@ -178,15 +183,15 @@ impl Service {
                         socket
                     }
                 };
-                socket.call_method1(py, "setblocking", (false,))?;
-                listening.push(socket);
+                socket.bind(py).call_method1("setblocking", (false,))?;
+                listening.push(socket.to_bound(py));
             }
             let server = self.server(&event_loop.obj(py), PyList::new(py, listening)?)?;
             unless_done.into_iter().for_each(CloseUnlessDone::done);
-            Ok::<_, PyErr>(Ref::new(server))
+            Ok::<_, PyErr>(Kept::new(server))
         })?;
         if start {
-            yield_once().await;
+            yield_once().await?;
         }
         Ok(server)
     }
@@ -196,8 +201,8 @@ impl Service {
         let py = event_loop.py();
         if let Some(class) = SERVER.replacement(py)? {
             let Security { ssl, handshake_timeout, shutdown_timeout, .. } = self.security;
-            let (own, factory, backlog) = (event_loop.as_any(), self.factory, self.backlog);
-            let settings = (own, sockets, factory, ssl, backlog, handshake_timeout, shutdown_timeout);
+            let (own, factory, backlog) = (event_loop.as_any(), &self.factory, &self.backlog);
+            let settings = (own, sockets, factory, &ssl, backlog, &handshake_timeout, &shutdown_timeout);
             let server = class.call1(settings)?;
             if self.start {
                 server.call_method0("_start_serving")?;
@@ -208,11 +213,11 @@ impl Service {
             event_loop,
             Settings {
                 sockets,
-                factory: self.factory.into_bound(py),
-                ssl_context: self.security.ssl.into_bound(py),
-                backlog: self.backlog.into_bound(py),
-                handshake_timeout: self.security.handshake_timeout.into_bound(py),
-                shutdown_timeout: self.security.shutdown_timeout.into_bound(py),
+                factory: self.factory.to_bound(py),
+                ssl_context: self.security.ssl.to_bound(py),
+                backlog: self.backlog.to_bound(py),
+                handshake_timeout: self.security.handshake_timeout.to_bound(py),
+                shutdown_timeout: self.security.shutdown_timeout.to_bound(py),
             },
         )?;
         if self.start {
@@ -223,7 +228,7 @@ impl Service {
 }
 
 /// All that can be wrong with the arguments. The socket, if one was given.
-fn check_arguments(py: Python<'_>, place: &Place, security: &Security) -> PyResult<Option<Py<PyAny>>> {
+fn check_arguments(py: Python<'_>, place: &Place, security: &Security) -> PyResult<Option<Kept>> {
     let ssl = security.ssl.bind(py);
     if ssl.is_instance_of::<PyBool>() {
         return Err(PyTypeError::new_err("ssl argument must be an SSLContext or None"));
@@ -240,7 +245,7 @@ fn check_arguments(py: Python<'_>, place: &Place, security: &Security) -> PyResu
         }
         Some(sock) => {
             connect::check_stream_socket(sock)?;
-            Ok(Some(sock.clone().unbind()))
+            Ok(Some(Kept::new(sock.clone())))
         }
         None if addressed => Ok(None),
         None => Err(PyValueError::new_err("Neither host/port nor sock were specified")),
@@ -259,23 +264,31 @@ fn hosts<'py>(host: &Bound<'py, PyAny>) -> PyResult<Vec<Bound<'py, PyAny>>> {
 }
 
 /// Sockets bound to all addresses of the hosts.
-async fn listening_sockets(event_loop: &Ref<EventLoop>, place: &Place) -> PyResult<Vec<BoundSocket>> {
-    let (hosts, resolving) = attached(|py| {
+async fn listening_sockets(event_loop: &Kept<EventLoop>, place: &Place) -> PyResult<Vec<BoundSocket>> {
+    let (hosts, mut resolving) = attached(|py| {
         let own = event_loop.obj(py);
         let hosts = hosts(place.host.bind(py))?;
         let resolve = |host: &Bound<'_, PyAny>| -> PyResult<Awaited> {
             let address = (host, &place.port).into_pyobject(py)?.into_any();
             connect::ensure_resolved(&own, &address, place.family.bind(py), None, place.flags.bind(py))
         };
-        let resolving = hosts.iter().map(resolve).collect::<PyResult<Vec<_>>>()?;
-        let hosts: Vec<Py<PyAny>> = hosts.into_iter().map(Bound::unbind).collect();
+        let mut resolving = Together::new();
+        for (place, host) in hosts.iter().enumerate() {
+            let host = resolve(host)?;
+            resolving.push(async move { (place, host.await) });
+        }
+        let hosts: Vec<Kept> = hosts.into_iter().map(Kept::new).collect();
         Ok::<_, PyErr>((hosts, resolving))
     })?;
-    let resolved = try_join_all(resolving).await?;
+    let mut resolved: Vec<Option<Kept>> = hosts.iter().map(|_| None).collect();
+    while let Some((place, found)) = resolving.next().await {
+        let found = found?;
+        resolved[place] = Some(attached(|py| Kept::new(found.into_bound(py))));
+    }
     attached(|py| {
         let (seen, mut infos) = (PySet::empty(py)?, Vec::new());
-        for (host, found) in hosts.iter().zip(resolved) {
-            let found = found.into_bound(py);
+        for (host, found) in hosts.iter().zip(resolved.iter().flatten()) {
+            let found = found.bind(py);
             if !found.is_truthy()? {
                 let host = host.bind(py).repr()?;
                 return Err(PyOSError::new_err(format!("getaddrinfo({host}) returned empty list")));
@@ -302,7 +315,7 @@ fn bind_all<'py>(
     let mut sockets = Vec::new();
     for info in infos {
         if let Some(socket) = bind(event_loop, place, info)? {
-            sockets.push(BoundSocket::Made(socket.clone().unbind(), CloseUnlessDone::new(socket)));
+            sockets.push(BoundSocket::Made(Kept::new(socket.clone()), CloseUnlessDone::new(socket)));
         }
     }
     if sockets.is_empty() {
@@ -396,13 +409,14 @@ fn bind<'py>(
 }
 
 fn connect_accepted_socket<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
-    let own = Ref::of(event_loop.clone());
+    let keeping = Keeping::begin();
+    let own = Kept::of(event_loop);
     let [factory, sock, ssl, handshake_timeout, shutdown_timeout] =
-        args.parse(&CONNECT_ACCEPTED)?.map(Bound::unbind);
-    coroutines::new(event_loop, "EventLoop.connect_accepted_socket", async move {
+        args.parse(&CONNECT_ACCEPTED)?.map(Kept::new);
+    coroutines::new(keeping, event_loop, "EventLoop.connect_accepted_socket", async move {
         let security = attached(|py| {
             connect::check_stream_socket(sock.bind(py))?;
-            let server_hostname = PyString::new(py, "").into_any().unbind();
+            let server_hostname = Kept::new(PyString::new(py, ""));
             let secure = ssl.bind(py).is_truthy()?;
             let security = Security { ssl, server_hostname, handshake_timeout, shutdown_timeout };
             security.check_timeouts(py, secure)?;

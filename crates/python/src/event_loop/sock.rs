@@ -14,7 +14,7 @@ use yibu_engine::{Fd, Interest, MAX_RECEIVE, OpId};
 use super::resolve::{self, Question};
 use super::socket::{self, Socket, completed, plain, unless_blocked};
 use super::{EventLoop, create_future, occupied, watch};
-use crate::coroutines::{self, Answer, Routine, Step};
+use crate::coroutines::{self, Answer, Keeping, Kept, Routine, Step};
 use crate::ffi::buffer::Buffer;
 use crate::ffi::thread::attached;
 use crate::ffi::{Args, Obj, Output, Ref, Signature, Table, make, none};
@@ -284,14 +284,16 @@ fn start_sending<'py>(call: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
                 if sent == buffer.len() {
                     return Ok(Step::Return(none(py)));
                 }
+                let keeping = Keeping::begin();
                 let socket = Socket::new(event_loop, socket);
-                coroutines::new(event_loop, SOCK_SENDALL.function, async move {
+                coroutines::new(keeping, event_loop, SOCK_SENDALL.function, async move {
                     send_buffer(&socket, &buffer, sent).await
                 })?
             }
             None => {
-                let (socket, data) = (Socket::new(event_loop, socket), Ref::new(data));
-                coroutines::new(event_loop, SOCK_SENDALL.function, async move {
+                let keeping = Keeping::begin();
+                let (socket, data) = (Socket::new(event_loop, socket), Kept::new(data));
+                coroutines::new(keeping, event_loop, SOCK_SENDALL.function, async move {
                     send_by_method(&socket, &data).await
                 })?
             }
@@ -316,7 +318,7 @@ async fn send_buffer(socket: &Socket, buffer: &Buffer, mut sent: usize) -> Answe
 }
 
 /// `sock.send(data)`, and `sock.send()` of the rest for as long as there is one.
-async fn send_by_method(socket: &Socket, data: &Ref) -> Answer {
+async fn send_by_method(socket: &Socket, data: &Kept) -> Answer {
     let (mut sent, mut view) = (0_usize, None);
     let attempt = |py: Python<'_>| {
         let (socket, data) = (socket.object(py), data.any(py));
@@ -329,7 +331,7 @@ async fn send_by_method(socket: &Socket, data: &Ref) -> Answer {
             if sent == data.len()? {
                 return Ok(Some(py.None()));
             }
-            view = Some(Ref::new(PyMemoryView::from(data)?));
+            view = Some(Kept::new(PyMemoryView::from(data)?));
             return Ok(None);
         };
         let rest = rest.any(py);
@@ -344,11 +346,17 @@ async fn send_by_method(socket: &Socket, data: &Ref) -> Answer {
 /// `loop.sock_connect(sock, address)`.
 fn sock_connect<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
     let [socket, address] = args.parse(&SOCK_CONNECT)?;
-    let (socket, address) = (Socket::new(event_loop, socket), Ref::new(address));
-    coroutines::new(event_loop, SOCK_CONNECT.function, async move { connect(&socket, address).await })
+    let keeping = Keeping::begin();
+    let (socket, address) = (Socket::new(event_loop, socket), Kept::new(address));
+    coroutines::new(
+        keeping,
+        event_loop,
+        SOCK_CONNECT.function,
+        async move { connect(&socket, address).await },
+    )
 }
 
-async fn connect(socket: &Socket, address: Ref) -> Answer {
+async fn connect(socket: &Socket, address: Kept) -> Answer {
     let question = attached(|py| {
         socket.check(py)?;
         question(socket, &address, py)
@@ -356,7 +364,7 @@ async fn connect(socket: &Socket, address: Ref) -> Answer {
     let address = match question {
         Some(question) => {
             let infos = resolve::ensure_resolved(socket.event_loop(), question).await?;
-            attached(|py| -> PyResult<_> { Ok(Ref::new(infos.bind(py).get_item(0)?.get_item(4)?)) })?
+            attached(|py| -> PyResult<_> { Ok(Kept::new(infos.bind(py).get_item(0)?.get_item(4)?)) })?
         }
         None => address,
     };
@@ -379,18 +387,18 @@ async fn connect(socket: &Socket, address: Ref) -> Answer {
 }
 
 /// What has to be resolved before the socket can connect: Internet addresses.
-fn question(socket: &Socket, address: &Ref, py: Python<'_>) -> PyResult<Option<Question>> {
+fn question(socket: &Socket, address: &Kept, py: Python<'_>) -> PyResult<Option<Question>> {
     let object = socket.object(py);
     let family = object.getattr("family")?;
     if family.ne(stock::af_inet(py)?)? && family.ne(stock::af_inet6(py)?)? {
         return Ok(None);
     }
     Ok(Some(Question {
-        address: address.copy(py),
-        family: Ref::new(family),
-        kind: Ref::new(object.getattr("type")?),
-        protocol: Ref::new(object.getattr("proto")?),
-        flags: Ref::new(0_i32.into_pyobject(py)?),
-        asked: Ref::new(socket.event_loop().any(py).clone()),
+        address: address.again(py),
+        family: Kept::new(family),
+        kind: Kept::new(object.getattr("type")?),
+        protocol: Kept::new(object.getattr("proto")?),
+        flags: Kept::new(0_i32.into_pyobject(py)?),
+        asked: Kept::new(socket.event_loop().to_bound(py)),
     }))
 }

@@ -10,9 +10,9 @@ use yibu_engine::{Fd, Interest, is_again};
 
 use super::watch::Readiness;
 use super::{EventLoop, connect, occupied};
-use crate::coroutines::Answer;
+use crate::coroutines::{Answer, Kept};
 use crate::ffi::thread::attached;
-use crate::ffi::{Obj, Output, Ref, call};
+use crate::ffi::{Obj, Output, call};
 use crate::replaced::names::{SOCKET_METHODS, sockets};
 use crate::{errors, names, stock};
 
@@ -77,13 +77,13 @@ pub(super) fn completed<T>(result: io::Result<T>) -> PyResult<Option<T>> {
 
 /// A socket as a program passed it, for Rust futures.
 pub(super) struct Socket {
-    event_loop: Ref<EventLoop>,
-    object: Ref,
+    event_loop: Kept<EventLoop>,
+    object: Kept,
 }
 
 impl Socket {
     pub(super) fn new<'py>(event_loop: &Obj<'py, EventLoop>, object: Bound<'py, PyAny>) -> Self {
-        Self { event_loop: Ref::of(event_loop.clone()), object: Ref::new(object) }
+        Self { event_loop: Kept::of(event_loop), object: Kept::new(object) }
     }
 
     /// The object.
@@ -92,7 +92,7 @@ impl Socket {
     }
 
     /// The loop whose method was called.
-    pub(super) fn event_loop(&self) -> &Ref<EventLoop> {
+    pub(super) fn event_loop(&self) -> &Kept<EventLoop> {
         &self.event_loop
     }
 

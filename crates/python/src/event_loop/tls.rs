@@ -7,9 +7,9 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use super::{EventLoop, occupied};
-use crate::coroutines::{self, Awaited};
+use crate::coroutines::{self, Awaited, Keeping, Kept};
 use crate::ffi::thread::attached;
-use crate::ffi::{Args, Obj, Output, Ref, Signature, Table};
+use crate::ffi::{Args, Obj, Output, Signature, Table};
 use crate::mixins::create_future;
 use crate::names;
 use crate::replaced::names::{Name, SSL_PROTOCOL, SSL_PROTOCOL_OF_LOOPS};
@@ -95,13 +95,14 @@ fn app_transport<'py>(protocol: &Bound<'py, PyAny>) -> Output<'py> {
 }
 
 fn start_tls<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
-    let own = Ref::of(event_loop.clone());
-    let given = args.parse(&START_TLS)?.map(Bound::unbind);
-    coroutines::new(event_loop, "EventLoop.start_tls", async move {
+    let keeping = Keeping::begin();
+    let own = Kept::of(event_loop);
+    let given = args.parse(&START_TLS)?.map(Kept::new);
+    coroutines::new(keeping, event_loop, "EventLoop.start_tls", async move {
         let (protocol, upgrade, handshake) = attached(|py| {
             let event_loop = own.obj(py);
             let [transport, app_protocol, context, server_side, rest @ ..] =
-                given.map(|value| value.into_bound(py));
+                given.map(|value| value.to_bound(py));
             let [server_hostname, handshake_timeout, shutdown_timeout] = rest;
             check(&transport, &context)?;
             let waiter = create_future(event_loop.as_any())?;
@@ -122,7 +123,7 @@ fn start_tls<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Outp
             }
             let handshake = Awaited::on(&event_loop, &waiter)?;
             let upgrade = Upgrade::begin(&event_loop, transport, &protocol)?;
-            Ok::<_, PyErr>((protocol.unbind(), upgrade, handshake))
+            Ok::<_, PyErr>((Kept::new(protocol), upgrade, handshake))
         })?;
         handshake.await?;
         upgrade.done();
@@ -172,7 +173,7 @@ fn take_over_what_was_read<'py>(
 }
 
 /// A transport on its way to TLS: unless that succeeds, the transport is closed, and what was arranged is cancelled.
-struct Upgrade(Option<[Py<PyAny>; 3]>);
+struct Upgrade(Option<[Kept; 3]>);
 
 impl Upgrade {
     /// Puts TLS in the place of the protocol, and lets it begin at the next turn.
@@ -198,7 +199,7 @@ impl Upgrade {
         let made = protocol.getattr(names::connection_made(py))?;
         let made = soon(made, Some(&transport))?;
         let resumed = soon(transport.getattr(names::resume_reading(py))?, None)?;
-        Ok(Self(Some([transport.unbind(), made.unbind(), resumed.unbind()])))
+        Ok(Self(Some([transport, made, resumed].map(Kept::new))))
     }
 
     /// TLS is there.

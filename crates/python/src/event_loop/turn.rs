@@ -287,7 +287,7 @@ fn run_io(event_loop: &Obj<'_, EventLoop>, id: OpId) -> PyResult<()> {
         Ok(engine.finish(id, |owner| match owner {
             Owner::Handle(handle) => Some(Action::Run(handle.copy(py))),
             Owner::Signals => Some(Action::Deliver),
-            Owner::Waiting(waiting) => Some(Action::Wake(Rc::clone(waiting))),
+            Owner::Waiting(asked) => Some(Action::Wake(asked.waiting())),
             Owner::Future(future) => Some(Action::Complete(future.copy(py))),
             Owner::Transport(transport) => Some(Action::Transport(transport.copy(py))),
             Owner::Datagrams(transport) => Some(Action::Datagrams(transport.copy(py))),

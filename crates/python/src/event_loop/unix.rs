@@ -18,9 +18,9 @@ use rustix::net::AddressFamily;
 use super::EventLoop;
 use super::connect::{self, CloseUnlessDone, SOCK_STREAM, Security};
 use super::serve::{BoundSocket, Service};
-use crate::coroutines::{self, Awaited};
+use crate::coroutines::{self, Awaited, Keeping, Kept};
 use crate::ffi::thread::attached;
-use crate::ffi::{Args, Obj, Output, Raised, Ref, Signature, Table};
+use crate::ffi::{Args, Obj, Output, Raised, Signature, Table};
 use crate::frames::CREATE_UNIX_SERVER;
 use crate::replaced::names::UNIX_EVENTS;
 use crate::replaced::names::sockets;
@@ -58,17 +58,18 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
 }
 
 fn create_unix_connection<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
-    let own = Ref::of(event_loop.clone());
+    let keeping = Keeping::begin();
+    let own = Kept::of(event_loop);
     let [factory, path, ssl, sock, server_hostname, handshake_timeout, shutdown_timeout] =
-        args.parse(&CREATE_CONNECTION)?.map(Bound::unbind);
+        args.parse(&CREATE_CONNECTION)?.map(Kept::new);
     let security = Security { ssl, server_hostname, handshake_timeout, shutdown_timeout };
-    coroutines::new(event_loop, CREATE_CONNECTION.function, async move {
+    coroutines::new(keeping, event_loop, CREATE_CONNECTION.function, async move {
         let (sock, connecting) = attached(|py| {
             check_connection(py, &security)?;
             let (path, sock) = (path.bind(py), sock.bind(py));
             if path.is_none() {
                 let sock = given(sock, "no path and sock were specified")?;
-                return Ok((sock.unbind(), None));
+                return Ok((Kept::new(sock), None));
             }
             let path = alone(path, sock)?;
             let sock = new_socket(py)?;
@@ -77,7 +78,7 @@ fn create_unix_connection<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 
             let event_loop = own.obj(py);
             let connecting = event_loop.as_any().call_method1("sock_connect", (&sock, path))?;
             let connecting = Awaited::on(&event_loop, &connecting)?;
-            Ok::<_, PyErr>((sock.unbind(), Some((connecting, unless_done))))
+            Ok::<_, PyErr>((Kept::new(sock), Some((connecting, unless_done))))
         })?;
         if let Some((connecting, unless_done)) = connecting {
             connecting.await?;
@@ -132,15 +133,16 @@ fn new_socket(py: Python<'_>) -> Output<'_> {
 
 fn create_unix_server<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
     let py = event_loop.py();
-    let own = Ref::of(event_loop.clone());
-    let or_none = |value: Option<Bound<'py, PyAny>>| value.map_or_else(|| py.None(), Bound::unbind);
+    let keeping = Keeping::begin();
+    let own = Kept::of(event_loop);
+    let or_none = |value: Option<Bound<'py, PyAny>>| Kept::or_none(py, value);
     let is_true = |value: Option<Bound<'py, PyAny>>| value.map_or(Ok(true), |value| value.is_truthy());
     let [factory, path, sock, backlog, ssl, handshake_timeout, shutdown_timeout, start, rest @ ..] =
         args.parse_given(&CREATE_SERVER)?;
     let [path, sock] = [path, sock].map(or_none);
     let security = Security {
         ssl: or_none(ssl),
-        server_hostname: py.None(),
+        server_hostname: or_none(None),
         handshake_timeout: or_none(handshake_timeout),
         shutdown_timeout: or_none(shutdown_timeout),
     };
@@ -153,7 +155,7 @@ fn create_unix_server<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>
         let [cleanup_socket] = rest;
         is_true(cleanup_socket)?
     };
-    coroutines::new(event_loop, CREATE_SERVER.function, async move {
+    coroutines::new(keeping, event_loop, CREATE_SERVER.function, async move {
         let socket = attached(|py| {
             let ssl = service.security.ssl.bind(py);
             if ssl.is_instance_of::<PyBool>() {
@@ -163,13 +165,13 @@ fn create_unix_server<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>
             let (path, sock) = (path.bind(py), sock.bind(py));
             let socket = if path.is_none() {
                 let sock = given(sock, "path was not specified, and no sock specified")?;
-                BoundSocket::Given(sock.unbind())
+                BoundSocket::Given(Kept::new(sock))
             } else {
                 let path = alone(path, sock)?;
                 let sock = new_socket(py)?;
                 let unless_done = CloseUnlessDone::new(sock.clone());
                 bind(&sock, &path)?;
-                BoundSocket::Made(sock.unbind(), unless_done)
+                BoundSocket::Made(Kept::new(sock), unless_done)
             };
             #[cfg(Py_3_13)]
             if cleanup_socket {
@@ -181,14 +183,14 @@ fn create_unix_server<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>
         #[cfg(Py_3_13)]
         let (BoundSocket::Given(listening) | BoundSocket::Made(listening, _)) = &socket;
         #[cfg(Py_3_13)]
-        let listening = attached(|py| listening.clone_ref(py));
+        let listening = attached(|py| listening.again(py));
         let opened = service.open(&own, vec![socket]).await;
         attached(|py| {
             #[cfg(Py_3_13)]
             if opened.is_err() {
                 cleanup::forget(&own.obj(py), listening.bind(py))?;
             }
-            Ok(opened?.into_any(py).unbind())
+            Ok(opened?.to_bound(py).unbind())
         })
     })
 }

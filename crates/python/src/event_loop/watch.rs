@@ -10,7 +10,7 @@ use std::cell::Cell;
 use std::collections::{HashMap, TryReserveError};
 use std::future::poll_fn;
 use std::rc::Rc;
-use std::task::{Poll, Waker};
+use std::task::Poll;
 
 use pyo3::exceptions::{PyOverflowError, PyValueError};
 use pyo3::prelude::*;
@@ -18,10 +18,11 @@ use pyo3::types::PyInt;
 use yibu_engine::{Fd, Interest, Op, OpId};
 
 use super::{EventLoop, Overridable, Owner, occupied};
+use crate::coroutines::{Kept, Waker};
 use crate::errors;
 use crate::events::{self, Handle};
 use crate::ffi::thread::attached;
-use crate::ffi::{Args, Class, Obj, Output, Ref, Signature, Table, Visitor, boolean, none};
+use crate::ffi::{Args, Class, LoopCell, Obj, Output, Ref, Signature, Table, Visitor, boolean, none};
 
 const ADD_READER: Signature<2> = Signature::new("EventLoop.add_reader", "fd, callback, *args");
 const ADD_WRITER: Signature<2> = Signature::new("EventLoop.add_writer", "fd, callback, *args");
@@ -303,23 +304,48 @@ fn private_remove<'py>(
 #[derive(Default)]
 pub struct Waiting {
     ready: Cell<bool>,
-    waker: Cell<Option<Waker>>,
+    waker: LoopCell<Option<Waker>>,
 }
 
 impl Waiting {
     /// The side is ready, says the kernel: whoever waits is woken.
     pub fn report(&self) {
         self.ready.set(true);
-        if let Some(waker) = self.waker.take() {
+        if let Some(waker) = self.waker.with(Option::take) {
             waker.wake();
         }
     }
 }
 
+/// The operation's share of it: the waker is there as long as the operation is, where the collector sees it.
+pub struct Asked(Rc<Waiting>);
+
+impl Asked {
+    /// See [`Waiting::report`].
+    pub fn waiting(&self) -> Rc<Waiting> {
+        Rc::clone(&self.0)
+    }
+
+    /// Shows who waits to the collector.
+    pub fn traverse(&self, visitor: &mut Visitor) {
+        self.0.waker.try_with(|waker| waker.iter().for_each(|waker| waker.traverse(visitor)));
+    }
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        let waker = self.0.waker.with(Option::take);
+        drop(waker);
+    }
+}
+
+/// Those of [`Readiness`] and of its wait.
+const SHARES_WITHOUT_OPERATION: usize = 2;
+
 /// One side of a descriptor as a Rust future waits for it. The kernel is asked at the first wait, and once
 /// for any number of them; dropping it takes the request back.
 pub(super) struct Readiness {
-    event_loop: Ref<EventLoop>,
+    event_loop: Kept<EventLoop>,
     fd: Fd,
     interest: Interest,
     asked: Option<(OpId, Rc<Waiting>)>,
@@ -328,7 +354,7 @@ pub(super) struct Readiness {
 impl Readiness {
     /// Nothing is asked yet.
     pub(super) fn of(event_loop: &Obj<'_, EventLoop>, fd: Fd, interest: Interest) -> Self {
-        Self { event_loop: Ref::of(event_loop.clone()), fd, interest, asked: None }
+        Self { event_loop: Kept::of(event_loop), fd, interest, asked: None }
     }
 
     /// Waits until the kernel reports the side as ready. When it was not after all, wait again.
@@ -338,11 +364,19 @@ impl Readiness {
             None => self.ask()?,
         };
         waiting.ready.set(false);
-        poll_fn(|context| {
+        poll_fn(|_| {
             if waiting.ready.get() {
                 return Poll::Ready(Ok(()));
             }
-            waiting.waker.set(Some(context.waker().clone()));
+            // Where another watcher took the side, or the loop was closed, nobody will report.
+            if Rc::strong_count(&waiting) > SHARES_WITHOUT_OPERATION {
+                let waker = match attached(Waker::current) {
+                    Ok(waker) => waker,
+                    Err(error) => return Poll::Ready(Err(error)),
+                };
+                let former = waiting.waker.with(|slot| slot.replace(waker));
+                drop(former);
+            }
             Poll::Pending
         })
         .await
@@ -353,7 +387,7 @@ impl Readiness {
             let event_loop = self.event_loop.obj(py);
             event_loop.check_open()?;
             let waiting = Rc::<Waiting>::default();
-            let id = watch(&event_loop, self.fd, self.interest, Owner::Waiting(Rc::clone(&waiting)))?;
+            let id = watch(&event_loop, self.fd, self.interest, Owner::Waiting(Asked(Rc::clone(&waiting))))?;
             self.asked = Some((id, Rc::clone(&waiting)));
             Ok(waiting)
         })

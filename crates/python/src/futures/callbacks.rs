@@ -5,9 +5,9 @@
 //! [`super`] alone, under the future's cell; calls no Python.
 
 use std::collections::HashMap;
-use std::task::Waker;
 
 use crate::callbacks::Reaction;
+use crate::coroutines::Waker;
 use crate::ffi::Ref;
 use crate::tasks::Task;
 

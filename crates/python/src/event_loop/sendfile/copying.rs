@@ -7,18 +7,18 @@ use pyo3::types::{PyByteArray, PyInt, PyMemoryView};
 
 use super::Piece;
 use super::protocol::Takeover;
-use crate::coroutines::{Answer, Awaited};
+use crate::coroutines::{Answer, Awaited, Kept};
 use crate::event_loop::EventLoop;
 use crate::event_loop::socket::Socket;
 use crate::ffi::thread::attached;
-use crate::ffi::{Output, Ref, make};
+use crate::ffi::{Output, make};
 use crate::{names, stock};
 
 /// How much goes to a transport at once.
 const TRANSPORT_PIECE: i64 = 16 * 1024;
 
 /// `_sendfile_fallback`.
-pub(super) async fn over_transport(event_loop: &Ref<EventLoop>, transport: &Ref, piece: Piece) -> Answer {
+pub(super) async fn over_transport(event_loop: &Kept<EventLoop>, transport: &Kept, piece: Piece) -> Answer {
     let (mut source, takeover) = attached(|py| {
         let source = Source::open(event_loop, piece, TRANSPORT_PIECE, py)?;
         Ok::<_, PyErr>((source, Takeover::begin(&event_loop.obj(py), transport.any(py))?))
@@ -30,7 +30,7 @@ pub(super) async fn over_transport(event_loop: &Ref<EventLoop>, transport: &Ref,
     source.answer()
 }
 
-async fn write_all(source: &mut Source, transport: &Ref, takeover: &Takeover) -> PyResult<()> {
+async fn write_all(source: &mut Source, transport: &Kept, takeover: &Takeover) -> PyResult<()> {
     while let Some(data) = source.next().await? {
         attached(|py| transport.any(py).call_method1(names::write(py), (data.any(py),)).map(drop))?;
         takeover.drain().await?;
@@ -40,7 +40,7 @@ async fn write_all(source: &mut Source, transport: &Ref, takeover: &Takeover) ->
 }
 
 /// `_sock_sendfile_fallback`.
-pub(super) async fn to_socket(event_loop: &Ref<EventLoop>, socket: &Socket, piece: Piece) -> Answer {
+pub(super) async fn to_socket(event_loop: &Kept<EventLoop>, socket: &Socket, piece: Piece) -> Answer {
     let mut source = attached(|py| {
         let most = stock::constants_module(py)?.getattr("SENDFILE_FALLBACK_READBUFFER_SIZE")?.extract()?;
         Source::open(event_loop, piece, most, py)
@@ -51,7 +51,7 @@ pub(super) async fn to_socket(event_loop: &Ref<EventLoop>, socket: &Socket, piec
     source.answer()
 }
 
-async fn send_all(source: &mut Source, event_loop: &Ref<EventLoop>, socket: &Socket) -> PyResult<()> {
+async fn send_all(source: &mut Source, event_loop: &Kept<EventLoop>, socket: &Socket) -> PyResult<()> {
     while let Some(data) = source.next().await? {
         let sending = attached(|py| {
             let event_loop = event_loop.obj(py);
@@ -67,10 +67,10 @@ async fn send_all(source: &mut Source, event_loop: &Ref<EventLoop>, socket: &Soc
 
 /// A file that is read into a buffer again and again.
 struct Source {
-    event_loop: Ref<EventLoop>,
-    file: Ref,
-    offset: Ref,
-    buffer: Ref,
+    event_loop: Kept<EventLoop>,
+    file: Kept,
+    offset: Kept,
+    buffer: Kept,
     /// How much to read at once.
     piece: i64,
     /// How much is wanted; none for all there is.
@@ -81,7 +81,7 @@ struct Source {
 }
 
 impl Source {
-    fn open(event_loop: &Ref<EventLoop>, what: Piece, most: i64, py: Python<'_>) -> PyResult<Self> {
+    fn open(event_loop: &Kept<EventLoop>, what: Piece, most: i64, py: Python<'_>) -> PyResult<Self> {
         let Piece { file, offset, count } = what;
         // To 0, too: the file may stand anywhere.
         if file.any(py).hasattr("seek")? {
@@ -96,10 +96,10 @@ impl Source {
         let piece = count.map_or(most, |count| count.min(most));
         let buffer = py.get_type::<PyByteArray>().call1((piece,))?;
         Ok(Self {
-            event_loop: event_loop.copy(py),
+            event_loop: event_loop.again(py),
             file,
             offset,
-            buffer: Ref::new(buffer),
+            buffer: Kept::new(buffer),
             piece,
             count,
             sent: 0,
@@ -108,7 +108,7 @@ impl Source {
     }
 
     /// The next piece, in the buffer that the one after it will be in; none at the end.
-    async fn next(&mut self) -> PyResult<Option<Ref>> {
+    async fn next(&mut self) -> PyResult<Option<Kept>> {
         if let Some(count) = self.count {
             self.piece = self.piece.min(count - self.sent);
             if self.piece <= 0 {
@@ -121,13 +121,13 @@ impl Source {
             let read_into = self.file.any(py).getattr("readinto")?;
             let reading =
                 event_loop.as_any().call_method1("run_in_executor", (py.None(), read_into, &view))?;
-            Ok::<_, PyErr>((Ref::new(view), Awaited::on(&event_loop, &reading)?))
+            Ok::<_, PyErr>((Kept::new(view), Awaited::on(&event_loop, &reading)?))
         })?;
         let read = reading.await?;
         attached(|py| {
             let read = read.bind(py);
             if read.is_truthy()? {
-                slice(view.any(py), read.extract()?).map(|data| Some(Ref::new(data)))
+                slice(view.any(py), read.extract()?).map(|data| Some(Kept::new(data)))
             } else {
                 Ok(None)
             }
@@ -135,7 +135,7 @@ impl Source {
     }
 
     /// A piece is on its way.
-    fn sent(&mut self, data: &Ref) -> PyResult<()> {
+    fn sent(&mut self, data: &Kept) -> PyResult<()> {
         self.sent += attached(|py| data.any(py).len())?.cast_signed() as i64;
         Ok(())
     }

@@ -7,7 +7,7 @@ use std::ffi::CStr;
 use pyo3::exceptions::{PyConnectionError, PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
 
-use crate::coroutines::Awaited;
+use crate::coroutines::{Awaited, Kept};
 use crate::event_loop::EventLoop;
 use crate::ffi::class::{self, Plain};
 use crate::ffi::thread::attached;
@@ -32,7 +32,7 @@ static SENDFILE_PROTOCOL: ClassState = ClassState::new();
 
 /// A transport under such a protocol, until the end or until it is dropped.
 pub(super) struct Takeover {
-    protocol: Ref<SendfileProtocol>,
+    protocol: Kept<SendfileProtocol>,
     over: bool,
 }
 
@@ -53,7 +53,7 @@ impl Takeover {
         own.resume_writing.set(transport.getattr("_protocol_paused")?.is_truthy()?);
         transport.call_method0(names::pause_reading(py))?;
         transport.call_method1("set_protocol", (own.as_any(),))?;
-        let takeover = Self { protocol: Ref::of(own.clone()), over: false };
+        let takeover = Self { protocol: Kept::of(&own), over: false };
         if own.resume_writing.get() {
             pause_writing(&own)?;
         }

@@ -1,0 +1,137 @@
+//! How a coroutine whose Rust future waits goes on: whoever will know keeps a [`Waker`] of it.
+//!
+//! A waker is a reference to the coroutine, not the opaque one of `std::task`, so that whoever keeps it shows it to the garbage
+//! collector: a future, the loop's operations, its ring. What waits is thereby alive for as long as something can wake it, and no longer.
+//! Kept by [`super::awaited`] and by the loop; calls the future that the coroutine's task waits for.
+
+use std::ffi::CStr;
+
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+
+use super::{NativeCoroutine, delegation};
+use crate::event_loop::Message;
+use crate::ffi::class::Plain;
+use crate::ffi::thread::attached;
+use crate::ffi::{Class, ClassState, LoopCell, Obj, Output, Ref, SendRef, Table, Visitor, none, thread};
+use crate::futures::{self, State};
+
+/// Resumes a coroutine, once.
+pub struct Waker(Ref<NativeCoroutine>);
+
+impl Waker {
+    /// Of the coroutine that is being polled.
+    pub fn current(py: Python<'_>) -> PyResult<Self> {
+        let coroutine = delegation::current(py);
+        let coroutine = coroutine.ok_or_else(|| PyRuntimeError::new_err("no coroutine is running"))?;
+        Ok(Self::of(Ref::of(coroutine)))
+    }
+
+    fn of(coroutine: Ref<NativeCoroutine>) -> Self {
+        let wakers = &coroutine.data().wakers;
+        wakers.set(wakers.get() + 1);
+        Self(coroutine)
+    }
+
+    /// What another thread sent.
+    pub fn received(coroutine: SendRef<NativeCoroutine>) -> Self {
+        Self::of(coroutine.into_ref())
+    }
+
+    /// Another one.
+    pub fn copy(&self, py: Python<'_>) -> Self {
+        Self::of(self.0.copy(py))
+    }
+
+    /// Shows what it refers to to the collector.
+    pub fn traverse(&self, visitor: &mut Visitor) {
+        visitor.visit(self.0.as_ptr());
+    }
+
+    /// The coroutine is to be polled again.
+    pub fn wake(self) {
+        attached(|py| wake(&self.0.obj(py)));
+    }
+}
+
+impl Drop for Waker {
+    fn drop(&mut self) {
+        let wakers = &self.0.data().wakers;
+        wakers.set(wakers.get() - 1);
+    }
+}
+
+/// The coroutine that is being polled is to be polled again in the next turn.
+pub fn give_way() -> PyResult<()> {
+    attached(|py| {
+        Waker::current(py)?.wake();
+        Ok(())
+    })
+}
+
+fn wake(coroutine: &Obj<'_, NativeCoroutine>) {
+    let py = coroutine.py();
+    if coroutine.thread.get() != thread::ident() {
+        if let Some(event_loop) = coroutine.event_loop.obj(py) {
+            event_loop.inbox().post(Message::Wake(SendRef::of(coroutine.clone())));
+        }
+        return;
+    }
+    if coroutine.woken.replace(true) {
+        return;
+    }
+    let Some(future) = coroutine.waiting.take() else { return };
+    let future = future.into_obj(py);
+    if future.state() == State::Pending
+        && let Err(error) = futures::set_result(&future, none(py))
+    {
+        // Only a closed loop refuses: nobody will resume the coroutine, and nobody can be told.
+        error.write_unraisable(py, Some(future.as_any()));
+    }
+}
+
+/// A waker as a Python callable, for futures that are not native.
+#[derive(Default)]
+pub struct WakerCallback {
+    waker: LoopCell<Option<Waker>>,
+}
+
+static WAKER_CALLBACK: ClassState = ClassState::new();
+
+impl WakerCallback {
+    /// Makes one.
+    pub(super) fn of(py: Python<'_>, waker: Waker) -> Output<'_> {
+        let callback = Self::create(py)?;
+        callback.waker.with(|slot| *slot = Some(waker));
+        Ok(callback.into_any())
+    }
+}
+
+impl Class for WakerCallback {
+    const NAME: &'static CStr = c"yibu.WakerCallback";
+    type Header = Plain;
+    const SUBCLASSABLE: bool = false;
+    const CONSTRUCTIBLE: bool = false;
+
+    fn state() -> &'static ClassState {
+        &WAKER_CALLBACK
+    }
+
+    fn table(t: &mut Table<Self>) {
+        t.call(|callback, _args, _kwargs| {
+            if let Some(waker) = callback.waker.with(Option::take) {
+                waker.wake();
+            }
+            Ok(none(callback.py()))
+        });
+    }
+
+    fn traverse(&self, visitor: &mut Visitor) {
+        self.waker.try_with(|waker| waker.iter().for_each(|waker| waker.traverse(visitor)));
+    }
+
+    fn clear(&self) {
+        let waker = self.waker.with(Option::take);
+        drop(waker);
+    }
+}
