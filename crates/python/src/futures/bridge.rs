@@ -92,6 +92,9 @@ fn set_result_unless_cancelled<'py>(args: Args<'_, 'py>) -> Output<'py> {
 }
 
 /// Two futures of which one follows the other. The loops are empty for futures of `concurrent.futures`.
+///
+/// These keep their callbacks when they are done, and with them the chain, which therefore lets go of both: otherwise every result
+/// of a thread would wait for the garbage collector.
 #[derive(Default)]
 pub struct Chain {
     source: Slot,
@@ -112,11 +115,20 @@ static CALL_SET_STATE: Reaction =
 static SET_STATE: Reaction = Reaction {
     name: "_chain_future.<locals>._set_state",
     run: |chain, source| match Obj::<Chain>::cast(chain) {
-        Some(chain) => set_state(&chain.destination.get_or_none(chain.py()), source),
+        Some(chain) => chain.finish(source),
         None => Ok(()),
     },
     waiter: |_| None,
 };
+
+impl Chain {
+    /// Completes the destination, and ends.
+    fn finish(&self, source: &Bound<'_, PyAny>) -> PyResult<()> {
+        let Some(destination) = self.destination.take() else { return Ok(()) };
+        self.clear();
+        set_state(&destination.into_any(source.py()), source)
+    }
+}
 
 fn chain<'py>(source: &Bound<'py, PyAny>, destination: &Bound<'py, PyAny>) -> PyResult<()> {
     let py = source.py();
@@ -149,7 +161,8 @@ fn check_cancel<'py>(chain: &Bound<'py, PyAny>, destination: &Bound<'py, PyAny>)
     if !likes::is_cancelled(destination)? {
         return Ok(());
     }
-    let source = chain.source.get_or_none(py);
+    // A source that is done has nothing to cancel.
+    let Some(source) = chain.source.get(py) else { return Ok(()) };
     if is_here(&chain.source_loop, py)? {
         return likes::cancel(&source).map(drop);
     }
@@ -161,23 +174,26 @@ fn check_cancel<'py>(chain: &Bound<'py, PyAny>, destination: &Bound<'py, PyAny>)
 fn call_set_state<'py>(owner: &Bound<'py, PyAny>, source: &Bound<'py, PyAny>) -> PyResult<()> {
     let py = owner.py();
     let Some(chain) = Obj::<Chain>::cast(owner) else { return Ok(()) };
-    let destination = chain.destination.get_or_none(py);
+    let Some(destination) = chain.destination.get(py) else { return Ok(()) };
     let event_loop = chain.destination_loop.get(py);
+    chain.source.clear();
     if let Some(event_loop) = &event_loop
         && likes::is_cancelled(&destination)?
         && is_closed(event_loop)?
     {
+        chain.clear();
         return Ok(());
     }
     match event_loop {
         Some(event_loop) if !is_here(&chain.destination_loop, py)? => {
             if is_closed(&event_loop)? {
+                chain.clear();
                 return Ok(());
             }
             let set_state = ReactionCallback::of(&SET_STATE, owner)?;
             event_loop.call_method1(names::call_soon_threadsafe(py), (set_state, source)).map(drop)
         }
-        _ => set_state(&destination, source),
+        _ => chain.finish(source),
     }
 }
 
