@@ -1,41 +1,44 @@
 //! Python frames of asyncio's functions, under calls that native code makes in their place.
 //!
-//! Guards against blocking calls look at the stack: what `subprocess_exec` or `create_unix_server` of asyncio does is allowed, the
-//! same call from elsewhere is not. Native code has no frames, so it makes such calls through a function whose frame looks like that of
-//! asyncio's. Called by the loop's methods for child processes and Unix servers.
+//! Who looks at the stack sees by it where a call comes from: guards against blocking calls allow what `subprocess_exec` of
+//! asyncio does, a log record names the function that logged, a warning the module that warned. Native code has no frames, so it
+//! makes such calls through a function whose frame looks like that of asyncio's. Called by whatever logs or warns, and by the
+//! loop's methods for child processes and Unix servers.
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{PyDict, PyTuple, PyType};
 
 use crate::ffi::Output;
+use crate::replaced::names::{BASE_EVENTS, Module, UNIX_EVENTS};
 use crate::stock;
 
-/// A method of a loop of asyncio.
+/// A function of asyncio.
 pub struct Frame {
-    module: &'static str,
-    class: &'static str,
-    method: &'static str,
+    module: &'static Module,
+    path: &'static str,
     function: PyOnceLock<Py<PyAny>>,
 }
 
 /// `BaseEventLoop.subprocess_exec`
-pub static SUBPROCESS_EXEC: Frame = Frame::new("asyncio.base_events", "BaseEventLoop", "subprocess_exec");
+pub static SUBPROCESS_EXEC: Frame = Frame::new(&BASE_EVENTS, "BaseEventLoop.subprocess_exec");
 /// `BaseEventLoop.subprocess_shell`
-pub static SUBPROCESS_SHELL: Frame = Frame::new("asyncio.base_events", "BaseEventLoop", "subprocess_shell");
+pub static SUBPROCESS_SHELL: Frame = Frame::new(&BASE_EVENTS, "BaseEventLoop.subprocess_shell");
+/// `BaseEventLoop.create_server`
+pub static CREATE_SERVER: Frame = Frame::new(&BASE_EVENTS, "BaseEventLoop.create_server");
 /// `BaseEventLoop.shutdown_default_executor`
 pub static SHUTDOWN_DEFAULT_EXECUTOR: Frame =
-    Frame::new("asyncio.base_events", "BaseEventLoop", "shutdown_default_executor");
+    Frame::new(&BASE_EVENTS, "BaseEventLoop.shutdown_default_executor");
 /// `_UnixSelectorEventLoop.create_unix_server`
-pub static CREATE_UNIX_SERVER: Frame =
-    Frame::new("asyncio.unix_events", "_UnixSelectorEventLoop", "create_unix_server");
+pub static CREATE_UNIX_SERVER: Frame = Frame::new(&UNIX_EVENTS, "_UnixSelectorEventLoop.create_unix_server");
 /// `_UnixSelectorEventLoop._stop_serving`
-#[cfg(Py_3_13)]
-pub static STOP_SERVING: Frame = Frame::new("asyncio.unix_events", "_UnixSelectorEventLoop", "_stop_serving");
+pub static STOP_SERVING: Frame = Frame::new(&UNIX_EVENTS, "_UnixSelectorEventLoop._stop_serving");
 
 impl Frame {
-    const fn new(module: &'static str, class: &'static str, method: &'static str) -> Self {
-        Self { module, class, method, function: PyOnceLock::new() }
+    /// The function of `module` that has the qualified name `path`. One that this version of Python does not have is shown at the
+    /// beginning of the module.
+    pub const fn new(module: &'static Module, path: &'static str) -> Self {
+        Self { module, path, function: PyOnceLock::new() }
     }
 
     /// `function(*args, **keywords)`, called from the frame.
@@ -56,17 +59,82 @@ impl Frame {
         self.call(function, PyTuple::new(function.py(), [argument])?, None)
     }
 
+    /// `logger.LEVEL(*args)` with the logger of the function's module.
+    pub fn log<'py, A>(&self, py: Python<'py>, level: &str, args: A) -> PyResult<()>
+    where
+        A: IntoPyObject<'py, Target = PyTuple, Output = Bound<'py, PyTuple>>,
+    {
+        let args = args.into_pyobject(py).map_err(Into::into)?;
+        self.call(&self.module.logger(py)?.getattr(level)?, args, None).map(drop)
+    }
+
+    /// `logger.LEVEL(*args, exc_info=error)`
+    pub fn log_error<'py, A>(
+        &self,
+        py: Python<'py>,
+        level: &str,
+        args: A,
+        error: &Bound<'py, PyAny>,
+    ) -> PyResult<()>
+    where
+        A: IntoPyObject<'py, Target = PyTuple, Output = Bound<'py, PyTuple>>,
+    {
+        let keywords = PyDict::new(py);
+        keywords.set_item("exc_info", error)?;
+        let log = self.module.logger(py)?.getattr(level)?;
+        let args = args.into_pyobject(py).map_err(Into::into)?;
+        self.call(&log, args, Some(&keywords)).map(drop)
+    }
+
+    /// `warnings.warn(text, category, source=source)`
+    pub fn warn<'py>(
+        &self,
+        text: &str,
+        category: &Bound<'py, PyType>,
+        source: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<()> {
+        let py = category.py();
+        let keywords = PyDict::new(py);
+        keywords.set_item("source", source)?;
+        self.call(stock::warn(py)?, (text, category).into_pyobject(py)?, Some(&keywords)).map(drop)
+    }
+
     fn make(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        let module = stock::module(py, self.module)?;
-        let original = module.getattr(self.class)?.getattr(self.method)?.getattr("__code__")?;
+        let module = self.module.namespace(py)?;
         let caller = c"lambda function, args, keywords: function(*args, **keywords)";
-        let caller = py.eval(caller, Some(&module.cast::<PyModule>()?.dict()), None)?;
+        let caller = py.eval(caller, Some(module), None)?;
         let names = PyDict::new(py);
-        for name in ["co_filename", "co_firstlineno", "co_name", "co_qualname"] {
-            names.set_item(name, original.getattr(name)?)?;
+        match self.original(module)? {
+            Some(original) => {
+                for name in ["co_filename", "co_firstlineno", "co_name", "co_qualname"] {
+                    names.set_item(name, original.getattr(name)?)?;
+                }
+            }
+            None => {
+                names.set_item("co_filename", module.get_item("__file__")?)?;
+                names.set_item("co_name", self.path.rsplit('.').next())?;
+                names.set_item("co_qualname", self.path)?;
+            }
         }
         let code = caller.getattr("__code__")?.call_method("replace", (), Some(&names))?;
         caller.setattr("__code__", code)?;
         Ok(caller.unbind())
+    }
+
+    /// The code of asyncio's function, unless there is none, or something else in its place.
+    fn original<'py>(&self, module: &Bound<'py, PyDict>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let mut steps = self.path.split('.');
+        let mut found = steps.next().map_or(Ok(None), |name| module.get_item(name))?;
+        for name in steps {
+            found = match found {
+                Some(object) => object.getattr_opt(name)?,
+                None => None,
+            };
+        }
+        let code = match found {
+            Some(function) => function.getattr_opt("__code__")?,
+            None => None,
+        };
+        Ok(code.filter(|code| code.is_instance_of::<pyo3::types::PyCode>()))
     }
 }

@@ -30,6 +30,7 @@ use crate::ffi::class::DictAndWeak;
 use crate::ffi::{
     Args, Class, ClassState, LoopCell, Obj, Output, Raised, Ref, Signature, Slot, Table, Visitor, none,
 };
+use crate::frames::Frame;
 use crate::futures::likes;
 use crate::replaced::names::SSLPROTO;
 use crate::transports::SocketTransport;
@@ -410,7 +411,8 @@ fn eof_received<'py>(protocol: Protocol<'_, 'py>) -> Output<'py> {
 fn end_of_stream(protocol: Protocol<'_, '_>) -> PyResult<bool> {
     let py = protocol.py();
     if is_debugged(protocol)? {
-        SSLPROTO.logger(py)?.call_method1("debug", ("%r received EOF", protocol.as_any()))?;
+        static FRAME: Frame = Frame::new(&SSLPROTO, "SSLProtocol.eof_received");
+        FRAME.log(py, "debug", ("%r received EOF", protocol.as_any()))?;
     }
     match protocol.state.get() {
         State::DoHandshake => {
@@ -456,13 +458,8 @@ fn fatal_error(protocol: Protocol<'_, '_>, error: &Bound<'_, PyAny>, message: &s
     }
     if error.is_instance_of::<PyOSError>() {
         if is_debugged(protocol)? {
-            let keywords = PyDict::new(py);
-            keywords.set_item("exc_info", error)?;
-            SSLPROTO.logger(py)?.call_method(
-                "debug",
-                ("%r: %s", protocol.as_any(), message),
-                Some(&keywords),
-            )?;
+            static FRAME: Frame = Frame::new(&SSLPROTO, "SSLProtocol._fatal_error");
+            FRAME.log_error(py, "debug", ("%r: %s", protocol.as_any(), message), error)?;
         }
         return Ok(());
     }

@@ -22,6 +22,7 @@ pub use closing::{connection_lost, fatal_error, lose_soon, report, tell_handler,
 pub use corks::Corks;
 pub use datagram::DatagramTransport;
 pub use link::{Link, StreamTransport, act, log_in_debug};
+pub use reports::Frames;
 use writing::Habit;
 pub use writing::{watch_for_loss, water_marks, write, write_copied};
 
@@ -41,8 +42,9 @@ use crate::ffi::class::BehindTransport;
 use crate::ffi::{
     Args, Class, ClassState, Listing, Obj, Output, Raised, Ref, Signature, Slot, Table, Visitor,
 };
+use crate::frames::Frame;
 use crate::names;
-use crate::replaced::names::{Module, SELECTOR_EVENTS, SOCKET_METHODS};
+use crate::replaced::names::{SELECTOR_EVENTS, SOCKET_METHODS};
 use crate::server::{self, Server};
 use crate::stock;
 pub use connection::{Accepted, Connection};
@@ -118,8 +120,16 @@ impl StreamTransport for SocketTransport {
     type Channel = Socket;
     const SET_PROTOCOL: &'static Signature<1> = &Signature::new("SocketTransport.set_protocol", "protocol");
 
-    fn module() -> &'static Module {
-        &SELECTOR_EVENTS
+    fn frames() -> &'static Frames {
+        static FRAMES: Frames = Frames {
+            write: Frame::new(&SELECTOR_EVENTS, "_SelectorSocketTransport.write"),
+            pause_reading: Frame::new(&SELECTOR_EVENTS, "_SelectorTransport.pause_reading"),
+            resume_reading: Frame::new(&SELECTOR_EVENTS, "_SelectorTransport.resume_reading"),
+            end_of_stream: Frame::new(&SELECTOR_EVENTS, "_SelectorSocketTransport._read_ready__on_eof"),
+            fatal_error: Frame::new(&SELECTOR_EVENTS, "_SelectorTransport._fatal_error"),
+            finalize: Frame::new(&SELECTOR_EVENTS, "_SelectorTransport.__del__"),
+        };
+        &FRAMES
     }
 
     #[inline]

@@ -28,7 +28,7 @@ use pyo3::sync::PyOnceLock;
 
 use crate::base_subprocess::BaseSubprocessTransport;
 use crate::ffi::{Args, Class, Output, Raised, Signature, Table, boolean};
-use crate::replaced::names::UNIX_EVENTS;
+use crate::frames::Frame;
 use crate::{functions, stock};
 
 const CAN_USE_PIDFD: Signature<0> = Signature::new("can_use_pidfd", "");
@@ -115,8 +115,8 @@ fn reap<'py>(pid: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
 const UNKNOWN: i32 = 255;
 
 /// The return code for a child that somebody else has waited for, with a warning.
-fn unknown<'py>(pid: &Bound<'py, PyAny>, text: &str) -> PyResult<Bound<'py, PyAny>> {
+fn unknown<'py>(frame: &Frame, pid: &Bound<'py, PyAny>, text: &str) -> PyResult<Bound<'py, PyAny>> {
     let py = pid.py();
-    UNIX_EVENTS.logger(py)?.call_method1("warning", (text, pid))?;
+    frame.log(py, "warning", (text, pid))?;
     Ok(UNKNOWN.into_pyobject(py)?.into_any())
 }

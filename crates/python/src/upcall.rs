@@ -118,7 +118,7 @@ fn step<T: StreamTransport>(transport: &Obj<'_, T>, upcall: Upcall) -> PyResult<
         Upcall::ShutDown => transports::by_methods::shut_down_of(transport).map(|()| None),
         Upcall::ConnectionLost => transports::connection_lost(transport, &none(py)).map(|()| None),
         Upcall::LostWrite => {
-            T::module().logger(py)?.call_method1("warning", (T::Channel::LOST_WRITE_WARNING,))?;
+            T::frames().write.log(py, "warning", (T::Channel::LOST_WRITE_WARNING,))?;
             Ok(None)
         }
         Upcall::Raise(error) => Err(errors::os_error(&error)),
@@ -209,7 +209,7 @@ fn tell<'py, T: StreamTransport>(
 /// `_read_ready` of a writing end.
 fn peer_closed<T: StreamTransport>(transport: &Obj<'_, T>) -> PyResult<()> {
     let py = transport.py();
-    transports::log_in_debug(transport, "info", "%r was closed by peer")?;
+    transports::log_in_debug(transport, &T::frames().end_of_stream, "info", "%r was closed by peer")?;
     match act(transport, |stream, kernel| stream.hang_up(kernel))? {
         None => Ok(()),
         Some(0) => transports::lose_soon(transport, &none(py)),

@@ -11,6 +11,7 @@ use super::transport::BaseSubprocessTransport;
 use crate::coroutines::{Routine, Step};
 use crate::events::loop_debug;
 use crate::ffi::{Args, Obj, Output, Raised, Signature, Table, none};
+use crate::frames::Frame;
 use crate::futures::likes;
 use crate::mixins::create_future;
 use crate::names;
@@ -117,7 +118,8 @@ fn process_exited<'py>(
     }
     if loop_debug(&transport.event_loop.get_or_none(py))? {
         let text = "%r exited with return code %r";
-        BASE_SUBPROCESS.logger(py)?.call_method1("info", (text, transport.as_any(), code))?;
+        static FRAME: Frame = Frame::new(&BASE_SUBPROCESS, "BaseSubprocessTransport._process_exited");
+        FRAME.log(py, "info", (text, transport.as_any(), code))?;
     }
     transport.returncode.put(code.clone());
     let process = transport.process.get_or_none(py);

@@ -18,6 +18,7 @@ use crate::ffi::class::BehindSubprocessTransport;
 use crate::ffi::{
     Args, Class, ClassState, Obj, Output, Raised, Signature, Slot, Table, Visitor, boolean, call, none,
 };
+use crate::frames::Frame;
 use crate::futures::likes;
 use crate::replaced::names::BASE_SUBPROCESS;
 use crate::{names, stock};
@@ -165,7 +166,8 @@ fn log_start<'py>(
     let is_text = command.is_instance_of::<PyBytes>() || command.is_instance_of::<PyString>();
     let program = if is_text { command.clone() } else { command.get_item(0)? };
     let arguments = ("process %r created: pid %s", program, transport.pid.get_or_none(py));
-    BASE_SUBPROCESS.logger(py)?.call_method1("debug", arguments).map(drop)
+    static FRAME: Frame = Frame::new(&BASE_SUBPROCESS, "BaseSubprocessTransport.__init__");
+    FRAME.log(py, "debug", arguments)
 }
 
 /// `close`: closes the pipes and kills the child, unless it is known to be over.
@@ -187,7 +189,8 @@ fn close<'py>(transport: &Obj<'py, BaseSubprocessTransport>) -> Output<'py> {
     }
     if loop_debug(&transport.event_loop.get_or_none(py))? {
         let text = "Close running child process: kill %r";
-        BASE_SUBPROCESS.logger(py)?.call_method1("warning", (text, transport.as_any()))?;
+        static FRAME: Frame = Frame::new(&BASE_SUBPROCESS, "BaseSubprocessTransport.close");
+        FRAME.log(py, "warning", (text, transport.as_any()))?;
     }
     match process.call_method0("kill") {
         Ok(_) => {}
@@ -213,10 +216,9 @@ fn finalize(transport: &Obj<'_, BaseSubprocessTransport>) -> PyResult<()> {
     if transport.closed.get() {
         return Ok(());
     }
-    let keywords = PyDict::new(py);
-    keywords.set_item("source", transport.as_any())?;
+    static FRAME: Frame = Frame::new(&BASE_SUBPROCESS, "BaseSubprocessTransport.__del__");
     let text = format!("unclosed transport {}", transport.as_any().repr()?);
-    stock::warn(py)?.call((text, py.get_type::<PyResourceWarning>()), Some(&keywords))?;
+    FRAME.warn(&text, &py.get_type::<PyResourceWarning>(), Some(transport.as_any()))?;
     transport.as_any().call_method0(names::close(py)).map(drop)
 }
 

@@ -29,6 +29,7 @@ use crate::ffi::{
     Args, Class, ClassState, LoopCell, Obj, Output, Raised, Ref, Signature, Slot, Table, Visitor,
 };
 use crate::ffi::{call, context, none};
+use crate::frames::Frame;
 use crate::mixins::create_future;
 use crate::replaced::names::{SELECTOR_EVENTS, SOCKET_TRANSPORT, SSL_PROTOCOL};
 use crate::transports::{self, Accepted, Parts};
@@ -439,7 +440,8 @@ fn log_connection<'py>(
         let py = event_loop.py();
         let format = "%r got a new connection from %r: %r";
         let arguments = (format, acceptor.server.get_or_none(py), peer, socket);
-        SELECTOR_EVENTS.logger(py)?.call_method1("debug", arguments)?;
+        static FRAME: Frame = Frame::new(&SELECTOR_EVENTS, "BaseSelectorEventLoop._accept_connection");
+        FRAME.log(py, "debug", arguments)?;
     }
     Ok(())
 }

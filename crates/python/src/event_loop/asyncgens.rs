@@ -4,13 +4,15 @@
 
 use pyo3::exceptions::PyResourceWarning;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString};
+use pyo3::types::PyDict;
 
 use super::EventLoop;
 use crate::coroutines::{self, Awaited, Keeping, Kept};
 use crate::ffi::thread::attached;
 use crate::ffi::{Obj, Output, Table, call, none};
+use crate::frames::Frame;
 use crate::gathering::gather_all;
+use crate::replaced::names::BASE_EVENTS;
 use crate::{names, stock};
 
 pub(super) fn table(t: &mut Table<EventLoop>) {
@@ -80,10 +82,8 @@ fn first_iteration<'py>(event_loop: &Obj<'py, EventLoop>, generator: &Bound<'py,
             "asynchronous generator {} was scheduled after loop.shutdown_asyncgens() call",
             generator.repr()?
         );
-        let keywords = PyDict::new(py);
-        keywords.set_item("source", event_loop.as_any())?;
-        stock::warn(py)?
-            .call((PyString::new(py, &text), py.get_type::<PyResourceWarning>()), Some(&keywords))?;
+        static FRAME: Frame = Frame::new(&BASE_EVENTS, "BaseEventLoop._asyncgen_firstiter_hook");
+        FRAME.warn(&text, &py.get_type::<PyResourceWarning>(), Some(event_loop.as_any()))?;
     }
     set(event_loop)?.call_method1("add", (generator,))?;
     Ok(none(py))

@@ -13,6 +13,7 @@ use super::{Delay, EventLoop, accept};
 use crate::coroutines::{self, Awaited, Keeping, Kept};
 use crate::ffi::thread::attached;
 use crate::ffi::{Args, Obj, Output, Signature, Table};
+use crate::frames::Frame;
 use crate::mixins::create_future;
 use crate::replaced::names::BASE_EVENTS;
 use crate::replaced::names::sockets;
@@ -186,7 +187,8 @@ fn create_connection<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>)
                 let sock = transport.call_method1("get_extra_info", ("socket",))?;
                 let format = "%r connected to %s:%r: (%r, %r)";
                 let arguments = (format, sock, &target.host, &target.port, transport, protocol);
-                BASE_EVENTS.logger(py)?.call_method1("debug", arguments)?;
+                static FRAME: Frame = Frame::new(&BASE_EVENTS, "BaseEventLoop.create_connection");
+                FRAME.log(py, "debug", arguments)?;
             }
             Ok((transport, protocol).into_pyobject(py)?.into_any().unbind())
         })

@@ -13,6 +13,7 @@ use super::{EventLoop, occupied, serve};
 use crate::coroutines::{self, Awaited, Keeping, Kept};
 use crate::ffi::thread::attached;
 use crate::ffi::{Args, Class, Obj, Output, Raised, Signature, Table, none};
+use crate::frames::Frame;
 use crate::mixins::create_future;
 use crate::replaced::names::{BASE_EVENTS, DATAGRAM_TRANSPORT, sockets};
 use crate::stock;
@@ -35,6 +36,8 @@ const SO_BROADCAST: i32 = 6;
 /// The type of a file in its mode, and the type of sockets.
 const S_IFMT: u32 = 0o170_000;
 const S_IFSOCK: u32 = 0o140_000;
+
+static FRAME: Frame = Frame::new(&BASE_EVENTS, "BaseEventLoop.create_datagram_endpoint");
 
 pub(super) fn table(t: &mut Table<EventLoop>) {
     t.method(
@@ -226,7 +229,7 @@ fn remove_stale(local: &Bound<'_, PyAny>) -> PyResult<()> {
         return Err(error.into_err());
     }
     let format = "Unable to check or remove stale UNIX socket %r: %r";
-    BASE_EVENTS.logger(py)?.call_method1("error", (format, local, error.as_any())).map(drop)
+    FRAME.log(py, "error", (format, local, error.as_any()))
 }
 
 /// Looks both addresses up, and pairs what has the same family and protocol.
@@ -360,14 +363,13 @@ fn make(
     }
     let unless_done = CloseUnlessDone::new(transport.clone());
     if event_loop.debug.get() {
-        let logger = BASE_EVENTS.logger(py)?;
         let (local, remote) = (&place.local, &place.remote);
         if local.bind(py).is_truthy()? {
             let format = "Datagram endpoint local_addr=%r remote_addr=%r created: (%r, %r)";
-            logger.call_method1("info", (format, local, remote, &transport, &protocol))?;
+            FRAME.log(py, "info", (format, local, remote, &transport, &protocol))?;
         } else {
             let format = "Datagram endpoint remote_addr=%r created: (%r, %r)";
-            logger.call_method1("debug", (format, remote, &transport, &protocol))?;
+            FRAME.log(py, "debug", (format, remote, &transport, &protocol))?;
         }
     }
     let waiting = Awaited::on(event_loop, &waiter)?;

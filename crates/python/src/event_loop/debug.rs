@@ -2,12 +2,13 @@
 
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyFloat, PyString};
+use pyo3::types::{PyFloat, PyString};
 
 use super::{Entry, EventLoop, lifecycle};
 use crate::attributes::objects;
 use crate::events::Handle;
 use crate::ffi::{Obj, Output, Signature, Table, boolean, none};
+use crate::frames::Frame;
 use crate::futures::likes;
 use crate::replaced::names::BASE_EVENTS;
 use crate::{stock, tasks};
@@ -162,10 +163,6 @@ pub(super) fn warn_if_slow(
         return Ok(());
     }
     let text = PyString::new(py, "Executing %s took %.3f seconds");
-    BASE_EVENTS.logger(py)?.call_method(
-        "warning",
-        (text, describe(subject)?, seconds),
-        None::<&Bound<'_, PyDict>>,
-    )?;
-    Ok(())
+    static FRAME: Frame = Frame::new(&BASE_EVENTS, "BaseEventLoop._run_once");
+    FRAME.log(py, "warning", (text, describe(subject)?, seconds))
 }

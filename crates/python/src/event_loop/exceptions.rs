@@ -6,6 +6,7 @@ use pyo3::types::{PyDict, PyTuple};
 
 use super::EventLoop;
 use crate::ffi::{Obj, Output, Raised, Signature, Table, context, none};
+use crate::frames::Frame;
 use crate::names;
 use crate::replaced::names::BASE_EVENTS;
 
@@ -49,11 +50,8 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
     }, "Reports an exception: calls the handler with the context, a dict with 'message' and, for instance, 'exception', 'future', 'handle'.");
 }
 
-fn log_error<'py>(py: Python<'py>, text: &str, error: Option<Bound<'py, PyAny>>) -> PyResult<()> {
-    let keywords = PyDict::new(py);
-    keywords.set_item("exc_info", error)?;
-    BASE_EVENTS.logger(py)?.call_method("error", (text,), Some(&keywords)).map(drop)
-}
+static DEFAULT_FRAME: Frame = Frame::new(&BASE_EVENTS, "BaseEventLoop.default_exception_handler");
+static CALL_FRAME: Frame = Frame::new(&BASE_EVENTS, "BaseEventLoop.call_exception_handler");
 
 /// `BaseEventLoop.default_exception_handler`.
 fn default_handler<'py>(event_loop: &Obj<'py, EventLoop>, report: &Bound<'py, PyAny>) -> Output<'py> {
@@ -94,7 +92,7 @@ fn default_handler<'py>(event_loop: &Obj<'py, EventLoop>, report: &Bound<'py, Py
         };
         lines.push(format!("{key}: {text}"));
     }
-    log_error(py, &lines.join("\n"), Some(exc_info))?;
+    DEFAULT_FRAME.log_error(py, "error", (lines.join("\n"),), &exc_info)?;
     Ok(none(py))
 }
 
@@ -126,7 +124,12 @@ fn call_handler<'py>(event_loop: &Obj<'py, EventLoop>, report: &Bound<'py, PyAny
     let Some(handler) = event_loop.exception_handler.get(py) else {
         if let Err(error) = default(report) {
             let raised = unless_fatal(py, error)?;
-            log_error(py, "Exception in default exception handler", Some(raised.into_any()))?;
+            CALL_FRAME.log_error(
+                py,
+                "error",
+                ("Exception in default exception handler",),
+                &raised.into_any(),
+            )?;
         }
         return Ok(());
     };
@@ -142,11 +145,8 @@ fn call_handler<'py>(event_loop: &Obj<'py, EventLoop>, report: &Bound<'py, PyAny
     second.set_item("context", report)?;
     if let Err(error) = raised.handling(|| default(second.as_any())) {
         let raised = unless_fatal(py, error)?;
-        log_error(
-            py,
-            "Exception in default exception handler while handling an unexpected error in custom exception handler",
-            Some(raised.into_any()),
-        )?;
+        let text = "Exception in default exception handler while handling an unexpected error in custom exception handler";
+        CALL_FRAME.log_error(py, "error", (text,), &raised.into_any())?;
     }
     Ok(())
 }

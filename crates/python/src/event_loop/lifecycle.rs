@@ -2,13 +2,13 @@
 
 use pyo3::exceptions::{PyKeyboardInterrupt, PyResourceWarning, PyRuntimeError, PySystemExit};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString};
 
 use super::{Engine, EventLoop, Overridable, asyncgens, debug, turn};
 use crate::attributes::flags;
 use crate::callbacks::{Reaction, forget, react};
 use crate::ffi::thread::attached;
 use crate::ffi::{Obj, Output, Signature, Table, boolean, none, thread, trampoline};
+use crate::frames::Frame;
 use crate::functions::asked;
 use crate::futures::ensure::ensure;
 use crate::futures::{self, likes};
@@ -267,7 +267,8 @@ fn close(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     }
     let py = event_loop.py();
     if event_loop.debug.get() {
-        BASE_EVENTS.logger(py)?.call_method1("debug", ("Close %r", event_loop.as_any()))?;
+        static FRAME: Frame = Frame::new(&BASE_EVENTS, "BaseEventLoop.close");
+        FRAME.log(py, "debug", ("Close %r", event_loop.as_any()))?;
     }
     event_loop.closed.set(true);
     let content = event_loop.engine.with(Engine::close);
@@ -287,12 +288,11 @@ pub(super) fn finalize(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
         return Ok(());
     }
     let py = event_loop.py();
-    let text = PyString::new(py, &format!("unclosed event loop {}", event_loop.as_any().repr()?));
-    let keywords = PyDict::new(py);
-    keywords.set_item("source", event_loop.as_any())?;
-    let warned = stock::warn(py)?.call((text, py.get_type::<PyResourceWarning>()), Some(&keywords));
+    static FRAME: Frame = Frame::new(&BASE_EVENTS, "BaseEventLoop.__del__");
+    let text = format!("unclosed event loop {}", event_loop.as_any().repr()?);
+    let warned = FRAME.warn(&text, &py.get_type::<PyResourceWarning>(), Some(event_loop.as_any()));
     if !event_loop.is_running() {
         event_loop.as_any().call_method0("close")?;
     }
-    warned.map(drop)
+    warned
 }

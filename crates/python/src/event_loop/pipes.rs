@@ -8,6 +8,7 @@ use crate::coroutines::{self, Awaited, Keeping, Kept};
 use crate::events::loop_debug;
 use crate::ffi::thread::attached;
 use crate::ffi::{Args, Class, Obj, Output, Signature, Table};
+use crate::frames::Frame;
 use crate::mixins::create_future;
 use crate::names;
 use crate::replaced::names::BASE_EVENTS;
@@ -21,12 +22,15 @@ const MAKE_READ: Signature<4> =
 const MAKE_WRITE: Signature<4> =
     Signature::new_method("EventLoop._make_write_pipe_transport", "pipe, protocol, waiter=None, extra=None");
 
+static READ_FRAME: Frame = Frame::new(&BASE_EVENTS, "BaseEventLoop.connect_read_pipe");
+static WRITE_FRAME: Frame = Frame::new(&BASE_EVENTS, "BaseEventLoop.connect_write_pipe");
+
 pub(super) fn table(t: &mut Table<EventLoop>) {
     t.method(
         &CONNECT_READ,
         |event_loop, args| {
             let connected = "Read pipe %r connected: (%r, %r)";
-            connect(event_loop, &args, &CONNECT_READ, "_make_read_pipe_transport", connected)
+            connect(event_loop, &args, &CONNECT_READ, "_make_read_pipe_transport", &READ_FRAME, connected)
         },
         "Coroutine: reads from the file, without blocking. Returns (transport, protocol).",
     );
@@ -34,7 +38,7 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
         &CONNECT_WRITE,
         |event_loop, args| {
             let connected = "Write pipe %r connected: (%r, %r)";
-            connect(event_loop, &args, &CONNECT_WRITE, "_make_write_pipe_transport", connected)
+            connect(event_loop, &args, &CONNECT_WRITE, "_make_write_pipe_transport", &WRITE_FRAME, connected)
         },
         "Coroutine: writes to the file, without blocking. Returns (transport, protocol).",
     );
@@ -66,6 +70,7 @@ fn connect<'py>(
     args: &Args<'_, 'py>,
     signature: &'static Signature<2>,
     method: &'static str,
+    frame: &'static Frame,
     log: &'static str,
 ) -> Output<'py> {
     let keeping = Keeping::begin();
@@ -86,7 +91,7 @@ fn connect<'py>(
         attached(|py| {
             if loop_debug(own.obj(py).as_any())? {
                 let fd = pipe.bind(py).call_method0(names::fileno(py))?;
-                BASE_EVENTS.logger(py)?.call_method1("debug", (log, fd, &transport, &protocol))?;
+                frame.log(py, "debug", (log, fd, &transport, &protocol))?;
             }
             Ok((&transport, &protocol).into_pyobject(py)?.into_any().unbind())
         })

@@ -14,6 +14,7 @@ use super::{EventLoop, executor};
 use crate::coroutines::{self, Answer, Awaited, Keeping, Kept};
 use crate::ffi::thread::attached;
 use crate::ffi::{Args, Obj, Output, Signature, Table, make};
+use crate::frames::Frame;
 use crate::replaced::names::{BASE_EVENTS, sockets};
 use crate::{names, stock};
 
@@ -125,15 +126,15 @@ fn getaddrinfo_debug<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>)
             text.push_str(&format!(", {name}={}", value.repr()?));
         }
     }
-    let logger = BASE_EVENTS.logger(py)?;
-    logger.call_method1("debug", ("Get address info %s", &text))?;
+    static FRAME: Frame = Frame::new(&BASE_EVENTS, "BaseEventLoop._getaddrinfo_debug");
+    FRAME.log(py, "debug", ("Get address info %s", &text))?;
     let time = || -> PyResult<f64> { event_loop.as_any().call_method0(names::time(py))?.extract() };
     let began = time()?;
     let answer = sockets::GETADDRINFO.current(py)?.call1(PyTuple::new(py, question)?)?;
     let spent = time()? - began;
     let text = format!("Getting address info {text} took {:.3}ms: {}", spent * 1e3, answer.repr()?);
     let limit: f64 = event_loop.as_any().getattr("slow_callback_duration")?.extract()?;
-    logger.call_method1(if spent >= limit { "info" } else { "debug" }, (text,))?;
+    FRAME.log(py, if spent >= limit { "info" } else { "debug" }, (text,))?;
     Ok(answer)
 }
 

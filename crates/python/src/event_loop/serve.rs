@@ -14,6 +14,7 @@ use super::{EventLoop, occupied, yield_once};
 use crate::coroutines::{self, Awaited, Keeping, Kept};
 use crate::ffi::thread::attached;
 use crate::ffi::{Args, Class, Obj, Output, Signature, Table};
+use crate::frames::{self, Frame};
 use crate::replaced::names::{BASE_EVENTS, SERVER, SOCKET_TRANSPORT, sockets};
 use crate::server::{self, Settings};
 use crate::stock;
@@ -141,7 +142,7 @@ fn create_server<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> 
         attached(|py| {
             let server = server.to_bound(py);
             if own.data().debug.get() {
-                BASE_EVENTS.logger(py)?.call_method1("info", ("%r is serving", &server))?;
+                frames::CREATE_SERVER.log(py, "info", ("%r is serving", &server))?;
             }
             Ok(server.unbind())
         })
@@ -349,14 +350,15 @@ fn bind<'py>(
         if !event_loop.debug.get() {
             return Ok(());
         }
-        let keywords = PyDict::new(py);
-        if let Some(error) = error {
-            keywords.set_item("exc_info", error.into_value(py))?;
-        }
         let format = PyString::new(py, format).into_any();
         let values = std::iter::once(&format).chain(arguments.iter().copied());
         let values = PyTuple::new(py, values.collect::<Vec<_>>())?;
-        BASE_EVENTS.logger(py)?.call_method("warning", values, Some(&keywords)).map(drop)
+        match error {
+            Some(error) => {
+                frames::CREATE_SERVER.log_error(py, "warning", values, error.into_value(py).bind(py))
+            }
+            None => frames::CREATE_SERVER.log(py, "warning", values),
+        }
     };
     let socket = match sockets::CLASS.current(py)?.call1((&family, &kind, &proto)) {
         Ok(socket) => socket,
@@ -429,7 +431,8 @@ fn connect_accepted_socket<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_,
             if own.data().debug.get() {
                 let sock = transport.call_method1("get_extra_info", ("socket",))?;
                 let arguments = ("%r handled: (%r, %r)", sock, transport, protocol);
-                BASE_EVENTS.logger(py)?.call_method1("debug", arguments)?;
+                static FRAME: Frame = Frame::new(&BASE_EVENTS, "BaseEventLoop.connect_accepted_socket");
+                FRAME.log(py, "debug", arguments)?;
             }
             Ok((transport, protocol).into_pyobject(py)?.into_any().unbind())
         })

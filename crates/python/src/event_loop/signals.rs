@@ -18,6 +18,7 @@ use yibu_engine::{Fd, Interest};
 use super::{Entry, EventLoop, Overridable, Owner, watch};
 use crate::events::Handle;
 use crate::ffi::{Args, Class, Obj, Output, Ref, Signature, Table, Visitor, boolean, none};
+use crate::frames::Frame;
 use crate::replaced::names::UNIX_EVENTS;
 use crate::{errors, functions, stock};
 
@@ -225,7 +226,8 @@ fn close_pipe_if_unused(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
         if !error.is_instance_of::<PyValueError>(py) && !error.is_instance_of::<PyOSError>(py) {
             return Err(error);
         }
-        UNIX_EVENTS.logger(py)?.call_method1("info", ("set_wakeup_fd(-1) failed: %s", error.value(py)))?;
+        static FRAME: Frame = Frame::new(&UNIX_EVENTS, "_UnixSelectorEventLoop.remove_signal_handler");
+        FRAME.log(py, "info", ("set_wakeup_fd(-1) failed: %s", error.value(py)))?;
     }
     watch::unwatch(event_loop, pipe.reader.as_raw_fd(), Interest::Read).map(drop)
 }
@@ -317,12 +319,11 @@ pub(super) fn remove_all(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
             "Closing the loop {} on interpreter shutdown stage, skipping signal handlers removal",
             event_loop.as_any().repr()?
         );
-        let keywords = PyDict::new(py);
-        keywords.set_item("source", event_loop.as_any())?;
-        let warned = stock::warn(py)?.call((text, py.get_type::<PyResourceWarning>()), Some(&keywords));
+        static FRAME: Frame = Frame::new(&UNIX_EVENTS, "_UnixSelectorEventLoop.close");
+        let warned = FRAME.warn(&text, &py.get_type::<PyResourceWarning>(), Some(event_loop.as_any()));
         let signals = event_loop.signals.with(std::mem::take);
         drop(signals);
-        return warned.map(drop);
+        return warned;
     }
     for number in numbers {
         let number = number.into_pyobject(py)?.into_any();

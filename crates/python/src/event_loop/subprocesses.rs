@@ -12,7 +12,7 @@ use super::EventLoop;
 use crate::attributes;
 use crate::coroutines::{Routine, Step, taken};
 use crate::ffi::{Args, Class, Obj, Output, Raised, Signature, Table, boolean, none};
-use crate::frames::{SUBPROCESS_EXEC, SUBPROCESS_SHELL};
+use crate::frames::{Frame, SUBPROCESS_EXEC, SUBPROCESS_SHELL};
 use crate::functions::running;
 use crate::futures::likes;
 use crate::mixins::create_future;
@@ -155,7 +155,9 @@ fn run<'py>(routine: &Obj<'py, Routine>, in_shell: bool) -> PyResult<Step<'py>> 
         if let Some(text) = routine.second.get(py)
             && event_loop.debug.get()
         {
-            BASE_EVENTS.logger(py)?.call_method1("info", ("%s: %r", text, &transport))?;
+            let in_shell = text.cast::<PyString>()?.to_str()?.starts_with("run shell");
+            let frame = if in_shell { &SUBPROCESS_SHELL } else { &SUBPROCESS_EXEC };
+            frame.log(py, "info", ("%s: %r", text, &transport))?;
         }
         Ok(Step::Return((transport, protocol).into_pyobject(py)?.into_any()))
     }))
@@ -197,7 +199,10 @@ fn log<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py
     if !joined && !stderr.is_none() {
         text += &format!(" stderr={}", shown(&stderr)?);
     }
-    BASE_EVENTS.logger(event_loop.py())?.call_method1("debug", (text,))
+    static FRAME: Frame = Frame::new(&BASE_EVENTS, "BaseEventLoop._log_subprocess");
+    let py = event_loop.py();
+    FRAME.log(py, "debug", (text,))?;
+    Ok(none(py))
 }
 
 /// `base_events._format_pipe`.

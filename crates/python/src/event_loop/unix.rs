@@ -22,7 +22,6 @@ use crate::coroutines::{self, Awaited, Keeping, Kept};
 use crate::ffi::thread::attached;
 use crate::ffi::{Args, Obj, Output, Raised, Signature, Table};
 use crate::frames::CREATE_UNIX_SERVER;
-use crate::replaced::names::UNIX_EVENTS;
 use crate::replaced::names::sockets;
 
 const CREATE_CONNECTION: Signature<7> = Signature::new(
@@ -214,7 +213,7 @@ fn bind(socket: &Bound<'_, PyAny>, path: &Bound<'_, PyAny>) -> PyResult<()> {
         // The directory may let us make a socket, and nothing else.
         if !error.is::<PyFileNotFoundError>() {
             let format = "Unable to check or remove stale UNIX socket %r: %r";
-            UNIX_EVENTS.logger(py)?.call_method1("error", (format, path, error.as_any()))?;
+            CREATE_UNIX_SERVER.log(py, "error", (format, path, error.as_any()))?;
         }
     }
     let Err(error) = socket.call_method1("bind", (path,)) else { return Ok(()) };

@@ -70,6 +70,13 @@ impl Module {
         }))
     }
 
+    /// Its names now.
+    pub fn namespace<'py>(&self, py: Python<'py>) -> PyResult<&Bound<'py, PyDict>> {
+        let dict =
+            self.dict(py).ok_or_else(|| PyNameError::new_err(format!("{} was not imported", self.name)))?;
+        Ok(dict.bind(py))
+    }
+
     /// Its `logger`.
     pub fn logger<'py>(&self, py: Python<'py>) -> Output<'py> {
         self.global(py, "logger")

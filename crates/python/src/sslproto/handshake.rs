@@ -11,6 +11,7 @@ use super::{
 };
 use crate::alarms;
 use crate::ffi::{Obj, Raised, Ref, call};
+use crate::frames::Frame;
 use crate::names;
 use crate::replaced::names::SSLPROTO;
 
@@ -20,7 +21,8 @@ pub fn start(protocol: Protocol<'_, '_>) -> PyResult<()> {
     let event_loop = event_loop(protocol)?;
     protocol.handshake_start.set(None);
     if is_debugged(protocol)? {
-        SSLPROTO.logger(py)?.call_method1("debug", ("%r starts SSL handshake", protocol.as_any()))?;
+        static FRAME: Frame = Frame::new(&SSLPROTO, "SSLProtocol._start_handshake");
+        FRAME.log(py, "debug", ("%r starts SSL handshake", protocol.as_any()))?;
         let now = event_loop.call_method0(names::time(py))?.extract()?;
         protocol.handshake_start.set(Some(now));
     }
@@ -73,7 +75,8 @@ pub fn complete(protocol: Protocol<'_, '_>, error: Option<PyErr>) -> PyResult<()
     {
         let now: f64 = event_loop(protocol)?.call_method0(names::time(py))?.extract()?;
         let format = "%r: SSL handshake took %.1f ms";
-        SSLPROTO.logger(py)?.call_method1("debug", (format, protocol.as_any(), (now - start) * 1e3))?;
+        static FRAME: Frame = Frame::new(&SSLPROTO, "SSLProtocol._on_handshake_complete");
+        FRAME.log(py, "debug", (format, protocol.as_any(), (now - start) * 1e3))?;
     }
     let extra = protocol.extra.get_or_none(py);
     if let Ok(extra) = extra.cast::<PyDict>() {

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::alarms;
 use crate::ffi::{Obj, Raised, Ref, Table, call, none};
+use crate::frames::Frame;
 use crate::names;
 use crate::replaced::names::SSLPROTO;
 
@@ -121,7 +122,8 @@ pub fn tell_eof(protocol: Protocol<'_, '_>) -> PyResult<()> {
         let app_protocol = protocol.app_protocol.get(py).ok_or_else(|| nobody("eof_received"))?;
         if call::method(names::eof_received(py), [&app_protocol])?.is_truthy()? {
             let warning = "returning true from eof_received() has no effect when using ssl";
-            SSLPROTO.logger(py)?.call_method1("warning", (warning,))?;
+            static FRAME: Frame = Frame::new(&SSLPROTO, "SSLProtocol._call_eof_received");
+            FRAME.log(py, "warning", (warning,))?;
         }
         Ok(())
     };

@@ -14,6 +14,8 @@ use super::{SslProtocol, abort, call_soon, extra_info, nobody, set_app_protocol,
 use crate::attributes::flags;
 use crate::ffi::class::BehindTransport;
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Ref, Signature, Slot, Table, Visitor, boolean, none};
+use crate::frames::Frame;
+use crate::replaced::names::SSLPROTO;
 use crate::{names, stock};
 
 /// The data of an `_SSLProtocolTransport`.
@@ -275,7 +277,8 @@ fn life(t: &mut Table<SslTransport>) {
         }
         let py = transport.py();
         let text = "unclosed transport <asyncio._SSLProtocolTransport object>";
-        stock::warn(py)?.call1((text, py.get_type::<PyResourceWarning>())).map(drop)
+        static FRAME: Frame = Frame::new(&SSLPROTO, "_SSLProtocolTransport.__del__");
+        FRAME.warn(text, &py.get_type::<PyResourceWarning>(), None)
     });
 }
 

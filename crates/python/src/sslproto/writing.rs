@@ -10,6 +10,7 @@ use super::tls::Ciphertext;
 use super::{Protocol, SslProtocol, State, below, fail, flow};
 use crate::ffi::buffer::Buffer;
 use crate::ffi::{Obj, Ref, Table, Visitor, call, none};
+use crate::frames::Frame;
 use crate::names;
 use crate::replaced::names::SSLPROTO;
 use crate::transports::{self, SocketTransport};
@@ -123,7 +124,8 @@ pub fn takes_data(protocol: Protocol<'_, '_>) -> PyResult<bool> {
     }
     let lost = protocol.conn_lost.get();
     if lost >= LOG_THRESHOLD {
-        SSLPROTO.logger(protocol.py())?.call_method1("warning", ("SSL connection is closed",))?;
+        static FRAME: Frame = Frame::new(&SSLPROTO, "SSLProtocol._write_appdata");
+        FRAME.log(protocol.py(), "warning", ("SSL connection is closed",))?;
     }
     protocol.conn_lost.set(lost.saturating_add(1));
     Ok(false)

@@ -16,6 +16,7 @@ use crate::ffi::class::DictAndWeak;
 use crate::ffi::{
     Args, Class, ClassState, LoopCell, Obj, Output, Ref, Signature, Slot, Table, Visitor, none,
 };
+use crate::frames::Frame;
 use crate::futures::likes;
 use crate::mixins::create_future;
 use crate::replaced::names::STREAMS;
@@ -73,10 +74,10 @@ impl FlowControl {
     }
 }
 
-fn log_debug(flow: &Obj<'_, FlowControl>, text: &str) -> PyResult<()> {
+fn log_debug(flow: &Obj<'_, FlowControl>, frame: &Frame, text: &str) -> PyResult<()> {
     let py = flow.py();
     if loop_debug(&flow.event_loop.get_or_none(py))? {
-        STREAMS.logger(py)?.call_method1("debug", (text, flow.as_any()))?;
+        frame.log(py, "debug", (text, flow.as_any()))?;
     }
     Ok(())
 }
@@ -86,7 +87,8 @@ pub fn pause_writing(flow: &Obj<'_, FlowControl>) -> PyResult<()> {
     if flow.paused.replace(true) {
         return Err(PyAssertionError::new_err(()));
     }
-    log_debug(flow, "%r pauses writing")
+    static FRAME: Frame = Frame::new(&STREAMS, "FlowControlMixin.pause_writing");
+    log_debug(flow, &FRAME, "%r pauses writing")
 }
 
 /// `resume_writing`.
@@ -94,7 +96,8 @@ pub fn resume_writing(flow: &Obj<'_, FlowControl>) -> PyResult<()> {
     if !flow.paused.replace(false) {
         return Err(PyAssertionError::new_err(()));
     }
-    log_debug(flow, "%r resumes writing")?;
+    static FRAME: Frame = Frame::new(&STREAMS, "FlowControlMixin.resume_writing");
+    log_debug(flow, &FRAME, "%r resumes writing")?;
     flow.release(flow.py(), None)
 }
 

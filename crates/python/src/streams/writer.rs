@@ -18,9 +18,11 @@ use crate::ffi::class::DictAndWeak;
 use crate::ffi::{
     Args, Class, ClassState, Obj, Output, Ref, Signature, Slot, Table, Visitor, call, make, none,
 };
+use crate::frames::Frame;
 use crate::futures::likes;
 use crate::mixins::create_future;
 use crate::replaced::names::Name;
+use crate::replaced::names::STREAMS;
 use crate::transports::{self, SocketTransport};
 use crate::{attributes, names, stock};
 
@@ -233,13 +235,13 @@ fn finalize(writer: &Obj<'_, StreamWriter>) -> PyResult<()> {
     if writer.transport.is_empty() || pass_on(writer, names::is_closing(py))?.is_truthy()? {
         return Ok(());
     }
-    let warn = stock::warn(py)?;
+    static FRAME: Frame = Frame::new(&STREAMS, "StreamWriter.__del__");
     let category = py.get_type::<PyResourceWarning>();
     if writer.event_loop.get_or_none(py).call_method0("is_closed")?.is_truthy()? {
-        return warn.call1(("loop is closed", category)).map(drop);
+        return FRAME.warn("loop is closed", &category, None);
     }
     writer.as_any().call_method0(names::close(py))?;
-    warn.call1((format!("unclosed {}", writer.as_any().repr()?), category)).map(drop)
+    FRAME.warn(&format!("unclosed {}", writer.as_any().repr()?), &category, None)
 }
 
 fn repr<'py>(writer: &Obj<'py, StreamWriter>) -> Output<'py> {

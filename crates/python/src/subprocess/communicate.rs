@@ -9,6 +9,7 @@ use super::process::Process;
 use crate::coroutines::{Routine, Step};
 use crate::events::loop_debug;
 use crate::ffi::{Obj, Output, Raised, Signature, Slot, Table, none};
+use crate::frames::Frame;
 use crate::gathering::gather_all;
 use crate::names;
 use crate::replaced::names::SUBPROCESS;
@@ -60,13 +61,19 @@ fn is_debugging(process: &Process, py: Python<'_>) -> PyResult<bool> {
     loop_debug(&process.event_loop.get_or_none(py))
 }
 
-fn log<'py>(process: &Obj<'py, Process>, text: &str, detail: Option<Bound<'py, PyAny>>) -> PyResult<()> {
-    let logger = SUBPROCESS.logger(process.py())?;
+static FEED_STDIN: Frame = Frame::new(&SUBPROCESS, "Process._feed_stdin");
+static READ_STREAM: Frame = Frame::new(&SUBPROCESS, "Process._read_stream");
+
+fn log<'py>(
+    process: &Obj<'py, Process>,
+    frame: &Frame,
+    text: &str,
+    detail: Option<Bound<'py, PyAny>>,
+) -> PyResult<()> {
     match detail {
-        Some(detail) => logger.call_method1("debug", (text, process.as_any(), detail)),
-        None => logger.call_method1("debug", (text, process.as_any())),
+        Some(detail) => frame.log(process.py(), "debug", (text, process.as_any(), detail)),
+        None => frame.log(process.py(), "debug", (text, process.as_any())),
     }
-    .map(drop)
 }
 
 fn communicate<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
@@ -116,7 +123,7 @@ fn feed<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
             stdin.call_method1(names::write(py), (&input,))?;
             if debugging {
                 let count = input.len()?.into_pyobject(py)?.into_any();
-                log(&process, "%r communicate: feed stdin (%s bytes)", Some(count))?;
+                log(&process, &FEED_STDIN, "%r communicate: feed stdin (%s bytes)", Some(count))?;
             }
         }
         stdin.call_method0("drain")
@@ -140,11 +147,11 @@ fn fed<'py>(routine: &Obj<'py, Routine>, drained: Output<'py>) -> PyResult<Step<
         }
         let error = Raised::from_err(py, error);
         if debugging {
-            log(&process, "%r communicate: stdin got %r", Some(error.into_any()))?;
+            log(&process, &FEED_STDIN, "%r communicate: stdin got %r", Some(error.into_any()))?;
         }
     }
     if debugging {
-        log(&process, "%r communicate: close stdin", None)?;
+        log(&process, &FEED_STDIN, "%r communicate: close stdin", None)?;
     }
     process.stdin.get_or_none(py).call_method0(names::close(py))?;
     Ok(Step::Return(none(py)))
@@ -156,7 +163,7 @@ fn log_stream<'py>(process: &Obj<'py, Process>, text: &str, is_output: bool) -> 
         return Ok(());
     }
     let name = if is_output { "stdout" } else { "stderr" };
-    log(process, text, Some(name.into_pyobject(py)?.into_any()))
+    log(process, &READ_STREAM, text, Some(name.into_pyobject(py)?.into_any()))
 }
 
 /// `_read_stream`. The routine's second slot is the pipe's transport; its number, the descriptor.

@@ -4,13 +4,12 @@
 
 use pyo3::exceptions::{PyKeyboardInterrupt, PyResourceWarning, PySystemExit};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString};
 
 use super::link::call_soon;
 use super::{SocketTransport, StreamTransport, act, reports};
 use crate::event_loop::descriptor_closed;
 use crate::ffi::{Obj, Output, Raised, Signature, Table, boolean, call, none};
-use crate::{names, stock};
+use crate::names;
 
 const FATAL_ERROR: Signature<2> =
     Signature::new("SocketTransport._fatal_error", "exc, message='Fatal error on transport'");
@@ -127,7 +126,7 @@ pub fn report<T: StreamTransport>(transport: &Obj<'_, T>, error: &Raised<'_>, me
     }
     reports::log_error(
         &transport.event_loop(transport.py())?,
-        T::module(),
+        &T::frames().fatal_error,
         transport.as_any(),
         error,
         message,
@@ -203,15 +202,14 @@ pub(super) fn finalize<T: StreamTransport>(transport: &Obj<'_, T>) -> PyResult<(
         return Ok(());
     }
     let py = transport.py();
-    let text = PyString::new(py, &format!("unclosed transport {}", transport.as_any().repr()?));
-    let keywords = PyDict::new(py);
-    keywords.set_item("source", transport.as_any())?;
-    let warned = stock::warn(py)?.call((text, py.get_type::<PyResourceWarning>()), Some(&keywords));
+    let text = format!("unclosed transport {}", transport.as_any().repr()?);
+    let category = py.get_type::<PyResourceWarning>();
+    let warned = T::frames().finalize.warn(&text, &category, Some(transport.as_any()));
     transport.leave();
     if !transport.link().event_loop.is_empty() {
         act(transport, |stream, kernel| stream.abort(kernel))?;
     }
     let closed = close_file(transport);
     let dropped = T::dropped(transport);
-    warned.map(drop).and(closed).and(dropped)
+    warned.and(closed).and(dropped)
 }

@@ -9,11 +9,11 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use yibu_engine::transport::{Channel, Reading, Stream};
 
-use super::{Chunk, reports};
+use super::{Chunk, Frames, reports};
 use crate::event_loop::{EventLoop, Kernel, Owner};
 use crate::ffi::{Class, LoopCell, Obj, Raised, Signature, Slot, Visitor, call, context, none};
+use crate::frames::Frame;
 use crate::futures::bridge::result_setter;
-use crate::replaced::names::Module;
 use crate::{errors, names};
 
 /// See the module.
@@ -87,8 +87,8 @@ pub trait StreamTransport: Class {
     /// `set_protocol`.
     const SET_PROTOCOL: &'static Signature<1>;
 
-    /// The module of asyncio whose logger it uses.
-    fn module() -> &'static Module;
+    /// The functions of asyncio that log and warn for it.
+    fn frames() -> &'static Frames;
 
     /// What it has in common with the others.
     fn link(&self) -> &Link<Self::Channel>;
@@ -254,12 +254,11 @@ pub(super) fn introduce<'py, T: StreamTransport>(
 }
 
 /// `logger.debug(format, transport)`, or another method of the logger, in debug mode.
-pub fn log_in_debug<T: StreamTransport>(transport: &Obj<'_, T>, method: &str, format: &str) -> PyResult<()> {
-    reports::log_in_debug(
-        &transport.event_loop(transport.py())?,
-        T::module(),
-        transport.as_any(),
-        method,
-        format,
-    )
+pub fn log_in_debug<T: StreamTransport>(
+    transport: &Obj<'_, T>,
+    frame: &Frame,
+    method: &str,
+    format: &str,
+) -> PyResult<()> {
+    reports::log_in_debug(&transport.event_loop(transport.py())?, frame, transport.as_any(), method, format)
 }

@@ -117,7 +117,7 @@ fn start_reading<T: StreamTransport>(transport: &Obj<'_, T>) -> PyResult<()> {
 fn pause_reading<'py, T: StreamTransport>(transport: &Obj<'py, T>) -> Output<'py> {
     if transport.link().stream(|stream| stream.is_reading()) {
         act(transport, |stream, kernel| stream.pause_reading(kernel))?;
-        log_in_debug(transport, "debug", "%r pauses reading")?;
+        log_in_debug(transport, &T::frames().pause_reading, "debug", "%r pauses reading")?;
     }
     Ok(none(transport.py()))
 }
@@ -125,7 +125,7 @@ fn pause_reading<'py, T: StreamTransport>(transport: &Obj<'py, T>) -> Output<'py
 fn resume_reading<'py, T: StreamTransport>(transport: &Obj<'py, T>) -> Output<'py> {
     if transport.link().stream(|stream| !stream.is_closing() && stream.is_reading_paused()) {
         arm(transport, |stream, kernel| stream.resume_reading(kernel))?;
-        log_in_debug(transport, "debug", "%r resumes reading")?;
+        log_in_debug(transport, &T::frames().resume_reading, "debug", "%r resumes reading")?;
     }
     Ok(none(transport.py()))
 }
@@ -133,7 +133,7 @@ fn resume_reading<'py, T: StreamTransport>(transport: &Obj<'py, T>) -> Output<'p
 /// `_read_ready__on_eof` of a socket.
 pub(super) fn eof_received(transport: &Obj<'_, SocketTransport>) -> PyResult<()> {
     let py = transport.py();
-    log_in_debug(transport, "debug", "%r received EOF")?;
+    log_in_debug(transport, &SocketTransport::frames().end_of_stream, "debug", "%r received EOF")?;
     let Some(protocol) = transport.link.protocol.get(py) else { return Ok(()) };
     let answer = call::method(names::eof_received(py), [&protocol]);
     match answer.and_then(|answer| answer.is_truthy()) {

@@ -7,8 +7,19 @@ use pyo3::types::PyDict;
 use crate::event_loop::EventLoop;
 use crate::events::loop_debug;
 use crate::ffi::{Obj, Raised, call};
+use crate::frames::Frame;
 use crate::names;
-use crate::replaced::names::Module;
+
+/// The functions of asyncio's transport in which one is logged or warned of.
+pub struct Frames {
+    pub write: Frame,
+    pub pause_reading: Frame,
+    pub resume_reading: Frame,
+    /// The other end has been closed.
+    pub end_of_stream: Frame,
+    pub fatal_error: Frame,
+    pub finalize: Frame,
+}
 
 /// Tells the exception handler about an exception that has to do with a transport and its protocol.
 pub fn tell_handler<'py>(
@@ -30,16 +41,14 @@ pub fn tell_handler<'py>(
 /// Logs an error that ended a transport and is nobody's fault, in debug mode: by the logger of `module`.
 pub fn log_error(
     event_loop: &Obj<'_, EventLoop>,
-    module: &Module,
+    frame: &Frame,
     transport: &Bound<'_, PyAny>,
     error: &Raised<'_>,
     message: &str,
 ) -> PyResult<()> {
     if loop_debug(event_loop.as_any())? {
         let py = event_loop.py();
-        let keywords = PyDict::new(py);
-        keywords.set_item("exc_info", error.as_any())?;
-        module.logger(py)?.call_method("debug", ("%r: %s", transport, message), Some(&keywords))?;
+        frame.log_error(py, "debug", ("%r: %s", transport, message), error.as_any())?;
     }
     Ok(())
 }
@@ -47,13 +56,13 @@ pub fn log_error(
 /// `logger.debug(format, transport)`, or another method of the logger of `module`, in debug mode.
 pub fn log_in_debug(
     event_loop: &Obj<'_, EventLoop>,
-    module: &Module,
+    frame: &Frame,
     transport: &Bound<'_, PyAny>,
     method: &str,
     format: &str,
 ) -> PyResult<()> {
     if loop_debug(event_loop.as_any())? {
-        module.logger(event_loop.py())?.call_method1(method, (format, transport))?;
+        frame.log(event_loop.py(), method, (format, transport))?;
     }
     Ok(())
 }

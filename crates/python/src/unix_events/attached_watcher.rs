@@ -12,6 +12,7 @@ use super::idle;
 use super::pidfd_watcher::{Child, ended};
 use crate::ffi::class::Plain;
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Slot, Table, Visitor, boolean, none};
+use crate::frames::Frame;
 use crate::{names, stock};
 
 /// The data of a `PidfdChildWatcher`.
@@ -75,7 +76,8 @@ fn attach<'py>(watcher: &Obj<'py, AttachedWatcher>, event_loop: &Bound<'py, PyAn
     let children = watcher.children(py)?;
     if !watcher.event_loop.is_empty() && event_loop.is_none() && !children.is_empty() {
         let text = "A loop is being detached from a child watcher with pending handlers";
-        stock::warn(py)?.call1((text, py.get_type::<PyRuntimeWarning>()))?;
+        static FRAME: Frame = Frame::new(&UNIX_EVENTS, "SafeChildWatcher.attach_loop");
+        FRAME.warn(text, &py.get_type::<PyRuntimeWarning>(), None)?;
     }
     for pid in children.keys() {
         if let Some(child) = take(watcher, &pid)?.as_ref().and_then(Obj::<Child>::cast_exact) {

@@ -15,7 +15,9 @@ use super::threaded_watcher::{ThreadedWatcher, reap_for, start_thread};
 use super::{reap, unknown};
 use crate::ffi::class::Plain;
 use crate::ffi::{Class, ClassState, Obj, Signature, Slot, Table, Visitor, call, none};
+use crate::frames::Frame;
 use crate::functions::running_loop;
+use crate::replaced::names::UNIX_EVENTS;
 use crate::replaced::names::running_loop::OF_UNIX_EVENTS;
 use crate::{names, stock};
 
@@ -36,6 +38,12 @@ pub struct Child {
 
 static PIDFD_WATCHER: ClassState = ClassState::new();
 static CHILD: ClassState = ClassState::new();
+/// Named without the underscore up to 3.13.
+#[cfg(not(Py_3_14))]
+static DO_WAIT: Frame = Frame::new(&UNIX_EVENTS, "PidfdChildWatcher._do_wait");
+#[cfg(Py_3_14)]
+static DO_WAIT: Frame = Frame::new(&UNIX_EVENTS, "_PidfdChildWatcher._do_wait");
+
 const ADD: Signature<2> =
     Signature::new_method("PidfdChildWatcher.add_child_handler", "pid, callback, *args");
 #[cfg(not(Py_3_14))]
@@ -106,9 +114,11 @@ pub(super) fn ended(child: &Obj<'_, Child>) -> PyResult<()> {
         Some(event_loop) => reap_for(&event_loop, &pid)?,
         None => match reap(&pid)? {
             Some(code) => code,
-            None => {
-                unknown(&pid, "child process pid %d exit status already read:  will report returncode 255")?
-            }
+            None => unknown(
+                &DO_WAIT,
+                &pid,
+                "child process pid %d exit status already read:  will report returncode 255",
+            )?,
         },
     };
     child.close(py)?;

@@ -16,6 +16,7 @@ use super::{reap, unknown};
 use crate::events::loop_debug;
 use crate::ffi::class::Plain;
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Raised, Signature, Slot, Table, Visitor, call, none};
+use crate::frames::Frame;
 use crate::functions::running_loop;
 use crate::replaced::names::UNIX_EVENTS;
 use crate::replaced::names::running_loop::OF_UNIX_EVENTS;
@@ -30,6 +31,11 @@ pub struct ThreadedWatcher {
     threads: Slot,
 }
 
+/// Named without the underscore up to 3.13.
+#[cfg(not(Py_3_14))]
+static FRAME: Frame = Frame::new(&UNIX_EVENTS, "ThreadedChildWatcher._do_waitpid");
+#[cfg(Py_3_14)]
+static FRAME: Frame = Frame::new(&UNIX_EVENTS, "_ThreadedChildWatcher._do_waitpid");
 static THREADED_WATCHER: ClassState = ClassState::new();
 const ADD: Signature<2> =
     Signature::new_method("ThreadedChildWatcher.add_child_handler", "pid, callback, *args");
@@ -139,12 +145,10 @@ fn notify<'py>(watcher: &Obj<'py, ThreadedWatcher>, args: Args<'_, 'py>) -> Outp
 pub(super) fn reap_for<'py>(event_loop: &Bound<'py, PyAny>, pid: &Bound<'py, PyAny>) -> Output<'py> {
     let py = pid.py();
     let Some(code) = reap(pid)? else {
-        return unknown(pid, "Unknown child process pid %d, will report returncode 255");
+        return unknown(&FRAME, pid, "Unknown child process pid %d, will report returncode 255");
     };
     if loop_debug(event_loop)? {
-        UNIX_EVENTS
-            .logger(py)?
-            .call_method1("debug", ("process %s exited with returncode %s", pid, &code))?;
+        FRAME.log(py, "debug", ("process %s exited with returncode %s", pid, &code))?;
     }
     Ok(code)
 }
@@ -155,7 +159,7 @@ fn is_closed(event_loop: &Bound<'_, PyAny>) -> PyResult<bool> {
 
 fn warn_of_closed_loop(event_loop: &Bound<'_, PyAny>, pid: &Bound<'_, PyAny>) -> PyResult<()> {
     let text = "Loop %r that handles pid %r is closed";
-    UNIX_EVENTS.logger(pid.py())?.call_method1("warning", (text, event_loop, pid)).map(drop)
+    FRAME.log(pid.py(), "warning", (text, event_loop, pid))
 }
 
 /// `__del__`: some threads still wait.
@@ -165,10 +169,8 @@ fn finalize(watcher: &Obj<'_, ThreadedWatcher>) -> PyResult<()> {
         if thread.call_method0("is_alive")?.is_truthy()? {
             let class = watcher.as_any().getattr(names::__class__(py))?;
             let text = format!("{} has registered but not finished child processes", class.str()?);
-            let keywords = PyDict::new(py);
-            keywords.set_item("source", watcher.as_any())?;
-            let warn = stock::warn(py)?;
-            return warn.call((text, py.get_type::<PyResourceWarning>()), Some(&keywords)).map(drop);
+            static DEL: Frame = Frame::new(&UNIX_EVENTS, "ThreadedChildWatcher.__del__");
+            return DEL.warn(&text, &py.get_type::<PyResourceWarning>(), Some(watcher.as_any()));
         }
     }
     Ok(())

@@ -10,7 +10,6 @@ use super::is_abstract;
 use crate::event_loop::EventLoop;
 use crate::ffi::{Obj, Raised};
 use crate::frames::{CREATE_UNIX_SERVER, Frame, STOP_SERVING};
-use crate::replaced::names::UNIX_EVENTS;
 use crate::stock;
 
 /// `_unix_server_sockets`: the inode that each listening socket is bound to.
@@ -84,6 +83,6 @@ impl<'py> BoundPath<'py> {
             return Err(error.into_err());
         }
         let format = "Unable to clean up listening UNIX socket %r: %r";
-        UNIX_EVENTS.logger(py)?.call_method1("error", (format, &self.path, error.as_any())).map(drop)
+        STOP_SERVING.log(py, "error", (format, &self.path, error.as_any()))
     }
 }

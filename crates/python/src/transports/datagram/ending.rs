@@ -4,14 +4,14 @@
 
 use pyo3::exceptions::{PyOSError, PyResourceWarning};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString};
 
 use super::{DatagramTransport, act};
 use crate::event_loop::descriptor_closed;
 use crate::ffi::{Obj, Output, Raised, Signature, Table, boolean, call, none};
+use crate::frames::Frame;
+use crate::names;
 use crate::replaced::names::SELECTOR_EVENTS;
 use crate::transports::reports;
-use crate::{names, stock};
 
 const FATAL_ERROR: Signature<2> =
     Signature::new("DatagramSocketTransport._fatal_error", "exc, message='Fatal error on transport'");
@@ -103,7 +103,8 @@ pub(super) fn fatal_error(
 ) -> PyResult<()> {
     if error.is::<PyOSError>() {
         let event_loop = transport.event_loop(transport.py())?;
-        reports::log_error(&event_loop, &SELECTOR_EVENTS, transport.as_any(), error, message)?;
+        static FRAME: Frame = Frame::new(&SELECTOR_EVENTS, "_SelectorTransport._fatal_error");
+        reports::log_error(&event_loop, &FRAME, transport.as_any(), error, message)?;
     } else {
         tell_handler(transport, error, message)?;
     }
@@ -161,14 +162,13 @@ pub(super) fn finalize(transport: &Obj<'_, DatagramTransport>) -> PyResult<()> {
         return Ok(());
     }
     let py = transport.py();
-    let text = PyString::new(py, &format!("unclosed transport {}", transport.as_any().repr()?));
-    let keywords = PyDict::new(py);
-    keywords.set_item("source", transport.as_any())?;
-    let warned = stock::warn(py)?.call((text, py.get_type::<PyResourceWarning>()), Some(&keywords));
+    static FRAME: Frame = Frame::new(&SELECTOR_EVENTS, "_SelectorTransport.__del__");
+    let text = format!("unclosed transport {}", transport.as_any().repr()?);
+    let warned = FRAME.warn(&text, &py.get_type::<PyResourceWarning>(), Some(transport.as_any()));
     transport.listing.leave();
     if !transport.event_loop.is_empty() {
         let (_, unsent) = act(transport, |machine, kernel| machine.abort(kernel))?;
         drop(unsent);
     }
-    warned.map(drop).and(close_socket(transport))
+    warned.and(close_socket(transport))
 }

@@ -17,6 +17,7 @@ use super::{DatagramTransport, MAX_SIZE, act, context_of, refused};
 use crate::event_loop::{Entry, EventLoop, Kernel, watch};
 use crate::events::{self, Handle};
 use crate::ffi::{Obj, Output, Raised, Ref, Signature, Table, boolean, call, context, none};
+use crate::frames::Frame;
 use crate::replaced::names::SELECTOR_EVENTS;
 use crate::transports::{reports, unless_fatal};
 use crate::{attributes, errors, names};
@@ -94,17 +95,14 @@ fn arm<'py>(
     armed.map_err(|error| refused(transport, &error))
 }
 
+static PAUSE_READING: Frame = Frame::new(&SELECTOR_EVENTS, "_SelectorTransport.pause_reading");
+static RESUME_READING: Frame = Frame::new(&SELECTOR_EVENTS, "_SelectorTransport.resume_reading");
+
 fn pause_reading<'py>(transport: &Obj<'py, DatagramTransport>) -> Output<'py> {
     if transport.machine(|machine| machine.is_reading()) {
         let event_loop = transport.event_loop(transport.py())?;
         act(transport, |machine, kernel| machine.pause_reading(kernel))?;
-        reports::log_in_debug(
-            &event_loop,
-            &SELECTOR_EVENTS,
-            transport.as_any(),
-            "debug",
-            "%r pauses reading",
-        )?;
+        reports::log_in_debug(&event_loop, &PAUSE_READING, transport.as_any(), "debug", "%r pauses reading")?;
     }
     Ok(none(transport.py()))
 }
@@ -115,7 +113,7 @@ fn resume_reading<'py>(transport: &Obj<'py, DatagramTransport>) -> Output<'py> {
         arm(transport, |machine, kernel| machine.resume_reading(kernel))?;
         reports::log_in_debug(
             &event_loop,
-            &SELECTOR_EVENTS,
+            &RESUME_READING,
             transport.as_any(),
             "debug",
             "%r resumes reading",
@@ -223,7 +221,8 @@ fn step(transport: &Obj<'_, DatagramTransport>, upcall: Upcall) -> PyResult<Opti
         Upcall::HandOver(datagram) => sending::hand_over(transport, datagram),
         Upcall::ConnectionLost => connection_lost(transport, &none(py)).map(|()| None),
         Upcall::LostSend => {
-            SELECTOR_EVENTS.logger(py)?.call_method1("warning", (Socket::LOST_WRITE_WARNING,))?;
+            static FRAME: Frame = Frame::new(&SELECTOR_EVENTS, "_SelectorDatagramTransport.sendto");
+            FRAME.log(py, "warning", (Socket::LOST_WRITE_WARNING,))?;
             Ok(None)
         }
         Upcall::Raise(error) => Err(refused(transport, &error)),

@@ -11,13 +11,14 @@ use yibu_engine::MAX_RECEIVE;
 use yibu_engine::transport::{Pipe, Reading};
 
 use super::super::link::call_soon;
-use super::super::{Link, StreamTransport, act, closing, log_in_debug, lose_soon, reading};
+use super::super::{Frames, Link, StreamTransport, act, closing, log_in_debug, lose_soon, reading};
 use super::{End, PipeEnd, describe};
 use crate::event_loop::Owner;
 use crate::ffi::class::BehindReadTransport;
 use crate::ffi::{Class, ClassState, Obj, Output, Raised, Ref, Signature, Table, Visitor, none};
+use crate::frames::Frame;
 use crate::names;
-use crate::replaced::names::{Module, UNIX_EVENTS};
+use crate::replaced::names::UNIX_EVENTS;
 use crate::stock;
 
 /// The data of a `ReadPipeTransport`.
@@ -47,8 +48,16 @@ impl StreamTransport for ReadPipeTransport {
     type Channel = Pipe;
     const SET_PROTOCOL: &'static Signature<1> = &Signature::new("ReadPipeTransport.set_protocol", "protocol");
 
-    fn module() -> &'static Module {
-        &UNIX_EVENTS
+    fn frames() -> &'static Frames {
+        static FRAMES: Frames = Frames {
+            write: Frame::new(&UNIX_EVENTS, "_UnixWritePipeTransport.write"),
+            pause_reading: Frame::new(&UNIX_EVENTS, "_UnixReadPipeTransport.pause_reading"),
+            resume_reading: Frame::new(&UNIX_EVENTS, "_UnixReadPipeTransport.resume_reading"),
+            end_of_stream: Frame::new(&UNIX_EVENTS, "_UnixReadPipeTransport._read_ready"),
+            fatal_error: Frame::new(&UNIX_EVENTS, "_UnixReadPipeTransport._fatal_error"),
+            finalize: Frame::new(&UNIX_EVENTS, "_UnixReadPipeTransport.__del__"),
+        };
+        &FRAMES
     }
 
     fn link(&self) -> &Link<Pipe> {
@@ -80,7 +89,7 @@ impl StreamTransport for ReadPipeTransport {
     /// Whatever the protocol answers, there is nothing to keep a pipe open for.
     fn eof_received(transport: &Obj<'_, Self>) -> PyResult<()> {
         let py = transport.py();
-        log_in_debug(transport, "info", "%r was closed by peer")?;
+        log_in_debug(transport, &ReadPipeTransport::frames().end_of_stream, "info", "%r was closed by peer")?;
         let ended = act(transport, |stream, kernel| stream.on_eof_reply(kernel, false))?;
         let Some(protocol) = transport.0.link.protocol.get(py).filter(|_| ended) else { return Ok(()) };
         call_soon(transport, &protocol.getattr(names::eof_received(py))?, [])?;

@@ -9,13 +9,14 @@ use rustix::fs::FileType;
 use yibu_engine::transport::{Channel, During, Pipe, Reading};
 
 use super::super::writing::{self, kept, send, with_copies};
-use super::super::{Link, StreamTransport, bookkeeping, closing};
+use super::super::{Frames, Link, StreamTransport, bookkeeping, closing};
 use super::{End, PipeEnd, describe};
 use crate::event_loop::Owner;
 use crate::ffi::buffer::Buffer;
 use crate::ffi::class::BehindTransport;
 use crate::ffi::{Class, ClassState, Obj, Output, Raised, Ref, Signature, Table, Visitor, none};
-use crate::replaced::names::{Module, UNIX_EVENTS};
+use crate::frames::Frame;
+use crate::replaced::names::UNIX_EVENTS;
 use crate::stock;
 
 /// The data of a `WritePipeTransport`.
@@ -54,8 +55,16 @@ impl StreamTransport for WritePipeTransport {
     const SET_PROTOCOL: &'static Signature<1> =
         &Signature::new("WritePipeTransport.set_protocol", "protocol");
 
-    fn module() -> &'static Module {
-        &UNIX_EVENTS
+    fn frames() -> &'static Frames {
+        static FRAMES: Frames = Frames {
+            write: Frame::new(&UNIX_EVENTS, "_UnixWritePipeTransport.write"),
+            pause_reading: Frame::new(&UNIX_EVENTS, "_UnixReadPipeTransport.pause_reading"),
+            resume_reading: Frame::new(&UNIX_EVENTS, "_UnixReadPipeTransport.resume_reading"),
+            end_of_stream: Frame::new(&UNIX_EVENTS, "_UnixWritePipeTransport._read_ready"),
+            fatal_error: Frame::new(&UNIX_EVENTS, "_UnixWritePipeTransport._fatal_error"),
+            finalize: Frame::new(&UNIX_EVENTS, "_UnixWritePipeTransport.__del__"),
+        };
+        &FRAMES
     }
 
     fn link(&self) -> &Link<Pipe> {
