@@ -317,6 +317,33 @@ class TestGuards:
         with pytest.raises(Forbidden):
             run(loop.create_connection(asyncio.Protocol, "localhost", 1))
 
+    def test_what_tells_addresses_from_names(self, impl, run, monkeypatch):
+        """Libraries that mock the network take every name for an address, and have nobody resolve it."""
+        connected = []
+
+        class Mocked(socket.socket):
+            def connect(self, address):
+                connected.append(address)
+                raise ConnectionRefusedError
+
+        monkeypatch.setattr(socket, "inet_pton", lambda family, host: b"\x7f\0\0\1")
+        monkeypatch.setattr(socket, "socket", Mocked)
+        with pytest.raises(ConnectionRefusedError):
+            run(impl.open_connection("name.invalid", 80))
+        assert connected == [("name.invalid", 80)]
+
+    def test_the_function_that_tells_addresses_from_names(self, impl, run, monkeypatch):
+        given = []
+
+        def ipaddr_info(*args):
+            given.append(args)
+            raise Forbidden
+
+        monkeypatch.setattr(asyncio.base_events, "_ipaddr_info", ipaddr_info)
+        with pytest.raises(Forbidden):
+            run(impl.open_connection("127.0.0.1", 80))
+        assert given == [("127.0.0.1", 80, 0, socket.SOCK_STREAM, 0)]
+
     def test_accepting(self, impl, loop, run, monkeypatch, reports):
         """A class put in place while a server listens makes the sockets of new connections."""
         made = []

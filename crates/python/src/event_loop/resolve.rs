@@ -5,7 +5,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::{PyOSError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyDict, PyInt, PyList, PyString, PyTuple};
 use rustix::net::{AddressFamily, SocketType, ipproto};
@@ -177,6 +177,22 @@ fn numeric_family(host: &str) -> Option<i32> {
     host.parse::<Ipv6Addr>().is_ok().then_some(AF_INET6)
 }
 
+/// The family of an address that a function in the place of `inet_pton` reads, of those asked for.
+fn family_by(inet_pton: &Bound<'_, PyAny>, host: &Bound<'_, PyString>, family: i32) -> PyResult<Option<i32>> {
+    if host.contains("%")? {
+        return Ok(None);
+    }
+    let families = if family == AF_UNSPEC { vec![AF_INET, AF_INET6] } else { vec![family] };
+    for family in families {
+        match inet_pton.call1((family, host)) {
+            Ok(_) => return Ok(Some(family)),
+            Err(error) if error.is_instance_of::<PyOSError>(host.py()) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(None)
+}
+
 fn is_numeric_host(host: &Bound<'_, PyAny>) -> bool {
     host.cast_exact::<PyString>()
         .is_ok_and(|host| host.to_str().is_ok_and(|host| numeric_family(host).is_some()))
@@ -235,7 +251,17 @@ pub(super) async fn ensure_resolved(event_loop: &Kept<EventLoop>, question: Ques
         let (host, port, rest) = parts(question.address.any(py))?;
         refuse_null(&host)?;
         refuse_null(&port)?;
-        if let Some(info) = numeric_info(&question, &host, &port, &rest, py)? {
+        let info = match sockets::IPADDR_INFO.replacement(py)? {
+            Some(function) => {
+                let (family, kind, protocol) = (&question.family, &question.kind, &question.protocol);
+                let mut call = vec![host.clone(), port.clone()];
+                call.extend([family, kind, protocol].map(|number| number.any(py).clone()));
+                call.extend(rest);
+                Some(function.call1(PyTuple::new(py, call)?)?).filter(|info| !info.is_none())
+            }
+            None => numeric_info(&question, &host, &port, &rest, py)?.map(Bound::into_any),
+        };
+        if let Some(info) = info {
             return Ok(Ok(PyList::new(py, [info])?.into_any().unbind()));
         }
         let keywords = PyDict::new(py);
@@ -293,7 +319,10 @@ fn numeric_info<'py>(
         Err(_) => host.clone(),
     };
     let Ok(text) = host.cast::<PyString>() else { return Ok(None) };
-    let found = text.to_str().ok().and_then(numeric_family);
+    let found = match sockets::INET_PTON.replacement(py)? {
+        Some(inet_pton) => family_by(&inet_pton, text, family)?,
+        None => text.to_str().ok().and_then(numeric_family),
+    };
     let Some(found) = found.filter(|found| family == AF_UNSPEC || family == *found) else { return Ok(None) };
     let mut address = vec![host, port];
     if found == AF_INET6 {

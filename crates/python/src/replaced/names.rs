@@ -338,6 +338,8 @@ pub mod sockets {
     name! { CLASS_FOR_UNIX: UNIX_EVENTS.socket, SOCKET.socket }
     /// What `socket.accept()` makes.
     pub static CLASS_FOR_ACCEPT: Name<1> = Name::new([(&SOCKET, "socket")]);
+    name! { INET_PTON: BASE_EVENTS.socket, SOCKET.inet_pton }
+    name! { IPADDR_INFO: BASE_EVENTS._ipaddr_info }
     name! { GETADDRINFO: BASE_EVENTS.socket, SOCKET.getaddrinfo }
     name! { GETNAMEINFO: BASE_EVENTS.socket, SOCKET.getnameinfo }
 }
