@@ -43,6 +43,7 @@ pub use executor::{native_executor, run_job};
 pub use internals::EntryCallback;
 pub use kernel::Kernel;
 pub use lifecycle::COMPLETION;
+use overridden::Overridden;
 pub use overridden::{Overridable, bit};
 pub use pause::{Delay, yield_once};
 pub use schedule::seconds;
@@ -73,7 +74,6 @@ use crate::errors;
 use crate::events::{Handle, PostedHandle, TimerHandle};
 use crate::executor::Job;
 use crate::ffi::class::Plain;
-use crate::ffi::originals::Replaced;
 #[cfg(Py_3_12)]
 use crate::ffi::stand_ins;
 use crate::ffi::{
@@ -81,7 +81,6 @@ use crate::ffi::{
     Table, Visitor,
 };
 use crate::futures::Future;
-use crate::replaced::names::HANDLE;
 use crate::tasks::Task;
 use crate::transports::pipes::{ReadPipeTransport, WritePipeTransport};
 use crate::transports::{Corks, DatagramTransport, SocketTransport};
@@ -275,10 +274,6 @@ impl Host for PythonHost {
 /// The engine with Python's entries.
 pub type Engine = yibu_engine::EventLoop<PythonHost>;
 
-/// What is noticed of an entry when it is pushed.
-const SCHEDULING: Replaced =
-    bit(Overridable::CallSoon) | bit(Overridable::PushSoon) | bit(Overridable::CheckClosed);
-
 /// The data of an `EventLoop`.
 pub struct EventLoop {
     pub(crate) engine: LoopCell<Engine>,
@@ -290,7 +285,7 @@ pub struct EventLoop {
     /// The identity of the thread that runs the loop, as `threading.get_ident()`; 0 when none does.
     thread: Cell<u64>,
     /// Which methods Python code has replaced on the object itself; see `overridden`.
-    overridden: Cell<Replaced>,
+    overridden: Overridden,
     pub(crate) current: Current,
     /// Transports whose writes wait for the end of the entry.
     pub(crate) corks: Corks,
@@ -342,7 +337,7 @@ impl Default for EventLoop {
             closed: Cell::new(false),
             stopping: Cell::new(false),
             thread: Cell::new(0),
-            overridden: Cell::new(0),
+            overridden: Overridden::default(),
             current: Current::default(),
             corks: Corks::default(),
             transports: Directory::default(),
@@ -389,9 +384,7 @@ impl EventLoop {
     #[inline]
     pub fn direct<'a, 'py>(object: &'a Bound<'py, PyAny>) -> Option<&'a Obj<'py, Self>> {
         Obj::<Self>::cast(object).filter(|native| {
-            !native.debug.get()
-                && native.overridden_methods() & SCHEDULING == 0
-                && !HANDLE.is_replaced(native.py())
+            !native.debug.get() && (native.is_untouched() || native.lets_push())
         })
     }
 

@@ -1,7 +1,7 @@
 //! Entries as handles, for programs that have replaced `Handle._run`: detectors of slow or blocking callbacks do so.
 //!
 //! asyncio runs everything by way of handles. Here most entries are none, so as long as `_run` is replaced each gets one when its
-//! turn comes, and the replaced method is called on it. Asked by [`super::turn`] for each entry: a few loads and a comparison.
+//! turn comes, and the replaced method is called on it. Asked by [`super::turn`] for each entry of a loop that is not untouched.
 
 use pyo3::prelude::*;
 
@@ -12,7 +12,6 @@ use crate::ffi::Obj;
 use crate::ffi::originals;
 
 /// Whether the handle of an entry has another `_run` than the native one.
-#[inline]
 pub(super) fn is_replaced(py: Python<'_>, entry: &Entry) -> bool {
     let replaced = match entry {
         Entry::Timer(_) => originals::replaced_in::<TimerHandle>(py),
@@ -20,6 +19,21 @@ pub(super) fn is_replaced(py: Python<'_>, entry: &Entry) -> bool {
         _ => originals::replaced_in::<Handle>(py),
     };
     replaced & events::RUN != 0
+}
+
+/// Whether any handles have another `_run`.
+pub(super) fn is_replaced_in_any(py: Python<'_>) -> bool {
+    let replaced = originals::replaced_in::<Handle>(py)
+        | originals::replaced_in::<TimerHandle>(py)
+        | originals::replaced_in::<PostedHandle>(py);
+    replaced & events::RUN != 0
+}
+
+/// Whether a change of that would be counted.
+pub(super) fn is_known() -> bool {
+    originals::is_known::<Handle>()
+        && originals::is_known::<TimerHandle>()
+        && originals::is_known::<PostedHandle>()
 }
 
 /// Runs an entry by the `_run` of a handle.

@@ -3,16 +3,21 @@
 //!
 //! asyncio's loop calls its own methods by name. So does this one, where it would otherwise take a native short cut, for each
 //! name listed here; all others it calls by name in any case. The class is asked by [`crate::ffi::originals`]; what is set on the object is
-//! noticed when it is set. Called by whoever has a short cut.
+//! noticed when it is set. A loop of which nothing is replaced, nor of what its turns go past, says so with one comparison
+//! ([`Obj::is_untouched`]). Called by whoever has a short cut.
+
+use std::cell::Cell;
 
 use pyo3::exceptions::{PyNotImplementedError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
-use super::EventLoop;
+use super::{EventLoop, handle_run};
 use crate::ffi::originals::Replaced;
+use crate::ffi::versions::{self, Finding};
 use crate::ffi::{Obj, Signature, Table};
 use crate::names;
+use crate::replaced::names::{HANDLE, MONOTONIC};
 
 macro_rules! overridable {
     ($($(#[$doc:meta])* $method:ident = $name:literal;)*) => {
@@ -133,17 +138,64 @@ fn missing(function: &str) -> PyErr {
     PyNotImplementedError::new_err(format!("yibu's event loop does not go through {name}()"))
 }
 
+/// What is noticed of an entry when it is pushed.
+const SCHEDULING: Replaced =
+    bit(Overridable::CallSoon) | bit(Overridable::PushSoon) | bit(Overridable::CheckClosed);
+
+/// What was replaced on one loop.
+#[derive(Default)]
+pub struct Overridden {
+    /// The methods that were set on the object itself.
+    own: Cell<Replaced>,
+    /// That nothing is replaced of all that [`Obj::is_untouched`] is about.
+    untouched: Finding,
+    /// That this was looked for, with whatever answer.
+    looked: Finding,
+}
+
 impl Obj<'_, EventLoop> {
     /// Whether Python code replaced a method.
-    #[inline]
+    #[inline(always)]
     pub fn overrides(&self, method: Overridable) -> bool {
         self.overridden_methods() & bit(method) != 0
     }
 
     /// All methods that Python code replaced.
-    #[inline]
+    #[inline(always)]
     pub fn overridden_methods(&self) -> Replaced {
-        self.replaced() | self.overridden.get()
+        if self.is_untouched() { 0 } else { self.look_at_methods() }
+    }
+
+    /// Whether Python code has replaced no method of the loop, not the `_run` of handles, not asyncio's `Handle` and not
+    /// `time.monotonic`: what every turn and every push would have to ask. When it says no, that is to be asked.
+    #[inline(always)]
+    pub fn is_untouched(&self) -> bool {
+        self.is_usual() && self.overridden.untouched.holds()
+    }
+
+    #[inline(never)]
+    fn look_at_methods(&self) -> Replaced {
+        let changes = versions::changes();
+        let methods = self.replaced() | self.overridden.own.get();
+        if self.is_known() && !self.overridden.looked.holds() {
+            self.overridden.looked.set(changes);
+            let py = self.py();
+            if methods == 0
+                && !HANDLE.is_replaced(py)
+                && !MONOTONIC.is_replaced(py)
+                && !handle_run::is_replaced_in_any(py)
+                && handle_run::is_known()
+            {
+                self.overridden.untouched.set(changes);
+            }
+        }
+        methods
+    }
+
+    /// Whether entries may be pushed although the loop is not untouched.
+    #[inline(never)]
+    pub(super) fn lets_push(&self) -> bool {
+        self.overridden_methods() & SCHEDULING == 0 && !HANDLE.is_replaced(self.py())
     }
 
     /// `self._check_closed()`: RuntimeError when the loop is closed.
@@ -191,7 +243,10 @@ pub(super) fn attribute_changed(
 ) -> PyResult<()> {
     let name = name.cast::<PyString>()?.to_str()?;
     let Some(index) = HOOKS.iter().position(|names| names.contains(&name)) else { return Ok(()) };
-    let bits = event_loop.overridden.get() & !(1 << index);
-    event_loop.overridden.set(if set { bits | 1 << index } else { bits });
+    let overridden = &event_loop.overridden;
+    let bits = overridden.own.get() & !(1 << index);
+    overridden.own.set(if set { bits | 1 << index } else { bits });
+    overridden.untouched.forget();
+    overridden.looked.forget();
     Ok(())
 }

@@ -21,7 +21,8 @@ use crate::{alarms, current, errors, executor, names, tasks, upcall};
 /// Whether the loop's clock is the program's own: its `time` or `time.monotonic` was replaced.
 #[inline]
 fn has_own_clock(event_loop: &Obj<'_, EventLoop>) -> bool {
-    event_loop.overrides(Overridable::Time) || MONOTONIC.is_replaced(event_loop.py())
+    !event_loop.is_untouched()
+        && (event_loop.overrides(Overridable::Time) || MONOTONIC.is_replaced(event_loop.py()))
 }
 
 /// `loop.time()`, also when a program replaced it.
@@ -126,7 +127,7 @@ pub(super) fn park(event_loop: &Obj<'_, EventLoop>, timeout: Option<std::time::D
 /// Runs one entry, by way of its handle where Python code sees that.
 #[inline(always)]
 fn run_one(event_loop: &Obj<'_, EventLoop>, entry: Entry) -> PyResult<()> {
-    if handle_run::is_replaced(event_loop.py(), &entry) {
+    if !event_loop.is_untouched() && handle_run::is_replaced(event_loop.py(), &entry) {
         return handle_run::run(event_loop, entry);
     }
     run_entry(event_loop, entry)

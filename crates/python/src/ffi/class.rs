@@ -136,7 +136,7 @@ impl<T: Class> Instance<T> {
 /// This is interpreter state: it is written once when the module is made, and then only under the interpreter lock.
 pub struct ClassState {
     class: Cell<*mut ffi::PyTypeObject>,
-    /// A subclass that most instances are of; null when there is none.
+    /// The class that most instances are of: this one or a subclass.
     usual: Cell<*mut ffi::PyTypeObject>,
     /// Whether `install()` has put the class in the place of asyncio's.
     in_place: Cell<bool>,
@@ -166,6 +166,25 @@ impl ClassState {
         self.in_place.get()
     }
 
+    /// Whether an object is of the class that most instances are of.
+    #[inline(always)]
+    pub(super) fn is_usual(&self, object: *mut ffi::PyObject) -> bool {
+        // SAFETY: attached; the object is alive.
+        unsafe { ffi::Py_TYPE(object) == self.usual.get() }
+    }
+
+    /// The class that most instances are of.
+    pub(super) fn usual<'py>(&self, py: Python<'py>) -> Bound<'py, PyType> {
+        // SAFETY: set when the module was made, and alive as long as the interpreter: the static holds a reference.
+        unsafe { Bound::from_borrowed_ptr(py, self.usual.get().cast()).cast_into_unchecked::<PyType>() }
+    }
+
+    /// Whether that is the native class itself.
+    #[inline(always)]
+    pub(super) fn is_usually_native(&self) -> bool {
+        self.usual.get() == self.class.get()
+    }
+
     /// The version tag of the class.
     #[inline]
     pub(super) fn version(&self) -> u32 {
@@ -177,9 +196,7 @@ impl ClassState {
     #[inline]
     pub(super) fn has(&self, object: *mut ffi::PyObject) -> bool {
         // SAFETY: attached; the object and both types are alive.
-        unsafe {
-            ffi::Py_TYPE(object) == self.usual.get() || ffi::PyObject_TypeCheck(object, self.class.get()) != 0
-        }
+        self.is_usual(object) || unsafe { ffi::PyObject_TypeCheck(object, self.class.get()) != 0 }
     }
 
     /// The type object.
@@ -407,12 +424,13 @@ impl<'py, T: Class> Obj<'py, T> {
         Self::cast(&object).is_some().then_some(Self(object, PhantomData))
     }
 
-    /// Remembers the object's class, if none is remembered yet, so that [`Obj::cast`] knows its instances at a glance. The
+    /// Remembers the object's class, if no subclass is remembered yet, so that [`Obj::cast`] knows its instances at a glance. The
     /// class lives as long as the process then.
     pub fn expect_this_class(&self) {
-        let usual = &T::state().usual;
-        if usual.get().is_null() {
-            usual.set(self.0.get_type().into_ptr().cast());
+        let state = T::state();
+        if state.is_usually_native() && !state.is_usual(self.0.as_ptr()) {
+            state.usual.set(self.0.get_type().into_ptr().cast());
+            state.originals.forget_usual();
         }
     }
 
@@ -866,6 +884,7 @@ impl<T: Class> Table<T> {
             unsafe { (*class.as_type_ptr()).tp_name = T::NAME.as_ptr().add(module) };
         }
         T::state().class.set(class.clone().into_ptr().cast());
+        T::state().usual.set(class.as_type_ptr());
         BUILT.lock().unwrap_or_else(PoisonError::into_inner).push(T::state());
         T::state().originals.name_functions(py, table.functions);
         originals::expect::<T>(&class);

@@ -18,6 +18,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyString, PyType};
 
 use super::class::{Class, ClassState, Obj};
+use super::versions::{self, Finding};
 
 /// Which names of a class are replaced: a bit for each of [`Class::HOOKS`], and the two below.
 pub type Replaced = u64;
@@ -64,6 +65,11 @@ pub struct Originals {
     stock: Cell<*mut ffi::PyTypeObject>,
     stock_version: Cell<u32>,
     verdicts: [Cell<Verdict>; KEPT],
+    /// What is replaced in the class that most instances are of, as long as that holds.
+    usual: Finding,
+    usually_replaced: Cell<Replaced>,
+    /// Whether changes of that class cannot be told.
+    unwatched: Cell<bool>,
     /// Whether the next method called is the native one, whatever was replaced: its replacement calls the original.
     passing: Cell<bool>,
 }
@@ -78,6 +84,9 @@ impl Originals {
             stock: Cell::new(std::ptr::null_mut()),
             stock_version: Cell::new(0),
             verdicts: [const { Cell::new(UNKNOWN) }; KEPT],
+            usual: Finding::new(),
+            usually_replaced: Cell::new(0),
+            unwatched: Cell::new(false),
             passing: Cell::new(false),
         }
     }
@@ -150,6 +159,25 @@ impl Originals {
         for verdict in &self.verdicts {
             verdict.set(UNKNOWN);
         }
+    }
+
+    /// Another class is the one that most instances are of.
+    pub(super) fn forget_usual(&self) {
+        self.usual.forget();
+        self.unwatched.set(false);
+    }
+
+    /// What is replaced in the class that most instances are of, while nothing has changed.
+    #[inline(always)]
+    fn usually(&self) -> Option<Replaced> {
+        self.usual.holds().then(|| self.usually_replaced.get())
+    }
+
+    /// Has changes told of everything that answers about the class depend on; whether they will be.
+    fn watch(&self, class: &Bound<'_, PyType>) -> bool {
+        let py = class.py();
+        let behind = self.behind.get(py).into_iter().flatten().map(|(class, _)| class.bind(py).clone().into_any());
+        class.mro().iter().chain(behind).all(|base| base.cast::<PyType>().is_ok_and(versions::watch_class))
     }
 
     #[inline(always)]
@@ -247,9 +275,31 @@ impl<T: Class> Obj<'_, T> {
     /// What of the object's class is replaced.
     #[inline(always)]
     pub fn replaced(&self) -> Replaced {
-        // No class has the tag 0: it stands for none.
-        let known = T::state().originals.up_to_date::<T>().known(self.class_version());
-        known.unwrap_or_else(|| judge(T::state(), &self.as_any().get_type()))
+        if cfg!(not(Py_3_12)) {
+            return by_tag::<T>(self.class_version(), || self.as_any().get_type());
+        }
+        match T::state().originals.usually() {
+            Some(replaced) if self.is_usual() => replaced,
+            _ => self.look(),
+        }
+    }
+
+    /// Whether the object is of the class that most instances are of, and nothing has changed since that was last looked at.
+    #[inline(always)]
+    pub fn is_known(&self) -> bool {
+        self.is_usual() && T::state().originals.usual.holds()
+    }
+
+    /// Whether the object is of the class that most instances are of.
+    #[inline(always)]
+    pub fn is_usual(&self) -> bool {
+        T::state().is_usual(self.as_any().as_ptr())
+    }
+
+    #[inline(never)]
+    fn look(&self) -> Replaced {
+        let class = || self.as_any().get_type();
+        if self.is_usual() { look_usual::<T>(self.py()) } else { by_tag::<T>(self.class_version(), class) }
     }
 
     /// Whether all attributes of the object are those of its native class: what asyncio calls by name may be called directly.
@@ -259,12 +309,43 @@ impl<T: Class> Obj<'_, T> {
     }
 }
 
+/// What of a class is replaced, by its version tag.
+#[inline(always)]
+fn by_tag<'py, T: Class>(tag: u32, class: impl FnOnce() -> Bound<'py, PyType>) -> Replaced {
+    // No class has the tag 0: it stands for none.
+    let known = T::state().originals.up_to_date::<T>().known(tag);
+    known.unwrap_or_else(|| judge(T::state(), &class()))
+}
+
+/// What is replaced in the class that most instances are of, looked at again and watched.
+fn look_usual<T: Class>(py: Python<'_>) -> Replaced {
+    let (state, changes) = (T::state(), versions::changes());
+    let class = state.usual(py);
+    // First, so that it has a version. What cannot be watched any more has changed so often that the interpreter gave up counting.
+    let watched = !state.originals.unwatched.get() && state.originals.watch(&class);
+    state.originals.unwatched.set(!watched);
+    let replaced = by_tag::<T>(versions::class_version(&class).unwrap_or(0), || class.clone());
+    if watched {
+        state.originals.usually_replaced.set(replaced);
+        state.originals.usual.set(changes);
+    }
+    replaced
+}
+
 /// What of the native class itself is replaced, for the instances that native code makes.
 #[inline(always)]
 pub fn replaced_in<T: Class>(py: Python<'_>) -> Replaced {
     let state = T::state();
-    let known = state.originals.up_to_date::<T>().known(state.version());
-    known.unwrap_or_else(|| judge(state, &state.class(py)))
+    match state.originals.usually() {
+        Some(replaced) if state.is_usually_native() => replaced,
+        _ if cfg!(Py_3_12) && state.is_usually_native() => look_usual::<T>(py),
+        _ => by_tag::<T>(state.version(), || state.class(py)),
+    }
+}
+
+/// Whether nothing has changed since [`replaced_in`] was asked.
+pub fn is_known<T: Class>() -> bool {
+    T::state().is_usually_native() && T::state().originals.usual.holds()
 }
 
 /// Finds out, and remembers. What cannot be found out counts as replaced: then everything goes by name.

@@ -1,13 +1,49 @@
 //! Whether the names of modules and the attributes of classes have changed since somebody looked: numbers to compare.
 //!
-//! Since 3.12 the interpreter tells of each change to the dict of a module that is watched; before, a dict has a version of its
-//! own. The attributes of a class have one on every Python. Used by [`crate::replaced`].
+//! Since 3.12 the interpreter tells of each change to a module or class that is watched. All of them share one count, because
+//! such changes are rare: whoever has found something out keeps it as a [`Finding`], which holds as long as that count stays as
+//! it is. Before 3.12 a dict has a version of its own. The attributes of a class have one on every Python.
+//! Used by [`crate::replaced`], [`super::originals`] and the loop.
+
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 
-pub use names::{version, watch};
+pub use names::{changes, version, watch, watch_class};
+
+/// That something was found to be as it came, at a count of changes ([`changes`]). Before 3.12 nobody counts, so it never holds.
+pub struct Finding(AtomicU64);
+
+impl Finding {
+    /// Nothing was found out yet.
+    pub const fn new() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
+    /// Whether it was found and nothing has changed since.
+    #[inline(always)]
+    pub fn holds(&self) -> bool {
+        cfg!(Py_3_12) && self.0.load(Ordering::Relaxed) == changes()
+    }
+
+    /// It was found by a look that began at this count of changes.
+    pub fn set(&self, changes: u64) {
+        self.0.store(changes, Ordering::Relaxed);
+    }
+
+    /// It has to be found out again.
+    pub fn forget(&self) {
+        self.0.store(0, Ordering::Relaxed);
+    }
+}
+
+impl Default for Finding {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 #[cfg(Py_3_12)]
 mod names {
@@ -17,21 +53,25 @@ mod names {
     use pyo3::ffi;
     use pyo3::prelude::*;
     use pyo3::sync::PyOnceLock;
-    use pyo3::types::PyDict;
+    use pyo3::types::{PyDict, PyType};
 
-    /// How many changes there were to all watched dicts. 0 says nothing: it is never reached.
+    /// How many changes there were to all watched dicts and classes. 0 says nothing: it is never reached.
     static CHANGES: AtomicU64 = AtomicU64::new(1);
 
-    type Callback = extern "C" fn(
+    type DictCallback = extern "C" fn(
         event: c_int,
         dict: *mut ffi::PyObject,
         key: *mut ffi::PyObject,
         value: *mut ffi::PyObject,
     ) -> c_int;
 
+    type TypeCallback = extern "C" fn(class: *mut ffi::PyTypeObject) -> c_int;
+
     unsafe extern "C" {
-        fn PyDict_AddWatcher(callback: Callback) -> c_int;
+        fn PyDict_AddWatcher(callback: DictCallback) -> c_int;
         fn PyDict_Watch(watcher: c_int, dict: *mut ffi::PyObject) -> c_int;
+        fn PyType_AddWatcher(callback: TypeCallback) -> c_int;
+        fn PyType_Watch(watcher: c_int, class: *mut ffi::PyObject) -> c_int;
     }
 
     /// Called before the change is made, with the interpreter held until it is.
@@ -45,6 +85,42 @@ mod names {
         0
     }
 
+    /// The same for classes: no Python code runs between this and the change, on whichever side of it the interpreter calls.
+    extern "C" fn class_changing(_class: *mut ffi::PyTypeObject) -> c_int {
+        CHANGES.fetch_add(1, Ordering::Relaxed);
+        0
+    }
+
+    /// The count of changes.
+    #[inline(always)]
+    pub fn changes() -> u64 {
+        CHANGES.load(Ordering::Relaxed)
+    }
+
+    /// Has [`changes`] count the next change of the class. Whether it will: a class needs a version tag to be watched, of which
+    /// each change takes the one that it has, and the interpreter has only so many watchers.
+    pub fn watch_class(class: &Bound<'_, PyType>) -> bool {
+        static WATCHER: PyOnceLock<Option<c_int>> = PyOnceLock::new();
+        let py = class.py();
+        let watcher = WATCHER.get_or_init(py, || {
+            // SAFETY: attached; the callback has the type of `PyType_WatchCallback` and touches no object.
+            match unsafe { PyType_AddWatcher(class_changing) } {
+                -1 => {
+                    drop(PyErr::fetch(py));
+                    None
+                }
+                watcher => Some(watcher),
+            }
+        });
+        let Some(watcher) = watcher else { return false };
+        // SAFETY: attached; the watcher was added above; the object is a type.
+        if unsafe { PyType_Watch(*watcher, class.as_ptr()) } != 0 {
+            drop(PyErr::fetch(py));
+            return false;
+        }
+        super::class_version(class).is_some()
+    }
+
     /// Has [`version`] tell of changes to the dict.
     pub fn watch(dict: &Bound<'_, PyDict>) -> PyResult<()> {
         static WATCHER: PyOnceLock<c_int> = PyOnceLock::new();
@@ -56,6 +132,8 @@ mod names {
                 watcher => Ok(watcher),
             }
         })?;
+        // What is looked up there is new to those who have found something out.
+        CHANGES.fetch_add(1, Ordering::Relaxed);
         // SAFETY: attached; the watcher was added above; the object is a dict.
         if unsafe { PyDict_Watch(*watcher, dict.as_ptr()) } == 0 { Ok(()) } else { Err(PyErr::fetch(py)) }
     }
@@ -63,7 +141,7 @@ mod names {
     /// A number that is another one when a watched dict has changed.
     #[inline(always)]
     pub fn version<'a>(_dicts: impl Iterator<Item = Option<&'a Py<PyDict>>>) -> u64 {
-        CHANGES.load(Ordering::Relaxed)
+        changes()
     }
 }
 
@@ -71,7 +149,17 @@ mod names {
 mod names {
     use pyo3::ffi;
     use pyo3::prelude::*;
-    use pyo3::types::PyDict;
+    use pyo3::types::{PyDict, PyType};
+
+    /// Nobody counts.
+    pub fn changes() -> u64 {
+        0
+    }
+
+    /// Nobody is told.
+    pub fn watch_class(_class: &Bound<'_, PyType>) -> bool {
+        false
+    }
 
     /// Dicts need no watching here.
     pub fn watch(_dict: &Bound<'_, PyDict>) -> PyResult<()> {
