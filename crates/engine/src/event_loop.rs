@@ -246,7 +246,6 @@ impl<H: Host> EventLoop<H> {
     }
 
     /// Puts what other threads have sent into the ring.
-    #[inline]
     pub fn drain_inbox(&mut self) {
         for message in self.inbox.drain() {
             self.ready.push(H::deliver(message));

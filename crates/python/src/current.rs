@@ -12,6 +12,8 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
 use crate::event_loop::EventLoop;
+#[cfg(not(Py_3_14))]
+use crate::ffi::dict;
 use crate::ffi::{Obj, Output};
 use crate::functions::running;
 use crate::stock;
@@ -33,6 +35,12 @@ enum Belief {
 #[derive(Default)]
 pub struct Current {
     belief: Cell<Belief>,
+    /// The task that was noted last, by its address, and the version of the dict since then: while that is the same, so is the entry.
+    #[cfg(not(Py_3_14))]
+    noted: Cell<(usize, u64)>,
+    /// The loop's hash, once it was asked for.
+    #[cfg(not(Py_3_14))]
+    hash: Cell<Option<isize>>,
     /// Whether the process was forked while the loop ran. The standard library has made the child forget the loop, which still has the
     /// rest of its turn to run there; since 3.14 it takes notes for none but the loop it knows of.
     #[cfg(Py_3_14)]
@@ -70,12 +78,22 @@ pub fn enter(event_loop: &Obj<'_, EventLoop>, task: &Obj<'_, Task>) -> PyResult<
     #[cfg(not(Py_3_14))]
     {
         let tasks = table::tasks(task.py())?;
-        if belief.get() != Belief::Stale
-            && let Some(other) = tasks.get_item(event_loop.as_any())?
-        {
+        let (noted, address) = (&event_loop.current.noted, task.as_any().as_ptr().addr());
+        if belief.get() == Belief::Stale {
+            if noted.get() == (address, dict::version(tasks)) {
+                belief.set(Belief::Running);
+                return Ok(());
+            }
+        } else if let Some(other) = tasks.get_item(event_loop.as_any())? {
             return Err(already_running(task, &other));
         }
-        tasks.set_item(event_loop.as_any(), task.as_any())?;
+        let hash = match event_loop.current.hash.get() {
+            Some(hash) => hash,
+            None => event_loop.as_any().hash()?,
+        };
+        event_loop.current.hash.set(Some(hash));
+        dict::set_item(tasks, event_loop.as_any(), hash, task.as_any())?;
+        noted.set((address, dict::version(tasks)));
     }
     #[cfg(Py_3_14)]
     {

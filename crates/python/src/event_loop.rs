@@ -383,25 +383,18 @@ impl EventLoop {
     /// called: it is not replaced, and debug mode, which wants handles with sources, is off.
     #[inline]
     pub fn direct<'a, 'py>(object: &'a Bound<'py, PyAny>) -> Option<&'a Obj<'py, Self>> {
-        Obj::<Self>::cast(object).filter(|native| {
-            !native.debug.get() && (native.is_untouched() || native.lets_push())
-        })
+        Obj::<Self>::cast(object)
+            .filter(|native| !native.debug.get() && (native.is_untouched() || native.lets_push()))
     }
 
     /// Appends an entry to the ready ring, behind what other threads have sent before.
-    #[inline]
+    #[inline(always)] // an entry is made where it is to be
     pub fn push(&self, entry: Entry) -> PyResult<()> {
-        let refused = self.engine.with(|engine| {
-            if !engine.ready.make_room() {
-                return Some(entry);
-            }
-            engine.push(entry);
-            None
-        });
-        match refused {
-            None => Ok(()),
-            Some(_entry) => Err(errors::no_memory()),
+        if !self.engine.with(|engine| engine.ready.make_room()) {
+            return Err(errors::no_memory());
         }
+        self.engine.with(|engine| engine.push(entry));
+        Ok(())
     }
 
     /// The loop stops to run and may become garbage: the collector shall know what it was about to run.
@@ -499,6 +492,7 @@ impl Class for EventLoop {
     const HOOKS: &'static [&'static [&'static str]] = overridden::HOOKS;
     const STANDS_FOR_STOCK: bool = true;
     const DERIVES_FROM_STOCK: bool = true;
+    const FUNCTIONS: bool = true;
 
     fn state() -> &'static ClassState {
         &EVENT_LOOP

@@ -301,6 +301,7 @@ impl Class for Handle {
     const HOOKS: &'static [&'static [&'static str]] = HOOKS;
     const STANDS_FOR_STOCK: bool = true;
     const FREELIST: usize = 4096;
+    const FUNCTIONS: bool = true;
 
     fn state() -> &'static ClassState {
         &HANDLE
@@ -457,6 +458,7 @@ impl Class for TimerHandle {
     const HOOKS: &'static [&'static [&'static str]] = HOOKS;
     const STANDS_FOR_STOCK: bool = true;
     const FREELIST: usize = 512;
+    const FUNCTIONS: bool = true;
 
     fn state() -> &'static ClassState {
         &TIMER_HANDLE

@@ -220,6 +220,7 @@ impl Class for GatheringFuture {
     const NAME: &'static CStr = c"yibu._GatheringFuture";
     type Header = DictAndWeak;
     const FREELIST: usize = 64;
+    const FUNCTIONS: bool = true;
 
     fn state() -> &'static ClassState {
         &GATHERING_FUTURE

@@ -125,7 +125,12 @@ impl Waiters {
     }
 
     /// The next waiter that nobody has woken or cancelled.
+    #[inline]
     fn next_pending<'py>(&self, py: Python<'py>, from: &mut u64) -> PyResult<Option<Bound<'py, PyAny>>> {
+        if self.are_none() { Ok(None) } else { self.find_pending(py, from) }
+    }
+
+    fn find_pending<'py>(&self, py: Python<'py>, from: &mut u64) -> PyResult<Option<Bound<'py, PyAny>>> {
         if !self.shown.is_empty() {
             return self.next(py, from, |state| state == State::Pending);
         }
@@ -143,10 +148,16 @@ impl Waiters {
         Ok(found)
     }
 
+    /// Whether there is nobody to look at.
+    #[inline]
+    fn are_none(&self) -> bool {
+        self.shown.is_empty() && self.queue.with(|queue| queue.is_empty())
+    }
+
     /// Whether somebody waits, or was woken and is about to run.
     #[inline]
     fn has_uncancelled(&self, py: Python<'_>) -> PyResult<bool> {
-        if self.shown.is_empty() && self.queue.with(|queue| queue.is_empty()) {
+        if self.are_none() {
             return Ok(false);
         }
         Ok(self.next(py, &mut 0, |state| state != State::Cancelled)?.is_some())

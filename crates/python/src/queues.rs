@@ -315,6 +315,7 @@ impl Class for Queue {
     type Header = DictAndWeak;
     const BARE_NAME: bool = true;
     const HOOKS: &'static [&'static [&'static str]] = &hooks::NAMES;
+    const FUNCTIONS: bool = true;
 
     fn state() -> &'static ClassState {
         &QUEUE
@@ -370,6 +371,7 @@ impl Class for PriorityQueue {
     type Header = DictAndWeak;
     const BARE_NAME: bool = true;
     const HOOKS: &'static [&'static [&'static str]] = &hooks::NAMES;
+    const FUNCTIONS: bool = true;
 
     fn state() -> &'static ClassState {
         &PRIORITY_QUEUE
@@ -426,6 +428,7 @@ impl Class for LifoQueue {
     type Header = DictAndWeak;
     const BARE_NAME: bool = true;
     const HOOKS: &'static [&'static [&'static str]] = &hooks::NAMES;
+    const FUNCTIONS: bool = true;
 
     fn state() -> &'static ClassState {
         &LIFO_QUEUE

@@ -282,6 +282,8 @@ impl Class for Runner {
     const NAME: &'static CStr = c"yibu.Runner";
     type Header = DictAndWeak;
 
+    const FUNCTIONS: bool = true;
+
     fn state() -> &'static ClassState {
         &RUNNER
     }

@@ -455,6 +455,7 @@ impl Class for Server {
     const NAME: &'static CStr = c"yibu.Server";
     type Header = DictAndWeak;
     const STANDS_FOR_STOCK: bool = true;
+    const FUNCTIONS: bool = true;
 
     fn state() -> &'static ClassState {
         &SERVER

@@ -6,6 +6,7 @@ use pyo3::types::PyTuple;
 
 use crate::alarms::{self, Alarm};
 use crate::coroutines::{Routine, Step, taken};
+use crate::event_loop;
 use crate::ffi::{Args, Obj, Output, Ref, Signature, none};
 use crate::functions::running_loop;
 use crate::futures::likes;
@@ -34,13 +35,14 @@ pub fn sleep<'py>(args: Args<'_, 'py>) -> Output<'py> {
 fn begin<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     let py = routine.py();
     let delay = routine.owner.get_or_none(py);
-    if delay.le(0)? {
+    let seconds = event_loop::seconds(&delay);
+    if seconds.map_or_else(|| delay.le(0), |seconds| Ok(seconds <= 0.0))? {
         return Ok(Step::GiveWay(|routine, waited| {
             waited?;
             Ok(Step::Return(taken(routine.py(), &routine.first)))
         }));
     }
-    if delay.extract::<f64>().is_ok_and(f64::is_nan) {
+    if seconds.or_else(|| delay.extract::<f64>().ok()).is_some_and(f64::is_nan) {
         return Err(PyValueError::new_err("Invalid delay: NaN (not a number)"));
     }
     let event_loop = running_loop(py, &OF_TASKS)?;

@@ -517,6 +517,7 @@ impl Class for SslProtocol {
     const NAME: &'static CStr = c"yibu.SSLProtocol";
     type Header = DictAndWeak;
     const FREELIST: usize = 64;
+    const FUNCTIONS: bool = true;
 
     fn state() -> &'static ClassState {
         &SSL_PROTOCOL

@@ -595,6 +595,7 @@ impl Class for TaskGroup {
     const NAME: &'static CStr = c"yibu.TaskGroup";
     type Header = DictAndWeak;
     const FREELIST: usize = 64;
+    const FUNCTIONS: bool = true;
 
     fn state() -> &'static ClassState {
         &TASK_GROUP

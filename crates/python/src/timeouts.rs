@@ -445,6 +445,7 @@ impl Class for Timeout {
     const NAME: &'static CStr = c"yibu.Timeout";
     type Header = DictAndWeak;
     const FREELIST: usize = 256;
+    const FUNCTIONS: bool = true;
 
     fn state() -> &'static ClassState {
         &TIMEOUT

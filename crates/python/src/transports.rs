@@ -342,6 +342,7 @@ impl Class for SocketTransport {
     type Header = BehindTransport;
     const FREELIST: usize = 256;
     const STANDS_FOR_STOCK: bool = true;
+    const FUNCTIONS: bool = true;
 
     fn state() -> &'static ClassState {
         &SOCKET_TRANSPORT

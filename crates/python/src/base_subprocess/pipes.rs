@@ -60,6 +60,8 @@ impl Class for WritePipe {
     const NAME: &'static CStr = c"yibu.WriteSubprocessPipeProto";
     type Header = DictAndWeak;
 
+    const FUNCTIONS: bool = true;
+
     fn state() -> &'static ClassState {
         &WRITE_PIPE
     }
@@ -125,6 +127,8 @@ impl Class for WritePipe {
 impl Class for ReadPipe {
     const NAME: &'static CStr = c"yibu.ReadSubprocessPipeProto";
     type Header = DictAndWeak;
+
+    const FUNCTIONS: bool = true;
 
     fn state() -> &'static ClassState {
         &READ_PIPE

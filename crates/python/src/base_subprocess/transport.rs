@@ -410,6 +410,8 @@ impl Class for BaseSubprocessTransport {
     const NAME: &'static CStr = c"yibu.BaseSubprocessTransport";
     type Header = BehindSubprocessTransport;
 
+    const FUNCTIONS: bool = true;
+
     fn state() -> &'static ClassState {
         &BASE_SUBPROCESS_TRANSPORT
     }

@@ -82,6 +82,7 @@ impl Class for ThreadSafeHandle {
     const HOOKS: &'static [&'static [&'static str]] = super::HOOKS;
     const FREELIST: usize = 256;
     const STANDS_FOR_STOCK: bool = true;
+    const FUNCTIONS: bool = true;
 
     fn state() -> &'static ClassState {
         &THREAD_SAFE_HANDLE

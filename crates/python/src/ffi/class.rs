@@ -262,6 +262,8 @@ pub trait Class: Default + Sized + 'static {
 
     /// Names whose replacement is asked about by itself, and those that share a bit; see [`Obj::replaced`].
     const HOOKS: &'static [&'static [&'static str]] = &[];
+    /// Whether methods are [`function::Function`]s: what [`Class::stock`] has in Python.
+    const FUNCTIONS: bool = false;
     /// Whether methods look for replacements in [`Class::stock`].
     const STANDS_FOR_STOCK: bool = false;
     /// Whether instances are of classes that derive from that class.
@@ -493,7 +495,14 @@ impl<'py, T: Class> Obj<'py, T> {
     /// How many attributes the instance has in its own `__dict__`.
     #[inline]
     pub fn attribute_count(&self) -> usize {
-        self.own_dict().map_or(0, |dict| dict.len())
+        let field = Instance::<T>::field(self.0.as_ptr(), T::Header::DICT);
+        // SAFETY: layout; the field is null or holds a dict, whose size is only read.
+        unsafe {
+            if field.is_null() || (*field).is_null() {
+                return 0;
+            }
+            ffi::PyDict_Size(*field).unsigned_abs()
+        }
     }
 
     /// Whether the instance's own `__dict__` has an attribute.
@@ -582,9 +591,11 @@ impl<T: Class> Table<T> {
         F: Stateless + for<'a, 'py> Fn(&'a Obj<'py, T>) -> Output<'py>,
     {
         let text = leak(format!("{}($self)\n--\n\n{doc}", name.to_string_lossy()));
-        let meth = ffi::PyMethodDefPointer { PyCFunction: tramp::noargs::<T, F> };
-        self.add::<F>(name, meth, ffi::METH_NOARGS, text);
-        self.ways.push((name, function::call_noargs::<T, F>));
+        let code = if T::FUNCTIONS { function::noargs::<T, F> } else { tramp::noargs::<T, F> };
+        self.add::<F>(name, ffi::PyMethodDefPointer { PyCFunction: code }, ffi::METH_NOARGS, text);
+        if T::FUNCTIONS {
+            self.ways.push((name, function::call_noargs::<T, F>));
+        }
     }
 
     /// A method without arguments that has the name of a slot, for whoever asks by that name.
@@ -595,7 +606,9 @@ impl<T: Class> Table<T> {
         let text = leak(format!("{}($self)\n--\n\n{doc}", name.to_string_lossy()));
         let meth = ffi::PyMethodDefPointer { PyCFunction: tramp::unary::<T, F> };
         self.add_method(name, meth, ffi::METH_NOARGS | ffi::METH_COEXIST, text);
-        self.ways.push((name, function::call_noargs::<T, F>));
+        if T::FUNCTIONS {
+            self.ways.push((name, function::call_noargs::<T, F>));
+        }
     }
 
     /// A method of any positional arguments.
@@ -604,9 +617,12 @@ impl<T: Class> Table<T> {
         F: Stateless + for<'a, 'py> Fn(&'a Obj<'py, T>, Args<'a, 'py>) -> Output<'py>,
     {
         let text = leak(format!("{}($self, *args)\n--\n\n{doc}", name.to_string_lossy()));
-        let meth = ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: tramp::fast::<T, F> };
+        let code = if T::FUNCTIONS { function::fast::<T, F> } else { tramp::fast::<T, F> };
+        let meth = ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: code };
         self.add_method(name, meth, ffi::METH_FASTCALL | ffi::METH_KEYWORDS, text);
-        self.ways.push((name, function::call_fast::<T, F>));
+        if T::FUNCTIONS {
+            self.ways.push((name, function::call_fast::<T, F>));
+        }
     }
 
     /// A method of one positional argument; `parameter` is its name in the documentation.
@@ -615,9 +631,11 @@ impl<T: Class> Table<T> {
         F: Stateless + for<'a, 'py> Fn(&'a Obj<'py, T>, &'a Bound<'py, PyAny>) -> Output<'py>,
     {
         let text = leak(format!("{}($self, {parameter}, /)\n--\n\n{doc}", name.to_string_lossy()));
-        let meth = ffi::PyMethodDefPointer { PyCFunction: tramp::one::<T, F> };
-        self.add::<F>(name, meth, ffi::METH_O, text);
-        self.ways.push((name, function::call_one::<T, F>));
+        let code = if T::FUNCTIONS { function::one::<T, F> } else { tramp::one::<T, F> };
+        self.add::<F>(name, ffi::PyMethodDefPointer { PyCFunction: code }, ffi::METH_O, text);
+        if T::FUNCTIONS {
+            self.ways.push((name, function::call_one::<T, F>));
+        }
     }
 
     /// A method with the arguments of `signature`, whose name is what follows the last dot of `signature.function`.
@@ -628,10 +646,13 @@ impl<T: Class> Table<T> {
         let name = signature.function.rsplit('.').next().unwrap_or(signature.function);
         let comma = if signature.text.is_empty() { "" } else { ", " };
         let text = leak(format!("{name}($self{comma}{})\n--\n\n{doc}", signature.text));
-        let meth = ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: tramp::fast::<T, F> };
+        let code = if T::FUNCTIONS { function::fast::<T, F> } else { tramp::fast::<T, F> };
+        let meth = ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: code };
         let name = leak(name.to_owned());
         self.add::<F>(name, meth, ffi::METH_FASTCALL | ffi::METH_KEYWORDS, text);
-        self.ways.push((name, function::call_fast::<T, F>));
+        if T::FUNCTIONS {
+            self.ways.push((name, function::call_fast::<T, F>));
+        }
     }
 
     /// `__class_getitem__`, giving a `types.GenericAlias`.
@@ -1096,7 +1117,7 @@ where
     let text = leak(format!("{}({})\n--\n\n{doc}", signature.function, signature.text));
     let definition = Box::leak(Box::new(ffi::PyMethodDef {
         ml_name: leak(signature.function.to_owned()).as_ptr(),
-        ml_meth: ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: tramp::function::<F> },
+        ml_meth: ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: function::free::<F> },
         ml_flags: ffi::METH_FASTCALL | ffi::METH_KEYWORDS,
         ml_doc: text.as_ptr(),
     }));

@@ -54,6 +54,7 @@ pub fn run_or_stay<'py, R>(
     leave(context, result)
 }
 
+#[inline(always)] // results are moved otherwise
 fn leave<R>(context: &Bound<'_, PyAny>, result: PyResult<R>) -> PyResult<R> {
     // SAFETY: attached; entered above. No exception is set here: errors travel as values.
     if unsafe { ffi::PyContext_Exit(context.as_ptr()) } != 0 {

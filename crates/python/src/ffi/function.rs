@@ -198,9 +198,78 @@ where
 {
     // SAFETY: as in `call_noargs`.
     unsafe {
-        let result = tramp::function::<F>(null_mut(), args, ffi::PyVectorcall_NARGS(nargsf), keywords);
+        let result = tramp::function::<F>(args, ffi::PyVectorcall_NARGS(nargsf), keywords);
         if result.is_null() { failed(slf, args, nargsf, keywords) } else { result }
     }
+}
+
+/// METH_NOARGS, for a method that is mostly called as a Function: goes by [`call_noargs`], so that the Rust code is a part of one
+/// function only, that of ordinary calls, and is compiled into it.
+pub(super) unsafe extern "C" fn noargs<T, F>(
+    slf: *mut ffi::PyObject,
+    _: *mut ffi::PyObject,
+) -> *mut ffi::PyObject
+where
+    T: Class,
+    F: Stateless + for<'a, 'py> Fn(&'a Obj<'py, T>) -> Output<'py>,
+{
+    // SAFETY: called by CPython on an instance of T's type, attached; the arguments are alive for the call.
+    unsafe { call_noargs::<T, F>(null_mut(), &raw const slf, 1, null_mut()) }
+}
+
+/// METH_O, in the same way.
+pub(super) unsafe extern "C" fn one<T, F>(
+    slf: *mut ffi::PyObject,
+    arg: *mut ffi::PyObject,
+) -> *mut ffi::PyObject
+where
+    T: Class,
+    F: Stateless + for<'a, 'py> Fn(&'a Obj<'py, T>, &'a Bound<'py, PyAny>) -> Output<'py>,
+{
+    let args = [slf, arg];
+    // SAFETY: as in `noargs`.
+    unsafe { call_one::<T, F>(null_mut(), args.as_ptr(), args.len(), null_mut()) }
+}
+
+/// METH_FASTCALL | METH_KEYWORDS, in the same way.
+pub(super) unsafe extern "C" fn fast<T, F>(
+    slf: *mut ffi::PyObject,
+    args: *const *mut ffi::PyObject,
+    nargs: ffi::Py_ssize_t,
+    keywords: *mut ffi::PyObject,
+) -> *mut ffi::PyObject
+where
+    T: Class,
+    F: Stateless + for<'a, 'py> Fn(&'a Obj<'py, T>, Args<'a, 'py>) -> Output<'py>,
+{
+    // SAFETY: as in `noargs`; the arguments follow the vectorcall protocol.
+    unsafe {
+        let named = if keywords.is_null() { 0 } else { ffi::PyTuple_GET_SIZE(keywords).unsigned_abs() };
+        let count = nargs.unsigned_abs();
+        let mut all = Vec::new();
+        if all.try_reserve_exact(1 + count + named).is_err() {
+            return ffi::PyErr_NoMemory();
+        }
+        all.push(slf);
+        if !args.is_null() {
+            all.extend_from_slice(std::slice::from_raw_parts(args, count + named));
+        }
+        call_fast::<T, F>(null_mut(), all.as_ptr(), 1 + count, keywords)
+    }
+}
+
+/// METH_FASTCALL | METH_KEYWORDS of a module's function, in the same way.
+pub(super) unsafe extern "C" fn free<F>(
+    _: *mut ffi::PyObject,
+    args: *const *mut ffi::PyObject,
+    nargs: ffi::Py_ssize_t,
+    keywords: *mut ffi::PyObject,
+) -> *mut ffi::PyObject
+where
+    F: Stateless + for<'a, 'py> Fn(Args<'a, 'py>) -> Output<'py>,
+{
+    // SAFETY: as in `fast`.
+    unsafe { call_free::<F>(null_mut(), args, nargs.unsigned_abs(), keywords) }
 }
 
 /// A call of what stands for a slot of the type, such as `__init__`.
@@ -237,16 +306,21 @@ unsafe extern "C" fn call_replacement(
 }
 
 /// The slow way of all calls, and the only one of a function whose defaults were set.
+#[cold]
 unsafe extern "C" fn call_bound(
     slf: *mut ffi::PyObject,
     args: *const *mut ffi::PyObject,
     nargsf: usize,
     keywords: *mut ffi::PyObject,
 ) -> *mut ffi::PyObject {
-    // SAFETY: as in `call_noargs`; function and arguments are only lent.
+    // SAFETY: as in `call_noargs`; function and arguments are only lent. There is no function where a C function was called, whose
+    // arguments were bound before.
     unsafe {
         let py = Python::assume_attached();
         guard(py, null_mut(), || {
+            if slf.is_null() {
+                return Err(PyTypeError::new_err("wrong arguments"));
+            }
             let args = Args::from_vectorcall(py, args, ffi::PyVectorcall_NARGS(nargsf), keywords);
             binding::call(&lend(py, slf), args).map(Bound::into_ptr)
         })
@@ -261,6 +335,9 @@ unsafe fn failed(
     nargsf: usize,
     keywords: *mut ffi::PyObject,
 ) -> *mut ffi::PyObject {
+    if slf.is_null() {
+        return null_mut();
+    }
     // SAFETY: as in `call_bound`; an exception is set, because the Rust code has returned null.
     unsafe {
         let py = Python::assume_attached();

@@ -24,6 +24,8 @@ pub mod class;
 pub mod closure;
 pub mod context;
 pub mod depth;
+#[cfg(not(Py_3_14))]
+pub mod dict;
 pub mod directory;
 pub mod dormant;
 pub mod function;

@@ -176,7 +176,8 @@ impl Originals {
     /// Has changes told of everything that answers about the class depend on; whether they will be.
     fn watch(&self, class: &Bound<'_, PyType>) -> bool {
         let py = class.py();
-        let behind = self.behind.get(py).into_iter().flatten().map(|(class, _)| class.bind(py).clone().into_any());
+        let behind =
+            self.behind.get(py).into_iter().flatten().map(|(class, _)| class.bind(py).clone().into_any());
         class.mro().iter().chain(behind).all(|base| base.cast::<PyType>().is_ok_and(versions::watch_class))
     }
 

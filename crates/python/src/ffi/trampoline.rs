@@ -131,7 +131,7 @@ unsafe fn call_replacement<'py, T: Class>(
 }
 
 /// METH_NOARGS.
-#[inline(always)] // also the end of `function::call_*`
+#[inline(always)] // or the body of a `function::call_*`
 pub(super) unsafe extern "C" fn noargs<T, F>(
     slf: *mut ffi::PyObject,
     _: *mut ffi::PyObject,
@@ -332,7 +332,7 @@ where
 }
 
 /// METH_O.
-#[inline(always)] // also the end of `function::call_*`
+#[inline(always)] // or the body of a `function::call_*`
 pub(super) unsafe extern "C" fn one<T, F>(
     slf: *mut ffi::PyObject,
     arg: *mut ffi::PyObject,
@@ -356,7 +356,7 @@ where
 }
 
 /// METH_FASTCALL | METH_KEYWORDS.
-#[inline(always)] // also the end of `function::call_*`
+#[inline(always)] // or the body of a `function::call_*`
 pub(super) unsafe extern "C" fn fast<T, F>(
     slf: *mut ffi::PyObject,
     args: *const *mut ffi::PyObject,
@@ -529,10 +529,9 @@ where
     }
 }
 
-/// A function of the module: METH_FASTCALL | METH_KEYWORDS without a native self.
-#[inline(always)] // also the end of `function::call_*`
-pub(super) unsafe extern "C" fn function<F>(
-    _: *mut ffi::PyObject,
+/// A function of the module.
+#[inline(always)] // it is the body of `function::call_free`
+pub(super) unsafe fn function<F>(
     args: *const *mut ffi::PyObject,
     nargs: ffi::Py_ssize_t,
     keywords: *mut ffi::PyObject,
@@ -540,7 +539,7 @@ pub(super) unsafe extern "C" fn function<F>(
 where
     F: Stateless + for<'a, 'py> Fn(Args<'a, 'py>) -> Output<'py>,
 {
-    // SAFETY: called by CPython, attached; the arguments follow the vectorcall protocol.
+    // SAFETY: called for CPython, attached; the arguments follow the vectorcall protocol.
     unsafe {
         let py = Python::assume_attached();
         guard(py, std::ptr::null_mut(), || {

@@ -129,7 +129,8 @@ impl Callbacks {
     #[inline]
     pub fn push(&mut self, callback: Callback) {
         match self {
-            Self::None => *self = Self::One(callback),
+            // Nothing is not worth dropping, which would be a call.
+            Self::None => std::mem::forget(std::mem::replace(self, Self::One(callback))),
             Self::Crowd(crowd) => crowd.push(callback),
             _ => self.push_to_many(callback),
         }
@@ -207,8 +208,16 @@ impl Callbacks {
     }
 
     /// Calls `run` with each in turn, until one fails.
-    #[inline]
+    #[inline(always)]
     pub fn consume<E>(self, mut run: impl FnMut(Callback) -> Result<(), E>) -> Result<(), E> {
+        match self {
+            Self::None => Ok(()),
+            Self::One(one) => run(one),
+            several => several.consume_several(run),
+        }
+    }
+
+    fn consume_several<E>(self, mut run: impl FnMut(Callback) -> Result<(), E>) -> Result<(), E> {
         match self {
             Self::None => Ok(()),
             Self::One(one) => run(one),

@@ -284,6 +284,7 @@ impl Class for Barrier {
     const NAME: &'static CStr = c"yibu.Barrier";
     type Header = DictAndWeak;
     const BARE_NAME: bool = true;
+    const FUNCTIONS: bool = true;
 
     fn state() -> &'static ClassState {
         &BARRIER

@@ -67,8 +67,8 @@ fn direct<'py>(condition: &Obj<'py, Condition>) -> Option<Obj<'py, Lock>> {
 /// The lock when its methods are the native ones.
 #[inline]
 fn native_lock<'py>(condition: &Obj<'py, Condition>) -> Option<Obj<'py, Lock>> {
-    let lock = condition.lock.get_or_none(condition.py());
-    Obj::<Lock>::cast(&lock).filter(|lock| lock.is_native()).cloned()
+    let lock = Obj::<Lock>::cast_into(condition.lock.get_or_none(condition.py()))?;
+    lock.is_native().then_some(lock)
 }
 
 /// The lock in whose queue the Condition's own code stands.
@@ -350,6 +350,7 @@ impl Class for Condition {
     const NAME: &'static CStr = c"yibu.Condition";
     type Header = DictAndWeak;
     const BARE_NAME: bool = true;
+    const FUNCTIONS: bool = true;
 
     fn state() -> &'static ClassState {
         &CONDITION

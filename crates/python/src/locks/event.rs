@@ -88,6 +88,7 @@ impl Class for Event {
     const NAME: &'static CStr = c"yibu.Event";
     type Header = DictAndWeak;
     const BARE_NAME: bool = true;
+    const FUNCTIONS: bool = true;
 
     fn state() -> &'static ClassState {
         &EVENT

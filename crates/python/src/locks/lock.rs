@@ -73,7 +73,12 @@ fn wake_first(lock: &Obj<'_, Lock>) -> PyResult<()> {
 }
 
 /// `_wake_up_first`.
+#[inline]
 fn wake_up_first(lock: &Obj<'_, Lock>) -> PyResult<()> {
+    if lock.waiters.are_none() { Ok(()) } else { wake_up_the_first(lock) }
+}
+
+fn wake_up_the_first(lock: &Obj<'_, Lock>) -> PyResult<()> {
     match lock.waiters.next(lock.py(), &mut 0, |_| true)? {
         Some(first) if !is_done(&first)? => wake(&first),
         _ => Ok(()),
@@ -127,6 +132,7 @@ impl Class for Lock {
     const NAME: &'static CStr = c"yibu.Lock";
     type Header = DictAndWeak;
     const BARE_NAME: bool = true;
+    const FUNCTIONS: bool = true;
 
     fn state() -> &'static ClassState {
         &LOCK

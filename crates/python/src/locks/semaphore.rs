@@ -255,6 +255,7 @@ impl Class for Semaphore {
     const NAME: &'static CStr = c"yibu.Semaphore";
     type Header = DictAndWeak;
     const BARE_NAME: bool = true;
+    const FUNCTIONS: bool = true;
 
     fn state() -> &'static ClassState {
         &SEMAPHORE
@@ -325,6 +326,7 @@ impl Class for BoundedSemaphore {
     const NAME: &'static CStr = c"yibu.BoundedSemaphore";
     type Header = DictAndWeak;
     const BARE_NAME: bool = true;
+    const FUNCTIONS: bool = true;
 
     fn state() -> &'static ClassState {
         &BOUNDED_SEMAPHORE

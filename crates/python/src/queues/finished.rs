@@ -42,6 +42,11 @@ impl Finished {
     #[inline]
     pub fn clear(&self, py: Python<'_>) -> PyResult<()> {
         self.is_set.set(false);
+        if self.event.is_empty() { Ok(()) } else { self.clear_event(py) }
+    }
+
+    #[cold]
+    fn clear_event(&self, py: Python<'_>) -> PyResult<()> {
         let Some(event) = self.event.get(py) else { return Ok(()) };
         match Obj::<Event>::cast_exact(&event) {
             Some(native) => native.lower(),

@@ -152,6 +152,14 @@ impl Known {
 /// The hooks of `queue` as they are now.
 #[inline(always)]
 pub fn of(queue: &Obj<'_, Queue>) -> PyResult<Hooks> {
+    if queue.is_known() && queue.attribute_count() == 0 {
+        return Ok(Hooks { replaced: queue.replaced(), kind: Kind::Fifo });
+    }
+    look(queue)
+}
+
+/// The same for those of other classes, and with attributes of their own.
+fn look(queue: &Obj<'_, Queue>) -> PyResult<Hooks> {
     let known = &queue.known;
     let version = queue.class_version();
     if version == 0 || known.class_version.get() != version {

@@ -59,6 +59,9 @@ impl Waiters {
     /// Wakes the first one that still waits.
     #[inline]
     pub fn wake_next(&self, py: Python<'_>) -> PyResult<()> {
+        if self.shown.is_empty() && self.parked.with(|parked| parked.is_empty()) {
+            return Ok(());
+        }
         while let Some(waiter) = self.pop(py)? {
             if wake(&waiter)? {
                 break;

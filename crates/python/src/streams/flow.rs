@@ -149,6 +149,8 @@ impl Class for FlowControl {
     const NAME: &'static CStr = c"yibu.FlowControlMixin";
     type Header = DictAndWeak;
 
+    const FUNCTIONS: bool = true;
+
     fn state() -> &'static ClassState {
         &FLOW_CONTROL
     }

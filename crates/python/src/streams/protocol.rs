@@ -386,6 +386,7 @@ impl Class for StreamReaderProtocol {
     const NAME: &'static CStr = c"yibu.StreamReaderProtocol";
     type Header = <FlowControl as Class>::Header;
     const FREELIST: usize = 64;
+    const FUNCTIONS: bool = true;
 
     fn state() -> &'static ClassState {
         &STREAM_READER_PROTOCOL

@@ -426,6 +426,7 @@ impl Class for StreamReader {
     const NAME: &'static CStr = c"yibu.StreamReader";
     type Header = DictAndWeak;
     const FREELIST: usize = 64;
+    const FUNCTIONS: bool = true;
 
     fn state() -> &'static ClassState {
         &STREAM_READER

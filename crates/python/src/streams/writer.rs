@@ -324,6 +324,7 @@ impl Class for StreamWriter {
     const NAME: &'static CStr = c"yibu.StreamWriter";
     type Header = DictAndWeak;
     const FREELIST: usize = 64;
+    const FUNCTIONS: bool = true;
 
     fn state() -> &'static ClassState {
         &STREAM_WRITER

@@ -92,6 +92,8 @@ impl Class for Process {
     const NAME: &'static CStr = c"yibu.Process";
     type Header = DictAndWeak;
 
+    const FUNCTIONS: bool = true;
+
     fn state() -> &'static ClassState {
         &PROCESS
     }

@@ -205,6 +205,8 @@ impl Class for SubprocessStreamProtocol {
     const NAME: &'static CStr = c"yibu.SubprocessStreamProtocol";
     type Header = DictAndWeak;
 
+    const FUNCTIONS: bool = true;
+
     fn state() -> &'static ClassState {
         &SUBPROCESS_STREAM_PROTOCOL
     }

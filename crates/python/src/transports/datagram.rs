@@ -322,6 +322,7 @@ impl Class for DatagramTransport {
     const NAME: &'static CStr = c"yibu.DatagramSocketTransport";
     type Header = BehindTransport;
     const STANDS_FOR_STOCK: bool = true;
+    const FUNCTIONS: bool = true;
 
     fn state() -> &'static ClassState {
         &DATAGRAM_TRANSPORT

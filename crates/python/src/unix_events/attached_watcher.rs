@@ -96,6 +96,8 @@ impl Class for AttachedWatcher {
     const NAME: &'static CStr = c"yibu.PidfdChildWatcher";
     type Header = Plain;
 
+    const FUNCTIONS: bool = true;
+
     fn state() -> &'static ClassState {
         &ATTACHED_WATCHER
     }

@@ -148,6 +148,8 @@ impl Class for PidfdWatcher {
     const NAME: &'static CStr = c"yibu.PidfdChildWatcher";
     type Header = Plain;
 
+    const FUNCTIONS: bool = true;
+
     fn state() -> &'static ClassState {
         &PIDFD_WATCHER
     }

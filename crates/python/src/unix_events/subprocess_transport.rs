@@ -47,6 +47,8 @@ impl Class for UnixSubprocessTransport {
     const NAME: &'static CStr = c"yibu._UnixSubprocessTransport";
     type Header = BehindSubprocessTransport;
 
+    const FUNCTIONS: bool = true;
+
     fn state() -> &'static ClassState {
         &UNIX_SUBPROCESS_TRANSPORT
     }

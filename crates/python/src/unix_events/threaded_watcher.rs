@@ -194,6 +194,8 @@ impl Class for ThreadedWatcher {
     const NAME: &'static CStr = c"yibu.ThreadedChildWatcher";
     type Header = Plain;
 
+    const FUNCTIONS: bool = true;
+
     fn state() -> &'static ClassState {
         &THREADED_WATCHER
     }

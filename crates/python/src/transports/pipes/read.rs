@@ -121,6 +121,7 @@ impl Class for ReadPipeTransport {
     const NAME: &'static CStr = c"yibu.ReadPipeTransport";
     type Header = BehindReadTransport;
     const STANDS_FOR_STOCK: bool = true;
+    const FUNCTIONS: bool = true;
 
     fn state() -> &'static ClassState {
         &READ_PIPE_TRANSPORT

@@ -144,6 +144,7 @@ impl Class for WritePipeTransport {
     const NAME: &'static CStr = c"yibu.WritePipeTransport";
     type Header = BehindTransport;
     const STANDS_FOR_STOCK: bool = true;
+    const FUNCTIONS: bool = true;
 
     fn state() -> &'static ClassState {
         &WRITE_PIPE_TRANSPORT
