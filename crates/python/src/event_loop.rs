@@ -421,7 +421,7 @@ impl EventLoop {
     /// RuntimeError when the loop is closed.
     #[inline]
     pub fn check_open(&self) -> PyResult<()> {
-        if self.closed.get() { Err(PyRuntimeError::new_err("Event loop is closed")) } else { Ok(()) }
+        if self.closed.get() { Err(is_closed()) } else { Ok(()) }
     }
 
     /// Whether this thread runs the loop.
@@ -443,6 +443,7 @@ impl EventLoop {
     }
 
     /// Whether `close()` was called.
+    #[inline]
     pub fn is_closed(&self) -> bool {
         self.closed.get()
     }
@@ -471,6 +472,11 @@ impl EventLoop {
             Cancelled::Many(timers) => timers.iter().for_each(Due::leave),
         }
     }
+}
+
+#[cold]
+fn is_closed() -> PyErr {
+    PyRuntimeError::new_err("Event loop is closed")
 }
 
 fn repr<'py>(event_loop: &Obj<'py, EventLoop>) -> Output<'py> {

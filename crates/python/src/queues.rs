@@ -167,7 +167,7 @@ fn methods(t: &mut Table<Queue>) {
     );
     t.method(
         &PUT_NOWAIT,
-        |queue, args| exchange::put_nowait(queue, &single(args, &PUT_NOWAIT)?),
+        |queue, args| exchange::put_nowait(queue, single(args, &PUT_NOWAIT)?),
         "Puts an item in. Raises QueueFull when there is no room for it.",
     );
     t.noargs(c"get", exchange::get, "Coroutine that takes an item out, when there is one.");

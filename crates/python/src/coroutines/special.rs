@@ -64,13 +64,11 @@ fn get<'py>(descriptor: &Obj<'py, SpecialMethod>, object: Option<&Bound<'py, PyA
     };
     // What enters is tracked only when it waits for something. That it is bound and kept, and never awaited, is so rare that a cycle
     // through it may stay.
-    let bound = BoundRoutine::create_untracked(py)?;
+    let bound =
+        if special.in_cycles { BoundRoutine::create(py)? } else { BoundRoutine::create_untracked(py)? };
     bound.base.bind(object, special.name, special.begin);
     bound.own.special.set(Some(special));
     make_callable(&bound, call);
-    if special.in_cycles {
-        bound.track();
-    }
     Ok(bound.into_any())
 }
 

@@ -173,6 +173,7 @@ impl Obj<'_, EventLoop> {
         self.is_usual() && self.overridden.untouched.holds()
     }
 
+    #[cold]
     #[inline(never)]
     fn look_at_methods(&self) -> Replaced {
         let changes = versions::changes();
@@ -199,8 +200,13 @@ impl Obj<'_, EventLoop> {
     }
 
     /// `self._check_closed()`: RuntimeError when the loop is closed.
-    #[inline]
+    #[inline(always)]
     pub fn ensure_open(&self) -> PyResult<()> {
+        if self.is_untouched() && !self.is_closed() { Ok(()) } else { self.ask_whether_open() }
+    }
+
+    #[inline(never)]
+    fn ask_whether_open(&self) -> PyResult<()> {
         if self.overrides(Overridable::CheckClosed) {
             return self.as_any().call_method0("_check_closed").map(drop);
         }

@@ -66,6 +66,7 @@ pub fn run_once(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
 }
 
 /// Asks kernel and timers what is ready, blocking when nothing is; the number of entries of the turn.
+#[inline(never)] // most turns do not
 fn gather(event_loop: &Obj<'_, EventLoop>) -> PyResult<usize> {
     let py = event_loop.py();
     let engine = &event_loop.engine;

@@ -297,6 +297,7 @@ impl<T: Class> Obj<'_, T> {
         T::state().is_usual(self.as_any().as_ptr())
     }
 
+    #[cold]
     #[inline(never)]
     fn look(&self) -> Replaced {
         let class = || self.as_any().get_type();

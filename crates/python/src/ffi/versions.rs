@@ -5,7 +5,7 @@
 //! it is. Before 3.12 a dict has a version of its own. The attributes of a class have one on every Python.
 //! Used by [`crate::replaced`], [`super::originals`] and the loop.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::cell::Cell;
 
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -14,28 +14,31 @@ use pyo3::types::PyType;
 pub use names::{changes, version, watch, watch_class};
 
 /// That something was found to be as it came, at a count of changes ([`changes`]). Before 3.12 nobody counts, so it never holds.
-pub struct Finding(AtomicU64);
+pub struct Finding(Cell<u64>);
+
+// SAFETY: every access is made by attached code holding the interpreter lock (the module declares that it uses the GIL).
+unsafe impl Sync for Finding {}
 
 impl Finding {
     /// Nothing was found out yet.
     pub const fn new() -> Self {
-        Self(AtomicU64::new(0))
+        Self(Cell::new(0))
     }
 
     /// Whether it was found and nothing has changed since.
     #[inline(always)]
     pub fn holds(&self) -> bool {
-        cfg!(Py_3_12) && self.0.load(Ordering::Relaxed) == changes()
+        cfg!(Py_3_12) && self.0.get() == changes()
     }
 
     /// It was found by a look that began at this count of changes.
     pub fn set(&self, changes: u64) {
-        self.0.store(changes, Ordering::Relaxed);
+        self.0.set(changes);
     }
 
     /// It has to be found out again.
     pub fn forget(&self) {
-        self.0.store(0, Ordering::Relaxed);
+        self.0.set(0);
     }
 }
 
@@ -47,16 +50,27 @@ impl Default for Finding {
 
 #[cfg(Py_3_12)]
 mod names {
+    use std::cell::Cell;
     use std::ffi::c_int;
-    use std::sync::atomic::{AtomicU64, Ordering};
 
     use pyo3::ffi;
     use pyo3::prelude::*;
     use pyo3::sync::PyOnceLock;
     use pyo3::types::{PyDict, PyType};
 
+    struct Count(Cell<u64>);
+
+    // SAFETY: as for `Finding`: the interpreter calls watchers with its lock held.
+    unsafe impl Sync for Count {}
+
+    impl Count {
+        fn increase(&self) {
+            self.0.set(self.0.get() + 1);
+        }
+    }
+
     /// How many changes there were to all watched dicts and classes. 0 says nothing: it is never reached.
-    static CHANGES: AtomicU64 = AtomicU64::new(1);
+    static CHANGES: Count = Count(Cell::new(1));
 
     type DictCallback = extern "C" fn(
         event: c_int,
@@ -81,20 +95,20 @@ mod names {
         _key: *mut ffi::PyObject,
         _value: *mut ffi::PyObject,
     ) -> c_int {
-        CHANGES.fetch_add(1, Ordering::Relaxed);
+        CHANGES.increase();
         0
     }
 
     /// The same for classes: no Python code runs between this and the change, on whichever side of it the interpreter calls.
     extern "C" fn class_changing(_class: *mut ffi::PyTypeObject) -> c_int {
-        CHANGES.fetch_add(1, Ordering::Relaxed);
+        CHANGES.increase();
         0
     }
 
     /// The count of changes.
     #[inline(always)]
     pub fn changes() -> u64 {
-        CHANGES.load(Ordering::Relaxed)
+        CHANGES.0.get()
     }
 
     /// Has [`changes`] count the next change of the class. Whether it will: a class needs a version tag to be watched, of which
@@ -133,7 +147,7 @@ mod names {
             }
         })?;
         // What is looked up there is new to those who have found something out.
-        CHANGES.fetch_add(1, Ordering::Relaxed);
+        CHANGES.increase();
         // SAFETY: attached; the watcher was added above; the object is a dict.
         if unsafe { PyDict_Watch(*watcher, dict.as_ptr()) } == 0 { Ok(()) } else { Err(PyErr::fetch(py)) }
     }

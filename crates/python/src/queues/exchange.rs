@@ -10,7 +10,7 @@ use super::hooks::{self, Hook, Hooks};
 use super::items;
 use super::waiters::Waiters;
 use crate::coroutines::{Routine, Step, taken};
-use crate::ffi::{Obj, Output, Raised, none};
+use crate::ffi::{Obj, Output, Raised, Ref, none};
 use crate::mixins::{cancel, create_future, is_cancelled};
 use crate::stock;
 
@@ -48,9 +48,9 @@ impl Side for Putting {
         if hooks.replace(Hook::PutNowait) {
             return Hook::PutNowait.call_with(queue, &item);
         }
-        if hooks.are_native() {
+        if hooks.are_plain() {
             queue.ensure_open(queue.py())?;
-            return hand_in(queue, hooks, &item);
+            return hand_in_plainly(queue, item);
         }
         put_now(queue, hooks, &item)
     }
@@ -82,7 +82,7 @@ impl Side for Getting {
         if hooks.replace(Hook::GetNowait) {
             return Hook::GetNowait.call(queue);
         }
-        if hooks.are_native() { hand_out(queue, hooks) } else { get_now(queue, hooks) }
+        if hooks.are_plain() { hand_out_plainly(queue) } else { get_now(queue, hooks) }
     }
 }
 
@@ -155,29 +155,57 @@ fn wake_next(queue: &Obj<'_, Queue>, hooks: Hooks, waiters: &Waiters) -> PyResul
 
 /// `put_nowait(item)`.
 #[inline]
-pub fn put_nowait<'py>(queue: &Obj<'py, Queue>, item: &Bound<'py, PyAny>) -> Output<'py> {
-    put_now(queue, hooks::of(queue)?, item)
+pub fn put_nowait<'py>(queue: &Obj<'py, Queue>, item: Bound<'py, PyAny>) -> Output<'py> {
+    let hooks = hooks::of(queue)?;
+    if !hooks.are_plain() {
+        return put_now(queue, hooks, &item);
+    }
+    queue.ensure_open(queue.py())?;
+    if items::is_full(queue, Hooks::PLAIN)? {
+        return Err(full(queue)?);
+    }
+    hand_in_plainly(queue, item)
 }
 
+#[cold]
+fn full(queue: &Obj<'_, Queue>) -> PyResult<PyErr> {
+    Ok(PyErr::from_type(stock::queue_full(queue.py())?.clone(), ()))
+}
+
+/// Puts an item into a plain queue, in which there is room.
 #[inline]
-fn put_now<'py>(queue: &Obj<'py, Queue>, hooks: Hooks, item: &Bound<'py, PyAny>) -> Output<'py> {
+fn hand_in_plainly<'py>(queue: &Obj<'py, Queue>, item: Bound<'py, PyAny>) -> Output<'py> {
     let py = queue.py();
-    queue.ensure_open(py)?;
+    if let Some(item) = queue.items.hide(Ref::new(item)) {
+        return hand_in(queue, Hooks::PLAIN, item.any(py));
+    }
+    account_for(queue, Hooks::PLAIN)
+}
+
+#[inline(never)]
+fn put_now<'py>(queue: &Obj<'py, Queue>, hooks: Hooks, item: &Bound<'py, PyAny>) -> Output<'py> {
+    queue.ensure_open(queue.py())?;
     if items::is_full(queue, hooks)? {
-        return Err(PyErr::from_type(stock::queue_full(py)?.clone(), ()));
+        return Err(full(queue)?);
     }
     hand_in(queue, hooks, item)
 }
 
 /// Puts an item in for which there is room.
-#[inline]
+#[inline(never)]
 fn hand_in<'py>(queue: &Obj<'py, Queue>, hooks: Hooks, item: &Bound<'py, PyAny>) -> Output<'py> {
-    let py = queue.py();
     if hooks.replace(Hook::Put) {
         Hook::Put.call_with(queue, item)?;
     } else {
         items::put(queue, hooks, hooks.kind, item)?;
     }
+    account_for(queue, hooks)
+}
+
+/// An item was put in.
+#[inline]
+fn account_for<'py>(queue: &Obj<'py, Queue>, hooks: Hooks) -> Output<'py> {
+    let py = queue.py();
     queue.unfinished.set(queue.unfinished.get() + 1);
     queue.finished.clear(py)?;
     wake_next(queue, hooks, &queue.getters)?;
@@ -187,10 +215,22 @@ fn hand_in<'py>(queue: &Obj<'py, Queue>, hooks: Hooks, item: &Bound<'py, PyAny>)
 /// `get_nowait()`.
 #[inline]
 pub fn get_nowait<'py>(queue: &Obj<'py, Queue>) -> Output<'py> {
-    get_now(queue, hooks::of(queue)?)
+    let hooks = hooks::of(queue)?;
+    if hooks.are_plain() && !items::is_empty(queue, Hooks::PLAIN)? {
+        return hand_out_plainly(queue);
+    }
+    get_now(queue, hooks)
 }
 
+/// Takes an item out of a plain queue, where there is one.
 #[inline]
+fn hand_out_plainly<'py>(queue: &Obj<'py, Queue>) -> Output<'py> {
+    let Some(item) = queue.items.take_hidden() else { return hand_out(queue, Hooks::PLAIN) };
+    wake_next(queue, Hooks::PLAIN, &queue.putters)?;
+    Ok(item.into_any(queue.py()))
+}
+
+#[inline(never)]
 fn get_now<'py>(queue: &Obj<'py, Queue>, hooks: Hooks) -> Output<'py> {
     let py = queue.py();
     if items::is_empty(queue, hooks)? {
@@ -201,7 +241,7 @@ fn get_now<'py>(queue: &Obj<'py, Queue>, hooks: Hooks) -> Output<'py> {
 }
 
 /// Takes an item out that is there.
-#[inline]
+#[inline(never)]
 fn hand_out<'py>(queue: &Obj<'py, Queue>, hooks: Hooks) -> Output<'py> {
     let item = take(queue, hooks)?;
     wake_next(queue, hooks, &queue.putters)?;

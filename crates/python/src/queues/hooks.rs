@@ -118,6 +118,15 @@ pub struct Hooks {
 }
 
 impl Hooks {
+    /// Those of a `Queue` without any of its own.
+    pub const PLAIN: Self = Self { replaced: 0, kind: Kind::Fifo };
+
+    /// Whether that is what the object is.
+    #[inline]
+    pub fn are_plain(self) -> bool {
+        self.are_native() && matches!(self.kind, Kind::Fifo)
+    }
+
     /// Whether the object has another `hook` than the native one.
     #[inline]
     pub fn replace(self, hook: Hook) -> bool {

@@ -54,7 +54,7 @@ impl Items {
 
     /// Gives the item back when there is nowhere to hide it.
     #[inline]
-    fn hide(&self, item: Ref) -> Option<Ref> {
+    pub fn hide(&self, item: Ref) -> Option<Ref> {
         self.hidden.with(|hidden| match hidden {
             Some(items) => {
                 items.push_back(item);
@@ -64,8 +64,9 @@ impl Items {
         })
     }
 
+    /// The first hidden item.
     #[inline]
-    fn take_hidden(&self) -> Option<Ref> {
+    pub fn take_hidden(&self) -> Option<Ref> {
         self.hidden.with(|hidden| {
             let items = hidden.as_mut()?;
             let item = items.pop_front()?;
