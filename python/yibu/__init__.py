@@ -25,6 +25,7 @@ from yibu._yibu import __version__
 from yibu.event_loop import EventLoop, new_event_loop
 from yibu.installation import install, uninstall
 from yibu.modules import modules as _modules
+from yibu.nesting import allow_nested
 from yibu.policy import get_event_loop
 from yibu.policy import names as _names_of_policies
 from yibu.task_registry import join_task_registry as _join_task_registry
@@ -46,7 +47,7 @@ globals().update(_modules(globals()))
 
 __all__ = sorted(
     {*_asyncio.__all__, *(name for name in _names_of_policies() if name == "EventLoopPolicy")}
-    | {"EventLoop", "__version__", "install", "new_event_loop", "uninstall"}
+    | {"EventLoop", "__version__", "allow_nested", "install", "new_event_loop", "uninstall"}
 )
 
 _join_task_registry()

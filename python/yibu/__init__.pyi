@@ -34,6 +34,7 @@ from yibu.event_loop import EventLoop as EventLoop
 from yibu.event_loop import new_event_loop as new_event_loop
 from yibu.installation import install as install
 from yibu.installation import uninstall as uninstall
+from yibu.nesting import allow_nested as allow_nested
 from yibu.policy import EventLoopPolicy as EventLoopPolicy
 from yibu.policy import get_event_loop as get_event_loop
 

@@ -93,10 +93,26 @@ def _modules() -> dict[str, ModuleType]:
     return {"uvloop": package, "uvloop.loop": submodule}
 
 
+class _Loader:
+    """Loads the module that is there: for an `import uvloop` in the middle of which it comes to be."""
+
+    def __init__(self, module: ModuleType) -> None:
+        self.module = module
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        """Return the module."""
+        return self.module
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Leave it as it is."""
+
+
 def _module(name: str, *, is_package: bool) -> ModuleType:
     """An empty module that `importlib.util.find_spec()` finds."""
     module = ModuleType(name, "yibu, in the place of uvloop.")
-    module.__spec__ = ModuleSpec(name, None, origin=__file__, is_package=is_package)
+    loader: Any = _Loader(module)  # no `importlib.abc.Loader`, which takes long to import
+    module.__loader__ = loader
+    module.__spec__ = ModuleSpec(name, loader, origin=__file__, is_package=is_package)
     module.__file__ = __file__
     module.__package__ = "uvloop"
     if is_package:

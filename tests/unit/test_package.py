@@ -25,6 +25,7 @@ EXTRAS = {
     "EventLoop",
     "EventLoopPolicy",
     "__version__",
+    "allow_nested",
     "install",
     "new_event_loop",
     "uninstall",

@@ -282,6 +282,8 @@ pub struct EventLoop {
     pub(crate) debug: Cell<bool>,
     closed: Cell<bool>,
     stopping: Cell<bool>,
+    /// Whether the future of `run_until_complete` is done: then the loop stops for that, and not because somebody said so.
+    completed: Cell<bool>,
     /// The identity of the thread that runs the loop, as `threading.get_ident()`; 0 when none does.
     thread: Cell<u64>,
     /// Which methods Python code has replaced on the object itself; see `overridden`.
@@ -336,6 +338,7 @@ impl Default for EventLoop {
             debug: Cell::new(false),
             closed: Cell::new(false),
             stopping: Cell::new(false),
+            completed: Cell::new(false),
             thread: Cell::new(0),
             overridden: Overridden::default(),
             current: Current::default(),

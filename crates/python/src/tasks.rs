@@ -23,9 +23,11 @@ use crate::events::{self, Handle};
 use crate::ffi::class::{Derived, DictAndWeak};
 use crate::ffi::send::{Sent, send, throw};
 use crate::ffi::{
-    Args, Class, ClassState, Obj, Raised, Ref, Registration, Registry, Signature, Slot, Table, Visitor, make,
+    Args, Class, ClassState, Obj, Output, Raised, Ref, Registration, Registry, Signature, Slot, Table,
+    Visitor, make,
 };
 use crate::ffi::{boolean, call, context, depth, none};
+use crate::functions;
 use crate::futures::{self, Callback, Future, Settled, State, likes};
 use crate::{errors, names, stock};
 
@@ -83,6 +85,7 @@ const DOC: &CStr =
 #[cfg(Py_3_12)]
 const DOC: &CStr = c"Task(coro, *, loop=None, name=None, context=None, eager_start=False)\n--\n\nA coroutine driven by an event loop.";
 const CANCEL: Signature<1> = Signature::new("Task.cancel", "msg=None");
+const TAKE_CANCELLATION: Signature<1> = Signature::new("_take_cancellation", "task");
 const GET_STACK: Signature<1> = Signature::new("Task.get_stack", "*, limit=None");
 const PRINT_STACK: Signature<2> = Signature::new("Task.print_stack", "*, limit=None, file=None");
 
@@ -93,7 +96,8 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     }
     #[cfg(not(Py_3_14))]
     introspection::register(module)?;
-    Ok(())
+    let doc = "Takes a cancellation that waits for the next await of a native task; whether there was one.";
+    functions::add(module, &TAKE_CANCELLATION, take_cancellation, doc)
 }
 
 /// Living native tasks of all loops and threads that are not done: what `asyncio.all_tasks()` consults.
@@ -520,6 +524,14 @@ pub fn uncancel(task: &Obj<'_, Task>) -> usize {
         task.own.must_cancel.set(false);
     }
     left
+}
+
+/// `_take_cancellation(task)`: takes a cancellation that waits for the task's next await; whether there was one. Called by
+/// `python/yibu/nesting.py`, which passes it on to what the task waits for instead.
+fn take_cancellation<'py>(args: Args<'_, 'py>) -> Output<'py> {
+    let [task] = args.parse(&TAKE_CANCELLATION)?;
+    let taken = Obj::<Task>::cast(&task).is_some_and(|task| task.own.must_cancel.replace(false));
+    Ok(boolean(args.py(), taken))
 }
 
 /// `task._log_destroy_pending = False`, for a task of whatever kind: no report if it dies while it is pending.

@@ -94,6 +94,7 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
         },
     );
     flags! { t: c"_closed" => closed }
+    flags! { t: c"_run_completed" => completed }
 }
 
 /// `threading.get_ident()` of this thread.
@@ -173,6 +174,7 @@ fn begin_run(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
 fn end_run(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     let py = event_loop.py();
     event_loop.stopping.set(false);
+    event_loop.completed.set(false);
     event_loop.thread.set(0);
     event_loop.track_handles(py);
     let settled = current::settle(event_loop);
@@ -203,6 +205,7 @@ fn completed(event_loop: &Bound<'_, PyAny>, future: &Bound<'_, PyAny>) -> PyResu
     }
     if let Some(native) = Obj::<EventLoop>::cast(event_loop) {
         current::settle(native)?;
+        native.completed.set(true);
     }
     event_loop.call_method0(names::stop(py)).map(drop)
 }
