@@ -1,10 +1,10 @@
 """Timers of asyncio's own loops that are due exactly now run, however coarse the clock is.
 
-A loop of asyncio runs what is due before `time() + _clock_resolution`. Where that sum is `time()` again, as with a
-subclass whose `time()` counts the seconds since 1970, a timer that is due at exactly `time()` never runs, and
-the loop asks the kernel for ever without waiting. yibu's loop has another rule. Loops of asyncio's are still
-made after `install()`, by subclasses and for selectors of the program's own; they get a resolution whose sum
-with a time is always later than that time. Called by `installation.py`.
+A loop of asyncio runs what is due before `time() + _clock_resolution`. Where that sum is `time()` again, as
+with a subclass whose `time()` counts the seconds since 1970, a timer that is due at exactly `time()` never
+runs, and the loop asks the kernel for ever without waiting. yibu's loop has another rule. Loops of asyncio's
+are still made after `install()`, by subclasses and for selectors of the program's own; they get a resolution
+whose sum with a time is always later than that time. Called by `installation.py`.
 """
 
 import asyncio

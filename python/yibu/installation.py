@@ -11,8 +11,8 @@
   `isinstance` takes its classes and the native ones for the same (`namesakes.py`). What says its name and
   module, says asyncio's from then on.
 
-A call of `asyncio.SelectorEventLoop` without a selector makes yibu's loop then, too (`selector_loop.py`). Loops of
-asyncio's, which subclasses of its loop classes still are, lose a bug (`clock_resolution.py`).
+A call of `asyncio.SelectorEventLoop` without a selector makes yibu's loop then, too (`selector_loop.py`).
+Loops of asyncio's, which subclasses of its loop classes still are, lose a bug (`clock_resolution.py`).
 
 With `as_uvloop=True` an `import uvloop` gets yibu, too (`uvloop_alias.py`).
 

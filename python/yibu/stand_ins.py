@@ -61,7 +61,7 @@ def _code(function: FunctionType, constants: dict[str, Any]) -> CodeType:
 
 
 def _parameters(code: CodeType) -> tuple[str, str]:
-    """The parameters of a function as its `def` has them, without defaults, and the arguments that pass them on."""
+    """The parameters of a function as its `def` has them, without defaults, and as arguments."""
     positional, every = code.co_argcount, code.co_argcount + code.co_kwonlyargcount
     names = list(code.co_varnames)
     parameters, arguments = names[:positional], names[:positional]

@@ -181,7 +181,7 @@ class TestVirtualTime:
         yield loop
         loop.close()
 
-    @pytest.mark.yibu_only  # asyncio never runs a timer that is due at exactly time(), where the clock is coarse
+    @pytest.mark.yibu_only  # asyncio never runs a timer that is due at exactly such a time()
     def test_hours_pass_at_once(self, virtual):
         start, real = virtual.time(), time.monotonic()
 
@@ -231,7 +231,9 @@ assert "_clock_resolution" not in vars(asyncio.BaseEventLoop) and loop._clock_re
 
 
 @pytest.mark.yibu_only
-@pytest.mark.parametrize("base", ["asyncio.SelectorEventLoop", "asyncio.selector_events.BaseSelectorEventLoop", "Base"])
+@pytest.mark.parametrize(
+    "base", ["asyncio.SelectorEventLoop", "asyncio.selector_events.BaseSelectorEventLoop", "Base"]
+)
 def test_a_timer_that_is_due_now_on_a_loop_of_asyncio_s(impl, base):
     before = "class Base(asyncio.SelectorEventLoop): ..." if base == "Base" else ""
     process = impl.run_source(PROGRAM.format(before=before, base=base))

@@ -4,9 +4,9 @@
 //! a program's own versions are used. Called by Python code and by `serve`; calls [`crate::transports`] by the loop's methods.
 
 use futures_util::future::{Either, select};
-use pyo3::exceptions::{PyOSError, PyTimeoutError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyOSError, PyOverflowError, PyTimeoutError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDict, PyInt, PyList};
+use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList};
 
 use super::together::Together;
 use super::{Delay, EventLoop, accept};
@@ -262,18 +262,18 @@ async fn connect(event_loop: &Kept<EventLoop>, target: &Target) -> PyResult<Kept
         None => None,
     };
     let delay = attached(|py| {
-        let delay: Option<f64> = target.happy_eyeballs_delay.bind(py).extract()?;
+        let delay = target.happy_eyeballs_delay.bind(py);
         let interleave = target.interleave.bind(py);
         // Happy eyeballs alternate between the families unless they are told otherwise.
-        let first = match (interleave.is_none(), delay) {
-            (true, Some(_)) => 1,
-            (true, None) => 0,
-            (false, _) => interleave.extract::<i64>()?,
+        let first = match (interleave.is_none(), delay.is_none()) {
+            (true, false) => 1,
+            (true, true) => 0,
+            (false, _) => first_of_family(interleave)?,
         };
         if first != 0 {
-            infos = interleaved(py, std::mem::take(&mut infos), usize::try_from(first).unwrap_or(1))?;
+            infos = interleaved(py, std::mem::take(&mut infos), first)?;
         }
-        Ok::<_, PyErr>(delay)
+        if delay.is_none() { Ok(None) } else { seconds_to_wait(delay).map(Some) }
     })?;
     let mut failures: Failures = infos.iter().map(|_| Vec::new()).collect();
     let attempts = Attempts { event_loop, infos: &infos, local: local.as_deref() };
@@ -283,6 +283,32 @@ async fn connect(event_loop: &Kept<EventLoop>, target: &Target) -> PyResult<Kept
     };
     let failures = failures.into_iter().flatten();
     connected.ok_or_else(|| attached(|py| all_failed(py, failures.collect(), target.all_errors)))
+}
+
+/// How many addresses of the first family come first; 0 to leave the order as it is.
+fn first_of_family(interleave: &Bound<'_, PyAny>) -> PyResult<usize> {
+    if !interleave.is_truthy()? {
+        return Ok(0);
+    }
+    if !interleave.gt(1)? {
+        return Ok(1);
+    }
+    match interleave.extract::<usize>() {
+        Ok(first) => Ok(first),
+        Err(error) if error.is_instance_of::<PyOverflowError>(interleave.py()) => Ok(usize::MAX),
+        // asyncio uses it in a slice.
+        Err(_) => {
+            Err(PyTypeError::new_err("slice indices must be integers or None or have an __index__ method"))
+        }
+    }
+}
+
+/// A time limit, as `wait_for()` takes it: it compares it with 0, and adds it to a time.
+fn seconds_to_wait(delay: &Bound<'_, PyAny>) -> PyResult<f64> {
+    if delay.le(0)? {
+        return Ok(0.0);
+    }
+    PyFloat::new(delay.py(), 0.0).add(delay)?.extract()
 }
 
 /// `base_events._interleave_addrinfos`: families take turns, after `first - 1` addresses of the first family.

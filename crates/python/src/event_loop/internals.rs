@@ -12,7 +12,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyFloat, PyList};
 use yibu_engine::{Interest, OpId};
 
-use super::{Due, Engine, Entry, EventLoop, debug, given_selector, turn};
+use super::{Due, Engine, Entry, EventLoop, debug, given_selector, schedule, turn};
 use crate::attributes::assigned;
 use crate::callbacks::ReactionCallback;
 use crate::events::{self, Handle, TimerHandle};
@@ -201,7 +201,7 @@ fn scheduled(t: &mut Table<EventLoop>) {
                     .as_any()
                     .call_method1(names::call_at(timer.py()), (when, timer.getattr("_run")?));
             };
-            let seconds = timer.call_method0("when")?.extract()?;
+            let seconds = schedule::on_the_clock(&timer.call_method0("when")?)?;
             event_loop.schedule(seconds, Due::Handle(Ref::of(native.clone())))?;
             Ok(none(timer.py()))
         },

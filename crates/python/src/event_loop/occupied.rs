@@ -4,9 +4,7 @@
 //! (descriptor to transport, weakly) is made when Python code first asks for `_transports`, and from then on it is what counts.
 //! Called by transports and by everything that is not to touch a transport's descriptor.
 
-use pyo3::exceptions::{
-    PyAttributeError, PyKeyError, PyOverflowError, PyRuntimeError, PyTypeError, PyValueError,
-};
+use pyo3::exceptions::{PyAttributeError, PyKeyError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyInt;
 use yibu_engine::Fd;
@@ -24,22 +22,24 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
     }, "RuntimeError when the descriptor, or object with a fileno(), belongs to a transport that is not closing.");
 }
 
-/// The number of a descriptor, or of an object with `fileno()`; ValueError for anything else.
+/// The number of a descriptor, or of an object with `fileno()`; ValueError for anything else. -1 for a number that no descriptor
+/// can have.
 pub(super) fn descriptor(file: &Bound<'_, PyAny>) -> PyResult<Fd> {
-    let number = if file.is_instance_of::<PyInt>() {
-        file.extract()
-    } else {
-        file.call_method0("fileno").and_then(|number| number.extract())
-    };
-    number.or_else(|error| {
-        let py = file.py();
-        let foreseen = error.is_instance_of::<PyAttributeError>(py)
-            || error.is_instance_of::<PyTypeError>(py)
-            || error.is_instance_of::<PyValueError>(py)
-            || error.is_instance_of::<PyOverflowError>(py);
-        let text = format!("Invalid file object: {}", file.repr()?);
-        Err(if foreseen { PyValueError::new_err(text) } else { error })
-    })
+    let py = file.py();
+    if file.is_instance_of::<PyInt>() {
+        return Ok(file.extract().unwrap_or(-1));
+    }
+    let number = file
+        .call_method0("fileno")
+        .and_then(|number| py.get_type::<PyInt>().call1((number,)))
+        .or_else(|error| {
+            let foreseen = error.is_instance_of::<PyAttributeError>(py)
+                || error.is_instance_of::<PyTypeError>(py)
+                || error.is_instance_of::<PyValueError>(py);
+            let text = format!("Invalid file object: {}", file.repr()?);
+            Err(if foreseen { PyValueError::new_err(text) } else { error })
+        })?;
+    Ok(number.extract().unwrap_or(-1))
 }
 
 /// The mapping as Python code sees it.

@@ -318,7 +318,13 @@ fn numeric_info<'py>(
         Ok(bytes) => bytes.call_method1("decode", ("idna",))?,
         Err(_) => host.clone(),
     };
-    let Ok(text) = host.cast::<PyString>() else { return Ok(None) };
+    let Ok(text) = host.cast::<PyString>() else {
+        if !host.is_none() {
+            // asyncio looks for the zone of an address, in whatever it was given.
+            host.contains("%")?;
+        }
+        return Ok(None);
+    };
     let found = match sockets::INET_PTON.replacement(py)? {
         Some(inet_pton) => family_by(&inet_pton, text, family)?,
         None => text.to_str().ok().and_then(numeric_family),

@@ -1,6 +1,6 @@
 //! `call_soon`, `call_later`, `call_at`, `call_soon_threadsafe`, `time`.
 
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PyOverflowError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyFloat, PyInt};
 
@@ -212,6 +212,16 @@ pub fn seconds(value: &Bound<'_, PyAny>) -> Option<f64> {
     value.cast_exact::<PyInt>().ok()?.extract::<i64>().ok().map(|whole| whole as f64)
 }
 
+/// A time of another type. One that is too large for a float is later, or earlier, than all others.
+pub(super) fn on_the_clock(when: &Bound<'_, PyAny>) -> PyResult<f64> {
+    when.extract().or_else(|error: PyErr| {
+        if !(error.is_instance_of::<PyOverflowError>(when.py()) && when.is_instance_of::<PyInt>()) {
+            return Err(error);
+        }
+        Ok(if when.gt(0)? { f64::INFINITY } else { f64::NEG_INFINITY })
+    })
+}
+
 #[inline]
 fn call_later<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
     let (Some(delay), Some(callback)) = (args.get(0), args.get(1)) else {
@@ -229,7 +239,7 @@ fn call_later<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Out
         Some(delay) => When { seconds: now + delay, given: None },
         None => {
             let when = make::float(event_loop.py(), now)?.into_any().add(&delay)?;
-            When { seconds: when.extract()?, given: Some(when) }
+            When { seconds: on_the_clock(&when)?, given: Some(when) }
         }
     };
     add_timer(event_loop, when, callback, &args, context)
@@ -261,7 +271,7 @@ fn call_at<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output
     let context = given_context(&args, CALL_AT.function)?;
     let when = match when.cast_exact::<PyFloat>() {
         Ok(float) => When { seconds: float.value(), given: None },
-        Err(_) => When { seconds: when.extract()?, given: Some(when) },
+        Err(_) => When { seconds: on_the_clock(&when)?, given: Some(when) },
     };
     add_timer(event_loop, when, callback, &args, context)
 }

@@ -182,7 +182,9 @@ fn number(file: &Bound<'_, PyAny>) -> PyResult<Fd> {
     };
     match fileno.extract::<Fd>() {
         Ok(fd) if fd >= 0 => Ok(fd),
-        Err(error) if error.is_instance_of::<PyOverflowError>(py) && fileno.gt(0)? => Err(error),
+        Err(error) if error.is_instance_of::<PyOverflowError>(py) && fileno.gt(0)? => {
+            Err(PyOverflowError::new_err("Python int too large to convert to C int"))
+        }
         _ => Err(PyValueError::new_err(format!("Invalid file descriptor: {fileno}"))),
     }
 }
@@ -295,9 +297,17 @@ fn private_remove<'py>(
     file: &Bound<'py, PyAny>,
     interest: Interest,
 ) -> Output<'py> {
-    let removed =
-        !event_loop.is_closed() && unwatch(event_loop, registered_number(event_loop, file)?, interest)?;
-    Ok(boolean(event_loop.py(), removed))
+    let py = event_loop.py();
+    if event_loop.is_closed() {
+        return Ok(boolean(py, false));
+    }
+    let removed = match registered_number(event_loop, file) {
+        Ok(fd) => unwatch(event_loop, fd, interest)?,
+        // Larger than any descriptor.
+        Err(error) if error.is_instance_of::<PyOverflowError>(py) => false,
+        Err(error) => return Err(error),
+    };
+    Ok(boolean(py, removed))
 }
 
 /// What a Rust future and the operation it waits for have in common.

@@ -7,7 +7,7 @@ use std::ffi::CStr;
 
 use pyo3::exceptions::{PyBaseException, PyRuntimeError};
 use pyo3::prelude::*;
-use pyo3::types::PyType;
+use pyo3::types::{PyInt, PyType};
 
 use super::lock::{self, Lock};
 use super::{Held, Waited, Waiters};
@@ -242,9 +242,9 @@ fn wake(condition: &Obj<'_, Condition>, more: &mut dyn FnMut(usize) -> PyResult<
 
 /// `_notify(n)` for whatever Python compares with an int.
 fn wake_so_many(condition: &Obj<'_, Condition>, n: &Bound<'_, PyAny>) -> PyResult<()> {
-    match n.extract::<i64>() {
-        Ok(n) => wake(condition, &mut |woken| Ok((woken as i64) < n)),
-        Err(_) => wake(condition, &mut |woken| Ok(!woken.into_pyobject(n.py())?.ge(n)?)),
+    match n.cast::<PyInt>().ok().and_then(|n| n.extract::<i64>().ok()) {
+        Some(n) => wake(condition, &mut |woken| Ok((woken as i64) < n)),
+        None => wake(condition, &mut |woken| Ok(!woken.into_pyobject(n.py())?.ge(n)?)),
     }
 }
 

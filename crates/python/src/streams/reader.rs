@@ -114,7 +114,9 @@ impl StreamReader {
             }
             // A float, an integer of another class or beyond any memory.
             _ => {
-                self.limit.set(limit.extract::<f64>()?.floor() as i64);
+                let bytes = limit.extract::<f64>()?.floor();
+                // Nothing is more than `nan`.
+                self.limit.set(if bytes.is_nan() { i64::MAX } else { bytes as i64 });
                 self.given_limit.put(limit.clone());
             }
         }
@@ -439,10 +441,11 @@ impl Class for StreamReader {
     fn table(t: &mut Table<Self>) {
         t.doc(c"StreamReader(limit=65536, loop=None)\n--\n\nBytes that arrive, for tasks that read them. A line, or what readuntil() returns, may have limit bytes.");
         t.init(|reader, args, kwargs| {
-            let [limit, event_loop] = Args::parse_tuple(&INIT, args, kwargs)?;
+            let [limit, event_loop] = Args::parse_tuple_given(&INIT, args, kwargs)?;
+            let py = reader.py();
             let limit =
-                if limit.is_none() { DEFAULT_LIMIT.into_pyobject(reader.py())?.into_any() } else { limit };
-            init(reader, &limit, event_loop)
+                limit.map_or_else(|| Ok(DEFAULT_LIMIT.into_pyobject(py)?.into_any()), Ok::<_, PyErr>)?;
+            init(reader, &limit, event_loop.unwrap_or_else(|| none(py)))
         });
         t.noargs(
             c"exception",

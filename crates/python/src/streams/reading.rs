@@ -7,7 +7,7 @@ use pyo3::exceptions::{
     PyAssertionError, PyOverflowError, PyRuntimeError, PyStopAsyncIteration, PyTypeError, PyValueError,
 };
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyList, PyTuple};
+use pyo3::types::{PyBytes, PyInt, PyList, PyTuple};
 use yibu_engine::separators::{Found, Search, Separators};
 
 use super::reader::{StreamReader, Wanted, has_taken, raise_exception, resume_transport};
@@ -104,8 +104,31 @@ fn count(argument: &Bound<'_, PyAny>) -> PyResult<isize> {
     })
 }
 
+/// A number of bytes that is no int: asyncio compares it with 0, and uses it in a slice.
+#[cold]
+fn compared(argument: &Bound<'_, PyAny>) -> PyResult<isize> {
+    if argument.eq(0)? {
+        return Ok(0);
+    }
+    if argument.lt(0)? {
+        return Ok(-1);
+    }
+    in_a_slice(argument)
+}
+
+/// What a slice makes of a number.
+fn in_a_slice(argument: &Bound<'_, PyAny>) -> PyResult<isize> {
+    count(argument).map_err(|error| {
+        if !error.is_instance_of::<PyTypeError>(argument.py()) {
+            return error;
+        }
+        PyTypeError::new_err("slice indices must be integers or None or have an __index__ method")
+    })
+}
+
 fn count_of(routine: &Obj<'_, Routine>) -> PyResult<isize> {
-    count(&routine.first.get_or_none(routine.py()))
+    let argument = routine.first.get_or_none(routine.py());
+    if argument.is_instance_of::<PyInt>() { count(&argument) } else { compared(&argument) }
 }
 
 fn empty(py: Python<'_>) -> Step<'_> {
@@ -229,6 +252,9 @@ fn read_on<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
 fn read_exactly<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     let py = routine.py();
     let reader = routine.owner::<StreamReader>(py)?;
+    if !routine.first.get_or_none(py).is_instance_of::<PyInt>() {
+        return exactly_compared(routine, &reader, true);
+    }
     let count = count_of(routine)?;
     if count < 0 {
         return Err(PyValueError::new_err("readexactly size can not be less than zero"));
@@ -238,6 +264,39 @@ fn read_exactly<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
         return Ok(empty(py));
     }
     exactly(routine, &reader, count.unsigned_abs())
+}
+
+/// `readexactly(n)` where `n` is no int, step by step as asyncio's compares it.
+#[cold]
+fn exactly_compared<'py>(
+    routine: &Obj<'py, Routine>,
+    reader: &Obj<'py, StreamReader>,
+    begins: bool,
+) -> PyResult<Step<'py>> {
+    let py = routine.py();
+    let n = routine.first.get_or_none(py);
+    if begins {
+        if n.lt(0)? {
+            return Err(PyValueError::new_err("readexactly size can not be less than zero"));
+        }
+        raise_exception(reader, py)?;
+        if n.eq(0)? {
+            return Ok(empty(py));
+        }
+    }
+    let there = reader.content.len(py)?.into_pyobject(py)?.into_any();
+    if there.lt(&n)? {
+        if reader.eof.get() {
+            let partial = reader.content.take(py, usize::MAX)?;
+            return Err(PyErr::from_value(stock::incomplete_read_error(py)?.call1((partial, n))?));
+        }
+        return wait(reader, "readexactly", Wanted::Anything, |routine, waited| {
+            let reader = end_of_wait(routine, waited)?;
+            exactly_compared(routine, &reader, false)
+        });
+    }
+    let count = if there.eq(&n)? { usize::MAX } else { in_a_slice(&n)?.unsigned_abs() };
+    take(reader, count)
 }
 
 #[inline]
@@ -252,7 +311,9 @@ fn exactly<'py>(
     }
     if reader.eof.get() {
         let partial = reader.content.take(py, usize::MAX)?;
-        return Err(PyErr::from_value(stock::incomplete_read_error(py)?.call1((partial, count))?));
+        return Err(PyErr::from_value(
+            stock::incomplete_read_error(py)?.call1((partial, routine.first.get_or_none(py)))?,
+        ));
     }
     wait(reader, "readexactly", Wanted::Count(count), |routine, waited| {
         let reader = end_of_wait(routine, waited)?;

@@ -157,7 +157,11 @@ fn todo<'py>(all: &Obj<'py, AsCompleted>) -> PyResult<Bound<'py, PySet>> {
 /// `_handle_completion`.
 fn completed(all: &Bound<'_, PyAny>, future: &Bound<'_, PyAny>) -> PyResult<()> {
     let Some(all) = Obj::<AsCompleted>::cast(all) else { return Ok(()) };
-    let todo = todo(all)?;
+    let Some(todo) = all.todo.get(all.py()) else {
+        // A timeout that is no number: nobody got the iterator.
+        return Ok(());
+    };
+    let todo = todo.cast_into::<PySet>()?;
     if todo.is_empty() {
         // The timeout came first.
         return Ok(());
