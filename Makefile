@@ -5,8 +5,10 @@
 #   make bench [ARGS=...]    yibu beside asyncio and its rivals
 #   make leaks [ARGS=...]    what each path of the API leaves behind: memory blocks, references, descriptors
 #   make fuzz [ARGS=...]     random programs on yibu and on asyncio, until they differ or the time is over
+#   make endurance [ARGS=...]    a million connections and ten million messages under random cancellation
 #   make downstream [ARGS=...]   test suites of libraries on asyncio and on yibu (ARGS=--help says more)
-#   make lint docs build clean
+#   make sanitize [ARGS=...]    the TLS tests, or those of ARGS, under AddressSanitizer (scripts/sanitize says what it needs)
+#   make lint docs build clean help
 #
 # PYTHON=...        the interpreter to build for (default: the first suitable python3 on PATH)
 # YIBU_PYTHONS=...  more interpreters for `make test`, separated by colons or spaces
@@ -14,10 +16,14 @@ PYTHON ?= $(shell sh scripts/find-python)
 APP ?=
 ARGS ?=
 
-.PHONY: run test bench fuzz leaks downstream lint docs build clean
+.PHONY: run test bench fuzz leaks endurance downstream sanitize lint docs build clean help
 run:
 	@$(PYTHON) -m scripts run $(APP) $(ARGS)
 test lint docs build clean:
 	@$(PYTHON) -m scripts $@
-bench fuzz leaks downstream:
+bench fuzz leaks endurance downstream:
 	@$(PYTHON) -m scripts $@ $(ARGS)
+sanitize:
+	@PYTHON=$(PYTHON) scripts/sanitize python -m pytest -q -p no:cacheprovider $(or $(ARGS),tests/unit/test_sslproto.py tests/unit/test_sslproto_connections.py)
+help:
+	@sed -n 's/^# \{0,1\}//p' $(firstword $(MAKEFILE_LIST))

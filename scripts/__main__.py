@@ -1,4 +1,4 @@
-"""The commands behind the Makefile: run, build, test, lint, bench, fuzz, leaks, downstream, docs, clean."""
+"""The commands behind the Makefile, which lists them."""
 
 import shutil
 import signal
@@ -93,6 +93,15 @@ def leaks_command(arguments: list[str]) -> int:
     ).returncode
 
 
+def endurance_command(arguments: list[str]) -> int:
+    """Connections and messages in great numbers, cancelled at random."""
+    environment = default_environment("build", "test")
+    build(environment, environment)
+    return subprocess.run(
+        [environment.python, "-m", "tests.endurance", *arguments], cwd=ROOT, check=False
+    ).returncode
+
+
 def downstream_command(arguments: list[str]) -> int:
     """The test suites of libraries on asyncio and on yibu, compared."""
     environment = default_environment("build")
@@ -138,6 +147,7 @@ COMMANDS = {
     "bench": bench_command,
     "fuzz": fuzz_command,
     "leaks": leaks_command,
+    "endurance": endurance_command,
     "downstream": downstream_command,
     "docs": docs_command,
     "clean": clean_command,

@@ -8,6 +8,7 @@ What it finds is printed as a program from which nothing more can be left out, w
 """
 
 import argparse
+import gc
 import sys
 import time
 
@@ -39,6 +40,8 @@ def show(seed, program, found):
 def main():
     given = arguments().parse_args()
     impl = Implementation(given.impl)
+    gc.collect()
+    gc.freeze()  # programs collect, and what is here already need not be looked at
     if given.program is not None:
         program = draw(given.program)
         for name, trace in zip(("asyncio", given.impl), traces(program, impl), strict=True):

@@ -10,30 +10,27 @@ from types import SimpleNamespace
 import pytest
 
 from tests.differential.fuzzing import comparison, implementations
+from tests.differential.fuzzing.choices import MODES
 from tests.differential.fuzzing.comparison import difference, traces
-from tests.differential.fuzzing.grammar import MODES, draw
+from tests.differential.fuzzing.grammar import Program, draw
 from tests.differential.fuzzing.shrinking import shrunk
 
-SEEDS = range(2000)
-GROUP = 100
-
-# Programs in which asyncio is wrong on every Python: a Barrier gives a number twice after a cancelled wait.
-BETTER = {1799, 1863}
+SEEDS = range(1000)
+GROUP = 50
 
 
-@pytest.mark.skipif(
-    sys.version_info < (3, 14), reason="here asyncio has errors that newer Pythons, and yibu, have mended"
-)
+@pytest.mark.time_limit(120)
 @pytest.mark.parametrize("first", SEEDS[::GROUP])
 def test_equal_traces(impl, first):
-    for seed in sorted(set(range(first, first + GROUP)) - BETTER):
+    for seed in range(first, first + GROUP):
         if found := difference(draw(seed), impl):
             pytest.fail(f"python -m tests.differential.fuzz --seed {seed} makes the program small\n{found}")
 
 
+@pytest.mark.time_limit(120)
 def test_the_programs_are_worth_running(impl):
     """Every mode occurs, traces are long, and hardly anything in them comes twice."""
-    programs = [draw(seed) for seed in SEEDS[::20]]
+    programs = [draw(seed) for seed in SEEDS[::10]]
     assert {program.mode for program in programs} == {mode for mode, weight in MODES.items() if weight}
     samples = [traces(program, impl)[0] for program in programs]
     assert sum(len(trace) > 150 for trace in samples) > len(samples) * 0.9
@@ -44,17 +41,26 @@ def test_the_programs_are_worth_running(impl):
         "ends",
         "TimeoutError",
         "CancelledError[stop",
-        "ExceptionGroup[",
+        "Queue.put_nowait",
+        "is patched",
+        "has cut",
+        "data ",
         "KeyError[",
         "QueueFull",
         "Exception in callback",
         "waiters:",
     }
+    if sys.version_info >= (3, 13):
+        missing.add("ExceptionGroup[")
     for event in events:
         missing -= {word for word in missing if word in event}
     assert not missing
 
 
+@pytest.mark.skipif(
+    sys.version_info < (3, 12), reason="asyncio's own semaphores differ here: none is in a program"
+)
+@pytest.mark.time_limit(120)
 def test_a_difference_is_found_and_made_small(impl, monkeypatch):
     """The comparison can fail: here by a semaphore that wakes nobody."""
 
@@ -62,8 +68,8 @@ def test_a_difference_is_found_and_made_small(impl, monkeypatch):
         def release(self):
             self._value += 1
 
-    def pair(mode, impl):
-        stock, other = implementations.pair("plain", impl)
+    def pair(program, impl):
+        stock, other = implementations.pair(Program("plain", program.scripts), impl)
         other.aio = SimpleNamespace(**vars(stock.aio) | {"Semaphore": Semaphore})
         return stock, other
 

@@ -153,6 +153,23 @@ def test_connections(run, loop, connect, kind, write):
 
 
 @pytest.mark.parametrize("kind", ["given", "connected", "accepted"])
+def test_writing_nothing_to_a_closed_socket(run, connect, kind):
+    async def main():
+        transport = await connect(kind)
+        near, far = stranger(close_socket(transport))
+        with near, far:
+            transport.write(b"")
+            assert not transport.is_closing()
+            await asyncio.sleep(0)
+            assert not transport.is_closing()
+            transport.write(b"something")
+            await asyncio.sleep(0)
+            assert transport.is_closing()
+
+    run(main())
+
+
+@pytest.mark.parametrize("kind", ["given", "connected", "accepted"])
 def test_the_end_of_a_connection(run, loop, connect, kind):
     async def main():
         transport = await connect(kind)

@@ -150,7 +150,7 @@ class TestWrapFuture:
             outer = impl.wrap_future(inner)
             inner.set_result("wrapped")
             # At once: the thread is that of the loop.
-            assert outer.done() or (impl.is_stock and sys.version_info < (3, 14))
+            assert outer.done() == (sys.version_info >= (3, 14))
             return await outer
 
         assert on.run_until_complete(main()) == "wrapped"

@@ -54,6 +54,33 @@ class TestLocks:
 
         run(main())
 
+    def test_a_bounded_semaphore_releases_as_a_semaphore_does(self, impl, run, monkeypatch):
+        calls = []
+        original = impl.Semaphore.release
+
+        def release(self):
+            calls.append(self)
+            original(self)
+
+        monkeypatch.setattr(impl.Semaphore, "release", release)
+        semaphore = impl.BoundedSemaphore()
+
+        async def main():
+            async with semaphore:
+                pass
+            await semaphore.acquire()
+            semaphore.release()
+            with pytest.raises(ValueError, match="released too many times"):
+                semaphore.release()
+            assert calls == [semaphore, semaphore]
+            monkeypatch.undo()
+            async with semaphore:
+                pass
+
+        run(main())
+        assert calls == [semaphore, semaphore]
+        assert not semaphore.locked()
+
     @pytest.mark.parametrize("kind", ["Semaphore", "BoundedSemaphore"])
     def test_acquire_of_a_semaphore_calls_locked(self, impl, run, spied, kind):
         semaphore, calls = spied(getattr(impl, kind), "locked")

@@ -1,11 +1,15 @@
 """What a program runs on: the names of an asyncio, and a loop whose clock goes on when it is told to.
 
-Each mode of `grammar.MODES` gives a pair of them, the stock one and yibu's.  Called by `comparison.py`.
+Each mode of `choices.MODES` gives a pair of them, the stock one and yibu's.  Called by `comparison.py`.
 """
 
 import asyncio
+import random
 from dataclasses import dataclass
 from types import SimpleNamespace
+
+from .mended import mended
+from .overriding import OVERRIDES, Notes, with_overrides
 
 
 @dataclass
@@ -16,6 +20,9 @@ class Implementation:
     loop: type
     future: type
     """The class of every other future that a program finds ready made."""
+    module: object
+    """Where the classes are that a program patches."""
+    notes: Notes | None = None
 
 
 def in_order(aio):
@@ -59,23 +66,32 @@ def still(loop_class):
     return StillLoop
 
 
-def pair(mode, impl):
+def pair(program, impl):
     """Return what the stock run of a program takes place on, and what that under test does."""
-    stock = Implementation(asyncio, still(asyncio.SelectorEventLoop), asyncio.Future)
+    mode = program.mode
+    stock = Implementation(mended(asyncio), still(asyncio.SelectorEventLoop), asyncio.Future, asyncio)
     native = Implementation(
-        impl.module, still(asyncio.SelectorEventLoop if impl.is_stock else impl.EventLoop), impl.Future
+        mended(asyncio) if impl.is_stock else impl.module,
+        still(asyncio.SelectorEventLoop if impl.is_stock else impl.EventLoop),
+        impl.Future,
+        impl.module,
     )
     match mode:
         case "foreign loop":
             native.loop, native.future = stock.loop, stock.future
         case "stock primitives":
-            native.aio = stock.aio
+            native.aio, native.module = stock.aio, stock.module
         case "stock futures":
             native.future = stock.future
         case "subclasses":
             stock.aio, native.aio = with_subclasses(stock.aio), with_subclasses(native.aio)
     if mode != "only children":
         stock.aio, native.aio = in_order(stock.aio), in_order(native.aio)
+    if mode == "overrides":
+        chance = random.Random(program.choice)
+        chosen = chance.sample(OVERRIDES, chance.randint(1, 12))
+        for implementation in (stock, native):
+            with_overrides(implementation, chosen)
     return stock, native
 
 

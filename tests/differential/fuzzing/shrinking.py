@@ -21,12 +21,12 @@ def candidates(program):
     """Yield programs with something missing, those that miss most first."""
     for number, script in enumerate(program.scripts):
         if script:
-            yield Program(program.mode, [*program.scripts[:number], [], *program.scripts[number + 1 :]])
+            yield program.with_script(number, [])
     for number, script in enumerate(program.scripts):
         for less in without_one(script):
-            yield Program(program.mode, [*program.scripts[:number], less, *program.scripts[number + 1 :]])
+            yield program.with_script(number, less)
     if program.mode != "plain":
-        yield Program("plain", program.scripts)
+        yield Program("plain", program.scripts, program.choice)
 
 
 def without_one(statements):

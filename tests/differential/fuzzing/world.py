@@ -8,10 +8,16 @@ Called by `comparison.py`.
 import asyncio
 import concurrent.futures
 import contextvars
+import gc
 import re
+import threading
 import types
+import weakref
 
 from .grammar import SCRIPTS
+from .lost import alone
+from .overriding import Patches
+from .wires import Wires
 
 TURNS = 50
 """Turns after which whatever still runs is cancelled."""
@@ -30,13 +36,18 @@ VARIABLE = contextvars.ContextVar("variable", default="unset")
 SUBSTITUTIONS = [
     (re.compile(r"( at 0|\.\.\.\.)x[0-9a-f]+"), ""),
     (re.compile(r"\b(_asyncio|(yibu|asyncio)(\.[a-z_]+)?)\.(?=[A-Z_])"), ""),
-    (re.compile(r"\btests\.differential\.fuzzing\.implementations\.(with_subclasses\.<locals>\.)?"), ""),
+    (re.compile(r"\btests\.differential\.fuzzing\.\w+\.(\w+\.<locals>\.)?"), ""),
     (re.compile(r"( created at |\.\.\.)\S+:\d+>"), ">"),
     (re.compile(r" (running|done, defined) at \S+/asyncio/\w+\.py:\d+"), ""),
-    (re.compile(r"'Task-\d+'"), "'Task'"),
+    (re.compile(r"'Task-\d+'|(?<=name=)'None'"), "'Task'"),
+    (re.compile(r"(?<=<TaskGroup) errors=\d+"), ""),
+    (re.compile(r"Thread-\d+"), "Thread"),
     (re.compile(r" cb=\[.*?\](?=[ >])"), ""),
 ]
-"""What differs in texts for good reasons: addresses, modules, lines of asyncio, counters, callbacks."""
+"""What differs in texts for good reasons: addresses, modules, lines of asyncio, counters, callbacks.
+
+Early versions of 3.12 and 3.13 call eager tasks 'None'; up to 3.13 groups that are over keep their errors.
+"""
 
 
 class Stop(BaseException):
@@ -52,7 +63,12 @@ class World:
         self.loop = implementation.loop()
         self.future_classes = implementation.aio.Future, implementation.future
         self.trace = []
-        self.over = False
+        self.over = self.at_end = False
+        self.lost = []
+        self.patches = Patches(implementation.module, self.note)
+        self.wires = Wires(self) if self.mode == "wires" else None
+        if implementation.notes is not None:
+            implementation.notes.world = self
         self.turn = self.calls = self.deadlines = self.answers = 0
         self.tasks, self.futures, self.limits, self.groups, self.helpers = [], [], [], [], []
         self.names = {"w": self, "aio": self.aio, "Stop": Stop}
@@ -63,6 +79,14 @@ class World:
 
     def run(self):
         """Run the program and return its trace."""
+        try:
+            return self.run_to_the_end()
+        finally:
+            self.patches.end()
+            if self.wires is not None:
+                self.wires.close()
+
+    def run_to_the_end(self):
         self.loop.set_exception_handler(self.report)
         self.loop.set_debug(self.mode == "debug")
         self.loop.slow_callback_duration = 1000
@@ -73,7 +97,14 @@ class World:
             except SystemExit as error:
                 self.note("the loop", "left", self.shown(error))
         main.result()
+        gc.collect()
+        self.note("lost", [lost() is None for lost in self.lost])
+        if self.wires is not None:
+            self.wires.look_at_strangers()
         self.over = True
+        self.patches.end()
+        if self.wires is not None:
+            self.wires.abort()
         futures = [f"future {number}: {self.outcome(future)}" for number, future in enumerate(self.futures)]
         tasks = [f"task {number}: {self.outcome(task)}" for number, task in enumerate(self.tasks)]
         self.loop.set_task_factory(None)
@@ -97,6 +128,8 @@ class World:
             self.loop.set_task_factory(aio.eager_task_factory)
         if self.mode == "subclasses":
             self.loop.set_task_factory(lambda loop, coro, **keywords: aio.Task(coro, loop=loop, **keywords))
+        if self.wires is not None:
+            await self.wires.open()
         for script in self.scripts[:5]:
             self.tried("main", lambda script=script: self.start(script))
         while self.turn < TURNS and len(self.trace) < MANY:
@@ -111,6 +144,7 @@ class World:
                 for lock in self.names["locks"]:
                     self.tried("the end", lock.release)
             await self.pass_turn()
+        self.at_end = True
 
     async def pass_turn(self):
         self.turn += 1
@@ -153,7 +187,8 @@ class World:
     # The trace.
 
     def note(self, who, *what):
-        if not self.over:
+        # In the turn in which the program ends some of the rest runs, in any order.
+        if not self.over and not (self.at_end and who == "method"):
             self.trace.append(f"{self.turn} {who}: " + " ".join(map(str, what)))
 
     def report(self, loop, context):
@@ -332,6 +367,67 @@ class World:
 
     def watch(self, me, future, call):
         future.add_done_callback(lambda _: self.called(f"watch by {me}", call))
+
+    def in_thread(self, call):
+        """Call in another thread and wait for it, so that nothing depends on when it runs."""
+        outcome = []
+
+        def run():
+            try:
+                outcome.append(self.shown(call()))
+            except Exception as error:
+                outcome.append(self.shown(error))
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        thread.join()
+        return outcome[0]
+
+    def by_thread(self, me, call):
+        return self.in_thread(
+            lambda: self.loop.call_soon_threadsafe(self.called, f"from a thread by {me}", call)
+        )
+
+    def patch(self, number):
+        return self.patches.turn(number)
+
+    def collect(self):
+        gc.collect()
+
+    def lose(self, what):
+        """Start a task to which nothing leads."""
+        self.lost.append(weakref.ref(self.loop.create_task(alone(self.aio, what))))
+
+    async def nest(self, awaitable):
+        return await awaitable
+
+    def nested(self, how, depth, awaitable):
+        """Return an awaitable that awaits one that awaits one..."""
+        for _ in range(depth):
+            match how:
+                case "gather":
+                    awaitable = self.aio.gather(awaitable)
+                case "shield":
+                    awaitable = self.aio.shield(awaitable)
+                case "wait_for":
+                    awaitable = self.aio.wait_for(awaitable, None)
+                case "timeout":
+                    awaitable = self.aio.wait_for(awaitable, self.after(TURNS))
+                case "task":
+                    awaitable = self.loop.create_task(self.nest(awaitable))
+                case "coroutine":
+                    awaitable = self.nest(awaitable)
+        return awaitable
+
+    async def cut(self, me, make):
+        """Run a coroutine again and again, cancelled before another one of its steps each time."""
+        for steps in range(6):
+            task = self.loop.create_task(make())
+            for _ in range(steps):
+                await self.aio.sleep(0)
+            self.note(me, "cuts", steps, task.cancel())
+            await self.aio.wait([task])
+            self.note(me, "has cut", self.outcome(task))
 
     def concurrent(self, number):
         if not self.helpers or number % 3 == 0:

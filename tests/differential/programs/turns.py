@@ -6,7 +6,6 @@ import contextlib
 import os
 import signal
 import socket
-import sys
 import threading
 
 PATIENCE = 20
@@ -354,10 +353,10 @@ async def threads():
     await turns.pass_by(5)
 
     executor = ByHand()
-    ways = {"in another thread": in_thread}
-    if sys.version_info >= (3, 14):  # what is done here took turns of its own before
-        ways["here"] = lambda function, *args: function(*args)
-    for name, run in ways.items():
+    for name, run in {
+        "in another thread": in_thread,
+        "here": lambda function, *args: function(*args),
+    }.items():
         turns.begin(f"run_in_executor ends {name}")
         job = asyncio.ensure_future(
             turns.watch(turns.loop.run_in_executor(executor, print), "run_in_executor")
@@ -397,6 +396,11 @@ async def threads():
         while len(asyncio.all_tasks()) == before:
             await asyncio.sleep(0)
         turns.tell("the task is gone")
+
+    turns.begin("done before it is wrapped")
+    future = concurrent.futures.Future()
+    future.set_result(1)
+    await turns.watch(asyncio.wrap_future(future), "wrap_future")
 
 
 async def signals():

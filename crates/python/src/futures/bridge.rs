@@ -150,9 +150,18 @@ fn chain<'py>(source: &Bound<'py, PyAny>, destination: &Bound<'py, PyAny>) -> Py
     react(source, &CALL_SET_STATE, chain.as_any())
 }
 
-/// Whether code in this thread may touch futures of the loop.
-fn is_here(event_loop: &Slot, py: Python<'_>) -> PyResult<bool> {
-    Ok(event_loop.is_empty() || event_loop.is(&stock::get_running_loop(py)?.call0()?))
+/// Whether what follows from the other future is done to a future of this loop at once, or by `call_soon_threadsafe`.
+///
+/// At once only in the thread where the loop runs. Before 3.14 that is so only between futures of one loop: one of `concurrent.futures`
+/// that is done in the loop's own thread takes a turn to get there, too, and programs count turns.
+fn is_at_once(event_loop: &Slot, other: &Slot, py: Python<'_>) -> PyResult<bool> {
+    if event_loop.is_empty() {
+        return Ok(true);
+    }
+    if cfg!(not(Py_3_14)) && !event_loop.is(&other.get_or_none(py)) {
+        return Ok(false);
+    }
+    Ok(event_loop.is(&stock::get_running_loop(py)?.call0()?))
 }
 
 fn check_cancel<'py>(chain: &Bound<'py, PyAny>, destination: &Bound<'py, PyAny>) -> PyResult<()> {
@@ -163,7 +172,7 @@ fn check_cancel<'py>(chain: &Bound<'py, PyAny>, destination: &Bound<'py, PyAny>)
     }
     // A source that is done has nothing to cancel.
     let Some(source) = chain.source.get(py) else { return Ok(()) };
-    if is_here(&chain.source_loop, py)? {
+    if is_at_once(&chain.source_loop, &chain.destination_loop, py)? {
         return likes::cancel(&source).map(drop);
     }
     let cancel = source.getattr(names::cancel(py))?;
@@ -185,7 +194,7 @@ fn call_set_state<'py>(owner: &Bound<'py, PyAny>, source: &Bound<'py, PyAny>) ->
         return Ok(());
     }
     match event_loop {
-        Some(event_loop) if !is_here(&chain.destination_loop, py)? => {
+        Some(event_loop) if !is_at_once(&chain.destination_loop, &chain.source_loop, py)? => {
             if is_closed(&event_loop)? {
                 chain.clear();
                 return Ok(());

@@ -16,7 +16,7 @@ use crate::copying::{self, Copied};
 use crate::coroutines::{Routine, Step, taken};
 use crate::ffi::class::{Derived, DictAndWeak};
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Slot, Table, Visitor};
-use crate::ffi::{boolean, none};
+use crate::ffi::{boolean, none, originals};
 use crate::mixins::{is_cancelled, is_done, wake};
 use crate::{names, stock};
 
@@ -198,6 +198,17 @@ fn release(semaphore: &Obj<'_, Semaphore>) -> PyResult<()> {
     wake_next(semaphore).map(drop)
 }
 
+/// `super().release()` of a BoundedSemaphore: a program may have replaced the one of Semaphore.
+#[inline]
+fn release_as_semaphore(semaphore: &Obj<'_, BoundedSemaphore>) -> PyResult<()> {
+    let py = semaphore.py();
+    if originals::replaced_in::<Semaphore>(py) == 0 {
+        return release(semaphore.upcast());
+    }
+    let class = Semaphore::class(py);
+    class.getattr(names::release(py))?.call1((semaphore.as_any(),)).map(drop)
+}
+
 impl Copied for Semaphore {
     const STATE: &'static [&'static str] = &["_waiters", "_value"];
     const RARE_STATE: &'static [&'static str] = &["_loop"];
@@ -247,7 +258,7 @@ impl Held for BoundedSemaphore {
         if semaphore.base.value.reaches(semaphore.py(), &semaphore.own.value)? {
             return Err(PyValueError::new_err("BoundedSemaphore released too many times"));
         }
-        release(semaphore.upcast())
+        release_as_semaphore(semaphore)
     }
 }
 

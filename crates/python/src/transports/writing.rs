@@ -279,7 +279,8 @@ pub(super) fn send<T: StreamTransport>(
     data: &[u8],
     make_chunk: impl FnOnce(usize) -> Chunk,
 ) -> PyResult<()> {
-    if !transport.is_intact(transport.py())? {
+    // Writing nothing touches no socket.
+    if !data.is_empty() && !transport.is_intact(transport.py())? {
         return closed_behind_our_back(transport);
     }
     let written = act(transport, |stream, kernel| stream.write(kernel, data, make_chunk))?;

@@ -1,0 +1,72 @@
+"""asyncio without some of its errors, so that programs that meet them can be compared.
+
+What is wrong in too many places of old versions, or in their C code, is not put right here; `choices.py`
+leaves that out, each with its reason. Called by `implementations.py`.
+"""
+
+import asyncio
+import sys
+from asyncio.locks import _BarrierState
+from types import SimpleNamespace
+
+
+class Barrier(asyncio.Barrier):
+    """Gives each number once; asyncio's (on every Python) gives one twice after a cancelled wait."""
+
+    def __init__(self, parties):
+        super().__init__(parties)
+        self._left = []
+
+    async def wait(self):
+        async with self._cond:
+            await self._block()
+            try:
+                number = min(self._left, default=self._count)
+                if self._left:
+                    self._left.remove(number)
+                self._count += 1
+                if self._count == self._parties:
+                    await self._release()
+                else:
+                    await self._wait()
+                return number
+            finally:
+                self._count -= 1
+                if not self._count:
+                    self._left.clear()
+                elif self._state is _BarrierState.FILLING:
+                    self._left.append(number)
+                self._exit()
+
+
+class TaskGroup(asyncio.TaskGroup):
+    """Looks at eager tasks that are done in a turn of their own, as it does since 3.14.
+
+    Before, one that failed at once cancelled the parent too early.
+    """
+
+    _creating = False
+
+    def create_task(self, coro, **keywords):
+        self._creating = True
+        try:
+            return super().create_task(coro, **keywords)
+        finally:
+            self._creating = False
+
+    def _on_task_done(self, task):
+        if self._creating:
+            self._tasks.add(task)
+            task.add_done_callback(self._on_task_done)
+        else:
+            super()._on_task_done(task)
+
+
+MENDED = {"Barrier": Barrier}
+if sys.version_info < (3, 14):
+    MENDED["TaskGroup"] = TaskGroup
+
+
+def mended(aio):
+    """Return the names of asyncio, with the classes of this module in the place of its own."""
+    return SimpleNamespace(**{name: getattr(aio, name) for name in dir(aio)} | MENDED)
