@@ -1,4 +1,5 @@
-"""The environment of the downstream suites, and the command that runs them: `tests/downstream/`.
+"""The environments of other people's suites, libraries and frameworks, and the commands that run them:
+`tests/downstream/`, `tests/ecosystem/`.
 
 Called by `make downstream`, which runs all, and by `make test`, which runs a quick subset.
 """
@@ -14,6 +15,7 @@ from scripts.interpreters import Interpreter
 from scripts.requirements import ROOT
 
 FOLDER = ROOT / "build" / "downstream"
+FRAMEWORKS = "tests/ecosystem/frameworks"
 
 
 def prepare(interpreter: Interpreter) -> Environment:
@@ -22,6 +24,16 @@ def prepare(interpreter: Interpreter) -> Environment:
         requirements = tomllib.load(file)["environment"]["requirements"]
     environment = Environment(interpreter, FOLDER / interpreter.version)
     environment.prepare_with({"downstream": requirements})
+    install_built(environment)
+    return environment
+
+
+def prepare_frameworks(interpreter: Interpreter) -> Environment:
+    """The environment of the frameworks, apart from the suites' because some of them bring uvloop."""
+    with open(ROOT / FRAMEWORKS / "pins.toml", "rb") as file:
+        requirements = tomllib.load(file)["requirements"]
+    environment = Environment(interpreter, ROOT / "build" / "frameworks" / interpreter.version)
+    environment.prepare_with({"frameworks": requirements})
     install_built(environment)
     return environment
 
@@ -39,10 +51,15 @@ def _python(environment: Environment, *arguments: str) -> int:
     return subprocess.run(command, cwd=ROOT, env=env, check=False).returncode
 
 
+def _pytest(environment: Environment, *arguments: str) -> int:
+    return _python(environment, "-m", "pytest", "-q", "--tb=short", *arguments)
+
+
 def check(interpreter: Interpreter) -> None:
     """The quick subset and tests/ecosystem; left out where packages cannot be downloaded, but not in CI."""
     try:
         environment = prepare(interpreter)
+        frameworks = prepare_frameworks(interpreter)
     except Failure as failure:
         if os.environ.get("CI"):
             raise
@@ -50,7 +67,8 @@ def check(interpreter: Interpreter) -> None:
         return
     codes = [
         run(environment, ["--quick"]),
-        _python(environment, "-m", "pytest", "-q", "--tb=short", "tests/ecosystem"),
+        _pytest(environment, "tests/ecosystem", f"--ignore={FRAMEWORKS}"),
+        _pytest(frameworks, FRAMEWORKS),
     ]
     if any(codes):
         raise Failure(f"exit codes {codes}")
