@@ -46,10 +46,6 @@ class TestPage:
 
 
 class TestTypes:
-    def test_two_native_bases(self):
-        with pytest.raises(TypeError, match="lay-out conflict"):
-            type("Mailbox", (yibu.Queue, yibu.Event), {})
-
     def test_of_the_loop_alone(self, run):
         class Own(yibu.Future):
             pass
@@ -71,6 +67,27 @@ class TestTypes:
             "asyncio.run(main())"
         )
         assert run_in_a_new_process("-m", "yibu", "-c", program) == "True True\n"
+
+    @pytest.mark.parametrize("other", [dict, Exception, type("Slotted", (), {"__slots__": ("slot",)})])
+    def test_bases_with_a_layout(self, other):
+        assert issubclass(type("Both", (asyncio.locks.Event, other), {}), other)
+        with pytest.raises(TypeError, match="instance lay-out conflict"):
+            type("Both", (yibu.Event, other), {})
+
+    @pytest.mark.parametrize(
+        "module, name", [(asyncio.futures, "Future"), (asyncio.tasks, "Task"), (asyncio.events, "Handle")]
+    )
+    def test_one_with_a_layout_of_its_own(self, module, name):
+        stock = getattr(module, name)
+        assert issubclass(type("Both", (stock, asyncio.locks.Event), {}), stock)
+        with pytest.raises(TypeError, match="instance lay-out conflict"):
+            type("Both", (getattr(yibu, name), yibu.Event), {})
+
+    def test_attributes_of_two_bases(self):
+        for impl, set_ in ((asyncio.locks, 3), (yibu, False)):
+            both = type("Both", (impl.Event, impl.Semaphore), {})()
+            impl.Semaphore.__init__(both, 3)
+            assert both._value == both.is_set() == set_
 
 
 class TestLoop:

@@ -4,10 +4,14 @@
 //! under the same names, and whatever a program has added. As in asyncio it goes well while nobody waits: a future cannot be
 //! copied. Called by the `table` functions of the classes; reads and writes attributes.
 
+use std::sync::{Mutex, PoisonError};
+
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{PyDict, PyTuple, PyType};
 
 use crate::ffi::class::is_native;
+use crate::ffi::combined::Base;
 use crate::ffi::{Args, Class, Obj, Output, Signature, Table, none};
 use crate::stock;
 
@@ -22,8 +26,20 @@ pub trait Copied: Class {
 const REDUCE: Signature<1> = Signature::new("__reduce_ex__", "protocol, /");
 const SET_STATE: Signature<1> = Signature::new("__setstate__", "state, /");
 
+/// The state that objects have from one class.
+struct Share {
+    class: for<'py> fn(Python<'py>) -> Bound<'py, PyType>,
+    state: &'static [&'static str],
+    rare: &'static [&'static str],
+}
+
+/// That of every class whose objects can be copied.
+static SHARES: Mutex<Vec<&'static Share>> = Mutex::new(Vec::new());
+
 /// The methods by which objects are copied.
 pub fn table<T: Copied>(t: &mut Table<T>) {
+    let share = const { &Share { class: T::class, state: T::STATE, rare: T::RARE_STATE } };
+    SHARES.lock().unwrap_or_else(PoisonError::into_inner).push(share);
     t.noargs(c"__getstate__", state, "What a copy of it starts from.");
     t.method(
         &SET_STATE,
@@ -40,13 +56,17 @@ pub fn table<T: Copied>(t: &mut Table<T>) {
 fn state<'py, T: Copied>(object: &Obj<'py, T>) -> Output<'py> {
     let (py, any) = (object.py(), object.as_any());
     let state = PyDict::new(py);
-    for name in T::STATE {
-        state.set_item(name, any.getattr(*name)?)?;
-    }
-    for name in T::RARE_STATE {
-        let value = any.getattr(*name)?;
-        if !value.is_none() {
-            state.set_item(name, value)?;
+    for share in shares(&any.get_type())? {
+        for name in share.state {
+            if !state.contains(name)? {
+                state.set_item(name, any.getattr(*name)?)?;
+            }
+        }
+        for name in share.rare {
+            let value = any.getattr(*name)?;
+            if !value.is_none() {
+                state.set_item(name, value)?;
+            }
         }
     }
     state.update(any.getattr("__dict__")?.cast::<PyDict>()?.as_mapping())?;
@@ -59,6 +79,28 @@ fn state<'py, T: Copied>(object: &Obj<'py, T>) -> Output<'py> {
         }
     }
     if slots.is_empty() { Ok(state.into_any()) } else { Ok((state, slots).into_pyobject(py)?.into_any()) }
+}
+
+/// What objects of a class have from its native bases. TypeError where they have something that cannot be copied from one.
+fn shares(class: &Bound<'_, PyType>) -> PyResult<Vec<&'static Share>> {
+    let py = class.py();
+    let known: Vec<&'static Share> = SHARES.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let mut shares = Vec::new();
+    for base in class.mro() {
+        let base = base.cast_into::<PyType>()?;
+        if let Some(share) = known.iter().find(|share| (share.class)(py).is(&base)) {
+            shares.push(*share);
+        } else if is_native(&base) && !base.is(Base::class(py)) {
+            let mut derives = false;
+            for share in &known {
+                derives |= base.is_subclass(&(share.class)(py))?;
+            }
+            if !derives {
+                return Err(PyTypeError::new_err(format!("cannot pickle '{}' object", class.name()?)));
+            }
+        }
+    }
+    Ok(shares)
 }
 
 /// `__setstate__(state)`, with such a dict, or the pair.

@@ -83,6 +83,7 @@ fn _yibu(module: &Bound<'_, PyModule>) -> PyResult<()> {
         return module.dict().update(first.dict().as_mapping());
     }
     stock::capture(py)?;
+    Table::<ffi::combined::Base>::build(py, None)?;
     Table::<ffi::function::Function>::build(py, None)?;
     let handle = add::<events::Handle>(module)?;
     add_derived::<events::TimerHandle>(module, &handle)?;

@@ -12,6 +12,7 @@ mod semaphore;
 
 use std::cell::Cell;
 
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple};
 use yibu_engine::{Ticket, WaitQueue};
@@ -362,10 +363,10 @@ fn is_cancellation(py: Python<'_>, error: &PyErr) -> PyResult<bool> {
     Ok(error.is_instance(py, stock::cancelled_error(py)?))
 }
 
-/// `object.__repr__` with the state in square brackets.
-fn repr<'py>(object: &Bound<'py, PyAny>, state: &str, waiters: usize) -> Output<'py> {
+/// `super().__repr__()`, which is mostly `object`'s, with the state in square brackets.
+fn repr<'py, T: Class>(object: &Obj<'py, T>, state: &str, waiters: usize) -> Output<'py> {
     let py = object.py();
-    let plain = py.get_type::<PyAny>().call_method1("__repr__", (object,))?.extract::<String>()?;
+    let plain = object.parent_method(intern!(py, "__repr__"))?.call0()?.extract::<String>()?;
     let plain = plain.strip_prefix('<').and_then(|text| text.strip_suffix('>')).unwrap_or(&plain);
     let text = match waiters {
         0 => format!("<{plain} [{state}]>"),

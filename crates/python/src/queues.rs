@@ -20,7 +20,7 @@ use crate::attributes::flags;
 use crate::attributes::{assigned, objects};
 use crate::copying::{self, Copied};
 use crate::ffi::call::recursing;
-use crate::ffi::class::DictAndWeak;
+use crate::ffi::combined::{Combinable, Extended};
 use crate::ffi::{
     Args, Class, ClassState, Obj, Output, Signature, Table, Visitor, boolean, class::Derived, none,
 };
@@ -312,7 +312,7 @@ impl Copied for Queue {
 
 impl Class for Queue {
     const NAME: &'static CStr = c"yibu.Queue";
-    type Header = DictAndWeak;
+    type Header = Combinable;
     const BARE_NAME: bool = true;
     const HOOKS: &'static [&'static [&'static str]] = &hooks::NAMES;
     const FUNCTIONS: bool = true;
@@ -368,10 +368,14 @@ impl Class for Queue {
 
 impl Class for PriorityQueue {
     const NAME: &'static CStr = c"yibu.PriorityQueue";
-    type Header = DictAndWeak;
+    type Header = Combinable;
     const BARE_NAME: bool = true;
     const HOOKS: &'static [&'static [&'static str]] = &hooks::NAMES;
     const FUNCTIONS: bool = true;
+
+    fn extended() -> Option<Extended<Self>> {
+        Some(Extended::by::<Queue>())
+    }
 
     fn state() -> &'static ClassState {
         &PRIORITY_QUEUE
@@ -425,10 +429,14 @@ impl Class for PriorityQueue {
 
 impl Class for LifoQueue {
     const NAME: &'static CStr = c"yibu.LifoQueue";
-    type Header = DictAndWeak;
+    type Header = Combinable;
     const BARE_NAME: bool = true;
     const HOOKS: &'static [&'static [&'static str]] = &hooks::NAMES;
     const FUNCTIONS: bool = true;
+
+    fn extended() -> Option<Extended<Self>> {
+        Some(Extended::by::<Queue>())
+    }
 
     fn state() -> &'static ClassState {
         &LIFO_QUEUE

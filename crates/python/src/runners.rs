@@ -12,7 +12,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyType};
 
 use crate::coroutines::is_coroutine;
-use crate::ffi::class::DictAndWeak;
+use crate::ffi::combined::Combinable;
 use crate::ffi::thread::outlive_interpreter;
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Raised, Signature, Slot, Table, Visitor};
 use crate::ffi::{boolean, call, context, none};
@@ -280,7 +280,7 @@ fn cancel_all_tasks(event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
 
 impl Class for Runner {
     const NAME: &'static CStr = c"yibu.Runner";
-    type Header = DictAndWeak;
+    type Header = Combinable;
 
     const FUNCTIONS: bool = true;
 

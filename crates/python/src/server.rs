@@ -14,7 +14,7 @@ use pyo3::types::{PyDict, PyList, PyTuple, PyType};
 use crate::attributes::objects;
 use crate::coroutines::{self, Answer, Awaited, Keeping, Kept, Thrown};
 use crate::event_loop::{EventLoop, create_future, yield_once};
-use crate::ffi::class::DictAndWeak;
+use crate::ffi::combined::Combinable;
 use crate::ffi::dormant::copy;
 use crate::ffi::thread::attached;
 use crate::ffi::{Args, Class, ClassState, Directory, Obj, Output, Signature, Slot, Table, Visitor};
@@ -453,7 +453,7 @@ fn of_asyncio<'py>(server: &Obj<'py, Server>, name: &str) -> Output<'py> {
 
 impl Class for Server {
     const NAME: &'static CStr = c"yibu.Server";
-    type Header = DictAndWeak;
+    type Header = Combinable;
     const STANDS_FOR_STOCK: bool = true;
     const FUNCTIONS: bool = true;
 

@@ -26,7 +26,7 @@ use pyo3::types::{PyDict, PyTuple, PyType};
 
 use crate::alarms::{self, Alarm};
 use crate::events::loop_debug;
-use crate::ffi::class::DictAndWeak;
+use crate::ffi::combined::Combinable;
 use crate::ffi::{
     Args, Class, ClassState, LoopCell, Obj, Output, Raised, Ref, Signature, Slot, Table, Visitor, none,
 };
@@ -515,7 +515,7 @@ fn extra_info<'py>(
 
 impl Class for SslProtocol {
     const NAME: &'static CStr = c"yibu.SSLProtocol";
-    type Header = DictAndWeak;
+    type Header = Combinable;
     const FREELIST: usize = 64;
     const FUNCTIONS: bool = true;
 

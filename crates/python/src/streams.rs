@@ -22,7 +22,7 @@ mod reading;
 mod spare;
 mod writer;
 
-pub use flow::FlowControl;
+pub use flow::{FlowControl, init_base};
 pub use protocol::{StreamReaderProtocol, data_received, joining, plain};
 pub use reader::made as new_reader;
 pub use reader::{DEFAULT_LIMIT, StreamReader, fed, feed_eof, join, receive, set_exception, set_transport};

@@ -20,7 +20,7 @@ use crate::attributes::{flags, objects};
 use crate::callbacks::{Reaction, react};
 use crate::coroutines::{Routine, Step, taken};
 use crate::event_loop::EventLoop;
-use crate::ffi::class::DictAndWeak;
+use crate::ffi::combined::Combinable;
 use crate::ffi::{
     Args, Class, ClassState, Obj, Output, Raised, Signature, Slot, Table, Visitor, boolean, make, none,
 };
@@ -593,7 +593,7 @@ fn attributes(t: &mut Table<TaskGroup>) {
 
 impl Class for TaskGroup {
     const NAME: &'static CStr = c"yibu.TaskGroup";
-    type Header = DictAndWeak;
+    type Header = Combinable;
     const FREELIST: usize = 64;
     const FUNCTIONS: bool = true;
 

@@ -18,7 +18,7 @@ use crate::coroutines::{Routine, Special, Step, hasten};
 use crate::event_loop::{EventLoop, has_come, now, seconds};
 #[cfg(Py_3_12)]
 use crate::ffi::Raised;
-use crate::ffi::class::DictAndWeak;
+use crate::ffi::combined::Combinable;
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Ref, Signature, Slot, Table, Visitor, make};
 use crate::ffi::{boolean, none};
 use crate::functions::{self, running, running_loop};
@@ -443,7 +443,7 @@ impl Copied for Timeout {
 
 impl Class for Timeout {
     const NAME: &'static CStr = c"yibu.Timeout";
-    type Header = DictAndWeak;
+    type Header = Combinable;
     const FREELIST: usize = 256;
     const FUNCTIONS: bool = true;
 

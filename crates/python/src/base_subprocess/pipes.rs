@@ -9,7 +9,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyString, PyType};
 
 use crate::attributes::{flags, objects};
-use crate::ffi::class::{Derived, DictAndWeak};
+use crate::ffi::class::Derived;
+use crate::ffi::combined::{Combinable, Extended};
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Slot, Table, Visitor, call, none};
 use crate::{names, stock};
 
@@ -58,7 +59,7 @@ fn data_received<'py>(pipe: &Obj<'py, ReadPipe>, data: &Bound<'py, PyAny>) -> Ou
 
 impl Class for WritePipe {
     const NAME: &'static CStr = c"yibu.WriteSubprocessPipeProto";
-    type Header = DictAndWeak;
+    type Header = Combinable;
 
     const FUNCTIONS: bool = true;
 
@@ -126,7 +127,11 @@ impl Class for WritePipe {
 
 impl Class for ReadPipe {
     const NAME: &'static CStr = c"yibu.ReadSubprocessPipeProto";
-    type Header = DictAndWeak;
+    type Header = Combinable;
+
+    fn extended() -> Option<Extended<Self>> {
+        Some(Extended::by::<WritePipe>())
+    }
 
     const FUNCTIONS: bool = true;
 

@@ -22,7 +22,7 @@ use pyo3::types::{PyDict, PyString, PyTuple, PyType};
 
 use super::originals::{self, Originals};
 use super::trampoline::{self as tramp, Stateless};
-use super::{Args, Output, Signature, Visitor, again, function};
+use super::{Args, Output, Signature, Visitor, again, combined, function};
 
 /// What stands between the object header and the data of an instance.
 ///
@@ -35,6 +35,8 @@ pub unsafe trait Header: 'static {
     const WEAK: Option<usize>;
     /// Where the function is kept that a call of the instance runs.
     const VECTORCALL: Option<usize> = None;
+    /// Whether classes with it are combined: see [`super::combined`].
+    const COMBINES: bool = false;
 }
 
 /// Neither `__dict__` nor weak references.
@@ -143,6 +145,10 @@ pub struct ClassState {
     free: UnsafeCell<Vec<*mut ffi::PyObject>>,
     /// What Python code may have replaced.
     pub(super) originals: Originals,
+    /// How parts of objects with data of the class are handled, and with what other class's data it begins: for classes that
+    /// are combined.
+    pub(super) functions: Cell<&'static combined::Functions>,
+    pub(super) extends: Cell<Option<&'static ClassState>>,
 }
 
 // SAFETY: every access is made by attached code holding the interpreter lock (the module declares that it uses the GIL).
@@ -157,7 +163,20 @@ impl ClassState {
             in_place: Cell::new(false),
             free: UnsafeCell::new(Vec::new()),
             originals: Originals::new(),
+            functions: Cell::new(combined::Functions::NONE),
+            extends: Cell::new(None),
         }
+    }
+
+    /// Whether the type object exists.
+    pub(super) fn is_made(&self) -> bool {
+        !self.class.get().is_null()
+    }
+
+    /// Whether this is the type object.
+    #[inline]
+    pub(super) fn is_class(&self, class: *mut ffi::PyTypeObject) -> bool {
+        self.class.get() == class
     }
 
     /// Whether asyncio's name for the class means this one now: `install()` was called.
@@ -210,7 +229,7 @@ impl ClassState {
         unsafe { (*self.free.get()).pop() }
     }
 
-    fn push(&self, object: *mut ffi::PyObject, limit: usize) -> bool {
+    pub(super) fn push(&self, object: *mut ffi::PyObject, limit: usize) -> bool {
         // SAFETY: as in `pop`; the vector's memory comes from Rust's allocator, not the interpreter's.
         let free = unsafe { &mut *self.free.get() };
         let keep = free.len() < limit;
@@ -274,6 +293,11 @@ pub trait Class: Default + Sized + 'static {
     fn stock(_py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
         Ok(None)
     }
+    /// For a class whose header combines: the native class with whose data its own begins.
+    #[inline]
+    fn extended() -> Option<combined::Extended<Self>> {
+        None
+    }
     /// The static that holds the type.
     fn state() -> &'static ClassState;
     /// Lists methods, properties and slots.
@@ -299,8 +323,12 @@ pub trait Class: Default + Sized + 'static {
             // SAFETY: the freelist holds dead, untracked memory of exactly this class, data dropped and header zeroed;
             // PyObject_Init makes it an object again (with a reference to its type), then data is written, then it is tracked.
             unsafe {
-                ffi::PyObject_Init(object, class);
-                (&raw mut (*object.cast::<Instance<Self>>()).data).write(Self::default());
+                if Self::Header::COMBINES {
+                    combined::revive::<Self>(object, class);
+                } else {
+                    ffi::PyObject_Init(object, class);
+                    (&raw mut (*object.cast::<Instance<Self>>()).data).write(Self::default());
+                }
                 ffi::PyObject_GC_Track(object.cast());
                 return Ok(Obj::from_any_unchecked(Bound::from_owned_ptr(py, object)));
             }
@@ -308,9 +336,7 @@ pub trait Class: Default + Sized + 'static {
         // SAFETY: attached; `class` is a ready type (set before any instance can be asked for). The memory is zeroed, and
         // no collection can run before `data` is written, because nothing is allocated in between.
         unsafe {
-            let object = ffi::PyType_GenericAlloc(class, 0);
-            let object = Bound::from_owned_ptr_or_err(py, object)?;
-            (&raw mut (*object.as_ptr().cast::<Instance<Self>>()).data).write(Self::default());
+            let object = Bound::from_owned_ptr_or_err(py, allocate::<Self>(class))?;
             Ok(Obj::from_any_unchecked(object))
         }
     }
@@ -319,6 +345,7 @@ pub trait Class: Default + Sized + 'static {
     /// keeps it vouches that it can be part of garbage only after that.
     #[inline]
     fn create_untracked(py: Python<'_>) -> PyResult<Obj<'_, Self>> {
+        const { assert!(!Self::Header::COMBINES, "what combines is made by `create`") };
         let state = Self::state();
         let class = state.class.get();
         // SAFETY: as in `create`; new memory has its header (what is before the data) zeroed here, and no collection looks
@@ -528,7 +555,12 @@ impl<'py, T: Class> Obj<'py, T> {
 #[inline]
 pub(super) unsafe fn data_of<'a, T: Class>(object: *mut ffi::PyObject) -> &'a T {
     // SAFETY: layout, and the caller's promise.
-    unsafe { &(*object.cast::<Instance<T>>()).data }
+    unsafe {
+        if T::Header::COMBINES {
+            return combined::data_of(object);
+        }
+        &(*object.cast::<Instance<T>>()).data
+    }
 }
 
 /// Collects what a class consists of, then makes the type.
@@ -659,6 +691,13 @@ impl<T: Class> Table<T> {
     pub fn generic(&mut self) {
         let meth = ffi::PyMethodDefPointer { PyCFunction: ffi::Py_GenericAlias };
         self.add_method(c"__class_getitem__", meth, ffi::METH_O | ffi::METH_CLASS, c"See PEP 585");
+    }
+
+    /// `__init_subclass__`.
+    pub(super) fn init_subclass(&mut self, function: ffi::PyCFunctionFastWithKeywords) {
+        let meth = ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: function };
+        let flags = ffi::METH_FASTCALL | ffi::METH_KEYWORDS | ffi::METH_CLASS;
+        self.add_method(c"__init_subclass__", meth, flags, c"Prepares a class that derives from this one.");
     }
 
     /// A read-only property.
@@ -853,10 +892,20 @@ impl<T: Class> Table<T> {
         if T::CALLABLE {
             table.slot(ffi::Py_tp_call, ffi::PyVectorcall_Call as *mut c_void);
         }
-        table.slot(ffi::Py_tp_dealloc, dealloc::<T> as *mut c_void);
-        table.slot(ffi::Py_tp_traverse, traverse::<T> as *mut c_void);
-        table.slot(ffi::Py_tp_clear, clear::<T> as *mut c_void);
-        if T::CONSTRUCTIBLE {
+        if T::Header::COMBINES {
+            // `object`'s `tp_new` calls it.
+            table.slot(ffi::Py_tp_alloc, combined::alloc::<T> as *mut c_void);
+            let (dealloc, traverse) = combined::life::<T>();
+            table.slot(ffi::Py_tp_dealloc, dealloc as *mut c_void);
+            table.slot(ffi::Py_tp_traverse, traverse as *mut c_void);
+            table.slot(ffi::Py_tp_clear, combined::clear as *mut c_void);
+            combined::prepare::<T>();
+        } else {
+            table.slot(ffi::Py_tp_dealloc, dealloc::<T> as *mut c_void);
+            table.slot(ffi::Py_tp_traverse, traverse::<T> as *mut c_void);
+            table.slot(ffi::Py_tp_clear, clear::<T> as *mut c_void);
+        }
+        if T::CONSTRUCTIBLE && !T::Header::COMBINES {
             table.slot(ffi::Py_tp_new, new::<T> as *mut c_void);
         }
         if !table.doc.is_empty() {
@@ -887,12 +936,13 @@ impl<T: Class> Table<T> {
         }
         let mut spec = ffi::PyType_Spec {
             name: T::NAME.as_ptr(),
-            basicsize: size_of::<Instance<T>>() as c_int,
+            basicsize: if T::Header::COMBINES { combined::SIZE } else { size_of::<Instance<T>>() } as c_int,
             itemsize: 0,
             flags: flags as _,
             slots: table.slots.as_mut_ptr(),
         };
-        let bases = bases.map_or(null_mut(), |b| b.as_ptr());
+        let bases = if T::Header::COMBINES { combined::bases(py, bases)? } else { bases.cloned() };
+        let bases = bases.as_ref().map_or(null_mut(), |b| b.as_ptr());
         // SAFETY: attached; the spec's arrays end with zeroed entries, method and property tables are leaked on purpose
         // because the type refers to them for ever; slots are copied by the call.
         let class = unsafe {
@@ -946,8 +996,7 @@ unsafe extern "C" fn new<T: Class>(
     _args: *mut ffi::PyObject,
     _kwargs: *mut ffi::PyObject,
 ) -> *mut ffi::PyObject {
-    // SAFETY: CPython passes T's type or a subclass, whose instances are at least as large; the default state is written
-    // before anything else can see the memory.
+    // SAFETY: CPython passes T's type or a subclass; the default state is written before anything else can see the memory.
     unsafe {
         if class == T::state().class.get() {
             let made = T::create(Python::assume_attached());
@@ -958,6 +1007,26 @@ unsafe extern "C" fn new<T: Class>(
                 },
                 |object| object.into_any().into_ptr(),
             );
+        }
+        allocate::<T>(class)
+    }
+}
+
+/// An instance of a class in its default state; null with an exception set when there is no memory.
+///
+/// # Safety
+/// Attached; the class is ready, and `T`'s or one that derives from it. If it combines, it adds nothing to the layout.
+#[inline]
+pub(super) unsafe fn allocate<T: Class>(class: *mut ffi::PyTypeObject) -> *mut ffi::PyObject {
+    // SAFETY: the caller passes T's ready type or a subclass, whose instances are at least as large. The memory is zeroed, and no
+    // collection can run before the data is written, because nothing is allocated in between.
+    unsafe {
+        if T::Header::COMBINES {
+            let object = combined::create::<T>(class);
+            if !object.is_null() {
+                ffi::PyObject_GC_Track(object.cast());
+            }
+            return object;
         }
         let object = ffi::PyType_GenericAlloc(class, 0);
         if !object.is_null() {

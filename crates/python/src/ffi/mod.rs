@@ -10,7 +10,8 @@
 //!   method) or because it was given a `Python<'py>` token by code that was. [`Ref`] is not `Send`, so it cannot leave
 //!   such a thread except through [`SendRef`], which is only opened with a token.
 //! - **layout**: an object whose type is, or derives from, `T`'s type object has [`Instance<T>`]'s layout, because
-//!   only [`Class::create`] and `tp_new` of that type make such objects, and both initialise `data`.
+//!   only [`Class::create`] and `tp_new` of that type make such objects, and both initialise `data`. An object of a class that
+//!   [`combined`] serves has the header, which leads to the data.
 
 #![allow(unsafe_code, reason = "this room exists to hold it")]
 
@@ -22,6 +23,7 @@ pub mod call;
 pub mod cell;
 pub mod class;
 pub mod closure;
+pub mod combined;
 pub mod context;
 pub mod depth;
 #[cfg(not(Py_3_14))]
@@ -36,6 +38,7 @@ pub mod metaclass;
 pub mod openssl;
 pub mod origin;
 pub mod originals;
+pub mod parent;
 pub mod raised;
 pub mod reference;
 pub mod registry;

@@ -17,7 +17,7 @@ use crate::attributes::{assigned, objects};
 use crate::copying::{self, Copied};
 use crate::coroutines::{Resume, Routine, Start, Step};
 use crate::errors;
-use crate::ffi::class::DictAndWeak;
+use crate::ffi::combined::Combinable;
 use crate::ffi::{Args, Class, ClassState, LoopCell, Obj, Output, Ref, Signature, Slot, Table, Visitor};
 use crate::ffi::{boolean, none};
 use crate::mixins::LoopBound;
@@ -282,7 +282,7 @@ const AEXIT: Signature<0> = Signature::new_method("Barrier.__aexit__", "*args");
 
 impl Class for Barrier {
     const NAME: &'static CStr = c"yibu.Barrier";
-    type Header = DictAndWeak;
+    type Header = Combinable;
     const BARE_NAME: bool = true;
     const FUNCTIONS: bool = true;
 
@@ -343,7 +343,7 @@ impl Class for Barrier {
                 let (waiting, parties) = (object.getattr("n_waiting")?, object.getattr("parties")?);
                 state = format!("{state}, waiters:{waiting}/{parties}");
             }
-            super::repr(object, &state, 0)
+            super::repr(barrier, &state, 0)
         });
     }
 

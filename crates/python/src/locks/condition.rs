@@ -14,7 +14,7 @@ use super::{Held, Waited, Waiters};
 use crate::attributes::assigned;
 use crate::copying::Copied;
 use crate::coroutines::{Routine, Step, taken};
-use crate::ffi::class::DictAndWeak;
+use crate::ffi::combined::Combinable;
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Raised, Ref, Signature, Slot, Table, Visitor};
 use crate::ffi::{boolean, call, none};
 use crate::mixins::set_result;
@@ -348,7 +348,8 @@ impl Held for Condition {
 
 impl Class for Condition {
     const NAME: &'static CStr = c"yibu.Condition";
-    type Header = DictAndWeak;
+    type Header = Combinable;
+    const FREELIST: usize = 64;
     const BARE_NAME: bool = true;
     const FUNCTIONS: bool = true;
 
@@ -436,7 +437,7 @@ impl Class for Condition {
         );
         t.repr(|condition| {
             let state = if is_locked(condition)? { "locked" } else { "unlocked" };
-            super::repr(condition.as_any(), state, condition.waiters.len(condition.py())?)
+            super::repr(condition, state, condition.waiters.len(condition.py())?)
         });
     }
 

@@ -10,7 +10,7 @@ use super::{Waited, Waiters};
 use crate::attributes::flags;
 use crate::copying::Copied;
 use crate::coroutines::{Routine, Step, taken};
-use crate::ffi::class::DictAndWeak;
+use crate::ffi::combined::Combinable;
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Table, Visitor};
 use crate::ffi::{boolean, none};
 use crate::mixins::wake;
@@ -45,8 +45,8 @@ pub fn set(event: &Obj<'_, Event>) -> PyResult<()> {
     if event.value.replace(true) {
         return Ok(());
     }
-    let mut from = 0;
-    while let Some(waiter) = event.waiters.next_pending(event.py(), &mut from)? {
+    let (mut from, waiters) = (0, &event.waiters);
+    while let Some(waiter) = waiters.next_pending(event.py(), &mut from)? {
         wake(&waiter)?;
     }
     Ok(())
@@ -86,7 +86,8 @@ impl Waited for Event {
 
 impl Class for Event {
     const NAME: &'static CStr = c"yibu.Event";
-    type Header = DictAndWeak;
+    type Header = Combinable;
+    const FREELIST: usize = 64;
     const BARE_NAME: bool = true;
     const FUNCTIONS: bool = true;
 
@@ -129,7 +130,7 @@ impl Class for Event {
         flags! { t: c"_value" => value }
         t.repr(|event| {
             let state = if event.value.get() { "set" } else { "unset" };
-            super::repr(event.as_any(), state, event.waiters.len(event.py())?)
+            super::repr(event, state, event.waiters.len(event.py())?)
         });
     }
 

@@ -14,7 +14,7 @@ use super::{Held, Waited, Waiters};
 use crate::attributes::flags;
 use crate::copying::Copied;
 use crate::coroutines::{Routine, Step, taken};
-use crate::ffi::class::DictAndWeak;
+use crate::ffi::combined::Combinable;
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Table, Visitor};
 use crate::ffi::{boolean, none};
 use crate::mixins::{is_done, wake};
@@ -41,11 +41,12 @@ impl Lock {
 /// Takes the lock; or gives the future to wait by, after which [`take_turn`] is due with the ticket.
 #[inline]
 pub fn take_or_join<'py>(lock: &Obj<'py, Lock>) -> PyResult<Option<(Bound<'py, PyAny>, u64)>> {
-    if !lock.locked.get() && !lock.waiters.has_uncancelled(lock.py())? {
-        lock.locked.set(true);
+    let data: &Lock = lock;
+    if !data.locked.get() && !data.waiters.has_uncancelled(lock.py())? {
+        data.locked.set(true);
         return Ok(None);
     }
-    lock.waiters.join(lock).map(Some)
+    data.waiters.join(lock).map(Some)
 }
 
 /// The wait for the lock is over: it is taken, unless something was raised.
@@ -130,7 +131,8 @@ impl Held for Lock {
 
 impl Class for Lock {
     const NAME: &'static CStr = c"yibu.Lock";
-    type Header = DictAndWeak;
+    type Header = Combinable;
+    const FREELIST: usize = 64;
     const BARE_NAME: bool = true;
     const FUNCTIONS: bool = true;
 
@@ -171,7 +173,7 @@ impl Class for Lock {
         flags! { t: c"_locked" => locked }
         t.repr(|lock| {
             let state = if lock.locked.get() { "locked" } else { "unlocked" };
-            super::repr(lock.as_any(), state, lock.waiters.len(lock.py())?)
+            super::repr(lock, state, lock.waiters.len(lock.py())?)
         });
     }
 

@@ -7,6 +7,7 @@ use std::cell::Cell;
 use std::ffi::CStr;
 
 use pyo3::exceptions::PyValueError;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyInt, PyTuple, PyType};
 
@@ -14,9 +15,10 @@ use super::{Held, Waited, Waiters};
 use crate::attributes::assigned;
 use crate::copying::{self, Copied};
 use crate::coroutines::{Routine, Step, taken};
-use crate::ffi::class::{Derived, DictAndWeak};
+use crate::ffi::class::Derived;
+use crate::ffi::combined::{Combinable, Extended};
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Slot, Table, Visitor};
-use crate::ffi::{boolean, none, originals};
+use crate::ffi::{boolean, none};
 use crate::mixins::{is_cancelled, is_done, wake};
 use crate::{names, stock};
 
@@ -94,16 +96,16 @@ impl Count {
 pub struct Semaphore {
     waiters: Waiters,
     value: Count,
+    /// Of a BoundedSemaphore: the value that it never exceeds.
+    bound: Count,
 }
 
-/// What a BoundedSemaphore adds to a Semaphore.
+/// What a BoundedSemaphore is apart from its data, which is a Semaphore's.
 #[derive(Default)]
-pub struct Bounds {
-    value: Count,
-}
+pub struct Bounded;
 
 /// The data of a `BoundedSemaphore`.
-pub type BoundedSemaphore = Derived<Semaphore, Bounds>;
+pub type BoundedSemaphore = Derived<Semaphore, Bounded>;
 
 static SEMAPHORE: ClassState = ClassState::new();
 static BOUNDED_SEMAPHORE: ClassState = ClassState::new();
@@ -198,17 +200,6 @@ fn release(semaphore: &Obj<'_, Semaphore>) -> PyResult<()> {
     wake_next(semaphore).map(drop)
 }
 
-/// `super().release()` of a BoundedSemaphore: a program may have replaced the one of Semaphore.
-#[inline]
-fn release_as_semaphore(semaphore: &Obj<'_, BoundedSemaphore>) -> PyResult<()> {
-    let py = semaphore.py();
-    if originals::replaced_in::<Semaphore>(py) == 0 {
-        return release(semaphore.upcast());
-    }
-    let class = Semaphore::class(py);
-    class.getattr(names::release(py))?.call1((semaphore.as_any(),)).map(drop)
-}
-
 impl Copied for Semaphore {
     const STATE: &'static [&'static str] = &["_waiters", "_value"];
     const RARE_STATE: &'static [&'static str] = &["_loop"];
@@ -255,16 +246,19 @@ impl Held for BoundedSemaphore {
 
     #[inline]
     fn release(semaphore: &Obj<'_, Self>) -> PyResult<()> {
-        if semaphore.base.value.reaches(semaphore.py(), &semaphore.own.value)? {
+        if semaphore.base.value.reaches(semaphore.py(), &semaphore.base.bound)? {
             return Err(PyValueError::new_err("BoundedSemaphore released too many times"));
         }
-        release_as_semaphore(semaphore)
+        match semaphore.beyond::<Semaphore>(names::release(semaphore.py()))? {
+            None => release(semaphore.upcast()),
+            Some(release) => release.call0().map(drop),
+        }
     }
 }
 
 impl Class for Semaphore {
     const NAME: &'static CStr = c"yibu.Semaphore";
-    type Header = DictAndWeak;
+    type Header = Combinable;
     const BARE_NAME: bool = true;
     const FUNCTIONS: bool = true;
 
@@ -318,26 +312,32 @@ impl Class for Semaphore {
             } else {
                 format!("unlocked, value:{}", semaphore.value.get(py)?)
             };
-            super::repr(semaphore.as_any(), &state, semaphore.waiters.len(py)?)
+            super::repr(semaphore, &state, semaphore.waiters.len(py)?)
         });
     }
 
     fn traverse(&self, visitor: &mut Visitor) {
         self.waiters.traverse(visitor);
         self.value.object.traverse(visitor);
+        self.bound.object.traverse(visitor);
     }
 
     fn clear(&self) {
         self.waiters.clear();
         self.value.object.clear();
+        self.bound.object.clear();
     }
 }
 
 impl Class for BoundedSemaphore {
     const NAME: &'static CStr = c"yibu.BoundedSemaphore";
-    type Header = DictAndWeak;
+    type Header = Combinable;
     const BARE_NAME: bool = true;
     const FUNCTIONS: bool = true;
+
+    fn extended() -> Option<Extended<Self>> {
+        Some(Extended::by::<Semaphore>())
+    }
 
     fn state() -> &'static ClassState {
         &BOUNDED_SEMAPHORE
@@ -350,8 +350,19 @@ impl Class for BoundedSemaphore {
     fn table(t: &mut Table<Self>) {
         t.doc(c"BoundedSemaphore(value=1)\n--\n\nA Semaphore that is never given back more than was taken.");
         t.init(|semaphore, args, kwargs| {
+            let py = semaphore.py();
+            if let Some(init) = semaphore.beyond::<Semaphore>(intern!(py, "__init__"))? {
+                let value = if args.is_empty() && kwargs.is_none_or(|kwargs| kwargs.is_empty()) {
+                    1_i64.into_pyobject(py)?.into_any()
+                } else {
+                    let [value] = Args::parse_tuple(&BOUNDED_INIT, args, kwargs)?;
+                    value
+                };
+                semaphore.base.bound.set(&value);
+                return init.call1((value,)).map(drop);
+            }
             init(&semaphore.base, &BOUNDED_INIT, args, kwargs)?;
-            semaphore.own.value.set(&semaphore.base.value.get(semaphore.py())?);
+            semaphore.base.bound.set(&semaphore.base.value.get(py)?);
             Ok(())
         });
         t.noargs(
@@ -363,18 +374,16 @@ impl Class for BoundedSemaphore {
         copying::table(t);
         t.property(
             c"_bound_value",
-            |semaphore| semaphore.own.value.get(semaphore.py()),
-            |semaphore, value| assigned(value).map(|value| semaphore.own.value.set(value)),
+            |semaphore| semaphore.base.bound.get(semaphore.py()),
+            |semaphore, value| assigned(value).map(|value| semaphore.base.bound.set(value)),
         );
     }
 
     fn traverse(&self, visitor: &mut Visitor) {
         self.base.traverse(visitor);
-        self.own.value.object.traverse(visitor);
     }
 
     fn clear(&self) {
         self.base.clear();
-        self.own.value.object.clear();
     }
 }

@@ -205,10 +205,10 @@ fn hand_in<'py>(queue: &Obj<'py, Queue>, hooks: Hooks, item: &Bound<'py, PyAny>)
 /// An item was put in.
 #[inline]
 fn account_for<'py>(queue: &Obj<'py, Queue>, hooks: Hooks) -> Output<'py> {
-    let py = queue.py();
-    queue.unfinished.set(queue.unfinished.get() + 1);
-    queue.finished.clear(py)?;
-    wake_next(queue, hooks, &queue.getters)?;
+    let (py, data): (_, &Queue) = (queue.py(), queue);
+    data.unfinished.set(data.unfinished.get() + 1);
+    data.finished.clear(py)?;
+    wake_next(queue, hooks, &data.getters)?;
     Ok(none(py))
 }
 

@@ -285,10 +285,11 @@ pub fn get<'py>(queue: &Obj<'py, Queue>, hooks: Hooks, kind: Kind) -> Output<'py
         Kind::Priority => get_from_heap(queue, hooks, stock::heappop(py)?),
         Kind::Fifo => {
             if !hooks.replace(Hook::Queue) {
-                if let Some(item) = queue.items.take_hidden() {
+                let items = &queue.items;
+                if let Some(item) = items.take_hidden() {
                     return Ok(item.into_any(py));
                 }
-                if queue.items.hidden_len().is_some() {
+                if items.hidden_len().is_some() {
                     return Err(PyIndexError::new_err("pop from an empty deque"));
                 }
             }

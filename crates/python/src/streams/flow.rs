@@ -5,14 +5,16 @@ use std::cell::Cell;
 use std::ffi::CStr;
 
 use pyo3::exceptions::{PyAssertionError, PyConnectionResetError, PyNotImplementedError};
+use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyType;
+use pyo3::types::{PyDict, PyType};
 use yibu_engine::{Ticket, WaitQueue};
 
 use crate::attributes::{flags, objects};
 use crate::coroutines::{Routine, Step};
 use crate::events::loop_debug;
-use crate::ffi::class::DictAndWeak;
+use crate::ffi::class::Extends;
+use crate::ffi::combined::Combinable;
 use crate::ffi::{
     Args, Class, ClassState, LoopCell, Obj, Output, Ref, Signature, Slot, Table, Visitor, none,
 };
@@ -82,6 +84,20 @@ fn log_debug(flow: &Obj<'_, FlowControl>, frame: &Frame, text: &str) -> PyResult
     Ok(())
 }
 
+/// `super().__init__(loop=event_loop)` of the classes that derive from this one.
+pub fn init_base<'py, T: Extends<FlowControl>>(
+    protocol: &Obj<'py, T>,
+    event_loop: Bound<'py, PyAny>,
+) -> PyResult<()> {
+    let py = protocol.py();
+    let Some(init) = protocol.beyond::<FlowControl>(intern!(py, "__init__"))? else {
+        return protocol.upcast().init(event_loop);
+    };
+    let keywords = PyDict::new(py);
+    keywords.set_item("loop", event_loop)?;
+    init.call((), Some(&keywords)).map(drop)
+}
+
 /// `pause_writing`.
 pub fn pause_writing(flow: &Obj<'_, FlowControl>) -> PyResult<()> {
     if flow.paused.replace(true) {
@@ -147,7 +163,7 @@ fn wait_for_flow<'py>(routine: &Obj<'py, Routine>, flow: &Obj<'py, FlowControl>)
 
 impl Class for FlowControl {
     const NAME: &'static CStr = c"yibu.FlowControlMixin";
-    type Header = DictAndWeak;
+    type Header = Combinable;
 
     const FUNCTIONS: bool = true;
 

@@ -17,6 +17,7 @@ use crate::attributes::{flags, objects};
 use crate::callbacks::{self, Reaction};
 use crate::event_loop::EventLoop;
 use crate::ffi::class::Derived;
+use crate::ffi::combined::Extended;
 use crate::ffi::{
     Args, Class, ClassState, Obj, Output, Raised, Signature, Slot, Table, Visitor, boolean, call, make, none,
 };
@@ -90,8 +91,8 @@ fn init<'py>(
     connected: &Bound<'py, PyAny>,
     event_loop: Bound<'py, PyAny>,
 ) -> PyResult<()> {
-    protocol.base.init(event_loop)?;
     let own = &protocol.own;
+    flow::init_base(protocol, event_loop)?;
     for slot in own.slots() {
         slot.clear();
     }
@@ -108,7 +109,7 @@ fn init<'py>(
         own.strong_reader.put(reader.clone());
         own.connected.put(connected.clone());
     }
-    own.closed.put(create_future(&protocol.base.event_loop.get_or_none(protocol.py()))?);
+    own.closed.put(create_future(&protocol.upcast::<FlowControl>().event_loop.get_or_none(protocol.py()))?);
     Ok(())
 }
 
@@ -222,7 +223,7 @@ fn reject(protocol: &Obj<'_, StreamReaderProtocol>, transport: &Bound<'_, PyAny>
     if let Some(source) = protocol.own.source_traceback.get(py) {
         report.set_item(names::source_traceback(py), source)?;
     }
-    let event_loop = protocol.base.event_loop.get_or_none(py);
+    let event_loop = protocol.upcast::<FlowControl>().event_loop.get_or_none(py);
     event_loop.call_method1(names::call_exception_handler(py), (report,))?;
     transport.call_method0("abort").map(drop)
 }
@@ -235,7 +236,7 @@ fn serve<'py>(
     reader: &Bound<'py, PyAny>,
 ) -> PyResult<()> {
     let py = protocol.py();
-    let event_loop = protocol.base.event_loop.get_or_none(py);
+    let event_loop = protocol.upcast::<FlowControl>().event_loop.get_or_none(py);
     let writer = writer::made(&WRITER, [transport, protocol.as_any(), reader, &event_loop])?;
     #[cfg(not(Py_3_13))]
     protocol.own.writer.put(PyWeakrefReference::new(writer.as_any())?);
@@ -312,7 +313,10 @@ pub fn connection_lost<'py>(
             likes::set_exception(&closed, exception)?;
         }
     }
-    flow::connection_lost(protocol.upcast(), exception)?;
+    match protocol.beyond::<FlowControl>(names::connection_lost(py))? {
+        None => flow::connection_lost(protocol.upcast(), exception)?,
+        Some(lost) => drop(lost.call1((exception,))?),
+    }
     own.reader.clear();
     own.task.clear();
     own.transport.clear();
@@ -387,6 +391,10 @@ impl Class for StreamReaderProtocol {
     type Header = <FlowControl as Class>::Header;
     const FREELIST: usize = 64;
     const FUNCTIONS: bool = true;
+
+    fn extended() -> Option<Extended<Self>> {
+        Some(Extended::by::<FlowControl>())
+    }
 
     fn state() -> &'static ClassState {
         &STREAM_READER_PROTOCOL

@@ -16,7 +16,7 @@ use super::content::Content;
 use super::reading;
 use crate::attributes::{assigned, flags, objects, write};
 use crate::events::loop_debug;
-use crate::ffi::class::DictAndWeak;
+use crate::ffi::combined::Combinable;
 use crate::ffi::{
     Args, Class, ClassState, LoopCell, Obj, Output, Raised, Signature, Slot, Table, Visitor, boolean, call,
     make, none,
@@ -223,28 +223,29 @@ pub fn receive<'py>(reader: &Obj<'py, StreamReader>, data: &Bound<'py, PyBytes>)
 
 /// `feed_data`.
 fn feed_data<'py>(reader: &Obj<'py, StreamReader>, data: &Bound<'py, PyAny>) -> PyResult<()> {
-    if reader.eof.get() {
+    let own: &StreamReader = reader;
+    if own.eof.get() {
         return Err(PyAssertionError::new_err("feed_data after feed_eof"));
     }
     if !data.is_truthy()? {
         return Ok(());
     }
-    reader.content.extend(data, reader.expected())?;
+    own.content.extend(data, own.expected())?;
     fed(reader)
 }
 
 /// Wakes who waits, if that is enough, and stops the transport when it is too much.
 #[inline]
 pub fn fed(reader: &Obj<'_, StreamReader>) -> PyResult<()> {
-    let py = reader.py();
-    if !reader.waiter.is_empty() && !reader.suffices(py)? {
+    let (py, data): (_, &StreamReader) = (reader.py(), reader);
+    if !data.waiter.is_empty() && !data.suffices(py)? {
         // The task would resume the transport only to wait on.
         return Ok(());
     }
     wake(reader)?;
-    let Some(transport) = reader.transport.get(py) else { return Ok(()) };
-    let twice = reader.limit.get().saturating_mul(2);
-    if reader.paused.get() || i64::try_from(reader.content.len(py)?).unwrap_or(i64::MAX) <= twice {
+    let Some(transport) = data.transport.get(py) else { return Ok(()) };
+    let twice = data.limit.get().saturating_mul(2);
+    if data.paused.get() || i64::try_from(data.content.len(py)?).unwrap_or(i64::MAX) <= twice {
         return Ok(());
     }
     pause_transport(reader, &transport)
@@ -426,7 +427,7 @@ fn attributes(t: &mut Table<StreamReader>) {
 
 impl Class for StreamReader {
     const NAME: &'static CStr = c"yibu.StreamReader";
-    type Header = DictAndWeak;
+    type Header = Combinable;
     const FREELIST: usize = 64;
     const FUNCTIONS: bool = true;
 

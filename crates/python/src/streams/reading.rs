@@ -332,23 +332,23 @@ enum Outcome<'py> {
 }
 
 fn look<'py>(reader: &Obj<'py, StreamReader>, mut search: Search) -> PyResult<Outcome<'py>> {
-    let py = reader.py();
-    match reader.content.look(py, |bytes| search.look(bytes))? {
-        Found::At { start, .. } if reader.exceeds_limit(start) => {
+    let (py, data): (_, &StreamReader) = (reader.py(), reader);
+    match data.content.look(py, |bytes| search.look(bytes))? {
+        Found::At { start, .. } if data.exceeds_limit(start) => {
             return Ok(Outcome::Overrun("Separator is found, but chunk is longer than limit", start));
         }
         Found::At { end, .. } => {
-            let message = reader.content.take(py, end)?;
+            let message = data.content.take(py, end)?;
             has_taken(reader)?;
             return Ok(Outcome::Message(message));
         }
-        Found::Nothing(offset) if reader.exceeds_limit(offset) => {
+        Found::Nothing(offset) if data.exceeds_limit(offset) => {
             return Ok(Outcome::Overrun("Separator is not found, and chunk exceed the limit", offset));
         }
         Found::Nothing(_) => {}
     }
-    if reader.eof.get() {
-        return Ok(Outcome::Rest(reader.content.take(py, usize::MAX)?));
+    if data.eof.get() {
+        return Ok(Outcome::Rest(data.content.take(py, usize::MAX)?));
     }
     Ok(Outcome::Wait(search))
 }

@@ -14,7 +14,7 @@ use super::protocol::{self, StreamReaderProtocol};
 use super::reader::{self, StreamReader};
 use crate::attributes::objects;
 use crate::coroutines::{Routine, Step};
-use crate::ffi::class::DictAndWeak;
+use crate::ffi::combined::Combinable;
 use crate::ffi::{
     Args, Class, ClassState, Obj, Output, Ref, Signature, Slot, Table, Visitor, call, make, none,
 };
@@ -322,7 +322,7 @@ fn methods(t: &mut Table<StreamWriter>) {
 
 impl Class for StreamWriter {
     const NAME: &'static CStr = c"yibu.StreamWriter";
-    type Header = DictAndWeak;
+    type Header = Combinable;
     const FREELIST: usize = 64;
     const FUNCTIONS: bool = true;
 

@@ -10,7 +10,7 @@ use pyo3::types::{PyString, PyType};
 use super::communicate;
 use crate::attributes::{objects, write};
 use crate::coroutines::{Routine, Step};
-use crate::ffi::class::DictAndWeak;
+use crate::ffi::combined::Combinable;
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Slot, Table, Visitor, none};
 use crate::stock;
 
@@ -90,7 +90,7 @@ fn wait<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
 
 impl Class for Process {
     const NAME: &'static CStr = c"yibu.Process";
-    type Header = DictAndWeak;
+    type Header = Combinable;
 
     const FUNCTIONS: bool = true;
 

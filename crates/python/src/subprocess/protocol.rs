@@ -9,7 +9,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString, PyType};
 
 use crate::attributes::{flags, objects};
-use crate::ffi::class::{Derived, DictAndWeak};
+use crate::ffi::class::Derived;
+use crate::ffi::combined::{Combinable, Extended};
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Slot, Table, Visitor, call, none};
 use crate::futures::likes;
 use crate::mixins::create_future;
@@ -58,13 +59,13 @@ fn init<'py>(
     [limit, event_loop]: [Bound<'py, PyAny>; 2],
 ) -> PyResult<()> {
     let py = protocol.py();
-    protocol.base.init(event_loop)?;
     let own = &protocol.own;
+    streams::init_base(protocol, event_loop)?;
     own.slots().for_each(Slot::clear);
     own.exited.set(false);
     own.limit.put(limit);
     own.open.put(PyList::empty(py));
-    own.stdin_closed.put(create_future(&protocol.base.event_loop.get_or_none(py))?);
+    own.stdin_closed.put(create_future(&protocol.upcast::<FlowControl>().event_loop.get_or_none(py))?);
     Ok(())
 }
 
@@ -75,7 +76,7 @@ fn connection_made<'py>(
 ) -> PyResult<()> {
     let (py, own) = (protocol.py(), &protocol.own);
     own.transport.put(transport.clone());
-    let event_loop = protocol.base.event_loop.get_or_none(py);
+    let event_loop = protocol.upcast::<FlowControl>().event_loop.get_or_none(py);
     let pipe = |number: usize| transport.call_method1("get_pipe_transport", (number,));
     for number in [1, 2] {
         let pipe = pipe(number)?;
@@ -203,7 +204,11 @@ fn attributes(t: &mut Table<SubprocessStreamProtocol>) {
 
 impl Class for SubprocessStreamProtocol {
     const NAME: &'static CStr = c"yibu.SubprocessStreamProtocol";
-    type Header = DictAndWeak;
+    type Header = Combinable;
+
+    fn extended() -> Option<Extended<Self>> {
+        Some(Extended::by::<FlowControl>())
+    }
 
     const FUNCTIONS: bool = true;
 

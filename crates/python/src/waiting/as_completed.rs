@@ -19,7 +19,8 @@ use crate::alarms::{self, Alarm};
 use crate::callbacks::{Reaction, forget, react};
 use crate::coroutines::{Routine, Step, is_coroutine, taken};
 use crate::ffi::boolean;
-use crate::ffi::class::{DictAndWeak, Plain};
+use crate::ffi::class::Plain;
+use crate::ffi::combined::Combinable;
 use crate::ffi::{Args, Class, ClassState, LoopCell, Obj, Output, Ref, Signature, Slot, Table, Visitor};
 use crate::functions::current_loop;
 use crate::futures::ensure::ensure;
@@ -285,7 +286,7 @@ fn queue<'py>(iterator: &Obj<'py, AsCompletedIterator>) -> PyResult<Obj<'py, AsC
 
 impl Class for AsCompletedIterator {
     const NAME: &'static CStr = c"yibu._AsCompletedIterator";
-    type Header = DictAndWeak;
+    type Header = Combinable;
     const SUBCLASSABLE: bool = false;
     const CONSTRUCTIBLE: bool = false;
 
