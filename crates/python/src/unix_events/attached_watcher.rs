@@ -13,6 +13,7 @@ use super::pidfd_watcher::{Child, ended};
 use crate::ffi::class::Plain;
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Slot, Table, Visitor, boolean, none};
 use crate::frames::Frame;
+use crate::replaced::names::UNIX_EVENTS;
 use crate::{names, stock};
 
 /// The data of a `PidfdChildWatcher`.
