@@ -3,7 +3,7 @@
 #   make run [APP=file.py]   build into .venv/<version> and run examples/service.py, or your own program
 #   make test                everything: format, lints, types, Rust tests, Python tests, CPython's own asyncio tests
 #   make bench [ARGS=...]    yibu beside asyncio and its rivals
-#   make leaks [ARGS=...]    what each path of the API leaves behind: memory blocks, references, descriptors
+#   make leaks [ARGS=...]    what each path of the API and each test of CPython's leave behind: memory blocks, references, descriptors
 #   make fuzz [ARGS=...]     random programs on yibu and on asyncio, until they differ or the time is over
 #   make endurance [ARGS=...]    a million connections and ten million messages under random cancellation
 #   make downstream [ARGS=...]   test suites of libraries on asyncio and on yibu (ARGS=--help says more)

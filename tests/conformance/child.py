@@ -21,8 +21,9 @@ from typing import Any
 from . import outcome, selection
 from .exclusions import MODULES_ON_TEST_LOOP, Exclusions
 from .fixtures import adapt
-from .order import CENSUS, Order
+from .order import CENSUS, REPEAT, Order
 from .patching import Implementation
+from .repeating import repeat
 
 Say = Callable[..., None]
 
@@ -49,8 +50,11 @@ def main(text: str) -> int:
     else:
         if order.task == CENSUS:
             _census(order, tests, exclusions, say)
+        elif order.task == REPEAT:
+            chosen = _chosen(order, tests, exclusions)
+            repeat(chosen, lambda: _Reporter(order, _to_nobody), lambda growth: say("round", growth=growth))
         else:
-            _run(order, tests, exclusions, say)
+            unittest.TestSuite(_chosen(order, tests, exclusions)).run(_Reporter(order, say))
     say("finished")
     return 0
 
@@ -87,15 +91,21 @@ def _census(order: Order, tests: list[unittest.TestCase], exclusions: Exclusions
         )
 
 
-def _run(order: Order, tests: list[unittest.TestCase], exclusions: Exclusions | None, say: Say) -> None:
-    suite = unittest.TestSuite()
+def _chosen(
+    order: Order, tests: list[unittest.TestCase], exclusions: Exclusions | None
+) -> list[unittest.TestCase]:
+    chosen = []
     for test in tests:
         wanted = selection.class_name(test) == order.class_name and re.search(order.match, _id(order, test))
         if not wanted or _id(order, test) in order.done:
             continue
         if exclusions is None or exclusions.of(order.module, test, order.own_loop) is None:
-            suite.addTest(test)
-    suite.run(_Reporter(order, say))
+            chosen.append(test)
+    return chosen
+
+
+def _to_nobody(event: str, **facts: Any) -> None:
+    """What a test came to is another run's concern."""
 
 
 def _id(order: Order, test: unittest.TestCase) -> str:

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 
 CENSUS = "census"  # say which tests there are, and which of them are excluded
 RUN = "run"  # run the tests of one class
+REPEAT = "repeat"  # run them again and again, and say what each round leaves behind
 
 
 @dataclass
