@@ -15,7 +15,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
-use super::thread::outlive_interpreter;
+use super::thread::{attached, outlive_interpreter};
 use super::{Args, Class, Obj, Output, depth, originals, stop};
 
 /// A function whose value is its type: what `fn` items and closures without captures are.
@@ -59,18 +59,25 @@ fn panicked(payload: &(dyn Any + Send)) -> PyErr {
 
 /// Runs `body`, giving `failed` and a set exception when it fails or panics.
 #[inline(always)] // it is a part of every call
-pub(super) fn guard<'py, R>(py: Python<'py>, failed: R, body: impl FnOnce() -> PyResult<R>) -> R {
+pub(super) fn guard<'py, R>(_: Python<'py>, failed: R, body: impl FnOnce() -> PyResult<R>) -> R {
     match catch_unwind(AssertUnwindSafe(body)) {
         Ok(Ok(value)) => value,
         Ok(Err(error)) => {
-            error.restore(py);
+            raise(error);
             failed
         }
         Err(payload) => {
-            panicked(payload.as_ref()).restore(py);
+            raise(panicked(payload.as_ref()));
             failed
         }
     }
+}
+
+/// Sets the exception. Attached for PyO3, too: the arguments of which it makes the exception it would otherwise keep until it attaches
+/// a thread itself, which may be never where yibu's own loop does not run.
+#[cold]
+fn raise(error: PyErr) {
+    attached(|py| error.restore(py));
 }
 
 /// The object that a slot was called on, lent to the Rust function.
