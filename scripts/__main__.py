@@ -84,7 +84,7 @@ def fuzz_command(arguments: list[str]) -> int:
 
 
 def leaks_command(arguments: list[str]) -> int:
-    """What each path of the API leaves behind, and each test of CPython's suite, when it is gone again and again."""
+    """What each path of the API and each test of CPython's suite leaves behind when it is gone again."""
     environment = default_environment("build", "test")
     build(environment, environment)
     commands = [["tests.leaks", "--rounds", "1000"], ["tests.leaks.suite"]]
