@@ -391,13 +391,24 @@ impl EventLoop {
     }
 
     /// Appends an entry to the ready ring, behind what other threads have sent before.
-    #[inline(always)] // an entry is made where it is to be
+    #[inline]
     pub fn push(&self, entry: Entry) -> PyResult<()> {
-        if !self.engine.with(|engine| engine.ready.make_room()) {
-            return Err(errors::no_memory());
-        }
-        self.engine.with(|engine| engine.push(entry));
-        Ok(())
+        self.push_made(|| entry)
+    }
+
+    /// The same for an entry that is made in its place, by taking references and nothing else.
+    #[inline(always)]
+    pub fn push_made(&self, make: impl FnOnce() -> Entry) -> PyResult<()> {
+        // What the closure holds must not be dropped inside.
+        let mut make = Some(make);
+        let has_room = self.engine.with(|engine| {
+            let has_room = engine.ready.make_room();
+            if has_room && let Some(make) = make.take() {
+                engine.push(make());
+            }
+            has_room
+        });
+        if has_room { Ok(()) } else { Err(errors::no_memory()) }
     }
 
     /// The loop stops to run and may become garbage: the collector shall know what it was about to run.

@@ -376,15 +376,13 @@ fn schedule(future: &Obj<'_, Future>, callback: Callback) -> PyResult<()> {
     let event_loop = future.event_loop.get(py).ok_or_else(uninitialized)?;
     if let Some(native) = EventLoop::direct(&event_loop) {
         native.check_open()?;
-        let future = future.clone();
-        return native.push(match callback {
-            Callback::Task(task) => Entry::Wakeup { task, future: Ref::of(future) },
-            Callback::Reaction { reaction, owner } => {
-                Entry::Reaction { reaction, owner, future: Ref::of(future) }
-            }
+        let another = || Ref::of(future.clone());
+        return native.push_made(|| match callback {
+            Callback::Task(task) => Entry::Wakeup { task, future: another() },
+            Callback::Reaction { reaction, owner } => Entry::Reaction { reaction, owner, future: another() },
             Callback::Waker(waker) => Entry::Wake(waker),
             Callback::Python { function, context } => {
-                Entry::Callback { function, future: Ref::of(future), context }
+                Entry::Callback { function, future: another(), context }
             }
         });
     }

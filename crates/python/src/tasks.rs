@@ -237,8 +237,7 @@ fn schedule_step(task: &Obj<'_, Task>, error: Option<Raised<'_>>) -> PyResult<()
     let error = error.map(|error| Ref::new(error.into_any()));
     if let Some(native) = EventLoop::direct(&event_loop) {
         native.check_open()?;
-        native.push(Entry::Step { task: Ref::of(task.clone()), error })?;
-        return Ok(());
+        return native.push_made(|| Entry::Step { task: Ref::of(task.clone()), error });
     }
     let step = TaskCallback::new(task, Kind::Step, error)?;
     let context = task.own.context.get_or_none(py);

@@ -144,7 +144,7 @@ fn call_soon<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Outp
         Handle::create(event_loop.py())?
     };
     prepare(&handle, event_loop, &args, &CALL_SOON, "call_soon", false)?;
-    event_loop.push(Entry::Handle(Ref::of(handle.clone())))?;
+    event_loop.push_made(|| Entry::Handle(Ref::of(handle.clone())))?;
     Ok(handle.into_any())
 }
 

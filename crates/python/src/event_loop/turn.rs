@@ -58,11 +58,24 @@ pub fn run_once(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     for _ in 0..count {
         let Some(entry) = event_loop.engine.with(|engine| engine.ready.pop()) else { break };
         event_loop.corks.open();
-        let ran =
-            if event_loop.debug.get() { run_timed(event_loop, entry) } else { run_one(event_loop, entry) };
-        ran.and(event_loop.corks.close(event_loop))?;
+        let ran = if event_loop.is_untouched() && !event_loop.debug.get() {
+            run_entry(event_loop, entry)
+        } else {
+            run_observed(event_loop, entry)
+        };
+        // Mostly there is nothing to tell and nothing to send: results are large, so they are not moved about.
+        if event_loop.corks.shut() || ran.is_err() {
+            ran.and(event_loop.corks.send(event_loop))?;
+        }
     }
     Ok(())
+}
+
+/// Runs an entry where somebody may see how: in debug mode, or where something is replaced.
+#[cold]
+#[inline(never)]
+fn run_observed(event_loop: &Obj<'_, EventLoop>, entry: Entry) -> PyResult<()> {
+    if event_loop.debug.get() { run_timed(event_loop, entry) } else { run_one(event_loop, entry) }
 }
 
 /// Asks kernel and timers what is ready, blocking when nothing is; the number of entries of the turn.
@@ -126,7 +139,6 @@ pub(super) fn park(event_loop: &Obj<'_, EventLoop>, timeout: Option<std::time::D
 }
 
 /// Runs one entry, by way of its handle where Python code sees that.
-#[inline(always)]
 fn run_one(event_loop: &Obj<'_, EventLoop>, entry: Entry) -> PyResult<()> {
     if !event_loop.is_untouched() && handle_run::is_replaced(event_loop.py(), &entry) {
         return handle_run::run(event_loop, entry);

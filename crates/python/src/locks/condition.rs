@@ -59,13 +59,13 @@ pub fn new(py: Python<'_>) -> PyResult<Obj<'_, Condition>> {
 }
 
 /// The lock when nothing can be in between.
-#[inline]
+#[inline(always)]
 fn direct<'py>(condition: &Obj<'py, Condition>) -> Option<Obj<'py, Lock>> {
     if condition.is_native() { native_lock(condition) } else { None }
 }
 
 /// The lock when its methods are the native ones.
-#[inline]
+#[inline(always)]
 fn native_lock<'py>(condition: &Obj<'py, Condition>) -> Option<Obj<'py, Lock>> {
     let lock = Obj::<Lock>::cast_into(condition.lock.get_or_none(condition.py()))?;
     lock.is_native().then_some(lock)

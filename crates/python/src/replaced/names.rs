@@ -13,6 +13,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyType};
 
+use crate::ffi::versions::Finding;
 use crate::ffi::{Args, Output, Signature, none, versions};
 use crate::functions;
 use crate::stock;
@@ -194,6 +195,8 @@ pub struct Methods {
     originals: PyOnceLock<Vec<Py<PyAny>>>,
     /// The version of the class in which all were found to be the usual ones; 0 for none.
     verified: AtomicU32,
+    /// The same while nothing has changed anywhere.
+    found_usual: Finding,
 }
 
 impl Methods {
@@ -201,7 +204,13 @@ impl Methods {
         class: fn(Python<'_>) -> PyResult<&Bound<'_, PyType>>,
         names: &'static [&'static str],
     ) -> Self {
-        Self { class, names, originals: PyOnceLock::new(), verified: AtomicU32::new(0) }
+        Self {
+            class,
+            names,
+            originals: PyOnceLock::new(),
+            verified: AtomicU32::new(0),
+            found_usual: Finding::new(),
+        }
     }
 
     fn found(&self, py: Python<'_>) -> PyResult<Vec<Py<PyAny>>> {
@@ -210,8 +219,25 @@ impl Methods {
     }
 
     /// Whether the class has them all as it came.
-    #[inline]
+    #[inline(always)]
     pub fn are_original(&self, py: Python<'_>) -> PyResult<bool> {
+        if self.found_usual.holds() { Ok(true) } else { self.look(py) }
+    }
+
+    #[inline(never)]
+    fn look(&self, py: Python<'_>) -> PyResult<bool> {
+        let changes = versions::changes();
+        let original = self.compare_versions(py)?;
+        if original {
+            let mut bases = (self.class)(py)?.mro().iter();
+            if bases.all(|base| base.cast::<PyType>().is_ok_and(versions::watch_class)) {
+                self.found_usual.set(changes);
+            }
+        }
+        Ok(original)
+    }
+
+    fn compare_versions(&self, py: Python<'_>) -> PyResult<bool> {
         let version = versions::class_version((self.class)(py)?);
         match version {
             Some(version) if version == self.verified.load(Ordering::Relaxed) => Ok(true),

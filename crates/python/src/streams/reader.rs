@@ -343,8 +343,16 @@ fn maybe_resume_transport(reader: &Obj<'_, StreamReader>) -> PyResult<()> {
 }
 
 /// What follows every taking of bytes.
-#[inline]
+#[inline(always)]
 pub(super) fn has_taken(reader: &Obj<'_, StreamReader>) -> PyResult<()> {
+    if reader.waiter.is_empty() && !reader.paused.get() && reader.is_native() {
+        return Ok(());
+    }
+    see_to_transport(reader)
+}
+
+#[inline(never)]
+fn see_to_transport(reader: &Obj<'_, StreamReader>) -> PyResult<()> {
     if !reader.waiter.is_empty() {
         reader.look_anew();
     }

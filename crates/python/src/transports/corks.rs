@@ -46,14 +46,15 @@ impl Corks {
         self.transports.with(|transports| transports.push(transport));
     }
 
-    /// The entry has ended: everything is sent. Failures are reported; only what must leave the loop comes out.
+    /// The entry has ended. Whether there is something to [`send`](Self::send).
     #[inline]
-    pub fn close(&self, event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
+    pub fn shut(&self) -> bool {
         self.open.set(false);
-        if self.filled.get() { self.send(event_loop) } else { Ok(()) }
+        self.filled.get()
     }
 
-    fn send(&self, event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
+    /// Sends everything. Failures are reported; only what must leave the loop comes out.
+    pub fn send(&self, event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
         self.filled.set(false);
         let mut transports = self.transports.with(std::mem::take);
         let mut result = Ok(());
