@@ -31,7 +31,8 @@ pub static SHUTDOWN_DEFAULT_EXECUTOR: Frame =
     Frame::new(&BASE_EVENTS, "BaseEventLoop.shutdown_default_executor");
 /// `_UnixSelectorEventLoop.create_unix_server`
 pub static CREATE_UNIX_SERVER: Frame = Frame::new(&UNIX_EVENTS, "_UnixSelectorEventLoop.create_unix_server");
-/// `_UnixSelectorEventLoop._stop_serving`
+/// `_UnixSelectorEventLoop._stop_serving`: removing paths came with 3.13.
+#[cfg(Py_3_13)]
 pub static STOP_SERVING: Frame = Frame::new(&UNIX_EVENTS, "_UnixSelectorEventLoop._stop_serving");
 
 impl Frame {

@@ -19,7 +19,7 @@ unsafe extern "C" {
 /// A number that no dict has had before its last change, and no other dict has.
 #[inline]
 pub fn version(dict: &Bound<'_, PyDict>) -> u64 {
-    #[expect(deprecated, reason = "3.14 is the first without it")]
+    #[cfg_attr(Py_3_12, expect(deprecated, reason = "3.14 is the first without it"))]
     // SAFETY: a live dict, whose layout is that of this interpreter's headers. The field is written with the interpreter held, as
     // it is read.
     unsafe {
