@@ -144,3 +144,30 @@ ONE_AT_A_TIME = """
 def test_a_connection_that_ends_makes_room_for_the_next(impl):
     finished = impl.run_source(ONE_AT_A_TIME)
     assert (finished.stdout, finished.stderr) == ("in time\n", "")
+
+
+def test_a_wait_needs_no_descriptor(impl):
+    """Where none is free, the calls that need one fail, and the loop goes on."""
+    finished = impl.run_source("""
+        import os, resource
+
+        async def main():
+            limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+            resource.setrlimit(resource.RLIMIT_NOFILE, (64, limit))
+            fillers = []
+            try:
+                while True:
+                    fillers.append(os.dup(0))
+            except OSError:
+                pass
+            await aio.sleep(0.001)
+            aio.get_running_loop().call_soon_threadsafe(int)
+            try:
+                await aio.open_connection("127.0.0.1", 1)
+            except OSError as error:
+                print(error.strerror)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+
+        aio.run(main())
+    """)
+    assert (finished.returncode, finished.stdout, finished.stderr) == (0, "Too many open files\n", "")

@@ -260,6 +260,12 @@ impl<H: Host> EventLoop<H> {
         polled
     }
 
+    /// Opens the descriptors that blocking needs. Before a run: where none is free, that is better said there than in the middle.
+    pub fn open(&mut self) -> std::io::Result<()> {
+        let driver = &mut self.driver;
+        self.inbox.ensure_waker(|| driver.waker())
+    }
+
     /// Prepares to block. Block on the result with the loop not borrowed; `None` when a message arrived first, which is in the
     /// ring then, and what the kernel had to say behind it.
     pub fn begin_wait(&mut self) -> std::io::Result<Option<Wait>> {

@@ -12,6 +12,8 @@
 mod model;
 
 use std::sync::OnceLock;
+use std::sync::atomic::AtomicUsize;
+use std::time::{Duration, Instant};
 
 #[cfg(not(all(test, loom)))]
 use crossbeam_queue::SegQueue;
@@ -49,15 +51,24 @@ pub struct Inbox<M, W = Waker> {
     queue: SegQueue<M>,
     /// Set after a message was sent, and by nobody reset but the loop: what it looks at where it looks often.
     has_news: AtomicBool,
+    /// About how many messages were sent since the inbox was last emptied: threads that count at once may lose some.
+    backlog: AtomicUsize,
     mark: AtomicU8,
     waker: OnceLock<W>,
 }
+
+/// A sender gives way when so many messages wait, and after as many again.
+const FLOOD: usize = 1024;
+/// How long a sender gives way at most, and how long before it looks again.
+const GIVES_WAY: Duration = Duration::from_millis(1);
+const LOOKS_AGAIN: Duration = Duration::from_micros(50);
 
 impl<M, W> Default for Inbox<M, W> {
     fn default() -> Self {
         Self {
             queue: SegQueue::new(),
             has_news: AtomicBool::new(false),
+            backlog: AtomicUsize::new(0),
             mark: AtomicU8::new(BUSY),
             waker: OnceLock::new(),
         }
@@ -75,7 +86,25 @@ impl<M, W: Wake> Inbox<M, W> {
     #[inline]
     pub fn push(&self, message: M) {
         self.queue.push(message);
+        self.backlog.store(self.backlog.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
         self.has_news.store(true, Ordering::Release);
+    }
+
+    /// Whether it is time for a sender to give way, so that the loop gets to what was sent. Ask after sending.
+    #[inline]
+    pub fn is_flooded(&self) -> bool {
+        let backlog = self.backlog.load(Ordering::Relaxed);
+        backlog != 0 && backlog.is_multiple_of(FLOOD)
+    }
+
+    /// Waits until the loop has taken the messages, for a millisecond at most: it may be busy with something long. Hold nothing
+    /// that the loop needs meanwhile.
+    #[cold]
+    pub fn give_way(&self) {
+        let begun = Instant::now();
+        while self.backlog.load(Ordering::Relaxed) >= FLOOD && begun.elapsed() < GIVES_WAY {
+            std::thread::sleep(LOOKS_AGAIN);
+        }
     }
 
     /// The second half.
@@ -112,15 +141,22 @@ impl<M, W: Wake> Inbox<M, W> {
     pub(crate) fn drain(&self) -> impl Iterator<Item = M> {
         // Before the messages are taken: what is sent meanwhile is news again.
         self.has_news.swap(false, Ordering::AcqRel);
+        self.backlog.store(0, Ordering::Relaxed);
         (0..self.queue.len()).map_while(|_| self.queue.pop())
     }
 
-    /// Announces that the loop is about to block, woken by `waker`; `false` when a message came first and it must not.
-    pub(crate) fn park(&self, waker: impl FnOnce() -> std::io::Result<W>) -> std::io::Result<bool> {
+    /// Makes the waker that other threads use, if there is none yet.
+    pub(crate) fn ensure_waker(&self, waker: impl FnOnce() -> std::io::Result<W>) -> std::io::Result<()> {
         if self.waker.get().is_none() {
             // Only the loop's thread sets it, so a lost race is impossible and the value is simply there afterwards.
             drop(self.waker.set(waker()?));
         }
+        Ok(())
+    }
+
+    /// Announces that the loop is about to block, woken by `waker`; `false` when a message came first and it must not.
+    pub(crate) fn park(&self, waker: impl FnOnce() -> std::io::Result<W>) -> std::io::Result<bool> {
+        self.ensure_waker(waker)?;
         self.mark.swap(PARKED, Ordering::AcqRel);
         if self.is_empty() {
             return Ok(true);

@@ -6,6 +6,7 @@ use pyo3::prelude::*;
 use super::{Engine, EventLoop, Overridable, asyncgens, debug, turn};
 use crate::attributes::flags;
 use crate::callbacks::{Reaction, forget, react};
+use crate::errors;
 use crate::ffi::thread::attached;
 use crate::ffi::{Obj, Output, Signature, Table, boolean, none, thread, trampoline};
 use crate::frames::Frame;
@@ -161,6 +162,7 @@ fn run_until_stopped(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
 /// `_run_forever_setup`: the loop is the running one of this thread, with its hooks installed.
 fn begin_run(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     ensure_idle(event_loop)?;
+    event_loop.engine.with(Engine::open).map_err(|error| errors::os_error(&error))?;
     debug::track_origins(event_loop, event_loop.debug.get())?;
     let hooks = asyncgens::install(event_loop)?;
     event_loop.hooks.with(|kept| *kept = Some(hooks));

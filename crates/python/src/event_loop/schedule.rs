@@ -1,5 +1,7 @@
 //! `call_soon`, `call_later`, `call_at`, `call_soon_threadsafe`, `time`.
 
+use std::sync::Arc;
+
 use pyo3::exceptions::{PyOverflowError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyFloat, PyInt};
@@ -193,6 +195,12 @@ fn post_soon<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Outp
     prepare(events::posted(&handle), event_loop, &args, &THREADSAFE, method, true)?;
     if event_loop.runs_elsewhere() {
         event_loop.inbox.post(Message::Posted(SendRef::of(handle.clone())));
+        if event_loop.inbox.is_flooded() {
+            // asyncio writes to a socket here, and whoever waits for the interpreter gets it. Threads that post without end
+            // would leave the loop no time otherwise.
+            let inbox = Arc::clone(&event_loop.inbox);
+            event_loop.py().detach(|| inbox.give_way());
+        }
     } else {
         // The order among call_soon() and call_soon_threadsafe() is that of the calls. Nobody is parked, but a program that runs
         // turns by its own hand, and waits in the select of `_selector`.
