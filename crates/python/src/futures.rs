@@ -298,20 +298,26 @@ pub fn set_exception(future: &Obj<'_, Future>, exception: &Bound<'_, PyAny>) -> 
 
 /// StopIteration cannot be raised into a coroutine: older interpreters refuse exactly that type, newer ones wrap it.
 fn refuse_stop_iteration<'py>(py: Python<'py>, exception: Bound<'py, PyAny>) -> Output<'py> {
-    const TEXT: &str = "StopIteration interacts badly with generators and cannot be raised into a Future";
     if stop_iteration_is_wrapped(py) {
-        if !exception.is_instance_of::<PyStopIteration>() {
-            return Ok(exception);
-        }
-        let wrapped = PyRuntimeError::new_err(TEXT).into_value(py).into_bound(py).into_any();
-        wrapped.setattr("__cause__", &exception)?;
-        wrapped.setattr("__context__", &exception)?;
-        return Ok(wrapped);
+        let stops = exception.is_instance_of::<PyStopIteration>();
+        return if stops { wrap_stop_iteration(&exception) } else { Ok(exception) };
     }
     if exception.get_type().is(py.get_type::<PyStopIteration>()) {
-        return Err(PyTypeError::new_err(TEXT));
+        return Err(PyTypeError::new_err(STOP_ITERATION));
     }
     Ok(exception)
+}
+
+const STOP_ITERATION: &str =
+    "StopIteration interacts badly with generators and cannot be raised into a Future";
+
+/// What is raised in the place of a StopIteration.
+fn wrap_stop_iteration<'py>(stop: &Bound<'py, PyAny>) -> Output<'py> {
+    let py = stop.py();
+    let wrapped = PyRuntimeError::new_err(STOP_ITERATION).into_value(py).into_bound(py).into_any();
+    wrapped.setattr("__cause__", stop)?;
+    wrapped.setattr("__context__", stop)?;
+    Ok(wrapped)
 }
 
 /// Whether this interpreter's own Future wraps StopIteration: asked once, because the change came with a bug-fix release.

@@ -403,34 +403,31 @@ impl Transfer {
         socket.retry(Interest::Write, attempt).await.map(drop)
     }
 
-    /// Sends until everything is sent (true) or the socket takes no more.
+    /// Sends a piece; true when nothing was left. After each the loop has a turn, as on asyncio: small files one after the other
+    /// would leave it none.
     fn send(&mut self, socket: &Socket, waited: bool, py: Python<'_>) -> PyResult<bool> {
-        loop {
-            let asked = self.left.unwrap_or(self.size).min(MAX_ASKED);
-            if asked == 0 {
-                return Ok(true);
-            }
-            let fd = socket.fileno(py)?;
-            let begun = socket
-                .event_loop()
-                .data()
-                .engine
-                .with(|engine| engine.driver.begin_send_file(fd, self.file, self.offset, asked as usize));
-            match begun.and_then(|sending| py.detach(|| sending.run())) {
-                Ok(0) => return Ok(true),
-                Ok(sent) => {
-                    let sent = sent as u64;
-                    self.offset += sent;
-                    self.sent += sent;
-                    self.left = self.left.map(|left| left.saturating_sub(sent));
-                    if sent < asked && self.left != Some(0) {
-                        return Ok(false);
-                    }
-                }
-                Err(error) if is_again(&error) => return Ok(false),
-                Err(error) => return Err(self.failed(&error, waited, py)),
-            }
+        let asked = self.left.unwrap_or(self.size).min(MAX_ASKED);
+        if asked == 0 {
+            return Ok(true);
         }
+        let fd = socket.fileno(py)?;
+        let begun = socket
+            .event_loop()
+            .data()
+            .engine
+            .with(|engine| engine.driver.begin_send_file(fd, self.file, self.offset, asked as usize));
+        match begun.and_then(|sending| py.detach(|| sending.run())) {
+            Ok(0) => return Ok(true),
+            Ok(sent) => {
+                let sent = sent as u64;
+                self.offset += sent;
+                self.sent += sent;
+                self.left = self.left.map(|left| left.saturating_sub(sent));
+            }
+            Err(error) if is_again(&error) => {}
+            Err(error) => return Err(self.failed(&error, waited, py)),
+        }
+        Ok(false)
     }
 
     /// An error before anything was sent may be about the kind of file; later ones are the connection's.

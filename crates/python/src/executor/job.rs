@@ -208,7 +208,7 @@ pub fn deliver(job: &Obj<'_, Job>) -> PyResult<()> {
     match job.ending.get() {
         Ending::None => Ok(()),
         Ending::Returned => futures::set_result(native, outcome),
-        Ending::Raised => futures::set_exception(native, &bridge::convert(outcome)?),
+        Ending::Raised => futures::set_exception(native, &bridge::acceptable(outcome)?),
         Ending::Cancelled => futures::cancel(native, none(py)).map(drop),
     }
 }

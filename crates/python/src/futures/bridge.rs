@@ -6,7 +6,9 @@
 
 use std::ffi::CStr;
 
-use pyo3::exceptions::{PyAssertionError, PyKeyboardInterrupt, PyRuntimeError, PySystemExit, PyTypeError};
+use pyo3::exceptions::{
+    PyAssertionError, PyKeyboardInterrupt, PyRuntimeError, PyStopIteration, PySystemExit, PyTypeError,
+};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyString, PyTuple};
@@ -229,8 +231,17 @@ fn copy_state(source: &Bound<'_, PyAny>, destination: &Bound<'_, PyAny>) -> PyRe
         return likes::cancel(destination).map(drop);
     }
     match likes::exception(source)? {
-        Some(exception) => likes::set_exception(destination, &convert(exception)?),
+        Some(exception) => likes::set_exception(destination, &acceptable(exception)?),
         None => likes::set_result(destination, likes::result(source)?),
+    }
+}
+
+/// The exception as a future of asyncio takes it on every Python. Older ones refuse StopIteration, and whoever waited would do so
+/// for ever.
+pub fn acceptable(exception: Bound<'_, PyAny>) -> Output<'_> {
+    match convert(exception)? {
+        stop if stop.is_instance_of::<PyStopIteration>() => super::wrap_stop_iteration(&stop),
+        exception => Ok(exception),
     }
 }
 
