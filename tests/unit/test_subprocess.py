@@ -273,6 +273,18 @@ class TestProcess:
 
         assert each(main()) == -number
 
+    def test_signals_right_after_wait(self, impl, run):
+        """Also to a child that ended before anybody waited for it."""
+
+        async def main():
+            for _ in range(10):
+                process = await impl.create_subprocess_exec("/bin/true")
+                await process.wait()
+                with pytest.raises(ProcessLookupError):
+                    process.kill()
+
+        run(main())
+
     def test_signals_after_the_end(self, impl, each):
         async def main():
             process = await impl.create_subprocess_exec("true")

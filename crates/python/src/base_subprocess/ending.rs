@@ -194,6 +194,15 @@ fn wait<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     let py = routine.py();
     let transport = routine.owner::<BaseSubprocessTransport>(py)?;
     if let Some(code) = transport.returncode.get(py) {
+        if transport.finished.get() && !transport.process.is_empty() {
+            // The loop has the end of the transport in hand. Behind it nobody can be sent a signal any more, which on asyncio
+            // holds of every child that was waited for.
+            return Ok(Step::GiveWay(|routine, turned| {
+                turned?;
+                let transport = routine.owner::<BaseSubprocessTransport>(routine.py())?;
+                Ok(Step::Return(transport.returncode.get_or_none(routine.py())))
+            }));
+        }
         return Ok(Step::Return(code));
     }
     let waiter = create_future(&transport.event_loop.get_or_none(py))?;
