@@ -257,7 +257,7 @@ fn cancel_all_tasks(event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
     if tasks.is_empty() {
         return Ok(());
     }
-    let tasks: Vec<_> = tasks.iter().collect();
+    let tasks: Vec<_> = tasks.try_iter()?.collect::<PyResult<_>>()?;
     for task in &tasks {
         likes::cancel(task)?;
     }

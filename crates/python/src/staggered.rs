@@ -154,7 +154,7 @@ impl Race {
 
     /// A copy: cancelling one may end it.
     fn tasks<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyAny>>> {
-        Ok(self.running(py)?.iter().collect())
+        self.running(py)?.try_iter()?.collect()
     }
 
     fn slots(&self) -> [&Slot; 10] {

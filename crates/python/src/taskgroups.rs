@@ -484,7 +484,7 @@ fn abort(group: &Obj<'_, TaskGroup>) -> PyResult<()> {
 fn cancel_tasks(group: &Obj<'_, TaskGroup>) -> PyResult<()> {
     group.aborting.set(true);
     // A copy, because cancelling runs foreign code if a task is foreign.
-    for task in group.tasks(group.py())?.iter().collect::<Vec<_>>() {
+    for task in group.tasks(group.py())?.try_iter()?.collect::<PyResult<Vec<_>>>()? {
         if !likes::is_done(&task)? {
             likes::cancel(&task)?;
         }

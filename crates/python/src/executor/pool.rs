@@ -212,7 +212,8 @@ fn shut_down(pool: &Obj<'_, ThreadPool>, wait: bool, cancel_futures: bool) -> Py
     }
     queue.close();
     if wait {
-        for thread in pool.threads(py)?.iter() {
+        for thread in pool.threads(py)?.try_iter()? {
+            let thread = thread?;
             thread.call_method0("join")?;
         }
     }

@@ -75,7 +75,9 @@ pub(super) fn awaited_by<'py>(future: &Obj<'py, Future>) -> Output<'py> {
         })
         .collect();
     if let Some(told) = future.awaited_by.get(py) {
-        tasks.extend(told.cast::<PySet>()?.iter());
+        for task in told.try_iter()? {
+            tasks.push(task?);
+        }
     }
     if tasks.is_empty() { Ok(none(py)) } else { Ok(PyFrozenSet::new(py, tasks)?.into_any()) }
 }

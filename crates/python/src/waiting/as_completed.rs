@@ -132,15 +132,15 @@ fn begin<'py>(all: &Obj<'py, AsCompleted>) -> PyResult<()> {
     refuse_awaitable(&given)?;
     let event_loop = current_loop(py)?;
     let todo = PySet::empty(py)?;
-    for awaitable in py.get_type::<PySet>().call1((given,))?.cast_into::<PySet>()? {
-        todo.add(ensure(&awaitable, Some(&event_loop))?)?;
+    for awaitable in py.get_type::<PySet>().call1((given,))?.try_iter()? {
+        todo.add(ensure(&awaitable?, Some(&event_loop))?)?;
     }
     #[cfg(Py_3_14)]
     if let Some(task) = current::running_task(&event_loop)? {
         all.task.put(task);
     }
-    for future in &todo {
-        react(&future, &COMPLETION, all.as_any())?;
+    for future in todo.try_iter()? {
+        react(&future?, &COMPLETION, all.as_any())?;
     }
     if !todo.is_empty() && !timeout.is_none() {
         all.alarm.set(Ref::of(alarms::set_after(&event_loop, &timeout, all.as_any(), expire)?));

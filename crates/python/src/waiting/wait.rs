@@ -102,7 +102,8 @@ fn check(given: &Bound<'_, PyAny>) -> PyResult<()> {
 /// The futures as a set of our own.
 fn collect<'py>(given: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PySet>> {
     let futures = given.py().get_type::<PySet>().call1((given,))?.cast_into::<PySet>()?;
-    for future in &futures {
+    for future in futures.try_iter()? {
+        let future = future?;
         if futures::exact(&future).is_none() && is_coroutine(&future)? {
             return Err(PyTypeError::new_err("Passing coroutines is forbidden, use tasks explicitly."));
         }
@@ -129,7 +130,8 @@ fn begin<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     if let Some(task) = crate::current::running_task(&event_loop)? {
         wait.task.put(task);
     }
-    for future in &futures {
+    for future in futures.try_iter()? {
+        let future = future?;
         react(&future, &COMPLETION, wait.as_any())?;
     }
     routine.owner.put(futures);
@@ -170,14 +172,16 @@ fn finish<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyResult<Ste
         alarms::cancel(&alarm.into_obj(py))?;
     }
     let pending = PySet::empty(py)?;
-    for future in &done {
+    for future in done.try_iter()? {
+        let future = future?;
         if !likes::is_done(&future)? {
             pending.add(&future)?;
         }
         forget(&future, &COMPLETION, &wait)?;
     }
     waited?;
-    for future in &pending {
+    for future in pending.try_iter()? {
+        let future = future?;
         done.discard(&future)?;
     }
     Ok(Step::Return(PyTuple::new(py, [done, pending])?.into_any()))
