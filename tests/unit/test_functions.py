@@ -403,3 +403,23 @@ def test_in_another_process(impl):
     context = multiprocessing.get_context("spawn")
     with context.Pool(1) as pool:
         assert pool.apply(_slept, (functools.partial(impl.sleep, 0, "woke up"),)) == "woke up"
+
+
+class TestClassesInMessages:
+    """The interpreter names native classes as it names asyncio's."""
+
+    @pytest.mark.parametrize("name", ["Lock", "Queue", "StreamReader", "TaskGroup", "Runner", "Handle"])
+    def test_of_missing_attributes(self, impl, name):
+        text = f"^type object '{name}' has no attribute 'missing'$"
+        with pytest.raises(AttributeError, match=text):
+            getattr(impl, name).missing  # noqa: B018
+
+    def test_of_instances(self, impl):
+        with pytest.raises(AttributeError, match="^'Lock' object has no attribute 'missing'"):
+            impl.Lock().missing  # noqa: B018
+        loop = impl.new_event_loop()
+        try:
+            with pytest.raises(AttributeError, match="^'_asyncio.Future' object has no attribute 'missing'"):
+                loop.create_future().missing  # noqa: B018
+        finally:
+            loop.close()

@@ -14,7 +14,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyFloat, PyType};
 
 use crate::arguments::Arguments;
-use crate::attributes::{assigned, objects};
+use crate::attributes::{assigned, flags, objects};
 use crate::event_loop::{EventLoop, Overridable};
 use crate::ffi::class::{Derived, Weak};
 use crate::ffi::originals::Replaced;
@@ -345,10 +345,9 @@ impl Class for Handle {
                 Ok(())
             },
         );
-        t.getter(c"_cancelled", |h| Ok(boolean(h.py(), h.cancelled.get())));
-        t.getter(c"_context", |h| Ok(h.context.get_or_none(h.py())));
+        flags! { t: c"_cancelled" => cancelled }
+        objects! { t: c"_context" => context, c"_repr" => repr }
         t.getter(c"_loop", |h| Ok(h.event_loop.get_or_none(h.py())));
-        t.getter(c"_repr", |h| Ok(h.repr.get_or_none(h.py())));
         objects! { t: c"_source_traceback" => source_traceback }
     }
 

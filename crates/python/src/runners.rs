@@ -11,11 +11,12 @@ use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyType};
 
+use crate::attributes::{flags, objects};
 use crate::coroutines::is_coroutine;
 use crate::ffi::combined::Combinable;
 use crate::ffi::thread::outlive_interpreter;
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Raised, Signature, Slot, Table, Visitor};
-use crate::ffi::{boolean, call, context, none};
+use crate::ffi::{call, context, none};
 use crate::functions::asked;
 use crate::futures::{ensure, likes};
 use crate::gathering::gather_all;
@@ -360,14 +361,17 @@ impl Class for Runner {
             };
             stock::runners_module(runner.py())?.getattr("_State")?.getattr(name)
         });
-        t.getter(c"_debug", |runner| Ok(runner.debug.get_or_none(runner.py())));
-        t.getter(c"_loop_factory", |runner| Ok(runner.loop_factory.get_or_none(runner.py())));
-        t.getter(c"_loop", |runner| Ok(runner.event_loop.get_or_none(runner.py())));
-        t.getter(c"_context", |runner| Ok(runner.context.get_or_none(runner.py())));
+        objects! {
+            t:
+            c"_debug" => debug,
+            c"_loop_factory" => loop_factory,
+            c"_loop" => event_loop,
+            c"_context" => context,
+        }
         t.getter(c"_interrupt_count", |runner| {
             Ok(runner.interrupts.get().into_pyobject(runner.py())?.into_any())
         });
-        t.getter(c"_set_event_loop", |runner| Ok(boolean(runner.py(), runner.is_current.get())));
+        flags! { t: c"_set_event_loop" => is_current }
     }
 
     fn traverse(&self, visitor: &mut Visitor) {

@@ -5,7 +5,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyFloat, PyString};
 
 use super::{Entry, EventLoop, lifecycle};
-use crate::attributes::objects;
+use crate::attributes::{flags, objects};
 use crate::events::Handle;
 use crate::ffi::{Obj, Output, Signature, Table, boolean, none};
 use crate::frames::Frame;
@@ -47,18 +47,19 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
         },
         "Makes coroutines remember where they were created.",
     );
-    objects! { t: c"slow_callback_duration" => slow_callback_duration }
-    t.getter(c"_debug", |event_loop| Ok(boolean(event_loop.py(), event_loop.debug.get())));
+    objects! {
+        t:
+        c"slow_callback_duration" => slow_callback_duration,
+        c"_exception_handler" => exception_handler,
+        c"_task_factory" => task_factory,
+    }
+    flags! { t: c"_debug" => debug }
     t.getter(c"_current_handle", |event_loop| Ok(event_loop.current_handle.get_or_none(event_loop.py())));
     t.noargs(
         c"_check_thread",
         |event_loop| check_thread(event_loop).map(|()| none(event_loop.py())),
         "RuntimeError when another thread runs the loop.",
     );
-    t.getter(c"_exception_handler", |event_loop| {
-        Ok(event_loop.exception_handler.get_or_none(event_loop.py()))
-    });
-    t.getter(c"_task_factory", |event_loop| Ok(event_loop.task_factory.get_or_none(event_loop.py())));
 }
 
 /// A new loop's settings: `PYTHONASYNCIODEBUG` and development mode are asked for through the standard library.

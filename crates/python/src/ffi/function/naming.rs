@@ -2,6 +2,7 @@
 //! names. A name always leads to the object that bears it, so that it can be pickled.
 
 use std::borrow::Cow;
+use std::ffi::CStr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -30,8 +31,24 @@ pub(super) fn follow(class: &Bound<'_, PyType>, stock: &Bound<'_, PyType>) -> Py
     }
     let module = stock.module()?.to_string();
     rename(class, &module)?;
+    call_in_messages(class, stock)?;
+    // Where the source is, since 3.13.
+    for name in ["__firstlineno__", "__static_attributes__"] {
+        if let Some(value) = dict_of(stock)?.get_item(name)? {
+            dict_of(class)?.set_item(name, value)?;
+        }
+    }
     let mut classes = CLASSES.lock().unwrap_or_else(PoisonError::into_inner);
     classes.push((class.clone().unbind(), module));
+    Ok(())
+}
+
+/// The interpreter's own messages call instances of both alike: "'StreamReader' object has no attribute 'x'".
+fn call_in_messages(class: &Bound<'_, PyType>, stock: &Bound<'_, PyType>) -> PyResult<()> {
+    // SAFETY: attached; both types are alive, and names of types end in a zero.
+    let name = unsafe { CStr::from_ptr((*stock.as_type_ptr()).tp_name) }.to_owned();
+    // SAFETY: attached; the type is alive, and the name is never freed. Heap types do not free what `tp_name` points to.
+    unsafe { (*class.as_type_ptr()).tp_name = name.into_raw() };
     Ok(())
 }
 
