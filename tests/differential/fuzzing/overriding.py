@@ -40,8 +40,10 @@ def places(table):
     return [(kind, method) for kind, methods in table.items() for method in methods]
 
 
-UNPATCHED = [("Lock", "acquire"), ("Lock", "release"), ("Barrier", "wait")]
-"""asyncio's conditions keep the methods of their lock, whatever is patched later; the last is in `mended`."""
+UNPATCHED = [("Lock", "acquire"), ("Lock", "release"), ("Barrier", "wait"), ("Event", "wait")]
+"""asyncio's conditions keep the methods of their lock, whatever is patched later; barriers are in `mended`; and
+yibu's queues call `wait` of their event, too, as nothing else of events.
+"""
 
 PATCHES = [place for place in places(METHODS | {"BaseEventLoop": OF_LOOPS}) if place not in UNPATCHED]
 
