@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from .implementations import pair
 from .world import World
 
-
 BEYOND_COMPARISON = ("RecursionError", "'NoneType' object has no attribute")
-"""How deep one gets is no matter of equality, and asyncio stumbles over the rest of a transport that is lost."""
+"""How deep one gets is no matter of equality, and asyncio stumbles over transports that are lost."""
 
 
 @dataclass

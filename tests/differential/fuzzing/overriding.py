@@ -42,7 +42,7 @@ def places(table):
 
 UNPATCHED = [("Lock", "acquire"), ("Lock", "release"), ("Barrier", "wait"), ("Event", "wait")]
 """asyncio's conditions keep the methods of their lock, whatever is patched later; barriers are in `mended`; and
-yibu's queues call `wait` of their event, too, as nothing else of events.
+yibu's queues call `wait` of their event, which is nobody's business (`PARTS`).
 """
 
 PATCHES = [place for place in places(METHODS | {"BaseEventLoop": OF_LOOPS}) if place not in UNPATCHED]
