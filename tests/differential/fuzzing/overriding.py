@@ -41,7 +41,7 @@ def places(table):
 
 
 UNPATCHED = [("Lock", "acquire"), ("Lock", "release"), ("Barrier", "wait"), ("Event", "wait")]
-"""asyncio's conditions keep the methods of their lock, whatever is patched later; barriers are in `mended`; and
+"""asyncio's conditions keep the methods of their lock, whatever is patched later; barriers are in `mended`;
 yibu's queues call `wait` of their event, which is nobody's business (`PARTS`).
 """
 
