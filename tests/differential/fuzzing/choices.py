@@ -381,6 +381,7 @@ LEFT_OUT = {
         "w.spawn",
         # What a cancelled task was told is lost, and so is who should have been woken (mended in 3.13).
         "condition",
+        "barrier",
         # An error on the way out of a timeout says nothing of the timeout (since 3.13 it does).
         "aio.timeout",
         "w.limit",
