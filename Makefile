@@ -24,6 +24,6 @@ test lint docs build clean:
 bench fuzz leaks endurance downstream:
 	@$(PYTHON) -m scripts $@ $(ARGS)
 sanitize:
-	@PYTHON=$(PYTHON) scripts/sanitize python -m pytest -q -p no:cacheprovider $(or $(ARGS),tests/unit/test_sslproto.py tests/unit/test_sslproto_connections.py)
+	@PYTHON=$(PYTHON) PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 scripts/sanitize python -m pytest -q -p no:cacheprovider $(or $(ARGS),tests/unit/test_sslproto.py tests/unit/test_sslproto_connections.py)
 help:
 	@sed -n 's/^# \{0,1\}//p' $(firstword $(MAKEFILE_LIST))
