@@ -205,7 +205,7 @@ pub fn cancel<'py>(outer: &Obj<'py, GatheringFuture>, message: &Bound<'py, PyAny
     if outer.base.state() != State::Pending {
         return Ok(false);
     }
-    let _level = depth::enter(depth::CALLING)?;
+    depth::enter()?;
     let mut any = false;
     for child in outer.own.children.get_or_none(py).try_iter()? {
         any |= likes::cancel_with(&child?, message)?;

@@ -497,7 +497,7 @@ pub fn cancel<'py>(task: &Obj<'py, Task>, message: &Bound<'py, PyAny>) -> PyResu
         return Ok(false);
     }
     own.cancel_requests.set(own.cancel_requests.get() + 1);
-    let _level = depth::enter(depth::CALLING)?;
+    depth::enter()?;
     if let Some(waiter) = own.waiter.get(task.py())
         && likes::cancel_with(&waiter, message)?
     {

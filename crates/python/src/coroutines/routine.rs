@@ -20,7 +20,7 @@ use super::protocol::{Advanced, Coroutine, protocol};
 use crate::ffi::Raised;
 use crate::ffi::class::Callable;
 use crate::ffi::send::{Sent, awaitable_iterator, send, throw};
-use crate::ffi::{Class, ClassState, Obj, Output, Ref, Slot, Table, Visitor, again, depth, none};
+use crate::ffi::{Class, ClassState, Obj, Output, Ref, Slot, Table, Visitor, again, none};
 use crate::futures::{self, Future, Settled, State};
 use crate::{names, stock};
 
@@ -307,10 +307,7 @@ fn resume_after_iterator<'py>(
 /// Closes what a routine awaits, as closing a coroutine does before it sees the GeneratorExit itself.
 fn close_inner(iterator: &Bound<'_, PyAny>) -> PyResult<()> {
     match iterator.getattr_opt(names::close(iterator.py()))? {
-        Some(close) => {
-            let _level = depth::enter(depth::CALLING)?;
-            close.call0().map(drop)
-        }
+        Some(close) => close.call0().map(drop),
         None => Ok(()),
     }
 }

@@ -123,7 +123,7 @@ pub fn recursing<R>(py: Python<'_>, place: &'static CStr, f: impl FnOnce() -> Py
             unsafe { ffi::Py_LeaveRecursiveCall() }
         }
     }
-    let _level = super::depth::enter(place.to_str().unwrap_or_default().trim_start())?;
+    super::depth::enter()?;
     // SAFETY: attached; the text is NUL-terminated.
     if unsafe { ffi::Py_EnterRecursiveCall(place.as_ptr()) } != 0 {
         return Err(PyErr::fetch(py));

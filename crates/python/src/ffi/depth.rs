@@ -1,99 +1,104 @@
 //! How deep native code nests: where a program decides how deep, it ends in a RecursionError, never in a crash.
 //!
-//! Two kinds of nesting pass through native code. Calls (a task cancels what it awaits, a coroutine sends into the one that it
-//! awaits, an object shows those it holds) ask [`enter`], which looks how much is left of the thread's stack. Deaths (an object
-//! that dies lets go of the last reference to the next one) cannot fail: [`free`] puts them off and works through them in a loop.
+//! Two kinds of nesting pass through native code. Calls ask [`enter`] how much is left of the thread's stack: each call that
+//! comes from the interpreter (native methods call what the program has put in the place of others, which may be native again),
+//! and each that goes from object to object in Rust. Deaths (an object that dies lets go of the last reference to the next one)
+//! cannot fail: [`free`] puts them off and works through them in a loop.
 //!
-//! Both count first, with one number for all threads: looking for the end of the stack is for what is nested indeed.
-//! Called by [`super::class`], [`super::trampoline`], [`super::send`] and by whatever cancels.
+//! Called by [`super::class`], [`super::trampoline`] and by whatever cancels.
 
 use std::cell::{Cell, RefCell};
-use std::mem::ManuallyDrop;
+use std::ffi::c_void;
+use std::mem::{ManuallyDrop, MaybeUninit};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use pyo3::exceptions::PyRecursionError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 
-/// Nobody asks about the stack before so many levels, of calls or of deaths.
-const UNQUESTIONED: u32 = 32;
-
-/// How deep calls may nest on a stack whose end is unknown.
-const WITHOUT_BOUNDS: u32 = 1000;
+/// The part of a thread's stack in which calls may nest: of the thread that was asked about last, as long as it lives. No other
+/// thread's stack lies there, so whoever does has room, and everybody else finds out ([`stays`]).
+///
+/// Both are written with the interpreter held, except that a thread which ends takes the length back.
+static LOWEST: Number<usize> = Number(Cell::new(0));
+static LENGTH: AtomicUsize = AtomicUsize::new(0);
 
 /// A number that all threads share.
-struct Count(Cell<u32>);
+struct Number<T>(Cell<T>);
 
 // SAFETY: every access is made by attached code holding the interpreter lock (the module declares that it uses the GIL).
-unsafe impl Sync for Count {}
+unsafe impl<T> Sync for Number<T> {}
 
-static CALLS: Count = Count(Cell::new(0));
-static DEATHS: Count = Count(Cell::new(0));
-
-/// A level of a count, until it is dropped.
-struct Level(&'static Count);
-
-impl Level {
-    #[inline]
-    fn of(count: &'static Count) -> Self {
-        count.0.set(count.0.get().wrapping_add(1));
-        Self(count)
+/// Begins a call that may nest. RecursionError where the stack would not suffice.
+#[inline(always)] // it is a part of every call
+pub fn enter() -> PyResult<()> {
+    let local = MaybeUninit::<u8>::uninit();
+    let here = local.as_ptr().addr();
+    if here.wrapping_sub(LOWEST.0.get()) < LENGTH.load(Ordering::Relaxed) || has_room(here) {
+        Ok(())
+    } else {
+        Err(too_deep())
     }
-}
-
-impl Drop for Level {
-    #[inline]
-    fn drop(&mut self) {
-        self.0.0.set(self.0.0.get().wrapping_sub(1));
-    }
-}
-
-/// A call that may nest, until it is dropped.
-pub struct Entered {
-    _level: Level,
-}
-
-/// What calls say that they were [`enter`]ed for.
-pub const CALLING: &str = "while calling a Python object";
-
-/// Begins a call that may nest. RecursionError where the stack would not suffice; `doing` is the end of its text.
-#[inline]
-pub fn enter(doing: &'static str) -> PyResult<Entered> {
-    let depth = CALLS.0.get();
-    if depth >= UNQUESTIONED && !has_room(depth) {
-        return Err(too_deep(doing));
-    }
-    Ok(Entered { _level: Level::of(&CALLS) })
 }
 
 #[cold]
-fn too_deep(doing: &str) -> PyErr {
-    PyRecursionError::new_err(format!("maximum recursion depth exceeded {doing}"))
+fn too_deep() -> PyErr {
+    PyRecursionError::new_err("maximum recursion depth exceeded while calling a Python object")
 }
 
-/// Whether the thread's stack has room for more.
+/// Whether the stack of this thread, which has come to an address, has room for more.
 #[cold]
-fn has_room(depth: u32) -> bool {
-    let here = std::ptr::from_ref(&depth).addr();
-    let bounds = BOUNDS.with(|bounds| {
-        bounds.get().unwrap_or_else(|| {
-            let found = stack::bounds();
-            bounds.set(Some(found));
-            found
-        })
+#[inline(never)]
+fn has_room(here: usize) -> bool {
+    let bounds = BOUNDS.get().or_else(|| {
+        let found = stack::bounds();
+        BOUNDS.set(found);
+        found
     });
     match bounds {
-        // What runs on a stack of its own (a greenlet's, a fiber's) is outside.
         Some((lowest, highest)) if (lowest..highest).contains(&here) => {
+            // For what the interpreter does between two questions.
             let margin = ((highest - lowest) / 4).clamp(32 << 10, 256 << 10);
-            here - lowest > margin
+            let lowest = lowest + margin;
+            if stays() {
+                LOWEST.0.set(lowest);
+                LENGTH.store(highest.saturating_sub(lowest), Ordering::Relaxed);
+            }
+            here >= lowest
         }
-        _ => depth < WITHOUT_BOUNDS,
+        // Nothing is known of a stack that is not the thread's own (a fiber's), nor where there is nobody to ask.
+        _ => true,
     }
 }
 
 thread_local! {
     /// The lowest and the highest address of the thread's stack, once asked for.
-    static BOUNDS: Cell<Option<Option<(usize, usize)>>> = const { Cell::new(None) };
+    static BOUNDS: Cell<Option<(usize, usize)>> = const { Cell::new(None) };
+}
+
+/// Whether [`LENGTH`] will be taken back when this thread ends, after which others may get parts of its stack; likewise in a child
+/// of the process, which has no other threads any more.
+fn stays() -> bool {
+    extern "C" fn child() {
+        LENGTH.store(0, Ordering::Relaxed);
+    }
+    unsafe extern "C" fn ends(_: *mut c_void) {
+        LENGTH.store(0, Ordering::Relaxed);
+    }
+    static KEY: OnceLock<Option<libc::pthread_key_t>> = OnceLock::new();
+    let key = KEY.get_or_init(|| {
+        let mut key = 0;
+        // SAFETY: the key is written before it is read; the functions are there as long as the process, and touch nothing
+        // but an atomic number.
+        unsafe {
+            let made = libc::pthread_key_create(&mut key, Some(ends)) == 0
+                && libc::pthread_atfork(None, None, Some(child)) == 0;
+            made.then_some(key)
+        }
+    });
+    // SAFETY: the key was made. The thread library calls `ends` in each thread that has a value for it, whatever value.
+    key.is_some_and(|key| unsafe { libc::pthread_setspecific(key, (&raw const LENGTH).cast()) } == 0)
 }
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -143,6 +148,11 @@ mod stack {
     }
 }
 
+/// How many deaths nest at most, in all threads together.
+const NESTED: u32 = 32;
+
+static DEATHS: Number<u32> = Number(Cell::new(0));
+
 /// What frees an object without references.
 pub type Free = unsafe fn(*mut ffi::PyObject);
 
@@ -162,10 +172,12 @@ thread_local! {
 /// As for `free`: the object has just lost its last reference.
 #[inline]
 pub(super) unsafe fn free(object: *mut ffi::PyObject, free: Free) {
-    if DEATHS.0.get() < UNQUESTIONED {
-        let _level = Level::of(&DEATHS);
-        // SAFETY: the caller's promise.
+    let nested = DEATHS.0.get();
+    if nested < NESTED {
+        DEATHS.0.set(nested + 1);
+        // SAFETY: the caller's promise. Nothing unwinds out of it.
         unsafe { free(object) }
+        DEATHS.0.set(DEATHS.0.get().wrapping_sub(1));
     } else {
         // SAFETY: the caller's promise.
         unsafe { put_off(object, free) }

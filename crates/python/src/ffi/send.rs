@@ -5,7 +5,6 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
-use super::depth::{self, CALLING};
 use super::{Output, Raised};
 
 /// What a coroutine did.
@@ -22,10 +21,6 @@ pub enum Sent<'py> {
 #[inline(always)]
 pub fn send<'py>(coroutine: &Bound<'py, PyAny>, value: &Bound<'py, PyAny>) -> Sent<'py> {
     let py = coroutine.py();
-    let _level = match depth::enter(CALLING) {
-        Ok(level) => level,
-        Err(error) => return Sent::Raised(error),
-    };
     let mut result = std::ptr::null_mut();
     // SAFETY: attached; the objects are alive for the call and `result` receives a new reference or null.
     let answer = unsafe { ffi::PyIter_Send(coroutine.as_ptr(), value.as_ptr(), &mut result) };
@@ -41,10 +36,6 @@ pub fn send<'py>(coroutine: &Bound<'py, PyAny>, value: &Bound<'py, PyAny>) -> Se
 /// `coroutine.throw(error)` as a three-way answer; `name` is `"throw"`.
 pub fn throw<'py>(coroutine: &Bound<'py, PyAny>, name: &Bound<'py, PyString>, error: PyErr) -> Sent<'py> {
     let py = coroutine.py();
-    let _level = match depth::enter(CALLING) {
-        Ok(level) => level,
-        Err(error) => return Sent::Raised(error),
-    };
     match super::call::method(name, [coroutine, Raised::from_err(py, error).as_any()]) {
         Ok(object) => Sent::Yielded(object),
         Err(error) if error.is_instance_of::<PyStopIteration>(py) => {

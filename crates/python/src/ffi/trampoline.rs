@@ -57,10 +57,14 @@ fn panicked(payload: &(dyn Any + Send)) -> PyErr {
     PySystemError::new_err(format!("yibu failed internally: {text}"))
 }
 
-/// Runs `body`, giving `failed` and a set exception when it fails or panics.
+/// Runs `body`, giving `failed` and a set exception when it fails or panics, or when calls are nested too deep.
 #[inline(always)] // it is a part of every call
 pub(super) fn guard<'py, R>(_: Python<'py>, failed: R, body: impl FnOnce() -> PyResult<R>) -> R {
-    match catch_unwind(AssertUnwindSafe(body)) {
+    let entered = || {
+        depth::enter()?;
+        body()
+    };
+    match catch_unwind(AssertUnwindSafe(entered)) {
         Ok(Ok(value)) => value,
         Ok(Err(error)) => {
             raise(error);
@@ -196,12 +200,7 @@ where
     unsafe {
         let py = Python::assume_attached();
         // What the objects shown do may take as long as the interpreter.
-        outlive_interpreter(|| {
-            guard(py, std::ptr::null_mut(), || {
-                let _level = depth::enter("while getting the repr of an object")?;
-                give(F::conjure()(&lend(py, slf)))
-            })
-        })
+        outlive_interpreter(|| guard(py, std::ptr::null_mut(), || give(F::conjure()(&lend(py, slf)))))
     }
 }
 
