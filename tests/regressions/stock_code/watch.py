@@ -46,8 +46,8 @@ def watch():
     def trace(frame, event, _):
         if frame.f_code.co_filename not in FILES:
             return None
-        # Making a coroutine, if only to show its frame, comes by the line of its `def`; running it goes on. What
-        # yibu puts in the place of asyncio's methods has no other line.
+        # Making a coroutine, if only to show its frame, comes by the line of its `def`; running it goes on.
+        # What yibu puts in the place of asyncio's methods has no other line.
         if event == "line" and frame.f_lineno != frame.f_code.co_firstlineno:
             note(frame.f_code, frame.f_lineno)
         return trace
