@@ -114,8 +114,6 @@ WORKS = {
 
 @pytest.mark.parametrize("name", WORKS)
 def test_a_loop_first_used_by_a_finalizer(impl, name):
-    if name == "streams" and sys.version_info < (3, 12):
-        pytest.skip("there it waits for ever")
     process = impl.run_source(textwrap.dedent(WORKS[name]) + textwrap.dedent(LAST))
     assert (process.stdout, process.stderr, process.returncode) == ("ran\n", "", 0)
 
