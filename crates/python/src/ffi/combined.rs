@@ -10,8 +10,11 @@
 //! Memory comes from `tp_alloc`, so there is no `__new__` but `object`'s, as in asyncio.
 //! Called by [`super::class`]; calls the interpreter.
 
+mod life;
+mod memory;
+
 use std::cell::Cell;
-use std::ffi::{CStr, c_int, c_void};
+use std::ffi::{CStr, c_void};
 use std::mem::offset_of;
 use std::ptr::null_mut;
 
@@ -19,6 +22,8 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PySuper, PyTuple, PyType};
 use pyo3::{ffi, intern};
+
+pub(super) use life::{clear, dealloc, traverse};
 
 use super::class::{self, Class, ClassState, Extends, Header, Obj, Table};
 use super::trampoline::guard;
@@ -425,7 +430,7 @@ pub(super) unsafe fn create<T: Class>(class: *mut ffi::PyTypeObject) -> *mut ffi
     // SAFETY: the memory is zeroed, which is an empty header, and has room for the data. The collector and other code see the
     // object when that is there.
     unsafe {
-        let object = allocate(class, size_of::<T>());
+        let object = memory::allocate(class, size_of::<T>());
         if !object.is_null() {
             fill::<T>(object);
         }
@@ -455,54 +460,6 @@ unsafe fn fill<T: Class>(object: *mut ffi::PyObject) {
     }
 }
 
-#[cfg(Py_3_12)]
-unsafe extern "C" {
-    fn PyUnstable_Object_GC_NewWithExtraData(
-        class: *mut ffi::PyTypeObject,
-        extra: usize,
-    ) -> *mut ffi::PyObject;
-}
-
-/// Zeroed memory for an object of a class and so many bytes more; the collector does not know of it.
-#[cfg(Py_3_12)]
-unsafe fn allocate(class: *mut ffi::PyTypeObject, extra: usize) -> *mut ffi::PyObject {
-    // SAFETY: attached; the class is ready and collected.
-    unsafe { PyUnstable_Object_GC_NewWithExtraData(class, extra) }
-}
-
-/// The type that objects are of while Python 3.11 allocates them. Nothing but its size and its flags is ever looked at.
-#[cfg(not(Py_3_12))]
-struct Stencil(std::cell::UnsafeCell<std::mem::MaybeUninit<ffi::PyTypeObject>>);
-
-// SAFETY: every access is made by attached code holding the interpreter lock (the module declares that it uses the GIL).
-#[cfg(not(Py_3_12))]
-unsafe impl Sync for Stencil {}
-
-#[cfg(not(Py_3_12))]
-static STENCIL: Stencil = Stencil(std::cell::UnsafeCell::new(std::mem::MaybeUninit::zeroed()));
-
-/// Zeroed memory for an object of a class and so many bytes more; the collector does not know of it.
-#[cfg(not(Py_3_12))]
-unsafe fn allocate(class: *mut ffi::PyTypeObject, extra: usize) -> *mut ffi::PyObject {
-    // SAFETY: attached. A zeroed type object is a valid one; it is no heap type, so objects have no reference to it. The size is
-    // read before a collection may run, so it does not matter that this one may come here, too. Neither the stencil nor the class
-    // (which has its `__dict__` from `Base`) keeps anything before its objects. The type is replaced before the object is seen.
-    unsafe {
-        let size = (*class).tp_basicsize.cast_unsigned() + extra;
-        let stencil = STENCIL.0.get().cast::<ffi::PyTypeObject>();
-        (*stencil).tp_flags = ffi::Py_TPFLAGS_HAVE_GC;
-        (*stencil).tp_basicsize = size.cast_signed();
-        let object = ffi::PyObject_GC_New::<ffi::PyObject>(stencil);
-        if !object.is_null() {
-            (*object).ob_type = class;
-            ffi::Py_INCREF(class.cast());
-            let header = size_of::<ffi::PyObject>();
-            object.byte_add(header).cast::<u8>().write_bytes(0, size - header);
-        }
-        object
-    }
-}
-
 /// Calls `visit` with all data of an object.
 unsafe fn each(object: *mut ffi::PyObject, mut visit: impl FnMut(*mut c_void, &'static Functions)) {
     // SAFETY: layout. What is visited may add data behind all other, and frees none.
@@ -517,117 +474,5 @@ unsafe fn each(object: *mut ffi::PyObject, mut visit: impl FnMut(*mut c_void, &'
                 }
             }
         }
-    }
-}
-
-unsafe fn clear_dict(object: *mut ffi::PyObject) {
-    // SAFETY: layout; the field is null or holds an owned reference, which is taken out before it is let go of.
-    unsafe {
-        let content = std::mem::replace(&mut (*header(object)).dict, null_mut());
-        ffi::Py_XDECREF(content);
-    }
-}
-
-/// `tp_dealloc`: however many objects hold each other, their deaths do not nest.
-pub(super) unsafe extern "C" fn dealloc<T: Class>(object: *mut ffi::PyObject) {
-    // SAFETY: CPython calls this once, when the last reference is gone.
-    unsafe { super::depth::free(object, free::<T>) }
-}
-
-/// What `class::free` is for other classes.
-#[inline(always)] // into `dealloc`
-unsafe fn free<T: Class>(object: *mut ffi::PyObject) {
-    // SAFETY: CPython calls this once, when the last reference is gone (a resurrecting finalizer makes us return early).
-    // Order: finalizer, untrack, weak references, dict, data, memory, type. Dropping data may run Python code, which
-    // cannot reach this object any more.
-    unsafe {
-        let parts = &raw const (*header(object)).parts;
-        let wants_finalizer = if (*parts).is_only(kind::<T>()) {
-            (*behind::<T>(object)).wants_finalizer()
-        } else {
-            let mut wants = false;
-            each(object, |data, functions| wants |= (functions.wants_finalizer)(data));
-            wants
-        };
-        if wants_finalizer && ffi::PyObject_CallFinalizerFromDealloc(object) < 0 {
-            return;
-        }
-        let class = ffi::Py_TYPE(object);
-        ffi::PyObject_GC_UnTrack(object.cast());
-        if !(*header(object)).weak.is_null() {
-            ffi::PyObject_ClearWeakRefs(object);
-        }
-        clear_dict(object);
-        // Only memory with data of this class is kept for it: its `__class__` may have been assigned. Under a sanitizer memory goes
-        // back at once, so that using it afterwards is seen (scripts/sanitize).
-        let is_kept = if (*parts).is_only(kind::<T>()) {
-            std::ptr::drop_in_place(behind::<T>(object));
-            cfg!(not(no_freelists))
-                && T::FREELIST > 0
-                && T::state().is_class(class)
-                && ffi::PyObject_GC_IsFinalized(object) == 0
-                && T::state().push(object, T::FREELIST)
-        } else {
-            drop_all(object);
-            false
-        };
-        if !is_kept {
-            ffi::PyObject_GC_Del(object.cast());
-        }
-        ffi::Py_DECREF(class.cast());
-    }
-}
-
-/// Drops the data of an object that has others than its class's.
-#[cold]
-unsafe fn drop_all(object: *mut ffi::PyObject) {
-    // SAFETY: the object dies; nobody else can reach its data.
-    unsafe {
-        match (*header(object)).parts.find() {
-            Found::Nothing => {}
-            Found::Behind(kind) => ((*kind).functions.get().drop)(behind(object)),
-            Found::List(mut part) => {
-                while !part.is_null() {
-                    let (next, functions) = ((*part).next.get(), (*(*part).of).functions.get());
-                    if (*part).place == behind(object) {
-                        (functions.drop)((*part).place);
-                        drop(Box::from_raw(part));
-                    } else {
-                        (functions.free)(part);
-                    }
-                    part = next;
-                }
-            }
-        }
-    }
-}
-
-/// `tp_traverse`.
-pub(super) unsafe extern "C" fn traverse<T: Class>(
-    object: *mut ffi::PyObject,
-    visit: ffi::visitproc,
-    arg: *mut c_void,
-) -> c_int {
-    // SAFETY: called by the collector on a live instance; nothing here touches a reference count.
-    unsafe {
-        let mut visitor = Visitor::new(visit, arg);
-        visitor.visit(ffi::Py_TYPE(object).cast());
-        visitor.visit((*header(object)).dict);
-        if (*header(object)).parts.is_only(kind::<T>()) {
-            (*behind::<T>(object)).traverse(&mut visitor);
-        } else {
-            each(object, |data, functions| (functions.traverse)(data, &mut visitor));
-        }
-        visitor.answer()
-    }
-}
-
-/// `tp_clear`.
-pub(super) unsafe extern "C" fn clear(object: *mut ffi::PyObject) -> c_int {
-    // SAFETY: called by the collector on a live instance that is part of unreachable garbage.
-    unsafe {
-        clear_dict(object);
-        each(object, |data, functions| (functions.clear)(data));
-        0
     }
 }
