@@ -95,12 +95,15 @@ class TestLoop:
         assert type(loop).__name__ == "EventLoop"
         assert repr(loop) == "<EventLoop running=False closed=False debug=False>"
 
-    def test_no_descriptors_without_need(self, loop):
+    def test_no_descriptors_before_it_runs(self):
         before = os.listdir("/proc/self/fd")
-        another = yibu.new_event_loop()
-        another.run_until_complete(yibu.sleep(0))
+        loop = yibu.new_event_loop()
         assert len(os.listdir("/proc/self/fd")) == len(before)
-        another.close()
+        loop.run_until_complete(yibu.sleep(0))
+        assert len(os.listdir("/proc/self/fd")) == len(before) + 2
+        assert not loop._selector.get_map()
+        loop.close()
+        assert len(os.listdir("/proc/self/fd")) == len(before)
 
 
 class TestFrames:

@@ -415,11 +415,21 @@ class TestClassesInMessages:
             getattr(impl, name).missing  # noqa: B018
 
     def test_of_instances(self, impl):
-        with pytest.raises(AttributeError, match="^'Lock' object has no attribute 'missing'"):
+        with pytest.raises(AttributeError, match=r"^'Lock' object has no attribute 'missing'"):
             impl.Lock().missing  # noqa: B018
         loop = impl.new_event_loop()
         try:
-            with pytest.raises(AttributeError, match="^'_asyncio.Future' object has no attribute 'missing'"):
+            with pytest.raises(
+                AttributeError, match=r"^'_asyncio\.Future' object has no attribute 'missing'"
+            ):
                 loop.create_future().missing  # noqa: B018
         finally:
             loop.close()
+
+    @pytest.mark.parametrize("name", ["Lock", "Queue", "StreamReader", "Runner"])
+    def test_weak_references(self, impl, name):
+        """What makes classes with slots looks whether a base has them already."""
+        thing = getattr(impl, name)()
+        assert thing.__weakref__ is None
+        reference = weakref.ref(thing)
+        assert thing.__weakref__ is reference

@@ -886,6 +886,9 @@ impl<T: Class> Table<T> {
                 Some(ffi::PyObject_GenericSetDict),
             );
         }
+        if T::Header::WEAK.is_some() && T::stock(py)?.is_some_and(has_weakref) {
+            table.getter(c"__weakref__", first_weak_reference);
+        }
         if !T::DERIVES_FROM_STOCK && T::stock(py)?.is_some() {
             table.property(c"__class__", stock_class, set_class);
         }
@@ -1159,6 +1162,21 @@ fn stock_class<'py, T: Class>(object: &Obj<'py, T>) -> Output<'py> {
         }
         _ => Ok(class.into_any()),
     }
+}
+
+/// Whether instances of a Python class show `__weakref__`: code that adds slots to a subclass looks for it.
+fn has_weakref(class: &Bound<'_, PyType>) -> bool {
+    class.as_any().hasattr("__weakref__").unwrap_or(false)
+}
+
+/// `__weakref__`: a weak reference to the object, where there is one.
+fn first_weak_reference<'py, T: Class>(object: &Obj<'py, T>) -> Output<'py> {
+    let references = object.py().import("weakref")?.call_method1("getweakrefs", (object.as_any(),))?;
+    Ok(references
+        .try_iter()?
+        .next()
+        .transpose()?
+        .unwrap_or_else(|| object.py().None().into_bound(object.py())))
 }
 
 /// Assigning `__class__`: as `object` does it, which refuses where the layouts differ.
