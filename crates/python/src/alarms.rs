@@ -13,8 +13,7 @@ use crate::event_loop::{self, Due, Entry, EventLoop, Overridable, bit, seconds};
 use crate::ffi::class::Plain;
 use crate::ffi::originals::Replaced;
 use crate::ffi::{Class, ClassState, Obj, Ref, Slot, Table, Visitor, none};
-use crate::names;
-use crate::replaced::names::TIMER_HANDLE;
+use crate::{events, names};
 
 /// What an alarm does to its owner. Before it runs Python code it calls [`crate::current::settle`] where that matters.
 pub type Act = for<'a, 'py> fn(&'a Bound<'py, PyAny>) -> PyResult<()>;
@@ -46,8 +45,9 @@ fn new<'py>(owner: &Bound<'py, PyAny>, act: Act) -> PyResult<Obj<'py, Alarm>> {
 #[inline]
 pub fn heap_of<'a, 'py>(event_loop: &'a Bound<'py, PyAny>) -> Option<&'a Obj<'py, EventLoop>> {
     const TIMERS: Replaced = bit(Overridable::CallAt) | bit(Overridable::CallLater);
-    EventLoop::direct(event_loop)
-        .filter(|native| native.overridden_methods() & TIMERS == 0 && !TIMER_HANDLE.is_replaced(native.py()))
+    EventLoop::direct(event_loop).filter(|native| {
+        native.overridden_methods() & TIMERS == 0 && !events::timers_are_made_otherwise(native.py())
+    })
 }
 
 /// [`set_at`] for a loop that [`heap_of`] gave.

@@ -534,7 +534,9 @@ impl Class for EventLoop {
             stand_ins::stand_in(event_loop.py())?;
             event_loop.registration.enter(&fork::LOOPS, event_loop);
             debug::init(event_loop)?;
-            if !selector.is_none() {
+            if selector.is_none() {
+                given_selector::take_replaced(event_loop)?;
+            } else {
                 given_selector::take(event_loop, &selector)?;
             }
             event_loop.closed.set(false);

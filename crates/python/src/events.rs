@@ -9,7 +9,7 @@ mod thread_safe_handle;
 use std::cell::Cell;
 use std::ffi::CStr;
 
-use pyo3::exceptions::{PyKeyboardInterrupt, PySystemExit};
+use pyo3::exceptions::{PyKeyboardInterrupt, PySystemExit, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyFloat, PyType};
 
@@ -17,9 +17,11 @@ use crate::arguments::Arguments;
 use crate::attributes::{assigned, flags, objects};
 use crate::event_loop::{EventLoop, Overridable};
 use crate::ffi::class::{Derived, Weak};
-use crate::ffi::originals::Replaced;
+use crate::ffi::originals::{self, INIT, ORDER, Replaced};
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Raised, Signature, Slot, Table, Visitor, make};
 use crate::ffi::{boolean, call, context, none};
+use crate::replaced::copy_context;
+use crate::replaced::names::{self as replaced, THREADSAFE_HANDLE};
 use crate::{names, stock};
 
 /// The data of a `Handle`.
@@ -70,6 +72,50 @@ pub type TimerHandle = Derived<Handle, Deadline>;
 /// What is asked about each handle: its `_run`.
 pub const RUN: Replaced = 1;
 const HOOKS: &[&[&str]] = &[&["_run"]];
+
+/// Whether what `call_soon` returns is to be made by a call of what `asyncio.events.Handle` means now.
+#[inline]
+pub fn handles_are_made_otherwise(py: Python<'_>) -> bool {
+    replaced::HANDLE.has_maker::<Handle>(py)
+}
+
+/// What makes the handles of `call_soon`: called where native code must not.
+pub fn handle_maker(py: Python<'_>) -> Output<'_> {
+    Ok(replaced::HANDLE.replacement(py)?.unwrap_or_else(|| Handle::class(py).into_any()))
+}
+
+/// The same for `call_soon_threadsafe`.
+pub fn posted_handle_maker(py: Python<'_>) -> Output<'_> {
+    Ok(THREADSAFE_HANDLE.replacement(py)?.unwrap_or_else(|| PostedHandle::class(py).into_any()))
+}
+
+/// The same of `call_soon_threadsafe`.
+#[inline]
+pub fn posted_handles_are_made_otherwise(py: Python<'_>) -> bool {
+    THREADSAFE_HANDLE.has_maker::<PostedHandle>(py) || originals::replaced_in::<Handle>(py) & INIT != 0
+}
+
+/// What makes the timers, if native code must not.
+#[inline]
+pub fn timer_maker(py: Python<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
+    let own = originals::replaced_in::<TimerHandle>(py);
+    if own & ORDER != 0 {
+        let text = "TimerHandle.__lt__ is replaced, but yibu's event loop orders timers by their time alone";
+        return Err(PyTypeError::new_err(text));
+    }
+    if (own | originals::replaced_in::<Handle>(py)) & INIT != 0 {
+        let class = replaced::TIMER_HANDLE.replacement(py)?;
+        return Ok(Some(class.unwrap_or_else(|| TimerHandle::class(py).into_any())));
+    }
+    replaced::TIMER_HANDLE.replacement(py)
+}
+
+/// Whether something makes the timers, or will not.
+#[inline]
+pub fn timers_are_made_otherwise(py: Python<'_>) -> bool {
+    let (timers, handles) = (originals::replaced_in::<TimerHandle>(py), originals::replaced_in::<Handle>(py));
+    timers & (INIT | ORDER) | handles & INIT != 0 || replaced::TIMER_HANDLE.is_replaced(py)
+}
 
 static HANDLE: ClassState = ClassState::new();
 static TIMER_HANDLE: ClassState = ClassState::new();
@@ -128,7 +174,7 @@ impl Handle {
     ) -> PyResult<()> {
         self.context.put(match context {
             Some(context) => context,
-            None => context::copy_current(event_loop.py())?,
+            None => copy_context(event_loop.py())?,
         });
         self.callback.put(callback);
         self.event_loop.put(event_loop.clone());
@@ -281,7 +327,7 @@ fn fill<'py>(
     context: Bound<'py, PyAny>,
 ) -> PyResult<()> {
     let py = handle.py();
-    let context = if context.is_none() { context::copy_current(py)? } else { context };
+    let context = if context.is_none() { copy_context(py)? } else { context };
     handle.callback.put(callback);
     handle.args.keep_all(args);
     handle.cancelled.set(false);
@@ -379,7 +425,10 @@ pub fn cancel_timer(timer: &Obj<'_, TimerHandle>) -> PyResult<()> {
     {
         call::method(names::_timer_handle_cancelled(py), [event_loop, timer.as_any()])?;
     }
-    cancel(timer.upcast())?;
+    match originals::replaced_in_base::<Handle>(py, "cancel")? {
+        Some(cancel) => drop(cancel.call1((timer.as_any(),))?),
+        None => cancel(timer.upcast())?,
+    }
     if let Some(native) = native.filter(|_| timer.own.scheduled.get()) {
         native.note_cancelled_timer(py);
     }
@@ -471,7 +520,11 @@ impl Class for TimerHandle {
         t.doc(c"TimerHandle(when, callback, args, loop, context=None)\n--\n\nA callback that runs at a time of the loop's clock; returned by call_later() and call_at().");
         t.init(|timer, args, kwargs| {
             let [when, callback, args, event_loop, context] = Args::parse_tuple(&NEW_TIMER, args, kwargs)?;
-            fill(timer.upcast(), callback, args, event_loop, context)?;
+            let py = timer.py();
+            match originals::replaced_in_base::<Handle>(py, "__init__")? {
+                Some(init) => drop(init.call1((timer.as_any(), callback, args, event_loop, context))?),
+                None => fill(timer.upcast(), callback, args, event_loop, context)?,
+            }
             timer.own.seconds.set(when.extract().unwrap_or(f64::NAN));
             timer.own.when.put(when);
             timer.own.scheduled.set(false);

@@ -7,7 +7,7 @@
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyTuple, PyType};
+use pyo3::types::{PyDict, PyFunction, PyTuple, PyType};
 
 use crate::ffi::Output;
 use crate::replaced::names::{BASE_EVENTS, Module, UNIX_EVENTS};
@@ -118,8 +118,8 @@ impl Frame {
             }
         }
         let code = caller.getattr("__code__")?.call_method("replace", (), Some(&names))?;
-        caller.setattr("__code__", code)?;
-        Ok(caller.unbind())
+        // Setting `__code__` of the function would be an event for audit hooks.
+        Ok(py.get_type::<PyFunction>().call1((code, module))?.unbind())
     }
 
     /// The code of asyncio's function, unless there is none, or something else in its place.

@@ -1,6 +1,20 @@
 //! What a program has replaced: asked before a native short cut is taken that would go past it.
 //!
-//! [`names`] answers for the names of modules (`asyncio.tasks.Task`, `time.monotonic`) and for the classes of others that native
+//! [`functions`] answers for the module-level functions of asyncio, [`names`] for the names of modules (`asyncio.tasks.Task`, `time.monotonic`) and for the classes of others that native
 //! code stands in for (`socket.socket`, `ThreadPoolExecutor`). Called by whoever takes the short cut.
 
+pub mod functions;
 pub mod names;
+
+use pyo3::prelude::*;
+
+use crate::ffi::{Output, context};
+
+/// `contextvars.copy_context()`, for what asyncio has in Python: tasks and futures, written in C, copy contexts natively.
+#[inline]
+pub fn copy_context(py: Python<'_>) -> Output<'_> {
+    match names::COPY_CONTEXT.replacement(py)? {
+        None => context::copy_current(py),
+        Some(copy) => copy.call0(),
+    }
+}

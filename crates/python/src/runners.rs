@@ -16,10 +16,12 @@ use crate::coroutines::is_coroutine;
 use crate::ffi::combined::Combinable;
 use crate::ffi::thread::outlive_interpreter;
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Raised, Signature, Slot, Table, Visitor};
-use crate::ffi::{call, context, none};
+use crate::ffi::{call, none};
 use crate::functions::asked;
 use crate::futures::{ensure, likes};
 use crate::gathering::gather_all;
+use crate::replaced::copy_context;
+use crate::replaced::functions::CANCEL_ALL_TASKS;
 use crate::replaced::names::RUNNER as REPLACED_RUNNER;
 use crate::replaced::names::running_loop::OF_RUNNERS;
 use crate::tasks::all_tasks;
@@ -169,7 +171,7 @@ fn init<'py>(runner: &Obj<'py, Runner>) -> Output<'py> {
     if !debug.is_none() {
         event_loop.call_method1("set_debug", (debug,))?;
     }
-    runner.context.put(context::copy_current(py)?);
+    runner.context.put(copy_context(py)?);
     runner.stage.set(Stage::Initialized);
     Ok(event_loop)
 }
@@ -240,7 +242,10 @@ fn close(runner: &Obj<'_, Runner>) -> PyResult<()> {
 fn wind_up(event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = event_loop.py();
     let run = names::run_until_complete(py);
-    cancel_all_tasks(event_loop)?;
+    match CANCEL_ALL_TASKS.replacement(py)? {
+        None => cancel_all_tasks(event_loop)?,
+        Some(cancel_all) => drop(cancel_all.call1((event_loop,))?),
+    }
     event_loop.call_method1(run, (event_loop.call_method0("shutdown_asyncgens")?,))?;
     let shut_down = event_loop.getattr("shutdown_default_executor")?;
     let shutdown = if cfg!(Py_3_12) {

@@ -517,7 +517,10 @@ impl Class for SslProtocol {
     const NAME: &'static CStr = c"yibu.SSLProtocol";
     type Header = Combinable;
     const FREELIST: usize = 64;
+    const STANDS_FOR_STOCK: bool = true;
     const FUNCTIONS: bool = true;
+    const UNHEARD: &'static [&'static str] =
+        &["_abort", "_do_read", "_fatal_error", "_start_shutdown", "_wakeup_waiter"];
 
     fn state() -> &'static ClassState {
         &SSL_PROTOCOL

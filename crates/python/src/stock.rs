@@ -162,6 +162,8 @@ types! { all_types:
     coroutine = "types"."CoroutineType";
     /// `types.MethodType`
     method = "types"."MethodType";
+    /// `selectors.DefaultSelector`
+    default_selector = "selectors"."DefaultSelector";
     /// `socket.socket`
     socket = "socket"."socket";
     /// `socket.gaierror`

@@ -7,8 +7,9 @@ use pyo3::types::{PyDict, PyTuple};
 use crate::coroutines::{Routine, Step};
 use crate::event_loop::{EventLoop, Overridable, native_executor, run_job};
 use crate::executor::{Call, Job};
-use crate::ffi::{Args, Class, Obj, Output, Signature, context, none};
+use crate::ffi::{Args, Class, Obj, Output, Signature, none};
 use crate::functions::{self, running_loop};
+use crate::replaced::copy_context;
 use crate::replaced::names::running_loop::OF_THREADS;
 use crate::stock;
 
@@ -38,7 +39,7 @@ fn begin<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     // From now on the job belongs to its worker, who lets go of it as soon as it has run.
     routine.owner.clear();
     let event_loop = running_loop(py, &OF_THREADS)?;
-    let context = context::copy_current(py)?;
+    let context = copy_context(py)?;
     if let Some(native) = Obj::<EventLoop>::cast(&event_loop)
         && !native.overrides(Overridable::RunInExecutor)
         && let Some(pool) = native_executor(native)?

@@ -22,8 +22,8 @@ use crate::ffi::combined::Combinable;
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Ref, Signature, Slot, Table, Visitor, make};
 use crate::ffi::{boolean, none};
 use crate::functions::{self, running, running_loop};
-use crate::replaced::names::current_task;
 use crate::replaced::names::running_loop::OF_TIMEOUTS;
+use crate::replaced::names::{self as replaced, current_task};
 use crate::tasks::{self, Task};
 use crate::{current, names, stock};
 
@@ -376,12 +376,21 @@ fn timeout<'py>(args: Args<'_, 'py>) -> Output<'py> {
             delay
         }
     };
-    Ok(Timeout::after(&running_loop(args.py(), &OF_TIMEOUTS)?, &delay)?.into_any())
+    let py = args.py();
+    let event_loop = running_loop(py, &OF_TIMEOUTS)?;
+    match replaced::TIMEOUT.maker::<Timeout>(py)? {
+        None => Ok(Timeout::after(&event_loop, &delay)?.into_any()),
+        Some(class) if delay.is_none() => class.call1((delay,)),
+        Some(class) => class.call1((event_loop.call_method0(names::time(py))?.add(delay)?,)),
+    }
 }
 
 fn timeout_at<'py>(args: Args<'_, 'py>) -> Output<'py> {
     let [when] = args.parse(&AT)?;
-    Ok(Timeout::at(&when)?.into_any())
+    match replaced::TIMEOUT.maker::<Timeout>(args.py())? {
+        None => Ok(Timeout::at(&when)?.into_any()),
+        Some(class) => class.call1((when,)),
+    }
 }
 
 /// Makes the class and adds the names.

@@ -342,6 +342,13 @@ impl Class for SocketTransport {
     type Header = BehindTransport;
     const FREELIST: usize = 256;
     const STANDS_FOR_STOCK: bool = true;
+    const UNHEARD: &'static [&'static str] = &[
+        "_call_connection_lost",
+        "_fatal_error",
+        "_force_close",
+        "_maybe_pause_protocol",
+        "_maybe_resume_protocol",
+    ];
     const FUNCTIONS: bool = true;
 
     fn state() -> &'static ClassState {

@@ -410,6 +410,7 @@ impl Class for BaseSubprocessTransport {
     const NAME: &'static CStr = c"yibu.BaseSubprocessTransport";
     type Header = BehindSubprocessTransport;
 
+    const STANDS_FOR_STOCK: bool = true;
     const FUNCTIONS: bool = true;
 
     fn state() -> &'static ClassState {

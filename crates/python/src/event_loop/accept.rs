@@ -32,7 +32,8 @@ use crate::ffi::{call, context, none};
 use crate::frames::Frame;
 use crate::mixins::create_future;
 use crate::replaced::names::{SELECTOR_EVENTS, SOCKET_TRANSPORT, SSL_PROTOCOL};
-use crate::transports::{self, Accepted, Parts};
+use crate::sslproto::SslProtocol;
+use crate::transports::{self, Accepted, Parts, SocketTransport};
 use crate::{errors, names, sslproto, stock};
 
 /// The data of an `Acceptor`.
@@ -384,8 +385,8 @@ fn welcome<'py>(
     if event_loop.debug.get()
         || event_loop.overrides(Overridable::MakeSocketTransport)
         || event_loop.overrides(maker)
-        || SOCKET_TRANSPORT.is_replaced(py)
-        || secure && SSL_PROTOCOL.is_replaced(py)
+        || SOCKET_TRANSPORT.has_maker::<SocketTransport>(py)
+        || secure && SSL_PROTOCOL.has_maker::<SslProtocol>(py)
     {
         let (socket, peer) = accepted.into_socket(py)?;
         log_connection(event_loop, acceptor, &socket, &peer)?;

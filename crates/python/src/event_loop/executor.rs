@@ -16,9 +16,10 @@ use crate::ffi::{Args, Class, Obj, Output, Raised, Signature, Table, none};
 use crate::frames::SHUTDOWN_DEFAULT_EXECUTOR;
 use crate::functions::running_loop;
 use crate::futures::{self, Future, State, bridge};
+use crate::replaced::functions;
 use crate::replaced::names::running_loop::OF_TIMEOUTS;
-use crate::replaced::names::{FUTURE, THREADSAFE_HANDLE, WRAP_FUTURE};
-use crate::{current, mixins, names, stock};
+use crate::replaced::names::{FUTURE, WRAP_FUTURE};
+use crate::{current, events, mixins, names, stock};
 
 const RUN_IN_EXECUTOR: Signature<2> =
     Signature::new_method("EventLoop.run_in_executor", "executor, func, *args");
@@ -90,13 +91,21 @@ fn run_in_executor<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -
     call.extend(args.rest(&RUN_IN_EXECUTOR)?.iter());
     let running =
         executor.call_method1(names::submit(event_loop.py()), PyTuple::new(event_loop.py(), call)?)?;
-    match WRAP_FUTURE.replacement(event_loop.py())? {
+    match wrap_future_instead(event_loop.py())? {
         None => bridge::wrap(running, Some(event_loop.as_any().clone())),
         Some(wrap) => {
             let keywords = PyDict::new(event_loop.py());
             keywords.set_item("loop", event_loop.as_any())?;
             wrap.call((running,), Some(&keywords))
         }
+    }
+}
+
+/// What makes the future of a job, if native code must not.
+fn wrap_future_instead(py: Python<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
+    match WRAP_FUTURE.replacement(py)? {
+        None => functions::WRAP_FUTURE.replacement(py),
+        replacement => Ok(replacement),
     }
 }
 
@@ -111,7 +120,8 @@ fn native<'a, 'py>(
             && !event_loop.overrides(Overridable::CallSoonThreadsafe)
             && !FUTURE.is_replaced(pool.py())
             && !WRAP_FUTURE.is_replaced(pool.py())
-            && !THREADSAFE_HANDLE.is_replaced(pool.py())
+            && !functions::WRAP_FUTURE.is_replaced(pool.py())
+            && !events::posted_handles_are_made_otherwise(pool.py())
     })
 }
 

@@ -12,8 +12,9 @@ use pyo3::types::PyList;
 use yibu_engine::Wait;
 
 use super::{Engine, EventLoop};
-use crate::errors;
 use crate::ffi::Obj;
+use crate::replaced::names::{PROCESS_EVENTS, SELECTOR, SELECTOR_METHODS};
+use crate::{errors, stock};
 
 /// `selectors.EVENT_READ`.
 const READ: u32 = 1;
@@ -29,6 +30,39 @@ pub(super) fn take(event_loop: &Obj<'_, EventLoop>, selector: &Bound<'_, PyAny>)
     event_loop.selector.put(selector.clone());
     event_loop.selector_is_given.set(true);
     Ok(())
+}
+
+/// Has the loop wait by a `selectors.DefaultSelector()`, as asyncio's does, where a program has replaced that, or what is done with it.
+pub(super) fn take_replaced(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
+    let py = event_loop.py();
+    if !event_loop.selector.is_empty()
+        || !SELECTOR.is_replaced(py)
+            && SELECTOR_METHODS.are_original(py)?
+            && !replaces_processing(event_loop)?
+    {
+        return Ok(());
+    }
+    take(event_loop, &SELECTOR.current(py)?.call0()?)
+}
+
+/// Whether `_process_events` is the program's own.
+fn replaces_processing(event_loop: &Obj<'_, EventLoop>) -> PyResult<bool> {
+    let (py, name) = (event_loop.py(), "_process_events");
+    if !PROCESS_EVENTS.are_original(py)? {
+        return Ok(true);
+    }
+    let usual = stock::module(py, "yibu.loop_internals")?.getattr("LoopInternals")?.getattr(name)?;
+    let found = event_loop.as_any().getattr(name)?;
+    Ok(!found.getattr_opt("__func__")?.is_some_and(|function| function.is(&usual)))
+}
+
+/// `self._process_events(events)`
+pub(super) fn process(event_loop: &Obj<'_, EventLoop>, events: Bound<'_, PyAny>) -> PyResult<()> {
+    let py = event_loop.py();
+    if PROCESS_EVENTS.are_original(py)? {
+        return event_loop.as_any().call_method1("_process_events", (events,)).map(drop);
+    }
+    stock::event_loop(py)?.call_method1("_process_events", (event_loop.as_any(), events)).map(drop)
 }
 
 /// `selector.select(timeout)`: what came of the descriptors that the program has registered itself. Those of the loop are in the ring.

@@ -343,7 +343,7 @@ pub(super) fn ask_selector(event_loop: &Obj<'_, EventLoop>, selector: &Bound<'_,
     } else {
         selector.call_method1("select", (timeout,))?
     };
-    event_loop.as_any().call_method1("_process_events", (came,)).map(drop)
+    given_selector::process(event_loop, came)
 }
 
 /// An entry of the ring that has no callable of its own, as one.

@@ -13,8 +13,8 @@ use crate::frames::Frame;
 use crate::functions::asked;
 use crate::futures::ensure::ensure;
 use crate::futures::{self, likes};
-use crate::replaced::names::BASE_EVENTS;
 use crate::replaced::names::running_loop::OF_LOOPS;
+use crate::replaced::names::{BASE_EVENTS, SET_RUNNING_LOOP};
 use crate::{current, names, stock, tasks};
 
 const RUN_UNTIL_COMPLETE: Signature<1> = Signature::new("EventLoop.run_until_complete", "future");
@@ -163,6 +163,7 @@ fn run_until_stopped(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
 fn begin_run(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     ensure_idle(event_loop)?;
     event_loop.engine.with(Engine::open).map_err(|error| errors::os_error(&error))?;
+    super::given_selector::take_replaced(event_loop)?;
     debug::track_origins(event_loop, event_loop.debug.get())?;
     let hooks = asyncgens::install(event_loop)?;
     event_loop.hooks.with(|kept| *kept = Some(hooks));
@@ -189,7 +190,11 @@ fn end_run(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
 }
 
 fn set_running(py: Python<'_>, event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
-    stock::set_running_loop(py)?.call1((event_loop,)).map(drop)
+    stock::set_running_loop(py)?.call1((event_loop,))?;
+    match SET_RUNNING_LOOP.replacement(py)? {
+        None => Ok(()),
+        Some(set) => set.call1((event_loop,)).map(drop),
+    }
 }
 
 /// `base_events._run_until_complete_cb`, which Python code sees in its place among the callbacks of a native future.

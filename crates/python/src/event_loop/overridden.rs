@@ -16,8 +16,8 @@ use super::{EventLoop, handle_run};
 use crate::ffi::originals::Replaced;
 use crate::ffi::versions::{self, Finding};
 use crate::ffi::{Obj, Signature, Table};
-use crate::names;
-use crate::replaced::names::{HANDLE, MONOTONIC};
+use crate::replaced::names::MONOTONIC;
+use crate::{events, names};
 
 macro_rules! overridable {
     ($($(#[$doc:meta])* $method:ident = $name:literal;)*) => {
@@ -182,7 +182,7 @@ impl Obj<'_, EventLoop> {
             self.overridden.looked.set(changes);
             let py = self.py();
             if methods == 0
-                && !HANDLE.is_replaced(py)
+                && !events::handles_are_made_otherwise(py)
                 && !MONOTONIC.is_replaced(py)
                 && !handle_run::is_replaced_in_any(py)
                 && handle_run::is_known()
@@ -196,7 +196,7 @@ impl Obj<'_, EventLoop> {
     /// Whether entries may be pushed although the loop is not untouched.
     #[inline(never)]
     pub(super) fn lets_push(&self) -> bool {
-        self.overridden_methods() & SCHEDULING == 0 && !HANDLE.is_replaced(self.py())
+        self.overridden_methods() & SCHEDULING == 0 && !events::handles_are_made_otherwise(self.py())
     }
 
     /// `self._check_closed()`: RuntimeError when the loop is closed.

@@ -9,7 +9,7 @@ use pyo3::types::{PyFloat, PyInt};
 use super::{Due, Entry, EventLoop, Message, Overridable, debug, handles, turn};
 use crate::events::{self, Handle, PostedHandle, TimerHandle, When};
 use crate::ffi::{Args, Class, Obj, Output, Ref, SendRef, Signature, Table, make, none};
-use crate::replaced::names::{HANDLE, MONOTONIC, Name, THREADSAFE_HANDLE, TIMER_HANDLE};
+use crate::replaced::names::MONOTONIC;
 
 const CALL_SOON: Signature<2> = Signature::new("EventLoop.call_soon", "callback, *args, context=None");
 const THREADSAFE: Signature<2> =
@@ -106,12 +106,11 @@ fn check<'py>(
     debug::check_callback(callback, method)
 }
 
-/// `call_soon` and `call_soon_threadsafe` where `class`, of the program's own, makes their handles.
+/// `call_soon` and `call_soon_threadsafe` where something of the program's own makes their handles.
 #[cold]
 fn by_class<'py>(
     event_loop: &Obj<'py, EventLoop>,
     args: &Args<'_, 'py>,
-    class: &Name<2>,
     signature: &Signature<2>,
     any_thread: bool,
 ) -> Output<'py> {
@@ -122,11 +121,11 @@ fn by_class<'py>(
         let method = signature.function.trim_start_matches("EventLoop.");
         check(event_loop, &callback, method, any_thread)?;
     }
-    let (class, rest) = (class.current(event_loop.py())?, args.tuple_from(1)?);
+    let (py, rest) = (event_loop.py(), args.tuple_from(1)?);
     if any_thread {
-        handles::threadsafe(event_loop, &class, callback, rest, context)
+        handles::threadsafe(event_loop, &events::posted_handle_maker(py)?, callback, rest, context)
     } else {
-        handles::soon(event_loop, &class, callback, rest, context)
+        handles::soon(event_loop, &events::handle_maker(py)?, callback, rest, context)
     }
 }
 
@@ -135,8 +134,8 @@ fn call_soon<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Outp
     if event_loop.overrides(Overridable::PushSoon) {
         return call_soon_by_steps(event_loop, &args, &CALL_SOON, "call_soon");
     }
-    if HANDLE.is_replaced(event_loop.py()) {
-        return by_class(event_loop, &args, &HANDLE, &CALL_SOON, false);
+    if events::handles_are_made_otherwise(event_loop.py()) {
+        return by_class(event_loop, &args, &CALL_SOON, false);
     }
     // A running loop is alive, and with it what it is to run: until then the collector need not look at the handle, and most are
     // dropped by their caller at once and gone when they have run.
@@ -182,8 +181,8 @@ fn post_soon<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Outp
         event_loop.inbox.ring();
         return Ok(handle);
     }
-    if THREADSAFE_HANDLE.is_replaced(event_loop.py()) {
-        return by_class(event_loop, &args, &THREADSAFE_HANDLE, &THREADSAFE, true);
+    if events::posted_handles_are_made_otherwise(event_loop.py()) {
+        return by_class(event_loop, &args, &THREADSAFE, true);
     }
     // As in `call_soon`. Debug mode runs Python code, and with it perhaps the loop's end, before the handle is posted.
     let handle = if event_loop.is_running() && !event_loop.debug.get() {
@@ -300,7 +299,7 @@ fn add_timer<'py>(
         // asyncio's call_later() goes through call_at(), and its errors say so.
         debug::check_callback(&callback, "call_at")?;
     }
-    if let Some(class) = TIMER_HANDLE.replacement(py)? {
+    if let Some(class) = events::timer_maker(py)? {
         let given = when.given.unwrap_or_else(|| PyFloat::new(py, when.seconds).into_any());
         return handles::at(event_loop, &class, given, callback, args.tuple_from(2)?, context);
     }

@@ -16,7 +16,7 @@ use crate::ffi::thread::attached;
 use crate::ffi::{Args, Class, Obj, Output, Signature, Table};
 use crate::frames::{self, Frame};
 use crate::replaced::names::{BASE_EVENTS, SERVER, SOCKET_TRANSPORT, sockets};
-use crate::server::{self, Settings};
+use crate::server::{self, Server, Settings};
 use crate::stock;
 use crate::transports::SocketTransport;
 
@@ -200,7 +200,7 @@ impl Service {
     /// The server of the sockets, begun if it is to begin.
     fn server<'py>(self, event_loop: &Obj<'py, EventLoop>, sockets: Bound<'py, PyList>) -> Output<'py> {
         let py = event_loop.py();
-        if let Some(class) = SERVER.replacement(py)? {
+        if let Some(class) = SERVER.maker::<Server>(py)? {
             let Security { ssl, handshake_timeout, shutdown_timeout, .. } = self.security;
             let (own, factory, backlog) = (event_loop.as_any(), &self.factory, &self.backlog);
             let settings = (own, sockets, factory, &ssl, backlog, &handshake_timeout, &shutdown_timeout);

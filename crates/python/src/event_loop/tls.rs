@@ -74,7 +74,7 @@ fn make_ssl_transport<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>
 
 /// `SSLProtocol(...)`, where `class` is that name as the caller's module has it.
 fn protocol_of<'py>(class: &Name<2>, parts: Parts<'py>) -> Output<'py> {
-    let Some(class) = class.replacement(parts.event_loop.py())? else {
+    let Some(class) = class.maker::<SslProtocol>(parts.event_loop.py())? else {
         return Ok(sslproto::new(parts)?.into_any());
     };
     let keywords = PyDict::new(class.py());

@@ -283,6 +283,8 @@ pub trait Class: Default + Sized + 'static {
     const HOOKS: &'static [&'static [&'static str]] = &[];
     /// Whether methods are [`function::Function`]s: what [`Class::stock`] has in Python.
     const FUNCTIONS: bool = false;
+    /// Methods that are there for others to call, and that native code does not call where asyncio does: replacing one is refused.
+    const UNHEARD: &'static [&'static str] = &[];
     /// Whether methods look for replacements in [`Class::stock`].
     const STANDS_FOR_STOCK: bool = false;
     /// Whether instances are of classes that derive from that class.
@@ -597,13 +599,17 @@ impl<T: Class> Table<T> {
         flags: c_int,
         doc: &'static CStr,
     ) {
+        self.name_function::<F>(&name.to_string_lossy());
+        self.add_method(name, meth, flags, doc);
+    }
+
+    /// Notes what the function `F` is called.
+    fn name_function<F: Stateless>(&mut self, text: &str) {
         if T::STANDS_FOR_STOCK {
-            let text = name.to_string_lossy();
-            let name = Python::attach(|py| PyString::intern(py, &text).unbind());
+            let name = Python::attach(|py| PyString::intern(py, text).unbind());
             let other = self.functions.insert(TypeId::of::<F>(), name);
             assert!(other.is_none(), "two methods of one function, which could not tell them apart: {text}");
         }
-        self.add_method(name, meth, flags, doc);
     }
 
     fn add_method(
@@ -737,6 +743,7 @@ impl<T: Class> Table<T> {
         F: Stateless
             + for<'a, 'py> Fn(&'a Obj<'py, T>, &'a Bound<'py, PyTuple>, Kwargs<'a, 'py>) -> PyResult<()>,
     {
+        self.name_function::<F>("__init__");
         self.slot(ffi::Py_tp_init, tramp::init::<T, F> as *mut c_void);
     }
 

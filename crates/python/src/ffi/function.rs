@@ -24,6 +24,7 @@ use pyo3::types::{PyDict, PyFunction, PyString, PyType};
 use super::class::{Class, ClassState, Header, Instance, Obj, Table, data_of};
 use super::trampoline::{self as tramp, Stateless, guard, lend};
 use super::{Args, Output, Slot, Visitor};
+use crate::replaced::functions::Reach;
 
 unsafe extern "C" {
     /// A bound method; part of the C API that PyO3 does not declare.
@@ -60,6 +61,8 @@ pub struct Function {
     binder: Slot,
     /// The Python function that runs instead: the program has set `__code__`.
     replacement: Slot,
+    /// What the twin of a module's function reaches by name.
+    reach: Reach,
     set: attributes::Set,
 }
 
@@ -198,6 +201,13 @@ where
 {
     // SAFETY: as in `call_noargs`.
     unsafe {
+        if !slf.is_null() {
+            let py = Python::assume_attached();
+            let function: &Function = data_of(slf);
+            if function.reach.is_replaced(py, || function.twin.get_or_none(py).unbind()) {
+                return ffi::PyObject_Vectorcall(function.twin.as_ptr(), args, nargsf, keywords);
+            }
+        }
         let result = tramp::function::<F>(args, ffi::PyVectorcall_NARGS(nargsf), keywords);
         if result.is_null() { failed(slf, args, nargsf, keywords) } else { result }
     }
@@ -444,6 +454,27 @@ pub(super) fn dress<'py>(
 fn is_slot(native: &Bound<'_, PyAny>) -> bool {
     // SAFETY: attached; the object is alive.
     unsafe { ffi::Py_TYPE(native.as_ptr()) == &raw mut ffi::PyWrapperDescr_Type }
+}
+
+/// Whether an object is a Function that does not do what its Rust code does: the program has set its code or its defaults.
+pub(super) fn acts_otherwise(object: &Bound<'_, PyAny>) -> bool {
+    Obj::<Function>::cast_exact(object)
+        .is_some_and(|function| !function.replacement.is_empty() || function.set.defaults_differ())
+}
+
+/// Has the type call a Function whose behaviour was set where it would call its C slot, and tells those who ask what is replaced.
+fn follow_settings(function: &Obj<'_, Function>) -> PyResult<()> {
+    let py = function.py();
+    let (Some(owner), native) = (function.owner.get(), function.native.get_or_none(py)) else {
+        return Ok(());
+    };
+    let class = owner.class(py);
+    let name = native.getattr("__name__")?.cast_into::<PyString>()?;
+    let found = dict_of(&class)?.get_item(&name)?;
+    if is_slot(&native) && found.is_some_and(|found| found.is(function.as_any())) {
+        return class.setattr(name, function.as_any());
+    }
+    Ok(())
 }
 
 /// The dict of a type itself, to be written only before the type is used.

@@ -12,12 +12,14 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
+use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyString, PyType};
+use pyo3::types::{PyDict, PyFunction, PyString, PyType};
 
 use super::class::{Class, ClassState, Obj};
+use super::function;
 use super::versions::{self, Finding};
 
 /// Which names of a class are replaced: a bit for each of [`Class::HOOKS`], and the two below.
@@ -25,6 +27,13 @@ pub type Replaced = u64;
 
 /// The bit of a name that is none of [`Class::HOOKS`].
 const OTHER: u32 = 62;
+/// `__init__` of the native class itself is replaced: objects are to be made by a call of the class. A subclass of a program's own is
+/// called in any case, so it may have an `__init__` without this.
+pub const INIT: Replaced = 1 << 61;
+/// A method is replaced that asyncio calls and the native class does not: objects refuse to be made.
+pub const UNHEARD: Replaced = 1 << 59;
+/// `__lt__` of the native class is replaced.
+pub const ORDER: Replaced = 1 << 60;
 /// Something is replaced in the class of asyncio's that the native one stands for. Methods of native classes look there
 /// themselves when they are called ([`replacement`]).
 pub const BEHIND: Replaced = 1 << 63;
@@ -59,6 +68,8 @@ pub struct Originals {
     entries: PyOnceLock<Vec<Original>>,
     /// The classes of asyncio's that the native one stands for, in the order of their resolution, with what they had.
     behind: PyOnceLock<Vec<(Py<PyType>, Py<PyDict>)>>,
+    /// Methods of these that the native class has not, or does not call where asyncio does, with what it had under these names.
+    unheard: PyOnceLock<Vec<(Py<PyString>, Option<Py<PyAny>>)>>,
     /// What the methods are called, by the types of the Rust functions.
     names: PyOnceLock<HashMap<TypeId, Py<PyString>>>,
     /// The first of them, and its version tag when it was last looked at.
@@ -80,6 +91,7 @@ impl Originals {
         Self {
             entries: PyOnceLock::new(),
             behind: PyOnceLock::new(),
+            unheard: PyOnceLock::new(),
             names: PyOnceLock::new(),
             stock: Cell::new(std::ptr::null_mut()),
             stock_version: Cell::new(0),
@@ -97,7 +109,7 @@ impl Originals {
         let _ = self.names.set(py, names);
     }
 
-    /// Each function of asyncio's that a native method stands for, with that.
+    /// Each function of asyncio's that a native method stands for, with that. `__init__` of a base does less than the native one.
     #[cfg(Py_3_12)]
     pub(super) fn counterparts<'py>(
         &self,
@@ -109,28 +121,51 @@ impl Originals {
             for (_, had) in self.behind.get(py).into_iter().flatten() {
                 if let Some(function) = had.bind(py).get_item(name)? {
                     each(&function, original.value.bind(py))?;
+                    if original.bit == INIT.trailing_zeros() {
+                        break;
+                    }
                 }
             }
         }
         Ok(())
     }
 
-    /// What replaces a name in the classes of asyncio's that the native one stands for.
+    /// What replaces a name in the classes of asyncio's that the native one stands for. A base counts where asyncio's methods of
+    /// the classes before it go on to it.
     fn behind<'py>(
         &self,
         py: Python<'py>,
         name: &Bound<'py, PyString>,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let (mut now, mut before) = (None, None);
         for (class, had) in self.behind.get(py).into_iter().flatten() {
-            if now.is_none() {
-                now = own(class.bind(py), name)?;
-            }
-            if before.is_none() {
-                before = had.bind(py).get_item(name)?;
+            let (now, before) = (own(class.bind(py), name)?, had.bind(py).get_item(name)?);
+            match (now, before) {
+                (Some(now), Some(before)) if now.is(&before) => {
+                    if name.to_str()? == "__init__" || !calls_base(&before)? {
+                        return Ok(None);
+                    }
+                }
+                (Some(now), _) => return Ok(Some(now)),
+                (None, _) => {}
             }
         }
-        Ok(now.filter(|now| !before.is_some_and(|before| before.is(now))))
+        Ok(None)
+    }
+
+    /// A method that is replaced, in `class` or behind it, and not called.
+    fn unheard<'py>(&self, class: &Bound<'py, PyType>) -> PyResult<Option<Bound<'py, PyString>>> {
+        let py = class.py();
+        for (name, usual) in self.unheard.get(py).into_iter().flatten() {
+            let name = name.bind(py);
+            let same = match (lookup(class, name)?, usual) {
+                (Some(found), Some(usual)) => found.is(usual),
+                (found, usual) => found.is_none() && usual.is_none(),
+            };
+            if !same || self.behind(py, name)?.is_some() {
+                return Ok(Some(name.clone()));
+            }
+        }
+        Ok(None)
     }
 
     /// Itself, after a look at whether the class that it stands for has changed. One that the native class derives from changes
@@ -193,6 +228,9 @@ pub(super) struct Native {
     pub class: Py<PyType>,
     pub state: &'static ClassState,
     hooks: &'static [&'static [&'static str]],
+    unheard: &'static [&'static str],
+    /// Whether asyncio's class is among its bases, so that it has all methods.
+    derives: bool,
     stock: for<'py> fn(Python<'py>) -> PyResult<Option<&'py Bound<'py, PyType>>>,
 }
 
@@ -214,6 +252,8 @@ pub(super) fn expect<T: Class>(class: &Bound<'_, PyType>) {
         class: class.clone().unbind(),
         state: T::state(),
         hooks: T::HOOKS,
+        unheard: T::UNHEARD,
+        derives: T::DERIVES_FROM_STOCK,
         stock: if T::STANDS_FOR_STOCK { T::stock } else { |_| Ok(None) },
     };
     MADE.lock().unwrap_or_else(PoisonError::into_inner).push(native);
@@ -231,11 +271,11 @@ pub fn remember(py: Python<'_>) -> PyResult<()> {
     // Some of asyncio's classes are behind several native ones: what they have is looked at when they have all wrappers.
     #[cfg(not(Py_3_12))]
     for Native { class, stock, .. } in natives(py) {
-        for base in stock(py)?.into_iter().flat_map(|stock| stock.mro()) {
-            super::stand_ins::wrap(base.cast()?, class.bind(py))?;
+        for base in stock(py)?.map_or_else(|| Ok(Vec::new()), bases_behind)? {
+            super::stand_ins::wrap(&base, class.bind(py))?;
         }
     }
-    for Native { class, state, hooks, stock } in natives(py) {
+    for Native { class, state, hooks, unheard, derives, stock } in natives(py) {
         let class = class.bind(py);
         let mut entries = Vec::new();
         for base in class.mro() {
@@ -248,22 +288,43 @@ pub fn remember(py: Python<'_>) -> PyResult<()> {
                 let text = name.to_str()?;
                 // The interpreter's own names are slots of the type, and looked up by the interpreter.
                 let ours = !text.starts_with("__")
-                    || matches!(text, "__enter__" | "__exit__" | "__aenter__" | "__aexit__");
+                    || matches!(
+                        text,
+                        "__enter__" | "__exit__" | "__aenter__" | "__aexit__" | "__init__" | "__lt__"
+                    );
                 let Some(value) = lookup(class, &name)?.filter(|_| ours) else { continue };
-                let hook = hooks.iter().position(|names| names.contains(&text));
-                let bit = hook.map_or(OTHER, |index| index as u32);
+                let bit = match text {
+                    "__init__" => INIT.trailing_zeros(),
+                    "__lt__" => ORDER.trailing_zeros(),
+                    _ => hooks
+                        .iter()
+                        .position(|names| names.contains(&text))
+                        .map_or(OTHER, |index| index as u32),
+                };
                 entries.push(Original { name: name.unbind(), value: value.unbind(), bit });
             }
         }
         let _ = state.originals.entries.set(py, entries);
         let mut behind = Vec::new();
         if let Some(stock) = stock(py)? {
-            for base in stock.mro().iter().filter(|base| !base.is(py.get_type::<PyAny>())) {
-                let base = base.cast_into::<PyType>()?;
+            for base in bases_behind(stock)? {
                 let had = content(&base)?;
                 behind.push((base.unbind(), had.unbind()));
             }
         }
+        let mut missing = Vec::new();
+        for (name, value) in behind.iter().flat_map(|(_, had)| had.bind(py).iter()) {
+            let name = name.cast_into::<PyString>()?;
+            let text = name.to_str()?;
+            if value.is_instance_of::<PyFunction>()
+                && !text.starts_with("__")
+                && (unheard.contains(&text) || !derives && lookup(class, &name)?.is_none())
+            {
+                let usual = lookup(class, &name)?.map(Bound::unbind);
+                missing.push((name.unbind(), usual));
+            }
+        }
+        let _ = state.originals.unheard.set(py, missing);
         if let Some((stock, _)) = behind.first() {
             state.originals.stock.set(stock.as_ptr().cast());
         }
@@ -373,17 +434,49 @@ fn compare(state: &'static ClassState, class: &Bound<'_, PyType>) -> PyResult<Re
     let native = nearest(state, class)?;
     let Some(entries) = native.originals.entries.get(py) else { return Ok(0) };
     let stands_for = native.originals.behind.get(py).is_some_and(|classes| !classes.is_empty());
+    let is_native = class.is(native.class(py));
     let mut replaced = 0;
     for original in entries {
         let name = original.name.bind(py);
-        if !lookup(class, name)?.is_some_and(|found| found.is(&original.value)) {
+        let construction = original.bit == INIT.trailing_zeros();
+        if !(construction && !is_native)
+            && (!lookup(class, name)?.is_some_and(|found| found.is(&original.value))
+                || construction && function::acts_otherwise(original.value.bind(py)))
+        {
             replaced |= 1 << original.bit;
         }
         if stands_for && !original.is_attribute(py) && native.originals.behind(py, name)?.is_some() {
             replaced |= BEHIND | 1 << original.bit;
         }
     }
+    if native.originals.unheard(class)?.is_some() {
+        replaced |= UNHEARD;
+    }
     Ok(replaced)
+}
+
+/// The classes of asyncio's behind a native one. Those of protocols are programs' bases, and nothing stands in for them.
+fn bases_behind<'py>(stock: &Bound<'py, PyType>) -> PyResult<Vec<Bound<'py, PyType>>> {
+    let mut bases = Vec::new();
+    for base in stock.mro() {
+        let base = base.cast_into::<PyType>()?;
+        let module = base.module()?;
+        if !matches!(module.to_str()?, "builtins" | "asyncio.protocols") {
+            bases.push(base);
+        }
+    }
+    Ok(bases)
+}
+
+/// TypeError when a method of an object is replaced that nobody would call.
+#[cold]
+pub fn refuse<T: Class>(object: &Obj<'_, T>) -> PyResult<()> {
+    let class = object.as_any().get_type();
+    let Some(name) = nearest(T::state(), &class)?.originals.unheard(&class)? else { return Ok(()) };
+    Err(PyTypeError::new_err(format!(
+        "{name}() is replaced, a step of asyncio's {} that yibu's does not go through: put the original back, or run this program on asyncio",
+        class.name()?
+    )))
 }
 
 /// The native class that an instance of `class` is of: the first that derives from the one of `state`.
@@ -414,6 +507,38 @@ pub fn replacement<'py, T: Class>(
     match originals.behind(py, name.bind(py))? {
         Some(found) => bind(&found, object.as_any()).map(Some),
         None => Ok(None),
+    }
+}
+
+/// A method of a native class where that is replaced in the class itself: what the methods of classes derived from it call as
+/// `super().name()`.
+#[inline]
+pub fn replaced_in_base<'py, T: Class>(py: Python<'py>, name: &str) -> PyResult<Option<Bound<'py, PyAny>>> {
+    if replaced_in::<T>(py) == 0 { Ok(None) } else { look_in_base(T::state(), &T::class(py), name) }
+}
+
+#[cold]
+fn look_in_base<'py>(
+    state: &'static ClassState,
+    class: &Bound<'py, PyType>,
+    name: &str,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let (py, name) = (class.py(), PyString::new(class.py(), name));
+    for original in state.originals.entries.get(py).into_iter().flatten() {
+        if original.name.bind(py).as_any().eq(&name)? {
+            let found = class.getattr(&name)?;
+            let same = found.is(&original.value) && !function::acts_otherwise(&found);
+            return Ok((!same).then_some(found));
+        }
+    }
+    Ok(None)
+}
+
+/// Whether a function of asyncio's calls `super()`.
+fn calls_base(function: &Bound<'_, PyAny>) -> PyResult<bool> {
+    match function.getattr_opt("__code__")? {
+        Some(code) => code.getattr("co_names")?.contains("super"),
+        None => Ok(false),
     }
 }
 

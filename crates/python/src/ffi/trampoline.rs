@@ -424,7 +424,17 @@ where
             let kwargs = (!kwargs.is_null()).then(|| {
                 ManuallyDrop::new(Bound::from_owned_ptr(py, kwargs).cast_into_unchecked::<PyDict>())
             });
-            F::conjure()(&lend(py, slf), &args, kwargs.as_deref()).map(|()| 0)
+            let object = lend::<T>(py, slf);
+            if T::STANDS_FOR_STOCK
+                && object.replaced() & originals::BEHIND != 0
+                && let Some(replacement) = originals::replacement(&object, TypeId::of::<F>())?
+            {
+                return replacement.call(&*args, kwargs.as_deref()).map(|_| 0);
+            }
+            if T::STANDS_FOR_STOCK && object.replaced() & originals::UNHEARD != 0 {
+                originals::refuse(&object)?;
+            }
+            F::conjure()(&object, &args, kwargs.as_deref()).map(|()| 0)
         })
     }
 }

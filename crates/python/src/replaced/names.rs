@@ -14,7 +14,8 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyType};
 
 use crate::ffi::versions::Finding;
-use crate::ffi::{Args, Output, Signature, none, versions};
+use crate::ffi::originals::{self, INIT, UNHEARD};
+use crate::ffi::{Args, Class, Output, Signature, none, versions};
 use crate::functions;
 use crate::stock;
 
@@ -43,7 +44,7 @@ impl Module {
     }
 
     #[inline(always)]
-    fn dict(&self, py: Python<'_>) -> Option<&Py<PyDict>> {
+    pub(super) fn dict(&self, py: Python<'_>) -> Option<&Py<PyDict>> {
         self.names.get(py).map(|(dict, _)| dict)
     }
 
@@ -69,6 +70,22 @@ impl Module {
             let replaced = !usual(&value);
             (value, replaced)
         }))
+    }
+
+    /// What it had under a name when yibu was imported.
+    pub(super) fn original<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Option<Bound<'py, PyAny>>> {
+        match self.names.get(py) {
+            Some((_, originals)) => originals.bind(py).get_item(name),
+            None => Ok(None),
+        }
+    }
+
+    /// Whether its functions find something else under a name that it had, or nothing.
+    pub(super) fn lacks_its_own(&self, py: Python<'_>, name: &str) -> PyResult<bool> {
+        let Some((dict, originals)) = self.names.get(py) else { return Ok(false) };
+        let Some(value) = dict.bind(py).get_item(name)? else { return Ok(true) };
+        Ok(!originals.bind(py).get_item(name)?.is_some_and(|original| value.is(&original))
+            && !native(py, name)?.is_some_and(|native| value.is(&native)))
     }
 
     /// Its names now.
@@ -178,6 +195,24 @@ impl<const N: usize> Name<N> {
         Ok(None)
     }
 
+    /// What makes objects where this is the name of native class `T`, if native code must not: another class, or that class
+    /// because `__init__` of it is replaced, or a method that makes it refuse.
+    #[inline]
+    pub fn maker<'py, T: Class>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        match self.replacement(py)? {
+            None if originals::replaced_in::<T>(py) & (INIT | UNHEARD) != 0 => {
+                Ok(Some(T::class(py).into_any()))
+            }
+            class => Ok(class),
+        }
+    }
+
+    /// Whether there is such a maker.
+    #[inline]
+    pub fn has_maker<T: Class>(&self, py: Python<'_>) -> bool {
+        self.is_replaced(py) || originals::replaced_in::<T>(py) & (INIT | UNHEARD) != 0
+    }
+
     /// What it means now.
     pub fn current<'py>(&self, py: Python<'py>) -> Output<'py> {
         if let Some(value) = self.replacement(py)? {
@@ -260,7 +295,8 @@ impl Methods {
 macro_rules! modules {
     ($($name:ident = $path:literal;)*) => {
         $(#[doc = concat!("`", $path, "`")] pub static $name: Module = Module::new($path);)*
-        const MODULES: &[&Module] = &[$(&$name),*];
+        /// All of them.
+        pub(super) const MODULES: &[&Module] = &[$(&$name),*];
     };
 }
 
@@ -273,6 +309,7 @@ modules! {
     MIXINS = "asyncio.mixins";
     RUNNERS = "asyncio.runners";
     SELECTOR_EVENTS = "asyncio.selector_events";
+    SELECTORS = "selectors";
     SSLPROTO = "asyncio.sslproto";
     STAGGERED = "asyncio.staggered";
     STREAMS = "asyncio.streams";
@@ -283,6 +320,7 @@ modules! {
     TIMEOUTS = "asyncio.timeouts";
     UNIX_EVENTS = "asyncio.unix_events";
     CONCURRENT_THREAD = "concurrent.futures.thread";
+    CONTEXTVARS = "contextvars";
     SOCKET = "socket";
     TIME = "time";
 }
@@ -295,10 +333,13 @@ macro_rules! name {
     };
 }
 
+name! { SELECTOR: SELECTOR_EVENTS.selectors, SELECTORS.DefaultSelector }
 name! { MONOTONIC: BASE_EVENTS.time, TIME.monotonic }
 name! { TASK: BASE_EVENTS.tasks, TASKS.Task }
 name! { FUTURE: BASE_EVENTS.futures, FUTURES.Future }
 name! { WRAP_FUTURE: BASE_EVENTS.futures, FUTURES.wrap_future }
+name! { SET_RUNNING_LOOP: BASE_EVENTS.events, EVENTS._set_running_loop }
+name! { COPY_CONTEXT: CONTEXTVARS.copy_context }
 name! { HANDLE: BASE_EVENTS.events, EVENTS.Handle }
 #[cfg(Py_3_14)]
 name! { THREADSAFE_HANDLE: BASE_EVENTS.events, EVENTS._ThreadSafeHandle }
@@ -314,6 +355,7 @@ name! { ENSURE_FUTURE: TASKS._ensure_future }
 #[cfg(Py_3_12)]
 name! { ENSURE_FUTURE: TASKS.ensure_future }
 name! { RUNNER: RUNNERS.Runner }
+name! { TIMEOUT: TIMEOUTS.Timeout }
 name! { READER: STREAMS.StreamReader }
 name! { WRITER: STREAMS.StreamWriter }
 name! { READER_PROTOCOL: STREAMS.StreamReaderProtocol }
@@ -393,6 +435,15 @@ pub static SOCKET_METHODS: Methods = Methods::new(
     ],
 );
 
+/// What the loop does in place of a selector.
+pub static SELECTOR_METHODS: Methods = Methods::new(
+    stock::default_selector,
+    &["__init__", "close", "modify", "register", "select", "unregister"],
+);
+
+/// What the loop does with what a selector gives, having none.
+pub static PROCESS_EVENTS: Methods = Methods::new(stock::event_loop, &["_process_events"]);
+
 /// What the native pool does in place of a `ThreadPoolExecutor`.
 pub static EXECUTOR_METHODS: Methods =
     Methods::new(stock::thread_pool_executor, &["__init__", "submit", "_adjust_thread_count", "shutdown"]);
@@ -426,7 +477,7 @@ pub fn capture(py: Python<'_>) -> PyResult<()> {
     for module in MODULES {
         module.capture(py)?;
     }
-    for methods in [&SOCKET_METHODS, &EXECUTOR_METHODS, &WORK_METHODS] {
+    for methods in [&SOCKET_METHODS, &SELECTOR_METHODS, &PROCESS_EVENTS, &EXECUTOR_METHODS, &WORK_METHODS] {
         let originals = methods.found(py)?;
         methods.originals.get_or_init(py, || originals);
     }

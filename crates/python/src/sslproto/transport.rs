@@ -293,6 +293,7 @@ impl Class for SslTransport {
     const NAME: &'static CStr = c"yibu._SSLProtocolTransport";
     type Header = BehindTransport;
     const FREELIST: usize = 64;
+    const STANDS_FOR_STOCK: bool = true;
     const FUNCTIONS: bool = true;
 
     fn state() -> &'static ClassState {

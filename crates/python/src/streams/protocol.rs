@@ -71,7 +71,7 @@ pub fn made<'py>(
     event_loop: &Bound<'py, PyAny>,
 ) -> Output<'py> {
     let py = reader.py();
-    if let Some(class) = READER_PROTOCOL.replacement(py)? {
+    if let Some(class) = READER_PROTOCOL.maker::<StreamReaderProtocol>(py)? {
         let keywords = PyDict::new(py);
         keywords.set_item("loop", event_loop)?;
         return if connected.is_none() {

@@ -76,7 +76,7 @@ pub fn made<'py, const N: usize>(
     event_loop: &Bound<'py, PyAny>,
 ) -> Output<'py> {
     let py = limit.py();
-    if let Some(class) = class.replacement(py)? {
+    if let Some(class) = class.maker::<StreamReader>(py)? {
         let keywords = PyDict::new(py);
         keywords.set_item("limit", limit)?;
         keywords.set_item("loop", event_loop)?;

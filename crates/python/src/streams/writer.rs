@@ -58,7 +58,7 @@ const START_TLS: Signature<4> = Signature::new_method(
 /// `StreamWriter(transport, protocol, reader, loop)`, where `class` is that name as the caller's module has it.
 pub fn made<'py, const N: usize>(class: &Name<N>, arguments: [&Bound<'py, PyAny>; 4]) -> Output<'py> {
     let py = arguments[0].py();
-    match class.replacement(py)? {
+    match class.maker::<StreamWriter>(py)? {
         Some(class) => call::call(&class, arguments),
         None => {
             let writer = StreamWriter::create(py)?;

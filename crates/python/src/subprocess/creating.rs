@@ -5,7 +5,7 @@
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
-use super::process;
+use super::process::{self, Process};
 use super::protocol::SubprocessStreamProtocol;
 use crate::coroutines::{Routine, Start, Step, taken};
 use crate::ffi::{Args, Class, Obj, Output, Signature, none};
@@ -82,7 +82,7 @@ fn start<'py>(routine: &Obj<'py, Routine>, method: &str) -> PyResult<Step<'py>> 
         let py = routine.py();
         let (transport, protocol): (Bound<'_, PyAny>, Bound<'_, PyAny>) = started?.extract()?;
         let event_loop = taken(py, &routine.first);
-        Ok(Step::Return(match PROCESS.replacement(py)? {
+        Ok(Step::Return(match PROCESS.maker::<Process>(py)? {
             Some(class) => class.call1((transport, protocol, event_loop))?,
             None => process::new(transport, protocol, event_loop)?.into_any(),
         }))

@@ -47,6 +47,7 @@ impl Class for UnixSubprocessTransport {
     const NAME: &'static CStr = c"yibu._UnixSubprocessTransport";
     type Header = BehindSubprocessTransport;
 
+    const STANDS_FOR_STOCK: bool = true;
     const FUNCTIONS: bool = true;
 
     fn state() -> &'static ClassState {

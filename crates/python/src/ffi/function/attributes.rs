@@ -229,7 +229,7 @@ fn settle(f: &Obj<'_, Function>) -> PyResult<()> {
         None => f.replacement.clear(),
     }
     route(f);
-    Ok(())
+    super::follow_settings(f)
 }
 
 fn annotations(t: &mut Table<Function>) {
