@@ -13,8 +13,8 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyType};
 
-use crate::ffi::versions::Finding;
 use crate::ffi::originals::{self, INIT, UNHEARD};
+use crate::ffi::versions::Finding;
 use crate::ffi::{Args, Class, Output, Signature, none, versions};
 use crate::functions;
 use crate::stock;
