@@ -1,4 +1,4 @@
-"""Functions of asyncio's modules that a program replaces, and the selector: asyncio itself calls what is there."""
+"""Functions of modules, and the selector, that a program replaces: asyncio itself calls what is there."""
 
 import asyncio
 import contextvars
@@ -81,6 +81,7 @@ class TestFunctions:
 
         async def main():
             async with asyncio.timeout(9) as limit:
+                await asyncio.sleep(0)
                 return type(limit)
 
         assert asyncio.run(main()) is Limit

@@ -1,4 +1,4 @@
-"""`__init__` replaced on the classes of which asyncio makes the objects, and methods replaced on their bases."""
+"""`__init__` replaced on classes of which asyncio makes the objects, and methods replaced on their bases."""
 
 import asyncio
 import ssl
@@ -131,7 +131,7 @@ class TestLoops:
         if type(loop).__module__.startswith("asyncio"):
             loop.call_later(9, int).cancel()
         else:
-            with pytest.raises(TypeError, match="TimerHandle.__lt__"):
+            with pytest.raises(TypeError, match=r"TimerHandle\.__lt__"):
                 loop.call_later(9, int)
 
     def test_servers_and_transports(self, impl, run, count):
