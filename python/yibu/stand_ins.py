@@ -15,11 +15,12 @@ NATIVE_CLASS, NATIVE_METHOD, FUNCTION = "<native class>", "<native method>", "<f
 """What stands in a wrapper's source where its constants go."""
 
 
-def wrap(stock: type, native: type, call_native: Callable[..., Any]) -> None:
+def wrap(stock: type, native: type, call_native: Callable[..., Any], with_init: bool) -> None:
     """Have methods of a class of asyncio's be the native ones on objects of the native class."""
     for name, function in list(vars(stock).items()):
         method = vars(native).get(name)
-        if method is not None and isinstance(function, FunctionType) and not name.startswith("__"):
+        is_special = name.startswith("__") and not (with_init and name == "__init__")
+        if method is not None and isinstance(function, FunctionType) and not is_special:
             setattr(stock, name, _wrapper(function, native, functools.partial(call_native, method)))
 
 

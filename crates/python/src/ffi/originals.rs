@@ -271,8 +271,12 @@ pub fn remember(py: Python<'_>) -> PyResult<()> {
     // Some of asyncio's classes are behind several native ones: what they have is looked at when they have all wrappers.
     #[cfg(not(Py_3_12))]
     for Native { class, stock, .. } in natives(py) {
+        // Of `__init__` only the first: those of its bases do less than the native one.
+        let (init, mut init_seen) = (PyString::intern(py, "__init__"), false);
         for base in stock(py)?.map_or_else(|| Ok(Vec::new()), bases_behind)? {
-            super::stand_ins::wrap(&base, class.bind(py))?;
+            let has_init = !init_seen && own(&base, &init)?.is_some();
+            init_seen |= has_init;
+            super::stand_ins::wrap(&base, class.bind(py), has_init)?;
         }
     }
     for Native { class, state, hooks, unheard, derives, stock } in natives(py) {

@@ -25,16 +25,16 @@ type Global = (&'static Module, String);
 const VARIABLES: &[&str] = &["_event_loop_policy", "_PYTHONASYNCIODEBUG"];
 
 /// What a function of asyncio's reaches by name.
-#[derive(Default)]
 pub struct Reach {
     names: PyOnceLock<Vec<Global>>,
-    /// The version of the modules in which all were found to be as they came; 0 for none.
+    /// The version of the modules in which all were found to be as they came.
     verified: AtomicU64,
 }
 
 impl Reach {
     const fn new() -> Self {
-        Self { names: PyOnceLock::new(), verified: AtomicU64::new(0) }
+        // No version is this one.
+        Self { names: PyOnceLock::new(), verified: AtomicU64::new(u64::MAX) }
     }
 
     /// Whether something that `function` reaches was replaced.
@@ -75,6 +75,12 @@ impl Reach {
         }
         self.verified.store(version, Ordering::Relaxed);
         Ok(false)
+    }
+}
+
+impl Default for Reach {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
