@@ -16,6 +16,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyFunction, PyModule};
 
 use super::names::{MODULES, Module};
+use crate::ffi::function::naming;
 use crate::ffi::versions;
 
 /// A name of a module.
@@ -68,6 +69,8 @@ impl Reach {
         };
         // Before looking: what changes meanwhile is noticed next time.
         let version = self.version(py);
+        // Where yibu's names stand beside asyncio's, asyncio's function would work with asyncio's classes.
+        let names = if naming::is_installed() { names.as_slice() } else { &[] };
         for (module, name) in names {
             if module.lacks_its_own(py, name)? {
                 return Ok(true);

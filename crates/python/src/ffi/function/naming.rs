@@ -24,6 +24,11 @@ pub fn set_installed(py: Python<'_>, installed: bool) -> PyResult<()> {
     classes.iter().try_for_each(|(class, module)| rename(class.bind(py), module))
 }
 
+/// Whether native objects stand in asyncio's modules.
+pub fn is_installed() -> bool {
+    INSTALLED.load(Ordering::Relaxed)
+}
+
 /// Has a class named as `stock` is from now on, if it bears the same name.
 pub(super) fn follow(class: &Bound<'_, PyType>, stock: &Bound<'_, PyType>) -> PyResult<()> {
     if !class.as_any().getattr("__qualname__")?.eq(stock.qualname()?)? {
