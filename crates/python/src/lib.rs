@@ -82,6 +82,7 @@ fn _yibu(module: &Bound<'_, PyModule>) -> PyResult<()> {
         // Loaded once more: the same classes, of which there is one set.
         return module.dict().update(first.dict().as_mapping());
     }
+    ffi::trampoline::print_no_lack_of_memory();
     stock::capture(py)?;
     Table::<ffi::combined::Base>::build(py, None)?;
     Table::<ffi::function::Function>::build(py, None)?;

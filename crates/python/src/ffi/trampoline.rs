@@ -8,6 +8,7 @@ use std::any::{Any, TypeId};
 use std::ffi::c_int;
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Once;
 
 use pyo3::basic::CompareOp;
 use pyo3::exceptions::{PyMemoryError, PySystemError};
@@ -42,13 +43,35 @@ pub fn caught<R>(body: impl FnOnce() -> PyResult<R>) -> PyResult<R> {
 /// What PyO3 says where the interpreter could not make an object: there was no memory, as a rule, if it has not told another reason.
 const NO_OBJECT: [&str; 2] = ["PyObject pointer is null", "Python API call failed"];
 
+fn message(payload: &(dyn Any + Send)) -> &str {
+    let text = payload.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("a panic without a message")
+}
+
+/// Has panics about an object for which there is no memory print nothing: they become MemoryError ([`panicked`]). All
+/// other panics of this library are printed. Called when the module is made; doing it again changes nothing.
+pub fn print_no_lack_of_memory() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let usual = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            // SAFETY: the first function may be called by any thread, and the others are by one that is attached.
+            let lacks_memory = NO_OBJECT.contains(&message(panic.payload()))
+                && unsafe {
+                    ffi::PyGILState_Check() != 0
+                        && (ffi::PyErr_Occurred().is_null()
+                            || ffi::PyErr_ExceptionMatches(ffi::PyExc_MemoryError) != 0)
+                };
+            if !lacks_memory {
+                usual(panic);
+            }
+        }));
+    });
+}
+
 #[cold]
 fn panicked(payload: &(dyn Any + Send)) -> PyErr {
-    let text = payload
-        .downcast_ref::<String>()
-        .map(String::as_str)
-        .or_else(|| payload.downcast_ref::<&str>().copied())
-        .unwrap_or("a panic without a message");
+    let text = message(payload);
     if NO_OBJECT.contains(&text) {
         // SAFETY: attached, as everything that makes objects.
         let told = PyErr::take(unsafe { Python::assume_attached() });

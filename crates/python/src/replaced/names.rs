@@ -11,11 +11,11 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use pyo3::exceptions::{PyAttributeError, PyNameError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyType};
+use pyo3::types::{PyDict, PyString, PyType};
 
 use crate::ffi::originals::{self, INIT, UNHEARD};
 use crate::ffi::versions::Finding;
-use crate::ffi::{Args, Class, Output, Signature, none, versions};
+use crate::ffi::{Args, Class, Output, Signature, make, none, versions};
 use crate::functions;
 use crate::stock;
 
@@ -51,18 +51,19 @@ impl Module {
     /// What a name means now, and whether that is something of the program's own; `None` where there is no such name.
     fn look<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Option<(Bound<'py, PyAny>, bool)>> {
         let Some((dict, originals)) = self.names.get(py) else { return Ok(None) };
-        let original = originals.bind(py).get_item(name)?;
-        let native = native(py, name)?;
+        let name = make::text(py, name)?;
+        let original = originals.bind(py).get_item(&name)?;
+        let native = native(py, &name)?;
         let usual = |value: &Bound<'py, PyAny>| {
             [&original, &native].into_iter().flatten().any(|known| value.is(known))
         };
-        let value = dict.bind(py).get_item(name)?;
+        let value = dict.bind(py).get_item(&name)?;
         if let Some(value) = &value
             && usual(value)
             && let Some((twin, made)) = self.twin.get(py)
-            && let Some(theirs) = twin.bind(py).get_item(name)?
+            && let Some(theirs) = twin.bind(py).get_item(&name)?
             && !usual(&theirs)
-            && !made.bind(py).get_item(name)?.is_some_and(|made| made.is(&theirs))
+            && !made.bind(py).get_item(&name)?.is_some_and(|made| made.is(&theirs))
         {
             return Ok(Some((theirs, true)));
         }
@@ -83,9 +84,10 @@ impl Module {
     /// Whether its functions find something else under a name that it had, or nothing.
     pub(super) fn lacks_its_own(&self, py: Python<'_>, name: &str) -> PyResult<bool> {
         let Some((dict, originals)) = self.names.get(py) else { return Ok(false) };
-        let Some(value) = dict.bind(py).get_item(name)? else { return Ok(true) };
-        Ok(!originals.bind(py).get_item(name)?.is_some_and(|original| value.is(&original))
-            && !native(py, name)?.is_some_and(|native| value.is(&native)))
+        let name = make::text(py, name)?;
+        let Some(value) = dict.bind(py).get_item(&name)? else { return Ok(true) };
+        Ok(!originals.bind(py).get_item(&name)?.is_some_and(|original| value.is(&original))
+            && !native(py, &name)?.is_some_and(|native| value.is(&native)))
     }
 
     /// Its names now.
@@ -110,7 +112,7 @@ impl Module {
 }
 
 /// What yibu has under a name.
-fn native<'py>(py: Python<'py>, name: &str) -> PyResult<Option<Bound<'py, PyAny>>> {
+fn native<'py>(py: Python<'py>, name: &Bound<'py, PyString>) -> PyResult<Option<Bound<'py, PyAny>>> {
     static NATIVES: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
     let natives = match NATIVES.get(py) {
         Some(natives) => natives.bind(py),
