@@ -63,13 +63,16 @@ impl Original {
     }
 }
 
+/// The name of a method that nobody calls, and what the native class had under it.
+type Unheard = (Py<PyString>, Option<Py<PyAny>>);
+
 /// What a native class was when the module was made, and what was found out since then.
 pub struct Originals {
     entries: PyOnceLock<Vec<Original>>,
     /// The classes of asyncio's that the native one stands for, in the order of their resolution, with what they had.
     behind: PyOnceLock<Vec<(Py<PyType>, Py<PyDict>)>>,
     /// Methods of these that the native class has not, or does not call where asyncio does, with what it had under these names.
-    unheard: PyOnceLock<Vec<(Py<PyString>, Option<Py<PyAny>>)>>,
+    unheard: PyOnceLock<Vec<Unheard>>,
     /// What the methods are called, by the types of the Rust functions.
     names: PyOnceLock<HashMap<TypeId, Py<PyString>>>,
     /// The first of them, and its version tag when it was last looked at.
@@ -443,7 +446,7 @@ fn compare(state: &'static ClassState, class: &Bound<'_, PyType>) -> PyResult<Re
     for original in entries {
         let name = original.name.bind(py);
         let construction = original.bit == INIT.trailing_zeros();
-        if !(construction && !is_native)
+        if (!construction || is_native)
             && (!lookup(class, name)?.is_some_and(|found| found.is(&original.value))
                 || construction && function::acts_otherwise(original.value.bind(py)))
         {
