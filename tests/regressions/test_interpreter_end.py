@@ -161,6 +161,25 @@ BLOCKED = {
 }
 
 
+@pytest.mark.yibu_only  # there is nothing to install of stock
+def test_an_installed_loop_first_used_by_a_finalizer(impl):
+    process = impl.run_source("""
+        import asyncio
+
+        aio.install()
+
+        class Last:
+            def __del__(self, asyncio=asyncio, print=print):
+                loop = asyncio.new_event_loop()
+                print(loop.run_until_complete(asyncio.wait_for(asyncio.sleep(0.001, "ran"), 10)))
+                loop.close()
+
+        asyncio.set_event_loop(None)
+        last = Last()
+    """)
+    assert (process.stdout, process.stderr, process.returncode) == ("ran\n", "", 0)
+
+
 @pytest.mark.parametrize("name", BLOCKED)
 def test_over_python_code_that_native_code_called(impl, name):
     start = """

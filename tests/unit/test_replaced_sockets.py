@@ -2,11 +2,14 @@
 
 import asyncio
 import errno
+import os
 import socket
+import ssl
 
 import pytest
 
 from tests.unit.protocols import Recorder
+from tests.unit.tls import client_context, server_context
 
 HOST = "127.0.0.1"
 
@@ -394,3 +397,66 @@ class TestGuards:
 
         run(main())
         assert seen == [b"while"]
+
+
+class TestFiles:
+    def test_sendfile(self, impl, run, monkeypatch, tmp_path):
+        calls = []
+        sendfile = os.sendfile
+
+        def counted(*args):
+            calls.append(args[3])
+            return sendfile(*args)
+
+        monkeypatch.setattr(os, "sendfile", counted)
+        path = tmp_path / "file"
+        path.write_bytes(b"x" * 100)
+        ours, peer = socket.socketpair()
+        ours.setblocking(False)
+
+        async def main():
+            with path.open("rb") as file:
+                return await asyncio.get_running_loop().sock_sendfile(ours, file)
+
+        with ours, peer:
+            assert run(main()) == 100
+            assert peer.recv(200) == b"x" * 100
+        assert calls[0] == 100
+
+
+class TestTls:
+    def test_reading_and_writing(self, impl, run, monkeypatch):
+        """The methods of `ssl.SSLObject` may be replaced while a connection is in use."""
+        seen = []
+
+        def watch(name):
+            method = getattr(ssl.SSLObject, name)
+
+            def watched(self, *args):
+                seen.append(name)
+                return method(self, *args)
+
+            monkeypatch.setattr(ssl.SSLObject, name, watched)
+
+        async def echo(reader, writer):
+            while data := await reader.readline():
+                writer.write(data)
+            writer.close()
+
+        async def main():
+            server = await impl.start_server(echo, HOST, 0, ssl=server_context())
+            reader, writer = await impl.open_connection(
+                *server.sockets[0].getsockname(), ssl=client_context(), server_hostname="localhost"
+            )
+            writer.write(b"before\n")
+            assert await reader.readline() == b"before\n"
+            watch("read")
+            watch("write")
+            writer.write(b"after\n")
+            assert await reader.readline() == b"after\n"
+            assert {"read", "write"} <= set(seen)
+            writer.close()
+            await writer.wait_closed()
+            server.close()
+
+        run(main())

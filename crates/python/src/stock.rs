@@ -373,8 +373,8 @@ pub fn capture(py: Python<'_>) -> PyResult<()> {
 }
 
 /// Modules that are asked for again and again, and still by finalizers when the interpreter ends and nothing can be imported.
-/// Importing asyncio has imported them.
-const LATE: [&str; 14] = [
+/// Importing asyncio has imported them; the last is of this package.
+const LATE: [&str; 15] = [
     "asyncio.constants",
     "asyncio.coroutines",
     "asyncio.streams",
@@ -389,7 +389,14 @@ const LATE: [&str; 14] = [
     "sys",
     "threading",
     "weakref",
+    "yibu.loop_internals",
 ];
+
+/// `ssl.SSLObject`. A Python may have been built without that module.
+pub fn ssl_object(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
+    static TYPE: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    TYPE.import(py, "ssl", "SSLObject")
+}
 
 /// A module of the standard library or of this package: imported once, and kept as an `import` at the head of a file keeps it.
 pub fn module<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {

@@ -11,7 +11,8 @@ use std::io;
 
 use futures_util::future::{Either, FutureExt, select};
 use pyo3::exceptions::{
-    PyAttributeError, PyConnectionError, PyOSError, PyRuntimeError, PyTypeError, PyValueError,
+    PyAttributeError, PyBlockingIOError, PyConnectionError, PyInterruptedError, PyOSError, PyRuntimeError,
+    PyTypeError, PyValueError,
 };
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyInt};
@@ -26,6 +27,7 @@ use crate::coroutines::{self, Awaited, Keeping, Kept};
 use crate::errors;
 use crate::ffi::thread::attached;
 use crate::ffi::{Args, Obj, Output, Raised, Signature, Table, none};
+use crate::replaced::names::OS_SENDFILE;
 use crate::transports::{self, SocketTransport};
 use crate::{names, stock};
 
@@ -411,23 +413,35 @@ impl Transfer {
             return Ok(true);
         }
         let fd = socket.fileno(py)?;
+        if let Some(function) = OS_SENDFILE.replacement(py)? {
+            return match function.call1((fd, self.file, self.offset, asked)) {
+                Ok(sent) => Ok(self.went(sent.extract()?)),
+                Err(error) if error.is_instance_of::<PyBlockingIOError>(py) => Ok(false),
+                Err(error) if error.is_instance_of::<PyInterruptedError>(py) => Ok(false),
+                Err(error) if error.is_instance_of::<PyOSError>(py) && self.sent == 0 => {
+                    Err(unavailable("os.sendfile call failed"))
+                }
+                Err(error) => Err(error),
+            };
+        }
         let begun = socket
             .event_loop()
             .data()
             .engine
             .with(|engine| engine.driver.begin_send_file(fd, self.file, self.offset, asked as usize));
         match begun.and_then(|sending| py.detach(|| sending.run())) {
-            Ok(0) => return Ok(true),
-            Ok(sent) => {
-                let sent = sent as u64;
-                self.offset += sent;
-                self.sent += sent;
-                self.left = self.left.map(|left| left.saturating_sub(sent));
-            }
-            Err(error) if is_again(&error) => {}
-            Err(error) => return Err(self.failed(&error, waited, py)),
+            Ok(sent) => Ok(self.went(sent as u64)),
+            Err(error) if is_again(&error) => Ok(false),
+            Err(error) => Err(self.failed(&error, waited, py)),
         }
-        Ok(false)
+    }
+
+    /// So much was sent; whether it was the end of the file.
+    fn went(&mut self, sent: u64) -> bool {
+        self.offset += sent;
+        self.sent += sent;
+        self.left = self.left.map(|left| left.saturating_sub(sent));
+        sent == 0
     }
 
     /// An error before anything was sent may be about the kind of file; later ones are the connection's.

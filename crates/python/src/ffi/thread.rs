@@ -100,3 +100,13 @@ mod cleanup {
         }
     }
 }
+
+/// Whether the interpreter is at its end, where it empties modules: what they lack then nobody has taken away.
+pub fn interpreter_ends() -> bool {
+    unsafe extern "C" {
+        #[cfg_attr(not(Py_3_13), link_name = "_Py_IsFinalizing")]
+        fn Py_IsFinalizing() -> std::ffi::c_int;
+    }
+    // SAFETY: reads a flag of the process, from any thread.
+    unsafe { Py_IsFinalizing() != 0 }
+}

@@ -17,7 +17,7 @@ use pyo3::types::{PyFunction, PyModule};
 
 use super::names::{MODULES, Module};
 use crate::ffi::function::naming;
-use crate::ffi::versions;
+use crate::ffi::{thread, versions};
 
 /// A name of a module.
 type Global = (&'static Module, String);
@@ -69,6 +69,9 @@ impl Reach {
         };
         // Before looking: what changes meanwhile is noticed next time.
         let version = self.version(py);
+        if thread::interpreter_ends() {
+            return Ok(false);
+        }
         // Where yibu's names stand beside asyncio's, asyncio's function would work with asyncio's classes.
         let names = if naming::is_installed() { names.as_slice() } else { &[] };
         for (module, name) in names {
@@ -158,6 +161,9 @@ impl Called {
     #[inline]
     pub fn replacement<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         if self.reach.verified.load(Ordering::Relaxed) == self.reach.version(py) {
+            return Ok(None);
+        }
+        if thread::interpreter_ends() {
             return Ok(None);
         }
         if self.module.lacks_its_own(py, self.name)? {

@@ -323,6 +323,7 @@ modules! {
     UNIX_EVENTS = "asyncio.unix_events";
     CONCURRENT_THREAD = "concurrent.futures.thread";
     CONTEXTVARS = "contextvars";
+    OS = "os";
     SOCKET = "socket";
     TIME = "time";
 }
@@ -335,6 +336,7 @@ macro_rules! name {
     };
 }
 
+name! { OS_SENDFILE: UNIX_EVENTS.os, OS.sendfile }
 name! { SELECTOR: SELECTOR_EVENTS.selectors, SELECTORS.DefaultSelector }
 name! { MONOTONIC: BASE_EVENTS.time, TIME.monotonic }
 name! { TASK: BASE_EVENTS.tasks, TASKS.Task }
@@ -437,6 +439,9 @@ pub static SOCKET_METHODS: Methods = Methods::new(
     ],
 );
 
+/// What a TLS connection does without asking the methods of its `ssl.SSLObject`.
+pub static TLS_METHODS: Methods = Methods::new(stock::ssl_object, &["read", "write", "pending"]);
+
 /// What the loop does in place of a selector.
 pub static SELECTOR_METHODS: Methods = Methods::new(
     stock::default_selector,
@@ -482,6 +487,10 @@ pub fn capture(py: Python<'_>) -> PyResult<()> {
     for methods in [&SOCKET_METHODS, &SELECTOR_METHODS, &PROCESS_EVENTS, &EXECUTOR_METHODS, &WORK_METHODS] {
         let originals = methods.found(py)?;
         methods.originals.get_or_init(py, || originals);
+    }
+    // A Python may have been built without `ssl`.
+    if let Ok(originals) = TLS_METHODS.found(py) {
+        TLS_METHODS.originals.get_or_init(py, || originals);
     }
     Ok(())
 }

@@ -14,6 +14,7 @@ use crate::ffi::buffer::Buffer;
 use crate::ffi::openssl::{End, Engine, Outcome};
 use crate::ffi::{Output, Raised, Slot, Visitor, call, make};
 use crate::names;
+use crate::replaced::names::TLS_METHODS;
 
 /// What a record holds at most, and so what one read gives.
 const RECORD_SIZE: usize = 16 * 1024;
@@ -145,12 +146,25 @@ impl Tls {
     /// The handshake has ended: from now on OpenSSL is asked directly, where that is possible. Not before, because callbacks of the
     /// handshake may exchange the context.
     pub fn hasten(&self, py: Python<'_>) -> PyResult<()> {
-        if !self.tells_pending.get() {
+        if !self.tells_pending.get() || !TLS_METHODS.are_original(py)? {
             return Ok(());
         }
         let object = self.object(py);
         let context = object.getattr("context")?;
         self.engine.start(&context, &object, &self.incoming(py), &self.outgoing(py))
+    }
+
+    /// Whether OpenSSL is asked directly. Not any more once the program has put methods of its own in place of `ssl.SSLObject`'s.
+    #[inline]
+    fn is_direct(&self, py: Python<'_>) -> PyResult<bool> {
+        if !self.engine.is_running() {
+            return Ok(false);
+        }
+        let original = TLS_METHODS.are_original(py)?;
+        if !original {
+            self.engine.stop();
+        }
+        Ok(original)
     }
 
     /// Replaces the object: tests do.
@@ -280,6 +294,9 @@ impl Tls {
     /// All the plain text that there is.
     #[inline]
     pub fn read<'py>(&self, py: Python<'py>) -> PyResult<Plain<'py>> {
+        if !self.is_direct(py)? {
+            return self.ask(None, py);
+        }
         let (data, end) = self.engine.read(py)?;
         match end {
             End::Again => Ok(Plain { data, closed: false }),
@@ -319,7 +336,7 @@ impl Tls {
         if wanted == 0 {
             return Ok(Filled { count: 0, full: false, closed: true });
         }
-        let (mut count, mut asks) = (0, self.engine.is_running());
+        let (mut count, mut asks) = (0, self.is_direct(py)?);
         if asks && let Ok(mut memory) = Buffer::get(buffer, true) {
             let end;
             let memory = memory.bytes_mut();
@@ -348,7 +365,7 @@ impl Tls {
     #[inline]
     pub fn write(&self, data: &Bound<'_, PyAny>, start: usize) -> PyResult<Option<usize>> {
         let py = data.py();
-        if self.engine.is_running() {
+        if self.is_direct(py)? {
             let outcome = match data.cast::<PyBytes>() {
                 Ok(bytes) => self.engine.write(py, bytes.as_bytes().get(start..).unwrap_or_default()),
                 Err(_) => match Buffer::get(data, false) {
