@@ -426,7 +426,7 @@ class TestClassesInMessages:
         finally:
             loop.close()
 
-    @pytest.mark.parametrize("name", ["Lock", "Queue", "StreamReader", "Runner"])
+    @pytest.mark.parametrize("name", ["Lock", "Queue", "TaskGroup", "Runner"])
     def test_weak_references(self, impl, name):
         """What makes classes with slots looks whether a base has them already."""
         thing = getattr(impl, name)()

@@ -336,6 +336,23 @@ class TestTwoReaders:
 
         run(main)
 
+    def test_is_one_too_many_for_an_overridden_reader(self, impl, run):
+        """The one who waits goes on to wait."""
+
+        class Reader(impl.StreamReader):
+            async def _wait_for_data(self, name):
+                await super()._wait_for_data(name)
+
+        async def main():
+            reader = Reader()
+            first = await waiting(reader.readline())
+            with pytest.raises(RuntimeError, match="already waiting"):
+                await reader.read(1)
+            reader.feed_data(b"line\n")
+            assert await first == b"line\n"
+
+        run(main)
+
     def test_the_second_takes_what_is_there(self, run, new_reader):
         async def main():
             reader = new_reader()

@@ -14,6 +14,7 @@ use super::reader::{StreamReader, Wanted, has_taken, raise_exception, resume_tra
 use crate::coroutines::{Routine, Step};
 use crate::ffi::buffer::Buffer;
 use crate::ffi::{Args, Obj, Output, Raised, Signature, Table, make, none};
+use crate::futures::likes;
 use crate::mixins::create_future;
 use crate::{names, stock};
 
@@ -183,7 +184,10 @@ fn wait_for_data<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
 #[inline]
 fn end_of_wait<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyResult<Obj<'py, StreamReader>> {
     let reader = routine.owner::<StreamReader>(routine.py())?;
-    if !reader.waiter.is_empty() {
+    // Where `_wait_for_data` was called by name it has done this itself, and what is there is the waiter of another task.
+    if let Some(waiter) = reader.waiter.get(routine.py())
+        && (reader.is_native() || likes::is_done(&waiter)?)
+    {
         // It is cancelled, or another task waits since this one was woken: what is wanted now is no business of this one.
         reader.waiter.clear();
         reader.want(Wanted::Anything);

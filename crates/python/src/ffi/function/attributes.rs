@@ -157,6 +157,7 @@ fn parameters(t: &mut Table<Function>) {
             set_defaults(
                 f,
                 &f.set.defaults,
+                "__defaults__",
                 optional::<PyTuple>(f.py(), value, "__defaults__ must be set to a tuple object")?,
             )
         },
@@ -168,6 +169,7 @@ fn parameters(t: &mut Table<Function>) {
             set_defaults(
                 f,
                 &f.set.kwdefaults,
+                "__kwdefaults__",
                 optional::<PyDict>(f.py(), value, "__kwdefaults__ must be set to a dict object")?,
             )
         },
@@ -215,8 +217,18 @@ fn copy_of_twin<'py>(f: &Obj<'py, Function>, code: &Bound<'py, PyAny>) -> Output
     Ok(copy)
 }
 
-fn set_defaults<'py>(f: &Obj<'py, Function>, slot: &Slot, value: Bound<'py, PyAny>) -> PyResult<()> {
-    slot.put(value);
+/// What the twin has counts as never set: it was put back.
+fn set_defaults<'py>(
+    f: &Obj<'py, Function>,
+    slot: &Slot,
+    name: &str,
+    value: Bound<'py, PyAny>,
+) -> PyResult<()> {
+    if value.is(&f.of_twin(f.py(), name)?) {
+        slot.clear();
+    } else {
+        slot.put(value);
+    }
     settle(f)
 }
 
