@@ -4,6 +4,7 @@ A test that fails here because yibu does now what asyncio does is good news: its
 """
 
 import asyncio
+import inspect
 import os
 import re
 import subprocess
@@ -46,6 +47,16 @@ class TestPage:
 
 
 class TestTypes:
+    def test_properties(self):
+        for class_, name in (
+            (yibu.Queue, "maxsize"),
+            (yibu.StreamWriter, "transport"),
+            (yibu.Barrier, "parties"),
+        ):
+            attribute = inspect.getattr_static(class_, name)
+            assert inspect.isdatadescriptor(attribute)
+            assert not isinstance(attribute, property)
+
     def test_of_the_loop_alone(self, run):
         class Own(yibu.Future):
             pass
@@ -107,6 +118,16 @@ class TestLoop:
 
 
 class TestFrames:
+    def test_outermost(self, impl):
+        finished = subprocess.run(
+            [sys.executable, "-m", "yibu", "-c", "import inspect; print(inspect.stack()[-1].function)"],
+            capture_output=True,
+            text=True,
+            env=impl.environment(),
+            check=True,
+        )
+        assert finished.stdout == "_run_module_as_main\n"
+
     def test_tracebacks(self, run):
         async def fail():
             raise ValueError

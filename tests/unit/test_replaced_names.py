@@ -6,6 +6,7 @@ import asyncio.staggered
 import concurrent.futures
 import concurrent.futures.thread
 import logging
+import os
 import sys
 import threading
 import time
@@ -503,3 +504,26 @@ class TestExecutor:
             loop.set_default_executor(executor)
             run(loop.getaddrinfo(HOST, 80))
             assert executor.jobs == 1
+
+
+@pytest.mark.parametrize("end", ["read", "write"])
+def test_classes_of_pipes(run, loop, monkeypatch, end):
+    """A class in the place of a pipe's transport is what the loop makes."""
+    name = f"_Unix{end.capitalize()}PipeTransport"
+    made = []
+
+    def transport(*args):
+        made.append(args[0])
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(asyncio.unix_events, name, transport)
+    reading, writing = os.pipe()
+
+    async def main():
+        with open(reading, "rb") as source, open(writing, "wb") as sink:
+            connect = loop.connect_read_pipe if end == "read" else loop.connect_write_pipe
+            with pytest.raises(ZeroDivisionError):
+                await connect(asyncio.Protocol, source if end == "read" else sink)
+
+    run(main())
+    assert made == [loop]

@@ -11,7 +11,7 @@ use crate::ffi::{Args, Class, Obj, Output, Signature, Table};
 use crate::frames::Frame;
 use crate::mixins::create_future;
 use crate::names;
-use crate::replaced::names::BASE_EVENTS;
+use crate::replaced::names::{BASE_EVENTS, Name, READ_PIPE, WRITE_PIPE};
 use crate::transports::pipes::{ReadPipeTransport, WritePipeTransport};
 
 const CONNECT_READ: Signature<2> = Signature::new("EventLoop.connect_read_pipe", "protocol_factory, pipe");
@@ -44,12 +44,12 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
     );
     t.method(
         &MAKE_READ,
-        |event_loop, args| make::<ReadPipeTransport>(event_loop, &args, &MAKE_READ),
+        |event_loop, args| make::<ReadPipeTransport>(event_loop, &args, &MAKE_READ, &READ_PIPE),
         "The transport of connect_read_pipe().",
     );
     t.method(
         &MAKE_WRITE,
-        |event_loop, args| make::<WritePipeTransport>(event_loop, &args, &MAKE_WRITE),
+        |event_loop, args| make::<WritePipeTransport>(event_loop, &args, &MAKE_WRITE, &WRITE_PIPE),
         "The transport of connect_write_pipe().",
     );
 }
@@ -59,9 +59,12 @@ fn make<'py, T: Class>(
     event_loop: &Obj<'py, EventLoop>,
     args: &Args<'_, 'py>,
     signature: &Signature<4>,
+    name: &Name<1>,
 ) -> Output<'py> {
+    let py = event_loop.py();
     let [pipe, protocol, waiter, extra] = args.parse(signature)?;
-    T::class(event_loop.py()).call1((event_loop.as_any(), pipe, protocol, waiter, extra))
+    let class = name.replacement(py)?.unwrap_or_else(|| T::class(py).into_any());
+    class.call1((event_loop.as_any(), pipe, protocol, waiter, extra))
 }
 
 /// The coroutine that has the loop's method make a transport, and waits until its protocol has been told.

@@ -337,6 +337,8 @@ macro_rules! name {
 }
 
 name! { OS_SENDFILE: UNIX_EVENTS.os, OS.sendfile }
+name! { READ_PIPE: UNIX_EVENTS._UnixReadPipeTransport }
+name! { WRITE_PIPE: UNIX_EVENTS._UnixWritePipeTransport }
 name! { SELECTOR: SELECTOR_EVENTS.selectors, SELECTORS.DefaultSelector }
 name! { MONOTONIC: BASE_EVENTS.time, TIME.monotonic }
 name! { TASK: BASE_EVENTS.tasks, TASKS.Task }
