@@ -14,14 +14,17 @@ use crate::stock;
 
 const ENSURE_FUTURE: Signature<2> = Signature::new("ensure_future", "coro_or_future, *, loop=None");
 
+/// What `ensure_future` calls, and asyncio's other functions directly. A function of its own: asyncio's of that name stands
+/// behind it.
+#[cfg(not(Py_3_12))]
+const PRIVATE: Signature<2> = Signature::new("_ensure_future", "coro_or_future, *, loop=None");
+
 /// Adds the function.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let doc = "A future for whatever can be awaited: the future itself, or a task.";
-    let ensure_future = functions::make(module, &ENSURE_FUTURE, ensure_future, doc)?;
-    if cfg!(not(Py_3_12)) {
-        module.add("_ensure_future", &ensure_future)?;
-    }
-    module.add("ensure_future", ensure_future)
+    #[cfg(not(Py_3_12))]
+    functions::add(module, &PRIVATE, ensure_future, doc)?;
+    functions::add(module, &ENSURE_FUTURE, ensure_future, doc)
 }
 
 /// `asyncio.ensure_future(coro_or_future, *, loop=None)`.
