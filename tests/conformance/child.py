@@ -5,6 +5,7 @@ lost in it or mistaken for it.
 """
 
 import faulthandler
+import gc
 import importlib
 import json
 import os
@@ -126,6 +127,8 @@ class _Reporter(unittest.TestResult):
 
     def startTest(self, test: unittest.TestCase) -> None:
         super().startTest(test)
+        # Tests look for warnings; those about what an earlier one has left behind are not theirs.
+        gc.collect()
         self.current, self.state, self.message = _id(self.order, test), outcome.PASSED, ""
         self.start = time.monotonic()
         self.say("start", id=self.current)
