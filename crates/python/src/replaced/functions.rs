@@ -25,9 +25,16 @@ type Global = (&'static Module, String);
 /// Variables that asyncio's functions assign to.
 const VARIABLES: &[&str] = &["_event_loop_policy", "_PYTHONASYNCIODEBUG"];
 
+/// The names that a function reaches, and the modules in which they are, each once.
+#[derive(Default)]
+struct Reached {
+    names: Vec<Global>,
+    modules: Vec<&'static Module>,
+}
+
 /// What a function of asyncio's reaches by name.
 pub struct Reach {
-    names: PyOnceLock<Vec<Global>>,
+    reached: PyOnceLock<Reached>,
     /// The version of the modules in which all were found to be as they came.
     verified: AtomicU64,
 }
@@ -35,7 +42,7 @@ pub struct Reach {
 impl Reach {
     const fn new() -> Self {
         // No version is this one.
-        Self { names: PyOnceLock::new(), verified: AtomicU64::new(u64::MAX) }
+        Self { reached: PyOnceLock::new(), verified: AtomicU64::new(u64::MAX) }
     }
 
     /// Whether something that `function` reaches was replaced.
@@ -46,7 +53,8 @@ impl Reach {
 
     #[inline(always)]
     fn version(&self, py: Python<'_>) -> u64 {
-        versions::version(self.names.get(py).into_iter().flatten().map(|(module, _)| module.dict(py)))
+        let modules = self.reached.get(py).into_iter().flat_map(|reached| &reached.modules);
+        versions::version(modules.map(|module| module.dict(py)))
     }
 
     /// What cannot be found out counts as replaced: then all goes by name.
@@ -59,12 +67,12 @@ impl Reach {
     }
 
     fn find(&self, py: Python<'_>, function: &Bound<'_, PyAny>) -> PyResult<bool> {
-        let names = match self.names.get(py) {
-            Some(names) => names,
+        let reached = match self.reached.get(py) {
+            Some(reached) => reached,
             None => {
-                let mut names = Vec::new();
-                collect(function, &mut names, &mut Vec::new())?;
-                self.names.get_or_init(py, || names)
+                let mut reached = Reached::default();
+                reached.collect(function, &mut Vec::new())?;
+                self.reached.get_or_init(py, || reached)
             }
         };
         // Before looking: what changes meanwhile is noticed next time.
@@ -73,7 +81,7 @@ impl Reach {
             return Ok(false);
         }
         // Where yibu's names stand beside asyncio's, asyncio's function would work with asyncio's classes.
-        let names = if naming::is_installed() { names.as_slice() } else { &[] };
+        let names = if naming::is_installed() { reached.names.as_slice() } else { &[] };
         for (module, name) in names {
             if module.lacks_its_own(py, name)? {
                 return Ok(true);
@@ -90,41 +98,56 @@ impl Default for Reach {
     }
 }
 
-/// Adds the names that a function reaches.
-fn collect(function: &Bound<'_, PyAny>, names: &mut Vec<Global>, seen: &mut Vec<usize>) -> PyResult<()> {
-    let py = function.py();
-    if seen.contains(&(function.as_ptr() as usize)) {
-        return Ok(());
-    }
-    seen.push(function.as_ptr() as usize);
-    let globals = function.getattr("__globals__")?;
-    let Some(module) = known(py, &globals) else { return Ok(()) };
-    let mut mentioned = Vec::new();
-    mention(&function.getattr("__code__")?, &mut mentioned)?;
-    for name in &mentioned {
-        let Some(value) = module.original(py, name)? else { continue };
-        add(names, module, name);
-        if value.is_instance_of::<PyFunction>() {
-            collect(&value, names, seen)?;
-        } else if let Ok(other) = value.cast::<PyModule>()
-            && let Some(other) = known(py, other.dict().as_any())
-        {
-            for name in &mentioned {
-                let Some(value) = other.original(py, name)? else { continue };
-                add(names, other, name);
-                if value.is_instance_of::<PyFunction>() {
-                    collect(&value, names, seen)?;
+impl Reached {
+    /// Adds the names that a function reaches.
+    fn collect(&mut self, function: &Bound<'_, PyAny>, seen: &mut Vec<usize>) -> PyResult<()> {
+        let py = function.py();
+        if seen.contains(&(function.as_ptr() as usize)) {
+            return Ok(());
+        }
+        seen.push(function.as_ptr() as usize);
+        let globals = function.getattr("__globals__")?;
+        let Some(module) = known(py, &globals) else { return Ok(()) };
+        let mut mentioned = Vec::new();
+        mention(&function.getattr("__code__")?, &mut mentioned)?;
+        for name in &mentioned {
+            let Some(value) = self.follow(py, module, name, seen)? else { continue };
+            if let Ok(other) = value.cast::<PyModule>()
+                && let Some(other) = known(py, other.dict().as_any())
+            {
+                for name in &mentioned {
+                    self.follow(py, other, name, seen)?;
                 }
             }
         }
+        Ok(())
     }
-    Ok(())
-}
 
-fn add(names: &mut Vec<Global>, module: &'static Module, name: &str) {
-    let known = names.iter().any(|(other, text)| std::ptr::eq(*other, module) && text == name);
-    if !known && !VARIABLES.contains(&name) {
-        names.push((module, name.to_owned()));
+    /// Adds a name that a module had, and what it reaches if that is a function; gives what it is.
+    fn follow<'py>(
+        &mut self,
+        py: Python<'py>,
+        module: &'static Module,
+        name: &str,
+        seen: &mut Vec<usize>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let Some(value) = module.original(py, name)? else { return Ok(None) };
+        self.add(module, name);
+        if value.is_instance_of::<PyFunction>() {
+            self.collect(&value, seen)?;
+        }
+        Ok(Some(value))
+    }
+
+    fn add(&mut self, module: &'static Module, name: &str) {
+        let known = self.names.iter().any(|(other, text)| std::ptr::eq(*other, module) && text == name);
+        if known || VARIABLES.contains(&name) {
+            return;
+        }
+        self.names.push((module, name.to_owned()));
+        if !self.modules.iter().any(|other| std::ptr::eq(*other, module)) {
+            self.modules.push(module);
+        }
     }
 }
 
