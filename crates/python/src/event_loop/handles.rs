@@ -7,9 +7,9 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyTuple;
 
-use super::{Due, Entry, EventLoop, Message};
+use super::{Due, Entry, EventLoop, schedule};
 use crate::events::{Handle, PostedHandle, TimerHandle, When, posted};
-use crate::ffi::{Args, Class, Obj, Output, Ref, SendRef, Signature, none};
+use crate::ffi::{Args, Class, Obj, Output, Ref, Signature, none};
 use crate::functions;
 
 const RUN: Signature<1> = Signature::new("_run_handle", "handle");
@@ -69,11 +69,7 @@ pub fn threadsafe<'py>(
     let handle = class.call1((callback, args, event_loop.as_any(), context))?;
     let entry = PostedHandle::create(py)?;
     posted(&entry).prepare_for(event_loop.as_any(), runner(py), handle.clone())?;
-    if event_loop.runs_elsewhere() {
-        event_loop.inbox.post(Message::Posted(SendRef::of(entry)));
-    } else {
-        event_loop.push(Entry::Posted(Ref::of(entry)))?;
-    }
+    schedule::post(event_loop, entry)?;
     Ok(handle)
 }
 

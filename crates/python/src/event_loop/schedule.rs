@@ -192,8 +192,15 @@ fn post_soon<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Outp
     };
     let method = "call_soon_threadsafe";
     prepare(events::posted(&handle), event_loop, &args, &THREADSAFE, method, true)?;
+    post(event_loop, handle.clone())?;
+    Ok(handle.into_any())
+}
+
+/// Hands an entry over to the loop, from any thread.
+#[inline]
+pub(super) fn post<'py>(event_loop: &Obj<'py, EventLoop>, handle: Obj<'py, PostedHandle>) -> PyResult<()> {
     if event_loop.runs_elsewhere() {
-        event_loop.inbox.post(Message::Posted(SendRef::of(handle.clone())));
+        event_loop.inbox.post(Message::Posted(SendRef::of(handle)));
         if event_loop.inbox.is_flooded() {
             // asyncio writes to a socket here, and whoever waits for the interpreter gets it. Threads that post without end
             // would leave the loop no time otherwise.
@@ -203,10 +210,10 @@ fn post_soon<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Outp
     } else {
         // The order among call_soon() and call_soon_threadsafe() is that of the calls. Nobody is parked, but a program that runs
         // turns by its own hand, and waits in the select of `_selector`.
-        event_loop.push(Entry::Posted(Ref::of(handle.clone())))?;
+        event_loop.push(Entry::Posted(Ref::of(handle)))?;
         event_loop.inbox.ring();
     }
-    Ok(handle.into_any())
+    Ok(())
 }
 
 /// Seconds as a float, for the common types without a call into Python.
