@@ -313,7 +313,6 @@ impl Copied for Queue {
 impl Class for Queue {
     const NAME: &'static CStr = c"yibu.Queue";
     type Header = Combinable;
-    const BARE_NAME: bool = true;
     const HOOKS: &'static [&'static [&'static str]] = &hooks::NAMES;
     const FUNCTIONS: bool = true;
 
@@ -369,7 +368,6 @@ impl Class for Queue {
 impl Class for PriorityQueue {
     const NAME: &'static CStr = c"yibu.PriorityQueue";
     type Header = Combinable;
-    const BARE_NAME: bool = true;
     const HOOKS: &'static [&'static [&'static str]] = &hooks::NAMES;
     const FUNCTIONS: bool = true;
 
@@ -430,7 +428,6 @@ impl Class for PriorityQueue {
 impl Class for LifoQueue {
     const NAME: &'static CStr = c"yibu.LifoQueue";
     type Header = Combinable;
-    const BARE_NAME: bool = true;
     const HOOKS: &'static [&'static [&'static str]] = &hooks::NAMES;
     const FUNCTIONS: bool = true;
 

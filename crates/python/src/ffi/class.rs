@@ -22,7 +22,8 @@ use pyo3::types::{PyDict, PyString, PyTuple, PyType};
 
 use super::originals::{self, Originals};
 use super::trampoline::{self as tramp, Stateless};
-use super::{Args, Output, Signature, Visitor, again, combined, function};
+use super::{Args, Output, Signature, Visitor, again, combined, function, none};
+use crate::stock;
 
 /// What stands between the object header and the data of an instance.
 ///
@@ -274,7 +275,7 @@ pub trait Class: Default + Sized + 'static {
     const AWAITED: bool = false;
     /// Whether instances are called by the function that [`make_callable`] gives them.
     const CALLABLE: bool = Self::Header::VECTORCALL.is_some();
-    /// Whether messages of the interpreter leave the module out, as they do for the classes that asyncio has in Python.
+    /// Whether messages of the interpreter leave the module out. Where there is [`Class::stock`], they say what they say of that.
     const BARE_NAME: bool = false;
     /// Whether instances are methods: a call of one as an attribute makes no bound object.
     const METHOD: bool = false;
@@ -893,7 +894,7 @@ impl<T: Class> Table<T> {
                 Some(ffi::PyObject_GenericSetDict),
             );
         }
-        if T::Header::WEAK.is_some() && T::stock(py)?.is_some_and(has_weakref) {
+        if T::Header::WEAK.is_some() && has_weakref(T::stock(py)?)? {
             table.getter(c"__weakref__", first_weak_reference);
         }
         if !T::DERIVES_FROM_STOCK && T::stock(py)?.is_some() {
@@ -1171,19 +1172,16 @@ fn stock_class<'py, T: Class>(object: &Obj<'py, T>) -> Output<'py> {
     }
 }
 
-/// Whether instances of a Python class show `__weakref__`: code that adds slots to a subclass looks for it.
-fn has_weakref(class: &Bound<'_, PyType>) -> bool {
-    class.as_any().hasattr("__weakref__").unwrap_or(false)
+/// Whether instances of a class of asyncio's show `__weakref__`: code that adds slots to a subclass looks for it.
+fn has_weakref(stock: Option<&Bound<'_, PyType>>) -> PyResult<bool> {
+    stock.map_or(Ok(false), |class| class.as_any().hasattr("__weakref__"))
 }
 
 /// `__weakref__`: a weak reference to the object, where there is one.
 fn first_weak_reference<'py, T: Class>(object: &Obj<'py, T>) -> Output<'py> {
-    let references = object.py().import("weakref")?.call_method1("getweakrefs", (object.as_any(),))?;
-    Ok(references
-        .try_iter()?
-        .next()
-        .transpose()?
-        .unwrap_or_else(|| object.py().None().into_bound(object.py())))
+    let weakref = stock::module(object.py(), "weakref")?;
+    let references = weakref.call_method1("getweakrefs", (object.as_any(),))?;
+    Ok(references.try_iter()?.next().transpose()?.unwrap_or_else(|| none(object.py())))
 }
 
 /// Assigning `__class__`: as `object` does it, which refuses where the layouts differ.

@@ -283,7 +283,6 @@ const AEXIT: Signature<0> = Signature::new_method("Barrier.__aexit__", "*args");
 impl Class for Barrier {
     const NAME: &'static CStr = c"yibu.Barrier";
     type Header = Combinable;
-    const BARE_NAME: bool = true;
     const FUNCTIONS: bool = true;
 
     fn state() -> &'static ClassState {

@@ -350,7 +350,6 @@ impl Class for Condition {
     const NAME: &'static CStr = c"yibu.Condition";
     type Header = Combinable;
     const FREELIST: usize = 64;
-    const BARE_NAME: bool = true;
     const FUNCTIONS: bool = true;
 
     fn state() -> &'static ClassState {

@@ -88,7 +88,6 @@ impl Class for Event {
     const NAME: &'static CStr = c"yibu.Event";
     type Header = Combinable;
     const FREELIST: usize = 64;
-    const BARE_NAME: bool = true;
     const FUNCTIONS: bool = true;
 
     fn state() -> &'static ClassState {

@@ -133,7 +133,6 @@ impl Class for Lock {
     const NAME: &'static CStr = c"yibu.Lock";
     type Header = Combinable;
     const FREELIST: usize = 64;
-    const BARE_NAME: bool = true;
     const FUNCTIONS: bool = true;
 
     fn state() -> &'static ClassState {

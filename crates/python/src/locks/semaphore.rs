@@ -259,7 +259,6 @@ impl Held for BoundedSemaphore {
 impl Class for Semaphore {
     const NAME: &'static CStr = c"yibu.Semaphore";
     type Header = Combinable;
-    const BARE_NAME: bool = true;
     const FUNCTIONS: bool = true;
 
     fn state() -> &'static ClassState {
@@ -332,7 +331,6 @@ impl Class for Semaphore {
 impl Class for BoundedSemaphore {
     const NAME: &'static CStr = c"yibu.BoundedSemaphore";
     type Header = Combinable;
-    const BARE_NAME: bool = true;
     const FUNCTIONS: bool = true;
 
     fn extended() -> Option<Extended<Self>> {
