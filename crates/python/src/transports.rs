@@ -337,18 +337,21 @@ pub fn complete(class: &Bound<'_, pyo3::types::PyType>) -> PyResult<()> {
     class.setattr("_sendfile_compatible", modes.getattr("TRY_NATIVE")?)
 }
 
+/// Steps of asyncio's transports of sockets that native ones do not call: see [`Class::UNHEARD`].
+const UNHEARD: &[&str] = &[
+    "_call_connection_lost",
+    "_fatal_error",
+    "_force_close",
+    "_maybe_pause_protocol",
+    "_maybe_resume_protocol",
+];
+
 impl Class for SocketTransport {
     const NAME: &'static CStr = c"yibu.SocketTransport";
     type Header = BehindTransport;
     const FREELIST: usize = 256;
     const STANDS_FOR_STOCK: bool = true;
-    const UNHEARD: &'static [&'static str] = &[
-        "_call_connection_lost",
-        "_fatal_error",
-        "_force_close",
-        "_maybe_pause_protocol",
-        "_maybe_resume_protocol",
-    ];
+    const UNHEARD: &'static [&'static str] = UNHEARD;
     const FUNCTIONS: bool = true;
 
     fn state() -> &'static ClassState {

@@ -119,7 +119,7 @@ fn run_shell<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     run(routine, true)
 }
 
-/// Checks the arguments, makes the protocol, and has the transport made.
+/// Checks the arguments, makes the protocol, and has the transport made. The routine's number says whether it is a shell.
 fn run<'py>(routine: &Obj<'py, Routine>, in_shell: bool) -> PyResult<Step<'py>> {
     let py = routine.py();
     let event_loop = routine.owner::<EventLoop>(py)?;
@@ -148,6 +148,7 @@ fn run<'py>(routine: &Obj<'py, Routine>, in_shell: bool) -> PyResult<Step<'py>> 
     let arguments = (&protocol, command, in_shell, stdin, stdout, stderr, bufsize);
     let made = event_loop.as_any().call_method("_make_subprocess_transport", arguments, Some(&keywords))?;
     routine.first.put(protocol);
+    routine.number.set(in_shell.into());
     Ok(Step::Await(made, |routine, transport| {
         let (py, transport) = (routine.py(), transport?);
         let protocol = taken(py, &routine.first);
@@ -155,8 +156,7 @@ fn run<'py>(routine: &Obj<'py, Routine>, in_shell: bool) -> PyResult<Step<'py>> 
         if let Some(text) = routine.second.get(py)
             && event_loop.debug.get()
         {
-            let in_shell = text.cast::<PyString>()?.to_str()?.starts_with("run shell");
-            let frame = if in_shell { &SUBPROCESS_SHELL } else { &SUBPROCESS_EXEC };
+            let frame = if routine.number.get() == 0 { &SUBPROCESS_EXEC } else { &SUBPROCESS_SHELL };
             frame.log(py, "info", ("%s: %r", text, &transport))?;
         }
         Ok(Step::Return((transport, protocol).into_pyobject(py)?.into_any()))

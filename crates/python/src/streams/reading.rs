@@ -291,8 +291,7 @@ fn exactly_compared<'py>(
     let there = reader.content.len(py)?.into_pyobject(py)?.into_any();
     if there.lt(&n)? {
         if reader.eof.get() {
-            let partial = reader.content.take(py, usize::MAX)?;
-            return Err(PyErr::from_value(stock::incomplete_read_error(py)?.call1((partial, n))?));
+            return Err(incomplete(reader, n)?);
         }
         return wait(reader, "readexactly", Wanted::Anything, |routine, waited| {
             let reader = end_of_wait(routine, waited)?;
@@ -301,6 +300,13 @@ fn exactly_compared<'py>(
     }
     let count = if there.eq(&n)? { usize::MAX } else { in_a_slice(&n)?.unsigned_abs() };
     take(reader, count)
+}
+
+/// IncompleteReadError: the end came before `expected` bytes. It takes what there is.
+fn incomplete<'py>(reader: &Obj<'py, StreamReader>, expected: Bound<'py, PyAny>) -> PyResult<PyErr> {
+    let py = reader.py();
+    let partial = reader.content.take(py, usize::MAX)?;
+    Ok(PyErr::from_value(stock::incomplete_read_error(py)?.call1((partial, expected))?))
 }
 
 #[inline]
@@ -314,10 +320,7 @@ fn exactly<'py>(
         return take(reader, count);
     }
     if reader.eof.get() {
-        let partial = reader.content.take(py, usize::MAX)?;
-        return Err(PyErr::from_value(
-            stock::incomplete_read_error(py)?.call1((partial, routine.first.get_or_none(py)))?,
-        ));
+        return Err(incomplete(reader, routine.first.get_or_none(py))?);
     }
     wait(reader, "readexactly", Wanted::Count(count), |routine, waited| {
         let reader = end_of_wait(routine, waited)?;

@@ -322,13 +322,7 @@ impl Class for DatagramTransport {
     const NAME: &'static CStr = c"yibu.DatagramSocketTransport";
     type Header = BehindTransport;
     const STANDS_FOR_STOCK: bool = true;
-    const UNHEARD: &'static [&'static str] = &[
-        "_call_connection_lost",
-        "_fatal_error",
-        "_force_close",
-        "_maybe_pause_protocol",
-        "_maybe_resume_protocol",
-    ];
+    const UNHEARD: &'static [&'static str] = super::UNHEARD;
     const FUNCTIONS: bool = true;
 
     fn state() -> &'static ClassState {
