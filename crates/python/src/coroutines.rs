@@ -22,6 +22,7 @@ mod line;
 mod protocol;
 mod routine;
 mod special;
+mod unstarted;
 mod waking;
 mod wrapper;
 
@@ -56,7 +57,9 @@ pub use waking::{Waker, give_way};
 /// Makes the classes.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
-    origin::prepare(py)?;
+    let (get, set) =
+        (stock::get_coroutine_origin_tracking_depth(py)?, stock::set_coroutine_origin_tracking_depth(py)?);
+    origin::prepare(get, set)?;
     Table::<waking::WakerCallback>::build(py, None)?;
     Table::<wrapper::CoroutineWrapper>::build(py, None)?;
     let native = Table::<NativeCoroutine>::build(py, None)?;

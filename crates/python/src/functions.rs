@@ -5,9 +5,11 @@ use pyo3::prelude::*;
 use pyo3::types::PyModule;
 
 use crate::event_loop::{self, EventLoop, Overridable};
+use crate::ffi::function::Lookups;
 use crate::ffi::trampoline::Stateless;
 use crate::ffi::{Args, Obj, Output, Signature, call, class};
 use crate::names;
+use crate::replaced::functions::Reach;
 use crate::replaced::names::running_loop::OF_TASKS;
 use crate::replaced::names::{self as replaced, Name};
 use crate::stock::{self, twins};
@@ -35,7 +37,10 @@ pub fn make<'py, const N: usize, F>(
 where
     F: Stateless + for<'a, 'p> Fn(Args<'a, 'p>) -> Output<'p>,
 {
-    let twin = twins::function(module.py(), signature.function)?;
+    // It lives as long as the function, which lives as long as the module.
+    let lookups = || &*Box::leak(Box::new(Reach::new()));
+    let twin =
+        twins::function(module.py(), signature.function)?.map(|twin| (twin, lookups() as &dyn Lookups));
     class::function(module.as_any(), signature, body, doc, twin)
 }
 

@@ -15,7 +15,6 @@ use crate::attributes::objects;
 use crate::coroutines::{self, Answer, Awaited, Keeping, Kept, Thrown};
 use crate::event_loop::{EventLoop, create_future, yield_once};
 use crate::ffi::combined::Combinable;
-use crate::ffi::dormant::copy;
 use crate::ffi::thread::attached;
 use crate::ffi::{Args, Class, ClassState, Directory, Obj, Output, Signature, Slot, Table, Visitor};
 use crate::ffi::{boolean, none};
@@ -446,7 +445,7 @@ fn coroutine<'py, F: Future<Output = Answer> + 'static>(
 
 fn of_asyncio<'py>(server: &Obj<'py, Server>, name: &str) -> Output<'py> {
     match twins::function(server.py(), name)? {
-        Some(function) => copy(&function)?.call1((server.as_any(),)),
+        Some(function) => twins::copy(&function)?.call1((server.as_any(),)),
         None => Err(PyAttributeError::new_err(format!("asyncio has no {name}()"))),
     }
 }

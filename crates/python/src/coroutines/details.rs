@@ -1,7 +1,7 @@
 //! What is known of a native coroutine only when somebody asks: its code, its frame, where it was made, names given to it.
 //!
 //! The code is that of the standard library's function, and the frame that of a coroutine of that function which never runs
-//! ([`crate::ffi::dormant`]). A coroutine that nobody looks at carries an empty pointer for all of this. Called by
+//! ([`super::unstarted`]). A coroutine that nobody looks at carries an empty pointer for all of this. Called by
 //! [`super::protocol`]; made with every coroutine.
 
 use std::cell::OnceCell;
@@ -11,7 +11,8 @@ use pyo3::types::{PyDict, PyString, PyTuple};
 
 use super::line;
 use super::protocol::{Coroutine, is_suspended};
-use crate::ffi::{Obj, Output, Slot, Visitor, dormant, none, origin, set_line};
+use super::unstarted::unstarted;
+use crate::ffi::{Obj, Output, Slot, Visitor, frame, none, origin};
 use crate::stock::{self, twins};
 
 /// One pointer in every coroutine.
@@ -28,14 +29,14 @@ pub struct Known {
     /// `cr_origin`
     pub origin: Slot,
     /// The Python coroutine whose frame is shown.
-    dormant: Slot,
+    unstarted: Slot,
     /// What stands for the coroutines within: see [`super::inner`].
     pub inner: Slot,
 }
 
 impl Known {
     fn slots(&self) -> [&Slot; 5] {
-        [&self.name, &self.qualified, &self.origin, &self.dormant, &self.inner]
+        [&self.name, &self.qualified, &self.origin, &self.unstarted, &self.inner]
     }
 }
 
@@ -63,7 +64,7 @@ impl Details {
     #[cold]
     fn remember_origin(&self, py: Python<'_>, depth: i32) -> PyResult<()> {
         let mut places = Vec::new();
-        let mut next = origin::current_frame(py);
+        let mut next = frame::current(py);
         while let Some(frame) = next.filter(|frame| !frame.is_none() && places.len() < depth as usize) {
             let code = frame.getattr("f_code")?;
             let place = (code.getattr("co_filename")?, frame.getattr("f_lineno")?, code.getattr("co_name")?);
@@ -78,7 +79,7 @@ impl Details {
     #[inline]
     pub fn end(&self) {
         if let Some(known) = self.known() {
-            known.dormant.clear();
+            known.unstarted.clear();
             known.inner.clear();
         }
     }
@@ -130,17 +131,17 @@ pub fn frame<'py, T: Coroutine>(coroutine: &Obj<'py, T>) -> Output<'py> {
         return Ok(none(py));
     }
     let known = coroutine.details().knowing();
-    if known.dormant.is_empty() {
+    if known.unstarted.is_empty() {
         let Some(function) = function(py, coroutine.name())?.filter(|function| is_asynchronous(function))
         else {
             return Ok(none(py));
         };
         let (values, named) = arguments(coroutine, &function)?;
-        let shown = dormant(&function, &values, &named)?;
-        known.dormant.put(shown);
+        let shown = unstarted(&function, &values, &named)?;
+        known.unstarted.put(shown);
         coroutine.track();
     }
-    let shown = known.dormant.get_or_none(py);
+    let shown = known.unstarted.get_or_none(py);
     let frame = match shown.getattr_opt("cr_frame")? {
         Some(frame) => frame,
         // In 3.11 one of asyncio's coroutines is a generator.
@@ -151,7 +152,7 @@ pub fn frame<'py, T: Coroutine>(coroutine: &Obj<'py, T>) -> Output<'py> {
     } else {
         None
     };
-    set_line(&frame, line);
+    frame::set_line(&frame, line);
     Ok(frame)
 }
 

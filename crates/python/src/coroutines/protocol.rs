@@ -10,7 +10,7 @@ use pyo3::types::PyString;
 
 use super::details::{self, Details, Known};
 use super::wrapper::CoroutineWrapper;
-use crate::ffi::{Class, Obj, Output, Signature, Slot, Table, again, boolean, none, origin};
+use crate::ffi::{Class, Obj, Output, Signature, Slot, Table, again, boolean, frame, none};
 use crate::futures::{self, stop_iteration, thrown};
 use crate::stock;
 
@@ -186,7 +186,7 @@ fn set_name<'py, T: Coroutine>(
 fn iterated<'py, T: Coroutine>(coroutine: &Obj<'py, T>) -> Output<'py> {
     /// `inspect.CO_COROUTINE` and `inspect.CO_ITERABLE_COROUTINE`.
     const AWAITS: u32 = 0x80 | 0x100;
-    let caller = origin::current_frame(coroutine.py());
+    let caller = frame::current(coroutine.py());
     let flags =
         caller.map(|frame| frame.getattr("f_code")?.getattr("co_flags")?.extract::<u32>()).transpose()?;
     if flags.is_some_and(|flags| flags & AWAITS != 0) {

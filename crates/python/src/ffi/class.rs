@@ -23,7 +23,6 @@ use pyo3::types::{PyDict, PyString, PyTuple, PyType};
 use super::originals::{self, Originals};
 use super::trampoline::{self as tramp, Stateless};
 use super::{Args, Output, Signature, Visitor, again, combined, function, none};
-use crate::stock;
 
 /// What stands between the object header and the data of an instance.
 ///
@@ -1179,9 +1178,13 @@ fn has_weakref(stock: Option<&Bound<'_, PyType>>) -> PyResult<bool> {
 
 /// `__weakref__`: a weak reference to the object, where there is one.
 fn first_weak_reference<'py, T: Class>(object: &Obj<'py, T>) -> Output<'py> {
-    let weakref = stock::module(object.py(), "weakref")?;
-    let references = weakref.call_method1("getweakrefs", (object.as_any(),))?;
-    Ok(references.try_iter()?.next().transpose()?.unwrap_or_else(|| none(object.py())))
+    let field = Instance::<T>::field(object.as_any().as_ptr(), T::Header::WEAK);
+    // SAFETY: attached; layout. The field is null or holds the first of the living weak references, as the interpreter's own
+    // `__weakref__` finds it.
+    unsafe {
+        let first = if field.is_null() { null_mut() } else { *field };
+        Ok(Bound::from_borrowed_ptr_or_opt(object.py(), first).unwrap_or_else(|| none(object.py())))
+    }
 }
 
 /// Assigning `__class__`: as `object` does it, which refuses where the layouts differ.
@@ -1201,7 +1204,7 @@ pub fn function<'py, const N: usize, F>(
     signature: &'static Signature<N>,
     _: F,
     doc: &str,
-    twin: Option<Bound<'py, PyAny>>,
+    twin: Option<function::Twin<'py>>,
 ) -> PyResult<Bound<'py, PyAny>>
 where
     F: Stateless + for<'a, 'p> Fn(Args<'a, 'p>) -> Output<'p>,

@@ -23,8 +23,8 @@ use pyo3::types::{PyDict, PyFunction, PyString, PyType};
 
 use super::class::{Class, ClassState, Header, Instance, Obj, Table, data_of};
 use super::trampoline::{self as tramp, Stateless, guard, lend};
+use super::versions::Verified;
 use super::{Args, Output, Slot, Visitor};
-use crate::replaced::functions::Reach;
 
 unsafe extern "C" {
     /// A bound method; part of the C API that PyO3 does not declare.
@@ -61,10 +61,20 @@ pub struct Function {
     binder: Slot,
     /// The Python function that runs instead: the program has set `__code__`.
     replacement: Slot,
-    /// What the twin of a module's function reaches by name.
-    reach: Reach,
+    /// Of a module's function: that nothing was replaced which the twin looks up, and who finds out.
+    verified: Verified,
+    lookups: Cell<Option<&'static dyn Lookups>>,
     set: attributes::Set,
 }
+
+/// What the twin of a module's function looks up by name when it runs.
+pub trait Lookups: 'static {
+    /// Whether something of that was replaced, so that the twin has to run itself. Where nothing was, `verified` is told.
+    fn are_replaced(&self, twin: &Bound<'_, PyAny>, verified: &Verified) -> bool;
+}
+
+/// The Python function that a function of a module stands for, and what that looks up.
+pub type Twin<'py> = (Bound<'py, PyAny>, &'static dyn Lookups);
 
 static FUNCTION: ClassState = ClassState::new();
 
@@ -83,6 +93,13 @@ impl Function {
         route(&function);
         immortalise(&function);
         Ok(function)
+    }
+
+    /// Whether the twin has to run in the place of the Rust code, after something has changed.
+    #[cold]
+    fn must_run_twin(&self, py: Python<'_>) -> bool {
+        let twin = self.twin.get_or_none(py);
+        self.lookups.get().is_some_and(|lookups| lookups.are_replaced(&twin, &self.verified))
     }
 
     /// Whether an object is one that the Rust code can work on.
@@ -204,7 +221,7 @@ where
         if !slf.is_null() {
             let py = Python::assume_attached();
             let function: &Function = data_of(slf);
-            if function.reach.is_replaced(py, || function.twin.get_or_none(py).unbind()) {
+            if !function.verified.holds(py) && function.must_run_twin(py) {
                 return ffi::PyObject_Vectorcall(function.twin.as_ptr(), args, nargsf, keywords);
             }
         }
@@ -412,9 +429,11 @@ impl Class for Function {
 pub(super) fn of_module<'py>(
     way: ffi::vectorcallfunc,
     native: Bound<'py, PyAny>,
-    twin: Bound<'py, PyAny>,
+    (twin, lookups): Twin<'py>,
 ) -> Output<'py> {
-    Ok(Function::of(way, None, native, twin)?.into_any())
+    let function = Function::of(way, None, native, twin)?;
+    function.lookups.set(Some(lookups));
+    Ok(function.into_any())
 }
 
 /// Makes Functions of those methods of a new class for which the standard library's class has Python functions. `ways` are how the

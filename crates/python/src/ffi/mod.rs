@@ -29,7 +29,7 @@ pub mod depth;
 #[cfg(not(Py_3_14))]
 pub mod dict;
 pub mod directory;
-pub mod dormant;
+pub mod frame;
 pub mod function;
 pub mod gc;
 pub mod interpreter;
@@ -53,7 +53,6 @@ pub use args::{Args, Signature};
 pub use cell::LoopCell;
 pub use class::{Class, ClassState, Obj, Table};
 pub use directory::{Directory, Listing};
-pub use dormant::{dormant, set_line};
 pub use gc::Visitor;
 pub use raised::Raised;
 pub use reference::{Ref, SendRef, Slot, again};

@@ -5,11 +5,9 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use pyo3::ffi;
 use pyo3::ffi::compat::PyThreadState_GetUnchecked;
 use pyo3::prelude::*;
-
-use crate::stock;
+use pyo3::sync::PyOnceLock;
 
 /// Where the number lies in a thread's state; [`UNKNOWN`] until [`prepare`] has found it.
 static OFFSET: AtomicUsize = AtomicUsize::new(UNKNOWN);
@@ -17,10 +15,14 @@ const UNKNOWN: usize = usize::MAX;
 /// How far is looked: the state of a thread is longer than this in every supported version.
 const SEARCHED: usize = 288;
 
-/// Finds the number. Where it cannot be found the Python function is asked each time.
-pub fn prepare(py: Python<'_>) -> PyResult<()> {
-    let before: i32 = stock::get_coroutine_origin_tracking_depth(py)?.call0()?.extract()?;
-    let set = |depth: i32| stock::set_coroutine_origin_tracking_depth(py)?.call1((depth,)).map(drop);
+/// `sys.get_coroutine_origin_tracking_depth`
+static GET: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+
+/// Finds the number by the functions of `sys` that get and set it. Where it cannot be found the first is asked each time.
+pub fn prepare(get: &Bound<'_, PyAny>, set: &Bound<'_, PyAny>) -> PyResult<()> {
+    let before: i32 = get.call0()?.extract()?;
+    GET.get_or_init(get.py(), || get.clone().unbind());
+    let set = |depth: i32| set.call1((depth,)).map(drop);
     let mut candidates: Vec<usize> = (0..SEARCHED).step_by(align_of::<i32>()).collect();
     for depth in [0x2a57_1e9b, 0x1b5f_03c5] {
         set(depth)?;
@@ -55,15 +57,5 @@ pub fn depth(py: Python<'_>) -> i32 {
 #[cold]
 fn ask(py: Python<'_>) -> i32 {
     // The function takes nothing and gives the number; were it otherwise, coroutines would not say where they were made.
-    let depth = stock::get_coroutine_origin_tracking_depth(py).and_then(|ask| ask.call0()?.extract());
-    depth.unwrap_or(0)
-}
-
-/// The innermost Python frame of this thread.
-pub fn current_frame(py: Python<'_>) -> Option<Bound<'_, PyAny>> {
-    // SAFETY: attached; a new reference or null without an exception.
-    unsafe {
-        let frame = ffi::PyThreadState_GetFrame(PyThreadState_GetUnchecked());
-        Bound::from_owned_ptr_or_opt(py, frame.cast())
-    }
+    GET.get(py).and_then(|get| get.bind(py).call0().ok()?.extract().ok()).unwrap_or(0)
 }

@@ -9,7 +9,8 @@ use std::cell::Cell;
 
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::PyType;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyDict, PyType};
 
 pub use names::{changes, version, watch, watch_class};
 
@@ -39,6 +40,52 @@ impl Finding {
     /// It has to be found out again.
     pub fn forget(&self) {
         self.0.set(0);
+    }
+}
+
+/// What was found out about names of some modules, and the version of the dicts of these for which it holds.
+pub struct Verified {
+    dicts: PyOnceLock<Vec<Py<PyDict>>>,
+    at: Cell<u64>,
+}
+
+// SAFETY: as for `Finding`; the dicts are written once.
+unsafe impl Sync for Verified {}
+
+impl Verified {
+    /// Nothing was found out yet.
+    pub const fn new() -> Self {
+        // No version is this one.
+        Self { dicts: PyOnceLock::new(), at: Cell::new(u64::MAX) }
+    }
+
+    /// Says which dicts it is about, before anything is found out.
+    pub fn depend_on(&self, py: Python<'_>, dicts: Vec<Py<PyDict>>) {
+        // Who looks again finds the same.
+        let _ = self.dicts.set(py, dicts);
+    }
+
+    /// Whether it was found and the dicts are as they were then.
+    #[inline(always)]
+    pub fn holds(&self, py: Python<'_>) -> bool {
+        self.at.get() == self.version(py)
+    }
+
+    /// The version of the dicts now. A look begins with this.
+    #[inline(always)]
+    pub fn version(&self, py: Python<'_>) -> u64 {
+        version(self.dicts.get(py).into_iter().flatten().map(Some))
+    }
+
+    /// It was found by a look that began at this version.
+    pub fn set(&self, version: u64) {
+        self.at.set(version);
+    }
+}
+
+impl Default for Verified {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

@@ -5,10 +5,8 @@
 //! read off its code, when it is first asked about: each name that is one of its module, and of another module those that the code
 //! mentions as well, which may be more than it uses.
 //!
-//! Asked by the native functions of modules when they are called ([`Reach`]), and by Rust code that would call one natively
+//! Asked by the native functions of modules when they are called ([`Lookups`]), and by Rust code that would call one natively
 //! ([`Called`]).
-
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use pyo3::exceptions::PyNameError;
 use pyo3::prelude::*;
@@ -16,8 +14,9 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyFunction, PyModule};
 
 use super::names::{MODULES, Module};
-use crate::ffi::function::naming;
-use crate::ffi::{thread, versions};
+use crate::ffi::function::{Lookups, naming};
+use crate::ffi::thread;
+use crate::ffi::versions::Verified;
 
 /// A name of a module.
 type Global = (&'static Module, String);
@@ -33,50 +32,28 @@ struct Reached {
 }
 
 /// What a function of asyncio's reaches by name.
-pub struct Reach {
-    reached: PyOnceLock<Reached>,
-    /// The version of the modules in which all were found to be as they came.
-    verified: AtomicU64,
-}
+pub struct Reach(PyOnceLock<Reached>);
 
 impl Reach {
-    const fn new() -> Self {
-        // No version is this one.
-        Self { reached: PyOnceLock::new(), verified: AtomicU64::new(u64::MAX) }
+    /// Read off the code when it is first asked about.
+    pub const fn new() -> Self {
+        Self(PyOnceLock::new())
     }
 
-    /// Whether something that `function` reaches was replaced.
-    #[inline(always)]
-    pub fn is_replaced(&self, py: Python<'_>, function: impl FnOnce() -> Py<PyAny>) -> bool {
-        self.verified.load(Ordering::Relaxed) != self.version(py) && self.look(py, function().bind(py))
-    }
-
-    #[inline(always)]
-    fn version(&self, py: Python<'_>) -> u64 {
-        let modules = self.reached.get(py).into_iter().flat_map(|reached| &reached.modules);
-        versions::version(modules.map(|module| module.dict(py)))
-    }
-
-    /// What cannot be found out counts as replaced: then all goes by name.
-    #[cold]
-    fn look(&self, py: Python<'_>, function: &Bound<'_, PyAny>) -> bool {
-        self.find(py, function).unwrap_or_else(|error| {
-            error.write_unraisable(py, Some(function));
-            true
-        })
-    }
-
-    fn find(&self, py: Python<'_>, function: &Bound<'_, PyAny>) -> PyResult<bool> {
-        let reached = match self.reached.get(py) {
+    fn find(&self, function: &Bound<'_, PyAny>, verified: &Verified) -> PyResult<bool> {
+        let py = function.py();
+        let reached = match self.0.get(py) {
             Some(reached) => reached,
             None => {
                 let mut reached = Reached::default();
                 reached.collect(function, &mut Vec::new())?;
-                self.reached.get_or_init(py, || reached)
+                let dicts = reached.modules.iter().filter_map(|module| module.dict(py));
+                verified.depend_on(py, dicts.map(|dict| dict.clone_ref(py)).collect());
+                self.0.get_or_init(py, || reached)
             }
         };
         // Before looking: what changes meanwhile is noticed next time.
-        let version = self.version(py);
+        let version = verified.version(py);
         if thread::interpreter_ends() {
             return Ok(false);
         }
@@ -87,14 +64,18 @@ impl Reach {
                 return Ok(true);
             }
         }
-        self.verified.store(version, Ordering::Relaxed);
+        verified.set(version);
         Ok(false)
     }
 }
 
-impl Default for Reach {
-    fn default() -> Self {
-        Self::new()
+impl Lookups for Reach {
+    /// What cannot be found out counts as replaced: then all goes by name.
+    fn are_replaced(&self, function: &Bound<'_, PyAny>, verified: &Verified) -> bool {
+        self.find(function, verified).unwrap_or_else(|error| {
+            error.write_unraisable(function.py(), Some(function));
+            true
+        })
     }
 }
 
@@ -172,18 +153,19 @@ fn mention(code: &Bound<'_, PyAny>, names: &mut Vec<String>) -> PyResult<()> {
 pub struct Called {
     module: &'static Module,
     name: &'static str,
+    verified: Verified,
     reach: Reach,
 }
 
 impl Called {
     const fn new(module: &'static Module, name: &'static str) -> Self {
-        Self { module, name, reach: Reach::new() }
+        Self { module, name, verified: Verified::new(), reach: Reach::new() }
     }
 
     /// What to call by name instead, if it or something that it reaches was replaced.
     #[inline]
     pub fn replacement<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        if self.reach.verified.load(Ordering::Relaxed) == self.reach.version(py) {
+        if self.verified.holds(py) {
             return Ok(None);
         }
         if thread::interpreter_ends() {
@@ -196,8 +178,7 @@ impl Called {
         let Some(original) = original else {
             return Err(PyNameError::new_err(format!("name '{}' is not defined", self.name)));
         };
-        let is_replaced = self.reach.is_replaced(py, || original.clone().unbind());
-        Ok(is_replaced.then_some(original))
+        Ok(self.reach.are_replaced(&original, &self.verified).then_some(original))
     }
 
     /// Whether that is so.

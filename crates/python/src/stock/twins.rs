@@ -105,3 +105,15 @@ pub fn attribute_of<'py>(
     }
     Ok(None)
 }
+
+/// A function of the same code. Calling the original on a native object would lead to the native method
+/// ([`crate::ffi::stand_ins`]).
+pub fn copy<'py>(function: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let attribute = |name| function.getattr(name);
+    let (code, globals, name) = (attribute("__code__")?, attribute("__globals__")?, attribute("__name__")?);
+    let (defaults, closure) = (attribute("__defaults__")?, attribute("__closure__")?);
+    let copy = function.py().get_type::<PyFunction>().call1((code, globals, name, defaults, closure))?;
+    copy.setattr("__qualname__", attribute("__qualname__")?)?;
+    copy.setattr("__kwdefaults__", attribute("__kwdefaults__")?)?;
+    Ok(copy)
+}
