@@ -221,8 +221,14 @@ where
         if !slf.is_null() {
             let py = Python::assume_attached();
             let function: &Function = data_of(slf);
-            if !function.verified.holds(py) && function.must_run_twin(py) {
-                return ffi::PyObject_Vectorcall(function.twin.as_ptr(), args, nargsf, keywords);
+            if !function.verified.holds(py) {
+                match guard(py, None, || Ok(Some(function.must_run_twin(py)))) {
+                    Some(false) => {}
+                    Some(true) => {
+                        return ffi::PyObject_Vectorcall(function.twin.as_ptr(), args, nargsf, keywords);
+                    }
+                    None => return null_mut(),
+                }
             }
         }
         let result = tramp::function::<F>(args, ffi::PyVectorcall_NARGS(nargsf), keywords);
