@@ -67,7 +67,7 @@ fn an_embedder_sends_what_is_queued() -> io::Result<()> {
     assert!(connection.stream.write_op().is_some());
     connection.abort();
     let late = connection.stream.queue([vec![4]]).map_err(io::Error::other)?;
-    assert!(matches!(late, Err(None)));
+    assert!(matches!(late, Err(Upcall::LostWrite(1))));
     assert_eq!(connection.told, []);
     Ok(())
 }

@@ -21,7 +21,7 @@ use crate::ffi::originals::{self, INIT, ORDER, Replaced};
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Raised, Signature, Slot, Table, Visitor, make};
 use crate::ffi::{boolean, call, context, none};
 use crate::replaced::copy_context;
-use crate::replaced::names::{self as replaced, THREADSAFE_HANDLE};
+use crate::replaced::names::{self as replaced, EXTRACT_STACK, FORMAT_CALLBACK, Name, THREADSAFE_HANDLE};
 use crate::{names, stock};
 
 /// The data of a `Handle`.
@@ -183,7 +183,7 @@ impl Handle {
 
     /// Keeps the stack of the code that made the handle, for debug mode.
     pub fn remember_source(&self, py: Python<'_>) -> PyResult<()> {
-        self.source_traceback.put(stock::extract_stack(py)?.call0()?);
+        self.source_traceback.put(extract_stack(py, &EXTRACT_STACK)?);
         Ok(())
     }
 
@@ -262,6 +262,14 @@ pub fn report(handle: &Obj<'_, Handle>, error: PyErr) -> PyResult<()> {
         .map(drop)
 }
 
+/// `format_helpers.extract_stack(frame)`, with the frame of the code that called a native function.
+pub fn extract_stack<'py>(py: Python<'py>, function: &Name<2>) -> Output<'py> {
+    match function.replacement(py)? {
+        None => stock::extract_stack(py)?.call0(),
+        Some(function) => function.call1((stock::getframe(py)?.call0()?,)),
+    }
+}
+
 /// `format_helpers._format_callback_source`, whose signature grew a `debug` in 3.13.
 fn describe<'py>(
     callback: Bound<'py, PyAny>,
@@ -269,7 +277,7 @@ fn describe<'py>(
     debug: bool,
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = callback.py();
-    let format = stock::format_callback_source(py)?;
+    let format = FORMAT_CALLBACK.current(py)?;
     if cfg!(Py_3_13) {
         let keywords = make::dict(py)?;
         keywords.set_item("debug", debug)?;

@@ -69,6 +69,12 @@ impl Frame {
         self.call(&self.module.logger(py)?.getattr(level)?, args, None).map(drop)
     }
 
+    /// Warns of a write to what is closed, when there were too many `before` it.
+    pub fn log_lost_write(&self, py: Python<'_>, before: u32, text: &str) -> PyResult<()> {
+        let threshold = self.module.constant(py, "LOG_THRESHOLD_FOR_CONNLOST_WRITES")?;
+        if threshold.le(before)? { self.log(py, "warning", (text,)) } else { Ok(()) }
+    }
+
     /// `logger.LEVEL(*args, exc_info=error)`
     pub fn log_error<'py, A>(
         &self,

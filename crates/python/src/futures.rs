@@ -559,19 +559,6 @@ pub fn report_unretrieved(future: &Obj<'_, Future>) -> PyResult<()> {
     Ok(())
 }
 
-/// `repr()` of futures and tasks, with the parts from the standard library's `repr_info`; a future that contains itself says "...".
-pub fn repr<'py>(object: &Bound<'py, PyAny>, repr_info: &Bound<'py, PyAny>) -> Output<'py> {
-    let py = object.py();
-    let Some(_entered) = crate::ffi::call::ReprGuard::enter(object)? else {
-        return Ok(make::text(py, "...")?.into_any());
-    };
-    let info = repr_info.call1((object,))?;
-    let parts: Vec<String> =
-        info.try_iter()?.map(|part| part?.extract::<String>()).collect::<PyResult<_>>()?;
-    let name = object.get_type().name()?;
-    Ok(make::text(py, &format!("<{name} {}>", parts.join(" ")))?.into_any())
-}
-
 /// Attributes and methods that Future and Task share by inheritance.
 fn table(t: &mut Table<Future>) {
     t.noargs(
@@ -748,7 +735,7 @@ impl Class for Future {
         t.generic();
         t.repr(|future| {
             future.ensure_alive()?;
-            repr(future.as_any(), stock::future_repr_info(future.py())?)
+            stock::future_repr(future.py())?.call1((future.as_any(),))
         });
         t.iter(FutureIter::over);
         t.await_(FutureIter::over);

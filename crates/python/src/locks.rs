@@ -23,6 +23,7 @@ use crate::ffi::{Args, Class, LoopCell, Obj, Output, Ref, Signature, Slot, Table
 use crate::ffi::{boolean, none};
 use crate::futures::{self, State};
 use crate::mixins::{LoopBound, create_future, is_cancelled, is_done};
+use crate::replaced::names::DEQUE_OF_LOCKS;
 use crate::{names, stock};
 
 /// Makes the classes.
@@ -52,10 +53,30 @@ pub struct Waiters {
 }
 
 impl Waiters {
+    /// Begins anew: nobody waits.
+    fn begin(&self, py: Python<'_>) -> PyResult<()> {
+        self.clear();
+        self.begin_elsewhere(py)
+    }
+
+    /// Where the program has put something in the place of `collections.deque`, waiters stand in one of those.
+    fn begin_elsewhere(&self, py: Python<'_>) -> PyResult<()> {
+        if let Some(deque) = DEQUE_OF_LOCKS.replacement(py)?
+            && self.shown.is_empty()
+        {
+            self.shown.put(deque.call0()?);
+        }
+        Ok(())
+    }
+
     /// A new future of `owner`'s loop: `self._get_loop().create_future()`.
-    fn waiter<'py, T: Class>(&self, owner: &Obj<'py, T>) -> Output<'py> {
+    fn waiter<'py, T: Waited>(&self, owner: &Obj<'py, T>) -> Output<'py> {
         if owner.is_native() {
-            return self.bound.waiter(owner.as_any());
+            let first = || if T::LATE { self.begin_elsewhere(owner.py()) } else { Ok(()) };
+            return self.bound.first_waiter(owner.as_any(), first);
+        }
+        if T::LATE && self.queue.with(|queue| queue.is_empty()) {
+            self.begin_elsewhere(owner.py())?;
         }
         create_future(&owner.as_any().call_method0(names::_get_loop(owner.py()))?)
     }
@@ -71,7 +92,7 @@ impl Waiters {
     }
 
     /// Makes a waiter and lets it in.
-    fn join<'py, T: Class>(&self, owner: &Obj<'py, T>) -> PyResult<(Bound<'py, PyAny>, u64)> {
+    fn join<'py, T: Waited>(&self, owner: &Obj<'py, T>) -> PyResult<(Bound<'py, PyAny>, u64)> {
         let waiter = self.waiter(owner)?;
         let ticket = self.push(&waiter)?;
         Ok((waiter, ticket))

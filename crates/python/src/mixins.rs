@@ -22,10 +22,16 @@ impl LoopBound {
     /// `_get_loop()`: the running loop; RuntimeError when `owner` is bound to another one, or none runs.
     #[inline]
     pub fn get_loop<'py>(&self, owner: &Bound<'py, PyAny>) -> Output<'py> {
+        self.find(owner, || Ok(()))
+    }
+
+    #[inline(always)]
+    fn find<'py>(&self, owner: &Bound<'py, PyAny>, first: impl FnOnce() -> PyResult<()>) -> Output<'py> {
         let running =
             asked(owner.py(), &OF_MIXINS)?.ok_or_else(|| PyRuntimeError::new_err("no running event loop"))?;
         if self.event_loop.is_empty() {
             self.event_loop.put(running.clone());
+            first()?;
         } else if !self.event_loop.is(&running) {
             let text = format!("{} is bound to a different event loop", owner.repr()?);
             return Err(PyRuntimeError::new_err(text));
@@ -36,7 +42,17 @@ impl LoopBound {
     /// `self._get_loop().create_future()`: what a waiter of `owner` waits for.
     #[inline]
     pub fn waiter<'py>(&self, owner: &Bound<'py, PyAny>) -> Output<'py> {
-        create_future(&self.get_loop(owner)?)
+        self.first_waiter(owner, || Ok(()))
+    }
+
+    /// The same, after a call of `first` where it is the first one.
+    #[inline]
+    pub fn first_waiter<'py>(
+        &self,
+        owner: &Bound<'py, PyAny>,
+        first: impl FnOnce() -> PyResult<()>,
+    ) -> Output<'py> {
+        create_future(&self.find(owner, first)?)
     }
 }
 

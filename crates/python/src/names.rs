@@ -25,6 +25,7 @@ names! {
     _asyncio_future_blocking,
     _call_connection_lost,
     _cancel_message,
+    _finished,
     _force_close,
     _format,
     _get,

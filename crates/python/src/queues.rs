@@ -21,6 +21,7 @@ use crate::attributes::{assigned, objects};
 use crate::copying::{self, Copied};
 use crate::ffi::call::recursing;
 use crate::ffi::combined::{Combinable, Extended};
+use crate::ffi::originals::Replaced;
 use crate::ffi::{
     Args, Class, ClassState, Obj, Output, Signature, Table, Visitor, boolean, class::Derived, none,
 };
@@ -100,10 +101,10 @@ impl Queue {
 /// `Queue.__init__`.
 fn init<'py>(queue: &Obj<'py, Queue>, maxsize: Bound<'py, PyAny>) -> PyResult<()> {
     queue.limit.put(maxsize.clone());
-    queue.getters.clear();
-    queue.putters.clear();
+    queue.getters.begin(queue.py())?;
+    queue.putters.begin(queue.py())?;
     queue.unfinished.set(0);
-    queue.finished.begin();
+    queue.finished.begin(queue.py())?;
     let hooks = hooks::of(queue)?;
     if hooks.replace(Hook::Init) {
         Hook::Init.call_with(queue, &maxsize)?;
@@ -315,6 +316,10 @@ impl Class for Queue {
     type Header = Combinable;
     const HOOKS: &'static [&'static [&'static str]] = &hooks::NAMES;
     const FUNCTIONS: bool = true;
+
+    fn replaced_elsewhere(py: Python<'_>) -> Replaced {
+        if finished::calls_events(py) { Hook::Finished.bit() } else { 0 }
+    }
 
     fn state() -> &'static ClassState {
         &QUEUE

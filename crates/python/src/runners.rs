@@ -22,8 +22,8 @@ use crate::futures::{ensure, likes};
 use crate::gathering::gather_all;
 use crate::replaced::copy_context;
 use crate::replaced::functions::CANCEL_ALL_TASKS;
-use crate::replaced::names::RUNNER as REPLACED_RUNNER;
 use crate::replaced::names::running_loop::OF_RUNNERS;
+use crate::replaced::names::{RUNNER as REPLACED_RUNNER, RUNNERS};
 use crate::tasks::all_tasks;
 use crate::{functions, names, stock};
 
@@ -249,7 +249,7 @@ fn wind_up(event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
     event_loop.call_method1(run, (event_loop.call_method0("shutdown_asyncgens")?,))?;
     let shut_down = event_loop.getattr("shutdown_default_executor")?;
     let shutdown = if cfg!(Py_3_12) {
-        shut_down.call1((stock::constants_module(py)?.getattr("THREAD_JOIN_TIMEOUT")?,))?
+        shut_down.call1((RUNNERS.constant(py, "THREAD_JOIN_TIMEOUT")?,))?
     } else {
         shut_down.call0()?
     };

@@ -18,6 +18,7 @@ use crate::ffi::combined::Combinable;
 use crate::ffi::thread::attached;
 use crate::ffi::{Args, Class, ClassState, Directory, Obj, Output, Signature, Slot, Table, Visitor};
 use crate::ffi::{boolean, none};
+use crate::replaced::names::TRANSPORT_SOCKET_OF_SERVERS;
 use crate::stock::{self, twins};
 use crate::transports::{self, SocketTransport};
 
@@ -361,7 +362,7 @@ async fn serve_forever(server: Kept<Server>, event_loop: Kept<EventLoop>, thrown
 fn sockets<'py>(server: &Obj<'py, Server>) -> PyResult<Bound<'py, PyTuple>> {
     let py = server.py();
     let Some(sockets) = server.sockets.get(py) else { return Ok(PyTuple::empty(py)) };
-    let class = stock::transport_socket(py)?;
+    let class = TRANSPORT_SOCKET_OF_SERVERS.current(py)?;
     let wrapped: Vec<_> =
         sockets.try_iter()?.map(|socket| class.call1((socket?,))).collect::<PyResult<_>>()?;
     PyTuple::new(py, wrapped)

@@ -28,7 +28,7 @@ use crate::alarms::{self, Alarm};
 use crate::events::loop_debug;
 use crate::ffi::combined::Combinable;
 use crate::ffi::{
-    Args, Class, ClassState, LoopCell, Obj, Output, Raised, Ref, Signature, Slot, Table, Visitor, none,
+    Args, Class, ClassState, LoopCell, Obj, Output, Raised, Signature, Slot, Table, Visitor, none,
 };
 use crate::frames::Frame;
 use crate::futures::likes;
@@ -113,7 +113,8 @@ pub struct SslProtocol {
     backlog: LoopCell<Backlog>,
     event_loop: Slot,
     app_protocol: Slot,
-    app_transport: Slot<SslTransport>,
+    /// What the application writes to: an [`SslTransport`], unless the program has put another class in the place of that.
+    app_transport: Slot,
     /// The transport below, from `connection_made` to `connection_lost`.
     transport: Slot,
     waiter: Slot,
@@ -144,7 +145,7 @@ type Protocol<'a, 'py> = &'a Obj<'py, SslProtocol>;
 /// A positive number of seconds, or the constant of `asyncio.constants`.
 fn timeout<'py>(given: Bound<'py, PyAny>, name: &str) -> Output<'py> {
     if given.is_none() {
-        return given.py().import("asyncio.constants")?.getattr(name.to_uppercase());
+        return SSLPROTO.constant(given.py(), &name.to_uppercase());
     }
     if given.le(0)? {
         return Err(PyValueError::new_err(format!(
@@ -273,9 +274,9 @@ fn begin<'py>(protocol: Protocol<'_, 'py>, parts: Parts<'py>) -> PyResult<()> {
     protocol.handshake_timeout.put(handshake_timeout);
     protocol.shutdown_timeout.put(shutdown_timeout);
     protocol.app_state.set(if parts.call_connection_made { AppState::Init } else { AppState::Made });
-    protocol.incoming_limits.set(flow::READ_LIMITS);
-    protocol.outgoing_limits.set(flow::WRITE_LIMITS);
-    protocol.app_transport.set(Ref::of(transport::new(protocol)?));
+    protocol.incoming_limits.set(flow::READING.limits(py)?);
+    protocol.outgoing_limits.set(flow::WRITING.limits(py)?);
+    protocol.app_transport.put(transport::new(protocol)?);
     Ok(())
 }
 
@@ -372,9 +373,7 @@ fn connection_lost<'py>(protocol: Protocol<'_, 'py>, error: &Bound<'py, PyAny>) 
     drop(protocol.backlog.with(std::mem::take));
     protocol.tls.discard_outgoing(py)?;
     protocol.conn_lost.set(protocol.conn_lost.get() + 1);
-    if let Some(transport) = protocol.app_transport.obj(py) {
-        transport.mark_closed();
-    }
+    transport::mark_closed(protocol)?;
     if protocol.state.get() != State::DoHandshake
         && matches!(protocol.app_state.get(), AppState::Made | AppState::Eof)
         && let Some(app_protocol) = protocol.app_protocol.get(py)
@@ -575,7 +574,6 @@ impl Class for SslProtocol {
     fn traverse(&self, visitor: &mut Visitor) {
         self.slots().into_iter().for_each(|slot| slot.traverse(visitor));
         self.tls.traverse(visitor);
-        self.app_transport.traverse(visitor);
         self.handshake_alarm.traverse(visitor);
         self.shutdown_alarm.traverse(visitor);
         self.backlog.try_with(|backlog| backlog.traverse(visitor));
@@ -584,7 +582,6 @@ impl Class for SslProtocol {
     fn clear(&self) {
         self.slots().into_iter().for_each(Slot::clear);
         self.tls.clear();
-        self.app_transport.clear();
         self.handshake_alarm.clear();
         self.shutdown_alarm.clear();
         drop(self.backlog.with(std::mem::take));
@@ -600,13 +597,14 @@ impl SslProtocol {
 
     /// `_app_transport`: what the application writes to; None when the connection was lost.
     pub fn app_transport<'py>(&self, py: Python<'py>) -> Bound<'py, PyAny> {
-        self.app_transport.obj(py).map_or_else(|| none(py), Obj::into_any)
+        self.app_transport.get_or_none(py)
     }
 
-    fn slots(&self) -> [&Slot; 10] {
+    fn slots(&self) -> [&Slot; 11] {
         [
             &self.event_loop,
             &self.app_protocol,
+            &self.app_transport,
             &self.transport,
             &self.waiter,
             &self.context,

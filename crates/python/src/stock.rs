@@ -185,18 +185,16 @@ types! { all_types:
 }
 
 objects! { all_objects:
-    /// `asyncio.base_futures._future_repr_info`
-    future_repr_info = "asyncio.base_futures"."_future_repr_info";
-    /// `asyncio.base_tasks._task_repr_info`
-    task_repr_info = "asyncio.base_tasks"."_task_repr_info";
+    /// `asyncio.base_futures._future_repr`
+    future_repr = "asyncio.base_futures"."_future_repr";
+    /// `asyncio.base_tasks._task_repr`
+    task_repr = "asyncio.base_tasks"."_task_repr";
     /// `asyncio.base_tasks._task_get_stack`
     task_get_stack = "asyncio.base_tasks"."_task_get_stack";
     /// `asyncio.base_tasks._task_print_stack`
     task_print_stack = "asyncio.base_tasks"."_task_print_stack";
     /// `asyncio.constants._SendfileMode`
     sendfile_mode = "asyncio.constants"."_SendfileMode";
-    /// The module `asyncio.constants`
-    constants_module = "asyncio"."constants";
     /// The module `asyncio.coroutines`
     coroutines_module = "asyncio"."coroutines";
     /// `sys.get_asyncgen_hooks`
@@ -223,8 +221,8 @@ objects! { all_objects:
     isawaitable = "inspect"."isawaitable";
     /// `asyncio.format_helpers.extract_stack`
     extract_stack = "asyncio.format_helpers"."extract_stack";
-    /// `asyncio.format_helpers._format_callback_source`
-    format_callback_source = "asyncio.format_helpers"."_format_callback_source";
+    /// `sys._getframe`
+    getframe = "sys"."_getframe";
     /// `asyncio.events._get_running_loop`
     get_running_loop = "asyncio.events"."_get_running_loop";
     /// `asyncio.events._set_running_loop`
@@ -301,8 +299,6 @@ objects! { newest_objects:
     frame_call_graph_entry = "asyncio.graph"."FrameCallGraphEntry";
     /// `asyncio.FutureCallGraph`
     future_call_graph = "asyncio.graph"."FutureCallGraph";
-    /// `sys._getframe`
-    getframe = "sys"."_getframe";
     /// The standard library's `asyncio.all_tasks`, a C function
     all_tasks = "asyncio.tasks"."all_tasks";
 }

@@ -683,7 +683,7 @@ impl Class for Task {
         );
         t.repr(|task| {
             task.base.ensure_alive()?;
-            futures::repr(task.as_any(), stock::task_repr_info(task.py())?)
+            stock::task_repr(task.py())?.call1((task.as_any(),))
         });
         t.generic();
         t.getter(c"_coro", |task| Ok(task.own.coroutine.get_or_none(task.py())));

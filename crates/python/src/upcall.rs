@@ -117,9 +117,8 @@ fn step<T: StreamTransport>(transport: &Obj<'_, T>, upcall: Upcall) -> PyResult<
         }
         Upcall::ShutDown => transports::by_methods::shut_down_of(transport).map(|()| None),
         Upcall::ConnectionLost => transports::connection_lost(transport, &none(py)).map(|()| None),
-        Upcall::LostWrite => {
-            T::frames().write.log(py, "warning", (T::Channel::LOST_WRITE_WARNING,))?;
-            Ok(None)
+        Upcall::LostWrite(before) => {
+            T::frames().write.log_lost_write(py, before, T::Channel::LOST_WRITE_WARNING).map(|()| None)
         }
         Upcall::Raise(error) => Err(errors::os_error(&error)),
     }

@@ -52,8 +52,9 @@ pub enum DatagramUpcall<D> {
     HandOver(D),
     /// `connection_lost(None)` now: everything was sent and the transport was closed.
     ConnectionLost,
-    /// A datagram after the end, once too often: log what [`Socket`](super::Socket) says of that.
-    LostSend,
+    /// A datagram after the end, and so many others before it: log what [`Socket`](super::Socket) says of that when those are too
+    /// many.
+    LostSend(u32),
     /// Raise from the callback that is running: the kernel does not watch the descriptor.
     Raise(io::Error),
 }
@@ -277,9 +278,9 @@ impl<D: Outbound> Datagrams<D> {
     /// Counts a datagram that comes after the end, and says so: it is not to be sent. Where they do not all go to one address, asyncio
     /// leaves it to the socket as long as that is not `gone`; then it stumbles over that, and here the datagram is dropped, too.
     #[inline]
-    pub fn comes_too_late(&mut self, gone: bool) -> Option<Option<DatagramUpcall<D>>> {
+    pub fn comes_too_late(&mut self, gone: bool) -> Option<DatagramUpcall<D>> {
         let counted = self.fixed && self.lifecycle.lost_count() != 0;
-        (counted || gone).then(|| self.lifecycle.write_lost().then_some(DatagramUpcall::LostSend))
+        (counted || gone).then(|| DatagramUpcall::LostSend(self.lifecycle.write_lost()))
     }
 
     /// `sendto`, once it is not too late: sends the datagram, or keeps it as `keep` makes it.

@@ -10,9 +10,6 @@ pub(super) struct Lifecycle {
     lost_count: u32,
 }
 
-/// Late writes are silent up to this count.
-const SILENT_LOST_WRITES: u32 = 4;
-
 impl Lifecycle {
     #[inline]
     pub(super) const fn is_closing(&self) -> bool {
@@ -44,11 +41,11 @@ impl Lifecycle {
         first
     }
 
-    /// Counts a write that came too late; whether to warn about it.
-    pub(super) fn write_lost(&mut self) -> bool {
-        let warn = self.lost_count > SILENT_LOST_WRITES;
-        self.lost_count = self.lost_count.saturating_add(1);
-        warn
+    /// Counts a write that came too late; what the count was before.
+    pub(super) fn write_lost(&mut self) -> u32 {
+        let before = self.lost_count;
+        self.lost_count = before.saturating_add(1);
+        before
     }
 }
 
@@ -70,10 +67,11 @@ mod tests {
     }
 
     #[test]
-    fn the_fifth_late_write_warns() {
+    fn late_writes_are_counted() {
         let mut lifecycle = Lifecycle::default();
         assert!(lifecycle.lose(true));
-        let warned: Vec<bool> = (0..7).map(|_| lifecycle.write_lost()).collect();
-        assert_eq!(warned, [false, false, false, false, true, true, true]);
+        let counts: Vec<u32> = (0..3).map(|_| lifecycle.write_lost()).collect();
+        assert_eq!(counts, [1, 2, 3]);
+        assert_eq!(lifecycle.lost_count(), 4);
     }
 }

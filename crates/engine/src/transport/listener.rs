@@ -9,9 +9,6 @@ use yibu_driver::{Fd, Op, OpId, Outcome, SocketAddrAny};
 
 use super::Ops;
 
-/// Seconds without accepting after the system ran out of something; asyncio's constant of the same name.
-pub const ACCEPT_RETRY_DELAY: f64 = 1.0;
-
 /// One step of a round of accepting.
 #[derive(Debug)]
 #[must_use = "dropping it closes the connection, or swallows an error"]
@@ -19,7 +16,7 @@ pub enum Accepting {
     /// A connection. Go on with [`Listener::accept_more`].
     Connection(OwnedFd, Option<SocketAddrAny>),
     /// The system is out of descriptors or memory. The listener rests: tell the exception handler, and call
-    /// [`Listener::start`] after [`ACCEPT_RETRY_DELAY`]. Resting is what keeps this to one report a second.
+    /// [`Listener::start`] after asyncio's `ACCEPT_RETRY_DELAY`. Resting is what keeps this to one report in that time.
     OutOfResources(io::Error),
     /// Raise from the callback that is running. The listener goes on.
     Failed(io::Error),

@@ -31,7 +31,7 @@ mod stream;
 pub use channel::{Channel, Pipe, Socket};
 pub use datagrams::{DatagramUpcall, Datagrams, Destination, Handed, Outbound};
 pub use flow::{DEFAULT_HIGH, Flow, LimitsError};
-pub use listener::{ACCEPT_RETRY_DELAY, Accepting, Listener, OUT_OF_RESOURCES};
+pub use listener::{Accepting, Listener, OUT_OF_RESOURCES};
 pub use outgoing::Outgoing;
 pub use stream::{Cork, ReadInto, Reading, Stream, WriteError};
 
@@ -92,8 +92,8 @@ pub enum Upcall {
     ShutDown,
     /// `connection_lost(None)` now: everything was sent and the transport was closed.
     ConnectionLost,
-    /// A write that came too late, once too often: log [`Channel::LOST_WRITE_WARNING`].
-    LostWrite,
+    /// A write that came too late, after so many others: log [`Channel::LOST_WRITE_WARNING`] when those are too many.
+    LostWrite(u32),
     /// Raise from the callback that is running.
     Raise(io::Error),
 }

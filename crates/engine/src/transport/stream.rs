@@ -339,7 +339,7 @@ impl<C: AsRef<[u8]>, K: Channel> Stream<C, K> {
             return Ok(None);
         }
         if self.refuses() {
-            return Ok(self.write_lost());
+            return Ok(Some(self.write_lost()));
         }
         let mut sent = 0;
         if self.outgoing.is_empty() {
@@ -415,7 +415,7 @@ impl<C: AsRef<[u8]>, K: Channel> Stream<C, K> {
     ) -> Result<Option<Upcall>, WriteError> {
         self.check_writable()?;
         if self.refuses() {
-            return Ok(if len == 0 { None } else { self.write_lost() });
+            return Ok((len != 0).then(|| self.write_lost()));
         }
         if sent >= len {
             return Ok(None);
@@ -426,10 +426,7 @@ impl<C: AsRef<[u8]>, K: Channel> Stream<C, K> {
     }
 
     /// `writelines`, without sending. True when there is something to send.
-    pub fn queue(
-        &mut self,
-        chunks: impl IntoIterator<Item = C>,
-    ) -> Result<Result<bool, Option<Upcall>>, WriteError> {
+    pub fn queue(&mut self, chunks: impl IntoIterator<Item = C>) -> Result<Result<bool, Upcall>, WriteError> {
         self.check_writable()?;
         if self.refuses() {
             return Ok(Err(self.write_lost()));
@@ -468,7 +465,7 @@ impl<C: AsRef<[u8]>, K: Channel> Stream<C, K> {
     ) -> Result<Option<Upcall>, WriteError> {
         self.check_writable()?;
         if self.refuses() {
-            return Ok(self.write_lost());
+            return Ok(Some(self.write_lost()));
         }
         for chunk in chunks {
             if !self.outgoing.make_room() {
@@ -607,8 +604,8 @@ impl<C: AsRef<[u8]>, K: Channel> Stream<C, K> {
         self.lifecycle.is_lost() || (K::CLOSING_REFUSES && self.lifecycle.is_closing())
     }
 
-    fn write_lost(&mut self) -> Option<Upcall> {
-        self.lifecycle.write_lost().then_some(Upcall::LostWrite)
+    fn write_lost(&mut self) -> Upcall {
+        Upcall::LostWrite(self.lifecycle.write_lost())
     }
 
     // Ending.

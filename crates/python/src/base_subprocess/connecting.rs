@@ -12,6 +12,7 @@ use super::transport::BaseSubprocessTransport;
 use crate::coroutines::{Routine, Step};
 use crate::ffi::{Class, Obj, Output, Raised, call, none};
 use crate::futures::likes;
+use crate::replaced::names::{READ_PIPE_PROTOCOL, WRITE_PIPE_PROTOCOL};
 use crate::{names, stock};
 
 /// The attributes of a Popen object that have the parent's ends, by the child's descriptor.
@@ -40,10 +41,11 @@ fn connect<'py>(
         if file.is_none() {
             continue;
         }
-        let (method, class) = match number {
-            0 => ("connect_write_pipe", WritePipe::class(py)),
-            _ => ("connect_read_pipe", ReadPipe::class(py)),
+        let (method, class, replacement) = match number {
+            0 => ("connect_write_pipe", WritePipe::class(py), WRITE_PIPE_PROTOCOL.replacement(py)?),
+            _ => ("connect_read_pipe", ReadPipe::class(py), READ_PIPE_PROTOCOL.replacement(py)?),
         };
+        let class = replacement.unwrap_or_else(|| class.into_any());
         let factory = stock::partial(py)?.call1((class, transport.as_any(), number))?;
         routine.number.set(number as u64);
         return Ok(Step::Await(event_loop.call_method1(method, (factory, file))?, connected));

@@ -20,7 +20,7 @@ use crate::ffi::{
 };
 use crate::frames::Frame;
 use crate::futures::likes;
-use crate::replaced::names::BASE_SUBPROCESS;
+use crate::replaced::names::{BASE_SUBPROCESS, DEQUE_OF_SUBPROCESSES};
 use crate::{names, stock};
 
 /// The data of a `BaseSubprocessTransport`.
@@ -113,7 +113,7 @@ fn init<'py>(
     transport.extra.put(if extra.is_none() { PyDict::new(py).into_any() } else { extra });
     transport.event_loop.put(event_loop.clone());
     transport.protocol.put(protocol);
-    transport.pending_calls.put(stock::deque(py)?.call0()?);
+    transport.pending_calls.put(DEQUE_OF_SUBPROCESSES.current(py)?.call0()?);
     transport.exit_waiters.put(PySet::empty(py)?);
     let pipes = PyDict::new(py);
     for (number, file) in [&stdin, &stdout, &stderr].into_iter().enumerate() {

@@ -15,7 +15,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use rustix::io::Errno;
 use rustix::net::SocketAddrAny;
-use yibu_engine::transport::{ACCEPT_RETRY_DELAY, Accepting, Listener, OUT_OF_RESOURCES};
+use yibu_engine::transport::{Accepting, Listener, OUT_OF_RESOURCES};
 use yibu_engine::{OpId, Outcome};
 
 use super::connect::CloseUnlessDone;
@@ -31,10 +31,10 @@ use crate::ffi::{
 use crate::ffi::{call, context, none};
 use crate::frames::Frame;
 use crate::mixins::create_future;
-use crate::replaced::names::{SELECTOR_EVENTS, SOCKET_TRANSPORT, SSL_PROTOCOL};
+use crate::replaced::names::{SELECTOR_EVENTS, SOCKET_TRANSPORT, SSL_PROTOCOL, TRANSPORT_SOCKET};
 use crate::sslproto::SslProtocol;
 use crate::transports::{self, Accepted, Parts, SocketTransport};
-use crate::{errors, names, sslproto, stock};
+use crate::{errors, names, sslproto};
 
 /// The data of an `Acceptor`.
 pub struct Acceptor {
@@ -327,12 +327,13 @@ fn rest<'py>(
 ) -> PyResult<()> {
     let py = acceptor.py();
     event_loop.lacks_descriptors.set(true);
+    let delay = SELECTOR_EVENTS.constant(py, "ACCEPT_RETRY_DELAY")?;
     if !acceptor.retrying.replace(true) {
         let again = acceptor.as_any().getattr("start")?;
-        event_loop.as_any().call_method1("call_later", (ACCEPT_RETRY_DELAY, again))?;
+        event_loop.as_any().call_method1("call_later", (&delay, again))?;
     }
     let now = event_loop.engine.with(|engine| engine.driver.now());
-    if now - acceptor.told_at.get() < ACCEPT_RETRY_DELAY {
+    if now - acceptor.told_at.get() < delay.extract()? {
         return Ok(());
     }
     acceptor.told_at.set(now);
@@ -340,7 +341,7 @@ fn rest<'py>(
     report.set_item(names::message(py), OUT_OF_RESOURCES)?;
     report.set_item(names::exception(py), error)?;
     let socket = acceptor.socket.get_or_none(py);
-    report.set_item("socket", stock::transport_socket(py)?.call1((socket,))?)?;
+    report.set_item("socket", TRANSPORT_SOCKET.current(py)?.call1((socket,))?)?;
     event_loop.as_any().call_method1(names::call_exception_handler(py), (report,)).map(drop)
 }
 
@@ -386,6 +387,7 @@ fn welcome<'py>(
         || event_loop.overrides(Overridable::MakeSocketTransport)
         || event_loop.overrides(maker)
         || SOCKET_TRANSPORT.has_maker::<SocketTransport>(py)
+        || TRANSPORT_SOCKET.is_replaced(py)
         || secure && SSL_PROTOCOL.has_maker::<SslProtocol>(py)
     {
         let (socket, peer) = accepted.into_socket(py)?;

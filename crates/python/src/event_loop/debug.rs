@@ -13,9 +13,6 @@ use crate::futures::likes;
 use crate::replaced::names::BASE_EVENTS;
 use crate::{stock, tasks};
 
-/// `asyncio.constants.DEBUG_STACK_DEPTH`.
-const STACK_DEPTH: i32 = 10;
-
 const SET_DEBUG: Signature<1> = Signature::new("EventLoop.set_debug", "enabled");
 
 pub(super) fn table(t: &mut Table<EventLoop>) {
@@ -110,10 +107,11 @@ pub(super) fn track_origins(event_loop: &Obj<'_, EventLoop>, enabled: bool) -> P
     if enabled == event_loop.origin_tracking.get().is_some() {
         return Ok(());
     }
-    let sys = event_loop.py().import("sys")?;
+    let sys = BASE_EVENTS.global(event_loop.py(), "sys")?;
     if enabled {
         let before = sys.call_method0("get_coroutine_origin_tracking_depth")?.extract()?;
-        sys.call_method1("set_coroutine_origin_tracking_depth", (STACK_DEPTH,))?;
+        let depth = BASE_EVENTS.constant(sys.py(), "DEBUG_STACK_DEPTH")?;
+        sys.call_method1("set_coroutine_origin_tracking_depth", (depth,))?;
         event_loop.origin_tracking.set(Some(before));
     } else if let Some(before) = event_loop.origin_tracking.take() {
         sys.call_method1("set_coroutine_origin_tracking_depth", (before,))?;

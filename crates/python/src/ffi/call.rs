@@ -92,28 +92,6 @@ pub fn method_with_keyword<'py, const N: usize>(
     }
 }
 
-/// Between `Py_ReprEnter` and `Py_ReprLeave`: an object whose `repr()` is under way in this thread.
-pub struct ReprGuard<'a, 'py>(&'a Bound<'py, PyAny>);
-
-impl<'a, 'py> ReprGuard<'a, 'py> {
-    /// `None` when the object's `repr()` is under way already.
-    pub fn enter(object: &'a Bound<'py, PyAny>) -> PyResult<Option<Self>> {
-        // SAFETY: attached; the object is alive.
-        match unsafe { ffi::Py_ReprEnter(object.as_ptr()) } {
-            0 => Ok(Some(Self(object))),
-            1.. => Ok(None),
-            _ => Err(PyErr::fetch(object.py())),
-        }
-    }
-}
-
-impl Drop for ReprGuard<'_, '_> {
-    fn drop(&mut self) {
-        // SAFETY: attached; entered in `enter`.
-        unsafe { ffi::Py_ReprLeave(self.0.as_ptr()) }
-    }
-}
-
 /// Runs a function that calls itself through this: RecursionError, with `place` at its end, when that goes too deep.
 pub fn recursing<R>(py: Python<'_>, place: &'static CStr, f: impl FnOnce() -> PyResult<R>) -> PyResult<R> {
     struct Entered;

@@ -281,6 +281,11 @@ pub trait Class: Default + Sized + 'static {
 
     /// Names whose replacement is asked about by itself, and those that share a bit; see [`Obj::replaced`].
     const HOOKS: &'static [&'static [&'static str]] = &[];
+    /// Bits for what is replaced in other classes, whose methods this one calls.
+    fn replaced_elsewhere(_py: Python<'_>) -> originals::Replaced {
+        0
+    }
+
     /// Whether methods are [`function::Function`]s: what [`Class::stock`] has in Python.
     const FUNCTIONS: bool = false;
     /// Methods that are there for others to call, and that native code does not call where asyncio does: replacing one is refused.

@@ -394,7 +394,8 @@ fn look_usual<T: Class>(py: Python<'_>) -> Replaced {
     // First, so that it has a version. What cannot be watched any more has changed so often that the interpreter gave up counting.
     let watched = !state.originals.unwatched.get() && state.originals.watch(&class);
     state.originals.unwatched.set(!watched);
-    let replaced = by_tag::<T>(versions::class_version(&class).unwrap_or(0), || class.clone());
+    let own = by_tag::<T>(versions::class_version(&class).unwrap_or(0), || class.clone());
+    let replaced = own | T::replaced_elsewhere(py);
     if watched {
         state.originals.usually_replaced.set(replaced);
         state.originals.usual.set(changes);

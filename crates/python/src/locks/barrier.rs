@@ -1,15 +1,16 @@
 //! `Barrier`: so many tasks wait until all of them have come. `asyncio.locks.Barrier`.
 //!
-//! It is built upon a [`Condition`], whose coroutines its own await; what tasks wait for is a change of `_state`.
+//! It is built upon a [`Condition`], whose coroutines its own await; what tasks wait for is a change of `_state`. Where the Condition is
+//! not a native one as it came, or one of the barrier's own steps is replaced, asyncio's functions do everything by name.
 
 use std::cell::Cell;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::ffi::CStr;
 
-use pyo3::exceptions::{PyAttributeError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyAttributeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::PyType;
+use pyo3::types::{PyString, PyType};
 
 use super::Held;
 use super::condition::{self, Condition};
@@ -18,9 +19,11 @@ use crate::copying::{self, Copied};
 use crate::coroutines::{Resume, Routine, Start, Step};
 use crate::errors;
 use crate::ffi::combined::Combinable;
-use crate::ffi::{Args, Class, ClassState, LoopCell, Obj, Output, Ref, Signature, Slot, Table, Visitor};
+use crate::ffi::{Args, Class, ClassState, LoopCell, Obj, Output, Signature, Slot, Table, Visitor};
 use crate::ffi::{boolean, none};
 use crate::mixins::LoopBound;
+use crate::replaced::names::CONDITION;
+use crate::stock::twins;
 use crate::{names, stock};
 
 /// `_BarrierState`
@@ -50,7 +53,7 @@ impl State {
 /// The data of a `Barrier`.
 #[derive(Default)]
 pub struct Barrier {
-    condition: Slot<Condition>,
+    condition: Slot,
     /// How many it takes; a Python number.
     parties: Slot,
     state: Cell<State>,
@@ -69,7 +72,10 @@ fn init(barrier: &Obj<'_, Barrier>, parties: Bound<'_, PyAny>) -> PyResult<()> {
         let least = if cfg!(Py_3_14) { ">= 1" } else { "> 0" };
         return Err(PyValueError::new_err(format!("parties must be {least}")));
     }
-    barrier.condition.set(Ref::of(condition::new(barrier.py())?));
+    barrier.condition.put(match CONDITION.maker::<Condition>(barrier.py())? {
+        None => condition::new(barrier.py())?.into_any(),
+        Some(class) => class.call0()?,
+    });
     barrier.parties.put(parties);
     barrier.state.set(State::Filling);
     barrier.count.set(0);
@@ -78,12 +84,41 @@ fn init(barrier: &Obj<'_, Barrier>, parties: Bound<'_, PyAny>) -> PyResult<()> {
 }
 
 /// The Condition; AttributeError when `__init__` did not run.
-fn condition<'py>(barrier: &Obj<'py, Barrier>) -> PyResult<Obj<'py, Condition>> {
+fn condition<'py>(barrier: &Obj<'py, Barrier>) -> Output<'py> {
     let missing = || PyAttributeError::new_err("'Barrier' object has no attribute '_cond'");
-    barrier.condition.obj(barrier.py()).ok_or_else(missing)
+    barrier.condition.get(barrier.py()).ok_or_else(missing)
+}
+
+/// The steps of asyncio's coroutines.
+const STEPS: [&str; 4] = ["_block", "_wait", "_release", "_exit"];
+
+/// Whether the coroutines here do what asyncio's would do by name.
+fn is_plain(barrier: &Obj<'_, Barrier>) -> PyResult<bool> {
+    if barrier.replaced() & 1 != 0 {
+        return Ok(false);
+    }
+    if barrier.attribute_count() != 0 {
+        for step in STEPS {
+            if barrier.has_own_attribute(&PyString::new(barrier.py(), step))? {
+                return Ok(false);
+            }
+        }
+    }
+    let condition = barrier.condition.get_or_none(barrier.py());
+    Ok(Obj::<Condition>::cast(&condition).is_some_and(Obj::is_native))
+}
+
+/// asyncio's own method, which does everything by name.
+fn by_names<'py>(barrier: &Obj<'py, Barrier>, name: &str) -> Output<'py> {
+    let missing = || PyAttributeError::new_err(format!("asyncio has no {name}"));
+    twins::function(barrier.py(), name)?.ok_or_else(missing)?.call1((barrier.as_any(),))
 }
 
 fn coroutine<'py>(barrier: &Obj<'py, Barrier>, name: &'static str, begin: Start) -> Output<'py> {
+    if is_plain(barrier)? { routine(barrier, name, begin) } else { by_names(barrier, name) }
+}
+
+fn routine<'py>(barrier: &Obj<'py, Barrier>, name: &'static str, begin: Start) -> Output<'py> {
     Ok(Routine::begin(barrier.as_any(), name, begin)?.into_any())
 }
 
@@ -91,18 +126,39 @@ fn coroutine<'py>(barrier: &Obj<'py, Barrier>, name: &'static str, begin: Start)
 fn enter<'py>(routine: &Obj<'py, Routine>, inside: Resume) -> PyResult<Step<'py>> {
     let barrier = routine.owner::<Barrier>(routine.py())?;
     let condition = condition(&barrier)?;
-    let entering = if condition.is_native() {
-        super::entering(&condition)?
-    } else {
-        condition.as_any().call_method0("__aenter__")?
+    let entering = match Obj::<Condition>::cast(&condition).filter(|condition| condition.is_native()) {
+        Some(native) => super::entering(native)?,
+        None => condition.call_method0("__aenter__")?,
     };
     Ok(Step::Await(entering, inside))
 }
 
 /// The end of every coroutine: leaves the Condition's lock.
 fn leave<'py>(barrier: &Obj<'py, Barrier>, result: Output<'py>) -> PyResult<Step<'py>> {
-    Condition::release(&condition(barrier)?)?;
+    let condition = condition(barrier)?;
+    match Obj::<Condition>::cast(&condition) {
+        Some(native) => Condition::release(native)?,
+        None => drop(condition.call_method0(names::release(barrier.py()))?),
+    }
     result.map(Step::Return)
+}
+
+/// `self._cond.notify_all()`
+fn tell_all(barrier: &Obj<'_, Barrier>) -> PyResult<()> {
+    let condition = condition(barrier)?;
+    match Obj::<Condition>::cast(&condition).filter(|condition| condition.is_native()) {
+        Some(native) => condition::notify_all(native),
+        None => condition.call_method0("notify_all").map(drop),
+    }
+}
+
+/// `self._cond.wait()`
+fn wait_for_change<'py>(barrier: &Obj<'py, Barrier>) -> Output<'py> {
+    let condition = condition(barrier)?;
+    match Obj::<Condition>::cast(&condition).filter(|condition| condition.is_native()) {
+        Some(native) => condition::waiting(native),
+        None => condition.call_method0(names::wait(barrier.py())),
+    }
 }
 
 /// `wait()`
@@ -118,8 +174,7 @@ fn block<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     let barrier = routine.owner::<Barrier>(routine.py())?;
     match barrier.state.get() {
         State::Draining | State::Resetting => {
-            let waiting = condition::wait_by_name(&condition(&barrier)?)?;
-            Ok(Step::Await(waiting, |routine, waited| match waited {
+            Ok(Step::Await(wait_for_change(&barrier)?, |routine, waited| match waited {
                 Ok(_) => block(routine),
                 Err(error) => leave(&routine.owner::<Barrier>(routine.py())?, Err(error)),
             }))
@@ -144,7 +199,7 @@ fn go_in<'py>(routine: &Obj<'py, Routine>, barrier: &Obj<'py, Barrier>) -> PyRes
         Ok(false) => stay(routine),
         Ok(true) => {
             barrier.state.set(State::Draining);
-            let notified = condition(barrier).and_then(|condition| condition::tell_all(&condition));
+            let notified = tell_all(barrier);
             go_out(routine, barrier, notified)
         }
         Err(error) => go_out(routine, barrier, Err(error)),
@@ -156,8 +211,7 @@ fn stay<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     let py = routine.py();
     let barrier = routine.owner::<Barrier>(py)?;
     match barrier.state.get() {
-        State::Filling => match condition(&barrier).and_then(|condition| condition::wait_by_name(&condition))
-        {
+        State::Filling => match wait_for_change(&barrier) {
             Ok(waiting) => Ok(Step::Await(waiting, |routine, waited| match waited {
                 Ok(_) => stay(routine),
                 Err(error) => go_out(routine, &routine.owner::<Barrier>(routine.py())?, Err(error)),
@@ -188,7 +242,7 @@ fn go_out<'py>(
         if matches!(barrier.state.get(), State::Resetting | State::Draining) {
             barrier.state.set(State::Filling);
         }
-        if let Err(error) = condition::tell_all(&condition(barrier)?) {
+        if let Err(error) = tell_all(barrier) {
             return leave(barrier, Err(error));
         }
     }
@@ -217,7 +271,7 @@ fn abort<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
 /// Sets the state and tells everybody.
 fn change<'py>(barrier: &Obj<'py, Barrier>, state: State) -> PyResult<Step<'py>> {
     barrier.state.set(state);
-    let notified = condition::tell_all(&condition(barrier)?);
+    let notified = tell_all(barrier);
     leave(barrier, notified.map(|()| none(barrier.py())))
 }
 
@@ -234,17 +288,10 @@ fn finish<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
 
 /// What asyncio's barriers have in their `__dict__`.
 fn attributes(t: &mut Table<Barrier>) {
-    t.property(
-        c"_cond",
-        |barrier| Ok(condition(barrier)?.into_any()),
-        |barrier, value| {
-            let Some(condition) = Obj::<Condition>::cast(assigned(value)?) else {
-                return Err(PyTypeError::new_err("the _cond of a Barrier must be a native Condition"));
-            };
-            barrier.condition.set(Ref::of(condition.clone()));
-            Ok(())
-        },
-    );
+    t.property(c"_cond", condition, |barrier, value| {
+        barrier.condition.put(assigned(value)?.clone());
+        Ok(())
+    });
     t.property(
         c"_state",
         |barrier| stock::barrier_state(barrier.py())?.call1((barrier.state.get().value(),)),
@@ -283,6 +330,7 @@ const AEXIT: Signature<0> = Signature::new_method("Barrier.__aexit__", "*args");
 impl Class for Barrier {
     const NAME: &'static CStr = c"yibu.Barrier";
     type Header = Combinable;
+    const HOOKS: &'static [&'static [&'static str]] = &[&STEPS];
     const FUNCTIONS: bool = true;
 
     fn state() -> &'static ClassState {
@@ -316,14 +364,14 @@ impl Class for Barrier {
         );
         t.noargs(
             c"__aenter__",
-            |barrier| coroutine(barrier, "Barrier.__aenter__", enter_by_wait),
+            |barrier| routine(barrier, "Barrier.__aenter__", enter_by_wait),
             "Waits; `async with` gives what wait() returns.",
         );
         t.method(
             &AEXIT,
             |barrier, args| {
                 let [] = args.parse(&AEXIT)?;
-                coroutine(barrier, AEXIT.function, finish)
+                routine(barrier, AEXIT.function, finish)
             },
             "Does nothing.",
         );
@@ -333,6 +381,14 @@ impl Class for Barrier {
             Ok(waiting.into_pyobject(barrier.py())?.into_any())
         });
         t.getter(c"broken", |barrier| Ok(boolean(barrier.py(), barrier.state.get() == State::Broken)));
+        t.noargs(c"_block", |barrier| by_names(barrier, "Barrier._block"), "Waits while the barrier drains.");
+        t.noargs(c"_wait", |barrier| by_names(barrier, "Barrier._wait"), "Waits while the barrier fills.");
+        t.noargs(c"_release", |barrier| by_names(barrier, "Barrier._release"), "Lets everybody out.");
+        t.noargs(
+            c"_exit",
+            |barrier| by_names(barrier, "Barrier._exit"),
+            "Lets in who waits, once all are out.",
+        );
         attributes(t);
         copying::table(t);
         t.repr(|barrier| {

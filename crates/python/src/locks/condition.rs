@@ -15,9 +15,10 @@ use crate::attributes::assigned;
 use crate::copying::Copied;
 use crate::coroutines::{Routine, Step, taken};
 use crate::ffi::combined::Combinable;
-use crate::ffi::{Args, Class, ClassState, Obj, Output, Raised, Ref, Signature, Slot, Table, Visitor};
+use crate::ffi::{Args, Class, ClassState, Obj, Output, Raised, Signature, Slot, Table, Visitor};
 use crate::ffi::{boolean, call, none};
 use crate::mixins::set_result;
+use crate::replaced::names::LOCK;
 use crate::{names, stock};
 
 /// The data of a `Condition`.
@@ -34,8 +35,8 @@ const NOTIFY: Signature<1> = Signature::new_method("Condition.notify", "n=1");
 
 fn init(condition: &Obj<'_, Condition>, lock: Bound<'_, PyAny>) -> PyResult<()> {
     let py = condition.py();
-    condition.waiters.clear();
-    hold(condition, if lock.is_none() { Lock::create(py)?.into_any() } else { lock })
+    hold(condition, if lock.is_none() { new_lock(py)? } else { lock })?;
+    condition.waiters.begin(py)
 }
 
 /// Makes `lock` the Condition's, and its methods attributes of the Condition, as in asyncio, if anybody could tell.
@@ -54,8 +55,16 @@ fn hold(condition: &Obj<'_, Condition>, lock: Bound<'_, PyAny>) -> PyResult<()> 
 /// A new Condition around a new Lock.
 pub fn new(py: Python<'_>) -> PyResult<Obj<'_, Condition>> {
     let condition = Condition::create(py)?;
-    condition.lock.set(Ref::new(Lock::create(py)?.into_any()));
+    init(&condition, none(py))?;
     Ok(condition)
+}
+
+/// `Lock()`
+fn new_lock(py: Python<'_>) -> Output<'_> {
+    match LOCK.maker::<Lock>(py)? {
+        None => Ok(Lock::create(py)?.into_any()),
+        Some(class) => class.call0(),
+    }
 }
 
 /// The lock when nothing can be in between.
@@ -255,16 +264,8 @@ fn ensure_locked(condition: &Obj<'_, Condition>) -> PyResult<()> {
     Err(PyRuntimeError::new_err("cannot notify on un-acquired lock"))
 }
 
-/// `condition.notify_all()`, of a Barrier's.
-pub fn tell_all(condition: &Obj<'_, Condition>) -> PyResult<()> {
-    if condition.is_native() {
-        return notify_all(condition);
-    }
-    condition.as_any().call_method0("notify_all").map(drop)
-}
-
-/// `condition.wait()`, of a Barrier's.
-pub fn wait_by_name<'py>(condition: &Obj<'py, Condition>) -> Output<'py> {
+/// `self.wait()`
+fn wait_by_name<'py>(condition: &Obj<'py, Condition>) -> Output<'py> {
     if condition.is_native() {
         return waiting(condition);
     }
@@ -272,7 +273,7 @@ pub fn wait_by_name<'py>(condition: &Obj<'py, Condition>) -> Output<'py> {
 }
 
 /// `notify_all()`
-fn notify_all(condition: &Obj<'_, Condition>) -> PyResult<()> {
+pub fn notify_all(condition: &Obj<'_, Condition>) -> PyResult<()> {
     if condition.is_native() {
         ensure_locked(condition)?;
         return wake(condition, &mut |_| Ok(true));
@@ -282,7 +283,7 @@ fn notify_all(condition: &Obj<'_, Condition>) -> PyResult<()> {
 }
 
 /// `wait()`, of the Condition itself.
-fn waiting<'py>(condition: &Obj<'py, Condition>) -> Output<'py> {
+pub fn waiting<'py>(condition: &Obj<'py, Condition>) -> Output<'py> {
     let routine = Routine::begin(condition.as_any(), "Condition.wait", wait)?;
     routine.third.put(boolean(condition.py(), true));
     Ok(routine.into_any())

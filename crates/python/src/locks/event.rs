@@ -30,6 +30,7 @@ impl Event {
     /// An event whose flag is up or down.
     pub fn new(py: Python<'_>, value: bool) -> PyResult<Obj<'_, Self>> {
         let event = Self::create(py)?;
+        event.waiters.begin(py)?;
         event.value.set(value);
         Ok(event)
     }
@@ -102,9 +103,8 @@ impl Class for Event {
         t.doc(c"Event()\n--\n\nA flag that tasks wait for; it is down at first.");
         t.init(|event, args, kwargs| {
             let [] = Args::parse_tuple(&INIT, args, kwargs)?;
-            event.waiters.clear();
             event.value.set(false);
-            Ok(())
+            event.waiters.begin(event.py())
         });
         t.noargs(c"is_set", |event| Ok(boolean(event.py(), event.value.get())), "Whether the flag is up.");
         t.noargs(

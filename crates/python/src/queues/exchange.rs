@@ -207,6 +207,9 @@ fn hand_in<'py>(queue: &Obj<'py, Queue>, hooks: Hooks, item: &Bound<'py, PyAny>)
 fn account_for<'py>(queue: &Obj<'py, Queue>, hooks: Hooks) -> Output<'py> {
     let (py, data): (_, &Queue) = (queue.py(), queue);
     data.unfinished.set(data.unfinished.get() + 1);
+    if hooks.replace(Hook::Finished) {
+        data.finished.event(py)?;
+    }
     data.finished.clear(py)?;
     wake_next(queue, hooks, &data.getters)?;
     Ok(none(py))

@@ -9,9 +9,11 @@ use super::Queue;
 #[cfg(Py_3_13)]
 use super::{exchange, hooks, items};
 use crate::coroutines::{Routine, Step};
+use crate::ffi::originals;
 use crate::ffi::{Obj, Output, Slot, Visitor, call, none};
 use crate::locks::event::{self, Event};
 use crate::names;
+use crate::replaced::names::EVENT_OF_QUEUES;
 
 /// `_finished`: an event that is set while no work is open. It is a flag until somebody waits for it or looks at it.
 #[derive(Default)]
@@ -21,10 +23,18 @@ pub struct Finished {
 }
 
 impl Finished {
-    /// Begins anew: set, and seen by nobody.
-    pub fn begin(&self) {
+    /// Begins anew: set, and seen by nobody, unless the program wants to know.
+    pub fn begin(&self, py: Python<'_>) -> PyResult<()> {
         self.is_set.set(true);
         self.event.clear();
+        if !EVENT_OF_QUEUES.is_replaced(py) && !calls_events(py) {
+            return Ok(());
+        }
+        match EVENT_OF_QUEUES.maker::<Event>(py)? {
+            None => drop(self.event(py)?),
+            Some(class) => self.event.put(class.call0()?),
+        }
+        self.set(py)
     }
 
     /// `_finished.set()`.
@@ -32,7 +42,7 @@ impl Finished {
     fn set(&self, py: Python<'_>) -> PyResult<()> {
         self.is_set.set(true);
         let Some(event) = self.event.get(py) else { return Ok(()) };
-        match Obj::<Event>::cast_exact(&event) {
+        match native(&event) {
             Some(native) => event::set(native),
             None => call::method(names::set(py), [&event]).map(drop),
         }
@@ -48,7 +58,7 @@ impl Finished {
     #[cold]
     fn clear_event(&self, py: Python<'_>) -> PyResult<()> {
         let Some(event) = self.event.get(py) else { return Ok(()) };
-        match Obj::<Event>::cast_exact(&event) {
+        match native(&event) {
             Some(native) => native.lower(),
             None => drop(call::method(names::clear(py), [&event])?),
         }
@@ -81,6 +91,16 @@ impl Finished {
     }
 }
 
+/// The event, when its methods may be gone past.
+fn native<'a, 'py>(event: &'a Bound<'py, PyAny>) -> Option<&'a Obj<'py, Event>> {
+    Obj::<Event>::cast_exact(event).filter(|event| event.is_native())
+}
+
+/// Whether methods of events are the program's: then `_finished` is no mere flag.
+pub fn calls_events(py: Python<'_>) -> bool {
+    originals::replaced_in::<Event>(py) != 0
+}
+
 /// `task_done()`.
 pub fn task_done<'py>(queue: &Obj<'py, Queue>) -> Output<'py> {
     let py = queue.py();
@@ -90,6 +110,9 @@ pub fn task_done<'py>(queue: &Obj<'py, Queue>) -> Output<'py> {
     }
     queue.unfinished.set(unfinished);
     if unfinished == 0 {
+        if calls_events(py) {
+            queue.finished.event(py)?;
+        }
         queue.finished.set(py)?;
     }
     Ok(none(py))

@@ -44,6 +44,8 @@ pub enum Hook {
     GetNowait,
     /// The attribute `_queue`
     Queue,
+    /// The methods of `_finished`
+    Finished,
 }
 
 const METHODS: [Hook; 11] = [
@@ -75,10 +77,11 @@ impl Hook {
             Self::PutNowait => names::put_nowait(py),
             Self::GetNowait => names::get_nowait(py),
             Self::Queue => names::_queue(py),
+            Self::Finished => names::_finished(py),
         }
     }
 
-    fn bit(self) -> Replaced {
+    pub const fn bit(self) -> Replaced {
         1 << self as u32
     }
 
@@ -94,7 +97,7 @@ impl Hook {
 }
 
 /// The names of [`Hook`], in its order.
-pub const NAMES: [&[&str]; 12] = [
+pub const NAMES: [&[&str]; 13] = [
     &["_init"],
     &["_get"],
     &["_put"],
@@ -107,6 +110,7 @@ pub const NAMES: [&[&str]; 12] = [
     &["put_nowait"],
     &["get_nowait"],
     &["_queue"],
+    &["_finished"],
 ];
 
 /// How an object stands to the hooks, for the time of one operation.
@@ -180,7 +184,8 @@ fn look(queue: &Obj<'_, Queue>) -> PyResult<Hooks> {
         known.hidden.set(hidden(queue)?);
         known.attributes.set(attributes);
     }
-    Ok(Hooks { replaced: queue.replaced() | known.hidden.get(), kind: known.kind.get() })
+    let replaced = queue.replaced() | known.hidden.get() | Queue::replaced_elsewhere(queue.py());
+    Ok(Hooks { replaced, kind: known.kind.get() })
 }
 
 /// The hooks that attributes of the object hide. A property of the class is not hidden.

@@ -14,6 +14,7 @@ use pyo3::types::{PyInt, PyList};
 use super::Queue;
 use super::hooks::{Hook, Hooks};
 use crate::ffi::{LoopCell, Obj, Output, Ref, Slot, Visitor, call};
+use crate::replaced::names::DEQUE_OF_QUEUES;
 use crate::{names, stock};
 
 /// Which item leaves first.
@@ -247,11 +248,11 @@ fn fills_odd_limit(queue: &Obj<'_, Queue>, hooks: Hooks) -> PyResult<bool> {
 pub fn init(queue: &Obj<'_, Queue>, hooks: Hooks, kind: Kind) -> PyResult<()> {
     let py = queue.py();
     let fresh = match kind {
-        Kind::Fifo if !hooks.replace(Hook::Queue) => {
+        Kind::Fifo if !hooks.replace(Hook::Queue) && !DEQUE_OF_QUEUES.is_replaced(py) => {
             queue.items.begin(Some(VecDeque::new()), None);
             return Ok(());
         }
-        Kind::Fifo => stock::deque(py)?.call0()?,
+        Kind::Fifo => DEQUE_OF_QUEUES.current(py)?.call0()?,
         Kind::Priority | Kind::Lifo => PyList::empty(py).into_any(),
     };
     queue.as_any().setattr(names::_queue(py), fresh)

@@ -10,6 +10,7 @@ use yibu_engine::{Ticket, WaitQueue};
 
 use crate::ffi::{LoopCell, Output, Ref, Slot, Visitor, call, none};
 use crate::mixins::{is_done, set_result};
+use crate::replaced::names::DEQUE_OF_QUEUES;
 use crate::{names, stock};
 
 /// The waiters of one side of a queue.
@@ -103,6 +104,16 @@ impl Waiters {
         let forgotten = self.parked.with(WaitQueue::take);
         drop(forgotten);
         self.shown.put(shown);
+    }
+
+    /// Begins anew: nobody waits. Where the program has put something in the place of `collections.deque`, waiters stand in one of
+    /// those.
+    pub fn begin(&self, py: Python<'_>) -> PyResult<()> {
+        self.clear();
+        if let Some(deque) = DEQUE_OF_QUEUES.replacement(py)? {
+            self.shown.put(deque.call0()?);
+        }
+        Ok(())
     }
 
     /// Forgets everybody.

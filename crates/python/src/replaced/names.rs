@@ -102,6 +102,11 @@ impl Module {
         self.global(py, "logger")
     }
 
+    /// A value of `asyncio.constants`, as one of its own functions reads it.
+    pub fn constant<'py>(&self, py: Python<'py>, name: &str) -> Output<'py> {
+        self.global(py, "constants")?.getattr(name)
+    }
+
     /// What a name of the module means now, as one of its own functions sees it: NameError where there is none.
     pub fn global<'py>(&self, py: Python<'py>, name: &str) -> Output<'py> {
         match self.look(py, name)? {
@@ -305,10 +310,15 @@ macro_rules! modules {
 modules! {
     BASE_EVENTS = "asyncio.base_events";
     BASE_SUBPROCESS = "asyncio.base_subprocess";
+    COLLECTIONS = "collections";
+    CONSTANTS = "asyncio.constants";
     COROUTINES = "asyncio.coroutines";
     EVENTS = "asyncio.events";
+    FORMAT_HELPERS = "asyncio.format_helpers";
     FUTURES = "asyncio.futures";
+    LOCKS = "asyncio.locks";
     MIXINS = "asyncio.mixins";
+    QUEUES = "asyncio.queues";
     RUNNERS = "asyncio.runners";
     SELECTOR_EVENTS = "asyncio.selector_events";
     SELECTORS = "selectors";
@@ -320,6 +330,7 @@ modules! {
     TASKS = "asyncio.tasks";
     THREADS = "asyncio.threads";
     TIMEOUTS = "asyncio.timeouts";
+    TRSOCK = "asyncio.trsock";
     UNIX_EVENTS = "asyncio.unix_events";
     CONCURRENT_THREAD = "concurrent.futures.thread";
     CONTEXTVARS = "contextvars";
@@ -371,6 +382,22 @@ name! { SUBPROCESS_PROTOCOL: SUBPROCESS.SubprocessStreamProtocol }
 name! { SUBPROCESS_TRANSPORT: UNIX_EVENTS._UnixSubprocessTransport }
 name! { PROCESS: SUBPROCESS.Process }
 name! { SERVER: BASE_EVENTS.Server }
+name! { TRANSPORT_SOCKET: SELECTOR_EVENTS.trsock, TRSOCK.TransportSocket }
+name! { TRANSPORT_SOCKET_OF_SERVERS: BASE_EVENTS.trsock, TRSOCK.TransportSocket }
+name! { SSL_READ_HIGH_WATER: SSLPROTO.constants, CONSTANTS.FLOW_CONTROL_HIGH_WATER_SSL_READ }
+name! { SSL_WRITE_HIGH_WATER: SSLPROTO.constants, CONSTANTS.FLOW_CONTROL_HIGH_WATER_SSL_WRITE }
+name! { SSL_TRANSPORT: SSLPROTO._SSLProtocolTransport }
+name! { READ_PIPE_PROTOCOL: BASE_SUBPROCESS.ReadSubprocessPipeProto }
+name! { WRITE_PIPE_PROTOCOL: BASE_SUBPROCESS.WriteSubprocessPipeProto }
+name! { DEQUE_OF_SUBPROCESSES: BASE_SUBPROCESS.collections, COLLECTIONS.deque }
+name! { DEQUE_OF_LOCKS: LOCKS.collections, COLLECTIONS.deque }
+name! { DEQUE_OF_QUEUES: QUEUES.collections, COLLECTIONS.deque }
+name! { EVENT_OF_QUEUES: QUEUES.locks, LOCKS.Event }
+name! { LOCK: LOCKS.Lock }
+name! { CONDITION: LOCKS.Condition }
+name! { FORMAT_CALLBACK: EVENTS.format_helpers, FORMAT_HELPERS._format_callback_source }
+name! { EXTRACT_STACK: EVENTS.format_helpers, FORMAT_HELPERS.extract_stack }
+name! { EXTRACT_STACK_OF_STREAMS: STREAMS.format_helpers, FORMAT_HELPERS.extract_stack }
 name! { SOCKET_TRANSPORT: SELECTOR_EVENTS._SelectorSocketTransport }
 name! { DATAGRAM_TRANSPORT: SELECTOR_EVENTS._SelectorDatagramTransport }
 name! { SSL_PROTOCOL: SELECTOR_EVENTS.sslproto, SSLPROTO.SSLProtocol }

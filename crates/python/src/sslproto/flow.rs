@@ -9,6 +9,7 @@ use pyo3::types::PyString;
 use super::{Protocol, SslProtocol, below, connection_context, nobody, tell_handler};
 use crate::ffi::{Obj, Output, Raised, call, context};
 use crate::names;
+use crate::replaced::names::{Name, SSL_READ_HIGH_WATER, SSL_WRITE_HIGH_WATER};
 use crate::transports::water_marks;
 
 /// Amounts, in bytes, at which to pause and to go on.
@@ -20,15 +21,38 @@ pub struct Limits {
     pub low: i64,
 }
 
+/// The limits of one direction when nobody sets them.
+pub struct Usual {
+    /// The high one, in KiB.
+    constant: &'static Name<2>,
+    /// Both, while the constant is asyncio's.
+    limits: Limits,
+}
+
 /// `FLOW_CONTROL_HIGH_WATER_SSL_READ` and a quarter of it.
-pub const READ_LIMITS: Limits = Limits { high: 256 * 1024, low: 64 * 1024 };
+pub static READING: Usual =
+    Usual { constant: &SSL_READ_HIGH_WATER, limits: Limits { high: 256 * 1024, low: 64 * 1024 } };
 /// `FLOW_CONTROL_HIGH_WATER_SSL_WRITE` and a quarter of it.
-pub const WRITE_LIMITS: Limits = Limits { high: 512 * 1024, low: 128 * 1024 };
+pub static WRITING: Usual =
+    Usual { constant: &SSL_WRITE_HIGH_WATER, limits: Limits { high: 512 * 1024, low: 128 * 1024 } };
+
+impl Usual {
+    /// As they are now.
+    pub fn limits(&self, py: Python<'_>) -> PyResult<Limits> {
+        match self.constant.replacement(py)? {
+            None => Ok(self.limits),
+            Some(kib) => Limits::given(&kib.mul(1024)?, &crate::ffi::none(py), self),
+        }
+    }
+}
 
 impl Limits {
-    /// `add_flowcontrol_defaults`: what is not given follows from what is, or from `default`.
-    pub fn given(high: &Bound<'_, PyAny>, low: &Bound<'_, PyAny>, default: Self) -> PyResult<Self> {
-        let (high, low) = water_marks(high, low, default.high)?;
+    /// `add_flowcontrol_defaults`: what is not given follows from what is, or from what is usual.
+    pub fn given(high: &Bound<'_, PyAny>, low: &Bound<'_, PyAny>, usual: &Usual) -> PyResult<Self> {
+        if high.is_none() && low.is_none() {
+            return usual.limits(high.py());
+        }
+        let (high, low) = water_marks(high, low, usual.limits.high)?;
         Ok(Self { high, low })
     }
 
@@ -82,7 +106,7 @@ fn tell<'py>(protocol: Protocol<'_, 'py>, method: &Bound<'py, PyString>, message
     if raised.is::<PyKeyboardInterrupt>() || raised.is::<PySystemExit>() {
         return Err(raised.into_err());
     }
-    let transport = protocol.app_transport.obj(py).map_or_else(|| crate::ffi::none(py), Obj::into_any);
+    let transport = protocol.app_transport(py);
     tell_handler(protocol, raised.as_any(), message, &transport)
 }
 

@@ -88,9 +88,9 @@ pub fn complete(protocol: Protocol<'_, '_>, error: Option<PyErr>) -> PyResult<()
     if protocol.app_state.get() == AppState::Init {
         protocol.app_state.set(AppState::Made);
         if let (Some(app_protocol), Some(transport)) =
-            (protocol.app_protocol.get(py), protocol.app_transport.obj(py))
+            (protocol.app_protocol.get(py), protocol.app_transport.get(py))
         {
-            call::method(names::connection_made(py), [&app_protocol, transport.as_any()])?;
+            call::method(names::connection_made(py), [&app_protocol, &transport])?;
         }
     }
     wake_waiter(protocol, None)?;

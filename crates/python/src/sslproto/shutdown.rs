@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 use super::tls::{self, Progress};
 use super::{
     AppState, Protocol, SslProtocol, State, abort, below, cancel_alarm, event_loop, fatal_error, nobody,
-    reading, set_state, writing,
+    reading, set_state, transport, writing,
 };
 use crate::alarms;
 use crate::ffi::{Obj, Raised, Ref, Table, call, none};
@@ -40,9 +40,7 @@ pub fn start(protocol: Protocol<'_, '_>) -> PyResult<()> {
     if protocol.state.get().is_ending() {
         return Ok(());
     }
-    if let Some(transport) = protocol.app_transport.obj(py) {
-        transport.mark_closed();
-    }
+    transport::mark_closed(protocol)?;
     if protocol.state.get() == State::DoHandshake {
         return abort(protocol, &none(py));
     }

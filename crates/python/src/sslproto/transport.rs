@@ -15,7 +15,7 @@ use crate::attributes::flags;
 use crate::ffi::class::BehindTransport;
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Ref, Signature, Slot, Table, Visitor, boolean, none};
 use crate::frames::Frame;
-use crate::replaced::names::SSLPROTO;
+use crate::replaced::names::{self as replaced, SSLPROTO};
 use crate::{names, stock};
 
 /// The data of an `_SSLProtocolTransport`.
@@ -41,11 +41,25 @@ const READ_LIMITS: Signature<2> =
     Signature::new("_SSLProtocolTransport.set_read_buffer_limits", "high=None, low=None");
 
 /// The transport of a connection.
-pub fn new<'py>(protocol: &Obj<'py, SslProtocol>) -> PyResult<Obj<'py, SslTransport>> {
+pub fn new<'py>(protocol: &Obj<'py, SslProtocol>) -> Output<'py> {
+    let py = protocol.py();
+    if let Some(class) = replaced::SSL_TRANSPORT.maker::<SslTransport>(py)? {
+        return class.call1((protocol.event_loop.get_or_none(py), protocol.as_any()));
+    }
     let transport = SslTransport::create(protocol.py())?;
     transport.protocol.set(Ref::of(protocol.clone()));
     transport.event_loop.put(protocol.event_loop.get_or_none(protocol.py()));
-    Ok(transport)
+    Ok(transport.into_any())
+}
+
+/// `_closed` of a connection's transport: nothing is written any more, and nobody need be warned.
+pub fn mark_closed(protocol: &Obj<'_, SslProtocol>) -> PyResult<()> {
+    let Some(transport) = protocol.app_transport.get(protocol.py()) else { return Ok(()) };
+    match Obj::<SslTransport>::cast(&transport) {
+        Some(native) => native.mark_closed(),
+        None => transport.setattr("_closed", true)?,
+    }
+    Ok(())
 }
 
 impl SslTransport {
@@ -165,7 +179,7 @@ fn reading(t: &mut Table<SslTransport>) {
         |transport, args| {
             let [high, low] = args.parse(&READ_LIMITS)?;
             let protocol = transport.protocol(transport.py(), "_set_read_buffer_limits")?;
-            protocol.incoming_limits.set(Limits::given(&high, &low, flow::READ_LIMITS)?);
+            protocol.incoming_limits.set(Limits::given(&high, &low, &flow::READING)?);
             flow::control_ssl_reading(&protocol)?;
             Ok(none(transport.py()))
         },
@@ -221,7 +235,7 @@ fn writing_methods(t: &mut Table<SslTransport>) {
         |transport, args| {
             let [high, low] = args.parse(&WRITE_LIMITS)?;
             let protocol = transport.protocol(transport.py(), "_set_write_buffer_limits")?;
-            protocol.outgoing_limits.set(Limits::given(&high, &low, flow::WRITE_LIMITS)?);
+            protocol.outgoing_limits.set(Limits::given(&high, &low, &flow::WRITING)?);
             flow::control_app_writing(&protocol)?;
             Ok(none(transport.py()))
         },

@@ -15,9 +15,6 @@ use crate::names;
 use crate::replaced::names::SSLPROTO;
 use crate::transports::{self, SocketTransport};
 
-/// `constants.LOG_THRESHOLD_FOR_CONNLOST_WRITES`
-const LOG_THRESHOLD: u32 = 5;
-
 pub(super) fn table(t: &mut Table<SslProtocol>) {
     t.noargs(
         c"pause_writing",
@@ -123,10 +120,8 @@ pub fn takes_data(protocol: Protocol<'_, '_>) -> PyResult<bool> {
         return Ok(true);
     }
     let lost = protocol.conn_lost.get();
-    if lost >= LOG_THRESHOLD {
-        static FRAME: Frame = Frame::new(&SSLPROTO, "SSLProtocol._write_appdata");
-        FRAME.log(protocol.py(), "warning", ("SSL connection is closed",))?;
-    }
+    static FRAME: Frame = Frame::new(&SSLPROTO, "SSLProtocol._write_appdata");
+    FRAME.log_lost_write(protocol.py(), lost, "SSL connection is closed")?;
     protocol.conn_lost.set(lost.saturating_add(1));
     Ok(false)
 }

@@ -15,14 +15,14 @@ use yibu_engine::separators::{Found, Search};
 use super::content::Content;
 use super::reading;
 use crate::attributes::{assigned, flags, objects, write};
-use crate::events::loop_debug;
+use crate::events::{extract_stack, loop_debug};
 use crate::ffi::combined::Combinable;
 use crate::ffi::{
     Args, Class, ClassState, LoopCell, Obj, Output, Raised, Signature, Slot, Table, Visitor, boolean, call,
     make, none,
 };
 use crate::futures::likes;
-use crate::replaced::names::Name;
+use crate::replaced::names::{EXTRACT_STACK_OF_STREAMS, Name};
 use crate::{names, stock};
 
 /// `_DEFAULT_LIMIT`: 64 KiB.
@@ -99,7 +99,7 @@ fn init<'py>(
     reader.set_limit(limit)?;
     let event_loop = if event_loop.is_none() { stock::current_event_loop(py)? } else { event_loop };
     if loop_debug(&event_loop)? {
-        reader.source_traceback.put(stock::extract_stack(py)?.call0()?);
+        reader.source_traceback.put(extract_stack(py, &EXTRACT_STACK_OF_STREAMS)?);
     }
     reader.event_loop.put(event_loop);
     Ok(())

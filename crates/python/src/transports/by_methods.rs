@@ -156,8 +156,8 @@ pub fn writelines<T: StreamTransport>(
     let queued = transport.link().stream(|stream| stream.queue(chunks));
     match queued.map_err(|error| unwritable(transport, &error, "writelines"))? {
         Ok(true) => flush(transport, socket, true),
-        Ok(false) | Err(None) => Ok(()),
-        Err(Some(upcall)) => upcall::execute_at_home(transport, upcall),
+        Ok(false) => Ok(()),
+        Err(upcall) => upcall::execute_at_home(transport, upcall),
     }
 }
 

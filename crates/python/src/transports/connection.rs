@@ -17,7 +17,7 @@ use crate::addresses;
 use crate::errors;
 use crate::event_loop::EventLoop;
 use crate::ffi::{Output, Raised, Slot, call, none};
-use crate::replaced::names::sockets;
+use crate::replaced::names::{TRANSPORT_SOCKET, sockets};
 use crate::{names, stock};
 
 /// A connection as the kernel gives it to a listening socket.
@@ -92,7 +92,7 @@ impl Connection {
     pub fn adopt<'py>(&self, socket: &Bound<'py, PyAny>, extra: Bound<'py, PyAny>) -> PyResult<()> {
         let py = socket.py();
         let extra = if extra.is_none() { PyDict::new(py).into_any() } else { extra };
-        extra.set_item("socket", stock::transport_socket(py)?.call1((socket,))?)?;
+        extra.set_item("socket", TRANSPORT_SOCKET.current(py)?.call1((socket,))?)?;
         extra.set_item("sockname", name_of(socket, "getsockname")?)?;
         if !extra.contains("peername")? {
             extra.set_item("peername", name_of(socket, "getpeername")?)?;

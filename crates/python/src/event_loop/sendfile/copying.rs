@@ -12,7 +12,8 @@ use crate::event_loop::EventLoop;
 use crate::event_loop::socket::Socket;
 use crate::ffi::thread::attached;
 use crate::ffi::{Output, make};
-use crate::{names, stock};
+use crate::names;
+use crate::replaced::names::BASE_EVENTS;
 
 /// How much goes to a transport at once.
 const TRANSPORT_PIECE: i64 = 16 * 1024;
@@ -42,7 +43,7 @@ async fn write_all(source: &mut Source, transport: &Kept, takeover: &Takeover) -
 /// `_sock_sendfile_fallback`.
 pub(super) async fn to_socket(event_loop: &Kept<EventLoop>, socket: &Socket, piece: Piece) -> Answer {
     let mut source = attached(|py| {
-        let most = stock::constants_module(py)?.getattr("SENDFILE_FALLBACK_READBUFFER_SIZE")?.extract()?;
+        let most = BASE_EVENTS.constant(py, "SENDFILE_FALLBACK_READBUFFER_SIZE")?.extract()?;
         Source::open(event_loop, piece, most, py)
     })?;
     let sent = send_all(&mut source, event_loop, socket).await;

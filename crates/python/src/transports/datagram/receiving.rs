@@ -220,10 +220,9 @@ fn step(transport: &Obj<'_, DatagramTransport>, upcall: Upcall) -> PyResult<Opti
         }
         Upcall::HandOver(datagram) => sending::hand_over(transport, datagram),
         Upcall::ConnectionLost => connection_lost(transport, &none(py)).map(|()| None),
-        Upcall::LostSend => {
+        Upcall::LostSend(before) => {
             static FRAME: Frame = Frame::new(&SELECTOR_EVENTS, "_SelectorDatagramTransport.sendto");
-            FRAME.log(py, "warning", (Socket::LOST_WRITE_WARNING,))?;
-            Ok(None)
+            FRAME.log_lost_write(py, before, Socket::LOST_WRITE_WARNING).map(|()| None)
         }
         Upcall::Raise(error) => Err(refused(transport, &error)),
     }

@@ -187,7 +187,7 @@ fn sendto<'py>(
     let address = transport.where_to(address)?;
     let gone = transport.gone.get();
     if let Some(late) = transport.machine(|machine| machine.comes_too_late(gone)) {
-        return conclude(transport, late);
+        return conclude(transport, Some(late));
     }
     if let Ok(bytes) = data.cast::<PyBytes>() {
         let keep = || match Bytes::keep(bytes, 0) {
