@@ -4,6 +4,9 @@
 //! made at the first receive. Allocating per receive instead would cost three system calls each: at this size
 //! the C library's allocator goes to `mmap`.
 
+use std::io;
+
+use crate::memory::{self, MakeRoom};
 use crate::op::Lease;
 
 /// As many bytes as asyncio asks for in one `recv`.
@@ -18,11 +21,11 @@ pub(crate) struct Buffers {
 impl Buffers {
     /// Lets `receive` fill a free buffer, and leases what it filled. `Ok(None)` when it received nothing.
     #[inline]
-    pub(crate) fn fill<E>(
+    pub(crate) fn fill<E: From<io::Error>>(
         &mut self,
         receive: impl FnOnce(&mut [u8]) -> Result<usize, E>,
     ) -> Result<Option<Lease>, E> {
-        let (buffer, bytes) = self.next();
+        let (buffer, bytes) = self.next()?;
         match receive(bytes)? {
             0 => Ok(None),
             len => Ok(Some(self.lend(buffer, len))),
@@ -32,28 +35,29 @@ impl Buffers {
     /// Lets `receive` fill a free buffer, and leases it even where nothing was received. What else `receive` learnt is
     /// passed on.
     #[inline]
-    pub(crate) fn fill_datagram<E, R>(
+    pub(crate) fn fill_datagram<E: From<io::Error>, R>(
         &mut self,
         receive: impl FnOnce(&mut [u8]) -> Result<(usize, R), E>,
     ) -> Result<(Lease, R), E> {
-        let (buffer, bytes) = self.next();
+        let (buffer, bytes) = self.next()?;
         let (len, learnt) = receive(bytes)?;
         Ok((self.lend(buffer, len), learnt))
     }
 
     /// The buffer that `lend` takes next.
     #[inline]
-    fn next(&mut self) -> (u32, &mut [u8]) {
+    fn next(&mut self) -> io::Result<(u32, &mut [u8])> {
         let buffer = match self.free.last() {
             Some(&buffer) => buffer,
             None => {
+                let has_room = self.all.make_room(1) && self.free.make_room(self.all.len() + 1);
                 let buffer = self.all.len() as u32; // one more than are leased: memory ends long before 2^32
-                self.all.push(vec![0; BUFFER_SIZE].into_boxed_slice());
+                self.all.push(empty_buffer().filter(|_| has_room).ok_or_else(memory::exhausted)?);
                 self.free.push(buffer);
                 buffer
             }
         };
-        (buffer, self.all.get_mut(buffer as usize).map_or(&mut [], |bytes| bytes))
+        Ok((buffer, self.all.get_mut(buffer as usize).map_or(&mut [], |bytes| bytes)))
     }
 
     #[inline]
@@ -76,6 +80,15 @@ impl Buffers {
     }
 }
 
+/// A new buffer; `None` where there is no memory for it.
+#[cold]
+fn empty_buffer() -> Option<Box<[u8]>> {
+    let mut buffer = Vec::new();
+    buffer.try_reserve_exact(BUFFER_SIZE).ok()?;
+    buffer.resize(BUFFER_SIZE, 0);
+    Some(buffer.into_boxed_slice())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,7 +96,7 @@ mod tests {
     fn fill(buffers: &mut Buffers, text: &[u8]) -> Option<Lease> {
         let Ok(lease) = buffers.fill(|buf| {
             buf[..text.len()].copy_from_slice(text);
-            Ok::<usize, ()>(text.len())
+            Ok::<usize, io::Error>(text.len())
         }) else {
             return None;
         };
@@ -116,7 +129,7 @@ mod tests {
     #[test]
     fn an_empty_datagram_is_leased() {
         let mut buffers = Buffers::default();
-        let Ok((lease, sender)) = buffers.fill_datagram(|_| Ok::<_, ()>((0, "sender"))) else {
+        let Ok((lease, sender)) = buffers.fill_datagram(|_| Ok::<_, io::Error>((0, "sender"))) else {
             panic!("nothing failed")
         };
         assert_eq!((buffers.bytes(&lease), sender), (b"".as_slice(), "sender"));
@@ -129,7 +142,8 @@ mod tests {
     fn nothing_received_leases_nothing() {
         let mut buffers = Buffers::default();
         assert_eq!(fill(&mut buffers, b""), None);
-        assert_eq!(buffers.fill(|_| Err::<usize, &str>("refused")), Err("refused"));
+        let refused = buffers.fill(|_| Err::<usize, _>(io::Error::from(io::ErrorKind::ConnectionRefused)));
+        assert_eq!(refused.map_err(|error| error.kind()), Err(io::ErrorKind::ConnectionRefused));
         assert_eq!(buffers.free.len(), 1);
     }
 }

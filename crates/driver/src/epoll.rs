@@ -15,6 +15,7 @@ use rustix::io::Errno;
 use crate::buffers::Buffers;
 use crate::faults::{Chance, Faults};
 use crate::fd_table::{FdSlot, FdTable};
+use crate::memory::{self, MakeRoom};
 use crate::op::{Fd, Interest, Lease, NO_OP, Op, OpId, OpTable, Outcome, is_again};
 use crate::sending_file::SendingFile;
 use crate::sys::{self, Calls};
@@ -59,7 +60,7 @@ impl Epoll {
             }
             slot = FdSlot::EMPTY;
         }
-        let id = self.ops.insert(op);
+        let id = self.ops.insert(op).ok_or_else(memory::exhausted)?;
         match self.register(fd, slot, interest, id) {
             Ok(()) => Ok(id),
             Err(error) => {
@@ -77,9 +78,13 @@ impl Epoll {
         if slot.side(op.interest()) == id.index() as u32 {
             let stamp = self.fds.next_stamp();
             let rest = FdSlot { stamp, ..slot.with(op.interest(), NO_OP) };
-            if rest.is_empty() {
+            if rest.is_empty() && self.leaving.make_room(1) {
                 self.leaving.push(fd);
                 self.fds.set(fd, FdSlot { leaving: true, ..rest });
+            } else if rest.is_empty() {
+                // Refused where the descriptor was closed meanwhile: its registration went with it.
+                let _gone = self.epoll().and_then(|epoll| Ok(epoll::delete(epoll, sys::borrow(fd)?)?));
+                self.fds.set(fd, rest);
             } else {
                 // On failure the descriptor was closed before its operation was cancelled, and took its registration
                 // along: for the other side too.

@@ -49,6 +49,7 @@ mod clock;
 mod epoll;
 mod faults;
 mod fd_table;
+pub mod memory;
 mod op;
 mod sending_file;
 mod sim;

@@ -7,6 +7,8 @@ use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
 
+use crate::memory::MakeRoom;
+
 pub use rustix::net::SocketAddrAny;
 
 /// A descriptor's number. The driver never owns one: whoever submits an operation keeps it open until cancel.
@@ -196,19 +198,23 @@ impl Default for OpTable {
 }
 
 impl OpTable {
-    pub(crate) fn insert(&mut self, op: Op) -> OpId {
+    /// A place for an operation; `None` where there is no memory for it.
+    pub(crate) fn insert(&mut self, op: Op) -> Option<OpId> {
         let index = self.first_free;
         if let Some(slot) = self.slots.get_mut(index as usize) {
             if let State::Free { next } = slot.state {
                 self.first_free = next;
             }
             slot.state = State::Live(op);
-            return OpId { index, generation: slot.generation };
+            return Some(OpId { index, generation: slot.generation });
         }
         // Every live operation holds an open descriptor's side, and there are fewer than 2^31 descriptors.
         let index = self.slots.len() as u32;
+        if !self.slots.make_room(1) {
+            return None;
+        }
         self.slots.push(Slot { generation: 0, state: State::Live(op) });
-        OpId { index, generation: 0 }
+        Some(OpId { index, generation: 0 })
     }
 
     #[inline]
@@ -278,12 +284,16 @@ mod tests {
 
     const POLL: Op = Op::Poll { fd: 7, interest: Interest::Write };
 
+    fn insert(table: &mut OpTable, op: Op) -> OpId {
+        table.insert(op).expect("there is memory")
+    }
+
     #[test]
     fn a_slot_used_again_has_another_generation() {
         let mut table = OpTable::default();
-        let first = table.insert(POLL);
+        let first = insert(&mut table, POLL);
         assert_eq!(table.remove(first), Some(POLL));
-        let second = table.insert(Op::Recv { fd: 7 });
+        let second = insert(&mut table, Op::Recv { fd: 7 });
         assert_eq!(first.index(), second.index());
         assert_ne!(first, second);
         assert_eq!(table.get(first), None);
@@ -294,7 +304,7 @@ mod tests {
     #[test]
     fn an_operation_becomes_another_of_its_side_only() {
         let mut table = OpTable::default();
-        let id = table.insert(Op::Recv { fd: 7 });
+        let id = insert(&mut table, Op::Recv { fd: 7 });
         assert!(table.alter(id, Op::Poll { fd: 7, interest: Interest::Read }));
         assert!(!table.alter(id, Op::Recv { fd: 8 }));
         assert!(!table.alter(id, POLL));
@@ -306,10 +316,10 @@ mod tests {
     #[test]
     fn clear_makes_every_identifier_stale_and_every_slot_free() {
         let mut table = OpTable::default();
-        let ids: Vec<OpId> = (0..10).map(|fd| table.insert(Op::Accept { fd })).collect();
+        let ids: Vec<OpId> = (0..10).map(|fd| insert(&mut table, Op::Accept { fd })).collect();
         table.clear();
         assert!(ids.iter().all(|id| table.get(*id).is_none()));
-        let again: Vec<OpId> = (0..10).map(|fd| table.insert(Op::Accept { fd })).collect();
+        let again: Vec<OpId> = (0..10).map(|fd| insert(&mut table, Op::Accept { fd })).collect();
         assert!(again.iter().all(|id| id.index() < 10 && table.get(*id).is_some()));
     }
 }

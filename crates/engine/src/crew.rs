@@ -13,6 +13,7 @@
 mod sleeper;
 
 use std::collections::VecDeque;
+use yibu_driver::memory::MakeRoom;
 
 pub use sleeper::Sleeper;
 
@@ -51,6 +52,12 @@ impl<J, W> Crew<J, W> {
     #[inline]
     pub fn is_short_handed(&self) -> bool {
         self.jobs.len() >= self.looking + self.asleep.len()
+    }
+
+    /// Makes room for one more job; `false` where there is no memory for it.
+    #[inline]
+    pub fn make_room(&mut self) -> bool {
+        self.jobs.make_room(1)
     }
 
     /// A job arrives. Call the worker that is returned.

@@ -20,6 +20,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use yibu_driver::memory::{self, MakeRoom};
 use yibu_driver::{Driver, Op, OpId, Outcome, Wait};
 
 use crate::inbox::Inbox;
@@ -247,9 +248,13 @@ impl<H: Host> EventLoop<H> {
 
     /// Puts what other threads have sent into the ring.
     pub fn drain_inbox(&mut self) {
-        for message in self.inbox.drain() {
+        let mut messages = self.inbox.drain();
+        while self.ready.make_room() {
+            let Some(message) = messages.next() else { return };
             self.ready.push(H::deliver(message));
         }
+        // There is no memory for the others now. They are taken when those before them have run.
+        self.inbox.keep_news();
     }
 
     /// Looks at the kernel without blocking.
@@ -300,7 +305,10 @@ impl<H: Host> EventLoop<H> {
         }
         self.stir();
         for id in self.reported.drain(..) {
-            self.ready.push(H::finish(id));
+            // Where there is no memory, the kernel reports it again.
+            if self.ready.make_room() {
+                self.ready.push(H::finish(id));
+            }
         }
     }
 
@@ -311,7 +319,10 @@ impl<H: Host> EventLoop<H> {
             self.drain_inbox();
         }
         let end = due_before(now, self.clock_resolution);
-        while let Some(timer) = self.timers.pop_due(end) {
+        // A timer for which there is no memory is due in the next turn, too.
+        while self.ready.make_room()
+            && let Some(timer) = self.timers.pop_due(end)
+        {
             self.ready.push(H::due(timer));
         }
         self.ready.len()
@@ -323,8 +334,12 @@ impl<H: Host> EventLoop<H> {
             Ok(id) => id,
             Err(error) => return Err((error, owner)),
         };
-        if self.owners.len() <= id.index() {
-            self.owners.resize_with(id.index() + 1, || None);
+        if let Some(missing) = (id.index() + 1).checked_sub(self.owners.len()) {
+            if !self.owners.make_room(missing) {
+                self.driver.cancel(id);
+                return Err((memory::exhausted(), owner));
+            }
+            self.owners.resize_with(self.owners.len() + missing, || None);
         }
         self.owners[id.index()] = Some(owner);
         Ok(id)

@@ -130,6 +130,12 @@ impl<M, W: Wake> Inbox<M, W> {
         self.has_news.load(Ordering::Relaxed)
     }
 
+    /// Not all that was there could be taken.
+    #[cold]
+    pub(crate) fn keep_news(&self) {
+        self.has_news.store(true, Ordering::Release);
+    }
+
     /// Whether nothing is there.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {

@@ -5,6 +5,8 @@
 
 use std::collections::VecDeque;
 
+use yibu_driver::memory::MakeRoom;
+
 /// A FIFO that gives its memory back after a burst.
 #[derive(Debug)]
 pub struct Ready<E> {
@@ -24,7 +26,7 @@ impl<E> Ready<E> {
     /// Makes room for one more entry; `false` where there is no memory for it.
     #[inline]
     pub fn make_room(&mut self) -> bool {
-        self.ring.len() < self.ring.capacity() || self.ring.try_reserve(1).is_ok()
+        self.ring.make_room(1)
     }
 
     /// Appends an entry.
@@ -54,6 +56,11 @@ impl<E> Ready<E> {
     /// Shows every entry, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = &E> {
         self.ring.iter()
+    }
+
+    /// The entry at a place, counted from the oldest.
+    pub fn get(&self, place: usize) -> Option<&E> {
+        self.ring.get(place)
     }
 
     /// Appends entries.

@@ -51,12 +51,16 @@ impl Separators {
         if separators.first()?.is_empty() {
             return None;
         }
-        if separators.len() == 1 { Self::one(&separators.remove(0)) } else { Some(Self::Several(separators)) }
+        if separators.len() > 1 {
+            return Some(Self::Several(separators));
+        }
+        let separator = separators.pop()?;
+        Some(Self::short(&separator).unwrap_or(Self::One(separator)))
     }
 
-    /// Just one; `None` when it is empty.
+    /// Just one that needs no memory; `None` when it is empty or too long for that.
     #[inline]
-    pub fn one(separator: &[u8]) -> Option<Self> {
+    pub fn short(separator: &[u8]) -> Option<Self> {
         match separator {
             [] => None,
             b"\n" => Some(Self::LineFeed),
@@ -65,7 +69,7 @@ impl Separators {
                 bytes[..short.len()].copy_from_slice(short);
                 Some(Self::Short { len: short.len() as u8, bytes })
             }
-            long => Some(Self::One(long.into())),
+            _ => None,
         }
     }
 
@@ -194,7 +198,7 @@ mod tests {
             let first = bytes.windows(separator.len()).position(|window| window == separator);
             prop_assert_eq!(position(&separator, &bytes), first);
             let found = first.map(|start| (start, start + separator.len()));
-            let separators = Separators::one(&separator).expect("not empty");
+            let separators = Separators::new(vec![separator.clone().into()]).expect("not empty");
             prop_assert_eq!(separators.find(&bytes, 0), found);
         }
 

@@ -4,6 +4,8 @@
 //! survivors are kept and the rest is handed back. A cancelled timer that is the last leaf, as the time limit around short
 //! work mostly is, goes at once. Called by [`crate::EventLoop`]; whether a timer is cancelled, its type `T` knows.
 
+use yibu_driver::memory::MakeRoom;
+
 /// A timer that can be asked whether it still matters.
 pub trait Timer {
     /// Whether it was cancelled: it will be dropped, not run.
@@ -65,7 +67,7 @@ impl<T: Timer> Timers<T> {
     /// Makes room for one more timer; `false` where there is no memory for it.
     #[inline]
     pub fn make_room(&mut self) -> bool {
-        self.heap.len() < self.heap.capacity() || self.heap.try_reserve(1).is_ok()
+        self.heap.make_room(1)
     }
 
     /// Adds a timer due at `when` seconds. Not-a-number is due at once: nothing can be said to come before it, and a heap needs
@@ -82,8 +84,9 @@ impl<T: Timer> Timers<T> {
         // The last leaf can go without moving anything.
         let last = self.heap.pop_if(|last| last.timer.cancelled());
         self.cancelled += usize::from(last.is_none());
-        if self.mostly_cancelled() {
-            let mut gone = self.compact();
+        if self.mostly_cancelled()
+            && let Some(mut gone) = self.compact()
+        {
             gone.extend(last.map(|entry| entry.timer));
             return Cancelled::Many(gone);
         }
@@ -97,16 +100,19 @@ impl<T: Timer> Timers<T> {
         self.heap.len() > SMALL && self.cancelled * 2 > self.heap.len()
     }
 
-    /// Keeps the living and takes the cancelled out.
-    fn compact(&mut self) -> Vec<T> {
-        let gone =
-            self.heap.extract_if(.., |entry| entry.timer.cancelled()).map(|entry| entry.timer).collect();
+    /// Keeps the living and takes the cancelled out, with room for one more; `None` where there is no memory for that.
+    fn compact(&mut self) -> Option<Vec<T>> {
+        let mut gone = Vec::new();
+        if !gone.make_room(self.cancelled + 1) {
+            return None;
+        }
+        gone.extend(self.heap.extract_if(.., |entry| entry.timer.cancelled()).map(|entry| entry.timer));
         self.cancelled = 0;
         self.give_back();
         for index in (0..self.heap.len().div_ceil(ARITY)).rev() {
             self.sift_down(index);
         }
-        gone
+        Some(gone)
     }
 
     /// Frees memory that a burst of timers has left behind.
@@ -133,7 +139,7 @@ impl<T: Timer> Timers<T> {
             if !self.mostly_cancelled() {
                 return None;
             }
-            self.gone = self.compact();
+            self.gone = self.compact()?;
         }
         let timer = self.gone.pop();
         if self.gone.is_empty() {

@@ -6,6 +6,8 @@
 
 use std::collections::VecDeque;
 
+use yibu_driver::memory::MakeRoom;
+
 /// A place in one queue; never given out twice there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ticket(u64);
@@ -49,6 +51,12 @@ impl<W> Default for WaitQueue<W> {
 }
 
 impl<W> WaitQueue<W> {
+    /// Makes room for one more waiter; `false` where there is no memory for it.
+    #[inline]
+    pub fn make_room(&mut self) -> bool {
+        self.places.make_room(1)
+    }
+
     /// Lets a waiter in, at the back.
     pub fn push(&mut self, waiter: W) -> Ticket {
         let ticket = self.next;

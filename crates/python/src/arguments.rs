@@ -8,6 +8,7 @@ use std::cell::Cell;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
+use crate::errors;
 use crate::ffi::{Args, Output, Slot, Visitor, call};
 
 /// One argument as it is (`single`), several as a tuple, none as nothing.
@@ -55,7 +56,7 @@ impl Arguments {
             Some(arguments) => match arguments.cast::<PyTuple>() {
                 Ok(tuple) => call::call_tuple(callable, tuple),
                 Err(_) => {
-                    let items = arguments.try_iter()?.collect::<PyResult<Vec<_>>>()?;
+                    let items = errors::collected(arguments.try_iter()?)?;
                     call::call_tuple(callable, &PyTuple::new(callable.py(), items)?)
                 }
             },

@@ -2,6 +2,7 @@
 
 use pyo3::exceptions::{PyMemoryError, PyOSError};
 use pyo3::prelude::*;
+use yibu_driver::memory;
 
 /// An `OSError` with errno, so that the right subclass (`ConnectionResetError`, ...) appears.
 pub fn os_error(error: &std::io::Error) -> PyErr {
@@ -16,6 +17,28 @@ pub fn os_error(error: &std::io::Error) -> PyErr {
 #[cold]
 pub fn no_memory() -> PyErr {
     PyMemoryError::new_err(())
+}
+
+/// MemoryError unless there is room.
+#[inline]
+pub fn room(there_is: bool) -> PyResult<()> {
+    if there_is { Ok(()) } else { Err(no_memory()) }
+}
+
+/// Collects what a program decides the number of, until one is an error; MemoryError where there is no memory for them.
+pub fn collected<T>(items: impl IntoIterator<Item = PyResult<T>>) -> PyResult<Vec<T>> {
+    let mut failed = None;
+    let all =
+        memory::collect(items.into_iter().map_while(|item| item.map_err(|error| failed = Some(error)).ok()));
+    match failed {
+        Some(error) => Err(error),
+        None => all.ok_or_else(no_memory),
+    }
+}
+
+/// A copy of bytes of which a program decides how many they are, or MemoryError.
+pub fn copied(bytes: &[u8]) -> PyResult<Vec<u8>> {
+    memory::copy(bytes).ok_or_else(no_memory)
 }
 
 /// `OSError(code, os.strerror(code))`.

@@ -413,18 +413,16 @@ impl EventLoop {
 
     /// The loop stops to run and may become garbage: the collector shall know what it was about to run.
     fn track_handles(&self, py: Python<'_>) {
-        let (mut handles, mut posted) = (Vec::new(), Vec::new());
-        self.engine.with(|engine| {
-            for entry in engine.ready.iter() {
-                match entry {
-                    Entry::Handle(handle) => handles.push(handle.copy(py)),
-                    Entry::Posted(handle) => posted.push(handle.copy(py)),
-                    _ => {}
-                }
-            }
-        });
-        handles.into_iter().for_each(|handle| handle.into_obj(py).track());
-        posted.into_iter().for_each(|handle| handle.into_obj(py).track());
+        let copy = |entry: &Entry| match entry {
+            Entry::Handle(handle) => (Some(handle.copy(py)), None),
+            Entry::Posted(handle) => (None, Some(handle.copy(py))),
+            _ => (None, None),
+        };
+        let entry = |place| self.engine.with(|engine| engine.ready.get(place).map(copy));
+        for (handle, posted) in (0..).map_while(entry) {
+            handle.into_iter().for_each(|handle| handle.into_obj(py).track());
+            posted.into_iter().for_each(|handle| handle.into_obj(py).track());
+        }
     }
 
     /// The door for other threads.
@@ -532,7 +530,7 @@ impl Class for EventLoop {
             event_loop.refuse_overridden()?;
             #[cfg(Py_3_12)]
             stand_ins::stand_in(event_loop.py())?;
-            event_loop.registration.enter(&fork::LOOPS, event_loop);
+            event_loop.registration.enter(&fork::LOOPS, event_loop)?;
             debug::init(event_loop)?;
             if selector.is_none() {
                 given_selector::take_replaced(event_loop)?;

@@ -441,8 +441,14 @@ fn as_python<'py>(py: Python<'py>, callback: &Callback) -> PyResult<(Bound<'py, 
 pub fn add_callback(future: &Obj<'_, Future>, callback: Callback) -> PyResult<()> {
     future.ensure_alive()?;
     if future.state.get() == State::Pending {
-        future.callbacks.with(|callbacks| callbacks.push(callback));
-        Ok(())
+        let refused = future.callbacks.with(|callbacks| {
+            if !callbacks.make_room() {
+                return Some(callback);
+            }
+            callbacks.push(callback);
+            None
+        });
+        errors::room(refused.is_none())
     } else {
         schedule(future, callback)
     }

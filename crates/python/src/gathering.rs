@@ -11,6 +11,7 @@ use pyo3::types::{PyList, PyType};
 
 use crate::callbacks::{Reaction, no_longer_awaited, react};
 use crate::coroutines::Routine;
+use crate::errors;
 use crate::ffi::class::{Derived, DictAndWeak};
 use crate::ffi::{
     Args, Class, ClassState, Obj, Output, Signature, Slot, Table, Visitor, boolean, depth, make,
@@ -20,6 +21,7 @@ use crate::futures::{self, Future, State, likes};
 use crate::mixins::create_future;
 use crate::replaced::names::running_loop::OF_GATHER;
 use crate::{current, functions, stock, tasks};
+use yibu_driver::memory::MakeRoom;
 
 const GATHER: Signature<1> = Signature::new("gather", "*coros_or_futures, return_exceptions=False");
 const INIT: Signature<2> = Signature::new_method("_GatheringFuture.__init__", "children, *, loop");
@@ -89,7 +91,8 @@ pub fn gather_all<'py>(
         }
     }
     let seen = if may_repeat(py, awaitables.clone()) { Some(make::dict(py)?) } else { None };
-    let mut children = Vec::with_capacity(awaitables.len());
+    let mut children = Vec::new();
+    errors::room(children.make_room(awaitables.len()))?;
     let mut done = Vec::new();
     let mut expected = 0;
     for arg in awaitables {
@@ -110,6 +113,7 @@ pub fn gather_all<'py>(
             seen.set_item(arg, &child)?;
         }
         if cfg!(Py_3_12) && likes::is_done(&child)? {
+            errors::room(done.make_room(1))?;
             done.push(child.clone());
         } else {
             react(&child, &CHILD_DONE, outer.as_any())?;
@@ -129,7 +133,11 @@ pub fn gather_all<'py>(
 /// Whether an argument may be there twice. Coroutines and native futures are equal to themselves only, which makes that a
 /// question of addresses; anything else must be asked.
 fn may_repeat<'py>(py: Python<'py>, awaitables: impl ExactSizeIterator<Item = Bound<'py, PyAny>>) -> bool {
-    let mut addresses = Vec::with_capacity(awaitables.len());
+    let mut addresses = Vec::new();
+    // Where there is no memory to compare them, it is asked.
+    if !addresses.make_room(awaitables.len()) {
+        return true;
+    }
     for arg in awaitables {
         let plain = stock::coroutine(py).is_ok_and(|class| arg.get_type().is(class))
             || futures::exact(&arg).is_some()
@@ -172,7 +180,8 @@ fn child_done(owner: &Bound<'_, PyAny>, child: &Bound<'_, PyAny>) -> PyResult<()
 fn complete(outer: &Obj<'_, GatheringFuture>) -> PyResult<()> {
     let py = outer.py();
     let children = outer.own.children.get_or_none(py).cast_into::<PyList>()?;
-    let mut results = Vec::with_capacity(children.len());
+    let mut results = Vec::new();
+    errors::room(results.make_room(children.len()))?;
     for child in children.iter() {
         results.push(outcome(&child)?);
     }

@@ -26,6 +26,7 @@ mod gathering;
 mod graph;
 mod installation;
 mod locks;
+mod memory;
 mod mixins;
 mod names;
 mod queues;
@@ -120,6 +121,7 @@ fn _yibu(module: &Bound<'_, PyModule>) -> PyResult<()> {
     event_loop::faults::register(module)?;
     installation::register(module)?;
     locks::register(module)?;
+    memory::register(module)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     streams::register(module)?;
     base_subprocess::register(module)?;

@@ -19,6 +19,7 @@ use yibu_engine::{Ticket, WaitQueue};
 
 use crate::copying::{self, Copied};
 use crate::coroutines::{Routine, Special, Start, Step, hasten};
+use crate::errors;
 use crate::ffi::{Args, Class, LoopCell, Obj, Output, Ref, Signature, Slot, Table, Visitor};
 use crate::ffi::{boolean, none};
 use crate::futures::{self, State};
@@ -88,7 +89,8 @@ impl Waiters {
             shown.call_method1(names::append(py), (waiter,))?;
         }
         let waiter = Ref::new(waiter.clone());
-        Ok(self.queue.with(|queue| queue.push(waiter)).number())
+        let ticket = self.queue.with(|queue| queue.make_room().then(|| queue.push(waiter)));
+        ticket.map(Ticket::number).ok_or_else(errors::no_memory)
     }
 
     /// Makes a waiter and lets it in.

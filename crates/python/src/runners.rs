@@ -13,6 +13,7 @@ use pyo3::types::{PyDict, PyType};
 
 use crate::attributes::{flags, objects};
 use crate::coroutines::is_coroutine;
+use crate::errors;
 use crate::ffi::combined::Combinable;
 use crate::ffi::thread::outlive_interpreter;
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Raised, Signature, Slot, Table, Visitor};
@@ -263,7 +264,7 @@ fn cancel_all_tasks(event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
     if tasks.is_empty() {
         return Ok(());
     }
-    let tasks: Vec<_> = tasks.try_iter()?.collect::<PyResult<_>>()?;
+    let tasks = errors::collected(tasks.try_iter()?)?;
     for task in &tasks {
         likes::cancel(task)?;
     }

@@ -19,6 +19,7 @@ use pyo3::types::{PyList, PySet, PyType};
 use crate::attributes::{flags, objects};
 use crate::callbacks::{Reaction, react};
 use crate::coroutines::{Routine, Step, taken};
+use crate::errors;
 use crate::event_loop::EventLoop;
 use crate::ffi::combined::Combinable;
 use crate::ffi::{
@@ -484,7 +485,7 @@ fn abort(group: &Obj<'_, TaskGroup>) -> PyResult<()> {
 fn cancel_tasks(group: &Obj<'_, TaskGroup>) -> PyResult<()> {
     group.aborting.set(true);
     // A copy, because cancelling runs foreign code if a task is foreign.
-    for task in group.tasks(group.py())?.try_iter()?.collect::<PyResult<Vec<_>>>()? {
+    for task in errors::collected(group.tasks(group.py())?.try_iter()?)? {
         if !likes::is_done(&task)? {
             likes::cancel(&task)?;
         }

@@ -191,7 +191,7 @@ fn begin<'py>(
     if options.eager_start && is_running(event_loop)? {
         return start_eagerly(task, event_loop);
     }
-    own.registration.enter(&TASKS, task);
+    own.registration.enter(&TASKS, task)?;
     schedule_step(task, None)
 }
 
@@ -216,10 +216,11 @@ fn start_eagerly<'py>(task: &Obj<'py, Task>, event_loop: &Bound<'py, PyAny>) -> 
         return Err(PyRuntimeError::new_err(format!("loop {} is not the running loop", event_loop.repr()?)));
     }
     let context = task.own.context.get_or_none(py);
-    let previous = current::swap(event_loop, task.as_any()).inspect_err(|_| {
+    let entered = task.own.registration.enter(&TASKS, task);
+    let previous = entered.and_then(|()| current::swap(event_loop, task.as_any())).inspect_err(|_| {
         task.own.log_destroy_pending.set(false);
+        task.own.registration.leave();
     })?;
-    task.own.registration.enter(&TASKS, task);
     let stepped = context::run(&context, |_| step(task, None));
     let restored = current::swap(event_loop, &previous);
     if task.base.state() != State::Pending {

@@ -16,6 +16,7 @@ use rustix::io::Errno;
 
 use crate::faults::{Faults, Random};
 use crate::fd_table::{FdSlot, FdTable};
+use crate::memory;
 use crate::op::{Fd, Interest, NO_OP, Op, OpId, OpTable, SocketAddrAny};
 
 /// One end of a connection.
@@ -166,7 +167,7 @@ impl World {
         if slot.side(interest) != NO_OP {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
-        let id = self.ops.insert(op);
+        let id = self.ops.insert(op).ok_or_else(memory::exhausted)?;
         let stamp = self.fds.next_stamp();
         self.fds.set(fd, FdSlot { stamp, ..slot.with(interest, id.index() as u32) });
         Ok(id)

@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use yibu_driver::memory::{self, MakeRoom};
 
 use yibu_driver::{Fd, Interest, Lease, Op, OpId, Outcome, SocketAddrAny, is_again};
 
@@ -304,6 +305,9 @@ impl<D: Outbound> Datagrams<D> {
 
     /// Queues a datagram: the socket is full, or others wait before it.
     pub fn keep(&mut self, ops: &mut impl Ops, datagram: D) -> Option<DatagramUpcall<D>> {
+        if !self.queue.make_room(1) {
+            return Some(DatagramUpcall::Raise(memory::exhausted()));
+        }
         if self.write_op.is_none() {
             match ops.submit(Op::Poll { fd: self.fd, interest: Interest::Write }) {
                 Ok(id) => self.write_op = Some(id),

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
+use yibu_driver::memory::MakeRoom;
 
 use yibu_driver::{Driver, Fd, MAX_PIECES};
 
@@ -41,7 +42,7 @@ impl<C: AsRef<[u8]>> Outgoing<C> {
 
     /// Makes room for one more chunk; `false` where there is no memory for it.
     pub fn make_room(&mut self) -> bool {
-        self.chunks.try_reserve(1).is_ok()
+        self.chunks.make_room(1)
     }
 
     /// Queues a chunk; an empty one would never be sent and is dropped.

@@ -8,6 +8,7 @@ use pyo3::types::PyDict;
 
 use super::EventLoop;
 use crate::coroutines::{self, Awaited, Keeping, Kept};
+use crate::errors;
 use crate::ffi::thread::attached;
 use crate::ffi::{Obj, Output, Table, call, none};
 use crate::frames::Frame;
@@ -111,7 +112,7 @@ fn shutdown<'py>(event_loop: &Obj<'py, EventLoop>) -> Output<'py> {
             if set.len()? == 0 {
                 return Ok(None);
             }
-            let generators: Vec<Bound<'_, PyAny>> = set.try_iter()?.collect::<PyResult<_>>()?;
+            let generators = errors::collected(set.try_iter()?)?;
             set.call_method0("clear")?;
             let closings: Vec<_> = generators
                 .iter()

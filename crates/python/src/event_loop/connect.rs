@@ -11,6 +11,7 @@ use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList};
 use super::together::Together;
 use super::{Delay, EventLoop, accept};
 use crate::coroutines::{self, Awaited, Keeping, Kept};
+use crate::errors;
 use crate::ffi::thread::attached;
 use crate::ffi::{Args, Obj, Output, Signature, Table};
 use crate::frames::Frame;
@@ -233,7 +234,7 @@ fn check_arguments(
 
 /// A list with something in it.
 fn not_empty(infos: Bound<'_, PyAny>) -> PyResult<Vec<Kept>> {
-    let infos: Vec<Kept> = infos.try_iter()?.map(|info| info.map(Kept::new)).collect::<PyResult<_>>()?;
+    let infos: Vec<Kept> = errors::collected(infos.try_iter()?.map(|info| info.map(Kept::new)))?;
     if infos.is_empty() {
         return Err(PyOSError::new_err("getaddrinfo() returned empty list"));
     }

@@ -23,6 +23,7 @@ use crate::errors;
 use crate::events::{self, Handle};
 use crate::ffi::thread::attached;
 use crate::ffi::{Args, Class, LoopCell, Obj, Output, Ref, Signature, Table, Visitor, boolean, none};
+use yibu_driver::memory::MakeRoom;
 
 const ADD_READER: Signature<2> = Signature::new("EventLoop.add_reader", "fd, callback, *args");
 const ADD_WRITER: Signature<2> = Signature::new("EventLoop.add_writer", "fd, callback, *args");
@@ -268,6 +269,7 @@ fn watch_with_handle<'py>(
     watch(event_loop, fd, interest, Owner::Handle(Ref::of(handle.clone())))?;
     if !file.is_instance_of::<PyInt>() {
         let object = Ref::new(file);
+        errors::room(event_loop.watched.with(|watched| watched.objects.make_room(1)))?;
         let old = event_loop.watched.with(|watched| watched.objects.insert(fd, object));
         drop(old);
     }

@@ -100,8 +100,7 @@ pub fn submit<'py>(pool: &Obj<'py, ThreadPool>, job: Obj<'py, Job>, word: u32) -
     if queue.is_short_handed() && may_grow(pool)? {
         return submit_with_worker(pool, &queue, job);
     }
-    queue.push(job, word);
-    Ok(())
+    queue.push(job, word)
 }
 
 /// RuntimeError when no more jobs are taken.
@@ -139,7 +138,7 @@ fn submit_under_lock<'py>(
     // Other threads ran while this one waited for the lock.
     check_open(queue)?;
     let worker = if may_grow(pool)? { Some(Worker::of(queue)?) } else { None };
-    queue.push(job, AT_ONCE);
+    queue.push(job, AT_ONCE)?;
     match worker {
         Some(worker) => start(pool, queue, &worker),
         None => Ok(()),

@@ -13,6 +13,7 @@ use pyo3::prelude::*;
 use yibu_engine::crew::{Crew, Next, Sleeper};
 
 use super::job::{self, Job};
+use crate::errors;
 use crate::ffi::class::Weak;
 use crate::ffi::{Class, ClassState, LoopCell, Obj, Ref, Table, Visitor, boolean, none};
 use crate::{names, stock};
@@ -45,11 +46,13 @@ impl WorkQueue {
 
     /// Takes a job, and calls a worker for it unless one is about to look. `word` says what the worker may wait for.
     #[inline]
-    pub fn push(&self, job: Obj<'_, Job>, word: u32) {
+    pub fn push(&self, job: Obj<'_, Job>, word: u32) -> PyResult<()> {
         let job = Ref::of(job);
-        if let Some(worker) = self.crew.with(|crew| crew.push(job)) {
+        let called = self.crew.with(|crew| crew.make_room().then(|| crew.push(job)));
+        if let Some(worker) = called.ok_or_else(errors::no_memory)? {
             worker.call(word);
         }
+        Ok(())
     }
 
     /// A worker is on its way, or has finished its job.

@@ -2,9 +2,12 @@
 
 use std::ffi::CStr;
 
+use pyo3::exceptions::PyMemoryError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple};
+
+use yibu_driver::memory;
 
 use super::Output;
 
@@ -52,8 +55,8 @@ pub fn call_tuple<'py>(function: &Bound<'py, PyAny>, args: &Bound<'py, PyTuple>)
 /// The arguments of `function(*first, *rest)`, where `rest` is a tuple.
 pub fn joined<'py>(first: &[&Bound<'py, PyAny>], rest: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyTuple>> {
     let rest = rest.cast::<PyTuple>()?;
-    let mut all: Vec<_> = first.iter().map(|argument| (*argument).clone()).collect();
-    all.extend(rest.iter());
+    let first = first.iter().map(|argument| (*argument).clone());
+    let all = memory::collect(first.chain(rest.iter())).ok_or_else(|| PyMemoryError::new_err(()))?;
     PyTuple::new(rest.py(), all)
 }
 

@@ -363,7 +363,8 @@ pub trait Class: Default + Sized + 'static {
             {
                 ffi::PyObject_Init(object, class)
             } else {
-                let object = ffi::PyObject_GC_New::<ffi::PyObject>(class);
+                let short = yibu_driver::memory::is_short();
+                let object = if short { ffi::PyErr_NoMemory() } else { ffi::PyObject_GC_New(class) };
                 if object.is_null() {
                     return Err(PyErr::fetch(py));
                 }
@@ -1036,6 +1037,9 @@ pub(super) unsafe fn allocate<T: Class>(class: *mut ffi::PyTypeObject) -> *mut f
     // SAFETY: the caller passes T's ready type or a subclass, whose instances are at least as large. The memory is zeroed, and no
     // collection can run before the data is written, because nothing is allocated in between.
     unsafe {
+        if yibu_driver::memory::is_short() {
+            return ffi::PyErr_NoMemory();
+        }
         if T::Header::COMBINES {
             let object = combined::create::<T>(class);
             if !object.is_null() {

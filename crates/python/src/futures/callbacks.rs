@@ -10,6 +10,7 @@ use crate::callbacks::Reaction;
 use crate::coroutines::Waker;
 use crate::ffi::Ref;
 use crate::tasks::Task;
+use yibu_driver::memory::MakeRoom;
 
 /// What runs when a future is done.
 pub enum Callback {
@@ -67,6 +68,10 @@ pub struct Crowd {
 }
 
 impl Crowd {
+    fn make_room(&mut self) -> bool {
+        self.places.make_room(1) && self.index.as_mut().is_none_or(|index| index.make_room(1))
+    }
+
     fn push(&mut self, callback: Callback) {
         if let (Some(index), Some(key)) = (&mut self.index, Key::of(&callback)) {
             self.repeats |= index.insert(key, self.places.len()).is_some();
@@ -84,8 +89,9 @@ impl Crowd {
     }
 
     fn take_all(&mut self, key: Key) -> Vec<Callback> {
-        if self.index.is_none() {
-            let mut index = HashMap::with_capacity(self.places.len());
+        let mut index = HashMap::new();
+        // Where there is no memory for an index, all are looked through.
+        if self.index.is_none() && index.make_room(self.places.len()) {
             for (place, callback) in self.places.iter().enumerate() {
                 if let Some(key) = callback.as_ref().and_then(Key::of) {
                     self.repeats |= index.insert(key, place).is_some();
@@ -125,6 +131,16 @@ pub enum Callbacks {
 }
 
 impl Callbacks {
+    /// Makes room for one more; `false` where there is no memory for it.
+    #[inline]
+    pub fn make_room(&mut self) -> bool {
+        match self {
+            Self::None | Self::One(_) => true,
+            Self::Many(all) => all.make_room(1),
+            Self::Crowd(crowd) => crowd.make_room(),
+        }
+    }
+
     /// Adds one, at the end.
     #[inline]
     pub fn push(&mut self, callback: Callback) {

@@ -176,7 +176,7 @@ fn full(queue: &Obj<'_, Queue>) -> PyResult<PyErr> {
 #[inline]
 fn hand_in_plainly<'py>(queue: &Obj<'py, Queue>, item: Bound<'py, PyAny>) -> Output<'py> {
     let py = queue.py();
-    if let Some(item) = queue.items.hide(Ref::new(item)) {
+    if let Some(item) = queue.items.hide(Ref::new(item))? {
         return hand_in(queue, Hooks::PLAIN, item.any(py));
     }
     account_for(queue, Hooks::PLAIN)

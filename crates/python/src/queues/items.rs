@@ -13,9 +13,11 @@ use pyo3::types::{PyInt, PyList};
 
 use super::Queue;
 use super::hooks::{Hook, Hooks};
+use crate::errors;
 use crate::ffi::{LoopCell, Obj, Output, Ref, Slot, Visitor, call};
 use crate::replaced::names::DEQUE_OF_QUEUES;
 use crate::{names, stock};
+use yibu_driver::memory::MakeRoom;
 
 /// Which item leaves first.
 #[derive(Clone, Copy, Default)]
@@ -53,16 +55,26 @@ impl Items {
         self.hidden.with(|hidden| hidden.as_ref().map(VecDeque::len))
     }
 
-    /// Gives the item back when there is nowhere to hide it.
+    /// Gives the item back when there is nowhere to hide it; MemoryError when there is no memory for it.
     #[inline]
-    pub fn hide(&self, item: Ref) -> Option<Ref> {
-        self.hidden.with(|hidden| match hidden {
+    pub fn hide(&self, item: Ref) -> PyResult<Option<Ref>> {
+        let (has_room, refused) = self.hidden.with(|hidden| match hidden {
             Some(items) => {
-                items.push_back(item);
-                None
+                let has_room = items.make_room(1);
+                (
+                    has_room,
+                    if has_room {
+                        items.push_back(item);
+                        None
+                    } else {
+                        Some(item)
+                    },
+                )
             }
-            None => Some(item),
-        })
+            None => (true, Some(item)),
+        });
+        errors::room(has_room)?;
+        Ok(refused)
     }
 
     /// The first hidden item.
@@ -265,7 +277,7 @@ pub fn put<'py>(queue: &Obj<'py, Queue>, hooks: Hooks, kind: Kind, item: &Bound<
     match kind {
         Kind::Priority => return put_on_heap(queue, hooks, item, stock::heappush(py)?),
         Kind::Fifo if !hooks.replace(Hook::Queue) => {
-            if queue.items.hide(Ref::new(item.clone())).is_none() {
+            if queue.items.hide(Ref::new(item.clone()))?.is_none() {
                 return Ok(());
             }
         }

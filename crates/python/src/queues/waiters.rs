@@ -8,6 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyList;
 use yibu_engine::{Ticket, WaitQueue};
 
+use crate::errors;
 use crate::ffi::{LoopCell, Output, Ref, Slot, Visitor, call, none};
 use crate::mixins::{is_done, set_result};
 use crate::replaced::names::DEQUE_OF_QUEUES;
@@ -32,7 +33,9 @@ impl Waiters {
             call::method(names::append(py), [&shown, waiter])?;
             return Ok(NO_TICKET);
         }
-        Ok(self.parked.with(|parked| parked.push(Ref::new(waiter.clone()))).number())
+        let kept = Ref::new(waiter.clone());
+        let ticket = self.parked.with(|parked| parked.make_room().then(|| parked.push(kept)));
+        ticket.map(Ticket::number).ok_or_else(errors::no_memory)
     }
 
     /// Lets a waiter out that gives up, unless it was let out before.

@@ -8,12 +8,14 @@ use pyo3::types::PyBytes;
 
 use super::tls::Ciphertext;
 use super::{Protocol, SslProtocol, State, below, fail, flow};
+use crate::errors;
 use crate::ffi::buffer::Buffer;
 use crate::ffi::{Obj, Ref, Table, Visitor, call, none};
 use crate::frames::Frame;
 use crate::names;
 use crate::replaced::names::SSLPROTO;
 use crate::transports::{self, SocketTransport};
+use yibu_driver::memory::MakeRoom;
 
 pub(super) fn table(t: &mut Table<SslProtocol>) {
     t.noargs(
@@ -110,6 +112,7 @@ fn size_of(data: &Bound<'_, PyAny>) -> PyResult<usize> {
 /// Puts something at the end of the backlog.
 pub fn append<'py>(protocol: Protocol<'_, 'py>, data: Bound<'py, PyAny>) -> PyResult<()> {
     let len = size_of(&data)?;
+    errors::room(protocol.backlog.with(|backlog| backlog.waiting.make_room(1)))?;
     protocol.backlog.with(|backlog| backlog.push(Ref::new(data), len));
     Ok(())
 }

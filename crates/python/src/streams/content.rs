@@ -10,7 +10,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PySlice};
 
 use super::spare;
-use crate::errors;
+use crate::errors::{self, copied};
+use crate::ffi::buffer::Buffer;
 use crate::ffi::bytes::Bytes;
 use crate::ffi::{LoopCell, Ref, Slot, make};
 
@@ -135,7 +136,7 @@ impl Content {
         // Whatever `bytearray.extend` takes.
         let bytes = PyByteArray::new(py, &[]);
         bytes.call_method1("extend", (data,))?;
-        let bytes = bytes.to_vec();
+        let bytes = copy(bytes.as_any())?;
         self.join(&bytes, expected)
     }
 
@@ -217,11 +218,12 @@ impl Content {
 }
 
 fn copy(shown: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
-    match shown.cast::<PyByteArray>() {
-        Ok(bytes) => Ok(bytes.to_vec()),
+    let bytes = match shown.cast::<PyByteArray>() {
+        Ok(bytes) => bytes.clone(),
         // Something that Python code has put there instead.
-        Err(_) => Ok(PyByteArray::from(shown)?.to_vec()),
-    }
+        Err(_) => PyByteArray::from(shown)?,
+    };
+    copied(Buffer::get(bytes.as_any(), false)?.bytes())
 }
 
 fn delete(shown: &Bound<'_, PyAny>, count: usize) -> PyResult<()> {

@@ -12,6 +12,7 @@ use yibu_engine::{Ticket, WaitQueue};
 
 use crate::attributes::{flags, objects};
 use crate::coroutines::{Routine, Step};
+use crate::errors;
 use crate::events::loop_debug;
 use crate::ffi::class::Extends;
 use crate::ffi::combined::Combinable;
@@ -151,7 +152,8 @@ fn wait_for_flow<'py>(routine: &Obj<'py, Routine>, flow: &Obj<'py, FlowControl>)
     }
     let waiter = create_future(&flow.event_loop.get_or_none(py))?;
     let kept = Ref::new(waiter.clone());
-    routine.number.set(flow.waiters.with(|waiters| waiters.push(kept)).number());
+    let ticket = flow.waiters.with(|waiters| waiters.make_room().then(|| waiters.push(kept)));
+    routine.number.set(ticket.ok_or_else(errors::no_memory)?.number());
     Ok(Step::Await(waiter, |routine, waited| {
         let py = routine.py();
         let flow = routine.owner::<FlowControl>(py)?;

@@ -12,6 +12,7 @@ use yibu_engine::separators::{Found, Search, Separators};
 
 use super::reader::{StreamReader, Wanted, has_taken, raise_exception, resume_transport};
 use crate::coroutines::{Routine, Step};
+use crate::errors;
 use crate::ffi::buffer::Buffer;
 use crate::ffi::{Args, Obj, Output, Raised, Signature, Table, make, none};
 use crate::futures::likes;
@@ -363,7 +364,7 @@ fn look<'py>(reader: &Obj<'py, StreamReader>, mut search: Search) -> PyResult<Ou
 /// The search for `separator`: bytes, or since 3.13 a tuple of them.
 fn search_for(separator: &Bound<'_, PyAny>) -> PyResult<Search> {
     if let Ok(separator) = separator.cast_exact::<PyBytes>()
-        && let Some(separator) = Separators::one(separator.as_bytes())
+        && let Some(separator) = Separators::short(separator.as_bytes())
     {
         return Ok(Search::new(separator));
     }
@@ -371,7 +372,7 @@ fn search_for(separator: &Bound<'_, PyAny>) -> PyResult<Search> {
     let bytes = |separator: &Bound<'_, PyAny>| -> PyResult<Box<[u8]>> {
         separator.len()?;
         match Buffer::get(separator, false) {
-            Ok(buffer) => Ok(buffer.bytes().into()),
+            Ok(buffer) => errors::copied(buffer.bytes()).map(Into::into),
             Err(error) => {
                 drop(Raised::from_err(separator.py(), error));
                 let class = separator.get_type();
@@ -383,7 +384,7 @@ fn search_for(separator: &Bound<'_, PyAny>) -> PyResult<Search> {
     };
     let separators = match several {
         None => vec![bytes(separator)?],
-        Some(several) => several.iter().map(|separator| bytes(&separator)).collect::<PyResult<_>>()?,
+        Some(several) => errors::collected(several.iter().map(|separator| bytes(&separator)))?,
     };
     let none_at_all = separators.is_empty();
     Separators::new(separators).map(Search::new).ok_or_else(|| {

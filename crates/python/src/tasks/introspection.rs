@@ -8,6 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyFrozenSet, PyModule, PySet};
 
 use super::{TASKS, Task};
+use crate::errors;
 use crate::ffi::{Args, Obj, Output, Signature};
 use crate::functions::{self, running_loop};
 use crate::futures::likes::{is_done, loop_of};
@@ -55,7 +56,7 @@ pub fn all_tasks<'py>(event_loop: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyS
     let module = stock::tasks_module(py)?;
     // Eager ones first: one that ceases to be eager meanwhile is among the others then.
     #[cfg(Py_3_12)]
-    let eager = module.getattr("_eager_tasks")?.try_iter()?.collect::<PyResult<Vec<_>>>()?;
+    let eager = errors::collected(module.getattr("_eager_tasks")?.try_iter()?)?;
     #[cfg(not(Py_3_12))]
     let eager = Vec::new();
     let scheduled = if cfg!(Py_3_12) { "_scheduled_tasks" } else { "_all_tasks" };

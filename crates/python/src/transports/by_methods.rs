@@ -11,7 +11,7 @@ use pyo3::types::{PyBytes, PyList};
 use yibu_engine::OpId;
 use yibu_engine::transport::{Channel, During, Stream};
 
-use super::writing::{conclude, copied, unwritable};
+use super::writing::{self, conclude, copied, unwritable};
 use super::{Chunk, StreamTransport, act, closing};
 use crate::errors;
 use crate::event_loop::EventLoop;
@@ -192,10 +192,8 @@ fn send_all<'py, T: StreamTransport>(transport: &Obj<'py, T>, socket: &Bound<'py
     /// `SC_IOV_MAX` of Linux.
     const PIECES: usize = 1024;
     let py = transport.py();
-    let unsent = |stream: &mut Stream<Chunk, T::Channel>| -> Vec<Vec<u8>> {
-        stream.unsent().take(PIECES).map(<[u8]>::to_vec).collect()
-    };
-    let pieces = transport.link().stream(unsent);
+    let unsent = |stream: &mut Stream<Chunk, T::Channel>| writing::unsent(stream.unsent().take(PIECES));
+    let pieces = transport.link().stream(unsent)?;
     if cfg!(Py_3_12) {
         let pieces = PyList::new(py, pieces.iter().map(|piece| PyBytes::new(py, piece)))?;
         socket.call_method1("sendmsg", (pieces,))

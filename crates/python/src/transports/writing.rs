@@ -17,6 +17,7 @@ use crate::ffi::bytes::Bytes;
 use crate::ffi::{Args, Obj, Output, Raised, Ref, Signature, Table, boolean, none};
 use crate::futures::{self, Future};
 use crate::{errors, upcall};
+use yibu_driver::memory::{self, MakeRoom};
 
 const LIMITS: Signature<2> =
     Signature::new("_FlowControlMixin.set_write_buffer_limits", "high=None, low=None");
@@ -67,7 +68,7 @@ pub(super) fn table(t: &mut Table<SocketTransport>) {
     t.getter(c"_buffer", |transport| {
         let py = transport.py();
         uncork(transport)?;
-        let unsent = transport.stream(|stream| stream.unsent().map(<[u8]>::to_vec).collect::<Vec<_>>());
+        let unsent = transport.stream(|stream| unsent(stream.unsent()))?;
         Ok(PyList::new(py, unsent.iter().map(|chunk| PyBytes::new(py, chunk)))?.into_any())
     });
 }
@@ -265,11 +266,17 @@ pub(super) fn with_copies<R>(
 
 /// What has not been sent of something that may change; nothing where there is no memory for it.
 pub(super) fn copied(data: &[u8], sent: usize) -> Option<Chunk> {
-    let rest = data.get(sent..).unwrap_or_default();
-    let mut copy = Vec::new();
-    copy.try_reserve_exact(rest.len()).ok()?;
-    copy.extend_from_slice(rest);
-    Some(Chunk::Copied(copy.into()))
+    memory::copy(data.get(sent..).unwrap_or_default()).map(|copy| Chunk::Copied(copy.into()))
+}
+
+/// Copies of pieces that a transport has, or MemoryError.
+pub(super) fn unsent<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> PyResult<Vec<Vec<u8>>> {
+    let mut copies = Vec::new();
+    for piece in pieces {
+        errors::room(copies.make_room(1))?;
+        copies.push(errors::copied(piece)?);
+    }
+    Ok(copies)
 }
 
 /// Sends what can be sent at once, and keeps the rest as `make_chunk(n)`, a chunk of `data[n..]`.
@@ -344,6 +351,7 @@ fn writelines<'py>(transport: &Obj<'py, SocketTransport>, data: &Bound<'py, PyAn
     let mut chunks = Vec::new();
     for item in data.try_iter()? {
         let item = item?;
+        errors::room(chunks.make_room(1))?;
         chunks.push(match item.cast_exact::<PyBytes>() {
             Ok(bytes) => kept(bytes, 0),
             Err(_) => copied(Buffer::get(PyMemoryView::from(&item)?.as_any(), false)?.bytes(), 0)

@@ -18,6 +18,7 @@ use super::release;
 use crate::alarms::{self, Alarm};
 use crate::callbacks::{Reaction, forget, react};
 use crate::coroutines::{Routine, Step, is_coroutine, taken};
+use crate::errors;
 use crate::ffi::boolean;
 use crate::ffi::class::Plain;
 use crate::ffi::combined::Combinable;
@@ -27,6 +28,7 @@ use crate::futures::ensure::ensure;
 use crate::futures::likes;
 use crate::mixins::LoopBound;
 use crate::{current, stock};
+use yibu_driver::memory::MakeRoom;
 
 /// `as_completed`'s parameters.
 pub const AS_COMPLETED: Signature<2> = Signature::new("as_completed", "fs, *, timeout=None");
@@ -194,6 +196,7 @@ fn expire(all: &Bound<'_, PyAny>) -> PyResult<()> {
 
 /// `Queue.put_nowait`.
 fn put(all: &Obj<'_, AsCompleted>, who: Option<Ref>) -> PyResult<()> {
+    errors::room(all.done.with(|done| done.make_room(1)))?;
     all.done.with(|done| done.push_back(who));
     wake_next(all)
 }
@@ -250,8 +253,9 @@ fn next_done<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     match all.done.with(VecDeque::pop_front) {
         None => {
             let waiter = all.bound.waiter(all.as_any())?;
-            let ticket = all.waiters.with(|waiters| waiters.push(Ref::new(waiter.clone())));
-            routine.number.set(ticket.number());
+            let kept = Ref::new(waiter.clone());
+            let ticket = all.waiters.with(|waiters| waiters.make_room().then(|| waiters.push(kept)));
+            routine.number.set(ticket.ok_or_else(errors::no_memory)?.number());
             routine.first.put(waiter.clone());
             Ok(Step::Await(waiter, woken))
         }
