@@ -15,7 +15,9 @@ from scripts.interpreters import Interpreter
 from scripts.requirements import ROOT
 
 FOLDER = ROOT / "build" / "downstream"
-FRAMEWORKS = "tests/ecosystem/frameworks"
+#: Folders of tests/ecosystem that have an environment of their own: frameworks bring uvloop, on which others
+#: would run then, and clients of servers bring what nobody else needs.
+FRAMEWORKS, SERVERS = "tests/ecosystem/frameworks", "tests/ecosystem/servers"
 
 
 def prepare(interpreter: Interpreter) -> Environment:
@@ -28,12 +30,13 @@ def prepare(interpreter: Interpreter) -> Environment:
     return environment
 
 
-def prepare_frameworks(interpreter: Interpreter) -> Environment:
-    """The environment of the frameworks, apart from the suites' because some of them bring uvloop."""
-    with open(ROOT / FRAMEWORKS / "pins.toml", "rb") as file:
+def prepare_folder(interpreter: Interpreter, folder: str) -> Environment:
+    """The environment of one of those folders."""
+    with open(ROOT / folder / "pins.toml", "rb") as file:
         requirements = tomllib.load(file)["requirements"]
-    environment = Environment(interpreter, ROOT / "build" / "frameworks" / interpreter.version)
-    environment.prepare_with({"frameworks": requirements})
+    name = folder.rpartition("/")[2]
+    environment = Environment(interpreter, ROOT / "build" / name / interpreter.version)
+    environment.prepare_with({name: requirements})
     install_built(environment)
     return environment
 
@@ -59,7 +62,7 @@ def check(interpreter: Interpreter) -> None:
     """The quick subset and tests/ecosystem; left out where packages cannot be downloaded, but not in CI."""
     try:
         environment = prepare(interpreter)
-        frameworks = prepare_frameworks(interpreter)
+        others = {folder: prepare_folder(interpreter, folder) for folder in (FRAMEWORKS, SERVERS)}
     except Failure as failure:
         if os.environ.get("CI"):
             raise
@@ -67,8 +70,8 @@ def check(interpreter: Interpreter) -> None:
         return
     codes = [
         run(environment, ["--quick"]),
-        _pytest(environment, "tests/ecosystem", f"--ignore={FRAMEWORKS}"),
-        _pytest(frameworks, FRAMEWORKS),
+        _pytest(environment, "tests/ecosystem", *(f"--ignore={folder}" for folder in others)),
+        *(_pytest(other, folder) for folder, other in others.items()),
     ]
     if any(codes):
         raise Failure(f"exit codes {codes}")
