@@ -19,6 +19,7 @@ PYTEST_ONCE = (
     "tests/conformance",
     "tests/downstream",
     "tests/seeds",
+    "tests/typing",
 )
 
 
@@ -101,7 +102,7 @@ def conformance(steps: Steps, environment: Environment) -> None:
 
 def test(found: dict[str, Interpreter], default: str) -> int:
     """Everything: the default version in full, the others with what depends on the version."""
-    steps = Steps()
+    steps = Steps("test")
     main = Environment(found[default])
     steps.call("toolchain", require_toolchain)
     steps.call(f"{default}: environment", lambda: main.prepare("build", "lint", "test", "demo"))

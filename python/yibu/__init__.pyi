@@ -1,72 +1,86 @@
-# ruff: isort: skip_file
-# For a type checker the first of two definitions counts: yibu's own go before asyncio's. There is no
-# `__all__`, because type checkers understand no other than a literal one, and every version has its own.
+# To a type checker yibu's classes and functions are asyncio's, as the native classes themselves say at run
+# time, so what a function returns has the type that programs write. The loop and what makes it are yibu's
+# own: of the two modules that have these names as well, the other names are listed. There is no `__all__`,
+# because type checkers understand no other than a literal one, and every version has its own.
 import sys
+from asyncio.base_events import *
+from asyncio.coroutines import *
+from asyncio.events import AbstractEventLoop as AbstractEventLoop
+from asyncio.events import AbstractServer as AbstractServer
+from asyncio.events import Handle as Handle
+from asyncio.events import TimerHandle as TimerHandle
+from asyncio.events import _get_running_loop as _get_running_loop
+from asyncio.events import _set_running_loop as _set_running_loop
+from asyncio.events import get_event_loop as get_event_loop
+from asyncio.events import get_event_loop_policy as get_event_loop_policy
+from asyncio.events import get_running_loop as get_running_loop
+from asyncio.events import set_event_loop as set_event_loop
+from asyncio.events import set_event_loop_policy as set_event_loop_policy
+from asyncio.exceptions import *
+from asyncio.futures import *
+from asyncio.locks import *
+from asyncio.protocols import *
+from asyncio.queues import *
+from asyncio.runners import *
+from asyncio.streams import *
+from asyncio.subprocess import *
+from asyncio.taskgroups import *
+from asyncio.tasks import *
+from asyncio.threads import *
+from asyncio.timeouts import *
+from asyncio.transports import *
+from asyncio.unix_events import SelectorEventLoop as SelectorEventLoop
 
-from yibu._yibu import Barrier as Barrier
-from yibu._yibu import BoundedSemaphore as BoundedSemaphore
-from yibu._yibu import Condition as Condition
-from yibu._yibu import Event as Event
-from yibu._yibu import Future as Future
-from yibu._yibu import Handle as Handle
-from yibu._yibu import LifoQueue as LifoQueue
-from yibu._yibu import Lock as Lock
-from yibu._yibu import PriorityQueue as PriorityQueue
-from yibu._yibu import Queue as Queue
-from yibu._yibu import Runner as Runner
-from yibu._yibu import Semaphore as Semaphore
-from yibu._yibu import Server as Server
-from yibu._yibu import Task as Task
-from yibu._yibu import TaskGroup as TaskGroup
-from yibu._yibu import Timeout as Timeout
-from yibu._yibu import TimerHandle as TimerHandle
+from yibu import base_events as base_events
+from yibu import base_futures as base_futures
+from yibu import base_subprocess as base_subprocess
+from yibu import base_tasks as base_tasks
+from yibu import constants as constants
+from yibu import coroutines as coroutines
+from yibu import events as events
+from yibu import exceptions as exceptions
+from yibu import format_helpers as format_helpers
+from yibu import futures as futures
+from yibu import locks as locks
+from yibu import log as log
+from yibu import mixins as mixins
+from yibu import protocols as protocols
+from yibu import queues as queues
+from yibu import runners as runners
+from yibu import selector_events as selector_events
+from yibu import sslproto as sslproto
+from yibu import staggered as staggered
+from yibu import streams as streams
+from yibu import subprocess as subprocess
+from yibu import taskgroups as taskgroups
+from yibu import tasks as tasks
+from yibu import threads as threads
+from yibu import timeouts as timeouts
+from yibu import transports as transports
+from yibu import trsock as trsock
+from yibu import unix_events as unix_events
 from yibu._yibu import __version__ as __version__
-from yibu._yibu import create_task as create_task
-from yibu._yibu import ensure_future as ensure_future
-from yibu._yibu import gather as gather
-from yibu._yibu import run as run
-from yibu._yibu import run_coroutine_threadsafe as run_coroutine_threadsafe
-from yibu._yibu import shield as shield
-from yibu._yibu import sleep as sleep
-from yibu._yibu import to_thread as to_thread
-from yibu._yibu import wrap_future as wrap_future
 from yibu.event_loop import EventLoop as EventLoop
 from yibu.event_loop import new_event_loop as new_event_loop
 from yibu.installation import install as install
 from yibu.installation import uninstall as uninstall
 from yibu.nesting import allow_nested as allow_nested
 from yibu.policy import EventLoopPolicy as EventLoopPolicy
-from yibu.policy import get_event_loop as get_event_loop
-
-from asyncio import *  # type: ignore[assignment]  # noqa: F403
-from asyncio import base_events as base_events
-from asyncio import base_futures as base_futures
-from asyncio import base_subprocess as base_subprocess
-from asyncio import base_tasks as base_tasks
-from asyncio import constants as constants
-from asyncio import coroutines as coroutines
-from asyncio import events as events
-from asyncio import exceptions as exceptions
-from asyncio import format_helpers as format_helpers
-from asyncio import futures as futures
-from asyncio import locks as locks
-from asyncio import log as log
-from asyncio import mixins as mixins
-from asyncio import protocols as protocols
-from asyncio import queues as queues
-from asyncio import runners as runners
-from asyncio import selector_events as selector_events
-from asyncio import sslproto as sslproto
-from asyncio import staggered as staggered
-from asyncio import streams as streams
-from asyncio import subprocess as subprocess
-from asyncio import taskgroups as taskgroups
-from asyncio import tasks as tasks
-from asyncio import threads as threads
-from asyncio import timeouts as timeouts
-from asyncio import transports as transports
-from asyncio import trsock as trsock
-from asyncio import unix_events as unix_events
 
 if sys.version_info >= (3, 14):
-    from asyncio import graph as graph
+    from asyncio import AbstractEventLoopPolicy as AbstractEventLoopPolicy
+    from asyncio.graph import *
+
+    from yibu import graph as graph
+else:
+    from asyncio.events import AbstractEventLoopPolicy as AbstractEventLoopPolicy
+    from asyncio.events import get_child_watcher as get_child_watcher
+    from asyncio.events import set_child_watcher as set_child_watcher
+    from asyncio.unix_events import AbstractChildWatcher as AbstractChildWatcher
+    from asyncio.unix_events import FastChildWatcher as FastChildWatcher
+    from asyncio.unix_events import MultiLoopChildWatcher as MultiLoopChildWatcher
+    from asyncio.unix_events import PidfdChildWatcher as PidfdChildWatcher
+    from asyncio.unix_events import SafeChildWatcher as SafeChildWatcher
+    from asyncio.unix_events import ThreadedChildWatcher as ThreadedChildWatcher
+
+DefaultEventLoopPolicy = EventLoopPolicy

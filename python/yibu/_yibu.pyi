@@ -85,7 +85,6 @@ __all__ = [
     "_UnixSubprocessTransport",
     "__version__",
     "_chain_future",
-    "_ensure_future",
     "_faults",
     "_native_tasks",
     "_note_signal",
@@ -126,7 +125,11 @@ if sys.version_info >= (3, 12):
 else:
     from asyncio import current_task as current_task
 
-    __all__ += ["current_task"]
+    def _ensure_future(
+        coro_or_future: object, *, loop: asyncio.AbstractEventLoop | None = None
+    ) -> asyncio.Future[Any]: ...
+
+    __all__ += ["_ensure_future", "current_task"]
 
 if sys.version_info >= (3, 14):
     from asyncio import capture_call_graph as capture_call_graph
@@ -711,9 +714,6 @@ class _SSLProtocolTransport(asyncio.Transport):
     def get_read_buffer_size(self) -> int: ...
 
 def _chain_future(source: object, destination: object) -> None: ...
-def _ensure_future(
-    coro_or_future: object, *, loop: asyncio.AbstractEventLoop | None = None
-) -> asyncio.Future[Any]: ...
 def _faults(
     seed: int = 0,
     *,

@@ -1,0 +1,2 @@
+# To a type checker this module is asyncio's: the native classes say so themselves.
+from asyncio.unix_events import *

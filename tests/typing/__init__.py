@@ -1,0 +1,1 @@
+"""Programs as users write them, read by type checkers: what the stubs say of yibu."""
