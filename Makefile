@@ -12,18 +12,19 @@
 #
 # PYTHON=...        the interpreter to build for (default: the first suitable python3 on PATH)
 # YIBU_PYTHONS=...  more interpreters for `make test`, separated by colons or spaces
-PYTHON ?= $(shell sh scripts/find-python)
+PYTHON ?=
 APP ?=
 ARGS ?=
+SCRIPTS = @python=$$(PYTHON="$(PYTHON)" sh scripts/find-python) && "$$python" -m scripts
 
-.PHONY: run test bench fuzz leaks endurance downstream sanitize lint docs build clean help
-run:
-	@$(PYTHON) -m scripts run $(APP) $(ARGS)
-test lint docs build clean:
-	@$(PYTHON) -m scripts $@
-bench fuzz leaks endurance downstream:
-	@$(PYTHON) -m scripts $@ $(ARGS)
-sanitize:
-	@PYTHON=$(PYTHON) PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 scripts/sanitize python -m pytest -q -p no:cacheprovider $(or $(ARGS),tests/unit/test_sslproto.py tests/unit/test_sslproto_connections.py)
+.PHONY: help run test bench fuzz leaks endurance downstream sanitize lint docs build clean
 help:
 	@sed -n 's/^# \{0,1\}//p' $(firstword $(MAKEFILE_LIST))
+run:
+	$(SCRIPTS) run $(APP) $(ARGS)
+test lint docs build clean:
+	$(SCRIPTS) $@
+bench fuzz leaks endurance downstream:
+	$(SCRIPTS) $@ $(ARGS)
+sanitize:
+	@PYTHON="$(PYTHON)" PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 scripts/sanitize python -m pytest -q -p no:cacheprovider $(or $(ARGS),tests/unit/test_sslproto.py tests/unit/test_sslproto_connections.py)

@@ -7,7 +7,7 @@ import sys
 
 from scripts import checks, downstream
 from scripts.environments import Environment
-from scripts.extension import build
+from scripts.extension import build, require_toolchain
 from scripts.failure import Failure
 from scripts.interpreters import SUPPORTED, current_version, discover
 from scripts.requirements import ROOT
@@ -19,6 +19,8 @@ def default_environment(*groups: str) -> Environment:
     version = current_version()
     if version not in SUPPORTED:
         raise Failure(f"CPython {version} is not supported: yibu needs one of {', '.join(SUPPORTED)}")
+    # Before anything is downloaded: what is missing on this machine takes the user longest.
+    require_toolchain()
     environment = Environment(discover()[version])
     environment.prepare(*groups)
     return environment
@@ -34,7 +36,7 @@ def build_command(_arguments: list[str]) -> int:
 
 def run_command(arguments: list[str]) -> int:
     """Build, then run the program named, or the demonstration service."""
-    environment = default_environment("build", "demo")
+    environment = default_environment("build", *([] if arguments else ["demo"]))
     build(environment, environment)
     # The user's own paths are relative to where they typed the command, which for make is the repository.
     program = arguments or [str(ROOT / "examples" / "service.py")]
@@ -58,7 +60,7 @@ def test_command(_arguments: list[str]) -> int:
 def lint_command(_arguments: list[str]) -> int:
     """Formatting, lints and types only."""
     environment = default_environment("build", "lint", "test", "demo")
-    steps = Steps()
+    steps = Steps("lint")
     steps.call("build", lambda: build(environment, environment))
     checks.lint(steps, environment)
     return steps.summary()
@@ -116,7 +118,7 @@ def downstream_command(arguments: list[str]) -> int:
 def docs_command(_arguments: list[str]) -> int:
     """The Rust documentation; a broken link is an error."""
     environment = default_environment("build")
-    steps = Steps()
+    steps = Steps("docs")
     steps.command(
         "cargo doc",
         ["cargo", "doc", "--workspace", "--no-deps", "--document-private-items", "--locked"],

@@ -1,0 +1,118 @@
+"""The scripts behind make: which Python runs them, and what steps say."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from scripts import steps
+from scripts.failure import Failure
+from scripts.steps import Steps
+
+pytestmark = pytest.mark.yibu_only
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def find_python(**variables):
+    """Run scripts/find-python in an environment of these variables alone."""
+    return subprocess.run(
+        ["/bin/sh", ROOT / "scripts" / "find-python"],
+        env=variables,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+
+
+def executable(path, *lines):
+    path.write_text("\n".join(["#!/bin/sh", *lines]) + "\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+class TestFindPython:
+    def test_one_that_is_named(self):
+        done = find_python(PATH=os.environ["PATH"], PYTHON=sys.executable)
+        assert (done.stdout, done.stderr, done.returncode) == (f"{sys.executable}\n", "", 0)
+
+    def test_one_that_is_too_old(self, tmp_path):
+        old = executable(tmp_path / "old", '[ "$1" = --version ] && echo Python 3.9.1', "exit 1")
+        done = find_python(PATH=os.environ["PATH"], PYTHON=old)
+        assert done.stderr == f"{old} is Python 3.9.1: yibu needs CPython 3.11 or newer\n"
+        assert (done.stdout, done.returncode) == ("", 1)
+
+    def test_one_that_is_not_there(self):
+        done = find_python(PATH=os.environ["PATH"], PYTHON="/nowhere/python")
+        assert done.stderr.startswith("/nowhere/python was not found")
+        assert done.returncode == 1
+
+    def test_none(self, tmp_path):
+        done = find_python(PATH=str(tmp_path))
+        assert done.stderr.startswith("no CPython 3.11 or newer was found on PATH")
+        assert (done.stdout, done.returncode) == ("", 1)
+
+
+def test_make_alone_prints_its_commands():
+    done = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True, timeout=30)
+    assert "make run" in done.stdout and "make test" in done.stdout
+
+
+class Terminal:
+    """Standard output as a terminal, or as a file."""
+
+    def __init__(self, stdout, *, tty):
+        self.stdout, self.tty = stdout, tty
+
+    def isatty(self):
+        return self.tty
+
+    def __getattr__(self, name):
+        return getattr(self.stdout, name)
+
+
+class TestSteps:
+    @pytest.fixture
+    def record(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(steps, "DURATIONS", tmp_path)
+        (tmp_path / "test.json").write_text('{"first": 90.0, "second": 30.2}')
+        return tmp_path / "test.json"
+
+    def test_terminal_sees_what_is_left(self, record, monkeypatch, capsys):
+        monkeypatch.setattr(sys, "stdout", Terminal(sys.stdout, tty=True))
+        run = Steps("test")
+        run.call("first", lambda: None)
+        run.call("second", lambda: None)
+        headings = [line for line in capsys.readouterr().out.splitlines() if line.startswith("==>")]
+        assert headings == [
+            "==> first   (2 of 2 steps left, about 2 min)",
+            "==> second   (1 of 2 steps left, about 30 s)",
+        ]
+
+    def test_file_gets_plain_lines(self, record, capsys):
+        Steps("test").call("first", lambda: None)
+        assert capsys.readouterr().out == "\n==> first\nok first (0 s)\n"
+
+    def test_durations_are_noted_when_everything_passed(self, record, capsys):
+        run = Steps("test")
+        run.call("first", lambda: None)
+        assert run.summary() == 0
+        assert Steps("test").before == {"first": run.seconds["first"]}
+        assert capsys.readouterr().out.endswith("1 passed, 0 failed\n")
+
+    def test_failure_leaves_the_record(self, record, capsys):
+        def fail():
+            raise Failure("no luck")
+
+        run = Steps("test")
+        run.call("first", fail)
+        assert run.summary() == 1
+        assert Steps("test").before == {"first": 90.0, "second": 30.2}
+        assert "FAILED first: no luck" in capsys.readouterr().out
+
+    def test_spoilt_record_is_none(self, record):
+        record.write_text("{")
+        assert Steps("test").before == {}
