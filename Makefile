@@ -3,6 +3,7 @@
 #   make run [APP=file.py]   build into .venv/<version> and run examples/service.py, or your own program
 #   make test                everything: format, lints, types, Rust tests, Python tests, CPython's own asyncio tests
 #   make bench [ARGS=...]    yibu beside asyncio and its rivals
+#   make bench-plots         the plots of the documentation, from benchmarks/data
 #   make leaks [ARGS=...]    what each path of the API and each test of CPython's leave behind: memory blocks, references, descriptors
 #   make fuzz [ARGS=...]     random programs on yibu and on asyncio, until they differ or the time is over
 #   make endurance [ARGS=...]    a million connections and ten million messages under random cancellation
@@ -17,12 +18,12 @@ APP ?=
 ARGS ?=
 SCRIPTS = @python=$$(PYTHON="$(PYTHON)" sh scripts/find-python) && "$$python" -m scripts
 
-.PHONY: help run test bench fuzz leaks endurance downstream sanitize lint docs build clean
+.PHONY: help run test bench bench-plots fuzz leaks endurance downstream sanitize lint docs build clean
 help:
 	@sed -n 's/^# \{0,1\}//p' $(firstword $(MAKEFILE_LIST))
 run:
 	$(SCRIPTS) run $(APP) $(ARGS)
-test lint docs build clean:
+test lint docs build clean bench-plots:
 	$(SCRIPTS) $@
 bench fuzz leaks endurance downstream:
 	$(SCRIPTS) $@ $(ARGS)

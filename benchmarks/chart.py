@@ -1,4 +1,4 @@
-"""The bar chart of a run, as SVG without any library.
+"""The bar chart of a run, as SVG without any library, readable on a light ground and on a dark one.
 
 Every benchmark is a group of bars, one per contender, scaled to the dearest of the group: the shorter, the
 cheaper. The figures stand beside the bars. Called by `run.py` for `--plot`.
@@ -8,18 +8,25 @@ from collections.abc import Iterator
 from html import escape
 from itertools import groupby
 
-from benchmarks.contenders import NO_RIVALS
+from benchmarks.contenders import FLOOR, NO_RIVALS
 from benchmarks.report import number
 from benchmarks.results import Measurement, Run
 
-WIDTH, MARGIN = 960, 24
-LABELS_END = 410  # where the names of the benchmarks end and the bars begin
-BARS_WIDTH = 380
-BAR, GAP = 11, 14  # a bar and its distance to the next; between two groups
+WIDTH, MARGIN = 790, 16
+LABELS_END = 372  # where the names of the benchmarks end and the bars begin
+BARS_WIDTH = 350
+BAR, GAP = 12, 14  # a bar and its distance to the next; between two groups
 HEADING = 44
 
-OWN = dict(zip(NO_RIVALS, ["#d9480f", "#f08c4a", "#f4c095", "#343a40"], strict=True))
-RIVALS = ["#868e96", "#1971c2", "#2f9e44", "#9c36b5", "#e8a917"]
+OWN = dict(zip(NO_RIVALS, ["#e8590c", "#f08c4a", "#f4c095", "#868e96"], strict=True))
+# Each loop has its colour in all charts; one that is not named here is grey.
+RIVALS = {
+    "asyncio": "#868e96",
+    "uvloop": "#228be6",
+    "rloop": "#37b24d",
+    "rsloop": "#be4bdb",
+    "zuvloop": "#f59f00",
+}
 
 
 def draw(run: Run) -> str:
@@ -47,8 +54,8 @@ def drawable(line: Measurement) -> bool:
 
 def palette(run: Run) -> dict[str, str]:
     """A colour for every contender; the same loop with another malloc has the same."""
-    rivals = [name for name in run.versions if name not in OWN]
-    return OWN | dict(zip(rivals, RIVALS, strict=False))
+    others = {name: "#adb5bd" for name in run.versions if name not in OWN}
+    return OWN | others | RIVALS
 
 
 def group(line: Measurement, columns: list[str], colours: dict[str, str], top: float) -> Iterator[str]:
@@ -60,31 +67,35 @@ def group(line: Measurement, columns: list[str], colours: dict[str, str], top: f
     for index, name in enumerate(names):
         length = max(BARS_WIDTH * line.typical(name) / dearest, 1)
         base = top + BAR * index
-        colour = colours[name.removesuffix("/m")]
+        paint = 'class="floor"' if name == FLOOR else f'fill="{colours[name.removesuffix("/m")]}"'
         faded = ' fill-opacity="0.55"' if name.endswith("/m") else ""
-        yield text(LABELS_END - 6, base + 8.5, name, "contender")
+        yield text(LABELS_END - 6, base + 9.2, name, "contender")
         size = f'width="{length:.1f}" height="{BAR - 2}"'
-        yield f'<rect x="{LABELS_END}" y="{base:.1f}" {size} fill="{colour}"{faded}/>'
-        yield text(LABELS_END + length + 5, base + 8.5, number(line.typical(name)), "figure")
+        yield f'<rect x="{LABELS_END}" y="{base:.1f}" {size} {paint}{faded}/>'
+        yield text(LABELS_END + length + 5, base + 9.2, number(line.typical(name)), "figure")
 
 
+# A page that holds the chart itself, and not as an image, says by `--ink` and `--faint` what it writes with;
+# elsewhere the reader's preference decides. The ground is the page's.
 STYLES = """\
 <style>
-.heading { font-size: 16px; font-weight: 600 }
-.note { font-size: 11px; fill: #868e96 }
-.name { font-size: 12px; text-anchor: end }
-.contender, .figure { font-size: 9px; fill: #495057 }
-.contender { text-anchor: end }
+.chart { --own-ink: #212529; --own-faint: #5c636a; fill: var(--ink, var(--own-ink)) }
+@media (prefers-color-scheme: dark) { .chart { --own-ink: #e9ecef; --own-faint: #adb5bd } }
+.chart .heading { font-size: 16px; font-weight: 600 }
+.chart .note { font-size: 11px; fill: var(--faint, var(--own-faint)) }
+.chart .name { font-size: 12.5px; text-anchor: end }
+.chart .contender, .chart .figure { font-size: 10px; fill: var(--faint, var(--own-faint)) }
+.chart .contender { text-anchor: end }
+.chart .floor { fill: var(--faint, var(--own-faint)) }
 </style>"""
 
 
 def opening(height: float) -> list[str]:
-    """The element around everything, the styles and a white ground."""
-    box = f'viewBox="0 0 {WIDTH} {height:.0f}"'
+    """The element around everything, and the styles."""
+    box = f'class="chart" viewBox="0 0 {WIDTH} {height:.0f}"'
     return [
-        f'<svg xmlns="http://www.w3.org/2000/svg" {box} font-family="system-ui, sans-serif" fill="#212529">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" {box} font-family="system-ui, sans-serif">',
         STYLES,
-        f'<rect width="{WIDTH}" height="{height:.0f}" fill="#ffffff"/>',
     ]
 
 

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 
-from scripts import checks, downstream
+from scripts import checks, documentation, downstream
 from scripts.environments import Environment
 from scripts.extension import build, require_toolchain
 from scripts.failure import Failure
@@ -76,6 +76,11 @@ def bench_command(arguments: list[str]) -> int:
     ).returncode
 
 
+def bench_plots_command(_arguments: list[str]) -> int:
+    """The plots of the documentation, from the runs that are kept in benchmarks/data."""
+    return subprocess.run([sys.executable, "-m", "benchmarks.plots"], cwd=ROOT, check=False).returncode
+
+
 def fuzz_command(arguments: list[str]) -> int:
     """Random programs on asyncio and on yibu, until they differ or the time is over."""
     environment = default_environment("build", "test")
@@ -116,14 +121,11 @@ def downstream_command(arguments: list[str]) -> int:
 
 
 def docs_command(_arguments: list[str]) -> int:
-    """The Rust documentation; a broken link is an error."""
-    environment = default_environment("build")
+    """The documentation's site, into build/site, and that of the Rust crates; a broken link is an error."""
+    environment = default_environment("build", "docs")
     steps = Steps("docs")
-    steps.command(
-        "cargo doc",
-        ["cargo", "doc", "--workspace", "--no-deps", "--document-private-items", "--locked"],
-        env={**checks.rust_environment(environment), "RUSTDOCFLAGS": "-D warnings"},
-    )
+    if steps.call("build", lambda: build(environment, environment)):
+        documentation.build(steps, environment)
     return steps.summary()
 
 
@@ -151,6 +153,7 @@ COMMANDS = {
     "test": test_command,
     "lint": lint_command,
     "bench": bench_command,
+    "bench-plots": bench_plots_command,
     "fuzz": fuzz_command,
     "leaks": leaks_command,
     "endurance": endurance_command,
