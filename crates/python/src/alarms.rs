@@ -9,13 +9,15 @@ use std::ffi::CStr;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
-use crate::event_loop::{self, Due, Entry, EventLoop, Overridable, bit, seconds};
+use crate::core::{
+    Callable, Entry, EntryKind, EventLoop, Overridable, Scheduled, TimerKind, bit, named, now, seconds,
+};
 use crate::ffi::class::Plain;
 use crate::ffi::originals::Replaced;
 use crate::ffi::{Class, ClassState, Obj, Ref, Slot, Table, Visitor, none};
 use crate::{events, names};
 
-/// What an alarm does to its owner. Before it runs Python code it calls [`crate::current::settle`] where that matters.
+/// What an alarm does to its owner. Before it runs Python code it calls [`crate::core::current::settle`] where that matters.
 pub type Act = for<'a, 'py> fn(&'a Bound<'py, PyAny>) -> PyResult<()>;
 
 /// The data of an alarm.
@@ -32,6 +34,27 @@ pub struct Alarm {
 }
 
 static ALARM: ClassState = ClassState::new();
+
+/// An alarm that is due.
+static ALARM_ENTRY: EntryKind = EntryKind {
+    run: |event_loop, runnable| {
+        let alarm = runnable.object(event_loop.py())?;
+        run(&alarm).or_else(|error| events::report_of(event_loop, alarm.as_any(), None, error))
+    },
+    subject: named,
+    callable: Some(|runnable, py| Ok(Callable::bare(runnable.object.into_any(py)))),
+};
+
+/// An alarm in the heap.
+pub static SCHEDULED: TimerKind = TimerKind {
+    is_cancelled: |alarm| alarm.data_as::<Alarm>().is_some_and(Alarm::is_cancelled),
+    left: |alarm| {
+        if let Some(alarm) = alarm.data_as::<Alarm>() {
+            alarm.leave();
+        }
+    },
+    entry: &ALARM_ENTRY,
+};
 
 #[inline]
 fn new<'py>(owner: &Bound<'py, PyAny>, act: Act) -> PyResult<Obj<'py, Alarm>> {
@@ -62,7 +85,7 @@ pub fn set_in_heap<'py>(
     let alarm = new(owner, act)?;
     alarm.event_loop.put(event_loop.as_any().clone());
     alarm.scheduled.set(true);
-    event_loop.schedule(seconds, Due::Alarm(Ref::of(alarm.clone())))?;
+    event_loop.schedule(seconds, Scheduled::new(&SCHEDULED, alarm.clone()))?;
     Ok(alarm)
 }
 
@@ -76,7 +99,7 @@ pub fn set_soon<'py>(
     match EventLoop::direct(event_loop) {
         Some(native) => {
             native.check_open()?;
-            native.push(Entry::Alarm(Ref::of(alarm.clone())))?;
+            native.push(Entry::of(&ALARM_ENTRY, alarm.clone()))?;
         }
         None => alarm.handle.put(event_loop.call_method1(names::call_soon(owner.py()), (alarm.as_any(),))?),
     }
@@ -106,7 +129,7 @@ pub fn set_after<'py>(
     act: Act,
 ) -> PyResult<Obj<'py, Alarm>> {
     if let (Some(native), Some(seconds)) = (heap_of(event_loop), seconds(delay)) {
-        return set_in_heap(native, event_loop::now(native)? + seconds, owner, act);
+        return set_in_heap(native, now(native)? + seconds, owner, act);
     }
     set_by_name(event_loop, names::call_later(delay.py()), delay, owner, act)
 }

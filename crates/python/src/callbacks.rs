@@ -10,22 +10,14 @@ use std::ffi::CStr;
 
 use pyo3::prelude::*;
 
+use crate::core::EventLoop;
+pub use crate::core::Reaction;
+use crate::events;
 use crate::ffi::class::Plain;
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Ref, Signature, Slot, Table, Visitor, make};
 use crate::ffi::{boolean, none};
 use crate::futures::{self, Callback};
 use crate::names;
-
-/// What to do when a future is done.
-pub struct Reaction {
-    /// What asyncio's own callback is called, for reprs.
-    pub name: &'static str,
-    /// Runs it; gets the owner and the future. What runs Python code from within calls [`crate::current::settle`] first.
-    pub run: for<'a, 'py> fn(&'a Bound<'py, PyAny>, &'a Bound<'py, PyAny>) -> PyResult<()>,
-    /// The task that waits for the future by way of the owner, as call graphs show it.
-    #[cfg_attr(not(Py_3_14), allow(dead_code, reason = "call graphs came with 3.14"))]
-    pub waiter: for<'a, 'py> fn(&'a Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>>,
-}
 
 /// Runs `reaction` on `owner` when `future`, of whatever kind, is done.
 #[inline]
@@ -79,6 +71,18 @@ pub fn no_longer_awaited<'py>(
     #[cfg(not(Py_3_14))]
     let _ = (future, reaction, owner);
     Ok(())
+}
+
+/// Reports what a reaction raised: as if its callable had run in a handle.
+#[cold]
+pub fn report<'py>(
+    event_loop: &Obj<'py, EventLoop>,
+    reaction: &'static Reaction,
+    owner: &Bound<'py, PyAny>,
+    future: Bound<'py, PyAny>,
+    error: PyErr,
+) -> PyResult<()> {
+    events::report_of(event_loop, &ReactionCallback::of(reaction, owner)?, Some(future), error)
 }
 
 /// A reaction as a Python callable. Two with the same reaction and owner are equal.

@@ -36,7 +36,8 @@ use std::task::{Context, Poll};
 use pyo3::exceptions::{PyGeneratorExit, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 
-use crate::event_loop::{EventLoop, create_future};
+use crate::core::EventLoop;
+use crate::event_loop::create_future;
 use crate::ffi::class::{Weak, hide_slots};
 use crate::ffi::thread::attached;
 use crate::ffi::{Class, ClassState, LoopCell, Obj, Output, Ref, Slot, Table, Visitor, none, origin, thread};

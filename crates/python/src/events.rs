@@ -3,6 +3,7 @@
 //! Made by the loop's `call_*` methods; run by the loop's turn ([`Handle::run`]). Calls the callback, and the loop's
 //! exception handler when it raises.
 
+pub mod entries;
 #[cfg(Py_3_14)]
 mod thread_safe_handle;
 
@@ -15,7 +16,7 @@ use pyo3::types::{PyFloat, PyType};
 
 use crate::arguments::Arguments;
 use crate::attributes::{assigned, flags, objects};
-use crate::event_loop::{EventLoop, Overridable};
+use crate::core::{EventLoop, Overridable, current};
 use crate::ffi::class::{Derived, Weak};
 use crate::ffi::originals::{self, INIT, ORDER, Replaced};
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Raised, Signature, Slot, Table, Visitor, make};
@@ -72,6 +73,17 @@ pub type TimerHandle = Derived<Handle, Deadline>;
 /// What is asked about each handle: its `_run`.
 pub const RUN: Replaced = 1;
 const HOOKS: &[&[&str]] = &[&["_run"]];
+
+/// Whether any handles have another `_run` than the native one; `None` where a change of that would not be noticed.
+pub fn runs_are_replaced(py: Python<'_>) -> Option<bool> {
+    let replaced = originals::replaced_in::<Handle>(py)
+        | originals::replaced_in::<TimerHandle>(py)
+        | originals::replaced_in::<PostedHandle>(py);
+    let is_known = originals::is_known::<Handle>()
+        && originals::is_known::<TimerHandle>()
+        && originals::is_known::<PostedHandle>();
+    is_known.then_some(replaced & RUN != 0)
+}
 
 /// Whether what `call_soon` returns is to be made by a call of what `asyncio.events.Handle` means now.
 #[inline]
@@ -268,6 +280,18 @@ pub fn extract_stack<'py>(py: Python<'py>, function: &Name<2>) -> Output<'py> {
         None => stock::extract_stack(py)?.call0(),
         Some(function) => function.call1((stock::getframe(py)?.call0()?,)),
     }
+}
+
+/// What a native function raised goes where the exception of a callback goes.
+#[cold]
+pub fn report_of<'py>(
+    event_loop: &Obj<'py, EventLoop>,
+    callback: &Bound<'py, PyAny>,
+    argument: Option<Bound<'py, PyAny>>,
+    error: PyErr,
+) -> PyResult<()> {
+    current::settle(event_loop)?;
+    report(&Handle::with_arg(event_loop.as_any(), callback.clone(), argument, None)?, error)
 }
 
 /// `format_helpers._format_callback_source`, whose signature grew a `debug` in 3.13.

@@ -4,7 +4,8 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::PyModule;
 
-use crate::event_loop::{self, EventLoop, Overridable};
+use crate::core::{EventLoop, Overridable};
+use crate::event_loop;
 use crate::ffi::function::Lookups;
 use crate::ffi::trampoline::Stateless;
 use crate::ffi::{Args, Obj, Output, Signature, call, class};

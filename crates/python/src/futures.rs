@@ -22,8 +22,12 @@ use pyo3::types::{PyList, PyString, PyType};
 use self::callbacks::{Callbacks, Key};
 use crate::attributes::{assigned, write_flag};
 use crate::callbacks::{Reaction, ReactionCallback, reaction_of};
-use crate::event_loop::{COMPLETION, Entry, EventLoop};
-use crate::events::loop_debug;
+use crate::core::{
+    Callable, Entry, EntryKind, EventLoop, OwnerKind, Runnable, current, finish, ignore_replacement, named,
+    typed,
+};
+use crate::event_loop::COMPLETION;
+use crate::events::{Handle, loop_debug};
 use crate::ffi::class::DictAndWeak;
 use crate::ffi::{
     Args, Class, ClassState, LoopCell, Obj, Output, Raised, Ref, Signature, Slot, Table, Visitor, make,
@@ -31,7 +35,7 @@ use crate::ffi::{
 use crate::ffi::{boolean, call, context, none};
 use crate::gathering::GatheringFuture;
 use crate::tasks::{self, Task};
-use crate::{errors, names, stock};
+use crate::{errors, events, names, stock};
 
 pub use callbacks::Callback;
 pub use iteration::{FutureIter, stop_iteration, thrown, warn_about_three_arguments};
@@ -382,13 +386,14 @@ fn schedule(future: &Obj<'_, Future>, callback: Callback) -> PyResult<()> {
     let event_loop = future.event_loop.get(py).ok_or_else(uninitialized)?;
     if let Some(native) = EventLoop::direct(&event_loop) {
         native.check_open()?;
-        let another = || Ref::of(future.clone());
+        let another = || Ref::new(future.as_any().clone());
         return native.push_made(|| match callback {
-            Callback::Task(task) => Entry::Wakeup { task, future: another() },
-            Callback::Reaction { reaction, owner } => Entry::Reaction { reaction, owner, future: another() },
-            Callback::Waker(waker) => Entry::Wake(waker),
+            Callback::Task(task) => tasks::wakeup(task.untyped(), another()),
+            Callback::Reaction { reaction, owner } => Entry::React { reaction, owner, future: another() },
+            Callback::Waker(waker) => waker.into_entry(),
             Callback::Python { function, context } => {
-                Entry::Callback { function, future: another(), context }
+                let (kind, first, second) = (&CALLBACK, Some(another()), Some(context));
+                Entry::Run(Runnable { kind, object: function, first, second })
             }
         });
     }
@@ -401,6 +406,46 @@ fn schedule(future: &Obj<'_, Future>, callback: Callback) -> PyResult<()> {
     };
     call_soon(&event_loop, &function, future.as_any(), &context)
 }
+
+/// A callback of a future that is done: it comes with the future and with the context to call it in.
+static CALLBACK: EntryKind = EntryKind {
+    run: |event_loop, runnable| {
+        current::settle(event_loop)?;
+        let py = event_loop.py();
+        let (function, future, context) = parts(runnable, py);
+        // When the callback raises, a Handle is made after the fact for the report.
+        match context::run(&context, |_| call::call1(&function, &future)) {
+            Ok(_) => Ok(()),
+            Err(error) => events::report(
+                &Handle::with_arg(event_loop.as_any(), function, Some(future), Some(context))?,
+                error,
+            ),
+        }
+    },
+    subject: named,
+    callable: Some(|runnable, py| {
+        let (callback, future, context) = parts(runnable, py);
+        Ok(Callable::Call { callback, argument: Some(future), context: Some(context) })
+    }),
+};
+
+/// Function, future and context of an entry of [`CALLBACK`].
+#[inline]
+fn parts(runnable: Runnable, py: Python<'_>) -> (Bound<'_, PyAny>, Bound<'_, PyAny>, Bound<'_, PyAny>) {
+    let part = |part: Option<Ref>| part.map_or_else(|| none(py), |part| part.into_any(py));
+    (runnable.object.into_any(py), part(runnable.first), part(runnable.second))
+}
+
+/// An operation of the kernel that a future stands for: the future is done when the operation can be finished.
+pub static READY: OwnerKind = OwnerKind {
+    ready: |event_loop, future, id| {
+        let future: Obj<'_, Future> = typed(future, event_loop.py())?;
+        // Reported again before its task has run, or cancelled: then the task sees to it.
+        let is_pending = finish(event_loop, id).is_some() && future.state() == State::Pending;
+        if is_pending { set_result(&future, none(event_loop.py())) } else { Ok(()) }
+    },
+    replaced: ignore_replacement,
+};
 
 /// `loop.call_soon(function, arg, context=context)` on any loop.
 pub fn call_soon<'py>(

@@ -10,6 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyList, PyType};
 
 use crate::callbacks::{Reaction, no_longer_awaited, react};
+use crate::core::current;
 use crate::coroutines::Routine;
 use crate::errors;
 use crate::ffi::class::{Derived, DictAndWeak};
@@ -20,7 +21,7 @@ use crate::futures::ensure::ensure;
 use crate::futures::{self, Future, State, likes};
 use crate::mixins::create_future;
 use crate::replaced::names::running_loop::OF_GATHER;
-use crate::{current, functions, stock, tasks};
+use crate::{functions, stock, tasks};
 use yibu_driver::memory::MakeRoom;
 
 const GATHER: Signature<1> = Signature::new("gather", "*coros_or_futures, return_exceptions=False");

@@ -7,11 +7,12 @@ use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyModule, PyTuple};
 
+use crate::core::current;
 use crate::coroutines::frames_around;
 use crate::ffi::call::recursing;
 use crate::ffi::{Args, Output, Signature, call, none};
 use crate::futures::{awaiting, likes};
-use crate::{current, functions, stock};
+use crate::{functions, stock};
 
 const CAPTURE: Signature<3> = Signature::new("capture_call_graph", "future=None, /, *, depth=1, limit=None");
 const FORMAT: Signature<3> = Signature::new("format_call_graph", "future=None, /, *, depth=1, limit=None");

@@ -11,8 +11,8 @@ mod attributes;
 mod base_subprocess;
 mod callbacks;
 mod copying;
+mod core;
 mod coroutines;
-mod current;
 mod errors;
 mod event_loop;
 mod events;
@@ -93,7 +93,7 @@ fn _yibu(module: &Bound<'_, PyModule>) -> PyResult<()> {
     Table::<events::PostedHandle>::build(py, Some(&handle))?;
     let future = add::<futures::Future>(module)?;
     add_derived::<tasks::Task>(module, &future)?;
-    add::<event_loop::EventLoop>(module)?;
+    add::<core::EventLoop>(module)?;
     add::<server::Server>(module)?;
     add_derived::<transports::SocketTransport>(module, stock::transport(py)?)?;
     transports::complete(&transports::SocketTransport::class(py))?;

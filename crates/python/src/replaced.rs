@@ -5,6 +5,7 @@
 
 pub mod functions;
 pub mod names;
+pub mod sockets;
 
 use pyo3::prelude::*;
 

@@ -12,8 +12,9 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple, PyType};
 
 use crate::attributes::objects;
+use crate::core::EventLoop;
 use crate::coroutines::{self, Answer, Awaited, Keeping, Kept, Thrown};
-use crate::event_loop::{EventLoop, create_future, yield_once};
+use crate::event_loop::{create_future, yield_once};
 use crate::ffi::combined::Combinable;
 use crate::ffi::thread::attached;
 use crate::ffi::{Args, Class, ClassState, Directory, Obj, Output, Signature, Slot, Table, Visitor};

@@ -7,7 +7,7 @@ use std::ffi::CStr;
 use pyo3::prelude::*;
 
 use crate::callbacks::{Reaction, forget, react};
-use crate::current;
+use crate::core::current;
 use crate::ffi::class::Plain;
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Slot, Table, Visitor};
 use crate::functions;

@@ -5,8 +5,8 @@ use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
 use crate::alarms::{self, Alarm};
+use crate::core::seconds;
 use crate::coroutines::{Routine, Step, taken};
-use crate::event_loop;
 use crate::ffi::{Args, Obj, Output, Ref, Signature, none};
 use crate::functions::running_loop;
 use crate::futures::likes;
@@ -35,7 +35,7 @@ pub fn sleep<'py>(args: Args<'_, 'py>) -> Output<'py> {
 fn begin<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     let py = routine.py();
     let delay = routine.owner.get_or_none(py);
-    let seconds = event_loop::seconds(&delay);
+    let seconds = seconds(&delay);
     if seconds.map_or_else(|| delay.le(0), |seconds| Ok(seconds <= 0.0))? {
         return Ok(Step::GiveWay(|routine, waited| {
             waited?;

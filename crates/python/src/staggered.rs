@@ -14,6 +14,7 @@ use pyo3::types::{PyIterator, PyList, PySet, PyTuple};
 
 use crate::alarms::{self, Alarm};
 use crate::callbacks::{self, Reaction};
+use crate::core::current;
 use crate::coroutines::{Routine, Step, taken};
 use crate::event_loop::spawn;
 use crate::ffi::class::Plain;
@@ -22,7 +23,7 @@ use crate::functions::{self, running_loop};
 use crate::futures::likes;
 use crate::mixins::create_future;
 use crate::replaced::names::running_loop::OF_STAGGERED;
-use crate::{current, names, sleep, stock};
+use crate::{names, sleep, stock};
 
 const RACE: Signature<3> = Signature::new("staggered_race", "coro_fns, delay, *, loop=None");
 const DOC: &str = "Coroutine that starts the coroutine functions one after the other, the next one when the last one failed or after delay seconds, until one succeeds. Returns its result, its number, and the exceptions of those that were started.";

@@ -18,9 +18,10 @@ use pyo3::types::{PyList, PySet, PyType};
 
 use crate::attributes::{flags, objects};
 use crate::callbacks::{Reaction, react};
+use crate::core::EventLoop;
+use crate::core::current;
 use crate::coroutines::{Routine, Step, taken};
 use crate::errors;
-use crate::event_loop::EventLoop;
 use crate::ffi::combined::Combinable;
 use crate::ffi::{
     Args, Class, ClassState, Obj, Output, Raised, Signature, Slot, Table, Visitor, boolean, make, none,
@@ -34,9 +35,9 @@ use crate::replaced::names::current_task;
 use crate::replaced::names::running_loop::OF_TASKGROUPS;
 #[cfg(not(Py_3_14))]
 use crate::tasks::Options;
-use crate::{current, names, stock};
 #[cfg(not(Py_3_14))]
 use crate::{event_loop, tasks};
+use crate::{names, stock};
 
 /// The data of a `TaskGroup`.
 #[derive(Default)]

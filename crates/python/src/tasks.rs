@@ -16,9 +16,9 @@ use pyo3::prelude::*;
 use pyo3::types::{PyList, PyModule, PyType};
 
 use crate::attributes::flags;
+use crate::core::{Callable, EntryKind, Runnable, current, named, typed};
+use crate::core::{Entry, EventLoop};
 use crate::coroutines::is_coroutine;
-use crate::current;
-use crate::event_loop::{Entry, EventLoop};
 use crate::events::{self, Handle};
 use crate::ffi::class::{Derived, DictAndWeak};
 use crate::ffi::send::{Sent, send, throw};
@@ -238,7 +238,10 @@ fn schedule_step(task: &Obj<'_, Task>, error: Option<Raised<'_>>) -> PyResult<()
     let error = error.map(|error| Ref::new(error.into_any()));
     if let Some(native) = EventLoop::direct(&event_loop) {
         native.check_open()?;
-        return native.push_made(|| Entry::Step { task: Ref::of(task.clone()), error });
+        return native.push_made(|| {
+            let object = Ref::new(task.as_any().clone());
+            Entry::Run(Runnable { kind: &STEP, object, first: error, second: None })
+        });
     }
     let step = TaskCallback::new(task, Kind::Step, error)?;
     let context = task.own.context.get_or_none(py);
@@ -251,16 +254,57 @@ fn schedule_step(task: &Obj<'_, Task>, error: Option<Raised<'_>>) -> PyResult<()
 }
 
 /// A step of a task as a callable, and the context to call it in.
-pub fn step_callable<'py>(
+fn step_callable<'py>(
     task: &Obj<'py, Task>,
     error: Option<Ref>,
 ) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
     Ok((TaskCallback::new(task, Kind::Step, error)?, task.own.context.get_or_none(task.py())))
 }
 
+/// The first step of a task, or the one after a bare yield, or one that throws the exception that comes with it.
+static STEP: EntryKind = EntryKind {
+    run: |event_loop, runnable| {
+        let py = event_loop.py();
+        let Runnable { object, first: error, .. } = runnable;
+        let error = match error {
+            Some(error) => Some(Raised(error.into_any(py).cast_into()?)),
+            None => None,
+        };
+        run_step(event_loop, &typed(object, py)?, error)
+    },
+    subject: named,
+    callable: Some(|runnable, py| {
+        let (callback, context) = step_callable(&typed(runnable.object, py)?, runnable.first)?;
+        Ok(Callable::Call { callback, argument: None, context: Some(context) })
+    }),
+};
+
+/// The future that a task awaits is done: it comes with the task.
+static WAKEUP: EntryKind = EntryKind {
+    run: |event_loop, runnable| {
+        let py = event_loop.py();
+        let Runnable { object, first: future, .. } = runnable;
+        let future = future.ok_or_else(|| PyRuntimeError::new_err("a wake-up without its future"))?;
+        run_wakeup(event_loop, &typed(object, py)?, &typed(future, py)?)
+    },
+    subject: named,
+    callable: Some(|runnable, py| {
+        let task = typed(runnable.object, py)?;
+        let (_, context) = step_callable(&task, None)?;
+        let argument = runnable.first.map(|future| future.into_any(py));
+        Ok(Callable::Call { callback: wakeup_callable(&task)?, argument, context: Some(context) })
+    }),
+};
+
+/// The entry that steps a task when `future`, which it awaits, is done.
+#[inline]
+pub fn wakeup(task: Ref, future: Ref) -> Entry {
+    Entry::Run(Runnable { kind: &WAKEUP, object: task, first: Some(future), second: None })
+}
+
 /// Runs a scheduled step: in the task's context, as the current task of its loop.
 #[inline]
-pub fn run_step(
+fn run_step(
     event_loop: &Obj<'_, EventLoop>,
     task: &Obj<'_, Task>,
     error: Option<Raised<'_>>,
@@ -268,7 +312,7 @@ pub fn run_step(
     let py = task.py();
     let context = task.own.context.get_or_none(py);
     let stepped = context::run(&context, |_| {
-        current::enter(event_loop, task)?;
+        current::enter(event_loop, task.as_any())?;
         let stepped = step(task, error);
         current::leave(event_loop);
         stepped
@@ -281,7 +325,7 @@ pub fn run_step(
 
 /// Runs the wake-up of a task whose future is done.
 #[inline]
-pub fn run_wakeup(
+fn run_wakeup(
     event_loop: &Obj<'_, EventLoop>,
     task: &Obj<'_, Task>,
     future: &Obj<'_, Future>,
@@ -293,7 +337,7 @@ pub fn run_wakeup(
             Some(Settled::Raised(error)) => Some(error),
             Some(Settled::Value(_)) | None => None,
         };
-        current::enter(event_loop, task)?;
+        current::enter(event_loop, task.as_any())?;
         let stepped = step(task, error);
         current::leave(event_loop);
         stepped

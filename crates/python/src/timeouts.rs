@@ -14,8 +14,9 @@ use pyo3::types::PyType;
 use crate::alarms::{self, Alarm};
 use crate::attributes::{assigned, objects};
 use crate::copying::{self, Copied};
+use crate::core::current;
+use crate::core::{EventLoop, is_due, now, seconds};
 use crate::coroutines::{Routine, Special, Step, hasten};
-use crate::event_loop::{EventLoop, has_come, now, seconds};
 #[cfg(Py_3_12)]
 use crate::ffi::Raised;
 use crate::ffi::combined::Combinable;
@@ -25,7 +26,7 @@ use crate::functions::{self, running, running_loop};
 use crate::replaced::names::running_loop::OF_TIMEOUTS;
 use crate::replaced::names::{self as replaced, current_task};
 use crate::tasks::{self, Task};
-use crate::{current, names, stock};
+use crate::{names, stock};
 
 /// `timeouts._State`.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -162,7 +163,7 @@ fn reschedule<'py>(timeout: &Obj<'py, Timeout>, when: &Bound<'py, PyAny>) -> PyR
 fn arm<'py>(timeout: &Obj<'py, Timeout>, event_loop: &Bound<'py, PyAny>) -> PyResult<()> {
     let owner = timeout.as_any();
     let alarm = match (alarms::heap_of(event_loop), timeout.seconds.get()) {
-        (Some(native), Some(seconds)) if has_come(native, seconds)? => {
+        (Some(native), Some(seconds)) if is_due(native, seconds)? => {
             alarms::set_soon(event_loop, owner, expire)?
         }
         (Some(native), Some(seconds)) => alarms::set_in_heap(native, seconds, owner, expire)?,

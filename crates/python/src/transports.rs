@@ -10,7 +10,6 @@ mod bookkeeping;
 pub mod by_methods;
 mod closing;
 mod connection;
-mod corks;
 pub mod datagram;
 mod link;
 pub mod pipes;
@@ -19,7 +18,6 @@ mod reports;
 mod writing;
 
 pub use closing::{connection_lost, fatal_error, lose_soon, report, tell_handler, unless_fatal};
-pub use corks::Corks;
 pub use datagram::DatagramTransport;
 pub use link::{Link, StreamTransport, act, log_in_debug};
 pub use reports::Frames;
@@ -33,20 +31,22 @@ use pyo3::exceptions::{PyOSError, PyRuntimeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple, PyType};
 use yibu_engine::transport::{Socket, Stream};
-use yibu_engine::{Fd, OpId};
+use yibu_engine::{Fd, OpId, Outcome};
 
-use crate::event_loop::socket::is_plain;
-use crate::event_loop::{EventLoop, Owner, occupied};
+use crate::core::{EventLoop, Owner, OwnerKind, finish, ignore_replacement, typed};
+use crate::event_loop::occupied;
 use crate::ffi::bytes::Bytes;
 use crate::ffi::class::BehindTransport;
 use crate::ffi::{
-    Args, Class, ClassState, Listing, Obj, Output, Raised, Ref, Signature, Slot, Table, Visitor,
+    Args, Class, ClassState, Listing, Obj, Output, Raised, Ref, Signature, Slot, Table, Visitor, audit,
 };
 use crate::frames::Frame;
-use crate::names;
 use crate::replaced::names::{SELECTOR_EVENTS, SOCKET_METHODS};
+use crate::replaced::sockets;
+use crate::replaced::sockets::is_plain;
 use crate::server::{self, Server};
 use crate::stock;
+use crate::{names, upcall};
 pub use connection::{Accepted, Connection};
 
 /// Something written that could not be sent at once. Dropping it runs no Python code, as the machine demands.
@@ -116,6 +116,29 @@ impl SocketTransport {
     }
 }
 
+/// The owner of a connection's operations.
+static CONNECTION: OwnerKind = OwnerKind { ready, replaced: ignore_replacement };
+
+/// An operation can be finished: natively, unless Python code may have closed the socket, or wants its methods called.
+fn ready(event_loop: &Obj<'_, EventLoop>, transport: Ref, id: OpId) -> PyResult<()> {
+    let py = event_loop.py();
+    let transport: Obj<'_, SocketTransport> = typed(transport, py)?;
+    if transport.is_exposed() || !sockets::are_original(py)? {
+        return match SocketTransport::own_methods(&transport)? {
+            Some(socket) => by_methods::ready(event_loop, &transport, &socket, id),
+            None => upcall::finish_carefully(event_loop, &transport, id),
+        };
+    }
+    match finish(event_loop, id) {
+        // Several pieces sent at once are an event.
+        Some(Outcome::Ready) if audit::is_watched(py) => {
+            by_methods::ready(event_loop, &transport, &socket(&transport)?, id)
+        }
+        Some(outcome) => upcall::finished(event_loop, &transport, id, outcome),
+        None => Ok(()),
+    }
+}
+
 impl StreamTransport for SocketTransport {
     type Channel = Socket;
     const SET_PROTOCOL: &'static Signature<1> = &Signature::new("SocketTransport.set_protocol", "protocol");
@@ -139,7 +162,7 @@ impl StreamTransport for SocketTransport {
 
     #[inline]
     fn owner(transport: &Obj<'_, Self>) -> Owner {
-        Owner::Transport(Ref::of(transport.clone()))
+        Owner::of(&CONNECTION, transport.clone())
     }
 
     fn is_open(&self) -> bool {

@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use yibu_engine::transport::{Channel, During, ReadInto, Rest, Upcall};
 use yibu_engine::{Lease, OpId, Outcome};
 
-use crate::event_loop::EventLoop;
+use crate::core::EventLoop;
 use crate::events::{self, Handle};
 use crate::ffi::buffer::Buffer;
 use crate::ffi::{Obj, Output, Raised, call, context, none};

@@ -12,7 +12,7 @@ use super::kept::{Kept, TakenOver};
 use super::protocol::Coroutine;
 use super::waking::{Waker, WakerCallback, give_way};
 use super::{Answer, Body, NativeCoroutine, Routine, delegation};
-use crate::event_loop::EventLoop;
+use crate::core::EventLoop;
 use crate::ffi::Obj;
 use crate::ffi::thread::attached;
 use crate::futures::ensure::ensure;

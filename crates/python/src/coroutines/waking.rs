@@ -10,10 +10,10 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
 use super::{NativeCoroutine, delegation};
-use crate::event_loop::Message;
+use crate::core::{Entry, EntryKind, Message, Runnable, current, unnamed};
 use crate::ffi::class::Plain;
 use crate::ffi::thread::attached;
-use crate::ffi::{Class, ClassState, LoopCell, Obj, Output, Ref, SendRef, Table, Visitor, none, thread};
+use crate::ffi::{Class, ClassState, LoopCell, Obj, Output, Ref, Table, Visitor, none, thread};
 use crate::futures::{self, State};
 
 /// Resumes a coroutine, once.
@@ -28,14 +28,8 @@ impl Waker {
     }
 
     fn of(coroutine: Ref<NativeCoroutine>) -> Self {
-        let wakers = &coroutine.data().wakers;
-        wakers.set(wakers.get() + 1);
+        count(&coroutine);
         Self(coroutine)
-    }
-
-    /// What another thread sent.
-    pub fn received(coroutine: SendRef<NativeCoroutine>) -> Self {
-        Self::of(coroutine.into_ref())
     }
 
     /// Another one.
@@ -48,10 +42,45 @@ impl Waker {
         visitor.visit(self.0.as_ptr());
     }
 
+    /// The entry that wakes in the turn of the loop. The coroutine counts the waker until then.
+    pub fn into_entry(self) -> Entry {
+        count(&self.0);
+        attached(|py| entry(Ref::new(self.0.any(py).clone())))
+    }
+
     /// The coroutine is to be polled again.
     pub fn wake(self) {
         attached(|py| wake(&self.0.obj(py)));
     }
+}
+
+/// Counts one more waker of a coroutine.
+fn count(coroutine: &Ref<NativeCoroutine>) {
+    let wakers = &coroutine.data().wakers;
+    wakers.set(wakers.get() + 1);
+}
+
+/// A coroutine is to be polled again. The waker that the entry stands for has been counted.
+static WAKE: EntryKind = EntryKind {
+    run: |event_loop, runnable| {
+        current::settle(event_loop)?;
+        Waker(Ref::of(runnable.object(event_loop.py())?)).wake();
+        Ok(())
+    },
+    subject: unnamed,
+    callable: None,
+};
+
+fn entry(coroutine: Ref) -> Entry {
+    Entry::Run(Runnable { kind: &WAKE, object: coroutine, first: None, second: None })
+}
+
+/// What another thread sent.
+fn received(coroutine: Ref) -> Entry {
+    if let Some(coroutine) = coroutine.data_as::<NativeCoroutine>() {
+        coroutine.wakers.set(coroutine.wakers.get() + 1);
+    }
+    entry(coroutine)
 }
 
 impl Drop for Waker {
@@ -73,7 +102,7 @@ fn wake(coroutine: &Obj<'_, NativeCoroutine>) {
     let py = coroutine.py();
     if coroutine.thread.get() != thread::ident() {
         if let Some(event_loop) = coroutine.event_loop.obj(py) {
-            event_loop.inbox().post(Message::Wake(SendRef::of(coroutine.clone())));
+            event_loop.inbox().post(Message::new(received, coroutine.clone()));
         }
         return;
     }

@@ -19,19 +19,23 @@ use yibu_engine::transport::{Accepting, Listener, OUT_OF_RESOURCES};
 use yibu_engine::{OpId, Outcome};
 
 use super::connect::CloseUnlessDone;
-use super::kernel::Kernel;
-use super::{EventLoop, Overridable, Owner, socket};
+use crate::core::event_loop::descriptor_closed;
+use crate::core::{
+    EventLoop, Kernel, Overridable, Owner, OwnerKind, Part, ignore_replacement, operation, typed,
+};
 use crate::coroutines::{self, Awaited, Keeping, Kept};
 use crate::events::{self, Handle};
 use crate::ffi::class::Plain;
 use crate::ffi::thread::attached;
 use crate::ffi::{
-    Args, Class, ClassState, LoopCell, Obj, Output, Raised, Ref, Signature, Slot, Table, Visitor,
+    Args, Class, ClassState, LoopCell, Obj, Output, Raised, Ref, Signature, Slot, Table, Visitor, audit,
 };
 use crate::ffi::{call, context, none};
 use crate::frames::Frame;
 use crate::mixins::create_future;
 use crate::replaced::names::{SELECTOR_EVENTS, SOCKET_TRANSPORT, SSL_PROTOCOL, TRANSPORT_SOCKET};
+use crate::replaced::sockets;
+use crate::replaced::sockets::is_plain;
 use crate::sslproto::SslProtocol;
 use crate::transports::{self, Accepted, Parts, SocketTransport};
 use crate::{errors, names, sslproto};
@@ -87,6 +91,29 @@ impl Default for Acceptor {
 
 static ACCEPTOR: ClassState = ClassState::new();
 
+/// A loop's acceptors.
+#[derive(Default)]
+pub(super) struct Acceptors(Vec<Ref<Acceptor>>);
+
+impl Part for Acceptors {
+    fn traverse(&self, visitor: &mut Visitor) {
+        self.0.iter().for_each(|acceptor| visitor.visit(acceptor.as_ptr()));
+    }
+}
+
+/// The owner of a listening socket's operations.
+static LISTENER: OwnerKind = OwnerKind {
+    ready: |event_loop, acceptor, id| {
+        let py = event_loop.py();
+        let acceptor: Obj<'_, Acceptor> = typed(acceptor, py)?;
+        if acceptor.by_method.get() || !sockets::are_original(py)? || audit::is_watched(py) {
+            return knocked(event_loop, &acceptor);
+        }
+        finish_carefully(event_loop, &acceptor, id)
+    },
+    replaced: ignore_replacement,
+};
+
 #[cfg(not(Py_3_15))]
 const START_SERVING: Signature<7> = Signature::new(
     "EventLoop._start_serving",
@@ -127,7 +154,7 @@ fn start_serving<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> 
     let backlog: i64 = if backlog.is_none() { 100 } else { backlog.extract()? };
     // The kernel keeps one more than the backlog: a full one is emptied in one round.
     let per_round = usize::try_from(backlog).unwrap_or(0) + 1;
-    let by_method = !socket::is_plain(&socket)?;
+    let by_method = !is_plain(&socket)?;
     let fd = socket.call_method0(names::fileno(py))?.extract()?;
     stop(event_loop, &socket)?;
     let acceptor = Acceptor::create(py)?;
@@ -148,7 +175,7 @@ fn start_serving<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> 
         acceptor.given_context.put(given_context);
     }
     start(&acceptor)?;
-    event_loop.acceptors.with(|all| all.push(Ref::of(acceptor)));
+    event_loop.parts.with(|all: &mut Acceptors| all.0.push(Ref::of(acceptor)));
     Ok(none(py))
 }
 
@@ -167,7 +194,7 @@ fn stop_serving(event_loop: &Obj<'_, EventLoop>, socket: &Bound<'_, PyAny>) -> P
 
 /// Accepts no more from a socket.
 fn stop(event_loop: &Obj<'_, EventLoop>, socket: &Bound<'_, PyAny>) -> PyResult<()> {
-    let found = event_loop.acceptors.with(|all| {
+    let found = event_loop.parts.with(|Acceptors(all): &mut Acceptors| {
         let position = all.iter().position(|acceptor| acceptor.data().socket.is(socket))?;
         Some(all.swap_remove(position))
     });
@@ -178,7 +205,7 @@ fn stop(event_loop: &Obj<'_, EventLoop>, socket: &Bound<'_, PyAny>) -> PyResult<
 /// Lets the listener act on the kernel.
 fn act<R>(acceptor: &Obj<'_, Acceptor>, f: impl FnOnce(&mut Listener, &mut Kernel<'_>) -> R) -> PyResult<R> {
     let event_loop = event_loop(acceptor)?;
-    let owner = || Owner::Acceptor(Ref::of(acceptor.clone()));
+    let owner = || Owner::of(&LISTENER, acceptor.clone());
     Ok(Kernel::with(&event_loop, &owner, |kernel| acceptor.listener.with(|listener| f(listener, kernel))))
 }
 
@@ -192,18 +219,13 @@ fn start(acceptor: &Obj<'_, Acceptor>) -> PyResult<()> {
     act(acceptor, |listener, kernel| listener.start(kernel))?.map_err(|error| errors::os_error(&error))
 }
 
-/// A descriptor of the loop was closed: there may be one for those who could not accept for lack of one, and the kernel may have
-/// something to say.
-pub fn descriptor_closed(event_loop: &Obj<'_, EventLoop>) {
-    event_loop.engine.with(|engine| engine.driver.note_activity());
-    if !event_loop.lacks_descriptors.replace(false) {
-        return;
-    }
-    let py = event_loop.py();
-    let all: Vec<_> = event_loop.acceptors.with(|all| all.iter().map(|acceptor| acceptor.copy(py)).collect());
-    for acceptor in all {
-        // Where the kernel refuses, the timer tries again.
-        drop(act(&acceptor.into_obj(py), |listener, kernel| listener.start(kernel)));
+/// A descriptor was closed: the acceptor, which lacked one, accepts again. Where the kernel refuses, the timer tries again.
+fn try_again(event_loop: &Obj<'_, EventLoop>, acceptor: Ref) {
+    let serves = event_loop
+        .parts
+        .with(|Acceptors(all): &mut Acceptors| all.iter().any(|listed| listed.as_ptr() == acceptor.as_ptr()));
+    if serves && let Ok(acceptor) = typed(acceptor, event_loop.py()) {
+        drop(act(&acceptor, |listener, kernel| listener.start(kernel)));
     }
 }
 
@@ -215,13 +237,9 @@ fn is_intact(acceptor: &Obj<'_, Acceptor>) -> PyResult<bool> {
 }
 
 /// The kernel says that somebody knocks.
-pub(super) fn finish_carefully(
-    event_loop: &Obj<'_, EventLoop>,
-    acceptor: &Obj<'_, Acceptor>,
-    id: OpId,
-) -> PyResult<()> {
-    finish(event_loop, acceptor, || match event_loop.engine.with(|engine| engine.finish(id, |_| ())) {
-        Some(((), outcome)) => accept_round(event_loop, acceptor, outcome),
+fn finish_carefully(event_loop: &Obj<'_, EventLoop>, acceptor: &Obj<'_, Acceptor>, id: OpId) -> PyResult<()> {
+    finish(event_loop, acceptor, || match operation::finish(event_loop, id) {
+        Some(outcome) => accept_round(event_loop, acceptor, outcome),
         None => Ok(()),
     })
 }
@@ -272,7 +290,7 @@ fn accept_round(
 }
 
 /// The same for a socket whose methods are the program's own: somebody knocks, and nothing has been done about it yet.
-pub(super) fn knocked(event_loop: &Obj<'_, EventLoop>, acceptor: &Obj<'_, Acceptor>) -> PyResult<()> {
+fn knocked(event_loop: &Obj<'_, EventLoop>, acceptor: &Obj<'_, Acceptor>) -> PyResult<()> {
     finish(event_loop, acceptor, || accept_round_by_method(event_loop, acceptor))
 }
 
@@ -326,7 +344,7 @@ fn rest<'py>(
     error: Bound<'py, PyAny>,
 ) -> PyResult<()> {
     let py = acceptor.py();
-    event_loop.lacks_descriptors.set(true);
+    event_loop.want_descriptor(try_again, acceptor.clone());
     let delay = SELECTOR_EVENTS.constant(py, "ACCEPT_RETRY_DELAY")?;
     if !acceptor.retrying.replace(true) {
         let again = acceptor.as_any().getattr("start")?;
@@ -600,10 +618,6 @@ impl Class for Acceptor {
 impl Acceptor {
     /// Whether the socket's own `accept` accepts.
     #[inline]
-    pub fn is_by_method(&self) -> bool {
-        self.by_method.get()
-    }
-
     fn slots(&self) -> [&Slot; 8] {
         [
             &self.socket,

@@ -6,11 +6,11 @@ use pyo3::exceptions::PyResourceWarning;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use super::EventLoop;
+use crate::core::EventLoop;
 use crate::coroutines::{self, Awaited, Keeping, Kept};
 use crate::errors;
 use crate::ffi::thread::attached;
-use crate::ffi::{Obj, Output, Table, call, none};
+use crate::ffi::{Obj, Output, Ref, Table, call, none};
 use crate::frames::Frame;
 use crate::gathering::gather_all;
 use crate::replaced::names::BASE_EVENTS;
@@ -48,17 +48,9 @@ fn set<'py>(event_loop: &Obj<'py, EventLoop>) -> Output<'py> {
     Ok(set)
 }
 
-/// The hooks that were installed before a loop began to run.
-pub struct Hooks(Option<(Py<PyAny>, Py<PyAny>)>);
-
-impl Hooks {
-    /// Puts them back.
-    pub(super) fn restore(mut self, py: Python<'_>) -> PyResult<()> {
-        match self.0.take() {
-            Some((first, last)) => sys_hooks(py, first.into_bound(py), last.into_bound(py)),
-            None => Ok(()),
-        }
-    }
+/// Puts the hooks back that were installed before a loop began to run.
+pub(super) fn restore(py: Python<'_>, (first, last): (Ref, Ref)) -> PyResult<()> {
+    sys_hooks(py, first.into_any(py), last.into_any(py))
 }
 
 fn sys_hooks<'py>(py: Python<'py>, first: Bound<'py, PyAny>, last: Bound<'py, PyAny>) -> PyResult<()> {
@@ -66,14 +58,14 @@ fn sys_hooks<'py>(py: Python<'py>, first: Bound<'py, PyAny>, last: Bound<'py, Py
 }
 
 /// Installs the loop's hooks and gives back what was there.
-pub(super) fn install(event_loop: &Obj<'_, EventLoop>) -> PyResult<Hooks> {
+pub(super) fn install(event_loop: &Obj<'_, EventLoop>) -> PyResult<(Ref, Ref)> {
     let py = event_loop.py();
     let before = call::call0(stock::get_asyncgen_hooks(py)?)?;
-    let (first, last) = (before.get_item(0)?.unbind(), before.get_item(1)?.unbind());
+    let (first, last) = (Ref::new(before.get_item(0)?), Ref::new(before.get_item(1)?));
     let mine = event_loop.as_any();
     let first_iteration = mine.getattr(names::_asyncgen_firstiter_hook(py))?;
     sys_hooks(py, first_iteration, mine.getattr(names::_asyncgen_finalizer_hook(py))?)?;
-    Ok(Hooks(Some((first, last))))
+    Ok((first, last))
 }
 
 fn first_iteration<'py>(event_loop: &Obj<'py, EventLoop>, generator: &Bound<'py, PyAny>) -> Output<'py> {

@@ -8,8 +8,10 @@ use pyo3::exceptions::{PyOSError, PyOverflowError, PyTimeoutError, PyTypeError, 
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList};
 
+use super::Delay;
 use super::together::Together;
-use super::{Delay, EventLoop, accept};
+use crate::core::EventLoop;
+use crate::core::event_loop::descriptor_closed;
 use crate::coroutines::{self, Awaited, Keeping, Kept};
 use crate::errors;
 use crate::ffi::thread::attached;
@@ -418,7 +420,7 @@ impl Attempts<'_> {
         let connected = self.try_one(info, failures).await;
         if let Err(error) = &connected {
             attached(|py| {
-                accept::descriptor_closed(&self.event_loop.obj(py));
+                descriptor_closed(&self.event_loop.obj(py));
                 if error.is_instance_of::<PyOSError>(py) {
                     failures.push(Kept::error(py, error.clone_ref(py)));
                 }

@@ -9,7 +9,8 @@ use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 use rustix::net::{AddressFamily, SocketType};
 
 use super::connect::{CloseUnlessDone, or_number};
-use super::{EventLoop, occupied, serve};
+use super::{occupied, serve};
+use crate::core::EventLoop;
 use crate::coroutines::{self, Awaited, Keeping, Kept};
 use crate::ffi::thread::attached;
 use crate::ffi::{Args, Class, Obj, Output, Raised, Signature, Table, none};

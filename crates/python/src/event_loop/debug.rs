@@ -4,10 +4,10 @@ use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyFloat, PyString};
 
-use super::{Entry, EventLoop, lifecycle};
 use crate::attributes::{flags, objects};
+use crate::core::EventLoop;
 use crate::events::Handle;
-use crate::ffi::{Obj, Output, Signature, Table, boolean, none};
+use crate::ffi::{Obj, Output, Signature, Table, boolean, none, thread};
 use crate::frames::Frame;
 use crate::futures::likes;
 use crate::replaced::names::BASE_EVENTS;
@@ -77,7 +77,7 @@ pub(super) fn warn(py: Python<'_>, category: &str, text: &str) -> PyResult<()> {
 /// RuntimeError when the loop runs in another thread.
 pub(super) fn check_thread(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     let running = event_loop.thread.get();
-    if running != 0 && running != lifecycle::thread_ident() {
+    if running != 0 && running != thread::ident() {
         return Err(PyRuntimeError::new_err(
             "Non-thread-safe operation invoked on an event loop other than the current one",
         ));
@@ -117,21 +117,6 @@ pub(super) fn track_origins(event_loop: &Obj<'_, EventLoop>, enabled: bool) -> P
         sys.call_method1("set_coroutine_origin_tracking_depth", (before,))?;
     }
     Ok(())
-}
-
-/// What a slow entry is called after: its handle.
-pub(super) fn subject<'py>(py: Python<'py>, entry: &Entry) -> Option<Bound<'py, PyAny>> {
-    match entry {
-        Entry::Handle(handle) => Some(handle.any(py).clone()),
-        Entry::Posted(handle) => Some(handle.any(py).clone()),
-        Entry::Timer(timer) => Some(timer.any(py).clone()),
-        Entry::Step { task, .. } | Entry::Wakeup { task, .. } => Some(task.any(py).clone()),
-        Entry::Callback { function, .. } => Some(function.any(py).clone()),
-        Entry::Alarm(alarm) => Some(alarm.any(py).clone()),
-        Entry::Job(job) => Some(job.any(py).clone()),
-        Entry::Reaction { owner, .. } => Some(owner.any(py).clone()),
-        Entry::Wake(_) | Entry::Io(_) | Entry::Look(_) => None,
-    }
 }
 
 /// `base_events._format_handle`: a task's step is named after the task.

@@ -4,7 +4,7 @@ use pyo3::exceptions::{PyKeyboardInterrupt, PySystemExit, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
-use super::EventLoop;
+use crate::core::EventLoop;
 use crate::ffi::{Obj, Output, Raised, Signature, Table, context, none};
 use crate::frames::Frame;
 use crate::names;

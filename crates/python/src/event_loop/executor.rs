@@ -8,18 +8,21 @@ use pyo3::exceptions::{PyException, PyRuntimeError, PyRuntimeWarning, PyTypeErro
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
-use super::{EventLoop, Overridable, create_future, debug, lifecycle, turn};
+use super::{create_future, debug};
 use crate::alarms::{self, Alarm};
+use crate::core::current;
+use crate::core::turn;
+use crate::core::{EventLoop, Overridable};
 use crate::coroutines::{Routine, Step, taken};
 use crate::executor::{self, Job, ThreadPool};
-use crate::ffi::{Args, Class, Obj, Output, Raised, Signature, Table, none};
+use crate::ffi::{Args, Class, Obj, Output, Raised, Signature, Table, none, thread};
 use crate::frames::SHUTDOWN_DEFAULT_EXECUTOR;
 use crate::functions::running_loop;
 use crate::futures::{self, Future, State, bridge};
 use crate::replaced::functions;
 use crate::replaced::names::running_loop::OF_TIMEOUTS;
 use crate::replaced::names::{FUTURE, WRAP_FUTURE};
-use crate::{current, events, mixins, names, stock};
+use crate::{events, mixins, names, stock};
 
 const RUN_IN_EXECUTOR: Signature<2> =
     Signature::new_method("EventLoop.run_in_executor", "executor, func, *args");
@@ -149,7 +152,7 @@ pub fn run_job<'py>(
 ) -> Output<'py> {
     let future = create_future(event_loop)?.into_any();
     job.future.put(future.clone());
-    let runs_here = event_loop.thread.get() == lifecycle::thread_ident();
+    let runs_here = event_loop.thread.get() == thread::ident();
     executor::submit(pool, job, if runs_here { turn::parks() } else { executor::AT_ONCE })?;
     Ok(future)
 }

@@ -8,9 +8,11 @@
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyModule};
 
-use super::{Engine, EventLoop, executor, lifecycle, signals};
+use super::watch::Watched;
+use super::{executor, signals};
+use crate::core::{Engine, EventLoop};
 use crate::errors;
-use crate::ffi::{Args, Obj, Output, Registry, Signature, none};
+use crate::ffi::{Args, Obj, Output, Registry, Signature, none, thread};
 use crate::{functions, stock};
 
 const AFTER_FORK: Signature<0> = Signature::new("_after_fork_in_child", "");
@@ -41,14 +43,14 @@ fn after_fork<'py>(args: Args<'_, 'py>) -> Output<'py> {
 /// What a loop was doing is the parent's business. A loop that another thread ran does not run any more: of
 /// the threads, only this one came along.
 fn forget(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
-    if event_loop.thread.get() != lifecycle::thread_ident() {
+    if event_loop.thread.get() != thread::ident() {
         event_loop.thread.set(0);
     }
     #[cfg(Py_3_14)]
     event_loop.current.set_forked(event_loop.is_running());
     let (owned, owners) = event_loop.engine.with(Engine::after_fork_in_child);
     drop(owners);
-    let watched = event_loop.watched.with(std::mem::take);
+    let watched = event_loop.parts.take::<Watched>();
     drop(watched);
     signals::forget_pipe(event_loop)?;
     executor::after_fork_in_child(event_loop)?;

@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyList;
 use yibu_engine::Wait;
 
-use super::{Engine, EventLoop};
+use crate::core::{Engine, EventLoop};
 use crate::ffi::Obj;
 use crate::replaced::names::{PROCESS_EVENTS, SELECTOR, SELECTOR_METHODS};
 use crate::{errors, stock};

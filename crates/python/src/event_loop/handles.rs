@@ -7,9 +7,11 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyTuple;
 
-use super::{Due, Entry, EventLoop, schedule};
+use super::schedule;
+use crate::core::{Entry, EventLoop, Scheduled};
+use crate::events::entries::{HANDLE, SCHEDULED};
 use crate::events::{Handle, PostedHandle, TimerHandle, When, posted};
-use crate::ffi::{Args, Class, Obj, Output, Ref, Signature, none};
+use crate::ffi::{Args, Class, Obj, Output, Signature, none};
 use crate::functions;
 
 const RUN: Signature<1> = Signature::new("_run_handle", "handle");
@@ -52,7 +54,7 @@ pub fn soon<'py>(
     context: Option<Bound<'py, PyAny>>,
 ) -> Output<'py> {
     let handle = class.call1((callback, args, event_loop.as_any(), context))?;
-    event_loop.push(Entry::Handle(Ref::of(native(event_loop, &handle)?)))?;
+    event_loop.push(Entry::of(&HANDLE, native(event_loop, &handle)?))?;
     Ok(handle)
 }
 
@@ -95,7 +97,7 @@ pub fn at<'py>(
         }
     };
     timer.own.set(&When { seconds, given: None });
-    event_loop.schedule(seconds, Due::Handle(Ref::of(timer)))?;
+    event_loop.schedule(seconds, Scheduled::new(&SCHEDULED, timer))?;
     handle.setattr("_scheduled", true)?;
     Ok(handle)
 }

@@ -12,14 +12,20 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyFloat, PyList};
 use yibu_engine::{Interest, OpId};
 
-use super::{Due, Engine, Entry, EventLoop, debug, given_selector, schedule, turn};
+use super::signals::Signals;
+use super::{debug, given_selector};
+use crate::alarms::Alarm;
 use crate::attributes::assigned;
 use crate::callbacks::ReactionCallback;
+use crate::core::current;
+use crate::core::{Callable, Scheduled, clock, now, turn, typed};
+use crate::core::{Engine, Entry, EventLoop};
+use crate::events::entries::{HANDLE, SCHEDULED};
 use crate::events::{self, Handle, TimerHandle};
 use crate::ffi::class::Plain;
 use crate::ffi::thread::attached;
 use crate::ffi::{Class, ClassState, LoopCell, Obj, Output, Ref, Signature, Table, Visitor, boolean, none};
-use crate::{current, errors, names, tasks};
+use crate::{alarms, errors, names};
 
 const SELECT: Signature<1> = Signature::new("EventLoop._select", "timeout=None");
 const CHECK_CALLBACK: Signature<2> = Signature::new("EventLoop._check_callback", "callback, method");
@@ -56,7 +62,7 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
     );
     t.getter(c"_signal_handlers", |event_loop| {
         let (py, handlers) = (event_loop.py(), PyDict::new(event_loop.py()));
-        for (signal, handle) in event_loop.signals.with(|signals| signals.handlers(py)) {
+        for (signal, handle) in event_loop.parts.with(|signals: &mut Signals| signals.handlers(py)) {
             handlers.set_item(signal, handle.any(py))?;
         }
         // A copy: what is written to it would be lost, so it cannot be written to.
@@ -142,34 +148,25 @@ fn push<'py>(event_loop: &Obj<'py, EventLoop>, handle: &Bound<'py, PyAny>) -> Py
         // One of asyncio's own: running it is calling its `_run`.
         None => Handle::with_arg(event_loop.as_any(), handle.getattr("_run")?, None, None)?,
     };
-    event_loop.push(Entry::Handle(Ref::of(handle)))?;
+    event_loop.push(Entry::of(&HANDLE, handle))?;
     Ok(())
 }
 
 /// An entry as the handle that asyncio would have made.
 pub(super) fn as_handle<'py>(event_loop: &Obj<'py, EventLoop>, entry: Entry) -> Output<'py> {
     let py = event_loop.py();
-    let (callback, argument, context) = match entry {
-        Entry::Handle(handle) => return Ok(handle.into_any(py)),
-        Entry::Posted(handle) => return Ok(handle.into_any(py)),
-        Entry::Timer(timer) => return Ok(timer.into_any(py)),
-        Entry::Step { task, error } => {
-            let (step, context) = tasks::step_callable(&task.into_obj(py), error)?;
-            (step, None, Some(context))
+    let callable = match entry {
+        Entry::React { reaction, owner, future } => {
+            let argument = Some(future.into_any(py));
+            let callback = ReactionCallback::of(reaction, owner.any(py))?;
+            Callable::Call { callback, argument, context: None }
         }
-        Entry::Wakeup { task, future } => {
-            let task = task.into_obj(py);
-            let (_, context) = tasks::step_callable(&task, None)?;
-            (tasks::wakeup_callable(&task)?, Some(future.into_any(py)), Some(context))
-        }
-        Entry::Callback { function, future, context } => {
-            (function.into_any(py), Some(future.into_any(py)), Some(context.into_any(py)))
-        }
-        Entry::Reaction { reaction, owner, future } => {
-            (ReactionCallback::of(reaction, owner.any(py))?, Some(future.into_any(py)), None)
-        }
-        Entry::Alarm(alarm) => (alarm.into_any(py), None, None),
-        entry => (EntryCallback::of(event_loop, entry)?, None, None),
+        Entry::Run(runnable) if let Some(callable) = runnable.kind.callable => callable(runnable, py)?,
+        entry => Callable::bare(EntryCallback::of(event_loop, entry)?),
+    };
+    let (callback, argument, context) = match callable {
+        Callable::Handle(handle) => return Ok(handle),
+        Callable::Call { callback, argument, context } => (callback, argument, context),
     };
     Ok(Handle::with_arg(event_loop.as_any(), callback, argument, context)?.into_any())
 }
@@ -185,8 +182,8 @@ fn scheduled(t: &mut Table<EventLoop>) {
                 unwanted.try_iter()?.map(|timer| Ok(timer?.as_ptr())).collect::<PyResult<_>>()?;
             let removed = event_loop
                 .engine
-                .with(|engine| engine.timers.remove(|timer| unwanted.contains(&timer.as_ptr())));
-            removed.iter().for_each(Due::leave);
+                .with(|engine| engine.timers.remove(|timer| unwanted.contains(&timer.object().as_ptr())));
+            removed.iter().for_each(Scheduled::leave);
             Ok(none(event_loop.py()))
         },
         "Takes timers out of the heap.",
@@ -201,8 +198,8 @@ fn scheduled(t: &mut Table<EventLoop>) {
                     .as_any()
                     .call_method1(names::call_at(timer.py()), (when, timer.getattr("_run")?));
             };
-            let seconds = schedule::on_the_clock(&timer.call_method0("when")?)?;
-            event_loop.schedule(seconds, Due::Handle(Ref::of(native.clone())))?;
+            let seconds = clock::on_the_clock(&timer.call_method0("when")?)?;
+            event_loop.schedule(seconds, Scheduled::new(&SCHEDULED, native.clone()))?;
             Ok(none(timer.py()))
         },
         "Puts a timer into the heap.",
@@ -218,32 +215,30 @@ fn timers<'py>(event_loop: &Obj<'py, EventLoop>) -> Output<'py> {
     let alarms: Vec<_> = event_loop.engine.with(|engine| {
         let timers = engine.timers.in_order().into_iter();
         timers
-            .filter_map(|(when, due)| match due {
-                Due::Alarm(alarm) => Some((when, alarm.copy(py))),
-                Due::Handle(_) => None,
-            })
+            .filter(|(_, timer)| std::ptr::eq(timer.kind(), &alarms::SCHEDULED))
+            .map(|(when, alarm)| (when, alarm.object().copy(py)))
             .collect()
     });
     for (when, alarm) in alarms {
-        let timer = events::timer_for(event_loop.as_any(), when, alarm.any(py).clone())?;
-        if alarm.data().is_cancelled() {
+        let alarm: Obj<'_, Alarm> = typed(alarm, py)?;
+        let timer = events::timer_for(event_loop.as_any(), when, alarm.as_any().clone())?;
+        if alarm.is_cancelled() {
             events::cancel(timer.upcast())?;
         }
-        alarm.data().stand_behind(Ref::new(timer.as_any().clone()));
+        alarm.stand_behind(Ref::new(timer.as_any().clone()));
         let replaced = event_loop.engine.with(|engine| {
-            engine
-                .timers
-                .replace(|due| (due.as_ptr() == alarm.as_ptr()).then(|| Due::Handle(Ref::of(timer.clone()))))
+            engine.timers.replace(|due| {
+                (due.object().as_ptr() == alarm.as_any().as_ptr())
+                    .then(|| Scheduled::new(&SCHEDULED, timer.clone()))
+            })
         });
         drop(replaced);
     }
     let timers: Vec<Ref> = event_loop.engine.with(|engine| {
         let timers = engine.timers.in_order().into_iter();
         timers
-            .filter_map(|(_, due)| match due {
-                Due::Handle(timer) => Some(Ref::new(timer.any(py).clone())),
-                Due::Alarm(_) => None,
-            })
+            .filter(|(_, timer)| std::ptr::eq(timer.kind(), &SCHEDULED))
+            .map(|(_, timer)| timer.object().copy(py))
             .collect()
     });
     Ok(PyList::new(py, timers.into_iter().map(|timer| timer.into_any(py)))?.into_any())
@@ -328,7 +323,7 @@ fn io_of(entry: &Entry) -> Option<OpId> {
 /// How a turn begins where a program has its own selector: it is asked, as `BaseEventLoop._run_once` asks it.
 #[cold]
 pub(super) fn ask_selector(event_loop: &Obj<'_, EventLoop>, selector: &Bound<'_, PyAny>) -> PyResult<()> {
-    let now = turn::now(event_loop)?;
+    let now = now(event_loop)?;
     let (busy, deadline) = event_loop.engine.with(|engine| {
         engine.drain_inbox();
         (!engine.ready.is_empty(), engine.timers.next_deadline())

@@ -3,10 +3,14 @@
 use pyo3::exceptions::{PyKeyboardInterrupt, PyResourceWarning, PyRuntimeError, PySystemExit};
 use pyo3::prelude::*;
 
-use super::{Engine, EventLoop, Overridable, asyncgens, debug, turn};
+use super::{asyncgens, debug};
 use crate::attributes::flags;
 use crate::callbacks::{Reaction, forget, react};
+use crate::core::current;
+use crate::core::turn;
+use crate::core::{Engine, EventLoop, Overridable};
 use crate::errors;
+use crate::events::entries::track_all;
 use crate::ffi::thread::attached;
 use crate::ffi::{Obj, Output, Signature, Table, boolean, none, thread, trampoline};
 use crate::frames::Frame;
@@ -15,7 +19,7 @@ use crate::futures::ensure::ensure;
 use crate::futures::{self, likes};
 use crate::replaced::names::running_loop::OF_LOOPS;
 use crate::replaced::names::{BASE_EVENTS, SET_RUNNING_LOOP};
-use crate::{current, names, stock, tasks};
+use crate::{names, stock, tasks};
 
 const RUN_UNTIL_COMPLETE: Signature<1> = Signature::new("EventLoop.run_until_complete", "future");
 
@@ -98,11 +102,6 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
     flags! { t: c"_run_completed" => completed }
 }
 
-/// `threading.get_ident()` of this thread.
-pub fn thread_ident() -> u64 {
-    thread::ident()
-}
-
 fn check_running(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     if event_loop.says_it_runs()? {
         return Err(PyRuntimeError::new_err("This event loop is already running"));
@@ -166,8 +165,9 @@ fn begin_run(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     super::given_selector::take_replaced(event_loop)?;
     debug::track_origins(event_loop, event_loop.debug.get())?;
     let hooks = asyncgens::install(event_loop)?;
-    event_loop.hooks.with(|kept| *kept = Some(hooks));
-    event_loop.thread.set(thread_ident());
+    let former = event_loop.former_hooks.with(|kept| kept.replace(hooks));
+    drop(former);
+    event_loop.thread.set(thread::ident());
     #[cfg(Py_3_14)]
     event_loop.current.set_forked(false);
     set_running(event_loop.py(), event_loop.as_any()).or_else(|error| end_run(event_loop).and(Err(error)))
@@ -179,14 +179,14 @@ fn end_run(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     event_loop.stopping.set(false);
     event_loop.completed.set(false);
     event_loop.thread.set(0);
-    event_loop.track_handles(py);
+    let tracked = track_all(event_loop);
     let settled = current::settle(event_loop);
     event_loop.engine.with(Engine::rest);
     let unset = set_running(py, &none(py));
     let untracked = debug::track_origins(event_loop, false);
-    let hooks = event_loop.hooks.with(Option::take);
-    let restored = hooks.map_or(Ok(()), |hooks| hooks.restore(py));
-    settled.and(unset).and(untracked).and(restored)
+    let hooks = event_loop.former_hooks.with(Option::take);
+    let restored = hooks.map_or(Ok(()), |hooks| asyncgens::restore(py, hooks));
+    tracked.and(settled).and(unset).and(untracked).and(restored)
 }
 
 fn set_running(py: Python<'_>, event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -283,9 +283,9 @@ fn close(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     event_loop.closed.set(true);
     let content = event_loop.engine.with(Engine::close);
     drop(content);
-    let watched = event_loop.watched.with(std::mem::take);
+    let watched = event_loop.parts.take::<super::watch::Watched>();
     drop(watched);
-    let acceptors = event_loop.acceptors.with(std::mem::take);
+    let acceptors = event_loop.parts.take::<super::accept::Acceptors>();
     drop(acceptors);
     super::executor::shut_down_without_waiting(event_loop)?;
     super::signals::remove_all(event_loop)?;

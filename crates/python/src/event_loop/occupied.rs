@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyInt;
 use yibu_engine::Fd;
 
-use super::EventLoop;
+use crate::core::EventLoop;
 use crate::ffi::{Class, Listing, Obj, Output, Table, none};
 use crate::stock;
 use crate::transports::{self, SocketTransport};

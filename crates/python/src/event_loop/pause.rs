@@ -7,8 +7,9 @@ use std::task::{Context, Poll};
 use pyo3::prelude::*;
 use pyo3::types::PyFloat;
 
-use super::{EventLoop, create_future};
+use super::create_future;
 use crate::alarms::{self, Alarm};
+use crate::core::EventLoop;
 use crate::coroutines::{Answer, Awaited, Kept, give_way};
 use crate::ffi::Obj;
 use crate::ffi::thread::attached;

@@ -2,8 +2,8 @@
 
 use pyo3::prelude::*;
 
-use super::EventLoop;
 use super::connect::CloseUnlessDone;
+use crate::core::EventLoop;
 use crate::coroutines::{self, Awaited, Keeping, Kept};
 use crate::events::loop_debug;
 use crate::ffi::thread::attached;

@@ -10,7 +10,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyDict, PyInt, PyList, PyString, PyTuple};
 use rustix::net::{AddressFamily, SocketType, ipproto};
 
-use super::{EventLoop, executor};
+use super::executor;
+use crate::core::EventLoop;
 use crate::coroutines::{self, Answer, Awaited, Keeping, Kept};
 use crate::ffi::thread::attached;
 use crate::ffi::{Args, Obj, Output, Signature, Table, make};

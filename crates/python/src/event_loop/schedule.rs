@@ -2,13 +2,17 @@
 
 use std::sync::Arc;
 
-use pyo3::exceptions::{PyOverflowError, PyTypeError};
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyFloat, PyInt};
+use pyo3::types::PyFloat;
 
-use super::{Due, Entry, EventLoop, Message, Overridable, debug, handles, turn};
+use super::{debug, handles};
+use crate::core::clock::on_the_clock;
+use crate::core::{Entry, EventLoop, Message, Overridable};
+use crate::core::{Scheduled, now, seconds};
+use crate::events::entries::{HANDLE, POSTED, SCHEDULED, received};
 use crate::events::{self, Handle, PostedHandle, TimerHandle, When};
-use crate::ffi::{Args, Class, Obj, Output, Ref, SendRef, Signature, Table, make, none};
+use crate::ffi::{Args, Class, Obj, Output, Signature, Table, make, none};
 use crate::replaced::names::MONOTONIC;
 
 const CALL_SOON: Signature<2> = Signature::new("EventLoop.call_soon", "callback, *args, context=None");
@@ -145,7 +149,7 @@ fn call_soon<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Outp
         Handle::create(event_loop.py())?
     };
     prepare(&handle, event_loop, &args, &CALL_SOON, "call_soon", false)?;
-    event_loop.push_made(|| Entry::Handle(Ref::of(handle.clone())))?;
+    event_loop.push_made(|| Entry::of(&HANDLE, handle.clone()))?;
     Ok(handle.into_any())
 }
 
@@ -200,7 +204,7 @@ fn post_soon<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Outp
 #[inline]
 pub(super) fn post<'py>(event_loop: &Obj<'py, EventLoop>, handle: Obj<'py, PostedHandle>) -> PyResult<()> {
     if event_loop.runs_elsewhere() {
-        event_loop.inbox.post(Message::Posted(SendRef::of(handle)));
+        event_loop.inbox.post(Message::new(received, handle));
         if event_loop.inbox.is_flooded() {
             // asyncio writes to a socket here, and whoever waits for the interpreter gets it. Threads that post without end
             // would leave the loop no time otherwise.
@@ -210,30 +214,10 @@ pub(super) fn post<'py>(event_loop: &Obj<'py, EventLoop>, handle: Obj<'py, Poste
     } else {
         // The order among call_soon() and call_soon_threadsafe() is that of the calls. Nobody is parked, but a program that runs
         // turns by its own hand, and waits in the select of `_selector`.
-        event_loop.push(Entry::Posted(Ref::of(handle)))?;
+        event_loop.push(Entry::of(&POSTED, handle))?;
         event_loop.inbox.ring();
     }
     Ok(())
-}
-
-/// Seconds as a float, for the common types without a call into Python.
-#[inline]
-pub fn seconds(value: &Bound<'_, PyAny>) -> Option<f64> {
-    if let Ok(float) = value.cast_exact::<PyFloat>() {
-        return Some(float.value());
-    }
-    // By way of a machine integer, because the interpreter converts by way of a float object.
-    value.cast_exact::<PyInt>().ok()?.extract::<i64>().ok().map(|whole| whole as f64)
-}
-
-/// A time of another type. One that is too large for a float is later, or earlier, than all others.
-pub(super) fn on_the_clock(when: &Bound<'_, PyAny>) -> PyResult<f64> {
-    when.extract().or_else(|error: PyErr| {
-        if !(error.is_instance_of::<PyOverflowError>(when.py()) && when.is_instance_of::<PyInt>()) {
-            return Err(error);
-        }
-        Ok(if when.gt(0)? { f64::INFINITY } else { f64::NEG_INFINITY })
-    })
 }
 
 #[inline]
@@ -248,7 +232,7 @@ fn call_later<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Out
         return call_later_by_call_at(event_loop, &delay, &args);
     }
     let context = given_context(&args, CALL_LATER.function)?;
-    let now = turn::now(event_loop)?;
+    let now = now(event_loop)?;
     let when = match seconds(&delay) {
         Some(delay) => When { seconds: now + delay, given: None },
         None => {
@@ -267,7 +251,7 @@ fn call_later_by_call_at<'py>(
     args: &Args<'_, 'py>,
 ) -> Output<'py> {
     let py = event_loop.py();
-    let when = make::float(py, turn::now(event_loop)?)?.into_any().add(delay)?;
+    let when = make::float(py, now(event_loop)?)?.into_any().add(delay)?;
     let mut positional = vec![when];
     positional.extend(args.tuple_from(1)?.iter());
     let keywords = make::dict(py)?;
@@ -316,6 +300,6 @@ fn add_timer<'py>(
     if debugging {
         timer.base.remember_source(py)?;
     }
-    event_loop.schedule(when.seconds, Due::Handle(Ref::of(timer.clone())))?;
+    event_loop.schedule(when.seconds, Scheduled::new(&SCHEDULED, timer.clone()))?;
     Ok(timer.into_any())
 }

@@ -21,8 +21,9 @@ use rustix::io::Errno;
 use yibu_engine::{Fd, Interest, is_again};
 
 use super::connect::SOCK_STREAM;
+use super::occupied;
 use super::socket::Socket;
-use super::{EventLoop, occupied};
+use crate::core::EventLoop;
 use crate::coroutines::{self, Awaited, Keeping, Kept};
 use crate::errors;
 use crate::ffi::thread::attached;

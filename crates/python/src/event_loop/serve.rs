@@ -10,7 +10,8 @@ use rustix::io::Errno;
 
 use super::connect::{self, CloseUnlessDone, Security};
 use super::together::Together;
-use super::{EventLoop, occupied, yield_once};
+use super::{occupied, yield_once};
+use crate::core::EventLoop;
 use crate::coroutines::{self, Awaited, Keeping, Kept};
 use crate::ffi::thread::attached;
 use crate::ffi::{Args, Class, Obj, Output, Signature, Table};

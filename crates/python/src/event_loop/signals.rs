@@ -15,8 +15,10 @@ use rustix::io::{Errno, read};
 use rustix::pipe::{PipeFlags, pipe_with};
 use yibu_engine::{Fd, Interest};
 
-use super::{Entry, EventLoop, Overridable, Owner, watch};
+use super::watch;
+use crate::core::{Entry, EventLoop, Overridable, Owner, Part};
 use crate::events::Handle;
+use crate::events::entries::HANDLE;
 use crate::ffi::{Args, Class, Obj, Output, Ref, Signature, Table, Visitor, boolean, none};
 use crate::frames::Frame;
 use crate::replaced::names::UNIX_EVENTS;
@@ -89,9 +91,10 @@ impl Signals {
     fn wakeup_fd(&self) -> Option<Fd> {
         self.pipe.as_ref().map(|pipe| pipe.writer.as_raw_fd())
     }
+}
 
-    /// Shows every handler to the collector.
-    pub fn traverse(&self, visitor: &mut Visitor) {
+impl Part for Signals {
+    fn traverse(&self, visitor: &mut Visitor) {
         self.handlers.iter().for_each(|(_, handle)| visitor.visit(handle.as_ptr()));
     }
 }
@@ -149,10 +152,10 @@ fn add<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py
         handle.remember_source(py)?;
     }
     let handle = Ref::of(handle);
-    let replaced = event_loop.signals.with(|signals| signals.put(number, handle));
+    let replaced = event_loop.parts.with(|signals: &mut Signals| signals.put(number, handle));
     drop(replaced);
     if let Err(error) = catch(&signal) {
-        let handle = event_loop.signals.with(|signals| signals.take(number));
+        let handle = event_loop.parts.with(|signals: &mut Signals| signals.take(number));
         drop(handle);
         close_pipe_if_unused(event_loop)?;
         return Err(explain(&signal, error));
@@ -186,15 +189,15 @@ fn explain(signal: &Bound<'_, PyAny>, error: PyErr) -> PyErr {
 /// Makes the pipe if there is none, and makes the interpreter write into it. Only the main thread may do
 /// that, which this is the first to find out.
 fn open_pipe(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
-    let known = event_loop.signals.with(|signals| signals.wakeup_fd());
+    let known = event_loop.parts.with(|signals: &mut Signals| signals.wakeup_fd());
     if let Some(writer) = known {
         return set_wakeup_fd(event_loop.py(), writer);
     }
     let (reader, writer) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)
         .map_err(|error| errors::os_error(&error.into()))?;
     set_wakeup_fd(event_loop.py(), writer.as_raw_fd())?;
-    let watched = watch::watch(event_loop, reader.as_raw_fd(), Interest::Read, Owner::Signals);
-    event_loop.signals.with(|signals| signals.pipe = Some(Pipe { reader, writer }));
+    let watched = watch::watch(event_loop, reader.as_raw_fd(), Interest::Read, Owner::Loop(deliver));
+    event_loop.parts.with(|signals: &mut Signals| signals.pipe = Some(Pipe { reader, writer }));
     if watched.is_err() {
         close_pipe_if_unused(event_loop)?;
     }
@@ -218,8 +221,8 @@ fn set_wakeup_fd(py: Python<'_>, fd: Fd) -> PyResult<()> {
 /// Without handlers there is no pipe.
 fn close_pipe_if_unused(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     let pipe = event_loop
-        .signals
-        .with(|signals| if signals.handlers.is_empty() { signals.pipe.take() } else { None });
+        .parts
+        .with(|signals: &mut Signals| if signals.handlers.is_empty() { signals.pipe.take() } else { None });
     let Some(pipe) = pipe else { return Ok(()) };
     let py = event_loop.py();
     if let Err(error) = leave_wakeup_fd(py, pipe.writer.as_raw_fd()) {
@@ -245,7 +248,9 @@ fn leave_wakeup_fd(py: Python<'_>, fd: Fd) -> PyResult<()> {
 /// `_UnixSelectorEventLoop.remove_signal_handler`.
 fn remove(event_loop: &Obj<'_, EventLoop>, signal: &Bound<'_, PyAny>) -> PyResult<bool> {
     let number = check(signal)?;
-    let Some(handle) = event_loop.signals.with(|signals| signals.take(number)) else { return Ok(false) };
+    let Some(handle) = event_loop.parts.with(|signals: &mut Signals| signals.take(number)) else {
+        return Ok(false);
+    };
     drop(handle);
     let module = signal_module(event_loop.py())?;
     let default = if signal.eq(module.getattr("SIGINT")?)? { "default_int_handler" } else { "SIG_DFL" };
@@ -260,7 +265,7 @@ fn remove(event_loop: &Obj<'_, EventLoop>, signal: &Bound<'_, PyAny>) -> PyResul
 const MAYBE_FULL: usize = 4096;
 
 /// `_read_from_self` and `_handle_signal`: the pipe can be read.
-pub(super) fn deliver(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
+fn deliver(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     let mut came = Vec::new();
     read_pipe(event_loop, &mut came);
     if came.len() >= MAYBE_FULL {
@@ -277,7 +282,7 @@ pub(super) fn deliver(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
 }
 
 fn read_pipe(event_loop: &EventLoop, came: &mut Vec<u8>) {
-    event_loop.signals.with(|signals| {
+    event_loop.parts.with(|signals: &mut Signals| {
         let Some(pipe) = &signals.pipe else { return };
         let mut room = [0_u8; MAYBE_FULL];
         // Empty (EAGAIN) ends it; the pipe's other end is never closed before this one.
@@ -289,7 +294,7 @@ fn read_pipe(event_loop: &EventLoop, came: &mut Vec<u8>) {
 
 fn handle(event_loop: &Obj<'_, EventLoop>, number: i32) -> PyResult<()> {
     let py = event_loop.py();
-    let found = event_loop.signals.with(|signals| {
+    let found = event_loop.parts.with(|signals: &mut Signals| {
         let position = signals.position(number)?;
         Some(signals.handlers[position].1.copy(py))
     });
@@ -298,7 +303,7 @@ fn handle(event_loop: &Obj<'_, EventLoop>, number: i32) -> PyResult<()> {
             remove(event_loop, number.into_pyobject(py)?.as_any()).map(drop)
         }
         Some(handle) => {
-            event_loop.push(Entry::Handle(handle))?;
+            event_loop.push(Entry::of(&HANDLE, handle.into_obj(py)))?;
             Ok(())
         }
         // Removed since, or another loop's.
@@ -309,8 +314,9 @@ fn handle(event_loop: &Obj<'_, EventLoop>, number: i32) -> PyResult<()> {
 /// Takes every handler of the loop away: the loop has closed.
 pub(super) fn remove_all(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     let py = event_loop.py();
-    let numbers: Vec<i32> =
-        event_loop.signals.with(|signals| signals.handlers.iter().map(|(number, _)| *number).collect());
+    let numbers: Vec<i32> = event_loop
+        .parts
+        .with(|signals: &mut Signals| signals.handlers.iter().map(|(number, _)| *number).collect());
     if numbers.is_empty() {
         return Ok(());
     }
@@ -321,7 +327,7 @@ pub(super) fn remove_all(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
         );
         static FRAME: Frame = Frame::new(&UNIX_EVENTS, "_UnixSelectorEventLoop.close");
         let warned = FRAME.warn(&text, &py.get_type::<PyResourceWarning>(), Some(event_loop.as_any()));
-        let signals = event_loop.signals.with(std::mem::take);
+        let signals = event_loop.parts.take::<Signals>();
         drop(signals);
         return warned;
     }
@@ -338,7 +344,7 @@ pub(super) fn remove_all(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
 
 /// In the child of a fork: the pipe is the parent's, which alone is to hear of its signals.
 pub(super) fn forget_pipe(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
-    match event_loop.signals.with(|signals| signals.pipe.take()) {
+    match event_loop.parts.with(|signals: &mut Signals| signals.pipe.take()) {
         Some(pipe) => leave_wakeup_fd(event_loop.py(), pipe.writer.as_raw_fd()),
         None => Ok(()),
     }

@@ -13,11 +13,13 @@ use yibu_engine::{Fd, Interest, MAX_RECEIVE, OpId};
 
 use super::resolve::{self, Question};
 use super::socket::{self, Socket, completed, plain, unless_blocked};
-use super::{EventLoop, create_future, occupied, watch};
+use super::{create_future, occupied, watch};
+use crate::core::{EventLoop, Owner};
 use crate::coroutines::{self, Answer, Keeping, Kept, Routine, Step};
 use crate::ffi::buffer::Buffer;
 use crate::ffi::thread::attached;
-use crate::ffi::{Args, Obj, Output, Ref, Signature, Table, make, none};
+use crate::ffi::{Args, Obj, Output, Signature, Table, make, none};
+use crate::futures::READY;
 use crate::stock;
 
 const SOCK_RECV: Signature<2> = Signature::new("EventLoop.sock_recv", "sock, n");
@@ -132,7 +134,7 @@ fn attempt<'py, A: Attempt<N>, const N: usize>(
     occupied::check(event_loop, &file, fd)?;
     event_loop.check_open()?;
     let ready = create_future(event_loop)?;
-    let owner = super::Owner::Future(Ref::of(ready.clone()));
+    let owner = Owner::of(&READY, ready.clone());
     call.number.set(watch::watch(event_loop, fd, A::INTEREST, owner)?.bits());
     Ok(Step::Await(ready.into_any(), again::<A, N>))
 }

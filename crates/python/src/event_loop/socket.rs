@@ -9,12 +9,13 @@ use pyo3::prelude::*;
 use yibu_engine::{Fd, Interest, is_again};
 
 use super::watch::Readiness;
-use super::{EventLoop, connect, occupied};
+use super::{connect, occupied};
+use crate::core::EventLoop;
 use crate::coroutines::{Answer, Kept};
 use crate::ffi::thread::attached;
 use crate::ffi::{Obj, Output, call};
-use crate::replaced::names::{SOCKET_METHODS, sockets};
-use crate::{errors, names, stock};
+use crate::replaced::sockets::is_plain;
+use crate::{errors, names};
 
 /// What every method begins with: no TLS, and in debug mode no blocking socket.
 pub(super) fn check(event_loop: &EventLoop, socket: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -25,19 +26,6 @@ pub(super) fn check(event_loop: &EventLoop, socket: &Bound<'_, PyAny>) -> PyResu
         return Err(PyValueError::new_err("the socket must be non-blocking"));
     }
     Ok(())
-}
-
-/// Whether it is a `socket.socket` and no subclass, and has its methods as they came: then they need not be asked.
-#[inline]
-pub fn is_plain(socket: &Bound<'_, PyAny>) -> PyResult<bool> {
-    let py = socket.py();
-    Ok(socket.get_type().is(stock::socket(py)?) && SOCKET_METHODS.are_original(py)?)
-}
-
-/// Whether no program has replaced `socket.socket`, of which `accept()` makes what it accepts, or any of its methods.
-#[inline]
-pub fn are_as_they_came(py: Python<'_>) -> PyResult<bool> {
-    Ok(SOCKET_METHODS.are_original(py)? && !sockets::CLASS_FOR_ACCEPT.is_replaced(py))
 }
 
 /// Its descriptor as Python has it; -1 when it is closed.

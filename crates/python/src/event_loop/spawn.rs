@@ -4,7 +4,7 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use super::{EventLoop, Overridable, bit};
+use crate::core::{EventLoop, Overridable, bit};
 use crate::ffi::originals::Replaced;
 use crate::ffi::{Args, Class, Obj, Output, Signature, Table, none};
 use crate::futures::{self, Future};

@@ -7,9 +7,9 @@ use pyo3::exceptions::{PyKeyboardInterrupt, PyRuntimeError, PySystemExit, PyValu
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString, PyTuple};
 
-use super::EventLoop;
 #[cfg(Py_3_14)]
 use crate::attributes;
+use crate::core::EventLoop;
 use crate::coroutines::{Routine, Step, taken};
 use crate::ffi::{Args, Class, Obj, Output, Raised, Signature, Table, boolean, none};
 use crate::frames::{Frame, SUBPROCESS_EXEC, SUBPROCESS_SHELL};

@@ -6,7 +6,8 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use super::{EventLoop, occupied};
+use super::occupied;
+use crate::core::EventLoop;
 use crate::coroutines::{self, Awaited, Keeping, Kept};
 use crate::ffi::thread::attached;
 use crate::ffi::{Args, Obj, Output, Signature, Table};

@@ -15,9 +15,9 @@ use rustix::fs::FileType;
 use rustix::io::Errno;
 use rustix::net::AddressFamily;
 
-use super::EventLoop;
 use super::connect::{self, CloseUnlessDone, SOCK_STREAM, Security};
 use super::serve::{BoundSocket, Service};
+use crate::core::EventLoop;
 use crate::coroutines::{self, Awaited, Keeping, Kept};
 use crate::ffi::thread::attached;
 use crate::ffi::{Args, Obj, Output, Raised, Signature, Table};

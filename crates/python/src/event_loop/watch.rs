@@ -17,9 +17,11 @@ use pyo3::prelude::*;
 use pyo3::types::PyInt;
 use yibu_engine::{Fd, Interest, Op, OpId};
 
-use super::{EventLoop, Overridable, Owner, occupied};
+use super::occupied;
+use crate::core::{EventLoop, Overridable, Owner, OwnerKind, Part, Report, Waiting, finish, typed};
 use crate::coroutines::{Kept, Waker};
 use crate::errors;
+use crate::events::entries::run_handle;
 use crate::events::{self, Handle};
 use crate::ffi::thread::attached;
 use crate::ffi::{Args, Class, LoopCell, Obj, Output, Ref, Signature, Table, Visitor, boolean, none};
@@ -118,9 +120,10 @@ impl Watched {
         }
         self.objects.remove(&fd)
     }
+}
 
-    /// Shows every object to the collector.
-    pub fn traverse(&self, visitor: &mut Visitor) {
+impl Part for Watched {
+    fn traverse(&self, visitor: &mut Visitor) {
         self.objects.values().for_each(|object| visitor.visit(object.as_ptr()));
     }
 }
@@ -133,11 +136,11 @@ pub(super) fn watch(
     interest: Interest,
     owner: Owner,
 ) -> PyResult<OpId> {
-    let before = event_loop.watched.with(|watched| watched.take(fd, interest));
+    let before = event_loop.parts.with(|watched: &mut Watched| watched.take(fd, interest));
     let replaced = before.and_then(|id| event_loop.engine.with(|engine| engine.cancel(id)));
     let submitted = event_loop.engine.with(|engine| engine.submit(Op::Poll { fd, interest }, owner));
     let submitted = match submitted {
-        Ok(id) => match event_loop.watched.with(|watched| watched.put(fd, interest, id)) {
+        Ok(id) => match event_loop.parts.with(|watched: &mut Watched| watched.put(fd, interest, id)) {
             Ok(()) => Ok(id),
             Err(_) => {
                 drop(event_loop.engine.with(|engine| engine.cancel(id)));
@@ -146,29 +149,40 @@ pub(super) fn watch(
         },
         Err((error, _owner)) => Err(errors::os_error(&error)),
     };
-    release(event_loop.py(), replaced)?;
+    replaced.map_or(Ok(()), |owner| owner.replaced(event_loop.py()))?;
     submitted
 }
 
 /// Nobody watches the side any more. Returns whether somebody did.
 pub fn unwatch(event_loop: &Obj<'_, EventLoop>, fd: Fd, interest: Interest) -> PyResult<bool> {
-    let (id, object) = event_loop.watched.with(|watched| {
+    let (id, object) = event_loop.parts.with(|watched: &mut Watched| {
         let id = watched.take(fd, interest);
         (id, watched.forget_object(fd))
     });
     drop(object);
     let owner = id.and_then(|id| event_loop.engine.with(|engine| engine.cancel(id)));
     let watched = owner.is_some();
-    release(event_loop.py(), owner)?;
+    owner.map_or(Ok(()), |owner| owner.replaced(event_loop.py()))?;
     Ok(watched)
 }
 
-fn release(py: Python<'_>, owner: Option<Owner>) -> PyResult<()> {
-    match owner {
-        Some(Owner::Handle(handle)) => events::cancel(&handle.into_obj(py)),
-        _ => Ok(()),
-    }
-}
+/// `add_reader`, `add_writer`: the handle runs at every readiness.
+static WATCHER: OwnerKind = OwnerKind {
+    ready: |event_loop, handle, id| {
+        let handle: Obj<'_, Handle> = typed(handle, event_loop.py())?;
+        if finish(event_loop, id).is_none() {
+            return Ok(());
+        }
+        if handle.is_cancelled() {
+            // Somebody has the handle of a watcher and cancelled it: nobody watches any more.
+            let owner = event_loop.engine.with(|engine| engine.cancel(id));
+            drop(owner);
+            return Ok(());
+        }
+        run_handle(&handle)
+    },
+    replaced: |py, handle| events::cancel(&typed(handle, py)?),
+};
 
 /// `selectors._fileobj_to_fd`: the number of a descriptor or of an object with `fileno()`.
 fn number(file: &Bound<'_, PyAny>) -> PyResult<Fd> {
@@ -209,7 +223,7 @@ fn invalid_object(file: &Bound<'_, PyAny>, error: PyErr) -> PyErr {
 /// The number that an object was registered under, or has now.
 fn registered_number(event_loop: &Obj<'_, EventLoop>, file: &Bound<'_, PyAny>) -> PyResult<Fd> {
     number(file).or_else(|error| {
-        let known = event_loop.watched.with(|watched| {
+        let known = event_loop.parts.with(|watched: &mut Watched| {
             watched.objects.iter().find(|(_, object)| object.as_ptr() == file.as_ptr()).map(|(fd, _)| *fd)
         });
         known.ok_or(error)
@@ -266,11 +280,11 @@ fn watch_with_handle<'py>(
         handle.remember_source(py)?;
     }
     let fd = registered_number(event_loop, &file)?;
-    watch(event_loop, fd, interest, Owner::Handle(Ref::of(handle.clone())))?;
+    watch(event_loop, fd, interest, Owner::of(&WATCHER, handle.clone()))?;
     if !file.is_instance_of::<PyInt>() {
         let object = Ref::new(file);
-        errors::room(event_loop.watched.with(|watched| watched.objects.make_room(1)))?;
-        let old = event_loop.watched.with(|watched| watched.objects.insert(fd, object));
+        errors::room(event_loop.parts.with(|watched: &mut Watched| watched.objects.make_room(1)))?;
+        let old = event_loop.parts.with(|watched: &mut Watched| watched.objects.insert(fd, object));
         drop(old);
     }
     Ok(handle.into_any())
@@ -314,14 +328,13 @@ fn private_remove<'py>(
 
 /// What a Rust future and the operation it waits for have in common.
 #[derive(Default)]
-pub struct Waiting {
+struct Waited {
     ready: Cell<bool>,
     waker: LoopCell<Option<Waker>>,
 }
 
-impl Waiting {
-    /// The side is ready, says the kernel: whoever waits is woken.
-    pub fn report(&self) {
+impl Report for Waited {
+    fn report(&self) {
         self.ready.set(true);
         if let Some(waker) = self.waker.with(Option::take) {
             waker.wake();
@@ -330,16 +343,14 @@ impl Waiting {
 }
 
 /// The operation's share of it: the waker is there as long as the operation is, where the collector sees it.
-pub struct Asked(Rc<Waiting>);
+struct Asked(Rc<Waited>);
 
-impl Asked {
-    /// See [`Waiting::report`].
-    pub fn waiting(&self) -> Rc<Waiting> {
-        Rc::clone(&self.0)
+impl Waiting for Asked {
+    fn share(&self) -> Rc<dyn Report> {
+        Rc::<Waited>::clone(&self.0)
     }
 
-    /// Shows who waits to the collector.
-    pub fn traverse(&self, visitor: &mut Visitor) {
+    fn traverse(&self, visitor: &mut Visitor) {
         self.0.waker.try_with(|waker| waker.iter().for_each(|waker| waker.traverse(visitor)));
     }
 }
@@ -360,7 +371,7 @@ pub(super) struct Readiness {
     event_loop: Kept<EventLoop>,
     fd: Fd,
     interest: Interest,
-    asked: Option<(OpId, Rc<Waiting>)>,
+    asked: Option<(OpId, Rc<Waited>)>,
 }
 
 impl Readiness {
@@ -394,12 +405,17 @@ impl Readiness {
         .await
     }
 
-    fn ask(&mut self) -> PyResult<Rc<Waiting>> {
+    fn ask(&mut self) -> PyResult<Rc<Waited>> {
         attached(|py| {
             let event_loop = self.event_loop.obj(py);
             event_loop.check_open()?;
-            let waiting = Rc::<Waiting>::default();
-            let id = watch(&event_loop, self.fd, self.interest, Owner::Waiting(Asked(Rc::clone(&waiting))))?;
+            let waiting = Rc::<Waited>::default();
+            let id = watch(
+                &event_loop,
+                self.fd,
+                self.interest,
+                Owner::Future(Box::new(Asked(Rc::clone(&waiting)))),
+            )?;
             self.asked = Some((id, Rc::clone(&waiting)));
             Ok(waiting)
         })

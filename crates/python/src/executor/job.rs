@@ -13,9 +13,10 @@ use pyo3::types::{PyDict, PyString, PyTuple};
 use yibu_engine::Inbox;
 
 use crate::arguments::Arguments;
-use crate::event_loop::{EventLoop, Message};
+use crate::core::{Entry, EntryKind, EventLoop, Message, Runnable, named};
+use crate::events;
 use crate::ffi::class::Plain;
-use crate::ffi::{Args, Class, ClassState, Obj, Output, Raised, SendRef, Slot, Table, Visitor};
+use crate::ffi::{Args, Class, ClassState, Obj, Output, Raised, Ref, Slot, Table, Visitor};
 use crate::ffi::{context, none};
 use crate::futures::{self, Future, State, bridge};
 use crate::names;
@@ -164,7 +165,7 @@ fn post(job: Obj<'_, Job>) -> Option<Arc<Inbox<Message>>> {
         return None;
     }
     let inbox = Arc::clone(native.inbox());
-    inbox.push(Message::Job(SendRef::of(job)));
+    inbox.push(Message::new(received, job));
     Some(inbox)
 }
 
@@ -193,8 +194,24 @@ pub fn cancel(job: Obj<'_, Job>) -> PyResult<()> {
     Ok(())
 }
 
+/// A job of the default executor has ended.
+static ENDED: EntryKind = EntryKind {
+    run: |event_loop, runnable| {
+        let job: Obj<'_, Job> = runnable.object(event_loop.py())?;
+        deliver(&job).or_else(|error| {
+            events::report_of(event_loop, job.as_any(), job.future.get(event_loop.py()), error)
+        })
+    },
+    subject: named,
+    callable: None,
+};
+
+fn received(job: Ref) -> Entry {
+    Entry::Run(Runnable { kind: &ENDED, object: job, first: None, second: None })
+}
+
 /// Completes the future of a job that came back to the loop: `futures._copy_future_state`.
-pub fn deliver(job: &Obj<'_, Job>) -> PyResult<()> {
+fn deliver(job: &Obj<'_, Job>) -> PyResult<()> {
     let py = job.py();
     let future = job.future.get_or_none(py);
     let Some(native) = futures::exact(&future) else { return Ok(()) };

@@ -15,7 +15,7 @@ use yibu_engine::crew::{Next, Sleeper};
 
 use super::job;
 use super::queue::{AT_ONCE, WorkQueue};
-use crate::event_loop::{self, Message};
+use crate::core::{Message, turn};
 use crate::ffi::class::{Callable, make_callable};
 use crate::ffi::thread::attached;
 use crate::ffi::{Class, ClassState, Obj, Output, Raised, Ref, Slot, Table, Visitor, none, thread};
@@ -117,7 +117,7 @@ fn work(worker: &Obj<'_, Worker>) -> PyResult<()> {
 /// the interpreter itself costs two switches between threads more.
 fn let_loop_park(parks_before: u32) {
     for _ in 0..PATIENCE {
-        if parks_before == AT_ONCE || event_loop::parks() != parks_before {
+        if parks_before == AT_ONCE || turn::parks() != parks_before {
             return;
         }
         std::thread::yield_now();

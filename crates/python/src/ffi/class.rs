@@ -20,6 +20,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple, PyType};
 
+use super::Ref;
 use super::originals::{self, Originals};
 use super::trampoline::{self as tramp, Stateless};
 use super::{Args, Output, Signature, Visitor, again, combined, function, none};
@@ -569,6 +570,13 @@ pub(super) unsafe fn data_of<'a, T: Class>(object: *mut ffi::PyObject) -> &'a T 
         }
         &(*object.cast::<Instance<T>>()).data
     }
+}
+
+/// The data of an object, if it is an instance of `T`'s type. The reference that the caller holds keeps it alive.
+#[inline]
+pub(super) fn data_if<T: Class>(object: &Ref) -> Option<&T> {
+    // SAFETY: the condition of `data_of` is what is checked, and the result lives as long as the borrow of the reference.
+    T::state().has(object.as_ptr()).then(|| unsafe { data_of(object.as_ptr()) })
 }
 
 /// Collects what a class consists of, then makes the type.

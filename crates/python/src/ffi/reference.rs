@@ -63,6 +63,12 @@ impl Ref<PyAny> {
     pub fn new<U>(object: Bound<'_, U>) -> Self {
         Self::from_bound(object.into_any())
     }
+
+    /// The data of the object, if it is of native class `T` or a subclass.
+    #[inline]
+    pub fn data_as<T: Class>(&self) -> Option<&T> {
+        super::class::data_if(self)
+    }
 }
 
 impl<T: Class> Ref<T> {
@@ -77,6 +83,14 @@ impl<T: Class> Ref<T> {
     pub fn into_obj(self, py: Python<'_>) -> Obj<'_, T> {
         // SAFETY: a `Ref<T>` is only made from an `Obj<T>`.
         unsafe { Obj::from_any_unchecked(self.into_any(py)) }
+    }
+
+    /// The same reference, to an object of any class.
+    #[inline]
+    pub fn untyped(self) -> Ref {
+        let mut this = ManuallyDrop::new(self);
+        // SAFETY: `this` is never dropped, so the reference is taken exactly once.
+        Ref(ManuallyDrop::new(unsafe { ManuallyDrop::take(&mut this.0) }), PhantomData)
     }
 
     /// The native object's data, without touching the reference count.
@@ -212,16 +226,16 @@ impl<T: Class> Slot<T> {
 }
 
 /// A reference on its way from another thread to the loop.
-pub struct SendRef<T>(Py<PyAny>, PhantomData<fn(T)>);
+pub struct SendRef(Py<PyAny>);
 
-impl<T: Class> SendRef<T> {
+impl SendRef {
     /// Takes over an object's reference.
-    pub fn of(object: Obj<'_, T>) -> Self {
-        Self(object.into_any().unbind(), PhantomData)
+    pub fn of<T: Class>(object: Obj<'_, T>) -> Self {
+        Self(object.into_any().unbind())
     }
 
-    /// The native object, on an attached thread again: the loop delivers messages while it runs.
-    pub fn into_ref(self) -> Ref<T> {
+    /// The reference, on an attached thread again: the loop delivers messages while it runs.
+    pub fn into_ref(self) -> Ref {
         Ref(ManuallyDrop::new(self.0), PhantomData)
     }
 }

@@ -15,7 +15,8 @@ use super::reader::{self, StreamReader};
 use super::writer;
 use crate::attributes::{flags, objects};
 use crate::callbacks::{self, Reaction};
-use crate::event_loop::EventLoop;
+use crate::core::EventLoop;
+use crate::core::current;
 use crate::ffi::class::Derived;
 use crate::ffi::combined::Extended;
 use crate::ffi::{
@@ -24,7 +25,7 @@ use crate::ffi::{
 use crate::futures::likes;
 use crate::mixins::create_future;
 use crate::replaced::names::{READER_PROTOCOL, WRITER};
-use crate::{current, names, stock};
+use crate::{names, stock};
 
 /// What a `StreamReaderProtocol` adds.
 #[derive(Default)]

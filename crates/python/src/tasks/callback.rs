@@ -10,8 +10,8 @@ use pyo3::prelude::*;
 use pyo3::types::PyString;
 
 use super::{Task, step};
-use crate::current;
-use crate::event_loop::EventLoop;
+use crate::core::EventLoop;
+use crate::core::current;
 use crate::ffi::class::Plain;
 use crate::ffi::thread::outlive_interpreter;
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Raised, Ref, Signature, Slot, Table, Visitor};
@@ -89,13 +89,13 @@ fn invoke<'py>(callback: &Obj<'py, TaskCallback>, future: Option<Bound<'py, PyAn
     let event_loop = task.base.event_loop.get_or_none(py);
     let native = EventLoop::plain(&event_loop);
     match native {
-        Some(native) => current::enter(native, &task)?,
-        None => current::enter_foreign(&event_loop, &task)?,
+        Some(native) => current::enter(native, task.as_any())?,
+        None => current::enter_foreign(&event_loop, task.as_any())?,
     }
     let stepped = step(&task, error);
     match native {
         Some(native) => current::leave(native),
-        None => current::leave_foreign(&event_loop, &task)?,
+        None => current::leave_foreign(&event_loop, task.as_any())?,
     }
     stepped.map(|()| none(py))
 }

@@ -35,7 +35,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
             module,
             &CURRENT_TASK,
             |args| {
-                let task = crate::current::running_task(&loop_argument(&args, &CURRENT_TASK)?)?;
+                let task = crate::core::current::running_task(&loop_argument(&args, &CURRENT_TASK)?)?;
                 Ok(task.unwrap_or_else(|| crate::ffi::none(args.py())))
             },
             doc,

@@ -13,8 +13,8 @@ use yibu_engine::transport::{Channel, During, Stream};
 
 use super::writing::{self, conclude, copied, unwritable};
 use super::{Chunk, StreamTransport, act, closing};
+use crate::core::EventLoop;
 use crate::errors;
-use crate::event_loop::EventLoop;
 use crate::ffi::buffer::Buffer;
 use crate::ffi::{Obj, Output, Raised, call, context};
 use crate::{names, stock, upcall};

@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 
 use super::link::call_soon;
 use super::{SocketTransport, StreamTransport, act, reports};
-use crate::event_loop::descriptor_closed;
+use crate::core::event_loop::descriptor_closed;
 use crate::ffi::{Obj, Output, Raised, Signature, Table, boolean, call, none};
 use crate::names;
 

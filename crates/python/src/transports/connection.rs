@@ -14,8 +14,8 @@ use rustix::net::{AddressFamily, SocketAddrAny, SocketType, sockopt};
 use yibu_engine::Fd;
 
 use crate::addresses;
+use crate::core::EventLoop;
 use crate::errors;
-use crate::event_loop::EventLoop;
 use crate::ffi::{Output, Raised, Slot, call, none};
 use crate::replaced::names::{TRANSPORT_SOCKET, sockets};
 use crate::{names, stock};

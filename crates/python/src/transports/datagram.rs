@@ -12,8 +12,6 @@ mod peers;
 mod receiving;
 mod sending;
 
-pub use receiving::{finish_carefully, finished, look};
-
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::ffi::CStr;
@@ -25,8 +23,8 @@ use yibu_engine::OpId;
 use yibu_engine::transport::Datagrams;
 
 use super::connection::{self, Connection};
-use crate::event_loop::socket::is_plain;
-use crate::event_loop::{EventLoop, Kernel, Owner, occupied};
+use crate::core::{EventLoop, Kernel, Owner};
+use crate::event_loop::occupied;
 use crate::ffi::class::BehindTransport;
 use crate::ffi::{
     Args, Class, ClassState, Listing, LoopCell, Obj, Output, Ref, Signature, Slot, Table, Visitor,
@@ -34,6 +32,7 @@ use crate::ffi::{
 use crate::ffi::{boolean, call, context, none};
 use crate::futures::bridge::result_setter;
 use crate::replaced::names::SOCKET_METHODS;
+use crate::replaced::sockets::is_plain;
 use crate::{addresses, errors, names, stock};
 use peers::Peers;
 use sending::Queued;
@@ -153,7 +152,7 @@ fn act<R>(
     f: impl FnOnce(&mut Datagrams<Queued>, &mut Kernel<'_>) -> R,
 ) -> PyResult<R> {
     let event_loop = transport.event_loop(transport.py())?;
-    let owner = || Owner::Datagrams(Ref::of(transport.clone()));
+    let owner = || Owner::of(&receiving::SOCKET, transport.clone());
     Ok(Kernel::with(&event_loop, &owner, |kernel| transport.machine.with(|machine| f(machine, kernel))))
 }
 

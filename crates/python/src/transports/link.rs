@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use yibu_engine::transport::{Channel, Reading, Stream};
 
 use super::{Chunk, Frames, reports};
-use crate::event_loop::{EventLoop, Kernel, Owner};
+use crate::core::{EventLoop, Kernel, Owner};
 use crate::ffi::{Class, LoopCell, Obj, Raised, Signature, Slot, Visitor, call, context, none};
 use crate::frames::Frame;
 use crate::futures::bridge::result_setter;

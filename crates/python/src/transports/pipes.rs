@@ -21,7 +21,7 @@ use yibu_engine::transport::{Pipe, Reading, Stream};
 
 use super::bookkeeping::GET_EXTRA_INFO;
 use super::{Link, StreamTransport, bookkeeping, closing, link, reading};
-use crate::event_loop::EventLoop;
+use crate::core::EventLoop;
 use crate::ffi::{Args, Obj, Ref, Signature, Slot, Table, Visitor, call, none};
 use crate::{attributes, names, stock};
 

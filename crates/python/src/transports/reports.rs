@@ -4,7 +4,7 @@
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::event_loop::EventLoop;
+use crate::core::EventLoop;
 use crate::events::loop_debug;
 use crate::ffi::{Obj, Raised, call};
 use crate::frames::Frame;

@@ -11,6 +11,7 @@ use yibu_engine::transport::{Channel, Cork, DEFAULT_HIGH, During, Socket, Upcall
 
 use super::link::refused;
 use super::{Chunk, SocketTransport, StreamTransport, act, by_methods, closing};
+use crate::core::{EventLoop, typed};
 use crate::event_loop::create_future;
 use crate::ffi::buffer::Buffer;
 use crate::ffi::bytes::Bytes;
@@ -172,7 +173,7 @@ fn cork(
     make_chunk: impl FnOnce() -> Chunk,
 ) -> PyResult<bool> {
     let event_loop = transport.event_loop(transport.py())?;
-    if !event_loop.corks.is_open() || !transport.habit.expects_more(event_loop.corks.entry()) {
+    if !event_loop.after_entry.is_open() || !transport.habit.expects_more(event_loop.after_entry.entry()) {
         return Ok(false);
     }
     match transport
@@ -180,7 +181,7 @@ fn cork(
         .map_err(|error| unwritable(transport, &error, "write"))?
     {
         Cork::First => {
-            event_loop.corks.push(Ref::of(transport.clone()));
+            event_loop.after_entry.push(send_corked, transport.clone());
             Ok(true)
         }
         Cork::Joined => Ok(true),
@@ -214,6 +215,12 @@ impl Habit {
         self.usual.set(self.again.replace(false));
         self.usual.get()
     }
+}
+
+/// Sends a transport's writes at the end of the entry. A failure is reported.
+fn send_corked(event_loop: &Obj<'_, EventLoop>, transport: Ref) -> PyResult<()> {
+    let transport: Obj<'_, SocketTransport> = typed(transport, event_loop.py())?;
+    uncork(&transport).or_else(|error| upcall::report(event_loop, &transport, error))
 }
 
 /// Sends what was kept by `cork`: at the end of the entry, and before anything that could tell the difference.

@@ -17,6 +17,7 @@ use yibu_engine::{Ticket, WaitQueue};
 use super::release;
 use crate::alarms::{self, Alarm};
 use crate::callbacks::{Reaction, forget, react};
+use crate::core::current;
 use crate::coroutines::{Routine, Step, is_coroutine, taken};
 use crate::errors;
 use crate::ffi::boolean;
@@ -27,7 +28,7 @@ use crate::functions::current_loop;
 use crate::futures::ensure::ensure;
 use crate::futures::likes;
 use crate::mixins::LoopBound;
-use crate::{current, stock};
+use crate::stock;
 use yibu_driver::memory::MakeRoom;
 
 /// `as_completed`'s parameters.

@@ -127,7 +127,7 @@ fn begin<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
         wait.alarm.set(Ref::of(alarms::set_after(&event_loop, &timeout, &waiter, release)?));
     }
     #[cfg(Py_3_14)]
-    if let Some(task) = crate::current::running_task(&event_loop)? {
+    if let Some(task) = crate::core::current::running_task(&event_loop)? {
         wait.task.put(task);
     }
     for future in futures.try_iter()? {

@@ -106,9 +106,10 @@ mod beside {
     use super::*;
     use crate::alarms::{self, Alarm};
     use crate::callbacks::{forget, react};
+    use crate::core::current;
     use crate::coroutines::taken;
     use crate::mixins::create_future;
-    use crate::{current, names};
+    use crate::names;
     use pyo3::types::PyTuple;
 
     pub fn begin<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {

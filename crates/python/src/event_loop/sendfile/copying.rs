@@ -7,8 +7,8 @@ use pyo3::types::{PyByteArray, PyInt, PyMemoryView};
 
 use super::Piece;
 use super::protocol::Takeover;
+use crate::core::EventLoop;
 use crate::coroutines::{Answer, Awaited, Kept};
-use crate::event_loop::EventLoop;
 use crate::event_loop::socket::Socket;
 use crate::ffi::thread::attached;
 use crate::ffi::{Output, make};

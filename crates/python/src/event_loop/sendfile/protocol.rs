@@ -7,8 +7,8 @@ use std::ffi::CStr;
 use pyo3::exceptions::{PyConnectionError, PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
 
+use crate::core::EventLoop;
 use crate::coroutines::{Awaited, Kept};
-use crate::event_loop::EventLoop;
 use crate::ffi::class::{self, Plain};
 use crate::ffi::thread::attached;
 use crate::ffi::{Class, ClassState, Obj, Output, Ref, Slot, Table, Visitor, boolean, none};

@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use super::is_abstract;
-use crate::event_loop::EventLoop;
+use crate::core::EventLoop;
 use crate::ffi::{Obj, Raised};
 use crate::frames::{CREATE_UNIX_SERVER, Frame, STOP_SERVING};
 use crate::stock;

@@ -14,11 +14,15 @@ use yibu_engine::{Interest, Lease, OpId, Outcome};
 use super::ending::{connection_lost, fatal_error, tell_handler};
 use super::sending::{self, Queued};
 use super::{DatagramTransport, MAX_SIZE, act, context_of, refused};
-use crate::event_loop::{Entry, EventLoop, Kernel, watch};
+use crate::core::{
+    Entry, EntryKind, EventLoop, Kernel, OwnerKind, current, finish, ignore_replacement, typed, unnamed,
+};
+use crate::event_loop::watch;
 use crate::events::{self, Handle};
-use crate::ffi::{Obj, Output, Raised, Ref, Signature, Table, boolean, call, context, none};
+use crate::ffi::{Obj, Output, Raised, Signature, Table, boolean, call, context, none};
 use crate::frames::Frame;
 use crate::replaced::names::SELECTOR_EVENTS;
+use crate::replaced::sockets;
 use crate::transports::{reports, unless_fatal};
 use crate::{attributes, errors, names};
 
@@ -122,9 +126,32 @@ fn resume_reading<'py>(transport: &Obj<'py, DatagramTransport>) -> Output<'py> {
     Ok(none(transport.py()))
 }
 
+/// The owner of a datagram socket's operations.
+pub(super) static SOCKET: OwnerKind = OwnerKind {
+    ready: |event_loop, transport, id| {
+        let py = event_loop.py();
+        let transport: Obj<'_, DatagramTransport> = typed(transport, py)?;
+        if transport.is_exposed() || !sockets::are_original(py)? {
+            return finish_carefully(event_loop, &transport, id);
+        }
+        finish(event_loop, id).map_or(Ok(()), |outcome| finished(event_loop, &transport, id, outcome))
+    },
+    replaced: ignore_replacement,
+};
+
+/// A datagram socket may have more than the kernel has reported: the next datagram is taken, reported or not.
+static READ_AGAIN: EntryKind = EntryKind {
+    run: |event_loop, runnable| {
+        current::settle(event_loop)?;
+        read_again(event_loop, &runnable.object(event_loop.py())?)
+    },
+    subject: unnamed,
+    callable: None,
+};
+
 /// Tells the protocol what came of a transport's operation.
 #[inline]
-pub fn finished(
+fn finished(
     event_loop: &Obj<'_, EventLoop>,
     transport: &Obj<'_, DatagramTransport>,
     id: OpId,
@@ -137,13 +164,13 @@ pub fn finished(
     let told = context::run(&context_of(transport)?, |_| execute(transport, upcall))
         .or_else(|error| report(event_loop, transport, reading, error));
     if transport.machine(Datagrams::expects_more) {
-        event_loop.push(Entry::Look(Ref::of(transport.clone())))?;
+        event_loop.push(Entry::of(&READ_AGAIN, transport.clone()))?;
     }
     told
 }
 
 /// Takes the next datagram, reported or not.
-pub fn look(event_loop: &Obj<'_, EventLoop>, transport: &Obj<'_, DatagramTransport>) -> PyResult<()> {
+fn read_again(event_loop: &Obj<'_, EventLoop>, transport: &Obj<'_, DatagramTransport>) -> PyResult<()> {
     match transport.machine(Datagrams::look) {
         Some(id) => finish_carefully(event_loop, transport, id),
         None => Ok(()),
@@ -151,7 +178,7 @@ pub fn look(event_loop: &Obj<'_, EventLoop>, transport: &Obj<'_, DatagramTranspo
 }
 
 /// The same for a transport whose socket Python code may have closed since the report: the number may be another file's.
-pub fn finish_carefully(
+fn finish_carefully(
     event_loop: &Obj<'_, EventLoop>,
     transport: &Obj<'_, DatagramTransport>,
     id: OpId,

@@ -13,13 +13,13 @@ use yibu_engine::transport::{Pipe, Reading};
 use super::super::link::call_soon;
 use super::super::{Frames, Link, StreamTransport, act, closing, log_in_debug, lose_soon, reading};
 use super::{End, PipeEnd, describe};
-use crate::event_loop::Owner;
+use crate::core::{Owner, OwnerKind, ignore_replacement, typed};
 use crate::ffi::class::BehindReadTransport;
-use crate::ffi::{Class, ClassState, Obj, Output, Raised, Ref, Signature, Table, Visitor, none};
+use crate::ffi::{Class, ClassState, Obj, Output, Raised, Signature, Table, Visitor, none};
 use crate::frames::Frame;
-use crate::names;
 use crate::replaced::names::UNIX_EVENTS;
 use crate::stock;
+use crate::{names, upcall};
 
 /// The data of a `ReadPipeTransport`.
 #[derive(Default)]
@@ -44,6 +44,14 @@ impl PipeEnd for ReadPipeTransport {
     }
 }
 
+/// The owner of the pipe's operations.
+static PIPE: OwnerKind = OwnerKind {
+    ready: |event_loop, transport, id| {
+        upcall::finish_carefully::<ReadPipeTransport>(event_loop, &typed(transport, event_loop.py())?, id)
+    },
+    replaced: ignore_replacement,
+};
+
 impl StreamTransport for ReadPipeTransport {
     type Channel = Pipe;
     const SET_PROTOCOL: &'static Signature<1> = &Signature::new("ReadPipeTransport.set_protocol", "protocol");
@@ -65,7 +73,7 @@ impl StreamTransport for ReadPipeTransport {
     }
 
     fn owner(transport: &Obj<'_, Self>) -> Owner {
-        Owner::ReadPipe(Ref::of(transport.clone()))
+        Owner::of(&PIPE, transport.clone())
     }
 
     fn is_open(&self) -> bool {

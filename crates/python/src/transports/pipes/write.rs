@@ -11,13 +11,13 @@ use yibu_engine::transport::{Channel, During, Pipe, Reading};
 use super::super::writing::{self, kept, send, with_copies};
 use super::super::{Frames, Link, StreamTransport, bookkeeping, closing};
 use super::{End, PipeEnd, describe};
-use crate::event_loop::Owner;
+use crate::core::{Owner, OwnerKind, ignore_replacement, typed};
 use crate::ffi::buffer::Buffer;
 use crate::ffi::class::BehindTransport;
-use crate::ffi::{Class, ClassState, Obj, Output, Raised, Ref, Signature, Table, Visitor, none};
+use crate::ffi::{Class, ClassState, Obj, Output, Raised, Signature, Table, Visitor, none};
 use crate::frames::Frame;
 use crate::replaced::names::UNIX_EVENTS;
-use crate::stock;
+use crate::{stock, upcall};
 
 /// The data of a `WritePipeTransport`.
 #[derive(Default)]
@@ -50,6 +50,14 @@ impl PipeEnd for WritePipeTransport {
     }
 }
 
+/// The owner of the pipe's operations.
+static PIPE: OwnerKind = OwnerKind {
+    ready: |event_loop, transport, id| {
+        upcall::finish_carefully::<WritePipeTransport>(event_loop, &typed(transport, event_loop.py())?, id)
+    },
+    replaced: ignore_replacement,
+};
+
 impl StreamTransport for WritePipeTransport {
     type Channel = Pipe;
     const SET_PROTOCOL: &'static Signature<1> =
@@ -72,7 +80,7 @@ impl StreamTransport for WritePipeTransport {
     }
 
     fn owner(transport: &Obj<'_, Self>) -> Owner {
-        Owner::WritePipe(Ref::of(transport.clone()))
+        Owner::of(&PIPE, transport.clone())
     }
 
     fn is_open(&self) -> bool {

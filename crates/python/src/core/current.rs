@@ -3,7 +3,7 @@
 //!
 //! Up to 3.13 that is an entry in a dict (`_current_tasks`), from 3.14 on a field of the thread state behind
 //! `_swap_current_task`. Two consecutive steps need no "nobody" in between that no Python code could see, so
-//! [`leave`] only takes note, and [`settle`] writes it down before anything but a step runs. Called by [`crate::tasks`] and the loop's turn.
+//! [`leave`] only takes note, and [`settle`] writes it down before anything but a step runs. Called by tasks and by the kinds of entries.
 
 use std::cell::Cell;
 
@@ -11,13 +11,12 @@ use std::cell::Cell;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
-use crate::event_loop::EventLoop;
+use super::EventLoop;
 #[cfg(not(Py_3_14))]
 use crate::ffi::dict;
 use crate::ffi::{Obj, Output};
 use crate::functions::running;
 use crate::stock;
-use crate::tasks::Task;
 
 /// What the standard library believes of a loop.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -73,12 +72,12 @@ mod table {
 
 /// `_enter_task` for a native loop. RuntimeError when another task runs there.
 #[inline]
-pub fn enter(event_loop: &Obj<'_, EventLoop>, task: &Obj<'_, Task>) -> PyResult<()> {
+pub fn enter(event_loop: &Obj<'_, EventLoop>, task: &Bound<'_, PyAny>) -> PyResult<()> {
     let belief = &event_loop.current.belief;
     #[cfg(not(Py_3_14))]
     {
         let tasks = table::tasks(task.py())?;
-        let (noted, address) = (&event_loop.current.noted, task.as_any().as_ptr().addr());
+        let (noted, address) = (&event_loop.current.noted, task.as_ptr().addr());
         if belief.get() == Belief::Stale {
             if noted.get() == (address, dict::version(tasks)) {
                 belief.set(Belief::Running);
@@ -92,16 +91,16 @@ pub fn enter(event_loop: &Obj<'_, EventLoop>, task: &Obj<'_, Task>) -> PyResult<
             None => event_loop.as_any().hash()?,
         };
         event_loop.current.hash.set(Some(hash));
-        dict::set_item(tasks, event_loop.as_any(), hash, task.as_any())?;
+        dict::set_item(tasks, event_loop.as_any(), hash, task)?;
         noted.set((address, dict::version(tasks)));
     }
     #[cfg(Py_3_14)]
     {
         if belief.get() == Belief::Stale {
-            swap(event_loop.as_any(), task.as_any())?;
+            swap(event_loop.as_any(), task)?;
         } else {
             as_running(event_loop.as_any(), || {
-                stock::enter_task(task.py())?.call1((event_loop.as_any(), task.as_any()))
+                stock::enter_task(task.py())?.call1((event_loop.as_any(), task))
             })?;
         }
     }
@@ -111,8 +110,8 @@ pub fn enter(event_loop: &Obj<'_, EventLoop>, task: &Obj<'_, Task>) -> PyResult<
 
 #[cfg(not(Py_3_14))]
 #[cold]
-fn already_running(task: &Obj<'_, Task>, other: &Bound<'_, PyAny>) -> PyErr {
-    match (task.as_any().repr(), other.repr()) {
+fn already_running(task: &Bound<'_, PyAny>, other: &Bound<'_, PyAny>) -> PyErr {
+    match (task.repr(), other.repr()) {
         (Ok(task), Ok(other)) => PyRuntimeError::new_err(format!(
             "Cannot enter into task {task} while another task {other} is being executed."
         )),
@@ -171,13 +170,13 @@ pub fn running_task<'py>(event_loop: &Bound<'py, PyAny>) -> PyResult<Option<Boun
 }
 
 /// `_enter_task` for any loop.
-pub fn enter_foreign(event_loop: &Bound<'_, PyAny>, task: &Obj<'_, Task>) -> PyResult<()> {
-    stock::enter_task(task.py())?.call1((event_loop, task.as_any())).map(drop)
+pub fn enter_foreign(event_loop: &Bound<'_, PyAny>, task: &Bound<'_, PyAny>) -> PyResult<()> {
+    stock::enter_task(task.py())?.call1((event_loop, task)).map(drop)
 }
 
 /// `_leave_task` for any loop.
-pub fn leave_foreign(event_loop: &Bound<'_, PyAny>, task: &Obj<'_, Task>) -> PyResult<()> {
-    stock::leave_task(task.py())?.call1((event_loop, task.as_any())).map(drop)
+pub fn leave_foreign(event_loop: &Bound<'_, PyAny>, task: &Bound<'_, PyAny>) -> PyResult<()> {
+    stock::leave_task(task.py())?.call1((event_loop, task)).map(drop)
 }
 
 /// `_swap_current_task`: makes `task` (or None) current and gives the previous one, or None.

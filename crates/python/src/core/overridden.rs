@@ -12,12 +12,12 @@ use pyo3::exceptions::{PyNotImplementedError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
-use super::{EventLoop, handle_run};
+use super::EventLoop;
 use crate::ffi::originals::Replaced;
 use crate::ffi::versions::{self, Finding};
 use crate::ffi::{Obj, Signature, Table};
+use crate::names;
 use crate::replaced::names::MONOTONIC;
-use crate::{events, names};
 
 macro_rules! overridable {
     ($($(#[$doc:meta])* $method:ident = $name:literal;)*) => {
@@ -30,7 +30,7 @@ macro_rules! overridable {
         }
 
         /// The names behind the bits.
-        pub(super) const HOOKS: &[&[&str]] = &[$(&[$name],)* FIXED];
+        pub const HOOKS: &[&[&str]] = &[$(&[$name],)* FIXED];
     };
 }
 
@@ -97,7 +97,7 @@ macro_rules! fixed {
 
         /// Those steps as methods that refuse to be called. Without them asyncio's own would be found, behind the native class,
         /// and run on a loop that they do not know.
-        pub(super) fn table(t: &mut Table<EventLoop>) {
+        pub fn table(t: &mut Table<EventLoop>) {
             $({
                 const STEP: Signature<0> =
                     Signature::new_method(concat!("EventLoop.", stringify!($name)), "*args");
@@ -182,10 +182,9 @@ impl Obj<'_, EventLoop> {
             self.overridden.looked.set(changes);
             let py = self.py();
             if methods == 0
-                && !events::handles_are_made_otherwise(py)
+                && !(self.services.handles_are_replaced)(py)
                 && !MONOTONIC.is_replaced(py)
-                && !handle_run::is_replaced_in_any(py)
-                && handle_run::is_known()
+                && (self.services.runs_are_replaced)(py) == Some(false)
             {
                 self.overridden.untouched.set(changes);
             }
@@ -195,8 +194,8 @@ impl Obj<'_, EventLoop> {
 
     /// Whether entries may be pushed although the loop is not untouched.
     #[inline(never)]
-    pub(super) fn lets_push(&self) -> bool {
-        self.overridden_methods() & SCHEDULING == 0 && !events::handles_are_made_otherwise(self.py())
+    pub fn lets_push(&self) -> bool {
+        self.overridden_methods() & SCHEDULING == 0 && !(self.services.handles_are_replaced)(self.py())
     }
 
     /// `self._check_closed()`: RuntimeError when the loop is closed.
@@ -214,7 +213,7 @@ impl Obj<'_, EventLoop> {
     }
 
     /// `self.is_running()`
-    pub(super) fn says_it_runs(&self) -> PyResult<bool> {
+    pub fn says_it_runs(&self) -> PyResult<bool> {
         if self.overrides(Overridable::IsRunning) {
             return self.as_any().call_method0(names::is_running(self.py()))?.is_truthy();
         }
@@ -222,7 +221,7 @@ impl Obj<'_, EventLoop> {
     }
 
     /// TypeError when Python code has replaced what this loop does in its own way.
-    pub(super) fn refuse_overridden(&self) -> PyResult<()> {
+    pub fn refuse_overridden(&self) -> PyResult<()> {
         if !self.overrides(Overridable::Fixed) {
             return Ok(());
         }
@@ -242,7 +241,7 @@ pub const fn bit(method: Overridable) -> Replaced {
 }
 
 /// Keeps `overridden` true when an attribute of the object is set or deleted.
-pub(super) fn attribute_changed(
+pub fn attribute_changed(
     event_loop: &Obj<'_, EventLoop>,
     name: &Bound<'_, PyAny>,
     set: bool,

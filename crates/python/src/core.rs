@@ -1,0 +1,24 @@
+//! The loop without its methods: what is ready, what is due, whose the kernel's operations are, and the order of a turn.
+//!
+//! The core knows no future, task, transport, stream or lock. What they have to run, to schedule or to wait for reaches the core as
+//! a reference and a static table of functions, which each of them declares in its own file: [`EntryKind`], [`TimerKind`],
+//! [`OwnerKind`], [`Reaction`]. Adding a kind changes no file here. The methods of the class are in `event_loop`, above all of them.
+
+pub mod after_entry;
+pub mod clock;
+pub mod current;
+pub mod entry;
+pub mod event_loop;
+pub mod operation;
+pub mod overridden;
+pub mod parts;
+pub mod timer;
+pub mod turn;
+
+pub use clock::{is_due, now, seconds};
+pub use entry::{Callable, Entry, EntryKind, Message, Reaction, Runnable, named, typed, unnamed};
+pub use event_loop::{Engine, EventLoop, Services};
+pub use operation::{Kernel, Owner, OwnerKind, Report, Waiting, finish, ignore_replacement};
+pub use overridden::{Overridable, bit};
+pub use parts::Part;
+pub use timer::{Scheduled, TimerKind};

@@ -1,0 +1,173 @@
+//! What can be ready to run, as far as the core knows: references, and a static table of functions that says what they are for.
+//!
+//! A part that has something to run declares an [`EntryKind`] in its own file and pushes [`Entry`]s of that kind. The turn runs them without
+//! knowing the part. Handles, tasks, alarms and jobs are kinds.
+
+use pyo3::exceptions::PySystemError;
+use pyo3::prelude::*;
+use yibu_engine::OpId;
+
+use super::EventLoop;
+use crate::ffi::{Class, Obj, Ref, SendRef, Visitor};
+
+/// Something that is ready to run.
+pub enum Entry {
+    /// An object that its kind knows how to run.
+    Run(Runnable),
+    /// A future is done, and a primitive waits for it.
+    React {
+        /// What the primitive does.
+        reaction: &'static Reaction,
+        /// The object that it does it to.
+        owner: Ref,
+        /// The future that is done.
+        future: Ref,
+    },
+    /// The kernel can finish an operation.
+    Io(OpId),
+}
+
+/// An object to run, and up to two more references that its kind needs.
+pub struct Runnable {
+    /// The functions of the object's kind.
+    pub kind: &'static EntryKind,
+    /// What to run.
+    pub object: Ref,
+    /// For the kind to interpret.
+    pub first: Option<Ref>,
+    /// For the kind to interpret.
+    pub second: Option<Ref>,
+}
+
+/// The functions of a kind of ready entry.
+pub struct EntryKind {
+    /// Runs it. Only an exception that must leave the loop comes out; others are reported.
+    pub run: for<'a, 'py> fn(&'a Obj<'py, EventLoop>, Runnable) -> PyResult<()>,
+    /// What debug mode names when the entry was slow.
+    pub subject: for<'a, 'py> fn(&'a Runnable, Python<'py>) -> Option<Bound<'py, PyAny>>,
+    /// What a handle of it calls, for programs that look at the ring; `None` where asyncio's loop would have nothing to call.
+    pub callable: Option<for<'py> fn(Runnable, Python<'py>) -> PyResult<Callable<'py>>>,
+}
+
+/// An entry as asyncio would have it.
+pub enum Callable<'py> {
+    /// It is a handle.
+    Handle(Bound<'py, PyAny>),
+    /// A handle would call this.
+    Call {
+        /// The callback.
+        callback: Bound<'py, PyAny>,
+        /// Its argument.
+        argument: Option<Bound<'py, PyAny>>,
+        /// The context to call it in; the current one by default.
+        context: Option<Bound<'py, PyAny>>,
+    },
+}
+
+impl<'py> Callable<'py> {
+    /// A call without argument, in the current context.
+    pub fn bare(callback: Bound<'py, PyAny>) -> Self {
+        Self::Call { callback, argument: None, context: None }
+    }
+}
+
+/// What a primitive does when a future is done, instead of a callback: `gather` notes a result, for instance.
+pub struct Reaction {
+    /// What asyncio's own callback is called, for reprs.
+    pub name: &'static str,
+    /// Runs it; gets the owner and the future. What runs Python code from within calls [`super::current::settle`] first.
+    pub run: for<'a, 'py> fn(&'a Bound<'py, PyAny>, &'a Bound<'py, PyAny>) -> PyResult<()>,
+    /// The task that waits for the future by way of the owner, as call graphs show it.
+    #[cfg_attr(not(Py_3_14), allow(dead_code, reason = "call graphs came with 3.14"))]
+    pub waiter: for<'a, 'py> fn(&'a Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>>,
+}
+
+/// The subject of kinds that are named after their object.
+pub fn named<'py>(runnable: &Runnable, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+    Some(runnable.object.any(py).clone())
+}
+
+/// The subject of kinds that have no name.
+pub fn unnamed<'py>(_runnable: &Runnable, _py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+    None
+}
+
+impl Runnable {
+    /// The object as one of the class that the kind is for.
+    #[inline]
+    pub fn object<'py, T: Class>(self, py: Python<'py>) -> PyResult<Obj<'py, T>> {
+        typed(self.object, py)
+    }
+}
+
+/// A reference as an object of the class that its kind is for. The tables of kinds are private to the parts that push their entries, so
+/// a mismatch is a bug of the part.
+#[inline]
+pub fn typed<T: Class>(object: Ref, py: Python<'_>) -> PyResult<Obj<'_, T>> {
+    Obj::cast_into(object.into_any(py)).ok_or_else(mismatch)
+}
+
+#[cold]
+fn mismatch() -> PyErr {
+    PySystemError::new_err(
+        "yibu: an entry of the loop is of another kind than its object (a bug, please report it)",
+    )
+}
+
+impl Entry {
+    /// An object to run.
+    #[inline]
+    pub fn of<T: Class>(kind: &'static EntryKind, object: Obj<'_, T>) -> Self {
+        Self::Run(Runnable { kind, object: Ref::new(object.into_any()), first: None, second: None })
+    }
+
+    /// The kind, if it has one.
+    pub fn kind(&self) -> Option<&'static EntryKind> {
+        match self {
+            Self::Run(runnable) => Some(runnable.kind),
+            Self::React { .. } | Self::Io(_) => None,
+        }
+    }
+
+    /// What debug mode names when the entry was slow.
+    pub fn subject<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+        match self {
+            Self::Run(runnable) => (runnable.kind.subject)(runnable, py),
+            Self::React { owner, .. } => Some(owner.any(py).clone()),
+            Self::Io(_) => None,
+        }
+    }
+
+    /// Shows what it refers to to the collector.
+    pub fn traverse(&self, visitor: &mut Visitor) {
+        match self {
+            Self::Run(Runnable { object, first, second, .. }) => {
+                visitor.visit(object.as_ptr());
+                first.iter().chain(second).for_each(|more| visitor.visit(more.as_ptr()));
+            }
+            Self::React { owner, future, .. } => {
+                visitor.visit(owner.as_ptr());
+                visitor.visit(future.as_ptr());
+            }
+            Self::Io(_) => {}
+        }
+    }
+}
+
+/// What another thread sends to the loop.
+pub struct Message {
+    deliver: fn(Ref) -> Entry,
+    object: SendRef,
+}
+
+impl Message {
+    /// `deliver` makes the entry of the object when the loop has received it.
+    pub fn new<T: Class>(deliver: fn(Ref) -> Entry, object: Obj<'_, T>) -> Self {
+        Self { deliver, object: SendRef::of(object) }
+    }
+
+    /// The entry that it stands for.
+    pub(super) fn entry(self) -> Entry {
+        (self.deliver)(self.object.into_ref())
+    }
+}

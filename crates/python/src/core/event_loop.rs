@@ -1,0 +1,338 @@
+//! The data of an `EventLoop`, and what is done with it from everywhere: pushing, scheduling, asking whose thread runs it.
+
+use std::cell::Cell;
+use std::sync::Arc;
+
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+use yibu_engine::{Cancelled, Driver, Host, Inbox, OpId};
+
+use super::after_entry::AfterEntry;
+use super::current::Current;
+use super::entry::{Entry, Message, Reaction};
+use super::operation::Owner;
+use super::overridden::{Overridable, Overridden};
+use super::parts::Parts;
+use super::timer::Scheduled;
+use crate::errors;
+use crate::ffi::{Class, Directory, LoopCell, Obj, Ref, Registration, Slot, Visitor, thread};
+
+/// What Python puts into the engine.
+pub struct PythonHost;
+
+impl Host for PythonHost {
+    type Entry = Entry;
+    type Timer = Scheduled;
+    type Owner = Owner;
+    type Message = Message;
+
+    fn finish(id: OpId) -> Entry {
+        Entry::Io(id)
+    }
+
+    fn due(timer: Scheduled) -> Entry {
+        timer.entry()
+    }
+
+    fn deliver(message: Message) -> Entry {
+        message.entry()
+    }
+}
+
+/// The engine with Python's entries.
+pub type Engine = yibu_engine::EventLoop<PythonHost>;
+
+/// What the turn leaves to the parts above: the class of loops says who does it.
+pub struct Services {
+    /// Runs an entry where somebody may see how: in debug mode, or where something is replaced.
+    pub run_observed: for<'a, 'py> fn(&'a Obj<'py, EventLoop>, Entry) -> PyResult<()>,
+    /// Reports what a primitive's reaction raised, as a callback's failure is reported.
+    pub report_reaction: ReportReaction,
+    /// Begins a turn by asking a selector of the program's own, in the place of the kernel.
+    pub ask_selector: for<'a, 'py> fn(&'a Obj<'py, EventLoop>, &'a Bound<'py, PyAny>) -> PyResult<()>,
+    /// Whether handles are of another class than the native one, so that each is to be made by a call.
+    pub handles_are_replaced: for<'py> fn(Python<'py>) -> bool,
+    /// Whether the `_run` of handles was replaced; `None` where that cannot be known for good.
+    pub runs_are_replaced: for<'py> fn(Python<'py>) -> Option<bool>,
+}
+
+/// Gets the reaction, its owner, the future and what was raised.
+pub type ReportReaction = for<'a, 'py> fn(
+    &'a Obj<'py, EventLoop>,
+    &'static Reaction,
+    &'a Bound<'py, PyAny>,
+    Bound<'py, PyAny>,
+    PyErr,
+) -> PyResult<()>;
+
+/// The data of an `EventLoop`.
+pub struct EventLoop {
+    pub(crate) engine: LoopCell<Engine>,
+    pub(crate) inbox: Arc<Inbox<Message>>,
+    pub(super) services: &'static Services,
+    /// `set_debug`.
+    pub(crate) debug: Cell<bool>,
+    pub(crate) closed: Cell<bool>,
+    pub(crate) stopping: Cell<bool>,
+    /// Whether the future of `run_until_complete` is done: then the loop stops for that, and not because somebody said so.
+    pub(crate) completed: Cell<bool>,
+    /// The identity of the thread that runs the loop, as `threading.get_ident()`; 0 when none does.
+    pub(crate) thread: Cell<u64>,
+    /// Which methods Python code has replaced on the object itself; see `overridden`.
+    pub(super) overridden: Overridden,
+    pub(crate) current: Current,
+    /// What is to be done when the running entry has ended.
+    pub(crate) after_entry: AfterEntry,
+    /// What other parts keep in the loop.
+    pub(crate) parts: Parts,
+    /// The native transports that are not closing, by descriptor.
+    pub(crate) transports: Directory,
+    pub(crate) transport_mapping: Slot,
+    /// Its place among the loops that a forked child finds.
+    pub(crate) registration: Registration,
+    /// Whom to tell when a descriptor is closed, because the process had none left.
+    wants_descriptor: LoopCell<Vec<(DescriptorClosed, Ref)>>,
+    /// The inodes of the paths that listening Unix sockets are to remove: a dict, once there is one.
+    #[cfg(Py_3_13)]
+    pub(crate) unix_servers: Slot,
+    pub(crate) task_factory: Slot,
+    pub(crate) exception_handler: Slot,
+    pub(crate) slow_callback_duration: Slot,
+    /// The handle being run, in debug mode.
+    pub(crate) current_handle: Slot,
+    pub(crate) asyncgens: Slot,
+    pub(crate) asyncgens_closed: Cell<bool>,
+    /// The hooks of asynchronous generators that were there before the loop ran.
+    pub(crate) former_hooks: LoopCell<Option<(Ref, Ref)>>,
+    pub(crate) origin_tracking: Cell<Option<i32>>,
+    pub(crate) default_executor: Slot,
+    /// The native pool that a program's patch of the standard library's class has put out of use.
+    pub(crate) former_executor: Slot,
+    pub(crate) executor_shut_down: Cell<bool>,
+    /// What is asked in the place of the kernel: an object with `select()`, where a program has put one there.
+    pub(crate) selector: Slot,
+    /// Whether it is one that the program has given to the loop, to wait by.
+    pub(crate) selector_is_given: Cell<bool>,
+    /// The poller's descriptor, as that has been told.
+    pub(crate) poller: Cell<Option<i32>>,
+    /// Who waits for child processes; made when there is the first one.
+    pub(crate) child_watcher: Slot,
+}
+
+/// What somebody who lacked a descriptor does when one was closed.
+pub type DescriptorClosed = for<'a, 'py> fn(&'a Obj<'py, EventLoop>, Ref);
+
+impl EventLoop {
+    /// A loop on a driver.
+    pub fn new(driver: Driver, services: &'static Services) -> Self {
+        let engine = Engine::new(driver);
+        Self {
+            inbox: Arc::clone(engine.inbox()),
+            engine: LoopCell::new(engine),
+            services,
+            debug: Cell::new(false),
+            closed: Cell::new(false),
+            stopping: Cell::new(false),
+            completed: Cell::new(false),
+            thread: Cell::new(0),
+            overridden: Overridden::default(),
+            current: Current::default(),
+            after_entry: AfterEntry::default(),
+            parts: Parts::default(),
+            transports: Directory::default(),
+            transport_mapping: Slot::default(),
+            registration: Registration::default(),
+            wants_descriptor: LoopCell::default(),
+            #[cfg(Py_3_13)]
+            unix_servers: Slot::default(),
+            task_factory: Slot::default(),
+            exception_handler: Slot::default(),
+            slow_callback_duration: Slot::default(),
+            current_handle: Slot::default(),
+            asyncgens: Slot::default(),
+            asyncgens_closed: Cell::new(false),
+            former_hooks: LoopCell::default(),
+            origin_tracking: Cell::new(None),
+            default_executor: Slot::default(),
+            former_executor: Slot::default(),
+            executor_shut_down: Cell::new(false),
+            selector: Slot::default(),
+            selector_is_given: Cell::new(false),
+            poller: Cell::new(None),
+            child_watcher: Slot::default(),
+        }
+    }
+
+    /// The native loop behind an object, when its `get_debug` is the native one.
+    #[inline]
+    pub fn plain<'a, 'py>(object: &'a Bound<'py, PyAny>) -> Option<&'a Obj<'py, Self>> {
+        Obj::<Self>::cast(object).filter(|native| !native.overrides(Overridable::GetDebug))
+    }
+
+    /// The native loop behind an object, when entries may be pushed to it without anybody noticing that `call_soon` was not
+    /// called: it is not replaced, and debug mode, which wants handles with sources, is off.
+    #[inline]
+    pub fn direct<'a, 'py>(object: &'a Bound<'py, PyAny>) -> Option<&'a Obj<'py, Self>> {
+        Obj::<Self>::cast(object)
+            .filter(|native| !native.debug.get() && (native.is_untouched() || native.lets_push()))
+    }
+
+    /// Appends an entry to the ready ring, behind what other threads have sent before.
+    #[inline]
+    pub fn push(&self, entry: Entry) -> PyResult<()> {
+        self.push_made(|| entry)
+    }
+
+    /// The same for an entry that is made in its place, by taking references and nothing else.
+    #[inline(always)]
+    pub fn push_made(&self, make: impl FnOnce() -> Entry) -> PyResult<()> {
+        // What the closure holds must not be dropped inside.
+        let mut make = Some(make);
+        let has_room = self.engine.with(|engine| {
+            let has_room = engine.ready.make_room();
+            if has_room && let Some(make) = make.take() {
+                engine.push(make());
+            }
+            has_room
+        });
+        if has_room { Ok(()) } else { Err(errors::no_memory()) }
+    }
+
+    /// The door for other threads.
+    pub fn inbox(&self) -> &Arc<Inbox<Message>> {
+        &self.inbox
+    }
+
+    /// RuntimeError when the loop is closed.
+    #[inline]
+    pub fn check_open(&self) -> PyResult<()> {
+        if self.closed.get() { Err(is_closed()) } else { Ok(()) }
+    }
+
+    /// Whether this thread runs the loop.
+    pub fn runs_here(&self) -> bool {
+        self.thread.get() == thread::ident()
+    }
+
+    /// Whether some thread runs the loop.
+    #[inline]
+    pub fn is_running(&self) -> bool {
+        self.thread.get() != 0
+    }
+
+    /// Whether another thread than this one runs the loop.
+    #[inline]
+    pub fn runs_elsewhere(&self) -> bool {
+        let running = self.thread.get();
+        running != 0 && running != thread::ident()
+    }
+
+    /// Whether `close()` was called.
+    #[inline]
+    pub fn is_closed(&self) -> bool {
+        self.closed.get()
+    }
+
+    /// Adds a timer, due at `seconds` of the loop's clock.
+    #[inline]
+    pub fn schedule(&self, seconds: f64, timer: Scheduled) -> PyResult<()> {
+        let refused = self.engine.with(|engine| {
+            if !engine.timers.make_room() {
+                return Some(timer);
+            }
+            engine.schedule(seconds, timer);
+            None
+        });
+        match refused {
+            None => Ok(()),
+            Some(_timer) => Err(errors::no_memory()),
+        }
+    }
+
+    /// A timer in the heap was cancelled.
+    pub fn note_cancelled_timer(&self, _py: Python<'_>) {
+        match self.engine.with(Engine::note_cancelled) {
+            Cancelled::Nothing => {}
+            Cancelled::One(timer) => timer.leave(),
+            Cancelled::Many(timers) => timers.iter().for_each(Scheduled::leave),
+        }
+    }
+
+    /// `tell` is called once, on `object`, when a descriptor of the loop is closed: `object` lacks one.
+    pub fn want_descriptor<T: Class>(&self, tell: DescriptorClosed, object: Obj<'_, T>) {
+        self.wants_descriptor.with(|list| {
+            if list.iter().all(|(_, listed)| listed.as_ptr() != object.as_any().as_ptr()) {
+                list.push((tell, Ref::new(object.into_any())));
+            }
+        });
+    }
+
+    fn slots(&self) -> impl Iterator<Item = &Slot> {
+        let slots = [
+            &self.transport_mapping,
+            &self.task_factory,
+            &self.exception_handler,
+            &self.slow_callback_duration,
+            &self.current_handle,
+            &self.asyncgens,
+            &self.default_executor,
+            &self.former_executor,
+            &self.child_watcher,
+            &self.selector,
+        ];
+        #[cfg(Py_3_13)]
+        let slots = slots.into_iter().chain([&self.unix_servers]);
+        slots.into_iter()
+    }
+
+    /// Shows every reference to the collector.
+    pub fn traverse_all(&self, visitor: &mut Visitor) {
+        for slot in self.slots() {
+            slot.traverse(visitor);
+        }
+        self.parts.traverse(visitor);
+        self.former_hooks.try_with(|hooks| {
+            for (first, last) in hooks.iter() {
+                visitor.visit(first.as_ptr());
+                visitor.visit(last.as_ptr());
+            }
+        });
+        self.wants_descriptor
+            .try_with(|list| list.iter().for_each(|(_, object)| visitor.visit(object.as_ptr())));
+        self.engine.try_with(|engine| {
+            let visitor = std::cell::RefCell::new(visitor);
+            engine.inspect(
+                |entry| entry.traverse(&mut visitor.borrow_mut()),
+                |timer| visitor.borrow_mut().visit(timer.object().as_ptr()),
+                |owner| owner.traverse(&mut visitor.borrow_mut()),
+            );
+        });
+    }
+
+    /// Lets go of every reference.
+    pub fn clear_all(&self) {
+        let content = self.engine.with(Engine::clear);
+        drop(content);
+        drop(self.parts.take_all());
+        let hooks = self.former_hooks.with(Option::take);
+        drop(hooks);
+        let list = self.wants_descriptor.with(std::mem::take);
+        drop(list);
+        for slot in self.slots() {
+            slot.clear();
+        }
+    }
+}
+
+/// A descriptor of the loop was closed: there may be one for those who lacked one, and the kernel may have something to say.
+pub fn descriptor_closed(event_loop: &Obj<'_, EventLoop>) {
+    event_loop.engine.with(|engine| engine.driver.note_activity());
+    for (tell, object) in event_loop.wants_descriptor.with(std::mem::take) {
+        tell(event_loop, object);
+    }
+}
+
+#[cold]
+fn is_closed() -> PyErr {
+    PyRuntimeError::new_err("Event loop is closed")
+}

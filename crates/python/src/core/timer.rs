@@ -1,0 +1,60 @@
+//! What lies in the heap of timers: a reference, and a static table of functions that says what it is.
+
+use yibu_engine::timers::Timer;
+
+use super::entry::{Entry, EntryKind, Runnable};
+use crate::ffi::{Class, Obj, Ref};
+
+/// A timer in the heap.
+pub struct Scheduled {
+    kind: &'static TimerKind,
+    object: Ref,
+}
+
+/// The functions of a kind of timer.
+pub struct TimerKind {
+    /// Whether it was cancelled.
+    pub is_cancelled: fn(&Ref) -> bool,
+    /// It left the heap: it runs, or was dropped.
+    pub left: fn(&Ref),
+    /// How it runs when it is due.
+    pub entry: &'static EntryKind,
+}
+
+impl Scheduled {
+    /// A timer of a kind.
+    #[inline]
+    pub fn new<T: Class>(kind: &'static TimerKind, object: Obj<'_, T>) -> Self {
+        Self { kind, object: Ref::new(object.into_any()) }
+    }
+
+    /// The kind of the timer.
+    pub fn kind(&self) -> &'static TimerKind {
+        self.kind
+    }
+
+    /// The timer object.
+    pub fn object(&self) -> &Ref {
+        &self.object
+    }
+
+    /// It left the heap without being due.
+    #[inline]
+    pub fn leave(&self) {
+        (self.kind.left)(&self.object);
+    }
+
+    /// It is due.
+    #[inline]
+    pub(super) fn entry(self) -> Entry {
+        self.leave();
+        Entry::Run(Runnable { kind: self.kind.entry, object: self.object, first: None, second: None })
+    }
+}
+
+impl Timer for Scheduled {
+    #[inline]
+    fn cancelled(&self) -> bool {
+        (self.kind.is_cancelled)(&self.object)
+    }
+}

@@ -1,0 +1,75 @@
+//! Entries that somebody sees run: in debug mode each is timed, and where a program has replaced `Handle._run` each is run by it.
+//!
+//! asyncio runs everything by way of handles. Here most entries are none, so as long as `_run` is replaced, as detectors of slow or
+//! blocking callbacks do, each gets a handle when its turn comes. Called by the core's turn, for each entry of a loop in debug mode or of one
+//! that is not untouched.
+
+use std::time::Instant;
+
+use pyo3::prelude::*;
+
+use super::{debug, internals};
+use crate::core::{Entry, EventLoop, current, turn};
+use crate::events::entries::{POSTED, TIMER};
+use crate::events::{self, Handle, PostedHandle, TimerHandle};
+use crate::ffi::Obj;
+use crate::ffi::originals;
+
+/// Runs an entry.
+#[cold]
+#[inline(never)]
+pub(super) fn run(event_loop: &Obj<'_, EventLoop>, entry: Entry) -> PyResult<()> {
+    if event_loop.debug.get() { run_timed(event_loop, entry) } else { run_one(event_loop, entry) }
+}
+
+/// Runs one entry, by way of its handle where Python code sees that.
+fn run_one(event_loop: &Obj<'_, EventLoop>, entry: Entry) -> PyResult<()> {
+    if !event_loop.is_untouched() && is_replaced(event_loop.py(), &entry) {
+        return run_by_handle(event_loop, entry);
+    }
+    turn::run_entry(event_loop, entry)
+}
+
+/// Whether the handle of an entry has another `_run` than the native one.
+fn is_replaced(py: Python<'_>, entry: &Entry) -> bool {
+    let replaced = match entry.kind() {
+        Some(kind) if std::ptr::eq(kind, &TIMER) => originals::replaced_in::<TimerHandle>(py),
+        Some(kind) if std::ptr::eq(kind, &POSTED) => {
+            originals::replaced_in::<PostedHandle>(py) | originals::replaced_in::<Handle>(py)
+        }
+        _ => originals::replaced_in::<Handle>(py),
+    };
+    replaced & events::RUN != 0
+}
+
+/// Runs an entry by the `_run` of a handle.
+#[cold]
+fn run_by_handle(event_loop: &Obj<'_, EventLoop>, entry: Entry) -> PyResult<()> {
+    current::settle(event_loop)?;
+    let handle = internals::as_handle(event_loop, entry)?;
+    if let Some(native) = Obj::<Handle>::cast(&handle) {
+        native.track();
+        if native.is_cancelled() {
+            return Ok(());
+        }
+    }
+    handle.call_method0("_run").map(drop)
+}
+
+/// Runs an entry in debug mode: measures it, and names it when it was slow.
+fn run_timed(event_loop: &Obj<'_, EventLoop>, entry: Entry) -> PyResult<()> {
+    let subject = entry.subject(event_loop.py());
+    let began = Instant::now();
+    event_loop.current_handle.clear();
+    if let Some(subject) = &subject {
+        event_loop.current_handle.put(subject.clone());
+    }
+    let result = run_one(event_loop, entry);
+    event_loop.current_handle.clear();
+    let spent = began.elapsed().as_secs_f64();
+    result?;
+    match subject {
+        Some(subject) => debug::warn_if_slow(event_loop, &subject, spent),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,85 @@
+//! Handles as entries of the loop's ring and as timers of its heap: how each kind runs.
+
+use pyo3::prelude::*;
+
+use super::{Handle, PostedHandle, TimerHandle, posted, run, run_posted};
+use crate::core::{Callable, Entry, EntryKind, Runnable, TimerKind, current, named, typed};
+use crate::ffi::{Obj, Ref};
+
+/// `call_soon(callback)`
+pub static HANDLE: EntryKind = EntryKind {
+    run: |event_loop, runnable| {
+        current::settle(event_loop)?;
+        run_handle(&runnable.object(event_loop.py())?)
+    },
+    subject: named,
+    callable: Some(handle_itself),
+};
+
+/// `call_soon_threadsafe(callback)`
+pub static POSTED: EntryKind = EntryKind {
+    run: |event_loop, runnable| {
+        current::settle(event_loop)?;
+        let handle: Obj<'_, PostedHandle> = runnable.object(event_loop.py())?;
+        if handle.is_shared() {
+            handle.track();
+        }
+        if posted(&handle).is_cancelled() { Ok(()) } else { run_posted(&handle) }
+    },
+    subject: named,
+    callable: Some(handle_itself),
+};
+
+/// A timer that is due.
+pub static TIMER: EntryKind = EntryKind {
+    run: |event_loop, runnable| {
+        current::settle(event_loop)?;
+        run_handle(runnable.object::<TimerHandle>(event_loop.py())?.upcast())
+    },
+    subject: named,
+    callable: Some(handle_itself),
+};
+
+/// `call_at(callback)`
+pub static SCHEDULED: TimerKind = TimerKind {
+    is_cancelled: |timer| timer.data_as::<TimerHandle>().is_some_and(|timer| timer.base.is_cancelled()),
+    left: |timer| {
+        if let Some(timer) = timer.data_as::<TimerHandle>() {
+            timer.own.leave();
+        }
+    },
+    entry: &TIMER,
+};
+
+fn handle_itself(runnable: Runnable, py: Python<'_>) -> PyResult<Callable<'_>> {
+    Ok(Callable::Handle(runnable.object.into_any(py)))
+}
+
+/// Runs a handle that nobody cancelled: what its callback raises is reported.
+#[inline]
+pub fn run_handle(handle: &Obj<'_, Handle>) -> PyResult<()> {
+    if handle.is_shared() {
+        handle.track();
+    }
+    if handle.is_cancelled() { Ok(()) } else { run(handle) }
+}
+
+/// What a posted handle is when the loop has received it.
+pub fn received(handle: Ref) -> Entry {
+    Entry::Run(Runnable { kind: &POSTED, object: handle, first: None, second: None })
+}
+
+/// The loop stops to run and may become garbage: shows the handles that it was about to run to the collector.
+pub fn track_all(event_loop: &Obj<'_, crate::core::EventLoop>) -> PyResult<()> {
+    let py = event_loop.py();
+    let is_handle = |kind| std::ptr::eq(kind, &HANDLE) || std::ptr::eq(kind, &POSTED);
+    let copy = |entry: &Entry| match entry {
+        Entry::Run(runnable) if is_handle(runnable.kind) => Some(runnable.object.copy(py)),
+        _ => None,
+    };
+    let handle = |place| event_loop.engine.with(|engine| engine.ready.get(place).map(copy));
+    (0..)
+        .map_while(handle)
+        .flatten()
+        .try_for_each(|handle| typed::<Handle>(handle, py).map(|handle| handle.track()))
+}
