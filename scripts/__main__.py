@@ -120,6 +120,13 @@ def downstream_command(arguments: list[str]) -> int:
     return downstream.run(downstream.prepare(environment.interpreter), arguments)
 
 
+def load_command(arguments: list[str]) -> int:
+    """Servers of the frameworks under clients of all kinds, on asyncio and on yibu, compared."""
+    environment = default_environment("build")
+    build(environment, environment)
+    return downstream.load(environment.interpreter, arguments)
+
+
 def docs_command(_arguments: list[str]) -> int:
     """The documentation's site, into build/site, and that of the Rust crates; a broken link is an error."""
     environment = default_environment("build", "docs")
@@ -158,6 +165,7 @@ COMMANDS = {
     "leaks": leaks_command,
     "endurance": endurance_command,
     "downstream": downstream_command,
+    "load": load_command,
     "docs": docs_command,
     "clean": clean_command,
 }

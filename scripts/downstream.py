@@ -1,7 +1,7 @@
 """The environments of other people's suites, libraries and frameworks, and the commands that run them:
 `tests/downstream/`, `tests/ecosystem/`.
 
-Called by `make downstream`, which runs all, and by `make test`, which runs a quick subset.
+Called by `make downstream`, which runs all, by `make load`, and by `make test`, which runs a quick subset.
 """
 
 import os
@@ -56,6 +56,12 @@ def _python(environment: Environment, *arguments: str) -> int:
 
 def _pytest(environment: Environment, *arguments: str) -> int:
     return _python(environment, "-m", "pytest", "-q", "--tb=short", *arguments)
+
+
+def load(interpreter: Interpreter, arguments: list[str]) -> int:
+    """Servers under load, each for a minute on asyncio and on yibu; `YIBU_LOAD_SECONDS` says otherwise."""
+    os.environ.setdefault("YIBU_LOAD_SECONDS", "60")
+    return _pytest(prepare_folder(interpreter, FRAMEWORKS), f"{FRAMEWORKS}/test_load.py", *arguments)
 
 
 def check(interpreter: Interpreter) -> None:

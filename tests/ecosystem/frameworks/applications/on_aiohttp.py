@@ -19,6 +19,6 @@ async def app():
 if __name__ == "__main__":
     import sys
 
-    import yibu
+    from choice import new_event_loop
 
-    web.run_app(app(), host="127.0.0.1", port=int(sys.argv[1]), loop=yibu.new_event_loop())
+    web.run_app(app(), host="127.0.0.1", port=int(sys.argv[1]), loop=new_event_loop())
