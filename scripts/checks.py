@@ -11,7 +11,7 @@ from scripts.requirements import ROOT
 from scripts.steps import Steps
 
 # Folders of tests that pytest runs; each is a step of its own, so that the summary says which one failed.
-PYTEST_EVERYWHERE = ("tests/unit", "tests/differential")
+PYTEST_EVERYWHERE = ("tests/unit", "tests/differential", "tests/ffi")
 PYTEST_ONCE = (
     "tests/regressions",
     "tests/leaks",
@@ -67,7 +67,7 @@ def rust_environment(environment: Environment) -> dict[str, str]:
 
 
 def rust_tests(steps: Steps, environment: Environment) -> None:
-    """Unit and property tests of the crates that know no Python."""
+    """Unit and property tests of the crates that know no Python; what tests/ffi imports is built."""
     steps.command(
         "cargo test", ["cargo", "test", "--workspace", "--locked"], env=rust_environment(environment)
     )

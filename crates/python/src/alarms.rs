@@ -9,12 +9,13 @@ use std::ffi::CStr;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
+use crate::core::Overrides;
 use crate::core::{
     Callable, Entry, EntryKind, EventLoop, Overridable, Scheduled, TimerKind, bit, named, now, seconds,
 };
 use crate::ffi::class::Plain;
 use crate::ffi::originals::Replaced;
-use crate::ffi::{Class, ClassState, Obj, Ref, Slot, Table, Visitor, none};
+use crate::ffi::{Class, ClassState, Create, Obj, Ref, Slot, Table, Visitor, none};
 use crate::{events, names};
 
 /// What an alarm does to its owner. Before it runs Python code it calls [`crate::core::current::settle`] where that matters.

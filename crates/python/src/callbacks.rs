@@ -14,7 +14,7 @@ use crate::core::EventLoop;
 pub use crate::core::Reaction;
 use crate::events;
 use crate::ffi::class::Plain;
-use crate::ffi::{Args, Class, ClassState, Obj, Output, Ref, Signature, Slot, Table, Visitor, make};
+use crate::ffi::{Args, Class, ClassState, Create, Obj, Output, Ref, Signature, Slot, Table, Visitor, make};
 use crate::ffi::{boolean, none};
 use crate::futures::{self, Callback};
 use crate::names;

@@ -19,6 +19,6 @@ pub use clock::{is_due, now, seconds};
 pub use entry::{Callable, Entry, EntryKind, Message, Reaction, Runnable, named, typed, unnamed};
 pub use event_loop::{Engine, EventLoop, Services};
 pub use operation::{Kernel, Owner, OwnerKind, Report, Waiting, finish, ignore_replacement};
-pub use overridden::{Overridable, bit};
+pub use overridden::{Overridable, Overrides, bit};
 pub use parts::Part;
 pub use timer::{Scheduled, TimerKind};

@@ -40,7 +40,9 @@ use crate::core::EventLoop;
 use crate::event_loop::create_future;
 use crate::ffi::class::{Weak, hide_slots};
 use crate::ffi::thread::attached;
-use crate::ffi::{Class, ClassState, LoopCell, Obj, Output, Ref, Slot, Table, Visitor, none, origin, thread};
+use crate::ffi::{
+    Class, ClassState, Create, LoopCell, Obj, Output, Ref, Slot, Table, Visitor, none, origin, thread,
+};
 use crate::futures::Future;
 use crate::{names, stock};
 

@@ -52,6 +52,7 @@ use std::ffi::CStr;
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyType};
 
+use crate::core::Overrides;
 use crate::core::{EventLoop, Services, overridden};
 use crate::ffi::class::Plain;
 #[cfg(Py_3_12)]

@@ -16,10 +16,13 @@ use pyo3::types::{PyFloat, PyType};
 
 use crate::arguments::Arguments;
 use crate::attributes::{assigned, flags, objects};
+use crate::core::Overrides;
 use crate::core::{EventLoop, Overridable, current};
-use crate::ffi::class::{Derived, Weak};
+use crate::ffi::class::Weak;
 use crate::ffi::originals::{self, INIT, ORDER, Replaced};
-use crate::ffi::{Args, Class, ClassState, Obj, Output, Raised, Signature, Slot, Table, Visitor, make};
+use crate::ffi::{
+    Args, Class, ClassState, Create, Obj, Output, Raised, Signature, Slot, Table, Visitor, derived, make,
+};
 use crate::ffi::{boolean, call, context, none};
 use crate::replaced::copy_context;
 use crate::replaced::names::{self as replaced, EXTRACT_STACK, FORMAT_CALLBACK, Name, THREADSAFE_HANDLE};
@@ -67,8 +70,10 @@ pub fn posted<'a, 'py>(handle: &'a Obj<'py, PostedHandle>) -> &'a Obj<'py, Handl
     handle
 }
 
-/// The data of a `TimerHandle`.
-pub type TimerHandle = Derived<Handle, Deadline>;
+derived! {
+    /// The data of a `TimerHandle`.
+    pub struct TimerHandle { base: Handle, own: Deadline }
+}
 
 /// What is asked about each handle: its `_run`.
 pub const RUN: Replaced = 1;

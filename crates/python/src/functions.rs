@@ -4,6 +4,7 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::PyModule;
 
+use crate::core::Overrides;
 use crate::core::{EventLoop, Overridable};
 use crate::event_loop;
 use crate::ffi::function::Lookups;

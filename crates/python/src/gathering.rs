@@ -13,9 +13,10 @@ use crate::callbacks::{Reaction, no_longer_awaited, react};
 use crate::core::current;
 use crate::coroutines::Routine;
 use crate::errors;
-use crate::ffi::class::{Derived, DictAndWeak};
+use crate::ffi::class::DictAndWeak;
 use crate::ffi::{
-    Args, Class, ClassState, Obj, Output, Signature, Slot, Table, Visitor, boolean, depth, make,
+    Args, Class, ClassState, Create, Obj, Output, Signature, Slot, Table, Visitor, boolean, depth, derived,
+    make,
 };
 use crate::futures::ensure::ensure;
 use crate::futures::{self, Future, State, likes};
@@ -44,8 +45,10 @@ pub struct Gathering {
     waiter: Slot,
 }
 
-/// The data of the future that `gather` returns.
-pub type GatheringFuture = Derived<Future, Gathering>;
+derived! {
+    /// The data of the future that `gather` returns.
+    pub struct GatheringFuture { base: Future, own: Gathering }
+}
 
 static GATHERING_FUTURE: ClassState = ClassState::new();
 

@@ -1,8 +1,8 @@
 //! `yibu._yibu`: the extension module. It makes the native classes, once, and lists what Python code may see.
 //!
-//! One file per asyncio module; the C API is spoken in `ffi/` only. Imported by `python/yibu/`.
+//! One file per asyncio module; the C API is spoken in the crate `yibu-ffi` only. Imported by `python/yibu/`.
 
-#![deny(unsafe_code)]
+#![forbid(unsafe_code)]
 
 mod addresses;
 mod alarms;
@@ -17,7 +17,6 @@ mod errors;
 mod event_loop;
 mod events;
 mod executor;
-mod ffi;
 mod frames;
 mod functions;
 mod futures;
@@ -50,6 +49,7 @@ mod upcall;
 mod waiting;
 
 use pyo3::prelude::*;
+use yibu_ffi as ffi;
 
 use ffi::{Args, Class, Output, Signature, Table};
 

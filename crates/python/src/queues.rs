@@ -22,9 +22,7 @@ use crate::copying::{self, Copied};
 use crate::ffi::call::recursing;
 use crate::ffi::combined::{Combinable, Extended};
 use crate::ffi::originals::Replaced;
-use crate::ffi::{
-    Args, Class, ClassState, Obj, Output, Signature, Table, Visitor, boolean, class::Derived, none,
-};
+use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Table, Visitor, boolean, derived, none};
 use crate::mixins::LoopBound;
 use crate::stock;
 use finished::Finished;
@@ -56,10 +54,14 @@ pub struct ByPriority;
 #[derive(Default)]
 pub struct NewestFirst;
 
-/// The data of a `PriorityQueue`.
-pub type PriorityQueue = Derived<Queue, ByPriority>;
-/// The data of a `LifoQueue`.
-pub type LifoQueue = Derived<Queue, NewestFirst>;
+derived! {
+    /// The data of a `PriorityQueue`.
+    pub struct PriorityQueue { base: Queue, own: ByPriority }
+}
+derived! {
+    /// The data of a `LifoQueue`.
+    pub struct LifoQueue { base: Queue, own: NewestFirst }
+}
 
 static QUEUE: ClassState = ClassState::new();
 static PRIORITY_QUEUE: ClassState = ClassState::new();

@@ -16,7 +16,7 @@ use crate::coroutines::is_coroutine;
 use crate::errors;
 use crate::ffi::combined::Combinable;
 use crate::ffi::thread::outlive_interpreter;
-use crate::ffi::{Args, Class, ClassState, Obj, Output, Raised, Signature, Slot, Table, Visitor};
+use crate::ffi::{Args, Class, ClassState, Create, Obj, Output, Raised, Signature, Slot, Table, Visitor};
 use crate::ffi::{call, none};
 use crate::functions::asked;
 use crate::futures::{ensure, likes};

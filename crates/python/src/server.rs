@@ -17,7 +17,7 @@ use crate::coroutines::{self, Answer, Awaited, Keeping, Kept, Thrown};
 use crate::event_loop::{create_future, yield_once};
 use crate::ffi::combined::Combinable;
 use crate::ffi::thread::attached;
-use crate::ffi::{Args, Class, ClassState, Directory, Obj, Output, Signature, Slot, Table, Visitor};
+use crate::ffi::{Args, Class, ClassState, Create, Directory, Obj, Output, Signature, Slot, Table, Visitor};
 use crate::ffi::{boolean, none};
 use crate::replaced::names::TRANSPORT_SOCKET_OF_SERVERS;
 use crate::stock::{self, twins};

@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 use crate::callbacks::{Reaction, forget, react};
 use crate::core::current;
 use crate::ffi::class::Plain;
-use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Slot, Table, Visitor};
+use crate::ffi::{Args, Class, ClassState, Create, Obj, Output, Signature, Slot, Table, Visitor};
 use crate::functions;
 use crate::futures::ensure::ensure;
 use crate::futures::likes;

@@ -28,7 +28,7 @@ use crate::alarms::{self, Alarm};
 use crate::events::loop_debug;
 use crate::ffi::combined::Combinable;
 use crate::ffi::{
-    Args, Class, ClassState, LoopCell, Obj, Output, Raised, Signature, Slot, Table, Visitor, none,
+    Args, Class, ClassState, Create, LoopCell, Obj, Output, Raised, Signature, Slot, Table, Visitor, none,
 };
 use crate::frames::Frame;
 use crate::futures::likes;

@@ -18,7 +18,9 @@ use crate::core::current;
 use crate::coroutines::{Routine, Step, taken};
 use crate::event_loop::spawn;
 use crate::ffi::class::Plain;
-use crate::ffi::{Args, Class, ClassState, Obj, Output, Raised, Signature, Slot, Table, Visitor, none};
+use crate::ffi::{
+    Args, Class, ClassState, Create, Obj, Output, Raised, Signature, Slot, Table, Visitor, none,
+};
 use crate::functions::{self, running_loop};
 use crate::futures::likes;
 use crate::mixins::create_future;

@@ -20,11 +20,11 @@ use crate::core::{Callable, EntryKind, Runnable, current, named, typed};
 use crate::core::{Entry, EventLoop};
 use crate::coroutines::is_coroutine;
 use crate::events::{self, Handle};
-use crate::ffi::class::{Derived, DictAndWeak};
+use crate::ffi::class::DictAndWeak;
 use crate::ffi::send::{Sent, send, throw};
 use crate::ffi::{
-    Args, Class, ClassState, Obj, Output, Raised, Ref, Registration, Registry, Signature, Slot, Table,
-    Visitor, make,
+    Args, Class, ClassState, Create, Obj, Output, Raised, Ref, Registration, Registry, Signature, Slot,
+    Table, Visitor, derived, make,
 };
 use crate::ffi::{boolean, call, context, depth, none};
 use crate::functions;
@@ -68,8 +68,10 @@ impl Default for TaskState {
     }
 }
 
-/// The data of a `Task`.
-pub type Task = Derived<Future, TaskState>;
+derived! {
+    /// The data of a `Task`.
+    pub struct Task { base: Future, own: TaskState }
+}
 
 static TASK: ClassState = ClassState::new();
 static TASKS: Registry = Registry::new();

@@ -4,11 +4,12 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
+use crate::core::Overrides;
 use crate::core::{EventLoop, Overridable};
 use crate::coroutines::{Routine, Step};
 use crate::event_loop::{native_executor, run_job};
 use crate::executor::{Call, Job};
-use crate::ffi::{Args, Class, Obj, Output, Signature, none};
+use crate::ffi::{Args, Create, Obj, Output, Signature, none};
 use crate::functions::{self, running_loop};
 use crate::replaced::copy_context;
 use crate::replaced::names::running_loop::OF_THREADS;

@@ -20,7 +20,7 @@ use crate::coroutines::{Routine, Special, Step, hasten};
 #[cfg(Py_3_12)]
 use crate::ffi::Raised;
 use crate::ffi::combined::Combinable;
-use crate::ffi::{Args, Class, ClassState, Obj, Output, Ref, Signature, Slot, Table, Visitor, make};
+use crate::ffi::{Args, Class, ClassState, Create, Obj, Output, Ref, Signature, Slot, Table, Visitor, make};
 use crate::ffi::{boolean, none};
 use crate::functions::{self, running, running_loop};
 use crate::replaced::names::running_loop::OF_TIMEOUTS;

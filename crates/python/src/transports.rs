@@ -38,7 +38,8 @@ use crate::event_loop::occupied;
 use crate::ffi::bytes::Bytes;
 use crate::ffi::class::BehindTransport;
 use crate::ffi::{
-    Args, Class, ClassState, Listing, Obj, Output, Raised, Ref, Signature, Slot, Table, Visitor, audit,
+    Args, Class, ClassState, Create, Listing, Obj, Output, Raised, Ref, Signature, Slot, Table, Visitor,
+    audit,
 };
 use crate::frames::Frame;
 use crate::replaced::names::{SELECTOR_EVENTS, SOCKET_METHODS};

@@ -9,9 +9,10 @@ use pyo3::prelude::*;
 use pyo3::types::{PyString, PyType};
 
 use crate::attributes::{flags, objects};
-use crate::ffi::class::Derived;
 use crate::ffi::combined::{Combinable, Extended};
-use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Slot, Table, Visitor, call, none};
+use crate::ffi::{
+    Args, Class, ClassState, Obj, Output, Signature, Slot, Table, Visitor, call, derived, none,
+};
 use crate::{names, stock};
 
 /// The data of a `WriteSubprocessPipeProto`.
@@ -26,8 +27,10 @@ pub struct WritePipe {
     disconnected: Cell<bool>,
 }
 
-/// The data of a `ReadSubprocessPipeProto`.
-pub type ReadPipe = Derived<WritePipe, ()>;
+derived! {
+    /// The data of a `ReadSubprocessPipeProto`.
+    pub struct ReadPipe { base: WritePipe, own: () }
+}
 
 static WRITE_PIPE: ClassState = ClassState::new();
 static READ_PIPE: ClassState = ClassState::new();

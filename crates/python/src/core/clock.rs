@@ -5,6 +5,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyFloat, PyInt};
 
 use super::{EventLoop, Overridable};
+use crate::core::Overrides;
 use crate::ffi::Obj;
 use crate::names;
 use crate::replaced::names::MONOTONIC;

@@ -14,6 +14,7 @@ use super::operation::Owner;
 use super::overridden::{Overridable, Overridden};
 use super::parts::Parts;
 use super::timer::Scheduled;
+use crate::core::Overrides;
 use crate::errors;
 use crate::ffi::{Class, Directory, LoopCell, Obj, Ref, Registration, Slot, Visitor, thread};
 

@@ -4,7 +4,7 @@
 //! asyncio's loop calls its own methods by name. So does this one, where it would otherwise take a native short cut, for each
 //! name listed here; all others it calls by name in any case. The class is asked by [`crate::ffi::originals`]; what is set on the object is
 //! noticed when it is set. A loop of which nothing is replaced, nor of what its turns go past, says so with one comparison
-//! ([`Obj::is_untouched`]). Called by whoever has a short cut.
+//! ([`Overrides::is_untouched`]). Called by whoever has a short cut.
 
 use std::cell::Cell;
 
@@ -147,81 +147,65 @@ const SCHEDULING: Replaced =
 pub struct Overridden {
     /// The methods that were set on the object itself.
     own: Cell<Replaced>,
-    /// That nothing is replaced of all that [`Obj::is_untouched`] is about.
+    /// That nothing is replaced of all that [`Overrides::is_untouched`] is about.
     untouched: Finding,
     /// That this was looked for, with whatever answer.
     looked: Finding,
 }
 
-impl Obj<'_, EventLoop> {
+/// What is asked of a loop before a short cut is taken.
+pub trait Overrides {
     /// Whether Python code replaced a method.
+    fn overrides(&self, method: Overridable) -> bool;
+    /// All methods that Python code replaced.
+    fn overridden_methods(&self) -> Replaced;
+    /// Whether Python code has replaced no method of the loop, not the `_run` of handles, not asyncio's `Handle` and not
+    /// `time.monotonic`: what every turn and every push would have to ask. When it says no, that is to be asked.
+    fn is_untouched(&self) -> bool;
+    /// Whether entries may be pushed although the loop is not untouched.
+    fn lets_push(&self) -> bool;
+    /// `self._check_closed()`: RuntimeError when the loop is closed.
+    fn ensure_open(&self) -> PyResult<()>;
+    /// `self.is_running()`
+    fn says_it_runs(&self) -> PyResult<bool>;
+    /// TypeError when Python code has replaced what this loop does in its own way.
+    fn refuse_overridden(&self) -> PyResult<()>;
+}
+
+impl Overrides for Obj<'_, EventLoop> {
     #[inline(always)]
-    pub fn overrides(&self, method: Overridable) -> bool {
+    fn overrides(&self, method: Overridable) -> bool {
         self.overridden_methods() & bit(method) != 0
     }
 
-    /// All methods that Python code replaced.
     #[inline(always)]
-    pub fn overridden_methods(&self) -> Replaced {
-        if self.is_untouched() { 0 } else { self.look_at_methods() }
+    fn overridden_methods(&self) -> Replaced {
+        if self.is_untouched() { 0 } else { look_at_methods(self) }
     }
 
-    /// Whether Python code has replaced no method of the loop, not the `_run` of handles, not asyncio's `Handle` and not
-    /// `time.monotonic`: what every turn and every push would have to ask. When it says no, that is to be asked.
     #[inline(always)]
-    pub fn is_untouched(&self) -> bool {
+    fn is_untouched(&self) -> bool {
         self.is_usual() && self.overridden.untouched.holds()
     }
 
-    #[cold]
     #[inline(never)]
-    fn look_at_methods(&self) -> Replaced {
-        let changes = versions::changes();
-        let methods = self.replaced() | self.overridden.own.get();
-        if self.is_known() && !self.overridden.looked.holds() {
-            self.overridden.looked.set(changes);
-            let py = self.py();
-            if methods == 0
-                && !(self.services.handles_are_replaced)(py)
-                && !MONOTONIC.is_replaced(py)
-                && (self.services.runs_are_replaced)(py) == Some(false)
-            {
-                self.overridden.untouched.set(changes);
-            }
-        }
-        methods
-    }
-
-    /// Whether entries may be pushed although the loop is not untouched.
-    #[inline(never)]
-    pub fn lets_push(&self) -> bool {
+    fn lets_push(&self) -> bool {
         self.overridden_methods() & SCHEDULING == 0 && !(self.services.handles_are_replaced)(self.py())
     }
 
-    /// `self._check_closed()`: RuntimeError when the loop is closed.
     #[inline(always)]
-    pub fn ensure_open(&self) -> PyResult<()> {
-        if self.is_untouched() && !self.is_closed() { Ok(()) } else { self.ask_whether_open() }
+    fn ensure_open(&self) -> PyResult<()> {
+        if self.is_untouched() && !self.is_closed() { Ok(()) } else { ask_whether_open(self) }
     }
 
-    #[inline(never)]
-    fn ask_whether_open(&self) -> PyResult<()> {
-        if self.overrides(Overridable::CheckClosed) {
-            return self.as_any().call_method0("_check_closed").map(drop);
-        }
-        self.check_open()
-    }
-
-    /// `self.is_running()`
-    pub fn says_it_runs(&self) -> PyResult<bool> {
+    fn says_it_runs(&self) -> PyResult<bool> {
         if self.overrides(Overridable::IsRunning) {
             return self.as_any().call_method0(names::is_running(self.py()))?.is_truthy();
         }
         Ok(self.is_running())
     }
 
-    /// TypeError when Python code has replaced what this loop does in its own way.
-    pub fn refuse_overridden(&self) -> PyResult<()> {
+    fn refuse_overridden(&self) -> PyResult<()> {
         if !self.overrides(Overridable::Fixed) {
             return Ok(());
         }
@@ -232,6 +216,33 @@ impl Obj<'_, EventLoop> {
             FIXED.join(", ")
         )))
     }
+}
+
+#[cold]
+#[inline(never)]
+fn look_at_methods(event_loop: &Obj<'_, EventLoop>) -> Replaced {
+    let changes = versions::changes();
+    let methods = event_loop.replaced() | event_loop.overridden.own.get();
+    if event_loop.is_known() && !event_loop.overridden.looked.holds() {
+        event_loop.overridden.looked.set(changes);
+        let py = event_loop.py();
+        if methods == 0
+            && !(event_loop.services.handles_are_replaced)(py)
+            && !MONOTONIC.is_replaced(py)
+            && (event_loop.services.runs_are_replaced)(py) == Some(false)
+        {
+            event_loop.overridden.untouched.set(changes);
+        }
+    }
+    methods
+}
+
+#[inline(never)]
+fn ask_whether_open(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
+    if event_loop.overrides(Overridable::CheckClosed) {
+        return event_loop.as_any().call_method0("_check_closed").map(drop);
+    }
+    event_loop.check_open()
 }
 
 /// The bit of a method.

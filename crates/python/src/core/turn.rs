@@ -7,6 +7,7 @@ use yibu_engine::Plan;
 
 use super::clock::{self, now};
 use super::{Engine, Entry, EventLoop, current, operation};
+use crate::core::Overrides;
 use crate::errors;
 use crate::ffi::Obj;
 

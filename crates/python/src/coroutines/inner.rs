@@ -13,7 +13,7 @@ use super::details::{Details, code};
 use super::protocol::{Advanced, Coroutine, protocol};
 use super::routine::Routine;
 use crate::ffi::class::Weak;
-use crate::ffi::{Class, ClassState, Obj, Output, Ref, Slot, Table, Visitor};
+use crate::ffi::{Class, ClassState, Create, Obj, Output, Ref, Slot, Table, Visitor};
 
 /// The data of an inner coroutine.
 #[derive(Default)]

@@ -20,7 +20,7 @@ use super::protocol::{Advanced, Coroutine, protocol};
 use crate::ffi::Raised;
 use crate::ffi::class::Callable;
 use crate::ffi::send::{Sent, awaitable_iterator, send, throw};
-use crate::ffi::{Class, ClassState, Obj, Output, Ref, Slot, Table, Visitor, again, none};
+use crate::ffi::{Class, ClassState, Create, Obj, Output, Ref, Slot, Table, Visitor, again, none};
 use crate::futures::{self, Future, Settled, State};
 use crate::{names, stock};
 

@@ -12,8 +12,8 @@ use pyo3::prelude::*;
 use pyo3::types::PyType;
 
 use super::routine::{Routine, Start, lost};
-use crate::ffi::class::{Callable, Derived, Plain, make_callable};
-use crate::ffi::{Args, Class, ClassState, Obj, Output, Slot, Table, Visitor, again};
+use crate::ffi::class::{Callable, Plain, make_callable};
+use crate::ffi::{Args, Class, ClassState, Create, Obj, Output, Slot, Table, Visitor, again, derived};
 
 /// What a special method does.
 pub struct Special {
@@ -104,8 +104,10 @@ pub struct BoundState {
     special: Cell<Option<&'static Special>>,
 }
 
-/// The data of a bound special method.
-pub type BoundRoutine = Derived<Routine, BoundState>;
+derived! {
+    /// The data of a bound special method.
+    pub struct BoundRoutine { base: Routine, own: BoundState }
+}
 
 static BOUND_ROUTINE: ClassState = ClassState::new();
 

@@ -13,7 +13,7 @@ use super::{NativeCoroutine, delegation};
 use crate::core::{Entry, EntryKind, Message, Runnable, current, unnamed};
 use crate::ffi::class::Plain;
 use crate::ffi::thread::attached;
-use crate::ffi::{Class, ClassState, LoopCell, Obj, Output, Ref, Table, Visitor, none, thread};
+use crate::ffi::{Class, ClassState, Create, LoopCell, Obj, Output, Ref, Table, Visitor, none, thread};
 use crate::futures::{self, State};
 
 /// Resumes a coroutine, once.

@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 
 use crate::ffi::class::Plain;
 use crate::ffi::send::{Sent, send};
-use crate::ffi::{Class, ClassState, Obj, Output, Slot, Table, Visitor, again};
+use crate::ffi::{Class, ClassState, Create, Obj, Output, Slot, Table, Visitor, again};
 use crate::futures::stop_iteration;
 use crate::names;
 

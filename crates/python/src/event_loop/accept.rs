@@ -19,6 +19,7 @@ use yibu_engine::transport::{Accepting, Listener, OUT_OF_RESOURCES};
 use yibu_engine::{OpId, Outcome};
 
 use super::connect::CloseUnlessDone;
+use crate::core::Overrides;
 use crate::core::event_loop::descriptor_closed;
 use crate::core::{
     EventLoop, Kernel, Overridable, Owner, OwnerKind, Part, ignore_replacement, operation, typed,
@@ -28,7 +29,8 @@ use crate::events::{self, Handle};
 use crate::ffi::class::Plain;
 use crate::ffi::thread::attached;
 use crate::ffi::{
-    Args, Class, ClassState, LoopCell, Obj, Output, Raised, Ref, Signature, Slot, Table, Visitor, audit,
+    Args, Class, ClassState, Create, LoopCell, Obj, Output, Raised, Ref, Signature, Slot, Table, Visitor,
+    audit,
 };
 use crate::ffi::{call, context, none};
 use crate::frames::Frame;

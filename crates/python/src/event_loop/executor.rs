@@ -10,12 +10,13 @@ use pyo3::types::{PyDict, PyTuple};
 
 use super::{create_future, debug};
 use crate::alarms::{self, Alarm};
+use crate::core::Overrides;
 use crate::core::current;
 use crate::core::turn;
 use crate::core::{EventLoop, Overridable};
 use crate::coroutines::{Routine, Step, taken};
 use crate::executor::{self, Job, ThreadPool};
-use crate::ffi::{Args, Class, Obj, Output, Raised, Signature, Table, none, thread};
+use crate::ffi::{Args, Create, Obj, Output, Raised, Signature, Table, none, thread};
 use crate::frames::SHUTDOWN_DEFAULT_EXECUTOR;
 use crate::functions::running_loop;
 use crate::futures::{self, Future, State, bridge};

@@ -11,7 +11,7 @@ use super::schedule;
 use crate::core::{Entry, EventLoop, Scheduled};
 use crate::events::entries::{HANDLE, SCHEDULED};
 use crate::events::{Handle, PostedHandle, TimerHandle, When, posted};
-use crate::ffi::{Args, Class, Obj, Output, Signature, none};
+use crate::ffi::{Args, Create, Obj, Output, Signature, none};
 use crate::functions;
 
 const RUN: Signature<1> = Signature::new("_run_handle", "handle");

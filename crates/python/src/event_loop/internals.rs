@@ -24,7 +24,9 @@ use crate::events::entries::{HANDLE, SCHEDULED};
 use crate::events::{self, Handle, TimerHandle};
 use crate::ffi::class::Plain;
 use crate::ffi::thread::attached;
-use crate::ffi::{Class, ClassState, LoopCell, Obj, Output, Ref, Signature, Table, Visitor, boolean, none};
+use crate::ffi::{
+    Class, ClassState, Create, LoopCell, Obj, Output, Ref, Signature, Table, Visitor, boolean, none,
+};
 use crate::{alarms, errors, names};
 
 const SELECT: Signature<1> = Signature::new("EventLoop._select", "timeout=None");

@@ -6,6 +6,7 @@ use pyo3::prelude::*;
 use super::{asyncgens, debug};
 use crate::attributes::flags;
 use crate::callbacks::{Reaction, forget, react};
+use crate::core::Overrides;
 use crate::core::current;
 use crate::core::turn;
 use crate::core::{Engine, EventLoop, Overridable};

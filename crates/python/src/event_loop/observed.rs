@@ -9,6 +9,7 @@ use std::time::Instant;
 use pyo3::prelude::*;
 
 use super::{debug, internals};
+use crate::core::Overrides;
 use crate::core::{Entry, EventLoop, current, turn};
 use crate::events::entries::{POSTED, TIMER};
 use crate::events::{self, Handle, PostedHandle, TimerHandle};

@@ -7,12 +7,13 @@ use pyo3::prelude::*;
 use pyo3::types::PyFloat;
 
 use super::{debug, handles};
+use crate::core::Overrides;
 use crate::core::clock::on_the_clock;
 use crate::core::{Entry, EventLoop, Message, Overridable};
 use crate::core::{Scheduled, now, seconds};
 use crate::events::entries::{HANDLE, POSTED, SCHEDULED, received};
 use crate::events::{self, Handle, PostedHandle, TimerHandle, When};
-use crate::ffi::{Args, Class, Obj, Output, Signature, Table, make, none};
+use crate::ffi::{Args, Create, Obj, Output, Signature, Table, make, none};
 use crate::replaced::names::MONOTONIC;
 
 const CALL_SOON: Signature<2> = Signature::new("EventLoop.call_soon", "callback, *args, context=None");

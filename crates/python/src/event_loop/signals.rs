@@ -16,10 +16,11 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use yibu_engine::{Fd, Interest};
 
 use super::watch;
+use crate::core::Overrides;
 use crate::core::{Entry, EventLoop, Overridable, Owner, Part};
 use crate::events::Handle;
 use crate::events::entries::HANDLE;
-use crate::ffi::{Args, Class, Obj, Output, Ref, Signature, Table, Visitor, boolean, none};
+use crate::ffi::{Args, Create, Obj, Output, Ref, Signature, Table, Visitor, boolean, none};
 use crate::frames::Frame;
 use crate::replaced::names::UNIX_EVENTS;
 use crate::{errors, functions, stock};

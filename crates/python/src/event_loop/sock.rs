@@ -197,7 +197,7 @@ impl Attempt<2> for ReceiveInto {
         let buffer = call.second();
         if let Some(fd) = plain(call.socket)?
             && let Ok(mut room) = Buffer::get(&buffer, true)
-            && room.len() > 0
+            && !room.is_empty()
         {
             let received =
                 call.event_loop.engine.with(|engine| engine.driver.recv_into(fd, room.bytes_mut()));

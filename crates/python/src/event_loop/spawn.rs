@@ -4,9 +4,10 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use crate::core::Overrides;
 use crate::core::{EventLoop, Overridable, bit};
 use crate::ffi::originals::Replaced;
-use crate::ffi::{Args, Class, Obj, Output, Signature, Table, none};
+use crate::ffi::{Args, Create, Obj, Output, Signature, Table, none};
 use crate::futures::{self, Future};
 use crate::replaced::names::{FUTURE, TASK};
 use crate::tasks::{self, Options};

@@ -11,7 +11,7 @@ use pyo3::types::{PyBytes, PyDict, PyString, PyTuple};
 use crate::attributes;
 use crate::core::EventLoop;
 use crate::coroutines::{Routine, Step, taken};
-use crate::ffi::{Args, Class, Obj, Output, Raised, Signature, Table, boolean, none};
+use crate::ffi::{Args, Class, Create, Obj, Output, Raised, Signature, Table, boolean, none};
 use crate::frames::{Frame, SUBPROCESS_EXEC, SUBPROCESS_SHELL};
 use crate::functions::running;
 use crate::futures::likes;

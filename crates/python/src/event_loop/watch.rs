@@ -18,13 +18,14 @@ use pyo3::types::PyInt;
 use yibu_engine::{Fd, Interest, Op, OpId};
 
 use super::occupied;
+use crate::core::Overrides;
 use crate::core::{EventLoop, Overridable, Owner, OwnerKind, Part, Report, Waiting, finish, typed};
 use crate::coroutines::{Kept, Waker};
 use crate::errors;
 use crate::events::entries::run_handle;
 use crate::events::{self, Handle};
 use crate::ffi::thread::attached;
-use crate::ffi::{Args, Class, LoopCell, Obj, Output, Ref, Signature, Table, Visitor, boolean, none};
+use crate::ffi::{Args, Create, LoopCell, Obj, Output, Ref, Signature, Table, Visitor, boolean, none};
 use yibu_driver::memory::MakeRoom;
 
 const ADD_READER: Signature<2> = Signature::new("EventLoop.add_reader", "fd, callback, *args");

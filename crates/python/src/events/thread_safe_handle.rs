@@ -12,9 +12,9 @@ use pyo3::prelude::*;
 use pyo3::types::PyType;
 
 use super::{Handle, RUN, cancel, run};
-use crate::ffi::class::{Derived, Weak};
+use crate::ffi::class::Weak;
 use crate::ffi::originals;
-use crate::ffi::{Class, ClassState, LoopCell, Obj, Table, Visitor, boolean, none, thread};
+use crate::ffi::{Class, ClassState, LoopCell, Obj, Table, Visitor, boolean, derived, none, thread};
 use crate::stock;
 
 /// What threads wait at while a callback runs.
@@ -44,8 +44,10 @@ pub struct Guard {
     gate: LoopCell<Option<Arc<Gate>>>,
 }
 
-/// The data of a `_ThreadSafeHandle`.
-pub type ThreadSafeHandle = Derived<Handle, Guard>;
+derived! {
+    /// The data of a `_ThreadSafeHandle`.
+    pub struct ThreadSafeHandle { base: Handle, own: Guard }
+}
 
 static THREAD_SAFE_HANDLE: ClassState = ClassState::new();
 

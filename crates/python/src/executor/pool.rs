@@ -11,7 +11,7 @@ use super::job::Job;
 use super::queue::{AT_ONCE, WorkQueue, interpreter_exits};
 use super::worker::Worker;
 use crate::ffi::class::{self, DictAndWeak};
-use crate::ffi::{Args, Class, ClassState, Obj, Output, Ref, Signature, Slot, Table, Visitor};
+use crate::ffi::{Args, Class, ClassState, Create, Obj, Output, Ref, Signature, Slot, Table, Visitor};
 use crate::ffi::{boolean, none};
 use crate::replaced::names::{EXECUTOR_METHODS, WORK_ITEM, WORK_METHODS, WORKER};
 use crate::stock;

@@ -18,7 +18,7 @@ use super::queue::{AT_ONCE, WorkQueue};
 use crate::core::{Message, turn};
 use crate::ffi::class::{Callable, make_callable};
 use crate::ffi::thread::attached;
-use crate::ffi::{Class, ClassState, Obj, Output, Raised, Ref, Slot, Table, Visitor, none, thread};
+use crate::ffi::{Class, ClassState, Create, Obj, Output, Raised, Ref, Slot, Table, Visitor, none, thread};
 use crate::stock;
 
 /// The data of a worker.

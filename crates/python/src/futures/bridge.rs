@@ -19,7 +19,9 @@ use crate::callbacks::{Reaction, ReactionCallback, react};
 use crate::core::EventLoop;
 use crate::coroutines::is_coroutine;
 use crate::ffi::class::Plain;
-use crate::ffi::{Args, Class, ClassState, Obj, Output, Raised, Signature, Slot, Table, Visitor, none};
+use crate::ffi::{
+    Args, Class, ClassState, Create, Obj, Output, Raised, Signature, Slot, Table, Visitor, none,
+};
 use crate::functions::{self, current_loop};
 use crate::mixins::create_future;
 use crate::{names, stock};

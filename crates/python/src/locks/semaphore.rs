@@ -15,9 +15,8 @@ use super::{Held, Waited, Waiters};
 use crate::attributes::assigned;
 use crate::copying::{self, Copied};
 use crate::coroutines::{Routine, Step, taken};
-use crate::ffi::class::Derived;
 use crate::ffi::combined::{Combinable, Extended};
-use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Slot, Table, Visitor};
+use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Slot, Table, Visitor, derived};
 use crate::ffi::{boolean, none};
 use crate::mixins::{is_cancelled, is_done, wake};
 use crate::{names, stock};
@@ -104,8 +103,10 @@ pub struct Semaphore {
 #[derive(Default)]
 pub struct Bounded;
 
-/// The data of a `BoundedSemaphore`.
-pub type BoundedSemaphore = Derived<Semaphore, Bounded>;
+derived! {
+    /// The data of a `BoundedSemaphore`.
+    pub struct BoundedSemaphore { base: Semaphore, own: Bounded }
+}
 
 static SEMAPHORE: ClassState = ClassState::new();
 static BOUNDED_SEMAPHORE: ClassState = ClassState::new();

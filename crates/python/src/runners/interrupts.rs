@@ -8,7 +8,9 @@ use pyo3::prelude::*;
 
 use super::Runner;
 use crate::ffi::class::Plain;
-use crate::ffi::{Args, Class, ClassState, Obj, Output, Raised, Ref, Signature, Slot, Table, Visitor, none};
+use crate::ffi::{
+    Args, Class, ClassState, Create, Obj, Output, Raised, Ref, Signature, Slot, Table, Visitor, none,
+};
 use crate::futures::likes;
 use crate::{names, stock};
 

@@ -13,7 +13,9 @@ use super::flow::{self, Limits};
 use super::{SslProtocol, abort, call_soon, extra_info, nobody, set_app_protocol, shutdown, writing};
 use crate::attributes::flags;
 use crate::ffi::class::BehindTransport;
-use crate::ffi::{Args, Class, ClassState, Obj, Output, Ref, Signature, Slot, Table, Visitor, boolean, none};
+use crate::ffi::{
+    Args, Class, ClassState, Create, Obj, Output, Ref, Signature, Slot, Table, Visitor, boolean, none,
+};
 use crate::frames::Frame;
 use crate::replaced::names::{self as replaced, SSLPROTO};
 use crate::{names, stock};

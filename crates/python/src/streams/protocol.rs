@@ -17,10 +17,10 @@ use crate::attributes::{flags, objects};
 use crate::callbacks::{self, Reaction};
 use crate::core::EventLoop;
 use crate::core::current;
-use crate::ffi::class::Derived;
 use crate::ffi::combined::Extended;
 use crate::ffi::{
-    Args, Class, ClassState, Obj, Output, Raised, Signature, Slot, Table, Visitor, boolean, call, make, none,
+    Args, Class, ClassState, Create, Obj, Output, Raised, Signature, Slot, Table, Visitor, boolean, call,
+    derived, make, none,
 };
 use crate::futures::likes;
 use crate::mixins::create_future;
@@ -48,8 +48,10 @@ pub struct ProtocolState {
     source_traceback: Slot,
 }
 
-/// The data of a `StreamReaderProtocol`.
-pub type StreamReaderProtocol = Derived<FlowControl, ProtocolState>;
+derived! {
+    /// The data of a `StreamReaderProtocol`.
+    pub struct StreamReaderProtocol { base: FlowControl, own: ProtocolState }
+}
 
 static STREAM_READER_PROTOCOL: ClassState = ClassState::new();
 const INIT: Signature<3> = Signature::new_method(

@@ -18,8 +18,8 @@ use crate::attributes::{assigned, flags, objects, write};
 use crate::events::{extract_stack, loop_debug};
 use crate::ffi::combined::Combinable;
 use crate::ffi::{
-    Args, Class, ClassState, LoopCell, Obj, Output, Raised, Signature, Slot, Table, Visitor, boolean, call,
-    make, none,
+    Args, Class, ClassState, Create, LoopCell, Obj, Output, Raised, Signature, Slot, Table, Visitor, boolean,
+    call, make, none,
 };
 use crate::futures::likes;
 use crate::replaced::names::{EXTRACT_STACK_OF_STREAMS, Name};

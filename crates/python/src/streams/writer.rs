@@ -16,7 +16,7 @@ use crate::attributes::objects;
 use crate::coroutines::{Routine, Step};
 use crate::ffi::combined::Combinable;
 use crate::ffi::{
-    Args, Class, ClassState, Obj, Output, Ref, Signature, Slot, Table, Visitor, call, make, none,
+    Args, Class, ClassState, Create, Obj, Output, Ref, Signature, Slot, Table, Visitor, call, make, none,
 };
 use crate::frames::Frame;
 use crate::futures::likes;

@@ -11,7 +11,7 @@ use super::communicate;
 use crate::attributes::{objects, write};
 use crate::coroutines::{Routine, Step};
 use crate::ffi::combined::Combinable;
-use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Slot, Table, Visitor, none};
+use crate::ffi::{Args, Class, ClassState, Create, Obj, Output, Signature, Slot, Table, Visitor, none};
 use crate::stock;
 
 /// The data of a `Process`.

@@ -9,9 +9,10 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString, PyType};
 
 use crate::attributes::{flags, objects};
-use crate::ffi::class::Derived;
 use crate::ffi::combined::{Combinable, Extended};
-use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Slot, Table, Visitor, call, none};
+use crate::ffi::{
+    Args, Class, ClassState, Obj, Output, Signature, Slot, Table, Visitor, call, derived, none,
+};
 use crate::futures::likes;
 use crate::mixins::create_future;
 use crate::replaced::names::{SUBPROCESS_READER, SUBPROCESS_WRITER};
@@ -32,8 +33,10 @@ pub struct ProtocolState {
     stdin_closed: Slot,
 }
 
-/// The data of a `SubprocessStreamProtocol`.
-pub type SubprocessStreamProtocol = Derived<FlowControl, ProtocolState>;
+derived! {
+    /// The data of a `SubprocessStreamProtocol`.
+    pub struct SubprocessStreamProtocol { base: FlowControl, own: ProtocolState }
+}
 
 static SUBPROCESS_STREAM_PROTOCOL: ClassState = ClassState::new();
 const INIT: Signature<2> = Signature::new_method("SubprocessStreamProtocol.__init__", "limit, loop");

@@ -14,7 +14,9 @@ use crate::core::EventLoop;
 use crate::core::current;
 use crate::ffi::class::Plain;
 use crate::ffi::thread::outlive_interpreter;
-use crate::ffi::{Args, Class, ClassState, Obj, Output, Raised, Ref, Signature, Slot, Table, Visitor};
+use crate::ffi::{
+    Args, Class, ClassState, Create, Obj, Output, Raised, Ref, Signature, Slot, Table, Visitor,
+};
 use crate::ffi::{boolean, call, none};
 use crate::futures::{self, Settled};
 use crate::names;

@@ -14,7 +14,7 @@ use super::idle;
 use super::threaded_watcher::{ThreadedWatcher, reap_for, start_thread};
 use super::{reap, unknown};
 use crate::ffi::class::Plain;
-use crate::ffi::{Class, ClassState, Obj, Signature, Slot, Table, Visitor, call, none};
+use crate::ffi::{Class, ClassState, Create, Obj, Signature, Slot, Table, Visitor, call, none};
 use crate::frames::Frame;
 use crate::functions::running_loop;
 use crate::replaced::names::UNIX_EVENTS;

@@ -8,12 +8,14 @@ use pyo3::prelude::*;
 use pyo3::types::PyType;
 
 use crate::base_subprocess::BaseSubprocessTransport;
-use crate::ffi::class::{BehindSubprocessTransport, Derived};
-use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Table, Visitor, none};
+use crate::ffi::class::BehindSubprocessTransport;
+use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Table, Visitor, derived, none};
 use crate::stock;
 
-/// The data of a `_UnixSubprocessTransport`.
-pub type UnixSubprocessTransport = Derived<BaseSubprocessTransport, ()>;
+derived! {
+    /// The data of a `_UnixSubprocessTransport`.
+    pub struct UnixSubprocessTransport { base: BaseSubprocessTransport, own: () }
+}
 
 static UNIX_SUBPROCESS_TRANSPORT: ClassState = ClassState::new();
 const START: Signature<6> = Signature::new_method(

@@ -23,7 +23,9 @@ use crate::errors;
 use crate::ffi::boolean;
 use crate::ffi::class::Plain;
 use crate::ffi::combined::Combinable;
-use crate::ffi::{Args, Class, ClassState, LoopCell, Obj, Output, Ref, Signature, Slot, Table, Visitor};
+use crate::ffi::{
+    Args, Class, ClassState, Create, LoopCell, Obj, Output, Ref, Signature, Slot, Table, Visitor,
+};
 use crate::functions::current_loop;
 use crate::futures::ensure::ensure;
 use crate::futures::likes;

@@ -15,7 +15,7 @@ use crate::alarms::{self, Alarm};
 use crate::callbacks::{Reaction, forget, react};
 use crate::coroutines::{Routine, Step, is_coroutine, taken};
 use crate::ffi::class::Plain;
-use crate::ffi::{Args, Class, ClassState, Obj, Output, Ref, Signature, Slot, Table, Visitor};
+use crate::ffi::{Args, Class, ClassState, Create, Obj, Output, Ref, Signature, Slot, Table, Visitor};
 use crate::functions::running_loop;
 use crate::futures::{self, likes};
 use crate::mixins::create_future;

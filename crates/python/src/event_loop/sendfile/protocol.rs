@@ -11,7 +11,7 @@ use crate::core::EventLoop;
 use crate::coroutines::{Awaited, Kept};
 use crate::ffi::class::{self, Plain};
 use crate::ffi::thread::attached;
-use crate::ffi::{Class, ClassState, Obj, Output, Ref, Slot, Table, Visitor, boolean, none};
+use crate::ffi::{Class, ClassState, Create, Obj, Output, Ref, Slot, Table, Visitor, boolean, none};
 use crate::mixins::{self, create_future};
 use crate::{names, stock};
 

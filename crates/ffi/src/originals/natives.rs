@@ -1,0 +1,59 @@
+//! The native classes, as they are known after the module was made.
+
+use std::sync::{Mutex, PoisonError};
+
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyType;
+
+use crate::class::definition::Class;
+use crate::class::state::ClassState;
+
+/// A native class.
+pub(crate) struct Native {
+    pub class: Py<PyType>,
+    pub state: &'static ClassState,
+    pub hooks: &'static [&'static [&'static str]],
+    pub unheard: &'static [&'static str],
+    /// Whether asyncio's class is among its bases, so that it has all methods.
+    pub derives: bool,
+    pub stock: for<'py> fn(Python<'py>) -> PyResult<Option<&'py Bound<'py, PyType>>>,
+}
+
+#[cfg(not(Py_3_12))]
+impl Native {
+    /// Whether it stands for a class of asyncio's.
+    pub fn stands_for_stock(&self) -> bool {
+        Python::attach(|py| self.state.originals.behind.get(py).is_some_and(|classes| !classes.is_empty()))
+    }
+}
+
+/// The native classes, while the module is being made.
+static MADE: Mutex<Vec<Native>> = Mutex::new(Vec::new());
+
+static NATIVES: PyOnceLock<Vec<Native>> = PyOnceLock::new();
+
+/// A native class was made.
+pub(crate) fn expect<T: Class>(class: &Bound<'_, PyType>) {
+    let native = Native {
+        class: class.clone().unbind(),
+        state: T::state(),
+        hooks: T::HOOKS,
+        unheard: T::UNHEARD,
+        derives: T::DERIVES_FROM_STOCK,
+        stock: if T::STANDS_FOR_STOCK { T::stock } else { |_| Ok(None) },
+    };
+    MADE.lock().unwrap_or_else(PoisonError::into_inner).push(native);
+}
+
+/// All of them.
+pub(crate) fn natives(py: Python<'_>) -> &[Native] {
+    NATIVES.get(py).map_or(&[], Vec::as_slice)
+}
+
+/// Those that were made. They are [`natives`] from now on.
+pub(crate) fn settle(py: Python<'_>) {
+    let made = std::mem::take(&mut *MADE.lock().unwrap_or_else(PoisonError::into_inner));
+    // Only importing the module a second time finds it full, and then it is right.
+    let _ = NATIVES.set(py, made);
+}

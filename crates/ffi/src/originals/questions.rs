@@ -1,0 +1,232 @@
+//! What is replaced, asked of objects and of classes.
+
+use std::any::TypeId;
+
+use pyo3::exceptions::PyTypeError;
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::{PyString, PyType};
+
+use super::natives::natives;
+use super::state::{BEHIND, INIT, Replaced, UNHEARD};
+use crate::class::definition::Class;
+use crate::class::object::Obj;
+use crate::class::state::ClassState;
+use crate::function::data::acts_otherwise;
+use crate::types::{give_version, lookup};
+use crate::versions;
+
+impl<T: Class> Obj<'_, T> {
+    /// What of the object's class is replaced.
+    #[inline(always)]
+    pub fn replaced(&self) -> Replaced {
+        if cfg!(not(Py_3_12)) {
+            return by_tag::<T>(self.class_version(), || self.as_any().get_type());
+        }
+        match T::state().originals.usually() {
+            Some(replaced) if self.is_usual() => replaced,
+            _ => self.look(),
+        }
+    }
+
+    /// Whether the object is of the class that most instances are of, and nothing has changed since that was last looked at.
+    #[inline(always)]
+    pub fn is_known(&self) -> bool {
+        self.is_usual() && T::state().originals.usual.holds()
+    }
+
+    /// Whether the object is of the class that most instances are of.
+    #[inline(always)]
+    pub fn is_usual(&self) -> bool {
+        T::state().is_usual(self.as_any().as_ptr())
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn look(&self) -> Replaced {
+        let class = || self.as_any().get_type();
+        if self.is_usual() { look_usual::<T>(self.py()) } else { by_tag::<T>(self.class_version(), class) }
+    }
+
+    /// Whether all attributes of the object are those of its native class: what asyncio calls by name may be called directly.
+    #[inline]
+    pub fn is_native(&self) -> bool {
+        self.replaced() == 0 && self.attribute_count() == 0
+    }
+}
+
+/// What of a class is replaced, by its version tag.
+#[inline(always)]
+fn by_tag<'py, T: Class>(tag: u32, class: impl FnOnce() -> Bound<'py, PyType>) -> Replaced {
+    // No class has the tag 0: it stands for none.
+    let known = T::state().originals.up_to_date(T::STANDS_FOR_STOCK && !T::DERIVES_FROM_STOCK).known(tag);
+    known.unwrap_or_else(|| judge(T::state(), &class()))
+}
+
+/// What is replaced in the class that most instances are of, looked at again and watched.
+fn look_usual<T: Class>(py: Python<'_>) -> Replaced {
+    let (state, changes) = (T::state(), versions::changes());
+    let class = state.usual(py);
+    // First, so that it has a version. What cannot be watched any more has changed so often that the interpreter gave up counting.
+    let watched = !state.originals.unwatched.get() && state.originals.watch(&class);
+    state.originals.unwatched.set(!watched);
+    let own = by_tag::<T>(versions::class_version(&class).unwrap_or(0), || class.clone());
+    let replaced = own | T::replaced_elsewhere(py);
+    if watched {
+        state.originals.usually_replaced.set(replaced);
+        state.originals.usual.set(changes);
+    }
+    replaced
+}
+
+/// What of the native class itself is replaced, for the instances that native code makes.
+#[inline(always)]
+pub fn replaced_in<T: Class>(py: Python<'_>) -> Replaced {
+    let state = T::state();
+    match state.originals.usually() {
+        Some(replaced) if state.is_usually_native() => replaced,
+        _ if cfg!(Py_3_12) && state.is_usually_native() => look_usual::<T>(py),
+        _ => by_tag::<T>(state.version(), || state.class(py)),
+    }
+}
+
+/// Whether nothing has changed since [`replaced_in`] was asked.
+pub fn is_known<T: Class>() -> bool {
+    T::state().is_usually_native() && T::state().originals.usual.holds()
+}
+
+/// Finds out, and remembers. What cannot be found out counts as replaced: then everything goes by name.
+#[cold]
+fn judge(state: &'static ClassState, class: &Bound<'_, PyType>) -> Replaced {
+    let originals = &state.originals;
+    let tag = give_version(class);
+    if let Some(known) = originals.known(tag).filter(|_| tag != 0) {
+        return known;
+    }
+    let replaced = compare(state, class).unwrap_or_else(|error| {
+        error.write_unraisable(class.py(), Some(class.as_any()));
+        Replaced::MAX
+    });
+    originals.remember(tag, replaced);
+    replaced
+}
+
+fn compare(state: &'static ClassState, class: &Bound<'_, PyType>) -> PyResult<Replaced> {
+    let py = class.py();
+    let native = nearest(state, class)?;
+    let Some(entries) = native.originals.entries.get(py) else { return Ok(0) };
+    let stands_for = native.originals.behind.get(py).is_some_and(|classes| !classes.is_empty());
+    let is_native = class.is(native.class(py));
+    let mut replaced = 0;
+    for original in entries {
+        let name = original.name.bind(py);
+        let construction = original.bit == INIT.trailing_zeros();
+        if (!construction || is_native)
+            && (!lookup(class, name)?.is_some_and(|found| found.is(&original.value))
+                || construction && acts_otherwise(original.value.bind(py)))
+        {
+            replaced |= 1 << original.bit;
+        }
+        if stands_for && !original.is_attribute(py) && native.originals.behind(py, name)?.is_some() {
+            replaced |= BEHIND | 1 << original.bit;
+        }
+    }
+    if native.originals.unheard(class)?.is_some() {
+        replaced |= UNHEARD;
+    }
+    Ok(replaced)
+}
+
+/// TypeError when a method of an object is replaced that nobody would call.
+#[cold]
+pub fn refuse<T: Class>(object: &Obj<'_, T>) -> PyResult<()> {
+    let class = object.as_any().get_type();
+    let Some(name) = nearest(T::state(), &class)?.originals.unheard(&class)? else { return Ok(()) };
+    Err(PyTypeError::new_err(format!(
+        "{name}() is replaced, a step of asyncio's {} that yibu's does not go through: put the original back, or run this program on asyncio",
+        class.name()?
+    )))
+}
+
+/// The native class that an instance of `class` is of: the first that derives from the one of `state`.
+pub fn nearest(state: &'static ClassState, class: &Bound<'_, PyType>) -> PyResult<&'static ClassState> {
+    let native = state.class(class.py());
+    for base in class.mro() {
+        if let Some(found) = natives(class.py()).iter().find(|found| found.class.is(&base))
+            && found.class.bind(class.py()).is_subclass(&native)?
+        {
+            return Ok(found.state);
+        }
+    }
+    Ok(state)
+}
+
+/// What to call instead of a native method, bound to its object: Python code has replaced it in the class of asyncio's that the
+/// native class stands for.
+#[cold]
+pub fn replacement<'py, T: Class>(
+    object: &Obj<'py, T>,
+    function: TypeId,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let (py, originals) = (object.py(), &T::state().originals);
+    if originals.passing.take() {
+        return Ok(None);
+    }
+    let Some(name) = originals.names.get(py).and_then(|names| names.get(&function)) else { return Ok(None) };
+    match originals.behind(py, name.bind(py))? {
+        Some(found) => bind(&found, object.as_any()).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// A method of a native class where that is replaced in the class itself: what the methods of classes derived from it call as
+/// `super().name()`.
+#[inline]
+pub fn replaced_in_base<'py, T: Class>(py: Python<'py>, name: &str) -> PyResult<Option<Bound<'py, PyAny>>> {
+    if replaced_in::<T>(py) == 0 { Ok(None) } else { look_in_base(T::state(), &T::class(py), name) }
+}
+
+#[cold]
+fn look_in_base<'py>(
+    state: &'static ClassState,
+    class: &Bound<'py, PyType>,
+    name: &str,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let (py, name) = (class.py(), PyString::new(class.py(), name));
+    for original in state.originals.entries.get(py).into_iter().flatten() {
+        if original.name.bind(py).as_any().eq(&name)? {
+            let found = class.getattr(&name)?;
+            let same = found.is(&original.value) && !acts_otherwise(&found);
+            return Ok((!same).then_some(found));
+        }
+    }
+    Ok(None)
+}
+
+/// `found.__get__(object, type(object))`.
+fn bind<'py>(found: &Bound<'py, PyAny>, object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    // SAFETY: attached; the type of a live object is alive, and its slot is called as the interpreter calls it.
+    unsafe {
+        match (*ffi::Py_TYPE(found.as_ptr())).tp_descr_get {
+            Some(get) => {
+                let bound = get(found.as_ptr(), object.as_ptr(), ffi::Py_TYPE(object.as_ptr()).cast());
+                Bound::from_owned_ptr_or_err(found.py(), bound)
+            }
+            None => Ok(found.clone()),
+        }
+    }
+}
+
+/// Calls a native method of an object that is not to look for its replacement, because it is called by that.
+pub(crate) fn call_native<R>(
+    state: &'static ClassState,
+    object: &Bound<'_, PyAny>,
+    call: impl FnOnce() -> R,
+) -> R {
+    let passing = &state.originals.passing;
+    // Only a method that would look takes it back.
+    passing.set(judge(state, &object.get_type()) & BEHIND != 0);
+    let result = call();
+    passing.set(false);
+    result
+}

@@ -1,0 +1,238 @@
+//! [`Originals`]: what a native class was when the module was made, and what was found out since then.
+
+use std::any::TypeId;
+use std::cell::Cell;
+use std::collections::HashMap;
+
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyDict, PyString, PyType};
+
+use crate::types::{assign_version, lookup, own};
+use crate::versions::{self, Finding};
+
+/// Which names of a class are replaced: a bit for each of [`crate::Class::HOOKS`], and the two below.
+pub type Replaced = u64;
+
+/// The bit of a name that is none of [`crate::Class::HOOKS`].
+pub(crate) const OTHER: u32 = 62;
+
+/// `__init__` of the native class itself is replaced: objects are to be made by a call of the class. A subclass of a program's own is
+/// called in any case, so it may have an `__init__` without this.
+pub const INIT: Replaced = 1 << 61;
+
+/// A method is replaced that asyncio calls and the native class does not: objects refuse to be made.
+pub const UNHEARD: Replaced = 1 << 59;
+
+/// `__lt__` of the native class is replaced.
+pub const ORDER: Replaced = 1 << 60;
+
+/// Something is replaced in the class of asyncio's that the native one stands for. Methods of native classes look there
+/// themselves when they are called ([`super::replacement`]).
+pub const BEHIND: Replaced = 1 << 63;
+
+const KEPT: usize = 8;
+
+#[derive(Clone, Copy)]
+pub(crate) struct Verdict {
+    tag: u32,
+    replaced: Replaced,
+}
+
+/// No class has this tag: they are given in order.
+const UNKNOWN: Verdict = Verdict { tag: u32::MAX, replaced: 0 };
+
+/// What a native class had under a name.
+pub(crate) struct Original {
+    pub name: Py<PyString>,
+    pub value: Py<PyAny>,
+    pub bit: u32,
+}
+
+impl Original {
+    /// Whether it is no method but gives and takes a value, which is the native object's in any case.
+    pub(crate) fn is_attribute(&self, py: Python<'_>) -> bool {
+        // SAFETY: attached; the type of a live object is alive.
+        unsafe { (*ffi::Py_TYPE(self.value.bind(py).as_ptr())).tp_descr_set.is_some() }
+    }
+}
+
+/// The name of a method that nobody calls, and what the native class had under it.
+pub(crate) type Unheard = (Py<PyString>, Option<Py<PyAny>>);
+
+/// What a native class was when the module was made, and what was found out since then.
+pub(crate) struct Originals {
+    pub(crate) entries: PyOnceLock<Vec<Original>>,
+    /// The classes of asyncio's that the native one stands for, in the order of their resolution, with what they had.
+    pub(crate) behind: PyOnceLock<Vec<(Py<PyType>, Py<PyDict>)>>,
+    /// Methods of these that the native class has not, or does not call where asyncio does, with what it had under these names.
+    pub(crate) unheard: PyOnceLock<Vec<Unheard>>,
+    /// What the methods are called, by the types of the Rust functions.
+    pub(crate) names: PyOnceLock<HashMap<TypeId, Py<PyString>>>,
+    /// The first of them, and its version tag when it was last looked at.
+    pub(crate) stock: Cell<*mut ffi::PyTypeObject>,
+    pub(crate) stock_version: Cell<u32>,
+    pub(crate) verdicts: [Cell<Verdict>; KEPT],
+    /// What is replaced in the class that most instances are of, as long as that holds.
+    pub(crate) usual: Finding,
+    pub(crate) usually_replaced: Cell<Replaced>,
+    /// Whether changes of that class cannot be told.
+    pub(crate) unwatched: Cell<bool>,
+    /// Whether the next method called is the native one, whatever was replaced: its replacement calls the original.
+    pub(crate) passing: Cell<bool>,
+}
+
+impl Originals {
+    /// Before the module is made.
+    pub(crate) const fn new() -> Self {
+        Self {
+            entries: PyOnceLock::new(),
+            behind: PyOnceLock::new(),
+            unheard: PyOnceLock::new(),
+            names: PyOnceLock::new(),
+            stock: Cell::new(std::ptr::null_mut()),
+            stock_version: Cell::new(0),
+            verdicts: [const { Cell::new(UNKNOWN) }; KEPT],
+            usual: Finding::new(),
+            usually_replaced: Cell::new(0),
+            unwatched: Cell::new(false),
+            passing: Cell::new(false),
+        }
+    }
+
+    /// Tells what the Rust functions of the methods are called.
+    pub(crate) fn name_functions(&self, py: Python<'_>, names: HashMap<TypeId, Py<PyString>>) {
+        // Only importing the module a second time finds it full, and then it is right.
+        let _ = self.names.set(py, names);
+    }
+
+    /// Each function of asyncio's that a native method stands for, with that. `__init__` of a base does less than the native one.
+    #[cfg(Py_3_12)]
+    pub(crate) fn counterparts<'py>(
+        &self,
+        py: Python<'py>,
+        mut each: impl FnMut(&Bound<'py, PyAny>, &Bound<'py, PyAny>) -> PyResult<()>,
+    ) -> PyResult<()> {
+        for original in self.entries.get(py).into_iter().flatten() {
+            let name = original.name.bind(py);
+            for (_, had) in self.behind.get(py).into_iter().flatten() {
+                if let Some(function) = had.bind(py).get_item(name)? {
+                    each(&function, original.value.bind(py))?;
+                    if original.bit == INIT.trailing_zeros() {
+                        break;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What replaces a name in the classes of asyncio's that the native one stands for. A base counts where asyncio's methods of
+    /// the classes before it go on to it.
+    pub(crate) fn behind<'py>(
+        &self,
+        py: Python<'py>,
+        name: &Bound<'py, PyString>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        for (class, had) in self.behind.get(py).into_iter().flatten() {
+            let (now, before) = (own(class.bind(py), name)?, had.bind(py).get_item(name)?);
+            match (now, before) {
+                (Some(now), Some(before)) if now.is(&before) => {
+                    if name.to_str()? == "__init__" || !calls_base(&before)? {
+                        return Ok(None);
+                    }
+                }
+                (Some(now), _) => return Ok(Some(now)),
+                (None, _) => {}
+            }
+        }
+        Ok(None)
+    }
+
+    /// A method that is replaced, in `class` or behind it, and not called.
+    pub(crate) fn unheard<'py>(&self, class: &Bound<'py, PyType>) -> PyResult<Option<Bound<'py, PyString>>> {
+        let py = class.py();
+        for (name, usual) in self.unheard.get(py).into_iter().flatten() {
+            let name = name.bind(py);
+            let same = match (lookup(class, name)?, usual) {
+                (Some(found), Some(usual)) => found.is(usual),
+                (found, usual) => found.is_none() && usual.is_none(),
+            };
+            if !same || self.behind(py, name)?.is_some() {
+                return Ok(Some(name.clone()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Itself, after a look at whether the class that it stands for has changed. One that the native class derives from changes
+    /// the native one's tag, so it is not `beside` it.
+    #[inline(always)]
+    pub(crate) fn up_to_date(&self, beside: bool) -> &Self {
+        if beside {
+            let stock = self.stock.get();
+            if !stock.is_null() {
+                // SAFETY: attached; a type that `behind` keeps alive.
+                let version = unsafe { (*stock).tp_version_tag };
+                // Without a tag it has changed since somebody last looked.
+                if version == 0 || version != self.stock_version.get() {
+                    self.forget();
+                }
+            }
+        }
+        self
+    }
+
+    /// The class that it stands for is another one: nothing that was found out holds any more.
+    #[cold]
+    fn forget(&self) {
+        // SAFETY: attached; not null, says the caller.
+        self.stock_version.set(unsafe { assign_version(self.stock.get()) });
+        for verdict in &self.verdicts {
+            verdict.set(UNKNOWN);
+        }
+    }
+
+    /// Another class is the one that most instances are of.
+    pub(crate) fn forget_usual(&self) {
+        self.usual.forget();
+        self.unwatched.set(false);
+    }
+
+    /// What is replaced in the class that most instances are of, while nothing has changed.
+    #[inline(always)]
+    pub(crate) fn usually(&self) -> Option<Replaced> {
+        self.usual.holds().then(|| self.usually_replaced.get())
+    }
+
+    /// Has changes told of everything that answers about the class depend on; whether they will be.
+    pub(crate) fn watch(&self, class: &Bound<'_, PyType>) -> bool {
+        let py = class.py();
+        let behind =
+            self.behind.get(py).into_iter().flatten().map(|(class, _)| class.bind(py).clone().into_any());
+        class.mro().iter().chain(behind).all(|base| base.cast::<PyType>().is_ok_and(versions::watch_class))
+    }
+
+    /// What was found out about the class with a tag is remembered.
+    pub(crate) fn remember(&self, tag: u32, replaced: Replaced) {
+        if tag != 0 {
+            self.verdicts[tag as usize % KEPT].set(Verdict { tag, replaced });
+        }
+    }
+
+    /// What was found out about the class with a tag.
+    #[inline(always)]
+    pub(crate) fn known(&self, tag: u32) -> Option<Replaced> {
+        let verdict = self.verdicts[tag as usize % KEPT].get();
+        (verdict.tag == tag).then_some(verdict.replaced)
+    }
+}
+
+/// Whether a function of asyncio's calls `super()`.
+fn calls_base(function: &Bound<'_, PyAny>) -> PyResult<bool> {
+    match function.getattr_opt("__code__")? {
+        Some(code) => code.getattr("co_names")?.contains("super"),
+        None => Ok(false),
+    }
+}
