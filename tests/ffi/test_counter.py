@@ -110,6 +110,15 @@ class TestLife:
         del chain
         assert reference() is None
 
+    def test_a_weak_set_has_the_living(self, counter):
+        made = [counter.Counter(number) for number in range(3)]
+        assert [one for one in counter.living() if one in made] == made
+        del made[1]
+        assert [one.count for one in counter.living() if one in made] == [0, 2]
+        another = counter.Counter(5)
+        another.__init__(6)
+        assert [one.count for one in counter.living() if one is another] == [6]
+
     def test_what_is_held_is_released_once(self, counter):
         label = object()
         before = sys.getrefcount(label)

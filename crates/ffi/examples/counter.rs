@@ -8,12 +8,12 @@ use std::ffi::CStr;
 
 use pyo3::exceptions::{PyOverflowError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple, PyType};
+use pyo3::types::{PyDict, PyList, PyTuple, PyType};
 use yibu_ffi::class::DictAndWeak;
 use yibu_ffi::combined::{Base, Combinable};
 use yibu_ffi::{
-    Args, Class, ClassState, Obj, Output, Signature, Slot, Table, Visitor, boolean, class, derived, make,
-    none,
+    Args, Class, ClassState, Obj, Output, Signature, Slot, Table, Visitor, WeakSet, WeakSetEntry, boolean,
+    class, derived, make, none,
 };
 
 /// What a `Counter` holds: fields with interior mutability, because Python code may come back at any time.
@@ -22,9 +22,12 @@ struct Counter {
     count: Cell<usize>,
     /// Any object.
     label: Slot,
+    entry: WeakSetEntry,
 }
 
 static COUNTER: ClassState = ClassState::new();
+/// All counters whose `__init__` has run.
+static COUNTERS: WeakSet<Counter> = WeakSet::new();
 const INIT: Signature<2> = Signature::new("Counter", "start=0, *, label=None");
 const ADD: Signature<2> = Signature::new("Counter.add", "amount, times=1");
 
@@ -44,7 +47,7 @@ fn init<'py>(
     let [start, label] = Args::parse_tuple(&INIT, args, keywords)?;
     counter.count.set(if start.is_none() { 0 } else { start.extract()? });
     counter.label.put(label);
-    Ok(())
+    counter.entry.enter(&COUNTERS, counter)
 }
 
 fn add<'py>(counter: &Obj<'py, Counter>, args: Args<'_, 'py>) -> Output<'py> {
@@ -206,6 +209,15 @@ impl Class for Sized {
     }
 }
 
+const LIVING: Signature<0> = Signature::new("living", "");
+
+/// `living()`: all counters.
+fn living<'py>(args: Args<'_, 'py>) -> Output<'py> {
+    let [] = args.parse(&LIVING)?;
+    let counters = COUNTERS.living(args.py()).into_iter().map(Obj::into_any);
+    Ok(PyList::new(args.py(), counters)?.into_any())
+}
+
 const TOTAL: Signature<1> = Signature::new("total", "first, *others");
 
 /// `total(first, *others)`: the sum of counters.
@@ -236,6 +248,8 @@ fn counter(module: &Bound<'_, PyModule>) -> PyResult<()> {
     add_class::<Limited>(module, Some(&counter))?;
     add_class::<Named>(module, None)?;
     add_class::<Sized>(module, None)?;
+    let doc = "All counters.";
+    module.add("living", class::function(module.as_any(), &LIVING, living, doc, None)?)?;
     let doc = "The sum of counters.";
     module.add("total", class::function(module.as_any(), &TOTAL, total, doc, None)?)
 }

@@ -27,10 +27,7 @@ pub mod table;
 pub use allocation::Create;
 pub use build::hide_slots;
 pub use definition::{Class, Extends};
-pub use header::{
-    Behind, BehindReadTransport, BehindSubprocessTransport, BehindTransport, Callable, DictAndWeak, Header,
-    Plain, Weak,
-};
+pub use header::{AfterSlots, Callable, DictAndWeak, Header, Plain, Weak};
 pub use identity::isinstance_class;
 pub use methods::function;
 pub use object::Obj;

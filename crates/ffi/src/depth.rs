@@ -149,9 +149,9 @@ mod stack {
 }
 
 /// How many deaths nest at most, in all threads together.
-const NESTED: u32 = 32;
+const MOST_NESTED: u32 = 32;
 
-static DEATHS: Number<u32> = Number(Cell::new(0));
+static DEALLOCATIONS: Number<u32> = Number(Cell::new(0));
 
 /// What frees an object without references.
 pub type Free = unsafe fn(*mut ffi::PyObject);
@@ -162,7 +162,7 @@ type Dead = (*mut ffi::PyObject, Free);
 thread_local! {
     /// The dead that wait until the deaths above them on the stack are over; nothing while no such loop runs. The loop frees the
     /// memory, so that a thread that ends has none to free.
-    static PUT_OFF: RefCell<Option<ManuallyDrop<Vec<Dead>>>> = const { RefCell::new(None) };
+    static POSTPONED: RefCell<Option<ManuallyDrop<Vec<Dead>>>> = const { RefCell::new(None) };
 }
 
 /// Frees an object: at once, or, where too many deaths nest, when those are over. Until then it has no references, and the
@@ -172,25 +172,25 @@ thread_local! {
 /// As for `free`: the object has just lost its last reference.
 #[inline]
 pub(super) unsafe fn free(object: *mut ffi::PyObject, free: Free) {
-    let nested = DEATHS.0.get();
-    if nested < NESTED {
-        DEATHS.0.set(nested + 1);
+    let nested = DEALLOCATIONS.0.get();
+    if nested < MOST_NESTED {
+        DEALLOCATIONS.0.set(nested + 1);
         // SAFETY: the caller's promise. Nothing unwinds out of it.
         unsafe { free(object) }
-        DEATHS.0.set(DEATHS.0.get().wrapping_sub(1));
+        DEALLOCATIONS.0.set(DEALLOCATIONS.0.get().wrapping_sub(1));
     } else {
         // SAFETY: the caller's promise.
-        unsafe { put_off(object, free) }
+        unsafe { postpone(object, free) }
     }
 }
 
 #[cold]
-unsafe fn put_off(object: *mut ffi::PyObject, free: Free) {
+unsafe fn postpone(object: *mut ffi::PyObject, free: Free) {
     // SAFETY: attached, and the caller's promise. An object that waits has been untracked, so neither the collector nor a weak
     // reference, which looks at the count, gives it out again. The list is not borrowed while anything is freed.
     unsafe {
         ffi::PyObject_GC_UnTrack(object.cast());
-        let waits = PUT_OFF.with_borrow_mut(|dead| match dead {
+        let waits = POSTPONED.with_borrow_mut(|dead| match dead {
             Some(dead) => {
                 // Without memory for the list it has to be done here.
                 let has_memory = dead.try_reserve(1).is_ok();
@@ -207,14 +207,14 @@ unsafe fn put_off(object: *mut ffi::PyObject, free: Free) {
         if waits {
             return;
         }
-        let outermost = PUT_OFF.with_borrow(|dead| dead.as_ref().is_some_and(|dead| dead.is_empty()));
+        let outermost = POSTPONED.with_borrow(|dead| dead.as_ref().is_some_and(|dead| dead.is_empty()));
         free(object);
         if !outermost {
             return;
         }
-        while let Some((object, free)) = PUT_OFF.with_borrow_mut(|dead| dead.as_mut()?.pop()) {
+        while let Some((object, free)) = POSTPONED.with_borrow_mut(|dead| dead.as_mut()?.pop()) {
             free(object);
         }
-        drop(PUT_OFF.take().map(ManuallyDrop::into_inner));
+        drop(POSTPONED.take().map(ManuallyDrop::into_inner));
     }
 }

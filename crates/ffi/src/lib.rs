@@ -58,7 +58,7 @@
 //! - [`originals`]: what a program has replaced of a native class
 //! - [`trampoline`]: the interpreter's calling conventions
 //! - [`function`]: functions that look like the Python ones in whose place they stand; then what makes the type object
-//! - [`stand_ins`], [`parent`], [`registry`], [`directory`]: what uses classes
+//! - [`redirection`], [`super_methods`], [`weak_set`], [`weak_map`]: what uses classes
 //!
 //! Of asyncio nothing is known here: what belongs to a class of the standard library is said by [`Class::stock`], and what a function of
 //! a module depends on by [`function::Lookups`].
@@ -84,7 +84,6 @@ pub mod context;
 pub mod depth;
 #[cfg(not(Py_3_14))]
 pub mod dict;
-pub mod directory;
 pub mod frame;
 pub mod function;
 pub mod gc;
@@ -95,24 +94,25 @@ pub mod objects;
 pub mod openssl;
 pub mod origin;
 pub mod originals;
-pub mod parent;
 pub mod raised;
+pub mod redirection;
 pub mod reference;
-pub mod registry;
 pub mod send;
-pub mod stand_ins;
-mod stop;
+mod stop_iteration;
+pub mod super_methods;
 pub mod thread;
 pub mod trampoline;
 mod types;
 pub mod versions;
+pub mod weak_map;
+pub mod weak_set;
 
 pub use args::{Args, Signature};
 pub use cell::LoopCell;
 pub use class::{Class, ClassState, Create, Obj, Table};
-pub use directory::{Directory, Listing};
 pub use gc::Visitor;
-pub use objects::{Output, again, boolean, none};
+pub use objects::{Output, boolean, new_reference, none};
 pub use raised::Raised;
 pub use reference::{Ref, SendRef, Slot};
-pub use registry::{Registration, Registry};
+pub use weak_map::{WeakMap, WeakMapEntry};
+pub use weak_set::{WeakSet, WeakSetEntry};

@@ -23,7 +23,7 @@ pub fn boolean(py: Python<'_>, value: bool) -> Bound<'_, PyAny> {
 /// The `Py_INCREF` of 3.12 and 3.13 writes one half of the count, their `Py_DECREF` reads the whole: when it follows at once, the
 /// processor has to wait until the store is in the cache. Here the whole is written.
 #[inline]
-pub fn again<'py, T>(object: &Bound<'py, T>) -> Bound<'py, T> {
+pub fn new_reference<'py, T>(object: &Bound<'py, T>) -> Bound<'py, T> {
     #[cfg(all(Py_3_12, not(Py_3_14), target_pointer_width = "64"))]
     // SAFETY: attached; the object is alive. The count of a mortal one is in the lower half, so adding to the whole is adding to
     // it; that of an immortal one has the lower half's sign bit set and stays.

@@ -3,25 +3,27 @@
 //! A read or write through `ssl.SSLObject` is two Python calls, a release of the interpreter lock, and an exception when nothing
 //! is there; that costs more than decrypting a short message. The objects of `_ssl` keep what OpenSSL gave them behind their
 //! headers: `_SSLSocket` an owner, its `SSL *` and its context, `MemoryBIO` its `BIO *`. That is nobody's promise: an engine only
-//! starts on an interpreter whose layout is listed in [`LAYOUTS`], where the objects have the sizes that belong to it and the context
+//! starts on an interpreter whose layout is listed in [`mod@layout`], where the objects have the sizes that belong to it and the context
 //! is found in its place, and where all symbols are found in the library that `_ssl` uses. Only then is OpenSSL asked, and has to
 //! confirm what was found. Otherwise, and for whatever is not an ordinary read or write, the object is asked: it knows how to raise.
 //!
 //! Called by `sslproto/tls.rs`.
 
+mod functions;
+mod layout;
+
 use std::cell::Cell;
-use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::ffi::c_int;
 use std::ptr::null;
 
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBytes, PyType};
+use pyo3::types::PyBytes;
 use pyo3::{ffi, intern};
 
-use super::{Slot, Visitor};
-
-/// An `SSL`, a `BIO` or an object.
-type Pointer = *mut c_void;
+use crate::gc::Visitor;
+use crate::reference::Slot;
+use functions::Functions;
+use layout::{Pointers, library, pointers};
 
 /// What came of an operation.
 pub enum Outcome<T> {
@@ -51,181 +53,10 @@ const SSL_ERROR_WANT_READ: c_int = 2;
 const SSL_ERROR_WANT_WRITE: c_int = 3;
 const SSL_ERROR_ZERO_RETURN: c_int = 6;
 const SSL_RECEIVED_SHUTDOWN: c_int = 2;
-const RTLD_NOW: c_int = 2;
 
 unsafe extern "C" {
-    fn dlopen(path: *const c_char, flags: c_int) -> *mut c_void;
-    fn dlsym(library: *mut c_void, name: *const c_char) -> *mut c_void;
     /// Of the C API, documented in spite of its name.
     fn _PyBytes_Resize(object: *mut *mut ffi::PyObject, size: ffi::Py_ssize_t) -> c_int;
-}
-
-/// The functions of OpenSSL, from the library that `_ssl` itself uses.
-struct Functions {
-    read: unsafe extern "C" fn(Pointer, *mut u8, usize, *mut usize) -> c_int,
-    write: unsafe extern "C" fn(Pointer, *const u8, usize, *mut usize) -> c_int,
-    error: unsafe extern "C" fn(Pointer, c_int) -> c_int,
-    pending: unsafe extern "C" fn(Pointer) -> c_int,
-    shutdown: unsafe extern "C" fn(Pointer) -> c_int,
-    incoming: unsafe extern "C" fn(Pointer) -> Pointer,
-    outgoing: unsafe extern "C" fn(Pointer) -> Pointer,
-    bio_read: unsafe extern "C" fn(Pointer, *mut u8, c_int) -> c_int,
-    bio_write: unsafe extern "C" fn(Pointer, *const u8, c_int) -> c_int,
-    bio_pending: unsafe extern "C" fn(Pointer) -> usize,
-}
-
-// SAFETY: addresses of functions, valid for the life of the process: the library is never closed.
-unsafe impl Send for Functions {}
-// SAFETY: as above.
-unsafe impl Sync for Functions {}
-
-impl Functions {
-    /// None where one is missing.
-    fn load(path: Option<&CStr>) -> Option<Self> {
-        // SAFETY: a library that is loaded already, or the program itself; the path is a C string.
-        let library = unsafe { dlopen(path.map_or(null(), CStr::as_ptr), RTLD_NOW) };
-        if library.is_null() {
-            return None;
-        }
-        /// # Safety
-        /// `F` must be the type of the function of that name.
-        unsafe fn find<F: Copy>(library: *mut c_void, name: &CStr) -> Option<F> {
-            const { assert!(size_of::<F>() == size_of::<*mut c_void>()) };
-            // SAFETY: an open library and a C string; a pointer to a function is a pointer, and its type is the caller's promise.
-            unsafe {
-                let symbol = dlsym(library, name.as_ptr());
-                if symbol.is_null() { None } else { Some(std::mem::transmute_copy(&symbol)) }
-            }
-        }
-        // SAFETY: the types are those of OpenSSL's headers, unchanged since 1.1.1.
-        unsafe {
-            Some(Self {
-                read: find(library, c"SSL_read_ex")?,
-                write: find(library, c"SSL_write_ex")?,
-                error: find(library, c"SSL_get_error")?,
-                pending: find(library, c"SSL_pending")?,
-                shutdown: find(library, c"SSL_get_shutdown")?,
-                incoming: find(library, c"SSL_get_rbio")?,
-                outgoing: find(library, c"SSL_get_wbio")?,
-                bio_read: find(library, c"BIO_read")?,
-                bio_write: find(library, c"BIO_write")?,
-                bio_pending: find(library, c"BIO_ctrl_pending")?,
-            })
-        }
-    }
-}
-
-/// The interpreters whose layout was verified: version, and the sizes of `_SSLSocket` and `MemoryBIO` in it. Maintenance releases that
-/// change a structure change its size.
-const LAYOUTS: [((u8, u8), usize, usize); 5] =
-    [((3, 11), 96, 32), ((3, 12), 80, 32), ((3, 13), 80, 32), ((3, 14), 88, 32), ((3, 15), 72, 32)];
-
-/// Whether the objects of `_ssl` look as they did when this was written.
-fn is_verified(py: Python<'_>, socket: &Bound<'_, PyType>, memory: &Bound<'_, PyType>) -> PyResult<bool> {
-    let version = py.version_info();
-    let sys = py.import("sys")?;
-    let plain = sys.getattr("implementation")?.getattr("name")?.eq("cpython")?
-        && !sys.getattr("abiflags")?.contains("t")?;
-    let size = |class: &Bound<'_, PyType>| class.getattr("__basicsize__")?.extract::<usize>();
-    let layout = ((version.major, version.minor), size(socket)?, size(memory)?);
-    Ok(plain && LAYOUTS.contains(&layout))
-}
-
-/// The functions, with the classes whose objects they may be used on.
-struct Library {
-    functions: Functions,
-    socket: Py<PyType>,
-    memory: Py<PyType>,
-    object: Py<PyType>,
-}
-
-/// The library, where it can be used: looked for once.
-fn library(py: Python<'_>) -> Option<&'static Library> {
-    static LIBRARY: PyOnceLock<Option<Library>> = PyOnceLock::new();
-    LIBRARY.get_or_init(py, || open(py).unwrap_or(None)).as_ref()
-}
-
-fn open(py: Python<'_>) -> PyResult<Option<Library>> {
-    let native = py.import("_ssl")?;
-    let path = match native.getattr_opt("__file__")? {
-        Some(path) => CString::new(path.extract::<String>()?).ok(),
-        None => None,
-    };
-    let Some(functions) = Functions::load(path.as_deref()) else { return Ok(None) };
-    let ssl = py.import("ssl")?;
-    let class = |module: &Bound<'_, PyModule>, name: &str| {
-        Ok::<_, PyErr>(module.getattr(name)?.cast_into::<PyType>()?.unbind())
-    };
-    let library = Library {
-        functions,
-        socket: class(&native, "_SSLSocket")?,
-        memory: class(&native, "MemoryBIO")?,
-        object: class(&ssl, "SSLObject")?,
-    };
-    if !is_verified(py, library.socket.bind(py), library.memory.bind(py))? {
-        return Ok(None);
-    }
-    // A connection made for the purpose has to look as expected.
-    let context = ssl.getattr("SSLContext")?.call1((ssl.getattr("PROTOCOL_TLS_CLIENT")?,))?;
-    context.setattr("check_hostname", false)?;
-    let memory = library.memory.bind(py);
-    let (incoming, outgoing) = (memory.call0()?, memory.call0()?);
-    let object = context.call_method1("wrap_bio", (&incoming, &outgoing))?;
-    Ok(pointers(&library, &object, &incoming, &outgoing)?.is_some().then_some(library))
-}
-
-/// The pointer that is kept in a place behind an object's header; None for an object that is too small to have it.
-fn field(object: &Bound<'_, PyAny>, place: usize) -> Option<Pointer> {
-    let offset = size_of::<ffi::PyObject>() + place * size_of::<Pointer>();
-    // SAFETY: attached; a live object's type is live.
-    let size = unsafe { (*ffi::Py_TYPE(object.as_ptr())).tp_basicsize };
-    if size.unsigned_abs() < offset + size_of::<Pointer>() {
-        return None;
-    }
-    // SAFETY: inside the instance, as its type says, and aligned, because headers are.
-    Some(unsafe { object.as_ptr().byte_add(offset).cast::<Pointer>().read() })
-}
-
-#[derive(Clone, Copy)]
-struct Pointers {
-    ssl: Pointer,
-    incoming: Pointer,
-    outgoing: Pointer,
-}
-
-/// What OpenSSL gave to a connection, if the objects are such as this module knows.
-fn pointers(
-    library: &Library,
-    object: &Bound<'_, PyAny>,
-    incoming: &Bound<'_, PyAny>,
-    outgoing: &Bound<'_, PyAny>,
-) -> PyResult<Option<Pointers>> {
-    let py = object.py();
-    let is_exactly = |object: &Bound<'_, PyAny>, class: &Py<PyType>| object.get_type().is(class.bind(py));
-    if !object.is_instance(library.object.bind(py))? {
-        return Ok(None);
-    }
-    let socket = object.getattr(intern!(py, "_sslobj"))?;
-    let known = is_exactly(&socket, &library.socket)
-        && is_exactly(incoming, &library.memory)
-        && is_exactly(outgoing, &library.memory);
-    if !known {
-        return Ok(None);
-    }
-    // An object over memory has no owner in the first place; nothing else is known to have null there.
-    let (Some(owner), Some(ssl), Some(context)) = (field(&socket, 0), field(&socket, 1), field(&socket, 2))
-    else {
-        return Ok(None);
-    };
-    let (Some(first), Some(second)) = (field(incoming, 0), field(outgoing, 0)) else { return Ok(None) };
-    let expected = socket.getattr(intern!(py, "context"))?;
-    if !owner.is_null() || ssl.is_null() || context != expected.as_ptr().cast() {
-        return Ok(None);
-    }
-    let functions = &library.functions;
-    // SAFETY: an exact `_SSLSocket` without an owner, of a verified layout: between owner and context it keeps its `SSL`.
-    let confirmed = unsafe { (functions.incoming)(ssl) == first && (functions.outgoing)(ssl) == second };
-    Ok(confirmed.then_some(Pointers { ssl, incoming: first, outgoing: second }))
 }
 
 /// A connection that OpenSSL is asked about directly.

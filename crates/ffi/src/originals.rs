@@ -15,4 +15,4 @@ pub mod state;
 
 pub use questions::{is_known, nearest, replaced_in, replaced_in_base};
 pub use remember::remember;
-pub use state::{INIT, ORDER, Replaced, UNHEARD};
+pub use state::{INIT, NOT_CALLED, ORDER, Replaced};

@@ -14,7 +14,7 @@ use crate::class::definition::Class;
 use crate::class::layout::data_of;
 use crate::class::object::Obj;
 use crate::gc::Visitor;
-use crate::objects::{again, none};
+use crate::objects::{new_reference, none};
 
 /// An owned reference to a Python object of native class `T` (or to any object).
 pub struct Ref<T = PyAny>(ManuallyDrop<Py<PyAny>>, PhantomData<(*const (), T)>);
@@ -42,7 +42,7 @@ impl<T> Ref<T> {
     /// A second reference to the same object.
     #[inline]
     pub fn copy(&self, py: Python<'_>) -> Self {
-        Self::from_bound(again(self.any(py)))
+        Self::from_bound(new_reference(self.any(py)))
     }
 
     /// The object, giving up this reference.
@@ -109,7 +109,7 @@ impl<T: Class> Ref<T> {
     #[inline]
     pub fn obj<'py>(&self, py: Python<'py>) -> Obj<'py, T> {
         // SAFETY: as in `into_obj`.
-        unsafe { Obj::from_any_unchecked(again(self.any(py))) }
+        unsafe { Obj::from_any_unchecked(new_reference(self.any(py))) }
     }
 }
 
@@ -133,7 +133,7 @@ impl<T> Slot<T> {
     /// A new strong reference to the content.
     #[inline]
     pub fn get<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
-        self.peek().map(|r| again(r.any(py)))
+        self.peek().map(|r| new_reference(r.any(py)))
     }
 
     /// A new strong reference to the content, or `None` the Python object.

@@ -56,7 +56,7 @@ use crate::core::Overrides;
 use crate::core::{EventLoop, Services, overridden};
 use crate::ffi::class::Plain;
 #[cfg(Py_3_12)]
-use crate::ffi::stand_ins;
+use crate::ffi::redirection;
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Table, Visitor};
 use crate::{callbacks, events, names, stock};
 
@@ -117,7 +117,7 @@ impl Class for EventLoop {
             let [selector] = Args::parse_tuple(&INIT, args, kwargs)?;
             event_loop.refuse_overridden()?;
             #[cfg(Py_3_12)]
-            stand_ins::stand_in(event_loop.py())?;
+            redirection::redirect_all(event_loop.py())?;
             event_loop.registration.enter(&fork::LOOPS, event_loop)?;
             debug::init(event_loop)?;
             if selector.is_none() {

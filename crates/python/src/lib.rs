@@ -142,6 +142,6 @@ fn _yibu(module: &Bound<'_, PyModule>) -> PyResult<()> {
     replaced::names::register(module)?;
     functions::add(module, &NATIVE_TASKS, native_tasks, doc)?;
     #[cfg(not(Py_3_12))]
-    ffi::stand_ins::register(module)?;
+    ffi::redirection::register(module)?;
     ffi::originals::remember(py)
 }

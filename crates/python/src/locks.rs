@@ -389,7 +389,7 @@ fn is_cancellation(py: Python<'_>, error: &PyErr) -> PyResult<bool> {
 /// `super().__repr__()`, which is mostly `object`'s, with the state in square brackets.
 fn repr<'py, T: Class>(object: &Obj<'py, T>, state: &str, waiters: usize) -> Output<'py> {
     let py = object.py();
-    let plain = object.parent_method(intern!(py, "__repr__"))?.call0()?.extract::<String>()?;
+    let plain = object.super_method(intern!(py, "__repr__"))?.call0()?.extract::<String>()?;
     let plain = plain.strip_prefix('<').and_then(|text| text.strip_suffix('>')).unwrap_or(&plain);
     let text = match waiters {
         0 => format!("<{plain} [{state}]>"),

@@ -17,7 +17,7 @@ use crate::coroutines::{self, Answer, Awaited, Keeping, Kept, Thrown};
 use crate::event_loop::{create_future, yield_once};
 use crate::ffi::combined::Combinable;
 use crate::ffi::thread::attached;
-use crate::ffi::{Args, Class, ClassState, Create, Directory, Obj, Output, Signature, Slot, Table, Visitor};
+use crate::ffi::{Args, Class, ClassState, Create, Obj, Output, Signature, Slot, Table, Visitor, WeakMap};
 use crate::ffi::{boolean, none};
 use crate::replaced::names::TRANSPORT_SOCKET_OF_SERVERS;
 use crate::stock::{self, twins};
@@ -39,7 +39,7 @@ pub struct Server {
     waiters: Slot,
     serving: Cell<bool>,
     forever: Slot,
-    clients: Directory,
+    clients: WeakMap,
     /// How many connections there are.
     connected: Cell<usize>,
     /// Connections that are not native: a `WeakSet`, made when there is one.
@@ -117,7 +117,7 @@ fn native_loop<'py>(server: &Obj<'py, Server>) -> PyResult<Option<Obj<'py, Event
 pub fn attach(server: &Obj<'_, Server>, transport: &Obj<'_, SocketTransport>) -> PyResult<()> {
     still_open(server)?;
     if let Ok(number) = usize::try_from(transports::descriptor(transport)) {
-        transport.client.set(server.clients.enter(number, transport));
+        transport.client.enter(&server.clients, number, transport);
     }
     server.connected.set(server.connected.get() + 1);
     Ok(())

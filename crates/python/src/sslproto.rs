@@ -518,7 +518,7 @@ impl Class for SslProtocol {
     const FREELIST: usize = 64;
     const STANDS_FOR_STOCK: bool = true;
     const FUNCTIONS: bool = true;
-    const UNHEARD: &'static [&'static str] =
+    const NOT_CALLED: &'static [&'static str] =
         &["_abort", "_do_read", "_fatal_error", "_start_shutdown", "_wakeup_waiter"];
 
     fn state() -> &'static ClassState {

@@ -23,8 +23,8 @@ use crate::events::{self, Handle};
 use crate::ffi::class::DictAndWeak;
 use crate::ffi::send::{Sent, send, throw};
 use crate::ffi::{
-    Args, Class, ClassState, Create, Obj, Output, Raised, Ref, Registration, Registry, Signature, Slot,
-    Table, Visitor, derived, make,
+    Args, Class, ClassState, Create, Obj, Output, Raised, Ref, Signature, Slot, Table, Visitor, WeakSet,
+    WeakSetEntry, derived, make,
 };
 use crate::ffi::{boolean, call, context, depth, none};
 use crate::functions;
@@ -49,7 +49,7 @@ pub struct TaskState {
     must_cancel: Cell<bool>,
     log_destroy_pending: Cell<bool>,
     cancel_requests: Cell<usize>,
-    registration: Registration,
+    registration: WeakSetEntry,
 }
 
 impl Default for TaskState {
@@ -63,7 +63,7 @@ impl Default for TaskState {
             must_cancel: Cell::new(false),
             log_destroy_pending: Cell::new(true),
             cancel_requests: Cell::new(0),
-            registration: Registration::default(),
+            registration: WeakSetEntry::default(),
         }
     }
 }
@@ -74,7 +74,7 @@ derived! {
 }
 
 static TASK: ClassState = ClassState::new();
-static TASKS: Registry = Registry::new();
+static TASKS: WeakSet<Task> = WeakSet::new();
 
 #[cfg(not(Py_3_12))]
 const INIT: Signature<4> = Signature::new("Task.__init__", "coro, *, loop=None, name=None, context=None");
@@ -104,7 +104,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 
 /// Living native tasks of all loops and threads that are not done: what `asyncio.all_tasks()` consults.
 pub fn living(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
-    PyList::new(py, TASKS.living::<Task>(py).into_iter().map(Obj::into_any))
+    PyList::new(py, TASKS.living(py).into_iter().map(Obj::into_any))
 }
 
 /// `asyncio.all_tasks(event_loop)`, which is a C function since 3.14. The native tasks take part in it by way of

@@ -36,9 +36,9 @@ use yibu_engine::{Fd, OpId, Outcome};
 use crate::core::{EventLoop, Owner, OwnerKind, finish, ignore_replacement, typed};
 use crate::event_loop::occupied;
 use crate::ffi::bytes::Bytes;
-use crate::ffi::class::BehindTransport;
+use crate::ffi::class::AfterSlots;
 use crate::ffi::{
-    Args, Class, ClassState, Create, Listing, Obj, Output, Raised, Ref, Signature, Slot, Table, Visitor,
+    Args, Class, ClassState, Create, Obj, Output, Raised, Ref, Signature, Slot, Table, Visitor, WeakMapEntry,
     audit,
 };
 use crate::frames::Frame;
@@ -82,9 +82,9 @@ pub struct SocketTransport {
     /// The future of whoever waits for the buffer to drain, to use the socket directly.
     empty_waiter: Slot,
     /// Its place among the server's clients.
-    pub(crate) client: Listing,
+    pub(crate) client: WeakMapEntry,
     /// Its place among the loop's transports.
-    pub(crate) listing: Listing,
+    pub(crate) listing: WeakMapEntry,
     connection: Connection,
 }
 
@@ -361,8 +361,8 @@ pub fn complete(class: &Bound<'_, pyo3::types::PyType>) -> PyResult<()> {
     class.setattr("_sendfile_compatible", modes.getattr("TRY_NATIVE")?)
 }
 
-/// Steps of asyncio's transports of sockets that native ones do not call: see [`Class::UNHEARD`].
-const UNHEARD: &[&str] = &[
+/// Steps of asyncio's transports of sockets that native ones do not call: see [`Class::NOT_CALLED`].
+const NOT_CALLED: &[&str] = &[
     "_call_connection_lost",
     "_fatal_error",
     "_force_close",
@@ -372,10 +372,11 @@ const UNHEARD: &[&str] = &[
 
 impl Class for SocketTransport {
     const NAME: &'static CStr = c"yibu.SocketTransport";
-    type Header = BehindTransport;
+    // `_extra`, `_loop`, `_protocol_paused`, `_high_water` and `_low_water` of `_FlowControlMixin`.
+    type Header = AfterSlots<5>;
     const FREELIST: usize = 256;
     const STANDS_FOR_STOCK: bool = true;
-    const UNHEARD: &'static [&'static str] = UNHEARD;
+    const NOT_CALLED: &'static [&'static str] = NOT_CALLED;
     const FUNCTIONS: bool = true;
 
     fn state() -> &'static ClassState {

@@ -114,7 +114,7 @@ impl<T: Class> Table<T> {
         T::state().originals.name_functions(py, table.functions);
         natives::expect::<T>(&class);
         if let Some(stock) = T::stock(py)? {
-            making::dress(&class, T::state(), &table.ways, stock)?;
+            making::make_functions(&class, T::state(), &table.vectorcalls, stock)?;
         }
         Ok(class)
     }

@@ -12,7 +12,7 @@ use super::layout::Instance;
 use crate::depth;
 use crate::gc::Visitor;
 #[cfg(Py_3_12)]
-use crate::stop;
+use crate::stop_iteration;
 
 /// `tp_dealloc`: however many objects hold each other, their deaths do not nest.
 pub(crate) unsafe extern "C" fn dealloc<T: Class>(object: *mut ffi::PyObject) {
@@ -53,7 +53,7 @@ unsafe fn free<T: Class>(object: *mut ffi::PyObject) {
         ffi::Py_DECREF(class.cast());
         #[cfg(Py_3_12)]
         if T::AWAITED {
-            stop::release();
+            stop_iteration::release();
         }
     }
 }

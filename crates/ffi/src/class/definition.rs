@@ -45,7 +45,7 @@ pub trait Class: Default + Sized + 'static {
     /// Whether methods are [`crate::function::Function`]s: what [`Class::stock`] has in Python.
     const FUNCTIONS: bool = false;
     /// Methods that are there for others to call, and that native code does not call where asyncio does: replacing one is refused.
-    const UNHEARD: &'static [&'static str] = &[];
+    const NOT_CALLED: &'static [&'static str] = &[];
     /// Whether methods look for replacements in [`Class::stock`].
     const STANDS_FOR_STOCK: bool = false;
     /// Whether instances are of classes that derive from that class.

@@ -36,22 +36,13 @@ pub struct DictAndWeak {
     weak: *mut ffi::PyObject,
 }
 
-/// Behind a class of asyncio's whose instances have `N` slots of their own, left empty.
+/// A `__dict__` and weak references after the `N` slots of a Python class from which the native one derives, left empty.
 #[repr(C)]
-pub struct Behind<const N: usize> {
+pub struct AfterSlots<const N: usize> {
     slots: [*mut ffi::PyObject; N],
     dict: *mut ffi::PyObject,
     weak: *mut ffi::PyObject,
 }
-
-/// Behind `asyncio.transports._FlowControlMixin`: `_extra`, `_loop`, `_protocol_paused`, `_high_water`, `_low_water`.
-pub type BehindTransport = Behind<5>;
-
-/// Behind `asyncio.ReadTransport`: `_extra`.
-pub type BehindReadTransport = Behind<1>;
-
-/// Behind `asyncio.SubprocessTransport`: `_extra`.
-pub type BehindSubprocessTransport = Behind<1>;
 
 /// Weak references, and instances that are called by the vectorcall protocol ([`super::make_callable`]).
 #[repr(C)]
@@ -86,7 +77,7 @@ unsafe impl Header for DictAndWeak {
 }
 
 // SAFETY: the offsets are the compiler's.
-unsafe impl<const N: usize> Header for Behind<N> {
-    const DICT: Option<usize> = Some(offset_of!(Behind<N>, dict));
-    const WEAK: Option<usize> = Some(offset_of!(Behind<N>, weak));
+unsafe impl<const N: usize> Header for AfterSlots<N> {
+    const DICT: Option<usize> = Some(offset_of!(AfterSlots<N>, dict));
+    const WEAK: Option<usize> = Some(offset_of!(AfterSlots<N>, weak));
 }

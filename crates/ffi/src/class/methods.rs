@@ -48,7 +48,7 @@ impl<T: Class> Table<T> {
         let code = if T::FUNCTIONS { by_function::noargs::<T, F> } else { tramp::noargs::<T, F> };
         self.add::<F>(name, ffi::PyMethodDefPointer { PyCFunction: code }, ffi::METH_NOARGS, text);
         if T::FUNCTIONS {
-            self.ways.push((name, by_function::call_noargs::<T, F>));
+            self.vectorcalls.push((name, by_function::call_noargs::<T, F>));
         }
     }
 
@@ -61,7 +61,7 @@ impl<T: Class> Table<T> {
         let meth = ffi::PyMethodDefPointer { PyCFunction: tramp::unary::<T, F> };
         self.add_method(name, meth, ffi::METH_NOARGS | ffi::METH_COEXIST, text);
         if T::FUNCTIONS {
-            self.ways.push((name, by_function::call_noargs::<T, F>));
+            self.vectorcalls.push((name, by_function::call_noargs::<T, F>));
         }
     }
 
@@ -75,7 +75,7 @@ impl<T: Class> Table<T> {
         let meth = ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: code };
         self.add_method(name, meth, ffi::METH_FASTCALL | ffi::METH_KEYWORDS, text);
         if T::FUNCTIONS {
-            self.ways.push((name, by_function::call_fast::<T, F>));
+            self.vectorcalls.push((name, by_function::call_fast::<T, F>));
         }
     }
 
@@ -88,7 +88,7 @@ impl<T: Class> Table<T> {
         let code = if T::FUNCTIONS { by_function::one::<T, F> } else { tramp::one::<T, F> };
         self.add::<F>(name, ffi::PyMethodDefPointer { PyCFunction: code }, ffi::METH_O, text);
         if T::FUNCTIONS {
-            self.ways.push((name, by_function::call_one::<T, F>));
+            self.vectorcalls.push((name, by_function::call_one::<T, F>));
         }
     }
 
@@ -105,7 +105,7 @@ impl<T: Class> Table<T> {
         let name = leak(name.to_owned());
         self.add::<F>(name, meth, ffi::METH_FASTCALL | ffi::METH_KEYWORDS, text);
         if T::FUNCTIONS {
-            self.ways.push((name, by_function::call_fast::<T, F>));
+            self.vectorcalls.push((name, by_function::call_fast::<T, F>));
         }
     }
 

@@ -10,7 +10,7 @@ use pyo3::types::{PyDict, PyString};
 use super::definition::{Class, Extends};
 use super::header::Header;
 use super::layout::{Instance, data_of};
-use crate::objects::again;
+use crate::objects::new_reference;
 
 /// An owned reference to an instance of native class `T`, or of a subclass; it dereferences to the data.
 #[repr(transparent)]
@@ -19,7 +19,7 @@ pub struct Obj<'py, T: Class>(Bound<'py, PyAny>, PhantomData<T>);
 impl<T: Class> Clone for Obj<'_, T> {
     #[inline]
     fn clone(&self) -> Self {
-        Self(again(&self.0), PhantomData)
+        Self(new_reference(&self.0), PhantomData)
     }
 }
 
@@ -151,6 +151,13 @@ impl<'py, T: Class> Obj<'py, T> {
     /// Whether the instance's own `__dict__` has an attribute.
     pub fn has_own_attribute(&self, name: &Bound<'py, PyString>) -> PyResult<bool> {
         self.own_dict().map_or(Ok(false), |dict| dict.contains(name))
+    }
+
+    /// Whether a value lies in the data of the object, and so is dropped with it.
+    #[inline]
+    pub(crate) fn has_in_data<V>(&self, value: &V) -> bool {
+        let (data, value) = (std::ptr::from_ref::<T>(self).addr(), std::ptr::from_ref(value).addr());
+        (data..data + size_of::<T>()).contains(&value)
     }
 
     /// The object as one of its native base class.

@@ -18,7 +18,7 @@ pub struct Table<T> {
     pub(crate) properties: Vec<ffi::PyGetSetDef>,
     pub(crate) slots: Vec<ffi::PyType_Slot>,
     /// How the methods are called as [`crate::function::Function`]s.
-    pub(crate) ways: Vec<(&'static CStr, ffi::vectorcallfunc)>,
+    pub(crate) vectorcalls: Vec<(&'static CStr, ffi::vectorcallfunc)>,
     pub(crate) doc: &'static CStr,
     /// What the Rust functions of the methods are called, for a class that stands for one of asyncio's.
     pub(crate) functions: HashMap<TypeId, Py<PyString>>,
@@ -44,7 +44,7 @@ impl<T> Table<T> {
             methods: Vec::new(),
             properties: Vec::new(),
             slots: Vec::new(),
-            ways: Vec::new(),
+            vectorcalls: Vec::new(),
             doc: c"",
             functions: HashMap::new(),
             class: PhantomData,

@@ -6,7 +6,7 @@ use pyo3::exceptions::{PyAttributeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyFunction, PyString, PyTuple, PyType};
 
-use super::calls::route;
+use super::calls::choose_vectorcall;
 use super::data::Function;
 use super::naming;
 use crate::call;
@@ -128,7 +128,7 @@ fn set_code<'py>(f: &Obj<'py, Function>, value: Value<'_, 'py>) -> PyResult<()> 
     } else {
         return Err(wrong());
     }
-    settle(f)
+    apply(f)
 }
 
 /// A Python function of the code that is set, with the twin's globals and closure.
@@ -160,18 +160,18 @@ fn set_defaults<'py>(
     } else {
         slot.put(value);
     }
-    settle(f)
+    apply(f)
 }
 
 /// After a change of what a call does.
-fn settle(f: &Obj<'_, Function>) -> PyResult<()> {
+fn apply(f: &Obj<'_, Function>) -> PyResult<()> {
     let py = f.py();
     f.binder.clear();
     match f.set.code.get(py) {
         Some(code) => f.replacement.put(copy_of_twin(f, &code)?),
         None => f.replacement.clear(),
     }
-    route(f);
+    choose_vectorcall(f);
     follow_settings(f)
 }
 

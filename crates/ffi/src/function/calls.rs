@@ -17,16 +17,16 @@ use crate::trampoline::guard::guard;
 use crate::trampoline::lending::{Stateless, lend};
 use crate::trampoline::methods as tramp;
 
-/// Lets calls of a function go the way that its attributes ask for.
-pub(crate) fn route(function: &Obj<'_, Function>) {
-    let way = match function.way.get() {
+/// Has the interpreter call a function as its attributes ask for.
+pub(crate) fn choose_vectorcall(function: &Obj<'_, Function>) {
+    let vectorcall = match function.code.get() {
         _ if !function.replacement.is_empty() => call_replacement,
-        Some(way) if !function.set.defaults_differ() => way,
+        Some(code) if !function.set.defaults_differ() => code,
         _ => call_bound,
     };
     // SAFETY: layout; the interpreter reads the field when it calls the function, on an attached thread.
     unsafe {
-        (*function.as_any().as_ptr().cast::<Instance<Function>>()).header.vectorcall = Some(way);
+        (*function.as_any().as_ptr().cast::<Instance<Function>>()).header.vectorcall = Some(vectorcall);
     }
 }
 

@@ -32,8 +32,8 @@ unsafe impl Header for FunctionHeader {
 /// The data of a native function. What is set by the program is empty until then.
 #[derive(Default)]
 pub struct Function {
-    /// The way of a call to the Rust code.
-    pub(crate) way: Cell<Option<ffi::vectorcallfunc>>,
+    /// What calls the Rust code.
+    pub(crate) code: Cell<Option<ffi::vectorcallfunc>>,
     /// The class whose method it is.
     pub(crate) owner: Cell<Option<&'static ClassState>>,
     /// The C function, method or slot, as an object.
@@ -102,7 +102,7 @@ impl Function {
 }
 
 /// Whether an object is a Function that does not do what its Rust code does: the program has set its code or its defaults.
-pub(crate) fn acts_otherwise(object: &Bound<'_, PyAny>) -> bool {
+pub(crate) fn has_other_behaviour(object: &Bound<'_, PyAny>) -> bool {
     Obj::<Function>::cast_exact(object)
         .is_some_and(|function| !function.replacement.is_empty() || function.set.defaults_differ())
 }

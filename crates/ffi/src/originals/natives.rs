@@ -14,7 +14,7 @@ pub(crate) struct Native {
     pub class: Py<PyType>,
     pub state: &'static ClassState,
     pub hooks: &'static [&'static [&'static str]],
-    pub unheard: &'static [&'static str],
+    pub not_called: &'static [&'static str],
     /// Whether asyncio's class is among its bases, so that it has all methods.
     pub derives: bool,
     pub stock: for<'py> fn(Python<'py>) -> PyResult<Option<&'py Bound<'py, PyType>>>,
@@ -24,7 +24,9 @@ pub(crate) struct Native {
 impl Native {
     /// Whether it stands for a class of asyncio's.
     pub fn stands_for_stock(&self) -> bool {
-        Python::attach(|py| self.state.originals.behind.get(py).is_some_and(|classes| !classes.is_empty()))
+        Python::attach(|py| {
+            self.state.originals.stock_classes.get(py).is_some_and(|classes| !classes.is_empty())
+        })
     }
 }
 
@@ -39,7 +41,7 @@ pub(crate) fn expect<T: Class>(class: &Bound<'_, PyType>) {
         class: class.clone().unbind(),
         state: T::state(),
         hooks: T::HOOKS,
-        unheard: T::UNHEARD,
+        not_called: T::NOT_CALLED,
         derives: T::DERIVES_FROM_STOCK,
         stock: if T::STANDS_FOR_STOCK { T::stock } else { |_| Ok(None) },
     };
@@ -52,7 +54,7 @@ pub(crate) fn natives(py: Python<'_>) -> &[Native] {
 }
 
 /// Those that were made. They are [`natives`] from now on.
-pub(crate) fn settle(py: Python<'_>) {
+pub(crate) fn finish(py: Python<'_>) {
     let made = std::mem::take(&mut *MADE.lock().unwrap_or_else(PoisonError::into_inner));
     // Only importing the module a second time finds it full, and then it is right.
     let _ = NATIVES.set(py, made);

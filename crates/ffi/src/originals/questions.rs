@@ -8,11 +8,11 @@ use pyo3::prelude::*;
 use pyo3::types::{PyString, PyType};
 
 use super::natives::natives;
-use super::state::{BEHIND, INIT, Replaced, UNHEARD};
+use super::state::{IN_STOCK, INIT, NOT_CALLED, Replaced};
 use crate::class::definition::Class;
 use crate::class::object::Obj;
 use crate::class::state::ClassState;
-use crate::function::data::acts_otherwise;
+use crate::function::data::has_other_behaviour;
 use crate::types::{give_version, lookup};
 use crate::versions;
 
@@ -60,7 +60,7 @@ impl<T: Class> Obj<'_, T> {
 fn by_tag<'py, T: Class>(tag: u32, class: impl FnOnce() -> Bound<'py, PyType>) -> Replaced {
     // No class has the tag 0: it stands for none.
     let known = T::state().originals.up_to_date(T::STANDS_FOR_STOCK && !T::DERIVES_FROM_STOCK).known(tag);
-    known.unwrap_or_else(|| judge(T::state(), &class()))
+    known.unwrap_or_else(|| find_out(T::state(), &class()))
 }
 
 /// What is replaced in the class that most instances are of, looked at again and watched.
@@ -97,7 +97,7 @@ pub fn is_known<T: Class>() -> bool {
 
 /// Finds out, and remembers. What cannot be found out counts as replaced: then everything goes by name.
 #[cold]
-fn judge(state: &'static ClassState, class: &Bound<'_, PyType>) -> Replaced {
+fn find_out(state: &'static ClassState, class: &Bound<'_, PyType>) -> Replaced {
     let originals = &state.originals;
     let tag = give_version(class);
     if let Some(known) = originals.known(tag).filter(|_| tag != 0) {
@@ -115,7 +115,7 @@ fn compare(state: &'static ClassState, class: &Bound<'_, PyType>) -> PyResult<Re
     let py = class.py();
     let native = nearest(state, class)?;
     let Some(entries) = native.originals.entries.get(py) else { return Ok(0) };
-    let stands_for = native.originals.behind.get(py).is_some_and(|classes| !classes.is_empty());
+    let stands_for = native.originals.stock_classes.get(py).is_some_and(|classes| !classes.is_empty());
     let is_native = class.is(native.class(py));
     let mut replaced = 0;
     for original in entries {
@@ -123,16 +123,17 @@ fn compare(state: &'static ClassState, class: &Bound<'_, PyType>) -> PyResult<Re
         let construction = original.bit == INIT.trailing_zeros();
         if (!construction || is_native)
             && (!lookup(class, name)?.is_some_and(|found| found.is(&original.value))
-                || construction && acts_otherwise(original.value.bind(py)))
+                || construction && has_other_behaviour(original.value.bind(py)))
         {
             replaced |= 1 << original.bit;
         }
-        if stands_for && !original.is_attribute(py) && native.originals.behind(py, name)?.is_some() {
-            replaced |= BEHIND | 1 << original.bit;
+        if stands_for && !original.is_attribute(py) && native.originals.replaced_in_stock(py, name)?.is_some()
+        {
+            replaced |= IN_STOCK | 1 << original.bit;
         }
     }
-    if native.originals.unheard(class)?.is_some() {
-        replaced |= UNHEARD;
+    if native.originals.not_called(class)?.is_some() {
+        replaced |= NOT_CALLED;
     }
     Ok(replaced)
 }
@@ -141,7 +142,7 @@ fn compare(state: &'static ClassState, class: &Bound<'_, PyType>) -> PyResult<Re
 #[cold]
 pub fn refuse<T: Class>(object: &Obj<'_, T>) -> PyResult<()> {
     let class = object.as_any().get_type();
-    let Some(name) = nearest(T::state(), &class)?.originals.unheard(&class)? else { return Ok(()) };
+    let Some(name) = nearest(T::state(), &class)?.originals.not_called(&class)? else { return Ok(()) };
     Err(PyTypeError::new_err(format!(
         "{name}() is replaced, a step of asyncio's {} that yibu's does not go through: put the original back, or run this program on asyncio",
         class.name()?
@@ -169,11 +170,11 @@ pub fn replacement<'py, T: Class>(
     function: TypeId,
 ) -> PyResult<Option<Bound<'py, PyAny>>> {
     let (py, originals) = (object.py(), &T::state().originals);
-    if originals.passing.take() {
+    if originals.skips_replacement.take() {
         return Ok(None);
     }
     let Some(name) = originals.names.get(py).and_then(|names| names.get(&function)) else { return Ok(None) };
-    match originals.behind(py, name.bind(py))? {
+    match originals.replaced_in_stock(py, name.bind(py))? {
         Some(found) => bind(&found, object.as_any()).map(Some),
         None => Ok(None),
     }
@@ -196,7 +197,7 @@ fn look_in_base<'py>(
     for original in state.originals.entries.get(py).into_iter().flatten() {
         if original.name.bind(py).as_any().eq(&name)? {
             let found = class.getattr(&name)?;
-            let same = found.is(&original.value) && !acts_otherwise(&found);
+            let same = found.is(&original.value) && !has_other_behaviour(&found);
             return Ok((!same).then_some(found));
         }
     }
@@ -223,10 +224,10 @@ pub(crate) fn call_native<R>(
     object: &Bound<'_, PyAny>,
     call: impl FnOnce() -> R,
 ) -> R {
-    let passing = &state.originals.passing;
+    let skips_replacement = &state.originals.skips_replacement;
     // Only a method that would look takes it back.
-    passing.set(judge(state, &object.get_type()) & BEHIND != 0);
+    skips_replacement.set(find_out(state, &object.get_type()) & IN_STOCK != 0);
     let result = call();
-    passing.set(false);
+    skips_replacement.set(false);
     result
 }

@@ -3,30 +3,30 @@
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyFunction, PyString, PyType};
 
-use super::natives::{Native, natives, settle};
+use super::natives::{Native, finish, natives};
 use super::state::{INIT, ORDER, OTHER, Original};
 #[cfg(not(Py_3_12))]
-use crate::stand_ins::by_wrappers;
+use crate::redirection::by_wrappers;
 #[cfg(not(Py_3_12))]
 use crate::types::own;
 use crate::types::{dict_of, lookup};
 
 /// Takes note of every native class as it is now. Called when all of them are made.
 pub fn remember(py: Python<'_>) -> PyResult<()> {
-    settle(py);
+    finish(py);
     // Only importing the module a second time finds any of this full, and then it is right.
     // Some of asyncio's classes are behind several native ones: what they have is looked at when they have all wrappers.
     #[cfg(not(Py_3_12))]
     for Native { class, stock, .. } in natives(py) {
         // Of `__init__` only the first: those of its bases do less than the native one.
         let (init, mut init_seen) = (PyString::intern(py, "__init__"), false);
-        for base in stock(py)?.map_or_else(|| Ok(Vec::new()), bases_behind)? {
+        for base in stock(py)?.map_or_else(|| Ok(Vec::new()), stock_bases)? {
             let has_init = !init_seen && own(&base, &init)?.is_some();
             init_seen |= has_init;
             by_wrappers::wrap(&base, class.bind(py), has_init)?;
         }
     }
-    for Native { class, state, hooks, unheard, derives, stock } in natives(py) {
+    for Native { class, state, hooks, not_called, derives, stock } in natives(py) {
         let class = class.bind(py);
         let mut entries = Vec::new();
         for base in class.mro() {
@@ -56,36 +56,36 @@ pub fn remember(py: Python<'_>) -> PyResult<()> {
             }
         }
         let _ = state.originals.entries.set(py, entries);
-        let mut behind = Vec::new();
+        let mut stock_classes = Vec::new();
         if let Some(stock) = stock(py)? {
-            for base in bases_behind(stock)? {
+            for base in stock_bases(stock)? {
                 let had = content(&base)?;
-                behind.push((base.unbind(), had.unbind()));
+                stock_classes.push((base.unbind(), had.unbind()));
             }
         }
         let mut missing = Vec::new();
-        for (name, value) in behind.iter().flat_map(|(_, had)| had.bind(py).iter()) {
+        for (name, value) in stock_classes.iter().flat_map(|(_, had)| had.bind(py).iter()) {
             let name = name.cast_into::<PyString>()?;
             let text = name.to_str()?;
             if value.is_instance_of::<PyFunction>()
                 && !text.starts_with("__")
-                && (unheard.contains(&text) || !derives && lookup(class, &name)?.is_none())
+                && (not_called.contains(&text) || !derives && lookup(class, &name)?.is_none())
             {
                 let usual = lookup(class, &name)?.map(Bound::unbind);
                 missing.push((name.unbind(), usual));
             }
         }
-        let _ = state.originals.unheard.set(py, missing);
-        if let Some((stock, _)) = behind.first() {
+        let _ = state.originals.not_called.set(py, missing);
+        if let Some((stock, _)) = stock_classes.first() {
             state.originals.stock.set(stock.as_ptr().cast());
         }
-        let _ = state.originals.behind.set(py, behind);
+        let _ = state.originals.stock_classes.set(py, stock_classes);
     }
     Ok(())
 }
 
 /// The classes of asyncio's behind a native one. Those of protocols are programs' bases, and nothing stands in for them.
-fn bases_behind<'py>(stock: &Bound<'py, PyType>) -> PyResult<Vec<Bound<'py, PyType>>> {
+fn stock_bases<'py>(stock: &Bound<'py, PyType>) -> PyResult<Vec<Bound<'py, PyType>>> {
     let mut bases = Vec::new();
     for base in stock.mro() {
         let base = base.cast_into::<PyType>()?;

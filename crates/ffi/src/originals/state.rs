@@ -23,25 +23,25 @@ pub(crate) const OTHER: u32 = 62;
 pub const INIT: Replaced = 1 << 61;
 
 /// A method is replaced that asyncio calls and the native class does not: objects refuse to be made.
-pub const UNHEARD: Replaced = 1 << 59;
+pub const NOT_CALLED: Replaced = 1 << 59;
 
 /// `__lt__` of the native class is replaced.
 pub const ORDER: Replaced = 1 << 60;
 
 /// Something is replaced in the class of asyncio's that the native one stands for. Methods of native classes look there
 /// themselves when they are called ([`super::replacement`]).
-pub const BEHIND: Replaced = 1 << 63;
+pub const IN_STOCK: Replaced = 1 << 63;
 
 const KEPT: usize = 8;
 
 #[derive(Clone, Copy)]
-pub(crate) struct Verdict {
+pub(crate) struct Answer {
     tag: u32,
     replaced: Replaced,
 }
 
 /// No class has this tag: they are given in order.
-const UNKNOWN: Verdict = Verdict { tag: u32::MAX, replaced: 0 };
+const UNKNOWN: Answer = Answer { tag: u32::MAX, replaced: 0 };
 
 /// What a native class had under a name.
 pub(crate) struct Original {
@@ -59,28 +59,28 @@ impl Original {
 }
 
 /// The name of a method that nobody calls, and what the native class had under it.
-pub(crate) type Unheard = (Py<PyString>, Option<Py<PyAny>>);
+pub(crate) type NotCalled = (Py<PyString>, Option<Py<PyAny>>);
 
 /// What a native class was when the module was made, and what was found out since then.
 pub(crate) struct Originals {
     pub(crate) entries: PyOnceLock<Vec<Original>>,
     /// The classes of asyncio's that the native one stands for, in the order of their resolution, with what they had.
-    pub(crate) behind: PyOnceLock<Vec<(Py<PyType>, Py<PyDict>)>>,
+    pub(crate) stock_classes: PyOnceLock<Vec<(Py<PyType>, Py<PyDict>)>>,
     /// Methods of these that the native class has not, or does not call where asyncio does, with what it had under these names.
-    pub(crate) unheard: PyOnceLock<Vec<Unheard>>,
+    pub(crate) not_called: PyOnceLock<Vec<NotCalled>>,
     /// What the methods are called, by the types of the Rust functions.
     pub(crate) names: PyOnceLock<HashMap<TypeId, Py<PyString>>>,
     /// The first of them, and its version tag when it was last looked at.
     pub(crate) stock: Cell<*mut ffi::PyTypeObject>,
     pub(crate) stock_version: Cell<u32>,
-    pub(crate) verdicts: [Cell<Verdict>; KEPT],
+    pub(crate) answers: [Cell<Answer>; KEPT],
     /// What is replaced in the class that most instances are of, as long as that holds.
     pub(crate) usual: Finding,
     pub(crate) usually_replaced: Cell<Replaced>,
     /// Whether changes of that class cannot be told.
     pub(crate) unwatched: Cell<bool>,
     /// Whether the next method called is the native one, whatever was replaced: its replacement calls the original.
-    pub(crate) passing: Cell<bool>,
+    pub(crate) skips_replacement: Cell<bool>,
 }
 
 impl Originals {
@@ -88,16 +88,16 @@ impl Originals {
     pub(crate) const fn new() -> Self {
         Self {
             entries: PyOnceLock::new(),
-            behind: PyOnceLock::new(),
-            unheard: PyOnceLock::new(),
+            stock_classes: PyOnceLock::new(),
+            not_called: PyOnceLock::new(),
             names: PyOnceLock::new(),
             stock: Cell::new(std::ptr::null_mut()),
             stock_version: Cell::new(0),
-            verdicts: [const { Cell::new(UNKNOWN) }; KEPT],
+            answers: [const { Cell::new(UNKNOWN) }; KEPT],
             usual: Finding::new(),
             usually_replaced: Cell::new(0),
             unwatched: Cell::new(false),
-            passing: Cell::new(false),
+            skips_replacement: Cell::new(false),
         }
     }
 
@@ -116,7 +116,7 @@ impl Originals {
     ) -> PyResult<()> {
         for original in self.entries.get(py).into_iter().flatten() {
             let name = original.name.bind(py);
-            for (_, had) in self.behind.get(py).into_iter().flatten() {
+            for (_, had) in self.stock_classes.get(py).into_iter().flatten() {
                 if let Some(function) = had.bind(py).get_item(name)? {
                     each(&function, original.value.bind(py))?;
                     if original.bit == INIT.trailing_zeros() {
@@ -130,12 +130,12 @@ impl Originals {
 
     /// What replaces a name in the classes of asyncio's that the native one stands for. A base counts where asyncio's methods of
     /// the classes before it go on to it.
-    pub(crate) fn behind<'py>(
+    pub(crate) fn replaced_in_stock<'py>(
         &self,
         py: Python<'py>,
         name: &Bound<'py, PyString>,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
-        for (class, had) in self.behind.get(py).into_iter().flatten() {
+        for (class, had) in self.stock_classes.get(py).into_iter().flatten() {
             let (now, before) = (own(class.bind(py), name)?, had.bind(py).get_item(name)?);
             match (now, before) {
                 (Some(now), Some(before)) if now.is(&before) => {
@@ -150,16 +150,19 @@ impl Originals {
         Ok(None)
     }
 
-    /// A method that is replaced, in `class` or behind it, and not called.
-    pub(crate) fn unheard<'py>(&self, class: &Bound<'py, PyType>) -> PyResult<Option<Bound<'py, PyString>>> {
+    /// A method that is replaced, in `class` or in the classes of asyncio's that it stands for, and not called.
+    pub(crate) fn not_called<'py>(
+        &self,
+        class: &Bound<'py, PyType>,
+    ) -> PyResult<Option<Bound<'py, PyString>>> {
         let py = class.py();
-        for (name, usual) in self.unheard.get(py).into_iter().flatten() {
+        for (name, usual) in self.not_called.get(py).into_iter().flatten() {
             let name = name.bind(py);
             let same = match (lookup(class, name)?, usual) {
                 (Some(found), Some(usual)) => found.is(usual),
                 (found, usual) => found.is_none() && usual.is_none(),
             };
-            if !same || self.behind(py, name)?.is_some() {
+            if !same || self.replaced_in_stock(py, name)?.is_some() {
                 return Ok(Some(name.clone()));
             }
         }
@@ -173,7 +176,7 @@ impl Originals {
         if beside {
             let stock = self.stock.get();
             if !stock.is_null() {
-                // SAFETY: attached; a type that `behind` keeps alive.
+                // SAFETY: attached; a type that `stock_classes` keeps alive.
                 let version = unsafe { (*stock).tp_version_tag };
                 // Without a tag it has changed since somebody last looked.
                 if version == 0 || version != self.stock_version.get() {
@@ -189,8 +192,8 @@ impl Originals {
     fn forget(&self) {
         // SAFETY: attached; not null, says the caller.
         self.stock_version.set(unsafe { assign_version(self.stock.get()) });
-        for verdict in &self.verdicts {
-            verdict.set(UNKNOWN);
+        for answer in &self.answers {
+            answer.set(UNKNOWN);
         }
     }
 
@@ -209,23 +212,31 @@ impl Originals {
     /// Has changes told of everything that answers about the class depend on; whether they will be.
     pub(crate) fn watch(&self, class: &Bound<'_, PyType>) -> bool {
         let py = class.py();
-        let behind =
-            self.behind.get(py).into_iter().flatten().map(|(class, _)| class.bind(py).clone().into_any());
-        class.mro().iter().chain(behind).all(|base| base.cast::<PyType>().is_ok_and(versions::watch_class))
+        let stock_classes = self
+            .stock_classes
+            .get(py)
+            .into_iter()
+            .flatten()
+            .map(|(class, _)| class.bind(py).clone().into_any());
+        class
+            .mro()
+            .iter()
+            .chain(stock_classes)
+            .all(|base| base.cast::<PyType>().is_ok_and(versions::watch_class))
     }
 
     /// What was found out about the class with a tag is remembered.
     pub(crate) fn remember(&self, tag: u32, replaced: Replaced) {
         if tag != 0 {
-            self.verdicts[tag as usize % KEPT].set(Verdict { tag, replaced });
+            self.answers[tag as usize % KEPT].set(Answer { tag, replaced });
         }
     }
 
     /// What was found out about the class with a tag.
     #[inline(always)]
     pub(crate) fn known(&self, tag: u32) -> Option<Replaced> {
-        let verdict = self.verdicts[tag as usize % KEPT].get();
-        (verdict.tag == tag).then_some(verdict.replaced)
+        let answer = self.answers[tag as usize % KEPT].get();
+        (answer.tag == tag).then_some(answer.replaced)
     }
 }
 

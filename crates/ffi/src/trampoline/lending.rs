@@ -11,11 +11,11 @@ use crate::objects::Output;
 
 /// A function whose value is its type: what `fn` items and closures without captures are.
 pub trait Stateless: Copy + 'static {
-    /// Conjures the function.
+    /// The function itself.
     ///
     /// # Safety
     /// A value of the type must have existed: table builders take one and drop it.
-    unsafe fn conjure() -> Self {
+    unsafe fn value() -> Self {
         const { assert!(size_of::<Self>() == 0, "table functions must not capture anything") };
         // SAFETY: a Copy type of size zero has no bytes to be wrong; the caller vouches that it is inhabited.
         unsafe { std::mem::zeroed() }

@@ -13,7 +13,7 @@ use crate::class::definition::Class;
 use crate::class::object::Obj;
 use crate::objects::Output;
 use crate::originals::questions;
-use crate::originals::state::BEHIND;
+use crate::originals::state::IN_STOCK;
 
 /// Calls what replaces a method in the class of asyncio's that `T` stands for. One comparison when nothing does.
 ///
@@ -27,7 +27,7 @@ unsafe fn replaced<'py, T: Class, F: Stateless>(
     nargs: ffi::Py_ssize_t,
     keywords: *mut ffi::PyObject,
 ) -> PyResult<Option<*mut ffi::PyObject>> {
-    if !T::STANDS_FOR_STOCK || slf.replaced() & BEHIND == 0 {
+    if !T::STANDS_FOR_STOCK || slf.replaced() & IN_STOCK == 0 {
         return Ok(None);
     }
     // SAFETY: the caller's promise.
@@ -71,7 +71,7 @@ where
             let object = lend(py, slf);
             match replaced::<T, F>(py, &object, std::ptr::null(), 0, std::ptr::null_mut())? {
                 Some(result) => Ok(result),
-                None => give(F::conjure()(&object)),
+                None => give(F::value()(&object)),
             }
         })
     }
@@ -96,7 +96,7 @@ where
                 return Ok(result);
             }
             let arg = ManuallyDrop::new(Bound::from_owned_ptr(py, arg));
-            give(F::conjure()(&object, &arg))
+            give(F::value()(&object, &arg))
         })
     }
 }
@@ -121,7 +121,7 @@ where
             if let Some(result) = replaced::<T, F>(py, &object, args, nargs, keywords)? {
                 return Ok(result);
             }
-            give(F::conjure()(&object, Args::from_vectorcall(py, args, nargs, keywords)))
+            give(F::value()(&object, Args::from_vectorcall(py, args, nargs, keywords)))
         })
     }
 }
@@ -154,8 +154,6 @@ where
     // SAFETY: called for CPython, attached; the arguments follow the vectorcall protocol.
     unsafe {
         let py = Python::assume_attached();
-        guard(py, std::ptr::null_mut(), || {
-            give(F::conjure()(Args::from_vectorcall(py, args, nargs, keywords)))
-        })
+        guard(py, std::ptr::null_mut(), || give(F::value()(Args::from_vectorcall(py, args, nargs, keywords))))
     }
 }

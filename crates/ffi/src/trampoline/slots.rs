@@ -16,8 +16,8 @@ use crate::class::definition::Class;
 use crate::class::object::Obj;
 use crate::objects::Output;
 use crate::originals::questions;
-use crate::originals::state::{BEHIND, UNHEARD};
-use crate::stop;
+use crate::originals::state::{IN_STOCK, NOT_CALLED};
+use crate::stop_iteration;
 use crate::thread::outlive_interpreter;
 
 /// The slots of one argument (`tp_repr`, `tp_iter`, `am_await`), and getters.
@@ -32,7 +32,7 @@ where
     // SAFETY: called by CPython on an instance of T's type, attached; the table builder had an F.
     unsafe {
         let py = Python::assume_attached();
-        guard(py, std::ptr::null_mut(), || give(F::conjure()(&lend(py, slf))))
+        guard(py, std::ptr::null_mut(), || give(F::value()(&lend(py, slf))))
     }
 }
 
@@ -56,7 +56,7 @@ where
     unsafe {
         let py = Python::assume_attached();
         // What the objects shown do may take as long as the interpreter.
-        outlive_interpreter(|| guard(py, std::ptr::null_mut(), || give(F::conjure()(&lend(py, slf)))))
+        outlive_interpreter(|| guard(py, std::ptr::null_mut(), || give(F::value()(&lend(py, slf)))))
     }
 }
 
@@ -69,7 +69,7 @@ where
     // SAFETY: as in `unary`.
     unsafe {
         let py = Python::assume_attached();
-        guard(py, -1, || F::conjure()(&lend(py, slf)))
+        guard(py, -1, || F::value()(&lend(py, slf)))
     }
 }
 
@@ -89,7 +89,7 @@ where
         guard(py, std::ptr::null_mut(), || {
             let other = ManuallyDrop::new(Bound::from_owned_ptr(py, other));
             match CompareOp::from_raw(op) {
-                Some(op) => give(F::conjure()(&lend(py, slf), &other, op)),
+                Some(op) => give(F::value()(&lend(py, slf), &other, op)),
                 None => Err(PySystemError::new_err("unknown comparison")),
             }
         })
@@ -112,7 +112,7 @@ where
         guard(py, std::ptr::null_mut(), || {
             let object =
                 (!object.is_null()).then(|| ManuallyDrop::new(Bound::<PyAny>::from_owned_ptr(py, object)));
-            give(F::conjure()(&lend(py, slf), object.as_deref()))
+            give(F::value()(&lend(py, slf), object.as_deref()))
         })
     }
 }
@@ -127,7 +127,7 @@ where
     unsafe {
         let py = Python::assume_attached();
         guard(py, std::ptr::null_mut(), || {
-            Ok(F::conjure()(&lend(py, slf))?.map_or(std::ptr::null_mut(), Bound::into_ptr))
+            Ok(F::value()(&lend(py, slf))?.map_or(std::ptr::null_mut(), Bound::into_ptr))
         })
     }
 }
@@ -148,10 +148,10 @@ where
         let py = Python::assume_attached();
         guard(py, std::ptr::null_mut(), || {
             let nothing = ManuallyDrop::new(Bound::from_owned_ptr(py, ffi::Py_None()));
-            Ok(match F::conjure()(&lend(py, slf), &nothing)? {
+            Ok(match F::value()(&lend(py, slf), &nothing)? {
                 Ok(value) => value.into_ptr(),
                 Err(value) => {
-                    stop::raise(value, T::AWAITED && ffi::Py_REFCNT(slf) == 1);
+                    stop_iteration::raise(value, T::AWAITED && ffi::Py_REFCNT(slf) == 1);
                     std::ptr::null_mut()
                 }
             })
@@ -179,7 +179,7 @@ where
         *result = std::ptr::null_mut();
         guard(py, ffi::PySendResult::PYGEN_ERROR, || {
             let arg = ManuallyDrop::new(Bound::from_owned_ptr(py, arg));
-            Ok(match F::conjure()(&lend(py, slf), &arg)? {
+            Ok(match F::value()(&lend(py, slf), &arg)? {
                 Ok(value) => {
                     *result = value.into_ptr();
                     ffi::PySendResult::PYGEN_NEXT
@@ -218,15 +218,15 @@ where
             });
             let object = lend::<T>(py, slf);
             if T::STANDS_FOR_STOCK
-                && object.replaced() & BEHIND != 0
+                && object.replaced() & IN_STOCK != 0
                 && let Some(replacement) = questions::replacement(&object, TypeId::of::<F>())?
             {
                 return replacement.call(&*args, kwargs.as_deref()).map(|_| 0);
             }
-            if T::STANDS_FOR_STOCK && object.replaced() & UNHEARD != 0 {
+            if T::STANDS_FOR_STOCK && object.replaced() & NOT_CALLED != 0 {
                 questions::refuse(&object)?;
             }
-            F::conjure()(&object, &args, kwargs.as_deref()).map(|()| 0)
+            F::value()(&object, &args, kwargs.as_deref()).map(|()| 0)
         })
     }
 }
@@ -254,7 +254,7 @@ where
             let kwargs = (!kwargs.is_null()).then(|| {
                 ManuallyDrop::new(Bound::from_owned_ptr(py, kwargs).cast_into_unchecked::<PyDict>())
             });
-            give(F::conjure()(&lend(py, slf), &args, kwargs.as_deref()))
+            give(F::value()(&lend(py, slf), &args, kwargs.as_deref()))
         })
     }
 }
@@ -288,7 +288,7 @@ where
         guard(py, -1, || {
             let value =
                 (!value.is_null()).then(|| ManuallyDrop::new(Bound::<PyAny>::from_owned_ptr(py, value)));
-            F::conjure()(&lend(py, slf), value.as_deref()).map(|()| 0)
+            F::value()(&lend(py, slf), value.as_deref()).map(|()| 0)
         })
     }
 }
@@ -311,7 +311,7 @@ where
                 return Err(PyErr::fetch(py));
             }
             let name = ManuallyDrop::new(Bound::<PyAny>::from_owned_ptr(py, name));
-            F::conjure()(&lend(py, slf), &name, !value.is_null()).map(|()| 0)
+            F::value()(&lend(py, slf), &name, !value.is_null()).map(|()| 0)
         })
     }
 }
@@ -327,7 +327,7 @@ where
         let py = Python::assume_attached();
         let aside = PyErr::take(py);
         let object = lend(py, slf);
-        let failed = guard(py, true, || F::conjure()(&object).map(|()| false));
+        let failed = guard(py, true, || F::value()(&object).map(|()| false));
         if failed {
             ffi::PyErr_WriteUnraisable(slf);
         }

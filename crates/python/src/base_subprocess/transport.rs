@@ -14,7 +14,7 @@ use super::{connecting, ending};
 use crate::attributes::{flags, objects};
 use crate::coroutines::Routine;
 use crate::events::loop_debug;
-use crate::ffi::class::BehindSubprocessTransport;
+use crate::ffi::class::AfterSlots;
 use crate::ffi::{
     Args, Class, ClassState, Obj, Output, Raised, Signature, Slot, Table, Visitor, boolean, call, none,
 };
@@ -408,7 +408,8 @@ fn methods(t: &mut Table<BaseSubprocessTransport>) {
 
 impl Class for BaseSubprocessTransport {
     const NAME: &'static CStr = c"yibu.BaseSubprocessTransport";
-    type Header = BehindSubprocessTransport;
+    // `_extra` of `SubprocessTransport`.
+    type Header = AfterSlots<1>;
 
     const STANDS_FOR_STOCK: bool = true;
     const FUNCTIONS: bool = true;

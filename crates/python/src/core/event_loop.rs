@@ -16,7 +16,7 @@ use super::parts::Parts;
 use super::timer::Scheduled;
 use crate::core::Overrides;
 use crate::errors;
-use crate::ffi::{Class, Directory, LoopCell, Obj, Ref, Registration, Slot, Visitor, thread};
+use crate::ffi::{Class, LoopCell, Obj, Ref, Slot, Visitor, WeakMap, WeakSetEntry, thread};
 
 /// What Python puts into the engine.
 pub struct PythonHost;
@@ -87,10 +87,10 @@ pub struct EventLoop {
     /// What other parts keep in the loop.
     pub(crate) parts: Parts,
     /// The native transports that are not closing, by descriptor.
-    pub(crate) transports: Directory,
+    pub(crate) transports: WeakMap,
     pub(crate) transport_mapping: Slot,
     /// Its place among the loops that a forked child finds.
-    pub(crate) registration: Registration,
+    pub(crate) registration: WeakSetEntry,
     /// Whom to tell when a descriptor is closed, because the process had none left.
     wants_descriptor: LoopCell<Vec<(DescriptorClosed, Ref)>>,
     /// The inodes of the paths that listening Unix sockets are to remove: a dict, once there is one.
@@ -140,9 +140,9 @@ impl EventLoop {
             current: Current::default(),
             after_entry: AfterEntry::default(),
             parts: Parts::default(),
-            transports: Directory::default(),
+            transports: WeakMap::default(),
             transport_mapping: Slot::default(),
-            registration: Registration::default(),
+            registration: WeakSetEntry::default(),
             wants_descriptor: LoopCell::default(),
             #[cfg(Py_3_13)]
             unix_servers: Slot::default(),

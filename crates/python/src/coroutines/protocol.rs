@@ -10,7 +10,7 @@ use pyo3::types::PyString;
 
 use super::details::{self, Details, Known};
 use super::wrapper::CoroutineWrapper;
-use crate::ffi::{Class, Obj, Output, Signature, Slot, Table, again, boolean, frame, none};
+use crate::ffi::{Class, Obj, Output, Signature, Slot, Table, boolean, frame, new_reference, none};
 use crate::futures::{self, stop_iteration, thrown};
 use crate::stock;
 
@@ -61,7 +61,7 @@ fn refuse_first_value<T: Coroutine>(coroutine: &Obj<'_, T>, value: &Bound<'_, Py
 /// The coroutine protocol: `send`, `throw`, `close`, `__await__`, `cr_*`, names, `repr` and the report of one never awaited.
 pub fn protocol<T: Coroutine>(t: &mut Table<T>) {
     t.iter(iterated);
-    t.await_(|coroutine| Ok(again(coroutine.as_any())));
+    t.await_(|coroutine| Ok(new_reference(coroutine.as_any())));
     // Before the slot of that name: see `wrapper.rs`.
     t.instead_of_slot(
         c"__await__",
@@ -190,7 +190,7 @@ fn iterated<'py, T: Coroutine>(coroutine: &Obj<'py, T>) -> Output<'py> {
     let flags =
         caller.map(|frame| frame.getattr("f_code")?.getattr("co_flags")?.extract::<u32>()).transpose()?;
     if flags.is_some_and(|flags| flags & AWAITS != 0) {
-        return Ok(again(coroutine.as_any()));
+        return Ok(new_reference(coroutine.as_any()));
     }
     Err(PyTypeError::new_err("'coroutine' object is not iterable"))
 }

@@ -20,7 +20,7 @@ use super::protocol::{Advanced, Coroutine, protocol};
 use crate::ffi::Raised;
 use crate::ffi::class::Callable;
 use crate::ffi::send::{Sent, awaitable_iterator, send, throw};
-use crate::ffi::{Class, ClassState, Create, Obj, Output, Ref, Slot, Table, Visitor, again, none};
+use crate::ffi::{Class, ClassState, Create, Obj, Output, Ref, Slot, Table, Visitor, new_reference, none};
 use crate::futures::{self, Future, Settled, State};
 use crate::{names, stock};
 
@@ -90,7 +90,7 @@ impl Routine {
         let routine = Self::create(owner.py())?;
         routine.name.set(name);
         routine.phase.set(Phase::New(start));
-        routine.owner.put(again(owner));
+        routine.owner.put(new_reference(owner));
         routine.details.note_origin(owner.py())?;
         Ok(routine)
     }
@@ -100,7 +100,7 @@ impl Routine {
     pub(super) fn bind(&self, owner: &Bound<'_, PyAny>, name: &'static str, start: Start) {
         self.name.set(name);
         self.phase.set(Phase::Bound(start));
-        self.owner.put(again(owner));
+        self.owner.put(new_reference(owner));
     }
 
     /// Makes the coroutine of a bound method; whether it was one still.

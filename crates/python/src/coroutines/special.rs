@@ -13,7 +13,9 @@ use pyo3::types::PyType;
 
 use super::routine::{Routine, Start, lost};
 use crate::ffi::class::{Callable, Plain, make_callable};
-use crate::ffi::{Args, Class, ClassState, Create, Obj, Output, Slot, Table, Visitor, again, derived};
+use crate::ffi::{
+    Args, Class, ClassState, Create, Obj, Output, Slot, Table, Visitor, derived, new_reference,
+};
 
 /// What a special method does.
 pub struct Special {
@@ -123,7 +125,7 @@ fn call<'py>(bound: &Obj<'py, BoundRoutine>, args: Args<'_, 'py>) -> Output<'py>
         return Ok(routine.into_any());
     }
     special.keep.map_or(Ok(()), |keep| keep(bound.upcast(), args))?;
-    Ok(again(bound.as_any()))
+    Ok(new_reference(bound.as_any()))
 }
 
 impl Class for BoundRoutine {

@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 
 use crate::ffi::class::Plain;
 use crate::ffi::send::{Sent, send};
-use crate::ffi::{Class, ClassState, Create, Obj, Output, Slot, Table, Visitor, again};
+use crate::ffi::{Class, ClassState, Create, Obj, Output, Slot, Table, Visitor, new_reference};
 use crate::futures::stop_iteration;
 use crate::names;
 
@@ -53,7 +53,7 @@ impl Class for CoroutineWrapper {
 
     fn table(t: &mut Table<Self>) {
         t.doc(c"A wrapper object implementing __await__ for coroutines.");
-        t.iter(|wrapper| Ok(again(wrapper.as_any())));
+        t.iter(|wrapper| Ok(new_reference(wrapper.as_any())));
         t.send(advance);
         t.one(
             c"send",

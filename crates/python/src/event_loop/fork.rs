@@ -12,13 +12,13 @@ use super::watch::Watched;
 use super::{executor, signals};
 use crate::core::{Engine, EventLoop};
 use crate::errors;
-use crate::ffi::{Args, Obj, Output, Registry, Signature, none, thread};
+use crate::ffi::{Args, Obj, Output, Signature, WeakSet, none, thread};
 use crate::{functions, stock};
 
 const AFTER_FORK: Signature<0> = Signature::new("_after_fork_in_child", "");
 
 /// All loops of the process.
-pub(super) static LOOPS: Registry = Registry::new();
+pub(super) static LOOPS: WeakSet<EventLoop> = WeakSet::new();
 
 /// Asks the interpreter to be called after forks.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -32,7 +32,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 
 fn after_fork<'py>(args: Args<'_, 'py>) -> Output<'py> {
     let [] = args.parse(&AFTER_FORK)?;
-    for event_loop in LOOPS.living::<EventLoop>(args.py()) {
+    for event_loop in LOOPS.living(args.py()) {
         if let Err(error) = forget(&event_loop) {
             error.write_unraisable(args.py(), Some(event_loop.as_any()));
         }

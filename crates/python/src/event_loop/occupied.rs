@@ -1,6 +1,6 @@
 //! Which descriptors belong to transports: `_transports` and `_ensure_fd_no_transport` of `asyncio.selector_events`.
 //!
-//! Native transports are listed in a [`Directory`](crate::ffi::Directory). The mapping of the standard library
+//! Native transports are listed in a [`WeakMap`](crate::ffi::WeakMap). The mapping of the standard library
 //! (descriptor to transport, weakly) is made when Python code first asks for `_transports`, and from then on it is what counts.
 //! Called by transports and by everything that is not to touch a transport's descriptor.
 
@@ -10,7 +10,7 @@ use pyo3::types::PyInt;
 use yibu_engine::Fd;
 
 use crate::core::EventLoop;
-use crate::ffi::{Class, Listing, Obj, Output, Table, none};
+use crate::ffi::{Class, Obj, Output, Table, WeakMapEntry, none};
 use crate::stock;
 use crate::transports::{self, SocketTransport};
 
@@ -61,12 +61,12 @@ pub fn enter<T: Class>(
     event_loop: &Obj<'_, EventLoop>,
     fd: Fd,
     transport: &Obj<'_, T>,
-    listing: &Listing,
+    listing: &WeakMapEntry,
 ) -> PyResult<()> {
     if let Some(mapping) = event_loop.transport_mapping.get(event_loop.py()) {
         mapping.set_item(fd, transport.as_any())?;
     } else if let Ok(number) = usize::try_from(fd) {
-        listing.set(event_loop.transports.enter(number, transport));
+        listing.enter(&event_loop.transports, number, transport);
     }
     Ok(())
 }

@@ -250,7 +250,7 @@ impl Held for BoundedSemaphore {
         if semaphore.base.value.reaches(semaphore.py(), &semaphore.base.bound)? {
             return Err(PyValueError::new_err("BoundedSemaphore released too many times"));
         }
-        match semaphore.beyond::<Semaphore>(names::release(semaphore.py()))? {
+        match semaphore.replaced_super_method::<Semaphore>(names::release(semaphore.py()))? {
             None => release(semaphore.upcast()),
             Some(release) => release.call0().map(drop),
         }
@@ -350,7 +350,7 @@ impl Class for BoundedSemaphore {
         t.doc(c"BoundedSemaphore(value=1)\n--\n\nA Semaphore that is never given back more than was taken.");
         t.init(|semaphore, args, kwargs| {
             let py = semaphore.py();
-            if let Some(init) = semaphore.beyond::<Semaphore>(intern!(py, "__init__"))? {
+            if let Some(init) = semaphore.replaced_super_method::<Semaphore>(intern!(py, "__init__"))? {
                 let value = if args.is_empty() && kwargs.is_none_or(|kwargs| kwargs.is_empty()) {
                     1_i64.into_pyobject(py)?.into_any()
                 } else {

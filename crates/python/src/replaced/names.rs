@@ -13,7 +13,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyString, PyType};
 
-use crate::ffi::originals::{self, INIT, UNHEARD};
+use crate::ffi::originals::{self, INIT, NOT_CALLED};
 use crate::ffi::versions::Finding;
 use crate::ffi::{Args, Class, Output, Signature, make, none, versions};
 use crate::functions;
@@ -207,7 +207,7 @@ impl<const N: usize> Name<N> {
     #[inline]
     pub fn maker<'py, T: Class>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         match self.replacement(py)? {
-            None if originals::replaced_in::<T>(py) & (INIT | UNHEARD) != 0 => {
+            None if originals::replaced_in::<T>(py) & (INIT | NOT_CALLED) != 0 => {
                 Ok(Some(T::class(py).into_any()))
             }
             class => Ok(class),
@@ -217,7 +217,7 @@ impl<const N: usize> Name<N> {
     /// Whether there is such a maker.
     #[inline]
     pub fn has_maker<T: Class>(&self, py: Python<'_>) -> bool {
-        self.is_replaced(py) || originals::replaced_in::<T>(py) & (INIT | UNHEARD) != 0
+        self.is_replaced(py) || originals::replaced_in::<T>(py) & (INIT | NOT_CALLED) != 0
     }
 
     /// What it means now.

@@ -12,7 +12,7 @@ use pyo3::types::{PyByteArray, PyBytes, PyMemoryView, PyType};
 use super::flow::{self, Limits};
 use super::{SslProtocol, abort, call_soon, extra_info, nobody, set_app_protocol, shutdown, writing};
 use crate::attributes::flags;
-use crate::ffi::class::BehindTransport;
+use crate::ffi::class::AfterSlots;
 use crate::ffi::{
     Args, Class, ClassState, Create, Obj, Output, Ref, Signature, Slot, Table, Visitor, boolean, none,
 };
@@ -307,7 +307,8 @@ pub fn complete(class: &Bound<'_, PyType>) -> PyResult<()> {
 
 impl Class for SslTransport {
     const NAME: &'static CStr = c"yibu._SSLProtocolTransport";
-    type Header = BehindTransport;
+    // `_extra`, `_loop`, `_protocol_paused`, `_high_water` and `_low_water` of `_FlowControlMixin`.
+    type Header = AfterSlots<5>;
     const FREELIST: usize = 64;
     const STANDS_FOR_STOCK: bool = true;
     const FUNCTIONS: bool = true;

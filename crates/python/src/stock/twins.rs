@@ -107,7 +107,7 @@ pub fn attribute_of<'py>(
 }
 
 /// A function of the same code. Calling the original on a native object would lead to the native method
-/// ([`crate::ffi::stand_ins`]).
+/// ([`crate::ffi::redirection`]).
 pub fn copy<'py>(function: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let attribute = |name| function.getattr(name);
     let (code, globals, name) = (attribute("__code__")?, attribute("__globals__")?, attribute("__name__")?);

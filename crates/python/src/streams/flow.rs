@@ -91,7 +91,7 @@ pub fn init_base<'py, T: Extends<FlowControl>>(
     event_loop: Bound<'py, PyAny>,
 ) -> PyResult<()> {
     let py = protocol.py();
-    let Some(init) = protocol.beyond::<FlowControl>(intern!(py, "__init__"))? else {
+    let Some(init) = protocol.replaced_super_method::<FlowControl>(intern!(py, "__init__"))? else {
         return protocol.upcast().init(event_loop);
     };
     let keywords = PyDict::new(py);

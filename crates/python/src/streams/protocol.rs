@@ -316,7 +316,7 @@ pub fn connection_lost<'py>(
             likes::set_exception(&closed, exception)?;
         }
     }
-    match protocol.beyond::<FlowControl>(names::connection_lost(py))? {
+    match protocol.replaced_super_method::<FlowControl>(names::connection_lost(py))? {
         None => flow::connection_lost(protocol.upcast(), exception)?,
         Some(lost) => drop(lost.call1((exception,))?),
     }

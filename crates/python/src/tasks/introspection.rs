@@ -7,7 +7,8 @@
 use pyo3::prelude::*;
 use pyo3::types::{PyFrozenSet, PyModule, PySet};
 
-use super::{TASKS, Task};
+use super::TASKS;
+#[cfg(Py_3_12)]
 use crate::errors;
 use crate::ffi::{Args, Obj, Output, Signature};
 use crate::functions::{self, running_loop};
@@ -61,7 +62,7 @@ pub fn all_tasks<'py>(event_loop: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyS
     let eager = Vec::new();
     let scheduled = if cfg!(Py_3_12) { "_scheduled_tasks" } else { "_all_tasks" };
     let scheduled = snapshot(&module.getattr(scheduled)?)?;
-    let native = TASKS.living::<Task>(py).into_iter().map(Obj::into_any);
+    let native = TASKS.living(py).into_iter().map(Obj::into_any);
     for task in eager.into_iter().chain(scheduled).chain(native) {
         if loop_of(&task)?.is(event_loop) && !is_done(&task)? {
             found.add(task)?;

@@ -25,9 +25,9 @@ use yibu_engine::transport::Datagrams;
 use super::connection::{self, Connection};
 use crate::core::{EventLoop, Kernel, Owner};
 use crate::event_loop::occupied;
-use crate::ffi::class::BehindTransport;
+use crate::ffi::class::AfterSlots;
 use crate::ffi::{
-    Args, Class, ClassState, Listing, LoopCell, Obj, Output, Ref, Signature, Slot, Table, Visitor,
+    Args, Class, ClassState, LoopCell, Obj, Output, Ref, Signature, Slot, Table, Visitor, WeakMapEntry,
 };
 use crate::ffi::{boolean, call, context, none};
 use crate::futures::bridge::result_setter;
@@ -60,7 +60,7 @@ pub struct DatagramTransport {
     context: Slot,
     peers: Peers,
     /// Its place among the loop's transports.
-    listing: Listing,
+    listing: WeakMapEntry,
     connection: Connection,
 }
 
@@ -79,7 +79,7 @@ impl Default for DatagramTransport {
             address: Slot::default(),
             context: Slot::default(),
             peers: Peers::default(),
-            listing: Listing::default(),
+            listing: WeakMapEntry::default(),
             connection: Connection::default(),
         }
     }
@@ -319,9 +319,10 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 impl Class for DatagramTransport {
     // Not `DatagramTransport`: that is the name of asyncio's abstract class.
     const NAME: &'static CStr = c"yibu.DatagramSocketTransport";
-    type Header = BehindTransport;
+    // `_extra`, `_loop`, `_protocol_paused`, `_high_water` and `_low_water` of `_FlowControlMixin`.
+    type Header = AfterSlots<5>;
     const STANDS_FOR_STOCK: bool = true;
-    const UNHEARD: &'static [&'static str] = super::UNHEARD;
+    const NOT_CALLED: &'static [&'static str] = super::NOT_CALLED;
     const FUNCTIONS: bool = true;
 
     fn state() -> &'static ClassState {

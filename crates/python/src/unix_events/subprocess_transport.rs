@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyType;
 
 use crate::base_subprocess::BaseSubprocessTransport;
-use crate::ffi::class::BehindSubprocessTransport;
+use crate::ffi::class::AfterSlots;
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Table, Visitor, derived, none};
 use crate::stock;
 
@@ -47,7 +47,8 @@ fn start<'py>(transport: &Obj<'py, UnixSubprocessTransport>, args: Args<'_, 'py>
 
 impl Class for UnixSubprocessTransport {
     const NAME: &'static CStr = c"yibu._UnixSubprocessTransport";
-    type Header = BehindSubprocessTransport;
+    // `_extra` of `SubprocessTransport`.
+    type Header = AfterSlots<1>;
 
     const STANDS_FOR_STOCK: bool = true;
     const FUNCTIONS: bool = true;

@@ -14,7 +14,7 @@ use super::super::link::call_soon;
 use super::super::{Frames, Link, StreamTransport, act, closing, log_in_debug, lose_soon, reading};
 use super::{End, PipeEnd, describe};
 use crate::core::{Owner, OwnerKind, ignore_replacement, typed};
-use crate::ffi::class::BehindReadTransport;
+use crate::ffi::class::AfterSlots;
 use crate::ffi::{Class, ClassState, Obj, Output, Raised, Signature, Table, Visitor, none};
 use crate::frames::Frame;
 use crate::replaced::names::UNIX_EVENTS;
@@ -127,7 +127,8 @@ pub(super) fn complete(py: Python<'_>) -> PyResult<()> {
 
 impl Class for ReadPipeTransport {
     const NAME: &'static CStr = c"yibu.ReadPipeTransport";
-    type Header = BehindReadTransport;
+    // `_extra` of `ReadTransport`.
+    type Header = AfterSlots<1>;
     const STANDS_FOR_STOCK: bool = true;
     const FUNCTIONS: bool = true;
 

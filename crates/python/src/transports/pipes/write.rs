@@ -13,7 +13,7 @@ use super::super::{Frames, Link, StreamTransport, bookkeeping, closing};
 use super::{End, PipeEnd, describe};
 use crate::core::{Owner, OwnerKind, ignore_replacement, typed};
 use crate::ffi::buffer::Buffer;
-use crate::ffi::class::BehindTransport;
+use crate::ffi::class::AfterSlots;
 use crate::ffi::{Class, ClassState, Obj, Output, Raised, Signature, Table, Visitor, none};
 use crate::frames::Frame;
 use crate::replaced::names::UNIX_EVENTS;
@@ -150,7 +150,8 @@ fn write_eof<'py>(transport: &Obj<'py, WritePipeTransport>) -> Output<'py> {
 
 impl Class for WritePipeTransport {
     const NAME: &'static CStr = c"yibu.WritePipeTransport";
-    type Header = BehindTransport;
+    // `_extra`, `_loop`, `_protocol_paused`, `_high_water` and `_low_water` of `_FlowControlMixin`.
+    type Header = AfterSlots<5>;
     const STANDS_FOR_STOCK: bool = true;
     const FUNCTIONS: bool = true;
 

@@ -14,21 +14,21 @@ use crate::originals::questions::call_native;
 use crate::trampoline::guard::guard;
 
 /// A function of asyncio's.
-struct StandIn {
+struct Redirected {
     /// The native classes that have it, and their methods.
     methods: Vec<(&'static ClassState, Py<PyAny>)>,
     /// What the function does with other objects.
     usual: ffi::vectorcallfunc,
 }
 
-static STAND_INS: PyOnceLock<HashMap<usize, StandIn>> = PyOnceLock::new();
+static REDIRECTED: PyOnceLock<HashMap<usize, Redirected>> = PyOnceLock::new();
 
 /// Has asyncio's methods look at what they are called on. Only the first call does anything.
-pub fn stand_in(py: Python<'_>) -> PyResult<()> {
-    if STAND_INS.get(py).is_some() {
+pub fn redirect_all(py: Python<'_>) -> PyResult<()> {
+    if REDIRECTED.get(py).is_some() {
         return Ok(());
     }
-    let mut functions: HashMap<usize, (Bound<'_, PyAny>, StandIn)> = HashMap::new();
+    let mut functions: HashMap<usize, (Bound<'_, PyAny>, Redirected)> = HashMap::new();
     for native in natives(py) {
         native.state.originals.counterparts(py, |function, method| {
             if !function.is_exact_instance_of::<PyFunction>() {
@@ -38,19 +38,19 @@ pub fn stand_in(py: Python<'_>) -> PyResult<()> {
             let Some(usual) = (unsafe { ffi::PyVectorcall_Function(function.as_ptr()) }) else {
                 return Ok(());
             };
-            let new = || (function.clone(), StandIn { methods: Vec::new(), usual });
-            let (_, stand_in) = functions.entry(function.as_ptr() as usize).or_insert_with(new);
-            stand_in.methods.push((native.state, method.clone().unbind()));
+            let new = || (function.clone(), Redirected { methods: Vec::new(), usual });
+            let (_, redirected) = functions.entry(function.as_ptr() as usize).or_insert_with(new);
+            redirected.methods.push((native.state, method.clone().unbind()));
             Ok(())
         })?;
     }
-    let mut stand_ins = HashMap::new();
+    let mut all = HashMap::new();
     let mut objects = Vec::new();
-    for (address, (function, stand_in)) in functions {
-        stand_ins.insert(address, stand_in);
+    for (address, (function, redirected)) in functions {
+        all.insert(address, redirected);
         objects.push(function);
     }
-    if STAND_INS.set(py, stand_ins).is_ok() {
+    if REDIRECTED.set(py, all).is_ok() {
         objects.into_iter().for_each(redirect);
     }
     Ok(())
@@ -76,12 +76,12 @@ unsafe extern "C" fn dispatch(
     unsafe {
         let py = Python::assume_attached();
         guard(py, std::ptr::null_mut(), || {
-            let known = STAND_INS.get(py).and_then(|all| all.get(&(function as usize)));
-            let stand_in =
+            let known = REDIRECTED.get(py).and_then(|all| all.get(&(function as usize)));
+            let redirected =
                 known.ok_or_else(|| PySystemError::new_err("a function that yibu does not know"))?;
             let first = (ffi::PyVectorcall_NARGS(nargsf) > 0).then(|| *args);
             let native = first.and_then(|object| {
-                let method = stand_in.methods.iter().find(|(state, _)| state.has(object))?;
+                let method = redirected.methods.iter().find(|(state, _)| state.has(object))?;
                 Some((Bound::from_borrowed_ptr(py, object), method))
             });
             let result = match native {
@@ -89,7 +89,7 @@ unsafe extern "C" fn dispatch(
                     let call = || ffi::PyObject_Vectorcall(method.as_ptr(), args, nargsf, keywords);
                     call_native(state, &object, call)
                 }
-                None => (stand_in.usual)(function, args, nargsf, keywords),
+                None => (redirected.usual)(function, args, nargsf, keywords),
             };
             if result.is_null() { Err(PyErr::fetch(py)) } else { Ok(result) }
         })

@@ -11,18 +11,18 @@ pub(super) use kept::release;
 use pyo3::ffi;
 use pyo3::prelude::*;
 
-/// Sets the error indicator to `StopIteration(value)`; to nothing for None. `fleeting` says that the iterator dies next.
+/// Sets the error indicator to `StopIteration(value)`; to nothing for None. `iterator_dies` says that the iterator dies next.
 #[inline]
-pub(super) fn raise(value: Bound<'_, PyAny>, fleeting: bool) {
+pub(super) fn raise(value: Bound<'_, PyAny>, iterator_dies: bool) {
     if value.is_none() {
         return;
     }
     #[cfg(Py_3_12)]
-    if fleeting {
+    if iterator_dies {
         return kept::raise(value);
     }
     // Before 3.12 `await` asks `am_send`, which needs no exception.
-    let _ = fleeting;
+    let _ = iterator_dies;
     raise_anew(value);
 }
 

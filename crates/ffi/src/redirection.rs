@@ -5,12 +5,12 @@
 //! class stands for ([`Class::STANDS_FOR_STOCK`]) looks at its first argument: with a native object it is the native method, with any
 //! other it is what it was. The function objects stay the same, and so does all that can be seen of them: from Python 3.12 on a
 //! function may have another vectorcall. Before that the interpreter does not ask a function for it, so there the classes get
-//! wrappers, made by `python/yibu/stand_ins.py`.
+//! wrappers, made by `python/yibu/redirection.py`.
 //!
 //! [`Class::STANDS_FOR_STOCK`]: super::Class::STANDS_FOR_STOCK
 
 #[cfg(Py_3_12)]
-pub use by_vectorcall::stand_in;
+pub use by_vectorcall::redirect_all;
 #[cfg(not(Py_3_12))]
 pub use by_wrappers::register;
 

@@ -27,7 +27,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 /// Gives the class wrappers for those of its functions that the native class has, too.
 pub fn wrap(stock: &Bound<'_, PyType>, native: &Bound<'_, PyType>, with_init: bool) -> PyResult<()> {
     let Some(call) = CALL.get(stock.py()) else { return Ok(()) };
-    stock.py().import("yibu.stand_ins")?.call_method1("wrap", (stock, native, call, with_init)).map(drop)
+    stock.py().import("yibu.redirection")?.call_method1("wrap", (stock, native, call, with_init)).map(drop)
 }
 
 fn call<'py>(args: Args<'_, 'py>) -> Output<'py> {

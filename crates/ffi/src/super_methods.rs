@@ -14,24 +14,27 @@ use crate::originals::questions;
 impl<'py, T: Class> Obj<'py, T> {
     /// `super().name`; nothing where that is the method of `B`, and nobody has replaced anything there.
     #[inline]
-    pub fn beyond<B: Class>(&self, name: &Bound<'py, PyString>) -> PyResult<Option<Bound<'py, PyAny>>>
+    pub fn replaced_super_method<B: Class>(
+        &self,
+        name: &Bound<'py, PyString>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>>
     where
         T: Extends<B>,
     {
-        if self.has_one_line() && questions::replaced_in::<B>(self.py()) == 0 {
+        if self.has_single_bases() && questions::replaced_in::<B>(self.py()) == 0 {
             return Ok(None);
         }
-        self.parent_method(name).map(Some)
+        self.super_method(name).map(Some)
     }
 
     /// `super().name`, in the class that asyncio has in the place of `T`.
-    pub fn parent_method(&self, name: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyAny>> {
+    pub fn super_method(&self, name: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyAny>> {
         PySuper::new(&T::class(self.py()), self.as_any())?.getattr(name)
     }
 
     /// Whether each class from the object's down to `T`'s has one base, so that none can stand behind that one but its own.
     #[inline]
-    pub fn has_one_line(&self) -> bool {
+    pub fn has_single_bases(&self) -> bool {
         let end = T::class(self.py()).as_type_ptr();
         // SAFETY: attached; the types of a live object are alive, and have their bases in a tuple. The object's class derives from
         // `end`; following single bases ends there.
