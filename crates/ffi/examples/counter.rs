@@ -12,8 +12,8 @@ use pyo3::types::{PyDict, PyList, PyTuple, PyType};
 use yibu_ffi::class::DictAndWeak;
 use yibu_ffi::combined::{Base, Combinable};
 use yibu_ffi::{
-    Args, Class, ClassState, Obj, Output, Signature, Slot, Table, Visitor, WeakSet, WeakSetEntry, boolean,
-    class, derived, make, none,
+    Args, Class, ClassState, Obj, Output, Signature, Slot, Table, WeakSet, WeakSetEntry, boolean, class,
+    derived, make, none, references,
 };
 
 /// What a `Counter` holds: fields with interior mutability, because Python code may come back at any time.
@@ -95,13 +95,7 @@ impl Class for Counter {
         t.property(c"label", |c| Ok(c.label.get_or_none(c.py())), set_label);
     }
 
-    fn traverse(&self, visitor: &mut Visitor) {
-        self.label.traverse(visitor);
-    }
-
-    fn clear(&self) {
-        self.label.clear();
-    }
+    references! { label }
 }
 
 /// What a `Limited` has beside what a `Counter` has.
@@ -142,13 +136,7 @@ impl Class for Limited {
         t.property(c"limit", |c| Ok(make::size(c.py(), c.own.limit.get())?.into_any()), set_limit);
     }
 
-    fn traverse(&self, visitor: &mut Visitor) {
-        self.base.traverse(visitor);
-    }
-
-    fn clear(&self) {
-        self.base.clear();
-    }
+    references! { base }
 }
 
 /// A class for [`combined`](yibu_ffi::combined) layouts: a name.
@@ -179,13 +167,7 @@ impl Class for Named {
         t.property(c"name", |own| Ok(own.0.get_or_none(own.py())), |own, value| put(&own.0, value));
     }
 
-    fn traverse(&self, visitor: &mut Visitor) {
-        self.0.traverse(visitor);
-    }
-
-    fn clear(&self) {
-        self.0.clear();
-    }
+    references! { 0 }
 }
 
 impl Class for Sized {
@@ -200,13 +182,7 @@ impl Class for Sized {
         t.property(c"size", |own| Ok(own.0.get_or_none(own.py())), |own, value| put(&own.0, value));
     }
 
-    fn traverse(&self, visitor: &mut Visitor) {
-        self.0.traverse(visitor);
-    }
-
-    fn clear(&self) {
-        self.0.clear();
-    }
+    references! { 0 }
 }
 
 const LIVING: Signature<0> = Signature::new("living", "");

@@ -15,7 +15,7 @@ use crate::core::{
 };
 use crate::ffi::class::Plain;
 use crate::ffi::originals::Replaced;
-use crate::ffi::{Class, ClassState, Create, Obj, Ref, Slot, Table, Visitor, none};
+use crate::ffi::{Class, ClassState, Create, Obj, Ref, Slot, Table, none, references};
 use crate::{events, names};
 
 /// What an alarm does to its owner. Before it runs Python code it calls [`crate::core::current::settle`] where that matters.
@@ -218,15 +218,5 @@ impl Class for Alarm {
         t.call(|alarm, _args, _kwargs| run(alarm).map(|()| none(alarm.py())));
     }
 
-    fn traverse(&self, visitor: &mut Visitor) {
-        for slot in [&self.owner, &self.event_loop, &self.handle] {
-            slot.traverse(visitor);
-        }
-    }
-
-    fn clear(&self) {
-        for slot in [&self.owner, &self.event_loop, &self.handle] {
-            slot.clear();
-        }
-    }
+    references! { owner, event_loop, handle }
 }

@@ -14,7 +14,9 @@ use crate::core::EventLoop;
 pub use crate::core::Reaction;
 use crate::events;
 use crate::ffi::class::Plain;
-use crate::ffi::{Args, Class, ClassState, Create, Obj, Output, Ref, Signature, Slot, Table, Visitor, make};
+use crate::ffi::{
+    Args, Class, ClassState, Create, Obj, Output, Ref, Signature, Slot, Table, make, references,
+};
 use crate::ffi::{boolean, none};
 use crate::futures::{self, Callback};
 use crate::names;
@@ -162,11 +164,5 @@ impl Class for ReactionCallback {
         t.getter(c"__self__", |callback| Ok(callback.owner.get_or_none(callback.py())));
     }
 
-    fn traverse(&self, visitor: &mut Visitor) {
-        self.owner.traverse(visitor);
-    }
-
-    fn clear(&self) {
-        self.owner.clear();
-    }
+    references! { owner }
 }

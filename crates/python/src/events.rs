@@ -21,7 +21,7 @@ use crate::core::{EventLoop, Overridable, current};
 use crate::ffi::class::Weak;
 use crate::ffi::originals::{self, INIT, ORDER, Replaced};
 use crate::ffi::{
-    Args, Class, ClassState, Create, Obj, Output, Raised, Signature, Slot, Table, Visitor, derived, make,
+    Args, Class, ClassState, Create, Obj, Output, Raised, Signature, Slot, Table, derived, make, references,
 };
 use crate::ffi::{boolean, call, context, none};
 use crate::replaced::copy_context;
@@ -434,19 +434,7 @@ impl Class for Handle {
         objects! { t: c"_source_traceback" => source_traceback }
     }
 
-    fn traverse(&self, visitor: &mut Visitor) {
-        self.args.traverse(visitor);
-        for slot in [&self.callback, &self.context, &self.event_loop, &self.source_traceback, &self.repr] {
-            slot.traverse(visitor);
-        }
-    }
-
-    fn clear(&self) {
-        self.args.clear();
-        for slot in [&self.callback, &self.context, &self.event_loop, &self.source_traceback, &self.repr] {
-            slot.clear();
-        }
-    }
+    references! { args, callback, context, event_loop, source_traceback, repr }
 }
 
 /// `TimerHandle.cancel`.
@@ -606,13 +594,5 @@ impl Class for TimerHandle {
         );
     }
 
-    fn traverse(&self, visitor: &mut Visitor) {
-        self.base.traverse(visitor);
-        self.own.when.traverse(visitor);
-    }
-
-    fn clear(&self) {
-        self.base.clear();
-        self.own.when.clear();
-    }
+    references! { base, own.when }
 }

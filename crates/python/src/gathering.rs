@@ -15,8 +15,8 @@ use crate::coroutines::Routine;
 use crate::errors;
 use crate::ffi::class::DictAndWeak;
 use crate::ffi::{
-    Args, Class, ClassState, Create, Obj, Output, Signature, Slot, Table, Visitor, boolean, depth, derived,
-    make,
+    Args, Class, ClassState, Create, Obj, Output, Signature, Slot, Table, boolean, depth, derived, make,
+    references,
 };
 use crate::futures::ensure::ensure;
 use crate::futures::{self, Future, State, likes};
@@ -265,17 +265,7 @@ impl Class for GatheringFuture {
         t.finalize(|outer| futures::report_unretrieved(outer.upcast()));
     }
 
-    fn traverse(&self, visitor: &mut Visitor) {
-        self.base.traverse(visitor);
-        self.own.children.traverse(visitor);
-        self.own.waiter.traverse(visitor);
-    }
-
-    fn clear(&self) {
-        self.base.clear();
-        self.own.children.clear();
-        self.own.waiter.clear();
-    }
+    references! { base, own.children, own.waiter }
 
     fn wants_finalizer(&self) -> bool {
         self.base.has_unretrieved_exception()

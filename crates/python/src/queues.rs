@@ -22,7 +22,9 @@ use crate::copying::{self, Copied};
 use crate::ffi::call::recursing;
 use crate::ffi::combined::{Combinable, Extended};
 use crate::ffi::originals::Replaced;
-use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Table, Visitor, boolean, derived, none};
+use crate::ffi::{
+    Args, Class, ClassState, Obj, Output, Signature, Table, Visitor, boolean, derived, none, references,
+};
 use crate::mixins::LoopBound;
 use crate::stock;
 use finished::Finished;
@@ -423,13 +425,7 @@ impl Class for PriorityQueue {
         );
     }
 
-    fn traverse(&self, visitor: &mut Visitor) {
-        self.base.traverse(visitor);
-    }
-
-    fn clear(&self) {
-        self.base.clear();
-    }
+    references! { base }
 }
 
 impl Class for LifoQueue {
@@ -476,11 +472,5 @@ impl Class for LifoQueue {
         );
     }
 
-    fn traverse(&self, visitor: &mut Visitor) {
-        self.base.traverse(visitor);
-    }
-
-    fn clear(&self) {
-        self.base.clear();
-    }
+    references! { base }
 }

@@ -16,7 +16,7 @@ use crate::coroutines::is_coroutine;
 use crate::errors;
 use crate::ffi::combined::Combinable;
 use crate::ffi::thread::outlive_interpreter;
-use crate::ffi::{Args, Class, ClassState, Create, Obj, Output, Raised, Signature, Slot, Table, Visitor};
+use crate::ffi::{Args, Class, ClassState, Create, Obj, Output, Raised, Signature, Slot, Table, references};
 use crate::ffi::{call, none};
 use crate::functions::asked;
 use crate::futures::{ensure, likes};
@@ -380,15 +380,5 @@ impl Class for Runner {
         flags! { t: c"_set_event_loop" => is_current }
     }
 
-    fn traverse(&self, visitor: &mut Visitor) {
-        for slot in [&self.debug, &self.loop_factory, &self.event_loop, &self.context] {
-            slot.traverse(visitor);
-        }
-    }
-
-    fn clear(&self) {
-        for slot in [&self.debug, &self.loop_factory, &self.event_loop, &self.context] {
-            slot.clear();
-        }
-    }
+    references! { debug, loop_factory, event_loop, context }
 }

@@ -17,7 +17,7 @@ use crate::coroutines::{self, Answer, Awaited, Keeping, Kept, Thrown};
 use crate::event_loop::{create_future, yield_once};
 use crate::ffi::combined::Combinable;
 use crate::ffi::thread::attached;
-use crate::ffi::{Args, Class, ClassState, Create, Obj, Output, Signature, Slot, Table, Visitor, WeakMap};
+use crate::ffi::{Args, Class, ClassState, Create, Obj, Output, Signature, Slot, Table, WeakMap, references};
 use crate::ffi::{boolean, none};
 use crate::replaced::names::TRANSPORT_SOCKET_OF_SERVERS;
 use crate::stock::{self, twins};
@@ -556,29 +556,8 @@ impl Class for Server {
         t.getter(c"_clients", clients);
     }
 
-    fn traverse(&self, visitor: &mut Visitor) {
-        self.slots().iter().for_each(|slot| slot.traverse(visitor));
-    }
-
-    fn clear(&self) {
-        self.slots().iter().for_each(|slot| slot.clear());
-    }
-}
-
-impl Server {
-    fn slots(&self) -> [&Slot; 11] {
-        [
-            &self.event_loop,
-            &self.sockets,
-            &self.factory,
-            &self.ssl_context,
-            &self.backlog,
-            &self.handshake_timeout,
-            &self.shutdown_timeout,
-            &self.waiters,
-            &self.forever,
-            &self.foreign,
-            &self.context,
-        ]
+    references! {
+        event_loop, sockets, factory, ssl_context, backlog, handshake_timeout, shutdown_timeout, waiters,
+        forever, foreign, context,
     }
 }

@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 use crate::callbacks::{Reaction, forget, react};
 use crate::core::current;
 use crate::ffi::class::Plain;
-use crate::ffi::{Args, Class, ClassState, Create, Obj, Output, Signature, Slot, Table, Visitor};
+use crate::ffi::{Args, Class, ClassState, Create, Obj, Output, Signature, Slot, Table, references};
 use crate::functions;
 use crate::futures::ensure::ensure;
 use crate::futures::likes;
@@ -111,15 +111,5 @@ impl Class for Shielding {
 
     fn table(_: &mut Table<Self>) {}
 
-    fn traverse(&self, visitor: &mut Visitor) {
-        for slot in [&self.inner, &self.outer, &self.waiter] {
-            slot.traverse(visitor);
-        }
-    }
-
-    fn clear(&self) {
-        for slot in [&self.inner, &self.outer, &self.waiter] {
-            slot.clear();
-        }
-    }
+    references! { inner, outer, waiter }
 }

@@ -19,7 +19,7 @@ use crate::coroutines::{Routine, Step, taken};
 use crate::event_loop::spawn;
 use crate::ffi::class::Plain;
 use crate::ffi::{
-    Args, Class, ClassState, Create, Obj, Output, Raised, Signature, Slot, Table, Visitor, none,
+    Args, Class, ClassState, Create, Obj, Output, Raised, Signature, Slot, Table, none, references,
 };
 use crate::functions::{self, running_loop};
 use crate::futures::likes;
@@ -159,21 +159,6 @@ impl Race {
     fn tasks<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyAny>>> {
         self.running(py)?.try_iter()?.collect()
     }
-
-    fn slots(&self) -> [&Slot; 10] {
-        [
-            &self.event_loop,
-            &self.functions,
-            &self.delay,
-            &self.parent,
-            &self.running,
-            &self.completed,
-            &self.exceptions,
-            &self.unhandled,
-            &self.result,
-            &self.winner,
-        ]
-    }
 }
 
 /// Starts the task of the next attempt. `failed` is done when the attempt before it has failed.
@@ -302,11 +287,7 @@ impl Class for Race {
         t.doc(c"What the attempts of a staggered_race() share.");
     }
 
-    fn traverse(&self, visitor: &mut Visitor) {
-        self.slots().into_iter().for_each(|slot| slot.traverse(visitor));
-    }
-
-    fn clear(&self) {
-        self.slots().into_iter().for_each(Slot::clear);
+    references! {
+        event_loop, functions, delay, parent, running, completed, exceptions, unhandled, result, winner,
     }
 }

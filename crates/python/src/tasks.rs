@@ -23,8 +23,8 @@ use crate::events::{self, Handle};
 use crate::ffi::class::DictAndWeak;
 use crate::ffi::send::{Sent, send, throw};
 use crate::ffi::{
-    Args, Class, ClassState, Create, Obj, Output, Raised, Ref, Signature, Slot, Table, Visitor, WeakSet,
-    WeakSetEntry, derived, make,
+    Args, Class, ClassState, Create, Obj, Output, Raised, Ref, Signature, Slot, Table, WeakSet, WeakSetEntry,
+    derived, make, references,
 };
 use crate::ffi::{boolean, call, context, depth, none};
 use crate::functions;
@@ -740,19 +740,7 @@ impl Class for Task {
         t.finalize(report_destroyed);
     }
 
-    fn traverse(&self, visitor: &mut Visitor) {
-        self.base.traverse(visitor);
-        for slot in [&self.own.coroutine, &self.own.context, &self.own.name, &self.own.waiter] {
-            slot.traverse(visitor);
-        }
-    }
-
-    fn clear(&self) {
-        self.base.clear();
-        for slot in [&self.own.coroutine, &self.own.context, &self.own.name, &self.own.waiter] {
-            slot.clear();
-        }
-    }
+    references! { base, own.coroutine, own.context, own.name, own.waiter }
 
     fn wants_finalizer(&self) -> bool {
         destroyed_pending(self) || self.base.has_unretrieved_exception()

@@ -20,7 +20,9 @@ use crate::coroutines::{Routine, Special, Step, hasten};
 #[cfg(Py_3_12)]
 use crate::ffi::Raised;
 use crate::ffi::combined::Combinable;
-use crate::ffi::{Args, Class, ClassState, Create, Obj, Output, Ref, Signature, Slot, Table, Visitor, make};
+use crate::ffi::{
+    Args, Class, ClassState, Create, Obj, Output, Ref, Signature, Slot, Table, make, references,
+};
 use crate::ffi::{boolean, none};
 use crate::functions::{self, running, running_loop};
 use crate::replaced::names::running_loop::OF_TIMEOUTS;
@@ -517,17 +519,5 @@ impl Class for Timeout {
         copying::table(t);
     }
 
-    fn traverse(&self, visitor: &mut Visitor) {
-        self.alarm.traverse(visitor);
-        for slot in [&self.when, &self.task] {
-            slot.traverse(visitor);
-        }
-    }
-
-    fn clear(&self) {
-        self.alarm.clear();
-        for slot in [&self.when, &self.task] {
-            slot.clear();
-        }
-    }
+    references! { alarm, when, task }
 }

@@ -86,6 +86,27 @@ pub trait Class: Default + Sized + 'static {
 /// `Instance<Self>` must begin with the fields of `Instance<B>`.
 pub unsafe trait Extends<B: Class>: Class {}
 
+/// Writes `traverse` and `clear` of a class whose references are all in these fields; inside of its `impl Class`.
+///
+/// Each field has methods of these names itself, as a [`Slot`](crate::Slot) has. A class that owns references in other ways writes both
+/// itself.
+///
+/// ```ignore
+/// references! { callback, context, own.waiter }
+/// ```
+#[macro_export]
+macro_rules! references {
+    ($($field:tt $(. $inner:tt)*),* $(,)?) => {
+        fn traverse(&self, visitor: &mut $crate::Visitor) {
+            $(self.$field $(. $inner)*.traverse(visitor);)*
+        }
+
+        fn clear(&self) {
+            $(self.$field $(. $inner)*.clear();)*
+        }
+    };
+}
+
 /// Declares the data of a class that derives from a native class: first the data of that, then its own.
 ///
 /// ```ignore

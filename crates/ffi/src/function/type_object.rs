@@ -11,8 +11,8 @@ use crate::class::definition::Class;
 use crate::class::object::Obj;
 use crate::class::state::ClassState;
 use crate::class::table::Table;
-use crate::gc::Visitor;
 use crate::objects::Output;
+use crate::references;
 
 unsafe extern "C" {
     /// A bound method; part of the C API that PyO3 does not declare.
@@ -50,17 +50,5 @@ impl Class for Function {
         attributes::list(t);
     }
 
-    fn traverse(&self, visitor: &mut Visitor) {
-        for slot in [&self.native, &self.twin, &self.binder, &self.replacement] {
-            slot.traverse(visitor);
-        }
-        self.set.traverse(visitor);
-    }
-
-    fn clear(&self) {
-        for slot in [&self.native, &self.twin, &self.binder, &self.replacement] {
-            slot.clear();
-        }
-        self.set.clear();
-    }
+    references! { native, twin, binder, replacement, set }
 }

@@ -11,7 +11,7 @@ use pyo3::types::{PyString, PyType};
 use crate::attributes::{flags, objects};
 use crate::ffi::combined::{Combinable, Extended};
 use crate::ffi::{
-    Args, Class, ClassState, Obj, Output, Signature, Slot, Table, Visitor, call, derived, none,
+    Args, Class, ClassState, Obj, Output, Signature, Slot, Table, call, derived, none, references,
 };
 use crate::{names, stock};
 
@@ -119,13 +119,7 @@ impl Class for WritePipe {
         flags! { t: c"disconnected" => disconnected }
     }
 
-    fn traverse(&self, visitor: &mut Visitor) {
-        [&self.child, &self.number, &self.pipe].into_iter().for_each(|slot| slot.traverse(visitor));
-    }
-
-    fn clear(&self) {
-        [&self.child, &self.number, &self.pipe].into_iter().for_each(Slot::clear);
-    }
+    references! { child, number, pipe }
 }
 
 impl Class for ReadPipe {
@@ -151,11 +145,5 @@ impl Class for ReadPipe {
         t.one(c"data_received", "data", data_received, "Tells the child's transport.");
     }
 
-    fn traverse(&self, visitor: &mut Visitor) {
-        self.base.traverse(visitor);
-    }
-
-    fn clear(&self) {
-        self.base.clear();
-    }
+    references! { base }
 }

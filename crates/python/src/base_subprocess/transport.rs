@@ -16,7 +16,7 @@ use crate::coroutines::Routine;
 use crate::events::loop_debug;
 use crate::ffi::class::AfterSlots;
 use crate::ffi::{
-    Args, Class, ClassState, Obj, Output, Raised, Signature, Slot, Table, Visitor, boolean, call, none,
+    Args, Class, ClassState, Obj, Output, Raised, Signature, Slot, Table, boolean, call, none, references,
 };
 use crate::frames::Frame;
 use crate::futures::likes;
@@ -432,12 +432,8 @@ impl Class for BaseSubprocessTransport {
         attributes(t);
     }
 
-    fn traverse(&self, visitor: &mut Visitor) {
-        self.slots().into_iter().for_each(|slot| slot.traverse(visitor));
-    }
-
-    fn clear(&self) {
-        self.slots().into_iter().for_each(Slot::clear);
+    references! {
+        event_loop, protocol, process, pid, returncode, exit_waiters, connecting, pending_calls, pipes, extra,
     }
 
     fn wants_finalizer(&self) -> bool {

@@ -13,7 +13,7 @@ use super::details::{Details, code};
 use super::protocol::{Advanced, Coroutine, protocol};
 use super::routine::Routine;
 use crate::ffi::class::Weak;
-use crate::ffi::{Class, ClassState, Create, Obj, Output, Ref, Slot, Table, Visitor};
+use crate::ffi::{Class, ClassState, Create, Obj, Output, Ref, Slot, Table, references};
 
 /// The data of an inner coroutine.
 #[derive(Default)]
@@ -158,13 +158,5 @@ impl Class for InnerCoroutine {
         protocol(t);
     }
 
-    fn traverse(&self, visitor: &mut Visitor) {
-        self.outer.traverse(visitor);
-        self.details.traverse(visitor);
-    }
-
-    fn clear(&self) {
-        self.outer.clear();
-        self.details.clear();
-    }
+    references! { outer, details }
 }

@@ -20,7 +20,7 @@ use super::protocol::{Advanced, Coroutine, protocol};
 use crate::ffi::Raised;
 use crate::ffi::class::Callable;
 use crate::ffi::send::{Sent, awaitable_iterator, send, throw};
-use crate::ffi::{Class, ClassState, Create, Obj, Output, Ref, Slot, Table, Visitor, new_reference, none};
+use crate::ffi::{Class, ClassState, Create, Obj, Output, Ref, Slot, Table, new_reference, none, references};
 use crate::futures::{self, Future, Settled, State};
 use crate::{names, stock};
 
@@ -453,19 +453,7 @@ impl Class for Routine {
         protocol(t);
     }
 
-    fn traverse(&self, visitor: &mut Visitor) {
-        for slot in [&self.awaiting, &self.owner, &self.first, &self.second, &self.third] {
-            slot.traverse(visitor);
-        }
-        self.details.traverse(visitor);
-    }
-
-    fn clear(&self) {
-        for slot in [&self.awaiting, &self.owner, &self.first, &self.second, &self.third] {
-            slot.clear();
-        }
-        self.details.clear();
-    }
+    references! { awaiting, owner, first, second, third, details }
 
     fn wants_finalizer(&self) -> bool {
         !matches!(self.phase.get(), Phase::Done | Phase::Bound(_))

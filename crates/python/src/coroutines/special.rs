@@ -14,7 +14,7 @@ use pyo3::types::PyType;
 use super::routine::{Routine, Start, lost};
 use crate::ffi::class::{Callable, Plain, make_callable};
 use crate::ffi::{
-    Args, Class, ClassState, Create, Obj, Output, Slot, Table, Visitor, derived, new_reference,
+    Args, Class, ClassState, Create, Obj, Output, Slot, Table, derived, new_reference, references,
 };
 
 /// What a special method does.
@@ -91,13 +91,7 @@ impl Class for SpecialMethod {
         t.getter(c"__wrapped__", |descriptor| Ok(descriptor.plain.get_or_none(descriptor.py())));
     }
 
-    fn traverse(&self, visitor: &mut Visitor) {
-        self.plain.traverse(visitor);
-    }
-
-    fn clear(&self) {
-        self.plain.clear();
-    }
+    references! { plain }
 }
 
 /// What a BoundRoutine adds to a Routine.
@@ -151,13 +145,7 @@ impl Class for BoundRoutine {
         });
     }
 
-    fn traverse(&self, visitor: &mut Visitor) {
-        self.base.traverse(visitor);
-    }
-
-    fn clear(&self) {
-        self.base.clear();
-    }
+    references! { base }
 
     fn wants_finalizer(&self) -> bool {
         self.base.wants_finalizer()

@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 
 use crate::ffi::class::Plain;
 use crate::ffi::send::{Sent, send};
-use crate::ffi::{Class, ClassState, Create, Obj, Output, Slot, Table, Visitor, new_reference};
+use crate::ffi::{Class, ClassState, Create, Obj, Output, Slot, Table, new_reference, references};
 use crate::futures::stop_iteration;
 use crate::names;
 
@@ -80,11 +80,5 @@ impl Class for CoroutineWrapper {
         );
     }
 
-    fn traverse(&self, visitor: &mut Visitor) {
-        self.coroutine.traverse(visitor);
-    }
-
-    fn clear(&self) {
-        self.coroutine.clear();
-    }
+    references! { coroutine }
 }

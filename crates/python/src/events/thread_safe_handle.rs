@@ -14,7 +14,7 @@ use pyo3::types::PyType;
 use super::{Handle, RUN, cancel, run};
 use crate::ffi::class::Weak;
 use crate::ffi::originals;
-use crate::ffi::{Class, ClassState, LoopCell, Obj, Table, Visitor, boolean, derived, none, thread};
+use crate::ffi::{Class, ClassState, LoopCell, Obj, Table, boolean, derived, none, references, thread};
 use crate::stock;
 
 /// What threads wait at while a callback runs.
@@ -114,11 +114,5 @@ impl Class for ThreadSafeHandle {
         t.noargs(c"_run", |handle| run_guarded(handle).map(|()| none(handle.py())), "Runs the callback.");
     }
 
-    fn traverse(&self, visitor: &mut Visitor) {
-        self.base.traverse(visitor);
-    }
-
-    fn clear(&self) {
-        self.base.clear();
-    }
+    references! { base }
 }

@@ -16,7 +16,7 @@ use crate::arguments::Arguments;
 use crate::core::{Entry, EntryKind, EventLoop, Message, Runnable, named};
 use crate::events;
 use crate::ffi::class::Plain;
-use crate::ffi::{Args, Class, ClassState, Obj, Output, Raised, Ref, Slot, Table, Visitor};
+use crate::ffi::{Args, Class, ClassState, Obj, Output, Raised, Ref, Slot, Table, references};
 use crate::ffi::{context, none};
 use crate::futures::{self, Future, State, bridge};
 use crate::names;
@@ -88,19 +88,7 @@ impl Call {
         }
     }
 
-    fn slots(&self) -> [&Slot; 3] {
-        [&self.function, &self.keywords, &self.context]
-    }
-
-    fn traverse(&self, visitor: &mut Visitor) {
-        self.arguments.traverse(visitor);
-        self.slots().into_iter().for_each(|slot| slot.traverse(visitor));
-    }
-
-    fn clear(&self) {
-        self.arguments.clear();
-        self.slots().into_iter().for_each(Slot::clear);
-    }
+    references! { arguments, function, keywords, context }
 }
 
 /// How a job ended.
@@ -249,15 +237,5 @@ impl Class for Job {
         });
     }
 
-    fn traverse(&self, visitor: &mut Visitor) {
-        self.call.traverse(visitor);
-        self.future.traverse(visitor);
-        self.outcome.traverse(visitor);
-    }
-
-    fn clear(&self) {
-        self.call.clear();
-        self.future.clear();
-        self.outcome.clear();
-    }
+    references! { call, future, outcome }
 }

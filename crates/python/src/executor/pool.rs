@@ -11,7 +11,7 @@ use super::job::Job;
 use super::queue::{AT_ONCE, WorkQueue, interpreter_exits};
 use super::worker::Worker;
 use crate::ffi::class::{self, DictAndWeak};
-use crate::ffi::{Args, Class, ClassState, Create, Obj, Output, Ref, Signature, Slot, Table, Visitor};
+use crate::ffi::{Args, Class, ClassState, Create, Obj, Output, Ref, Signature, Slot, Table, references};
 use crate::ffi::{boolean, none};
 use crate::replaced::names::{EXECUTOR_METHODS, WORK_ITEM, WORK_METHODS, WORKER};
 use crate::stock;
@@ -284,15 +284,7 @@ impl Class for ThreadPool {
         });
     }
 
-    fn traverse(&self, visitor: &mut Visitor) {
-        self.queue.traverse(visitor);
-        self.threads.traverse(visitor);
-    }
-
-    fn clear(&self) {
-        self.queue.clear();
-        self.threads.clear();
-    }
+    references! { queue, threads }
 
     fn wants_finalizer(&self) -> bool {
         !self.queue.is_empty()

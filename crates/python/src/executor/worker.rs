@@ -18,7 +18,9 @@ use super::queue::{AT_ONCE, WorkQueue};
 use crate::core::{Message, turn};
 use crate::ffi::class::{Callable, make_callable};
 use crate::ffi::thread::attached;
-use crate::ffi::{Class, ClassState, Create, Obj, Output, Raised, Ref, Slot, Table, Visitor, none, thread};
+use crate::ffi::{
+    Class, ClassState, Create, Obj, Output, Raised, Ref, Slot, Table, none, references, thread,
+};
 use crate::stock;
 
 /// The data of a worker.
@@ -174,13 +176,7 @@ impl Class for Worker {
         t.getter(c"__qualname__", name);
     }
 
-    fn traverse(&self, visitor: &mut Visitor) {
-        self.queue.traverse(visitor);
-    }
-
-    fn clear(&self) {
-        self.queue.clear();
-    }
+    references! { queue }
 }
 
 fn name<'py>(worker: &Obj<'py, Worker>) -> Output<'py> {

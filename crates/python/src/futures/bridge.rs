@@ -20,7 +20,7 @@ use crate::core::EventLoop;
 use crate::coroutines::is_coroutine;
 use crate::ffi::class::Plain;
 use crate::ffi::{
-    Args, Class, ClassState, Create, Obj, Output, Raised, Signature, Slot, Table, Visitor, none,
+    Args, Class, ClassState, Create, Obj, Output, Raised, Signature, Slot, Table, none, references,
 };
 use crate::functions::{self, current_loop};
 use crate::mixins::create_future;
@@ -347,17 +347,7 @@ impl Class for Submission {
         });
     }
 
-    fn traverse(&self, visitor: &mut Visitor) {
-        for slot in [&self.coroutine, &self.event_loop, &self.future] {
-            slot.traverse(visitor);
-        }
-    }
-
-    fn clear(&self) {
-        for slot in [&self.coroutine, &self.event_loop, &self.future] {
-            slot.clear();
-        }
-    }
+    references! { coroutine, event_loop, future }
 }
 
 impl Class for Chain {
@@ -373,15 +363,5 @@ impl Class for Chain {
 
     fn table(_: &mut Table<Self>) {}
 
-    fn traverse(&self, visitor: &mut Visitor) {
-        for slot in [&self.source, &self.source_loop, &self.destination, &self.destination_loop] {
-            slot.traverse(visitor);
-        }
-    }
-
-    fn clear(&self) {
-        for slot in [&self.source, &self.source_loop, &self.destination, &self.destination_loop] {
-            slot.clear();
-        }
-    }
+    references! { source, source_loop, destination, destination_loop }
 }

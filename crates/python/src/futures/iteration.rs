@@ -9,7 +9,9 @@ use pyo3::prelude::*;
 use pyo3::types::{PyTuple, PyType};
 
 use super::{Future, State, result};
-use crate::ffi::{Args, Class, ClassState, Create, Obj, Output, Ref, Signature, Slot, Table, Visitor, none};
+use crate::ffi::{
+    Args, Class, ClassState, Create, Obj, Output, Ref, Signature, Slot, Table, none, references,
+};
 use crate::stock;
 
 /// What `await future` iterates: it yields the future once, then ends with the result.
@@ -104,13 +106,7 @@ impl Class for FutureIter {
         );
     }
 
-    fn traverse(&self, visitor: &mut Visitor) {
-        self.future.traverse(visitor);
-    }
-
-    fn clear(&self) {
-        self.future.clear();
-    }
+    references! { future }
 }
 
 /// The three-argument form of `throw` is deprecated since 3.12.

@@ -19,7 +19,7 @@ use crate::copying::{self, Copied};
 use crate::coroutines::{Resume, Routine, Start, Step};
 use crate::errors;
 use crate::ffi::combined::Combinable;
-use crate::ffi::{Args, Class, ClassState, LoopCell, Obj, Output, Signature, Slot, Table, Visitor};
+use crate::ffi::{Args, Class, ClassState, LoopCell, Obj, Output, Signature, Slot, Table, references};
 use crate::ffi::{boolean, none};
 use crate::mixins::LoopBound;
 use crate::replaced::names::CONDITION;
@@ -402,15 +402,5 @@ impl Class for Barrier {
         });
     }
 
-    fn traverse(&self, visitor: &mut Visitor) {
-        self.bound.event_loop.traverse(visitor);
-        self.condition.traverse(visitor);
-        self.parties.traverse(visitor);
-    }
-
-    fn clear(&self) {
-        self.bound.event_loop.clear();
-        self.condition.clear();
-        self.parties.clear();
-    }
+    references! { bound.event_loop, condition, parties }
 }

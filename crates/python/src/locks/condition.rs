@@ -15,7 +15,7 @@ use crate::attributes::assigned;
 use crate::copying::Copied;
 use crate::coroutines::{Routine, Step, taken};
 use crate::ffi::combined::Combinable;
-use crate::ffi::{Args, Class, ClassState, Create, Obj, Output, Raised, Signature, Slot, Table, Visitor};
+use crate::ffi::{Args, Class, ClassState, Create, Obj, Output, Raised, Signature, Slot, Table, references};
 use crate::ffi::{boolean, call, none};
 use crate::mixins::set_result;
 use crate::replaced::names::LOCK;
@@ -441,13 +441,5 @@ impl Class for Condition {
         });
     }
 
-    fn traverse(&self, visitor: &mut Visitor) {
-        self.waiters.traverse(visitor);
-        self.lock.traverse(visitor);
-    }
-
-    fn clear(&self) {
-        self.waiters.clear();
-        self.lock.clear();
-    }
+    references! { waiters, lock }
 }

@@ -11,7 +11,7 @@ use crate::attributes::flags;
 use crate::copying::Copied;
 use crate::coroutines::{Routine, Step, taken};
 use crate::ffi::combined::Combinable;
-use crate::ffi::{Args, Class, ClassState, Create, Obj, Output, Signature, Table, Visitor};
+use crate::ffi::{Args, Class, ClassState, Create, Obj, Output, Signature, Table, references};
 use crate::ffi::{boolean, none};
 use crate::mixins::wake;
 use crate::stock;
@@ -133,11 +133,5 @@ impl Class for Event {
         });
     }
 
-    fn traverse(&self, visitor: &mut Visitor) {
-        self.waiters.traverse(visitor);
-    }
-
-    fn clear(&self) {
-        self.waiters.clear();
-    }
+    references! { waiters }
 }

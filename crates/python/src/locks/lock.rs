@@ -15,7 +15,7 @@ use crate::attributes::flags;
 use crate::copying::Copied;
 use crate::coroutines::{Routine, Step, taken};
 use crate::ffi::combined::Combinable;
-use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Table, Visitor};
+use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Table, references};
 use crate::ffi::{boolean, none};
 use crate::mixins::{is_done, wake};
 use crate::stock;
@@ -176,11 +176,5 @@ impl Class for Lock {
         });
     }
 
-    fn traverse(&self, visitor: &mut Visitor) {
-        self.waiters.traverse(visitor);
-    }
-
-    fn clear(&self) {
-        self.waiters.clear();
-    }
+    references! { waiters }
 }

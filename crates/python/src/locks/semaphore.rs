@@ -16,7 +16,7 @@ use crate::attributes::assigned;
 use crate::copying::{self, Copied};
 use crate::coroutines::{Routine, Step, taken};
 use crate::ffi::combined::{Combinable, Extended};
-use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Slot, Table, Visitor, derived};
+use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Slot, Table, derived, references};
 use crate::ffi::{boolean, none};
 use crate::mixins::{is_cancelled, is_done, wake};
 use crate::{names, stock};
@@ -316,17 +316,7 @@ impl Class for Semaphore {
         });
     }
 
-    fn traverse(&self, visitor: &mut Visitor) {
-        self.waiters.traverse(visitor);
-        self.value.object.traverse(visitor);
-        self.bound.object.traverse(visitor);
-    }
-
-    fn clear(&self) {
-        self.waiters.clear();
-        self.value.object.clear();
-        self.bound.object.clear();
-    }
+    references! { waiters, value.object, bound.object }
 }
 
 impl Class for BoundedSemaphore {
@@ -378,11 +368,5 @@ impl Class for BoundedSemaphore {
         );
     }
 
-    fn traverse(&self, visitor: &mut Visitor) {
-        self.base.traverse(visitor);
-    }
-
-    fn clear(&self) {
-        self.base.clear();
-    }
+    references! { base }
 }

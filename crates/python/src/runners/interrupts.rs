@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 use super::Runner;
 use crate::ffi::class::Plain;
 use crate::ffi::{
-    Args, Class, ClassState, Create, Obj, Output, Raised, Ref, Signature, Slot, Table, Visitor, none,
+    Args, Class, ClassState, Create, Obj, Output, Raised, Ref, Signature, Slot, Table, none, references,
 };
 use crate::futures::likes;
 use crate::{names, stock};
@@ -134,13 +134,5 @@ impl Class for Interrupt {
         });
     }
 
-    fn traverse(&self, visitor: &mut Visitor) {
-        self.runner.traverse(visitor);
-        self.task.traverse(visitor);
-    }
-
-    fn clear(&self) {
-        self.runner.clear();
-        self.task.clear();
-    }
+    references! { runner, task }
 }

@@ -14,7 +14,7 @@ use super::{SslProtocol, abort, call_soon, extra_info, nobody, set_app_protocol,
 use crate::attributes::flags;
 use crate::ffi::class::AfterSlots;
 use crate::ffi::{
-    Args, Class, ClassState, Create, Obj, Output, Ref, Signature, Slot, Table, Visitor, boolean, none,
+    Args, Class, ClassState, Create, Obj, Output, Ref, Signature, Slot, Table, boolean, none, references,
 };
 use crate::frames::Frame;
 use crate::replaced::names::{self as replaced, SSLPROTO};
@@ -370,15 +370,7 @@ impl Class for SslTransport {
         life(t);
     }
 
-    fn traverse(&self, visitor: &mut Visitor) {
-        self.protocol.traverse(visitor);
-        self.event_loop.traverse(visitor);
-    }
-
-    fn clear(&self) {
-        self.protocol.clear();
-        self.event_loop.clear();
-    }
+    references! { protocol, event_loop }
 
     fn wants_finalizer(&self) -> bool {
         !self.closed.get()

@@ -12,7 +12,7 @@ use super::reader::DEFAULT_LIMIT;
 use super::{protocol, reader, writer};
 use crate::coroutines::{Routine, Step, taken};
 use crate::ffi::class::{Callable, make_callable};
-use crate::ffi::{Args, Class, ClassState, Create, Obj, Output, Signature, Slot, Table, Visitor, none};
+use crate::ffi::{Args, Class, ClassState, Create, Obj, Output, Signature, Slot, Table, none, references};
 use crate::functions::{self, running_loop};
 use crate::replaced::names::running_loop::OF_STREAMS;
 use crate::replaced::names::{READER, WRITER};
@@ -199,15 +199,5 @@ impl Class for Factory {
         t.doc(c"Makes the protocols of streams.");
     }
 
-    fn traverse(&self, visitor: &mut Visitor) {
-        for slot in [&self.subject, &self.connected, &self.limit] {
-            slot.traverse(visitor);
-        }
-    }
-
-    fn clear(&self) {
-        for slot in [&self.subject, &self.connected, &self.limit] {
-            slot.clear();
-        }
-    }
+    references! { subject, connected, limit }
 }

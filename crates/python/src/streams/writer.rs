@@ -16,7 +16,7 @@ use crate::attributes::objects;
 use crate::coroutines::{Routine, Step};
 use crate::ffi::combined::Combinable;
 use crate::ffi::{
-    Args, Class, ClassState, Create, Obj, Output, Ref, Signature, Slot, Table, Visitor, call, make, none,
+    Args, Class, ClassState, Create, Obj, Output, Ref, Signature, Slot, Table, call, make, none, references,
 };
 use crate::frames::Frame;
 use crate::futures::likes;
@@ -90,10 +90,6 @@ fn init<'py>(
 impl StreamWriter {
     fn transport<'py>(&self, py: Python<'py>) -> Bound<'py, PyAny> {
         self.transport.get_or_none(py)
-    }
-
-    fn slots(&self) -> [&Slot; 5] {
-        [&self.transport, &self.protocol, &self.reader, &self.event_loop, &self.complete]
     }
 }
 
@@ -354,13 +350,7 @@ impl Class for StreamWriter {
         t.finalize(finalize);
     }
 
-    fn traverse(&self, visitor: &mut Visitor) {
-        self.slots().into_iter().for_each(|slot| slot.traverse(visitor));
-    }
-
-    fn clear(&self) {
-        self.slots().into_iter().for_each(Slot::clear);
-    }
+    references! { transport, protocol, reader, event_loop, complete }
 
     fn wants_finalizer(&self) -> bool {
         // Asking anything but the native transport may run Python code.

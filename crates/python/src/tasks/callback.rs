@@ -15,7 +15,7 @@ use crate::core::current;
 use crate::ffi::class::Plain;
 use crate::ffi::thread::outlive_interpreter;
 use crate::ffi::{
-    Args, Class, ClassState, Create, Obj, Output, Raised, Ref, Signature, Slot, Table, Visitor,
+    Args, Class, ClassState, Create, Obj, Output, Raised, Ref, Signature, Slot, Table, references,
 };
 use crate::ffi::{boolean, call, none};
 use crate::futures::{self, Settled};
@@ -158,13 +158,5 @@ impl Class for TaskCallback {
         });
     }
 
-    fn traverse(&self, visitor: &mut Visitor) {
-        self.task.traverse(visitor);
-        self.error.traverse(visitor);
-    }
-
-    fn clear(&self) {
-        self.task.clear();
-        self.error.clear();
-    }
+    references! { task, error }
 }

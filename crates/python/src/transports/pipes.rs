@@ -22,7 +22,7 @@ use yibu_engine::transport::{Pipe, Reading, Stream};
 use super::bookkeeping::GET_EXTRA_INFO;
 use super::{Link, StreamTransport, bookkeeping, closing, link, reading};
 use crate::core::EventLoop;
-use crate::ffi::{Args, Obj, Ref, Signature, Slot, Table, Visitor, call, none};
+use crate::ffi::{Args, Obj, Ref, Signature, Slot, Table, call, none, references};
 use crate::{attributes, names, stock};
 
 /// The data of both classes.
@@ -59,17 +59,7 @@ impl End {
         }
     }
 
-    fn traverse(&self, visitor: &mut Visitor) {
-        self.link.traverse(visitor);
-        self.pipe.traverse(visitor);
-        self.extra.traverse(visitor);
-    }
-
-    fn clear(&self) {
-        self.link.clear();
-        self.pipe.clear();
-        self.extra.clear();
-    }
+    references! { link, pipe, extra }
 }
 
 /// What one end does in another way than the other.

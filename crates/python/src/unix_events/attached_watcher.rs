@@ -11,7 +11,7 @@ use pyo3::types::{PyDict, PyTuple, PyType};
 use super::idle;
 use super::pidfd_watcher::{Child, ended};
 use crate::ffi::class::Plain;
-use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Slot, Table, Visitor, boolean, none};
+use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Slot, Table, boolean, none, references};
 use crate::frames::Frame;
 use crate::replaced::names::UNIX_EVENTS;
 use crate::{names, stock};
@@ -168,13 +168,5 @@ impl Class for AttachedWatcher {
         t.getter(c"_callbacks", |watcher| Ok(watcher.children.get_or_none(watcher.py())));
     }
 
-    fn traverse(&self, visitor: &mut Visitor) {
-        self.event_loop.traverse(visitor);
-        self.children.traverse(visitor);
-    }
-
-    fn clear(&self) {
-        self.event_loop.clear();
-        self.children.clear();
-    }
+    references! { event_loop, children }
 }

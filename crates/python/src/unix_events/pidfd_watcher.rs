@@ -14,7 +14,7 @@ use super::idle;
 use super::threaded_watcher::{ThreadedWatcher, reap_for, start_thread};
 use super::{reap, unknown};
 use crate::ffi::class::Plain;
-use crate::ffi::{Class, ClassState, Create, Obj, Signature, Slot, Table, Visitor, call, none};
+use crate::ffi::{Class, ClassState, Create, Obj, Signature, Slot, Table, Visitor, call, none, references};
 use crate::frames::Frame;
 use crate::functions::running_loop;
 use crate::replaced::names::UNIX_EVENTS;
@@ -67,10 +67,6 @@ impl Child {
         child.pid.put(pid);
         child.call_at_end(callback, args);
         Ok(child)
-    }
-
-    fn slots(&self) -> [&Slot; 4] {
-        [&self.pid, &self.callback, &self.args, &self.event_loop]
     }
 
     /// Replaces what is called.
@@ -215,13 +211,7 @@ impl Class for Child {
         t.finalize(finalize);
     }
 
-    fn traverse(&self, visitor: &mut Visitor) {
-        self.slots().into_iter().for_each(|slot| slot.traverse(visitor));
-    }
-
-    fn clear(&self) {
-        self.slots().into_iter().for_each(Slot::clear);
-    }
+    references! { pid, callback, args, event_loop }
 
     fn wants_finalizer(&self) -> bool {
         self.fd.get().is_some()

@@ -9,7 +9,7 @@ use pyo3::types::PyType;
 
 use crate::base_subprocess::BaseSubprocessTransport;
 use crate::ffi::class::AfterSlots;
-use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Table, Visitor, derived, none};
+use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Table, derived, none, references};
 use crate::stock;
 
 derived! {
@@ -66,13 +66,7 @@ impl Class for UnixSubprocessTransport {
         t.method(&START, start, "Starts the child.");
     }
 
-    fn traverse(&self, visitor: &mut Visitor) {
-        self.base.traverse(visitor);
-    }
-
-    fn clear(&self) {
-        self.base.clear();
-    }
+    references! { base }
 
     fn wants_finalizer(&self) -> bool {
         self.base.wants_finalizer()

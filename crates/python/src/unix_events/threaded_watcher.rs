@@ -15,7 +15,9 @@ use super::idle;
 use super::{reap, unknown};
 use crate::events::loop_debug;
 use crate::ffi::class::Plain;
-use crate::ffi::{Args, Class, ClassState, Obj, Output, Raised, Signature, Slot, Table, Visitor, call, none};
+use crate::ffi::{
+    Args, Class, ClassState, Obj, Output, Raised, Signature, Slot, Table, call, none, references,
+};
 use crate::frames::Frame;
 use crate::functions::running_loop;
 use crate::replaced::names::UNIX_EVENTS;
@@ -223,13 +225,7 @@ impl Class for ThreadedWatcher {
         t.finalize(finalize);
     }
 
-    fn traverse(&self, visitor: &mut Visitor) {
-        self.threads.traverse(visitor);
-    }
-
-    fn clear(&self) {
-        self.threads.clear();
-    }
+    references! { threads }
 
     fn wants_finalizer(&self) -> bool {
         !self.threads.is_empty()

@@ -24,7 +24,7 @@ use crate::ffi::boolean;
 use crate::ffi::class::Plain;
 use crate::ffi::combined::Combinable;
 use crate::ffi::{
-    Args, Class, ClassState, Create, LoopCell, Obj, Output, Ref, Signature, Slot, Table, Visitor,
+    Args, Class, ClassState, Create, LoopCell, Obj, Output, Ref, Signature, Slot, Table, Visitor, references,
 };
 use crate::functions::current_loop;
 use crate::futures::ensure::ensure;
@@ -322,13 +322,7 @@ impl Class for AsCompletedIterator {
         t.finalize(abandon);
     }
 
-    fn traverse(&self, visitor: &mut Visitor) {
-        self.all.traverse(visitor);
-    }
-
-    fn clear(&self) {
-        self.all.clear();
-    }
+    references! { all }
 
     fn wants_finalizer(&self) -> bool {
         !self.all.is_empty()

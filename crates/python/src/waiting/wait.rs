@@ -15,7 +15,7 @@ use crate::alarms::{self, Alarm};
 use crate::callbacks::{Reaction, forget, react};
 use crate::coroutines::{Routine, Step, is_coroutine, taken};
 use crate::ffi::class::Plain;
-use crate::ffi::{Args, Class, ClassState, Create, Obj, Output, Ref, Signature, Slot, Table, Visitor};
+use crate::ffi::{Args, Class, ClassState, Create, Obj, Output, Ref, Signature, Slot, Table, references};
 use crate::functions::running_loop;
 use crate::futures::{self, likes};
 use crate::mixins::create_future;
@@ -202,15 +202,5 @@ impl Class for Wait {
         t.doc(c"What is still to come before a wait() is over.");
     }
 
-    fn traverse(&self, visitor: &mut Visitor) {
-        self.waiter.traverse(visitor);
-        self.alarm.traverse(visitor);
-        self.task.traverse(visitor);
-    }
-
-    fn clear(&self) {
-        self.waiter.clear();
-        self.alarm.clear();
-        self.task.clear();
-    }
+    references! { waiter, alarm, task }
 }

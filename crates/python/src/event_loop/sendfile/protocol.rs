@@ -11,7 +11,7 @@ use crate::core::EventLoop;
 use crate::coroutines::{Awaited, Kept};
 use crate::ffi::class::{self, Plain};
 use crate::ffi::thread::attached;
-use crate::ffi::{Class, ClassState, Create, Obj, Output, Ref, Slot, Table, Visitor, boolean, none};
+use crate::ffi::{Class, ClassState, Create, Obj, Output, Ref, Slot, Table, boolean, none, references};
 use crate::mixins::{self, create_future};
 use crate::{names, stock};
 
@@ -187,19 +187,5 @@ impl Class for SendfileProtocol {
         t.noargs(c"eof_received", |_| reading_should_be_paused(), "RuntimeError: reading is paused.");
     }
 
-    fn traverse(&self, visitor: &mut Visitor) {
-        self.event_loop.traverse(visitor);
-        self.slots().iter().for_each(|slot| slot.traverse(visitor));
-    }
-
-    fn clear(&self) {
-        self.event_loop.clear();
-        self.slots().iter().for_each(|slot| slot.clear());
-    }
-}
-
-impl SendfileProtocol {
-    fn slots(&self) -> [&Slot; 3] {
-        [&self.transport, &self.protocol, &self.flowing]
-    }
+    references! { event_loop, transport, protocol, flowing }
 }

@@ -15,7 +15,7 @@ use super::super::{Frames, Link, StreamTransport, act, closing, log_in_debug, lo
 use super::{End, PipeEnd, describe};
 use crate::core::{Owner, OwnerKind, ignore_replacement, typed};
 use crate::ffi::class::AfterSlots;
-use crate::ffi::{Class, ClassState, Obj, Output, Raised, Signature, Table, Visitor, none};
+use crate::ffi::{Class, ClassState, Obj, Output, Raised, Signature, Table, none, references};
 use crate::frames::Frame;
 use crate::replaced::names::UNIX_EVENTS;
 use crate::stock;
@@ -164,13 +164,7 @@ impl Class for ReadPipeTransport {
         );
     }
 
-    fn traverse(&self, visitor: &mut Visitor) {
-        self.0.traverse(visitor);
-    }
-
-    fn clear(&self) {
-        self.0.clear();
-    }
+    references! { 0 }
 
     fn wants_finalizer(&self) -> bool {
         self.is_open()
