@@ -35,6 +35,7 @@ NUMBERS = {
     "2**31": 2**31,
     "2**62": 2**62,
     "2**64": 2**64,
+    "10**400": 10**400,
     "-2**31": -(2**31),
     "-2**70": -(2**70),
     "None": None,
@@ -45,7 +46,7 @@ NUMBERS = {
     "Fraction(1, 2)": Fraction(1, 2),
     "Index()": Index(),
 }
-HUGE = ["2**31 - 1", "2**31", "2**62", "2**64", "1e300", "inf"]
+HUGE = ["2**31 - 1", "2**31", "2**62", "2**64", "10**400", "1e300", "inf"]
 """Nobody waits for that, and asyncio's own sockets ask for so much memory."""
 PORTS = ["1", "True", "1.5", "'1'", "b'1'", "Decimal(1)", "Index()"]
 """Names of port 1."""
@@ -115,7 +116,7 @@ async def readers():
         reader.feed_eof()
         return await outcome(reader.readuntil, number)
 
-    await each("readuntil", separator, leave_out=["None", "[]"])
+    await each("readuntil", separator)
 
     async def open_with_limit(number):
         ours, theirs = socket.socketpair()
@@ -242,7 +243,7 @@ async def servers():
         show(f"port {name!r} of a server", await outcome(serve, port=name))
     for name in "ssl_handshake_timeout", "ssl_shutdown_timeout":
         await each(name, lambda number, name=name: serve(**{name: number}))
-    await each("family", lambda number: serve(family=number), leave_out=["0.0", "1", "True", "Index()"])
+    await each("family", lambda number: serve(family=number))
     await each("flags", lambda number: serve(flags=number), leave_out=["True", "2**31 - 1"])
     await each("host of a server", lambda number: serve(host=number), leave_out=["'1'", "b'1'", "[]"])
 
@@ -261,7 +262,7 @@ async def servers():
     await each("happy_eyeballs_delay", lambda number: connect(happy_eyeballs_delay=number))
     await each("interleave", lambda number: connect(interleave=number))
     await each("local port", lambda number: connect(local_addr=("127.0.0.1", number)), leave_out=PORTS)
-    await each("proto", lambda number: connect(proto=number), leave_out=["0.0", "[]", "1", "True", "Index()"])
+    await each("proto", lambda number: connect(proto=number))
 
     async def datagrams(number):
         transport, _ = await loop.create_datagram_endpoint(

@@ -303,17 +303,15 @@ fn numeric_info<'py>(
     rest: &[Bound<'py, PyAny>],
     py: Python<'py>,
 ) -> PyResult<Option<Bound<'py, PyTuple>>> {
-    let number = |object: &Kept| object.any(py).extract::<i32>().ok();
-    let (Some(family), Some(kind), Some(0 | IPPROTO_TCP | IPPROTO_UDP)) =
-        (number(&question.family), number(&question.kind), number(&question.protocol))
-    else {
-        return Ok(None);
+    question.protocol.any(py).hash()?; // asyncio looks for it in a set
+    let protocol = one_of(&question.protocol, [0, IPPROTO_TCP, IPPROTO_UDP], py)?;
+    let kind = one_of(&question.kind, [SOCK_STREAM, SOCK_DGRAM], py)?;
+    let protocol = match (protocol, kind) {
+        (None, _) | (_, None) => return Ok(None),
+        (_, Some(SOCK_STREAM)) => IPPROTO_TCP,
+        _ => IPPROTO_UDP,
     };
-    let protocol = match kind {
-        SOCK_STREAM => IPPROTO_TCP,
-        SOCK_DGRAM => IPPROTO_UDP,
-        _ => return Ok(None),
-    };
+    let Some(family) = one_of(&question.family, [AF_UNSPEC, AF_INET, AF_INET6], py)? else { return Ok(None) };
     let Some(port) = port_number(port)? else { return Ok(None) };
     let host = match host.cast::<PyBytes>() {
         Ok(bytes) => bytes.call_method1("decode", ("idna",))?,
@@ -351,6 +349,20 @@ fn numeric_info<'py>(
     };
     let info = (family, question.kind.any(py), protocol, "", PyTuple::new(py, address)?);
     Ok(Some(info.into_pyobject(py)?))
+}
+
+/// Which of these numbers an object is equal to; it may be a float.
+fn one_of<const N: usize>(object: &Kept, numbers: [i32; N], py: Python<'_>) -> PyResult<Option<i32>> {
+    let object = object.any(py);
+    if let Ok(number) = object.extract::<i32>() {
+        return Ok(numbers.contains(&number).then_some(number));
+    }
+    for number in numbers {
+        if object.eq(number)? {
+            return Ok(Some(number));
+        }
+    }
+    Ok(None)
 }
 
 /// The port as a number; `None` for the name of a service.

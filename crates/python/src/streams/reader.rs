@@ -114,7 +114,7 @@ impl StreamReader {
             }
             // A float, an integer of another class or beyond any memory.
             _ => {
-                let bytes = limit.extract::<f64>()?.floor();
+                let bytes = crate::core::clock::on_the_clock(limit)?.floor();
                 // Nothing is more than `nan`.
                 self.limit.set(if bytes.is_nan() { i64::MAX } else { bytes as i64 });
                 self.given_limit.put(limit.clone());

@@ -370,7 +370,9 @@ fn search_for(separator: &Bound<'_, PyAny>) -> PyResult<Search> {
     }
     let several = separator.cast::<PyTuple>().ok().filter(|_| cfg!(Py_3_13));
     let bytes = |separator: &Bound<'_, PyAny>| -> PyResult<Box<[u8]>> {
-        separator.len()?;
+        if separator.len()? == 0 {
+            return Ok(Box::default());
+        }
         match Buffer::get(separator, false) {
             Ok(buffer) => errors::copied(buffer.bytes()).map(Into::into),
             Err(error) => {
