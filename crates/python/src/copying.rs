@@ -69,9 +69,9 @@ fn state<'py, T: Copied>(object: &Obj<'py, T>) -> Output<'py> {
             }
         }
     }
-    state.update(any.getattr("__dict__")?.cast::<PyDict>()?.as_mapping())?;
+    state.update(any.getattr(name!("__dict__"))?.cast::<PyDict>()?.as_mapping())?;
     let slots = PyDict::new(py);
-    let names = stock::module(py, "copyreg")?.call_method1("_slotnames", (any.get_type(),))?;
+    let names = stock::module(py, "copyreg")?.call_method1(name!("_slotnames"), (any.get_type(),))?;
     for name in names.try_iter()? {
         let name = name?;
         if let Some(value) = any.getattr_opt(name.cast()?)? {
@@ -125,8 +125,8 @@ fn reduce<'py, T: Copied>(object: &Obj<'py, T>, args: Args<'_, 'py>) -> Output<'
     let [protocol] = args.parse(&REDUCE)?;
     let class = any.get_type();
     if !is_native(&class) && protocol.ge(2)? {
-        return py.get_type::<PyAny>().call_method1("__reduce_ex__", (any, protocol));
+        return py.get_type::<PyAny>().call_method1(name!("__reduce_ex__"), (any, protocol));
     }
-    let state = any.call_method0("__getstate__")?;
-    Ok((class.getattr("__new__")?, (class,), state).into_pyobject(py)?.into_any())
+    let state = any.call_method0(name!("__getstate__"))?;
+    Ok((class.getattr(name!("__new__"))?, (class,), state).into_pyobject(py)?.into_any())
 }

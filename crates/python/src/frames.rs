@@ -123,7 +123,7 @@ impl Frame {
                 names.set_item("co_qualname", self.path)?;
             }
         }
-        let code = caller.getattr("__code__")?.call_method("replace", (), Some(&names))?;
+        let code = caller.getattr(name!("__code__"))?.call_method(name!("replace"), (), Some(&names))?;
         // Setting `__code__` of the function would be an event for audit hooks.
         Ok(py.get_type::<PyFunction>().call1((code, module))?.unbind())
     }
@@ -139,7 +139,7 @@ impl Frame {
             };
         }
         let code = match found {
-            Some(function) => function.getattr_opt("__code__")?,
+            Some(function) => function.getattr_opt(name!("__code__"))?,
             None => None,
         };
         Ok(code.filter(|code| code.is_instance_of::<pyo3::types::PyCode>()))

@@ -225,7 +225,7 @@ pub fn settle<'py>(future: &Obj<'py, Future>) -> PyResult<Option<Settled<'py>>> 
             if future.failed.get() {
                 let exception = outcome.cast_into::<pyo3::exceptions::PyBaseException>()?;
                 let traceback = future.exception_traceback.get_or_none(py);
-                exception.setattr("__traceback__", traceback)?;
+                exception.setattr(name!("__traceback__"), traceback)?;
                 Settled::Raised(Raised(exception))
             } else {
                 Settled::Value(outcome)
@@ -319,8 +319,8 @@ const STOP_ITERATION: &str =
 fn wrap_stop_iteration<'py>(stop: &Bound<'py, PyAny>) -> Output<'py> {
     let py = stop.py();
     let wrapped = PyRuntimeError::new_err(STOP_ITERATION).into_value(py).into_bound(py).into_any();
-    wrapped.setattr("__cause__", stop)?;
-    wrapped.setattr("__context__", stop)?;
+    wrapped.setattr(name!("__cause__"), stop)?;
+    wrapped.setattr(name!("__context__"), stop)?;
     Ok(wrapped)
 }
 
@@ -334,10 +334,10 @@ fn stop_iteration_is_wrapped(py: Python<'_>) -> bool {
             arguments.set_item("loop", py.eval(stub, None, None)?)?;
             let future = stock::future(py)?.call((), Some(&arguments))?;
             let stop = py.get_type::<PyStopIteration>().call0()?;
-            if future.call_method1("set_exception", (stop,)).is_err() {
+            if future.call_method1(name!("set_exception"), (stop,)).is_err() {
                 return Ok(false);
             }
-            future.call_method0("exception")?;
+            future.call_method0(name!("exception"))?;
             Ok(true)
         };
         probe().unwrap_or(cfg!(Py_3_13))
@@ -347,7 +347,7 @@ fn stop_iteration_is_wrapped(py: Python<'_>) -> bool {
 /// Fails the future with an exception that needs no checking.
 pub fn finish_with(future: &Obj<'_, Future>, exception: Raised<'_>) -> PyResult<()> {
     ensure_pending(future)?;
-    let traceback = exception.0.getattr("__traceback__")?;
+    let traceback = exception.0.getattr(name!("__traceback__"))?;
     if traceback.is_none() {
         future.exception_traceback.clear();
     } else {

@@ -94,15 +94,15 @@ fn ensure_future(object: &Bound<'_, PyAny>) -> PyResult<()> {
 /// The frames of a running task, from where it runs down to its coroutine.
 fn running_frames<'py>(task: &Bound<'py, PyAny>, above: isize) -> PyResult<Vec<Bound<'py, PyAny>>> {
     let py = task.py();
-    let root = match task.getattr_opt("get_coro")? {
+    let root = match task.getattr_opt(name!("get_coro"))? {
         Some(get_coro) => get_coro.call0()?,
         None => none(py),
     };
     let mut frames = Vec::new();
     let mut frame = stock::getframe(py)?.call1((above,))?;
     while !frame.is_none() {
-        let generator = frame.getattr("f_generator")?;
-        let back = frame.getattr("f_back")?;
+        let generator = frame.getattr(name!("f_generator"))?;
+        let back = frame.getattr(name!("f_back"))?;
         frames.push(frame);
         let (around, outermost) = frames_around(&generator)?;
         frames.extend(around);
@@ -110,7 +110,7 @@ fn running_frames<'py>(task: &Bound<'py, PyAny>, above: isize) -> PyResult<Vec<B
         let is_root = !generator.is_none() && outermost.is(&root);
         let is_async = generator.is_instance(stock::coroutine(py)?)?
             || generator.is_instance(stock::async_generator(py)?)?;
-        if is_root || is_async && !back.is_none() && back.getattr("f_generator")?.is_none() {
+        if is_root || is_async && !back.is_none() && back.getattr(name!("f_generator"))?.is_none() {
             break;
         }
         frame = back;
@@ -122,15 +122,15 @@ fn running_frames<'py>(task: &Bound<'py, PyAny>, above: isize) -> PyResult<Vec<B
 fn graph_of<'py>(future: &Bound<'py, PyAny>, limit: Option<isize>) -> Output<'py> {
     ensure_future(future)?;
     let mut frames = Vec::new();
-    let mut coroutine = match future.getattr_opt("get_coro")? {
+    let mut coroutine = match future.getattr_opt(name!("get_coro"))? {
         Some(get_coro) if limit != Some(0) => get_coro.call0()?,
         _ => none(future.py()),
     };
     while !coroutine.is_none() {
-        let (frame, awaited) = if let Some(awaited) = coroutine.getattr_opt("cr_await")? {
-            (coroutine.getattr("cr_frame")?, awaited)
-        } else if let Some(awaited) = coroutine.getattr_opt("ag_await")? {
-            (coroutine.getattr("ag_frame")?, awaited)
+        let (frame, awaited) = if let Some(awaited) = coroutine.getattr_opt(name!("cr_await"))? {
+            (coroutine.getattr(name!("cr_frame"))?, awaited)
+        } else if let Some(awaited) = coroutine.getattr_opt(name!("ag_await"))? {
+            (coroutine.getattr(name!("ag_frame"))?, awaited)
         } else {
             break;
         };
@@ -163,7 +163,7 @@ fn new_graph<'py>(
     let py = future.py();
     let entry = stock::frame_call_graph_entry(py)?;
     let frames = frames.into_iter().map(|frame| entry.call1((frame,))).collect::<PyResult<Vec<_>>>()?;
-    let awaited_by = future.getattr("_asyncio_awaited_by")?;
+    let awaited_by = future.getattr(name!("_asyncio_awaited_by"))?;
     let mut parents = Vec::new();
     if awaited_by.is_truthy()? {
         for parent in awaited_by.try_iter()? {
@@ -188,22 +188,22 @@ fn format(request: &Request<'_>) -> PyResult<String> {
 fn render(graph: &Bound<'_, PyAny>, lines: &mut Vec<String>, level: usize) -> PyResult<()> {
     let py = graph.py();
     let indent = "    ".repeat(level);
-    let future = graph.getattr("future")?;
+    let future = graph.getattr(name!("future"))?;
     let id = future.as_ptr();
     if likes::is_asyncio_task(&future)? {
-        let name = future.call_method0("get_name")?.repr()?;
+        let name = future.call_method0(name!("get_name"))?.repr()?;
         lines.push(format!("{indent}* Task(name={name}, id={id:p})"));
     } else {
         lines.push(format!("{indent}* Future(id={id:p})"));
     }
-    let stack = graph.getattr("call_stack")?.cast_into::<PyTuple>()?;
+    let stack = graph.getattr(name!("call_stack"))?.cast_into::<PyTuple>()?;
     if !stack.is_empty() {
         lines.push(format!("{indent}  + Call stack:"));
     }
     for entry in &stack {
-        lines.push(format!("{indent}  |   {}", render_frame(&entry.getattr("frame")?)?));
+        lines.push(format!("{indent}  |   {}", render_frame(&entry.getattr(name!("frame"))?)?));
     }
-    let parents = graph.getattr("awaited_by")?.cast_into::<PyTuple>()?;
+    let parents = graph.getattr(name!("awaited_by"))?.cast_into::<PyTuple>()?;
     if !parents.is_empty() {
         lines.push(format!("{indent}  + Awaited by:"));
     }
@@ -215,9 +215,9 @@ fn render(graph: &Bound<'_, PyAny>, lines: &mut Vec<String>, level: usize) -> Py
 
 /// The line of one frame, where the coroutine or generator that it belongs to is by now.
 fn render_frame(frame: &Bound<'_, PyAny>) -> PyResult<String> {
-    let generator = frame.getattr("f_generator")?;
+    let generator = frame.getattr(name!("f_generator"))?;
     let kinds = [("cr", "async "), ("ag", "async generator "), ("gi", "generator ")];
-    let mut now = (frame.clone(), frame.getattr("f_code")?, "");
+    let mut now = (frame.clone(), frame.getattr(name!("f_code"))?, "");
     for (prefix, tag) in kinds {
         if let (Some(frame), Some(code)) = (
             generator.getattr_opt(format!("{prefix}_frame"))?,
@@ -230,9 +230,9 @@ fn render_frame(frame: &Bound<'_, PyAny>) -> PyResult<String> {
     let (frame, code, tag) = now;
     Ok(format!(
         "File {}, line {}, in {tag}{}()",
-        frame.getattr("f_code")?.getattr("co_filename")?.repr()?,
-        frame.getattr("f_lineno")?.str()?,
-        code.getattr("co_qualname")?.str()?,
+        frame.getattr(name!("f_code"))?.getattr(name!("co_filename"))?.repr()?,
+        frame.getattr(name!("f_lineno"))?.str()?,
+        code.getattr(name!("co_qualname"))?.str()?,
     ))
 }
 
@@ -244,5 +244,5 @@ fn print<'py>(args: Args<'_, 'py>) -> Output<'py> {
     let text = format(&Request::new(py, future, depth - 2, limit)?)?;
     let keywords = PyDict::new(py);
     keywords.set_item("file", file)?;
-    stock::module(py, "builtins")?.getattr("print")?.call((text,), Some(&keywords))
+    stock::module(py, "builtins")?.getattr(name!("print"))?.call((text,), Some(&keywords))
 }

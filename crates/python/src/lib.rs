@@ -4,6 +4,10 @@
 
 #![forbid(unsafe_code)]
 
+// Before the others: it has the macro `name!`.
+#[macro_use]
+mod names;
+
 mod addresses;
 mod alarms;
 mod arguments;
@@ -27,7 +31,6 @@ mod installation;
 mod locks;
 mod memory;
 mod mixins;
-mod names;
 mod queues;
 mod replaced;
 mod runners;

@@ -1,5 +1,8 @@
 //! Interned names, in one table: every attribute or method name that Rust looks up on a Python object more than once.
 
+use std::convert::Infallible;
+
+use pyo3::Borrowed;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyString, PyTuple};
@@ -130,4 +133,39 @@ pub fn context_keyword(py: Python<'_>) -> &Bound<'_, PyTuple> {
             PyTuple::new(py, [name]).map_or_else(|_| PyTuple::empty(py).unbind(), Bound::unbind)
         })
         .bind(py)
+}
+
+/// A name that is interned when it is first used. A text that is made anew for each look would stay in the interpreter's cache
+/// of looks at types, under its own address.
+pub struct Interned(&'static str, PyOnceLock<Py<PyString>>);
+
+impl Interned {
+    /// Of this text.
+    pub const fn new(text: &'static str) -> Self {
+        Self(text, PyOnceLock::new())
+    }
+}
+
+impl<'py> IntoPyObject<'py> for &'static Interned {
+    type Target = PyString;
+    type Output = Borrowed<'static, 'py, PyString>;
+    type Error = Infallible;
+
+    #[inline]
+    fn into_pyobject(self, py: Python<'py>) -> Result<Self::Output, Infallible> {
+        Ok(self.1.get_or_init(py, || PyString::intern(py, self.0).unbind()).bind_borrowed(py))
+    }
+}
+
+/// A name that is given by a variable, interned.
+pub fn interned<'py>(py: Python<'py>, text: &str) -> Bound<'py, PyString> {
+    PyString::intern(py, text)
+}
+
+/// [`Interned`] of a literal, for `getattr`, `call_method` and their kin.
+macro_rules! name {
+    ($text:literal) => {{
+        static NAME: $crate::names::Interned = $crate::names::Interned::new($text);
+        &NAME
+    }};
 }

@@ -110,8 +110,9 @@ fn run_by<'py>(
 fn run_block<'py>(block: &Bound<'py, PyAny>, main: &Bound<'py, PyAny>) -> Output<'py> {
     let py = block.py();
     // As the `with` statement does it: both methods are looked up on the class, and before anything runs.
-    let (enter, exit) = (block.get_type().getattr("__enter__")?, block.get_type().getattr("__exit__")?);
-    let ran = enter.call1((block,))?.call_method1("run", (main,));
+    let (enter, exit) =
+        (block.get_type().getattr(name!("__enter__"))?, block.get_type().getattr(name!("__exit__"))?);
+    let ran = enter.call1((block,))?.call_method1(name!("run"), (main,));
     match ran {
         Ok(result) => {
             exit.call1((block, none(py), none(py), none(py)))?;
@@ -119,7 +120,8 @@ fn run_block<'py>(block: &Bound<'py, PyAny>, main: &Bound<'py, PyAny>) -> Output
         }
         Err(error) => {
             let error = Raised::from_err(py, error);
-            let (class, traceback) = (error.as_any().get_type(), error.as_any().getattr("__traceback__")?);
+            let (class, traceback) =
+                (error.as_any().get_type(), error.as_any().getattr(name!("__traceback__"))?);
             let hushed = error.handling(|| exit.call1((block, class, error.as_any(), traceback)))?;
             if hushed.is_truthy()? { Ok(none(py)) } else { Err(error.into_err()) }
         }
@@ -149,7 +151,7 @@ fn open<'py>(runner: &Obj<'py, Runner>) -> Output<'py> {
     if runner.is_native() {
         return init(runner);
     }
-    runner.as_any().call_method0("_lazy_init")?;
+    runner.as_any().call_method0(name!("_lazy_init"))?;
     Ok(runner.event_loop.get_or_none(runner.py()))
 }
 
@@ -170,7 +172,7 @@ fn init<'py>(runner: &Obj<'py, Runner>) -> Output<'py> {
     }
     let debug = runner.debug.get_or_none(py);
     if !debug.is_none() {
-        event_loop.call_method1("set_debug", (debug,))?;
+        event_loop.call_method1(name!("set_debug"), (debug,))?;
     }
     runner.context.put(copy_context(py)?);
     runner.stage.set(Stage::Initialized);
@@ -180,18 +182,18 @@ fn init<'py>(runner: &Obj<'py, Runner>) -> Output<'py> {
 /// The loop of a runner without a factory: yibu's; but where this class has taken the place of asyncio's (`install()`), whatever
 /// the policy of the process makes, as with asyncio's.
 fn new_event_loop(py: Python<'_>) -> Output<'_> {
-    let in_place = stock::runners_module(py)?.getattr("Runner")?.is(Runner::class(py));
+    let in_place = stock::runners_module(py)?.getattr(name!("Runner"))?.is(Runner::class(py));
     let module = if in_place {
         stock::events_module(py)?.clone()
     } else {
         stock::module(py, "yibu.event_loop")?.into_any()
     };
-    module.call_method0("new_event_loop")
+    module.call_method0(name!("new_event_loop"))
 }
 
 /// `asyncio.set_event_loop(event_loop)`.
 fn set_event_loop(event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
-    stock::events_module(event_loop.py())?.call_method1("set_event_loop", (event_loop,)).map(drop)
+    stock::events_module(event_loop.py())?.call_method1(name!("set_event_loop"), (event_loop,)).map(drop)
 }
 
 /// `Runner.run`.
@@ -247,8 +249,8 @@ fn wind_up(event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
         None => cancel_all_tasks(event_loop)?,
         Some(cancel_all) => drop(cancel_all.call1((event_loop,))?),
     }
-    event_loop.call_method1(run, (event_loop.call_method0("shutdown_asyncgens")?,))?;
-    let shut_down = event_loop.getattr("shutdown_default_executor")?;
+    event_loop.call_method1(run, (event_loop.call_method0(name!("shutdown_asyncgens"))?,))?;
+    let shut_down = event_loop.getattr(name!("shutdown_default_executor"))?;
     let shutdown = if cfg!(Py_3_12) {
         shut_down.call1((RUNNERS.constant(py, "THREAD_JOIN_TIMEOUT")?,))?
     } else {
@@ -365,7 +367,7 @@ impl Class for Runner {
                 Stage::Initialized => "INITIALIZED",
                 Stage::Closed => "CLOSED",
             };
-            stock::runners_module(runner.py())?.getattr("_State")?.getattr(name)
+            stock::runners_module(runner.py())?.getattr(name!("_State"))?.getattr(name)
         });
         objects! {
             t:

@@ -147,7 +147,11 @@ fn wake_if_over(server: &Obj<'_, Server>) -> PyResult<()> {
     if connected != 0 || !server.sockets.is_empty() {
         return Ok(());
     }
-    if server.is_native() { wake_up(server) } else { server.as_any().call_method0("_wakeup").map(drop) }
+    if server.is_native() {
+        wake_up(server)
+    } else {
+        server.as_any().call_method0(name!("_wakeup")).map(drop)
+    }
 }
 
 /// `_wakeup`: closed, and no connection left.
@@ -156,8 +160,8 @@ fn wake_up(server: &Obj<'_, Server>) -> PyResult<()> {
     let Some(waiters) = server.waiters.take() else { return Ok(()) };
     for waiter in waiters.into_any(py).try_iter()? {
         let waiter = waiter?;
-        if !waiter.call_method0("done")?.is_truthy()? {
-            waiter.call_method1("set_result", (none(py),))?;
+        if !waiter.call_method0(name!("done"))?.is_truthy()? {
+            waiter.call_method1(name!("set_result"), (none(py),))?;
         }
     }
     Ok(())
@@ -169,7 +173,7 @@ fn foreign<'py>(server: &Obj<'py, Server>) -> Output<'py> {
     if let Some(set) = server.foreign.get(py) {
         return Ok(set);
     }
-    let set = stock::module(py, "weakref")?.getattr("WeakSet")?.call0()?;
+    let set = stock::module(py, "weakref")?.getattr(name!("WeakSet"))?.call0()?;
     server.foreign.put(set.clone());
     Ok(set)
 }
@@ -182,7 +186,7 @@ fn attach_any<'py>(server: &Obj<'py, Server>, args: Args<'_, 'py>) -> Output<'py
             Some(native) => attach(server, native)?,
             None => {
                 still_open(server)?;
-                foreign(server)?.call_method1("add", (transport,))?;
+                foreign(server)?.call_method1(name!("add"), (transport,))?;
             }
         },
         None => {
@@ -200,7 +204,7 @@ fn detach_any<'py>(server: &Obj<'py, Server>, args: Args<'_, 'py>) -> Output<'py
         Some(transport) => match Obj::<SocketTransport>::cast(&transport) {
             Some(native) => detach(server, native)?,
             None => {
-                foreign(server)?.call_method1("discard", (transport,))?;
+                foreign(server)?.call_method1(name!("discard"), (transport,))?;
                 wake_if_over(server)?;
             }
         },
@@ -217,7 +221,7 @@ fn each_client<'py>(server: &Obj<'py, Server>, method: &str) -> Output<'py> {
         transport.call_method0(method)?;
     }
     if let Some(foreign) = server.foreign.get(py) {
-        for transport in foreign.call_method0("copy")?.try_iter()? {
+        for transport in foreign.call_method0(name!("copy"))?.try_iter()? {
             transport?.call_method0(method)?;
         }
     }
@@ -231,7 +235,7 @@ pub fn start(server: &Obj<'_, Server>) -> PyResult<()> {
     if server.is_native() {
         return start_serving(server);
     }
-    server.as_any().call_method0("_start_serving").map(drop)
+    server.as_any().call_method0(name!("_start_serving")).map(drop)
 }
 
 /// `_start_serving`.
@@ -248,7 +252,7 @@ fn start_serving(server: &Obj<'_, Server>) -> PyResult<()> {
     let backlog = server.backlog.get_or_none(py);
     for socket in sockets.try_iter()? {
         let socket = socket?;
-        socket.call_method1("listen", (&backlog,))?;
+        socket.call_method1(name!("listen"), (&backlog,))?;
         let arguments = (
             server.factory.get_or_none(py),
             &socket,
@@ -262,7 +266,7 @@ fn start_serving(server: &Obj<'_, Server>) -> PyResult<()> {
         if let Some(context) = server.context.get(py) {
             keywords.set_item("context", context)?;
         }
-        event_loop.call_method("_start_serving", arguments, Some(&keywords))?;
+        event_loop.call_method(name!("_start_serving"), arguments, Some(&keywords))?;
     }
     Ok(())
 }
@@ -272,13 +276,13 @@ fn close(server: &Obj<'_, Server>) -> PyResult<()> {
     let Some(sockets) = server.sockets.take() else { return Ok(()) };
     let event_loop = event_loop(server)?;
     for socket in sockets.into_any(py).try_iter()? {
-        event_loop.call_method1("_stop_serving", (socket?,))?;
+        event_loop.call_method1(name!("_stop_serving"), (socket?,))?;
     }
     server.serving.set(false);
     if let Some(forever) = server.forever.get(py)
-        && !forever.call_method0("done")?.is_truthy()?
+        && !forever.call_method0(name!("done"))?.is_truthy()?
     {
-        forever.call_method0("cancel")?;
+        forever.call_method0(name!("cancel"))?;
         server.forever.clear();
     }
     wake_if_over(server)
@@ -297,7 +301,7 @@ async fn wait_closed(server: Kept<Server>, event_loop: Kept<EventLoop>) -> Answe
         }
         let event_loop = event_loop.obj(py);
         let waiter = create_future(&event_loop)?;
-        server.waiters.get_or_none(py).call_method1("append", (waiter.as_any(),))?;
+        server.waiters.get_or_none(py).call_method1(name!("append"), (waiter.as_any(),))?;
         Awaited::on(&event_loop, waiter.as_any()).map(Some)
     })?;
     if let Some(waiting) = waiting {
@@ -344,10 +348,10 @@ async fn serve_forever(server: Kept<Server>, event_loop: Kept<EventLoop>, thrown
     // Whatever comes of closing, it is the cancellation that goes on.
     let closing = attached(|py| {
         let server = server.obj(py);
-        server.as_any().call_method0("close")?;
+        server.as_any().call_method0(name!("close"))?;
         // Since 3.12 `wait_closed` waits for the connections.
         #[cfg(Py_3_13)]
-        server.as_any().call_method0("close_clients")?;
+        server.as_any().call_method0(name!("close_clients"))?;
         #[cfg(all(Py_3_12, not(Py_3_13)))]
         each_client(&server, "close")?;
         end(&server, &event_loop.obj(py))
@@ -386,12 +390,12 @@ fn init<'py>(
 #[cfg(Py_3_13)]
 fn clients<'py>(server: &Obj<'py, Server>) -> Output<'py> {
     let py = server.py();
-    let set = stock::module(py, "weakref")?.getattr("WeakSet")?.call0()?;
+    let set = stock::module(py, "weakref")?.getattr(name!("WeakSet"))?.call0()?;
     for (_, transport) in server.clients.living(py) {
-        set.call_method1("add", (transport,))?;
+        set.call_method1(name!("add"), (transport,))?;
     }
     if let Some(foreign) = server.foreign.get(py) {
-        set.call_method1("update", (foreign,))?;
+        set.call_method1(name!("update"), (foreign,))?;
     }
     Ok(set)
 }
@@ -417,7 +421,7 @@ fn exit<'py>(server: &Obj<'py, Server>, args: Args<'_, 'py>) -> Output<'py> {
     coroutine(server, "Server.__aexit__", |own, event_loop| async move {
         let closing = attached(|py| {
             let server = own.obj(py);
-            server.as_any().call_method0("close")?;
+            server.as_any().call_method0(name!("close"))?;
             end(&server, &event_loop.obj(py))
         })?;
         closing.await
@@ -426,7 +430,7 @@ fn exit<'py>(server: &Obj<'py, Server>, args: Args<'_, 'py>) -> Output<'py> {
 
 /// `await self.wait_closed()`
 fn end<'py>(server: &Obj<'py, Server>, event_loop: &Obj<'py, EventLoop>) -> PyResult<Awaited> {
-    Awaited::on(event_loop, &server.as_any().call_method0("wait_closed")?)
+    Awaited::on(event_loop, &server.as_any().call_method0(name!("wait_closed"))?)
 }
 
 /// A coroutine of a native loop. On another loop it is asyncio's own, which asks the server for nothing but attributes.

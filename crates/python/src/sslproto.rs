@@ -161,9 +161,9 @@ fn default_context<'py>(server_side: bool, server_hostname: &Bound<'py, PyAny>) 
     if server_side {
         return Err(PyValueError::new_err("Server side SSL needs a valid SSLContext"));
     }
-    let context = ssl_module(server_hostname.py())?.call_method0("create_default_context")?;
+    let context = ssl_module(server_hostname.py())?.call_method0(name!("create_default_context"))?;
     if !server_hostname.is_truthy()? {
-        context.setattr("check_hostname", false)?;
+        context.setattr(name!("check_hostname"), false)?;
     }
     Ok(context)
 }
@@ -442,7 +442,7 @@ fn abort(protocol: Protocol<'_, '_>, error: &Bound<'_, PyAny>) -> PyResult<()> {
     set_state(protocol, State::Unwrapped)?;
     match protocol.transport.get(py) {
         Some(transport) if error.is_none() && stock::tls_aborts_below(py) => {
-            transport.call_method0("abort").map(drop)
+            transport.call_method0(name!("abort")).map(drop)
         }
         Some(transport) => transport.call_method1(names::_force_close(py), (error,)).map(drop),
         None => Ok(()),
@@ -621,7 +621,7 @@ impl SslProtocol {
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     crate::add_derived::<SslProtocol>(module, stock::buffered_protocol(py)?)?;
-    SslProtocol::class(py).setattr("max_size", reading::BUFFER_SIZE)?;
+    SslProtocol::class(py).setattr(name!("max_size"), reading::BUFFER_SIZE)?;
     crate::add_derived::<SslTransport>(module, stock::transport(py)?)?;
     transport::complete(&SslTransport::class(py))
 }

@@ -117,7 +117,7 @@ fn wait<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
             if !error.is_instance_of(stock::cancelled_error(py)?) {
                 return Err(error.into_err());
             }
-            let message = error.as_any().getattr("args")?.cast_into::<PyTuple>()?;
+            let message = error.as_any().getattr(name!("args"))?.cast_into::<PyTuple>()?;
             routine.second.put(error.into_any());
             for task in race.tasks(py)? {
                 task.call_method1(names::cancel(py), message.clone())?;
@@ -134,7 +134,7 @@ fn finish<'py>(routine: &Obj<'py, Routine>, race: &Obj<'py, Race>) -> PyResult<S
         if cfg!(not(Py_3_12)) {
             return Err(PyErr::from_value(unhandled.get_item(0)?));
         }
-        let group = stock::module(py, "builtins")?.getattr("ExceptionGroup")?;
+        let group = stock::module(py, "builtins")?.getattr(name!("ExceptionGroup"))?;
         return Err(PyErr::from_value(group.call1(("staggered race failed", unhandled))?));
     }
     if let Some(cancelled) = routine.second.take() {
@@ -146,7 +146,7 @@ fn finish<'py>(routine: &Obj<'py, Routine>, race: &Obj<'py, Race>) -> PyResult<S
 
 /// Whether Python runs without `__debug__`.
 fn is_optimized(py: Python<'_>) -> PyResult<bool> {
-    stock::module(py, "sys")?.getattr("flags")?.getattr("optimize")?.is_truthy()
+    stock::module(py, "sys")?.getattr(name!("flags"))?.getattr(name!("optimize"))?.is_truthy()
 }
 
 impl Race {

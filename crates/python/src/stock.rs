@@ -408,5 +408,5 @@ pub fn module<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
 
 /// `asyncio.events.get_event_loop()` as it is now: tests and programs replace it.
 pub fn current_event_loop(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
-    module(py, "asyncio.events")?.getattr("get_event_loop")?.call0()
+    module(py, "asyncio.events")?.getattr(name!("get_event_loop"))?.call0()
 }

@@ -196,7 +196,7 @@ fn uncancel_parent(group: &Obj<'_, TaskGroup>) -> PyResult<Option<bool>> {
         return Ok(None);
     }
     let parent = group.parent_task.get_or_none(group.py());
-    Ok(Some(parent.call_method0("uncancel")?.is_truthy()?))
+    Ok(Some(parent.call_method0(name!("uncancel"))?.is_truthy()?))
 }
 
 /// What `__aexit__` has to know of the exception's class later, in the routine's number.
@@ -343,8 +343,8 @@ fn failure<'py>(
     let py = group.py();
     // A cancellation from outside stays counted, and strikes at the next await.
     let parent = group.parent_task.get_or_none(py);
-    if parent.call_method0("cancelling")?.is_truthy()? {
-        parent.call_method0("uncancel")?;
+    if parent.call_method0(name!("cancelling"))?.is_truthy()? {
+        parent.call_method0(name!("uncancel"))?;
         likes::cancel(&parent)?;
     }
     // An asynchronous generator that is closed expects its own exception back.
@@ -353,7 +353,7 @@ fn failure<'py>(
     }
     let class = py.get_type::<PyBaseExceptionGroup>();
     let failure = class.call1(("unhandled errors in a TaskGroup", errors))?;
-    failure.setattr("__cause__", none(py))?;
+    failure.setattr(name!("__cause__"), none(py))?;
     group.errors.clear();
     Ok(Raised(failure.cast_into()?))
 }
@@ -470,7 +470,7 @@ fn is_base_error<'py>(group: &Obj<'py, TaskGroup>, exception: &Bound<'py, PyAny>
     if group.is_native() {
         return Ok(exits(exception));
     }
-    group.as_any().call_method1("_is_base_error", (exception,))?.is_truthy()
+    group.as_any().call_method1(name!("_is_base_error"), (exception,))?.is_truthy()
 }
 
 fn exits(exception: &Bound<'_, PyAny>) -> bool {
@@ -480,7 +480,11 @@ fn exits(exception: &Bound<'_, PyAny>) -> bool {
 /// `TaskGroup._abort`.
 #[cold]
 fn abort(group: &Obj<'_, TaskGroup>) -> PyResult<()> {
-    if group.is_native() { cancel_tasks(group) } else { group.as_any().call_method0("_abort").map(drop) }
+    if group.is_native() {
+        cancel_tasks(group)
+    } else {
+        group.as_any().call_method0(name!("_abort")).map(drop)
+    }
 }
 
 fn cancel_tasks(group: &Obj<'_, TaskGroup>) -> PyResult<()> {

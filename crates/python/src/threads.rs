@@ -50,14 +50,14 @@ fn begin<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
         return Ok(Step::Await(run_job(native, &pool, job)?, finish));
     }
     let running =
-        event_loop.call_method1("run_in_executor", (none(py), as_callable(&job.call, &context)?))?;
+        event_loop.call_method1(name!("run_in_executor"), (none(py), as_callable(&job.call, &context)?))?;
     Ok(Step::Await(running, finish))
 }
 
 /// `functools.partial(context.run, func, *args, **kwargs)`, for loops and executors of others.
 fn as_callable<'py>(call: &Call, context: &Bound<'py, PyAny>) -> Output<'py> {
     let py = context.py();
-    let mut parts = vec![context.getattr("run")?, call.function(py)];
+    let mut parts = vec![context.getattr(name!("run"))?, call.function(py)];
     parts.extend(call.arguments(py)?);
     let keywords: Option<Bound<'py, PyDict>> = call.keywords(py)?;
     stock::partial(py)?.call(PyTuple::new(py, parts)?, keywords.as_ref())

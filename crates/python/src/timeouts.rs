@@ -188,7 +188,7 @@ fn expire(owner: &Bound<'_, PyAny>) -> PyResult<()> {
     let Some(timeout) = Obj::<Timeout>::cast(owner) else { return Ok(()) };
     current::settle_running(py)?;
     if !timeout.is_native() {
-        return owner.call_method0("_on_timeout").map(drop);
+        return owner.call_method0(name!("_on_timeout")).map(drop);
     }
     on_timeout(timeout)
 }
@@ -291,7 +291,7 @@ fn expired<'py>(
     if let Ok(exception) = exception.cast::<PyBaseException>() {
         insert_timeout_error(exception, cancelled)?;
         if exception.is_instance_of::<PyBaseExceptionGroup>() && exception.is_instance_of::<PyException>() {
-            for part in exception.getattr("exceptions")?.try_iter()? {
+            for part in exception.getattr(name!("exceptions"))?.try_iter()? {
                 insert_timeout_error(part?.cast()?, cancelled)?;
             }
         }
@@ -304,7 +304,7 @@ pub fn timeout_error(cause: &Bound<'_, PyAny>) -> PyErr {
     let py = cause.py();
     let error = PyTimeoutError::new_err(());
     // Making the instance here is what gives it the exception that is being handled as its context.
-    let set = error.value(py).setattr("__cause__", cause);
+    let set = error.value(py).setattr(name!("__cause__"), cause);
     set.err().unwrap_or(error)
 }
 
@@ -316,15 +316,15 @@ fn insert_timeout_error<'py>(
     let py = exception.py();
     let mut exception = exception.clone().into_any();
     loop {
-        let context = exception.getattr("__context__")?;
+        let context = exception.getattr(name!("__context__"))?;
         if context.is_none() {
             return Ok(());
         }
         if context.is_instance(cancelled)? {
             let error = py.get_type::<PyTimeoutError>().call0()?;
-            error.setattr("__cause__", &context)?;
-            error.setattr("__context__", &context)?;
-            return exception.setattr("__context__", error);
+            error.setattr(name!("__cause__"), &context)?;
+            error.setattr(name!("__context__"), &context)?;
+            return exception.setattr(name!("__context__"), error);
         }
         exception = context;
     }
@@ -363,7 +363,7 @@ fn repr<'py>(timeout: &Obj<'py, Timeout>) -> Output<'py> {
         let shown = if when.is_none() {
             when
         } else {
-            stock::module(py, "builtins")?.getattr("round")?.call1((when, 3))?
+            stock::module(py, "builtins")?.getattr(name!("round"))?.call1((when, 3))?
         };
         text.push_str(&format!(" when={shown}"));
     }
@@ -414,7 +414,7 @@ fn attributes(t: &mut Table<Timeout>) {
         c"_state",
         |timeout| stock::timeout_state(timeout.py())?.getattr(timeout.state.get().names().0),
         |timeout, value| {
-            let name = assigned(value)?.getattr("name")?.extract::<String>()?;
+            let name = assigned(value)?.getattr(name!("name"))?.extract::<String>()?;
             let Some(state) = State::ALL.into_iter().find(|state| state.names().0 == name) else {
                 return Err(PyValueError::new_err(format!("{name:?} is not a state of a Timeout")));
             };

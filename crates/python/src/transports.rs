@@ -281,8 +281,8 @@ fn begin<'py>(transport: &Obj<'py, SocketTransport>, parts: Parts<'py>, nodelay:
 fn attach<'py>(transport: &Obj<'py, SocketTransport>, to: &Bound<'py, PyAny>) -> PyResult<()> {
     match Obj::<Server>::cast(to).filter(|server| server.is_native()) {
         Some(native) => server::attach(native, transport),
-        None if cfg!(Py_3_13) => to.call_method1("_attach", (transport.as_any(),)).map(drop),
-        None => to.call_method0("_attach").map(drop),
+        None if cfg!(Py_3_13) => to.call_method1(name!("_attach"), (transport.as_any(),)).map(drop),
+        None => to.call_method0(name!("_attach")).map(drop),
     }
 }
 
@@ -293,8 +293,8 @@ fn detach(transport: &Obj<'_, SocketTransport>) -> PyResult<()> {
     let from = from.into_any(py);
     match Obj::<Server>::cast(&from).filter(|server| server.is_native()) {
         Some(native) => server::detach(native, transport),
-        None if cfg!(Py_3_13) => from.call_method1("_detach", (transport.as_any(),)).map(drop),
-        None => from.call_method0("_detach").map(drop),
+        None if cfg!(Py_3_13) => from.call_method1(name!("_detach"), (transport.as_any(),)).map(drop),
+        None => from.call_method0(name!("_detach")).map(drop),
     }
 }
 
@@ -356,9 +356,9 @@ fn repr<'py>(transport: &Obj<'py, SocketTransport>) -> PyResult<Bound<'py, PyAny
 /// Attributes of the class that are not methods: libraries and borrowed methods of the loop read them.
 pub fn complete(class: &Bound<'_, pyo3::types::PyType>) -> PyResult<()> {
     let py = class.py();
-    class.setattr("_start_tls_compatible", true)?;
-    let modes = stock::module(py, "asyncio.constants")?.getattr("_SendfileMode")?;
-    class.setattr("_sendfile_compatible", modes.getattr("TRY_NATIVE")?)
+    class.setattr(name!("_start_tls_compatible"), true)?;
+    let modes = stock::module(py, "asyncio.constants")?.getattr(name!("_SendfileMode"))?;
+    class.setattr(name!("_sendfile_compatible"), modes.getattr(name!("TRY_NATIVE"))?)
 }
 
 /// Steps of asyncio's transports of sockets that native ones do not call: see [`Class::NOT_CALLED`].

@@ -61,7 +61,7 @@ fn can_use_pidfd_here<'py>(args: Args<'_, 'py>) -> Output<'py> {
 pub fn can_use_pidfd(py: Python<'_>) -> PyResult<bool> {
     #[cfg(Py_3_12)]
     {
-        let function = stock::unix_events_module(py)?.getattr("can_use_pidfd")?;
+        let function = stock::unix_events_module(py)?.getattr(name!("can_use_pidfd"))?;
         if !function.is(stock::can_use_pidfd(py)?) {
             return function.call0()?.is_truthy();
         }
@@ -75,9 +75,9 @@ fn try_pidfd(py: Python<'_>) -> PyResult<bool> {
     ANSWER
         .get_or_try_init(py, || {
             let os = stock::os_module(py)?;
-            let Some(open) = os.getattr_opt("pidfd_open")? else { return Ok(false) };
+            let Some(open) = os.getattr_opt(name!("pidfd_open"))? else { return Ok(false) };
             match open.call1((std::process::id(), 0)) {
-                Ok(fd) => os.call_method1("close", (fd,)).map(|_| true),
+                Ok(fd) => os.call_method1(name!("close"), (fd,)).map(|_| true),
                 Err(error) if error.is_instance_of::<PyOSError>(py) => {
                     drop(Raised::from_err(py, error));
                     Ok(false)
@@ -91,7 +91,7 @@ fn try_pidfd(py: Python<'_>) -> PyResult<bool> {
 /// Waits for a child and gives its return code: None when somebody else has waited for it before.
 fn reap<'py>(pid: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
     let py = pid.py();
-    let waited = match stock::os_module(py)?.call_method1("waitpid", (pid, 0)) {
+    let waited = match stock::os_module(py)?.call_method1(name!("waitpid"), (pid, 0)) {
         Ok(waited) => waited,
         Err(error) if error.is_instance_of::<PyChildProcessError>(py) => {
             drop(Raised::from_err(py, error));
@@ -100,7 +100,7 @@ fn reap<'py>(pid: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
         Err(error) => return Err(error),
     };
     let status = waited.get_item(1)?;
-    match stock::os_module(py)?.call_method1("waitstatus_to_exitcode", (&status,)) {
+    match stock::os_module(py)?.call_method1(name!("waitstatus_to_exitcode"), (&status,)) {
         Ok(code) => Ok(Some(code)),
         // Neither an exit nor a signal, which should not happen: perhaps the number helps.
         Err(error) if error.is_instance_of::<PyValueError>(py) => {

@@ -37,7 +37,7 @@ fn connect<'py>(
     let process = routine.second.get_or_none(py);
     let event_loop = transport.event_loop.get_or_none(py);
     for (number, name) in FILES.into_iter().enumerate().skip(number) {
-        let file = process.getattr(name)?;
+        let file = process.getattr(names::interned(py, name))?;
         if file.is_none() {
             continue;
         }
@@ -48,7 +48,10 @@ fn connect<'py>(
         let class = replacement.unwrap_or_else(|| class.into_any());
         let factory = stock::partial(py)?.call1((class, transport.as_any(), number))?;
         routine.number.set(number as u64);
-        return Ok(Step::Await(event_loop.call_method1(method, (factory, file))?, connected));
+        return Ok(Step::Await(
+            event_loop.call_method1(names::interned(py, method), (factory, file))?,
+            connected,
+        ));
     }
     tell_protocol(transport, &event_loop)?;
     transport.connecting.clear();
@@ -120,7 +123,7 @@ pub fn close_files(transport: &Obj<'_, BaseSubprocessTransport>) -> PyResult<()>
     }
     let Some(process) = transport.process.get(py) else { return Ok(()) };
     for name in FILES {
-        let file = process.getattr(name)?;
+        let file = process.getattr(names::interned(py, name))?;
         if !file.is_none() {
             file.call_method0(names::close(py))?;
         }

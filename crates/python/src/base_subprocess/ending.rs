@@ -78,7 +78,7 @@ fn call<'py>(transport: &Obj<'py, BaseSubprocessTransport>, args: Args<'_, 'py>)
     let py = transport.py();
     let [callback] = args.parse(&CALL)?;
     match transport.pending_calls.get(py) {
-        Some(pending) => pending.call_method1("append", ((callback, args.rest(&CALL)?),)),
+        Some(pending) => pending.call_method1(name!("append"), ((callback, args.rest(&CALL)?),)),
         None => {
             let event_loop = transport.event_loop.get_or_none(py);
             event_loop.call_method1(names::call_soon(py), args.tuple_from(0)?)
@@ -94,7 +94,7 @@ fn tell<'py>(
     data: &[&Bound<'py, PyAny>],
 ) -> PyResult<()> {
     let py = transport.py();
-    let method = transport.protocol.get_or_none(py).getattr(method)?;
+    let method = transport.protocol.get_or_none(py).getattr(names::interned(py, method))?;
     let mut arguments = vec![&method];
     arguments.extend(data);
     let arguments = PyTuple::new(py, arguments)?;
@@ -206,13 +206,13 @@ fn wait<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
         return Ok(Step::Return(code));
     }
     let waiter = create_future(&transport.event_loop.get_or_none(py))?;
-    transport.exit_waiters.get_or_none(py).call_method1("add", (&waiter,))?;
+    transport.exit_waiters.get_or_none(py).call_method1(name!("add"), (&waiter,))?;
     routine.first.put(waiter.clone());
     Ok(Step::Await(waiter, |routine, waited| {
         let py = routine.py();
         let transport = routine.owner::<BaseSubprocessTransport>(py)?;
         if let Some(waiters) = transport.exit_waiters.get(py) {
-            waiters.call_method1("discard", (routine.first.get_or_none(py),))?;
+            waiters.call_method1(name!("discard"), (routine.first.get_or_none(py),))?;
         }
         waited.map(Step::Return)
     }))

@@ -184,7 +184,10 @@ fn close<'py>(transport: &Obj<'py, BaseSubprocessTransport>) -> Output<'py> {
         protocol.getattr(pyo3::intern!(py, "pipe"))?.call_method0(names::close(py))?;
     }
     let process = transport.process.get_or_none(py);
-    if process.is_none() || !transport.returncode.is_empty() || !process.call_method0("poll")?.is_none() {
+    if process.is_none()
+        || !transport.returncode.is_empty()
+        || !process.call_method0(name!("poll"))?.is_none()
+    {
         return Ok(none(py));
     }
     if loop_debug(&transport.event_loop.get_or_none(py))? {
@@ -192,7 +195,7 @@ fn close<'py>(transport: &Obj<'py, BaseSubprocessTransport>) -> Output<'py> {
         static FRAME: Frame = Frame::new(&BASE_SUBPROCESS, "BaseSubprocessTransport.close");
         FRAME.log(py, "warning", (text, transport.as_any()))?;
     }
-    match process.call_method0("kill") {
+    match process.call_method0(name!("kill")) {
         Ok(_) => {}
         Err(error) if error.is_instance_of::<PyProcessLookupError>(py) => drop(Raised::from_err(py, error)),
         // It runs with the rights of somebody else.
@@ -234,14 +237,14 @@ fn send_signal<'py>(
     number: &Bound<'py, PyAny>,
 ) -> Output<'py> {
     let py = transport.py();
-    transport.as_any().call_method0("_check_proc")?;
+    transport.as_any().call_method0(name!("_check_proc"))?;
     let process = transport.process.get_or_none(py);
     if !transport.returncode.is_empty() {
         return Ok(none(py));
     }
     // Not by Popen, which would wait for the child first and take its return code from the watcher.
     let pid = process.getattr(pyo3::intern!(py, "pid"))?;
-    match stock::os_module(py)?.call_method1("kill", (pid, number)) {
+    match stock::os_module(py)?.call_method1(name!("kill"), (pid, number)) {
         Err(error) if !error.is_instance_of::<PyProcessLookupError>(py) => Err(error),
         Err(error) => {
             drop(Raised::from_err(py, error));
@@ -254,8 +257,8 @@ fn send_signal<'py>(
 /// `terminate` and `kill`.
 fn send<'py>(transport: &Obj<'py, BaseSubprocessTransport>, signal: &str) -> Output<'py> {
     let py = transport.py();
-    let number = stock::signal_module(py)?.getattr(signal)?;
-    transport.as_any().call_method1("send_signal", (number,))?;
+    let number = stock::signal_module(py)?.getattr(names::interned(py, signal))?;
+    transport.as_any().call_method1(name!("send_signal"), (number,))?;
     Ok(none(py))
 }
 

@@ -63,7 +63,7 @@ mod table {
     pub fn tasks(py: Python<'_>) -> PyResult<&Bound<'_, PyDict>> {
         static TASKS: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
         let tasks = TASKS.get_or_try_init(py, || {
-            let tasks = crate::stock::module(py, "asyncio.tasks")?.getattr("_current_tasks")?;
+            let tasks = crate::stock::module(py, "asyncio.tasks")?.getattr(name!("_current_tasks"))?;
             Ok::<_, PyErr>(tasks.cast_into::<PyDict>()?.unbind())
         })?;
         Ok(tasks.bind(py))

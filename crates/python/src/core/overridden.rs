@@ -240,7 +240,7 @@ fn look_at_methods(event_loop: &Obj<'_, EventLoop>) -> Replaced {
 #[inline(never)]
 fn ask_whether_open(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     if event_loop.overrides(Overridable::CheckClosed) {
-        return event_loop.as_any().call_method0("_check_closed").map(drop);
+        return event_loop.as_any().call_method0(name!("_check_closed")).map(drop);
     }
     event_loop.check_open()
 }

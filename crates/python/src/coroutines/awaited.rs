@@ -153,7 +153,7 @@ impl Drop for Awaited {
 
 fn leave(future: &Bound<'_, PyAny>, own: bool) -> PyResult<()> {
     let py = future.py();
-    if future.call_method0("done")?.is_truthy()? {
+    if future.call_method0(name!("done"))?.is_truthy()? {
         // Somebody has waited for it: its exception is not to be reported as one that nobody wanted.
         return if is_cancelled(future)? { Ok(()) } else { exception(future).map(drop) };
     }
@@ -162,8 +162,8 @@ fn leave(future: &Bound<'_, PyAny>, own: bool) -> PyResult<()> {
         if !own {
             return Ok(());
         }
-        future.setattr("_log_destroy_pending", false)?;
-        if future.call_method0("get_loop")?.call_method0("is_closed")?.is_truthy()? {
+        future.setattr(name!("_log_destroy_pending"), false)?;
+        if future.call_method0(name!("get_loop"))?.call_method0(name!("is_closed"))?.is_truthy()? {
             return Ok(());
         }
     }

@@ -66,10 +66,14 @@ impl Details {
         let mut places = Vec::new();
         let mut next = frame::current(py);
         while let Some(frame) = next.filter(|frame| !frame.is_none() && places.len() < depth as usize) {
-            let code = frame.getattr("f_code")?;
-            let place = (code.getattr("co_filename")?, frame.getattr("f_lineno")?, code.getattr("co_name")?);
+            let code = frame.getattr(name!("f_code"))?;
+            let place = (
+                code.getattr(name!("co_filename"))?,
+                frame.getattr(name!("f_lineno"))?,
+                code.getattr(name!("co_name"))?,
+            );
             places.push(place.into_pyobject(py)?);
-            next = Some(frame.getattr("f_back")?);
+            next = Some(frame.getattr(name!("f_back"))?);
         }
         self.knowing().origin.put(PyTuple::new(py, places)?.into_any());
         Ok(())
@@ -104,24 +108,27 @@ fn function<'py>(py: Python<'py>, name: &str) -> PyResult<Option<Bound<'py, PyAn
     let Some((outer, inner)) = name.split_once(".<locals>.") else { return twins::function(py, name) };
     let Some(outer) = twins::function(py, outer)? else { return Ok(None) };
     let types = stock::module(py, "types")?;
-    for constant in outer.getattr("__code__")?.getattr("co_consts")?.try_iter()? {
+    for constant in outer.getattr(name!("__code__"))?.getattr(name!("co_consts"))?.try_iter()? {
         let code = constant?;
-        if !code.is_instance(&types.getattr("CodeType")?)? || !code.getattr("co_name")?.eq(inner)? {
+        if !code.is_instance(&types.getattr(name!("CodeType"))?)?
+            || !code.getattr(name!("co_name"))?.eq(inner)?
+        {
             continue;
         }
         // Nobody runs it, so its variables of the outer function may be empty.
-        let cell = types.getattr("CellType")?;
-        let variables = code.getattr("co_freevars")?.len()?;
+        let cell = types.getattr(name!("CellType"))?;
+        let variables = code.getattr(name!("co_freevars"))?.len()?;
         let cells = (0..variables).map(|_| cell.call0()).collect::<PyResult<Vec<_>>>()?;
-        let parts = (code, outer.getattr("__globals__")?, none(py), none(py), PyTuple::new(py, cells)?);
-        return types.getattr("FunctionType")?.call1(parts).map(Some);
+        let parts =
+            (code, outer.getattr(name!("__globals__"))?, none(py), none(py), PyTuple::new(py, cells)?);
+        return types.getattr(name!("FunctionType"))?.call1(parts).map(Some);
     }
     Ok(None)
 }
 
 /// `cr_code`: the standard library's.
 pub fn code<'py>(py: Python<'py>, name: &str) -> PyResult<Option<Bound<'py, PyAny>>> {
-    function(py, name)?.map(|function| function.getattr("__code__")).transpose()
+    function(py, name)?.map(|function| function.getattr(name!("__code__"))).transpose()
 }
 
 /// `cr_frame`: the same one until the coroutine has ended.
@@ -142,13 +149,13 @@ pub fn frame<'py, T: Coroutine>(coroutine: &Obj<'py, T>) -> Output<'py> {
         coroutine.track();
     }
     let shown = known.unstarted.get_or_none(py);
-    let frame = match shown.getattr_opt("cr_frame")? {
+    let frame = match shown.getattr_opt(name!("cr_frame"))? {
         Some(frame) => frame,
         // In 3.11 one of asyncio's coroutines is a generator.
-        None => shown.getattr("gi_frame")?,
+        None => shown.getattr(name!("gi_frame"))?,
     };
     let line = if is_suspended(coroutine) {
-        line::of_wait(&frame.getattr("f_code")?, T::awaiting(coroutine)?.as_ref())?
+        line::of_wait(&frame.getattr(name!("f_code"))?, T::awaiting(coroutine)?.as_ref())?
     } else {
         None
     };
@@ -160,7 +167,9 @@ pub fn frame<'py, T: Coroutine>(coroutine: &Obj<'py, T>) -> Output<'py> {
 fn is_asynchronous(function: &Bound<'_, PyAny>) -> bool {
     /// `inspect.CO_COROUTINE` and `inspect.CO_GENERATOR`.
     const LATER: u32 = 0x80 | 0x20;
-    let flags = function.getattr("__code__").and_then(|code| code.getattr("co_flags")?.extract::<u32>());
+    let flags = function
+        .getattr(name!("__code__"))
+        .and_then(|code| code.getattr(name!("co_flags"))?.extract::<u32>());
     flags.is_ok_and(|flags| flags & LATER != 0)
 }
 
@@ -170,10 +179,10 @@ fn arguments<'py, T: Coroutine>(
     function: &Bound<'py, PyAny>,
 ) -> PyResult<(Bound<'py, PyTuple>, Bound<'py, PyDict>)> {
     let py = coroutine.py();
-    let code = function.getattr("__code__")?;
-    let names = code.getattr("co_varnames")?;
-    let positional: usize = code.getattr("co_argcount")?.extract()?;
-    let keywords: usize = code.getattr("co_kwonlyargcount")?.extract()?;
+    let code = function.getattr(name!("__code__"))?;
+    let names = code.getattr(name!("co_varnames"))?;
+    let positional: usize = code.getattr(name!("co_argcount"))?.extract()?;
+    let keywords: usize = code.getattr(name!("co_kwonlyargcount"))?.extract()?;
     let mut values = Vec::new();
     let named = PyDict::new(py);
     for index in 0..positional + keywords {
@@ -192,7 +201,7 @@ pub fn name<'py, T: Coroutine>(coroutine: &Obj<'py, T>) -> Output<'py> {
     }
     let name = coroutine.name();
     match code(py, name)? {
-        Some(code) => code.getattr("co_name"),
+        Some(code) => code.getattr(name!("co_name")),
         None => Ok(PyString::new(py, name.rsplit('.').next().unwrap_or(name)).into_any()),
     }
 }
@@ -204,7 +213,7 @@ pub fn qualified_name<'py, T: Coroutine>(coroutine: &Obj<'py, T>) -> Output<'py>
         return Ok(name);
     }
     match code(py, coroutine.name())? {
-        Some(code) => code.getattr("co_qualname"),
+        Some(code) => code.getattr(name!("co_qualname")),
         None => Ok(PyString::new(py, coroutine.name()).into_any()),
     }
 }
@@ -213,7 +222,7 @@ pub fn qualified_name<'py, T: Coroutine>(coroutine: &Obj<'py, T>) -> Output<'py>
 pub fn report_never_awaited<T: Coroutine>(coroutine: &Obj<'_, T>) -> PyResult<()> {
     let py = coroutine.py();
     // Looked up each time: programs replace it.
-    if let Some(report) = stock::warnings_module(py)?.getattr_opt("_warn_unawaited_coroutine")? {
+    if let Some(report) = stock::warnings_module(py)?.getattr_opt(name!("_warn_unawaited_coroutine"))? {
         return report.call1((coroutine.as_any(),)).map(drop);
     }
     let text = format!("coroutine '{}' was never awaited", qualified_name(coroutine)?);

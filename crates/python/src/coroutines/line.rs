@@ -19,7 +19,7 @@ struct Await {
 pub fn of_wait<'py>(code: &Bound<'py, PyAny>, awaited: Option<&Bound<'py, PyAny>>) -> PyResult<Option<u32>> {
     let awaits = awaits(code)?;
     let name = match awaited {
-        Some(awaited) => awaited.getattr_opt("__name__")?,
+        Some(awaited) => awaited.getattr_opt(name!("__name__"))?,
         None => None,
     };
     let name = name.and_then(|name| name.cast_into::<PyString>().ok()).map(|name| name.to_string());
@@ -45,18 +45,21 @@ pub fn of_wait<'py>(code: &Bound<'py, PyAny>, awaited: Option<&Bound<'py, PyAny>
 fn awaits(code: &Bound<'_, PyAny>) -> PyResult<Vec<Await>> {
     let mut found = Vec::new();
     let (mut previous, mut mentioned) = (String::new(), Vec::new());
-    for instruction in code.py().import("dis")?.call_method1("get_instructions", (code,))?.try_iter()? {
+    for instruction in
+        code.py().import("dis")?.call_method1(name!("get_instructions"), (code,))?.try_iter()?
+    {
         let instruction = instruction?;
-        let operation: String = instruction.getattr("opname")?.extract()?;
-        let Some(line) = instruction.getattr("positions")?.getattr("lineno")?.extract::<Option<u32>>()?
+        let operation: String = instruction.getattr(name!("opname"))?.extract()?;
+        let Some(line) =
+            instruction.getattr(name!("positions"))?.getattr(name!("lineno"))?.extract::<Option<u32>>()?
         else {
             continue;
         };
         if operation.starts_with("LOAD_") && operation != "LOAD_CONST" {
-            if let Ok(name) = instruction.getattr("argval")?.extract::<String>() {
+            if let Ok(name) = instruction.getattr(name!("argval"))?.extract::<String>() {
                 mentioned.push((line, name));
             }
-        } else if operation == "GET_AWAITABLE" && instruction.getattr("arg")?.extract::<u32>()? == 0 {
+        } else if operation == "GET_AWAITABLE" && instruction.getattr(name!("arg"))?.extract::<u32>()? == 0 {
             let names =
                 mentioned.iter().filter(|(at, _)| *at == line).map(|(_, name)| name.clone()).collect();
             found.push(Await { line, call: !previous.starts_with("LOAD_"), names });

@@ -187,8 +187,9 @@ fn iterated<'py, T: Coroutine>(coroutine: &Obj<'py, T>) -> Output<'py> {
     /// `inspect.CO_COROUTINE` and `inspect.CO_ITERABLE_COROUTINE`.
     const AWAITS: u32 = 0x80 | 0x100;
     let caller = frame::current(coroutine.py());
-    let flags =
-        caller.map(|frame| frame.getattr("f_code")?.getattr("co_flags")?.extract::<u32>()).transpose()?;
+    let flags = caller
+        .map(|frame| frame.getattr(name!("f_code"))?.getattr(name!("co_flags"))?.extract::<u32>())
+        .transpose()?;
     if flags.is_some_and(|flags| flags & AWAITS != 0) {
         return Ok(new_reference(coroutine.as_any()));
     }

@@ -87,7 +87,9 @@ impl Class for SpecialMethod {
     fn table(t: &mut Table<Self>) {
         t.doc(c"A method whose bound form is the coroutine that it returns.");
         t.descriptor(get);
-        t.getter(c"__doc__", |descriptor| descriptor.plain.get_or_none(descriptor.py()).getattr("__doc__"));
+        t.getter(c"__doc__", |descriptor| {
+            descriptor.plain.get_or_none(descriptor.py()).getattr(name!("__doc__"))
+        });
         t.getter(c"__wrapped__", |descriptor| Ok(descriptor.plain.get_or_none(descriptor.py())));
     }
 

@@ -164,8 +164,8 @@ fn start_serving<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> 
     acceptor.per_round.set(per_round);
     acceptor.by_method.set(by_method);
     acceptor.event_loop.set(Ref::of(event_loop.clone()));
-    acceptor.family.set(socket.getattr("family")?.extract()?);
-    acceptor.protocol.set(socket.getattr("proto")?.extract()?);
+    acceptor.family.set(socket.getattr(name!("family"))?.extract()?);
+    acceptor.protocol.set(socket.getattr(name!("proto"))?.extract()?);
     acceptor.socket.put(socket);
     acceptor.factory.put(factory);
     acceptor.ssl_context.put(ssl_context);
@@ -262,7 +262,7 @@ fn finish(
         round()
     });
     accepted.or_else(|error| {
-        let callback = acceptor.as_any().getattr("start")?;
+        let callback = acceptor.as_any().getattr(name!("start"))?;
         events::report(&Handle::with_arg(event_loop.as_any(), callback, None, Some(context))?, error)
     })
 }
@@ -306,9 +306,9 @@ fn accept_round_by_method<'py>(
         let Some(socket) = acceptor.socket.get(py) else { return Ok(()) };
         let accept = || -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
             let (connection, peer): (Bound<'py, PyAny>, Bound<'py, PyAny>) =
-                socket.call_method0("accept")?.extract()?;
+                socket.call_method0(name!("accept"))?.extract()?;
             log_connection(event_loop, acceptor, &connection, &peer)?;
-            connection.call_method1("setblocking", (false,))?;
+            connection.call_method1(name!("setblocking"), (false,))?;
             Ok((connection, peer))
         };
         let (connection, peer) = match accept() {
@@ -334,7 +334,7 @@ fn accept_round_by_method<'py>(
 }
 
 fn is_out_of_resources(error: &Bound<'_, PyAny>) -> PyResult<bool> {
-    let number: Option<i32> = error.getattr("errno")?.extract().ok();
+    let number: Option<i32> = error.getattr(name!("errno"))?.extract().ok();
     let shortages = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
     Ok(number.is_some_and(|number| shortages.iter().any(|shortage| shortage.raw_os_error() == number)))
 }
@@ -349,8 +349,8 @@ fn rest<'py>(
     event_loop.want_descriptor(try_again, acceptor.clone());
     let delay = SELECTOR_EVENTS.constant(py, "ACCEPT_RETRY_DELAY")?;
     if !acceptor.retrying.replace(true) {
-        let again = acceptor.as_any().getattr("start")?;
-        event_loop.as_any().call_method1("call_later", (&delay, again))?;
+        let again = acceptor.as_any().getattr(name!("start"))?;
+        event_loop.as_any().call_method1(name!("call_later"), (&delay, again))?;
     }
     let now = event_loop.engine.with(|engine| engine.driver.now());
     if now - acceptor.told_at.get() < delay.extract()? {
@@ -384,7 +384,7 @@ fn in_own_context<'py>(
     let py = acceptor.py();
     match acceptor.given_context.get(py) {
         Some(given) => {
-            let own = given.call_method0("copy")?;
+            let own = given.call_method0(name!("copy"))?;
             context::run(&own, |_| begin(own.clone()))
         }
         None => context::run(&context::copy_current(py)?, |_| begin(none(py))),
@@ -499,8 +499,11 @@ fn welcome_socket<'py>(
         keywords.set_item("context", context)?;
     }
     let Some(ssl_context) = ssl_context else {
-        let made =
-            event_loop.as_any().call_method("_make_socket_transport", (socket, &protocol), Some(&keywords));
+        let made = event_loop.as_any().call_method(
+            name!("_make_socket_transport"),
+            (socket, &protocol),
+            Some(&keywords),
+        );
         return match made {
             Ok(_) => Ok(()),
             Err(error) => failed(event_loop, error, Some(protocol), None),
@@ -512,7 +515,7 @@ fn welcome_socket<'py>(
     keywords.set_item("ssl_handshake_timeout", acceptor.handshake_timeout.get_or_none(py))?;
     keywords.set_item("ssl_shutdown_timeout", acceptor.shutdown_timeout.get_or_none(py))?;
     let arguments = (socket, &protocol, ssl_context);
-    match event_loop.as_any().call_method("_make_ssl_transport", arguments, Some(&keywords)) {
+    match event_loop.as_any().call_method(name!("_make_ssl_transport"), arguments, Some(&keywords)) {
         Ok(transport) => await_handshake(event_loop, &waiter, protocol, transport),
         Err(error) => failed(event_loop, error, Some(protocol), None),
     }
@@ -550,7 +553,7 @@ fn await_handshake<'py>(
         })
     };
     let coroutine = coroutines::new(keeping, event_loop, "EventLoop._accept_connection2", body)?;
-    event_loop.as_any().call_method1("create_task", (coroutine,)).map(drop)
+    event_loop.as_any().call_method1(name!("create_task"), (coroutine,)).map(drop)
 }
 
 fn is_exit(py: Python<'_>, error: &PyErr) -> bool {

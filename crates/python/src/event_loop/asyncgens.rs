@@ -43,7 +43,7 @@ fn set<'py>(event_loop: &Obj<'py, EventLoop>) -> Output<'py> {
     if let Some(set) = event_loop.asyncgens.get(py) {
         return Ok(set);
     }
-    let set = stock::module(py, "weakref")?.getattr("WeakSet")?.call0()?;
+    let set = stock::module(py, "weakref")?.getattr(name!("WeakSet"))?.call0()?;
     event_loop.asyncgens.put(set.clone());
     Ok(set)
 }
@@ -78,17 +78,17 @@ fn first_iteration<'py>(event_loop: &Obj<'py, EventLoop>, generator: &Bound<'py,
         static FRAME: Frame = Frame::new(&BASE_EVENTS, "BaseEventLoop._asyncgen_firstiter_hook");
         FRAME.warn(&text, &py.get_type::<PyResourceWarning>(), Some(event_loop.as_any()))?;
     }
-    set(event_loop)?.call_method1("add", (generator,))?;
+    set(event_loop)?.call_method1(name!("add"), (generator,))?;
     Ok(none(py))
 }
 
 fn finalize<'py>(event_loop: &Obj<'py, EventLoop>, generator: &Bound<'py, PyAny>) -> Output<'py> {
     let py = event_loop.py();
-    set(event_loop)?.call_method1("discard", (generator,))?;
+    set(event_loop)?.call_method1(name!("discard"), (generator,))?;
     if !event_loop.is_closed() {
-        let create_task = event_loop.as_any().getattr("create_task")?;
-        let closing = generator.call_method0("aclose")?;
-        event_loop.as_any().call_method1("call_soon_threadsafe", (create_task, closing))?;
+        let create_task = event_loop.as_any().getattr(name!("create_task"))?;
+        let closing = generator.call_method0(name!("aclose"))?;
+        event_loop.as_any().call_method1(name!("call_soon_threadsafe"), (create_task, closing))?;
     }
     Ok(none(py))
 }
@@ -105,10 +105,10 @@ fn shutdown<'py>(event_loop: &Obj<'py, EventLoop>) -> Output<'py> {
                 return Ok(None);
             }
             let generators = errors::collected(set.try_iter()?)?;
-            set.call_method0("clear")?;
+            set.call_method0(name!("clear"))?;
             let closings: Vec<_> = generators
                 .iter()
-                .map(|generator| generator.call_method0("aclose"))
+                .map(|generator| generator.call_method0(name!("aclose")))
                 .collect::<PyResult<_>>()?;
             let future = gather_all(py, closings.into_iter(), true)?;
             Ok(Some((
@@ -144,5 +144,5 @@ fn report_failure<'py>(
     report.set_item("message", text)?;
     report.set_item("exception", result)?;
     report.set_item("asyncgen", generator)?;
-    event_loop.as_any().call_method1("call_exception_handler", (report,)).map(drop)
+    event_loop.as_any().call_method1(name!("call_exception_handler"), (report,)).map(drop)
 }

@@ -101,10 +101,10 @@ impl Security {
 /// TypeError for an `SSLSocket`, which does not work without blocking.
 pub(super) fn check_ssl_socket(socket: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = socket.py();
-    let modules = stock::module(py, "sys")?.getattr("modules")?;
+    let modules = stock::module(py, "sys")?.getattr(name!("modules"))?;
     // Who has an SSLSocket has imported the module.
-    let ssl = modules.call_method1("get", ("ssl",))?;
-    if !ssl.is_none() && socket.is_instance(&ssl.getattr("SSLSocket")?)? {
+    let ssl = modules.call_method1(name!("get"), ("ssl",))?;
+    if !ssl.is_none() && socket.is_instance(&ssl.getattr(name!("SSLSocket"))?)? {
         return Err(PyTypeError::new_err("Socket cannot be of type SSLSocket"));
     }
     Ok(())
@@ -112,7 +112,7 @@ pub(super) fn check_ssl_socket(socket: &Bound<'_, PyAny>) -> PyResult<()> {
 
 /// ValueError for a socket that is no stream.
 pub(super) fn check_stream_socket(socket: &Bound<'_, PyAny>) -> PyResult<()> {
-    if socket.getattr("type")?.eq(SOCK_STREAM)? {
+    if socket.getattr(name!("type"))?.eq(SOCK_STREAM)? {
         return Ok(());
     }
     Err(PyValueError::new_err(format!("A Stream Socket was expected, got {}", socket.repr()?)))
@@ -134,7 +134,8 @@ pub(super) fn ensure_resolved<'py>(
     }
     keywords.set_item("flags", flags)?;
     keywords.set_item("loop", event_loop.as_any())?;
-    let resolving = event_loop.as_any().call_method("_ensure_resolved", (address,), Some(&keywords))?;
+    let resolving =
+        event_loop.as_any().call_method(name!("_ensure_resolved"), (address,), Some(&keywords))?;
     Awaited::on(event_loop, &resolving)
 }
 
@@ -187,7 +188,7 @@ fn create_connection<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>)
             let (transport, protocol) = made.bind(py);
             if own.data().debug.get() {
                 // From the transport: a TLS transport may have another socket.
-                let sock = transport.call_method1("get_extra_info", ("socket",))?;
+                let sock = transport.call_method1(name!("get_extra_info"), ("socket",))?;
                 let format = "%r connected to %s:%r: (%r, %r)";
                 let arguments = (format, sock, &target.host, &target.port, transport, protocol);
                 static FRAME: Frame = Frame::new(&BASE_EVENTS, "BaseEventLoop.create_connection");
@@ -340,7 +341,7 @@ fn all_failed(py: Python<'_>, errors: Vec<Kept>, all_errors: bool) -> PyErr {
     let tell = || -> PyResult<PyErr> {
         let errors: Vec<Bound<'_, PyAny>> = errors.into_iter().map(|error| error.to_bound(py)).collect();
         if all_errors {
-            let group = stock::module(py, "builtins")?.getattr("ExceptionGroup")?;
+            let group = stock::module(py, "builtins")?.getattr(name!("ExceptionGroup"))?;
             let group = group.call1(("create_connection failed", PyList::new(py, errors)?))?;
             return Ok(PyErr::from_value(group));
         }
@@ -439,13 +440,13 @@ impl Attempts<'_> {
             keywords.set_item("proto", proto)?;
             let socket = sockets::CLASS.current(py)?.call((), Some(&keywords))?;
             let unless_done = CloseUnlessDone::new(socket.clone());
-            socket.call_method1("setblocking", (false,))?;
+            socket.call_method1(name!("setblocking"), (false,))?;
             if let Some(local) = self.local {
                 bind(&socket, &family, local, failures)?;
             }
             let event_loop = self.event_loop.obj(py);
             let connecting =
-                event_loop.as_any().call_method1("sock_connect", (&socket, info.get_item(4)?))?;
+                event_loop.as_any().call_method1(name!("sock_connect"), (&socket, info.get_item(4)?))?;
             let connecting = Awaited::on(&event_loop, &connecting)?;
             Ok::<_, PyErr>((Kept::new(socket), unless_done, connecting))
         })?;
@@ -462,7 +463,7 @@ fn is_exit(py: Python<'_>, error: &PyErr) -> bool {
 
 /// The text of an error of `bind` within another text.
 pub(super) fn lowered<'py>(error: &Bound<'py, PyAny>) -> PyResult<String> {
-    let strerror = error.getattr("strerror")?;
+    let strerror = error.getattr(name!("strerror"))?;
     // An error that a program raised may have none.
     let text = if cfg!(Py_3_13) || strerror.is_none() { error.str()? } else { strerror.str()? };
     Ok(text.to_string().to_lowercase())
@@ -482,14 +483,14 @@ fn bind(
             continue;
         }
         let address = info.get_item(4)?;
-        let Err(error) = socket.call_method1("bind", (&address,)) else { return Ok(()) };
+        let Err(error) = socket.call_method1(name!("bind"), (&address,)) else { return Ok(()) };
         if !error.is_instance_of::<PyOSError>(py) {
             return Err(error);
         }
         let error = error.into_value(py).into_bound(py).into_any();
         let text =
             format!("error while attempting to bind on address {}: {}", address.repr()?, lowered(&error)?);
-        let error = PyOSError::new_err((error.getattr("errno")?.unbind(), text));
+        let error = PyOSError::new_err((error.getattr(name!("errno"))?.unbind(), text));
         failures.push(Kept::error(py, error));
     }
     Err(match failures.pop() {
@@ -520,7 +521,7 @@ pub(super) async fn connection_transport(
         let event_loop = event_loop.obj(py);
         let socket = socket.to_bound(py);
         let unless_done = CloseUnlessDone::new(socket.clone());
-        socket.call_method1("setblocking", (false,))?;
+        socket.call_method1(name!("setblocking"), (false,))?;
         let protocol = factory.bind(py).call0()?;
         let waiter = create_future(event_loop.as_any())?;
         let keywords = PyDict::new(py);
@@ -534,10 +535,10 @@ pub(super) async fn connection_transport(
             keywords.set_item("ssl_shutdown_timeout", &security.shutdown_timeout)?;
             let context = (!ssl.is_instance_of::<PyBool>()).then_some(ssl);
             let arguments = (&socket, &protocol, context, &waiter);
-            event_loop.as_any().call_method("_make_ssl_transport", arguments, Some(&keywords))?
+            event_loop.as_any().call_method(name!("_make_ssl_transport"), arguments, Some(&keywords))?
         } else {
             let arguments = (&socket, &protocol, &waiter);
-            event_loop.as_any().call_method("_make_socket_transport", arguments, Some(&keywords))?
+            event_loop.as_any().call_method(name!("_make_socket_transport"), arguments, Some(&keywords))?
         };
         unless_done.done();
         let unless_done = CloseUnlessDone::new(transport.clone());

@@ -123,7 +123,7 @@ fn create_datagram_endpoint<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_
 /// The socket that was given, with which nothing else may be.
 fn take(py: Python<'_>, place: &Place) -> PyResult<Opened> {
     let sock = place.sock.bind(py);
-    let kind = sock.getattr("type")?;
+    let kind = sock.getattr(name!("type"))?;
     if kind.eq(SOCK_STREAM)? {
         let expected =
             if cfg!(Py_3_13) { "A datagram socket was expected" } else { "A UDP Socket was expected" };
@@ -141,7 +141,7 @@ fn take(py: Python<'_>, place: &Place) -> PyResult<Opened> {
     ] {
         let value = value.bind(py);
         if value.is_truthy()? {
-            problems.push(format!("{name}={}", value.call_method1("__format__", ("",))?));
+            problems.push(format!("{name}={}", value.call_method1(name!("__format__"), ("",))?));
         }
     }
     if !problems.is_empty() {
@@ -150,7 +150,7 @@ fn take(py: Python<'_>, place: &Place) -> PyResult<Opened> {
             problems.join(", ")
         )));
     }
-    sock.call_method1("setblocking", (false,))?;
+    sock.call_method1(name!("setblocking"), (false,))?;
     Ok(Opened { socket: place.sock.again(py), remote: Kept::or_none(py, None), own: false })
 }
 
@@ -215,9 +215,9 @@ fn remove_stale(local: &Bound<'_, PyAny>) -> PyResult<()> {
     }
     let os = stock::module(py, "os")?;
     let remove = || -> PyResult<()> {
-        let mode: u32 = os.call_method1("stat", (local,))?.getattr("st_mode")?.extract()?;
+        let mode: u32 = os.call_method1(name!("stat"), (local,))?.getattr(name!("st_mode"))?.extract()?;
         if mode & S_IFMT == S_IFSOCK {
-            os.call_method1("remove", (local,))?;
+            os.call_method1(name!("remove"), (local,))?;
         }
         Ok(())
     };
@@ -253,7 +253,7 @@ async fn resolve(event_loop: &Kept<EventLoop>, place: &Place) -> PyResult<Vec<Pl
             keywords.set_item("flags", &place.flags)?;
             keywords.set_item("loop", event_loop.as_any())?;
             let resolving =
-                event_loop.as_any().call_method("_ensure_resolved", (address,), Some(&keywords))?;
+                event_loop.as_any().call_method(name!("_ensure_resolved"), (address,), Some(&keywords))?;
             Awaited::on(&event_loop, &resolving).map(Some)
         })?;
         let Some(resolving) = resolving else { continue };
@@ -317,15 +317,16 @@ async fn open_one(event_loop: &Kept<EventLoop>, place: &Place, plan: Plan) -> Py
         }
         let broadcast = place.allow_broadcast.bind(py).is_truthy()?;
         if broadcast {
-            socket.call_method1("setsockopt", (SOL_SOCKET, SO_BROADCAST, 1))?;
+            socket.call_method1(name!("setsockopt"), (SOL_SOCKET, SO_BROADCAST, 1))?;
         }
-        socket.call_method1("setblocking", (false,))?;
+        socket.call_method1(name!("setblocking"), (false,))?;
         if place.local.bind(py).is_truthy()? {
-            socket.call_method1("bind", (&plan.local,))?;
+            socket.call_method1(name!("bind"), (&plan.local,))?;
         }
         let connecting = if place.remote.bind(py).is_truthy()? && !broadcast {
             let event_loop = event_loop.obj(py);
-            let connecting = event_loop.as_any().call_method1("sock_connect", (&socket, &plan.remote))?;
+            let connecting =
+                event_loop.as_any().call_method1(name!("sock_connect"), (&socket, &plan.remote))?;
             Some(Awaited::on(&event_loop, &connecting)?)
         } else {
             None
@@ -355,7 +356,7 @@ fn make(
     let protocol = factory.bind(py).call0()?;
     let waiter = create_future(event_loop.as_any())?;
     let arguments = (socket, &protocol, &opened.remote, &waiter);
-    let transport = event_loop.as_any().call_method1("_make_datagram_transport", arguments)?;
+    let transport = event_loop.as_any().call_method1(name!("_make_datagram_transport"), arguments)?;
     if let Some(unless_done) = socket_unless_done {
         unless_done.done();
         if let Some(native) = Obj::<DatagramTransport>::cast(&transport) {

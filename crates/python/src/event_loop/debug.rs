@@ -29,7 +29,7 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
             if event_loop.is_running() {
                 let track = pyo3::intern!(event_loop.py(), "_set_coroutine_origin_tracking");
                 let function = event_loop.as_any().getattr(track)?;
-                event_loop.as_any().call_method1("call_soon_threadsafe", (function, enabled))?;
+                event_loop.as_any().call_method1(name!("call_soon_threadsafe"), (function, enabled))?;
             }
             Ok(none(event_loop.py()))
         },
@@ -63,7 +63,7 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
 pub(super) fn init(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     let py = event_loop.py();
     event_loop.slow_callback_duration.put(PyFloat::new(py, 0.1));
-    let debug = stock::coroutines_module(py)?.call_method0("_is_debug_mode")?.is_truthy()?;
+    let debug = stock::coroutines_module(py)?.call_method0(name!("_is_debug_mode"))?.is_truthy()?;
     event_loop.debug.set(debug);
     Ok(())
 }
@@ -109,12 +109,12 @@ pub(super) fn track_origins(event_loop: &Obj<'_, EventLoop>, enabled: bool) -> P
     }
     let sys = BASE_EVENTS.global(event_loop.py(), "sys")?;
     if enabled {
-        let before = sys.call_method0("get_coroutine_origin_tracking_depth")?.extract()?;
+        let before = sys.call_method0(name!("get_coroutine_origin_tracking_depth"))?.extract()?;
         let depth = BASE_EVENTS.constant(sys.py(), "DEBUG_STACK_DEPTH")?;
-        sys.call_method1("set_coroutine_origin_tracking_depth", (depth,))?;
+        sys.call_method1(name!("set_coroutine_origin_tracking_depth"), (depth,))?;
         event_loop.origin_tracking.set(Some(before));
     } else if let Some(before) = event_loop.origin_tracking.take() {
-        sys.call_method1("set_coroutine_origin_tracking_depth", (before,))?;
+        sys.call_method1(name!("set_coroutine_origin_tracking_depth"), (before,))?;
     }
     Ok(())
 }
@@ -122,11 +122,11 @@ pub(super) fn track_origins(event_loop: &Obj<'_, EventLoop>, enabled: bool) -> P
 /// `base_events._format_handle`: a task's step is named after the task.
 fn describe<'py>(subject: &Bound<'py, PyAny>) -> Output<'py> {
     if let Some(handle) = Obj::<Handle>::cast(subject) {
-        let callback = handle.as_any().getattr("_callback")?;
+        let callback = handle.as_any().getattr(name!("_callback"))?;
         if let Some(task) = tasks::task_of(&callback) {
             return Ok(task.as_any().repr()?.into_any());
         }
-        if let Some(owner) = callback.getattr_opt("__self__")?
+        if let Some(owner) = callback.getattr_opt(name!("__self__"))?
             && likes::is_asyncio_task(&owner)?
         {
             return Ok(owner.repr()?.into_any());

@@ -56,23 +56,26 @@ static CALL_FRAME: Frame = Frame::new(&BASE_EVENTS, "BaseEventLoop.call_exceptio
 /// `BaseEventLoop.default_exception_handler`.
 fn default_handler<'py>(event_loop: &Obj<'py, EventLoop>, report: &Bound<'py, PyAny>) -> Output<'py> {
     let py = event_loop.py();
-    let message = report.call_method1("get", ("message",))?;
+    let message = report.call_method1(name!("get"), ("message",))?;
     let message = if message.is_truthy()? {
         message.str()?.to_string()
     } else {
         "Unhandled exception in event loop".to_owned()
     };
-    let error = report.call_method1("get", ("exception",))?;
+    let error = report.call_method1(name!("get"), ("exception",))?;
     let exc_info = if error.is_none() {
         pyo3::types::PyBool::new(py, false).to_owned().into_any()
     } else {
-        PyTuple::new(py, [error.get_type().into_any(), error.clone(), error.getattr("__traceback__")?])?
-            .into_any()
+        PyTuple::new(
+            py,
+            [error.get_type().into_any(), error.clone(), error.getattr(name!("__traceback__"))?],
+        )?
+        .into_any()
     };
     let mut lines = vec![message];
     let has_source = report.contains("source_traceback")?;
     if !has_source && let Some(handle) = event_loop.current_handle.get(py) {
-        let source = handle.getattr("_source_traceback")?;
+        let source = handle.getattr(name!("_source_traceback"))?;
         if source.is_truthy()? {
             report.set_item("handle_traceback", source)?;
         }
@@ -97,7 +100,7 @@ fn default_handler<'py>(event_loop: &Obj<'py, EventLoop>, report: &Bound<'py, Py
 }
 
 fn traceback_text(stack: &Bound<'_, PyAny>, title: &str) -> PyResult<String> {
-    let lines = stack.py().import("traceback")?.call_method1("format_list", (stack,))?;
+    let lines = stack.py().import("traceback")?.call_method1(name!("format_list"), (stack,))?;
     let mut text = title.to_owned();
     for line in lines.try_iter()? {
         text.push_str(&line?.extract::<String>()?);
@@ -119,7 +122,7 @@ fn unless_fatal<'py>(py: Python<'py>, error: PyErr) -> PyResult<Raised<'py>> {
 fn call_handler<'py>(event_loop: &Obj<'py, EventLoop>, report: &Bound<'py, PyAny>) -> PyResult<()> {
     let py = event_loop.py();
     let default = |report: &Bound<'py, PyAny>| {
-        event_loop.as_any().call_method1("default_exception_handler", (report,)).map(drop)
+        event_loop.as_any().call_method1(name!("default_exception_handler"), (report,)).map(drop)
     };
     let Some(handler) = event_loop.exception_handler.get(py) else {
         if let Err(error) = default(report) {
@@ -157,13 +160,13 @@ fn context_of<'py>(report: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyA
         return Ok(None);
     }
     for key in ["task", "future", "handle"] {
-        let thing = report.call_method1("get", (key,))?;
+        let thing = report.call_method1(name!("get"), (key,))?;
         if thing.is_none() {
             continue;
         }
-        let Some(get_context) = thing.getattr_opt("get_context")? else { return Ok(None) };
+        let Some(get_context) = thing.getattr_opt(name!("get_context"))? else { return Ok(None) };
         let found = get_context.call0()?;
-        return Ok((!found.is_none() && found.hasattr("run")?).then_some(found));
+        return Ok((!found.is_none() && found.hasattr(name!("run"))?).then_some(found));
     }
     Ok(None)
 }

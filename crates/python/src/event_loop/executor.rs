@@ -203,7 +203,7 @@ fn set_default_executor<'py>(event_loop: &Obj<'py, EventLoop>, executor: &Bound<
 fn shut_down_executor(executor: &Bound<'_, PyAny>, wait: bool) -> PyResult<()> {
     let keywords = PyDict::new(executor.py());
     keywords.set_item("wait", wait)?;
-    executor.call_method("shutdown", (), Some(&keywords)).map(drop)
+    executor.call_method(name!("shutdown"), (), Some(&keywords)).map(drop)
 }
 
 /// Lets the default executor end when its jobs are done: the loop closes.
@@ -243,10 +243,10 @@ fn begin_shutdown<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     }
     let future = mixins::create_future(event_loop.as_any())?;
     let keywords = PyDict::new(py);
-    keywords.set_item("target", event_loop.as_any().getattr("_do_shutdown")?)?;
+    keywords.set_item("target", event_loop.as_any().getattr(name!("_do_shutdown"))?)?;
     keywords.set_item("args", (&future,))?;
-    let thread = stock::module(py, "threading")?.getattr("Thread")?.call((), Some(&keywords))?;
-    thread.call_method0("start")?;
+    let thread = stock::module(py, "threading")?.getattr(name!("Thread"))?.call((), Some(&keywords))?;
+    thread.call_method0(name!("start"))?;
     routine.second.put(thread);
     let timeout = routine.first.get_or_none(py);
     if !timeout.is_none() {
@@ -262,7 +262,7 @@ fn begin_shutdown<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
 /// How many requests there are to cancel the running task.
 fn cancellations(py: Python<'_>) -> PyResult<u64> {
     match current::running_task(&running_loop(py, &OF_TIMEOUTS)?)? {
-        Some(task) => task.call_method0("cancelling")?.extract(),
+        Some(task) => task.call_method0(name!("cancelling"))?.extract(),
         None => Ok(0),
     }
 }
@@ -281,7 +281,7 @@ fn finish_shutdown<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyR
     }
     // Cancelled, the thread is left to itself: to wait for it here would stop the loop.
     waited?;
-    SHUTDOWN_DEFAULT_EXECUTOR.call(&thread.getattr("join")?, PyTuple::empty(py), None)?;
+    SHUTDOWN_DEFAULT_EXECUTOR.call(&thread.getattr(name!("join"))?, PyTuple::empty(py), None)?;
     Ok(Step::Return(none(py)))
 }
 
@@ -309,8 +309,8 @@ fn do_shutdown<'py>(event_loop: &Obj<'py, EventLoop>, future: &Bound<'py, PyAny>
         Err(error) => return Err(error),
     };
     if !event_loop.is_closed() {
-        let end = event_loop.as_any().getattr("_end_shutdown")?;
-        event_loop.as_any().call_method1("call_soon_threadsafe", (end, future, failure))?;
+        let end = event_loop.as_any().getattr(name!("_end_shutdown"))?;
+        event_loop.as_any().call_method1(name!("call_soon_threadsafe"), (end, future, failure))?;
     }
     Ok(none(py))
 }
@@ -322,9 +322,9 @@ fn end_shutdown<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> O
         Some(future) if failure.is_none() => futures::set_result(future, failure)?,
         Some(future) => futures::set_exception(future, &failure)?,
         // Of the class that a program has put in the place of asyncio's.
-        None if future.call_method0("done")?.is_truthy()? => {}
-        None if failure.is_none() => future.call_method1("set_result", (failure,)).map(drop)?,
-        None => future.call_method1("set_exception", (failure,)).map(drop)?,
+        None if future.call_method0(name!("done"))?.is_truthy()? => {}
+        None if failure.is_none() => future.call_method1(name!("set_result"), (failure,)).map(drop)?,
+        None => future.call_method1(name!("set_exception"), (failure,)).map(drop)?,
     }
     Ok(none(event_loop.py()))
 }

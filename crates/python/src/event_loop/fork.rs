@@ -27,7 +27,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
         functions::make(module, &AFTER_FORK, after_fork, "Makes the loops of a forked child its own.")?;
     let keywords = PyDict::new(py);
     keywords.set_item("after_in_child", function)?;
-    stock::module(py, "os")?.call_method("register_at_fork", (), Some(&keywords)).map(drop)
+    stock::module(py, "os")?.call_method(name!("register_at_fork"), (), Some(&keywords)).map(drop)
 }
 
 fn after_fork<'py>(args: Args<'_, 'py>) -> Output<'py> {

@@ -51,18 +51,18 @@ fn replaces_processing(event_loop: &Obj<'_, EventLoop>) -> PyResult<bool> {
     if !PROCESS_EVENTS.are_original(py)? {
         return Ok(true);
     }
-    let usual = stock::module(py, "yibu.loop_internals")?.getattr("LoopInternals")?.getattr(name)?;
+    let usual = stock::module(py, "yibu.loop_internals")?.getattr(name!("LoopInternals"))?.getattr(name)?;
     let found = event_loop.as_any().getattr(name)?;
-    Ok(!found.getattr_opt("__func__")?.is_some_and(|function| function.is(&usual)))
+    Ok(!found.getattr_opt(name!("__func__"))?.is_some_and(|function| function.is(&usual)))
 }
 
 /// `self._process_events(events)`
 pub(super) fn process(event_loop: &Obj<'_, EventLoop>, events: Bound<'_, PyAny>) -> PyResult<()> {
     let py = event_loop.py();
     if PROCESS_EVENTS.are_original(py)? {
-        return event_loop.as_any().call_method1("_process_events", (events,)).map(drop);
+        return event_loop.as_any().call_method1(name!("_process_events"), (events,)).map(drop);
     }
-    stock::event_loop(py)?.call_method1("_process_events", (event_loop.as_any(), events)).map(drop)
+    stock::event_loop(py)?.call_method1(name!("_process_events"), (event_loop.as_any(), events)).map(drop)
 }
 
 /// `selector.select(timeout)`: what came of the descriptors that the program has registered itself. Those of the loop are in the ring.
@@ -73,11 +73,11 @@ pub(super) fn select<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let wait = event_loop.engine.with(Engine::begin_wait).map_err(|error| errors::os_error(&error))?;
     let Some(mut wait) = wait else {
-        let came = selector.call_method1("select", (0,))?;
+        let came = selector.call_method1(name!("select"), (0,))?;
         return others(event_loop, came);
     };
-    let came =
-        register(event_loop, selector, &wait).and_then(|()| selector.call_method1("select", (timeout,)));
+    let came = register(event_loop, selector, &wait)
+        .and_then(|()| selector.call_method1(name!("select"), (timeout,)));
     let blocked = wait.block(Some(Duration::ZERO));
     end(event_loop, wait)?;
     blocked.map_err(|error| errors::os_error(&error))?;
@@ -96,14 +96,14 @@ fn register(event_loop: &Obj<'_, EventLoop>, selector: &Bound<'_, PyAny>, wait: 
         return Ok(());
     }
     if let Some(former) = registered
-        && let Err(error) = selector.call_method1("unregister", (former,))
+        && let Err(error) = selector.call_method1(name!("unregister"), (former,))
         && !(error.is_instance_of::<PyKeyError>(py) || error.is_instance_of::<PyValueError>(py))
     {
         return Err(error);
     }
     let nobody = (py.None(), py.None());
     match fd {
-        Some(fd) => selector.call_method1("register", (fd, READ, nobody)).map(drop),
+        Some(fd) => selector.call_method1(name!("register"), (fd, READ, nobody)).map(drop),
         None => Ok(()),
     }
 }
@@ -113,7 +113,7 @@ fn others<'py>(event_loop: &Obj<'py, EventLoop>, came: Bound<'py, PyAny>) -> PyR
     let others = PyList::empty(came.py());
     for event in came.try_iter()? {
         let event = event?;
-        let fd = event.get_item(0)?.getattr("fd")?;
+        let fd = event.get_item(0)?.getattr(name!("fd"))?;
         if event_loop.poller.get().is_none_or(|own| !fd.extract::<i32>().is_ok_and(|fd| fd == own)) {
             others.append(event)?;
         }
@@ -128,5 +128,5 @@ pub(super) fn close(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     }
     let Some(selector) = event_loop.selector.take() else { return Ok(()) };
     let selector = selector.into_any(event_loop.py());
-    selector.call_method0("close").map(drop)
+    selector.call_method0(name!("close")).map(drop)
 }

@@ -19,7 +19,11 @@ const RUN: Signature<1> = Signature::new("_run_handle", "handle");
 /// `_run_once` of asyncio, for one handle.
 fn run<'py>(args: Args<'_, 'py>) -> Output<'py> {
     let [handle] = args.parse(&RUN)?;
-    if handle.getattr("_cancelled")?.is_truthy()? { Ok(none(args.py())) } else { handle.call_method0("_run") }
+    if handle.getattr(name!("_cancelled"))?.is_truthy()? {
+        Ok(none(args.py()))
+    } else {
+        handle.call_method0(name!("_run"))
+    }
 }
 
 static RUNNER: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
@@ -98,6 +102,6 @@ pub fn at<'py>(
     };
     timer.own.set(&When { seconds, given: None });
     event_loop.schedule(seconds, Scheduled::new(&SCHEDULED, timer))?;
-    handle.setattr("_scheduled", true)?;
+    handle.setattr(name!("_scheduled"), true)?;
     Ok(handle)
 }

@@ -68,7 +68,7 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
             handlers.set_item(signal, handle.any(py))?;
         }
         // A copy: what is written to it would be lost, so it cannot be written to.
-        crate::stock::module(py, "types")?.getattr("MappingProxyType")?.call1((handlers,))
+        crate::stock::module(py, "types")?.getattr(name!("MappingProxyType"))?.call1((handlers,))
     });
     t.property(
         c"_executor_shutdown_called",
@@ -148,7 +148,7 @@ fn push<'py>(event_loop: &Obj<'py, EventLoop>, handle: &Bound<'py, PyAny>) -> Py
     let handle = match Obj::<Handle>::cast(handle) {
         Some(native) => native.clone(),
         // One of asyncio's own: running it is calling its `_run`.
-        None => Handle::with_arg(event_loop.as_any(), handle.getattr("_run")?, None, None)?,
+        None => Handle::with_arg(event_loop.as_any(), handle.getattr(name!("_run"))?, None, None)?,
     };
     event_loop.push(Entry::of(&HANDLE, handle))?;
     Ok(())
@@ -195,12 +195,12 @@ fn scheduled(t: &mut Table<EventLoop>) {
         "timer",
         |event_loop, timer| {
             let Some(native) = Obj::<TimerHandle>::cast(timer) else {
-                let when = timer.call_method0("when")?;
+                let when = timer.call_method0(name!("when"))?;
                 return event_loop
                     .as_any()
-                    .call_method1(names::call_at(timer.py()), (when, timer.getattr("_run")?));
+                    .call_method1(names::call_at(timer.py()), (when, timer.getattr(name!("_run"))?));
             };
-            let seconds = clock::on_the_clock(&timer.call_method0("when")?)?;
+            let seconds = clock::on_the_clock(&timer.call_method0(name!("when"))?)?;
             event_loop.schedule(seconds, Scheduled::new(&SCHEDULED, native.clone()))?;
             Ok(none(timer.py()))
         },
@@ -338,7 +338,7 @@ pub(super) fn ask_selector(event_loop: &Obj<'_, EventLoop>, selector: &Bound<'_,
     let came = if event_loop.selector_is_given.get() {
         given_selector::select(event_loop, selector, timeout)?
     } else {
-        selector.call_method1("select", (timeout,))?
+        selector.call_method1(name!("select"), (timeout,))?
     };
     given_selector::process(event_loop, came)
 }

@@ -117,7 +117,7 @@ fn check_running(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
 fn ensure_idle(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     event_loop.ensure_open()?;
     if event_loop.overrides(Overridable::CheckRunning) {
-        return event_loop.as_any().call_method0("_check_running").map(drop);
+        return event_loop.as_any().call_method0(name!("_check_running")).map(drop);
     }
     check_running(event_loop)
 }
@@ -131,7 +131,7 @@ fn run_forever(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
 /// Runs turns until `stop()`; the loop is left as it was found whatever happens.
 fn run_until_stopped(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     if cfg!(Py_3_13) && event_loop.overrides(Overridable::SetUp) {
-        event_loop.as_any().call_method0("_run_forever_setup")?;
+        event_loop.as_any().call_method0(name!("_run_forever_setup"))?;
     } else {
         begin_run(event_loop)?;
     }
@@ -141,7 +141,7 @@ fn run_until_stopped(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
         trampoline::caught(|| {
             loop {
                 if event_loop.overrides(Overridable::RunOnce) {
-                    event_loop.as_any().call_method0("_run_once")?;
+                    event_loop.as_any().call_method0(name!("_run_once"))?;
                 } else {
                     turn::run_once(event_loop)?;
                 }
@@ -152,7 +152,7 @@ fn run_until_stopped(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
         })
     });
     let ended = if cfg!(Py_3_13) && event_loop.overrides(Overridable::CleanUp) {
-        event_loop.as_any().call_method0("_run_forever_cleanup").map(drop)
+        event_loop.as_any().call_method0(name!("_run_forever_cleanup")).map(drop)
     } else {
         end_run(event_loop)
     };
@@ -250,7 +250,7 @@ fn run_until_complete<'py>(event_loop: &Obj<'py, EventLoop>, object: &Bound<'py,
     }
     stop_when_done(event_loop, &future)?;
     let ran = if event_loop.overrides(Overridable::RunForever) {
-        event_loop.as_any().call_method0("run_forever").map(drop)
+        event_loop.as_any().call_method0(name!("run_forever")).map(drop)
     } else {
         run_forever(event_loop)
     };
@@ -303,7 +303,7 @@ pub(super) fn finalize(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     let text = format!("unclosed event loop {}", event_loop.as_any().repr()?);
     let warned = FRAME.warn(&text, &py.get_type::<PyResourceWarning>(), Some(event_loop.as_any()));
     if !event_loop.is_running() {
-        event_loop.as_any().call_method0("close")?;
+        event_loop.as_any().call_method0(name!("close"))?;
     }
     warned
 }

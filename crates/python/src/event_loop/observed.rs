@@ -54,7 +54,7 @@ fn run_by_handle(event_loop: &Obj<'_, EventLoop>, entry: Entry) -> PyResult<()> 
             return Ok(());
         }
     }
-    handle.call_method0("_run").map(drop)
+    handle.call_method0(name!("_run")).map(drop)
 }
 
 /// Runs an entry in debug mode: measures it, and names it when it was slow.

@@ -30,7 +30,7 @@ pub(super) fn descriptor(file: &Bound<'_, PyAny>) -> PyResult<Fd> {
         return Ok(file.extract().unwrap_or(-1));
     }
     let number = file
-        .call_method0("fileno")
+        .call_method0(name!("fileno"))
         .and_then(|number| py.get_type::<PyInt>().call1((number,)))
         .or_else(|error| {
             let foreseen = error.is_instance_of::<PyAttributeError>(py)
@@ -48,7 +48,7 @@ fn mapping<'py>(event_loop: &Obj<'py, EventLoop>) -> Output<'py> {
     if let Some(mapping) = event_loop.transport_mapping.get(py) {
         return Ok(mapping);
     }
-    let mapping = stock::module(py, "weakref")?.getattr("WeakValueDictionary")?.call0()?;
+    let mapping = stock::module(py, "weakref")?.getattr(name!("WeakValueDictionary"))?.call0()?;
     for (fd, transport) in event_loop.transports.living(py) {
         mapping.set_item(fd, transport)?;
     }
@@ -91,8 +91,8 @@ pub fn check(event_loop: &Obj<'_, EventLoop>, file: &Bound<'_, PyAny>, fd: Fd) -
     let py = event_loop.py();
     let transport = match event_loop.transport_mapping.get(py) {
         Some(mapping) => {
-            let transport = mapping.call_method1("get", (fd,))?;
-            if !transport.is_truthy()? || transport.call_method0("is_closing")?.is_truthy()? {
+            let transport = mapping.call_method1(name!("get"), (fd,))?;
+            if !transport.is_truthy()? || transport.call_method0(name!("is_closing"))?.is_truthy()? {
                 return Ok(());
             }
             transport

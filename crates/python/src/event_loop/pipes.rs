@@ -85,7 +85,9 @@ fn connect<'py>(
             let protocol = factory.bind(py).call0()?;
             let waiter = create_future(event_loop.as_any())?;
             let made = Awaited::on(&event_loop, &waiter)?;
-            let transport = event_loop.as_any().call_method1(method, (pipe.bind(py), &protocol, &waiter))?;
+            let transport = event_loop
+                .as_any()
+                .call_method1(names::interned(py, method), (pipe.bind(py), &protocol, &waiter))?;
             let undo = CloseUnlessDone::new(transport.clone());
             Ok::<_, PyErr>((Kept::new(transport), Kept::new(protocol), undo, made))
         })?;

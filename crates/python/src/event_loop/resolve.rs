@@ -83,7 +83,7 @@ fn getaddrinfo<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Ou
             refuse_null(&question.get_item(1)?)?;
             let function = sockets::GETADDRINFO.current(py)?;
             if event_loop.debug.get() {
-                let function = event_loop.as_any().getattr("_getaddrinfo_debug")?;
+                let function = event_loop.as_any().getattr(name!("_getaddrinfo_debug"))?;
                 return in_executor(&event_loop, function, question).map(Err);
             }
             if !sockets::GETADDRINFO.is_replaced(py)
@@ -111,7 +111,7 @@ fn in_executor<'py>(
     let py = event_loop.py();
     let mut call = vec![py.None().into_bound(py), function];
     call.extend(args.iter());
-    let future = event_loop.as_any().call_method1("run_in_executor", PyTuple::new(py, call)?)?;
+    let future = event_loop.as_any().call_method1(name!("run_in_executor"), PyTuple::new(py, call)?)?;
     Awaited::on(event_loop, &future)
 }
 
@@ -134,7 +134,7 @@ fn getaddrinfo_debug<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>)
     let answer = sockets::GETADDRINFO.current(py)?.call1(PyTuple::new(py, question)?)?;
     let spent = time()? - began;
     let text = format!("Getting address info {text} took {:.3}ms: {}", spent * 1e3, answer.repr()?);
-    let limit: f64 = event_loop.as_any().getattr("slow_callback_duration")?.extract()?;
+    let limit: f64 = event_loop.as_any().getattr(name!("slow_callback_duration"))?.extract()?;
     FRAME.log(py, if spent >= limit { "info" } else { "debug" }, (text,))?;
     Ok(answer)
 }
@@ -270,7 +270,8 @@ pub(super) async fn ensure_resolved(event_loop: &Kept<EventLoop>, question: Ques
         keywords.set_item("type", question.kind.any(py))?;
         keywords.set_item("proto", question.protocol.any(py))?;
         keywords.set_item("flags", question.flags.any(py))?;
-        let asking = question.asked.any(py).call_method("getaddrinfo", (host, port), Some(&keywords))?;
+        let asking =
+            question.asked.any(py).call_method(name!("getaddrinfo"), (host, port), Some(&keywords))?;
         Awaited::on(&event_loop.obj(py), &asking).map(Err)
     })?;
     match asked {
@@ -314,7 +315,7 @@ fn numeric_info<'py>(
     let Some(family) = one_of(&question.family, [AF_UNSPEC, AF_INET, AF_INET6], py)? else { return Ok(None) };
     let Some(port) = port_number(port)? else { return Ok(None) };
     let host = match host.cast::<PyBytes>() {
-        Ok(bytes) => bytes.call_method1("decode", ("idna",))?,
+        Ok(bytes) => bytes.call_method1(name!("decode"), ("idna",))?,
         Err(_) => host.clone(),
     };
     let Ok(text) = host.cast::<PyString>() else {

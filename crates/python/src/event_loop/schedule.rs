@@ -168,13 +168,13 @@ fn call_soon_by_steps<'py>(
     if event_loop.debug.get() {
         check(event_loop, &callback, method, method != "call_soon")?;
     }
-    event_loop.as_any().call_method1("_call_soon", (callback, args.tuple_from(1)?, context))
+    event_loop.as_any().call_method1(name!("_call_soon"), (callback, args.tuple_from(1)?, context))
 }
 
 fn call_soon_threadsafe<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
     let handle = post_soon(event_loop, args)?;
     if event_loop.overrides(Overridable::WriteToSelf) {
-        event_loop.as_any().call_method0("_write_to_self")?;
+        event_loop.as_any().call_method0(name!("_write_to_self"))?;
     }
     Ok(handle)
 }
@@ -257,7 +257,11 @@ fn call_later_by_call_at<'py>(
     positional.extend(args.tuple_from(1)?.iter());
     let keywords = make::dict(py)?;
     keywords.set_item("context", given_context(args, CALL_LATER.function)?)?;
-    event_loop.as_any().call_method("call_at", pyo3::types::PyTuple::new(py, positional)?, Some(&keywords))
+    event_loop.as_any().call_method(
+        name!("call_at"),
+        pyo3::types::PyTuple::new(py, positional)?,
+        Some(&keywords),
+    )
 }
 
 fn call_at<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {

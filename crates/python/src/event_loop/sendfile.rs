@@ -130,18 +130,19 @@ fn sendfile<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Outpu
                 return Err(PyRuntimeError::new_err("Transport is closing"));
             }
             let modes = stock::sendfile_mode(py)?;
-            let unsupported = modes.getattr("UNSUPPORTED")?;
-            let mode = target.getattr_opt("_sendfile_compatible")?.unwrap_or_else(|| unsupported.clone());
+            let unsupported = modes.getattr(name!("UNSUPPORTED"))?;
+            let mode =
+                target.getattr_opt(name!("_sendfile_compatible"))?.unwrap_or_else(|| unsupported.clone());
             if mode.is(&unsupported) {
                 let text = format!("sendfile is not supported for transport {}", target.repr()?);
                 return Err(PyRuntimeError::new_err(text));
             }
-            if !mode.is(&modes.getattr("TRY_NATIVE")?) {
+            if !mode.is(&modes.getattr(name!("TRY_NATIVE"))?) {
                 return Ok(None);
             }
             let args = (target, piece.file.any(py), piece.offset.any(py), piece.count.any(py));
             let event_loop = own.obj(py);
-            let native = event_loop.as_any().call_method1("_sendfile_native", args)?;
+            let native = event_loop.as_any().call_method1(name!("_sendfile_native"), args)?;
             Awaited::on(&event_loop, &native).map(Some)
         })?;
         if let Some(native) = native {
@@ -175,7 +176,7 @@ fn sock_sendfile<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> 
             check(sock, &piece)?;
             let args = (sock, piece.file.any(py), piece.offset.any(py), piece.count.any(py));
             let event_loop = own.obj(py);
-            let native = event_loop.as_any().call_method1("_sock_sendfile_native", args)?;
+            let native = event_loop.as_any().call_method1(name!("_sock_sendfile_native"), args)?;
             Awaited::on(&event_loop, &native)
         })?;
         match native.await {
@@ -190,12 +191,12 @@ fn sock_sendfile<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> 
 fn check(sock: &Bound<'_, PyAny>, piece: &Piece) -> PyResult<()> {
     let py = sock.py();
     let (file, offset, count) = (piece.file.any(py), piece.offset.any(py), piece.count.any(py));
-    if let Some(mode) = file.getattr_opt("mode")?
+    if let Some(mode) = file.getattr_opt(name!("mode"))?
         && !mode.contains("b")?
     {
         return Err(PyValueError::new_err("file should be opened in binary mode"));
     }
-    if !sock.getattr("type")?.eq(SOCK_STREAM)? {
+    if !sock.getattr(name!("type"))?.eq(SOCK_STREAM)? {
         return Err(PyValueError::new_err("only SOCK_STREAM type sockets are supported"));
     }
     if !count.is_none() {
@@ -235,7 +236,7 @@ fn sendfile_native<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -
             let args = (socket, piece.file.any(py), piece.offset.any(py), piece.count.any(py));
             let keywords = PyDict::new(py);
             keywords.set_item("fallback", false)?;
-            let sending = event_loop.as_any().call_method("sock_sendfile", args, Some(&keywords))?;
+            let sending = event_loop.as_any().call_method(name!("sock_sendfile"), args, Some(&keywords))?;
             Ok::<_, PyErr>((Awaited::on(&event_loop, &sending)?, Awaited::on(&event_loop, lost.as_any())?))
         })?;
         let answer = match select(sending, lost).await {
@@ -269,7 +270,7 @@ impl Direct {
         let py = event_loop.py();
         occupied::leave(event_loop, transport)?;
         let object = transport.as_any();
-        let resume_reading = object.call_method0("is_reading")?.is_truthy()?;
+        let resume_reading = object.call_method0(name!("is_reading"))?.is_truthy()?;
         let direct = Self {
             event_loop: Kept::of(event_loop),
             transport: Kept::of(transport),
@@ -277,7 +278,7 @@ impl Direct {
             over: false,
         };
         object.call_method0(names::pause_reading(py))?;
-        let drained = object.call_method0("_make_empty_waiter")?;
+        let drained = object.call_method0(name!("_make_empty_waiter"))?;
         Ok((direct, Awaited::on(event_loop, &drained)?))
     }
 
@@ -292,7 +293,7 @@ impl Direct {
         }
         let transport = self.transport.obj(py);
         let object = transport.as_any();
-        object.call_method0("_reset_empty_waiter")?;
+        object.call_method0(name!("_reset_empty_waiter"))?;
         if self.resume_reading {
             object.call_method0(names::resume_reading(py))?;
         }
@@ -376,16 +377,16 @@ impl Transfer {
         })?;
         let os = stock::module(py, "os")?;
         let status = os
-            .call_method1("fstat", (&file,))
+            .call_method1(name!("fstat"), (&file,))
             .map_err(|error| no_file(error, &|error| Ok(error.is::<PyOSError>())))?;
         let count = piece.count.any(py);
         let left = if count.is_truthy()? { Some(amount(count)) } else { None };
-        let size: u64 = status.getattr("st_size")?.extract()?;
+        let size: u64 = status.getattr(name!("st_size"))?.extract()?;
         if left.is_none() && size == 0 {
             return Ok(None);
         }
         let offset: i64 = piece.offset.any(py).extract()?;
-        let mode: u32 = status.getattr("st_mode")?.extract()?;
+        let mode: u32 = status.getattr(name!("st_mode"))?.extract()?;
         Ok(Some(Self {
             file: file.extract()?,
             offset: offset.cast_unsigned(),
@@ -466,7 +467,7 @@ impl Transfer {
             return Ok(());
         }
         let os = stock::module(py, "os")?;
-        os.call_method1("lseek", (self.file, self.offset, os.getattr("SEEK_SET")?)).map(drop)
+        os.call_method1(name!("lseek"), (self.file, self.offset, os.getattr(name!("SEEK_SET"))?)).map(drop)
     }
 }
 

@@ -185,7 +185,7 @@ impl Service {
                         socket
                     }
                 };
-                socket.bind(py).call_method1("setblocking", (false,))?;
+                socket.bind(py).call_method1(name!("setblocking"), (false,))?;
                 listening.push(socket.to_bound(py));
             }
             let server = self.server(&event_loop.obj(py), PyList::new(py, listening)?)?;
@@ -207,7 +207,7 @@ impl Service {
             let settings = (own, sockets, factory, &ssl, backlog, &handshake_timeout, &shutdown_timeout);
             let server = class.call1(settings)?;
             if self.start {
-                server.call_method0("_start_serving")?;
+                server.call_method0(name!("_start_serving"))?;
             }
             return Ok(server);
         }
@@ -261,7 +261,7 @@ fn hosts<'py>(host: &Bound<'py, PyAny>) -> PyResult<Vec<Bound<'py, PyAny>>> {
         let everywhere = name.to_str()?.is_empty();
         return Ok(vec![if everywhere { crate::ffi::none(py) } else { host.clone() }]);
     }
-    let iterable = stock::module(py, "collections.abc")?.getattr("Iterable")?;
+    let iterable = stock::module(py, "collections.abc")?.getattr(name!("Iterable"))?;
     if host.is_instance(&iterable)? { host.try_iter()?.collect() } else { Ok(vec![host.clone()]) }
 }
 
@@ -331,7 +331,7 @@ fn bind_all<'py>(
 
 /// Lets several sockets have the same address. ValueError where this system does not.
 pub(super) fn set_reuse_port(socket: &Bound<'_, PyAny>) -> PyResult<()> {
-    match socket.call_method1("setsockopt", (SOL_SOCKET, SO_REUSEPORT, 1)) {
+    match socket.call_method1(name!("setsockopt"), (SOL_SOCKET, SO_REUSEPORT, 1)) {
         Err(error) if error.is_instance_of::<PyOSError>(socket.py()) => Err(PyValueError::new_err(
             "reuse_port not supported by socket module, SO_REUSEPORT defined but not implemented.",
         )),
@@ -371,7 +371,8 @@ fn bind<'py>(
         Err(error) => return Err(error),
     };
     let unless_done = CloseUnlessDone::new(socket.clone());
-    let set = |level: i32, option: i32| socket.call_method1("setsockopt", (level, option, 1)).map(drop);
+    let set =
+        |level: i32, option: i32| socket.call_method1(name!("setsockopt"), (level, option, 1)).map(drop);
     let family: i32 = family.extract()?;
     // On POSIX systems addresses are taken over from connections that linger.
     if place.reuse_address.is_none(py) || place.reuse_address.bind(py).is_truthy()? {
@@ -389,7 +390,7 @@ fn bind<'py>(
         set(IPPROTO_IPV6, IPV6_V6ONLY)?;
     }
     let address = info.get_item(4)?;
-    let Err(error) = socket.call_method1("bind", (&address,)) else {
+    let Err(error) = socket.call_method1(name!("bind"), (&address,)) else {
         unless_done.done();
         return Ok(Some(socket));
     };
@@ -397,7 +398,7 @@ fn bind<'py>(
         return Err(error);
     }
     let error = error.into_value(py).into_bound(py).into_any();
-    let errno = error.getattr("errno")?;
+    let errno = error.getattr(name!("errno"))?;
     let text = format!(
         "error while attempting to bind on address {}: {}",
         address.repr()?,
@@ -430,7 +431,7 @@ fn connect_accepted_socket<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_,
         attached(|py| {
             let (transport, protocol) = made.bind(py);
             if own.data().debug.get() {
-                let sock = transport.call_method1("get_extra_info", ("socket",))?;
+                let sock = transport.call_method1(name!("get_extra_info"), ("socket",))?;
                 let arguments = ("%r handled: (%r, %r)", sock, transport, protocol);
                 static FRAME: Frame = Frame::new(&BASE_EVENTS, "BaseEventLoop.connect_accepted_socket");
                 FRAME.log(py, "debug", arguments)?;

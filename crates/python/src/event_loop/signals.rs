@@ -129,7 +129,7 @@ fn check(signal: &Bound<'_, PyAny>) -> PyResult<i32> {
     if !signal.is_instance_of::<PyInt>() {
         return Err(PyTypeError::new_err(format!("sig must be an int, not {}", signal.repr()?)));
     }
-    if !signal_module(signal.py())?.call_method0("valid_signals")?.contains(signal)? {
+    if !signal_module(signal.py())?.call_method0(name!("valid_signals"))?.contains(signal)? {
         return Err(PyValueError::new_err(format!("invalid signal number {}", signal.str()?)));
     }
     signal.extract()
@@ -170,8 +170,8 @@ fn catch(signal: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = signal.py();
     let handler = stock::module(py, "yibu._yibu")?.getattr(NOTE.function)?;
     let module = signal_module(py)?;
-    module.call_method1("signal", (signal, handler))?;
-    module.call_method1("siginterrupt", (signal, false)).map(drop)
+    module.call_method1(name!("signal"), (signal, handler))?;
+    module.call_method1(name!("siginterrupt"), (signal, false)).map(drop)
 }
 
 /// What an OSError of `signal.signal()` is for the caller.
@@ -179,7 +179,7 @@ fn explain(signal: &Bound<'_, PyAny>, error: PyErr) -> PyErr {
     let py = signal.py();
     let invalid = || -> PyResult<bool> {
         let invalid = Errno::INVAL.raw_os_error();
-        Ok(error.is_instance_of::<PyOSError>(py) && error.value(py).getattr("errno")?.eq(invalid)?)
+        Ok(error.is_instance_of::<PyOSError>(py) && error.value(py).getattr(name!("errno"))?.eq(invalid)?)
     };
     match (invalid(), signal.str()) {
         (Ok(true), Ok(name)) => PyRuntimeError::new_err(format!("sig {name} cannot be caught")),
@@ -209,7 +209,7 @@ fn set_wakeup_fd(py: Python<'_>, fd: Fd) -> PyResult<()> {
     let keywords = PyDict::new(py);
     // A full pipe is provided for.
     keywords.set_item("warn_on_full_buffer", false)?;
-    let set = signal_module(py)?.call_method("set_wakeup_fd", (fd,), Some(&keywords));
+    let set = signal_module(py)?.call_method(name!("set_wakeup_fd"), (fd,), Some(&keywords));
     set.map(drop).map_err(|error| {
         let refused = error.is_instance_of::<PyValueError>(py) || error.is_instance_of::<PyOSError>(py);
         match error.value(py).str() {
@@ -239,9 +239,9 @@ fn close_pipe_if_unused(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
 /// The interpreter writes into `fd` no more; what somebody else has set since is left alone.
 fn leave_wakeup_fd(py: Python<'_>, fd: Fd) -> PyResult<()> {
     let module = signal_module(py)?;
-    let before: Fd = module.call_method1("set_wakeup_fd", (-1,))?.extract()?;
+    let before: Fd = module.call_method1(name!("set_wakeup_fd"), (-1,))?.extract()?;
     if before != fd && before != -1 {
-        module.call_method1("set_wakeup_fd", (before,))?;
+        module.call_method1(name!("set_wakeup_fd"), (before,))?;
     }
     Ok(())
 }
@@ -254,9 +254,10 @@ fn remove(event_loop: &Obj<'_, EventLoop>, signal: &Bound<'_, PyAny>) -> PyResul
     };
     drop(handle);
     let module = signal_module(event_loop.py())?;
-    let default = if signal.eq(module.getattr("SIGINT")?)? { "default_int_handler" } else { "SIG_DFL" };
+    let default =
+        if signal.eq(module.getattr(name!("SIGINT"))?)? { "default_int_handler" } else { "SIG_DFL" };
     module
-        .call_method1("signal", (signal, module.getattr(default)?))
+        .call_method1(name!("signal"), (signal, module.getattr(default)?))
         .map_err(|error| explain(signal, error))?;
     close_pipe_if_unused(event_loop)?;
     Ok(true)
@@ -321,7 +322,7 @@ pub(super) fn remove_all(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     if numbers.is_empty() {
         return Ok(());
     }
-    if stock::module(py, "sys")?.call_method0("is_finalizing")?.is_truthy()? {
+    if stock::module(py, "sys")?.call_method0(name!("is_finalizing"))?.is_truthy()? {
         let text = format!(
             "Closing the loop {} on interpreter shutdown stage, skipping signal handlers removal",
             event_loop.as_any().repr()?
@@ -335,7 +336,7 @@ pub(super) fn remove_all(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     for number in numbers {
         let number = number.into_pyobject(py)?.into_any();
         if event_loop.overrides(Overridable::RemoveSignalHandler) {
-            event_loop.as_any().call_method1("remove_signal_handler", (number,))?;
+            event_loop.as_any().call_method1(name!("remove_signal_handler"), (number,))?;
         } else {
             remove(event_loop, &number)?;
         }

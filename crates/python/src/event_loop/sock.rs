@@ -168,7 +168,7 @@ impl Attempt<2> for Receive {
         let limit = call.second();
         let small = limit.cast_exact::<PyInt>().ok().and_then(|limit| limit.extract::<usize>().ok());
         let (Some(limit @ 1..=MAX_RECEIVE), Some(fd)) = (small, plain(call.socket)?) else {
-            return call.socket.call_method1("recv", (limit,)).map(Some);
+            return call.socket.call_method1(name!("recv"), (limit,)).map(Some);
         };
         let received = call.event_loop.engine.with(|engine| {
             let lease = match engine.driver.recv(fd, limit) {
@@ -204,7 +204,7 @@ impl Attempt<2> for ReceiveInto {
             let Some(received) = completed(received)? else { return Ok(None) };
             return Ok(Some(received.into_pyobject(py)?.into_any()));
         }
-        call.socket.call_method1("recv_into", (buffer,)).map(Some)
+        call.socket.call_method1(name!("recv_into"), (buffer,)).map(Some)
     }
 }
 
@@ -216,7 +216,7 @@ impl Attempt<2> for ReceiveFrom {
     const INTEREST: Interest = Interest::Read;
 
     fn attempt<'py>(call: &Call<'_, 'py>) -> Tried<'py> {
-        call.socket.call_method1("recvfrom", (call.second(),)).map(Some)
+        call.socket.call_method1(name!("recvfrom"), (call.second(),)).map(Some)
     }
 }
 
@@ -233,7 +233,7 @@ impl Attempt<3> for ReceiveFromInto {
         if !limit.is_truthy()? {
             limit = buffer.len()?.into_pyobject(py)?.into_any();
         }
-        call.socket.call_method1("recvfrom_into", (buffer, limit)).map(Some)
+        call.socket.call_method1(name!("recvfrom_into"), (buffer, limit)).map(Some)
     }
 }
 
@@ -246,7 +246,7 @@ impl Attempt<3> for SendTo {
 
     fn attempt<'py>(call: &Call<'_, 'py>) -> Tried<'py> {
         let args = (call.second(), call.third());
-        call.socket.call_method1("sendto", args).map(Some)
+        call.socket.call_method1(name!("sendto"), args).map(Some)
     }
 }
 
@@ -258,9 +258,9 @@ impl Attempt<1> for Accept {
     const INTEREST: Interest = Interest::Read;
 
     fn attempt<'py>(call: &Call<'_, 'py>) -> Tried<'py> {
-        let accepted = call.socket.call_method0("accept")?;
+        let accepted = call.socket.call_method0(name!("accept"))?;
         let (connection, address): (Bound<'py, PyAny>, Bound<'py, PyAny>) = accepted.extract()?;
-        connection.call_method1("setblocking", (false,))?;
+        connection.call_method1(name!("setblocking"), (false,))?;
         Ok(Some(PyTuple::new(call.py(), [connection, address])?.into_any()))
     }
 }
@@ -325,7 +325,7 @@ async fn send_by_method(socket: &Socket, data: &Kept) -> Answer {
     let attempt = |py: Python<'_>| {
         let (socket, data) = (socket.object(py), data.any(py));
         let Some(rest) = &view else {
-            let taken = unless_blocked(py, socket.call_method1("send", (data,)).map(Some))?;
+            let taken = unless_blocked(py, socket.call_method1(name!("send"), (data,)).map(Some))?;
             sent = match taken {
                 Some(taken) => taken.extract()?,
                 None => 0,
@@ -339,7 +339,7 @@ async fn send_by_method(socket: &Socket, data: &Kept) -> Answer {
         let rest = rest.any(py);
         let length = rest.len()?;
         let slice = make::slice(py, sent, length)?;
-        sent += socket.call_method1("send", (rest.get_item(slice)?,))?.extract::<usize>()?;
+        sent += socket.call_method1(name!("send"), (rest.get_item(slice)?,))?.extract::<usize>()?;
         Ok((sent == length).then(|| py.None()))
     };
     socket.retry(Interest::Write, attempt).await
@@ -375,13 +375,13 @@ async fn connect(socket: &Socket, address: Kept) -> Answer {
         let object = socket.object(py);
         if std::mem::replace(&mut begun, true) {
             let option = (stock::sol_socket(py)?, stock::so_error(py)?);
-            let failure: i32 = object.call_method1("getsockopt", option)?.extract()?;
+            let failure: i32 = object.call_method1(name!("getsockopt"), option)?.extract()?;
             if failure != 0 {
                 let text = format!("Connect call failed {}", address.any(py).str()?);
                 return Err(PyOSError::new_err((failure, text)));
             }
         } else {
-            object.call_method1("connect", (address.any(py),))?;
+            object.call_method1(name!("connect"), (address.any(py),))?;
         }
         Ok(Some(py.None()))
     };
@@ -391,15 +391,15 @@ async fn connect(socket: &Socket, address: Kept) -> Answer {
 /// What has to be resolved before the socket can connect: Internet addresses.
 fn question(socket: &Socket, address: &Kept, py: Python<'_>) -> PyResult<Option<Question>> {
     let object = socket.object(py);
-    let family = object.getattr("family")?;
+    let family = object.getattr(name!("family"))?;
     if family.ne(stock::af_inet(py)?)? && family.ne(stock::af_inet6(py)?)? {
         return Ok(None);
     }
     Ok(Some(Question {
         address: address.again(py),
         family: Kept::new(family),
-        kind: Kept::new(object.getattr("type")?),
-        protocol: Kept::new(object.getattr("proto")?),
+        kind: Kept::new(object.getattr(name!("type"))?),
+        protocol: Kept::new(object.getattr(name!("proto"))?),
         flags: Kept::new(0_i32.into_pyobject(py)?),
         asked: Kept::new(socket.event_loop().to_bound(py)),
     }))

@@ -22,7 +22,7 @@ pub(super) fn check(event_loop: &EventLoop, socket: &Bound<'_, PyAny>) -> PyResu
     if !is_plain(socket)? {
         connect::check_ssl_socket(socket)?;
     }
-    if event_loop.debug.get() && socket.call_method0("gettimeout")?.ne(0)? {
+    if event_loop.debug.get() && socket.call_method0(name!("gettimeout"))?.ne(0)? {
         return Err(PyValueError::new_err("the socket must be non-blocking"));
     }
     Ok(())

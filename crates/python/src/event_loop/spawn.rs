@@ -206,7 +206,7 @@ fn by_factory<'py>(
 /// Older versions name a task after its factory made it, which one that runs at once can see.
 fn name_late<'py>(task: &Bound<'py, PyAny>, name: Option<Bound<'py, PyAny>>) -> PyResult<()> {
     if cfg!(Py_3_13) {
-        task.call_method1("set_name", (name,)).map(drop)
+        task.call_method1(name!("set_name"), (name,)).map(drop)
     } else {
         name.map_or(Ok(()), |name| set_task_name(task, &name))
     }
@@ -214,7 +214,7 @@ fn name_late<'py>(task: &Bound<'py, PyAny>, name: Option<Bound<'py, PyAny>>) -> 
 
 /// `tasks._set_task_name`: tasks of factories need not have `set_name`; asyncio warns about it, and so does this.
 pub fn set_task_name<'py>(task: &Bound<'py, PyAny>, name: &Bound<'py, PyAny>) -> PyResult<()> {
-    match task.getattr_opt("set_name")? {
+    match task.getattr_opt(name!("set_name"))? {
         Some(set_name) => set_name.call1((name,)).map(drop),
         None => super::debug::warn(
             task.py(),

@@ -141,12 +141,13 @@ fn run<'py>(routine: &Obj<'py, Routine>, in_shell: bool) -> PyResult<Step<'py>> 
         } else {
             format!("execute program {}", command.get_item(0)?.repr()?)
         };
-        event_loop.as_any().call_method1("_log_subprocess", (&text, stdin, stdout, stderr))?;
+        event_loop.as_any().call_method1(name!("_log_subprocess"), (&text, stdin, stdout, stderr))?;
         routine.second.put(PyString::new(py, &text));
     }
     let bufsize = &options[2];
     let arguments = (&protocol, command, in_shell, stdin, stdout, stderr, bufsize);
-    let made = event_loop.as_any().call_method("_make_subprocess_transport", arguments, Some(&keywords))?;
+    let made =
+        event_loop.as_any().call_method(name!("_make_subprocess_transport"), arguments, Some(&keywords))?;
     routine.first.put(protocol);
     routine.number.set(in_shell.into());
     Ok(Step::Await(made, |routine, transport| {
@@ -254,9 +255,9 @@ fn spawn<'py>(
     };
     let frame = if arguments.get_item(2)?.is_truthy()? { &SUBPROCESS_SHELL } else { &SUBPROCESS_EXEC };
     let transport = frame.call(&class, positional, Some(keywords))?;
-    let callback = event_loop.as_any().getattr("_child_watcher_callback")?;
-    let pid = transport.call_method0("get_pid")?;
-    watcher.call_method1("add_child_handler", (pid, callback, &transport))?;
+    let callback = event_loop.as_any().getattr(name!("_child_watcher_callback"))?;
+    let pid = transport.call_method0(name!("get_pid"))?;
+    watcher.call_method1(name!("add_child_handler"), (pid, callback, &transport))?;
     Ok((transport, waiter))
 }
 
@@ -276,7 +277,7 @@ fn connected<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyResult<
         if let Some(connecting) = connecting(&transport) {
             likes::cancel(&connecting)?;
         }
-        let ending = transport.call_method0("_wait")?;
+        let ending = transport.call_method0(name!("_wait"))?;
         shield::protect(&ending)
     });
     match ending {
@@ -356,7 +357,7 @@ impl<'py> Entered<'py> {
 
 #[cfg(Py_3_14)]
 fn enter_watcher<'py>(event_loop: &Obj<'py, EventLoop>) -> PyResult<Entered<'py>> {
-    Ok(Entered::without_block(event_loop.as_any().getattr("_watcher")?))
+    Ok(Entered::without_block(event_loop.as_any().getattr(name!("_watcher"))?))
 }
 
 #[cfg(Py_3_14)]
@@ -375,7 +376,7 @@ fn enter_watcher<'py>(event_loop: &Obj<'py, EventLoop>) -> PyResult<Entered<'py>
     let Some(watcher) = watcher_of_program(event_loop.py())? else {
         return Ok(Entered::without_block(own_watcher(event_loop)?));
     };
-    let entered = watcher.call_method0("__enter__")?;
+    let entered = watcher.call_method0(name!("__enter__"))?;
     let usable = if cfg!(Py_3_12) { watcher.clone() } else { entered };
     Ok(Entered { watcher, usable })
 }
@@ -384,27 +385,31 @@ fn enter_watcher<'py>(event_loop: &Obj<'py, EventLoop>) -> PyResult<Entered<'py>
 #[cfg(not(Py_3_14))]
 fn watcher_of_program(py: Python<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
     let events = stock::events_module(py)?;
-    let (Some(function), Some(policy)) =
-        (events.getattr_opt("get_child_watcher")?, events.getattr_opt("get_event_loop_policy")?)
-    else {
+    let (Some(function), Some(policy)) = (
+        events.getattr_opt(name!("get_child_watcher"))?,
+        events.getattr_opt(name!("get_event_loop_policy"))?,
+    ) else {
         return Ok(None);
     };
     if function.is(stock::get_child_watcher(py)?) {
         let policy = policy.call0()?;
-        let module = policy.get_type().getattr("get_child_watcher")?.getattr("__module__")?;
+        let module = policy.get_type().getattr(name!("get_child_watcher"))?.getattr(name!("__module__"))?;
         let usual = module.eq("asyncio.unix_events")? || module.eq("yibu.policy")?;
-        if usual && is_default(&policy.getattr("_watcher")?)? {
+        if usual && is_default(&policy.getattr(name!("_watcher"))?)? {
             return Ok(None);
         }
     }
     // To ask is deprecated; it was not the program that did.
     let warnings = stock::module(py, "warnings")?;
-    let caught = warnings.call_method0("catch_warnings")?;
-    caught.call_method0("__enter__")?;
+    let caught = warnings.call_method0(name!("catch_warnings"))?;
+    caught.call_method0(name!("__enter__"))?;
     let watcher = warnings
-        .call_method1("simplefilter", ("ignore", py.get_type::<pyo3::exceptions::PyDeprecationWarning>()))
+        .call_method1(
+            name!("simplefilter"),
+            ("ignore", py.get_type::<pyo3::exceptions::PyDeprecationWarning>()),
+        )
         .and_then(|_| function.call0());
-    caught.call_method1("__exit__", (none(py), none(py), none(py)))?;
+    caught.call_method1(name!("__exit__"), (none(py), none(py), none(py)))?;
     watcher.map(Some)
 }
 
@@ -417,7 +422,7 @@ fn is_default(watcher: &Bound<'_, PyAny>) -> PyResult<bool> {
 /// RuntimeError when the watcher would not notice the end of a child: then there shall be none.
 #[cfg(not(Py_3_14))]
 fn check_watcher(watcher: &Bound<'_, PyAny>) -> PyResult<()> {
-    if watcher.call_method0("is_active")?.is_truthy()? {
+    if watcher.call_method0(name!("is_active"))?.is_truthy()? {
         return Ok(());
     }
     Err(PyRuntimeError::new_err(
@@ -432,13 +437,14 @@ fn leave_watcher<'py>(routine: &Obj<'py, Routine>, result: PyResult<Step<'py>>) 
     let watcher = taken(py, &routine.second);
     match result {
         Ok(step) => {
-            watcher.call_method1("__exit__", (none(py), none(py), none(py)))?;
+            watcher.call_method1(name!("__exit__"), (none(py), none(py), none(py)))?;
             Ok(step)
         }
         Err(error) => {
             let error = Raised::from_err(py, error);
-            let (class, traceback) = (error.as_any().get_type(), error.as_any().getattr("__traceback__")?);
-            error.handling(|| watcher.call_method1("__exit__", (class, error.as_any(), traceback)))?;
+            let (class, traceback) =
+                (error.as_any().get_type(), error.as_any().getattr(name!("__traceback__"))?);
+            error.handling(|| watcher.call_method1(name!("__exit__"), (class, error.as_any(), traceback)))?;
             Err(error.into_err())
         }
     }

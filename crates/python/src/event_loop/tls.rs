@@ -69,7 +69,7 @@ fn make_ssl_transport<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>
     keywords.set_item("server", server)?;
     #[cfg(Py_3_15)]
     keywords.set_item("context", callback_context)?;
-    event_loop.as_any().call_method("_make_socket_transport", (sock, &protocol), Some(&keywords))?;
+    event_loop.as_any().call_method(name!("_make_socket_transport"), (sock, &protocol), Some(&keywords))?;
     app_transport(&protocol)
 }
 
@@ -91,7 +91,7 @@ fn protocol_of<'py>(class: &Name<2>, parts: Parts<'py>) -> Output<'py> {
 fn app_transport<'py>(protocol: &Bound<'py, PyAny>) -> Output<'py> {
     match Obj::<SslProtocol>::cast(protocol) {
         Some(native) => Ok(native.app_transport(protocol.py())),
-        None => protocol.getattr("_app_transport"),
+        None => protocol.getattr(name!("_app_transport")),
     }
 }
 
@@ -141,7 +141,7 @@ fn check(transport: &Bound<'_, PyAny>, context: &Bound<'_, PyAny>) -> PyResult<(
             context.repr()?
         )));
     }
-    match transport.getattr_opt("_start_tls_compatible")? {
+    match transport.getattr_opt(name!("_start_tls_compatible"))? {
         Some(compatible) if compatible.is_truthy()? => Ok(()),
         _ => {
             let text = format!("transport {} is not supported by start_tls()", transport.repr()?);
@@ -157,18 +157,18 @@ fn take_over_what_was_read<'py>(
 ) -> PyResult<()> {
     let py = app_protocol.py();
     if !app_protocol
-        .is_instance(&crate::stock::module(py, "asyncio.streams")?.getattr("StreamReaderProtocol")?)?
+        .is_instance(&crate::stock::module(py, "asyncio.streams")?.getattr(name!("StreamReaderProtocol"))?)?
     {
         return Ok(());
     }
-    let Some(reader) = app_protocol.getattr_opt("_stream_reader")? else { return Ok(()) };
+    let Some(reader) = app_protocol.getattr_opt(name!("_stream_reader"))? else { return Ok(()) };
     if reader.is_none() {
         return Ok(());
     }
-    let buffer = reader.getattr("_buffer")?;
+    let buffer = reader.getattr(name!("_buffer"))?;
     if buffer.is_truthy()? {
-        protocol.getattr("_incoming")?.call_method1(names::write(py), (&buffer,))?;
-        buffer.call_method0("clear")?;
+        protocol.getattr(name!("_incoming"))?.call_method1(names::write(py), (&buffer,))?;
+        buffer.call_method0(name!("clear"))?;
     }
     Ok(())
 }
@@ -186,10 +186,12 @@ impl Upgrade {
         let py = event_loop.py();
         // Until then nothing may be read: it would come before `connection_made`.
         transport.call_method0(names::pause_reading(py))?;
-        transport.call_method1("set_protocol", (protocol,))?;
+        transport.call_method1(name!("set_protocol"), (protocol,))?;
         // Where the protocol before it was told to pause, TLS will be told to resume, and is to pass that on.
         if let Some(native) = Obj::<SslProtocol>::cast(protocol)
-            && transport.getattr_opt("_protocol_paused")?.map_or(Ok(false), |paused| paused.is_truthy())?
+            && transport
+                .getattr_opt(name!("_protocol_paused"))?
+                .map_or(Ok(false), |paused| paused.is_truthy())?
         {
             native.begin_paused();
         }

@@ -73,9 +73,9 @@ fn create_unix_connection<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 
             let path = alone(path, sock)?;
             let sock = new_socket(py)?;
             let unless_done = CloseUnlessDone::new(sock.clone());
-            sock.call_method1("setblocking", (false,))?;
+            sock.call_method1(name!("setblocking"), (false,))?;
             let event_loop = own.obj(py);
-            let connecting = event_loop.as_any().call_method1("sock_connect", (&sock, path))?;
+            let connecting = event_loop.as_any().call_method1(name!("sock_connect"), (&sock, path))?;
             let connecting = Awaited::on(&event_loop, &connecting)?;
             Ok::<_, PyErr>((Kept::new(sock), Some((connecting, unless_done))))
         })?;
@@ -112,7 +112,7 @@ fn alone<'py>(path: &Bound<'py, PyAny>, sock: &Bound<'py, PyAny>) -> Output<'py>
     if !sock.is_none() {
         return Err(PyValueError::new_err("path and sock can not be specified at the same time"));
     }
-    path.py().import("os")?.call_method1("fspath", (path,))
+    path.py().import("os")?.call_method1(name!("fspath"), (path,))
 }
 
 /// The socket that has to be there when the path is not.
@@ -120,7 +120,7 @@ fn given<'py>(sock: &Bound<'py, PyAny>, missing: &'static str) -> Output<'py> {
     if sock.is_none() {
         return Err(PyValueError::new_err(missing));
     }
-    if sock.getattr("family")?.eq(AF_UNIX)? && sock.getattr("type")?.eq(SOCK_STREAM)? {
+    if sock.getattr(name!("family"))?.eq(AF_UNIX)? && sock.getattr(name!("type"))?.eq(SOCK_STREAM)? {
         return Ok(sock.clone());
     }
     Err(PyValueError::new_err(format!("A UNIX Domain Stream Socket was expected, got {}", sock.repr()?)))
@@ -216,10 +216,10 @@ fn bind(socket: &Bound<'_, PyAny>, path: &Bound<'_, PyAny>) -> PyResult<()> {
             CREATE_UNIX_SERVER.log(py, "error", (format, path, error.as_any()))?;
         }
     }
-    let Err(error) = socket.call_method1("bind", (path,)) else { return Ok(()) };
+    let Err(error) = socket.call_method1(name!("bind"), (path,)) else { return Ok(()) };
     let error = Raised::from_err(py, error);
     let in_use = Errno::ADDRINUSE.raw_os_error();
-    if !error.is::<PyOSError>() || error.as_any().getattr("errno")?.ne(in_use)? {
+    if !error.is::<PyOSError>() || error.as_any().getattr(name!("errno"))?.ne(in_use)? {
         return Err(error.into_err());
     }
     let named = PyOSError::new_err((in_use, format!("Address {} is already in use", path.repr()?)));
@@ -231,7 +231,7 @@ fn bind(socket: &Bound<'_, PyAny>, path: &Bound<'_, PyAny>) -> PyResult<()> {
 fn remove_stale(path: &Bound<'_, PyAny>) -> PyResult<()> {
     let os = path.py().import("os")?;
     let ask = |function: &str| CREATE_UNIX_SERVER.call_with(&os.getattr(function)?, path);
-    let mode: u32 = ask("stat")?.getattr("st_mode")?.extract()?;
+    let mode: u32 = ask("stat")?.getattr(name!("st_mode"))?.extract()?;
     if FileType::from_raw_mode(mode) == FileType::Socket {
         ask("remove")?;
     }

@@ -191,7 +191,7 @@ fn number(file: &Bound<'_, PyAny>) -> PyResult<Fd> {
     let fileno = match file.cast::<PyInt>() {
         Ok(number) => number.as_any().clone(),
         Err(_) => file
-            .getattr("fileno")
+            .getattr(name!("fileno"))
             .and_then(|fileno| fileno.call0())
             .and_then(|number| py.get_type::<PyInt>().call1((number,)))
             .map_err(|error| invalid_object(file, error))?,

@@ -58,7 +58,7 @@ pub fn run_guarded(handle: &Obj<'_, ThreadSafeHandle>) -> PyResult<()> {
     let ran = if originals::replaced_in::<Handle>(handle.py()) & RUN == 0 {
         run(handle.upcast())
     } else {
-        Handle::class(handle.py()).call_method1("_run", (handle.as_any(),)).map(drop)
+        Handle::class(handle.py()).call_method1(name!("_run"), (handle.as_any(),)).map(drop)
     };
     handle.own.runner.set(0);
     let gate = handle.own.gate.with(Option::take);

@@ -159,12 +159,14 @@ fn post(job: Obj<'_, Job>) -> Option<Arc<Inbox<Message>>> {
 
 fn run_for_submitter<'py>(job: &Obj<'py, Job>, future: &Bound<'py, PyAny>) -> PyResult<()> {
     let py = job.py();
-    if !future.call_method0("set_running_or_notify_cancel")?.is_truthy()? {
+    if !future.call_method0(name!("set_running_or_notify_cancel"))?.is_truthy()? {
         return Ok(());
     }
     match job.call.make(py) {
         Ok(value) => future.call_method1(names::set_result(py), (value,))?,
-        Err(error) => future.call_method1("set_exception", (Raised::from_err(py, error).into_any(),))?,
+        Err(error) => {
+            future.call_method1(name!("set_exception"), (Raised::from_err(py, error).into_any(),))?
+        }
     };
     Ok(())
 }

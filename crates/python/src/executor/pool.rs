@@ -47,7 +47,7 @@ pub fn stands_in(py: Python<'_>) -> PyResult<bool> {
 
 /// `ThreadPoolExecutor(thread_name_prefix="asyncio")`: that of the standard library, or what a program has put in its place.
 pub fn standard_pool(py: Python<'_>) -> Output<'_> {
-    let class = stock::module(py, "concurrent.futures")?.getattr("ThreadPoolExecutor")?;
+    let class = stock::module(py, "concurrent.futures")?.getattr(name!("ThreadPoolExecutor"))?;
     let keywords = PyDict::new(py);
     keywords.set_item("thread_name_prefix", PREFIX)?;
     class.call((), Some(&keywords))
@@ -55,7 +55,7 @@ pub fn standard_pool(py: Python<'_>) -> Output<'_> {
 
 /// The same, native where no program has put anything in its place.
 pub fn default_pool(py: Python<'_>) -> Output<'_> {
-    let class = stock::module(py, "concurrent.futures")?.getattr("ThreadPoolExecutor")?;
+    let class = stock::module(py, "concurrent.futures")?.getattr(name!("ThreadPoolExecutor"))?;
     if !class.is(stock::thread_pool_executor(py)?) {
         return standard_pool(py);
     }
@@ -123,10 +123,10 @@ fn submit_with_worker<'py>(
     queue: &Obj<'py, WorkQueue>,
     job: Obj<'py, Job>,
 ) -> PyResult<()> {
-    let lock = stock::concurrent_thread_module(pool.py())?.getattr("_global_shutdown_lock")?;
-    lock.call_method0("acquire")?;
+    let lock = stock::concurrent_thread_module(pool.py())?.getattr(name!("_global_shutdown_lock"))?;
+    lock.call_method0(name!("acquire"))?;
     let submitted = submit_under_lock(pool, queue, job);
-    lock.call_method0("release")?;
+    lock.call_method0(name!("release"))?;
     submitted
 }
 
@@ -156,9 +156,11 @@ fn start<'py>(
     let keywords = PyDict::new(py);
     keywords.set_item("name", format!("{PREFIX}_{}", threads.len()))?;
     keywords.set_item("target", worker.as_any())?;
-    let started =
-        stock::module(py, "threading")?.getattr("Thread")?.call((), Some(&keywords)).and_then(|thread| {
-            thread.call_method0("start")?;
+    let started = stock::module(py, "threading")?
+        .getattr(name!("Thread"))?
+        .call((), Some(&keywords))
+        .and_then(|thread| {
+            thread.call_method0(name!("start"))?;
             Ok(thread)
         });
     let thread = match started {
@@ -169,7 +171,7 @@ fn start<'py>(
         }
     };
     threads.add(&thread)?;
-    stock::concurrent_thread_module(py)?.getattr("_threads_queues")?.set_item(thread, queue.as_any())
+    stock::concurrent_thread_module(py)?.getattr(name!("_threads_queues"))?.set_item(thread, queue.as_any())
 }
 
 /// `ThreadPoolExecutor.submit`.
@@ -198,7 +200,7 @@ fn map<'py>(pool: &Obj<'py, ThreadPool>, args: Args<'_, 'py>) -> Output<'py> {
     for (keyword, value) in args.keywords() {
         keywords.set_item(keyword, value)?;
     }
-    let map = stock::thread_pool_executor(py)?.getattr("map")?;
+    let map = stock::thread_pool_executor(py)?.getattr(name!("map"))?;
     map.call(PyTuple::new(py, positional)?, Some(&keywords))
 }
 
@@ -213,7 +215,7 @@ fn shut_down(pool: &Obj<'_, ThreadPool>, wait: bool, cancel_futures: bool) -> Py
     if wait {
         for thread in pool.threads(py)?.try_iter()? {
             let thread = thread?;
-            thread.call_method0("join")?;
+            thread.call_method0(name!("join"))?;
         }
     }
     Ok(())

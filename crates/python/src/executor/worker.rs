@@ -157,7 +157,9 @@ impl Courtesy {
 fn report(py: Python<'_>, error: PyErr) -> PyResult<()> {
     let keywords = PyDict::new(py);
     keywords.set_item("exc_info", Raised::from_err(py, error).into_any())?;
-    stock::concurrent_logger(py)?.call_method("critical", ("Exception in worker",), Some(&keywords)).map(drop)
+    stock::concurrent_logger(py)?
+        .call_method(name!("critical"), ("Exception in worker",), Some(&keywords))
+        .map(drop)
 }
 
 impl Class for Worker {

@@ -36,7 +36,7 @@ fn add<'py>(args: Args<'_, 'py>) -> Output<'py> {
                 set
             }
         };
-        set.call_method1("add", (waiter,))?;
+        set.call_method1(name!("add"), (waiter,))?;
     }
     Ok(none(py))
 }
@@ -48,7 +48,7 @@ fn discard<'py>(args: Args<'_, 'py>) -> Output<'py> {
         return stock::future_discard_from_awaited_by(py)?.call1((future, waiter));
     };
     if let Some(set) = native.awaited_by.get(py) {
-        set.call_method1("discard", (waiter,))?;
+        set.call_method1(name!("discard"), (waiter,))?;
     }
     Ok(none(py))
 }

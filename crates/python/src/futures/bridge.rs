@@ -263,7 +263,7 @@ fn hand_over(source: &Bound<'_, PyAny>, destination: &Bound<'_, PyAny>) -> PyRes
 
 /// `future.set_running_or_notify_cancel()`.
 fn starts_running(future: &Bound<'_, PyAny>) -> PyResult<bool> {
-    future.call_method0("set_running_or_notify_cancel")?.is_truthy()
+    future.call_method0(name!("set_running_or_notify_cancel"))?.is_truthy()
 }
 
 /// `futures._convert_future_exc`: the exceptions that both kinds of futures have a class of their own for.
@@ -277,8 +277,8 @@ pub fn convert(exception: Bound<'_, PyAny>) -> Output<'_> {
     } else {
         return Ok(exception);
     };
-    let converted = own.call1(exception.getattr("args")?.cast::<PyTuple>()?)?;
-    converted.setattr("__traceback__", exception.getattr("__traceback__")?)?;
+    let converted = own.call1(exception.getattr(name!("args"))?.cast::<PyTuple>()?)?;
+    converted.setattr(name!("__traceback__"), exception.getattr(name!("__traceback__"))?)?;
     Ok(converted)
 }
 

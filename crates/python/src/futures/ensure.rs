@@ -63,7 +63,7 @@ fn future_of<'py>(object: &Bound<'py, PyAny>, event_loop: Option<&Bound<'py, PyA
     }
     match spawn(object, event_loop) {
         Err(error) if error.is_instance_of::<PyRuntimeError>(object.py()) => {
-            object.call_method0("close")?;
+            object.call_method0(name!("close"))?;
             Err(error)
         }
         spawned => spawned,

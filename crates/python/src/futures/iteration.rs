@@ -153,7 +153,7 @@ pub fn thrown(
         ));
     };
     if !traceback.is_none() {
-        instance.setattr("__traceback__", traceback)?;
+        instance.setattr(name!("__traceback__"), traceback)?;
     }
     Ok(PyErr::from_value(instance))
 }

@@ -128,7 +128,7 @@ fn enter<'py>(routine: &Obj<'py, Routine>, inside: Resume) -> PyResult<Step<'py>
     let condition = condition(&barrier)?;
     let entering = match Obj::<Condition>::cast(&condition).filter(|condition| condition.is_native()) {
         Some(native) => super::entering(native)?,
-        None => condition.call_method0("__aenter__")?,
+        None => condition.call_method0(name!("__aenter__"))?,
     };
     Ok(Step::Await(entering, inside))
 }
@@ -148,7 +148,7 @@ fn tell_all(barrier: &Obj<'_, Barrier>) -> PyResult<()> {
     let condition = condition(barrier)?;
     match Obj::<Condition>::cast(&condition).filter(|condition| condition.is_native()) {
         Some(native) => condition::notify_all(native),
-        None => condition.call_method0("notify_all").map(drop),
+        None => condition.call_method0(name!("notify_all")).map(drop),
     }
 }
 
@@ -296,7 +296,7 @@ fn attributes(t: &mut Table<Barrier>) {
         c"_state",
         |barrier| stock::barrier_state(barrier.py())?.call1((barrier.state.get().value(),)),
         |barrier, value| {
-            let value = assigned(value)?.getattr("value")?.extract::<String>()?;
+            let value = assigned(value)?.getattr(name!("value"))?.extract::<String>()?;
             let Some(state) = State::ALL.into_iter().find(|state| state.value() == value) else {
                 return Err(PyValueError::new_err(format!("{value:?} is not a valid _BarrierState")));
             };
@@ -394,8 +394,9 @@ impl Class for Barrier {
         t.repr(|barrier| {
             let object = barrier.as_any();
             let mut state = barrier.state.get().value().to_owned();
-            if !object.getattr("broken")?.is_truthy()? {
-                let (waiting, parties) = (object.getattr("n_waiting")?, object.getattr("parties")?);
+            if !object.getattr(name!("broken"))?.is_truthy()? {
+                let (waiting, parties) =
+                    (object.getattr(name!("n_waiting"))?, object.getattr(name!("parties"))?);
                 state = format!("{state}, waiters:{waiting}/{parties}");
             }
             super::repr(barrier, &state, 0)

@@ -220,8 +220,8 @@ fn chained(error: PyErr, before: Option<Bound<'_, PyAny>>) -> PyResult<PyErr> {
     let Some(before) = before else { return Ok(error) };
     let py = before.py();
     let value = error.value(py);
-    if !value.is(&before) && value.getattr("__context__")?.is_none() {
-        value.setattr("__context__", before.cast_into::<PyBaseException>()?)?;
+    if !value.is(&before) && value.getattr(name!("__context__"))?.is_none() {
+        value.setattr(name!("__context__"), before.cast_into::<PyBaseException>()?)?;
     }
     Ok(error)
 }
@@ -231,7 +231,7 @@ fn pass_on(condition: &Obj<'_, Condition>, error: PyErr) -> PyResult<PyErr> {
     if condition.is_native() || cfg!(not(Py_3_13)) {
         wake(condition, &mut |woken| Ok(woken < 1))?;
     } else {
-        condition.as_any().call_method1("_notify", (1,))?;
+        condition.as_any().call_method1(name!("_notify"), (1,))?;
     }
     Ok(error)
 }
@@ -404,8 +404,8 @@ impl Class for Condition {
                 ensure_locked(condition)?;
                 if cfg!(Py_3_13) && !condition.is_native() {
                     return match n {
-                        None => condition.as_any().call_method1("_notify", (1,)),
-                        Some(n) => condition.as_any().call_method1("_notify", (n,)),
+                        None => condition.as_any().call_method1(name!("_notify"), (1,)),
+                        Some(n) => condition.as_any().call_method1(name!("_notify"), (n,)),
                     };
                 }
                 match n {

@@ -70,7 +70,7 @@ fn wake_first(lock: &Obj<'_, Lock>) -> PyResult<()> {
     if lock.is_native() {
         return wake_up_first(lock);
     }
-    lock.as_any().call_method0("_wake_up_first").map(drop)
+    lock.as_any().call_method0(name!("_wake_up_first")).map(drop)
 }
 
 /// `_wake_up_first`.

@@ -184,7 +184,7 @@ fn wake_next(semaphore: &Obj<'_, Semaphore>) -> PyResult<bool> {
     if semaphore.is_native() {
         return wake_up_next(semaphore);
     }
-    semaphore.as_any().call_method0("_wake_up_next")?.is_truthy()
+    semaphore.as_any().call_method0(name!("_wake_up_next"))?.is_truthy()
 }
 
 /// `_wake_up_next`: hands a unit to the first waiter without one; whether there was any.

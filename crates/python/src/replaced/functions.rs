@@ -87,10 +87,10 @@ impl Reached {
             return Ok(());
         }
         seen.push(function.as_ptr() as usize);
-        let globals = function.getattr("__globals__")?;
+        let globals = function.getattr(name!("__globals__"))?;
         let Some(module) = known(py, &globals) else { return Ok(()) };
         let mut mentioned = Vec::new();
-        mention(&function.getattr("__code__")?, &mut mentioned)?;
+        mention(&function.getattr(name!("__code__"))?, &mut mentioned)?;
         for name in &mentioned {
             let Some(value) = self.follow(py, module, name, seen)? else { continue };
             if let Ok(other) = value.cast::<PyModule>()
@@ -139,10 +139,10 @@ fn known(py: Python<'_>, names: &Bound<'_, PyAny>) -> Option<&'static Module> {
 
 /// The names in the code of a function, and in that of functions within it.
 fn mention(code: &Bound<'_, PyAny>, names: &mut Vec<String>) -> PyResult<()> {
-    names.extend(code.getattr("co_names")?.extract::<Vec<String>>()?);
-    for constant in code.getattr("co_consts")?.try_iter()? {
+    names.extend(code.getattr(name!("co_names"))?.extract::<Vec<String>>()?);
+    for constant in code.getattr(name!("co_consts"))?.try_iter()? {
         let constant = constant?;
-        if constant.hasattr("co_names")? {
+        if constant.hasattr(name!("co_names"))? {
             mention(&constant, names)?;
         }
     }

@@ -123,7 +123,7 @@ fn native<'py>(py: Python<'py>, name: &Bound<'py, PyString>) -> PyResult<Option<
         Some(natives) => natives.bind(py),
         // While the module is being made nobody has put its content anywhere.
         None => match crate::stock::module(py, "sys")?
-            .getattr("modules")?
+            .getattr(name!("modules"))?
             .cast_into::<PyDict>()?
             .get_item("yibu._yibu")?
         {

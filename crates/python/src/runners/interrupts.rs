@@ -22,7 +22,7 @@ pub(super) fn explain(runner: &Obj<'_, Runner>, task: &Bound<'_, PyAny>, error: 
             return Ok(false);
         }
         // The tasks of a task factory need not know uncancel().
-        match task.getattr_opt("uncancel")? {
+        match task.getattr_opt(name!("uncancel"))? {
             Some(uncancel) => uncancel.call0()?.eq(0),
             None => Ok(false),
         }
@@ -33,7 +33,7 @@ pub(super) fn explain(runner: &Obj<'_, Runner>, task: &Bound<'_, PyAny>, error: 
         Err(raised) => raised,
     };
     let raised = Raised::from_err(py, raised);
-    match raised.as_any().setattr("__context__", error.into_value(py)) {
+    match raised.as_any().setattr(name!("__context__"), error.into_value(py)) {
         Ok(()) => raised.into_err(),
         Err(error) => error,
     }
@@ -61,8 +61,8 @@ pub(super) fn catch<'py>(
 ) -> PyResult<Option<Bound<'py, PyAny>>> {
     let py = runner.py();
     let threading = stock::threading_module(py)?;
-    let main_thread = threading.call_method0("main_thread")?;
-    if !threading.call_method0("current_thread")?.is(&main_thread)
+    let main_thread = threading.call_method0(name!("main_thread"))?;
+    if !threading.call_method0(name!("current_thread"))?.is(&main_thread)
         || !is_interrupt_handler(&signal(py, "default_int_handler")?)?
     {
         return Ok(None);
@@ -130,7 +130,7 @@ impl Class for Interrupt {
             if runner.is_native() {
                 return interrupt(&runner, &task).map(|()| none(py));
             }
-            runner.as_any().call_method1("_on_sigint", (signal, frame, task))
+            runner.as_any().call_method1(name!("_on_sigint"), (signal, frame, task))
         });
     }
 

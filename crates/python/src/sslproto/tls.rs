@@ -21,7 +21,7 @@ const RECORD_SIZE: usize = 16 * 1024;
 
 /// The module `ssl`; RuntimeError where the interpreter has none. Asked of `asyncio.sslproto`, where programs look, too.
 pub fn ssl_module(py: Python<'_>) -> Output<'_> {
-    let module = py.import("asyncio.sslproto")?.getattr("ssl")?;
+    let module = py.import("asyncio.sslproto")?.getattr(name!("ssl"))?;
     if module.is_none() {
         return Err(PyRuntimeError::new_err("stdlib ssl module not available"));
     }
@@ -137,7 +137,7 @@ impl Tls {
         let keywords = PyDict::new(py);
         keywords.set_item("server_side", server_side)?;
         keywords.set_item("server_hostname", server_hostname)?;
-        let object = context.call_method("wrap_bio", (&incoming, &outgoing), Some(&keywords))?;
+        let object = context.call_method(name!("wrap_bio"), (&incoming, &outgoing), Some(&keywords))?;
         self.incoming.put(incoming.clone());
         self.outgoing.put(outgoing.clone());
         self.set_object(&object)
@@ -150,7 +150,7 @@ impl Tls {
             return Ok(());
         }
         let object = self.object(py);
-        let context = object.getattr("context")?;
+        let context = object.getattr(name!("context"))?;
         self.engine.start(&context, &object, &self.incoming(py), &self.outgoing(py))
     }
 
@@ -415,7 +415,7 @@ pub enum Ciphertext<'a, 'py> {
 
 /// `memoryview(data)[start:]`, in bytes.
 fn tail<'py>(data: &Bound<'py, PyAny>, start: usize) -> Output<'py> {
-    let view = PyMemoryView::from(data)?.call_method1("cast", ("B",))?;
+    let view = PyMemoryView::from(data)?.call_method1(name!("cast"), ("B",))?;
     view.get_item(make::slice(data.py(), start, isize::MAX.unsigned_abs())?)
 }
 

@@ -59,7 +59,7 @@ pub fn mark_closed(protocol: &Obj<'_, SslProtocol>) -> PyResult<()> {
     let Some(transport) = protocol.app_transport.get(protocol.py()) else { return Ok(()) };
     match Obj::<SslTransport>::cast(&transport) {
         Some(native) => native.mark_closed(),
-        None => transport.setattr("_closed", true)?,
+        None => transport.setattr(name!("_closed"), true)?,
     }
     Ok(())
 }
@@ -143,7 +143,7 @@ fn is_closing<'py>(transport: Transport<'_, 'py>) -> Output<'py> {
         return Ok(boolean(py, true));
     }
     match transport.protocol(py, "_is_transport_closing")?.transport.get(py) {
-        Some(below) => below.call_method0("is_closing"),
+        Some(below) => below.call_method0(name!("is_closing")),
         None => Ok(boolean(py, false)),
     }
 }
@@ -300,9 +300,9 @@ fn life(t: &mut Table<SslTransport>) {
 
 /// Attributes of the class that are not methods: `start_tls` and `sendfile` read them.
 pub fn complete(class: &Bound<'_, PyType>) -> PyResult<()> {
-    class.setattr("_start_tls_compatible", true)?;
-    let modes = class.py().import("asyncio.constants")?.getattr("_SendfileMode")?;
-    class.setattr("_sendfile_compatible", modes.getattr("FALLBACK")?)
+    class.setattr(name!("_start_tls_compatible"), true)?;
+    let modes = class.py().import("asyncio.constants")?.getattr(name!("_SendfileMode"))?;
+    class.setattr(name!("_sendfile_compatible"), modes.getattr(name!("FALLBACK"))?)
 }
 
 impl Class for SslTransport {

@@ -52,23 +52,24 @@ fn find<'py>(py: Python<'py>, module: &str, path: &str) -> PyResult<Bound<'py, P
 /// Whether a Python function has `**kwargs`.
 fn takes_any_keyword(py: Python<'_>, module: &str, path: &str) -> PyResult<bool> {
     const VARKEYWORDS: u32 = 0x08;
-    let flags: u32 = find(py, module, path)?.getattr("__code__")?.getattr("co_flags")?.extract()?;
+    let flags: u32 =
+        find(py, module, path)?.getattr(name!("__code__"))?.getattr(name!("co_flags"))?.extract()?;
     Ok(flags & VARKEYWORDS != 0)
 }
 
 /// Whether the code of a function mentions a name, also in a function within it.
 fn mentions(py: Python<'_>, module: &str, path: &str, name: &str) -> PyResult<bool> {
     fn in_code(code: &Bound<'_, PyAny>, name: &str) -> PyResult<bool> {
-        if code.getattr("co_names")?.contains(name)? {
+        if code.getattr(name!("co_names"))?.contains(name)? {
             return Ok(true);
         }
-        for constant in code.getattr("co_consts")?.try_iter()? {
+        for constant in code.getattr(name!("co_consts"))?.try_iter()? {
             let constant = constant?;
-            if constant.hasattr("co_names")? && in_code(&constant, name)? {
+            if constant.hasattr(name!("co_names"))? && in_code(&constant, name)? {
                 return Ok(true);
             }
         }
         Ok(false)
     }
-    in_code(&find(py, module, path)?.getattr("__code__")?, name)
+    in_code(&find(py, module, path)?.getattr(name!("__code__"))?, name)
 }

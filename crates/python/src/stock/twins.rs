@@ -32,7 +32,7 @@ pub(super) fn keep(py: Python<'_>) -> PyResult<()> {
 
 fn find(py: Python<'_>) -> PyResult<Twins> {
     let (names, classes) = (PyDict::new(py), PyDict::new(py));
-    let loaded = py.import("sys")?.getattr("modules")?.cast_into::<PyDict>()?.copy()?;
+    let loaded = py.import("sys")?.getattr(name!("modules"))?.cast_into::<PyDict>()?.copy()?;
     for (path, module) in loaded {
         let (Ok(path), Ok(module)) = (path.cast_into::<PyString>(), module.cast_into::<PyModule>()) else {
             continue;
@@ -43,7 +43,7 @@ fn find(py: Python<'_>) -> PyResult<Twins> {
         for (name, value) in module.dict() {
             let is_class = value.is_instance_of::<PyType>();
             if !(is_class || value.is_instance_of::<PyFunction>())
-                || !value.getattr("__module__")?.eq(&path)?
+                || !value.getattr(name!("__module__"))?.eq(&path)?
                 || names.contains(&name)?
             {
                 continue;
@@ -60,7 +60,7 @@ fn find(py: Python<'_>) -> PyResult<Twins> {
 /// What a class has of its own.
 fn content<'py>(class: &Bound<'py, PyType>) -> PyResult<Bound<'py, PyDict>> {
     let content = PyDict::new(class.py());
-    content.update(class.getattr("__dict__")?.cast()?)?;
+    content.update(class.getattr(name!("__dict__"))?.cast()?)?;
     Ok(content)
 }
 
@@ -113,7 +113,7 @@ pub fn copy<'py>(function: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let (code, globals, name) = (attribute("__code__")?, attribute("__globals__")?, attribute("__name__")?);
     let (defaults, closure) = (attribute("__defaults__")?, attribute("__closure__")?);
     let copy = function.py().get_type::<PyFunction>().call1((code, globals, name, defaults, closure))?;
-    copy.setattr("__qualname__", attribute("__qualname__")?)?;
-    copy.setattr("__kwdefaults__", attribute("__kwdefaults__")?)?;
+    copy.setattr(name!("__qualname__"), attribute("__qualname__")?)?;
+    copy.setattr(name!("__kwdefaults__"), attribute("__kwdefaults__")?)?;
     Ok(copy)
 }

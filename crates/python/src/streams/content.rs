@@ -128,14 +128,14 @@ impl Content {
     pub fn extend(&self, data: &Bound<'_, PyAny>, expected: usize) -> PyResult<()> {
         let py = data.py();
         if let Some(shown) = self.shown.get(py) {
-            return shown.call_method1("extend", (data,)).map(drop);
+            return shown.call_method1(name!("extend"), (data,)).map(drop);
         }
         if let Ok(bytes) = data.cast::<PyBytes>() {
             return self.receive(bytes, expected);
         }
         // Whatever `bytearray.extend` takes.
         let bytes = PyByteArray::new(py, &[]);
-        bytes.call_method1("extend", (data,))?;
+        bytes.call_method1(name!("extend"), (data,))?;
         let bytes = copy(bytes.as_any())?;
         self.join(&bytes, expected)
     }

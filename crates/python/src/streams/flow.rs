@@ -244,5 +244,5 @@ fn waiters<'py>(flow: &Obj<'py, FlowControl>) -> Output<'py> {
     let waiters: Vec<Ref> =
         flow.waiters.with(|waiters| waiters.iter().map(|waiter| waiter.copy(py)).collect());
     let waiters: Vec<_> = waiters.into_iter().map(|waiter| waiter.into_any(py)).collect();
-    stock::module(py, "collections")?.getattr("deque")?.call1((waiters,))
+    stock::module(py, "collections")?.getattr(name!("deque"))?.call1((waiters,))
 }

@@ -103,7 +103,7 @@ fn init<'py>(
     own.over_tls.set(false);
     if !reader.is_none() {
         own.reader.put(PyWeakrefReference::new(reader)?);
-        let source = reader.getattr("_source_traceback")?;
+        let source = reader.getattr(name!("_source_traceback"))?;
         if !source.is_none() {
             own.source_traceback.put(source);
         }
@@ -198,7 +198,7 @@ fn connection_made<'py>(
     if let Some(reader) = &reader {
         match Obj::<StreamReader>::cast(reader) {
             Some(native) => reader::set_transport(native, transport)?,
-            None => drop(reader.call_method1("set_transport", (transport,))?),
+            None => drop(reader.call_method1(name!("set_transport"), (transport,))?),
         }
     }
     own.over_tls.set(is_tls(transport)?);
@@ -228,7 +228,7 @@ fn reject(protocol: &Obj<'_, StreamReaderProtocol>, transport: &Bound<'_, PyAny>
     }
     let event_loop = protocol.upcast::<FlowControl>().event_loop.get_or_none(py);
     event_loop.call_method1(names::call_exception_handler(py), (report,))?;
-    transport.call_method0("abort").map(drop)
+    transport.call_method0(name!("abort")).map(drop)
 }
 
 /// Gives a new connection to the server's function, whose coroutine becomes a task.
@@ -331,10 +331,10 @@ pub fn connection_lost<'py>(
 /// The transport was replaced, by one that speaks TLS.
 fn replace_transport(protocol: &Obj<'_, StreamReaderProtocol>, transport: &Bound<'_, PyAny>) -> PyResult<()> {
     if let Some(reader) = protocol.own.reader(protocol.py()) {
-        match reader.getattr_opt("_replace_transport")? {
+        match reader.getattr_opt(name!("_replace_transport"))? {
             Some(replace) => drop(replace.call1((transport,))?),
             // A reader of asyncio's own class, which has no such method before 3.14.
-            None => reader.setattr("_transport", transport)?,
+            None => reader.setattr(name!("_transport"), transport)?,
         }
     }
     protocol.own.transport.put(transport.clone());
@@ -348,7 +348,7 @@ fn replace<'py>(protocol: &Obj<'py, StreamReaderProtocol>, args: Args<'_, 'py>) 
     #[cfg(not(Py_3_13))]
     let transport = {
         protocol.own.writer.put(PyWeakrefReference::new(&replacement)?);
-        replacement.getattr("transport")?
+        replacement.getattr(name!("transport"))?
     };
     #[cfg(Py_3_13)]
     let transport = replacement;

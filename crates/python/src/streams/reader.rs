@@ -186,7 +186,7 @@ fn wake(reader: &Obj<'_, StreamReader>) -> PyResult<()> {
     if reader.is_native() {
         return wake_waiter(reader);
     }
-    reader.as_any().call_method0("_wakeup_waiter").map(drop)
+    reader.as_any().call_method0(name!("_wakeup_waiter")).map(drop)
 }
 
 /// `_wakeup_waiter`.
@@ -294,7 +294,7 @@ fn fail(reader: &Obj<'_, StreamReader>, exception: &Bound<'_, PyAny>) -> PyResul
 /// `set_transport`.
 pub fn set_transport(reader: &Obj<'_, StreamReader>, transport: &Bound<'_, PyAny>) -> PyResult<()> {
     if !reader.is_native() {
-        return reader.as_any().call_method1("set_transport", (transport,)).map(drop);
+        return reader.as_any().call_method1(name!("set_transport"), (transport,)).map(drop);
     }
     adopt(reader, transport)
 }
@@ -359,7 +359,7 @@ fn see_to_transport(reader: &Obj<'_, StreamReader>) -> PyResult<()> {
     if reader.is_native() {
         return maybe_resume_transport(reader);
     }
-    reader.as_any().call_method0("_maybe_resume_transport").map(drop)
+    reader.as_any().call_method0(name!("_maybe_resume_transport")).map(drop)
 }
 
 /// The exception to raise instead of reading, if there is one.

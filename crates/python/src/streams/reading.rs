@@ -145,7 +145,7 @@ fn wait<'py>(
     next: crate::coroutines::Resume,
 ) -> PyResult<Step<'py>> {
     if !reader.is_native() {
-        let waiting = reader.as_any().call_method1("_wait_for_data", (method,))?;
+        let waiting = reader.as_any().call_method1(name!("_wait_for_data"), (method,))?;
         return Ok(Step::Await(waiting, next));
     }
     let waiter = begin_to_wait(reader, method)?;
@@ -235,7 +235,7 @@ fn read_on<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     Ok(Step::Await(block, |routine, block| {
         let py = routine.py();
         let blocks = routine.first.get_or_none(py);
-        let joined = || make::bytes(py, b"")?.call_method1("join", (&blocks,));
+        let joined = || make::bytes(py, b"")?.call_method1(name!("join"), (&blocks,));
         let block = match block {
             Ok(block) => block,
             // The next one who reads gets what was read so far.
@@ -447,10 +447,10 @@ fn read_line<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     let reader = routine.owner::<StreamReader>(py)?;
     if !reader.is_native() {
         if routine.number.get() == ITERATION {
-            let line = reader.as_any().call_method0("readline")?;
+            let line = reader.as_any().call_method0(name!("readline"))?;
             return Ok(Step::Await(line, |routine, line| unless_over(routine, line?)));
         }
-        let line = reader.as_any().call_method1("readuntil", (make::bytes(py, b"\n")?,))?;
+        let line = reader.as_any().call_method1(name!("readuntil"), (make::bytes(py, b"\n")?,))?;
         return Ok(Step::Await(line, after_readuntil));
     }
     raise_exception(&reader, py)?;
@@ -493,11 +493,11 @@ fn after_readuntil<'py>(routine: &Obj<'py, Routine>, line: Output<'py>) -> PyRes
     };
     let raised = Raised::from_err(py, error);
     if raised.is_instance_of(stock::incomplete_read_error(py)?) {
-        return Ok(Step::Return(raised.as_any().getattr("partial")?));
+        return Ok(Step::Return(raised.as_any().getattr(name!("partial"))?));
     }
     if raised.is_instance_of(stock::limit_overrun_error(py)?) {
         let reader = routine.owner::<StreamReader>(py)?;
-        let consumed = raised.as_any().getattr("consumed")?.extract()?;
+        let consumed = raised.as_any().getattr(name!("consumed"))?.extract()?;
         return Err(too_long(&reader, &raised, consumed)?);
     }
     Err(raised.into_err())
@@ -509,8 +509,8 @@ fn too_long(reader: &Obj<'_, StreamReader>, overrun: &Raised<'_>, consumed: usiz
     let is_whole = reader.content.look(py, |bytes| bytes.get(consumed) == Some(&b'\n'))?;
     reader.content.take(py, if is_whole { consumed + 1 } else { usize::MAX })?;
     has_taken(reader)?;
-    let text = overrun.as_any().getattr("args")?.get_item(0)?;
+    let text = overrun.as_any().getattr(name!("args"))?.get_item(0)?;
     let error = PyErr::from_type(py.get_type::<PyValueError>(), (text.unbind(),));
-    error.value(py).setattr("__context__", overrun.as_any())?;
+    error.value(py).setattr(name!("__context__"), overrun.as_any())?;
     Ok(error)
 }

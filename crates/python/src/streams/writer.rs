@@ -148,7 +148,7 @@ fn wait_for_flow<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
         let flow: &Obj<'py, FlowControl> = native.upcast();
         return if flow.is_flowing() { Ok(Step::Return(none(py))) } else { flow::drain_later(routine, flow) };
     }
-    let waiting = protocol.call_method0("_drain_helper")?;
+    let waiting = protocol.call_method0(name!("_drain_helper"))?;
     Ok(Step::Await(waiting, |routine, waited| waited.map(|_| Step::Return(none(routine.py())))))
 }
 
@@ -159,7 +159,7 @@ fn wait_closed<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     let protocol = writer.protocol.get_or_none(py);
     let closed = match protocol::plain(&protocol) {
         Some(native) => protocol::close_waiter(native),
-        None => protocol.call_method1("_get_close_waiter", (writer.as_any(),))?,
+        None => protocol.call_method1(name!("_get_close_waiter"), (writer.as_any(),))?,
     };
     Ok(Step::Await(closed, |routine, waited| waited.map(|_| Step::Return(none(routine.py())))))
 }
@@ -168,7 +168,7 @@ fn wait_closed<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
 fn start_tls<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     let py = routine.py();
     let writer = routine.owner::<StreamWriter>(py)?;
-    let drained = writer.as_any().call_method0("drain")?;
+    let drained = writer.as_any().call_method0(name!("drain"))?;
     Ok(Step::Await(drained, |routine, drained| {
         drained?;
         let py = routine.py();
@@ -176,7 +176,7 @@ fn start_tls<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
         let protocol = writer.protocol.get_or_none(py);
         let server_side = match Obj::<StreamReaderProtocol>::cast(&protocol) {
             Some(native) => protocol::is_server_side(native),
-            None => !protocol.getattr("_client_connected_cb")?.is_none(),
+            None => !protocol.getattr(name!("_client_connected_cb"))?.is_none(),
         };
         let keywords = routine.first.get_or_none(py).cast_into::<PyDict>()?;
         keywords.set_item("server_side", server_side)?;
@@ -197,9 +197,9 @@ fn upgraded_to<'py>(routine: &Obj<'py, Routine>, transport: Output<'py>) -> PyRe
     writer.transport.put(transport.clone());
     let protocol = writer.protocol.get_or_none(py);
     if cfg!(Py_3_13) {
-        protocol.call_method1("_replace_transport", (transport,))?;
+        protocol.call_method1(name!("_replace_transport"), (transport,))?;
     } else {
-        protocol.call_method1("_replace_writer", (writer.as_any(),))?;
+        protocol.call_method1(name!("_replace_writer"), (writer.as_any(),))?;
     }
     Ok(Step::Return(none(py)))
 }
@@ -233,7 +233,7 @@ fn finalize(writer: &Obj<'_, StreamWriter>) -> PyResult<()> {
     }
     static FRAME: Frame = Frame::new(&STREAMS, "StreamWriter.__del__");
     let category = py.get_type::<PyResourceWarning>();
-    if writer.event_loop.get_or_none(py).call_method0("is_closed")?.is_truthy()? {
+    if writer.event_loop.get_or_none(py).call_method0(name!("is_closed"))?.is_truthy()? {
         return FRAME.warn("loop is closed", &category, None);
     }
     writer.as_any().call_method0(names::close(py))?;
@@ -269,7 +269,7 @@ fn methods(t: &mut Table<StreamWriter>) {
         &WRITELINES,
         |writer, args| {
             let [data] = args.parse(&WRITELINES)?;
-            writer.transport(writer.py()).call_method1("writelines", (data,))?;
+            writer.transport(writer.py()).call_method1(name!("writelines"), (data,))?;
             Ok(none(writer.py()))
         },
         "Sends several pieces of data as one.",

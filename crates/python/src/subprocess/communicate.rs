@@ -82,15 +82,15 @@ fn communicate<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     let input = routine.first.get_or_none(py);
     let object = process.as_any();
     let feeding = if process.stdin.is_empty() {
-        object.call_method0("_noop")
+        object.call_method0(name!("_noop"))
     } else {
-        object.call_method1("_feed_stdin", (input,))
+        object.call_method1(name!("_feed_stdin"), (input,))
     }?;
     let read = |stream_is_there: bool, number: i32| {
         if stream_is_there {
-            object.call_method1("_read_stream", (number,))
+            object.call_method1(name!("_read_stream"), (number,))
         } else {
-            object.call_method0("_noop")
+            object.call_method0(name!("_noop"))
         }
     };
     let output = read(!process.stdout.is_empty(), 1)?;
@@ -126,7 +126,7 @@ fn feed<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
                 log(&process, &FEED_STDIN, "%r communicate: feed stdin (%s bytes)", Some(count))?;
             }
         }
-        stdin.call_method0("drain")
+        stdin.call_method0(name!("drain"))
     };
     match drained() {
         Ok(drained) => Ok(Step::Await(drained, fed)),
@@ -171,7 +171,8 @@ fn read<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     let py = routine.py();
     let process = routine.owner::<Process>(py)?;
     let number = routine.first.get_or_none(py);
-    let transport = process.transport.get_or_none(py).call_method1("get_pipe_transport", (&number,))?;
+    let transport =
+        process.transport.get_or_none(py).call_method1(name!("get_pipe_transport"), (&number,))?;
     routine.second.put(transport);
     let is_output = !number.eq(2)?;
     if is_output && !number.eq(1)? {

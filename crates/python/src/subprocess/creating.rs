@@ -76,7 +76,7 @@ fn start<'py>(routine: &Obj<'py, Routine>, method: &str) -> PyResult<Step<'py>> 
     let keywords = taken(py, &routine.second).cast_into::<PyDict>()?;
     let arguments = std::iter::once(factory).chain(command.iter());
     let arguments = PyTuple::new(py, arguments.collect::<Vec<_>>())?;
-    let started = event_loop.call_method(method, arguments, Some(&keywords))?;
+    let started = event_loop.call_method(crate::names::interned(py, method), arguments, Some(&keywords))?;
     routine.first.put(event_loop);
     Ok(Step::Await(started, |routine, started| {
         let py = routine.py();

@@ -47,10 +47,10 @@ fn init<'py>(
     process: &Obj<'py, Process>,
     [transport, protocol, event_loop]: [Bound<'py, PyAny>; 3],
 ) -> PyResult<()> {
-    write(&process.stdin, Some(&protocol.getattr("stdin")?))?;
-    write(&process.stdout, Some(&protocol.getattr("stdout")?))?;
-    write(&process.stderr, Some(&protocol.getattr("stderr")?))?;
-    process.pid.put(transport.call_method0("get_pid")?);
+    write(&process.stdin, Some(&protocol.getattr(name!("stdin"))?))?;
+    write(&process.stdout, Some(&protocol.getattr(name!("stdout"))?))?;
+    write(&process.stderr, Some(&protocol.getattr(name!("stderr"))?))?;
+    process.pid.put(transport.call_method0(name!("get_pid"))?);
     process.transport.put(transport);
     process.protocol.put(protocol);
     process.event_loop.put(event_loop);
@@ -76,7 +76,7 @@ impl Process {
 /// A method without arguments that is the transport's.
 fn pass_on<'py>(process: &Obj<'py, Process>, method: &str) -> Output<'py> {
     let py = process.py();
-    process.transport.get_or_none(py).call_method0(method)?;
+    process.transport.get_or_none(py).call_method0(crate::names::interned(py, method))?;
     Ok(none(py))
 }
 
@@ -84,7 +84,7 @@ fn pass_on<'py>(process: &Obj<'py, Process>, method: &str) -> Output<'py> {
 fn wait<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     let py = routine.py();
     let process = routine.owner::<Process>(py)?;
-    let waiting = process.transport.get_or_none(py).call_method0("_wait")?;
+    let waiting = process.transport.get_or_none(py).call_method0(name!("_wait"))?;
     Ok(Step::Await(waiting, |_, code| code.map(Step::Return)))
 }
 
@@ -111,7 +111,7 @@ impl Class for Process {
             Ok(PyString::new(process.py(), &format!("<{} {}>", class.name()?, pid.str()?)).into_any())
         });
         t.getter(c"returncode", |process| {
-            process.transport.get_or_none(process.py()).call_method0("get_returncode")
+            process.transport.get_or_none(process.py()).call_method0(name!("get_returncode"))
         });
         t.noargs(
             c"wait",
@@ -122,7 +122,7 @@ impl Class for Process {
             &SEND_SIGNAL,
             |process, args| {
                 let [number] = args.parse(&SEND_SIGNAL)?;
-                process.transport.get_or_none(process.py()).call_method1("send_signal", (number,))?;
+                process.transport.get_or_none(process.py()).call_method1(name!("send_signal"), (number,))?;
                 Ok(none(process.py()))
             },
             "Sends a signal to the child.",

@@ -80,7 +80,7 @@ fn connection_made<'py>(
     let (py, own) = (protocol.py(), &protocol.own);
     own.transport.put(transport.clone());
     let event_loop = protocol.upcast::<FlowControl>().event_loop.get_or_none(py);
-    let pipe = |number: usize| transport.call_method1("get_pipe_transport", (number,));
+    let pipe = |number: usize| transport.call_method1(name!("get_pipe_transport"), (number,));
     for number in [1, 2] {
         let pipe = pipe(number)?;
         if !pipe.is_none() {
@@ -88,7 +88,7 @@ fn connection_made<'py>(
             own.streams[number].put(reader.clone());
             match Obj::cast_exact(&reader) {
                 Some(native) => streams::set_transport(native, &pipe)?,
-                None => drop(reader.call_method1("set_transport", (&pipe,))?),
+                None => drop(reader.call_method1(name!("set_transport"), (&pipe,))?),
             }
             own.open(py)?.append(number)?;
         }

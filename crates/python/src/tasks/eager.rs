@@ -18,9 +18,9 @@ static CODE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 /// Adds the factory to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
-    let create = crate::stock::module(py, "asyncio.tasks")?.getattr("create_eager_task_factory")?;
+    let create = crate::stock::module(py, "asyncio.tasks")?.getattr(name!("create_eager_task_factory"))?;
     let factory = create.call1((Task::class(py),))?;
-    CODE.get_or_try_init(py, || factory.getattr("__code__").map(Bound::unbind))?;
+    CODE.get_or_try_init(py, || factory.getattr(name!("__code__")).map(Bound::unbind))?;
     module.add("eager_task_factory", factory)
 }
 

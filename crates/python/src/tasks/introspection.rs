@@ -57,7 +57,7 @@ pub fn all_tasks<'py>(event_loop: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyS
     let module = stock::tasks_module(py)?;
     // Eager ones first: one that ceases to be eager meanwhile is among the others then.
     #[cfg(Py_3_12)]
-    let eager = errors::collected(module.getattr("_eager_tasks")?.try_iter()?)?;
+    let eager = errors::collected(module.getattr(name!("_eager_tasks"))?.try_iter()?)?;
     #[cfg(not(Py_3_12))]
     let eager = Vec::new();
     let scheduled = if cfg!(Py_3_12) { "_scheduled_tasks" } else { "_all_tasks" };
@@ -75,7 +75,7 @@ pub fn all_tasks<'py>(event_loop: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyS
 fn snapshot<'py>(tasks: &Bound<'py, PyAny>) -> PyResult<Vec<Bound<'py, PyAny>>> {
     // Made of what the set itself holds, at once, so that no other thread changes it meanwhile. The class of its references, whose
     // iterator shows the native tasks (`python/yibu/task_registry.py`), is not asked.
-    let references = tasks.py().get_type::<PyFrozenSet>().call1((tasks.getattr("data")?,))?;
+    let references = tasks.py().get_type::<PyFrozenSet>().call1((tasks.getattr(name!("data"))?,))?;
     let mut living = Vec::new();
     for reference in references.try_iter()? {
         let task = reference?.call0()?;

@@ -68,7 +68,7 @@ fn read<'py, T: StreamTransport>(transport: &Obj<'py, T>, socket: &Bound<'py, Py
     if protocol.is_instance(stock::buffered_protocol(py)?)? {
         return read_into(transport, socket, &protocol);
     }
-    let data = match tried(py, socket.call_method1("recv", (MAX_SIZE,)))? {
+    let data = match tried(py, socket.call_method1(name!("recv"), (MAX_SIZE,)))? {
         Tried::Done(data) => data,
         Tried::NotNow => return Ok(()),
         Tried::Failed(error) => {
@@ -99,7 +99,7 @@ fn read_into<'py, T: StreamTransport>(
             return T::protocol_failed(transport, error, "Fatal error: protocol.get_buffer() call failed.");
         }
     };
-    let count = match tried(py, socket.call_method1("recv_into", (buffer,)))? {
+    let count = match tried(py, socket.call_method1(name!("recv_into"), (buffer,)))? {
         Tried::Done(count) => count,
         Tried::NotNow => return Ok(()),
         Tried::Failed(error) => {
@@ -196,7 +196,7 @@ fn send_all<'py, T: StreamTransport>(transport: &Obj<'py, T>, socket: &Bound<'py
     let pieces = transport.link().stream(unsent)?;
     if cfg!(Py_3_12) {
         let pieces = PyList::new(py, pieces.iter().map(|piece| PyBytes::new(py, piece)))?;
-        socket.call_method1("sendmsg", (pieces,))
+        socket.call_method1(name!("sendmsg"), (pieces,))
     } else {
         call::method(names::send(py), [socket, PyBytes::new(py, &pieces.concat()).as_any()])
     }
@@ -217,7 +217,7 @@ pub fn write_eof<T: StreamTransport>(transport: &Obj<'_, T>, socket: &Bound<'_, 
 
 /// Tells the peer that nothing more is coming.
 pub fn shut_down(socket: &Bound<'_, PyAny>) -> PyResult<()> {
-    socket.call_method1("shutdown", (SHUT_WR,)).map(drop)
+    socket.call_method1(name!("shutdown"), (SHUT_WR,)).map(drop)
 }
 
 /// [`yibu_engine::transport::Upcall::ShutDown`].

@@ -80,11 +80,11 @@ const IPPROTO_TCP: i32 = 6;
 
 /// `base_events._set_nodelay`'s condition.
 pub fn wants_nodelay(socket: &Bound<'_, PyAny>) -> PyResult<bool> {
-    let family = socket.getattr("family")?;
+    let family = socket.getattr(name!("family"))?;
     let (inet, inet6) = (AddressFamily::INET.as_raw(), AddressFamily::INET6.as_raw());
     Ok((family.eq(inet)? || family.eq(inet6)?)
-        && socket.getattr("type")?.eq(SOCK_STREAM)?
-        && socket.getattr("proto")?.eq(IPPROTO_TCP)?)
+        && socket.getattr(name!("type"))?.eq(SOCK_STREAM)?
+        && socket.getattr(name!("proto"))?.eq(IPPROTO_TCP)?)
 }
 
 impl Connection {
@@ -149,7 +149,7 @@ impl Connection {
         }
         let Some(socket) = self.socket.get(py) else { return Ok(()) };
         // IPPROTO_TCP, TCP_NODELAY
-        socket.call_method1("setsockopt", (IPPROTO_TCP, 1, 1)).map(drop)
+        socket.call_method1(name!("setsockopt"), (IPPROTO_TCP, 1, 1)).map(drop)
     }
 
     /// The Python socket, made when it is first asked for.
@@ -171,7 +171,7 @@ impl Connection {
                     SOCK_STREAM,
                     self.protocol.get(),
                 ))?;
-                socket.call_method0("close")?;
+                socket.call_method0(name!("close"))?;
                 socket
             }
         };
@@ -212,7 +212,7 @@ impl Connection {
         if self.extra.is_empty() && name.cast_exact::<PyString>().is_ok_and(|name| !known(name)) {
             return Ok(default);
         }
-        self.extra(py)?.call_method1("get", (name, default))
+        self.extra(py)?.call_method1(name!("get"), (name, default))
     }
 
     /// Closes the socket. The loop's driver closes what is only a descriptor: then it need not take it off its list.

@@ -195,7 +195,7 @@ fn init<'py>(
     }
     transport.connection.adopt(&socket, extra)?;
     transport.exposed.set(true);
-    let family = socket.getattr("family")?.extract().unwrap_or_default();
+    let family = socket.getattr(name!("family"))?.extract().unwrap_or_default();
     transport.family.set(family);
     // A class of its own may do anything in its methods.
     let direct = is_plain(&socket)? && addresses::knows(family);
@@ -310,9 +310,9 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     let bases = PyTuple::new(py, [stock::transport(py)?, stock::datagram_transport(py)?])?;
     let class: Bound<'_, PyType> = Table::<DatagramTransport>::build_with_bases(&bases)?;
-    class.setattr("max_size", MAX_SIZE)?;
+    class.setattr(name!("max_size"), MAX_SIZE)?;
     #[cfg(Py_3_13)]
-    class.setattr("_header_size", HEADER)?;
+    class.setattr(name!("_header_size"), HEADER)?;
     module.add(class.name()?, class)
 }
 

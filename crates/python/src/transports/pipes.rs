@@ -91,7 +91,7 @@ fn table<T: PipeEnd>(t: &mut Table<T>) {
         &GET_EXTRA_INFO,
         |transport, args| {
             let [name, default] = args.parse(&GET_EXTRA_INFO)?;
-            transport.end().extra.get_or_none(transport.py()).call_method1("get", (name, default))
+            transport.end().extra.get_or_none(transport.py()).call_method1(name!("get"), (name, default))
         },
         "What is known about the pipe: 'pipe'.",
     );
@@ -132,11 +132,11 @@ fn init<'py, T: PipeEnd>(
     extra.set_item("pipe", &pipe)?;
     let fd: Fd = call::method(names::fileno(py), [&pipe])?.extract()?;
     let os = stock::module(py, "os")?;
-    let mode = os.call_method1("fstat", (fd,))?.getattr("st_mode")?.extract()?;
+    let mode = os.call_method1(name!("fstat"), (fd,))?.getattr(name!("st_mode"))?.extract()?;
     let Some(reading) = T::reading(FileType::from_raw_mode(mode)) else {
         return Err(PyValueError::new_err(T::REFUSAL));
     };
-    os.call_method1("set_blocking", (fd, false))?;
+    os.call_method1(name!("set_blocking"), (fd, false))?;
 
     let end = transport.end();
     end.link.stream(|stream| *stream = Stream::new(fd, reading));

@@ -340,8 +340,8 @@ pub(super) fn unwritable<T: StreamTransport>(
 /// `writelines`. In 3.11 it joined the data and wrote it.
 #[cfg(not(Py_3_12))]
 fn writelines<'py>(transport: &Obj<'py, SocketTransport>, data: &Bound<'py, PyAny>) -> Output<'py> {
-    let joined = PyBytes::new(transport.py(), b"").call_method1("join", (data,))?;
-    transport.as_any().call_method1("write", (joined,))
+    let joined = PyBytes::new(transport.py(), b"").call_method1(name!("join"), (data,))?;
+    transport.as_any().call_method1(name!("write"), (joined,))
 }
 
 /// `writelines`.
@@ -455,8 +455,8 @@ pub(super) fn drained(transport: &Obj<'_, SocketTransport>, error: Option<&Raise
     let py = transport.py();
     let Some(waiter) = transport.empty_waiter.get(py) else { return Ok(()) };
     match error {
-        None => waiter.call_method1("set_result", (none(py),)),
-        Some(error) => waiter.call_method1("set_exception", (error.as_any(),)),
+        None => waiter.call_method1(name!("set_result"), (none(py),)),
+        Some(error) => waiter.call_method1(name!("set_exception"), (error.as_any(),)),
     }
     .map(drop)
 }
@@ -466,7 +466,7 @@ pub(super) fn never_drained(transport: &Obj<'_, SocketTransport>) -> PyResult<()
     let py = transport.py();
     let Some(waiter) = transport.empty_waiter.get(py) else { return Ok(()) };
     let error = PyConnectionError::new_err("Connection is closed by peer").into_value(py);
-    waiter.call_method1("set_exception", (error,)).map(drop)
+    waiter.call_method1(name!("set_exception"), (error,)).map(drop)
 }
 
 fn make_empty_waiter<'py>(transport: &Obj<'py, SocketTransport>) -> Output<'py> {

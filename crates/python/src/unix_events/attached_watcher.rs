@@ -66,7 +66,7 @@ fn add<'py>(watcher: &Obj<'py, AttachedWatcher>, args: Args<'_, 'py>) -> Output<
         return Ok(none(py));
     }
     let child = Child::open(pid.clone(), callback, rest)?;
-    let wait = watcher.as_any().getattr("_do_wait")?;
+    let wait = watcher.as_any().getattr(name!("_do_wait"))?;
     child.watch(&watcher.event_loop.get_or_none(py), &wait, PyTuple::new(py, [&pid])?.as_any())?;
     children.set_item(pid, child.as_any())?;
     Ok(none(py))
@@ -129,7 +129,7 @@ impl Class for AttachedWatcher {
         );
         t.noargs(
             c"close",
-            |watcher| watcher.as_any().call_method1("attach_loop", (none(watcher.py()),)),
+            |watcher| watcher.as_any().call_method1(name!("attach_loop"), (none(watcher.py()),)),
             "Detaches it from its loop.",
         );
         t.method(

@@ -62,7 +62,7 @@ impl Child {
         args: Bound<'py, PyTuple>,
     ) -> PyResult<Obj<'py, Self>> {
         let child = Self::create(pid.py())?;
-        let fd = stock::os_module(pid.py())?.call_method1("pidfd_open", (&pid,))?;
+        let fd = stock::os_module(pid.py())?.call_method1(name!("pidfd_open"), (&pid,))?;
         child.fd.set(Some(fd.extract()?));
         child.pid.put(pid);
         child.call_at_end(callback, args);
@@ -90,13 +90,13 @@ impl Child {
 
     /// Has the loop forget the descriptor.
     pub(super) fn forget(&self, event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
-        event_loop.call_method1("_remove_reader", (self.fd.get(),)).map(drop)
+        event_loop.call_method1(name!("_remove_reader"), (self.fd.get(),)).map(drop)
     }
 
     /// Closes the descriptor.
     pub(super) fn close(&self, py: Python<'_>) -> PyResult<()> {
         match self.fd.take() {
-            Some(fd) => stock::os_module(py)?.call_method1("close", (fd,)).map(drop),
+            Some(fd) => stock::os_module(py)?.call_method1(name!("close"), (fd,)).map(drop),
             None => Ok(()),
         }
     }
@@ -129,7 +129,7 @@ fn finalize(child: &Obj<'_, Child>) -> PyResult<()> {
     let Some(event_loop) = child.event_loop.take() else { return Ok(()) };
     let event_loop = event_loop.into_any(py);
     if !event_loop.call_method0(names::is_closed(py))?.is_truthy()?
-        || stock::module(py, "sys")?.call_method0("is_finalizing")?.is_truthy()?
+        || stock::module(py, "sys")?.call_method0(name!("is_finalizing"))?.is_truthy()?
     {
         return Ok(());
     }

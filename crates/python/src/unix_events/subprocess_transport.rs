@@ -40,7 +40,7 @@ fn start<'py>(transport: &Obj<'py, UnixSubprocessTransport>, args: Args<'_, 'py>
         keywords.set_item(name, value)?;
     }
     // Looked up now: programs replace it.
-    let popen = stock::subprocess_module(py)?.getattr("Popen")?;
+    let popen = stock::subprocess_module(py)?.getattr(name!("Popen"))?;
     transport.base.set_process(popen.call((command,), Some(&keywords))?);
     Ok(none(py))
 }

@@ -81,13 +81,13 @@ pub(super) fn start_thread<'py>(
     let py = watcher.py();
     let keywords = PyDict::new(py);
     let number = watcher.count.replace(watcher.count.get() + 1);
-    keywords.set_item("target", watcher.as_any().getattr("_do_waitpid")?)?;
+    keywords.set_item("target", watcher.as_any().getattr(name!("_do_waitpid"))?)?;
     keywords.set_item("name", format!("asyncio-waitpid-{number}"))?;
     keywords.set_item("args", (event_loop, &pid, callback, args))?;
     keywords.set_item("daemon", true)?;
-    let thread = stock::threading_module(py)?.getattr("Thread")?.call((), Some(&keywords))?;
+    let thread = stock::threading_module(py)?.getattr(name!("Thread"))?.call((), Some(&keywords))?;
     watcher.threads(py)?.set_item(pid, &thread)?;
-    thread.call_method0("start").map(drop)
+    thread.call_method0(name!("start")).map(drop)
 }
 
 /// `_do_waitpid`: what a thread does.
@@ -112,17 +112,17 @@ fn wait_and_have_it_reaped<'py>(
 ) -> PyResult<()> {
     let py = watcher.py();
     let os = stock::os_module(py)?;
-    let options = os.getattr("WEXITED")?.bitor(os.getattr("WNOWAIT")?)?;
-    match os.call_method1("waitid", (os.getattr("P_PID")?, pid, options)) {
+    let options = os.getattr(name!("WEXITED"))?.bitor(os.getattr(name!("WNOWAIT"))?)?;
+    match os.call_method1(name!("waitid"), (os.getattr(name!("P_PID"))?, pid, options)) {
         Err(error) if !error.is_instance_of::<PyChildProcessError>(py) => return Err(error),
         // Somebody else has waited for it.
         Err(error) => drop(Raised::from_err(py, error)),
         Ok(_) => {}
     }
     if !is_closed(event_loop)? {
-        let notify = watcher.as_any().getattr("_reap_and_notify")?;
+        let notify = watcher.as_any().getattr(name!("_reap_and_notify"))?;
         let posted =
-            event_loop.call_method1("call_soon_threadsafe", (notify, event_loop, pid, call.0, call.1));
+            event_loop.call_method1(name!("call_soon_threadsafe"), (notify, event_loop, pid, call.0, call.1));
         match posted {
             Ok(_) => return Ok(()),
             // It was closed this moment.
@@ -168,7 +168,7 @@ fn warn_of_closed_loop(event_loop: &Bound<'_, PyAny>, pid: &Bound<'_, PyAny>) ->
 fn finalize(watcher: &Obj<'_, ThreadedWatcher>) -> PyResult<()> {
     let py = watcher.py();
     for thread in watcher.threads(py)?.values() {
-        if thread.call_method0("is_alive")?.is_truthy()? {
+        if thread.call_method0(name!("is_alive"))?.is_truthy()? {
             let class = watcher.as_any().getattr(names::__class__(py))?;
             let text = format!("{} has registered but not finished child processes", class.str()?);
             static DEL: Frame = Frame::new(&UNIX_EVENTS, "ThreadedChildWatcher.__del__");

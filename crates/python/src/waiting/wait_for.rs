@@ -191,8 +191,8 @@ mod beside {
         let Some(task) = task.filter(|_| routine.number.get() == 1) else {
             return end(routine, Err(cancellation.clone().into_err()));
         };
-        task.call_method0("uncancel")?;
-        let message = cancellation.as_any().getattr("args")?.cast_into::<PyTuple>()?;
+        task.call_method0(name!("uncancel"))?;
+        let message = cancellation.as_any().getattr(name!("args"))?.cast_into::<PyTuple>()?;
         task.call_method1(names::cancel(py), message)?;
         end(routine, likes::result(future))
     }

@@ -57,7 +57,7 @@ async fn send_all(source: &mut Source, event_loop: &Kept<EventLoop>, socket: &So
         let sending = attached(|py| {
             let event_loop = event_loop.obj(py);
             let sending =
-                event_loop.as_any().call_method1("sock_sendall", (socket.object(py), data.any(py)))?;
+                event_loop.as_any().call_method1(name!("sock_sendall"), (socket.object(py), data.any(py)))?;
             Awaited::on(&event_loop, &sending)
         })?;
         sending.await?;
@@ -85,8 +85,8 @@ impl Source {
     fn open(event_loop: &Kept<EventLoop>, what: Piece, most: i64, py: Python<'_>) -> PyResult<Self> {
         let Piece { file, offset, count } = what;
         // To 0, too: the file may stand anywhere.
-        if file.any(py).hasattr("seek")? {
-            file.any(py).call_method1("seek", (offset.any(py),))?;
+        if file.any(py).hasattr(name!("seek"))? {
+            file.any(py).call_method1(name!("seek"), (offset.any(py),))?;
         }
         let wanted = count.any(py);
         let count = match wanted.is_truthy()? {
@@ -119,9 +119,9 @@ impl Source {
         let (view, reading) = attached(|py| {
             let view = slice(PyMemoryView::from(self.buffer.any(py))?.as_any(), self.piece)?;
             let event_loop = self.event_loop.obj(py);
-            let read_into = self.file.any(py).getattr("readinto")?;
+            let read_into = self.file.any(py).getattr(name!("readinto"))?;
             let reading =
-                event_loop.as_any().call_method1("run_in_executor", (py.None(), read_into, &view))?;
+                event_loop.as_any().call_method1(name!("run_in_executor"), (py.None(), read_into, &view))?;
             Ok::<_, PyErr>((Kept::new(view), Awaited::on(&event_loop, &reading)?))
         })?;
         let read = reading.await?;
@@ -151,8 +151,8 @@ impl Source {
             return Ok(());
         }
         let file = self.file.any(py);
-        if file.hasattr("seek")? {
-            file.call_method1("seek", (self.offset.any(py).add(self.sent)?,))?;
+        if file.hasattr(name!("seek"))? {
+            file.call_method1(name!("seek"), (self.offset.any(py).add(self.sent)?,))?;
         }
         Ok(())
     }

@@ -48,11 +48,11 @@ impl Takeover {
         let own = SendfileProtocol::create(py)?;
         own.event_loop.set(Ref::of(event_loop.clone()));
         own.transport.put(transport.clone());
-        own.protocol.put(transport.call_method0("get_protocol")?);
-        own.resume_reading.set(transport.call_method0("is_reading")?.is_truthy()?);
-        own.resume_writing.set(transport.getattr("_protocol_paused")?.is_truthy()?);
+        own.protocol.put(transport.call_method0(name!("get_protocol"))?);
+        own.resume_reading.set(transport.call_method0(name!("is_reading"))?.is_truthy()?);
+        own.resume_writing.set(transport.getattr(name!("_protocol_paused"))?.is_truthy()?);
         transport.call_method0(names::pause_reading(py))?;
-        transport.call_method1("set_protocol", (own.as_any(),))?;
+        transport.call_method1(name!("set_protocol"), (own.as_any(),))?;
         let takeover = Self { protocol: Kept::of(&own), over: false };
         if own.resume_writing.get() {
             pause_writing(&own)?;
@@ -89,7 +89,7 @@ impl Takeover {
         }
         let own = self.protocol.obj(py);
         let (transport, protocol) = (own.transport.get_or_none(py), own.protocol.get_or_none(py));
-        transport.call_method1("set_protocol", (&protocol,))?;
+        transport.call_method1(name!("set_protocol"), (&protocol,))?;
         if own.resume_reading.get() {
             transport.call_method0(names::resume_reading(py))?;
         }

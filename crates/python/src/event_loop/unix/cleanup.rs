@@ -25,7 +25,7 @@ pub(super) fn inodes<'py>(event_loop: &Obj<'py, EventLoop>) -> PyResult<Bound<'p
 
 /// The path of a bound socket is to be removed when it stops serving. Names that are no paths go by themselves.
 pub(super) fn arrange<'py>(event_loop: &Obj<'py, EventLoop>, socket: &Bound<'py, PyAny>) -> PyResult<()> {
-    let path = socket.call_method0("getsockname")?;
+    let path = socket.call_method0(name!("getsockname"))?;
     if is_abstract(&path)? {
         return Ok(());
     }
@@ -43,7 +43,7 @@ pub(super) fn forget<'py>(event_loop: &Obj<'py, EventLoop>, socket: &Bound<'py, 
 }
 
 fn inode<'py>(path: &Bound<'py, PyAny>, frame: &Frame) -> PyResult<Bound<'py, PyAny>> {
-    frame.call_with(&stock::module(path.py(), "os")?.getattr("stat")?, path)?.getattr("st_ino")
+    frame.call_with(&stock::module(path.py(), "os")?.getattr(name!("stat"))?, path)?.getattr(name!("st_ino"))
 }
 
 /// The path of a socket that is about to be closed, and the inode that it was bound to.
@@ -60,7 +60,7 @@ impl<'py> BoundPath<'py> {
         }
         let inodes = inodes(event_loop)?;
         let Some(inode) = inodes.get_item(socket)? else { return Ok(None) };
-        let path = socket.call_method0("getsockname")?;
+        let path = socket.call_method0(name!("getsockname"))?;
         inodes.del_item(socket)?;
         Ok(Some(Self { path, inode }))
     }
@@ -70,7 +70,7 @@ impl<'py> BoundPath<'py> {
         let py = self.path.py();
         let unlink = || {
             if inode(&self.path, &STOP_SERVING)?.eq(&self.inode)? {
-                STOP_SERVING.call_with(&stock::module(py, "os")?.getattr("unlink")?, &self.path)?;
+                STOP_SERVING.call_with(&stock::module(py, "os")?.getattr(name!("unlink"))?, &self.path)?;
             }
             Ok(())
         };

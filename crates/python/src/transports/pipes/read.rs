@@ -90,7 +90,7 @@ impl StreamTransport for ReadPipeTransport {
 
     /// How a terminal says that its other side has gone.
     fn is_expected(error: &Raised<'_>) -> bool {
-        let errno = || error.as_any().getattr("errno").and_then(|errno| errno.extract::<i32>());
+        let errno = || error.as_any().getattr(name!("errno")).and_then(|errno| errno.extract::<i32>());
         error.is::<PyOSError>() && errno().is_ok_and(|errno| errno == Errno::IO.raw_os_error())
     }
 
@@ -122,7 +122,7 @@ fn repr<'py>(transport: &Obj<'py, ReadPipeTransport>) -> Output<'py> {
 
 /// Attributes of the class that are not methods.
 pub(super) fn complete(py: Python<'_>) -> PyResult<()> {
-    ReadPipeTransport::class(py).setattr("max_size", MAX_RECEIVE)
+    ReadPipeTransport::class(py).setattr(name!("max_size"), MAX_RECEIVE)
 }
 
 impl Class for ReadPipeTransport {
