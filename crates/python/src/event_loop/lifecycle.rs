@@ -1,6 +1,6 @@
 //! `run_forever`, `run_until_complete`, `stop`, `close` and what a loop does when it begins and ends to run.
 
-use pyo3::exceptions::{PyKeyboardInterrupt, PyResourceWarning, PyRuntimeError, PySystemExit};
+use pyo3::exceptions::{PyKeyboardInterrupt, PyMemoryError, PyResourceWarning, PyRuntimeError, PySystemExit};
 use pyo3::prelude::*;
 
 use super::{asyncgens, debug};
@@ -183,7 +183,12 @@ fn end_run(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     let tracked = track_all(event_loop);
     let settled = current::settle(event_loop);
     event_loop.engine.with(Engine::rest);
-    let unset = set_running(py, &none(py));
+    // Up to 3.11 the interpreter makes an object for that. Where the memory is short only for a moment, no other loop could run in
+    // this thread any more.
+    let unset = set_running(py, &none(py)).or_else(|error| match error.is_instance_of::<PyMemoryError>(py) {
+        true => set_running(py, &none(py)),
+        false => Err(error),
+    });
     let untracked = debug::track_origins(event_loop, false);
     let hooks = event_loop.former_hooks.with(Option::take);
     let restored = hooks.map_or(Ok(()), |hooks| asyncgens::restore(py, hooks));
