@@ -20,6 +20,7 @@ PYTEST_ONCE = (
     "tests/downstream",
     "tests/seeds",
     "tests/typing",
+    "tests/examples",
 )
 
 
@@ -105,7 +106,7 @@ def test(found: dict[str, Interpreter], default: str) -> int:
     steps = Steps("test")
     main = Environment(found[default])
     steps.call("toolchain", require_toolchain)
-    steps.call(f"{default}: environment", lambda: main.prepare("build", "lint", "test", "demo"))
+    steps.call(f"{default}: environment", lambda: main.prepare("build", "lint", "test", "demo", "examples"))
     if steps.failed:
         return steps.summary()
     built = steps.call(f"{default}: build", lambda: build(main, main))
