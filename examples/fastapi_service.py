@@ -12,7 +12,7 @@ uvicorn.
 import argparse
 import asyncio
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import uvicorn
@@ -34,7 +34,7 @@ async def work() -> None:
 
 
 @asynccontextmanager
-async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+async def lifespan(_app: FastAPI) -> AsyncGenerator[None]:
     """Workers run as long as the service does; what is queued is done before it ends."""
     workers = [asyncio.create_task(work()) for _ in range(WORKERS)]
     yield

@@ -13,7 +13,6 @@ from pathlib import Path
 import yibu as asyncio
 
 QUEUE_SIZE = 100
-END = None
 
 
 async def produce(path: Path, queue: asyncio.Queue[str | None]) -> None:
@@ -26,7 +25,7 @@ async def produce(path: Path, queue: asyncio.Queue[str | None]) -> None:
 async def consume(queue: asyncio.Queue[str | None], words: Counter[str]) -> int:
     """Take lines until the end; return how many they were."""
     lines = 0
-    while (line := await queue.get()) is not END:
+    while (line := await queue.get()) is not None:
         words.update(line.lower().split())
         lines += 1
     return lines
@@ -41,7 +40,7 @@ async def main(paths: list[Path], consumers: int) -> None:
             for path in paths:
                 producers.create_task(produce(path, queue), name=f"producer {path}")
         for _ in working:
-            await queue.put(END)
+            await queue.put(None)
     print(sum(task.result() for task in working), "lines,", words.total(), "words")
     for word, count in words.most_common(5):
         print(f"{count:6} {word}")

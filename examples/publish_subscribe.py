@@ -8,7 +8,7 @@ none may be lost, let `publish` wait for room instead (`await queue.put(message)
 """
 
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -49,7 +49,7 @@ class Broker:
         return len(listeners)
 
     @asynccontextmanager
-    async def subscribe(self, *topics: str) -> AsyncIterator[Subscription]:
+    async def subscribe(self, *topics: str) -> AsyncGenerator[Subscription]:
         """Listen to topics as long as the block lasts."""
         subscription = Subscription()
         for topic in topics:

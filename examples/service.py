@@ -7,7 +7,7 @@ runs on asyncio, and says so:
     python examples/service.py
 
 Customers order over HTTP (producers), brewers take the orders from a bounded queue (consumers), and a
-customer who waits too long leaves (timeouts). The house closes when everybody has been served.
+customer who waits too long leaves (timeouts). The house closes when everybody has been served. Needs aiohttp.
 """
 
 import asyncio

@@ -39,7 +39,7 @@ class Client(asyncio.DatagramProtocol):
     def connection_made(self, transport: Any) -> None:
         self.transport = transport
 
-    def datagram_received(self, data: bytes, _addr: Any) -> None:
+    def datagram_received(self, data: bytes, addr: Any) -> None:
         number, answer = json.loads(data)
         future = self.waiting.get(number)
         if future is not None and not future.done():  # a second answer to a repeated request comes late

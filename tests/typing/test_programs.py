@@ -22,6 +22,12 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 STUBS = ROOT / "python"
 PROGRAMS = sorted(map(str, (HERE / "programs").glob("*.py")))
+# Those that need no other library.
+EXAMPLES = [
+    str(path)
+    for path in sorted((ROOT / "examples").glob("*.py"))
+    if not re.search(r"Needs\s", path.read_text())
+]
 MISTAKES = HERE / "wrong" / "mistakes.py"
 
 pytestmark = [pytest.mark.yibu_only, pytest.mark.time_limit(300)]
@@ -74,6 +80,10 @@ class TestCheckers:
     @pytest.mark.parametrize("version", SUPPORTED)
     def test_ordinary_programs(self, checker, version, tmp_path):
         assert checker(version, PROGRAMS, tmp_path) == []
+
+    def test_examples(self, checker, tmp_path):
+        assert len(EXAMPLES) > 5
+        assert checker(SUPPORTED[0], EXAMPLES, tmp_path) == []
 
     @pytest.mark.parametrize("version", [SUPPORTED[0], SUPPORTED[-1]])
     def test_mistakes_are_found(self, checker, version, tmp_path):
