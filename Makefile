@@ -10,7 +10,9 @@
 #   make downstream [ARGS=...]   test suites of libraries on asyncio and on yibu (ARGS=--help says more)
 #   make load [ARGS=...]     servers of the frameworks under load for a minute each, and how they end, on asyncio and on yibu
 #   make sanitize [ARGS=...]    the TLS tests, or those of ARGS, under AddressSanitizer (scripts/sanitize says what it needs)
-#   make lint docs build clean help
+#   make docs                the documentation's site, into build/site
+#   make wheels [ARGS=...]   wheels for every Python and architecture, and the sdist, into build/dist
+#   make lint build clean help
 #
 # PYTHON=...        the interpreter to build for (default: the first suitable python3 on PATH)
 # YIBU_PYTHONS=...  more interpreters for `make test`, separated by colons or spaces
@@ -19,14 +21,14 @@ APP ?=
 ARGS ?=
 SCRIPTS = @python=$$(PYTHON="$(PYTHON)" sh scripts/find-python) && "$$python" -m scripts
 
-.PHONY: help run test bench bench-plots fuzz leaks endurance downstream load sanitize lint docs build clean
+.PHONY: help run test bench bench-plots fuzz leaks endurance downstream load sanitize lint docs wheels build clean
 help:
 	@sed -n 's/^# \{0,1\}//p' $(firstword $(MAKEFILE_LIST))
 run:
 	$(SCRIPTS) run $(APP) $(ARGS)
 test lint docs build clean bench-plots:
 	$(SCRIPTS) $@
-bench fuzz leaks endurance downstream load:
+bench fuzz leaks endurance downstream load wheels:
 	$(SCRIPTS) $@ $(ARGS)
 sanitize:
 	@PYTHON="$(PYTHON)" PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 scripts/sanitize python -m pytest -q -p no:cacheprovider $(or $(ARGS),tests/unit/test_sslproto.py tests/unit/test_sslproto_connections.py)

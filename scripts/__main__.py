@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 
-from scripts import checks, documentation, downstream
+from scripts import checks, documentation, downstream, notices, wheel_trials, wheels
 from scripts.environments import Environment
 from scripts.extension import build, require_toolchain
 from scripts.failure import Failure
@@ -136,6 +136,23 @@ def docs_command(_arguments: list[str]) -> int:
     return steps.summary()
 
 
+def wheels_command(arguments: list[str]) -> int:
+    """The wheels and the sdist of a release, into build/dist."""
+    options = wheels.parse(arguments)
+    return wheels.run(default_environment("wheels"), options)
+
+
+def try_wheels_command(arguments: list[str]) -> int:
+    """Look into wheels, install them and run programs on them."""
+    return wheel_trials.run(arguments)
+
+
+def notices_command(_arguments: list[str]) -> int:
+    """THIRD-PARTY-NOTICES, from Cargo.lock."""
+    notices.write()
+    return 0
+
+
 def clean_command(_arguments: list[str]) -> int:
     """Remove everything that the other commands made."""
     made = [
@@ -167,6 +184,9 @@ COMMANDS = {
     "downstream": downstream_command,
     "load": load_command,
     "docs": docs_command,
+    "wheels": wheels_command,
+    "try-wheels": try_wheels_command,
+    "notices": notices_command,
     "clean": clean_command,
 }
 

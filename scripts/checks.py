@@ -1,8 +1,9 @@
 """The checks of `make lint` and `make test`, in the order in which they run: quick ones first."""
 
 import os
+import shutil
 
-from scripts import downstream
+from scripts import downstream, notices
 from scripts.environments import Environment
 from scripts.extension import build, require_toolchain, target_folder
 from scripts.failure import Failure
@@ -38,6 +39,11 @@ def lint(steps: Steps, environment: Environment) -> None:
     steps.command("ruff format", [python, "-m", "ruff", "format", "--check", "."])
     for version in (SUPPORTED[0], SUPPORTED[-1]):
         steps.command(f"mypy for {version}", [python, "-m", "mypy", "--python-version", version])
+    steps.call("third-party notices", notices.check)
+    if shutil.which("cargo-deny"):
+        steps.command("cargo deny", ["cargo", "deny", "--workspace", "check", "licenses", "bans", "sources"])
+    else:
+        print("\nnot checked, cargo-deny is not installed: licences and sources of crates", flush=True)
     steps.command(
         "stubtest",
         [
@@ -54,7 +60,7 @@ def lint(steps: Steps, environment: Environment) -> None:
 
 def stubtest_allowlist() -> list[str]:
     """Names that the stubs leave out on purpose, when there are any."""
-    path = ROOT / "python" / "yibu" / "stubtest-allowlist.txt"
+    path = ROOT / "tests" / "typing" / "stubtest-allowlist.txt"
     return ["--allowlist", str(path)] if path.exists() else []
 
 
