@@ -1,6 +1,5 @@
 """Libraries and notebooks that make the loop, each with the line of docs/guide that puts it on yibu."""
 
-import importlib.util
 import sys
 
 import pytest
@@ -295,7 +294,39 @@ def test_dask(run_program):
     assert printed == f"{{'{LOOP}'}}\n"
 
 
-@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="not installed: ray")
+def test_dask_s_commands(run_program):
+    """A scheduler and a worker started from the command line."""
+    source = """
+        import contextlib, re, subprocess, sys
+        from dask.distributed import Client
+
+        def loop_of(dask_worker=None, dask_scheduler=None):
+            return type((dask_worker or dask_scheduler).loop.asyncio_loop).__module__
+
+        @contextlib.contextmanager
+        def command(name, *arguments):
+            # Start a part of the cluster, and wait until it says where it is.
+            start = [sys.executable, "-m", "yibu", "-m", f"distributed.cli.dask_{name}", "--no-dashboard"]
+            process = subprocess.Popen([*start, *arguments], stderr=subprocess.PIPE, text=True)
+            try:
+                yield next(
+                    re.search(r"tcp://[0-9.:]+", line)[0] for line in process.stderr if "tcp://" in line
+                )
+            finally:
+                process.terminate()
+                process.communicate(timeout=30)
+
+        where = ("--host", "127.0.0.1", "--port", "0")
+        with command("scheduler", *where) as address:
+            with command("worker", address, "--host", "127.0.0.1", "--no-nanny"), Client(address) as client:
+                client.wait_for_workers(1, timeout=60)
+                assert client.submit(sum, range(10)).result() == 45
+                print({*client.run(loop_of).values(), client.run_on_scheduler(loop_of)})
+        """
+    printed = run_program("distributed dask", source, timeout=110)
+    assert printed == f"{{'{LOOP}'}}\n"
+
+
 def test_ray(run_program):
     """An asynchronous actor, in a worker process that has installed yibu when it started."""
     source = """

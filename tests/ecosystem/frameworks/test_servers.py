@@ -1,6 +1,14 @@
 """Servers, each with the line of docs/guide that puts it on yibu."""
 
+import os
+import shutil
+from pathlib import Path
+
 import pytest
+
+from tests.ecosystem.conftest import PACKAGE_ROOT
+
+AUTO = Path(__file__).parents[3] / "packages" / "yibu-auto"
 
 pytestmark = pytest.mark.time_limit(120)
 
@@ -13,6 +21,12 @@ def test_frameworks_under_uvicorn(serve, framework):
 
 def test_uvicorn_workers(serve):
     serve("uvicorn", "-m uvicorn --loop yibu:new_event_loop --workers 2 --port PORT plain:app")
+
+
+def test_uvicorn_with_yibu_installed(serve):
+    """`auto` would take uvloop, which is there."""
+    serve("uvicorn uvloop", "-m yibu -m uvicorn --loop asyncio --port PORT plain:app")
+    serve("uvicorn uvloop", "-m yibu --uvloop-alias -m uvicorn --port PORT plain:app")
 
 
 def test_uvicorn_that_names_uvloop(serve):
@@ -40,6 +54,14 @@ def test_gunicorn(serve, worker, packages, application):
     )
 
 
+def test_gunicorn_s_configuration(serve, tmp_path):
+    """A worker class that knows nothing of yibu."""
+    configuration = tmp_path / "configuration.py"
+    configuration.write_text("def post_fork(server, worker):\n    import yibu\n\n    yibu.install()\n")
+    command = f"-m gunicorn -c {configuration} -k aiohttp.GunicornWebWorker --bind 127.0.0.1:PORT"
+    serve("gunicorn aiohttp", f"{command} --no-control-socket on_aiohttp:app")
+
+
 def test_granian(serve):
     serve("granian", "-m yibu -m granian --interface asgi --loop asyncio --port PORT plain:app")
 
@@ -50,3 +72,24 @@ def test_granian_s_registry(serve):
 
 def test_aiohttp(serve):
     serve("aiohttp", "on_aiohttp.py PORT")
+
+
+def test_sanic_s_own_server(serve):
+    """In one process: with a worker it overhears a SIGTERM soon after the start, on any loop."""
+    command = "-m yibu -m sanic on_sanic:app --no-motd --single-process --port PORT"
+    serve("sanic", command, SANIC_USE_UVLOOP="false")
+
+
+@pytest.mark.parametrize("framework", ["tornado", "twisted"])
+def test_programs_that_serve(serve, framework):
+    serve(framework, f"on_{framework}.py PORT")
+
+
+def test_whole_container(serve, tmp_path):
+    """`YIBU_INSTALL=1`, read by the files of packages/yibu-auto when each interpreter starts."""
+    for name in "yibu_auto.py", "yibu_auto.pth":
+        shutil.copy(AUTO / name, tmp_path)
+    (tmp_path / "sitecustomize.py").write_text(f"import site\n\nsite.addsitedir({str(tmp_path)!r})\n")
+    path = os.pathsep.join((PACKAGE_ROOT, str(tmp_path)))
+    command = "-m uvicorn --loop asyncio --workers 2 --port PORT plain:app"
+    serve("uvicorn", command, YIBU_INSTALL="1", PYTHONPATH=path)
