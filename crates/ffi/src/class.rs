@@ -30,7 +30,7 @@ pub use definition::{Class, Extends};
 pub use header::{AfterSlots, Callable, DictAndWeak, Header, Plain, Weak};
 pub use identity::isinstance_class;
 pub use methods::function;
-pub use object::Obj;
+pub use object::{Obj, know_derived};
 pub use slots::make_callable;
 pub use state::{ClassState, is_native, put_in_place};
 pub use table::Table;

@@ -11,7 +11,8 @@ use pyo3::types::PyString;
 
 use crate::core::Overrides;
 use crate::core::{
-    Callable, Entry, EntryKind, EventLoop, Overridable, Scheduled, TimerKind, bit, named, now, seconds,
+    Callable, Entry, EntryKind, EventLoop, Overridable, Scheduled, TimerKind, bit, named, no_callable, now,
+    seconds,
 };
 use crate::ffi::class::Plain;
 use crate::ffi::originals::Replaced;
@@ -44,6 +45,7 @@ static ALARM_ENTRY: EntryKind = EntryKind {
     },
     subject: named,
     callable: Some(|runnable, py| Ok(Callable::bare(runnable.object.into_any(py)))),
+    stands_for: no_callable,
 };
 
 /// An alarm in the heap.

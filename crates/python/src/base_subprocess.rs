@@ -27,8 +27,8 @@ use crate::stock;
 /// Makes the classes.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
-    crate::add_derived::<BaseSubprocessTransport>(module, stock::subprocess_transport(py)?)?;
-    crate::add_derived::<pipes::WritePipe>(module, stock::base_protocol(py)?)?;
+    crate::classes::add_derived::<BaseSubprocessTransport>(module, stock::subprocess_transport(py)?)?;
+    crate::classes::add_derived::<pipes::WritePipe>(module, stock::base_protocol(py)?)?;
     let bases = PyTuple::new(py, [&pipes::WritePipe::class(py), stock::protocol(py)?])?;
     let read = Table::<pipes::ReadPipe>::build_with_bases(&bases)?;
     module.add(read.name()?, &read)

@@ -16,7 +16,9 @@ pub mod timer;
 pub mod turn;
 
 pub use clock::{is_due, now, seconds};
-pub use entry::{Callable, Entry, EntryKind, Message, Reaction, Runnable, named, typed, unnamed};
+pub use entry::{
+    Callable, Entry, EntryKind, Message, Reaction, Runnable, named, no_callable, typed, unnamed,
+};
 pub use event_loop::{Engine, EventLoop, Services};
 pub use operation::{Kernel, Owner, OwnerKind, Report, Waiting, finish, ignore_replacement};
 pub use overridden::{Overridable, Overrides, bit};

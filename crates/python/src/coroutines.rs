@@ -11,19 +11,18 @@
 //!
 //! Rust futures run attached and on the loop's thread; between two awaits they use `Python::attach`, which is a counter there.
 
-mod awaited;
-mod delegation;
+pub mod delegation;
 mod details;
 #[cfg(Py_3_14)]
 mod driving;
 mod inner;
-mod kept;
+pub mod kept;
 mod line;
-mod protocol;
+pub mod protocol;
 mod routine;
 mod special;
 mod unstarted;
-mod waking;
+pub mod waking;
 mod wrapper;
 
 use std::cell::Cell;
@@ -37,16 +36,15 @@ use pyo3::exceptions::{PyGeneratorExit, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 
 use crate::core::EventLoop;
-use crate::event_loop::create_future;
 use crate::ffi::class::{Weak, hide_slots};
 use crate::ffi::thread::attached;
 use crate::ffi::{
     Class, ClassState, Create, LoopCell, Obj, Output, Ref, Slot, Table, Visitor, none, origin, thread,
 };
 use crate::futures::Future;
+use crate::futures::create_future;
 use crate::{names, stock};
 
-pub use awaited::Awaited;
 use details::Details;
 #[cfg(Py_3_14)]
 pub use driving::frames_around;
@@ -80,7 +78,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 /// What a Rust future of the control plane gives Python.
 pub type Answer = PyResult<Py<PyAny>>;
 
-type Body = Pin<Box<dyn RustFuture<Output = Answer>>>;
+pub type Body = Pin<Box<dyn RustFuture<Output = Answer>>>;
 
 /// The data of a `NativeCoroutine`.
 #[derive(Default)]
@@ -156,7 +154,7 @@ impl Thrown {
 
 impl NativeCoroutine {
     /// The body and what it refers to, if nobody has begun to await this coroutine of the loop: whoever takes them awaits it.
-    fn give_up(&self, event_loop: &Obj<'_, EventLoop>) -> Option<(Body, Rc<Keeper>)> {
+    pub fn give_up(&self, event_loop: &Obj<'_, EventLoop>) -> Option<(Body, Rc<Keeper>)> {
         let catches = self.thrown.with(|thrown| thrown.is_some());
         if self.started.get() || catches || !self.event_loop.is(event_loop.as_any()) {
             return None;

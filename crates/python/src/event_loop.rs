@@ -19,7 +19,6 @@ mod internals;
 mod lifecycle;
 mod observed;
 pub mod occupied;
-mod pause;
 mod pipes;
 mod resolve;
 mod schedule;
@@ -28,8 +27,8 @@ mod serve;
 pub mod signals;
 mod sock;
 pub mod socket;
-mod spawn;
 mod subprocesses;
+mod tasks;
 mod tls;
 mod together;
 mod unix;
@@ -38,14 +37,8 @@ pub mod watch;
 pub use accept::Acceptor;
 pub use executor::{native_executor, run_job};
 pub use internals::EntryCallback;
-pub use lifecycle::COMPLETION;
-pub use pause::{Delay, yield_once};
+
 pub use sendfile::protocol::SendfileProtocol;
-#[cfg(not(Py_3_14))]
-pub use spawn::set_task_name;
-#[cfg(not(Py_3_14))]
-pub use spawn::spawner;
-pub use spawn::{create_future, create_task, future_maker, spawn};
 
 use std::ffi::CStr;
 
@@ -134,7 +127,7 @@ impl Class for EventLoop {
         overridden::table(t);
         schedule::table(t);
         lifecycle::table(t);
-        spawn::table(t);
+        tasks::table(t);
         exceptions::table(t);
         debug::table(t);
         asyncgens::table(t);

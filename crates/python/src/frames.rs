@@ -145,3 +145,9 @@ impl Frame {
         Ok(code.filter(|code| code.is_instance_of::<pyo3::types::PyCode>()))
     }
 }
+
+/// `warnings.warn(text, category)`.
+pub fn warn(py: Python<'_>, category: &str, text: &str) -> PyResult<()> {
+    let category = stock::module(py, "builtins")?.getattr(category)?;
+    stock::warn(py)?.call1((text, category)).map(drop)
+}

@@ -4,15 +4,10 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::PyModule;
 
-use crate::core::Overrides;
-use crate::core::{EventLoop, Overridable};
-use crate::event_loop;
 use crate::ffi::function::Lookups;
 use crate::ffi::trampoline::Stateless;
-use crate::ffi::{Args, Obj, Output, Signature, call, class};
-use crate::names;
+use crate::ffi::{Args, Output, Signature, call, class};
 use crate::replaced::functions::Reach;
-use crate::replaced::names::running_loop::OF_TASKS;
 use crate::replaced::names::{self as replaced, Name};
 use crate::stock::{self, twins};
 
@@ -81,31 +76,4 @@ pub fn current_loop(py: Python<'_>) -> Output<'_> {
         return stock::current_event_loop(py);
     }
     running(py)?.map_or_else(|| stock::current_event_loop(py), Ok)
-}
-
-/// The signature of `create_task` in this interpreter.
-#[cfg(Py_3_14)]
-pub const CREATE_TASK: Signature<1> = Signature::new("create_task", "coro, **kwargs");
-/// The signature of `create_task` in this interpreter.
-#[cfg(not(Py_3_14))]
-pub const CREATE_TASK: Signature<3> = Signature::new("create_task", "coro, *, name=None, context=None");
-
-/// `asyncio.create_task`: `create_task` of the running loop, directly when it is the native one.
-pub fn create_task<'py>(args: Args<'_, 'py>) -> Output<'py> {
-    create_task_on(&running_loop(args.py(), &OF_TASKS)?, args)
-}
-
-/// `event_loop.create_task(*args)`, directly when the loop is native.
-pub fn create_task_on<'py>(event_loop: &Bound<'py, PyAny>, args: Args<'_, 'py>) -> Output<'py> {
-    let py = args.py();
-    if let Some(native) = Obj::<EventLoop>::cast(event_loop)
-        && !native.overrides(Overridable::CreateTask)
-    {
-        return event_loop::create_task(native, args);
-    }
-    let keywords = pyo3::types::PyDict::new(py);
-    for (keyword, value) in args.keywords() {
-        keywords.set_item(keyword, value)?;
-    }
-    event_loop.getattr(names::create_task(py))?.call(args.tuple_from(0)?, Some(&keywords))
 }

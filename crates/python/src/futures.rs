@@ -8,7 +8,7 @@
 pub mod awaiting;
 pub mod bridge;
 mod callbacks;
-pub mod ensure;
+pub mod creating;
 mod iteration;
 pub mod likes;
 
@@ -24,20 +24,18 @@ use crate::attributes::{assigned, write_flag};
 use crate::callbacks::{Reaction, ReactionCallback, reaction_of};
 use crate::core::{
     Callable, Entry, EntryKind, EventLoop, OwnerKind, Runnable, current, finish, ignore_replacement, named,
-    typed,
+    no_callable, typed,
 };
-use crate::event_loop::COMPLETION;
 use crate::events::{Handle, loop_debug};
 use crate::ffi::class::DictAndWeak;
 use crate::ffi::{
     Args, Class, ClassState, LoopCell, Obj, Output, Raised, Ref, Signature, Slot, Table, Visitor, make,
 };
 use crate::ffi::{boolean, call, context, none};
-use crate::gathering::GatheringFuture;
-use crate::tasks::{self, Task};
 use crate::{errors, events, names, stock};
 
 pub use callbacks::Callback;
+pub use creating::{create_future, create_future_on};
 pub use iteration::{FutureIter, stop_iteration, thrown, warn_about_three_arguments};
 
 /// `Future._state`.
@@ -151,9 +149,7 @@ impl Future {
 /// replaced its methods. Those that the three do not have in common are `cancel` and `set_result`, `set_exception`.
 #[inline]
 pub fn exact<'a, 'py>(object: &'a Bound<'py, PyAny>) -> Option<&'a Obj<'py, Future>> {
-    Obj::<Future>::cast_exact(object)
-        .or_else(|| Obj::<Task>::cast_exact(object).map(Obj::upcast))
-        .or_else(|| Obj::<GatheringFuture>::cast_exact(object).map(Obj::upcast))
+    Obj::<Future>::cast_native(object)
 }
 
 fn uninitialized() -> PyErr {
@@ -388,22 +384,17 @@ fn schedule(future: &Obj<'_, Future>, callback: Callback) -> PyResult<()> {
         native.check_open()?;
         let another = || Ref::new(future.as_any().clone());
         return native.push_made(|| match callback {
-            Callback::Task(task) => tasks::wakeup(task.untyped(), another()),
+            Callback::Entry { kind, object } => {
+                Entry::Run(Runnable { kind, object, first: Some(another()), second: None })
+            }
             Callback::Reaction { reaction, owner } => Entry::React { reaction, owner, future: another() },
-            Callback::Waker(waker) => waker.into_entry(),
             Callback::Python { function, context } => {
                 let (kind, first, second) = (&CALLBACK, Some(another()), Some(context));
                 Entry::Run(Runnable { kind, object: function, first, second })
             }
         });
     }
-    let (function, context) = match callback {
-        Callback::Waker(waker) => {
-            waker.wake();
-            return Ok(());
-        }
-        other => as_python(py, &other)?,
-    };
+    let (function, context) = as_python(py, callback)?;
     call_soon(&event_loop, &function, future.as_any(), &context)
 }
 
@@ -427,6 +418,7 @@ static CALLBACK: EntryKind = EntryKind {
         let (callback, future, context) = parts(runnable, py);
         Ok(Callable::Call { callback, argument: Some(future), context: Some(context) })
     }),
+    stands_for: no_callable,
 };
 
 /// Function, future and context of an entry of [`CALLBACK`].
@@ -464,20 +456,23 @@ pub fn call_soon<'py>(
 }
 
 /// A callback as Python sees it: function and context.
-fn as_python<'py>(py: Python<'py>, callback: &Callback) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+fn as_python(py: Python<'_>, callback: Callback) -> PyResult<(Bound<'_, PyAny>, Bound<'_, PyAny>)> {
     match callback {
-        Callback::Python { function, context } => Ok((function.any(py).clone(), context.any(py).clone())),
-        Callback::Task(task) => {
-            let task = task.obj(py);
-            let context = task.own.context.get_or_none(py);
-            Ok((tasks::wakeup_callable(&task)?, context))
+        Callback::Python { function, context } => Ok((function.into_any(py), context.into_any(py))),
+        Callback::Entry { kind, object } => {
+            match kind.callable.map(|form| form(Runnable::new(kind, object), py)) {
+                Some(Ok(Callable::Call { callback, context, .. })) => {
+                    Ok((callback, context.map_or_else(|| context::empty(py), Ok)?))
+                }
+                Some(Ok(Callable::Handle(handle))) => Ok((handle, context::empty(py)?)),
+                Some(Err(error)) => Err(error),
+                None => Ok((none(py), none(py))),
+            }
         }
         // It has no context. The present one would be wrong, and whoever keeps it would keep what its variables refer to.
         Callback::Reaction { reaction, owner } => {
             Ok((ReactionCallback::of(reaction, owner.any(py))?, context::empty(py)?))
         }
-        // A Rust waker has no Python form; nobody can remove or call it.
-        Callback::Waker(_) => Ok((none(py), none(py))),
     }
 }
 
@@ -510,17 +505,15 @@ fn remove_callback<'py>(future: &Obj<'py, Future>, function: &Bound<'py, PyAny>)
     let mut index = 0;
     while index < future.callbacks.with(|all| all.places()) {
         let candidate = future.callbacks.with(|all| match all.get(index) {
-            Some(Callback::Python { function, .. }) => Some(function.copy(py)),
-            Some(Callback::Task(task)) => Some(Ref::new(task.any(py).clone())),
-            Some(Callback::Reaction { .. } | Callback::Waker(_)) | None => None,
+            Some(Callback::Python { function, .. }) => Some((None, function.copy(py))),
+            Some(Callback::Entry { kind, object }) => Some((Some(*kind), object.copy(py))),
+            Some(Callback::Reaction { .. }) | None => None,
         });
         let equal = match &candidate {
             None => false,
-            Some(candidate) => match Obj::<Task>::cast(candidate.any(py)) {
-                // A waiting task: its wake-up is what Python code may name.
-                Some(task) => tasks::is_wakeup_of(function, task),
-                None => candidate.any(py).eq(function)?,
-            },
+            // A waiting task: its wake-up is what Python code may name.
+            Some((Some(kind), object)) => (kind.stands_for)(function, object),
+            Some((None, candidate)) => candidate.any(py).eq(function)?,
         };
         if !equal {
             index += 1;
@@ -529,8 +522,10 @@ fn remove_callback<'py>(future: &Obj<'py, Future>, function: &Bound<'py, PyAny>)
         // The list may have changed during the comparison: remove the entry only if it is still there.
         let gone = future.callbacks.with(|all| {
             let same = match (all.get(index), &candidate) {
-                (Some(Callback::Python { function, .. }), Some(c)) => function.as_ptr() == c.as_ptr(),
-                (Some(Callback::Task(task)), Some(c)) => task.as_ptr() == c.as_ptr(),
+                (
+                    Some(Callback::Python { function: object, .. } | Callback::Entry { object, .. }),
+                    Some((_, c)),
+                ) => object.as_ptr() == c.as_ptr(),
                 _ => false,
             };
             if same { all.remove(index) } else { None }
@@ -560,32 +555,20 @@ pub fn remove_reaction(
 /// `Future._callbacks`: `None`, or a list of `(function, context)`.
 fn callback_list<'py>(future: &Obj<'py, Future>) -> Output<'py> {
     let py = future.py();
-    let copies: Vec<Callback> = future.callbacks.with(|all| {
-        all.iter()
-            .map(|callback| match callback {
-                Callback::Python { function, context } => {
-                    Callback::Python { function: function.copy(py), context: context.copy(py) }
-                }
-                Callback::Task(task) => Callback::Task(task.copy(py)),
-                Callback::Reaction { reaction, owner } => {
-                    Callback::Reaction { reaction, owner: owner.copy(py) }
-                }
-                Callback::Waker(waker) => Callback::Waker(waker.copy(py)),
-            })
-            .collect()
-    });
+    let copies: Vec<Callback> =
+        future.callbacks.with(|all| all.iter().map(|callback| callback.copy(py)).collect());
     if copies.is_empty() {
         return Ok(none(py));
     }
     let list = PyList::empty(py);
-    for callback in &copies {
-        let (function, context) = as_python(py, callback)?;
-        let is_completion = match callback {
-            Callback::Reaction { reaction, .. } => std::ptr::eq(*reaction, &COMPLETION),
-            _ => false,
+    for callback in copies {
+        let standard = match &callback {
+            Callback::Reaction { reaction, .. } => reaction.standard,
+            _ => None,
         };
+        let (function, context) = as_python(py, callback)?;
         // By the identity of asyncio's function programs know the task that a loop runs for (anyio does).
-        let function = if is_completion { stock::run_until_complete_cb(py)?.clone() } else { function };
+        let function = standard.map_or(Ok(function), |standard| standard(py).cloned())?;
         list.append((function, context))?;
     }
     Ok(list.into_any())
@@ -755,7 +738,7 @@ pub fn awaiting_task<'py>(future: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny
     let py = future.py();
     exact(future)?.callbacks.with(|all| {
         all.iter().find_map(|callback| match callback {
-            Callback::Task(task) => Some(task.any(py).clone()),
+            Callback::Entry { .. } => callback.waiter(py),
             _ => None,
         })
     })
@@ -796,17 +779,7 @@ impl Class for Future {
     fn traverse(&self, visitor: &mut Visitor) {
         self.each_slot(|slot| slot.traverse(visitor));
         self.callbacks.try_with(|all| {
-            for callback in all.iter() {
-                match callback {
-                    Callback::Python { function, context } => {
-                        visitor.visit(function.as_ptr());
-                        visitor.visit(context.as_ptr());
-                    }
-                    Callback::Task(task) => visitor.visit(task.as_ptr()),
-                    Callback::Reaction { owner, .. } => visitor.visit(owner.as_ptr()),
-                    Callback::Waker(waker) => waker.traverse(visitor),
-                }
-            }
+            all.iter().for_each(|callback| callback.traverse(visitor));
         });
     }
 

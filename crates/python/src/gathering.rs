@@ -10,6 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyList, PyType};
 
 use crate::callbacks::{Reaction, no_longer_awaited, react};
+use crate::classes;
 use crate::core::current;
 use crate::coroutines::Routine;
 use crate::errors;
@@ -18,10 +19,10 @@ use crate::ffi::{
     Args, Class, ClassState, Create, Obj, Output, Signature, Slot, Table, boolean, depth, derived, make,
     references,
 };
-use crate::futures::ensure::ensure;
 use crate::futures::{self, Future, State, likes};
 use crate::mixins::create_future;
 use crate::replaced::names::running_loop::OF_GATHER;
+use crate::tasks::ensure::ensure;
 use crate::{functions, stock, tasks};
 use yibu_driver::memory::MakeRoom;
 
@@ -59,11 +60,15 @@ static CHILD_DONE: Reaction = Reaction {
         let outer = Obj::<GatheringFuture>::cast(owner)?;
         outer.own.waiter.get(owner.py()).filter(|_| outer.base.state() == State::Pending)
     },
+    standard: None,
 };
 
 /// Builds the class and adds the function.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    crate::add_derived::<GatheringFuture>(module, &Future::class(module.py()))?;
+    classes::add_known::<GatheringFuture, Future>(module)?;
+    likes::register_cancel(|future, message| {
+        Some(cancel(Obj::<GatheringFuture>::cast_exact(future)?, message))
+    })?;
     let doc = "A future for the results of all the awaitables, in their order.";
     functions::add(module, &GATHER, gather, doc)
 }

@@ -12,7 +12,7 @@ use crate::coroutines::frames_around;
 use crate::ffi::call::recursing;
 use crate::ffi::{Args, Output, Signature, call, none};
 use crate::futures::{awaiting, likes};
-use crate::{functions, stock};
+use crate::{functions, stock, tasks};
 
 const CAPTURE: Signature<3> = Signature::new("capture_call_graph", "future=None, /, *, depth=1, limit=None");
 const FORMAT: Signature<3> = Signature::new("format_call_graph", "future=None, /, *, depth=1, limit=None");
@@ -190,7 +190,7 @@ fn render(graph: &Bound<'_, PyAny>, lines: &mut Vec<String>, level: usize) -> Py
     let indent = "    ".repeat(level);
     let future = graph.getattr(name!("future"))?;
     let id = future.as_ptr();
-    if likes::is_asyncio_task(&future)? {
+    if tasks::is_asyncio_task(&future)? {
         let name = future.call_method0(name!("get_name"))?.repr()?;
         lines.push(format!("{indent}* Task(name={name}, id={id:p})"));
     } else {

@@ -14,6 +14,7 @@ mod arguments;
 mod attributes;
 mod base_subprocess;
 mod callbacks;
+mod classes;
 mod copying;
 mod core;
 mod coroutines;
@@ -54,6 +55,7 @@ mod waiting;
 use pyo3::prelude::*;
 use yibu_ffi as ffi;
 
+use classes::{add, add_derived, add_known};
 use ffi::{Args, Class, Output, Signature, Table};
 
 const NATIVE_TASKS: Signature<0> = Signature::new("_native_tasks", "");
@@ -61,20 +63,6 @@ const NATIVE_TASKS: Signature<0> = Signature::new("_native_tasks", "");
 fn native_tasks<'py>(args: Args<'_, 'py>) -> Output<'py> {
     let [] = args.parse(&NATIVE_TASKS)?;
     Ok(tasks::living(args.py())?.into_any())
-}
-
-fn add<'py, T: Class>(module: &Bound<'py, PyModule>) -> PyResult<Bound<'py, pyo3::types::PyType>> {
-    let class = Table::<T>::build(module.py(), None)?;
-    module.add(class.name()?, &class)?;
-    Ok(class)
-}
-
-fn add_derived<'py, T: Class>(
-    module: &Bound<'py, PyModule>,
-    base: &Bound<'py, pyo3::types::PyType>,
-) -> PyResult<()> {
-    let class = Table::<T>::build(module.py(), Some(base))?;
-    module.add(class.name()?, &class)
 }
 
 /// The module.
@@ -94,8 +82,8 @@ fn _yibu(module: &Bound<'_, PyModule>) -> PyResult<()> {
     add_derived::<events::TimerHandle>(module, &handle)?;
     #[cfg(Py_3_14)]
     Table::<events::PostedHandle>::build(py, Some(&handle))?;
-    let future = add::<futures::Future>(module)?;
-    add_derived::<tasks::Task>(module, &future)?;
+    add::<futures::Future>(module)?;
+    add_known::<tasks::Task, futures::Future>(module)?;
     add::<core::EventLoop>(module)?;
     add::<server::Server>(module)?;
     add_derived::<transports::SocketTransport>(module, stock::transport(py)?)?;
@@ -113,7 +101,8 @@ fn _yibu(module: &Bound<'_, PyModule>) -> PyResult<()> {
     executor::register(module)?;
     queues::register(module)?;
     sslproto::register(module)?;
-    futures::ensure::register(module)?;
+    tasks::ensure::register(module)?;
+    tasks::threadsafe::register(module)?;
     futures::bridge::register(module)?;
     gathering::register(module)?;
     shield::register(module)?;
@@ -136,7 +125,7 @@ fn _yibu(module: &Bound<'_, PyModule>) -> PyResult<()> {
     timeouts::register(module)?;
     waiting::register(module)?;
     let doc = "Schedules a coroutine on the running loop; returns its Task.";
-    functions::add(module, &functions::CREATE_TASK, functions::create_task, doc)?;
+    functions::add(module, &tasks::CREATE_TASK, tasks::create_task, doc)?;
     tasks::register(module)?;
     runners::register(module)?;
     #[cfg(Py_3_14)]

@@ -29,12 +29,12 @@ use crate::{names, stock};
 
 /// Makes the classes.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    crate::add::<lock::Lock>(module)?;
-    crate::add::<event::Event>(module)?;
-    crate::add::<condition::Condition>(module)?;
-    let semaphore = crate::add::<semaphore::Semaphore>(module)?;
-    crate::add_derived::<semaphore::BoundedSemaphore>(module, &semaphore)?;
-    crate::add::<barrier::Barrier>(module)?;
+    crate::classes::add::<lock::Lock>(module)?;
+    crate::classes::add::<event::Event>(module)?;
+    crate::classes::add::<condition::Condition>(module)?;
+    let semaphore = crate::classes::add::<semaphore::Semaphore>(module)?;
+    crate::classes::add_derived::<semaphore::BoundedSemaphore>(module, &semaphore)?;
+    crate::classes::add::<barrier::Barrier>(module)?;
     hasten_context::<lock::Lock>(module.py())?;
     hasten_context::<condition::Condition>(module.py())?;
     hasten_context::<semaphore::Semaphore>(module.py())?;

@@ -4,11 +4,10 @@
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
-use crate::event_loop;
 use crate::ffi::{Output, Slot, boolean};
 use crate::functions::asked;
+pub use crate::futures::create_future_on as create_future;
 pub use crate::futures::likes::{cancel, is_cancelled, is_done, set_result};
-use crate::names;
 use crate::replaced::names::running_loop::OF_MIXINS;
 
 /// The loop an object is bound to: that of its first wait. `_LoopBoundMixin`.
@@ -53,15 +52,6 @@ impl LoopBound {
         first: impl FnOnce() -> PyResult<()>,
     ) -> Output<'py> {
         create_future(&self.find(owner, first)?)
-    }
-}
-
-/// `loop.create_future()` on any loop.
-#[inline]
-pub fn create_future<'py>(event_loop: &Bound<'py, PyAny>) -> Output<'py> {
-    match event_loop::future_maker(event_loop) {
-        Some(native) => Ok(event_loop::create_future(native)?.into_any()),
-        None => event_loop.call_method0(names::create_future(event_loop.py())),
     }
 }
 

@@ -85,9 +85,9 @@ const STORE_ON_STACK: Signature<1> = Signature::new_method("LifoQueue._put", "it
 
 /// Makes the classes.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    let queue = crate::add::<Queue>(module)?;
-    crate::add_derived::<PriorityQueue>(module, &queue)?;
-    crate::add_derived::<LifoQueue>(module, &queue)
+    let queue = crate::classes::add::<Queue>(module)?;
+    crate::classes::add_derived::<PriorityQueue>(module, &queue)?;
+    crate::classes::add_derived::<LifoQueue>(module, &queue)
 }
 
 impl Queue {

@@ -19,13 +19,14 @@ use crate::ffi::thread::outlive_interpreter;
 use crate::ffi::{Args, Class, ClassState, Create, Obj, Output, Raised, Signature, Slot, Table, references};
 use crate::ffi::{call, none};
 use crate::functions::asked;
-use crate::futures::{ensure, likes};
+use crate::futures::likes;
 use crate::gathering::gather_all;
 use crate::replaced::copy_context;
 use crate::replaced::functions::CANCEL_ALL_TASKS;
 use crate::replaced::names::running_loop::OF_RUNNERS;
 use crate::replaced::names::{RUNNER as REPLACED_RUNNER, RUNNERS};
 use crate::tasks::all_tasks;
+use crate::tasks::ensure;
 use crate::{functions, names, stock};
 
 /// How far a runner has come.
@@ -64,7 +65,7 @@ const RUN: Signature<3> = Signature::new("run", "main, *, debug=None, loop_facto
 /// Adds `Runner` and `run` to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
-    crate::add::<Runner>(module)?;
+    crate::classes::add::<Runner>(module)?;
     Table::<interrupts::Interrupt>::build(py, None)?;
     let doc = "Runs a coroutine on a new event loop, then shuts everything down; returns its result.";
     functions::add(module, &RUN, run, doc)

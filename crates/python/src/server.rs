@@ -13,14 +13,16 @@ use pyo3::types::{PyDict, PyList, PyTuple, PyType};
 
 use crate::attributes::objects;
 use crate::core::EventLoop;
-use crate::coroutines::{self, Answer, Awaited, Keeping, Kept, Thrown};
-use crate::event_loop::{create_future, yield_once};
+use crate::coroutines::{self, Answer, Keeping, Kept, Thrown};
 use crate::ffi::combined::Combinable;
 use crate::ffi::thread::attached;
 use crate::ffi::{Args, Class, ClassState, Create, Obj, Output, Signature, Slot, Table, WeakMap, references};
 use crate::ffi::{boolean, none};
+use crate::futures::create_future;
 use crate::replaced::names::TRANSPORT_SOCKET_OF_SERVERS;
 use crate::stock::{self, twins};
+use crate::tasks::Awaited;
+use crate::tasks::yield_once;
 use crate::transports::{self, SocketTransport};
 
 /// The data of a `Server`.

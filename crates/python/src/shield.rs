@@ -11,9 +11,9 @@ use crate::core::current;
 use crate::ffi::class::Plain;
 use crate::ffi::{Args, Class, ClassState, Create, Obj, Output, Signature, Slot, Table, references};
 use crate::functions;
-use crate::futures::ensure::ensure;
 use crate::futures::likes;
 use crate::mixins::{create_future, is_cancelled, is_done};
+use crate::tasks::ensure::ensure;
 
 const SHIELD: Signature<1> = Signature::new("shield", "arg");
 
@@ -36,6 +36,7 @@ static INNER_DONE: Reaction = Reaction {
         None => Ok(()),
     },
     waiter: |shield| Obj::<Shielding>::cast(shield)?.waiter.get(shield.py()),
+    standard: None,
 };
 
 static OUTER_DONE: Reaction = Reaction {
@@ -46,6 +47,7 @@ static OUTER_DONE: Reaction = Reaction {
         if is_done(&inner)? { Ok(()) } else { forget(&inner, &INNER_DONE, shield) }
     },
     waiter: |_| None,
+    standard: None,
 };
 
 /// Builds the class and adds the function.

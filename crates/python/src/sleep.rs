@@ -7,7 +7,7 @@ use pyo3::types::PyTuple;
 use crate::alarms::{self, Alarm};
 use crate::core::seconds;
 use crate::coroutines::{Routine, Step, taken};
-use crate::ffi::{Args, Obj, Output, Ref, Signature, none};
+use crate::ffi::{Args, Obj, Output, Ref, Signature};
 use crate::functions::running_loop;
 use crate::futures::likes;
 use crate::mixins::create_future;
@@ -48,21 +48,13 @@ fn begin<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     let event_loop = running_loop(py, &OF_TASKS)?;
     let future = create_future(&event_loop)?;
     let alarm = if routine.first.is_empty() {
-        alarms::set_after(&event_loop, &delay, &future, wake)?
+        alarms::set_after(&event_loop, &delay, &future, likes::set_none)?
     } else {
         let both = PyTuple::new(py, [&future, &taken(py, &routine.first)])?;
         alarms::set_after(&event_loop, &delay, &both, wake_with_result)?
     };
     routine.second.set(Ref::new(alarm.into_any()));
     Ok(Step::Await(future, finish))
-}
-
-/// Completes a future with None. What the alarm of a pause does.
-pub fn wake(future: &Bound<'_, PyAny>) -> PyResult<()> {
-    if likes::is_done(future)? {
-        return Ok(());
-    }
-    likes::set_result(future, none(future.py()))
 }
 
 /// Completes the future of a pair with the other one: `_set_result_unless_cancelled`.

@@ -620,8 +620,8 @@ impl SslProtocol {
 /// Builds the classes and adds them to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
-    crate::add_derived::<SslProtocol>(module, stock::buffered_protocol(py)?)?;
+    crate::classes::add_derived::<SslProtocol>(module, stock::buffered_protocol(py)?)?;
     SslProtocol::class(py).setattr(name!("max_size"), reading::BUFFER_SIZE)?;
-    crate::add_derived::<SslTransport>(module, stock::transport(py)?)?;
+    crate::classes::add_derived::<SslTransport>(module, stock::transport(py)?)?;
     transport::complete(&SslTransport::class(py))
 }

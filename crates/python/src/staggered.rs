@@ -16,7 +16,6 @@ use crate::alarms::{self, Alarm};
 use crate::callbacks::{self, Reaction};
 use crate::core::current;
 use crate::coroutines::{Routine, Step, taken};
-use crate::event_loop::spawn;
 use crate::ffi::class::Plain;
 use crate::ffi::{
     Args, Class, ClassState, Create, Obj, Output, Raised, Signature, Slot, Table, none, references,
@@ -25,7 +24,8 @@ use crate::functions::{self, running_loop};
 use crate::futures::likes;
 use crate::mixins::create_future;
 use crate::replaced::names::running_loop::OF_STAGGERED;
-use crate::{names, sleep, stock};
+use crate::tasks::spawn_on;
+use crate::{names, stock};
 
 const RACE: Signature<3> = Signature::new("staggered_race", "coro_fns, delay, *, loop=None");
 const DOC: &str = "Coroutine that starts the coroutine functions one after the other, the next one when the last one failed or after delay seconds, until one succeeds. Returns its result, its number, and the exceptions of those that were started.";
@@ -69,6 +69,7 @@ static ATTEMPT_DONE: Reaction = Reaction {
         None => Ok(()),
     },
     waiter: |race| Obj::<Race>::cast(race)?.parent.get(race.py()),
+    standard: None,
 };
 
 /// `staggered_race(coro_fns, delay, *, loop=None)`. The routine's owner is the race.
@@ -172,10 +173,10 @@ fn start_attempt<'py>(race: &Obj<'py, Race>, failed: Option<Bound<'py, PyAny>>) 
     if let Some(failed) = failed {
         attempt.second.put(failed);
     }
-    let task = spawn(&event_loop, attempt.as_any())?;
+    let task = spawn_on(&event_loop, attempt.as_any())?;
     race.running(py)?.add(&task)?;
     callbacks::react(&task, &ATTEMPT_DONE, race.as_any())?;
-    sleep::wake(&may_start)
+    likes::set_none(&may_start)
 }
 
 fn attempt_done<'py>(race: &Obj<'py, Race>, task: &Bound<'py, PyAny>) -> PyResult<()> {
@@ -185,7 +186,7 @@ fn attempt_done<'py>(race: &Obj<'py, Race>, task: &Bound<'py, PyAny>) -> PyResul
     if running.is_empty()
         && let Some(completed) = race.completed.get(py)
     {
-        sleep::wake(&completed)?;
+        likes::set_none(&completed)?;
     }
     if likes::is_cancelled(task)? {
         return Ok(());
@@ -211,7 +212,7 @@ fn wait_for_turn<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     let race = routine.owner::<Race>(py)?;
     let delay = race.delay.get_or_none(py);
     if !delay.is_none() && !likes::is_done(&failed)? {
-        let alarm = alarms::set_after(&race.event_loop.get_or_none(py), &delay, &failed, sleep::wake)?;
+        let alarm = alarms::set_after(&race.event_loop.get_or_none(py), &delay, &failed, likes::set_none)?;
         routine.third.put(alarm.into_any());
     }
     Ok(Step::Await(failed, |routine, waited| {
@@ -267,7 +268,7 @@ fn ended<'py>(routine: &Obj<'py, Routine>, outcome: Output<'py>) -> PyResult<Ste
             }
             let number = usize::try_from(routine.number.get()).unwrap_or(usize::MAX);
             race.exceptions.get_or_none(py).set_item(number, error.as_any())?;
-            sleep::wake(&taken(py, &routine.second))?;
+            likes::set_none(&taken(py, &routine.second))?;
         }
     }
     Ok(Step::Return(none(py)))

@@ -35,10 +35,10 @@ use crate::stock;
 
 /// Makes the classes and adds the functions.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    crate::add::<reader::StreamReader>(module)?;
-    crate::add::<writer::StreamWriter>(module)?;
+    crate::classes::add::<reader::StreamReader>(module)?;
+    crate::classes::add::<writer::StreamWriter>(module)?;
     let flow = Table::<flow::FlowControl>::build(module.py(), Some(stock::protocol(module.py())?))?;
     module.add(flow.name()?, &flow)?;
-    crate::add_derived::<protocol::StreamReaderProtocol>(module, &flow)?;
+    crate::classes::add_derived::<protocol::StreamReaderProtocol>(module, &flow)?;
     connecting::register(module)
 }

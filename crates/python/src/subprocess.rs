@@ -24,7 +24,7 @@ use crate::streams::FlowControl;
 /// Makes the classes and adds the functions.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
-    crate::add::<process::Process>(module)?;
+    crate::classes::add::<process::Process>(module)?;
     let bases = PyTuple::new(py, [&FlowControl::class(py), stock::subprocess_protocol(py)?])?;
     let protocol = Table::<protocol::SubprocessStreamProtocol>::build_with_bases(&bases)?;
     module.add(protocol.name()?, &protocol)?;

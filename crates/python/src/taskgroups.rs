@@ -26,17 +26,17 @@ use crate::ffi::combined::Combinable;
 use crate::ffi::{
     Args, Class, ClassState, Obj, Output, Raised, Signature, Slot, Table, Visitor, boolean, make, none,
 };
-#[cfg(Py_3_14)]
-use crate::functions::create_task_on;
 use crate::functions::running_loop;
 use crate::futures::likes;
 use crate::mixins::create_future;
 use crate::replaced::names::current_task;
 use crate::replaced::names::running_loop::OF_TASKGROUPS;
 #[cfg(not(Py_3_14))]
-use crate::tasks::Options;
+use crate::tasks;
 #[cfg(not(Py_3_14))]
-use crate::{event_loop, tasks};
+use crate::tasks::Options;
+#[cfg(Py_3_14)]
+use crate::tasks::create_task_on;
 use crate::{names, stock};
 
 /// The data of a `TaskGroup`.
@@ -78,11 +78,12 @@ static TASK_DONE: Reaction = Reaction {
         None => Ok(()),
     },
     waiter: |group| Obj::<TaskGroup>::cast(group)?.parent_task.get(group.py()),
+    standard: None,
 };
 
 /// Builds the class.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    crate::add::<TaskGroup>(module).map(drop)
+    crate::classes::add::<TaskGroup>(module).map(drop)
 }
 
 impl TaskGroup {
@@ -425,7 +426,7 @@ impl<'py> Asked<'py> {
 
     fn spawn(self, event_loop: &Bound<'py, PyAny>, _args: Args<'_, 'py>) -> Output<'py> {
         let Self { coroutine, options } = self;
-        if let Some(native) = event_loop::spawner(event_loop) {
+        if let Some(native) = tasks::spawner(event_loop) {
             native.check_open()?;
             return Ok(tasks::spawn(native, coroutine, options)?.into_any());
         }
@@ -440,7 +441,7 @@ impl<'py> Asked<'py> {
         }
         let task = event_loop.call_method(names::create_task(py), (coroutine,), Some(&keywords))?;
         if let Some(name) = options.name {
-            event_loop::set_task_name(&task, &name)?;
+            tasks::set_task_name(&task, &name)?;
         }
         Ok(task)
     }

@@ -3,10 +3,15 @@
 //! A task is stepped by the loop's turn ([`run_step`], [`run_wakeup`]); between native objects no callable, Handle or
 //! attribute lookup is involved. On foreign loops it hands out callables ([`TaskCallback`]) for their `call_soon`. Calls the coroutine.
 
+mod awaited;
 mod callback;
+pub mod creating;
 mod eager;
+pub mod ensure;
 #[cfg(not(Py_3_14))]
 mod introspection;
+mod pause;
+pub mod threadsafe;
 
 use std::cell::Cell;
 use std::ffi::CStr;
@@ -16,7 +21,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyList, PyModule, PyType};
 
 use crate::attributes::flags;
-use crate::core::{Callable, EntryKind, Runnable, current, named, typed};
+use crate::core::{Callable, EntryKind, Runnable, current, named, no_callable, typed};
 use crate::core::{Entry, EventLoop};
 use crate::coroutines::is_coroutine;
 use crate::events::{self, Handle};
@@ -31,11 +36,18 @@ use crate::functions;
 use crate::futures::{self, Callback, Future, Settled, State, likes};
 use crate::{errors, names, stock};
 
+pub use awaited::Awaited;
 use callback::Kind;
 pub use callback::{TaskCallback, is_wakeup_of, task_of, wakeup_callable};
+#[cfg(Py_3_14)]
+pub use creating::create_task_on;
+pub use creating::{CREATE_TASK, create_task, spawn_on};
+#[cfg(not(Py_3_14))]
+pub use creating::{set_task_name, spawner};
 pub use eager::makes_eager_tasks;
 #[cfg(not(Py_3_14))]
 pub use introspection::all_tasks;
+pub use pause::{Delay, yield_once};
 
 /// What a Task adds to a Future.
 pub struct TaskState {
@@ -98,8 +110,14 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     }
     #[cfg(not(Py_3_14))]
     introspection::register(module)?;
+    likes::register_cancel(|task, message| Some(cancel(Obj::<Task>::cast_exact(task)?, message)))?;
     let doc = "Takes a cancellation that waits for the next await of a native task; whether there was one.";
     functions::add(module, &TAKE_CANCELLATION, take_cancellation, doc)
+}
+
+/// Whether it is one of asyncio's tasks, the standard library's or a native one: their classes need not know each other.
+pub fn is_asyncio_task(object: &Bound<'_, PyAny>) -> PyResult<bool> {
+    Ok(Obj::<Task>::cast(object).is_some() || object.is_instance(stock::task(object.py())?)?)
 }
 
 /// Living native tasks of all loops and threads that are not done: what `asyncio.all_tasks()` consults.
@@ -279,6 +297,7 @@ static STEP: EntryKind = EntryKind {
         let (callback, context) = step_callable(&typed(runnable.object, py)?, runnable.first)?;
         Ok(Callable::Call { callback, argument: None, context: Some(context) })
     }),
+    stands_for: no_callable,
 };
 
 /// The future that a task awaits is done: it comes with the task.
@@ -296,13 +315,11 @@ static WAKEUP: EntryKind = EntryKind {
         let argument = runnable.first.map(|future| future.into_any(py));
         Ok(Callable::Call { callback: wakeup_callable(&task)?, argument, context: Some(context) })
     }),
+    stands_for: |function, task| {
+        let is_it = typed(task.copy(function.py()), function.py());
+        is_it.is_ok_and(|task: Obj<'_, Task>| is_wakeup_of(function, &task))
+    },
 };
-
-/// The entry that steps a task when `future`, which it awaits, is done.
-#[inline]
-pub fn wakeup(task: Ref, future: Ref) -> Entry {
-    Entry::Run(Runnable { kind: &WAKEUP, object: task, first: Some(future), second: None })
-}
 
 /// Runs a scheduled step: in the task's context, as the current task of its loop.
 #[inline]
@@ -449,7 +466,10 @@ fn wait_for<'py>(task: &Obj<'py, Task>, object: Bound<'py, PyAny>) -> PyResult<(
         if !future.blocking.replace(false) {
             return yield_instead(task, &object);
         }
-        futures::add_callback(future, Callback::Task(Ref::of(task.clone())))?;
+        futures::add_callback(
+            future,
+            Callback::Entry { kind: &WAKEUP, object: Ref::new(task.as_any().clone()) },
+        )?;
         task.own.waiter.put(object.clone());
         return cancel_waiter_if_asked(task, &object);
     }

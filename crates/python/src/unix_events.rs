@@ -36,15 +36,15 @@ const CAN_USE_PIDFD: Signature<0> = Signature::new("can_use_pidfd", "");
 /// Makes the classes and adds the function.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
-    crate::add_derived::<UnixSubprocessTransport>(module, &BaseSubprocessTransport::class(py))?;
+    crate::classes::add_derived::<UnixSubprocessTransport>(module, &BaseSubprocessTransport::class(py))?;
     Table::<pidfd_watcher::Child>::build(py, None)?;
-    crate::add::<ThreadedWatcher>(module)?;
+    crate::classes::add::<ThreadedWatcher>(module)?;
     #[cfg(Py_3_12)]
-    crate::add::<PidfdWatcher>(module)?;
+    crate::classes::add::<PidfdWatcher>(module)?;
     #[cfg(not(Py_3_12))]
     {
         Table::<PidfdWatcher>::build(py, None)?;
-        crate::add::<attached_watcher::AttachedWatcher>(module)?;
+        crate::classes::add::<attached_watcher::AttachedWatcher>(module)?;
     }
     let doc = "Whether child processes can be watched by descriptors.";
     functions::add(module, &CAN_USE_PIDFD, can_use_pidfd_here, doc)

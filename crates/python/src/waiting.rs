@@ -39,6 +39,7 @@ static RELEASE: Reaction = Reaction {
     name: "_release_waiter",
     run: |waiter, _future| release(waiter),
     waiter: futures::awaiting_task,
+    standard: None,
 };
 
 /// `_cancel_and_wait(future)`: the coroutine of it. Its owner is the future, the waiter is in its first slot.

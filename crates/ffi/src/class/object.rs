@@ -3,6 +3,7 @@
 use std::marker::PhantomData;
 use std::ops::Deref;
 
+use pyo3::exceptions::PySystemError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
@@ -60,6 +61,18 @@ impl<'py, T: Class> Obj<'py, T> {
         unsafe {
             T::state()
                 .is_class(ffi::Py_TYPE(object.as_ptr()))
+                .then(|| &*std::ptr::from_ref(object).cast::<Self>())
+        }
+    }
+
+    /// The object as one of exactly this class, or of exactly a native class derived from it: no Python subclass can have replaced
+    /// its methods. [`know_derived`] says which classes those are.
+    #[inline]
+    pub fn cast_native<'a>(object: &'a Bound<'py, PyAny>) -> Option<&'a Self> {
+        // SAFETY: as in `cast`: objects of derived native classes begin with this class's data.
+        unsafe {
+            T::state()
+                .is_native(ffi::Py_TYPE(object.as_ptr()))
                 .then(|| &*std::ptr::from_ref(object).cast::<Self>())
         }
     }
@@ -169,4 +182,12 @@ impl<'py, T: Class> Obj<'py, T> {
         // SAFETY: transparent wrapper of the same reference; `Extends` promises the layout.
         unsafe { &*std::ptr::from_ref(self).cast::<Obj<'py, B>>() }
     }
+}
+
+/// Makes [`Obj::cast_native`] of class `B` know the exact objects of `T`. Called once, when `T` has been made.
+pub fn know_derived<T: Extends<B>, B: Class>() -> PyResult<()> {
+    if B::state().know_derived(T::state()) {
+        return Ok(());
+    }
+    Err(PySystemError::new_err("a native class has more derived classes than there are places for"))
 }

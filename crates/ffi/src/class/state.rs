@@ -18,6 +18,8 @@ pub struct ClassState {
     class: Cell<*mut ffi::PyTypeObject>,
     /// The class that most instances are of: this one or a subclass.
     usual: Cell<*mut ffi::PyTypeObject>,
+    /// The native classes derived from it that [`Obj::cast_native`](super::Obj::cast_native) is to know.
+    derived: [Cell<*mut ffi::PyTypeObject>; 2],
     /// Whether `install()` has put the class in the place of asyncio's.
     in_place: Cell<bool>,
     free: UnsafeCell<Vec<*mut ffi::PyObject>>,
@@ -38,6 +40,7 @@ impl ClassState {
         Self {
             class: Cell::new(null_mut()),
             usual: Cell::new(null_mut()),
+            derived: [const { Cell::new(null_mut()) }; 2],
             in_place: Cell::new(false),
             free: UnsafeCell::new(Vec::new()),
             originals: Originals::new(),
@@ -74,6 +77,19 @@ impl ClassState {
     #[inline]
     pub(crate) fn is_class(&self, class: *mut ffi::PyTypeObject) -> bool {
         self.class.get() == class
+    }
+
+    /// Whether this is the type object, or that of a derived class that [`ClassState::know_derived`] was told of.
+    #[inline]
+    pub(crate) fn is_native(&self, class: *mut ffi::PyTypeObject) -> bool {
+        self.is_class(class) || self.derived.iter().any(|derived| derived.get() == class)
+    }
+
+    /// Remembers the type object of a native class derived from this one; `false` where there are more than there are places for.
+    pub(crate) fn know_derived(&self, derived: &ClassState) -> bool {
+        let class = derived.class.get();
+        let place = self.derived.iter().find(|place| place.get().is_null() || place.get() == class);
+        place.inspect(|place| place.set(class)).is_some()
     }
 
     /// Whether asyncio's name for the class means this one now: `install()` was called.

@@ -45,8 +45,18 @@ pub struct EntryKind {
     pub run: for<'a, 'py> fn(&'a Obj<'py, EventLoop>, Runnable) -> PyResult<()>,
     /// What debug mode names when the entry was slow.
     pub subject: for<'a, 'py> fn(&'a Runnable, Python<'py>) -> Option<Bound<'py, PyAny>>,
-    /// What a handle of it calls, for programs that look at the ring; `None` where asyncio's loop would have nothing to call.
+    /// What a handle of it calls, for programs that look at the ring and for loops that are not native; `None` where asyncio's loop would
+    /// have nothing to call.
     pub callable: Option<for<'py> fn(Runnable, Python<'py>) -> PyResult<Callable<'py>>>,
+    /// Whether a callable of Python code stands for an entry of the object.
+    pub stands_for: fn(&Bound<'_, PyAny>, &Ref) -> bool,
+}
+
+impl EntryKind {
+    /// The kind as a base for others: no name, no callable.
+    pub const fn new(run: for<'a, 'py> fn(&'a Obj<'py, EventLoop>, Runnable) -> PyResult<()>) -> Self {
+        Self { run, subject: unnamed, callable: None, stands_for: no_callable }
+    }
 }
 
 /// An entry as asyncio would have it.
@@ -80,11 +90,18 @@ pub struct Reaction {
     /// The task that waits for the future by way of the owner, as call graphs show it.
     #[cfg_attr(not(Py_3_14), allow(dead_code, reason = "call graphs came with 3.14"))]
     pub waiter: for<'a, 'py> fn(&'a Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>>,
+    /// The function of asyncio by whose identity programs know the callback, where they do.
+    pub standard: Option<for<'py> fn(Python<'py>) -> PyResult<&'py Bound<'py, PyAny>>>,
 }
 
 /// The subject of kinds that are named after their object.
 pub fn named<'py>(runnable: &Runnable, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
     Some(runnable.object.any(py).clone())
+}
+
+/// The `stands_for` of kinds that no callable stands for.
+pub fn no_callable(_function: &Bound<'_, PyAny>, _object: &Ref) -> bool {
+    false
 }
 
 /// The subject of kinds that have no name.
@@ -93,6 +110,12 @@ pub fn unnamed<'py>(_runnable: &Runnable, _py: Python<'py>) -> Option<Bound<'py,
 }
 
 impl Runnable {
+    /// An object to run.
+    #[inline]
+    pub fn new(kind: &'static EntryKind, object: Ref) -> Self {
+        Self { kind, object, first: None, second: None }
+    }
+
     /// The object as one of the class that the kind is for.
     #[inline]
     pub fn object<'py, T: Class>(self, py: Python<'py>) -> PyResult<Obj<'py, T>> {
@@ -118,7 +141,7 @@ impl Entry {
     /// An object to run.
     #[inline]
     pub fn of<T: Class>(kind: &'static EntryKind, object: Obj<'_, T>) -> Self {
-        Self::Run(Runnable { kind, object: Ref::new(object.into_any()), first: None, second: None })
+        Self::Run(Runnable::new(kind, Ref::new(object.into_any())))
     }
 
     /// The kind, if it has one.

@@ -42,7 +42,7 @@ fn with_polled<R>(work: impl FnOnce(&mut Polled) -> R) -> R {
 }
 
 /// Offers to be resumed when `future` is done, instead of by a waker. False when that cannot be: a waker has to be kept then.
-pub(super) fn offer(future: &Bound<'_, PyAny>) -> bool {
+pub fn offer(future: &Bound<'_, PyAny>) -> bool {
     with_polled(|polled| {
         let taken = polled.takes && polled.offered.is_none();
         if taken {
@@ -53,12 +53,12 @@ pub(super) fn offer(future: &Bound<'_, PyAny>) -> bool {
 }
 
 /// The coroutine that is being polled.
-pub(super) fn current(py: Python<'_>) -> Option<Obj<'_, NativeCoroutine>> {
+pub fn current(py: Python<'_>) -> Option<Obj<'_, NativeCoroutine>> {
     with_polled(|polled| polled.coroutine.as_ref().map(|coroutine| coroutine.obj(py)))
 }
 
 /// Whether a Rust future is being dropped because its coroutine is closed: nothing was thrown into it.
-pub(super) fn closes() -> bool {
+pub fn closes() -> bool {
     with_polled(|polled| polled.closes)
 }
 
@@ -79,7 +79,7 @@ impl Drop for Outer {
 }
 
 /// Polls a coroutine's Rust future, and gives what was offered meanwhile, if it `takes` offers.
-pub(super) fn polled<R>(
+pub fn polled<R>(
     coroutine: &Obj<'_, NativeCoroutine>,
     takes: bool,
     poll: impl FnOnce() -> R,
@@ -93,14 +93,14 @@ pub(super) fn polled<R>(
 }
 
 /// Drops a Rust future: because its coroutine is closed if it `closes`, and otherwise because something was thrown into it.
-pub(super) fn dropped<T>(future: T, closes: bool) {
+pub fn dropped<T>(future: T, closes: bool) {
     let outer = Outer::put_aside(Polled { closes, ..Polled::default() });
     drop(future);
     drop(outer);
 }
 
 /// Whether an exception is what came of a future.
-pub(super) fn is_outcome(future: &Bound<'_, PyAny>, error: &PyErr) -> PyResult<bool> {
+pub fn is_outcome(future: &Bound<'_, PyAny>, error: &PyErr) -> PyResult<bool> {
     let py = future.py();
     if !likes::is_done(future)? {
         return Ok(false);

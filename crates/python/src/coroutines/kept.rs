@@ -60,13 +60,13 @@ impl Keeping {
     }
 
     /// On the list of a coroutine that is being polled.
-    pub(super) fn on(keeper: Rc<Keeper>) -> Self {
+    pub fn on(keeper: Rc<Keeper>) -> Self {
         let outer = CURRENT.replace(Some(Rc::clone(&keeper)));
         Self { keeper, outer }
     }
 
     /// The list.
-    pub(super) fn keeper(&self) -> Rc<Keeper> {
+    pub fn keeper(&self) -> Rc<Keeper> {
         Rc::clone(&self.keeper)
     }
 }
@@ -78,13 +78,13 @@ impl Drop for Keeping {
 }
 
 /// The list of another coroutine, for as long as its Rust future is run by the present one.
-pub(super) struct TakenOver {
+pub struct TakenOver {
     by: Rc<Keeper>,
     keeper: Rc<Keeper>,
 }
 
 impl TakenOver {
-    pub(super) fn new(keeper: Rc<Keeper>) -> Self {
+    pub fn new(keeper: Rc<Keeper>) -> Self {
         let by = current();
         by.taken_over.with(|others| others.push(Rc::clone(&keeper)));
         Self { by, keeper }

@@ -10,11 +10,11 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
 use super::{NativeCoroutine, delegation};
-use crate::core::{Entry, EntryKind, Message, Runnable, current, unnamed};
+use crate::core::{Callable, Entry, EntryKind, Message, Runnable, current, no_callable, unnamed};
 use crate::ffi::class::Plain;
 use crate::ffi::thread::attached;
 use crate::ffi::{Class, ClassState, Create, LoopCell, Obj, Output, Ref, Table, Visitor, none, thread};
-use crate::futures::{self, State};
+use crate::futures::{self, Callback, State};
 
 /// Resumes a coroutine, once.
 pub struct Waker(Ref<NativeCoroutine>);
@@ -32,20 +32,15 @@ impl Waker {
         Self(coroutine)
     }
 
-    /// Another one.
-    pub fn copy(&self, py: Python<'_>) -> Self {
-        Self::of(self.0.copy(py))
-    }
-
     /// Shows what it refers to to the collector.
     pub fn traverse(&self, visitor: &mut Visitor) {
         visitor.visit(self.0.as_ptr());
     }
 
-    /// The entry that wakes in the turn of the loop. The coroutine counts the waker until then.
-    pub fn into_entry(self) -> Entry {
+    /// The callback of a future that wakes when the future is done. The coroutine counts the waker until then.
+    pub fn into_callback(self, py: Python<'_>) -> Callback {
         count(&self.0);
-        attached(|py| entry(Ref::new(self.0.any(py).clone())))
+        Callback::Entry { kind: &WAKE, object: Ref::new(self.0.any(py).clone()) }
     }
 
     /// The coroutine is to be polled again.
@@ -68,7 +63,11 @@ static WAKE: EntryKind = EntryKind {
         Ok(())
     },
     subject: unnamed,
-    callable: None,
+    callable: Some(|runnable, py| {
+        let waker = Waker(Ref::of(runnable.object(py)?));
+        Ok(Callable::bare(WakerCallback::of(py, waker)?))
+    }),
+    stands_for: no_callable,
 };
 
 fn entry(coroutine: Ref) -> Entry {
@@ -129,7 +128,7 @@ static WAKER_CALLBACK: ClassState = ClassState::new();
 
 impl WakerCallback {
     /// Makes one.
-    pub(super) fn of(py: Python<'_>, waker: Waker) -> Output<'_> {
+    pub fn of(py: Python<'_>, waker: Waker) -> Output<'_> {
         let callback = Self::create(py)?;
         callback.waker.with(|slot| *slot = Some(waker));
         Ok(callback.into_any())

@@ -24,7 +24,7 @@ use crate::core::event_loop::descriptor_closed;
 use crate::core::{
     EventLoop, Kernel, Overridable, Owner, OwnerKind, Part, ignore_replacement, operation, typed,
 };
-use crate::coroutines::{self, Awaited, Keeping, Kept};
+use crate::coroutines::{self, Keeping, Kept};
 use crate::events::{self, Handle};
 use crate::ffi::class::Plain;
 use crate::ffi::thread::attached;
@@ -39,6 +39,7 @@ use crate::replaced::names::{SELECTOR_EVENTS, SOCKET_TRANSPORT, SSL_PROTOCOL, TR
 use crate::replaced::sockets;
 use crate::replaced::sockets::is_plain;
 use crate::sslproto::SslProtocol;
+use crate::tasks::Awaited;
 use crate::transports::{self, Accepted, Parts, SocketTransport};
 use crate::{errors, names, sslproto};
 

@@ -7,13 +7,14 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::core::EventLoop;
-use crate::coroutines::{self, Awaited, Keeping, Kept};
+use crate::coroutines::{self, Keeping, Kept};
 use crate::errors;
 use crate::ffi::thread::attached;
 use crate::ffi::{Obj, Output, Ref, Table, call, none};
 use crate::frames::Frame;
 use crate::gathering::gather_all;
 use crate::replaced::names::BASE_EVENTS;
+use crate::tasks::Awaited;
 use crate::{names, stock};
 
 pub(super) fn table(t: &mut Table<EventLoop>) {

@@ -8,11 +8,10 @@ use pyo3::exceptions::{PyOSError, PyOverflowError, PyTimeoutError, PyTypeError, 
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList};
 
-use super::Delay;
 use super::together::Together;
 use crate::core::EventLoop;
 use crate::core::event_loop::descriptor_closed;
-use crate::coroutines::{self, Awaited, Keeping, Kept};
+use crate::coroutines::{self, Keeping, Kept};
 use crate::errors;
 use crate::ffi::thread::attached;
 use crate::ffi::{Args, Obj, Output, Signature, Table};
@@ -20,6 +19,8 @@ use crate::frames::Frame;
 use crate::mixins::create_future;
 use crate::replaced::names::BASE_EVENTS;
 use crate::replaced::names::sockets;
+use crate::tasks::Awaited;
+use crate::tasks::Delay;
 use crate::{names, stock};
 
 /// `socket.SOCK_STREAM`

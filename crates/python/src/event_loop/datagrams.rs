@@ -11,13 +11,14 @@ use rustix::net::{AddressFamily, SocketType};
 use super::connect::{CloseUnlessDone, or_number};
 use super::{occupied, serve};
 use crate::core::EventLoop;
-use crate::coroutines::{self, Awaited, Keeping, Kept};
+use crate::coroutines::{self, Keeping, Kept};
 use crate::ffi::thread::attached;
 use crate::ffi::{Args, Class, Obj, Output, Raised, Signature, Table, none};
 use crate::frames::Frame;
 use crate::mixins::create_future;
 use crate::replaced::names::{BASE_EVENTS, DATAGRAM_TRANSPORT, sockets};
 use crate::stock;
+use crate::tasks::Awaited;
 use crate::transports::DatagramTransport;
 
 const CREATE: Signature<9> = Signature::new(

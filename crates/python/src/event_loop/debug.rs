@@ -9,7 +9,6 @@ use crate::core::EventLoop;
 use crate::events::Handle;
 use crate::ffi::{Obj, Output, Signature, Table, boolean, none, thread};
 use crate::frames::Frame;
-use crate::futures::likes;
 use crate::replaced::names::BASE_EVENTS;
 use crate::{stock, tasks};
 
@@ -68,12 +67,6 @@ pub(super) fn init(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     Ok(())
 }
 
-/// `warnings.warn(text, category)`.
-pub(super) fn warn(py: Python<'_>, category: &str, text: &str) -> PyResult<()> {
-    let category = stock::module(py, "builtins")?.getattr(category)?;
-    stock::warn(py)?.call1((text, category)).map(drop)
-}
-
 /// RuntimeError when the loop runs in another thread.
 pub(super) fn check_thread(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     let running = event_loop.thread.get();
@@ -127,7 +120,7 @@ fn describe<'py>(subject: &Bound<'py, PyAny>) -> Output<'py> {
             return Ok(task.as_any().repr()?.into_any());
         }
         if let Some(owner) = callback.getattr_opt(name!("__self__"))?
-            && likes::is_asyncio_task(&owner)?
+            && tasks::is_asyncio_task(&owner)?
         {
             return Ok(owner.repr()?.into_any());
         }

@@ -8,7 +8,7 @@ use pyo3::exceptions::{PyException, PyRuntimeError, PyRuntimeWarning, PyTypeErro
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
-use super::{create_future, debug};
+use super::debug;
 use crate::alarms::{self, Alarm};
 use crate::core::Overrides;
 use crate::core::current;
@@ -19,6 +19,7 @@ use crate::executor::{self, Job, ThreadPool};
 use crate::ffi::{Args, Create, Obj, Output, Raised, Signature, Table, none, thread};
 use crate::frames::SHUTDOWN_DEFAULT_EXECUTOR;
 use crate::functions::running_loop;
+use crate::futures::create_future;
 use crate::futures::{self, Future, State, bridge};
 use crate::replaced::functions;
 use crate::replaced::names::running_loop::OF_TIMEOUTS;

@@ -16,10 +16,10 @@ use crate::ffi::thread::attached;
 use crate::ffi::{Obj, Output, Signature, Table, boolean, none, thread, trampoline};
 use crate::frames::Frame;
 use crate::functions::asked;
-use crate::futures::ensure::ensure;
 use crate::futures::{self, likes};
 use crate::replaced::names::running_loop::OF_LOOPS;
 use crate::replaced::names::{BASE_EVENTS, SET_RUNNING_LOOP};
+use crate::tasks::ensure::ensure;
 use crate::{names, stock, tasks};
 
 const RUN_UNTIL_COMPLETE: Signature<1> = Signature::new("EventLoop.run_until_complete", "future");
@@ -204,8 +204,12 @@ fn set_running(py: Python<'_>, event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
 }
 
 /// `base_events._run_until_complete_cb`, which Python code sees in its place among the callbacks of a native future.
-pub static COMPLETION: Reaction =
-    Reaction { name: "_run_until_complete_cb", run: completed, waiter: |_event_loop| None };
+static COMPLETION: Reaction = Reaction {
+    name: "_run_until_complete_cb",
+    run: completed,
+    waiter: |_event_loop| None,
+    standard: Some(stock::run_until_complete_cb),
+};
 
 fn completed(event_loop: &Bound<'_, PyAny>, future: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = event_loop.py();

@@ -4,7 +4,7 @@ use pyo3::prelude::*;
 
 use super::connect::CloseUnlessDone;
 use crate::core::EventLoop;
-use crate::coroutines::{self, Awaited, Keeping, Kept};
+use crate::coroutines::{self, Keeping, Kept};
 use crate::events::loop_debug;
 use crate::ffi::thread::attached;
 use crate::ffi::{Args, Class, Obj, Output, Signature, Table};
@@ -12,6 +12,7 @@ use crate::frames::Frame;
 use crate::mixins::create_future;
 use crate::names;
 use crate::replaced::names::{BASE_EVENTS, Name, READ_PIPE, WRITE_PIPE};
+use crate::tasks::Awaited;
 use crate::transports::pipes::{ReadPipeTransport, WritePipeTransport};
 
 const CONNECT_READ: Signature<2> = Signature::new("EventLoop.connect_read_pipe", "protocol_factory, pipe");

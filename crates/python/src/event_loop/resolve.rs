@@ -12,11 +12,12 @@ use rustix::net::{AddressFamily, SocketType, ipproto};
 
 use super::executor;
 use crate::core::EventLoop;
-use crate::coroutines::{self, Answer, Awaited, Keeping, Kept};
+use crate::coroutines::{self, Answer, Keeping, Kept};
 use crate::ffi::thread::attached;
 use crate::ffi::{Args, Obj, Output, Signature, Table, make};
 use crate::frames::Frame;
 use crate::replaced::names::{BASE_EVENTS, sockets};
+use crate::tasks::Awaited;
 use crate::{names, stock};
 
 const GETADDRINFO: Signature<6> =

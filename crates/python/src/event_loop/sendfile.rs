@@ -24,11 +24,12 @@ use super::connect::SOCK_STREAM;
 use super::occupied;
 use super::socket::Socket;
 use crate::core::EventLoop;
-use crate::coroutines::{self, Awaited, Keeping, Kept};
+use crate::coroutines::{self, Keeping, Kept};
 use crate::errors;
 use crate::ffi::thread::attached;
 use crate::ffi::{Args, Obj, Output, Raised, Signature, Table, none};
 use crate::replaced::names::OS_SENDFILE;
+use crate::tasks::Awaited;
 use crate::transports::{self, SocketTransport};
 use crate::{names, stock};
 

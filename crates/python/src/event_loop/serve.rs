@@ -9,16 +9,18 @@ use pyo3::types::{PyBool, PyDict, PyList, PySet, PyString, PyTuple};
 use rustix::io::Errno;
 
 use super::connect::{self, CloseUnlessDone, Security};
+use super::occupied;
 use super::together::Together;
-use super::{occupied, yield_once};
 use crate::core::EventLoop;
-use crate::coroutines::{self, Awaited, Keeping, Kept};
+use crate::coroutines::{self, Keeping, Kept};
 use crate::ffi::thread::attached;
 use crate::ffi::{Args, Class, Obj, Output, Signature, Table};
 use crate::frames::{self, Frame};
 use crate::replaced::names::{BASE_EVENTS, SERVER, SOCKET_TRANSPORT, sockets};
 use crate::server::{self, Server, Settings};
 use crate::stock;
+use crate::tasks::Awaited;
+use crate::tasks::yield_once;
 use crate::transports::SocketTransport;
 
 #[cfg(not(Py_3_13))]

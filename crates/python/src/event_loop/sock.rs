@@ -13,13 +13,14 @@ use yibu_engine::{Fd, Interest, MAX_RECEIVE, OpId};
 
 use super::resolve::{self, Question};
 use super::socket::{self, Socket, completed, plain, unless_blocked};
-use super::{create_future, occupied, watch};
+use super::{occupied, watch};
 use crate::core::{EventLoop, Owner};
 use crate::coroutines::{self, Answer, Keeping, Kept, Routine, Step};
 use crate::ffi::buffer::Buffer;
 use crate::ffi::thread::attached;
 use crate::ffi::{Args, Obj, Output, Signature, Table, make, none};
 use crate::futures::READY;
+use crate::futures::create_future;
 use crate::stock;
 
 const SOCK_RECV: Signature<2> = Signature::new("EventLoop.sock_recv", "sock, n");

@@ -8,13 +8,14 @@ use pyo3::types::PyDict;
 
 use super::occupied;
 use crate::core::EventLoop;
-use crate::coroutines::{self, Awaited, Keeping, Kept};
+use crate::coroutines::{self, Keeping, Kept};
 use crate::ffi::thread::attached;
 use crate::ffi::{Args, Obj, Output, Signature, Table};
 use crate::mixins::create_future;
 use crate::names;
 use crate::replaced::names::{Name, SSL_PROTOCOL, SSL_PROTOCOL_OF_LOOPS};
 use crate::sslproto::{self, Parts, SslProtocol};
+use crate::tasks::Awaited;
 
 const START_TLS: Signature<7> = Signature::new(
     "EventLoop.start_tls",

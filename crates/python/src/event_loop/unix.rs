@@ -18,11 +18,12 @@ use rustix::net::AddressFamily;
 use super::connect::{self, CloseUnlessDone, SOCK_STREAM, Security};
 use super::serve::{BoundSocket, Service};
 use crate::core::EventLoop;
-use crate::coroutines::{self, Awaited, Keeping, Kept};
+use crate::coroutines::{self, Keeping, Kept};
 use crate::ffi::thread::attached;
 use crate::ffi::{Args, Obj, Output, Raised, Signature, Table};
 use crate::frames::CREATE_UNIX_SERVER;
 use crate::replaced::names::sockets;
+use crate::tasks::Awaited;
 
 const CREATE_CONNECTION: Signature<7> = Signature::new(
     "EventLoop.create_unix_connection",

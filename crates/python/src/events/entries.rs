@@ -3,7 +3,7 @@
 use pyo3::prelude::*;
 
 use super::{Handle, PostedHandle, TimerHandle, posted, run, run_posted};
-use crate::core::{Callable, Entry, EntryKind, Runnable, TimerKind, current, named, typed};
+use crate::core::{Callable, Entry, EntryKind, Runnable, TimerKind, current, named, no_callable, typed};
 use crate::ffi::{Obj, Ref};
 
 /// `call_soon(callback)`
@@ -14,6 +14,7 @@ pub static HANDLE: EntryKind = EntryKind {
     },
     subject: named,
     callable: Some(handle_itself),
+    stands_for: no_callable,
 };
 
 /// `call_soon_threadsafe(callback)`
@@ -28,6 +29,7 @@ pub static POSTED: EntryKind = EntryKind {
     },
     subject: named,
     callable: Some(handle_itself),
+    stands_for: no_callable,
 };
 
 /// A timer that is due.
@@ -38,6 +40,7 @@ pub static TIMER: EntryKind = EntryKind {
     },
     subject: named,
     callable: Some(handle_itself),
+    stands_for: no_callable,
 };
 
 /// `call_at(callback)`

@@ -13,7 +13,7 @@ use pyo3::types::{PyDict, PyString, PyTuple};
 use yibu_engine::Inbox;
 
 use crate::arguments::Arguments;
-use crate::core::{Entry, EntryKind, EventLoop, Message, Runnable, named};
+use crate::core::{Entry, EntryKind, EventLoop, Message, Runnable, named, no_callable};
 use crate::events;
 use crate::ffi::class::Plain;
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Raised, Ref, Slot, Table, references};
@@ -194,6 +194,7 @@ static ENDED: EntryKind = EntryKind {
     },
     subject: named,
     callable: None,
+    stands_for: no_callable,
 };
 
 fn received(job: Ref) -> Entry {

@@ -56,24 +56,9 @@ fn discard<'py>(args: Args<'_, 'py>) -> Output<'py> {
 /// `Future._asyncio_awaited_by`: None when nobody waits.
 pub(super) fn awaited_by<'py>(future: &Obj<'py, Future>) -> Output<'py> {
     let py = future.py();
-    let waiting: Vec<Callback> = future.callbacks.with(|all| {
-        let waiting = all.iter().filter_map(|callback| match callback {
-            Callback::Task(task) => Some(Callback::Task(task.copy(py))),
-            Callback::Reaction { reaction, owner } => {
-                Some(Callback::Reaction { reaction, owner: owner.copy(py) })
-            }
-            Callback::Python { .. } | Callback::Waker(_) => None,
-        });
-        waiting.collect()
-    });
-    let mut tasks: Vec<_> = waiting
-        .iter()
-        .filter_map(|callback| match callback {
-            Callback::Task(task) => Some(task.any(py).clone()),
-            Callback::Reaction { reaction, owner } => (reaction.waiter)(owner.any(py)),
-            Callback::Python { .. } | Callback::Waker(_) => None,
-        })
-        .collect();
+    let callbacks: Vec<Callback> =
+        future.callbacks.with(|all| all.iter().map(|callback| callback.copy(py)).collect());
+    let mut tasks: Vec<_> = callbacks.iter().filter_map(|callback| callback.waiter(py)).collect();
     if let Some(told) = future.awaited_by.get(py) {
         for task in told.try_iter()? {
             tasks.push(task?);

@@ -1,33 +1,26 @@
-//! Between futures of asyncio and of `concurrent.futures`: `wrap_future`, `run_coroutine_threadsafe`, and the chain that both are
-//! made of.
+//! Between futures of asyncio and of `concurrent.futures`: `wrap_future`, and the chain that it and
+//! `run_coroutine_threadsafe` are made of.
 //!
 //! A [`Chain`] carries the outcome of one future to another and a cancellation back, each in the thread where the future it
 //! changes belongs. Called by Python code and by [`crate::event_loop`] for executors.
 
 use std::ffi::CStr;
 
-use pyo3::exceptions::{
-    PyAssertionError, PyKeyboardInterrupt, PyRuntimeError, PyStopIteration, PySystemExit, PyTypeError,
-};
+use pyo3::exceptions::{PyAssertionError, PyRuntimeError, PyStopIteration, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyString, PyTuple};
+use pyo3::types::PyTuple;
 
-use super::ensure::ensure;
 use super::likes::{self, is_future};
 use crate::callbacks::{Reaction, ReactionCallback, react};
 use crate::core::EventLoop;
-use crate::coroutines::is_coroutine;
 use crate::ffi::class::Plain;
-use crate::ffi::{
-    Args, Class, ClassState, Create, Obj, Output, Raised, Signature, Slot, Table, none, references,
-};
+use crate::ffi::{Args, Class, ClassState, Create, Obj, Output, Signature, Slot, Table, none, references};
 use crate::functions::{self, current_loop};
 use crate::mixins::create_future;
 use crate::{names, stock};
 
 const WRAP_FUTURE: Signature<2> = Signature::new("wrap_future", "future, *, loop=None");
-const RUN_COROUTINE_THREADSAFE: Signature<2> = Signature::new("run_coroutine_threadsafe", "coro, loop");
 const CHAIN_FUTURE: Signature<2> = Signature::new("_chain_future", "source, destination");
 const SET_RESULT_UNLESS_CANCELLED: Signature<2> =
     Signature::new("_set_result_unless_cancelled", "fut, result");
@@ -38,11 +31,8 @@ static UNLESS_CANCELLED: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     Table::<Chain>::build(py, None)?;
-    Table::<Submission>::build(py, None)?;
     let doc = "A Future for one of concurrent.futures; futures of asyncio are returned as they are.";
     functions::add(module, &WRAP_FUTURE, wrap_future, doc)?;
-    let doc = "Runs a coroutine on a loop of another thread. Returns a concurrent.futures.Future.";
-    functions::add(module, &RUN_COROUTINE_THREADSAFE, run_coroutine_threadsafe, doc)?;
     let doc = "Completes destination as source is completed; cancels source when destination is cancelled.";
     functions::add(module, &CHAIN_FUTURE, chain_future, doc)?;
     let doc = "Sets the result of a future that was not cancelled.";
@@ -110,11 +100,19 @@ pub struct Chain {
 static CHAIN: ClassState = ClassState::new();
 
 /// The destination is done: if it was cancelled, so is the source.
-static CHECK_CANCEL: Reaction =
-    Reaction { name: "_chain_future.<locals>._call_check_cancel", run: check_cancel, waiter: |_| None };
+static CHECK_CANCEL: Reaction = Reaction {
+    name: "_chain_future.<locals>._call_check_cancel",
+    run: check_cancel,
+    waiter: |_| None,
+    standard: None,
+};
 /// The source is done: so will be the destination.
-static CALL_SET_STATE: Reaction =
-    Reaction { name: "_chain_future.<locals>._call_set_state", run: call_set_state, waiter: |_| None };
+static CALL_SET_STATE: Reaction = Reaction {
+    name: "_chain_future.<locals>._call_set_state",
+    run: call_set_state,
+    waiter: |_| None,
+    standard: None,
+};
 /// The same, in the thread of the destination.
 static SET_STATE: Reaction = Reaction {
     name: "_chain_future.<locals>._set_state",
@@ -123,6 +121,7 @@ static SET_STATE: Reaction = Reaction {
         None => Ok(()),
     },
     waiter: |_| None,
+    standard: None,
 };
 
 impl Chain {
@@ -134,7 +133,7 @@ impl Chain {
     }
 }
 
-fn chain<'py>(source: &Bound<'py, PyAny>, destination: &Bound<'py, PyAny>) -> PyResult<()> {
+pub fn chain<'py>(source: &Bound<'py, PyAny>, destination: &Bound<'py, PyAny>) -> PyResult<()> {
     let py = source.py();
     for (future, role) in [(source, "source"), (destination, "destination")] {
         if !is_future(future)? && !future.is_instance(stock::concurrent_future(py)?)? {
@@ -262,7 +261,7 @@ fn hand_over(source: &Bound<'_, PyAny>, destination: &Bound<'_, PyAny>) -> PyRes
 }
 
 /// `future.set_running_or_notify_cancel()`.
-fn starts_running(future: &Bound<'_, PyAny>) -> PyResult<bool> {
+pub fn starts_running(future: &Bound<'_, PyAny>) -> PyResult<bool> {
     future.call_method0(name!("set_running_or_notify_cancel"))?.is_truthy()
 }
 
@@ -280,74 +279,6 @@ pub fn convert(exception: Bound<'_, PyAny>) -> Output<'_> {
     let converted = own.call1(exception.getattr(name!("args"))?.cast::<PyTuple>()?)?;
     converted.setattr(name!("__traceback__"), exception.getattr(name!("__traceback__"))?)?;
     Ok(converted)
-}
-
-/// `asyncio.run_coroutine_threadsafe(coro, loop)`.
-fn run_coroutine_threadsafe<'py>(args: Args<'_, 'py>) -> Output<'py> {
-    let [coroutine, event_loop] = args.parse(&RUN_COROUTINE_THREADSAFE)?;
-    let py = args.py();
-    if !is_coroutine(&coroutine)? {
-        return Err(PyTypeError::new_err("A coroutine object is required"));
-    }
-    let future = stock::concurrent_future(py)?.call0()?;
-    let submission = Submission::create(py)?;
-    submission.coroutine.put(coroutine);
-    submission.event_loop.put(event_loop.clone());
-    submission.future.put(future.clone());
-    event_loop.call_method1(names::call_soon_threadsafe(py), (submission.as_any(),))?;
-    Ok(future)
-}
-
-/// What `run_coroutine_threadsafe` has the loop call.
-#[derive(Default)]
-pub struct Submission {
-    coroutine: Slot,
-    event_loop: Slot,
-    future: Slot,
-}
-
-static SUBMISSION: ClassState = ClassState::new();
-
-/// Starts the coroutine in the loop's thread. What goes wrong is told to the submitter, and to the loop.
-fn start<'py>(submission: &Obj<'py, Submission>) -> Output<'py> {
-    let py = submission.py();
-    let event_loop = submission.event_loop.get_or_none(py);
-    let future = submission.future.get_or_none(py);
-    let started = ensure(&submission.coroutine.get_or_none(py), Some(&event_loop))
-        .and_then(|task| chain(&task, &future));
-    let Err(error) = started else { return Ok(none(py)) };
-    if error.is_instance_of::<PySystemExit>(py) || error.is_instance_of::<PyKeyboardInterrupt>(py) {
-        return Err(error);
-    }
-    let raised = Raised::from_err(py, error);
-    raised.handling(|| -> PyResult<()> {
-        if starts_running(&future)? {
-            likes::set_exception(&future, raised.as_any())?;
-        }
-        Ok(())
-    })?;
-    Err(raised.into_err())
-}
-
-impl Class for Submission {
-    const NAME: &'static CStr = c"yibu.Submission";
-    type Header = Plain;
-    const SUBCLASSABLE: bool = false;
-    const CONSTRUCTIBLE: bool = false;
-
-    fn state() -> &'static ClassState {
-        &SUBMISSION
-    }
-
-    fn table(t: &mut Table<Self>) {
-        t.call(|submission, _args, _kwargs| start(submission));
-        t.getter(c"__qualname__", |submission| {
-            let name = "run_coroutine_threadsafe.<locals>.callback";
-            Ok(PyString::new(submission.py(), name).into_any())
-        });
-    }
-
-    references! { coroutine, event_loop, future }
 }
 
 impl Class for Chain {

@@ -6,10 +6,10 @@
 
 use std::collections::HashMap;
 
-use crate::callbacks::Reaction;
-use crate::coroutines::Waker;
-use crate::ffi::Ref;
-use crate::tasks::Task;
+use pyo3::prelude::*;
+
+use crate::core::{EntryKind, Reaction, Runnable};
+use crate::ffi::{Ref, Visitor};
 use yibu_driver::memory::MakeRoom;
 
 /// What runs when a future is done.
@@ -21,8 +21,13 @@ pub enum Callback {
         /// Entered for the call.
         context: Ref,
     },
-    /// A native Task that awaits the future: it is stepped in its own context.
-    Task(Ref<Task>),
+    /// An entry of the loop: a native task that awaits the future, or a Rust future that does.
+    Entry {
+        /// The kind of the entry, which gets the future with the object.
+        kind: &'static EntryKind,
+        /// What waits.
+        object: Ref,
+    },
     /// What a primitive does then.
     Reaction {
         /// Which one.
@@ -30,13 +35,45 @@ pub enum Callback {
         /// The object it acts on.
         owner: Ref,
     },
-    /// A Rust future that awaits it.
-    Waker(Waker),
 }
 
 /// A reaction and its owner, by their addresses.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Key(usize, usize);
+
+impl Callback {
+    /// Another one of the same.
+    pub fn copy(&self, py: Python<'_>) -> Self {
+        match self {
+            Self::Python { function, context } => {
+                Self::Python { function: function.copy(py), context: context.copy(py) }
+            }
+            Self::Entry { kind, object } => Self::Entry { kind, object: object.copy(py) },
+            Self::Reaction { reaction, owner } => Self::Reaction { reaction, owner: owner.copy(py) },
+        }
+    }
+
+    /// The task that waits for the future by it.
+    pub fn waiter<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+        match self {
+            Self::Python { .. } => None,
+            Self::Entry { kind, object } => (kind.subject)(&Runnable::new(kind, object.copy(py)), py),
+            Self::Reaction { reaction, owner } => (reaction.waiter)(owner.any(py)),
+        }
+    }
+
+    /// Shows what it refers to to the collector.
+    pub fn traverse(&self, visitor: &mut Visitor) {
+        match self {
+            Self::Python { function, context } => {
+                visitor.visit(function.as_ptr());
+                visitor.visit(context.as_ptr());
+            }
+            Self::Entry { object, .. } => visitor.visit(object.as_ptr()),
+            Self::Reaction { owner, .. } => visitor.visit(owner.as_ptr()),
+        }
+    }
+}
 
 impl Key {
     /// The key of a reaction of an object at an address.

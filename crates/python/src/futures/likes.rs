@@ -4,14 +4,29 @@
 //! threads, a `concurrent.futures.Future`, whose methods have the same names. Called by the primitives; calls [`super`] for
 //! native futures, methods by name for the others.
 
+use std::sync::OnceLock;
+
+use pyo3::exceptions::PySystemError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use super::{State, exact};
 use crate::ffi::{Obj, Output, none};
-use crate::gathering::{self, GatheringFuture};
-use crate::tasks::{self, Task};
 use crate::{names, stock};
+
+/// `cancel(msg=message)` of an object of exactly one native class derived from Future; `None` for any other object.
+pub type Cancel = for<'a, 'py> fn(&'a Bound<'py, PyAny>, &'a Bound<'py, PyAny>) -> Option<PyResult<bool>>;
+
+/// That of each native class derived from Future: tasks and what `gather()` returns.
+static DERIVED: [OnceLock<Cancel>; 2] = [OnceLock::new(), OnceLock::new()];
+
+/// Makes [`cancel_with`] know a native class derived from Future. Called once for each when the module is made.
+pub fn register_cancel(cancel: Cancel) -> PyResult<()> {
+    if DERIVED.iter().any(|place| place.set(cancel).is_ok()) {
+        return Ok(());
+    }
+    Err(PySystemError::new_err("there are more native classes of futures than places for them"))
+}
 
 /// `asyncio.isfuture(object)`.
 #[inline]
@@ -31,11 +46,6 @@ pub fn is_future(object: &Bound<'_, PyAny>) -> PyResult<bool> {
 #[cfg(Py_3_14)]
 pub fn is_asyncio_future(object: &Bound<'_, PyAny>) -> PyResult<bool> {
     Ok(Obj::<super::Future>::cast(object).is_some() || object.is_instance(stock::future(object.py())?)?)
-}
-
-/// The same for tasks.
-pub fn is_asyncio_task(object: &Bound<'_, PyAny>) -> PyResult<bool> {
-    Ok(Obj::<Task>::cast(object).is_some() || object.is_instance(stock::task(object.py())?)?)
 }
 
 /// `futures._get_loop(future)`.
@@ -133,15 +143,18 @@ pub fn cancel_with<'py>(future: &Bound<'py, PyAny>, message: &Bound<'py, PyAny>)
     if let Some(native) = Obj::<super::Future>::cast_exact(future) {
         return super::cancel(native, message.clone());
     }
-    if let Some(task) = Obj::<Task>::cast_exact(future) {
-        return tasks::cancel(task, message);
-    }
-    if let Some(gathering) = Obj::<GatheringFuture>::cast_exact(future) {
-        return gathering::cancel(gathering, message);
+    if let Some(cancel) = DERIVED.iter().filter_map(OnceLock::get).find_map(|cancel| cancel(future, message))
+    {
+        return cancel;
     }
     let keywords = PyDict::new(future.py());
     keywords.set_item("msg", message)?;
     future.call_method(names::cancel(future.py()), (), Some(&keywords))?.is_truthy()
+}
+
+/// Completes a future with None, unless it is done: what the alarm of a pause does.
+pub fn set_none(future: &Bound<'_, PyAny>) -> PyResult<()> {
+    if is_done(future)? { Ok(()) } else { set_result(future, none(future.py())) }
 }
 
 /// `future.cancel()`.

@@ -266,6 +266,7 @@ static SERVED: Reaction = Reaction {
     name: "StreamReaderProtocol.connection_made.<locals>.callback",
     run: served,
     waiter: |_| None,
+    standard: None,
 };
 
 fn served<'py>(owner: &Bound<'py, PyAny>, task: &Bound<'py, PyAny>) -> PyResult<()> {

@@ -79,8 +79,8 @@ pub trait PipeEnd: StreamTransport<Channel = Pipe> {
 /// Makes the classes.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
-    crate::add_derived::<ReadPipeTransport>(module, stock::read_transport(py)?)?;
-    crate::add_derived::<WritePipeTransport>(module, stock::transport(py)?)?;
+    crate::classes::add_derived::<ReadPipeTransport>(module, stock::read_transport(py)?)?;
+    crate::classes::add_derived::<WritePipeTransport>(module, stock::transport(py)?)?;
     read::complete(py)
 }
 

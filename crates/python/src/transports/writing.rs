@@ -12,10 +12,10 @@ use yibu_engine::transport::{Channel, Cork, DEFAULT_HIGH, During, Socket, Upcall
 use super::link::refused;
 use super::{Chunk, SocketTransport, StreamTransport, act, by_methods, closing};
 use crate::core::{EventLoop, typed};
-use crate::event_loop::create_future;
 use crate::ffi::buffer::Buffer;
 use crate::ffi::bytes::Bytes;
 use crate::ffi::{Args, Obj, Output, Raised, Ref, Signature, Table, boolean, none};
+use crate::futures::create_future;
 use crate::futures::{self, Future};
 use crate::{errors, upcall};
 use yibu_driver::memory::{self, MakeRoom};

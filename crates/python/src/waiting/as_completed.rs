@@ -27,10 +27,10 @@ use crate::ffi::{
     Args, Class, ClassState, Create, LoopCell, Obj, Output, Ref, Signature, Slot, Table, Visitor, references,
 };
 use crate::functions::current_loop;
-use crate::futures::ensure::ensure;
 use crate::futures::likes;
 use crate::mixins::LoopBound;
 use crate::stock;
+use crate::tasks::ensure::ensure;
 use yibu_driver::memory::MakeRoom;
 
 /// `as_completed`'s parameters.
@@ -79,6 +79,7 @@ static COMPLETION: Reaction = Reaction {
     },
     run: completed,
     waiter: |all| Obj::<AsCompleted>::cast(all)?.task.get(all.py()),
+    standard: None,
 };
 
 /// `as_completed(fs, *, timeout=None)`.

@@ -70,6 +70,7 @@ static COMPLETION: Reaction = Reaction {
     name: "_wait.<locals>._on_completion",
     run: completed,
     waiter: |wait| Obj::<Wait>::cast(wait)?.task.get(wait.py()),
+    standard: None,
 };
 
 /// `wait(fs, *, timeout=None, return_when=ALL_COMPLETED)`.

@@ -9,10 +9,10 @@ use super::cancel_and_wait;
 use crate::coroutines::{Routine, Step};
 use crate::ffi::{Args, Obj, Output, Raised, Signature};
 use crate::functions::running_loop;
-use crate::futures::ensure::ensure;
 use crate::futures::likes;
 use crate::replaced::names::running_loop::OF_TASKS;
 use crate::stock;
+use crate::tasks::ensure::ensure;
 use crate::timeouts::timeout_error;
 
 /// `wait_for`'s parameters.

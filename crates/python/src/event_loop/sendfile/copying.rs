@@ -8,12 +8,13 @@ use pyo3::types::{PyByteArray, PyInt, PyMemoryView};
 use super::Piece;
 use super::protocol::Takeover;
 use crate::core::EventLoop;
-use crate::coroutines::{Answer, Awaited, Kept};
+use crate::coroutines::{Answer, Kept};
 use crate::event_loop::socket::Socket;
 use crate::ffi::thread::attached;
 use crate::ffi::{Output, make};
 use crate::names;
 use crate::replaced::names::BASE_EVENTS;
+use crate::tasks::Awaited;
 
 /// How much goes to a transport at once.
 const TRANSPORT_PIECE: i64 = 16 * 1024;

@@ -8,11 +8,12 @@ use pyo3::exceptions::{PyConnectionError, PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
 
 use crate::core::EventLoop;
-use crate::coroutines::{Awaited, Kept};
+use crate::coroutines::Kept;
 use crate::ffi::class::{self, Plain};
 use crate::ffi::thread::attached;
 use crate::ffi::{Class, ClassState, Create, Obj, Output, Ref, Slot, Table, boolean, none, references};
 use crate::mixins::{self, create_future};
+use crate::tasks::Awaited;
 use crate::{names, stock};
 
 /// The data of a `SendfileProtocol`.

@@ -15,7 +15,7 @@ use super::ending::{connection_lost, fatal_error, tell_handler};
 use super::sending::{self, Queued};
 use super::{DatagramTransport, MAX_SIZE, act, context_of, refused};
 use crate::core::{
-    Entry, EntryKind, EventLoop, Kernel, OwnerKind, current, finish, ignore_replacement, typed, unnamed,
+    Entry, EntryKind, EventLoop, Kernel, OwnerKind, current, finish, ignore_replacement, typed,
 };
 use crate::event_loop::watch;
 use crate::events::{self, Handle};
@@ -140,14 +140,10 @@ pub(super) static SOCKET: OwnerKind = OwnerKind {
 };
 
 /// A datagram socket may have more than the kernel has reported: the next datagram is taken, reported or not.
-static READ_AGAIN: EntryKind = EntryKind {
-    run: |event_loop, runnable| {
-        current::settle(event_loop)?;
-        read_again(event_loop, &runnable.object(event_loop.py())?)
-    },
-    subject: unnamed,
-    callable: None,
-};
+static READ_AGAIN: EntryKind = EntryKind::new(|event_loop, runnable| {
+    current::settle(event_loop)?;
+    read_again(event_loop, &runnable.object(event_loop.py())?)
+});
 
 /// Tells the protocol what came of a transport's operation.
 #[inline]

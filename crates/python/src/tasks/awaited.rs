@@ -1,6 +1,6 @@
 //! Python awaitables in Rust futures: [`Awaited`], which is `await object` of an `async` function.
 //!
-//! What it waits for is on the coroutine's list ([`super::kept`]); dropping it gives up. Used by whatever is an `async` function.
+//! What it waits for is on the coroutine's list ([`crate::coroutines::kept`]); dropping it gives up. Used by whatever is an `async` function.
 
 use std::future::Future as RustFuture;
 use std::pin::Pin;
@@ -8,16 +8,16 @@ use std::task::{Context, Poll};
 
 use pyo3::prelude::*;
 
-use super::kept::{Kept, TakenOver};
-use super::protocol::Coroutine;
-use super::waking::{Waker, WakerCallback, give_way};
-use super::{Answer, Body, NativeCoroutine, Routine, delegation};
+use super::ensure::ensure;
 use crate::core::EventLoop;
+use crate::coroutines::kept::{Kept, TakenOver};
+use crate::coroutines::protocol::Coroutine;
+use crate::coroutines::waking::{Waker, WakerCallback, give_way};
+use crate::coroutines::{Answer, Body, NativeCoroutine, Routine, delegation};
 use crate::ffi::Obj;
 use crate::ffi::thread::attached;
-use crate::futures::ensure::ensure;
 use crate::futures::likes::{exception, is_cancelled, is_done};
-use crate::futures::{self, Callback, Future};
+use crate::futures::{self, Future};
 use crate::names;
 
 /// Awaits a Python awaitable from Rust: `object.await` in Python's sense.
@@ -112,7 +112,7 @@ fn wake_when_done(future: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = future.py();
     let waker = Waker::current(py)?;
     match Obj::<Future>::cast(future) {
-        Some(native) => futures::add_callback(native, Callback::Waker(waker)),
+        Some(native) => futures::add_callback(native, waker.into_callback(py)),
         None => {
             let callback = WakerCallback::of(py, waker)?;
             future.call_method1(names::add_done_callback(py), (callback,)).map(drop)

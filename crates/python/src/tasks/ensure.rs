@@ -4,11 +4,11 @@ use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use super::likes::{is_future, loop_of};
+use super::spawn_on;
 use crate::coroutines::{Routine, Step, is_coroutine};
-use crate::event_loop;
 use crate::ffi::{Args, Obj, Output, Signature};
 use crate::functions::{self, current_loop};
+use crate::futures::likes::{is_future, loop_of};
 use crate::replaced::names::ENSURE_FUTURE as REPLACED;
 use crate::stock;
 
@@ -73,8 +73,8 @@ fn future_of<'py>(object: &Bound<'py, PyAny>, event_loop: Option<&Bound<'py, PyA
 #[inline]
 fn spawn<'py>(coroutine: &Bound<'py, PyAny>, event_loop: Option<&Bound<'py, PyAny>>) -> Output<'py> {
     match event_loop {
-        Some(event_loop) => event_loop::spawn(event_loop, coroutine),
-        None => event_loop::spawn(&current_loop(coroutine.py())?, coroutine),
+        Some(event_loop) => spawn_on(event_loop, coroutine),
+        None => spawn_on(&current_loop(coroutine.py())?, coroutine),
     }
 }
 

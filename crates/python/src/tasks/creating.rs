@@ -1,66 +1,22 @@
-//! `create_future`, `create_task`, `set_task_factory`, `get_task_factory`.
+//! `create_task`: of a native loop with its factory, of any loop, and the function of that name.
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use super::{Options, makes_eager_tasks, spawn};
 use crate::core::Overrides;
 use crate::core::{EventLoop, Overridable, bit};
 use crate::ffi::originals::Replaced;
-use crate::ffi::{Args, Create, Obj, Output, Signature, Table, none};
-use crate::futures::{self, Future};
-use crate::replaced::names::{FUTURE, TASK};
-use crate::tasks::{self, Options};
+use crate::ffi::{Args, Obj, Output, Signature};
+use crate::frames::warn;
+use crate::functions::running_loop;
+use crate::replaced::names::TASK;
+use crate::replaced::names::running_loop::OF_TASKS;
 use crate::{names, stock};
 
 /// What error texts call the method; keywords are checked by hand, because factories get whatever was passed.
-const CREATE_TASK: Signature<1> = Signature::new("EventLoop.create_task", "coro, **kwargs");
-
-const SET_TASK_FACTORY: Signature<1> = Signature::new("EventLoop.set_task_factory", "factory");
-
-pub(super) fn table(t: &mut Table<EventLoop>) {
-    t.noargs(
-        c"create_future",
-        |event_loop| match FUTURE.replacement(event_loop.py())? {
-            None => Ok(create_future(event_loop)?.into_any()),
-            Some(class) => of_class(event_loop, &class, (), PyDict::new(event_loop.py())),
-        },
-        "A Future bound to the loop.",
-    );
-    t.method(&CREATE_TASK, create_task, "Schedules a coroutine; returns its Task. Keywords: name, context and, where asyncio has it, eager_start.");
-    t.method(
-        &SET_TASK_FACTORY,
-        |event_loop, args| {
-            let [factory] = args.parse(&SET_TASK_FACTORY)?;
-            if !factory.is_none() && !factory.is_callable() {
-                return Err(PyTypeError::new_err("task factory must be a callable or None"));
-            }
-            if factory.is_none() {
-                event_loop.task_factory.clear()
-            } else {
-                event_loop.task_factory.put(factory)
-            }
-            Ok(none(event_loop.py()))
-        },
-        "Sets the callable(loop, coro, **kwargs) that create_task() uses; None for the default.",
-    );
-    t.noargs(
-        c"get_task_factory",
-        |event_loop| Ok(event_loop.task_factory.get_or_none(event_loop.py())),
-        "The task factory, or None for the default.",
-    );
-}
-
-/// `loop.create_future()`.
-#[inline]
-pub fn create_future<'py>(event_loop: &Obj<'py, EventLoop>) -> PyResult<Obj<'py, Future>> {
-    let future = Future::create(event_loop.py())?;
-    future.event_loop.put(event_loop.as_any().clone());
-    if event_loop.debug.get() {
-        futures::remember_source(&future)?;
-    }
-    Ok(future)
-}
+pub const METHOD: Signature<1> = Signature::new("EventLoop.create_task", "coro, **kwargs");
 
 const SPAWNING: Replaced = bit(Overridable::CreateTask) | bit(Overridable::CheckClosed);
 
@@ -74,16 +30,9 @@ pub fn spawner<'a, 'py>(event_loop: &'a Bound<'py, PyAny>) -> Option<&'a Obj<'py
     })
 }
 
-/// The native loop behind an object, when its `create_future` makes native futures, and is the native one.
-#[inline]
-pub fn future_maker<'a, 'py>(event_loop: &'a Bound<'py, PyAny>) -> Option<&'a Obj<'py, EventLoop>> {
-    Obj::<EventLoop>::cast(event_loop)
-        .filter(|native| !native.overrides(Overridable::CreateFuture) && !FUTURE.is_replaced(native.py()))
-}
-
 /// `class(*args, loop=event_loop, **keywords)`: what a program has put in the place of `Task` or `Future`.
 #[cold]
-fn of_class<'py>(
+pub fn of_class<'py>(
     event_loop: &Obj<'py, EventLoop>,
     class: &Bound<'py, PyAny>,
     args: impl pyo3::call::PyCallArgs<'py>,
@@ -95,11 +44,11 @@ fn of_class<'py>(
 
 /// `event_loop.create_task(coroutine)` on any loop.
 #[inline]
-pub fn spawn<'py>(event_loop: &Bound<'py, PyAny>, coroutine: &Bound<'py, PyAny>) -> Output<'py> {
+pub fn spawn_on<'py>(event_loop: &Bound<'py, PyAny>, coroutine: &Bound<'py, PyAny>) -> Output<'py> {
     match spawner(event_loop) {
         Some(native) => {
             native.check_open()?;
-            Ok(tasks::spawn(native, coroutine.clone(), Options::default())?.into_any())
+            Ok(spawn(native, coroutine.clone(), Options::default())?.into_any())
         }
         None => event_loop.call_method1(names::create_task(event_loop.py()), (coroutine,)),
     }
@@ -107,18 +56,18 @@ pub fn spawn<'py>(event_loop: &Bound<'py, PyAny>, coroutine: &Bound<'py, PyAny>)
 
 /// `loop.create_task(coro, ...)`.
 #[inline]
-pub fn create_task<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
+pub fn create_task_of<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
     let py = event_loop.py();
     let mut coroutine = args.get(0);
     if args.len() > 1 {
         return Err(PyTypeError::new_err(format!(
             "{}() takes 2 positional arguments but {} were given",
-            CREATE_TASK.function,
+            METHOD.function,
             args.len() + 1
         )));
     }
     let factory = event_loop.task_factory.get(py);
-    let eager = factory.as_ref().is_some_and(tasks::makes_eager_tasks);
+    let eager = factory.as_ref().is_some_and(makes_eager_tasks);
     let mut options = Options { eager_start: eager, ..Options::default() };
     let mut unknown = None;
     for (keyword, value) in args.keywords() {
@@ -136,7 +85,7 @@ pub fn create_task<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -
     let Some(coroutine) = coroutine else {
         return Err(PyTypeError::new_err(format!(
             "{}() missing 1 required positional argument: 'coro'",
-            CREATE_TASK.function
+            METHOD.function
         )));
     };
     event_loop.ensure_open()?;
@@ -147,11 +96,11 @@ pub fn create_task<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -
         _ => match unknown {
             Some(keyword) => Err(PyTypeError::new_err(format!(
                 "{}() got an unexpected keyword argument '{keyword}'",
-                CREATE_TASK.function
+                METHOD.function
             ))),
             None => match TASK.replacement(py)? {
                 Some(class) if !eager => task_of_class(event_loop, &class, coroutine, &args, &options),
-                _ => Ok(tasks::spawn(event_loop, coroutine, options)?.into_any()),
+                _ => Ok(spawn(event_loop, coroutine, options)?.into_any()),
             },
         },
     }
@@ -216,10 +165,37 @@ fn name_late<'py>(task: &Bound<'py, PyAny>, name: Option<Bound<'py, PyAny>>) -> 
 pub fn set_task_name<'py>(task: &Bound<'py, PyAny>, name: &Bound<'py, PyAny>) -> PyResult<()> {
     match task.getattr_opt(name!("set_name"))? {
         Some(set_name) => set_name.call1((name,)).map(drop),
-        None => super::debug::warn(
+        None => warn(
             task.py(),
             "DeprecationWarning",
             "Task.set_name() was added in Python 3.8, the method support will be mandatory for third-party task implementations since 3.13.",
         ),
     }
+}
+
+/// The signature of `create_task` in this interpreter.
+#[cfg(Py_3_14)]
+pub const CREATE_TASK: Signature<1> = Signature::new("create_task", "coro, **kwargs");
+/// The signature of `create_task` in this interpreter.
+#[cfg(not(Py_3_14))]
+pub const CREATE_TASK: Signature<3> = Signature::new("create_task", "coro, *, name=None, context=None");
+
+/// `asyncio.create_task`: `create_task` of the running loop, directly when it is the native one.
+pub fn create_task<'py>(args: Args<'_, 'py>) -> Output<'py> {
+    create_task_on(&running_loop(args.py(), &OF_TASKS)?, args)
+}
+
+/// `event_loop.create_task(*args)`, directly when the loop is native.
+pub fn create_task_on<'py>(event_loop: &Bound<'py, PyAny>, args: Args<'_, 'py>) -> Output<'py> {
+    let py = args.py();
+    if let Some(native) = Obj::<EventLoop>::cast(event_loop)
+        && !native.overrides(Overridable::CreateTask)
+    {
+        return create_task_of(native, args);
+    }
+    let keywords = pyo3::types::PyDict::new(py);
+    for (keyword, value) in args.keywords() {
+        keywords.set_item(keyword, value)?;
+    }
+    event_loop.getattr(names::create_task(py))?.call(args.tuple_from(0)?, Some(&keywords))
 }
