@@ -8,6 +8,7 @@
 #   make fuzz [ARGS=...]     random programs on yibu and on asyncio, until they differ or the time is over
 #   make endurance [ARGS=...]    a million connections and ten million messages under random cancellation
 #   make downstream [ARGS=...]   test suites of libraries on asyncio and on yibu (ARGS=--help says more)
+#   make bench-ecosystem [ARGS=...]    frameworks and clients of servers on yibu, asyncio, uvloop and rloop
 #   make load [ARGS=...]     servers of the frameworks under load for a minute each, and how they end, on asyncio and on yibu
 #   make sanitize [ARGS=...]    the TLS tests, or those of ARGS, under AddressSanitizer (scripts/sanitize says what it needs)
 #   make docs                the documentation's site, into build/site
@@ -21,14 +22,14 @@ APP ?=
 ARGS ?=
 SCRIPTS = @python=$$(PYTHON="$(PYTHON)" sh scripts/find-python) && "$$python" -m scripts
 
-.PHONY: help run test bench bench-plots fuzz leaks endurance downstream load sanitize lint docs wheels build clean
+.PHONY: help run test bench bench-ecosystem bench-plots fuzz leaks endurance downstream load sanitize lint docs wheels build clean
 help:
 	@sed -n 's/^# \{0,1\}//p' $(firstword $(MAKEFILE_LIST))
 run:
 	$(SCRIPTS) run $(APP) $(ARGS)
 test lint docs build clean bench-plots:
 	$(SCRIPTS) $@
-bench fuzz leaks endurance downstream load wheels:
+bench bench-ecosystem fuzz leaks endurance downstream load wheels:
 	$(SCRIPTS) $@ $(ARGS)
 sanitize:
 	@PYTHON="$(PYTHON)" PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 scripts/sanitize python -m pytest -q -p no:cacheprovider $(or $(ARGS),tests/unit/test_sslproto.py tests/unit/test_sslproto_connections.py)

@@ -120,6 +120,13 @@ def downstream_command(arguments: list[str]) -> int:
     return downstream.run(downstream.prepare(environment.interpreter), arguments)
 
 
+def bench_ecosystem_command(arguments: list[str]) -> int:
+    """Frameworks and clients on yibu, asyncio and its rivals."""
+    environment = default_environment("build")
+    build(environment, environment)
+    return downstream.figures(environment.interpreter, arguments)
+
+
 def load_command(arguments: list[str]) -> int:
     """Servers of the frameworks under clients of all kinds, on asyncio and on yibu, compared."""
     environment = default_environment("build")
@@ -182,6 +189,7 @@ COMMANDS = {
     "leaks": leaks_command,
     "endurance": endurance_command,
     "downstream": downstream_command,
+    "bench-ecosystem": bench_ecosystem_command,
     "load": load_command,
     "docs": docs_command,
     "wheels": wheels_command,

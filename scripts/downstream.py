@@ -1,7 +1,8 @@
 """The environments of other people's suites, libraries and frameworks, and the commands that run them:
 `tests/downstream/`, `tests/ecosystem/`.
 
-Called by `make downstream`, which runs all, by `make load`, and by `make test`, which runs a quick subset.
+Called by `make downstream`, which runs all, by `make load` and `make bench-ecosystem`, and by `make test`,
+which runs a quick subset.
 """
 
 import os
@@ -15,9 +16,10 @@ from scripts.interpreters import Interpreter
 from scripts.requirements import ROOT
 
 FOLDER = ROOT / "build" / "downstream"
-#: Folders of tests/ecosystem that have an environment of their own: frameworks bring uvloop, on which others
+#: Folders that have an environment of their own: frameworks bring uvloop, on which others
 #: would run then, and clients of servers bring what nobody else needs.
 FRAMEWORKS, SERVERS = "tests/ecosystem/frameworks", "tests/ecosystem/servers"
+FIGURES = "benchmarks/ecosystem"
 
 
 def prepare(interpreter: Interpreter) -> Environment:
@@ -34,7 +36,7 @@ def prepare_folder(interpreter: Interpreter, folder: str) -> Environment:
     """The environment of one of those folders."""
     with open(ROOT / folder / "pins.toml", "rb") as file:
         requirements = tomllib.load(file)["requirements"]
-    name = folder.rpartition("/")[2]
+    name = "figures" if folder == FIGURES else folder.rpartition("/")[2]
     environment = Environment(interpreter, ROOT / "build" / name / interpreter.version)
     environment.prepare_with({name: requirements})
     install_built(environment)
@@ -62,6 +64,11 @@ def load(interpreter: Interpreter, arguments: list[str]) -> int:
     """Servers under load, each for a minute on asyncio and on yibu; `YIBU_LOAD_SECONDS` says otherwise."""
     os.environ.setdefault("YIBU_LOAD_SECONDS", "60")
     return _pytest(prepare_folder(interpreter, FRAMEWORKS), f"{FRAMEWORKS}/test_load.py", *arguments)
+
+
+def figures(interpreter: Interpreter, arguments: list[str]) -> int:
+    """What frameworks and clients cost on each loop."""
+    return _python(prepare_folder(interpreter, FIGURES), "-m", "benchmarks.ecosystem", *arguments)
 
 
 def check(interpreter: Interpreter) -> None:
