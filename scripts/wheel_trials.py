@@ -98,13 +98,13 @@ def install_and_run(path: Path, interpreter: Interpreter) -> None:
     """Install the wheel where nothing else is, and run what a newcomer would run."""
     with tempfile.TemporaryDirectory(prefix="yibu-wheel-") as folder:
         python = str(Path(folder, "bin", "python"))
-        environment = {**os.environ, "PATH": "/usr/bin:/bin", "PYTHONWARNINGS": "error"}
+        environment = {**os.environ, "PATH": "/usr/bin:/bin"}
         environment.pop("PYTHONPATH", None)
         commands = [
             [interpreter.executable, "-m", "venv", folder],
             [python, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", str(path.resolve())],
-            [python, "-c", PROGRAM],
-            [python, str(ROOT / "examples" / "hello.py")],
+            [python, "-W", "error", "-c", PROGRAM],
+            [python, "-W", "error", str(ROOT / "examples" / "hello.py")],
             [python, "-m", "yibu", "doctor"],
         ]
         for command in commands:
@@ -113,5 +113,5 @@ def install_and_run(path: Path, interpreter: Interpreter) -> None:
             )
             if done.returncode:
                 raise Failure(f"{' '.join(command[:4])} failed:\n{done.stdout}{done.stderr}")
-            if command[1] == "-c":
+            if PROGRAM in command:
                 print(done.stdout, end="")
