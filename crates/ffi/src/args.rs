@@ -30,6 +30,7 @@ impl<'a, 'py> Args<'a, 'py> {
     ///
     /// # Safety
     /// `values` must point to `nargs` + len(`keywords`) borrowed references that outlive `'a`; `keywords` is null or a tuple of str.
+    #[inline]
     pub(crate) unsafe fn from_vectorcall(
         py: Python<'py>,
         values: *const *mut ffi::PyObject,

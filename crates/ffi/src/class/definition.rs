@@ -128,7 +128,10 @@ macro_rules! derived {
             $vis own: $own,
         }
 
-        // SAFETY: both instances are repr(C) with equal headers, and `base` is the first field of the data.
+        // The data of both begins at the same place in an object.
+        const _: () = assert!(align_of::<$name>() == align_of::<$base>());
+
+        // SAFETY: both instances are repr(C) with equal headers and data of equal alignment, and `base` is the first field of the data.
         unsafe impl $crate::class::Extends<$base> for $name where
             $name: $crate::class::Class<Header = <$base as $crate::class::Class>::Header>
         {

@@ -132,6 +132,7 @@ impl ClassState {
     }
 
     /// The type object.
+    #[inline]
     pub(crate) fn class<'py>(&self, py: Python<'py>) -> Bound<'py, PyType> {
         // SAFETY: set when the module was made and alive as long as the interpreter (the static holds a reference).
         unsafe { Bound::from_borrowed_ptr(py, self.class.get().cast()).cast_into_unchecked::<PyType>() }
