@@ -408,13 +408,15 @@ async def task_group():
     return 0
 
 
+class Talkative(aio.Transport):
+    def __repr__(self):
+        return "x" * 10_000_000
+
+
 async def texts():
-    task = aio.ensure_future(nothing())
-    task.set_name("x" * 10_000_000)
-    try:
-        return until_refused(lambda _: repr(task), 3)
-    finally:
-        await task
+    reader = aio.StreamReader()
+    reader.set_transport(Talkative())
+    return until_refused(lambda _: repr(reader), 3)
 
 
 async def reports():

@@ -30,7 +30,7 @@ GROW = [
         "run_in_executor",
     ),
     *("create_task", "acquire", "get", "write", "write_bytearray", "writelines", "sendto", "feed_data"),
-    *("readuntil", "gather", "task_group", "timers_due"),
+    *("readuntil", "gather", "task_group", "texts", "reports", "timers_due"),
 ]
 
 pytestmark = [

@@ -132,6 +132,7 @@ macro_rules! make_room {
 }
 
 make_room!(
+    [] String,
     [T] Vec<T>,
     [T] VecDeque<T>,
     [T: Ord] BinaryHeap<T>,

@@ -26,7 +26,7 @@ use crate::ffi::{
 use crate::ffi::{boolean, call, context, none};
 use crate::replaced::copy_context;
 use crate::replaced::names::{self as replaced, EXTRACT_STACK, FORMAT_CALLBACK, Name, THREADSAFE_HANDLE};
-use crate::{names, stock};
+use crate::{names, stock, texts};
 
 /// The data of a `Handle`.
 #[derive(Default)]
@@ -341,7 +341,7 @@ fn joined<'py>(py: Python<'py>, handle: &Obj<'py, Handle>, info: PyResult<Vec<St
     if let Some(kept) = handle.repr.get(py) {
         return Ok(kept);
     }
-    Ok(make::text(py, &format!("<{}>", info?.join(" ")))?.into_any())
+    Ok(make::text(py, &text!("<{}>", texts::joined(&info?, " ")?)?)?.into_any())
 }
 
 fn type_name(object: &Bound<'_, PyAny>) -> PyResult<String> {
@@ -351,7 +351,7 @@ fn type_name(object: &Bound<'_, PyAny>) -> PyResult<String> {
 fn timer_info(timer: &Obj<'_, TimerHandle>) -> PyResult<Vec<String>> {
     let mut info = repr_info(timer.upcast(), &type_name(timer.as_any())?)?;
     let position = if timer.base.cancelled.get() { 2 } else { 1 };
-    info.insert(position, format!("when={}", timer.own.when(timer.py()).str()?));
+    info.insert(position, text!("when={}", timer.own.when(timer.py()).str()?)?);
     Ok(info)
 }
 

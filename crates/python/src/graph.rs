@@ -87,7 +87,7 @@ fn ensure_future(object: &Bound<'_, PyAny>) -> PyResult<()> {
     if likes::is_asyncio_future(object)? {
         return Ok(());
     }
-    let text = format!("{} object does not appear to be compatible with asyncio.Future", object.repr()?);
+    let text = text!("{} object does not appear to be compatible with asyncio.Future", object.repr()?)?;
     Err(PyTypeError::new_err(text))
 }
 
@@ -228,12 +228,12 @@ fn render_frame(frame: &Bound<'_, PyAny>) -> PyResult<String> {
         }
     }
     let (frame, code, tag) = now;
-    Ok(format!(
+    Ok(text!(
         "File {}, line {}, in {tag}{}()",
         frame.getattr(name!("f_code"))?.getattr(name!("co_filename"))?.repr()?,
         frame.getattr(name!("f_lineno"))?.str()?,
         code.getattr(name!("co_qualname"))?.str()?,
-    ))
+    )?)
 }
 
 /// `print_call_graph`. In asyncio a depth of 1 shows the frame of the function itself, which a native one does not have.

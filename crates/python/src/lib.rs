@@ -4,9 +4,11 @@
 
 #![forbid(unsafe_code)]
 
-// Before the others: it has the macro `name!`.
+// Before the others: they have the macros `name!` and `text!`.
 #[macro_use]
 mod names;
+#[macro_use]
+mod texts;
 
 mod addresses;
 mod alarms;

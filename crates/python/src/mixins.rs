@@ -32,7 +32,7 @@ impl LoopBound {
             self.event_loop.put(running.clone());
             first()?;
         } else if !self.event_loop.is(&running) {
-            let text = format!("{} is bound to a different event loop", owner.repr()?);
+            let text = text!("{} is bound to a different event loop", owner.repr()?)?;
             return Err(PyRuntimeError::new_err(text));
         }
         Ok(running)

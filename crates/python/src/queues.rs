@@ -122,9 +122,9 @@ fn init<'py>(queue: &Obj<'py, Queue>, maxsize: Bound<'py, PyAny>) -> PyResult<()
 /// `_format()`.
 fn format<'py>(queue: &Obj<'py, Queue>) -> PyResult<String> {
     let py = queue.py();
-    let mut text = format!("maxsize={}", queue.limit.object(py).repr()?);
+    let mut text = text!("maxsize={}", queue.limit.object(py).repr()?)?;
     if let Some(items) = Items::listed(queue)? {
-        text += &format!(" _queue={}", items.repr()?);
+        crate::texts::append(&mut text, format_args!(" _queue={}", items.repr()?))?;
     }
     for (name, waiters) in [("_getters", &queue.getters), ("_putters", &queue.putters)] {
         match waiters.len(py)? {
@@ -145,7 +145,7 @@ fn format<'py>(queue: &Obj<'py, Queue>) -> PyResult<String> {
 /// `self._format()` between brackets, behind the class's name and `place`.
 fn describe<'py>(queue: &Obj<'py, Queue>, place: &str) -> Output<'py> {
     let state = if hooks::of(queue)?.replace(Hook::Format) {
-        Hook::Format.call(queue)?.str()?.to_string()
+        text!("{}", Hook::Format.call(queue)?.str()?)?
     } else {
         // A queue may be in itself.
         recursing(queue.py(), c" while formatting a queue", || format(queue))?

@@ -201,7 +201,7 @@ fn set_event_loop(event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
 fn run_in<'py>(runner: &Obj<'py, Runner>, main: Bound<'py, PyAny>, given: Bound<'py, PyAny>) -> Output<'py> {
     let py = runner.py();
     if cfg!(not(Py_3_14)) && !is_coroutine(&main)? {
-        return Err(PyValueError::new_err(format!("a coroutine was expected, got {}", main.repr()?)));
+        return Err(PyValueError::new_err(text!("a coroutine was expected, got {}", main.repr()?)?));
     }
     refuse_running_loop(py, "Runner.run()")?;
     let event_loop = open(runner)?;

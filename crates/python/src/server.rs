@@ -326,11 +326,11 @@ async fn serve_forever(server: Kept<Server>, event_loop: Kept<EventLoop>, thrown
         let server = server.obj(py);
         if !server.forever.is_empty() {
             let text =
-                format!("server {} is already being awaited on serve_forever()", server.as_any().repr()?);
+                text!("server {} is already being awaited on serve_forever()", server.as_any().repr()?)?;
             return Err(PyRuntimeError::new_err(text));
         }
         if server.sockets.is_empty() {
-            return Err(PyRuntimeError::new_err(format!("server {} is closed", server.as_any().repr()?)));
+            return Err(PyRuntimeError::new_err(text!("server {} is closed", server.as_any().repr()?)?));
         }
         start(&server)?;
         let event_loop = event_loop.obj(py);
@@ -477,7 +477,7 @@ impl Class for Server {
         t.init(init);
         t.repr(|server| {
             let name = server.as_any().get_type().name()?;
-            let text = format!("<{name} sockets={}>", sockets(server)?.repr()?);
+            let text = text!("<{name} sockets={}>", sockets(server)?.repr()?)?;
             Ok(pyo3::types::PyString::new(server.py(), &text).into_any())
         });
         t.noargs(c"get_loop", event_loop, "The loop that the server is attached to.");

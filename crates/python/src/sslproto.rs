@@ -148,10 +148,10 @@ fn timeout<'py>(given: Bound<'py, PyAny>, name: &str) -> Output<'py> {
         return SSLPROTO.constant(given.py(), &name.to_uppercase());
     }
     if given.le(0)? {
-        return Err(PyValueError::new_err(format!(
+        return Err(PyValueError::new_err(text!(
             "{name} should be a positive number, got {}",
             given.str()?
-        )));
+        )?));
     }
     Ok(given)
 }
@@ -558,7 +558,7 @@ impl Class for SslProtocol {
                 let message = if message.is_none() {
                     "Fatal error on transport".into()
                 } else {
-                    message.str()?.to_string()
+                    text!("{}", message.str()?)?
                 };
                 fatal_error(protocol, &error, &message)?;
                 Ok(none(protocol.py()))

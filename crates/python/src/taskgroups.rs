@@ -538,11 +538,11 @@ fn task_failed<'py>(
     let parent = group.parent_task.get_or_none(py);
     if likes::is_done(&parent)? {
         let report = make::dict(py)?;
-        let text = format!(
+        let text = text!(
             "Task {} has errored out but its parent task {} is already completed",
             task.repr()?,
             parent.str()?
-        );
+        )?;
         report.set_item(names::message(py), text)?;
         report.set_item(names::exception(py), exception)?;
         report.set_item(names::task(py), task)?;

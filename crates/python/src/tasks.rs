@@ -145,7 +145,7 @@ fn ensure_coroutine(coroutine: &Bound<'_, PyAny>) -> PyResult<()> {
     if is_coroutine(coroutine)? {
         return Ok(());
     }
-    Err(PyTypeError::new_err(format!("a coroutine was expected, got {}", coroutine.repr()?)))
+    Err(PyTypeError::new_err(text!("a coroutine was expected, got {}", coroutine.repr()?)?))
 }
 
 /// What `create_task` was asked for.
@@ -233,7 +233,7 @@ fn start_eagerly<'py>(task: &Obj<'py, Task>, event_loop: &Bound<'py, PyAny>) -> 
     if Obj::<EventLoop>::cast(event_loop).is_some_and(|native| !native.runs_here()) {
         // The task would take the place of the one that the loop's own thread is running.
         task.own.log_destroy_pending.set(false);
-        return Err(PyRuntimeError::new_err(format!("loop {} is not the running loop", event_loop.repr()?)));
+        return Err(PyRuntimeError::new_err(text!("loop {} is not the running loop", event_loop.repr()?)?));
     }
     let context = task.own.context.get_or_none(py);
     let entered = task.own.registration.enter(&TASKS, task);
@@ -419,10 +419,10 @@ fn step<'py>(task: &Obj<'py, Task>, error: Option<Raised<'py>>) -> PyResult<()> 
 fn already_done(task: &Obj<'_, Task>, error: Option<Raised<'_>>) -> PyErr {
     let text = || -> PyResult<String> {
         let error = match &error {
-            Some(error) => error.as_any().repr()?.to_string(),
+            Some(error) => text!("{}", error.as_any().repr()?)?,
             None => "None".to_owned(),
         };
-        Ok(format!("__step(): already done: {} {error}", task.as_any().repr()?))
+        Ok(text!("__step(): already done: {} {error}", task.as_any().repr()?)?)
     };
     match (text(), stock::invalid_state_error(task.py())) {
         (Ok(text), Ok(class)) => errors::raise(class, text),
@@ -485,7 +485,7 @@ fn wait_for<'py>(task: &Obj<'py, Task>, object: Bound<'py, PyAny>) -> PyResult<(
 fn wait_for_foreign<'py>(task: &Obj<'py, Task>, object: Bound<'py, PyAny>) -> PyResult<()> {
     let py = task.py();
     if object.is(task.as_any()) {
-        return fail_soon(task, format!("Task cannot await on itself: {}", task.as_any().repr()?));
+        return fail_soon(task, text!("Task cannot await on itself: {}", task.as_any().repr()?)?);
     }
     let blocking = object.getattr_opt(names::_asyncio_future_blocking(py))?.filter(|b| !b.is_none());
     if let Some(blocking) = blocking {
@@ -510,21 +510,21 @@ fn wait_for_foreign<'py>(task: &Obj<'py, Task>, object: Bound<'py, PyAny>) -> Py
     if object.is_instance(stock::generator(py)?)? {
         return fail_soon(
             task,
-            format!(
+            text!(
                 "yield was used instead of yield from for generator in task {} with {}",
                 task.as_any().repr()?,
                 object.repr()?
-            ),
+            )?,
         );
     }
-    fail_soon(task, format!("Task got bad yield: {}", object.repr()?))
+    fail_soon(task, text!("Task got bad yield: {}", object.repr()?)?)
 }
 
 #[cold]
 fn different_loop(task: &Obj<'_, Task>, future: &Bound<'_, PyAny>) -> PyResult<()> {
     fail_soon(
         task,
-        format!("Task {} got Future {} attached to a different loop", task.as_any().repr()?, future.repr()?),
+        text!("Task {} got Future {} attached to a different loop", task.as_any().repr()?, future.repr()?)?,
     )
 }
 
@@ -532,11 +532,11 @@ fn different_loop(task: &Obj<'_, Task>, future: &Bound<'_, PyAny>) -> PyResult<(
 fn yield_instead(task: &Obj<'_, Task>, future: &Bound<'_, PyAny>) -> PyResult<()> {
     fail_soon(
         task,
-        format!(
+        text!(
             "yield was used instead of yield from in task {} with {}",
             task.as_any().repr()?,
             future.repr()?
-        ),
+        )?,
     )
 }
 

@@ -311,10 +311,10 @@ fn init<'py>(
     let [event_loop, socket, protocol, waiter, extra, server, context] =
         Args::parse_tuple(&NEW, args, kwargs)?;
     let Some(event_loop) = Obj::<EventLoop>::cast(&event_loop) else {
-        return Err(pyo3::exceptions::PyTypeError::new_err(format!(
+        return Err(pyo3::exceptions::PyTypeError::new_err(text!(
             "a SocketTransport needs a loop of yibu, got {}",
             event_loop.repr()?
-        )));
+        )?));
     };
     if !transport.link.event_loop.is_empty() {
         return Err(PyRuntimeError::new_err("SocketTransport object is already initialized"));

@@ -108,7 +108,7 @@ impl Class for WritePipe {
             let py = pipe.py();
             let class = pipe.as_any().get_type();
             let (number, transport) = (pipe.number.get_or_none(py), pipe.pipe.get_or_none(py));
-            let text = format!("<{} fd={} pipe={}>", class.name()?, number.str()?, transport.repr()?);
+            let text = text!("<{} fd={} pipe={}>", class.name()?, number.str()?, transport.repr()?)?;
             Ok(PyString::new(py, &text).into_any())
         });
         objects! { t:

@@ -220,7 +220,7 @@ fn finalize(transport: &Obj<'_, BaseSubprocessTransport>) -> PyResult<()> {
         return Ok(());
     }
     static FRAME: Frame = Frame::new(&BASE_SUBPROCESS, "BaseSubprocessTransport.__del__");
-    let text = format!("unclosed transport {}", transport.as_any().repr()?);
+    let text = text!("unclosed transport {}", transport.as_any().repr()?)?;
     FRAME.warn(&text, &py.get_type::<PyResourceWarning>(), Some(transport.as_any()))?;
     transport.as_any().call_method0(names::close(py)).map(drop)
 }
@@ -287,10 +287,10 @@ fn repr<'py>(transport: &Obj<'py, BaseSubprocessTransport>) -> Output<'py> {
     }
     let pid = transport.pid.get(py);
     if let Some(pid) = &pid {
-        text += &format!(" pid={}", pid.str()?);
+        crate::texts::append(&mut text, format_args!(" pid={}", pid.str()?))?;
     }
     match (transport.returncode.get(py), pid) {
-        (Some(code), _) => text += &format!(" returncode={}", code.str()?),
+        (Some(code), _) => crate::texts::append(&mut text, format_args!(" returncode={}", code.str()?))?,
         (None, Some(_)) => text += " running",
         (None, None) => text += " not started",
     }

@@ -72,10 +72,10 @@ pub(super) fn install(event_loop: &Obj<'_, EventLoop>) -> PyResult<(Ref, Ref)> {
 fn first_iteration<'py>(event_loop: &Obj<'py, EventLoop>, generator: &Bound<'py, PyAny>) -> Output<'py> {
     let py = event_loop.py();
     if event_loop.asyncgens_closed.get() {
-        let text = format!(
+        let text = text!(
             "asynchronous generator {} was scheduled after loop.shutdown_asyncgens() call",
             generator.repr()?
-        );
+        )?;
         static FRAME: Frame = Frame::new(&BASE_EVENTS, "BaseEventLoop._asyncgen_firstiter_hook");
         FRAME.warn(&text, &py.get_type::<PyResourceWarning>(), Some(event_loop.as_any()))?;
     }
@@ -141,7 +141,7 @@ fn report_failure<'py>(
         return Ok(());
     }
     let report = PyDict::new(py);
-    let text = format!("an error occurred during closing of asynchronous generator {}", generator.repr()?);
+    let text = text!("an error occurred during closing of asynchronous generator {}", generator.repr()?)?;
     report.set_item("message", text)?;
     report.set_item("exception", result)?;
     report.set_item("asyncgen", generator)?;

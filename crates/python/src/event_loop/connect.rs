@@ -116,7 +116,7 @@ pub(super) fn check_stream_socket(socket: &Bound<'_, PyAny>) -> PyResult<()> {
     if socket.getattr(name!("type"))?.eq(SOCK_STREAM)? {
         return Ok(());
     }
-    Err(PyValueError::new_err(format!("A Stream Socket was expected, got {}", socket.repr()?)))
+    Err(PyValueError::new_err(text!("A Stream Socket was expected, got {}", socket.repr()?)?))
 }
 
 /// `loop._ensure_resolved(address, family=..., type=SOCK_STREAM, ...)`, to be awaited.
@@ -490,13 +490,13 @@ fn bind(
         }
         let error = error.into_value(py).into_bound(py).into_any();
         let text =
-            format!("error while attempting to bind on address {}: {}", address.repr()?, lowered(&error)?);
+            text!("error while attempting to bind on address {}: {}", address.repr()?, lowered(&error)?)?;
         let error = PyOSError::new_err((error.getattr(name!("errno"))?.unbind(), text));
         failures.push(Kept::error(py, error));
     }
     Err(match failures.pop() {
         Some(last) => last.into_error(py),
-        None => PyOSError::new_err(format!("no matching local address with family={} found", family.repr()?)),
+        None => PyOSError::new_err(text!("no matching local address with family={} found", family.repr()?)?),
     })
 }
 

@@ -128,7 +128,7 @@ fn take(py: Python<'_>, place: &Place) -> PyResult<Opened> {
     if kind.eq(SOCK_STREAM)? {
         let expected =
             if cfg!(Py_3_13) { "A datagram socket was expected" } else { "A UDP Socket was expected" };
-        return Err(PyValueError::new_err(format!("{expected}, got {}", sock.repr()?)));
+        return Err(PyValueError::new_err(text!("{expected}, got {}", sock.repr()?)?));
     }
     let mut problems = Vec::new();
     for (name, value) in [

@@ -87,10 +87,10 @@ pub(super) fn check_callback(callback: &Bound<'_, PyAny>, method: &str) -> PyRes
         return Err(PyTypeError::new_err(format!("coroutines cannot be used with {method}()")));
     }
     if !callback.is_callable() {
-        return Err(PyTypeError::new_err(format!(
+        return Err(PyTypeError::new_err(text!(
             "a callable object was expected by {method}(), got {}",
             callback.repr()?
-        )));
+        )?));
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ use crate::ffi::{Obj, Output, Raised, Signature, Table, context, none};
 use crate::frames::Frame;
 use crate::names;
 use crate::replaced::names::BASE_EVENTS;
+use crate::texts;
 
 const SET_HANDLER: Signature<1> = Signature::new("EventLoop.set_exception_handler", "handler");
 const DEFAULT_HANDLER: Signature<1> = Signature::new("EventLoop.default_exception_handler", "context");
@@ -23,10 +24,10 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
     t.method(&SET_HANDLER, |event_loop, args| {
         let [handler] = args.parse(&SET_HANDLER)?;
         if !handler.is_none() && !handler.is_callable() {
-            return Err(PyTypeError::new_err(format!(
+            return Err(PyTypeError::new_err(text!(
                 "A callable object or None is expected, got {}",
                 handler.repr()?
-            )));
+            )?));
         }
         if handler.is_none() {
             event_loop.exception_handler.clear();
@@ -58,7 +59,7 @@ fn default_handler<'py>(event_loop: &Obj<'py, EventLoop>, report: &Bound<'py, Py
     let py = event_loop.py();
     let message = report.call_method1(name!("get"), ("message",))?;
     let message = if message.is_truthy()? {
-        message.str()?.to_string()
+        text!("{}", message.str()?)?
     } else {
         "Unhandled exception in event loop".to_owned()
     };
@@ -81,7 +82,7 @@ fn default_handler<'py>(event_loop: &Obj<'py, EventLoop>, report: &Bound<'py, Py
         }
     }
     let mut keys: Vec<String> =
-        report.try_iter()?.map(|key| key?.extract::<String>()).collect::<PyResult<Vec<String>>>()?;
+        report.try_iter()?.map(|key| texts::copied(&key?)).collect::<PyResult<Vec<String>>>()?;
     keys.sort_unstable();
     for key in keys {
         if key == "message" || key == "exception" {
@@ -91,11 +92,11 @@ fn default_handler<'py>(event_loop: &Obj<'py, EventLoop>, report: &Bound<'py, Py
         let text = match key.as_str() {
             "source_traceback" => traceback_text(&value, "Object created at (most recent call last):\n")?,
             "handle_traceback" => traceback_text(&value, "Handle created at (most recent call last):\n")?,
-            _ => value.repr()?.to_string(),
+            _ => text!("{}", value.repr()?)?,
         };
-        lines.push(format!("{key}: {text}"));
+        lines.push(text!("{key}: {text}")?);
     }
-    DEFAULT_FRAME.log_error(py, "error", (lines.join("\n"),), &exc_info)?;
+    DEFAULT_FRAME.log_error(py, "error", (texts::joined(&lines, "\n")?,), &exc_info)?;
     Ok(none(py))
 }
 

@@ -290,7 +290,7 @@ fn finish_shutdown<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyR
 fn give_up<'py>(event_loop: &Obj<'py, EventLoop>, timeout: &Bound<'py, PyAny>) -> PyResult<()> {
     let py = event_loop.py();
     let text =
-        format!("The executor did not finishing joining its threads within {} seconds.", timeout.str()?);
+        text!("The executor did not finishing joining its threads within {} seconds.", timeout.str()?)?;
     stock::warn(py)?.call1((text, py.get_type::<PyRuntimeWarning>()))?;
     match event_loop.default_executor.get(py) {
         Some(executor) => shut_down_executor(&executor, false),

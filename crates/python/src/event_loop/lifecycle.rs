@@ -309,7 +309,7 @@ pub(super) fn finalize(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     }
     let py = event_loop.py();
     static FRAME: Frame = Frame::new(&BASE_EVENTS, "BaseEventLoop.__del__");
-    let text = format!("unclosed event loop {}", event_loop.as_any().repr()?);
+    let text = text!("unclosed event loop {}", event_loop.as_any().repr()?)?;
     let warned = FRAME.warn(&text, &py.get_type::<PyResourceWarning>(), Some(event_loop.as_any()));
     if !event_loop.is_running() {
         event_loop.as_any().call_method0(name!("close"))?;

@@ -36,7 +36,7 @@ pub(super) fn descriptor(file: &Bound<'_, PyAny>) -> PyResult<Fd> {
             let foreseen = error.is_instance_of::<PyAttributeError>(py)
                 || error.is_instance_of::<PyTypeError>(py)
                 || error.is_instance_of::<PyValueError>(py);
-            let text = format!("Invalid file object: {}", file.repr()?);
+            let text = text!("Invalid file object: {}", file.repr()?)?;
             Err(if foreseen { PyValueError::new_err(text) } else { error })
         })?;
     Ok(number.extract().unwrap_or(-1))
@@ -103,9 +103,9 @@ pub fn check(event_loop: &Obj<'_, EventLoop>, file: &Bound<'_, PyAny>, fd: Fd) -
             None => return Ok(()),
         },
     };
-    Err(PyRuntimeError::new_err(format!(
+    Err(PyRuntimeError::new_err(text!(
         "File descriptor {} is used by transport {}",
         file.repr()?,
         transport.repr()?
-    )))
+    )?))
 }

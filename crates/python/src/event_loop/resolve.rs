@@ -122,10 +122,10 @@ fn getaddrinfo_debug<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>)
     let question = args.parse(&GETADDRINFO_DEBUG)?;
     refuse_null(&question[0])?;
     refuse_null(&question[1])?;
-    let mut text = format!("{}:{}", question[0].str()?, question[1].repr()?);
+    let mut text = text!("{}:{}", question[0].str()?, question[1].repr()?)?;
     for (name, value) in ["family", "type", "proto", "flags"].into_iter().zip(&question[2..]) {
         if value.is_truthy()? {
-            text.push_str(&format!(", {name}={}", value.repr()?));
+            crate::texts::append(&mut text, format_args!(", {name}={}", value.repr()?))?;
         }
     }
     static FRAME: Frame = Frame::new(&BASE_EVENTS, "BaseEventLoop._getaddrinfo_debug");
@@ -134,7 +134,7 @@ fn getaddrinfo_debug<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>)
     let began = time()?;
     let answer = sockets::GETADDRINFO.current(py)?.call1(PyTuple::new(py, question)?)?;
     let spent = time()? - began;
-    let text = format!("Getting address info {text} took {:.3}ms: {}", spent * 1e3, answer.repr()?);
+    let text = text!("Getting address info {text} took {:.3}ms: {}", spent * 1e3, answer.repr()?)?;
     let limit: f64 = event_loop.as_any().getattr(name!("slow_callback_duration"))?.extract()?;
     FRAME.log(py, if spent >= limit { "info" } else { "debug" }, (text,))?;
     Ok(answer)

@@ -135,7 +135,7 @@ fn sendfile<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Outpu
             let mode =
                 target.getattr_opt(name!("_sendfile_compatible"))?.unwrap_or_else(|| unsupported.clone());
             if mode.is(&unsupported) {
-                let text = format!("sendfile is not supported for transport {}", target.repr()?);
+                let text = text!("sendfile is not supported for transport {}", target.repr()?)?;
                 return Err(PyRuntimeError::new_err(text));
             }
             if !mode.is(&modes.getattr(name!("TRY_NATIVE"))?) {
@@ -201,7 +201,7 @@ fn check(sock: &Bound<'_, PyAny>, piece: &Piece) -> PyResult<()> {
         return Err(PyValueError::new_err("only SOCK_STREAM type sockets are supported"));
     }
     if !count.is_none() {
-        let text = || Ok::<_, PyErr>(format!("count must be a positive integer (got {})", count.repr()?));
+        let text = || Ok::<_, PyErr>(text!("count must be a positive integer (got {})", count.repr()?)?);
         if !count.is_instance_of::<PyInt>() {
             return Err(PyTypeError::new_err(text()?));
         }
@@ -209,7 +209,7 @@ fn check(sock: &Bound<'_, PyAny>, piece: &Piece) -> PyResult<()> {
             return Err(PyValueError::new_err(text()?));
         }
     }
-    let text = || Ok::<_, PyErr>(format!("offset must be a non-negative integer (got {})", offset.repr()?));
+    let text = || Ok::<_, PyErr>(text!("offset must be a non-negative integer (got {})", offset.repr()?)?);
     if !offset.is_instance_of::<PyInt>() {
         return Err(PyTypeError::new_err(text()?));
     }

@@ -401,11 +401,11 @@ fn bind<'py>(
     }
     let error = error.into_value(py).into_bound(py).into_any();
     let errno = error.getattr(name!("errno"))?;
-    let text = format!(
+    let text = text!(
         "error while attempting to bind on address {}: {}",
         address.repr()?,
         connect::lowered(&error)?
-    );
+    )?;
     if errno.eq(Errno::ADDRNOTAVAIL.raw_os_error())? {
         // Its family may not be enabled.
         warn(&text, &[], None)?;

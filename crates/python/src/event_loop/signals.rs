@@ -127,10 +127,10 @@ fn signal_module(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
 /// `_UnixSelectorEventLoop._check_signal`: the number of a signal.
 fn check(signal: &Bound<'_, PyAny>) -> PyResult<i32> {
     if !signal.is_instance_of::<PyInt>() {
-        return Err(PyTypeError::new_err(format!("sig must be an int, not {}", signal.repr()?)));
+        return Err(PyTypeError::new_err(text!("sig must be an int, not {}", signal.repr()?)?));
     }
     if !signal_module(signal.py())?.call_method0(name!("valid_signals"))?.contains(signal)? {
-        return Err(PyValueError::new_err(format!("invalid signal number {}", signal.str()?)));
+        return Err(PyValueError::new_err(text!("invalid signal number {}", signal.str()?)?));
     }
     signal.extract()
 }
@@ -323,10 +323,10 @@ pub(super) fn remove_all(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
         return Ok(());
     }
     if stock::module(py, "sys")?.call_method0(name!("is_finalizing"))?.is_truthy()? {
-        let text = format!(
+        let text = text!(
             "Closing the loop {} on interpreter shutdown stage, skipping signal handlers removal",
             event_loop.as_any().repr()?
-        );
+        )?;
         static FRAME: Frame = Frame::new(&UNIX_EVENTS, "_UnixSelectorEventLoop.close");
         let warned = FRAME.warn(&text, &py.get_type::<PyResourceWarning>(), Some(event_loop.as_any()));
         let signals = event_loop.parts.take::<Signals>();

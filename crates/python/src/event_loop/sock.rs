@@ -378,7 +378,7 @@ async fn connect(socket: &Socket, address: Kept) -> Answer {
             let option = (stock::sol_socket(py)?, stock::so_error(py)?);
             let failure: i32 = object.call_method1(name!("getsockopt"), option)?.extract()?;
             if failure != 0 {
-                let text = format!("Connect call failed {}", address.any(py).str()?);
+                let text = text!("Connect call failed {}", address.any(py).str()?)?;
                 return Err(PyOSError::new_err((failure, text)));
             }
         } else {

@@ -137,9 +137,9 @@ fn run<'py>(routine: &Obj<'py, Routine>, in_shell: bool) -> PyResult<Step<'py>> 
     if event_loop.debug.get() {
         // Only the program, no arguments: there may be a password among them.
         let text = if in_shell {
-            format!("run shell command {}", command.repr()?)
+            text!("run shell command {}", command.repr()?)?
         } else {
-            format!("execute program {}", command.get_item(0)?.repr()?)
+            text!("execute program {}", command.get_item(0)?.repr()?)?
         };
         event_loop.as_any().call_method1(name!("_log_subprocess"), (&text, stdin, stdout, stderr))?;
         routine.second.put(PyString::new(py, &text));
@@ -188,7 +188,7 @@ fn check(options: &[Bound<'_, PyAny>], in_shell: bool) -> PyResult<()> {
 /// `_log_subprocess`.
 fn log<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
     let [text, stdin, stdout, stderr] = args.parse(&LOG)?;
-    let mut text = text.str()?.to_string();
+    let mut text = text!("{}", text.str()?)?;
     let joined = !stdout.is_none() && stderr.eq(STDOUT)?;
     if !stdin.is_none() {
         text += &format!(" stdin={}", shown(&stdin)?);
@@ -214,7 +214,7 @@ fn shown(file: &Bound<'_, PyAny>) -> PyResult<String> {
     if file.eq(STDOUT)? {
         return Ok("<stdout>".to_owned());
     }
-    Ok(file.repr()?.to_string())
+    text!("{}", file.repr()?)
 }
 
 /// Starts the child. From then on the routine's first slot has its transport, the second one the watcher.

@@ -137,15 +137,15 @@ fn start_tls<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Outp
 fn check(transport: &Bound<'_, PyAny>, context: &Bound<'_, PyAny>) -> PyResult<()> {
     sslproto::ssl_module(context.py())?;
     if !sslproto::is_context(context)? {
-        return Err(PyTypeError::new_err(format!(
+        return Err(PyTypeError::new_err(text!(
             "sslcontext is expected to be an instance of ssl.SSLContext, got {}",
             context.repr()?
-        )));
+        )?));
     }
     match transport.getattr_opt(name!("_start_tls_compatible"))? {
         Some(compatible) if compatible.is_truthy()? => Ok(()),
         _ => {
-            let text = format!("transport {} is not supported by start_tls()", transport.repr()?);
+            let text = text!("transport {} is not supported by start_tls()", transport.repr()?)?;
             Err(PyTypeError::new_err(text))
         }
     }

@@ -124,7 +124,7 @@ fn given<'py>(sock: &Bound<'py, PyAny>, missing: &'static str) -> Output<'py> {
     if sock.getattr(name!("family"))?.eq(AF_UNIX)? && sock.getattr(name!("type"))?.eq(SOCK_STREAM)? {
         return Ok(sock.clone());
     }
-    Err(PyValueError::new_err(format!("A UNIX Domain Stream Socket was expected, got {}", sock.repr()?)))
+    Err(PyValueError::new_err(text!("A UNIX Domain Stream Socket was expected, got {}", sock.repr()?)?))
 }
 
 fn new_socket(py: Python<'_>) -> Output<'_> {
@@ -223,7 +223,7 @@ fn bind(socket: &Bound<'_, PyAny>, path: &Bound<'_, PyAny>) -> PyResult<()> {
     if !error.is::<PyOSError>() || error.as_any().getattr(name!("errno"))?.ne(in_use)? {
         return Err(error.into_err());
     }
-    let named = PyOSError::new_err((in_use, format!("Address {} is already in use", path.repr()?)));
+    let named = PyOSError::new_err((in_use, text!("Address {} is already in use", path.repr()?)?));
     // `from None`: what the system said is said better here.
     named.set_cause(py, None);
     Err(error.handling(|| Raised::from_err(py, named).raise()))

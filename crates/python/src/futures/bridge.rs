@@ -60,7 +60,7 @@ pub fn wrap<'py>(future: Bound<'py, PyAny>, event_loop: Option<Bound<'py, PyAny>
         return Ok(future);
     }
     if !future.is_instance(stock::concurrent_future(py)?)? {
-        let text = format!("concurrent.futures.Future is expected, got {}", future.repr()?);
+        let text = text!("concurrent.futures.Future is expected, got {}", future.repr()?)?;
         return Err(PyAssertionError::new_err(text));
     }
     let event_loop = event_loop.map_or_else(|| current_loop(py), Ok)?;

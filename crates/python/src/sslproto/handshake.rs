@@ -41,7 +41,7 @@ fn check_timeout(protocol: &Bound<'_, PyAny>) -> PyResult<()> {
     }
     let limit = protocol.handshake_timeout.get_or_none(protocol.py());
     let text =
-        format!("SSL handshake is taking longer than {} seconds: aborting the connection", limit.str()?);
+        text!("SSL handshake is taking longer than {} seconds: aborting the connection", limit.str()?)?;
     let error = PyConnectionAbortedError::new_err(text).into_value(protocol.py());
     fatal_error(protocol, error.bind(protocol.py()).as_any(), "Fatal error on transport")
 }

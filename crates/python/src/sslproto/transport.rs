@@ -326,10 +326,8 @@ impl Class for SslTransport {
         t.init(|transport, args, kwargs| {
             let [event_loop, protocol] = Args::parse_tuple(&NEW, args, kwargs)?;
             let Some(protocol) = Obj::<SslProtocol>::cast(&protocol) else {
-                let text = format!(
-                    "an _SSLProtocolTransport needs an SSLProtocol of yibu, got {}",
-                    protocol.repr()?
-                );
+                let text =
+                    text!("an _SSLProtocolTransport needs an SSLProtocol of yibu, got {}", protocol.repr()?)?;
                 return Err(PyTypeError::new_err(text));
             };
             transport.protocol.set(Ref::of(protocol.clone()));

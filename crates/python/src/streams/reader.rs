@@ -388,7 +388,7 @@ fn repr<'py>(reader: &Obj<'py, StreamReader>) -> Output<'py> {
         [("waiter", &reader.waiter), ("exception", &reader.exception), ("transport", &reader.transport)]
     {
         if let Some(object) = slot.get(py).filter(|object| object.is_truthy().unwrap_or(true)) {
-            text += &format!(" {name}={}", object.repr()?);
+            crate::texts::append(&mut text, format_args!(" {name}={}", object.repr()?))?;
         }
     }
     if reader.paused.get() {

@@ -172,7 +172,7 @@ fn begin_to_wait<'py>(reader: &Obj<'py, StreamReader>, method: &str) -> Output<'
 fn wait_for_data<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     let py = routine.py();
     let reader = routine.owner::<StreamReader>(py)?;
-    let method = routine.first.get_or_none(py).str()?.to_string();
+    let method = text!("{}", routine.first.get_or_none(py).str()?)?;
     let waiter = begin_to_wait(&reader, &method)?;
     reader.want(Wanted::Anything);
     Ok(Step::Await(waiter, |routine, waited| {

@@ -237,15 +237,15 @@ fn finalize(writer: &Obj<'_, StreamWriter>) -> PyResult<()> {
         return FRAME.warn("loop is closed", &category, None);
     }
     writer.as_any().call_method0(names::close(py))?;
-    FRAME.warn(&format!("unclosed {}", writer.as_any().repr()?), &category, None)
+    FRAME.warn(&text!("unclosed {}", writer.as_any().repr()?)?, &category, None)
 }
 
 fn repr<'py>(writer: &Obj<'py, StreamWriter>) -> Output<'py> {
     let py = writer.py();
     let mut text =
-        format!("<{} transport={}", writer.as_any().get_type().name()?, writer.transport(py).repr()?);
+        text!("<{} transport={}", writer.as_any().get_type().name()?, writer.transport(py).repr()?)?;
     if let Some(reader) = writer.reader.get(py) {
-        text += &format!(" reader={}", reader.repr()?);
+        crate::texts::append(&mut text, format_args!(" reader={}", reader.repr()?))?;
     }
     text.push('>');
     Ok(make::text(py, &text)?.into_any())

@@ -108,7 +108,7 @@ impl Class for Process {
         t.repr(|process| {
             let class = process.as_any().get_type();
             let pid = process.pid.get_or_none(process.py());
-            Ok(PyString::new(process.py(), &format!("<{} {}>", class.name()?, pid.str()?)).into_any())
+            Ok(PyString::new(process.py(), &text!("<{} {}>", class.name()?, pid.str()?)?).into_any())
         });
         t.getter(c"returncode", |process| {
             process.transport.get_or_none(process.py()).call_method0(name!("get_returncode"))

@@ -185,7 +185,7 @@ fn repr<'py>(protocol: &Obj<'py, SubprocessStreamProtocol>) -> Output<'py> {
     let mut text = format!("<{}", protocol.as_any().get_type().name()?);
     for (name, slot) in ["stdin", "stdout", "stderr"].into_iter().zip(&protocol.own.streams) {
         if let Some(stream) = slot.get(py) {
-            text += &format!(" {name}={}", stream.repr()?);
+            crate::texts::append(&mut text, format_args!(" {name}={}", stream.repr()?))?;
         }
     }
     text.push('>');

@@ -75,7 +75,7 @@ pub(super) fn fail<'py, T: StreamTransport>(
     default: &str,
 ) -> Output<'py> {
     let py = transport.py();
-    let message = if message.is_none() { default.to_owned() } else { message.str()?.to_string() };
+    let message = if message.is_none() { default.to_owned() } else { text!("{}", message.str()?)? };
     fatal_error(transport, &Raised::from_err(py, PyErr::from_value(error)), &message)?;
     Ok(none(py))
 }
@@ -202,7 +202,7 @@ pub(super) fn finalize<T: StreamTransport>(transport: &Obj<'_, T>) -> PyResult<(
         return Ok(());
     }
     let py = transport.py();
-    let text = format!("unclosed transport {}", transport.as_any().repr()?);
+    let text = text!("unclosed transport {}", transport.as_any().repr()?)?;
     let category = py.get_type::<PyResourceWarning>();
     let warned = T::frames().finalize.warn(&text, &category, Some(transport.as_any()));
     transport.leave();

@@ -187,7 +187,7 @@ fn init<'py>(
     let py = transport.py();
     let [event_loop, socket, protocol, address, waiter, extra] = Args::parse_tuple(&NEW, args, kwargs)?;
     let Some(event_loop) = Obj::<EventLoop>::cast(&event_loop) else {
-        let text = format!("a DatagramSocketTransport needs a loop of yibu, got {}", event_loop.repr()?);
+        let text = text!("a DatagramSocketTransport needs a loop of yibu, got {}", event_loop.repr()?)?;
         return Err(PyTypeError::new_err(text));
     };
     if !transport.event_loop.is_empty() {

@@ -122,11 +122,11 @@ fn init<'py, T: PipeEnd>(
     let py = transport.py();
     let [event_loop, pipe, protocol, waiter, extra] = Args::parse_tuple(T::NEW, args, kwargs)?;
     let Some(event_loop) = Obj::<EventLoop>::cast(&event_loop) else {
-        return Err(PyTypeError::new_err(format!(
+        return Err(PyTypeError::new_err(text!(
             "a {} needs a loop of yibu, got {}",
             link::class_name::<T>(),
             event_loop.repr()?
-        )));
+        )?));
     };
     let extra = if extra.is_none() { PyDict::new(py).into_any() } else { extra };
     extra.set_item("pipe", &pipe)?;

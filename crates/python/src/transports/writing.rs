@@ -132,7 +132,7 @@ pub fn write<'py>(transport: &Obj<'py, SocketTransport>, data: &Bound<'py, PyAny
             "data argument must be a bytes-like object, not"
         };
         let class = data.get_type();
-        return Err(PyTypeError::new_err(format!("{expected} {}", class.name()?.repr()?)));
+        return Err(PyTypeError::new_err(text!("{expected} {}", class.name()?.repr()?)?));
     }
     transport
         .stream(|stream| stream.check_writable())
@@ -422,7 +422,7 @@ pub fn water_marks<'py>(
     };
     let low = if low.is_none() { high.floor_div(4)? } else { low.clone() };
     if !(high.ge(&low)? && low.ge(0)?) {
-        let text = format!("high ({}) must be >= low ({}) must be >= 0", high.repr()?, low.repr()?);
+        let text = text!("high ({}) must be >= low ({}) must be >= 0", high.repr()?, low.repr()?)?;
         return Err(PyValueError::new_err(text));
     }
     let whole = |value: &Bound<'py, PyAny>| match value.extract::<i64>() {

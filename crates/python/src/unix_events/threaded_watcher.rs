@@ -170,7 +170,7 @@ fn finalize(watcher: &Obj<'_, ThreadedWatcher>) -> PyResult<()> {
     for thread in watcher.threads(py)?.values() {
         if thread.call_method0(name!("is_alive"))?.is_truthy()? {
             let class = watcher.as_any().getattr(names::__class__(py))?;
-            let text = format!("{} has registered but not finished child processes", class.str()?);
+            let text = text!("{} has registered but not finished child processes", class.str()?)?;
             static DEL: Frame = Frame::new(&UNIX_EVENTS, "ThreadedChildWatcher.__del__");
             return DEL.warn(&text, &py.get_type::<PyResourceWarning>(), Some(watcher.as_any()));
         }

@@ -47,7 +47,7 @@ impl Until {
                 return Ok(until);
             }
         }
-        Err(PyValueError::new_err(format!("Invalid return_when value: {}", given.str()?)))
+        Err(PyValueError::new_err(text!("Invalid return_when value: {}", given.str()?)?))
     }
 }
 

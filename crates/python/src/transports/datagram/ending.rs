@@ -46,7 +46,7 @@ pub(super) fn table(t: &mut Table<DatagramTransport>) {
             let py = transport.py();
             let [error, message] = args.parse_given(&FATAL_ERROR)?;
             let message = match message {
-                Some(message) => message.str()?.to_string(),
+                Some(message) => text!("{}", message.str()?)?,
                 None => "Fatal error on transport".to_owned(),
             };
             let error = Raised::from_err(py, PyErr::from_value(error.unwrap_or_else(|| none(py))));
@@ -163,7 +163,7 @@ pub(super) fn finalize(transport: &Obj<'_, DatagramTransport>) -> PyResult<()> {
     }
     let py = transport.py();
     static FRAME: Frame = Frame::new(&SELECTOR_EVENTS, "_SelectorTransport.__del__");
-    let text = format!("unclosed transport {}", transport.as_any().repr()?);
+    let text = text!("unclosed transport {}", transport.as_any().repr()?)?;
     let warned = FRAME.warn(&text, &py.get_type::<PyResourceWarning>(), Some(transport.as_any()));
     transport.listing.leave();
     if !transport.event_loop.is_empty() {

@@ -177,7 +177,7 @@ fn sendto<'py>(
     {
         let class = data.get_type();
         let name = class.name()?;
-        let text = format!("data argument must be a bytes-like object, not {}", name.repr()?);
+        let text = text!("data argument must be a bytes-like object, not {}", name.repr()?)?;
         return Err(PyTypeError::new_err(text));
     }
     // Empty datagrams are sent since 3.13.
@@ -219,7 +219,7 @@ impl DatagramTransport {
         }
         let own = self.address.get_or_none(py);
         if !given.is_none() && !given.is(&own) && !own.eq(&given)? {
-            let text = format!("Invalid address: must be None or {}", own.str()?);
+            let text = text!("Invalid address: must be None or {}", own.str()?)?;
             return Err(PyValueError::new_err(text));
         }
         Ok(own)
