@@ -1,4 +1,4 @@
-"""The pages as they are read in the repository: links lead somewhere. `make docs` looks at the site itself."""
+"""The pages as they are read in the repository: links lead somewhere. `make docs` looks at the site."""
 
 import re
 from pathlib import Path
