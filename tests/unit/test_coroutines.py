@@ -80,6 +80,23 @@ class TestWhereverOneIsTaken:
 
 
 class TestProtocol:
+    @pytest.mark.parametrize("make", ["event", "sleep", "lookup"])
+    def test_awaited_while_another_task_awaits_it(self, impl, loop, run, make):
+        async def main():
+            coroutine = {
+                "event": lambda: impl.Event().wait(),
+                "sleep": lambda: impl.sleep(100),
+                "lookup": lambda: loop.getaddrinfo("localhost", 80),
+            }[make]()
+            task = impl.create_task(coroutine)
+            await asyncio.sleep(0)
+            with pytest.raises(RuntimeError, match=r"^coroutine is being awaited already$"):
+                await coroutine
+            task.cancel()
+            await asyncio.wait([task])
+
+        run(main())
+
     def test_awaited_twice(self, loop, run):
         async def main():
             coroutine = numeric(loop)

@@ -346,6 +346,18 @@ class TestCallbacks:
             future.remove_done_callback(Failing())
         assert future.remove_done_callback(print) == 1
 
+    def test_a_callback_without_a_context(self, impl, loop):
+        """`context=None` is what a subclass passes on that was given none: then it is that of the end."""
+        variable, seen = contextvars.ContextVar("variable"), []
+        future = impl.Future(loop=loop)
+        variable.set("added")
+        future.add_done_callback(lambda _: seen.append(variable.get()), context=None)
+        variable.set("done")
+        future.set_result(None)
+        variable.set("later")
+        turn(loop)
+        assert seen == ["done"]
+
     def test_callbacks_attribute(self, future):
         assert not future._callbacks
         context = contextvars.copy_context()

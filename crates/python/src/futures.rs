@@ -380,7 +380,9 @@ fn schedule_callbacks(future: &Obj<'_, Future>) -> PyResult<()> {
 fn schedule(future: &Obj<'_, Future>, callback: Callback) -> PyResult<()> {
     let py = future.py();
     let event_loop = future.event_loop.get(py).ok_or_else(uninitialized)?;
-    if let Some(native) = EventLoop::direct(&event_loop) {
+    if let Some(native) = EventLoop::direct(&event_loop)
+        && !is_without_context(py, &callback)
+    {
         native.check_open()?;
         let another = || Ref::new(future.as_any().clone());
         return native.push_made(|| match callback {
@@ -438,6 +440,13 @@ pub static READY: OwnerKind = OwnerKind {
     },
     replaced: ignore_replacement,
 };
+
+/// Whether a callback was added with `context=None`: the loop's `call_soon` takes the context of that moment.
+#[inline]
+fn is_without_context(py: Python<'_>, callback: &Callback) -> bool {
+    matches!(callback, Callback::Python { context, .. } if context.any(py).is_none())
+}
+
 
 /// `loop.call_soon(function, arg, context=context)` on any loop.
 pub fn call_soon<'py>(

@@ -4,7 +4,7 @@
 
 use std::cell::Cell;
 
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
@@ -61,7 +61,12 @@ fn refuse_first_value<T: Coroutine>(coroutine: &Obj<'_, T>, value: &Bound<'_, Py
 /// The coroutine protocol: `send`, `throw`, `close`, `__await__`, `cr_*`, names, `repr` and the report of one never awaited.
 pub fn protocol<T: Coroutine>(t: &mut Table<T>) {
     t.iter(iterated);
-    t.await_(|coroutine| Ok(new_reference(coroutine.as_any())));
+    t.await_(|coroutine| {
+        if coroutine.started().get() && is_suspended(coroutine) {
+            return Err(PyRuntimeError::new_err("coroutine is being awaited already"));
+        }
+        Ok(new_reference(coroutine.as_any()))
+    });
     // Before the slot of that name: see `wrapper.rs`.
     t.instead_of_slot(
         c"__await__",
