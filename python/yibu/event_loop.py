@@ -9,13 +9,22 @@ is reached, because the native class has every one of them, be it to refuse it.
 """
 
 import asyncio
+from typing import Any
 
 from yibu import _yibu
-from yibu.loop_internals import LoopInternals
+from yibu.loop_internals import SHOWN, LoopInternals, own_attributes
 
 
 class EventLoop(_yibu.EventLoop, LoopInternals, asyncio.SelectorEventLoop):
     """An asyncio event loop implemented in Rust."""
+
+    def _attributes(self) -> dict[str, Any]:
+        """What `vars()` shows: the attributes of this object, and what those of asyncio's loops are now."""
+        own = own_attributes(self)
+        own.update((name, getattr(self, name)) for name in SHOWN if hasattr(self, name))
+        return own
+
+    __dict__ = property(_attributes)
 
 
 def new_event_loop() -> EventLoop:

@@ -14,6 +14,37 @@ _Result = TypeVar("_Result")
 _Handle = Any  # asyncio's, or anything that runs by `_run()`
 
 
+# What asyncio's loops have in their `__dict__`, and `vars()` shows.
+SHOWN = (
+    "_timer_cancelled_count",
+    "_closed",
+    "_stopping",
+    "_ready",
+    "_scheduled",
+    "_default_executor",
+    "_internal_fds",
+    "_thread_id",
+    "_clock_resolution",
+    "_exception_handler",
+    "_debug",
+    "slow_callback_duration",
+    "_current_handle",
+    "_task_factory",
+    "_coroutine_origin_tracking_enabled",
+    "_coroutine_origin_tracking_saved_depth",
+    "_asyncgens",
+    "_asyncgens_shutdown_called",
+    "_executor_shutdown_called",
+    "_selector",
+    "_ssock",
+    "_csock",
+    "_transports",
+    "_signal_handlers",
+    "_unix_server_sockets",
+    "_old_agen_hooks",
+)
+
+
 class Ready:
     """`_ready`: the handles that run next, as asyncio's deque has them."""
 
@@ -193,7 +224,7 @@ class LoopInternals:
 
     @property
     def _scheduled(self) -> Scheduled:
-        scheduled: Scheduled = vars(self).setdefault("_scheduled_list", Scheduled())
+        scheduled: Scheduled = own_attributes(self).setdefault("_scheduled_list", Scheduled())
         return scheduled.settle(self)
 
     @_scheduled.setter
@@ -205,12 +236,12 @@ class LoopInternals:
     @property
     def _selector(self) -> Any:
         loop: Any = self
-        return loop._selector_in_charge or vars(self).setdefault("_kernel_selector", Selector(self))
+        return loop._selector_in_charge or own_attributes(self).setdefault("_kernel_selector", Selector(self))
 
     @_selector.setter
     def _selector(self, selector: object) -> None:
         loop: Any = self
-        ours = vars(self).get("_kernel_selector")
+        ours = own_attributes(self).get("_kernel_selector")
         loop._selector_in_charge = None if selector is ours and "select" not in vars(ours) else selector
 
     def _process_events(self, events: Iterable[tuple[SelectorKey, int]]) -> None:
@@ -244,3 +275,7 @@ class LoopInternals:
 
     def _close_self_pipe(self) -> None:
         """Close what other threads wake the loop by: `close()` does it."""
+
+
+# The `__dict__` of a loop, without what `vars()` shows of the native part.
+own_attributes: Callable[[object], dict[str, Any]] = LoopInternals.__dict__["__dict__"].__get__

@@ -153,3 +153,34 @@ class TestTimeouts:
                     await loop.create_future()
 
         in_loop(impl, scenario)
+
+
+class TestOthers:
+    def test_a_group_is_entered(self, impl):
+        group = copy.copy(impl.TaskGroup())
+
+        async def scenario():
+            async with group:
+                return await group.create_task(asyncio.sleep(0, "done"))
+
+        assert in_loop(impl, scenario) == "done"
+
+    def test_a_runner_runs(self, impl):
+        with copy.copy(impl.Runner()) as runner:
+            assert runner.run(asyncio.sleep(0, "done")) == "done"
+
+    def test_a_runner_that_was_closed(self, impl):
+        runner = impl.Runner()
+        runner.close()
+        assert copy.copy(runner)._state is runner._state
+
+    def test_a_reader_has_the_same_data(self, impl):
+        async def scenario():
+            reader = impl.StreamReader(limit=100)
+            reader.feed_data(b"one\n")
+            made = copy.copy(reader)
+            assert type(made) is type(reader)
+            assert made._limit == 100
+            assert await made.readline() == b"one\n"
+
+        in_loop(impl, scenario)

@@ -4,12 +4,16 @@ A test that fails here because yibu does now what asyncio does is good news: its
 """
 
 import asyncio
+import copy
+import heapq
 import inspect
 import os
 import re
+import socket
 import subprocess
 import sys
 import traceback
+import types
 from pathlib import Path
 
 import pytest
@@ -188,3 +192,75 @@ class TestChildren:
         child = 'import asyncio; print(asyncio.Lock.__init__ is __import__("yibu").Lock.__init__)'
         program = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}], check=True)"
         assert run_in_a_new_process("-m", "yibu", "-c", program) == "False\n"
+
+
+class TestLooking:
+    def test_vars(self):
+        lock = yibu.Lock()
+        vars(lock)["_locked"] = True
+        assert not lock.locked()
+
+    def test_arguments(self):
+        async def main():
+            queue = yibu.Queue(1)
+            putting = queue.put("item")
+            shown = [inspect.getcoroutinelocals(putting)]
+            await putting
+            putting = queue.put("other")
+            task = yibu.create_task(putting)
+            await yibu.sleep(0)
+            shown.append(inspect.getcoroutinelocals(putting))
+            task.cancel()
+            connecting = asyncio.get_running_loop().create_connection(asyncio.Protocol, "host", 1)
+            shown.append(inspect.getcoroutinelocals(connecting))
+            connecting.close()
+            return [each.get("item", each.get("host")) for each in shown]
+
+        assert yibu.run(main()) == ["item", ..., ...]
+
+    def test_class_of_coroutines(self):
+        coroutine = yibu.sleep(0)
+        assert isinstance(coroutine, types.CoroutineType)
+        assert type(coroutine) is not types.CoroutineType
+        assert type(coroutine).__name__ == "coroutine"
+        coroutine.close()
+
+    def test_heap(self):
+        ran = []
+        loop = yibu.new_event_loop()
+        timer = yibu.TimerHandle(loop.time(), ran.append, (1,), loop)
+        heapq.heappush(loop._scheduled, timer)
+        loop.run_until_complete(yibu.sleep(0.001))
+        assert ran == []
+        assert timer in loop._scheduled
+        loop.run_until_complete(yibu.sleep(0.001))
+        assert ran == [1]
+        loop.close()
+
+    def test_private_attributes(self):
+        loop = yibu.new_event_loop()
+        timer = loop.call_later(1, print)
+        for thing, name in [(timer, "_loop"), (timer, "_when"), (loop, "_transports")]:
+            with pytest.raises(AttributeError, match="not writable"):
+                setattr(thing, name, getattr(thing, name))
+        timer.cancel()
+        ours, peer = socket.socketpair()
+
+        async def main():
+            transport, _ = await loop.create_connection(asyncio.Protocol, sock=ours)
+            with pytest.raises(AttributeError, match="not writable"):
+                transport._closing = False
+            assert not hasattr(transport, "max_size")
+            transport.abort()
+
+        loop.run_until_complete(main())
+        peer.close()
+        loop.close()
+
+    def test_copies(self):
+        loop = yibu.new_event_loop()
+        handle = loop.call_soon(print)
+        with pytest.raises(TypeError, match="cannot pickle 'Handle' object"):
+            copy.copy(handle)
+        handle.cancel()
+        loop.close()

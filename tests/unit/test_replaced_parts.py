@@ -1,8 +1,10 @@
 """What asyncio's classes make other objects of: what a program puts in place of these classes is used."""
 
 import asyncio
+import asyncio.base_events
 import asyncio.base_futures
 import asyncio.base_subprocess
+import asyncio.coroutines
 import asyncio.format_helpers
 import asyncio.locks
 import asyncio.queues
@@ -10,6 +12,8 @@ import asyncio.selector_events
 import asyncio.sslproto
 import asyncio.trsock
 import collections
+import heapq
+import signal
 import sys
 import types
 
@@ -406,3 +410,109 @@ class TestReprs:
         assert handle._source_traceback[0] is types.FrameType
         loop.set_debug(False)
         handle.cancel()
+
+
+class TestFunctions:
+    """Small functions of `base_events`, and of other modules, that methods call by name."""
+
+    @pytest.fixture
+    def asked(self, monkeypatch):
+        asked = []
+
+        def trace(module, name):
+            original = getattr(module, name)
+
+            def traced(*args):
+                asked.append(name)
+                return original(*args)
+
+            monkeypatch.setattr(module, name, traced)
+
+        trace.asked = asked
+        return trace
+
+    def test_of_connections(self, impl, loop, run, asked):
+        for name in ("_interleave_addrinfos", "_set_reuseport", "_set_nodelay", "_check_ssl_socket"):
+            asked(asyncio.base_events, name)
+
+        async def main():
+            server = await loop.create_server(asyncio.Protocol, HOST, 0, reuse_port=True)
+            host, port = server.sockets[0].getsockname()
+            transport, _ = await loop.create_connection(asyncio.Protocol, host, port, interleave=1)
+            await asyncio.sleep(0.01)
+            transport.abort()
+            server.close()
+            ours, peer = tcp_pair()
+            transport, _ = await loop.create_connection(asyncio.Protocol, sock=ours)
+            transport.abort()
+            peer.close()
+
+        run(main())
+        names = {"_interleave_addrinfos", "_set_reuseport", "_set_nodelay", "_check_ssl_socket"}
+        assert set(asked.asked) == names
+        assert asked.asked.count("_set_nodelay") == 3
+
+    def test_whether_it_is_a_coroutine(self, loop, asked):
+        asked(asyncio.coroutines, "iscoroutine")
+        loop.add_signal_handler(signal.SIGUSR1, print)
+        loop.remove_signal_handler(signal.SIGUSR1)
+        assert asked.asked == ["iscoroutine"]
+        loop.set_debug(True)
+        loop.call_soon(print).cancel()
+        assert asked.asked == ["iscoroutine"] * 2
+
+    def test_what_a_served_function_gives(self, impl, run, asked):
+        asked(asyncio.coroutines, "iscoroutine")
+
+        async def main():
+            done = asyncio.Event()
+
+            async def serve(_reader, writer):
+                writer.close()
+                done.set()
+
+            server = await impl.start_server(serve, HOST, 0)
+            _, writer = await impl.open_connection(*server.sockets[0].getsockname())
+            await done.wait()
+            writer.close()
+            server.close()
+            await server.wait_closed()
+
+        run(main())
+        assert "iscoroutine" in asked.asked
+
+    def test_sockets_of_a_server(self, impl, run, monkeypatch):
+        async def main():
+            server = await impl.start_server(print, HOST, 0)
+            monkeypatch.setattr(type(server), "sockets", property(lambda self: ("mine",)))
+            shown = repr(server)
+            monkeypatch.undo()
+            server.close()
+            return shown
+
+        assert run(main()) == "<Server sockets=('mine',)>"
+
+
+@pytest.mark.parametrize("name", ["heappush", "heappop"])
+def test_the_heap_of_a_loop(make_loop, impl, monkeypatch, name):
+    """It is used, or that is refused."""
+    asked, original = [], getattr(heapq, name)
+
+    def traced(*args):
+        asked.append(name)
+        return original(*args)
+
+    loop = make_loop(impl.new_event_loop)
+    module = types.SimpleNamespace(**{**vars(heapq), name: traced})
+    monkeypatch.setattr(asyncio.base_events, "heapq", module)
+    sleeping = asyncio.sleep(0.001)
+    try:
+        loop.run_until_complete(sleeping)
+    except TypeError as error:
+        assert "asyncio.base_events.heapq.heap" in str(error)
+        assert type(loop).__module__ == "yibu.event_loop"
+        sleeping.close()
+    else:
+        assert asked == [name]
+    monkeypatch.undo()
+    loop.run_until_complete(asyncio.sleep(0.001))

@@ -98,6 +98,7 @@ pub mod raised;
 pub mod redirection;
 pub mod reference;
 pub mod send;
+mod shown;
 mod stop_iteration;
 pub mod super_methods;
 pub mod thread;

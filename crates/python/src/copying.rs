@@ -69,7 +69,14 @@ fn state<'py, T: Copied>(object: &Obj<'py, T>) -> Output<'py> {
             }
         }
     }
-    state.update(any.getattr(name!("__dict__"))?.cast::<PyDict>()?.as_mapping())?;
+    if let Some(own) = object.own_dict() {
+        for (name, value) in own {
+            // What `vars()` has put there is older than what was found above.
+            if !state.contains(&name)? {
+                state.set_item(name, value)?;
+            }
+        }
+    }
     let slots = PyDict::new(py);
     let names = stock::module(py, "copyreg")?.call_method1(name!("_slotnames"), (any.get_type(),))?;
     for name in names.try_iter()? {

@@ -210,6 +210,11 @@ impl Handle {
         self.cancelled.get()
     }
 
+    /// What it calls, and with what; `None` when it was cancelled.
+    pub fn call<'py>(&self, py: Python<'py>) -> PyResult<Option<(Bound<'py, PyAny>, Bound<'py, PyAny>)>> {
+        self.callback.get(py).map(|callback| Ok((callback, self.args.all(py)?))).transpose()
+    }
+
     fn all_args<'py>(&self, py: Python<'py>) -> Output<'py> {
         if self.callback.is_empty() { Ok(none(py)) } else { self.args.all(py) }
     }

@@ -447,7 +447,6 @@ fn is_without_context(py: Python<'_>, callback: &Callback) -> bool {
     matches!(callback, Callback::Python { context, .. } if context.any(py).is_none())
 }
 
-
 /// `loop.call_soon(function, arg, context=context)` on any loop.
 pub fn call_soon<'py>(
     event_loop: &Bound<'py, PyAny>,

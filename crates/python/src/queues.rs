@@ -325,6 +325,9 @@ impl Class for Queue {
         if finished::calls_events(py) { Hook::Finished.bit() } else { 0 }
     }
 
+    const SHOWN: &'static [&'static str] = <Self as Copied>::STATE;
+    const SHOWN_WHEN_SET: &'static [&'static str] = <Self as Copied>::RARE_STATE;
+
     fn state() -> &'static ClassState {
         &QUEUE
     }
@@ -384,6 +387,9 @@ impl Class for PriorityQueue {
         Some(Extended::by::<Queue>())
     }
 
+    const SHOWN: &'static [&'static str] = Queue::SHOWN;
+    const SHOWN_WHEN_SET: &'static [&'static str] = Queue::SHOWN_WHEN_SET;
+
     fn state() -> &'static ClassState {
         &PRIORITY_QUEUE
     }
@@ -437,6 +443,9 @@ impl Class for LifoQueue {
     fn extended() -> Option<Extended<Self>> {
         Some(Extended::by::<Queue>())
     }
+
+    const SHOWN: &'static [&'static str] = Queue::SHOWN;
+    const SHOWN_WHEN_SET: &'static [&'static str] = Queue::SHOWN_WHEN_SET;
 
     fn state() -> &'static ClassState {
         &LIFO_QUEUE

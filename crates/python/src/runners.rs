@@ -11,7 +11,8 @@ use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyType};
 
-use crate::attributes::{flags, objects};
+use crate::attributes::{assigned, flags, objects};
+use crate::copying::{self, Copied};
 use crate::coroutines::is_coroutine;
 use crate::errors;
 use crate::ffi::combined::Combinable;
@@ -37,6 +38,19 @@ enum Stage {
     /// It has a loop.
     Initialized,
     Closed,
+}
+
+impl Stage {
+    const ALL: [Self; 3] = [Self::Created, Self::Initialized, Self::Closed];
+
+    /// The name in asyncio's enumeration.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Created => "CREATED",
+            Self::Initialized => "INITIALIZED",
+            Self::Closed => "CLOSED",
+        }
+    }
 }
 
 /// The data of a `Runner`.
@@ -288,11 +302,19 @@ fn cancel_all_tasks(event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
     Ok(())
 }
 
+impl Copied for Runner {
+    const STATE: &'static [&'static str] =
+        &["_state", "_debug", "_loop_factory", "_loop", "_context", "_interrupt_count", "_set_event_loop"];
+}
+
 impl Class for Runner {
     const NAME: &'static CStr = c"yibu.Runner";
     type Header = Combinable;
 
     const FUNCTIONS: bool = true;
+
+    const SHOWN: &'static [&'static str] = <Self as Copied>::STATE;
+    const SHOWN_WHEN_SET: &'static [&'static str] = <Self as Copied>::RARE_STATE;
 
     fn state() -> &'static ClassState {
         &RUNNER
@@ -362,14 +384,22 @@ impl Class for Runner {
             },
             "Runs a coroutine on the loop and returns its result.",
         );
-        t.getter(c"_state", |runner| {
-            let name = match runner.stage.get() {
-                Stage::Created => "CREATED",
-                Stage::Initialized => "INITIALIZED",
-                Stage::Closed => "CLOSED",
-            };
-            stock::runners_module(runner.py())?.getattr(name!("_State"))?.getattr(name)
-        });
+        t.property(
+            c"_state",
+            |runner| {
+                stock::runners_module(runner.py())?
+                    .getattr(name!("_State"))?
+                    .getattr(runner.stage.get().name())
+            },
+            |runner, value| {
+                let name = assigned(value)?.getattr(name!("name"))?.extract::<String>()?;
+                let Some(stage) = Stage::ALL.into_iter().find(|stage| stage.name() == name) else {
+                    return Err(PyValueError::new_err(format!("{name:?} is not a state of a Runner")));
+                };
+                runner.stage.set(stage);
+                Ok(())
+            },
+        );
         objects! {
             t:
             c"_debug" => debug,
@@ -377,10 +407,16 @@ impl Class for Runner {
             c"_loop" => event_loop,
             c"_context" => context,
         }
-        t.getter(c"_interrupt_count", |runner| {
-            Ok(runner.interrupts.get().into_pyobject(runner.py())?.into_any())
-        });
+        t.property(
+            c"_interrupt_count",
+            |runner| Ok(runner.interrupts.get().into_pyobject(runner.py())?.into_any()),
+            |runner, value| {
+                runner.interrupts.set(assigned(value)?.extract()?);
+                Ok(())
+            },
+        );
         flags! { t: c"_set_event_loop" => is_current }
+        copying::table(t);
     }
 
     references! { debug, loop_factory, event_loop, context }

@@ -464,6 +464,19 @@ impl Class for Server {
     const STANDS_FOR_STOCK: bool = true;
     const FUNCTIONS: bool = true;
 
+    const SHOWN: &'static [&'static str] = &[
+        "_loop",
+        "_sockets",
+        "_waiters",
+        "_protocol_factory",
+        "_backlog",
+        "_ssl_context",
+        "_ssl_handshake_timeout",
+        "_ssl_shutdown_timeout",
+        "_serving",
+        "_serving_forever_fut",
+    ];
+
     fn state() -> &'static ClassState {
         &SERVER
     }
@@ -477,7 +490,7 @@ impl Class for Server {
         t.init(init);
         t.repr(|server| {
             let name = server.as_any().get_type().name()?;
-            let text = text!("<{name} sockets={}>", sockets(server)?.repr()?)?;
+            let text = text!("<{name} sockets={}>", server.as_any().getattr(name!("sockets"))?.repr()?)?;
             Ok(pyo3::types::PyString::new(server.py(), &text).into_any())
         });
         t.noargs(c"get_loop", event_loop, "The loop that the server is attached to.");

@@ -18,6 +18,7 @@ use pyo3::types::{PyList, PySet, PyType};
 
 use crate::attributes::{flags, objects};
 use crate::callbacks::{Reaction, react};
+use crate::copying::{self, Copied};
 use crate::core::EventLoop;
 use crate::core::current;
 use crate::coroutines::{Routine, Step, taken};
@@ -598,11 +599,29 @@ fn attributes(t: &mut Table<TaskGroup>) {
     }
 }
 
+impl Copied for TaskGroup {
+    const STATE: &'static [&'static str] = &[
+        "_entered",
+        "_exiting",
+        "_aborting",
+        "_loop",
+        "_parent_task",
+        "_parent_cancel_requested",
+        "_tasks",
+        "_errors",
+        "_base_error",
+        "_on_completed_fut",
+    ];
+}
+
 impl Class for TaskGroup {
     const NAME: &'static CStr = c"yibu.TaskGroup";
     type Header = Combinable;
     const FREELIST: usize = 64;
     const FUNCTIONS: bool = true;
+
+    const SHOWN: &'static [&'static str] = <Self as Copied>::STATE;
+    const SHOWN_WHEN_SET: &'static [&'static str] = <Self as Copied>::RARE_STATE;
 
     fn state() -> &'static ClassState {
         &TASK_GROUP
@@ -646,6 +665,7 @@ impl Class for TaskGroup {
             "Takes note that a task is done.",
         );
         attributes(t);
+        copying::table(t);
     }
 
     fn traverse(&self, visitor: &mut Visitor) {

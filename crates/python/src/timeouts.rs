@@ -379,10 +379,15 @@ fn timeout<'py>(args: Args<'_, 'py>) -> Output<'py> {
             delay
         }
     };
-    let py = args.py();
+    make(&delay)
+}
+
+/// `timeout(delay)`
+pub fn make<'py>(delay: &Bound<'py, PyAny>) -> Output<'py> {
+    let py = delay.py();
     let event_loop = running_loop(py, &OF_TIMEOUTS)?;
     match replaced::TIMEOUT.maker::<Timeout>(py)? {
-        None => Ok(Timeout::after(&event_loop, &delay)?.into_any()),
+        None => Ok(Timeout::after(&event_loop, delay)?.into_any()),
         Some(class) if delay.is_none() => class.call1((delay,)),
         Some(class) => class.call1((event_loop.call_method0(names::time(py))?.add(delay)?,)),
     }
@@ -458,6 +463,9 @@ impl Class for Timeout {
     type Header = Combinable;
     const FREELIST: usize = 256;
     const FUNCTIONS: bool = true;
+
+    const SHOWN: &'static [&'static str] = <Self as Copied>::STATE;
+    const SHOWN_WHEN_SET: &'static [&'static str] = <Self as Copied>::RARE_STATE;
 
     fn state() -> &'static ClassState {
         &TIMEOUT

@@ -33,6 +33,7 @@ use pyo3::types::{PyString, PyTuple, PyType};
 use yibu_engine::transport::{Socket, Stream};
 use yibu_engine::{Fd, OpId, Outcome};
 
+use crate::core::Overrides;
 use crate::core::{EventLoop, Owner, OwnerKind, finish, ignore_replacement, typed};
 use crate::event_loop::occupied;
 use crate::ffi::bytes::Bytes;
@@ -42,7 +43,7 @@ use crate::ffi::{
     audit,
 };
 use crate::frames::Frame;
-use crate::replaced::names::{SELECTOR_EVENTS, SOCKET_METHODS};
+use crate::replaced::names::{SELECTOR_EVENTS, SET_NODELAY, SOCKET_METHODS};
 use crate::replaced::sockets;
 use crate::replaced::sockets::is_plain;
 use crate::server::{self, Server};
@@ -247,6 +248,7 @@ pub struct Parts<'py> {
 
 /// A transport for a connection that was just accepted.
 pub fn accept<'py>(parts: Parts<'py>, accepted: Accepted) -> PyResult<Obj<'py, SocketTransport>> {
+    parts.event_loop.refuse_other_watching()?;
     let transport = SocketTransport::create(parts.event_loop.py())?;
     let nodelay = transport.connection.take_over(transport.py(), accepted)?;
     begin(&transport, parts, nodelay)?;
@@ -270,7 +272,9 @@ fn begin<'py>(transport: &Obj<'py, SocketTransport>, parts: Parts<'py>, nodelay:
         transport.server.put(server);
     }
     occupied::enter(&event_loop, fd, transport, &transport.listing)?;
-    if nodelay {
+    if let Some(set) = SET_NODELAY.replacement(py)? {
+        set.call1((transport.connection.socket(py)?,))?;
+    } else if nodelay {
         transport.connection.set_nodelay(py)?;
     }
     let start = transport.as_any().getattr(names::_add_reader(py))?;
@@ -319,6 +323,7 @@ fn init<'py>(
     if !transport.link.event_loop.is_empty() {
         return Err(PyRuntimeError::new_err("SocketTransport object is already initialized"));
     }
+    event_loop.refuse_other_watching()?;
     transport.connection.adopt(&socket, extra)?;
     transport.exposed.set(true);
     transport.by_methods.set(!is_plain(&socket)?);
@@ -363,6 +368,7 @@ pub fn complete(class: &Bound<'_, pyo3::types::PyType>) -> PyResult<()> {
 
 /// Steps of asyncio's transports of sockets that native ones do not call: see [`Class::NOT_CALLED`].
 const NOT_CALLED: &[&str] = &[
+    "__init__",
     "_call_connection_lost",
     "_fatal_error",
     "_force_close",

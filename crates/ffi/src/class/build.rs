@@ -17,6 +17,7 @@ use super::table::{Table, terminated};
 use crate::combined::{base, header as combined, life};
 use crate::function::making;
 use crate::originals::natives;
+use crate::shown;
 
 impl<T: Class> Table<T> {
     /// Makes the type, deriving from `base` when given, and stores it in the class's state.
@@ -33,11 +34,11 @@ impl<T: Class> Table<T> {
         let mut table = Self::new();
         T::table(&mut table);
         if T::Header::DICT.is_some() {
-            table.add_property(
-                c"__dict__",
-                Some(ffi::PyObject_GenericGetDict),
-                Some(ffi::PyObject_GenericSetDict),
-            );
+            let get = match T::SHOWN {
+                [] => ffi::PyObject_GenericGetDict,
+                _ => shown::getter::<T>(),
+            };
+            table.add_property(c"__dict__", Some(get), Some(ffi::PyObject_GenericSetDict));
         }
         if T::Header::WEAK.is_some() && has_weakref(T::stock(py)?)? {
             table.getter(c"__weakref__", first_weak_reference);

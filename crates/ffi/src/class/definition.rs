@@ -37,6 +37,11 @@ pub trait Class: Default + Sized + 'static {
 
     /// Names whose replacement is asked about by itself, and those that share a bit; see [`super::Obj::replaced`].
     const HOOKS: &'static [&'static [&'static str]] = &[];
+    /// What `vars()` shows of an object: attributes that asyncio's objects have in their `__dict__`.
+    const SHOWN: &'static [&'static str] = &[];
+    /// The same, where asyncio's objects have the attribute only once there is something to say.
+    const SHOWN_WHEN_SET: &'static [&'static str] = &[];
+
     /// Bits for what is replaced in other classes, whose methods this one calls.
     fn replaced_elsewhere(_py: Python<'_>) -> Replaced {
         0

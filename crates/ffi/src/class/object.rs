@@ -137,7 +137,7 @@ impl<'py, T: Class> Obj<'py, T> {
 
     /// The instance's own `__dict__`, where it has been made.
     #[inline]
-    fn own_dict(&self) -> Option<Bound<'py, PyDict>> {
+    pub fn own_dict(&self) -> Option<Bound<'py, PyDict>> {
         let field = Instance::<T>::field(self.0.as_ptr(), T::Header::DICT);
         // SAFETY: layout; the field is null or holds an owned reference to a dict, of which this takes another one.
         unsafe {

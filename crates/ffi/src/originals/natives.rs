@@ -15,6 +15,10 @@ pub(crate) struct Native {
     pub state: &'static ClassState,
     pub hooks: &'static [&'static [&'static str]],
     pub not_called: &'static [&'static str],
+    /// What `vars()` shows of its objects.
+    pub shown: &'static [&'static str],
+    /// The same, where it is set.
+    pub shown_when_set: &'static [&'static str],
     /// Whether asyncio's class is among its bases, so that it has all methods.
     pub derives: bool,
     pub stock: for<'py> fn(Python<'py>) -> PyResult<Option<&'py Bound<'py, PyType>>>,
@@ -42,6 +46,8 @@ pub(crate) fn expect<T: Class>(class: &Bound<'_, PyType>) {
         state: T::state(),
         hooks: T::HOOKS,
         not_called: T::NOT_CALLED,
+        shown: T::SHOWN,
+        shown_when_set: T::SHOWN_WHEN_SET,
         derives: T::DERIVES_FROM_STOCK,
         stock: if T::STANDS_FOR_STOCK { T::stock } else { |_| Ok(None) },
     };

@@ -26,7 +26,7 @@ pub fn remember(py: Python<'_>) -> PyResult<()> {
             by_wrappers::wrap(&base, class.bind(py), has_init)?;
         }
     }
-    for Native { class, state, hooks, not_called, derives, stock } in natives(py) {
+    for Native { class, state, hooks, not_called, derives, stock, .. } in natives(py) {
         let class = class.bind(py);
         let mut entries = Vec::new();
         for base in class.mro() {
@@ -76,6 +76,7 @@ pub fn remember(py: Python<'_>) -> PyResult<()> {
             }
         }
         let _ = state.originals.not_called.set(py, missing);
+        state.originals.skips_base_init.set(not_called.contains(&"__init__"));
         if let Some((stock, _)) = stock_classes.first() {
             state.originals.stock.set(stock.as_ptr().cast());
         }

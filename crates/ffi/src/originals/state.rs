@@ -68,6 +68,8 @@ pub(crate) struct Originals {
     pub(crate) stock_classes: PyOnceLock<Vec<(Py<PyType>, Py<PyDict>)>>,
     /// Methods of these that the native class has not, or does not call where asyncio does, with what it had under these names.
     pub(crate) not_called: PyOnceLock<Vec<NotCalled>>,
+    /// Whether `__init__` of their bases is among these.
+    pub(crate) skips_base_init: Cell<bool>,
     /// What the methods are called, by the types of the Rust functions.
     pub(crate) names: PyOnceLock<HashMap<TypeId, Py<PyString>>>,
     /// The first of them, and its version tag when it was last looked at.
@@ -90,6 +92,7 @@ impl Originals {
             entries: PyOnceLock::new(),
             stock_classes: PyOnceLock::new(),
             not_called: PyOnceLock::new(),
+            skips_base_init: Cell::new(false),
             names: PyOnceLock::new(),
             stock: Cell::new(std::ptr::null_mut()),
             stock_version: Cell::new(0),
@@ -150,12 +153,35 @@ impl Originals {
         Ok(None)
     }
 
+    /// Whether `__init__` is replaced in a base to which asyncio's classes go on by `super()`: the native one does not.
+    fn is_base_init_replaced(&self, py: Python<'_>) -> PyResult<bool> {
+        let name = PyString::intern(py, "__init__");
+        let mut derived = false;
+        for (class, had) in self.stock_classes.get(py).into_iter().flatten() {
+            let (now, before) = (own(class.bind(py), &name)?, had.bind(py).get_item(&name)?);
+            match (now, before) {
+                (Some(now), Some(before)) if now.is(&before) => {
+                    if !calls_base(&before)? {
+                        return Ok(false);
+                    }
+                }
+                (Some(_), _) => return Ok(derived),
+                (None, _) => continue,
+            }
+            derived = true;
+        }
+        Ok(false)
+    }
+
     /// A method that is replaced, in `class` or in the classes of asyncio's that it stands for, and not called.
     pub(crate) fn not_called<'py>(
         &self,
         class: &Bound<'py, PyType>,
     ) -> PyResult<Option<Bound<'py, PyString>>> {
         let py = class.py();
+        if self.skips_base_init.get() && self.is_base_init_replaced(py)? {
+            return Ok(Some(PyString::intern(py, "__init__")));
+        }
         for (name, usual) in self.not_called.get(py).into_iter().flatten() {
             let name = name.bind(py);
             let same = match (lookup(class, name)?, usual) {

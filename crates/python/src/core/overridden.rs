@@ -17,7 +17,7 @@ use crate::ffi::originals::Replaced;
 use crate::ffi::versions::{self, Finding};
 use crate::ffi::{Obj, Signature, Table};
 use crate::names;
-use crate::replaced::names::MONOTONIC;
+use crate::replaced::names::{CONTAINERS, MONOTONIC};
 
 macro_rules! overridable {
     ($($(#[$doc:meta])* $method:ident = $name:literal;)*) => {
@@ -168,6 +168,10 @@ pub trait Overrides {
     fn ensure_open(&self) -> PyResult<()>;
     /// `self.is_running()`
     fn says_it_runs(&self) -> PyResult<bool>;
+    /// TypeError when Python code has replaced a method by which asyncio watches descriptors: transports, servers and socket methods
+    /// do not call it here.
+    fn refuse_other_watching(&self) -> PyResult<()>;
+
     /// TypeError when Python code has replaced what this loop does in its own way.
     fn refuse_overridden(&self) -> PyResult<()>;
 }
@@ -205,7 +209,30 @@ impl Overrides for Obj<'_, EventLoop> {
         Ok(self.is_running())
     }
 
+    fn refuse_other_watching(&self) -> PyResult<()> {
+        const WATCHING: Replaced = bit(Overridable::AddReader)
+            | bit(Overridable::AddWriter)
+            | bit(Overridable::RemoveReader)
+            | bit(Overridable::RemoveWriter);
+        let replaced = self.overridden_methods() & WATCHING;
+        if replaced == 0 {
+            return Ok(());
+        }
+        let name = HOOKS[replaced.trailing_zeros() as usize][0];
+        Err(PyTypeError::new_err(format!(
+            "{name}() is replaced, by which asyncio's transports watch descriptors and yibu's do not: put the original back, or run this program on asyncio",
+        )))
+    }
+
     fn refuse_overridden(&self) -> PyResult<()> {
+        for name in &CONTAINERS {
+            if name.is_replaced(self.py()) {
+                return Err(PyTypeError::new_err(format!(
+                    "{} is replaced, of which asyncio's event loop keeps its entries and yibu's does not",
+                    name.text()
+                )));
+            }
+        }
         if !self.overrides(Overridable::Fixed) {
             return Ok(());
         }

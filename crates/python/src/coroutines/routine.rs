@@ -425,7 +425,21 @@ impl Coroutine for Routine {
     }
 
     fn parameter<'py>(routine: &Obj<'py, Self>, name: &str) -> Option<Bound<'py, PyAny>> {
-        if name == "self" { routine.owner.get(routine.py()) } else { None }
+        let py = routine.py();
+        if name == "self" {
+            return routine.owner.get(py);
+        }
+        // Before it runs, its arguments are where its first piece looks for them.
+        if routine.started.get() {
+            return None;
+        }
+        match (routine.name.get(), name) {
+            ("wait_for", "fut") => routine.owner.get(py),
+            ("wait_for", "timeout") => Some(routine.first.get_or_none(py)),
+            ("Condition.wait_for", "predicate") => routine.first.get(py),
+            ("Queue.put", "item") => routine.second.get(py),
+            _ => None,
+        }
     }
 
     fn class_of(routine: &Obj<'_, Self>) -> PyResult<Py<PyAny>> {

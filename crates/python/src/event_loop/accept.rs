@@ -148,6 +148,7 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
 fn start_serving<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
     let py = event_loop.py();
     event_loop.check_open()?;
+    event_loop.refuse_other_watching()?;
     #[cfg(not(Py_3_15))]
     let ([factory, socket, ssl_context, server, backlog, handshake_timeout, shutdown_timeout], given_context) =
         (args.parse(&START_SERVING)?, none(py));

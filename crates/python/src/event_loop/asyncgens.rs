@@ -6,6 +6,7 @@ use pyo3::exceptions::PyResourceWarning;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use crate::attributes::flags;
 use crate::core::EventLoop;
 use crate::coroutines::{self, Keeping, Kept};
 use crate::errors;
@@ -36,6 +37,7 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
         "Called by the interpreter when a generator is abandoned.",
     );
     t.getter(c"_asyncgens", set);
+    flags! { t: c"_asyncgens_shutdown_called" => asyncgens_closed }
 }
 
 /// The weak set of active generators, made when first needed: most loops see none.

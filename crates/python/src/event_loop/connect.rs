@@ -17,8 +17,8 @@ use crate::ffi::thread::attached;
 use crate::ffi::{Args, Obj, Output, Signature, Table};
 use crate::frames::Frame;
 use crate::mixins::create_future;
-use crate::replaced::names::BASE_EVENTS;
 use crate::replaced::names::sockets;
+use crate::replaced::names::{BASE_EVENTS, CHECK_SSL_SOCKET, INTERLEAVE};
 use crate::tasks::Awaited;
 use crate::tasks::Delay;
 use crate::{names, stock};
@@ -102,6 +102,9 @@ impl Security {
 /// TypeError for an `SSLSocket`, which does not work without blocking.
 pub(super) fn check_ssl_socket(socket: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = socket.py();
+    if let Some(check) = CHECK_SSL_SOCKET.replacement(py)? {
+        return check.call1((socket,)).map(drop);
+    }
     let modules = stock::module(py, "sys")?.getattr(name!("modules"))?;
     // Who has an SSLSocket has imported the module.
     let ssl = modules.call_method1(name!("get"), ("ssl",))?;
@@ -318,6 +321,10 @@ fn seconds_to_wait(delay: &Bound<'_, PyAny>) -> PyResult<f64> {
 
 /// `base_events._interleave_addrinfos`: families take turns, after `first - 1` addresses of the first family.
 fn interleaved(py: Python<'_>, infos: Vec<Kept>, first: usize) -> PyResult<Vec<Kept>> {
+    if let Some(interleave) = INTERLEAVE.replacement(py)? {
+        let infos = PyList::new(py, infos.into_iter().map(|info| info.to_bound(py)))?;
+        return interleave.call1((infos, first))?.try_iter()?.map(|info| Ok(Kept::new(info?))).collect();
+    }
     let mut families: Vec<(i32, std::collections::VecDeque<Kept>)> = Vec::new();
     for info in infos {
         let family: i32 = info.bind(py).get_item(0)?.extract()?;

@@ -4,12 +4,12 @@ use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyFloat, PyString};
 
-use crate::attributes::{flags, objects};
+use crate::attributes::{assigned, flags, objects};
 use crate::core::EventLoop;
 use crate::events::Handle;
 use crate::ffi::{Obj, Output, Signature, Table, boolean, none, thread};
 use crate::frames::Frame;
-use crate::replaced::names::BASE_EVENTS;
+use crate::replaced::names::{BASE_EVENTS, ISCOROUTINE};
 use crate::{stock, tasks};
 
 const SET_DEBUG: Signature<1> = Signature::new("EventLoop.set_debug", "enabled");
@@ -50,6 +50,23 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
         c"_task_factory" => task_factory,
     }
     flags! { t: c"_debug" => debug }
+    t.getter(c"_coroutine_origin_tracking_enabled", |event_loop| {
+        Ok(boolean(event_loop.py(), event_loop.origin_tracking.get().is_some()))
+    });
+    t.property(
+        c"_coroutine_origin_tracking_saved_depth",
+        |event_loop| {
+            let depth = event_loop.origin_tracking.get();
+            Ok(depth.into_pyobject(event_loop.py())?.into_any())
+        },
+        |event_loop, value| {
+            let depth = assigned(value)?.extract::<Option<i32>>()?;
+            if event_loop.origin_tracking.get().is_some() && depth.is_some() {
+                event_loop.origin_tracking.set(depth);
+            }
+            Ok(())
+        },
+    );
     t.getter(c"_current_handle", |event_loop| Ok(event_loop.current_handle.get_or_none(event_loop.py())));
     t.noargs(
         c"_check_thread",
@@ -81,7 +98,7 @@ pub(super) fn check_thread(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
 /// TypeError for a coroutine (function) or something that cannot be called.
 pub(super) fn check_callback(callback: &Bound<'_, PyAny>, method: &str) -> PyResult<()> {
     let py = callback.py();
-    if stock::iscoroutine(py)?.call1((callback,))?.is_truthy()?
+    if ISCOROUTINE.current(py)?.call1((callback,))?.is_truthy()?
         || stock::iscoroutinefunction(py)?.call1((callback,))?.is_truthy()?
     {
         return Err(PyTypeError::new_err(format!("coroutines cannot be used with {method}()")));

@@ -10,9 +10,9 @@ use pyo3::types::PyTuple;
 use super::schedule;
 use crate::core::{Entry, EventLoop, Scheduled};
 use crate::events::entries::{HANDLE, SCHEDULED};
-use crate::events::{Handle, PostedHandle, TimerHandle, When, posted};
+use crate::events::{self, Handle, PostedHandle, TimerHandle, When, posted};
 use crate::ffi::{Args, Create, Obj, Output, Signature, none};
-use crate::functions;
+use crate::{functions, names};
 
 const RUN: Signature<1> = Signature::new("_run_handle", "handle");
 
@@ -60,6 +60,39 @@ pub fn soon<'py>(
     let handle = class.call1((callback, args, event_loop.as_any(), context))?;
     event_loop.push(Entry::of(&HANDLE, native(event_loop, &handle)?))?;
     Ok(handle)
+}
+
+/// The handle of a watched descriptor or a signal: what Python code sees of it, and what is run.
+pub fn watching<'py>(
+    event_loop: &Obj<'py, EventLoop>,
+    callback: Bound<'py, PyAny>,
+    args: &Args<'_, 'py>,
+    context: Option<Bound<'py, PyAny>>,
+) -> PyResult<(Bound<'py, PyAny>, Obj<'py, Handle>)> {
+    let py = event_loop.py();
+    if events::handles_are_made_otherwise(py) {
+        let arguments = (callback, args.tuple_from(2)?, event_loop.as_any(), context);
+        let handle = events::handle_maker(py)?.call1(arguments)?;
+        let entry = native(event_loop, &handle)?;
+        return Ok((handle, entry));
+    }
+    let handle = Handle::create(py)?;
+    handle.prepare(event_loop.as_any(), callback, args, 2, context)?;
+    if event_loop.debug.get() {
+        handle.remember_source(py)?;
+    }
+    Ok((handle.as_any().clone(), handle))
+}
+
+/// Cancels such a handle, and the one of the program's that it runs.
+pub fn cancel<'py>(handle: &Obj<'py, Handle>) -> PyResult<()> {
+    let py = handle.py();
+    if let Some((callback, args)) = handle.call(py)?
+        && RUNNER.get(py).is_some_and(|runner| callback.is(runner))
+    {
+        args.get_item(0)?.call_method0(names::cancel(py))?;
+    }
+    events::cancel(handle)
 }
 
 /// The same from any thread.

@@ -16,7 +16,7 @@ use crate::coroutines::{self, Keeping, Kept};
 use crate::ffi::thread::attached;
 use crate::ffi::{Args, Class, Obj, Output, Signature, Table};
 use crate::frames::{self, Frame};
-use crate::replaced::names::{BASE_EVENTS, SERVER, SOCKET_TRANSPORT, sockets};
+use crate::replaced::names::{BASE_EVENTS, SERVER, SET_REUSE_PORT, SOCKET_TRANSPORT, sockets};
 use crate::server::{self, Server, Settings};
 use crate::stock;
 use crate::tasks::Awaited;
@@ -333,6 +333,9 @@ fn bind_all<'py>(
 
 /// Lets several sockets have the same address. ValueError where this system does not.
 pub(super) fn set_reuse_port(socket: &Bound<'_, PyAny>) -> PyResult<()> {
+    if let Some(set) = SET_REUSE_PORT.replacement(socket.py())? {
+        return set.call1((socket,)).map(drop);
+    }
     match socket.call_method1(name!("setsockopt"), (SOL_SOCKET, SO_REUSEPORT, 1)) {
         Err(error) if error.is_instance_of::<PyOSError>(socket.py()) => Err(PyValueError::new_err(
             "reuse_port not supported by socket module, SO_REUSEPORT defined but not implemented.",

@@ -15,14 +15,14 @@ use rustix::io::{Errno, read};
 use rustix::pipe::{PipeFlags, pipe_with};
 use yibu_engine::{Fd, Interest};
 
-use super::watch;
+use super::{handles, watch};
 use crate::core::Overrides;
 use crate::core::{Entry, EventLoop, Overridable, Owner, Part};
 use crate::events::Handle;
 use crate::events::entries::HANDLE;
-use crate::ffi::{Args, Create, Obj, Output, Ref, Signature, Table, Visitor, boolean, none};
+use crate::ffi::{Args, Obj, Output, Ref, Signature, Table, Visitor, boolean, none};
 use crate::frames::Frame;
-use crate::replaced::names::UNIX_EVENTS;
+use crate::replaced::names::{ISCOROUTINE_OF_SIGNALS, UNIX_EVENTS};
 use crate::{errors, functions, stock};
 
 const ADD: Signature<2> = Signature::new("EventLoop.add_signal_handler", "sig, callback, *args");
@@ -139,7 +139,7 @@ fn check(signal: &Bound<'_, PyAny>) -> PyResult<i32> {
 fn add<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
     let py = event_loop.py();
     let [signal, callback] = args.parse(&ADD)?;
-    if stock::iscoroutine(py)?.call1((&callback,))?.is_truthy()?
+    if ISCOROUTINE_OF_SIGNALS.current(py)?.call1((&callback,))?.is_truthy()?
         || stock::iscoroutinefunction(py)?.call1((&callback,))?.is_truthy()?
     {
         return Err(PyTypeError::new_err("coroutines cannot be used with add_signal_handler()"));
@@ -147,11 +147,7 @@ fn add<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py
     let number = check(&signal)?;
     event_loop.check_open()?;
     open_pipe(event_loop)?;
-    let handle = Handle::create(py)?;
-    handle.prepare(event_loop.as_any(), callback, &args, 2, None)?;
-    if event_loop.debug.get() {
-        handle.remember_source(py)?;
-    }
+    let (_, handle) = handles::watching(event_loop, callback, &args, None)?;
     let handle = Ref::of(handle);
     let replaced = event_loop.parts.with(|signals: &mut Signals| signals.put(number, handle));
     drop(replaced);

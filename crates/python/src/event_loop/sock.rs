@@ -14,6 +14,7 @@ use yibu_engine::{Fd, Interest, MAX_RECEIVE, OpId};
 use super::resolve::{self, Question};
 use super::socket::{self, Socket, completed, plain, unless_blocked};
 use super::{occupied, watch};
+use crate::core::Overrides;
 use crate::core::{EventLoop, Owner};
 use crate::coroutines::{self, Answer, Keeping, Kept, Routine, Step};
 use crate::ffi::buffer::Buffer;
@@ -136,6 +137,7 @@ fn attempt<'py, A: Attempt<N>, const N: usize>(
     event_loop.check_open()?;
     let ready = create_future(event_loop)?;
     let owner = Owner::of(&READY, ready.clone());
+    event_loop.refuse_other_watching()?;
     call.number.set(watch::watch(event_loop, fd, A::INTEREST, owner)?.bits());
     Ok(Step::Await(ready.into_any(), again::<A, N>))
 }

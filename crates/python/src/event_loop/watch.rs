@@ -17,15 +17,15 @@ use pyo3::prelude::*;
 use pyo3::types::PyInt;
 use yibu_engine::{Fd, Interest, Op, OpId};
 
-use super::occupied;
+use super::{handles, occupied};
 use crate::core::Overrides;
 use crate::core::{EventLoop, Overridable, Owner, OwnerKind, Part, Report, Waiting, finish, typed};
 use crate::coroutines::{Kept, Waker};
 use crate::errors;
+use crate::events::Handle;
 use crate::events::entries::run_handle;
-use crate::events::{self, Handle};
 use crate::ffi::thread::attached;
-use crate::ffi::{Args, Create, LoopCell, Obj, Output, Ref, Signature, Table, Visitor, boolean, none};
+use crate::ffi::{Args, LoopCell, Obj, Output, Ref, Signature, Table, Visitor, boolean, none};
 use yibu_driver::memory::MakeRoom;
 
 const ADD_READER: Signature<2> = Signature::new("EventLoop.add_reader", "fd, callback, *args");
@@ -137,6 +137,9 @@ pub(super) fn watch(
     interest: Interest,
     owner: Owner,
 ) -> PyResult<OpId> {
+    if matches!(owner, Owner::Future(_)) {
+        event_loop.refuse_other_watching()?;
+    }
     let before = event_loop.parts.with(|watched: &mut Watched| watched.take(fd, interest));
     let replaced = before.and_then(|id| event_loop.engine.with(|engine| engine.cancel(id)));
     let submitted = event_loop.engine.with(|engine| engine.submit(Op::Poll { fd, interest }, owner));
@@ -182,7 +185,7 @@ static WATCHER: OwnerKind = OwnerKind {
         }
         run_handle(&handle)
     },
-    replaced: |py, handle| events::cancel(&typed(handle, py)?),
+    replaced: |py, handle| handles::cancel(&typed(handle, py)?),
 };
 
 /// `selectors._fileobj_to_fd`: the number of a descriptor or of an object with `fileno()`.
@@ -273,22 +276,17 @@ fn watch_with_handle<'py>(
     context: Option<Bound<'py, PyAny>>,
     interest: Interest,
 ) -> Output<'py> {
-    let py = event_loop.py();
     event_loop.ensure_open()?;
-    let handle = Handle::create(py)?;
-    handle.prepare(event_loop.as_any(), callback, args, 2, context)?;
-    if event_loop.debug.get() {
-        handle.remember_source(py)?;
-    }
+    let (handle, entry) = handles::watching(event_loop, callback, args, context)?;
     let fd = registered_number(event_loop, &file)?;
-    watch(event_loop, fd, interest, Owner::of(&WATCHER, handle.clone()))?;
+    watch(event_loop, fd, interest, Owner::of(&WATCHER, entry))?;
     if !file.is_instance_of::<PyInt>() {
         let object = Ref::new(file);
         errors::room(event_loop.parts.with(|watched: &mut Watched| watched.objects.make_room(1)))?;
         let old = event_loop.parts.with(|watched: &mut Watched| watched.objects.insert(fd, object));
         drop(old);
     }
-    Ok(handle.into_any())
+    Ok(handle)
 }
 
 /// `BaseSelectorEventLoop.remove_reader` and `remove_writer`.

@@ -333,6 +333,9 @@ impl Class for Barrier {
     const HOOKS: &'static [&'static [&'static str]] = &[&STEPS];
     const FUNCTIONS: bool = true;
 
+    const SHOWN: &'static [&'static str] = <Self as Copied>::STATE;
+    const SHOWN_WHEN_SET: &'static [&'static str] = <Self as Copied>::RARE_STATE;
+
     fn state() -> &'static ClassState {
         &BARRIER
     }

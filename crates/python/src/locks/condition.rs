@@ -353,6 +353,9 @@ impl Class for Condition {
     const FREELIST: usize = 64;
     const FUNCTIONS: bool = true;
 
+    const SHOWN: &'static [&'static str] = <Self as Copied>::STATE;
+    const SHOWN_WHEN_SET: &'static [&'static str] = <Self as Copied>::RARE_STATE;
+
     fn state() -> &'static ClassState {
         &CONDITION
     }

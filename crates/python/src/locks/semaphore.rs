@@ -262,6 +262,9 @@ impl Class for Semaphore {
     type Header = Combinable;
     const FUNCTIONS: bool = true;
 
+    const SHOWN: &'static [&'static str] = <Self as Copied>::STATE;
+    const SHOWN_WHEN_SET: &'static [&'static str] = <Self as Copied>::RARE_STATE;
+
     fn state() -> &'static ClassState {
         &SEMAPHORE
     }
@@ -327,6 +330,9 @@ impl Class for BoundedSemaphore {
     fn extended() -> Option<Extended<Self>> {
         Some(Extended::by::<Semaphore>())
     }
+
+    const SHOWN: &'static [&'static str] = <Self as Copied>::STATE;
+    const SHOWN_WHEN_SET: &'static [&'static str] = <Self as Copied>::RARE_STATE;
 
     fn state() -> &'static ClassState {
         &BOUNDED_SEMAPHORE

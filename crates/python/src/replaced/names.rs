@@ -220,6 +220,12 @@ impl<const N: usize> Name<N> {
         self.is_replaced(py) || originals::replaced_in::<T>(py) & (INIT | NOT_CALLED) != 0
     }
 
+    /// How asyncio's code spells it.
+    pub fn text(&self) -> String {
+        let names = self.steps.iter().map(|(_, name)| *name);
+        format!("{}.{}", self.steps[0].0.name, names.collect::<Vec<_>>().join("."))
+    }
+
     /// What it means now.
     pub fn current<'py>(&self, py: Python<'py>) -> Output<'py> {
         if let Some(value) = self.replacement(py)? {
@@ -229,6 +235,9 @@ impl<const N: usize> Name<N> {
         module.global(py, name)
     }
 }
+
+/// What a loop and its transports keep their entries in, and yibu's do not: not to be replaced.
+pub static CONTAINERS: [&Name<2>; 4] = [&HEAPPUSH, &HEAPPOP, &DEQUE_OF_LOOPS, &DEQUE_OF_TRANSPORTS];
 
 /// Methods of a class of the standard library that native code stands in for.
 pub struct Methods {
@@ -315,6 +324,7 @@ modules! {
     COROUTINES = "asyncio.coroutines";
     EVENTS = "asyncio.events";
     FORMAT_HELPERS = "asyncio.format_helpers";
+    HEAPQ = "heapq";
     FUTURES = "asyncio.futures";
     LOCKS = "asyncio.locks";
     MIXINS = "asyncio.mixins";
@@ -394,6 +404,17 @@ name! { DEQUE_OF_LOCKS: LOCKS.collections, COLLECTIONS.deque }
 name! { DEQUE_OF_QUEUES: QUEUES.collections, COLLECTIONS.deque }
 name! { EVENT_OF_QUEUES: QUEUES.locks, LOCKS.Event }
 name! { LOCK: LOCKS.Lock }
+name! { INTERLEAVE: BASE_EVENTS._interleave_addrinfos }
+name! { SET_REUSE_PORT: BASE_EVENTS._set_reuseport }
+name! { SET_NODELAY: SELECTOR_EVENTS.base_events, BASE_EVENTS._set_nodelay }
+name! { CHECK_SSL_SOCKET: BASE_EVENTS._check_ssl_socket }
+name! { ISCOROUTINE: BASE_EVENTS.coroutines, COROUTINES.iscoroutine }
+name! { ISCOROUTINE_OF_SIGNALS: UNIX_EVENTS.coroutines, COROUTINES.iscoroutine }
+name! { ISCOROUTINE_OF_STREAMS: STREAMS.coroutines, COROUTINES.iscoroutine }
+name! { HEAPPUSH: BASE_EVENTS.heapq, HEAPQ.heappush }
+name! { HEAPPOP: BASE_EVENTS.heapq, HEAPQ.heappop }
+name! { DEQUE_OF_LOOPS: BASE_EVENTS.collections, COLLECTIONS.deque }
+name! { DEQUE_OF_TRANSPORTS: SELECTOR_EVENTS.collections, COLLECTIONS.deque }
 name! { CONDITION: LOCKS.Condition }
 name! { FORMAT_CALLBACK: EVENTS.format_helpers, FORMAT_HELPERS._format_callback_source }
 name! { EXTRACT_STACK: EVENTS.format_helpers, FORMAT_HELPERS.extract_stack }

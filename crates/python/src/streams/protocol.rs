@@ -24,7 +24,7 @@ use crate::ffi::{
 };
 use crate::futures::likes;
 use crate::mixins::create_future;
-use crate::replaced::names::{READER_PROTOCOL, WRITER};
+use crate::replaced::names::{ISCOROUTINE_OF_STREAMS, READER_PROTOCOL, WRITER};
 use crate::{names, stock};
 
 /// What a `StreamReaderProtocol` adds.
@@ -252,7 +252,7 @@ fn serve<'py>(
         }
         Err(error) => return Err(error),
     };
-    if stock::iscoroutine(py)?.call1((&served,))?.is_truthy()? {
+    if ISCOROUTINE_OF_STREAMS.current(py)?.call1((&served,))?.is_truthy()? {
         let task = event_loop.call_method1(names::create_task(py), (served,))?;
         protocol.own.task.put(task.clone());
         let owner = PyTuple::new(py, [&event_loop, transport])?;
@@ -399,6 +399,21 @@ impl Class for StreamReaderProtocol {
     fn extended() -> Option<Extended<Self>> {
         Some(Extended::by::<FlowControl>())
     }
+
+    const SHOWN: &'static [&'static str] = &[
+        "_loop",
+        "_paused",
+        "_drain_waiters",
+        "_connection_lost",
+        "_stream_reader_wr",
+        "_source_traceback",
+        "_reject_connection",
+        "_task",
+        "_transport",
+        "_client_connected_cb",
+        "_over_ssl",
+        "_closed",
+    ];
 
     fn state() -> &'static ClassState {
         &STREAM_READER_PROTOCOL

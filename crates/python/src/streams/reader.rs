@@ -15,6 +15,7 @@ use yibu_engine::separators::{Found, Search};
 use super::content::Content;
 use super::reading;
 use crate::attributes::{assigned, flags, objects, write};
+use crate::copying::{self, Copied};
 use crate::events::{extract_stack, loop_debug};
 use crate::ffi::combined::Combinable;
 use crate::ffi::{
@@ -431,6 +432,12 @@ fn attributes(t: &mut Table<StreamReader>) {
         c"_loop" => event_loop,
     }
     t.getter(c"_source_traceback", |reader| Ok(reader.source_traceback.get_or_none(reader.py())));
+    copying::table(t);
+}
+
+impl Copied for StreamReader {
+    const STATE: &'static [&'static str] =
+        &["_limit", "_loop", "_buffer", "_eof", "_waiter", "_exception", "_transport", "_paused"];
 }
 
 impl Class for StreamReader {
@@ -438,6 +445,9 @@ impl Class for StreamReader {
     type Header = Combinable;
     const FREELIST: usize = 64;
     const FUNCTIONS: bool = true;
+
+    const SHOWN: &'static [&'static str] = <Self as Copied>::STATE;
+    const SHOWN_WHEN_SET: &'static [&'static str] = <Self as Copied>::RARE_STATE;
 
     fn state() -> &'static ClassState {
         &STREAM_READER

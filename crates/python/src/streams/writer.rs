@@ -322,6 +322,8 @@ impl Class for StreamWriter {
     const FREELIST: usize = 64;
     const FUNCTIONS: bool = true;
 
+    const SHOWN: &'static [&'static str] = &["_transport", "_protocol", "_reader", "_loop", "_complete_fut"];
+
     fn state() -> &'static ClassState {
         &STREAM_WRITER
     }

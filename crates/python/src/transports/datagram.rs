@@ -23,6 +23,7 @@ use yibu_engine::OpId;
 use yibu_engine::transport::Datagrams;
 
 use super::connection::{self, Connection};
+use crate::core::Overrides;
 use crate::core::{EventLoop, Kernel, Owner};
 use crate::event_loop::occupied;
 use crate::ffi::class::AfterSlots;
@@ -193,6 +194,7 @@ fn init<'py>(
     if !transport.event_loop.is_empty() {
         return Err(PyRuntimeError::new_err("DatagramSocketTransport object is already initialized"));
     }
+    event_loop.refuse_other_watching()?;
     transport.connection.adopt(&socket, extra)?;
     transport.exposed.set(true);
     let family = socket.getattr(name!("family"))?.extract().unwrap_or_default();

@@ -22,6 +22,7 @@ use yibu_engine::transport::{Pipe, Reading, Stream};
 use super::bookkeeping::GET_EXTRA_INFO;
 use super::{Link, StreamTransport, bookkeeping, closing, link, reading};
 use crate::core::EventLoop;
+use crate::core::Overrides;
 use crate::ffi::{Args, Obj, Ref, Signature, Slot, Table, call, none, references};
 use crate::{attributes, names, stock};
 
@@ -138,6 +139,7 @@ fn init<'py, T: PipeEnd>(
     };
     os.call_method1(name!("set_blocking"), (fd, false))?;
 
+    event_loop.refuse_other_watching()?;
     let end = transport.end();
     end.link.stream(|stream| *stream = Stream::new(fd, reading));
     end.link.event_loop.set(Ref::of(event_loop.clone()));

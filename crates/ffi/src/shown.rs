@@ -1,0 +1,64 @@
+//! `__dict__` of native objects, for `vars()`: what asyncio's objects have there is put in when somebody asks.
+//!
+//! The dict is the object's own, so what a program puts into it is an attribute. Of native data it holds what there was when it was asked
+//! for last: attributes are looked up in the class first, so what a program changes of that in the dict changes nothing. Made by
+//! [`crate::class`]; an object whose `__dict__` nobody asks for has none.
+
+use pyo3::exceptions::PyAttributeError;
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyString};
+
+use crate::class::Obj;
+use crate::class::definition::Class;
+use crate::objects::Output;
+use crate::originals::natives::natives;
+use crate::trampoline::{Stateless, slots};
+
+/// The function of the attribute `__dict__`.
+pub(super) fn getter<T: Class>() -> ffi::getter {
+    fn function_of<T: Class, F>(_: F) -> ffi::getter
+    where
+        F: Stateless + for<'a, 'py> Fn(&'a Obj<'py, T>) -> Output<'py>,
+    {
+        slots::getter::<T, F>
+    }
+    function_of::<T, _>(|object| filled(object.as_any()))
+}
+
+fn filled<'py>(object: &Bound<'py, PyAny>) -> Output<'py> {
+    let py = object.py();
+    // SAFETY: attached; the object is alive, and its class has a place for a dict.
+    let dict = unsafe {
+        Bound::from_owned_ptr_or_err(py, ffi::PyObject_GenericGetDict(object.as_ptr(), std::ptr::null_mut()))?
+    };
+    let dict = dict.cast_into::<PyDict>()?;
+    for base in object.get_type().mro() {
+        let Some(native) = natives(py).iter().find(|native| native.class.is(&base)) else {
+            continue;
+        };
+        for name in native.shown {
+            show(object, &dict, name, true)?;
+        }
+        for name in native.shown_when_set {
+            show(object, &dict, name, false)?;
+        }
+    }
+    Ok(dict.into_any())
+}
+
+fn show<'py>(
+    object: &Bound<'py, PyAny>,
+    dict: &Bound<'py, PyDict>,
+    name: &str,
+    always: bool,
+) -> PyResult<()> {
+    let name = PyString::intern(object.py(), name);
+    match object.getattr(&name) {
+        Ok(value) if always || !value.is_none() => dict.set_item(name, value),
+        Ok(_) => Ok(()),
+        // `__init__` was not called, or the program has deleted it.
+        Err(error) if error.is_instance_of::<PyAttributeError>(object.py()) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
