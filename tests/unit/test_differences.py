@@ -120,6 +120,19 @@ class TestLoop:
         loop.close()
         assert len(os.listdir("/proc/self/fd")) == len(before)
 
+    def test_numbers_and_flags_that_are_kept(self, loop, run):
+        async def main():
+            one, two = socket.socketpair()
+            transport, _ = await loop.create_connection(asyncio.Protocol, sock=one)
+            transport.set_write_buffer_limits(2**64, 1.5)
+            assert transport.get_write_buffer_limits() == (1, 2**63 - 1)
+            transport.abort()
+            two.close()
+
+        run(main())
+        loop.set_debug(0)
+        assert loop.get_debug() is False
+
 
 class TestFrames:
     def test_outermost(self, impl):
