@@ -145,6 +145,28 @@ class TestFrames:
         )
         assert finished.stdout == "_run_module_as_main\n"
 
+    def test_depth(self, impl):
+        finished = impl.run_source(
+            """
+            import sys
+
+            async def nested():
+                waiting = aio.sleep(0)
+                for _ in range(100_000):
+                    waiting = aio.wait_for(waiting, None)
+                try:
+                    await waiting
+                except RecursionError:
+                    print("too deep")
+
+            sys.unraisablehook = lambda unraisable: None
+            sys.setrecursionlimit(1_000_000)
+            aio.run(nested())
+            """,
+            python_options=("-W", "ignore"),
+        )
+        assert (finished.returncode, finished.stdout) == (0, "too deep\n")
+
     def test_tracebacks(self, run):
         async def fail():
             raise ValueError
