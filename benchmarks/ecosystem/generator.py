@@ -8,6 +8,8 @@ import socket
 import sys
 
 CONNECTIONS = 16
+#: Bytes of a mask in a WebSocket frame of a client.
+MASK = 4
 
 
 class Connection:
@@ -31,17 +33,17 @@ class Connection:
 
 
 def answer_size(port: int, greeting: bytes, request: bytes) -> int:
-    """The size of an answer, from one that nobody counts."""
-    connection = Connection(port, greeting)
-    connection.socket.sendall(request)
-    connection.socket.settimeout(0.5)
-    size = 0
-    try:
-        while data := connection.socket.recv(65536):
-            size += len(data)
-    except TimeoutError:
-        connection.socket.close()
-    return size
+    """The size of an answer: to a frame comes the frame without its mask, to a request what its head says."""
+    if greeting:
+        return len(request) - MASK
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+        connection.sendall(request)
+        answer = b""
+        while b"\r\n\r\n" not in answer:
+            answer += connection.recv(65536) or sys.exit("the server has hung up")
+    head = answer.partition(b"\r\n\r\n")[0]
+    headers = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:])
+    return len(head) + 4 + int(headers[b"content-length"])
 
 
 def main() -> None:
