@@ -73,6 +73,8 @@ class Run:
     #: Contenders that are not there, with the reason.
     missing: dict[str, str]
     measurements: list[Measurement] = field(default_factory=list)
+    #: The versions of the libraries that were measured on these loops, where there are any.
+    libraries: dict[str, str] = field(default_factory=dict)
 
     def columns(self, measurements: list[Measurement]) -> list[str]:
         """The contenders that took part in any of the lines, in a fixed order."""

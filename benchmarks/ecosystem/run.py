@@ -50,7 +50,7 @@ def measure(options: argparse.Namespace) -> Run:
     plan = Plan(sys.executable, present, options.rounds, options.scale)
     jobs = [job for job in JOBS if re.search(options.only, job.key)]
     version = ".".join(map(str, interpreter_version(sys.executable)))
-    run = Run(version, machine(), options.rounds, found | versions(), missing)
+    run = Run(version, machine(), options.rounds, found, missing, libraries=versions())
     lines = [Measurement(job.topic, job.name, f"µs/{job.noun}") for job in jobs]
     with ExitStack() as stack:
         far_ends = {
