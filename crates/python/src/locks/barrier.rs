@@ -12,8 +12,9 @@ use pyo3::exceptions::{PyAttributeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyType};
 
-use super::Held;
 use super::condition::{self, Condition};
+use super::held::{self, Held};
+use super::waiters;
 use crate::attributes::{assigned, objects};
 use crate::copying::{self, Copied};
 use crate::coroutines::{Resume, Routine, Start, Step};
@@ -127,7 +128,7 @@ fn enter<'py>(routine: &Obj<'py, Routine>, inside: Resume) -> PyResult<Step<'py>
     let barrier = routine.owner::<Barrier>(routine.py())?;
     let condition = condition(&barrier)?;
     let entering = match Obj::<Condition>::cast(&condition).filter(|condition| condition.is_native()) {
-        Some(native) => super::entering(native)?,
+        Some(native) => held::entering(native)?,
         None => condition.call_method0(name!("__aenter__"))?,
     };
     Ok(Step::Await(entering, inside))
@@ -402,7 +403,7 @@ impl Class for Barrier {
                     (object.getattr(name!("n_waiting"))?, object.getattr(name!("parties"))?);
                 state = format!("{state}, waiters:{waiting}/{parties}");
             }
-            super::repr(barrier, &state, 0)
+            waiters::repr(barrier, &state, 0)
         });
     }
 

@@ -9,8 +9,9 @@ use pyo3::exceptions::{PyBaseException, PyRuntimeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyInt, PyType};
 
+use super::held::{self, Held};
 use super::lock::{self, Lock};
-use super::{Held, Waited, Waiters};
+use super::waiters::{self, Waited, Waiters};
 use crate::attributes::assigned;
 use crate::copying::Copied;
 use crate::coroutines::{Routine, Step, taken};
@@ -188,7 +189,7 @@ fn note_failure<'py>(
     error: PyErr,
 ) -> PyResult<()> {
     let py = routine.py();
-    if super::is_cancellation(py, &error)? {
+    if waiters::is_cancellation(py, &error)? {
         remember(&routine.second, error, py);
         return Ok(());
     }
@@ -331,7 +332,7 @@ impl Held for Condition {
     fn begin<'py>(routine: &Obj<'py, Routine>, condition: &Obj<'py, Self>) -> PyResult<Step<'py>> {
         let py = routine.py();
         let Some(lock) = native_lock(condition) else {
-            return Ok(Step::Await(acquire(condition)?, super::entered));
+            return Ok(Step::Await(acquire(condition)?, held::entered));
         };
         match lock::take_or_join(&lock)? {
             None => Ok(Step::Return(taken(py, &routine.first))),
@@ -431,8 +432,8 @@ impl Class for Condition {
             |condition, n| wake_so_many(condition, n).map(|()| none(condition.py())),
             "Wakes so many of those who wait, whoever holds the lock.",
         );
-        super::context_manager(t);
-        super::attributes(t);
+        held::context_manager(t);
+        waiters::attributes(t);
         t.property(
             c"_lock",
             |condition| Ok(condition.lock.get_or_none(condition.py())),
@@ -440,7 +441,7 @@ impl Class for Condition {
         );
         t.repr(|condition| {
             let state = if is_locked(condition)? { "locked" } else { "unlocked" };
-            super::repr(condition, state, condition.waiters.len(condition.py())?)
+            waiters::repr(condition, state, condition.waiters.len(condition.py())?)
         });
     }
 

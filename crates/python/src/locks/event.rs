@@ -6,7 +6,8 @@ use std::ffi::CStr;
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 
-use super::{Waited, Waiters};
+use super::held;
+use super::waiters::{self, Waited, Waiters};
 use crate::attributes::flags;
 use crate::copying::Copied;
 use crate::coroutines::{Routine, Step, taken};
@@ -125,14 +126,14 @@ impl Class for Event {
         );
         t.noargs(
             c"wait",
-            |event| super::returning_true(event.as_any(), "Event.wait", wait),
+            |event| held::returning_true(event.as_any(), "Event.wait", wait),
             "Waits until the flag is up. Returns True.",
         );
-        super::attributes(t);
+        waiters::attributes(t);
         flags! { t: c"_value" => value }
         t.repr(|event| {
             let state = if event.value.get() { "set" } else { "unset" };
-            super::repr(event, state, event.waiters.len(event.py())?)
+            waiters::repr(event, state, event.waiters.len(event.py())?)
         });
     }
 

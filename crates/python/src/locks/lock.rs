@@ -10,7 +10,8 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 
-use super::{Held, Waited, Waiters};
+use super::held::{self, Held};
+use super::waiters::{self, Waited, Waiters};
 use crate::attributes::flags;
 use crate::copying::Copied;
 use crate::coroutines::{Routine, Step, taken};
@@ -58,7 +59,7 @@ pub fn take_turn(lock: &Obj<'_, Lock>, ticket: u64, waited: Output<'_>) -> PyRes
         return Ok(());
     };
     // A release may have counted on the one who leaves.
-    if super::is_cancellation(py, &error)? && !lock.locked.get() {
+    if waiters::is_cancellation(py, &error)? && !lock.locked.get() {
         wake_first(lock)?;
     }
     Err(error)
@@ -89,7 +90,7 @@ fn wake_up_the_first(lock: &Obj<'_, Lock>) -> PyResult<()> {
 /// `acquire()`.
 #[inline]
 pub fn acquire<'py>(lock: &Obj<'py, Lock>) -> Output<'py> {
-    super::returning_true(lock.as_any(), "Lock.acquire", super::acquire::<Lock>)
+    held::returning_true(lock.as_any(), "Lock.acquire", held::acquire::<Lock>)
 }
 
 fn resume<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyResult<Step<'py>> {
@@ -170,12 +171,12 @@ impl Class for Lock {
             |lock| wake_up_first(lock).map(|()| none(lock.py())),
             "Wakes the first who waits, unless that is done already.",
         );
-        super::context_manager(t);
-        super::attributes(t);
+        held::context_manager(t);
+        waiters::attributes(t);
         flags! { t: c"_locked" => locked }
         t.repr(|lock| {
             let state = if lock.locked.get() { "locked" } else { "unlocked" };
-            super::repr(lock, state, lock.waiters.len(lock.py())?)
+            waiters::repr(lock, state, lock.waiters.len(lock.py())?)
         });
     }
 

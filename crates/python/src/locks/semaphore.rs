@@ -11,7 +11,8 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyInt, PyTuple, PyType};
 
-use super::{Held, Waited, Waiters};
+use super::held::{self, Held};
+use super::waiters::{self, Waited, Waiters};
 use crate::attributes::assigned;
 use crate::copying::{self, Copied};
 use crate::coroutines::{Routine, Step, taken};
@@ -166,7 +167,7 @@ fn take_turn(semaphore: &Obj<'_, Semaphore>, ticket: u64, waited: Output<'_>) ->
     let py = semaphore.py();
     let waiter = semaphore.waiters.leave(py, ticket)?;
     let cancelled = match &waited {
-        Err(error) => super::is_cancellation(py, error)?,
+        Err(error) => waiters::is_cancellation(py, error)?,
         Ok(_) => false,
     };
     // The unit that it was handed goes to somebody else.
@@ -278,9 +279,7 @@ impl Class for Semaphore {
         t.init(|semaphore, args, kwargs| init(semaphore, &INIT, args, kwargs));
         t.noargs(
             c"acquire",
-            |semaphore| {
-                super::returning_true(semaphore.as_any(), "Semaphore.acquire", super::acquire::<Self>)
-            },
+            |semaphore| held::returning_true(semaphore.as_any(), "Semaphore.acquire", held::acquire::<Self>),
             "Waits until a unit is left and takes it. Returns True.",
         );
         t.noargs(
@@ -301,8 +300,8 @@ impl Class for Semaphore {
             },
             "Hands a unit to the first who waits and has none yet.",
         );
-        super::context_manager(t);
-        super::attributes(t);
+        held::context_manager(t);
+        waiters::attributes(t);
         t.property(
             c"_value",
             |semaphore| semaphore.value.get(semaphore.py()),
@@ -315,7 +314,7 @@ impl Class for Semaphore {
             } else {
                 format!("unlocked, value:{}", semaphore.value.get(py)?)
             };
-            super::repr(semaphore, &state, semaphore.waiters.len(py)?)
+            waiters::repr(semaphore, &state, semaphore.waiters.len(py)?)
         });
     }
 
@@ -365,7 +364,7 @@ impl Class for BoundedSemaphore {
             |semaphore| Self::release(semaphore).map(|()| none(semaphore.py())),
             "Gives a unit back, and hands it to the first who waits. ValueError when all are back already.",
         );
-        super::context_manager(t);
+        held::context_manager(t);
         copying::table(t);
         t.property(
             c"_bound_value",
