@@ -1,15 +1,19 @@
 //! `Queue`, `PriorityQueue` and `LifoQueue`: `asyncio.queues`, native. They run on any loop.
 //!
 //! Called by Python code; calls futures, and `_finished` is an `Event`. What is left open to subclasses is in `hooks`, the items
-//! are in `items`, those who wait in `waiters`, what they wait for in `exchange`, and the end of the work in `finished`.
+//! are in `container` and `items`, those who wait in `waiters`, what they wait for in `exchange`, the end of the work in `work`.
 
+mod container;
+mod data;
 mod exchange;
 mod finished;
 mod hooks;
 mod items;
 mod waiters;
+mod work;
 
-use std::cell::Cell;
+pub use data::{LifoQueue, PriorityQueue, Queue};
+
 use std::ffi::CStr;
 
 use pyo3::prelude::*;
@@ -18,52 +22,17 @@ use pyo3::types::{PyString, PyType};
 #[cfg(Py_3_13)]
 use crate::attributes::flags;
 use crate::attributes::{assigned, objects};
+use crate::classes;
 use crate::copying::{self, Copied};
 use crate::ffi::call::recursing;
 use crate::ffi::combined::{Combinable, Extended};
 use crate::ffi::originals::Replaced;
 use crate::ffi::{
-    Args, Class, ClassState, Obj, Output, Signature, Table, Visitor, boolean, derived, none, references,
+    Args, Class, ClassState, Obj, Output, Signature, Table, Visitor, boolean, none, references,
 };
-use crate::mixins::LoopBound;
 use crate::stock;
-use finished::Finished;
+use data::Kind;
 use hooks::Hook;
-use items::{Items, Kind, Limit};
-use waiters::Waiters;
-
-/// The data of a `Queue`, and of the two classes derived from it.
-#[derive(Default)]
-pub struct Queue {
-    known: hooks::Known,
-    items: Items,
-    limit: Limit,
-    /// `_unfinished_tasks`.
-    unfinished: Cell<i64>,
-    /// `_is_shutdown`; never true before Python 3.13.
-    shut_down: Cell<bool>,
-    finished: Finished,
-    getters: Waiters,
-    putters: Waiters,
-    bound: LoopBound,
-}
-
-/// What makes a queue a `PriorityQueue`: nothing but its class.
-#[derive(Default)]
-pub struct ByPriority;
-
-/// What makes a queue a `LifoQueue`: nothing but its class.
-#[derive(Default)]
-pub struct NewestFirst;
-
-derived! {
-    /// The data of a `PriorityQueue`.
-    pub struct PriorityQueue { base: Queue, own: ByPriority }
-}
-derived! {
-    /// The data of a `LifoQueue`.
-    pub struct LifoQueue { base: Queue, own: NewestFirst }
-}
 
 static QUEUE: ClassState = ClassState::new();
 static PRIORITY_QUEUE: ClassState = ClassState::new();
@@ -85,21 +54,9 @@ const STORE_ON_STACK: Signature<1> = Signature::new_method("LifoQueue._put", "it
 
 /// Makes the classes.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    let queue = crate::classes::add::<Queue>(module)?;
-    crate::classes::add_derived::<PriorityQueue>(module, &queue)?;
-    crate::classes::add_derived::<LifoQueue>(module, &queue)
-}
-
-impl Queue {
-    /// QueueShutDown after `shutdown()`, which came with Python 3.13.
-    #[inline]
-    fn ensure_open(&self, _py: Python<'_>) -> PyResult<()> {
-        #[cfg(Py_3_13)]
-        if self.shut_down.get() {
-            return Err(PyErr::from_type(stock::queue_shut_down(_py)?.clone(), ()));
-        }
-        Ok(())
-    }
+    let queue = classes::add::<Queue>(module)?;
+    classes::add_derived::<PriorityQueue>(module, &queue)?;
+    classes::add_derived::<LifoQueue>(module, &queue)
 }
 
 /// `Queue.__init__`.
@@ -123,7 +80,7 @@ fn init<'py>(queue: &Obj<'py, Queue>, maxsize: Bound<'py, PyAny>) -> PyResult<()
 fn format<'py>(queue: &Obj<'py, Queue>) -> PyResult<String> {
     let py = queue.py();
     let mut text = text!("maxsize={}", queue.limit.object(py).repr()?)?;
-    if let Some(items) = Items::listed(queue)? {
+    if let Some(items) = items::listed(queue)? {
         crate::texts::append(&mut text, format_args!(" _queue={}", items.repr()?))?;
     }
     for (name, waiters) in [("_getters", &queue.getters), ("_putters", &queue.putters)] {
@@ -179,16 +136,16 @@ fn methods(t: &mut Table<Queue>) {
     t.noargs(c"get_nowait", exchange::get_nowait, "Takes an item out. Raises QueueEmpty when there is none.");
     t.noargs(
         c"task_done",
-        finished::task_done,
+        work::task_done,
         "Tells that the work on an item is done. Raises ValueError when that was told for every item.",
     );
-    t.noargs(c"join", finished::join, "Coroutine that waits until the work on every item is done.");
+    t.noargs(c"join", work::join, "Coroutine that waits until the work on every item is done.");
     #[cfg(Py_3_13)]
     t.method(
         &SHUTDOWN,
         |queue, args| {
             let [immediate] = args.parse(&SHUTDOWN)?;
-            finished::shutdown(queue, immediate.is_truthy()?)
+            work::shutdown(queue, immediate.is_truthy()?)
         },
         "Makes put() raise QueueShutDown, and get() once the queue is empty, which it is at once if immediate.",
     );

@@ -5,7 +5,7 @@
 
 use pyo3::prelude::*;
 
-use super::Queue;
+use super::data::Queue;
 use super::hooks::{self, Hook, Hooks};
 use super::items;
 use super::waiters::Waiters;

@@ -1,16 +1,11 @@
-//! `task_done`, `join` and `shutdown`: the end of the work, and of the queue.
+//! [`Finished`], `_finished`: the event of a queue that is set while no work is open.
 
 use std::cell::Cell;
 
-use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-use super::Queue;
-#[cfg(Py_3_13)]
-use super::{exchange, hooks, items};
-use crate::coroutines::{Routine, Step};
 use crate::ffi::originals;
-use crate::ffi::{Obj, Output, Slot, Visitor, call, none};
+use crate::ffi::{Obj, Output, Slot, Visitor, call};
 use crate::locks::event::{self, Event};
 use crate::names;
 use crate::replaced::names::EVENT_OF_QUEUES;
@@ -39,7 +34,7 @@ impl Finished {
 
     /// `_finished.set()`.
     #[inline]
-    fn set(&self, py: Python<'_>) -> PyResult<()> {
+    pub(super) fn set(&self, py: Python<'_>) -> PyResult<()> {
         self.is_set.set(true);
         let Some(event) = self.event.get(py) else { return Ok(()) };
         match native(&event) {
@@ -99,56 +94,4 @@ fn native<'a, 'py>(event: &'a Bound<'py, PyAny>) -> Option<&'a Obj<'py, Event>> 
 /// Whether methods of events are the program's: then `_finished` is no mere flag.
 pub fn calls_events(py: Python<'_>) -> bool {
     originals::replaced_in::<Event>(py) != 0
-}
-
-/// `task_done()`.
-pub fn task_done<'py>(queue: &Obj<'py, Queue>) -> Output<'py> {
-    let py = queue.py();
-    let unfinished = queue.unfinished.get() - 1;
-    if unfinished < 0 {
-        return Err(PyValueError::new_err("task_done() called too many times"));
-    }
-    queue.unfinished.set(unfinished);
-    if unfinished == 0 {
-        if calls_events(py) {
-            queue.finished.event(py)?;
-        }
-        queue.finished.set(py)?;
-    }
-    Ok(none(py))
-}
-
-/// `join()`.
-pub fn join<'py>(queue: &Obj<'py, Queue>) -> Output<'py> {
-    let routine = Routine::begin(queue.as_any(), "Queue.join", |routine| {
-        let py = routine.py();
-        let queue = routine.owner::<Queue>(py)?;
-        if queue.unfinished.get() <= 0 {
-            return Ok(Step::Return(none(py)));
-        }
-        let waiting = call::method(names::wait(py), [&queue.finished.event(py)?])?;
-        Ok(Step::Await(waiting, |routine, waited| waited.map(|_| Step::Return(none(routine.py())))))
-    })?;
-    Ok(routine.into_any())
-}
-
-/// `shutdown(immediate=False)`.
-#[cfg(Py_3_13)]
-pub fn shutdown<'py>(queue: &Obj<'py, Queue>, immediate: bool) -> Output<'py> {
-    let py = queue.py();
-    queue.shut_down.set(true);
-    if immediate {
-        let hooks = hooks::of(queue)?;
-        while !items::is_empty(queue, hooks)? {
-            exchange::take(queue, hooks)?;
-            queue.unfinished.set((queue.unfinished.get() - 1).max(0));
-        }
-        if queue.unfinished.get() == 0 {
-            queue.finished.set(py)?;
-        }
-    }
-    // Those who wait look again, and find the queue shut down.
-    queue.getters.wake_all(py)?;
-    queue.putters.wake_all(py)?;
-    Ok(none(py))
 }

@@ -5,13 +5,10 @@
 //! asked by [`originals`]; what attributes of the object hide holds until one is set or deleted, or there are more or fewer.
 //! Called by all files of this room.
 
-use std::cell::Cell;
-
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
-use super::items::Kind;
-use super::{LifoQueue, PriorityQueue, Queue};
+use super::data::{Kind, LifoQueue, PriorityQueue, Queue};
 use crate::ffi::originals::{self, Replaced};
 use crate::ffi::thread::outlive_interpreter;
 use crate::ffi::{Class, Obj, Output, call};
@@ -142,23 +139,6 @@ impl Hooks {
     pub fn are_native(self) -> bool {
         const ALL: Replaced = (1 << NAMES.len()) - 1;
         self.replaced & ALL == 0
-    }
-}
-
-/// What was found out about an object.
-#[derive(Default)]
-pub struct Known {
-    class_version: Cell<u32>,
-    kind: Cell<Kind>,
-    /// How many attributes of its own the object had, and which hooks they hide.
-    attributes: Cell<usize>,
-    hidden: Cell<Replaced>,
-}
-
-impl Known {
-    /// An attribute of the object was set or deleted.
-    pub fn forget(&self) {
-        self.attributes.set(usize::MAX);
     }
 }
 

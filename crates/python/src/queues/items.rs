@@ -1,139 +1,36 @@
-//! `_queue`, where the items are, and what is asked and done about them: `qsize`, `empty`, `full`, `_init`, `_put`, `_get`.
-//!
-//! The items of a plain queue are hidden in a `VecDeque` until somebody asks for the attribute; from then on they are in the
-//! deque that was shown, because whoever has it may change it. The other two kinds have a Python list from the beginning, which
-//! is as quick from here: `heapq` works on it with the comparisons that programs expect.
+//! What is asked and done about the items: `qsize`, `empty`, `full`, `_init`, `_put`, `_get`.
 
-use std::cell::Cell;
 use std::collections::VecDeque;
 
 use pyo3::exceptions::{PyAttributeError, PyIndexError};
 use pyo3::prelude::*;
-use pyo3::types::{PyInt, PyList};
+use pyo3::types::PyList;
 
-use super::Queue;
+use super::container::Meaning;
+use super::data::{Kind, Queue};
 use super::hooks::{Hook, Hooks};
-use crate::errors;
-use crate::ffi::{LoopCell, Obj, Output, Ref, Slot, Visitor, call};
+use crate::ffi::{Obj, Output, Ref, call};
 use crate::replaced::names::DEQUE_OF_QUEUES;
 use crate::{names, stock};
-use yibu_driver::memory::MakeRoom;
 
-/// Which item leaves first.
-#[derive(Clone, Copy, Default)]
-pub enum Kind {
-    /// The oldest: `Queue`.
-    #[default]
-    Fifo,
-    /// The least: `PriorityQueue`.
-    Priority,
-    /// The newest: `LifoQueue`.
-    Lifo,
-}
-
-/// The items, or what a subclass keeps in `_queue`.
-#[derive(Default)]
-pub struct Items {
-    hidden: LoopCell<Option<VecDeque<Ref>>>,
-    shown: Slot,
-}
-
-/// Queues keep the memory for this many items.
-const KEEP: usize = 64;
-
-impl Items {
-    /// Begins anew.
-    fn begin(&self, hidden: Option<VecDeque<Ref>>, shown: Option<Ref>) {
-        let old_hidden = self.hidden.with(|place| std::mem::replace(place, hidden));
-        let old_shown = self.shown.replace(shown);
-        drop((old_hidden, old_shown));
-    }
-
-    /// How many are hidden; `None` when they are to be looked for elsewhere.
-    #[inline]
-    fn hidden_len(&self) -> Option<usize> {
-        self.hidden.with(|hidden| hidden.as_ref().map(VecDeque::len))
-    }
-
-    /// Gives the item back when there is nowhere to hide it; MemoryError when there is no memory for it.
-    #[inline]
-    pub fn hide(&self, item: Ref) -> PyResult<Option<Ref>> {
-        let (has_room, refused) = self.hidden.with(|hidden| match hidden {
-            Some(items) => {
-                let has_room = items.make_room(1);
-                (
-                    has_room,
-                    if has_room {
-                        items.push_back(item);
-                        None
-                    } else {
-                        Some(item)
-                    },
-                )
-            }
-            None => (true, Some(item)),
-        });
-        errors::room(has_room)?;
-        Ok(refused)
-    }
-
-    /// The first hidden item.
-    #[inline]
-    pub fn take_hidden(&self) -> Option<Ref> {
-        self.hidden.with(|hidden| {
-            let items = hidden.as_mut()?;
-            let item = items.pop_front()?;
-            if items.capacity() > KEEP && items.len() < items.capacity() / 4 {
-                items.shrink_to((items.len() * 2).max(KEEP));
-            }
-            Some(item)
-        })
-    }
-
-    /// `_queue` as it stands in the object; `None` when `_init` left it out.
-    pub fn show<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let Some(items) = self.hidden.with(Option::take) else { return Ok(self.shown.get(py)) };
+/// A list of the items, for `repr()`; `None` when there are none, or nowhere to look for them.
+pub fn listed<'py>(queue: &Obj<'py, Queue>) -> PyResult<Option<Bound<'py, PyList>>> {
+    let py = queue.py();
+    let copies: Option<Vec<Ref>> = queue
+        .items
+        .hidden
+        .with(|hidden| hidden.as_ref().map(|items| items.iter().map(|item| item.copy(py)).collect()));
+    if let Some(items) = copies {
         let list = PyList::new(py, items.iter().map(|item| item.any(py)))?;
-        let shown = stock::deque(py)?.call1((list,))?;
-        self.shown.put(shown.clone());
-        Ok(Some(shown))
+        return Ok((!items.is_empty()).then_some(list));
     }
-
-    /// `_queue = content`, or `del _queue`.
-    pub fn put(&self, content: Option<&Bound<'_, PyAny>>) {
-        self.begin(None, content.map(|content| Ref::new(content.clone())));
-    }
-
-    /// A list of the items, for `repr()`; `None` when there are none, or nowhere to look for them.
-    pub fn listed<'py>(queue: &Obj<'py, Queue>) -> PyResult<Option<Bound<'py, PyList>>> {
-        let py = queue.py();
-        let copies: Option<Vec<Ref>> = queue
-            .items
-            .hidden
-            .with(|hidden| hidden.as_ref().map(|items| items.iter().map(|item| item.copy(py)).collect()));
-        if let Some(items) = copies {
-            let list = PyList::new(py, items.iter().map(|item| item.any(py)))?;
-            return Ok((!items.is_empty()).then_some(list));
+    match queue.as_any().getattr_opt(names::_queue(py))? {
+        Some(content) if content.is_truthy()? => {
+            let list = PyList::empty(py);
+            content.try_iter()?.try_for_each(|item| list.append(item?))?;
+            Ok(Some(list))
         }
-        match queue.as_any().getattr_opt(names::_queue(py))? {
-            Some(content) if content.is_truthy()? => {
-                let list = PyList::empty(py);
-                content.try_iter()?.try_for_each(|item| list.append(item?))?;
-                Ok(Some(list))
-            }
-            _ => Ok(None),
-        }
-    }
-
-    /// Shows every reference to the collector.
-    pub fn traverse(&self, visitor: &mut Visitor) {
-        self.shown.traverse(visitor);
-        self.hidden.try_with(|hidden| hidden.iter().flatten().for_each(|item| visitor.visit(item.as_ptr())));
-    }
-
-    /// Forgets everything.
-    pub fn clear(&self) {
-        self.put(None);
+        _ => Ok(None),
     }
 }
 
@@ -180,51 +77,6 @@ pub fn is_empty(queue: &Obj<'_, Queue>, hooks: Hooks) -> PyResult<bool> {
         Hook::Empty.call(queue)?.is_truthy()
     } else {
         holds_nothing(queue, hooks)
-    }
-}
-
-/// `_maxsize`.
-#[derive(Default)]
-pub struct Limit {
-    object: Slot,
-    meaning: Cell<Meaning>,
-}
-
-#[derive(Clone, Copy, Default)]
-enum Meaning {
-    /// Zero or less.
-    #[default]
-    None,
-    Items(usize),
-    /// No int, or none that fits: Python compares.
-    Unknown,
-}
-
-impl Limit {
-    /// `_maxsize = object`.
-    pub fn put(&self, object: Bound<'_, PyAny>) {
-        let number = object.cast_exact::<PyInt>().ok().and_then(|int| int.extract::<i64>().ok());
-        self.meaning.set(match number {
-            None => Meaning::Unknown,
-            Some(..=0) => Meaning::None,
-            Some(items) => Meaning::Items(items.unsigned_abs() as usize),
-        });
-        self.object.put(object);
-    }
-
-    /// `_maxsize`.
-    pub fn object<'py>(&self, py: Python<'py>) -> Bound<'py, PyAny> {
-        self.object.get_or_none(py)
-    }
-
-    /// Shows the reference to the collector.
-    pub fn traverse(&self, visitor: &mut Visitor) {
-        self.object.traverse(visitor);
-    }
-
-    /// Lets go of the reference.
-    pub fn clear(&self) {
-        self.object.clear();
     }
 }
 
