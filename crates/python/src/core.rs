@@ -14,6 +14,7 @@ pub mod overridden;
 pub mod parts;
 pub mod timer;
 pub mod turn;
+pub mod watched;
 
 pub use clock::{is_due, now, seconds};
 pub use entry::{

@@ -19,6 +19,7 @@ mod inner;
 pub mod kept;
 mod line;
 pub mod protocol;
+mod readiness;
 mod routine;
 mod special;
 mod unstarted;
@@ -51,9 +52,10 @@ pub use driving::frames_around;
 use kept::Keeper;
 pub use kept::{Keeping, Kept};
 use protocol::{Advanced, Coroutine, protocol};
+pub use readiness::Readiness;
 pub use routine::{Resume, Routine, Start, Step, taken};
 pub use special::{Special, hasten};
-pub use waking::{Waker, give_way};
+pub use waking::give_way;
 
 /// Makes the classes.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {

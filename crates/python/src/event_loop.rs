@@ -18,7 +18,6 @@ pub mod handles;
 mod internals;
 mod lifecycle;
 mod observed;
-pub mod occupied;
 mod pipes;
 mod resolve;
 mod schedule;
@@ -32,7 +31,7 @@ mod tasks;
 mod tls;
 mod together;
 mod unix;
-pub mod watch;
+mod watch;
 
 pub use accept::Acceptor;
 pub use executor::{native_executor, run_job};
@@ -131,7 +130,6 @@ impl Class for EventLoop {
         exceptions::table(t);
         debug::table(t);
         asyncgens::table(t);
-        occupied::table(t);
         accept::table(t);
         connect::table(t);
         pipes::table(t);

@@ -51,14 +51,13 @@ mod threads;
 mod timeouts;
 mod transports;
 mod unix_events;
-mod upcall;
 mod waiting;
 
 use pyo3::prelude::*;
 use yibu_ffi as ffi;
 
 use classes::{add, add_derived, add_known};
-use ffi::{Args, Class, Output, Signature, Table};
+use ffi::{Args, Output, Signature, Table};
 
 const NATIVE_TASKS: Signature<0> = Signature::new("_native_tasks", "");
 
@@ -87,11 +86,8 @@ fn _yibu(module: &Bound<'_, PyModule>) -> PyResult<()> {
     add::<futures::Future>(module)?;
     add_known::<tasks::Task, futures::Future>(module)?;
     add::<core::EventLoop>(module)?;
-    add::<server::Server>(module)?;
-    add_derived::<transports::SocketTransport>(module, stock::transport(py)?)?;
-    transports::complete(&transports::SocketTransport::class(py))?;
-    transports::pipes::register(module)?;
-    transports::datagram::register(module)?;
+    server::register(module)?;
+    transports::register(module)?;
     Table::<futures::FutureIter>::build(py, None)?;
     Table::<tasks::TaskCallback>::build(py, None)?;
     Table::<alarms::Alarm>::build(py, None)?;

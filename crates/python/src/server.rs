@@ -12,6 +12,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple, PyType};
 
 use crate::attributes::objects;
+use crate::classes;
 use crate::core::EventLoop;
 use crate::coroutines::{self, Answer, Keeping, Kept, Thrown};
 use crate::ffi::combined::Combinable;
@@ -21,9 +22,8 @@ use crate::ffi::{boolean, none};
 use crate::futures::create_future;
 use crate::replaced::names::TRANSPORT_SOCKET_OF_SERVERS;
 use crate::stock::{self, twins};
-use crate::tasks::Awaited;
-use crate::tasks::yield_once;
-use crate::transports::{self, SocketTransport};
+use crate::tasks::{Awaited, yield_once};
+use crate::transports::{self, ServerClass, SocketTransport};
 
 /// The data of a `Server`.
 #[derive(Default)]
@@ -115,8 +115,25 @@ fn native_loop<'py>(server: &Obj<'py, Server>) -> PyResult<Option<Obj<'py, Event
 
 // Connections.
 
+/// How native transports attach and detach themselves.
+static CLASS: ServerClass = ServerClass {
+    attach: |server, transport| native(server).map(|server| attach(server, transport)),
+    detach: |server, transport| native(server).map(|server| detach(server, transport)),
+};
+
+/// The server behind an object none of whose methods are replaced.
+fn native<'a, 'py>(server: &'a Bound<'py, PyAny>) -> Option<&'a Obj<'py, Server>> {
+    Obj::<Server>::cast(server).filter(|server| server.is_native())
+}
+
+/// Makes the class.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    transports::register_server(&CLASS);
+    classes::add::<Server>(module).map(drop)
+}
+
 /// `_attach`, for a native transport.
-pub fn attach(server: &Obj<'_, Server>, transport: &Obj<'_, SocketTransport>) -> PyResult<()> {
+fn attach(server: &Obj<'_, Server>, transport: &Obj<'_, SocketTransport>) -> PyResult<()> {
     still_open(server)?;
     if let Ok(number) = usize::try_from(transports::descriptor(transport)) {
         transport.client.enter(&server.clients, number, transport);
@@ -126,7 +143,7 @@ pub fn attach(server: &Obj<'_, Server>, transport: &Obj<'_, SocketTransport>) ->
 }
 
 /// `_detach`, for a native transport.
-pub fn detach(server: &Obj<'_, Server>, transport: &Obj<'_, SocketTransport>) -> PyResult<()> {
+fn detach(server: &Obj<'_, Server>, transport: &Obj<'_, SocketTransport>) -> PyResult<()> {
     transport.client.leave();
     one_less(server)
 }

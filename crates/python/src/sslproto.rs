@@ -33,10 +33,9 @@ use crate::ffi::{
 use crate::frames::Frame;
 use crate::futures::likes;
 use crate::replaced::names::SSLPROTO;
-use crate::transports::SocketTransport;
+use crate::transports::{SocketTransport, receiver};
 use crate::{names, stock};
 use flow::Limits;
-pub use reading::{advance, received};
 use tls::Tls;
 pub use tls::{is_context, ssl_module};
 pub use transport::SslTransport;
@@ -589,12 +588,6 @@ impl Class for SslProtocol {
 }
 
 impl SslProtocol {
-    /// Takes ciphertext without a call into Python, where that is possible; [`advance`] is to follow.
-    #[inline]
-    pub fn feed(&self, data: &[u8]) -> bool {
-        self.tls.feed_slice(data)
-    }
-
     /// `_app_transport`: what the application writes to; None when the connection was lost.
     pub fn app_transport<'py>(&self, py: Python<'py>) -> Bound<'py, PyAny> {
         self.app_transport.get_or_none(py)
@@ -622,6 +615,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     crate::classes::add_derived::<SslProtocol>(module, stock::buffered_protocol(py)?)?;
     SslProtocol::class(py).setattr(name!("max_size"), reading::BUFFER_SIZE)?;
+    receiver::register(&reading::RECEIVER)?;
     crate::classes::add_derived::<SslTransport>(module, stock::transport(py)?)?;
     transport::complete(&SslTransport::class(py))
 }

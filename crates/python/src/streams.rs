@@ -11,7 +11,7 @@
 //! | `writer` | `StreamWriter` |
 //! | `connecting` | `open_connection`, `start_server` and their kin |
 //!
-//! From a native transport bytes reach the reader without a Python call: [`crate::upcall`] hands them to [`data_received`], or lets the reader [`join`] them.
+//! From a native transport bytes reach the reader without a Python call: `protocol` registers a [`Receiver`](receiver::Receiver).
 
 mod connecting;
 mod content;
@@ -23,15 +23,16 @@ mod spare;
 mod writer;
 
 pub use flow::{FlowControl, init_base};
-pub use protocol::{StreamReaderProtocol, data_received, joining, plain};
+pub use protocol::{data_received, plain};
 pub use reader::made as new_reader;
-pub use reader::{DEFAULT_LIMIT, StreamReader, fed, feed_eof, join, receive, set_exception, set_transport};
+pub use reader::{DEFAULT_LIMIT, StreamReader, feed_eof, receive, set_exception, set_transport};
 pub use writer::made as new_writer;
 
 use pyo3::prelude::*;
 
 use crate::ffi::Table;
 use crate::stock;
+use crate::transports::receiver;
 
 /// Makes the classes and adds the functions.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -40,5 +41,6 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let flow = Table::<flow::FlowControl>::build(module.py(), Some(stock::protocol(module.py())?))?;
     module.add(flow.name()?, &flow)?;
     crate::classes::add_derived::<protocol::StreamReaderProtocol>(module, &flow)?;
+    receiver::register(&protocol::RECEIVER)?;
     connecting::register(module)
 }

@@ -1,437 +1,46 @@
-//! `SocketTransport`: a connected stream socket. `asyncio.selector_events._SelectorSocketTransport`, native.
+//! Transports: sockets, pipes and datagram sockets. `asyncio.selector_events` and `asyncio.unix_events`, native.
 //!
-//! What a connection does is decided by the engine's [`Stream`]; this type holds one, with what is Python's: the protocol,
-//! the socket object, extra information, contexts. What the machine answers is executed by [`crate::upcall`]. The methods
-//! live in the files of `transports/`, one concern each, and each file lists its own in a `table` function. What pipes
-//! (`pipes`) do in the same way is generic there ([`StreamTransport`]).
-//! Made by the loop's connecting and accepting methods, and by Python code that calls the class as asyncio calls its own.
+//! | file | holds |
+//! |---|---|
+//! | `link` | what every transport of a stream has ([`Link`](link::Link)), and what each class does its own way ([`StreamTransport`](link::StreamTransport)) |
+//! | `reading`, `writing`, `closing`, `attributes` | what all of them do in the same way, compiled for each class |
+//! | `upcall` | where protocols are called |
+//! | `receiver` | native protocols that take data without a call into Python |
+//! | `by_methods` | sockets whose methods are the program's own |
+//! | `connection` | a descriptor, the Python socket around it, extra information |
+//! | `descriptors` | which descriptors of a loop belong to transports |
+//! | `reports` | what the exception handler and the log are told |
+//! | `socket`, `pipes`, `datagram` | the classes |
 
-mod bookkeeping;
-pub mod by_methods;
+mod attributes;
+mod by_methods;
+mod chunk;
 mod closing;
 mod connection;
 pub mod datagram;
+pub mod descriptors;
 mod link;
 pub mod pipes;
 mod reading;
+pub mod receiver;
 mod reports;
+mod socket;
+mod upcall;
 mod writing;
 
-pub use closing::{connection_lost, fatal_error, lose_soon, report, tell_handler, unless_fatal};
+pub use connection::Accepted;
 pub use datagram::DatagramTransport;
-pub use link::{Link, StreamTransport, act, log_in_debug};
-pub use reports::Frames;
-use writing::Habit;
-pub use writing::{watch_for_loss, water_marks, write, write_copied};
-
-use std::cell::Cell;
-use std::ffi::CStr;
-
-use pyo3::exceptions::{PyOSError, PyRuntimeError};
-use pyo3::prelude::*;
-use pyo3::types::{PyString, PyTuple, PyType};
-use yibu_engine::transport::{Socket, Stream};
-use yibu_engine::{Fd, OpId, Outcome};
-
-use crate::core::Overrides;
-use crate::core::{EventLoop, Owner, OwnerKind, finish, ignore_replacement, typed};
-use crate::event_loop::occupied;
-use crate::ffi::bytes::Bytes;
-use crate::ffi::class::AfterSlots;
-use crate::ffi::{
-    Args, Class, ClassState, Create, Obj, Output, Raised, Ref, Signature, Slot, Table, Visitor, WeakMapEntry,
-    audit,
+pub use socket::{
+    Parts, ServerClass, SocketTransport, accept, descriptor, register_server, socket, watch_for_loss, write,
+    write_copied,
 };
-use crate::frames::Frame;
-use crate::replaced::names::{SELECTOR_EVENTS, SET_NODELAY, SOCKET_METHODS};
-use crate::replaced::sockets;
-use crate::replaced::sockets::is_plain;
-use crate::server::{self, Server};
-use crate::stock;
-use crate::{names, upcall};
-pub use connection::{Accepted, Connection};
+pub use writing::water_marks;
 
-/// Something written that could not be sent at once. Dropping it runs no Python code, as the machine demands.
-pub enum Chunk {
-    /// An immutable object, kept by reference.
-    Kept(Bytes),
-    /// A copy of what may change.
-    Copied(Box<[u8]>),
-}
+use pyo3::prelude::*;
 
-impl AsRef<[u8]> for Chunk {
-    #[inline]
-    fn as_ref(&self) -> &[u8] {
-        match self {
-            Self::Kept(bytes) => bytes.as_ref(),
-            Self::Copied(bytes) => bytes,
-        }
-    }
-}
-
-/// The data of a `SocketTransport`.
-#[derive(Default)]
-#[repr(C)] // what every message looks at stands together
-pub struct SocketTransport {
-    habit: Habit,
-    /// Whether Python code may close the socket without the transport.
-    exposed: Cell<bool>,
-    /// Whether the socket is of a class of the program's own.
-    by_methods: Cell<bool>,
-    pub(crate) link: Link<Socket>,
-    server: Slot,
-    /// The future of whoever waits for the buffer to drain, to use the socket directly.
-    empty_waiter: Slot,
-    /// Its place among the server's clients.
-    pub(crate) client: WeakMapEntry,
-    /// Its place among the loop's transports.
-    pub(crate) listing: WeakMapEntry,
-    connection: Connection,
-}
-
-static SOCKET_TRANSPORT: ClassState = ClassState::new();
-
-#[cfg(not(Py_3_15))]
-const NEW: Signature<6> =
-    Signature::new("SocketTransport.__init__", "loop, sock, protocol, waiter=None, extra=None, server=None");
-#[cfg(not(Py_3_15))]
-const DOC: &CStr = c"SocketTransport(loop, sock, protocol, waiter=None, extra=None, server=None)\n--\n\nA connected stream socket.";
-#[cfg(Py_3_15)]
-const DOC: &CStr = c"SocketTransport(loop, sock, protocol, waiter=None, extra=None, server=None, context=None)\n--\n\nA connected stream socket.";
-#[cfg(Py_3_15)]
-const NEW: Signature<7> = Signature::new(
-    "SocketTransport.__init__",
-    "loop, sock, protocol, waiter=None, extra=None, server=None, context=None",
-);
-
-impl SocketTransport {
-    /// Asks the machine something.
-    #[inline]
-    pub fn stream<R>(&self, ask: impl FnOnce(&mut Stream<Chunk>) -> R) -> R {
-        self.link.stream(ask)
-    }
-
-    /// Whether Python code has the socket object, and may close it.
-    #[inline]
-    pub fn is_exposed(&self) -> bool {
-        self.exposed.get()
-    }
-}
-
-/// The owner of a connection's operations.
-static CONNECTION: OwnerKind = OwnerKind { ready, replaced: ignore_replacement };
-
-/// An operation can be finished: natively, unless Python code may have closed the socket, or wants its methods called.
-fn ready(event_loop: &Obj<'_, EventLoop>, transport: Ref, id: OpId) -> PyResult<()> {
-    let py = event_loop.py();
-    let transport: Obj<'_, SocketTransport> = typed(transport, py)?;
-    if transport.is_exposed() || !sockets::are_original(py)? {
-        return match SocketTransport::own_methods(&transport)? {
-            Some(socket) => by_methods::ready(event_loop, &transport, &socket, id),
-            None => upcall::finish_carefully(event_loop, &transport, id),
-        };
-    }
-    match finish(event_loop, id) {
-        // Several pieces sent at once are an event.
-        Some(Outcome::Ready) if audit::is_watched(py) => {
-            by_methods::ready(event_loop, &transport, &socket(&transport)?, id)
-        }
-        Some(outcome) => upcall::finished(event_loop, &transport, id, outcome),
-        None => Ok(()),
-    }
-}
-
-impl StreamTransport for SocketTransport {
-    type Channel = Socket;
-    const SET_PROTOCOL: &'static Signature<1> = &Signature::new("SocketTransport.set_protocol", "protocol");
-
-    fn frames() -> &'static Frames {
-        static FRAMES: Frames = Frames {
-            write: Frame::new(&SELECTOR_EVENTS, "_SelectorSocketTransport.write"),
-            pause_reading: Frame::new(&SELECTOR_EVENTS, "_SelectorTransport.pause_reading"),
-            resume_reading: Frame::new(&SELECTOR_EVENTS, "_SelectorTransport.resume_reading"),
-            end_of_stream: Frame::new(&SELECTOR_EVENTS, "_SelectorSocketTransport._read_ready__on_eof"),
-            fatal_error: Frame::new(&SELECTOR_EVENTS, "_SelectorTransport._fatal_error"),
-            finalize: Frame::new(&SELECTOR_EVENTS, "_SelectorTransport.__del__"),
-        };
-        &FRAMES
-    }
-
-    #[inline]
-    fn link(&self) -> &Link<Socket> {
-        &self.link
-    }
-
-    #[inline]
-    fn owner(transport: &Obj<'_, Self>) -> Owner {
-        Owner::of(&CONNECTION, transport.clone())
-    }
-
-    fn is_open(&self) -> bool {
-        self.connection.is_open()
-    }
-
-    fn close_file(transport: &Obj<'_, Self>) -> PyResult<()> {
-        let py = transport.py();
-        transport.connection.close(py, transport.link.event_loop.obj(py).as_deref())
-    }
-
-    fn is_expected(error: &Raised<'_>) -> bool {
-        error.is::<PyOSError>()
-    }
-
-    fn eof_received(transport: &Obj<'_, Self>) -> PyResult<()> {
-        reading::eof_received(transport)
-    }
-
-    fn protocol_failed(transport: &Obj<'_, Self>, error: PyErr, message: &str) -> PyResult<()> {
-        closing::protocol_failed(transport, error, message)
-    }
-
-    /// Python code that holds the socket object may have closed it, and the number may be another file's by now.
-    #[inline]
-    fn is_intact(&self, py: Python<'_>) -> PyResult<bool> {
-        if self.exposed.get() { self.connection.is_intact(py) } else { Ok(true) }
-    }
-
-    fn socket_object<'py>(transport: &Obj<'py, Self>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        transport.connection.socket(transport.py()).map(Some)
-    }
-
-    #[inline]
-    fn own_methods<'py>(transport: &Obj<'py, Self>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        if !transport.by_methods.get() && SOCKET_METHODS.are_original(transport.py())? {
-            return Ok(None);
-        }
-        Self::socket_object(transport)
-    }
-
-    fn follow(transport: &Obj<'_, Self>, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
-        reading::follow(transport, protocol)
-    }
-
-    fn flush(transport: &Obj<'_, Self>) -> PyResult<()> {
-        writing::uncork(transport)
-    }
-
-    fn leave(&self) {
-        self.listing.leave();
-    }
-
-    fn ended(transport: &Obj<'_, Self>) -> PyResult<()> {
-        let detached = detach(transport);
-        detached.and(writing::never_drained(transport))
-    }
-
-    fn dropped(transport: &Obj<'_, Self>) -> PyResult<()> {
-        detach(transport)
-    }
-
-    fn drained(transport: &Obj<'_, Self>, error: Option<&Raised<'_>>) -> PyResult<()> {
-        writing::drained(transport, error)
-    }
-}
-
-/// What a transport needs besides its connection.
-pub struct Parts<'py> {
-    /// The loop.
-    pub event_loop: Obj<'py, EventLoop>,
-    /// The protocol.
-    pub protocol: Bound<'py, PyAny>,
-    /// A future to complete after `connection_made`, or None.
-    pub waiter: Bound<'py, PyAny>,
-    /// The server that accepted the connection, or None.
-    pub server: Bound<'py, PyAny>,
-    /// The context for callbacks, or None.
-    pub context: Bound<'py, PyAny>,
-}
-
-/// A transport for a connection that was just accepted.
-pub fn accept<'py>(parts: Parts<'py>, accepted: Accepted) -> PyResult<Obj<'py, SocketTransport>> {
-    parts.event_loop.refuse_other_watching()?;
-    let transport = SocketTransport::create(parts.event_loop.py())?;
-    let nodelay = transport.connection.take_over(transport.py(), accepted)?;
-    begin(&transport, parts, nodelay)?;
-    Ok(transport)
-}
-
-/// The part of `__init__` that follows the socket: protocol, server, and the three callbacks of the next turn.
-fn begin<'py>(transport: &Obj<'py, SocketTransport>, parts: Parts<'py>, nodelay: bool) -> PyResult<()> {
-    let py = transport.py();
-    let fd = transport.connection.fd();
-    let Parts { event_loop, protocol, waiter, server, context } = parts;
-    let reading = reading::kind(&protocol)?;
-    transport.stream(|stream| *stream = Stream::new(fd, reading));
-    transport.link.event_loop.set(Ref::of(event_loop.clone()));
-    transport.link.protocol.put(protocol.clone());
-    if !context.is_none() {
-        transport.link.context.put(context);
-    }
-    if !server.is_none() {
-        attach(transport, &server)?;
-        transport.server.put(server);
-    }
-    occupied::enter(&event_loop, fd, transport, &transport.listing)?;
-    if let Some(set) = SET_NODELAY.replacement(py)? {
-        set.call1((transport.connection.socket(py)?,))?;
-    } else if nodelay {
-        transport.connection.set_nodelay(py)?;
-    }
-    let start = transport.as_any().getattr(names::_add_reader(py))?;
-    link::introduce(transport, &protocol, Some(&start), &waiter)
-}
-
-/// `Server._attach`, which got an argument in 3.13.
-fn attach<'py>(transport: &Obj<'py, SocketTransport>, to: &Bound<'py, PyAny>) -> PyResult<()> {
-    match Obj::<Server>::cast(to).filter(|server| server.is_native()) {
-        Some(native) => server::attach(native, transport),
-        None if cfg!(Py_3_13) => to.call_method1(name!("_attach"), (transport.as_any(),)).map(drop),
-        None => to.call_method0(name!("_attach")).map(drop),
-    }
-}
-
-/// `Server._detach`.
-fn detach(transport: &Obj<'_, SocketTransport>) -> PyResult<()> {
-    let py = transport.py();
-    let Some(from) = transport.server.take() else { return Ok(()) };
-    let from = from.into_any(py);
-    match Obj::<Server>::cast(&from).filter(|server| server.is_native()) {
-        Some(native) => server::detach(native, transport),
-        None if cfg!(Py_3_13) => from.call_method1(name!("_detach"), (transport.as_any(),)).map(drop),
-        None => from.call_method0(name!("_detach")).map(drop),
-    }
-}
-
-/// `SocketTransport(loop, sock, protocol, ...)`.
-fn init<'py>(
-    transport: &Obj<'py, SocketTransport>,
-    args: &Bound<'py, PyTuple>,
-    kwargs: Option<&Bound<'py, pyo3::types::PyDict>>,
-) -> PyResult<()> {
-    #[cfg(not(Py_3_15))]
-    let ([event_loop, socket, protocol, waiter, extra, server], context) =
-        (Args::parse_tuple(&NEW, args, kwargs)?, crate::ffi::none(transport.py()));
-    #[cfg(Py_3_15)]
-    let [event_loop, socket, protocol, waiter, extra, server, context] =
-        Args::parse_tuple(&NEW, args, kwargs)?;
-    let Some(event_loop) = Obj::<EventLoop>::cast(&event_loop) else {
-        return Err(pyo3::exceptions::PyTypeError::new_err(text!(
-            "a SocketTransport needs a loop of yibu, got {}",
-            event_loop.repr()?
-        )?));
-    };
-    if !transport.link.event_loop.is_empty() {
-        return Err(PyRuntimeError::new_err("SocketTransport object is already initialized"));
-    }
-    event_loop.refuse_other_watching()?;
-    transport.connection.adopt(&socket, extra)?;
-    transport.exposed.set(true);
-    transport.by_methods.set(!is_plain(&socket)?);
-    let nodelay = connection::wants_nodelay(&socket)?;
-    let event_loop = event_loop.clone();
-    begin(transport, Parts { event_loop, protocol, waiter, server, context }, nodelay)
-}
-
-fn repr<'py>(transport: &Obj<'py, SocketTransport>) -> PyResult<Bound<'py, PyAny>> {
-    let py = transport.py();
-    let mut text = format!("<{}", transport.as_any().get_type().name()?);
-    let gone = transport.link.gone.get();
-    let open = match transport.link.event_loop.obj(py) {
-        Some(event_loop) => !event_loop.is_closed() && !gone,
-        None => false,
-    };
-    transport.stream(|stream| {
-        if gone {
-            text.push_str(" closed");
-        } else if stream.is_closing() {
-            text.push_str(" closing");
-        }
-        text.push_str(&format!(" fd={}", transport.connection.fd()));
-        if open {
-            let state = |op: Option<OpId>| if op.is_some() { "polling" } else { "idle" };
-            let (read, write) = (state(stream.read_op()), state(stream.write_op()));
-            let size = stream.write_buffer_size();
-            text.push_str(&format!(" read={read} write=<{write}, bufsize={size}>"));
-        }
-    });
-    text.push('>');
-    Ok(PyString::new(py, &text).into_any())
-}
-
-/// Attributes of the class that are not methods: libraries and borrowed methods of the loop read them.
-pub fn complete(class: &Bound<'_, pyo3::types::PyType>) -> PyResult<()> {
-    let py = class.py();
-    class.setattr(name!("_start_tls_compatible"), true)?;
-    let modes = stock::module(py, "asyncio.constants")?.getattr(name!("_SendfileMode"))?;
-    class.setattr(name!("_sendfile_compatible"), modes.getattr(name!("TRY_NATIVE"))?)
-}
-
-/// Steps of asyncio's transports of sockets that native ones do not call: see [`Class::NOT_CALLED`].
-const NOT_CALLED: &[&str] = &[
-    "__init__",
-    "_call_connection_lost",
-    "_fatal_error",
-    "_force_close",
-    "_maybe_pause_protocol",
-    "_maybe_resume_protocol",
-];
-
-impl Class for SocketTransport {
-    const NAME: &'static CStr = c"yibu.SocketTransport";
-    // `_extra`, `_loop`, `_protocol_paused`, `_high_water` and `_low_water` of `_FlowControlMixin`.
-    type Header = AfterSlots<5>;
-    const FREELIST: usize = 256;
-    const STANDS_FOR_STOCK: bool = true;
-    const NOT_CALLED: &'static [&'static str] = NOT_CALLED;
-    const FUNCTIONS: bool = true;
-
-    fn state() -> &'static ClassState {
-        &SOCKET_TRANSPORT
-    }
-
-    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
-        stock::socket_transport(py).map(Some)
-    }
-
-    fn table(t: &mut Table<Self>) {
-        t.doc(DOC);
-        t.init(init);
-        t.repr(repr);
-        t.finalize(closing::finalize);
-        reading::table(t);
-        reading::protocol_table(t);
-        writing::table(t);
-        closing::table(t);
-        bookkeeping::table(t);
-    }
-
-    fn traverse(&self, visitor: &mut Visitor) {
-        self.link.traverse(visitor);
-        self.slots().for_each(|slot| slot.traverse(visitor));
-    }
-
-    fn clear(&self) {
-        self.link.clear();
-        self.slots().for_each(Slot::clear);
-    }
-
-    fn wants_finalizer(&self) -> bool {
-        self.is_open()
-    }
-}
-
-impl SocketTransport {
-    fn slots(&self) -> impl Iterator<Item = &Slot> {
-        [&self.server, &self.empty_waiter].into_iter().chain(self.connection.slots())
-    }
-}
-
-/// The number of the descriptor, as asyncio keeps it in `_sock_fd`.
-pub fn descriptor(transport: &SocketTransport) -> Fd {
-    transport.connection.fd()
-}
-
-/// The socket object, for native code that leaves it open.
-pub fn socket<'py>(transport: &Obj<'py, SocketTransport>) -> Output<'py> {
-    transport.connection.socket(transport.py())
+/// Makes the classes.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    socket::register(module)?;
+    pipes::register(module)?;
+    datagram::register(module)
 }

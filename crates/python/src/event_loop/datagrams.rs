@@ -9,7 +9,7 @@ use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 use rustix::net::{AddressFamily, SocketType};
 
 use super::connect::{CloseUnlessDone, or_number};
-use super::{occupied, serve};
+use super::serve;
 use crate::core::EventLoop;
 use crate::coroutines::{self, Keeping, Kept};
 use crate::ffi::thread::attached;
@@ -19,7 +19,7 @@ use crate::mixins::create_future;
 use crate::replaced::names::{BASE_EVENTS, DATAGRAM_TRANSPORT, sockets};
 use crate::stock;
 use crate::tasks::Awaited;
-use crate::transports::DatagramTransport;
+use crate::transports::{DatagramTransport, descriptors};
 
 const CREATE: Signature<9> = Signature::new(
     "EventLoop.create_datagram_endpoint",
@@ -53,7 +53,7 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
 fn make_datagram_transport<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
     let py = event_loop.py();
     let [sock, rest @ ..] = args.parse(&MAKE_TRANSPORT)?;
-    occupied::check(event_loop, &sock, occupied::descriptor(&sock)?)?;
+    descriptors::check(event_loop, &sock, descriptors::number_of(&sock)?)?;
     let given = [event_loop.as_any().clone(), sock].into_iter().chain(rest);
     let class = match DATAGRAM_TRANSPORT.replacement(py)? {
         Some(class) => class,

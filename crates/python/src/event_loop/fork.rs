@@ -8,8 +8,8 @@
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyModule};
 
-use super::watch::Watched;
 use super::{executor, signals};
+use crate::core::watched::Watched;
 use crate::core::{Engine, EventLoop};
 use crate::errors;
 use crate::ffi::{Args, Obj, Output, Signature, WeakSet, none, thread};

@@ -21,7 +21,6 @@ use rustix::io::Errno;
 use yibu_engine::{Fd, Interest, is_again};
 
 use super::connect::SOCK_STREAM;
-use super::occupied;
 use super::socket::Socket;
 use crate::core::EventLoop;
 use crate::coroutines::{self, Keeping, Kept};
@@ -30,7 +29,7 @@ use crate::ffi::thread::attached;
 use crate::ffi::{Args, Obj, Output, Raised, Signature, Table, none};
 use crate::replaced::names::OS_SENDFILE;
 use crate::tasks::Awaited;
-use crate::transports::{self, SocketTransport};
+use crate::transports::{self, SocketTransport, descriptors};
 use crate::{names, stock};
 
 const SENDFILE: Signature<5> =
@@ -269,7 +268,8 @@ impl Direct {
         transport: &Obj<'py, SocketTransport>,
     ) -> PyResult<(Self, Awaited)> {
         let py = event_loop.py();
-        occupied::leave(event_loop, transport)?;
+        let fd = transports::descriptor(transport);
+        descriptors::leave(event_loop, fd, transport.as_any(), &transport.listing)?;
         let object = transport.as_any();
         let resume_reading = object.call_method0(name!("is_reading"))?.is_truthy()?;
         let direct = Self {
@@ -302,7 +302,7 @@ impl Direct {
             return Ok(());
         }
         let fd = transports::descriptor(&transport);
-        occupied::enter(&self.event_loop.obj(py), fd, &transport, &transport.listing)
+        descriptors::enter(&self.event_loop.obj(py), fd, &transport, &transport.listing)
     }
 }
 

@@ -9,7 +9,6 @@ use pyo3::types::{PyBool, PyDict, PyList, PySet, PyString, PyTuple};
 use rustix::io::Errno;
 
 use super::connect::{self, CloseUnlessDone, Security};
-use super::occupied;
 use super::together::Together;
 use crate::core::EventLoop;
 use crate::coroutines::{self, Keeping, Kept};
@@ -21,7 +20,7 @@ use crate::server::{self, Server, Settings};
 use crate::stock;
 use crate::tasks::Awaited;
 use crate::tasks::yield_once;
-use crate::transports::SocketTransport;
+use crate::transports::{SocketTransport, descriptors};
 
 #[cfg(not(Py_3_13))]
 const CREATE_SERVER: Signature<13> = Signature::new(
@@ -75,7 +74,7 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
 fn make_socket_transport<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
     let py = event_loop.py();
     let [sock, protocol, waiter, rest @ ..] = args.parse(&MAKE_TRANSPORT)?;
-    occupied::check(event_loop, &sock, occupied::descriptor(&sock)?)?;
+    descriptors::check(event_loop, &sock, descriptors::number_of(&sock)?)?;
     let given = [event_loop.as_any().clone(), sock, protocol, waiter].into_iter().chain(rest);
     let given = given.collect::<Vec<_>>();
     match SOCKET_TRANSPORT.replacement(py)? {

@@ -15,9 +15,9 @@ use rustix::io::{Errno, read};
 use rustix::pipe::{PipeFlags, pipe_with};
 use yibu_engine::{Fd, Interest};
 
-use super::{handles, watch};
+use super::handles;
 use crate::core::Overrides;
-use crate::core::{Entry, EventLoop, Overridable, Owner, Part};
+use crate::core::{Entry, EventLoop, Overridable, Owner, Part, watched};
 use crate::events::Handle;
 use crate::events::entries::HANDLE;
 use crate::ffi::{Args, Obj, Output, Ref, Signature, Table, Visitor, boolean, none};
@@ -193,7 +193,7 @@ fn open_pipe(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     let (reader, writer) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)
         .map_err(|error| errors::os_error(&error.into()))?;
     set_wakeup_fd(event_loop.py(), writer.as_raw_fd())?;
-    let watched = watch::watch(event_loop, reader.as_raw_fd(), Interest::Read, Owner::Loop(deliver));
+    let watched = watched::watch(event_loop, reader.as_raw_fd(), Interest::Read, Owner::Loop(deliver));
     event_loop.parts.with(|signals: &mut Signals| signals.pipe = Some(Pipe { reader, writer }));
     if watched.is_err() {
         close_pipe_if_unused(event_loop)?;
@@ -229,7 +229,7 @@ fn close_pipe_if_unused(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
         static FRAME: Frame = Frame::new(&UNIX_EVENTS, "_UnixSelectorEventLoop.remove_signal_handler");
         FRAME.log(py, "info", ("set_wakeup_fd(-1) failed: %s", error.value(py)))?;
     }
-    watch::unwatch(event_loop, pipe.reader.as_raw_fd(), Interest::Read).map(drop)
+    watched::unwatch(event_loop, pipe.reader.as_raw_fd(), Interest::Read).map(drop)
 }
 
 /// The interpreter writes into `fd` no more; what somebody else has set since is left alone.

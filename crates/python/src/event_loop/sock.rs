@@ -3,7 +3,7 @@
 //!
 //! Each tries at once, and waits for the kernel's word only when the socket is not ready: on a future that the report completes.
 //! Receiving from and sending to a plain `socket.socket` is done by system calls made here; any other object (a subclass, a
-//! stand-in) is asked by its own methods. Called by Python code; calls [`super::watch`], [`super::resolve`]
+//! stand-in) is asked by its own methods. Called by Python code; calls [`crate::core::watched`], [`super::resolve`]
 //! and the driver.
 
 use pyo3::exceptions::PyOSError;
@@ -13,9 +13,8 @@ use yibu_engine::{Fd, Interest, MAX_RECEIVE, OpId};
 
 use super::resolve::{self, Question};
 use super::socket::{self, Socket, completed, plain, unless_blocked};
-use super::{occupied, watch};
 use crate::core::Overrides;
-use crate::core::{EventLoop, Owner};
+use crate::core::{EventLoop, Owner, watched};
 use crate::coroutines::{self, Answer, Keeping, Kept, Routine, Step};
 use crate::ffi::buffer::Buffer;
 use crate::ffi::thread::attached;
@@ -23,6 +22,7 @@ use crate::ffi::{Args, Obj, Output, Signature, Table, make, none};
 use crate::futures::READY;
 use crate::futures::create_future;
 use crate::stock;
+use crate::transports::descriptors;
 
 const SOCK_RECV: Signature<2> = Signature::new("EventLoop.sock_recv", "sock, n");
 const SOCK_RECV_INTO: Signature<2> = Signature::new("EventLoop.sock_recv_into", "sock, buf");
@@ -133,12 +133,12 @@ fn attempt<'py, A: Attempt<N>, const N: usize>(
     }
     let file = socket::fileno(socket)?;
     let fd = file.extract()?;
-    occupied::check(event_loop, &file, fd)?;
+    descriptors::check(event_loop, &file, fd)?;
     event_loop.check_open()?;
     let ready = create_future(event_loop)?;
     let owner = Owner::of(&READY, ready.clone());
     event_loop.refuse_other_watching()?;
-    call.number.set(watch::watch(event_loop, fd, A::INTEREST, owner)?.bits());
+    call.number.set(watched::watch(event_loop, fd, A::INTEREST, owner)?.bits());
     Ok(Step::Await(ready.into_any(), again::<A, N>))
 }
 

@@ -1,6 +1,6 @@
 //! A socket of the program's own, as the coroutines of the control plane use it: what may be done with it, and how to wait for it.
 //!
-//! Used by [`super::sock`] and [`super::sendfile`]; calls [`super::watch`].
+//! Used by [`super::sock`] and [`super::sendfile`]; calls [`crate::coroutines::Readiness`].
 
 use std::io;
 
@@ -8,13 +8,13 @@ use pyo3::exceptions::{PyBlockingIOError, PyInterruptedError, PyValueError};
 use pyo3::prelude::*;
 use yibu_engine::{Fd, Interest, is_again};
 
-use super::watch::Readiness;
-use super::{connect, occupied};
+use super::connect;
 use crate::core::EventLoop;
-use crate::coroutines::{Answer, Kept};
+use crate::coroutines::{Answer, Kept, Readiness};
 use crate::ffi::thread::attached;
 use crate::ffi::{Obj, Output, call};
 use crate::replaced::sockets::is_plain;
+use crate::transports::descriptors;
 use crate::{errors, names};
 
 /// What every method begins with: no TLS, and in debug mode no blocking socket.
@@ -99,7 +99,7 @@ impl Socket {
         let event_loop = self.event_loop.obj(py);
         let file = fileno(self.object(py))?;
         let fd = file.extract()?;
-        occupied::check(&event_loop, &file, fd)?;
+        descriptors::check(&event_loop, &file, fd)?;
         Ok(Readiness::of(&event_loop, fd, interest))
     }
 

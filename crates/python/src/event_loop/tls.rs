@@ -6,7 +6,6 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use super::occupied;
 use crate::core::EventLoop;
 use crate::coroutines::{self, Keeping, Kept};
 use crate::ffi::thread::attached;
@@ -16,6 +15,7 @@ use crate::names;
 use crate::replaced::names::{Name, SSL_PROTOCOL, SSL_PROTOCOL_OF_LOOPS};
 use crate::sslproto::{self, Parts, SslProtocol};
 use crate::tasks::Awaited;
+use crate::transports::descriptors;
 
 const START_TLS: Signature<7> = Signature::new(
     "EventLoop.start_tls",
@@ -52,7 +52,7 @@ fn make_ssl_transport<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>
     let [handshake_timeout, shutdown_timeout] = rest;
     #[cfg(Py_3_15)]
     let [handshake_timeout, shutdown_timeout, callback_context] = rest;
-    occupied::check(event_loop, &sock, occupied::descriptor(&sock)?)?;
+    descriptors::check(event_loop, &sock, descriptors::number_of(&sock)?)?;
     let parts = Parts {
         event_loop: event_loop.as_any().clone(),
         app_protocol,

@@ -1,32 +1,19 @@
-//! Who waits for which side of which descriptor: `add_reader` and its three sisters, and [`Readiness`] for
-//! Rust futures.
+//! `add_reader` and its three sisters, and what they ask first: whether the descriptor belongs to a transport.
 //!
-//! Each side of a descriptor has one watcher; the next one takes its place, as in `asyncio.selector_events`.
-//! The kernel's part is the engine's operations; the table here finds an operation by descriptor. It may name
-//! operations that have ended since: asking the engine to cancel one is how to know. Called by Python code
-//! and by [`super::sock`] and [`super::signals`].
-
-use std::cell::Cell;
-use std::collections::{HashMap, TryReserveError};
-use std::future::poll_fn;
-use std::rc::Rc;
-use std::task::Poll;
+//! Called by Python code; the watchers are in [`crate::core::watched`], the descriptors of transports in
+//! [`crate::transports::descriptors`].
 
 use pyo3::exceptions::{PyOverflowError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyInt;
-use yibu_engine::{Fd, Interest, Op, OpId};
+use yibu_engine::{Fd, Interest};
 
-use super::{handles, occupied};
-use crate::core::Overrides;
-use crate::core::{EventLoop, Overridable, Owner, OwnerKind, Part, Report, Waiting, finish, typed};
-use crate::coroutines::{Kept, Waker};
-use crate::errors;
+use super::handles;
+use crate::core::{EventLoop, Overridable, Overrides, Owner, OwnerKind, finish, typed, watched};
 use crate::events::Handle;
 use crate::events::entries::run_handle;
-use crate::ffi::thread::attached;
-use crate::ffi::{Args, LoopCell, Obj, Output, Ref, Signature, Table, Visitor, boolean, none};
-use yibu_driver::memory::MakeRoom;
+use crate::ffi::{Args, Obj, Output, Signature, Table, boolean, none};
+use crate::transports::descriptors;
 
 const ADD_READER: Signature<2> = Signature::new("EventLoop.add_reader", "fd, callback, *args");
 const ADD_WRITER: Signature<2> = Signature::new("EventLoop.add_writer", "fd, callback, *args");
@@ -86,88 +73,16 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
         |event_loop, file| private_remove(event_loop, file, Interest::Write),
         "remove_writer() for transports.",
     );
-}
-
-/// The watched descriptors of a loop.
-#[derive(Default)]
-pub struct Watched {
-    /// By descriptor: the operations on its read side and on its write side.
-    sides: Vec<[Option<OpId>; 2]>,
-    /// The objects that were given instead of a number: they are recognised after they were closed.
-    objects: HashMap<Fd, Ref>,
-}
-
-impl Watched {
-    /// Only for a descriptor that the kernel has accepted: it is open, so the table stays small.
-    fn put(&mut self, fd: Fd, interest: Interest, id: OpId) -> Result<(), TryReserveError> {
-        let index = fd.unsigned_abs() as usize;
-        if let Some(missing) = (index + 1).checked_sub(self.sides.len()) {
-            self.sides.try_reserve(missing)?;
-            self.sides.resize(index.max(self.sides.len().saturating_sub(1)) + 1, [None, None]);
-        }
-        self.sides[index][interest as usize] = Some(id);
-        Ok(())
-    }
-
-    fn take(&mut self, fd: Fd, interest: Interest) -> Option<OpId> {
-        self.sides.get_mut(usize::try_from(fd).ok()?)?[interest as usize].take()
-    }
-
-    /// The object of a descriptor that nobody watches any more.
-    fn forget_object(&mut self, fd: Fd) -> Option<Ref> {
-        let watched = usize::try_from(fd).ok().and_then(|fd| self.sides.get(fd));
-        if watched.is_some_and(|sides| sides.iter().any(Option::is_some)) {
-            return None;
-        }
-        self.objects.remove(&fd)
-    }
-}
-
-impl Part for Watched {
-    fn traverse(&self, visitor: &mut Visitor) {
-        self.objects.values().for_each(|object| visitor.visit(object.as_ptr()));
-    }
-}
-
-/// Makes `owner` the watcher of one side of a descriptor. A Handle that watched it before is cancelled; a
-/// Rust future waits on in vain, until it is dropped.
-pub(super) fn watch(
-    event_loop: &Obj<'_, EventLoop>,
-    fd: Fd,
-    interest: Interest,
-    owner: Owner,
-) -> PyResult<OpId> {
-    if matches!(owner, Owner::Future(_)) {
-        event_loop.refuse_other_watching()?;
-    }
-    let before = event_loop.parts.with(|watched: &mut Watched| watched.take(fd, interest));
-    let replaced = before.and_then(|id| event_loop.engine.with(|engine| engine.cancel(id)));
-    let submitted = event_loop.engine.with(|engine| engine.submit(Op::Poll { fd, interest }, owner));
-    let submitted = match submitted {
-        Ok(id) => match event_loop.parts.with(|watched: &mut Watched| watched.put(fd, interest, id)) {
-            Ok(()) => Ok(id),
-            Err(_) => {
-                drop(event_loop.engine.with(|engine| engine.cancel(id)));
-                Err(errors::no_memory())
-            }
+    t.getter(c"_transports", descriptors::mapping);
+    t.one(
+        c"_ensure_fd_no_transport",
+        "fd",
+        |event_loop, file| {
+            descriptors::check(event_loop, file, descriptors::number_of(file)?)?;
+            Ok(none(event_loop.py()))
         },
-        Err((error, _owner)) => Err(errors::os_error(&error)),
-    };
-    replaced.map_or(Ok(()), |owner| owner.replaced(event_loop.py()))?;
-    submitted
-}
-
-/// Nobody watches the side any more. Returns whether somebody did.
-pub fn unwatch(event_loop: &Obj<'_, EventLoop>, fd: Fd, interest: Interest) -> PyResult<bool> {
-    let (id, object) = event_loop.parts.with(|watched: &mut Watched| {
-        let id = watched.take(fd, interest);
-        (id, watched.forget_object(fd))
-    });
-    drop(object);
-    let owner = id.and_then(|id| event_loop.engine.with(|engine| engine.cancel(id)));
-    let watched = owner.is_some();
-    owner.map_or(Ok(()), |owner| owner.replaced(event_loop.py()))?;
-    Ok(watched)
+        "RuntimeError when the descriptor, or object with a fileno(), belongs to a transport that is not closing.",
+    );
 }
 
 /// `add_reader`, `add_writer`: the handle runs at every readiness.
@@ -226,12 +141,7 @@ fn invalid_object(file: &Bound<'_, PyAny>, error: PyErr) -> PyErr {
 
 /// The number that an object was registered under, or has now.
 fn registered_number(event_loop: &Obj<'_, EventLoop>, file: &Bound<'_, PyAny>) -> PyResult<Fd> {
-    number(file).or_else(|error| {
-        let known = event_loop.parts.with(|watched: &mut Watched| {
-            watched.objects.iter().find(|(_, object)| object.as_ptr() == file.as_ptr()).map(|(fd, _)| *fd)
-        });
-        known.ok_or(error)
-    })
+    number(file).or_else(|error| watched::remembered_number(event_loop, file).ok_or(error))
 }
 
 /// `BaseSelectorEventLoop.add_reader` and `add_writer`.
@@ -242,7 +152,7 @@ fn add<'py>(
     interest: Interest,
 ) -> Output<'py> {
     let [file, callback] = args.parse(signature)?;
-    occupied::check(event_loop, &file, occupied::descriptor(&file)?)?;
+    descriptors::check(event_loop, &file, descriptors::number_of(&file)?)?;
     let (private, name) = match interest {
         Interest::Read => (Overridable::AddReader, "_add_reader"),
         Interest::Write => (Overridable::AddWriter, "_add_writer"),
@@ -279,12 +189,9 @@ fn watch_with_handle<'py>(
     event_loop.ensure_open()?;
     let (handle, entry) = handles::watching(event_loop, callback, args, context)?;
     let fd = registered_number(event_loop, &file)?;
-    watch(event_loop, fd, interest, Owner::of(&WATCHER, entry))?;
+    watched::watch(event_loop, fd, interest, Owner::of(&WATCHER, entry))?;
     if !file.is_instance_of::<PyInt>() {
-        let object = Ref::new(file);
-        errors::room(event_loop.parts.with(|watched: &mut Watched| watched.objects.make_room(1)))?;
-        let old = event_loop.parts.with(|watched: &mut Watched| watched.objects.insert(fd, object));
-        drop(old);
+        watched::remember_object(event_loop, fd, file)?;
     }
     Ok(handle)
 }
@@ -295,7 +202,7 @@ fn remove<'py>(
     file: &Bound<'py, PyAny>,
     interest: Interest,
 ) -> Output<'py> {
-    occupied::check(event_loop, file, occupied::descriptor(file)?)?;
+    descriptors::check(event_loop, file, descriptors::number_of(file)?)?;
     let (private, name) = match interest {
         Interest::Read => (Overridable::RemoveReader, "_remove_reader"),
         Interest::Write => (Overridable::RemoveWriter, "_remove_writer"),
@@ -317,117 +224,10 @@ fn private_remove<'py>(
         return Ok(boolean(py, false));
     }
     let removed = match registered_number(event_loop, file) {
-        Ok(fd) => unwatch(event_loop, fd, interest)?,
+        Ok(fd) => watched::unwatch(event_loop, fd, interest)?,
         // Larger than any descriptor.
         Err(error) if error.is_instance_of::<PyOverflowError>(py) => false,
         Err(error) => return Err(error),
     };
     Ok(boolean(py, removed))
-}
-
-/// What a Rust future and the operation it waits for have in common.
-#[derive(Default)]
-struct Waited {
-    ready: Cell<bool>,
-    waker: LoopCell<Option<Waker>>,
-}
-
-impl Report for Waited {
-    fn report(&self) {
-        self.ready.set(true);
-        if let Some(waker) = self.waker.with(Option::take) {
-            waker.wake();
-        }
-    }
-}
-
-/// The operation's share of it: the waker is there as long as the operation is, where the collector sees it.
-struct Asked(Rc<Waited>);
-
-impl Waiting for Asked {
-    fn share(&self) -> Rc<dyn Report> {
-        Rc::<Waited>::clone(&self.0)
-    }
-
-    fn traverse(&self, visitor: &mut Visitor) {
-        self.0.waker.try_with(|waker| waker.iter().for_each(|waker| waker.traverse(visitor)));
-    }
-}
-
-impl Drop for Asked {
-    fn drop(&mut self) {
-        let waker = self.0.waker.with(Option::take);
-        drop(waker);
-    }
-}
-
-/// Those of [`Readiness`] and of its wait.
-const SHARES_WITHOUT_OPERATION: usize = 2;
-
-/// One side of a descriptor as a Rust future waits for it. The kernel is asked at the first wait, and once
-/// for any number of them; dropping it takes the request back.
-pub(super) struct Readiness {
-    event_loop: Kept<EventLoop>,
-    fd: Fd,
-    interest: Interest,
-    asked: Option<(OpId, Rc<Waited>)>,
-}
-
-impl Readiness {
-    /// Nothing is asked yet.
-    pub(super) fn of(event_loop: &Obj<'_, EventLoop>, fd: Fd, interest: Interest) -> Self {
-        Self { event_loop: Kept::of(event_loop), fd, interest, asked: None }
-    }
-
-    /// Waits until the kernel reports the side as ready. When it was not after all, wait again.
-    pub(super) async fn wait(&mut self) -> PyResult<()> {
-        let waiting = match &self.asked {
-            Some((_, waiting)) => Rc::clone(waiting),
-            None => self.ask()?,
-        };
-        waiting.ready.set(false);
-        poll_fn(|_| {
-            if waiting.ready.get() {
-                return Poll::Ready(Ok(()));
-            }
-            // Where another watcher took the side, or the loop was closed, nobody will report.
-            if Rc::strong_count(&waiting) > SHARES_WITHOUT_OPERATION {
-                let waker = match attached(Waker::current) {
-                    Ok(waker) => waker,
-                    Err(error) => return Poll::Ready(Err(error)),
-                };
-                let former = waiting.waker.with(|slot| slot.replace(waker));
-                drop(former);
-            }
-            Poll::Pending
-        })
-        .await
-    }
-
-    fn ask(&mut self) -> PyResult<Rc<Waited>> {
-        attached(|py| {
-            let event_loop = self.event_loop.obj(py);
-            event_loop.check_open()?;
-            let waiting = Rc::<Waited>::default();
-            let id = watch(
-                &event_loop,
-                self.fd,
-                self.interest,
-                Owner::Future(Box::new(Asked(Rc::clone(&waiting)))),
-            )?;
-            self.asked = Some((id, Rc::clone(&waiting)));
-            Ok(waiting)
-        })
-    }
-}
-
-impl Drop for Readiness {
-    fn drop(&mut self) {
-        if let Some((id, _)) = self.asked.take() {
-            // A stale identifier (another watcher took the side, the loop was closed) cancels nothing. That
-            // the table still names it does no harm.
-            let owner = self.event_loop.data().engine.with(|engine| engine.cancel(id));
-            drop(owner);
-        }
-    }
 }

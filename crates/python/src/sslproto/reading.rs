@@ -6,6 +6,7 @@ use pyo3::types::{PyByteArray, PyMemoryView};
 use super::tls::Plain;
 use super::{Protocol, SslProtocol, State, call_soon, fail, flow, handshake, nobody, shutdown, writing};
 use crate::ffi::{Obj, Output, Table, call, make, none};
+use crate::transports::receiver::{NotTaken, Received, Receiver};
 use crate::{names, streams};
 
 /// What a transport that fills buffers is lent. Ours never is: it hands over bytes.
@@ -91,13 +92,35 @@ fn get_buffer<'py>(protocol: Protocol<'_, 'py>, _hint: &Bound<'py, PyAny>) -> Ou
 }
 
 /// Bytes from the transport below.
-pub fn received(protocol: Protocol<'_, '_>, data: &Bound<'_, PyAny>) -> PyResult<()> {
+fn received(protocol: Protocol<'_, '_>, data: &Bound<'_, PyAny>) -> PyResult<()> {
     protocol.tls.feed(data)?;
     advance(protocol)
 }
 
+/// How a transport gives such a protocol what it received.
+pub(super) static RECEIVER: Receiver = Receiver {
+    is: |protocol| Obj::<SslProtocol>::cast_exact(protocol).is_some(),
+    received: decrypt,
+    // In asyncio TLS is a protocol with a buffer.
+    failure: "Fatal error: protocol.buffer_updated() call failed.",
+};
+
+/// Takes ciphertext without a `bytes` object where OpenSSL can have it that way.
+fn decrypt<'a, 'py>(
+    protocol: &'a Bound<'py, PyAny>,
+    data: Received<'a, 'py>,
+) -> Result<(), NotTaken<'a, 'py>> {
+    let native = Obj::<SslProtocol>::cast_exact(protocol).filter(|native| native.attribute_count() == 0);
+    let Some(native) = native else { return Err(NotTaken::Declined(data)) };
+    match data.offer(|bytes| native.tls.feed_slice(bytes)) {
+        Ok(()) => advance(native)?,
+        Err(data) => received(native, data.copy().as_any())?,
+    }
+    Ok(())
+}
+
 /// Does what the state asks for when something has arrived.
-pub fn advance(protocol: Protocol<'_, '_>) -> PyResult<()> {
+fn advance(protocol: Protocol<'_, '_>) -> PyResult<()> {
     match protocol.state.get() {
         State::Wrapped => read(protocol),
         State::DoHandshake => handshake::step(protocol),

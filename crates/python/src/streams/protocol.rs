@@ -1,6 +1,6 @@
 //! `StreamReaderProtocol`: between a transport and a [`StreamReader`]. `asyncio.streams.StreamReaderProtocol`, native.
 //!
-//! Called by transports: by the native ones directly (see [`crate::upcall`]), as long as nobody replaced any of it. Calls the
+//! Called by transports: by the native ones directly (by [`RECEIVER`]), as long as nobody replaced any of it. Calls the
 //! reader and, for a server, the function that takes the connection.
 
 use std::cell::Cell;
@@ -25,6 +25,7 @@ use crate::ffi::{
 use crate::futures::likes;
 use crate::mixins::create_future;
 use crate::replaced::names::{ISCOROUTINE_OF_STREAMS, READER_PROTOCOL, WRITER};
+use crate::transports::receiver::{NotTaken, Received, Receiver};
 use crate::{names, stock};
 
 /// What a `StreamReaderProtocol` adds.
@@ -145,12 +146,31 @@ pub fn plain<'a, 'py>(protocol: &'a Bound<'py, PyAny>) -> Option<&'a Obj<'py, St
     Obj::<StreamReaderProtocol>::cast_exact(protocol).filter(|protocol| protocol.is_native())
 }
 
+/// How a transport gives such a protocol what it received.
+pub(super) static RECEIVER: Receiver = Receiver {
+    is: |protocol| Obj::<StreamReaderProtocol>::cast_exact(protocol).is_some(),
+    received,
+    failure: "Fatal error: protocol.data_received() call failed.",
+};
+
+fn received<'a, 'py>(
+    protocol: &'a Bound<'py, PyAny>,
+    data: Received<'a, 'py>,
+) -> Result<(), NotTaken<'a, 'py>> {
+    let Some(native) = plain(protocol) else { return Err(NotTaken::Declined(data)) };
+    match joining(native, data.count()) {
+        None => data_received(native, &data.copy())?,
+        Some(reader) => {
+            data.lend(|bytes| reader::join(&reader, bytes))?;
+            reader::fed(&reader)?;
+        }
+    }
+    Ok(())
+}
+
 /// The reader that may have so many bytes without a `bytes` object made of them: see [`reader::joins`].
 #[inline]
-pub fn joining<'py>(
-    protocol: &Obj<'py, StreamReaderProtocol>,
-    count: usize,
-) -> Option<Obj<'py, StreamReader>> {
+fn joining<'py>(protocol: &Obj<'py, StreamReaderProtocol>, count: usize) -> Option<Obj<'py, StreamReader>> {
     let reader = Obj::cast_into(protocol.own.reader(protocol.py())?)?;
     reader::joins(&reader, count).then_some(reader)
 }

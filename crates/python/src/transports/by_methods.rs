@@ -11,18 +11,18 @@ use pyo3::types::{PyBytes, PyList};
 use yibu_engine::OpId;
 use yibu_engine::transport::{Channel, During, Stream};
 
+use super::chunk::Chunk;
+use super::link::{StreamTransport, act};
 use super::writing::{self, conclude, copied, unwritable};
-use super::{Chunk, StreamTransport, act, closing};
+use super::{closing, upcall};
 use crate::core::EventLoop;
 use crate::errors;
 use crate::ffi::buffer::Buffer;
 use crate::ffi::{Obj, Output, Raised, call, context};
-use crate::{names, stock, upcall};
+use crate::{names, stock};
 
 /// `_SelectorSocketTransport.max_size`.
 const MAX_SIZE: usize = 256 * 1024;
-/// `socket.SHUT_WR`
-const SHUT_WR: i32 = 1;
 
 /// What a method of the socket came to.
 enum Tried<'py, T> {
@@ -212,18 +212,5 @@ pub fn write_eof<T: StreamTransport>(transport: &Obj<'_, T>, socket: &Bound<'_, 
         stream.embed();
         stream.end_writing()
     });
-    if now { shut_down(socket) } else { Ok(()) }
-}
-
-/// Tells the peer that nothing more is coming.
-pub fn shut_down(socket: &Bound<'_, PyAny>) -> PyResult<()> {
-    socket.call_method1(name!("shutdown"), (SHUT_WR,)).map(drop)
-}
-
-/// [`yibu_engine::transport::Upcall::ShutDown`].
-pub fn shut_down_of<T: StreamTransport>(transport: &Obj<'_, T>) -> PyResult<()> {
-    match T::socket_object(transport)? {
-        Some(socket) => shut_down(&socket),
-        None => Ok(()),
-    }
+    if now { closing::shut_down(socket) } else { Ok(()) }
 }

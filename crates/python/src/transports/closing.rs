@@ -5,36 +5,24 @@
 use pyo3::exceptions::{PyKeyboardInterrupt, PyResourceWarning, PySystemExit};
 use pyo3::prelude::*;
 
-use super::link::call_soon;
-use super::{SocketTransport, StreamTransport, act, reports};
+use super::link::{StreamTransport, act, call_soon};
+use super::reports;
 use crate::core::event_loop::descriptor_closed;
-use crate::ffi::{Obj, Output, Raised, Signature, Table, boolean, call, none};
+use crate::ffi::{Obj, Output, Raised, Table, boolean, call, none};
 use crate::names;
 
-const FATAL_ERROR: Signature<2> =
-    Signature::new("SocketTransport._fatal_error", "exc, message='Fatal error on transport'");
+/// `socket.SHUT_WR`
+const SHUT_WR: i32 = 1;
 
-pub(super) fn table(t: &mut Table<SocketTransport>) {
-    common_table(t);
-    abort_table(t);
-    t.one(
-        c"_force_close",
-        "exc",
-        |transport, error| {
-            force_close(transport, error)?;
-            Ok(none(transport.py()))
-        },
-        "Closes the connection at once; connection_lost() gets the exception.",
-    );
-    t.method(
-        &FATAL_ERROR,
-        |transport, args| {
-            let [error, message] = args.parse(&FATAL_ERROR)?;
-            fail(transport, error, &message, "Fatal error on transport")
-        },
-        "Reports an exception, unless it is an OSError, and closes the connection at once.",
-    );
-}
+/// Steps of asyncio's transports of sockets that native ones do not call: see [`Class::NOT_CALLED`].
+pub(super) const NOT_CALLED: &[&str] = &[
+    "__init__",
+    "_call_connection_lost",
+    "_fatal_error",
+    "_force_close",
+    "_maybe_pause_protocol",
+    "_maybe_resume_protocol",
+];
 
 /// What all transports have.
 pub(super) fn common_table<T: StreamTransport>(t: &mut Table<T>) {
@@ -212,4 +200,17 @@ pub(super) fn finalize<T: StreamTransport>(transport: &Obj<'_, T>) -> PyResult<(
     let closed = close_file(transport);
     let dropped = T::dropped(transport);
     warned.and(closed).and(dropped)
+}
+
+/// Tells the peer that nothing more is coming.
+pub fn shut_down(socket: &Bound<'_, PyAny>) -> PyResult<()> {
+    socket.call_method1(name!("shutdown"), (SHUT_WR,)).map(drop)
+}
+
+/// The same for a transport, where it has a socket object.
+pub fn shut_down_of<T: StreamTransport>(transport: &Obj<'_, T>) -> PyResult<()> {
+    match T::socket_object(transport)? {
+        Some(socket) => shut_down(&socket),
+        None => Ok(()),
+    }
 }

@@ -7,12 +7,18 @@
 //! concern each, and each file lists its own in a `table` function.
 //! Made by the loop's `_make_datagram_transport`, and by Python code that calls the class as asyncio calls its own.
 
+mod by_methods;
+mod data;
 mod ending;
 mod peers;
+mod protocol;
+mod queued;
 mod receiving;
 mod sending;
+mod upcall;
 
-use std::cell::Cell;
+pub use data::DatagramTransport;
+
 use std::collections::VecDeque;
 use std::ffi::CStr;
 
@@ -22,69 +28,17 @@ use pyo3::types::{PyString, PyTuple, PyType};
 use yibu_engine::OpId;
 use yibu_engine::transport::Datagrams;
 
-use super::connection::{self, Connection};
-use crate::core::Overrides;
-use crate::core::{EventLoop, Kernel, Owner};
-use crate::event_loop::occupied;
+use super::closing::NOT_CALLED;
+use super::{connection, descriptors};
+use crate::core::{EventLoop, Overrides};
 use crate::ffi::class::AfterSlots;
-use crate::ffi::{
-    Args, Class, ClassState, LoopCell, Obj, Output, Ref, Signature, Slot, Table, Visitor, WeakMapEntry,
-};
+use crate::ffi::{Args, Class, ClassState, Obj, Output, Ref, Signature, Slot, Table, Visitor};
 use crate::ffi::{boolean, call, context, none};
 use crate::futures::bridge::result_setter;
-use crate::replaced::names::SOCKET_METHODS;
 use crate::replaced::sockets::is_plain;
-use crate::{addresses, errors, names, stock};
-use peers::Peers;
-use sending::Queued;
-
-/// The data of a `DatagramTransport`.
-#[repr(C)]
-pub struct DatagramTransport {
-    event_loop: Slot<EventLoop>,
-    protocol: Slot,
-    machine: LoopCell<Datagrams<Queued>>,
-    /// Whether Python code may close the socket without the transport.
-    exposed: Cell<bool>,
-    /// Whether `connection_lost` has been called, and everything let go.
-    gone: Cell<bool>,
-    /// Whether the kernel is asked directly.
-    direct: Cell<bool>,
-    /// Whether datagrams go to whom the socket is connected with.
-    connected: Cell<bool>,
-    /// Whether it is connected with a socket without a name: one of a pair.
-    paired: Cell<bool>,
-    family: Cell<i32>,
-    /// Where all datagrams have to go, or nothing.
-    address: Slot,
-    /// What the protocol is called in, whoever reads or writes.
-    context: Slot,
-    peers: Peers,
-    /// Its place among the loop's transports.
-    listing: WeakMapEntry,
-    connection: Connection,
-}
-
-impl Default for DatagramTransport {
-    fn default() -> Self {
-        Self {
-            event_loop: Slot::default(),
-            protocol: Slot::default(),
-            machine: LoopCell::new(Datagrams::new(-1, false, false, HEADER)),
-            exposed: Cell::new(false),
-            gone: Cell::new(false),
-            direct: Cell::new(false),
-            connected: Cell::new(false),
-            paired: Cell::new(false),
-            family: Cell::new(0),
-            address: Slot::default(),
-            context: Slot::default(),
-            peers: Peers::default(),
-            listing: WeakMapEntry::default(),
-            connection: Connection::default(),
-        }
-    }
-}
+use crate::{addresses, names, stock};
+use data::{HEADER, MAX_SIZE};
+use queued::Queued;
 
 static DATAGRAM_TRANSPORT: ClassState = ClassState::new();
 
@@ -94,82 +48,6 @@ const NEW: Signature<6> = Signature::new(
 );
 const GET_EXTRA_INFO: Signature<2> =
     Signature::new("DatagramSocketTransport.get_extra_info", "name, default=None");
-
-/// What each datagram that waits counts beside its bytes: asyncio's `_header_size`. So many empty ones fill a buffer, too,
-/// since they are sent.
-const HEADER: usize = if cfg!(Py_3_13) { 8 } else { 0 };
-
-/// `max_size`: what asyncio asks a socket for.
-const MAX_SIZE: usize = yibu_engine::MAX_RECEIVE;
-
-impl DatagramTransport {
-    /// The loop. RuntimeError for an object whose `__init__` has not run.
-    fn event_loop<'py>(&self, py: Python<'py>) -> PyResult<Obj<'py, EventLoop>> {
-        self.event_loop
-            .obj(py)
-            .ok_or_else(|| PyRuntimeError::new_err("DatagramSocketTransport object is not initialized."))
-    }
-
-    /// Asks the machine something.
-    #[inline]
-    fn machine<R>(&self, ask: impl FnOnce(&mut Datagrams<Queued>) -> R) -> R {
-        self.machine.with(ask)
-    }
-
-    /// Whether Python code has the socket object, and may close it.
-    #[inline]
-    pub fn is_exposed(&self) -> bool {
-        self.exposed.get()
-    }
-
-    /// Whether the methods of the socket object are to be used: they are the program's own.
-    #[inline]
-    fn goes_by_methods(&self, py: Python<'_>) -> PyResult<bool> {
-        Ok(!self.direct.get() || !SOCKET_METHODS.are_original(py)?)
-    }
-
-    /// The loop made the socket itself and shows it to nobody.
-    pub fn keep_to_itself(&self) {
-        self.exposed.set(false);
-    }
-
-    /// Whether the descriptor may still be used: Python code that holds the socket object may have closed it, and the
-    /// number may be another file's by now.
-    #[inline]
-    fn is_intact(&self, py: Python<'_>) -> PyResult<bool> {
-        if self.exposed.get() { self.connection.is_intact(py) } else { Ok(true) }
-    }
-
-    fn slots(&self) -> impl Iterator<Item = &Slot> {
-        let own = [&self.protocol, &self.address, &self.context];
-        own.into_iter().chain(self.connection.slots())
-    }
-}
-
-/// Lets the machine act on the kernel.
-#[inline]
-fn act<R>(
-    transport: &Obj<'_, DatagramTransport>,
-    f: impl FnOnce(&mut Datagrams<Queued>, &mut Kernel<'_>) -> R,
-) -> PyResult<R> {
-    let event_loop = transport.event_loop(transport.py())?;
-    let owner = || Owner::of(&receiving::SOCKET, transport.clone());
-    Ok(Kernel::with(&event_loop, &owner, |kernel| transport.machine.with(|machine| f(machine, kernel))))
-}
-
-/// The exception for a kernel that refused: a closed loop refuses everything.
-fn refused(transport: &Obj<'_, DatagramTransport>, error: &std::io::Error) -> PyErr {
-    match transport.event_loop(transport.py()).and_then(|event_loop| event_loop.check_open()) {
-        Ok(()) => errors::os_error(error),
-        Err(closed) => closed,
-    }
-}
-
-/// What the protocol is called in.
-fn context_of<'py>(transport: &Obj<'py, DatagramTransport>) -> Output<'py> {
-    let py = transport.py();
-    transport.context.get(py).map_or_else(|| context::copy_current(py), Ok)
-}
 
 /// `loop.call_soon(function, *args)`, all of it in `call`.
 fn call_soon<'py, const N: usize>(
@@ -211,7 +89,7 @@ fn init<'py>(
     transport.address.put(address);
     transport.event_loop.set(Ref::of(event_loop.clone()));
     transport.protocol.put(protocol.clone());
-    occupied::enter(event_loop, fd, transport, &transport.listing)?;
+    descriptors::enter(event_loop, fd, transport, &transport.listing)?;
     transport.context.put(context::copy_current(py)?);
     let made = protocol.getattr(names::connection_made(py))?;
     call_soon(event_loop, [&made, transport.as_any()])?;
@@ -324,7 +202,7 @@ impl Class for DatagramTransport {
     // `_extra`, `_loop`, `_protocol_paused`, `_high_water` and `_low_water` of `_FlowControlMixin`.
     type Header = AfterSlots<5>;
     const STANDS_FOR_STOCK: bool = true;
-    const NOT_CALLED: &'static [&'static str] = super::NOT_CALLED;
+    const NOT_CALLED: &'static [&'static str] = NOT_CALLED;
     const FUNCTIONS: bool = true;
 
     fn state() -> &'static ClassState {

@@ -1,5 +1,5 @@
 //! What every transport around a stream machine has and does, written once: [`Link`] holds it, [`StreamTransport`] says what each
-//! class does its own way, and the functions here and in `reading`, `writing`, `closing` and [`crate::upcall`] are compiled for
+//! class does its own way, and the functions here and in `reading`, `writing`, `closing` and `upcall` are compiled for
 //! each class by itself. Calls the machine and the loop.
 
 use std::cell::Cell;
@@ -9,7 +9,9 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use yibu_engine::transport::{Channel, Reading, Stream};
 
-use super::{Chunk, Frames, reports};
+use super::chunk::Chunk;
+use super::receiver::{self, Receiver};
+use super::reports::{self, Frames};
 use crate::core::{EventLoop, Kernel, Owner};
 use crate::ffi::{Class, LoopCell, Obj, Raised, Signature, Slot, Visitor, call, context, none};
 use crate::frames::Frame;
@@ -20,7 +22,9 @@ use crate::{errors, names};
 #[repr(C)]
 pub struct Link<K: Channel> {
     pub(crate) event_loop: Slot<EventLoop>,
-    pub(crate) protocol: Slot,
+    pub(super) protocol: Slot,
+    /// How the protocol takes data without a call into Python.
+    pub(super) receiver: Cell<Option<&'static Receiver>>,
     /// What the protocol is called in, whoever reads or writes.
     pub(super) own_context: Slot,
     /// Whether `connection_lost` has been called, and everything let go.
@@ -35,6 +39,7 @@ impl<K: Channel> Default for Link<K> {
         Self {
             event_loop: Slot::default(),
             protocol: Slot::default(),
+            receiver: Cell::new(None),
             own_context: Slot::default(),
             gone: Cell::new(false),
             stream: LoopCell::new(Stream::new(-1, Reading::Lent)),
@@ -48,6 +53,12 @@ impl<K: Channel> Link<K> {
     #[inline]
     pub fn stream<R>(&self, ask: impl FnOnce(&mut Stream<Chunk, K>) -> R) -> R {
         self.stream.with(ask)
+    }
+
+    /// What is read from now on is this protocol's.
+    pub(super) fn set_protocol(&self, protocol: Bound<'_, PyAny>) {
+        self.receiver.set(receiver::find(&protocol));
+        self.protocol.put(protocol);
     }
 
     /// The connection begins: it has the given context, or a copy of what is current.

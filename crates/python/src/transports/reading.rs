@@ -1,22 +1,20 @@
-//! Reading: `pause_reading`, `resume_reading`, `set_protocol`, and the end of what is read.
+//! Reading: `pause_reading`, `resume_reading`, `set_protocol`.
 //!
-//! What arrives is taken by the loop's turn and given to the protocol by [`crate::upcall`]. Calls the stream machine.
+//! What arrives is taken by the loop's turn and given to the protocol by [`super::upcall`]. Calls the stream machine.
 
 use std::io;
 
 use pyo3::prelude::*;
 use rustix::io::Errno;
 use yibu_engine::Interest;
-use yibu_engine::transport::{Reading, Stream};
+use yibu_engine::transport::Stream;
 
-use super::link::refused;
-use super::{Chunk, SocketTransport, StreamTransport, act, log_in_debug};
+use super::chunk::Chunk;
+use super::link::{StreamTransport, act, log_in_debug, refused};
 use crate::attributes::assigned;
-use crate::core::Kernel;
-use crate::event_loop::watch;
-use crate::ffi::{Obj, Output, Table, boolean, call, none};
-use crate::sslproto::SslProtocol;
-use crate::{errors, names, stock};
+use crate::core::{Kernel, watched};
+use crate::errors;
+use crate::ffi::{Obj, Output, Table, boolean, none};
 
 /// What transports have that read.
 pub(super) fn table<T: StreamTransport>(t: &mut Table<T>) {
@@ -57,14 +55,6 @@ pub(super) fn protocol_table<T: StreamTransport>(t: &mut Table<T>) {
     );
 }
 
-/// How a protocol wants its data from a socket.
-pub(super) fn kind(protocol: &Bound<'_, PyAny>) -> PyResult<Reading> {
-    // TLS takes bytes, too, and without a buffer of its own.
-    let buffered = Obj::<SslProtocol>::cast_exact(protocol).is_none()
-        && protocol.is_instance(stock::buffered_protocol(protocol.py())?)?;
-    Ok(if buffered { Reading::Buffered } else { Reading::Lent })
-}
-
 fn get_protocol<'py, T: StreamTransport>(transport: &Obj<'py, T>) -> Output<'py> {
     Ok(transport.link().protocol.get_or_none(transport.py()))
 }
@@ -74,15 +64,8 @@ fn set_protocol<'py, T: StreamTransport>(
     protocol: &Bound<'py, PyAny>,
 ) -> Output<'py> {
     T::follow(transport, protocol)?;
-    transport.link().protocol.put(protocol.clone());
+    transport.link().set_protocol(protocol.clone());
     Ok(none(transport.py()))
-}
-
-/// A socket's next protocol may want its data another way.
-pub(super) fn follow(transport: &Obj<'_, SocketTransport>, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
-    let reading = kind(protocol)?;
-    act(transport, |stream, kernel| stream.set_reading(kernel, reading))?
-        .map_err(|error| refused(transport, &error))
 }
 
 /// Arms reading.
@@ -99,7 +82,7 @@ fn arm<T: StreamTransport>(
     let armed = match act(transport, &arm)? {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             // A reader that was there before gives way.
-            watch::unwatch(&event_loop, link.stream(|stream| stream.fd()), Interest::Read)?;
+            watched::unwatch(&event_loop, link.stream(|stream| stream.fd()), Interest::Read)?;
             act(transport, arm)?
         }
         armed => armed,
@@ -129,22 +112,4 @@ fn resume_reading<'py, T: StreamTransport>(transport: &Obj<'py, T>) -> Output<'p
         log_in_debug(transport, &T::frames().resume_reading, "debug", "%r resumes reading")?;
     }
     Ok(none(transport.py()))
-}
-
-/// `_read_ready__on_eof` of a socket.
-pub(super) fn eof_received(transport: &Obj<'_, SocketTransport>) -> PyResult<()> {
-    let py = transport.py();
-    log_in_debug(transport, &SocketTransport::frames().end_of_stream, "debug", "%r received EOF")?;
-    let Some(protocol) = transport.link.protocol.get(py) else { return Ok(()) };
-    let answer = call::method(names::eof_received(py), [&protocol]);
-    match answer.and_then(|answer| answer.is_truthy()) {
-        Ok(true) => act(transport, |stream, kernel| stream.on_eof_reply(kernel, true)).map(drop),
-        // By name: a subclass, or the instance, may have its own.
-        Ok(false) => transport.as_any().call_method0(names::close(py)).map(drop),
-        Err(error) => SocketTransport::protocol_failed(
-            transport,
-            error,
-            "Fatal error: protocol.eof_received() call failed.",
-        ),
-    }
 }

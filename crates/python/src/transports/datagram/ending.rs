@@ -5,7 +5,7 @@
 use pyo3::exceptions::{PyOSError, PyResourceWarning};
 use pyo3::prelude::*;
 
-use super::{DatagramTransport, act};
+use super::data::{DatagramTransport, act};
 use crate::core::event_loop::descriptor_closed;
 use crate::ffi::{Obj, Output, Raised, Signature, Table, boolean, call, none};
 use crate::frames::Frame;

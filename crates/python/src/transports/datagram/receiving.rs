@@ -1,33 +1,27 @@
-//! Receiving, and all that the protocol is told: what the machine answers ([`DatagramUpcall`]) is executed here.
+//! Receiving: `pause_reading`, `resume_reading`, `set_protocol`, and the operations of the socket that can be finished.
 //!
-//! Nothing of a machine or of the loop is borrowed meanwhile, so a protocol may call its transport from anywhere. Called by the
-//! loop's turn and by the transport's other methods; calls protocols.
+//! Called by Python code and by the loop's turn; calls the machine and, with its answers, [`super::upcall`].
 
-use pyo3::exceptions::{PyBlockingIOError, PyInterruptedError, PyOSError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyString};
 use rustix::io::Errno;
-use rustix::net::SocketAddrAny;
-use yibu_engine::transport::{Channel, DatagramUpcall, Datagrams, Socket};
-use yibu_engine::{Interest, Lease, OpId, Outcome};
+use yibu_engine::transport::Datagrams;
+use yibu_engine::{Interest, OpId, Outcome};
 
-use super::ending::{connection_lost, fatal_error, tell_handler};
-use super::sending::{self, Queued};
-use super::{DatagramTransport, MAX_SIZE, act, context_of, refused};
+use super::by_methods::receive;
+use super::data::{DatagramTransport, Owned, act, context_of, refused};
+use super::protocol::closed_by_the_program;
+use super::queued::Queued;
+use super::upcall::execute;
 use crate::core::{
-    Entry, EntryKind, EventLoop, Kernel, OwnerKind, current, finish, ignore_replacement, typed,
+    Entry, EntryKind, EventLoop, Kernel, OwnerKind, current, finish, ignore_replacement, typed, watched,
 };
-use crate::event_loop::watch;
 use crate::events::{self, Handle};
-use crate::ffi::{Obj, Output, Raised, Signature, Table, boolean, call, context, none};
+use crate::ffi::{Obj, Output, Signature, Table, boolean, context, none};
 use crate::frames::Frame;
 use crate::replaced::names::SELECTOR_EVENTS;
 use crate::replaced::sockets;
-use crate::transports::{reports, unless_fatal};
+use crate::transports::reports;
 use crate::{attributes, errors, names};
-
-/// An upcall of this crate's datagrams.
-pub(super) type Upcall = DatagramUpcall<Queued>;
 
 const SET_PROTOCOL: Signature<1> = Signature::new("DatagramSocketTransport.set_protocol", "protocol");
 
@@ -91,7 +85,7 @@ fn arm<'py>(
     let armed = match act(transport, &arm)? {
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
             // A reader that was there before gives way.
-            watch::unwatch(&event_loop, transport.connection.fd(), Interest::Read)?;
+            watched::unwatch(&event_loop, transport.connection.fd(), Interest::Read)?;
             act(transport, arm)?
         }
         armed => armed,
@@ -127,7 +121,7 @@ fn resume_reading<'py>(transport: &Obj<'py, DatagramTransport>) -> Output<'py> {
 }
 
 /// The owner of a datagram socket's operations.
-pub(super) static SOCKET: OwnerKind = OwnerKind {
+static SOCKET: OwnerKind = OwnerKind {
     ready: |event_loop, transport, id| {
         let py = event_loop.py();
         let transport: Obj<'_, DatagramTransport> = typed(transport, py)?;
@@ -138,6 +132,10 @@ pub(super) static SOCKET: OwnerKind = OwnerKind {
     },
     replaced: ignore_replacement,
 };
+
+impl Owned for DatagramTransport {
+    const OWNER: &'static OwnerKind = &SOCKET;
+}
 
 /// A datagram socket may have more than the kernel has reported: the next datagram is taken, reported or not.
 static READ_AGAIN: EntryKind = EntryKind::new(|event_loop, runnable| {
@@ -191,14 +189,7 @@ fn finish_carefully(
             None => Ok(()),
         };
     }
-    closed_behind_our_back(transport).or_else(|error| report(event_loop, transport, true, error))
-}
-
-/// Python code closed the socket itself: as far as asyncio's transport can tell, what it does fails.
-#[cold]
-pub(super) fn closed_behind_our_back(transport: &Obj<'_, DatagramTransport>) -> PyResult<()> {
-    let error = errors::errno(Errno::BADF.raw_os_error());
-    error_received(transport, &Raised::from_err(transport.py(), error))
+    closed_by_the_program(transport).or_else(|error| report(event_loop, transport, true, error))
 }
 
 /// Reports what a callback of the loop raised: `Handle._run` would have.
@@ -213,111 +204,4 @@ fn report(
     let name = if reading { names::_read_ready(py) } else { names::_sendto_ready(py) };
     let function = transport.as_any().getattr(name)?;
     events::report(&Handle::with_arg(event_loop.as_any(), function, None, None)?, error)
-}
-
-/// Does everything that an upcall leads to.
-pub(super) fn execute(transport: &Obj<'_, DatagramTransport>, upcall: Upcall) -> PyResult<()> {
-    let mut next = Some(upcall);
-    while let Some(upcall) = next {
-        next = step(transport, upcall)?;
-    }
-    Ok(())
-}
-
-fn step(transport: &Obj<'_, DatagramTransport>, upcall: Upcall) -> PyResult<Option<Upcall>> {
-    let py = transport.py();
-    match upcall {
-        Upcall::Received(lease, sender) => received(transport, lease, sender).map(|()| None),
-        Upcall::Readable => receive(transport).map(|()| None),
-        Upcall::Error(error) => {
-            let error = Raised::from_err(py, errors::os_error(&error));
-            error_received(transport, &error).map(|()| None)
-        }
-        Upcall::PauseWriting => {
-            tell(transport, names::pause_writing(py), "protocol.pause_writing() failed")?;
-            Ok(None)
-        }
-        Upcall::ResumeWriting => {
-            tell(transport, names::resume_writing(py), "protocol.resume_writing() failed")?;
-            act(transport, |machine, kernel| machine.settle(kernel))
-        }
-        Upcall::HandOver(datagram) => sending::hand_over(transport, datagram),
-        Upcall::ConnectionLost => connection_lost(transport, &none(py)).map(|()| None),
-        Upcall::LostSend(before) => {
-            static FRAME: Frame = Frame::new(&SELECTOR_EVENTS, "_SelectorDatagramTransport.sendto");
-            FRAME.log_lost_write(py, before, Socket::LOST_WRITE_WARNING).map(|()| None)
-        }
-        Upcall::Raise(error) => Err(refused(transport, &error)),
-    }
-}
-
-/// Copies a datagram, gives the buffer back, and tells the protocol.
-#[inline]
-fn received(
-    transport: &Obj<'_, DatagramTransport>,
-    lease: Lease,
-    sender: Option<SocketAddrAny>,
-) -> PyResult<()> {
-    let py = transport.py();
-    let data = transport.event_loop(py)?.engine.with(|engine| {
-        let data = PyBytes::new(py, engine.driver.bytes(&lease));
-        engine.driver.recycle(lease);
-        data
-    });
-    let sender = transport.peers.sender(py, sender)?;
-    datagram_received(transport, data.as_any(), &sender)
-}
-
-#[inline]
-fn datagram_received<'py>(
-    transport: &Obj<'py, DatagramTransport>,
-    data: &Bound<'py, PyAny>,
-    sender: &Bound<'py, PyAny>,
-) -> PyResult<()> {
-    let py = transport.py();
-    let Some(protocol) = transport.protocol.get(py) else { return Ok(()) };
-    call::method(names::datagram_received(py), [&protocol, data, sender]).map(drop)
-}
-
-/// `_read_ready`, by the socket object.
-fn receive(transport: &Obj<'_, DatagramTransport>) -> PyResult<()> {
-    let py = transport.py();
-    if transport.machine(|machine| machine.is_lost()) {
-        return Ok(());
-    }
-    let size = MAX_SIZE.into_pyobject(py)?.into_any();
-    let received = call::method(names::recvfrom(py), [&transport.connection.socket(py)?, &size])
-        .and_then(|pair| pair.extract::<(Bound<'_, PyAny>, Bound<'_, PyAny>)>());
-    let error = match received {
-        Ok((data, sender)) => return datagram_received(transport, &data, &sender),
-        Err(error) => unless_fatal(py, error)?,
-    };
-    if error.is::<PyBlockingIOError>() || error.is::<PyInterruptedError>() {
-        Ok(())
-    } else if error.is::<PyOSError>() {
-        error_received(transport, &error)
-    } else {
-        fatal_error(transport, &error, "Fatal read error on datagram transport")
-    }
-}
-
-/// `protocol.error_received(error)`: a datagram was refused, on its way out or where it was to go.
-pub(super) fn error_received(transport: &Obj<'_, DatagramTransport>, error: &Raised<'_>) -> PyResult<()> {
-    let py = transport.py();
-    let protocol = transport.protocol.get_or_none(py);
-    error.handling(|| call::method(names::error_received(py), [&protocol, error.as_any()])).map(drop)
-}
-
-/// A protocol method without arguments whose failure is reported and changes nothing.
-fn tell<'py>(
-    transport: &Obj<'py, DatagramTransport>,
-    method: &Bound<'py, PyString>,
-    message: &str,
-) -> PyResult<()> {
-    let py = transport.py();
-    let Some(protocol) = transport.protocol.get(py) else { return Ok(()) };
-    match call::method(method, [&protocol]) {
-        Ok(_) => Ok(()),
-        Err(error) => tell_handler(transport, &unless_fatal(py, error)?, message),
-    }
 }

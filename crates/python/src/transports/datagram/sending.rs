@@ -1,79 +1,29 @@
 //! Sending: `sendto`, and the flow control of what could not be sent at once.
 //!
-//! Calls the machine, and `receiving` with its answers; calls the socket object's own `send` and `sendto` for what is not
-//! asked of the kernel directly.
+//! Calls the machine and, with its answers, [`super::upcall`]; what is not asked of the kernel directly goes by [`super::by_methods`].
 
-use pyo3::exceptions::{PyBlockingIOError, PyInterruptedError, PyOSError, PyTypeError, PyValueError};
-use pyo3::ffi;
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyMemoryView};
 use rustix::net::SocketAddrAny;
-use yibu_engine::transport::{DEFAULT_HIGH, Destination, Handed, Outbound};
+use yibu_engine::transport::{DEFAULT_HIGH, Handed};
 
+use super::by_methods::{FATAL_WRITE_ERROR, Upcall, send_by_object};
+use super::data::{DatagramTransport, act, context_of};
 use super::ending::fatal_error;
-use super::receiving::{self, Upcall};
-use super::{DatagramTransport, act, context_of};
+use super::protocol;
+use super::queued::{Queued, Route};
+use super::upcall::execute;
 use crate::ffi::buffer::Buffer;
 use crate::ffi::bytes::Bytes;
-use crate::ffi::{Args, Obj, Output, Raised, Ref, Signature, Table, audit, boolean, call, context, none};
-use crate::transports::{Chunk, unless_fatal, water_marks};
+use crate::ffi::{Args, Obj, Output, Raised, Ref, Signature, Table, audit, boolean, context, none};
+use crate::transports::chunk::Chunk;
+use crate::transports::writing::water_marks;
 use crate::{addresses, names, stock};
 
 const SENDTO: Signature<2> = Signature::new("DatagramSocketTransport.sendto", "data, addr=None");
 const LIMITS: Signature<2> =
     Signature::new("DatagramSocketTransport.set_write_buffer_limits", "high=None, low=None");
-
-const FATAL_WRITE_ERROR: &str = "Fatal write error on datagram transport";
-
-/// A datagram that waits.
-pub struct Queued {
-    content: Chunk,
-    route: Route,
-}
-
-enum Route {
-    Connected,
-    Kernel(SocketAddrAny),
-    /// An address for the socket object; unused where that is connected.
-    Object(Ref),
-}
-
-impl Queued {
-    /// For the kernel: to an address, or to whom the socket is connected with.
-    fn direct(content: Chunk, address: Option<&SocketAddrAny>) -> Self {
-        let route = address.map_or(Route::Connected, |address| Route::Kernel(address.clone()));
-        Self { content, route }
-    }
-
-    /// The object in here that may be part of a cycle.
-    pub fn object(&self) -> Option<*mut ffi::PyObject> {
-        match &self.route {
-            Route::Object(address) => Some(address.as_ptr()),
-            Route::Connected | Route::Kernel(_) => None,
-        }
-    }
-
-    fn data<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        match &self.content {
-            Chunk::Kept(bytes) => bytes.whole(py).unwrap_or_else(|| PyBytes::new(py, bytes.as_ref())),
-            Chunk::Copied(bytes) => PyBytes::new(py, bytes),
-        }
-    }
-}
-
-impl Outbound for Queued {
-    fn bytes(&self) -> &[u8] {
-        self.content.as_ref()
-    }
-
-    fn destination(&self) -> Destination<'_> {
-        match &self.route {
-            Route::Connected => Destination::Connected,
-            Route::Kernel(address) => Destination::To(address),
-            Route::Object(_) => Destination::Embedder,
-        }
-    }
-}
 
 pub(super) fn table(t: &mut Table<DatagramTransport>) {
     t.method(
@@ -105,7 +55,7 @@ pub(super) fn table(t: &mut Table<DatagramTransport>) {
         c"_sendto_ready",
         |transport| {
             if !transport.is_intact(transport.py())? {
-                receiving::closed_behind_our_back(transport)?;
+                protocol::closed_by_the_program(transport)?;
                 return Ok(none(transport.py()));
             }
             let upcall = act(transport, |machine, kernel| machine.flush(kernel))?;
@@ -242,7 +192,7 @@ fn send<'py>(
     let direct = !transport.goes_by_methods(py)? && (connected || !audit::is_watched(py));
     let upcall = if direct && (connected || kernel.is_some()) {
         if !transport.is_intact(transport.py())? {
-            receiving::closed_behind_our_back(transport)?;
+            protocol::closed_by_the_program(transport)?;
             return Ok(none(transport.py()));
         }
         act(transport, |machine, kernel_calls| {
@@ -251,7 +201,7 @@ fn send<'py>(
         })?
     } else {
         let waiting = transport.machine(|machine| !machine.queue().is_empty());
-        if !waiting && !matches!(by_object(transport, data, &address)?, Handed::Again(())) {
+        if !waiting && !matches!(send_by_object(transport, data, &address)?, Handed::Again(())) {
             return Ok(none(transport.py()));
         }
         let queued = Queued { content: keep(), route: Route::Object(Ref::new(address)) };
@@ -260,55 +210,10 @@ fn send<'py>(
     conclude(transport, upcall)
 }
 
-/// Sends by the methods of the socket object.
-fn by_object<'py>(
-    transport: &Obj<'py, DatagramTransport>,
-    data: &Bound<'py, PyAny>,
-    address: &Bound<'py, PyAny>,
-) -> PyResult<Handed<()>> {
-    let py = transport.py();
-    let socket = transport.connection.socket(py)?;
-    // The other end of a pair has no name, but is there.
-    let sent = if transport.connected.get() || (transport.paired.get() && address.is_none()) {
-        call::method(names::send(py), [&socket, data])
-    } else {
-        call::method(names::sendto(py), [&socket, data, address])
-    };
-    let Err(error) = sent else { return Ok(Handed::Done) };
-    let error = unless_fatal(py, error)?;
-    if error.is::<PyBlockingIOError>() || error.is::<PyInterruptedError>() {
-        return Ok(Handed::Again(()));
-    }
-    if error.is::<PyOSError>() {
-        receiving::error_received(transport, &error)?;
-    } else {
-        fatal_error(transport, &error, FATAL_WRITE_ERROR)?;
-    }
-    Ok(Handed::Refused)
-}
-
-/// Sends what waited for the socket object, and tells the machine what came of it.
-pub(super) fn hand_over(
-    transport: &Obj<'_, DatagramTransport>,
-    datagram: Queued,
-) -> PyResult<Option<Upcall>> {
-    let py = transport.py();
-    let address = match &datagram.route {
-        Route::Object(address) => address.copy(py).into_any(py),
-        Route::Connected | Route::Kernel(_) => none(py),
-    };
-    let came_of_it = match by_object(transport, datagram.data(py).as_any(), &address)? {
-        Handed::Done => Handed::Done,
-        Handed::Again(()) => Handed::Again(datagram),
-        Handed::Refused => Handed::Refused,
-    };
-    act(transport, |machine, kernel| machine.handed_over(kernel, came_of_it))
-}
-
 #[inline]
 fn conclude<'py>(transport: &Obj<'py, DatagramTransport>, upcall: Option<Upcall>) -> Output<'py> {
     if let Some(upcall) = upcall {
-        context::run_or_stay(&context_of(transport)?, |_| receiving::execute(transport, upcall))?;
+        context::run_or_stay(&context_of(transport)?, |_| execute(transport, upcall))?;
     }
     Ok(none(transport.py()))
 }

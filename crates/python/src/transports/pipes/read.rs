@@ -10,16 +10,17 @@ use rustix::io::Errno;
 use yibu_engine::MAX_RECEIVE;
 use yibu_engine::transport::{Pipe, Reading};
 
-use super::super::link::call_soon;
-use super::super::{Frames, Link, StreamTransport, act, closing, log_in_debug, lose_soon, reading};
-use super::{End, PipeEnd, describe};
+use super::end::{self, End, PipeEnd, describe};
 use crate::core::{Owner, OwnerKind, ignore_replacement, typed};
 use crate::ffi::class::AfterSlots;
 use crate::ffi::{Class, ClassState, Obj, Output, Raised, Signature, Table, none, references};
 use crate::frames::Frame;
+use crate::names;
 use crate::replaced::names::UNIX_EVENTS;
 use crate::stock;
-use crate::{names, upcall};
+use crate::transports::link::{Link, StreamTransport, act, call_soon, log_in_debug};
+use crate::transports::reports::Frames;
+use crate::transports::{closing, reading, upcall};
 
 /// The data of a `ReadPipeTransport`.
 #[derive(Default)]
@@ -101,7 +102,7 @@ impl StreamTransport for ReadPipeTransport {
         let ended = act(transport, |stream, kernel| stream.on_eof_reply(kernel, false))?;
         let Some(protocol) = transport.0.link.protocol.get(py).filter(|_| ended) else { return Ok(()) };
         call_soon(transport, &protocol.getattr(names::eof_received(py))?, [])?;
-        lose_soon(transport, &none(py))
+        closing::lose_soon(transport, &none(py))
     }
 
     /// That is reported as any callback's failure, and changes nothing.
@@ -143,7 +144,7 @@ impl Class for ReadPipeTransport {
     fn table(t: &mut Table<Self>) {
         t.doc(c"ReadPipeTransport(loop, pipe, protocol, waiter=None, extra=None)\n--\n\nThe reading end of a pipe.");
         t.repr(repr);
-        super::table(t);
+        end::table(t);
         reading::table(t);
         t.one(
             c"_close",

@@ -8,16 +8,18 @@ use pyo3::types::{PyByteArray, PyBytes, PyMemoryView, PyString, PyType};
 use rustix::fs::FileType;
 use yibu_engine::transport::{Channel, During, Pipe, Reading};
 
-use super::super::writing::{self, kept, send, with_copies};
-use super::super::{Frames, Link, StreamTransport, bookkeeping, closing};
-use super::{End, PipeEnd, describe};
+use super::end::{self, End, PipeEnd, describe};
 use crate::core::{Owner, OwnerKind, ignore_replacement, typed};
 use crate::ffi::buffer::Buffer;
 use crate::ffi::class::AfterSlots;
 use crate::ffi::{Class, ClassState, Obj, Output, Raised, Signature, Table, none, references};
 use crate::frames::Frame;
 use crate::replaced::names::UNIX_EVENTS;
-use crate::{stock, upcall};
+use crate::stock;
+use crate::transports::link::{Link, StreamTransport};
+use crate::transports::reports::Frames;
+use crate::transports::writing::{self, kept, send, with_copies};
+use crate::transports::{attributes, closing, upcall};
 
 /// The data of a `WritePipeTransport`.
 #[derive(Default)]
@@ -166,10 +168,10 @@ impl Class for WritePipeTransport {
     fn table(t: &mut Table<Self>) {
         t.doc(c"WritePipeTransport(loop, pipe, protocol, waiter=None, extra=None)\n--\n\nThe writing end of a pipe.");
         t.repr(repr);
-        super::table(t);
+        end::table(t);
         writing::flow_table(t);
         closing::abort_table(t);
-        bookkeeping::flow_table(t);
+        attributes::flow_table(t);
         t.method(
             &WRITE,
             |transport, args| match args.only() {

@@ -2,23 +2,22 @@
 //! class of transports.
 //!
 //! Nothing of a machine or of the loop is borrowed meanwhile, so a protocol may call its transport from anywhere. Called by the
-//! loop's turn and by the transport's methods; calls protocols, and [`crate::transports`] when one fails.
+//! loop's turn and by the transport's methods; calls protocols, and [`super::closing`] when one fails.
 
 use pyo3::exceptions::{PyBrokenPipeError, PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
 use rustix::io::Errno;
 use yibu_engine::transport::{Channel, During, ReadInto, Rest, Upcall};
-use yibu_engine::{Lease, OpId, Outcome};
+use yibu_engine::{OpId, Outcome};
 
+use super::closing;
+use super::link::{StreamTransport, act, log_in_debug};
+use super::receiver::{NotTaken, Received};
 use crate::core::EventLoop;
 use crate::events::{self, Handle};
 use crate::ffi::buffer::Buffer;
 use crate::ffi::{Obj, Output, Raised, call, context, none};
-use crate::sslproto::{self, SslProtocol};
-use crate::streams::StreamReaderProtocol;
-use crate::transports::{self, StreamTransport, act};
-use crate::{errors, names, streams};
+use crate::{errors, names};
 
 /// Tells the protocol what came of a transport's operation.
 #[inline]
@@ -50,7 +49,7 @@ pub fn finish_carefully<T: StreamTransport>(
         };
     }
     let error = Raised::from_err(transport.py(), errors::errno(Errno::BADF.raw_os_error()));
-    transports::fatal_error(transport, &error, T::Channel::failure(During::Reading))
+    closing::fatal_error(transport, &error, T::Channel::failure(During::Reading))
 }
 
 /// Does everything that an upcall leads to, in the connection's context, where somebody else writes.
@@ -72,24 +71,10 @@ fn step<T: StreamTransport>(transport: &Obj<'_, T>, upcall: Upcall) -> PyResult<
     let py = transport.py();
     match upcall {
         Upcall::Data(lease) => {
-            let Some(event_loop) = transport.link().event_loop.obj(py) else { return Ok(None) };
-            let Some(protocol) = transport.link().protocol.get(py) else { return Ok(None) };
-            if let Some(tls) =
-                Obj::<SslProtocol>::cast_exact(&protocol).filter(|tls| tls.attribute_count() == 0)
-            {
-                return decrypt(&event_loop, transport, tls, lease).map(|()| None);
-            }
-            let received = match streams::plain(&protocol) {
-                Some(native) => feed(&event_loop, native, lease),
-                None => {
-                    let bytes = take(&event_loop, py, lease);
-                    call::method(names::data_received(py), [&protocol, bytes.as_any()]).map(drop)
-                }
-            };
-            received.or_else(|error| {
-                T::protocol_failed(transport, error, "Fatal error: protocol.data_received() call failed.")
-            })?;
-            Ok(None)
+            let link = transport.link();
+            let Some(event_loop) = link.event_loop.obj(py) else { return Ok(None) };
+            let Some(protocol) = link.protocol.get(py) else { return Ok(None) };
+            deliver(transport, &protocol, Received::new(&event_loop, lease)).map(|()| None)
         }
         Upcall::Readable => readable(transport),
         Upcall::Eof => T::eof_received(transport).map(|()| None),
@@ -108,15 +93,15 @@ fn step<T: StreamTransport>(transport: &Obj<'_, T>, upcall: Upcall) -> PyResult<
         }
         Upcall::Fatal { during, error } => {
             let error = Raised::from_err(py, errors::os_error(&error));
-            transports::report(transport, &error, T::Channel::failure(during))?;
-            transports::lose_soon(transport, error.as_any())?;
+            closing::report(transport, &error, T::Channel::failure(during))?;
+            closing::lose_soon(transport, error.as_any())?;
             if during == During::Writing {
                 T::drained(transport, Some(&error))?;
             }
             Ok(None)
         }
-        Upcall::ShutDown => transports::by_methods::shut_down_of(transport).map(|()| None),
-        Upcall::ConnectionLost => transports::connection_lost(transport, &none(py)).map(|()| None),
+        Upcall::ShutDown => closing::shut_down_of(transport).map(|()| None),
+        Upcall::ConnectionLost => closing::connection_lost(transport, &none(py)).map(|()| None),
         Upcall::LostWrite(before) => {
             T::frames().write.log_lost_write(py, before, T::Channel::LOST_WRITE_WARNING).map(|()| None)
         }
@@ -133,60 +118,26 @@ fn go_on<T: StreamTransport>(transport: &Obj<'_, T>, rest: Rest) -> PyResult<Opt
     act(transport, |stream, kernel| stream.go_on(kernel, rest))
 }
 
-/// Copies what was received and gives the buffer back.
+/// Gives the protocol what was received: natively where its class knows how, else by `data_received`.
 #[inline]
-fn take<'py>(event_loop: &Obj<'py, EventLoop>, py: Python<'py>, lease: Lease) -> Bound<'py, PyBytes> {
-    event_loop.engine.with(|engine| {
-        let bytes = PyBytes::new(py, engine.driver.bytes(&lease));
-        engine.driver.recycle(lease);
-        bytes
-    })
-}
-
-/// Gives what was received to a reader, and the buffer back.
-#[inline]
-fn feed<'py>(
-    event_loop: &Obj<'py, EventLoop>,
-    protocol: &Obj<'py, StreamReaderProtocol>,
-    lease: Lease,
+fn deliver<'a, 'py, T: StreamTransport>(
+    transport: &Obj<'py, T>,
+    protocol: &'a Bound<'py, PyAny>,
+    received: Received<'a, 'py>,
 ) -> PyResult<()> {
-    let Some(reader) = streams::joining(protocol, lease.len()) else {
-        return streams::data_received(protocol, &take(event_loop, protocol.py(), lease));
+    let received = match transport.link().receiver.get() {
+        None => received,
+        Some(receiver) => match (receiver.received)(protocol, received) {
+            Ok(()) => return Ok(()),
+            Err(NotTaken::Declined(received)) => received,
+            Err(NotTaken::Failed(error)) => return T::protocol_failed(transport, error, receiver.failure),
+        },
     };
-    event_loop.engine.with(|engine| {
-        let joined = streams::join(&reader, engine.driver.bytes(&lease));
-        engine.driver.recycle(lease);
-        joined
-    })?;
-    streams::fed(&reader)
-}
-
-/// Gives what was received to TLS, and the buffer back.
-#[inline]
-fn decrypt<T: StreamTransport>(
-    event_loop: &Obj<'_, EventLoop>,
-    transport: &Obj<'_, T>,
-    protocol: &Obj<'_, SslProtocol>,
-    lease: Lease,
-) -> PyResult<()> {
-    let fed = event_loop.engine.with(|engine| {
-        let fed = protocol.feed(engine.driver.bytes(&lease));
-        if fed {
-            engine.driver.recycle(lease);
-            Ok(())
-        } else {
-            Err(lease)
-        }
-    });
-    let received = match fed {
-        Ok(()) => sslproto::advance(protocol),
-        Err(lease) => sslproto::received(protocol, take(event_loop, transport.py(), lease).as_any()),
-    };
-    match received {
-        Ok(()) => Ok(()),
-        // In asyncio TLS is a protocol with a buffer.
+    let (method, bytes) = (names::data_received(transport.py()), received.copy());
+    match call::method(method, [protocol, bytes.as_any()]) {
+        Ok(_) => Ok(()),
         Err(error) => {
-            T::protocol_failed(transport, error, "Fatal error: protocol.buffer_updated() call failed.")
+            T::protocol_failed(transport, error, "Fatal error: protocol.data_received() call failed.")
         }
     }
 }
@@ -201,18 +152,18 @@ fn tell<'py, T: StreamTransport>(
     let Some(protocol) = transport.link().protocol.get(py) else { return Ok(()) };
     match call::method(method, [&protocol]) {
         Ok(_) => Ok(()),
-        Err(error) => transports::tell_handler(transport, &transports::unless_fatal(py, error)?, message),
+        Err(error) => closing::tell_handler(transport, &closing::unless_fatal(py, error)?, message),
     }
 }
 
 /// `_read_ready` of a writing end.
 fn peer_closed<T: StreamTransport>(transport: &Obj<'_, T>) -> PyResult<()> {
     let py = transport.py();
-    transports::log_in_debug(transport, &T::frames().end_of_stream, "info", "%r was closed by peer")?;
+    log_in_debug(transport, &T::frames().end_of_stream, "info", "%r was closed by peer")?;
     match act(transport, |stream, kernel| stream.hang_up(kernel))? {
         None => Ok(()),
-        Some(0) => transports::lose_soon(transport, &none(py)),
-        Some(_) => transports::lose_soon(transport, PyBrokenPipeError::new_err(()).value(py)),
+        Some(0) => closing::lose_soon(transport, &none(py)),
+        Some(_) => closing::lose_soon(transport, PyBrokenPipeError::new_err(()).value(py)),
     }
 }
 
@@ -229,7 +180,7 @@ fn readable<'py, T: StreamTransport>(transport: &Obj<'py, T>) -> PyResult<Option
     };
     if !transport.is_intact(py)? {
         let error = Raised::from_err(py, errors::errno(Errno::BADF.raw_os_error()));
-        transports::fatal_error(transport, &error, T::Channel::failure(During::Reading))?;
+        closing::fatal_error(transport, &error, T::Channel::failure(During::Reading))?;
         return Ok(None);
     }
     let received = match Buffer::get(&buffer, true) {

@@ -10,21 +10,12 @@ use pyo3::types::PyInt;
 use yibu_engine::Fd;
 
 use crate::core::EventLoop;
-use crate::ffi::{Class, Obj, Output, Table, WeakMapEntry, none};
+use crate::ffi::{Class, Obj, Output, WeakMapEntry};
 use crate::stock;
-use crate::transports::{self, SocketTransport};
-
-pub(super) fn table(t: &mut Table<EventLoop>) {
-    t.getter(c"_transports", mapping);
-    t.one(c"_ensure_fd_no_transport", "fd", |event_loop, file| {
-        check(event_loop, file, descriptor(file)?)?;
-        Ok(none(event_loop.py()))
-    }, "RuntimeError when the descriptor, or object with a fileno(), belongs to a transport that is not closing.");
-}
 
 /// The number of a descriptor, or of an object with `fileno()`; ValueError for anything else. -1 for a number that no descriptor
 /// can have.
-pub(super) fn descriptor(file: &Bound<'_, PyAny>) -> PyResult<Fd> {
+pub fn number_of(file: &Bound<'_, PyAny>) -> PyResult<Fd> {
     let py = file.py();
     if file.is_instance_of::<PyInt>() {
         return Ok(file.extract().unwrap_or(-1));
@@ -42,8 +33,8 @@ pub(super) fn descriptor(file: &Bound<'_, PyAny>) -> PyResult<Fd> {
     Ok(number.extract().unwrap_or(-1))
 }
 
-/// The mapping as Python code sees it.
-fn mapping<'py>(event_loop: &Obj<'py, EventLoop>) -> Output<'py> {
+/// `_transports`: the mapping as Python code sees it.
+pub fn mapping<'py>(event_loop: &Obj<'py, EventLoop>) -> Output<'py> {
     let py = event_loop.py();
     if let Some(mapping) = event_loop.transport_mapping.get(py) {
         return Ok(mapping);
@@ -72,16 +63,21 @@ pub fn enter<T: Class>(
 }
 
 /// Takes a transport off the list, for whoever uses its descriptor meanwhile; KeyError when it is not there.
-pub fn leave(event_loop: &Obj<'_, EventLoop>, transport: &Obj<'_, SocketTransport>) -> PyResult<()> {
-    let (py, fd) = (event_loop.py(), transports::descriptor(transport));
+pub fn leave(
+    event_loop: &Obj<'_, EventLoop>,
+    fd: Fd,
+    transport: &Bound<'_, PyAny>,
+    listing: &WeakMapEntry,
+) -> PyResult<()> {
+    let py = event_loop.py();
     if let Some(mapping) = event_loop.transport_mapping.get(py) {
         return mapping.del_item(fd);
     }
     let listed = usize::try_from(fd).ok().and_then(|fd| event_loop.transports.get(py, fd));
-    if !listed.is_some_and(|listed| listed.is(transport.as_any())) {
+    if !listed.is_some_and(|listed| listed.is(transport)) {
         return Err(PyKeyError::new_err(fd));
     }
-    transport.listing.leave();
+    listing.leave();
     Ok(())
 }
 

@@ -1,0 +1,332 @@
+//! `SocketTransport`: a connected stream socket. `asyncio.selector_events._SelectorSocketTransport`, native.
+//!
+//! What a connection does is decided by the engine's [`Stream`]; this type holds one, with what is Python's: the protocol,
+//! the socket object, extra information, contexts. The methods live in the files of `socket/`, one concern each, and each file lists
+//! its own in a `table` function. What pipes do in the same way is generic in the files beside this one ([`StreamTransport`]).
+//! Made by the loop's connecting and accepting methods, and by Python code that calls the class as asyncio calls its own.
+
+mod attributes;
+mod closing;
+mod coalescing;
+mod data;
+mod reading;
+mod server;
+mod writing;
+
+pub use data::{SocketTransport, descriptor, socket};
+pub use server::{ServerClass, register as register_server};
+pub use writing::{watch_for_loss, write, write_copied};
+
+use std::ffi::CStr;
+
+use pyo3::exceptions::{PyOSError, PyRuntimeError, PyTypeError};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyString, PyTuple, PyType};
+use yibu_engine::transport::{Socket, Stream};
+use yibu_engine::{OpId, Outcome};
+
+use super::closing::NOT_CALLED;
+use super::connection::{self, Accepted};
+use super::link::{self, Link, StreamTransport};
+use super::reports::Frames;
+use super::{by_methods, descriptors, upcall};
+use crate::core::{EventLoop, Overrides, Owner, OwnerKind, finish, ignore_replacement, typed};
+use crate::ffi::class::AfterSlots;
+use crate::ffi::{Args, Class, ClassState, Create, Obj, Raised, Ref, Signature, Slot, Table, Visitor, audit};
+use crate::frames::Frame;
+use crate::replaced::names::{SELECTOR_EVENTS, SET_NODELAY, SOCKET_METHODS};
+use crate::replaced::sockets::{self, is_plain};
+use crate::{classes, names, stock};
+
+static SOCKET_TRANSPORT: ClassState = ClassState::new();
+
+#[cfg(not(Py_3_15))]
+const NEW: Signature<6> =
+    Signature::new("SocketTransport.__init__", "loop, sock, protocol, waiter=None, extra=None, server=None");
+#[cfg(not(Py_3_15))]
+const DOC: &CStr = c"SocketTransport(loop, sock, protocol, waiter=None, extra=None, server=None)\n--\n\nA connected stream socket.";
+#[cfg(Py_3_15)]
+const DOC: &CStr = c"SocketTransport(loop, sock, protocol, waiter=None, extra=None, server=None, context=None)\n--\n\nA connected stream socket.";
+#[cfg(Py_3_15)]
+const NEW: Signature<7> = Signature::new(
+    "SocketTransport.__init__",
+    "loop, sock, protocol, waiter=None, extra=None, server=None, context=None",
+);
+
+/// The owner of a connection's operations.
+static CONNECTION: OwnerKind = OwnerKind { ready, replaced: ignore_replacement };
+
+/// An operation can be finished: natively, unless Python code may have closed the socket, or wants its methods called.
+fn ready(event_loop: &Obj<'_, EventLoop>, transport: Ref, id: OpId) -> PyResult<()> {
+    let py = event_loop.py();
+    let transport: Obj<'_, SocketTransport> = typed(transport, py)?;
+    if transport.is_exposed() || !sockets::are_original(py)? {
+        return match SocketTransport::own_methods(&transport)? {
+            Some(socket) => by_methods::ready(event_loop, &transport, &socket, id),
+            None => upcall::finish_carefully(event_loop, &transport, id),
+        };
+    }
+    match finish(event_loop, id) {
+        // Several pieces sent at once are an event.
+        Some(Outcome::Ready) if audit::is_watched(py) => {
+            by_methods::ready(event_loop, &transport, &socket(&transport)?, id)
+        }
+        Some(outcome) => upcall::finished(event_loop, &transport, id, outcome),
+        None => Ok(()),
+    }
+}
+
+impl StreamTransport for SocketTransport {
+    type Channel = Socket;
+    const SET_PROTOCOL: &'static Signature<1> = &Signature::new("SocketTransport.set_protocol", "protocol");
+
+    fn frames() -> &'static Frames {
+        static FRAMES: Frames = Frames {
+            write: Frame::new(&SELECTOR_EVENTS, "_SelectorSocketTransport.write"),
+            pause_reading: Frame::new(&SELECTOR_EVENTS, "_SelectorTransport.pause_reading"),
+            resume_reading: Frame::new(&SELECTOR_EVENTS, "_SelectorTransport.resume_reading"),
+            end_of_stream: Frame::new(&SELECTOR_EVENTS, "_SelectorSocketTransport._read_ready__on_eof"),
+            fatal_error: Frame::new(&SELECTOR_EVENTS, "_SelectorTransport._fatal_error"),
+            finalize: Frame::new(&SELECTOR_EVENTS, "_SelectorTransport.__del__"),
+        };
+        &FRAMES
+    }
+
+    #[inline]
+    fn link(&self) -> &Link<Socket> {
+        &self.link
+    }
+
+    #[inline]
+    fn owner(transport: &Obj<'_, Self>) -> Owner {
+        Owner::of(&CONNECTION, transport.clone())
+    }
+
+    fn is_open(&self) -> bool {
+        self.connection.is_open()
+    }
+
+    fn close_file(transport: &Obj<'_, Self>) -> PyResult<()> {
+        let py = transport.py();
+        transport.connection.close(py, transport.link.event_loop.obj(py).as_deref())
+    }
+
+    fn is_expected(error: &Raised<'_>) -> bool {
+        error.is::<PyOSError>()
+    }
+
+    fn eof_received(transport: &Obj<'_, Self>) -> PyResult<()> {
+        reading::eof_received(transport)
+    }
+
+    fn protocol_failed(transport: &Obj<'_, Self>, error: PyErr, message: &str) -> PyResult<()> {
+        super::closing::protocol_failed(transport, error, message)
+    }
+
+    /// Python code that holds the socket object may have closed it, and the number may be another file's by now.
+    #[inline]
+    fn is_intact(&self, py: Python<'_>) -> PyResult<bool> {
+        if self.exposed.get() { self.connection.is_intact(py) } else { Ok(true) }
+    }
+
+    fn socket_object<'py>(transport: &Obj<'py, Self>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        transport.connection.socket(transport.py()).map(Some)
+    }
+
+    #[inline]
+    fn own_methods<'py>(transport: &Obj<'py, Self>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        if !transport.by_methods.get() && SOCKET_METHODS.are_original(transport.py())? {
+            return Ok(None);
+        }
+        Self::socket_object(transport)
+    }
+
+    fn follow(transport: &Obj<'_, Self>, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
+        reading::follow(transport, protocol)
+    }
+
+    fn flush(transport: &Obj<'_, Self>) -> PyResult<()> {
+        writing::flush(transport)
+    }
+
+    fn leave(&self) {
+        self.listing.leave();
+    }
+
+    fn ended(transport: &Obj<'_, Self>) -> PyResult<()> {
+        let detached = server::detach(transport);
+        detached.and(writing::never_drained(transport))
+    }
+
+    fn dropped(transport: &Obj<'_, Self>) -> PyResult<()> {
+        server::detach(transport)
+    }
+
+    fn drained(transport: &Obj<'_, Self>, error: Option<&Raised<'_>>) -> PyResult<()> {
+        writing::drained(transport, error)
+    }
+}
+
+/// What a transport needs besides its connection.
+pub struct Parts<'py> {
+    /// The loop.
+    pub event_loop: Obj<'py, EventLoop>,
+    /// The protocol.
+    pub protocol: Bound<'py, PyAny>,
+    /// A future to complete after `connection_made`, or None.
+    pub waiter: Bound<'py, PyAny>,
+    /// The server that accepted the connection, or None.
+    pub server: Bound<'py, PyAny>,
+    /// The context for callbacks, or None.
+    pub context: Bound<'py, PyAny>,
+}
+
+/// A transport for a connection that was just accepted.
+pub fn accept<'py>(parts: Parts<'py>, accepted: Accepted) -> PyResult<Obj<'py, SocketTransport>> {
+    parts.event_loop.refuse_other_watching()?;
+    let transport = SocketTransport::create(parts.event_loop.py())?;
+    let nodelay = transport.connection.take_over(transport.py(), accepted)?;
+    begin(&transport, parts, nodelay)?;
+    Ok(transport)
+}
+
+/// The part of `__init__` that follows the socket: protocol, server, and the three callbacks of the next turn.
+fn begin<'py>(transport: &Obj<'py, SocketTransport>, parts: Parts<'py>, nodelay: bool) -> PyResult<()> {
+    let py = transport.py();
+    let fd = transport.connection.fd();
+    let Parts { event_loop, protocol, waiter, server, context } = parts;
+    let reading = reading::kind(&protocol)?;
+    transport.stream(|stream| *stream = Stream::new(fd, reading));
+    transport.link.event_loop.set(Ref::of(event_loop.clone()));
+    transport.link.set_protocol(protocol.clone());
+    if !context.is_none() {
+        transport.link.context.put(context);
+    }
+    if !server.is_none() {
+        server::attach(transport, &server)?;
+        transport.server.put(server);
+    }
+    descriptors::enter(&event_loop, fd, transport, &transport.listing)?;
+    if let Some(set) = SET_NODELAY.replacement(py)? {
+        set.call1((transport.connection.socket(py)?,))?;
+    } else if nodelay {
+        transport.connection.set_nodelay(py)?;
+    }
+    let start = transport.as_any().getattr(names::_add_reader(py))?;
+    link::introduce(transport, &protocol, Some(&start), &waiter)
+}
+
+/// `SocketTransport(loop, sock, protocol, ...)`.
+fn init<'py>(
+    transport: &Obj<'py, SocketTransport>,
+    args: &Bound<'py, PyTuple>,
+    kwargs: Option<&Bound<'py, PyDict>>,
+) -> PyResult<()> {
+    #[cfg(not(Py_3_15))]
+    let ([event_loop, socket, protocol, waiter, extra, server], context) =
+        (Args::parse_tuple(&NEW, args, kwargs)?, crate::ffi::none(transport.py()));
+    #[cfg(Py_3_15)]
+    let [event_loop, socket, protocol, waiter, extra, server, context] =
+        Args::parse_tuple(&NEW, args, kwargs)?;
+    let Some(event_loop) = Obj::<EventLoop>::cast(&event_loop) else {
+        return Err(PyTypeError::new_err(text!(
+            "a SocketTransport needs a loop of yibu, got {}",
+            event_loop.repr()?
+        )?));
+    };
+    if !transport.link.event_loop.is_empty() {
+        return Err(PyRuntimeError::new_err("SocketTransport object is already initialized"));
+    }
+    event_loop.refuse_other_watching()?;
+    transport.connection.adopt(&socket, extra)?;
+    transport.exposed.set(true);
+    transport.by_methods.set(!is_plain(&socket)?);
+    let nodelay = connection::wants_nodelay(&socket)?;
+    let event_loop = event_loop.clone();
+    begin(transport, Parts { event_loop, protocol, waiter, server, context }, nodelay)
+}
+
+fn repr<'py>(transport: &Obj<'py, SocketTransport>) -> PyResult<Bound<'py, PyAny>> {
+    let py = transport.py();
+    let mut text = format!("<{}", transport.as_any().get_type().name()?);
+    let gone = transport.link.gone.get();
+    let open = match transport.link.event_loop.obj(py) {
+        Some(event_loop) => !event_loop.is_closed() && !gone,
+        None => false,
+    };
+    transport.stream(|stream| {
+        if gone {
+            text.push_str(" closed");
+        } else if stream.is_closing() {
+            text.push_str(" closing");
+        }
+        text.push_str(&format!(" fd={}", transport.connection.fd()));
+        if open {
+            let state = |op: Option<OpId>| if op.is_some() { "polling" } else { "idle" };
+            let (read, write) = (state(stream.read_op()), state(stream.write_op()));
+            let size = stream.write_buffer_size();
+            text.push_str(&format!(" read={read} write=<{write}, bufsize={size}>"));
+        }
+    });
+    text.push('>');
+    Ok(PyString::new(py, &text).into_any())
+}
+
+/// Attributes of the class that are not methods: libraries and borrowed methods of the loop read them.
+fn complete(class: &Bound<'_, PyType>) -> PyResult<()> {
+    let py = class.py();
+    class.setattr(name!("_start_tls_compatible"), true)?;
+    let modes = stock::module(py, "asyncio.constants")?.getattr(name!("_SendfileMode"))?;
+    class.setattr(name!("_sendfile_compatible"), modes.getattr(name!("TRY_NATIVE"))?)
+}
+
+impl Class for SocketTransport {
+    const NAME: &'static CStr = c"yibu.SocketTransport";
+    // `_extra`, `_loop`, `_protocol_paused`, `_high_water` and `_low_water` of `_FlowControlMixin`.
+    type Header = AfterSlots<5>;
+    const FREELIST: usize = 256;
+    const STANDS_FOR_STOCK: bool = true;
+    const NOT_CALLED: &'static [&'static str] = NOT_CALLED;
+    const FUNCTIONS: bool = true;
+
+    fn state() -> &'static ClassState {
+        &SOCKET_TRANSPORT
+    }
+
+    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
+        stock::socket_transport(py).map(Some)
+    }
+
+    fn table(t: &mut Table<Self>) {
+        t.doc(DOC);
+        t.init(init);
+        t.repr(repr);
+        t.finalize(super::closing::finalize);
+        super::reading::table(t);
+        super::reading::protocol_table(t);
+        writing::table(t);
+        closing::table(t);
+        attributes::table(t);
+    }
+
+    fn traverse(&self, visitor: &mut Visitor) {
+        self.link.traverse(visitor);
+        self.slots().for_each(|slot| slot.traverse(visitor));
+    }
+
+    fn clear(&self) {
+        self.link.clear();
+        self.slots().for_each(Slot::clear);
+    }
+
+    fn wants_finalizer(&self) -> bool {
+        self.is_open()
+    }
+}
+
+/// Makes the class.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = module.py();
+    classes::add_derived::<SocketTransport>(module, stock::transport(py)?)?;
+    complete(&SocketTransport::class(py))
+}
