@@ -2,133 +2,47 @@
 //!
 //! Below it is a transport of any kind, above it the application's protocol, which writes through the [`SslTransport`] of this
 //! connection. What turns bytes into bytes is the user's own `SSLObject`, behind [`tls::Tls`]. The states of a connection and
-//! what leads from one to another live in the files of `sslproto/`: `handshake`, `reading`, `writing`, `shutdown`; `attributes`
-//! has what Python code may look at.
+//! what leads from one to another live in the files of `sslproto/`: `data`, `handshake`, `reading`, `writing`, `steps`;
+//! `attributes` has what Python code may look at.
 //!
 //! Made by the loop (`event_loop/tls.rs`) and by Python code that calls the class as asyncio calls its own. Called by the
 //! transport below, in Rust where that is a [`SocketTransport`](crate::transports::SocketTransport); calls both neighbours.
 
+mod app_transport;
 mod attributes;
+mod backlog;
+mod data;
 mod flow;
 mod handshake;
+mod limits;
+mod plain_text;
 mod reading;
-mod shutdown;
+mod steps;
 mod tls;
 mod transport;
 mod writing;
 
-use std::cell::Cell;
+pub use app_transport::SslTransport;
+pub use data::SslProtocol;
+pub use tls::{is_context, ssl_module};
+
 use std::ffi::CStr;
 
-use pyo3::exceptions::{PyAttributeError, PyException, PyOSError, PyRuntimeError, PyValueError};
+use pyo3::exceptions::{PyException, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple, PyType};
 
-use crate::alarms::{self, Alarm};
-use crate::events::loop_debug;
+use crate::classes;
 use crate::ffi::combined::Combinable;
-use crate::ffi::{
-    Args, Class, ClassState, Create, LoopCell, Obj, Output, Raised, Signature, Slot, Table, Visitor, none,
-};
+use crate::ffi::{Args, Class, ClassState, Create, Obj, Output, Signature, Slot, Table, Visitor, none};
 use crate::frames::Frame;
-use crate::futures::likes;
 use crate::replaced::names::SSLPROTO;
-use crate::transports::{SocketTransport, receiver};
+use crate::transports::receiver;
 use crate::{names, stock};
-use flow::Limits;
-use tls::Tls;
-pub use tls::{is_context, ssl_module};
-pub use transport::SslTransport;
-use writing::Backlog;
-
-/// Where a connection is between plain text and plain text.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-enum State {
-    #[default]
-    Unwrapped,
-    DoHandshake,
-    Wrapped,
-    Flushing,
-    Shutdown,
-}
-
-impl State {
-    /// The name of the member of `asyncio.sslproto.SSLProtocolState`.
-    fn name(self) -> &'static str {
-        match self {
-            Self::Unwrapped => "UNWRAPPED",
-            Self::DoHandshake => "DO_HANDSHAKE",
-            Self::Wrapped => "WRAPPED",
-            Self::Flushing => "FLUSHING",
-            Self::Shutdown => "SHUTDOWN",
-        }
-    }
-
-    /// Whether the application's data is not taken any more.
-    fn is_ending(self) -> bool {
-        matches!(self, Self::Unwrapped | Self::Flushing | Self::Shutdown)
-    }
-
-    fn leads_to(self, next: Self) -> bool {
-        matches!(
-            (self, next),
-            (_, Self::Unwrapped)
-                | (Self::Unwrapped, Self::DoHandshake)
-                | (Self::DoHandshake, Self::Wrapped)
-                | (Self::Wrapped, Self::Flushing)
-                | (Self::Flushing, Self::Shutdown)
-        )
-    }
-}
-
-/// What the application's protocol has been told.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-enum AppState {
-    #[default]
-    Init,
-    Made,
-    Eof,
-    Lost,
-}
-
-/// The data of an `SSLProtocol`.
-#[derive(Default)]
-pub struct SslProtocol {
-    tls: Tls,
-    state: Cell<State>,
-    app_state: Cell<AppState>,
-    /// Whether the application's protocol is a `BufferedProtocol`.
-    app_buffered: Cell<bool>,
-    app_reading_paused: Cell<bool>,
-    app_writing_paused: Cell<bool>,
-    ssl_reading_paused: Cell<bool>,
-    ssl_writing_paused: Cell<bool>,
-    eof_received: Cell<bool>,
-    server_side: Cell<bool>,
-    /// Writes since the end, and one for `connection_lost`.
-    conn_lost: Cell<u32>,
-    incoming_limits: Cell<Limits>,
-    outgoing_limits: Cell<Limits>,
-    backlog: LoopCell<Backlog>,
-    event_loop: Slot,
-    app_protocol: Slot,
-    /// What the application writes to: an [`SslTransport`], unless the program has put another class in the place of that.
-    app_transport: Slot,
-    /// The transport below, from `connection_made` to `connection_lost`.
-    transport: Slot,
-    waiter: Slot,
-    context: Slot,
-    server_hostname: Slot,
-    extra: Slot,
-    handshake_timeout: Slot,
-    shutdown_timeout: Slot,
-    handshake_alarm: Slot<Alarm>,
-    shutdown_alarm: Slot<Alarm>,
-    /// When the handshake began, in debug mode.
-    handshake_start: Cell<Option<f64>>,
-    /// What a transport that wants to fill a buffer fills.
-    buffer: Slot,
-}
+use data::{
+    AppState, Protocol, State, below, cancel_alarm, event_loop, fatal_error, is_debugged, set_app_protocol,
+    set_state, wake_waiter,
+};
 
 static SSL_PROTOCOL: ClassState = ClassState::new();
 
@@ -138,8 +52,6 @@ const NEW: Signature<9> = Signature::new(
 );
 const FATAL_ERROR: Signature<2> =
     Signature::new("SSLProtocol._fatal_error", "exc, message='Fatal error on transport'");
-
-type Protocol<'a, 'py> = &'a Obj<'py, SslProtocol>;
 
 /// A positive number of seconds, or the constant of `asyncio.constants`.
 fn timeout<'py>(given: Bound<'py, PyAny>, name: &str) -> Output<'py> {
@@ -223,23 +135,6 @@ pub struct Parts<'py> {
     pub shutdown_timeout: Bound<'py, PyAny>,
 }
 
-impl SslProtocol {
-    /// The transport below has been told to pause the protocol before this one, which is the application's.
-    pub fn begin_paused(&self) {
-        self.ssl_writing_paused.set(true);
-        self.app_writing_paused.set(true);
-    }
-}
-
-/// What the protocols of a connection are called in; None where it is not known.
-fn connection_context<'py>(protocol: Protocol<'_, 'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-    let Some(transport) = protocol.transport.get(protocol.py()) else { return Ok(None) };
-    match Obj::<SocketTransport>::cast_exact(&transport) {
-        Some(native) => native.link.upcall_context(protocol.py()).map(Some),
-        None => Ok(None),
-    }
-}
-
 /// A new connection; the transport below is told of it by the caller.
 pub fn new(parts: Parts<'_>) -> PyResult<Obj<'_, SslProtocol>> {
     let py = parts.event_loop.py();
@@ -273,90 +168,9 @@ fn begin<'py>(protocol: Protocol<'_, 'py>, parts: Parts<'py>) -> PyResult<()> {
     protocol.handshake_timeout.put(handshake_timeout);
     protocol.shutdown_timeout.put(shutdown_timeout);
     protocol.app_state.set(if parts.call_connection_made { AppState::Init } else { AppState::Made });
-    protocol.incoming_limits.set(flow::READING.limits(py)?);
-    protocol.outgoing_limits.set(flow::WRITING.limits(py)?);
-    protocol.app_transport.put(transport::new(protocol)?);
-    Ok(())
-}
-
-/// Gives the plain text from now on to another protocol.
-fn set_app_protocol(protocol: Protocol<'_, '_>, app_protocol: &Bound<'_, PyAny>) -> PyResult<()> {
-    let py = protocol.py();
-    let buffered = Obj::<SslProtocol>::cast_exact(app_protocol).is_none()
-        && app_protocol.hasattr(names::get_buffer(py))?
-        && app_protocol.is_instance(stock::buffered_protocol(py)?)?;
-    protocol.app_buffered.set(buffered);
-    protocol.app_protocol.put(app_protocol.clone());
-    Ok(())
-}
-
-/// Goes to another state; RuntimeError where there is no way.
-fn set_state(protocol: Protocol<'_, '_>, next: State) -> PyResult<()> {
-    let state = protocol.state.get();
-    if !state.leads_to(next) {
-        let text = format!(
-            "cannot switch state from SSLProtocolState.{} to SSLProtocolState.{}",
-            state.name(),
-            next.name()
-        );
-        return Err(PyRuntimeError::new_err(text));
-    }
-    protocol.state.set(next);
-    Ok(())
-}
-
-/// What asyncio says where it finds None in the place of an object.
-#[cold]
-fn nobody(attribute: &str) -> PyErr {
-    PyAttributeError::new_err(format!("'NoneType' object has no attribute '{attribute}'"))
-}
-
-/// The transport below, of which `attribute` is wanted.
-fn below<'py>(protocol: Protocol<'_, 'py>, attribute: &str) -> Output<'py> {
-    protocol.transport.get(protocol.py()).ok_or_else(|| nobody(attribute))
-}
-
-/// The loop.
-fn event_loop<'py>(protocol: Protocol<'_, 'py>) -> Output<'py> {
-    let uninitialized = || PyRuntimeError::new_err("SSLProtocol object is not initialized.");
-    protocol.event_loop.get(protocol.py()).ok_or_else(uninitialized)
-}
-
-fn is_debugged(protocol: Protocol<'_, '_>) -> PyResult<bool> {
-    loop_debug(&event_loop(protocol)?)
-}
-
-/// `loop.call_soon(self.name)`, in the connection's context.
-fn call_soon(protocol: Protocol<'_, '_>, name: &str) -> PyResult<()> {
-    let py = protocol.py();
-    let (method, event_loop) = (protocol.as_any().getattr(name)?, event_loop(protocol)?);
-    let Some(context) = connection_context(protocol)? else {
-        return event_loop.call_method1(names::call_soon(py), (method,)).map(drop);
-    };
-    let keywords = PyDict::new(py);
-    keywords.set_item("context", context)?;
-    event_loop.call_method(names::call_soon(py), (method,), Some(&keywords)).map(drop)
-}
-
-/// Cancels the alarm in a slot.
-fn cancel_alarm(py: Python<'_>, slot: &Slot<Alarm>) -> PyResult<()> {
-    match slot.take() {
-        Some(alarm) => alarms::cancel(&alarm.into_obj(py)),
-        None => Ok(()),
-    }
-}
-
-/// Completes the waiter, once.
-fn wake_waiter(protocol: Protocol<'_, '_>, error: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
-    let py = protocol.py();
-    let Some(waiter) = protocol.waiter.get(py) else { return Ok(()) };
-    if !likes::is_cancelled(&waiter)? {
-        match error {
-            Some(error) => likes::set_exception(&waiter, error)?,
-            None => likes::set_result(&waiter, none(py))?,
-        }
-    }
-    protocol.waiter.clear();
+    protocol.incoming_limits.set(limits::READING.limits(py)?);
+    protocol.outgoing_limits.set(limits::WRITING.limits(py)?);
+    protocol.app_transport.put(app_transport::new(protocol)?);
     Ok(())
 }
 
@@ -372,7 +186,7 @@ fn connection_lost<'py>(protocol: Protocol<'_, 'py>, error: &Bound<'py, PyAny>) 
     drop(protocol.backlog.with(std::mem::take));
     protocol.tls.discard_outgoing(py)?;
     protocol.conn_lost.set(protocol.conn_lost.get() + 1);
-    transport::mark_closed(protocol)?;
+    app_transport::mark_closed(protocol)?;
     if protocol.state.get() != State::DoHandshake
         && matches!(protocol.app_state.get(), AppState::Made | AppState::Eof)
         && let Some(app_protocol) = protocol.app_protocol.get(py)
@@ -422,93 +236,17 @@ fn end_of_stream(protocol: Protocol<'_, '_>) -> PyResult<bool> {
             if protocol.app_reading_paused.get() {
                 return Ok(true);
             }
-            shutdown::flush(protocol)?;
+            steps::flush(protocol)?;
         }
         State::Flushing => {
             writing::send_backlog(protocol)?;
             set_state(protocol, State::Shutdown)?;
-            shutdown::step(protocol)?;
+            steps::shut_down(protocol)?;
         }
-        State::Shutdown => shutdown::step(protocol)?,
+        State::Shutdown => steps::shut_down(protocol)?,
         State::Unwrapped => {}
     }
     Ok(false)
-}
-
-/// `_abort`: closes the transport below at once.
-fn abort(protocol: Protocol<'_, '_>, error: &Bound<'_, PyAny>) -> PyResult<()> {
-    let py = protocol.py();
-    set_state(protocol, State::Unwrapped)?;
-    match protocol.transport.get(py) {
-        Some(transport) if error.is_none() && stock::tls_aborts_below(py) => {
-            transport.call_method0(name!("abort")).map(drop)
-        }
-        Some(transport) => transport.call_method1(names::_force_close(py), (error,)).map(drop),
-        None => Ok(()),
-    }
-}
-
-/// `_fatal_error`: ends the connection. Errors of the network, to which those of TLS belong, are only told in debug mode.
-fn fatal_error(protocol: Protocol<'_, '_>, error: &Bound<'_, PyAny>, message: &str) -> PyResult<()> {
-    let py = protocol.py();
-    if let Some(transport) = protocol.transport.get(py) {
-        transport.call_method1(names::_force_close(py), (error,))?;
-    }
-    if error.is_instance_of::<PyOSError>() {
-        if is_debugged(protocol)? {
-            static FRAME: Frame = Frame::new(&SSLPROTO, "SSLProtocol._fatal_error");
-            FRAME.log_error(py, "debug", ("%r: %s", protocol.as_any(), message), error)?;
-        }
-        return Ok(());
-    }
-    if error.is_instance(stock::cancelled_error(py)?)? {
-        return Ok(());
-    }
-    tell_handler(protocol, error, message, &protocol.transport.get_or_none(py))
-}
-
-/// Tells the loop's exception handler.
-fn tell_handler(
-    protocol: Protocol<'_, '_>,
-    error: &Bound<'_, PyAny>,
-    message: &str,
-    transport: &Bound<'_, PyAny>,
-) -> PyResult<()> {
-    let py = protocol.py();
-    let report = PyDict::new(py);
-    report.set_item(names::message(py), message)?;
-    report.set_item(names::exception(py), error)?;
-    report.set_item("transport", transport)?;
-    report.set_item("protocol", protocol.as_any())?;
-    event_loop(protocol)?.call_method1(names::call_exception_handler(py), (report,)).map(drop)
-}
-
-/// What an `except Exception` of asyncio does with an error; others pass.
-fn fail(protocol: Protocol<'_, '_>, error: PyErr, message: &str) -> PyResult<()> {
-    let raised = Raised::from_err(protocol.py(), error);
-    if !raised.is::<PyException>() {
-        return Err(raised.into_err());
-    }
-    raised.handling(|| fatal_error(protocol, raised.as_any(), message))
-}
-
-/// `_get_extra_info`.
-fn extra_info<'py>(
-    protocol: Protocol<'_, 'py>,
-    name: Bound<'py, PyAny>,
-    default: Bound<'py, PyAny>,
-) -> Output<'py> {
-    let py = protocol.py();
-    let extra = protocol.extra.get_or_none(py);
-    if let Ok(extra) = extra.cast::<PyDict>()
-        && let Some(found) = extra.get_item(&name)?
-    {
-        return Ok(found);
-    }
-    match protocol.transport.get(py) {
-        Some(transport) => transport.call_method1(names::get_extra_info(py), (name, default)),
-        None => Ok(default),
-    }
 }
 
 impl Class for SslProtocol {
@@ -566,7 +304,7 @@ impl Class for SslProtocol {
         );
         reading::table(t);
         writing::table(t);
-        shutdown::table(t);
+        steps::table(t);
         attributes::table(t);
     }
 
@@ -587,35 +325,12 @@ impl Class for SslProtocol {
     }
 }
 
-impl SslProtocol {
-    /// `_app_transport`: what the application writes to; None when the connection was lost.
-    pub fn app_transport<'py>(&self, py: Python<'py>) -> Bound<'py, PyAny> {
-        self.app_transport.get_or_none(py)
-    }
-
-    fn slots(&self) -> [&Slot; 11] {
-        [
-            &self.event_loop,
-            &self.app_protocol,
-            &self.app_transport,
-            &self.transport,
-            &self.waiter,
-            &self.context,
-            &self.server_hostname,
-            &self.extra,
-            &self.handshake_timeout,
-            &self.shutdown_timeout,
-            &self.buffer,
-        ]
-    }
-}
-
 /// Builds the classes and adds them to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
-    crate::classes::add_derived::<SslProtocol>(module, stock::buffered_protocol(py)?)?;
+    classes::add_derived::<SslProtocol>(module, stock::buffered_protocol(py)?)?;
     SslProtocol::class(py).setattr(name!("max_size"), reading::BUFFER_SIZE)?;
     receiver::register(&reading::RECEIVER)?;
-    crate::classes::add_derived::<SslTransport>(module, stock::transport(py)?)?;
+    classes::add_derived::<SslTransport>(module, stock::transport(py)?)?;
     transport::complete(&SslTransport::class(py))
 }

@@ -3,7 +3,8 @@
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 
-use super::{AppState, Protocol, SslProtocol, extra_info, flow, set_app_protocol, wake_waiter};
+use super::data::{AppState, Protocol, SslProtocol, extra_info, set_app_protocol, wake_waiter};
+use super::flow;
 use crate::attributes::write;
 use crate::ffi::{Output, Signature, Slot, Table, boolean, none};
 

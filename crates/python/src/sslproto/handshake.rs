@@ -4,11 +4,12 @@ use pyo3::exceptions::PyConnectionAbortedError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use super::tls::{self, Progress};
-use super::{
-    AppState, Protocol, SslProtocol, State, cancel_alarm, event_loop, fatal_error, is_debugged, reading,
-    set_state, wake_waiter, writing,
+use super::data::{
+    AppState, Protocol, SslProtocol, State, cancel_alarm, event_loop, fatal_error, is_debugged, set_state,
+    wake_waiter,
 };
+use super::tls::{self, Progress};
+use super::{steps, writing};
 use crate::alarms;
 use crate::ffi::{Obj, Raised, Ref, call};
 use crate::frames::Frame;
@@ -94,7 +95,7 @@ pub fn complete(protocol: Protocol<'_, '_>, error: Option<PyErr>) -> PyResult<()
         }
     }
     wake_waiter(protocol, None)?;
-    reading::read(protocol)
+    steps::read(protocol)
 }
 
 fn failed(protocol: Protocol<'_, '_>, error: PyErr) -> PyResult<()> {

@@ -3,11 +3,10 @@
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyMemoryView};
 
-use super::tls::Plain;
-use super::{Protocol, SslProtocol, State, call_soon, fail, flow, handshake, nobody, shutdown, writing};
-use crate::ffi::{Obj, Output, Table, call, make, none};
+use super::data::{Protocol, SslProtocol, State, call_soon};
+use super::{handshake, steps};
+use crate::ffi::{Obj, Output, Table, make, none};
 use crate::transports::receiver::{NotTaken, Received, Receiver};
-use crate::{names, streams};
 
 /// What a transport that fills buffers is lent. Ours never is: it hands over bytes.
 pub const BUFFER_SIZE: usize = 256 * 1024;
@@ -41,7 +40,7 @@ pub(super) fn table(t: &mut Table<SslProtocol>) {
     t.noargs(
         c"_do_read",
         |protocol| {
-            read(protocol)?;
+            steps::read(protocol)?;
             Ok(none(protocol.py()))
         },
         "Hands over what can be decrypted.",
@@ -68,9 +67,9 @@ pub(super) fn table(t: &mut Table<SslProtocol>) {
         c"_go_on_reading",
         |protocol| {
             match protocol.state.get() {
-                State::Wrapped => read(protocol)?,
-                State::Flushing => shutdown::flush(protocol)?,
-                State::Shutdown => shutdown::step(protocol)?,
+                State::Wrapped => steps::read(protocol)?,
+                State::Flushing => steps::flush(protocol)?,
+                State::Shutdown => steps::shut_down(protocol)?,
                 State::Unwrapped | State::DoHandshake => {}
             }
             Ok(none(protocol.py()))
@@ -122,73 +121,10 @@ fn decrypt<'a, 'py>(
 /// Does what the state asks for when something has arrived.
 fn advance(protocol: Protocol<'_, '_>) -> PyResult<()> {
     match protocol.state.get() {
-        State::Wrapped => read(protocol),
+        State::Wrapped => steps::read(protocol),
         State::DoHandshake => handshake::step(protocol),
-        State::Flushing => shutdown::flush(protocol),
-        State::Shutdown => shutdown::step(protocol),
+        State::Flushing => steps::flush(protocol),
+        State::Shutdown => steps::shut_down(protocol),
         State::Unwrapped => Ok(()),
     }
-}
-
-/// `_do_read`: hands over what can be decrypted, and sends what that led to.
-#[inline]
-pub fn read(protocol: Protocol<'_, '_>) -> PyResult<()> {
-    if !matches!(protocol.state.get(), State::Wrapped | State::Flushing) {
-        return Ok(());
-    }
-    hand_over(protocol).or_else(|error| fail(protocol, error, "Fatal error on SSL protocol"))
-}
-
-#[inline]
-fn hand_over(protocol: Protocol<'_, '_>) -> PyResult<()> {
-    if !protocol.app_reading_paused.get() {
-        let closed = if protocol.app_buffered.get() { fill(protocol)? } else { hand_over_bytes(protocol)? };
-        if closed {
-            shutdown::tell_eof(protocol)?;
-            shutdown::start(protocol)?;
-        }
-        if protocol.backlog.with(|backlog| backlog.is_empty()) {
-            writing::flush(protocol)?;
-        } else {
-            writing::send_backlog(protocol)?;
-        }
-    }
-    flow::control_ssl_reading(protocol)
-}
-
-/// `_do_read__copied`. True when the peer has said that nothing follows.
-#[inline]
-fn hand_over_bytes(protocol: Protocol<'_, '_>) -> PyResult<bool> {
-    let py = protocol.py();
-    let Plain { data, closed } = protocol.tls.read(py)?;
-    let Some(data) = data else { return Ok(closed) };
-    let Some(app_protocol) = protocol.app_protocol.get(py) else { return Err(nobody("data_received")) };
-    if let Some(stream) = streams::plain(&app_protocol) {
-        streams::data_received(stream, &data)?;
-    } else if let Some(inner) = Obj::<SslProtocol>::cast_exact(&app_protocol) {
-        received(inner, data.as_any())?;
-    } else {
-        call::method(names::data_received(py), [&app_protocol, data.as_any()])?;
-    }
-    Ok(closed)
-}
-
-/// `_do_read__buffered`: the same for a protocol that lends its buffer.
-fn fill(protocol: Protocol<'_, '_>) -> PyResult<bool> {
-    let py = protocol.py();
-    if !protocol.tls.may_read(py)? {
-        return Ok(false);
-    }
-    let Some(app_protocol) = protocol.app_protocol.get(py) else { return Err(nobody("get_buffer")) };
-    let hint = protocol.tls.incoming_size(py)?.into_pyobject(py)?.into_any();
-    let buffer = call::method(names::get_buffer(py), [&app_protocol, &hint])?;
-    let filled = protocol.tls.read_into(&buffer)?;
-    if filled.full {
-        call_soon(protocol, "_do_read")?;
-    }
-    if filled.count > 0 {
-        let count = filled.count.into_pyobject(py)?.into_any();
-        call::method(names::buffer_updated(py), [&app_protocol, &count])?;
-    }
-    Ok(filled.closed)
 }

@@ -1,34 +1,23 @@
-//! `_SSLProtocolTransport`: what the application writes to. It has no state but whether it was closed.
+//! `_SSLProtocolTransport`: what the application writes to.
 //!
-//! Made by [`SslProtocol`], which does everything.
+//! Made by [`SslProtocol`], whose steps do everything.
 
-use std::cell::Cell;
 use std::ffi::CStr;
 
 use pyo3::exceptions::{PyNotImplementedError, PyResourceWarning, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyMemoryView, PyType};
 
-use super::flow::{self, Limits};
-use super::{SslProtocol, abort, call_soon, extra_info, nobody, set_app_protocol, shutdown, writing};
+use super::app_transport::SslTransport;
+use super::data::{SslProtocol, abort, call_soon, extra_info, set_app_protocol};
+use super::limits::{self, Limits};
+use super::{flow, steps, writing};
 use crate::attributes::flags;
 use crate::ffi::class::AfterSlots;
-use crate::ffi::{
-    Args, Class, ClassState, Create, Obj, Output, Ref, Signature, Slot, Table, boolean, none, references,
-};
+use crate::ffi::{Args, Class, ClassState, Obj, Output, Ref, Signature, Table, boolean, none, references};
 use crate::frames::Frame;
-use crate::replaced::names::{self as replaced, SSLPROTO};
+use crate::replaced::names::SSLPROTO;
 use crate::{names, stock};
-
-/// The data of an `_SSLProtocolTransport`.
-#[derive(Default)]
-#[repr(C)]
-pub struct SslTransport {
-    /// Let go by the second `close()`.
-    protocol: Slot<SslProtocol>,
-    closed: Cell<bool>,
-    event_loop: Slot,
-}
 
 static SSL_TRANSPORT: ClassState = ClassState::new();
 
@@ -41,41 +30,6 @@ const WRITE_LIMITS: Signature<2> =
     Signature::new("_SSLProtocolTransport.set_write_buffer_limits", "high=None, low=None");
 const READ_LIMITS: Signature<2> =
     Signature::new("_SSLProtocolTransport.set_read_buffer_limits", "high=None, low=None");
-
-/// The transport of a connection.
-pub fn new<'py>(protocol: &Obj<'py, SslProtocol>) -> Output<'py> {
-    let py = protocol.py();
-    if let Some(class) = replaced::SSL_TRANSPORT.maker::<SslTransport>(py)? {
-        return class.call1((protocol.event_loop.get_or_none(py), protocol.as_any()));
-    }
-    let transport = SslTransport::create(protocol.py())?;
-    transport.protocol.set(Ref::of(protocol.clone()));
-    transport.event_loop.put(protocol.event_loop.get_or_none(protocol.py()));
-    Ok(transport.into_any())
-}
-
-/// `_closed` of a connection's transport: nothing is written any more, and nobody need be warned.
-pub fn mark_closed(protocol: &Obj<'_, SslProtocol>) -> PyResult<()> {
-    let Some(transport) = protocol.app_transport.get(protocol.py()) else { return Ok(()) };
-    match Obj::<SslTransport>::cast(&transport) {
-        Some(native) => native.mark_closed(),
-        None => transport.setattr(name!("_closed"), true)?,
-    }
-    Ok(())
-}
-
-impl SslTransport {
-    /// Nothing is written any more, and nobody need be warned.
-    pub fn mark_closed(&self) {
-        self.closed.set(true);
-    }
-
-    /// The protocol, of which asyncio would want `attribute`.
-    #[inline]
-    fn protocol<'py>(&self, py: Python<'py>, attribute: &str) -> PyResult<Obj<'py, SslProtocol>> {
-        self.protocol.obj(py).ok_or_else(|| nobody(attribute))
-    }
-}
 
 type Transport<'a, 'py> = &'a Obj<'py, SslTransport>;
 
@@ -122,7 +76,7 @@ fn close<'py>(transport: Transport<'_, 'py>) -> Output<'py> {
     if transport.closed.replace(true) {
         transport.protocol.clear();
     } else {
-        shutdown::start(&transport.protocol(py, "_start_shutdown")?)?;
+        steps::start_shutdown(&transport.protocol(py, "_start_shutdown")?)?;
     }
     Ok(none(py))
 }
@@ -181,7 +135,7 @@ fn reading(t: &mut Table<SslTransport>) {
         |transport, args| {
             let [high, low] = args.parse(&READ_LIMITS)?;
             let protocol = transport.protocol(transport.py(), "_set_read_buffer_limits")?;
-            protocol.incoming_limits.set(Limits::given(&high, &low, &flow::READING)?);
+            protocol.incoming_limits.set(Limits::given(&high, &low, &limits::READING)?);
             flow::control_ssl_reading(&protocol)?;
             Ok(none(transport.py()))
         },
@@ -237,7 +191,7 @@ fn writing_methods(t: &mut Table<SslTransport>) {
         |transport, args| {
             let [high, low] = args.parse(&WRITE_LIMITS)?;
             let protocol = transport.protocol(transport.py(), "_set_write_buffer_limits")?;
-            protocol.outgoing_limits.set(Limits::given(&high, &low, &flow::WRITING)?);
+            protocol.outgoing_limits.set(Limits::given(&high, &low, &limits::WRITING)?);
             flow::control_app_writing(&protocol)?;
             Ok(none(transport.py()))
         },

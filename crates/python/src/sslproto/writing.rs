@@ -1,16 +1,16 @@
 //! From the application to the transport below: what is written waits for the handshake, is encrypted, and sent in one write.
 
-use std::collections::VecDeque;
-
 use pyo3::exceptions::PyAssertionError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+use super::backlog::Waiting;
+use super::data::{Protocol, SslProtocol, State, below, fail};
+use super::flow;
 use super::tls::Ciphertext;
-use super::{Protocol, SslProtocol, State, below, fail, flow};
 use crate::errors;
 use crate::ffi::buffer::Buffer;
-use crate::ffi::{Obj, Ref, Table, Visitor, call, none};
+use crate::ffi::{Obj, Ref, Table, call, none};
 use crate::frames::Frame;
 use crate::names;
 use crate::replaced::names::SSLPROTO;
@@ -39,63 +39,6 @@ pub(super) fn table(t: &mut Table<SslProtocol>) {
         },
         "The transport below can send more.",
     );
-}
-
-/// Something written by the application that was not encrypted yet.
-struct Waiting {
-    data: Ref,
-    sent: usize,
-    len: usize,
-}
-
-/// What waits to be encrypted.
-#[derive(Default)]
-pub struct Backlog {
-    waiting: VecDeque<Waiting>,
-    size: usize,
-}
-
-impl Backlog {
-    /// In bytes.
-    pub fn size(&self) -> usize {
-        self.size
-    }
-
-    /// Whether nothing waits.
-    pub fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
-    }
-
-    fn push(&mut self, data: Ref, len: usize) {
-        self.size += len;
-        self.waiting.push_back(Waiting { data, sent: 0, len });
-    }
-
-    /// So much of the first was encrypted, and not all.
-    fn advance(&mut self, count: usize) {
-        if let Some(first) = self.waiting.front_mut() {
-            let count = count.min(first.len - first.sent);
-            first.sent += count;
-            self.size -= count;
-        }
-    }
-
-    /// The first was encrypted, or what is left of it: it may have become shorter while it waited.
-    fn pop(&mut self) -> Option<Ref> {
-        let done = self.waiting.pop_front()?;
-        self.size -= done.len - done.sent;
-        Some(done.data)
-    }
-
-    /// Everything that waits, for Python code to look at.
-    pub fn objects<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, PyAny>> {
-        self.waiting.iter().map(|waiting| waiting.data.any(py).clone()).collect()
-    }
-
-    /// The references, for the collector.
-    pub fn traverse(&self, visitor: &mut Visitor) {
-        self.waiting.iter().for_each(|waiting| visitor.visit(waiting.data.as_ptr()));
-    }
 }
 
 /// How many bytes an object has; one that has no bytes is refused when it is encrypted.

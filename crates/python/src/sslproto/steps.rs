@@ -1,13 +1,17 @@
-//! The end: what was written is sent, then both sides say `close_notify`, then the transport below is closed.
+//! Reading and the end of a connection. Reading may find that the peer has ended the connection, and whoever ends a connection reads what has
+//! arrived first: asyncio's functions call each other, so they are in one file here.
+//!
+//! At the end what was written is sent, then both sides say `close_notify`, then the transport below is closed.
 
 use pyo3::exceptions::{PyKeyboardInterrupt, PySystemExit, PyTimeoutError};
 use pyo3::prelude::*;
 
-use super::tls::{self, Progress};
-use super::{
-    AppState, Protocol, SslProtocol, State, abort, below, cancel_alarm, event_loop, fatal_error, nobody,
-    reading, set_state, transport, writing,
+use super::data::{
+    AppState, Protocol, SslProtocol, State, abort, below, cancel_alarm, event_loop, fail, fatal_error,
+    nobody, set_state,
 };
+use super::tls::{self, Progress};
+use super::{app_transport, flow, plain_text, writing};
 use crate::alarms;
 use crate::ffi::{Obj, Raised, Ref, Table, call, none};
 use crate::frames::Frame;
@@ -18,7 +22,7 @@ pub(super) fn table(t: &mut Table<SslProtocol>) {
     t.noargs(
         c"_start_shutdown",
         |protocol| {
-            start(protocol)?;
+            start_shutdown(protocol)?;
             Ok(none(protocol.py()))
         },
         "Ends the connection when everything written has been sent.",
@@ -34,13 +38,43 @@ pub(super) fn table(t: &mut Table<SslProtocol>) {
     );
 }
 
+/// `_do_read`: the application gets what can be decrypted, and what that led to is sent.
+#[inline]
+pub fn read(protocol: Protocol<'_, '_>) -> PyResult<()> {
+    if !matches!(protocol.state.get(), State::Wrapped | State::Flushing) {
+        return Ok(());
+    }
+    decrypt_and_send(protocol).or_else(|error| fail(protocol, error, "Fatal error on SSL protocol"))
+}
+
+#[inline]
+fn decrypt_and_send(protocol: Protocol<'_, '_>) -> PyResult<()> {
+    if !protocol.app_reading_paused.get() {
+        let closed = if protocol.app_buffered.get() {
+            plain_text::deliver_into_buffer(protocol)?
+        } else {
+            plain_text::deliver_bytes(protocol)?
+        };
+        if closed {
+            tell_eof(protocol)?;
+            start_shutdown(protocol)?;
+        }
+        if protocol.backlog.with(|backlog| backlog.is_empty()) {
+            writing::flush(protocol)?;
+        } else {
+            writing::send_backlog(protocol)?;
+        }
+    }
+    flow::control_ssl_reading(protocol)
+}
+
 /// `_start_shutdown`.
-pub fn start(protocol: Protocol<'_, '_>) -> PyResult<()> {
+pub fn start_shutdown(protocol: Protocol<'_, '_>) -> PyResult<()> {
     let py = protocol.py();
     if protocol.state.get().is_ending() {
         return Ok(());
     }
-    transport::mark_closed(protocol)?;
+    app_transport::mark_closed(protocol)?;
     if protocol.state.get() == State::DoHandshake {
         return abort(protocol, &none(py));
     }
@@ -68,13 +102,13 @@ fn check_timeout(protocol: &Bound<'_, PyAny>) -> PyResult<()> {
 
 /// `_do_flush`: what has arrived is read, what waits is sent.
 pub fn flush(protocol: Protocol<'_, '_>) -> PyResult<()> {
-    reading::read(protocol)?;
+    read(protocol)?;
     set_state(protocol, State::Shutdown)?;
-    step(protocol)
+    shut_down(protocol)
 }
 
 /// `_do_shutdown`: as far as it goes with what has arrived.
-pub fn step(protocol: Protocol<'_, '_>) -> PyResult<()> {
+pub fn shut_down(protocol: Protocol<'_, '_>) -> PyResult<()> {
     let py = protocol.py();
     let unwrapped = if protocol.eof_received.get() { Ok(Progress::Done) } else { protocol.tls.unwrap(py) };
     match unwrapped {
@@ -86,7 +120,7 @@ pub fn step(protocol: Protocol<'_, '_>) -> PyResult<()> {
         }
         Err(error) if tls::is_ssl_error(py, &error)? => {
             let raised = Raised::from_err(py, error);
-            stop_clock(protocol)?;
+            stop_time_limit(protocol)?;
             raised.handling(|| fatal_error(protocol, raised.as_any(), "Fatal error on transport"))
         }
         Err(error) => Err(error),
@@ -105,12 +139,12 @@ fn complete(protocol: Protocol<'_, '_>) -> PyResult<()> {
     Ok(())
 }
 
-fn stop_clock(protocol: Protocol<'_, '_>) -> PyResult<()> {
+fn stop_time_limit(protocol: Protocol<'_, '_>) -> PyResult<()> {
     cancel_alarm(protocol.py(), &protocol.shutdown_alarm)
 }
 
 /// `_call_eof_received`.
-pub fn tell_eof(protocol: Protocol<'_, '_>) -> PyResult<()> {
+fn tell_eof(protocol: Protocol<'_, '_>) -> PyResult<()> {
     let py = protocol.py();
     if protocol.app_state.get() != AppState::Made {
         return Ok(());

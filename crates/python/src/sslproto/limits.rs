@@ -1,0 +1,57 @@
+//! [`Limits`]: the amounts at which a side of a TLS connection is paused and goes on.
+
+use pyo3::prelude::*;
+
+use crate::ffi::{Output, none};
+use crate::replaced::names::{Name, SSL_READ_HIGH_WATER, SSL_WRITE_HIGH_WATER};
+use crate::transports::water_marks;
+
+/// Amounts, in bytes, at which to pause and to go on.
+#[derive(Clone, Copy, Default)]
+pub struct Limits {
+    /// At this amount a side is paused.
+    pub high: i64,
+    /// At this one it goes on.
+    pub low: i64,
+}
+
+/// The limits of one direction when nobody sets them.
+pub struct Usual {
+    /// The high one, in KiB.
+    constant: &'static Name<2>,
+    /// Both, while the constant is asyncio's.
+    limits: Limits,
+}
+
+/// `FLOW_CONTROL_HIGH_WATER_SSL_READ` and a quarter of it.
+pub static READING: Usual =
+    Usual { constant: &SSL_READ_HIGH_WATER, limits: Limits { high: 256 * 1024, low: 64 * 1024 } };
+/// `FLOW_CONTROL_HIGH_WATER_SSL_WRITE` and a quarter of it.
+pub static WRITING: Usual =
+    Usual { constant: &SSL_WRITE_HIGH_WATER, limits: Limits { high: 512 * 1024, low: 128 * 1024 } };
+
+impl Usual {
+    /// As they are now.
+    pub fn limits(&self, py: Python<'_>) -> PyResult<Limits> {
+        match self.constant.replacement(py)? {
+            None => Ok(self.limits),
+            Some(kib) => Limits::given(&kib.mul(1024)?, &none(py), self),
+        }
+    }
+}
+
+impl Limits {
+    /// `add_flowcontrol_defaults`: what is not given follows from what is, or from what is usual.
+    pub fn given(high: &Bound<'_, PyAny>, low: &Bound<'_, PyAny>, usual: &Usual) -> PyResult<Self> {
+        if high.is_none() && low.is_none() {
+            return usual.limits(high.py());
+        }
+        let (high, low) = water_marks(high, low, usual.limits.high)?;
+        Ok(Self { high, low })
+    }
+
+    /// As `get_write_buffer_limits()` and `get_read_buffer_limits()` give them.
+    pub fn as_pair(self, py: Python<'_>) -> Output<'_> {
+        Ok((self.low, self.high).into_pyobject(py)?.into_any())
+    }
+}
