@@ -1,7 +1,7 @@
 //! `StreamReader`: bytes that arrive, for tasks that read them. `asyncio.streams.StreamReader`, native.
 //!
 //! What has arrived is in [`Content`]; who reads is in `reading`. A reader that waits says what it waits for ([`Wanted`]), so that the
-//! arrival of bytes that are not enough wakes nobody. Fed by [`super::protocol`], by the loop directly where both are the
+//! arrival of bytes that are not enough wakes nobody. Fed by [`super::protocol`], by transports directly where both are the
 //! native classes, and by Python code.
 
 use std::cell::Cell;
