@@ -16,6 +16,8 @@ from scripts.requirements import ROOT
 from scripts.steps import Steps
 
 SITE = ROOT / "build" / "site"
+# Private items are documented too, so a link to one leads somewhere.
+FLAGS = "-D warnings -A rustdoc::private_intra_doc_links"
 
 
 def build(steps: Steps, environment: Environment) -> None:
@@ -27,7 +29,7 @@ def build(steps: Steps, environment: Environment) -> None:
     steps.command(
         "cargo doc",
         ["cargo", "doc", "--workspace", "--no-deps", "--document-private-items", "--locked"],
-        env={**checks.rust_environment(environment), "RUSTDOCFLAGS": "-D warnings"},
+        env={**checks.rust_environment(environment), "RUSTDOCFLAGS": FLAGS},
     )
 
 
