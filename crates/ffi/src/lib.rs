@@ -54,7 +54,7 @@
 //! - [`objects`], [`gc`], [`cell`], [`thread`], [`depth`], [`versions`], [`make`], [`context`], [`buffer`] and their like: one use of the C API each
 //! - [`args`] and [`call`]: arguments in, and calls out
 //! - [`class`]: layout, table and life of native classes; [`combined`]: those that a Python class may inherit from together;
-//!   [`reference`]: what native objects hold of others
+//!   [`mod@reference`]: what native objects hold of others
 //! - [`originals`]: what a program has replaced of a native class
 //! - [`trampoline`]: the interpreter's calling conventions
 //! - [`function`]: functions that look like the Python ones in whose place they stand; then what makes the type object

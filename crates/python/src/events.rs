@@ -1,6 +1,6 @@
 //! `Handle` and `TimerHandle`: callbacks on their way to run. `asyncio.events.Handle`, native.
 //!
-//! Made by the loop's `call_*` methods; run by the loop's turn ([`Handle::run`]). Calls the callback, and the loop's
+//! Made by the loop's `call_*` methods; run by the loop's turn (`Handle::run`). Calls the callback, and the loop's
 //! exception handler when it raises.
 
 pub mod entries;

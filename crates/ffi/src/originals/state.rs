@@ -29,7 +29,7 @@ pub const NOT_CALLED: Replaced = 1 << 59;
 pub const ORDER: Replaced = 1 << 60;
 
 /// Something is replaced in the class of asyncio's that the native one stands for. Methods of native classes look there
-/// themselves when they are called ([`super::replacement`]).
+/// themselves when they are called (`replacement`).
 pub const IN_STOCK: Replaced = 1 << 63;
 
 const KEPT: usize = 8;

@@ -2,7 +2,7 @@
 //!
 //! The code is that of the standard library's function, and the frame that of a coroutine of that function which never runs
 //! ([`super::unstarted`]). A coroutine that nobody looks at carries an empty pointer for all of this. Called by
-//! [`super::protocol`]; made with every coroutine.
+//! [`mod@super::protocol`]; made with every coroutine.
 
 use std::cell::OnceCell;
 

@@ -89,7 +89,7 @@ pub struct SslProtocol {
     pub(super) backlog: LoopCell<Backlog>,
     pub(super) event_loop: Slot,
     pub(super) app_protocol: Slot,
-    /// What the application writes to: an [`SslTransport`], unless the program has put another class in the place of that.
+    /// What the application writes to: an `SslTransport`, unless the program has put another class in the place of that.
     pub(super) app_transport: Slot,
     /// The transport below, from `connection_made` to `connection_lost`.
     pub(super) transport: Slot,

@@ -14,7 +14,7 @@ use crate::names;
 /// `socket.SHUT_WR`
 const SHUT_WR: i32 = 1;
 
-/// Steps of asyncio's transports of sockets that native ones do not call: see [`Class::NOT_CALLED`].
+/// Steps of asyncio's transports of sockets that native ones do not call: see `Class::NOT_CALLED`.
 pub(super) const NOT_CALLED: &[&str] = &[
     "__init__",
     "_call_connection_lost",

@@ -1,4 +1,4 @@
-//! `wait_for`: one awaitable within a limit. Since 3.12 it is awaited in place, under a [`Timeout`]; before, it becomes a task
+//! `wait_for`: one awaitable within a limit. Since 3.12 it is awaited in place, under a `Timeout`; before, it becomes a task
 //! of its own, beside a timer.
 //!
 //! The awaitable is the routine's owner until it is awaited, the limit is in the first slot.
