@@ -59,12 +59,12 @@ async def publishing(client):
 async def blocking(client):
     """A pop that waits gets what comes, and a cancelled one leaves its connection in order."""
     waiting = asyncio.create_task(client.blpop("queue", timeout=30))
-    await asyncio.sleep(0.02)
+    await until_waiting(client, 1)
     await client.rpush("queue", "first")
     assert tuple(await waiting) == (b"queue", b"first")
     for _ in range(10):
         waiting = asyncio.create_task(client.blpop("queue", timeout=30))
-        await asyncio.sleep(0.005)
+        await until_waiting(client, 1)
         waiting.cancel()
         try:
             await waiting
@@ -73,6 +73,7 @@ async def blocking(client):
         else:
             raise AssertionError("the cancelled pop has a result")
         assert await client.echo("hello") == b"hello"
+        await until_waiting(client, 0)
     try:
         async with asyncio.timeout(0.02):
             await client.blpop("queue", timeout=30)
@@ -80,6 +81,13 @@ async def blocking(client):
         pass
     else:
         raise AssertionError("a time limit that was over did nothing")
+
+
+async def until_waiting(client, count):
+    """Wait until so many clients wait at the server."""
+    async with asyncio.timeout(30):
+        while (await client.info("clients"))["blocked_clients"] != count:
+            await asyncio.sleep(0.001)
 
 
 async def locking(client):
