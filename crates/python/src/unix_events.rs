@@ -6,6 +6,7 @@
 //! | `pidfd_watcher` | `PidfdChildWatcher`: waits for children with process descriptors in the loop's poller |
 //! | `attached_watcher` | the same as the public class of Python 3.11, which belongs to one loop |
 //! | `idle` | what watchers had until Python 3.13 and need not do anything for |
+//! | `reaping` | the return code of a child that has exited |
 //! | `threaded_watcher` | `ThreadedChildWatcher`: waits for each child in a thread, where the kernel lacks process descriptors |
 //!
 //! Called by [`crate::event_loop`], which chooses the watcher, and by programs.
@@ -15,6 +16,7 @@ mod attached_watcher;
 #[cfg(not(Py_3_14))]
 mod idle;
 mod pidfd_watcher;
+mod reaping;
 mod subprocess_transport;
 mod threaded_watcher;
 
@@ -22,13 +24,12 @@ pub use pidfd_watcher::PidfdWatcher;
 pub use subprocess_transport::UnixSubprocessTransport;
 pub use threaded_watcher::ThreadedWatcher;
 
-use pyo3::exceptions::{PyChildProcessError, PyOSError, PyValueError};
+use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
 use crate::base_subprocess::BaseSubprocessTransport;
 use crate::ffi::{Args, Class, Output, Raised, Signature, Table, boolean};
-use crate::frames::Frame;
 use crate::{functions, stock};
 
 const CAN_USE_PIDFD: Signature<0> = Signature::new("can_use_pidfd", "");
@@ -86,37 +87,4 @@ fn try_pidfd(py: Python<'_>) -> PyResult<bool> {
             }
         })
         .copied()
-}
-
-/// Waits for a child and gives its return code: None when somebody else has waited for it before.
-fn reap<'py>(pid: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
-    let py = pid.py();
-    let waited = match stock::os_module(py)?.call_method1(name!("waitpid"), (pid, 0)) {
-        Ok(waited) => waited,
-        Err(error) if error.is_instance_of::<PyChildProcessError>(py) => {
-            drop(Raised::from_err(py, error));
-            return Ok(None);
-        }
-        Err(error) => return Err(error),
-    };
-    let status = waited.get_item(1)?;
-    match stock::os_module(py)?.call_method1(name!("waitstatus_to_exitcode"), (&status,)) {
-        Ok(code) => Ok(Some(code)),
-        // Neither an exit nor a signal, which should not happen: perhaps the number helps.
-        Err(error) if error.is_instance_of::<PyValueError>(py) => {
-            drop(Raised::from_err(py, error));
-            Ok(Some(status))
-        }
-        Err(error) => Err(error),
-    }
-}
-
-/// What is reported for a child whose return code nobody knows.
-const UNKNOWN: i32 = 255;
-
-/// The return code for a child that somebody else has waited for, with a warning.
-fn unknown<'py>(frame: &Frame, pid: &Bound<'py, PyAny>, text: &str) -> PyResult<Bound<'py, PyAny>> {
-    let py = pid.py();
-    frame.log(py, "warning", (text, pid))?;
-    Ok(UNKNOWN.into_pyobject(py)?.into_any())
 }

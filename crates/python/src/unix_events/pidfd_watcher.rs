@@ -11,8 +11,8 @@ use pyo3::types::{PyTuple, PyType};
 
 #[cfg(not(Py_3_14))]
 use super::idle;
+use super::reaping::{reap, unknown};
 use super::threaded_watcher::{ThreadedWatcher, reap_for, start_thread};
-use super::{reap, unknown};
 use crate::ffi::class::Plain;
 use crate::ffi::{Class, ClassState, Create, Obj, Signature, Slot, Table, Visitor, call, none, references};
 use crate::frames::Frame;

@@ -12,7 +12,7 @@ use pyo3::types::{PyDict, PyType};
 
 #[cfg(not(Py_3_14))]
 use super::idle;
-use super::{reap, unknown};
+use super::reaping::{reap, unknown};
 use crate::events::loop_debug;
 use crate::ffi::class::Plain;
 use crate::ffi::{
