@@ -2,7 +2,8 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `transport` | `BaseSubprocessTransport`: its state, its attributes, signals, closing |
+//! | `data` | the data of a `BaseSubprocessTransport` |
+//! | `transport` | its attributes, signals, closing |
 //! | `connecting` | the coroutine that connects the child's pipes to the loop |
 //! | `ending` | what the pipes and the watcher report, in order, up to `connection_lost` |
 //! | `pipes` | the protocols of the pipes |
@@ -11,12 +12,13 @@
 //! called by name: a program may subclass any of them.
 
 mod connecting;
+mod data;
 mod ending;
 mod pipes;
 mod transport;
 
 pub use connecting::close_files;
-pub use transport::BaseSubprocessTransport;
+pub use data::BaseSubprocessTransport;
 
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;

@@ -7,8 +7,8 @@ use pyo3::exceptions::{PyAssertionError, PyKeyboardInterrupt, PySystemExit};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use super::data::BaseSubprocessTransport;
 use super::pipes::{ReadPipe, WritePipe};
-use super::transport::BaseSubprocessTransport;
 use crate::coroutines::{Routine, Step};
 use crate::ffi::{Class, Obj, Output, Raised, call, none};
 use crate::futures::likes;

@@ -7,7 +7,7 @@ use pyo3::exceptions::PyAssertionError;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
-use super::transport::BaseSubprocessTransport;
+use super::data::BaseSubprocessTransport;
 use crate::coroutines::{Routine, Step};
 use crate::events::loop_debug;
 use crate::ffi::{Args, Obj, Output, Raised, Signature, Table, none};

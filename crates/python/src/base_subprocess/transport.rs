@@ -3,13 +3,13 @@
 //! Called by programs, by the protocols of the pipes and by whoever watches the child; calls the Popen object, the loop and the
 //! protocol. [`crate::unix_events`] derives the class that starts a child.
 
-use std::cell::Cell;
 use std::ffi::CStr;
 
 use pyo3::exceptions::{PyNotImplementedError, PyPermissionError, PyProcessLookupError, PyResourceWarning};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PySet, PyString, PyTuple, PyType};
 
+use super::data::BaseSubprocessTransport;
 use super::{connecting, ending};
 use crate::attributes::{flags, objects};
 use crate::coroutines::Routine;
@@ -22,30 +22,6 @@ use crate::frames::Frame;
 use crate::futures::likes;
 use crate::replaced::names::{BASE_SUBPROCESS, DEQUE_OF_SUBPROCESSES};
 use crate::{names, stock};
-
-/// The data of a `BaseSubprocessTransport`.
-#[derive(Default)]
-pub struct BaseSubprocessTransport {
-    /// Whether `__init__` has run; before, there is nothing to close.
-    begun: Cell<bool>,
-    closed: Cell<bool>,
-    pub(super) finished: Cell<bool>,
-    pub(super) event_loop: Slot,
-    pub(super) protocol: Slot,
-    /// The Popen object.
-    pub(super) process: Slot,
-    pid: Slot,
-    pub(super) returncode: Slot,
-    /// Futures of those in `_wait`.
-    pub(super) exit_waiters: Slot,
-    /// The task that connects the pipes, until it has.
-    pub(super) connecting: Slot,
-    /// What is to be called when the pipes are connected; empty from then on.
-    pub(super) pending_calls: Slot,
-    /// The protocols of the pipes by the child's descriptor, None until the pipe is connected.
-    pipes: Slot,
-    extra: Slot,
-}
 
 static BASE_SUBPROCESS_TRANSPORT: ClassState = ClassState::new();
 /// `subprocess.PIPE`.
@@ -64,38 +40,6 @@ const SET_PROTOCOL: Signature<1> = Signature::new_method("BaseSubprocessTranspor
 const GET_PIPE: Signature<1> = Signature::new_method("BaseSubprocessTransport.get_pipe_transport", "fd");
 const SEND_SIGNAL: Signature<1> = Signature::new_method("BaseSubprocessTransport.send_signal", "signal");
 const CONNECT: Signature<1> = Signature::new_method("BaseSubprocessTransport._connect_pipes", "waiter");
-
-impl BaseSubprocessTransport {
-    fn slots(&self) -> [&Slot; 10] {
-        [
-            &self.event_loop,
-            &self.protocol,
-            &self.process,
-            &self.pid,
-            &self.returncode,
-            &self.exit_waiters,
-            &self.connecting,
-            &self.pending_calls,
-            &self.pipes,
-            &self.extra,
-        ]
-    }
-
-    /// `_pipes`.
-    pub(super) fn pipes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        Ok(self.pipes.get_or_none(py).cast_into()?)
-    }
-
-    /// The task that connects the pipes, if it has not.
-    pub fn connecting<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
-        self.connecting.get(py)
-    }
-
-    /// `_proc`, for the subclass that starts the child.
-    pub fn set_process(&self, process: Bound<'_, PyAny>) {
-        self.process.put(process);
-    }
-}
 
 fn init<'py>(
     transport: &Obj<'py, BaseSubprocessTransport>,
