@@ -1,27 +1,22 @@
 //! `StreamReader`: bytes that arrive, for tasks that read them. `asyncio.streams.StreamReader`, native.
 //!
-//! What has arrived is in [`Content`]; who reads is in `reading`. A reader that waits says what it waits for ([`Wanted`]), so that the
+//! What has arrived is in [`Content`]; who reads is in `reading`, and what else Python code may call in `methods`. A reader that waits says what it waits for ([`Wanted`]), so that the
 //! arrival of bytes that are not enough wakes nobody. Fed by [`super::protocol`], by transports directly where both are the
 //! native classes, and by Python code.
 
+mod methods;
+
 use std::cell::Cell;
-use std::ffi::CStr;
 
 use pyo3::exceptions::{PyAssertionError, PyNotImplementedError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyInt, PyType};
+use pyo3::types::{PyBytes, PyDict, PyInt};
 use yibu_engine::separators::{Found, Search};
 
 use super::content::Content;
-use super::reading;
-use crate::attributes::{assigned, flags, objects, write};
-use crate::copying::{self, Copied};
+use crate::attributes::write;
 use crate::events::{extract_stack, loop_debug};
-use crate::ffi::combined::Combinable;
-use crate::ffi::{
-    Args, Class, ClassState, Create, LoopCell, Obj, Output, Raised, Signature, Slot, Table, Visitor, boolean,
-    call, make, none,
-};
+use crate::ffi::{Create, LoopCell, Obj, Output, Raised, Slot, call, none};
 use crate::futures::likes;
 use crate::replaced::names::{EXTRACT_STACK_OF_STREAMS, Name};
 use crate::{names, stock};
@@ -62,13 +57,6 @@ pub struct StreamReader {
     transport: Slot,
     source_traceback: Slot,
 }
-
-static STREAM_READER: ClassState = ClassState::new();
-const INIT: Signature<2> = Signature::new_method("StreamReader.__init__", "limit=65536, loop=None");
-const SET_EXCEPTION: Signature<1> = Signature::new_method("StreamReader.set_exception", "exc");
-const SET_TRANSPORT: Signature<1> = Signature::new_method("StreamReader.set_transport", "transport");
-const REPLACE_TRANSPORT: Signature<1> = Signature::new_method("StreamReader._replace_transport", "transport");
-const FEED_DATA: Signature<1> = Signature::new_method("StreamReader.feed_data", "data");
 
 /// `StreamReader(limit=limit, loop=event_loop)`, where `class` is that name as the caller's module has it.
 pub fn made<'py, const N: usize>(
@@ -369,183 +357,6 @@ pub fn raise_exception(reader: &StreamReader, py: Python<'_>) -> PyResult<()> {
     match reader.exception.get(py) {
         None => Ok(()),
         Some(exception) => Err(PyErr::from_value(exception)),
-    }
-}
-
-fn repr<'py>(reader: &Obj<'py, StreamReader>) -> Output<'py> {
-    let py = reader.py();
-    let mut text = "<StreamReader".to_owned();
-    let len = reader.content.len(py)?;
-    if len > 0 {
-        text += &format!(" {len} bytes");
-    }
-    if reader.eof.get() {
-        text += " eof";
-    }
-    if reader.limit.get() != DEFAULT_LIMIT || !reader.given_limit.is_empty() {
-        text += &format!(" limit={}", reader.limit_object(py)?);
-    }
-    for (name, slot) in
-        [("waiter", &reader.waiter), ("exception", &reader.exception), ("transport", &reader.transport)]
-    {
-        if let Some(object) = slot.get(py).filter(|object| object.is_truthy().unwrap_or(true)) {
-            crate::texts::append(&mut text, format_args!(" {name}={}", object.repr()?))?;
-        }
-    }
-    if reader.paused.get() {
-        text += " paused";
-    }
-    text.push('>');
-    Ok(make::text(py, &text)?.into_any())
-}
-
-fn attributes(t: &mut Table<StreamReader>) {
-    t.property(
-        c"_buffer",
-        |reader| Ok(reader.content.show(reader.py())),
-        |reader, value| {
-            reader.content.replace(assigned(value)?.clone());
-            Ok(())
-        },
-    );
-    t.property(
-        c"_limit",
-        |reader| reader.limit_object(reader.py()),
-        |reader, value| reader.set_limit(assigned(value)?),
-    );
-    flags! { t:
-        c"_eof" => eof,
-        c"_paused" => paused,
-    }
-    t.property(
-        c"_waiter",
-        |reader| Ok(reader.waiter.get_or_none(reader.py())),
-        |reader, value| {
-            // Python code waits here itself, and for whatever comes.
-            reader.want(Wanted::Anything);
-            write(&reader.waiter, value)
-        },
-    );
-    objects! { t:
-        c"_exception" => exception,
-        c"_transport" => transport,
-        c"_loop" => event_loop,
-    }
-    t.getter(c"_source_traceback", |reader| Ok(reader.source_traceback.get_or_none(reader.py())));
-    copying::table(t);
-}
-
-impl Copied for StreamReader {
-    const STATE: &'static [&'static str] =
-        &["_limit", "_loop", "_buffer", "_eof", "_waiter", "_exception", "_transport", "_paused"];
-}
-
-impl Class for StreamReader {
-    const NAME: &'static CStr = c"yibu.StreamReader";
-    type Header = Combinable;
-    const FREELIST: usize = 64;
-    const FUNCTIONS: bool = true;
-
-    const SHOWN: &'static [&'static str] = <Self as Copied>::STATE;
-    const SHOWN_WHEN_SET: &'static [&'static str] = <Self as Copied>::RARE_STATE;
-
-    fn state() -> &'static ClassState {
-        &STREAM_READER
-    }
-
-    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
-        stock::stream_reader(py).map(Some)
-    }
-
-    fn table(t: &mut Table<Self>) {
-        t.doc(c"StreamReader(limit=65536, loop=None)\n--\n\nBytes that arrive, for tasks that read them. A line, or what readuntil() returns, may have limit bytes.");
-        t.init(|reader, args, kwargs| {
-            let [limit, event_loop] = Args::parse_tuple_given(&INIT, args, kwargs)?;
-            let py = reader.py();
-            let limit =
-                limit.map_or_else(|| Ok(DEFAULT_LIMIT.into_pyobject(py)?.into_any()), Ok::<_, PyErr>)?;
-            init(reader, &limit, event_loop.unwrap_or_else(|| none(py)))
-        });
-        t.noargs(
-            c"exception",
-            |reader| Ok(reader.exception.get_or_none(reader.py())),
-            "What set_exception() was given, or None.",
-        );
-        t.method(
-            &SET_EXCEPTION,
-            |reader, args| {
-                let [exception] = args.parse(&SET_EXCEPTION)?;
-                fail(reader, &exception)?;
-                Ok(none(reader.py()))
-            },
-            "Makes every read raise exc, the one that waits included.",
-        );
-        t.method(
-            &SET_TRANSPORT,
-            |reader, args| {
-                let [transport] = args.parse(&SET_TRANSPORT)?;
-                adopt(reader, &transport)?;
-                Ok(none(reader.py()))
-            },
-            "Sets the transport to pause when too much arrives.",
-        );
-        t.method(
-            &REPLACE_TRANSPORT,
-            |reader, args| {
-                let [transport] = args.parse(&REPLACE_TRANSPORT)?;
-                replace_transport(reader, &transport)?;
-                Ok(none(reader.py()))
-            },
-            "Sets another transport, after start_tls().",
-        );
-        t.noargs(
-            c"_maybe_resume_transport",
-            |reader| maybe_resume_transport(reader).map(|()| none(reader.py())),
-            "Lets a paused transport go on if there is room.",
-        );
-        t.noargs(
-            c"_wakeup_waiter",
-            |reader| wake_waiter(reader).map(|()| none(reader.py())),
-            "Wakes the task that reads.",
-        );
-        t.noargs(
-            c"feed_eof",
-            |reader| {
-                reader.eof.set(true);
-                wake(reader)?;
-                Ok(none(reader.py()))
-            },
-            "Nothing more will arrive.",
-        );
-        t.noargs(
-            c"at_eof",
-            |reader| {
-                let py = reader.py();
-                Ok(boolean(py, reader.eof.get() && reader.content.len(py)? == 0))
-            },
-            "Whether everything was read and nothing more will arrive.",
-        );
-        t.method(
-            &FEED_DATA,
-            |reader, args| {
-                let [data] = args.parse(&FEED_DATA)?;
-                feed_data(reader, &data)?;
-                Ok(none(reader.py()))
-            },
-            "Appends bytes that arrived.",
-        );
-        t.aiter(|reader| Ok(reader.as_any().clone()));
-        reading::table(t);
-        attributes(t);
-        t.repr(repr);
-    }
-
-    fn traverse(&self, visitor: &mut Visitor) {
-        self.slots().into_iter().for_each(|slot| slot.traverse(visitor));
-    }
-
-    fn clear(&self) {
-        self.slots().into_iter().for_each(Slot::clear);
     }
 }
 
