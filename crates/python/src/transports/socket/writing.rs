@@ -5,6 +5,7 @@
 use pyo3::exceptions::{PyConnectionError, PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyList, PyMemoryView};
+#[cfg(Py_3_12)]
 use yibu_driver::memory::MakeRoom;
 use yibu_engine::transport::{Channel, Cork, During, Socket};
 
@@ -17,8 +18,10 @@ use crate::futures::{self, Future, create_future};
 use crate::transports::chunk::Chunk;
 use crate::transports::link::{StreamTransport, act};
 use crate::transports::writing::{
-    closed_by_the_program, conclude, copied, flow_table, kept, send, unsent, unwritable, with_copies,
+    closed_by_the_program, flow_table, kept, send, unsent, unwritable, with_copies,
 };
+#[cfg(Py_3_12)]
+use crate::transports::writing::{conclude, copied};
 use crate::transports::{by_methods, closing, upcall};
 
 const WRITE: Signature<1> = Signature::new("SocketTransport.write", "data");
