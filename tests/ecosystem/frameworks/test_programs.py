@@ -288,9 +288,12 @@ DASK = """
     """
 
 
-def test_dask(run_program):
+@pytest.mark.parametrize("event_loop", ["tornado", "uvloop"])
+def test_dask(run_program, event_loop):
     """Scheduler and workers, which are processes of multiprocessing."""
-    printed = run_program("distributed dask", DASK, "-m", "yibu", timeout=110)
+    options = ("-m", "yibu", *(("--uvloop-alias",) if event_loop == "uvloop" else ()))
+    chosen = {"DASK_DISTRIBUTED__ADMIN__EVENT_LOOP": event_loop}
+    printed = run_program("distributed dask", DASK, *options, timeout=110, **chosen)
     assert printed == f"{{'{LOOP}'}}\n"
 
 

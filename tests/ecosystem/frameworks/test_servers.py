@@ -29,8 +29,29 @@ def test_uvicorn_with_yibu_installed(serve):
     serve("uvicorn uvloop", "-m yibu --uvloop-alias -m uvicorn --port PORT plain:app")
 
 
-def test_uvicorn_that_names_uvloop(serve):
-    serve("uvicorn", "-m yibu --uvloop-alias -m uvicorn --loop uvloop --port PORT plain:app")
+@pytest.mark.parametrize(
+    ("packages", "command"),
+    [
+        ("uvicorn", "uvicorn --loop uvloop --port PORT plain:app"),
+        ("hypercorn", "hypercorn --worker-class uvloop --bind 127.0.0.1:PORT plain:app"),
+        ("granian", "granian --interface asgi --loop uvloop --port PORT plain:app"),
+        (
+            "gunicorn",
+            "gunicorn -k asgi --asgi-loop uvloop --bind 127.0.0.1:PORT --no-control-socket plain:app",
+        ),
+        (
+            "gunicorn aiohttp",
+            "gunicorn -k aiohttp.GunicornUVLoopWebWorker --no-control-socket --bind 127.0.0.1:PORT "
+            "on_aiohttp:app",
+        ),
+    ],
+)
+def test_servers_that_name_uvloop(serve, packages, command):
+    serve(packages, f"-m yibu --uvloop-alias -m {command}")
+
+
+def test_program_that_names_uvloop(serve):
+    serve("uvicorn", "names_uvloop.py PORT")
 
 
 @pytest.mark.parametrize("application", ["plain", "on_quart", "on_fastapi"])
