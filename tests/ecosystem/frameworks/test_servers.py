@@ -35,19 +35,13 @@ def test_uvicorn_with_yibu_installed(serve):
         ("uvicorn", "uvicorn --loop uvloop --port PORT plain:app"),
         ("hypercorn", "hypercorn --worker-class uvloop --bind 127.0.0.1:PORT plain:app"),
         ("granian", "granian --interface asgi --loop uvloop --port PORT plain:app"),
-        (
-            "gunicorn",
-            "gunicorn -k asgi --asgi-loop uvloop --bind 127.0.0.1:PORT --no-control-socket plain:app",
-        ),
-        (
-            "gunicorn aiohttp",
-            "gunicorn -k aiohttp.GunicornUVLoopWebWorker --no-control-socket --bind 127.0.0.1:PORT "
-            "on_aiohttp:app",
-        ),
+        ("gunicorn", "gunicorn -k asgi --asgi-loop uvloop -b 127.0.0.1:PORT plain:app"),
+        ("gunicorn aiohttp", "gunicorn -k aiohttp.GunicornUVLoopWebWorker -b 127.0.0.1:PORT on_aiohttp:app"),
     ],
 )
 def test_servers_that_name_uvloop(serve, packages, command):
-    serve(packages, f"-m yibu --uvloop-alias -m {command}")
+    gunicorn = {"GUNICORN_CMD_ARGS": "--no-control-socket"}
+    serve(packages, f"-m yibu --uvloop-alias -m {command}", **gunicorn)
 
 
 def test_program_that_names_uvloop(serve):
