@@ -6,7 +6,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
@@ -16,11 +16,15 @@ use crate::buffers::Buffers;
 use crate::faults::{Chance, Faults};
 use crate::fd_table::{FdSlot, FdTable};
 use crate::memory::{self, MakeRoom};
-use crate::op::{Fd, Interest, Lease, NO_OP, Op, OpId, OpTable, Outcome, is_again};
-use crate::sending_file::SendingFile;
+use crate::op::{Fd, Interest, Lease, NO_OP, Op, OpId, OpTable, Outcome, again_or_failed, received, upto};
 use crate::sys::{self, Calls};
-use crate::wait::{self, EpollWait, Event};
-use crate::waker::{Eventfd, Waker};
+
+mod eventfd;
+mod wait;
+
+pub(crate) use eventfd::Eventfd;
+pub(crate) use wait::EpollWait;
+use wait::Event;
 
 /// Marks the waker's events; no descriptor's mark looks like it, for its number would be -1.
 const WAKER_MARK: u64 = u64::MAX;
@@ -163,16 +167,6 @@ impl Epoll {
         self.buffers.fill(|buf| self.calls.recv(fd, upto(buf, max)))
     }
 
-    pub(crate) fn begin_send_file(
-        &mut self,
-        socket: Fd,
-        file: Fd,
-        offset: u64,
-        count: usize,
-    ) -> io::Result<SendingFile> {
-        Ok(SendingFile { socket, file, offset, count: self.calls.send_file(count)?, world: None })
-    }
-
     #[inline]
     pub(crate) fn bytes(&self, lease: &Lease) -> &[u8] {
         self.buffers.bytes(lease)
@@ -212,19 +206,18 @@ impl Epoll {
         fetched
     }
 
-    pub(crate) fn waker(&mut self) -> io::Result<Waker> {
-        let eventfd = match &self.waker {
-            Some(eventfd) => Arc::clone(eventfd),
-            None => {
-                self.calls.descriptor()?;
-                let eventfd = Arc::new(Eventfd::new()?);
-                self.claim(eventfd.as_fd().as_raw_fd());
-                watch_waker(self.epoll()?, &eventfd)?;
-                self.waker = Some(Arc::clone(&eventfd));
-                eventfd
-            }
-        };
-        Ok(Waker(crate::waker::Kind::Eventfd(Arc::downgrade(&eventfd))))
+    /// What ends a wait. Weak, so that the descriptor is closed with the driver, however long somebody keeps a waker.
+    pub(crate) fn eventfd(&mut self) -> io::Result<Weak<Eventfd>> {
+        if let Some(eventfd) = &self.waker {
+            return Ok(Arc::downgrade(eventfd));
+        }
+        self.calls.descriptor()?;
+        let eventfd = Arc::new(Eventfd::new()?);
+        self.claim(eventfd.as_fd().as_raw_fd());
+        watch_waker(self.epoll()?, &eventfd)?;
+        let weak = Arc::downgrade(&eventfd);
+        self.waker = Some(eventfd);
+        Ok(weak)
     }
 
     /// The child's copies refer to the parent's objects: taking a registration out would take it out of the parent's.
@@ -365,27 +358,6 @@ impl Epoll {
         self.epoll = Some(Arc::new(fresh));
         Ok(())
     }
-}
-
-/// The first `max` bytes of a buffer, or all of it.
-pub(crate) fn upto(buf: &mut [u8], max: usize) -> &mut [u8] {
-    let len = buf.len().min(max);
-    &mut buf[..len]
-}
-
-/// What came of reading a stream.
-#[inline]
-pub(crate) fn received(lease: io::Result<Option<Lease>>) -> Outcome {
-    match lease {
-        Ok(Some(lease)) => Outcome::Bytes(lease),
-        Ok(None) => Outcome::Eof,
-        Err(error) => again_or_failed(error),
-    }
-}
-
-/// What an error of a repeatable operation means.
-pub(crate) fn again_or_failed(error: io::Error) -> Outcome {
-    if is_again(&error) { Outcome::Again } else { Outcome::Failed(error) }
 }
 
 /// What the kernel hands back with an event: the descriptor's number and the stamp of its registration.

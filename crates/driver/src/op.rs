@@ -278,6 +278,27 @@ impl OpTable {
     }
 }
 
+/// The first `max` bytes of a buffer, or all of it.
+pub(crate) fn upto(buf: &mut [u8], max: usize) -> &mut [u8] {
+    let len = buf.len().min(max);
+    &mut buf[..len]
+}
+
+/// What came of reading a stream.
+#[inline]
+pub(crate) fn received(lease: io::Result<Option<Lease>>) -> Outcome {
+    match lease {
+        Ok(Some(lease)) => Outcome::Bytes(lease),
+        Ok(None) => Outcome::Eof,
+        Err(error) => again_or_failed(error),
+    }
+}
+
+/// What an error of a repeatable operation means.
+pub(crate) fn again_or_failed(error: io::Error) -> Outcome {
+    if is_again(&error) { Outcome::Again } else { Outcome::Failed(error) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

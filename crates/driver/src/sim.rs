@@ -12,10 +12,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::buffers::Buffers;
-use crate::epoll::{again_or_failed, received, upto};
 use crate::faults::Faults;
-use crate::op::{Fd, Lease, Op, OpId, Outcome, SocketAddrAny};
-use crate::sending_file::SendingFile;
+use crate::op::{Fd, Lease, Op, OpId, Outcome, SocketAddrAny, again_or_failed, received, upto};
 
 mod net;
 mod world;
@@ -172,11 +170,6 @@ impl Sim {
     pub(crate) fn send_to(&self, fd: Fd, data: &[u8], address: Option<&SocketAddrAny>) -> io::Result<usize> {
         self.activity.set(true);
         self.shared.world().send_to(fd, data, address)
-    }
-
-    pub(crate) fn begin_send_file(&self, socket: Fd, file: Fd, offset: u64, count: usize) -> SendingFile {
-        self.activity.set(true);
-        SendingFile { socket, file, offset, count, world: Some(self.shared()) }
     }
 
     pub(crate) fn recv_into(&self, fd: Fd, buf: &mut [u8]) -> io::Result<usize> {

@@ -9,7 +9,9 @@ pub mod clock;
 pub mod current;
 pub mod entry;
 pub mod event_loop;
+mod noted_task;
 pub mod operation;
+pub mod overridable;
 pub mod overridden;
 pub mod parts;
 pub mod timer;
@@ -22,6 +24,7 @@ pub use entry::{
 };
 pub use event_loop::{Engine, EventLoop, Services};
 pub use operation::{Kernel, Owner, OwnerKind, Report, Waiting, finish, ignore_replacement};
-pub use overridden::{Overridable, Overrides, bit};
+pub use overridable::{Overridable, bit};
+pub use overridden::Overrides;
 pub use parts::Part;
 pub use timer::{Scheduled, TimerKind};

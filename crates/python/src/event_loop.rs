@@ -45,7 +45,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyString, PyType};
 
 use crate::core::Overrides;
-use crate::core::{EventLoop, Services, overridden};
+use crate::core::{EventLoop, Services, overridable, overridden};
 use crate::ffi::class::Plain;
 #[cfg(Py_3_12)]
 use crate::ffi::redirection;
@@ -87,7 +87,7 @@ fn repr<'py>(event_loop: &Obj<'py, EventLoop>) -> Output<'py> {
 impl Class for EventLoop {
     const NAME: &'static CStr = c"yibu._yibu.EventLoop";
     type Header = Plain;
-    const HOOKS: &'static [&'static [&'static str]] = overridden::HOOKS;
+    const HOOKS: &'static [&'static [&'static str]] = overridable::HOOKS;
     const STANDS_FOR_STOCK: bool = true;
     const DERIVES_FROM_STOCK: bool = true;
     const FUNCTIONS: bool = true;
@@ -123,7 +123,7 @@ impl Class for EventLoop {
         t.setattr(overridden::attribute_changed);
         t.repr(repr);
         t.finalize(lifecycle::finalize);
-        overridden::table(t);
+        overridable::table(t);
         schedule::table(t);
         lifecycle::table(t);
         tasks::table(t);

@@ -6,7 +6,7 @@ use std::io::{self, IoSlice};
 
 use yibu_driver::{Driver, Fd, Op};
 
-use super::During;
+use super::upcall::During;
 
 /// The system calls of a kind of file, and where asyncio's transports for it differ.
 pub trait Channel: fmt::Debug + 'static {

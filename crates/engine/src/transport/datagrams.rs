@@ -10,10 +10,10 @@ use yibu_driver::memory::{self, MakeRoom};
 
 use yibu_driver::{Fd, Interest, Lease, Op, OpId, Outcome, SocketAddrAny, is_again};
 
-use super::Ops;
 use super::flow::{Flow, LimitsError};
 use super::lifecycle::Lifecycle;
 use super::looks::Looks;
+use super::ops::Ops;
 
 /// Where a datagram goes.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use rustix::io::Errno;
 use yibu_driver::{Fd, Op, OpId, Outcome, SocketAddrAny};
 
-use super::Ops;
+use super::ops::Ops;
 
 /// One step of a round of accepting.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use yibu_driver::memory::MakeRoom;
 
 use yibu_driver::{Driver, Fd, MAX_PIECES};
 
-use super::Channel;
+use super::channel::Channel;
 
 /// A queue of chunks, sent in order with as few calls as possible.
 ///

@@ -15,8 +15,9 @@ use yibu_driver::{Fd, Interest, Lease, Op, OpId, Outcome, is_again};
 use super::channel::{Channel, Socket};
 use super::flow::{Flow, LimitsError};
 use super::lifecycle::Lifecycle;
+use super::ops::Ops;
 use super::outgoing::Outgoing;
-use super::{During, Ops, Rest, Upcall};
+use super::upcall::{During, Rest, Step, Upcall};
 
 /// Where received bytes go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,18 +81,6 @@ pub enum Cork {
 /// How much may wait for [`Stream::uncork`], in bytes. More is sent at once: joining large writes saves nothing, and flow
 /// control has to see them.
 const CORK_MAX: usize = 32 * 1024;
-
-/// What a `Rest` goes on with.
-#[derive(Debug)]
-pub(super) enum Step {
-    /// After `resume_writing`: see whether everything has been sent.
-    Settle {
-        /// Chunks were queued before sending, by `writelines`.
-        queued_first: bool,
-    },
-    /// Everything has been sent: say so to the peer, or be gone.
-    Finish,
-}
 
 /// One connection. Chunks of type `C` hold what could not be sent at once.
 ///

@@ -5,54 +5,17 @@
 //! `_swap_current_task`. Two consecutive steps need no "nobody" in between that no Python code could see, so
 //! [`leave`] only takes note, and [`settle`] writes it down before anything but a step runs. Called by tasks and by the kinds of entries.
 
-use std::cell::Cell;
-
 #[cfg(not(Py_3_14))]
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
 use super::EventLoop;
+use super::noted_task::Belief;
 #[cfg(not(Py_3_14))]
 use crate::ffi::dict;
 use crate::ffi::{Obj, Output};
 use crate::functions::running;
 use crate::stock;
-
-/// What the standard library believes of a loop.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-enum Belief {
-    /// No task runs.
-    #[default]
-    Nobody,
-    /// The running task is noted.
-    Running,
-    /// A task is noted that does not run any more.
-    Stale,
-}
-
-/// A loop's part of the bookkeeping.
-#[derive(Default)]
-pub struct Current {
-    belief: Cell<Belief>,
-    /// The task that was noted last, by its address, and the version of the dict since then: while that is the same, so is the entry.
-    #[cfg(not(Py_3_14))]
-    noted: Cell<(usize, u64)>,
-    /// The loop's hash, once it was asked for.
-    #[cfg(not(Py_3_14))]
-    hash: Cell<Option<isize>>,
-    /// Whether the process was forked while the loop ran. The standard library has made the child forget the loop, which still has the
-    /// rest of its turn to run there; since 3.14 it takes notes for none but the loop it knows of.
-    #[cfg(Py_3_14)]
-    forked: Cell<bool>,
-}
-
-impl Current {
-    /// The loop runs in a forked child, or begins to run.
-    #[cfg(Py_3_14)]
-    pub fn set_forked(&self, forked: bool) {
-        self.forked.set(forked);
-    }
-}
 
 mod table {
     //! The dict `{loop: task}`; since 3.14 it is that of asyncio's Python tasks alone.

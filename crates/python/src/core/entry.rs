@@ -47,7 +47,7 @@ pub struct EntryKind {
     pub subject: for<'a, 'py> fn(&'a Runnable, Python<'py>) -> Option<Bound<'py, PyAny>>,
     /// What a handle of it calls, for programs that look at the ring and for loops that are not native; `None` where asyncio's loop would
     /// have nothing to call.
-    pub callable: Option<for<'py> fn(Runnable, Python<'py>) -> PyResult<Callable<'py>>>,
+    pub callable: Option<Form>,
     /// Whether a callable of Python code stands for an entry of the object.
     pub stands_for: fn(&Bound<'_, PyAny>, &Ref) -> bool,
 }
@@ -58,6 +58,9 @@ impl EntryKind {
         Self { run, subject: unnamed, callable: None, stands_for: no_callable }
     }
 }
+
+/// Makes of an entry what a handle of it calls.
+pub type Form = for<'py> fn(Runnable, Python<'py>) -> PyResult<Callable<'py>>;
 
 /// An entry as asyncio would have it.
 pub enum Callable<'py> {
@@ -91,8 +94,11 @@ pub struct Reaction {
     #[cfg_attr(not(Py_3_14), allow(dead_code, reason = "call graphs came with 3.14"))]
     pub waiter: for<'a, 'py> fn(&'a Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>>,
     /// The function of asyncio by whose identity programs know the callback, where they do.
-    pub standard: Option<for<'py> fn(Python<'py>) -> PyResult<&'py Bound<'py, PyAny>>>,
+    pub standard: Option<Standard>,
 }
+
+/// Gives an object of the standard library.
+pub type Standard = for<'py> fn(Python<'py>) -> PyResult<&'py Bound<'py, PyAny>>;
 
 /// The subject of kinds that are named after their object.
 pub fn named<'py>(runnable: &Runnable, py: Python<'py>) -> Option<Bound<'py, PyAny>> {

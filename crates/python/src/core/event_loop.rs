@@ -8,13 +8,12 @@ use pyo3::prelude::*;
 use yibu_engine::{Cancelled, Driver, Host, Inbox, OpId};
 
 use super::after_entry::AfterEntry;
-use super::current::Current;
 use super::entry::{Entry, Message, Reaction};
+use super::noted_task::NotedTask;
 use super::operation::Owner;
-use super::overridden::{Overridable, Overridden};
+use super::overridable::Overridden;
 use super::parts::Parts;
 use super::timer::Scheduled;
-use crate::core::Overrides;
 use crate::errors;
 use crate::ffi::{Class, LoopCell, Obj, Ref, Slot, Visitor, WeakMap, WeakSetEntry, thread};
 
@@ -81,7 +80,7 @@ pub struct EventLoop {
     pub(crate) thread: Cell<u64>,
     /// Which methods Python code has replaced on the object itself; see `overridden`.
     pub(super) overridden: Overridden,
-    pub(crate) current: Current,
+    pub(crate) current: NotedTask,
     /// What is to be done when the running entry has ended.
     pub(crate) after_entry: AfterEntry,
     /// What other parts keep in the loop.
@@ -137,7 +136,7 @@ impl EventLoop {
             completed: Cell::new(false),
             thread: Cell::new(0),
             overridden: Overridden::default(),
-            current: Current::default(),
+            current: NotedTask::default(),
             after_entry: AfterEntry::default(),
             parts: Parts::default(),
             transports: WeakMap::default(),
@@ -162,20 +161,6 @@ impl EventLoop {
             poller: Cell::new(None),
             child_watcher: Slot::default(),
         }
-    }
-
-    /// The native loop behind an object, when its `get_debug` is the native one.
-    #[inline]
-    pub fn plain<'a, 'py>(object: &'a Bound<'py, PyAny>) -> Option<&'a Obj<'py, Self>> {
-        Obj::<Self>::cast(object).filter(|native| !native.overrides(Overridable::GetDebug))
-    }
-
-    /// The native loop behind an object, when entries may be pushed to it without anybody noticing that `call_soon` was not
-    /// called: it is not replaced, and debug mode, which wants handles with sources, is off.
-    #[inline]
-    pub fn direct<'a, 'py>(object: &'a Bound<'py, PyAny>) -> Option<&'a Obj<'py, Self>> {
-        Obj::<Self>::cast(object)
-            .filter(|native| !native.debug.get() && (native.is_untouched() || native.lets_push()))
     }
 
     /// Appends an entry to the ready ring, behind what other threads have sent before.

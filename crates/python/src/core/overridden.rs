@@ -2,155 +2,40 @@
 //! stands (`asyncio.BaseEventLoop.create_task = traced`).
 //!
 //! asyncio's loop calls its own methods by name. So does this one, where it would otherwise take a native short cut, for each
-//! name listed here; all others it calls by name in any case. The class is asked by [`crate::ffi::originals`]; what is set on the object is
+//! name of [`super::overridable`]; all others it calls by name in any case. The class is asked by [`crate::ffi::originals`]; what is set on the object is
 //! noticed when it is set. A loop of which nothing is replaced, nor of what its turns go past, says so with one comparison
 //! ([`Overrides::is_untouched`]). Called by whoever has a short cut.
 
-use std::cell::Cell;
-
-use pyo3::exceptions::{PyNotImplementedError, PyTypeError};
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
 use super::EventLoop;
+use super::overridable::{FIXED, HOOKS, Overridable, bit};
+use crate::ffi::Obj;
 use crate::ffi::originals::Replaced;
-use crate::ffi::versions::{self, Finding};
-use crate::ffi::{Obj, Signature, Table};
+use crate::ffi::versions;
 use crate::names;
 use crate::replaced::names::{CONTAINERS, MONOTONIC};
-
-macro_rules! overridable {
-    ($($(#[$doc:meta])* $method:ident = $name:literal;)*) => {
-        /// A method whose replacement is honoured, as a bit of [`Replaced`].
-        #[derive(Clone, Copy)]
-        pub enum Overridable {
-            $($(#[$doc])* $method,)*
-            /// One of [`FIXED`].
-            Fixed,
-        }
-
-        /// The names behind the bits.
-        pub const HOOKS: &[&[&str]] = &[$(&[$name],)* FIXED];
-    };
-}
-
-overridable! {
-    /// `call_soon`
-    CallSoon = "call_soon";
-    /// `call_soon_threadsafe`
-    CallSoonThreadsafe = "call_soon_threadsafe";
-    /// `call_later`
-    CallLater = "call_later";
-    /// `call_at`
-    CallAt = "call_at";
-    /// `time`
-    Time = "time";
-    /// `get_debug`
-    GetDebug = "get_debug";
-    /// `create_task`
-    CreateTask = "create_task";
-    /// `create_future`
-    CreateFuture = "create_future";
-    /// `run_in_executor`
-    RunInExecutor = "run_in_executor";
-    /// `run_forever`
-    RunForever = "run_forever";
-    /// `is_running`
-    IsRunning = "is_running";
-    /// `_run_once`
-    RunOnce = "_run_once";
-    /// `_check_closed`
-    CheckClosed = "_check_closed";
-    /// `_check_running`
-    CheckRunning = "_check_running";
-    /// `_run_forever_setup`
-    SetUp = "_run_forever_setup";
-    /// `_run_forever_cleanup`
-    CleanUp = "_run_forever_cleanup";
-    /// `_call_soon`
-    PushSoon = "_call_soon";
-    /// `_timer_handle_cancelled`
-    TimerHandleCancelled = "_timer_handle_cancelled";
-    /// `_write_to_self`
-    WriteToSelf = "_write_to_self";
-    /// `_make_socket_transport`
-    MakeSocketTransport = "_make_socket_transport";
-    /// `_make_ssl_transport`
-    MakeSslTransport = "_make_ssl_transport";
-    /// `remove_signal_handler`
-    RemoveSignalHandler = "remove_signal_handler";
-    /// `_add_reader`
-    AddReader = "_add_reader";
-    /// `_add_writer`
-    AddWriter = "_add_writer";
-    /// `_remove_reader`
-    RemoveReader = "_remove_reader";
-    /// `_remove_writer`
-    RemoveWriter = "_remove_writer";
-}
-
-macro_rules! fixed {
-    ($($name:ident),* $(,)?) => {
-        /// Steps of asyncio's loop that this one does not go through, because they are the engine's: nobody would call what
-        /// replaces them, so replacing them is refused.
-        const FIXED: &[&str] = &[$(stringify!($name)),*];
-
-        /// Those steps as methods that refuse to be called. Without them asyncio's own would be found, behind the native class,
-        /// and run on a loop that they do not know.
-        pub fn table(t: &mut Table<EventLoop>) {
-            $({
-                const STEP: Signature<0> =
-                    Signature::new_method(concat!("EventLoop.", stringify!($name)), "*args");
-                t.method(&STEP, |_, _| Err(missing(STEP.function)), "A step that this loop does not have.");
-            })*
-        }
-    };
-}
-
-fixed! {
-    _accept_connection,
-    _accept_connection2,
-    _connect_sock,
-    _create_connection_transport,
-    _create_server_getaddrinfo,
-    _process_self_data,
-    _sendfile_fallback,
-    _sock_accept,
-    _sock_add_cancellation_callback,
-    _sock_connect,
-    _sock_connect_cb,
-    _sock_read_done,
-    _sock_recv,
-    _sock_recv_into,
-    _sock_recvfrom,
-    _sock_recvfrom_into,
-    _sock_sendall,
-    _sock_sendfile_fallback,
-    _sock_sendfile_native_impl,
-    _sock_sendfile_update_filepos,
-    _sock_sendto,
-    _sock_write_done,
-}
-
-#[cold]
-fn missing(function: &str) -> PyErr {
-    let name = function.trim_start_matches("EventLoop.");
-    PyNotImplementedError::new_err(format!("yibu's event loop does not go through {name}()"))
-}
 
 /// What is noticed of an entry when it is pushed.
 const SCHEDULING: Replaced =
     bit(Overridable::CallSoon) | bit(Overridable::PushSoon) | bit(Overridable::CheckClosed);
 
-/// What was replaced on one loop.
-#[derive(Default)]
-pub struct Overridden {
-    /// The methods that were set on the object itself.
-    own: Cell<Replaced>,
-    /// That nothing is replaced of all that [`Overrides::is_untouched`] is about.
-    untouched: Finding,
-    /// That this was looked for, with whatever answer.
-    looked: Finding,
+impl EventLoop {
+    /// The native loop behind an object, when its `get_debug` is the native one.
+    #[inline]
+    pub fn plain<'a, 'py>(object: &'a Bound<'py, PyAny>) -> Option<&'a Obj<'py, Self>> {
+        Obj::<Self>::cast(object).filter(|native| !native.overrides(Overridable::GetDebug))
+    }
+
+    /// The native loop behind an object, when entries may be pushed to it without anybody noticing that `call_soon` was not
+    /// called: it is not replaced, and debug mode, which wants handles with sources, is off.
+    #[inline]
+    pub fn direct<'a, 'py>(object: &'a Bound<'py, PyAny>) -> Option<&'a Obj<'py, Self>> {
+        Obj::<Self>::cast(object)
+            .filter(|native| !native.debug.get() && (native.is_untouched() || native.lets_push()))
+    }
 }
 
 /// What is asked of a loop before a short cut is taken.
@@ -270,12 +155,6 @@ fn ask_whether_open(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
         return event_loop.as_any().call_method0(name!("_check_closed")).map(drop);
     }
     event_loop.check_open()
-}
-
-/// The bit of a method.
-#[inline]
-pub const fn bit(method: Overridable) -> Replaced {
-    1 << method as u32
 }
 
 /// Keeps `overridden` true when an attribute of the object is set or deleted.

@@ -1,0 +1,375 @@
+//! [`Driver`]: an enum of drivers with one `match` per method. What the methods promise is on the crate's page.
+//!
+//! Called by the engine; calls the driver that runs.
+
+use std::io::{self, IoSlice};
+use std::os::fd::OwnedFd;
+
+use crate::epoll::Epoll;
+use crate::faults::Faults;
+use crate::op::{Fd, Interest, Lease, Op, OpId, Outcome, SocketAddrAny};
+use crate::sending_file::SendingFile;
+use crate::sim::{Sim, SimNet};
+use crate::wait::{self, Wait};
+use crate::waker::{self, Waker};
+use crate::{buffers, clock};
+
+/// One kernel, real or simulated. See the crate's page for what its methods promise.
+#[derive(Debug)]
+pub enum Driver {
+    /// Linux's epoll.
+    Epoll(Epoll),
+    /// A kernel in memory, for tests.
+    Sim(Sim),
+}
+
+impl Driver {
+    /// The driver on epoll.
+    pub fn epoll() -> Self {
+        Self::Epoll(Epoll::default())
+    }
+
+    /// A driver on a simulated kernel whose every choice is drawn from `seed`, and the handle that rules it.
+    pub fn sim(seed: u64) -> (Self, SimNet) {
+        let (driver, net) = Sim::new(seed);
+        (Self::Sim(driver), net)
+    }
+
+    /// From now on, be unkind: fail so often, as `seed` decides.
+    pub fn set_faults(&mut self, seed: u64, faults: Faults) {
+        match self {
+            Self::Epoll(driver) => driver.set_faults(seed, faults),
+            Self::Sim(driver) => driver.set_faults(seed, faults),
+        }
+    }
+
+    /// The driver's name, for `repr` and metrics.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Epoll(_) => "epoll",
+            Self::Sim(_) => "sim",
+        }
+    }
+
+    /// Arms an operation. The descriptor has to stay open until it is cancelled.
+    pub fn submit(&mut self, op: Op) -> io::Result<OpId> {
+        match self {
+            Self::Epoll(driver) => driver.submit(op),
+            Self::Sim(driver) => driver.submit(op),
+        }
+    }
+
+    /// Ends an operation without an outcome; `false` when it had ended before.
+    pub fn cancel(&mut self, id: OpId) -> bool {
+        match self {
+            Self::Epoll(driver) => driver.cancel(id),
+            Self::Sim(driver) => driver.cancel(id),
+        }
+    }
+
+    /// Makes an operation another one of the same side of the same descriptor, as which it is finished if it was reported before;
+    /// `false` when that is not so, or it had ended.
+    pub fn alter(&mut self, id: OpId, op: Op) -> bool {
+        match self {
+            Self::Epoll(driver) => driver.alter(id, op),
+            Self::Sim(driver) => driver.alter(id, op),
+        }
+    }
+
+    /// Whether an operation has not been cancelled: that `finish` would do it.
+    #[inline]
+    pub fn is_live(&self, id: OpId) -> bool {
+        match self {
+            Self::Epoll(driver) => driver.is_live(id),
+            Self::Sim(driver) => driver.is_live(id),
+        }
+    }
+
+    /// Does the operation and says what came of it; `None` when it was cancelled since it was reported.
+    #[inline]
+    pub fn finish(&mut self, id: OpId) -> Option<Outcome> {
+        match self {
+            Self::Epoll(driver) => driver.finish(id),
+            Self::Sim(driver) => driver.finish(id),
+        }
+    }
+
+    /// The received bytes that a lease names.
+    #[inline]
+    pub fn bytes(&self, lease: &Lease) -> &[u8] {
+        match self {
+            Self::Epoll(driver) => driver.bytes(lease),
+            Self::Sim(driver) => driver.bytes(lease),
+        }
+    }
+
+    /// Gives a buffer back.
+    #[inline]
+    pub fn recycle(&mut self, lease: Lease) {
+        match self {
+            Self::Epoll(driver) => driver.recycle(lease),
+            Self::Sim(driver) => driver.recycle(lease),
+        }
+    }
+
+    /// Detaches what a blocking wait needs, so that the driver stays usable meanwhile. Give it to `end_wait`, also
+    /// when blocking failed.
+    pub fn begin_wait(&mut self) -> io::Result<Wait> {
+        match self {
+            Self::Epoll(driver) => Ok(Wait(wait::Kind::Epoll(driver.begin_wait()?))),
+            Self::Sim(driver) => Ok(Wait(wait::Kind::Sim(driver.begin_wait()))),
+        }
+    }
+
+    /// Appends the operations that the wait reports. An error means that the kernel refused a fresh epoll object where
+    /// one was needed; what was reported is in `ready` all the same, and the next wait tries again.
+    pub fn end_wait(&mut self, wait: Wait, ready: &mut Vec<OpId>) -> io::Result<()> {
+        match (self, wait.0) {
+            (Self::Epoll(driver), wait::Kind::Epoll(wait)) => driver.end_wait(wait, ready),
+            (Self::Sim(driver), wait::Kind::Sim(wait)) => {
+                driver.end_wait(wait, ready);
+                Ok(())
+            }
+            // The wait of another driver says nothing about this one.
+            (Self::Epoll(_), wait::Kind::Sim(_)) | (Self::Sim(_), wait::Kind::Epoll(_)) => Ok(()),
+        }
+    }
+
+    /// Appends the operations that can be finished now, without blocking; asks the kernel only if something is
+    /// submitted.
+    #[inline]
+    pub fn poll_now(&mut self, ready: &mut Vec<OpId>) -> io::Result<()> {
+        match self {
+            Self::Epoll(driver) => driver.poll_now(ready),
+            Self::Sim(driver) => {
+                driver.poll_now(ready);
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether the kernel can have anything to report at all: without operations a poll asks nobody.
+    #[inline]
+    pub fn is_watching(&self) -> bool {
+        match self {
+            Self::Epoll(driver) => driver.is_watching(),
+            Self::Sim(driver) => driver.is_watching(),
+        }
+    }
+
+    /// See obligation 13.
+    #[inline]
+    pub fn has_activity(&self) -> bool {
+        match self {
+            Self::Epoll(driver) => driver.calls.activity,
+            Self::Sim(driver) => driver.activity.get(),
+        }
+    }
+
+    /// The same, and from now on only what comes after counts.
+    #[inline]
+    pub fn take_activity(&mut self) -> bool {
+        match self {
+            Self::Epoll(driver) => std::mem::take(&mut driver.calls.activity),
+            Self::Sim(driver) => driver.activity.take(),
+        }
+    }
+
+    /// Something was done with a descriptor without the driver.
+    #[inline]
+    pub fn note_activity(&mut self) {
+        match self {
+            Self::Epoll(driver) => driver.calls.activity = true,
+            Self::Sim(driver) => driver.activity.set(true),
+        }
+    }
+
+    /// A handle that ends waits from any thread. The kernel object behind it is made at the first call.
+    pub fn waker(&mut self) -> io::Result<Waker> {
+        Ok(Waker(match self {
+            Self::Epoll(driver) => waker::Kind::Eventfd(driver.eventfd()?),
+            Self::Sim(driver) => waker::Kind::Sim(driver.shared()),
+        }))
+    }
+
+    /// The descriptor that an operation is about, and on which side; `None` when it has ended.
+    pub fn subject(&self, id: OpId) -> Option<(Fd, Interest)> {
+        let op = match self {
+            Self::Epoll(driver) => driver.op(id),
+            Self::Sim(driver) => driver.op(id),
+        };
+        op.map(|op| (op.fd(), op.interest()))
+    }
+
+    /// The watched descriptors, each with whether it is watched for reading and for writing.
+    pub fn watched(&self) -> Vec<(Fd, bool, bool)> {
+        match self {
+            Self::Epoll(driver) => driver.watched(),
+            Self::Sim(driver) => driver.watched(),
+        }
+    }
+
+    /// Seconds on the driver's clock: `time.monotonic()`, or the virtual clock.
+    #[inline]
+    pub fn now(&self) -> f64 {
+        match self {
+            Self::Epoll(_) => clock::monotonic(),
+            Self::Sim(driver) => driver.now(),
+        }
+    }
+
+    /// Whether the driver's clock shows `seconds` or more. What is a while away costs less than asking for the time.
+    #[inline]
+    pub fn has_come(&self, seconds: f64) -> bool {
+        match self {
+            Self::Epoll(_) => clock::has_come(seconds),
+            Self::Sim(driver) => seconds <= driver.now(),
+        }
+    }
+
+    /// A number that changes every few milliseconds of the driver's clock; cheaper to ask than `now`.
+    #[inline]
+    pub fn tick(&self) -> i64 {
+        match self {
+            Self::Epoll(_) => clock::tick(),
+            Self::Sim(driver) => driver.tick(),
+        }
+    }
+
+    /// Waits shorter than this many seconds are better done by looking again: to put the thread to sleep and wake it
+    /// costs more. Not so on a virtual clock, which stands still while somebody looks.
+    #[inline]
+    pub const fn spin(&self) -> f64 {
+        match self {
+            Self::Epoll(_) => 10e-6,
+            Self::Sim(_) => 0.0,
+        }
+    }
+
+    /// Sends what a non-blocking socket takes at once.
+    #[inline]
+    pub fn send(&mut self, fd: Fd, data: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Epoll(driver) => driver.calls.send(fd, data),
+            Self::Sim(driver) => driver.send(fd, &[IoSlice::new(data)]),
+        }
+    }
+
+    /// Sends several pieces, at most [`MAX_PIECES`] of them, as one.
+    #[inline]
+    pub fn send_vectored(&mut self, fd: Fd, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Self::Epoll(driver) => driver.calls.send_vectored(fd, bufs),
+            Self::Sim(driver) => driver.send(fd, bufs),
+        }
+    }
+
+    /// Receives what is there into a buffer of the driver, [`MAX_RECEIVE`] or `max` bytes at most; `None` at the
+    /// end of the stream. This is `Recv` for a socket that has no operation.
+    #[inline]
+    pub fn recv(&mut self, fd: Fd, max: usize) -> io::Result<Option<Lease>> {
+        match self {
+            Self::Epoll(driver) => driver.recv(fd, max),
+            Self::Sim(driver) => driver.recv(fd, max),
+        }
+    }
+
+    /// Receives what is there into a buffer of the caller; 0 at the end of the stream.
+    #[inline]
+    pub fn recv_into(&mut self, fd: Fd, buf: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Epoll(driver) => driver.calls.recv(fd, buf),
+            Self::Sim(driver) => driver.recv_into(fd, buf),
+        }
+    }
+
+    /// Sends one datagram, to `address` or to whom the socket is connected with. All of it or nothing.
+    #[inline]
+    pub fn send_to(&mut self, fd: Fd, data: &[u8], address: Option<&SocketAddrAny>) -> io::Result<usize> {
+        match self {
+            Self::Epoll(driver) => driver.calls.send_to(fd, data, address),
+            Self::Sim(driver) => driver.send_to(fd, data, address),
+        }
+    }
+
+    /// Writes what a descriptor takes at once that is not a socket, and is non-blocking.
+    #[inline]
+    pub fn write(&mut self, fd: Fd, data: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Epoll(driver) => driver.calls.write(fd, data),
+            Self::Sim(driver) => driver.send(fd, &[IoSlice::new(data)]),
+        }
+    }
+
+    /// Writes several pieces, at most [`MAX_PIECES`] of them, as one.
+    #[inline]
+    pub fn write_vectored(&mut self, fd: Fd, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Self::Epoll(driver) => driver.calls.write_vectored(fd, bufs),
+            Self::Sim(driver) => driver.send(fd, bufs),
+        }
+    }
+
+    /// Reads what is there into a buffer of the caller, from what is not a socket; 0 at the end of the stream.
+    #[inline]
+    pub fn read_into(&mut self, fd: Fd, buf: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Epoll(driver) => driver.calls.read(fd, buf),
+            Self::Sim(driver) => driver.recv_into(fd, buf),
+        }
+    }
+
+    /// Prepares sending what a non-blocking stream socket takes of the `count` bytes at `offset` of a file, without moving the file's
+    /// own position.
+    pub fn begin_send_file(
+        &mut self,
+        socket: Fd,
+        file: Fd,
+        offset: u64,
+        count: usize,
+    ) -> io::Result<SendingFile> {
+        Ok(match self {
+            Self::Epoll(driver) => {
+                SendingFile { socket, file, offset, count: driver.calls.send_file(count)?, world: None }
+            }
+            Self::Sim(driver) => {
+                driver.activity.set(true);
+                SendingFile { socket, file, offset, count, world: Some(driver.shared()) }
+            }
+        })
+    }
+
+    /// Tells the peer that nothing more will be sent.
+    pub fn shutdown_write(&mut self, fd: Fd) -> io::Result<()> {
+        match self {
+            Self::Epoll(driver) => driver.calls.shutdown_write(fd),
+            Self::Sim(driver) => driver.shutdown_write(fd),
+        }
+    }
+
+    /// Closes a descriptor that came from this driver. Cancel its operations first.
+    pub fn close(&mut self, fd: OwnedFd) {
+        match self {
+            Self::Epoll(driver) => driver.close(fd),
+            Self::Sim(driver) => driver.close(fd),
+        }
+    }
+
+    /// Makes the driver usable in the child of a fork: everything submitted is forgotten, and kernel objects
+    /// are the child's own.
+    pub fn after_fork_in_child(&mut self) -> io::Result<()> {
+        match self {
+            Self::Epoll(driver) => driver.after_fork_in_child(),
+            Self::Sim(driver) => {
+                driver.after_fork_in_child();
+                Ok(())
+            }
+        }
+    }
+}
+
+/// How many bytes a buffer of the driver holds.
+pub const MAX_RECEIVE: usize = buffers::BUFFER_SIZE;
+
+/// How many pieces one `send_vectored` takes (`IOV_MAX`).
+pub const MAX_PIECES: usize = 1024;

@@ -1,0 +1,147 @@
+//! The methods of a loop whose replacement is honoured, those whose replacement is refused, and what a loop has found out about both.
+//! [`super::overridden`] asks.
+
+use std::cell::Cell;
+
+use pyo3::exceptions::PyNotImplementedError;
+use pyo3::prelude::*;
+
+use crate::ffi::originals::Replaced;
+use crate::ffi::versions::Finding;
+use crate::ffi::{Class, Signature, Table};
+
+macro_rules! overridable {
+    ($($(#[$doc:meta])* $method:ident = $name:literal;)*) => {
+        /// A method whose replacement is honoured, as a bit of [`Replaced`].
+        #[derive(Clone, Copy)]
+        pub enum Overridable {
+            $($(#[$doc])* $method,)*
+            /// One of [`FIXED`].
+            Fixed,
+        }
+
+        /// The names behind the bits.
+        pub const HOOKS: &[&[&str]] = &[$(&[$name],)* FIXED];
+    };
+}
+
+overridable! {
+    /// `call_soon`
+    CallSoon = "call_soon";
+    /// `call_soon_threadsafe`
+    CallSoonThreadsafe = "call_soon_threadsafe";
+    /// `call_later`
+    CallLater = "call_later";
+    /// `call_at`
+    CallAt = "call_at";
+    /// `time`
+    Time = "time";
+    /// `get_debug`
+    GetDebug = "get_debug";
+    /// `create_task`
+    CreateTask = "create_task";
+    /// `create_future`
+    CreateFuture = "create_future";
+    /// `run_in_executor`
+    RunInExecutor = "run_in_executor";
+    /// `run_forever`
+    RunForever = "run_forever";
+    /// `is_running`
+    IsRunning = "is_running";
+    /// `_run_once`
+    RunOnce = "_run_once";
+    /// `_check_closed`
+    CheckClosed = "_check_closed";
+    /// `_check_running`
+    CheckRunning = "_check_running";
+    /// `_run_forever_setup`
+    SetUp = "_run_forever_setup";
+    /// `_run_forever_cleanup`
+    CleanUp = "_run_forever_cleanup";
+    /// `_call_soon`
+    PushSoon = "_call_soon";
+    /// `_timer_handle_cancelled`
+    TimerHandleCancelled = "_timer_handle_cancelled";
+    /// `_write_to_self`
+    WriteToSelf = "_write_to_self";
+    /// `_make_socket_transport`
+    MakeSocketTransport = "_make_socket_transport";
+    /// `_make_ssl_transport`
+    MakeSslTransport = "_make_ssl_transport";
+    /// `remove_signal_handler`
+    RemoveSignalHandler = "remove_signal_handler";
+    /// `_add_reader`
+    AddReader = "_add_reader";
+    /// `_add_writer`
+    AddWriter = "_add_writer";
+    /// `_remove_reader`
+    RemoveReader = "_remove_reader";
+    /// `_remove_writer`
+    RemoveWriter = "_remove_writer";
+}
+
+macro_rules! fixed {
+    ($($name:ident),* $(,)?) => {
+        /// Steps of asyncio's loop that this one does not go through, because they are the engine's: nobody would call what
+        /// replaces them, so replacing them is refused.
+        pub const FIXED: &[&str] = &[$(stringify!($name)),*];
+
+        /// Those steps as methods that refuse to be called. Without them asyncio's own would be found, behind the native class,
+        /// and run on a loop that they do not know.
+        pub fn table<T: Class>(t: &mut Table<T>) {
+            $({
+                const STEP: Signature<0> =
+                    Signature::new_method(concat!("EventLoop.", stringify!($name)), "*args");
+                t.method(&STEP, |_, _| Err(missing(STEP.function)), "A step that this loop does not have.");
+            })*
+        }
+    };
+}
+
+fixed! {
+    _accept_connection,
+    _accept_connection2,
+    _connect_sock,
+    _create_connection_transport,
+    _create_server_getaddrinfo,
+    _process_self_data,
+    _sendfile_fallback,
+    _sock_accept,
+    _sock_add_cancellation_callback,
+    _sock_connect,
+    _sock_connect_cb,
+    _sock_read_done,
+    _sock_recv,
+    _sock_recv_into,
+    _sock_recvfrom,
+    _sock_recvfrom_into,
+    _sock_sendall,
+    _sock_sendfile_fallback,
+    _sock_sendfile_native_impl,
+    _sock_sendfile_update_filepos,
+    _sock_sendto,
+    _sock_write_done,
+}
+
+#[cold]
+fn missing(function: &str) -> PyErr {
+    let name = function.trim_start_matches("EventLoop.");
+    PyNotImplementedError::new_err(format!("yibu's event loop does not go through {name}()"))
+}
+
+/// What was replaced on one loop.
+#[derive(Default)]
+pub struct Overridden {
+    /// The methods that were set on the object itself.
+    pub(super) own: Cell<Replaced>,
+    /// That nothing is replaced of all that [`super::Overrides::is_untouched`] is about.
+    pub(super) untouched: Finding,
+    /// That this was looked for, with whatever answer.
+    pub(super) looked: Finding,
+}
+
+/// The bit of a method.
+#[inline]
+pub const fn bit(method: Overridable) -> Replaced {
+    1 << method as u32
+}
