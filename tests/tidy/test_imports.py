@@ -14,11 +14,11 @@ FLOORS = [
     {"graph", "tasks"},
     {
         "addresses", "executor", "gathering", "locks", "queues", "server", "shield", "sleep", "staggered", "taskgroups",
-        "threads", "timeouts", "transports", "waiting",
+        "timeouts", "transports", "waiting",
     },
     {"base_subprocess", "sslproto", "streams", "subprocess", "unix_events"},
     {"event_loop"},
-    {"installation", "runners"},
+    {"installation", "runners", "threads"},
     {"lib"},
 ]  # fmt: skip
 

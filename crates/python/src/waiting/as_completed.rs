@@ -14,7 +14,7 @@ use pyo3::prelude::*;
 use pyo3::types::PySet;
 use yibu_engine::{Ticket, WaitQueue};
 
-use super::release;
+use super::release::release;
 use crate::alarms::{self, Alarm};
 use crate::callbacks::{Reaction, forget, react};
 use crate::core::current;

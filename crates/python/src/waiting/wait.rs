@@ -10,7 +10,7 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyFrozenSet, PyList, PySet, PyTuple};
 
-use super::release;
+use super::release::release;
 use crate::alarms::{self, Alarm};
 use crate::callbacks::{Reaction, forget, react};
 use crate::coroutines::{Routine, Step, is_coroutine, taken};

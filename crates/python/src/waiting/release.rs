@@ -1,0 +1,45 @@
+//! What the primitives of this folder share: a waiter that is released when a future is done.
+
+use pyo3::prelude::*;
+
+use crate::callbacks::{Reaction, forget, react};
+use crate::coroutines::{Routine, Step, taken};
+use crate::ffi::{Obj, Output, none};
+use crate::functions::running_loop;
+use crate::futures::{self, likes};
+use crate::mixins::create_future;
+use crate::replaced::names::running_loop::OF_TASKS;
+
+/// `_release_waiter`: the one who waits may go on.
+pub(super) fn release(waiter: &Bound<'_, PyAny>) -> PyResult<()> {
+    if likes::is_done(waiter)? { Ok(()) } else { likes::set_result(waiter, none(waiter.py())) }
+}
+
+/// Lets the owner, a waiter, go on when the future is done.
+pub(super) static RELEASE: Reaction = Reaction {
+    name: "_release_waiter",
+    run: |waiter, _future| release(waiter),
+    waiter: futures::awaiting_task,
+    standard: None,
+};
+
+/// `_cancel_and_wait(future)`: the coroutine of it. Its owner is the future, the waiter is in its first slot.
+pub(super) fn cancel_and_wait<'py>(future: &Bound<'py, PyAny>) -> Output<'py> {
+    Ok(Routine::begin(future, "_cancel_and_wait", begin_to_cancel)?.into_any())
+}
+
+pub(super) fn begin_to_cancel<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
+    let future = routine.owner.get_or_none(routine.py());
+    let waiter = create_future(&running_loop(routine.py(), &OF_TASKS)?)?;
+    react(&future, &RELEASE, &waiter)?;
+    if let Err(error) = likes::cancel(&future) {
+        forget(&future, &RELEASE, &waiter)?;
+        return Err(error);
+    }
+    routine.first.put(waiter.clone());
+    Ok(Step::Await(waiter, |routine, waited| {
+        let py = routine.py();
+        forget(&routine.owner.get_or_none(py), &RELEASE, &taken(py, &routine.first))?;
+        waited.map(Step::Return)
+    }))
+}
