@@ -22,6 +22,7 @@ PYTEST_ONCE = (
     "tests/seeds",
     "tests/typing",
     "tests/examples",
+    "tests/tidy",
 )
 
 

@@ -1,1 +1,1 @@
-"""How the source is arranged: floors whose imports point down, no circles, small files with a header, unsafe code in two crates."""
+"""How the source is arranged: floors, circles, the length of files, where unsafe code stands."""

@@ -1,7 +1,7 @@
-"""Reads who imports whom in a Rust crate: its `use` lines and the paths in its code, followed through re-exports.
+"""Reads who imports whom in a Rust crate: its `use` lines and the paths in its code, through re-exports.
 
-An arrow goes from a file to the file where the imported thing is, not to the file that passes it on. Neither comments nor the tests in a file are
-imports.
+An arrow goes from a file to the file where the imported thing is, not to one that passes it on. Neither
+comments nor the tests in a file are imports.
 """
 
 import re
@@ -44,7 +44,10 @@ class Crate:
 
     def __init__(self, source: Path) -> None:
         self.files = {self._module(path.relative_to(source)): path for path in sorted(source.rglob("*.rs"))}
-        self.texts = {module: COMMENT.sub("", path.read_text().split("#[cfg(test)]\nmod ")[0]) for module, path in self.files.items()}
+        self.texts = {
+            module: COMMENT.sub("", path.read_text().split("#[cfg(test)]\nmod ")[0])
+            for module, path in self.files.items()
+        }
         # `use yibu_ffi as ffi;` in lib.rs: paths through these names lead to other crates.
         self.other_crates = set(re.findall(r"^use \w+ as (\w+);", self.texts.get((), ""), re.MULTILINE))
         self.passed_on: dict[Module, dict[str, tuple[Module, list[str]]]] = {}

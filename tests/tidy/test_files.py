@@ -1,7 +1,6 @@
 """Files are small, say in their first lines what they hold, and keep unsafe code where it belongs."""
 
 import re
-import subprocess
 
 import pytest
 
@@ -9,26 +8,30 @@ from tests.tidy.imports import ROOT
 
 LONGEST = 500
 
-# Files of the crates that are longer today, and how long they may be. A file that becomes shorter lowers its number.
-LONGER: dict[str, int] = {}
+# Files of the crates that are longer today, and how long they may be. They only become shorter.
+LONGER: dict[str, int] = {
+    "crates/driver/src/sim/world.rs": 562,
+    "crates/engine/src/transport/stream.rs": 662,
+    "crates/python/src/event_loop/accept.rs": 640,
+    "crates/python/src/event_loop/connect.rs": 559,
+    "crates/python/src/events.rs": 603,
+    "crates/python/src/futures.rs": 803,
+    "crates/python/src/replaced/names.rs": 546,
+    "crates/python/src/server.rs": 599,
+    "crates/python/src/streams/reading.rs": 516,
+    "crates/python/src/taskgroups.rs": 678,
+    "crates/python/src/tasks.rs": 768,
+    "crates/python/src/timeouts.rs": 531,
+}
 
 # Where code may be unsafe: the kernel's calls, and the C API.
 UNSAFE = ("crates/driver/", "crates/ffi/")
 
 
-def sources(pattern: str) -> list[str]:
-    """The files of the repository that match."""
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", pattern],
-        cwd=ROOT, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    return sorted(path for path in listed.stdout.splitlines() if (ROOT / path).exists())
-
-
 @pytest.fixture(scope="module")
 def rust() -> dict[str, str]:
     """The text of each Rust file by its path."""
-    return {path: (ROOT / path).read_text() for path in sources("crates/*.rs")}
+    return {str(path.relative_to(ROOT)): path.read_text() for path in sorted((ROOT / "crates").rglob("*.rs"))}
 
 
 def test_files_are_small(rust: dict[str, str]) -> None:

@@ -8,13 +8,16 @@ from tests.tidy.imports import ROOT, Crate, circles, name, split_tree
 
 # From below. A room is a file or a folder of crates/python/src; what is on one floor may import each other.
 FLOORS = [
-    {"arguments", "attributes", "classes", "copying", "errors", "frames", "functions", "memory", "names", "replaced", "stock", "texts"},
+    {
+        "arguments", "attributes", "classes", "copying", "errors", "frames", "functions", "memory", "names",
+        "replaced", "stock", "texts",
+    },
     {"core"},
     {"alarms", "callbacks", "coroutines", "events", "futures", "mixins"},
     {"graph", "tasks"},
     {
-        "addresses", "executor", "gathering", "locks", "queues", "server", "shield", "sleep", "staggered", "taskgroups",
-        "timeouts", "transports", "waiting",
+        "addresses", "executor", "gathering", "locks", "queues", "server", "shield", "sleep", "staggered",
+        "taskgroups", "timeouts", "transports", "waiting",
     },
     {"base_subprocess", "sslproto", "streams", "subprocess", "unix_events"},
     {"event_loop"},
@@ -72,7 +75,12 @@ def test_the_core_knows_nobody(crates: dict[str, Crate]) -> None:
     """The core imports no future, task, transport, stream or lock: only what is below it."""
     arrows = crates["python"].arrows()
     below = FLOORS[0] | FLOORS[1]
-    strangers = {name(b) for a in arrows for b in arrows[a] if a[:1] == ("core",) and name(b).split("/")[0] not in below}
+    strangers = {
+        name(b)
+        for a in arrows
+        for b in arrows[a]
+        if a[:1] == ("core",) and name(b).split("/")[0] not in below
+    }
     assert strangers == set()
 
 
