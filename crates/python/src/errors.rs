@@ -49,6 +49,12 @@ pub fn errno(code: i32) -> PyErr {
     PyOSError::new_err((code, text))
 }
 
+/// `EBADF`: what asyncio gets from the kernel for a descriptor that the program has closed.
+#[cold]
+pub fn bad_descriptor() -> PyErr {
+    errno(rustix::io::Errno::BADF.raw_os_error())
+}
+
 /// An exception of a class that is only known at run time.
 pub fn raise(class: &Bound<'_, pyo3::types::PyType>, text: impl Into<String>) -> PyErr {
     PyErr::from_type(class.clone(), (text.into(),))

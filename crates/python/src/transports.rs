@@ -8,6 +8,7 @@
 //! | `receiver` | native protocols that take data without a call into Python |
 //! | `by_methods` | sockets whose methods are the program's own |
 //! | `connection` | a descriptor, the Python socket around it, extra information |
+//! | `on_socket` | what transports of sockets have in common: the socket object, extra information |
 //! | `descriptors` | which descriptors of a loop belong to transports |
 //! | `reports` | what the exception handler and the log are told |
 //! | `socket`, `pipes`, `datagram` | the classes |
@@ -20,6 +21,7 @@ mod connection;
 pub mod datagram;
 pub mod descriptors;
 mod link;
+mod on_socket;
 pub mod pipes;
 mod reading;
 pub mod receiver;

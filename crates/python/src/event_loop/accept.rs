@@ -259,7 +259,7 @@ fn finish(
     let accepted = context::run(&context, |_| {
         if !is_intact(acceptor)? {
             act(acceptor, |listener, kernel| listener.rest(kernel))?;
-            return Err(errors::errno(Errno::BADF.raw_os_error()));
+            return Err(errors::bad_descriptor());
         }
         round()
     });

@@ -37,7 +37,7 @@ pub(super) fn flow_table<T: StreamTransport>(t: &mut Table<T>) {
     });
 }
 
-pub(super) fn unless_gone<'py, T: StreamTransport>(
+fn unless_gone<'py, T: StreamTransport>(
     transport: &Obj<'py, T>,
     read: impl FnOnce() -> Output<'py>,
 ) -> Output<'py> {

@@ -24,15 +24,14 @@ use std::ffi::CStr;
 
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
-use pyo3::types::{PyString, PyTuple, PyType};
-use yibu_engine::OpId;
+use pyo3::types::{PyTuple, PyType};
 use yibu_engine::transport::Datagrams;
 
 use super::closing::NOT_CALLED;
-use super::{connection, descriptors};
+use super::{descriptors, on_socket};
 use crate::core::{EventLoop, Overrides};
 use crate::ffi::class::AfterSlots;
-use crate::ffi::{Args, Class, ClassState, Obj, Output, Ref, Signature, Slot, Table, Visitor};
+use crate::ffi::{Args, Class, ClassState, Obj, Ref, Signature, Slot, Table, Visitor};
 use crate::ffi::{boolean, call, context, none};
 use crate::futures::bridge::result_setter;
 use crate::replaced::sockets::is_plain;
@@ -46,8 +45,6 @@ const NEW: Signature<6> = Signature::new(
     "DatagramSocketTransport.__init__",
     "loop, sock, protocol, address=None, waiter=None, extra=None",
 );
-const GET_EXTRA_INFO: Signature<2> =
-    Signature::new("DatagramSocketTransport.get_extra_info", "name, default=None");
 
 /// `loop.call_soon(function, *args)`, all of it in `call`.
 fn call_soon<'py, const N: usize>(
@@ -102,64 +99,11 @@ fn init<'py>(
     Ok(())
 }
 
-fn repr<'py>(transport: &Obj<'py, DatagramTransport>) -> Output<'py> {
-    let py = transport.py();
-    let mut text = format!("<{}", transport.as_any().get_type().name()?);
-    let open = match transport.event_loop.obj(py) {
-        Some(event_loop) => !event_loop.is_closed() && !transport.gone.get(),
-        None => false,
-    };
-    transport.machine(|machine| {
-        if transport.gone.get() {
-            text.push_str(" closed");
-        } else if machine.is_closing() {
-            text.push_str(" closing");
-        }
-        text.push_str(&format!(" fd={}", transport.connection.fd()));
-        if open {
-            let state = |op: Option<OpId>| if op.is_some() { "polling" } else { "idle" };
-            let (read, write) = (state(machine.read_op()), state(machine.write_op()));
-            let size = machine.write_buffer_size();
-            text.push_str(&format!(" read={read} write=<{write}, bufsize={size}>"));
-        }
-    });
-    text.push('>');
-    Ok(PyString::new(py, &text).into_any())
-}
-
 /// Extra information, and the attributes of asyncio's transport that libraries read although they are private.
 fn attributes(t: &mut Table<DatagramTransport>) {
-    t.method(
-        &GET_EXTRA_INFO,
-        |transport, args| {
-            let [name, default] = args.parse(&GET_EXTRA_INFO)?;
-            if connection::shows_socket(&name) {
-                transport.exposed.set(true);
-            }
-            transport.connection.extra_info(&name, default)
-        },
-        "What is known about the socket: 'peername', 'sockname', 'socket'.",
-    );
-    t.property(
-        c"_extra",
-        |transport| {
-            transport.exposed.set(true);
-            transport.connection.extra(transport.py())
-        },
-        |transport, extra| {
-            transport.connection.set_extra(extra.map_or_else(|| none(transport.py()), Clone::clone));
-            Ok(())
-        },
-    );
+    on_socket::table(t);
     t.getter(c"_loop", |transport| {
-        unless_gone(transport, || Ok(transport.event_loop(transport.py())?.into_any()))
-    });
-    t.getter(c"_sock", |transport| {
-        transport.exposed.set(true);
-        unless_gone(transport, || transport.connection.socket(transport.py()))
-    });
-    t.getter(c"_sock_fd", |transport| {
-        Ok(transport.connection.fd().into_pyobject(transport.py())?.into_any())
+        on_socket::unless_gone(transport, || Ok(transport.event_loop(transport.py())?.into_any()))
     });
     t.getter(c"_server", |transport| Ok(none(transport.py())));
     #[cfg(Py_3_15)]
@@ -171,18 +115,10 @@ fn attributes(t: &mut Table<DatagramTransport>) {
     t.getter(c"_paused", |transport| {
         Ok(boolean(transport.py(), transport.machine(|machine| machine.is_reading_paused())))
     });
-    t.getter(c"_protocol_connected", |transport| Ok(boolean(transport.py(), transport.connection.fd() >= 0)));
     t.getter(c"_conn_lost", |transport| {
         let count = transport.machine(|machine| machine.lost_count());
         Ok(count.into_pyobject(transport.py())?.into_any())
     });
-}
-
-fn unless_gone<'py>(
-    transport: &Obj<'py, DatagramTransport>,
-    read: impl FnOnce() -> Output<'py>,
-) -> Output<'py> {
-    if transport.gone.get() || transport.event_loop.is_empty() { Ok(none(transport.py())) } else { read() }
 }
 
 /// Makes the class, which libraries recognise as `asyncio.DatagramTransport`.
@@ -216,7 +152,6 @@ impl Class for DatagramTransport {
     fn table(t: &mut Table<Self>) {
         t.doc(c"DatagramSocketTransport(loop, sock, protocol, address=None, waiter=None, extra=None)\n--\n\nA datagram socket.");
         t.init(init);
-        t.repr(repr);
         t.finalize(ending::finalize);
         receiving::table(t);
         sending::table(t);

@@ -5,7 +5,6 @@
 use std::io;
 
 use pyo3::prelude::*;
-use rustix::io::Errno;
 use yibu_engine::Interest;
 use yibu_engine::transport::Stream;
 
@@ -77,7 +76,7 @@ fn arm<T: StreamTransport>(
     let event_loop = transport.event_loop(py)?;
     event_loop.check_open()?;
     if !transport.is_intact(py)? {
-        return Err(errors::errno(Errno::BADF.raw_os_error()));
+        return Err(errors::bad_descriptor());
     }
     let armed = match act(transport, &arm)? {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {

@@ -21,7 +21,7 @@ use std::ffi::CStr;
 
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString, PyTuple, PyType};
+use pyo3::types::{PyDict, PyTuple, PyType};
 use yibu_engine::transport::{Socket, Stream};
 use yibu_engine::{OpId, Outcome};
 
@@ -29,7 +29,7 @@ use super::closing::NOT_CALLED;
 use super::connection::{self, Accepted};
 use super::link::{self, Link, StreamTransport};
 use super::reports::Frames;
-use super::{by_methods, descriptors, upcall};
+use super::{by_methods, descriptors, on_socket, upcall};
 use crate::core::{EventLoop, Overrides, Owner, OwnerKind, finish, ignore_replacement, typed};
 use crate::ffi::class::AfterSlots;
 use crate::ffi::{Args, Class, ClassState, Create, Obj, Raised, Ref, Signature, Slot, Table, Visitor, audit};
@@ -123,10 +123,9 @@ impl StreamTransport for SocketTransport {
         super::closing::protocol_failed(transport, error, message)
     }
 
-    /// Python code that holds the socket object may have closed it, and the number may be another file's by now.
     #[inline]
     fn is_intact(&self, py: Python<'_>) -> PyResult<bool> {
-        if self.exposed.get() { self.connection.is_intact(py) } else { Ok(true) }
+        on_socket::is_intact(self, py)
     }
 
     fn socket_object<'py>(transport: &Obj<'py, Self>) -> PyResult<Option<Bound<'py, PyAny>>> {
@@ -246,32 +245,6 @@ fn init<'py>(
     begin(transport, Parts { event_loop, protocol, waiter, server, context }, nodelay)
 }
 
-fn repr<'py>(transport: &Obj<'py, SocketTransport>) -> PyResult<Bound<'py, PyAny>> {
-    let py = transport.py();
-    let mut text = format!("<{}", transport.as_any().get_type().name()?);
-    let gone = transport.link.gone.get();
-    let open = match transport.link.event_loop.obj(py) {
-        Some(event_loop) => !event_loop.is_closed() && !gone,
-        None => false,
-    };
-    transport.stream(|stream| {
-        if gone {
-            text.push_str(" closed");
-        } else if stream.is_closing() {
-            text.push_str(" closing");
-        }
-        text.push_str(&format!(" fd={}", transport.connection.fd()));
-        if open {
-            let state = |op: Option<OpId>| if op.is_some() { "polling" } else { "idle" };
-            let (read, write) = (state(stream.read_op()), state(stream.write_op()));
-            let size = stream.write_buffer_size();
-            text.push_str(&format!(" read={read} write=<{write}, bufsize={size}>"));
-        }
-    });
-    text.push('>');
-    Ok(PyString::new(py, &text).into_any())
-}
-
 /// Attributes of the class that are not methods: libraries and borrowed methods of the loop read them.
 fn complete(class: &Bound<'_, PyType>) -> PyResult<()> {
     let py = class.py();
@@ -300,7 +273,6 @@ impl Class for SocketTransport {
     fn table(t: &mut Table<Self>) {
         t.doc(DOC);
         t.init(init);
-        t.repr(repr);
         t.finalize(super::closing::finalize);
         super::reading::table(t);
         super::reading::protocol_table(t);

@@ -6,7 +6,6 @@
 
 use pyo3::exceptions::{PyBrokenPipeError, PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
-use rustix::io::Errno;
 use yibu_engine::transport::{Channel, During, ReadInto, Rest, Upcall};
 use yibu_engine::{OpId, Outcome};
 
@@ -48,7 +47,7 @@ pub fn finish_carefully<T: StreamTransport>(
             None => Ok(()),
         };
     }
-    let error = Raised::from_err(transport.py(), errors::errno(Errno::BADF.raw_os_error()));
+    let error = Raised::from_err(transport.py(), errors::bad_descriptor());
     closing::fatal_error(transport, &error, T::Channel::failure(During::Reading))
 }
 
@@ -113,7 +112,7 @@ fn step<T: StreamTransport>(transport: &Obj<'_, T>, upcall: Upcall) -> PyResult<
 fn go_on<T: StreamTransport>(transport: &Obj<'_, T>, rest: Rest) -> PyResult<Option<Upcall>> {
     let shuts_down = transport.link().stream(|stream| stream.is_eof_written() && !stream.is_closing());
     if shuts_down && !transport.is_intact(transport.py())? {
-        return Err(errors::errno(Errno::BADF.raw_os_error()));
+        return Err(errors::bad_descriptor());
     }
     act(transport, |stream, kernel| stream.go_on(kernel, rest))
 }
@@ -179,7 +178,7 @@ fn readable<'py, T: StreamTransport>(transport: &Obj<'py, T>) -> PyResult<Option
         }
     };
     if !transport.is_intact(py)? {
-        let error = Raised::from_err(py, errors::errno(Errno::BADF.raw_os_error()));
+        let error = Raised::from_err(py, errors::bad_descriptor());
         closing::fatal_error(transport, &error, T::Channel::failure(During::Reading))?;
         return Ok(None);
     }

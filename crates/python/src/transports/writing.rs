@@ -106,8 +106,7 @@ pub(super) fn send<T: StreamTransport>(
 /// Python code closed the socket itself: as far as asyncio's transport can tell, sending fails.
 #[cold]
 pub(super) fn closed_by_the_program<T: StreamTransport>(transport: &Obj<'_, T>) -> PyResult<()> {
-    let bad_descriptor =
-        Raised::from_err(transport.py(), errors::errno(rustix::io::Errno::BADF.raw_os_error()));
+    let bad_descriptor = Raised::from_err(transport.py(), errors::bad_descriptor());
     closing::fatal_error(transport, &bad_descriptor, T::Channel::failure(During::Writing))
 }
 

@@ -10,9 +10,10 @@ use super::peers::Peers;
 use super::queued::Queued;
 use crate::core::{EventLoop, Kernel, Owner, OwnerKind};
 use crate::errors;
-use crate::ffi::{LoopCell, Obj, Output, Slot, WeakMapEntry, context};
+use crate::ffi::{LoopCell, Obj, Output, Signature, Slot, WeakMapEntry, context};
 use crate::replaced::names::SOCKET_METHODS;
 use crate::transports::connection::Connection;
+use crate::transports::on_socket::{self, Activity, OnSocket};
 
 /// The data of a `DatagramTransport`.
 #[repr(C)]
@@ -100,16 +101,47 @@ impl DatagramTransport {
         self.exposed.set(false);
     }
 
-    /// Whether the descriptor may still be used: Python code that holds the socket object may have closed it, and the
-    /// number may be another file's by now.
+    /// See the function.
     #[inline]
     pub(super) fn is_intact(&self, py: Python<'_>) -> PyResult<bool> {
-        if self.exposed.get() { self.connection.is_intact(py) } else { Ok(true) }
+        on_socket::is_intact(self, py)
     }
 
     pub(super) fn slots(&self) -> impl Iterator<Item = &Slot> {
         let own = [&self.protocol, &self.address, &self.context];
         own.into_iter().chain(self.connection.slots())
+    }
+}
+
+impl OnSocket for DatagramTransport {
+    const GET_EXTRA_INFO: &'static Signature<2> =
+        &Signature::new("DatagramSocketTransport.get_extra_info", "name, default=None");
+
+    #[inline]
+    fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    #[inline]
+    fn exposed(&self) -> &Cell<bool> {
+        &self.exposed
+    }
+
+    fn loop_slot(&self) -> &Slot<EventLoop> {
+        &self.event_loop
+    }
+
+    fn is_gone(&self) -> bool {
+        self.gone.get()
+    }
+
+    fn activity(&self) -> Activity {
+        self.machine(|machine| Activity {
+            closing: machine.is_closing(),
+            reading: machine.read_op().is_some(),
+            writing: machine.write_op().is_some(),
+            unsent: machine.write_buffer_size(),
+        })
     }
 }
 

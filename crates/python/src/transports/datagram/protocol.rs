@@ -2,7 +2,6 @@
 
 use pyo3::prelude::*;
 use pyo3::types::PyString;
-use rustix::io::Errno;
 
 use super::data::DatagramTransport;
 use super::ending::tell_handler;
@@ -25,7 +24,7 @@ pub(super) fn datagram_received<'py>(
 /// Python code closed the socket itself: as far as asyncio's transport can tell, what it does fails.
 #[cold]
 pub(super) fn closed_by_the_program(transport: &Obj<'_, DatagramTransport>) -> PyResult<()> {
-    let error = errors::errno(Errno::BADF.raw_os_error());
+    let error = errors::bad_descriptor();
     error_received(transport, &Raised::from_err(transport.py(), error))
 }
 

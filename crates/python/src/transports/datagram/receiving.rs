@@ -3,7 +3,6 @@
 //! Called by Python code and by the loop's turn; calls the machine and, with its answers, [`super::upcall`].
 
 use pyo3::prelude::*;
-use rustix::io::Errno;
 use yibu_engine::transport::Datagrams;
 use yibu_engine::{Interest, OpId, Outcome};
 
@@ -80,7 +79,7 @@ fn arm<'py>(
     let event_loop = transport.event_loop(py)?;
     event_loop.check_open()?;
     if !transport.is_intact(py)? {
-        return Err(errors::errno(Errno::BADF.raw_os_error()));
+        return Err(errors::bad_descriptor());
     }
     let armed = match act(transport, &arm)? {
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {

@@ -256,7 +256,7 @@ fn write_eof<'py>(transport: &Obj<'py, SocketTransport>) -> Output<'py> {
     if !transport.is_intact(py)? {
         // As far as asyncio's transport can tell, shutting down fails.
         return if transport.stream(|stream| stream.end_writing()) {
-            Err(errors::errno(rustix::io::Errno::BADF.raw_os_error()))
+            Err(errors::bad_descriptor())
         } else {
             Ok(none(py))
         };

@@ -1,0 +1,119 @@
+//! [`OnSocket`]: what transports of sockets have in common, whatever goes through the socket: extra information, the socket object, which
+//! Python code may close once it has it, and their `repr()`. `asyncio.selector_events._SelectorTransport`.
+
+use std::cell::Cell;
+
+use pyo3::prelude::*;
+use pyo3::types::PyString;
+
+use super::connection::{self, Connection};
+use crate::core::EventLoop;
+use crate::ffi::{Class, Obj, Output, Signature, Slot, Table, boolean, none};
+
+/// A native transport of a socket.
+pub(super) trait OnSocket: Class {
+    /// `get_extra_info`.
+    const GET_EXTRA_INFO: &'static Signature<2>;
+
+    /// The descriptor, and the Python socket around it.
+    fn connection(&self) -> &Connection;
+
+    /// Whether Python code may close the socket without the transport.
+    fn exposed(&self) -> &Cell<bool>;
+
+    /// The loop; empty until `__init__` has run.
+    fn loop_slot(&self) -> &Slot<EventLoop>;
+
+    /// Whether `connection_lost` has been called, and everything let go.
+    fn is_gone(&self) -> bool;
+
+    /// What the machine is doing.
+    fn activity(&self) -> Activity;
+
+    /// Somebody asks for the socket, and may use it: what was written before is sent first.
+    fn before_exposure(_transport: &Obj<'_, Self>) -> PyResult<()> {
+        Ok(())
+    }
+}
+
+/// What a machine is doing, for `repr()`.
+pub(super) struct Activity {
+    pub closing: bool,
+    pub reading: bool,
+    pub writing: bool,
+    /// Bytes that wait to be sent.
+    pub unsent: usize,
+}
+
+/// Whether the descriptor may still be used: Python code that holds the socket object may have closed it, and the number may be
+/// another file's by now.
+#[inline]
+pub(super) fn is_intact<T: OnSocket>(transport: &T, py: Python<'_>) -> PyResult<bool> {
+    if transport.exposed().get() { transport.connection().is_intact(py) } else { Ok(true) }
+}
+
+/// Extra information, and the attributes of the socket that libraries read although they are private.
+pub(super) fn table<T: OnSocket>(t: &mut Table<T>) {
+    t.method(
+        T::GET_EXTRA_INFO,
+        |transport, args| {
+            let [name, default] = args.parse(T::GET_EXTRA_INFO)?;
+            T::before_exposure(transport)?;
+            if connection::shows_socket(&name) {
+                transport.exposed().set(true);
+            }
+            transport.connection().extra_info(&name, default)
+        },
+        "What is known about the socket: 'peername', 'sockname', 'socket'.",
+    );
+    t.property(
+        c"_extra",
+        |transport| {
+            transport.exposed().set(true);
+            transport.connection().extra(transport.py())
+        },
+        |transport, extra| {
+            transport.connection().set_extra(extra.map_or_else(|| none(transport.py()), Clone::clone));
+            Ok(())
+        },
+    );
+    t.getter(c"_sock", |transport| {
+        T::before_exposure(transport)?;
+        transport.exposed().set(true);
+        unless_gone(transport, || transport.connection().socket(transport.py()))
+    });
+    t.getter(c"_sock_fd", |transport| {
+        Ok(transport.connection().fd().into_pyobject(transport.py())?.into_any())
+    });
+    t.getter(c"_protocol_connected", |transport| {
+        Ok(boolean(transport.py(), transport.connection().fd() >= 0))
+    });
+    t.repr(repr);
+}
+
+/// An attribute that is None before the transport has begun and after it has ended.
+pub(super) fn unless_gone<'py, T: OnSocket>(
+    transport: &Obj<'py, T>,
+    read: impl FnOnce() -> Output<'py>,
+) -> Output<'py> {
+    if transport.is_gone() || transport.loop_slot().is_empty() { Ok(none(transport.py())) } else { read() }
+}
+
+fn repr<'py, T: OnSocket>(transport: &Obj<'py, T>) -> Output<'py> {
+    let py = transport.py();
+    let (gone, activity) = (transport.is_gone(), transport.activity());
+    let mut text = format!("<{}", transport.as_any().get_type().name()?);
+    if gone {
+        text.push_str(" closed");
+    } else if activity.closing {
+        text.push_str(" closing");
+    }
+    text.push_str(&format!(" fd={}", transport.connection().fd()));
+    if !gone && transport.loop_slot().obj(py).is_some_and(|event_loop| !event_loop.is_closed()) {
+        let word = |polls| if polls { "polling" } else { "idle" };
+        let (read, write, size) = (word(activity.reading), word(activity.writing), activity.unsent);
+        text.push_str(&format!(" read={read} write=<{write}, bufsize={size}>"));
+    }
+    text.push('>');
+    Ok(PyString::new(py, &text).into_any())
+}
