@@ -1,7 +1,9 @@
 //! `_connect_pipes`: the coroutine that connects a child's pipes to the loop, one after the other, and then lets its protocol know.
 //!
-//! Run as a task, which [`super::transport`] makes; calls `connect_write_pipe` and `connect_read_pipe` of the loop. The routine's
-//! owner is the transport, its first slot the future that waits for the connection, its second one the Popen object.
+//! Run as a task, which [`super::transport`] makes; calls `connect_write_pipe` and `connect_read_pipe` of the loop.
+//! The routine's owner is the transport.
+
+use std::cell::Cell;
 
 use pyo3::exceptions::{PyAssertionError, PyKeyboardInterrupt, PySystemExit};
 use pyo3::prelude::*;
@@ -10,7 +12,7 @@ use pyo3::types::PyDict;
 use super::data::BaseSubprocessTransport;
 use super::pipes::{ReadPipe, WritePipe};
 use crate::coroutines::{Routine, Step};
-use crate::ffi::{Class, Obj, Output, Raised, call, none};
+use crate::ffi::{Class, Obj, Output, Raised, Slot, call, none};
 use crate::futures::likes;
 use crate::replaced::names::{READ_PIPE_PROTOCOL, WRITE_PIPE_PROTOCOL};
 use crate::{names, stock};
@@ -18,13 +20,28 @@ use crate::{names, stock};
 /// The attributes of a Popen object that have the parent's ends, by the child's descriptor.
 const FILES: [&str; 3] = ["stdin", "stdout", "stderr"];
 
+/// The routine keeps the future that waits for the connection,
+pub(super) fn waiter_of(routine: &Routine) -> &Slot {
+    &routine.first
+}
+
+/// the Popen object,
+fn process_of(routine: &Routine) -> &Slot {
+    &routine.second
+}
+
+/// and the child's descriptor of the pipe that is being connected.
+fn descriptor_of(routine: &Routine) -> &Cell<u64> {
+    &routine.number
+}
+
 /// The first piece.
 pub(super) fn begin<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     let py = routine.py();
     let transport = routine.owner::<BaseSubprocessTransport>(py)?;
-    routine.second.put(transport.process.get_or_none(py));
+    process_of(routine).put(transport.process.get_or_none(py));
     let step = connect(routine, &transport, 0);
-    step.or_else(|error| give_up(routine, &transport, error))
+    step.or_else(|error| tell_failure(routine, &transport, error))
 }
 
 /// Connects the next pipe, from descriptor `number` on; at the end, tells the protocol.
@@ -34,7 +51,7 @@ fn connect<'py>(
     number: usize,
 ) -> PyResult<Step<'py>> {
     let py = routine.py();
-    let process = routine.second.get_or_none(py);
+    let process = process_of(routine).get_or_none(py);
     let event_loop = transport.event_loop.get_or_none(py);
     for (number, name) in FILES.into_iter().enumerate().skip(number) {
         let file = process.getattr(names::interned(py, name))?;
@@ -47,7 +64,7 @@ fn connect<'py>(
         };
         let class = replacement.unwrap_or_else(|| class.into_any());
         let factory = stock::partial(py)?.call1((class, transport.as_any(), number))?;
-        routine.number.set(number as u64);
+        descriptor_of(routine).set(number as u64);
         return Ok(Step::Await(
             event_loop.call_method1(names::interned(py, method), (factory, file))?,
             connected,
@@ -55,7 +72,7 @@ fn connect<'py>(
     }
     tell_protocol(transport, &event_loop)?;
     transport.connecting.clear();
-    let waiter = routine.first.get_or_none(py);
+    let waiter = waiter_of(routine).get_or_none(py);
     if !waiter.is_none() && !likes::is_cancelled(&waiter)? {
         likes::set_result(&waiter, none(py))?;
     }
@@ -66,13 +83,13 @@ fn connect<'py>(
 fn connected<'py>(routine: &Obj<'py, Routine>, outcome: Output<'py>) -> PyResult<Step<'py>> {
     let py = routine.py();
     let transport = routine.owner::<BaseSubprocessTransport>(py)?;
-    let number = routine.number.get() as usize;
+    let number = descriptor_of(routine).get() as usize;
     let step = outcome.and_then(|outcome| {
         let (_, protocol): (Bound<'py, PyAny>, Bound<'py, PyAny>) = outcome.extract()?;
         transport.pipes(py)?.set_item(number, protocol)?;
         connect(routine, &transport, number + 1)
     });
-    step.or_else(|error| give_up(routine, &transport, error))
+    step.or_else(|error| tell_failure(routine, &transport, error))
 }
 
 /// `connection_made`, and what has happened since, at the next turn.
@@ -93,7 +110,7 @@ fn tell_protocol<'py>(
 }
 
 /// A pipe could not be connected, or the task was cancelled: whoever waits is told, unless the loop is to end.
-fn give_up<'py>(
+fn tell_failure<'py>(
     routine: &Obj<'py, Routine>,
     transport: &Obj<'py, BaseSubprocessTransport>,
     error: PyErr,
@@ -106,7 +123,7 @@ fn give_up<'py>(
     error.handling(|| {
         transport.connecting.clear();
         close_files(transport)?;
-        let waiter = routine.first.get_or_none(py);
+        let waiter = waiter_of(routine).get_or_none(py);
         if !waiter.is_none() && !likes::is_cancelled(&waiter)? {
             likes::set_exception(&waiter, error.as_any())?;
         }

@@ -346,7 +346,7 @@ fn methods(t: &mut Table<BaseSubprocessTransport>) {
         |transport, args| {
             let [waiter] = args.parse(&CONNECT)?;
             let routine = Routine::begin(transport.as_any(), CONNECT.function, connecting::begin)?;
-            routine.first.put(waiter);
+            connecting::waiter_of(&routine).put(waiter);
             Ok(routine.into_any())
         },
         "Coroutine that connects the pipes, tells the protocol, and completes waiter.",

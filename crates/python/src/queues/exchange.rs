@@ -1,7 +1,9 @@
 //! `put`, `put_nowait`, `get` and `get_nowait`: how items come and go, and how tasks wait for that.
 //!
-//! Putting and getting are one story told from two sides: a coroutine that must wait puts a future into the waiters of its side,
+//! Putting and getting are the same from two sides: a coroutine that must wait puts a future into the waiters of its side,
 //! and the other side completes the first that is not done. A task that is cancelled after it was woken passes the call on.
+
+use std::cell::Cell;
 
 use pyo3::prelude::*;
 
@@ -10,22 +12,37 @@ use super::hooks::{self, Hook, Hooks};
 use super::items;
 use super::waiters::Waiters;
 use crate::coroutines::{Routine, Step, taken};
-use crate::ffi::{Obj, Output, Raised, Ref, none};
+use crate::ffi::{Obj, Output, Raised, Ref, Slot, none};
 use crate::mixins::{cancel, create_future, is_cancelled};
 use crate::stock;
+
+/// A routine keeps the item that it puts,
+fn item_of(routine: &Routine) -> &Slot {
+    &routine.second
+}
+
+/// the future by which it waits,
+fn waiter_of(routine: &Routine) -> &Slot {
+    &routine.first
+}
+
+/// and the number of that among the waiters of its side.
+fn ticket_of(routine: &Routine) -> &Cell<u64> {
+    &routine.number
+}
 
 /// One of the two sides.
 trait Side {
     fn waiters(queue: &Queue) -> &Waiters;
     /// Whether one must wait.
     fn is_blocked(queue: &Obj<'_, Queue>, hooks: Hooks) -> PyResult<bool>;
-    /// QueueShutDown when waiting is in vain.
-    fn ensure_hope(queue: &Obj<'_, Queue>, hooks: Hooks) -> PyResult<()>;
+    /// QueueShutDown when nobody will end the wait any more.
+    fn ensure_not_shut_down(queue: &Obj<'_, Queue>, hooks: Hooks) -> PyResult<()>;
     /// What is done without waiting.
     fn act<'py>(queue: &Obj<'py, Queue>, hooks: Hooks, routine: &Obj<'py, Routine>) -> Output<'py>;
 }
 
-/// The side of `put`; the item is in the routine's second slot.
+/// The side of `put`.
 struct Putting;
 
 impl Side for Putting {
@@ -38,19 +55,19 @@ impl Side for Putting {
         items::is_full(queue, hooks)
     }
 
-    fn ensure_hope(queue: &Obj<'_, Queue>, _hooks: Hooks) -> PyResult<()> {
+    fn ensure_not_shut_down(queue: &Obj<'_, Queue>, _hooks: Hooks) -> PyResult<()> {
         queue.ensure_open(queue.py())
     }
 
     #[inline]
     fn act<'py>(queue: &Obj<'py, Queue>, hooks: Hooks, routine: &Obj<'py, Routine>) -> Output<'py> {
-        let item = taken(queue.py(), &routine.second);
+        let item = taken(queue.py(), item_of(routine));
         if hooks.replace(Hook::PutNowait) {
             return Hook::PutNowait.call_with(queue, &item);
         }
         if hooks.are_plain() {
             queue.ensure_open(queue.py())?;
-            return hand_in_plainly(queue, item);
+            return put_in_plainly(queue, item);
         }
         put_now(queue, hooks, &item)
     }
@@ -69,7 +86,7 @@ impl Side for Getting {
         items::is_empty(queue, hooks)
     }
 
-    fn ensure_hope(queue: &Obj<'_, Queue>, hooks: Hooks) -> PyResult<()> {
+    fn ensure_not_shut_down(queue: &Obj<'_, Queue>, hooks: Hooks) -> PyResult<()> {
         if queue.shut_down.get() && items::is_empty(queue, hooks)? {
             queue.ensure_open(queue.py())
         } else {
@@ -82,7 +99,7 @@ impl Side for Getting {
         if hooks.replace(Hook::GetNowait) {
             return Hook::GetNowait.call(queue);
         }
-        if hooks.are_plain() { hand_out_plainly(queue) } else { get_now(queue, hooks) }
+        if hooks.are_plain() { take_out_plainly(queue) } else { get_now(queue, hooks) }
     }
 }
 
@@ -90,7 +107,7 @@ impl Side for Getting {
 #[inline]
 pub fn put<'py>(queue: &Obj<'py, Queue>, item: Bound<'py, PyAny>) -> Output<'py> {
     let routine = Routine::begin(queue.as_any(), "Queue.put", exchange::<Putting>)?;
-    routine.second.put(item);
+    item_of(&routine).put(item);
     Ok(routine.into_any())
 }
 
@@ -109,14 +126,14 @@ fn exchange<'py, S: Side>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     if !S::is_blocked(&queue, hooks)? {
         return S::act(&queue, hooks, routine).map(Step::Return);
     }
-    S::ensure_hope(&queue, hooks)?;
+    S::ensure_not_shut_down(&queue, hooks)?;
     let waiter = if hooks.replace(Hook::GetLoop) {
         create_future(&Hook::GetLoop.call(&queue)?)?
     } else {
         queue.bound.waiter(queue.as_any())?
     };
-    routine.number.set(S::waiters(&queue).push(&waiter)?);
-    routine.first.put(waiter.clone());
+    ticket_of(routine).set(S::waiters(&queue).push(&waiter)?);
+    waiter_of(routine).put(waiter.clone());
     Ok(Step::Await(waiter, resume::<S>))
 }
 
@@ -124,11 +141,11 @@ fn exchange<'py, S: Side>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
 #[inline]
 fn resume<'py, S: Side>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyResult<Step<'py>> {
     let py = routine.py();
-    let waiter = taken(py, &routine.first);
+    let waiter = taken(py, waiter_of(routine));
     let Err(error) = waited else { return exchange::<S>(routine) };
     let raised = Raised::from_err(py, error);
     let queue = routine.owner::<Queue>(py)?;
-    raised.handling(|| leave::<S>(&queue, routine.number.get(), &waiter))?;
+    raised.handling(|| leave::<S>(&queue, ticket_of(routine).get(), &waiter))?;
     Err(raised.into_err())
 }
 
@@ -164,7 +181,7 @@ pub fn put_nowait<'py>(queue: &Obj<'py, Queue>, item: Bound<'py, PyAny>) -> Outp
     if items::is_full(queue, Hooks::PLAIN)? {
         return Err(full(queue)?);
     }
-    hand_in_plainly(queue, item)
+    put_in_plainly(queue, item)
 }
 
 #[cold]
@@ -174,10 +191,10 @@ fn full(queue: &Obj<'_, Queue>) -> PyResult<PyErr> {
 
 /// Puts an item into a plain queue, in which there is room.
 #[inline]
-fn hand_in_plainly<'py>(queue: &Obj<'py, Queue>, item: Bound<'py, PyAny>) -> Output<'py> {
+fn put_in_plainly<'py>(queue: &Obj<'py, Queue>, item: Bound<'py, PyAny>) -> Output<'py> {
     let py = queue.py();
     if let Some(item) = queue.items.hide(Ref::new(item))? {
-        return hand_in(queue, Hooks::PLAIN, item.any(py));
+        return put_in(queue, Hooks::PLAIN, item.any(py));
     }
     account_for(queue, Hooks::PLAIN)
 }
@@ -188,12 +205,12 @@ fn put_now<'py>(queue: &Obj<'py, Queue>, hooks: Hooks, item: &Bound<'py, PyAny>)
     if items::is_full(queue, hooks)? {
         return Err(full(queue)?);
     }
-    hand_in(queue, hooks, item)
+    put_in(queue, hooks, item)
 }
 
 /// Puts an item in for which there is room.
 #[inline(never)]
-fn hand_in<'py>(queue: &Obj<'py, Queue>, hooks: Hooks, item: &Bound<'py, PyAny>) -> Output<'py> {
+fn put_in<'py>(queue: &Obj<'py, Queue>, hooks: Hooks, item: &Bound<'py, PyAny>) -> Output<'py> {
     if hooks.replace(Hook::Put) {
         Hook::Put.call_with(queue, item)?;
     } else {
@@ -220,15 +237,15 @@ fn account_for<'py>(queue: &Obj<'py, Queue>, hooks: Hooks) -> Output<'py> {
 pub fn get_nowait<'py>(queue: &Obj<'py, Queue>) -> Output<'py> {
     let hooks = hooks::of(queue)?;
     if hooks.are_plain() && !items::is_empty(queue, Hooks::PLAIN)? {
-        return hand_out_plainly(queue);
+        return take_out_plainly(queue);
     }
     get_now(queue, hooks)
 }
 
 /// Takes an item out of a plain queue, where there is one.
 #[inline]
-fn hand_out_plainly<'py>(queue: &Obj<'py, Queue>) -> Output<'py> {
-    let Some(item) = queue.items.take_hidden() else { return hand_out(queue, Hooks::PLAIN) };
+fn take_out_plainly<'py>(queue: &Obj<'py, Queue>) -> Output<'py> {
+    let Some(item) = queue.items.take_hidden() else { return take_out(queue, Hooks::PLAIN) };
     wake_next(queue, Hooks::PLAIN, &queue.putters)?;
     Ok(item.into_any(queue.py()))
 }
@@ -240,12 +257,12 @@ fn get_now<'py>(queue: &Obj<'py, Queue>, hooks: Hooks) -> Output<'py> {
         queue.ensure_open(py)?;
         return Err(PyErr::from_type(stock::queue_empty(py)?.clone(), ()));
     }
-    hand_out(queue, hooks)
+    take_out(queue, hooks)
 }
 
 /// Takes an item out that is there.
 #[inline(never)]
-fn hand_out<'py>(queue: &Obj<'py, Queue>, hooks: Hooks) -> Output<'py> {
+fn take_out<'py>(queue: &Obj<'py, Queue>, hooks: Hooks) -> Output<'py> {
     let item = take(queue, hooks)?;
     wake_next(queue, hooks, &queue.putters)?;
     Ok(item)

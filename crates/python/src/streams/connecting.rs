@@ -74,10 +74,35 @@ fn open_unix_connection<'py>(args: Args<'_, 'py>) -> Output<'py> {
     open(OPEN_UNIX.function, request, |routine| connect(routine, "create_unix_connection"))
 }
 
+/// A routine keeps the arguments for the loop's method,
+fn arguments_of(routine: &Routine) -> &Slot {
+    &routine.first
+}
+
+/// the keywords for it,
+fn keywords_of(routine: &Routine) -> &Slot {
+    &routine.second
+}
+
+/// a server's function for new connections; or, when the loop has been called, a client's protocol
+fn connected_of(routine: &Routine) -> &Slot {
+    &routine.third
+}
+
+/// in the place of the arguments,
+fn protocol_of(routine: &Routine) -> &Slot {
+    &routine.first
+}
+
+/// and the reader.
+fn reader_of(routine: &Routine) -> &Slot {
+    &routine.third
+}
+
 fn open<'py>(name: &'static str, request: Request<'py>, start: crate::coroutines::Start) -> Output<'py> {
     let routine = Routine::begin(&request.limit, name, start)?;
-    routine.first.put(request.passed_on);
-    routine.second.put(request.keywords);
+    arguments_of(&routine).put(request.passed_on);
+    keywords_of(&routine).put(request.keywords);
     Ok(routine.into_any())
 }
 
@@ -87,14 +112,14 @@ fn with_factory<'py>(
     routine: &Obj<'py, Routine>,
 ) -> PyResult<(Bound<'py, PyTuple>, Bound<'py, PyDict>)> {
     let py = routine.py();
-    let passed_on = taken(py, &routine.first).cast_into::<PyTuple>()?;
+    let passed_on = taken(py, arguments_of(routine)).cast_into::<PyTuple>()?;
     let mut arguments = vec![factory];
     arguments.extend(passed_on.iter());
     let arguments = PyTuple::new(py, arguments)?;
-    Ok((arguments, taken(py, &routine.second).cast_into()?))
+    Ok((arguments, taken(py, keywords_of(routine)).cast_into()?))
 }
 
-/// Connects. The limit is the owner; the reader is kept in the third slot, the protocol in the first.
+/// Connects. The routine's owner is the limit, then the loop.
 fn connect<'py>(routine: &Obj<'py, Routine>, method: &str) -> PyResult<Step<'py>> {
     let py = routine.py();
     let event_loop = running_loop(py, &OF_STREAMS)?;
@@ -104,12 +129,12 @@ fn connect<'py>(routine: &Obj<'py, Routine>, method: &str) -> PyResult<Step<'py>
     let (arguments, keywords) = with_factory(factory, routine)?;
     let connecting = event_loop.call_method(method, arguments, Some(&keywords))?;
     routine.owner.put(event_loop);
-    routine.first.put(protocol);
-    routine.third.put(reader);
+    protocol_of(routine).put(protocol);
+    reader_of(routine).put(reader);
     Ok(Step::Await(connecting, |routine, connected| {
         let py = routine.py();
         let transport = connected?.get_item(0)?;
-        let (reader, protocol) = (taken(py, &routine.third), taken(py, &routine.first));
+        let (reader, protocol) = (taken(py, reader_of(routine)), taken(py, protocol_of(routine)));
         let writer = writer::made(&WRITER, [&transport, &protocol, &reader, &routine.owner.get_or_none(py)])?;
         Ok(Step::Return(PyTuple::new(py, [reader, writer])?.into_any()))
     }))
@@ -133,7 +158,7 @@ fn start<'py>(
 ) -> Output<'py> {
     let routine = open(name, request, start)?;
     if let (Some(native), Some(connected)) = (Obj::<Routine>::cast(&routine), kept.into_iter().next()) {
-        native.third.put(connected);
+        connected_of(native).put(connected);
     }
     Ok(routine)
 }
@@ -142,7 +167,7 @@ fn serve<'py>(routine: &Obj<'py, Routine>, method: &str) -> PyResult<Step<'py>> 
     let py = routine.py();
     let event_loop = running_loop(py, &OF_STREAMS)?;
     let limit = routine.owner.get_or_none(py);
-    let factory = Factory::of(&event_loop, taken(py, &routine.third), limit)?;
+    let factory = Factory::of(&event_loop, taken(py, connected_of(routine)), limit)?;
     let (arguments, keywords) = with_factory(factory, routine)?;
     let serving = event_loop.call_method(method, arguments, Some(&keywords))?;
     Ok(Step::Await(serving, |_, server| server.map(Step::Return)))

@@ -2,6 +2,8 @@
 //!
 //! Called by programs; calls the streams of the process, each in a task of its own.
 
+use std::cell::Cell;
+
 use pyo3::exceptions::{PyAssertionError, PyBrokenPipeError, PyConnectionResetError};
 use pyo3::prelude::*;
 
@@ -45,7 +47,27 @@ pub(super) fn table(t: &mut Table<Process>) {
     );
 }
 
-/// A routine whose first slot is the argument.
+/// A routine keeps its argument,
+fn argument_of(routine: &Routine) -> &Slot {
+    &routine.first
+}
+
+/// what was read from both outputs,
+fn outputs_of(routine: &Routine) -> &Slot {
+    &routine.first
+}
+
+/// the transport of the pipe that it reads,
+fn pipe_of(routine: &Routine) -> &Slot {
+    &routine.second
+}
+
+/// and whether debug mode was on at the beginning, or whether it reads standard output and not standard error.
+fn flag_of(routine: &Routine) -> &Cell<u64> {
+    &routine.number
+}
+
+/// A routine with an argument.
 fn begin<'py>(
     process: &Obj<'py, Process>,
     name: &'static str,
@@ -53,7 +75,7 @@ fn begin<'py>(
     start: crate::coroutines::Start,
 ) -> Output<'py> {
     let routine = Routine::begin(process.as_any(), name, start)?;
-    routine.first.put(argument);
+    argument_of(&routine).put(argument);
     Ok(routine.into_any())
 }
 
@@ -79,7 +101,7 @@ fn log<'py>(
 fn communicate<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     let py = routine.py();
     let process = routine.owner::<Process>(py)?;
-    let input = routine.first.get_or_none(py);
+    let input = argument_of(routine).get_or_none(py);
     let object = process.as_any();
     let feeding = if process.stdin.is_empty() {
         object.call_method0(name!("_noop"))
@@ -98,12 +120,12 @@ fn communicate<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     let all = gather_all(py, [feeding, output, errors].into_iter(), false)?;
     Ok(Step::Await(all, |routine, outputs| {
         let process = routine.owner.get_or_none(routine.py());
-        routine.first.put(outputs?);
+        outputs_of(routine).put(outputs?);
         let waiting = process.call_method0(names::wait(routine.py()))?;
         Ok(Step::Await(waiting, |routine, waited| {
             waited?;
             let py = routine.py();
-            let outputs = routine.first.get_or_none(py);
+            let outputs = outputs_of(routine).get_or_none(py);
             routine.owner::<Process>(py)?.outputs.iter().for_each(Slot::clear);
             let pair = (outputs.get_item(1)?, outputs.get_item(2)?);
             Ok(Step::Return(pair.into_pyobject(py)?.into_any()))
@@ -111,13 +133,13 @@ fn communicate<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     }))
 }
 
-/// `_feed_stdin`. The routine's number says whether debug mode was on at the beginning.
+/// `_feed_stdin`.
 fn feed<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     let py = routine.py();
     let process = routine.owner::<Process>(py)?;
     let debugging = is_debugging(&process, py)?;
-    routine.number.set(debugging.into());
-    let (stdin, input) = (process.stdin.get_or_none(py), routine.first.get_or_none(py));
+    flag_of(routine).set(debugging.into());
+    let (stdin, input) = (process.stdin.get_or_none(py), argument_of(routine).get_or_none(py));
     let drained = || -> Output<'py> {
         if !input.is_none() {
             stdin.call_method1(names::write(py), (&input,))?;
@@ -138,7 +160,7 @@ fn feed<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
 fn fed<'py>(routine: &Obj<'py, Routine>, drained: Output<'py>) -> PyResult<Step<'py>> {
     let py = routine.py();
     let process = routine.owner::<Process>(py)?;
-    let debugging = routine.number.get() != 0;
+    let debugging = flag_of(routine).get() != 0;
     if let Err(error) = drained {
         let lost = error.is_instance_of::<PyBrokenPipeError>(py)
             || error.is_instance_of::<PyConnectionResetError>(py);
@@ -166,28 +188,28 @@ fn log_stream<'py>(process: &Obj<'py, Process>, text: &str, is_output: bool) -> 
     log(process, &READ_STREAM, text, Some(name.into_pyobject(py)?.into_any()))
 }
 
-/// `_read_stream`. The routine's second slot is the pipe's transport; its number, the descriptor.
+/// `_read_stream`.
 fn read<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     let py = routine.py();
     let process = routine.owner::<Process>(py)?;
-    let number = routine.first.get_or_none(py);
+    let number = argument_of(routine).get_or_none(py);
     let transport =
         process.transport.get_or_none(py).call_method1(name!("get_pipe_transport"), (&number,))?;
-    routine.second.put(transport);
+    pipe_of(routine).put(transport);
     let is_output = !number.eq(2)?;
     if is_output && !number.eq(1)? {
         return Err(PyAssertionError::new_err(()));
     }
-    routine.number.set(is_output.into());
+    flag_of(routine).set(is_output.into());
     let stream = if is_output { &process.stdout } else { &process.stderr };
     log_stream(&process, "%r communicate: read %s", is_output)?;
     let output = stream.get_or_none(py).call_method0(names::read(py))?;
     Ok(Step::Await(output, |routine, output| {
         let (py, output) = (routine.py(), output?);
         let process = routine.owner::<Process>(py)?;
-        let is_output = routine.number.get() != 0;
+        let is_output = flag_of(routine).get() != 0;
         log_stream(&process, "%r communicate: close %s", is_output)?;
-        routine.second.get_or_none(py).call_method0(names::close(py))?;
+        pipe_of(routine).get_or_none(py).call_method0(names::close(py))?;
         // Kept until both streams and the child have ended: a cancellation before that must not lose it.
         let kept = &process.outputs[usize::from(!is_output)];
         let output = match kept.get(py) {

@@ -8,7 +8,7 @@ use pyo3::types::{PyDict, PyTuple};
 use super::process::{self, Process};
 use super::protocol::SubprocessStreamProtocol;
 use crate::coroutines::{Routine, Start, Step, taken};
-use crate::ffi::{Args, Class, Obj, Output, Signature, none};
+use crate::ffi::{Args, Class, Obj, Output, Signature, Slot, none};
 use crate::functions::{self, running_loop};
 use crate::replaced::names::running_loop::OF_SUBPROCESS;
 use crate::replaced::names::{PROCESS, SUBPROCESS_PROTOCOL};
@@ -41,7 +41,22 @@ fn create_shell<'py>(args: Args<'_, 'py>) -> Output<'py> {
     begin(&args, &SHELL, |routine| start(routine, "subprocess_shell"))
 }
 
-/// The routine's owner is the limit; its first slot has the command as a tuple, the second one the keywords for the loop.
+/// The routine keeps the command as a tuple, until the loop has it,
+fn command_of(routine: &Routine) -> &Slot {
+    &routine.first
+}
+
+/// then the loop,
+fn event_loop_of(routine: &Routine) -> &Slot {
+    &routine.first
+}
+
+/// and the keywords for the loop.
+fn keywords_of(routine: &Routine) -> &Slot {
+    &routine.second
+}
+
+/// The routine's owner is the limit.
 fn begin<'py>(args: &Args<'_, 'py>, signature: &'static Signature<5>, start: Start) -> Output<'py> {
     let py = args.py();
     let (given, keywords) = args.parse_open(signature)?;
@@ -55,12 +70,12 @@ fn begin<'py>(args: &Args<'_, 'py>, signature: &'static Signature<5>, start: Sta
     }
     let routine = Routine::begin(&limit, signature.function, start)?;
     let command = command.into_iter().chain(args.rest(signature)?.iter());
-    routine.first.put(PyTuple::new(py, command.collect::<Vec<_>>())?);
-    routine.second.put(keywords);
+    command_of(&routine).put(PyTuple::new(py, command.collect::<Vec<_>>())?);
+    keywords_of(&routine).put(keywords);
     Ok(routine.into_any())
 }
 
-/// Has the loop start the child. Then the first slot is the loop.
+/// Has the loop start the child.
 fn start<'py>(routine: &Obj<'py, Routine>, method: &str) -> PyResult<Step<'py>> {
     let py = routine.py();
     let event_loop = running_loop(py, &OF_SUBPROCESS)?;
@@ -72,16 +87,16 @@ fn start<'py>(routine: &Obj<'py, Routine>, method: &str) -> PyResult<Step<'py>> 
         None => SubprocessStreamProtocol::class(py).into_any(),
     };
     let factory = stock::partial(py)?.call((class,), Some(&options))?;
-    let command = taken(py, &routine.first).cast_into::<PyTuple>()?;
-    let keywords = taken(py, &routine.second).cast_into::<PyDict>()?;
+    let command = taken(py, command_of(routine)).cast_into::<PyTuple>()?;
+    let keywords = taken(py, keywords_of(routine)).cast_into::<PyDict>()?;
     let arguments = std::iter::once(factory).chain(command.iter());
     let arguments = PyTuple::new(py, arguments.collect::<Vec<_>>())?;
     let started = event_loop.call_method(crate::names::interned(py, method), arguments, Some(&keywords))?;
-    routine.first.put(event_loop);
+    event_loop_of(routine).put(event_loop);
     Ok(Step::Await(started, |routine, started| {
         let py = routine.py();
         let (transport, protocol): (Bound<'_, PyAny>, Bound<'_, PyAny>) = started?.extract()?;
-        let event_loop = taken(py, &routine.first);
+        let event_loop = taken(py, event_loop_of(routine));
         Ok(Step::Return(match PROCESS.maker::<Process>(py)? {
             Some(class) => class.call1((transport, protocol, event_loop))?,
             None => process::new(transport, protocol, event_loop)?.into_any(),
