@@ -34,5 +34,5 @@ pub use flow::{DEFAULT_HIGH, Flow, LimitsError};
 pub use listener::{Accepting, Listener, OUT_OF_RESOURCES};
 pub use ops::Ops;
 pub use outgoing::Outgoing;
-pub use stream::{Cork, ReadInto, Reading, Stream, WriteError};
+pub use stream::{Coalesced, ReadInto, Reading, Stream, WriteError};
 pub use upcall::{During, Rest, Upcall};

@@ -67,20 +67,20 @@ pub enum ReadInto {
     Upcall(Upcall),
 }
 
-/// What [`Stream::cork`] did.
+/// What [`Stream::coalesce`] did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cork {
-    /// The data waits, and nothing waited before: see to it that `uncork` is called.
+pub enum Coalesced {
+    /// The data waits, and nothing waited before: see to it that `send_coalesced` is called.
     First,
     /// The data waits with what waited before.
     Joined,
-    /// Nothing was taken: `uncork`, then `write`.
+    /// Nothing was taken: `send_coalesced`, then `write`.
     Refused,
 }
 
-/// How much may wait for [`Stream::uncork`], in bytes. More is sent at once: joining large writes saves nothing, and flow
+/// How much may wait for [`Stream::send_coalesced`], in bytes. More is sent at once: joining large writes saves nothing, and flow
 /// control has to see them.
-const CORK_MAX: usize = 32 * 1024;
+const COALESCED_MAX: usize = 32 * 1024;
 
 /// One connection. Chunks of type `C` hold what could not be sent at once.
 ///
@@ -104,8 +104,8 @@ pub struct Stream<C, K = Socket> {
     lifecycle: Lifecycle,
     /// The embedder sends and shuts down by itself: see [`Stream::embed`].
     embedded: bool,
-    /// All of `outgoing` was written since the last [`Stream::uncork`], and nothing of it was tried to be sent.
-    corked: bool,
+    /// All of `outgoing` was written since the last [`Stream::send_coalesced`], and nothing of it was tried to be sent.
+    coalescing: bool,
     outgoing: Outgoing<C>,
     flow: Flow,
     channel: PhantomData<K>,
@@ -126,7 +126,7 @@ impl<C: AsRef<[u8]>, K: Channel> Stream<C, K> {
             eof: false,
             drain_watched: false,
             embedded: false,
-            corked: false,
+            coalescing: false,
             channel: PhantomData,
         }
     }
@@ -347,36 +347,36 @@ impl<C: AsRef<[u8]>, K: Channel> Stream<C, K> {
         Ok(self.maybe_pause())
     }
 
-    /// `write` that leaves the sending to [`Stream::uncork`], so that several small writes become one. `make_chunk` is called
-    /// when the answer is not [`Cork::Refused`].
+    /// `write` that leaves the sending to [`Stream::send_coalesced`], so that several small writes become one. `make_chunk` is called
+    /// when the answer is not [`Coalesced::Refused`].
     #[inline]
-    pub fn cork(&mut self, len: usize, make_chunk: impl FnOnce() -> C) -> Result<Cork, WriteError> {
+    pub fn coalesce(&mut self, len: usize, make_chunk: impl FnOnce() -> C) -> Result<Coalesced, WriteError> {
         self.check_writable()?;
-        let corked = self.corked;
+        let coalescing = self.coalescing;
         if len == 0
             || self.refuses()
-            || (self.outgoing.is_empty() == corked)
-            || self.outgoing.size() + len > CORK_MAX
+            || (self.outgoing.is_empty() == coalescing)
+            || self.outgoing.size() + len > COALESCED_MAX
         {
-            return Ok(Cork::Refused);
+            return Ok(Coalesced::Refused);
         }
         if !self.outgoing.make_room() {
             return Err(WriteError::NoMemory);
         }
         self.outgoing.push(make_chunk());
-        self.corked = true;
-        Ok(if corked { Cork::Joined } else { Cork::First })
+        self.coalescing = true;
+        Ok(if coalescing { Coalesced::Joined } else { Coalesced::First })
     }
 
-    /// Whether written data waits for [`Stream::uncork`].
+    /// Whether written data waits for [`Stream::send_coalesced`].
     #[inline]
-    pub const fn is_corked(&self) -> bool {
-        self.corked
+    pub const fn is_coalescing(&self) -> bool {
+        self.coalescing
     }
 
-    /// Sends what [`Stream::cork`] has collected.
-    pub fn uncork(&mut self, ops: &mut impl Ops) -> Option<Upcall> {
-        if !std::mem::take(&mut self.corked) || self.lifecycle.is_lost() {
+    /// Sends what [`Stream::coalesce`] has collected.
+    pub fn send_coalesced(&mut self, ops: &mut impl Ops) -> Option<Upcall> {
+        if !std::mem::take(&mut self.coalescing) || self.lifecycle.is_lost() {
             return None;
         }
         self.flush(ops, true)
@@ -426,12 +426,12 @@ impl<C: AsRef<[u8]>, K: Channel> Stream<C, K> {
         Ok(Ok(!self.outgoing.is_empty()))
     }
 
-    /// Takes back what [`Stream::cork`] arranged. True when there is something to send.
-    pub fn take_cork(&mut self) -> bool {
-        std::mem::take(&mut self.corked) && !self.lifecycle.is_lost()
+    /// Takes back what [`Stream::coalesce`] arranged. True when there is something to send.
+    pub fn stop_coalescing(&mut self) -> bool {
+        std::mem::take(&mut self.coalescing) && !self.lifecycle.is_lost()
     }
 
-    /// The first `count` bytes of what waits have been sent; `queued_first` after `queue` and `take_cork`.
+    /// The first `count` bytes of what waits have been sent; `queued_first` after `queue` and `stop_coalescing`.
     pub fn sent(&mut self, ops: &mut impl Ops, count: usize, queued_first: bool) -> Option<Upcall> {
         self.outgoing.advance(count);
         self.after_sending(ops, queued_first)
@@ -632,7 +632,7 @@ impl<C: AsRef<[u8]>, K: Channel> Stream<C, K> {
         self.stop_reading(ops);
         self.unwatch_writing(ops);
         self.outgoing.clear();
-        self.corked = false;
+        self.coalescing = false;
         self.lifecycle.lose(counts)
     }
 

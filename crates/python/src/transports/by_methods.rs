@@ -157,7 +157,7 @@ pub fn writelines<T: StreamTransport>(
     match queued.map_err(|error| unwritable(transport, &error, "writelines"))? {
         Ok(true) => flush(transport, socket, true),
         Ok(false) => Ok(()),
-        Err(upcall) => upcall::execute_at_home(transport, upcall),
+        Err(upcall) => upcall::execute_in_context(transport, upcall),
     }
 }
 

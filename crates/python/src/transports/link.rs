@@ -62,7 +62,7 @@ impl<K: Channel> Link<K> {
     }
 
     /// The connection begins: it has the given context, or a copy of what is current.
-    pub(super) fn settle_in(&self, py: Python<'_>) -> PyResult<()> {
+    pub(super) fn begin_context(&self, py: Python<'_>) -> PyResult<()> {
         let own = self.context.get(py).map_or_else(|| context::copy_current(py), Ok)?;
         self.own_context.put(own);
         Ok(())
@@ -251,7 +251,7 @@ pub(super) fn introduce<'py, T: StreamTransport>(
     waiter: &Bound<'py, PyAny>,
 ) -> PyResult<()> {
     let py = transport.py();
-    transport.link().settle_in(py)?;
+    transport.link().begin_context(py)?;
     let made = protocol.getattr(names::connection_made(py))?;
     call_soon_at_first(transport, &made, [transport.as_any()])?;
     if let Some(start) = start {

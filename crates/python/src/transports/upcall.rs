@@ -52,7 +52,7 @@ pub fn finish_carefully<T: StreamTransport>(
 }
 
 /// Does everything that an upcall leads to, in the connection's context, where somebody else writes.
-pub fn execute_at_home<T: StreamTransport>(transport: &Obj<'_, T>, upcall: Upcall) -> PyResult<()> {
+pub fn execute_in_context<T: StreamTransport>(transport: &Obj<'_, T>, upcall: Upcall) -> PyResult<()> {
     let context = transport.link().upcall_context(transport.py())?;
     context::run_or_stay(&context, |_| execute(transport, upcall))
 }

@@ -119,7 +119,7 @@ pub(super) fn conclude<T: StreamTransport>(
 ) -> PyResult<()> {
     match written {
         Ok(None) => Ok(()),
-        Ok(Some(upcall)) => upcall::execute_at_home(transport, upcall),
+        Ok(Some(upcall)) => upcall::execute_in_context(transport, upcall),
         Err(error) => Err(unwritable(transport, &error, method)),
     }
 }
@@ -177,7 +177,7 @@ fn set_write_buffer_limits<'py, T: StreamTransport>(
         .stream(|stream| stream.set_write_buffer_limits(Some(high), Some(low)))
         .map_err(|error| PyValueError::new_err(error.to_string()))?;
     if let Some(upcall) = upcall {
-        upcall::execute_at_home(transport, upcall)?;
+        upcall::execute_in_context(transport, upcall)?;
     }
     Ok(none(transport.py()))
 }

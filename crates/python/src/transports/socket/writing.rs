@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyList, PyMemoryView};
 #[cfg(Py_3_12)]
 use yibu_driver::memory::MakeRoom;
-use yibu_engine::transport::{Channel, Cork, During, Socket};
+use yibu_engine::transport::{Channel, Coalesced, During, Socket};
 
 use super::data::SocketTransport;
 use crate::core::{EventLoop, typed};
@@ -92,7 +92,7 @@ pub fn write<'py>(transport: &Obj<'py, SocketTransport>, data: &Bound<'py, PyAny
     }
     if let Ok(bytes) = data.cast_exact::<PyBytes>() {
         let slice = bytes.as_bytes();
-        if !cork(transport, slice.len(), || kept(bytes, 0))? {
+        if !coalesce(transport, slice.len(), || kept(bytes, 0))? {
             send(transport, slice, |sent| kept(bytes, sent))?;
         }
         return Ok(none(py));
@@ -132,7 +132,7 @@ pub fn write_copied(transport: &Obj<'_, SocketTransport>, data: &[u8]) -> PyResu
         flush(transport)?;
         return by_methods::write(transport, &socket, PyBytes::new(transport.py(), data).as_any());
     }
-    if with_copies(data, |copied| cork(transport, data.len(), || copied(0)))? {
+    if with_copies(data, |copied| coalesce(transport, data.len(), || copied(0)))? {
         return Ok(());
     }
     with_copies(data, |copied| send(transport, data, copied))
@@ -140,9 +140,9 @@ pub fn write_copied(transport: &Obj<'_, SocketTransport>, data: &[u8]) -> PyResu
 
 /// Keeps a write until the entry that the loop runs has ended, so that several writes of one callback, or of one step of a task,
 /// cost one system call. False when it has to be sent now: outside entries; when it is large, or behind data that waits for the
-/// kernel; and when it is the entry's first, unless the transport is in the habit of more.
+/// kernel; and when it is the entry's first, unless the transport usually writes more than once.
 #[inline]
-fn cork(
+fn coalesce(
     transport: &Obj<'_, SocketTransport>,
     len: usize,
     make_chunk: impl FnOnce() -> Chunk,
@@ -153,15 +153,15 @@ fn cork(
         return Ok(false);
     }
     match transport
-        .stream(|stream| stream.cork(len, make_chunk))
+        .stream(|stream| stream.coalesce(len, make_chunk))
         .map_err(|error| unwritable(transport, &error, "write"))?
     {
-        Cork::First => {
-            event_loop.after_entry.push(send_corked, transport.clone());
+        Coalesced::First => {
+            event_loop.after_entry.push(send_at_the_end, transport.clone());
             Ok(true)
         }
-        Cork::Joined => Ok(true),
-        Cork::Refused => {
+        Coalesced::Joined => Ok(true),
+        Coalesced::Refused => {
             flush(transport)?;
             Ok(false)
         }
@@ -169,19 +169,19 @@ fn cork(
 }
 
 /// Sends a transport's writes at the end of the entry. A failure is reported.
-fn send_corked(event_loop: &Obj<'_, EventLoop>, transport: Ref) -> PyResult<()> {
+fn send_at_the_end(event_loop: &Obj<'_, EventLoop>, transport: Ref) -> PyResult<()> {
     let transport: Obj<'_, SocketTransport> = typed(transport, event_loop.py())?;
     flush(&transport).or_else(|error| upcall::report(event_loop, &transport, error))
 }
 
-/// Sends what was kept by `cork`: at the end of the entry, and before anything that could tell the difference.
+/// Sends what was kept by `coalesce`: at the end of the entry, and before anything that could tell the difference.
 pub fn flush(transport: &Obj<'_, SocketTransport>) -> PyResult<()> {
-    if !transport.stream(|stream| stream.is_corked()) {
+    if !transport.stream(|stream| stream.is_coalescing()) {
         return Ok(());
     }
     let py = transport.py();
     if let Some(socket) = SocketTransport::own_methods(transport)? {
-        return if transport.stream(|stream| stream.take_cork()) {
+        return if transport.stream(|stream| stream.stop_coalescing()) {
             by_methods::flush(transport, &socket, true)
         } else {
             Ok(())
@@ -190,9 +190,9 @@ pub fn flush(transport: &Obj<'_, SocketTransport>) -> PyResult<()> {
     if !transport.is_intact(py)? {
         return closed_by_the_program(transport);
     }
-    match act(transport, |stream, kernel| stream.uncork(kernel))? {
+    match act(transport, |stream, kernel| stream.send_coalesced(kernel))? {
         None => Ok(()),
-        Some(upcall) => upcall::execute_at_home(transport, upcall),
+        Some(upcall) => upcall::execute_in_context(transport, upcall),
     }
 }
 
