@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `reader` | `StreamReader`: what has arrived, and the one task that waits for more |
 //! | `content` | the bytes themselves |
-//! | `spare` | memory of large contents, kept for the next |
+//! | `buffer_pool` | memory of large contents, kept for the next |
 //! | `reading` | the coroutines of a reader: `read`, `readline`, ... |
 //! | `flow` | `FlowControlMixin`: tasks that wait in `drain()` |
 //! | `protocol` | `StreamReaderProtocol`: from the transport to the reader |
@@ -13,13 +13,13 @@
 //!
 //! From a native transport bytes reach the reader without a Python call: `protocol` registers a [`Receiver`](receiver::Receiver).
 
+mod buffer_pool;
 mod connecting;
 mod content;
 mod flow;
 mod protocol;
 mod reader;
 mod reading;
-mod spare;
 mod writer;
 
 pub use flow::{FlowControl, init_base};

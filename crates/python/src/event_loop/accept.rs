@@ -110,7 +110,7 @@ static LISTENER: OwnerKind = OwnerKind {
         let py = event_loop.py();
         let acceptor: Obj<'_, Acceptor> = typed(acceptor, py)?;
         if acceptor.by_method.get() || !sockets::are_original(py)? || audit::is_watched(py) {
-            return knocked(event_loop, &acceptor);
+            return accept_by_method(event_loop, &acceptor);
         }
         finish_carefully(event_loop, &acceptor, id)
     },
@@ -293,8 +293,8 @@ fn accept_round(
     Ok(())
 }
 
-/// The same for a socket whose methods are the program's own: somebody knocks, and nothing has been done about it yet.
-fn knocked(event_loop: &Obj<'_, EventLoop>, acceptor: &Obj<'_, Acceptor>) -> PyResult<()> {
+/// The same for a socket whose methods are the program's own: a connection waits, and nothing has been done about it yet.
+fn accept_by_method(event_loop: &Obj<'_, EventLoop>, acceptor: &Obj<'_, Acceptor>) -> PyResult<()> {
     finish(event_loop, acceptor, || accept_round_by_method(event_loop, acceptor))
 }
 

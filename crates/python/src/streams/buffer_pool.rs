@@ -11,10 +11,10 @@ const COUNT: usize = 16;
 const SIZE: usize = 256 * 1024;
 
 thread_local! {
-    static SPARE: Cell<Vec<Vec<u8>>> = const { Cell::new(Vec::new()) };
+    static POOL: Cell<Vec<Vec<u8>>> = const { Cell::new(Vec::new()) };
 }
 
-/// Empty memory; none if there is none to spare.
+/// Memory for a content: a piece that was kept, or an empty one.
 pub fn take() -> Vec<u8> {
     with(Vec::pop).flatten().unwrap_or_default()
 }
@@ -23,9 +23,9 @@ pub fn take() -> Vec<u8> {
 pub fn keep(mut memory: Vec<u8>) {
     memory.clear();
     if memory.capacity() <= SIZE {
-        with(|spare| {
-            if spare.len() < COUNT {
-                spare.push(memory);
+        with(|pool| {
+            if pool.len() < COUNT {
+                pool.push(memory);
             }
         });
     }
@@ -33,12 +33,11 @@ pub fn keep(mut memory: Vec<u8>) {
 
 /// `None` when the thread is ending.
 fn with<R>(act: impl FnOnce(&mut Vec<Vec<u8>>) -> R) -> Option<R> {
-    SPARE
-        .try_with(|cell| {
-            let mut spare = cell.take();
-            let result = act(&mut spare);
-            cell.set(spare);
-            result
-        })
-        .ok()
+    POOL.try_with(|cell| {
+        let mut pool = cell.take();
+        let result = act(&mut pool);
+        cell.set(pool);
+        result
+    })
+    .ok()
 }

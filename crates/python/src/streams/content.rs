@@ -2,14 +2,14 @@
 //!
 //! A piece that arrives while nothing is there is kept as the `bytes` object it came in, and handed out as that object when it is
 //! read whole: most messages are never copied again. More pieces are joined. Once Python code has asked for `_buffer`, it
-//! has the `bytearray` that the content lives in from then on. Called by `reader` and `reading`; calls `spare`.
+//! has the `bytearray` that the content lives in from then on. Called by `reader` and `reading`; calls `buffer_pool`.
 
 use std::collections::TryReserveError;
 
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PySlice};
 
-use super::spare;
+use super::buffer_pool;
 use crate::errors::{self, copied};
 use crate::ffi::buffer::Buffer;
 use crate::ffi::bytes::Bytes;
@@ -55,7 +55,7 @@ impl Pieces {
             self.start = 0;
         }
         if self.joined.capacity() == 0 && data.len() > KEEP {
-            self.joined = spare::take();
+            self.joined = buffer_pool::take();
         }
         let missing = expected.saturating_sub(self.joined.len() - self.start);
         self.joined.try_reserve(missing.min(AHEAD).max(data.len()))?;
@@ -91,7 +91,7 @@ impl Pieces {
             self.start = 0;
             self.joined.clear();
             if self.joined.capacity() > KEEP {
-                spare::keep(std::mem::take(&mut self.joined));
+                buffer_pool::keep(std::mem::take(&mut self.joined));
             }
         }
     }

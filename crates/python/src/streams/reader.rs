@@ -137,7 +137,7 @@ impl StreamReader {
 
     /// Bytes were taken that the task which waits has looked at: it will look at what is left as if that were new.
     #[cold]
-    fn look_anew(&self) {
+    fn search_from_the_start(&self) {
         self.wanted.with(|wanted| {
             if let Wanted::Separator(search) = wanted {
                 search.restart();
@@ -343,7 +343,7 @@ pub(super) fn has_taken(reader: &Obj<'_, StreamReader>) -> PyResult<()> {
 #[inline(never)]
 fn see_to_transport(reader: &Obj<'_, StreamReader>) -> PyResult<()> {
     if !reader.waiter.is_empty() {
-        reader.look_anew();
+        reader.search_from_the_start();
     }
     if reader.is_native() {
         return maybe_resume_transport(reader);
