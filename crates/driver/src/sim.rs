@@ -43,7 +43,7 @@ impl Shared {
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// For a [`SendingFile`]: the file is a real one.
+    /// For a `SendingFile`: the file is a real one.
     pub(crate) fn send_file(&self, socket: Fd, file: Fd, offset: u64, count: usize) -> io::Result<usize> {
         let mut world = self.world();
         let mut bytes = vec![0; count.min(world.capacity)];

@@ -1,4 +1,4 @@
-//! `StreamReaderProtocol`: between a transport and a [`StreamReader`]. `asyncio.streams.StreamReaderProtocol`, native.
+//! `StreamReaderProtocol`: between a transport and a `StreamReader`. `asyncio.streams.StreamReaderProtocol`, native.
 //!
 //! Called by transports: by the native ones directly (by [`RECEIVER`]), as long as nobody replaced any of it. Calls the
 //! reader and, for a server, the function that takes the connection.
