@@ -4,14 +4,15 @@ use pyo3::exceptions::{PyOSError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 use rustix::fs::FileType;
-use yibu_engine::Fd;
 use yibu_engine::transport::{Pipe, Reading, Stream};
+use yibu_engine::{Fd, OpId};
 
-use crate::core::{EventLoop, Overrides};
-use crate::ffi::{Args, Obj, Ref, Signature, Slot, Table, Visitor, call, none};
+use crate::core::{EventLoop, Overrides, Owner, OwnerKind, ignore_replacement, typed};
+use crate::ffi::{Args, Class, Obj, Raised, Ref, Signature, Slot, Table, Visitor, call, none};
 use crate::transports::attributes::GET_EXTRA_INFO;
 use crate::transports::link::{self, Link, StreamTransport};
-use crate::transports::{attributes, closing, reading};
+use crate::transports::reports::Frames;
+use crate::transports::{attributes, closing, reading, upcall};
 use crate::{names, stock};
 
 /// The data of both classes.
@@ -62,9 +63,11 @@ impl End {
 }
 
 /// What one end does in another way than the other.
-pub trait PipeEnd: StreamTransport<Channel = Pipe> {
+pub trait PipeEnd: Class {
     /// `__init__`.
     const NEW: &'static Signature<5>;
+    /// `set_protocol`.
+    const SETTER: &'static Signature<1>;
     /// What is said of a file of another kind.
     const REFUSAL: &'static str;
 
@@ -73,6 +76,64 @@ pub trait PipeEnd: StreamTransport<Channel = Pipe> {
 
     /// How a file of this kind is read, where it is of a kind that will do.
     fn reading(kind: FileType) -> Option<Reading>;
+
+    /// The functions of asyncio that log and warn for this end.
+    fn frames_of_end() -> &'static Frames;
+
+    /// Whether an error of the system is nobody's fault.
+    fn expects(error: &Raised<'_>) -> bool;
+
+    /// The other end was closed, and everything has been read.
+    fn read_to_the_end(transport: &Obj<'_, Self>) -> PyResult<()>;
+}
+
+impl<T: PipeEnd> StreamTransport for T {
+    type Channel = Pipe;
+    const SET_PROTOCOL: &'static Signature<1> = T::SETTER;
+
+    fn frames() -> &'static Frames {
+        T::frames_of_end()
+    }
+
+    fn link(&self) -> &Link<Pipe> {
+        &self.end().link
+    }
+
+    fn owner(transport: &Obj<'_, Self>) -> Owner {
+        let kind = const { &OwnerKind { ready: ready::<T>, replaced: ignore_replacement } };
+        Owner::of(kind, transport.clone())
+    }
+
+    fn is_open(&self) -> bool {
+        !self.end().pipe.is_empty()
+    }
+
+    fn is_intact(&self, py: Python<'_>) -> PyResult<bool> {
+        self.end().is_intact(py)
+    }
+
+    fn close_file(transport: &Obj<'_, Self>) -> PyResult<()> {
+        transport.end().close_file(transport.py())
+    }
+
+    fn is_expected(error: &Raised<'_>) -> bool {
+        T::expects(error)
+    }
+
+    fn eof_received(transport: &Obj<'_, Self>) -> PyResult<()> {
+        T::read_to_the_end(transport)
+    }
+
+    /// That is reported as any callback's failure, and changes nothing.
+    fn protocol_failed(_transport: &Obj<'_, Self>, error: PyErr, _message: &str) -> PyResult<()> {
+        Err(error)
+    }
+}
+
+/// An operation of the pipe can be finished.
+fn ready<T: PipeEnd>(event_loop: &Obj<'_, EventLoop>, transport: Ref, id: OpId) -> PyResult<()> {
+    let transport: Obj<'_, T> = typed(transport, event_loop.py())?;
+    upcall::finish_carefully(event_loop, &transport, id)
 }
 
 pub(super) fn table<T: PipeEnd>(t: &mut Table<T>) {

@@ -8,19 +8,18 @@ use pyo3::types::{PyString, PyType};
 use rustix::fs::FileType;
 use rustix::io::Errno;
 use yibu_engine::MAX_RECEIVE;
-use yibu_engine::transport::{Pipe, Reading};
+use yibu_engine::transport::Reading;
 
 use super::end::{self, End, PipeEnd, describe};
-use crate::core::{Owner, OwnerKind, ignore_replacement, typed};
 use crate::ffi::class::AfterSlots;
 use crate::ffi::{Class, ClassState, Obj, Output, Raised, Signature, Table, none, references};
 use crate::frames::Frame;
 use crate::names;
 use crate::replaced::names::UNIX_EVENTS;
 use crate::stock;
-use crate::transports::link::{Link, StreamTransport, act, call_soon, log_in_debug};
+use crate::transports::link::{StreamTransport, act, call_soon, log_in_debug};
 use crate::transports::reports::Frames;
-use crate::transports::{closing, reading, upcall};
+use crate::transports::{closing, reading};
 
 /// The data of a `ReadPipeTransport`.
 #[derive(Default)]
@@ -34,6 +33,7 @@ const FATAL_ERROR: Signature<2> =
 impl PipeEnd for ReadPipeTransport {
     const NEW: &'static Signature<5> =
         &Signature::new("ReadPipeTransport.__init__", "loop, pipe, protocol, waiter=None, extra=None");
+    const SETTER: &'static Signature<1> = &Signature::new("ReadPipeTransport.set_protocol", "protocol");
     const REFUSAL: &'static str = "Pipe transport is for pipes/sockets only.";
 
     fn end(&self) -> &End {
@@ -43,21 +43,8 @@ impl PipeEnd for ReadPipeTransport {
     fn reading(kind: FileType) -> Option<Reading> {
         matches!(kind, FileType::Fifo | FileType::Socket | FileType::CharacterDevice).then_some(Reading::Lent)
     }
-}
 
-/// The owner of the pipe's operations.
-static PIPE: OwnerKind = OwnerKind {
-    ready: |event_loop, transport, id| {
-        upcall::finish_carefully::<ReadPipeTransport>(event_loop, &typed(transport, event_loop.py())?, id)
-    },
-    replaced: ignore_replacement,
-};
-
-impl StreamTransport for ReadPipeTransport {
-    type Channel = Pipe;
-    const SET_PROTOCOL: &'static Signature<1> = &Signature::new("ReadPipeTransport.set_protocol", "protocol");
-
-    fn frames() -> &'static Frames {
+    fn frames_of_end() -> &'static Frames {
         static FRAMES: Frames = Frames {
             write: Frame::new(&UNIX_EVENTS, "_UnixWritePipeTransport.write"),
             pause_reading: Frame::new(&UNIX_EVENTS, "_UnixReadPipeTransport.pause_reading"),
@@ -69,45 +56,20 @@ impl StreamTransport for ReadPipeTransport {
         &FRAMES
     }
 
-    fn link(&self) -> &Link<Pipe> {
-        &self.0.link
-    }
-
-    fn owner(transport: &Obj<'_, Self>) -> Owner {
-        Owner::of(&PIPE, transport.clone())
-    }
-
-    fn is_open(&self) -> bool {
-        !self.0.pipe.is_empty()
-    }
-
-    fn is_intact(&self, py: Python<'_>) -> PyResult<bool> {
-        self.0.is_intact(py)
-    }
-
-    fn close_file(transport: &Obj<'_, Self>) -> PyResult<()> {
-        transport.0.close_file(transport.py())
-    }
-
     /// How a terminal says that its other side has gone.
-    fn is_expected(error: &Raised<'_>) -> bool {
+    fn expects(error: &Raised<'_>) -> bool {
         let errno = || error.as_any().getattr(name!("errno")).and_then(|errno| errno.extract::<i32>());
         error.is::<PyOSError>() && errno().is_ok_and(|errno| errno == Errno::IO.raw_os_error())
     }
 
     /// Whatever the protocol answers, there is nothing to keep a pipe open for.
-    fn eof_received(transport: &Obj<'_, Self>) -> PyResult<()> {
+    fn read_to_the_end(transport: &Obj<'_, Self>) -> PyResult<()> {
         let py = transport.py();
         log_in_debug(transport, &ReadPipeTransport::frames().end_of_stream, "info", "%r was closed by peer")?;
         let ended = act(transport, |stream, kernel| stream.on_eof_reply(kernel, false))?;
         let Some(protocol) = transport.0.link.protocol.get(py).filter(|_| ended) else { return Ok(()) };
         call_soon(transport, &protocol.getattr(names::eof_received(py))?, [])?;
         closing::lose_soon(transport, &none(py))
-    }
-
-    /// That is reported as any callback's failure, and changes nothing.
-    fn protocol_failed(_transport: &Obj<'_, Self>, error: PyErr, _message: &str) -> PyResult<()> {
-        Err(error)
     }
 }
 

@@ -9,17 +9,16 @@ use rustix::fs::FileType;
 use yibu_engine::transport::{Channel, During, Pipe, Reading};
 
 use super::end::{self, End, PipeEnd, describe};
-use crate::core::{Owner, OwnerKind, ignore_replacement, typed};
 use crate::ffi::buffer::Buffer;
 use crate::ffi::class::AfterSlots;
 use crate::ffi::{Class, ClassState, Obj, Output, Raised, Signature, Table, none, references};
 use crate::frames::Frame;
 use crate::replaced::names::UNIX_EVENTS;
 use crate::stock;
-use crate::transports::link::{Link, StreamTransport};
+use crate::transports::link::StreamTransport;
 use crate::transports::reports::Frames;
 use crate::transports::writing::{self, kept, send, with_copies};
-use crate::transports::{attributes, closing, upcall};
+use crate::transports::{attributes, closing};
 
 /// The data of a `WritePipeTransport`.
 #[derive(Default)]
@@ -35,6 +34,7 @@ const FATAL_ERROR: Signature<2> =
 impl PipeEnd for WritePipeTransport {
     const NEW: &'static Signature<5> =
         &Signature::new("WritePipeTransport.__init__", "loop, pipe, protocol, waiter=None, extra=None");
+    const SETTER: &'static Signature<1> = &Signature::new("WritePipeTransport.set_protocol", "protocol");
     const REFUSAL: &'static str = "Pipe transport is only for pipes, sockets and character devices";
 
     fn end(&self) -> &End {
@@ -50,22 +50,8 @@ impl PipeEnd for WritePipeTransport {
             _ => None,
         }
     }
-}
 
-/// The owner of the pipe's operations.
-static PIPE: OwnerKind = OwnerKind {
-    ready: |event_loop, transport, id| {
-        upcall::finish_carefully::<WritePipeTransport>(event_loop, &typed(transport, event_loop.py())?, id)
-    },
-    replaced: ignore_replacement,
-};
-
-impl StreamTransport for WritePipeTransport {
-    type Channel = Pipe;
-    const SET_PROTOCOL: &'static Signature<1> =
-        &Signature::new("WritePipeTransport.set_protocol", "protocol");
-
-    fn frames() -> &'static Frames {
+    fn frames_of_end() -> &'static Frames {
         static FRAMES: Frames = Frames {
             write: Frame::new(&UNIX_EVENTS, "_UnixWritePipeTransport.write"),
             pause_reading: Frame::new(&UNIX_EVENTS, "_UnixReadPipeTransport.pause_reading"),
@@ -77,37 +63,13 @@ impl StreamTransport for WritePipeTransport {
         &FRAMES
     }
 
-    fn link(&self) -> &Link<Pipe> {
-        &self.0.link
-    }
-
-    fn owner(transport: &Obj<'_, Self>) -> Owner {
-        Owner::of(&PIPE, transport.clone())
-    }
-
-    fn is_open(&self) -> bool {
-        !self.0.pipe.is_empty()
-    }
-
-    fn is_intact(&self, py: Python<'_>) -> PyResult<bool> {
-        self.0.is_intact(py)
-    }
-
-    fn close_file(transport: &Obj<'_, Self>) -> PyResult<()> {
-        transport.0.close_file(transport.py())
-    }
-
-    fn is_expected(error: &Raised<'_>) -> bool {
+    fn expects(error: &Raised<'_>) -> bool {
         error.is::<PyOSError>()
     }
 
     /// Nothing is read: there is no end of it.
-    fn eof_received(_transport: &Obj<'_, Self>) -> PyResult<()> {
+    fn read_to_the_end(_transport: &Obj<'_, Self>) -> PyResult<()> {
         Ok(())
-    }
-
-    fn protocol_failed(_transport: &Obj<'_, Self>, error: PyErr, _message: &str) -> PyResult<()> {
-        Err(error)
     }
 }
 
