@@ -149,7 +149,7 @@ fn detach(server: &Obj<'_, Server>, transport: &Obj<'_, SocketTransport>) -> PyR
 }
 
 fn still_open(server: &Obj<'_, Server>) -> PyResult<()> {
-    // An assertion in asyncio: only a transport that is made behind the server's back can come here.
+    // An assertion in asyncio: only a transport that a program makes itself, for a closed server, can come here.
     if server.sockets.is_empty() { Err(PyAssertionError::new_err(())) } else { Ok(()) }
 }
 

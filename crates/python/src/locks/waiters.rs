@@ -23,7 +23,7 @@ use crate::{names, stock};
 pub struct Waiters {
     bound: LoopBound,
     queue: LoopCell<WaitQueue<Ref>>,
-    /// Of those before this ticket nobody is pending: a crowd that was cancelled is not looked through again and again.
+    /// None of the waiters before this ticket is pending: many cancelled ones are not searched again and again.
     settled: Cell<u64>,
     /// The deque that stands for the queue once Python code has asked for `_waiters`: from then on that says who waits, in
     /// which order, because Python code may have changed it. The queue still knows the waiters by their tickets.

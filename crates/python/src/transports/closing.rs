@@ -97,7 +97,7 @@ pub fn force_close<T: StreamTransport>(transport: &Obj<'_, T>, error: &Bound<'_,
     if act(transport, |stream, kernel| stream.abort(kernel))? { lose_soon(transport, error) } else { Ok(()) }
 }
 
-/// `_fatal_error`: reports and closes. What is nobody's fault is only told in debug mode.
+/// `_fatal_error`: reports and closes. An ordinary error is only logged, in debug mode.
 pub fn fatal_error<T: StreamTransport>(
     transport: &Obj<'_, T>,
     error: &Raised<'_>,

@@ -113,7 +113,7 @@ pub trait StreamTransport: Class {
     /// Closes the file. Nothing is armed on it.
     fn close_file(transport: &Obj<'_, Self>) -> PyResult<()>;
 
-    /// Whether an error of the system is nobody's fault, and only told in debug mode.
+    /// Whether an error of the system is ordinary, a connection reset for instance: such errors are only logged, in debug mode.
     fn is_expected(error: &Raised<'_>) -> bool;
 
     /// Tells the protocol that nothing more will be received.
@@ -147,7 +147,7 @@ pub trait StreamTransport: Class {
         Ok(())
     }
 
-    /// It closes: from now on its descriptor is anybody's.
+    /// The transport closes: its descriptor is not listed as a transport's any more.
     fn leave(&self) {}
 
     /// `connection_lost` has been called and the file is closed.

@@ -80,7 +80,7 @@ fn arm<T: StreamTransport>(
     }
     let armed = match act(transport, &arm)? {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            // A reader that was there before gives way.
+            // add_reader() has watched the descriptor before: the transport takes that watcher's place.
             watched::unwatch(&event_loop, link.stream(|stream| stream.fd()), Interest::Read)?;
             act(transport, arm)?
         }

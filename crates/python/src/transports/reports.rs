@@ -38,7 +38,7 @@ pub fn tell_handler<'py>(
     call::method(names::call_exception_handler(py), [event_loop.as_any(), report.as_any()]).map(drop)
 }
 
-/// Logs an error that ended a transport and is nobody's fault, in debug mode: by the logger of `module`.
+/// Logs an error that ends transports in ordinary use, a connection reset for instance, in debug mode: by the logger of `module`.
 pub fn log_error(
     event_loop: &Obj<'_, EventLoop>,
     frame: &Frame,

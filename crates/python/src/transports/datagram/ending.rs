@@ -95,7 +95,7 @@ fn force_close(transport: &Obj<'_, DatagramTransport>, error: &Bound<'_, PyAny>)
     if lost { lose_soon(transport, error) } else { Ok(()) }
 }
 
-/// `_fatal_error`: reports and closes. Errors of the network are nobody's fault and only told in debug mode.
+/// `_fatal_error`: reports and closes. Errors of the network are ordinary, and only logged in debug mode.
 pub(super) fn fatal_error(
     transport: &Obj<'_, DatagramTransport>,
     error: &Raised<'_>,

@@ -83,7 +83,7 @@ fn arm<'py>(
     }
     let armed = match act(transport, &arm)? {
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-            // A reader that was there before gives way.
+            // add_reader() has watched the descriptor before: the transport takes that watcher's place.
             watched::unwatch(&event_loop, transport.connection.fd(), Interest::Read)?;
             act(transport, arm)?
         }

@@ -80,7 +80,7 @@ pub trait PipeEnd: Class {
     /// The functions of asyncio that log and warn for this end.
     fn frames_of_end() -> &'static Frames;
 
-    /// Whether an error of the system is nobody's fault.
+    /// Whether an error of the system is ordinary: see [`StreamTransport::is_expected`].
     fn expects(error: &Raised<'_>) -> bool;
 
     /// The other end was closed, and everything has been read.

@@ -276,7 +276,7 @@ pub(super) fn drained(transport: &Obj<'_, SocketTransport>, error: Option<&Raise
     .map(drop)
 }
 
-/// The connection was lost: whoever waits for the buffer to drain waits in vain.
+/// The connection was lost, so the buffer will never drain: whoever waits for that gets ConnectionError.
 pub(super) fn never_drained(transport: &Obj<'_, SocketTransport>) -> PyResult<()> {
     let py = transport.py();
     let Some(waiter) = transport.empty_waiter.get(py) else { return Ok(()) };
