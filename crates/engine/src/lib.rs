@@ -8,7 +8,6 @@
 
 #![forbid(unsafe_code)]
 
-pub mod crew;
 pub mod event_loop;
 pub mod inbox;
 pub mod ready;
@@ -16,13 +15,14 @@ pub mod separators;
 pub mod timers;
 pub mod transport;
 pub mod wait_queue;
+pub mod worker_pool;
 
-pub use crew::Crew;
 pub use event_loop::{EventLoop, Host, PARK_MAX, Plan};
 pub use inbox::Inbox;
 pub use ready::Ready;
 pub use timers::{Cancelled, Timers};
 pub use wait_queue::{Ticket, WaitQueue};
+pub use worker_pool::WorkerPool;
 pub use yibu_driver::{
     Driver, Faults, Fd, Interest, Lease, MAX_RECEIVE, Op, OpId, Outcome, SendingFile, SocketAddrAny, Wait,
     Waker, faults_struck, is_again,

@@ -92,18 +92,18 @@ fn after_shutdown() -> PyErr {
     PyRuntimeError::new_err("cannot schedule new futures after shutdown")
 }
 
-/// Has a job run. A worker that is woken for it hears `word`, see [`AT_ONCE`].
+/// `ThreadPoolExecutor.submit` for a job. `word` goes to the worker that is woken for the job, see [`AT_ONCE`].
 #[inline]
 pub fn submit<'py>(pool: &Obj<'py, ThreadPool>, job: Obj<'py, Job>, word: u32) -> PyResult<()> {
     let queue = pool.queue(pool.py())?;
     check_open(&queue)?;
-    if queue.is_short_handed() && may_grow(pool)? {
+    if queue.lacks_workers() && may_grow(pool)? {
         return submit_with_worker(pool, &queue, job);
     }
     queue.push(job, word)
 }
 
-/// RuntimeError when no more jobs are taken.
+/// Raises the RuntimeError of `submit` after a shutdown.
 #[inline]
 fn check_open(queue: &Obj<'_, WorkQueue>) -> PyResult<()> {
     if interpreter_exits(queue.py())? {
@@ -116,7 +116,7 @@ fn may_grow(pool: &Obj<'_, ThreadPool>) -> PyResult<bool> {
     Ok(pool.threads(pool.py())?.len().cast_signed() < pool.most.get())
 }
 
-/// Has a job run, and starts a worker for it; under the lock that the standard library takes when the interpreter exits.
+/// Queues a job and starts a worker for it, under the lock that the standard library takes when the interpreter exits.
 #[cold]
 fn submit_with_worker<'py>(
     pool: &Obj<'py, ThreadPool>,
@@ -277,7 +277,7 @@ impl Class for ThreadPool {
                 Ok(())
             },
         );
-        // Nobody has the pool any more: its workers leave when their jobs are done.
+        // Nothing refers to the executor any more: the workers end when the queue is empty, as `weakref_cb` makes them on asyncio.
         t.finalize(|pool| {
             if let Some(queue) = pool.queue.obj(pool.py()) {
                 queue.close();

@@ -1,5 +1,5 @@
-//! `WorkQueue`: the jobs of a pool and its workers' bookkeeping. What the pool and its workers share, so that the pool can go before
-//! they do.
+//! `WorkQueue`: the queued jobs of an executor and the state of its workers. Executor and workers share it, so the executor can be
+//! freed while workers still run.
 //!
 //! To Python it is a little of the `queue.SimpleQueue` that stock's executor has: `qsize()` and `empty()`, and `put(None)`, by
 //! which `concurrent.futures` tells workers that the interpreter exits.
@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use yibu_engine::crew::{Crew, Next, Sleeper};
+use yibu_engine::worker_pool::{Next, Sleeper, WorkerPool};
 
 use super::job::{self, Job};
 use crate::errors;
@@ -18,61 +18,63 @@ use crate::ffi::class::Weak;
 use crate::ffi::{Class, ClassState, LoopCell, Obj, Ref, Table, Visitor, boolean, none};
 use crate::{names, stock};
 
-/// What a worker hears that has nothing to wait for; a loop that calls one says how often loops have parked.
+/// The word for a worker that may begin at once: see [`Sleeper::wake`]. A loop that wakes a worker passes the number of parks
+/// so far instead.
 pub const AT_ONCE: u32 = 0;
 
 /// The data of a queue.
 #[derive(Default)]
 pub struct WorkQueue {
-    crew: LoopCell<Crew<Ref<Job>, Arc<Sleeper>>>,
-    /// Counts forks: the crew of a child is another one than that of its parent.
+    worker_pool: LoopCell<WorkerPool<Ref<Job>, Arc<Sleeper>>>,
+    /// Counts forks: the child of a fork has a worker pool of its own.
     generation: Cell<u32>,
 }
 
 static WORK_QUEUE: ClassState = ClassState::new();
 
 impl WorkQueue {
-    /// Whether a job that comes now had better come with a new worker.
+    /// Whether one more job would have to wait for a busy worker.
     #[inline]
-    pub fn is_short_handed(&self) -> bool {
-        self.crew.with(|crew| crew.is_short_handed())
+    pub fn lacks_workers(&self) -> bool {
+        self.worker_pool.with(|worker_pool| worker_pool.lacks_workers())
     }
 
     /// Whether no more jobs are taken.
     #[inline]
     pub fn is_closed(&self) -> bool {
-        self.crew.with(|crew| crew.is_closed())
+        self.worker_pool.with(|worker_pool| worker_pool.is_closed())
     }
 
-    /// Takes a job, and calls a worker for it unless one is about to look. `word` says what the worker may wait for.
+    /// Queues a job, and wakes a worker for it unless one is looking already. `word` is what [`Sleeper::sleep`] returns there.
     #[inline]
     pub fn push(&self, job: Obj<'_, Job>, word: u32) -> PyResult<()> {
         let job = Ref::of(job);
-        let called = self.crew.with(|crew| crew.make_room().then(|| crew.push(job)));
+        let called =
+            self.worker_pool.with(|worker_pool| worker_pool.make_room().then(|| worker_pool.push(job)));
         if let Some(worker) = called.ok_or_else(errors::no_memory)? {
-            worker.call(word);
+            worker.wake(word);
         }
         Ok(())
     }
 
-    /// A worker is on its way, or has finished its job.
+    /// A worker is being started, or has finished its job.
     #[inline]
     pub fn begin_looking(&self) {
-        self.crew.with(Crew::begin_looking);
+        self.worker_pool.with(WorkerPool::begin_looking);
     }
 
-    /// A worker that was on its way will not come.
+    /// Takes `begin_looking` back: the thread of the worker could not be started.
     pub fn give_up_looking(&self) {
-        self.crew.with(Crew::give_up_looking);
+        self.worker_pool.with(WorkerPool::give_up_looking);
     }
 
-    /// What a worker that is looking does next. Whoever has to be called is called.
+    /// What a looking worker does next. Wakes the worker that has to be woken.
     #[inline]
     pub fn next(&self, me: &Arc<Sleeper>) -> Next<Ref<Job>, ()> {
-        match self.crew.with(|crew| crew.next(|| Arc::clone(me))) {
+        match self.worker_pool.with(|worker_pool| worker_pool.next(|| Arc::clone(me))) {
             Next::Run(job, worker) => {
                 if let Some(worker) = worker {
-                    worker.call(AT_ONCE);
+                    worker.wake(AT_ONCE);
                 }
                 Next::Run(job, None)
             }
@@ -81,23 +83,23 @@ impl WorkQueue {
         }
     }
 
-    /// Lets the workers leave when the jobs are done.
+    /// Closes the queue: workers end when it is empty.
     pub fn close(&self) {
-        for worker in self.crew.with(Crew::close) {
-            worker.call(AT_ONCE);
+        for worker in self.worker_pool.with(WorkerPool::close) {
+            worker.wake(AT_ONCE);
         }
     }
 
-    /// Cancels the jobs that nobody has begun.
+    /// Cancels the queued jobs, which no worker has begun.
     pub fn cancel_jobs(&self, py: Python<'_>) -> PyResult<()> {
-        let jobs = self.crew.with(Crew::take_jobs);
+        let jobs = self.worker_pool.with(WorkerPool::take_jobs);
         jobs.into_iter().try_for_each(|job| job::cancel(job.into_obj(py)))
     }
 
     /// In the child of a fork: jobs and workers stayed with the parent.
     pub fn after_fork_in_child(&self) {
         self.generation.set(self.generation.get().wrapping_add(1));
-        let lost = self.crew.with(std::mem::take);
+        let lost = self.worker_pool.with(std::mem::take);
         drop(lost);
     }
 
@@ -107,7 +109,7 @@ impl WorkQueue {
     }
 
     fn len(&self) -> usize {
-        self.crew.with(|crew| crew.jobs().len())
+        self.worker_pool.with(|worker_pool| worker_pool.jobs().len())
     }
 }
 
@@ -151,11 +153,12 @@ impl Class for WorkQueue {
     }
 
     fn traverse(&self, visitor: &mut Visitor) {
-        self.crew.try_with(|crew| crew.jobs().for_each(|job| visitor.visit(job.as_ptr())));
+        self.worker_pool
+            .try_with(|worker_pool| worker_pool.jobs().for_each(|job| visitor.visit(job.as_ptr())));
     }
 
     fn clear(&self) {
-        let jobs = self.crew.with(Crew::take_jobs);
+        let jobs = self.worker_pool.with(WorkerPool::take_jobs);
         drop(jobs);
     }
 }

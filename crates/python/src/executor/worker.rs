@@ -1,7 +1,7 @@
-//! `Worker`: what a worker's thread runs. `concurrent.futures.thread._worker`.
+//! `Worker`: what the thread of a worker runs, as `concurrent.futures.thread._worker` does.
 //!
-//! Between two jobs it stays attached to the interpreter; it lets go to sleep. The loop that is to hear of a job is woken after
-//! the worker let go, so that it does not wake only to wait for the interpreter.
+//! A worker stays attached to the interpreter between two jobs and detaches before it sleeps. A worker wakes the loop that gets the
+//! outcome of a job only after it has detached; otherwise the loop would wake and wait for the interpreter.
 
 use std::cell::Cell;
 use std::ffi::CStr;
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use yibu_engine::Inbox;
-use yibu_engine::crew::{Next, Sleeper};
+use yibu_engine::worker_pool::{Next, Sleeper};
 
 use super::job;
 use super::queue::{AT_ONCE, WorkQueue};
@@ -27,28 +27,28 @@ use crate::stock;
 #[derive(Default)]
 pub struct Worker {
     queue: Slot<WorkQueue>,
-    /// Whether the queue counts it among those who look for a job.
-    expected: Cell<bool>,
+    /// Whether the queue counts this worker as looking for a job before its thread runs.
+    counted_as_looking: Cell<bool>,
 }
 
-/// How often a worker that is woken gives way before it waits for the interpreter: a microsecond or two if no other thread wants the
-/// processor.
-const PATIENCE: usize = 4;
+/// How often a woken worker yields the processor before it waits for the interpreter: a microsecond or two in all if no other thread
+/// is ready to run.
+const YIELDS: usize = 4;
 
-/// How long a loop that was woken waits for the interpreter before workers let it go first.
+/// Workers release the interpreter for a loop that was woken this long ago and has not begun to run.
 const LOOP_WAITS: Duration = Duration::from_micros(100);
 
-/// How many times that a worker gives it.
+/// A worker waits at most this many times [`LOOP_WAITS`] for the loop.
 const WORKER_WAITS: usize = 20;
 
 static WORKER: ClassState = ClassState::new();
 
 impl Worker {
-    /// What the thread of a new worker is to call. The queue expects it from now on.
+    /// The callable for the thread of a new worker. From now on the queue counts the worker as looking.
     pub fn of<'py>(queue: &Obj<'py, WorkQueue>) -> PyResult<Obj<'py, Self>> {
         let worker = Self::create(queue.py())?;
         worker.queue.set(Ref::of(queue.clone()));
-        worker.expected.set(true);
+        worker.counted_as_looking.set(true);
         queue.begin_looking();
         make_callable(&worker, |worker, args| {
             // PyO3 counts attachments of its own making only: within one, what is dropped is released at once.
@@ -58,9 +58,9 @@ impl Worker {
         Ok(worker)
     }
 
-    /// The thread could not be started: nobody expects the worker any more, if it has not come after all.
+    /// The thread could not be started: takes the worker out of the queue's count, unless the thread did start.
     pub fn give_up(&self, py: Python<'_>) {
-        if self.expected.replace(false)
+        if self.counted_as_looking.replace(false)
             && let Some(queue) = self.queue.obj(py)
         {
             queue.give_up_looking();
@@ -68,30 +68,30 @@ impl Worker {
     }
 }
 
-/// Runs jobs until there will be no more.
+/// Runs jobs until the queue is closed and empty.
 fn work(worker: &Obj<'_, Worker>) -> PyResult<()> {
     let py = worker.py();
     let Some(queue) = worker.queue.obj(py) else { return Ok(()) };
-    if !worker.expected.replace(false) {
+    if !worker.counted_as_looking.replace(false) {
         queue.begin_looking();
     }
     let (me, generation) = (Arc::new(Sleeper::of_this_thread()), queue.generation());
-    // The loop that has an outcome in its inbox and does not know it yet.
+    // The inbox of the loop that has an outcome to take and was not woken yet.
     let mut to_wake: Option<Arc<Inbox<Message>>> = None;
-    let mut courtesy = Courtesy::default();
+    let mut starvation = Starvation::default();
     loop {
         match queue.next(&me) {
             Next::Run(job, _) => {
                 if let Some(inbox) = to_wake.take() {
                     inbox.ring();
-                    courtesy.show(py, &inbox);
+                    starvation.relieve(py, &inbox);
                 }
                 match job::run(job.into_obj(py)) {
                     Ok(inbox) => to_wake = inbox,
                     Err(error) => report(py, error)?,
                 }
                 if queue.generation() != generation {
-                    // The job forked and came back in the child, which has other workers.
+                    // The job forked: this is the child, which has a worker pool of its own.
                     return Ok(());
                 }
                 queue.begin_looking();
@@ -115,10 +115,10 @@ fn work(worker: &Obj<'_, Worker>) -> PyResult<()> {
     }
 }
 
-/// Gives way until the loop that called has parked: it has the interpreter still, and will let go of it in a moment. To wait for
-/// the interpreter itself costs two switches between threads more.
+/// Yields the processor until the loop that woke this worker has parked. That loop still has the interpreter and is about to
+/// release it; to block on the interpreter instead would cost two more switches between threads.
 fn let_loop_park(parks_before: u32) {
-    for _ in 0..PATIENCE {
+    for _ in 0..YIELDS {
         if parks_before == AT_ONCE || turn::parks() != parks_before {
             return;
         }
@@ -126,16 +126,17 @@ fn let_loop_park(parks_before: u32) {
     }
 }
 
-/// A loop that has been woken gets the interpreter before the next job, if it has waited for a while: not at once, because to
-/// change threads costs more than many a job.
+/// Keeps workers from starving a loop: a loop that was woken and does not get the interpreter gets it before the next job. Only
+/// after a while, because a switch between threads costs more than a short job.
 #[derive(Default)]
-struct Courtesy {
-    /// Since when some loop is known to wait.
+struct Starvation {
+    /// When a loop was first seen to wait for the interpreter.
     since: Option<Instant>,
 }
 
-impl Courtesy {
-    fn show(&mut self, py: Python<'_>, inbox: &Inbox<Message>) {
+impl Starvation {
+    /// Releases the interpreter until the loop of `inbox` runs, if that loop was woken more than [`LOOP_WAITS`] ago.
+    fn relieve(&mut self, py: Python<'_>, inbox: &Inbox<Message>) {
         if !inbox.is_rung() {
             self.since = None;
         } else if self.since.get_or_insert_with(Instant::now).elapsed() > LOOP_WAITS {
@@ -152,7 +153,7 @@ impl Courtesy {
     }
 }
 
-/// What a future raised when it was told of its outcome. Exceptions of jobs are no errors here.
+/// Logs what a future raised when its outcome was set. An exception of the job itself is an outcome and does not come here.
 #[cold]
 fn report(py: Python<'_>, error: PyErr) -> PyResult<()> {
     let keywords = PyDict::new(py);

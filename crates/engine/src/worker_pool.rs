@@ -1,14 +1,14 @@
-//! The workers of a thread pool, and the jobs that wait for one of them.
+//! [`WorkerPool`]: which workers of a thread pool run, look for a job or sleep, and the queue of jobs.
 //!
-//! A worker is busy with a job, asleep, or looking for a job. At most one is woken at a time: while one is looking, nobody calls
-//! another, and whoever finds a job and leaves more behind calls the next. So a burst of short jobs costs one wake-up and is
-//! done by one worker, and a job that blocks costs the next job no more than a wake-up. What always holds:
+//! A worker is busy with a job, asleep, or looking for a job. At most one worker is being woken at a time: while a worker is looking,
+//! no other is woken; a worker that takes a job and leaves more jobs in the queue wakes the next. So a burst of short jobs costs
+//! one wake-up and is done by one worker, and a job that blocks delays the next job by one wake-up only. Invariants:
 //!
-//! - where jobs wait, somebody is looking or nobody is asleep;
-//! - where jobs wait, there are as many looking or asleep as jobs, or as many workers as there may be.
+//! - while jobs are queued, a worker is looking, or no worker is asleep;
+//! - while jobs are queued, at least as many workers are looking or asleep as there are jobs, or the pool has its largest size.
 //!
-//! A crew is no more than the bookkeeping: all of it happens under one lock, which is the embedder's; only sleeping and
-//! waking (see [`Sleeper`]) is done outside. Called by yibu-python's executor.
+//! The pool has no threads and no lock of its own: the embedder starts the threads, guards every call with one lock, and puts
+//! workers to sleep and wakes them (see [`Sleeper`]) without that lock. Called by yibu-python's executor.
 
 mod sleeper;
 
@@ -17,11 +17,11 @@ use yibu_driver::memory::MakeRoom;
 
 pub use sleeper::Sleeper;
 
-/// Jobs of type `J`, and workers that are woken by what a `W` stands for.
+/// Jobs of type `J`, and workers; a `W` is the handle that wakes one worker.
 #[derive(Debug)]
-pub struct Crew<J, W> {
+pub struct WorkerPool<J, W> {
     jobs: VecDeque<J>,
-    /// The last to fall asleep is the first to be woken: its memory is still warm.
+    /// A stack: the worker that fell asleep last is woken first, because its memory is still in the processor's caches.
     asleep: Vec<W>,
     looking: usize,
     closed: bool,
@@ -30,27 +30,27 @@ pub struct Crew<J, W> {
 /// What a worker does next.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Next<J, W> {
-    /// Call this worker if there is one, then run the job.
+    /// Wake this worker if there is one, then run the job.
     Run(J, Option<W>),
-    /// Sleep until called.
+    /// Sleep until woken.
     Sleep,
-    /// Leave for good: the crew is closed and its jobs are done.
+    /// End the thread: the pool is closed and its queue is empty.
     Leave,
 }
 
-/// Crews keep the memory for this many jobs.
+/// An empty queue keeps memory for this many jobs.
 const KEEP: usize = 64;
 
-impl<J, W> Default for Crew<J, W> {
+impl<J, W> Default for WorkerPool<J, W> {
     fn default() -> Self {
         Self { jobs: VecDeque::new(), asleep: Vec::new(), looking: 0, closed: false }
     }
 }
 
-impl<J, W> Crew<J, W> {
-    /// Whether one more job would have to wait for a worker who is busy now. If there may be more workers, start one.
+impl<J, W> WorkerPool<J, W> {
+    /// Whether one more job would have to wait for a busy worker. Then start a worker, unless the pool has its largest size.
     #[inline]
-    pub fn is_short_handed(&self) -> bool {
+    pub fn lacks_workers(&self) -> bool {
         self.jobs.len() >= self.looking + self.asleep.len()
     }
 
@@ -60,26 +60,26 @@ impl<J, W> Crew<J, W> {
         self.jobs.make_room(1)
     }
 
-    /// A job arrives. Call the worker that is returned.
+    /// Queues a job. Wake the worker that is returned.
     #[inline]
-    #[must_use = "the worker sleeps on unless it is called"]
+    #[must_use = "the worker sleeps on unless it is woken"]
     pub fn push(&mut self, job: J) -> Option<W> {
         self.jobs.push_back(job);
         self.wake_one()
     }
 
-    /// A worker is on its way, or has finished a job and looks for another.
+    /// A worker is being started, or has finished a job and looks for another.
     #[inline]
     pub fn begin_looking(&mut self) {
         self.looking += 1;
     }
 
-    /// A worker that was on its way will not come.
+    /// Takes `begin_looking` back: the thread of the worker could not be started.
     pub fn give_up_looking(&mut self) {
         self.looking -= 1;
     }
 
-    /// What a worker that is looking does next; `me` is how it is called when it sleeps.
+    /// What a looking worker does next; `me` makes the handle that wakes it, if it has to sleep.
     #[inline]
     pub fn next(&mut self, me: impl FnOnce() -> W) -> Next<J, W> {
         self.looking -= 1;
@@ -108,8 +108,8 @@ impl<J, W> Crew<J, W> {
         Some(worker)
     }
 
-    /// No worker sleeps any more: they leave when no jobs are left. Call those that are returned.
-    #[must_use = "they sleep on unless they are called"]
+    /// Closes the pool: workers end when the queue is empty. Wake the workers that are returned.
+    #[must_use = "the workers sleep on unless they are woken"]
     pub fn close(&mut self) -> Vec<W> {
         self.closed = true;
         self.looking += self.asleep.len();
@@ -122,13 +122,13 @@ impl<J, W> Crew<J, W> {
         self.closed
     }
 
-    /// Takes the jobs that nobody has begun.
+    /// Takes the queued jobs, which no worker has begun.
     #[must_use = "jobs that are dropped are lost"]
     pub fn take_jobs(&mut self) -> VecDeque<J> {
         std::mem::take(&mut self.jobs)
     }
 
-    /// The jobs that nobody has begun.
+    /// The queued jobs, which no worker has begun.
     pub fn jobs(&self) -> impl ExactSizeIterator<Item = &J> {
         self.jobs.iter()
     }
@@ -146,7 +146,7 @@ mod tests {
     #[derive(Clone, Copy, Debug)]
     enum Event {
         Submit,
-        /// The n-th of those who are awake takes its next step.
+        /// The n-th worker that is awake takes its next step.
         Step(usize),
         Close,
     }
@@ -161,7 +161,7 @@ mod tests {
 
     /// A pool without threads: the steps of its workers come in the order of the events.
     struct Pool {
-        crew: Crew<usize, usize>,
+        worker_pool: WorkerPool<usize, usize>,
         workers: Vec<State>,
         most: usize,
         submitted: usize,
@@ -171,20 +171,20 @@ mod tests {
     impl Pool {
         fn call(&mut self, worker: Option<usize>) {
             if let Some(worker) = worker {
-                assert_eq!(self.workers[worker], State::Asleep, "only sleepers are called");
+                assert_eq!(self.workers[worker], State::Asleep, "only sleeping workers are woken");
                 self.workers[worker] = State::Looking;
             }
         }
 
         fn happen(&mut self, event: Event) {
             match event {
-                Event::Submit if self.crew.is_closed() => {}
+                Event::Submit if self.worker_pool.is_closed() => {}
                 Event::Submit => {
-                    if self.crew.is_short_handed() && self.workers.len() < self.most {
-                        self.crew.begin_looking();
+                    if self.worker_pool.lacks_workers() && self.workers.len() < self.most {
+                        self.worker_pool.begin_looking();
                         self.workers.push(State::Looking);
                     }
-                    let called = self.crew.push(self.submitted);
+                    let called = self.worker_pool.push(self.submitted);
                     self.submitted += 1;
                     self.call(called);
                 }
@@ -197,7 +197,7 @@ mod tests {
                     }
                 }
                 Event::Close => {
-                    for worker in self.crew.close() {
+                    for worker in self.worker_pool.close() {
                         self.call(Some(worker));
                     }
                 }
@@ -206,9 +206,9 @@ mod tests {
 
         fn step(&mut self, worker: usize) {
             if self.workers[worker] == State::Busy {
-                self.crew.begin_looking();
+                self.worker_pool.begin_looking();
             }
-            self.workers[worker] = match self.crew.next(|| worker) {
+            self.workers[worker] = match self.worker_pool.next(|| worker) {
                 Next::Run(job, called) => {
                     self.begun.push(job);
                     self.call(called);
@@ -224,13 +224,15 @@ mod tests {
         }
 
         fn check(&self) {
-            let (waiting, looking) = (self.crew.jobs().len(), self.count(State::Looking));
+            let (waiting, looking) = (self.worker_pool.jobs().len(), self.count(State::Looking));
             let asleep = self.count(State::Asleep);
-            assert_eq!(self.crew.looking, looking);
-            assert_eq!(self.crew.asleep.iter().collect::<BTreeSet<_>>().len(), asleep);
+            assert_eq!(self.worker_pool.looking, looking);
+            assert_eq!(self.worker_pool.asleep.iter().collect::<BTreeSet<_>>().len(), asleep);
             assert!(waiting == 0 || looking > 0 || asleep == 0, "a job waits while its worker sleeps");
             assert!(
-                self.crew.is_closed() || waiting <= looking + asleep || self.workers.len() == self.most,
+                self.worker_pool.is_closed()
+                    || waiting <= looking + asleep
+                    || self.workers.len() == self.most,
                 "a job waits although one more worker could be started"
             );
         }
@@ -246,14 +248,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_job_waits_for_nobody(most in 1..5_usize, events in prop::collection::vec(event(), 1..80)) {
+        fn every_queued_job_has_a_worker(most in 1..5_usize, events in prop::collection::vec(event(), 1..80)) {
             let mut pool =
-                Pool { crew: Crew::default(), workers: Vec::new(), most, submitted: 0, begun: Vec::new() };
+                Pool { worker_pool: WorkerPool::default(), workers: Vec::new(), most, submitted: 0, begun: Vec::new() };
             for event in events {
                 pool.happen(event);
                 pool.check();
             }
-            // Whatever happened: when the pool closes, all jobs are run in their order and all workers leave.
+            // After any events: when the pool closes, all jobs run in their order and all workers end.
             pool.happen(Event::Close);
             while pool.count(State::Looking) + pool.count(State::Busy) > 0 {
                 pool.happen(Event::Step(0));
@@ -266,32 +268,32 @@ mod tests {
 
     #[test]
     fn a_burst_wakes_one_worker() {
-        let mut crew = Crew::default();
+        let mut worker_pool = WorkerPool::default();
         for worker in 0..3 {
-            crew.begin_looking();
-            assert_eq!(crew.next(|| worker), Next::<char, _>::Sleep);
+            worker_pool.begin_looking();
+            assert_eq!(worker_pool.next(|| worker), Next::<char, _>::Sleep);
         }
-        assert_eq!(crew.push('a'), Some(2));
-        assert_eq!(crew.push('b'), None);
-        assert_eq!(crew.push('c'), None);
-        // It leaves two jobs behind: the next is called, and while that one is on its way nobody else.
-        assert_eq!(crew.next(|| 2), Next::Run('a', Some(1)));
-        crew.begin_looking();
-        assert_eq!(crew.next(|| 2), Next::Run('b', None));
-        crew.begin_looking();
-        assert_eq!(crew.next(|| 2), Next::Run('c', None));
-        assert_eq!(crew.next(|| 1), Next::Sleep);
+        assert_eq!(worker_pool.push('a'), Some(2));
+        assert_eq!(worker_pool.push('b'), None);
+        assert_eq!(worker_pool.push('c'), None);
+        // Two jobs stay in the queue: the next worker is woken, and no other while that one looks for its job.
+        assert_eq!(worker_pool.next(|| 2), Next::Run('a', Some(1)));
+        worker_pool.begin_looking();
+        assert_eq!(worker_pool.next(|| 2), Next::Run('b', None));
+        worker_pool.begin_looking();
+        assert_eq!(worker_pool.next(|| 2), Next::Run('c', None));
+        assert_eq!(worker_pool.next(|| 1), Next::Sleep);
     }
 
     #[test]
     fn jobs_can_be_taken_back() {
-        let mut crew: Crew<char, ()> = Crew::default();
-        crew.begin_looking();
-        assert_eq!(crew.push('a'), None);
-        assert_eq!(crew.push('b'), None);
-        assert!(crew.take_jobs().into_iter().eq(['a', 'b']));
-        assert_eq!(crew.next(|| ()), Next::Sleep);
-        assert_eq!(crew.close().len(), 1);
-        assert_eq!(crew.next(|| ()), Next::Leave);
+        let mut worker_pool: WorkerPool<char, ()> = WorkerPool::default();
+        worker_pool.begin_looking();
+        assert_eq!(worker_pool.push('a'), None);
+        assert_eq!(worker_pool.push('b'), None);
+        assert!(worker_pool.take_jobs().into_iter().eq(['a', 'b']));
+        assert_eq!(worker_pool.next(|| ()), Next::Sleep);
+        assert_eq!(worker_pool.close().len(), 1);
+        assert_eq!(worker_pool.next(|| ()), Next::Leave);
     }
 }
