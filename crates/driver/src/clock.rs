@@ -12,7 +12,7 @@ pub(crate) fn monotonic() -> f64 {
 /// Whether `CLOCK_MONOTONIC` shows `seconds` or more. The coarse clock runs behind by a few milliseconds, so that a second's
 /// distance from it is enough to say no.
 #[inline]
-pub(crate) fn has_come(seconds: f64) -> bool {
+pub(crate) fn is_due(seconds: f64) -> bool {
     let coarse = clock_gettime(ClockId::MonotonicCoarse);
     seconds - coarse.tv_sec as f64 <= 2.0 && seconds <= monotonic()
 }

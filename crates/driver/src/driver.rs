@@ -220,9 +220,9 @@ impl Driver {
 
     /// Whether the driver's clock shows `seconds` or more. What is a while away costs less than asking for the time.
     #[inline]
-    pub fn has_come(&self, seconds: f64) -> bool {
+    pub fn is_due(&self, seconds: f64) -> bool {
         match self {
-            Self::Epoll(_) => clock::has_come(seconds),
+            Self::Epoll(_) => clock::is_due(seconds),
             Self::Sim(driver) => seconds <= driver.now(),
         }
     }
@@ -239,7 +239,7 @@ impl Driver {
     /// Waits shorter than this many seconds are better done by looking again: to put the thread to sleep and wake it
     /// costs more. Not so on a virtual clock, which stands still while somebody looks.
     #[inline]
-    pub const fn spin(&self) -> f64 {
+    pub const fn spin_threshold(&self) -> f64 {
         match self {
             Self::Epoll(_) => 10e-6,
             Self::Sim(_) => 0.0,

@@ -4,16 +4,16 @@
 //! due timers. The embedder drives a turn step by step and runs the entries itself, with nothing of the loop borrowed:
 //!
 //! ```text
-//! hurry_on ──────────────────────────────────────────────────► pop, pop, pop ...
+//! begin_fast_turn ──────────────────────────────────────────────────► pop, pop, pop ...
 //!     └──► plan ──► Run ───────────────────────► begin_turn ──►
 //!              ├──► Poll ──► poll ─────────────►
 //!              └──► Park ──► begin_wait, block, end_wait ►
 //! ```
 //!
-//! asyncio asks the kernel at every turn. So does this loop for [`EAGER_TURNS`] turns after it has waited, and after anything was
-//! done with a descriptor; as long as nothing happens then, it asks ever less often, at least every [`POLL_INTERVAL`] though,
-//! and need not even look at the clock where [`EventLoop::hurry_on`] says so. The first turn of a run always asks, so that
-//! running a loop for one turn does what it does there.
+//! asyncio polls the kernel in every turn. This loop polls in every one of the [`EAGER_TURNS`] turns after a wait and after any
+//! operation on a descriptor. While no descriptor is used after that, it polls ever less often, but at least every
+//! [`POLL_INTERVAL`]; a turn that [`EventLoop::begin_fast_turn`] begins does not read the clock either. The first turn of a run
+//! always polls, so that running a loop for one turn has the same effect as on asyncio.
 //!
 //! Called by yibu-python's `event_loop`; calls the driver.
 
@@ -33,7 +33,7 @@ pub trait Host {
     type Entry;
     /// A timer.
     type Timer: Timer;
-    /// Who gets the outcomes of an operation.
+    /// The object that gets the outcomes of an operation.
     type Owner;
     /// What other threads send.
     type Message: Send;
@@ -49,25 +49,25 @@ pub trait Host {
 /// What to do before the next entries run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Plan {
-    /// There is work, and the kernel was asked a moment ago.
+    /// Entries are ready, and the kernel was polled a moment ago: run without polling.
     Run,
-    /// There is work or no time to wait, and the kernel is to be asked.
+    /// Entries are ready, or the loop must not block: poll the kernel first.
     Poll,
     /// Nothing is ready or due: block, at most this long.
     Park(Option<Duration>),
 }
 
-/// While there is work the kernel is left alone for this many seconds at most, so that I/O cannot starve.
+/// While entries are ready the kernel is polled at least once in this many seconds, so that I/O cannot starve.
 pub const POLL_INTERVAL: f64 = 100e-6;
 
-/// So many turns in a row ask the kernel as long as they find something to do with descriptors: programs count turns until they
-/// see what they have caused. After that it is asked when this part of the quiet turns has passed since the last time.
+/// Every turn polls for this many turns after something happened to a descriptor, because programs rely on seeing an event a fixed
+/// number of turns after they caused it. After that the distance between two polls is the number of quiet turns divided by this.
 pub const EAGER_TURNS: u32 = 64;
 
-/// Where no timer is due soon, not even the clock is looked at for this many turns: see [`EventLoop::hurry_on`].
-pub const FREE_TURNS: u32 = 32;
+/// The largest number of fast turns in a row, where no timer is due soon: see [`EventLoop::begin_fast_turn`].
+pub const FAST_TURNS: u32 = 32;
 
-/// What is not soon, in seconds: a timer this far away is not due before the coarse clock has ticked.
+/// A timer at least this many seconds away cannot become due before the coarse clock ticks.
 pub const SOON: f64 = 50e-3;
 
 /// The longest single park; asyncio's `MAXIMUM_SELECT_TIMEOUT`.
@@ -76,8 +76,8 @@ pub const PARK_MAX: f64 = 24.0 * 3600.0;
 /// One tick of the clock on Linux.
 const CLOCK_RESOLUTION: f64 = 1e-9;
 
-/// What is due at `now` has a deadline before this: at least one step of the float later, so that a timer at `now` itself is
-/// due whatever the uptime.
+/// A timer is due at `now` if its deadline is before this. At least one step of the float after `now`: a long uptime makes the
+/// steps larger than the resolution, and a timer with the deadline `now` has to be due.
 fn due_before(now: f64, resolution: f64) -> f64 {
     (now + resolution).max(now.next_up())
 }
@@ -85,27 +85,28 @@ fn due_before(now: f64, resolution: f64) -> f64 {
 /// The loop's state.
 #[derive(Debug)]
 pub struct EventLoop<H: Host> {
-    /// What runs next.
+    /// The ring of entries that are ready to run.
     pub ready: Ready<H::Entry>,
-    /// What is due when.
+    /// The heap of timers.
     pub timers: Timers<H::Timer>,
     inbox: Arc<Inbox<H::Message>>,
     /// The kernel.
     pub driver: Driver,
     owners: Vec<Option<H::Owner>>,
     reported: Vec<OpId>,
-    /// When the kernel was asked while there was work, on the driver's clock; minus infinity to ask it again.
+    /// The time of the last poll while entries were ready, on the driver's clock; minus infinity makes the next turn poll.
     polled_at: f64,
     /// Deadlines within this many seconds are due; asyncio's `_clock_resolution`.
     pub clock_resolution: f64,
-    /// Turns since something happened to a descriptor, as far as they were counted.
+    /// About how many turns there were since something happened to a descriptor.
     quiet_turns: u32,
-    /// How many more turns need not ask the kernel, unless time says so.
+    /// How many more turns may begin without a poll, unless [`POLL_INTERVAL`] is over.
     unasked_turns: u32,
-    /// How many more turns [`EventLoop::hurry_on`] may grant, the tick in which it may, and the loop's time when that began.
-    free_turns: u32,
-    free_tick: i64,
-    free_since: f64,
+    /// How many more turns [`EventLoop::begin_fast_turn`] may begin; the tick of the coarse clock in which it may, and the loop's time
+    /// at the last `plan`.
+    fast_turns: u32,
+    fast_tick: i64,
+    fast_since: f64,
 }
 
 impl<H: Host> EventLoop<H> {
@@ -122,18 +123,18 @@ impl<H: Host> EventLoop<H> {
             clock_resolution: CLOCK_RESOLUTION,
             quiet_turns: 0,
             unasked_turns: 0,
-            free_turns: 0,
-            free_tick: 0,
-            free_since: 0.0,
+            fast_turns: 0,
+            fast_tick: 0,
+            fast_since: 0.0,
         }
     }
 
-    /// The door for other threads.
+    /// The queue through which other threads send messages.
     pub fn inbox(&self) -> &Arc<Inbox<H::Message>> {
         &self.inbox
     }
 
-    /// Appends an entry to the ring, behind what other threads have sent before.
+    /// Appends an entry to the ring, behind the messages that other threads have sent before.
     #[inline]
     pub fn push(&mut self, entry: H::Entry) {
         if self.inbox.has_news() {
@@ -148,27 +149,27 @@ impl<H: Host> EventLoop<H> {
         self.timers.push(when, timer);
     }
 
-    /// Takes note that a timer was cancelled.
+    /// Counts a cancelled timer, which stays in the heap until it is removed.
     #[inline]
     pub fn note_cancelled(&mut self) -> Cancelled<H::Timer> {
         self.timers.note_cancelled()
     }
 
-    /// Takes one cancelled timer; repeat until `None` before `plan`, dropping what comes.
+    /// Takes one cancelled timer off the heap. Call it until it returns `None` before `plan`, and drop the timers.
     #[inline]
     pub fn pop_cancelled_timer(&mut self) -> Option<H::Timer> {
         self.timers.pop_cancelled()
     }
 
-    /// The number of entries of a turn that may begin without looking at clock, timers or kernel: work is ready, no timer is
-    /// due [`SOON`], and the kernel was asked a moment ago and has nothing new to say as far as is known. `None` asks for a
+    /// The number of entries of a turn that may begin without reading the clock, checking timers or polling the kernel: entries are
+    /// ready, no timer is due within [`SOON`], the kernel was polled a moment ago, and no descriptor was used since. `None`: call
     /// [`plan`](Self::plan).
     ///
-    /// The coarse clock is looked at now and then: after the first turn, so that turns which take long are noticed at
-    /// once, and ever less often while they turn out to be short. While a timer is pending it is looked at every time.
+    /// The coarse clock is read after the first fast turn, so that a long turn is noticed at once, and ever less often while the
+    /// turns are short. While a timer is pending it is read every time.
     #[inline]
-    pub fn hurry_on(&mut self) -> Option<usize> {
-        if self.free_turns == 0
+    pub fn begin_fast_turn(&mut self) -> Option<usize> {
+        if self.fast_turns == 0
             || self.unasked_turns == 0
             || self.ready.is_empty()
             || self.inbox.has_news()
@@ -177,42 +178,44 @@ impl<H: Host> EventLoop<H> {
             return None;
         }
         let deadline = self.timers.next_deadline();
-        let later = deadline.is_none_or(|when| when >= self.free_since + SOON);
+        let later = deadline.is_none_or(|when| when >= self.fast_since + SOON);
         if !later {
             return None;
         }
-        self.free_turns -= 1;
-        let look = deadline.is_some() || (FREE_TURNS - self.free_turns).is_power_of_two();
-        if look && self.driver.tick() != self.free_tick {
-            self.free_turns = 0;
+        self.fast_turns -= 1;
+        let reads_clock = deadline.is_some() || (FAST_TURNS - self.fast_turns).is_power_of_two();
+        if reads_clock && self.driver.tick() != self.fast_tick {
+            self.fast_turns = 0;
             return None;
         }
         self.unasked_turns -= 1;
         Some(self.ready.len())
     }
 
-    /// Decides how the next turn begins. `hurry` forbids blocking (the loop was asked to stop); `now` is the loop's time.
+    /// Decides how the next turn begins. `must_not_block` is set when the loop was asked to stop; `now` is the loop's time.
     #[inline]
-    pub fn plan(&mut self, now: f64, hurry: bool) -> Plan {
+    pub fn plan(&mut self, now: f64, must_not_block: bool) -> Plan {
         self.drain_inbox();
-        if !hurry && self.ready.is_empty() {
+        if !must_not_block && self.ready.is_empty() {
             match self.timers.next_deadline() {
                 None => return self.plan_park(None),
-                Some(when) if when >= due_before(now, self.clock_resolution) + self.driver.spin() => {
+                Some(when)
+                    if when >= due_before(now, self.clock_resolution) + self.driver.spin_threshold() =>
+                {
                     return self.plan_park(Some(when - now));
                 }
-                // Due, or so soon that looking again is cheaper than sleeping.
+                // Due, or due so soon that polling until then is cheaper than sleeping.
                 Some(_) => {}
             }
         }
-        self.free_turns = FREE_TURNS;
-        self.free_tick = self.driver.tick();
-        self.free_since = now;
+        self.fast_turns = FAST_TURNS;
+        self.fast_tick = self.driver.tick();
+        self.fast_since = now;
         if self.driver.take_activity() {
-            self.stir();
+            self.note_io();
         }
         let clock = self.driver.now();
-        if !hurry && self.unasked_turns > 0 && clock - self.polled_at < POLL_INTERVAL {
+        if !must_not_block && self.unasked_turns > 0 && clock - self.polled_at < POLL_INTERVAL {
             self.unasked_turns -= 1;
             return Plan::Run;
         }
@@ -223,41 +226,41 @@ impl<H: Host> EventLoop<H> {
         Plan::Poll
     }
 
-    /// Something happened to a descriptor: the next turns ask the kernel.
-    fn stir(&mut self) {
+    /// Something happened to a descriptor: the next [`EAGER_TURNS`] turns poll the kernel.
+    fn note_io(&mut self) {
         self.quiet_turns = 0;
         self.unasked_turns = 0;
     }
 
     fn plan_park(&mut self, seconds: Option<f64>) -> Plan {
-        self.rest();
+        self.end_busy_period();
         Plan::Park(seconds.map(|seconds| {
             // Rounded up: waking before the deadline would only mean waiting again.
             Duration::from_nanos((seconds.min(PARK_MAX) * 1e9).ceil() as u64)
         }))
     }
 
-    /// Work is over for now: memory goes back, and the next turn with work to do asks the kernel first, unless a wait has asked
-    /// it. `plan` does so before it parks; the embedder when a run ends.
-    pub fn rest(&mut self) {
+    /// Ends a period in which entries were ready: frees memory of the ring, and makes the next turn with ready entries poll the
+    /// kernel first. Called by `plan` before it parks, and by the embedder when a run ends.
+    pub fn end_busy_period(&mut self) {
         self.polled_at = f64::NEG_INFINITY;
-        self.free_turns = 0;
-        self.stir();
+        self.fast_turns = 0;
+        self.note_io();
         self.ready.trim();
     }
 
-    /// Puts what other threads have sent into the ring.
+    /// Moves the messages of other threads to the ring.
     pub fn drain_inbox(&mut self) {
         let mut messages = self.inbox.drain();
         while self.ready.make_room() {
             let Some(message) = messages.next() else { return };
             self.ready.push(H::deliver(message));
         }
-        // There is no memory for the others now. They are taken when those before them have run.
+        // There is no memory for the other messages now. They are taken after the entries before them have run.
         self.inbox.keep_news();
     }
 
-    /// Looks at the kernel without blocking.
+    /// Polls the kernel without blocking.
     #[inline]
     pub fn poll(&mut self) -> std::io::Result<()> {
         let polled = self.driver.poll_now(&mut self.reported);
@@ -265,14 +268,14 @@ impl<H: Host> EventLoop<H> {
         polled
     }
 
-    /// Opens the descriptors that blocking needs. Before a run: where none is free, that is better said there than in the middle.
+    /// Opens the descriptors that blocking needs. Called before a run, so that a lack of descriptors makes the run fail at its start.
     pub fn open(&mut self) -> std::io::Result<()> {
         let driver = &mut self.driver;
         self.inbox.ensure_waker(|| driver.waker())
     }
 
-    /// Prepares to block. Block on the result with the loop not borrowed; `None` when a message arrived first, which is in the
-    /// ring then, and what the kernel had to say behind it.
+    /// Prepares to block. Block on the result while the loop is not borrowed. `None` when a message arrived first: the ring then has
+    /// the message, and behind it the operations that the kernel reports.
     pub fn begin_wait(&mut self) -> std::io::Result<Option<Wait>> {
         let driver = &mut self.driver;
         if !self.inbox.park(|| driver.waker())? {
@@ -288,13 +291,13 @@ impl<H: Host> EventLoop<H> {
         }
     }
 
-    /// Takes a wait back, whether blocking succeeded or not.
+    /// Gives a wait back to the driver, also after blocking failed, and moves messages and reported operations to the ring.
     pub fn end_wait(&mut self, wait: Wait) -> std::io::Result<()> {
         self.inbox.unpark();
         self.drain_inbox();
         let ended = self.driver.end_wait(wait, &mut self.reported);
         self.push_reported();
-        self.stir();
+        self.note_io();
         ended
     }
 
@@ -303,23 +306,23 @@ impl<H: Host> EventLoop<H> {
         if self.reported.is_empty() {
             return;
         }
-        self.stir();
+        self.note_io();
         for id in self.reported.drain(..) {
-            // Where there is no memory, the kernel reports it again.
+            // If there is no memory, the operation is left out here and the kernel reports it again.
             if self.ready.make_room() {
                 self.ready.push(H::finish(id));
             }
         }
     }
 
-    /// Moves due timers to the ring and says how many entries this turn runs.
+    /// Moves due timers to the ring and returns the number of entries that this turn runs.
     #[inline]
     pub fn begin_turn(&mut self, now: f64) -> usize {
         if self.inbox.has_news() {
             self.drain_inbox();
         }
         let end = due_before(now, self.clock_resolution);
-        // A timer for which there is no memory is due in the next turn, too.
+        // A timer for which there is no memory stays in the heap and runs in the next turn.
         while self.ready.make_room()
             && let Some(timer) = self.timers.pop_due(end)
         {
@@ -328,7 +331,7 @@ impl<H: Host> EventLoop<H> {
         self.ready.len()
     }
 
-    /// Asks the kernel for something on behalf of `owner`.
+    /// Submits an operation to the driver; its outcomes go to `owner`.
     pub fn submit(&mut self, op: Op, owner: H::Owner) -> Result<OpId, (std::io::Error, H::Owner)> {
         let id = match self.driver.submit(op) {
             Ok(id) => id,
@@ -345,27 +348,31 @@ impl<H: Host> EventLoop<H> {
         Ok(id)
     }
 
-    /// Ends an operation. Gives its owner back (for dropping where foreign code may run); `None` when it had ended before.
+    /// Ends an operation and returns its owner: dropping it may run Python code, so the caller drops it with nothing borrowed. `None`
+    /// when the operation had ended before.
     pub fn cancel(&mut self, id: OpId) -> Option<H::Owner> {
         if self.driver.cancel(id) { self.owners.get_mut(id.index())?.take() } else { None }
     }
 
     /// Does the operation `id` for its owner; `None` when it was cancelled since it was reported.
     #[inline]
-    pub fn finish<R>(&mut self, id: OpId, look: impl FnOnce(&H::Owner) -> R) -> Option<(R, Outcome)> {
+    pub fn finish<R>(
+        &mut self,
+        id: OpId,
+        inspect_owner: impl FnOnce(&H::Owner) -> R,
+    ) -> Option<(R, Outcome)> {
         let outcome = self.driver.finish(id)?;
         let owner = self.owners.get(id.index())?.as_ref()?;
-        Some((look(owner), outcome))
+        Some((inspect_owner(owner), outcome))
     }
 
-    /// The owner of an operation that was not cancelled since it was reported: for owners that want to see to something
-    /// before it is done.
+    /// The owner of an operation that was reported and not cancelled since: for owners that have to act before `finish`.
     #[inline]
     pub fn owner(&self, id: OpId) -> Option<&H::Owner> {
         if self.driver.is_live(id) { self.owners.get(id.index())?.as_ref() } else { None }
     }
 
-    /// Everything the loop refers to, for a garbage collector.
+    /// Visits every entry, timer and owner, for a garbage collector.
     pub fn inspect(
         &self,
         mut entry: impl FnMut(&H::Entry),
@@ -377,7 +384,7 @@ impl<H: Host> EventLoop<H> {
         self.owners.iter().flatten().for_each(&mut owner);
     }
 
-    /// Empties ring, timers and inbox; the embedder drops the result where foreign code may run.
+    /// Empties ring, timers and inbox. The embedder drops the result with nothing borrowed, because dropping may run Python code.
     pub fn clear(&mut self) -> impl Sized + use<H> {
         self.drain_inbox();
         (self.ready.take(), self.timers.take())

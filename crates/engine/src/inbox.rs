@@ -1,12 +1,13 @@
-//! The loop's door for other threads: a queue of messages, and a wake-up only when the loop is parked.
+//! [`Inbox`]: the queue through which other threads send messages to a loop, which is woken only if it is parked.
 //!
 //! Called by any thread ([`Inbox::post`]) and by [`crate::EventLoop`], which alone takes messages and parks; calls the waker.
 //!
-//! No message is lost: a poster pushes, then takes the mark [`PARKED`] away and rings if it was set; the loop sets the
-//! mark, then looks at the queue, and blocks if it is empty. Every access to the mark is a read-modify-write that acquires and
-//! releases, so whoever comes second has seen all that the first one did: a poster who finds the mark rings, and after a poster
-//! who did not find it the loop finds the message. A ring that comes late, when the loop has long been busy again, ends one
-//! park too many and nothing else. `model` tries every interleaving.
+//! No message is lost. A sender pushes its message, then changes `loop_state` from [`PARKED`] to [`WOKEN`] and wakes the loop if
+//! the state was [`PARKED`]. The loop sets [`PARKED`], then checks the queue, and blocks if the queue is empty. Every access to
+//! `loop_state` is a read-modify-write that acquires and releases, so the second of two accesses sees all that was written before
+//! the first: a sender that comes second finds [`PARKED`] and wakes the loop, and a loop that comes second finds the message. A
+//! wake-up that comes late, when the loop is busy again, ends its next park at once and does no other harm. `model` tries every
+//! interleaving.
 
 #[cfg(all(test, loom))]
 mod model;
@@ -38,30 +39,30 @@ impl Wake for Waker {
     }
 }
 
-/// The loop is at work.
+/// The loop runs entries.
 const BUSY: u8 = 0;
 /// The loop blocks, or is about to.
 const PARKED: u8 = 1;
-/// The loop was woken and has not said yet that it is at work.
-const RUNG: u8 = 2;
+/// The loop was woken and has not called [`Inbox::unpark`] yet.
+const WOKEN: u8 = 2;
 
 /// Messages of type `M` on their way to a loop that is woken by `W`.
 #[derive(Debug)]
 pub struct Inbox<M, W = Waker> {
     queue: SegQueue<M>,
-    /// Set after a message was sent, and by nobody reset but the loop: what it looks at where it looks often.
+    /// Set after a message was pushed, reset only by the loop. Cheaper for the loop to read in every turn than the queue.
     has_news: AtomicBool,
-    /// About how many messages were sent since the inbox was last emptied: threads that count at once may lose some.
+    /// About how many messages were sent since the inbox was last emptied: not exact, as threads that count at once may lose a count.
     backlog: AtomicUsize,
-    mark: AtomicU8,
+    loop_state: AtomicU8,
     waker: OnceLock<W>,
 }
 
-/// A sender gives way when so many messages wait, and after as many again.
+/// A sender throttles itself at each multiple of this many waiting messages.
 const FLOOD: usize = 1024;
-/// How long a sender gives way at most, and how long before it looks again.
-const GIVES_WAY: Duration = Duration::from_millis(1);
-const LOOKS_AGAIN: Duration = Duration::from_micros(50);
+/// How long a throttled sender waits at most, and how often it checks the backlog meanwhile.
+const LONGEST_THROTTLE: Duration = Duration::from_millis(1);
+const CHECK_INTERVAL: Duration = Duration::from_micros(50);
 
 impl<M, W> Default for Inbox<M, W> {
     fn default() -> Self {
@@ -69,20 +70,21 @@ impl<M, W> Default for Inbox<M, W> {
             queue: SegQueue::new(),
             has_news: AtomicBool::new(false),
             backlog: AtomicUsize::new(0),
-            mark: AtomicU8::new(BUSY),
+            loop_state: AtomicU8::new(BUSY),
             waker: OnceLock::new(),
         }
     }
 }
 
 impl<M, W: Wake> Inbox<M, W> {
-    /// Sends a message; wakes the loop when it is parked.
+    /// Sends a message, and wakes the loop if it is parked.
     pub fn post(&self, message: M) {
         self.push(message);
-        self.ring();
+        self.wake_if_parked();
     }
 
-    /// The first half of [`post`](Self::post): the loop need not find the message before it is rung for.
+    /// Sends a message without waking the loop: the first half of [`post`](Self::post). Call [`wake_if_parked`](Self::wake_if_parked)
+    /// later.
     #[inline]
     pub fn push(&self, message: M) {
         self.queue.push(message);
@@ -90,62 +92,63 @@ impl<M, W: Wake> Inbox<M, W> {
         self.has_news.store(true, Ordering::Release);
     }
 
-    /// Whether it is time for a sender to give way, so that the loop gets to what was sent. Ask after sending.
+    /// Whether a sender should call [`throttle`](Self::throttle), so that the loop can catch up. Ask after sending.
     #[inline]
     pub fn is_flooded(&self) -> bool {
         let backlog = self.backlog.load(Ordering::Relaxed);
         backlog != 0 && backlog.is_multiple_of(FLOOD)
     }
 
-    /// Waits until the loop has taken the messages, for a millisecond at most: it may be busy with something long. Hold nothing
-    /// that the loop needs meanwhile.
+    /// Blocks the sender until the loop has taken the messages, for [`LONGEST_THROTTLE`] at most, because a callback of the loop may
+    /// take long. The sender must not hold the interpreter or a lock that the loop needs.
     #[cold]
-    pub fn give_way(&self) {
+    pub fn throttle(&self) {
         let begun = Instant::now();
-        while self.backlog.load(Ordering::Relaxed) >= FLOOD && begun.elapsed() < GIVES_WAY {
-            std::thread::sleep(LOOKS_AGAIN);
+        while self.backlog.load(Ordering::Relaxed) >= FLOOD && begun.elapsed() < LONGEST_THROTTLE {
+            std::thread::sleep(CHECK_INTERVAL);
         }
     }
 
-    /// The second half.
+    /// Wakes the loop if it is parked: the second half of [`post`](Self::post).
     #[inline]
-    pub fn ring(&self) {
-        let rings = |mark| Some(if mark == PARKED { RUNG } else { mark });
-        if self.mark.fetch_update(Ordering::AcqRel, Ordering::Acquire, rings) == Ok(PARKED)
+    pub fn wake_if_parked(&self) {
+        let woken = |loop_state| Some(if loop_state == PARKED { WOKEN } else { loop_state });
+        if self.loop_state.fetch_update(Ordering::AcqRel, Ordering::Acquire, woken) == Ok(PARKED)
             && let Some(waker) = self.waker.get()
         {
             waker.wake();
         }
     }
 
-    /// Whether the loop was woken and has not got to work since. A hint, for those who stand in its way.
+    /// Whether the loop was woken and does not run yet. A racy hint: executor workers use it to let the loop run first.
     #[inline]
-    pub fn is_rung(&self) -> bool {
-        self.mark.load(Ordering::Relaxed) == RUNG
+    pub fn is_woken(&self) -> bool {
+        self.loop_state.load(Ordering::Relaxed) == WOKEN
     }
 
-    /// Whether something may be there that was not when it was last emptied. False also of a message that is just being sent.
+    /// Whether a message may have come since the inbox was last emptied. Also false while a message is just being pushed.
     #[inline]
     pub(crate) fn has_news(&self) -> bool {
         self.has_news.load(Ordering::Relaxed)
     }
 
-    /// Not all that was there could be taken.
+    /// Makes `has_news` true again: not all messages could be taken.
     #[cold]
     pub(crate) fn keep_news(&self) {
         self.has_news.store(true, Ordering::Release);
     }
 
-    /// Whether nothing is there.
+    /// Whether no message is there.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.queue.is_empty()
     }
 
-    /// Takes the messages that are there, oldest first, and not those that come meanwhile: however fast others post, it ends.
+    /// Takes the messages that are in the queue now, oldest first. Messages that come meanwhile stay, so the iteration ends however
+    /// fast other threads post.
     #[inline]
     pub(crate) fn drain(&self) -> impl Iterator<Item = M> {
-        // Before the messages are taken: what is sent meanwhile is news again.
+        // Before the messages are taken, so that a message that comes meanwhile sets it again.
         self.has_news.swap(false, Ordering::AcqRel);
         self.backlog.store(0, Ordering::Relaxed);
         (0..self.queue.len()).map_while(|_| self.queue.pop())
@@ -154,16 +157,16 @@ impl<M, W: Wake> Inbox<M, W> {
     /// Makes the waker that other threads use, if there is none yet.
     pub(crate) fn ensure_waker(&self, waker: impl FnOnce() -> std::io::Result<W>) -> std::io::Result<()> {
         if self.waker.get().is_none() {
-            // Only the loop's thread sets it, so a lost race is impossible and the value is simply there afterwards.
+            // Only the loop's thread sets it, so `set` cannot fail.
             drop(self.waker.set(waker()?));
         }
         Ok(())
     }
 
-    /// Announces that the loop is about to block, woken by `waker`; `false` when a message came first and it must not.
+    /// Announces that the loop is about to block until `waker` wakes it; `false` when a message came first and it must not block.
     pub(crate) fn park(&self, waker: impl FnOnce() -> std::io::Result<W>) -> std::io::Result<bool> {
         self.ensure_waker(waker)?;
-        self.mark.swap(PARKED, Ordering::AcqRel);
+        self.loop_state.swap(PARKED, Ordering::AcqRel);
         if self.is_empty() {
             return Ok(true);
         }
@@ -171,8 +174,8 @@ impl<M, W: Wake> Inbox<M, W> {
         Ok(false)
     }
 
-    /// The loop is busy again.
+    /// The loop does not block any more.
     pub(crate) fn unpark(&self) {
-        self.mark.swap(BUSY, Ordering::AcqRel);
+        self.loop_state.swap(BUSY, Ordering::AcqRel);
     }
 }

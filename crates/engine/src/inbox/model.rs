@@ -13,7 +13,7 @@ use loom::thread;
 
 use super::{Inbox, Wake};
 
-/// A queue whose messages are known to be there only by those who hear of them in some other way.
+/// A queue that orders no memory accesses: a push is seen only by a thread that synchronised with the sender in another way.
 #[derive(Debug)]
 pub struct SegQueue<T> {
     // Never contended: loom changes threads only at its own operations.
@@ -46,30 +46,30 @@ impl<T> SegQueue<T> {
     }
 }
 
-/// The kernel's side of a wake-up, as the driver promises it: a ring ends the wait under way or the next one that blocks.
+/// The driver's waker, as obligation 11 describes it: a wake-up ends the wait under way or the next one that blocks.
 #[derive(Clone, Debug)]
-struct Bell(Arc<(Mutex<bool>, Condvar)>);
+struct ModelWaker(Arc<(Mutex<bool>, Condvar)>);
 
-impl Bell {
+impl ModelWaker {
     fn new() -> Self {
         Self(Arc::new((Mutex::new(false), Condvar::new())))
     }
 
     fn block(&self) {
-        let mut rung = self.0.0.lock().expect("no test panics in here");
-        while !*rung {
-            rung = self.0.1.wait(rung).expect("no test panics in here");
+        let mut woken = self.0.0.lock().expect("no test panics in here");
+        while !*woken {
+            woken = self.0.1.wait(woken).expect("no test panics in here");
         }
-        *rung = false;
+        *woken = false;
     }
 
-    /// A wait that does not block may swallow a ring.
-    fn swallow(&self) {
+    /// A wait that does not block may consume a wake-up.
+    fn consume(&self) {
         *self.0.0.lock().expect("no test panics in here") = false;
     }
 }
 
-impl Wake for Bell {
+impl Wake for ModelWaker {
     fn wake(&self) {
         *self.0.0.lock().expect("no test panics in here") = true;
         self.0.1.notify_one();
@@ -79,19 +79,19 @@ impl Wake for Bell {
 /// What a wait does.
 #[derive(Clone, Copy)]
 enum Turn {
-    /// There is work: the kernel is polled.
+    /// Entries are ready: the kernel is polled.
     Polls,
     /// The loop parks and something other than a message ends the wait at once.
     IsInterrupted,
 }
 
-/// Posters send a message each; the loop has some turns that end without them, then waits until all have come.
+/// Each sender posts one message. The loop makes `turns`, none of which needs a message to end, then waits for all messages.
 fn nothing_is_lost(posters: usize, turns: &'static [Turn]) {
     let mut explore = loom::model::Builder::new();
     explore.preemption_bound = Some(3);
     explore.check(move || {
-        let inbox = Arc::new(Inbox::<usize, Bell>::default());
-        let bell = Bell::new();
+        let inbox = Arc::new(Inbox::<usize, ModelWaker>::default());
+        let waker = ModelWaker::new();
         let threads: Vec<_> = (0..posters)
             .map(|message| {
                 let inbox = Arc::clone(&inbox);
@@ -107,12 +107,12 @@ fn nothing_is_lost(posters: usize, turns: &'static [Turn]) {
             }
             let turn = turns.next();
             if let Some(Turn::Polls) = turn {
-                bell.swallow();
+                waker.consume();
                 continue;
             }
-            if inbox.park(|| io::Result::Ok(bell.clone())).expect("the bell is there") {
+            if inbox.park(|| io::Result::Ok(waker.clone())).expect("the waker is there") {
                 if turn.is_none() {
-                    bell.block();
+                    waker.block();
                 }
                 inbox.unpark();
             }
@@ -131,16 +131,16 @@ fn one_message_ends_a_park() {
 }
 
 #[test]
-fn two_messages_arrive_when_one_of_them_rings() {
+fn two_messages_arrive_when_one_of_them_wakes() {
     nothing_is_lost(2, &[]);
 }
 
 #[test]
-fn a_ring_meant_for_an_earlier_park_does_no_harm() {
+fn a_wake_up_meant_for_an_earlier_park_does_no_harm() {
     nothing_is_lost(2, &[Turn::IsInterrupted]);
 }
 
 #[test]
-fn a_ring_swallowed_by_a_poll_is_not_needed() {
+fn a_wake_up_consumed_by_a_poll_is_not_needed() {
     nothing_is_lost(2, &[Turn::IsInterrupted, Turn::Polls]);
 }

@@ -144,7 +144,7 @@ impl Machine {
     /// The first part of a turn: waits if need be, and says how it went (`None`: it hurried on) and how many entries are to run.
     pub fn begin(&mut self) -> io::Result<(Option<Plan>, usize)> {
         self.ran.clear();
-        match self.engine.hurry_on() {
+        match self.engine.begin_fast_turn() {
             Some(count) => Ok((None, count)),
             None => self.gather(false).map(|(plan, count)| (Some(plan), count)),
         }
@@ -152,9 +152,9 @@ impl Machine {
 
     /// The first part of the first turn of a run, for a loop that was asked to stop before.
     pub fn begin_stopped(&mut self) -> io::Result<(Plan, usize)> {
-        self.engine.rest();
+        self.engine.end_busy_period();
         self.ran.clear();
-        assert_eq!(self.engine.hurry_on(), None);
+        assert_eq!(self.engine.begin_fast_turn(), None);
         self.gather(true)
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use yibu_engine::Plan;
-use yibu_engine::event_loop::{EAGER_TURNS, FREE_TURNS, POLL_INTERVAL, SOON};
+use yibu_engine::event_loop::{EAGER_TURNS, FAST_TURNS, POLL_INTERVAL, SOON};
 
 use crate::machine::{Entry, Machine, Ran};
 
@@ -68,7 +68,7 @@ proptest! {
             machine.schedule(0, f64::INFINITY);
         }
         let (most, _) = longest_wait(machine, &turns, &arrivals)?;
-        prop_assert!(most <= FREE_TURNS as usize + 1, "{most} turns");
+        prop_assert!(most <= FAST_TURNS as usize + 1, "{most} turns");
     }
 
     /// And when they are about equally long, within a few ticks of the coarse clock or two turns.
@@ -274,7 +274,7 @@ fn without_descriptors_the_kernel_is_left_alone() -> io::Result<()> {
 fn the_first_turn_after_a_rest_asks_the_kernel() -> io::Result<()> {
     let mut machine = spinning(1000)?;
     for _ in 0..2 {
-        machine.engine.rest();
+        machine.engine.end_busy_period();
         assert_eq!(turns_until_seen(&mut machine, |_| Ok(()))?, 1);
     }
     Ok(())

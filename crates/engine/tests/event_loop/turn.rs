@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use yibu_engine::Plan;
-use yibu_engine::event_loop::{EAGER_TURNS, FREE_TURNS, POLL_INTERVAL};
+use yibu_engine::event_loop::{EAGER_TURNS, FAST_TURNS, POLL_INTERVAL};
 
 use crate::machine::{Alarm, Entry, Label, Machine, Ran};
 
@@ -196,7 +196,7 @@ impl Modelled {
         self.eager = self.eager.saturating_sub(1);
         match plan {
             None => {
-                assert!(self.hurried <= FREE_TURNS && self.asked_at.is_some());
+                assert!(self.hurried <= FAST_TURNS && self.asked_at.is_some());
                 assert!(!self.ready.is_empty() && self.due(before).is_empty());
             }
             Some(Plan::Run) => assert!(busy && !stopped && since < POLL_INTERVAL + CLOCK_RESOLUTION),

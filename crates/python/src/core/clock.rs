@@ -32,7 +32,7 @@ pub fn is_due(event_loop: &Obj<'_, EventLoop>, seconds: f64) -> PyResult<bool> {
     if is_replaced(event_loop) {
         return Ok(seconds <= now(event_loop)?);
     }
-    Ok(event_loop.engine.with(|engine| engine.driver.has_come(seconds)))
+    Ok(event_loop.engine.with(|engine| engine.driver.is_due(seconds)))
 }
 
 /// Seconds as a float, for the common types without a call into Python.

@@ -11,15 +11,15 @@ use crate::core::Overrides;
 use crate::errors;
 use crate::ffi::Obj;
 
-/// Waits for work if there is none, then runs what is ready.
+/// Waits until an entry is ready, then runs the ready entries.
 pub fn run_once(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
-    // A clock of the program's own may jump: only the program knows what is due.
-    let hurried = if clock::is_replaced(event_loop) || !event_loop.selector.is_empty() {
+    // A clock that the program has put in place of `time.monotonic` may jump, so timers are checked in every turn.
+    let fast = if clock::is_replaced(event_loop) || !event_loop.selector.is_empty() {
         None
     } else {
-        event_loop.engine.with(Engine::hurry_on)
+        event_loop.engine.with(Engine::begin_fast_turn)
     };
-    let count = match hurried {
+    let count = match fast {
         Some(count) => count,
         None => gather(event_loop)?,
     };
@@ -31,7 +31,7 @@ pub fn run_once(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
         } else {
             (event_loop.services.run_observed)(event_loop, entry)
         };
-        // Mostly there is nothing to tell and nothing to do: results are large, so they are not moved about.
+        // Mostly there is no error and nothing to do after the entry. Checked first, because a result is large and costs time to move.
         if event_loop.after_entry.shut() || ran.is_err() {
             ran.and(event_loop.after_entry.run(event_loop))?;
         }
@@ -39,8 +39,9 @@ pub fn run_once(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     Ok(())
 }
 
-/// Asks kernel and timers what is ready, blocking when nothing is; the number of entries of the turn.
-#[inline(never)] // most turns do not
+/// Moves due timers and reported operations to the ring, and blocks while no entry is ready; returns the number of entries of the
+/// turn.
+#[inline(never)] // most turns are fast turns
 fn gather(event_loop: &Obj<'_, EventLoop>) -> PyResult<usize> {
     let py = event_loop.py();
     let engine = &event_loop.engine;
@@ -62,7 +63,7 @@ fn gather(event_loop: &Obj<'_, EventLoop>) -> PyResult<usize> {
             time = now(event_loop)?;
         }
         Plan::Park(timeout) => {
-            // A signal that came after the last Python instruction does not interrupt a wait that begins after it.
+            // A signal that came before the wait does not interrupt the wait: its Python handler has to run first.
             py.check_signals()?;
             park(event_loop, timeout)?;
             py.check_signals()?;
@@ -72,16 +73,17 @@ fn gather(event_loop: &Obj<'_, EventLoop>) -> PyResult<usize> {
     Ok(engine.with(|engine| engine.begin_turn(time)))
 }
 
-/// How often loops have let go of the interpreter to park: by this a thread that a loop has woken sees that it may go on.
-static PARKS: AtomicU32 = AtomicU32::new(1);
+/// How often loops of this process have released the interpreter to park. A worker that a loop has woken compares two values to
+/// see that the loop has parked.
+static PARK_COUNT: AtomicU32 = AtomicU32::new(1);
 
-/// See [`PARKS`].
+/// See [`PARK_COUNT`].
 #[inline]
-pub fn parks() -> u32 {
-    PARKS.load(Ordering::Relaxed)
+pub fn park_count() -> u32 {
+    PARK_COUNT.load(Ordering::Relaxed)
 }
 
-/// Blocks with the interpreter released.
+/// Blocks on the kernel with the interpreter released.
 pub fn park(event_loop: &Obj<'_, EventLoop>, timeout: Option<std::time::Duration>) -> PyResult<()> {
     let engine = &event_loop.engine;
     let Some(mut wait) = engine.with(Engine::begin_wait).map_err(|error| errors::os_error(&error))? else {
@@ -91,7 +93,7 @@ pub fn park(event_loop: &Obj<'_, EventLoop>, timeout: Option<std::time::Duration
         wait.block(timeout)
     } else {
         event_loop.py().detach(|| {
-            PARKS.fetch_add(1, Ordering::Relaxed);
+            PARK_COUNT.fetch_add(1, Ordering::Relaxed);
             wait.block(timeout)
         })
     };
@@ -99,7 +101,7 @@ pub fn park(event_loop: &Obj<'_, EventLoop>, timeout: Option<std::time::Duration
     blocked.and(ended).map_err(|error| errors::os_error(&error))
 }
 
-/// Runs one entry. Only what must leave the loop comes out.
+/// Runs one entry. Returns only errors that end the run of the loop; others go to the exception handler.
 #[inline]
 pub fn run_entry(event_loop: &Obj<'_, EventLoop>, entry: Entry) -> PyResult<()> {
     match entry {

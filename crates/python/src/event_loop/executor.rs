@@ -155,7 +155,7 @@ pub fn run_job<'py>(
     let future = create_future(event_loop)?.into_any();
     job.future.put(future.clone());
     let runs_here = event_loop.thread.get() == thread::ident();
-    executor::submit(pool, job, if runs_here { turn::parks() } else { executor::AT_ONCE })?;
+    executor::submit(pool, job, if runs_here { turn::park_count() } else { executor::AT_ONCE })?;
     Ok(future)
 }
 

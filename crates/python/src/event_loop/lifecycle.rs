@@ -182,7 +182,7 @@ fn end_run(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     event_loop.thread.set(0);
     let tracked = track_all(event_loop);
     let settled = current::settle(event_loop);
-    event_loop.engine.with(Engine::rest);
+    event_loop.engine.with(Engine::end_busy_period);
     // Up to 3.11 the interpreter makes an object for that. Where the memory is short only for a moment, no other loop could run in
     // this thread any more.
     let unset = set_running(py, &none(py)).or_else(|error| match error.is_instance_of::<PyMemoryError>(py) {

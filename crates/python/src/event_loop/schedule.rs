@@ -35,7 +35,7 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
     t.noargs(
         c"_write_to_self",
         |event_loop| {
-            event_loop.inbox.ring();
+            event_loop.inbox.wake_if_parked();
             Ok(none(event_loop.py()))
         },
         "Wakes the loop.",
@@ -183,7 +183,7 @@ fn call_soon_threadsafe<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'p
 fn post_soon<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
     if cfg!(not(Py_3_14)) && event_loop.overrides(Overridable::PushSoon) {
         let handle = call_soon_by_steps(event_loop, &args, &THREADSAFE, "call_soon_threadsafe")?;
-        event_loop.inbox.ring();
+        event_loop.inbox.wake_if_parked();
         return Ok(handle);
     }
     if events::posted_handles_are_made_otherwise(event_loop.py()) {
@@ -210,13 +210,13 @@ pub(super) fn post<'py>(event_loop: &Obj<'py, EventLoop>, handle: Obj<'py, Poste
             // asyncio writes to a socket here, and whoever waits for the interpreter gets it. Threads that post without end
             // would leave the loop no time otherwise.
             let inbox = Arc::clone(&event_loop.inbox);
-            event_loop.py().detach(|| inbox.give_way());
+            event_loop.py().detach(|| inbox.throttle());
         }
     } else {
         // The order among call_soon() and call_soon_threadsafe() is that of the calls. Nobody is parked, but a program that runs
         // turns by its own hand, and waits in the select of `_selector`.
         event_loop.push(Entry::of(&POSTED, handle))?;
-        event_loop.inbox.ring();
+        event_loop.inbox.wake_if_parked();
     }
     Ok(())
 }

@@ -179,7 +179,7 @@ pub fn cancel(job: Obj<'_, Job>) -> PyResult<()> {
     }
     job.ending.set(Ending::Cancelled);
     if let Some(inbox) = post(job) {
-        inbox.ring();
+        inbox.wake_if_parked();
     }
     Ok(())
 }

@@ -83,7 +83,7 @@ fn work(worker: &Obj<'_, Worker>) -> PyResult<()> {
         match queue.next(&me) {
             Next::Run(job, _) => {
                 if let Some(inbox) = to_wake.take() {
-                    inbox.ring();
+                    inbox.wake_if_parked();
                     starvation.relieve(py, &inbox);
                 }
                 match job::run(job.into_obj(py)) {
@@ -100,14 +100,14 @@ fn work(worker: &Obj<'_, Worker>) -> PyResult<()> {
                 let inbox = to_wake.take();
                 py.detach(|| {
                     if let Some(inbox) = inbox {
-                        inbox.ring();
+                        inbox.wake_if_parked();
                     }
                     let_loop_park(me.sleep());
                 });
             }
             Next::Leave => {
                 if let Some(inbox) = to_wake {
-                    inbox.ring();
+                    inbox.wake_if_parked();
                 }
                 return Ok(());
             }
@@ -119,7 +119,7 @@ fn work(worker: &Obj<'_, Worker>) -> PyResult<()> {
 /// release it; to block on the interpreter instead would cost two more switches between threads.
 fn let_loop_park(parks_before: u32) {
     for _ in 0..YIELDS {
-        if parks_before == AT_ONCE || turn::parks() != parks_before {
+        if parks_before == AT_ONCE || turn::park_count() != parks_before {
             return;
         }
         std::thread::yield_now();
@@ -137,13 +137,13 @@ struct Starvation {
 impl Starvation {
     /// Releases the interpreter until the loop of `inbox` runs, if that loop was woken more than [`LOOP_WAITS`] ago.
     fn relieve(&mut self, py: Python<'_>, inbox: &Inbox<Message>) {
-        if !inbox.is_rung() {
+        if !inbox.is_woken() {
             self.since = None;
         } else if self.since.get_or_insert_with(Instant::now).elapsed() > LOOP_WAITS {
             self.since = None;
             py.detach(|| {
                 for _ in 0..WORKER_WAITS {
-                    if !inbox.is_rung() {
+                    if !inbox.is_woken() {
                         return;
                     }
                     std::thread::sleep(LOOP_WAITS);
