@@ -9,8 +9,8 @@ pub(crate) fn monotonic() -> f64 {
     (now.tv_sec * 1_000_000_000 + now.tv_nsec as i64) as f64 / 1e9
 }
 
-/// Whether `CLOCK_MONOTONIC` shows `seconds` or more. The coarse clock runs behind by a few milliseconds, so that a second's
-/// distance from it is enough to say no.
+/// Whether `CLOCK_MONOTONIC` shows `seconds` or more. The coarse clock costs less and is
+/// a few milliseconds late, so a time more than two seconds after it is certainly not due.
 #[inline]
 pub(crate) fn is_due(seconds: f64) -> bool {
     let coarse = clock_gettime(ClockId::MonotonicCoarse);

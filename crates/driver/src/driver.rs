@@ -29,13 +29,13 @@ impl Driver {
         Self::Epoll(Epoll::default())
     }
 
-    /// A driver on a simulated kernel whose every choice is drawn from `seed`, and the handle that rules it.
+    /// A driver on a simulated kernel, which makes every choice from `seed`, and the handle by which a test controls that kernel.
     pub fn sim(seed: u64) -> (Self, SimNet) {
         let (driver, net) = Sim::new(seed);
         (Self::Sim(driver), net)
     }
 
-    /// From now on, be unkind: fail so often, as `seed` decides.
+    /// Turns fault injection on, or off by `Faults::default()`. Equal seeds make equal sequences of calls fail alike.
     pub fn set_faults(&mut self, seed: u64, faults: Faults) {
         match self {
             Self::Epoll(driver) => driver.set_faults(seed, faults),
@@ -67,8 +67,8 @@ impl Driver {
         }
     }
 
-    /// Makes an operation another one of the same side of the same descriptor, as which it is finished if it was reported before;
-    /// `false` when that is not so, or it had ended.
+    /// Replaces an operation by another one on the same side of the same descriptor, keeping its identifier and a report that was
+    /// made already; `false` when descriptor or side differ, or the operation had ended.
     pub fn alter(&mut self, id: OpId, op: Op) -> bool {
         match self {
             Self::Epoll(driver) => driver.alter(id, op),
@@ -76,7 +76,7 @@ impl Driver {
         }
     }
 
-    /// Whether an operation has not been cancelled: that `finish` would do it.
+    /// Whether an operation has not been cancelled, so that `finish` would do it.
     #[inline]
     pub fn is_live(&self, id: OpId) -> bool {
         match self {
@@ -85,7 +85,7 @@ impl Driver {
         }
     }
 
-    /// Does the operation and says what came of it; `None` when it was cancelled since it was reported.
+    /// Does the operation and returns its outcome; `None` when it was cancelled since it was reported.
     #[inline]
     pub fn finish(&mut self, id: OpId) -> Option<Outcome> {
         match self {
@@ -112,8 +112,8 @@ impl Driver {
         }
     }
 
-    /// Detaches what a blocking wait needs, so that the driver stays usable meanwhile. Give it to `end_wait`, also
-    /// when blocking failed.
+    /// Begins a wait. The [`Wait`] blocks without the driver, so that the driver stays usable meanwhile. Pass it to `end_wait`
+    /// afterwards, also when blocking failed.
     pub fn begin_wait(&mut self) -> io::Result<Wait> {
         match self {
             Self::Epoll(driver) => Ok(Wait(wait::Kind::Epoll(driver.begin_wait()?))),
@@ -148,7 +148,7 @@ impl Driver {
         }
     }
 
-    /// Whether the kernel can have anything to report at all: without operations a poll asks nobody.
+    /// Whether any operation is submitted: without one, a poll makes no system call.
     #[inline]
     pub fn is_watching(&self) -> bool {
         match self {
@@ -157,7 +157,7 @@ impl Driver {
         }
     }
 
-    /// See obligation 13.
+    /// Whether descriptors were used since `take_activity` was last called: see obligation 13.
     #[inline]
     pub fn has_activity(&self) -> bool {
         match self {
@@ -166,7 +166,7 @@ impl Driver {
         }
     }
 
-    /// The same, and from now on only what comes after counts.
+    /// Returns `has_activity` and resets it.
     #[inline]
     pub fn take_activity(&mut self) -> bool {
         match self {
@@ -175,7 +175,7 @@ impl Driver {
         }
     }
 
-    /// Something was done with a descriptor without the driver.
+    /// Sets `has_activity`: a descriptor was used without the driver.
     #[inline]
     pub fn note_activity(&mut self) {
         match self {
@@ -192,7 +192,7 @@ impl Driver {
         }))
     }
 
-    /// The descriptor that an operation is about, and on which side; `None` when it has ended.
+    /// The descriptor of an operation and its side; `None` when the operation has ended.
     pub fn subject(&self, id: OpId) -> Option<(Fd, Interest)> {
         let op = match self {
             Self::Epoll(driver) => driver.op(id),
@@ -218,7 +218,7 @@ impl Driver {
         }
     }
 
-    /// Whether the driver's clock shows `seconds` or more. What is a while away costs less than asking for the time.
+    /// Whether the driver's clock shows `seconds` or more. Cheaper than `now()` when that time is far off.
     #[inline]
     pub fn is_due(&self, seconds: f64) -> bool {
         match self {
@@ -236,8 +236,8 @@ impl Driver {
         }
     }
 
-    /// Waits shorter than this many seconds are better done by looking again: to put the thread to sleep and wake it
-    /// costs more. Not so on a virtual clock, which stands still while somebody looks.
+    /// For waits shorter than this many seconds, poll in a loop instead of blocking: putting the thread to sleep and waking it takes
+    /// longer. Zero on the virtual clock, which stands still while the loop polls.
     #[inline]
     pub const fn spin_threshold(&self) -> f64 {
         match self {
@@ -246,7 +246,7 @@ impl Driver {
         }
     }
 
-    /// Sends what a non-blocking socket takes at once.
+    /// Sends as many bytes as a non-blocking socket takes at once.
     #[inline]
     pub fn send(&mut self, fd: Fd, data: &[u8]) -> io::Result<usize> {
         match self {
@@ -264,7 +264,7 @@ impl Driver {
         }
     }
 
-    /// Receives what is there into a buffer of the driver, [`MAX_RECEIVE`] or `max` bytes at most; `None` at the
+    /// Receives the bytes that are there into a buffer of the driver, [`MAX_RECEIVE`] or `max` bytes at most; `None` at the
     /// end of the stream. This is `Recv` for a socket that has no operation.
     #[inline]
     pub fn recv(&mut self, fd: Fd, max: usize) -> io::Result<Option<Lease>> {
@@ -274,7 +274,7 @@ impl Driver {
         }
     }
 
-    /// Receives what is there into a buffer of the caller; 0 at the end of the stream.
+    /// Receives the bytes that are there into a buffer of the caller; 0 at the end of the stream.
     #[inline]
     pub fn recv_into(&mut self, fd: Fd, buf: &mut [u8]) -> io::Result<usize> {
         match self {
@@ -283,7 +283,7 @@ impl Driver {
         }
     }
 
-    /// Sends one datagram, to `address` or to whom the socket is connected with. All of it or nothing.
+    /// Sends one datagram, to `address` or to the peer of a connected socket; the whole datagram or nothing.
     #[inline]
     pub fn send_to(&mut self, fd: Fd, data: &[u8], address: Option<&SocketAddrAny>) -> io::Result<usize> {
         match self {
@@ -292,7 +292,7 @@ impl Driver {
         }
     }
 
-    /// Writes what a descriptor takes at once that is not a socket, and is non-blocking.
+    /// Writes as many bytes as a non-blocking descriptor that is no socket takes at once.
     #[inline]
     pub fn write(&mut self, fd: Fd, data: &[u8]) -> io::Result<usize> {
         match self {
@@ -310,7 +310,7 @@ impl Driver {
         }
     }
 
-    /// Reads what is there into a buffer of the caller, from what is not a socket; 0 at the end of the stream.
+    /// Reads the bytes that are there, from a descriptor that is no socket, into a buffer of the caller; 0 at the end of the stream.
     #[inline]
     pub fn read_into(&mut self, fd: Fd, buf: &mut [u8]) -> io::Result<usize> {
         match self {
@@ -319,8 +319,8 @@ impl Driver {
         }
     }
 
-    /// Prepares sending what a non-blocking stream socket takes of the `count` bytes at `offset` of a file, without moving the file's
-    /// own position.
+    /// Prepares sending `count` bytes at `offset` of a file, or as many as the non-blocking stream socket takes. The file's own position
+    /// does not move.
     pub fn begin_send_file(
         &mut self,
         socket: Fd,
@@ -339,7 +339,7 @@ impl Driver {
         })
     }
 
-    /// Tells the peer that nothing more will be sent.
+    /// Shuts the sending side down: the peer receives the end of the stream.
     pub fn shutdown_write(&mut self, fd: Fd) -> io::Result<()> {
         match self {
             Self::Epoll(driver) => driver.calls.shutdown_write(fd),
@@ -355,8 +355,7 @@ impl Driver {
         }
     }
 
-    /// Makes the driver usable in the child of a fork: everything submitted is forgotten, and kernel objects
-    /// are the child's own.
+    /// Makes the driver usable in the child of a fork: it forgets every operation and opens kernel objects of its own.
     pub fn after_fork_in_child(&mut self) -> io::Result<()> {
         match self {
             Self::Epoll(driver) => driver.after_fork_in_child(),

@@ -1,7 +1,7 @@
-//! The epoll driver: readiness from the kernel, and the operation itself done when it is finished.
+//! The epoll driver: the kernel reports readiness, and `finish` then makes the system call of the operation.
 //!
-//! Level-triggered. One `recv` per report into a buffer of the driver; a report that was too few bytes is followed by
-//! another at the next wait, so nothing reads until `EAGAIN`. A registration stays as it is from message to message.
+//! Level-triggered. One `recv` per report into a buffer of the driver; when bytes are left, the next wait reports
+//! the descriptor again, so there is no loop that reads until `EAGAIN`. A registration stays as it is from message to message.
 //! Called by [`Driver`](crate::Driver) only; calls the kernel through `sys`, `wait` and `waker`.
 
 use std::io;
@@ -13,10 +13,10 @@ use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::io::Errno;
 
 use crate::buffers::Buffers;
-use crate::faults::{Chance, Faults};
+use crate::faults::{FaultInjector, Faults};
 use crate::fd_table::{FdSlot, FdTable};
 use crate::memory::{self, MakeRoom};
-use crate::op::{Fd, Interest, Lease, NO_OP, Op, OpId, OpTable, Outcome, again_or_failed, received, upto};
+use crate::op::{Fd, Interest, Lease, NO_OP, Op, OpId, OpTable, Outcome, again_or_failed, at_most, received};
 use crate::sys::{self, Calls};
 
 mod eventfd;
@@ -26,20 +26,20 @@ pub(crate) use eventfd::Eventfd;
 pub(crate) use wait::EpollWait;
 use wait::Event;
 
-/// Marks the waker's events; no descriptor's mark looks like it, for its number would be -1.
-const WAKER_MARK: u64 = u64::MAX;
+/// The key of the waker's events. No descriptor has it: its number would be -1.
+const WAKER_KEY: u64 = u64::MAX;
 
 /// See the module. Holds no descriptor until one is needed.
 #[derive(Debug, Default)]
 pub struct Epoll {
-    // Closed before the buffers go, whatever the order of use was.
+    // The first field, so that it is closed before the buffers are freed.
     epoll: Option<Arc<OwnedFd>>,
     waker: Option<Arc<Eventfd>>,
     ops: OpTable,
     fds: FdTable,
-    /// Descriptors whose last operation was cancelled, and which the kernel is still to be told about. It is told before
-    /// the next wait: by then most are closed, or have another operation.
-    leaving: Vec<Fd>,
+    /// Descriptors that the kernel still watches although their last operation was cancelled. They are unregistered before the next
+    /// wait: most are closed by then, or have a new operation, which saves the system call.
+    unused: Vec<Fd>,
     events: Vec<Event>,
     buffers: Buffers,
     pub(crate) calls: Calls,
@@ -47,8 +47,8 @@ pub struct Epoll {
 
 impl Epoll {
     pub(crate) fn set_faults(&mut self, seed: u64, faults: Faults) {
-        let unkind = faults != Faults::default();
-        self.calls.chance = unkind.then(|| Box::new(Chance::new(seed, faults)));
+        let enabled = faults != Faults::default();
+        self.calls.injector = enabled.then(|| Box::new(FaultInjector::new(seed, faults)));
     }
 
     pub(crate) fn submit(&mut self, op: Op) -> io::Result<OpId> {
@@ -82,16 +82,16 @@ impl Epoll {
         if slot.side(op.interest()) == id.index() as u32 {
             let stamp = self.fds.next_stamp();
             let rest = FdSlot { stamp, ..slot.with(op.interest(), NO_OP) };
-            if rest.is_empty() && self.leaving.make_room(1) {
-                self.leaving.push(fd);
-                self.fds.set(fd, FdSlot { leaving: true, ..rest });
+            if rest.is_empty() && self.unused.make_room(1) {
+                self.unused.push(fd);
+                self.fds.set(fd, FdSlot { unused: true, ..rest });
             } else if rest.is_empty() {
-                // Refused where the descriptor was closed meanwhile: its registration went with it.
+                // Fails if the descriptor was closed meanwhile: the kernel removed the registration then.
                 let _gone = self.epoll().and_then(|epoll| Ok(epoll::delete(epoll, sys::borrow(fd)?)?));
                 self.fds.set(fd, rest);
             } else {
-                // On failure the descriptor was closed before its operation was cancelled, and took its registration
-                // along: for the other side too.
+                // Fails if the descriptor was closed before the cancel: the kernel removed the registration of both sides
+                // then.
                 let kept = self.watch_only(fd, rest).is_ok();
                 self.fds.set(fd, if kept { rest } else { FdSlot { stamp, ..FdSlot::EMPTY } });
             }
@@ -103,13 +103,13 @@ impl Epoll {
         self.ops.alter(id, op)
     }
 
-    /// Takes what has left out of the epoll object, unless it was closed or came back.
-    fn dismiss(&mut self) -> io::Result<()> {
-        while let Some(fd) = self.leaving.pop() {
+    /// Unregisters the descriptors of `unused`, except those that were closed or have a new operation.
+    fn unregister_unused(&mut self) -> io::Result<()> {
+        while let Some(fd) = self.unused.pop() {
             let slot = self.fds.get(fd);
-            if slot.leaving {
-                self.fds.set(fd, FdSlot { leaving: false, ..slot });
-                // Refused where the descriptor was closed meanwhile: its registration went with it.
+            if slot.unused {
+                self.fds.set(fd, FdSlot { unused: false, ..slot });
+                // Fails if the descriptor was closed meanwhile: the kernel removed the registration then.
                 let _gone = epoll::delete(self.epoll()?, sys::borrow(fd)?);
             }
         }
@@ -120,8 +120,8 @@ impl Epoll {
     pub(crate) fn close(&mut self, fd: OwnedFd) {
         self.calls.activity = true;
         let slot = self.fds.get(fd.as_raw_fd());
-        if slot.leaving {
-            self.fds.set(fd.as_raw_fd(), FdSlot { leaving: false, ..slot });
+        if slot.unused {
+            self.fds.set(fd.as_raw_fd(), FdSlot { unused: false, ..slot });
         }
         drop(fd);
     }
@@ -164,7 +164,7 @@ impl Epoll {
 
     #[inline]
     pub(crate) fn recv(&mut self, fd: Fd, max: usize) -> io::Result<Option<Lease>> {
-        self.buffers.fill(|buf| self.calls.recv(fd, upto(buf, max)))
+        self.buffers.fill(|buf| self.calls.recv(fd, at_most(buf, max)))
     }
 
     #[inline]
@@ -178,27 +178,27 @@ impl Epoll {
     }
 
     pub(crate) fn begin_wait(&mut self) -> io::Result<EpollWait> {
-        self.dismiss()?;
+        self.unregister_unused()?;
         let epoll = Arc::clone(self.epoll()?);
         Ok(EpollWait { epoll, events: std::mem::take(&mut self.events), stamp: self.fds.latest_stamp() })
     }
 
     pub(crate) fn end_wait(&mut self, wait: EpollWait, ready: &mut Vec<OpId>) -> io::Result<()> {
         let EpollWait { epoll, mut events, stamp } = wait;
-        if self.calls.chance.as_mut().is_some_and(|chance| chance.interrupts()) {
+        if self.calls.injector.as_mut().is_some_and(|injector| injector.interrupts()) {
             events.clear();
         }
-        // Events of an epoll object that has been given up since say nothing about the present one.
-        let orphaned = self.epoll.as_ref().is_some_and(|current| Arc::ptr_eq(current, &epoll))
+        // Events of an epoll object that was replaced during the wait say nothing about the present one.
+        let unreachable = self.epoll.as_ref().is_some_and(|current| Arc::ptr_eq(current, &epoll))
             && self.translate(&events, stamp, ready);
         self.events = events;
-        self.lie(ready);
-        if orphaned { self.rebuild() } else { Ok(()) }
+        self.report_spurious(ready);
+        if unreachable { self.rebuild() } else { Ok(()) }
     }
 
     pub(crate) fn poll_now(&mut self, ready: &mut Vec<OpId>) -> io::Result<()> {
         if !self.is_watching() {
-            return self.dismiss();
+            return self.unregister_unused();
         }
         let mut wait = self.begin_wait()?;
         let fetched = wait::wait(&wait.epoll, &mut wait.events, Some(Duration::ZERO));
@@ -206,26 +206,27 @@ impl Epoll {
         fetched
     }
 
-    /// What ends a wait. Weak, so that the descriptor is closed with the driver, however long somebody keeps a waker.
+    /// The eventfd whose write ends a wait. Weak, so that the descriptor is closed with the driver even if a waker lives longer.
     pub(crate) fn eventfd(&mut self) -> io::Result<Weak<Eventfd>> {
         if let Some(eventfd) = &self.waker {
             return Ok(Arc::downgrade(eventfd));
         }
         self.calls.descriptor()?;
         let eventfd = Arc::new(Eventfd::new()?);
-        self.claim(eventfd.as_fd().as_raw_fd());
+        self.take_number(eventfd.as_fd().as_raw_fd());
         watch_waker(self.epoll()?, &eventfd)?;
         let weak = Arc::downgrade(&eventfd);
         self.waker = Some(eventfd);
         Ok(weak)
     }
 
-    /// The child's copies refer to the parent's objects: taking a registration out would take it out of the parent's.
+    /// The child's descriptors refer to the epoll object of the parent: to unregister there would unregister for the parent too. So the
+    /// child only closes them.
     pub(crate) fn after_fork_in_child(&mut self) -> io::Result<()> {
         self.epoll = None; // closes the child's descriptor and leaves the object alone
         self.ops.clear();
         self.fds.clear();
-        self.leaving.clear();
+        self.unused.clear();
         if let Some(eventfd) = self.waker.clone() {
             eventfd.replace()?;
             watch_waker(self.epoll()?, &eventfd)?;
@@ -237,15 +238,15 @@ impl Epoll {
         if self.epoll.is_none() {
             self.calls.descriptor()?;
             let fresh = epoll::create(CreateFlags::CLOEXEC)?;
-            self.claim(fresh.as_raw_fd());
+            self.take_number(fresh.as_raw_fd());
             self.epoll = Some(Arc::new(fresh));
         }
         self.epoll.as_ref().ok_or_else(|| io::Error::other("no epoll object"))
     }
 
-    /// A number is the driver's own from now on. Its last owner closed it without cancelling, or is leaving: what is still known
-    /// of that must not be done to the driver's descriptor.
-    fn claim(&mut self, fd: Fd) {
+    /// The driver has opened a descriptor of its own with this number. A slot that a former owner left behind, by closing without a cancel
+    /// or in `unused`, is emptied, so that the driver's descriptor is not unregistered in its place.
+    fn take_number(&mut self, fd: Fd) {
         let stamp = self.fds.next_stamp();
         self.fds.set(fd, FdSlot { stamp, ..FdSlot::EMPTY });
     }
@@ -255,22 +256,23 @@ impl Epoll {
         let file = sys::borrow(fd)?;
         let stamp = self.fds.next_stamp();
         let alone = FdSlot { stamp, ..FdSlot::EMPTY }.with(interest, id.index() as u32);
-        let joined = FdSlot { stamp, leaving: false, ..current.with(interest, id.index() as u32) };
+        let joined = FdSlot { stamp, unused: false, ..current.with(interest, id.index() as u32) };
         let epoll = self.epoll()?;
-        let slot = if current.is_empty() && !current.leaving {
-            match epoll::add(epoll, file, mark(fd, stamp), flags(alone)) {
-                // Left behind by a descriptor that was closed while a duplicate lived on, and came back to its number.
-                Err(Errno::EXIST) => epoll::modify(epoll, file, mark(fd, stamp), flags(alone))?,
+        let slot = if current.is_empty() && !current.unused {
+            match epoll::add(epoll, file, key(fd, stamp), flags(alone)) {
+                // The registration of a descriptor that was closed while a duplicate of it lived on: the same file has the
+                // same number again.
+                Err(Errno::EXIST) => epoll::modify(epoll, file, key(fd, stamp), flags(alone))?,
                 result => result?,
             }
             alone
         } else {
-            match epoll::modify(epoll, file, mark(fd, stamp), flags(joined)) {
+            match epoll::modify(epoll, file, key(fd, stamp), flags(joined)) {
                 Ok(()) => joined,
-                // Closed behind our back, and the number given to another file: the other side's operation was
-                // about the old one and is never reported again.
+                // The descriptor was closed without a cancel and another file has its number: the operation on the other
+                // side belongs to the old file and is never reported again.
                 Err(Errno::NOENT) => {
-                    epoll::add(epoll, file, mark(fd, stamp), flags(alone))?;
+                    epoll::add(epoll, file, key(fd, stamp), flags(alone))?;
                     alone
                 }
                 Err(error) => return Err(error.into()),
@@ -286,33 +288,33 @@ impl Epoll {
     /// Makes the kernel watch `fd` for `rest` only.
     fn watch_only(&mut self, fd: Fd, rest: FdSlot) -> io::Result<()> {
         let file = sys::borrow(fd)?;
-        Ok(epoll::modify(self.epoll()?, file, mark(fd, rest.stamp), flags(rest))?)
+        Ok(epoll::modify(self.epoll()?, file, key(fd, rest.stamp), flags(rest))?)
     }
 
     /// Whether the file now called `fd` is the one that its operations were submitted for.
     fn still_registered(&mut self, fd: Fd, slot: FdSlot) -> io::Result<bool> {
         let file = sys::borrow(fd)?;
-        match epoll::modify(self.epoll()?, file, mark(fd, slot.stamp), flags(slot)) {
+        match epoll::modify(self.epoll()?, file, key(fd, slot.stamp), flags(slot)) {
             Ok(()) => Ok(true),
             Err(Errno::NOENT) => Ok(false),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Appends the operations that events speak of, in the kernel's order. True when some event comes from a
-    /// registration that was no longer ours when the wait began: its file lives on under a duplicate, nobody can take
-    /// it out of the epoll object, and it would end every wait at once.
+    /// Appends the operations that the events report, in the kernel's order. Returns true when an event comes from a registration that
+    /// the driver had given up before the wait began: its descriptor is closed, a duplicate keeps its file open, so the registration
+    /// cannot be removed and would end every wait at once.
     fn translate(&self, events: &[Event], waited_since: u32, ready: &mut Vec<OpId>) -> bool {
-        let mut orphaned = false;
+        let mut unreachable = false;
         for event in events {
-            let (flags, mark) = (EventFlags::from_bits_retain(event.events), event.u64);
-            if mark == WAKER_MARK {
+            let (flags, key) = (EventFlags::from_bits_retain(event.events), event.u64);
+            if key == WAKER_KEY {
                 continue;
             }
-            let slot = self.fds.get(mark as u32 as Fd);
-            if slot.stamp != (mark >> 32) as u32 {
+            let slot = self.fds.get(key as u32 as Fd);
+            if slot.stamp != (key >> 32) as u32 {
                 // Wrapping difference: was the last change made before the wait?
-                orphaned |= waited_since.wrapping_sub(slot.stamp) < u32::MAX / 2;
+                unreachable |= waited_since.wrapping_sub(slot.stamp) < u32::MAX / 2;
                 continue;
             }
             // An error or a hang-up concerns both sides.
@@ -323,37 +325,37 @@ impl Epoll {
                 ready.extend(self.ops.id_at(slot.write));
             }
         }
-        orphaned
+        unreachable
     }
 
-    /// Where chance wants it, reports an operation that is not ready. Never a `Poll`: programs rely on
-    /// readiness and may block on what was reported, and kernels do not let them down.
-    fn lie(&mut self, ready: &mut Vec<OpId>) {
-        let Some(chance) = &mut self.calls.chance else { return };
-        let unready = chance
-            .lie(self.ops.len())
+    /// Injects the fault `spurious`: reports an operation that is not ready. Never a `Poll`: programs rely on its report and may block
+    /// on the descriptor, and no kernel reports a `Poll` wrongly.
+    fn report_spurious(&mut self, ready: &mut Vec<OpId>) {
+        let Some(injector) = &mut self.calls.injector else { return };
+        let unready = injector
+            .spurious(self.ops.len())
             .and_then(|index| self.ops.id_at(index as u32))
             .filter(|id| !matches!(self.ops.get(*id), Some(Op::Poll { .. })) && !ready.contains(id));
         ready.extend(unready);
     }
 
-    /// Starts over with a new epoll object that holds the present registrations and no others.
+    /// Replaces the epoll object by a new one that has only the present registrations.
     fn rebuild(&mut self) -> io::Result<()> {
         self.calls.descriptor()?;
         let fresh = epoll::create(CreateFlags::CLOEXEC)?;
-        self.claim(fresh.as_raw_fd());
+        self.take_number(fresh.as_raw_fd());
         if let Some(eventfd) = &self.waker {
             watch_waker(&fresh, eventfd)?;
         }
         for (fd, slot) in self.fds.iter() {
-            match epoll::add(&fresh, sys::borrow(fd)?, mark(fd, slot.stamp), flags(slot)) {
-                // Closed by its owner, who has yet to cancel.
+            match epoll::add(&fresh, sys::borrow(fd)?, key(fd, slot.stamp), flags(slot)) {
+                // Its owner has closed it and not cancelled yet.
                 Err(Errno::BADF | Errno::PERM) => {}
                 result => result?,
             }
         }
-        for fd in self.leaving.drain(..) {
-            self.fds.set(fd, FdSlot { leaving: false, ..self.fds.get(fd) });
+        for fd in self.unused.drain(..) {
+            self.fds.set(fd, FdSlot { unused: false, ..self.fds.get(fd) });
         }
         self.epoll = Some(Arc::new(fresh));
         Ok(())
@@ -361,7 +363,7 @@ impl Epoll {
 }
 
 /// What the kernel hands back with an event: the descriptor's number and the stamp of its registration.
-fn mark(fd: Fd, stamp: u32) -> EventData {
+fn key(fd: Fd, stamp: u32) -> EventData {
     EventData::new_u64(u64::from(stamp) << 32 | u64::from(fd as u32))
 }
 
@@ -373,5 +375,5 @@ fn flags(slot: FdSlot) -> EventFlags {
 }
 
 fn watch_waker(epoll: &OwnedFd, eventfd: &Eventfd) -> io::Result<()> {
-    Ok(epoll::add(epoll, eventfd, EventData::new_u64(WAKER_MARK), EventFlags::IN | EventFlags::ET)?)
+    Ok(epoll::add(epoll, eventfd, EventData::new_u64(WAKER_KEY), EventFlags::IN | EventFlags::ET)?)
 }

@@ -1,16 +1,16 @@
-//! Unkind kernels: how often which fault strikes, and the chance that decides when, all of it drawn from one seed.
+//! Fault injection for tests: [`Faults`] says how often each kind of system call fails, and a seed decides when.
 //!
-//! The simulated kernel asks [`Random`] in the middle of its calls. The real one gets a [`Chance`], which `sys` asks
-//! before each call that moves data, and the epoll driver after each wait. Calls nothing.
+//! The simulated kernel asks [`Random`] inside its calls. For the real kernel there is a [`FaultInjector`]: `sys` asks it before each
+//! call that moves data, the epoll driver after each wait. Calls nothing.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::io::Errno;
 
-/// How often a kernel is unkind: each field is a chance out of 256. The default is never.
+/// How often system calls fail. In each field 0 means never, and `n` above 0 means `n + 1` times out of 256: 255 is always.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Faults {
-    /// A call that could proceed says `EAGAIN` or `EINTR` instead; a wait ends before it reports anything.
+    /// A call that could proceed fails with `EAGAIN` or `EINTR`; a wait ends before it reports anything.
     pub again: u8,
     /// A receive gives fewer bytes than there are.
     pub short_read: u8,
@@ -26,7 +26,7 @@ pub struct Faults {
     pub spurious: u8,
 }
 
-/// SplitMix64: small, and the same sequence everywhere.
+/// The generator SplitMix64: small, and a seed gives the same sequence on every machine.
 #[derive(Debug)]
 pub(crate) struct Random(u64);
 
@@ -48,22 +48,22 @@ impl Random {
         (self.next() % bound as u64) as usize
     }
 
-    /// Whether something with this chance out of 256 happens. A chance of zero draws nothing, so turning one fault
-    /// off does not change when the others strike.
+    /// Whether a fault strikes, for a field of [`Faults`]. Zero draws no number, so turning one fault off does not change when
+    /// the others strike.
     pub(crate) fn strikes(&mut self, chance: u8) -> bool {
         chance != 0 && self.next() as u8 <= chance
     }
 
-    /// Some of `n`, at least one, when this chance strikes; else all.
+    /// A number from 1 up to `n - 1` when the fault strikes; else `n`.
     pub(crate) fn some_of(&mut self, n: usize, chance: u8) -> usize {
         if n > 1 && self.strikes(chance) { 1 + self.below(n - 1) } else { n }
     }
 }
 
-/// Faults in front of a real kernel. What it does not refuse the kernel does, so nothing is invented: a call that was
-/// put off or cut short can be made again.
+/// Decides before each call of the real kernel whether the call fails or is cut short. A call that is let through goes to the kernel,
+/// so no outcome is made up, and a call that failed or was cut short can be repeated.
 #[derive(Debug)]
-pub(crate) struct Chance {
+pub(crate) struct FaultInjector {
     faults: Faults,
     random: Random,
 }
@@ -71,13 +71,13 @@ pub(crate) struct Chance {
 /// How many faults have struck real kernels.
 static STRUCK: AtomicU64 = AtomicU64::new(0);
 
-/// How many faults have struck before calls of a real kernel since the process began: a test under faults that met none
-/// has tested nothing.
+/// How many faults have struck calls of the real kernel since the process began. Tests check it: a run that met no fault has
+/// tested nothing.
 pub fn faults_struck() -> u64 {
     STRUCK.load(Ordering::Relaxed)
 }
 
-impl Chance {
+impl FaultInjector {
     pub(crate) const fn new(seed: u64, faults: Faults) -> Self {
         Self { faults, random: Random::new(seed) }
     }
@@ -94,7 +94,8 @@ impl Chance {
         if self.strikes(chance) { Err(error) } else { Ok(()) }
     }
 
-    /// Fewer than `n`, by any order of magnitude: how much the kernel has is not known here, and may be little.
+    /// A number from 1 up to `n - 1` when the fault strikes, of a random magnitude; else `n`. The kernel may have far fewer than `n`
+    /// bytes, and only a small number cuts such a call short.
     fn cut(&mut self, n: usize, chance: u8) -> usize {
         if n < 2 || !self.strikes(chance) {
             return n;
@@ -119,7 +120,7 @@ impl Chance {
         Ok(self.cut(room, self.faults.short_read))
     }
 
-    /// Before bytes are read from what is not a socket, and has no connection to break.
+    /// Before bytes are read from a descriptor that is no socket: there is no connection to break.
     #[cold]
     pub(crate) fn read(&mut self, room: usize) -> Result<usize, Errno> {
         self.again()?;
@@ -137,7 +138,7 @@ impl Chance {
         Ok(self.cut(n, self.faults.short_write))
     }
 
-    /// Before `n` bytes are written to what is not a socket.
+    /// Before `n` bytes are written to a descriptor that is no socket.
     #[cold]
     pub(crate) fn write(&mut self, n: usize) -> Result<usize, Errno> {
         self.again()?;
@@ -145,7 +146,7 @@ impl Chance {
         Ok(self.cut(n, self.faults.short_write))
     }
 
-    /// Before a datagram is received, which is never cut: what does not fit would be lost.
+    /// Before a datagram is received. It is never cut short, because the rest of a datagram would be lost.
     #[cold]
     pub(crate) fn receive_datagram(&mut self) -> Result<(), Errno> {
         self.again()?;
@@ -185,9 +186,9 @@ impl Chance {
         self.strikes(self.faults.again)
     }
 
-    /// After a wait: a number below `bound`, to report what has it though it is not ready.
+    /// After a wait: the index, below `bound`, of an operation to report although it is not ready.
     #[cold]
-    pub(crate) fn lie(&mut self, bound: usize) -> Option<usize> {
+    pub(crate) fn spurious(&mut self, bound: usize) -> Option<usize> {
         (bound != 0 && self.strikes(self.faults.spurious)).then(|| self.random.below(bound))
     }
 }
@@ -207,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn no_chance_never_strikes_and_full_chance_always() {
+    fn zero_never_strikes_and_255_always() {
         let mut random = Random::new(3);
         assert!((0..1000).all(|_| !random.strikes(0) && random.strikes(255)));
         assert!((0..1000).all(|_| (1..10).contains(&random.some_of(10, 255)) && random.some_of(10, 0) == 10));
@@ -215,9 +216,9 @@ mod tests {
 
     #[test]
     fn cuts_are_of_every_magnitude_and_leave_something_to_both_sides() {
-        let mut chance = Chance::new(1, Faults { short_read: 255, ..Faults::default() });
-        assert_eq!((chance.read(0), chance.read(1), chance.read(2)), (Ok(0), Ok(1), Ok(1)));
-        let cuts: Vec<usize> = (0..1000).filter_map(|_| chance.read(1 << 18).ok()).collect();
+        let mut injector = FaultInjector::new(1, Faults { short_read: 255, ..Faults::default() });
+        assert_eq!((injector.read(0), injector.read(1), injector.read(2)), (Ok(0), Ok(1), Ok(1)));
+        let cuts: Vec<usize> = (0..1000).filter_map(|_| injector.read(1 << 18).ok()).collect();
         assert!(cuts.iter().all(|n| (1..1 << 18).contains(n)));
         for magnitude in 0..18 {
             assert!(cuts.iter().any(|n| n.ilog2() == magnitude), "none of about 2^{magnitude}");
@@ -225,13 +226,19 @@ mod tests {
     }
 
     #[test]
-    fn a_chance_without_faults_lets_everything_through() {
-        let mut chance = Chance::new(1, Faults::default());
+    fn without_faults_every_call_goes_through() {
+        let mut injector = FaultInjector::new(1, Faults::default());
         for n in 0..100 {
-            assert_eq!([chance.receive(n), chance.read(n), chance.send(n), chance.write(n)], [Ok(n); 4]);
-            assert_eq!([chance.receive_datagram(), chance.send_datagram(), chance.accept()], [Ok(()); 3]);
-            assert!(chance.descriptor().is_ok() && chance.shut_down().is_ok());
-            assert!(!chance.interrupts() && chance.lie(10).is_none());
+            assert_eq!(
+                [injector.receive(n), injector.read(n), injector.send(n), injector.write(n)],
+                [Ok(n); 4]
+            );
+            assert_eq!(
+                [injector.receive_datagram(), injector.send_datagram(), injector.accept()],
+                [Ok(()); 3]
+            );
+            assert!(injector.descriptor().is_ok() && injector.shut_down().is_ok());
+            assert!(!injector.interrupts() && injector.spurious(10).is_none());
         }
     }
 }

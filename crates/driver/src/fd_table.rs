@@ -1,9 +1,9 @@
-//! Who watches which descriptor, indexed by the descriptor's number: no hashing between an event and its operation.
+//! [`FdTable`]: the operations on each descriptor, indexed by the descriptor's number, so that an event needs no hash lookup.
 //! Called by the epoll driver and by the simulated one; calls nothing.
 //!
 //! Every change of a descriptor's registration gets a stamp of its own, which the kernel hands back with each event.
-//! An event with an old stamp belongs to a registration that is gone, perhaps to another file that had the same
-//! number, and is dropped; level-triggering reports again whatever still holds.
+//! An event with an old stamp belongs to an earlier registration, perhaps of another file with the same number, and is
+//! dropped; the descriptor is level-triggered, so the kernel reports again what is still true.
 
 use crate::op::{Fd, Interest, NO_OP};
 
@@ -16,12 +16,12 @@ pub(crate) struct FdSlot {
     pub(crate) read: u32,
     /// Index of the operation on the write side, or `NO_OP`.
     pub(crate) write: u32,
-    /// Whether the kernel watches the descriptor although it has no operation: see `Epoll::leaving`.
-    pub(crate) leaving: bool,
+    /// Whether the kernel watches the descriptor although it has no operation: see `Epoll::unused`.
+    pub(crate) unused: bool,
 }
 
 impl FdSlot {
-    pub(crate) const EMPTY: Self = Self { stamp: 0, read: NO_OP, write: NO_OP, leaving: false };
+    pub(crate) const EMPTY: Self = Self { stamp: 0, read: NO_OP, write: NO_OP, unused: false };
 
     #[inline]
     pub(crate) const fn side(&self, interest: Interest) -> u32 {

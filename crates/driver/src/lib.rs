@@ -1,6 +1,6 @@
-//! The seam between the event loop and the kernel.
+//! The interface between the event loop and the kernel.
 //!
-//! [`Driver`] is an enum of drivers with one `match` per method; above it nobody knows which one runs. The engine
+//! [`Driver`] is an enum of drivers with one `match` per method; the engine does not know which one runs. The engine
 //! submits operations, waits, and finishes what a wait reported. Called by yibu-engine; calls the kernel. Unsafe code
 //! that faces the kernel lives in this crate only.
 //!
@@ -11,7 +11,7 @@
 //!
 //! # What every driver owes the engine
 //!
-//! The seam is shaped by completions, because readiness can imitate them and not the reverse.
+//! The interface has the shape of completions, because a driver for readiness can imitate completions and not the reverse.
 //!
 //! 1. *One operation a side.* A descriptor carries at most one read-side and one write-side operation; a second
 //!    submission on a side fails with `AlreadyExists`. What the kernel cannot watch fails at submission with the
@@ -28,8 +28,8 @@
 //!    next operation in a slot.
 //! 7. *Final outcomes.* After [`Outcome::Eof`] and [`Outcome::Failed`] the operation is over, yet it is its owner who
 //!    cancels it, before the next wait. A failed `RecvFrom` goes on.
-//! 8. *Closed behind its back.* When an owner closes a descriptor with operations on it, they are not reported any more
-//!    and make room for operations on the next file of that number. Cancelling them is still the owner's duty.
+//! 8. *Closed without cancel.* When an owner closes a descriptor with operations on it, the operations are not reported any
+//!    more, and operations on the next file of that number can be submitted. Cancelling them is still the owner's duty.
 //! 9. *Leases.* Received bytes stay where they are until `recycle`. Buffers are freed after the kernel object is closed.
 //! 10. *Waits.* While a [`Wait`] is out, other threads may submit and cancel; such a submission can end the wait. A wait
 //!     never ends before its time-out for lack of precision, and may end early with nothing to report (a signal).

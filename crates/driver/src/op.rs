@@ -1,4 +1,4 @@
-//! Operations and what becomes of them: the vocabulary of the seam, and the table of live operations.
+//! Operations and their outcomes: the types of the interface between engine and driver, and the table of live operations.
 //!
 //! Held here: [`Op`], [`OpId`], [`Outcome`], [`Lease`], and `OpTable`, which hands out identifiers that go stale
 //! when their operation ends. Every driver keeps one table; the engine only ever sees identifiers. Calls nothing.
@@ -17,13 +17,13 @@ pub type Fd = std::os::fd::RawFd;
 /// The side of a descriptor that an operation waits on. Each side carries at most one operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Interest {
-    /// Readable, or a peer waiting to be accepted.
+    /// Readable: bytes, the end of the stream or a connection to accept.
     Read,
-    /// Writable, or a connection attempt decided.
+    /// Writable: room for bytes, or a connection attempt that succeeded or failed.
     Write,
 }
 
-/// Something to be done when the kernel allows it.
+/// An operation, which is done when the kernel reports its descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Op {
     /// Readiness only. Level-triggered: reported at every wait while it holds, until cancelled.
@@ -38,7 +38,7 @@ pub enum Op {
         /// A non-blocking stream socket.
         fd: Fd,
     },
-    /// Read from what is not a socket (a pipe, a terminal) into a buffer of the driver, as `Recv` does from a socket.
+    /// Read from a descriptor that is no socket (a pipe, a terminal) into a buffer of the driver, as `Recv` does from a socket.
     Read {
         /// A non-blocking descriptor.
         fd: Fd,
@@ -80,8 +80,8 @@ impl Op {
     }
 }
 
-/// Names one submission. An index is used again after a cancel, and the generation tells the two apart: an old
-/// identifier finishes as `None` and cancels as `false`.
+/// Identifies one submission. A later submission may reuse the index after a cancel; the generation tells the two apart, so that for
+/// an old identifier `finish` returns `None` and `cancel` returns `false`.
 ///
 /// Aligned like a pointer, so that an enum of pointers and operations is copied in whole words: copies that straddle its fields
 /// stall the loads behind them.
@@ -99,13 +99,13 @@ impl OpId {
         self.index as usize
     }
 
-    /// All of it as one number, for who can keep no more.
+    /// The identifier as one number, for callers that can store only a number.
     #[inline]
     pub const fn bits(self) -> u64 {
         (self.generation as u64) << 32 | self.index as u64
     }
 
-    /// What [`bits`](Self::bits) were taken of. Other numbers name operations that never were, or others than one thinks.
+    /// Rebuilds the identifier from [`bits`](Self::bits); any other number is stale or wrong.
     #[inline]
     pub const fn from_bits(bits: u64) -> Self {
         Self { index: bits as u32, generation: (bits >> 32) as u32 }
@@ -118,7 +118,7 @@ impl fmt::Debug for OpId {
     }
 }
 
-/// What [`Driver::finish`](crate::Driver::finish) found when it did the operation.
+/// The result of [`Driver::finish`](crate::Driver::finish).
 #[derive(Debug)]
 pub enum Outcome {
     /// `Poll`: the descriptor is ready. The operation stays armed.
@@ -133,7 +133,7 @@ pub enum Outcome {
     /// `Accept`: a connection, non-blocking and close-on-exec, with the peer's address where it has one.
     /// The operation stays armed.
     Accepted(OwnedFd, Option<SocketAddrAny>),
-    /// Nothing (more) to take: the report was spurious, or everything had been taken. The operation stays armed.
+    /// Nothing to take now: the report was spurious, or everything had been taken before. The operation stays armed.
     Again,
     /// The kernel refused. After this, and after `Eof`, the operation is over but its identifier is still valid, and still
     /// occupies its side of the descriptor, until its owner cancels it. The owner does so before the next wait; until then
@@ -142,7 +142,8 @@ pub enum Outcome {
     Failed(io::Error),
 }
 
-/// Whether an error of a call says "not now": it can be made again, when the kernel reports the descriptor.
+/// Whether a call failed because it would block or was interrupted (`EAGAIN`, `EINTR`): repeat it when the kernel reports the
+/// descriptor.
 #[inline]
 pub fn is_again(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
@@ -151,8 +152,8 @@ pub fn is_again(error: &io::Error) -> bool {
 /// Bytes received into a buffer of the driver.
 ///
 /// Read with [`Driver::bytes`](crate::Driver::bytes) and given back with [`Driver::recycle`](crate::Driver::recycle),
-/// on the driver that made it; the buffer is nobody else's until then. A lease that is dropped instead keeps its buffer
-/// until the driver goes.
+/// on the driver that made it; no other lease has the buffer until then. A lease that is dropped instead keeps its buffer
+/// until the driver is dropped.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "give the buffer back with Driver::recycle"]
 pub struct Lease {
@@ -169,7 +170,7 @@ impl Lease {
     }
 }
 
-/// The live operations, in slots that are used again.
+/// The live operations, in slots that later operations reuse.
 #[derive(Debug)]
 pub(crate) struct OpTable {
     slots: Vec<Slot>,
@@ -198,7 +199,7 @@ impl Default for OpTable {
 }
 
 impl OpTable {
-    /// A place for an operation; `None` where there is no memory for it.
+    /// Stores an operation; `None` if there is no memory for it.
     pub(crate) fn insert(&mut self, op: Op) -> Option<OpId> {
         let index = self.first_free;
         if let Some(slot) = self.slots.get_mut(index as usize) {
@@ -225,7 +226,7 @@ impl OpTable {
         }
     }
 
-    /// Makes a live operation another one of the same side of the same descriptor.
+    /// Replaces a live operation by another one on the same side of the same descriptor.
     pub(crate) fn alter(&mut self, id: OpId, op: Op) -> bool {
         match self.slots.get_mut(id.index()) {
             Some(Slot { generation, state: State::Live(live) })
@@ -279,12 +280,12 @@ impl OpTable {
 }
 
 /// The first `max` bytes of a buffer, or all of it.
-pub(crate) fn upto(buf: &mut [u8], max: usize) -> &mut [u8] {
+pub(crate) fn at_most(buf: &mut [u8], max: usize) -> &mut [u8] {
     let len = buf.len().min(max);
     &mut buf[..len]
 }
 
-/// What came of reading a stream.
+/// The outcome of a read from a stream.
 #[inline]
 pub(crate) fn received(lease: io::Result<Option<Lease>>) -> Outcome {
     match lease {
@@ -294,7 +295,7 @@ pub(crate) fn received(lease: io::Result<Option<Lease>>) -> Outcome {
     }
 }
 
-/// What an error of a repeatable operation means.
+/// The outcome for an error of a repeatable operation.
 pub(crate) fn again_or_failed(error: io::Error) -> Outcome {
     if is_again(&error) { Outcome::Again } else { Outcome::Failed(error) }
 }

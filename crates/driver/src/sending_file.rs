@@ -1,5 +1,5 @@
-//! Files to sockets, detached from the driver so that the interpreter lock can be given up around it: what is in no cache is
-//! read from a disk meanwhile.
+//! [`SendingFile`]: sends bytes of a file to a socket. Detached from the driver, so that the interpreter can be released around the
+//! call, which may read from a disk.
 //!
 //! Made by [`Driver::begin_send_file`](crate::Driver::begin_send_file); calls the kernel, or the simulated one.
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use crate::buffers::Buffers;
 use crate::faults::Faults;
-use crate::op::{Fd, Lease, Op, OpId, Outcome, SocketAddrAny, again_or_failed, received, upto};
+use crate::op::{Fd, Lease, Op, OpId, Outcome, SocketAddrAny, again_or_failed, at_most, received};
 
 mod net;
 mod world;
@@ -120,7 +120,7 @@ impl Sim {
 
     pub(crate) fn recv(&mut self, fd: Fd, max: usize) -> io::Result<Option<Lease>> {
         let mut world = self.shared.world();
-        self.buffers.fill(|buf| world.recv(fd, upto(buf, max)))
+        self.buffers.fill(|buf| world.recv(fd, at_most(buf, max)))
     }
 
     pub(crate) fn bytes(&self, lease: &Lease) -> &[u8] {

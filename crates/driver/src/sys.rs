@@ -10,7 +10,7 @@ use rustix::net::{
     recvfrom, send, sendmsg, sendto, shutdown,
 };
 
-use crate::faults::Chance;
+use crate::faults::FaultInjector;
 use crate::op::Fd;
 
 /// The descriptor behind a number, for the length of one system call.
@@ -29,12 +29,11 @@ pub(crate) fn borrow<'a>(fd: Fd) -> io::Result<BorrowedFd<'a>> {
 /// mode of the socket is.
 const SENDING: SendFlags = SendFlags::NOSIGNAL.union(SendFlags::DONTWAIT);
 
-/// The way to the kernel of one driver, and what may stand in it: nothing, except in tests.
+/// The system calls of one driver, and the fault injector before them, which only tests have.
 #[derive(Debug, Default)]
 pub(crate) struct Calls {
-    pub(crate) chance: Option<Box<Chance>>,
-    /// Whether anything was written, or otherwise done by which the kernel may have something new to say: see the
-    /// crate's page.
+    pub(crate) injector: Option<Box<FaultInjector>>,
+    /// Whether a descriptor was used so that the kernel may have something new to report: obligation 13 of the crate's page.
     pub(crate) activity: bool,
 }
 
@@ -42,8 +41,8 @@ impl Calls {
     /// Receives into `buf`; at once, whatever the mode of the socket is.
     #[inline]
     pub(crate) fn recv(&mut self, fd: Fd, mut buf: &mut [u8]) -> io::Result<usize> {
-        if let Some(chance) = &mut self.chance {
-            let room = chance.receive(buf.len())?;
+        if let Some(injector) = &mut self.injector {
+            let room = injector.receive(buf.len())?;
             buf = &mut buf[..room];
         }
         let (n, _) = recv(borrow(fd)?, buf, RecvFlags::DONTWAIT)?;
@@ -53,29 +52,29 @@ impl Calls {
     /// Receives one datagram into `buf`, and says who sent it; at once, whatever the mode of the socket is.
     #[inline]
     pub(crate) fn recv_from(&mut self, fd: Fd, buf: &mut [u8]) -> io::Result<(usize, Option<SocketAddrAny>)> {
-        if let Some(chance) = &mut self.chance {
-            chance.receive_datagram()?;
+        if let Some(injector) = &mut self.injector {
+            injector.receive_datagram()?;
         }
         let (n, _, sender) = recvfrom(borrow(fd)?, buf, RecvFlags::DONTWAIT)?;
         Ok((n, sender))
     }
 
-    /// Reads into `buf` from what is not a socket, which has to be non-blocking.
+    /// Reads into `buf` from a non-blocking descriptor that is no socket.
     #[inline]
     pub(crate) fn read(&mut self, fd: Fd, mut buf: &mut [u8]) -> io::Result<usize> {
-        if let Some(chance) = &mut self.chance {
-            let room = chance.read(buf.len())?;
+        if let Some(injector) = &mut self.injector {
+            let room = injector.read(buf.len())?;
             buf = &mut buf[..room];
         }
         Ok(read(borrow(fd)?, buf)?)
     }
 
-    /// Sends what the socket takes.
+    /// Sends as many bytes as the socket takes.
     #[inline]
     pub(crate) fn send(&mut self, fd: Fd, mut data: &[u8]) -> io::Result<usize> {
         self.activity = true;
-        if let Some(chance) = &mut self.chance {
-            data = &data[..chance.send(data.len())?];
+        if let Some(injector) = &mut self.injector {
+            data = &data[..injector.send(data.len())?];
         }
         Ok(send(borrow(fd)?, data, SENDING)?)
     }
@@ -84,14 +83,14 @@ impl Calls {
     #[inline]
     pub(crate) fn send_vectored(&mut self, fd: Fd, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         self.activity = true;
-        if let Some(chance) = &mut self.chance {
-            let part = first(bufs, chance.send(len(bufs))?);
+        if let Some(injector) = &mut self.injector {
+            let part = first(bufs, injector.send(len(bufs))?);
             return Ok(send(borrow(fd)?, &part, SENDING)?);
         }
         Ok(sendmsg(borrow(fd)?, bufs, &mut SendAncillaryBuffer::default(), SENDING)?)
     }
 
-    /// Sends one datagram, to `address` or to whom the socket is connected with.
+    /// Sends one datagram, to `address` or to the peer of a connected socket.
     #[inline]
     pub(crate) fn send_to(
         &mut self,
@@ -100,8 +99,8 @@ impl Calls {
         address: Option<&SocketAddrAny>,
     ) -> io::Result<usize> {
         self.activity = true;
-        if let Some(chance) = &mut self.chance {
-            chance.send_datagram()?;
+        if let Some(injector) = &mut self.injector {
+            injector.send_datagram()?;
         }
         Ok(match address {
             Some(address) => sendto(borrow(fd)?, data, SENDING, address)?,
@@ -109,12 +108,12 @@ impl Calls {
         })
     }
 
-    /// Writes what a descriptor takes that is not a socket. It has to be non-blocking.
+    /// Writes as many bytes as a non-blocking descriptor that is no socket takes.
     #[inline]
     pub(crate) fn write(&mut self, fd: Fd, mut data: &[u8]) -> io::Result<usize> {
         self.activity = true;
-        if let Some(chance) = &mut self.chance {
-            data = &data[..chance.write(data.len())?];
+        if let Some(injector) = &mut self.injector {
+            data = &data[..injector.write(data.len())?];
         }
         Ok(write(borrow(fd)?, data)?)
     }
@@ -123,8 +122,8 @@ impl Calls {
     #[inline]
     pub(crate) fn write_vectored(&mut self, fd: Fd, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         self.activity = true;
-        if let Some(chance) = &mut self.chance {
-            let part = first(bufs, chance.write(len(bufs))?);
+        if let Some(injector) = &mut self.injector {
+            let part = first(bufs, injector.write(len(bufs))?);
             return Ok(write(borrow(fd)?, &part)?);
         }
         Ok(writev(borrow(fd)?, bufs)?)
@@ -133,8 +132,8 @@ impl Calls {
     /// How much of a file may be sent; [`SendingFile`](crate::SendingFile) does it.
     pub(crate) fn send_file(&mut self, count: usize) -> io::Result<usize> {
         self.activity = true;
-        Ok(match &mut self.chance {
-            Some(chance) => chance.send(count)?,
+        Ok(match &mut self.injector {
+            Some(injector) => injector.send(count)?,
             None => count,
         })
     }
@@ -142,26 +141,26 @@ impl Calls {
     /// Takes one connection, non-blocking and close-on-exec.
     #[inline]
     pub(crate) fn accept(&mut self, fd: Fd) -> io::Result<(OwnedFd, Option<SocketAddrAny>)> {
-        if let Some(chance) = &mut self.chance {
-            chance.accept()?;
+        if let Some(injector) = &mut self.injector {
+            injector.accept()?;
         }
         Ok(acceptfrom_with(borrow(fd)?, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)?)
     }
 
-    /// Tells the peer that nothing more will be sent.
+    /// Shuts the sending side down: the peer receives the end of the stream.
     #[inline]
     pub(crate) fn shutdown_write(&mut self, fd: Fd) -> io::Result<()> {
         self.activity = true;
-        if let Some(chance) = &mut self.chance {
-            chance.shut_down()?;
+        if let Some(injector) = &mut self.injector {
+            injector.shut_down()?;
         }
         Ok(shutdown(borrow(fd)?, Shutdown::Write)?)
     }
 
     /// Asked before the driver makes an object of its own.
     pub(crate) fn descriptor(&mut self) -> io::Result<()> {
-        if let Some(chance) = &mut self.chance {
-            chance.descriptor()?;
+        if let Some(injector) = &mut self.injector {
+            injector.descriptor()?;
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::epoll::EpollWait;
 use crate::sim::SimWait;
 
-/// What a blocking wait needs and what it brings back. Made by [`Driver::begin_wait`](crate::Driver::begin_wait),
+/// One blocking wait and the events that it fetched. Made by [`Driver::begin_wait`](crate::Driver::begin_wait),
 /// handed in to [`Driver::end_wait`](crate::Driver::end_wait).
 #[derive(Debug)]
 pub struct Wait(pub(crate) Kind);
@@ -21,7 +21,7 @@ pub(crate) enum Kind {
 }
 
 impl Wait {
-    /// What becomes readable when blocking would end; a simulated kernel has none.
+    /// The descriptor that becomes readable when blocking would end; a simulated kernel has none.
     pub fn descriptor(&self) -> Option<i32> {
         match &self.0 {
             Kind::Epoll(wait) => Some(wait.descriptor()),
@@ -30,7 +30,7 @@ impl Wait {
     }
 
     /// Blocks until an operation can be finished, a waker is used, a signal arrives or `timeout` has passed, never
-    /// sooner than that; `None` waits for ever. A signal is no error: it brings back nothing.
+    /// sooner than that; `None` waits for ever. A signal is no error: the wait ends without events.
     pub fn block(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         match &mut self.0 {
             Kind::Epoll(wait) => wait.block(timeout),

@@ -12,13 +12,13 @@ pub struct Waker(pub(crate) Kind);
 
 #[derive(Clone, Debug)]
 pub(crate) enum Kind {
-    /// Weak: the descriptor is closed with the driver, however long somebody keeps a waker.
+    /// Weak: the descriptor is closed with the driver, even if the waker lives longer.
     Eventfd(Weak<Eventfd>),
     Sim(Arc<Shared>),
 }
 
 impl Waker {
-    /// Ends the wait. Cheap enough to call often, dear enough (a system call) to call only when the loop is parked.
+    /// Ends the wait, by one system call: call it only when the loop is parked.
     #[inline]
     pub fn wake(&self) {
         match &self.0 {

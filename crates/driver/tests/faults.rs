@@ -1,4 +1,4 @@
-//! Faults before the calls of the real kernel: each strikes where it should, and what it leaves alone is as ever.
+//! Fault injection before the calls of the real kernel: each fault strikes the calls that it should, and no others.
 
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -21,7 +21,7 @@ const GENTLE: Faults = Faults {
     no_descriptors: 0,
 };
 
-fn unkind(seed: u64, faults: Faults) -> Rig {
+fn with_faults(seed: u64, faults: Faults) -> Rig {
     let mut rig = Rig::epoll();
     rig.driver.set_faults(seed, faults);
     rig
@@ -31,7 +31,7 @@ fn unkind(seed: u64, faults: Faults) -> Rig {
 fn always(set: impl FnOnce(&mut Faults)) -> Rig {
     let mut faults = Faults::default();
     set(&mut faults);
-    unkind(1, faults)
+    with_faults(1, faults)
 }
 
 /// What a call did; `None` when it is to be made again.
@@ -89,7 +89,7 @@ fn carry(rig: &mut Rig, from: &OwnedFd, to: Op, socket: bool) -> io::Result<Vec<
 #[test]
 fn every_byte_arrives_once_and_in_order() -> io::Result<()> {
     for seed in 0..20 {
-        let mut rig = unkind(seed, GENTLE);
+        let mut rig = with_faults(seed, GENTLE);
         let (near, Far::Socket(far)) = rig.stream()? else { panic!("a socket expected") };
         far.set_nonblocking(true)?;
         let op = Op::Recv { fd: far.as_raw_fd() };
@@ -120,7 +120,7 @@ fn receiving_into_the_caller_s_buffer_is_cut_short_too() -> io::Result<()> {
 #[test]
 fn datagrams_arrive_whole() -> io::Result<()> {
     for seed in 0..20 {
-        let mut rig = unkind(seed, GENTLE);
+        let mut rig = with_faults(seed, GENTLE);
         let (near, far) = rig.datagrams()?;
         let id = rig.driver.submit(Op::RecvFrom { fd: near.as_raw_fd() })?;
         for n in 0..50u8 {
@@ -216,17 +216,17 @@ fn without_descriptors_waits_fail_until_there_are_some() -> io::Result<()> {
 }
 
 #[test]
-fn without_descriptors_an_orphan_is_left_for_later_and_nothing_is_lost() -> io::Result<()> {
+fn without_descriptors_an_unreachable_registration_stays_and_nothing_is_lost() -> io::Result<()> {
     let mut rig = Rig::epoll();
-    let (orphan, mut orphan_far) = rig.stream()?;
+    let (closed, mut closed_far) = rig.stream()?;
     let (near, mut far) = rig.stream()?;
-    let orphaned = rig.driver.submit(Op::Recv { fd: orphan.as_raw_fd() })?;
+    let unreachable = rig.driver.submit(Op::Recv { fd: closed.as_raw_fd() })?;
     let id = rig.driver.submit(Op::Recv { fd: near.as_raw_fd() })?;
     // The kernel keeps the registration as long as the duplicate lives.
-    let _duplicate = orphan.as_fd().try_clone_to_owned()?;
-    drop(orphan);
-    assert!(rig.driver.cancel(orphaned));
-    orphan_far.send(b"nobody's")?;
+    let _duplicate = closed.as_fd().try_clone_to_owned()?;
+    drop(closed);
+    assert!(rig.driver.cancel(unreachable));
+    closed_far.send(b"unread")?;
     far.send(b"x")?;
     rig.driver.set_faults(1, Faults { no_descriptors: 255, ..Faults::default() });
     let (mut ready, mut wait) = (Vec::new(), rig.driver.begin_wait()?);
@@ -243,7 +243,7 @@ fn without_descriptors_an_orphan_is_left_for_later_and_nothing_is_lost() -> io::
 #[test]
 fn every_connection_is_accepted_once() -> io::Result<()> {
     for seed in 0..20 {
-        let mut rig = unkind(seed, Faults { no_descriptors: 60, ..GENTLE });
+        let mut rig = with_faults(seed, Faults { no_descriptors: 60, ..GENTLE });
         let listener = rig.listen()?;
         while errno(rig.driver.begin_wait()) == Some(Errno::MFILE) {}
         let id = rig.driver.submit(Op::Accept { fd: listener.as_raw_fd() })?;

@@ -1,5 +1,5 @@
-//! `_faults`: makes the kernel unkind to whole programs, for tests. Every loop made after it gets a driver before whose
-//! system calls faults strike, as a seed decides. Called by tests; calls the driver.
+//! `_faults`: injects faults into the system calls of whole programs, for tests. Every loop that is made after a call of it gets a
+//! driver with fault injection; a seed decides when a fault strikes. Called by tests; calls the driver.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -15,13 +15,13 @@ const FAULTS: Signature<8> = Signature::new(
     "seed=0, *, again=0, short_read=0, short_write=0, reset=0, no_buffers=0, no_descriptors=0, spurious=0",
 );
 
-/// What the next loop has to suffer, and the seed that decides when.
+/// The faults of the next loop and the seed that decides when they strike.
 static NEXT: Mutex<Option<(u64, Faults)>> = Mutex::new(None);
 
 /// Adds the function.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    let doc = "Sets how often, out of 256 times, system calls of loops made from now on fail, for tests; returns how \
-               many have in all loops so far.";
+    let doc = "Sets how often system calls of loops made from now on fail, for tests: 0 is never, n is n + 1 times out of \
+               256. Returns how many calls have failed in all loops so far.";
     functions::add(module, &FAULTS, set, doc)
 }
 
@@ -48,7 +48,7 @@ pub(super) fn driver() -> Driver {
     let mut driver = Driver::epoll();
     if let Some((seed, faults)) = NEXT.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
         driver.set_faults(*seed, *faults);
-        *seed = seed.wrapping_add(1); // each loop has its own
+        *seed = seed.wrapping_add(1); // each loop has a seed of its own
     }
     driver
 }
