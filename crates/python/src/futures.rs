@@ -9,8 +9,8 @@ pub mod awaiting;
 pub mod bridge;
 mod callbacks;
 pub mod creating;
+pub mod future_like;
 mod iteration;
-pub mod likes;
 
 use std::cell::Cell;
 use std::ffi::CStr;

@@ -19,7 +19,7 @@ use crate::ffi::{
     Args, Class, ClassState, Create, Obj, Output, Signature, Slot, Table, boolean, depth, derived, make,
     references,
 };
-use crate::futures::{self, Future, State, likes};
+use crate::futures::{self, Future, State, future_like};
 use crate::mixins::create_future;
 use crate::replaced::names::running_loop::OF_GATHER;
 use crate::tasks::ensure::ensure;
@@ -66,7 +66,7 @@ static CHILD_DONE: Reaction = Reaction {
 /// Builds the class and adds the function.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     classes::add_known::<GatheringFuture, Future>(module)?;
-    likes::register_cancel(|future, message| {
+    future_like::register_cancel(|future, message| {
         Some(cancel(Obj::<GatheringFuture>::cast_exact(future)?, message))
     })?;
     let doc = "A future for the results of all the awaitables, in their order.";
@@ -87,7 +87,7 @@ pub fn gather_all<'py>(
 ) -> Output<'py> {
     if awaitables.len() == 0 {
         let outer = create_future(&functions::current_loop(py)?)?;
-        likes::set_result(&outer, PyList::empty(py).into_any())?;
+        future_like::set_result(&outer, PyList::empty(py).into_any())?;
         return Ok(outer);
     }
     let outer = GatheringFuture::create(py)?;
@@ -111,7 +111,7 @@ pub fn gather_all<'py>(
         }
         let child = ensure(&arg, event_loop.as_ref())?;
         if event_loop.is_none() {
-            event_loop = Some(likes::loop_of(&child)?);
+            event_loop = Some(future_like::loop_of(&child)?);
         }
         if !child.is(&arg) {
             // The caller has no hold of this task, and cannot be blamed for dropping it.
@@ -121,7 +121,7 @@ pub fn gather_all<'py>(
         if let Some(seen) = &seen {
             seen.set_item(arg, &child)?;
         }
-        if cfg!(Py_3_12) && likes::is_done(&child)? {
+        if cfg!(Py_3_12) && future_like::is_done(&child)? {
             errors::room(done.make_room(1))?;
             done.push(child.clone());
         } else {
@@ -166,13 +166,13 @@ fn child_done(owner: &Bound<'_, PyAny>, child: &Bound<'_, PyAny>) -> PyResult<()
     let (py, own) = (outer.py(), &outer.own);
     own.finished.set(own.finished.get() + 1);
     if !outer.base.is_alive() || outer.base.state() != State::Pending {
-        return likes::mark_retrieved(child);
+        return future_like::mark_retrieved(child);
     }
     if !own.return_exceptions.get() {
-        let failure = if likes::is_cancelled(child)? {
-            Some(likes::make_cancelled_error(child)?)
+        let failure = if future_like::is_cancelled(child)? {
+            Some(future_like::make_cancelled_error(child)?)
         } else {
-            likes::exception(child)?
+            future_like::exception(child)?
         };
         if let Some(failure) = failure {
             for child in own.children.get_or_none(py).try_iter()? {
@@ -197,7 +197,7 @@ fn complete(outer: &Obj<'_, GatheringFuture>) -> PyResult<()> {
     if outer.own.cancel_requested.get() {
         // As the last one listed was cancelled, if it was, and not the last one to end.
         let last = children.get_item(children.len() - 1)?;
-        return futures::set_exception(outer.upcast(), &likes::make_cancelled_error(&last)?);
+        return futures::set_exception(outer.upcast(), &future_like::make_cancelled_error(&last)?);
     }
     futures::set_result(outer.upcast(), PyList::new(py, results)?.into_any())
 }
@@ -205,15 +205,15 @@ fn complete(outer: &Obj<'_, GatheringFuture>) -> PyResult<()> {
 /// The result of a child, or its exception.
 #[inline]
 fn outcome<'py>(child: &Bound<'py, PyAny>) -> Output<'py> {
-    if likes::is_cancelled(child)? {
+    if future_like::is_cancelled(child)? {
         // Not the child's own CancelledError, which it gives away only once.
         let error = stock::cancelled_error(child.py())?;
-        let message = likes::cancel_message(child)?;
+        let message = future_like::cancel_message(child)?;
         return if message.is_none() { error.call1(("",)) } else { error.call1((message,)) };
     }
-    match likes::exception(child)? {
+    match future_like::exception(child)? {
         Some(exception) => Ok(exception),
-        None => likes::result(child),
+        None => future_like::result(child),
     }
 }
 
@@ -226,7 +226,7 @@ pub fn cancel<'py>(outer: &Obj<'py, GatheringFuture>, message: &Bound<'py, PyAny
     depth::enter()?;
     let mut any = false;
     for child in outer.own.children.get_or_none(py).try_iter()? {
-        any |= likes::cancel_with(&child?, message)?;
+        any |= future_like::cancel_with(&child?, message)?;
     }
     if any {
         outer.own.cancel_requested.set(true);

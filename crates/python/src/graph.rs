@@ -11,7 +11,7 @@ use crate::core::current;
 use crate::coroutines::frames_around;
 use crate::ffi::call::recursing;
 use crate::ffi::{Args, Output, Signature, call, none};
-use crate::futures::{awaiting, likes};
+use crate::futures::{awaiting, future_like};
 use crate::{functions, stock, tasks};
 
 const CAPTURE: Signature<3> = Signature::new("capture_call_graph", "future=None, /, *, depth=1, limit=None");
@@ -84,7 +84,7 @@ fn capture<'py>(request: &Request<'py>) -> Output<'py> {
 }
 
 fn ensure_future(object: &Bound<'_, PyAny>) -> PyResult<()> {
-    if likes::is_asyncio_future(object)? {
+    if future_like::is_asyncio_future(object)? {
         return Ok(());
     }
     let text = text!("{} object does not appear to be compatible with asyncio.Future", object.repr()?)?;

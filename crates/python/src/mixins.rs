@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use crate::ffi::{Output, Slot, boolean};
 use crate::functions::asked;
 pub use crate::futures::create_future_on as create_future;
-pub use crate::futures::likes::{cancel, is_cancelled, is_done, set_result};
+pub use crate::futures::future_like::{cancel, is_cancelled, is_done, set_result};
 use crate::replaced::names::running_loop::OF_MIXINS;
 
 /// The loop an object is bound to: that of its first wait. `_LoopBoundMixin`.

@@ -20,7 +20,7 @@ use crate::ffi::thread::outlive_interpreter;
 use crate::ffi::{Args, Class, ClassState, Create, Obj, Output, Raised, Signature, Slot, Table, references};
 use crate::ffi::{call, none};
 use crate::functions::asked;
-use crate::futures::likes;
+use crate::futures::future_like;
 use crate::gathering::gather_all;
 use crate::replaced::copy_context;
 use crate::replaced::functions::CANCEL_ALL_TASKS;
@@ -283,15 +283,15 @@ fn cancel_all_tasks(event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
     }
     let tasks = errors::collected(tasks.try_iter()?)?;
     for task in &tasks {
-        likes::cancel(task)?;
+        future_like::cancel(task)?;
     }
     let ended = gather_all(py, tasks.iter().cloned(), true)?;
     event_loop.call_method1(names::run_until_complete(py), (ended,))?;
     for task in &tasks {
-        if likes::is_cancelled(task)? {
+        if future_like::is_cancelled(task)? {
             continue;
         }
-        if let Some(exception) = likes::exception(task)? {
+        if let Some(exception) = future_like::exception(task)? {
             let report = PyDict::new(py);
             report.set_item(names::message(py), "unhandled exception during asyncio.run() shutdown")?;
             report.set_item(names::exception(py), exception)?;

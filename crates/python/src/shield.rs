@@ -11,7 +11,7 @@ use crate::core::current;
 use crate::ffi::class::Plain;
 use crate::ffi::{Args, Class, ClassState, Create, Obj, Output, Signature, Slot, Table, references};
 use crate::functions;
-use crate::futures::likes;
+use crate::futures::future_like;
 use crate::mixins::{create_future, is_cancelled, is_done};
 use crate::tasks::ensure::ensure;
 
@@ -70,7 +70,7 @@ pub fn protect<'py>(arg: &Bound<'py, PyAny>) -> Output<'py> {
     if is_done(&inner)? {
         return Ok(inner);
     }
-    let event_loop = likes::loop_of(&inner)?;
+    let event_loop = future_like::loop_of(&inner)?;
     let outer = create_future(&event_loop)?;
     let shield = Shielding::create(py)?;
     shield.inner.put(inner.clone());
@@ -89,14 +89,14 @@ pub fn protect<'py>(arg: &Bound<'py, PyAny>) -> Output<'py> {
 fn inner_done(inner: &Bound<'_, PyAny>, outer: &Bound<'_, PyAny>) -> PyResult<()> {
     if is_cancelled(outer)? {
         // Since 3.14 the exception, which nobody gets, is reported.
-        return if cfg!(Py_3_14) { Ok(()) } else { likes::mark_retrieved(inner) };
+        return if cfg!(Py_3_14) { Ok(()) } else { future_like::mark_retrieved(inner) };
     }
     if is_cancelled(inner)? {
-        return likes::cancel(outer).map(drop);
+        return future_like::cancel(outer).map(drop);
     }
-    match likes::exception(inner)? {
-        Some(exception) => likes::set_exception(outer, &exception),
-        None => likes::set_result(outer, likes::result(inner)?),
+    match future_like::exception(inner)? {
+        Some(exception) => future_like::set_exception(outer, &exception),
+        None => future_like::set_result(outer, future_like::result(inner)?),
     }
 }
 

@@ -9,7 +9,7 @@ use crate::core::seconds;
 use crate::coroutines::{Routine, Step, taken};
 use crate::ffi::{Args, Obj, Output, Ref, Signature};
 use crate::functions::running_loop;
-use crate::futures::likes;
+use crate::futures::future_like;
 use crate::mixins::create_future;
 use crate::replaced::names::running_loop::OF_TASKS;
 
@@ -48,7 +48,7 @@ fn begin<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     let event_loop = running_loop(py, &OF_TASKS)?;
     let future = create_future(&event_loop)?;
     let alarm = if routine.first.is_empty() {
-        alarms::set_after(&event_loop, &delay, &future, likes::set_none)?
+        alarms::set_after(&event_loop, &delay, &future, future_like::set_none)?
     } else {
         let both = PyTuple::new(py, [&future, &taken(py, &routine.first)])?;
         alarms::set_after(&event_loop, &delay, &both, wake_with_result)?
@@ -60,7 +60,7 @@ fn begin<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
 /// Completes the future of a pair with the other one: `_set_result_unless_cancelled`.
 fn wake_with_result(both: &Bound<'_, PyAny>) -> PyResult<()> {
     let (future, result) = both.extract::<(Bound<'_, PyAny>, Bound<'_, PyAny>)>()?;
-    if likes::is_done(&future)? { Ok(()) } else { likes::set_result(&future, result) }
+    if future_like::is_done(&future)? { Ok(()) } else { future_like::set_result(&future, result) }
 }
 
 /// Takes the timer back. The result is the future's: it may have been completed by somebody else, and early.

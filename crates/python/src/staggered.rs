@@ -21,7 +21,7 @@ use crate::ffi::{
     Args, Class, ClassState, Create, Obj, Output, Raised, Signature, Slot, Table, none, references,
 };
 use crate::functions::{self, running_loop};
-use crate::futures::likes;
+use crate::futures::future_like;
 use crate::mixins::create_future;
 use crate::replaced::names::running_loop::OF_STAGGERED;
 use crate::tasks::spawn_on;
@@ -176,7 +176,7 @@ fn start_attempt<'py>(race: &Obj<'py, Race>, failed: Option<Bound<'py, PyAny>>) 
     let task = spawn_on(&event_loop, attempt.as_any())?;
     race.running(py)?.add(&task)?;
     callbacks::react(&task, &ATTEMPT_DONE, race.as_any())?;
-    likes::set_none(&may_start)
+    future_like::set_none(&may_start)
 }
 
 fn attempt_done<'py>(race: &Obj<'py, Race>, task: &Bound<'py, PyAny>) -> PyResult<()> {
@@ -186,12 +186,12 @@ fn attempt_done<'py>(race: &Obj<'py, Race>, task: &Bound<'py, PyAny>) -> PyResul
     if running.is_empty()
         && let Some(completed) = race.completed.get(py)
     {
-        likes::set_none(&completed)?;
+        future_like::set_none(&completed)?;
     }
-    if likes::is_cancelled(task)? {
+    if future_like::is_cancelled(task)? {
         return Ok(());
     }
-    match likes::exception(task)? {
+    match future_like::exception(task)? {
         Some(error) => race.unhandled.get_or_none(py).cast_into::<PyList>()?.append(error),
         None => Ok(()),
     }
@@ -211,8 +211,9 @@ fn wait_for_turn<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     let Some(failed) = routine.second.get(py) else { return call_next(routine) };
     let race = routine.owner::<Race>(py)?;
     let delay = race.delay.get_or_none(py);
-    if !delay.is_none() && !likes::is_done(&failed)? {
-        let alarm = alarms::set_after(&race.event_loop.get_or_none(py), &delay, &failed, likes::set_none)?;
+    if !delay.is_none() && !future_like::is_done(&failed)? {
+        let alarm =
+            alarms::set_after(&race.event_loop.get_or_none(py), &delay, &failed, future_like::set_none)?;
         routine.third.put(alarm.into_any());
     }
     Ok(Step::Await(failed, |routine, waited| {
@@ -268,7 +269,7 @@ fn ended<'py>(routine: &Obj<'py, Routine>, outcome: Output<'py>) -> PyResult<Ste
             }
             let number = usize::try_from(routine.number.get()).unwrap_or(usize::MAX);
             race.exceptions.get_or_none(py).set_item(number, error.as_any())?;
-            likes::set_none(&taken(py, &routine.second))?;
+            future_like::set_none(&taken(py, &routine.second))?;
         }
     }
     Ok(Step::Return(none(py)))

@@ -28,7 +28,7 @@ use crate::ffi::{
     Args, Class, ClassState, Obj, Output, Raised, Signature, Slot, Table, Visitor, boolean, make, none,
 };
 use crate::functions::running_loop;
-use crate::futures::likes;
+use crate::futures::future_like;
 use crate::mixins::create_future;
 use crate::replaced::names::current_task;
 use crate::replaced::names::running_loop::OF_TASKGROUPS;
@@ -347,7 +347,7 @@ fn failure<'py>(
     let parent = group.parent_task.get_or_none(py);
     if parent.call_method0(name!("cancelling"))?.is_truthy()? {
         parent.call_method0(name!("uncancel"))?;
-        likes::cancel(&parent)?;
+        future_like::cancel(&parent)?;
     }
     // An asynchronous generator that is closed expects its own exception back.
     if routine.number.get() & body::CLOSED != 0 && errors.len() == 1 {
@@ -461,8 +461,8 @@ fn enlist<'py>(group: &Obj<'py, TaskGroup>, task: &Bound<'py, PyAny>) -> PyResul
         task.call_method1(names::add_done_callback(py), (done,))?;
     }
     // An eager task may have cancelled the group before it was listed.
-    if group.aborting.get() && !likes::is_done(task)? {
-        likes::cancel(task)?;
+    if group.aborting.get() && !future_like::is_done(task)? {
+        future_like::cancel(task)?;
     }
     Ok(())
 }
@@ -493,8 +493,8 @@ fn cancel_tasks(group: &Obj<'_, TaskGroup>) -> PyResult<()> {
     group.aborting.set(true);
     // A copy, because cancelling runs foreign code if a task is foreign.
     for task in errors::collected(group.tasks(group.py())?.try_iter()?)? {
-        if !likes::is_done(&task)? {
-            likes::cancel(&task)?;
+        if !future_like::is_done(&task)? {
+            future_like::cancel(&task)?;
         }
     }
     Ok(())
@@ -508,14 +508,14 @@ fn task_done<'py>(group: &Obj<'py, TaskGroup>, task: &Bound<'py, PyAny>) -> PyRe
     tasks.discard(task)?;
     if let Some(completed) = group.on_completed.get(py)
         && tasks.is_empty()
-        && !likes::is_done(&completed)?
+        && !future_like::is_done(&completed)?
     {
-        likes::set_result(&completed, boolean(py, true))?;
+        future_like::set_result(&completed, boolean(py, true))?;
     }
-    if likes::is_cancelled(task)? {
+    if future_like::is_cancelled(task)? {
         return Ok(());
     }
-    match likes::exception(task)? {
+    match future_like::exception(task)? {
         Some(exception) => task_failed(group, task, exception),
         None => Ok(()),
     }
@@ -537,7 +537,7 @@ fn task_failed<'py>(
         group.base_error.put(exception.clone());
     }
     let parent = group.parent_task.get_or_none(py);
-    if likes::is_done(&parent)? {
+    if future_like::is_done(&parent)? {
         let report = make::dict(py)?;
         let text = text!(
             "Task {} has errored out but its parent task {} is already completed",
@@ -559,7 +559,7 @@ fn task_failed<'py>(
 /// Cancels what the parent task does in the body of the group; `__aexit__` will take that back.
 fn cancel_parent(group: &Obj<'_, TaskGroup>) -> PyResult<()> {
     group.parent_cancel_requested.set(true);
-    likes::cancel(&group.parent_task.get_or_none(group.py())).map(drop)
+    future_like::cancel(&group.parent_task.get_or_none(group.py())).map(drop)
 }
 
 /// `TaskGroup.cancel`.

@@ -33,7 +33,7 @@ use crate::ffi::{
 };
 use crate::ffi::{boolean, call, context, depth, none};
 use crate::functions;
-use crate::futures::{self, Callback, Future, Settled, State, likes};
+use crate::futures::{self, Callback, Future, Settled, State, future_like};
 use crate::{errors, names, stock};
 
 pub use awaited::Awaited;
@@ -110,7 +110,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     }
     #[cfg(not(Py_3_14))]
     introspection::register(module)?;
-    likes::register_cancel(|task, message| Some(cancel(Obj::<Task>::cast_exact(task)?, message)))?;
+    future_like::register_cancel(|task, message| Some(cancel(Obj::<Task>::cast_exact(task)?, message)))?;
     let doc = "Takes a cancellation that waits for the next await of a native task; whether there was one.";
     functions::add(module, &TAKE_CANCELLATION, take_cancellation, doc)
 }
@@ -490,7 +490,7 @@ fn wait_for_foreign<'py>(task: &Obj<'py, Task>, object: Bound<'py, PyAny>) -> Py
     let blocking = object.getattr_opt(names::_asyncio_future_blocking(py))?.filter(|b| !b.is_none());
     if let Some(blocking) = blocking {
         let blocking = blocking.is_truthy()?;
-        if likes::loop_of(&object)?.as_ptr() != task.base.event_loop.as_ptr() {
+        if future_like::loop_of(&object)?.as_ptr() != task.base.event_loop.as_ptr() {
             return different_loop(task, &object);
         }
         if !blocking {
@@ -550,7 +550,7 @@ fn fail_soon(task: &Obj<'_, Task>, text: String) -> PyResult<()> {
 /// The task was cancelled while it ran: what it now waits for is cancelled at once.
 #[inline]
 fn cancel_waiter_if_asked(task: &Obj<'_, Task>, waiter: &Bound<'_, PyAny>) -> PyResult<()> {
-    if task.own.must_cancel.get() && likes::cancel_with(waiter, &task.base.message(task.py()))? {
+    if task.own.must_cancel.get() && future_like::cancel_with(waiter, &task.base.message(task.py()))? {
         task.own.must_cancel.set(false);
     }
     Ok(())
@@ -566,7 +566,7 @@ pub fn cancel<'py>(task: &Obj<'py, Task>, message: &Bound<'py, PyAny>) -> PyResu
     own.cancel_requests.set(own.cancel_requests.get() + 1);
     depth::enter()?;
     if let Some(waiter) = own.waiter.get(task.py())
-        && likes::cancel_with(&waiter, message)?
+        && future_like::cancel_with(&waiter, message)?
     {
         // The task stays as it is: it may refuse the cancellation, as coroutines may.
         return Ok(true);

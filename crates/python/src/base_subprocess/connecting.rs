@@ -13,7 +13,7 @@ use super::data::BaseSubprocessTransport;
 use super::pipes::{ReadPipe, WritePipe};
 use crate::coroutines::{Routine, Step};
 use crate::ffi::{Class, Obj, Output, Raised, Slot, call, none};
-use crate::futures::likes;
+use crate::futures::future_like;
 use crate::replaced::names::{READ_PIPE_PROTOCOL, WRITE_PIPE_PROTOCOL};
 use crate::{names, stock};
 
@@ -73,8 +73,8 @@ fn connect<'py>(
     tell_protocol(transport, &event_loop)?;
     transport.connecting.clear();
     let waiter = waiter_of(routine).get_or_none(py);
-    if !waiter.is_none() && !likes::is_cancelled(&waiter)? {
-        likes::set_result(&waiter, none(py))?;
+    if !waiter.is_none() && !future_like::is_cancelled(&waiter)? {
+        future_like::set_result(&waiter, none(py))?;
     }
     Ok(Step::Return(none(py)))
 }
@@ -124,8 +124,8 @@ fn tell_failure<'py>(
         transport.connecting.clear();
         close_files(transport)?;
         let waiter = waiter_of(routine).get_or_none(py);
-        if !waiter.is_none() && !likes::is_cancelled(&waiter)? {
-            likes::set_exception(&waiter, error.as_any())?;
+        if !waiter.is_none() && !future_like::is_cancelled(&waiter)? {
+            future_like::set_exception(&waiter, error.as_any())?;
         }
         Ok(Step::Return(none(py)))
     })

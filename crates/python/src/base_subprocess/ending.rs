@@ -12,7 +12,7 @@ use crate::coroutines::{Routine, Step};
 use crate::events::loop_debug;
 use crate::ffi::{Args, Obj, Output, Raised, Signature, Table, none};
 use crate::frames::Frame;
-use crate::futures::likes;
+use crate::futures::future_like;
 use crate::mixins::create_future;
 use crate::names;
 use crate::replaced::names::BASE_SUBPROCESS;
@@ -141,8 +141,8 @@ fn wake_all(transport: &Obj<'_, BaseSubprocessTransport>) -> PyResult<()> {
     let code = transport.returncode.get_or_none(py);
     for waiter in transport.exit_waiters.get_or_none(py).try_iter()? {
         let waiter = waiter?;
-        if !likes::is_done(&waiter)? {
-            likes::set_result(&waiter, code.clone())?;
+        if !future_like::is_done(&waiter)? {
+            future_like::set_result(&waiter, code.clone())?;
         }
     }
     transport.exit_waiters.clear();

@@ -19,7 +19,7 @@ use crate::ffi::{
     Args, Class, ClassState, Obj, Output, Raised, Signature, Slot, Table, boolean, call, none, references,
 };
 use crate::frames::Frame;
-use crate::futures::likes;
+use crate::futures::future_like;
 use crate::replaced::names::{BASE_SUBPROCESS, DEQUE_OF_SUBPROCESSES};
 use crate::{names, stock};
 
@@ -83,7 +83,7 @@ fn init<'py>(
     let connecting = transport.as_any().call_method1(pyo3::intern!(py, "_connect_pipes"), (waiter,))?;
     let connecting = event_loop.call_method1(names::create_task(py), (connecting,))?;
     // An eager one may be done already.
-    if !likes::is_done(&connecting)? {
+    if !future_like::is_done(&connecting)? {
         transport.connecting.put(connecting);
     }
     Ok(())

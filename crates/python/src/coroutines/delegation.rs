@@ -14,7 +14,7 @@ use pyo3::prelude::*;
 
 use super::NativeCoroutine;
 use crate::ffi::{Obj, Ref};
-use crate::futures::likes;
+use crate::futures::future_like;
 
 /// The coroutine that is being polled.
 #[derive(Default)]
@@ -102,11 +102,11 @@ pub fn dropped<T>(future: T, closes: bool) {
 /// Whether an exception is what came of a future.
 pub fn is_outcome(future: &Bound<'_, PyAny>, error: &PyErr) -> PyResult<bool> {
     let py = future.py();
-    if !likes::is_done(future)? {
+    if !future_like::is_done(future)? {
         return Ok(false);
     }
-    if likes::is_cancelled(future)? {
+    if future_like::is_cancelled(future)? {
         return Ok(error.is_instance_of::<CancelledError>(py));
     }
-    Ok(likes::exception(future)?.is_some_and(|exception| exception.is(error.value(py))))
+    Ok(future_like::exception(future)?.is_some_and(|exception| exception.is(error.value(py))))
 }

@@ -16,7 +16,7 @@ use crate::ffi::thread::attached;
 use crate::ffi::{Obj, Output, Signature, Table, boolean, none, thread, trampoline};
 use crate::frames::Frame;
 use crate::functions::asked;
-use crate::futures::{self, likes};
+use crate::futures::{self, future_like};
 use crate::replaced::names::running_loop::OF_LOOPS;
 use crate::replaced::names::{BASE_EVENTS, SET_RUNNING_LOOP};
 use crate::tasks::ensure::ensure;
@@ -213,8 +213,8 @@ static COMPLETION: Reaction = Reaction {
 
 fn completed(event_loop: &Bound<'_, PyAny>, future: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = event_loop.py();
-    if !likes::is_cancelled(future)?
-        && let Some(exception) = likes::exception(future)?
+    if !future_like::is_cancelled(future)?
+        && let Some(exception) = future_like::exception(future)?
         && (exception.is_instance_of::<PyKeyboardInterrupt>() || exception.is_instance_of::<PySystemExit>())
     {
         // It has left the loop already.
@@ -251,7 +251,7 @@ fn go_on_when_done<'py>(event_loop: &Obj<'py, EventLoop>, future: &Bound<'py, Py
 
 fn run_until_complete<'py>(event_loop: &Obj<'py, EventLoop>, object: &Bound<'py, PyAny>) -> Output<'py> {
     ensure_idle(event_loop)?;
-    let made_here = !likes::is_future(object)?;
+    let made_here = !future_like::is_future(object)?;
     let future = ensure(object, Some(event_loop.as_any()))?;
     if made_here {
         // The exception will be raised here: a pending task needs no report if the loop is stopped.
@@ -264,18 +264,18 @@ fn run_until_complete<'py>(event_loop: &Obj<'py, EventLoop>, object: &Bound<'py,
         run_forever(event_loop)
     };
     if let Err(error) = ran {
-        if made_here && likes::is_done(&future)? && !likes::is_cancelled(&future)? {
+        if made_here && future_like::is_done(&future)? && !future_like::is_cancelled(&future)? {
             // The coroutine's own exception (KeyboardInterrupt, SystemExit) is on its way out: it was seen.
-            likes::exception(&future)?;
+            future_like::exception(&future)?;
         }
         go_on_when_done(event_loop, &future)?;
         return Err(error);
     }
     go_on_when_done(event_loop, &future)?;
-    if !likes::is_done(&future)? {
+    if !future_like::is_done(&future)? {
         return Err(PyRuntimeError::new_err("Event loop stopped before Future completed."));
     }
-    likes::result(&future)
+    future_like::result(&future)
 }
 
 fn close(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {

@@ -14,7 +14,7 @@ use crate::coroutines::{Routine, Step, taken};
 use crate::ffi::{Args, Class, Create, Obj, Output, Raised, Signature, Table, boolean, none};
 use crate::frames::{Frame, SUBPROCESS_EXEC, SUBPROCESS_SHELL};
 use crate::functions::running;
-use crate::futures::likes;
+use crate::futures::future_like;
 use crate::mixins::create_future;
 use crate::replaced::names::{BASE_EVENTS, SUBPROCESS_TRANSPORT};
 #[cfg(not(Py_3_14))]
@@ -275,7 +275,7 @@ fn connected<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyResult<
     let ending = error.handling(|| {
         transport.call_method0(names::close(py))?;
         if let Some(connecting) = connecting(&transport) {
-            likes::cancel(&connecting)?;
+            future_like::cancel(&connecting)?;
         }
         let ending = transport.call_method0(name!("_wait"))?;
         shield::protect(&ending)
@@ -298,7 +298,7 @@ fn connecting<'py>(transport: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
 fn undone<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyResult<Step<'py>> {
     let transport = routine.first.get_or_none(routine.py());
     if let Some(connecting) = connecting(&transport) {
-        if waited.is_ok() && !likes::is_done(&connecting)? {
+        if waited.is_ok() && !future_like::is_done(&connecting)? {
             return Ok(Step::Await(shield::protect(&connecting)?, undone));
         }
         if let Some(native) = Obj::<UnixSubprocessTransport>::cast(&transport) {

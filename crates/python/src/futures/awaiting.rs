@@ -27,7 +27,7 @@ fn add<'py>(args: Args<'_, 'py>) -> Output<'py> {
     let Some(native) = Obj::<Future>::cast(&future) else {
         return stock::future_add_to_awaited_by(py)?.call1((future, waiter));
     };
-    if super::likes::is_asyncio_future(&waiter)? {
+    if super::future_like::is_asyncio_future(&waiter)? {
         let set = match native.awaited_by.get(py) {
             Some(set) => set,
             None => {

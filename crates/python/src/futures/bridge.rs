@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyTuple;
 
-use super::likes::{self, is_future};
+use super::future_like::{self, is_future};
 use crate::callbacks::{Reaction, ReactionCallback, react};
 use crate::core::EventLoop;
 use crate::ffi::class::Plain;
@@ -79,8 +79,8 @@ fn chain_future<'py>(args: Args<'_, 'py>) -> Output<'py> {
 /// `futures._set_result_unless_cancelled(fut, result)`: what transports and timers call.
 fn set_result_unless_cancelled<'py>(args: Args<'_, 'py>) -> Output<'py> {
     let [future, value] = args.parse(&SET_RESULT_UNLESS_CANCELLED)?;
-    if !likes::is_cancelled(&future)? {
-        likes::set_result(&future, value)?;
+    if !future_like::is_cancelled(&future)? {
+        future_like::set_result(&future, value)?;
     }
     Ok(none(args.py()))
 }
@@ -142,10 +142,10 @@ pub fn chain<'py>(source: &Bound<'py, PyAny>, destination: &Bound<'py, PyAny>) -
     }
     let chain = Chain::create(py)?;
     if is_future(source)? {
-        chain.source_loop.put(likes::loop_of(source)?);
+        chain.source_loop.put(future_like::loop_of(source)?);
     }
     if is_future(destination)? {
-        chain.destination_loop.put(likes::loop_of(destination)?);
+        chain.destination_loop.put(future_like::loop_of(destination)?);
     }
     chain.source.put(source.clone());
     chain.destination.put(destination.clone());
@@ -170,13 +170,13 @@ fn is_at_once(event_loop: &Slot, other: &Slot, py: Python<'_>) -> PyResult<bool>
 fn check_cancel<'py>(chain: &Bound<'py, PyAny>, destination: &Bound<'py, PyAny>) -> PyResult<()> {
     let py = chain.py();
     let Some(chain) = Obj::<Chain>::cast(chain) else { return Ok(()) };
-    if !likes::is_cancelled(destination)? {
+    if !future_like::is_cancelled(destination)? {
         return Ok(());
     }
     // A source that is done has nothing to cancel.
     let Some(source) = chain.source.get(py) else { return Ok(()) };
     if is_at_once(&chain.source_loop, &chain.destination_loop, py)? {
-        return likes::cancel(&source).map(drop);
+        return future_like::cancel(&source).map(drop);
     }
     let cancel = source.getattr(names::cancel(py))?;
     let event_loop = chain.source_loop.get_or_none(py);
@@ -190,7 +190,7 @@ fn call_set_state<'py>(owner: &Bound<'py, PyAny>, source: &Bound<'py, PyAny>) ->
     let event_loop = chain.destination_loop.get(py);
     chain.source.clear();
     if let Some(event_loop) = &event_loop
-        && likes::is_cancelled(&destination)?
+        && future_like::is_cancelled(&destination)?
         && is_closed(event_loop)?
     {
         chain.clear();
@@ -222,18 +222,18 @@ fn set_state(destination: &Bound<'_, PyAny>, source: &Bound<'_, PyAny>) -> PyRes
 
 /// `futures._copy_future_state`: to a future of asyncio.
 fn copy_state(source: &Bound<'_, PyAny>, destination: &Bound<'_, PyAny>) -> PyResult<()> {
-    if likes::is_cancelled(destination)? {
+    if future_like::is_cancelled(destination)? {
         return Ok(());
     }
-    if likes::is_done(destination)? {
+    if future_like::is_done(destination)? {
         return Err(PyAssertionError::new_err(()));
     }
-    if likes::is_cancelled(source)? {
-        return likes::cancel(destination).map(drop);
+    if future_like::is_cancelled(source)? {
+        return future_like::cancel(destination).map(drop);
     }
-    match likes::exception(source)? {
-        Some(exception) => likes::set_exception(destination, &acceptable(exception)?),
-        None => likes::set_result(destination, likes::result(source)?),
+    match future_like::exception(source)? {
+        Some(exception) => future_like::set_exception(destination, &acceptable(exception)?),
+        None => future_like::set_result(destination, future_like::result(source)?),
     }
 }
 
@@ -248,15 +248,15 @@ pub fn acceptable(exception: Bound<'_, PyAny>) -> Output<'_> {
 
 /// `futures._set_concurrent_future_state`: to a future of `concurrent.futures`.
 fn hand_over(source: &Bound<'_, PyAny>, destination: &Bound<'_, PyAny>) -> PyResult<()> {
-    if likes::is_cancelled(source)? {
-        likes::cancel(destination)?;
+    if future_like::is_cancelled(source)? {
+        future_like::cancel(destination)?;
     }
     if !starts_running(destination)? {
         return Ok(());
     }
-    match likes::exception(source)? {
-        Some(exception) => likes::set_exception(destination, &convert(exception)?),
-        None => likes::set_result(destination, likes::result(source)?),
+    match future_like::exception(source)? {
+        Some(exception) => future_like::set_exception(destination, &convert(exception)?),
+        None => future_like::set_result(destination, future_like::result(source)?),
     }
 }
 

@@ -11,7 +11,7 @@ use crate::ffi::class::Plain;
 use crate::ffi::{
     Args, Class, ClassState, Create, Obj, Output, Raised, Ref, Signature, Slot, Table, none, references,
 };
-use crate::futures::likes;
+use crate::futures::future_like;
 use crate::{names, stock};
 
 /// What leaves `run` when its task was cancelled: KeyboardInterrupt, if it was Ctrl-C and nobody else that cancelled it.
@@ -100,10 +100,10 @@ const INTERRUPT_CALL: Signature<2> = Signature::new("Runner._on_sigint", "signum
 pub(super) fn interrupt<'py>(runner: &Obj<'py, Runner>, task: &Bound<'py, PyAny>) -> PyResult<()> {
     let py = runner.py();
     runner.interrupts.set(runner.interrupts.get() + 1);
-    if runner.interrupts.get() > 1 || likes::is_done(task)? {
+    if runner.interrupts.get() > 1 || future_like::is_done(task)? {
         return Err(PyKeyboardInterrupt::new_err(()));
     }
-    likes::cancel(task)?;
+    future_like::cancel(task)?;
     // A loop that is parked wakes up for any callback; this one does nothing.
     let nothing = task.getattr(names::done(py))?;
     runner.event_loop.get_or_none(py).call_method1(names::call_soon_threadsafe(py), (nothing,)).map(drop)

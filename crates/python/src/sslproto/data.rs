@@ -13,7 +13,7 @@ use crate::alarms::{self, Alarm};
 use crate::events::loop_debug;
 use crate::ffi::{LoopCell, Obj, Output, Raised, Slot, none};
 use crate::frames::Frame;
-use crate::futures::likes;
+use crate::futures::future_like;
 use crate::replaced::names::SSLPROTO;
 use crate::transports::SocketTransport;
 use crate::{names, stock};
@@ -218,10 +218,10 @@ pub(super) fn cancel_alarm(py: Python<'_>, slot: &Slot<Alarm>) -> PyResult<()> {
 pub(super) fn wake_waiter(protocol: Protocol<'_, '_>, error: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
     let py = protocol.py();
     let Some(waiter) = protocol.waiter.get(py) else { return Ok(()) };
-    if !likes::is_cancelled(&waiter)? {
+    if !future_like::is_cancelled(&waiter)? {
         match error {
-            Some(error) => likes::set_exception(&waiter, error)?,
-            None => likes::set_result(&waiter, none(py))?,
+            Some(error) => future_like::set_exception(&waiter, error)?,
+            None => future_like::set_result(&waiter, none(py))?,
         }
     }
     protocol.waiter.clear();

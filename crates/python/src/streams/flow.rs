@@ -20,7 +20,7 @@ use crate::ffi::{
     Args, Class, ClassState, LoopCell, Obj, Output, Ref, Signature, Slot, Table, Visitor, none,
 };
 use crate::frames::Frame;
-use crate::futures::likes;
+use crate::futures::future_like;
 use crate::mixins::create_future;
 use crate::replaced::names::STREAMS;
 use crate::stock;
@@ -65,12 +65,12 @@ impl FlowControl {
             self.waiters.with(|waiters| waiters.iter().map(|waiter| waiter.copy(py)).collect());
         for waiter in waiters {
             let waiter = waiter.into_any(py);
-            if likes::is_done(&waiter)? {
+            if future_like::is_done(&waiter)? {
                 continue;
             }
             match exception {
-                None => likes::set_result(&waiter, none(py))?,
-                Some(exception) => likes::set_exception(&waiter, exception)?,
+                None => future_like::set_result(&waiter, none(py))?,
+                Some(exception) => future_like::set_exception(&waiter, exception)?,
             }
         }
         Ok(())

@@ -17,7 +17,7 @@ use super::content::Content;
 use crate::attributes::write;
 use crate::events::{extract_stack, loop_debug};
 use crate::ffi::{Create, LoopCell, Obj, Output, Raised, Slot, call, none};
-use crate::futures::likes;
+use crate::futures::future_like;
 use crate::replaced::names::{EXTRACT_STACK_OF_STREAMS, Name};
 use crate::{names, stock};
 
@@ -183,7 +183,7 @@ fn wake_waiter(reader: &Obj<'_, StreamReader>) -> PyResult<()> {
     let py = reader.py();
     let Some(waiter) = reader.waiter.take() else { return Ok(()) };
     let waiter = waiter.into_any(py);
-    if likes::is_cancelled(&waiter)? { Ok(()) } else { likes::set_result(&waiter, none(py)) }
+    if future_like::is_cancelled(&waiter)? { Ok(()) } else { future_like::set_result(&waiter, none(py)) }
 }
 
 /// Whether a native protocol may [`join`] so many bytes: those that are worth it, to a reader of which nothing was replaced.
@@ -277,7 +277,7 @@ fn fail(reader: &Obj<'_, StreamReader>, exception: &Bound<'_, PyAny>) -> PyResul
     write(&reader.exception, Some(exception))?;
     let Some(waiter) = reader.waiter.take() else { return Ok(()) };
     let waiter = waiter.into_any(py);
-    if likes::is_cancelled(&waiter)? { Ok(()) } else { likes::set_exception(&waiter, exception) }
+    if future_like::is_cancelled(&waiter)? { Ok(()) } else { future_like::set_exception(&waiter, exception) }
 }
 
 /// `set_transport`.

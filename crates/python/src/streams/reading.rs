@@ -15,7 +15,7 @@ use crate::coroutines::{Routine, Step};
 use crate::errors;
 use crate::ffi::buffer::Buffer;
 use crate::ffi::{Args, Obj, Output, Raised, Signature, Table, make, none};
-use crate::futures::likes;
+use crate::futures::future_like;
 use crate::mixins::create_future;
 use crate::{names, stock};
 
@@ -187,7 +187,7 @@ fn end_of_wait<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyResul
     let reader = routine.owner::<StreamReader>(routine.py())?;
     // Where `_wait_for_data` was called by name it has done this itself, and what is there is the waiter of another task.
     if let Some(waiter) = reader.waiter.get(routine.py())
-        && (reader.is_native() || likes::is_done(&waiter)?)
+        && (reader.is_native() || future_like::is_done(&waiter)?)
     {
         // It is cancelled, or another task waits since this one was woken: what is wanted now is no business of this one.
         reader.waiter.clear();

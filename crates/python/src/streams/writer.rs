@@ -19,7 +19,7 @@ use crate::ffi::{
     Args, Class, ClassState, Create, Obj, Output, Ref, Signature, Slot, Table, call, make, none, references,
 };
 use crate::frames::Frame;
-use crate::futures::likes;
+use crate::futures::future_like;
 use crate::mixins::create_future;
 use crate::replaced::names::Name;
 use crate::replaced::names::STREAMS;
@@ -258,7 +258,7 @@ fn complete<'py>(writer: &Obj<'py, StreamWriter>) -> Output<'py> {
         return Ok(complete);
     }
     let complete = create_future(&writer.event_loop.get_or_none(py))?;
-    likes::set_result(&complete, none(py))?;
+    future_like::set_result(&complete, none(py))?;
     writer.complete.set(Ref::new(complete.clone()));
     Ok(complete)
 }

@@ -13,7 +13,7 @@ use crate::ffi::combined::{Combinable, Extended};
 use crate::ffi::{
     Args, Class, ClassState, Obj, Output, Signature, Slot, Table, Visitor, call, derived, none,
 };
-use crate::futures::likes;
+use crate::futures::future_like;
 use crate::mixins::create_future;
 use crate::replaced::names::{SUBPROCESS_READER, SUBPROCESS_WRITER};
 use crate::streams::{self, FlowControl, StreamReader};
@@ -159,11 +159,11 @@ fn stdin_lost<'py>(protocol: &Obj<'py, SubprocessStreamProtocol>, error: &Bound<
     protocol.as_any().call_method1(names::connection_lost(py), (error,))?;
     let closed = own.stdin_closed.get_or_none(py);
     if error.is_none() {
-        return likes::set_result(&closed, none(py));
+        return future_like::set_result(&closed, none(py));
     }
-    likes::set_exception(&closed, error)?;
+    future_like::set_exception(&closed, error)?;
     // Nobody has to wait for the end of standard input.
-    likes::mark_retrieved(&closed)
+    future_like::mark_retrieved(&closed)
 }
 
 fn maybe_close_by_name(protocol: &Obj<'_, SubprocessStreamProtocol>) -> PyResult<()> {

@@ -16,7 +16,7 @@ use crate::coroutines::waking::{Waker, WakerCallback, give_way};
 use crate::coroutines::{Answer, Body, NativeCoroutine, Routine, delegation};
 use crate::ffi::Obj;
 use crate::ffi::thread::attached;
-use crate::futures::likes::{exception, is_cancelled, is_done};
+use crate::futures::future_like::{exception, is_cancelled, is_done};
 use crate::futures::{self, Future};
 use crate::names;
 

@@ -8,7 +8,7 @@ use super::spawn_on;
 use crate::coroutines::{Routine, Step, is_coroutine};
 use crate::ffi::{Args, Obj, Output, Signature};
 use crate::functions::{self, current_loop};
-use crate::futures::likes::{is_future, loop_of};
+use crate::futures::future_like::{is_future, loop_of};
 use crate::replaced::names::ENSURE_FUTURE as REPLACED;
 use crate::stock;
 

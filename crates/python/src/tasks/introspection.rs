@@ -12,7 +12,7 @@ use super::TASKS;
 use crate::errors;
 use crate::ffi::{Args, Obj, Output, Signature};
 use crate::functions::{self, running_loop};
-use crate::futures::likes::{is_done, loop_of};
+use crate::futures::future_like::{is_done, loop_of};
 use crate::replaced::names::running_loop::OF_TASKS;
 use crate::stock;
 

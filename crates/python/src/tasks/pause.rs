@@ -13,7 +13,7 @@ use crate::core::EventLoop;
 use crate::coroutines::{Answer, Kept, give_way};
 use crate::ffi::Obj;
 use crate::ffi::thread::attached;
-use crate::futures::{create_future, likes};
+use crate::futures::{create_future, future_like};
 
 /// Gives way for one turn of the loop: `await asyncio.sleep(0)`.
 pub async fn yield_once() -> PyResult<()> {
@@ -41,7 +41,7 @@ impl Delay {
     pub fn new(event_loop: &Obj<'_, EventLoop>, seconds: f64) -> PyResult<Self> {
         let future = create_future(event_loop)?;
         let delay = PyFloat::new(event_loop.py(), seconds);
-        let alarm = alarms::set_after(event_loop.as_any(), &delay, future.as_any(), likes::set_none)?;
+        let alarm = alarms::set_after(event_loop.as_any(), &delay, future.as_any(), future_like::set_none)?;
         Ok(Self { waiting: Awaited::on(event_loop, future.as_any())?, alarm: Kept::of(&alarm) })
     }
 }

@@ -13,7 +13,7 @@ use crate::ffi::{
     Args, Class, ClassState, Create, Obj, Output, Raised, Signature, Slot, Table, none, references,
 };
 use crate::futures::bridge::{chain, starts_running};
-use crate::futures::likes;
+use crate::futures::future_like;
 use crate::{functions, names, stock};
 
 const RUN_COROUTINE_THREADSAFE: Signature<2> = Signature::new("run_coroutine_threadsafe", "coro, loop");
@@ -65,7 +65,7 @@ fn start<'py>(submission: &Obj<'py, Submission>) -> Output<'py> {
     let raised = Raised::from_err(py, error);
     raised.handling(|| -> PyResult<()> {
         if starts_running(&future)? {
-            likes::set_exception(&future, raised.as_any())?;
+            future_like::set_exception(&future, raised.as_any())?;
         }
         Ok(())
     })?;

@@ -27,7 +27,7 @@ use crate::ffi::{
     Args, Class, ClassState, Create, LoopCell, Obj, Output, Ref, Signature, Slot, Table, Visitor, references,
 };
 use crate::functions::current_loop;
-use crate::futures::likes;
+use crate::futures::future_like;
 use crate::mixins::LoopBound;
 use crate::stock;
 use crate::tasks::ensure::ensure;
@@ -122,7 +122,7 @@ fn refuse_awaitable(given: &Bound<'_, PyAny>) -> PyResult<()> {
     let (refused, text) = if cfg!(Py_3_13) {
         (stock::isawaitable(py)?.call1((given,))?.is_truthy()?, "expects an iterable of awaitables")
     } else {
-        let refused = likes::is_future(given)? || is_coroutine(given)?;
+        let refused = future_like::is_future(given)? || is_coroutine(given)?;
         (refused, "expect an iterable of futures")
     };
     if !refused {
@@ -210,7 +210,7 @@ fn wake_next(all: &Obj<'_, AsCompleted>) -> PyResult<()> {
     let py = all.py();
     while let Some(waiter) = all.waiters.with(WaitQueue::pop) {
         let waiter = waiter.into_any(py);
-        if !likes::is_done(&waiter)? {
+        if !future_like::is_done(&waiter)? {
             return release(&waiter);
         }
     }
@@ -267,7 +267,7 @@ fn next_done<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
         Some(Some(future)) => {
             let future = future.into_any(py);
             let itself = !routine.second.is_empty();
-            Ok(Step::Return(if itself { future } else { likes::result(&future)? }))
+            Ok(Step::Return(if itself { future } else { future_like::result(&future)? }))
         }
     }
 }
@@ -278,10 +278,10 @@ fn woken<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyResult<Step
     let waiter = taken(py, &routine.first);
     let Err(error) = waited else { return next_done(routine) };
     let all = routine.owner::<AsCompleted>(py)?;
-    likes::cancel(&waiter)?;
+    future_like::cancel(&waiter)?;
     let left = all.waiters.with(|waiters| waiters.remove(Ticket::from_number(routine.number.get())));
     drop(left);
-    if all.done.with(|done| !done.is_empty()) && !likes::is_cancelled(&waiter)? {
+    if all.done.with(|done| !done.is_empty()) && !future_like::is_cancelled(&waiter)? {
         wake_next(&all)?;
     }
     all.left.set(all.left.get() + 1);

@@ -6,13 +6,13 @@ use crate::callbacks::{Reaction, forget, react};
 use crate::coroutines::{Routine, Step, taken};
 use crate::ffi::{Obj, Output, none};
 use crate::functions::running_loop;
-use crate::futures::{self, likes};
+use crate::futures::{self, future_like};
 use crate::mixins::create_future;
 use crate::replaced::names::running_loop::OF_TASKS;
 
 /// `_release_waiter`: the one who waits may go on.
 pub(super) fn release(waiter: &Bound<'_, PyAny>) -> PyResult<()> {
-    if likes::is_done(waiter)? { Ok(()) } else { likes::set_result(waiter, none(waiter.py())) }
+    if future_like::is_done(waiter)? { Ok(()) } else { future_like::set_result(waiter, none(waiter.py())) }
 }
 
 /// Lets the owner, a waiter, go on when the future is done.
@@ -32,7 +32,7 @@ pub(super) fn begin_to_cancel<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step
     let future = routine.owner.get_or_none(routine.py());
     let waiter = create_future(&running_loop(routine.py(), &OF_TASKS)?)?;
     react(&future, &RELEASE, &waiter)?;
-    if let Err(error) = likes::cancel(&future) {
+    if let Err(error) = future_like::cancel(&future) {
         forget(&future, &RELEASE, &waiter)?;
         return Err(error);
     }

@@ -17,7 +17,7 @@ use crate::coroutines::{Routine, Step, is_coroutine, taken};
 use crate::ffi::class::Plain;
 use crate::ffi::{Args, Class, ClassState, Create, Obj, Output, Ref, Signature, Slot, Table, references};
 use crate::functions::running_loop;
-use crate::futures::{self, likes};
+use crate::futures::{self, future_like};
 use crate::mixins::create_future;
 use crate::replaced::names::running_loop::OF_TASKS;
 
@@ -93,7 +93,7 @@ fn check(given: &Bound<'_, PyAny>) -> PyResult<()> {
         || given.is_exact_instance_of::<PyTuple>()
         || given.is_exact_instance_of::<PySet>()
         || given.is_exact_instance_of::<PyFrozenSet>();
-    if !plain && (likes::is_future(given)? || is_coroutine(given)?) {
+    if !plain && (future_like::is_future(given)? || is_coroutine(given)?) {
         let class = given.get_type().name()?;
         return Err(PyTypeError::new_err(format!("expect a list of futures, not {class}")));
     }
@@ -142,7 +142,7 @@ fn begin<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
 
 /// Whether it has an exception, which counts as seen then.
 fn failed(future: &Bound<'_, PyAny>) -> PyResult<bool> {
-    Ok(!likes::is_cancelled(future)? && likes::exception(future)?.is_some())
+    Ok(!future_like::is_cancelled(future)? && future_like::exception(future)?.is_some())
 }
 
 fn completed(wait: &Bound<'_, PyAny>, future: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -175,7 +175,7 @@ fn finish<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyResult<Ste
     let pending = PySet::empty(py)?;
     for future in done.try_iter()? {
         let future = future?;
-        if !likes::is_done(&future)? {
+        if !future_like::is_done(&future)? {
             pending.add(&future)?;
         }
         forget(&future, &COMPLETION, &wait)?;

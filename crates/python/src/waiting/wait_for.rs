@@ -9,7 +9,7 @@ use super::release::cancel_and_wait;
 use crate::coroutines::{Routine, Step};
 use crate::ffi::{Args, Obj, Output, Raised, Signature};
 use crate::functions::running_loop;
-use crate::futures::likes;
+use crate::futures::future_like;
 use crate::replaced::names::running_loop::OF_TASKS;
 use crate::stock;
 use crate::tasks::ensure::ensure;
@@ -31,8 +31,8 @@ pub fn wait_for<'py>(args: Args<'_, 'py>) -> Output<'py> {
 /// A limit that is over before it began: what is not done yet is cancelled, without having been started.
 fn at_once<'py>(routine: &Obj<'py, Routine>, event_loop: Option<&Bound<'py, PyAny>>) -> PyResult<Step<'py>> {
     let future = ensure(&routine.owner.get_or_none(routine.py()), event_loop)?;
-    if likes::is_done(&future)? {
-        return likes::result(&future).map(Step::Return);
+    if future_like::is_done(&future)? {
+        return future_like::result(&future).map(Step::Return);
     }
     let cancelling = cancel_and_wait(&future)?;
     routine.owner.put(future);
@@ -48,7 +48,7 @@ fn too_late<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyResult<S
 /// The result; TimeoutError in place of the cancellation.
 fn late_result<'py>(future: &Bound<'py, PyAny>) -> Output<'py> {
     let py = future.py();
-    likes::result(future).or_else(|error| {
+    future_like::result(future).or_else(|error| {
         if !error.is_instance(py, stock::cancelled_error(py)?) {
             return Err(error);
         }

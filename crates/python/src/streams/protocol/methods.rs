@@ -16,7 +16,7 @@ use crate::ffi::{
     Args, Class, ClassState, Create, Obj, Output, Raised, Signature, Slot, Table, Visitor, boolean, call,
     make, none,
 };
-use crate::futures::likes;
+use crate::futures::future_like;
 use crate::mixins::create_future;
 use crate::replaced::names::{ISCOROUTINE_OF_STREAMS, READER_PROTOCOL, WRITER};
 use crate::streams::flow::{self, FlowControl};
@@ -237,10 +237,10 @@ fn served<'py>(owner: &Bound<'py, PyAny>, task: &Bound<'py, PyAny>) -> PyResult<
     if let Some(native) = Obj::<EventLoop>::cast(&event_loop) {
         current::settle(native)?;
     }
-    if likes::is_cancelled(task)? {
+    if future_like::is_cancelled(task)? {
         return transport.call_method0(names::close(py)).map(drop);
     }
-    let Some(exception) = likes::exception(task)? else { return Ok(()) };
+    let Some(exception) = future_like::exception(task)? else { return Ok(()) };
     report_failure(&event_loop, exception, &transport)?;
     transport.call_method0(names::close(py)).map(drop)
 }
@@ -272,11 +272,11 @@ pub fn connection_lost<'py>(
         }
     }
     let closed = own.closed.get_or_none(py);
-    if !closed.is_none() && !likes::is_done(&closed)? {
+    if !closed.is_none() && !future_like::is_done(&closed)? {
         if exception.is_none() {
-            likes::set_result(&closed, none(py))?;
+            future_like::set_result(&closed, none(py))?;
         } else {
-            likes::set_exception(&closed, exception)?;
+            future_like::set_exception(&closed, exception)?;
         }
     }
     match protocol.replaced_super_method::<FlowControl>(names::connection_lost(py))? {
@@ -438,10 +438,10 @@ impl Class for StreamReaderProtocol {
         // An exception that the connection was lost with need not have been looked at.
         t.finalize(|protocol| {
             let closed = protocol.own.closed.get_or_none(protocol.py());
-            if closed.is_none() || !likes::is_done(&closed)? {
+            if closed.is_none() || !future_like::is_done(&closed)? {
                 return Ok(());
             }
-            likes::mark_retrieved(&closed)
+            future_like::mark_retrieved(&closed)
         });
     }
 

@@ -51,9 +51,9 @@ fn first_of_both<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyRes
         Err(error) => return end(routine, Err(error)),
     };
     let next = || {
-        if likes::is_done(&future)? {
+        if future_like::is_done(&future)? {
             return match &cancellation {
-                None => end(routine, likes::result(&future)),
+                None => end(routine, future_like::result(&future)),
                 Some(raised) => both(routine, &future, raised),
             };
         }
@@ -91,7 +91,7 @@ fn both<'py>(
     task.call_method0(name!("uncancel"))?;
     let message = cancellation.as_any().getattr(name!("args"))?.cast_into::<PyTuple>()?;
     task.call_method1(names::cancel(py), message)?;
-    end(routine, likes::result(future))
+    end(routine, future_like::result(future))
 }
 
 fn after_timeout<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyResult<Step<'py>> {
