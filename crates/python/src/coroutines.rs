@@ -15,8 +15,8 @@ pub mod delegation;
 mod details;
 #[cfg(Py_3_14)]
 mod driving;
+pub mod gc_refs;
 mod inner;
-pub mod kept;
 mod line;
 pub mod protocol;
 mod readiness;
@@ -49,8 +49,8 @@ use crate::{names, stock};
 use details::Details;
 #[cfg(Py_3_14)]
 pub use driving::frames_around;
-use kept::Keeper;
-pub use kept::{Keeping, Kept};
+use gc_refs::GcRefList;
+pub use gc_refs::{GcRef, GcScope};
 use protocol::{Advanced, Coroutine, protocol};
 pub use readiness::Readiness;
 pub use routine::{Resume, Routine, Start, Step, taken};
@@ -87,7 +87,7 @@ pub type Body = Pin<Box<dyn RustFuture<Output = Answer>>>;
 pub struct NativeCoroutine {
     body: LoopCell<Option<Body>>,
     /// What the body refers to.
-    keeper: LoopCell<Rc<Keeper>>,
+    gc_refs: LoopCell<Rc<GcRefList>>,
     event_loop: Slot<EventLoop>,
     /// The thread that polled it last.
     thread: Cell<u64>,
@@ -109,10 +109,10 @@ pub struct NativeCoroutine {
 
 static NATIVE_COROUTINE: ClassState = ClassState::new();
 
-/// Wraps a Rust future. `name` is what `repr()` and "was never awaited" call it; what the future refers to was kept since `keeping`
+/// Wraps a Rust future. `name` is what `repr()` and "was never awaited" call it; what the future refers to was kept since `gc_scope`
 /// began.
 pub fn new<'py>(
-    keeping: Keeping,
+    gc_scope: GcScope,
     event_loop: &Obj<'py, EventLoop>,
     name: &'static str,
     body: impl RustFuture<Output = Answer> + 'static,
@@ -120,8 +120,8 @@ pub fn new<'py>(
     let coroutine = NativeCoroutine::create(event_loop.py())?;
     coroutine.name.set(name);
     coroutine.body.with(|slot| *slot = Some(Box::pin(body)));
-    let keeper = coroutine.keeper.with(|slot| std::mem::replace(slot, keeping.keeper()));
-    drop(keeper);
+    let gc_refs = coroutine.gc_refs.with(|slot| std::mem::replace(slot, gc_scope.gc_refs()));
+    drop(gc_refs);
     coroutine.event_loop.set(Ref::of(event_loop.clone()));
     coroutine.details.note_origin(event_loop.py())?;
     Ok(coroutine.into_any())
@@ -130,13 +130,13 @@ pub fn new<'py>(
 /// The same for a body that catches what is thrown into it, instead of being dropped: a cancellation that takes time to
 /// carry out.
 pub fn catching<'py, F: RustFuture<Output = Answer> + 'static>(
-    keeping: Keeping,
+    gc_scope: GcScope,
     event_loop: &Obj<'py, EventLoop>,
     name: &'static str,
     body: impl FnOnce(Thrown) -> F,
 ) -> Output<'py> {
     let thrown = Thrown::default();
-    let coroutine = new(keeping, event_loop, name, body(thrown.clone()))?;
+    let coroutine = new(gc_scope, event_loop, name, body(thrown.clone()))?;
     if let Some(native) = Obj::<NativeCoroutine>::cast(&coroutine) {
         native.thrown.with(|slot| *slot = Some(thrown));
     }
@@ -156,14 +156,14 @@ impl Thrown {
 
 impl NativeCoroutine {
     /// The body and what it refers to, if nobody has begun to await this coroutine of the loop: whoever takes them awaits it.
-    pub fn give_up(&self, event_loop: &Obj<'_, EventLoop>) -> Option<(Body, Rc<Keeper>)> {
+    pub fn give_up(&self, event_loop: &Obj<'_, EventLoop>) -> Option<(Body, Rc<GcRefList>)> {
         let catches = self.thrown.with(|thrown| thrown.is_some());
         if self.started.get() || catches || !self.event_loop.is(event_loop.as_any()) {
             return None;
         }
         self.started.set(true);
         let body = self.body.with(Option::take)?;
-        Some((body, self.keeper.with(std::mem::take)))
+        Some((body, self.gc_refs.with(std::mem::take)))
     }
 }
 
@@ -185,7 +185,7 @@ fn advance<'py>(coroutine: &Obj<'py, NativeCoroutine>) -> Advanced<'py> {
     coroutine.woken.set(false);
     // A body that is told what is thrown into it would find what it waits for cancelled, if its task waited for that, too.
     let delegates = coroutine.thrown.with(|thrown| thrown.is_none());
-    let keeping = Keeping::on(coroutine.keeper.with(|keeper| Rc::clone(keeper)));
+    let gc_scope = GcScope::on(coroutine.gc_refs.with(|gc_refs| Rc::clone(gc_refs)));
     coroutine.running.set(true);
     // Attaching again is what makes PyO3's own references, which futures hold and drop, be released at once.
     let polled = attached(|_| {
@@ -198,7 +198,7 @@ fn advance<'py>(coroutine: &Obj<'py, NativeCoroutine>) -> Advanced<'py> {
         }
         (polled.is_pending().then_some(body), polled, offered)
     });
-    drop(keeping);
+    drop(gc_scope);
     coroutine.running.set(false);
     let (unfinished, polled, offered) = polled;
     match polled {
@@ -333,7 +333,7 @@ impl Class for NativeCoroutine {
         self.details.traverse(visitor);
         self.awaited.traverse(visitor);
         self.waiting.traverse(visitor);
-        self.keeper.try_with(|keeper| keeper.traverse(visitor));
+        self.gc_refs.try_with(|gc_refs| gc_refs.traverse(visitor));
     }
 
     fn clear(&self) {

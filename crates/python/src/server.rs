@@ -14,7 +14,7 @@ use pyo3::types::{PyDict, PyList, PyTuple, PyType};
 use crate::attributes::objects;
 use crate::classes;
 use crate::core::EventLoop;
-use crate::coroutines::{self, Answer, Keeping, Kept, Thrown};
+use crate::coroutines::{self, Answer, GcRef, GcScope, Thrown};
 use crate::ffi::combined::Combinable;
 use crate::ffi::thread::attached;
 use crate::ffi::{Args, Class, ClassState, Create, Obj, Output, Signature, Slot, Table, WeakMap, references};
@@ -312,7 +312,7 @@ fn is_over(server: &Server) -> bool {
     server.waiters.is_empty() || (cfg!(not(Py_3_12)) && server.sockets.is_empty())
 }
 
-async fn wait_closed(server: Kept<Server>, event_loop: Kept<EventLoop>) -> Answer {
+async fn wait_closed(server: GcRef<Server>, event_loop: GcRef<EventLoop>) -> Answer {
     let waiting = attached(|py| {
         let server = server.obj(py);
         if is_over(&server) {
@@ -330,7 +330,7 @@ async fn wait_closed(server: Kept<Server>, event_loop: Kept<EventLoop>) -> Answe
 }
 
 /// The future that `serve_forever` waits for is not there any more when it ends.
-struct Forever(Kept<Server>);
+struct Forever(GcRef<Server>);
 
 impl Drop for Forever {
     fn drop(&mut self) {
@@ -338,7 +338,7 @@ impl Drop for Forever {
     }
 }
 
-async fn serve_forever(server: Kept<Server>, event_loop: Kept<EventLoop>, thrown: Thrown) -> Answer {
+async fn serve_forever(server: GcRef<Server>, event_loop: GcRef<EventLoop>, thrown: Thrown) -> Answer {
     let waiting = attached(|py| {
         let server = server.obj(py);
         if !server.forever.is_empty() {
@@ -355,7 +355,7 @@ async fn serve_forever(server: Kept<Server>, event_loop: Kept<EventLoop>, thrown
         server.forever.put(forever.as_any().clone());
         Awaited::on(&event_loop, forever.as_any())
     })?;
-    let guard = Forever(attached(|py| server.again(py)));
+    let guard = Forever(attached(|py| server.clone_ref(py)));
     let error = match select(waiting, Box::pin(thrown.next())).await {
         Either::Left((Ok(result), _)) => return Ok(result),
         Either::Left((Err(error), _)) | Either::Right((error, _)) => error,
@@ -363,7 +363,7 @@ async fn serve_forever(server: Kept<Server>, event_loop: Kept<EventLoop>, thrown
     if !attached(|py| stock::cancelled_error(py).is_ok_and(|class| error.is_instance(py, class))) {
         return Err(error);
     }
-    let error = attached(|py| Kept::error(py, error));
+    let error = attached(|py| GcRef::error(py, error));
     // Whatever comes of closing, it is the cancellation that goes on.
     let closing = attached(|py| {
         let server = server.obj(py);
@@ -456,13 +456,13 @@ fn end<'py>(server: &Obj<'py, Server>, event_loop: &Obj<'py, EventLoop>) -> PyRe
 fn coroutine<'py, F: Future<Output = Answer> + 'static>(
     server: &Obj<'py, Server>,
     name: &'static str,
-    body: impl FnOnce(Kept<Server>, Kept<EventLoop>) -> F,
+    body: impl FnOnce(GcRef<Server>, GcRef<EventLoop>) -> F,
 ) -> Output<'py> {
     match native_loop(server)? {
         Some(event_loop) => {
-            let keeping = Keeping::begin();
-            let body = body(Kept::of(server), Kept::of(&event_loop));
-            coroutines::new(keeping, &event_loop, name, body)
+            let gc_scope = GcScope::begin();
+            let body = body(GcRef::of(server), GcRef::of(&event_loop));
+            coroutines::new(gc_scope, &event_loop, name, body)
         }
         None => of_asyncio(server, name),
     }
@@ -539,9 +539,9 @@ impl Class for Server {
             |server| {
                 let name = "Server.serve_forever";
                 let Some(event_loop) = native_loop(server)? else { return of_asyncio(server, name) };
-                let keeping = Keeping::begin();
-                let (own, own_loop) = (Kept::of(server), Kept::of(&event_loop));
-                coroutines::catching(keeping, &event_loop, name, |thrown| {
+                let gc_scope = GcScope::begin();
+                let (own, own_loop) = (GcRef::of(server), GcRef::of(&event_loop));
+                coroutines::catching(gc_scope, &event_loop, name, |thrown| {
                     serve_forever(own, own_loop, thrown)
                 })
             },

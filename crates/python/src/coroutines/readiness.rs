@@ -8,7 +8,7 @@ use std::task::Poll;
 use pyo3::prelude::*;
 use yibu_engine::{Fd, Interest, OpId};
 
-use super::kept::Kept;
+use super::gc_refs::GcRef;
 use super::waking::Waker;
 use crate::core::{EventLoop, Owner, Report, Waiting, watched};
 use crate::ffi::thread::attached;
@@ -56,7 +56,7 @@ const SHARES_WITHOUT_OPERATION: usize = 2;
 /// One side of a descriptor as a Rust future waits for it. The kernel is asked at the first wait, and once
 /// for any number of them; dropping it takes the request back.
 pub struct Readiness {
-    event_loop: Kept<EventLoop>,
+    event_loop: GcRef<EventLoop>,
     fd: Fd,
     interest: Interest,
     asked: Option<(OpId, Rc<Waited>)>,
@@ -65,7 +65,7 @@ pub struct Readiness {
 impl Readiness {
     /// Nothing is asked yet.
     pub fn of(event_loop: &Obj<'_, EventLoop>, fd: Fd, interest: Interest) -> Self {
-        Self { event_loop: Kept::of(event_loop), fd, interest, asked: None }
+        Self { event_loop: GcRef::of(event_loop), fd, interest, asked: None }
     }
 
     /// Waits until the kernel reports the side as ready. When it was not after all, wait again.

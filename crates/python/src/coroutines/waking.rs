@@ -2,7 +2,7 @@
 //!
 //! A waker is a reference to the coroutine, not the opaque one of `std::task`, so that whoever keeps it shows it to the garbage
 //! collector: a future, the loop's operations, its ring. What waits is thereby alive for as long as something can wake it, and no longer.
-//! Kept by `awaited` and by the loop; calls the future that the coroutine's task waits for.
+//! GcRef by `awaited` and by the loop; calls the future that the coroutine's task waits for.
 
 use std::ffi::CStr;
 

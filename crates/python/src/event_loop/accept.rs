@@ -24,7 +24,7 @@ use crate::core::event_loop::descriptor_closed;
 use crate::core::{
     EventLoop, Kernel, Overridable, Owner, OwnerKind, Part, ignore_replacement, operation, typed,
 };
-use crate::coroutines::{self, Keeping, Kept};
+use crate::coroutines::{self, GcRef, GcScope};
 use crate::events::{self, Handle};
 use crate::ffi::class::Plain;
 use crate::ffi::thread::attached;
@@ -530,10 +530,10 @@ fn await_handshake<'py>(
     protocol: Bound<'py, PyAny>,
     transport: Bound<'py, PyAny>,
 ) -> PyResult<()> {
-    let keeping = Keeping::begin();
+    let gc_scope = GcScope::begin();
     let handshake = Awaited::on(event_loop, waiter)?;
     let unless_done = CloseUnlessDone::new(transport.clone());
-    let (own, protocol, transport) = (Kept::of(event_loop), Kept::new(protocol), Kept::new(transport));
+    let (own, protocol, transport) = (GcRef::of(event_loop), GcRef::new(protocol), GcRef::new(transport));
     let body = async move {
         let shaken = handshake.await;
         attached(|py| {
@@ -554,7 +554,7 @@ fn await_handshake<'py>(
             Ok(py.None())
         })
     };
-    let coroutine = coroutines::new(keeping, event_loop, "EventLoop._accept_connection2", body)?;
+    let coroutine = coroutines::new(gc_scope, event_loop, "EventLoop._accept_connection2", body)?;
     event_loop.as_any().call_method1(name!("create_task"), (coroutine,)).map(drop)
 }
 

@@ -8,7 +8,7 @@ use pyo3::types::PyDict;
 
 use crate::attributes::flags;
 use crate::core::EventLoop;
-use crate::coroutines::{self, Keeping, Kept};
+use crate::coroutines::{self, GcRef, GcScope};
 use crate::errors;
 use crate::ffi::thread::attached;
 use crate::ffi::{Obj, Output, Ref, Table, call, none};
@@ -97,9 +97,9 @@ fn finalize<'py>(event_loop: &Obj<'py, EventLoop>, generator: &Bound<'py, PyAny>
 }
 
 fn shutdown<'py>(event_loop: &Obj<'py, EventLoop>) -> Output<'py> {
-    let keeping = Keeping::begin();
-    let me = Kept::of(event_loop);
-    coroutines::new(keeping, event_loop, "EventLoop.shutdown_asyncgens", async move {
+    let gc_scope = GcScope::begin();
+    let me = GcRef::of(event_loop);
+    coroutines::new(gc_scope, event_loop, "EventLoop.shutdown_asyncgens", async move {
         let gathering = attached(|py| -> PyResult<_> {
             let event_loop = me.obj(py);
             event_loop.asyncgens_closed.set(true);
@@ -116,7 +116,7 @@ fn shutdown<'py>(event_loop: &Obj<'py, EventLoop>) -> Output<'py> {
             let future = gather_all(py, closings.into_iter(), true)?;
             Ok(Some((
                 Awaited::on(&event_loop, &future)?,
-                generators.into_iter().map(Kept::new).collect::<Vec<_>>(),
+                generators.into_iter().map(GcRef::new).collect::<Vec<_>>(),
             )))
         })?;
         let Some((gathering, generators)) = gathering else {

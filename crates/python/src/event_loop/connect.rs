@@ -11,7 +11,7 @@ use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList};
 use super::together::Together;
 use crate::core::EventLoop;
 use crate::core::event_loop::descriptor_closed;
-use crate::coroutines::{self, Keeping, Kept};
+use crate::coroutines::{self, GcRef, GcScope};
 use crate::errors;
 use crate::ffi::thread::attached;
 use crate::ffi::{Args, Obj, Output, Signature, Table};
@@ -46,12 +46,12 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
 }
 
 /// Closes a socket or transport unless all went well.
-pub(super) struct CloseUnlessDone(Option<Kept>);
+pub(super) struct CloseUnlessDone(Option<GcRef>);
 
 impl CloseUnlessDone {
     /// Something with a `close` method.
     pub(super) fn new(object: Bound<'_, PyAny>) -> Self {
-        Self(Some(Kept::new(object)))
+        Self(Some(GcRef::new(object)))
     }
 
     /// All went well.
@@ -75,13 +75,13 @@ impl Drop for CloseUnlessDone {
 /// What TLS needs to know, and plain connections must not be told.
 pub(super) struct Security {
     /// True, or an `SSLContext`.
-    pub(super) ssl: Kept,
+    pub(super) ssl: GcRef,
     /// A name, or empty, or None.
-    pub(super) server_hostname: Kept,
+    pub(super) server_hostname: GcRef,
     /// Seconds, or None.
-    pub(super) handshake_timeout: Kept,
+    pub(super) handshake_timeout: GcRef,
     /// Seconds, or None.
-    pub(super) shutdown_timeout: Kept,
+    pub(super) shutdown_timeout: GcRef,
 }
 
 impl Security {
@@ -145,26 +145,26 @@ pub(super) fn ensure_resolved<'py>(
 
 /// The arguments of `create_connection` that concern addresses.
 struct Target {
-    host: Kept,
-    port: Kept,
-    family: Kept,
-    proto: Kept,
-    flags: Kept,
-    local_addr: Kept,
-    happy_eyeballs_delay: Kept,
-    interleave: Kept,
+    host: GcRef,
+    port: GcRef,
+    family: GcRef,
+    proto: GcRef,
+    flags: GcRef,
+    local_addr: GcRef,
+    happy_eyeballs_delay: GcRef,
+    interleave: GcRef,
     all_errors: bool,
 }
 
 /// A number whose default is not None.
-pub(super) fn or_number(py: Python<'_>, value: Option<Bound<'_, PyAny>>, default: i32) -> Kept {
-    Kept::new(value.unwrap_or_else(|| PyInt::new(py, default).into_any()))
+pub(super) fn or_number(py: Python<'_>, value: Option<Bound<'_, PyAny>>, default: i32) -> GcRef {
+    GcRef::new(value.unwrap_or_else(|| PyInt::new(py, default).into_any()))
 }
 
 fn create_connection<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
     let py = event_loop.py();
-    let keeping = Keeping::begin();
-    let own = Kept::of(event_loop);
+    let gc_scope = GcScope::begin();
+    let own = GcRef::of(event_loop);
     #[cfg(not(Py_3_12))]
     let (arguments, all_errors) = (args.parse_given(&CREATE_CONNECTION)?, false);
     #[cfg(Py_3_12)]
@@ -175,13 +175,13 @@ fn create_connection<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>)
     let [factory, host, port, ssl, family, proto, flags, sock, rest @ ..] = arguments;
     let [family, proto, flags] = [family, proto, flags].map(|number| or_number(py, number, 0));
     let [factory, host, port, ssl, sock] =
-        [factory, host, port, ssl, sock].map(|value| Kept::or_none(py, value));
+        [factory, host, port, ssl, sock].map(|value| GcRef::or_none(py, value));
     let [local_addr, server_hostname, handshake_timeout, shutdown_timeout, happy_eyeballs_delay, interleave] =
-        rest.map(|value| Kept::or_none(py, value));
+        rest.map(|value| GcRef::or_none(py, value));
     let mut security = Security { ssl, server_hostname, handshake_timeout, shutdown_timeout };
     let target =
         Target { host, port, family, proto, flags, local_addr, happy_eyeballs_delay, interleave, all_errors };
-    coroutines::new(keeping, event_loop, "EventLoop.create_connection", async move {
+    coroutines::new(gc_scope, event_loop, "EventLoop.create_connection", async move {
         let connected = attached(|py| check_arguments(py, &target, &mut security, &sock))?;
         let sock = match connected {
             Some(sock) => sock,
@@ -208,8 +208,8 @@ fn check_arguments(
     py: Python<'_>,
     target: &Target,
     security: &mut Security,
-    sock: &Kept,
-) -> PyResult<Option<Kept>> {
+    sock: &GcRef,
+) -> PyResult<Option<GcRef>> {
     let secure = security.ssl.bind(py).is_truthy()?;
     if !security.server_hostname.is_none(py) && !secure {
         return Err(PyValueError::new_err("server_hostname is only meaningful with ssl"));
@@ -218,7 +218,7 @@ fn check_arguments(
         if !target.host.bind(py).is_truthy()? {
             return Err(PyValueError::new_err("You must set server_hostname when using ssl without a host"));
         }
-        security.server_hostname = target.host.again(py);
+        security.server_hostname = target.host.clone_ref(py);
     }
     security.check_timeouts(py, secure)?;
     let sock = (!sock.is_none(py)).then(|| sock.bind(py));
@@ -232,7 +232,7 @@ fn check_arguments(
         }
         Some(sock) => {
             check_stream_socket(sock)?;
-            Ok(Some(Kept::new(sock.clone())))
+            Ok(Some(GcRef::new(sock.clone())))
         }
         None if addressed => Ok(None),
         None => Err(PyValueError::new_err("host and port was not specified and no sock specified")),
@@ -240,8 +240,8 @@ fn check_arguments(
 }
 
 /// A list with something in it.
-fn not_empty(infos: Bound<'_, PyAny>) -> PyResult<Vec<Kept>> {
-    let infos: Vec<Kept> = errors::collected(infos.try_iter()?.map(|info| info.map(Kept::new)))?;
+fn not_empty(infos: Bound<'_, PyAny>) -> PyResult<Vec<GcRef>> {
+    let infos: Vec<GcRef> = errors::collected(infos.try_iter()?.map(|info| info.map(GcRef::new)))?;
     if infos.is_empty() {
         return Err(PyOSError::new_err("getaddrinfo() returned empty list"));
     }
@@ -249,7 +249,7 @@ fn not_empty(infos: Bound<'_, PyAny>) -> PyResult<Vec<Kept>> {
 }
 
 /// A connected socket: the addresses are tried one after the other, or overlapping (happy eyeballs).
-async fn connect(event_loop: &Kept<EventLoop>, target: &Target) -> PyResult<Kept> {
+async fn connect(event_loop: &GcRef<EventLoop>, target: &Target) -> PyResult<GcRef> {
     let resolve = |address: Bound<'_, PyAny>| {
         let py = address.py();
         let (family, proto) = (target.family.bind(py), target.proto.bind(py));
@@ -320,12 +320,12 @@ fn seconds_to_wait(delay: &Bound<'_, PyAny>) -> PyResult<f64> {
 }
 
 /// `base_events._interleave_addrinfos`: families take turns, after `first - 1` addresses of the first family.
-fn interleaved(py: Python<'_>, infos: Vec<Kept>, first: usize) -> PyResult<Vec<Kept>> {
+fn interleaved(py: Python<'_>, infos: Vec<GcRef>, first: usize) -> PyResult<Vec<GcRef>> {
     if let Some(interleave) = INTERLEAVE.replacement(py)? {
         let infos = PyList::new(py, infos.into_iter().map(|info| info.to_bound(py)))?;
-        return interleave.call1((infos, first))?.try_iter()?.map(|info| Ok(Kept::new(info?))).collect();
+        return interleave.call1((infos, first))?.try_iter()?.map(|info| Ok(GcRef::new(info?))).collect();
     }
-    let mut families: Vec<(i32, std::collections::VecDeque<Kept>)> = Vec::new();
+    let mut families: Vec<(i32, std::collections::VecDeque<GcRef>)> = Vec::new();
     for info in infos {
         let family: i32 = info.bind(py).get_item(0)?.extract()?;
         match families.iter_mut().find(|(known, _)| *known == family) {
@@ -345,7 +345,7 @@ fn interleaved(py: Python<'_>, infos: Vec<Kept>, first: usize) -> PyResult<Vec<K
 }
 
 /// The exception for a connection that no address would give.
-fn all_failed(py: Python<'_>, errors: Vec<Kept>, all_errors: bool) -> PyErr {
+fn all_failed(py: Python<'_>, errors: Vec<GcRef>, all_errors: bool) -> PyErr {
     let tell = || -> PyResult<PyErr> {
         let errors: Vec<Bound<'_, PyAny>> = errors.into_iter().map(|error| error.to_bound(py)).collect();
         if all_errors {
@@ -366,16 +366,16 @@ fn all_failed(py: Python<'_>, errors: Vec<Kept>, all_errors: bool) -> PyErr {
 
 /// What to connect to, and from where.
 struct Attempts<'a> {
-    event_loop: &'a Kept<EventLoop>,
-    infos: &'a [Kept],
-    local: Option<&'a [Kept]>,
+    event_loop: &'a GcRef<EventLoop>,
+    infos: &'a [GcRef],
+    local: Option<&'a [GcRef]>,
 }
 
-type Failures = Vec<Vec<Kept>>;
+type Failures = Vec<Vec<GcRef>>;
 
 impl Attempts<'_> {
     /// One address after the other.
-    async fn in_order(&self, failures: &mut Failures) -> PyResult<Option<Kept>> {
+    async fn in_order(&self, failures: &mut Failures) -> PyResult<Option<GcRef>> {
         for (info, failures) in self.infos.iter().zip(failures) {
             match self.one(info, failures).await {
                 Ok(socket) => return Ok(Some(socket)),
@@ -387,7 +387,7 @@ impl Attempts<'_> {
     }
 
     /// `staggered.staggered_race`: the next attempt starts when the one before it fails, or `delay` seconds after it.
-    async fn staggered(&self, delay: f64, failures: &mut Failures) -> PyResult<Option<Kept>> {
+    async fn staggered(&self, delay: f64, failures: &mut Failures) -> PyResult<Option<GcRef>> {
         let mut waiting = self.infos.iter().zip(failures).enumerate();
         let mut running = Together::new();
         let mut latest = None;
@@ -425,20 +425,20 @@ impl Attempts<'_> {
     }
 
     /// `_connect_sock`.
-    async fn one(&self, info: &Kept, failures: &mut Vec<Kept>) -> PyResult<Kept> {
+    async fn one(&self, info: &GcRef, failures: &mut Vec<GcRef>) -> PyResult<GcRef> {
         let connected = self.try_one(info, failures).await;
         if let Err(error) = &connected {
             attached(|py| {
                 descriptor_closed(&self.event_loop.obj(py));
                 if error.is_instance_of::<PyOSError>(py) {
-                    failures.push(Kept::error(py, error.clone_ref(py)));
+                    failures.push(GcRef::error(py, error.clone_ref(py)));
                 }
             });
         }
         connected
     }
 
-    async fn try_one(&self, info: &Kept, failures: &mut Vec<Kept>) -> PyResult<Kept> {
+    async fn try_one(&self, info: &GcRef, failures: &mut Vec<GcRef>) -> PyResult<GcRef> {
         let (socket, unless_done, connecting) = attached(|py| {
             let info = info.bind(py);
             let (family, kind, proto) = (info.get_item(0)?, info.get_item(1)?, info.get_item(2)?);
@@ -456,7 +456,7 @@ impl Attempts<'_> {
             let connecting =
                 event_loop.as_any().call_method1(name!("sock_connect"), (&socket, info.get_item(4)?))?;
             let connecting = Awaited::on(&event_loop, &connecting)?;
-            Ok::<_, PyErr>((Kept::new(socket), unless_done, connecting))
+            Ok::<_, PyErr>((GcRef::new(socket), unless_done, connecting))
         })?;
         connecting.await?;
         unless_done.done();
@@ -481,8 +481,8 @@ pub(super) fn lowered<'py>(error: &Bound<'py, PyAny>) -> PyResult<String> {
 fn bind(
     socket: &Bound<'_, PyAny>,
     family: &Bound<'_, PyAny>,
-    local: &[Kept],
-    failures: &mut Vec<Kept>,
+    local: &[GcRef],
+    failures: &mut Vec<GcRef>,
 ) -> PyResult<()> {
     let py = socket.py();
     for info in local {
@@ -499,7 +499,7 @@ fn bind(
         let text =
             text!("error while attempting to bind on address {}: {}", address.repr()?, lowered(&error)?)?;
         let error = PyOSError::new_err((error.getattr(name!("errno"))?.unbind(), text));
-        failures.push(Kept::error(py, error));
+        failures.push(GcRef::error(py, error));
     }
     Err(match failures.pop() {
         Some(last) => last.into_error(py),
@@ -508,7 +508,7 @@ fn bind(
 }
 
 /// A transport with its protocol.
-pub(super) struct Made(Kept, Kept);
+pub(super) struct Made(GcRef, GcRef);
 
 impl Made {
     /// Both.
@@ -519,9 +519,9 @@ impl Made {
 
 /// `_create_connection_transport`: protocol and transport for a connected socket, once `connection_made` was called.
 pub(super) async fn connection_transport(
-    event_loop: &Kept<EventLoop>,
-    socket: Kept,
-    factory: Kept,
+    event_loop: &GcRef<EventLoop>,
+    socket: GcRef,
+    factory: GcRef,
     security: Security,
     server_side: bool,
 ) -> PyResult<Made> {
@@ -551,7 +551,7 @@ pub(super) async fn connection_transport(
         unless_done.done();
         let unless_done = CloseUnlessDone::new(transport.clone());
         let waiting = Awaited::on(&event_loop, &waiter)?;
-        Ok::<_, PyErr>((Made(Kept::new(transport), Kept::new(protocol)), waiting, unless_done))
+        Ok::<_, PyErr>((Made(GcRef::new(transport), GcRef::new(protocol)), waiting, unless_done))
     })?;
     waiting.await?;
     unless_done.done();

@@ -11,7 +11,7 @@ use rustix::net::{AddressFamily, SocketType};
 use super::connect::{CloseUnlessDone, or_number};
 use super::serve;
 use crate::core::EventLoop;
-use crate::coroutines::{self, Keeping, Kept};
+use crate::coroutines::{self, GcRef, GcScope};
 use crate::ffi::thread::attached;
 use crate::ffi::{Args, Class, Obj, Output, Raised, Signature, Table, none};
 use crate::frames::Frame;
@@ -64,37 +64,37 @@ fn make_datagram_transport<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_,
 
 /// The arguments of `create_datagram_endpoint` but for the factory.
 struct Place {
-    local: Kept,
-    remote: Kept,
-    family: Kept,
-    proto: Kept,
-    flags: Kept,
-    reuse_port: Kept,
-    allow_broadcast: Kept,
-    sock: Kept,
+    local: GcRef,
+    remote: GcRef,
+    family: GcRef,
+    proto: GcRef,
+    flags: GcRef,
+    reuse_port: GcRef,
+    allow_broadcast: GcRef,
+    sock: GcRef,
 }
 
 /// A socket to make: family and protocol, where to bind it, and whom to connect it with.
 struct Plan {
-    family: Kept,
-    proto: Kept,
-    local: Kept,
-    remote: Kept,
+    family: GcRef,
+    proto: GcRef,
+    local: GcRef,
+    remote: GcRef,
 }
 
 /// A socket, and where all its datagrams go, or None.
 struct Opened {
-    socket: Kept,
-    remote: Kept,
+    socket: GcRef,
+    remote: GcRef,
     /// The loop made it.
     own: bool,
 }
 
 fn create_datagram_endpoint<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
     let py = event_loop.py();
-    let keeping = Keeping::begin();
-    let me = Kept::of(event_loop);
-    let or_none = |value: Option<Bound<'py, PyAny>>| Kept::or_none(py, value);
+    let gc_scope = GcScope::begin();
+    let me = GcRef::of(event_loop);
+    let or_none = |value: Option<Bound<'py, PyAny>>| GcRef::or_none(py, value);
     let [factory, local, remote, family, proto, flags, reuse_port, allow_broadcast, sock] =
         args.parse_given(&CREATE)?;
     let factory = or_none(factory);
@@ -108,7 +108,7 @@ fn create_datagram_endpoint<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_
         allow_broadcast: or_none(allow_broadcast),
         sock: or_none(sock),
     };
-    coroutines::new(keeping, event_loop, CREATE.function, async move {
+    coroutines::new(gc_scope, event_loop, CREATE.function, async move {
         let opened = if attached(|py| place.sock.is_none(py)) {
             open(&me, &place).await?
         } else {
@@ -152,17 +152,17 @@ fn take(py: Python<'_>, place: &Place) -> PyResult<Opened> {
         )));
     }
     sock.call_method1(name!("setblocking"), (false,))?;
-    Ok(Opened { socket: place.sock.again(py), remote: Kept::or_none(py, None), own: false })
+    Ok(Opened { socket: place.sock.clone_ref(py), remote: GcRef::or_none(py, None), own: false })
 }
 
 /// The first socket that can be made, bound and connected. The error of the first attempt when none can.
-async fn open(event_loop: &Kept<EventLoop>, place: &Place) -> PyResult<Opened> {
+async fn open(event_loop: &GcRef<EventLoop>, place: &Place) -> PyResult<Opened> {
     let mut first_error = None;
     for plan in plans(event_loop, place).await? {
         match open_one(event_loop, place, plan).await {
             Ok(opened) => return Ok(opened),
             Err(error) if attached(|py| error.is_instance_of::<PyOSError>(py)) => {
-                first_error.get_or_insert_with(|| attached(|py| Kept::error(py, error)));
+                first_error.get_or_insert_with(|| attached(|py| GcRef::error(py, error)));
             }
             Err(error) => return Err(error),
         }
@@ -175,15 +175,15 @@ async fn open(event_loop: &Kept<EventLoop>, place: &Place) -> PyResult<Opened> {
 }
 
 /// All sockets that fit the arguments.
-async fn plans(event_loop: &Kept<EventLoop>, place: &Place) -> PyResult<Vec<Plan>> {
+async fn plans(event_loop: &GcRef<EventLoop>, place: &Place) -> PyResult<Vec<Plan>> {
     let known = attached(|py| {
         let (local, remote) = (place.local.bind(py), place.remote.bind(py));
         let family = place.family.bind(py);
         let plan = |local: &Bound<'_, PyAny>, remote: &Bound<'_, PyAny>| Plan {
-            family: place.family.again(py),
-            proto: place.proto.again(py),
-            local: Kept::new(local.clone()),
-            remote: Kept::new(remote.clone()),
+            family: place.family.clone_ref(py),
+            proto: place.proto.clone_ref(py),
+            local: GcRef::new(local.clone()),
+            remote: GcRef::new(remote.clone()),
         };
         if !local.is_truthy()? && !remote.is_truthy()? {
             if family.eq(0)? {
@@ -235,8 +235,8 @@ fn remove_stale(local: &Bound<'_, PyAny>) -> PyResult<()> {
 }
 
 /// Looks both addresses up, and pairs what has the same family and protocol.
-async fn resolve(event_loop: &Kept<EventLoop>, place: &Place) -> PyResult<Vec<Plan>> {
-    let found = attached(|py| Kept::new(PyDict::new(py)));
+async fn resolve(event_loop: &GcRef<EventLoop>, place: &Place) -> PyResult<Vec<Plan>> {
+    let found = attached(|py| GcRef::new(PyDict::new(py)));
     for (index, address) in [&place.local, &place.remote].into_iter().enumerate() {
         let resolving = attached(|py| {
             let address = address.bind(py);
@@ -291,10 +291,10 @@ async fn resolve(event_loop: &Kept<EventLoop>, place: &Place) -> PyResult<Vec<Pl
                 continue;
             }
             plans.push(Plan {
-                family: Kept::new(key.get_item(0)?),
-                proto: Kept::new(key.get_item(1)?),
-                local: Kept::new(local),
-                remote: Kept::new(remote),
+                family: GcRef::new(key.get_item(0)?),
+                proto: GcRef::new(key.get_item(1)?),
+                local: GcRef::new(local),
+                remote: GcRef::new(remote),
             });
         }
         if plans.is_empty() {
@@ -305,7 +305,7 @@ async fn resolve(event_loop: &Kept<EventLoop>, place: &Place) -> PyResult<Vec<Pl
 }
 
 /// A socket as planned.
-async fn open_one(event_loop: &Kept<EventLoop>, place: &Place, plan: Plan) -> PyResult<Opened> {
+async fn open_one(event_loop: &GcRef<EventLoop>, place: &Place, plan: Plan) -> PyResult<Opened> {
     let (socket, unless_done, connecting) = attached(|py| {
         let keywords = PyDict::new(py);
         keywords.set_item("family", &plan.family)?;
@@ -332,14 +332,14 @@ async fn open_one(event_loop: &Kept<EventLoop>, place: &Place, plan: Plan) -> Py
         } else {
             None
         };
-        Ok::<_, PyErr>((Kept::new(socket), unless_done, connecting))
+        Ok::<_, PyErr>((GcRef::new(socket), unless_done, connecting))
     })?;
     if let Some(connecting) = connecting {
         connecting.await?;
     }
     unless_done.done();
     attached(|py| {
-        let remote = if place.remote.bind(py).is_truthy()? { plan.remote } else { Kept::or_none(py, None) };
+        let remote = if place.remote.bind(py).is_truthy()? { plan.remote } else { GcRef::or_none(py, None) };
         Ok(Opened { socket, remote, own: true })
     })
 }
@@ -348,9 +348,9 @@ async fn open_one(event_loop: &Kept<EventLoop>, place: &Place, plan: Plan) -> Py
 fn make(
     event_loop: &Obj<'_, EventLoop>,
     place: &Place,
-    factory: &Kept,
+    factory: &GcRef,
     opened: Opened,
-) -> PyResult<(Kept, Awaited, CloseUnlessDone)> {
+) -> PyResult<(GcRef, Awaited, CloseUnlessDone)> {
     let py = event_loop.py();
     let socket = opened.socket.bind(py);
     let socket_unless_done = opened.own.then(|| CloseUnlessDone::new(socket.clone()));
@@ -376,6 +376,6 @@ fn make(
         }
     }
     let waiting = Awaited::on(event_loop, &waiter)?;
-    let pair = Kept::new((transport, protocol).into_pyobject(py)?);
+    let pair = GcRef::new((transport, protocol).into_pyobject(py)?);
     Ok((pair, waiting, unless_done))
 }

@@ -4,7 +4,7 @@ use pyo3::prelude::*;
 
 use super::connect::CloseUnlessDone;
 use crate::core::EventLoop;
-use crate::coroutines::{self, Keeping, Kept};
+use crate::coroutines::{self, GcRef, GcScope};
 use crate::events::loop_debug;
 use crate::ffi::thread::attached;
 use crate::ffi::{Args, Class, Obj, Output, Signature, Table};
@@ -77,10 +77,10 @@ fn connect<'py>(
     frame: &'static Frame,
     log: &'static str,
 ) -> Output<'py> {
-    let keeping = Keeping::begin();
-    let own = Kept::of(event_loop);
-    let [factory, pipe] = args.parse(signature)?.map(Kept::new);
-    coroutines::new(keeping, event_loop, signature.function, async move {
+    let gc_scope = GcScope::begin();
+    let own = GcRef::of(event_loop);
+    let [factory, pipe] = args.parse(signature)?.map(GcRef::new);
+    coroutines::new(gc_scope, event_loop, signature.function, async move {
         let (transport, protocol, undo, made) = attached(|py| {
             let event_loop = own.obj(py);
             let protocol = factory.bind(py).call0()?;
@@ -90,7 +90,7 @@ fn connect<'py>(
                 .as_any()
                 .call_method1(names::interned(py, method), (pipe.bind(py), &protocol, &waiter))?;
             let undo = CloseUnlessDone::new(transport.clone());
-            Ok::<_, PyErr>((Kept::new(transport), Kept::new(protocol), undo, made))
+            Ok::<_, PyErr>((GcRef::new(transport), GcRef::new(protocol), undo, made))
         })?;
         made.await?;
         undo.done();

@@ -12,7 +12,7 @@ use rustix::net::{AddressFamily, SocketType, ipproto};
 
 use super::executor;
 use crate::core::EventLoop;
-use crate::coroutines::{self, Answer, Keeping, Kept};
+use crate::coroutines::{self, Answer, GcRef, GcScope};
 use crate::ffi::thread::attached;
 use crate::ffi::{Args, Obj, Output, Signature, Table, make};
 use crate::frames::Frame;
@@ -74,10 +74,10 @@ fn getaddrinfo<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Ou
     let kind = or_zero(&args, "type", kind)?;
     let protocol = or_zero(&args, "proto", protocol)?;
     let flags = or_zero(&args, "flags", flags)?;
-    let keeping = Keeping::begin();
-    let question = Kept::new(PyTuple::new(event_loop.py(), [host, port, family, kind, protocol, flags])?);
-    let me = Kept::of(event_loop);
-    coroutines::new(keeping, event_loop, GETADDRINFO.function, async move {
+    let gc_scope = GcScope::begin();
+    let question = GcRef::new(PyTuple::new(event_loop.py(), [host, port, family, kind, protocol, flags])?);
+    let me = GcRef::of(event_loop);
+    coroutines::new(gc_scope, event_loop, GETADDRINFO.function, async move {
         let asked = attached(|py| {
             let (event_loop, question) = (me.obj(py), question.any(py).cast::<PyTuple>()?);
             refuse_null(&question.get_item(0)?)?;
@@ -144,10 +144,10 @@ fn getaddrinfo_debug<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>)
 fn getnameinfo<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
     let [address, flags] = args.parse(&GETNAMEINFO)?;
     let flags = if flags.is_none() && args.len() < 2 { or_zero(&args, "flags", flags)? } else { flags };
-    let keeping = Keeping::begin();
-    let question = Kept::new(PyTuple::new(event_loop.py(), [address, flags])?);
-    let me = Kept::of(event_loop);
-    coroutines::new(keeping, event_loop, GETNAMEINFO.function, async move {
+    let gc_scope = GcScope::begin();
+    let question = GcRef::new(PyTuple::new(event_loop.py(), [address, flags])?);
+    let me = GcRef::of(event_loop);
+    coroutines::new(gc_scope, event_loop, GETNAMEINFO.function, async move {
         let asked = attached(|py| {
             let question = question.any(py).cast::<PyTuple>()?;
             if let Ok(address) = question.get_item(0)?.cast::<PyTuple>() {
@@ -215,40 +215,40 @@ fn is_numeric_port(port: &Bound<'_, PyAny>) -> bool {
 /// What to look up, and on whose `getaddrinfo`.
 pub(super) struct Question {
     /// `(host, port, ...)`.
-    pub(super) address: Kept,
+    pub(super) address: GcRef,
     /// The family, 0 for any.
-    pub(super) family: Kept,
+    pub(super) family: GcRef,
     /// The type of the socket.
-    pub(super) kind: Kept,
+    pub(super) kind: GcRef,
     /// The protocol, 0 for any.
-    pub(super) protocol: Kept,
+    pub(super) protocol: GcRef,
     /// Flags of `getaddrinfo`.
-    pub(super) flags: Kept,
+    pub(super) flags: GcRef,
     /// The loop, as Python code sees it: a program may have replaced its `getaddrinfo`.
-    pub(super) asked: Kept,
+    pub(super) asked: GcRef,
 }
 
 fn ensure_resolved_method<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
     let [address, family, kind, protocol, flags, asked] = args.parse(&ENSURE_RESOLVED)?;
     let kind = if kind.is_none() { stock::sock_stream(event_loop.py())?.clone() } else { kind };
-    let keeping = Keeping::begin();
+    let gc_scope = GcScope::begin();
     let question = Question {
-        address: Kept::new(address),
-        family: Kept::new(or_zero(&args, "family", family)?),
-        kind: Kept::new(kind),
-        protocol: Kept::new(or_zero(&args, "proto", protocol)?),
-        flags: Kept::new(or_zero(&args, "flags", flags)?),
-        asked: Kept::new(asked),
+        address: GcRef::new(address),
+        family: GcRef::new(or_zero(&args, "family", family)?),
+        kind: GcRef::new(kind),
+        protocol: GcRef::new(or_zero(&args, "proto", protocol)?),
+        flags: GcRef::new(or_zero(&args, "flags", flags)?),
+        asked: GcRef::new(asked),
     };
-    let me = Kept::of(event_loop);
-    coroutines::new(keeping, event_loop, ENSURE_RESOLVED.function, async move {
+    let me = GcRef::of(event_loop);
+    coroutines::new(gc_scope, event_loop, ENSURE_RESOLVED.function, async move {
         ensure_resolved(&me, question).await
     })
 }
 
 /// `BaseEventLoop._ensure_resolved`: a list of address infos, with one entry for an address that is numeric
 /// already.
-pub(super) async fn ensure_resolved(event_loop: &Kept<EventLoop>, question: Question) -> Answer {
+pub(super) async fn ensure_resolved(event_loop: &GcRef<EventLoop>, question: Question) -> Answer {
     let asked = attached(|py| {
         let (host, port, rest) = parts(question.address.any(py))?;
         refuse_null(&host)?;
@@ -354,7 +354,7 @@ fn numeric_info<'py>(
 }
 
 /// Which of these numbers an object is equal to; it may be a float.
-fn one_of<const N: usize>(object: &Kept, numbers: [i32; N], py: Python<'_>) -> PyResult<Option<i32>> {
+fn one_of<const N: usize>(object: &GcRef, numbers: [i32; N], py: Python<'_>) -> PyResult<Option<i32>> {
     let object = object.any(py);
     if let Ok(number) = object.extract::<i32>() {
         return Ok(numbers.contains(&number).then_some(number));

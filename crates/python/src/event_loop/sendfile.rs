@@ -23,7 +23,7 @@ use yibu_engine::{Fd, Interest, is_again};
 use super::connect::SOCK_STREAM;
 use super::socket::Socket;
 use crate::core::EventLoop;
-use crate::coroutines::{self, Keeping, Kept};
+use crate::coroutines::{self, GcRef, GcScope};
 use crate::errors;
 use crate::ffi::thread::attached;
 use crate::ffi::{Args, Obj, Output, Raised, Signature, Table, none};
@@ -49,7 +49,7 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
         &CHECK,
         |event_loop, args| {
             let [sock, file, offset, count] = args.parse(&CHECK)?;
-            let _keeping = Keeping::begin();
+            let _gc_scope = GcScope::begin();
             check(&sock, &Piece::new(file, offset, count))?;
             Ok(none(event_loop.py()))
         },
@@ -79,14 +79,14 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
 
 /// What is to be sent.
 struct Piece {
-    file: Kept,
-    offset: Kept,
-    count: Kept,
+    file: GcRef,
+    offset: GcRef,
+    count: GcRef,
 }
 
 impl Piece {
     fn new<'py>(file: Bound<'py, PyAny>, offset: Bound<'py, PyAny>, count: Bound<'py, PyAny>) -> Self {
-        Self { file: Kept::new(file), offset: Kept::new(offset), count: Kept::new(count) }
+        Self { file: GcRef::new(file), offset: GcRef::new(offset), count: GcRef::new(count) }
     }
 }
 
@@ -119,11 +119,11 @@ fn is_unavailable(py: Python<'_>, error: &PyErr) -> bool {
 
 /// `loop.sendfile(transport, file, offset, count, fallback=...)`.
 fn sendfile<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
-    let keeping = Keeping::begin();
-    let own = Kept::of(event_loop);
+    let gc_scope = GcScope::begin();
+    let own = GcRef::of(event_loop);
     let (transport, piece, fallback) = request(&args, &SENDFILE)?;
-    let transport = Kept::new(transport);
-    coroutines::new(keeping, event_loop, SENDFILE.function, async move {
+    let transport = GcRef::new(transport);
+    coroutines::new(gc_scope, event_loop, SENDFILE.function, async move {
         let native = attached(|py| {
             let target = transport.any(py);
             if target.call_method0(names::is_closing(py))?.is_truthy()? {
@@ -165,11 +165,11 @@ fn sendfile<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Outpu
 
 /// `loop.sock_sendfile(sock, file, offset, count, fallback=...)`.
 fn sock_sendfile<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
-    let keeping = Keeping::begin();
-    let own = Kept::of(event_loop);
+    let gc_scope = GcScope::begin();
+    let own = GcRef::of(event_loop);
     let (sock, piece, fallback) = request(&args, &SOCK_SENDFILE)?;
     let socket = Socket::new(event_loop, sock);
-    coroutines::new(keeping, event_loop, SOCK_SENDFILE.function, async move {
+    coroutines::new(gc_scope, event_loop, SOCK_SENDFILE.function, async move {
         let native = attached(|py| {
             socket.check(py)?;
             let sock = socket.object(py);
@@ -220,12 +220,12 @@ fn check(sock: &Bound<'_, PyAny>, piece: &Piece) -> PyResult<()> {
 
 /// `_sendfile_native`.
 fn sendfile_native<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
-    let keeping = Keeping::begin();
-    let own = Kept::of(event_loop);
+    let gc_scope = GcScope::begin();
+    let own = GcRef::of(event_loop);
     let [transport, file, offset, count] = args.parse(&SENDFILE_NATIVE)?;
-    let native = Obj::<SocketTransport>::cast(&transport).map(Kept::of);
+    let native = Obj::<SocketTransport>::cast(&transport).map(GcRef::of);
     let piece = Piece::new(file, offset, count);
-    coroutines::new(keeping, event_loop, SENDFILE_NATIVE.function, async move {
+    coroutines::new(gc_scope, event_loop, SENDFILE_NATIVE.function, async move {
         let Some(transport) = native else { return Err(unavailable("sendfile syscall is not supported")) };
         let (direct, drained) = attached(|py| Direct::begin(&own.obj(py), &transport.obj(py)))?;
         drained.await?;
@@ -255,8 +255,8 @@ fn sendfile_native<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -
 
 /// A transport whose socket is used directly meanwhile: it neither reads nor writes, and its descriptor is free to be watched.
 struct Direct {
-    event_loop: Kept<EventLoop>,
-    transport: Kept<SocketTransport>,
+    event_loop: GcRef<EventLoop>,
+    transport: GcRef<SocketTransport>,
     resume_reading: bool,
     over: bool,
 }
@@ -273,8 +273,8 @@ impl Direct {
         let object = transport.as_any();
         let resume_reading = object.call_method0(name!("is_reading"))?.is_truthy()?;
         let direct = Self {
-            event_loop: Kept::of(event_loop),
-            transport: Kept::of(transport),
+            event_loop: GcRef::of(event_loop),
+            transport: GcRef::of(transport),
             resume_reading,
             over: false,
         };
@@ -319,10 +319,10 @@ impl Drop for Direct {
 /// `_sock_sendfile_native`.
 fn sock_sendfile_native<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
     let [sock, file, offset, count] = args.parse(&SOCK_SENDFILE_NATIVE)?;
-    let keeping = Keeping::begin();
+    let gc_scope = GcScope::begin();
     let socket = Socket::new(event_loop, sock);
     let piece = Piece::new(file, offset, count);
-    coroutines::new(keeping, event_loop, SOCK_SENDFILE_NATIVE.function, async move {
+    coroutines::new(gc_scope, event_loop, SOCK_SENDFILE_NATIVE.function, async move {
         let Some(mut transfer) = attached(|py| Transfer::of(&piece, py))? else {
             return attached(|py| Ok(PyInt::new(py, 0).into_any().unbind()));
         };

@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use super::connect::{self, CloseUnlessDone, Security};
 use super::together::Together;
 use crate::core::EventLoop;
-use crate::coroutines::{self, Keeping, Kept};
+use crate::coroutines::{self, GcRef, GcScope};
 use crate::ffi::thread::attached;
 use crate::ffi::{Args, Class, Obj, Output, Signature, Table};
 use crate::frames::{self, Frame};
@@ -91,21 +91,21 @@ fn make_socket_transport<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, '
 
 /// The arguments of `create_server` that concern sockets.
 struct Place {
-    host: Kept,
-    port: Kept,
-    family: Kept,
-    flags: Kept,
-    sock: Kept,
-    reuse_address: Kept,
+    host: GcRef,
+    port: GcRef,
+    family: GcRef,
+    flags: GcRef,
+    sock: GcRef,
+    reuse_address: GcRef,
     reuse_port: bool,
     keep_alive: bool,
 }
 
 fn create_server<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
     let py = event_loop.py();
-    let keeping = Keeping::begin();
-    let own = Kept::of(event_loop);
-    let or_none = |value: Option<Bound<'py, PyAny>>| Kept::or_none(py, value);
+    let gc_scope = GcScope::begin();
+    let own = GcRef::of(event_loop);
+    let or_none = |value: Option<Bound<'py, PyAny>>| GcRef::or_none(py, value);
     let is_true =
         |value: Option<Bound<'py, PyAny>>, default| value.map_or(Ok(default), |value| value.is_truthy());
     let [factory, host, port, family, flags, sock, backlog, ssl, reuse_address, reuse_port, rest @ ..] =
@@ -134,7 +134,7 @@ fn create_server<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> 
         shutdown_timeout: or_none(shutdown_timeout),
     };
     let service = Service { factory: or_none(factory), backlog, security, start: start_serving };
-    coroutines::new(keeping, event_loop, "EventLoop.create_server", async move {
+    coroutines::new(gc_scope, event_loop, "EventLoop.create_server", async move {
         let given = attached(|py| check_arguments(py, &place, &service.security))?;
         let sockets = match given {
             Some(sock) => vec![BoundSocket::Given(sock)],
@@ -154,15 +154,15 @@ fn create_server<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> 
 /// A socket for a server to listen on.
 pub(super) enum BoundSocket {
     /// The program's.
-    Given(Kept),
+    Given(GcRef),
     /// Made for the server: closed unless there is one in the end.
-    Made(Kept, CloseUnlessDone),
+    Made(GcRef, CloseUnlessDone),
 }
 
 /// What a server does, whatever its sockets are.
 pub(super) struct Service {
-    pub(super) factory: Kept,
-    pub(super) backlog: Kept,
+    pub(super) factory: GcRef,
+    pub(super) backlog: GcRef,
     pub(super) security: Security,
     /// Whether it begins at once.
     pub(super) start: bool,
@@ -172,9 +172,9 @@ impl Service {
     /// The server.
     pub(super) async fn open(
         self,
-        event_loop: &Kept<EventLoop>,
+        event_loop: &GcRef<EventLoop>,
         sockets: Vec<BoundSocket>,
-    ) -> PyResult<Kept> {
+    ) -> PyResult<GcRef> {
         let start = self.start;
         let server = attached(|py| {
             let (mut listening, mut unless_done) = (Vec::new(), Vec::new());
@@ -191,7 +191,7 @@ impl Service {
             }
             let server = self.server(&event_loop.obj(py), PyList::new(py, listening)?)?;
             unless_done.into_iter().for_each(CloseUnlessDone::done);
-            Ok::<_, PyErr>(Kept::new(server))
+            Ok::<_, PyErr>(GcRef::new(server))
         })?;
         if start {
             yield_once().await?;
@@ -231,7 +231,7 @@ impl Service {
 }
 
 /// All that can be wrong with the arguments. The socket, if one was given.
-fn check_arguments(py: Python<'_>, place: &Place, security: &Security) -> PyResult<Option<Kept>> {
+fn check_arguments(py: Python<'_>, place: &Place, security: &Security) -> PyResult<Option<GcRef>> {
     let ssl = security.ssl.bind(py);
     if ssl.is_instance_of::<PyBool>() {
         return Err(PyTypeError::new_err("ssl argument must be an SSLContext or None"));
@@ -248,7 +248,7 @@ fn check_arguments(py: Python<'_>, place: &Place, security: &Security) -> PyResu
         }
         Some(sock) => {
             connect::check_stream_socket(sock)?;
-            Ok(Some(Kept::new(sock.clone())))
+            Ok(Some(GcRef::new(sock.clone())))
         }
         None if addressed => Ok(None),
         None => Err(PyValueError::new_err("Neither host/port nor sock were specified")),
@@ -267,7 +267,7 @@ fn hosts<'py>(host: &Bound<'py, PyAny>) -> PyResult<Vec<Bound<'py, PyAny>>> {
 }
 
 /// Sockets bound to all addresses of the hosts.
-async fn listening_sockets(event_loop: &Kept<EventLoop>, place: &Place) -> PyResult<Vec<BoundSocket>> {
+async fn listening_sockets(event_loop: &GcRef<EventLoop>, place: &Place) -> PyResult<Vec<BoundSocket>> {
     let (hosts, mut resolving) = attached(|py| {
         let own = event_loop.obj(py);
         let hosts = hosts(place.host.bind(py))?;
@@ -280,13 +280,13 @@ async fn listening_sockets(event_loop: &Kept<EventLoop>, place: &Place) -> PyRes
             let host = resolve(host)?;
             resolving.push(async move { (place, host.await) });
         }
-        let hosts: Vec<Kept> = hosts.into_iter().map(Kept::new).collect();
+        let hosts: Vec<GcRef> = hosts.into_iter().map(GcRef::new).collect();
         Ok::<_, PyErr>((hosts, resolving))
     })?;
-    let mut resolved: Vec<Option<Kept>> = hosts.iter().map(|_| None).collect();
+    let mut resolved: Vec<Option<GcRef>> = hosts.iter().map(|_| None).collect();
     while let Some((place, found)) = resolving.next().await {
         let found = found?;
-        resolved[place] = Some(attached(|py| Kept::new(found.into_bound(py))));
+        resolved[place] = Some(attached(|py| GcRef::new(found.into_bound(py))));
     }
     attached(|py| {
         let (seen, mut infos) = (PySet::empty(py)?, Vec::new());
@@ -318,7 +318,7 @@ fn bind_all<'py>(
     let mut sockets = Vec::new();
     for info in infos {
         if let Some(socket) = bind(event_loop, place, info)? {
-            sockets.push(BoundSocket::Made(Kept::new(socket.clone()), CloseUnlessDone::new(socket)));
+            sockets.push(BoundSocket::Made(GcRef::new(socket.clone()), CloseUnlessDone::new(socket)));
         }
     }
     if sockets.is_empty() {
@@ -417,14 +417,14 @@ fn bind<'py>(
 }
 
 fn connect_accepted_socket<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
-    let keeping = Keeping::begin();
-    let own = Kept::of(event_loop);
+    let gc_scope = GcScope::begin();
+    let own = GcRef::of(event_loop);
     let [factory, sock, ssl, handshake_timeout, shutdown_timeout] =
-        args.parse(&CONNECT_ACCEPTED)?.map(Kept::new);
-    coroutines::new(keeping, event_loop, "EventLoop.connect_accepted_socket", async move {
+        args.parse(&CONNECT_ACCEPTED)?.map(GcRef::new);
+    coroutines::new(gc_scope, event_loop, "EventLoop.connect_accepted_socket", async move {
         let security = attached(|py| {
             connect::check_stream_socket(sock.bind(py))?;
-            let server_hostname = Kept::new(PyString::new(py, ""));
+            let server_hostname = GcRef::new(PyString::new(py, ""));
             let secure = ssl.bind(py).is_truthy()?;
             let security = Security { ssl, server_hostname, handshake_timeout, shutdown_timeout };
             security.check_timeouts(py, secure)?;

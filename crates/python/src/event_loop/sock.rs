@@ -15,7 +15,7 @@ use super::resolve::{self, Question};
 use super::socket::{self, Socket, completed, plain, unless_blocked};
 use crate::core::Overrides;
 use crate::core::{EventLoop, Owner, watched};
-use crate::coroutines::{self, Answer, Keeping, Kept, Routine, Step};
+use crate::coroutines::{self, Answer, GcRef, GcScope, Routine, Step};
 use crate::ffi::buffer::Buffer;
 use crate::ffi::thread::attached;
 use crate::ffi::{Args, Obj, Output, Signature, Table, make, none};
@@ -289,16 +289,16 @@ fn start_sending<'py>(call: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
                 if sent == buffer.len() {
                     return Ok(Step::Return(none(py)));
                 }
-                let keeping = Keeping::begin();
+                let gc_scope = GcScope::begin();
                 let socket = Socket::new(event_loop, socket);
-                coroutines::new(keeping, event_loop, SOCK_SENDALL.function, async move {
+                coroutines::new(gc_scope, event_loop, SOCK_SENDALL.function, async move {
                     send_buffer(&socket, &buffer, sent).await
                 })?
             }
             None => {
-                let keeping = Keeping::begin();
-                let (socket, data) = (Socket::new(event_loop, socket), Kept::new(data));
-                coroutines::new(keeping, event_loop, SOCK_SENDALL.function, async move {
+                let gc_scope = GcScope::begin();
+                let (socket, data) = (Socket::new(event_loop, socket), GcRef::new(data));
+                coroutines::new(gc_scope, event_loop, SOCK_SENDALL.function, async move {
                     send_by_method(&socket, &data).await
                 })?
             }
@@ -323,7 +323,7 @@ async fn send_buffer(socket: &Socket, buffer: &Buffer, mut sent: usize) -> Answe
 }
 
 /// `sock.send(data)`, and `sock.send()` of the rest for as long as there is one.
-async fn send_by_method(socket: &Socket, data: &Kept) -> Answer {
+async fn send_by_method(socket: &Socket, data: &GcRef) -> Answer {
     let (mut sent, mut view) = (0_usize, None);
     let attempt = |py: Python<'_>| {
         let (socket, data) = (socket.object(py), data.any(py));
@@ -336,7 +336,7 @@ async fn send_by_method(socket: &Socket, data: &Kept) -> Answer {
             if sent == data.len()? {
                 return Ok(Some(py.None()));
             }
-            view = Some(Kept::new(PyMemoryView::from(data)?));
+            view = Some(GcRef::new(PyMemoryView::from(data)?));
             return Ok(None);
         };
         let rest = rest.any(py);
@@ -351,17 +351,17 @@ async fn send_by_method(socket: &Socket, data: &Kept) -> Answer {
 /// `loop.sock_connect(sock, address)`.
 fn sock_connect<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
     let [socket, address] = args.parse(&SOCK_CONNECT)?;
-    let keeping = Keeping::begin();
-    let (socket, address) = (Socket::new(event_loop, socket), Kept::new(address));
+    let gc_scope = GcScope::begin();
+    let (socket, address) = (Socket::new(event_loop, socket), GcRef::new(address));
     coroutines::new(
-        keeping,
+        gc_scope,
         event_loop,
         SOCK_CONNECT.function,
         async move { connect(&socket, address).await },
     )
 }
 
-async fn connect(socket: &Socket, address: Kept) -> Answer {
+async fn connect(socket: &Socket, address: GcRef) -> Answer {
     let question = attached(|py| {
         socket.check(py)?;
         question(socket, &address, py)
@@ -369,7 +369,7 @@ async fn connect(socket: &Socket, address: Kept) -> Answer {
     let address = match question {
         Some(question) => {
             let infos = resolve::ensure_resolved(socket.event_loop(), question).await?;
-            attached(|py| -> PyResult<_> { Ok(Kept::new(infos.bind(py).get_item(0)?.get_item(4)?)) })?
+            attached(|py| -> PyResult<_> { Ok(GcRef::new(infos.bind(py).get_item(0)?.get_item(4)?)) })?
         }
         None => address,
     };
@@ -392,18 +392,18 @@ async fn connect(socket: &Socket, address: Kept) -> Answer {
 }
 
 /// What has to be resolved before the socket can connect: Internet addresses.
-fn question(socket: &Socket, address: &Kept, py: Python<'_>) -> PyResult<Option<Question>> {
+fn question(socket: &Socket, address: &GcRef, py: Python<'_>) -> PyResult<Option<Question>> {
     let object = socket.object(py);
     let family = object.getattr(name!("family"))?;
     if family.ne(stock::af_inet(py)?)? && family.ne(stock::af_inet6(py)?)? {
         return Ok(None);
     }
     Ok(Some(Question {
-        address: address.again(py),
-        family: Kept::new(family),
-        kind: Kept::new(object.getattr(name!("type"))?),
-        protocol: Kept::new(object.getattr(name!("proto"))?),
-        flags: Kept::new(0_i32.into_pyobject(py)?),
-        asked: Kept::new(socket.event_loop().to_bound(py)),
+        address: address.clone_ref(py),
+        family: GcRef::new(family),
+        kind: GcRef::new(object.getattr(name!("type"))?),
+        protocol: GcRef::new(object.getattr(name!("proto"))?),
+        flags: GcRef::new(0_i32.into_pyobject(py)?),
+        asked: GcRef::new(socket.event_loop().to_bound(py)),
     }))
 }

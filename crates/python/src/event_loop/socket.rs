@@ -10,7 +10,7 @@ use yibu_engine::{Fd, Interest, is_again};
 
 use super::connect;
 use crate::core::EventLoop;
-use crate::coroutines::{Answer, Kept, Readiness};
+use crate::coroutines::{Answer, GcRef, Readiness};
 use crate::ffi::thread::attached;
 use crate::ffi::{Obj, Output, call};
 use crate::replaced::sockets::is_plain;
@@ -65,13 +65,13 @@ pub(super) fn completed<T>(result: io::Result<T>) -> PyResult<Option<T>> {
 
 /// A socket as a program passed it, for Rust futures.
 pub(super) struct Socket {
-    event_loop: Kept<EventLoop>,
-    object: Kept,
+    event_loop: GcRef<EventLoop>,
+    object: GcRef,
 }
 
 impl Socket {
     pub(super) fn new<'py>(event_loop: &Obj<'py, EventLoop>, object: Bound<'py, PyAny>) -> Self {
-        Self { event_loop: Kept::of(event_loop), object: Kept::new(object) }
+        Self { event_loop: GcRef::of(event_loop), object: GcRef::new(object) }
     }
 
     /// The object.
@@ -80,7 +80,7 @@ impl Socket {
     }
 
     /// The loop whose method was called.
-    pub(super) fn event_loop(&self) -> &Kept<EventLoop> {
+    pub(super) fn event_loop(&self) -> &GcRef<EventLoop> {
         &self.event_loop
     }
 

@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::core::EventLoop;
-use crate::coroutines::{self, Keeping, Kept};
+use crate::coroutines::{self, GcRef, GcScope};
 use crate::ffi::thread::attached;
 use crate::ffi::{Args, Obj, Output, Signature, Table};
 use crate::mixins::create_future;
@@ -97,10 +97,10 @@ fn app_transport<'py>(protocol: &Bound<'py, PyAny>) -> Output<'py> {
 }
 
 fn start_tls<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
-    let keeping = Keeping::begin();
-    let own = Kept::of(event_loop);
-    let given = args.parse(&START_TLS)?.map(Kept::new);
-    coroutines::new(keeping, event_loop, "EventLoop.start_tls", async move {
+    let gc_scope = GcScope::begin();
+    let own = GcRef::of(event_loop);
+    let given = args.parse(&START_TLS)?.map(GcRef::new);
+    coroutines::new(gc_scope, event_loop, "EventLoop.start_tls", async move {
         let (protocol, upgrade, handshake) = attached(|py| {
             let event_loop = own.obj(py);
             let [transport, app_protocol, context, server_side, rest @ ..] =
@@ -125,7 +125,7 @@ fn start_tls<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Outp
             }
             let handshake = Awaited::on(&event_loop, &waiter)?;
             let upgrade = Upgrade::begin(&event_loop, transport, &protocol)?;
-            Ok::<_, PyErr>((Kept::new(protocol), upgrade, handshake))
+            Ok::<_, PyErr>((GcRef::new(protocol), upgrade, handshake))
         })?;
         handshake.await?;
         upgrade.done();
@@ -175,7 +175,7 @@ fn take_over_what_was_read<'py>(
 }
 
 /// A transport on its way to TLS: unless that succeeds, the transport is closed, and what was arranged is cancelled.
-struct Upgrade(Option<[Kept; 3]>);
+struct Upgrade(Option<[GcRef; 3]>);
 
 impl Upgrade {
     /// Puts TLS in the place of the protocol, and lets it begin at the next turn.
@@ -203,7 +203,7 @@ impl Upgrade {
         let made = protocol.getattr(names::connection_made(py))?;
         let made = soon(made, Some(&transport))?;
         let resumed = soon(transport.getattr(names::resume_reading(py))?, None)?;
-        Ok(Self(Some([transport, made, resumed].map(Kept::new))))
+        Ok(Self(Some([transport, made, resumed].map(GcRef::new))))
     }
 
     /// TLS is there.

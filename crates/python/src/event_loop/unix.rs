@@ -18,7 +18,7 @@ use rustix::net::AddressFamily;
 use super::connect::{self, CloseUnlessDone, SOCK_STREAM, Security};
 use super::serve::{BoundSocket, Service};
 use crate::core::EventLoop;
-use crate::coroutines::{self, Keeping, Kept};
+use crate::coroutines::{self, GcRef, GcScope};
 use crate::ffi::thread::attached;
 use crate::ffi::{Args, Obj, Output, Raised, Signature, Table};
 use crate::frames::CREATE_UNIX_SERVER;
@@ -58,18 +58,18 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
 }
 
 fn create_unix_connection<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
-    let keeping = Keeping::begin();
-    let own = Kept::of(event_loop);
+    let gc_scope = GcScope::begin();
+    let own = GcRef::of(event_loop);
     let [factory, path, ssl, sock, server_hostname, handshake_timeout, shutdown_timeout] =
-        args.parse(&CREATE_CONNECTION)?.map(Kept::new);
+        args.parse(&CREATE_CONNECTION)?.map(GcRef::new);
     let security = Security { ssl, server_hostname, handshake_timeout, shutdown_timeout };
-    coroutines::new(keeping, event_loop, CREATE_CONNECTION.function, async move {
+    coroutines::new(gc_scope, event_loop, CREATE_CONNECTION.function, async move {
         let (sock, connecting) = attached(|py| {
             check_connection(py, &security)?;
             let (path, sock) = (path.bind(py), sock.bind(py));
             if path.is_none() {
                 let sock = given(sock, "no path and sock were specified")?;
-                return Ok((Kept::new(sock), None));
+                return Ok((GcRef::new(sock), None));
             }
             let path = alone(path, sock)?;
             let sock = new_socket(py)?;
@@ -78,7 +78,7 @@ fn create_unix_connection<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 
             let event_loop = own.obj(py);
             let connecting = event_loop.as_any().call_method1(name!("sock_connect"), (&sock, path))?;
             let connecting = Awaited::on(&event_loop, &connecting)?;
-            Ok::<_, PyErr>((Kept::new(sock), Some((connecting, unless_done))))
+            Ok::<_, PyErr>((GcRef::new(sock), Some((connecting, unless_done))))
         })?;
         if let Some((connecting, unless_done)) = connecting {
             connecting.await?;
@@ -133,9 +133,9 @@ fn new_socket(py: Python<'_>) -> Output<'_> {
 
 fn create_unix_server<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
     let py = event_loop.py();
-    let keeping = Keeping::begin();
-    let own = Kept::of(event_loop);
-    let or_none = |value: Option<Bound<'py, PyAny>>| Kept::or_none(py, value);
+    let gc_scope = GcScope::begin();
+    let own = GcRef::of(event_loop);
+    let or_none = |value: Option<Bound<'py, PyAny>>| GcRef::or_none(py, value);
     let is_true = |value: Option<Bound<'py, PyAny>>| value.map_or(Ok(true), |value| value.is_truthy());
     let [factory, path, sock, backlog, ssl, handshake_timeout, shutdown_timeout, start, rest @ ..] =
         args.parse_given(&CREATE_SERVER)?;
@@ -155,7 +155,7 @@ fn create_unix_server<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>
         let [cleanup_socket] = rest;
         is_true(cleanup_socket)?
     };
-    coroutines::new(keeping, event_loop, CREATE_SERVER.function, async move {
+    coroutines::new(gc_scope, event_loop, CREATE_SERVER.function, async move {
         let socket = attached(|py| {
             let ssl = service.security.ssl.bind(py);
             if ssl.is_instance_of::<PyBool>() {
@@ -165,13 +165,13 @@ fn create_unix_server<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>
             let (path, sock) = (path.bind(py), sock.bind(py));
             let socket = if path.is_none() {
                 let sock = given(sock, "path was not specified, and no sock specified")?;
-                BoundSocket::Given(Kept::new(sock))
+                BoundSocket::Given(GcRef::new(sock))
             } else {
                 let path = alone(path, sock)?;
                 let sock = new_socket(py)?;
                 let unless_done = CloseUnlessDone::new(sock.clone());
                 bind(&sock, &path)?;
-                BoundSocket::Made(Kept::new(sock), unless_done)
+                BoundSocket::Made(GcRef::new(sock), unless_done)
             };
             #[cfg(Py_3_13)]
             if cleanup_socket {
@@ -183,7 +183,7 @@ fn create_unix_server<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>
         #[cfg(Py_3_13)]
         let (BoundSocket::Given(listening) | BoundSocket::Made(listening, _)) = &socket;
         #[cfg(Py_3_13)]
-        let listening = attached(|py| listening.again(py));
+        let listening = attached(|py| listening.clone_ref(py));
         let opened = service.open(&own, vec![socket]).await;
         attached(|py| {
             #[cfg(Py_3_13)]

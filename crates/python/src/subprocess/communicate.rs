@@ -210,7 +210,7 @@ fn read<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
         let is_output = flag_of(routine).get() != 0;
         log_stream(&process, "%r communicate: close %s", is_output)?;
         pipe_of(routine).get_or_none(py).call_method0(names::close(py))?;
-        // Kept until both streams and the child have ended: a cancellation before that must not lose it.
+        // GcRef until both streams and the child have ended: a cancellation before that must not lose it.
         let kept = &process.outputs[usize::from(!is_output)];
         let output = match kept.get(py) {
             Some(before) => before.add(output)?,

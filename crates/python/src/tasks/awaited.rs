@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 
 use super::ensure::ensure;
 use crate::core::EventLoop;
-use crate::coroutines::kept::{Kept, TakenOver};
+use crate::coroutines::gc_refs::{GcRef, TakenOver};
 use crate::coroutines::protocol::Coroutine;
 use crate::coroutines::waking::{Waker, WakerCallback, give_way};
 use crate::coroutines::{Answer, Body, NativeCoroutine, Routine, delegation};
@@ -25,28 +25,28 @@ pub struct Awaited(Way);
 
 enum Way {
     /// A future, or a task of its `own`, made for a coroutine.
-    Future { future: Kept, registered: bool, own: bool },
+    Future { future: GcRef, registered: bool, own: bool },
     /// What a native coroutine would have run: it needs no task of its own.
     Body { body: Body, _list: TakenOver },
     /// Nor does a routine; `on` is the future that it awaits now, and whether that keeps our waker.
-    Routine { routine: Kept<Routine>, on: Option<(Kept, bool)> },
+    Routine { routine: GcRef<Routine>, on: Option<(GcRef, bool)> },
 }
 
 impl Awaited {
     /// Prepares to await `object` on `event_loop`: futures as they are, native coroutines by their bodies, other coroutines
     /// wrapped in a task.
     pub fn on<'py>(event_loop: &Obj<'py, EventLoop>, object: &Bound<'py, PyAny>) -> PyResult<Self> {
-        if let Some((body, keeper)) =
+        if let Some((body, gc_refs)) =
             Obj::<NativeCoroutine>::cast(object).and_then(|native| native.give_up(event_loop))
         {
-            return Ok(Self(Way::Body { body, _list: TakenOver::new(keeper) }));
+            return Ok(Self(Way::Body { body, _list: TakenOver::new(gc_refs) }));
         }
         if let Some(routine) = Obj::<Routine>::cast_exact(object).filter(|routine| !routine.started().get()) {
-            return Ok(Self(Way::Routine { routine: Kept::of(routine), on: None }));
+            return Ok(Self(Way::Routine { routine: GcRef::of(routine), on: None }));
         }
         let future = ensure(object, Some(event_loop.as_any()))?;
         let own = !future.is(object);
-        Ok(Self(Way::Future { future: Kept::new(future), registered: false, own }))
+        Ok(Self(Way::Future { future: GcRef::new(future), registered: false, own }))
     }
 }
 
@@ -62,7 +62,7 @@ impl RustFuture for Awaited {
     }
 }
 
-fn poll_routine(routine: &Obj<'_, Routine>, on: &mut Option<(Kept, bool)>) -> Poll<Answer> {
+fn poll_routine(routine: &Obj<'_, Routine>, on: &mut Option<(GcRef, bool)>) -> Poll<Answer> {
     let py = routine.py();
     loop {
         if let Some((future, registered)) = on {
@@ -94,7 +94,7 @@ fn poll_routine(routine: &Obj<'_, Routine>, on: &mut Option<(Kept, bool)>) -> Po
         if let Err(error) = yielded.setattr(names::_asyncio_future_blocking(py), false) {
             return Poll::Ready(Err(error));
         }
-        *on = Some((Kept::new(yielded), false));
+        *on = Some((GcRef::new(yielded), false));
     }
 }
 
@@ -120,7 +120,7 @@ fn wake_when_done(future: &Bound<'_, PyAny>) -> PyResult<()> {
     }
 }
 
-fn poll_future(future: &Kept, registered: &mut bool) -> Poll<Answer> {
+fn poll_future(future: &GcRef, registered: &mut bool) -> Poll<Answer> {
     attached(|py| {
         let future = future.to_bound(py);
         match is_done(&future) {

@@ -10,7 +10,7 @@ use pyo3::types::PyFloat;
 use super::Awaited;
 use crate::alarms::{self, Alarm};
 use crate::core::EventLoop;
-use crate::coroutines::{Answer, Kept, give_way};
+use crate::coroutines::{Answer, GcRef, give_way};
 use crate::ffi::Obj;
 use crate::ffi::thread::attached;
 use crate::futures::{create_future, future_like};
@@ -33,7 +33,7 @@ pub async fn yield_once() -> PyResult<()> {
 /// Waits for an alarm; dropping it takes the alarm back.
 pub struct Delay {
     waiting: Awaited,
-    alarm: Kept<Alarm>,
+    alarm: GcRef<Alarm>,
 }
 
 impl Delay {
@@ -42,7 +42,7 @@ impl Delay {
         let future = create_future(event_loop)?;
         let delay = PyFloat::new(event_loop.py(), seconds);
         let alarm = alarms::set_after(event_loop.as_any(), &delay, future.as_any(), future_like::set_none)?;
-        Ok(Self { waiting: Awaited::on(event_loop, future.as_any())?, alarm: Kept::of(&alarm) })
+        Ok(Self { waiting: Awaited::on(event_loop, future.as_any())?, alarm: GcRef::of(&alarm) })
     }
 }
 

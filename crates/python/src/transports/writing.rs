@@ -51,7 +51,7 @@ pub(super) fn flow_table<T: StreamTransport>(t: &mut Table<T>) {
 #[inline]
 pub(super) fn kept(bytes: &Bound<'_, PyBytes>, sent: usize) -> Chunk {
     match Bytes::keep(bytes, sent) {
-        Some(kept) => Chunk::Kept(kept),
+        Some(kept) => Chunk::GcRef(kept),
         // Callers copy instances of subclasses.
         None => Chunk::Copied(Box::default()),
     }

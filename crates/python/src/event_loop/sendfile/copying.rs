@@ -8,7 +8,7 @@ use pyo3::types::{PyByteArray, PyInt, PyMemoryView};
 use super::Piece;
 use super::protocol::Takeover;
 use crate::core::EventLoop;
-use crate::coroutines::{Answer, Kept};
+use crate::coroutines::{Answer, GcRef};
 use crate::event_loop::socket::Socket;
 use crate::ffi::thread::attached;
 use crate::ffi::{Output, make};
@@ -20,7 +20,7 @@ use crate::tasks::Awaited;
 const TRANSPORT_PIECE: i64 = 16 * 1024;
 
 /// `_sendfile_fallback`.
-pub(super) async fn over_transport(event_loop: &Kept<EventLoop>, transport: &Kept, piece: Piece) -> Answer {
+pub(super) async fn over_transport(event_loop: &GcRef<EventLoop>, transport: &GcRef, piece: Piece) -> Answer {
     let (mut source, takeover) = attached(|py| {
         let source = Source::open(event_loop, piece, TRANSPORT_PIECE, py)?;
         Ok::<_, PyErr>((source, Takeover::begin(&event_loop.obj(py), transport.any(py))?))
@@ -32,7 +32,7 @@ pub(super) async fn over_transport(event_loop: &Kept<EventLoop>, transport: &Kep
     source.answer()
 }
 
-async fn write_all(source: &mut Source, transport: &Kept, takeover: &Takeover) -> PyResult<()> {
+async fn write_all(source: &mut Source, transport: &GcRef, takeover: &Takeover) -> PyResult<()> {
     while let Some(data) = source.next().await? {
         attached(|py| transport.any(py).call_method1(names::write(py), (data.any(py),)).map(drop))?;
         takeover.drain().await?;
@@ -42,7 +42,7 @@ async fn write_all(source: &mut Source, transport: &Kept, takeover: &Takeover) -
 }
 
 /// `_sock_sendfile_fallback`.
-pub(super) async fn to_socket(event_loop: &Kept<EventLoop>, socket: &Socket, piece: Piece) -> Answer {
+pub(super) async fn to_socket(event_loop: &GcRef<EventLoop>, socket: &Socket, piece: Piece) -> Answer {
     let mut source = attached(|py| {
         let most = BASE_EVENTS.constant(py, "SENDFILE_FALLBACK_READBUFFER_SIZE")?.extract()?;
         Source::open(event_loop, piece, most, py)
@@ -53,7 +53,7 @@ pub(super) async fn to_socket(event_loop: &Kept<EventLoop>, socket: &Socket, pie
     source.answer()
 }
 
-async fn send_all(source: &mut Source, event_loop: &Kept<EventLoop>, socket: &Socket) -> PyResult<()> {
+async fn send_all(source: &mut Source, event_loop: &GcRef<EventLoop>, socket: &Socket) -> PyResult<()> {
     while let Some(data) = source.next().await? {
         let sending = attached(|py| {
             let event_loop = event_loop.obj(py);
@@ -69,10 +69,10 @@ async fn send_all(source: &mut Source, event_loop: &Kept<EventLoop>, socket: &So
 
 /// A file that is read into a buffer again and again.
 struct Source {
-    event_loop: Kept<EventLoop>,
-    file: Kept,
-    offset: Kept,
-    buffer: Kept,
+    event_loop: GcRef<EventLoop>,
+    file: GcRef,
+    offset: GcRef,
+    buffer: GcRef,
     /// How much to read at once.
     piece: i64,
     /// How much is wanted; none for all there is.
@@ -83,7 +83,7 @@ struct Source {
 }
 
 impl Source {
-    fn open(event_loop: &Kept<EventLoop>, what: Piece, most: i64, py: Python<'_>) -> PyResult<Self> {
+    fn open(event_loop: &GcRef<EventLoop>, what: Piece, most: i64, py: Python<'_>) -> PyResult<Self> {
         let Piece { file, offset, count } = what;
         // To 0, too: the file may stand anywhere.
         if file.any(py).hasattr(name!("seek"))? {
@@ -98,10 +98,10 @@ impl Source {
         let piece = count.map_or(most, |count| count.min(most));
         let buffer = py.get_type::<PyByteArray>().call1((piece,))?;
         Ok(Self {
-            event_loop: event_loop.again(py),
+            event_loop: event_loop.clone_ref(py),
             file,
             offset,
-            buffer: Kept::new(buffer),
+            buffer: GcRef::new(buffer),
             piece,
             count,
             sent: 0,
@@ -110,7 +110,7 @@ impl Source {
     }
 
     /// The next piece, in the buffer that the one after it will be in; none at the end.
-    async fn next(&mut self) -> PyResult<Option<Kept>> {
+    async fn next(&mut self) -> PyResult<Option<GcRef>> {
         if let Some(count) = self.count {
             self.piece = self.piece.min(count - self.sent);
             if self.piece <= 0 {
@@ -123,13 +123,13 @@ impl Source {
             let read_into = self.file.any(py).getattr(name!("readinto"))?;
             let reading =
                 event_loop.as_any().call_method1(name!("run_in_executor"), (py.None(), read_into, &view))?;
-            Ok::<_, PyErr>((Kept::new(view), Awaited::on(&event_loop, &reading)?))
+            Ok::<_, PyErr>((GcRef::new(view), Awaited::on(&event_loop, &reading)?))
         })?;
         let read = reading.await?;
         attached(|py| {
             let read = read.bind(py);
             if read.is_truthy()? {
-                slice(view.any(py), read.extract()?).map(|data| Some(Kept::new(data)))
+                slice(view.any(py), read.extract()?).map(|data| Some(GcRef::new(data)))
             } else {
                 Ok(None)
             }
@@ -137,7 +137,7 @@ impl Source {
     }
 
     /// A piece is on its way.
-    fn sent(&mut self, data: &Kept) -> PyResult<()> {
+    fn sent(&mut self, data: &GcRef) -> PyResult<()> {
         self.sent += attached(|py| data.any(py).len())?.cast_signed() as i64;
         Ok(())
     }

@@ -8,7 +8,7 @@ use pyo3::exceptions::{PyConnectionError, PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
 
 use crate::core::EventLoop;
-use crate::coroutines::Kept;
+use crate::coroutines::GcRef;
 use crate::ffi::class::{self, Plain};
 use crate::ffi::thread::attached;
 use crate::ffi::{Class, ClassState, Create, Obj, Output, Ref, Slot, Table, boolean, none, references};
@@ -33,7 +33,7 @@ static SENDFILE_PROTOCOL: ClassState = ClassState::new();
 
 /// A transport under such a protocol, until the end or until it is dropped.
 pub(super) struct Takeover {
-    protocol: Kept<SendfileProtocol>,
+    protocol: GcRef<SendfileProtocol>,
     over: bool,
 }
 
@@ -54,7 +54,7 @@ impl Takeover {
         own.resume_writing.set(transport.getattr(name!("_protocol_paused"))?.is_truthy()?);
         transport.call_method0(names::pause_reading(py))?;
         transport.call_method1(name!("set_protocol"), (own.as_any(),))?;
-        let takeover = Self { protocol: Kept::of(&own), over: false };
+        let takeover = Self { protocol: GcRef::of(&own), over: false };
         if own.resume_writing.get() {
             pause_writing(&own)?;
         }

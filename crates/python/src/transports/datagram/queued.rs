@@ -43,7 +43,7 @@ impl Queued {
     /// The content.
     pub(super) fn data<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
         match &self.content {
-            Chunk::Kept(bytes) => bytes.whole(py).unwrap_or_else(|| PyBytes::new(py, bytes.as_ref())),
+            Chunk::GcRef(bytes) => bytes.whole(py).unwrap_or_else(|| PyBytes::new(py, bytes.as_ref())),
             Chunk::Copied(bytes) => PyBytes::new(py, bytes),
         }
     }

@@ -141,7 +141,7 @@ fn sendto<'py>(
     }
     if let Ok(bytes) = data.cast::<PyBytes>() {
         let keep = || match Bytes::keep(bytes, 0) {
-            Some(kept) => Chunk::Kept(kept),
+            Some(kept) => Chunk::GcRef(kept),
             None => Chunk::Copied(bytes.as_bytes().into()),
         };
         return send(transport, data, bytes.as_bytes(), address, keep);
