@@ -171,7 +171,7 @@ impl Endpoint {
         self.driver.poll_now(&mut ready)?;
         let lost = std::mem::take(&mut self.lost_next_turn);
         if std::mem::take(&mut self.look_next_turn) {
-            ready.extend(self.machine.look());
+            ready.extend(self.machine.begin_read_again());
         }
         for id in ready {
             if let Some(outcome) = self.driver.finish(id) {

@@ -109,8 +109,8 @@ pub struct NativeCoroutine {
 
 static NATIVE_COROUTINE: ClassState = ClassState::new();
 
-/// Wraps a Rust future. `name` is what `repr()` and "was never awaited" call it; what the future refers to was kept since `gc_scope`
-/// began.
+/// Wraps a Rust future. `name` stands in `repr()` and in "was never awaited". The future holds the [`GcRef`]s that were made since
+/// `gc_scope` began.
 pub fn new<'py>(
     gc_scope: GcScope,
     event_loop: &Obj<'py, EventLoop>,

@@ -2,7 +2,7 @@
 //!
 //! A datagram is sent at once when none waits before it. What the socket does not take is queued, whole, and only then is
 //! the descriptor watched for writing. A refused datagram is its sender's to hear of and ends nothing: the socket goes on.
-//! Called by yibu-python's datagram transports; calls `flow`, `lifecycle`, `looks`, and the driver.
+//! Called by yibu-python's datagram transports; calls `flow`, `lifecycle`, `read_again`, and the driver.
 
 use std::collections::VecDeque;
 use std::io;
@@ -12,8 +12,8 @@ use yibu_driver::{Fd, Interest, Lease, Op, OpId, Outcome, SocketAddrAny, is_agai
 
 use super::flow::{Flow, LimitsError};
 use super::lifecycle::Lifecycle;
-use super::looks::Looks;
 use super::ops::Ops;
+use super::read_again::ReadAgain;
 
 /// Where a datagram goes.
 #[derive(Debug)]
@@ -90,7 +90,7 @@ pub struct Datagrams<D> {
     read_op: Option<OpId>,
     write_op: Option<OpId>,
     lifecycle: Lifecycle,
-    looks: Looks,
+    read_again: ReadAgain,
     size: usize,
     queue: VecDeque<D>,
     flow: Flow,
@@ -111,7 +111,7 @@ impl<D: Outbound> Datagrams<D> {
             read_op: None,
             write_op: None,
             lifecycle: Lifecycle::default(),
-            looks: Looks::default(),
+            read_again: ReadAgain::default(),
             size: 0,
             queue: VecDeque::new(),
             flow: Flow::default(),
@@ -225,7 +225,7 @@ impl<D: Outbound> Datagrams<D> {
         self.start_reading(ops)
     }
 
-    /// Takes an outcome of one of its operations. Outcomes of others are recycled and come to nothing.
+    /// Takes the outcome of an operation. The outcome of an operation that is not this machine's is recycled.
     #[inline]
     pub fn on_outcome(
         &mut self,
@@ -236,13 +236,13 @@ impl<D: Outbound> Datagrams<D> {
         if self.read_op == Some(id) {
             return match outcome {
                 Outcome::Datagram(lease, sender) => {
-                    self.looks.take();
+                    self.read_again.received();
                     Some(DatagramUpcall::Received(lease, sender))
                 }
                 Outcome::Failed(error) => Some(DatagramUpcall::Error(error)),
                 Outcome::Ready => Some(DatagramUpcall::Readable),
                 Outcome::Again => {
-                    self.looks.miss();
+                    self.read_again.found_nothing();
                     None
                 }
                 Outcome::Bytes(_) | Outcome::Eof | Outcome::Accepted(..) => None,
@@ -255,16 +255,16 @@ impl<D: Outbound> Datagrams<D> {
         if self.write_op == Some(id) { self.flush(ops) } else { None }
     }
 
-    /// Whether to look for another datagram without waiting for a report: [`Datagrams::look`], at the next turn. To be asked
+    /// Whether to look for another datagram without waiting for a report: [`Datagrams::begin_read_again`], at the next turn. To be asked
     /// when what was received has been handled, so that what the protocol scheduled comes first, as it would before the report.
     #[inline]
     pub fn expects_more(&mut self) -> bool {
-        self.looks.arrange()
+        self.read_again.schedule()
     }
 
-    /// The operation to finish for a look; none if it does not read any more.
-    pub fn look(&mut self) -> Option<OpId> {
-        self.looks.begin(self.read_op.is_some());
+    /// The operation to finish without a report; `None` if the socket does not read any more.
+    pub fn begin_read_again(&mut self) -> Option<OpId> {
+        self.read_again.begin(self.read_op.is_some());
         self.read_op
     }
 

@@ -9,7 +9,7 @@
 //! | `stream` | one connection: TCP, Unix sockets, pipes |
 //! | `channel` | how a socket and a pipe differ |
 //! | `datagrams` | one datagram socket: UDP, Unix sockets |
-//! | `looks` | when to look for another datagram unasked |
+//! | `read_again` | whether to receive the next datagram without a report of the kernel |
 //! | `listener` | one listening socket |
 //! | `outgoing` | what was written and not yet sent |
 //! | `flow` | the water marks between "pause" and "resume" |
@@ -22,9 +22,9 @@ mod datagrams;
 mod flow;
 mod lifecycle;
 mod listener;
-mod looks;
 mod ops;
 mod outgoing;
+mod read_again;
 mod stream;
 mod upcall;
 

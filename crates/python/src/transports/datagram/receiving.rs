@@ -164,7 +164,7 @@ fn finished(
 
 /// Takes the next datagram, reported or not.
 fn read_again(event_loop: &Obj<'_, EventLoop>, transport: &Obj<'_, DatagramTransport>) -> PyResult<()> {
-    match transport.machine(Datagrams::look) {
+    match transport.machine(Datagrams::begin_read_again) {
         Some(id) => finish_carefully(event_loop, transport, id),
         None => Ok(()),
     }
