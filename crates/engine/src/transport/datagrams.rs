@@ -255,8 +255,9 @@ impl<D: Outbound> Datagrams<D> {
         if self.write_op == Some(id) { self.flush(ops) } else { None }
     }
 
-    /// Whether to look for another datagram without waiting for a report: [`Datagrams::begin_read_again`], at the next turn. To be asked
-    /// when what was received has been handled, so that what the protocol scheduled comes first, as it would before the report.
+    /// Whether to receive another datagram in the next turn without waiting for a report, by [`Datagrams::begin_read_again`]. To be
+    /// asked when the received datagram has been handled, so that callbacks which the protocol scheduled run first, as they would
+    /// before a report.
     #[inline]
     pub fn expects_more(&mut self) -> bool {
         self.read_again.schedule()
