@@ -1,8 +1,8 @@
 //! The callbacks of one future, in the order in which they were added.
 //!
-//! Most futures have one, which has a place of its own. Where many primitives wait for the same future they are found by what they
-//! are, not by looking at all of them: ten thousand waits that are cancelled together leave one after the other. Called by
-//! [`super`] alone, under the future's cell; calls no Python.
+//! Most futures have one callback, which needs no allocation. Many callbacks are indexed by reaction and owner, so that removing one does
+//! not search them all: ten thousand waits for one future that are cancelled together remove theirs one by one. Called by [`super`]
+//! alone, while the future's cell is borrowed; calls no Python.
 
 use std::collections::HashMap;
 
@@ -25,12 +25,12 @@ pub enum Callback {
     Entry {
         /// The kind of the entry, which gets the future with the object.
         kind: &'static EntryKind,
-        /// What waits.
+        /// The task or coroutine that waits.
         object: Ref,
     },
-    /// What a primitive does then.
+    /// A function of a primitive.
     Reaction {
-        /// Which one.
+        /// The function.
         reaction: &'static Reaction,
         /// The object it acts on.
         owner: Ref,
@@ -42,7 +42,7 @@ pub enum Callback {
 pub struct Key(usize, usize);
 
 impl Callback {
-    /// Another one of the same.
+    /// A copy, with new references.
     pub fn copy(&self, py: Python<'_>) -> Self {
         match self {
             Self::Python { function, context } => {
@@ -53,7 +53,7 @@ impl Callback {
         }
     }
 
-    /// The task that waits for the future by it.
+    /// The task that waits for the future through this callback.
     pub fn waiter<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
         match self {
             Self::Python { .. } => None,
@@ -62,7 +62,7 @@ impl Callback {
         }
     }
 
-    /// Shows what it refers to to the collector.
+    /// Shows its references to the collector.
     pub fn traverse(&self, visitor: &mut Visitor) {
         match self {
             Self::Python { function, context } => {
@@ -89,22 +89,22 @@ impl Key {
     }
 }
 
-/// So many are looked through without an index.
+/// Up to this many callbacks are searched without an index.
 const FEW: usize = 32;
 
-/// More callbacks than one wants to look through.
+/// More than [`FEW`] callbacks, with an index for their removal.
 #[derive(Default)]
-pub struct Crowd {
+pub struct IndexedCallbacks {
     /// `None` where one was removed.
     places: Vec<Option<Callback>>,
     removed: usize,
-    /// Where each reaction is; made by the first removal.
+    /// The place of each reaction; made by the first removal.
     index: Option<HashMap<Key, usize>>,
-    /// Whether a reaction is there twice, which no index tells.
+    /// Whether some reaction and owner are there twice. The index has only one place for them, so it is not used then.
     repeats: bool,
 }
 
-impl Crowd {
+impl IndexedCallbacks {
     fn make_room(&mut self) -> bool {
         self.places.make_room(1) && self.index.as_mut().is_none_or(|index| index.make_room(1))
     }
@@ -127,7 +127,7 @@ impl Crowd {
 
     fn take_all(&mut self, key: Key) -> Vec<Callback> {
         let mut index = HashMap::new();
-        // Where there is no memory for an index, all are looked through.
+        // If there is no memory for an index, all callbacks are searched.
         if self.index.is_none() && index.make_room(self.places.len()) {
             for (place, callback) in self.places.iter().enumerate() {
                 if let Some(key) = callback.as_ref().and_then(Key::of) {
@@ -163,8 +163,8 @@ pub enum Callbacks {
     One(Callback),
     /// A few.
     Many(Vec<Callback>),
-    /// Many.
-    Crowd(Box<Crowd>),
+    /// More than [`FEW`].
+    Indexed(Box<IndexedCallbacks>),
 }
 
 impl Callbacks {
@@ -174,7 +174,7 @@ impl Callbacks {
         match self {
             Self::None | Self::One(_) => true,
             Self::Many(all) => all.make_room(1),
-            Self::Crowd(crowd) => crowd.make_room(),
+            Self::Indexed(indexed) => indexed.make_room(),
         }
     }
 
@@ -182,9 +182,9 @@ impl Callbacks {
     #[inline]
     pub fn push(&mut self, callback: Callback) {
         match self {
-            // Nothing is not worth dropping, which would be a call.
+            // `None` has nothing to drop; `forget` saves the call of its destructor.
             Self::None => std::mem::forget(std::mem::replace(self, Self::One(callback))),
-            Self::Crowd(crowd) => crowd.push(callback),
+            Self::Indexed(indexed) => indexed.push(callback),
             _ => self.push_to_many(callback),
         }
     }
@@ -193,9 +193,12 @@ impl Callbacks {
         *self = match std::mem::take(self) {
             Self::One(first) => Self::Many(vec![first, callback]),
             Self::Many(all) if all.len() >= FEW => {
-                let mut crowd = Crowd { places: all.into_iter().map(Some).collect(), ..Crowd::default() };
-                crowd.push(callback);
-                Self::Crowd(Box::new(crowd))
+                let mut indexed = IndexedCallbacks {
+                    places: all.into_iter().map(Some).collect(),
+                    ..IndexedCallbacks::default()
+                };
+                indexed.push(callback);
+                Self::Indexed(Box::new(indexed))
             }
             Self::Many(mut all) => {
                 all.push(callback);
@@ -207,13 +210,13 @@ impl Callbacks {
 
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = &Callback> {
-        let (few, crowd) = match self {
+        let (few, indexed) = match self {
             Self::None => (&[][..], None),
             Self::One(one) => (std::slice::from_ref(one), None),
             Self::Many(all) => (all.as_slice(), None),
-            Self::Crowd(crowd) => (&[][..], Some(crowd.places.iter().flatten())),
+            Self::Indexed(indexed) => (&[][..], Some(indexed.places.iter().flatten())),
         };
-        few.iter().chain(crowd.into_iter().flatten())
+        few.iter().chain(indexed.into_iter().flatten())
     }
 
     /// How many places there are, empty ones included.
@@ -222,7 +225,7 @@ impl Callbacks {
             Self::None => 0,
             Self::One(_) => 1,
             Self::Many(all) => all.len(),
-            Self::Crowd(crowd) => crowd.places.len(),
+            Self::Indexed(indexed) => indexed.places.len(),
         }
     }
 
@@ -232,7 +235,7 @@ impl Callbacks {
             Self::None => None,
             Self::One(one) => (place == 0).then_some(one),
             Self::Many(all) => all.get(place),
-            Self::Crowd(crowd) => crowd.places.get(place)?.as_ref(),
+            Self::Indexed(indexed) => indexed.places.get(place)?.as_ref(),
         }
     }
 
@@ -240,7 +243,7 @@ impl Callbacks {
     pub fn remove(&mut self, place: usize) -> Option<Callback> {
         match self {
             Self::Many(all) if place < all.len() => Some(all.remove(place)),
-            Self::Crowd(crowd) => crowd.take(place),
+            Self::Indexed(indexed) => indexed.take(place),
             Self::One(_) if place == 0 => match std::mem::take(self) {
                 Self::One(one) => Some(one),
                 _ => None,
@@ -256,7 +259,7 @@ impl Callbacks {
             Self::One(one) if is_it(one) => self.remove(0).into_iter().collect(),
             Self::None | Self::One(_) => Vec::new(),
             Self::Many(all) => all.extract_if(.., |callback| is_it(callback)).collect(),
-            Self::Crowd(crowd) => crowd.take_all(key),
+            Self::Indexed(indexed) => indexed.take_all(key),
         }
     }
 
@@ -275,7 +278,7 @@ impl Callbacks {
             Self::None => Ok(()),
             Self::One(one) => run(one),
             Self::Many(all) => all.into_iter().try_for_each(run),
-            Self::Crowd(crowd) => crowd.places.into_iter().flatten().try_for_each(run),
+            Self::Indexed(indexed) => indexed.places.into_iter().flatten().try_for_each(run),
         }
     }
 }
