@@ -54,8 +54,8 @@ pub use gc_refs::{GcRef, GcScope};
 use protocol::{Advanced, Coroutine, protocol};
 pub use readiness::Readiness;
 pub use routine::{Resume, Routine, Start, Step, taken};
-pub use special::{Special, hasten};
-pub use waking::give_way;
+pub use special::{Special, install_special};
+pub use waking::yield_turn;
 
 /// Makes the classes.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {

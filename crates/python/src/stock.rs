@@ -361,16 +361,16 @@ pub fn capture(py: Python<'_>) -> PyResult<()> {
     older_types(py)?;
     #[cfg(not(Py_3_14))]
     watcher_types(py)?;
-    for name in LATE {
+    for name in PRELOADED {
         module(py, name)?;
     }
     answers::ask(py);
     twins::keep(py)
 }
 
-/// Modules that are asked for again and again, and still by finalizers when the interpreter ends and nothing can be imported.
+/// Modules that are looked up often, also by finalizers while the interpreter exits and nothing can be imported.
 /// Importing asyncio has imported them; the last is of this package.
-const LATE: [&str; 15] = [
+const PRELOADED: [&str; 15] = [
     "asyncio.constants",
     "asyncio.coroutines",
     "asyncio.streams",

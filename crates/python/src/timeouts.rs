@@ -16,7 +16,7 @@ use crate::attributes::{assigned, objects};
 use crate::copying::{self, Copied};
 use crate::core::current;
 use crate::core::{EventLoop, is_due, now, seconds};
-use crate::coroutines::{Routine, Special, Step, hasten};
+use crate::coroutines::{Routine, Special, Step, install_special};
 #[cfg(Py_3_12)]
 use crate::ffi::Raised;
 use crate::ffi::combined::Combinable;
@@ -186,7 +186,7 @@ fn arm<'py>(timeout: &Obj<'py, Timeout>, event_loop: &Bound<'py, PyAny>) -> PyRe
 fn expire(owner: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = owner.py();
     let Some(timeout) = Obj::<Timeout>::cast(owner) else { return Ok(()) };
-    current::settle_running(py)?;
+    current::flush_leave_running(py)?;
     if !timeout.is_native() {
         return owner.call_method0(name!("_on_timeout")).map(drop);
     }
@@ -404,8 +404,8 @@ fn timeout_at<'py>(args: Args<'_, 'py>) -> Output<'py> {
 /// Makes the class and adds the names.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let class = Table::<Timeout>::build(module.py(), None)?;
-    hasten(&class, "__aenter__", &ENTERING)?;
-    hasten(&class, "__aexit__", &EXITING)?;
+    install_special(&class, "__aenter__", &ENTERING)?;
+    install_special(&class, "__aexit__", &EXITING)?;
     module.add(class.name()?, &class)?;
     let doc = "An asynchronous context manager that limits its body to delay seconds; None means no limit.";
     functions::add(module, &AFTER, timeout, doc)?;

@@ -35,20 +35,20 @@ pub enum Step<'py> {
     Return(Bound<'py, PyAny>),
     /// `await object`, then the next piece.
     Await(Bound<'py, PyAny>, Resume),
-    /// A bare `yield`: gives way for one turn, then the next piece.
+    /// A bare `yield`: waits one turn, then the next piece.
     GiveWay(Resume),
 }
 
 #[derive(Clone, Copy, Default)]
 enum Phase {
     New(Start),
-    /// No coroutine yet, but what is called to get it: see [`super::special`].
+    /// A bound method that was not called yet: see [`super::special`].
     Bound(Start),
     /// Waits for the native future in `awaiting`, which it yielded itself.
     Future(Resume),
     /// Waits for the iterator in `awaiting`.
     Iterator(Resume),
-    /// Gave way.
+    /// Waits after a bare `yield`.
     GaveWay(Resume),
     Running,
     #[default]
@@ -103,7 +103,7 @@ impl Routine {
         self.owner.put(new_reference(owner));
     }
 
-    /// Makes the coroutine of a bound method; whether it was one still.
+    /// Turns a bound method into its coroutine; returns false if that was done before.
     #[inline]
     pub(super) fn called(&self, py: Python<'_>) -> PyResult<bool> {
         let Phase::Bound(start) = self.phase.get() else { return Ok(false) };
@@ -129,7 +129,7 @@ impl Routine {
         self.details.end();
     }
 
-    /// The owner as the native class it is.
+    /// The owner as an object of its native class.
     #[inline]
     pub fn owner<'py, T: Class>(&self, py: Python<'py>) -> PyResult<Obj<'py, T>> {
         let owner = self.owner.get_or_none(py);
@@ -151,7 +151,7 @@ impl Routine {
     }
 }
 
-/// A piece found a slot empty that another one filled: only the collector empties slots, of what nobody can reach.
+/// The error for a slot that is empty although an earlier piece filled it: the collector has cleared this coroutine.
 #[cold]
 pub(super) fn lost() -> PyErr {
     PyRuntimeError::new_err("the coroutine was destroyed by the garbage collector")
@@ -266,7 +266,7 @@ fn resume_after_future<'py>(routine: &Obj<'py, Routine>, resume: Resume) -> Adva
     let awaited = routine.awaiting.take().map(|future| future.into_any(py));
     let Some(future) = awaited.as_ref().and_then(Obj::<Future>::cast) else { return Err(lost()) };
     if future.state() == State::Pending {
-        // Whoever drives the coroutine did not wait: the future is yielded once more, as its own iterator would.
+        // The coroutine was resumed before the future was done: yield the future again, as its own iterator would.
         if future.blocking.replace(true) {
             return drive(routine, resume(routine, Err(not_used_with_future())));
         }

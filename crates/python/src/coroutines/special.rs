@@ -1,6 +1,6 @@
-//! `SpecialMethod`: `__aenter__` and `__aexit__` for the interpreters up to 3.13.
+//! `SpecialMethod`: `__aenter__` and `__aexit__` for the interpreters up to 3.13, made cheap to bind.
 //!
-//! Their `async with` binds both methods to the object before it calls them, and binding a builtin method makes an object:
+//! The `async with` of those interpreters binds both methods to the object before it calls them, and binding a builtin method makes an object:
 //! two of them cost more than all that a free lock does. Here what binding makes is the coroutine itself, callable as a bound
 //! method is: the first call returns it, every other one a coroutine of its own. Later interpreters call these methods unbound.
 //! Made by the classes for `async with`; called by the interpreter.
@@ -17,17 +17,17 @@ use crate::ffi::{
     Args, Class, ClassState, Create, Obj, Output, Slot, Table, derived, new_reference, references,
 };
 
-/// What a special method does.
+/// The definition of a special method.
 pub struct Special {
-    /// What its coroutine is called.
+    /// The name of its coroutine.
     pub name: &'static str,
-    /// Its first piece.
+    /// The first piece of its coroutine.
     pub begin: Start,
-    /// With how many arguments it is called, as a rule.
+    /// The number of arguments that `async with` passes.
     pub arguments: usize,
-    /// Refuses other arguments than it takes.
+    /// Raises TypeError for wrong arguments.
     pub check: fn(Args<'_, '_>) -> PyResult<()>,
-    /// Puts what the first piece needs of them into the routine.
+    /// Stores the arguments that the first piece needs in the routine.
     pub keep: Option<Keep>,
     /// Whether its object may refer to the task that entered, whose frame refers to what is bound while the task waits to enter and
     /// while the body runs.
@@ -47,8 +47,8 @@ pub struct SpecialMethod {
 
 static SPECIAL_METHOD: ClassState = ClassState::new();
 
-/// Puts a SpecialMethod in front of a class's method, where that helps.
-pub fn hasten(class: &Bound<'_, PyType>, method: &str, special: &'static Special) -> PyResult<()> {
+/// Replaces a method of a class by a [`SpecialMethod`], on the interpreters where that is faster.
+pub fn install_special(class: &Bound<'_, PyType>, method: &str, special: &'static Special) -> PyResult<()> {
     if cfg!(Py_3_14) {
         return Ok(());
     }

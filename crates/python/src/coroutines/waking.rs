@@ -1,7 +1,7 @@
-//! How a coroutine whose Rust future waits goes on: whoever will know keeps a [`Waker`] of it.
+//! [`Waker`]: resumes a native coroutine whose Rust future waits.
 //!
-//! A waker is a reference to the coroutine, not the opaque one of `std::task`, so that whoever keeps it shows it to the garbage
-//! collector: a future, the loop's operations, its ring. What waits is thereby alive for as long as something can wake it, and no longer.
+//! A waker is a reference to the coroutine, not the opaque waker of `std::task`, so that its holder (a future, an operation, the ready
+//! ring) can show it to the garbage collector. A waiting coroutine lives as long as something can wake it, and no longer.
 //! GcRef by `awaited` and by the loop; calls the future that the coroutine's task waits for.
 
 use std::ffi::CStr;
@@ -20,7 +20,7 @@ use crate::futures::{self, Callback, State};
 pub struct Waker(Ref<NativeCoroutine>);
 
 impl Waker {
-    /// Of the coroutine that is being polled.
+    /// A waker of the coroutine that is being polled.
     pub fn current(py: Python<'_>) -> PyResult<Self> {
         let coroutine = delegation::current(py);
         let coroutine = coroutine.ok_or_else(|| PyRuntimeError::new_err("no coroutine is running"))?;
@@ -32,18 +32,18 @@ impl Waker {
         Self(coroutine)
     }
 
-    /// Shows what it refers to to the collector.
+    /// Shows its references to the collector.
     pub fn traverse(&self, visitor: &mut Visitor) {
         visitor.visit(self.0.as_ptr());
     }
 
-    /// The callback of a future that wakes when the future is done. The coroutine counts the waker until then.
+    /// A callback of a future that wakes the coroutine when the future is done. The coroutine counts the waker until then.
     pub fn into_callback(self, py: Python<'_>) -> Callback {
         count(&self.0);
         Callback::Entry { kind: &WAKE, object: Ref::new(self.0.any(py).clone()) }
     }
 
-    /// The coroutine is to be polled again.
+    /// Has the coroutine polled again.
     pub fn wake(self) {
         attached(|py| wake(&self.0.obj(py)));
     }
@@ -55,10 +55,10 @@ fn count(coroutine: &Ref<NativeCoroutine>) {
     wakers.set(wakers.get() + 1);
 }
 
-/// A coroutine is to be polled again. The waker that the entry stands for has been counted.
+/// The entry that polls a coroutine again. It stands for one waker, which has been counted.
 static WAKE: EntryKind = EntryKind {
     run: |event_loop, runnable| {
-        current::settle(event_loop)?;
+        current::flush_leave(event_loop)?;
         Waker(Ref::of(runnable.object(event_loop.py())?)).wake();
         Ok(())
     },
@@ -74,7 +74,7 @@ fn entry(coroutine: Ref) -> Entry {
     Entry::Run(Runnable { kind: &WAKE, object: coroutine, first: None, second: None })
 }
 
-/// What another thread sent.
+/// The entry for a wake-up that another thread sent.
 fn received(coroutine: Ref) -> Entry {
     if let Some(coroutine) = coroutine.data_as::<NativeCoroutine>() {
         coroutine.wakers.set(coroutine.wakers.get() + 1);
@@ -89,8 +89,8 @@ impl Drop for Waker {
     }
 }
 
-/// The coroutine that is being polled is to be polled again in the next turn.
-pub fn give_way() -> PyResult<()> {
+/// Waits one turn: has the coroutine that is being polled polled again in the next turn.
+pub fn yield_turn() -> PyResult<()> {
     attached(|py| {
         Waker::current(py)?.wake();
         Ok(())
@@ -113,7 +113,7 @@ fn wake(coroutine: &Obj<'_, NativeCoroutine>) {
     if future.state() == State::Pending
         && let Err(error) = futures::set_result(&future, none(py))
     {
-        // Only a closed loop refuses: nobody will resume the coroutine, and nobody can be told.
+        // `set_result` fails only on a closed loop: the coroutine is never resumed, and no caller could get the error.
         error.write_unraisable(py, Some(future.as_any()));
     }
 }

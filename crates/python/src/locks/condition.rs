@@ -322,7 +322,7 @@ impl Copied for Condition {
 }
 
 impl Waited for Condition {
-    const LATE: bool = false;
+    const LAZY_WAITERS: bool = false;
     fn waiters(&self) -> &Waiters {
         &self.waiters
     }

@@ -80,7 +80,7 @@ impl Copied for Event {
 }
 
 impl Waited for Event {
-    const LATE: bool = false;
+    const LAZY_WAITERS: bool = false;
     fn waiters(&self) -> &Waiters {
         &self.waiters
     }

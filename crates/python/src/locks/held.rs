@@ -3,7 +3,7 @@
 use pyo3::prelude::*;
 
 use super::waiters::Waited;
-use crate::coroutines::{Routine, Special, Start, Step, hasten};
+use crate::coroutines::{Routine, Special, Start, Step, install_special};
 use crate::ffi::{Args, Obj, Output, Signature, Table, boolean, none};
 use crate::names;
 
@@ -31,7 +31,7 @@ pub(super) fn context_manager<T: Held>(t: &mut Table<T>) {
     );
 }
 
-pub(super) fn hasten_context<T: Held>(py: Python<'_>) -> PyResult<()> {
+pub(super) fn install_special_context<T: Held>(py: Python<'_>) -> PyResult<()> {
     let entering = const {
         &Special {
             name: ENTER.function,
@@ -52,8 +52,8 @@ pub(super) fn hasten_context<T: Held>(py: Python<'_>) -> PyResult<()> {
             in_cycles: true,
         }
     };
-    hasten(&T::class(py), "__aenter__", entering)?;
-    hasten(&T::class(py), "__aexit__", exiting)
+    install_special(&T::class(py), "__aenter__", entering)?;
+    install_special(&T::class(py), "__aexit__", exiting)
 }
 
 /// `__aenter__`

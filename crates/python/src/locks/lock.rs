@@ -105,7 +105,7 @@ impl Copied for Lock {
 }
 
 impl Waited for Lock {
-    const LATE: bool = true;
+    const LAZY_WAITERS: bool = true;
     fn waiters(&self) -> &Waiters {
         &self.waiters
     }

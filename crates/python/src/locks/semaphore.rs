@@ -208,7 +208,7 @@ impl Copied for Semaphore {
 }
 
 impl Waited for Semaphore {
-    const LATE: bool = true;
+    const LAZY_WAITERS: bool = true;
 
     fn waiters(&self) -> &Waiters {
         &self.waiters
@@ -233,7 +233,7 @@ impl Copied for BoundedSemaphore {
 }
 
 impl Waited for BoundedSemaphore {
-    const LATE: bool = true;
+    const LAZY_WAITERS: bool = true;
 
     fn waiters(&self) -> &Waiters {
         &self.base.waiters

@@ -50,10 +50,10 @@ impl Waiters {
     /// A new future of `owner`'s loop: `self._get_loop().create_future()`.
     pub(super) fn waiter<'py, T: Waited>(&self, owner: &Obj<'py, T>) -> Output<'py> {
         if owner.is_native() {
-            let first = || if T::LATE { self.begin_elsewhere(owner.py()) } else { Ok(()) };
+            let first = || if T::LAZY_WAITERS { self.begin_elsewhere(owner.py()) } else { Ok(()) };
             return self.bound.first_waiter(owner.as_any(), first);
         }
-        if T::LATE && self.queue.with(|queue| queue.is_empty()) {
+        if T::LAZY_WAITERS && self.queue.with(|queue| queue.is_empty()) {
             self.begin_elsewhere(owner.py())?;
         }
         create_future(&owner.as_any().call_method0(names::_get_loop(owner.py()))?)
@@ -203,7 +203,7 @@ impl Waiters {
 /// A class whose instances are waited for.
 pub(super) trait Waited: Copied {
     /// Whether `_waiters` is None until somebody waits.
-    const LATE: bool;
+    const LAZY_WAITERS: bool;
     fn waiters(&self) -> &Waiters;
 }
 
@@ -213,7 +213,7 @@ pub(super) fn attributes<T: Waited>(t: &mut Table<T>) {
         c"_waiters",
         |object| {
             let waiters = object.waiters();
-            if T::LATE && waiters.shown.is_empty() && waiters.bound.event_loop.is_empty() {
+            if T::LAZY_WAITERS && waiters.shown.is_empty() && waiters.bound.event_loop.is_empty() {
                 return Ok(none(object.py()));
             }
             waiters.show(object.py())

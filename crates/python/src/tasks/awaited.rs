@@ -12,7 +12,7 @@ use super::ensure::ensure;
 use crate::core::EventLoop;
 use crate::coroutines::gc_refs::{GcRef, TakenOver};
 use crate::coroutines::protocol::Coroutine;
-use crate::coroutines::waking::{Waker, WakerCallback, give_way};
+use crate::coroutines::waking::{Waker, WakerCallback, yield_turn};
 use crate::coroutines::{Answer, Body, NativeCoroutine, Routine, delegation};
 use crate::ffi::Obj;
 use crate::ffi::thread::attached;
@@ -85,7 +85,7 @@ fn poll_routine(routine: &Obj<'_, Routine>, on: &mut Option<(GcRef, bool)>) -> P
         };
         if yielded.is_none() {
             // It gives way.
-            return match give_way() {
+            return match yield_turn() {
                 Ok(()) => Poll::Pending,
                 Err(error) => Poll::Ready(Err(error)),
             };

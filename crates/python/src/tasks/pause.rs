@@ -10,7 +10,7 @@ use pyo3::types::PyFloat;
 use super::Awaited;
 use crate::alarms::{self, Alarm};
 use crate::core::EventLoop;
-use crate::coroutines::{Answer, GcRef, give_way};
+use crate::coroutines::{Answer, GcRef, yield_turn};
 use crate::ffi::Obj;
 use crate::ffi::thread::attached;
 use crate::futures::{create_future, future_like};
@@ -22,7 +22,7 @@ pub async fn yield_once() -> PyResult<()> {
         if std::mem::replace(&mut yielded, true) {
             return Poll::Ready(Ok(()));
         }
-        match give_way() {
+        match yield_turn() {
             Ok(()) => Poll::Pending,
             Err(error) => Poll::Ready(Err(error)),
         }
