@@ -19,7 +19,7 @@ use crate::ffi::originals::Replaced;
 use crate::ffi::{Class, ClassState, Create, Obj, Ref, Slot, Table, none, references};
 use crate::{events, names};
 
-/// What an alarm does to its owner. Before it runs Python code it calls [`crate::core::current::settle`] where that matters.
+/// What an alarm does to its owner. Before it runs Python code it calls [`crate::core::current::flush_leave`] where that matters.
 pub type Act = for<'a, 'py> fn(&'a Bound<'py, PyAny>) -> PyResult<()>;
 
 /// The data of an alarm.

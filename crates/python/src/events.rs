@@ -300,7 +300,7 @@ pub fn report_of<'py>(
     argument: Option<Bound<'py, PyAny>>,
     error: PyErr,
 ) -> PyResult<()> {
-    current::settle(event_loop)?;
+    current::flush_leave(event_loop)?;
     report(&Handle::with_arg(event_loop.as_any(), callback.clone(), argument, None)?, error)
 }
 

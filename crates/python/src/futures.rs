@@ -403,7 +403,7 @@ fn schedule(future: &Obj<'_, Future>, callback: Callback) -> PyResult<()> {
 /// A callback of a future that is done: it comes with the future and with the context to call it in.
 static CALLBACK: EntryKind = EntryKind {
     run: |event_loop, runnable| {
-        current::settle(event_loop)?;
+        current::flush_leave(event_loop)?;
         let py = event_loop.py();
         let (function, future, context) = parts(runnable, py);
         // When the callback raises, a Handle is made after the fact for the report.

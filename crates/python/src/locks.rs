@@ -22,8 +22,8 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let semaphore = classes::add::<semaphore::Semaphore>(module)?;
     classes::add_derived::<semaphore::BoundedSemaphore>(module, &semaphore)?;
     classes::add::<barrier::Barrier>(module)?;
-    held::hasten_context::<lock::Lock>(module.py())?;
-    held::hasten_context::<condition::Condition>(module.py())?;
-    held::hasten_context::<semaphore::Semaphore>(module.py())?;
-    held::hasten_context::<semaphore::BoundedSemaphore>(module.py())
+    held::install_special_context::<lock::Lock>(module.py())?;
+    held::install_special_context::<condition::Condition>(module.py())?;
+    held::install_special_context::<semaphore::Semaphore>(module.py())?;
+    held::install_special_context::<semaphore::BoundedSemaphore>(module.py())
 }

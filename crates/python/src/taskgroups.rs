@@ -530,7 +530,7 @@ fn task_failed<'py>(
     let py = group.py();
     let event_loop = group.event_loop.get_or_none(py);
     if let Some(native) = Obj::<EventLoop>::cast(&event_loop) {
-        current::settle(native)?;
+        current::flush_leave(native)?;
     }
     group.errors.get_or_none(py).cast::<PyList>()?.append(&exception)?;
     if is_base_error(group, &exception)? && group.base_error.is_empty() {

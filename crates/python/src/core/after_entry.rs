@@ -1,4 +1,5 @@
-//! [`AfterEntry`]: what is to be done when the entry that the loop runs has ended. Transports send their writes then, several in one call.
+//! [`AfterEntry`]: the list of functions to run when the running entry of a loop has ended. A transport uses it to send all writes of
+//! one entry by one system call.
 
 use std::cell::Cell;
 
@@ -7,10 +8,10 @@ use pyo3::prelude::*;
 use super::EventLoop;
 use crate::ffi::{Class, LoopCell, Obj, Ref};
 
-/// Does it. Failures are reported; only what must leave the loop comes out.
+/// A function on the list. It reports failures itself and returns only errors that end the run of the loop.
 pub type Deferred = for<'a, 'py> fn(&'a Obj<'py, EventLoop>, Ref) -> PyResult<()>;
 
-/// A loop's list of it.
+/// The list of one loop.
 #[derive(Default)]
 pub struct AfterEntry {
     open: Cell<bool>,
@@ -20,7 +21,7 @@ pub struct AfterEntry {
 }
 
 impl AfterEntry {
-    /// Whether an entry is running, at whose end the list will be worked off.
+    /// Whether an entry is running, so that the list is run when it ends.
     #[inline]
     pub fn is_open(&self) -> bool {
         self.open.get()
@@ -32,28 +33,28 @@ impl AfterEntry {
         self.entry.get()
     }
 
-    /// An entry begins.
+    /// Called before an entry runs.
     #[inline]
-    pub(super) fn open(&self) {
+    pub(super) fn begin_entry(&self) {
         self.entry.set(self.entry.get() + 1);
         self.open.set(true);
     }
 
-    /// Adds `work` on an object.
+    /// Adds `work`, to be called with the object.
     pub fn push<T: Class>(&self, work: Deferred, object: Obj<'_, T>) {
         self.filled.set(true);
         let object = Ref::new(object.into_any());
         self.work.with(|list| list.push((work, object)));
     }
 
-    /// The entry has ended. Whether there is something to [`do`](Self::run).
+    /// Called after an entry ran. Returns whether the list has to be [`run`](Self::run).
     #[inline]
-    pub(super) fn shut(&self) -> bool {
+    pub(super) fn end_entry(&self) -> bool {
         self.open.set(false);
         self.filled.get()
     }
 
-    /// Works the list off.
+    /// Runs the functions of the list and empties it.
     pub(super) fn run(&self, event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
         self.filled.set(false);
         let mut list = self.work.with(std::mem::take);
@@ -61,7 +62,7 @@ impl AfterEntry {
         for (work, object) in list.drain(..) {
             result = result.and(work(event_loop, object));
         }
-        // The memory serves the next entry.
+        // The list of the next entry uses the same memory.
         self.work.with(|slot| {
             if slot.is_empty() {
                 std::mem::swap(slot, &mut list);

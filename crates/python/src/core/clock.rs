@@ -10,7 +10,7 @@ use crate::ffi::Obj;
 use crate::names;
 use crate::replaced::names::MONOTONIC;
 
-/// Whether the loop's clock is the program's own: its `time` or `time.monotonic` was replaced.
+/// Whether the program has replaced the loop's clock: the loop's `time` or `time.monotonic`.
 #[inline]
 pub(super) fn is_replaced(event_loop: &Obj<'_, EventLoop>) -> bool {
     !event_loop.is_untouched()
@@ -26,7 +26,7 @@ pub fn now(event_loop: &Obj<'_, EventLoop>) -> PyResult<f64> {
     Ok(event_loop.engine.with(|engine| engine.driver.now()))
 }
 
-/// `seconds <= loop.time()`, for less than the price of the clock when `seconds` is a while away.
+/// `seconds <= loop.time()`. Cheaper than reading the clock when `seconds` is far off.
 #[inline]
 pub fn is_due(event_loop: &Obj<'_, EventLoop>, seconds: f64) -> PyResult<bool> {
     if is_replaced(event_loop) {
@@ -41,7 +41,7 @@ pub fn seconds(value: &Bound<'_, PyAny>) -> Option<f64> {
     if let Ok(float) = value.cast_exact::<PyFloat>() {
         return Some(float.value());
     }
-    // By way of a machine integer, because the interpreter converts by way of a float object.
+    // Through a machine integer: the interpreter's own conversion would make a float object.
     value.cast_exact::<PyInt>().ok()?.extract::<i64>().ok().map(|whole| whole as f64)
 }
 

@@ -1,9 +1,8 @@
-//! Which task runs on which loop, told to the standard library: `asyncio.current_task()` and everything that calls it must see
-//! native tasks.
+//! Tells the standard library which task runs on which loop, because `asyncio.current_task()` and its callers must see native tasks.
 //!
 //! Up to 3.13 that is an entry in a dict (`_current_tasks`), from 3.14 on a field of the thread state behind
-//! `_swap_current_task`. Two consecutive steps need no "nobody" in between that no Python code could see, so
-//! [`leave`] only takes note, and [`settle`] writes it down before anything but a step runs. Called by tasks and by the kinds of entries.
+//! `_swap_current_task`. Between two consecutive steps no Python code could see that no task is current. So
+//! [`leave`] only marks the task as left, and [`flush_leave`] changes the entry before anything but a step runs. Called by tasks and by the kinds of entries.
 
 #[cfg(not(Py_3_14))]
 use pyo3::exceptions::PyRuntimeError;
@@ -88,16 +87,16 @@ pub fn leave(event_loop: &Obj<'_, EventLoop>) {
     event_loop.current.belief.set(Belief::Stale);
 }
 
-/// Makes the standard library see that no task runs: before anything but a step of a task.
+/// Makes the standard library see that no task runs. To be called before anything but a step of a task runs.
 #[inline]
-pub fn settle(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
+pub fn flush_leave(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     if event_loop.current.belief.get() == Belief::Stale { clear(event_loop) } else { Ok(()) }
 }
 
-/// [`settle`] for the running loop, whatever its kind.
-pub fn settle_running(py: Python<'_>) -> PyResult<()> {
+/// [`flush_leave`] for the running loop, whatever its kind.
+pub fn flush_leave_running(py: Python<'_>) -> PyResult<()> {
     match running(py)?.as_ref().and_then(Obj::cast) {
-        Some(native) => settle(native),
+        Some(native) => flush_leave(native),
         None => Ok(()),
     }
 }
@@ -165,7 +164,7 @@ pub fn swap<'py>(event_loop: &Bound<'py, PyAny>, task: &Bound<'py, PyAny>) -> Ou
     }
 }
 
-/// Takes a note while the standard library believes that the loop runs, as it does but in a forked child.
+/// Runs only while the standard library considers the loop to be running, which is always except in a forked child.
 #[cfg(Py_3_14)]
 #[inline]
 fn as_running<'py>(event_loop: &Bound<'py, PyAny>, note: impl FnOnce() -> Output<'py>) -> Output<'py> {

@@ -1,4 +1,4 @@
-//! What can be ready to run, as far as the core knows: references, and a static table of functions that says what they are for.
+//! [`Entry`]: one entry of the ready ring. To the core it is an object and a static table of functions that run it.
 //!
 //! A part that has something to run declares an [`EntryKind`] in its own file and pushes [`Entry`]s of that kind. The turn runs them without
 //! knowing the part. Handles, tasks, alarms and jobs are kinds.
@@ -14,16 +14,16 @@ use crate::ffi::{Class, Obj, Ref, SendRef, Visitor};
 pub enum Entry {
     /// An object that its kind knows how to run.
     Run(Runnable),
-    /// A future is done, and a primitive waits for it.
+    /// A future is done, and a primitive has left a reaction on it.
     React {
-        /// What the primitive does.
+        /// The function to run.
         reaction: &'static Reaction,
-        /// The object that it does it to.
+        /// The object that the function acts on.
         owner: Ref,
         /// The future that is done.
         future: Ref,
     },
-    /// The kernel can finish an operation.
+    /// The kernel has reported an operation: it can be finished.
     Io(OpId),
 }
 
@@ -31,22 +31,22 @@ pub enum Entry {
 pub struct Runnable {
     /// The functions of the object's kind.
     pub kind: &'static EntryKind,
-    /// What to run.
+    /// The object to run.
     pub object: Ref,
-    /// For the kind to interpret.
+    /// An optional reference; its meaning depends on the kind.
     pub first: Option<Ref>,
-    /// For the kind to interpret.
+    /// An optional reference; its meaning depends on the kind.
     pub second: Option<Ref>,
 }
 
 /// The functions of a kind of ready entry.
 pub struct EntryKind {
-    /// Runs it. Only an exception that must leave the loop comes out; others are reported.
+    /// Runs the object. Returns only errors that end the run of the loop, and reports others.
     pub run: for<'a, 'py> fn(&'a Obj<'py, EventLoop>, Runnable) -> PyResult<()>,
-    /// What debug mode names when the entry was slow.
+    /// The object that debug mode names when the entry was slow.
     pub subject: for<'a, 'py> fn(&'a Runnable, Python<'py>) -> Option<Bound<'py, PyAny>>,
-    /// What a handle of it calls, for programs that look at the ring and for loops that are not native; `None` where asyncio's loop would
-    /// have nothing to call.
+    /// The callable that a handle of the entry would have, for programs that read `loop._ready` and for loops that are not native; `None`
+    /// where asyncio's loop has no callable.
     pub callable: Option<Form>,
     /// Whether a callable of Python code stands for an entry of the object.
     pub stands_for: fn(&Bound<'_, PyAny>, &Ref) -> bool,
@@ -59,7 +59,7 @@ impl EntryKind {
     }
 }
 
-/// Makes of an entry what a handle of it calls.
+/// Makes the callable of an entry.
 pub type Form = for<'py> fn(Runnable, Python<'py>) -> PyResult<Callable<'py>>;
 
 /// An entry as asyncio would have it.
@@ -84,13 +84,13 @@ impl<'py> Callable<'py> {
     }
 }
 
-/// What a primitive does when a future is done, instead of a callback: `gather` notes a result, for instance.
+/// A function that a primitive leaves on a future instead of a callback: `gather` stores a result by it, for instance.
 pub struct Reaction {
     /// What asyncio's own callback is called, for reprs.
     pub name: &'static str,
-    /// Runs it; gets the owner and the future. What runs Python code from within calls [`super::current::settle`] first.
+    /// Gets the owner and the future. A function that runs Python code first calls [`super::current::flush_leave`].
     pub run: for<'a, 'py> fn(&'a Bound<'py, PyAny>, &'a Bound<'py, PyAny>) -> PyResult<()>,
-    /// The task that waits for the future by way of the owner, as call graphs show it.
+    /// The task that waits for the future through the owner, for call graphs.
     #[cfg_attr(not(Py_3_14), allow(dead_code, reason = "call graphs came with 3.14"))]
     pub waiter: for<'a, 'py> fn(&'a Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>>,
     /// The function of asyncio by whose identity programs know the callback, where they do.
@@ -150,7 +150,7 @@ impl Entry {
         Self::Run(Runnable::new(kind, Ref::new(object.into_any())))
     }
 
-    /// The kind, if it has one.
+    /// The kind of the entry; `None` for reactions and operations.
     pub fn kind(&self) -> Option<&'static EntryKind> {
         match self {
             Self::Run(runnable) => Some(runnable.kind),
@@ -158,7 +158,7 @@ impl Entry {
         }
     }
 
-    /// What debug mode names when the entry was slow.
+    /// The object that debug mode names when the entry was slow.
     pub fn subject<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
         match self {
             Self::Run(runnable) => (runnable.kind.subject)(runnable, py),
@@ -167,7 +167,7 @@ impl Entry {
         }
     }
 
-    /// Shows what it refers to to the collector.
+    /// Shows its references to the collector.
     pub fn traverse(&self, visitor: &mut Visitor) {
         match self {
             Self::Run(Runnable { object, first, second, .. }) => {
@@ -183,7 +183,7 @@ impl Entry {
     }
 }
 
-/// What another thread sends to the loop.
+/// A message that another thread sends to the loop.
 pub struct Message {
     deliver: fn(Ref) -> Entry,
     object: SendRef,
@@ -195,7 +195,7 @@ impl Message {
         Self { deliver, object: SendRef::of(object) }
     }
 
-    /// The entry that it stands for.
+    /// The entry that the message becomes.
     pub(super) fn entry(self) -> Entry {
         (self.deliver)(self.object.into_ref())
     }

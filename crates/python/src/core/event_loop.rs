@@ -1,4 +1,5 @@
-//! The data of an `EventLoop`, and what is done with it from everywhere: pushing, scheduling, asking whose thread runs it.
+//! The data of an `EventLoop`, and the functions that every other part uses: pushing entries, adding timers, asking which thread runs
+//! the loop.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -42,13 +43,13 @@ impl Host for PythonHost {
 /// The engine with Python's entries.
 pub type Engine = yibu_engine::EventLoop<PythonHost>;
 
-/// What the turn leaves to the parts above: the class of loops says who does it.
+/// The functions that a turn calls in the parts above the core; the class of loops supplies them.
 pub struct Services {
-    /// Runs an entry where somebody may see how: in debug mode, or where something is replaced.
+    /// Runs an entry in debug mode, or where a program has replaced a part, so that handles have to be visible.
     pub run_observed: for<'a, 'py> fn(&'a Obj<'py, EventLoop>, Entry) -> PyResult<()>,
     /// Reports what a primitive's reaction raised, as a callback's failure is reported.
     pub report_reaction: ReportReaction,
-    /// Begins a turn by asking a selector of the program's own, in the place of the kernel.
+    /// Begins a turn by asking the program's selector instead of the kernel.
     pub ask_selector: for<'a, 'py> fn(&'a Obj<'py, EventLoop>, &'a Bound<'py, PyAny>) -> PyResult<()>,
     /// Whether handles are of another class than the native one, so that each is to be made by a call.
     pub handles_are_replaced: for<'py> fn(Python<'py>) -> bool,
@@ -74,23 +75,23 @@ pub struct EventLoop {
     pub(crate) debug: Cell<bool>,
     pub(crate) closed: Cell<bool>,
     pub(crate) stopping: Cell<bool>,
-    /// Whether the future of `run_until_complete` is done: then the loop stops for that, and not because somebody said so.
+    /// Whether the future of `run_until_complete` is done: then the loop stops because of the future, not because `stop()` was called.
     pub(crate) completed: Cell<bool>,
     /// The identity of the thread that runs the loop, as `threading.get_ident()`; 0 when none does.
     pub(crate) thread: Cell<u64>,
     /// Which methods Python code has replaced on the object itself; see `overridden`.
     pub(super) overridden: Overridden,
     pub(crate) current: NotedTask,
-    /// What is to be done when the running entry has ended.
+    /// The functions to run when the running entry has ended.
     pub(crate) after_entry: AfterEntry,
-    /// What other parts keep in the loop.
+    /// The state that other parts keep in the loop.
     pub(crate) parts: Parts,
     /// The native transports that are not closing, by descriptor.
     pub(crate) transports: WeakMap,
     pub(crate) transport_mapping: Slot,
-    /// Its place among the loops that a forked child finds.
+    /// The loop's place in the list of loops that the child of a fork resets.
     pub(crate) registration: WeakSetEntry,
-    /// Whom to tell when a descriptor is closed, because the process had none left.
+    /// The objects to tell when a descriptor is closed, because the process had no descriptor left for them.
     wants_descriptor: LoopCell<Vec<(DescriptorClosed, Ref)>>,
     /// The inodes of the paths that listening Unix sockets are to remove: a dict, once there is one.
     #[cfg(Py_3_13)]
@@ -109,17 +110,17 @@ pub struct EventLoop {
     /// The native pool that a program's patch of the standard library's class has put out of use.
     pub(crate) former_executor: Slot,
     pub(crate) executor_shut_down: Cell<bool>,
-    /// What is asked in the place of the kernel: an object with `select()`, where a program has put one there.
+    /// The program's selector, an object with `select()` that is asked instead of the kernel; empty without one.
     pub(crate) selector: Slot,
-    /// Whether it is one that the program has given to the loop, to wait by.
+    /// Whether the program has passed the selector to the loop's constructor.
     pub(crate) selector_is_given: Cell<bool>,
     /// The poller's descriptor, as that has been told.
     pub(crate) poller: Cell<Option<i32>>,
-    /// Who waits for child processes; made when there is the first one.
+    /// The watcher of child processes; made with the first child.
     pub(crate) child_watcher: Slot,
 }
 
-/// What somebody who lacked a descriptor does when one was closed.
+/// The function of an object that lacked a descriptor, called when a descriptor was closed.
 pub type DescriptorClosed = for<'a, 'py> fn(&'a Obj<'py, EventLoop>, Ref);
 
 impl EventLoop {
@@ -163,16 +164,16 @@ impl EventLoop {
         }
     }
 
-    /// Appends an entry to the ready ring, behind what other threads have sent before.
+    /// Appends an entry to the ready ring, behind the messages that other threads have sent before.
     #[inline]
     pub fn push(&self, entry: Entry) -> PyResult<()> {
         self.push_made(|| entry)
     }
 
-    /// The same for an entry that is made in its place, by taking references and nothing else.
+    /// The same for an entry that is built in the ring itself. Building it may only take references.
     #[inline(always)]
     pub fn push_made(&self, make: impl FnOnce() -> Entry) -> PyResult<()> {
-        // What the closure holds must not be dropped inside.
+        // The values that the closure holds must not be dropped while the engine is borrowed.
         let mut make = Some(make);
         let has_room = self.engine.with(|engine| {
             let has_room = engine.ready.make_room();
@@ -184,7 +185,7 @@ impl EventLoop {
         if has_room { Ok(()) } else { Err(errors::no_memory()) }
     }
 
-    /// The door for other threads.
+    /// The queue through which other threads send messages.
     pub fn inbox(&self) -> &Arc<Inbox<Message>> {
         &self.inbox
     }
@@ -206,7 +207,7 @@ impl EventLoop {
         self.thread.get() != 0
     }
 
-    /// Whether another thread than this one runs the loop.
+    /// Whether a thread other than this one runs the loop.
     #[inline]
     pub fn runs_elsewhere(&self) -> bool {
         let running = self.thread.get();
@@ -295,7 +296,7 @@ impl EventLoop {
         });
     }
 
-    /// Lets go of every reference.
+    /// Drops every reference.
     pub fn clear_all(&self) {
         let content = self.engine.with(Engine::clear);
         drop(content);
@@ -310,7 +311,7 @@ impl EventLoop {
     }
 }
 
-/// A descriptor of the loop was closed: there may be one for those who lacked one, and the kernel may have something to say.
+/// A descriptor of the loop was closed: objects that lacked a descriptor may have one now, and the kernel may have events to report.
 pub fn descriptor_closed(event_loop: &Obj<'_, EventLoop>) {
     event_loop.engine.with(|engine| engine.driver.note_activity());
     for (tell, object) in event_loop.wants_descriptor.with(std::mem::take) {

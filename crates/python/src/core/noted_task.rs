@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-/// What the standard library believes of a loop.
+/// The current task of a loop as the standard library has it.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Belief {
     /// No task runs.
@@ -10,11 +10,11 @@ pub(super) enum Belief {
     Nobody,
     /// The running task is noted.
     Running,
-    /// A task is noted that does not run any more.
+    /// A task is noted, but its step has ended: see [`super::current::flush_leave`].
     Stale,
 }
 
-/// A loop's part of the bookkeeping.
+/// The state of one loop for [`super::current`].
 #[derive(Default)]
 pub struct NotedTask {
     pub(super) belief: Cell<Belief>,

@@ -1,4 +1,4 @@
-//! Whose an operation of the kernel is: the owner is told when the operation can be finished.
+//! The owners of the driver's operations: the loop tells an owner when its operation can be finished.
 
 use std::io;
 use std::rc::Rc;
@@ -10,7 +10,7 @@ use yibu_engine::{Driver, Op, OpId, Outcome};
 use super::{Engine, EventLoop};
 use crate::ffi::{Class, Obj, Ref, Visitor};
 
-/// Who gets the outcomes of an operation.
+/// The owner of an operation, which gets its outcomes.
 pub enum Owner {
     /// An object of a kind.
     Object {
@@ -25,33 +25,33 @@ pub enum Owner {
     Future(Box<dyn Waiting>),
 }
 
-/// What the loop does when an operation of its own can be finished.
+/// The function that the loop calls when an operation of its own can be finished.
 pub type LoopOwner = for<'a, 'py> fn(&'a Obj<'py, EventLoop>) -> PyResult<()>;
 
 /// The functions of a kind of owners.
 pub struct OwnerKind {
-    /// The operation can be finished: whoever does so calls [`finish`].
+    /// The operation can be finished, by [`finish`].
     pub ready: for<'a, 'py> fn(&'a Obj<'py, EventLoop>, Ref, OpId) -> PyResult<()>,
     /// Another owner has taken its place.
     pub replaced: for<'py> fn(Python<'py>, Ref) -> PyResult<()>,
 }
 
-/// The `replaced` of kinds that need not know.
+/// The `replaced` of kinds that do nothing when they are replaced.
 pub fn ignore_replacement(_py: Python<'_>, _object: Ref) -> PyResult<()> {
     Ok(())
 }
 
-/// The operation's share of a wait of a Rust future.
+/// The waker of a Rust future that waits for an operation.
 pub trait Waiting {
-    /// The other share: it is told.
+    /// Wakes the Rust future.
     fn share(&self) -> Rc<dyn Report>;
-    /// Shows who waits to the collector.
+    /// Shows the waiting coroutine to the collector.
     fn traverse(&self, visitor: &mut Visitor);
 }
 
-/// What is told that an operation can be finished.
+/// The object to tell that an operation can be finished.
 pub trait Report {
-    /// Whoever waits is woken.
+    /// The waiting Rust future is woken.
     fn report(&self);
 }
 
@@ -70,7 +70,7 @@ impl Owner {
         }
     }
 
-    /// Shows what it refers to to the collector.
+    /// Shows its references to the collector.
     pub fn traverse(&self, visitor: &mut Visitor) {
         match self {
             Self::Object { object, .. } => visitor.visit(object.as_ptr()),
@@ -116,7 +116,7 @@ pub(super) fn ready(event_loop: &Obj<'_, EventLoop>, id: OpId) -> PyResult<()> {
     }
 }
 
-/// The way of the engine's transport machines to the kernel: their operations are submitted for the owner that `owner` makes.
+/// The access of the engine's transport machines to the kernel. Operations are submitted for the owner that `owner` makes.
 pub struct Kernel<'a> {
     engine: &'a mut Engine,
     closed: bool,
@@ -146,7 +146,7 @@ impl Ops for Kernel<'_> {
         if self.closed {
             return Err(io::Error::other("the loop is closed"));
         }
-        // An owner that comes back is one more reference to an object that the caller holds: dropping it runs nothing.
+        // The caller holds another reference to the returned owner, so dropping it here frees nothing and runs no Python code.
         self.engine.submit(op, (self.owner)()).map_err(|(error, _owner)| error)
     }
 

@@ -1,4 +1,4 @@
-//! What lies in the heap of timers: a reference, and a static table of functions that says what it is.
+//! [`Timer`]: one timer of the heap: an object and a static table of functions that run or cancel it.
 
 use yibu_engine::timers::Timer;
 
@@ -13,9 +13,9 @@ pub struct Scheduled {
 
 /// The functions of a kind of timer.
 pub struct TimerKind {
-    /// Whether it was cancelled.
+    /// Whether the timer was cancelled.
     pub is_cancelled: fn(&Ref) -> bool,
-    /// It left the heap: it runs, or was dropped.
+    /// Called when the timer has left the heap, to run or to be dropped.
     pub left: fn(&Ref),
     /// How it runs when it is due.
     pub entry: &'static EntryKind,
@@ -38,13 +38,13 @@ impl Scheduled {
         &self.object
     }
 
-    /// It left the heap without being due.
+    /// The timer left the heap without being due.
     #[inline]
     pub fn leave(&self) {
         (self.kind.left)(&self.object);
     }
 
-    /// It is due.
+    /// The timer is due.
     #[inline]
     pub(super) fn entry(self) -> Entry {
         self.leave();

@@ -25,14 +25,14 @@ pub fn run_once(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     };
     for _ in 0..count {
         let Some(entry) = event_loop.engine.with(|engine| engine.ready.pop()) else { break };
-        event_loop.after_entry.open();
+        event_loop.after_entry.begin_entry();
         let ran = if event_loop.is_untouched() && !event_loop.debug.get() {
             run_entry(event_loop, entry)
         } else {
             (event_loop.services.run_observed)(event_loop, entry)
         };
         // Mostly there is no error and nothing to do after the entry. Checked first, because a result is large and costs time to move.
-        if event_loop.after_entry.shut() || ran.is_err() {
+        if event_loop.after_entry.end_entry() || ran.is_err() {
             ran.and(event_loop.after_entry.run(event_loop))?;
         }
     }
@@ -45,7 +45,7 @@ pub fn run_once(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
 fn gather(event_loop: &Obj<'_, EventLoop>) -> PyResult<usize> {
     let py = event_loop.py();
     let engine = &event_loop.engine;
-    current::settle(event_loop)?;
+    current::flush_leave(event_loop)?;
     while let Some(timer) = engine.with(Engine::pop_cancelled_timer) {
         timer.leave();
     }
@@ -117,7 +117,7 @@ pub fn run_entry(event_loop: &Obj<'_, EventLoop>, entry: Entry) -> PyResult<()> 
             }
         }
         Entry::Io(id) => {
-            current::settle(event_loop)?;
+            current::flush_leave(event_loop)?;
             operation::ready(event_loop, id)
         }
     }

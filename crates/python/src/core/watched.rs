@@ -1,4 +1,4 @@
-//! Who waits for which side of which descriptor. Each side of a descriptor has one watcher, and the next one takes its place, as in
+//! [`Watched`]: the watcher of each side of each descriptor. A side has one watcher, and a new watcher replaces it, as in
 //! `asyncio.selector_events`.
 //!
 //! The kernel's part is the engine's operations; the table here finds an operation by descriptor. It may name operations that have ended
@@ -43,7 +43,7 @@ impl Watched {
         self.sides.get_mut(usize::try_from(fd).ok()?)?[interest as usize].take()
     }
 
-    /// The object of a descriptor that nobody watches any more.
+    /// Takes out the object of a descriptor that has no watcher any more.
     fn forget_object(&mut self, fd: Fd) -> Option<Ref> {
         let watched = usize::try_from(fd).ok().and_then(|fd| self.sides.get(fd));
         if watched.is_some_and(|sides| sides.iter().any(Option::is_some)) {
@@ -59,8 +59,8 @@ impl Part for Watched {
     }
 }
 
-/// Makes `owner` the watcher of one side of a descriptor. A Handle that watched it before is cancelled; a
-/// Rust future waits on in vain, until it is dropped.
+/// Makes `owner` the watcher of one side of a descriptor. If the watcher before was a Handle, it is cancelled; if it was a Rust
+/// future, that future stays pending until it is dropped.
 pub fn watch(event_loop: &Obj<'_, EventLoop>, fd: Fd, interest: Interest, owner: Owner) -> PyResult<OpId> {
     if matches!(owner, Owner::Future(_)) {
         event_loop.refuse_other_watching()?;
@@ -82,7 +82,7 @@ pub fn watch(event_loop: &Obj<'_, EventLoop>, fd: Fd, interest: Interest, owner:
     submitted
 }
 
-/// Nobody watches the side any more. Returns whether somebody did.
+/// Removes the watcher of a side. Returns whether there was one.
 pub fn unwatch(event_loop: &Obj<'_, EventLoop>, fd: Fd, interest: Interest) -> PyResult<bool> {
     let (id, object) = event_loop.parts.with(|watched: &mut Watched| {
         let id = watched.take(fd, interest);

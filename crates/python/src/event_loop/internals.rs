@@ -96,7 +96,7 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
 fn run_once(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     event_loop.check_open()?;
     let ran = attached(|_| turn::run_once(event_loop));
-    ran.and(current::settle(event_loop))
+    ran.and(current::flush_leave(event_loop))
 }
 
 /// The ring.

@@ -181,7 +181,7 @@ fn end_run(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     event_loop.completed.set(false);
     event_loop.thread.set(0);
     let tracked = track_all(event_loop);
-    let settled = current::settle(event_loop);
+    let settled = current::flush_leave(event_loop);
     event_loop.engine.with(Engine::end_busy_period);
     // Up to 3.11 the interpreter makes an object for that. Where the memory is short only for a moment, no other loop could run in
     // this thread any more.
@@ -221,7 +221,7 @@ fn completed(event_loop: &Bound<'_, PyAny>, future: &Bound<'_, PyAny>) -> PyResu
         return Ok(());
     }
     if let Some(native) = Obj::<EventLoop>::cast(event_loop) {
-        current::settle(native)?;
+        current::flush_leave(native)?;
         native.completed.set(true);
     }
     event_loop.call_method0(names::stop(py)).map(drop)

@@ -46,7 +46,7 @@ fn is_replaced(py: Python<'_>, entry: &Entry) -> bool {
 /// Runs an entry by the `_run` of a handle.
 #[cold]
 fn run_by_handle(event_loop: &Obj<'_, EventLoop>, entry: Entry) -> PyResult<()> {
-    current::settle(event_loop)?;
+    current::flush_leave(event_loop)?;
     let handle = internals::as_handle(event_loop, entry)?;
     if let Some(native) = Obj::<Handle>::cast(&handle) {
         native.track();

@@ -9,7 +9,7 @@ use crate::ffi::{Obj, Ref};
 /// `call_soon(callback)`
 pub static HANDLE: EntryKind = EntryKind {
     run: |event_loop, runnable| {
-        current::settle(event_loop)?;
+        current::flush_leave(event_loop)?;
         run_handle(&runnable.object(event_loop.py())?)
     },
     subject: named,
@@ -20,7 +20,7 @@ pub static HANDLE: EntryKind = EntryKind {
 /// `call_soon_threadsafe(callback)`
 pub static POSTED: EntryKind = EntryKind {
     run: |event_loop, runnable| {
-        current::settle(event_loop)?;
+        current::flush_leave(event_loop)?;
         let handle: Obj<'_, PostedHandle> = runnable.object(event_loop.py())?;
         if handle.is_shared() {
             handle.track();
@@ -35,7 +35,7 @@ pub static POSTED: EntryKind = EntryKind {
 /// A timer that is due.
 pub static TIMER: EntryKind = EntryKind {
     run: |event_loop, runnable| {
-        current::settle(event_loop)?;
+        current::flush_leave(event_loop)?;
         run_handle(runnable.object::<TimerHandle>(event_loop.py())?.upcast())
     },
     subject: named,

@@ -187,7 +187,7 @@ fn completed(all: &Bound<'_, PyAny>, future: &Bound<'_, PyAny>) -> PyResult<()> 
 fn expire(all: &Bound<'_, PyAny>) -> PyResult<()> {
     let Some(all) = Obj::<AsCompleted>::cast(all) else { return Ok(()) };
     // Futures that are not native run Python code.
-    current::settle_running(all.py())?;
+    current::flush_leave_running(all.py())?;
     all.alarm.clear();
     let todo = todo(all)?;
     for future in &todo {

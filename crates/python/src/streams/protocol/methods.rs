@@ -235,7 +235,7 @@ fn served<'py>(owner: &Bound<'py, PyAny>, task: &Bound<'py, PyAny>) -> PyResult<
     let py = owner.py();
     let (event_loop, transport) = (owner.get_item(0)?, owner.get_item(1)?);
     if let Some(native) = Obj::<EventLoop>::cast(&event_loop) {
-        current::settle(native)?;
+        current::flush_leave(native)?;
     }
     if future_like::is_cancelled(task)? {
         return transport.call_method0(names::close(py)).map(drop);

@@ -138,7 +138,7 @@ impl Owned for DatagramTransport {
 
 /// A datagram socket may have more than the kernel has reported: the next datagram is taken, reported or not.
 static READ_AGAIN: EntryKind = EntryKind::new(|event_loop, runnable| {
-    current::settle(event_loop)?;
+    current::flush_leave(event_loop)?;
     read_again(event_loop, &runnable.object(event_loop.py())?)
 });
 
