@@ -1,11 +1,11 @@
-//! Where a message ends: the search for separators in bytes that arrive bit by bit.
+//! The search for the separator at the end of a message, in bytes that arrive in pieces.
 //!
-//! A [`Search`] remembers how far it has looked, so that a long message in many pieces is looked through once. Called by
+//! A [`Search`] remembers how far it has searched, so that no byte of a long message in many pieces is searched twice. Called by
 //! yibu-python's streams, for each piece as it arrives; calls nothing of yibu.
 
 use memchr::{memchr, memmem};
 
-/// What a look at the bytes so far gives.
+/// The result of a search in the bytes so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Found {
     /// A separator, from `start` to `end`.
@@ -19,13 +19,13 @@ pub enum Found {
     Nothing(usize),
 }
 
-/// How long a separator may be that needs no memory of its own.
+/// The longest separator that is stored without an allocation.
 pub const SHORT: usize = 15;
 
-/// After so many false signs of a separator a searcher is made.
+/// After so many first bytes of a separator without the rest of it, a `memmem` searcher is made.
 const SIGNS: usize = 8;
 
-/// What ends a message.
+/// The separators that end a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Separators {
     /// A line feed.
@@ -58,7 +58,7 @@ impl Separators {
         Some(Self::short(&separator).unwrap_or(Self::One(separator)))
     }
 
-    /// Just one that needs no memory; `None` when it is empty or too long for that.
+    /// One separator, stored without an allocation; `None` when it is empty or too long for that.
     #[inline]
     pub fn short(separator: &[u8]) -> Option<Self> {
         match separator {
@@ -126,7 +126,7 @@ fn position(separator: &[u8], bytes: &[u8]) -> Option<usize> {
     memmem::find(bytes.get(from..)?, separator).map(|start| from + start)
 }
 
-/// A search under way.
+/// The state of a search.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Search {
     separators: Separators,
@@ -135,24 +135,24 @@ pub struct Search {
 }
 
 impl Search {
-    /// A search that has seen nothing.
+    /// A search that begins.
     pub fn new(separators: Separators) -> Self {
         Self { separators, offset: 0 }
     }
 
-    /// Forgets what was looked at: the next bytes are others.
+    /// Begins again, for other bytes.
     pub fn restart(&mut self) {
         self.offset = 0;
     }
 
-    /// Looks at all bytes so far: those of the last look, and what has arrived behind them.
+    /// Searches all bytes so far: those of the last call and the bytes that arrived after them.
     #[inline]
     pub fn look(&mut self, bytes: &[u8]) -> Found {
         if bytes.len().saturating_sub(self.offset) < self.separators.shortest() {
             return Found::Nothing(self.offset);
         }
         if let Some((start, end)) = self.separators.find(bytes, self.offset) {
-            // Who looks again finds it at once.
+            // The next call finds this separator at once.
             self.offset = start;
             return Found::At { start, end };
         }

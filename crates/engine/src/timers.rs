@@ -1,14 +1,14 @@
 //! Timers in deadline order, ties first come first served.
 //!
-//! A four-ary heap with lazy deletion: cancelling only counts, and when more than half of a large heap is cancelled the
-//! survivors are kept and the rest is handed back. A cancelled timer that is the last leaf, as the time limit around short
-//! work mostly is, goes at once. Called by [`crate::EventLoop`]; whether a timer is cancelled, its type `T` knows.
+//! A four-ary heap with lazy deletion: cancelling a timer only counts it, and when more than half of a large heap is cancelled, the
+//! heap is rebuilt without the cancelled timers. A cancelled timer that is the last leaf is removed at once; the time limit of a short
+//! operation mostly is. Called by [`crate::EventLoop`]; the type `T` tells whether a timer is cancelled.
 
 use yibu_driver::memory::MakeRoom;
 
-/// A timer that can be asked whether it still matters.
+/// A timer that tells whether it was cancelled.
 pub trait Timer {
-    /// Whether it was cancelled: it will be dropped, not run.
+    /// Whether the timer was cancelled, so that it is dropped and not run.
     fn cancelled(&self) -> bool;
 }
 
@@ -26,11 +26,11 @@ impl<T> Entry<T> {
     }
 }
 
-/// What cancelling released: dropping it may run foreign code, so it is left to the caller.
+/// The timers that left the heap when one was cancelled. The caller drops them, because dropping may run Python code.
 #[derive(Debug)]
 #[must_use = "drop it where foreign code may run"]
 pub enum Cancelled<T> {
-    /// Nothing yet.
+    /// None.
     Nothing,
     /// The timer itself.
     One(T),
@@ -44,7 +44,7 @@ pub struct Timers<T> {
     heap: Vec<Entry<T>>,
     /// How many entries of the heap are cancelled.
     cancelled: usize,
-    /// Cancelled timers on their way out.
+    /// Cancelled timers that have left the heap and are still to be dropped by the caller.
     gone: Vec<T>,
     order: u64,
 }
@@ -70,8 +70,7 @@ impl<T: Timer> Timers<T> {
         self.heap.make_room(1)
     }
 
-    /// Adds a timer due at `when` seconds. Not-a-number is due at once: nothing can be said to come before it, and a heap needs
-    /// all deadlines to be comparable.
+    /// Adds a timer due at `when` seconds. Not-a-number is due at once, because a heap needs deadlines that can be compared.
     pub fn push(&mut self, when: f64, timer: T) {
         let when = if when.is_nan() { f64::NEG_INFINITY } else { when };
         self.order += 1;
@@ -79,7 +78,7 @@ impl<T: Timer> Timers<T> {
         self.sift_up(self.heap.len() - 1);
     }
 
-    /// Takes note that one timer in the heap was cancelled just now. What is released may be another one, cancelled earlier.
+    /// Counts one timer of the heap that was cancelled just now. The timers returned may be others, cancelled earlier.
     pub fn note_cancelled(&mut self) -> Cancelled<T> {
         // The last leaf can go without moving anything.
         let last = self.heap.pop_if(|last| last.timer.cancelled());
@@ -94,13 +93,13 @@ impl<T: Timer> Timers<T> {
         last.map_or(Cancelled::Nothing, |entry| Cancelled::One(entry.timer))
     }
 
-    /// Whether it is time to take the cancelled out.
+    /// Whether to rebuild the heap without the cancelled timers.
     #[inline]
     fn mostly_cancelled(&self) -> bool {
         self.heap.len() > SMALL && self.cancelled * 2 > self.heap.len()
     }
 
-    /// Keeps the living and takes the cancelled out, with room for one more; `None` where there is no memory for that.
+    /// Rebuilds the heap without the cancelled timers, which are returned, with room for one more; `None` if there is no memory for that.
     fn compact(&mut self) -> Option<Vec<T>> {
         let mut gone = Vec::new();
         if !gone.make_room(self.cancelled + 1) {
@@ -129,7 +128,7 @@ impl<T: Timer> Timers<T> {
         self.heap.first().map(|entry| entry.when)
     }
 
-    /// Takes one of the cancelled timers: the earliest of all timers, or any once they are the most.
+    /// Takes one cancelled timer: the first timer of the heap if that is cancelled, or any once most timers are cancelled.
     #[inline]
     pub fn pop_cancelled(&mut self) -> Option<T> {
         if self.gone.is_empty() {
@@ -215,7 +214,7 @@ impl<T: Timer> Timers<T> {
         entries.into_iter().map(|entry| (entry.when, &entry.timer)).collect()
     }
 
-    /// Puts other timers in the place of those for which `change` gives one; gives those that were there.
+    /// Replaces each timer for which `change` returns another one; returns the replaced timers.
     pub fn replace(&mut self, mut change: impl FnMut(&T) -> Option<T>) -> Vec<T> {
         let entries = self.heap.iter_mut();
         let changed = entries.filter_map(|entry| {

@@ -1,8 +1,8 @@
-//! Those who wait for a lock or a queue, first come first served.
+//! [`WaitQueue`]: the waiters of a lock or a queue, first come first served.
 //!
-//! Waiters mostly leave at the front; one whose wait is cancelled leaves from wherever it stands, by its ticket. Its place is
-//! closed up later, with many others, so that leaving costs a binary search and no more, and however long the first waiter stays,
-//! places that others left behind it do not pile up. Called by yibu-python's locks and queues; calls nothing.
+//! Waiters mostly leave at the front. A waiter whose wait is cancelled leaves from the middle, by its ticket, and its place stays empty.
+//! Empty places are removed later, many at once, so leaving costs one binary search, and the number of empty places stays bounded
+//! however long the first waiter stays. Called by yibu-python's locks and queues; calls nothing.
 
 use std::collections::VecDeque;
 
@@ -36,7 +36,7 @@ struct Place<W> {
 pub struct WaitQueue<W> {
     /// By rising tickets.
     places: VecDeque<Place<W>>,
-    /// The ticket of the next to come.
+    /// The ticket of the next waiter to be added.
     next: Ticket,
     waiting: usize,
 }
@@ -57,7 +57,7 @@ impl<W> WaitQueue<W> {
         self.places.make_room(1)
     }
 
-    /// Lets a waiter in, at the back.
+    /// Adds a waiter at the back.
     pub fn push(&mut self, waiter: W) -> Ticket {
         let ticket = self.next;
         self.next.0 += 1;
@@ -66,7 +66,7 @@ impl<W> WaitQueue<W> {
         ticket
     }
 
-    /// Lets the waiter with this ticket out; `None` when it has left already.
+    /// Removes the waiter with this ticket; `None` when it has left already.
     pub fn remove(&mut self, ticket: Ticket) -> Option<W> {
         let index = self.places.binary_search_by_key(&ticket, |place| place.ticket).ok()?;
         let waiter = self.places.get_mut(index)?.waiter.take()?;
@@ -75,7 +75,7 @@ impl<W> WaitQueue<W> {
         Some(waiter)
     }
 
-    /// Lets the first waiter out.
+    /// Removes the first waiter.
     pub fn pop(&mut self) -> Option<W> {
         let waiter = self.places.pop_front()?.waiter;
         self.waiting -= 1;
@@ -99,17 +99,17 @@ impl<W> WaitQueue<W> {
         self.places.iter().filter_map(|place| place.waiter.as_ref())
     }
 
-    /// The ticket of the next to come.
+    /// The ticket of the next waiter to be added.
     pub fn next(&self) -> Ticket {
         self.next
     }
 
-    /// How many wait.
+    /// The number of waiters.
     pub fn len(&self) -> usize {
         self.waiting
     }
 
-    /// Whether nobody waits.
+    /// Whether there is no waiter.
     pub fn is_empty(&self) -> bool {
         self.waiting == 0
     }
@@ -119,13 +119,13 @@ impl<W> WaitQueue<W> {
         self.places.capacity()
     }
 
-    /// Lets everybody out.
+    /// Removes all waiters.
     pub fn take(&mut self) -> Vec<W> {
         self.waiting = 0;
         std::mem::take(&mut self.places).into_iter().filter_map(|place| place.waiter).collect()
     }
 
-    /// Keeps waiters at both ends, and gives memory back that a crowd has left behind.
+    /// Restores the rule that both ends of the queue are waiters, and frees memory when a long queue has become short.
     fn close_up(&mut self) {
         while self.places.front().is_some_and(|place| place.waiter.is_none()) {
             self.places.pop_front();

@@ -1,6 +1,6 @@
 //! Open, closing, lost: the `_closing` and `_conn_lost` of asyncio's transports. Held by `stream`; calls nothing.
 
-/// How far a transport is on its way out.
+/// Whether a transport is open, closing or lost.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Lifecycle {
     closing: bool,
@@ -32,8 +32,8 @@ impl Lifecycle {
         !std::mem::replace(&mut self.closing, true)
     }
 
-    /// The connection ends here: true once, for the one who sees to it that `connection_lost` is called. `counts` says whether
-    /// that is to be seen in the count.
+    /// Marks the connection as lost. Returns true the first time only: the caller then has `connection_lost` called. `counts` says
+    /// whether `_conn_lost` is raised.
     pub(super) fn lose(&mut self, counts: bool) -> bool {
         let first = !std::mem::replace(&mut self.lost, true);
         self.closing = true;
@@ -41,7 +41,7 @@ impl Lifecycle {
         first
     }
 
-    /// Counts a write that came too late; what the count was before.
+    /// Counts a write after the connection was lost; returns the count before.
     pub(super) fn write_lost(&mut self) -> u32 {
         let before = self.lost_count;
         self.lost_count = before.saturating_add(1);

@@ -25,7 +25,7 @@ pub enum Accepting {
 /// What the exception handler is told with [`Accepting::OutOfResources`].
 pub const OUT_OF_RESOURCES: &str = "socket.accept() out of system resource";
 
-/// After so many rounds with one connection each, only one round in as many looks for a second.
+/// After this many rounds with one connection each, only one round in as many tries to accept a second connection.
 const LONELY: u32 = 8;
 
 /// One listening socket. The embedder keeps the descriptor open until [`Listener::stop`].
@@ -34,7 +34,7 @@ pub struct Listener {
     fd: Fd,
     per_round: usize,
     left: usize,
-    /// How many connections this round has brought.
+    /// The number of connections of this round.
     taken: usize,
     /// Rounds with no more than one connection since the last one with several.
     lonely: u32,
@@ -43,8 +43,8 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// A listener that accepts at most `per_round` connections between two looks at everything else (asyncio: as many
-    /// as the backlog holds). It does not accept yet.
+    /// A listener that accepts at most `per_round` connections before the loop runs other entries (asyncio: as many as the
+    /// backlog holds). It does not accept yet.
     pub fn new(fd: Fd, per_round: usize) -> Self {
         Self { fd, per_round: per_round.max(1), left: 0, taken: 0, lonely: 0, op: None, stopped: false }
     }
@@ -83,7 +83,7 @@ impl Listener {
 
     /// Goes on with the round; `None` ends it. Connections beyond it are reported at the next wait.
     ///
-    /// Where connections come one at a time, the next one is not even asked for, most of the time.
+    /// Where connections come one at a time, most rounds do not try to accept a second one.
     pub fn accept_more(&mut self, ops: &mut impl Ops) -> Option<Accepting> {
         if self.left == 0 || (self.lonely >= LONELY && !self.lonely.is_multiple_of(LONELY)) {
             return None;

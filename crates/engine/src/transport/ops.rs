@@ -1,11 +1,11 @@
-//! [`Ops`]: a machine's way to the kernel.
+//! [`Ops`]: how a state machine reaches the kernel.
 
 use std::io;
 
 use yibu_driver::{Driver, Op, OpId};
 
-/// A machine's way to the kernel. The embedder's implementation keeps track of whom an operation belongs to; a bare
-/// driver keeps track of nothing.
+/// How a state machine reaches the kernel. The embedder's implementation records the owner of each operation; that of a bare driver,
+/// for tests, records nothing.
 pub trait Ops {
     /// For system calls that happen at once.
     fn driver(&mut self) -> &mut Driver;
