@@ -45,7 +45,7 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
     );
 }
 
-/// Closes a socket or transport unless all went well.
+/// Closes a socket or transport if the coroutine that opens it fails.
 pub(super) struct CloseUnlessDone(Option<GcRef>);
 
 impl CloseUnlessDone {
@@ -72,7 +72,7 @@ impl Drop for CloseUnlessDone {
     }
 }
 
-/// What TLS needs to know, and plain connections must not be told.
+/// The arguments for TLS, which are errors for a plain connection.
 pub(super) struct Security {
     /// True, or an `SSLContext`.
     pub(super) ssl: GcRef,
@@ -203,7 +203,7 @@ fn create_connection<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>)
     })
 }
 
-/// All that can be wrong with the arguments. A socket to use without connecting, if one was given.
+/// Checks the arguments. Returns the `sock` argument, if there is one.
 fn check_arguments(
     py: Python<'_>,
     target: &Target,
@@ -344,7 +344,7 @@ fn interleaved(py: Python<'_>, infos: Vec<GcRef>, first: usize) -> PyResult<Vec<
     Ok(reordered)
 }
 
-/// The exception for a connection that no address would give.
+/// The exception if no address could be connected.
 fn all_failed(py: Python<'_>, errors: Vec<GcRef>, all_errors: bool) -> PyErr {
     let tell = || -> PyResult<PyErr> {
         let errors: Vec<Bound<'_, PyAny>> = errors.into_iter().map(|error| error.to_bound(py)).collect();
@@ -364,7 +364,7 @@ fn all_failed(py: Python<'_>, errors: Vec<GcRef>, all_errors: bool) -> PyErr {
     tell().unwrap_or_else(|error| error)
 }
 
-/// What to connect to, and from where.
+/// The remote and the local addresses.
 struct Attempts<'a> {
     event_loop: &'a GcRef<EventLoop>,
     infos: &'a [GcRef],
@@ -477,7 +477,7 @@ pub(super) fn lowered<'py>(error: &Bound<'py, PyAny>) -> PyResult<String> {
     Ok(text.to_string().to_lowercase())
 }
 
-/// Binds to the first of the local addresses of the family that will have us.
+/// Binds to the first local address of the family for which `bind` succeeds.
 fn bind(
     socket: &Bound<'_, PyAny>,
     family: &Bound<'_, PyAny>,

@@ -106,7 +106,7 @@ fn run_in_executor<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -
     }
 }
 
-/// What makes the future of a job, if native code must not.
+/// The function that makes the future of a job, where a program has replaced it.
 fn wrap_future_instead(py: Python<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
     match WRAP_FUTURE.replacement(py)? {
         None => functions::WRAP_FUTURE.replacement(py),
@@ -114,7 +114,7 @@ fn wrap_future_instead(py: Python<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
     }
 }
 
-/// The native pool that an executor is, where nobody would notice that a job does not go through the loop's methods.
+/// The native pool, if `executor` is one and no method of the loop that a job would go through is overridden.
 #[inline]
 fn native<'a, 'py>(
     event_loop: &Obj<'py, EventLoop>,
@@ -130,7 +130,7 @@ fn native<'a, 'py>(
     })
 }
 
-/// Whether nobody would notice that a call which needs no thread is not made by the executor.
+/// Whether a call that does not block may be made here instead of by the executor: no program code would see the difference.
 pub(super) fn is_unwatched(event_loop: &Obj<'_, EventLoop>) -> PyResult<bool> {
     let executor = event_loop.default_executor.get(event_loop.py());
     Ok(!event_loop.overrides(Overridable::RunInExecutor)
@@ -145,7 +145,7 @@ pub fn native_executor<'py>(event_loop: &Obj<'py, EventLoop>) -> PyResult<Option
     Ok(native(event_loop, &executor).cloned())
 }
 
-/// Has a job run, and gives the loop's future of it.
+/// Submits a job, and returns the loop's future for its result.
 #[inline]
 pub fn run_job<'py>(
     event_loop: &Obj<'py, EventLoop>,
@@ -159,7 +159,7 @@ pub fn run_job<'py>(
     Ok(future)
 }
 
-/// In the child of a fork: the threads stayed with the parent.
+/// In the child of a fork, which has none of the parent's threads.
 pub(super) fn after_fork_in_child(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     let executor = event_loop.default_executor.get_or_none(event_loop.py());
     match Obj::<ThreadPool>::cast_exact(&executor) {
@@ -280,13 +280,13 @@ fn finish_shutdown<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyR
             return Ok(Step::Return(none(py)));
         }
     }
-    // Cancelled, the thread is left to itself: to wait for it here would stop the loop.
+    // The wait was cancelled: the thread is not joined, because that would block the loop.
     waited?;
     SHUTDOWN_DEFAULT_EXECUTOR.call(&thread.getattr(name!("join"))?, PyTuple::empty(py), None)?;
     Ok(Step::Return(none(py)))
 }
 
-/// The time is over: the threads are left to themselves.
+/// The timeout is over: the threads are not joined.
 fn give_up<'py>(event_loop: &Obj<'py, EventLoop>, timeout: &Bound<'py, PyAny>) -> PyResult<()> {
     let py = event_loop.py();
     let text =

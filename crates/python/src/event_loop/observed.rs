@@ -1,7 +1,7 @@
-//! Entries that somebody sees run: in debug mode each is timed, and where a program has replaced `Handle._run` each is run by it.
+//! Runs entries that debug mode times, and entries whose handle has a `_run` that a program has replaced.
 //!
-//! asyncio runs everything by way of handles. Here most entries are none, so as long as `_run` is replaced, as detectors of slow or
-//! blocking callbacks do, each gets a handle when its turn comes. Called by the core's turn, for each entry of a loop in debug mode or of one
+//! asyncio runs everything through handles. Here most entries are not handles. While `_run` is replaced, as detectors of blocking
+//! callbacks do, each entry gets a handle when it is about to run. Called by the core's turn, for each entry of a loop in debug mode or of one
 //! that is not untouched.
 
 use std::time::Instant;

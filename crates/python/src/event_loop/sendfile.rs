@@ -1,7 +1,7 @@
 //! Files to connections: `sendfile` and `sock_sendfile`.
 //!
 //! The kernel copies where it can; [`copying`] does where it cannot (TLS, a file that is none). The private methods are there because
-//! programs and tests force the second way by replacing them. Called by Python code; calls the driver's
+//! programs and tests force copying by replacing them. Called by Python code; calls the driver's
 //! [`SendingFile`](yibu_engine::SendingFile) and [`super::sock`].
 
 mod copying;
@@ -90,7 +90,7 @@ impl Piece {
     }
 }
 
-/// A call of one of the public methods: where to, what, and whether the second way may be taken.
+/// A call of one of the public methods: where to, what, and whether copying through Python is allowed.
 fn request<'py>(
     args: &Args<'_, 'py>,
     signature: &Signature<5>,
@@ -241,7 +241,7 @@ fn sendfile_native<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -
         })?;
         let answer = match select(sending, lost).await {
             Either::Left((answer, lost)) => {
-                // Of no interest any more, and to be reported by nobody.
+                // The exception is not needed, and must not be reported as never retrieved.
                 drop(lost.now_or_never());
                 answer
             }
@@ -283,7 +283,7 @@ impl Direct {
         Ok((direct, Awaited::on(event_loop, &drained)?))
     }
 
-    /// The transport is itself again.
+    /// Gives the socket back to the transport.
     fn end(mut self, py: Python<'_>) -> PyResult<()> {
         self.restore(py)
     }
@@ -344,7 +344,7 @@ struct Transfer {
     left: Option<u64>,
     /// How much to ask for at once where all is wanted: as much as there was at first.
     size: u64,
-    /// Whether it can be set where in the file one stands: not of pipes and the like.
+    /// Whether the file has a position that can be set; pipes have none.
     has_position: bool,
     /// Whether the file's position tells what was sent.
     settled: bool,
@@ -473,7 +473,7 @@ impl Transfer {
 }
 
 impl Drop for Transfer {
-    /// Sending was given up.
+    /// The coroutine was cancelled.
     fn drop(&mut self) {
         attached(|py| {
             if let Err(error) = self.settle(py) {

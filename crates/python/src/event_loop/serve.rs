@@ -159,7 +159,7 @@ pub(super) enum BoundSocket {
     Made(GcRef, CloseUnlessDone),
 }
 
-/// What a server does, whatever its sockets are.
+/// The options of a server that do not concern its sockets.
 pub(super) struct Service {
     pub(super) factory: GcRef,
     pub(super) backlog: GcRef,
@@ -199,7 +199,7 @@ impl Service {
         Ok(server)
     }
 
-    /// The server of the sockets, begun if it is to begin.
+    /// Makes the server of the sockets, and starts it if `start_serving` is set.
     fn server<'py>(self, event_loop: &Obj<'py, EventLoop>, sockets: Bound<'py, PyList>) -> Output<'py> {
         let py = event_loop.py();
         if let Some(class) = SERVER.maker::<Server>(py)? {
@@ -230,7 +230,7 @@ impl Service {
     }
 }
 
-/// All that can be wrong with the arguments. The socket, if one was given.
+/// Checks the arguments. Returns the `sock` argument, if there is one.
 fn check_arguments(py: Python<'_>, place: &Place, security: &Security) -> PyResult<Option<GcRef>> {
     let ssl = security.ssl.bind(py);
     if ssl.is_instance_of::<PyBool>() {
@@ -308,7 +308,7 @@ async fn listening_sockets(event_loop: &GcRef<EventLoop>, place: &Place) -> PyRe
     })
 }
 
-/// A bound socket for each address; all are closed again when one cannot be had.
+/// A bound socket for each address; if one fails, all are closed.
 fn bind_all<'py>(
     event_loop: &Obj<'py, EventLoop>,
     place: &Place,

@@ -1,9 +1,9 @@
 //! Coroutines on the program's own sockets: `sock_recv`, `sock_sendall`, `sock_connect`, `sock_accept` and
 //! their kin.
 //!
-//! Each tries at once, and waits for the kernel's word only when the socket is not ready: on a future that the report completes.
-//! Receiving from and sending to a plain `socket.socket` is done by system calls made here; any other object (a subclass, a
-//! stand-in) is asked by its own methods. Called by Python code; calls [`crate::core::watched`], [`super::resolve`]
+//! Each coroutine tries at once. Only if the socket is not ready it waits, on a future that the kernel's report completes.
+//! Receiving from and sending to a plain `socket.socket` is done by system calls made here; any other object (a subclass, an
+//! object with the same methods) is used through its methods. Called by Python code; calls [`crate::core::watched`], [`super::resolve`]
 //! and the driver.
 
 use pyo3::exceptions::PyOSError;
@@ -65,7 +65,7 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
     );
 }
 
-/// A method of `N` arguments, the first of which is the socket, that tries until the socket lets it.
+/// A method of `N` arguments, the first of which is the socket, that tries again whenever the socket is ready.
 trait Attempt<const N: usize>: 'static {
     const SIGNATURE: &'static Signature<N>;
     const INTEREST: Interest;
@@ -74,10 +74,10 @@ trait Attempt<const N: usize>: 'static {
     fn attempt<'py>(call: &Call<'_, 'py>) -> Tried<'py>;
 }
 
-/// The answer; `None` says "not now", and so do BlockingIOError and InterruptedError.
+/// The result; `None`, BlockingIOError and InterruptedError mean that the socket is not ready.
 type Tried<'py> = PyResult<Option<Bound<'py, PyAny>>>;
 
-/// What a method was called with.
+/// The arguments of a call.
 struct Call<'a, 'py> {
     event_loop: &'a Obj<'py, EventLoop>,
     socket: &'a Bound<'py, PyAny>,
