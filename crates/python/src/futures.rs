@@ -1,7 +1,7 @@
 //! `Future`: a result that comes later. `asyncio.futures.Future`, native.
 //!
-//! Completing a future pushes what waits for it straight to its loop's ready ring when the loop is native: a waiting native
-//! Task, a Rust waker, or a callback, with no Handle in between. On a foreign loop everything goes through that loop's
+//! Completing a future pushes its callbacks straight to the ready ring of a native loop, with no Handle: waiting native Tasks, Rust
+//! wakers, and callables. On a foreign loop everything goes through that loop's
 //! `call_soon`. Called by Python code, by [`crate::tasks`] (a Task is a Future) and by the control plane.
 
 #[cfg(Py_3_14)]
@@ -55,7 +55,7 @@ pub enum State {
 pub struct Future {
     pub(crate) event_loop: Slot,
     state: Cell<State>,
-    /// `_asyncio_future_blocking`: yielded to a task that has not looked at it yet.
+    /// `_asyncio_future_blocking`: the future was yielded to a task that has not read this yet.
     pub(crate) blocking: Cell<bool>,
     log_traceback: Cell<bool>,
     callbacks: LoopCell<Callbacks>,
@@ -64,10 +64,10 @@ pub struct Future {
     failed: Cell<bool>,
     exception_traceback: Slot,
     cancel_message: Slot,
-    /// The CancelledError that a task died of, kept for whoever awaits it first.
+    /// The CancelledError that ended a task: raised once, in the first task that awaits it.
     cancelled_error: Slot,
     source_traceback: Slot,
-    /// A set of those who said that they wait for the future; see [`awaiting`].
+    /// The set of futures that were added by `future_add_to_awaited_by`; see [`awaiting`].
     #[cfg(Py_3_14)]
     awaited_by: Slot,
 }
@@ -138,7 +138,7 @@ impl Future {
         }
     }
 
-    /// Whether dying now must be reported.
+    /// Whether an exception has to be reported if the future is freed now.
     #[inline]
     pub fn has_unretrieved_exception(&self) -> bool {
         self.log_traceback.get()
@@ -165,7 +165,7 @@ pub fn init(future: &Obj<'_, Future>, event_loop: Bound<'_, PyAny>) -> PyResult<
     }
     let event_loop = if event_loop.is_none() { stock::current_event_loop(py)? } else { event_loop };
     let debug = loop_debug(&event_loop)?;
-    // Running __init__ a second time starts afresh and leaks nothing.
+    // A second call of __init__ resets the future and drops the old references.
     let old = future.callbacks.with(std::mem::take);
     drop(old);
     future.each_slot(Slot::clear);
@@ -188,7 +188,7 @@ pub fn remember_source(future: &Obj<'_, Future>) -> PyResult<()> {
     Ok(())
 }
 
-/// The CancelledError to raise; the one that killed a task is handed out once.
+/// The CancelledError to raise. The one that ended a task is returned only once, as by `_make_cancelled_error`.
 pub fn make_cancelled_error<'py>(future: &Obj<'py, Future>) -> PyResult<Raised<'py>> {
     let py = future.py();
     let error = match future.cancelled_error.take() {
@@ -201,7 +201,7 @@ pub fn make_cancelled_error<'py>(future: &Obj<'py, Future>) -> PyResult<Raised<'
     Ok(Raised(error.cast_into()?))
 }
 
-/// What became of a future.
+/// The outcome of a done future.
 pub enum Settled<'py> {
     /// The result.
     Value(Bound<'py, PyAny>),
@@ -369,7 +369,7 @@ pub fn cancel(future: &Obj<'_, Future>, message: Bound<'_, PyAny>) -> PyResult<b
     Ok(true)
 }
 
-/// Schedules every callback and forgets them.
+/// Schedules every callback and empties the list.
 #[inline]
 fn schedule_callbacks(future: &Obj<'_, Future>) -> PyResult<()> {
     future.callbacks.with(std::mem::take).consume(|callback| schedule(future, callback))
@@ -406,7 +406,7 @@ static CALLBACK: EntryKind = EntryKind {
         current::flush_leave(event_loop)?;
         let py = event_loop.py();
         let (function, future, context) = parts(runnable, py);
-        // When the callback raises, a Handle is made after the fact for the report.
+        // If the callback raises, a Handle is made for the report, which names one.
         match context::run(&context, |_| call::call1(&function, &future)) {
             Ok(_) => Ok(()),
             Err(error) => events::report(
@@ -430,11 +430,11 @@ fn parts(runnable: Runnable, py: Python<'_>) -> (Bound<'_, PyAny>, Bound<'_, PyA
     (runnable.object.into_any(py), part(runnable.first), part(runnable.second))
 }
 
-/// An operation of the kernel that a future stands for: the future is done when the operation can be finished.
+/// The owner of an operation whose future is completed when the operation can be finished.
 pub static READY: OwnerKind = OwnerKind {
     ready: |event_loop, future, id| {
         let future: Obj<'_, Future> = typed(future, event_loop.py())?;
-        // Reported again before its task has run, or cancelled: then the task sees to it.
+        // The future is done already: the operation was reported twice before the task ran, or the future was cancelled.
         let is_pending = finish(event_loop, id).is_some() && future.state() == State::Pending;
         if is_pending { set_result(&future, none(event_loop.py())) } else { Ok(()) }
     },
@@ -477,14 +477,14 @@ fn as_python(py: Python<'_>, callback: Callback) -> PyResult<(Bound<'_, PyAny>, 
                 None => Ok((none(py), none(py))),
             }
         }
-        // It has no context. The present one would be wrong, and whoever keeps it would keep what its variables refer to.
+        // The callback has no context. The current one would be wrong, and would keep alive what its variables refer to.
         Callback::Reaction { reaction, owner } => {
             Ok((ReactionCallback::of(reaction, owner.any(py))?, context::empty(py)?))
         }
     }
 }
 
-/// `Future.add_done_callback` with everything decided.
+/// `Future.add_done_callback`, for a callback of any kind.
 #[inline]
 pub fn add_callback(future: &Obj<'_, Future>, callback: Callback) -> PyResult<()> {
     future.ensure_alive()?;
@@ -549,7 +549,7 @@ fn remove_callback<'py>(future: &Obj<'py, Future>, function: &Bound<'py, PyAny>)
     Ok(removed.into_pyobject(py)?.into_any())
 }
 
-/// Takes out every entry of one reaction and owner; how many there were.
+/// Removes every callback of one reaction and owner; returns their number.
 pub fn remove_reaction(
     future: &Obj<'_, Future>,
     reaction: &'static Reaction,
@@ -575,14 +575,14 @@ fn callback_list<'py>(future: &Obj<'py, Future>) -> Output<'py> {
             _ => None,
         };
         let (function, context) = as_python(py, callback)?;
-        // By the identity of asyncio's function programs know the task that a loop runs for (anyio does).
+        // Programs (anyio) find the task that a loop runs for by the identity of asyncio's function among its callbacks.
         let function = standard.map_or(Ok(function), |standard| standard(py).cloned())?;
         list.append((function, context))?;
     }
     Ok(list.into_any())
 }
 
-/// Reports an exception that nobody asked for. The finalizer of Future and Task.
+/// Reports an exception that was never retrieved. The finalizer of Future and Task.
 pub fn report_unretrieved(future: &Obj<'_, Future>) -> PyResult<()> {
     if !future.log_traceback.replace(false) {
         return Ok(());

@@ -53,7 +53,7 @@ pub use pause::{Delay, yield_once};
 pub struct TaskState {
     pub(crate) coroutine: Slot,
     pub(crate) context: Slot,
-    /// The name; until somebody sets one, `number` stands for it.
+    /// The name; while it is empty, the name is `Task-` and `number`.
     name: Slot,
     number: Cell<u64>,
     /// What the coroutine waits for.
@@ -115,18 +115,18 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     functions::add(module, &TAKE_CANCELLATION, take_cancellation, doc)
 }
 
-/// Whether it is one of asyncio's tasks, the standard library's or a native one: their classes need not know each other.
+/// Whether an object is a task of the standard library's class or of the native one, which are not related by inheritance.
 pub fn is_asyncio_task(object: &Bound<'_, PyAny>) -> PyResult<bool> {
     Ok(Obj::<Task>::cast(object).is_some() || object.is_instance(stock::task(object.py())?)?)
 }
 
-/// Living native tasks of all loops and threads that are not done: what `asyncio.all_tasks()` consults.
+/// The native tasks of all loops and threads that are not done, for `asyncio.all_tasks()`.
 pub fn living(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
     PyList::new(py, TASKS.living(py).into_iter().map(Obj::into_any))
 }
 
 /// `asyncio.all_tasks(event_loop)`, which is a C function since 3.14. The native tasks take part in it by way of
-/// `python/yibu/task_registry.py`; the stock tasks of all threads are known to nobody else.
+/// `python/yibu/task_registry.py`; only that function knows the stock tasks of all threads.
 #[cfg(Py_3_14)]
 pub fn all_tasks<'py>(event_loop: &Bound<'py, PyAny>) -> PyResult<Bound<'py, pyo3::types::PySet>> {
     Ok(stock::all_tasks(event_loop.py())?.call1((event_loop,))?.cast_into()?)
@@ -148,7 +148,7 @@ fn ensure_coroutine(coroutine: &Bound<'_, PyAny>) -> PyResult<()> {
     Err(PyTypeError::new_err(text!("a coroutine was expected, got {}", coroutine.repr()?)?))
 }
 
-/// What `create_task` was asked for.
+/// The arguments of `create_task`.
 #[derive(Default)]
 pub struct Options<'py> {
     /// The name, any object.
@@ -231,7 +231,7 @@ fn is_running(event_loop: &Bound<'_, PyAny>) -> PyResult<bool> {
 fn start_eagerly<'py>(task: &Obj<'py, Task>, event_loop: &Bound<'py, PyAny>) -> PyResult<()> {
     let py = task.py();
     if Obj::<EventLoop>::cast(event_loop).is_some_and(|native| !native.runs_here()) {
-        // The task would take the place of the one that the loop's own thread is running.
+        // The task would replace the current task of the thread that runs the loop.
         task.own.log_destroy_pending.set(false);
         return Err(PyRuntimeError::new_err(text!("loop {} is not the running loop", event_loop.repr()?)?));
     }
@@ -367,7 +367,7 @@ fn run_wakeup(
     }
 }
 
-/// What a Handle around the step would have done with an exception.
+/// Treats an exception of a step as `Handle._run` does.
 #[cold]
 fn report(
     event_loop: &Obj<'_, EventLoop>,
@@ -382,7 +382,7 @@ fn report(
     events::report(&Handle::with_arg(event_loop.as_any(), callback, arg, context)?, error)
 }
 
-/// `Task.__step`: sends None, or throws, into the coroutine and deals with what comes out.
+/// `Task.__step`: sends None or throws into the coroutine, then handles its result, its exception or the object that it yields.
 #[inline]
 fn step<'py>(task: &Obj<'py, Task>, error: Option<Raised<'py>>) -> PyResult<()> {
     let py = task.py();
@@ -474,13 +474,13 @@ fn wait_for<'py>(task: &Obj<'py, Task>, object: Bound<'py, PyAny>) -> PyResult<(
         return cancel_waiter_if_asked(task, &object);
     }
     if object.is_none() {
-        // A bare yield gives way for one turn.
+        // A bare yield waits one turn.
         return schedule_step(task, None);
     }
     wait_for_foreign(task, object)
 }
 
-/// The rarer things a coroutine yields: future-likes, and mistakes.
+/// Handles the other objects that a coroutine may yield: futures that are not native, and objects that no task can await.
 #[cold]
 fn wait_for_foreign<'py>(task: &Obj<'py, Task>, object: Bound<'py, PyAny>) -> PyResult<()> {
     let py = task.py();
@@ -547,7 +547,7 @@ fn fail_soon(task: &Obj<'_, Task>, text: String) -> PyResult<()> {
     schedule_step(task, Some(Raised::from_err(py, PyRuntimeError::new_err(text))))
 }
 
-/// The task was cancelled while it ran: what it now waits for is cancelled at once.
+/// The task was cancelled while it ran: cancels the future that it awaits now.
 #[inline]
 fn cancel_waiter_if_asked(task: &Obj<'_, Task>, waiter: &Bound<'_, PyAny>) -> PyResult<()> {
     if task.own.must_cancel.get() && future_like::cancel_with(waiter, &task.base.message(task.py()))? {
@@ -576,13 +576,13 @@ pub fn cancel<'py>(task: &Obj<'py, Task>, message: &Bound<'py, PyAny>) -> PyResu
     Ok(true)
 }
 
-/// `Task.cancelling`: how many requests for cancellation were not taken back.
+/// `Task.cancelling`: the number of cancellation requests that `uncancel` has not taken back.
 #[inline]
 pub fn cancelling(task: &Obj<'_, Task>) -> usize {
     task.own.cancel_requests.get()
 }
 
-/// `Task.uncancel`: takes a request back; how many are left.
+/// `Task.uncancel`: takes one cancellation request back and returns the number of those left.
 pub fn uncancel(task: &Obj<'_, Task>) -> usize {
     let left = task.own.cancel_requests.get().saturating_sub(1);
     task.own.cancel_requests.set(left);
@@ -623,10 +623,10 @@ fn name<'py>(task: &Obj<'py, Task>) -> Bound<'py, PyAny> {
     })
 }
 
-/// The finalizer: a pending task that nobody can complete any more is reported.
+/// The finalizer: reports a task that is freed while it is pending.
 fn report_destroyed(task: &Obj<'_, Task>) -> PyResult<()> {
     let py = task.py();
-    // Whoever gets the report may keep the task; it is no task of its loop any more.
+    // The exception handler may keep the task alive; `all_tasks()` does not return it any more.
     task.own.registration.leave();
     if destroyed_pending(task) {
         let report = make::dict(py)?;

@@ -1,4 +1,4 @@
-//! Futures of whatever kind: asyncio's questions and orders, answered directly where no Python code could see the difference.
+//! asyncio's operations on any kind of future. Native futures are used directly where no Python code could see the difference.
 //!
 //! A future is what `isfuture()` says it is: native, of the standard library, or somebody's own class; and, for the bridge to
 //! threads, a `concurrent.futures.Future`, whose methods have the same names. Called by the primitives; calls [`super`] for
@@ -17,10 +17,10 @@ use crate::{names, stock};
 /// `cancel(msg=message)` of an object of exactly one native class derived from Future; `None` for any other object.
 pub type Cancel = for<'a, 'py> fn(&'a Bound<'py, PyAny>, &'a Bound<'py, PyAny>) -> Option<PyResult<bool>>;
 
-/// That of each native class derived from Future: tasks and what `gather()` returns.
+/// The `Cancel` of each native class derived from Future: that of tasks and that of the future which `gather()` returns.
 static DERIVED: [OnceLock<Cancel>; 2] = [OnceLock::new(), OnceLock::new()];
 
-/// Makes [`cancel_with`] know a native class derived from Future. Called once for each when the module is made.
+/// Registers a native class derived from Future for [`cancel_with`]. Called once for each when the module is made.
 pub fn register_cancel(cancel: Cancel) -> PyResult<()> {
     if DERIVED.iter().any(|place| place.set(cancel).is_ok()) {
         return Ok(());
@@ -42,7 +42,7 @@ pub fn is_future(object: &Bound<'_, PyAny>) -> PyResult<bool> {
     Ok(object.getattr(names::__class__(py))?.hasattr(mark)? && !object.getattr(mark)?.is_none())
 }
 
-/// Whether it is one of asyncio's futures, the standard library's or a native one: their classes need not know each other.
+/// Whether an object is a future of the standard library's class or of the native one, which are not related by inheritance.
 #[cfg(Py_3_14)]
 pub fn is_asyncio_future(object: &Bound<'_, PyAny>) -> PyResult<bool> {
     Ok(Obj::<super::Future>::cast(object).is_some() || object.is_instance(stock::future(object.py())?)?)
@@ -115,7 +115,7 @@ pub fn cancel_message<'py>(future: &Bound<'py, PyAny>) -> Output<'py> {
     }
 }
 
-/// Nobody will ask for the exception: no report when the future, which is done, dies.
+/// Marks the exception of a done future as retrieved, so that the future does not report it when it is freed.
 pub fn mark_retrieved(future: &Bound<'_, PyAny>) -> PyResult<()> {
     if is_cancelled(future)? { Ok(()) } else { exception(future).map(drop) }
 }

@@ -1,6 +1,6 @@
 //! Python awaitables in Rust futures: [`Awaited`], which is `await object` of an `async` function.
 //!
-//! What it waits for is on the coroutine's list ([`crate::coroutines::kept`]); dropping it gives up. Used by whatever is an `async` function.
+//! The awaited object is on the coroutine's list ([`crate::coroutines::kept`]); dropping an [`Awaited`] ends the wait. Used by every `async` function.
 
 use std::future::Future as RustFuture;
 use std::pin::Pin;
@@ -26,9 +26,9 @@ pub struct Awaited(Way);
 enum Way {
     /// A future, or a task of its `own`, made for a coroutine.
     Future { future: GcRef, registered: bool, own: bool },
-    /// What a native coroutine would have run: it needs no task of its own.
+    /// The Rust future of a native coroutine, which is polled here without a task.
     Body { body: Body, _list: TakenOver },
-    /// Nor does a routine; `on` is the future that it awaits now, and whether that keeps our waker.
+    /// A routine, which also needs no task; `on` is the future that it awaits now, and whether that future has our waker.
     Routine { routine: GcRef<Routine>, on: Option<(GcRef, bool)> },
 }
 
@@ -84,13 +84,13 @@ fn poll_routine(routine: &Obj<'_, Routine>, on: &mut Option<(GcRef, bool)>) -> P
             Err(error) => return Poll::Ready(Err(error)),
         };
         if yielded.is_none() {
-            // It gives way.
+            // A bare yield.
             return match yield_turn() {
                 Ok(()) => Poll::Pending,
                 Err(error) => Poll::Ready(Err(error)),
             };
         }
-        // What a task does with a future that it is given.
+        // As a task does with a future that its coroutine yields.
         if let Err(error) = yielded.setattr(names::_asyncio_future_blocking(py), false) {
             return Poll::Ready(Err(error));
         }
@@ -98,7 +98,7 @@ fn poll_routine(routine: &Obj<'_, Routine>, on: &mut Option<(GcRef, bool)>) -> P
     }
 }
 
-/// Sees to it that the coroutine is resumed when a future is done, unless that was seen to (`registered`).
+/// Has the coroutine resumed when a future is done, unless that was arranged before (`registered`).
 fn resume_when_done(future: &Bound<'_, PyAny>, registered: &mut bool) -> PyResult<()> {
     if *registered || delegation::offer(future) {
         return Ok(());
@@ -136,7 +136,7 @@ fn poll_future(future: &GcRef, registered: &mut bool) -> Poll<Answer> {
 }
 
 impl Drop for Awaited {
-    /// Awaiting was given up: the awaited future is cancelled, as a cancelled task cancels what it waits for.
+    /// The wait is dropped: cancels the awaited future, as a cancelled task does.
     fn drop(&mut self) {
         attached(|py| {
             let (object, left) = match &self.0 {
@@ -154,7 +154,7 @@ impl Drop for Awaited {
 fn leave(future: &Bound<'_, PyAny>, own: bool) -> PyResult<()> {
     let py = future.py();
     if future.call_method0(name!("done"))?.is_truthy()? {
-        // Somebody has waited for it: its exception is not to be reported as one that nobody wanted.
+        // The future was awaited, so its exception must not be reported as never retrieved.
         return if is_cancelled(future)? { Ok(()) } else { exception(future).map(drop) };
     }
     if delegation::closes() {

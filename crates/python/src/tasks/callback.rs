@@ -1,6 +1,6 @@
 //! A task's step and wake-up as Python callables, for loops and futures that are not native.
 //!
-//! Made by [`super`]; called by foreign loops, and by whoever looks at a future's callbacks.
+//! Made by [`super`]; called by foreign loops, and by programs that read the callbacks of a future.
 
 use std::cell::Cell;
 use std::ffi::CStr;
@@ -23,7 +23,7 @@ use crate::names;
 
 static TASK_CALLBACK: ClassState = ClassState::new();
 
-/// Which of a task's two callables.
+/// Which of the two callables of a task this is.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Kind {
     #[default]
@@ -32,7 +32,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// What asyncio calls it in reprs.
+    /// The name of asyncio's method, for reprs.
     fn name(self) -> &'static str {
         match self {
             Self::Step => "yibu.TaskStepMethWrapper",
@@ -102,7 +102,7 @@ fn invoke<'py>(callback: &Obj<'py, TaskCallback>, future: Option<Bound<'py, PyAn
     stepped.map(|()| none(py))
 }
 
-/// What the awaited future raises, if anything.
+/// The exception that the awaited future raises, if it raises one.
 fn awaited_error<'py>(future: &Bound<'py, PyAny>) -> PyResult<Option<Raised<'py>>> {
     let py = future.py();
     if let Some(future) = futures::exact(future) {

@@ -1,4 +1,4 @@
-//! `ensure_future`: a future for whatever can be awaited. Called by Python code, by the primitives and by the control plane.
+//! `ensure_future`: a future for any awaitable object. Called by Python code, by the primitives and by the control plane.
 
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;

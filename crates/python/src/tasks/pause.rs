@@ -1,4 +1,4 @@
-//! Rust futures that wait for nothing but time: one turn ([`yield_once`]), or some seconds ([`Delay`]).
+//! Rust futures that wait for time only: one turn ([`yield_once`]), or some seconds ([`Delay`]).
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -15,7 +15,7 @@ use crate::ffi::Obj;
 use crate::ffi::thread::attached;
 use crate::futures::{create_future, future_like};
 
-/// Gives way for one turn of the loop: `await asyncio.sleep(0)`.
+/// Waits one turn of the loop: `await asyncio.sleep(0)`.
 pub async fn yield_once() -> PyResult<()> {
     let mut yielded = false;
     poll_fn(|_| {
@@ -30,14 +30,14 @@ pub async fn yield_once() -> PyResult<()> {
     .await
 }
 
-/// Waits for an alarm; dropping it takes the alarm back.
+/// Waits for an alarm; dropping the `Delay` cancels the alarm.
 pub struct Delay {
     waiting: Awaited,
     alarm: GcRef<Alarm>,
 }
 
 impl Delay {
-    /// The time begins now.
+    /// The time is measured from this call.
     pub fn new(event_loop: &Obj<'_, EventLoop>, seconds: f64) -> PyResult<Self> {
         let future = create_future(event_loop)?;
         let delay = PyFloat::new(event_loop.py(), seconds);

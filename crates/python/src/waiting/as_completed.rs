@@ -1,8 +1,8 @@
 //! `as_completed`: several awaitables, in the order in which they finish.
 //!
-//! An [`AsCompleted`] is the queue between the futures' reactions, which put in who is done, and the coroutines that wait their turn.
-//! A program has the [`AsCompletedIterator`]: when that is gone, and the coroutines that it has handed out, nobody asks for the rest, so
-//! the futures and the timer let go of the queue. Up to 3.12 asyncio has a generator in its place, which begins with the first
+//! An [`AsCompleted`] is the queue between the futures' reactions, which add the futures that are done, and the coroutines that take one each.
+//! A program has the [`AsCompletedIterator`]: when the iterator and its coroutines are freed, no caller can take the other futures, so
+//! the reactions and the timer are removed. Up to 3.12 asyncio has a generator in its place, which begins with the first
 //! `next()`; since 3.13 the iterator begins at once and is an asynchronous one too.
 
 use std::cell::Cell;
@@ -51,9 +51,9 @@ pub struct AsCompleted {
     todo: Slot<PyAny>,
     /// How many coroutines are still to be handed out.
     left: Cell<usize>,
-    /// Who is done, first come first served; `None` stands for one that the timeout overtook.
+    /// The futures that are done, in that order; `None` for each one that was pending at the timeout.
     done: LoopCell<VecDeque<Option<Ref>>>,
-    /// The futures that coroutines await until there is somebody for them.
+    /// The waiters of coroutines for which no future is done yet.
     waiters: LoopCell<WaitQueue<Ref>>,
     /// The loop that those belong to.
     bound: LoopBound,
@@ -96,7 +96,7 @@ pub fn as_completed<'py>(args: Args<'_, 'py>) -> Output<'py> {
     Ok(iterator.into_any())
 }
 
-/// Nobody asks for the rest.
+/// The iterator and its coroutines are freed: removes the reactions and the timer.
 fn abandon(iterator: &Obj<'_, AsCompletedIterator>) -> PyResult<()> {
     let py = iterator.py();
     let Some(all) = iterator.all.take() else { return Ok(()) };
@@ -111,7 +111,7 @@ fn abandon(iterator: &Obj<'_, AsCompletedIterator>) -> PyResult<()> {
     for future in &todo {
         forget(&future, &COMPLETION, all.as_any())?;
     }
-    // Those whose reactions are on their way find that nobody is expected.
+    // A reaction that is in the ready ring already finds that no future is pending.
     todo.clear();
     Ok(())
 }
@@ -205,7 +205,7 @@ fn put(all: &Obj<'_, AsCompleted>, who: Option<Ref>) -> PyResult<()> {
     wake_next(all)
 }
 
-/// Wakes the first who still waits.
+/// Completes the first waiter that is not done.
 fn wake_next(all: &Obj<'_, AsCompleted>) -> PyResult<()> {
     let py = all.py();
     while let Some(waiter) = all.waiters.with(WaitQueue::pop) {
@@ -250,7 +250,7 @@ fn count_down(all: &AsCompleted) -> bool {
     left > 0
 }
 
-/// Takes the next who is done, or waits for one.
+/// Takes the next future that is done, or waits for one.
 fn next_done<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     let py = routine.py();
     let all = routine.owner::<AsCompleted>(py)?;
@@ -272,7 +272,7 @@ fn next_done<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     }
 }
 
-/// Somebody is done, or the wait was given up: then the next in line gets the one that this routine was woken for.
+/// A future is done, or the wait was cancelled: then the next waiter gets the future that this routine was woken for.
 fn woken<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyResult<Step<'py>> {
     let py = routine.py();
     let waiter = taken(py, &routine.first);

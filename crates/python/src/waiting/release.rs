@@ -1,4 +1,4 @@
-//! What the primitives of this folder share: a waiter that is released when a future is done.
+//! A waiter that is released when a future is done; shared by the primitives of this folder.
 
 use pyo3::prelude::*;
 
@@ -10,12 +10,12 @@ use crate::futures::{self, future_like};
 use crate::mixins::create_future;
 use crate::replaced::names::running_loop::OF_TASKS;
 
-/// `_release_waiter`: the one who waits may go on.
+/// `_release_waiter`: completes a waiter, so that its task goes on.
 pub(super) fn release(waiter: &Bound<'_, PyAny>) -> PyResult<()> {
     if future_like::is_done(waiter)? { Ok(()) } else { future_like::set_result(waiter, none(waiter.py())) }
 }
 
-/// Lets the owner, a waiter, go on when the future is done.
+/// The reaction on a future that completes its owner, a waiter.
 pub(super) static RELEASE: Reaction = Reaction {
     name: "_release_waiter",
     run: |waiter, _future| release(waiter),
@@ -23,7 +23,7 @@ pub(super) static RELEASE: Reaction = Reaction {
     standard: None,
 };
 
-/// `_cancel_and_wait(future)`: the coroutine of it. Its owner is the future, the waiter is in its first slot.
+/// The coroutine of `_cancel_and_wait(future)`. Its owner is the future, the waiter is in its first slot.
 pub(super) fn cancel_and_wait<'py>(future: &Bound<'py, PyAny>) -> Output<'py> {
     Ok(Routine::begin(future, "_cancel_and_wait", begin_to_cancel)?.into_any())
 }

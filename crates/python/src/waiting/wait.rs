@@ -1,6 +1,6 @@
-//! `wait`: until the first, the first failure, or all of several futures.
+//! `wait`: waits for several futures, until the first is done, the first has failed, or all are done.
 //!
-//! The routine's owner is what was given, then the set of the futures; timeout and `return_when` are in the first two slots,
+//! The routine's owner is the `fs` argument, later the set of its futures; timeout and `return_when` are in the first two slots,
 //! then the [`Wait`] in the first. The futures' reactions act on that.
 
 use std::cell::Cell;
@@ -51,7 +51,7 @@ impl Until {
     }
 }
 
-/// What is still to come before a `wait` is over.
+/// The state of a `wait` that is not over.
 #[derive(Default)]
 pub struct Wait {
     left: Cell<usize>,
@@ -65,7 +65,7 @@ pub struct Wait {
 
 static WAIT_STATE: ClassState = ClassState::new();
 
-/// One more is done.
+/// The reaction on each future: one more is done.
 static COMPLETION: Reaction = Reaction {
     name: "_wait.<locals>._on_completion",
     run: completed,
@@ -100,7 +100,7 @@ fn check(given: &Bound<'_, PyAny>) -> PyResult<()> {
     if given.is_truthy()? { Ok(()) } else { Err(PyValueError::new_err("Set of Tasks/Futures is empty.")) }
 }
 
-/// The futures as a set of our own.
+/// The futures in a new set.
 fn collect<'py>(given: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PySet>> {
     let futures = given.py().get_type::<PySet>().call1((given,))?.cast_into::<PySet>()?;
     for future in futures.try_iter()? {
@@ -140,7 +140,7 @@ fn begin<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     Ok(Step::Await(waiter, finish))
 }
 
-/// Whether it has an exception, which counts as seen then.
+/// Whether a future has an exception, which is marked as retrieved.
 fn failed(future: &Bound<'_, PyAny>) -> PyResult<bool> {
     Ok(!future_like::is_cancelled(future)? && future_like::exception(future)?.is_some())
 }

@@ -1,4 +1,4 @@
-//! `wait_for`: one awaitable within a limit. Since 3.12 it is awaited in place, under a `Timeout`; before, it becomes a task
+//! `wait_for`: one awaitable with a time limit. Since 3.12 it is awaited in place, under a `Timeout`; before, it becomes a task
 //! of its own, beside a timer.
 //!
 //! The awaitable is the routine's owner until it is awaited, the limit is in the first slot.
@@ -28,7 +28,7 @@ pub fn wait_for<'py>(args: Args<'_, 'py>) -> Output<'py> {
     Ok(routine.into_any())
 }
 
-/// A limit that is over before it began: what is not done yet is cancelled, without having been started.
+/// A limit of zero or less: an awaitable that is not done is cancelled before it starts.
 fn at_once<'py>(routine: &Obj<'py, Routine>, event_loop: Option<&Bound<'py, PyAny>>) -> PyResult<Step<'py>> {
     let future = ensure(&routine.owner.get_or_none(routine.py()), event_loop)?;
     if future_like::is_done(&future)? {
@@ -39,7 +39,7 @@ fn at_once<'py>(routine: &Obj<'py, Routine>, event_loop: Option<&Bound<'py, PyAn
     Ok(Step::Await(cancelling, too_late))
 }
 
-/// The awaitable was cancelled and has ended: by that, or in its own way.
+/// The cancelled awaitable has ended, by the cancellation or with a result or an exception.
 fn too_late<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyResult<Step<'py>> {
     waited?;
     late_result(&routine.owner.get_or_none(routine.py())).map(Step::Return)

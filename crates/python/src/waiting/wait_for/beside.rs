@@ -33,7 +33,7 @@ pub fn begin<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     Ok(Step::Await(waiter, first_of_both))
 }
 
-/// The timer does nothing any more, whichever way the routine ends.
+/// Cancels the timer. Called on every way out of the routine.
 fn end<'py>(routine: &Obj<'py, Routine>, result: Output<'py>) -> PyResult<Step<'py>> {
     if let Some(alarm) = Obj::<Alarm>::cast(&taken(routine.py(), &routine.second)) {
         alarms::cancel(alarm)?;
@@ -76,8 +76,9 @@ fn first_of_both<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyRes
     }
 }
 
-/// The future was done when the wait was cancelled. Neither is lost: what a coroutine returned may have to be given back, a lock for
-/// instance, so the cancellation strikes at the next await. A future that the caller has keeps its result.
+/// The future was done when the wait was cancelled. Neither the result nor the cancellation is lost: the result of a coroutine (a lock
+/// that was acquired) is returned, because the caller may have to release it, and the cancellation is raised at the next await. A
+/// future that the caller has keeps its result.
 fn both<'py>(
     routine: &Obj<'py, Routine>,
     future: &Bound<'py, PyAny>,
