@@ -19,12 +19,12 @@ use crate::stock;
 
 /// What threads wait at while a callback runs.
 #[derive(Default)]
-struct Gate {
+struct Latch {
     open: Mutex<bool>,
     opened: Condvar,
 }
 
-impl Gate {
+impl Latch {
     fn open(&self) {
         *self.open.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.opened.notify_all();
@@ -41,7 +41,7 @@ impl Gate {
 pub struct Guard {
     /// The thread that runs the callback, 0 when none does.
     runner: Cell<u64>,
-    gate: LoopCell<Option<Arc<Gate>>>,
+    latch: LoopCell<Option<Arc<Latch>>>,
 }
 
 derived! {
@@ -61,9 +61,9 @@ pub fn run_guarded(handle: &Obj<'_, ThreadSafeHandle>) -> PyResult<()> {
         Handle::class(handle.py()).call_method1(name!("_run"), (handle.as_any(),)).map(drop)
     };
     handle.own.runner.set(0);
-    let gate = handle.own.gate.with(Option::take);
-    if let Some(gate) = gate {
-        gate.open();
+    let latch = handle.own.latch.with(Option::take);
+    if let Some(latch) = latch {
+        latch.open();
     }
     ran
 }
@@ -74,8 +74,8 @@ fn settle(handle: &Obj<'_, ThreadSafeHandle>) {
     if runner == 0 || runner == thread::ident() {
         return;
     }
-    let gate = handle.own.gate.with(|gate| Arc::clone(gate.get_or_insert_default()));
-    handle.py().detach(|| gate.wait());
+    let latch = handle.own.latch.with(|latch| Arc::clone(latch.get_or_insert_default()));
+    handle.py().detach(|| latch.wait());
 }
 
 impl Class for ThreadSafeHandle {
