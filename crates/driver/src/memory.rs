@@ -33,7 +33,7 @@ fn system(layout: Layout, allocate: impl FnOnce() -> *mut u8) -> *mut u8 {
     allocate()
 }
 
-// SAFETY: a block is the system allocator's or a slot of the reserve that nobody else has, it is at least as large and as aligned
+// SAFETY: a block is the system allocator's or a slot of the reserve with no other owner, it is at least as large and as aligned
 // as asked for, and `reserve::owns` tells which of the two gets it back. Nothing in here unwinds.
 unsafe impl GlobalAlloc for Memory {
     #[inline]

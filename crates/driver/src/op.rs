@@ -11,7 +11,7 @@ use crate::memory::MakeRoom;
 
 pub use rustix::net::SocketAddrAny;
 
-/// A descriptor's number. The driver never owns one: whoever submits an operation keeps it open until cancel.
+/// A descriptor's number. The driver does not own the descriptor: the submitter keeps it open until it cancels the operation.
 pub type Fd = std::os::fd::RawFd;
 
 /// The side of a descriptor that an operation waits on. Each side carries at most one operation.

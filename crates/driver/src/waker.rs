@@ -1,4 +1,4 @@
-//! Ending another thread's wait. [`Waker`] is made by a driver, cloned by whoever posts to the loop from outside,
+//! [`Waker`] ends the wait of another thread. It is made by a driver, cloned by threads that post to the loop,
 //! and calls the kernel or the simulation that the loop waits in.
 
 use std::sync::{Arc, Weak};

@@ -189,7 +189,7 @@ fn advance<'py>(coroutine: &Obj<'py, NativeCoroutine>) -> Advanced<'py> {
     coroutine.running.set(true);
     // Attaching again is what makes PyO3's own references, which futures hold and drop, be released at once.
     let polled = attached(|_| {
-        // Whoever keeps a waker keeps one of ours.
+        // Futures and operations hold a `waking::Waker`; the one of `std::task` is not used.
         let context = &mut Context::from_waker(std::task::Waker::noop());
         let (mut polled, mut offered) =
             delegation::polled(coroutine, delegates, || body.as_mut().poll(context));

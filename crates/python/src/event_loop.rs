@@ -104,7 +104,7 @@ impl Class for EventLoop {
         t.doc(c"EventLoop(selector=None)\n--\n\nThe native part of yibu.EventLoop.");
         t.init(|event_loop, args, kwargs| {
             event_loop.expect_this_class();
-            // Of no use unless all of it is done, so nobody has to close it.
+            // Counts as closed until every step has succeeded, so that a loop whose creation fails need not be closed.
             event_loop.closed.set(true);
             let [selector] = Args::parse_tuple(&INIT, args, kwargs)?;
             event_loop.refuse_overridden()?;

@@ -42,7 +42,7 @@ enum File {
 #[derive(Debug)]
 struct Mailbox {
     port: u16,
-    /// Whom it is connected with.
+    /// The socket that it is connected with.
     peer: Option<u16>,
     /// What arrived and was not received yet, with the sender's port.
     inbound: VecDeque<(u16, Vec<u8>)>,
@@ -100,7 +100,7 @@ pub(super) struct World {
 /// As much as a connection holds per direction, unless the test says otherwise.
 const CAPACITY: usize = 64 * 1024;
 
-/// A port that nobody else has for a long time.
+/// A port that no other socket gets for a long time.
 const fn port_of(id: EndId) -> u16 {
     1024 + (id % 60_000) as u16
 }
@@ -526,7 +526,7 @@ impl World {
         let (peer, unread) = (end.peer, !end.inbound.is_empty());
         match self.ends.get_mut(&peer) {
             Some(peer) if !peer.closed => peer.eof = true,
-            // Both are closed: nobody can ask about them any more.
+            // Both ends are closed, so no call can refer to the connection any more.
             _ => {
                 self.ends.remove(&id);
                 self.ends.remove(&peer);

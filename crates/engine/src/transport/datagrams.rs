@@ -18,7 +18,7 @@ use super::read_again::ReadAgain;
 /// Where a datagram goes.
 #[derive(Debug)]
 pub enum Destination<'a> {
-    /// To whom the socket is connected with.
+    /// To the peer that the socket is connected with.
     Connected,
     /// To an address of the kernel's form.
     To(&'a SocketAddrAny),
@@ -168,7 +168,7 @@ impl<D: Outbound> Datagrams<D> {
         &self.queue
     }
 
-    /// Gives what waits away, unsent: whoever asks takes everything apart.
+    /// Takes the queued datagrams out, unsent, when all references of a transport are cleared.
     pub fn forget(&mut self) -> VecDeque<D> {
         self.size = 0;
         std::mem::take(&mut self.queue)

@@ -37,7 +37,7 @@ pub enum Reading {
 pub enum WriteError {
     /// `write_eof` was called before.
     AfterEof,
-    /// Somebody waits for the buffer to drain, to use the socket directly.
+    /// `sendfile` or TLS waits for the buffer to drain, to use the socket directly.
     SendfileInProgress,
     /// The kernel does not watch the descriptor.
     Unwatched(io::Error),
@@ -654,7 +654,7 @@ impl fmt::Display for WriteError {
 
 impl std::error::Error for WriteError {}
 
-/// Gives a buffer back whose bytes are nobody's.
+/// Gives back a buffer whose bytes are not needed.
 #[cold]
 fn recycled(ops: &mut impl Ops, lease: Lease) -> Option<Upcall> {
     ops.driver().recycle(lease);

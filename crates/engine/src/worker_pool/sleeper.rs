@@ -1,6 +1,6 @@
 //! [`Sleeper`]: one thread sleeps until another wakes it; a wake-up that comes before the sleep is not lost.
 //!
-//! Called by the workers of a pool and by whoever wakes them; calls `std::thread::park`.
+//! Called by the workers of a pool and by the threads that submit jobs; calls `std::thread::park`.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread::{self, Thread};

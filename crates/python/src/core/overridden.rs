@@ -4,7 +4,7 @@
 //! asyncio's loop calls its own methods by name. So does this one, where it would otherwise take a native short cut, for each
 //! name of [`super::overridable`]; all others it calls by name in any case. The class is asked by [`crate::ffi::originals`]; what is set on the object is
 //! noticed when it is set. A loop of which nothing is replaced, nor of what its turns go past, says so with one comparison
-//! ([`Overrides::is_untouched`]). Called by whoever has a short cut.
+//! ([`Overrides::is_untouched`]). Called before every native short cut.
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;

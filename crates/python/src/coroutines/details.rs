@@ -1,7 +1,7 @@
-//! What is known of a native coroutine only when somebody asks: its code, its frame, where it was made, names given to it.
+//! The attributes of a native coroutine that are made on demand: its code, its frame, its origin, names that were set.
 //!
 //! The code is that of the standard library's function, and the frame that of a coroutine of that function which never runs
-//! ([`super::unstarted`]). A coroutine that nobody looks at carries an empty pointer for all of this. Called by
+//! ([`super::unstarted`]). A coroutine whose attributes are not read has one empty pointer for them. Called by
 //! [`mod@super::protocol`]; made with every coroutine.
 
 use std::cell::OnceCell;
@@ -115,7 +115,7 @@ fn function<'py>(py: Python<'py>, name: &str) -> PyResult<Option<Bound<'py, PyAn
         {
             continue;
         }
-        // Nobody runs it, so its variables of the outer function may be empty.
+        // The function is never called, so its variables of the outer function may be empty.
         let cell = types.getattr(name!("CellType"))?;
         let variables = code.getattr(name!("co_freevars"))?.len()?;
         let cells = (0..variables).map(|_| cell.call0()).collect::<PyResult<Vec<_>>>()?;

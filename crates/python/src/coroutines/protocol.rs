@@ -33,7 +33,7 @@ pub trait Coroutine: Class {
     fn is_running(&self) -> bool;
     /// Whether it has ended.
     fn is_over(coroutine: &Obj<'_, Self>) -> bool;
-    /// What is known of it when somebody asks.
+    /// Its code, frame and names, for introspection.
     fn details(&self) -> &Details;
     /// `cr_await`: what it waits for.
     fn awaiting<'py>(coroutine: &Obj<'py, Self>) -> PyResult<Option<Bound<'py, PyAny>>>;

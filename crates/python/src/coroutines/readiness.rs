@@ -79,7 +79,7 @@ impl Readiness {
             if waiting.ready.get() {
                 return Poll::Ready(Ok(()));
             }
-            // Where another watcher took the side, or the loop was closed, nobody will report.
+            // If another watcher has replaced this one, or the loop was closed, the kernel's report never comes.
             if Rc::strong_count(&waiting) > SHARES_WITHOUT_OPERATION {
                 let waker = match attached(Waker::current) {
                     Ok(waker) => waker,

@@ -205,7 +205,7 @@ enum Begun<'py> {
 #[cfg(Py_3_14)]
 use super::driving::driving as running;
 
-/// Nobody asks which routine runs what it awaits.
+/// Before 3.14 no call graph asks which routine runs the coroutine that it awaits.
 #[cfg(not(Py_3_14))]
 #[inline]
 fn running<'py, R>(_: &Obj<'py, Routine>, _: &Bound<'py, PyAny>, run: impl FnOnce() -> R) -> R {

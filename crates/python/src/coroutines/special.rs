@@ -41,7 +41,7 @@ pub type Keep = for<'a, 'py> fn(&Obj<'py, Routine>, Args<'a, 'py>) -> PyResult<(
 #[derive(Default)]
 pub struct SpecialMethod {
     special: Cell<Option<&'static Special>>,
-    /// The ordinary method, for whoever asks the class.
+    /// The ordinary method, returned when the attribute is read from the class.
     plain: Slot,
 }
 

@@ -18,7 +18,7 @@ pub fn unstarted<'py>(
     let py = function.py();
     let coroutine = twins::copy(function)?.call(args, Some(keywords))?;
     if !coroutine.is_exact_instance(stock::coroutine(py)?) {
-        // Nobody asks whether a generator was used.
+        // A generator that was never iterated causes no warning.
         return Ok(coroutine);
     }
     let (module, name) = (stock::warnings_module(py)?, "_warn_unawaited_coroutine");

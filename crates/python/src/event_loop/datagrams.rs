@@ -74,7 +74,7 @@ struct Place {
     sock: GcRef,
 }
 
-/// A socket to make: family and protocol, where to bind it, and whom to connect it with.
+/// A socket to make: family and protocol, the local and the remote address.
 struct Plan {
     family: GcRef,
     proto: GcRef,
@@ -234,7 +234,7 @@ fn remove_stale(local: &Bound<'_, PyAny>) -> PyResult<()> {
     FRAME.log(py, "error", (format, local, error.as_any()))
 }
 
-/// Looks both addresses up, and pairs what has the same family and protocol.
+/// Resolves both addresses, and pairs results of the same family and protocol.
 async fn resolve(event_loop: &GcRef<EventLoop>, place: &Place) -> PyResult<Vec<Plan>> {
     let found = attached(|py| GcRef::new(PyDict::new(py)));
     for (index, address) in [&place.local, &place.remote].into_iter().enumerate() {

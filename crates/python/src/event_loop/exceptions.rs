@@ -1,4 +1,4 @@
-//! Exceptions that nobody can catch: `call_exception_handler`, `default_exception_handler` and the setter.
+//! Exceptions that no caller can catch: `call_exception_handler`, `default_exception_handler` and the setter.
 
 use pyo3::exceptions::{PyKeyboardInterrupt, PySystemExit, PyTypeError};
 use pyo3::prelude::*;

@@ -302,7 +302,7 @@ fn close(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     super::given_selector::close(event_loop)
 }
 
-/// `__del__`: a loop that nobody closed is closed, with a ResourceWarning.
+/// `__del__`: closes a loop that was not closed, with a ResourceWarning.
 pub(super) fn finalize(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     if event_loop.closed.get() {
         return Ok(());

@@ -1,6 +1,6 @@
-//! Names and addresses: `getaddrinfo`, `getnameinfo`, and [`ensure_resolved`] for whoever connects or binds.
+//! Names and addresses: `getaddrinfo`, `getnameinfo`, and [`ensure_resolved`] for connecting and binding.
 //!
-//! Resolving blocks, so it is done by the default executor. Numeric addresses ask nobody, and are done at
+//! Resolving blocks, so it is done by the default executor. Numeric addresses need no resolver, and are done at
 //! once. Called by Python code, by [`super::sock`] and by what makes connections; calls the `socket` module.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -55,7 +55,7 @@ fn or_zero<'py>(args: &Args<'_, 'py>, name: &str, value: Bound<'py, PyAny>) -> P
     Ok(value)
 }
 
-/// ValueError for a name with a null character in it, before somebody takes its beginning for all of it.
+/// ValueError for a name with a null character in it: C code would take the part before that character for the whole name.
 fn refuse_null(name: &Bound<'_, PyAny>) -> PyResult<()> {
     let has_null = match name.cast::<PyString>() {
         Ok(text) => text.contains("\0")?,
@@ -200,7 +200,7 @@ fn is_numeric_host(host: &Bound<'_, PyAny>) -> bool {
         .is_ok_and(|host| host.to_str().is_ok_and(|host| numeric_family(host).is_some()))
 }
 
-/// A port that needs no look at the names of services.
+/// A port that is a number, not the name of a service.
 fn is_numeric_port(port: &Bound<'_, PyAny>) -> bool {
     let digits = |text: &[u8]| text.len() < 6 && text.iter().all(u8::is_ascii_digit);
     if let Ok(text) = port.cast_exact::<PyString>() {
@@ -212,7 +212,7 @@ fn is_numeric_port(port: &Bound<'_, PyAny>) -> bool {
     port.is_none() || port.is_exact_instance_of::<PyInt>()
 }
 
-/// What to look up, and on whose `getaddrinfo`.
+/// The arguments of a lookup, and the loop whose `getaddrinfo` is called.
 pub(super) struct Question {
     /// `(host, port, ...)`.
     pub(super) address: GcRef,
@@ -297,7 +297,7 @@ fn parts<'py>(address: &Bound<'py, PyAny>) -> PyResult<Parts<'py>> {
     Ok((host, port, slice(2, isize::MAX.unsigned_abs())?))
 }
 
-/// `base_events._ipaddr_info`: the address info of a numeric address, `None` where somebody has to be asked.
+/// `base_events._ipaddr_info`: the address info of a numeric address, `None` for a name that has to be resolved.
 fn numeric_info<'py>(
     question: &Question,
     host: &Bound<'py, PyAny>,

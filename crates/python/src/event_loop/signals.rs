@@ -232,7 +232,7 @@ fn close_pipe_if_unused(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     watched::unwatch(event_loop, pipe.reader.as_raw_fd(), Interest::Read).map(drop)
 }
 
-/// The interpreter writes into `fd` no more; what somebody else has set since is left alone.
+/// Takes `fd` back from `signal.set_wakeup_fd`, unless the program has set another descriptor since.
 fn leave_wakeup_fd(py: Python<'_>, fd: Fd) -> PyResult<()> {
     let module = signal_module(py)?;
     let before: Fd = module.call_method1(name!("set_wakeup_fd"), (-1,))?.extract()?;

@@ -201,7 +201,7 @@ fn is_abstract(path: &Bound<'_, PyAny>) -> PyResult<bool> {
     Ok(first.eq(0)? || first.eq("\0")?)
 }
 
-/// Binds to a path, in place of a socket that nobody closed properly.
+/// Binds to a path, and first removes a socket that an earlier server has left there.
 fn bind(socket: &Bound<'_, PyAny>, path: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = socket.py();
     if !is_abstract(path)?

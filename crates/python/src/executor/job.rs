@@ -1,4 +1,4 @@
-//! `Job`: a call that a worker is to make, and for whom. `concurrent.futures.thread._WorkItem`.
+//! `Job`: a call that a worker makes, and the future of its result. `concurrent.futures.thread._WorkItem`.
 //!
 //! The outcome of a job of a loop travels in the job itself, as a message to that loop; there it completes the loop's future.
 //! A job that came by `submit()` completes its `concurrent.futures.Future` where it runs.
@@ -141,7 +141,7 @@ fn run_for_loop<'py>(job: Obj<'py, Job>, future: &Obj<'py, Future>) -> Option<Ar
             job.ending.set(Ending::Raised);
         }
     }
-    // What nobody waits for any more goes no further; the result is released here.
+    // The future was cancelled, so the result is dropped here.
     if future.state() == State::Cancelled { None } else { post(job) }
 }
 
@@ -171,7 +171,7 @@ fn run_for_submitter<'py>(job: &Obj<'py, Job>, future: &Bound<'py, PyAny>) -> Py
     Ok(())
 }
 
-/// Cancels a job that nobody has begun.
+/// Cancels a job that no worker has begun.
 pub fn cancel(job: Obj<'_, Job>) -> PyResult<()> {
     let future = job.future.get_or_none(job.py());
     if futures::exact(&future).is_none() {
@@ -208,7 +208,7 @@ fn deliver(job: &Obj<'_, Job>) -> PyResult<()> {
     let Some(native) = futures::exact(&future) else { return Ok(()) };
     match native.state() {
         State::Cancelled => return Ok(()),
-        // Somebody completed it by hand.
+        // The program has completed the future itself.
         State::Finished => return Err(PyAssertionError::new_err(())),
         State::Pending => {}
     }

@@ -36,7 +36,7 @@ const SHUTDOWN: Signature<2> =
     Signature::new_method("ThreadPoolExecutor.shutdown", "wait=True, *, cancel_futures=False");
 const EXIT: Signature<3> = Signature::new_method("Executor.__exit__", "exc_type, exc_val, exc_tb");
 
-/// Whether a native pool may stand in for the standard library's: nobody has replaced that, or parts of it, to see its jobs.
+/// Whether a native pool may be used instead of the standard library's class: no program has replaced that class or parts of it.
 #[inline]
 pub fn stands_in(py: Python<'_>) -> PyResult<bool> {
     Ok(EXECUTOR_METHODS.are_original(py)?

@@ -1,4 +1,4 @@
-//! Who waits for a future: `_asyncio_awaited_by` and the two functions that tell it (3.14).
+//! The tasks that wait for a future: `_asyncio_awaited_by` and the two functions that change it (3.14).
 //!
 //! Native tasks and primitives leave themselves among the callbacks of what they wait for, which is all that a call graph has to
 //! read. Others tell it by `future_add_to_awaited_by()`. Called by Python code and by [`crate::graph`].
@@ -53,7 +53,7 @@ fn discard<'py>(args: Args<'_, 'py>) -> Output<'py> {
     Ok(none(py))
 }
 
-/// `Future._asyncio_awaited_by`: None when nobody waits.
+/// `Future._asyncio_awaited_by`: None when no task waits.
 pub(super) fn awaited_by<'py>(future: &Obj<'py, Future>) -> Output<'py> {
     let py = future.py();
     let callbacks: Vec<Callback> =

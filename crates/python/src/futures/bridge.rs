@@ -1,4 +1,4 @@
-//! Between futures of asyncio and of `concurrent.futures`: `wrap_future`, and the chain that it and
+//! Connects futures of asyncio and of `concurrent.futures`: `wrap_future`, and the chain that it and
 //! `run_coroutine_threadsafe` are made of.
 //!
 //! A [`Chain`] carries the outcome of one future to another and a cancellation back, each in the thread where the future it
@@ -99,14 +99,14 @@ pub struct Chain {
 
 static CHAIN: ClassState = ClassState::new();
 
-/// The destination is done: if it was cancelled, so is the source.
+/// The destination is done: if it was cancelled, the source is cancelled.
 static CHECK_CANCEL: Reaction = Reaction {
     name: "_chain_future.<locals>._call_check_cancel",
     run: check_cancel,
     waiter: |_| None,
     standard: None,
 };
-/// The source is done: so will be the destination.
+/// The source is done: its outcome goes to the destination.
 static CALL_SET_STATE: Reaction = Reaction {
     name: "_chain_future.<locals>._call_set_state",
     run: call_set_state,

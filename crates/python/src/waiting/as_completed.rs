@@ -165,7 +165,7 @@ fn todo<'py>(all: &Obj<'py, AsCompleted>) -> PyResult<Bound<'py, PySet>> {
 fn completed(all: &Bound<'_, PyAny>, future: &Bound<'_, PyAny>) -> PyResult<()> {
     let Some(all) = Obj::<AsCompleted>::cast(all) else { return Ok(()) };
     let Some(todo) = all.todo.get(all.py()) else {
-        // A timeout that is no number: nobody got the iterator.
+        // The timeout was no number, so `as_completed` raised and the program has no iterator.
         return Ok(());
     };
     let todo = todo.cast_into::<PySet>()?;

@@ -95,7 +95,7 @@ impl Takeover {
             transport.call_method0(names::resume_reading(py))?;
         }
         if let Some(flowing) = own.flowing.take() {
-            // Nobody will tell: the other protocol is told from now on.
+            // The transport calls the other protocol from now on, so `resume_writing` would not come here.
             flowing.any(py).call_method0(names::cancel(py))?;
         }
         if own.resume_writing.get() {

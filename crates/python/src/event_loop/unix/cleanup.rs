@@ -1,4 +1,4 @@
-//! Paths that are removed when their server stops (since Python 3.13), unless somebody else is bound there by then.
+//! Removes the path of a Unix socket when its server stops (since Python 3.13), unless another socket is bound there by then.
 //!
 //! Arranged by `create_unix_server`, done by `_stop_serving`.
 
