@@ -1,15 +1,16 @@
 //! Tells the standard library which task runs on which loop, because `asyncio.current_task()` and its callers must see native tasks.
 //!
 //! Up to 3.13 that is an entry in a dict (`_current_tasks`), from 3.14 on a field of the thread state behind
-//! `_swap_current_task`. Between two consecutive steps no Python code could see that no task is current. So
-//! [`leave`] only marks the task as left, and [`flush_leave`] changes the entry before anything but a step runs. Called by tasks and by the kinds of entries.
+//! `_swap_current_task`. Between two consecutive steps no Python code could see that no task is current, so [`leave`] only marks the
+//! task as left. Every entry that runs Python code and is not a step calls [`flush_leave`] first, which changes the record; entries
+//! that run no Python code (an alarm, the end of a job) leave it as it is. Called by tasks and by the kinds of entries.
 
 #[cfg(not(Py_3_14))]
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
 use super::EventLoop;
-use super::noted_task::Belief;
+use super::noted_task::Recorded;
 #[cfg(not(Py_3_14))]
 use crate::ffi::dict;
 use crate::ffi::{Obj, Output};
@@ -35,14 +36,14 @@ mod table {
 /// `_enter_task` for a native loop. RuntimeError when another task runs there.
 #[inline]
 pub fn enter(event_loop: &Obj<'_, EventLoop>, task: &Bound<'_, PyAny>) -> PyResult<()> {
-    let belief = &event_loop.current.belief;
+    let recorded = &event_loop.current.recorded;
     #[cfg(not(Py_3_14))]
     {
         let tasks = table::tasks(task.py())?;
         let (noted, address) = (&event_loop.current.noted, task.as_ptr().addr());
-        if belief.get() == Belief::Stale {
+        if recorded.get() == Recorded::Stale {
             if noted.get() == (address, dict::version(tasks)) {
-                belief.set(Belief::Running);
+                recorded.set(Recorded::Running);
                 return Ok(());
             }
         } else if let Some(other) = tasks.get_item(event_loop.as_any())? {
@@ -58,7 +59,7 @@ pub fn enter(event_loop: &Obj<'_, EventLoop>, task: &Bound<'_, PyAny>) -> PyResu
     }
     #[cfg(Py_3_14)]
     {
-        if belief.get() == Belief::Stale {
+        if recorded.get() == Recorded::Stale {
             swap(event_loop.as_any(), task)?;
         } else {
             as_running(event_loop.as_any(), || {
@@ -66,7 +67,7 @@ pub fn enter(event_loop: &Obj<'_, EventLoop>, task: &Bound<'_, PyAny>) -> PyResu
             })?;
         }
     }
-    belief.set(Belief::Running);
+    recorded.set(Recorded::Running);
     Ok(())
 }
 
@@ -84,13 +85,13 @@ fn already_running(task: &Bound<'_, PyAny>, other: &Bound<'_, PyAny>) -> PyErr {
 /// `_leave_task` for a native loop.
 #[inline]
 pub fn leave(event_loop: &Obj<'_, EventLoop>) {
-    event_loop.current.belief.set(Belief::Stale);
+    event_loop.current.recorded.set(Recorded::Stale);
 }
 
 /// Makes the standard library see that no task runs. To be called before anything but a step of a task runs.
 #[inline]
 pub fn flush_leave(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
-    if event_loop.current.belief.get() == Belief::Stale { clear(event_loop) } else { Ok(()) }
+    if event_loop.current.recorded.get() == Recorded::Stale { clear(event_loop) } else { Ok(()) }
 }
 
 /// [`flush_leave`] for the running loop, whatever its kind.
@@ -102,7 +103,7 @@ pub fn flush_leave_running(py: Python<'_>) -> PyResult<()> {
 }
 
 fn clear(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
-    event_loop.current.belief.set(Belief::Nobody);
+    event_loop.current.recorded.set(Recorded::None);
     let py = event_loop.py();
     #[cfg(not(Py_3_14))]
     {
@@ -119,7 +120,9 @@ fn clear(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
 /// `asyncio.current_task(event_loop)` on any loop: the task that runs there, if one does.
 #[inline]
 pub fn running_task<'py>(event_loop: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
-    if Obj::<EventLoop>::cast(event_loop).is_some_and(|native| native.current.belief.get() == Belief::Stale) {
+    if Obj::<EventLoop>::cast(event_loop)
+        .is_some_and(|native| native.current.recorded.get() == Recorded::Stale)
+    {
         return Ok(None);
     }
     #[cfg(not(Py_3_14))]

@@ -4,10 +4,10 @@ use std::cell::Cell;
 
 /// The current task of a loop as the standard library has it.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-pub(super) enum Belief {
+pub(super) enum Recorded {
     /// No task runs.
     #[default]
-    Nobody,
+    None,
     /// The running task is noted.
     Running,
     /// A task is noted, but its step has ended: see [`super::current::flush_leave`].
@@ -17,7 +17,7 @@ pub(super) enum Belief {
 /// The state of one loop for [`super::current`].
 #[derive(Default)]
 pub struct NotedTask {
-    pub(super) belief: Cell<Belief>,
+    pub(super) recorded: Cell<Recorded>,
     /// The task that was noted last, by its address, and the version of the dict since then: while that is the same, so is the entry.
     #[cfg(not(Py_3_14))]
     pub(super) noted: Cell<(usize, u64)>,
