@@ -1,7 +1,7 @@
-//! Audit hooks (PEP 578): whether there are any, asked without their hearing of it.
+//! Audit hooks (PEP 578): whether there are any, checked without calling them.
 //!
-//! The events themselves come from the standard library's own functions; where native code makes a system call in the place of
-//! one that would tell, it leaves the call to that function as long as somebody listens.
+//! The events come from the standard library's own functions. If a hook is set, the standard library's function makes the system
+//! call in the place of native code, so that its event is raised.
 
 use std::ffi::{c_char, c_int, c_void};
 

@@ -1,6 +1,6 @@
 //! Dicts asked for more than the safe API tells: whether they have changed, and by hashes that are known already.
 //!
-//! For the table of running tasks, which is written to in every step of a task up to 3.13. Called by `current`.
+//! For the table of running tasks, which is written to in every step of a task up to 3.13. Called by `crates/python/src/core/current.rs`.
 
 use pyo3::ffi;
 use pyo3::prelude::*;

@@ -1,7 +1,7 @@
 //! `__dict__` of native objects, for `vars()`: what asyncio's objects have there is put in when somebody asks.
 //!
-//! The dict is the object's own, so what a program puts into it is an attribute. Of native data it holds what there was when it was asked
-//! for last: attributes are looked up in the class first, so what a program changes of that in the dict changes nothing. Made by
+//! The dict is the object's own, so what a program puts into it is an attribute. For native data the dict shows the values
+//! at the time of the last request. Changing them in the dict has no effect: attributes are looked up in the class first. Made by
 //! [`crate::class`]; an object whose `__dict__` nobody asks for has none.
 
 use pyo3::exceptions::PyAttributeError;

@@ -1,8 +1,8 @@
 //! StopIteration: how an iterator hands over the value it returns.
 //!
 //! `await` on an object that is no Python coroutine asks `tp_iternext`, takes the result out of the exception at once and lets go
-//! of both. Making that exception costs more than all else in an await that is satisfied; so one is kept, and used again where
-//! nobody can tell: when whoever asks has the only reference to the iterator. It is emptied when that iterator dies.
+//! of both. Making that exception costs more than all else in an await that is satisfied; so one is kept, and reused
+//! when the caller holds the only reference to the iterator, so that Python code cannot notice. It is emptied when that iterator dies.
 //! Called by the trampolines and by [`super::class`].
 
 #[cfg(Py_3_12)]

@@ -1,7 +1,7 @@
 //! `Arguments`: the positional arguments of a call that is made later.
 //!
-//! Most such calls have one argument or none, and then no tuple is made. Held by handles and by the jobs of the executor; calls what they
-//! are kept for.
+//! Most such calls have one argument or none, and then no tuple is made. Held by handles and by the jobs of the executor; calls the
+//! callback with them.
 
 use std::cell::Cell;
 

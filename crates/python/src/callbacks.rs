@@ -1,6 +1,6 @@
 //! Reactions: what the primitives do when a future is done, without a Python callable in between.
 //!
-//! A [`Reaction`] is a static: a function, and who waits by it. `gather`, `TaskGroup`, `wait` and the like register one with an
+//! A [`Reaction`] is a static: a function, and a second one that finds the waiting task. `gather`, `TaskGroup`, `wait` and the like register one with an
 //! `owner`, the object it acts on. On native futures that is an entry in their callbacks, which the loop's turn runs as
 //! asyncio would run the callback: in the same place of the order. To Python code, and for futures that are not native, it is
 //! a [`ReactionCallback`]. Called by the primitives; calls [`crate::futures`].

@@ -1,4 +1,4 @@
-//! That the data of a combined class begins with that of another one.
+//! The data of a combined class that extends another one: it begins with the data of that one.
 
 use std::marker::PhantomData;
 
@@ -6,7 +6,7 @@ use pyo3::ffi;
 
 use crate::class::state::ClassState;
 
-/// That the data of class `T` begins with that of another native class.
+/// The data of class `T` begins with the data of another native class.
 pub struct Extended<T> {
     pub(crate) base: &'static ClassState,
     /// Whether there is nothing more in it.

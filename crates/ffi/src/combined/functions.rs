@@ -1,10 +1,10 @@
-//! What is done with the data of a class by whoever does not know the class.
+//! The operations on the data of a class that code can call without knowing the class.
 
 use std::ffi::c_void;
 
 use crate::gc::Visitor;
 
-/// What is done with data by whoever does not know its class.
+/// The operations on data that code can call without knowing its class.
 pub(crate) struct Functions {
     pub traverse: unsafe fn(*mut c_void, &mut Visitor),
     pub clear: unsafe fn(*mut c_void),

@@ -2,8 +2,9 @@
 //! `asyncio.selector_events`.
 //!
 //! The kernel's part is the engine's operations; the table here finds an operation by descriptor. It may name operations that have ended
-//! since: asking the engine to cancel one is how to know. Called by the loop's `add_reader` and its sisters, by signals, by
-//! whoever waits for a socket of the program's, and by transports, whose reading takes a watcher's place.
+//! since: to find out whether one has ended, ask the engine to cancel it. Called by the loop's `add_reader`,
+//! `remove_reader`, `add_writer` and `remove_writer`, by signals, by waits for a socket of the program's, and by transports, whose
+//! reading takes a watcher's place.
 
 use std::collections::{HashMap, TryReserveError};
 

@@ -1,7 +1,7 @@
 //! `InnerCoroutine`: what a routine shows as the coroutine that it awaits, where the standard library's function is made of several.
 //!
-//! `wait()` awaits `_wait()`, which awaits a future; the native one awaits the future itself. Whoever follows `cr_await` (call
-//! graphs, debuggers) finds what he would find in asyncio. Made by [`super::routine`] when asked; it can be looked at only.
+//! `wait()` awaits `_wait()`, which awaits a future; the native one awaits the future itself. Call graphs and debuggers, which
+//! follow `cr_await`, find what asyncio would show. Made by [`super::routine`] when asked; it can be looked at only.
 
 use std::cell::Cell;
 use std::ffi::CStr;

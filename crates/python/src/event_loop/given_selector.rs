@@ -1,7 +1,7 @@
 //! A selector that the program gives to the loop, `EventLoop(selector)`: the loop waits in its `select()`.
 //!
-//! What the loop watches stays with its own poller, whose descriptor is the one that the selector watches. Selectors of the
-//! standard library end their waits by it; one of the program's own may count, skip or invent time. Called by `event_loop`,
+//! What the loop watches stays with its own poller, whose descriptor is the one that the selector watches. The standard
+//! library's selectors wake up when this descriptor is ready. A program's own selector may treat time as it likes. Called by `event_loop`,
 //! `internals` and `lifecycle`.
 
 use std::time::Duration;

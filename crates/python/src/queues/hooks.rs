@@ -2,8 +2,8 @@
 //!
 //! asyncio's queues call their own methods by name, and programs make use of it: subclasses define `_init`, `_put` and `_get`,
 //! wrap `put_nowait`, patch a method of an instance. A method that is still the native one is called directly. The class is
-//! asked by [`originals`]; what attributes of the object hide holds until one is set or deleted, or there are more or fewer.
-//! Called by all files of this room.
+//! asked by [`originals`]; which methods the attributes of the object hide is remembered until its attributes change.
+//! Called by all files of `queues/`.
 
 use pyo3::prelude::*;
 use pyo3::types::PyString;

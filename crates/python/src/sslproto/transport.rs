@@ -1,6 +1,6 @@
 //! `_SSLProtocolTransport`: what the application writes to.
 //!
-//! Made by [`SslProtocol`], whose steps do everything.
+//! Made by [`SslProtocol`]. All work is done in `sslproto/steps.rs` and the files beside it.
 
 use std::ffi::CStr;
 
