@@ -33,10 +33,17 @@ fn filled<'py>(object: &Bound<'py, PyAny>) -> Output<'py> {
         Bound::from_owned_ptr_or_err(py, ffi::PyObject_GenericGetDict(object.as_ptr(), std::ptr::null_mut()))?
     };
     let dict = dict.cast_into::<PyDict>()?;
-    for base in object.get_type().mro() {
-        let Some(native) = natives(py).iter().find(|native| native.class.is(&base)) else {
-            continue;
-        };
+    let bases = object.get_type().mro();
+    let native_bases =
+        || bases.iter().filter_map(|base| natives(py).iter().find(|native| native.class.is(&base)));
+    for native in native_bases() {
+        if let Some(name) = native.none_before_init
+            && object.getattr_opt(PyString::intern(py, name))?.is_none_or(|value| value.is_none())
+        {
+            return Ok(dict.into_any());
+        }
+    }
+    for native in native_bases() {
         for name in native.shown {
             show(object, &dict, name, true)?;
         }
@@ -57,7 +64,7 @@ fn show<'py>(
     match object.getattr(&name) {
         Ok(value) if always || !value.is_none() => dict.set_item(name, value),
         Ok(_) => Ok(()),
-        // `__init__` was not called, or the program has deleted it.
+        // The program has deleted it, or another class's `__init__` was not called.
         Err(error) if error.is_instance_of::<PyAttributeError>(object.py()) => Ok(()),
         Err(error) => Err(error),
     }

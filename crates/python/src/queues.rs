@@ -284,6 +284,7 @@ impl Class for Queue {
 
     const SHOWN: &'static [&'static str] = <Self as Copied>::STATE;
     const SHOWN_WHEN_SET: &'static [&'static str] = <Self as Copied>::RARE_STATE;
+    const NONE_BEFORE_INIT: Option<&'static str> = Some("_maxsize");
 
     fn state() -> &'static ClassState {
         &QUEUE
@@ -346,6 +347,7 @@ impl Class for PriorityQueue {
 
     const SHOWN: &'static [&'static str] = Queue::SHOWN;
     const SHOWN_WHEN_SET: &'static [&'static str] = Queue::SHOWN_WHEN_SET;
+    const NONE_BEFORE_INIT: Option<&'static str> = Queue::NONE_BEFORE_INIT;
 
     fn state() -> &'static ClassState {
         &PRIORITY_QUEUE
@@ -403,6 +405,7 @@ impl Class for LifoQueue {
 
     const SHOWN: &'static [&'static str] = Queue::SHOWN;
     const SHOWN_WHEN_SET: &'static [&'static str] = Queue::SHOWN_WHEN_SET;
+    const NONE_BEFORE_INIT: Option<&'static str> = Queue::NONE_BEFORE_INIT;
 
     fn state() -> &'static ClassState {
         &LIFO_QUEUE

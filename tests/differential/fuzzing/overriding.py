@@ -50,21 +50,24 @@ PATCHES = [place for place in places(METHODS | {"BaseEventLoop": OF_LOOPS}) if p
 OVERRIDES = places(METHODS | OF_FUTURES | {"loop": OF_LOOPS})
 
 
-PARTS = {
-    "Event": {("asyncio.queues", None)},
-    "Queue": {
-        ("asyncio.tasks", name)
-        for name in (
-            "_wait_for_one",
-            "_on_completion",
-            "_on_timeout",
-            "_handle_completion",
-            "_handle_timeout",
-        )
-    },
-    "Timeout": {("asyncio.tasks", "wait_for")},
+OF_AS_COMPLETED = {
+    ("asyncio.tasks", name)
+    for name in (
+        "as_completed",
+        "__init__",
+        "_wait_for_one",
+        "_on_completion",
+        "_on_timeout",
+        "_handle_completion",
+        "_handle_timeout",
+    )
 }
-"""Who uses these classes for what it is made of: queues, `as_completed` and `wait_for`.
+
+PARTS = {
+    "Event": OF_AS_COMPLETED,
+    "Queue": OF_AS_COMPLETED,
+}
+"""Who uses these classes for what it is made of: `as_completed`, with a queue and its event.
 
 Programs cannot rely on that, so such calls are not noted.
 """
@@ -74,7 +77,7 @@ def is_part(kind):
     """Tell whether the replaced method that runs was called by another part of asyncio, named in `PARTS`."""
     if kind not in PARTS:
         return False
-    frame, own = sys._getframe(2), {__name__, getattr(asyncio, kind).__module__}
+    frame, own = sys._getframe(2), {__name__, getattr(asyncio, kind).__module__, "asyncio.queues"}
     while (module := frame.f_globals.get("__name__")) in own:
         frame = frame.f_back
     return not PARTS[kind].isdisjoint({(module, None), (module, frame.f_code.co_name)})

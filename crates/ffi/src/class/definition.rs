@@ -41,6 +41,8 @@ pub trait Class: Default + Sized + 'static {
     const SHOWN: &'static [&'static str] = &[];
     /// The same, where asyncio's objects have the attribute only once there is something to say.
     const SHOWN_WHEN_SET: &'static [&'static str] = &[];
+    /// An attribute that is None until `__init__` was called: then `vars()` shows nothing, as on asyncio.
+    const NONE_BEFORE_INIT: Option<&'static str> = None;
 
     /// Bits for what is replaced in other classes, whose methods this one calls.
     fn replaced_elsewhere(_py: Python<'_>) -> Replaced {

@@ -19,6 +19,8 @@ pub(crate) struct Native {
     pub shown: &'static [&'static str],
     /// The same, where it is set.
     pub shown_when_set: &'static [&'static str],
+    /// An attribute that is None until `__init__` was called.
+    pub none_before_init: Option<&'static str>,
     /// Whether asyncio's class is among its bases, so that it has all methods.
     pub derives: bool,
     pub stock: for<'py> fn(Python<'py>) -> PyResult<Option<&'py Bound<'py, PyType>>>,
@@ -48,6 +50,7 @@ pub(crate) fn expect<T: Class>(class: &Bound<'_, PyType>) {
         not_called: T::NOT_CALLED,
         shown: T::SHOWN,
         shown_when_set: T::SHOWN_WHEN_SET,
+        none_before_init: T::NONE_BEFORE_INIT,
         derives: T::DERIVES_FROM_STOCK,
         stock: if T::STANDS_FOR_STOCK { T::stock } else { |_| Ok(None) },
     };

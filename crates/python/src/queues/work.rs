@@ -1,6 +1,7 @@
 //! `task_done`, `join` and `shutdown`: the end of the work, and of the queue.
 
 use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
 
 use super::data::Queue;
 use super::finished::calls_events;
@@ -19,12 +20,18 @@ pub fn task_done<'py>(queue: &Obj<'py, Queue>) -> Output<'py> {
     }
     queue.unfinished.set(unfinished);
     if unfinished == 0 {
-        if calls_events(py) {
-            queue.finished.event(py)?;
-        }
-        queue.finished.set(py)?;
+        finish(queue)?;
     }
     Ok(none(py))
+}
+
+/// `self._finished.set()`, by the event's method where a program has replaced that.
+fn finish(queue: &Obj<'_, Queue>) -> PyResult<()> {
+    let py = queue.py();
+    if calls_events(py) {
+        queue.finished.event(py)?;
+    }
+    queue.finished.set(py)
 }
 
 /// `join()`.
@@ -53,7 +60,7 @@ pub fn shutdown<'py>(queue: &Obj<'py, Queue>, immediate: bool) -> Output<'py> {
             queue.unfinished.set((queue.unfinished.get() - 1).max(0));
         }
         if queue.unfinished.get() == 0 {
-            queue.finished.set(py)?;
+            finish(queue)?;
         }
     }
     // Those who wait look again, and find the queue shut down.

@@ -101,6 +101,7 @@ impl Class for StreamReader {
 
     const SHOWN: &'static [&'static str] = <Self as Copied>::STATE;
     const SHOWN_WHEN_SET: &'static [&'static str] = <Self as Copied>::RARE_STATE;
+    const NONE_BEFORE_INIT: Option<&'static str> = Some("_loop");
 
     fn state() -> &'static ClassState {
         &STREAM_READER

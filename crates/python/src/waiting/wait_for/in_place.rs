@@ -22,12 +22,13 @@ pub fn begin<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     Ok(Step::Await(taken(py, &routine.owner), finish))
 }
 
-/// `async with timeouts.timeout(limit)`, by the methods of what that is.
+/// `async with timeouts.timeout(limit)`, by the methods of what that is. Both are looked up on entry, as `async with` does.
 #[cold]
 fn enter_by_name<'py>(routine: &Obj<'py, Routine>, limit: &Bound<'py, PyAny>) -> PyResult<Step<'py>> {
     let timeout = timeouts::make(limit)?;
-    let entering = timeout.call_method0("__aenter__")?;
-    routine.second.put(timeout);
+    let leave = timeout.getattr(name!("__aexit__"))?;
+    let entering = timeout.call_method0(name!("__aenter__"))?;
+    routine.second.put(leave);
     Ok(Step::Await(entering, |routine, entered| {
         entered?;
         Ok(Step::Await(taken(routine.py(), &routine.owner), leave_by_name))
@@ -36,11 +37,11 @@ fn enter_by_name<'py>(routine: &Obj<'py, Routine>, limit: &Bound<'py, PyAny>) ->
 
 fn leave_by_name<'py>(routine: &Obj<'py, Routine>, outcome: Output<'py>) -> PyResult<Step<'py>> {
     let py = routine.py();
-    let timeout = taken(py, &routine.second);
+    let leave = taken(py, &routine.second);
     let error = match outcome {
         Ok(value) => {
             routine.first.put(value);
-            let leaving = timeout.call_method1("__aexit__", (none(py), none(py), none(py)))?;
+            let leaving = leave.call1((none(py), none(py), none(py)))?;
             return Ok(Step::Await(leaving, |routine, left| {
                 left?;
                 Ok(Step::Return(taken(routine.py(), &routine.first)))
@@ -51,7 +52,7 @@ fn leave_by_name<'py>(routine: &Obj<'py, Routine>, outcome: Output<'py>) -> PyRe
     let (class, traceback) = (error.get_type(py), error.traceback(py));
     let raised = Raised::from_err(py, error);
     let arguments = (class, raised.as_any(), traceback);
-    let leaving = raised.handling(|| timeout.call_method1("__aexit__", arguments))?;
+    let leaving = raised.handling(|| leave.call1(arguments))?;
     routine.first.put(raised.into_any());
     Ok(Step::Await(leaving, |routine, left| {
         let py = routine.py();
@@ -60,7 +61,14 @@ fn leave_by_name<'py>(routine: &Obj<'py, Routine>, outcome: Output<'py>) -> PyRe
         match left {
             Ok(swallowed) if swallowed.is_truthy()? => Ok(Step::Return(none(py))),
             Ok(_) => Err(raised.into_err()),
-            Err(error) => Err(raised.handling(|| error)),
+            // `__aexit__` ran while the first exception was handled.
+            Err(error) => {
+                let value = error.value(py);
+                if !value.is(raised.as_any()) && value.getattr(name!("__context__"))?.is_none() {
+                    value.setattr(name!("__context__"), raised.as_any())?;
+                }
+                Err(error)
+            }
         }
     }))
 }
