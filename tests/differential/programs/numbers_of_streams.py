@@ -1,6 +1,7 @@
 """What streams, transports, sockets and servers make of strange numbers."""
 
 import asyncio
+import gc
 import io
 import math
 import os
@@ -343,3 +344,4 @@ async def main():
 
 
 asyncio.run(main())
+gc.collect()  # what asyncio 3.12 leaves of connections complains while the interpreter ends
