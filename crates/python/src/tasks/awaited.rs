@@ -1,6 +1,6 @@
 //! Python awaitables in Rust futures: [`Awaited`], which is `await object` of an `async` function.
 //!
-//! The awaited object is on the coroutine's list ([`crate::coroutines::kept`]); dropping an [`Awaited`] ends the wait. Used by every `async` function.
+//! The awaited object is on the coroutine's list ([`crate::coroutines::gc_refs`]); dropping an [`Awaited`] ends the wait. Used by every `async` function.
 
 use std::future::Future as RustFuture;
 use std::pin::Pin;
