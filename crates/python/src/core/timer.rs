@@ -48,7 +48,7 @@ impl Scheduled {
     #[inline]
     pub(super) fn entry(self) -> Entry {
         self.leave();
-        Entry::Run(Runnable { kind: self.kind.entry, object: self.object, first: None, second: None })
+        Entry::Run(Runnable::new(self.kind.entry, self.object))
     }
 }
 

@@ -28,7 +28,7 @@ impl Waker {
     }
 
     fn of(coroutine: Ref<NativeCoroutine>) -> Self {
-        count(&coroutine);
+        coroutine.data().count_waker();
         Self(coroutine)
     }
 
@@ -39,7 +39,7 @@ impl Waker {
 
     /// A callback of a future that wakes the coroutine when the future is done. The coroutine counts the waker until then.
     pub fn into_callback(self, py: Python<'_>) -> Callback {
-        count(&self.0);
+        self.0.data().count_waker();
         Callback::Entry { kind: &WAKE, object: Ref::new(self.0.any(py).clone()) }
     }
 
@@ -49,10 +49,11 @@ impl Waker {
     }
 }
 
-/// Counts one more waker of a coroutine.
-fn count(coroutine: &Ref<NativeCoroutine>) {
-    let wakers = &coroutine.data().wakers;
-    wakers.set(wakers.get() + 1);
+impl NativeCoroutine {
+    /// Counts one more waker of the coroutine.
+    fn count_waker(&self) {
+        self.wakers.set(self.wakers.get() + 1);
+    }
 }
 
 /// The entry that polls a coroutine again. It stands for one waker, which has been counted.
@@ -70,16 +71,12 @@ static WAKE: EntryKind = EntryKind {
     stands_for: no_callable,
 };
 
-fn entry(coroutine: Ref) -> Entry {
-    Entry::Run(Runnable { kind: &WAKE, object: coroutine, first: None, second: None })
-}
-
 /// The entry for a wake-up that another thread sent.
 fn received(coroutine: Ref) -> Entry {
     if let Some(coroutine) = coroutine.data_as::<NativeCoroutine>() {
-        coroutine.wakers.set(coroutine.wakers.get() + 1);
+        coroutine.count_waker();
     }
-    entry(coroutine)
+    Entry::Run(Runnable::new(&WAKE, coroutine))
 }
 
 impl Drop for Waker {

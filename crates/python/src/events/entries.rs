@@ -69,7 +69,7 @@ pub fn run_handle(handle: &Obj<'_, Handle>) -> PyResult<()> {
 
 /// What a posted handle is when the loop has received it.
 pub fn received(handle: Ref) -> Entry {
-    Entry::Run(Runnable { kind: &POSTED, object: handle, first: None, second: None })
+    Entry::Run(Runnable::new(&POSTED, handle))
 }
 
 /// The loop stops to run and may become garbage: shows the handles that it was about to run to the collector.

@@ -198,7 +198,7 @@ static ENDED: EntryKind = EntryKind {
 };
 
 fn received(job: Ref) -> Entry {
-    Entry::Run(Runnable { kind: &ENDED, object: job, first: None, second: None })
+    Entry::Run(Runnable::new(&ENDED, job))
 }
 
 /// Completes the future of a job that came back to the loop: `futures._copy_future_state`.
