@@ -22,7 +22,7 @@ use pyo3::types::{PyList, PyModule, PyType};
 
 use crate::attributes::flags;
 use crate::core::{Callable, EntryKind, Runnable, current, named, no_callable, typed};
-use crate::core::{Entry, EventLoop};
+use crate::core::{Entry, EventLoop, Overrides};
 use crate::coroutines::is_coroutine;
 use crate::events::{self, Handle};
 use crate::ffi::class::DictAndWeak;
@@ -169,7 +169,7 @@ pub fn spawn<'py>(
     let py = event_loop.py();
     let task = Task::create(py)?;
     task.base.event_loop.put(event_loop.as_any().clone());
-    if event_loop.debug.get() {
+    if event_loop.says_it_debugs()? {
         futures::remember_source(task.upcast())?;
     }
     begin(&task, event_loop.as_any(), coroutine, options)?;

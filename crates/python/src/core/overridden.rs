@@ -19,8 +19,10 @@ use crate::names;
 use crate::replaced::names::{CONTAINERS, MONOTONIC};
 
 /// What is noticed of an entry when it is pushed.
-const SCHEDULING: Replaced =
-    bit(Overridable::CallSoon) | bit(Overridable::PushSoon) | bit(Overridable::CheckClosed);
+const SCHEDULING: Replaced = bit(Overridable::CallSoon)
+    | bit(Overridable::PushSoon)
+    | bit(Overridable::CheckClosed)
+    | bit(Overridable::GetDebug);
 
 impl EventLoop {
     /// The native loop behind an object, when its `get_debug` is the native one.
@@ -51,6 +53,8 @@ pub trait Overrides {
     fn lets_push(&self) -> bool;
     /// `self._check_closed()`: RuntimeError when the loop is closed.
     fn ensure_open(&self) -> PyResult<()>;
+    /// `self.get_debug()`. What reads `self._debug` in asyncio asks the field.
+    fn says_it_debugs(&self) -> PyResult<bool>;
     /// `self.is_running()`
     fn says_it_runs(&self) -> PyResult<bool>;
     /// TypeError when Python code has replaced a method by which asyncio watches descriptors: transports, servers and socket methods
@@ -85,6 +89,11 @@ impl Overrides for Obj<'_, EventLoop> {
     #[inline(always)]
     fn ensure_open(&self) -> PyResult<()> {
         if self.is_untouched() && !self.is_closed() { Ok(()) } else { ask_whether_open(self) }
+    }
+
+    #[inline(always)]
+    fn says_it_debugs(&self) -> PyResult<bool> {
+        if self.is_untouched() { Ok(self.debug.get()) } else { ask_whether_debugging(self) }
     }
 
     fn says_it_runs(&self) -> PyResult<bool> {
@@ -155,6 +164,14 @@ fn ask_whether_open(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
         return event_loop.as_any().call_method0(name!("_check_closed")).map(drop);
     }
     event_loop.check_open()
+}
+
+#[inline(never)]
+fn ask_whether_debugging(event_loop: &Obj<'_, EventLoop>) -> PyResult<bool> {
+    if event_loop.overrides(Overridable::GetDebug) {
+        return event_loop.as_any().call_method0(names::get_debug(event_loop.py()))?.is_truthy();
+    }
+    Ok(event_loop.debug.get())
 }
 
 /// Keeps `overridden` true when an attribute of the object is set or deleted.

@@ -8,7 +8,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::PyTuple;
 
 use super::schedule;
-use crate::core::{Entry, EventLoop, Scheduled};
+use crate::core::{Entry, EventLoop, Overrides, Scheduled};
 use crate::events::entries::{HANDLE, SCHEDULED};
 use crate::events::{self, Handle, PostedHandle, TimerHandle, When, posted};
 use crate::ffi::{Args, Create, Obj, Output, Signature, none};
@@ -78,7 +78,7 @@ pub fn watching<'py>(
     }
     let handle = Handle::create(py)?;
     handle.prepare(event_loop.as_any(), callback, args, 2, context)?;
-    if event_loop.debug.get() {
+    if event_loop.says_it_debugs()? {
         handle.remember_source(py)?;
     }
     Ok((handle.as_any().clone(), handle))

@@ -5,7 +5,6 @@ use pyo3::prelude::*;
 use super::connect::CloseUnlessDone;
 use crate::core::EventLoop;
 use crate::coroutines::{self, GcRef, GcScope};
-use crate::events::loop_debug;
 use crate::ffi::thread::attached;
 use crate::ffi::{Args, Class, Obj, Output, Signature, Table};
 use crate::frames::Frame;
@@ -95,7 +94,7 @@ fn connect<'py>(
         made.await?;
         undo.done();
         attached(|py| {
-            if loop_debug(own.obj(py).as_any())? {
+            if own.data().debug.get() {
                 let fd = pipe.bind(py).call_method0(names::fileno(py))?;
                 frame.log(py, "debug", (log, fd, &transport, &protocol))?;
             }

@@ -86,12 +86,11 @@ fn prepare<'py>(
     let Some(callback) = args.get(0) else { return Err(missing(args, signature)) };
     let context = given_context(args, signature.function)?;
     event_loop.ensure_open()?;
-    let debugging = event_loop.debug.get();
-    if debugging {
+    if event_loop.debug.get() {
         check(event_loop, &callback, method, any_thread)?;
     }
     handle.prepare(event_loop.as_any(), callback, args, 1, context)?;
-    if debugging {
+    if event_loop.says_it_debugs()? {
         handle.remember_source(event_loop.py())?;
     }
     Ok(())
@@ -190,7 +189,7 @@ fn post_soon<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Outp
         return by_class(event_loop, &args, &THREADSAFE, true);
     }
     // As in `call_soon`. Debug mode runs Python code, and with it perhaps the loop's end, before the handle is posted.
-    let handle = if event_loop.is_running() && !event_loop.debug.get() {
+    let handle = if event_loop.is_running() && event_loop.is_untouched() && !event_loop.debug.get() {
         PostedHandle::create_untracked(event_loop.py())?
     } else {
         PostedHandle::create(event_loop.py())?
@@ -289,8 +288,7 @@ fn add_timer<'py>(
 ) -> Output<'py> {
     let py = event_loop.py();
     event_loop.ensure_open()?;
-    let debugging = event_loop.debug.get();
-    if debugging {
+    if event_loop.debug.get() {
         debug::check_thread(event_loop)?;
         // asyncio's call_later() goes through call_at(), and its errors say so.
         debug::check_callback(&callback, "call_at")?;
@@ -302,7 +300,7 @@ fn add_timer<'py>(
     let timer = TimerHandle::create(py)?;
     timer.base.prepare(event_loop.as_any(), callback, args, 2, context)?;
     timer.own.set(&when);
-    if debugging {
+    if event_loop.says_it_debugs()? {
         timer.base.remember_source(py)?;
     }
     event_loop.schedule(when.seconds, Scheduled::new(&SCHEDULED, timer.clone()))?;

@@ -13,7 +13,7 @@ use crate::replaced::names::FUTURE;
 pub fn create_future<'py>(event_loop: &Obj<'py, EventLoop>) -> PyResult<Obj<'py, Future>> {
     let future = Future::create(event_loop.py())?;
     future.event_loop.put(event_loop.as_any().clone());
-    if event_loop.debug.get() {
+    if event_loop.says_it_debugs()? {
         remember_source(&future)?;
     }
     Ok(future)
