@@ -3,6 +3,7 @@
 #   make run [APP=file.py]   build into .venv/<version> and run examples/service.py, or your own program
 #   make test                everything: format, lints, types, Rust tests, Python tests, CPython's own asyncio tests
 #   make bench [ARGS=...]    yibu beside asyncio and its rivals
+#   make bench-guard [ARGS=...]    instructions of the hot paths, counted by callgrind and compared with a baseline (ARGS=--record renews it)
 #   make bench-plots         the plots of the documentation, from benchmarks/data
 #   make leaks [ARGS=...]    what each path of the API and each test of CPython's leave behind: memory blocks, references, descriptors
 #   make fuzz [ARGS=...]     random programs on yibu and on asyncio, until they differ or the time is over
@@ -22,14 +23,14 @@ APP ?=
 ARGS ?=
 SCRIPTS = @python=$$(PYTHON="$(PYTHON)" sh scripts/find-python) && "$$python" -m scripts
 
-.PHONY: help run test bench bench-ecosystem bench-plots fuzz leaks endurance downstream load sanitize lint docs wheels build clean
+.PHONY: help run test bench bench-ecosystem bench-guard bench-plots fuzz leaks endurance downstream load sanitize lint docs wheels build clean
 help:
 	@sed -n 's/^# \{0,1\}//p' $(firstword $(MAKEFILE_LIST))
 run:
 	$(SCRIPTS) run $(APP) $(ARGS)
 test lint docs build clean bench-plots:
 	$(SCRIPTS) $@
-bench bench-ecosystem fuzz leaks endurance downstream load wheels:
+bench bench-ecosystem bench-guard fuzz leaks endurance downstream load wheels:
 	$(SCRIPTS) $@ $(ARGS)
 sanitize:
 	@PYTHON="$(PYTHON)" PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 scripts/sanitize python -m pytest -q -p no:cacheprovider $(or $(ARGS),tests/unit/test_sslproto.py tests/unit/test_sslproto_connections.py)

@@ -76,6 +76,15 @@ def bench_command(arguments: list[str]) -> int:
     ).returncode
 
 
+def bench_guard_command(arguments: list[str]) -> int:
+    """Instruction counts of the hot paths, compared with the stored baseline or recorded as the new one."""
+    environment = default_environment("build")
+    build(environment, environment)
+    return subprocess.run(
+        [environment.python, "-m", "benchmarks.guard", *arguments], cwd=ROOT, check=False
+    ).returncode
+
+
 def bench_plots_command(_arguments: list[str]) -> int:
     """The plots of the documentation, from the runs that are kept in benchmarks/data."""
     return subprocess.run([sys.executable, "-m", "benchmarks.plots"], cwd=ROOT, check=False).returncode
@@ -184,6 +193,7 @@ COMMANDS = {
     "test": test_command,
     "lint": lint_command,
     "bench": bench_command,
+    "bench-guard": bench_guard_command,
     "bench-plots": bench_plots_command,
     "fuzz": fuzz_command,
     "leaks": leaks_command,

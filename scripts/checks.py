@@ -122,6 +122,7 @@ def test(found: dict[str, Interpreter], default: str) -> int:
     if built:
         python_tests(steps, main, PYTEST_EVERYWHERE + PYTEST_ONCE)
         conformance(steps, main)
+        steps.command(f"{default}: instruction counts", [main.python, "-m", "benchmarks.guard"])
         steps.call(f"{default}: downstream suites", lambda: downstream.check(main.interpreter))
     for version, interpreter in found.items():
         if version == default:

@@ -20,6 +20,7 @@ TOPICS = [
     "streams",
     "threads",
     "descriptors",
+    "transports",
     "pipes",
     "subprocesses",
     "loops",
