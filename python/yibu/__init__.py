@@ -29,6 +29,8 @@ from yibu.nesting import allow_nested
 from yibu.policy import get_event_loop
 from yibu.policy import names as _names_of_policies
 from yibu.task_registry import join_task_registry as _join_task_registry
+from yibu.watching import watch
+from yibu.watching import watch_from_environment as _watch_from_environment
 
 globals().update(_names_of_policies())
 if _sys.version_info < (3, 14):
@@ -47,7 +49,8 @@ globals().update(_modules(globals()))
 
 __all__ = sorted(
     {*_asyncio.__all__, *(name for name in _names_of_policies() if name == "EventLoopPolicy")}
-    | {"EventLoop", "__version__", "allow_nested", "install", "new_event_loop", "uninstall"}
+    | {"EventLoop", "__version__", "allow_nested", "install", "new_event_loop", "uninstall", "watch"}
 )
 
 _join_task_registry()
+_watch_from_environment()

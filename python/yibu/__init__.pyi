@@ -66,6 +66,7 @@ from yibu.installation import install as install
 from yibu.installation import uninstall as uninstall
 from yibu.nesting import allow_nested as allow_nested
 from yibu.policy import EventLoopPolicy as EventLoopPolicy
+from yibu.watching import watch as watch
 
 if sys.version_info >= (3, 14):
     from asyncio import AbstractEventLoopPolicy as AbstractEventLoopPolicy

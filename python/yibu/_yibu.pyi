@@ -82,6 +82,7 @@ __all__ = [
     "WriteSubprocessPipeProto",
     "_GatheringFuture",
     "_SSLProtocolTransport",
+    "_StepWatch",
     "_UnixSubprocessTransport",
     "__version__",
     "_chain_future",
@@ -712,6 +713,39 @@ class _SSLProtocolTransport(asyncio.Transport):
     def set_read_buffer_limits(self, high: int | None = None, low: int | None = None) -> None: ...
     def get_read_buffer_limits(self) -> tuple[int, int]: ...
     def get_read_buffer_size(self) -> int: ...
+
+@final
+class _StepWatch:
+    def __init__(self, threshold: float) -> None: ...
+    # The loop, the number of the step, and for how many seconds the step has been running. Then None when the
+    # step has ended, else whether the step still runs, the identity of its thread, its task, what the thread
+    # does ("runs", "futex", "blocked" or "unknown"), how long the caller waited for the interpreter, the time
+    # since the last sample, and how much processor time the thread has used in it, and which other threads,
+    # by native identity.
+    def wait(
+        self,
+    ) -> (
+        list[
+            tuple[
+                asyncio.AbstractEventLoop,
+                int,
+                float,
+                tuple[
+                    bool,
+                    int,
+                    asyncio.Task[Any] | None,
+                    str,
+                    float,
+                    float,
+                    float | None,
+                    list[tuple[int, float]],
+                ]
+                | None,
+            ]
+        ]
+        | None
+    ): ...
+    def stop(self) -> None: ...
 
 def _chain_future(source: object, destination: object) -> None: ...
 def _faults(

@@ -22,6 +22,7 @@ from typing import Any, NoReturn
 from yibu._yibu import __version__
 from yibu.command_line_options import CommandLine, WrongCommandLine, parse, restart_command
 from yibu.installation import install
+from yibu.watching import seconds, watch
 
 USAGE = "usage: python -m yibu [option] ... [doctor | -c cmd | -m mod | file | -] [arg] ..."
 
@@ -41,6 +42,8 @@ doctor [mod ...]: print what runs here, for a bug report, and what the modules
 -h, --help     : print this help message and exit
 -V, --version  : print the versions of yibu and Python and exit
 --uvloop-alias : answer import uvloop by yibu, for frameworks that name that loop
+--watch SECONDS: report each step that blocks the event loop for longer, while it
+         does: yibu.watch()
 
 The interpreter's own options (-X, -W, -u, -O, -i, -I and others; python --help
 lists them) count before -m yibu and after it.
@@ -60,7 +63,19 @@ def main() -> None:
     elif line.interpreter:
         restart(line)
     else:
+        start_watch(line)
         run(line)
+
+
+def start_watch(line: CommandLine) -> None:
+    """Watch the loops if the command line says so."""
+    if line.watch is None:
+        return
+    try:
+        threshold = seconds(line.watch, "--watch")
+    except ValueError as error:
+        fail(str(error))
+    watch(threshold)
 
 
 def restart(line: CommandLine) -> NoReturn:

@@ -32,6 +32,9 @@ class CommandLine:
     uvloop_alias: bool = False
     """Whether `import uvloop` is to be answered by yibu."""
 
+    watch: str | None = None
+    """The threshold of the watchdog, as it was written."""
+
     program: list[str] = field(default_factory=list)
     """What to run and its arguments; `-c` and `-m` stand alone, before their value."""
 
@@ -47,6 +50,9 @@ def parse(arguments: Sequence[str]) -> CommandLine:
             return found
         if option == "--uvloop-alias":
             found.uvloop_alias = True
+        elif option == "--watch" or option.startswith("--watch="):
+            _, glued, value = option.partition("=")
+            found.watch = value if glued else _value(option, rest)
         elif option == _LONG_WITH_VALUE:
             found.interpreter += [option, _value(option, rest)]
         elif option in _OF_THE_HELP:
@@ -98,4 +104,5 @@ def restart_command(line: CommandLine) -> list[str]:
     elif before[-1] == "-myibu":
         place = len(before) - 1
     own = ["--uvloop-alias"] if line.uvloop_alias else []
+    own += [] if line.watch is None else ["--watch", line.watch]
     return [*before[:place], *line.interpreter, *before[place:], *own, *line.program]

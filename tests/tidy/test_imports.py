@@ -20,6 +20,7 @@ FLOORS = [
         "taskgroups", "timeouts", "transports", "waiting",
     },
     {"base_subprocess", "sslproto", "streams", "subprocess", "unix_events"},
+    {"observing"},
     {"event_loop"},
     {"installation", "runners", "threads"},
     {"lib"},

@@ -29,6 +29,7 @@ EXTRAS = {
     "install",
     "new_event_loop",
     "uninstall",
+    "watch",
 }
 
 

@@ -52,6 +52,7 @@ mod op;
 mod sending_file;
 mod sim;
 mod sys;
+pub mod threads;
 mod wait;
 mod waker;
 

@@ -14,6 +14,7 @@ pub mod operation;
 pub mod overridable;
 pub mod overridden;
 pub mod parts;
+pub mod pulse;
 pub mod timer;
 pub mod turn;
 pub mod watched;

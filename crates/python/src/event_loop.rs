@@ -50,6 +50,7 @@ use crate::ffi::class::Plain;
 #[cfg(Py_3_12)]
 use crate::ffi::redirection;
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Table, Visitor};
+use crate::observing::loops;
 use crate::{callbacks, events, names, stock};
 
 /// What the core leaves to the class.
@@ -110,7 +111,7 @@ impl Class for EventLoop {
             event_loop.refuse_overridden()?;
             #[cfg(Py_3_12)]
             redirection::redirect_all(event_loop.py())?;
-            event_loop.registration.enter(&fork::LOOPS, event_loop)?;
+            loops::enter(event_loop)?;
             debug::init(event_loop)?;
             if selector.is_none() {
                 given_selector::take_replaced(event_loop)?;

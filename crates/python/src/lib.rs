@@ -34,6 +34,7 @@ mod installation;
 mod locks;
 mod memory;
 mod mixins;
+mod observing;
 mod queues;
 mod replaced;
 mod runners;
@@ -110,6 +111,7 @@ fn _yibu(module: &Bound<'_, PyModule>) -> PyResult<()> {
     event_loop::fork::register(module)?;
     event_loop::faults::register(module)?;
     installation::register(module)?;
+    observing::register(module)?;
     locks::register(module)?;
     memory::register(module)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;

@@ -15,7 +15,6 @@ pub type Deferred = for<'a, 'py> fn(&'a Obj<'py, EventLoop>, Ref) -> PyResult<()
 #[derive(Default)]
 pub struct AfterEntry {
     open: Cell<bool>,
-    entry: Cell<u64>,
     filled: Cell<bool>,
     work: LoopCell<Vec<(Deferred, Ref)>>,
 }
@@ -27,16 +26,9 @@ impl AfterEntry {
         self.open.get()
     }
 
-    /// The number of the entry that runs, counted from 1.
-    #[inline]
-    pub fn entry(&self) -> u64 {
-        self.entry.get()
-    }
-
     /// Called before an entry runs.
     #[inline]
     pub(super) fn begin_entry(&self) {
-        self.entry.set(self.entry.get() + 1);
         self.open.set(true);
     }
 

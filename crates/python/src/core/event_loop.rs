@@ -14,6 +14,7 @@ use super::noted_task::NotedTask;
 use super::operation::Owner;
 use super::overridable::Overridden;
 use super::parts::Parts;
+use super::pulse::Pulse;
 use super::timer::Scheduled;
 use crate::errors;
 use crate::ffi::{Class, LoopCell, Obj, Ref, Slot, Visitor, WeakMap, WeakSetEntry, thread};
@@ -78,7 +79,9 @@ pub struct EventLoop {
     /// Whether the future of `run_until_complete` is done: then the loop stops because of the future, not because `stop()` was called.
     pub(crate) completed: Cell<bool>,
     /// The identity of the thread that runs the loop, as `threading.get_ident()`; 0 when none does.
-    pub(crate) thread: Cell<u64>,
+    pub(super) thread: Cell<u64>,
+    /// What threads without the interpreter see of the loop.
+    pub(crate) pulse: Arc<Pulse>,
     /// Which methods Python code has replaced on the object itself; see `overridden`.
     pub(super) overridden: Overridden,
     pub(crate) current: NotedTask,
@@ -136,6 +139,7 @@ impl EventLoop {
             stopping: Cell::new(false),
             completed: Cell::new(false),
             thread: Cell::new(0),
+            pulse: Arc::default(),
             overridden: Overridden::default(),
             current: NotedTask::default(),
             after_entry: AfterEntry::default(),
@@ -194,6 +198,18 @@ impl EventLoop {
     #[inline]
     pub fn check_open(&self) -> PyResult<()> {
         if self.closed.get() { Err(is_closed()) } else { Ok(()) }
+    }
+
+    /// The identity of the thread that runs the loop; 0 when none does.
+    #[inline]
+    pub fn thread(&self) -> u64 {
+        self.thread.get()
+    }
+
+    /// Notes which thread runs the loop: this one, another one, or none (0).
+    pub fn set_thread(&self, identity: u64) {
+        self.thread.set(identity);
+        self.pulse.set_running(identity != 0 && identity == thread::ident());
     }
 
     /// Whether this thread runs the loop.

@@ -25,6 +25,7 @@ pub fn run_once(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     };
     for _ in 0..count {
         let Some(entry) = event_loop.engine.with(|engine| engine.ready.pop()) else { break };
+        event_loop.pulse.begin_step();
         event_loop.after_entry.begin_entry();
         let ran = if event_loop.is_untouched() && !event_loop.debug.get() {
             run_entry(event_loop, entry)
@@ -89,12 +90,13 @@ pub fn park(event_loop: &Obj<'_, EventLoop>, timeout: Option<std::time::Duration
     let Some(mut wait) = engine.with(Engine::begin_wait).map_err(|error| errors::os_error(&error))? else {
         return Ok(());
     };
+    let pulse = &*event_loop.pulse;
     let blocked = if timeout.is_some_and(|t| t.is_zero()) {
         wait.block(timeout)
     } else {
         event_loop.py().detach(|| {
             PARK_COUNT.fetch_add(1, Ordering::Relaxed);
-            wait.block(timeout)
+            pulse.parked(|| wait.block(timeout))
         })
     };
     let ended = engine.with(|engine| engine.end_wait(wait));

@@ -86,7 +86,7 @@ pub(super) fn init(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
 
 /// RuntimeError when the loop runs in another thread.
 pub(super) fn check_thread(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
-    let running = event_loop.thread.get();
+    let running = event_loop.thread();
     if running != 0 && running != thread::ident() {
         return Err(PyRuntimeError::new_err(
             "Non-thread-safe operation invoked on an event loop other than the current one",

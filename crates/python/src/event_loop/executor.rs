@@ -154,7 +154,7 @@ pub fn run_job<'py>(
 ) -> Output<'py> {
     let future = create_future(event_loop)?.into_any();
     job.future.put(future.clone());
-    let runs_here = event_loop.thread.get() == thread::ident();
+    let runs_here = event_loop.thread() == thread::ident();
     executor::submit(pool, job, if runs_here { turn::park_count() } else { executor::AT_ONCE })?;
     Ok(future)
 }

@@ -7,18 +7,17 @@
 
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyModule};
+use yibu_driver::threads;
 
 use super::{executor, signals};
 use crate::core::watched::Watched;
 use crate::core::{Engine, EventLoop};
 use crate::errors;
-use crate::ffi::{Args, Obj, Output, Signature, WeakSet, none, thread};
+use crate::ffi::{Args, Obj, Output, Signature, none, thread};
+use crate::observing::loops;
 use crate::{functions, stock};
 
 const AFTER_FORK: Signature<0> = Signature::new("_after_fork_in_child", "");
-
-/// All loops of the process.
-pub(super) static LOOPS: WeakSet<EventLoop> = WeakSet::new();
 
 /// Asks the interpreter to be called after forks.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -32,7 +31,8 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 
 fn after_fork<'py>(args: Args<'_, 'py>) -> Output<'py> {
     let [] = args.parse(&AFTER_FORK)?;
-    for event_loop in LOOPS.living(args.py()) {
+    threads::after_fork_in_child();
+    for event_loop in loops::living(args.py()) {
         if let Err(error) = forget(&event_loop) {
             error.write_unraisable(args.py(), Some(event_loop.as_any()));
         }
@@ -43,9 +43,8 @@ fn after_fork<'py>(args: Args<'_, 'py>) -> Output<'py> {
 /// What a loop was doing is the parent's business. A loop that another thread ran does not run any more: of
 /// the threads, only this one came along.
 fn forget(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
-    if event_loop.thread.get() != thread::ident() {
-        event_loop.thread.set(0);
-    }
+    let runs_here = event_loop.runs_here();
+    event_loop.set_thread(if runs_here { thread::ident() } else { 0 });
     #[cfg(Py_3_14)]
     event_loop.current.set_forked(event_loop.is_running());
     let (owned, owners) = event_loop.engine.with(Engine::after_fork_in_child);

@@ -335,11 +335,13 @@ pub(super) fn ask_selector(event_loop: &Obj<'_, EventLoop>, selector: &Bound<'_,
         Some(when) => Some((when - now).clamp(0.0, yibu_engine::PARK_MAX)),
         None => None,
     };
-    let came = if event_loop.selector_is_given.get() {
-        given_selector::select(event_loop, selector, timeout)?
-    } else {
-        selector.call_method1(name!("select"), (timeout,))?
-    };
+    let came = event_loop.pulse.parked(|| {
+        if event_loop.selector_is_given.get() {
+            given_selector::select(event_loop, selector, timeout)
+        } else {
+            selector.call_method1(name!("select"), (timeout,))
+        }
+    })?;
     given_selector::process(event_loop, came)
 }
 

@@ -78,7 +78,7 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
     t.property(
         c"_thread_id",
         |event_loop| {
-            let thread = event_loop.thread.get();
+            let thread = event_loop.thread();
             Ok(if thread == 0 {
                 none(event_loop.py())
             } else {
@@ -87,7 +87,7 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
         },
         |event_loop, value| {
             let thread = value.filter(|value| !value.is_none());
-            event_loop.thread.set(thread.map_or(Ok(0), |thread| thread.extract())?);
+            event_loop.set_thread(thread.map_or(Ok(0), |thread| thread.extract())?);
             Ok(())
         },
     );
@@ -168,7 +168,7 @@ fn begin_run(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     let hooks = asyncgens::install(event_loop)?;
     let former = event_loop.former_hooks.with(|kept| kept.replace(hooks));
     drop(former);
-    event_loop.thread.set(thread::ident());
+    event_loop.set_thread(thread::ident());
     #[cfg(Py_3_14)]
     event_loop.current.set_forked(false);
     set_running(event_loop.py(), event_loop.as_any()).or_else(|error| end_run(event_loop).and(Err(error)))
@@ -179,7 +179,7 @@ fn end_run(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     let py = event_loop.py();
     event_loop.stopping.set(false);
     event_loop.completed.set(false);
-    event_loop.thread.set(0);
+    event_loop.set_thread(0);
     let tracked = track_all(event_loop);
     let settled = current::flush_leave(event_loop);
     event_loop.engine.with(Engine::end_busy_period);

@@ -148,8 +148,7 @@ fn coalesce(
     make_chunk: impl FnOnce() -> Chunk,
 ) -> PyResult<bool> {
     let event_loop = transport.event_loop(transport.py())?;
-    if !event_loop.after_entry.is_open() || !transport.coalescing.expects_more(event_loop.after_entry.entry())
-    {
+    if !event_loop.after_entry.is_open() || !transport.coalescing.expects_more(event_loop.pulse.steps()) {
         return Ok(false);
     }
     match transport

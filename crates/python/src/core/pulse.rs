@@ -1,0 +1,72 @@
+//! [`Pulse`]: what a thread without the interpreter may see of a loop: how many steps it has begun, how often it has parked, and which
+//! thread runs it. Two equal looks at a loop that is not parked mean that one step has been running all the while, so a
+//! watchdog needs no clock in the loop.
+//!
+//! Written by the thread that runs the loop, read by any.
+
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+
+use yibu_driver::threads::{self, ThreadId};
+
+/// The counters of one loop.
+#[derive(Default)]
+pub struct Pulse {
+    steps: AtomicU64,
+    /// Odd while the loop is parked: while it waits for something to do.
+    parks: AtomicU64,
+    /// The kernel's number of the thread that runs the loop; 0 while none does.
+    thread: AtomicI32,
+}
+
+/// What a look at a loop shows. It stays equal while one step runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Look {
+    /// How many steps the loop has begun.
+    pub steps: u64,
+    parks: u64,
+    /// The thread that runs the loop.
+    pub thread: ThreadId,
+}
+
+impl Pulse {
+    /// The number of steps that were begun; while one runs it is the number of that one, counted from 1.
+    #[inline]
+    pub fn steps(&self) -> u64 {
+        self.steps.load(Ordering::Relaxed)
+    }
+
+    /// A step begins. One thread at a time runs a loop, so nothing else writes in between.
+    #[inline]
+    pub(super) fn begin_step(&self) {
+        self.steps.store(self.steps() + 1, Ordering::Relaxed);
+    }
+
+    /// Runs `wait`, which blocks until there is something to do.
+    #[inline]
+    pub fn parked<R>(&self, wait: impl FnOnce() -> R) -> R {
+        let before = self.parks.load(Ordering::Relaxed);
+        if is_parked(before) {
+            // The selector of a program, which waits by asking the loop's own.
+            return wait();
+        }
+        self.parks.store(before + 1, Ordering::Relaxed);
+        let result = wait();
+        self.parks.store(before + 2, Ordering::Relaxed);
+        result
+    }
+
+    /// This thread runs the loop from now on, or no thread does.
+    pub(super) fn set_running(&self, runs: bool) {
+        self.thread.store(if runs { threads::current() } else { 0 }, Ordering::Relaxed);
+    }
+
+    /// A look at the loop; `None` while it is parked or not run, because then it cannot be blocked.
+    pub fn look(&self) -> Option<Look> {
+        let (thread, parks) = (self.thread.load(Ordering::Relaxed), self.parks.load(Ordering::Relaxed));
+        (thread != 0 && !is_parked(parks)).then(|| Look { steps: self.steps(), parks, thread })
+    }
+}
+
+fn is_parked(parks: u64) -> bool {
+    !parks.is_multiple_of(2)
+}

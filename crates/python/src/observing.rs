@@ -1,0 +1,16 @@
+//! What is seen of running loops: steps that block them, and what they have done so far.
+//!
+//! The loop's part is a few counters ([`crate::core::pulse`]); everything else is done by who looks. Called by `python/yibu/observing/`
+//! and by the class of loops.
+
+mod blocked;
+pub mod loops;
+mod step_watch;
+
+use pyo3::prelude::*;
+use pyo3::types::PyModule;
+
+/// Adds the class of the watchdog.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    crate::classes::add::<step_watch::StepWatch>(module).map(drop)
+}

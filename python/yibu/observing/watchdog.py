@@ -1,0 +1,210 @@
+"""`Watch`: the thread that watches event loops, and what it makes of what the native part has found.
+
+The native part (`_yibu._StepWatch`) sleeps and looks at counters of the loops without the interpreter. It
+returns here only when a step blocks, so that the stack of the thread can be read. Made by `watching.py`.
+"""
+
+import asyncio
+import atexit
+import logging
+import os
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self
+
+from yibu import _yibu
+from yibu.observing.blockage import Blockage, Line, OtherThread, Stack, lines_of
+from yibu.observing.cause import Evidence
+
+logger = logging.getLogger("yibu")
+
+# How many different stacks of one blockage are kept.
+_STACKS = 32
+
+# How long stop() waits for an on_block that runs.
+_PATIENCE = 1.0
+
+
+class _Blocked:
+    """A blockage that lasts: what the samples have shown so far."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, number: int) -> None:
+        self.loop, self.number, self.seconds = loop, number, 0.0
+        self.evidence = Evidence()
+        self.stacks: Counter[tuple[Line, ...]] = Counter()
+        self.task: asyncio.Task[Any] | None = None
+        self.thread_id = 0
+        self.thread_name = ""
+        self.other_lines: dict[int, tuple[str, tuple[Line, ...]]] = {}
+
+    def sample(self, seconds: float, details: tuple[Any, ...]) -> None:
+        """Take a sample into account; see the stub of `_StepWatch.wait`."""
+        still_runs, thread_id, task, activity, wait, interval, cpu, others = details
+        self.seconds = seconds
+        self.evidence.add(activity, wait, interval, cpu, others)
+        frames = sys._current_frames()
+        threads = {thread.native_id: thread for thread in threading.enumerate()}
+        if others and (thread := threads.get(others[0][0])) is not None:
+            self.other_lines[others[0][0]] = thread.name, lines_of(frames.get(thread.ident or 0))
+        if self.thread_id != thread_id:
+            names = {thread.ident: thread.name for thread in threads.values()}
+            self.thread_id, self.thread_name = thread_id, names.get(thread_id, str(thread_id))
+        if not still_runs or (task is None and self.task is not None):
+            return  # the step has ended, and the next one has not begun or is another one
+        self.task = task
+        coroutine = task.get_coro() if task is not None else None
+        stack = lines_of(frames.get(thread_id), getattr(coroutine, "cr_frame", None))
+        if stack and (stack in self.stacks or len(self.stacks) < _STACKS):
+            self.stacks[stack] += 1
+
+    def report(self, over: bool) -> Blockage:
+        """What is known by now."""
+        evidence, other = self.evidence, None
+        if (busiest := evidence.busiest()) is not None:
+            name, lines = self.other_lines.get(busiest[0], (f"thread {busiest[0]}", ()))
+            other = OtherThread(name, busiest[0], busiest[1], lines)
+        return Blockage(
+            loop=self.loop,
+            number=self.number,
+            over=over,
+            seconds=self.seconds,
+            cause=evidence.cause(),
+            task=self.task,
+            task_name=None if self.task is None else self.task.get_name(),
+            thread_name=self.thread_name,
+            thread_id=self.thread_id,
+            stacks=tuple(Stack(lines, samples) for lines, samples in self.stacks.most_common()),
+            cpu_seconds=evidence.cpu_seconds,
+            sampled_seconds=evidence.seconds,
+            interpreter_wait=evidence.longest_wait,
+            other_thread=other,
+        )
+
+
+class Watch:
+    """A watchdog that runs. `yibu.watch()` makes it."""
+
+    def __init__(self, threshold: float = 0.1, on_block: Callable[[Blockage], object] | None = None) -> None:
+        self.threshold = float(threshold)
+        self.on_block = on_block
+        self.count = 0
+        """How many blockages it has seen."""
+        self._begin()
+        _keep(self)
+
+    def stop(self) -> None:
+        """Watch no more. A blockage that lasts is reported as it is."""
+        _watches.discard(self)
+        self._end()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def __repr__(self) -> str:
+        state = "watching" if self in _watches else "stopped"
+        return f"<yibu.observing.Watch threshold={self.threshold} {state} blockages={self.count}>"
+
+    def _begin(self) -> None:
+        self._native = _yibu._StepWatch(self.threshold)
+        self._thread = threading.Thread(
+            target=self._run, args=(self._native,), name="yibu-watch", daemon=True
+        )
+        self._thread.start()
+
+    def _end(self) -> None:
+        self._native.stop()
+        if self._thread is not threading.current_thread():
+            self._thread.join(_PATIENCE)
+
+    def _run(self, native: _yibu._StepWatch) -> None:
+        blocked: dict[int, _Blocked] = {}
+        while self._look(native, blocked):
+            pass
+        for last in blocked.values():
+            self._report(last, over=True)
+
+    def _look(self, native: _yibu._StepWatch, blocked: dict[int, _Blocked]) -> bool:
+        # A function of its own: no variable keeps a loop while the thread sleeps.
+        found = native.wait()
+        for loop, number, seconds, details in found or ():
+            self._note(blocked, loop, number, seconds, details)
+        return found is not None
+
+    def _note(
+        self,
+        blocked: dict[int, _Blocked],
+        loop: asyncio.AbstractEventLoop,
+        number: int,
+        seconds: float,
+        details: tuple[Any, ...] | None,
+    ) -> None:
+        if details is None:
+            if (ended := blocked.pop(id(loop), None)) is not None:
+                ended.seconds = max(seconds, ended.seconds)
+                self._report(ended, over=True)
+            return
+        known = blocked.get(id(loop))
+        if known is not None:
+            known.sample(seconds, details)
+            return
+        self.count += 1
+        blocked[id(loop)] = begun = _Blocked(loop, number)
+        begun.sample(seconds, details)
+        self._report(begun, over=False)
+
+    def _report(self, blocked: _Blocked, *, over: bool) -> None:
+        blockage = blocked.report(over)
+        if self.on_block is None:
+            logger.warning("%s", blockage)
+            return
+        try:
+            self.on_block(blockage)
+        except Exception as error:
+            context = {
+                "message": "Exception in on_block of yibu.watch()",
+                "exception": error,
+                "blockage": blockage,
+            }
+            try:
+                blocked.loop.call_soon_threadsafe(blocked.loop.call_exception_handler, context)
+            except RuntimeError:  # it is closed
+                blocked.loop.call_exception_handler(context)
+
+
+# The watchdogs that run. A fork stops their threads and starts them again, in the parent and in the child: a
+# fork beside a running thread is what the interpreter warns of.
+_watches: set[Watch] = set()
+_paused: list[Watch] = []
+_registered = threading.Event()
+
+
+def _keep(watch: Watch) -> None:
+    _watches.add(watch)
+    if not _registered.is_set():
+        _registered.set()
+        atexit.register(_stop_all)
+        os.register_at_fork(before=_pause, after_in_parent=_go_on, after_in_child=_go_on)
+
+
+def _stop_all() -> None:
+    for watch in list(_watches):
+        watch.stop()
+
+
+def _pause() -> None:
+    _paused[:] = [watch for watch in _watches if watch._thread is not threading.current_thread()]
+    for watch in _paused:
+        watch._end()
+
+
+def _go_on() -> None:
+    while _paused:
+        _paused.pop()._begin()
