@@ -58,6 +58,7 @@ static SERVICES: Services = Services {
     run_observed: observed::run,
     report_reaction: callbacks::report,
     ask_selector: internals::ask_selector,
+    before_first_park: signals::wakeup::watch_signals,
     handles_are_replaced: events::handles_are_made_otherwise,
     runs_are_replaced: events::runs_are_replaced,
 };

@@ -225,6 +225,8 @@ objects! { all_objects:
     getframe = "sys"."_getframe";
     /// `asyncio.events._get_running_loop`
     get_running_loop = "asyncio.events"."_get_running_loop";
+    /// `signal.set_wakeup_fd`
+    set_wakeup_fd = "_signal"."set_wakeup_fd";
     /// `asyncio.events._set_running_loop`
     set_running_loop = "asyncio.events"."_set_running_loop";
     /// `asyncio.base_events._run_until_complete_cb`, by whose identity anyio finds the root task

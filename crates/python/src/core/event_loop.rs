@@ -52,6 +52,8 @@ pub struct Services {
     pub report_reaction: ReportReaction,
     /// Begins a turn by asking the program's selector instead of the kernel.
     pub ask_selector: for<'a, 'py> fn(&'a Obj<'py, EventLoop>, &'a Bound<'py, PyAny>) -> PyResult<()>,
+    /// Called before the loop blocks for the first time in a run.
+    pub before_first_park: for<'a, 'py> fn(&'a Obj<'py, EventLoop>) -> PyResult<()>,
     /// Whether handles are of another class than the native one, so that each is to be made by a call.
     pub handles_are_replaced: for<'py> fn(Python<'py>) -> bool,
     /// Whether the `_run` of handles was replaced; `None` where that cannot be known for good.
@@ -78,6 +80,8 @@ pub struct EventLoop {
     pub(crate) stopping: Cell<bool>,
     /// Whether the future of `run_until_complete` is done: then the loop stops because of the future, not because `stop()` was called.
     pub(crate) completed: Cell<bool>,
+    /// Whether the loop has blocked in this run.
+    pub(crate) has_parked: Cell<bool>,
     /// The identity of the thread that runs the loop, as `threading.get_ident()`; 0 when none does.
     pub(super) thread: Cell<u64>,
     /// What threads without the interpreter see of the loop.
@@ -138,6 +142,7 @@ impl EventLoop {
             closed: Cell::new(false),
             stopping: Cell::new(false),
             completed: Cell::new(false),
+            has_parked: Cell::new(false),
             thread: Cell::new(0),
             pulse: Arc::default(),
             overridden: Overridden::default(),

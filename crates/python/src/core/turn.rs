@@ -56,7 +56,17 @@ fn gather(event_loop: &Obj<'_, EventLoop>) -> PyResult<usize> {
         return Ok(engine.with(|engine| engine.begin_turn(time)));
     }
     let mut time = now(event_loop)?;
-    match engine.with(|engine| engine.plan(time, event_loop.stopping.get())) {
+    let mut plan = engine.with(|engine| engine.plan(time, event_loop.stopping.get()));
+    if matches!(plan, Plan::Park(_)) {
+        if !event_loop.has_parked.replace(true) {
+            (event_loop.services.before_first_park)(event_loop)?;
+        }
+        // A signal that came before the wait does not interrupt the wait: its Python handler has to run first, and may have made
+        // something ready, set a timer or stopped the loop.
+        py.check_signals()?;
+        plan = engine.with(|engine| engine.plan(time, event_loop.stopping.get()));
+    }
+    match plan {
         Plan::Run => {}
         Plan::Poll => {
             engine.with(Engine::poll).map_err(|error| errors::os_error(&error))?;
@@ -64,8 +74,6 @@ fn gather(event_loop: &Obj<'_, EventLoop>) -> PyResult<usize> {
             time = now(event_loop)?;
         }
         Plan::Park(timeout) => {
-            // A signal that came before the wait does not interrupt the wait: its Python handler has to run first.
-            py.check_signals()?;
             park(event_loop, timeout)?;
             py.check_signals()?;
             time = now(event_loop)?;

@@ -3,7 +3,7 @@
 use pyo3::exceptions::{PyKeyboardInterrupt, PyMemoryError, PyResourceWarning, PyRuntimeError, PySystemExit};
 use pyo3::prelude::*;
 
-use super::{asyncgens, debug};
+use super::{asyncgens, debug, signals};
 use crate::attributes::flags;
 use crate::callbacks::{Reaction, forget, react};
 use crate::core::Overrides;
@@ -180,6 +180,8 @@ fn end_run(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     event_loop.stopping.set(false);
     event_loop.completed.set(false);
     event_loop.set_thread(0);
+    let unwatched =
+        if event_loop.has_parked.take() { signals::wakeup::unwatch_signals(event_loop) } else { Ok(()) };
     let tracked = track_all(event_loop);
     let settled = current::flush_leave(event_loop);
     event_loop.engine.with(Engine::end_busy_period);
@@ -192,7 +194,7 @@ fn end_run(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     let untracked = debug::track_origins(event_loop, false);
     let hooks = event_loop.former_hooks.with(Option::take);
     let restored = hooks.map_or(Ok(()), |hooks| asyncgens::restore(py, hooks));
-    tracked.and(settled).and(unset).and(untracked).and(restored)
+    tracked.and(settled).and(unset).and(untracked).and(restored).and(unwatched)
 }
 
 fn set_running(py: Python<'_>, event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -298,7 +300,7 @@ fn close(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     let acceptors = event_loop.parts.take::<super::accept::Acceptors>();
     drop(acceptors);
     super::executor::shut_down_without_waiting(event_loop)?;
-    super::signals::remove_all(event_loop)?;
+    signals::remove_all(event_loop)?;
     super::given_selector::close(event_loop)
 }
 

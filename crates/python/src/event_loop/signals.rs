@@ -25,6 +25,8 @@ use crate::frames::Frame;
 use crate::replaced::names::{ISCOROUTINE_OF_SIGNALS, UNIX_EVENTS};
 use crate::{errors, functions, stock};
 
+pub(super) mod wakeup;
+
 const ADD: Signature<2> = Signature::new("EventLoop.add_signal_handler", "sig, callback, *args");
 const REMOVE: Signature<1> = Signature::new("EventLoop.remove_signal_handler", "sig");
 const NOTE: Signature<2> = Signature::new("_note_signal", "signum, frame");
@@ -53,11 +55,14 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
     );
 }
 
-/// A loop's handlers by signal, and the pipe, which exists while there are any.
+/// A loop's handlers by signal, and the pipe, which lasts from the first handler or the first time that the loop blocks in the main thread until the loop
+/// is closed.
 #[derive(Default)]
 pub struct Signals {
     handlers: Vec<(i32, Ref<Handle>)>,
     pipe: Option<Pipe>,
+    /// While the loop runs with its pipe as the interpreter's: the descriptor from before the run.
+    before_run: Option<Fd>,
 }
 
 struct Pipe {
@@ -154,7 +159,7 @@ fn add<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py
     if let Err(error) = catch(&signal) {
         let handle = event_loop.parts.with(|signals: &mut Signals| signals.take(number));
         drop(handle);
-        close_pipe_if_unused(event_loop)?;
+        leave_pipe_if_unused(event_loop)?;
         return Err(explain(&signal, error));
     }
     Ok(none(py))
@@ -186,19 +191,22 @@ fn explain(signal: &Bound<'_, PyAny>, error: PyErr) -> PyErr {
 /// Makes the pipe if there is none, and makes the interpreter write into it. Only the main thread may do
 /// that, which this is the first to find out.
 fn open_pipe(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
+    let writer = make_pipe(event_loop)?;
+    set_wakeup_fd(event_loop.py(), writer)
+}
+
+/// Makes the pipe if there is none, and returns the end for the interpreter.
+fn make_pipe(event_loop: &Obj<'_, EventLoop>) -> PyResult<Fd> {
     let known = event_loop.parts.with(|signals: &mut Signals| signals.wakeup_fd());
     if let Some(writer) = known {
-        return set_wakeup_fd(event_loop.py(), writer);
+        return Ok(writer);
     }
     let (reader, writer) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)
         .map_err(|error| errors::os_error(&error.into()))?;
-    set_wakeup_fd(event_loop.py(), writer.as_raw_fd())?;
-    let watched = watched::watch(event_loop, reader.as_raw_fd(), Interest::Read, Owner::Loop(deliver));
+    watched::watch(event_loop, reader.as_raw_fd(), Interest::Read, Owner::Loop(deliver))?;
+    let fd = writer.as_raw_fd();
     event_loop.parts.with(|signals: &mut Signals| signals.pipe = Some(Pipe { reader, writer }));
-    if watched.is_err() {
-        close_pipe_if_unused(event_loop)?;
-    }
-    watched.map(drop)
+    Ok(fd)
 }
 
 fn set_wakeup_fd(py: Python<'_>, fd: Fd) -> PyResult<()> {
@@ -215,21 +223,19 @@ fn set_wakeup_fd(py: Python<'_>, fd: Fd) -> PyResult<()> {
     })
 }
 
-/// Without handlers there is no pipe.
-fn close_pipe_if_unused(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
-    let pipe = event_loop
-        .parts
-        .with(|signals: &mut Signals| if signals.handlers.is_empty() { signals.pipe.take() } else { None });
-    let Some(pipe) = pipe else { return Ok(()) };
+/// Without handlers the interpreter writes into the pipe only while the loop runs.
+fn leave_pipe_if_unused(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
+    let unused = event_loop.parts.with(|signals: &mut Signals| {
+        if signals.handlers.is_empty() && signals.before_run.is_none() { signals.wakeup_fd() } else { None }
+    });
+    let Some(writer) = unused else { return Ok(()) };
     let py = event_loop.py();
-    if let Err(error) = leave_wakeup_fd(py, pipe.writer.as_raw_fd()) {
-        if !error.is_instance_of::<PyValueError>(py) && !error.is_instance_of::<PyOSError>(py) {
-            return Err(error);
-        }
-        static FRAME: Frame = Frame::new(&UNIX_EVENTS, "_UnixSelectorEventLoop.remove_signal_handler");
-        FRAME.log(py, "info", ("set_wakeup_fd(-1) failed: %s", error.value(py)))?;
+    let Err(error) = leave_wakeup_fd(py, writer) else { return Ok(()) };
+    if !error.is_instance_of::<PyValueError>(py) && !error.is_instance_of::<PyOSError>(py) {
+        return Err(error);
     }
-    watched::unwatch(event_loop, pipe.reader.as_raw_fd(), Interest::Read).map(drop)
+    static FRAME: Frame = Frame::new(&UNIX_EVENTS, "_UnixSelectorEventLoop.remove_signal_handler");
+    FRAME.log(py, "info", ("set_wakeup_fd(-1) failed: %s", error.value(py)))
 }
 
 /// Takes `fd` back from `signal.set_wakeup_fd`, unless the program has set another descriptor since.
@@ -255,7 +261,7 @@ fn remove(event_loop: &Obj<'_, EventLoop>, signal: &Bound<'_, PyAny>) -> PyResul
     module
         .call_method1(name!("signal"), (signal, module.getattr(default)?))
         .map_err(|error| explain(signal, error))?;
-    close_pipe_if_unused(event_loop)?;
+    leave_pipe_if_unused(event_loop)?;
     Ok(true)
 }
 
@@ -316,6 +322,7 @@ pub(super) fn remove_all(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
         .parts
         .with(|signals: &mut Signals| signals.handlers.iter().map(|(number, _)| *number).collect());
     if numbers.is_empty() {
+        event_loop.parts.with(|signals: &mut Signals| signals.pipe.take());
         return Ok(());
     }
     if stock::module(py, "sys")?.call_method0(name!("is_finalizing"))?.is_truthy()? {
@@ -337,12 +344,17 @@ pub(super) fn remove_all(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
             remove(event_loop, &number)?;
         }
     }
+    event_loop.parts.with(|signals: &mut Signals| signals.pipe.take());
     Ok(())
 }
 
 /// In the child of a fork: the pipe is the parent's, which alone is to hear of its signals.
 pub(super) fn forget_pipe(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
-    match event_loop.parts.with(|signals: &mut Signals| signals.pipe.take()) {
+    let pipe = event_loop.parts.with(|signals: &mut Signals| {
+        signals.before_run = None;
+        signals.pipe.take()
+    });
+    match pipe {
         Some(pipe) => leave_wakeup_fd(event_loop.py(), pipe.writer.as_raw_fd()),
         None => Ok(()),
     }
