@@ -1,4 +1,4 @@
-"""`get_debug` of a loop that a program replaces: futures, tasks and handles ask it, the loop's own checks read `_debug`."""
+"""`get_debug` of a loop that a program replaces: futures, tasks, handles ask it; the loop reads `_debug`."""
 
 import asyncio
 
