@@ -7,8 +7,12 @@ looptime and others rely on it; the native side is `event_loop/internals.rs`. Mi
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from heapq import heappush
+from operator import is_
 from selectors import EVENT_READ, EVENT_WRITE, SelectorKey
-from typing import Any, TypeVar
+from typing import Any, Self, SupportsIndex, TypeVar
+from weakref import WeakKeyDictionary, ref
 
 _Result = TypeVar("_Result")
 _Handle = Any  # asyncio's, or anything that runs by `_run()`
@@ -45,10 +49,15 @@ SHOWN = (
 )
 
 
-class Ready:
-    """`_ready`: the handles that run next, as asyncio's deque has them."""
+class Ready(deque[_Handle]):
+    """`_ready`: the handles that run next.
+
+    A deque, because that is what asyncio's is. What it holds is in the loop; the memory of the deque itself
+    stays empty.
+    """
 
     def __init__(self, loop: Any) -> None:
+        super().__init__()
         self._loop = loop
 
     def __len__(self) -> int:
@@ -65,26 +74,71 @@ class Ready:
                 self._loop._ready_push(handle)
 
     def __iter__(self) -> Iterator[_Handle]:
-        handles: list[_Handle] = self._changed(list)
-        yield from handles
+        return self._one_by_one(self.copy())
 
     def __reversed__(self) -> Iterator[_Handle]:
-        yield from reversed(list(self))
+        return self._one_by_one(reversed(self.copy()))
+
+    def _one_by_one(self, handles: Iterable[_Handle]) -> Iterator[_Handle]:
+        length = len(self)
+        for handle in handles:
+            yield handle
+            if len(self) != length:
+                raise RuntimeError("deque mutated during iteration")
 
     def __contains__(self, handle: object) -> bool:
-        return any(handle is mine or handle == mine for mine in self)
+        return handle in self.copy()
 
-    def __getitem__(self, index: int) -> _Handle:
-        return self._changed(lambda handles: handles[index])
+    def __getitem__(self, index: SupportsIndex) -> _Handle:  # type: ignore[override]
+        return self.copy()[index]
 
-    def __setitem__(self, index: int, handle: _Handle) -> None:
+    def __setitem__(self, index: SupportsIndex, handle: _Handle) -> None:  # type: ignore[override]
         self._changed(lambda handles: handles.__setitem__(index, handle))
 
-    def __delitem__(self, index: int) -> None:
+    def __delitem__(self, index: SupportsIndex) -> None:  # type: ignore[override]
         self._changed(lambda handles: handles.__delitem__(index))
 
     def __repr__(self) -> str:
-        return repr(deque(self))
+        return repr(self.copy())
+
+    def __eq__(self, other: object) -> bool:
+        return self.copy() == (other.copy() if isinstance(other, Ready) else other)
+
+    __hash__ = None
+
+    def __lt__(self, other: deque[_Handle]) -> bool:
+        return self.copy() < other
+
+    def __le__(self, other: deque[_Handle]) -> bool:
+        return self.copy() <= other
+
+    def __gt__(self, other: deque[_Handle]) -> bool:
+        return self.copy() > other
+
+    def __ge__(self, other: deque[_Handle]) -> bool:
+        return self.copy() >= other
+
+    def __add__(self, other: deque[_Handle]) -> deque[_Handle]:  # type: ignore[override]
+        return self.copy() + other
+
+    def __radd__(self, other: deque[_Handle]) -> deque[_Handle]:
+        return other + self.copy() if isinstance(other, deque) else NotImplemented
+
+    def __mul__(self, times: int) -> deque[_Handle]:  # type: ignore[override]
+        return self.copy() * times
+
+    __rmul__ = __mul__  # type: ignore[assignment]
+
+    def __iadd__(self, handles: Iterable[_Handle]) -> Self:
+        self.extend(handles)
+        return self
+
+    def __imul__(self, times: int) -> Self:
+        self._changed(lambda handles: handles.__imul__(times))
+        return self
+
+    def __reduce__(self) -> Any:
+        return self.copy().__reduce__()
 
     def append(self, handle: _Handle) -> None:
         """Append a handle."""
@@ -92,20 +146,25 @@ class Ready:
 
     def extend(self, handles: Iterable[_Handle]) -> None:
         """Append handles."""
-        for handle in handles:
+        for handle in list(handles) if handles is self else handles:
             self._loop._ready_push(handle)
 
     def popleft(self) -> _Handle:
         """Take the first handle; IndexError when there is none."""
         return self._loop._ready_pop()
 
-    def pop(self) -> _Handle:
+    def pop(self) -> _Handle:  # type: ignore[override]
         """Take the last handle; IndexError when there is none."""
         return self._changed(deque.pop)
 
     def appendleft(self, handle: _Handle) -> None:
         """Put a handle before all others."""
         self._changed(lambda handles: handles.appendleft(handle))
+
+    def extendleft(self, handles: Iterable[_Handle]) -> None:
+        """Put handles before all others, the last of them first."""
+        wanted = list(handles)
+        self._changed(lambda handles: handles.extendleft(wanted))
 
     def insert(self, index: int, handle: _Handle) -> None:
         """Put a handle at a place."""
@@ -119,17 +178,23 @@ class Ready:
         """Move the last `steps` handles before the first."""
         self._changed(lambda handles: handles.rotate(steps))
 
-    def index(self, handle: _Handle) -> int:
+    def reverse(self) -> None:
+        """Turn the order round."""
+        self._changed(deque.reverse)
+
+    def index(self, handle: _Handle, *bounds: int) -> int:
         """Find a handle; ValueError when it is not there."""
-        return list(self).index(handle)
+        return self.copy().index(handle, *bounds)
 
     def count(self, handle: _Handle) -> int:
         """Count a handle."""
-        return list(self).count(handle)
+        return self.copy().count(handle)
 
-    def copy(self) -> deque[_Handle]:
+    def copy(self) -> deque[_Handle]:  # type: ignore[override]
         """Return the handles as a deque of their own."""
-        return deque(self)
+        return self._changed(deque)
+
+    __copy__ = copy  # type: ignore[assignment]
 
     def clear(self) -> None:
         """Drop all handles."""
@@ -139,24 +204,40 @@ class Ready:
 class Scheduled(list[Any]):
     """`_scheduled`: the timers, as asyncio's heap has them.
 
-    A list, because that is what `heapq` takes. Each time a program asks for it, what was added and taken out
-    since is done to the loop's own timers, and new ones come in.
+    A list, because that is what `heapq` takes, which goes past all methods. So what it holds is its own:
+    the loop tells it of each timer that comes, and at each turn, when the list is asked for and when it is
+    dropped, what was put in and taken out is done to the loop's own timers.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._known: list[Any] = []
+    def __init__(self, loop: Any) -> None:
+        super().__init__(loop._timers())
+        self._loop = loop
+        self._known = list(self)
 
-    def settle(self, loop: Any) -> "Scheduled":
-        """Make the loop and the list agree."""
+    def __del__(self) -> None:
+        self.adopt()
+
+    def adopt(self) -> None:
+        """Do to the loop what was done to the list."""
+        if len(self) == len(self._known) and all(map(is_, self, self._known)):
+            return
         present, known = {id(timer) for timer in self}, {id(timer) for timer in self._known}
-        loop._timers_remove([timer for timer in self._known if id(timer) not in present])
-        for timer in self:
-            if id(timer) not in known:
-                loop._timers_add(timer)
-        self._known = loop._timers()
-        self[:] = self._known
-        return self
+        gone = [timer for timer in self._known if id(timer) not in present]
+        new = [timer for timer in self if id(timer) not in known]
+        self._known = list(self)
+        self._loop._timers_remove(gone)
+        for timer in new:
+            self._loop._timers_add(timer)
+
+    def refresh(self) -> None:
+        """Take what the loop has."""
+        self[:] = self._loop._timers()
+        self._known = list(self)
+
+    def came(self, timer: Any) -> None:
+        """Add a timer that the loop has already."""
+        heappush(self, timer)
+        heappush(self._known, timer)
 
 
 class Selector:
@@ -203,6 +284,24 @@ class Selector:
         return key
 
 
+# What programs hold of each loop. It holds the loop.
+_READY: "WeakKeyDictionary[LoopInternals, ref[Ready]]" = WeakKeyDictionary()
+_SCHEDULED: "WeakKeyDictionary[LoopInternals, ref[Scheduled]]" = WeakKeyDictionary()
+
+
+def _shown_timers(loop: "LoopInternals") -> Scheduled | None:
+    view = _SCHEDULED.get(loop)
+    return None if view is None else view()
+
+
+def _hide_timers(loop: "ref[LoopInternals]", view: "ref[Scheduled]") -> None:
+    """Tell the loop that nobody has its list of timers any more."""
+    native: Any = loop()
+    if native is not None and _SCHEDULED.get(native) is view:
+        del _SCHEDULED[native]
+        native._show_timers(False)
+
+
 class LoopInternals:
     """The part of `EventLoop` that shows what is inside."""
 
@@ -213,25 +312,52 @@ class LoopInternals:
 
     @property
     def _ready(self) -> Ready:
-        return Ready(self)
+        view = _READY.get(self)
+        ready = None if view is None else view()
+        if ready is None:
+            ready = Ready(self)
+            _READY[self] = ref(ready)
+        return ready
 
     @_ready.setter
     def _ready(self, handles: Iterable[_Handle]) -> None:
-        ready = Ready(self)
         handles = list(handles)
-        ready.clear()
-        ready.extend(handles)
+        self._ready.clear()
+        self._ready.extend(handles)
 
     @property
     def _scheduled(self) -> Scheduled:
-        scheduled: Scheduled = own_attributes(self).setdefault("_scheduled_list", Scheduled())
-        return scheduled.settle(self)
+        scheduled = _shown_timers(self)
+        if scheduled is not None:
+            scheduled.adopt()
+            return scheduled
+        loop: Any = self
+        scheduled = Scheduled(loop)
+        _SCHEDULED[self] = ref(scheduled, partial(_hide_timers, ref(self)))
+        loop._show_timers(True)
+        return scheduled
 
     @_scheduled.setter
     def _scheduled(self, timers: Iterable[Any]) -> None:
         scheduled = self._scheduled
         scheduled[:] = timers
-        scheduled.settle(self)
+        scheduled.adopt()
+
+    def _settle_timers(self, taken: bool) -> None:
+        """Have the list of timers, if there is one, agree with the loop's own."""
+        scheduled = _shown_timers(self)
+        if scheduled is None:
+            return
+        loop: Any = self
+        if not taken:
+            scheduled.adopt()
+        elif len(scheduled) != loop._timers_count():
+            scheduled.refresh()
+
+    def _timer_added(self, timer: Any) -> None:
+        scheduled = _shown_timers(self)
+        if scheduled is not None:
+            scheduled.came(timer)
 
     @property
     def _selector(self) -> Any:

@@ -5,7 +5,6 @@ A test that fails here because yibu does now what asyncio does is good news: its
 
 import asyncio
 import copy
-import heapq
 import inspect
 import os
 import re
@@ -259,18 +258,6 @@ class TestLooking:
         assert type(coroutine) is not types.CoroutineType
         assert type(coroutine).__name__ == "coroutine"
         coroutine.close()
-
-    def test_heap(self):
-        ran = []
-        loop = yibu.new_event_loop()
-        timer = yibu.TimerHandle(loop.time(), ran.append, (1,), loop)
-        heapq.heappush(loop._scheduled, timer)
-        loop.run_until_complete(yibu.sleep(0.001))
-        assert ran == []
-        assert timer in loop._scheduled
-        loop.run_until_complete(yibu.sleep(0.001))
-        assert ran == [1]
-        loop.close()
 
     def test_private_attributes(self):
         loop = yibu.new_event_loop()

@@ -16,7 +16,7 @@ use crate::core::{
 };
 use crate::ffi::class::Plain;
 use crate::ffi::originals::Replaced;
-use crate::ffi::{Class, ClassState, Create, Obj, Ref, Slot, Table, none, references};
+use crate::ffi::{Class, ClassState, Create, Obj, Slot, Table, none, references};
 use crate::{events, names};
 
 /// What an alarm does to its owner. Before it runs Python code it calls [`crate::core::current::flush_leave`] where that matters.
@@ -28,7 +28,7 @@ pub struct Alarm {
     act: Cell<Option<Act>>,
     owner: Slot,
     event_loop: Slot,
-    /// The loop's own timer, where the alarm is not in a native heap.
+    /// The loop's own timer, where that runs: its callback is another alarm, which has the function and the owner.
     handle: Slot,
     /// Whether a native heap holds the alarm.
     scheduled: Cell<bool>,
@@ -70,7 +70,8 @@ fn new<'py>(owner: &Bound<'py, PyAny>, act: Act) -> PyResult<Obj<'py, Alarm>> {
 /// The loop whose heap may hold alarms: a native one that shows no timers to anybody.
 #[inline]
 pub fn heap_of<'a, 'py>(event_loop: &'a Bound<'py, PyAny>) -> Option<&'a Obj<'py, EventLoop>> {
-    const TIMERS: Replaced = bit(Overridable::CallAt) | bit(Overridable::CallLater);
+    const TIMERS: Replaced =
+        bit(Overridable::CallAt) | bit(Overridable::CallLater) | bit(Overridable::ShowTimers);
     EventLoop::direct(event_loop).filter(|native| {
         native.overridden_methods() & TIMERS == 0 && !events::timers_are_made_otherwise(native.py())
     })
@@ -100,13 +101,13 @@ pub fn set_soon<'py>(
 ) -> PyResult<Obj<'py, Alarm>> {
     let alarm = new(owner, act)?;
     match EventLoop::direct(event_loop) {
-        Some(native) => {
+        Some(native) if !events::cancels_are_replaced(owner.py()) => {
             native.check_open()?;
             native.push(Entry::of(&ALARM_ENTRY, alarm.clone()))?;
+            Ok(alarm)
         }
-        None => alarm.handle.put(event_loop.call_method1(names::call_soon(owner.py()), (alarm.as_any(),))?),
+        _ => with_handle(event_loop.call_method1(names::call_soon(owner.py()), (alarm.as_any(),))?),
     }
-    Ok(alarm)
 }
 
 /// Runs `act` on `owner` when the loop's clock shows `when`, unless cancelled: `loop.call_at(when, act, owner)`.
@@ -137,7 +138,7 @@ pub fn set_after<'py>(
     set_by_name(event_loop, names::call_later(delay.py()), delay, owner, act)
 }
 
-/// The alarm as the callback of a timer that is the loop's own: `method` is `call_at` or `call_later`.
+/// An alarm as the callback of a timer that is the loop's own: `method` is `call_at` or `call_later`.
 fn set_by_name<'py>(
     event_loop: &Bound<'py, PyAny>,
     method: &Bound<'py, PyString>,
@@ -145,15 +146,25 @@ fn set_by_name<'py>(
     owner: &Bound<'py, PyAny>,
     act: Act,
 ) -> PyResult<Obj<'py, Alarm>> {
-    let alarm = new(owner, act)?;
-    alarm.handle.put(event_loop.call_method1(method, (time, alarm.as_any()))?);
+    let callback = new(owner, act)?;
+    with_handle(event_loop.call_method1(method, (time, callback.as_any()))?)
+}
+
+/// An alarm that is only there to be cancelled: what runs is the callback of the handle, which is another alarm. So the two do
+/// not refer to each other.
+fn with_handle<'py>(handle: Bound<'py, PyAny>) -> PyResult<Obj<'py, Alarm>> {
+    let alarm = Alarm::create(handle.py())?;
+    alarm.handle.put(handle);
     Ok(alarm)
 }
 
-/// The alarm will not run. Doing it again, or too late, changes nothing.
+/// The alarm will not run. Doing it again, or too late, changes nothing, but a handle is told each time.
 #[inline]
 pub fn cancel(alarm: &Obj<'_, Alarm>) -> PyResult<()> {
     let py = alarm.py();
+    if !alarm.handle.is_empty() || alarm.scheduled.get() && events::cancels_are_replaced(py) {
+        return cancel_handle(alarm);
+    }
     if alarm.cancelled.replace(true) {
         return Ok(());
     }
@@ -163,18 +174,56 @@ pub fn cancel(alarm: &Obj<'_, Alarm>) -> PyResult<()> {
         if let Some(native) = Obj::<EventLoop>::cast(&event_loop) {
             native.note_cancelled_timer(py);
         }
-        return Ok(());
     }
-    match alarm.handle.take().map(|handle| handle.into_any(py)) {
+    Ok(())
+}
+
+/// `handle.cancel()`, also where a program has replaced that since the alarm was set, and so is to get a handle.
+#[cold]
+fn cancel_handle(alarm: &Obj<'_, Alarm>) -> PyResult<()> {
+    let py = alarm.py();
+    let event_loop = alarm.event_loop.get_or_none(py);
+    if let Some(native) = Obj::<EventLoop>::cast(&event_loop).filter(|_| alarm.scheduled.get()) {
+        let address = alarm.as_any().as_ptr();
+        let when = native.engine.with(|engine| {
+            let mut timers = engine.timers.in_order().into_iter();
+            timers.find(|(_, timer)| timer.object().as_ptr() == address).map(|(when, _)| when)
+        });
+        if let Some(when) = when {
+            show(native, alarm, when)?;
+        }
+    }
+    match alarm.handle.get(py) {
         Some(handle) => handle.call_method0(names::cancel(py)).map(drop),
         None => Ok(()),
     }
 }
 
+/// Puts a timer of asyncio's kind into the heap in the place of an alarm, for programs that look at timers.
+pub fn show(event_loop: &Obj<'_, EventLoop>, alarm: &Obj<'_, Alarm>, when: f64) -> PyResult<()> {
+    let callback = Alarm::create(alarm.py())?;
+    let timer = events::timer_for(event_loop.as_any(), when, callback.as_any().clone())?;
+    if alarm.is_cancelled() {
+        events::cancel(timer.upcast())?;
+    }
+    callback.act.set(alarm.act.get());
+    drop(callback.owner.replace(alarm.owner.take()));
+    alarm.scheduled.set(false);
+    alarm.handle.put(timer.as_any().clone());
+    let address = alarm.as_any().as_ptr();
+    let replaced = event_loop.engine.with(|engine| {
+        engine.timers.replace(|due| {
+            (due.object().as_ptr() == address)
+                .then(|| Scheduled::new(&events::entries::SCHEDULED, timer.clone()))
+        })
+    });
+    drop(replaced);
+    Ok(())
+}
+
 /// Runs a due alarm.
 pub fn run(alarm: &Obj<'_, Alarm>) -> PyResult<()> {
     let py = alarm.py();
-    alarm.handle.clear();
     if alarm.cancelled.replace(true) {
         return Ok(());
     }
@@ -185,12 +234,6 @@ pub fn run(alarm: &Obj<'_, Alarm>) -> PyResult<()> {
 }
 
 impl Alarm {
-    /// Lies in the heap behind a timer of asyncio's kind from now on, whose callback it is.
-    pub fn stand_behind(&self, timer: Ref) {
-        self.scheduled.set(false);
-        drop(self.handle.replace(Some(timer)));
-    }
-
     /// Whether it was cancelled, or has run.
     #[inline]
     pub fn is_cancelled(&self) -> bool {

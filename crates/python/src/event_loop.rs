@@ -15,6 +15,7 @@ pub mod faults;
 pub mod fork;
 mod given_selector;
 pub mod handles;
+mod internal_timers;
 mod internals;
 mod lifecycle;
 mod observed;
@@ -61,6 +62,7 @@ static SERVICES: Services = Services {
     before_first_park: signals::wakeup::watch_signals,
     handles_are_replaced: events::handles_are_made_otherwise,
     runs_are_replaced: events::runs_are_replaced,
+    settle_timers: internal_timers::settle,
 };
 
 impl Default for EventLoop {
@@ -147,6 +149,7 @@ impl Class for EventLoop {
         executor::table(t);
         subprocesses::table(t);
         internals::table(t);
+        internal_timers::table(t);
     }
 
     fn traverse(&self, visitor: &mut Visitor) {

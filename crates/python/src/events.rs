@@ -4,13 +4,14 @@
 //! exception handler when it raises.
 
 pub mod entries;
+pub mod replacing;
 #[cfg(Py_3_14)]
 mod thread_safe_handle;
 
 use std::cell::Cell;
 use std::ffi::CStr;
 
-use pyo3::exceptions::{PyKeyboardInterrupt, PySystemExit, PyTypeError};
+use pyo3::exceptions::{PyKeyboardInterrupt, PySystemExit};
 use pyo3::prelude::*;
 use pyo3::types::{PyFloat, PyType};
 
@@ -19,13 +20,13 @@ use crate::attributes::{assigned, flags, objects};
 use crate::core::Overrides;
 use crate::core::{EventLoop, Overridable, current};
 use crate::ffi::class::Weak;
-use crate::ffi::originals::{self, INIT, ORDER, Replaced};
+use crate::ffi::originals;
 use crate::ffi::{
     Args, Class, ClassState, Create, Obj, Output, Raised, Signature, Slot, Table, derived, make, references,
 };
 use crate::ffi::{boolean, call, context, none};
 use crate::replaced::copy_context;
-use crate::replaced::names::{self as replaced, EXTRACT_STACK, FORMAT_CALLBACK, Name, THREADSAFE_HANDLE};
+use crate::replaced::names::{EXTRACT_STACK, FORMAT_CALLBACK, Name};
 use crate::{names, stock, texts};
 
 /// The data of a `Handle`.
@@ -50,6 +51,8 @@ pub struct Deadline {
     scheduled: Cell<bool>,
 }
 
+pub use replacing::*;
+
 /// What `call_soon_threadsafe` returns.
 #[cfg(Py_3_14)]
 pub use thread_safe_handle::{ThreadSafeHandle as PostedHandle, run_guarded as run_posted};
@@ -73,65 +76,6 @@ pub fn posted<'a, 'py>(handle: &'a Obj<'py, PostedHandle>) -> &'a Obj<'py, Handl
 derived! {
     /// The data of a `TimerHandle`.
     pub struct TimerHandle { base: Handle, own: Deadline }
-}
-
-/// What is asked about each handle: its `_run`.
-pub const RUN: Replaced = 1;
-const HOOKS: &[&[&str]] = &[&["_run"]];
-
-/// Whether any handles have another `_run` than the native one; `None` where a change of that would not be noticed.
-pub fn runs_are_replaced(py: Python<'_>) -> Option<bool> {
-    let replaced = originals::replaced_in::<Handle>(py)
-        | originals::replaced_in::<TimerHandle>(py)
-        | originals::replaced_in::<PostedHandle>(py);
-    let is_known = originals::is_known::<Handle>()
-        && originals::is_known::<TimerHandle>()
-        && originals::is_known::<PostedHandle>();
-    is_known.then_some(replaced & RUN != 0)
-}
-
-/// Whether what `call_soon` returns is to be made by a call of what `asyncio.events.Handle` means now.
-#[inline]
-pub fn handles_are_made_otherwise(py: Python<'_>) -> bool {
-    replaced::HANDLE.has_maker::<Handle>(py)
-}
-
-/// What makes the handles of `call_soon`: called where native code must not.
-pub fn handle_maker(py: Python<'_>) -> Output<'_> {
-    Ok(replaced::HANDLE.replacement(py)?.unwrap_or_else(|| Handle::class(py).into_any()))
-}
-
-/// The same for `call_soon_threadsafe`.
-pub fn posted_handle_maker(py: Python<'_>) -> Output<'_> {
-    Ok(THREADSAFE_HANDLE.replacement(py)?.unwrap_or_else(|| PostedHandle::class(py).into_any()))
-}
-
-/// The same of `call_soon_threadsafe`.
-#[inline]
-pub fn posted_handles_are_made_otherwise(py: Python<'_>) -> bool {
-    THREADSAFE_HANDLE.has_maker::<PostedHandle>(py) || originals::replaced_in::<Handle>(py) & INIT != 0
-}
-
-/// What makes the timers, if native code must not.
-#[inline]
-pub fn timer_maker(py: Python<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
-    let own = originals::replaced_in::<TimerHandle>(py);
-    if own & ORDER != 0 {
-        let text = "TimerHandle.__lt__ is replaced, but yibu's event loop orders timers by their time alone";
-        return Err(PyTypeError::new_err(text));
-    }
-    if (own | originals::replaced_in::<Handle>(py)) & INIT != 0 {
-        let class = replaced::TIMER_HANDLE.replacement(py)?;
-        return Ok(Some(class.unwrap_or_else(|| TimerHandle::class(py).into_any())));
-    }
-    replaced::TIMER_HANDLE.replacement(py)
-}
-
-/// Whether something makes the timers, or will not.
-#[inline]
-pub fn timers_are_made_otherwise(py: Python<'_>) -> bool {
-    let (timers, handles) = (originals::replaced_in::<TimerHandle>(py), originals::replaced_in::<Handle>(py));
-    timers & (INIT | ORDER) | handles & INIT != 0 || replaced::TIMER_HANDLE.is_replaced(py)
 }
 
 static HANDLE: ClassState = ClassState::new();
@@ -445,12 +389,11 @@ impl Class for Handle {
 /// `TimerHandle.cancel`.
 pub fn cancel_timer(timer: &Obj<'_, TimerHandle>) -> PyResult<()> {
     let py = timer.py();
-    if timer.base.cancelled.get() {
-        return Ok(());
-    }
     let event_loop = timer.base.event_loop.get(py);
     let native = event_loop.as_ref().and_then(Obj::<EventLoop>::cast);
-    if let Some(event_loop) = &event_loop
+    let first = !timer.base.cancelled.get();
+    if first
+        && let Some(event_loop) = &event_loop
         && native.is_none_or(|native| native.overrides(Overridable::TimerHandleCancelled))
     {
         call::method(names::_timer_handle_cancelled(py), [event_loop, timer.as_any()])?;
@@ -459,7 +402,7 @@ pub fn cancel_timer(timer: &Obj<'_, TimerHandle>) -> PyResult<()> {
         Some(cancel) => drop(cancel.call1((timer.as_any(),))?),
         None => cancel(timer.upcast())?,
     }
-    if let Some(native) = native.filter(|_| timer.own.scheduled.get()) {
+    if let Some(native) = native.filter(|_| first && timer.own.scheduled.get()) {
         native.note_cancelled_timer(py);
     }
     Ok(())

@@ -180,8 +180,8 @@ pub fn replacement<'py, T: Class>(
     }
 }
 
-/// A method of a native class where that is replaced in the class itself: what the methods of classes derived from it call as
-/// `super().name()`.
+/// A method of a native class where that is replaced in the class itself or in the one of asyncio's that it stands for: what the methods
+/// of classes derived from it call as `super().name()`.
 #[inline]
 pub fn replaced_in_base<'py, T: Class>(py: Python<'py>, name: &str) -> PyResult<Option<Bound<'py, PyAny>>> {
     if replaced_in::<T>(py) == 0 { Ok(None) } else { look_in_base(T::state(), &T::class(py), name) }
@@ -197,8 +197,10 @@ fn look_in_base<'py>(
     for original in state.originals.entries.get(py).into_iter().flatten() {
         if original.name.bind(py).as_any().eq(&name)? {
             let found = class.getattr(&name)?;
-            let same = found.is(&original.value) && !has_other_behaviour(&found);
-            return Ok((!same).then_some(found));
+            if !found.is(&original.value) || has_other_behaviour(&found) {
+                return Ok(Some(found));
+            }
+            return state.originals.replaced_in_stock(py, &name);
         }
     }
     Ok(None)

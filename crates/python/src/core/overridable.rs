@@ -78,6 +78,8 @@ overridable! {
     RemoveReader = "_remove_reader";
     /// `_remove_writer`
     RemoveWriter = "_remove_writer";
+    /// A program has the list `_scheduled`.
+    ShowTimers = "_show_timers";
 }
 
 macro_rules! fixed {

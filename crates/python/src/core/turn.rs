@@ -6,15 +6,18 @@ use pyo3::prelude::*;
 use yibu_engine::Plan;
 
 use super::clock::{self, now};
-use super::{Engine, Entry, EventLoop, current, operation};
+use super::{Engine, Entry, EventLoop, Overridable, current, operation};
 use crate::core::Overrides;
 use crate::errors;
 use crate::ffi::Obj;
 
 /// Waits until an entry is ready, then runs the ready entries.
 pub fn run_once(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
-    // A clock that the program has put in place of `time.monotonic` may jump, so timers are checked in every turn.
-    let fast = if clock::is_replaced(event_loop) || !event_loop.selector.is_empty() {
+    // A clock that the program has put in place of `time.monotonic` may jump, and a program that has the list of timers may change it,
+    // so timers are checked in every turn.
+    let is_watched = !event_loop.is_untouched()
+        && (clock::is_replaced(event_loop) || event_loop.overrides(Overridable::ShowTimers));
+    let fast = if is_watched || !event_loop.selector.is_empty() {
         None
     } else {
         event_loop.engine.with(Engine::begin_fast_turn)
@@ -44,9 +47,20 @@ pub fn run_once(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
 /// turn.
 #[inline(never)] // most turns are fast turns
 fn gather(event_loop: &Obj<'_, EventLoop>) -> PyResult<usize> {
+    current::flush_leave(event_loop)?;
+    if !event_loop.overrides(Overridable::ShowTimers) {
+        return wait_and_take(event_loop);
+    }
+    (event_loop.services.settle_timers)(event_loop, false)?;
+    let count = wait_and_take(event_loop)?;
+    (event_loop.services.settle_timers)(event_loop, true)?;
+    Ok(count)
+}
+
+/// The same for a loop whose timers nobody looks at.
+fn wait_and_take(event_loop: &Obj<'_, EventLoop>) -> PyResult<usize> {
     let py = event_loop.py();
     let engine = &event_loop.engine;
-    current::flush_leave(event_loop)?;
     while let Some(timer) = engine.with(Engine::pop_cancelled_timer) {
         timer.leave();
     }

@@ -1,8 +1,8 @@
-//! What libraries use of asyncio's loops under private names, as far as it is state of the native loop: what is ready, what is
-//! due, what the selector would say, one turn by hand.
+//! What libraries use of asyncio's loops under private names, as far as it is state of the native loop: what is ready, what the
+//! selector would say, one turn by hand. [`super::internal_timers`] has what is due.
 //!
-//! `python/yibu/loop_internals.py` makes the objects of it that Python code sees (`_ready`, `_scheduled`, `_selector`); here is
-//! what they call. An entry of the ring or the heap that is no handle becomes one when Python code asks for it: most never are.
+//! `python/yibu/loop_internals.py` makes the objects of it that Python code sees (`_ready`, `_selector`); here is
+//! what they call. An entry of the ring that is no handle becomes one when Python code asks for it: most never are.
 
 use std::ffi::CStr;
 use std::time::Duration;
@@ -13,21 +13,19 @@ use pyo3::types::{PyDict, PyFloat, PyList};
 use yibu_engine::{Interest, OpId};
 
 use super::signals::Signals;
-use super::{debug, given_selector};
-use crate::alarms::Alarm;
+use super::{debug, given_selector, handles};
 use crate::attributes::assigned;
 use crate::callbacks::ReactionCallback;
 use crate::core::current;
-use crate::core::{Callable, Scheduled, clock, now, turn, typed};
+use crate::core::{Callable, now, turn};
 use crate::core::{Engine, Entry, EventLoop};
-use crate::events::entries::{HANDLE, SCHEDULED};
-use crate::events::{self, Handle, TimerHandle};
+use crate::errors;
+use crate::events::Handle;
 use crate::ffi::class::Plain;
 use crate::ffi::thread::attached;
 use crate::ffi::{
     Class, ClassState, Create, LoopCell, Obj, Output, Ref, Signature, Table, Visitor, boolean, none,
 };
-use crate::{alarms, errors, names};
 
 const SELECT: Signature<1> = Signature::new("EventLoop._select", "timeout=None");
 const CHECK_CALLBACK: Signature<2> = Signature::new("EventLoop._check_callback", "callback, method");
@@ -35,7 +33,6 @@ const CALL_SOON: Signature<3> = Signature::new("EventLoop._call_soon", "callback
 
 pub(super) fn table(t: &mut Table<EventLoop>) {
     ready(t);
-    scheduled(t);
     selecting(t);
     t.noargs(
         c"_run_once",
@@ -57,7 +54,7 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
             let [callback, arguments, context] = args.parse(&CALL_SOON)?;
             let handle =
                 Handle::class(event_loop.py()).call1((callback, arguments, event_loop.as_any(), context))?;
-            push(event_loop, &handle)?;
+            event_loop.push(handles::entry(&handle))?;
             Ok(handle)
         },
         "call_soon() without its checks.",
@@ -128,8 +125,11 @@ fn ready(t: &mut Table<EventLoop>) {
     t.one(
         c"_ready_push",
         "handle",
-        |event_loop, handle| push(event_loop, handle).map(|()| none(event_loop.py())),
-        "Appends a handle.",
+        |event_loop, handle| {
+            event_loop.push(handles::entry(handle))?;
+            Ok(none(event_loop.py()))
+        },
+        "Appends a handle, of whatever kind.",
     );
 }
 
@@ -141,17 +141,6 @@ fn take_ready<'py>(event_loop: &Obj<'py, EventLoop>) -> Output<'py> {
     let handles: Vec<_> =
         entries.into_iter().map(|entry| as_handle(event_loop, entry)).collect::<PyResult<_>>()?;
     Ok(PyList::new(event_loop.py(), handles)?.into_any())
-}
-
-/// Appends a handle, of whatever kind.
-fn push<'py>(event_loop: &Obj<'py, EventLoop>, handle: &Bound<'py, PyAny>) -> PyResult<()> {
-    let handle = match Obj::<Handle>::cast(handle) {
-        Some(native) => native.clone(),
-        // One of asyncio's own: running it is calling its `_run`.
-        None => Handle::with_arg(event_loop.as_any(), handle.getattr(name!("_run"))?, None, None)?,
-    };
-    event_loop.push(Entry::of(&HANDLE, handle))?;
-    Ok(())
 }
 
 /// An entry as the handle that asyncio would have made.
@@ -167,83 +156,10 @@ pub(super) fn as_handle<'py>(event_loop: &Obj<'py, EventLoop>, entry: Entry) -> 
         entry => Callable::bare(EntryCallback::of(event_loop, entry)?),
     };
     let (callback, argument, context) = match callable {
-        Callable::Handle(handle) => return Ok(handle),
+        Callable::Handle(handle) => return handles::shown(handle),
         Callable::Call { callback, argument, context } => (callback, argument, context),
     };
     Ok(Handle::with_arg(event_loop.as_any(), callback, argument, context)?.into_any())
-}
-
-/// The heap.
-fn scheduled(t: &mut Table<EventLoop>) {
-    t.noargs(c"_timers", timers, "The timers in the order in which they are due; all are TimerHandles now.");
-    t.one(
-        c"_timers_remove",
-        "timers",
-        |event_loop, unwanted| {
-            let unwanted: Vec<_> =
-                unwanted.try_iter()?.map(|timer| Ok(timer?.as_ptr())).collect::<PyResult<_>>()?;
-            let removed = event_loop
-                .engine
-                .with(|engine| engine.timers.remove(|timer| unwanted.contains(&timer.object().as_ptr())));
-            removed.iter().for_each(Scheduled::leave);
-            Ok(none(event_loop.py()))
-        },
-        "Takes timers out of the heap.",
-    );
-    t.one(
-        c"_timers_add",
-        "timer",
-        |event_loop, timer| {
-            let Some(native) = Obj::<TimerHandle>::cast(timer) else {
-                let when = timer.call_method0(name!("when"))?;
-                return event_loop
-                    .as_any()
-                    .call_method1(names::call_at(timer.py()), (when, timer.getattr(name!("_run"))?));
-            };
-            let seconds = clock::on_the_clock(&timer.call_method0(name!("when"))?)?;
-            event_loop.schedule(seconds, Scheduled::new(&SCHEDULED, native.clone()))?;
-            Ok(none(timer.py()))
-        },
-        "Puts a timer into the heap.",
-    );
-    t.getter(c"_timer_cancelled_count", |event_loop| {
-        let count = event_loop.engine.with(|engine| engine.timers.cancelled_count());
-        Ok(count.into_pyobject(event_loop.py())?.into_any())
-    });
-}
-
-fn timers<'py>(event_loop: &Obj<'py, EventLoop>) -> Output<'py> {
-    let py = event_loop.py();
-    let alarms: Vec<_> = event_loop.engine.with(|engine| {
-        let timers = engine.timers.in_order().into_iter();
-        timers
-            .filter(|(_, timer)| std::ptr::eq(timer.kind(), &alarms::SCHEDULED))
-            .map(|(when, alarm)| (when, alarm.object().copy(py)))
-            .collect()
-    });
-    for (when, alarm) in alarms {
-        let alarm: Obj<'_, Alarm> = typed(alarm, py)?;
-        let timer = events::timer_for(event_loop.as_any(), when, alarm.as_any().clone())?;
-        if alarm.is_cancelled() {
-            events::cancel(timer.upcast())?;
-        }
-        alarm.stand_behind(Ref::new(timer.as_any().clone()));
-        let replaced = event_loop.engine.with(|engine| {
-            engine.timers.replace(|due| {
-                (due.object().as_ptr() == alarm.as_any().as_ptr())
-                    .then(|| Scheduled::new(&SCHEDULED, timer.clone()))
-            })
-        });
-        drop(replaced);
-    }
-    let timers: Vec<Ref> = event_loop.engine.with(|engine| {
-        let timers = engine.timers.in_order().into_iter();
-        timers
-            .filter(|(_, timer)| std::ptr::eq(timer.kind(), &SCHEDULED))
-            .map(|(_, timer)| timer.object().copy(py))
-            .collect()
-    });
-    Ok(PyList::new(py, timers.into_iter().map(|timer| timer.into_any(py)))?.into_any())
 }
 
 /// The kernel.

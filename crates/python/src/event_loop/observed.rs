@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use pyo3::prelude::*;
 
+use super::handles::BY_NAME;
 use super::{debug, internals};
 use crate::core::Overrides;
 use crate::core::{Entry, EventLoop, current, turn};
@@ -38,6 +39,7 @@ fn is_replaced(py: Python<'_>, entry: &Entry) -> bool {
         Some(kind) if std::ptr::eq(kind, &POSTED) => {
             originals::replaced_in::<PostedHandle>(py) | originals::replaced_in::<Handle>(py)
         }
+        Some(kind) if std::ptr::eq(kind, &BY_NAME) => return false,
         _ => originals::replaced_in::<Handle>(py),
     };
     replaced & events::RUN != 0

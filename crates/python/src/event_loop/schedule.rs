@@ -6,7 +6,7 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyFloat;
 
-use super::{debug, handles};
+use super::{debug, handles, internal_timers};
 use crate::core::Overrides;
 use crate::core::clock::on_the_clock;
 use crate::core::{Entry, EventLoop, Message, Overridable};
@@ -304,5 +304,6 @@ fn add_timer<'py>(
         timer.base.remember_source(py)?;
     }
     event_loop.schedule(when.seconds, Scheduled::new(&SCHEDULED, timer.clone()))?;
+    internal_timers::added(event_loop, timer.as_any())?;
     Ok(timer.into_any())
 }

@@ -158,8 +158,8 @@ fn completed(wait: &Bound<'_, PyAny>, future: &Bound<'_, PyAny>) -> PyResult<()>
     if !over {
         return Ok(());
     }
-    if let Some(alarm) = wait.alarm.take() {
-        alarms::cancel(&alarm.into_obj(wait.py()))?;
+    if let Some(alarm) = wait.alarm.obj(wait.py()) {
+        alarms::cancel(&alarm)?;
     }
     release(&wait.waiter.get_or_none(wait.py()))
 }
@@ -172,15 +172,17 @@ fn finish<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyResult<Ste
     if let Some(alarm) = alarm {
         alarms::cancel(&alarm.into_obj(py))?;
     }
+    for future in done.try_iter()? {
+        forget(&future?, &COMPLETION, &wait)?;
+    }
+    waited?;
     let pending = PySet::empty(py)?;
     for future in done.try_iter()? {
         let future = future?;
         if !future_like::is_done(&future)? {
             pending.add(&future)?;
         }
-        forget(&future, &COMPLETION, &wait)?;
     }
-    waited?;
     for future in pending.try_iter()? {
         let future = future?;
         done.discard(&future)?;
