@@ -15,12 +15,12 @@ LONGER: dict[str, int] = {
     "crates/python/src/event_loop/accept.rs": 640,
     "crates/python/src/event_loop/connect.rs": 559,
     "crates/python/src/events.rs": 603,
-    "crates/python/src/futures.rs": 803,
+    "crates/python/src/futures.rs": 791,
     "crates/python/src/replaced/names.rs": 546,
     "crates/python/src/server.rs": 599,
     "crates/python/src/streams/reading.rs": 516,
     "crates/python/src/taskgroups.rs": 678,
-    "crates/python/src/tasks.rs": 768,
+    "crates/python/src/tasks.rs": 765,
     "crates/python/src/timeouts.rs": 531,
 }
 

@@ -9,6 +9,7 @@ pub mod awaiting;
 pub mod bridge;
 mod callbacks;
 pub mod creating;
+mod docs;
 pub mod future_like;
 mod iteration;
 
@@ -603,16 +604,8 @@ pub fn report_unretrieved(future: &Obj<'_, Future>) -> PyResult<()> {
 
 /// Attributes and methods that Future and Task share by inheritance.
 fn table(t: &mut Table<Future>) {
-    t.noargs(
-        c"result",
-        result,
-        "The result. Raises the exception that was set, CancelledError, or InvalidStateError when not done.",
-    );
-    t.noargs(
-        c"exception",
-        exception,
-        "The exception that was set, or None. Raises CancelledError, or InvalidStateError when not done.",
-    );
+    t.noargs(c"result", result, docs::RESULT);
+    t.noargs(c"exception", exception, docs::EXCEPTION);
     t.one(
         c"set_result",
         "result",
@@ -641,14 +634,9 @@ fn table(t: &mut Table<Future>) {
             )?;
             Ok(none(py))
         },
-        "Schedules fn(future) for when the future is done; at once (with call_soon) when it is.",
+        docs::ADD_DONE_CALLBACK,
     );
-    t.one(
-        c"remove_done_callback",
-        "fn",
-        remove_callback,
-        "Removes all occurrences of a callback; returns their number.",
-    );
+    t.one(c"remove_done_callback", "fn", remove_callback, docs::REMOVE_DONE_CALLBACK);
     t.method(
         &CANCEL,
         |future, args| {
@@ -656,7 +644,7 @@ fn table(t: &mut Table<Future>) {
             let [message] = args.parse(&CANCEL)?;
             Ok(boolean(future.py(), cancel(future, message)?))
         },
-        "Cancels the future and schedules its callbacks. Returns False when it is done already.",
+        docs::CANCEL,
     );
     t.noargs(
         c"cancelled",
@@ -666,7 +654,7 @@ fn table(t: &mut Table<Future>) {
     t.noargs(
         c"done",
         |future| Ok(boolean(future.py(), future.is_alive() && future.state.get() != State::Pending)),
-        "Whether a result or an exception is available, or the future was cancelled.",
+        docs::DONE,
     );
     t.noargs(
         c"get_loop",

@@ -207,7 +207,11 @@ fn hook_methods(t: &mut Table<Queue>) {
 }
 
 fn properties(t: &mut Table<Queue>) {
-    t.getter(c"maxsize", |queue| Ok(queue.limit.object(queue.py())));
+    t.documented_getter(
+        c"maxsize",
+        |queue| Ok(queue.limit.object(queue.py())),
+        c"The number of items that the queue may hold; 0 or less: as many as there are.",
+    );
     t.property(
         c"_maxsize",
         |queue| Ok(queue.limit.object(queue.py())),

@@ -6,6 +6,7 @@
 mod awaited;
 mod callback;
 pub mod creating;
+mod docs;
 mod eager;
 pub mod ensure;
 #[cfg(not(Py_3_14))]
@@ -699,18 +700,14 @@ impl Class for Task {
                 let [message] = args.parse(&CANCEL)?;
                 Ok(boolean(task.py(), cancel(task, &message)?))
             },
-            "Requests cancellation: CancelledError is raised where the coroutine waits. Returns False when the task is done.",
+            docs::CANCEL,
         );
         t.noargs(
             c"cancelling",
             |task| Ok(cancelling(task).into_pyobject(task.py())?.into_any()),
-            "The number of cancellation requests that were not taken back by uncancel().",
+            docs::CANCELLING,
         );
-        t.noargs(
-            c"uncancel",
-            |task| Ok(uncancel(task).into_pyobject(task.py())?.into_any()),
-            "Takes one cancellation request back; returns how many are left.",
-        );
+        t.noargs(c"uncancel", |task| Ok(uncancel(task).into_pyobject(task.py())?.into_any()), docs::UNCANCEL);
         t.noargs(c"get_name", |task| Ok(name(task)), "The task's name.");
         t.one(
             c"set_name",
@@ -738,7 +735,7 @@ impl Class for Task {
                 let [limit] = args.parse(&GET_STACK)?;
                 stock::task_get_stack(task.py())?.call1((task.as_any(), limit))
             },
-            "The stack frames of the coroutine, or of the exception's traceback.",
+            docs::GET_STACK,
         );
         t.method(
             &PRINT_STACK,
@@ -746,7 +743,7 @@ impl Class for Task {
                 let [limit, file] = args.parse(&PRINT_STACK)?;
                 stock::task_print_stack(task.py())?.call1((task.as_any(), limit, file))
             },
-            "Prints the stack or traceback to file (sys.stderr by default).",
+            docs::PRINT_STACK,
         );
         t.repr(|task| {
             task.base.ensure_alive()?;

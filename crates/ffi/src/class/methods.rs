@@ -130,6 +130,15 @@ impl<T: Class> Table<T> {
         self.add_property(name, Some(tramp::getter::<T, F>), None);
     }
 
+    /// A read-only property with a docstring.
+    pub fn documented_getter<F>(&mut self, name: &'static CStr, get: F, doc: &'static CStr)
+    where
+        F: Stateless + for<'a, 'py> Fn(&'a Obj<'py, T>) -> Output<'py>,
+    {
+        self.getter(name, get);
+        self.document_property(doc);
+    }
+
     /// A property that can be written; the setter gets `None` for `del`.
     pub fn property<G, S>(&mut self, name: &'static CStr, _: G, _: S)
     where

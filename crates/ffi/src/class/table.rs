@@ -84,6 +84,13 @@ impl<T> Table<T> {
         });
     }
 
+    /// Gives the property that was added last its docstring.
+    pub(crate) fn document_property(&mut self, doc: &'static CStr) {
+        if let Some(property) = self.properties.last_mut() {
+            property.doc = doc.as_ptr();
+        }
+    }
+
     /// Adds a slot of the type.
     pub(crate) fn slot(&mut self, slot: c_int, pfunc: *mut c_void) {
         self.slots.push(ffi::PyType_Slot { slot, pfunc });

@@ -379,12 +379,24 @@ impl Class for Barrier {
             },
             "Does nothing.",
         );
-        t.getter(c"parties", |barrier| Ok(barrier.parties.get_or_none(barrier.py())));
-        t.getter(c"n_waiting", |barrier| {
-            let waiting = if barrier.state.get() == State::Filling { barrier.count.get() } else { 0 };
-            Ok(waiting.into_pyobject(barrier.py())?.into_any())
-        });
-        t.getter(c"broken", |barrier| Ok(boolean(barrier.py(), barrier.state.get() == State::Broken)));
+        t.documented_getter(
+            c"parties",
+            |barrier| Ok(barrier.parties.get_or_none(barrier.py())),
+            c"The number of tasks that have to wait before the barrier lets them pass.",
+        );
+        t.documented_getter(
+            c"n_waiting",
+            |barrier| {
+                let waiting = if barrier.state.get() == State::Filling { barrier.count.get() } else { 0 };
+                Ok(waiting.into_pyobject(barrier.py())?.into_any())
+            },
+            c"The number of tasks that wait at the barrier now.",
+        );
+        t.documented_getter(
+            c"broken",
+            |barrier| Ok(boolean(barrier.py(), barrier.state.get() == State::Broken)),
+            c"Whether the barrier was broken, by abort().",
+        );
         t.noargs(c"_block", |barrier| by_names(barrier, "Barrier._block"), "Waits while the barrier drains.");
         t.noargs(c"_wait", |barrier| by_names(barrier, "Barrier._wait"), "Waits while the barrier fills.");
         t.noargs(c"_release", |barrier| by_names(barrier, "Barrier._release"), "Lets everybody out.");
