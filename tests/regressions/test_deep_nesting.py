@@ -281,3 +281,33 @@ def test_nested_deaths(impl, stack):
             gc.collect()
     """
     run(impl, "\n".join(["    links = []", *bodies, main]), stack, DEPTH // 5, leave=False)
+
+
+@pytest.mark.parametrize(
+    "between", ["coroutine", "async_around(coroutine)"], ids=["natives", "natives and Python"]
+)
+def test_coroutines_that_never_ran_are_reported_once_each(impl, between):
+    """The outer ones end in a RecursionError; the inner ones say later that nobody awaited them."""
+    finished = impl.run_source(
+        f"""
+        async def async_around(coroutine):
+            return await coroutine
+
+        async def main():
+            coroutine = aio.sleep(0, "done")
+            for _ in range(20_000):
+                coroutine = aio.wait_for({between}, 9)
+            try:
+                print(await coroutine)
+            except RecursionError:
+                print("too deep")
+            del coroutine
+            await aio.sleep(0)
+
+        aio.run(main())
+        """
+    )
+    assert finished.returncode == 0
+    assert finished.stdout in {"too deep\n", "done\n"}
+    assert "Exception ignored" not in finished.stderr
+    assert "RecursionError" not in finished.stderr

@@ -23,6 +23,7 @@ mod readiness;
 mod routine;
 mod special;
 mod unstarted;
+mod unwinding;
 pub mod waking;
 mod wrapper;
 

@@ -37,7 +37,7 @@ use crate::{errors, events, names, stock};
 
 pub use callbacks::Callback;
 pub use creating::{create_future, create_future_on};
-pub use iteration::{FutureIter, stop_iteration, thrown, warn_about_three_arguments};
+pub use iteration::{BY_COROUTINE, FutureIter, stop_iteration, thrown, warn_about_three_arguments};
 
 /// `Future._state`.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
@@ -221,7 +221,9 @@ pub fn settle<'py>(future: &Obj<'py, Future>) -> PyResult<Option<Settled<'py>>> 
             let outcome = future.outcome.get_or_none(py);
             if future.failed.get() {
                 let exception = outcome.cast_into::<pyo3::exceptions::PyBaseException>()?;
-                let traceback = future.exception_traceback.get_or_none(py);
+                // Once: asyncio's futures forget it, so that those who ask again get their own traceback.
+                let traceback =
+                    future.exception_traceback.take().map_or_else(|| none(py), |kept| kept.into_any(py));
                 exception.setattr(name!("__traceback__"), traceback)?;
                 Settled::Raised(Raised(exception))
             } else {

@@ -59,12 +59,17 @@ fn panicked(payload: &(dyn Any + Send)) -> PyErr {
 
 /// Runs `body`, giving `failed` and a set exception when it fails or panics, or when calls are nested too deep.
 #[inline(always)] // it is a part of every call
-pub(crate) fn guard<'py, R>(_: Python<'py>, failed: R, body: impl FnOnce() -> PyResult<R>) -> R {
-    let entered = || {
+pub(crate) fn guard<'py, R>(py: Python<'py>, failed: R, body: impl FnOnce() -> PyResult<R>) -> R {
+    guard_at_any_depth(py, failed, || {
         depth::enter()?;
         body()
-    };
-    match catch_unwind(AssertUnwindSafe(entered)) {
+    })
+}
+
+/// The same however deep calls are nested: for deaths, which cannot be refused, and of which few nest ([`depth::free`]).
+#[inline(always)] // into `guard`
+pub(super) fn guard_at_any_depth<'py, R>(_: Python<'py>, failed: R, body: impl FnOnce() -> PyResult<R>) -> R {
+    match catch_unwind(AssertUnwindSafe(body)) {
         Ok(Ok(value)) => value,
         Ok(Err(error)) => {
             raise(error);

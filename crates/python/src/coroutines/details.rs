@@ -103,32 +103,9 @@ impl Details {
     }
 }
 
-/// The standard library's function of a coroutine's name, those within others included.
-fn function<'py>(py: Python<'py>, name: &str) -> PyResult<Option<Bound<'py, PyAny>>> {
-    let Some((outer, inner)) = name.split_once(".<locals>.") else { return twins::function(py, name) };
-    let Some(outer) = twins::function(py, outer)? else { return Ok(None) };
-    let types = stock::module(py, "types")?;
-    for constant in outer.getattr(name!("__code__"))?.getattr(name!("co_consts"))?.try_iter()? {
-        let code = constant?;
-        if !code.is_instance(&types.getattr(name!("CodeType"))?)?
-            || !code.getattr(name!("co_name"))?.eq(inner)?
-        {
-            continue;
-        }
-        // The function is never called, so its variables of the outer function may be empty.
-        let cell = types.getattr(name!("CellType"))?;
-        let variables = code.getattr(name!("co_freevars"))?.len()?;
-        let cells = (0..variables).map(|_| cell.call0()).collect::<PyResult<Vec<_>>>()?;
-        let parts =
-            (code, outer.getattr(name!("__globals__"))?, none(py), none(py), PyTuple::new(py, cells)?);
-        return types.getattr(name!("FunctionType"))?.call1(parts).map(Some);
-    }
-    Ok(None)
-}
-
 /// `cr_code`: the standard library's.
 pub fn code<'py>(py: Python<'py>, name: &str) -> PyResult<Option<Bound<'py, PyAny>>> {
-    function(py, name)?.map(|function| function.getattr(name!("__code__"))).transpose()
+    twins::function_within(py, name)?.map(|function| function.getattr(name!("__code__"))).transpose()
 }
 
 /// `cr_frame`: the same one until the coroutine has ended.
@@ -139,7 +116,8 @@ pub fn frame<'py, T: Coroutine>(coroutine: &Obj<'py, T>) -> Output<'py> {
     }
     let known = coroutine.details().knowing();
     if known.unstarted.is_empty() {
-        let Some(function) = function(py, coroutine.name())?.filter(|function| is_asynchronous(function))
+        let Some(function) =
+            twins::function_within(py, coroutine.name())?.filter(|function| is_asynchronous(function))
         else {
             return Ok(none(py));
         };
@@ -219,12 +197,12 @@ pub fn qualified_name<'py, T: Coroutine>(coroutine: &Obj<'py, T>) -> Output<'py>
 }
 
 /// Reports that a coroutine was never awaited, as the interpreter reports its own.
-pub fn report_never_awaited<T: Coroutine>(coroutine: &Obj<'_, T>) -> PyResult<()> {
+pub fn report_never_awaited(coroutine: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = coroutine.py();
     // Looked up each time: programs replace it.
     if let Some(report) = stock::warnings_module(py)?.getattr_opt(name!("_warn_unawaited_coroutine"))? {
-        return report.call1((coroutine.as_any(),)).map(drop);
+        return report.call1((coroutine,)).map(drop);
     }
-    let text = format!("coroutine '{}' was never awaited", qualified_name(coroutine)?);
+    let text = text!("coroutine '{}' was never awaited", coroutine.getattr(name!("__qualname__"))?)?;
     stock::warn(py)?.call1((text, py.get_type::<pyo3::exceptions::PyRuntimeWarning>())).map(drop)
 }

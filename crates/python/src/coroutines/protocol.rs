@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyString;
 
 use super::details::{self, Details, Known};
+use super::unwinding;
 use super::wrapper::CoroutineWrapper;
 use crate::ffi::{Class, Obj, Output, Signature, Slot, Table, boolean, frame, new_reference, none};
 use crate::futures::{self, stop_iteration, thrown};
@@ -91,7 +92,7 @@ pub fn protocol<T: Coroutine>(t: &mut Table<T>) {
         |coroutine, args| {
             futures::warn_about_three_arguments(&args)?;
             let [class, value, traceback] = args.parse(&THROW)?;
-            let error = thrown(&class, &value, &traceback)?;
+            let error = thrown(&class, &value, &traceback, &futures::BY_COROUTINE)?;
             ensure_idle(coroutine)?;
             match T::throw(coroutine, error)? {
                 Ok(future) => Ok(future),
@@ -118,11 +119,7 @@ pub fn protocol<T: Coroutine>(t: &mut Table<T>) {
     t.generic();
     attributes(t);
     t.finalize(|coroutine| {
-        if coroutine.started().get() {
-            T::finish(coroutine)
-        } else {
-            details::report_never_awaited(coroutine)
-        }
+        if coroutine.started().get() { T::finish(coroutine) } else { unwinding::report(coroutine.as_any()) }
     });
 }
 

@@ -53,6 +53,9 @@ impl FutureIter {
 /// `StopIteration(value)`, also for values that are tuples or exceptions.
 pub fn stop_iteration(value: Bound<'_, PyAny>) -> PyErr {
     let py = value.py();
+    if value.is_none() {
+        return PyStopIteration::new_err(());
+    }
     match py.get_type::<PyStopIteration>().call1((value,)) {
         Ok(stop) => PyErr::from_value(stop),
         Err(error) => error,
@@ -62,7 +65,7 @@ pub fn stop_iteration(value: Bound<'_, PyAny>) -> PyErr {
 const THROW: Signature<3> = Signature::new("FutureIter.throw", "typ, val=None, tb=None, /");
 
 impl Class for FutureIter {
-    const NAME: &'static CStr = c"yibu.FutureIter";
+    const NAME: &'static CStr = c"_asyncio.FutureIter";
     type Header = crate::ffi::class::Plain;
     const FREELIST: usize = 256;
     const AWAITED: bool = true;
@@ -90,7 +93,7 @@ impl Class for FutureIter {
             |iterator, args| {
                 warn_about_three_arguments(&args)?;
                 let [class, value, traceback] = args.parse(&THROW)?;
-                let raised = thrown(&class, &value, &traceback)?;
+                let raised = thrown(&class, &value, &traceback, &BY_FUTURE)?;
                 iterator.future.clear();
                 Err(raised)
             },
@@ -120,14 +123,37 @@ pub fn warn_about_three_arguments(args: &Args<'_, '_>) -> PyResult<()> {
     Ok(())
 }
 
+/// How `throw` refuses what is no exception.
+pub struct Refusals {
+    traceback: &'static str,
+    exception: fn(&Bound<'_, PyAny>) -> PyResult<String>,
+}
+
+static BY_FUTURE: Refusals = Refusals {
+    traceback: "throw() third argument must be a traceback",
+    exception: |_| {
+        Ok("exceptions must be classes deriving BaseException or instances of such a class".to_owned())
+    },
+};
+
+/// As coroutines of the interpreter refuse it.
+pub static BY_COROUTINE: Refusals = Refusals {
+    traceback: "throw() third argument must be a traceback object",
+    exception: |class| {
+        let class = class.get_type().name()?;
+        Ok(format!("exceptions must be classes or instances deriving from BaseException, not {class}"))
+    },
+};
+
 /// The exception that `generator.throw(class, value, traceback)` raises.
 pub fn thrown(
     class: &Bound<'_, PyAny>,
     value: &Bound<'_, PyAny>,
     traceback: &Bound<'_, PyAny>,
+    refusals: &Refusals,
 ) -> PyResult<PyErr> {
     if !traceback.is_none() && !traceback.is_instance_of::<pyo3::types::PyTraceback>() {
-        return Err(PyTypeError::new_err("throw() third argument must be a traceback"));
+        return Err(PyTypeError::new_err(refusals.traceback));
     }
     let instance = if class.is_instance_of::<pyo3::exceptions::PyBaseException>() {
         if !value.is_none() {
@@ -148,9 +174,7 @@ pub fn thrown(
             class.call1((value,))?
         }
     } else {
-        return Err(PyTypeError::new_err(
-            "exceptions must be classes deriving BaseException or instances of such a class",
-        ));
+        return Err(PyTypeError::new_err((refusals.exception)(class)?));
     };
     if !traceback.is_none() {
         instance.setattr(name!("__traceback__"), traceback)?;

@@ -6,7 +6,9 @@
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyFunction, PyModule, PyString, PyType};
+use pyo3::types::{PyDict, PyFunction, PyModule, PyString, PyTuple, PyType};
+
+use crate::ffi::none;
 
 /// What was found in the modules of asyncio.
 struct Twins {
@@ -102,6 +104,29 @@ pub fn attribute_of<'py>(
         if let Some(found) = content.get_item(name)? {
             return Ok(Some(found));
         }
+    }
+    Ok(None)
+}
+
+/// The same, also of functions within others: `outer.<locals>.inner`.
+pub fn function_within<'py>(py: Python<'py>, name: &str) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let Some((outer, inner)) = name.split_once(".<locals>.") else { return function(py, name) };
+    let Some(outer) = function(py, outer)? else { return Ok(None) };
+    let types = super::module(py, "types")?;
+    for constant in outer.getattr(name!("__code__"))?.getattr(name!("co_consts"))?.try_iter()? {
+        let code = constant?;
+        if !code.is_instance(&types.getattr(name!("CodeType"))?)?
+            || !code.getattr(name!("co_name"))?.eq(inner)?
+        {
+            continue;
+        }
+        // The function is never called, so its variables of the outer function may be empty.
+        let cell = types.getattr(name!("CellType"))?;
+        let variables = code.getattr(name!("co_freevars"))?.len()?;
+        let cells = (0..variables).map(|_| cell.call0()).collect::<PyResult<Vec<_>>>()?;
+        let parts =
+            (code, outer.getattr(name!("__globals__"))?, none(py), none(py), PyTuple::new(py, cells)?);
+        return types.getattr(name!("FunctionType"))?.call1(parts).map(Some);
     }
     Ok(None)
 }
