@@ -115,3 +115,47 @@ class TestWarnings:
         with pytest.warns(ResourceWarning, match="unclosed event loop") as caught:
             impl.new_event_loop().__del__()
         assert [os.path.basename(warning.filename) for warning in caught] == ["base_events.py"]
+
+
+class TestLines:
+    """Records and warnings name the line in which asyncio's function makes them."""
+
+    @pytest.fixture
+    def line(self):
+        def line(module, text):
+            """The first line of a module that contains a text."""
+            lines = (PACKAGE / module).read_text().splitlines()
+            return next(number for number, line in enumerate(lines, 1) if text in line)
+
+        return line
+
+    def test_of_a_slow_callback(self, loop, caplog, line):
+        loop.set_debug(True)
+        loop.slow_callback_duration = 0
+        loop.call_soon(loop.stop)
+        with caplog.at_level(logging.WARNING, "asyncio"):
+            loop.run_forever()
+        record = next(record for record in caplog.records if record.funcName == "_run_once")
+        assert record.lineno == line("base_events.py", "Executing %s took")
+
+    def test_of_an_error_that_nobody_caught(self, loop, caplog, line):
+        loop.set_exception_handler(None)
+        loop.call_exception_handler({"message": "nobody caught it"})
+        (record,) = caplog.records
+        assert record.lineno == line("base_events.py", "logger.error('\\n'.join(log_lines)")
+
+    def test_of_a_warning(self, make_loop, line):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            transport_of(make_loop())
+            gc.collect()
+        found = next(one for one in caught if "unclosed transport" in str(one.message))
+        assert found.lineno == line("selector_events.py", 'f"unclosed transport {self!r}"')
+
+
+def transport_of(loop):
+    """Leave a transport open."""
+    ours, peer = socket.socketpair()
+    loop.run_until_complete(loop.create_connection(asyncio.Protocol, sock=ours))
+    peer.close()
+    loop.close()

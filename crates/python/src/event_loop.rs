@@ -71,7 +71,7 @@ impl Default for EventLoop {
     }
 }
 
-const INIT: Signature<1> = Signature::new("EventLoop.__init__", "selector=None");
+const INIT: Signature<1> = Signature::new_method("EventLoop.__init__", "selector=None");
 
 static EVENT_LOOP: ClassState = ClassState::new();
 
@@ -122,7 +122,7 @@ impl Class for EventLoop {
                 given_selector::take(event_loop, &selector)?;
             }
             event_loop.closed.set(false);
-            Ok(())
+            given_selector::log(event_loop)
         });
         t.setattr(overridden::attribute_changed);
         t.repr(repr);

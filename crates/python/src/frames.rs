@@ -7,7 +7,7 @@
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyFunction, PyTuple, PyType};
+use pyo3::types::{PyDict, PyFunction, PyString, PyTuple, PyType};
 
 use crate::ffi::Output;
 use crate::replaced::names::{BASE_EVENTS, Module, UNIX_EVENTS};
@@ -18,6 +18,8 @@ pub struct Frame {
     module: &'static Module,
     path: &'static str,
     function: PyOnceLock<Py<PyAny>>,
+    /// The same function at the lines where it logs or warns, by the beginning of the message.
+    lines: PyOnceLock<Py<PyDict>>,
 }
 
 /// `BaseEventLoop.subprocess_exec`
@@ -39,7 +41,7 @@ impl Frame {
     /// The function of `module` that has the qualified name `path`. One that this version of Python does not have is shown at the
     /// beginning of the module.
     pub const fn new(module: &'static Module, path: &'static str) -> Self {
-        Self { module, path, function: PyOnceLock::new() }
+        Self { module, path, function: PyOnceLock::new(), lines: PyOnceLock::new() }
     }
 
     /// `function(*args, **keywords)`, called from the frame.
@@ -50,9 +52,71 @@ impl Frame {
         keywords: Option<&Bound<'py, PyDict>>,
     ) -> Output<'py> {
         let py = function.py();
-        let caller = self.function.get_or_try_init(py, || self.make(py))?.bind(py);
+        let caller = self.function.get_or_try_init(py, || self.make(py, None))?.bind(py);
+        self.call_by(caller, function, args, keywords)
+    }
+
+    fn call_by<'py>(
+        &self,
+        caller: &Bound<'py, PyAny>,
+        function: &Bound<'py, PyAny>,
+        args: Bound<'py, PyTuple>,
+        keywords: Option<&Bound<'py, PyDict>>,
+    ) -> Output<'py> {
+        let py = function.py();
         let keywords = keywords.map_or_else(|| PyDict::new(py), Clone::clone);
         caller.call1((function, args, keywords))
+    }
+
+    /// The same from the line where asyncio's function calls it with the message that is the first argument. `names` are those by
+    /// which it may call the function.
+    fn say<'py>(
+        &self,
+        names: &[&str],
+        function: &Bound<'py, PyAny>,
+        args: Bound<'py, PyTuple>,
+        keywords: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<()> {
+        let caller = match args.get_item(0)?.cast::<PyString>() {
+            Ok(text) => self.at_line_of(text, names)?,
+            Err(_) => None,
+        };
+        match caller {
+            Some(caller) => self.call_by(&caller, function, args, keywords),
+            None => self.call(function, args, keywords),
+        }
+        .map(drop)
+    }
+
+    /// The function at the line where it says `text`, unless there is no such line.
+    fn at_line_of<'py>(
+        &self,
+        text: &Bound<'py, PyString>,
+        names: &[&str],
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let py = text.py();
+        let lines = self.lines.get_or_init(py, || PyDict::new(py).unbind()).bind(py);
+        let mut without_text = None;
+        for (beginning, caller) in lines.iter() {
+            match beginning.extract::<&str>()? {
+                "" => without_text = Some(caller),
+                beginning if text.to_str()?.starts_with(beginning) => return Ok(Some(caller)),
+                _ => {}
+            }
+        }
+        if without_text.is_some() {
+            return Ok(without_text);
+        }
+        let Some(code) = self.original(self.module.namespace(py)?)? else { return Ok(None) };
+        let found = stock::module(py, "yibu.call_lines")?
+            .call_method1(name!("line_of_call"), (code, text, PyTuple::new(py, names)?))?;
+        if found.is_none() {
+            return Ok(None);
+        }
+        let (beginning, line): (Bound<'py, PyString>, u32) = found.extract()?;
+        let caller = self.make(py, Some(line))?.into_bound(py);
+        lines.set_item(beginning, &caller)?;
+        Ok(Some(caller))
     }
 
     /// `function(argument)`, called from the frame.
@@ -66,7 +130,7 @@ impl Frame {
         A: IntoPyObject<'py, Target = PyTuple, Output = Bound<'py, PyTuple>>,
     {
         let args = args.into_pyobject(py).map_err(Into::into)?;
-        self.call(&self.module.logger(py)?.getattr(level)?, args, None).map(drop)
+        self.say(&[level], &self.module.logger(py)?.getattr(level)?, args, None)
     }
 
     /// Warns of a write to what is closed, when there were too many `before` it.
@@ -90,7 +154,7 @@ impl Frame {
         keywords.set_item("exc_info", error)?;
         let log = self.module.logger(py)?.getattr(level)?;
         let args = args.into_pyobject(py).map_err(Into::into)?;
-        self.call(&log, args, Some(&keywords)).map(drop)
+        self.say(&[level], &log, args, Some(&keywords))
     }
 
     /// `warnings.warn(text, category, source=source)`
@@ -103,10 +167,11 @@ impl Frame {
         let py = category.py();
         let keywords = PyDict::new(py);
         keywords.set_item("source", source)?;
-        self.call(stock::warn(py)?, (text, category).into_pyobject(py)?, Some(&keywords)).map(drop)
+        let args = (text, category).into_pyobject(py)?;
+        self.say(&["_warn", "warn"], stock::warn(py)?, args, Some(&keywords))
     }
 
-    fn make(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+    fn make(&self, py: Python<'_>, line: Option<u32>) -> PyResult<Py<PyAny>> {
         let module = self.module.namespace(py)?;
         let caller = c"lambda function, args, keywords: function(*args, **keywords)";
         let caller = py.eval(caller, Some(module), None)?;
@@ -122,6 +187,9 @@ impl Frame {
                 names.set_item("co_name", self.path.rsplit('.').next())?;
                 names.set_item("co_qualname", self.path)?;
             }
+        }
+        if let Some(line) = line {
+            names.set_item("co_firstlineno", line)?;
         }
         let code = caller.getattr(name!("__code__"))?.call_method(name!("replace"), (), Some(&names))?;
         // Setting `__code__` of the function would be an event for audit hooks.

@@ -13,8 +13,9 @@ use yibu_engine::Wait;
 
 use crate::core::{Engine, EventLoop};
 use crate::ffi::Obj;
-use crate::replaced::names::{PROCESS_EVENTS, SELECTOR, SELECTOR_METHODS};
-use crate::{errors, stock};
+use crate::frames::Frame;
+use crate::replaced::names::{PROCESS_EVENTS, SELECTOR, SELECTOR_EVENTS, SELECTOR_METHODS};
+use crate::{errors, names, stock};
 
 /// `selectors.EVENT_READ`.
 const READ: u32 = 1;
@@ -43,6 +44,17 @@ pub(super) fn take_replaced(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
         return Ok(());
     }
     take(event_loop, &SELECTOR.current(py)?.call0()?)
+}
+
+/// Says which selector the loop uses: the one that it was given, or asyncio's own choice, in whose place the loop's poller stands.
+pub(super) fn log(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
+    static FRAME: Frame = Frame::new(&SELECTOR_EVENTS, "BaseSelectorEventLoop.__init__");
+    let py = event_loop.py();
+    let class = match event_loop.selector.get(py) {
+        Some(selector) => selector.getattr(names::__class__(py))?,
+        None => SELECTOR.current(py)?,
+    };
+    FRAME.log(py, "debug", ("Using selector: %s", class.getattr(name!("__name__"))?))
 }
 
 /// Whether `_process_events` is the program's own.
