@@ -51,7 +51,6 @@ __all__ = [
     "BaseSubprocessTransport",
     "BoundedSemaphore",
     "Condition",
-    "DatagramSocketTransport",
     "Event",
     "EventLoop",
     "FlowControlMixin",
@@ -63,13 +62,11 @@ __all__ = [
     "PriorityQueue",
     "Process",
     "Queue",
-    "ReadPipeTransport",
     "ReadSubprocessPipeProto",
     "Runner",
     "SSLProtocol",
     "Semaphore",
     "Server",
-    "SocketTransport",
     "StreamReader",
     "StreamReaderProtocol",
     "StreamWriter",
@@ -78,12 +75,15 @@ __all__ = [
     "TaskGroup",
     "Timeout",
     "TimerHandle",
-    "WritePipeTransport",
     "WriteSubprocessPipeProto",
     "_GatheringFuture",
     "_SSLProtocolTransport",
+    "_SelectorDatagramTransport",
+    "_SelectorSocketTransport",
     "_StepWatch",
+    "_UnixReadPipeTransport",
     "_UnixSubprocessTransport",
+    "_UnixWritePipeTransport",
     "__version__",
     "_chain_future",
     "_faults",
@@ -632,7 +632,7 @@ class SubprocessStreamProtocol(FlowControlMixin, asyncio.SubprocessProtocol):
 
 class Server(asyncio.Server): ...
 
-class SocketTransport(asyncio.Transport):
+class _SelectorSocketTransport(asyncio.Transport):
     if sys.version_info >= (3, 15):
         def __init__(
             self,
@@ -655,7 +655,7 @@ class SocketTransport(asyncio.Transport):
             server: asyncio.AbstractServer | None = None,
         ) -> None: ...
 
-class DatagramSocketTransport(asyncio.Transport, asyncio.DatagramTransport):
+class _SelectorDatagramTransport(asyncio.Transport, asyncio.DatagramTransport):
     max_size: ClassVar[int]
     if sys.version_info >= (3, 13):
         _header_size: ClassVar[int]
@@ -669,7 +669,7 @@ class DatagramSocketTransport(asyncio.Transport, asyncio.DatagramTransport):
         extra: dict[str, Any] | None = None,
     ) -> None: ...
 
-class ReadPipeTransport(asyncio.ReadTransport):
+class _UnixReadPipeTransport(asyncio.ReadTransport):
     max_size: ClassVar[int]
     def __init__(
         self,
@@ -680,7 +680,7 @@ class ReadPipeTransport(asyncio.ReadTransport):
         extra: dict[str, Any] | None = None,
     ) -> None: ...
 
-class WritePipeTransport(asyncio.Transport):
+class _UnixWritePipeTransport(asyncio.Transport):
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,

@@ -149,11 +149,11 @@ class TestSignatures:
         [
             (yibu.EventLoop, asyncio.SelectorEventLoop),
             (yibu.Server, asyncio.Server),
-            (yibu._yibu.SocketTransport, asyncio.selector_events._SelectorSocketTransport),
-            (yibu._yibu.ReadPipeTransport, asyncio.unix_events._UnixReadPipeTransport),
-            (yibu._yibu.WritePipeTransport, asyncio.unix_events._UnixWritePipeTransport),
+            (yibu._yibu._SelectorSocketTransport, asyncio.selector_events._SelectorSocketTransport),
+            (yibu._yibu._UnixReadPipeTransport, asyncio.unix_events._UnixReadPipeTransport),
+            (yibu._yibu._UnixWritePipeTransport, asyncio.unix_events._UnixWritePipeTransport),
             (
-                yibu._yibu.DatagramSocketTransport,
+                yibu._yibu._SelectorDatagramTransport,
                 asyncio.selector_events._SelectorDatagramTransport,
             ),
             (yibu.Handle, asyncio.Handle),

@@ -8,6 +8,7 @@
 use std::cell::Cell;
 use std::ffi::CStr;
 
+use pyo3::exceptions::PyAttributeError;
 use pyo3::prelude::*;
 
 use crate::core::EventLoop;
@@ -20,6 +21,7 @@ use crate::ffi::{
 use crate::ffi::{boolean, none};
 use crate::futures::{self, Callback};
 use crate::names;
+use crate::stock::{self, twins};
 
 /// Runs `reaction` on `owner` when `future`, of whatever kind, is done.
 #[inline]
@@ -160,6 +162,21 @@ impl Class for ReactionCallback {
         t.getter(c"__name__", |callback| {
             let name = callback.reaction.get().map_or("", |reaction| reaction.name);
             Ok(make::text(callback.py(), name.rsplit('.').next().unwrap_or(name))?.into_any())
+        });
+        // As asyncio's own functions and methods are shown: with the line where they are defined.
+        t.getter(c"__class__", |callback| {
+            let py = callback.py();
+            let name = callback.reaction.get().map_or("", |reaction| reaction.name);
+            let is_method = name.contains('.') && !name.contains(".<locals>.");
+            let class = if is_method { "MethodType" } else { "FunctionType" };
+            stock::module(py, "types")?.getattr(class)
+        });
+        t.getter(c"__code__", |callback| {
+            let name = callback.reaction.get().map_or("", |reaction| reaction.name);
+            match twins::function_within(callback.py(), name)? {
+                Some(function) => function.getattr(name!("__code__")),
+                None => Err(PyAttributeError::new_err("__code__")),
+            }
         });
         t.getter(c"__self__", |callback| Ok(callback.owner.get_or_none(callback.py())));
     }

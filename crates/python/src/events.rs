@@ -81,9 +81,10 @@ derived! {
 static HANDLE: ClassState = ClassState::new();
 static TIMER_HANDLE: ClassState = ClassState::new();
 
-const NEW_HANDLE: Signature<4> = Signature::new("Handle.__init__", "callback, args, loop, context=None");
+const NEW_HANDLE: Signature<4> =
+    Signature::new_method("Handle.__init__", "callback, args, loop, context=None");
 const NEW_TIMER: Signature<5> =
-    Signature::new("TimerHandle.__init__", "when, callback, args, loop, context=None");
+    Signature::new_method("TimerHandle.__init__", "when, callback, args, loop, context=None");
 
 impl Handle {
     /// Makes it a handle for `callback(*args)`, the arguments being those of a native call from `first` on.

@@ -69,7 +69,7 @@ pub struct Runner {
 }
 
 static RUNNER: ClassState = ClassState::new();
-const INIT: Signature<2> = Signature::new("Runner.__init__", "*, debug=None, loop_factory=None");
+const INIT: Signature<2> = Signature::new_method("Runner.__init__", "*, debug=None, loop_factory=None");
 const EXIT: Signature<3> = Signature::new("Runner.__exit__", "exc_type, exc_val, exc_tb");
 const ON_SIGINT: Signature<3> = Signature::new("Runner._on_sigint", "signum, frame, main_task");
 const RUNNER_RUN: Signature<2> = Signature::new("Runner.run", "coro, *, context=None");

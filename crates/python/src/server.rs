@@ -52,7 +52,7 @@ pub struct Server {
 
 static SERVER: ClassState = ClassState::new();
 
-const NEW: Signature<7> = Signature::new(
+const NEW: Signature<7> = Signature::new_method(
     "Server.__init__",
     "loop, sockets, protocol_factory, ssl_context, backlog, ssl_handshake_timeout, ssl_shutdown_timeout=None",
 );

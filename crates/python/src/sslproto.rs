@@ -46,7 +46,7 @@ use data::{
 
 static SSL_PROTOCOL: ClassState = ClassState::new();
 
-const NEW: Signature<9> = Signature::new(
+const NEW: Signature<9> = Signature::new_method(
     "SSLProtocol.__init__",
     "loop, app_protocol, sslcontext, waiter, server_side=False, server_hostname=None, call_connection_made=True, ssl_handshake_timeout=None, ssl_shutdown_timeout=None",
 );

@@ -88,7 +88,7 @@ static EXITING: Special = Special {
     keep: Some(keep_raised),
     in_cycles: true,
 };
-const INIT: Signature<1> = Signature::new("Timeout.__init__", "when");
+const INIT: Signature<1> = Signature::new_method("Timeout.__init__", "when");
 const RESCHEDULE: Signature<1> = Signature::new("Timeout.reschedule", "when");
 const ENTER: Signature<0> = Signature::new("Timeout.__aenter__", "");
 const EXIT: Signature<3> = Signature::new("Timeout.__aexit__", "exc_type, exc_val, exc_tb");

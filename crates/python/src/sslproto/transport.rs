@@ -21,7 +21,7 @@ use crate::{names, stock};
 
 static SSL_TRANSPORT: ClassState = ClassState::new();
 
-const NEW: Signature<2> = Signature::new("_SSLProtocolTransport.__init__", "loop, ssl_protocol");
+const NEW: Signature<2> = Signature::new_method("_SSLProtocolTransport.__init__", "loop, ssl_protocol");
 const EXTRA: Signature<2> = Signature::new("_SSLProtocolTransport.get_extra_info", "name, default=None");
 const SET_PROTOCOL: Signature<1> = Signature::new("_SSLProtocolTransport.set_protocol", "protocol");
 const WRITE: Signature<1> = Signature::new("_SSLProtocolTransport.write", "data");

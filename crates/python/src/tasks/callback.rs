@@ -19,7 +19,7 @@ use crate::ffi::{
 };
 use crate::ffi::{boolean, call, none};
 use crate::futures::{self, Settled};
-use crate::names;
+use crate::{names, stock};
 
 static TASK_CALLBACK: ClassState = ClassState::new();
 
@@ -29,16 +29,6 @@ pub(super) enum Kind {
     #[default]
     Step,
     Wakeup,
-}
-
-impl Kind {
-    /// The name of asyncio's method, for reprs.
-    fn name(self) -> &'static str {
-        match self {
-            Self::Step => "yibu.TaskStepMethWrapper",
-            Self::Wakeup => "yibu.TaskWakeup",
-        }
-    }
 }
 
 /// A task's step or wake-up as a Python callable, for foreign loops and futures.
@@ -75,6 +65,11 @@ pub fn is_wakeup_of(function: &Bound<'_, PyAny>, task: &Obj<'_, Task>) -> bool {
 /// The task that a callable belongs to, for messages about slow callbacks.
 pub fn task_of<'py>(function: &Bound<'py, PyAny>) -> Option<Obj<'py, Task>> {
     Obj::<TaskCallback>::cast_exact(function)?.task.obj(function.py())
+}
+
+/// The task, if a callable is its wake-up.
+fn wakes<'py>(callback: &Obj<'py, TaskCallback>) -> Option<Obj<'py, Task>> {
+    if callback.kind.get() == Kind::Wakeup { callback.task.obj(callback.py()) } else { None }
 }
 
 /// Runs a task's callable on whatever loop called it.
@@ -117,7 +112,7 @@ fn awaited_error<'py>(future: &Bound<'py, PyAny>) -> PyResult<Option<Raised<'py>
 const WAKEUP: Signature<1> = Signature::new("TaskWakeup", "future=None, /");
 
 impl Class for TaskCallback {
-    const NAME: &'static CStr = c"yibu.TaskCallback";
+    const NAME: &'static CStr = c"_asyncio.TaskStepMethWrapper";
     type Header = Plain;
     const SUBCLASSABLE: bool = false;
     const CONSTRUCTIBLE: bool = false;
@@ -142,16 +137,40 @@ impl Class for TaskCallback {
             }
         });
         t.hash(|callback| Ok((callback.task.as_ptr() as isize >> 4) ^ (callback.kind.get() as isize)));
+        // In asyncio the wake-up is a built-in method of the task, and the step an object of a class of its own.
         t.repr(|callback| {
-            let (name, task) = (callback.kind.get().name(), callback.task.as_ptr());
-            Ok(PyString::new(callback.py(), &format!("<{name} object at {task:p}>")).into_any())
+            let py = callback.py();
+            let text = match wakes(callback) {
+                Some(task) => {
+                    let class = task.as_any().get_type();
+                    let module = if class.is(Task::class(py)) { "_asyncio." } else { "" };
+                    let (class, task) = (class.name()?, task.as_any().as_ptr());
+                    format!("<built-in method task_wakeup of {module}{class} object at {task:p}>")
+                }
+                None => {
+                    format!("<_asyncio.TaskStepMethWrapper object at {:p}>", callback.as_any().as_ptr())
+                }
+            };
+            Ok(PyString::new(py, &text).into_any())
         });
-        t.getter(c"__qualname__", |callback| match (callback.kind.get(), callback.task.obj(callback.py())) {
-            (Kind::Wakeup, Some(task)) => {
+        t.getter(c"__class__", |callback| match wakes(callback) {
+            Some(_) => stock::module(callback.py(), "types")?.getattr(name!("BuiltinMethodType")),
+            None => Ok(callback.as_any().get_type().into_any()),
+        });
+        t.getter(c"__name__", |callback| match wakes(callback) {
+            Some(_) => Ok(PyString::new(callback.py(), "task_wakeup").into_any()),
+            None => {
+                Err(PyAttributeError::new_err("'TaskStepMethWrapper' object has no attribute '__name__'"))
+            }
+        });
+        t.getter(c"__qualname__", |callback| match wakes(callback) {
+            Some(task) => {
                 let class = task.as_any().get_type().qualname()?;
                 Ok(PyString::new(callback.py(), &format!("{class}.task_wakeup")).into_any())
             }
-            _ => Err(PyAttributeError::new_err("__qualname__")),
+            None => {
+                Err(PyAttributeError::new_err("'TaskStepMethWrapper' object has no attribute '__qualname__'"))
+            }
         });
         t.getter(c"__self__", |callback| {
             Ok(callback.task.obj(callback.py()).map_or_else(|| none(callback.py()), Obj::into_any))

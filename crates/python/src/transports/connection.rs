@@ -158,7 +158,7 @@ impl Connection {
             return Ok(socket);
         }
         let Some(peer) = self.peer.get() else {
-            return Err(PyRuntimeError::new_err("SocketTransport object is not initialized."));
+            return Err(PyRuntimeError::new_err("_SelectorSocketTransport object is not initialized."));
         };
         let family = if peer.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
         let family = i32::from(family.as_raw());

@@ -41,8 +41,8 @@ use queued::Queued;
 
 static DATAGRAM_TRANSPORT: ClassState = ClassState::new();
 
-const NEW: Signature<6> = Signature::new(
-    "DatagramSocketTransport.__init__",
+const NEW: Signature<6> = Signature::new_method(
+    "_SelectorDatagramTransport.__init__",
     "loop, sock, protocol, address=None, waiter=None, extra=None",
 );
 
@@ -63,11 +63,11 @@ fn init<'py>(
     let py = transport.py();
     let [event_loop, socket, protocol, address, waiter, extra] = Args::parse_tuple(&NEW, args, kwargs)?;
     let Some(event_loop) = Obj::<EventLoop>::cast(&event_loop) else {
-        let text = text!("a DatagramSocketTransport needs a loop of yibu, got {}", event_loop.repr()?)?;
+        let text = text!("a _SelectorDatagramTransport needs a loop of yibu, got {}", event_loop.repr()?)?;
         return Err(PyTypeError::new_err(text));
     };
     if !transport.event_loop.is_empty() {
-        return Err(PyRuntimeError::new_err("DatagramSocketTransport object is already initialized"));
+        return Err(PyRuntimeError::new_err("_SelectorDatagramTransport object is already initialized"));
     }
     event_loop.refuse_other_watching()?;
     transport.connection.adopt(&socket, extra)?;
@@ -134,7 +134,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 
 impl Class for DatagramTransport {
     // Not `DatagramTransport`: that is the name of asyncio's abstract class.
-    const NAME: &'static CStr = c"yibu.DatagramSocketTransport";
+    const NAME: &'static CStr = c"yibu._SelectorDatagramTransport";
     // `_extra`, `_loop`, `_protocol_paused`, `_high_water` and `_low_water` of `_FlowControlMixin`.
     type Header = AfterSlots<5>;
     const STANDS_FOR_STOCK: bool = true;
@@ -150,7 +150,7 @@ impl Class for DatagramTransport {
     }
 
     fn table(t: &mut Table<Self>) {
-        t.doc(c"DatagramSocketTransport(loop, sock, protocol, address=None, waiter=None, extra=None)\n--\n\nA datagram socket.");
+        t.doc(c"_SelectorDatagramTransport(loop, sock, protocol, address=None, waiter=None, extra=None)\n--\n\nA datagram socket.");
         t.init(init);
         t.finalize(ending::finalize);
         receiving::table(t);

@@ -41,15 +41,17 @@ use crate::{classes, names, stock};
 static SOCKET_TRANSPORT: ClassState = ClassState::new();
 
 #[cfg(not(Py_3_15))]
-const NEW: Signature<6> =
-    Signature::new("SocketTransport.__init__", "loop, sock, protocol, waiter=None, extra=None, server=None");
+const NEW: Signature<6> = Signature::new_method(
+    "_SelectorSocketTransport.__init__",
+    "loop, sock, protocol, waiter=None, extra=None, server=None",
+);
 #[cfg(not(Py_3_15))]
-const DOC: &CStr = c"SocketTransport(loop, sock, protocol, waiter=None, extra=None, server=None)\n--\n\nA connected stream socket.";
+const DOC: &CStr = c"_SelectorSocketTransport(loop, sock, protocol, waiter=None, extra=None, server=None)\n--\n\nA connected stream socket.";
 #[cfg(Py_3_15)]
-const DOC: &CStr = c"SocketTransport(loop, sock, protocol, waiter=None, extra=None, server=None, context=None)\n--\n\nA connected stream socket.";
+const DOC: &CStr = c"_SelectorSocketTransport(loop, sock, protocol, waiter=None, extra=None, server=None, context=None)\n--\n\nA connected stream socket.";
 #[cfg(Py_3_15)]
-const NEW: Signature<7> = Signature::new(
-    "SocketTransport.__init__",
+const NEW: Signature<7> = Signature::new_method(
+    "_SelectorSocketTransport.__init__",
     "loop, sock, protocol, waiter=None, extra=None, server=None, context=None",
 );
 
@@ -78,7 +80,8 @@ fn ready(event_loop: &Obj<'_, EventLoop>, transport: Ref, id: OpId) -> PyResult<
 
 impl StreamTransport for SocketTransport {
     type Channel = Socket;
-    const SET_PROTOCOL: &'static Signature<1> = &Signature::new("SocketTransport.set_protocol", "protocol");
+    const SET_PROTOCOL: &'static Signature<1> =
+        &Signature::new("_SelectorSocketTransport.set_protocol", "protocol");
 
     fn frames() -> &'static Frames {
         static FRAMES: Frames = Frames {
@@ -229,12 +232,12 @@ fn init<'py>(
         Args::parse_tuple(&NEW, args, kwargs)?;
     let Some(event_loop) = Obj::<EventLoop>::cast(&event_loop) else {
         return Err(PyTypeError::new_err(text!(
-            "a SocketTransport needs a loop of yibu, got {}",
+            "a _SelectorSocketTransport needs a loop of yibu, got {}",
             event_loop.repr()?
         )?));
     };
     if !transport.link.event_loop.is_empty() {
-        return Err(PyRuntimeError::new_err("SocketTransport object is already initialized"));
+        return Err(PyRuntimeError::new_err("_SelectorSocketTransport object is already initialized"));
     }
     event_loop.refuse_other_watching()?;
     transport.connection.adopt(&socket, extra)?;
@@ -254,7 +257,7 @@ fn complete(class: &Bound<'_, PyType>) -> PyResult<()> {
 }
 
 impl Class for SocketTransport {
-    const NAME: &'static CStr = c"yibu.SocketTransport";
+    const NAME: &'static CStr = c"yibu._SelectorSocketTransport";
     // `_extra`, `_loop`, `_protocol_paused`, `_high_water` and `_low_water` of `_FlowControlMixin`.
     type Header = AfterSlots<5>;
     const FREELIST: usize = 256;

@@ -75,7 +75,7 @@ impl DatagramTransport {
     pub(super) fn event_loop<'py>(&self, py: Python<'py>) -> PyResult<Obj<'py, EventLoop>> {
         self.event_loop
             .obj(py)
-            .ok_or_else(|| PyRuntimeError::new_err("DatagramSocketTransport object is not initialized."))
+            .ok_or_else(|| PyRuntimeError::new_err("_SelectorDatagramTransport object is not initialized."))
     }
 
     /// Asks the machine something.
@@ -115,7 +115,7 @@ impl DatagramTransport {
 
 impl OnSocket for DatagramTransport {
     const GET_EXTRA_INFO: &'static Signature<2> =
-        &Signature::new("DatagramSocketTransport.get_extra_info", "name, default=None");
+        &Signature::new("_SelectorDatagramTransport.get_extra_info", "name, default=None");
 
     #[inline]
     fn connection(&self) -> &Connection {

@@ -14,7 +14,7 @@ use crate::replaced::names::SELECTOR_EVENTS;
 use crate::transports::reports;
 
 const FATAL_ERROR: Signature<2> =
-    Signature::new("DatagramSocketTransport._fatal_error", "exc, message='Fatal error on transport'");
+    Signature::new("_SelectorDatagramTransport._fatal_error", "exc, message='Fatal error on transport'");
 
 pub(super) fn table(t: &mut Table<DatagramTransport>) {
     t.noargs(c"close", close, "Closes the socket when everything has been sent.");

@@ -22,7 +22,7 @@ use crate::replaced::sockets;
 use crate::transports::reports;
 use crate::{attributes, errors, names};
 
-const SET_PROTOCOL: Signature<1> = Signature::new("DatagramSocketTransport.set_protocol", "protocol");
+const SET_PROTOCOL: Signature<1> = Signature::new("_SelectorDatagramTransport.set_protocol", "protocol");
 
 pub(super) fn table(t: &mut Table<DatagramTransport>) {
     t.noargs(c"pause_reading", pause_reading, "Stops calling the protocol with datagrams.");

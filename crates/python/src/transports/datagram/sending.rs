@@ -21,9 +21,9 @@ use crate::transports::chunk::Chunk;
 use crate::transports::writing::water_marks;
 use crate::{addresses, names, stock};
 
-const SENDTO: Signature<2> = Signature::new("DatagramSocketTransport.sendto", "data, addr=None");
+const SENDTO: Signature<2> = Signature::new("_SelectorDatagramTransport.sendto", "data, addr=None");
 const LIMITS: Signature<2> =
-    Signature::new("DatagramSocketTransport.set_write_buffer_limits", "high=None, low=None");
+    Signature::new("_SelectorDatagramTransport.set_write_buffer_limits", "high=None, low=None");
 
 pub(super) fn table(t: &mut Table<DatagramTransport>) {
     t.method(

@@ -28,12 +28,14 @@ pub struct ReadPipeTransport(End);
 static READ_PIPE_TRANSPORT: ClassState = ClassState::new();
 
 const FATAL_ERROR: Signature<2> =
-    Signature::new("ReadPipeTransport._fatal_error", "exc, message='Fatal error on pipe transport'");
+    Signature::new("_UnixReadPipeTransport._fatal_error", "exc, message='Fatal error on pipe transport'");
 
 impl PipeEnd for ReadPipeTransport {
-    const NEW: &'static Signature<5> =
-        &Signature::new("ReadPipeTransport.__init__", "loop, pipe, protocol, waiter=None, extra=None");
-    const SETTER: &'static Signature<1> = &Signature::new("ReadPipeTransport.set_protocol", "protocol");
+    const NEW: &'static Signature<5> = &Signature::new_method(
+        "_UnixReadPipeTransport.__init__",
+        "loop, pipe, protocol, waiter=None, extra=None",
+    );
+    const SETTER: &'static Signature<1> = &Signature::new("_UnixReadPipeTransport.set_protocol", "protocol");
     const REFUSAL: &'static str = "Pipe transport is for pipes/sockets only.";
 
     fn end(&self) -> &End {
@@ -89,7 +91,7 @@ pub(super) fn complete(py: Python<'_>) -> PyResult<()> {
 }
 
 impl Class for ReadPipeTransport {
-    const NAME: &'static CStr = c"yibu.ReadPipeTransport";
+    const NAME: &'static CStr = c"yibu._UnixReadPipeTransport";
     // `_extra` of `ReadTransport`.
     type Header = AfterSlots<1>;
     const STANDS_FOR_STOCK: bool = true;
@@ -104,7 +106,7 @@ impl Class for ReadPipeTransport {
     }
 
     fn table(t: &mut Table<Self>) {
-        t.doc(c"ReadPipeTransport(loop, pipe, protocol, waiter=None, extra=None)\n--\n\nThe reading end of a pipe.");
+        t.doc(c"_UnixReadPipeTransport(loop, pipe, protocol, waiter=None, extra=None)\n--\n\nThe reading end of a pipe.");
         t.repr(repr);
         end::table(t);
         reading::table(t);

@@ -26,15 +26,17 @@ pub struct WritePipeTransport(End);
 
 static WRITE_PIPE_TRANSPORT: ClassState = ClassState::new();
 
-const WRITE: Signature<1> = Signature::new("WritePipeTransport.write", "data");
-const CLOSE: Signature<1> = Signature::new("WritePipeTransport._close", "exc=None");
+const WRITE: Signature<1> = Signature::new("_UnixWritePipeTransport.write", "data");
+const CLOSE: Signature<1> = Signature::new("_UnixWritePipeTransport._close", "exc=None");
 const FATAL_ERROR: Signature<2> =
-    Signature::new("WritePipeTransport._fatal_error", "exc, message='Fatal error on pipe transport'");
+    Signature::new("_UnixWritePipeTransport._fatal_error", "exc, message='Fatal error on pipe transport'");
 
 impl PipeEnd for WritePipeTransport {
-    const NEW: &'static Signature<5> =
-        &Signature::new("WritePipeTransport.__init__", "loop, pipe, protocol, waiter=None, extra=None");
-    const SETTER: &'static Signature<1> = &Signature::new("WritePipeTransport.set_protocol", "protocol");
+    const NEW: &'static Signature<5> = &Signature::new_method(
+        "_UnixWritePipeTransport.__init__",
+        "loop, pipe, protocol, waiter=None, extra=None",
+    );
+    const SETTER: &'static Signature<1> = &Signature::new("_UnixWritePipeTransport.set_protocol", "protocol");
     const REFUSAL: &'static str = "Pipe transport is only for pipes, sockets and character devices";
 
     fn end(&self) -> &End {
@@ -113,7 +115,7 @@ fn write_eof<'py>(transport: &Obj<'py, WritePipeTransport>) -> Output<'py> {
 }
 
 impl Class for WritePipeTransport {
-    const NAME: &'static CStr = c"yibu.WritePipeTransport";
+    const NAME: &'static CStr = c"yibu._UnixWritePipeTransport";
     // `_extra`, `_loop`, `_protocol_paused`, `_high_water` and `_low_water` of `_FlowControlMixin`.
     type Header = AfterSlots<5>;
     const STANDS_FOR_STOCK: bool = true;
@@ -128,7 +130,7 @@ impl Class for WritePipeTransport {
     }
 
     fn table(t: &mut Table<Self>) {
-        t.doc(c"WritePipeTransport(loop, pipe, protocol, waiter=None, extra=None)\n--\n\nThe writing end of a pipe.");
+        t.doc(c"_UnixWritePipeTransport(loop, pipe, protocol, waiter=None, extra=None)\n--\n\nThe writing end of a pipe.");
         t.repr(repr);
         end::table(t);
         writing::flow_table(t);

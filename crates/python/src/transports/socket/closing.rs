@@ -5,7 +5,7 @@ use crate::ffi::{Signature, Table, none};
 use crate::transports::closing::{abort_table, common_table, fail, force_close};
 
 const FATAL_ERROR: Signature<2> =
-    Signature::new("SocketTransport._fatal_error", "exc, message='Fatal error on transport'");
+    Signature::new("_SelectorSocketTransport._fatal_error", "exc, message='Fatal error on transport'");
 
 pub(super) fn table(t: &mut Table<SocketTransport>) {
     common_table(t);

@@ -24,8 +24,8 @@ use crate::transports::writing::{
 use crate::transports::writing::{conclude, copied};
 use crate::transports::{by_methods, closing, upcall};
 
-const WRITE: Signature<1> = Signature::new("SocketTransport.write", "data");
-const WRITELINES: Signature<1> = Signature::new("SocketTransport.writelines", "list_of_data");
+const WRITE: Signature<1> = Signature::new("_SelectorSocketTransport.write", "data");
+const WRITELINES: Signature<1> = Signature::new("_SelectorSocketTransport.writelines", "list_of_data");
 
 pub(super) fn table(t: &mut Table<SocketTransport>) {
     t.method(
