@@ -13,7 +13,7 @@ def documented(cls):
     return {
         name
         for name in dir(cls)
-        if not name.startswith("_") and inspect.getdoc(inspect.getattr_static(cls, name)) is not None
+        if not name.startswith("_") and inspect.getattr_static(cls, name).__doc__ is not None
     }
 
 
