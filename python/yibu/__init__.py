@@ -23,6 +23,7 @@ from yibu import _yibu
 from yibu import stock as _stock
 from yibu._yibu import __version__
 from yibu.event_loop import EventLoop, new_event_loop
+from yibu.inspection import ps, pstree
 from yibu.installation import install, uninstall
 from yibu.modules import modules as _modules
 from yibu.nesting import allow_nested
@@ -49,7 +50,8 @@ globals().update(_modules(globals()))
 
 __all__ = sorted(
     {*_asyncio.__all__, *(name for name in _names_of_policies() if name == "EventLoopPolicy")}
-    | {"EventLoop", "__version__", "allow_nested", "install", "new_event_loop", "uninstall", "watch"}
+    | {"EventLoop", "__version__", "allow_nested", "install", "new_event_loop", "ps", "pstree", "uninstall"}
+    | {"watch"}
 )
 
 _join_task_registry()

@@ -22,7 +22,7 @@ FLOORS = [
     {"base_subprocess", "sslproto", "streams", "subprocess", "unix_events"},
     {"observing"},
     {"event_loop"},
-    {"installation", "runners", "threads"},
+    {"installation", "runners", "task_tree", "threads"},
     {"lib"},
 ]  # fmt: skip
 

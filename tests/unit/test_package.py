@@ -28,6 +28,8 @@ EXTRAS = {
     "allow_nested",
     "install",
     "new_event_loop",
+    "ps",
+    "pstree",
     "uninstall",
     "watch",
 }

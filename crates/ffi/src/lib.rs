@@ -112,7 +112,7 @@ pub use args::{Args, Signature};
 pub use cell::LoopCell;
 pub use class::{Class, ClassState, Create, Obj, Table};
 pub use gc::Visitor;
-pub use objects::{Output, boolean, new_reference, none};
+pub use objects::{Output, boolean, new_reference, none, reference_count};
 pub use raised::Raised;
 pub use reference::{Ref, SendRef, Slot};
 pub use weak_map::{WeakMap, WeakMapEntry};

@@ -1,6 +1,7 @@
 //! What functions of class tables return, the objects that are returned most, and another reference to an object.
 //! Used by all of the crate.
 
+use pyo3::ffi;
 use pyo3::prelude::*;
 
 /// What every function in a class table returns.
@@ -16,6 +17,12 @@ pub fn none(py: Python<'_>) -> Bound<'_, PyAny> {
 #[inline]
 pub fn boolean(py: Python<'_>, value: bool) -> Bound<'_, PyAny> {
     pyo3::types::PyBool::new(py, value).to_owned().into_any()
+}
+
+/// How many references there are to an object.
+pub fn reference_count(object: &Bound<'_, PyAny>) -> isize {
+    // SAFETY: attached; the object is alive.
+    unsafe { ffi::Py_REFCNT(object.as_ptr()) }
 }
 
 /// Another reference to an object, soon to be dropped.

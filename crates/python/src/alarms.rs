@@ -16,7 +16,7 @@ use crate::core::{
 };
 use crate::ffi::class::Plain;
 use crate::ffi::originals::Replaced;
-use crate::ffi::{Class, ClassState, Create, Obj, Slot, Table, none, references};
+use crate::ffi::{Class, ClassState, Create, Obj, Output, Slot, Table, none, references};
 use crate::{events, names};
 
 /// What an alarm does to its owner. Before it runs Python code it calls [`crate::core::current::flush_leave`] where that matters.
@@ -30,6 +30,8 @@ pub struct Alarm {
     event_loop: Slot,
     /// The loop's own timer, where that runs: its callback is another alarm, which has the function and the owner.
     handle: Slot,
+    /// When it is due by the loop's clock; 0 where the loop's own timer knows it.
+    when: Cell<f64>,
     /// Whether a native heap holds the alarm.
     scheduled: Cell<bool>,
     cancelled: Cell<bool>,
@@ -89,6 +91,7 @@ pub fn set_in_heap<'py>(
     let alarm = new(owner, act)?;
     alarm.event_loop.put(event_loop.as_any().clone());
     alarm.scheduled.set(true);
+    alarm.when.set(seconds);
     event_loop.schedule(seconds, Scheduled::new(&SCHEDULED, alarm.clone()))?;
     Ok(alarm)
 }
@@ -233,6 +236,19 @@ pub fn run(alarm: &Obj<'_, Alarm>) -> PyResult<()> {
     }
 }
 
+/// When an alarm is due by its loop's clock; None once it has run or was cancelled.
+fn when<'py>(alarm: &Obj<'py, Alarm>) -> Output<'py> {
+    let py = alarm.py();
+    if alarm.cancelled.get() {
+        return Ok(none(py));
+    }
+    match (alarm.when.get(), alarm.handle.get(py)) {
+        (0.0, Some(handle)) => handle.call_method0(name!("when")),
+        (0.0, None) => Ok(none(py)),
+        (when, _) => Ok(when.into_pyobject(py)?.into_any()),
+    }
+}
+
 impl Alarm {
     /// Whether it was cancelled, or has run.
     #[inline]
@@ -261,6 +277,7 @@ impl Class for Alarm {
     fn table(t: &mut Table<Self>) {
         t.doc(c"A native timer.");
         t.call(|alarm, _args, _kwargs| run(alarm).map(|()| none(alarm.py())));
+        t.getter(c"_when", when);
     }
 
     references! { owner, event_loop, handle }

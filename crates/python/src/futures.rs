@@ -12,6 +12,7 @@ pub mod creating;
 mod docs;
 pub mod future_like;
 mod iteration;
+pub mod watchers;
 
 use std::cell::Cell;
 use std::ffi::CStr;
@@ -729,17 +730,6 @@ fn properties(t: &mut Table<Future>) {
     );
     #[cfg(Py_3_14)]
     t.getter(c"_asyncio_awaited_by", awaiting::awaited_by);
-}
-
-/// The task that awaits a future, if it is a native one and awaited by a native task.
-pub fn awaiting_task<'py>(future: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
-    let py = future.py();
-    exact(future)?.callbacks.with(|all| {
-        all.iter().find_map(|callback| match callback {
-            Callback::Entry { .. } => callback.waiter(py),
-            _ => None,
-        })
-    })
 }
 
 impl Class for Future {

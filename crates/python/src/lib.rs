@@ -46,6 +46,7 @@ mod staggered;
 mod stock;
 mod streams;
 mod subprocess;
+mod task_tree;
 mod taskgroups;
 mod tasks;
 mod threads;
@@ -64,7 +65,7 @@ const NATIVE_TASKS: Signature<0> = Signature::new("_native_tasks", "");
 
 fn native_tasks<'py>(args: Args<'_, 'py>) -> Output<'py> {
     let [] = args.parse(&NATIVE_TASKS)?;
-    Ok(tasks::living(args.py())?.into_any())
+    Ok(tasks::described::living(args.py())?.into_any())
 }
 
 /// The module.
@@ -127,6 +128,7 @@ fn _yibu(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let doc = "Schedules a coroutine on the running loop; returns its Task.";
     functions::add(module, &tasks::CREATE_TASK, tasks::create_task, doc)?;
     tasks::register(module)?;
+    task_tree::register(module)?;
     runners::register(module)?;
     #[cfg(Py_3_14)]
     graph::register(module)?;

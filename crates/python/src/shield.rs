@@ -111,7 +111,11 @@ impl Class for Shielding {
         &SHIELDING
     }
 
-    fn table(_: &mut Table<Self>) {}
+    fn table(t: &mut Table<Self>) {
+        t.doc(c"What is between the two futures of a shield().");
+        t.getter(c"_inner", |shield| Ok(shield.inner.get_or_none(shield.py())));
+        t.getter(c"_outer", |shield| Ok(shield.outer.get_or_none(shield.py())));
+    }
 
     references! { inner, outer, waiter }
 }

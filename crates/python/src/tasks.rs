@@ -6,6 +6,7 @@
 mod awaited;
 mod callback;
 pub mod creating;
+pub mod described;
 mod docs;
 mod eager;
 pub mod ensure;
@@ -19,7 +20,7 @@ use std::ffi::CStr;
 
 use pyo3::exceptions::{PyKeyboardInterrupt, PyRuntimeError, PySystemExit, PyTypeError};
 use pyo3::prelude::*;
-use pyo3::types::{PyList, PyModule, PyType};
+use pyo3::types::{PyModule, PyType};
 
 use crate::attributes::flags;
 use crate::core::{Callable, EntryKind, Runnable, current, named, no_callable, typed};
@@ -62,6 +63,8 @@ pub struct TaskState {
     must_cancel: Cell<bool>,
     log_destroy_pending: Cell<bool>,
     cancel_requests: Cell<usize>,
+    /// See [`described`]; 0 where it was not noted.
+    created: Cell<u64>,
     registration: WeakSetEntry,
 }
 
@@ -76,6 +79,7 @@ impl Default for TaskState {
             must_cancel: Cell::new(false),
             log_destroy_pending: Cell::new(true),
             cancel_requests: Cell::new(0),
+            created: Cell::new(0),
             registration: WeakSetEntry::default(),
         }
     }
@@ -119,11 +123,6 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 /// Whether an object is a task of the standard library's class or of the native one, which are not related by inheritance.
 pub fn is_asyncio_task(object: &Bound<'_, PyAny>) -> PyResult<bool> {
     Ok(Obj::<Task>::cast(object).is_some() || object.is_instance(stock::task(object.py())?)?)
-}
-
-/// The native tasks of all loops and threads that are not done, for `asyncio.all_tasks()`.
-pub fn living(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
-    PyList::new(py, TASKS.living(py).into_iter().map(Obj::into_any))
 }
 
 /// `asyncio.all_tasks(event_loop)`, which is a C function since 3.14. The native tasks take part in it by way of
@@ -202,6 +201,7 @@ fn begin<'py>(
     own.waiter.clear();
     own.must_cancel.set(false);
     own.cancel_requests.set(0);
+    described::note_age(task);
     match options.name {
         None => {
             own.number.set(next_number());

@@ -27,6 +27,11 @@ pub struct InnerCoroutine {
 
 static INNER: ClassState = ClassState::new();
 
+/// The coroutines that a routine shows between itself and the native future that it waits for, if it does.
+pub fn names_shown(routine: &Obj<'_, Routine>) -> PyResult<&'static [&'static str]> {
+    if routine.awaited_future(routine.py()).is_some() { within(routine) } else { Ok(&[]) }
+}
+
 /// The coroutines that stand between a routine and the future it waits for, by the names of asyncio's functions.
 fn within(routine: &Obj<'_, Routine>) -> PyResult<&'static [&'static str]> {
     Ok(match routine.name() {

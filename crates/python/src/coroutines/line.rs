@@ -17,16 +17,21 @@ struct Await {
 
 /// The line at which a coroutine with this code awaits this object; nothing is what a bare `yield` awaits.
 pub fn of_wait<'py>(code: &Bound<'py, PyAny>, awaited: Option<&Bound<'py, PyAny>>) -> PyResult<Option<u32>> {
-    let awaits = awaits(code)?;
     let name = match awaited {
         Some(awaited) => awaited.getattr_opt(name!("__name__"))?,
         None => None,
     };
     let name = name.and_then(|name| name.cast_into::<PyString>().ok()).map(|name| name.to_string());
+    of_wait_for(code, awaited.is_some(), name.as_deref())
+}
+
+/// The same, of something (unless it waits for a bare `yield`) that has this name, if any.
+pub fn of_wait_for(code: &Bound<'_, PyAny>, something: bool, name: Option<&str>) -> PyResult<Option<u32>> {
+    let awaits = awaits(code)?;
     // A function of the name that the line mentions, something in a variable, or what a call returned.
     let fits: [&dyn Fn(&Await) -> bool; 3] = [
-        &|place| name.as_ref().is_some_and(|name| place.call && place.names.contains(name)),
-        &|place| awaited.is_some() && !place.call,
+        &|place| place.call && place.names.iter().any(|known| Some(known.as_str()) == name),
+        &|place| something && !place.call,
         &|place| place.call,
     ];
     for fits in fits {

@@ -118,6 +118,11 @@ impl Routine {
         matches!(self.phase.get(), Phase::Bound(_))
     }
 
+    /// The iterator of what it awaits, unless that is a native future.
+    pub fn awaited_iterator<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+        if matches!(self.phase.get(), Phase::Iterator(_)) { self.awaiting.get(py) } else { None }
+    }
+
     /// The native future it waits for, if it does.
     pub(super) fn awaited_future<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
         if matches!(self.phase.get(), Phase::Future(_)) { self.awaiting.get(py) } else { None }

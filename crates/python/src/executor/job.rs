@@ -16,7 +16,9 @@ use crate::arguments::Arguments;
 use crate::core::{Entry, EntryKind, EventLoop, Message, Runnable, named, no_callable};
 use crate::events;
 use crate::ffi::class::Plain;
-use crate::ffi::{Args, Class, ClassState, Obj, Output, Raised, Ref, Slot, Table, references};
+use crate::ffi::{
+    Args, Class, ClassState, Obj, Output, Raised, Ref, Slot, Table, WeakSet, WeakSetEntry, references,
+};
 use crate::ffi::{context, none};
 use crate::futures::{self, Future, State, bridge};
 use crate::names;
@@ -112,14 +114,35 @@ pub struct Job {
     pub future: Slot,
     outcome: Slot,
     ending: Cell<Ending>,
+    /// Whether a worker has taken it.
+    taken: Cell<bool>,
+    registration: WeakSetEntry,
 }
 
 static JOB: ClassState = ClassState::new();
+static JOBS: WeakSet<Job> = WeakSet::new();
+
+impl Job {
+    /// Enters it among those that [`unfinished`] lists.
+    pub fn enter(job: &Obj<'_, Self>) -> PyResult<()> {
+        job.registration.enter(&JOBS, job)
+    }
+}
+
+/// A job that has not ended: its future, what it calls, and whether a worker has taken it.
+pub type Unfinished<'py> = (Bound<'py, PyAny>, Bound<'py, PyAny>, bool);
+
+/// The jobs of all pools that wait for a worker or run.
+pub fn unfinished(py: Python<'_>) -> Vec<Unfinished<'_>> {
+    let jobs = JOBS.living(py).into_iter().filter(|job| job.ending.get() == Ending::None);
+    jobs.map(|job| (job.future.get_or_none(py), job.call.function(py), job.taken.get())).collect()
+}
 
 /// Runs a job that a worker has taken, unless it was cancelled. The loop whose inbox is returned has got the outcome but has
 /// not been woken.
 pub fn run(job: Obj<'_, Job>) -> PyResult<Option<Arc<Inbox<Message>>>> {
     let future = job.future.get_or_none(job.py());
+    job.taken.set(true);
     match futures::exact(&future) {
         Some(native) => Ok(run_for_loop(job, native)),
         None => run_for_submitter(&job, &future).map(|()| None),

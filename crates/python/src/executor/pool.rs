@@ -97,6 +97,7 @@ fn after_shutdown() -> PyErr {
 pub fn submit<'py>(pool: &Obj<'py, ThreadPool>, job: Obj<'py, Job>, word: u32) -> PyResult<()> {
     let queue = pool.queue(pool.py())?;
     check_open(&queue)?;
+    Job::enter(&job)?;
     if queue.lacks_workers() && may_grow(pool)? {
         return submit_with_worker(pool, &queue, job);
     }

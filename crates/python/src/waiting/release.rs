@@ -6,7 +6,7 @@ use crate::callbacks::{Reaction, forget, react};
 use crate::coroutines::{Routine, Step, taken};
 use crate::ffi::{Obj, Output, none};
 use crate::functions::running_loop;
-use crate::futures::{self, future_like};
+use crate::futures::{future_like, watchers};
 use crate::mixins::create_future;
 use crate::replaced::names::running_loop::OF_TASKS;
 
@@ -19,7 +19,7 @@ pub(super) fn release(waiter: &Bound<'_, PyAny>) -> PyResult<()> {
 pub(super) static RELEASE: Reaction = Reaction {
     name: "_release_waiter",
     run: |waiter, _future| release(waiter),
-    waiter: futures::awaiting_task,
+    waiter: watchers::awaiting_task,
     standard: None,
 };
 

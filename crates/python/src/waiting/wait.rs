@@ -203,6 +203,7 @@ impl Class for Wait {
 
     fn table(t: &mut Table<Self>) {
         t.doc(c"What is still to come before a wait() is over.");
+        t.getter(c"_alarm", |wait| Ok(wait.alarm.get_or_none(wait.py())));
     }
 
     references! { waiter, alarm, task }

@@ -1,0 +1,21 @@
+//! What the task tree is made of: every native task with its state, what it waits for and its coroutines, read at one moment.
+//!
+//! Nothing here runs or is stored while nobody asks. A snapshot takes references only, so that ten thousand tasks hold up the
+//! loop for a few milliseconds; `python/yibu/inspection` makes words, tables and graphs of it afterwards. Called from
+//! any attached thread.
+
+mod callbacks;
+mod places;
+mod snapshot;
+mod stack;
+
+use pyo3::prelude::*;
+use pyo3::types::PyModule;
+
+/// Adds the functions to the module.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    snapshot::register(module)?;
+    stack::register(module)?;
+    places::register(module)?;
+    callbacks::register(module)
+}

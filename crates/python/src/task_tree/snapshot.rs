@@ -1,0 +1,108 @@
+//! `_task_snapshot` and `_native_loops`: the native tasks that are not done, and the native loops with the threads that run them.
+
+use pyo3::prelude::*;
+use pyo3::types::{PyList, PyModule, PyTuple};
+
+use super::stack;
+use crate::core::current;
+use crate::ffi::{Args, Obj, Output, Signature, none, reference_count};
+use crate::futures::watchers;
+use crate::observing::loops;
+use crate::tasks::{Task, described};
+use crate::{executor, functions};
+
+const SNAPSHOT: Signature<2> = Signature::new("_task_snapshot", "tasks, held");
+const NOTE_AGES: Signature<1> = Signature::new("_note_ages", "wanted");
+const JOBS: Signature<0> = Signature::new("_executor_jobs", "");
+const LOOPS: Signature<0> = Signature::new("_native_loops", "");
+
+pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let doc = "For each native task of a list that is not done: the task, its loop, what it waits for, whether it runs, its coroutines, the other references to it, its callbacks, its age.";
+    functions::add(module, &SNAPSHOT, snapshot, doc)?;
+    let doc = "Each native loop, with the identity of the thread that runs it (0 when none does).";
+    functions::add(module, &LOOPS, native_loops, doc)?;
+    let doc =
+        "For each job of the native executors that has not ended: its future, its function, whether it runs.";
+    functions::add(
+        module,
+        &JOBS,
+        |args| {
+            let [] = args.parse(&JOBS)?;
+            Ok(PyList::new(args.py(), executor::unfinished(args.py()))?.into_any())
+        },
+        doc,
+    )?;
+    let doc = "Has the tasks that are made from now on note when they are made, or not.";
+    functions::add(
+        module,
+        &NOTE_AGES,
+        |args| {
+            let [wanted] = args.parse(&NOTE_AGES)?;
+            described::want_ages(wanted.is_truthy()?);
+            Ok(none(args.py()))
+        },
+        doc,
+    )
+}
+
+/// The task that runs on each loop, asked once for each.
+#[derive(Default)]
+struct Running<'py>(Vec<(Bound<'py, PyAny>, Option<Bound<'py, PyAny>>)>);
+
+impl<'py> Running<'py> {
+    fn is(&mut self, task: &Bound<'py, PyAny>, event_loop: &Bound<'py, PyAny>) -> PyResult<bool> {
+        let known = self.0.iter().find(|(known, _)| known.is(event_loop));
+        let running = match known {
+            Some((_, running)) => running.clone(),
+            None => {
+                let running = if event_loop.is_none() { None } else { current::running_task(event_loop)? };
+                self.0.push((event_loop.clone(), running.clone()));
+                running
+            }
+        };
+        Ok(running.is_some_and(|running| running.is(task)))
+    }
+}
+
+/// `tasks` is a list of native tasks, to each of which the caller has `held` references.
+fn snapshot<'py>(args: Args<'_, 'py>) -> Output<'py> {
+    let [tasks, held] = args.parse(&SNAPSHOT)?;
+    let held: isize = held.extract()?;
+    let mut running = Running::default();
+    let found = PyList::empty(args.py());
+    for task in tasks.cast::<PyList>()? {
+        // Without the caller's references to it, and this one.
+        let references = reference_count(&task) - 1 - held;
+        let Some(native) = Obj::<Task>::cast(&task) else { continue };
+        if !described::is_over(native) {
+            found.append(description(native, references, &mut running)?)?;
+        }
+    }
+    Ok(found.into_any())
+}
+
+fn description<'py>(
+    task: &Obj<'py, Task>,
+    references: isize,
+    running: &mut Running<'py>,
+) -> PyResult<Bound<'py, PyTuple>> {
+    let py = task.py();
+    let callbacks = watchers::callback_count(task.upcast());
+    let event_loop = described::loop_of(task);
+    let runs = running.is(task.as_any(), &event_loop)?;
+    let coroutines = stack::of(task.own.coroutine.get_or_none(py))?;
+    let waiter = described::waiter(task).unwrap_or_else(|| none(py));
+    (task.as_any(), event_loop, waiter, runs, coroutines, references, callbacks, described::age(task))
+        .into_pyobject(py)
+}
+
+fn native_loops<'py>(args: Args<'_, 'py>) -> Output<'py> {
+    let [] = args.parse(&LOOPS)?;
+    let py = args.py();
+    let found = PyList::empty(py);
+    for event_loop in loops::living(py) {
+        let thread = event_loop.thread();
+        found.append((event_loop.as_any(), thread))?;
+    }
+    Ok(found.into_any())
+}

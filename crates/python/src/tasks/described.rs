@@ -1,0 +1,65 @@
+//! What others read of tasks: which there are, what each waits for, and since when it exists.
+//!
+//! The age is noted at creation while somebody wants to know it, which is one look at a flag otherwise. Called for the task tree and
+//! by `asyncio.all_tasks()`.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use pyo3::prelude::*;
+use pyo3::types::PyList;
+
+use super::{TASKS, Task};
+use crate::ffi::Obj;
+use crate::futures::State;
+
+/// The native tasks of all loops and threads that are not done.
+pub fn living(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
+    PyList::new(py, TASKS.living(py).into_iter().map(Obj::into_any))
+}
+
+/// Whether a task is done.
+pub fn is_over(task: &Obj<'_, Task>) -> bool {
+    task.base.state() != State::Pending
+}
+
+/// The loop of a task; None while the task is not initialised.
+pub fn loop_of<'py>(task: &Obj<'py, Task>) -> Bound<'py, PyAny> {
+    task.base.event_loop.get_or_none(task.py())
+}
+
+/// The future that the coroutine of a task waits for.
+pub fn waiter<'py>(task: &Obj<'py, Task>) -> Option<Bound<'py, PyAny>> {
+    task.own.waiter.get(task.py())
+}
+
+static AGES_ARE_WANTED: AtomicBool = AtomicBool::new(false);
+
+/// Has the tasks that are made from now on note when they are made, or not.
+pub fn want_ages(wanted: bool) {
+    AGES_ARE_WANTED.store(wanted, Ordering::Relaxed);
+}
+
+/// Nanoseconds since somebody asked for the first time, and at least 1.
+fn clock() -> u64 {
+    static BEGINNING: OnceLock<Instant> = OnceLock::new();
+    let elapsed = BEGINNING.get_or_init(Instant::now).elapsed();
+    u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX).max(1)
+}
+
+/// Notes that a task is made now, if that is wanted.
+#[inline]
+pub(super) fn note_age(task: &Task) {
+    if AGES_ARE_WANTED.load(Ordering::Relaxed) {
+        task.own.created.set(clock());
+    }
+}
+
+/// How many seconds ago a task was made, if that was noted.
+pub fn age(task: &Task) -> Option<f64> {
+    match task.own.created.get() {
+        0 => None,
+        created => Some(clock().saturating_sub(created) as f64 / 1e9),
+    }
+}

@@ -1,0 +1,155 @@
+"""What `yibu.ps()` returns: frozen descriptions of tasks, loops and problems, which are plain data.
+
+Made by `snapshot.py`; printed by `table.py` and `tree.py`; `as_data` and `from_data` carry them between
+processes.
+"""
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any, overload
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Frame:
+    """One coroutine of a task: its function, and the line at which it is."""
+
+    function: str
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.function} ({self.file}:{self.line})"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class TaskDescription:
+    """One task at the moment of the snapshot."""
+
+    id: int
+    """What `id(task)` is in its process."""
+
+    name: str
+    state: str
+    """`running`, `ready` (runs in the next turns) or `waiting`."""
+
+    age: float | None
+    """Seconds since the task was made; None where nobody wanted that noted (see `yibu.inspect`)."""
+
+    waits_for: str
+    """In words; empty for a task that does not wait."""
+
+    kind: str
+    """What it waits for in one word: `lock`, `queue`, `sleep`, `task`, `io`, `future` and others."""
+
+    awaited_by: tuple[int, ...]
+    """The ids of the tasks that wait for this one."""
+
+    stack: tuple[Frame, ...]
+    """Its coroutines, from the outermost inwards."""
+
+    loop: int
+    """The id of its loop."""
+
+    lost: bool
+    """Whether nothing but the loop seems to refer to it, and nobody waits for it."""
+
+    @property
+    def place(self) -> Frame | None:
+        """The innermost frame that is not asyncio's, or the innermost one."""
+        for frame in reversed(self.stack):
+            if not is_of_asyncio(frame.file):
+                return frame
+        return self.stack[-1] if self.stack else None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class LoopDescription:
+    """One event loop."""
+
+    id: int
+    kind: str
+    """The name of its class."""
+
+    thread: int
+    """The identity of the thread that runs it; 0 when none does."""
+
+    thread_name: str
+    tasks: int
+    stack: tuple[Frame, ...] = ()
+    """The Python frames of its thread, from the outermost inwards, where another thread took the snapshot."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong, in words, and which tasks it concerns."""
+
+    kind: str
+    """`deadlock`, `orphaned lock`, `lost`, `blocked loop`, `busy thread` or `growing queue`."""
+
+    words: str
+    tasks: tuple[int, ...] = ()
+    certain: bool = True
+    """Whether it is known, not guessed."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TaskTree:
+    """Every task of every loop of a process: a sequence of `TaskDescription`, which prints as a table."""
+
+    tasks: tuple[TaskDescription, ...]
+    loops: tuple[LoopDescription, ...]
+    problems: tuple[Problem, ...]
+    pid: int
+
+    @overload
+    def __getitem__(self, index: int) -> TaskDescription: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[TaskDescription, ...]: ...
+    def __getitem__(self, index: int | slice) -> TaskDescription | tuple[TaskDescription, ...]:
+        return self.tasks[index]
+
+    def __len__(self) -> int:
+        return len(self.tasks)
+
+    def __iter__(self) -> Iterator[TaskDescription]:
+        return iter(self.tasks)
+
+    def __str__(self) -> str:
+        from yibu.inspection.table import table
+
+        return table(self)
+
+    def __repr__(self) -> str:
+        return f"<TaskTree of {len(self.tasks)} tasks, {len(self.problems)} problems>"
+
+
+def is_of_asyncio(file: str) -> bool:
+    """Whether a file belongs to the standard library's asyncio."""
+    folder = file.rpartition("/")[0]
+    return folder.endswith("/asyncio")
+
+
+def as_data(tree: TaskTree) -> dict[str, Any]:
+    """The tree as what JSON can say."""
+    return dataclasses.asdict(tree)
+
+
+def from_data(data: dict[str, Any]) -> TaskTree:
+    """The tree that `as_data` took apart."""
+    return TaskTree(
+        tasks=tuple(
+            TaskDescription(
+                **{**task, "awaited_by": tuple(task["awaited_by"]), "stack": _frames(task["stack"])}
+            )
+            for task in data["tasks"]
+        ),
+        loops=tuple(LoopDescription(**{**loop, "stack": _frames(loop["stack"])}) for loop in data["loops"]),
+        problems=tuple(
+            Problem(**{**problem, "tasks": tuple(problem["tasks"])}) for problem in data["problems"]
+        ),
+        pid=data["pid"],
+    )
+
+
+def _frames(frames: list[dict[str, Any]]) -> tuple[Frame, ...]:
+    return tuple(Frame(**frame) for frame in frames)

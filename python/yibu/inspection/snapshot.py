@@ -1,0 +1,208 @@
+"""`take()`: a snapshot of all tasks of the process, described.
+
+Whoever is not the loop's thread passes a `breathe` that lets go of the interpreter, and is called so often
+that the loop is held up for a fraction of a millisecond each time. Tasks are seen at different moments
+then, so a deadlock is confirmed at the end: whoever still waits for the same future has waited for it all
+the time.
+Called by `ps()`, by the server of the socket and by the signal.
+"""
+
+import asyncio
+import contextlib
+import os
+import threading
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+from yibu import _yibu
+from yibu.inspection import endpoints, holders, problems, rows, waits
+from yibu.inspection.descriptions import LoopDescription, Problem, TaskDescription, TaskTree
+from yibu.inspection.rows import Row
+from yibu.inspection.waits import Wait
+
+_BATCH = rows.BATCH // 4
+"""Words take longer."""
+
+Breathe = Callable[[], None]
+
+Sharing = tuple[int, str, str]
+"""What tells those who wait for the same from others."""
+
+
+class Snapshot:
+    """The rows and what was found out about them."""
+
+    def __init__(self, breathe: Breathe) -> None:
+        self.breathe = breathe
+        self.rows: list[Row] = rows.read(breathe)
+        self.waits: list[Wait] = []
+        jobs = {id(future): (function, runs) for future, function, runs in _yibu._executor_jobs()}
+        self.rows.sort(key=_by_name)
+        for index, row in enumerate(self.rows):
+            if index % _BATCH == 0:
+                breathe()
+            self.waits.append(_described_wait(row, jobs))
+        self.by_task = {id(row.task): index for index, row in enumerate(self.rows)}
+        self.awaits = self._edges()
+        self.holders = self._holders()
+        self.awaited_by: dict[int, list[int]] = defaultdict(list)
+        for index, targets in enumerate(self.awaits):
+            for target in targets:
+                self.awaited_by[target].append(index)
+
+    def _edges(self) -> list[list[int]]:
+        """For each row those of the tasks that it waits for."""
+        groups: dict[int, list[int]] = defaultdict(list)
+        if any(wait.group is not None for wait in self.waits):
+            for index, row in enumerate(self.rows):
+                for _name, owner in _yibu._future_reactions(row.task):
+                    groups[id(owner)].append(index)
+        edges = []
+        for index, wait in enumerate(self.waits):
+            if index % _BATCH == 0:
+                self.breathe()
+            targets = [self.by_task[id(one)] for one in _tasks_in(wait.awaits) if id(one) in self.by_task]
+            if wait.group is not None:
+                targets += groups[id(wait.group)]
+            edges.append(list(dict.fromkeys(targets)))
+        return edges
+
+    def _holders(self) -> dict[int, list[int]]:
+        """The rows that are in `async with` blocks of what others wait for, by the `id` of the object."""
+        wanted = {id(lock_of(wait.resource)) for wait in self.waits if wait.kind in ("lock", "semaphore")}
+        found: dict[int, list[int]] = defaultdict(list)
+        if not wanted:
+            return found
+        for index, row in enumerate(self.rows):
+            if index % _BATCH == 0:
+                self.breathe()
+            for owner in holders.entered(row):
+                wait = self.waits[index]
+                released = wait.kind == "condition" and wait.resource is owner
+                if id(lock_of(owner)) in wanted and not released:
+                    found[id(lock_of(owner))].append(index)
+        return found
+
+    def has_changed(self, problem: Problem) -> bool:
+        """Whether a task of a problem that is certain has gone on since it was looked at."""
+        if not problem.certain:
+            return False
+        changed = (self.rows[self.by_task[task]].has_changed for task in problem.tasks)
+        return any(changed)
+
+    def names(self, indexes: list[int]) -> str:
+        """The names of tasks in one phrase."""
+        names = [repr(self.rows[index].name) for index in sorted(indexes)]
+        if len(names) > 3:
+            names = [*names[:3], f"{len(names) - 3} more"]
+        return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
+
+    def words(self, index: int, sharing: dict[Sharing, int]) -> str:
+        """What a task waits for, with those who hold it and those who wait for it, too."""
+        wait = self.waits[index]
+        words = wait.words
+        if wait.kind in ("lock", "semaphore"):
+            held = self.holders.get(id(lock_of(wait.resource)), [])
+            task = "task" if len(held) == 1 else "tasks"
+            words += f" held by {task} {self.names(held)}" if held else ", holder unknown"
+        if wait.others:
+            others = sharing[_shared(wait)] - 1
+            if others:
+                words += f", {others} other {wait.others}{'s' if others > 1 else ''}"
+        return words
+
+
+def _shared(wait: Wait) -> Sharing:
+    return id(lock_of(wait.resource) if wait.kind == "lock" else wait.resource), wait.kind, wait.others
+
+
+def _by_name(row: Row) -> tuple[str, int]:
+    """Task-2 comes before Task-10."""
+    begin = row.name.rstrip("0123456789")
+    return begin, int(row.name[len(begin) :][:15] or -1)
+
+
+def lock_of(resource: Any) -> Any:
+    """The lock of a condition, which is what is held; anything else itself."""
+    if any(base.__name__ == "Condition" for base in type(resource).__mro__):
+        return getattr(resource, "_lock", resource)
+    return resource
+
+
+def _tasks_in(futures: Any) -> list[Any]:
+    """Tasks, also those behind a future that stands for several."""
+    found = []
+    for future in futures:
+        if waits.is_task(future):
+            found.append(future)
+        else:
+            found += [one for one in waits.wait_for_future(future).awaits if waits.is_task(one)]
+    return found
+
+
+def _described_wait(row: Row, jobs: dict[int, tuple[Any, bool]]) -> Wait:
+    if row.state != "waiting":
+        return Wait("", "")
+    try:
+        wait = waits.wait_of(row)
+    except Exception as error:  # objects of the program were asked, which may raise anything
+        return Wait("future", f"something that cannot be described ({type(error).__name__}: {error})")
+    if wait.kind == "future" and id(row.waiter) in jobs:
+        function, runs = jobs[id(row.waiter)]
+        name = endpoints.function_name(function)
+        return Wait("executor", f"executor job {name}, {'running' if runs else 'no thread is free yet'}")
+    return wait
+
+
+def take(breathe: Breathe = lambda: None) -> TaskTree:
+    """Describe every task of every loop of this process."""
+    snapshot = Snapshot(breathe)
+    sharing: dict[Sharing, int] = defaultdict(int)
+    for wait in snapshot.waits:
+        sharing[_shared(wait)] += 1
+    found = problems.find(snapshot)
+    found = [problem for problem in found if not snapshot.has_changed(problem)]
+    lost = set(problems.lost(snapshot))
+    tasks = []
+    counts: dict[int, int] = defaultdict(int)
+    for index, row in enumerate(snapshot.rows):
+        if index % _BATCH == 0:
+            breathe()
+        counts[id(row.loop)] += 1
+        tasks.append(
+            TaskDescription(
+                id=id(row.task),
+                name=row.name,
+                state=row.state,
+                age=row.age,
+                waits_for=snapshot.words(index, sharing),
+                kind=snapshot.waits[index].kind,
+                awaited_by=tuple(id(snapshot.rows[other].task) for other in snapshot.awaited_by[index]),
+                stack=rows.frames(row),
+                loop=id(row.loop),
+                lost=index in lost,
+            )
+        )
+    return TaskTree(tuple(tasks), _loops(snapshot, counts), tuple(found), os.getpid())
+
+
+def _loops(snapshot: Snapshot, counts: dict[int, int]) -> tuple[LoopDescription, ...]:
+    names = {thread.ident: thread.name for thread in threading.enumerate()}
+    threads: dict[int, int] = {id(loop): thread for loop, thread in _yibu._native_loops()}
+    loops: dict[int, Any] = {id(loop): loop for loop, _thread in _yibu._native_loops()}
+    for row in snapshot.rows:
+        loops.setdefault(id(row.loop), row.loop)
+    running: Any = asyncio._get_running_loop()
+    if running is not None:
+        threads.setdefault(id(running), threading.get_ident())
+        loops.setdefault(id(running), running)
+    found = []
+    for key, loop in loops.items():
+        with contextlib.suppress(Exception):  # a loop of the program's own may raise anything
+            if loop is None or (loop.is_closed() and not counts[key]):
+                continue
+        thread = threads.get(key) or getattr(loop, "_thread_id", None) or 0
+        kind = f"{type(loop).__module__.partition('.')[0]}.{type(loop).__name__}"
+        found.append(LoopDescription(key, kind, thread, names.get(thread, ""), counts[key]))
+    return tuple(found)

@@ -1,0 +1,77 @@
+"""A `TaskTree` as a table: a line for each task, and what is wrong below. Called by `str()`."""
+
+import os
+from collections.abc import Iterable
+
+from yibu.inspection.descriptions import Frame, LoopDescription, TaskDescription, TaskTree
+
+HEADINGS = ("TASK", "STATE", "AGE", "WAITS FOR", "AT")
+
+
+def table(tree: TaskTree) -> str:
+    """The whole text."""
+    lines = [heading(tree)]
+    lines += [f"  {line}" for loop in tree.loops for line in loop_lines(loop)]
+    lines.append("")
+    rows = [HEADINGS, *map(_cells, tree.tasks)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADINGS))]
+    widths[0], widths[3] = min(widths[0], 40), min(widths[3], 70)
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join([*lines, *problem_lines(tree)])
+
+
+def heading(tree: TaskTree) -> str:
+    """The process in a line."""
+    states = [f"{number} {state}" for state, number in sorted(_counted(tree).items())]
+    count = f"{len(tree.tasks)} task{'' if len(tree.tasks) == 1 else 's'}"
+    return f"Process {tree.pid}: {count}" + (f" ({', '.join(states)})" if states else "")
+
+
+def loop_lines(loop: LoopDescription) -> Iterable[str]:
+    """A loop, and what its thread runs."""
+    where = f"in thread {loop.thread_name or loop.thread}" if loop.thread else "not running"
+    yield f"{loop.kind}, {where}, {loop.tasks} task{'' if loop.tasks == 1 else 's'}"
+    if loop.stack:
+        yield f"  now at {_short(loop.stack[-1])}"
+
+
+def problem_lines(tree: TaskTree) -> Iterable[str]:
+    """What is wrong."""
+    if tree.problems:
+        yield ""
+    for problem in tree.problems:
+        guess = "" if problem.certain else " (probably)"
+        yield f"{problem.kind.upper()}{guess}: {problem.words}"
+
+
+def _counted(tree: TaskTree) -> dict[str, int]:
+    """How many tasks are in which state."""
+    counts: dict[str, int] = {}
+    for task in tree.tasks:
+        counts[task.state] = counts.get(task.state, 0) + 1
+    return counts
+
+
+def _cells(task: TaskDescription) -> tuple[str, ...]:
+    return (
+        task.name,
+        task.state,
+        "" if task.age is None else age(task.age),
+        task.waits_for,
+        "" if task.place is None else _short(task.place),
+    )
+
+
+def age(seconds: float) -> str:
+    """A time in two or three characters and a unit."""
+    for limit, divisor, unit in ((1, 0.001, "ms"), (120, 1, "s"), (7200, 60, "min"), (172800, 3600, "h")):
+        if seconds < limit:
+            value = seconds / divisor
+            return f"{value:.1f} {unit}" if value < 10 and unit == "s" else f"{value:.0f} {unit}"
+    return f"{seconds / 86400:.0f} d"
+
+
+def _short(frame: Frame) -> str:
+    return f"{frame.function} ({os.path.basename(frame.file)}:{frame.line})"
