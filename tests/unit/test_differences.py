@@ -259,6 +259,31 @@ class TestLooking:
         assert type(coroutine).__name__ == "coroutine"
         coroutine.close()
 
+    def test_containers_put_in_place(self):
+        ran = []
+        loop = yibu.new_event_loop()
+        timers = [yibu.TimerHandle(loop.time(), ran.append, (1,), loop)]
+        loop._scheduled = timers
+        timers.append(yibu.TimerHandle(loop.time(), ran.append, (2,), loop))
+        loop.run_until_complete(yibu.sleep(0.001))
+        assert ran == [1]
+        loop.close()
+
+    def test_handles_of_transports(self, monkeypatch):
+        cancelled = []
+        monkeypatch.setattr(yibu.Handle, "cancel", cancelled.append)
+
+        async def main():
+            ours, peer = socket.socketpair()
+            transport, _ = await yibu.get_running_loop().create_connection(asyncio.Protocol, sock=ours)
+            transport.pause_reading()
+            transport.close()
+            await yibu.sleep(0)
+            peer.close()
+
+        yibu.run(main())
+        assert cancelled == []
+
     def test_private_attributes(self):
         loop = yibu.new_event_loop()
         timer = loop.call_later(1, print)

@@ -37,7 +37,7 @@ use crate::ffi::{boolean, call, context, none};
 use crate::{errors, events, names, stock};
 
 pub use callbacks::Callback;
-pub use creating::{create_future, create_future_on};
+pub use creating::{create_future, create_future_on, future_maker};
 pub use iteration::{BY_COROUTINE, FutureIter, stop_iteration, thrown, warn_about_three_arguments};
 
 /// `Future._state`.

@@ -15,9 +15,10 @@ use crate::core::current;
 use crate::coroutines::Routine;
 use crate::errors;
 use crate::ffi::class::DictAndWeak;
+use crate::ffi::originals::{self, Replaced};
 use crate::ffi::{
     Args, Class, ClassState, Create, Obj, Output, Signature, Slot, Table, boolean, depth, derived, make,
-    references,
+    none, references,
 };
 use crate::futures::{self, Future, State, future_like};
 use crate::mixins::create_future;
@@ -28,6 +29,10 @@ use yibu_driver::memory::MakeRoom;
 
 const GATHER: Signature<1> = Signature::new("gather", "*coros_or_futures, return_exceptions=False");
 const INIT: Signature<2> = Signature::new_method("_GatheringFuture.__init__", "children, *, loop");
+/// `cancel` of a gathering future.
+const CANCELS: Replaced = 1;
+/// `__init__` of a gathering future.
+const INITIALIZES: Replaced = originals::INIT;
 const CANCEL: Signature<1> = Signature::new_method("_GatheringFuture.cancel", "msg=None");
 
 /// What a gathering future adds to a Future.
@@ -67,7 +72,8 @@ static CHILD_DONE: Reaction = Reaction {
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     classes::add_known::<GatheringFuture, Future>(module)?;
     future_like::register_cancel(|future, message| {
-        Some(cancel(Obj::<GatheringFuture>::cast_exact(future)?, message))
+        let outer = Obj::<GatheringFuture>::cast_exact(future)?;
+        (outer.replaced() & CANCELS == 0).then(|| cancel(outer, message))
     })?;
     let doc = "A future for the results of all the awaitables, in their order.";
     functions::add(module, &GATHER, gather, doc)
@@ -130,13 +136,27 @@ pub fn gather_all<'py>(
         children.push(child);
     }
     outer.own.expected.set(expected);
-    outer.own.children.put(PyList::new(py, children)?);
     // A child that is done before this only counts.
-    futures::init(outer.upcast(), event_loop.unwrap_or_else(|| crate::ffi::none(py)))?;
+    initialize(&outer, PyList::new(py, children)?, event_loop.unwrap_or_else(|| none(py)))?;
     for child in done {
         child_done(outer.as_any(), &child)?;
     }
     Ok(outer.into_any())
+}
+
+/// `_GatheringFuture(children, loop=event_loop)`, the object being there.
+fn initialize<'py>(
+    outer: &Obj<'py, GatheringFuture>,
+    children: Bound<'py, PyList>,
+    event_loop: Bound<'py, PyAny>,
+) -> PyResult<()> {
+    if outer.replaced() & INITIALIZES == 0 {
+        outer.own.children.put(children);
+        return futures::init(outer.upcast(), event_loop);
+    }
+    let keywords = make::dict(outer.py())?;
+    keywords.set_item("loop", event_loop)?;
+    outer.as_any().call_method(name!("__init__"), (children,), Some(&keywords)).map(drop)
 }
 
 /// Whether an argument may be there twice. Coroutines and native futures are equal to themselves only, which makes that a
@@ -237,6 +257,8 @@ pub fn cancel<'py>(outer: &Obj<'py, GatheringFuture>, message: &Bound<'py, PyAny
 impl Class for GatheringFuture {
     const NAME: &'static CStr = c"yibu._GatheringFuture";
     type Header = DictAndWeak;
+    const HOOKS: &'static [&'static [&'static str]] = &[&["cancel"]];
+    const STANDS_FOR_STOCK: bool = true;
     const FREELIST: usize = 64;
     const FUNCTIONS: bool = true;
 

@@ -25,7 +25,7 @@ use crate::gathering::gather_all;
 use crate::replaced::copy_context;
 use crate::replaced::functions::CANCEL_ALL_TASKS;
 use crate::replaced::names::running_loop::OF_RUNNERS;
-use crate::replaced::names::{RUNNER as REPLACED_RUNNER, RUNNERS};
+use crate::replaced::names::{ISCOROUTINE_OF_RUNNERS, RUNNER as REPLACED_RUNNER, RUNNERS};
 use crate::tasks::all_tasks;
 use crate::tasks::ensure;
 use crate::{functions, names, stock};
@@ -211,15 +211,23 @@ fn set_event_loop(event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
     stock::events_module(event_loop.py())?.call_method1(name!("set_event_loop"), (event_loop,)).map(drop)
 }
 
+/// `coroutines.iscoroutine(main)`
+fn runs_as_it_is(main: &Bound<'_, PyAny>) -> PyResult<bool> {
+    match ISCOROUTINE_OF_RUNNERS.replacement(main.py())? {
+        None => is_coroutine(main),
+        Some(function) => function.call1((main,))?.is_truthy(),
+    }
+}
+
 /// `Runner.run`.
 fn run_in<'py>(runner: &Obj<'py, Runner>, main: Bound<'py, PyAny>, given: Bound<'py, PyAny>) -> Output<'py> {
     let py = runner.py();
-    if cfg!(not(Py_3_14)) && !is_coroutine(&main)? {
+    if cfg!(not(Py_3_14)) && !runs_as_it_is(&main)? {
         return Err(PyValueError::new_err(text!("a coroutine was expected, got {}", main.repr()?)?));
     }
     refuse_running_loop(py, "Runner.run()")?;
     let event_loop = open(runner)?;
-    let main = if cfg!(Py_3_14) && !is_coroutine(&main)? {
+    let main = if cfg!(Py_3_14) && !runs_as_it_is(&main)? {
         ensure::wrap(&main, "Runner.run.<locals>._wrap_awaitable")?
     } else {
         main

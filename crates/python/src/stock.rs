@@ -245,6 +245,14 @@ objects! { all_objects:
     af_inet = "socket"."AF_INET";
     /// `socket.AF_INET6`
     af_inet6 = "socket"."AF_INET6";
+    /// `socket.AF_UNIX`
+    af_unix = "socket"."AF_UNIX";
+    /// `socket.AF_UNSPEC`
+    af_unspec = "socket"."AF_UNSPEC";
+    /// `socket.AI_PASSIVE`
+    ai_passive = "socket"."AI_PASSIVE";
+    /// `socket.SOCK_DGRAM`
+    sock_dgram = "socket"."SOCK_DGRAM";
     /// `socket.SOCK_STREAM`
     sock_stream = "socket"."SOCK_STREAM";
     /// `socket.SOL_SOCKET`

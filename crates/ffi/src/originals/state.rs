@@ -146,11 +146,29 @@ impl Originals {
                         return Ok(None);
                     }
                 }
+                (Some(now), None) if self.is_inherited(class.bind(py), name, &now)? => {}
                 (Some(now), _) => return Ok(Some(now)),
                 (None, _) => {}
             }
         }
         Ok(None)
+    }
+
+    /// Whether a class has under a name what it inherited: a program that puts back what it had found there sets it on the class.
+    fn is_inherited<'py>(
+        &self,
+        class: &Bound<'py, PyType>,
+        name: &Bound<'py, PyString>,
+        value: &Bound<'py, PyAny>,
+    ) -> PyResult<bool> {
+        let py = class.py();
+        let bases = self.stock_classes.get(py).into_iter().flatten();
+        for (_, had) in bases.skip_while(|(base, _)| !base.is(class)).skip(1) {
+            if let Some(inherited) = had.bind(py).get_item(name)? {
+                return Ok(inherited.is(value));
+            }
+        }
+        Ok(false)
     }
 
     /// Whether `__init__` is replaced in a base to which asyncio's classes go on by `super()`: the native one does not.
@@ -165,6 +183,7 @@ impl Originals {
                         return Ok(false);
                     }
                 }
+                (Some(now), None) if self.is_inherited(class.bind(py), &name, &now)? => continue,
                 (Some(_), _) => return Ok(derived),
                 (None, _) => continue,
             }

@@ -358,6 +358,7 @@ impl Class for BaseSubprocessTransport {
     // `_extra` of `SubprocessTransport`.
     type Header = AfterSlots<1>;
 
+    const NOT_CALLED: &'static [&'static str] = &["__init__"];
     const STANDS_FOR_STOCK: bool = true;
     const FUNCTIONS: bool = true;
 

@@ -78,6 +78,10 @@ overridable! {
     RemoveReader = "_remove_reader";
     /// `_remove_writer`
     RemoveWriter = "_remove_writer";
+    /// `_set_coroutine_origin_tracking`
+    TrackOrigins = "_set_coroutine_origin_tracking";
+    /// `_ensure_resolved`
+    EnsureResolved = "_ensure_resolved";
     /// A program has the list `_scheduled`.
     ShowTimers = "_show_timers";
 }

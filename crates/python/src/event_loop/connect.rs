@@ -132,7 +132,7 @@ pub(super) fn ensure_resolved<'py>(
 ) -> PyResult<Awaited> {
     let keywords = PyDict::new(event_loop.py());
     keywords.set_item("family", family)?;
-    keywords.set_item("type", SOCK_STREAM)?;
+    keywords.set_item("type", stock::sock_stream(event_loop.py())?)?;
     if let Some(proto) = proto {
         keywords.set_item("proto", proto)?;
     }

@@ -32,7 +32,6 @@ const MAKE_TRANSPORT: Signature<5> = Signature::new(
 
 const AF_UNIX: i32 = AddressFamily::UNIX.as_raw() as i32;
 const SOCK_STREAM: i32 = SocketType::STREAM.as_raw() as i32;
-const SOCK_DGRAM: i32 = SocketType::DGRAM.as_raw() as i32;
 const SOL_SOCKET: i32 = 1;
 const SO_BROADCAST: i32 = 6;
 /// The type of a file in its mode, and the type of sockets.
@@ -249,7 +248,7 @@ async fn resolve(event_loop: &GcRef<EventLoop>, place: &Place) -> PyResult<Vec<P
             let event_loop = event_loop.obj(py);
             let keywords = PyDict::new(py);
             keywords.set_item("family", &place.family)?;
-            keywords.set_item("type", SOCK_DGRAM)?;
+            keywords.set_item("type", stock::sock_dgram(py)?)?;
             keywords.set_item("proto", &place.proto)?;
             keywords.set_item("flags", &place.flags)?;
             keywords.set_item("loop", event_loop.as_any())?;
@@ -309,7 +308,7 @@ async fn open_one(event_loop: &GcRef<EventLoop>, place: &Place, plan: Plan) -> P
     let (socket, unless_done, connecting) = attached(|py| {
         let keywords = PyDict::new(py);
         keywords.set_item("family", &plan.family)?;
-        keywords.set_item("type", SOCK_DGRAM)?;
+        keywords.set_item("type", stock::sock_dgram(py)?)?;
         keywords.set_item("proto", &plan.proto)?;
         let socket = sockets::CLASS.current(py)?.call((), Some(&keywords))?;
         let unless_done = CloseUnlessDone::new(socket.clone());

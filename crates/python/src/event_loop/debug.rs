@@ -5,7 +5,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyFloat, PyString};
 
 use crate::attributes::{assigned, flags, objects};
-use crate::core::EventLoop;
+use crate::core::{EventLoop, Overridable, Overrides};
 use crate::events::Handle;
 use crate::ffi::{Obj, Output, Signature, Table, boolean, none, thread};
 use crate::frames::Frame;
@@ -110,6 +110,14 @@ pub(super) fn check_callback(callback: &Bound<'_, PyAny>, method: &str) -> PyRes
         )?));
     }
     Ok(())
+}
+
+/// `self._set_coroutine_origin_tracking(enabled)`
+pub(super) fn track_origins_by_name(event_loop: &Obj<'_, EventLoop>, enabled: bool) -> PyResult<()> {
+    if !event_loop.overrides(Overridable::TrackOrigins) {
+        return track_origins(event_loop, enabled);
+    }
+    event_loop.as_any().call_method1(name!("_set_coroutine_origin_tracking"), (enabled,)).map(drop)
 }
 
 /// Turns `sys.set_coroutine_origin_tracking_depth` up, or back to what it was.

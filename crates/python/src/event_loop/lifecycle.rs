@@ -164,7 +164,7 @@ fn begin_run(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     ensure_idle(event_loop)?;
     event_loop.engine.with(Engine::open).map_err(|error| errors::os_error(&error))?;
     super::given_selector::take_replaced(event_loop)?;
-    debug::track_origins(event_loop, event_loop.debug.get())?;
+    debug::track_origins_by_name(event_loop, event_loop.debug.get())?;
     let hooks = asyncgens::install(event_loop)?;
     let former = event_loop.former_hooks.with(|kept| kept.replace(hooks));
     drop(former);
@@ -191,7 +191,7 @@ fn end_run(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
         true => set_running(py, &none(py)),
         false => Err(error),
     });
-    let untracked = debug::track_origins(event_loop, false);
+    let untracked = debug::track_origins_by_name(event_loop, false);
     let hooks = event_loop.former_hooks.with(Option::take);
     let restored = hooks.map_or(Ok(()), |hooks| asyncgens::restore(py, hooks));
     tracked.and(settled).and(unset).and(untracked).and(restored).and(unwatched)

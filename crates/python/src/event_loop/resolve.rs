@@ -179,14 +179,24 @@ fn numeric_family(host: &str) -> Option<i32> {
     host.parse::<Ipv6Addr>().is_ok().then_some(AF_INET6)
 }
 
-/// The family of an address that a function in the place of `inet_pton` reads, of those asked for.
-fn family_by(inet_pton: &Bound<'_, PyAny>, host: &Bound<'_, PyString>, family: i32) -> PyResult<Option<i32>> {
+/// The family of an address that a function in the place of `inet_pton` reads: the one asked for, `given`, or where that is any family
+/// one of two.
+fn family_by<'py>(
+    inet_pton: &Bound<'py, PyAny>,
+    host: &Bound<'py, PyString>,
+    given: &Bound<'py, PyAny>,
+    family: i32,
+) -> PyResult<Option<i32>> {
     if host.contains("%")? {
         return Ok(None);
     }
-    let families = if family == AF_UNSPEC { vec![AF_INET, AF_INET6] } else { vec![family] };
-    for family in families {
-        match inet_pton.call1((family, host)) {
+    let py = host.py();
+    let families = match family {
+        AF_UNSPEC => vec![(AF_INET, stock::af_inet(py)?), (AF_INET6, stock::af_inet6(py)?)],
+        _ => vec![(family, given)],
+    };
+    for (family, object) in families {
+        match inet_pton.call1((object, host)) {
             Ok(_) => return Ok(Some(family)),
             Err(error) if error.is_instance_of::<PyOSError>(host.py()) => {}
             Err(error) => return Err(error),
@@ -327,7 +337,7 @@ fn numeric_info<'py>(
         return Ok(None);
     };
     let found = match sockets::INET_PTON.replacement(py)? {
-        Some(inet_pton) => family_by(&inet_pton, text, family)?,
+        Some(inet_pton) => family_by(&inet_pton, text, question.family.any(py), family)?,
         None => text.to_str().ok().and_then(numeric_family),
     };
     let Some(found) = found.filter(|found| family == AF_UNSPEC || family == *found) else { return Ok(None) };

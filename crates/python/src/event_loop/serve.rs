@@ -53,7 +53,6 @@ const SO_KEEPALIVE: i32 = 9;
 const SO_REUSEPORT: i32 = 15;
 const IPPROTO_IPV6: i32 = 41;
 const IPV6_V6ONLY: i32 = 26;
-const AI_PASSIVE: i32 = 1;
 const AF_INET: i32 = 2;
 const AF_INET6: i32 = 10;
 
@@ -120,8 +119,8 @@ fn create_server<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> 
     let place = Place {
         host: or_none(host),
         port: or_none(port),
-        family: connect::or_number(py, family, 0),
-        flags: connect::or_number(py, flags, AI_PASSIVE),
+        family: GcRef::new(family.map_or_else(|| stock::af_unspec(py).cloned(), Ok)?),
+        flags: GcRef::new(flags.map_or_else(|| stock::ai_passive(py).cloned(), Ok)?),
         sock: or_none(sock),
         reuse_address: or_none(reuse_address),
         reuse_port: is_true(reuse_port, false)?,
@@ -376,7 +375,7 @@ fn bind<'py>(
     };
     let unless_done = CloseUnlessDone::new(socket.clone());
     let set =
-        |level: i32, option: i32| socket.call_method1(name!("setsockopt"), (level, option, 1)).map(drop);
+        |level: i32, option: i32| socket.call_method1(name!("setsockopt"), (level, option, true)).map(drop);
     let family: i32 = family.extract()?;
     // On POSIX systems addresses are taken over from connections that linger.
     if place.reuse_address.is_none(py) || place.reuse_address.bind(py).is_truthy()? {

@@ -8,20 +8,20 @@
 
 use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyInt, PyMemoryView, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyInt, PyMemoryView, PyTuple};
 use yibu_engine::{Fd, Interest, MAX_RECEIVE, OpId};
 
 use super::resolve::{self, Question};
 use super::socket::{self, Socket, completed, plain, unless_blocked};
 use crate::core::Overrides;
-use crate::core::{EventLoop, Owner, watched};
+use crate::core::{EventLoop, Overridable, Owner, OwnerKind, finish, ignore_replacement, watched};
 use crate::coroutines::{self, Answer, GcRef, GcScope, Routine, Step};
 use crate::ffi::buffer::Buffer;
 use crate::ffi::thread::attached;
-use crate::ffi::{Args, Obj, Output, Signature, Table, make, none};
-use crate::futures::READY;
-use crate::futures::create_future;
+use crate::ffi::{Args, Obj, Output, Ref, Signature, Table, make, none};
+use crate::futures::{READY, create_future, create_future_on, future_like, future_maker};
 use crate::stock;
+use crate::tasks::Awaited;
 use crate::transports::descriptors;
 
 const SOCK_RECV: Signature<2> = Signature::new("EventLoop.sock_recv", "sock, n");
@@ -135,12 +135,38 @@ fn attempt<'py, A: Attempt<N>, const N: usize>(
     let fd = file.extract()?;
     descriptors::check(event_loop, &file, fd)?;
     event_loop.check_open()?;
-    let ready = create_future(event_loop)?;
-    let owner = Owner::of(&READY, ready.clone());
+    let (ready, owner) = waiter(event_loop)?;
     event_loop.refuse_other_watching()?;
     call.number.set(watched::watch(event_loop, fd, A::INTEREST, owner)?.bits());
-    Ok(Step::Await(ready.into_any(), again::<A, N>))
+    Ok(Step::Await(ready, again::<A, N>))
 }
+
+/// `self.create_future()`, and the owner of an operation that completes the future.
+fn waiter<'py>(event_loop: &Obj<'py, EventLoop>) -> PyResult<(Bound<'py, PyAny>, Owner)> {
+    match future_maker(event_loop.as_any()) {
+        Some(native) => {
+            let future = create_future(native)?;
+            Ok((future.as_any().clone(), Owner::of(&READY, future)))
+        }
+        None => {
+            let future = create_future_on(event_loop.as_any())?;
+            let object = Ref::new(future.clone());
+            Ok((future, Owner::Object { kind: &READY_BY_NAME, object }))
+        }
+    }
+}
+
+/// The owner of an operation that completes a future that the program has made.
+static READY_BY_NAME: OwnerKind = OwnerKind {
+    ready: |event_loop, future, id| {
+        let future = future.into_any(event_loop.py());
+        if finish(event_loop, id).is_none() || future_like::is_done(&future)? {
+            return Ok(());
+        }
+        future_like::set_result(&future, none(event_loop.py()))
+    },
+    replaced: ignore_replacement,
+};
 
 /// The socket is ready, or waiting was given up.
 fn again<'py, A: Attempt<N>, const N: usize>(
@@ -368,7 +394,11 @@ async fn connect(socket: &Socket, address: GcRef) -> Answer {
     })?;
     let address = match question {
         Some(question) => {
-            let infos = resolve::ensure_resolved(socket.event_loop(), question).await?;
+            let asked = attached(|py| by_name(socket.event_loop(), &question, py))?;
+            let infos = match asked {
+                Some(infos) => infos.await?,
+                None => resolve::ensure_resolved(socket.event_loop(), question).await?,
+            };
             attached(|py| -> PyResult<_> { Ok(GcRef::new(infos.bind(py).get_item(0)?.get_item(4)?)) })?
         }
         None => address,
@@ -389,6 +419,22 @@ async fn connect(socket: &Socket, address: GcRef) -> Answer {
         Ok(Some(py.None()))
     };
     socket.retry(Interest::Write, attempt).await
+}
+
+/// `self._ensure_resolved(...)` where a program has replaced that.
+fn by_name(event_loop: &GcRef<EventLoop>, question: &Question, py: Python<'_>) -> PyResult<Option<Awaited>> {
+    let event_loop = event_loop.obj(py);
+    if !event_loop.overrides(Overridable::EnsureResolved) {
+        return Ok(None);
+    }
+    let keywords = PyDict::new(py);
+    keywords.set_item("family", question.family.any(py))?;
+    keywords.set_item("type", question.kind.any(py))?;
+    keywords.set_item("proto", question.protocol.any(py))?;
+    keywords.set_item("loop", event_loop.as_any())?;
+    let address = (question.address.any(py),);
+    let asked = event_loop.as_any().call_method(name!("_ensure_resolved"), address, Some(&keywords))?;
+    Awaited::on(&event_loop, &asked).map(Some)
 }
 
 /// What has to be resolved before the socket can connect: Internet addresses.

@@ -13,13 +13,14 @@ use crate::core::EventLoop;
 use crate::coroutines::{Answer, GcRef, Readiness};
 use crate::ffi::thread::attached;
 use crate::ffi::{Obj, Output, call};
+use crate::replaced::names::CHECK_SSL_SOCKET;
 use crate::replaced::sockets::is_plain;
 use crate::transports::descriptors;
 use crate::{errors, names};
 
 /// What every method begins with: no TLS, and in debug mode no blocking socket.
 pub(super) fn check(event_loop: &EventLoop, socket: &Bound<'_, PyAny>) -> PyResult<()> {
-    if !is_plain(socket)? {
+    if !is_plain(socket)? || CHECK_SSL_SOCKET.is_replaced(socket.py()) {
         connect::check_ssl_socket(socket)?;
     }
     if event_loop.debug.get() && socket.call_method0(name!("gettimeout"))?.ne(0)? {

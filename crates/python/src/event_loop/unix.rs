@@ -23,6 +23,7 @@ use crate::ffi::thread::attached;
 use crate::ffi::{Args, Obj, Output, Raised, Signature, Table};
 use crate::frames::CREATE_UNIX_SERVER;
 use crate::replaced::names::sockets;
+use crate::stock;
 use crate::tasks::Awaited;
 
 const CREATE_CONNECTION: Signature<7> = Signature::new(
@@ -72,7 +73,7 @@ fn create_unix_connection<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 
                 return Ok((GcRef::new(sock), None));
             }
             let path = alone(path, sock)?;
-            let sock = new_socket(py)?;
+            let sock = new_socket(py, Some(0))?;
             let unless_done = CloseUnlessDone::new(sock.clone());
             sock.call_method1(name!("setblocking"), (false,))?;
             let event_loop = own.obj(py);
@@ -127,8 +128,14 @@ fn given<'py>(sock: &Bound<'py, PyAny>, missing: &'static str) -> Output<'py> {
     Err(PyValueError::new_err(text!("A UNIX Domain Stream Socket was expected, got {}", sock.repr()?)?))
 }
 
-fn new_socket(py: Python<'_>) -> Output<'_> {
-    sockets::CLASS_FOR_UNIX.current(py)?.call1((AF_UNIX, SOCK_STREAM))
+/// With the protocol where asyncio gives it.
+fn new_socket(py: Python<'_>, protocol: Option<i32>) -> Output<'_> {
+    let (class, family, kind) =
+        (sockets::CLASS_FOR_UNIX.current(py)?, stock::af_unix(py)?, stock::sock_stream(py)?);
+    match protocol {
+        Some(protocol) => class.call1((family, kind, protocol)),
+        None => class.call1((family, kind)),
+    }
 }
 
 fn create_unix_server<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
@@ -168,7 +175,7 @@ fn create_unix_server<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>
                 BoundSocket::Given(GcRef::new(sock))
             } else {
                 let path = alone(path, sock)?;
-                let sock = new_socket(py)?;
+                let sock = new_socket(py, None)?;
                 let unless_done = CloseUnlessDone::new(sock.clone());
                 bind(&sock, &path)?;
                 BoundSocket::Made(GcRef::new(sock), unless_done)

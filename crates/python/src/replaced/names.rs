@@ -409,6 +409,7 @@ name! { SET_REUSE_PORT: BASE_EVENTS._set_reuseport }
 name! { SET_NODELAY: SELECTOR_EVENTS.base_events, BASE_EVENTS._set_nodelay }
 name! { CHECK_SSL_SOCKET: BASE_EVENTS._check_ssl_socket }
 name! { ISCOROUTINE: BASE_EVENTS.coroutines, COROUTINES.iscoroutine }
+name! { ISCOROUTINE_OF_RUNNERS: RUNNERS.coroutines, COROUTINES.iscoroutine }
 name! { ISCOROUTINE_OF_SIGNALS: UNIX_EVENTS.coroutines, COROUTINES.iscoroutine }
 name! { ISCOROUTINE_OF_STREAMS: STREAMS.coroutines, COROUTINES.iscoroutine }
 name! { HEAPPUSH: BASE_EVENTS.heapq, HEAPQ.heappush }
@@ -497,8 +498,7 @@ pub static SELECTOR_METHODS: Methods = Methods::new(
     stock::default_selector,
     &["__init__", "close", "modify", "register", "select", "unregister"],
 );
-
-/// What the loop does with what a selector gives, having none.
+/// What the loop does with what a selector gives.
 pub static PROCESS_EVENTS: Methods = Methods::new(stock::event_loop, &["_process_events"]);
 
 /// What the native pool does in place of a `ThreadPoolExecutor`.

@@ -103,9 +103,15 @@ pub(super) fn send<T: StreamTransport>(
     conclude(transport, written, "write")
 }
 
-/// Python code closed the socket itself: as far as asyncio's transport can tell, sending fails.
+/// There is no descriptor to write to. After the end of the connection the write is counted. Before it, Python code closed the socket
+/// itself: as far as asyncio's transport can tell, sending fails.
 #[cold]
 pub(super) fn closed_by_the_program<T: StreamTransport>(transport: &Obj<'_, T>) -> PyResult<()> {
+    // A write of nothing says whether it comes too late.
+    let nothing = transport.link().stream(|stream| stream.queue(std::iter::empty()));
+    if let Err(late) = nothing.map_err(|error| unwritable(transport, &error, "write"))? {
+        return upcall::execute_in_context(transport, late);
+    }
     let bad_descriptor = Raised::from_err(transport.py(), errors::bad_descriptor());
     closing::fatal_error(transport, &bad_descriptor, T::Channel::failure(During::Writing))
 }

@@ -50,6 +50,7 @@ impl Class for UnixSubprocessTransport {
     // `_extra` of `SubprocessTransport`.
     type Header = AfterSlots<1>;
 
+    const NOT_CALLED: &'static [&'static str] = &["__init__"];
     const STANDS_FOR_STOCK: bool = true;
     const FUNCTIONS: bool = true;
 

@@ -1,0 +1,143 @@
+"""Steps of asyncio's own functions that a program replaces: each is called where asyncio's code calls it."""
+
+import asyncio
+import socket
+from asyncio import base_events, coroutines, tasks
+
+import pytest
+
+
+@pytest.fixture
+def trace(monkeypatch):
+    """Have a function note that it was called, and with what."""
+
+    def trace(place, name):
+        seen, original = [], getattr(place, name)
+
+        def replacement(*args, **keywords):
+            seen.append(args)
+            return original(*args, **keywords)
+
+        monkeypatch.setattr(place, name, replacement)
+        return seen
+
+    return trace
+
+
+class TestGather:
+    @pytest.fixture
+    def places(self, impl):
+        """asyncio's class, and the one of the implementation."""
+
+        async def made():
+            future = impl.gather(impl.sleep(0))
+            await future
+            return type(future)
+
+        return [tasks._GatheringFuture, asyncio.run(made())]
+
+    @pytest.mark.parametrize("place", [0, 1])
+    def test_cancel(self, impl, run, trace, places, place):
+        seen = trace(places[place], "cancel")
+
+        async def main():
+            inner = impl.gather(impl.sleep(1000))
+            outer = impl.gather(inner, impl.sleep(1000))
+            await impl.sleep(0)
+            outer.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await outer
+            assert [args[0] for args in seen] == [outer, inner]
+            seen.clear()
+            awaited = impl.gather(impl.sleep(1000))
+            task = asyncio.ensure_future(impl.wait_for(awaited, 1000))
+            await impl.sleep(0)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert awaited in [args[0] for args in seen]
+
+        run(main())
+
+    @pytest.mark.parametrize("place", [0, 1])
+    def test_init(self, impl, run, trace, places, place):
+        seen = trace(places[place], "__init__")
+
+        async def main():
+            assert await impl.gather(impl.sleep(0, 1), impl.sleep(0, 2)) == [1, 2]
+
+        run(main())
+        ((_, children),) = seen
+        assert [child.result() for child in children] == [1, 2]
+
+
+class TestOrigins:
+    def test_of_an_object(self, loop):
+        seen = []
+        loop._set_coroutine_origin_tracking = seen.append
+        loop.set_debug(True)
+        loop.call_soon(loop.stop)
+        loop.run_forever()
+        assert seen == [True, False]
+
+    def test_of_asyncios_class(self, loop, trace):
+        seen = trace(asyncio.BaseEventLoop, "_set_coroutine_origin_tracking")
+        loop.call_soon(loop.stop)
+        loop.run_forever()
+        assert [args[1] for args in seen] == [False, False]
+
+
+class TestRunner:
+    def test_what_counts_as_a_coroutine(self, impl, trace):
+        seen = trace(coroutines, "iscoroutine")
+        coroutine = impl.sleep(0, "slept")
+        assert impl.run(coroutine) == "slept"
+        assert seen[0] == (coroutine,)
+
+
+class TestTimers:
+    @pytest.mark.parametrize("name", ["Handle", "TimerHandle"])
+    def test_init_of_the_base(self, loop, run, trace, name):
+        seen = trace(getattr(asyncio, name), "__init__")
+
+        async def main():
+            timer = loop.call_later(1000, int)
+            assert timer in [args[0] for args in seen]
+            timer.cancel()
+
+        run(main())
+
+
+class TestSockets:
+    def test_check_of_tls(self, loop, run, trace):
+        seen = trace(base_events, "_check_ssl_socket")
+
+        async def main():
+            ours, peer = socket.socketpair()
+            with ours, peer:
+                ours.setblocking(False)
+                peer.setblocking(False)
+                await loop.sock_sendall(ours, b"12")
+                await loop.sock_recv(peer, 1)
+                await loop.sock_recv_into(peer, bytearray(1))
+                assert seen == [(ours,), (peer,), (peer,)]
+
+        run(main())
+
+
+class TestPutBack:
+    """Who puts back what was found in a class has replaced nothing, also where it was inherited."""
+
+    def test_init_of_transports(self, loop, run):
+        asyncio.ReadTransport.__init__ = asyncio.ReadTransport.__init__
+        try:
+
+            async def main():
+                ours, peer = socket.socketpair()
+                transport, _ = await loop.create_connection(asyncio.Protocol, sock=ours)
+                transport.close()
+                peer.close()
+
+            run(main())
+        finally:
+            del asyncio.ReadTransport.__init__
