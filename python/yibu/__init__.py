@@ -23,7 +23,8 @@ from yibu import _yibu
 from yibu import stock as _stock
 from yibu._yibu import __version__
 from yibu.event_loop import EventLoop, new_event_loop
-from yibu.inspection import ps, pstree
+from yibu.inspection import inspect, ps, pstree
+from yibu.inspection import inspect_as_environment_says as _inspect_as_environment_says
 from yibu.installation import install, uninstall
 from yibu.modules import modules as _modules
 from yibu.nesting import allow_nested
@@ -51,8 +52,9 @@ globals().update(_modules(globals()))
 __all__ = sorted(
     {*_asyncio.__all__, *(name for name in _names_of_policies() if name == "EventLoopPolicy")}
     | {"EventLoop", "__version__", "allow_nested", "install", "new_event_loop", "ps", "pstree", "uninstall"}
-    | {"watch"}
+    | {"inspect", "watch"}
 )
 
 _join_task_registry()
 _watch_from_environment()
+_inspect_as_environment_says()

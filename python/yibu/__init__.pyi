@@ -62,6 +62,7 @@ from yibu import unix_events as unix_events
 from yibu._yibu import __version__ as __version__
 from yibu.event_loop import EventLoop as EventLoop
 from yibu.event_loop import new_event_loop as new_event_loop
+from yibu.inspection import inspect as inspect
 from yibu.inspection import ps as ps
 from yibu.inspection import pstree as pstree
 from yibu.installation import install as install

@@ -21,10 +21,11 @@ from typing import Any, NoReturn
 
 from yibu._yibu import __version__
 from yibu.command_line_options import CommandLine, WrongCommandLine, parse, restart_command
+from yibu.inspection.options import HELP as INSPECTION
 from yibu.installation import install
 from yibu.watching import seconds, watch
 
-USAGE = "usage: python -m yibu [option] ... [doctor | -c cmd | -m mod | file | -] [arg] ..."
+USAGE = "usage: python -m yibu [option] ... [doctor | ps | -c cmd | -m mod | file | -] [arg] ..."
 
 HELP = f"""{USAGE}
 
@@ -36,6 +37,8 @@ With nothing to run, open a Python prompt with top-level await, as python -m asy
 file   : program read from a script file, a directory or a zip file with a __main__.py
 -      : program read from standard input
 arg ...: arguments passed to the program in sys.argv[1:]
+ps [PID] | pstree [PID]: show what the tasks of a process wait for (a file of
+         that name is ./ps)
 doctor [mod ...]: print what runs here, for a bug report, and what the modules
          replace in asyncio when they are imported (a file of that name is ./doctor)
 
@@ -44,7 +47,7 @@ doctor [mod ...]: print what runs here, for a bug report, and what the modules
 --uvloop-alias : answer import uvloop by yibu, for frameworks that name that loop
 --watch SECONDS: report each step that blocks the event loop for longer, while it
          does: yibu.watch()
-
+{INSPECTION}
 The interpreter's own options (-X, -W, -u, -O, -i, -I and others; python --help
 lists them) count before -m yibu and after it.
 """
@@ -64,6 +67,7 @@ def main() -> None:
         restart(line)
     else:
         start_watch(line)
+        line.inspect.start()
         run(line)
 
 
@@ -106,6 +110,10 @@ def run(line: CommandLine) -> None:
             from yibu import doctor
 
             raise SystemExit(doctor.main(names))
+        case ["ps" | "pstree" as command, *rest]:
+            from yibu.inspection import command as commands
+
+            raise SystemExit(commands.main(command, rest))
         case [path, *rest]:
             run_program(line, lambda: run_file(path, rest))
 

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from yibu.inspection.options import Wanted
+
 # As `python --help` has them. -x is missing: it skips a line of a file that the interpreter itself reads.
 _WITHOUT_VALUE = frozenset("bBdEIiOPqRsSuv")
 _WITH_VALUE = frozenset("WX")
@@ -35,6 +37,9 @@ class CommandLine:
     watch: str | None = None
     """The threshold of the watchdog, as it was written."""
 
+    inspect: Wanted = field(default_factory=Wanted)
+    """What of the inspection is to be on."""
+
     program: list[str] = field(default_factory=list)
     """What to run and its arguments; `-c` and `-m` stand alone, before their value."""
 
@@ -53,6 +58,8 @@ def parse(arguments: Sequence[str]) -> CommandLine:
         elif option == "--watch" or option.startswith("--watch="):
             _, glued, value = option.partition("=")
             found.watch = value if glued else _value(option, rest)
+        elif _for_inspection(option, rest, found):
+            pass
         elif option == _LONG_WITH_VALUE:
             found.interpreter += [option, _value(option, rest)]
         elif option in _OF_THE_HELP:
@@ -65,6 +72,13 @@ def parse(arguments: Sequence[str]) -> CommandLine:
     if not rest and "-i" in found.interpreter:
         found.interpreter.remove("-i")  # a prompt is what there will be
     return found
+
+
+def _for_inspection(option: str, rest: list[str], found: CommandLine) -> bool:
+    try:
+        return found.inspect.take(option, lambda: _value(option, rest))
+    except ValueError as error:
+        raise WrongCommandLine(f"{option}: {error}") from None
 
 
 def _letters(option: str, rest: list[str], found: CommandLine) -> bool:
@@ -105,4 +119,5 @@ def restart_command(line: CommandLine) -> list[str]:
         place = len(before) - 1
     own = ["--uvloop-alias"] if line.uvloop_alias else []
     own += [] if line.watch is None else ["--watch", line.watch]
+    own += line.inspect.as_options()
     return [*before[:place], *line.interpreter, *before[place:], *own, *line.program]

@@ -291,7 +291,7 @@ class TestOptions:
 
     def test_help(self, tmp_path):
         got = start(["--help"], through_yibu=True, cwd=tmp_path)
-        assert got.stdout.startswith("usage: python -m yibu [option] ... [doctor | -c cmd |")
+        assert got.stdout.startswith("usage: python -m yibu [option] ... [doctor | ps | -c cmd |")
         assert start(["-h"], through_yibu=True, cwd=tmp_path).stdout == got.stdout
         assert (got.stderr, got.returncode) == ("", 0)
 

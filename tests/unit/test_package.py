@@ -26,6 +26,7 @@ EXTRAS = {
     "EventLoopPolicy",
     "__version__",
     "allow_nested",
+    "inspect",
     "install",
     "new_event_loop",
     "ps",

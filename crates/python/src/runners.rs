@@ -2,6 +2,7 @@
 //!
 //! Called by Python code only. Speaks to its loop by method names, so that any loop will do.
 
+mod crash;
 mod interrupts;
 
 use std::cell::Cell;
@@ -81,6 +82,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     crate::classes::add::<Runner>(module)?;
     Table::<interrupts::Interrupt>::build(py, None)?;
+    crash::register(module)?;
     let doc = "Runs a coroutine on a new event loop, then shuts everything down; returns its result.";
     functions::add(module, &RUN, run, doc)
 }
@@ -241,6 +243,7 @@ fn run_in<'py>(runner: &Obj<'py, Runner>, main: Bound<'py, PyAny>, given: Bound<
     let result = event_loop
         .call_method1(names::run_until_complete(py), (&task,))
         .map_err(|error| interrupts::explain(runner, &task, error));
+    let result = crash::noted(py, result);
     match handler {
         Some(handler) => interrupts::forget(&handler).and(result),
         None => result,

@@ -6,10 +6,12 @@ for this while a program runs, except what `inspect()` asks for.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from yibu.inspection.descriptions import TaskTree
+    from yibu.inspection.inspecting import Inspection
 
 
 def ps() -> TaskTree:
@@ -27,3 +29,40 @@ def pstree() -> str:
     from yibu.inspection.tree import tree_text
 
     return tree_text(ps())
+
+
+def inspect(
+    *,
+    socket: bool = True,
+    dump_signal: int | str | None = None,
+    open_signal: int | str | None = None,
+    crash: bool = False,
+) -> Inspection:
+    """Let `python -m yibu ps PID` see the tasks of this process, from now on.
+
+    A thread answers on a Unix socket that only the user of this process can use, also while the loop is
+    blocked or busy. Tasks that are made from now on have an age. `close()` of what this returns, or the end
+    of its `with` block, turns it off again; so does the end of the process. A forked process gets a socket of
+    its own.
+
+    When `dump_signal` comes, say "USR2", the stacks of the threads and the task tree are printed to standard
+    error. When `open_signal` comes, the socket is opened; with `socket=False` there is none until then. With
+    `crash` the task tree is printed when an exception leaves `run()`.
+    """
+    from yibu.inspection.inspecting import Inspection
+    from yibu.inspection.options import signal_number
+
+    return Inspection(
+        socket=socket,
+        dump_signal=None if dump_signal is None else signal_number(dump_signal),
+        open_signal=None if open_signal is None else signal_number(open_signal),
+        crash=crash,
+    )
+
+
+def inspect_as_environment_says() -> None:
+    """Turn on what `YIBU_INSPECT` and its like ask for."""
+    from yibu.inspection.options import VARIABLES, from_environment
+
+    if any(variable in os.environ for variable in VARIABLES):
+        from_environment().start()

@@ -189,8 +189,9 @@ def take(breathe: Breathe = lambda: None) -> TaskTree:
 
 def _loops(snapshot: Snapshot, counts: dict[int, int]) -> tuple[LoopDescription, ...]:
     names = {thread.ident: thread.name for thread in threading.enumerate()}
-    threads: dict[int, int] = {id(loop): thread for loop, thread in _yibu._native_loops()}
-    loops: dict[int, Any] = {id(loop): loop for loop, _thread in _yibu._native_loops()}
+    native = _yibu._native_loops()
+    threads: dict[int, int] = {id(loop): thread for loop, thread, _look in native}
+    loops: dict[int, Any] = {id(loop): loop for loop, _thread, _look in native}
     for row in snapshot.rows:
         loops.setdefault(id(row.loop), row.loop)
     running: Any = asyncio._get_running_loop()

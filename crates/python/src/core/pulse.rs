@@ -23,7 +23,8 @@ pub struct Pulse {
 pub struct Look {
     /// How many steps the loop has begun.
     pub steps: u64,
-    parks: u64,
+    /// How often it has parked, counted twice.
+    pub parks: u64,
     /// The thread that runs the loop.
     pub thread: ThreadId,
 }

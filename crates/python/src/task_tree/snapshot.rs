@@ -19,7 +19,7 @@ const LOOPS: Signature<0> = Signature::new("_native_loops", "");
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let doc = "For each native task of a list that is not done: the task, its loop, what it waits for, whether it runs, its coroutines, the other references to it, its callbacks, its age.";
     functions::add(module, &SNAPSHOT, snapshot, doc)?;
-    let doc = "Each native loop, with the identity of the thread that runs it (0 when none does).";
+    let doc = "Each native loop, the identity of the thread that runs it (0 when none does), and what stays equal while one step runs.";
     functions::add(module, &LOOPS, native_loops, doc)?;
     let doc =
         "For each job of the native executors that has not ended: its future, its function, whether it runs.";
@@ -102,7 +102,8 @@ fn native_loops<'py>(args: Args<'_, 'py>) -> Output<'py> {
     let found = PyList::empty(py);
     for event_loop in loops::living(py) {
         let thread = event_loop.thread();
-        found.append((event_loop.as_any(), thread))?;
+        let look = event_loop.pulse.look().map(|look| (look.steps, look.parks, look.thread));
+        found.append((event_loop.as_any(), thread, look))?;
     }
     Ok(found.into_any())
 }

@@ -1,0 +1,24 @@
+"""`Breath`: lets go of the interpreter often, so that whoever describes tasks does not hold up a loop.
+
+Called by what works in a thread beside the loop's.
+"""
+
+import time
+
+_HOLD = 0.0005
+"""Seconds for which the interpreter may be held."""
+
+_PAUSE = 0.00005
+"""Long enough for a thread that waits for the interpreter to take it."""
+
+
+class Breath:
+    """Called often; lets go when it was held long enough."""
+
+    def __init__(self) -> None:
+        self._since = time.perf_counter()
+
+    def __call__(self) -> None:
+        if time.perf_counter() - self._since > _HOLD:
+            time.sleep(_PAUSE)
+            self._since = time.perf_counter()

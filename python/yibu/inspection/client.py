@@ -1,0 +1,155 @@
+"""Asks another process for its tasks. Called by `command.py`.
+
+By its socket where that is on, and otherwise, on Python 3.14 and later, by the interpreter's remote debugging
+(`remote.py`).
+"""
+
+import contextlib
+import os
+import socket
+import struct
+import time
+from typing import Any
+
+from yibu.inspection import messages, sockets
+from yibu.inspection.descriptions import TaskTree, from_data
+
+_CREDENTIALS = struct.Struct("3i")
+
+
+class Unreachable(Exception):
+    """Why a process could not be asked, and what to do about it."""
+
+
+class Silent(Unreachable):
+    """The process does not answer."""
+
+
+def ask(pid: int, *, sample: float, timeout: float) -> TaskTree:
+    """Ask a process by its socket. `Unreachable` where there is none."""
+    uid = _user_of(pid)
+    refused = None
+    for directory in sockets.folders_of(uid):
+        path = sockets.path_of(pid, directory)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(timeout)
+            try:
+                connection.connect(path)
+            except (FileNotFoundError, ConnectionRefusedError):
+                continue
+            except TimeoutError:
+                raise _silent(pid, timeout) from None
+            except OSError as error:
+                refused = error
+                continue
+            return _asked(connection, pid, uid, {"ask": "tasks", "sample": sample}, timeout)
+    if refused is not None:
+        raise Unreachable(f"the socket of process {pid} cannot be used: {refused}")
+    raise Unreachable(
+        f"process {pid} has no socket: start it with `python -m yibu --inspect`, or with YIBU_INSPECT=1, or "
+        "have it call yibu.inspect()"
+    )
+
+
+def _asked(
+    connection: socket.socket, pid: int, uid: int, request: dict[str, Any], timeout: float
+) -> TaskTree:
+    served_by, owner, _gid = _CREDENTIALS.unpack(
+        connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    )
+    if owner not in (0, uid):
+        raise Unreachable(f"the socket of process {pid} is served by another user ({owner})")
+    if served_by not in (0, pid):
+        raise Unreachable(f"the socket of process {pid} is served by process {served_by}")
+    deadline = time.monotonic() + timeout
+    try:
+        messages.send(connection, request, deadline)
+        answer = messages.receive(connection, messages.LARGEST_ANSWER, deadline)
+    except messages.BadMessage as error:
+        if time.monotonic() >= deadline:
+            raise _silent(pid, timeout) from error
+        raise Unreachable(f"process {pid}: {error}") from error
+    if "error" in answer:
+        raise Unreachable(f"process {pid}: {answer['error']}")
+    return from_data(answer["tree"])
+
+
+def _user_of(pid: int) -> int:
+    try:
+        return os.stat(f"/proc/{pid}").st_uid
+    except FileNotFoundError:
+        raise Unreachable(f"there is no process {pid}") from None
+
+
+def inspectable() -> list[int]:
+    """The processes of this user that have a socket; what dead ones have left is removed."""
+    found = []
+    for directory in sockets.folders_of(os.getuid()):
+        for name in os.listdir(directory):
+            pid, _, ending = name.partition(".")
+            if ending != "sock" or not pid.isdigit():
+                continue
+            path = os.path.join(directory, name)
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+                probe.settimeout(1)
+                try:
+                    probe.connect(path)
+                except ConnectionRefusedError:
+                    with contextlib.suppress(OSError):
+                        os.unlink(path)
+                    continue
+                except OSError:
+                    continue
+            found.append(int(pid))
+    return sorted(found)
+
+
+def _silent(pid: int, timeout: float) -> Silent:
+    """Says what the kernel knows of a process that cannot answer."""
+    threads = _busy_threads(pid)
+    state = _state_of(pid)
+    if state == "T":
+        why = "it is stopped (SIGCONT lets it go on)"
+    elif threads:
+        busy = ", ".join(f"thread {thread} ({share:.0%} of a processor)" for thread, share in threads)
+        why = (
+            f"something keeps Python's interpreter to itself, in code that is not Python's: {busy}. "
+            f"`py-spy dump --native --pid {pid}` or `gdb -p {pid}` shows it"
+        )
+    else:
+        why = "a thread seems to sleep or wait while it keeps Python's interpreter to itself"
+    return Silent(f"process {pid} has not answered within {timeout:g} s: {why}")
+
+
+def _state_of(pid: int) -> str:
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0]
+    except (OSError, IndexError):
+        return "?"
+
+
+def _busy_threads(pid: int) -> list[tuple[str, float]]:
+    """The threads that use most of a processor, by a look of half a second."""
+    before, begun = _ticks(pid), time.monotonic()
+    time.sleep(0.5)
+    after, seconds = _ticks(pid), time.monotonic() - begun
+    per_second = os.sysconf("SC_CLK_TCK")
+    shares = {thread: (after[thread] - before.get(thread, 0)) / per_second / seconds for thread in after}
+    return sorted(
+        ((thread, share) for thread, share in shares.items() if share > 0.3), key=lambda item: -item[1]
+    )
+
+
+def _ticks(pid: int) -> dict[str, int]:
+    found = {}
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")
+    except OSError:
+        return {}
+    for thread in threads:
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            with open(f"/proc/{pid}/task/{thread}/stat") as file:
+                fields = file.read().rpartition(")")[2].split()
+            found[thread] = int(fields[11]) + int(fields[12])
+    return found

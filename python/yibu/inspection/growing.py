@@ -1,0 +1,111 @@
+"""Queues that grow: those that tasks have in their variables, counted twice.
+
+Looked at are the variables of the coroutines of all tasks, and the attributes of the objects in them; a queue
+that only a module refers to is found if its functions' tasks name it. Called by `observed.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import CellType
+from typing import Any
+
+from yibu import _yibu
+from yibu.inspection import rows
+from yibu.inspection.descriptions import Problem
+
+_NAMES = ("Queue", "PriorityQueue", "LifoQueue")
+_QUEUES = {getattr(module, name) for module in (asyncio.queues, _yibu) for name in _NAMES}
+
+_MANY = 100
+"""A queue with fewer items is not worth a word."""
+
+
+@dataclass
+class Size:
+    """A queue, how many items it has, and the tasks that refer to it."""
+
+    queue: Any
+    items: int
+    getters: int
+    tasks: list[str]
+    ids: list[int]
+
+
+def sizes(breathe: Callable[[], None]) -> dict[int, Size]:
+    """The queues that tasks refer to, by their `id`."""
+    found: dict[int, Size] = {}
+    for index, row in enumerate(rows.read(breathe)):
+        if index % rows.BATCH == 0:
+            breathe()
+        for queue in _queues_of(row):
+            size = found.get(id(queue))
+            if size is None:
+                found[id(queue)] = size = Size(queue, queue.qsize(), 0, [], [])
+            if row.name not in size.tasks:
+                size.tasks.append(row.name)
+                size.ids.append(id(row.task))
+    return found
+
+
+def _queues_of(row: rows.Row) -> list[Any]:
+    found = []
+    for step in row.steps:
+        if step.code is None:
+            continue
+        for referent in gc.get_referents(step.coroutine):
+            if _is_queue(referent):
+                found.append(referent)
+            elif isinstance(referent, CellType):
+                content = _content(referent)
+                if _is_queue(content):
+                    found.append(content)
+                found += _queues_in(content)
+            else:
+                found += _queues_in(referent)
+    return found
+
+
+def _content(cell: Any) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # it is empty
+        return None
+
+
+def _queues_in(object: Any) -> list[Any]:
+    """The queues among the attributes of an object of the program."""
+    if isinstance(object, type) or not hasattr(type(object), "__dict__"):
+        return []
+    try:
+        attributes = object.__dict__
+    except Exception:  # an object of the program, whose attributes may raise anything
+        return []
+    if type(attributes) is not dict or len(attributes) > _MANY:
+        return []
+    return [value for value in list(attributes.values()) if _is_queue(value)]
+
+
+def _is_queue(object: Any) -> bool:
+    # Not of a class of the program, whose qsize() may do anything.
+    return type(object) in _QUEUES
+
+
+def problems(before: dict[int, Size], after: dict[int, Size]) -> list[Problem]:
+    """The queues that have grown."""
+    found = []
+    for key, size in after.items():
+        first = before.get(key)
+        if first is None or first.queue is not size.queue or size.items < _MANY:
+            continue
+        if size.items > first.items:
+            tasks = ", ".join(map(repr, sorted(size.tasks)[:5]))
+            words = (
+                f"a {type(size.queue).__name__} has {size.items:,} items, {size.items - first.items:,} more "
+                f"than a moment ago; tasks that refer to it: {tasks}"
+            )
+            found.append(Problem("growing queue", words, tuple(size.ids), certain=False))
+    return found

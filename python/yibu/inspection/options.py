@@ -1,0 +1,99 @@
+"""The options and variables by which inspection is turned on from outside, without a change to the program.
+
+Called by `command_line_options.py` and `command_line.py`, and when yibu is imported, for the variables.
+"""
+
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+
+VARIABLES = {
+    "YIBU_INSPECT": "socket",
+    "YIBU_INSPECT_SIGNAL": "open_signal",
+    "YIBU_DUMP_SIGNAL": "dump_signal",
+    "YIBU_DUMP_CRASH": "crash",
+}
+
+_FLAGS = {"--inspect": "socket", "--dump-crash": "crash"}
+_SIGNALS = {"--inspect-signal": "open_signal", "--dump-signal": "dump_signal"}
+
+HELP = """\
+--inspect      : let `python -m yibu ps PID` see the tasks: yibu.inspect()
+--inspect-signal SIG: begin with that when this signal comes (USR1)
+--dump-signal SIG: print the tasks to standard error when this signal comes (USR2)
+--dump-crash   : print them when an exception leaves run()
+"""
+
+
+@dataclass
+class Wanted:
+    """What is to be turned on."""
+
+    socket: bool = False
+    open_signal: int | None = None
+    dump_signal: int | None = None
+    crash: bool = False
+
+    def __bool__(self) -> bool:
+        return any(getattr(self, field.name) not in (False, None) for field in fields(self))
+
+    def start(self) -> None:
+        """Turn it on, until the process ends."""
+        if self:
+            from yibu.inspection.inspecting import Inspection
+
+            Inspection(
+                socket=self.socket,
+                open_signal=self.open_signal,
+                dump_signal=self.dump_signal,
+                crash=self.crash,
+            )
+
+    def as_options(self) -> list[str]:
+        """The options that say the same."""
+        found = [option for option, name in _FLAGS.items() if getattr(self, name)]
+        for option, name in _SIGNALS.items():
+            if getattr(self, name) is not None:
+                found += [option, str(getattr(self, name))]
+        return found
+
+    def take(self, option: str, value: Callable[[], str]) -> bool:
+        """Note an option, whose value is taken from what follows it. False for one that is none of these."""
+        name, glued, text = option.partition("=")
+        if name in _FLAGS and not glued:
+            setattr(self, _FLAGS[name], True)
+            return True
+        if name in _SIGNALS:
+            setattr(self, _SIGNALS[name], signal_number(text if glued else value()))
+            return True
+        return False
+
+
+def signal_number(value: int | str) -> int:
+    """The number of a signal: 12, "12", "USR2" or "SIGUSR2". ValueError for what is none."""
+    text = str(value).strip().upper()
+    if text.isdigit() and int(text) in signal.valid_signals():
+        return int(text)
+    name = text if text.startswith("SIG") else f"SIG{text}"
+    try:
+        return int(signal.Signals[name])
+    except KeyError:
+        raise ValueError(f"{value!r} is no signal of this system") from None
+
+
+def from_environment() -> Wanted:
+    """What the variables of the environment ask for."""
+    wanted = Wanted()
+    for variable, name in VARIABLES.items():
+        value = os.environ.get(variable, "")
+        if value in ("", "0"):
+            continue
+        if not name.endswith("signal"):
+            setattr(wanted, name, True)
+            continue
+        try:
+            setattr(wanted, name, signal_number(value))
+        except ValueError as error:
+            raise ValueError(f"{variable}: {error}") from None
+    return wanted

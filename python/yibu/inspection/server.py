@@ -1,0 +1,148 @@
+"""`Server`: the thread that answers `python -m yibu ps`, on a Unix socket for this user and root.
+
+It answers while the loop is blocked or busy, because it needs the interpreter only, and lets go of that all
+the time. A fork stops the thread; the child has a socket of its own afterwards, and leaves its parent's
+alone. Made by `inspecting.py`.
+"""
+
+import contextlib
+import os
+import select
+import socket
+import struct
+import threading
+import time
+from typing import Any
+
+from yibu.inspection import messages, sockets
+from yibu.inspection.breath import Breath
+
+_PATIENCE = 5.0
+"""Seconds for a request to come."""
+
+_ANSWER_PATIENCE = 60.0
+"""Seconds for an answer to be taken."""
+
+_CREDENTIALS = struct.Struct("3i")
+
+
+class Server:
+    """The socket of this process, and the thread that serves it."""
+
+    def __init__(self) -> None:
+        self.path = ""
+        self._socket: socket.socket | None = None
+        self._end: socket.socket | None = None
+        self._thread: threading.Thread | None = None
+        self.open()
+
+    def open(self) -> None:
+        """Bind the socket of this process, and serve it."""
+        path = sockets.path_of(os.getpid(), sockets.folder())
+        _remove_stale(path)
+        listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            os.fchmod(listening.fileno(), 0o600)  # what the path has from its beginning
+            listening.bind(path)
+            os.chmod(path, 0o600)
+            listening.listen(8)
+        except BaseException:
+            listening.close()
+            raise
+        self.path, self._socket = path, listening
+        self.start()
+
+    def start(self) -> None:
+        """Serve the socket, in a thread that does not keep the process alive."""
+        if self._socket is None:
+            return
+        self._end, theirs = socket.socketpair()
+        self._thread = threading.Thread(
+            target=_serve, args=(self._socket, theirs), name="yibu-inspect", daemon=True
+        )
+        self._thread.start()
+
+    def pause(self) -> None:
+        """End the thread; connections wait until another one serves."""
+        if self._thread is None or self._end is None:
+            return
+        self._end.close()
+        if self._thread is not threading.current_thread():
+            self._thread.join(_PATIENCE)
+        self._thread = self._end = None
+
+    def close(self) -> None:
+        """Remove the socket and end the thread."""
+        self.pause()
+        self.abandon()
+        with contextlib.suppress(OSError):
+            os.unlink(self.path)
+
+    def abandon(self) -> None:
+        """Close this process's reference to the socket, which is that of another process."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+
+def _remove_stale(path: str) -> None:
+    """Remove the socket of a dead process that had this one's number. OSError if somebody serves it."""
+    if not os.path.lexists(path):
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(_PATIENCE)
+        try:
+            probe.connect(path)
+        except (ConnectionRefusedError, FileNotFoundError):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+            return
+    raise OSError(f"{path} is served by another process")
+
+
+def _serve(listening: socket.socket, end: socket.socket) -> None:
+    """Answer one connection after the other, until the other side of `end` is closed."""
+    poll = select.poll()
+    poll.register(listening, select.POLLIN)
+    poll.register(end, select.POLLIN)
+    with end:
+        while True:
+            ready = [descriptor for descriptor, _events in poll.poll()]
+            if end.fileno() in ready:
+                return
+            try:
+                connection, _address = listening.accept()
+            except OSError:  # who asked is gone
+                continue
+            with connection:
+                try:
+                    _handle(connection)
+                except (messages.BadMessage, OSError):
+                    continue  # who asked is gone, slow, or no client of ours
+
+
+def _handle(connection: socket.socket) -> None:
+    """Answer one request, of this user or of root."""
+    _pid, uid, _gid = _CREDENTIALS.unpack(
+        connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    )
+    if uid not in (0, os.geteuid()):
+        return
+    request = messages.receive(connection, messages.LARGEST_REQUEST, time.monotonic() + _PATIENCE)
+    try:
+        answer = answer_to(request)
+    except Exception as error:
+        answer = {"error": f"{type(error).__name__}: {error}"}
+    messages.send(connection, answer, time.monotonic() + _ANSWER_PATIENCE)
+
+
+def answer_to(request: dict[str, Any]) -> dict[str, Any]:
+    """What the process says to a request: `{"ask": "tasks", "sample": SECONDS}`."""
+    from yibu.inspection import observed
+    from yibu.inspection.descriptions import as_data
+
+    if request.get("ask") != "tasks":
+        return {"error": f"unknown request {request.get('ask')!r}"}
+    seconds = min(max(float(request.get("sample", 0)), 0.0), 10.0)
+    breath = Breath()
+    return {"tree": as_data(observed.take(seconds, breath))}

@@ -1,0 +1,355 @@
+"""`yibu.inspect()` and `python -m yibu ps`: tasks of another process, by a socket of its user's own."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import stat
+import struct
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+import yibu
+from yibu.inspection import client, messages, sockets
+
+pytestmark = pytest.mark.yibu_only
+
+WAITING = """
+import asyncio, os, sys, time, yibu
+
+async def worker(queue):
+    await queue.get()
+
+async def main():
+    queue = asyncio.Queue()
+    tasks = [asyncio.create_task(worker(queue), name=f"worker {number}") for number in range(3)]
+    print("ready", flush=True)
+    await asyncio.sleep(100)
+
+asyncio.run(main())
+"""
+
+BLOCKED = """
+import asyncio, time
+
+def blocks():
+    print("ready", flush=True)
+    while True:
+        {}
+
+async def blocker():
+    await asyncio.sleep(0)
+    blocks()
+
+async def main():
+    await asyncio.create_task(blocker(), name="the blocker")
+
+asyncio.run(main())
+"""
+
+
+@pytest.fixture
+def runtime(tmp_path, monkeypatch):
+    """A runtime directory of the test's own; its path is short, because those of sockets are."""
+    folder = os.path.join("/tmp", f"yr{os.getpid()}")
+    os.mkdir(folder, 0o700)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", folder)
+    yield folder
+    with contextlib.suppress(FileNotFoundError):
+        for name in os.listdir(os.path.join(folder, "yibu")):
+            os.unlink(os.path.join(folder, "yibu", name))
+        os.rmdir(os.path.join(folder, "yibu"))
+    os.rmdir(folder)
+
+
+@pytest.fixture
+def start(impl, runtime):
+    """Start a program with options of yibu's command; return its process once it says "ready"."""
+    processes = []
+
+    def start(source, *options, **variables):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "yibu", *options, "-c", textwrap.dedent(source)],
+            env=impl.environment(**variables),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        processes.append(process)
+        assert process.stdout.readline() == "ready\n"
+        return process
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def command(impl):
+    """Run `python -m yibu`."""
+
+    def run(*arguments):
+        return subprocess.run(
+            [sys.executable, "-m", "yibu", *map(str, arguments)],
+            env=impl.environment(),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    return run
+
+
+class TestCommand:
+    def test_ps(self, start, command):
+        process = start(WAITING, "--inspect")
+        shown = command("ps", process.pid)
+        assert shown.returncode == 0, shown.stderr
+        lines = shown.stdout.splitlines()
+        assert lines[0] == f"Process {process.pid}: 4 tasks (4 waiting)"
+        assert sum("Queue empty, 2 other getters" in line for line in lines) == 3
+
+    def test_pstree_and_the_variable(self, start, command):
+        process = start(WAITING, YIBU_INSPECT="1")
+        shown = command("pstree", process.pid)
+        assert "\n- worker 1 waits for Queue empty, 2 other getters\n" in shown.stdout
+
+    def test_json(self, start, command):
+        process = start(WAITING, "--inspect")
+        data = json.loads(command("ps", process.pid, "--json").stdout)
+        assert data["pid"] == process.pid
+        assert sorted(task["name"] for task in data["tasks"])[-1] == "worker 2"
+        assert all(task["age"] >= 0 for task in data["tasks"])
+
+    @pytest.mark.parametrize("how", ["time.sleep(0.01)", "sum(range(1000))"], ids=["sleeps", "computes"])
+    def test_a_loop_that_is_blocked(self, start, command, how):
+        process = start(BLOCKED.format(how), "--inspect")
+        shown = command("ps", process.pid)
+        line = next(line for line in shown.stdout.splitlines() if line.startswith("BLOCKED LOOP: "))
+        assert "by task 'the blocker'" in line and "at blocks (<string>:" in line
+
+    def test_the_list(self, start, command):
+        process = start(WAITING, "--inspect")
+        assert str(process.pid) in command("ps").stdout.split()
+
+    def test_without_a_socket(self, start, command):
+        process = start(WAITING)
+        shown = command("ps", process.pid)
+        assert shown.returncode == 1
+        assert "--inspect" in shown.stderr and "Traceback" not in shown.stderr
+
+    def test_no_such_process(self, runtime, command):
+        shown = command("ps", 2**22 + 1)
+        assert shown.returncode == 1 and "there is no process" in shown.stderr
+
+    @pytest.mark.parametrize("arguments", [["nonsense"], ["0"], ["1", "--timeout", "-1"]])
+    def test_wrong_arguments(self, command, arguments):
+        assert command("ps", *arguments).returncode == 2
+
+    def test_a_stopped_process(self, start, command):
+        process = start(WAITING, "--inspect")
+        os.kill(process.pid, signal.SIGSTOP)
+        try:
+            shown = command("ps", process.pid, "--timeout", "0.5")
+        finally:
+            os.kill(process.pid, signal.SIGCONT)
+        assert shown.returncode == 1 and "it is stopped" in shown.stderr
+
+    def test_by_a_signal(self, start, command):
+        process = start(WAITING, "--inspect-signal", "USR1")
+        assert command("ps", process.pid).returncode == 1
+        os.kill(process.pid, signal.SIGUSR1)
+        assert process.stderr.readline() == f"yibu: python -m yibu ps {process.pid}\n"
+        assert command("ps", process.pid).returncode == 0
+
+    def test_no_such_signal(self, command):
+        shown = command("--dump-signal", "NONE", "-c", "")
+        assert shown.returncode == 2 and "'NONE' is no signal" in shown.stderr
+
+
+class TestSocket:
+    def test_only_the_user_can_use_it(self, runtime):
+        with yibu.inspect() as inspection:
+            found = os.stat(inspection.path)
+            assert stat.S_IMODE(found.st_mode) == 0o600
+            assert stat.S_IMODE(os.stat(os.path.dirname(inspection.path)).st_mode) == 0o700
+            path = inspection.path
+        assert not os.path.exists(path) and inspection.path is None
+
+    def test_two_inspections_share_it(self, runtime):
+        first, second = yibu.inspect(), yibu.inspect()
+        assert first.path == second.path
+        path = first.path
+        first.close()
+        assert os.path.exists(path)
+        second.close()
+        second.close()
+        assert not os.path.exists(path)
+
+    def test_a_stale_socket_is_replaced(self, runtime):
+        path = sockets.path_of(os.getpid(), sockets.folder())
+        with socket.socket(socket.AF_UNIX) as stale:
+            stale.bind(path)
+        with yibu.inspect():
+            assert client.ask(os.getpid(), sample=0, timeout=10).pid == os.getpid()
+
+    @pytest.mark.parametrize("kind", ["link", "open to others", "file"])
+    def test_a_folder_that_is_not_safe(self, runtime, tmp_path, kind):
+        path = os.path.join(runtime, "yibu")
+        if kind == "link":
+            os.symlink(tmp_path, path)
+        elif kind == "file":
+            with open(path, "w"):
+                pass
+        else:
+            os.mkdir(path)
+            os.chmod(path, 0o755)
+        try:
+            with pytest.raises(sockets.UnsafeFolder):
+                yibu.inspect()
+            assert sockets.folders_of(os.getuid())[:1] != [path]
+        finally:
+            if kind == "open to others":
+                os.rmdir(path)
+            else:
+                os.unlink(path)
+
+    def test_the_folder_of_another_user(self, tmp_path):
+        os.chmod(tmp_path, 0o700)
+        with pytest.raises(sockets.UnsafeFolder, match="belongs to user"):
+            sockets.check(str(tmp_path), os.getuid() + 1)
+
+    @pytest.mark.parametrize(
+        "sent",
+        [
+            b"",
+            b"GET / HTTP/1.1\r\n\r\n",
+            struct.pack("!I", 2**31),
+            struct.pack("!I", 4) + b"{{{{",
+            struct.pack("!I", 2) + b"[]",
+        ],
+    )
+    def test_nonsense_is_refused(self, runtime, sent):
+        with yibu.inspect() as inspection:
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.connect(inspection.path)
+                connection.sendall(sent)
+                connection.shutdown(socket.SHUT_WR)
+                connection.settimeout(10)
+                with contextlib.suppress(ConnectionResetError):
+                    assert connection.recv(100) == b""
+            assert client.ask(os.getpid(), sample=0, timeout=10).pid == os.getpid()
+
+    def test_an_unknown_request(self, runtime):
+        with yibu.inspect() as inspection, socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(inspection.path)
+            deadline = time.monotonic() + 10
+            messages.send(connection, {"ask": "the weather"}, deadline)
+            answer = messages.receive(connection, messages.LARGEST_ANSWER, deadline)
+            assert answer == {"error": "unknown request 'the weather'"}
+
+    def test_a_fork_has_a_socket_of_its_own(self, start, command):
+        process = start(
+            """
+            import asyncio, os, time, yibu
+
+            async def main(name):
+                task = asyncio.create_task(asyncio.sleep(100), name=name)
+                print("ready" if name == "parent" else os.getpid(), flush=True)
+                await task
+
+            child = os.fork()
+            if child == 0:
+                time.sleep(0.5)
+                asyncio.run(main("child"))
+            try:
+                asyncio.run(main("parent"))
+            finally:
+                os.kill(child, 9)
+            """,
+            "--inspect",
+        )
+        child = int(process.stdout.readline())
+        try:
+            assert "parent" in command("ps", process.pid).stdout
+            assert "child " in command("ps", child).stdout
+        finally:
+            os.kill(child, signal.SIGKILL)
+
+    def test_nothing_is_left_at_the_end(self, impl, runtime):
+        program = "import os, yibu; print(yibu.inspect().path)"
+        ran = impl.run_source(program)
+        assert ran.stderr == "" and not os.path.exists(ran.stdout.strip())
+
+
+class TestDumps:
+    @pytest.mark.parametrize("how", ["time.sleep(0.01)", "sum(range(1000))"], ids=["sleeps", "computes"])
+    def test_a_signal_prints_the_tasks_of_a_blocked_loop(self, start, how):
+        process = start(BLOCKED.format(how), "--dump-signal", "USR2")
+        os.kill(process.pid, signal.SIGUSR2)
+        seen = ""
+        while "the blocker is running" not in seen:
+            line = process.stderr.readline()
+            assert line
+            seen += line
+        assert "most recent call first" in seen  # the interpreter's own stacks come first
+
+    def test_the_signal_does_as_before_when_it_is_over(self):
+        former = signal.getsignal(signal.SIGUSR2)
+        with yibu.inspect(socket=False, dump_signal="USR2"):
+            assert signal.getsignal(signal.SIGUSR2) is not former
+        assert signal.getsignal(signal.SIGUSR2) is former
+
+    def test_crash(self, impl):
+        ran = impl.run_source(
+            """
+            import asyncio, yibu
+            yibu.inspect(socket=False, crash=True)
+
+            async def main():
+                task = aio.create_task(aio.sleep(100), name="left behind")
+                await aio.sleep(0)
+                raise ValueError("the end")
+
+            aio.run(main())
+            """
+        )
+        assert "- left behind waits for sleep" in ran.stderr
+        assert ran.stderr.rstrip().endswith("ValueError: the end")
+
+    @pytest.mark.parametrize("error", ["None", "SystemExit(0)"])
+    def test_no_crash(self, impl, error):
+        ran = impl.run_source(
+            f"""
+            import yibu
+            yibu.inspect(socket=False, crash=True)
+
+            async def main():
+                if {error}:
+                    raise {error}
+
+            aio.run(main())
+            """
+        )
+        assert (ran.stderr, ran.returncode) == ("", 0)
+
+
+def test_ages():
+    async def main():
+        before = yibu.create_task(yibu.sleep(100), name="before")
+        with yibu.inspect(socket=False):
+            after = yibu.create_task(yibu.sleep(100), name="after")
+            await yibu.sleep(0.01)
+            seen = {task.name: task.age for task in yibu.ps()}
+        before.cancel()
+        after.cancel()
+        return seen
+
+    seen = yibu.run(main())
+    assert seen["before"] is None and 0 < seen["after"] < 60
