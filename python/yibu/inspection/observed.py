@@ -27,5 +27,7 @@ def take(seconds: float, breathe: Breath) -> TaskTree:
         samples.wait(min(_INTERVAL, left))
     samples.end()
     problems = [*samples.problems(tree), *growing.problems(queues, growing.sizes(breathe)), *tree.problems]
-    loops = tuple(dataclasses.replace(loop, stack=samples.stack_of(loop.thread)) for loop in tree.loops)
+    loops = tuple(
+        dataclasses.replace(loop, stack=samples.stack_of(loop.id, loop.thread)) for loop in tree.loops
+    )
     return dataclasses.replace(tree, loops=loops, problems=tuple(problems))

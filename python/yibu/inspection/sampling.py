@@ -13,7 +13,10 @@ from yibu import _yibu
 from yibu.inspection.descriptions import Frame, Problem, TaskTree, is_of_asyncio
 
 _BUSY = 0.5
-"""A thread that has a processor for this part of the time computes."""
+"""A thread computes that uses this part of the processor time of its process, """
+
+_SOME = 0.1
+"""and a processor for this part of the time, which other processes may have shortened."""
 
 _LATE = 0.002
 """Whoever gets the interpreter so many seconds late, on average, competes for it."""
@@ -33,6 +36,7 @@ class Samples:
         self._looks = {id(loop): (thread, look) for loop, thread, look in _yibu._native_loops()}
         self._lines: dict[int, Counter[Frame]] = defaultdict(Counter)
         self._stacks: dict[int, tuple[Frame, ...]] = {}
+        self._parked: set[int] = set()
         self._late: list[float] = []
         self._look()
 
@@ -43,7 +47,10 @@ class Samples:
                 self._stacks[ident] = stack
                 if stack:
                     self._lines[ident][_own(stack)] += 1
+        self._parked.clear()
         for loop, thread, look in _yibu._native_loops():
+            if look is None:
+                self._parked.add(id(loop))
             if self._looks.get(id(loop)) != (thread, look):
                 self._looks.pop(id(loop), None)
 
@@ -62,9 +69,9 @@ class Samples:
             if ident is not None and before is not None and after is not None:
                 self._used[ident] = after - before
 
-    def stack_of(self, thread: int) -> tuple[Frame, ...]:
-        """The frames of a thread at the last sample."""
-        return self._stacks.get(thread, ())
+    def stack_of(self, loop: int, thread: int) -> tuple[Frame, ...]:
+        """The frames of a loop's thread at the last sample, unless the loop had nothing to do then."""
+        return () if loop in self._parked else self._stacks.get(thread, ())
 
     @property
     def seconds(self) -> float:
@@ -73,6 +80,11 @@ class Samples:
     def _share(self, thread: int) -> float:
         """The part of the time that a thread had a processor."""
         return self._used.get(thread, 0.0) / self.seconds if self.seconds else 0.0
+
+    def _computes(self, thread: int) -> bool:
+        """Whether a thread uses most of the processor time of the process."""
+        all_threads = sum(self._used.values())
+        return self._share(thread) >= _SOME and self._used.get(thread, 0.0) >= _BUSY * all_threads
 
     def _place(self, thread: int) -> str:
         """Where a thread was most."""
@@ -104,11 +116,11 @@ class Samples:
     def _busiest(self, loops: set[int]) -> int | None:
         others = [thread for thread in self._used if thread != self._me and thread not in loops]
         busiest = max(others, key=self._share, default=None)
-        return busiest if busiest is not None and self._share(busiest) >= _BUSY else None
+        return busiest if busiest is not None and self._computes(busiest) else None
 
     def _blocked(self, thread: int, task: str | None, busy: int | None) -> Problem:
         share = self._share(thread)
-        if share >= _BUSY:
+        if self._computes(thread):
             cause = f"it computes ({share:.0%} of a processor)"
         elif busy is not None and share > 0:
             cause = (
