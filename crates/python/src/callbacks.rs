@@ -163,13 +163,13 @@ impl Class for ReactionCallback {
             let name = callback.reaction.get().map_or("", |reaction| reaction.name);
             Ok(make::text(callback.py(), name.rsplit('.').next().unwrap_or(name))?.into_any())
         });
-        // As asyncio's own functions and methods are shown: with the line where they are defined.
+        // As asyncio's own functions are shown: with the line where they are defined. Where asyncio has a method it shows none.
         t.getter(c"__class__", |callback| {
-            let py = callback.py();
             let name = callback.reaction.get().map_or("", |reaction| reaction.name);
-            let is_method = name.contains('.') && !name.contains(".<locals>.");
-            let class = if is_method { "MethodType" } else { "FunctionType" };
-            stock::module(py, "types")?.getattr(class)
+            if name.contains('.') && !name.contains(".<locals>.") {
+                return Ok(callback.as_any().get_type().into_any());
+            }
+            stock::module(callback.py(), "types")?.getattr(name!("FunctionType"))
         });
         t.getter(c"__code__", |callback| {
             let name = callback.reaction.get().map_or("", |reaction| reaction.name);
