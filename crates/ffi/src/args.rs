@@ -3,6 +3,8 @@
 //! A signature is written once, as text (`"callback, *args, context=None"`), and serves the parser, the error texts
 //! and `inspect.signature`.
 
+mod of_natives;
+
 use std::marker::PhantomData;
 
 use pyo3::exceptions::PyTypeError;
@@ -234,9 +236,23 @@ pub struct Signature<const N: usize> {
     names: [&'static str; N],
     required: [bool; N],
     positional: usize,
+    /// How many of these have no keyword.
+    unnamed: usize,
     varargs: bool,
-    /// How many more arguments the texts of errors count: the `self` of a method that asyncio has in Python.
-    uncounted: usize,
+    refusals: Refusals,
+}
+
+/// Whose errors the texts are like.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Refusals {
+    /// Those of a Python function.
+    Function,
+    /// Those of a method in Python, where `self` counts as an argument.
+    Method,
+    /// Those of a function or class that is written in C.
+    Native,
+    /// Those of a function in C that takes no keywords.
+    NativeWithoutKeywords,
 }
 
 impl<const N: usize> Signature<N> {
@@ -245,7 +261,8 @@ impl<const N: usize> Signature<N> {
     pub const fn new(function: &'static str, text: &'static str) -> Self {
         let bytes = text.as_bytes();
         let (mut names, mut required) = ([""; N], [false; N]);
-        let (mut count, mut positional, mut varargs, mut starred) = (0, 0, false, false);
+        let (mut count, mut positional, mut unnamed) = (0, 0, 0);
+        let (mut varargs, mut starred) = (false, false);
         let mut start = 0;
         while start < bytes.len() {
             let mut end = start;
@@ -259,7 +276,9 @@ impl<const N: usize> Signature<N> {
             if bytes[start] == b'*' {
                 starred = true;
                 varargs |= end > start + 1 && bytes[start + 1] != b'*';
-            } else if bytes[start] != b'/' {
+            } else if bytes[start] == b'/' {
+                unnamed = count;
+            } else {
                 names[count] = text.split_at(start).1.split_at(stop - start).0;
                 required[count] = stop == end;
                 count += 1;
@@ -270,12 +289,22 @@ impl<const N: usize> Signature<N> {
             start = end + 2;
         }
         assert!(count == N, "the signature's text has another number of parameters than its type");
-        Self { function, text, names, required, positional, varargs, uncounted: 0 }
+        Self { function, text, names, required, positional, unnamed, varargs, refusals: Refusals::Function }
     }
 
     /// The same for a method that is written in Python in asyncio, where `self` counts as an argument.
     pub const fn new_method(function: &'static str, text: &'static str) -> Self {
-        Self { uncounted: 1, ..Self::new(function, text) }
+        Self { refusals: Refusals::Method, ..Self::new(function, text) }
+    }
+
+    /// The same for a function or class that is written in C in asyncio: the texts have `function` as it is.
+    pub const fn new_native(function: &'static str, text: &'static str) -> Self {
+        Self { refusals: Refusals::Native, ..Self::new(function, text) }
+    }
+
+    /// The same for a method in C that takes no keywords.
+    pub const fn new_native_without_keywords(function: &'static str, text: &'static str) -> Self {
+        Self { refusals: Refusals::NativeWithoutKeywords, ..Self::new(function, text) }
     }
 
     /// Gives every parameter its argument.
@@ -285,10 +314,12 @@ impl<const N: usize> Signature<N> {
         argument: impl Fn(usize) -> Bound<'py, PyAny>,
         keywords: impl Iterator<Item = (Bound<'py, PyString>, Bound<'py, PyAny>)>,
     ) -> PyResult<Given<'py, N>> {
-        let mut found: Given<'py, N> = std::array::from_fn(|_| None);
-        if given > self.positional && !self.varargs {
-            return Err(self.surplus(given));
+        match self.refusals {
+            Refusals::Function | Refusals::Method => {}
+            Refusals::Native => return self.distribute_as_native(given, argument, keywords),
+            Refusals::NativeWithoutKeywords => return self.distribute_in_order(given, argument, keywords),
         }
+        let mut found: Given<'py, N> = std::array::from_fn(|_| None);
         for (index, slot) in found.iter_mut().enumerate().take(given.min(self.positional)) {
             *slot = Some(argument(index));
         }
@@ -304,22 +335,36 @@ impl<const N: usize> Signature<N> {
                 )));
             }
         }
+        if given > self.positional && !self.varargs {
+            return Err(self.surplus(given, &found));
+        }
         self.check_missing(&found)?;
         Ok(found)
     }
 
-    fn surplus(&self, given: usize) -> PyErr {
-        let least = self.required.iter().take(self.positional).filter(|r| **r).count() + self.uncounted;
-        let (most, given) = (self.positional + self.uncounted, given + self.uncounted);
+    #[cold]
+    fn surplus(&self, given: usize, found: &[Option<Bound<'_, PyAny>>; N]) -> PyErr {
+        let uncounted = usize::from(self.refusals == Refusals::Method);
+        let least = self.required.iter().take(self.positional).filter(|r| **r).count() + uncounted;
+        let (most, given) = (self.positional + uncounted, given + uncounted);
         let (wanted, plural) = if least == most {
             (most.to_string(), most != 1)
         } else {
             (format!("from {least} to {most}"), true)
         };
-        let (s, was) = (if plural { "s" } else { "" }, if given == 1 { "was" } else { "were" });
+        let s = |plural| if plural { "s" } else { "" };
+        let named = found[self.positional..].iter().flatten().count();
+        let also = if named == 0 {
+            String::new()
+        } else {
+            let (more, others) = (s(given != 1), s(named != 1));
+            format!(" positional argument{more} (and {named} keyword-only argument{others})")
+        };
+        let was = if given == 1 && named == 0 { "was" } else { "were" };
         PyTypeError::new_err(format!(
-            "{}() takes {wanted} positional argument{s} but {given} {was} given",
-            self.function
+            "{}() takes {wanted} positional argument{} but {given}{also} {was} given",
+            self.function,
+            s(plural)
         ))
     }
 

@@ -75,9 +75,9 @@ pub struct Future {
 }
 
 static FUTURE: ClassState = ClassState::new();
-const INIT: Signature<1> = Signature::new("Future.__init__", "*, loop=None");
-const ADD_DONE_CALLBACK: Signature<2> = Signature::new("Future.add_done_callback", "fn, /, *, context=None");
-const CANCEL: Signature<1> = Signature::new("Future.cancel", "msg=None");
+const INIT: Signature<1> = Signature::new_native("Future", "*, loop=None");
+const ADD_DONE_CALLBACK: Signature<2> = Signature::new_native("add_done_callback", "fn, /, *, context=None");
+const CANCEL: Signature<1> = Signature::new_native("cancel", "msg=None");
 
 impl Future {
     /// The state.

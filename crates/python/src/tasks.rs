@@ -94,19 +94,19 @@ static TASK: ClassState = ClassState::new();
 static TASKS: WeakSet<Task> = WeakSet::new();
 
 #[cfg(not(Py_3_12))]
-const INIT: Signature<4> = Signature::new("Task.__init__", "coro, *, loop=None, name=None, context=None");
+const INIT: Signature<4> = Signature::new_native("Task", "coro, *, loop=None, name=None, context=None");
 #[cfg(Py_3_12)]
 const INIT: Signature<5> =
-    Signature::new("Task.__init__", "coro, *, loop=None, name=None, context=None, eager_start=False");
+    Signature::new_native("Task", "coro, *, loop=None, name=None, context=None, eager_start=False");
 #[cfg(not(Py_3_12))]
 const DOC: &CStr =
     c"Task(coro, *, loop=None, name=None, context=None)\n--\n\nA coroutine driven by an event loop.";
 #[cfg(Py_3_12)]
 const DOC: &CStr = c"Task(coro, *, loop=None, name=None, context=None, eager_start=False)\n--\n\nA coroutine driven by an event loop.";
-const CANCEL: Signature<1> = Signature::new("Task.cancel", "msg=None");
+const CANCEL: Signature<1> = Signature::new_native("cancel", "msg=None");
 const TAKE_CANCELLATION: Signature<1> = Signature::new("_take_cancellation", "task");
-const GET_STACK: Signature<1> = Signature::new("Task.get_stack", "*, limit=None");
-const PRINT_STACK: Signature<2> = Signature::new("Task.print_stack", "*, limit=None, file=None");
+const GET_STACK: Signature<1> = Signature::new_native("get_stack", "*, limit=None");
+const PRINT_STACK: Signature<2> = Signature::new_native("print_stack", "*, limit=None, file=None");
 
 /// Adds the functions around tasks that this version of asyncio has in Python.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -90,8 +90,8 @@ static EXITING: Special = Special {
 };
 const INIT: Signature<1> = Signature::new_method("Timeout.__init__", "when");
 const RESCHEDULE: Signature<1> = Signature::new("Timeout.reschedule", "when");
-const ENTER: Signature<0> = Signature::new("Timeout.__aenter__", "");
-const EXIT: Signature<3> = Signature::new("Timeout.__aexit__", "exc_type, exc_val, exc_tb");
+const ENTER: Signature<0> = Signature::new_method("Timeout.__aenter__", "");
+const EXIT: Signature<3> = Signature::new_method("Timeout.__aexit__", "exc_type, exc_val, exc_tb");
 const AFTER: Signature<1> = Signature::new("timeout", "delay");
 const AT: Signature<1> = Signature::new("timeout_at", "when");
 

@@ -2,6 +2,7 @@
 
 use std::ptr::null_mut;
 
+use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use yibu_driver::memory::is_short;
@@ -81,11 +82,18 @@ impl<T: Class> Create for T {}
 /// `tp_new`: an object whose `__init__` has not run.
 pub(crate) unsafe extern "C" fn new<T: Class>(
     class: *mut ffi::PyTypeObject,
-    _args: *mut ffi::PyObject,
-    _kwargs: *mut ffi::PyObject,
+    args: *mut ffi::PyObject,
+    kwargs: *mut ffi::PyObject,
 ) -> *mut ffi::PyObject {
-    // SAFETY: CPython passes T's type or a subclass; the default state is written before anything else can see the memory.
+    // SAFETY: CPython passes T's type or a subclass, a tuple, and a dict or null; the default state is written before anything
+    // else can see the memory.
     unsafe {
+        let address = |class: *const ffi::PyTypeObject| (*class).tp_init.map_or(0, |init| init as usize);
+        if address(class) == address(&raw const ffi::PyBaseObject_Type)
+            && (ffi::PyTuple_GET_SIZE(args) > 0 || !kwargs.is_null() && ffi::PyDict_Size(kwargs) > 0)
+        {
+            return refuse_arguments(class);
+        }
         if T::state().is_class(class) {
             let made = T::create(Python::assume_attached());
             return made.map_or_else(
@@ -98,6 +106,19 @@ pub(crate) unsafe extern "C" fn new<T: Class>(
         }
         allocate::<T>(class)
     }
+}
+
+/// As `object` refuses arguments that neither `__new__` nor `__init__` takes.
+///
+/// # Safety
+/// Attached; the class is ready.
+#[cold]
+unsafe fn refuse_arguments(class: *mut ffi::PyTypeObject) -> *mut ffi::PyObject {
+    // SAFETY: the caller's promise; a type is an object.
+    let class = unsafe { Bound::from_borrowed_ptr(Python::assume_attached(), class.cast()) };
+    let name = class.getattr("__name__").map_or_else(|error| error.to_string(), |name| name.to_string());
+    PyTypeError::new_err(format!("{name}() takes no arguments")).restore(class.py());
+    null_mut()
 }
 
 /// An instance of a class in its default state; null with an exception set when there is no memory.

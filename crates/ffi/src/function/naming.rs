@@ -37,8 +37,8 @@ pub(crate) fn follow(class: &Bound<'_, PyType>, stock: &Bound<'_, PyType>) -> Py
     let module = stock.module()?.to_string();
     rename(class, &module)?;
     call_in_messages(class, stock)?;
-    // Where the source is, since 3.13.
-    for name in ["__firstlineno__", "__static_attributes__"] {
+    // Where the source is, since 3.13, and what the class says of itself.
+    for name in ["__firstlineno__", "__static_attributes__", "__final__", "__slots__"] {
         if let Some(value) = dict_of(stock)?.get_item(name)? {
             dict_of(class)?.set_item(name, value)?;
         }

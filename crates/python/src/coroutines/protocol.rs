@@ -46,7 +46,8 @@ pub trait Coroutine: Class {
     }
 }
 
-const THROW: Signature<3> = Signature::new("throw", "typ, val=None, tb=None, /");
+const THROW: Signature<3> =
+    Signature::new_native_without_keywords("coroutine.throw", "typ, val=None, tb=None, /");
 
 fn ensure_idle<T: Coroutine>(coroutine: &Obj<'_, T>) -> PyResult<()> {
     if coroutine.is_running() { Err(PyValueError::new_err("coroutine already executing")) } else { Ok(()) }

@@ -62,7 +62,8 @@ pub fn stop_iteration(value: Bound<'_, PyAny>) -> PyErr {
     }
 }
 
-const THROW: Signature<3> = Signature::new("FutureIter.throw", "typ, val=None, tb=None, /");
+const THROW: Signature<3> =
+    Signature::new_native_without_keywords("FutureIter.throw", "typ, val=None, tb=None, /");
 
 impl Class for FutureIter {
     const NAME: &'static CStr = c"_asyncio.FutureIter";

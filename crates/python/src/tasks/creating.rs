@@ -182,7 +182,50 @@ pub const CREATE_TASK: Signature<3> = Signature::new("create_task", "coro, *, na
 
 /// `asyncio.create_task`: `create_task` of the running loop, directly when it is the native one.
 pub fn create_task<'py>(args: Args<'_, 'py>) -> Output<'py> {
-    create_task_on(&running_loop(args.py(), &OF_TASKS)?, args)
+    let py = args.py();
+    // What is wrong with the arguments is said first, loop or no loop.
+    if args.only().is_none() {
+        check(&args)?;
+    }
+    let event_loop = running_loop(py, &OF_TASKS)?;
+    if !cfg!(Py_3_14)
+        && !stock::factory_gets_keywords(py)
+        && Obj::<EventLoop>::cast(&event_loop).is_none_or(|native| native.overrides(Overridable::CreateTask))
+    {
+        return by_own_method(&event_loop, &args);
+    }
+    create_task_on(&event_loop, args)
+}
+
+#[cold]
+fn check(args: &Args<'_, '_>) -> PyResult<()> {
+    const OPEN: Signature<1> = Signature::new("create_task", "coro, **kwargs");
+    if stock::factory_gets_keywords(args.py()) {
+        args.parse_open(&OPEN).map(drop)
+    } else {
+        args.parse(&OF_TASKS_WITH_NAMES).map(drop)
+    }
+}
+
+const OF_TASKS_WITH_NAMES: Signature<3> = Signature::new("create_task", "coro, *, name=None, context=None");
+
+/// The method of a loop in Python, with the keywords that asyncio gives it: such a method may take no others.
+#[cold]
+fn by_own_method<'py>(event_loop: &Bound<'py, PyAny>, args: &Args<'_, 'py>) -> Output<'py> {
+    let py = args.py();
+    let [coroutine, name, context] = args.parse(&OF_TASKS_WITH_NAMES)?;
+    let keywords = PyDict::new(py);
+    if cfg!(Py_3_13) {
+        keywords.set_item("name", &name)?;
+    }
+    if !context.is_none() {
+        keywords.set_item("context", context)?;
+    }
+    let task = event_loop.getattr(names::create_task(py))?.call((coroutine,), Some(&keywords))?;
+    if !cfg!(Py_3_13) && !name.is_none() {
+        set_task_name(&task, &name)?;
+    }
+    Ok(task)
 }
 
 /// `event_loop.create_task(*args)`, directly when the loop is native.

@@ -39,6 +39,7 @@ static FRAME: Frame = Frame::new(&UNIX_EVENTS, "ThreadedChildWatcher._do_waitpid
 #[cfg(Py_3_14)]
 static FRAME: Frame = Frame::new(&UNIX_EVENTS, "_ThreadedChildWatcher._do_waitpid");
 static THREADED_WATCHER: ClassState = ClassState::new();
+const INIT: Signature<0> = Signature::new_method("ThreadedChildWatcher.__init__", "");
 const ADD: Signature<2> =
     Signature::new_method("ThreadedChildWatcher.add_child_handler", "pid, callback, *args");
 const DO_WAIT: Signature<4> =
@@ -208,6 +209,10 @@ impl Class for ThreadedWatcher {
 
     fn table(t: &mut Table<Self>) {
         t.doc(c"ThreadedChildWatcher()\n--\n\nWaits for child processes in threads.");
+        t.init(|_, args, kwargs| {
+            let [] = Args::parse_tuple(&INIT, args, kwargs)?;
+            Ok(())
+        });
         t.method(
             &ADD,
             add,
