@@ -17,7 +17,7 @@ pub mod watchers;
 use std::cell::Cell;
 use std::ffi::CStr;
 
-use pyo3::exceptions::{PyRuntimeError, PyStopIteration, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyBaseException, PyRuntimeError, PyStopIteration, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyString, PyType};
 
@@ -221,12 +221,11 @@ pub fn settle<'py>(future: &Obj<'py, Future>) -> PyResult<Option<Settled<'py>>> 
             future.log_traceback.set(false);
             let outcome = future.outcome.get_or_none(py);
             if future.failed.get() {
-                let exception = outcome.cast_into::<pyo3::exceptions::PyBaseException>()?;
-                // Once: asyncio's futures forget it, so that those who ask again get their own traceback.
-                let traceback =
-                    future.exception_traceback.take().map_or_else(|| none(py), |kept| kept.into_any(py));
-                exception.setattr(name!("__traceback__"), traceback)?;
-                Settled::Raised(Raised(exception))
+                let exception = Raised(outcome.cast_into::<PyBaseException>()?);
+                // Once: those who ask again get their own traceback.
+                let kept = future.exception_traceback.take();
+                exception.0.setattr(name!("__traceback__"), kept.map(|kept| kept.into_any(py)))?;
+                Settled::Raised(exception)
             } else {
                 Settled::Value(outcome)
             }
@@ -286,18 +285,17 @@ pub fn set_exception(future: &Obj<'_, Future>, exception: &Bound<'_, PyAny>) -> 
     ensure_pending(future)?;
     let py = future.py();
     let exception = match exception.cast::<PyType>() {
-        Ok(class) if class.is_subclass_of::<pyo3::exceptions::PyBaseException>()? => {
+        Ok(class) if class.is_subclass_of::<PyBaseException>()? => {
             let instance = class.call0()?;
-            if !instance.is_instance_of::<pyo3::exceptions::PyBaseException>() {
+            if !instance.is_instance_of::<PyBaseException>() {
                 return Err(PyTypeError::new_err("calling exception class returned a non-exception"));
             }
             instance
         }
-        _ if exception.is_instance_of::<pyo3::exceptions::PyBaseException>() => exception.clone(),
+        _ if exception.is_instance_of::<PyBaseException>() => exception.clone(),
         _ => return Err(PyTypeError::new_err("invalid exception object")),
     };
-    let exception = refuse_stop_iteration(py, exception)?;
-    finish_with(future, Raised(exception.cast_into()?))
+    finish_with(future, Raised(refuse_stop_iteration(py, exception)?.cast_into()?))
 }
 
 /// StopIteration cannot be raised into a coroutine: older interpreters refuse exactly that type, newer ones wrap it.

@@ -112,7 +112,7 @@ pub fn attribute_of<'py>(
 pub fn function_within<'py>(py: Python<'py>, name: &str) -> PyResult<Option<Bound<'py, PyAny>>> {
     let Some((outer, inner)) = name.split_once(".<locals>.") else { return function(py, name) };
     let Some(outer) = function(py, outer)? else { return Ok(None) };
-    let types = super::module(py, "types")?;
+    let types = py.import("types")?;
     for constant in outer.getattr(name!("__code__"))?.getattr(name!("co_consts"))?.try_iter()? {
         let code = constant?;
         if !code.is_instance(&types.getattr(name!("CodeType"))?)?
