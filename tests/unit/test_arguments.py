@@ -1,4 +1,4 @@
-"""How wrong arguments are refused: in the order and with the texts of asyncio's functions, in Python or in C."""
+"""How wrong arguments are refused: in the order and with the texts of asyncio, in Python or in C."""
 
 import asyncio
 import sys
