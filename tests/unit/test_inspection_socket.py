@@ -138,6 +138,25 @@ class TestCommand:
         process = start(WAITING, "--inspect")
         assert str(process.pid) in command("ps").stdout.split()
 
+    def test_in_the_form_of_asyncio(self, start, command):
+        process = start(WAITING, "--inspect")
+        lines = command("ps", process.pid, "--asyncio").stdout.splitlines()
+        assert lines[0].split("  ")[0] == "tid" and lines[1] == "-" * 180
+        assert sum(line.split()[0] == str(process.pid) for line in lines[2:]) == 4
+        tree = command("pstree", process.pid, "--asyncio").stdout
+        assert "└── (T) worker 0\n    └──  worker <string>:" in tree
+
+    @pytest.mark.skipif(sys.version_info < (3, 14), reason="remote debugging is new in 3.14")
+    def test_by_remote_debugging(self, start, command):
+        process = start(
+            WAITING.replace("sleep(100)", "sleep(0.01)\n    while True: await asyncio.sleep(0.01)")
+        )
+        shown = command("ps", process.pid)
+        if "Operation not permitted" in shown.stderr:
+            pytest.skip("this process may not debug others")
+        assert "Queue empty, 2 other getters" in shown.stdout, shown.stderr
+
+    @pytest.mark.skipif(sys.version_info >= (3, 14), reason="remote debugging opens a socket")
     def test_without_a_socket(self, start, command):
         process = start(WAITING)
         shown = command("ps", process.pid)
@@ -163,7 +182,8 @@ class TestCommand:
 
     def test_by_a_signal(self, start, command):
         process = start(WAITING, "--inspect-signal", "USR1")
-        assert command("ps", process.pid).returncode == 1
+        with pytest.raises(client.WithoutSocket):
+            client.ask_by_socket(process.pid, sample=0, timeout=10)
         os.kill(process.pid, signal.SIGUSR1)
         assert process.stderr.readline() == f"yibu: python -m yibu ps {process.pid}\n"
         assert command("ps", process.pid).returncode == 0

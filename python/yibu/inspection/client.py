@@ -11,7 +11,7 @@ import struct
 import time
 from typing import Any
 
-from yibu.inspection import messages, sockets
+from yibu.inspection import messages, remote, sockets
 from yibu.inspection.descriptions import TaskTree, from_data
 
 _CREDENTIALS = struct.Struct("3i")
@@ -21,12 +21,44 @@ class Unreachable(Exception):
     """Why a process could not be asked, and what to do about it."""
 
 
-class Silent(Unreachable):
-    """The process does not answer."""
+class WithoutSocket(Unreachable):
+    """The process has no socket."""
 
 
 def ask(pid: int, *, sample: float, timeout: float) -> TaskTree:
-    """Ask a process by its socket. `Unreachable` where there is none."""
+    """Ask a process: by its socket, which it is made to open for the time where that can be done."""
+    try:
+        return ask_by_socket(pid, sample=sample, timeout=timeout)
+    except WithoutSocket as error:
+        try:
+            script = remote.request(pid)
+        except remote.NotPossible as reason:
+            raise WithoutSocket(
+                f"{error} (and its interpreter cannot be asked to open one: {reason})"
+            ) from None
+    try:
+        return _ask_when_open(pid, sample, timeout)
+    finally:
+        os.unlink(script)
+
+
+def _ask_when_open(pid: int, sample: float, timeout: float) -> TaskTree:
+    """Ask a process that was told to open its socket."""
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            return ask_by_socket(pid, sample=sample, timeout=timeout)
+        except WithoutSocket as error:
+            if time.monotonic() > deadline:
+                raise WithoutSocket(
+                    f"{error} (its interpreter was asked to open one, but its main thread has run no Python "
+                    f"code for {timeout:g} s, or it has not imported yibu)"
+                ) from None
+        time.sleep(0.05)
+
+
+def ask_by_socket(pid: int, *, sample: float, timeout: float) -> TaskTree:
+    """Ask a process that has a socket. `WithoutSocket` where there is none."""
     uid = _user_of(pid)
     refused = None
     for directory in sockets.folders_of(uid):
@@ -45,7 +77,7 @@ def ask(pid: int, *, sample: float, timeout: float) -> TaskTree:
             return _asked(connection, pid, uid, {"ask": "tasks", "sample": sample}, timeout)
     if refused is not None:
         raise Unreachable(f"the socket of process {pid} cannot be used: {refused}")
-    raise Unreachable(
+    raise WithoutSocket(
         f"process {pid} has no socket: start it with `python -m yibu --inspect`, or with YIBU_INSPECT=1, or "
         "have it call yibu.inspect()"
     )
@@ -104,7 +136,7 @@ def inspectable() -> list[int]:
     return sorted(found)
 
 
-def _silent(pid: int, timeout: float) -> Silent:
+def _silent(pid: int, timeout: float) -> Unreachable:
     """Says what the kernel knows of a process that cannot answer."""
     threads = _busy_threads(pid)
     state = _state_of(pid)
@@ -118,7 +150,7 @@ def _silent(pid: int, timeout: float) -> Silent:
         )
     else:
         why = "a thread seems to sleep or wait while it keeps Python's interpreter to itself"
-    return Silent(f"process {pid} has not answered within {timeout:g} s: {why}")
+    return Unreachable(f"process {pid} has not answered within {timeout:g} s: {why}")
 
 
 def _state_of(pid: int) -> str:

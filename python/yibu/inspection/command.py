@@ -19,8 +19,6 @@ def main(command: str, arguments: Sequence[str]) -> int:
         return _list()
     try:
         tree = client.ask(options.pid, sample=options.sample, timeout=options.timeout)
-    except client.Silent as error:
-        return _fail(str(error))
     except client.Unreachable as error:
         return _fail(str(error))
     print(_shown(tree, command, options))
@@ -36,6 +34,9 @@ def _parser(command: str) -> argparse.ArgumentParser:
     )
     parser.add_argument("pid", type=_pid, nargs="?", metavar="PID")
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
+    parser.add_argument(
+        "--asyncio", action="store_true", help=f"print what python -m asyncio {command} would, in its form"
+    )
     parser.add_argument(
         "--sample",
         type=_seconds,
@@ -70,6 +71,10 @@ def _seconds(text: str) -> float:
 def _shown(tree: TaskTree, command: str, options: argparse.Namespace) -> str:
     if options.json:
         return json.dumps(as_data(tree), indent=2)
+    if options.asyncio:
+        from yibu.inspection import asyncio_form
+
+        return asyncio_form.table(tree) if command == "ps" else asyncio_form.tree_text(tree)
     if command == "pstree":
         from yibu.inspection.tree import tree_text
 

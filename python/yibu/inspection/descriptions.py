@@ -74,6 +74,9 @@ class LoopDescription:
     """The identity of the thread that runs it; 0 when none does."""
 
     thread_name: str
+    native_thread: int
+    """The kernel's number of the thread; 0 when none runs it."""
+
     tasks: int
     stack: tuple[Frame, ...] = ()
     """The Python frames of its thread, from the outermost inwards, where another thread took the snapshot."""

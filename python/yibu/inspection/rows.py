@@ -95,7 +95,7 @@ def read(breathe: Callable[[], None]) -> list[Row]:
 def _stock_tasks() -> list[tuple[Any, ...]]:
     """The standard library's tasks, and those that a program derived from them."""
     if sys.version_info >= (3, 14):
-        loops = [loop for loop, _thread, _look in _yibu._native_loops()]
+        loops: list[Any] = [loop for loop, _thread, _look in _yibu._native_loops()]
         running = asyncio._get_running_loop()
         if running is not None and not any(loop is running for loop in loops):
             loops.append(running)

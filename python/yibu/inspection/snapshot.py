@@ -188,7 +188,7 @@ def take(breathe: Breathe = lambda: None) -> TaskTree:
 
 
 def _loops(snapshot: Snapshot, counts: dict[int, int]) -> tuple[LoopDescription, ...]:
-    names = {thread.ident: thread.name for thread in threading.enumerate()}
+    known = {thread.ident: thread for thread in threading.enumerate()}
     native = _yibu._native_loops()
     threads: dict[int, int] = {id(loop): thread for loop, thread, _look in native}
     loops: dict[int, Any] = {id(loop): loop for loop, _thread, _look in native}
@@ -205,5 +205,8 @@ def _loops(snapshot: Snapshot, counts: dict[int, int]) -> tuple[LoopDescription,
                 continue
         thread = threads.get(key) or getattr(loop, "_thread_id", None) or 0
         kind = f"{type(loop).__module__.partition('.')[0]}.{type(loop).__name__}"
-        found.append(LoopDescription(key, kind, thread, names.get(thread, ""), counts[key]))
+        name, number = "", 0
+        if thread in known:
+            name, number = known[thread].name, known[thread].native_id or 0
+        found.append(LoopDescription(key, kind, thread, name, number, counts[key]))
     return tuple(found)

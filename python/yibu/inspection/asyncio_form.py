@@ -1,0 +1,74 @@
+"""A `TaskTree` in the form in which `python -m asyncio ps` and `pstree` of Python 3.14 print theirs.
+
+For scripts and eyes that are used to it: yibu's tasks are not among those that asyncio's own command reads
+from another process. Called by `command.py`.
+"""
+
+from collections.abc import Iterator
+
+from yibu.inspection.descriptions import Frame, TaskDescription, TaskTree
+
+_COLUMNS = (
+    ("tid", 10),
+    ("task id", 20),
+    ("task name", 20),
+    ("coroutine stack", 50),
+    ("awaiter chain", 50),
+    ("awaiter name", 15),
+    ("awaiter id", 15),
+)
+
+
+def table(tree: TaskTree) -> str:
+    """A line for each task and each task that waits for it."""
+    threads = {loop.id: loop.native_thread for loop in tree.loops}
+    tasks = {task.id: task for task in tree}
+    rows = [[name for name, _width in _COLUMNS]]
+    for task in tree:
+        begin = [str(threads.get(task.loop, 0)), f"{task.id:#x}", task.name, _chain(task)]
+        for waiter in task.awaited_by:
+            rows.append([*begin, _chain(tasks[waiter]), tasks[waiter].name, f"{waiter:#x}"])
+        if not task.awaited_by:
+            rows.append([*begin, "", "", "0x0"])
+    widths = [width for _name, width in _COLUMNS]
+    lines = [" ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+    return "\n".join([lines[0], "-" * 180, *lines[1:]])
+
+
+def _chain(task: TaskDescription) -> str:
+    return " -> ".join(_short(frame) for frame in reversed(task.stack))
+
+
+def _short(frame: Frame) -> str:
+    """A function without what it is nested in."""
+    return frame.function.rpartition("<locals>.")[2]
+
+
+def tree_text(tree: TaskTree) -> str:
+    """Each task below the innermost coroutine of the task that waits for it."""
+    below: dict[int, list[TaskDescription]] = {}
+    for task in tree:
+        for waiter in task.awaited_by:
+            below.setdefault(waiter, []).append(task)
+    lines: list[str] = []
+    for root in [task for task in tree if not task.awaited_by]:
+        lines += _lines(root, below)
+    return "\n".join(lines)
+
+
+def _lines(root: TaskDescription, below: dict[int, list[TaskDescription]]) -> Iterator[str]:
+    """Walked without recursion: tasks may wait for each other a thousand deep."""
+    shown: set[int] = set()
+    todo: list[tuple[TaskDescription, str, bool]] = [(root, "", True)]
+    while todo:
+        task, indent, last = todo.pop()
+        yield f"{indent}{'└── ' if last else '├── '}(T) {task.name}"
+        indent += "    " if last else "│   "
+        if task.id in shown:
+            continue
+        shown.add(task.id)
+        for frame in task.stack:
+            yield f"{indent}└──  {_short(frame)} {frame.file}:{frame.line}"
+            indent += "    "
+        children = below.get(task.id, [])
+        todo += [(child, indent, child is children[-1]) for child in reversed(children)]
