@@ -11,6 +11,8 @@ import weakref
 
 import pytest
 
+from tests.unit.programs import turn
+
 ARGUMENTS_SHOWN = sys.version_info < (3, 13)
 """Whether a handle's repr shows the arguments of its callback outside debug mode."""
 
@@ -695,3 +697,39 @@ class TestRunningLoop:
         assert one is not two
         assert isinstance(one, asyncio.AbstractEventLoop)
         assert isinstance(one, impl.EventLoop) if hasattr(impl, "EventLoop") else True
+
+
+class TestOtherContexts:
+    """What has a method `run` can be given as a context."""
+
+    class Context:
+        def __init__(self):
+            self.ran = []
+
+        def run(self, callback, *args):
+            self.ran.append((callback, args))
+            return callback(*args)
+
+    def test_of_callbacks(self, loop):
+        context, seen = self.Context(), []
+        loop.call_soon(seen.append, 1, context=context)
+        loop.call_later(0, seen.append, 2, context=context)
+        loop.call_later(0.001, loop.stop)
+        loop.run_forever()
+        assert seen == [1, 2]
+        assert context.ran == [(seen.append, (1,)), (seen.append, (2,))]
+
+    def test_of_futures(self, loop):
+        context, seen, future = self.Context(), [], loop.create_future()
+        future.add_done_callback(seen.append, context=context)
+        future.set_result(None)
+        turn(loop)
+        assert seen == [future]
+        assert context.ran == [(seen.append, (future,))]
+
+    def test_without_such_a_method(self, loop):
+        contexts = []
+        loop.set_exception_handler(lambda loop, context: contexts.append(context))
+        loop.call_soon(print, context=5)
+        turn(loop)
+        assert [str(context["exception"]) for context in contexts] == ["'int' object has no attribute 'run'"]

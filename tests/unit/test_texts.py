@@ -1,6 +1,7 @@
 """What objects and errors are called in texts: reprs, messages, records of the log."""
 
 import asyncio
+import gc
 import logging
 import os
 import selectors
@@ -157,6 +158,31 @@ class TestThrow:
             return end.value.args
 
         assert run(main()) == ()
+
+
+class TestRenamed:
+    """A coroutine is called what its function is called."""
+
+    @pytest.fixture
+    def renamed(self, impl, monkeypatch):
+        monkeypatch.setattr(impl.sleep, "__name__", "rest")
+        monkeypatch.setattr(impl.sleep, "__qualname__", "bed.rest")
+        coroutine = impl.sleep(0)
+        yield coroutine
+        coroutine.close()
+
+    def test_names_and_repr(self, renamed):
+        assert (renamed.__name__, renamed.__qualname__) == ("rest", "bed.rest")
+        assert repr(renamed).startswith("<coroutine object bed.rest at ")
+
+    def test_the_code_keeps_its_name(self, renamed):
+        assert renamed.cr_code.co_name == "sleep"
+
+    def test_warnings(self, impl, monkeypatch):
+        monkeypatch.setattr(impl.sleep, "__qualname__", "bed.rest")
+        with pytest.warns(RuntimeWarning, match=r"coroutine 'bed\.rest' was never awaited"):
+            impl.sleep(0)
+            gc.collect()
 
 
 class TestTracebacks:

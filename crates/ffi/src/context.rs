@@ -2,6 +2,9 @@
 
 use pyo3::ffi;
 use pyo3::prelude::*;
+use pyo3::types::PyTuple;
+
+use crate::objects::Output;
 
 /// `contextvars.copy_context()`.
 #[inline]
@@ -34,6 +37,21 @@ pub fn run<'py, R>(context: &Bound<'py, PyAny>, f: impl FnOnce(Python<'py>) -> P
     let result = f(py);
     std::mem::forget(guard);
     leave(context, result)
+}
+
+/// `context.run(callback, *args)` of what is no `contextvars.Context`: asyncio takes whatever has such a method.
+#[cold]
+pub fn run_by_method<'py>(
+    context: &Bound<'py, PyAny>,
+    callback: &Bound<'py, PyAny>,
+    args: &Bound<'py, PyAny>,
+) -> Output<'py> {
+    let py = context.py();
+    let mut all = vec![callback.clone()];
+    for arg in args.try_iter()? {
+        all.push(arg?);
+    }
+    context.call_method1("run", PyTuple::new(py, all)?)
 }
 
 /// Runs `f` inside a context, or where we are when that is inside of it already.

@@ -198,7 +198,12 @@ pub fn run(handle: &Obj<'_, Handle>) -> PyResult<()> {
     let (Some(callback), Some(context)) = (handle.callback.get(py), handle.context.get(py)) else {
         return Ok(());
     };
-    match context::run(&context, |_| handle.args.call(&callback)) {
+    let called = if context::is_context(&context) {
+        context::run(&context, |_| handle.args.call(&callback))
+    } else {
+        context::run_by_method(&context, &callback, &handle.args.all(py)?)
+    };
+    match called {
         Ok(_) => Ok(()),
         Err(error) => report(handle, error),
     }

@@ -443,10 +443,10 @@ pub static READY: OwnerKind = OwnerKind {
     replaced: ignore_replacement,
 };
 
-/// Whether a callback was added with `context=None`: the loop's `call_soon` takes the context of that moment.
+/// Whether a callback was added with `context=None`, or with what is no context: the loop's `call_soon` knows what to do.
 #[inline]
 fn is_without_context(py: Python<'_>, callback: &Callback) -> bool {
-    matches!(callback, Callback::Python { context, .. } if context.any(py).is_none())
+    matches!(callback, Callback::Python { context, .. } if !context::is_context(context.any(py)))
 }
 
 /// `loop.call_soon(function, arg, context=context)` on any loop.

@@ -41,6 +41,7 @@ fn names(t: &mut Table<Function>) {
         |f| f.get(f.py(), &f.set.name, "__name__"),
         |f, value| {
             f.set.name.put(checked::<PyString>(value, "__name__ must be set to a string object")?);
+            naming::note_renamed(f.as_any(), f.twin.get(f.py()));
             Ok(())
         },
     );
@@ -50,6 +51,7 @@ fn names(t: &mut Table<Function>) {
         |f, value| {
             f.set.qualname.put(checked::<PyString>(value, "__qualname__ must be set to a string object")?);
             f.binder.clear();
+            naming::note_renamed(f.as_any(), f.twin.get(f.py()));
             Ok(())
         },
     );

@@ -12,6 +12,7 @@ use pyo3::types::{PyDict, PyString, PyTuple};
 use super::line;
 use super::protocol::{Coroutine, is_suspended};
 use super::unstarted::unstarted;
+use crate::ffi::function::naming;
 use crate::ffi::{Obj, Output, Slot, Visitor, frame, none, origin};
 use crate::stock::{self, twins};
 
@@ -178,9 +179,23 @@ pub fn name<'py, T: Coroutine>(coroutine: &Obj<'py, T>) -> Output<'py> {
         return Ok(name);
     }
     let name = coroutine.name();
-    match code(py, name)? {
-        Some(code) => code.getattr(name!("co_name")),
+    match of_function(py, name, "__name__", "co_name")? {
+        Some(name) => Ok(name),
         None => Ok(PyString::new(py, name.rsplit('.').next().unwrap_or(name)).into_any()),
+    }
+}
+
+/// The name of the standard library's function, or the one that a program has given to the function in its place.
+fn of_function<'py>(
+    py: Python<'py>,
+    name: &str,
+    of_function: &str,
+    of_code: &str,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let Some(twin) = twins::function_within(py, name)? else { return Ok(None) };
+    match naming::renamed(&twin) {
+        Some(function) => function.getattr(of_function).map(Some),
+        None => twin.getattr(name!("__code__"))?.getattr(of_code).map(Some),
     }
 }
 
@@ -190,8 +205,8 @@ pub fn qualified_name<'py, T: Coroutine>(coroutine: &Obj<'py, T>) -> Output<'py>
     if let Some(name) = coroutine.details().known().and_then(|known| known.qualified.get(py)) {
         return Ok(name);
     }
-    match code(py, coroutine.name())? {
-        Some(code) => code.getattr(name!("co_qualname")),
+    match of_function(py, coroutine.name(), "__qualname__", "co_qualname")? {
+        Some(name) => Ok(name),
         None => Ok(PyString::new(py, coroutine.name()).into_any()),
     }
 }
