@@ -525,6 +525,42 @@ class TestProblems:
         assert problem.words.startswith("'waits' waits for a Lock that no living task holds")
         assert not problem.certain
 
+    def test_orphaned_lock_whose_holder_was_noted(self):
+        lock = yibu.Lock()
+
+        async def forgets():
+            await lock.acquire()
+
+        async def waits():
+            async with lock:
+                pass
+
+        with yibu.inspect(socket=False):
+            problem = self.problems(forgets, waits)["orphaned lock"]
+        assert re.fullmatch(
+            r"'waits' waits for a Lock taken [\d.]+ s ago by task 'forgets', which has ended", problem.words
+        )
+
+    def test_deadlock_of_locks_whose_holders_were_noted(self):
+        first, second = yibu.Lock(), yibu.Lock()
+
+        async def ab():
+            await first.acquire()
+            await yibu.sleep(0)
+            await second.acquire()
+
+        async def ba():
+            await second.acquire()
+            await yibu.sleep(0)
+            await first.acquire()
+
+        with yibu.inspect(socket=False):
+            tree = see(ab, ba)
+        problem = next(problem for problem in tree.problems if problem.kind == "deadlock")
+        assert problem.words == "'ab' waits for a Lock held by 'ba'; 'ba' waits for a Lock held by 'ab'"
+        words = {task.name: task.waits_for for task in tree}["ab"]
+        assert re.fullmatch(r"Lock held by task 'ba' since [\d.]+ s", words)
+
     def test_lost_task(self):
         async def alone():
             await yibu.sleep(100)

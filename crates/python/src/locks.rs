@@ -6,6 +6,7 @@ mod barrier;
 mod condition;
 pub mod event;
 mod held;
+mod holder;
 mod lock;
 mod semaphore;
 mod waiters;
@@ -16,6 +17,7 @@ use crate::classes;
 
 /// Makes the classes.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    holder::register(module)?;
     classes::add::<lock::Lock>(module)?;
     classes::add::<event::Event>(module)?;
     classes::add::<condition::Condition>(module)?;

@@ -3,14 +3,31 @@
 While a block runs, its coroutine keeps the method that leaves it (`__aexit__`), and so the lock, the
 semaphore or the timeout, on its stack, where the garbage collector sees it. Nothing is noted while the
 program runs.
-What a task has acquired by `await lock.acquire()` leaves no such trace. Called by `snapshot.py`.
+What a task has acquired by `await lock.acquire()` leaves no such trace, and is known where `inspect()` was
+on by then. Called by `snapshot.py`.
 """
 
 import gc
+from collections.abc import Callable
 from typing import Any
 
 from yibu import _yibu
 from yibu.inspection.rows import Row, Step
+
+
+class Noted:
+    """Who has taken a lock, where `inspect()` has had that noted."""
+
+    def __init__(self, reference: Callable[[], Any], seconds: float) -> None:
+        task = reference()
+        self.task_id = id(task)
+        self.seconds = seconds
+        if task is None:
+            self.words = "a task that is gone"
+        elif task.done():
+            self.words = f"task {task.get_name()!r}, which has ended"
+        else:
+            self.words = f"task {task.get_name()!r}"
 
 
 def entered(row: Row) -> list[Any]:

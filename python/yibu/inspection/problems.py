@@ -114,13 +114,17 @@ def _orphaned_locks(snapshot: Snapshot) -> list[Problem]:
         if wait.kind == "lock" and not snapshot.holders.get(id(lock_of(wait.resource))):
             waiting.setdefault(id(lock_of(wait.resource)), []).append(index)
     found = []
-    for indexes in waiting.values():
-        resource = snapshot.waits[indexes[0]].resource
-        words = (
-            f"{snapshot.names(indexes)} wait{'s' if len(indexes) == 1 else ''} for a "
-            f"{type(resource).__name__} that no living task holds by `async with`: whoever called acquire() "
-            "may have ended without release()"
-        )
+    for key, indexes in waiting.items():
+        lock = type(snapshot.waits[indexes[0]].resource).__name__
+        words = f"{snapshot.names(indexes)} wait{'s' if len(indexes) == 1 else ''} for a {lock} "
+        noted = snapshot.noted.get(key)
+        if noted is None:
+            words += (
+                "that no living task holds by `async with`: whoever called acquire() may have ended without "
+                "release()"
+            )
+        else:
+            words += f"taken {noted.seconds:.1f} s ago by {noted.words}"
         tasks = tuple(id(snapshot.rows[index].task) for index in indexes)
         found.append(Problem("orphaned lock", words, tasks, certain=False))
     return found

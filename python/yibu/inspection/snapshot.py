@@ -45,6 +45,7 @@ class Snapshot:
             self.waits.append(_described_wait(row, jobs))
         self.by_task = {id(row.task): index for index, row in enumerate(self.rows)}
         self.awaits = self._edges()
+        self.noted: dict[int, holders.Noted] = {}
         self.holders = self._holders()
         self.awaited_by: dict[int, list[int]] = defaultdict(list)
         for index, targets in enumerate(self.awaits):
@@ -74,6 +75,9 @@ class Snapshot:
         found: dict[int, list[int]] = defaultdict(list)
         if not wanted:
             return found
+        for wait in self.waits:
+            if wait.kind == "lock" and (known := _yibu._lock_holder(lock_of(wait.resource))) is not None:
+                self.noted[id(lock_of(wait.resource))] = holders.Noted(*known)
         for index, row in enumerate(self.rows):
             if index % _BATCH == 0:
                 self.breathe()
@@ -82,6 +86,10 @@ class Snapshot:
                 released = wait.kind == "condition" and wait.resource is owner
                 if id(lock_of(owner)) in wanted and not released:
                     found[id(lock_of(owner))].append(index)
+        for lock, noted in self.noted.items():
+            index = self.by_task.get(noted.task_id, -1)
+            if index >= 0 and index not in found[lock]:
+                found[lock].append(index)
         return found
 
     def has_changed(self, problem: Problem) -> bool:
@@ -105,7 +113,13 @@ class Snapshot:
         if wait.kind in ("lock", "semaphore"):
             held = self.holders.get(id(lock_of(wait.resource)), [])
             task = "task" if len(held) == 1 else "tasks"
-            words += f" held by {task} {self.names(held)}" if held else ", holder unknown"
+            noted = self.noted.get(id(lock_of(wait.resource)))
+            if held:
+                words += f" held by {task} {self.names(held)}"
+            else:
+                words += f" held by {noted.words}" if noted else ", holder unknown"
+            if noted:
+                words += f" since {noted.seconds:.1f} s"
         if wait.others:
             others = sharing[_shared(wait)] - 1
             if others:

@@ -11,12 +11,13 @@ use pyo3::prelude::*;
 use pyo3::types::PyType;
 
 use super::held::{self, Held};
+use super::holder;
 use super::waiters::{self, Waited, Waiters};
 use crate::attributes::flags;
 use crate::copying::Copied;
 use crate::coroutines::{Routine, Step, taken};
 use crate::ffi::combined::Combinable;
-use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Table, references};
+use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Slot, Table, references};
 use crate::ffi::{boolean, none};
 use crate::mixins::{is_done, wake};
 use crate::stock;
@@ -26,6 +27,8 @@ use crate::stock;
 pub struct Lock {
     waiters: Waiters,
     locked: Cell<bool>,
+    /// See [`holder`].
+    holder: Slot,
 }
 
 static LOCK: ClassState = ClassState::new();
@@ -37,6 +40,11 @@ impl Lock {
     pub fn is_locked(&self) -> bool {
         self.locked.get()
     }
+
+    /// What [`holder`] has noted.
+    pub(super) fn holder<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+        self.holder.get(py)
+    }
 }
 
 /// Takes the lock; or gives the future to wait by, after which [`take_turn`] is due with the ticket.
@@ -45,6 +53,7 @@ pub fn take_or_join<'py>(lock: &Obj<'py, Lock>) -> PyResult<Option<(Bound<'py, P
     let data: &Lock = lock;
     if !data.locked.get() && !data.waiters.has_uncancelled(lock.py())? {
         data.locked.set(true);
+        holder::note(lock.py(), &data.holder)?;
         return Ok(None);
     }
     data.waiters.join(lock).map(Some)
@@ -56,7 +65,7 @@ pub fn take_turn(lock: &Obj<'_, Lock>, ticket: u64, waited: Output<'_>) -> PyRes
     lock.waiters.leave(py, ticket)?;
     let Err(error) = waited else {
         lock.locked.set(true);
-        return Ok(());
+        return holder::note(py, &lock.holder);
     };
     // A release may have counted on the one who leaves.
     if waiters::is_cancellation(py, &error)? && !lock.locked.get() {
@@ -126,6 +135,7 @@ impl Held for Lock {
         if !lock.locked.replace(false) {
             return Err(PyRuntimeError::new_err("Lock is not acquired."));
         }
+        holder::forget(&lock.holder);
         wake_first(lock)
     }
 }
@@ -180,5 +190,5 @@ impl Class for Lock {
         });
     }
 
-    references! { waiters }
+    references! { waiters, holder }
 }

@@ -41,8 +41,14 @@ pub fn want_ages(wanted: bool) {
     AGES_ARE_WANTED.store(wanted, Ordering::Relaxed);
 }
 
+/// Whether tasks note when they are made.
+#[inline]
+pub fn ages_are_wanted() -> bool {
+    AGES_ARE_WANTED.load(Ordering::Relaxed)
+}
+
 /// Nanoseconds since somebody asked for the first time, and at least 1.
-fn clock() -> u64 {
+pub fn clock() -> u64 {
     static BEGINNING: OnceLock<Instant> = OnceLock::new();
     let elapsed = BEGINNING.get_or_init(Instant::now).elapsed();
     u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX).max(1)
@@ -51,7 +57,7 @@ fn clock() -> u64 {
 /// Notes that a task is made now, if that is wanted.
 #[inline]
 pub(super) fn note_age(task: &Task) {
-    if AGES_ARE_WANTED.load(Ordering::Relaxed) {
+    if ages_are_wanted() {
         task.own.created.set(clock());
     }
 }
