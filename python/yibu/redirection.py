@@ -21,7 +21,7 @@ def wrap(stock: type, native: type, call_native: Callable[..., Any], with_init: 
         method = vars(native).get(name)
         is_special = name.startswith("__") and not (with_init and name == "__init__")
         if method is not None and isinstance(function, FunctionType) and not is_special:
-            setattr(stock, name, _wrapper(function, native, functools.partial(call_native, method)))
+            setattr(stock, name, _wrapper(function, native, functools.partial(call_native, native, method)))
 
 
 def _wrapper(function: FunctionType, native: type, call: Callable[..., Any]) -> FunctionType:

@@ -5,6 +5,7 @@
 //! makes such calls through a function whose frame looks like that of asyncio's. Called by whatever logs or warns, and by the
 //! loop's methods for child processes and Unix servers.
 
+use pyo3::exceptions::PyImportError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyFunction, PyString, PyTuple, PyType};
@@ -108,8 +109,13 @@ impl Frame {
             return Ok(without_text);
         }
         let Some(code) = self.original(self.module.namespace(py)?)? else { return Ok(None) };
-        let found = stock::module(py, "yibu.call_lines")?
-            .call_method1(name!("line_of_call"), (code, text, PyTuple::new(py, names)?))?;
+        let module = match stock::module(py, "yibu.call_lines") {
+            Ok(module) => module,
+            // The interpreter ends and imports nothing more: the record is of the function, without a line.
+            Err(error) if error.is_instance_of::<PyImportError>(py) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let found = module.call_method1(name!("line_of_call"), (code, text, PyTuple::new(py, names)?))?;
         if found.is_none() {
             return Ok(None);
         }

@@ -26,16 +26,6 @@ pub(crate) struct Native {
     pub stock: for<'py> fn(Python<'py>) -> PyResult<Option<&'py Bound<'py, PyType>>>,
 }
 
-#[cfg(not(Py_3_12))]
-impl Native {
-    /// Whether it stands for a class of asyncio's.
-    pub fn stands_for_stock(&self) -> bool {
-        Python::attach(|py| {
-            self.state.originals.stock_classes.get(py).is_some_and(|classes| !classes.is_empty())
-        })
-    }
-}
-
 /// The native classes, while the module is being made.
 static MADE: Mutex<Vec<Native>> = Mutex::new(Vec::new());
 

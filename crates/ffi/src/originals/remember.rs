@@ -23,7 +23,10 @@ pub fn remember(py: Python<'_>) -> PyResult<()> {
         for base in stock(py)?.map_or_else(|| Ok(Vec::new()), stock_bases)? {
             let has_init = !init_seen && own(&base, &init)?.is_some();
             init_seen |= has_init;
-            by_wrappers::wrap(&base, class.bind(py), has_init)?;
+            // A base for which a native base of its own stands gets the methods of that: they are what `super()` finds.
+            if !has_native_base(&base, class.bind(py))? {
+                by_wrappers::wrap(&base, class.bind(py), has_init)?;
+            }
         }
     }
     for Native { class, state, hooks, not_called, derives, stock, .. } in natives(py) {
@@ -83,6 +86,20 @@ pub fn remember(py: Python<'_>) -> PyResult<()> {
         let _ = state.originals.stock_classes.set(py, stock_classes);
     }
     Ok(())
+}
+
+/// Whether a class of asyncio's is the one that a base of a native class stands for.
+#[cfg(not(Py_3_12))]
+fn has_native_base(stock: &Bound<'_, PyType>, native: &Bound<'_, PyType>) -> PyResult<bool> {
+    let py = native.py();
+    for other in natives(py) {
+        let class = other.class.bind(py);
+        let stands_for_it = (other.stock)(py)?.is_some_and(|theirs| theirs.is(stock));
+        if stands_for_it && !class.is(native) && native.is_subclass(class)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The classes of asyncio's behind a native one. Those of protocols are programs' bases, and nothing stands in for them.

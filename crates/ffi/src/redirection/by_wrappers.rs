@@ -11,7 +11,7 @@ use crate::objects::Output;
 use crate::originals::natives::natives;
 use crate::originals::questions::call_native;
 
-const CALL_NATIVE: Signature<2> = Signature::new("_call_native", "method, object, *args");
+const CALL_NATIVE: Signature<3> = Signature::new("_call_native", "native, method, object, *args");
 
 static CALL: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
@@ -32,16 +32,16 @@ pub fn wrap(stock: &Bound<'_, PyType>, native: &Bound<'_, PyType>, with_init: bo
 
 fn call<'py>(args: Args<'_, 'py>) -> Output<'py> {
     let py = args.py();
-    let (Some(method), Some(object)) = (args.get(0), args.get(1)) else {
+    let (Some(class), Some(method), Some(object)) = (args.get(0), args.get(1), args.get(2)) else {
         return Err(PyTypeError::new_err("_call_native() missing arguments"));
     };
     let keywords = pyo3::types::PyDict::new(py);
     for (name, value) in args.keywords() {
         keywords.set_item(name, value)?;
     }
-    let arguments = args.tuple_from(1)?;
-    let native =
-        natives(py).iter().find(|native| native.stands_for_stock() && native.state.has(object.as_ptr()));
-    let native = native.ok_or_else(|| PyTypeError::new_err("_call_native() needs a native object"))?;
+    let arguments = args.tuple_from(2)?;
+    // The class whose method it is, which is not the object's where a base's method is called as `super()` calls it.
+    let native = natives(py).iter().find(|native| native.class.is(&class));
+    let native = native.ok_or_else(|| PyTypeError::new_err("_call_native() needs a native class"))?;
     call_native(native.state, &object, || method.call(arguments, Some(&keywords)))
 }
