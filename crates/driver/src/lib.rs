@@ -47,6 +47,7 @@ mod driver;
 mod epoll;
 mod faults;
 mod fd_table;
+pub mod files;
 pub mod memory;
 mod op;
 mod sending_file;

@@ -24,6 +24,7 @@ mod errors;
 mod event_loop;
 mod events;
 mod executor;
+mod files;
 mod frames;
 mod functions;
 mod futures;
@@ -99,6 +100,7 @@ fn _yibu(module: &Bound<'_, PyModule>) -> PyResult<()> {
     Table::<event_loop::EntryCallback>::build(py, None)?;
     Table::<event_loop::SendfileProtocol>::build(py, None)?;
     executor::register(module)?;
+    files::register(module)?;
     queues::register(module)?;
     sslproto::register(module)?;
     tasks::ensure::register(module)?;
