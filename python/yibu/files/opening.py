@@ -1,0 +1,219 @@
+"""`open` and `wrap`: from an ordinary file to one whose methods are awaited.
+
+Called by programs; calls the builtin `open` in a worker, and makes the classes of `text.py` and `binary.py`.
+"""
+
+from __future__ import annotations
+
+import io
+from asyncio import AbstractEventLoop
+from collections.abc import Callable
+from concurrent.futures import Executor
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+from yibu.files.base import AsyncBase, OpeningContext
+from yibu.files.binary import AsyncBufferedIOBase, AsyncBufferedReader, AsyncFileIO
+from yibu.files.operations import Operations
+from yibu.files.reading import reading_of
+from yibu.files.text import AsyncTextIOWrapper
+from yibu.files.writing import writing_of
+
+if TYPE_CHECKING:
+    from _typeshed import (
+        FileDescriptorOrPath,
+        OpenBinaryMode,
+        OpenBinaryModeReading,
+        OpenBinaryModeUpdating,
+        OpenBinaryModeWriting,
+        OpenTextMode,
+    )
+
+    _Opener = Callable[[str, int], int] | None
+
+_open = open
+
+
+class Opening:
+    """A call of a function that opens a file, made by a worker."""
+
+    def __init__(self, function: Callable[..., Any], arguments: dict[str, Any]) -> None:
+        self._function = function
+        self._arguments = arguments
+        self._file: Any = None
+        self._unwanted = False
+
+    def __call__(self) -> Any:
+        self._file = self._function(**self._arguments)
+        if self._unwanted:
+            self._file.close()
+        return self._file
+
+    def cancel(self) -> None:
+        """Nobody waits for the file any more: it is closed as soon as it is open."""
+        self._unwanted = True
+        if self._file is not None:
+            self._file.close()
+
+
+async def open_in_worker(
+    function: Callable[..., Any],
+    arguments: dict[str, Any],
+    loop: AbstractEventLoop | None,
+    executor: Executor | None,
+) -> Any:
+    """Call a function that opens a file. If the await is cancelled, the file does not stay open."""
+    opening = Opening(function, arguments)
+    try:
+        return await Operations(loop, executor).run(opening)
+    except BaseException:
+        opening.cancel()
+        raise
+
+
+@overload
+def open(
+    file: FileDescriptorOrPath,
+    mode: OpenTextMode = "r",
+    buffering: int = -1,
+    encoding: str | None = None,
+    errors: str | None = None,
+    newline: str | None = None,
+    closefd: bool = True,
+    opener: _Opener = None,
+    *,
+    loop: AbstractEventLoop | None = None,
+    executor: Executor | None = None,
+) -> OpeningContext[AsyncTextIOWrapper]: ...
+@overload
+def open(
+    file: FileDescriptorOrPath,
+    mode: OpenBinaryMode,
+    buffering: Literal[0],
+    encoding: None = None,
+    errors: None = None,
+    newline: None = None,
+    closefd: bool = True,
+    opener: _Opener = None,
+    *,
+    loop: AbstractEventLoop | None = None,
+    executor: Executor | None = None,
+) -> OpeningContext[AsyncFileIO]: ...
+@overload
+def open(
+    file: FileDescriptorOrPath,
+    mode: OpenBinaryModeReading | OpenBinaryModeUpdating,
+    buffering: Literal[-1, 1] = -1,
+    encoding: None = None,
+    errors: None = None,
+    newline: None = None,
+    closefd: bool = True,
+    opener: _Opener = None,
+    *,
+    loop: AbstractEventLoop | None = None,
+    executor: Executor | None = None,
+) -> OpeningContext[AsyncBufferedReader]: ...
+@overload
+def open(
+    file: FileDescriptorOrPath,
+    mode: OpenBinaryModeWriting,
+    buffering: Literal[-1, 1] = -1,
+    encoding: None = None,
+    errors: None = None,
+    newline: None = None,
+    closefd: bool = True,
+    opener: _Opener = None,
+    *,
+    loop: AbstractEventLoop | None = None,
+    executor: Executor | None = None,
+) -> OpeningContext[AsyncBufferedIOBase]: ...
+@overload
+def open(
+    file: FileDescriptorOrPath,
+    mode: str,
+    buffering: int = -1,
+    encoding: str | None = None,
+    errors: str | None = None,
+    newline: str | None = None,
+    closefd: bool = True,
+    opener: _Opener = None,
+    *,
+    loop: AbstractEventLoop | None = None,
+    executor: Executor | None = None,
+) -> OpeningContext[AsyncBase[Any]]: ...
+def open(
+    file: FileDescriptorOrPath,
+    mode: str = "r",
+    buffering: int = -1,
+    encoding: str | None = None,
+    errors: str | None = None,
+    newline: str | None = None,
+    closefd: bool = True,
+    opener: _Opener = None,
+    *,
+    loop: AbstractEventLoop | None = None,
+    executor: Executor | None = None,
+) -> OpeningContext[Any]:
+    """Open a file as the builtin function does. Await the result, or use it with `async with`."""
+    arguments = {
+        "file": file,
+        "mode": mode,
+        "buffering": buffering,
+        "encoding": encoding,
+        "errors": errors,
+        "newline": newline,
+        "closefd": closefd,
+        "opener": opener,
+    }
+    return OpeningContext(_opened(arguments, loop, executor))
+
+
+async def _opened(
+    arguments: dict[str, Any], loop: AbstractEventLoop | None, executor: Executor | None
+) -> AsyncBase[Any]:
+    ordinary = await open_in_worker(_open, arguments, loop, executor)
+    file = class_for(ordinary)(ordinary, loop, executor)
+    file._reading = reading_of(ordinary, arguments["newline"])
+    file._writing = writing_of(ordinary, arguments["buffering"], arguments["newline"])
+    return file
+
+
+@overload
+def wrap(
+    file: io.TextIOBase, *, loop: AbstractEventLoop | None = None, executor: Executor | None = None
+) -> AsyncTextIOWrapper: ...
+@overload
+def wrap(
+    file: io.BufferedReader | io.BufferedRandom,
+    *,
+    loop: AbstractEventLoop | None = None,
+    executor: Executor | None = None,
+) -> AsyncBufferedReader: ...
+@overload
+def wrap(
+    file: io.FileIO, *, loop: AbstractEventLoop | None = None, executor: Executor | None = None
+) -> AsyncFileIO: ...
+@overload
+def wrap(
+    file: io.BufferedIOBase,
+    *,
+    loop: AbstractEventLoop | None = None,
+    executor: Executor | None = None,
+) -> AsyncBufferedIOBase: ...
+def wrap(
+    file: Any, *, loop: AbstractEventLoop | None = None, executor: Executor | None = None
+) -> AsyncBase[Any]:
+    """Give an ordinary file methods that are awaited."""
+    return class_for(file)(file, loop, executor)
+
+
+def class_for(file: Any) -> type[AsyncBase[Any]]:
+    """Which class belongs to an ordinary file; TypeError for what is none."""
+    if isinstance(file, io.TextIOBase):
+        return AsyncTextIOWrapper
+    if isinstance(file, io.BufferedReader | io.BufferedRandom):
+        return AsyncBufferedReader
+    if isinstance(file, io.BufferedIOBase):
+        return AsyncBufferedIOBase
+    if isinstance(file, io.FileIO):
+        return AsyncFileIO
+    raise TypeError(f"Unsupported io type: {file}.")
