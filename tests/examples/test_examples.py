@@ -198,6 +198,17 @@ def test_periodic_jobs(programs):
     assert logged.count("unlucky failed") == logged.count("ValueError: bad luck") <= runs["unlucky"]
 
 
+def test_log_merge(programs, tmp_path):
+    one, two, output = tmp_path / "one", tmp_path / "two", tmp_path / "merged"
+    one.write_text("".join(f"2026-01-01T00:{minute:02}:00 one\n" for minute in range(0, 60, 2)))
+    two.write_text("\n".join(f"2026-01-01T00:{minute:02}:00 two" for minute in range(1, 60, 3)))
+    printed = programs.run("log_merge.py", one, two, "--output", output)
+    lines = output.read_text().splitlines()
+    assert printed.startswith("50 lines")
+    assert lines == sorted(lines) and len(lines) == 50
+    assert sorted(tmp_path.iterdir()) == sorted([one, two, output])
+
+
 def test_graceful_shutdown(programs):
     with programs.serving("graceful_shutdown.py", "--port", 0, "--grace", 0.3, stop=None) as served:
         with Lines(served.port) as quick, Lines(served.port) as slow, Lines(served.port) as idle:
