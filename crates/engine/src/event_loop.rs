@@ -134,13 +134,13 @@ impl<H: Host> EventLoop<H> {
         &self.inbox
     }
 
-    /// Appends an entry to the ring, behind the messages that other threads have sent before.
+    /// Appends an entry to the ring, behind the messages that other threads have sent before. It is made in the ring itself.
     #[inline]
-    pub fn push(&mut self, entry: H::Entry) {
+    pub fn push(&mut self, make: impl FnOnce() -> H::Entry) {
         if self.inbox.has_news() {
             self.drain_inbox();
         }
-        self.ready.push(entry);
+        self.ready.push(make());
     }
 
     /// Adds a timer.

@@ -1,5 +1,7 @@
 //! `contextvars` without Python frames: copy the current context, and run a closure inside one.
 
+pub mod variables;
+
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
@@ -11,6 +13,13 @@ use crate::objects::Output;
 pub fn copy_current(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     // SAFETY: attached; the call returns a new reference or null with an exception set.
     unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyContext_CopyCurrent()) }
+}
+
+/// `context.copy()`.
+#[inline]
+pub fn copy<'py>(context: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    // SAFETY: attached; the call checks the type of its argument, and returns a new reference or null with an exception set.
+    unsafe { Bound::from_owned_ptr_or_err(context.py(), ffi::PyContext_Copy(context.as_ptr())) }
 }
 
 /// A context without variables.

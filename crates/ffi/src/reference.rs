@@ -123,6 +123,11 @@ impl<T> Default for Slot<T> {
 }
 
 impl<T> Slot<T> {
+    /// Nothing.
+    pub const fn new() -> Self {
+        Self(Cell::new(None))
+    }
+
     #[inline]
     fn peek(&self) -> Option<&Ref<T>> {
         // SAFETY: the reference is used by the callers below for an identity test or to make a new strong reference,

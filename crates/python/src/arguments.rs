@@ -19,6 +19,11 @@ pub struct Arguments {
 }
 
 impl Arguments {
+    /// None.
+    pub const fn new() -> Self {
+        Self { kept: Slot::new(), single: Cell::new(false) }
+    }
+
     /// Keeps those of a native call from `first` on.
     #[inline]
     pub fn keep(&self, args: &Args<'_, '_>, first: usize) -> PyResult<()> {

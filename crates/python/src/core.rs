@@ -6,6 +6,7 @@
 
 pub mod after_entry;
 pub mod clock;
+pub mod contexts;
 pub mod current;
 pub mod entry;
 pub mod event_loop;
@@ -20,6 +21,7 @@ pub mod turn;
 pub mod watched;
 
 pub use clock::{is_due, now, seconds};
+pub use contexts::Copied;
 pub use entry::{
     Callable, Entry, EntryKind, Message, Reaction, Runnable, named, no_callable, typed, unnamed,
 };

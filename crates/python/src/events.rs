@@ -3,6 +3,7 @@
 //! Made by the loop's `call_*` methods; run by the loop's turn (`Handle::run`). Calls the callback, and the loop's
 //! exception handler when it raises.
 
+mod contexts;
 pub mod entries;
 pub mod replacing;
 #[cfg(Py_3_14)]
@@ -29,17 +30,39 @@ use crate::replaced::copy_context;
 use crate::replaced::names::{EXTRACT_STACK, FORMAT_CALLBACK, Name};
 use crate::{names, stock, texts};
 
+pub use replacing::*;
+
 /// The data of a `Handle`.
-#[derive(Default)]
 pub struct Handle {
     callback: Slot,
     args: Arguments,
     cancelled: Cell<bool>,
     context: Slot,
+    /// Whether the context is one that nothing runs in, shared with other handles.
+    shares_context: Cell<bool>,
     pub(crate) event_loop: Slot,
     source_traceback: Slot,
     /// What `repr()` said when the handle was cancelled in debug mode.
     repr: Slot,
+}
+
+impl Default for Handle {
+    /// A constant, because a new object is filled by a copy of it: from memory that was just written that would have to wait.
+    #[inline(always)]
+    fn default() -> Self {
+        const {
+            Self {
+                callback: Slot::new(),
+                args: Arguments::new(),
+                cancelled: Cell::new(false),
+                context: Slot::new(),
+                shares_context: Cell::new(false),
+                event_loop: Slot::new(),
+                source_traceback: Slot::new(),
+                repr: Slot::new(),
+            }
+        }
+    }
 }
 
 /// What a `TimerHandle` adds: the deadline. `when` is empty for a plain float.
@@ -51,8 +74,6 @@ pub struct Deadline {
     scheduled: Cell<bool>,
 }
 
-pub use replacing::*;
-
 /// What `call_soon_threadsafe` returns.
 #[cfg(Py_3_14)]
 pub use thread_safe_handle::{ThreadSafeHandle as PostedHandle, run_guarded as run_posted};
@@ -63,7 +84,13 @@ pub type PostedHandle = Handle;
 
 /// Runs a posted callback.
 #[cfg(not(Py_3_14))]
-pub use run as run_posted;
+#[inline]
+pub fn run_posted<'a, 'py>(
+    handle: &'a Obj<'py, Handle>,
+    run: impl FnOnce(&'a Obj<'py, Handle>) -> PyResult<()>,
+) -> PyResult<()> {
+    run(handle)
+}
 
 /// A posted handle as the handle that it is.
 pub fn posted<'a, 'py>(handle: &'a Obj<'py, PostedHandle>) -> &'a Obj<'py, Handle> {
@@ -91,14 +118,20 @@ impl Handle {
     #[inline]
     pub fn prepare<'py>(
         &self,
-        event_loop: &Bound<'py, PyAny>,
+        event_loop: &Obj<'py, EventLoop>,
         callback: Bound<'py, PyAny>,
         args: &Args<'_, 'py>,
         first: usize,
         context: Option<Bound<'py, PyAny>>,
     ) -> PyResult<()> {
         self.args.keep(args, first)?;
-        self.prepare_bare(event_loop, callback, context)
+        match context {
+            Some(context) => self.context.put(context),
+            None => self.copy_context(event_loop)?,
+        }
+        self.callback.put(callback);
+        self.event_loop.put(event_loop.as_any().clone());
+        Ok(())
     }
 
     /// A handle for `callback(arg)`, or for `callback()`.
@@ -195,7 +228,7 @@ pub fn loop_debug(event_loop: &Bound<'_, PyAny>) -> PyResult<bool> {
 #[inline]
 pub fn run(handle: &Obj<'_, Handle>) -> PyResult<()> {
     let py = handle.py();
-    let (Some(callback), Some(context)) = (handle.callback.get(py), handle.context.get(py)) else {
+    let (Some(callback), Some(context)) = (handle.callback.get(py), contexts::own(handle)?) else {
         return Ok(());
     };
     let called = if context::is_context(&context) {
@@ -324,6 +357,7 @@ fn fill<'py>(
     handle.args.keep_all(args);
     handle.cancelled.set(false);
     handle.context.put(context);
+    handle.shares_context.set(false);
     handle.repr.clear();
     handle.source_traceback.clear();
     if loop_debug(&event_loop)? {
@@ -364,7 +398,7 @@ impl Class for Handle {
         #[cfg(Py_3_12)]
         t.noargs(
             c"get_context",
-            |h| Ok(h.context.get_or_none(h.py())),
+            |h| Ok(contexts::own(h)?.unwrap_or_else(|| none(h.py()))),
             "The contextvars.Context the callback runs in.",
         );
         t.noargs(c"_run", |handle| run(handle).map(|()| none(handle.py())), "Runs the callback.");
@@ -384,7 +418,8 @@ impl Class for Handle {
             },
         );
         flags! { t: c"_cancelled" => cancelled }
-        objects! { t: c"_context" => context, c"_repr" => repr }
+        contexts::attribute(t);
+        objects! { t: c"_repr" => repr }
         t.getter(c"_loop", |h| Ok(h.event_loop.get_or_none(h.py())));
         objects! { t: c"_source_traceback" => source_traceback }
     }

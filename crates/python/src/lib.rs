@@ -80,6 +80,7 @@ fn _yibu(module: &Bound<'_, PyModule>) -> PyResult<()> {
     }
     ffi::trampoline::print_no_lack_of_memory();
     stock::capture(py)?;
+    ffi::context::variables::verify(py)?;
     Table::<ffi::combined::Base>::build(py, None)?;
     Table::<ffi::function::Function>::build(py, None)?;
     let handle = add::<events::Handle>(module)?;

@@ -117,7 +117,7 @@ proptest! {
         let mut arrived = 0;
         for (busy, moments) in turns {
             if busy {
-                machine.engine.push(Entry::Named(0));
+                machine.engine.push(|| Entry::Named(0));
             }
             let (began, outstanding) = (machine.net.now(), posted - arrived);
             let ran = turn(&mut machine, |inbox, moment| {

@@ -54,7 +54,7 @@ fn a_report_does_not_reach_the_next_owner_of_its_slot() -> io::Result<()> {
 /// One of each that a loop can hold; how many references to each there are.
 fn full() -> io::Result<(Machine, impl Fn(&Machine) -> [usize; 2])> {
     let mut machine = Machine::new(1, 1)?;
-    machine.engine.push(Entry::Named(1));
+    machine.engine.push(|| Entry::Named(1));
     machine.engine.inbox().post(2);
     let alarm = machine.schedule(3, machine.now() + 1.0);
     let count = move |machine: &Machine| {

@@ -20,7 +20,7 @@ fn longest_wait(mut machine: Machine, turns: &[u64], arrivals: &[u64]) -> io::Re
     let mut began: Vec<f64> = Vec::new();
     let (mut most, mut longest) = (0, 0.0_f64);
     for micros in turns {
-        machine.engine.push(Entry::Named(0));
+        machine.engine.push(|| Entry::Named(0));
         let now = machine.now();
         machine.turn()?;
         began.push(now);
@@ -197,7 +197,7 @@ fn turns_until_seen(
 ) -> io::Result<u32> {
     machine.connections[0].peer.send(b"x")?;
     for turns in 1.. {
-        machine.engine.push(Entry::Named(0));
+        machine.engine.push(|| Entry::Named(0));
         busy(machine)?;
         machine.turn()?;
         if machine.ran.contains(&Ran::Io(0)) {
@@ -211,7 +211,7 @@ fn turns_until_seen(
 fn spinning(turns: u32) -> io::Result<Machine> {
     let mut machine = Machine::new(1, 2)?;
     for _ in 0..turns {
-        machine.engine.push(Entry::Named(0));
+        machine.engine.push(|| Entry::Named(0));
         machine.turn()?;
     }
     Ok(machine)
@@ -234,7 +234,7 @@ fn then_only_some_do() -> io::Result<()> {
     let mut polls = 0;
     let mut machine = Machine::new(1, 1)?;
     for _ in 0..10_000 {
-        machine.engine.push(Entry::Named(0));
+        machine.engine.push(|| Entry::Named(0));
         polls += u32::from(machine.turn()? == Some(Plan::Poll));
     }
     assert!(polls < 10 * EAGER_TURNS, "{polls} looks at the kernel in turns that take no time");
@@ -261,10 +261,10 @@ fn what_happens_to_a_descriptor_makes_it_worth_asking() -> io::Result<()> {
 #[test]
 fn without_descriptors_the_kernel_is_left_alone() -> io::Result<()> {
     let mut machine = Machine::new(1, 0)?;
-    machine.engine.push(Entry::Named(1));
+    machine.engine.push(|| Entry::Named(1));
     assert_eq!(machine.turn()?, Some(Plan::Poll));
     for _ in 0..10 {
-        machine.engine.push(Entry::Named(1));
+        machine.engine.push(|| Entry::Named(1));
         assert_eq!(machine.turn()?, None);
     }
     Ok(())

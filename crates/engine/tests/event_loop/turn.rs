@@ -101,7 +101,7 @@ impl Modelled {
         self.labels += 1;
         match act {
             Act::CallSoon => {
-                self.machine.engine.push(Entry::Named(self.labels));
+                self.machine.engine.push(|| Entry::Named(self.labels));
                 self.ready.push_back(Ran::Entry(self.labels));
             }
             Act::Post => {
@@ -253,8 +253,8 @@ fn the_four_kinds_in_one_turn() -> io::Result<()> {
     machine.schedule(5, machine.now());
     machine.schedule(4, machine.now() - 1.0);
     machine.connections[0].peer.send(b"x")?;
-    machine.engine.push(Entry::Named(1));
-    machine.engine.push(Entry::Named(2));
+    machine.engine.push(|| Entry::Named(1));
+    machine.engine.push(|| Entry::Named(2));
     machine.engine.inbox().post(3);
     machine.turn()?;
     let order = [Ran::Entry(1), Ran::Entry(2), Ran::Message(3), Ran::Io(0), Ran::Timer(4), Ran::Timer(5)];
@@ -265,9 +265,9 @@ fn the_four_kinds_in_one_turn() -> io::Result<()> {
 #[test]
 fn what_a_turn_adds_waits_for_the_next() -> io::Result<()> {
     let mut machine = Machine::new(1, 0)?;
-    machine.engine.push(Entry::Named(1));
+    machine.engine.push(|| Entry::Named(1));
     let (_plan, count) = machine.begin()?;
-    machine.engine.push(Entry::Named(2));
+    machine.engine.push(|| Entry::Named(2));
     machine.engine.inbox().post(3);
     machine.schedule(4, machine.now());
     (0..count).for_each(|_| machine.run_next());
@@ -280,12 +280,12 @@ fn what_a_turn_adds_waits_for_the_next() -> io::Result<()> {
 #[test]
 fn what_others_sent_comes_before_what_is_called_later() -> io::Result<()> {
     let mut machine = Machine::new(1, 0)?;
-    machine.engine.push(Entry::Named(1));
+    machine.engine.push(|| Entry::Named(1));
     machine.engine.inbox().post(2);
-    machine.engine.push(Entry::Named(3));
+    machine.engine.push(|| Entry::Named(3));
     let (_plan, count) = machine.begin()?;
     machine.engine.inbox().post(4);
-    machine.engine.push(Entry::Named(5));
+    machine.engine.push(|| Entry::Named(5));
     machine.engine.inbox().post(6);
     (0..count).for_each(|_| machine.run_next());
     assert_eq!(machine.ran, [Ran::Entry(1), Ran::Message(2), Ran::Entry(3)]);
@@ -298,7 +298,7 @@ fn what_others_sent_comes_before_what_is_called_later() -> io::Result<()> {
 fn a_burst_leaves_no_memory_behind() -> io::Result<()> {
     let mut machine = Machine::new(1, 0)?;
     for label in 0..1_000_000 {
-        machine.engine.push(Entry::Named(label));
+        machine.engine.push(|| Entry::Named(label));
     }
     machine.turn()?;
     assert_eq!(machine.ran.len(), 1_000_000);

@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 use yibu_engine::{Cancelled, Driver, Host, Inbox, OpId};
 
 use super::after_entry::AfterEntry;
+use super::contexts::Contexts;
 use super::entry::{Entry, Message, Reaction};
 use super::noted_task::NotedTask;
 use super::operation::Owner;
@@ -93,6 +94,8 @@ pub struct EventLoop {
     pub(crate) current: NotedTask,
     /// The functions to run when the running entry has ended.
     pub(crate) after_entry: AfterEntry,
+    /// The copies of contexts that handles share.
+    pub(crate) contexts: Contexts,
     /// The state that other parts keep in the loop.
     pub(crate) parts: Parts,
     /// The native transports that are not closing, by descriptor.
@@ -150,6 +153,7 @@ impl EventLoop {
             overridden: Overridden::default(),
             current: NotedTask::default(),
             after_entry: AfterEntry::default(),
+            contexts: Contexts::default(),
             parts: Parts::default(),
             transports: WeakMap::default(),
             transport_mapping: Slot::default(),
@@ -189,7 +193,7 @@ impl EventLoop {
         let has_room = self.engine.with(|engine| {
             let has_room = engine.ready.make_room();
             if has_room && let Some(make) = make.take() {
-                engine.push(make());
+                engine.push(make);
             }
             has_room
         });
@@ -300,6 +304,7 @@ impl EventLoop {
         for slot in self.slots() {
             slot.traverse(visitor);
         }
+        self.contexts.traverse(visitor);
         self.parts.traverse(visitor);
         self.former_hooks.try_with(|hooks| {
             for (first, last) in hooks.iter() {
@@ -323,6 +328,7 @@ impl EventLoop {
     pub fn clear_all(&self) {
         let content = self.engine.with(Engine::clear);
         drop(content);
+        self.contexts.clear();
         drop(self.parts.take_all());
         let hooks = self.former_hooks.with(Option::take);
         drop(hooks);

@@ -40,6 +40,7 @@ pub fn run_once(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
             ran.and(event_loop.after_entry.run(event_loop))?;
         }
     }
+    event_loop.contexts.end_turn();
     Ok(())
 }
 
@@ -88,6 +89,7 @@ fn wait_and_take(event_loop: &Obj<'_, EventLoop>) -> PyResult<usize> {
             time = now(event_loop)?;
         }
         Plan::Park(timeout) => {
+            event_loop.contexts.clear();
             park(event_loop, timeout)?;
             py.check_signals()?;
             time = now(event_loop)?;

@@ -155,7 +155,7 @@ pub fn watching<'py>(
         return Ok((handle, entry));
     }
     let handle = Handle::create(py)?;
-    handle.prepare(event_loop.as_any(), callback, args, 2, context)?;
+    handle.prepare(event_loop, callback, args, 2, context)?;
     if event_loop.says_it_debugs()? {
         handle.remember_source(py)?;
     }

@@ -182,6 +182,7 @@ fn end_run(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     event_loop.set_thread(0);
     let unwatched =
         if event_loop.has_parked.take() { signals::wakeup::unwatch_signals(event_loop) } else { Ok(()) };
+    event_loop.contexts.clear();
     let tracked = track_all(event_loop);
     let settled = current::flush_leave(event_loop);
     event_loop.engine.with(Engine::end_busy_period);

@@ -89,7 +89,7 @@ fn prepare<'py>(
     if event_loop.debug.get() {
         check(event_loop, &callback, method, any_thread)?;
     }
-    handle.prepare(event_loop.as_any(), callback, args, 1, context)?;
+    handle.prepare(event_loop, callback, args, 1, context)?;
     if event_loop.says_it_debugs()? {
         handle.remember_source(event_loop.py())?;
     }
@@ -298,7 +298,7 @@ fn add_timer<'py>(
         return handles::at(event_loop, &class, given, callback, args.tuple_from(2)?, context);
     }
     let timer = TimerHandle::create(py)?;
-    timer.base.prepare(event_loop.as_any(), callback, args, 2, context)?;
+    timer.base.prepare(event_loop, callback, args, 2, context)?;
     timer.own.set(&when);
     if event_loop.says_it_debugs()? {
         timer.base.remember_source(py)?;

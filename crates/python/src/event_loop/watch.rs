@@ -98,7 +98,7 @@ static WATCHER: OwnerKind = OwnerKind {
             drop(owner);
             return Ok(());
         }
-        run_handle(&handle)
+        run_handle(event_loop, &handle)
     },
     replaced: |py, handle| handles::cancel(&typed(handle, py)?),
 };

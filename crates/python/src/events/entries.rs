@@ -2,15 +2,17 @@
 
 use pyo3::prelude::*;
 
-use super::{Handle, PostedHandle, TimerHandle, posted, run, run_posted};
-use crate::core::{Callable, Entry, EntryKind, Runnable, TimerKind, current, named, no_callable, typed};
+use super::{Handle, PostedHandle, TimerHandle, contexts, posted, run_posted};
+use crate::core::{
+    Callable, Entry, EntryKind, EventLoop, Runnable, TimerKind, current, named, no_callable, typed,
+};
 use crate::ffi::{Obj, Ref};
 
 /// `call_soon(callback)`
 pub static HANDLE: EntryKind = EntryKind {
     run: |event_loop, runnable| {
         current::flush_leave(event_loop)?;
-        run_handle(&runnable.object(event_loop.py())?)
+        run_handle(event_loop, &runnable.object(event_loop.py())?)
     },
     subject: named,
     callable: Some(handle_itself),
@@ -25,7 +27,10 @@ pub static POSTED: EntryKind = EntryKind {
         if handle.is_shared() {
             handle.track();
         }
-        if posted(&handle).is_cancelled() { Ok(()) } else { run_posted(&handle) }
+        match posted(&handle).is_cancelled() {
+            true => Ok(()),
+            false => run_posted(&handle, |handle| contexts::run(event_loop, handle)),
+        }
     },
     subject: named,
     callable: Some(handle_itself),
@@ -36,7 +41,7 @@ pub static POSTED: EntryKind = EntryKind {
 pub static TIMER: EntryKind = EntryKind {
     run: |event_loop, runnable| {
         current::flush_leave(event_loop)?;
-        run_handle(runnable.object::<TimerHandle>(event_loop.py())?.upcast())
+        run_handle(event_loop, runnable.object::<TimerHandle>(event_loop.py())?.upcast())
     },
     subject: named,
     callable: Some(handle_itself),
@@ -60,11 +65,11 @@ fn handle_itself(runnable: Runnable, py: Python<'_>) -> PyResult<Callable<'_>> {
 
 /// Runs a handle that nobody cancelled: what its callback raises is reported.
 #[inline]
-pub fn run_handle(handle: &Obj<'_, Handle>) -> PyResult<()> {
+pub fn run_handle<'py>(event_loop: &Obj<'py, EventLoop>, handle: &Obj<'py, Handle>) -> PyResult<()> {
     if handle.is_shared() {
         handle.track();
     }
-    if handle.is_cancelled() { Ok(()) } else { run(handle) }
+    if handle.is_cancelled() { Ok(()) } else { contexts::run(event_loop, handle) }
 }
 
 /// What a posted handle is when the loop has received it.

@@ -52,7 +52,10 @@ derived! {
 static THREAD_SAFE_HANDLE: ClassState = ClassState::new();
 
 /// Runs the callback, holding off other threads.
-pub fn run_guarded(handle: &Obj<'_, ThreadSafeHandle>) -> PyResult<()> {
+pub fn run_guarded<'a, 'py>(
+    handle: &'a Obj<'py, ThreadSafeHandle>,
+    run: impl FnOnce(&'a Obj<'py, Handle>) -> PyResult<()>,
+) -> PyResult<()> {
     handle.own.runner.set(thread::ident());
     // In asyncio this is `super()._run()`.
     let ran = if originals::replaced_in::<Handle>(handle.py()) & RUN == 0 {
@@ -111,7 +114,11 @@ impl Class for ThreadSafeHandle {
             },
             "Whether cancel() was called; waits while another thread runs the callback.",
         );
-        t.noargs(c"_run", |handle| run_guarded(handle).map(|()| none(handle.py())), "Runs the callback.");
+        t.noargs(
+            c"_run",
+            |handle| run_guarded(handle, run).map(|()| none(handle.py())),
+            "Runs the callback.",
+        );
     }
 
     references! { base }
