@@ -1,8 +1,14 @@
 //! Timers in deadline order, ties first come first served.
 //!
-//! A four-ary heap with lazy deletion: cancelling a timer only counts it, and when more than half of a large heap is cancelled, the
-//! heap is rebuilt without the cancelled timers. A cancelled timer that is the last leaf is removed at once; the time limit of a short
-//! operation mostly is. Called by [`crate::EventLoop`]; the type `T` tells whether a timer is cancelled.
+//! Most programs use few different delays, so most timers are due no earlier than those that were added before. These stand in a line,
+//! where adding one and taking the earliest moves no other. The rest is in a four-ary heap, and the earliest of all is the first of
+//! the one or of the other.
+//!
+//! Deletion is lazy: cancelling a timer only counts it, and when more than half of many timers are cancelled, line and heap are rebuilt
+//! without them. A cancelled timer that is the last of the line or of the heap is removed at once; the time limit of a short operation mostly is.
+//! Called by [`crate::EventLoop`]; the type `T` tells whether a timer is cancelled.
+
+use std::collections::VecDeque;
 
 use yibu_driver::memory::MakeRoom;
 
@@ -38,28 +44,29 @@ pub enum Cancelled<T> {
     Many(Vec<T>),
 }
 
-/// The heap.
+/// The line and the heap.
 #[derive(Debug)]
 pub struct Timers<T> {
+    line: VecDeque<Entry<T>>,
     heap: Vec<Entry<T>>,
-    /// How many entries of the heap are cancelled.
+    /// How many entries of both are cancelled.
     cancelled: usize,
-    /// Cancelled timers that have left the heap and are still to be dropped by the caller.
+    /// Cancelled timers that have left both and are still to be dropped by the caller.
     gone: Vec<T>,
     order: u64,
 }
 
 const ARITY: usize = 4;
 
-/// Heaps up to this size are not compacted.
+/// So few timers are not compacted.
 const SMALL: usize = 64;
 
-/// Heaps keep the memory for this many timers.
+/// Line and heap keep the memory for this many timers each.
 const KEEP: usize = 1024;
 
 impl<T> Default for Timers<T> {
     fn default() -> Self {
-        Self { heap: Vec::new(), cancelled: 0, gone: Vec::new(), order: 0 }
+        Self { line: VecDeque::new(), heap: Vec::new(), cancelled: 0, gone: Vec::new(), order: 0 }
     }
 }
 
@@ -67,21 +74,30 @@ impl<T: Timer> Timers<T> {
     /// Makes room for one more timer; `false` where there is no memory for it.
     #[inline]
     pub fn make_room(&mut self) -> bool {
-        self.heap.make_room(1)
+        self.line.make_room(1) && self.heap.make_room(1)
     }
 
     /// Adds a timer due at `when` seconds. Not-a-number is due at once, because a heap needs deadlines that can be compared.
+    #[inline]
     pub fn push(&mut self, when: f64, timer: T) {
         let when = if when.is_nan() { f64::NEG_INFINITY } else { when };
         self.order += 1;
-        self.heap.push(Entry { when, order: self.order, timer });
-        self.sift_up(self.heap.len() - 1);
+        let entry = Entry { when, order: self.order, timer };
+        if self.line.back().is_none_or(|last| last.when <= when) {
+            self.line.push_back(entry);
+        } else {
+            self.heap.push(entry);
+            self.sift_up(self.heap.len() - 1);
+        }
     }
 
-    /// Counts one timer of the heap that was cancelled just now. The timers returned may be others, cancelled earlier.
+    /// Counts one timer that was cancelled just now. The timers returned may be others, cancelled earlier.
     pub fn note_cancelled(&mut self) -> Cancelled<T> {
-        // The last leaf can go without moving anything.
-        let last = self.heap.pop_if(|last| last.timer.cancelled());
+        // The last ones can go without moving anything.
+        let last = match self.line.back() {
+            Some(last) if last.timer.cancelled() => self.line.pop_back(),
+            _ => self.heap.pop_if(|last| last.timer.cancelled()),
+        };
         self.cancelled += usize::from(last.is_none());
         if self.mostly_cancelled()
             && let Some(mut gone) = self.compact()
@@ -93,25 +109,38 @@ impl<T: Timer> Timers<T> {
         last.map_or(Cancelled::Nothing, |entry| Cancelled::One(entry.timer))
     }
 
-    /// Whether to rebuild the heap without the cancelled timers.
+    /// Whether to rebuild line and heap without the cancelled timers.
     #[inline]
     fn mostly_cancelled(&self) -> bool {
-        self.heap.len() > SMALL && self.cancelled * 2 > self.heap.len()
+        let all = self.line.len() + self.heap.len();
+        all > SMALL && self.cancelled * 2 > all
     }
 
-    /// Rebuilds the heap without the cancelled timers, which are returned, with room for one more; `None` if there is no memory for that.
+    /// Rebuilds both without the cancelled timers, which are returned, with room for one more; `None` if there is no memory for that.
     fn compact(&mut self) -> Option<Vec<T>> {
         let mut gone = Vec::new();
         if !gone.make_room(self.cancelled + 1) {
             return None;
         }
-        gone.extend(self.heap.extract_if(.., |entry| entry.timer.cancelled()).map(|entry| entry.timer));
+        self.extract(Timer::cancelled, &mut gone);
         self.cancelled = 0;
         self.give_back();
+        Some(gone)
+    }
+
+    /// Moves the timers that `unwanted` picks out of line and heap.
+    fn extract(&mut self, mut unwanted: impl FnMut(&T) -> bool, into: &mut Vec<T>) {
+        for _ in 0..self.line.len() {
+            match self.line.pop_front() {
+                Some(entry) if unwanted(&entry.timer) => into.push(entry.timer),
+                Some(entry) => self.line.push_back(entry),
+                None => break,
+            }
+        }
+        into.extend(self.heap.extract_if(.., |entry| unwanted(&entry.timer)).map(|entry| entry.timer));
         for index in (0..self.heap.len().div_ceil(ARITY)).rev() {
             self.sift_down(index);
         }
-        Some(gone)
     }
 
     /// Frees memory that a burst of timers has left behind.
@@ -120,19 +149,36 @@ impl<T: Timer> Timers<T> {
         if self.heap.capacity() > KEEP && self.heap.len() < self.heap.capacity() / 4 {
             self.heap.shrink_to((self.heap.len() * 2).max(KEEP));
         }
+        if self.line.capacity() > KEEP && self.line.len() < self.line.capacity() / 4 {
+            self.line.shrink_to((self.line.len() * 2).max(KEEP));
+        }
     }
 
-    /// The earliest deadline in the heap.
+    /// Whether the earliest timer is the first of the heap; it is the first of the line otherwise, if there is any.
+    #[inline]
+    fn heap_is_first(&self) -> bool {
+        match (self.heap.first(), self.line.front()) {
+            (Some(in_heap), Some(in_line)) => in_heap.before(in_line),
+            (in_heap, _) => in_heap.is_some(),
+        }
+    }
+
+    #[inline]
+    fn first(&self) -> Option<&Entry<T>> {
+        if self.heap_is_first() { self.heap.first() } else { self.line.front() }
+    }
+
+    /// The earliest deadline.
     #[inline]
     pub fn next_deadline(&self) -> Option<f64> {
-        self.heap.first().map(|entry| entry.when)
+        self.first().map(|entry| entry.when)
     }
 
-    /// Takes one cancelled timer: the first timer of the heap if that is cancelled, or any once most timers are cancelled.
+    /// Takes one cancelled timer: the first timer if that is cancelled, or any once most timers are cancelled.
     #[inline]
     pub fn pop_cancelled(&mut self) -> Option<T> {
         if self.gone.is_empty() {
-            if self.heap.first()?.timer.cancelled() {
+            if self.first()?.timer.cancelled() {
                 return self.pop();
             }
             if !self.mostly_cancelled() {
@@ -150,14 +196,17 @@ impl<T: Timer> Timers<T> {
     /// Takes the earliest timer, cancelled or not, if it is due before `end`.
     #[inline]
     pub fn pop_due(&mut self, end: f64) -> Option<T> {
-        if self.heap.first()?.when >= end { None } else { self.pop() }
+        if self.first()?.when >= end { None } else { self.pop() }
     }
 
     fn pop(&mut self) -> Option<T> {
-        let last = self.heap.len().checked_sub(1)?;
-        self.heap.swap(0, last);
-        let timer = self.heap.pop()?.timer;
-        self.sift_down(0);
+        let timer = if self.heap_is_first() {
+            let timer = self.heap.swap_remove(0).timer;
+            self.sift_down(0);
+            timer
+        } else {
+            self.line.pop_front()?.timer
+        };
         self.give_back();
         if timer.cancelled() {
             self.cancelled = self.cancelled.saturating_sub(1);
@@ -194,7 +243,7 @@ impl<T: Timer> Timers<T> {
 
     /// The number of timers, cancelled ones that are still here included.
     pub fn len(&self) -> usize {
-        self.heap.len() + self.gone.len()
+        self.line.len() + self.heap.len() + self.gone.len()
     }
 
     /// Whether there is none.
@@ -204,19 +253,19 @@ impl<T: Timer> Timers<T> {
 
     /// How many timers there is memory for.
     pub fn capacity(&self) -> usize {
-        self.heap.capacity() + self.gone.capacity()
+        self.line.capacity() + self.heap.capacity() + self.gone.capacity()
     }
 
     /// Shows every timer with its deadline, in the order in which they are due.
     pub fn in_order(&self) -> Vec<(f64, &T)> {
-        let mut entries: Vec<&Entry<T>> = self.heap.iter().collect();
+        let mut entries: Vec<&Entry<T>> = self.line.iter().chain(&self.heap).collect();
         entries.sort_by(|a, b| a.when.total_cmp(&b.when).then(a.order.cmp(&b.order)));
         entries.into_iter().map(|entry| (entry.when, &entry.timer)).collect()
     }
 
     /// Replaces each timer for which `change` returns another one; returns the replaced timers.
     pub fn replace(&mut self, mut change: impl FnMut(&T) -> Option<T>) -> Vec<T> {
-        let entries = self.heap.iter_mut();
+        let entries = self.line.iter_mut().chain(&mut self.heap);
         let changed = entries.filter_map(|entry| {
             let timer = change(&entry.timer)?;
             Some(std::mem::replace(&mut entry.timer, timer))
@@ -225,29 +274,27 @@ impl<T: Timer> Timers<T> {
     }
 
     /// Takes the timers out that `unwanted` picks.
-    pub fn remove(&mut self, mut unwanted: impl FnMut(&T) -> bool) -> Vec<T> {
-        let removed: Vec<T> =
-            self.heap.extract_if(.., |entry| unwanted(&entry.timer)).map(|entry| entry.timer).collect();
+    pub fn remove(&mut self, unwanted: impl FnMut(&T) -> bool) -> Vec<T> {
+        let mut removed = Vec::new();
+        self.extract(unwanted, &mut removed);
         self.cancelled -= removed.iter().filter(|timer| timer.cancelled()).count().min(self.cancelled);
-        for index in (0..self.heap.len().div_ceil(ARITY)).rev() {
-            self.sift_down(index);
-        }
         removed
     }
 
-    /// How many timers in the heap are cancelled.
+    /// How many timers in line and heap are cancelled.
     pub fn cancelled_count(&self) -> usize {
         self.cancelled
     }
 
     /// Shows every timer, in no order.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
-        self.heap.iter().map(|entry| &entry.timer).chain(&self.gone)
+        self.line.iter().chain(&self.heap).map(|entry| &entry.timer).chain(&self.gone)
     }
 
     /// Takes all timers.
     pub fn take(&mut self) -> Vec<T> {
         let mut timers = std::mem::take(&mut self.gone);
+        timers.extend(std::mem::take(&mut self.line).into_iter().map(|entry| entry.timer));
         timers.extend(std::mem::take(&mut self.heap).into_iter().map(|entry| entry.timer));
         self.cancelled = 0;
         timers
