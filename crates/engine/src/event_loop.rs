@@ -189,6 +189,7 @@ impl<H: Host> EventLoop<H> {
             return None;
         }
         self.unasked_turns -= 1;
+        self.inbox.forget_backlog();
         Some(self.ready.len())
     }
 
@@ -274,12 +275,16 @@ impl<H: Host> EventLoop<H> {
         self.inbox.ensure_waker(|| driver.waker())
     }
 
-    /// Prepares to block. Block on the result while the loop is not borrowed. `None` when a message arrived first: the ring then has
-    /// the message, and behind it the operations that the kernel reports.
+    /// Prepares to block. Block on the result while the loop is not borrowed. `None` when a message or an entry arrived first: the ring
+    /// then has it, and behind it the operations that the kernel reports.
     pub fn begin_wait(&mut self) -> std::io::Result<Option<Wait>> {
         let driver = &mut self.driver;
         if !self.inbox.park(|| driver.waker())? {
             self.drain_inbox();
+            return self.poll().map(|()| None);
+        }
+        if !self.ready.is_empty() {
+            self.inbox.unpark();
             return self.poll().map(|()| None);
         }
         match self.driver.begin_wait() {
@@ -321,6 +326,7 @@ impl<H: Host> EventLoop<H> {
         if self.inbox.has_news() {
             self.drain_inbox();
         }
+        self.inbox.forget_backlog();
         let end = due_before(now, self.clock_resolution);
         // A timer for which there is no memory stays in the heap and runs in the next turn.
         while self.ready.make_room()

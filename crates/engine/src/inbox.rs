@@ -8,6 +8,9 @@
 //! the first: a sender that comes second finds [`PARKED`] and wakes the loop, and a loop that comes second finds the message. A
 //! wake-up that comes late, when the loop is busy again, ends its next park at once and does no other harm. `model` tries every
 //! interleaving.
+//!
+//! Threads that hold the lock of the embedder (the interpreter's) push to the loop's ring themselves and call [`Inbox::note_pushed`]: the
+//! loop uses its ring, and begins and ends to park, only while it holds that lock, so the lock alone orders all of it.
 
 #[cfg(all(test, loom))]
 mod model;
@@ -90,6 +93,22 @@ impl<M, W: Wake> Inbox<M, W> {
         self.queue.push(message);
         self.backlog.store(self.backlog.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
         self.has_news.store(true, Ordering::Release);
+    }
+
+    /// Counts an entry that another thread has pushed to the loop's ring itself, and wakes the loop if it is parked. For threads that hold
+    /// a lock without which the loop neither uses its ring nor begins or ends to park, so that one reads the other's state as it is.
+    #[inline]
+    pub fn note_pushed(&self) {
+        self.backlog.store(self.backlog.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+        if self.loop_state.load(Ordering::Relaxed) == PARKED {
+            self.wake_if_parked();
+        }
+    }
+
+    /// The loop is about to run all that has come.
+    #[inline]
+    pub(crate) fn forget_backlog(&self) {
+        self.backlog.store(0, Ordering::Relaxed);
     }
 
     /// Whether a sender should call [`throttle`](Self::throttle), so that the loop can catch up. Ask after sending.

@@ -9,9 +9,9 @@ use pyo3::types::PyFloat;
 use super::{debug, handles, internal_timers};
 use crate::core::Overrides;
 use crate::core::clock::on_the_clock;
-use crate::core::{Entry, EventLoop, Message, Overridable};
+use crate::core::{Entry, EventLoop, Overridable};
 use crate::core::{Scheduled, now, seconds};
-use crate::events::entries::{HANDLE, POSTED, SCHEDULED, received};
+use crate::events::entries::{HANDLE, POSTED, SCHEDULED};
 use crate::events::{self, Handle, PostedHandle, TimerHandle, When};
 use crate::ffi::{Args, Create, Obj, Output, Signature, Table, make, none};
 use crate::replaced::names::MONOTONIC;
@@ -203,19 +203,14 @@ fn post_soon<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Outp
 /// Hands an entry over to the loop, from any thread.
 #[inline]
 pub(super) fn post<'py>(event_loop: &Obj<'py, EventLoop>, handle: Obj<'py, PostedHandle>) -> PyResult<()> {
-    if event_loop.runs_elsewhere() {
-        event_loop.inbox.post(Message::new(received, handle));
-        if event_loop.inbox.is_flooded() {
-            // asyncio writes to a socket here, and whoever waits for the interpreter gets it. Threads that post without end
-            // would leave the loop no time otherwise.
-            let inbox = Arc::clone(&event_loop.inbox);
-            event_loop.py().detach(|| inbox.throttle());
-        }
-    } else {
-        // The order among call_soon() and call_soon_threadsafe() is that of the calls. Nobody is parked, but a program that runs
-        // turns by its own hand, and waits in the select of `_selector`.
-        event_loop.push(Entry::of(&POSTED, handle))?;
-        event_loop.inbox.wake_if_parked();
+    // This thread holds the interpreter, so a loop that another thread runs is blocked or between two uses of its ring.
+    event_loop.push_made(|| Entry::of(&POSTED, handle))?;
+    event_loop.inbox.note_pushed();
+    if event_loop.runs_elsewhere() && event_loop.inbox.is_flooded() {
+        // asyncio writes to a socket here, and whoever waits for the interpreter gets it. Threads that post without end would leave
+        // the loop no time otherwise.
+        let inbox = Arc::clone(&event_loop.inbox);
+        event_loop.py().detach(|| inbox.throttle());
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use super::{Handle, PostedHandle, TimerHandle, contexts, posted, run_posted};
 use crate::core::{
     Callable, Entry, EntryKind, EventLoop, Runnable, TimerKind, current, named, no_callable, typed,
 };
-use crate::ffi::{Obj, Ref};
+use crate::ffi::Obj;
 
 /// `call_soon(callback)`
 pub static HANDLE: EntryKind = EntryKind {
@@ -70,11 +70,6 @@ pub fn run_handle<'py>(event_loop: &Obj<'py, EventLoop>, handle: &Obj<'py, Handl
         handle.track();
     }
     if handle.is_cancelled() { Ok(()) } else { contexts::run(event_loop, handle) }
-}
-
-/// What a posted handle is when the loop has received it.
-pub fn received(handle: Ref) -> Entry {
-    Entry::Run(Runnable::new(&POSTED, handle))
 }
 
 /// The loop stops to run and may become garbage: shows the handles that it was about to run to the collector.
