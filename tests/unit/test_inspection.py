@@ -12,7 +12,7 @@ import time
 
 import pytest
 import yibu
-from yibu.inspection import descriptions
+from yibu.inspection import encoding
 
 pytestmark = pytest.mark.yibu_only
 
@@ -624,7 +624,7 @@ class TestDescriptions:
             await yibu.sleep(100)
 
         tree = see(one)
-        assert descriptions.from_data(json.loads(json.dumps(descriptions.as_data(tree)))) == tree
+        assert encoding.decode(json.loads(encoding.encode(tree))) == tree
 
     def test_a_thousand_tasks_deep(self):
         """The tree of tasks that wait for each other is walked without recursion."""

@@ -12,7 +12,8 @@ import time
 from typing import Any
 
 from yibu.inspection import messages, remote, sockets
-from yibu.inspection.descriptions import TaskTree, from_data
+from yibu.inspection.descriptions import TaskTree
+from yibu.inspection.encoding import decode
 
 _CREDENTIALS = struct.Struct("3i")
 
@@ -103,7 +104,7 @@ def _asked(
         raise Unreachable(f"process {pid}: {error}") from error
     if "error" in answer:
         raise Unreachable(f"process {pid}: {answer['error']}")
-    return from_data(answer["tree"])
+    return decode(answer["tree"])
 
 
 def _user_of(pid: int) -> int:

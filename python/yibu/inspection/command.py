@@ -9,7 +9,8 @@ import sys
 from collections.abc import Sequence
 
 from yibu.inspection import client
-from yibu.inspection.descriptions import TaskTree, as_data
+from yibu.inspection.descriptions import TaskTree
+from yibu.inspection.encoding import encode
 
 
 def main(command: str, arguments: Sequence[str]) -> int:
@@ -70,7 +71,7 @@ def _seconds(text: str) -> float:
 
 def _shown(tree: TaskTree, command: str, options: argparse.Namespace) -> str:
     if options.json:
-        return json.dumps(as_data(tree), indent=2)
+        return json.dumps(json.loads(encode(tree)), indent=2)
     if options.asyncio:
         from yibu.inspection import asyncio_form
 

@@ -1,12 +1,12 @@
 """What `yibu.ps()` returns: frozen descriptions of tasks, loops and problems, which are plain data.
 
-Made by `snapshot.py`; printed by `table.py` and `tree.py`; `as_data` and `from_data` carry them between
+Made by `snapshot.py`; printed by `table.py` and `tree.py`; `encoding.py` carries them between
 processes.
 """
 
 import dataclasses
 from collections.abc import Iterator
-from typing import Any, overload
+from typing import overload
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -130,29 +130,3 @@ def is_of_asyncio(file: str) -> bool:
     """Whether a file belongs to the standard library's asyncio."""
     folder = file.rpartition("/")[0]
     return folder.endswith("/asyncio")
-
-
-def as_data(tree: TaskTree) -> dict[str, Any]:
-    """The tree as what JSON can say."""
-    return dataclasses.asdict(tree)
-
-
-def from_data(data: dict[str, Any]) -> TaskTree:
-    """The tree that `as_data` took apart."""
-    return TaskTree(
-        tasks=tuple(
-            TaskDescription(
-                **{**task, "awaited_by": tuple(task["awaited_by"]), "stack": _frames(task["stack"])}
-            )
-            for task in data["tasks"]
-        ),
-        loops=tuple(LoopDescription(**{**loop, "stack": _frames(loop["stack"])}) for loop in data["loops"]),
-        problems=tuple(
-            Problem(**{**problem, "tasks": tuple(problem["tasks"])}) for problem in data["problems"]
-        ),
-        pid=data["pid"],
-    )
-
-
-def _frames(frames: list[dict[str, Any]]) -> tuple[Frame, ...]:
-    return tuple(Frame(**frame) for frame in frames)

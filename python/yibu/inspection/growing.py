@@ -38,9 +38,10 @@ class Size:
 def sizes(breathe: Callable[[], None]) -> dict[int, Size]:
     """The queues that tasks refer to, by their `id`."""
     found: dict[int, Size] = {}
-    for index, row in enumerate(rows.read(breathe)):
-        if index % rows.BATCH == 0:
-            breathe()
+    all_rows = rows.read(breathe)
+    while all_rows:
+        breathe()
+        row = all_rows.pop()
         for queue in _queues_of(row):
             size = found.get(id(queue))
             if size is None:

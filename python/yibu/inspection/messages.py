@@ -20,7 +20,11 @@ class BadMessage(Exception):
 
 def send(connection: socket.socket, message: dict[str, Any], deadline: float) -> None:
     """Send a message until `time.monotonic()` shows the deadline."""
-    content = json.dumps(message, separators=(",", ":")).encode()
+    send_encoded(connection, json.dumps(message).encode(), deadline)
+
+
+def send_encoded(connection: socket.socket, content: bytes, deadline: float) -> None:
+    """Send what is a message in JSON."""
     data = memoryview(_LENGTH.pack(len(content)) + content)
     while data:
         _limit(connection, deadline)

@@ -15,7 +15,7 @@ from typing import Any
 from yibu import _yibu, task_registry
 from yibu.inspection.descriptions import Frame, is_of_asyncio
 
-BATCH = 200
+BATCH = 100
 """After so many tasks whoever is not the loop's thread lets go of the interpreter."""
 
 

@@ -6,6 +6,7 @@ alone. Made by `inspecting.py`.
 """
 
 import contextlib
+import json
 import os
 import select
 import socket
@@ -16,6 +17,7 @@ from typing import Any
 
 from yibu.inspection import messages, sockets
 from yibu.inspection.breath import Breath
+from yibu.inspection.rows import BATCH
 
 _PATIENCE = 5.0
 """Seconds for a request to come."""
@@ -132,17 +134,29 @@ def _handle(connection: socket.socket) -> None:
     try:
         answer = answer_to(request)
     except Exception as error:
-        answer = {"error": f"{type(error).__name__}: {error}"}
-    messages.send(connection, answer, time.monotonic() + _ANSWER_PATIENCE)
+        answer = _refusal(f"{type(error).__name__}: {error}")
+    messages.send_encoded(connection, answer, time.monotonic() + _ANSWER_PATIENCE)
 
 
-def answer_to(request: dict[str, Any]) -> dict[str, Any]:
+def _refusal(reason: str) -> bytes:
+    return json.dumps({"error": reason}).encode()
+
+
+def answer_to(request: dict[str, Any]) -> bytes:
     """What the process says to a request: `{"ask": "tasks", "sample": SECONDS}`."""
     from yibu.inspection import observed
-    from yibu.inspection.descriptions import as_data
+    from yibu.inspection.encoding import encode
 
     if request.get("ask") != "tasks":
-        return {"error": f"unknown request {request.get('ask')!r}"}
+        return _refusal(f"unknown request {request.get('ask')!r}")
     seconds = min(max(float(request.get("sample", 0)), 0.0), 10.0)
     breath = Breath()
-    return {"tree": as_data(observed.take(seconds, breath))}
+    tree = observed.take(seconds, breath)
+    answer = b'{"tree": ' + encode(tree, breath) + b"}"
+    # What ten thousand tasks have left is freed in pieces, too.
+    tasks = list(tree.tasks)
+    del tree
+    while tasks:
+        del tasks[-BATCH:]
+        breath()
+    return answer

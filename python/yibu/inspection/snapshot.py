@@ -9,6 +9,7 @@ Called by `ps()`, by the server of the socket and by the signal.
 
 import asyncio
 import contextlib
+import heapq
 import os
 import threading
 from collections import defaultdict
@@ -38,7 +39,7 @@ class Snapshot:
         self.rows: list[Row] = rows.read(breathe)
         self.waits: list[Wait] = []
         jobs = {id(future): (function, runs) for future, function, runs in _yibu._executor_jobs()}
-        self.rows.sort(key=_by_name)
+        self.rows = self._sorted(self.rows)
         for index, row in enumerate(self.rows):
             if index % _BATCH == 0:
                 breathe()
@@ -51,6 +52,24 @@ class Snapshot:
         for index, targets in enumerate(self.awaits):
             for target in targets:
                 self.awaited_by[target].append(index)
+
+    def _sorted(self, found: list[Row]) -> list[Row]:
+        """The rows by name: sorted in pieces, because sorting is one call that holds the interpreter."""
+        pieces = []
+        for start in range(0, len(found), rows.BATCH):
+            pieces.append(sorted(found[start : start + rows.BATCH], key=_by_name))
+            self.breathe()
+        merged = []
+        for row in heapq.merge(*pieces, key=_by_name):
+            merged.append(row)
+            self.breathe()
+        return merged
+
+    def forget(self) -> None:
+        """Free what was found, in pieces."""
+        while self.rows:
+            del self.rows[-_BATCH:], self.waits[-_BATCH:]
+            self.breathe()
 
     def _edges(self) -> list[list[int]]:
         """For each row those of the tasks that it waits for."""
@@ -198,7 +217,9 @@ def take(breathe: Breathe = lambda: None) -> TaskTree:
                 lost=index in lost,
             )
         )
-    return TaskTree(tuple(tasks), _loops(snapshot, counts), tuple(found), os.getpid())
+    loops = _loops(snapshot, counts)
+    snapshot.forget()
+    return TaskTree(tuple(tasks), loops, tuple(found), os.getpid())
 
 
 def _loops(snapshot: Snapshot, counts: dict[int, int]) -> tuple[LoopDescription, ...]:
