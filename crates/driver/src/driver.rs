@@ -7,6 +7,7 @@ use std::os::fd::OwnedFd;
 
 use crate::epoll::Epoll;
 use crate::faults::Faults;
+use crate::io_uring::{self, Uring};
 use crate::op::{Fd, Interest, Lease, Op, OpId, Outcome, SocketAddrAny};
 use crate::sending_file::SendingFile;
 use crate::sim::{Sim, SimNet};
@@ -19,6 +20,8 @@ use crate::{buffers, clock};
 pub enum Driver {
     /// Linux's epoll.
     Epoll(Epoll),
+    /// Linux's io_uring, with epoll for what does not gain by it.
+    Uring(Box<Uring>),
     /// A kernel in memory, for tests.
     Sim(Sim),
 }
@@ -27,6 +30,14 @@ impl Driver {
     /// The driver on epoll.
     pub fn epoll() -> Self {
         Self::Epoll(Epoll::default())
+    }
+
+    /// The driver on io_uring; an error where the kernel lacks it, or a sandbox forbids it.
+    pub fn io_uring() -> io::Result<Self> {
+        match io_uring::refusal() {
+            Some(refusal) => Err(refusal),
+            None => Ok(Self::Uring(Box::default())),
+        }
     }
 
     /// A driver on a simulated kernel, which makes every choice from `seed`, and the handle by which a test controls that kernel.
@@ -39,6 +50,7 @@ impl Driver {
     pub fn set_faults(&mut self, seed: u64, faults: Faults) {
         match self {
             Self::Epoll(driver) => driver.set_faults(seed, faults),
+            Self::Uring(driver) => driver.set_faults(seed, faults),
             Self::Sim(driver) => driver.set_faults(seed, faults),
         }
     }
@@ -47,6 +59,7 @@ impl Driver {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Epoll(_) => "epoll",
+            Self::Uring(_) => "io_uring",
             Self::Sim(_) => "sim",
         }
     }
@@ -55,6 +68,7 @@ impl Driver {
     pub fn submit(&mut self, op: Op) -> io::Result<OpId> {
         match self {
             Self::Epoll(driver) => driver.submit(op),
+            Self::Uring(driver) => driver.submit(op),
             Self::Sim(driver) => driver.submit(op),
         }
     }
@@ -63,6 +77,7 @@ impl Driver {
     pub fn cancel(&mut self, id: OpId) -> bool {
         match self {
             Self::Epoll(driver) => driver.cancel(id),
+            Self::Uring(driver) => driver.cancel(id),
             Self::Sim(driver) => driver.cancel(id),
         }
     }
@@ -72,6 +87,7 @@ impl Driver {
     pub fn alter(&mut self, id: OpId, op: Op) -> bool {
         match self {
             Self::Epoll(driver) => driver.alter(id, op),
+            Self::Uring(driver) => driver.alter(id, op),
             Self::Sim(driver) => driver.alter(id, op),
         }
     }
@@ -81,6 +97,7 @@ impl Driver {
     pub fn is_live(&self, id: OpId) -> bool {
         match self {
             Self::Epoll(driver) => driver.is_live(id),
+            Self::Uring(driver) => driver.is_live(id),
             Self::Sim(driver) => driver.is_live(id),
         }
     }
@@ -90,7 +107,17 @@ impl Driver {
     pub fn finish(&mut self, id: OpId) -> Option<Outcome> {
         match self {
             Self::Epoll(driver) => driver.finish(id),
+            Self::Uring(driver) => driver.finish(id),
             Self::Sim(driver) => driver.finish(id),
+        }
+    }
+
+    /// Whether the driver has received bytes for an operation, or the end of the stream, that nobody has taken: no call on the descriptor gives
+    /// them any more.
+    pub fn holds_bytes(&self, id: OpId) -> bool {
+        match self {
+            Self::Uring(driver) => driver.holds_bytes(id),
+            Self::Epoll(_) | Self::Sim(_) => false,
         }
     }
 
@@ -99,6 +126,7 @@ impl Driver {
     pub fn bytes(&self, lease: &Lease) -> &[u8] {
         match self {
             Self::Epoll(driver) => driver.bytes(lease),
+            Self::Uring(driver) => driver.bytes(lease),
             Self::Sim(driver) => driver.bytes(lease),
         }
     }
@@ -108,6 +136,7 @@ impl Driver {
     pub fn recycle(&mut self, lease: Lease) {
         match self {
             Self::Epoll(driver) => driver.recycle(lease),
+            Self::Uring(driver) => driver.recycle(lease),
             Self::Sim(driver) => driver.recycle(lease),
         }
     }
@@ -117,6 +146,7 @@ impl Driver {
     pub fn begin_wait(&mut self) -> io::Result<Wait> {
         match self {
             Self::Epoll(driver) => Ok(Wait(wait::Kind::Epoll(driver.begin_wait()?))),
+            Self::Uring(driver) => Ok(Wait(wait::Kind::Uring(Box::new(driver.begin_wait()?)))),
             Self::Sim(driver) => Ok(Wait(wait::Kind::Sim(driver.begin_wait()))),
         }
     }
@@ -126,12 +156,13 @@ impl Driver {
     pub fn end_wait(&mut self, wait: Wait, ready: &mut Vec<OpId>) -> io::Result<()> {
         match (self, wait.0) {
             (Self::Epoll(driver), wait::Kind::Epoll(wait)) => driver.end_wait(wait, ready),
+            (Self::Uring(driver), wait::Kind::Uring(wait)) => driver.end_wait(*wait, ready),
             (Self::Sim(driver), wait::Kind::Sim(wait)) => {
                 driver.end_wait(wait, ready);
                 Ok(())
             }
             // The wait of another driver says nothing about this one.
-            (Self::Epoll(_), wait::Kind::Sim(_)) | (Self::Sim(_), wait::Kind::Epoll(_)) => Ok(()),
+            _ => Ok(()),
         }
     }
 
@@ -141,6 +172,7 @@ impl Driver {
     pub fn poll_now(&mut self, ready: &mut Vec<OpId>) -> io::Result<()> {
         match self {
             Self::Epoll(driver) => driver.poll_now(ready),
+            Self::Uring(driver) => driver.poll_now(ready),
             Self::Sim(driver) => {
                 driver.poll_now(ready);
                 Ok(())
@@ -153,6 +185,7 @@ impl Driver {
     pub fn is_watching(&self) -> bool {
         match self {
             Self::Epoll(driver) => driver.is_watching(),
+            Self::Uring(driver) => driver.is_watching(),
             Self::Sim(driver) => driver.is_watching(),
         }
     }
@@ -162,6 +195,7 @@ impl Driver {
     pub fn has_activity(&self) -> bool {
         match self {
             Self::Epoll(driver) => driver.calls.activity,
+            Self::Uring(driver) => driver.has_activity(),
             Self::Sim(driver) => driver.activity.get(),
         }
     }
@@ -171,6 +205,7 @@ impl Driver {
     pub fn take_activity(&mut self) -> bool {
         match self {
             Self::Epoll(driver) => std::mem::take(&mut driver.calls.activity),
+            Self::Uring(driver) => std::mem::take(&mut driver.calls().activity),
             Self::Sim(driver) => driver.activity.take(),
         }
     }
@@ -180,6 +215,7 @@ impl Driver {
     pub fn note_activity(&mut self) {
         match self {
             Self::Epoll(driver) => driver.calls.activity = true,
+            Self::Uring(driver) => driver.calls().activity = true,
             Self::Sim(driver) => driver.activity.set(true),
         }
     }
@@ -188,6 +224,7 @@ impl Driver {
     pub fn waker(&mut self) -> io::Result<Waker> {
         Ok(Waker(match self {
             Self::Epoll(driver) => waker::Kind::Eventfd(driver.eventfd()?),
+            Self::Uring(driver) => waker::Kind::Eventfd(driver.eventfd()?),
             Self::Sim(driver) => waker::Kind::Sim(driver.shared()),
         }))
     }
@@ -196,6 +233,7 @@ impl Driver {
     pub fn subject(&self, id: OpId) -> Option<(Fd, Interest)> {
         let op = match self {
             Self::Epoll(driver) => driver.op(id),
+            Self::Uring(driver) => driver.op(id),
             Self::Sim(driver) => driver.op(id),
         };
         op.map(|op| (op.fd(), op.interest()))
@@ -205,6 +243,7 @@ impl Driver {
     pub fn watched(&self) -> Vec<(Fd, bool, bool)> {
         match self {
             Self::Epoll(driver) => driver.watched(),
+            Self::Uring(driver) => driver.watched(),
             Self::Sim(driver) => driver.watched(),
         }
     }
@@ -213,7 +252,7 @@ impl Driver {
     #[inline]
     pub fn now(&self) -> f64 {
         match self {
-            Self::Epoll(_) => clock::monotonic(),
+            Self::Epoll(_) | Self::Uring(_) => clock::monotonic(),
             Self::Sim(driver) => driver.now(),
         }
     }
@@ -222,7 +261,7 @@ impl Driver {
     #[inline]
     pub fn is_due(&self, seconds: f64) -> bool {
         match self {
-            Self::Epoll(_) => clock::is_due(seconds),
+            Self::Epoll(_) | Self::Uring(_) => clock::is_due(seconds),
             Self::Sim(driver) => seconds <= driver.now(),
         }
     }
@@ -231,7 +270,7 @@ impl Driver {
     #[inline]
     pub fn tick(&self) -> i64 {
         match self {
-            Self::Epoll(_) => clock::tick(),
+            Self::Epoll(_) | Self::Uring(_) => clock::tick(),
             Self::Sim(driver) => driver.tick(),
         }
     }
@@ -241,7 +280,7 @@ impl Driver {
     #[inline]
     pub const fn spin_threshold(&self) -> f64 {
         match self {
-            Self::Epoll(_) => 10e-6,
+            Self::Epoll(_) | Self::Uring(_) => 10e-6,
             Self::Sim(_) => 0.0,
         }
     }
@@ -251,6 +290,7 @@ impl Driver {
     pub fn send(&mut self, fd: Fd, data: &[u8]) -> io::Result<usize> {
         match self {
             Self::Epoll(driver) => driver.calls.send(fd, data),
+            Self::Uring(driver) => driver.calls().send(fd, data),
             Self::Sim(driver) => driver.send(fd, &[IoSlice::new(data)]),
         }
     }
@@ -260,6 +300,7 @@ impl Driver {
     pub fn send_vectored(&mut self, fd: Fd, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
             Self::Epoll(driver) => driver.calls.send_vectored(fd, bufs),
+            Self::Uring(driver) => driver.calls().send_vectored(fd, bufs),
             Self::Sim(driver) => driver.send(fd, bufs),
         }
     }
@@ -270,6 +311,7 @@ impl Driver {
     pub fn recv(&mut self, fd: Fd, max: usize) -> io::Result<Option<Lease>> {
         match self {
             Self::Epoll(driver) => driver.recv(fd, max),
+            Self::Uring(driver) => driver.recv(fd, max),
             Self::Sim(driver) => driver.recv(fd, max),
         }
     }
@@ -279,6 +321,7 @@ impl Driver {
     pub fn recv_into(&mut self, fd: Fd, buf: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Epoll(driver) => driver.calls.recv(fd, buf),
+            Self::Uring(driver) => driver.recv_into(fd, buf),
             Self::Sim(driver) => driver.recv_into(fd, buf),
         }
     }
@@ -288,6 +331,7 @@ impl Driver {
     pub fn send_to(&mut self, fd: Fd, data: &[u8], address: Option<&SocketAddrAny>) -> io::Result<usize> {
         match self {
             Self::Epoll(driver) => driver.calls.send_to(fd, data, address),
+            Self::Uring(driver) => driver.calls().send_to(fd, data, address),
             Self::Sim(driver) => driver.send_to(fd, data, address),
         }
     }
@@ -297,6 +341,7 @@ impl Driver {
     pub fn write(&mut self, fd: Fd, data: &[u8]) -> io::Result<usize> {
         match self {
             Self::Epoll(driver) => driver.calls.write(fd, data),
+            Self::Uring(driver) => driver.calls().write(fd, data),
             Self::Sim(driver) => driver.send(fd, &[IoSlice::new(data)]),
         }
     }
@@ -306,6 +351,7 @@ impl Driver {
     pub fn write_vectored(&mut self, fd: Fd, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
             Self::Epoll(driver) => driver.calls.write_vectored(fd, bufs),
+            Self::Uring(driver) => driver.calls().write_vectored(fd, bufs),
             Self::Sim(driver) => driver.send(fd, bufs),
         }
     }
@@ -315,6 +361,7 @@ impl Driver {
     pub fn read_into(&mut self, fd: Fd, buf: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Epoll(driver) => driver.calls.read(fd, buf),
+            Self::Uring(driver) => driver.calls().read(fd, buf),
             Self::Sim(driver) => driver.recv_into(fd, buf),
         }
     }
@@ -332,6 +379,9 @@ impl Driver {
             Self::Epoll(driver) => {
                 SendingFile { socket, file, offset, count: driver.calls.send_file(count)?, world: None }
             }
+            Self::Uring(driver) => {
+                SendingFile { socket, file, offset, count: driver.calls().send_file(count)?, world: None }
+            }
             Self::Sim(driver) => {
                 driver.activity.set(true);
                 SendingFile { socket, file, offset, count, world: Some(driver.shared()) }
@@ -339,10 +389,26 @@ impl Driver {
         })
     }
 
+    /// Only the loop has this descriptor of a stream socket from now on: nobody else reads from it, and nobody closes it but by
+    /// [`close`](Self::close). A driver may then receive before it is asked to.
+    pub fn entrust(&mut self, fd: Fd) {
+        if let Self::Uring(driver) = self {
+            driver.entrust(fd);
+        }
+    }
+
+    /// Others have the descriptor from now on, too.
+    pub fn share(&mut self, fd: Fd) {
+        if let Self::Uring(driver) = self {
+            driver.share(fd);
+        }
+    }
+
     /// Shuts the sending side down: the peer receives the end of the stream.
     pub fn shutdown_write(&mut self, fd: Fd) -> io::Result<()> {
         match self {
             Self::Epoll(driver) => driver.calls.shutdown_write(fd),
+            Self::Uring(driver) => driver.calls().shutdown_write(fd),
             Self::Sim(driver) => driver.shutdown_write(fd),
         }
     }
@@ -351,6 +417,7 @@ impl Driver {
     pub fn close(&mut self, fd: OwnedFd) {
         match self {
             Self::Epoll(driver) => driver.close(fd),
+            Self::Uring(driver) => driver.close(fd),
             Self::Sim(driver) => driver.close(fd),
         }
     }
@@ -359,6 +426,7 @@ impl Driver {
     pub fn after_fork_in_child(&mut self) -> io::Result<()> {
         match self {
             Self::Epoll(driver) => driver.after_fork_in_child(),
+            Self::Uring(driver) => driver.after_fork_in_child(),
             Self::Sim(driver) => {
                 driver.after_fork_in_child();
                 Ok(())

@@ -140,6 +140,16 @@ impl Epoll {
         self.ops.get(id)
     }
 
+    /// The operation on the read side of a descriptor.
+    pub(crate) fn reader(&self, fd: Fd) -> Option<OpId> {
+        self.ops.id_at(self.fds.get(fd).read)
+    }
+
+    #[inline]
+    pub(crate) fn has_reader(&self, fd: Fd) -> bool {
+        self.fds.get(fd).read != NO_OP
+    }
+
     pub(crate) fn watched(&self) -> Vec<(Fd, bool, bool)> {
         self.fds.sides().collect()
     }
@@ -165,6 +175,22 @@ impl Epoll {
     #[inline]
     pub(crate) fn recv(&mut self, fd: Fd, max: usize) -> io::Result<Option<Lease>> {
         self.buffers.fill(|buf| self.calls.recv(fd, at_most(buf, max)))
+    }
+
+    /// Leases a buffer that `fill` has filled with `max` bytes at most; `None` where it has nothing to fill it with.
+    pub(crate) fn fill_from(
+        &mut self,
+        max: usize,
+        fill: impl FnOnce(&mut [u8]) -> Option<io::Result<usize>>,
+    ) -> Option<io::Result<Option<Lease>>> {
+        let mut is_any = true;
+        let filled = self.buffers.fill(|buf| {
+            fill(at_most(buf, max)).unwrap_or_else(|| {
+                is_any = false;
+                Ok(0)
+            })
+        });
+        is_any.then_some(filled)
     }
 
     #[inline]
@@ -246,7 +272,7 @@ impl Epoll {
 
     /// The driver has opened a descriptor of its own with this number. A slot that a former owner left behind, by closing without a cancel
     /// or in `unused`, is emptied, so that the driver's descriptor is not unregistered in its place.
-    fn take_number(&mut self, fd: Fd) {
+    pub(crate) fn take_number(&mut self, fd: Fd) {
         let stamp = self.fds.next_stamp();
         self.fds.set(fd, FdSlot { stamp, ..FdSlot::EMPTY });
     }

@@ -110,6 +110,18 @@ impl OpId {
     pub const fn from_bits(bits: u64) -> Self {
         Self { index: bits as u32, generation: (bits >> 32) as u32 }
     }
+
+    /// The identifier by which a driver that joins two tables of operations names an operation of table `lane`, 0 or 1.
+    #[inline]
+    pub(crate) const fn interleaved(self, lane: u32) -> Self {
+        Self { index: self.index << 1 | lane, generation: self.generation }
+    }
+
+    /// The identifier in its own table, and which table that is: undoes [`interleaved`](Self::interleaved).
+    #[inline]
+    pub(crate) const fn lane(self) -> (Self, u32) {
+        (Self { index: self.index >> 1, generation: self.generation }, self.index & 1)
+    }
 }
 
 impl fmt::Debug for OpId {

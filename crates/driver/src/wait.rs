@@ -7,6 +7,7 @@ use std::io;
 use std::time::Duration;
 
 use crate::epoll::EpollWait;
+use crate::io_uring::UringWait;
 use crate::sim::SimWait;
 
 /// One blocking wait and the events that it fetched. Made by [`Driver::begin_wait`](crate::Driver::begin_wait),
@@ -17,6 +18,7 @@ pub struct Wait(pub(crate) Kind);
 #[derive(Debug)]
 pub(crate) enum Kind {
     Epoll(EpollWait),
+    Uring(Box<UringWait>),
     Sim(SimWait),
 }
 
@@ -25,6 +27,7 @@ impl Wait {
     pub fn descriptor(&self) -> Option<i32> {
         match &self.0 {
             Kind::Epoll(wait) => Some(wait.descriptor()),
+            Kind::Uring(wait) => Some(wait.descriptor()),
             Kind::Sim(_) => None,
         }
     }
@@ -34,6 +37,7 @@ impl Wait {
     pub fn block(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         match &mut self.0 {
             Kind::Epoll(wait) => wait.block(timeout),
+            Kind::Uring(wait) => wait.block(timeout),
             Kind::Sim(wait) => wait.block(timeout),
         }
     }

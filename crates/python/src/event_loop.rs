@@ -9,6 +9,7 @@ mod asyncgens;
 mod connect;
 mod datagrams;
 mod debug;
+mod drivers;
 mod exceptions;
 mod executor;
 pub mod faults;
@@ -67,7 +68,7 @@ static SERVICES: Services = Services {
 
 impl Default for EventLoop {
     fn default() -> Self {
-        Self::new(faults::driver(), &SERVICES)
+        Self::new(drivers::driver(), &SERVICES)
     }
 }
 
@@ -112,6 +113,7 @@ impl Class for EventLoop {
             event_loop.closed.set(true);
             let [selector] = Args::parse_tuple(&INIT, args, kwargs)?;
             event_loop.refuse_overridden()?;
+            drivers::report(event_loop)?;
             #[cfg(Py_3_12)]
             redirection::redirect_all(event_loop.py())?;
             loops::enter(event_loop)?;

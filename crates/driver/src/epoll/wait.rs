@@ -29,6 +29,11 @@ impl EpollWait {
         self.epoll.as_raw_fd()
     }
 
+    /// Nothing was asked: the events are those of an earlier wait.
+    pub(crate) fn clear(&mut self) {
+        self.events.clear();
+    }
+
     /// Blocks for `timeout` at most.
     pub(crate) fn block(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         wait(&self.epoll, &mut self.events, timeout)

@@ -27,12 +27,23 @@ impl Rig {
         Self { driver: Driver::epoll(), net: None }
     }
 
+    /// On io_uring, whose streams are the driver's alone; `None` where the kernel has none.
+    pub fn io_uring() -> Option<Self> {
+        match Driver::io_uring() {
+            Ok(driver) => Some(Self { driver, net: None }),
+            Err(error) => {
+                eprintln!("not tested on io_uring: {error}");
+                None
+            }
+        }
+    }
+
     pub fn sim() -> Self {
         let (driver, net) = Driver::sim(7);
         Self { driver, net: Some(net) }
     }
 
-    pub fn stream(&self) -> io::Result<(OwnedFd, Far)> {
+    pub fn stream(&mut self) -> io::Result<(OwnedFd, Far)> {
         match &self.net {
             Some(net) => net.stream().map(|(fd, peer)| (fd, Far::Sim(peer))),
             None => {
@@ -41,6 +52,7 @@ impl Rig {
                 let (near, _) = listener.accept()?;
                 near.set_nonblocking(true)?;
                 far.set_nodelay(true)?;
+                self.driver.entrust(near.as_raw_fd());
                 Ok((near.into(), Far::Socket(far)))
             }
         }
@@ -70,11 +82,13 @@ impl Rig {
     }
 
     /// Closes a descriptor and gives its number to a new stream at once.
-    pub fn reuse_number(&self, fd: &mut OwnedFd) -> io::Result<Far> {
+    pub fn reuse_number(&mut self, fd: &mut OwnedFd) -> io::Result<Far> {
         match &self.net {
             Some(net) => Ok(Far::Sim(net.reuse_number(fd))),
             None => {
                 let (new, far) = self.stream()?;
+                self.driver.share(new.as_raw_fd());
+                self.driver.share(fd.as_raw_fd());
                 rustix::io::dup3(&new, fd, rustix::io::DupFlags::CLOEXEC)?;
                 Ok(far)
             }

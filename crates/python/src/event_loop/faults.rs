@@ -43,12 +43,10 @@ fn set<'py>(args: Args<'_, 'py>) -> Output<'py> {
     Ok(faults_struck().into_pyobject(args.py())?.into_any())
 }
 
-/// The driver of a new loop.
-pub(super) fn driver() -> Driver {
-    let mut driver = Driver::epoll();
+/// Gives the driver of a new loop its faults.
+pub(super) fn inject(driver: &mut Driver) {
     if let Some((seed, faults)) = NEXT.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
         driver.set_faults(*seed, *faults);
         *seed = seed.wrapping_add(1); // each loop has a seed of its own
     }
-    driver
 }

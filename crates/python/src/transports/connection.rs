@@ -133,6 +133,11 @@ impl Connection {
         self.open.get()
     }
 
+    /// Whether there is no socket object yet.
+    pub fn is_bare(&self) -> bool {
+        self.socket.is_empty()
+    }
+
     /// Whether the socket object still has the descriptor.
     pub fn is_intact(&self, py: Python<'_>) -> PyResult<bool> {
         let Some(socket) = self.socket.get(py) else { return Ok(true) };
@@ -229,6 +234,9 @@ impl Connection {
                 None => drop(fd),
             }
             return Ok(());
+        }
+        if let Some(event_loop) = event_loop {
+            event_loop.engine.with(|engine| engine.driver.share(self.fd.get()));
         }
         match self.socket.get(py) {
             Some(socket) => call::method(names::close(py), [&socket]).map(drop),

@@ -52,6 +52,14 @@ pub(super) fn is_intact<T: OnSocket>(transport: &T, py: Python<'_>) -> PyResult<
     if transport.exposed().get() { transport.connection().is_intact(py) } else { Ok(true) }
 }
 
+/// Python code gets the socket, and may read from it and close it.
+pub(super) fn expose<T: OnSocket>(transport: &Obj<'_, T>) {
+    transport.exposed().set(true);
+    if let Some(event_loop) = transport.loop_slot().obj(transport.py()) {
+        event_loop.engine.with(|engine| engine.driver.share(transport.connection().fd()));
+    }
+}
+
 /// Extra information, and the attributes of the socket that libraries read although they are private.
 pub(super) fn table<T: OnSocket>(t: &mut Table<T>) {
     t.method(
@@ -60,7 +68,7 @@ pub(super) fn table<T: OnSocket>(t: &mut Table<T>) {
             let [name, default] = args.parse(T::GET_EXTRA_INFO)?;
             T::before_exposure(transport)?;
             if connection::shows_socket(&name) {
-                transport.exposed().set(true);
+                expose(transport);
             }
             transport.connection().extra_info(&name, default)
         },
@@ -69,7 +77,7 @@ pub(super) fn table<T: OnSocket>(t: &mut Table<T>) {
     t.property(
         c"_extra",
         |transport| {
-            transport.exposed().set(true);
+            expose(transport);
             transport.connection().extra(transport.py())
         },
         |transport, extra| {
@@ -79,7 +87,7 @@ pub(super) fn table<T: OnSocket>(t: &mut Table<T>) {
     );
     t.getter(c"_sock", |transport| {
         T::before_exposure(transport)?;
-        transport.exposed().set(true);
+        expose(transport);
         unless_gone(transport, || transport.connection().socket(transport.py()))
     });
     t.getter(c"_sock_fd", |transport| {

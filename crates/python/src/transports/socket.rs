@@ -64,6 +64,10 @@ fn ready(event_loop: &Obj<'_, EventLoop>, transport: Ref, id: OpId) -> PyResult<
     let transport: Obj<'_, SocketTransport> = typed(transport, py)?;
     if transport.is_exposed() || !sockets::are_original(py)? {
         return match SocketTransport::own_methods(&transport)? {
+            // What the kernel has received already, no method of the socket gives.
+            Some(_) if event_loop.engine.with(|engine| engine.driver.holds_bytes(id)) => {
+                upcall::finish_carefully(event_loop, &transport, id)
+            }
             Some(socket) => by_methods::ready(event_loop, &transport, &socket, id),
             None => upcall::finish_carefully(event_loop, &transport, id),
         };
@@ -132,6 +136,7 @@ impl StreamTransport for SocketTransport {
     }
 
     fn socket_object<'py>(transport: &Obj<'py, Self>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        on_socket::expose(transport);
         transport.connection.socket(transport.py()).map(Some)
     }
 
@@ -188,7 +193,11 @@ pub fn accept<'py>(parts: Parts<'py>, accepted: Accepted) -> PyResult<Obj<'py, S
     parts.event_loop.refuse_other_watching()?;
     let transport = SocketTransport::create(parts.event_loop.py())?;
     let nodelay = transport.connection.take_over(transport.py(), accepted)?;
+    let event_loop = parts.event_loop.clone();
     begin(&transport, parts, nodelay)?;
+    if transport.connection.is_bare() {
+        event_loop.engine.with(|engine| engine.driver.entrust(transport.connection.fd()));
+    }
     Ok(transport)
 }
 
@@ -245,6 +254,8 @@ fn init<'py>(
     transport.by_methods.set(!is_plain(&socket)?);
     let nodelay = connection::wants_nodelay(&socket)?;
     let event_loop = event_loop.clone();
+    // A connection of the loop's own may have had the number.
+    event_loop.engine.with(|engine| engine.driver.share(transport.connection.fd()));
     begin(transport, Parts { event_loop, protocol, waiter, server, context }, nodelay)
 }
 
