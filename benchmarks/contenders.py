@@ -77,6 +77,10 @@ YIBU = Contender("yibu", "yibu", namespace="yibu", note="build it and put it on 
 YIBU_UNDER_ASYNCIO = Contender("yibu*", "yibu", note=YIBU.note)
 #: Another build of yibu, from the folder given by `--against`.
 BEFORE = Contender("before", "yibu", namespace="yibu")
+#: yibu with its other driver. Takes part where `--contenders` names it, and is no rival.
+YIBU_ON_IO_URING = Contender(
+    "yibu-io_uring", "yibu", namespace="yibu", environment={"YIBU_DRIVER": "io_uring"}, note=YIBU.note
+)
 ASYNCIO = Contender("asyncio", "asyncio")
 
 ALL = [
@@ -98,7 +102,7 @@ NO_RIVALS = (YIBU.name, YIBU_UNDER_ASYNCIO.name, BEFORE.name, FLOOR)
 
 def by_name(name: str) -> Contender:
     """Find a contender as it is called on a command line, whatever malloc it runs with."""
-    for contender in (*ALL, BEFORE):
+    for contender in (*ALL, YIBU_ON_IO_URING, BEFORE):
         if contender.name == name.removesuffix("/m"):
             return contender
     raise LookupError(f"no contender is called {name!r}")

@@ -16,7 +16,7 @@ pub(super) const EPOLL_KEY: u64 = u64::MAX;
 /// The key of requests whose completion says nothing.
 pub(super) const IGNORED_KEY: u64 = u64::MAX - 1;
 
-/// After this many pieces in a row that filled their buffer, the epoll driver receives for a connection: it takes sixteen times as many
+/// After this many pieces that filled their buffer, the epoll driver receives for a connection: it takes sixteen times as many
 /// bytes by one call.
 const MANY: u8 = 4;
 
@@ -50,7 +50,7 @@ impl Uring {
         let Some(receive) = self.receives.get_mut(id) else { return self.settle_orphan(id, completion) };
         match (buffer, u32::try_from(completion.result)) {
             (Some(buffer), Ok(len)) if len > 0 => {
-                receive.full = if len as usize == SIZE { receive.full.saturating_add(1) } else { 0 };
+                receive.full = receive.full.saturating_add(u8::from(len as usize == SIZE));
                 if Receives::make_room(receive) {
                     receive.chunks.push_back(Chunk::Provided { buffer, len });
                 } else {

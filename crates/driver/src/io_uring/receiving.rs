@@ -38,7 +38,7 @@ pub(super) struct Receive {
     pub(super) end: Option<i32>,
     /// Whether it stands in the list of those with something to report.
     listed: bool,
-    /// How many completions in a row filled their buffer.
+    /// How many pieces filled their buffer.
     pub(super) full: u8,
 }
 

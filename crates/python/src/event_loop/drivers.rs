@@ -17,7 +17,7 @@ const VARIABLE: &str = "YIBU_DRIVER";
 
 /// What the variable says.
 enum Wish {
-    /// Also `auto`: in docs/decisions/0015-io-uring.md stands why.
+    /// Also `auto`: in docs/decisions/0016-io-uring.md stands why.
     Epoll,
     IoUring,
     /// Something that means nothing.
