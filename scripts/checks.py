@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 
 from scripts import downstream, notices
 from scripts.environments import Environment
@@ -91,6 +92,27 @@ def python_tests(steps: Steps, environment: Environment, folders: tuple[str, ...
             )
 
 
+def io_uring_tests(steps: Steps, environment: Environment) -> None:
+    """The unit tests of what reads and writes, once more on the driver that no loop has unasked."""
+    asked = {**os.environ, "YIBU_DRIVER": "io_uring"}
+    program = "import yibu; loop = yibu.new_event_loop(); print(loop._driver); loop.close()"
+    found = subprocess.run(
+        [environment.python, "-c", program], env=asked, capture_output=True, text=True, check=False
+    )
+    if found.stdout != "io_uring\n":
+        print("\nnot tested on io_uring: the kernel or the sandbox refuses it", flush=True)
+        return
+    topics = ("connect", "events", "selector", "server", "sslproto", "streams", "subprocess", "transports")
+    files = [
+        str(path) for topic in topics for path in sorted((ROOT / "tests" / "unit").glob(f"test_{topic}*.py"))
+    ]
+    steps.command(
+        f"{environment.interpreter.version}: tests/unit on io_uring",
+        [environment.python, "-m", "pytest", "-q", "--tb=short", *files],
+        env=asked,
+    )
+
+
 def conformance(steps: Steps, environment: Environment) -> None:
     """CPython's own asyncio tests with yibu's classes swapped in."""
     name = f"{environment.interpreter.version}: conformance"
@@ -121,6 +143,7 @@ def test(found: dict[str, Interpreter], default: str) -> int:
     rust_tests(steps, main)
     if built:
         python_tests(steps, main, PYTEST_EVERYWHERE + PYTEST_ONCE)
+        io_uring_tests(steps, main)
         conformance(steps, main)
         steps.command(f"{default}: instruction counts", [main.python, "-m", "benchmarks.guard"])
         steps.call(f"{default}: downstream suites", lambda: downstream.check(main.interpreter))

@@ -11,16 +11,15 @@
 //! loop goes on in another thread, the driver makes another ring there.
 //!
 //! `buffers` has the provided buffers, `ring` the ring and the probe, `receiving` the operations, `completions` what becomes of a completion,
-//! `cancel` how operations end, `kept` the bytes that a cancelled operation leaves behind, `wait` the blocking.
+//! `cancel` how operations end, `kept` the bytes that a cancelled operation leaves behind, `requests` what the ring is asked, `reporting` and `wait` the
+//! two ends of a wait and the blocking between them.
 //! Called by [`Driver`](crate::Driver) only; calls the kernel and the epoll driver.
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::{Arc, Weak};
 
-use ::io_uring::{opcode, types};
-
-use crate::epoll::{Epoll, EpollWait, Eventfd};
+use crate::epoll::{Epoll, Eventfd};
 use crate::faults::Faults;
 use crate::memory;
 use crate::op::{Fd, Interest, Lease, Op, OpId, Outcome};
@@ -31,17 +30,17 @@ mod cancel;
 mod completions;
 mod kept;
 mod receiving;
+mod reporting;
+mod requests;
 mod ring;
 mod wait;
 
 use buffers::Provided;
 use cancel::Orphan;
-use completions::EPOLL_KEY;
 use kept::Kept;
-use receiving::{Chunk, Receives, Route};
+use receiving::{Chunk, Receives};
 pub(crate) use ring::refusal;
-use ring::{BUFFERS, Completion, Ring};
-use wait::RingWait;
+use ring::{Completion, Ring};
 pub(crate) use wait::UringWait;
 
 /// Which driver an operation is of: the identifiers of both are interleaved.
@@ -309,242 +308,6 @@ impl Uring {
             (Some(provided), PROVIDED) => provided.give_back((lease.buffer & !PROVIDED) as u16),
             _ => self.epoll.recycle(lease),
         }
-    }
-
-    // Waiting.
-
-    pub(crate) fn begin_wait(&mut self) -> io::Result<UringWait> {
-        let epoll = self.epoll.begin_wait()?;
-        let ring = if self.uses_ring() { Some(self.begin_ring_wait(&epoll)?) } else { None };
-        self.waiting = if ring.is_some() { Waiting::Ring } else { Waiting::Epoll };
-        Ok(UringWait { epoll, ring })
-    }
-
-    fn begin_ring_wait(&mut self, epoll: &EpollWait) -> io::Result<RingWait> {
-        self.arm_idle()?;
-        self.watch_epoll(&epoll.epoll)?;
-        let has_news = self.has_news();
-        let ring = self.ring.as_ref().ok_or_else(memory::exhausted)?;
-        Ok(RingWait { kernel: ring.kernel(), owner: ring.owner(), has_news })
-    }
-
-    pub(crate) fn end_wait(&mut self, wait: UringWait, ready: &mut Vec<OpId>) -> io::Result<()> {
-        self.waiting = Waiting::No;
-        let UringWait { mut epoll, ring } = wait;
-        let fetched = match ring {
-            None => Ok(()),
-            Some(ring) if !self.is_of_now(&ring) => epoll.block(Some(std::time::Duration::ZERO)),
-            Some(_) => self.pump().and_then(|()| self.ask_epoll(&mut epoll)),
-        };
-        while let Some(fd) = self.to_share.pop() {
-            if let Some(id) = self.receives.on(fd) {
-                self.hand_to_epoll(id, fd);
-            }
-        }
-        let ended = self.report(epoll, ready);
-        fetched.and(ended)
-    }
-
-    fn is_of_now(&self, wait: &RingWait) -> bool {
-        self.ring.as_ref().is_some_and(|ring| Arc::ptr_eq(&ring.kernel(), &wait.kernel))
-    }
-
-    pub(crate) fn poll_now(&mut self, ready: &mut Vec<OpId>) -> io::Result<()> {
-        if !self.uses_ring() {
-            let first = ready.len();
-            let polled = self.epoll.poll_now(ready);
-            self.interleave(&mut ready[first..]);
-            self.report_kept(ready);
-            return polled;
-        }
-        let mut epoll = self.epoll.begin_wait()?;
-        let fetched = self
-            .arm_idle()
-            .and_then(|()| self.watch_epoll(&epoll.epoll))
-            .and_then(|()| self.pump())
-            .and_then(|()| self.ask_epoll(&mut epoll));
-        let ended = self.report(epoll, ready);
-        fetched.and(ended)
-    }
-
-    /// Fetches the events of the epoll object, if the ring has said that there are some.
-    fn ask_epoll(&mut self, wait: &mut EpollWait) -> io::Result<()> {
-        if std::mem::take(&mut self.epoll_has_news) {
-            wait.block(Some(std::time::Duration::ZERO))
-        } else {
-            wait.clear();
-            Ok(())
-        }
-    }
-
-    /// Appends what ring and epoll object report.
-    fn report(&mut self, wait: EpollWait, ready: &mut Vec<OpId>) -> io::Result<()> {
-        let first = ready.len();
-        let interrupted = self.epoll.calls.injector.as_mut().is_some_and(|injector| injector.interrupts());
-        if !interrupted {
-            ready.extend(self.receives.news().iter().map(|id| id.interleaved(OF_RING)));
-            self.report_spurious(ready);
-        }
-        let second = ready.len();
-        let ended = self.epoll.end_wait(wait, ready);
-        self.interleave(&mut ready[second..]);
-        if second != first && !self.standing_in.is_empty() {
-            // An operation for which the epoll driver receives may have been reported by both.
-            let mut place = second;
-            while place < ready.len() {
-                if ready[first..second].contains(&ready[place]) {
-                    ready.remove(place);
-                } else {
-                    place += 1;
-                }
-            }
-        }
-        self.report_kept(ready);
-        ended
-    }
-
-    /// Makes identifiers of the epoll driver identifiers of this one.
-    fn interleave(&self, ids: &mut [OpId]) {
-        for id in ids {
-            *id = match self.standing_in.get(id.index()).copied().flatten() {
-                Some(receive) => receive.interleaved(OF_RING),
-                None => id.interleaved(OF_EPOLL),
-            };
-        }
-    }
-
-    /// Reports the read operations of sockets of which bytes are kept.
-    #[inline]
-    fn report_kept(&mut self, ready: &mut Vec<OpId>) {
-        if self.kept.is_empty() {
-            return;
-        }
-        for fd in self.kept.open() {
-            let id = self.epoll.reader(fd).map(|id| id.interleaved(OF_EPOLL));
-            ready.extend(id.filter(|id| !ready.contains(id)));
-        }
-    }
-
-    /// Injects the fault `spurious`: reports an operation that is not ready.
-    fn report_spurious(&mut self, ready: &mut Vec<OpId>) {
-        let bound = self.receives.len();
-        let Some(injector) = &mut self.epoll.calls.injector else { return };
-        let unready = injector.spurious(bound).and_then(|index| self.receives.id_at(index));
-        let unready = unready.map(|id| id.interleaved(OF_RING));
-        ready.extend(unready.filter(|id| !ready.contains(id)));
-    }
-
-    /// Whether a wait must not block.
-    fn has_news(&mut self) -> bool {
-        if self.receives.has_news() {
-            return true;
-        }
-        if self.kept.is_empty() {
-            return false;
-        }
-        let epoll = &self.epoll;
-        self.kept.open().any(|fd| epoll.has_reader(fd))
-    }
-
-    /// Whether waits go through the ring; without entrusted connections, and without bytes to report, they need not.
-    fn uses_ring(&mut self) -> bool {
-        (!self.receives.is_empty() || !self.kept.is_empty() || !self.orphans.is_empty())
-            && self.may_use_ring()
-    }
-
-    // The ring.
-
-    /// Whether this thread may enter the ring, which is made first if there is none.
-    #[inline]
-    fn may_use_ring(&mut self) -> bool {
-        match &self.ring {
-            Some(ring) if ring.is_here() => self.waiting != Waiting::Epoll,
-            _ if self.is_refused || self.waiting != Waiting::No => false,
-            _ => self.make_ring(),
-        }
-    }
-
-    /// Makes a ring of this thread. The requests of one that another thread has made are submitted again.
-    #[cold]
-    fn make_ring(&mut self) -> bool {
-        if let Some(mut former) = self.ring.take() {
-            // What the kernel has received is in memory. What it has not received it leaves to the next ring.
-            former.take(&mut self.completions);
-            self.settle_completions();
-            drop(former);
-            self.forget_requests();
-        }
-        if self.provided.is_none() {
-            self.provided = Provided::new();
-        }
-        let receives = &self.receives;
-        self.ring = self
-            .provided
-            .as_mut()
-            .filter(|_| self.epoll.calls.descriptor().is_ok())
-            .and_then(|provided| Ring::new(provided, |buffer| receives.uses(buffer)).ok());
-        if let Some(ring) = &self.ring {
-            self.epoll.take_number(ring.kernel().descriptor());
-            return true;
-        }
-        self.is_refused = true;
-        let ids: Vec<(OpId, Fd)> =
-            self.receives.ids().filter_map(|id| Some((id, self.receives.op(id)?.fd()))).collect();
-        for (id, fd) in ids {
-            self.hand_to_epoll(id, fd);
-        }
-        false
-    }
-
-    /// Queues the requests of operations that have none.
-    fn arm_idle(&mut self) -> io::Result<()> {
-        while let Some(id) = self.receives.idle.pop() {
-            let (Some(op), Some(ring)) = (self.receives.op(id), self.ring.as_mut()) else { continue };
-            let Some(receive) = self.receives.get_mut(id) else { continue };
-            if receive.route != Route::Idle || receive.end.is_some() {
-                continue;
-            }
-            let request = opcode::RecvMulti::new(types::Fd(op.fd()), BUFFERS).build().user_data(id.bits());
-            // SAFETY: the request names no memory but the provided buffers, which the ring keeps alive.
-            if let Err(error) = unsafe { ring.push(&request) } {
-                self.receives.idle.push(id);
-                return Err(error);
-            }
-            receive.route = Route::Armed;
-        }
-        Ok(())
-    }
-
-    /// Queues the request that watches the epoll object, unless the kernel has it.
-    #[inline]
-    fn watch_epoll(&mut self, epoll: &Arc<OwnedFd>) -> io::Result<()> {
-        let Some(ring) = self.ring.as_mut() else { return Ok(()) };
-        match &self.watched_epoll {
-            Some(watched) if Arc::ptr_eq(watched, epoll) => return Ok(()),
-            Some(_) => {
-                let removal = opcode::PollRemove::new(EPOLL_KEY).build().user_data(completions::IGNORED_KEY);
-                // SAFETY: the request names no memory.
-                unsafe { ring.push(&removal) }?;
-                ring.enter()?;
-            }
-            None => {}
-        }
-        let request = opcode::PollAdd::new(types::Fd(epoll.as_raw_fd()), libc::POLLIN as u32);
-        // SAFETY: the request names no memory.
-        unsafe { ring.push(&request.build().user_data(EPOLL_KEY)) }?;
-        self.watched_epoll = Some(Arc::clone(epoll));
-        Ok(())
-    }
-
-    /// Lets the kernel work, and takes what it has done.
-    #[inline]
-    fn pump(&mut self) -> io::Result<()> {
-        let Some(ring) = self.ring.as_mut().filter(|ring| ring.is_here()) else { return Ok(()) };
-        let entered = if ring.has_work() { ring.enter() } else { Ok(()) };
-        ring.take(&mut self.completions);
-        self.settle_completions();
-        // Another thread has cancelled them while this one was inside the kernel.
-        entered.and_then(|()| self.end_orphans())
     }
 
     // Elsewhere.

@@ -135,6 +135,7 @@ impl Class for EventLoop {
         tasks::table(t);
         exceptions::table(t);
         debug::table(t);
+        drivers::table(t);
         asyncgens::table(t);
         accept::table(t);
         connect::table(t);

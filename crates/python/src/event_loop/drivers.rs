@@ -4,14 +4,22 @@ use std::env;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use pyo3::types::PyString;
 use yibu_engine::Driver;
 
 use crate::core::EventLoop;
-use crate::ffi::Obj;
+use crate::ffi::{Obj, Table};
 use crate::frames::Frame;
 use crate::replaced::names::SELECTOR_EVENTS;
 
 use super::faults;
+
+pub(super) fn table(t: &mut Table<EventLoop>) {
+    t.getter(c"_driver", |event_loop| {
+        let kind = event_loop.engine.with(|engine| engine.driver.kind());
+        Ok(PyString::new(event_loop.py(), kind).into_any())
+    });
+}
 
 const VARIABLE: &str = "YIBU_DRIVER";
 
