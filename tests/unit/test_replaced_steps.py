@@ -1,10 +1,15 @@
 """Steps of asyncio's own functions that a program replaces: each is called where asyncio's code calls it."""
 
 import asyncio
+import os
+import signal
 import socket
-from asyncio import base_events, coroutines, tasks
+import sys
+from asyncio import base_events, coroutines, tasks, unix_events
 
 import pytest
+
+from tests.unit.protocols import Recorder
 
 
 @pytest.fixture
@@ -123,6 +128,91 @@ class TestSockets:
                 assert seen == [(ours,), (peer,), (peer,)]
 
         run(main())
+
+
+class TestFunctionsOfModules:
+    def test_what_counts_as_a_coroutine_function(self, loop, trace):
+        name = "_iscoroutinefunction" if sys.version_info >= (3, 14) else "iscoroutinefunction"
+        seen = trace(coroutines, name)
+        loop.set_debug(True)
+        loop.call_soon(int).cancel()
+        loop.set_debug(False)
+        loop.add_signal_handler(signal.SIGUSR1, str)
+        loop.remove_signal_handler(signal.SIGUSR1)
+        assert [args[0] for args in seen] == [int, str]
+
+    def test_the_end_of_run_until_complete(self, loop, impl, trace):
+        seen = trace(base_events, "_run_until_complete_cb")
+        future = loop.create_future()
+        loop.call_soon(future.set_result, 1)
+        assert loop.run_until_complete(future) == 1
+        assert seen == [(future,)]
+        assert loop.run_until_complete(impl.sleep(0, 2)) == 2
+        assert len(seen) == 2
+
+    def test_the_code_of_a_child(self, run, impl, monkeypatch):
+        monkeypatch.setattr(unix_events, "waitstatus_to_exitcode", lambda status: -status)
+
+        async def main():
+            process = await impl.create_subprocess_exec(sys.executable, "-c", "raise SystemExit(3)")
+            return await process.wait()
+
+        assert run(main()) == -(3 << 8)
+
+
+class TestCallsOfPipes:
+    """`os.read` and `os.write`."""
+
+    def test_each_is_called(self, loop, run, trace):
+        async def main():
+            read, write = os.pipe()
+            reads, writes = trace(os, "read"), trace(os, "write")
+            source, reader = await loop.connect_read_pipe(Recorder, os.fdopen(read, "rb", 0))
+            sink, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, os.fdopen(write, "wb", 0))
+            sink.write(b"first")
+            assert await reader.received(5) == b"first"
+            sink.write(bytearray(b"second"))
+            assert await reader.received(11) == b"firstsecond"
+            sink.close()
+            await reader.lost
+            source.close()
+            assert [fd for fd, _ in writes if fd == write] == [write] * 2
+            assert len([fd for fd, _ in reads if fd == read]) >= 3
+
+        run(main())
+
+    def test_what_is_not_taken_waits(self, loop, run, monkeypatch):
+        data, original = bytes(range(256)) * 1000, os.write
+
+        async def main():
+            read, write = os.pipe()
+            _, reader = await loop.connect_read_pipe(Recorder, os.fdopen(read, "rb", 0))
+            sink, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, os.fdopen(write, "wb", 0))
+            monkeypatch.setattr(os, "write", lambda fd, data: original(fd, bytes(data)[:5000]))
+            sink.write(data)
+            sink.close()
+            assert await reader.received(len(data)) == data
+            await reader.lost
+
+        run(main())
+
+    def test_an_error_ends_the_pipe(self, loop, run, monkeypatch, reports):
+        def write(fd, data):
+            raise ZeroDivisionError("written")
+
+        async def main():
+            read, other = os.pipe()
+            sink, protocol = await loop.connect_write_pipe(Recorder, os.fdopen(other, "wb", 0))
+            monkeypatch.setattr(os, "write", write)
+            sink.write(b"x")
+            monkeypatch.undo()
+            assert isinstance(await protocol.lost, ZeroDivisionError)
+            os.close(read)
+
+        run(main())
+        (report,) = reports
+        assert report["message"] == "Fatal write error on pipe transport"
+        reports.clear()
 
 
 class TestPutBack:

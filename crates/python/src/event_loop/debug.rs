@@ -9,7 +9,7 @@ use crate::core::{EventLoop, Overridable, Overrides};
 use crate::events::Handle;
 use crate::ffi::{Obj, Output, Signature, Table, boolean, none, thread};
 use crate::frames::Frame;
-use crate::replaced::names::{BASE_EVENTS, ISCOROUTINE};
+use crate::replaced::names::{BASE_EVENTS, COROUTINES, ISCOROUTINE, Name};
 use crate::{stock, tasks};
 
 const SET_DEBUG: Signature<1> = Signature::new("EventLoop.set_debug", "enabled");
@@ -95,11 +95,24 @@ pub(super) fn check_thread(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     Ok(())
 }
 
+/// How modules of asyncio name the check behind "coroutines cannot be used with call_soon()".
+pub(super) const CHECK: &str = if cfg!(Py_3_14) { "_iscoroutinefunction" } else { "iscoroutinefunction" };
+static ISCOROUTINEFUNCTION: Name<2> = Name::new([(&BASE_EVENTS, "coroutines"), (&COROUTINES, CHECK)]);
+
+/// `coroutines.iscoroutinefunction(callback)`, as a module of asyncio has it.
+pub(super) fn is_coroutine_function(name: &Name<2>, callback: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let py = callback.py();
+    match name.replacement(py)? {
+        None => stock::iscoroutinefunction(py)?.call1((callback,))?.is_truthy(),
+        Some(function) => function.call1((callback,))?.is_truthy(),
+    }
+}
+
 /// TypeError for a coroutine (function) or something that cannot be called.
 pub(super) fn check_callback(callback: &Bound<'_, PyAny>, method: &str) -> PyResult<()> {
     let py = callback.py();
     if ISCOROUTINE.current(py)?.call1((callback,))?.is_truthy()?
-        || stock::iscoroutinefunction(py)?.call1((callback,))?.is_truthy()?
+        || is_coroutine_function(&ISCOROUTINEFUNCTION, callback)?
     {
         return Err(PyTypeError::new_err(format!("coroutines cannot be used with {method}()")));
     }

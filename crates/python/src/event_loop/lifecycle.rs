@@ -18,7 +18,7 @@ use crate::frames::Frame;
 use crate::functions::asked;
 use crate::futures::{self, future_like};
 use crate::replaced::names::running_loop::OF_LOOPS;
-use crate::replaced::names::{BASE_EVENTS, SET_RUNNING_LOOP};
+use crate::replaced::names::{BASE_EVENTS, Name, SET_RUNNING_LOOP};
 use crate::tasks::ensure::ensure;
 use crate::{names, stock, tasks};
 
@@ -230,13 +230,17 @@ fn completed(event_loop: &Bound<'_, PyAny>, future: &Bound<'_, PyAny>) -> PyResu
     event_loop.call_method0(names::stop(py)).map(drop)
 }
 
+/// `base_events._run_until_complete_cb`, as the module has it.
+static RUN_UNTIL_COMPLETE_CB: Name<1> = Name::new([(&BASE_EVENTS, "_run_until_complete_cb")]);
+
 /// Has the loop stop when a future is done.
 fn stop_when_done<'py>(event_loop: &Obj<'py, EventLoop>, future: &Bound<'py, PyAny>) -> PyResult<()> {
     let py = event_loop.py();
-    match futures::exact(future) {
+    match futures::exact(future).filter(|_| !RUN_UNTIL_COMPLETE_CB.is_replaced(py)) {
         Some(_) => react(future, &COMPLETION, event_loop.as_any()),
         None => {
-            future.call_method1(names::add_done_callback(py), (stock::run_until_complete_cb(py)?,)).map(drop)
+            let callback = RUN_UNTIL_COMPLETE_CB.current(py)?;
+            future.call_method1(names::add_done_callback(py), (callback,)).map(drop)
         }
     }
 }
@@ -244,12 +248,14 @@ fn stop_when_done<'py>(event_loop: &Obj<'py, EventLoop>, future: &Bound<'py, PyA
 /// Takes back what [`stop_when_done`] did.
 fn go_on_when_done<'py>(event_loop: &Obj<'py, EventLoop>, future: &Bound<'py, PyAny>) -> PyResult<()> {
     let py = event_loop.py();
-    match futures::exact(future) {
-        Some(_) => forget(future, &COMPLETION, event_loop.as_any()),
-        None => future
-            .call_method1(names::remove_done_callback(py), (stock::run_until_complete_cb(py)?,))
-            .map(drop),
+    if futures::exact(future).is_some() {
+        forget(future, &COMPLETION, event_loop.as_any())?;
+        if !RUN_UNTIL_COMPLETE_CB.is_replaced(py) {
+            return Ok(());
+        }
     }
+    let callback = RUN_UNTIL_COMPLETE_CB.current(py)?;
+    future.call_method1(names::remove_done_callback(py), (callback,)).map(drop)
 }
 
 fn run_until_complete<'py>(event_loop: &Obj<'py, EventLoop>, object: &Bound<'py, PyAny>) -> Output<'py> {

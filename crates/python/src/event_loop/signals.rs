@@ -15,14 +15,14 @@ use rustix::io::{Errno, read};
 use rustix::pipe::{PipeFlags, pipe_with};
 use yibu_engine::{Fd, Interest};
 
-use super::handles;
+use super::{debug, handles};
 use crate::core::Overrides;
 use crate::core::{Entry, EventLoop, Overridable, Owner, Part, watched};
 use crate::events::Handle;
 use crate::events::entries::HANDLE;
 use crate::ffi::{Args, Obj, Output, Ref, Signature, Table, Visitor, boolean, none};
 use crate::frames::Frame;
-use crate::replaced::names::{ISCOROUTINE_OF_SIGNALS, UNIX_EVENTS};
+use crate::replaced::names::{COROUTINES, ISCOROUTINE_OF_SIGNALS, Name, UNIX_EVENTS};
 use crate::{errors, functions, stock};
 
 pub(super) mod wakeup;
@@ -30,6 +30,8 @@ pub(super) mod wakeup;
 const ADD: Signature<2> = Signature::new("EventLoop.add_signal_handler", "sig, callback, *args");
 const REMOVE: Signature<1> = Signature::new("EventLoop.remove_signal_handler", "sig");
 const NOTE: Signature<2> = Signature::new("_note_signal", "signum, frame");
+
+static ISCOROUTINEFUNCTION: Name<2> = Name::new([(&UNIX_EVENTS, "coroutines"), (&COROUTINES, debug::CHECK)]);
 
 pub(super) fn table(t: &mut Table<EventLoop>) {
     t.one(
@@ -145,7 +147,7 @@ fn add<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py
     let py = event_loop.py();
     let [signal, callback] = args.parse(&ADD)?;
     if ISCOROUTINE_OF_SIGNALS.current(py)?.call1((&callback,))?.is_truthy()?
-        || stock::iscoroutinefunction(py)?.call1((&callback,))?.is_truthy()?
+        || debug::is_coroutine_function(&ISCOROUTINEFUNCTION, &callback)?
     {
         return Err(PyTypeError::new_err("coroutines cannot be used with add_signal_handler()"));
     }

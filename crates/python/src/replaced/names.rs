@@ -145,7 +145,7 @@ pub struct Name<const N: usize> {
 }
 
 impl<const N: usize> Name<N> {
-    const fn new(steps: [(&'static Module, &'static str); N]) -> Self {
+    pub const fn new(steps: [(&'static Module, &'static str); N]) -> Self {
         // No version is this one.
         Self { steps, verified: AtomicU64::new(u64::MAX) }
     }

@@ -5,7 +5,11 @@ use pyo3::prelude::*;
 
 use crate::ffi::Raised;
 use crate::frames::Frame;
+use crate::replaced::names::{Name, UNIX_EVENTS};
 use crate::stock;
+
+/// `unix_events.waitstatus_to_exitcode`
+static WAITSTATUS_TO_EXITCODE: Name<1> = Name::new([(&UNIX_EVENTS, "waitstatus_to_exitcode")]);
 
 /// Waits for a child and gives its return code: None when somebody else has waited for it before.
 pub(super) fn reap<'py>(pid: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
@@ -19,6 +23,9 @@ pub(super) fn reap<'py>(pid: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, P
         Err(error) => return Err(error),
     };
     let status = waited.get_item(1)?;
+    if let Some(function) = WAITSTATUS_TO_EXITCODE.replacement(py)? {
+        return function.call1((status,)).map(Some);
+    }
     match stock::os_module(py)?.call_method1(name!("waitstatus_to_exitcode"), (&status,)) {
         Ok(code) => Ok(Some(code)),
         // Neither an exit nor a signal, which should not happen: perhaps the number helps.

@@ -9,10 +9,11 @@ use yibu_engine::{Fd, OpId};
 
 use crate::core::{EventLoop, Overrides, Owner, OwnerKind, ignore_replacement, typed};
 use crate::ffi::{Args, Class, Obj, Raised, Ref, Signature, Slot, Table, Visitor, call, none};
+use crate::replaced::names::{Name, OS, UNIX_EVENTS};
 use crate::transports::attributes::GET_EXTRA_INFO;
 use crate::transports::link::{self, Link, StreamTransport};
 use crate::transports::reports::Frames;
-use crate::transports::{attributes, closing, reading, upcall};
+use crate::transports::{attributes, by_methods, closing, reading, upcall};
 use crate::{names, stock};
 
 /// The data of both classes.
@@ -112,6 +113,16 @@ impl<T: PipeEnd> StreamTransport for T {
         self.end().is_intact(py)
     }
 
+    /// `os.read` and `os.write`, where a program has replaced one of them.
+    fn own_methods<'py>(transport: &Obj<'py, Self>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let py = transport.py();
+        if !OS_READ.is_replaced(py) && !OS_WRITE.is_replaced(py) {
+            return Ok(None);
+        }
+        let fd = transport.end().link.stream(|stream| stream.fd());
+        stock::module(py, "yibu.pipe_calls")?.call_method1(name!("PipeCalls"), (fd,)).map(Some)
+    }
+
     fn close_file(transport: &Obj<'_, Self>) -> PyResult<()> {
         transport.end().close_file(transport.py())
     }
@@ -130,10 +141,18 @@ impl<T: PipeEnd> StreamTransport for T {
     }
 }
 
+/// `os.read` as asyncio's pipes find it.
+static OS_READ: Name<2> = Name::new([(&UNIX_EVENTS, "os"), (&OS, "read")]);
+/// `os.write` as asyncio's pipes find it.
+static OS_WRITE: Name<2> = Name::new([(&UNIX_EVENTS, "os"), (&OS, "write")]);
+
 /// An operation of the pipe can be finished.
 fn ready<T: PipeEnd>(event_loop: &Obj<'_, EventLoop>, transport: Ref, id: OpId) -> PyResult<()> {
     let transport: Obj<'_, T> = typed(transport, event_loop.py())?;
-    upcall::finish_carefully(event_loop, &transport, id)
+    match T::own_methods(&transport)? {
+        Some(calls) => by_methods::ready(event_loop, &transport, &calls, id),
+        None => upcall::finish_carefully(event_loop, &transport, id),
+    }
 }
 
 pub(super) fn table<T: PipeEnd>(t: &mut Table<T>) {

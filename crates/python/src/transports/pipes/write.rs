@@ -15,6 +15,7 @@ use crate::ffi::{Class, ClassState, Obj, Output, Raised, Signature, Table, none,
 use crate::frames::Frame;
 use crate::replaced::names::UNIX_EVENTS;
 use crate::stock;
+use crate::transports::by_methods;
 use crate::transports::link::StreamTransport;
 use crate::transports::reports::Frames;
 use crate::transports::writing::{self, kept, send, with_copies};
@@ -77,12 +78,14 @@ impl PipeEnd for WritePipeTransport {
 
 fn write<'py>(transport: &Obj<'py, WritePipeTransport>, data: &Bound<'py, PyAny>) -> Output<'py> {
     let py = transport.py();
-    if let Ok(bytes) = data.cast_exact::<PyBytes>() {
+    let is_data = data.is_instance_of::<PyBytes>()
+        || data.is_instance_of::<PyByteArray>()
+        || data.is_instance_of::<PyMemoryView>();
+    if let Some(calls) = WritePipeTransport::own_methods(transport)?.filter(|_| is_data) {
+        by_methods::write(transport, &calls, data)?;
+    } else if let Ok(bytes) = data.cast_exact::<PyBytes>() {
         send(transport, bytes.as_bytes(), |sent| kept(bytes, sent))?;
-    } else if data.is_instance_of::<PyByteArray>()
-        || data.is_instance_of::<PyMemoryView>()
-        || data.is_instance_of::<PyBytes>()
-    {
+    } else if is_data {
         match Buffer::get(data, false) {
             Ok(buffer) => with_copies(buffer.bytes(), |copied| send(transport, buffer.bytes(), copied))?,
             // Not contiguous: the kernel cannot write it.
