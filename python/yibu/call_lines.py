@@ -13,25 +13,25 @@ _Range = tuple[int, int, int, int]  # first line, first column, last line, last 
 def line_of_call(code: CodeType, text: str, names: tuple[str, ...]) -> tuple[str, int] | None:
     """Return the constant with which the message begins, and the line of the call that is made with it.
 
-    A message that is composed of what the function was given has no such constant (it is empty): the call is
-    that of one of `names`.
+    A message that is composed before, or of what the function was given (the constant is empty then), has the
+    call of one of `names` that comes next.
     """
     instructions = list(dis.get_instructions(code))
     calls = [place for i in instructions if i.opname.startswith("CALL") for place in _places(i)]
-    constant, places = "", list[_Range]()
+    constant, beginning = "", (0, 0, 0, 0)
     for instruction in instructions:
         value = instruction.argval
         is_text = instruction.opname.startswith("LOAD_CONST") and isinstance(value, str)
         if is_text and len(value) > len(constant) and text.startswith(value):
-            constant, places = value, list(_places(instruction))
-    if not constant:
-        named = [i for i in instructions if i.opname.startswith("LOAD") and i.argval in names]
-        places = [place for instruction in named for place in _places(instruction)]
-    around = [call for call in calls for place in places[:1] if _contains(call, place)]
+            for place in _places(instruction):
+                constant, beginning = value, place
+    around = [call for call in calls if _contains(call, beginning)]
     if not around:
-        return None
+        named = (i for i in instructions if i.opname.startswith("LOAD") and i.argval in names)
+        later = [place for i in named for place in _places(i) if place >= beginning]
+        around = [call for call in calls if later and _contains(call, min(later))]
     # The innermost one begins last.
-    return constant, max(around, key=lambda call: call[:2])[0]
+    return (constant, max(around, key=lambda call: call[:2])[0]) if around else None
 
 
 def _places(instruction: dis.Instruction) -> Iterator[_Range]:

@@ -6,6 +6,7 @@ import logging
 import os
 import selectors
 import socket
+import sys
 import traceback
 import types
 
@@ -56,6 +57,16 @@ class TestClasses:
 
         run(main())
 
+    def test_of_what_a_coroutine_awaits(self, run):
+        async def main():
+            task = asyncio.ensure_future(asyncio.Event().wait())
+            await asyncio.sleep(0)
+            awaited = task.get_coro().cr_await
+            task.cancel()
+            return repr(awaited)
+
+        assert run(main()).startswith("<_asyncio.FutureIter object at ")
+
     def test_of_steps_of_a_task(self, impl, make_loop):
         class Loop(type(make_loop())):
             seen = ()
@@ -80,7 +91,8 @@ class TestClasses:
             for kind, built_in in ((types.BuiltinMethodType, False), (types.BuiltinMethodType, True))
         )
         assert type(step).__name__ == "TaskStepMethWrapper"
-        assert repr(step).startswith("<_asyncio.TaskStepMethWrapper object at ")
+        module = "_asyncio." if sys.version_info >= (3, 12) else ""
+        assert repr(step).startswith(f"<{module}TaskStepMethWrapper object at ")
         assert not hasattr(step, "__name__")
         assert not hasattr(step, "__qualname__")
         assert wakeup.__name__ == "task_wakeup"

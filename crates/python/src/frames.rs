@@ -12,7 +12,7 @@ use pyo3::types::{PyDict, PyFunction, PyString, PyTuple, PyType};
 
 use crate::ffi::Output;
 use crate::replaced::names::{BASE_EVENTS, Module, UNIX_EVENTS};
-use crate::stock;
+use crate::stock::{self, twins};
 
 /// A function of asyncio.
 pub struct Frame {
@@ -108,7 +108,7 @@ impl Frame {
         if without_text.is_some() {
             return Ok(without_text);
         }
-        let Some(code) = self.original(self.module.namespace(py)?)? else { return Ok(None) };
+        let Some(code) = self.code(py)? else { return Ok(None) };
         let module = match stock::module(py, "yibu.call_lines") {
             Ok(module) => module,
             // The interpreter ends and imports nothing more: the record is of the function, without a line.
@@ -200,6 +200,16 @@ impl Frame {
         let code = caller.getattr(name!("__code__"))?.call_method(name!("replace"), (), Some(&names))?;
         // Setting `__code__` of the function would be an event for audit hooks.
         Ok(py.get_type::<PyFunction>().call1((code, module))?.unbind())
+    }
+
+    /// The code that asyncio's function runs: before 3.12 a function that only calls it stands in its place.
+    fn code<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        if !cfg!(Py_3_12)
+            && let Some(twin) = twins::function(py, self.path)?
+        {
+            return twin.getattr(name!("__code__")).map(Some);
+        }
+        self.original(self.module.namespace(py)?)
     }
 
     /// The code of asyncio's function, unless there is none, or something else in its place.

@@ -12,7 +12,7 @@ use super::details::{self, Details, Known};
 use super::unwinding;
 use super::wrapper::CoroutineWrapper;
 use crate::ffi::{Class, Obj, Output, Signature, Slot, Table, boolean, frame, new_reference, none};
-use crate::futures::{self, stop_iteration, thrown};
+use crate::futures::{self, FutureIter, stop_iteration, thrown};
 use crate::stock;
 
 /// How running up to the next wait ends: `Ok(Ok(object))` yields, `Ok(Err(value))` returns.
@@ -140,7 +140,14 @@ fn attributes<T: Coroutine>(t: &mut Table<T>) {
     t.getter(c"cr_suspended", |coroutine| Ok(boolean(coroutine.py(), is_suspended(coroutine))));
     #[cfg(Py_3_15)]
     t.getter(c"cr_state", |coroutine| Ok(PyString::new(coroutine.py(), state(coroutine)).into_any()));
-    t.getter(c"cr_await", |coroutine| Ok(T::awaiting(coroutine)?.unwrap_or_else(|| none(coroutine.py()))));
+    t.getter(c"cr_await", |coroutine| {
+        let Some(awaited) = T::awaiting(coroutine)? else { return Ok(none(coroutine.py())) };
+        // A coroutine of the interpreter awaits a future by its iterator.
+        match futures::exact(&awaited) {
+            Some(future) => FutureIter::over(future),
+            None => Ok(awaited),
+        }
+    });
     t.getter(c"cr_frame", |coroutine| details::frame(coroutine));
     t.getter(c"cr_code", |coroutine| {
         let py = coroutine.py();

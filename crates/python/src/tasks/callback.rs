@@ -112,7 +112,8 @@ fn awaited_error<'py>(future: &Bound<'py, PyAny>) -> PyResult<Option<Raised<'py>
 const WAKEUP: Signature<1> = Signature::new("TaskWakeup", "future=None, /");
 
 impl Class for TaskCallback {
-    const NAME: &'static CStr = c"_asyncio.TaskStepMethWrapper";
+    const NAME: &'static CStr =
+        if cfg!(Py_3_12) { c"_asyncio.TaskStepMethWrapper" } else { c"builtins.TaskStepMethWrapper" };
     type Header = Plain;
     const SUBCLASSABLE: bool = false;
     const CONSTRUCTIBLE: bool = false;
@@ -148,7 +149,8 @@ impl Class for TaskCallback {
                     format!("<built-in method task_wakeup of {module}{class} object at {task:p}>")
                 }
                 None => {
-                    format!("<_asyncio.TaskStepMethWrapper object at {:p}>", callback.as_any().as_ptr())
+                    let module = if cfg!(Py_3_12) { "_asyncio." } else { "" };
+                    format!("<{module}TaskStepMethWrapper object at {:p}>", callback.as_any().as_ptr())
                 }
             };
             Ok(PyString::new(py, &text).into_any())
