@@ -13,24 +13,24 @@ from yibu.inspection.descriptions import Frame, LoopDescription, Problem, TaskDe
 _TASK = tuple(field.name for field in dataclasses.fields(TaskDescription) if field.name != "stack")
 
 
-def encode(tree: TaskTree, breathe: Callable[[], None] = lambda: None) -> bytes:
+def encode(tree: TaskTree, breathe: Callable[[], None] = lambda: None) -> bytearray:
     """The tree as an object of JSON."""
     stacks: dict[int, str] = {}
-    tasks = []
-    for task in tree.tasks:
+    content = bytearray(b'{"tasks": [')
+    for number, task in enumerate(tree.tasks):
         breathe()
         stack = stacks.get(id(task.stack))
         if stack is None:
             stacks[id(task.stack)] = stack = json.dumps([dataclasses.asdict(frame) for frame in task.stack])
         begin = json.dumps({name: getattr(task, name) for name in _TASK})
-        tasks.append(f'{begin[:-1]}, "stack": {stack}}}'.encode())
+        content += f'{", " if number else ""}{begin[:-1]}, "stack": {stack}}}'.encode()
     rest = {
         "loops": [dataclasses.asdict(loop) for loop in tree.loops],
         "problems": [dataclasses.asdict(problem) for problem in tree.problems],
         "pid": tree.pid,
     }
-    end = json.dumps(rest).encode()
-    return b'{"tasks": [' + b", ".join(tasks) + b"], " + end[1:]
+    content += b"], " + json.dumps(rest).encode()[1:]
+    return content
 
 
 def decode(data: dict[str, Any]) -> TaskTree:

@@ -23,9 +23,14 @@ def send(connection: socket.socket, message: dict[str, Any], deadline: float) ->
     send_encoded(connection, json.dumps(message).encode(), deadline)
 
 
-def send_encoded(connection: socket.socket, content: bytes, deadline: float) -> None:
+def send_encoded(connection: socket.socket, content: bytes | bytearray, deadline: float) -> None:
     """Send what is a message in JSON."""
-    data = memoryview(_LENGTH.pack(len(content)) + content)
+    _send_all(connection, _LENGTH.pack(len(content)), deadline)
+    _send_all(connection, content, deadline)
+
+
+def _send_all(connection: socket.socket, content: bytes | bytearray, deadline: float) -> None:
+    data = memoryview(content)
     while data:
         _limit(connection, deadline)
         try:

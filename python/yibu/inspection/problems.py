@@ -76,7 +76,10 @@ def _wait_has_limit(step: Any) -> bool:
 
 def _deadlocks(snapshot: Snapshot) -> list[Problem]:
     """The circles of tasks that wait for each other, each once."""
-    needs = [_needs(snapshot, index, wait) for index, wait in enumerate(snapshot.waits)]
+    needs = []
+    for index, wait in enumerate(snapshot.waits):
+        snapshot.breathe()
+        needs.append(_needs(snapshot, index, wait))
     stuck = _stuck(snapshot, needs)
     seen: set[int] = set()
     found = []

@@ -16,7 +16,7 @@ import time
 from typing import Any
 
 from yibu.inspection import messages, sockets
-from yibu.inspection.breath import Breath
+from yibu.inspection.breath import Breath, yielding
 from yibu.inspection.rows import BATCH
 
 _PATIENCE = 5.0
@@ -142,7 +142,7 @@ def _refusal(reason: str) -> bytes:
     return json.dumps({"error": reason}).encode()
 
 
-def answer_to(request: dict[str, Any]) -> bytes:
+def answer_to(request: dict[str, Any]) -> bytes | bytearray:
     """What the process says to a request: `{"ask": "tasks", "sample": SECONDS}`."""
     from yibu.inspection import observed
     from yibu.inspection.encoding import encode
@@ -151,12 +151,15 @@ def answer_to(request: dict[str, Any]) -> bytes:
         return _refusal(f"unknown request {request.get('ask')!r}")
     seconds = min(max(float(request.get("sample", 0)), 0.0), 10.0)
     breath = Breath()
-    tree = observed.take(seconds, breath)
-    answer = b'{"tree": ' + encode(tree, breath) + b"}"
-    # What ten thousand tasks have left is freed in pieces, too.
-    tasks = list(tree.tasks)
-    del tree
-    while tasks:
-        del tasks[-BATCH:]
-        breath()
+    with yielding():
+        tree = observed.take(seconds, breath)
+        answer = encode(tree, breath)
+        # What ten thousand tasks have left is freed in pieces, too.
+        tasks = list(tree.tasks)
+        del tree
+        while tasks:
+            del tasks[-BATCH:]
+            breath()
+    answer[:0] = b'{"tree": '
+    answer += b"}"
     return answer

@@ -22,9 +22,6 @@ from yibu.inspection.descriptions import LoopDescription, Problem, TaskDescripti
 from yibu.inspection.rows import Row
 from yibu.inspection.waits import Wait
 
-_BATCH = rows.BATCH // 4
-"""Words take longer."""
-
 Breathe = Callable[[], None]
 
 Sharing = tuple[int, str, str]
@@ -40,9 +37,8 @@ class Snapshot:
         self.waits: list[Wait] = []
         jobs = {id(future): (function, runs) for future, function, runs in _yibu._executor_jobs()}
         self.rows = self._sorted(self.rows)
-        for index, row in enumerate(self.rows):
-            if index % _BATCH == 0:
-                breathe()
+        for row in self.rows:
+            breathe()
             self.waits.append(_described_wait(row, jobs))
         self.by_task = {id(row.task): index for index, row in enumerate(self.rows)}
         self.awaits = self._edges()
@@ -50,6 +46,7 @@ class Snapshot:
         self.holders = self._holders()
         self.awaited_by: dict[int, list[int]] = defaultdict(list)
         for index, targets in enumerate(self.awaits):
+            breathe()
             for target in targets:
                 self.awaited_by[target].append(index)
 
@@ -68,7 +65,7 @@ class Snapshot:
     def forget(self) -> None:
         """Free what was found, in pieces."""
         while self.rows:
-            del self.rows[-_BATCH:], self.waits[-_BATCH:]
+            del self.rows[-rows.BATCH :], self.waits[-rows.BATCH :]
             self.breathe()
 
     def _edges(self) -> list[list[int]]:
@@ -79,9 +76,8 @@ class Snapshot:
                 for _name, owner in _yibu._future_reactions(row.task):
                     groups[id(owner)].append(index)
         edges = []
-        for index, wait in enumerate(self.waits):
-            if index % _BATCH == 0:
-                self.breathe()
+        for wait in self.waits:
+            self.breathe()
             targets = [self.by_task[id(one)] for one in _tasks_in(wait.awaits) if id(one) in self.by_task]
             if wait.group is not None:
                 targets += groups[id(wait.group)]
@@ -98,8 +94,7 @@ class Snapshot:
             if wait.kind == "lock" and (known := _yibu._lock_holder(lock_of(wait.resource))) is not None:
                 self.noted[id(lock_of(wait.resource))] = holders.Noted(*known)
         for index, row in enumerate(self.rows):
-            if index % _BATCH == 0:
-                self.breathe()
+            self.breathe()
             for owner in holders.entered(row):
                 wait = self.waits[index]
                 released = wait.kind == "condition" and wait.resource is owner
@@ -200,8 +195,7 @@ def take(breathe: Breathe = lambda: None) -> TaskTree:
     tasks = []
     counts: dict[int, int] = defaultdict(int)
     for index, row in enumerate(snapshot.rows):
-        if index % _BATCH == 0:
-            breathe()
+        breathe()
         counts[id(row.loop)] += 1
         tasks.append(
             TaskDescription(
