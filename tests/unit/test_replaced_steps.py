@@ -196,6 +196,20 @@ class TestCallsOfPipes:
 
         run(main())
 
+    def test_the_writing_end_reads_nothing(self, loop, run, monkeypatch):
+        def read(fd, size):
+            raise ZeroDivisionError("read")
+
+        async def main():
+            source, sink = os.pipe()
+            _, protocol = await loop.connect_write_pipe(Recorder, os.fdopen(sink, "wb", 0))
+            monkeypatch.setattr(os, "read", read)
+            os.close(source)
+            assert await protocol.lost is None
+            monkeypatch.undo()
+
+        run(main())
+
     def test_an_error_ends_the_pipe(self, loop, run, monkeypatch, reports):
         def write(fd, data):
             raise ZeroDivisionError("written")

@@ -69,6 +69,8 @@ pub trait PipeEnd: Class {
     const NEW: &'static Signature<5>;
     /// `set_protocol`.
     const SETTER: &'static Signature<1>;
+    /// Whether it is the end that is written.
+    const WRITES: bool;
     /// What is said of a file of another kind.
     const REFUSAL: &'static str;
 
@@ -149,7 +151,9 @@ static OS_WRITE: Name<2> = Name::new([(&UNIX_EVENTS, "os"), (&OS, "write")]);
 /// An operation of the pipe can be finished.
 fn ready<T: PipeEnd>(event_loop: &Obj<'_, EventLoop>, transport: Ref, id: OpId) -> PyResult<()> {
     let transport: Obj<'_, T> = typed(transport, event_loop.py())?;
-    match T::own_methods(&transport)? {
+    // What the writing end watches on its reading side is whether the peer is there: nothing is read.
+    let is_called = !T::WRITES || transport.end().link.stream(|stream| stream.read_op() != Some(id));
+    match T::own_methods(&transport)?.filter(|_| is_called) {
         Some(calls) => by_methods::ready(event_loop, &transport, &calls, id),
         None => upcall::finish_carefully(event_loop, &transport, id),
     }

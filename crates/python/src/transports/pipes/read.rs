@@ -36,6 +36,7 @@ impl PipeEnd for ReadPipeTransport {
         "loop, pipe, protocol, waiter=None, extra=None",
     );
     const SETTER: &'static Signature<1> = &Signature::new("_UnixReadPipeTransport.set_protocol", "protocol");
+    const WRITES: bool = false;
     const REFUSAL: &'static str = "Pipe transport is for pipes/sockets only.";
 
     fn end(&self) -> &End {

@@ -38,6 +38,7 @@ impl PipeEnd for WritePipeTransport {
         "loop, pipe, protocol, waiter=None, extra=None",
     );
     const SETTER: &'static Signature<1> = &Signature::new("_UnixWritePipeTransport.set_protocol", "protocol");
+    const WRITES: bool = true;
     const REFUSAL: &'static str = "Pipe transport is only for pipes, sockets and character devices";
 
     fn end(&self) -> &End {
