@@ -129,6 +129,57 @@ class TestOpen:
 
         run(main)
 
+    def test_an_audit_hook_sees_what_open_shows(self, impl, path):
+        program = """
+        import sys
+        from yibu import files
+
+        async def main(path):
+            for mode in ("r", "rb", "a"):
+                async with files.open(path, mode):
+                    pass
+
+        seen = []
+        path = sys.argv[1]
+        sys.addaudithook(lambda name, args: seen.append(args[:2]) if name == "open" else None)
+        aio.run(main(path))
+        print(sorted({mode for name, mode in seen if name == path}))
+        """
+        done = impl.run_source(program, str(path))
+        assert (done.stdout, done.stderr) == ("['a', 'r']\n", "")
+
+    def test_a_pipe_is_not_opened_by_the_loops_thread(self, run, tmp_path):
+        """Opening waits for the other end; the loop goes on."""
+
+        async def main():
+            path = tmp_path / f"fifo-{id(asyncio.get_running_loop())}"
+            os.mkfifo(path)
+
+            async def read():
+                async with files.open(path, "rb") as file:
+                    return await file.read()
+
+            reading = asyncio.ensure_future(read())
+            await asyncio.sleep(0.01)
+            assert not reading.done()
+            async with files.open(path, "wb") as writer:
+                await writer.write(b"text")
+            assert await reading == b"text"
+
+        run(main)
+
+    def test_a_file_that_was_opened_has_no_flags_of_its_own(self, run, disk_path):
+        import fcntl
+
+        async def main():
+            with open(disk_path) as ordinary:
+                async with files.open(disk_path) as file:
+                    for command in (fcntl.F_GETFL, fcntl.F_GETFD):
+                        expected = fcntl.fcntl(ordinary.fileno(), command)
+                        assert fcntl.fcntl(file.fileno(), command) == expected
+
+        run(main)
+
     def test_a_descriptor_and_an_opener(self, run, path):
         async def main():
             descriptor = os.open(path, os.O_RDONLY)

@@ -1,13 +1,18 @@
-//! Reads of regular files that the kernel answers from its page cache, or not at all: `preadv2` with `RWF_NOWAIT`.
+//! Reads of regular files that the kernel answers from its page cache, or not at all: `preadv2` with `RWF_NOWAIT`. And files that are
+//! opened without a disk, or not at all: `openat2` with `RESOLVE_CACHED`.
 //!
 //! Called by yibu-python's files, in the thread of a loop; calls the kernel. What the cache does not have, and what a file system
 //! does not support, is an error here, and the caller reads in another thread.
 
+use std::ffi::CStr;
 use std::io;
 use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
 use std::ptr;
 
-use rustix::fs::{SeekFrom, fstat, seek};
+use rustix::fs::{
+    CWD, FileType, Mode, OFlags, ResolveFlags, SeekFrom, fcntl_setfl, fstat, fstatfs, openat2, seek,
+};
 use rustix::io::Errno;
 
 use crate::op::Fd;
@@ -59,7 +64,7 @@ pub fn read_cached(fd: Fd, buffer: &mut [MaybeUninit<u8>], offset: Option<u64>) 
 /// Whether a descriptor is that of a regular file.
 pub fn is_regular(fd: Fd) -> io::Result<bool> {
     let status = fstat(borrow(fd)?)?;
-    Ok(rustix::fs::FileType::from_raw_mode(status.st_mode).is_file())
+    Ok(FileType::from_raw_mode(status.st_mode).is_file())
 }
 
 /// The position of a file.
@@ -97,8 +102,34 @@ fn count_cached(fd: Fd, offset: u64, length: usize) -> io::Result<usize> {
     read_now(fd, &pieces[..count], offset)
 }
 
+/// File systems on which opening a file, once its path is known to the kernel, asks nobody else: ext4, XFS, Btrfs, tmpfs.
+const LOCAL: [u64; 4] = [0xEF53, 0x5846_5342, 0x9123_683E, 0x0102_1994];
+
+/// Opens a regular file for reading, if the kernel knows its path and every folder on it without asking a disk.
+///
+/// The file is looked at before it is opened: to open a pipe or a device waits, or is noticed by others.
+pub fn open_cached(path: &CStr) -> io::Result<OwnedFd> {
+    let seen = find_cached(path, OFlags::PATH | OFlags::CLOEXEC)?;
+    let kind = fstatfs(&seen)?.f_type as u64;
+    if !FileType::from_raw_mode(fstat(&seen)?.st_mode).is_file() || !LOCAL.contains(&kind) {
+        return Err(Errno::OPNOTSUPP.into());
+    }
+    // The path may lead to another file by now: that must not be waited for either.
+    let file = find_cached(path, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK)?;
+    if !FileType::from_raw_mode(fstat(&file)?.st_mode).is_file() {
+        return Err(Errno::OPNOTSUPP.into());
+    }
+    fcntl_setfl(&file, OFlags::RDONLY)?;
+    Ok(file)
+}
+
+fn find_cached(path: &CStr, flags: OFlags) -> io::Result<OwnedFd> {
+    Ok(openat2(CWD, path, flags, Mode::empty(), ResolveFlags::CACHED)?)
+}
+
 #[cfg(test)]
 mod tests {
+    use std::ffi::CString;
     use std::io::{Seek, Write};
     use std::os::fd::AsRawFd;
 
@@ -147,6 +178,22 @@ mod tests {
         assert_eq!(position(fd).expect("a regular file"), 4);
         assert_eq!(read_cached(fd, &mut room, None).expect("cached"), b"ef");
         assert!(read_cached(fd, &mut [], None).expect("nothing is asked").is_empty());
+    }
+
+    #[test]
+    fn only_regular_files_are_opened() {
+        let name = format!("yibu-files-open-{}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::write(&path, b"text").expect("room on the disk");
+        let c_path = CString::new(path.as_os_str().as_encoded_bytes()).expect("no zero in it");
+        if let Ok(file) = open_cached(&c_path) {
+            assert_eq!(std::io::read_to_string(std::fs::File::from(file)).expect("it is open"), "text");
+        } // else a file system of another kind, or an old kernel
+        std::fs::remove_file(&path).expect("it is there");
+        assert!(open_cached(&c_path).is_err());
+        assert!(open_cached(c"/dev/null").is_err());
+        assert!(open_cached(c"/proc/self/status").is_err());
+        assert!(open_cached(c"/").is_err());
     }
 
     #[test]

@@ -3,13 +3,17 @@
 //! Called by `python/yibu/files/`; calls the driver. A read that fails here is repeated by a worker of the executor, so the exception
 //! is always the one of Python's own function.
 
+use std::ffi::CString;
+use std::os::fd::IntoRawFd;
+
 use pyo3::prelude::*;
-use pyo3::types::PyModule;
+use pyo3::types::{PyBytes, PyModule};
 use yibu_driver::files::{self, Cached, MOST};
 
 use crate::ffi::{Args, Output, Signature, boolean, make, none};
 use crate::functions;
 
+const OPEN_CACHED: Signature<1> = Signature::new("_open_cached", "path");
 const READ_CACHED: Signature<3> = Signature::new("_read_cached", "descriptor, length, offset");
 const CACHED_UP_TO: Signature<3> = Signature::new("_is_cached_up_to", "descriptor, end, more");
 const CACHED_TO_THE_END: Signature<1> = Signature::new("_is_cached_to_the_end", "descriptor");
@@ -19,6 +23,9 @@ const LARGEST_READ: usize = MOST;
 
 /// Adds the functions.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let doc =
+        "A descriptor of a regular file opened for reading, if to open it waits for nothing; else None.";
+    functions::add(module, &OPEN_CACHED, open_cached, doc)?;
     let doc = "The bytes of a file that a read of this length gives, if that waits for no disk; else None. An offset of -1 is \
                the position, which then moves.";
     functions::add(module, &READ_CACHED, read_cached, doc)?;
@@ -28,6 +35,17 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let doc = "Whether the rest of a regular file can be read without waiting for a disk, and is small; None where the kernel \
                never tells.";
     functions::add(module, &CACHED_TO_THE_END, is_cached_to_the_end, doc)
+}
+
+fn open_cached<'py>(args: Args<'_, 'py>) -> Output<'py> {
+    let [path] = args.parse(&OPEN_CACHED)?;
+    let opened =
+        CString::new(path.cast::<PyBytes>()?.as_bytes()).ok().and_then(|path| files::open_cached(&path).ok());
+    match opened {
+        // The descriptor is the caller's from now on.
+        Some(file) => Ok(file.into_raw_fd().into_pyobject(args.py())?.into_any()),
+        None => Ok(none(args.py())),
+    }
 }
 
 /// The result is shorter than asked at the end of the file, and where the cache ends: the caller asks again for the rest.

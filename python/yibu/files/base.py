@@ -137,10 +137,6 @@ class AsyncBase(AsyncIterator[AnyStr], Generic[AnyStr]):
             return await self._operations.run(reading.line_in_turn)
         if reading.lines:
             return reading.lines.pop()
-        if not reading.reads_lines and not reading.is_ahead():
-            # One line may be all that is wanted.
-            reading.reads_lines = True
-            return await self._operations.run(self._file.readline)
         line = reading.line_now()
         return await self._operations.run(reading.line_in_turn) if line is None else line
 
@@ -152,8 +148,9 @@ class AsyncBase(AsyncIterator[AnyStr], Generic[AnyStr]):
         """Move the position; return the new one."""
         reading = self._reading
         if reading is not None and self._operations.running is None and reading.seeks_now(whence):
+            position: int = self._file.seek(target, whence)
             reading.forget()
-            return self._file.seek(target, whence)  # type: ignore[no-any-return]
+            return position
         return await self._run(self._file.seek, target, whence)
 
     async def seekable(self) -> bool:

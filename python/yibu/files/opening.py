@@ -6,11 +6,13 @@ Called by programs; calls the builtin `open` in a worker, and makes the classes 
 from __future__ import annotations
 
 import io
-from asyncio import AbstractEventLoop
+import os
+from asyncio import AbstractEventLoop, get_running_loop
 from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any, Literal, overload
 
+from yibu import _yibu
 from yibu.files.base import AsyncBase, OpeningContext
 from yibu.files.binary import AsyncBufferedIOBase, AsyncBufferedReader, AsyncFileIO
 from yibu.files.operations import Operations
@@ -32,13 +34,28 @@ if TYPE_CHECKING:
 
 _open = open
 
+#: Modes in which to open a regular file changes nothing.
+READING = ("r", "rb", "rt", "br", "tr")
+
+
+class NotCachedError(Exception):
+    """Opening a file may wait for a disk."""
+
 
 class Opening:
     """A call of a function that opens a file, made by a worker."""
 
-    def __init__(self, function: Callable[..., Any], arguments: dict[str, Any]) -> None:
+    __slots__ = ("_arguments", "_file", "_finish", "_function", "_unwanted")
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        arguments: dict[str, Any],
+        finish: Callable[[Any, dict[str, Any]], Any],
+    ) -> None:
         self._function = function
         self._arguments = arguments
+        self._finish = finish
         self._file: Any = None
         self._unwanted = False
 
@@ -46,7 +63,7 @@ class Opening:
         self._file = self._function(**self._arguments)
         if self._unwanted:
             self._file.close()
-        return self._file
+        return self._finish(self._file, self._arguments)
 
     def cancel(self) -> None:
         """Nobody waits for the file any more: it is closed as soon as it is open."""
@@ -58,13 +75,17 @@ class Opening:
 async def open_in_worker(
     function: Callable[..., Any],
     arguments: dict[str, Any],
+    finish: Callable[[Any, dict[str, Any]], Any],
     loop: AbstractEventLoop | None,
     executor: Executor | None,
 ) -> Any:
-    """Call a function that opens a file. If the await is cancelled, the file does not stay open."""
-    opening = Opening(function, arguments)
+    """Have a worker call a function that opens a file, and `finish` with the file and the arguments.
+
+    If the await is cancelled, the file does not stay open.
+    """
+    opening = Opening(function, arguments, finish)
     try:
-        return await Operations(loop, executor).run(opening)
+        return await (loop or get_running_loop()).run_in_executor(executor, opening)
     except BaseException:
         opening.cancel()
         raise
@@ -170,11 +191,39 @@ def open(
 async def _opened(
     arguments: dict[str, Any], loop: AbstractEventLoop | None, executor: Executor | None
 ) -> AsyncBase[Any]:
-    ordinary = await open_in_worker(_open, arguments, loop, executor)
-    file = class_for(ordinary)(ordinary, loop, executor)
+    if loop is None:
+        get_running_loop()  # an error without one, also where none is needed
+    file: AsyncBase[Any] | None = _open_now(arguments)
+    if file is None:
+        file = await open_in_worker(_open, arguments, _known, loop, executor)
+    file._operations = Operations(loop, executor)
+    return file
+
+
+def _known(ordinary: Any, arguments: dict[str, Any]) -> AsyncBase[Any]:
+    """Find out what can be done with a file that was just opened without waiting."""
+    file = class_for(ordinary)(ordinary)
     file._reading = reading_of(ordinary, arguments["newline"])
     file._writing = writing_of(ordinary, arguments["buffering"], arguments["newline"])
     return file
+
+
+def _open_now(arguments: dict[str, Any]) -> AsyncBase[Any] | None:
+    """Open a regular file for reading if that waits for nothing."""
+    plain = arguments["mode"] in READING and arguments["opener"] is None and arguments["buffering"] != 1
+    if not plain or type(arguments["file"]) is int:
+        return None
+    try:
+        return _known(_open(**{**arguments, "opener": _open_cached}), arguments)
+    except NotCachedError:
+        return None
+
+
+def _open_cached(path: str | bytes, _flags: int) -> int:
+    descriptor = _yibu._open_cached(os.fsencode(path))
+    if descriptor is None:
+        raise NotCachedError
+    return descriptor
 
 
 @overload

@@ -114,6 +114,7 @@ class Reading(Generic[AnyStr]):
             self._unknown = True
             return False
         self._is_large = large and not answer
+        self.reads_lines = False
         return answer
 
     def _is_cached_further(self, size: int) -> bool | None:
@@ -139,7 +140,7 @@ class Reading(Generic[AnyStr]):
         """In the worker: the next line, read ahead or not."""
         if self.lines:
             return self.lines.pop()
-        line = self._line(IN_WORKER if self.reads_lines else 1, NO_LIMIT)
+        line = self._line(IN_WORKER, NO_LIMIT)
         # Without a limit a line is always complete.
         assert line is not None
         return line
@@ -163,6 +164,10 @@ class Reading(Generic[AnyStr]):
         if self._failure is not None:
             failure, self._failure = self._failure, None
             raise failure
+        if not self.reads_lines:
+            # One line may be all that is wanted, or the next may be wanted by another method.
+            self.reads_lines = True
+            most = 1
         try:
             start = self._file.tell()
         except OSError:

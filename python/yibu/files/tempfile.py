@@ -123,10 +123,14 @@ def _arguments(
     }
 
 
+def _as_it_is(file: Any, _arguments: dict[str, Any]) -> Any:
+    return file
+
+
 async def _opened(
     function: Any, arguments: dict[str, Any], loop: AbstractEventLoop | None, executor: Executor | None
 ) -> AsyncBase[Any]:
-    file = await open_in_worker(function, arguments, loop, executor)
+    file = await open_in_worker(function, arguments, _as_it_is, loop, executor)
     # A file with a name is wrapped by an object that deletes it.
     wrapped = class_for(getattr(file, "file", file))(file, loop, executor)
     if hasattr(file, "delete"):
@@ -137,7 +141,7 @@ async def _opened(
 async def _opened_spooled(
     arguments: dict[str, Any], loop: AbstractEventLoop | None, executor: Executor | None
 ) -> AsyncSpooledTemporaryFile:
-    file = await open_in_worker(tempfile.SpooledTemporaryFile, arguments, loop, executor)
+    file = await open_in_worker(tempfile.SpooledTemporaryFile, arguments, _as_it_is, loop, executor)
     return AsyncSpooledTemporaryFile(file, loop, executor)
 
 
