@@ -19,6 +19,7 @@ TOPICS = [
     "queues",
     "streams",
     "threads",
+    "files",
     "descriptors",
     "transports",
     "pipes",
