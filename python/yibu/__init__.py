@@ -20,6 +20,7 @@ import asyncio as _asyncio
 import sys as _sys
 
 from yibu import _yibu
+from yibu import starting as _starting
 from yibu import stock as _stock
 from yibu._yibu import __version__
 from yibu.event_loop import EventLoop, new_event_loop

@@ -1,15 +1,18 @@
-//! `_UnixSubprocessTransport`: starts a child with `subprocess.Popen`, which gets every keyword that the program gave.
+//! `_UnixSubprocessTransport`: starts a child with `subprocess.Popen`, which gets every keyword that the program gave; without keywords
+//! `python/yibu/starting.py` does what Popen would, in fewer steps.
 //!
 //! Made by [`crate::event_loop`]; all but the start is [`crate::base_subprocess`].
 
 use std::ffi::CStr;
 
 use pyo3::prelude::*;
-use pyo3::types::PyType;
+use pyo3::types::{PyDict, PyInt, PyType};
 
 use crate::base_subprocess::BaseSubprocessTransport;
 use crate::ffi::class::AfterSlots;
-use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Table, derived, none, references};
+use crate::ffi::{
+    Args, Class, ClassState, Obj, Output, Signature, Table, boolean, derived, none, references,
+};
 use crate::stock;
 
 derived! {
@@ -29,6 +32,16 @@ fn start<'py>(transport: &Obj<'py, UnixSubprocessTransport>, args: Args<'_, 'py>
     let (given, keywords) = args.parse_open(&START)?;
     let [command, shell, stdin, stdout, stderr, bufsize] =
         given.map(|value| value.unwrap_or_else(|| none(py)));
+    // Looked up now: programs replace it.
+    let popen = stock::subprocess_module(py)?.getattr(name!("Popen"))?;
+    if is_ordinary(&shell, &bufsize, &keywords)? {
+        let start = stock::module(py, "yibu.starting")?.getattr(name!("start"))?;
+        let process = start.call1((&command, &stdin, &stdout, &stderr))?;
+        if !process.is_none() {
+            transport.base.set_process(process);
+            return Ok(none(py));
+        }
+    }
     for (name, value) in [
         ("shell", shell),
         ("stdin", stdin),
@@ -39,10 +52,21 @@ fn start<'py>(transport: &Obj<'py, UnixSubprocessTransport>, args: Args<'_, 'py>
     ] {
         keywords.set_item(name, value)?;
     }
-    // Looked up now: programs replace it.
-    let popen = stock::subprocess_module(py)?.getattr(name!("Popen"))?;
     transport.base.set_process(popen.call((command,), Some(&keywords))?);
     Ok(none(py))
+}
+
+/// Whether nothing is asked of Popen but a program with its arguments and streams: then there may be a shorter way to start it.
+fn is_ordinary(
+    shell: &Bound<'_, PyAny>,
+    bufsize: &Bound<'_, PyAny>,
+    keywords: &Bound<'_, PyDict>,
+) -> PyResult<bool> {
+    let py = shell.py();
+    Ok(keywords.is_empty()
+        && shell.is(boolean(py, false))
+        && bufsize.is_exact_instance_of::<PyInt>()
+        && bufsize.eq(0)?)
 }
 
 impl Class for UnixSubprocessTransport {
