@@ -14,7 +14,7 @@ use rustix::io::Errno;
 
 use crate::buffers::Buffers;
 use crate::faults::{FaultInjector, Faults};
-use crate::fd_table::{FdSlot, FdTable};
+use crate::fd_table::{FdSlot, FdTable, Usage};
 use crate::memory::{self, MakeRoom};
 use crate::op::{Fd, Interest, Lease, NO_OP, Op, OpId, OpTable, Outcome, again_or_failed, at_most, received};
 use crate::sys::{self, Calls};
@@ -37,9 +37,9 @@ pub struct Epoll {
     waker: Option<Arc<Eventfd>>,
     ops: OpTable,
     fds: FdTable,
-    /// Descriptors that the kernel still watches although their last operation was cancelled. They are unregistered before the next
-    /// wait: most are closed by then, or have a new operation, which saves the system call.
-    unused: Vec<Fd>,
+    /// Descriptors without an operation that the kernel has reported to a poll, or is about to report: they would end the next wait
+    /// that may block, and are unregistered before it. Most are closed by then.
+    reported: Vec<Fd>,
     events: Vec<Event>,
     buffers: Buffers,
     pub(crate) calls: Calls,
@@ -82,13 +82,15 @@ impl Epoll {
         if slot.side(op.interest()) == id.index() as u32 {
             let stamp = self.fds.next_stamp();
             let rest = FdSlot { stamp, ..slot.with(op.interest(), NO_OP) };
-            if rest.is_empty() && self.unused.make_room(1) {
-                self.unused.push(fd);
-                self.fds.set(fd, FdSlot { unused: true, ..rest });
-            } else if rest.is_empty() {
-                // Fails if the descriptor was closed meanwhile: the kernel removed the registration then.
-                let _gone = self.epoll().and_then(|epoll| Ok(epoll::delete(epoll, sys::borrow(fd)?)?));
-                self.fds.set(fd, rest);
+            if rest.is_empty() {
+                // The kernel goes on watching. Who pauses and resumes between two messages needs no system call for it, nor who
+                // closes the descriptor. What can be written to would be reported at once.
+                let is_ready = op.interest() == Interest::Write && self.reported.make_room(1);
+                if is_ready {
+                    self.reported.push(fd);
+                }
+                let usage = if is_ready { Usage::Reported } else { Usage::Idle };
+                self.fds.set(fd, FdSlot { usage, ..rest });
             } else {
                 // Fails if the descriptor was closed before the cancel: the kernel removed the registration of both sides
                 // then.
@@ -103,25 +105,30 @@ impl Epoll {
         self.ops.alter(id, op)
     }
 
-    /// Unregisters the descriptors of `unused`, except those that were closed or have a new operation.
-    fn unregister_unused(&mut self) -> io::Result<()> {
-        while let Some(fd) = self.unused.pop() {
-            let slot = self.fds.get(fd);
-            if slot.unused {
-                self.fds.set(fd, FdSlot { unused: false, ..slot });
-                // Fails if the descriptor was closed meanwhile: the kernel removed the registration then.
-                let _gone = epoll::delete(self.epoll()?, sys::borrow(fd)?);
+    /// Unregisters the descriptors of `reported`, except those that were closed or have a new operation.
+    fn unregister_reported(&mut self) {
+        while let Some(fd) = self.reported.pop() {
+            if self.fds.get(fd).usage == Usage::Reported {
+                // False if the descriptor was closed meanwhile: the kernel removed the registration then. If it did not, because a
+                // duplicate lives, the next event tells.
+                let _gone = self.unregister(fd);
             }
         }
-        Ok(())
+    }
+
+    /// Unregisters a descriptor without operations. False if the kernel knows no such registration.
+    fn unregister(&mut self, fd: Fd) -> bool {
+        self.fds.set(fd, FdSlot { usage: Usage::Used, ..self.fds.get(fd) });
+        let unregistered = self.epoll().and_then(|epoll| Ok(epoll::delete(epoll, sys::borrow(fd)?)?));
+        unregistered.is_ok()
     }
 
     /// Closes a descriptor; its registration goes with it.
     pub(crate) fn close(&mut self, fd: OwnedFd) {
         self.calls.activity = true;
         let slot = self.fds.get(fd.as_raw_fd());
-        if slot.unused {
-            self.fds.set(fd.as_raw_fd(), FdSlot { unused: false, ..slot });
+        if slot.usage != Usage::Used {
+            self.fds.set(fd.as_raw_fd(), FdSlot { usage: Usage::Used, ..slot });
         }
         drop(fd);
     }
@@ -204,19 +211,28 @@ impl Epoll {
     }
 
     pub(crate) fn begin_wait(&mut self) -> io::Result<EpollWait> {
-        self.unregister_unused()?;
+        self.unregister_reported();
+        self.take_events()
+    }
+
+    fn take_events(&mut self) -> io::Result<EpollWait> {
         let epoll = Arc::clone(self.epoll()?);
         Ok(EpollWait { epoll, events: std::mem::take(&mut self.events), stamp: self.fds.latest_stamp() })
     }
 
     pub(crate) fn end_wait(&mut self, wait: EpollWait, ready: &mut Vec<OpId>) -> io::Result<()> {
+        self.give_events_back(wait, ready, false)
+    }
+
+    /// Reports the events of a wait, or of a poll: only a poll leaves descriptors registered that have no operation.
+    fn give_events_back(&mut self, wait: EpollWait, ready: &mut Vec<OpId>, is_poll: bool) -> io::Result<()> {
         let EpollWait { epoll, mut events, stamp } = wait;
         if self.calls.injector.as_mut().is_some_and(|injector| injector.interrupts()) {
             events.clear();
         }
         // Events of an epoll object that was replaced during the wait say nothing about the present one.
         let unreachable = self.epoll.as_ref().is_some_and(|current| Arc::ptr_eq(current, &epoll))
-            && self.translate(&events, stamp, ready);
+            && self.translate(&events, stamp, ready, is_poll);
         self.events = events;
         self.report_spurious(ready);
         if unreachable { self.rebuild() } else { Ok(()) }
@@ -224,11 +240,11 @@ impl Epoll {
 
     pub(crate) fn poll_now(&mut self, ready: &mut Vec<OpId>) -> io::Result<()> {
         if !self.is_watching() {
-            return self.unregister_unused();
+            return Ok(());
         }
-        let mut wait = self.begin_wait()?;
+        let mut wait = self.take_events()?;
         let fetched = wait::wait(&wait.epoll, &mut wait.events, Some(Duration::ZERO));
-        self.end_wait(wait, ready)?;
+        self.give_events_back(wait, ready, true)?;
         fetched
     }
 
@@ -252,7 +268,7 @@ impl Epoll {
         self.epoll = None; // closes the child's descriptor and leaves the object alone
         self.ops.clear();
         self.fds.clear();
-        self.unused.clear();
+        self.reported.clear();
         if let Some(eventfd) = self.waker.clone() {
             eventfd.replace()?;
             watch_waker(self.epoll()?, &eventfd)?;
@@ -271,7 +287,7 @@ impl Epoll {
     }
 
     /// The driver has opened a descriptor of its own with this number. A slot that a former owner left behind, by closing without a cancel
-    /// or in `unused`, is emptied, so that the driver's descriptor is not unregistered in its place.
+    /// or after one, is emptied, so that the driver's descriptor is not unregistered in its place.
     pub(crate) fn take_number(&mut self, fd: Fd) {
         let stamp = self.fds.next_stamp();
         self.fds.set(fd, FdSlot { stamp, ..FdSlot::EMPTY });
@@ -282,9 +298,9 @@ impl Epoll {
         let file = sys::borrow(fd)?;
         let stamp = self.fds.next_stamp();
         let alone = FdSlot { stamp, ..FdSlot::EMPTY }.with(interest, id.index() as u32);
-        let joined = FdSlot { stamp, unused: false, ..current.with(interest, id.index() as u32) };
+        let joined = FdSlot { stamp, usage: Usage::Used, ..current.with(interest, id.index() as u32) };
         let epoll = self.epoll()?;
-        let slot = if current.is_empty() && !current.unused {
+        let slot = if current.is_empty() && current.usage == Usage::Used {
             match epoll::add(epoll, file, key(fd, stamp), flags(alone)) {
                 // The registration of a descriptor that was closed while a duplicate of it lived on: the same file has the
                 // same number again.
@@ -330,14 +346,30 @@ impl Epoll {
     /// Appends the operations that the events report, in the kernel's order. Returns true when an event comes from a registration that
     /// the driver had given up before the wait began: its descriptor is closed, a duplicate keeps its file open, so the registration
     /// cannot be removed and would end every wait at once.
-    fn translate(&self, events: &[Event], waited_since: u32, ready: &mut Vec<OpId>) -> bool {
+    fn translate(
+        &mut self,
+        events: &[Event],
+        waited_since: u32,
+        ready: &mut Vec<OpId>,
+        is_poll: bool,
+    ) -> bool {
         let mut unreachable = false;
         for event in events {
             let (flags, key) = (EventFlags::from_bits_retain(event.events), event.u64);
             if key == WAKER_KEY {
                 continue;
             }
-            let slot = self.fds.get(key as u32 as Fd);
+            let fd = key as u32 as Fd;
+            let slot = self.fds.get(fd);
+            if slot.usage != Usage::Used {
+                if is_poll && slot.usage == Usage::Idle && self.reported.make_room(1) {
+                    self.reported.push(fd);
+                    self.fds.set(fd, FdSlot { usage: Usage::Reported, ..slot });
+                } else {
+                    unreachable |= !self.unregister(fd);
+                }
+                continue;
+            }
             if slot.stamp != (key >> 32) as u32 {
                 // Wrapping difference: was the last change made before the wait?
                 unreachable |= waited_since.wrapping_sub(slot.stamp) < u32::MAX / 2;
@@ -380,9 +412,8 @@ impl Epoll {
                 result => result?,
             }
         }
-        for fd in self.unused.drain(..) {
-            self.fds.set(fd, FdSlot { unused: false, ..self.fds.get(fd) });
-        }
+        self.reported.clear();
+        self.fds.all_used();
         self.epoll = Some(Arc::new(fresh));
         Ok(())
     }

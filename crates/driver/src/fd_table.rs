@@ -16,12 +16,22 @@ pub(crate) struct FdSlot {
     pub(crate) read: u32,
     /// Index of the operation on the write side, or `NO_OP`.
     pub(crate) write: u32,
-    /// Whether the kernel watches the descriptor although it has no operation: see `Epoll::unused`.
-    pub(crate) unused: bool,
+    pub(crate) usage: Usage,
+}
+
+/// Whether the kernel watches a descriptor for an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Usage {
+    /// The kernel watches what has an operation, and nothing else.
+    Used,
+    /// The last operation was cancelled, and the kernel still watches.
+    Idle,
+    /// The same, and the kernel reports the descriptor: see `Epoll::reported`.
+    Reported,
 }
 
 impl FdSlot {
-    pub(crate) const EMPTY: Self = Self { stamp: 0, read: NO_OP, write: NO_OP, unused: false };
+    pub(crate) const EMPTY: Self = Self { stamp: 0, read: NO_OP, write: NO_OP, usage: Usage::Used };
 
     #[inline]
     pub(crate) const fn side(&self, interest: Interest) -> u32 {
@@ -104,6 +114,11 @@ impl FdTable {
     /// The watched descriptors, each with whether it is watched for reading and for writing.
     pub(crate) fn sides(&self) -> impl Iterator<Item = (Fd, bool, bool)> + '_ {
         self.iter().map(|(fd, slot)| (fd, slot.read != NO_OP, slot.write != NO_OP))
+    }
+
+    /// Says of every descriptor that the kernel watches it for an operation or not at all.
+    pub(crate) fn all_used(&mut self) {
+        self.slots.iter_mut().for_each(|slot| slot.usage = Usage::Used);
     }
 
     /// Forgets every operation; stamps go on, so that events already fetched stay recognisably old.

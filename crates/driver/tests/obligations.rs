@@ -45,6 +45,7 @@ each_driver! {
     cancelling_twice_is_false
     the_next_owner_of_a_number_gets_no_old_event
     a_cancelled_operation_may_be_submitted_again
+    a_cancelled_operation_ends_one_wait_at_most
     the_number_of_a_cancelled_operation_may_be_used_again
     closed_without_cancel_makes_room
     closed_without_cancel_silences_the_other_side
@@ -356,6 +357,29 @@ fn a_cancelled_operation_may_be_submitted_again(mut rig: Rig) -> io::Result<()> 
     Ok(())
 }
 
+fn a_cancelled_operation_ends_one_wait_at_most(mut rig: Rig) -> io::Result<()> {
+    let (fd, mut far) = rig.stream()?;
+    let (other, mut other_far) = rig.stream()?;
+    let op = rig.driver.submit(recv(&other))?;
+    for polls in 0..3 {
+        for operation in [recv(&fd), poll(&fd, Interest::Write)] {
+            let id = rig.driver.submit(operation)?;
+            assert!(rig.driver.cancel(id));
+            far.send(b"nobody receives this")?;
+            for _ in 0..polls {
+                assert_eq!(rig.poll()?, []);
+            }
+            assert_eq!(rig.wait_for(Duration::from_millis(1))?, []);
+            let start = rig.driver.now();
+            assert_eq!(rig.wait_for(Duration::from_millis(1))?, []);
+            assert!(rig.driver.now() - start >= 0.001 - RESOLUTION);
+        }
+    }
+    other_far.send(b"watched")?;
+    assert_eq!(rig.wait()?, [op]);
+    Ok(())
+}
+
 fn the_number_of_a_cancelled_operation_may_be_used_again(mut rig: Rig) -> io::Result<()> {
     let (mut fd, _far) = rig.stream()?;
     for message in [b"first".as_slice(), b"second"] {
@@ -579,6 +603,40 @@ fn epoll_refuses_what_cannot_be_watched() -> io::Result<()> {
     let op = Op::Poll { fd: file.as_raw_fd(), interest: Interest::Read };
     let refused = driver.submit(op).map_err(|error| (error.raw_os_error(), error.kind()));
     assert_eq!(refused, Err((Some(libc::EPERM), io::ErrorKind::PermissionDenied)));
+    Ok(())
+}
+
+/// Whether an epoll object of this process has a registration of a descriptor.
+fn is_registered(fd: &OwnedFd) -> io::Result<bool> {
+    let number = fd.as_raw_fd().to_string();
+    for entry in std::fs::read_dir("/proc/self/fdinfo")? {
+        // Other tests close theirs meanwhile.
+        let lines = std::fs::read_to_string(entry?.path()).unwrap_or_default();
+        let mut numbers = lines.lines().filter_map(|line| line.strip_prefix("tfd:"));
+        if numbers.any(|line| line.split_whitespace().next() == Some(&number)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Who pauses after each message and resumes before the next one needs no system call for it.
+#[test]
+fn epoll_keeps_a_registration_until_it_is_reported() -> io::Result<()> {
+    let mut rig = Rig::epoll();
+    let (fd, mut far) = rig.stream()?;
+    for message in [b"first".as_slice(), b"second"] {
+        let id = rig.driver.submit(recv(&fd))?;
+        far.send(message)?;
+        assert_eq!(rig.wait()?, [id]);
+        assert_eq!(rig.receive(id)?, message);
+        assert!(rig.driver.cancel(id));
+        assert_eq!(rig.wait_for(Duration::ZERO)?, []);
+        assert!(is_registered(&fd)?);
+    }
+    far.send(b"nobody receives this")?;
+    assert_eq!(rig.wait()?, []);
+    assert!(!is_registered(&fd)?);
     Ok(())
 }
 
