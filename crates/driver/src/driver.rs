@@ -82,6 +82,15 @@ impl Driver {
         }
     }
 
+    /// Said by whoever cancelled the last operation of a descriptor that is still open, right before it submits another one: a
+    /// registration that the kernel still has need not be asked about.
+    pub fn submits_again(&mut self, fd: Fd) {
+        match self {
+            Self::Epoll(driver) => driver.submits_again(fd),
+            Self::Uring(_) | Self::Sim(_) => {}
+        }
+    }
+
     /// Replaces an operation by another one on the same side of the same descriptor, keeping its identifier and a report that was
     /// made already; `false` when descriptor or side differ, or the operation had ended.
     pub fn alter(&mut self, id: OpId, op: Op) -> bool {

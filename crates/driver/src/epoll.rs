@@ -64,7 +64,18 @@ impl Epoll {
             }
             slot = FdSlot::EMPTY;
         }
+        let is_kept = slot.usage == Usage::Kept;
+        if is_kept {
+            // Said of this submission only.
+            slot.usage = Usage::Idle;
+            self.fds.set(fd, slot);
+        }
         let id = self.ops.insert(op).ok_or_else(memory::exhausted)?;
+        if is_kept && matches!(op, Op::Recv { .. } | Op::Read { .. }) {
+            // The kernel still watches for this. An event from before may be reported, and then nothing is received.
+            self.fds.set(fd, FdSlot { usage: Usage::Used, ..slot.with(interest, id.index() as u32) });
+            return Ok(id);
+        }
         match self.register(fd, slot, interest, id) {
             Ok(()) => Ok(id),
             Err(error) => {
@@ -74,14 +85,21 @@ impl Epoll {
         }
     }
 
+    /// Whoever cancelled the last operation of a descriptor submits the next one now, and says that the descriptor is the same.
+    pub(crate) fn submits_again(&mut self, fd: Fd) {
+        let slot = self.fds.get(fd);
+        if slot.usage == Usage::Idle {
+            self.fds.set(fd, FdSlot { usage: Usage::Kept, ..slot });
+        }
+    }
+
     pub(crate) fn cancel(&mut self, id: OpId) -> bool {
         let Some(op) = self.ops.remove(id) else { return false };
         self.calls.activity = true;
         let fd = op.fd();
         let slot = self.fds.get(fd);
         if slot.side(op.interest()) == id.index() as u32 {
-            let stamp = self.fds.next_stamp();
-            let rest = FdSlot { stamp, ..slot.with(op.interest(), NO_OP) };
+            let rest = slot.with(op.interest(), NO_OP);
             if rest.is_empty() {
                 // The kernel goes on watching. Who pauses and resumes between two messages needs no system call for it, nor who
                 // closes the descriptor. What can be written to would be reported at once.
@@ -92,6 +110,8 @@ impl Epoll {
                 let usage = if is_ready { Usage::Reported } else { Usage::Idle };
                 self.fds.set(fd, FdSlot { usage, ..rest });
             } else {
+                let stamp = self.fds.next_stamp();
+                let rest = FdSlot { stamp, ..rest };
                 // Fails if the descriptor was closed before the cancel: the kernel removed the registration of both sides
                 // then.
                 let kept = self.watch_only(fd, rest).is_ok();
@@ -118,7 +138,7 @@ impl Epoll {
 
     /// Unregisters a descriptor without operations. False if the kernel knows no such registration.
     fn unregister(&mut self, fd: Fd) -> bool {
-        self.fds.set(fd, FdSlot { usage: Usage::Used, ..self.fds.get(fd) });
+        self.take_number(fd);
         let unregistered = self.epoll().and_then(|epoll| Ok(epoll::delete(epoll, sys::borrow(fd)?)?));
         unregistered.is_ok()
     }
@@ -126,9 +146,8 @@ impl Epoll {
     /// Closes a descriptor; its registration goes with it.
     pub(crate) fn close(&mut self, fd: OwnedFd) {
         self.calls.activity = true;
-        let slot = self.fds.get(fd.as_raw_fd());
-        if slot.usage != Usage::Used {
-            self.fds.set(fd.as_raw_fd(), FdSlot { usage: Usage::Used, ..slot });
+        if self.fds.get(fd.as_raw_fd()).usage != Usage::Used {
+            self.take_number(fd.as_raw_fd());
         }
         drop(fd);
     }
@@ -286,8 +305,8 @@ impl Epoll {
         self.epoll.as_ref().ok_or_else(|| io::Error::other("no epoll object"))
     }
 
-    /// The driver has opened a descriptor of its own with this number. A slot that a former owner left behind, by closing without a cancel
-    /// or after one, is emptied, so that the driver's descriptor is not unregistered in its place.
+    /// Nothing of this number is watched any more, and its events are old ones; or the driver has opened a descriptor of its own with it,
+    /// which is not to be unregistered in the place of a former owner's, who closed without a cancel or after one.
     pub(crate) fn take_number(&mut self, fd: Fd) {
         let stamp = self.fds.next_stamp();
         self.fds.set(fd, FdSlot { stamp, ..FdSlot::EMPTY });
@@ -362,7 +381,7 @@ impl Epoll {
             let fd = key as u32 as Fd;
             let slot = self.fds.get(fd);
             if slot.usage != Usage::Used {
-                if is_poll && slot.usage == Usage::Idle && self.reported.make_room(1) {
+                if is_poll && slot.usage != Usage::Reported && self.reported.make_room(1) {
                     self.reported.push(fd);
                     self.fds.set(fd, FdSlot { usage: Usage::Reported, ..slot });
                 } else {

@@ -26,7 +26,9 @@ pub(crate) enum Usage {
     Used,
     /// The last operation was cancelled, and the kernel still watches.
     Idle,
-    /// The same, and the kernel reports the descriptor: see `Epoll::reported`.
+    /// The same, and the next operation is known to be on the same file: see `Epoll::submits_again`.
+    Kept,
+    /// The last operation was cancelled, and the kernel reports the descriptor: see `Epoll::reported`.
     Reported,
 }
 

@@ -625,8 +625,10 @@ fn is_registered(fd: &OwnedFd) -> io::Result<bool> {
 fn epoll_keeps_a_registration_until_it_is_reported() -> io::Result<()> {
     let mut rig = Rig::epoll();
     let (fd, mut far) = rig.stream()?;
-    for message in [b"first".as_slice(), b"second"] {
+    for message in [b"first".as_slice(), b"second", b"third"] {
+        rig.driver.submits_again(fd.as_raw_fd());
         let id = rig.driver.submit(recv(&fd))?;
+        assert_eq!(rig.poll()?, []);
         far.send(message)?;
         assert_eq!(rig.wait()?, [id]);
         assert_eq!(rig.receive(id)?, message);
@@ -637,6 +639,39 @@ fn epoll_keeps_a_registration_until_it_is_reported() -> io::Result<()> {
     far.send(b"nobody receives this")?;
     assert_eq!(rig.wait()?, []);
     assert!(!is_registered(&fd)?);
+    Ok(())
+}
+
+/// A duplicate keeps the registration of what was closed after a cancel; it cannot keep a loop awake for ever.
+#[test]
+fn epoll_is_not_kept_awake_by_what_was_paused_and_closed() -> io::Result<()> {
+    for by_driver in [true, false] {
+        for polls in 0..3 {
+            let mut rig = Rig::epoll();
+            let (other, _other_far) = rig.stream()?;
+            rig.driver.submit(recv(&other))?;
+            let (fd, mut far) = rig.stream()?;
+            let id = rig.driver.submit(recv(&fd))?;
+            assert!(rig.driver.cancel(id));
+            let duplicate = fd.as_fd().try_clone_to_owned()?;
+            if by_driver {
+                rig.driver.close(fd)
+            } else {
+                drop(fd)
+            }
+            far.send(b"reported for ever")?;
+            for _ in 0..polls {
+                assert_eq!(rig.poll()?, []);
+            }
+            for _ in 0..2 {
+                assert_eq!(rig.wait_for(Duration::from_millis(1))?, []);
+            }
+            let start = rig.driver.now();
+            assert_eq!(rig.wait_for(Duration::from_millis(1))?, []);
+            assert!(rig.driver.now() - start >= 0.001 - RESOLUTION);
+            drop(duplicate);
+        }
+    }
     Ok(())
 }
 

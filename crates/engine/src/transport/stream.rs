@@ -241,10 +241,10 @@ impl<C: AsRef<[u8]>, K: Channel> Stream<C, K> {
 
     /// `resume_reading`. Nothing happens when it is not paused; where that is an error, the caller knows.
     pub fn resume_reading(&mut self, ops: &mut impl Ops) -> io::Result<()> {
-        if self.lifecycle.is_closing() || !self.paused {
+        if self.lifecycle.is_closing() || !std::mem::take(&mut self.paused) {
             return Ok(());
         }
-        self.paused = false;
+        ops.driver().submits_again(self.fd);
         self.start_reading(ops)
     }
 
