@@ -121,7 +121,7 @@ def select(pattern: str, version: tuple[int, int]) -> Selection:
     matches = re.compile(pattern).search
     return Selection(
         [each for each in benchmarks(version) if matches(each.key)],
-        [each for each in SCENARIOS if matches(each.key)],
+        [each for each in SCENARIOS if matches(each.key) and (each.topic in pattern or not each.on_demand)],
         [each for each in timers.HABITS if matches(each.key)],
     )
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.contenders import FLOOR, YIBU_UNDER_ASYNCIO, Contender
-from benchmarks.net.scenarios import BYTES_A_CONNECTION, Scenario
+from benchmarks.net.scenarios import BYTES_A_CONNECTION, MICROSECONDS_OF_DELAY, Scenario
 from benchmarks.plan import Plan, rotated
 from benchmarks.processes import ChildError, LineProcess, descriptors_allowed, server_and_client_cores
 from benchmarks.results import Measurement
@@ -37,7 +37,7 @@ def sides(scenario: Scenario, contenders: Sequence[Contender]) -> list[Side]:
     # Where no name of the namespace is used, yibu under asyncio's names is yibu.
     chosen = [each for each in contenders if scenario.has_streams or each.name != YIBU_UNDER_ASYNCIO.name]
     tuned = [each.with_roomy_malloc() for each in chosen if scenario.tries_malloc and not each.is_yibu]
-    floor: list[Side] = [] if scenario.is_tls else [None]
+    floor: list[Side] = [None] if scenario.has_floor else []
     return [*floor, *chosen, *tuned]
 
 
@@ -82,6 +82,10 @@ def amount(scenario: Scenario, plan: Plan) -> int:
 
 def difference(scenario: Scenario, server: LineProcess, client: LineProcess) -> float:
     """Let the client do what is measured, and return what it cost the server per unit."""
+    if scenario.unit == MICROSECONDS_OF_DELAY:
+        client.expect("ready")
+        client.send("go")
+        return int(client.expect("done")) / 1000
     if scenario.unit == BYTES_A_CONNECTION:
         read, divisor = server.resident_bytes, 1
     else:

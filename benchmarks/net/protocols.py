@@ -2,6 +2,7 @@
 
 import asyncio as stock
 import contextlib
+import os
 import socket
 import ssl
 from pathlib import Path
@@ -100,6 +101,8 @@ class SocketServer:
 async def listen(asyncio: Namespace, style: str) -> Any:
     """Start the server of one style on a free port of the loopback interface."""
     where: dict[str, Any] = {"host": "127.0.0.1", "port": 0, "backlog": 4096}
+    if style.startswith("unix "):
+        return await _listen_on_unix(asyncio, style.removeprefix("unix "))
     if style.startswith("tls "):
         style = style.removeprefix("tls ")
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -109,8 +112,19 @@ async def listen(asyncio: Namespace, style: str) -> Any:
         return await asyncio.start_server(connected, **where)
     if style == "sockets":
         return SocketServer(asyncio, where)
-    protocol = {"protocol": Echo, "framed": FramedEcho, "buffered": BufferedEcho}[style]
-    return await asyncio.get_running_loop().create_server(protocol, **where)
+    return await asyncio.get_running_loop().create_server(_PROTOCOLS[style], **where)
+
+
+async def _listen_on_unix(asyncio: Namespace, style: str) -> Any:
+    where: dict[str, Any] = {"path": unix_path(os.getpid()), "backlog": 4096}
+    if connected := _STREAMS.get(style):
+        return await asyncio.start_unix_server(connected, **where)
+    return await asyncio.get_running_loop().create_unix_server(_PROTOCOLS[style], **where)
+
+
+def unix_path(number: int) -> str:
+    """The abstract address under which `benchmarks/echo` finds a server by a number."""
+    return f"\0yibu-benchmark-{number}"
 
 
 async def _stream_echo(reader: Any, writer: Any) -> None:
@@ -137,4 +151,5 @@ async def _request_echo(reader: Any, writer: Any) -> None:
     writer.close()
 
 
+_PROTOCOLS: dict[str, Any] = {"protocol": Echo, "framed": FramedEcho, "buffered": BufferedEcho}
 _STREAMS = {"streams": _stream_echo, "line streams": _line_echo, "request streams": _request_echo}

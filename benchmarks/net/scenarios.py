@@ -7,6 +7,7 @@ from benchmarks.net.protocols import FRAME_BYTES
 MICROSECONDS_A_MESSAGE = "us of server CPU/message"
 MICROSECONDS_A_CONNECTION = "us of server CPU/connection"
 BYTES_A_CONNECTION = "bytes of server RAM/connection"
+MICROSECONDS_OF_DELAY = "us from when a message is due until it is back"
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class Scenario:
     one_core: bool = False
     #: Whether a rival may do better with another malloc configuration.
     tries_malloc: bool = False
+    #: Whether it only runs when `--only` asks for its topic: there are many of its kind.
+    on_demand: bool = False
 
     @property
     def key(self) -> str:
@@ -49,13 +52,23 @@ class Scenario:
         return self.style.startswith("tls ")
 
     @property
+    def is_unix(self) -> bool:
+        """Whether the connections are Unix sockets: then there is no floor either."""
+        return self.style.startswith("unix ")
+
+    @property
+    def has_floor(self) -> bool:
+        """Whether the bare server can take the place of a contender."""
+        return not (self.is_tls or self.is_unix)
+
+    @property
     def floor(self) -> str:
         """The command of the server that is the floor."""
         return "serve-datagrams" if self.style.startswith("datagrams") else "serve"
 
     def arguments(self, port: int, count: int) -> list[str]:
         """The load generator's command line."""
-        numbers = {"port": port, self.counted: count, **dict(self.options)}
+        numbers = {"unix" if self.is_unix else "port": port, self.counted: count, **dict(self.options)}
         if self.warm_up is not None:
             numbers["warmup"] = self.warm_up
         return [
@@ -126,6 +139,36 @@ def _tls_echo(name: str, size: int, count: int, style: str = "protocol") -> Scen
     )
 
 
+def _latency(percentile: int) -> Scenario:
+    """Two rows: each measures anew, because a row has one figure."""
+    echo = _echo(f"10 x 64 B at half load, p{percentile}", "protocol", 10, 64, 1, 20_000)
+    return replace(
+        echo,
+        topic="latency",
+        unit=MICROSECONDS_OF_DELAY,
+        command="latency",
+        options=(*echo.options, ("percentile", percentile)),
+    )
+
+
+def _sizes() -> list[Scenario]:
+    """Every number of connections with every size of messages, in every style."""
+    messages = {64: ("64 B", 20_000), KIB: ("1 KiB", 20_000), 16 * KIB: ("16 KiB", 8_000)}
+    messages[100 * KIB] = ("100 KiB", 2_000)
+    return [
+        replace(
+            _echo(
+                f"{style}, {connections} x {name}", style, connections, size, 1, max(count, 2 * connections)
+            ),
+            topic="sizes",
+            on_demand=True,
+        )
+        for style in ("protocol", "buffered", "streams", "unix protocol", "unix streams", "tls protocol")
+        for connections in (1, 10, 100, 1_000)
+        for size, (name, count) in messages.items()
+    ]
+
+
 TLS_CONNECTIONS = 8
 KIB = 1024
 
@@ -159,6 +202,8 @@ SCENARIOS = [
     _echo("sock_recv + sock_sendall 10 x 16 KiB", "sockets", 10, 16 * KIB, 1, 10_000),
     _connect("protocol connect + echo + close", "protocol"),
     _connect("streams connect + echo + close", "streams"),
+    _latency(50),
+    _latency(99),
     _idle("idle connections, protocol", "protocol"),
     _idle("idle connections, streams", "streams"),
     _tls_echo("protocol 8 x 64 B", 64, 20_000),
@@ -168,4 +213,5 @@ SCENARIOS = [
     _tls_echo("streams 8 x 1 KiB", KIB, 20_000, "streams"),
     replace(_connect("protocol connect + echo + close", "tls protocol"), topic="tls"),
     replace(_idle("idle connections, protocol", "tls protocol"), topic="tls", count=1_000),
+    *_sizes(),
 ]

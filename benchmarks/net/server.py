@@ -3,6 +3,7 @@
 Prints the port it listens on and serves until it is killed. Started by `measure.py`.
 """
 
+import os
 import sys
 
 from benchmarks.contenders import Namespace, by_name
@@ -13,16 +14,17 @@ from benchmarks.net.protocols import listen
 async def serve(asyncio: Namespace, style: str) -> None:
     """Listen, say where, and stay."""
     if style.startswith("datagrams"):
-        await receive(asyncio.get_running_loop(), style, announce)
+        await receive(asyncio.get_running_loop(), style, lambda address: announce(address[1]))
     else:
         server = await listen(asyncio, style)
-        announce(server.sockets[0].getsockname())
+        # A Unix socket has the process's number in its address, and no port.
+        announce(os.getpid() if style.startswith("unix ") else server.sockets[0].getsockname()[1])
     await asyncio.get_running_loop().create_future()
 
 
-def announce(address: tuple[str, int]) -> None:
-    """Say which port to send to."""
-    print("port", address[1], flush=True)
+def announce(port: int) -> None:
+    """Say which port to send to, or the number in the server's Unix address."""
+    print("port", port, flush=True)
 
 
 def main() -> None:

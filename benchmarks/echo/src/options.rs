@@ -4,7 +4,11 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::UnixStream;
+
+use rustix::fd::OwnedFd;
 
 /// The numbers given on the command line, by name.
 pub struct Options(HashMap<String, usize>);
@@ -28,6 +32,18 @@ impl Options {
     /// The number given for `name`; every number asked for must have been given.
     pub fn number(&self, name: &str) -> io::Result<usize> {
         self.0.get(name).copied().ok_or_else(|| invalid(format!("--{name} is missing")))
+    }
+
+    /// A connection to the server under load, by TCP to its `--port`, or to the Unix socket whose abstract name has the number `--unix`.
+    pub fn connect(&self) -> io::Result<OwnedFd> {
+        if let Some(number) = self.0.get("unix") {
+            let name = format!("yibu-benchmark-{number}");
+            let address = std::os::unix::net::SocketAddr::from_abstract_name(name)?;
+            return Ok(UnixStream::connect_addr(&address)?.into());
+        }
+        let stream = TcpStream::connect(self.server()?)?;
+        stream.set_nodelay(true)?;
+        Ok(stream.into())
     }
 
     /// The server under load: always on the loopback interface.
