@@ -103,11 +103,29 @@ class TestTypes:
             impl.Semaphore.__init__(both, 3)
             assert both._value == both.is_set() == set_
 
+    def test_names_of_instances(self):
+        for native, stock, names in (
+            (yibu.Condition, asyncio.locks.Condition, {"acquire", "release", "locked"}),
+            (yibu.subprocess.Process, asyncio.subprocess.Process, {"pid", "stdin", "stdout", "stderr"}),
+        ):
+            extra = set(dir(native)) - set(dir(stock))
+            assert {name for name in extra if not name.startswith("_")} == names
+        condition = yibu.Condition()
+        assert condition.acquire.__self__ is condition
+
+    def test_refusals(self, loop):
+        with pytest.raises(TypeError, match=r"Future\.exception\(\) takes no arguments \(1 given\)"):
+            loop.create_future().exception(1)
+        with pytest.raises(TypeError, match=r"Condition\.locked\(\) takes no arguments \(1 given\)"):
+            yibu.Condition().locked(1)
+
 
 class TestLoop:
     def test_name(self, loop):
         assert type(loop).__name__ == "EventLoop"
         assert repr(loop) == "<EventLoop running=False closed=False debug=False>"
+        if hasattr(asyncio, "get_event_loop_policy"):
+            assert yibu.EventLoopPolicy.__name__ == "EventLoopPolicy"
 
     def test_no_descriptors_before_it_runs(self):
         before = os.listdir("/proc/self/fd")
@@ -309,5 +327,7 @@ class TestLooking:
         handle = loop.call_soon(print)
         with pytest.raises(TypeError, match="cannot pickle 'Handle' object"):
             copy.copy(handle)
+        with pytest.raises(TypeError, match="cannot pickle 'EventLoop' object"):
+            copy.copy(loop)
         handle.cancel()
         loop.close()

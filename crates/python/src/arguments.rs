@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
 use crate::errors;
-use crate::ffi::{Args, Output, Slot, Visitor, call};
+use crate::ffi::{Args, Output, Slot, Visitor, call, context};
 
 /// One argument as it is (`single`), several as a tuple, none as nothing.
 #[derive(Default)]
@@ -50,6 +50,16 @@ impl Arguments {
     pub fn keep_all(&self, arguments: Bound<'_, PyAny>) {
         self.kept.put(arguments);
         self.single.set(false);
+    }
+
+    /// The same in a context, or by the method `run` of what stands in the place of one.
+    #[inline]
+    pub fn call_in<'py>(&self, context: &Bound<'py, PyAny>, callable: &Bound<'py, PyAny>) -> Output<'py> {
+        if context::is_context(context) {
+            context::run(context, |_| self.call(callable))
+        } else {
+            context::run_by_method(context, callable, &self.all(callable.py())?)
+        }
     }
 
     /// Calls `callable` with them.

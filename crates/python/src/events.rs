@@ -25,7 +25,7 @@ use crate::ffi::originals;
 use crate::ffi::{
     Args, Class, ClassState, Create, Obj, Output, Raised, Signature, Slot, Table, derived, make, references,
 };
-use crate::ffi::{boolean, call, context, none};
+use crate::ffi::{boolean, call, none};
 use crate::replaced::copy_context;
 use crate::replaced::names::{EXTRACT_STACK, FORMAT_CALLBACK, Name};
 use crate::{names, stock, texts};
@@ -231,12 +231,7 @@ pub fn run(handle: &Obj<'_, Handle>) -> PyResult<()> {
     let (Some(callback), Some(context)) = (handle.callback.get(py), contexts::own(handle)?) else {
         return Ok(());
     };
-    let called = if context::is_context(&context) {
-        context::run(&context, |_| handle.args.call(&callback))
-    } else {
-        context::run_by_method(&context, &callback, &handle.args.all(py)?)
-    };
-    match called {
+    match handle.args.call_in(&context, &callback) {
         Ok(_) => Ok(()),
         Err(error) => report(handle, error),
     }
