@@ -29,6 +29,7 @@ from yibu.inspection import inspect_as_environment_says as _inspect_as_environme
 from yibu.installation import install, uninstall
 from yibu.modules import modules as _modules
 from yibu.nesting import allow_nested
+from yibu.observation import observe
 from yibu.policy import get_event_loop
 from yibu.policy import names as _names_of_policies
 from yibu.task_registry import join_task_registry as _join_task_registry
@@ -53,7 +54,7 @@ globals().update(_modules(globals()))
 __all__ = sorted(
     {*_asyncio.__all__, *(name for name in _names_of_policies() if name == "EventLoopPolicy")}
     | {"EventLoop", "__version__", "allow_nested", "install", "new_event_loop", "ps", "pstree", "uninstall"}
-    | {"inspect", "watch"}
+    | {"inspect", "observe", "watch"}
 )
 
 _join_task_registry()

@@ -68,6 +68,7 @@ from yibu.inspection import pstree as pstree
 from yibu.installation import install as install
 from yibu.installation import uninstall as uninstall
 from yibu.nesting import allow_nested as allow_nested
+from yibu.observation import observe as observe
 from yibu.policy import EventLoopPolicy as EventLoopPolicy
 from yibu.watching import watch as watch
 

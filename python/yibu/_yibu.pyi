@@ -81,6 +81,7 @@ __all__ = [
     "_SelectorDatagramTransport",
     "_SelectorSocketTransport",
     "_StepWatch",
+    "_Ticker",
     "_UnixReadPipeTransport",
     "_UnixSubprocessTransport",
     "_UnixWritePipeTransport",
@@ -98,6 +99,7 @@ __all__ = [
     "_native_tasks",
     "_note_ages",
     "_note_signal",
+    "_observe",
     "_on_crash",
     "_open_cached",
     "_put_in_place",
@@ -268,6 +270,7 @@ class NativeCoroutine(Coroutine[Any, Any, _T_co]):
 
 class EventLoop:
     slow_callback_duration: float
+    def _metrics(self) -> dict[str, Any]: ...
     def __init__(self, selector: object = None) -> None: ...
 
     # Running
@@ -761,6 +764,12 @@ class _StepWatch:
     ): ...
     def stop(self) -> None: ...
 
+@final
+class _Ticker:
+    def run(self) -> None: ...
+    def stop(self) -> None: ...
+
+def _observe(slow: float | None) -> None: ...
 def _chain_future(source: object, destination: object) -> None: ...
 def _faults(
     seed: int = 0,

@@ -9,14 +9,23 @@ is reached, because the native class has every one of them, be it to refuse it.
 """
 
 import asyncio
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from yibu import _yibu
 from yibu.loop_internals import SHOWN, LoopInternals, own_attributes
 
+if TYPE_CHECKING:
+    from yibu.observing.metrics import LoopMetrics
+
 
 class EventLoop(_yibu.EventLoop, LoopInternals, asyncio.SelectorEventLoop):
     """An asyncio event loop implemented in Rust."""
+
+    def metrics(self) -> "LoopMetrics":
+        """What the loop has counted; `yibu.observe()` makes it count more. May be called from any thread."""
+        from yibu.observing.metrics import metrics_of
+
+        return metrics_of(self)
 
     def _attributes(self) -> dict[str, Any]:
         """What `vars()` shows: the attributes of this object, and what those of asyncio's loops are now."""

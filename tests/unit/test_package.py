@@ -29,6 +29,7 @@ EXTRAS = {
     "inspect",
     "install",
     "new_event_loop",
+    "observe",
     "ps",
     "pstree",
     "uninstall",

@@ -231,7 +231,7 @@ def test_stop_may_be_called_again_and_by_on_block(make_loop):
     make_loop().run_until_complete(inner(reports))
     watch.stop()
     assert "stopped blockages=1" in repr(watch)
-    assert not watch._thread.is_alive()
+    assert not watch.thread.is_alive()
 
 
 def test_a_loop_is_not_kept(make_loop):
@@ -372,7 +372,7 @@ def test_from_the_environment():
     out, err = run_program(source, "-c", YIBU_WATCH="0.05")
     assert (out.splitlines()[0], err) == ("blocks the event loop", "")
     assert run_program(
-        "import yibu.observing.watchdog as w; print(len(w._watches))", "-c", YIBU_WATCH="0"
+        "import yibu.observing.background as b; print(len(b._workers))", "-c", YIBU_WATCH="0"
     ) == ("0\n", "")
 
 

@@ -11,6 +11,7 @@ use crate::io_uring::{self, Uring};
 use crate::op::{Fd, Interest, Lease, Op, OpId, Outcome, SocketAddrAny};
 use crate::sending_file::SendingFile;
 use crate::sim::{Sim, SimNet};
+use crate::traffic::Traffic;
 use crate::wait::{self, Wait};
 use crate::waker::{self, Waker};
 use crate::{buffers, clock};
@@ -61,6 +62,15 @@ impl Driver {
             Self::Epoll(_) => "epoll",
             Self::Uring(_) => "io_uring",
             Self::Sim(_) => "sim",
+        }
+    }
+
+    /// What was received, sent and accepted so far; a simulated kernel does not count.
+    pub fn traffic(&self) -> Option<Traffic> {
+        match self {
+            Self::Epoll(driver) => Some(driver.calls.traffic),
+            Self::Uring(driver) => Some(driver.traffic()),
+            Self::Sim(_) => None,
         }
     }
 

@@ -24,6 +24,7 @@ use crate::faults::Faults;
 use crate::memory;
 use crate::op::{Fd, Interest, Lease, Op, OpId, Outcome};
 use crate::sys::Calls;
+use crate::traffic::Traffic;
 
 mod buffers;
 mod cancel;
@@ -111,6 +112,10 @@ impl Uring {
     #[inline]
     pub(crate) fn calls(&mut self) -> &mut Calls {
         &mut self.epoll.calls
+    }
+
+    pub(crate) fn traffic(&self) -> Traffic {
+        self.epoll.calls.traffic
     }
 
     #[inline]
@@ -279,6 +284,9 @@ impl Uring {
         if !kept.is_empty()
             && let Some(read) = self.epoll.fill_from(max, |buf| kept.read(fd, buf))
         {
+            if let Ok(Some(lease)) = &read {
+                self.epoll.calls.traffic.received(lease.len());
+            }
             return read;
         }
         self.epoll.recv(fd, max)
@@ -289,7 +297,7 @@ impl Uring {
         if !self.kept.is_empty()
             && let Some(read) = self.kept.read(fd, buf)
         {
-            return read;
+            return read.map(|count| self.epoll.calls.traffic.received(count));
         }
         self.epoll.calls.recv(fd, buf)
     }

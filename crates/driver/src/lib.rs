@@ -55,6 +55,7 @@ mod sending_file;
 mod sim;
 mod sys;
 pub mod threads;
+mod traffic;
 mod wait;
 mod waker;
 
@@ -65,5 +66,6 @@ pub use io_uring::Uring;
 pub use op::{Fd, Interest, Lease, Op, OpId, Outcome, SocketAddrAny, is_again};
 pub use sending_file::SendingFile;
 pub use sim::{Peer, Sim, SimNet};
+pub use traffic::Traffic;
 pub use wait::Wait;
 pub use waker::Waker;

@@ -12,6 +12,7 @@ use rustix::net::{
 
 use crate::faults::FaultInjector;
 use crate::op::Fd;
+use crate::traffic::Traffic;
 
 /// The descriptor behind a number, for the length of one system call.
 #[inline]
@@ -35,6 +36,7 @@ pub(crate) struct Calls {
     pub(crate) injector: Option<Box<FaultInjector>>,
     /// Whether a descriptor was used so that the kernel may have something new to report: obligation 13 of the crate's page.
     pub(crate) activity: bool,
+    pub(crate) traffic: Traffic,
 }
 
 impl Calls {
@@ -46,7 +48,7 @@ impl Calls {
             buf = &mut buf[..room];
         }
         let (n, _) = recv(borrow(fd)?, buf, RecvFlags::DONTWAIT)?;
-        Ok(n)
+        Ok(self.traffic.received(n))
     }
 
     /// Receives one datagram into `buf`, and says who sent it; at once, whatever the mode of the socket is.
@@ -56,7 +58,7 @@ impl Calls {
             injector.receive_datagram()?;
         }
         let (n, _, sender) = recvfrom(borrow(fd)?, buf, RecvFlags::DONTWAIT)?;
-        Ok((n, sender))
+        Ok((self.traffic.received(n), sender))
     }
 
     /// Reads into `buf` from a non-blocking descriptor that is no socket.
@@ -66,7 +68,8 @@ impl Calls {
             let room = injector.read(buf.len())?;
             buf = &mut buf[..room];
         }
-        Ok(read(borrow(fd)?, buf)?)
+        let n = read(borrow(fd)?, buf)?;
+        Ok(self.traffic.received(n))
     }
 
     /// Sends as many bytes as the socket takes.
@@ -76,7 +79,8 @@ impl Calls {
         if let Some(injector) = &mut self.injector {
             data = &data[..injector.send(data.len())?];
         }
-        Ok(send(borrow(fd)?, data, SENDING)?)
+        let n = send(borrow(fd)?, data, SENDING)?;
+        Ok(self.traffic.sent(n))
     }
 
     /// Sends several pieces with one call.
@@ -85,9 +89,11 @@ impl Calls {
         self.activity = true;
         if let Some(injector) = &mut self.injector {
             let part = first(bufs, injector.send(len(bufs))?);
-            return Ok(send(borrow(fd)?, &part, SENDING)?);
+            let n = send(borrow(fd)?, &part, SENDING)?;
+            return Ok(self.traffic.sent(n));
         }
-        Ok(sendmsg(borrow(fd)?, bufs, &mut SendAncillaryBuffer::default(), SENDING)?)
+        let n = sendmsg(borrow(fd)?, bufs, &mut SendAncillaryBuffer::default(), SENDING)?;
+        Ok(self.traffic.sent(n))
     }
 
     /// Sends one datagram, to `address` or to the peer of a connected socket.
@@ -102,10 +108,11 @@ impl Calls {
         if let Some(injector) = &mut self.injector {
             injector.send_datagram()?;
         }
-        Ok(match address {
+        let n = match address {
             Some(address) => sendto(borrow(fd)?, data, SENDING, address)?,
             None => send(borrow(fd)?, data, SENDING)?,
-        })
+        };
+        Ok(self.traffic.sent(n))
     }
 
     /// Writes as many bytes as a non-blocking descriptor that is no socket takes.
@@ -115,7 +122,8 @@ impl Calls {
         if let Some(injector) = &mut self.injector {
             data = &data[..injector.write(data.len())?];
         }
-        Ok(write(borrow(fd)?, data)?)
+        let n = write(borrow(fd)?, data)?;
+        Ok(self.traffic.sent(n))
     }
 
     /// Writes several pieces with one call.
@@ -124,9 +132,11 @@ impl Calls {
         self.activity = true;
         if let Some(injector) = &mut self.injector {
             let part = first(bufs, injector.write(len(bufs))?);
-            return Ok(write(borrow(fd)?, &part)?);
+            let n = write(borrow(fd)?, &part)?;
+            return Ok(self.traffic.sent(n));
         }
-        Ok(writev(borrow(fd)?, bufs)?)
+        let n = writev(borrow(fd)?, bufs)?;
+        Ok(self.traffic.sent(n))
     }
 
     /// How much of a file may be sent; [`SendingFile`](crate::SendingFile) does it.
@@ -144,7 +154,9 @@ impl Calls {
         if let Some(injector) = &mut self.injector {
             injector.accept()?;
         }
-        Ok(acceptfrom_with(borrow(fd)?, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)?)
+        let accepted = acceptfrom_with(borrow(fd)?, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)?;
+        self.traffic.accepted += 1;
+        Ok(accepted)
     }
 
     /// Shuts the sending side down: the peer receives the end of the stream.

@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 pub mod event_loop;
+pub mod histogram;
 pub mod inbox;
 pub mod ready;
 pub mod separators;
@@ -24,6 +25,6 @@ pub use timers::{Cancelled, Timers};
 pub use wait_queue::{Ticket, WaitQueue};
 pub use worker_pool::WorkerPool;
 pub use yibu_driver::{
-    Driver, Faults, Fd, Interest, Lease, MAX_RECEIVE, Op, OpId, Outcome, SendingFile, SocketAddrAny, Wait,
-    Waker, faults_struck, is_again,
+    Driver, Faults, Fd, Interest, Lease, MAX_RECEIVE, Op, OpId, Outcome, SendingFile, SocketAddrAny, Traffic,
+    Wait, Waker, faults_struck, is_again,
 };

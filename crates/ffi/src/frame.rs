@@ -15,6 +15,26 @@ pub fn current(py: Python<'_>) -> Option<Bound<'_, PyAny>> {
     }
 }
 
+/// The code of a coroutine of the interpreter's own class; `None` where the interpreter has no function for that.
+pub fn code<'py>(coroutine: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
+    #[cfg(Py_3_12)]
+    {
+        unsafe extern "C" {
+            fn PyGen_GetCode(generator: *mut ffi::PyObject) -> *mut ffi::PyObject;
+        }
+        // SAFETY: attached; a coroutine is laid out as a generator is, whose code this function returns as a new reference, and never null.
+        unsafe {
+            (ffi::PyCoro_CheckExact(coroutine.as_ptr()) != 0)
+                .then(|| Bound::from_owned_ptr(coroutine.py(), PyGen_GetCode(coroutine.as_ptr())))
+        }
+    }
+    #[cfg(not(Py_3_12))]
+    {
+        let _ = coroutine;
+        None
+    }
+}
+
 /// How a frame object begins, in all versions from 3.11 to 3.15.
 #[repr(C)]
 struct Frame {

@@ -7,10 +7,12 @@
 pub mod after_entry;
 pub mod clock;
 pub mod contexts;
+pub mod counters;
 pub mod current;
 pub mod entry;
 pub mod event_loop;
 mod noted_task;
+pub mod observation;
 pub mod operation;
 pub mod overridable;
 pub mod overridden;

@@ -52,7 +52,7 @@ use crate::ffi::class::Plain;
 #[cfg(Py_3_12)]
 use crate::ffi::redirection;
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Table, Visitor};
-use crate::observing::loops;
+use crate::observing::{loops, metrics};
 use crate::{callbacks, events, names, stock};
 
 /// What the core leaves to the class.
@@ -153,6 +153,7 @@ impl Class for EventLoop {
         subprocesses::table(t);
         internals::table(t);
         internal_timers::table(t);
+        metrics::table(t);
     }
 
     fn traverse(&self, visitor: &mut Visitor) {

@@ -140,6 +140,11 @@ impl Future {
         }
     }
 
+    /// Whether it has ended with an exception that is not a cancellation.
+    pub fn has_failed(&self) -> bool {
+        self.failed.get()
+    }
+
     /// Whether an exception has to be reported if the future is freed now.
     #[inline]
     pub fn has_unretrieved_exception(&self) -> bool {

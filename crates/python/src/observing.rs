@@ -5,12 +5,18 @@
 
 mod blocked;
 pub mod loops;
+pub mod metrics;
 mod step_watch;
+pub mod steps;
+mod stop;
+mod ticker;
 
 use pyo3::prelude::*;
 use pyo3::types::PyModule;
 
-/// Adds the class of the watchdog.
+/// Adds the class of the watchdog, and the function that begins to observe.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    metrics::register(module)?;
+    crate::classes::add::<ticker::Ticker>(module)?;
     crate::classes::add::<step_watch::StepWatch>(module).map(drop)
 }

@@ -12,6 +12,7 @@ mod eager;
 pub mod ensure;
 #[cfg(not(Py_3_14))]
 mod introspection;
+pub mod observed;
 mod pause;
 pub mod threadsafe;
 
@@ -46,6 +47,8 @@ pub use creating::create_task_on;
 pub use creating::{CREATE_TASK, create_task, spawn_on};
 #[cfg(not(Py_3_14))]
 pub use creating::{set_task_name, spawner};
+#[cfg(Py_3_14)]
+pub use described::all_tasks;
 pub use eager::makes_eager_tasks;
 #[cfg(not(Py_3_14))]
 pub use introspection::all_tasks;
@@ -66,6 +69,8 @@ pub struct TaskState {
     /// See [`described`]; 0 where it was not noted.
     created: Cell<u64>,
     registration: WeakSetEntry,
+    /// Where the observation of its loop counts its coroutine function.
+    place: Cell<u32>,
 }
 
 impl Default for TaskState {
@@ -81,6 +86,7 @@ impl Default for TaskState {
             cancel_requests: Cell::new(0),
             created: Cell::new(0),
             registration: WeakSetEntry::default(),
+            place: Cell::new(0),
         }
     }
 }
@@ -123,13 +129,6 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 /// Whether an object is a task of the standard library's class or of the native one, which are not related by inheritance.
 pub fn is_asyncio_task(object: &Bound<'_, PyAny>) -> PyResult<bool> {
     Ok(Obj::<Task>::cast(object).is_some() || object.is_instance(stock::task(object.py())?)?)
-}
-
-/// `asyncio.all_tasks(event_loop)`, which is a C function since 3.14. The native tasks take part in it by way of
-/// `python/yibu/task_registry.py`; only that function knows the stock tasks of all threads.
-#[cfg(Py_3_14)]
-pub fn all_tasks<'py>(event_loop: &Bound<'py, PyAny>) -> PyResult<Bound<'py, pyo3::types::PySet>> {
-    Ok(stock::all_tasks(event_loop.py())?.call1((event_loop,))?.cast_into()?)
 }
 
 fn next_number() -> u64 {
@@ -195,6 +194,7 @@ fn begin<'py>(
         Some(context) => context,
         None => context::copy_current(py)?,
     };
+    EventLoop::count_task(event_loop);
     own.log_destroy_pending.set(true);
     own.context.put(context);
     own.coroutine.put(coroutine);

@@ -5,9 +5,7 @@ returns here only when a step blocks, so that the stack of the thread can be rea
 """
 
 import asyncio
-import atexit
 import logging
-import os
 import sys
 import threading
 from collections import Counter
@@ -16,6 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from yibu import _yibu
+from yibu.observing import background
 from yibu.observing.blockage import Blockage, Line, OtherThread, Stack, lines_of
 from yibu.observing.cause import Evidence
 
@@ -23,9 +22,6 @@ logger = logging.getLogger("yibu")
 
 # How many different stacks of one blockage are kept.
 _STACKS = 32
-
-# How long stop() waits for an on_block that runs.
-_PATIENCE = 1.0
 
 
 class _Blocked:
@@ -92,13 +88,11 @@ class Watch:
         self.on_block = on_block
         self.count = 0
         """How many blockages it has seen."""
-        self._begin()
-        _keep(self)
+        background.add(self)
 
     def stop(self) -> None:
         """Watch no more. A blockage that lasts is reported as it is."""
-        _watches.discard(self)
-        self._end()
+        background.remove(self)
 
     def __enter__(self) -> Self:
         return self
@@ -109,20 +103,19 @@ class Watch:
         self.stop()
 
     def __repr__(self) -> str:
-        state = "watching" if self in _watches else "stopped"
+        state = "watching" if background.runs(self) else "stopped"
         return f"<yibu.observing.Watch threshold={self.threshold} {state} blockages={self.count}>"
 
-    def _begin(self) -> None:
+    def begin(self) -> None:
+        """Start a thread; `background.py` calls it."""
         self._native = _yibu._StepWatch(self.threshold)
-        self._thread = threading.Thread(
-            target=self._run, args=(self._native,), name="yibu-watch", daemon=True
-        )
-        self._thread.start()
+        self.thread = threading.Thread(target=self._run, args=(self._native,), name="yibu-watch", daemon=True)
+        self.thread.start()
 
-    def _end(self) -> None:
+    def end(self) -> None:
+        """Stop the thread; `background.py` calls it."""
         self._native.stop()
-        if self._thread is not threading.current_thread():
-            self._thread.join(_PATIENCE)
+        background.join(self.thread)
 
     def _run(self, native: _yibu._StepWatch) -> None:
         blocked: dict[int, _Blocked] = {}
@@ -177,34 +170,3 @@ class Watch:
                 blocked.loop.call_soon_threadsafe(blocked.loop.call_exception_handler, context)
             except RuntimeError:  # it is closed
                 blocked.loop.call_exception_handler(context)
-
-
-# The watchdogs that run. A fork stops their threads and starts them again, in the parent and in the child: a
-# fork beside a running thread is what the interpreter warns of.
-_watches: set[Watch] = set()
-_paused: list[Watch] = []
-_registered = threading.Event()
-
-
-def _keep(watch: Watch) -> None:
-    _watches.add(watch)
-    if not _registered.is_set():
-        _registered.set()
-        atexit.register(_stop_all)
-        os.register_at_fork(before=_pause, after_in_parent=_go_on, after_in_child=_go_on)
-
-
-def _stop_all() -> None:
-    for watch in list(_watches):
-        watch.stop()
-
-
-def _pause() -> None:
-    _paused[:] = [watch for watch in _watches if watch._thread is not threading.current_thread()]
-    for watch in _paused:
-        watch._end()
-
-
-def _go_on() -> None:
-    while _paused:
-        _paused.pop()._begin()

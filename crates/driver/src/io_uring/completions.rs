@@ -118,6 +118,9 @@ impl Uring {
         };
         let many = receive.full >= MANY && receive.route == Route::Armed;
         let outcome = self.outcome(id, chunk, limit);
+        if let Outcome::Bytes(lease) = &outcome {
+            self.epoll.calls.traffic.received(lease.len());
+        }
         if many && let Some(Op::Recv { fd }) = self.receives.op(id) {
             self.hand_to_epoll(id, fd);
         }

@@ -10,8 +10,10 @@ use yibu_engine::{Cancelled, Driver, Host, Inbox, OpId};
 
 use super::after_entry::AfterEntry;
 use super::contexts::Contexts;
+use super::counters::Counters;
 use super::entry::{Entry, Message, Reaction};
 use super::noted_task::NotedTask;
+use super::observation::{self, Observation, Place};
 use super::operation::Owner;
 use super::overridable::Overridden;
 use super::parts::Parts;
@@ -89,6 +91,13 @@ pub struct EventLoop {
     pub(super) thread: Cell<u64>,
     /// What threads without the interpreter see of the loop.
     pub(crate) pulse: Arc<Pulse>,
+    pub(crate) counters: Counters,
+    /// Whether entries run by [`Services::run_observed`]: in debug mode, and while somebody observes.
+    pub(super) steps_are_seen: Cell<bool>,
+    /// What is counted while somebody observes the loop.
+    pub(crate) observation: LoopCell<Option<Box<Observation>>>,
+    /// The number of the observation; 0 while nobody observes.
+    observed: Cell<u32>,
     /// Which methods Python code has replaced on the object itself; see `overridden`.
     pub(super) overridden: Overridden,
     pub(crate) current: NotedTask,
@@ -150,6 +159,10 @@ impl EventLoop {
             has_parked: Cell::new(false),
             thread: Cell::new(0),
             pulse: Arc::default(),
+            counters: Counters::default(),
+            steps_are_seen: Cell::new(false),
+            observation: LoopCell::default(),
+            observed: Cell::new(0),
             overridden: Overridden::default(),
             current: NotedTask::default(),
             after_entry: AfterEntry::default(),
@@ -221,6 +234,44 @@ impl EventLoop {
     pub fn set_thread(&self, identity: u64) {
         self.thread.set(identity);
         self.pulse.set_running(identity != 0 && identity == thread::ident());
+    }
+
+    /// Counts a task that is being made on a loop of any kind.
+    #[inline]
+    pub fn count_task(event_loop: &Bound<'_, PyAny>) {
+        if let Some(native) = Obj::<Self>::cast(event_loop) {
+            native.counters.count_task();
+        }
+    }
+
+    /// Turns debug mode on or off.
+    pub fn set_debug_mode(&self, enabled: bool) {
+        self.debug.set(enabled);
+        self.steps_are_seen.set(enabled || self.is_observed());
+    }
+
+    /// Whether somebody observes the loop.
+    #[inline]
+    pub fn is_observed(&self) -> bool {
+        self.observed.get() != 0
+    }
+
+    /// The index of a place in the list of the observation, if it is of that.
+    #[inline]
+    pub fn observed_index(&self, place: Place) -> Option<usize> {
+        observation::index_in(self.observed.get(), place)
+    }
+
+    /// Has the time that is observed begin now: the loop did not run, or waited.
+    pub(super) fn skip_observed_time(&self) {
+        self.observation.with(|observation| observation.iter_mut().for_each(|it| it.skip_time()));
+    }
+
+    /// Somebody begins to observe the loop, or nobody does any more. Returns what was counted before, to be dropped.
+    pub fn observe(&self, begun: Option<Box<Observation>>) -> Option<Box<Observation>> {
+        self.observed.set(begun.as_ref().map_or(0, |observation| observation.number));
+        self.steps_are_seen.set(self.is_observed() || self.debug.get());
+        self.observation.with(|observation| std::mem::replace(observation, begun))
     }
 
     /// Whether this thread runs the loop.
@@ -306,6 +357,7 @@ impl EventLoop {
         }
         self.contexts.traverse(visitor);
         self.parts.traverse(visitor);
+        self.observation.try_with(|observation| observation.iter().for_each(|it| it.traverse(visitor)));
         self.former_hooks.try_with(|hooks| {
             for (first, last) in hooks.iter() {
                 visitor.visit(first.as_ptr());
@@ -330,6 +382,8 @@ impl EventLoop {
         drop(content);
         self.contexts.clear();
         drop(self.parts.take_all());
+        let observation = self.observation.with(Option::take);
+        drop(observation);
         let hooks = self.former_hooks.with(Option::take);
         drop(hooks);
         let list = self.wants_descriptor.with(std::mem::take);

@@ -36,6 +36,12 @@ impl Pulse {
         self.steps.load(Ordering::Relaxed)
     }
 
+    /// How often the loop has parked.
+    #[inline]
+    pub fn parks(&self) -> u64 {
+        self.parks.load(Ordering::Relaxed).div_ceil(2)
+    }
+
     /// A step begins. One thread at a time runs a loop, so nothing else writes in between.
     #[inline]
     pub(super) fn begin_step(&self) {

@@ -1,6 +1,7 @@
 //! One turn of the loop: `BaseEventLoop._run_once`. Called by the methods that run loops; runs every entry with nothing borrowed.
 
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Instant;
 
 use pyo3::prelude::*;
 use yibu_engine::Plan;
@@ -13,6 +14,7 @@ use crate::ffi::Obj;
 
 /// Waits until an entry is ready, then runs the ready entries.
 pub fn run_once(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
+    event_loop.counters.begin_turn();
     // A clock that the program has put in place of `time.monotonic` may jump, and a program that has the list of timers may change it,
     // so timers are checked in every turn.
     let is_watched = !event_loop.is_untouched()
@@ -30,7 +32,7 @@ pub fn run_once(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
         let Some(entry) = event_loop.engine.with(|engine| engine.ready.pop()) else { break };
         event_loop.pulse.begin_step();
         event_loop.after_entry.begin_entry();
-        let ran = if event_loop.is_untouched() && !event_loop.debug.get() {
+        let ran = if event_loop.is_untouched() && !event_loop.steps_are_seen.get() {
             run_entry(event_loop, entry)
         } else {
             (event_loop.services.run_observed)(event_loop, entry)
@@ -66,11 +68,19 @@ fn wait_and_take(event_loop: &Obj<'_, EventLoop>) -> PyResult<usize> {
         timer.leave();
     }
     if let Some(selector) = event_loop.selector.get(py) {
+        event_loop.counters.lose_time();
         (event_loop.services.ask_selector)(event_loop, &selector)?;
         let time = now(event_loop)?;
+        if event_loop.is_observed() {
+            event_loop.skip_observed_time();
+        }
+        note_timers(event_loop, time);
         return Ok(engine.with(|engine| engine.begin_turn(time)));
     }
     let mut time = now(event_loop)?;
+    if event_loop.counters.note_time(time) && event_loop.is_observed() {
+        event_loop.skip_observed_time();
+    }
     let mut plan = engine.with(|engine| engine.plan(time, event_loop.stopping.get()));
     if matches!(plan, Plan::Park(_)) {
         if !event_loop.has_parked.replace(true) {
@@ -92,10 +102,34 @@ fn wait_and_take(event_loop: &Obj<'_, EventLoop>) -> PyResult<usize> {
             event_loop.contexts.clear();
             park(event_loop, timeout)?;
             py.check_signals()?;
-            time = now(event_loop)?;
+            let began = std::mem::replace(&mut time, now(event_loop)?);
+            event_loop.counters.add_idle(time - began);
         }
     }
+    note_timers(event_loop, time);
     Ok(engine.with(|engine| engine.begin_turn(time)))
+}
+
+/// Notes how late the first due timer is, if somebody observes.
+#[inline]
+fn note_timers(event_loop: &Obj<'_, EventLoop>, time: f64) {
+    if !event_loop.is_observed() {
+        return;
+    }
+    let deadline = event_loop.engine.with(|engine| engine.timers.next_deadline());
+    if let Some(late) = deadline.map(|deadline| time - deadline).filter(|late| *late >= 0.0) {
+        note_late(event_loop, late);
+    }
+}
+
+/// Notes that something ran so many seconds late.
+fn note_late(event_loop: &Obj<'_, EventLoop>, seconds: f64) {
+    let now = event_loop.engine.with(|engine| engine.driver.now());
+    event_loop.observation.with(|observation| {
+        if let Some(observation) = observation {
+            observation.late(now, seconds, 1);
+        }
+    });
 }
 
 /// How often loops of this process have released the interpreter to park. A worker that a loop has woken compares two values to
@@ -115,14 +149,22 @@ pub fn park(event_loop: &Obj<'_, EventLoop>, timeout: Option<std::time::Duration
         return Ok(());
     };
     let pulse = &*event_loop.pulse;
+    let (observed, mut returned) = (event_loop.is_observed(), None);
     let blocked = if timeout.is_some_and(|t| t.is_zero()) {
         wait.block(timeout)
     } else {
         event_loop.py().detach(|| {
             PARK_COUNT.fetch_add(1, Ordering::Relaxed);
-            pulse.parked(|| wait.block(timeout))
+            let blocked = pulse.parked(|| wait.block(timeout));
+            returned = observed.then(Instant::now);
+            blocked
         })
     };
+    if let Some(returned) = returned {
+        event_loop.skip_observed_time();
+        // What the kernel has reported waits for the interpreter.
+        note_late(event_loop, returned.elapsed().as_secs_f64());
+    }
     let ended = engine.with(|engine| engine.end_wait(wait));
     blocked.and(ended).map_err(|error| errors::os_error(&error))
 }

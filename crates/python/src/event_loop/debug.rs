@@ -4,7 +4,7 @@ use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyFloat, PyString};
 
-use crate::attributes::{assigned, flags, objects};
+use crate::attributes::{assigned, objects};
 use crate::core::{EventLoop, Overridable, Overrides};
 use crate::events::Handle;
 use crate::ffi::{Obj, Output, Signature, Table, boolean, none, thread};
@@ -24,7 +24,7 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
         &SET_DEBUG,
         |event_loop, args| {
             let [enabled] = args.parse(&SET_DEBUG)?;
-            event_loop.debug.set(enabled.is_truthy()?);
+            event_loop.set_debug_mode(enabled.is_truthy()?);
             if event_loop.is_running() {
                 let track = pyo3::intern!(event_loop.py(), "_set_coroutine_origin_tracking");
                 let function = event_loop.as_any().getattr(track)?;
@@ -49,7 +49,14 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
         c"_exception_handler" => exception_handler,
         c"_task_factory" => task_factory,
     }
-    flags! { t: c"_debug" => debug }
+    t.property(
+        c"_debug",
+        |event_loop| Ok(boolean(event_loop.py(), event_loop.debug.get())),
+        |event_loop, value| {
+            event_loop.set_debug_mode(assigned(value)?.is_truthy()?);
+            Ok(())
+        },
+    );
     t.getter(c"_coroutine_origin_tracking_enabled", |event_loop| {
         Ok(boolean(event_loop.py(), event_loop.origin_tracking.get().is_some()))
     });
@@ -80,7 +87,7 @@ pub(super) fn init(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     let py = event_loop.py();
     event_loop.slow_callback_duration.put(PyFloat::new(py, 0.1));
     let debug = stock::coroutines_module(py)?.call_method0(name!("_is_debug_mode"))?.is_truthy()?;
-    event_loop.debug.set(debug);
+    event_loop.set_debug_mode(debug);
     Ok(())
 }
 

@@ -154,6 +154,9 @@ pub fn run_job<'py>(
 ) -> Output<'py> {
     let future = create_future(event_loop)?.into_any();
     job.future.put(future.clone());
+    if event_loop.is_observed() {
+        job.note_queued();
+    }
     let runs_here = event_loop.thread() == thread::ident();
     executor::submit(pool, job, if runs_here { turn::park_count() } else { executor::AT_ONCE })?;
     Ok(future)

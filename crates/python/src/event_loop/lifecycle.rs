@@ -185,7 +185,11 @@ fn end_run(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     event_loop.contexts.clear();
     let tracked = track_all(event_loop);
     let settled = current::flush_leave(event_loop);
-    event_loop.engine.with(Engine::end_busy_period);
+    let time = event_loop.engine.with(|engine| {
+        engine.end_busy_period();
+        engine.driver.now()
+    });
+    event_loop.counters.end_run(time);
     // Up to 3.11 the interpreter makes an object for that. Where the memory is short only for a moment, no other loop could run in
     // this thread any more.
     let unset = set_running(py, &none(py)).or_else(|error| match error.is_instance_of::<PyMemoryError>(py) {

@@ -1,8 +1,9 @@
-//! Runs entries that debug mode times, and entries whose handle has a `_run` that a program has replaced.
+//! Runs entries that debug mode times, entries of a loop that somebody observes, and entries whose handle has a `_run` that a program
+//! has replaced.
 //!
 //! asyncio runs everything through handles. Here most entries are not handles. While `_run` is replaced, as detectors of blocking
-//! callbacks do, each entry gets a handle when it is about to run. Called by the core's turn, for each entry of a loop in debug mode or of one
-//! that is not untouched.
+//! callbacks do, each entry gets a handle when it is about to run. Called by the core's turn, for each entry of a loop in debug mode, of one that is
+//! observed or of one that is not untouched.
 
 use std::time::Instant;
 
@@ -16,11 +17,23 @@ use crate::events::entries::{POSTED, TIMER};
 use crate::events::{self, Handle, PostedHandle, TimerHandle};
 use crate::ffi::Obj;
 use crate::ffi::originals;
+use crate::observing::steps;
 
 /// Runs an entry.
-#[cold]
 #[inline(never)]
 pub(super) fn run(event_loop: &Obj<'_, EventLoop>, entry: Entry) -> PyResult<()> {
+    if event_loop.is_observed() {
+        return if event_loop.is_untouched() && !event_loop.debug.get() {
+            steps::run(event_loop, entry, turn::run_entry)
+        } else {
+            steps::run(event_loop, entry, run_debugged)
+        };
+    }
+    run_debugged(event_loop, entry)
+}
+
+#[inline]
+fn run_debugged(event_loop: &Obj<'_, EventLoop>, entry: Entry) -> PyResult<()> {
     if event_loop.debug.get() { run_timed(event_loop, entry) } else { run_one(event_loop, entry) }
 }
 

@@ -6,6 +6,7 @@
 use std::cell::Cell;
 use std::ffi::CStr;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use pyo3::exceptions::PyAssertionError;
 use pyo3::prelude::*;
@@ -117,6 +118,16 @@ pub struct Job {
     /// Whether a worker has taken it.
     taken: Cell<bool>,
     registration: WeakSetEntry,
+    /// When it was submitted, and then how long it has waited for a worker, while somebody observes the loop.
+    queued: Cell<Option<Instant>>,
+    waited: Cell<Option<Duration>>,
+}
+
+impl Job {
+    /// The job is being submitted to a loop that somebody observes.
+    pub fn note_queued(&self) {
+        self.queued.set(Some(Instant::now()));
+    }
 }
 
 static JOB: ClassState = ClassState::new();
@@ -154,6 +165,7 @@ fn run_for_loop<'py>(job: Obj<'py, Job>, future: &Obj<'py, Future>) -> Option<Ar
     if future.state() == State::Cancelled {
         return None;
     }
+    job.waited.set(job.queued.take().map(|queued| queued.elapsed()));
     match job.call.make(py) {
         Ok(value) => {
             job.outcome.put(value);
@@ -211,6 +223,9 @@ pub fn cancel(job: Obj<'_, Job>) -> PyResult<()> {
 static ENDED: EntryKind = EntryKind {
     run: |event_loop, runnable| {
         let job: Obj<'_, Job> = runnable.object(event_loop.py())?;
+        if let Some(waited) = job.waited.take() {
+            note_waited(event_loop, waited);
+        }
         deliver(&job).or_else(|error| {
             events::report_of(event_loop, job.as_any(), job.future.get(event_loop.py()), error)
         })
@@ -219,6 +234,16 @@ static ENDED: EntryKind = EntryKind {
     callable: None,
     stands_for: no_callable,
 };
+
+#[cold]
+fn note_waited(event_loop: &Obj<'_, EventLoop>, waited: Duration) {
+    let now = event_loop.engine.with(|engine| engine.driver.now());
+    event_loop.observation.with(|observation| {
+        if let Some(observation) = observation {
+            observation.job_waits.add(now, waited, 1);
+        }
+    });
+}
 
 fn received(job: Ref) -> Entry {
     Entry::Run(Runnable::new(&ENDED, job))

@@ -77,6 +77,12 @@ impl ThreadPool {
         Ok(self.threads.get_or_none(py).cast_into()?)
     }
 
+    /// How many jobs wait, and how many threads there are.
+    pub fn load(&self, py: Python<'_>) -> PyResult<(usize, usize)> {
+        let waiting = self.queue.obj(py).map_or(0, |queue| queue.len());
+        Ok((waiting, self.threads(py)?.len()))
+    }
+
     /// In the child of a fork: a fresh pool.
     pub fn after_fork_in_child(&self, py: Python<'_>) -> PyResult<()> {
         self.threads.put(PySet::empty(py)?);

@@ -108,7 +108,8 @@ impl WorkQueue {
         self.generation.get()
     }
 
-    fn len(&self) -> usize {
+    /// How many jobs wait.
+    pub fn len(&self) -> usize {
         self.worker_pool.with(|worker_pool| worker_pool.jobs().len())
     }
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use pyo3::prelude::*;
 
+use super::metrics;
 use crate::core::EventLoop;
 use crate::core::pulse::Pulse;
 use crate::ffi::{Obj, WeakSet};
@@ -16,6 +17,7 @@ static MADE: AtomicU64 = AtomicU64::new(0);
 pub fn enter(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     event_loop.registration.enter(&LOOPS, event_loop)?;
     MADE.fetch_add(1, Ordering::Release);
+    metrics::begin(event_loop);
     Ok(())
 }
 

@@ -5,7 +5,7 @@
 
 use std::cell::Cell;
 use std::ffi::CStr;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
@@ -15,6 +15,7 @@ use yibu_driver::threads::{Activity, ThreadId};
 
 use super::blocked::{Found, Watched};
 use super::loops;
+use super::stop::Stop;
 use crate::core::current;
 use crate::ffi::class::Plain;
 use crate::ffi::{Args, Class, ClassState, LoopCell, Obj, Output, Signature, Table, Visitor, none, thread};
@@ -38,27 +39,6 @@ pub struct StepWatch {
     /// How many loops of the process had been made when `watched` was made.
     made: Cell<u64>,
     is_waiting: Cell<bool>,
-}
-
-/// Ends the sleep of the watchdog's thread.
-#[derive(Default)]
-struct Stop {
-    stopped: Mutex<bool>,
-    told: Condvar,
-}
-
-impl Stop {
-    fn set(&self) {
-        *self.stopped.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        self.told.notify_all();
-    }
-
-    /// Sleeps; whether the watchdog is to stop.
-    fn sleep(&self, time: Duration) -> bool {
-        let stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self.told.wait_timeout_while(stopped, time, |stopped| !*stopped);
-        *waited.unwrap_or_else(PoisonError::into_inner).0
-    }
 }
 
 /// Why the thread wants the interpreter.

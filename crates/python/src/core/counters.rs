@@ -1,0 +1,84 @@
+//! [`Counters`]: what every loop counts, because it costs next to nothing: turns, tasks, and how long the loop ran and was idle.
+
+use std::cell::Cell;
+
+/// The counts of one loop. Times are seconds of the loop's clock.
+pub struct Counters {
+    turns: Cell<u64>,
+    /// Tasks that were made on this loop.
+    pub(crate) tasks_made: Cell<u64>,
+    ran: Cell<f64>,
+    idle: Cell<f64>,
+    /// Since when the loop runs; no number while it does not.
+    since: Cell<f64>,
+    /// Whether a program's clock or selector has made the times useless.
+    timeless: Cell<bool>,
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self {
+            turns: Cell::new(0),
+            tasks_made: Cell::new(0),
+            ran: Cell::new(0.0),
+            idle: Cell::new(0.0),
+            since: Cell::new(f64::NAN),
+            timeless: Cell::new(false),
+        }
+    }
+}
+
+impl Counters {
+    /// A turn begins.
+    #[inline]
+    pub(super) fn begin_turn(&self) {
+        self.turns.set(self.turns.get() + 1);
+    }
+
+    /// The number of turns.
+    pub fn turns(&self) -> u64 {
+        self.turns.get()
+    }
+
+    /// A task was made.
+    #[inline]
+    pub fn count_task(&self) {
+        self.tasks_made.set(self.tasks_made.get() + 1);
+    }
+
+    /// The time of a turn. Whether it is the first turn of a run.
+    #[inline]
+    pub(super) fn note_time(&self, now: f64) -> bool {
+        let first = self.since.get().is_nan();
+        if first {
+            self.since.set(now);
+        }
+        first
+    }
+
+    /// The loop was parked.
+    #[inline]
+    pub(super) fn add_idle(&self, seconds: f64) {
+        self.idle.set(self.idle.get() + seconds);
+    }
+
+    /// Times are not known any more.
+    pub(super) fn lose_time(&self) {
+        self.timeless.set(true);
+    }
+
+    /// The run ends.
+    pub fn end_run(&self, now: f64) {
+        let since = self.since.replace(f64::NAN);
+        if !since.is_nan() {
+            self.ran.set(self.ran.get() + now - since);
+        }
+    }
+
+    /// For how many seconds the loop ran, and was parked in them.
+    pub fn times(&self, now: f64) -> Option<(f64, f64)> {
+        let since = self.since.get();
+        let running = if since.is_nan() { 0.0 } else { now - since };
+        (!self.timeless.get()).then(|| (self.ran.get() + running, self.idle.get()))
+    }
+}

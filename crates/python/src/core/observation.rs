@@ -1,0 +1,260 @@
+//! [`Observation`]: what a loop counts while somebody observes it (`yibu.observe()`): lag, and what each coroutine function uses.
+//!
+//! No step reads a clock. Each looks at a number that a thread changes every few milliseconds ([`tick`]): a step in which it has changed
+//! gets the time since the last tick. As with a profiler that samples, this is right on the average, and long steps are always seen.
+//! Filled by `observing/steps.rs`, the turn and the executor; read by `observing/metrics.rs`.
+
+use std::collections::HashMap;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant};
+
+use yibu_engine::histogram::Recent;
+
+use crate::ffi::{Ref, Visitor};
+
+/// Times are kept for one to two windows of this many seconds.
+const WINDOW: f64 = 60.0;
+
+/// A step as long as this has made the entries behind it late: the clock has ticked at least twice.
+const LONG: i64 = 8_000_000;
+
+/// At most this many functions are told apart; all others share the last place.
+const FUNCTIONS: usize = 4096;
+
+/// What the tasks of one coroutine function have used. Times are nanoseconds.
+pub struct Function {
+    /// The code object, or the class of a coroutine that has none; nothing for the place that many share.
+    pub key: Option<Ref>,
+    /// Tasks that were seen.
+    pub tasks: u64,
+    /// Steps of theirs.
+    pub polls: u64,
+    /// Time that the steps took.
+    pub busy: i64,
+    /// Time that tasks were in the ring.
+    pub scheduled: i64,
+    /// Steps that took as long as the limit.
+    pub slow_polls: u64,
+    alive: u64,
+    /// The times at which tasks ended, minus those at which they began. The sums wrap, their difference does not.
+    lived: i64,
+}
+
+impl Function {
+    fn new(key: Option<Ref>) -> Self {
+        Self { key, tasks: 0, polls: 0, busy: 0, scheduled: 0, slow_polls: 0, alive: 0, lived: 0 }
+    }
+
+    /// The time that tasks lived until now, added up.
+    pub fn lived(&self) -> i64 {
+        self.lived.wrapping_add(now().wrapping_mul(self.alive.cast_signed()))
+    }
+}
+
+/// How a task ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// With a result.
+    Finished,
+    /// With an exception.
+    Failed,
+    /// It was cancelled.
+    Cancelled,
+}
+
+/// The place of a function in the list, with the number of the observation. 0 stands for none.
+pub type Place = u32;
+
+const INDEX_BITS: u32 = 16;
+
+/// The index of a place, if it is of the observation with this number.
+#[inline]
+pub fn index_in(number: u32, place: Place) -> Option<usize> {
+    (place != 0 && place >> INDEX_BITS == number).then_some((place & ((1 << INDEX_BITS) - 1)) as usize)
+}
+
+/// The time in nanoseconds, as the last tick has left it.
+static NOW: AtomicI64 = AtomicI64::new(1);
+
+/// The time at the last tick.
+#[inline]
+pub fn now() -> i64 {
+    NOW.load(Ordering::Relaxed)
+}
+
+/// The clock ticks. Called by a thread of its own, every few milliseconds.
+pub fn tick() {
+    static BEGAN: OnceLock<Instant> = OnceLock::new();
+    let time = BEGAN.get_or_init(Instant::now).elapsed().as_nanos();
+    NOW.store(i64::try_from(time).unwrap_or(i64::MAX).max(1), Ordering::Relaxed);
+}
+
+/// What is counted.
+pub struct Observation {
+    /// Which observation of the process this is, from 1, so that places of others are not taken for its own.
+    pub number: u32,
+    /// When it began, on the driver's clock.
+    pub began: f64,
+    /// How late entries ran.
+    pub lag: Recent,
+    /// How long jobs of the executor waited for a thread.
+    pub job_waits: Recent,
+    /// Coroutine functions by their place.
+    pub functions: Vec<Function>,
+    by_key: HashMap<usize, Place>,
+    /// The function that was asked for last.
+    last: (usize, Place),
+    /// How tasks ended: finished, failed, cancelled.
+    pub endings: [u64; 3],
+    /// Steps of anything but tasks, and the time that they took.
+    pub callbacks: (u64, i64),
+    /// A step that takes as many nanoseconds is slow.
+    pub slow: i64,
+    tick: i64,
+    /// The step up to which entries wait that were ready when the clock ticked, and since when.
+    probe: u64,
+    probe_since: f64,
+}
+
+impl Observation {
+    /// An empty one.
+    pub fn new(number: u32, now: f64, slow: Duration) -> Self {
+        Self {
+            number: number % ((1 << (32 - INDEX_BITS)) - 1) + 1,
+            began: now,
+            lag: Recent::new(WINDOW, now),
+            job_waits: Recent::new(WINDOW, now),
+            functions: Vec::new(),
+            by_key: HashMap::new(),
+            last: (0, 0),
+            endings: [0; 3],
+            callbacks: (0, 0),
+            slow: i64::try_from(slow.as_nanos()).unwrap_or(i64::MAX),
+            tick: self::now(),
+            probe: u64::MAX,
+            probe_since: 0.0,
+        }
+    }
+
+    /// The loop did not run, or waited in the kernel: that was nobody's time.
+    pub fn skip_time(&mut self) {
+        self.tick = now();
+    }
+
+    /// The entry that was last in the ring at some tick runs now, if its step comes next.
+    pub fn end_probe(&mut self, now: f64, step: u64) {
+        if step + 1 >= self.probe {
+            self.probe = u64::MAX;
+            self.late(now, now - self.probe_since, 1);
+        }
+    }
+
+    /// An entry ran this many seconds late, or several did.
+    pub fn late(&mut self, now: f64, seconds: f64, count: u64) {
+        self.lag.add(now, Duration::try_from_secs_f64(seconds).unwrap_or_default(), count);
+    }
+
+    #[inline]
+    fn index(&self, place: Place) -> Option<usize> {
+        index_in(self.number, place)
+    }
+
+    /// A task whose coroutine has this code was seen for the first time.
+    pub fn begin_task(&mut self, address: usize, key: impl FnOnce() -> Ref) -> Place {
+        let place = if self.last.0 == address {
+            self.last.1
+        } else if let Some(place) = self.by_key.get(&address) {
+            *place
+        } else {
+            self.add_function(address, key)
+        };
+        self.last = (address, place);
+        let tick = self.tick;
+        if let Some(function) = self.index(place).and_then(|index| self.functions.get_mut(index)) {
+            function.lived = function.lived.wrapping_sub(tick);
+            function.tasks += 1;
+            function.alive += 1;
+        }
+        place
+    }
+
+    fn add_function(&mut self, address: usize, key: impl FnOnce() -> Ref) -> Place {
+        let full = self.functions.len() >= FUNCTIONS;
+        if !full {
+            let key = (self.functions.len() + 1 < FUNCTIONS).then(key);
+            self.functions.push(Function::new(key));
+        }
+        let index = u32::try_from(self.functions.len() - 1).unwrap_or(0);
+        let place = self.number << INDEX_BITS | index;
+        if !full {
+            self.by_key.insert(address, place);
+        }
+        place
+    }
+
+    /// A task has ended.
+    pub fn end_task(&mut self, index: Option<usize>, ending: Ending) {
+        self.endings[ending as usize] += 1;
+        let tick = self.tick;
+        if let Some(function) = index.and_then(|index| self.functions.get_mut(index)) {
+            function.lived = function.lived.wrapping_add(tick);
+            function.alive = function.alive.saturating_sub(1);
+        }
+    }
+
+    /// A step has ended, of a task of this function or of something else. The nanoseconds since the last tick, when the clock has
+    /// ticked or [`Self::end_probe`] has to be called.
+    #[inline]
+    pub fn end_step(&mut self, index: Option<usize>, step: u64) -> Option<i64> {
+        match index.and_then(|index| self.functions.get_mut(index)) {
+            Some(function) => function.polls += 1,
+            None => self.callbacks.0 += 1,
+        }
+        let tick = now();
+        if tick == self.tick && step + 1 < self.probe {
+            return None;
+        }
+        Some(tick - std::mem::replace(&mut self.tick, tick))
+    }
+
+    /// The clock has ticked in the step that has ended.
+    pub fn spend(&mut self, index: Option<usize>, spent: i64) {
+        match index.and_then(|index| self.functions.get_mut(index)) {
+            Some(function) => {
+                function.busy += spent;
+                function.slow_polls += u64::from(spent >= self.slow);
+            }
+            None => self.callbacks.1 += spent,
+        }
+    }
+
+    /// There are entries in the ring when the clock has ticked: this many, and the last of them will be that step.
+    pub fn wait(&mut self, now: f64, spent: i64, ready: u64, step: u64) {
+        if ready == 0 {
+            return;
+        }
+        if spent >= LONG {
+            self.late(now, spent as f64 / 1e9, ready);
+        }
+        if self.probe == u64::MAX {
+            self.probe = step + ready;
+            self.probe_since = now;
+        }
+    }
+
+    /// The task of a function was in the ring for so long.
+    pub fn schedule(&mut self, place: Place, spent: i64) {
+        if let Some(function) = self.index(place).and_then(|index| self.functions.get_mut(index)) {
+            function.scheduled += spent;
+        }
+    }
+
+    /// Shows every reference to the collector.
+    pub fn traverse(&self, visitor: &mut Visitor) {
+        self.functions
+            .iter()
+            .filter_map(|function| function.key.as_ref())
+            .for_each(|key| visitor.visit(key.as_ptr()));
+    }
+}

@@ -1,0 +1,63 @@
+//! `_Ticker`: keeps the clock of observed loops, from which steps read the time by one load.
+//!
+//! Called by the thread that `python/yibu/observing/ticking.py` starts while somebody observes.
+
+use std::ffi::CStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::stop::Stop;
+use crate::core::observation;
+use crate::ffi::class::Plain;
+use crate::ffi::{Class, ClassState, Obj, Output, Table, Visitor, none, thread};
+
+/// The time between two ticks.
+const TICK: Duration = Duration::from_millis(4);
+
+/// The data of a ticker.
+#[derive(Default)]
+pub struct Ticker {
+    stopped: Arc<Stop>,
+}
+
+static TICKER: ClassState = ClassState::new();
+
+fn run<'py>(ticker: &Obj<'py, Ticker>) -> Output<'py> {
+    let py = ticker.py();
+    let stopped = &*ticker.stopped;
+    thread::outlive_interpreter(|| {
+        py.detach(|| {
+            while !stopped.sleep(TICK) {
+                observation::tick();
+            }
+        });
+    });
+    Ok(none(py))
+}
+
+impl Class for Ticker {
+    const NAME: &'static CStr = c"yibu._yibu._Ticker";
+    type Header = Plain;
+    const SUBCLASSABLE: bool = false;
+
+    fn state() -> &'static ClassState {
+        &TICKER
+    }
+
+    fn table(t: &mut Table<Self>) {
+        t.doc(c"_Ticker()\n--\n\nKeeps the clock of observed loops.");
+        t.noargs(c"run", run, "Ticks until stop() is called.");
+        t.noargs(
+            c"stop",
+            |ticker| {
+                ticker.stopped.set();
+                Ok(none(ticker.py()))
+            },
+            "Ends run(), for good.",
+        );
+    }
+
+    fn traverse(&self, _visitor: &mut Visitor) {}
+
+    fn clear(&self) {}
+}

@@ -1,0 +1,60 @@
+"""`yibu.observe()`: has loops count what costs a little: lag, how tasks end, what coroutine functions use.
+
+`EventLoop.metrics()` shows it, and the exporters of `yibu.observing` send it away. Called by programs.
+"""
+
+import threading
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from yibu import _yibu
+
+if TYPE_CHECKING:
+    from yibu.observing.ticking import Ticking
+
+
+class Observer:
+    """Somebody who observes, until `stop()` or the end of its `with` block. `yibu.observe()` makes it."""
+
+    def __init__(self, slow: float) -> None:
+        with _lock:
+            if not _observers:
+                from yibu.observing import background
+                from yibu.observing.ticking import Ticking
+
+                _yibu._observe(slow)
+                _clock.append(Ticking())
+                background.add(_clock[0])
+            _observers.append(self)
+
+    def stop(self) -> None:
+        """Observe no more. When nobody does, the loops forget what they have counted for observers."""
+        with _lock:
+            if self in _observers:
+                _observers.remove(self)
+                if not _observers:
+                    from yibu.observing import background
+
+                    _yibu._observe(None)
+                    background.remove(_clock.pop())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+_lock = threading.Lock()
+_observers: list[Observer] = []
+_clock: "list[Ticking]" = []
+
+
+def observe(slow: float = 0.1) -> Observer:
+    """Have the loops of all threads, also those made later, count what `metrics()` else has no figures for.
+
+    A step that takes `slow` seconds or longer is a slow poll; while several observe, the first one says that.
+    """
+    return Observer(slow)
