@@ -39,6 +39,7 @@ file   : program read from a script file, a directory or a zip file with a __mai
 arg ...: arguments passed to the program in sys.argv[1:]
 ps [PID] | pstree [PID]: show what the tasks of a process wait for (a file of
          that name is ./ps)
+inspect PID: the same as a page in the browser, which goes on showing it
 doctor [mod ...]: print what runs here, for a bug report, and what the modules
          replace in asyncio when they are imported (a file of that name is ./doctor)
 
@@ -110,7 +111,7 @@ def run(line: CommandLine) -> None:
             from yibu import doctor
 
             raise SystemExit(doctor.main(names))
-        case ["ps" | "pstree" as command, *rest]:
+        case ["ps" | "pstree" | "inspect" as command, *rest]:
             from yibu.inspection import command as commands
 
             raise SystemExit(commands.main(command, rest))

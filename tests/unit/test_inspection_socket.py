@@ -183,7 +183,7 @@ class TestCommand:
     def test_by_a_signal(self, start, command):
         process = start(WAITING, "--inspect-signal", "USR1")
         with pytest.raises(client.WithoutSocket):
-            client.ask_by_socket(process.pid, sample=0, timeout=10)
+            client.exchange_by_socket(process.pid, {"ask": "nothing"}, 10)
         os.kill(process.pid, signal.SIGUSR1)
         assert process.stderr.readline() == f"yibu: python -m yibu ps {process.pid}\n"
         assert command("ps", process.pid).returncode == 0

@@ -26,10 +26,18 @@ class WithoutSocket(Unreachable):
     """The process has no socket."""
 
 
+Request = dict[str, Any]
+
+
 def ask(pid: int, *, sample: float, timeout: float) -> TaskTree:
+    """The tasks of a process, whose threads are looked at for some seconds."""
+    return decode(exchange(pid, {"ask": "tasks", "sample": sample}, timeout)["tree"])
+
+
+def exchange(pid: int, request: Request, timeout: float) -> dict[str, Any]:
     """Ask a process: by its socket, which it is made to open for the time where that can be done."""
     try:
-        return ask_by_socket(pid, sample=sample, timeout=timeout)
+        return exchange_by_socket(pid, request, timeout)
     except WithoutSocket as error:
         try:
             script = remote.request(pid)
@@ -38,17 +46,17 @@ def ask(pid: int, *, sample: float, timeout: float) -> TaskTree:
                 f"{error} (and its interpreter cannot be asked to open one: {reason})"
             ) from None
     try:
-        return _ask_when_open(pid, sample, timeout)
+        return _exchange_when_open(pid, request, timeout)
     finally:
         os.unlink(script)
 
 
-def _ask_when_open(pid: int, sample: float, timeout: float) -> TaskTree:
+def _exchange_when_open(pid: int, request: Request, timeout: float) -> dict[str, Any]:
     """Ask a process that was told to open its socket."""
     deadline = time.monotonic() + timeout
     while True:
         try:
-            return ask_by_socket(pid, sample=sample, timeout=timeout)
+            return exchange_by_socket(pid, request, timeout)
         except WithoutSocket as error:
             if time.monotonic() > deadline:
                 raise WithoutSocket(
@@ -58,7 +66,7 @@ def _ask_when_open(pid: int, sample: float, timeout: float) -> TaskTree:
         time.sleep(0.05)
 
 
-def ask_by_socket(pid: int, *, sample: float, timeout: float) -> TaskTree:
+def exchange_by_socket(pid: int, request: Request, timeout: float) -> dict[str, Any]:
     """Ask a process that has a socket. `WithoutSocket` where there is none."""
     uid = _user_of(pid)
     refused = None
@@ -75,7 +83,7 @@ def ask_by_socket(pid: int, *, sample: float, timeout: float) -> TaskTree:
             except OSError as error:
                 refused = error
                 continue
-            return _asked(connection, pid, uid, {"ask": "tasks", "sample": sample}, timeout)
+            return _answer(connection, pid, uid, request, timeout)
     if refused is not None:
         raise Unreachable(f"the socket of process {pid} cannot be used: {refused}")
     raise WithoutSocket(
@@ -84,9 +92,9 @@ def ask_by_socket(pid: int, *, sample: float, timeout: float) -> TaskTree:
     )
 
 
-def _asked(
-    connection: socket.socket, pid: int, uid: int, request: dict[str, Any], timeout: float
-) -> TaskTree:
+def _answer(
+    connection: socket.socket, pid: int, uid: int, request: Request, timeout: float
+) -> dict[str, Any]:
     served_by, owner, _gid = _CREDENTIALS.unpack(
         connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     )
@@ -104,7 +112,7 @@ def _asked(
         raise Unreachable(f"process {pid}: {error}") from error
     if "error" in answer:
         raise Unreachable(f"process {pid}: {answer['error']}")
-    return decode(answer["tree"])
+    return answer
 
 
 def _user_of(pid: int) -> int:

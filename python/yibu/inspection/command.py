@@ -15,6 +15,8 @@ from yibu.inspection.encoding import encode
 
 def main(command: str, arguments: Sequence[str]) -> int:
     """Do what the command line asks for."""
+    if command == "inspect":
+        return _page(arguments)
     options = _parser(command).parse_args(arguments)
     if options.pid is None:
         return _list()
@@ -24,6 +26,27 @@ def main(command: str, arguments: Sequence[str]) -> int:
         return _fail(str(error))
     print(_shown(tree, command, options))
     return 0
+
+
+def _page(arguments: Sequence[str]) -> int:
+    """`python -m yibu inspect PID`."""
+    from yibu.inspection import page_server
+
+    parser = argparse.ArgumentParser(
+        prog="python -m yibu inspect",
+        description="Serve a page that shows the tasks of a running process, and goes on showing them.",
+    )
+    parser.add_argument("pid", type=_pid, metavar="PID")
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="the address to serve at (default: this machine only)"
+    )
+    parser.add_argument("--port", type=int, default=0, help="the port (default: a free one)")
+    parser.add_argument("--timeout", type=_seconds, default=30.0, metavar="SECONDS")
+    options = parser.parse_args(arguments)
+    try:
+        return page_server.main(options.pid, options.host, options.port, options.timeout)
+    except (client.Unreachable, OSError) as error:
+        return _fail(str(error))
 
 
 def _parser(command: str) -> argparse.ArgumentParser:

@@ -81,6 +81,9 @@ class LoopDescription:
     stack: tuple[Frame, ...] = ()
     """The Python frames of its thread, from the outermost inwards, where another thread took the snapshot."""
 
+    busy: float | None = None
+    """The part of a processor that its thread used, where another process looked."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Problem:

@@ -28,6 +28,9 @@ def take(seconds: float, breathe: Breath) -> TaskTree:
     samples.end()
     problems = [*samples.problems(tree), *growing.problems(queues, growing.sizes(breathe)), *tree.problems]
     loops = tuple(
-        dataclasses.replace(loop, stack=samples.stack_of(loop.id, loop.thread)) for loop in tree.loops
+        dataclasses.replace(
+            loop, stack=samples.stack_of(loop.id, loop.thread), busy=samples.share(loop.thread)
+        )
+        for loop in tree.loops
     )
     return dataclasses.replace(tree, loops=loops, problems=tuple(problems))

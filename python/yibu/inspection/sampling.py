@@ -81,6 +81,10 @@ class Samples:
         """The part of the time that a thread had a processor."""
         return self._used.get(thread, 0.0) / self.seconds if self.seconds else 0.0
 
+    def share(self, thread: int) -> float | None:
+        """The part of the time for which a thread had a processor; None where that is not known."""
+        return min(self._share(thread), 1.0) if thread in self._used else None
+
     def _computes(self, thread: int) -> bool:
         """Whether a thread uses most of the processor time of the process."""
         all_threads = sum(self._used.values())

@@ -143,10 +143,12 @@ def _refusal(reason: str) -> bytes:
 
 
 def answer_to(request: dict[str, Any]) -> bytes | bytearray:
-    """What the process says to a request: `{"ask": "tasks", "sample": SECONDS}`."""
+    """What the process says to `{"ask": "tasks", "sample": SECONDS}`, or to `{"ask": "nothing"}`."""
     from yibu.inspection import observed
     from yibu.inspection.encoding import encode
 
+    if request.get("ask") == "nothing":
+        return b"{}"
     if request.get("ask") != "tasks":
         return _refusal(f"unknown request {request.get('ask')!r}")
     seconds = min(max(float(request.get("sample", 0)), 0.0), 10.0)
