@@ -34,6 +34,8 @@ class Contender:
     #: The module that benchmarks use under the name `asyncio`.
     namespace: str = "asyncio"
     environment: Mapping[str, str] = field(default_factory=dict)
+    #: The module whose `loop_factory` gives such loops transports of its own, if any.
+    transports: str = ""
     #: Says where to find it when it is missing.
     note: str = ""
 
@@ -60,6 +62,8 @@ class Contender:
         """Import what makes the loop."""
         factory: Callable[[], asyncio.AbstractEventLoop]
         factory = importlib.import_module(self.module).new_event_loop
+        if self.transports:
+            factory = importlib.import_module(self.transports).loop_factory(factory)
         return factory
 
     def version(self) -> str:
@@ -67,7 +71,7 @@ class Contender:
         if self.module == "asyncio":
             return "CPython " + sys.version.split()[0]
         try:
-            return importlib.metadata.version(self.module)
+            return importlib.metadata.version(self.transports or self.module)
         except importlib.metadata.PackageNotFoundError:
             # Imported from a source tree.
             return str(getattr(importlib.import_module(self.module), "__version__", "unknown"))
@@ -88,6 +92,12 @@ ALL = [
     YIBU_UNDER_ASYNCIO,
     ASYNCIO,
     Contender("uvloop", "uvloop"),
+    Contender(
+        "uvloop+aiofastnet",
+        "uvloop",
+        transports="aiofastnet",
+        note="the transports of aiofastnet on uvloop's loops",
+    ),
     Contender("rloop", "rloop"),
     Contender("rsloop", "rsloop", note="for CPython 3.14 and later"),
     Contender("zuvloop", "zuvloop", note="for CPython 3.14 and later"),
