@@ -61,7 +61,7 @@ async def cached_read_by_threads(asyncio: Namespace, count: int) -> None:
             os.close(descriptor)
 
 
-@benchmark("100 files at once", count=1_000)
+@benchmark("100 files at once", count=5_000)
 async def files_at_once(asyncio: Namespace, count: int) -> None:
     """Open, read whole and close small files, a hundred at a time."""
     files = library(asyncio)
@@ -78,7 +78,7 @@ async def files_at_once(asyncio: Namespace, count: int) -> None:
             await asyncio.gather(*(read(each) for each in paths))
 
 
-@benchmark("100 files at once, threads", count=1_000)
+@benchmark("100 files at once, threads", count=5_000)
 async def files_at_once_by_threads(asyncio: Namespace, count: int) -> None:
     """The same by `Path.read_bytes` in the default executor."""
     loop = asyncio.get_running_loop()

@@ -12,7 +12,7 @@ from asyncio import get_running_loop
 from collections.abc import Iterator
 from itertools import islice
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, AnyStr, Generic
+from typing import TYPE_CHECKING, Any, AnyStr, Generic, overload
 
 from yibu import _yibu
 from yibu.files.operations import Operations
@@ -137,6 +137,10 @@ class Entries(Generic[AnyStr]):
         await self.aclose()
 
 
+@overload
+def scandir(path: str | os.PathLike[str] | int | None = None) -> Entries[str]: ...
+@overload
+def scandir(path: bytes | os.PathLike[bytes]) -> Entries[bytes]: ...
 def scandir(path: StrOrBytesPath | int | None = None) -> Entries[Any]:
     """Iterate over the entries of a folder: `os.scandir`, for `async for`."""
     return Entries("." if path is None else path)

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from yibu import _yibu
 from yibu.files.base import AsyncBase, OpeningContext
 from yibu.files.binary import AsyncBufferedIOBase, AsyncBufferedReader, AsyncFileIO
-from yibu.files.operations import Operations
 from yibu.files.reading import reading_of
 from yibu.files.text import AsyncTextIOWrapper
 from yibu.files.writing import writing_of
@@ -33,6 +32,15 @@ if TYPE_CHECKING:
     _Opener = Callable[[str, int], int] | None
 
 _open = open
+
+#: The classes for what `open` returns. To ask the abstract classes of `io` takes as long as a system call.
+CLASSES: dict[type, type[AsyncBase[Any]]] = {
+    io.TextIOWrapper: AsyncTextIOWrapper,
+    io.BufferedReader: AsyncBufferedReader,
+    io.BufferedRandom: AsyncBufferedReader,
+    io.BufferedWriter: AsyncBufferedIOBase,
+    io.FileIO: AsyncFileIO,
+}
 
 #: Modes in which to open a regular file changes nothing.
 READING = ("r", "rb", "rt", "br", "tr")
@@ -196,14 +204,14 @@ async def _opened(
     file: AsyncBase[Any] | None = _open_now(arguments)
     if file is None:
         file = await open_in_worker(_open, arguments, _known, loop, executor)
-    file._operations = Operations(loop, executor)
+    file._operations.bind(loop, executor)
     return file
 
 
-def _known(ordinary: Any, arguments: dict[str, Any]) -> AsyncBase[Any]:
+def _known(ordinary: Any, arguments: dict[str, Any], regular: bool | None = None) -> AsyncBase[Any]:
     """Find out what can be done with a file that was just opened without waiting."""
     file = class_for(ordinary)(ordinary)
-    file._reading = reading_of(ordinary, arguments["newline"])
+    file._reading = reading_of(ordinary, arguments["newline"], regular)
     file._writing = writing_of(ordinary, arguments["buffering"], arguments["newline"])
     return file
 
@@ -214,7 +222,7 @@ def _open_now(arguments: dict[str, Any]) -> AsyncBase[Any] | None:
     if not plain or type(arguments["file"]) is int:
         return None
     try:
-        return _known(_open(**{**arguments, "opener": _open_cached}), arguments)
+        return _known(_open(**{**arguments, "opener": _open_cached}), arguments, regular=True)
     except NotCachedError:
         return None
 
@@ -257,6 +265,8 @@ def wrap(
 
 def class_for(file: Any) -> type[AsyncBase[Any]]:
     """Which class belongs to an ordinary file; TypeError for what is none."""
+    if known := CLASSES.get(type(file)):
+        return known
     if isinstance(file, io.TextIOBase):
         return AsyncTextIOWrapper
     if isinstance(file, io.BufferedReader | io.BufferedRandom):

@@ -59,6 +59,9 @@ class Operation:
         #: Nobody awaits the operation any more: the worker reports its end.
         self.left = False
 
+    def __repr__(self) -> str:
+        return f"<operation {self.function!r}>"
+
     def __call__(self) -> Any:
         """Run in the worker."""
         if self.after is not None:
@@ -116,6 +119,11 @@ class Operations:
         #: use the file itself.
         self.running: Operation | None = None
         self._waiting: deque[tuple[Operation, Future[None]]] = deque()
+
+    def bind(self, loop: AbstractEventLoop | None, executor: Executor | None) -> None:
+        """Say who makes the calls; None is the running loop, and its default executor."""
+        self._loop = loop
+        self._executor = executor
 
     async def run(self, function: Callable[..., _T], *arguments: Any) -> _T:
         """Have a worker call the function when the operations before it are over."""

@@ -36,14 +36,17 @@ def is_regular(descriptor: int) -> bool:
     return stat.S_ISREG(os.fstat(descriptor).st_mode)
 
 
-def reading_of(file: Any, newline: str | None) -> Reading[Any] | None:
-    """What reads ahead for a file that was just opened, where that is possible."""
+def reading_of(file: Any, newline: str | None, regular: bool | None) -> Reading[Any] | None:
+    """What reads ahead for a file that was just opened, where that is possible.
+
+    `regular` says whether it is a regular file; None is not known.
+    """
     text = type(file) is io.TextIOWrapper
     buffer = file.buffer if text else file
     if type(buffer) is not io.BufferedReader or (text and newline not in (None, "\n")):
         return None
     descriptor = buffer.fileno()
-    if not is_regular(descriptor):
+    if not (is_regular(descriptor) if regular is None else regular):
         return None
     return Reading(file, descriptor, "\n" if text else b"\n", _buffer_size(buffer))
 

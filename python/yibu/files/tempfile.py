@@ -10,6 +10,7 @@ import tempfile
 from asyncio import AbstractEventLoop, get_running_loop
 from collections.abc import Iterable
 from concurrent.futures import Executor
+from functools import partial
 from typing import Any
 
 from yibu.files.base import AsyncBase, OpeningContext
@@ -148,9 +149,8 @@ async def _opened_spooled(
 async def _made_directory(
     arguments: tuple[Any, ...], loop: AbstractEventLoop | None, executor: Executor | None
 ) -> AsyncTemporaryDirectory:
-    folder = await (loop or get_running_loop()).run_in_executor(
-        executor, tempfile.TemporaryDirectory, *arguments
-    )
+    make = partial(tempfile.TemporaryDirectory, *arguments)
+    folder: Any = await (loop or get_running_loop()).run_in_executor(executor, make)
     return AsyncTemporaryDirectory(folder, loop, executor)
 
 
