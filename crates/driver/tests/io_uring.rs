@@ -221,3 +221,36 @@ fn is_told_by_other_threads_while_it_blocks() -> io::Result<()> {
         Ok(())
     })
 }
+
+/// Between two waits of a thread, another one cancels and shares, and waits itself.
+#[test]
+fn other_threads_end_operations_of_a_loop_that_rests() -> io::Result<()> {
+    on_io_uring(|mut rig| {
+        let (fd, mut far) = rig.stream()?;
+        let (shared, mut shared_far) = rig.stream()?;
+        let id = rig.driver.submit(recv(&fd))?;
+        let shared_id = rig.driver.submit(recv(&shared))?;
+        far.send(b"first")?;
+        assert_eq!(rig.wait()?, [id]);
+        let elsewhere = std::thread::spawn(move || -> io::Result<Rig> {
+            assert!(rig.driver.cancel(id));
+            rig.driver.share(shared.as_raw_fd());
+            shared_far.send(b"shared")?;
+            assert_eq!(rig.wait()?, [shared_id]);
+            assert_eq!(rig.receive(shared_id)?, b"shared");
+            drop(shared);
+            Ok(rig)
+        });
+        let mut rig = elsewhere.join().map_err(|_| io::Error::other("the other thread panicked"))??;
+        assert!(rig.driver.cancel(shared_id));
+        far.send(b", second")?;
+        let id = rig.driver.submit(recv(&fd))?;
+        let mut received = Vec::new();
+        while received.len() < 13 {
+            assert_eq!(rig.wait()?, [id]);
+            received.extend(rig.receive(id)?);
+        }
+        assert_eq!(received, b"first, second");
+        Ok(())
+    })
+}

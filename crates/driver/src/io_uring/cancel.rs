@@ -4,12 +4,13 @@ use std::io;
 
 use ::io_uring::opcode;
 
-use super::completions::IGNORED_KEY;
+use super::completions::{IGNORED_KEY, is_passing};
 use super::kept::Identity;
 use super::receiving::{Chunk, Receive, Route};
-use super::ring::Completion;
-use super::{OF_EPOLL, Uring};
+use super::ring::{Completion, Ring};
+use super::{OF_EPOLL, Uring, Waiting};
 use crate::op::{Fd, OpId};
+use crate::sys;
 
 /// A request whose operation was cancelled, until its final completion.
 #[derive(Debug)]
@@ -64,7 +65,7 @@ impl Uring {
         if let Some(identity) = identity
             && !bytes.is_empty()
         {
-            self.kept.add(fd, identity, &bytes, end);
+            self.keep(fd, identity, &bytes, end);
         }
         if route == Route::Armed {
             self.orphans.push(Orphan { id, fd, identity });
@@ -83,6 +84,10 @@ impl Uring {
         if self.orphans.is_empty() {
             return Ok(());
         }
+        if !self.ring.as_ref().is_some_and(Ring::is_here) {
+            self.leave_other_thread();
+            return Ok(());
+        }
         let Some(ring) = self.ring.as_mut() else { return Ok(()) };
         for orphan in &self.orphans {
             let request = opcode::AsyncCancel::new(orphan.id.bits()).build().user_data(IGNORED_KEY);
@@ -95,12 +100,32 @@ impl Uring {
         Ok(())
     }
 
+    /// The loop does not run, and another thread may enter the ring. With the ring its requests end.
+    #[cold]
+    fn leave_other_thread(&mut self) {
+        if self.waiting == Waiting::No && self.ring.is_some() {
+            self.make_ring();
+        }
+    }
+
+    /// Keeps what was received of a socket. Where there is no memory, nobody reads on: bytes would be missing.
+    fn keep(&mut self, fd: Fd, identity: Identity, bytes: &[u8], end: Option<i32>) {
+        if !self.kept.add(fd, identity, bytes, end)
+            && let Ok(socket) = sys::borrow(fd)
+        {
+            // Fails where the connection has ended already.
+            let _ended = rustix::net::shutdown(socket, rustix::net::Shutdown::Both);
+        }
+    }
+
     /// Ends the request of an operation that goes on by another route.
     pub(super) fn end_request(&mut self, id: OpId) {
         if self.receives.get(id).is_none_or(|receive| receive.route != Route::Armed) {
             return;
         }
-        let Some(ring) = self.ring.as_mut().filter(|ring| ring.is_here()) else { return };
+        let Some(ring) = self.ring.as_mut().filter(|ring| ring.is_here()) else {
+            return self.leave_other_thread();
+        };
         let request = opcode::AsyncCancel::new(id.bits()).build().user_data(IGNORED_KEY);
         // SAFETY: the request names no memory.
         let entered = unsafe { ring.push(&request) }.and_then(|()| ring.enter());
@@ -113,12 +138,19 @@ impl Uring {
     #[cold]
     pub(super) fn settle_orphan(&mut self, id: OpId, completion: Completion) {
         let place = self.orphans.iter().position(|orphan| orphan.id == id);
+        let heir = place.and_then(|place| Some((self.orphans[place].fd, self.orphans[place].identity?)));
+        let error = matches!(-completion.result, 1.. if !is_passing(-completion.result));
+        if let Some((fd, identity)) = heir
+            && error
+        {
+            self.keep(fd, identity, &[], Some(-completion.result));
+        }
         if let Some(buffer) = completion.buffer() {
-            if let (Some(place), Some(provided)) = (place, &self.provided)
-                && let Ok(len) = usize::try_from(completion.result)
-                && let Orphan { fd, identity: Some(identity), .. } = &self.orphans[place]
+            if let (Some((fd, identity)), Ok(len), Some(provided)) =
+                (heir, usize::try_from(completion.result), &self.provided)
             {
-                self.kept.add(*fd, *identity, provided.bytes(buffer, len), None);
+                let bytes = provided.bytes(buffer, len).to_vec();
+                self.keep(fd, identity, &bytes, None);
             }
             self.give_back(buffer);
         }

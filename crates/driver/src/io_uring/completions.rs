@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::receiving::{Chunk, Receives, Route};
+use super::receiving::{Chunk, Receive, Receives, Route};
 use super::{PROVIDED, Uring};
 use crate::faults::FaultInjector;
 use crate::op::{Fd, Lease, Op, OpId, Outcome, again_or_failed, received};
@@ -73,8 +73,7 @@ impl Uring {
         receive.route = Route::Over;
         match -result {
             0 => receive.end = receive.end.or(Some(0)),
-            // The kernel has run out of buffers, or of room for completions, or was told to stop.
-            ..0 | libc::ENOBUFS | libc::EAGAIN | libc::EINTR | libc::ECANCELED => {
+            error if error < 0 || is_passing(error) => {
                 receive.route = Route::Idle;
                 self.receives.idle.push(id);
             }
@@ -168,7 +167,7 @@ impl Uring {
         self.receives.forget_number(fd, id);
         self.receives.idle.retain(|other| *other != id);
         let stand_in = match self.receives.get(id) {
-            Some(receive) if receive.end.is_none() => self.epoll.submit(Op::Recv { fd }),
+            Some(Receive { end: None, route: Route::Idle, .. }) => self.epoll.submit(Op::Recv { fd }),
             _ => return,
         };
         let Some(receive) = self.receives.get_mut(id) else { return };
@@ -188,6 +187,11 @@ impl Uring {
         }
         self.receives.list(id);
     }
+}
+
+/// Whether an error ends the request only, and not the stream: the kernel has run out of buffers, or was told to stop.
+pub(super) const fn is_passing(error: i32) -> bool {
+    matches!(error, libc::ENOBUFS | libc::EAGAIN | libc::EINTR | libc::ECANCELED)
 }
 
 /// The fault that strikes a receive: an error, or how many bytes it gives at most.

@@ -13,7 +13,8 @@ use crate::op::OpId;
 
 impl Uring {
     pub(crate) fn begin_wait(&mut self) -> io::Result<UringWait> {
-        let epoll = self.epoll.begin_wait()?;
+        let mut epoll = self.epoll.begin_wait()?;
+        epoll.clear();
         let ring = if self.uses_ring() { Some(self.begin_ring_wait(&epoll)?) } else { None };
         self.waiting = if ring.is_some() { Waiting::Ring } else { Waiting::Epoll };
         Ok(UringWait { epoll, ring })
@@ -57,6 +58,7 @@ impl Uring {
             return polled;
         }
         let mut epoll = self.epoll.begin_wait()?;
+        epoll.clear();
         let fetched = self
             .arm_idle()
             .and_then(|()| self.watch_epoll(&epoll.epoll))
@@ -68,12 +70,7 @@ impl Uring {
 
     /// Fetches the events of the epoll object, if the ring has said that there are some.
     pub(super) fn ask_epoll(&mut self, wait: &mut EpollWait) -> io::Result<()> {
-        if std::mem::take(&mut self.epoll_has_news) {
-            wait.block(Some(Duration::ZERO))
-        } else {
-            wait.clear();
-            Ok(())
-        }
+        if std::mem::take(&mut self.epoll_has_news) { wait.block(Some(Duration::ZERO)) } else { Ok(()) }
     }
 
     /// Appends what ring and epoll object report.
