@@ -132,6 +132,11 @@ class TestProgram:
             async with library.tempfile.NamedTemporaryFile(mode, delete=False) as file:
                 pass
             os.unlink(file.name)
+            if sys.version_info >= (3, 12):
+                async with library.tempfile.NamedTemporaryFile(mode, delete_on_close=False) as file:
+                    await file.close()
+                    assert os.path.exists(file.name)
+                assert not os.path.exists(file.name)
 
         impl.run(main())
 

@@ -11,6 +11,7 @@ from asyncio import AbstractEventLoop, get_running_loop
 from collections.abc import Iterable
 from concurrent.futures import Executor
 from functools import partial
+from types import TracebackType
 from typing import Any
 
 from yibu.files.base import AsyncBase, OpeningContext
@@ -37,7 +38,7 @@ if sys.version_info >= (3, 12):
         """Open a temporary file that has a name."""
         arguments = _arguments(mode, buffering, encoding, newline, suffix, prefix, dir)
         arguments.update(delete=delete, delete_on_close=delete_on_close)
-        return OpeningContext(_opened(tempfile.NamedTemporaryFile, arguments, loop, executor))
+        return TemporaryFileContext(_opened(tempfile.NamedTemporaryFile, arguments, loop, executor))
 
 else:
 
@@ -56,7 +57,7 @@ else:
         """Open a temporary file that has a name."""
         arguments = _arguments(mode, buffering, encoding, newline, suffix, prefix, dir)
         arguments.update(delete=delete)
-        return OpeningContext(_opened(tempfile.NamedTemporaryFile, arguments, loop, executor))
+        return TemporaryFileContext(_opened(tempfile.NamedTemporaryFile, arguments, loop, executor))
 
 
 def TemporaryFile(
@@ -72,7 +73,7 @@ def TemporaryFile(
 ) -> OpeningContext[Any]:
     """Open a temporary file that has no name."""
     arguments = _arguments(mode, buffering, encoding, newline, suffix, prefix, dir)
-    return OpeningContext(_opened(tempfile.TemporaryFile, arguments, loop, executor))
+    return TemporaryFileContext(_opened(tempfile.TemporaryFile, arguments, loop, executor))
 
 
 def SpooledTemporaryFile(
@@ -223,6 +224,22 @@ class AsyncTemporaryDirectory:
     async def close(self) -> None:
         """Do the same."""
         await self.cleanup()
+
+
+class TemporaryFileContext(OpeningContext[Any]):
+    """What opens a temporary file. A file with `delete_on_close=False` is deleted at its end."""
+
+    __slots__ = ()
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> None:
+        file, self._object = self._object, None
+        if file is not None:
+            await file._operations.run_to_the_end(file._file.__exit__, exc_type, exc_val, exc_tb)
 
 
 class TemporaryDirectoryContext(OpeningContext[Any]):
