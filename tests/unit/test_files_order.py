@@ -319,6 +319,22 @@ def test_a_forked_child_goes_on(make_loop, held):
     loop.run_until_complete(loop.shutdown_default_executor())
 
 
+def test_ps_shows_what_a_worker_does(held):
+    import yibu
+
+    held, file = held
+
+    async def main():
+        reading = asyncio.create_task(file.read(1), name="reading")
+        await begun(held)
+        tasks = {task.name: task for task in yibu.ps()}
+        assert tasks["reading"].waits_for == "executor job Held.read, running"
+        held.gate.release()
+        await reading
+
+    yibu.run(main())
+
+
 def test_many_files_at_once(run, tmp_path):
     for number in range(100):
         (tmp_path / str(number)).write_text(f"{number}\n" * 100)

@@ -53,7 +53,7 @@ class NotCachedError(Exception):
 class Opening:
     """A call of a function that opens a file, made by a worker."""
 
-    __slots__ = ("_arguments", "_file", "_finish", "_function", "_unwanted")
+    __slots__ = ("_arguments", "_file", "_finish", "_unwanted", "func")
 
     def __init__(
         self,
@@ -61,14 +61,14 @@ class Opening:
         arguments: dict[str, Any],
         finish: Callable[[Any, dict[str, Any]], Any],
     ) -> None:
-        self._function = function
+        self.func = function
         self._arguments = arguments
         self._finish = finish
         self._file: Any = None
         self._unwanted = False
 
     def __call__(self) -> Any:
-        self._file = self._function(**self._arguments)
+        self._file = self.func(**self._arguments)
         if self._unwanted:
             self._file.close()
         return self._finish(self._file, self._arguments)

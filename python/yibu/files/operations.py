@@ -28,7 +28,7 @@ class Operation:
         "arguments",
         "dropped",
         "ended",
-        "function",
+        "func",
         "left",
         "lock",
         "loop",
@@ -45,7 +45,8 @@ class Operation:
     ) -> None:
         self.operations = operations
         self.loop = loop
-        self.function = function
+        #: Named as in `functools.partial`, so that `yibu.ps()` shows what a worker does.
+        self.func = function
         self.arguments = arguments
         self.process = os.getpid()
         #: Held while the function runs.
@@ -60,7 +61,7 @@ class Operation:
         self.left = False
 
     def __repr__(self) -> str:
-        return f"<operation {self.function!r}>"
+        return f"<operation {self.func!r}>"
 
     def __call__(self) -> Any:
         """Run in the worker."""
@@ -71,7 +72,7 @@ class Operation:
             if self.dropped:
                 return None
             try:
-                return self.function(*self.arguments)
+                return self.func(*self.arguments)
             finally:
                 self.ended = True
                 self.arguments = ()
