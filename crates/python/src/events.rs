@@ -134,11 +134,6 @@ impl Handle {
         Ok(())
     }
 
-    /// The callback; `None` when it has run or was cancelled.
-    pub fn callback<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
-        self.callback.get(py)
-    }
-
     /// A handle for `callback(arg)`, or for `callback()`.
     pub fn with_arg<'py>(
         event_loop: &Bound<'py, PyAny>,

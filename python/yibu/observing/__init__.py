@@ -3,8 +3,9 @@
     import yibu.observing
 
 `watchdog.py` has the thread that watches, `blockage.py` what it reports, `cause.py` how it tells a step that
-computes from one that waits. `metrics.py` has what `EventLoop.metrics()` returns, `background.py` and
-`ticking.py` have the threads. `docs/observing.md` shows how all of it is used.
+computes from one that waits. `metrics.py` has what `EventLoop.metrics()` returns, `prometheus.py` and
+`opentelemetry.py` send it away, `background.py` and `ticking.py` have the threads. `docs/observing.md` shows
+how all of it is used.
 """
 
 from yibu.observation import Observer, observe

@@ -8,6 +8,13 @@ use crate::core::{
 };
 use crate::ffi::Obj;
 
+impl Handle {
+    /// The callback; `None` when it has run or was cancelled.
+    pub fn callback<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+        self.callback.get(py)
+    }
+}
+
 /// `call_soon(callback)`
 pub static HANDLE: EntryKind = EntryKind {
     run: |event_loop, runnable| {
