@@ -13,15 +13,17 @@ use crate::ffi::{Args, Output, Slot, Visitor, call, context};
 
 /// One argument as it is (`single`), several as a tuple, none as nothing.
 #[derive(Default)]
-pub struct Arguments {
+pub struct Arguments<Flags = ()> {
     kept: Slot,
     single: Cell<bool>,
+    /// Flags of whoever has the arguments: here they take no memory, because `single` leaves most of a word unused.
+    pub flags: Flags,
 }
 
-impl Arguments {
+impl<Flags> Arguments<Flags> {
     /// None.
-    pub const fn new() -> Self {
-        Self { kept: Slot::new(), single: Cell::new(false) }
+    pub const fn new(flags: Flags) -> Self {
+        Self { kept: Slot::new(), single: Cell::new(false), flags }
     }
 
     /// Keeps those of a native call from `first` on.

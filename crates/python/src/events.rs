@@ -32,14 +32,18 @@ use crate::{names, stock, texts};
 
 pub use replacing::*;
 
+/// What is true of a `Handle`.
+struct Flags {
+    cancelled: Cell<bool>,
+    /// The context is one that nothing runs in, shared with other handles.
+    shares_context: Cell<bool>,
+}
+
 /// The data of a `Handle`.
 pub struct Handle {
     callback: Slot,
-    args: Arguments,
-    cancelled: Cell<bool>,
+    args: Arguments<Flags>,
     context: Slot,
-    /// Whether the context is one that nothing runs in, shared with other handles.
-    shares_context: Cell<bool>,
     pub(crate) event_loop: Slot,
     source_traceback: Slot,
     /// What `repr()` said when the handle was cancelled in debug mode.
@@ -53,10 +57,8 @@ impl Default for Handle {
         const {
             Self {
                 callback: Slot::new(),
-                args: Arguments::new(),
-                cancelled: Cell::new(false),
+                args: Arguments::new(Flags { cancelled: Cell::new(false), shares_context: Cell::new(false) }),
                 context: Slot::new(),
-                shares_context: Cell::new(false),
                 event_loop: Slot::new(),
                 source_traceback: Slot::new(),
                 repr: Slot::new(),
@@ -185,7 +187,7 @@ impl Handle {
     /// Whether `cancel()` was called.
     #[inline]
     pub fn is_cancelled(&self) -> bool {
-        self.cancelled.get()
+        self.args.flags.cancelled.get()
     }
 
     /// What it calls, and with what; `None` when it was cancelled.
@@ -200,7 +202,7 @@ impl Handle {
 
 /// `Handle.cancel`.
 pub fn cancel(handle: &Obj<'_, Handle>) -> PyResult<()> {
-    if handle.cancelled.replace(true) {
+    if handle.args.flags.cancelled.replace(true) {
         return Ok(());
     }
     let py = handle.py();
@@ -303,7 +305,7 @@ fn describe<'py>(
 fn repr_info<'py>(handle: &Obj<'py, Handle>, name: &str) -> PyResult<Vec<String>> {
     let py = handle.py();
     let mut info = vec![name.to_owned()];
-    if handle.cancelled.get() {
+    if handle.args.flags.cancelled.get() {
         info.push("cancelled".into());
     }
     if let Some(callback) = handle.callback.get(py) {
@@ -333,7 +335,7 @@ fn type_name(object: &Bound<'_, PyAny>) -> PyResult<String> {
 
 fn timer_info(timer: &Obj<'_, TimerHandle>) -> PyResult<Vec<String>> {
     let mut info = repr_info(timer.upcast(), &type_name(timer.as_any())?)?;
-    let position = if timer.base.cancelled.get() { 2 } else { 1 };
+    let position = if timer.base.args.flags.cancelled.get() { 2 } else { 1 };
     info.insert(position, text!("when={}", timer.own.when(timer.py()).str()?)?);
     Ok(info)
 }
@@ -350,9 +352,9 @@ fn fill<'py>(
     let context = if context.is_none() { copy_context(py)? } else { context };
     handle.callback.put(callback);
     handle.args.keep_all(args);
-    handle.cancelled.set(false);
+    handle.args.flags.cancelled.set(false);
     handle.context.put(context);
-    handle.shares_context.set(false);
+    handle.args.flags.shares_context.set(false);
     handle.repr.clear();
     handle.source_traceback.clear();
     if loop_debug(&event_loop)? {
@@ -389,7 +391,11 @@ impl Class for Handle {
             |handle| cancel(handle).map(|()| none(handle.py())),
             "Prevents the callback from running.",
         );
-        t.noargs(c"cancelled", |h| Ok(boolean(h.py(), h.cancelled.get())), "Whether cancel() was called.");
+        t.noargs(
+            c"cancelled",
+            |h| Ok(boolean(h.py(), h.args.flags.cancelled.get())),
+            "Whether cancel() was called.",
+        );
         #[cfg(Py_3_12)]
         t.noargs(
             c"get_context",
@@ -412,7 +418,7 @@ impl Class for Handle {
                 Ok(())
             },
         );
-        flags! { t: c"_cancelled" => cancelled }
+        flags! { t: c"_cancelled" => args.flags.cancelled }
         contexts::attribute(t);
         objects! { t: c"_repr" => repr }
         t.getter(c"_loop", |h| Ok(h.event_loop.get_or_none(h.py())));
@@ -427,7 +433,7 @@ pub fn cancel_timer(timer: &Obj<'_, TimerHandle>) -> PyResult<()> {
     let py = timer.py();
     let event_loop = timer.base.event_loop.get(py);
     let native = event_loop.as_ref().and_then(Obj::<EventLoop>::cast);
-    let first = !timer.base.cancelled.get();
+    let first = !timer.base.args.flags.cancelled.get();
     if first
         && let Some(event_loop) = &event_loop
         && native.is_none_or(|native| native.overrides(Overridable::TimerHandleCancelled))
@@ -506,7 +512,7 @@ fn equal<'py>(a: &Obj<'py, TimerHandle>, b: &Obj<'py, TimerHandle>) -> PyResult<
     Ok(a.own.when(py).eq(b.own.when(py))?
         && a.base.callback.get_or_none(py).eq(b.base.callback.get_or_none(py))?
         && a.base.all_args(py)?.eq(b.base.all_args(py)?)?
-        && a.base.cancelled.get() == b.base.cancelled.get())
+        && a.base.args.flags.cancelled.get() == b.base.args.flags.cancelled.get())
 }
 
 impl Class for TimerHandle {

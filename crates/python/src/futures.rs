@@ -25,8 +25,8 @@ use self::callbacks::{Callbacks, Key};
 use crate::attributes::{assigned, write_flag};
 use crate::callbacks::{Reaction, ReactionCallback, reaction_of};
 use crate::core::{
-    Callable, Entry, EntryKind, EventLoop, OwnerKind, Runnable, current, finish, ignore_replacement, named,
-    no_callable, typed,
+    Callable, Entry, EntryKind, EventLoop, Other, OwnerKind, Runnable, current, finish, ignore_replacement,
+    named, no_callable, typed,
 };
 use crate::events::{Handle, loop_debug};
 use crate::ffi::class::DictAndWeak;
@@ -396,7 +396,9 @@ fn schedule(future: &Obj<'_, Future>, callback: Callback) -> PyResult<()> {
             Callback::Entry { kind, object } => {
                 Entry::Run(Runnable { kind, object, first: Some(another()), second: None })
             }
-            Callback::Reaction { reaction, owner } => Entry::React { reaction, owner, future: another() },
+            Callback::Reaction { reaction, owner } => {
+                Entry::Other(Other::React { reaction, owner, future: another() })
+            }
             Callback::Python { function, context } => {
                 let (kind, first, second) = (&CALLBACK, Some(another()), Some(context));
                 Entry::Run(Runnable { kind, object: function, first, second })

@@ -14,6 +14,13 @@ use crate::ffi::{Class, Obj, Ref, SendRef, Visitor};
 pub enum Entry {
     /// An object that its kind knows how to run.
     Run(Runnable),
+    /// What has no kind.
+    Other(Other),
+}
+
+/// Something that the core knows how to run. Its variants are apart from [`Entry`], so that an entry takes no more memory than a
+/// [`Runnable`]: a ring may hold very many.
+pub enum Other {
     /// A future is done, and a primitive has left a reaction on it.
     React {
         /// The function to run.
@@ -26,6 +33,8 @@ pub enum Entry {
     /// The kernel has reported an operation: it can be finished.
     Io(OpId),
 }
+
+const _: () = assert!(size_of::<Entry>() == size_of::<Runnable>());
 
 /// An object to run, and up to two more references that its kind needs.
 pub struct Runnable {
@@ -154,7 +163,7 @@ impl Entry {
     pub fn kind(&self) -> Option<&'static EntryKind> {
         match self {
             Self::Run(runnable) => Some(runnable.kind),
-            Self::React { .. } | Self::Io(_) => None,
+            Self::Other(_) => None,
         }
     }
 
@@ -162,8 +171,8 @@ impl Entry {
     pub fn subject<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
         match self {
             Self::Run(runnable) => (runnable.kind.subject)(runnable, py),
-            Self::React { owner, .. } => Some(owner.any(py).clone()),
-            Self::Io(_) => None,
+            Self::Other(Other::React { owner, .. }) => Some(owner.any(py).clone()),
+            Self::Other(Other::Io(_)) => None,
         }
     }
 
@@ -174,11 +183,11 @@ impl Entry {
                 visitor.visit(object.as_ptr());
                 first.iter().chain(second).for_each(|more| visitor.visit(more.as_ptr()));
             }
-            Self::React { owner, future, .. } => {
+            Self::Other(Other::React { owner, future, .. }) => {
                 visitor.visit(owner.as_ptr());
                 visitor.visit(future.as_ptr());
             }
-            Self::Io(_) => {}
+            Self::Other(Other::Io(_)) => {}
         }
     }
 }

@@ -11,7 +11,7 @@ use yibu_engine::{Cancelled, Driver, Host, Inbox, OpId};
 use super::after_entry::AfterEntry;
 use super::contexts::Contexts;
 use super::counters::Counters;
-use super::entry::{Entry, Message, Reaction};
+use super::entry::{Entry, Message, Other, Reaction};
 use super::noted_task::NotedTask;
 use super::observation::{self, Observation, Place};
 use super::operation::Owner;
@@ -32,7 +32,7 @@ impl Host for PythonHost {
     type Message = Message;
 
     fn finish(id: OpId) -> Entry {
-        Entry::Io(id)
+        Entry::Other(Other::Io(id))
     }
 
     fn due(timer: Scheduled) -> Entry {

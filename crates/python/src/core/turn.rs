@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use yibu_engine::Plan;
 
 use super::clock::{self, now};
-use super::{Engine, Entry, EventLoop, Overridable, current, operation};
+use super::{Engine, Entry, EventLoop, Other, Overridable, current, operation};
 use crate::core::Overrides;
 use crate::errors;
 use crate::ffi::Obj;
@@ -174,7 +174,7 @@ pub fn park(event_loop: &Obj<'_, EventLoop>, timeout: Option<std::time::Duration
 pub fn run_entry(event_loop: &Obj<'_, EventLoop>, entry: Entry) -> PyResult<()> {
     match entry {
         Entry::Run(runnable) => (runnable.kind.run)(event_loop, runnable),
-        Entry::React { reaction, owner, future } => {
+        Entry::Other(Other::React { reaction, owner, future }) => {
             let py = event_loop.py();
             let (owner, future) = (owner.into_any(py), future.into_any(py));
             match (reaction.run)(&owner, &future) {
@@ -184,7 +184,7 @@ pub fn run_entry(event_loop: &Obj<'_, EventLoop>, entry: Entry) -> PyResult<()> 
                 }
             }
         }
-        Entry::Io(id) => {
+        Entry::Other(Other::Io(id)) => {
             current::flush_leave(event_loop)?;
             operation::ready(event_loop, id)
         }

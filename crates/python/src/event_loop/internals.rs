@@ -18,7 +18,7 @@ use crate::attributes::assigned;
 use crate::callbacks::ReactionCallback;
 use crate::core::current;
 use crate::core::{Callable, now, turn};
-use crate::core::{Engine, Entry, EventLoop};
+use crate::core::{Engine, Entry, EventLoop, Other};
 use crate::errors;
 use crate::events::Handle;
 use crate::ffi::class::Plain;
@@ -147,7 +147,7 @@ fn take_ready<'py>(event_loop: &Obj<'py, EventLoop>) -> Output<'py> {
 pub(super) fn as_handle<'py>(event_loop: &Obj<'py, EventLoop>, entry: Entry) -> Output<'py> {
     let py = event_loop.py();
     let callable = match entry {
-        Entry::React { reaction, owner, future } => {
+        Entry::Other(Other::React { reaction, owner, future }) => {
             let argument = Some(future.into_any(py));
             let callback = ReactionCallback::of(reaction, owner.any(py))?;
             Callable::Call { callback, argument, context: None }
@@ -233,7 +233,7 @@ fn select<'py>(event_loop: &Obj<'py, EventLoop>, timeout: &Bound<'py, PyAny>) ->
 
 fn io_of(entry: &Entry) -> Option<OpId> {
     match entry {
-        Entry::Io(id) => Some(*id),
+        Entry::Other(Other::Io(id)) => Some(*id),
         _ => None,
     }
 }

@@ -15,7 +15,7 @@ impl Handle {
     pub(super) fn copy_context(&self, event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
         let Copied { context, is_shared } =
             event_loop.contexts.copy_current(event_loop.py(), event_loop.is_running())?;
-        self.shares_context.set(is_shared);
+        self.args.flags.shares_context.set(is_shared);
         self.context.put(context);
         Ok(())
     }
@@ -26,7 +26,7 @@ impl Handle {
 pub fn own<'py>(handle: &Obj<'py, Handle>) -> PyResult<Option<Bound<'py, PyAny>>> {
     let context = handle.context.get(handle.py());
     match context {
-        Some(shared) if handle.shares_context.get() => take_own(handle, &shared).map(Some),
+        Some(shared) if handle.args.flags.shares_context.get() => take_own(handle, &shared).map(Some),
         context => Ok(context),
     }
 }
@@ -34,7 +34,7 @@ pub fn own<'py>(handle: &Obj<'py, Handle>) -> PyResult<Option<Bound<'py, PyAny>>
 #[cold]
 fn take_own<'py>(handle: &Obj<'py, Handle>, shared: &Bound<'py, PyAny>) -> Output<'py> {
     let own = context::copy(shared)?;
-    handle.shares_context.set(false);
+    handle.args.flags.shares_context.set(false);
     handle.context.put(own.clone());
     Ok(own)
 }
@@ -46,7 +46,7 @@ pub fn attribute(t: &mut Table<Handle>) {
         |handle| Ok(own(handle)?.unwrap_or_else(|| none(handle.py()))),
         |handle, context| {
             attributes::write(&handle.context, context)?;
-            handle.shares_context.set(false);
+            handle.args.flags.shares_context.set(false);
             Ok(())
         },
     );
@@ -56,7 +56,7 @@ pub fn attribute(t: &mut Table<Handle>) {
 #[inline]
 pub fn run<'py>(event_loop: &Obj<'py, EventLoop>, handle: &Obj<'py, Handle>) -> PyResult<()> {
     // Whoever else has the handle may look, also from within the callback, what context that runs in.
-    if !handle.shares_context.get() || handle.is_shared() {
+    if !handle.args.flags.shares_context.get() || handle.is_shared() {
         return run_in_own(handle);
     }
     let py = handle.py();
@@ -74,7 +74,7 @@ pub fn run<'py>(event_loop: &Obj<'py, EventLoop>, handle: &Obj<'py, Handle>) -> 
         }
         Err(error) => {
             // The exception handler runs in the context of the handle, and sees what the callback has set.
-            handle.shares_context.set(false);
+            handle.args.flags.shares_context.set(false);
             handle.context.put(running);
             report(handle, error)
         }
