@@ -129,8 +129,8 @@ class Ready(deque[_Handle]):
 
     __rmul__ = __mul__  # type: ignore[assignment]
 
-    def __iadd__(self, handles: Iterable[_Handle]) -> Self:
-        self.extend(handles)
+    def __iadd__(self, other: Iterable[_Handle]) -> Self:
+        self.extend(other)
         return self
 
     def __imul__(self, times: int) -> Self:
