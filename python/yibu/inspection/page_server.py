@@ -12,10 +12,11 @@ import secrets
 import sys
 import threading
 import time
-from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import resources
+from typing import Any
 from urllib.parse import urlsplit
 
 from yibu.inspection import client
@@ -50,7 +51,7 @@ class Page:
         self._timeout = timeout
         self._lock = threading.Lock()
         self._answer: tuple[float, bytes] = (0.0, b"")
-        self._server = ThreadingHTTPServer((host, port), _handler_of(self))
+        self._server = ThreadingHTTPServer((host, port), partial(_Handler, self))
         self._server.daemon_threads = True
         self.host, self.port = host, self._server.server_address[1]
 
@@ -86,61 +87,62 @@ class Page:
         self._server.shutdown()
 
 
-def _handler_of(page: Page) -> Callable[..., BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        """Answers GET, and nothing else."""
+class _Handler(BaseHTTPRequestHandler):
+    """Answers GET, and nothing else."""
 
-        server_version = "yibu"
-        sys_version = ""
-        timeout = 30
+    server_version = "yibu"
+    sys_version = ""
+    timeout = 30
 
-        def do_GET(self) -> None:
-            path = urlsplit(self.path).path
-            if not page.is_own(self.headers.get("Host")) or not self._is_of_this_origin():
-                self._refuse(HTTPStatus.FORBIDDEN, "this name does not belong to this page")
-            elif path in _FILES:
-                name, kind = _FILES[path]
-                self._give(resources.files("yibu.inspection").joinpath("page", name).read_bytes(), kind)
-            elif path != "/tree":
-                self._refuse(HTTPStatus.NOT_FOUND, "there is nothing here")
-            elif not self._has_token():
-                self._refuse(HTTPStatus.UNAUTHORIZED, "use the address that the command has printed")
-            else:
-                self._give_tree()
+    def __init__(self, page: Page, *arguments: Any) -> None:
+        self.page = page
+        super().__init__(*arguments)
 
-        def _give_tree(self) -> None:
-            try:
-                data = page.data()
-            except client.Unreachable as error:
-                self._refuse(HTTPStatus.BAD_GATEWAY, str(error))
-            else:
-                self._give(data, "application/json")
+    def do_GET(self) -> None:
+        path = urlsplit(self.path).path
+        if not self.page.is_own(self.headers.get("Host")) or not self._is_of_this_origin():
+            self._refuse(HTTPStatus.FORBIDDEN, "this name does not belong to this page")
+        elif path in _FILES:
+            name, kind = _FILES[path]
+            self._give(resources.files("yibu.inspection").joinpath("page", name).read_bytes(), kind)
+        elif path != "/tree":
+            self._refuse(HTTPStatus.NOT_FOUND, "there is nothing here")
+        elif not self._has_token():
+            self._refuse(HTTPStatus.UNAUTHORIZED, "use the address that the command has printed")
+        else:
+            self._give_tree()
 
-        def _is_of_this_origin(self) -> bool:
-            origin, site = self.headers.get("Origin"), self.headers.get("Sec-Fetch-Site", "none")
-            own = origin is None or page.is_own(urlsplit(origin).netloc)
-            return own and site in ("none", "same-origin")
+    def _give_tree(self) -> None:
+        try:
+            data = self.page.data()
+        except client.Unreachable as error:
+            self._refuse(HTTPStatus.BAD_GATEWAY, str(error))
+        else:
+            self._give(data, "application/json")
 
-        def _has_token(self) -> bool:
-            kind, _, token = self.headers.get("Authorization", "").partition(" ")
-            return kind == "Bearer" and hmac.compare_digest(token.encode(), page.token.encode())
+    def _is_of_this_origin(self) -> bool:
+        origin, site = self.headers.get("Origin"), self.headers.get("Sec-Fetch-Site", "none")
+        own = origin is None or self.page.is_own(urlsplit(origin).netloc)
+        return own and site in ("none", "same-origin")
 
-        def _refuse(self, status: HTTPStatus, reason: str) -> None:
-            self._give(reason.encode(), "text/plain; charset=utf-8", status)
+    def _has_token(self) -> bool:
+        kind, _, token = self.headers.get("Authorization", "").partition(" ")
+        return kind == "Bearer" and hmac.compare_digest(token.encode(), self.page.token.encode())
 
-        def _give(self, content: bytes, kind: str, status: HTTPStatus = HTTPStatus.OK) -> None:
-            self.send_response(status)
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(content)))
-            for name, value in _HEADERS.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(content)
+    def _refuse(self, status: HTTPStatus, reason: str) -> None:
+        self._give(reason.encode(), "text/plain; charset=utf-8", status)
 
-        def log_message(self, format: str, *arguments: object) -> None:
-            """Nothing is logged: the page asks every second."""
+    def _give(self, content: bytes, kind: str, status: HTTPStatus = HTTPStatus.OK) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(content)))
+        for name, value in _HEADERS.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(content)
 
-    return Handler
+    def log_message(self, format: str, *arguments: object) -> None:
+        """Nothing is logged: the page asks every second."""
 
 
 def main(pid: int, host: str, port: int, timeout: float) -> int:

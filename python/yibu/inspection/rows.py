@@ -8,7 +8,6 @@ import asyncio
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from functools import lru_cache
 from types import CodeType
 from typing import Any
 
@@ -144,23 +143,33 @@ def _step(coroutine: Any, what: Any, more: Any) -> Step:
     return Step(coroutine, what.co_qualname, what, more or what.co_firstlineno)
 
 
-@lru_cache(maxsize=1000)
+_places: dict[tuple[str, str | None, bool], Frame | None] = {}
+_stacks: dict[Any, tuple[Frame, ...]] = {}
+_KEPT = 1000
+"""Programs have few different stacks, however many tasks they have."""
+
+
 def _place(name: str, awaited: str | None, waits: bool) -> Frame | None:
     """Where asyncio's function of that name awaits the one called `awaited`, or a future."""
-    place = _yibu._native_place(name, awaited, waits)
-    if place is None:
-        return None
-    file, line, function = place
-    return Frame(function, file, line)
+    key = (name, awaited, waits)
+    if key not in _places:
+        place = _yibu._native_place(name, awaited, waits)
+        _places[key] = None if place is None else Frame(place[2], place[0], place[1])
+    return _places[key]
 
 
 def frames(row: Row) -> tuple[Frame, ...]:
     """The stack of a task."""
     waits = row.waiter is not None
-    return _frames(tuple((step.code or step.name, step.line, step.within) for step in row.steps), waits)
+    key = (tuple((step.code or step.name, step.line, step.within) for step in row.steps), waits)
+    found = _stacks.get(key)
+    if found is None:
+        if len(_stacks) >= _KEPT:
+            _stacks.clear()
+        found = _stacks[key] = _frames(*key)
+    return found
 
 
-@lru_cache(maxsize=1000)
 def _frames(steps: tuple[tuple[CodeType | str, int, tuple[str, ...]], ...], waits: bool) -> tuple[Frame, ...]:
     found: list[Frame] = []
     for index, (code, line, inner) in enumerate(steps):

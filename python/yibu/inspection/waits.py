@@ -8,7 +8,7 @@ import asyncio
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from yibu import _yibu
 from yibu.inspection import endpoints
@@ -72,12 +72,13 @@ class Call:
 
 Rule = Callable[[Call], Wait | None]
 RULES: dict[str, Rule] = {}
+_RuleT = TypeVar("_RuleT", bound=Rule)
 
 
-def rule(*names: str) -> Callable[[Rule], Rule]:
+def rule(*names: str) -> Callable[[_RuleT], _RuleT]:
     """Enter a rule for asyncio's coroutines of these names."""
 
-    def enter(function: Rule) -> Rule:
+    def enter(function: _RuleT) -> _RuleT:
         RULES.update(dict.fromkeys(names, function))
         return function
 
@@ -313,7 +314,7 @@ for _method, _words in {
     "shutdown_asyncgens": "asynchronous generators to be closed",
 }.items():
     for _owner in ("EventLoop", "BaseEventLoop", "BaseSelectorEventLoop", "_UnixSelectorEventLoop"):
-        rule(f"{_owner}.{_method}")(lambda _call, words=_words: Wait("io", words))  # type: ignore[misc]
+        rule(f"{_owner}.{_method}")(lambda _call, words=_words: Wait("io", words))
 
 
 def _count(number: int, what: str) -> str:
