@@ -28,11 +28,6 @@ MIXES = {
 REASONS = {errno.ECONNRESET, errno.EPIPE, errno.ENOBUFS}
 
 
-async def has_blocked():
-    """Let the loop block once: from then on it has a pipe for signals, until it is closed."""
-    await aio.sleep(0.001)
-
-
 async def closed(before):
     """Wait until all descriptors are closed but those of before, and those of the loop."""
     while any(target.startswith(("socket", "pipe")) for _, target in descriptors() - before):
@@ -52,7 +47,6 @@ def check_end(end):
 
 def converse(server_factory, client_factory, secure):
     async def program(loop, source):
-        await has_blocked()
         before, servers, alive = descriptors(), [], weakref.WeakSet()
 
         def serve():
@@ -110,7 +104,6 @@ def test_each_end_is_lost_once(unkind, flavour, mix):
 @pytest.mark.parametrize("mix", MIXES)
 def test_streams_raise_the_reason(unkind, mix, secure):
     async def program(loop, source):
-        await has_blocked()
         before = descriptors()
 
         async def serve(reader, writer):
@@ -194,7 +187,6 @@ def test_datagram_endpoints_live_on(unkind):
 
 def test_pipes_that_break(unkind):
     async def program(loop, source):
-        await has_blocked()
         before = descriptors()
         reading, writing = os.pipe()
         _, reader = await loop.connect_read_pipe(End, os.fdopen(reading, "rb"))
@@ -220,7 +212,6 @@ def test_a_file_that_cannot_be_sent(unkind):
     """sendfile() raises what broke the connection, whether the kernel or the loop was copying."""
 
     async def program(loop, source):
-        await has_blocked()
         before, received = descriptors(), bytearray()
         body = source.randbytes(400_000)
 

@@ -526,7 +526,6 @@ def test_a_cancelled_start_leaves_no_descriptor(loop):
         with pytest.raises(asyncio.CancelledError):
             await task
 
-    loop.run_until_complete(asyncio.sleep(0.001))  # a loop that has blocked has a pipe for signals
     before = pipes()
     loop.run_until_complete(main())
     gc.collect()

@@ -548,7 +548,6 @@ print(os.getcwd(), os.environ["GREETING"], os.getsid(0) == os.getpid(),
     def test_cancelled_at_each_await(self, impl, each, turns):
         """Whenever the creation is cancelled, the child is gone when it raises."""
 
-        each(asyncio.sleep(0.001))  # a loop that has blocked has a pipe for signals
         before = descriptors()
 
         async def main():

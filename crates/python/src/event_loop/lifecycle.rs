@@ -164,6 +164,7 @@ fn begin_run(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     ensure_idle(event_loop)?;
     event_loop.engine.with(Engine::open).map_err(|error| errors::os_error(&error))?;
     super::given_selector::take_replaced(event_loop)?;
+    signals::wakeup::open(event_loop)?;
     debug::track_origins_by_name(event_loop, event_loop.debug.get())?;
     let hooks = asyncgens::install(event_loop)?;
     let former = event_loop.former_hooks.with(|kept| kept.replace(hooks));

@@ -3,8 +3,9 @@
 //! A Python handler of the program's (`signal.signal`, and that of `Runner` for Ctrl-C) runs in the main thread, when that thread
 //! looks for signals. A signal that comes after the loop looked and before it blocks in the kernel interrupts nothing, and its
 //! handler would wait as long as the loop does. So a loop that blocks in the main thread lets the interpreter write each signal into
-//! the loop's pipe, unless the program has a descriptor of its own there. Called before the first block of a run, for most runs
-//! block never and the pipe costs system calls, and when the run ends.
+//! the loop's pipe, unless the program has a descriptor of its own there. Called when a loop is made, when a run begins, before
+//! the loop blocks for the first time in a run (most runs never block, and the interpreter's checks of the descriptor are system
+//! calls), and when the run ends.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -38,17 +39,23 @@ fn is_main_thread() -> bool {
     })
 }
 
-/// Signals wake the loop until the run ends. A process without descriptors to spare runs its loop without that.
+/// Makes the pipe, with the loop and before a run: a program that counts descriptors later sees no new ones.
+/// Returns the end for the interpreter; `None` in other threads, for a program's selector, and in a process without descriptors to
+/// spare, which runs its loop without the pipe.
+pub fn open(event_loop: &Obj<'_, EventLoop>) -> PyResult<Option<Fd>> {
+    if !is_main_thread() || !event_loop.selector.is_empty() {
+        return Ok(None);
+    }
+    match make_pipe(event_loop) {
+        Err(error) if error.is_instance_of::<PyOSError>(event_loop.py()) => Ok(None),
+        made => made.map(Some),
+    }
+}
+
+/// Signals wake the loop until the run ends.
 pub fn watch_signals(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     let py = event_loop.py();
-    if !is_main_thread() || !event_loop.selector.is_empty() {
-        return Ok(());
-    }
-    let mine = match make_pipe(event_loop) {
-        Ok(writer) => writer,
-        Err(error) if error.is_instance_of::<PyOSError>(py) => return Ok(()),
-        Err(error) => return Err(error),
-    };
+    let Some(mine) = open(event_loop)? else { return Ok(()) };
     let before = match replace(py, mine) {
         Ok(before) => before,
         // The interpreter was not started in the first thread of the process: its handlers run elsewhere.

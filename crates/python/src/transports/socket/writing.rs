@@ -223,10 +223,6 @@ fn writelines<'py>(transport: &Obj<'py, SocketTransport>, data: &Bound<'py, PyAn
                 .ok_or_else(errors::no_memory)?,
         });
     }
-    if transport.stream(|stream| stream.is_lost()) {
-        // asyncio counts these writes not, and logs nothing.
-        return Ok(none(py));
-    }
     flush(transport)?;
     let own = match SocketTransport::own_methods(transport)? {
         // Several pieces sent at once are an event.
