@@ -178,11 +178,13 @@ def _fail(process: Any, name: str, failure: bytes) -> None:
     raise OSError(code, os.strerror(code), name)
 
 
-@functools.lru_cache(maxsize=4)
-def _folders(path: str) -> tuple[bytes, ...]:
+def _split(path: str) -> tuple[bytes, ...]:
     """The folders of a search path, each so that the name of a program can be appended."""
     found = map(os.fsencode, path.split(os.pathsep))
     return tuple(folder if not folder or folder.endswith(b"/") else folder + b"/" for folder in found)
+
+
+_folders = functools.lru_cache(maxsize=4)(_split)
 
 
 def _above_standard_streams(fd: int) -> int:

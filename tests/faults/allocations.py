@@ -277,7 +277,8 @@ async def call_later():
 
 
 async def call_soon_threadsafe():
-    return await aio.to_thread(until_refused, lambda _: loop.call_soon_threadsafe(int))
+    # Another thread that posts so much waits for the loop, before the ring has to grow.
+    return until_refused(lambda _: loop.call_soon_threadsafe(int))
 
 
 async def add_done_callback():
