@@ -65,8 +65,10 @@ def methods(cls):
     for name in dir(cls):
         method = getattr(cls, name)
         wanted = name in SPECIAL or not name.startswith("__")
-        # CPython itself does not survive its own methods in the place of each other.
+        # CPython itself does not survive its own methods in the place of each other, nor Python functions on
+        # a stack that is too small for its limit of recursion.
         wanted = wanted and name not in SKIPPED and method is not getattr(object, name, None)
+        wanted = wanted and type(method) is not type(attempt)
         if wanted and callable(method) and not inspect.iscoroutinefunction(method):
             yield name, method
 

@@ -6,6 +6,8 @@ import pickle
 
 import pytest
 
+from tests.unit.programs import turn
+
 
 def pickled(protocol):
     def through(thing):
@@ -184,3 +186,15 @@ class TestOthers:
             assert await made.readline() == b"one\n"
 
         in_loop(impl, scenario)
+
+
+class TestHandles:
+    def test_a_copy_calls_the_same(self, impl, loop):
+        called = []
+        handle = loop.call_soon(called.append, 1)
+        made = copy.copy(handle)
+        assert type(made) is impl.Handle and made._loop is loop
+        made._run()
+        made.cancel()
+        turn(loop)
+        assert called == [1, 1]

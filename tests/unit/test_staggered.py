@@ -323,3 +323,14 @@ class TestWhatIsLeft:
                 await race([fail, win], 1)
 
         assert_no_growth(loop, rounds)
+
+
+def test_in_debug_mode(loop, race):
+    """The loop looks at every callback there."""
+
+    async def attempt():
+        await asyncio.sleep(0)
+        return "done"
+
+    loop.set_debug(True)
+    assert loop.run_until_complete(race([attempt], None)) == ("done", 0, [None])

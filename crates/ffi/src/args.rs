@@ -155,6 +155,11 @@ impl<'a, 'py> Args<'a, 'py> {
         if self.positional == N && self.values.len() == N && signature.positional == N {
             return Ok(std::array::from_fn(|index| self.value(index)));
         }
+        let given = self.positional;
+        if given == self.values.len() && given <= signature.positional && !signature.requires_after(given) {
+            let value = |index| if index < given { self.value(index) } else { none(self.py) };
+            return Ok(std::array::from_fn(value));
+        }
         Ok(self.parse_given(signature)?.map(|value| value.unwrap_or_else(|| none(self.py))))
     }
 
@@ -308,6 +313,12 @@ impl<const N: usize> Signature<N> {
     }
 
     /// Gives every parameter its argument.
+    /// Whether one of the parameters behind the first `given` has no default.
+    #[inline]
+    fn requires_after(&self, given: usize) -> bool {
+        self.required.iter().skip(given).any(|required| *required)
+    }
+
     fn distribute<'py>(
         &self,
         given: usize,

@@ -42,6 +42,21 @@ pub fn enter() -> PyResult<()> {
     }
 }
 
+/// The same for a finalizer, which may use a quarter of what [`enter`] keeps free: an object that dies at the end of the stack is still
+/// finalized, and a program that has put finalizers in the place of other methods nests them no deeper.
+#[inline]
+pub fn enter_finalizer() -> PyResult<()> {
+    let local = MaybeUninit::<u8>::uninit();
+    let here = local.as_ptr().addr();
+    if here.wrapping_sub(LOWEST.0.get()) < LENGTH.load(Ordering::Relaxed)
+        || has_room(here + margin_of(here) / 4)
+    {
+        Ok(())
+    } else {
+        Err(too_deep())
+    }
+}
+
 #[cold]
 fn too_deep() -> PyErr {
     PyRecursionError::new_err("maximum recursion depth exceeded while calling a Python object")
@@ -51,16 +66,9 @@ fn too_deep() -> PyErr {
 #[cold]
 #[inline(never)]
 fn has_room(here: usize) -> bool {
-    let bounds = BOUNDS.get().or_else(|| {
-        let found = stack::bounds();
-        BOUNDS.set(found);
-        found
-    });
-    match bounds {
+    match bounds() {
         Some((lowest, highest)) if (lowest..highest).contains(&here) => {
-            // For what the interpreter does between two questions.
-            let margin = ((highest - lowest) / 4).clamp(32 << 10, 256 << 10);
-            let lowest = lowest + margin;
+            let lowest = lowest + margin(lowest, highest);
             if stays() {
                 LOWEST.0.set(lowest);
                 LENGTH.store(highest.saturating_sub(lowest), Ordering::Relaxed);
@@ -70,6 +78,28 @@ fn has_room(here: usize) -> bool {
         // Nothing is known of a stack that is not the thread's own (a fiber's), nor where there is nobody to ask.
         _ => true,
     }
+}
+
+/// What calls leave free, for what the interpreter does between two questions.
+fn margin(lowest: usize, highest: usize) -> usize {
+    ((highest - lowest) / 4).clamp(32 << 10, 256 << 10)
+}
+
+/// The margin of this thread's stack; 0 where nothing is known of it.
+#[cold]
+fn margin_of(here: usize) -> usize {
+    match bounds() {
+        Some((lowest, highest)) if (lowest..highest).contains(&here) => margin(lowest, highest),
+        _ => 0,
+    }
+}
+
+fn bounds() -> Option<(usize, usize)> {
+    BOUNDS.get().or_else(|| {
+        let found = stack::bounds();
+        BOUNDS.set(found);
+        found
+    })
 }
 
 thread_local! {

@@ -126,6 +126,15 @@ pub fn reaction_of<'py>(function: &Bound<'py, PyAny>) -> Option<(&'static Reacti
 
 const CALL: Signature<1> = Signature::new("callback", "future, /");
 
+/// asyncio's function for which the callback stands, unless that is a method.
+fn function<'py>(callback: &Obj<'py, ReactionCallback>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let name = callback.reaction.get().map_or("", |reaction| reaction.name);
+    if name.contains('.') && !name.contains(".<locals>.") {
+        return Ok(None);
+    }
+    twins::function_within(callback.py(), name)
+}
+
 impl Class for ReactionCallback {
     const NAME: &'static CStr = c"yibu.ReactionCallback";
     type Header = Plain;
@@ -163,20 +172,15 @@ impl Class for ReactionCallback {
             let name = callback.reaction.get().map_or("", |reaction| reaction.name);
             Ok(make::text(callback.py(), name.rsplit('.').next().unwrap_or(name))?.into_any())
         });
-        // As asyncio's own functions are shown: with the line where they are defined. Where asyncio has a method it shows none.
-        t.getter(c"__class__", |callback| {
-            let name = callback.reaction.get().map_or("", |reaction| reaction.name);
-            if name.contains('.') && !name.contains(".<locals>.") {
-                return Ok(callback.as_any().get_type().into_any());
-            }
-            stock::module(callback.py(), "types")?.getattr(name!("FunctionType"))
+        // As asyncio's own functions are shown: with the line where they are defined. Where asyncio has a method it shows none, and
+        // older versions do not have every function.
+        t.getter(c"__class__", |callback| match function(callback)? {
+            Some(_) => stock::module(callback.py(), "types")?.getattr(name!("FunctionType")),
+            None => Ok(callback.as_any().get_type().into_any()),
         });
-        t.getter(c"__code__", |callback| {
-            let name = callback.reaction.get().map_or("", |reaction| reaction.name);
-            match twins::function_within(callback.py(), name)? {
-                Some(function) => function.getattr(name!("__code__")),
-                None => Err(PyAttributeError::new_err("__code__")),
-            }
+        t.getter(c"__code__", |callback| match function(callback)? {
+            Some(function) => function.getattr(name!("__code__")),
+            None => Err(PyAttributeError::new_err("__code__")),
         });
         t.getter(c"__self__", |callback| Ok(callback.owner.get_or_none(callback.py())));
     }

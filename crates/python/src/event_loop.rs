@@ -123,7 +123,6 @@ impl Class for EventLoop {
             } else {
                 given_selector::take(event_loop, &selector)?;
             }
-            signals::wakeup::open(event_loop)?;
             event_loop.closed.set(false);
             given_selector::log(event_loop)
         });

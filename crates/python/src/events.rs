@@ -420,8 +420,7 @@ impl Class for Handle {
         );
         flags! { t: c"_cancelled" => args.flags.cancelled }
         contexts::attribute(t);
-        objects! { t: c"_repr" => repr }
-        t.getter(c"_loop", |h| Ok(h.event_loop.get_or_none(h.py())));
+        objects! { t: c"_repr" => repr, c"_loop" => event_loop }
         objects! { t: c"_source_traceback" => source_traceback }
     }
 

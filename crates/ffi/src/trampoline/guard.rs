@@ -60,16 +60,21 @@ fn panicked(payload: &(dyn Any + Send)) -> PyErr {
 /// Runs `body`, giving `failed` and a set exception when it fails or panics, or when calls are nested too deep.
 #[inline(always)] // it is a part of every call
 pub(crate) fn guard<'py, R: Copy>(py: Python<'py>, failed: R, body: impl FnOnce() -> PyResult<R>) -> R {
-    guard_at_any_depth(py, failed, || depth::enter().and_then(|()| body()))
+    guard_entered(py, failed, || depth::enter().and_then(|()| body()))
 }
 
-/// The same however deep calls are nested: for deaths, which cannot be refused, and of which few nest ([`depth::free`]).
-#[inline(always)] // into `guard`
-pub(super) fn guard_at_any_depth<'py, R: Copy>(
-    _: Python<'py>,
+/// The same for finalizers, which may nest deeper.
+#[inline]
+pub(super) fn guard_deeper<'py, R: Copy>(
+    py: Python<'py>,
     failed: R,
     body: impl FnOnce() -> PyResult<R>,
 ) -> R {
+    guard_entered(py, failed, || depth::enter_finalizer().and_then(|()| body()))
+}
+
+#[inline(always)] // into `guard`
+fn guard_entered<'py, R: Copy>(_: Python<'py>, failed: R, body: impl FnOnce() -> PyResult<R>) -> R {
     // What comes out of `catch_unwind` goes through memory. So the value alone comes out: it is a word, a `PyResult` is not.
     let entered = || match body() {
         Ok(value) => value,

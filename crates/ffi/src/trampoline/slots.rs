@@ -10,7 +10,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
-use super::guard::{guard, guard_at_any_depth};
+use super::guard::{guard, guard_deeper};
 use super::lending::{Stateless, give, lend};
 use crate::class::definition::Class;
 use crate::class::object::Obj;
@@ -327,7 +327,7 @@ where
         let py = Python::assume_attached();
         let aside = PyErr::take(py);
         let object = lend(py, slf);
-        let failed = guard_at_any_depth(py, true, || F::value()(&object).map(|()| false));
+        let failed = guard_deeper(py, true, || F::value()(&object).map(|()| false));
         if failed {
             ffi::PyErr_WriteUnraisable(slf);
         }

@@ -83,13 +83,16 @@ fn wait_and_take(event_loop: &Obj<'_, EventLoop>) -> PyResult<usize> {
     }
     let mut plan = engine.with(|engine| engine.plan(time, event_loop.stopping.get()));
     if matches!(plan, Plan::Park(_)) {
-        if !event_loop.has_parked.replace(true) {
+        let is_first = !event_loop.has_parked.replace(true);
+        if is_first {
             (event_loop.services.before_first_park)(event_loop)?;
         }
-        // A signal that came before the wait does not interrupt the wait: its Python handler has to run first, and may have made
-        // something ready, set a timer or stopped the loop.
+        // A signal that came before the wait does not interrupt the wait: its Python handler has to run first.
         py.check_signals()?;
-        plan = engine.with(|engine| engine.plan(time, event_loop.stopping.get()));
+        if is_first {
+            // The handler may have set a timer or stopped the loop. From now on a signal also makes the loop's pipe readable.
+            plan = engine.with(|engine| engine.plan(time, event_loop.stopping.get()));
+        }
     }
     match plan {
         Plan::Run => {}

@@ -176,10 +176,12 @@ fn selecting(t: &mut Table<EventLoop>) {
         c"_watched",
         |event_loop| {
             let watched = event_loop.engine.with(|engine| engine.driver.watched());
-            let rows: Vec<_> = watched.into_iter().map(|(fd, read, write)| (fd, mask(read, write))).collect();
+            let own = event_loop.parts.with(|signals: &mut Signals| signals.reader());
+            let theirs = watched.into_iter().filter(|(fd, ..)| Some(*fd) != own);
+            let rows: Vec<_> = theirs.map(|(fd, read, write)| (fd, mask(read, write))).collect();
             Ok(PyList::new(event_loop.py(), rows)?.into_any())
         },
-        "(descriptor, mask) of all that is watched.",
+        "(descriptor, mask) of all that is watched, but for what the loop has for itself.",
     );
     t.property(
         c"_selector_in_charge",

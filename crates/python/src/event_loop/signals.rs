@@ -57,7 +57,7 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
     );
 }
 
-/// A loop's handlers by signal, and the pipe, which lasts from when the loop was made or ran in the main thread until the loop is
+/// A loop's handlers by signal, and the pipe, which lasts from the first handler or the first run in the main thread until the loop is
 /// closed.
 #[derive(Default)]
 pub struct Signals {
@@ -94,6 +94,11 @@ impl Signals {
                 None
             }
         }
+    }
+
+    /// The end of the pipe that the loop watches.
+    pub fn reader(&self) -> Option<Fd> {
+        self.pipe.as_ref().map(|pipe| pipe.reader.as_raw_fd())
     }
 
     fn wakeup_fd(&self) -> Option<Fd> {

@@ -3,9 +3,9 @@
 //! A Python handler of the program's (`signal.signal`, and that of `Runner` for Ctrl-C) runs in the main thread, when that thread
 //! looks for signals. A signal that comes after the loop looked and before it blocks in the kernel interrupts nothing, and its
 //! handler would wait as long as the loop does. So a loop that blocks in the main thread lets the interpreter write each signal into
-//! the loop's pipe, unless the program has a descriptor of its own there. Called when a loop is made, when a run begins, before
-//! the loop blocks for the first time in a run (most runs never block, and the interpreter's checks of the descriptor are system
-//! calls), and when the run ends.
+//! the loop's pipe, unless the program has a descriptor of its own there. Called when a run begins, before the loop blocks for the
+//! first time in a run (most runs never block, and the interpreter's checks of the descriptor are system calls), and when the run
+//! ends.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -39,7 +39,7 @@ fn is_main_thread() -> bool {
     })
 }
 
-/// Makes the pipe, with the loop and before a run: a program that counts descriptors later sees no new ones.
+/// Makes the pipe before the first run: a program that counts descriptors in its coroutines sees no new ones later.
 /// Returns the end for the interpreter; `None` in other threads, for a program's selector, and in a process without descriptors to
 /// spare, which runs its loop without the pipe.
 pub fn open(event_loop: &Obj<'_, EventLoop>) -> PyResult<Option<Fd>> {
