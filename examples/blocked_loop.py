@@ -43,8 +43,9 @@ async def sum_up() -> None:
 
 def crunch() -> None:
     """Runs in a thread of its own, and yet nothing else runs: one long call keeps the interpreter."""
-    for _ in range(4):
-        sum(range(10_000_000))
+    time.sleep(0.1)
+    for _ in range(2):
+        sum(range(40_000_000))
 
 
 async def main() -> None:

@@ -10,7 +10,7 @@ import dataclasses
 import time
 
 from yibu.inspection import growing, snapshot
-from yibu.inspection.breath import Breath
+from yibu.inspection.breath import Breath, yielding
 from yibu.inspection.descriptions import TaskTree
 from yibu.inspection.sampling import Samples
 
@@ -20,13 +20,17 @@ _INTERVAL = 0.02
 def take(seconds: float, breathe: Breath) -> TaskTree:
     """Describe the tasks, and sample the threads for so many seconds."""
     samples = Samples()
-    queues = growing.sizes(breathe)
-    tree = snapshot.take(breathe)
+    with yielding():
+        queues = growing.sizes(breathe)
+        tree = snapshot.take(breathe)
+    # Samples are taken as the program runs: how late this thread gets the interpreter is what they tell.
     end = samples.begun + seconds
     while (left := end - time.monotonic()) > 0:
         samples.wait(min(_INTERVAL, left))
     samples.end()
-    problems = [*samples.problems(tree), *growing.problems(queues, growing.sizes(breathe)), *tree.problems]
+    with yielding():
+        grown = growing.problems(queues, growing.sizes(breathe))
+    problems = [*samples.problems(tree), *grown, *tree.problems]
     loops = tuple(
         dataclasses.replace(
             loop, stack=samples.stack_of(loop.id, loop.thread), busy=samples.share(loop.thread)

@@ -97,6 +97,8 @@ def _deadlocks(snapshot: Snapshot) -> list[Problem]:
 
 
 def _deadlock(snapshot: Snapshot, circle: list[int], needs: list[tuple[list[int], bool]]) -> Problem:
+    first = min(range(len(circle)), key=lambda place: snapshot.rows[circle[place]].name)
+    circle = circle[first:] + circle[:first]
     parts = []
     for index, following in zip(circle, [*circle[1:], circle[0]], strict=True):
         wait = snapshot.waits[index]

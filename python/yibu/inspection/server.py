@@ -153,8 +153,8 @@ def answer_to(request: dict[str, Any]) -> bytes | bytearray:
         return _refusal(f"unknown request {request.get('ask')!r}")
     seconds = min(max(float(request.get("sample", 0)), 0.0), 10.0)
     breath = Breath()
+    tree = observed.take(seconds, breath)
     with yielding():
-        tree = observed.take(seconds, breath)
         answer = encode(tree, breath)
         # What ten thousand tasks have left is freed in pieces, too.
         tasks = list(tree.tasks)
