@@ -61,6 +61,7 @@ def test_attributes_are_those_of_popen(impl, each, pipes):
 
 
 def test_a_program_that_is_not_there(impl, each, programs):
+    each(asyncio.sleep(0))  # a loop has its descriptors from its first run on
     before = descriptors()
     for pipes in ({}, {"stdin": PIPE, "stdout": PIPE, "stderr": PIPE}):
         with pytest.raises(FileNotFoundError) as caught:
@@ -79,6 +80,7 @@ def test_a_program_that_cannot_run(impl, each, programs):
 
 
 def test_arguments_that_cannot_be_passed(impl, each):
+    each(asyncio.sleep(0))  # a loop has its descriptors from its first run on
     before = descriptors()
     with pytest.raises(ValueError, match="embedded null byte"):
         each(impl.create_subprocess_exec("true", "a\0b", stdout=PIPE))
