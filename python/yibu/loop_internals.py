@@ -343,7 +343,7 @@ class LoopInternals:
         scheduled[:] = timers
         scheduled.adopt()
 
-    def _settle_timers(self, taken: bool) -> None:
+    def _sync_timers(self, taken: bool) -> None:
         """Have the list of timers, if there is one, agree with the loop's own."""
         scheduled = _shown_timers(self)
         if scheduled is None:

@@ -63,7 +63,7 @@ static SERVICES: Services = Services {
     before_first_park: signals::wakeup::watch_signals,
     handles_are_replaced: events::handles_are_made_otherwise,
     runs_are_replaced: events::runs_are_replaced,
-    settle_timers: internal_timers::settle,
+    sync_timers: internal_timers::sync,
 };
 
 impl Default for EventLoop {

@@ -62,7 +62,7 @@ pub struct Services {
     /// Whether the `_run` of handles was replaced; `None` where that cannot be known for good.
     pub runs_are_replaced: for<'py> fn(Python<'py>) -> Option<bool>,
     /// Has the list of timers that a program holds agree with the heap: when a turn begins, and when what is due was taken out.
-    pub settle_timers: for<'a, 'py> fn(&'a Obj<'py, EventLoop>, bool) -> PyResult<()>,
+    pub sync_timers: for<'a, 'py> fn(&'a Obj<'py, EventLoop>, bool) -> PyResult<()>,
 }
 
 /// Gets the reaction, its owner, the future and what was raised.

@@ -54,9 +54,9 @@ fn gather(event_loop: &Obj<'_, EventLoop>) -> PyResult<usize> {
     if !event_loop.overrides(Overridable::ShowTimers) {
         return wait_and_take(event_loop);
     }
-    (event_loop.services.settle_timers)(event_loop, false)?;
+    (event_loop.services.sync_timers)(event_loop, false)?;
     let count = wait_and_take(event_loop)?;
-    (event_loop.services.settle_timers)(event_loop, true)?;
+    (event_loop.services.sync_timers)(event_loop, true)?;
     Ok(count)
 }
 

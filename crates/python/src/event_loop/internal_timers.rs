@@ -1,6 +1,6 @@
 //! `loop._scheduled`: the timers as programs see them, and what programs change of them.
 //!
-//! `python/yibu/loop_internals.py` makes the list. While a program has it, the loop calls `_settle_timers()` of Python code when
+//! `python/yibu/loop_internals.py` makes the list. While a program has it, the loop calls `_sync_timers()` of Python code when
 //! a turn begins and when it has taken out what is due, and [`added`] when a timer came, so that list and heap agree. An
 //! alarm of the heap becomes a timer handle when Python code asks for it: most never do.
 
@@ -109,7 +109,7 @@ pub(super) fn added<'py>(event_loop: &Obj<'py, EventLoop>, timer: &Bound<'py, Py
 }
 
 /// The list and the heap are to agree. `taken` says that the loop has taken out what is due.
-pub(super) fn settle(event_loop: &Obj<'_, EventLoop>, taken: bool) -> PyResult<()> {
+pub(super) fn sync(event_loop: &Obj<'_, EventLoop>, taken: bool) -> PyResult<()> {
     let taken = PyBool::new(event_loop.py(), taken);
-    event_loop.as_any().call_method1(name!("_settle_timers"), (taken,)).map(drop)
+    event_loop.as_any().call_method1(name!("_sync_timers"), (taken,)).map(drop)
 }

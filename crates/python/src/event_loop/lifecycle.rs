@@ -314,7 +314,7 @@ fn close(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     super::executor::shut_down_without_waiting(event_loop)?;
     signals::remove_all(event_loop)?;
     if event_loop.overrides(Overridable::ShowTimers) {
-        super::internal_timers::settle(event_loop, true)?;
+        super::internal_timers::sync(event_loop, true)?;
     }
     super::given_selector::close(event_loop)
 }

@@ -1,7 +1,7 @@
 //! Which tasks there are, where asyncio's functions for that are Python code that looks into globals of `asyncio.tasks`: `all_tasks`
 //! (up to 3.13) and `current_task` (3.11).
 //!
-//! Native tasks are in a registry of their own ([`super::living`]); stock and other tasks are where those functions look. Called by
+//! Native tasks are in a registry of their own ([`super::described::living`]); stock and other tasks are where those functions look. Called by
 //! Python code and by the shutdown of a `Runner`.
 
 use pyo3::prelude::*;
