@@ -10,6 +10,7 @@ pub type ThreadId = i32;
 
 thread_local! {
     static CURRENT: Cell<ThreadId> = const { Cell::new(0) };
+    static IS_MAIN: Cell<Option<bool>> = const { Cell::new(None) };
 }
 
 /// The number of this thread. The kernel is asked once.
@@ -27,9 +28,18 @@ fn ask_current() -> ThreadId {
     number
 }
 
+/// Whether this is the thread that the process began with; in the child of a fork, the thread that forked. The kernel is asked once.
+#[inline]
+pub fn is_main() -> bool {
+    let is_main = IS_MAIN.get().unwrap_or_else(|| current().cast_unsigned() == std::process::id());
+    IS_MAIN.set(Some(is_main));
+    is_main
+}
+
 /// The child of a fork is another thread to the kernel.
 pub fn after_fork_in_child() {
     CURRENT.set(0);
+    IS_MAIN.set(None);
 }
 
 /// The processor time that a thread of this process has used; `None` when the thread has ended.
@@ -99,6 +109,7 @@ mod tests {
         while cpu_time(me) == before {}
         assert!(cpu_time(me) > before);
         assert!(thread::spawn(move || current() != me).join().is_ok_and(|differs| differs));
+        assert!(thread::spawn(|| !is_main()).join().is_ok_and(|differs| differs));
     }
 
     #[test]

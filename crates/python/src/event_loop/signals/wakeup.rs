@@ -7,13 +7,13 @@
 //! first time in a run (most runs never block, and the interpreter's checks of the descriptor are system calls), and when the run
 //! ends.
 
-use std::cell::Cell;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyDict;
+use yibu_driver::threads;
 use yibu_engine::Fd;
 
 use super::{Signals, make_pipe};
@@ -27,23 +27,11 @@ const NONE: Fd = -1;
 /// The descriptor of the loop that runs in the main thread; of loops that run within each other, the innermost.
 static OF_RUNNING: AtomicI32 = AtomicI32::new(NONE);
 
-/// Whether this is the thread that the process began with, where the interpreter runs the handlers of signals.
-fn is_main_thread() -> bool {
-    thread_local! {
-        static IS_MAIN: Cell<Option<bool>> = const { Cell::new(None) };
-    }
-    IS_MAIN.with(|known| {
-        let is_main = known.get().unwrap_or_else(|| rustix::thread::gettid() == rustix::process::getpid());
-        known.set(Some(is_main));
-        is_main
-    })
-}
-
 /// Makes the pipe before the first run: a program that counts descriptors in its coroutines sees no new ones later.
 /// Returns the end for the interpreter; `None` in other threads, for a program's selector, and in a process without descriptors to
 /// spare, which runs its loop without the pipe.
 pub fn open(event_loop: &Obj<'_, EventLoop>) -> PyResult<Option<Fd>> {
-    if !is_main_thread() || !event_loop.selector.is_empty() {
+    if !threads::is_main() || !event_loop.selector.is_empty() {
         return Ok(None);
     }
     match make_pipe(event_loop) {
