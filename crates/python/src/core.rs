@@ -20,6 +20,7 @@ pub mod parts;
 pub mod pulse;
 pub mod timer;
 pub mod turn;
+pub mod uptime;
 pub mod watched;
 
 pub use clock::{is_due, now, seconds};

@@ -5,12 +5,12 @@
 //! Filled by `observing/steps.rs`, the turn and the executor; read by `observing/metrics.rs`.
 
 use std::collections::HashMap;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use yibu_engine::histogram::Recent;
 
+use super::uptime::nanoseconds;
 use crate::ffi::{Ref, Visitor};
 
 /// Times are kept for one to two windows of this many seconds.
@@ -85,9 +85,7 @@ pub fn now() -> i64 {
 
 /// The clock ticks. Called by a thread of its own, every few milliseconds.
 pub fn tick() {
-    static BEGAN: OnceLock<Instant> = OnceLock::new();
-    let time = BEGAN.get_or_init(Instant::now).elapsed().as_nanos();
-    NOW.store(i64::try_from(time).unwrap_or(i64::MAX).max(1), Ordering::Relaxed);
+    NOW.store(i64::try_from(nanoseconds()).unwrap_or(i64::MAX), Ordering::Relaxed);
 }
 
 /// What is counted.

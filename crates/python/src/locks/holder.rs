@@ -8,6 +8,7 @@ use pyo3::types::{PyModule, PyTuple};
 
 use super::lock::Lock;
 use crate::core::current;
+use crate::core::uptime::nanoseconds;
 use crate::ffi::{Args, Obj, Output, Signature, Slot, none};
 use crate::functions::{self, running};
 use crate::stock;
@@ -32,7 +33,7 @@ fn note_running(py: Python<'_>, holder: &Slot) -> PyResult<()> {
     let Some(event_loop) = running(py)? else { return Ok(()) };
     let Some(task) = current::running_task(&event_loop)? else { return Ok(()) };
     let reference = stock::module(py, "weakref")?.call_method1(name!("ref"), (task,))?;
-    let since = described::clock();
+    let since = nanoseconds();
     holder.put(PyTuple::new(py, [reference, since.into_pyobject(py)?.into_any()])?.into_any());
     Ok(())
 }
@@ -50,6 +51,6 @@ fn holder_of<'py>(args: Args<'_, 'py>) -> Output<'py> {
     let py = args.py();
     let Some(noted) = Obj::<Lock>::cast(&lock).and_then(|lock| lock.holder(py)) else { return Ok(none(py)) };
     let (reference, since) = noted.extract::<(Bound<'py, PyAny>, u64)>()?;
-    let seconds = described::clock().saturating_sub(since) as f64 / 1e9;
+    let seconds = nanoseconds().saturating_sub(since) as f64 / 1e9;
     Ok((reference, seconds).into_pyobject(py)?.into_any())
 }

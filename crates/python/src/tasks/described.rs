@@ -3,14 +3,13 @@
 //! The age is noted at creation while somebody wants to know it, which is one look at a flag otherwise. Called for the task tree and
 //! by `asyncio.all_tasks()`.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
 
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 
 use super::{TASKS, Task};
+use crate::core::uptime::nanoseconds;
 use crate::ffi::Obj;
 use crate::futures::State;
 
@@ -54,18 +53,11 @@ pub fn ages_are_wanted() -> bool {
     AGES_ARE_WANTED.load(Ordering::Relaxed)
 }
 
-/// Nanoseconds since somebody asked for the first time, and at least 1.
-pub fn clock() -> u64 {
-    static BEGINNING: OnceLock<Instant> = OnceLock::new();
-    let elapsed = BEGINNING.get_or_init(Instant::now).elapsed();
-    u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX).max(1)
-}
-
 /// Notes that a task is made now, if that is wanted.
 #[inline]
 pub(super) fn note_age(task: &Task) {
     if ages_are_wanted() {
-        task.own.created.set(clock());
+        task.own.created.set(nanoseconds());
     }
 }
 
@@ -73,6 +65,6 @@ pub(super) fn note_age(task: &Task) {
 pub fn age(task: &Task) -> Option<f64> {
     match task.own.created.get() {
         0 => None,
-        created => Some(clock().saturating_sub(created) as f64 / 1e9),
+        created => Some(nanoseconds().saturating_sub(created) as f64 / 1e9),
     }
 }
