@@ -7,15 +7,12 @@ By its socket where that is on, and otherwise, on Python 3.14 and later, by the 
 import contextlib
 import os
 import socket
-import struct
 import time
 from typing import Any
 
 from yibu.inspection import messages, remote, sockets
 from yibu.inspection.descriptions import TaskTree
 from yibu.inspection.encoding import decode
-
-_CREDENTIALS = struct.Struct("3i")
 
 
 class Unreachable(Exception):
@@ -95,9 +92,7 @@ def exchange_by_socket(pid: int, request: Request, timeout: float) -> dict[str, 
 def _answer(
     connection: socket.socket, pid: int, uid: int, request: Request, timeout: float
 ) -> dict[str, Any]:
-    served_by, owner, _gid = _CREDENTIALS.unpack(
-        connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-    )
+    served_by, owner = sockets.peer_of(connection)
     if owner not in (0, uid):
         raise Unreachable(f"the socket of process {pid} is served by another user ({owner})")
     if served_by not in (0, pid):
@@ -130,18 +125,9 @@ def inspectable() -> list[int]:
             pid, _, ending = name.partition(".")
             if ending != "sock" or not pid.isdigit():
                 continue
-            path = os.path.join(directory, name)
-            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-                probe.settimeout(1)
-                try:
-                    probe.connect(path)
-                except ConnectionRefusedError:
-                    with contextlib.suppress(OSError):
-                        os.unlink(path)
-                    continue
-                except OSError:
-                    continue
-            found.append(int(pid))
+            with contextlib.suppress(OSError):
+                if not sockets.remove_stale(os.path.join(directory, name), 1):
+                    found.append(int(pid))
     return sorted(found)
 
 

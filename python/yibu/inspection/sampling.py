@@ -161,15 +161,5 @@ _STANDARD = os.path.dirname(os.__file__) + os.sep
 
 
 def _cpu_seconds(native: int | None) -> float | None:
-    """The processor time of a thread, in nanoseconds where the kernel tells them, else in ticks."""
-    try:
-        with open(f"/proc/self/task/{native}/schedstat") as file:
-            return int(file.read().split()[0]) / 1e9
-    except (OSError, ValueError, IndexError):
-        pass
-    try:
-        with open(f"/proc/self/task/{native}/stat") as file:
-            fields = file.read().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-    except (OSError, ValueError, IndexError):
-        return None
+    """The processor time of a thread; None when it has ended."""
+    return None if native is None else _yibu._thread_seconds(native)

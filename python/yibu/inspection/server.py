@@ -10,7 +10,6 @@ import json
 import os
 import select
 import socket
-import struct
 import threading
 import time
 from typing import Any
@@ -24,8 +23,6 @@ _PATIENCE = 5.0
 
 _ANSWER_PATIENCE = 60.0
 """Seconds for an answer to be taken."""
-
-_CREDENTIALS = struct.Struct("3i")
 
 
 class Server:
@@ -41,7 +38,8 @@ class Server:
     def open(self) -> None:
         """Bind the socket of this process, and serve it."""
         path = sockets.path_of(os.getpid(), sockets.folder())
-        _remove_stale(path)
+        if not sockets.remove_stale(path, _PATIENCE):
+            raise OSError(f"{path} is served by another process")
         listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             os.fchmod(listening.fileno(), 0o600)  # what the path has from its beginning
@@ -87,21 +85,6 @@ class Server:
             self._socket = None
 
 
-def _remove_stale(path: str) -> None:
-    """Remove the socket of a dead process that had this one's number. OSError if somebody serves it."""
-    if not os.path.lexists(path):
-        return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.settimeout(_PATIENCE)
-        try:
-            probe.connect(path)
-        except (ConnectionRefusedError, FileNotFoundError):
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(path)
-            return
-    raise OSError(f"{path} is served by another process")
-
-
 def _serve(listening: socket.socket, end: socket.socket) -> None:
     """Answer one connection after the other, until the other side of `end` is closed."""
     poll = select.poll()
@@ -125,9 +108,7 @@ def _serve(listening: socket.socket, end: socket.socket) -> None:
 
 def _handle(connection: socket.socket) -> None:
     """Answer one request, of this user or of root."""
-    _pid, uid, _gid = _CREDENTIALS.unpack(
-        connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-    )
+    _pid, uid = sockets.peer_of(connection)
     if uid not in (0, os.geteuid()):
         return
     request = messages.receive(connection, messages.LARGEST_REQUEST, time.monotonic() + _PATIENCE)

@@ -7,8 +7,12 @@ could have made one of that name in `/tmp`. Called by `server.py` and `client.py
 
 import contextlib
 import os
+import socket
 import stat
+import struct
 import tempfile
+
+_CREDENTIALS = struct.Struct("3i")
 
 
 class UnsafeFolder(OSError):
@@ -46,6 +50,26 @@ def check(path: str, uid: int) -> None:
 def path_of(pid: int, directory: str) -> str:
     """The socket of a process in a folder."""
     return os.path.join(directory, f"{pid}.sock")
+
+
+def peer_of(connection: socket.socket) -> tuple[int, int]:
+    """The process and the user at the other end of a connection."""
+    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    pid, uid, _gid = _CREDENTIALS.unpack(credentials)
+    return pid, uid
+
+
+def remove_stale(path: str, patience: float) -> bool:
+    """Remove the socket of a dead process; tell whether nobody serves the path now."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(patience)
+        try:
+            probe.connect(path)
+        except (ConnectionRefusedError, FileNotFoundError):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+            return True
+    return False
 
 
 def folders_of(uid: int) -> list[str]:

@@ -1,7 +1,9 @@
-//! `_task_snapshot` and `_native_loops`: the native tasks that are not done, and the native loops with the threads that run them.
+//! `_task_snapshot`, `_native_loops` and their like: the native tasks that are not done, the native loops with the threads that run them,
+//! and what threads use.
 
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyModule, PyTuple};
+use yibu_driver::threads;
 
 use super::stack;
 use crate::core::current;
@@ -14,6 +16,7 @@ use crate::{executor, functions};
 const SNAPSHOT: Signature<2> = Signature::new("_task_snapshot", "tasks, held");
 const NOTE_AGES: Signature<1> = Signature::new("_note_ages", "wanted");
 const JOBS: Signature<0> = Signature::new("_executor_jobs", "");
+const THREAD_SECONDS: Signature<1> = Signature::new("_thread_seconds", "native_id");
 const LOOPS: Signature<0> = Signature::new("_native_loops", "");
 
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -29,6 +32,17 @@ pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
         |args| {
             let [] = args.parse(&JOBS)?;
             Ok(PyList::new(args.py(), executor::unfinished(args.py()))?.into_any())
+        },
+        doc,
+    )?;
+    let doc = "The processor time in seconds that a thread of this process has used; None when it has ended.";
+    functions::add(
+        module,
+        &THREAD_SECONDS,
+        |args| {
+            let [thread] = args.parse(&THREAD_SECONDS)?;
+            let used = threads::cpu_time(thread.extract()?).map(|used| used.as_secs_f64());
+            Ok(used.into_pyobject(args.py())?)
         },
         doc,
     )?;
