@@ -200,11 +200,14 @@ pub fn create_task<'py>(args: Args<'_, 'py>) -> Output<'py> {
 #[cold]
 fn check(args: &Args<'_, '_>) -> PyResult<()> {
     const OPEN: Signature<1> = Signature::new("create_task", "coro, **kwargs");
-    if stock::factory_gets_keywords(args.py()) {
-        args.parse_open(&OPEN).map(drop)
-    } else {
-        args.parse(&OF_TASKS_WITH_NAMES).map(drop)
+    if !stock::factory_gets_keywords(args.py()) {
+        return args.parse(&OF_TASKS_WITH_NAMES).map(drop);
     }
+    // Nothing is wrong with one coroutine and any keywords, of which no dict needs to be made.
+    if args.len() == 1 && args.keywords().all(|(keyword, _)| keyword != "coro") {
+        return Ok(());
+    }
+    args.parse_open(&OPEN).map(drop)
 }
 
 const OF_TASKS_WITH_NAMES: Signature<3> = Signature::new("create_task", "coro, *, name=None, context=None");
