@@ -14,7 +14,7 @@ LONGER: dict[str, int] = {
     "crates/engine/src/transport/stream.rs": 662,
     "crates/python/src/event_loop/accept.rs": 640,
     "crates/python/src/event_loop/connect.rs": 559,
-    "crates/python/src/events.rs": 593,
+    "crates/python/src/events.rs": 583,
     "crates/python/src/futures.rs": 791,
     "crates/python/src/replaced/names.rs": 546,
     "crates/python/src/server.rs": 599,

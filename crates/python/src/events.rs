@@ -305,7 +305,7 @@ fn describe<'py>(
 fn repr_info<'py>(handle: &Obj<'py, Handle>, name: &str) -> PyResult<Vec<String>> {
     let py = handle.py();
     let mut info = vec![name.to_owned()];
-    if handle.args.flags.cancelled.get() {
+    if handle.is_cancelled() {
         info.push("cancelled".into());
     }
     if let Some(callback) = handle.callback.get(py) {
@@ -335,7 +335,7 @@ fn type_name(object: &Bound<'_, PyAny>) -> PyResult<String> {
 
 fn timer_info(timer: &Obj<'_, TimerHandle>) -> PyResult<Vec<String>> {
     let mut info = repr_info(timer.upcast(), &type_name(timer.as_any())?)?;
-    let position = if timer.base.args.flags.cancelled.get() { 2 } else { 1 };
+    let position = if timer.base.is_cancelled() { 2 } else { 1 };
     info.insert(position, text!("when={}", timer.own.when(timer.py()).str()?)?);
     Ok(info)
 }
@@ -391,11 +391,7 @@ impl Class for Handle {
             |handle| cancel(handle).map(|()| none(handle.py())),
             "Prevents the callback from running.",
         );
-        t.noargs(
-            c"cancelled",
-            |h| Ok(boolean(h.py(), h.args.flags.cancelled.get())),
-            "Whether cancel() was called.",
-        );
+        t.noargs(c"cancelled", |h| Ok(boolean(h.py(), h.is_cancelled())), "Whether cancel() was called.");
         #[cfg(Py_3_12)]
         t.noargs(
             c"get_context",
@@ -432,7 +428,7 @@ pub fn cancel_timer(timer: &Obj<'_, TimerHandle>) -> PyResult<()> {
     let py = timer.py();
     let event_loop = timer.base.event_loop.get(py);
     let native = event_loop.as_ref().and_then(Obj::<EventLoop>::cast);
-    let first = !timer.base.args.flags.cancelled.get();
+    let first = !timer.base.is_cancelled();
     if first
         && let Some(event_loop) = &event_loop
         && native.is_none_or(|native| native.overrides(Overridable::TimerHandleCancelled))
@@ -511,7 +507,7 @@ fn equal<'py>(a: &Obj<'py, TimerHandle>, b: &Obj<'py, TimerHandle>) -> PyResult<
     Ok(a.own.when(py).eq(b.own.when(py))?
         && a.base.callback.get_or_none(py).eq(b.base.callback.get_or_none(py))?
         && a.base.all_args(py)?.eq(b.base.all_args(py)?)?
-        && a.base.args.flags.cancelled.get() == b.base.args.flags.cancelled.get())
+        && a.base.is_cancelled() == b.base.is_cancelled())
 }
 
 impl Class for TimerHandle {
