@@ -69,6 +69,22 @@ def run_on_each_loop(on, reports):
 
 
 @pytest.fixture
+def run_with_workers(run_on_each_loop):
+    """Do the same; the loop's executor ends before the loop."""
+
+    def run(main):
+        async def whole():
+            try:
+                return await main()
+            finally:
+                await asyncio.get_running_loop().shutdown_default_executor()
+
+        return run_on_each_loop(whole)
+
+    return run
+
+
+@pytest.fixture
 def new_reader(impl):
     """Make a reader that holds `data`, and has seen the end if `eof`."""
 

@@ -11,23 +11,14 @@ import warnings
 import pytest
 from yibu import files
 
+from tests.unit.outcomes import awaited, outcome
+
 TEXT = "".join(f"line {number} äöü €\n" for number in range(3000))
 
 
 @pytest.fixture
-def run(run_on_each_loop):
-    """Run a coroutine function on each loop; its executor ends before the loop."""
-
-    def run(main):
-        async def whole():
-            try:
-                return await main()
-            finally:
-                await asyncio.get_running_loop().shutdown_default_executor()
-
-        return run_on_each_loop(whole)
-
-    return run
+def run(run_with_workers):
+    return run_with_workers
 
 
 @pytest.fixture
@@ -45,22 +36,6 @@ def disk_path():
     path.write_text(TEXT)
     yield path
     path.unlink()
-
-
-def outcome(function, *arguments):
-    """What a function returns, or the exception that it raises as a text."""
-    try:
-        return function(*arguments)
-    except Exception as error:
-        return repr(error)
-
-
-async def awaited(function, *arguments):
-    """The same of a coroutine function."""
-    try:
-        return await function(*arguments)
-    except Exception as error:
-        return repr(error)
 
 
 class TestOpen:

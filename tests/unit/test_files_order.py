@@ -63,19 +63,8 @@ async def begun(held):
 
 
 @pytest.fixture
-def run(run_on_each_loop):
-    """Run a coroutine function on each loop; its executor ends before the loop."""
-
-    def run(main):
-        async def whole():
-            try:
-                return await main()
-            finally:
-                await asyncio.get_running_loop().shutdown_default_executor()
-
-        return run_on_each_loop(whole)
-
-    return run
+def run(run_with_workers):
+    return run_with_workers
 
 
 def test_operations_are_in_the_order_of_their_calls(run, held):

@@ -9,6 +9,8 @@ import random
 import pytest
 from yibu import files
 
+from tests.unit.outcomes import awaited, outcome
+
 PROGRAMS = 40
 
 
@@ -18,22 +20,6 @@ def path(request):
     path = request.path.with_name(f".files-{os.getpid()}-random")
     yield path
     path.unlink()
-
-
-def outcome(function, *arguments):
-    """What a function returns, or the exception that it raises as a text."""
-    try:
-        return function(*arguments)
-    except Exception as error:
-        return repr(error)
-
-
-async def awaited(function, *arguments):
-    """The same of a coroutine function."""
-    try:
-        return await function(*arguments)
-    except Exception as error:
-        return repr(error)
 
 
 def content(choose):
