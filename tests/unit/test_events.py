@@ -404,8 +404,8 @@ class TestCallbackOrder:
 
         loop.call_at(loop.time() - 1, called.append, "timer")
         loop.call_soon(first)
-        loop.call_later(0.001, loop.stop)
-        loop.run_forever()
+        turn(loop)
+        turn(loop)
         assert called == ["first", "timer", "from first"]
 
     def test_timers_due_together_run_in_one_turn(self, loop):
@@ -418,8 +418,8 @@ class TestCallbackOrder:
 
         loop.call_at(past, first)
         loop.call_at(past + 0.5, called.append, "second")
-        loop.call_later(0.001, loop.stop)
-        loop.run_forever()
+        turn(loop)
+        turn(loop)
         assert called == ["first", "second", "from first"]
 
     def test_a_timer_made_by_a_callback_waits_for_the_next_turn(self, loop):
@@ -431,8 +431,8 @@ class TestCallbackOrder:
 
         loop.call_soon(first)
         loop.call_soon(called.append, "second")
-        loop.call_later(0.001, loop.stop)
-        loop.run_forever()
+        turn(loop)
+        turn(loop)
         assert called == ["second", "soon", "timer"]
 
     def test_cancelled_timers_among_live_ones(self, loop):
