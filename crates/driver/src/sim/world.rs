@@ -2,25 +2,28 @@
 //!
 //! Called by the simulated driver, by its waits and wakers, and by the test's own handles (`net`), all under one lock.
 //! Calls `faults` for chance, and the real kernel only for numbers: each simulated descriptor is an eventfd that
-//! nobody uses, so that numbers are given out, owned and used again exactly as they are in earnest.
+//! nobody uses, so that numbers are given out, owned and used again exactly as those of real sockets.
+
+mod connections;
+mod datagrams;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
-use std::io::{self, IoSlice};
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::Errno;
 
+use self::connections::End;
+use self::datagrams::Mailbox;
 use crate::faults::{Faults, Random};
 use crate::fd_table::{FdSlot, FdTable};
 use crate::memory;
-use crate::op::{Fd, Interest, NO_OP, Op, OpId, OpTable, SocketAddrAny};
+use crate::op::{Fd, Interest, NO_OP, Op, OpId, OpTable};
 
-/// One end of a connection.
-pub(super) type EndId = u64;
+pub(super) use self::connections::EndId;
 
 /// What a simulated wait brings back: a descriptor, the stamp of its registration, and which sides are ready.
 #[derive(Clone, Copy, Debug)]
@@ -36,40 +39,6 @@ enum File {
     Stream(EndId),
     Listener { waiting: VecDeque<EndId>, backlog: usize },
     Datagrams(Mailbox),
-}
-
-/// A datagram socket.
-#[derive(Debug)]
-struct Mailbox {
-    port: u16,
-    /// The socket that it is connected with.
-    peer: Option<u16>,
-    /// What arrived and was not received yet, with the sender's port.
-    inbound: VecDeque<(u16, Vec<u8>)>,
-    /// What became of a datagram sent before; told once.
-    error: Option<Errno>,
-}
-
-impl Mailbox {
-    fn is_full(&self, capacity: usize) -> bool {
-        self.inbound.iter().map(|(_, datagram)| datagram.len().max(1)).sum::<usize>() >= capacity
-    }
-}
-
-#[derive(Debug)]
-struct End {
-    peer: EndId,
-    /// Bytes that arrived and were not received yet.
-    inbound: VecDeque<u8>,
-    /// The peer will send no more.
-    eof: bool,
-    /// This end said that it will send no more.
-    shut: bool,
-    closed: bool,
-    /// The connection is gone; the error waits to be told once.
-    broken: bool,
-    error: Option<Errno>,
-    port: u16,
 }
 
 /// What happens by itself at some time.
@@ -286,277 +255,11 @@ impl World {
         self.files.insert(fd, File::Stream(end));
     }
 
-    /// Two connected ends.
-    pub(super) fn connection(&mut self) -> (EndId, EndId) {
-        let (one, other) = (self.last_end + 1, self.last_end + 2);
-        self.last_end = other;
-        for (id, peer) in [(one, other), (other, one)] {
-            let end = End {
-                peer,
-                inbound: VecDeque::new(),
-                eof: false,
-                shut: false,
-                closed: false,
-                broken: false,
-                error: None,
-                port: port_of(id),
-            };
-            self.ends.insert(id, end);
-        }
-        (one, other)
-    }
-
-    /// Connects to a listener; the end that was not queued there.
-    pub(super) fn connect(&mut self, listener: Fd) -> io::Result<EndId> {
-        let (one, other) = self.connection();
-        match self.files.get_mut(&listener) {
-            Some(File::Listener { waiting, backlog }) if waiting.len() < *backlog => waiting.push_back(other),
-            _ => {
-                self.ends.remove(&one);
-                self.ends.remove(&other);
-                return Err(Errno::CONNREFUSED.into());
-            }
-        }
-        Ok(one)
-    }
-
-    pub(super) fn accept(&mut self, fd: Fd) -> io::Result<(OwnedFd, Option<SocketAddrAny>)> {
-        match self.files.get(&fd) {
-            None => return Err(Errno::BADF.into()),
-            Some(File::Stream(_) | File::Datagrams(_)) => return Err(Errno::INVAL.into()),
-            Some(File::Listener { .. }) => {}
-        }
-        self.maybe_again()?;
-        if self.random.strikes(self.faults.no_descriptors) {
-            return Err(Errno::MFILE.into());
-        }
-        let Some(File::Listener { waiting, .. }) = self.files.get_mut(&fd) else {
-            return Err(Errno::BADF.into());
-        };
-        let end = waiting.pop_front().ok_or(Errno::AGAIN)?;
-        let peer = self.ends.get(&end).map(|end| end.peer);
-        let port = peer.and_then(|peer| self.ends.get(&peer)).map_or(0, |peer| peer.port);
-        Ok((self.stream(end)?, Some(SocketAddrV4::new(Ipv4Addr::LOCALHOST, port).into())))
-    }
-
-    // Datagrams, with faults.
-
-    pub(super) fn datagrams(&mut self, peer: Option<u16>) -> io::Result<(OwnedFd, u16)> {
-        self.last_end += 1;
-        let port = port_of(self.last_end);
-        let mailbox = Mailbox { port, peer, inbound: VecDeque::new(), error: None };
-        Ok((self.descriptor(File::Datagrams(mailbox))?, port))
-    }
-
-    fn mailbox(&self, port: u16) -> Option<&Mailbox> {
-        self.files.values().find_map(|file| match file {
-            File::Datagrams(mailbox) if mailbox.port == port => Some(mailbox),
-            _ => None,
-        })
-    }
-
-    fn mailbox_of(&mut self, fd: Fd) -> io::Result<&mut Mailbox> {
-        match self.files.get_mut(&fd) {
-            Some(File::Datagrams(mailbox)) => Ok(mailbox),
-            Some(_) => Err(Errno::OPNOTSUPP.into()),
-            None => Err(Errno::BADF.into()),
-        }
-    }
-
-    /// What waited longest; what does not fit into `buf` is cut off.
-    pub(super) fn recv_from(&mut self, fd: Fd, buf: &mut [u8]) -> io::Result<(usize, Option<SocketAddrAny>)> {
-        self.maybe_again()?;
-        let mailbox = self.mailbox_of(fd)?;
-        if let Some(error) = mailbox.error.take() {
-            return Err(error.into());
-        }
-        let (port, datagram) = mailbox.inbound.pop_front().ok_or(Errno::AGAIN)?;
-        let n = datagram.len().min(buf.len());
-        buf[..n].copy_from_slice(&datagram[..n]);
-        Ok((n, Some(SocketAddrV4::new(Ipv4Addr::LOCALHOST, port).into())))
-    }
-
-    /// Unlike UDP, and like datagrams of a Unix socket, nothing is lost for lack of room: `EAGAIN`.
-    pub(super) fn send_to(
-        &mut self,
-        fd: Fd,
-        data: &[u8],
-        address: Option<&SocketAddrAny>,
-    ) -> io::Result<usize> {
-        self.maybe_again()?;
-        if self.random.strikes(self.faults.no_buffers) {
-            return Err(Errno::NOBUFS.into());
-        }
-        let capacity = self.capacity;
-        let mailbox = self.mailbox_of(fd)?;
-        if let Some(error) = mailbox.error.take() {
-            return Err(error.into());
-        }
-        let (port, connected) = (mailbox.port, mailbox.peer);
-        let to = match address {
-            Some(address) => SocketAddrV4::try_from(address.clone())?.port(),
-            None => connected.ok_or(Errno::DESTADDRREQ)?,
-        };
-        let receiver = self.files.values_mut().find_map(|file| match file {
-            File::Datagrams(mailbox) if mailbox.port == to => Some(mailbox),
-            _ => None,
-        });
-        match receiver {
-            Some(receiver) if receiver.is_full(capacity) => return Err(Errno::AGAIN.into()),
-            Some(receiver) => receiver.inbound.push_back((port, data.to_vec())),
-            // Only who is connected hears of it.
-            None if connected.is_some() => self.mailbox_of(fd)?.error = Some(Errno::CONNREFUSED),
-            None => {}
-        }
-        Ok(data.len())
-    }
-
-    // Data through descriptors, with faults.
-
-    fn end_of(&self, fd: Fd) -> io::Result<EndId> {
-        match self.files.get(&fd) {
-            Some(File::Stream(end)) => Ok(*end),
-            Some(File::Listener { .. } | File::Datagrams(_)) => Err(Errno::NOTCONN.into()),
-            None => Err(Errno::BADF.into()),
-        }
-    }
-
+    /// Fails as the faults say: the call is to be made again.
     fn maybe_again(&mut self) -> io::Result<()> {
         if self.random.strikes(self.faults.again) {
             return Err(if self.random.below(2) == 0 { Errno::AGAIN } else { Errno::INTR }.into());
         }
         Ok(())
-    }
-
-    pub(super) fn recv(&mut self, fd: Fd, buf: &mut [u8]) -> io::Result<usize> {
-        let id = self.end_of(fd)?;
-        self.maybe_again()?;
-        if self.random.strikes(self.faults.reset) {
-            self.reset_end(id);
-        }
-        let there = self.ends.get(&id).map_or(0, |end| end.inbound.len()).min(buf.len());
-        let n = self.random.some_of(there, self.faults.short_read);
-        self.take(id, &mut buf[..n])
-    }
-
-    pub(super) fn send(&mut self, fd: Fd, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        let id = self.end_of(fd)?;
-        self.maybe_again()?;
-        if self.random.strikes(self.faults.no_buffers) {
-            return Err(Errno::NOBUFS.into());
-        }
-        if self.random.strikes(self.faults.reset) {
-            self.reset_end(id);
-        }
-        let total: usize = bufs.iter().map(|buf| buf.len()).sum();
-        let room = self.random.some_of(total.min(self.capacity), self.faults.short_write);
-        let bytes: Vec<u8> = bufs.iter().flat_map(|buf| buf.iter().copied()).take(room).collect();
-        self.deliver(id, &bytes, room)
-    }
-
-    pub(super) fn shutdown_write(&mut self, fd: Fd) -> io::Result<()> {
-        let id = self.end_of(fd)?;
-        self.shut_end(id)
-    }
-
-    // Ends, without faults: the test's side of a connection.
-
-    /// Receives into the whole of `buf`, or says why not.
-    pub(super) fn take(&mut self, id: EndId, buf: &mut [u8]) -> io::Result<usize> {
-        let end = self.ends.get_mut(&id).ok_or(Errno::BADF)?;
-        if end.inbound.is_empty() {
-            return match end.error.take() {
-                Some(error) => Err(error.into()),
-                None if end.eof || end.broken => Ok(0),
-                None => Err(Errno::AGAIN.into()),
-            };
-        }
-        let n = buf.len().min(end.inbound.len());
-        for (to, from) in buf.iter_mut().zip(end.inbound.drain(..n)) {
-            *to = from;
-        }
-        Ok(n)
-    }
-
-    /// Sends at most `most` of `bytes` to the peer of an end.
-    pub(super) fn deliver(&mut self, id: EndId, bytes: &[u8], most: usize) -> io::Result<usize> {
-        let end = self.ends.get_mut(&id).ok_or(Errno::BADF)?;
-        if let Some(error) = end.error.take() {
-            return Err(error.into());
-        }
-        if end.broken || end.shut {
-            return Err(Errno::PIPE.into());
-        }
-        let peer_id = end.peer;
-        let most = most.min(bytes.len());
-        match self.ends.get_mut(&peer_id) {
-            Some(peer) if !peer.closed => {
-                let n = most.min(self.capacity.saturating_sub(peer.inbound.len()));
-                if n == 0 && most != 0 {
-                    return Err(Errno::AGAIN.into());
-                }
-                peer.inbound.extend(&bytes[..n]);
-                Ok(n)
-            }
-            // Taken, sent, and answered with a reset.
-            _ => {
-                self.break_end(id);
-                Ok(most)
-            }
-        }
-    }
-
-    pub(super) fn shut_end(&mut self, id: EndId) -> io::Result<()> {
-        let end = self.ends.get_mut(&id).ok_or(Errno::BADF)?;
-        if end.broken {
-            return Err(Errno::NOTCONN.into());
-        }
-        end.shut = true;
-        let peer = end.peer;
-        if let Some(peer) = self.ends.get_mut(&peer) {
-            peer.eof = true;
-        }
-        Ok(())
-    }
-
-    /// Closes an end: its peer reads to the end, or is reset when something was left unread.
-    pub(super) fn close_end(&mut self, id: EndId) {
-        let Some(end) = self.ends.get_mut(&id) else { return };
-        end.closed = true;
-        let (peer, unread) = (end.peer, !end.inbound.is_empty());
-        match self.ends.get_mut(&peer) {
-            Some(peer) if !peer.closed => peer.eof = true,
-            // Both ends are closed, so no call can refer to the connection any more.
-            _ => {
-                self.ends.remove(&id);
-                self.ends.remove(&peer);
-                return;
-            }
-        }
-        if unread {
-            self.break_end(peer);
-        }
-    }
-
-    /// Breaks a connection for both; what was on its way is lost.
-    pub(super) fn reset_end(&mut self, id: EndId) {
-        let peer = self.ends.get(&id).map(|end| end.peer);
-        for id in [Some(id), peer].into_iter().flatten() {
-            self.break_end(id);
-            if let Some(end) = self.ends.get_mut(&id) {
-                end.inbound.clear();
-            }
-        }
-    }
-
-    fn break_end(&mut self, id: EndId) {
-        if let Some(end) = self.ends.get_mut(&id).filter(|end| !end.broken) {
-            end.broken = true;
-            end.error = Some(Errno::CONNRESET);
-        }
-    }
-
-    pub(super) fn available(&self, id: EndId) -> usize {
-        self.ends.get(&id).map_or(0, |end| end.inbound.len())
     }
 }
