@@ -1,0 +1,243 @@
+//! What is done with an accepted connection: `_accept_connection2` of `asyncio.selector_events`.
+//!
+//! Makes the protocol and the transport, and waits for a handshake where there is TLS. Called by `accept`; calls the
+//! protocol factory, [`crate::transports`] and [`crate::sslproto`].
+
+use std::os::fd::OwnedFd;
+
+use pyo3::exceptions::{PyKeyboardInterrupt, PySystemExit};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use rustix::net::SocketAddrAny;
+
+use super::Acceptor;
+use crate::core::{EventLoop, Overridable, Overrides};
+use crate::coroutines::{self, GcRef, GcScope};
+use crate::event_loop::connect::CloseUnlessDone;
+use crate::ffi::thread::attached;
+use crate::ffi::{Obj, call, context, none};
+use crate::frames::Frame;
+use crate::mixins::create_future;
+use crate::names;
+use crate::replaced::names::{SELECTOR_EVENTS, SOCKET_TRANSPORT, SSL_PROTOCOL, TRANSPORT_SOCKET};
+use crate::sslproto::{self, SslProtocol};
+use crate::tasks::Awaited;
+use crate::transports::{self, Accepted, Parts, SocketTransport};
+
+/// A connection begins its life in a context of its own.
+pub(super) fn connected(
+    event_loop: &Obj<'_, EventLoop>,
+    acceptor: &Obj<'_, Acceptor>,
+    fd: OwnedFd,
+    peer: Option<SocketAddrAny>,
+) -> PyResult<()> {
+    let accepted = Accepted { fd, peer, family: acceptor.family.get(), protocol: acceptor.protocol.get() };
+    in_own_context(acceptor, |context| welcome(event_loop, acceptor, accepted, context))
+}
+
+/// Runs the beginning of a connection in a context of its own, and tells it which one was given, if one was.
+pub(super) fn in_own_context<'py>(
+    acceptor: &Obj<'py, Acceptor>,
+    begin: impl FnOnce(Bound<'py, PyAny>) -> PyResult<()>,
+) -> PyResult<()> {
+    let py = acceptor.py();
+    match acceptor.given_context.get(py) {
+        Some(given) => {
+            let own = given.call_method0(name!("copy"))?;
+            context::run(&own, |_| begin(own.clone()))
+        }
+        None => context::run(&context::copy_current(py)?, |_| begin(none(py))),
+    }
+}
+
+/// `_accept_connection2`, as far as it can be done at once: protocol and transport are made.
+fn welcome<'py>(
+    event_loop: &Obj<'py, EventLoop>,
+    acceptor: &Obj<'py, Acceptor>,
+    accepted: Accepted,
+    context: Bound<'py, PyAny>,
+) -> PyResult<()> {
+    let py = acceptor.py();
+    let Some(factory) = acceptor.factory.get(py) else { return Ok(()) };
+    let ssl_context = acceptor.ssl_context.get_or_none(py);
+    let secure = ssl_context.is_truthy()?;
+    let maker = if secure { Overridable::MakeSslTransport } else { Overridable::MakeSocketTransport };
+    if event_loop.debug.get()
+        || event_loop.overrides(Overridable::MakeSocketTransport)
+        || event_loop.overrides(maker)
+        || SOCKET_TRANSPORT.has_maker::<SocketTransport>(py)
+        || TRANSPORT_SOCKET.is_replaced(py)
+        || secure && SSL_PROTOCOL.has_maker::<SslProtocol>(py)
+    {
+        let (socket, peer) = accepted.into_socket(py)?;
+        log_connection(event_loop, acceptor, &socket, &peer)?;
+        return welcome_socket(event_loop, acceptor, &socket, peer, context);
+    }
+    let protocol = match call::call0(&factory) {
+        Ok(protocol) => protocol,
+        Err(error) => return failed(event_loop, error, None, None),
+    };
+    let parts = |protocol| Parts {
+        event_loop: event_loop.clone(),
+        protocol,
+        waiter: none(py),
+        server: acceptor.server.get_or_none(py),
+        context,
+    };
+    if !secure {
+        return match transports::accept(parts(protocol.clone()), accepted) {
+            Ok(_) => Ok(()),
+            Err(error) => failed(event_loop, error, Some(protocol), None),
+        };
+    }
+    let waiter = create_future(event_loop.as_any())?;
+    let encrypted = sslproto::new(sslproto::Parts {
+        event_loop: event_loop.as_any().clone(),
+        app_protocol: protocol.clone(),
+        context: ssl_context,
+        waiter: waiter.clone(),
+        server_side: true,
+        server_hostname: none(py),
+        call_connection_made: true,
+        handshake_timeout: acceptor.handshake_timeout.get_or_none(py),
+        shutdown_timeout: acceptor.shutdown_timeout.get_or_none(py),
+    });
+    let made = encrypted.and_then(|encrypted| {
+        transports::accept(parts(encrypted.as_any().clone()), accepted)?;
+        Ok(encrypted.app_transport(py))
+    });
+    match made {
+        Ok(transport) => await_handshake(event_loop, &waiter, protocol, transport),
+        Err(error) => failed(event_loop, error, Some(protocol), None),
+    }
+}
+
+pub(super) fn log_connection<'py>(
+    event_loop: &Obj<'py, EventLoop>,
+    acceptor: &Obj<'py, Acceptor>,
+    socket: &Bound<'py, PyAny>,
+    peer: &Bound<'py, PyAny>,
+) -> PyResult<()> {
+    if event_loop.debug.get() {
+        let py = event_loop.py();
+        let format = "%r got a new connection from %r: %r";
+        let arguments = (format, acceptor.server.get_or_none(py), peer, socket);
+        static FRAME: Frame = Frame::new(&SELECTOR_EVENTS, "BaseSelectorEventLoop._accept_connection");
+        FRAME.log(py, "debug", arguments)?;
+    }
+    Ok(())
+}
+
+/// The same through the socket object and the loop's methods: for the log of debug mode, and for programs that have a hand in
+/// sockets or transports.
+pub(super) fn welcome_socket<'py>(
+    event_loop: &Obj<'py, EventLoop>,
+    acceptor: &Obj<'py, Acceptor>,
+    socket: &Bound<'py, PyAny>,
+    peer: Bound<'py, PyAny>,
+    context: Bound<'py, PyAny>,
+) -> PyResult<()> {
+    let py = acceptor.py();
+    let server = acceptor.server.get_or_none(py);
+    let ssl_context = acceptor.ssl_context.get_or_none(py);
+    let ssl_context = if ssl_context.is_truthy()? { Some(ssl_context) } else { None };
+    let made = acceptor.factory.get_or_none(py).call0();
+    let protocol = match made {
+        Ok(protocol) => protocol,
+        Err(error) => {
+            socket.call_method0(names::close(py))?;
+            return failed(event_loop, error, None, None);
+        }
+    };
+    let extra = PyDict::new(py);
+    extra.set_item("peername", peer)?;
+    let keywords = PyDict::new(py);
+    keywords.set_item("extra", extra)?;
+    keywords.set_item("server", server)?;
+    if cfg!(Py_3_15) {
+        keywords.set_item("context", context)?;
+    }
+    let Some(ssl_context) = ssl_context else {
+        let made = event_loop.as_any().call_method(
+            name!("_make_socket_transport"),
+            (socket, &protocol),
+            Some(&keywords),
+        );
+        return match made {
+            Ok(_) => Ok(()),
+            Err(error) => failed(event_loop, error, Some(protocol), None),
+        };
+    };
+    let waiter = create_future(event_loop.as_any())?;
+    keywords.set_item("waiter", &waiter)?;
+    keywords.set_item("server_side", true)?;
+    keywords.set_item("ssl_handshake_timeout", acceptor.handshake_timeout.get_or_none(py))?;
+    keywords.set_item("ssl_shutdown_timeout", acceptor.shutdown_timeout.get_or_none(py))?;
+    let arguments = (socket, &protocol, ssl_context);
+    match event_loop.as_any().call_method(name!("_make_ssl_transport"), arguments, Some(&keywords)) {
+        Ok(transport) => await_handshake(event_loop, &waiter, protocol, transport),
+        Err(error) => failed(event_loop, error, Some(protocol), None),
+    }
+}
+
+/// A task that waits for the end of a handshake: a connection whose handshake fails is closed.
+fn await_handshake<'py>(
+    event_loop: &Obj<'py, EventLoop>,
+    waiter: &Bound<'py, PyAny>,
+    protocol: Bound<'py, PyAny>,
+    transport: Bound<'py, PyAny>,
+) -> PyResult<()> {
+    let gc_scope = GcScope::begin();
+    let handshake = Awaited::on(event_loop, waiter)?;
+    let unless_done = CloseUnlessDone::new(transport.clone());
+    let (own, protocol, transport) = (GcRef::of(event_loop), GcRef::new(protocol), GcRef::new(transport));
+    let body = async move {
+        let shaken = handshake.await;
+        attached(|py| {
+            match shaken {
+                Ok(_) => unless_done.done(),
+                Err(error) => {
+                    drop(unless_done);
+                    let own = own.obj(py);
+                    // asyncio is silent about this outside of debug mode: peers come and go.
+                    if is_exit(py, &error) {
+                        return Err(error);
+                    }
+                    if own.debug.get() {
+                        failed(&own, error, Some(protocol.to_bound(py)), Some(transport.to_bound(py)))?;
+                    }
+                }
+            }
+            Ok(py.None())
+        })
+    };
+    let coroutine = coroutines::new(gc_scope, event_loop, "EventLoop._accept_connection2", body)?;
+    event_loop.as_any().call_method1(name!("create_task"), (coroutine,)).map(drop)
+}
+
+fn is_exit(py: Python<'_>, error: &PyErr) -> bool {
+    error.is_instance_of::<PySystemExit>(py) || error.is_instance_of::<PyKeyboardInterrupt>(py)
+}
+
+/// No protocol, or no transport, could be made for a connection. It is closed already; the server lives on.
+fn failed<'py>(
+    event_loop: &Obj<'py, EventLoop>,
+    error: PyErr,
+    protocol: Option<Bound<'py, PyAny>>,
+    transport: Option<Bound<'py, PyAny>>,
+) -> PyResult<()> {
+    let py = event_loop.py();
+    if is_exit(py, &error) {
+        return Err(error);
+    }
+    let report = PyDict::new(py);
+    report.set_item(names::message(py), "Error on transport creation for incoming connection")?;
+    report.set_item(names::exception(py), error.into_value(py))?;
+    if let Some(protocol) = protocol {
+        report.set_item("protocol", protocol)?;
+    }
+    if let Some(transport) = transport {
+        report.set_item("transport", transport)?;
+    }
+    event_loop.as_any().call_method1(names::call_exception_handler(py), (report,)).map(drop)
+}
