@@ -19,7 +19,7 @@ use crate::ffi::{
     Args, Class, ClassState, Create, Obj, Output, Ref, Signature, Slot, Table, make, references,
 };
 use crate::ffi::{boolean, none};
-use crate::futures::{self, Callback};
+use crate::futures::{Callback, add_callback, exact, remove_reaction};
 use crate::names;
 use crate::stock::{self, twins};
 
@@ -30,11 +30,8 @@ pub fn react<'py>(
     reaction: &'static Reaction,
     owner: &Bound<'py, PyAny>,
 ) -> PyResult<()> {
-    if let Some(native) = futures::exact(future) {
-        return futures::add_callback(
-            native,
-            Callback::Reaction { reaction, owner: Ref::new(owner.clone()) },
-        );
+    if let Some(native) = exact(future) {
+        return add_callback(native, Callback::Reaction { reaction, owner: Ref::new(owner.clone()) });
     }
     let callback = ReactionCallback::of(reaction, owner)?;
     future.call_method1(names::add_done_callback(future.py()), (callback,))?;
@@ -51,8 +48,8 @@ pub fn forget<'py>(
     reaction: &'static Reaction,
     owner: &Bound<'py, PyAny>,
 ) -> PyResult<()> {
-    if let Some(native) = futures::exact(future) {
-        futures::remove_reaction(native, reaction, owner);
+    if let Some(native) = exact(future) {
+        remove_reaction(native, reaction, owner);
         return Ok(());
     }
     let callback = ReactionCallback::of(reaction, owner)?;
@@ -67,7 +64,7 @@ pub fn no_longer_awaited<'py>(
     owner: &Bound<'py, PyAny>,
 ) -> PyResult<()> {
     #[cfg(Py_3_14)]
-    if futures::exact(future).is_none()
+    if exact(future).is_none()
         && let Some(waiter) = (reaction.waiter)(owner)
     {
         crate::stock::future_discard_from_awaited_by(future.py())?.call1((future, waiter))?;

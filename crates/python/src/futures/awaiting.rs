@@ -6,7 +6,8 @@
 use pyo3::prelude::*;
 use pyo3::types::{PyFrozenSet, PyModule, PySet};
 
-use super::{Callback, Future};
+use super::Callback;
+use super::state::Future;
 use crate::ffi::{Args, Obj, Output, Signature, none};
 use crate::{functions, stock};
 

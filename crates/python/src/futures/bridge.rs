@@ -241,7 +241,7 @@ fn copy_state(source: &Bound<'_, PyAny>, destination: &Bound<'_, PyAny>) -> PyRe
 /// for ever.
 pub fn acceptable(exception: Bound<'_, PyAny>) -> Output<'_> {
     match convert(exception)? {
-        stop if stop.is_instance_of::<PyStopIteration>() => super::wrap_stop_iteration(&stop),
+        stop if stop.is_instance_of::<PyStopIteration>() => super::outcome::wrap_stop_iteration(&stop),
         exception => Ok(exception),
     }
 }

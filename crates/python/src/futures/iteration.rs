@@ -8,7 +8,8 @@ use pyo3::exceptions::{PyRuntimeError, PyStopIteration, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyTuple, PyType};
 
-use super::{Future, State, result};
+use super::outcome::result;
+use super::state::{Future, State};
 use crate::ffi::{
     Args, Class, ClassState, Create, Obj, Output, Ref, Signature, Slot, Table, none, references,
 };
