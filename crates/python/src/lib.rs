@@ -79,6 +79,7 @@ fn _yibu(module: &Bound<'_, PyModule>) -> PyResult<()> {
         return module.dict().update(first.dict().as_mapping());
     }
     ffi::trampoline::print_no_lack_of_memory();
+    replaced::names::capture(py)?;
     stock::capture(py)?;
     ffi::context::variables::verify(py)?;
     Table::<ffi::combined::Base>::build(py, None)?;

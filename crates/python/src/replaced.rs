@@ -4,6 +4,9 @@
 //! code stands in for (`socket.socket`, `ThreadPoolExecutor`). Called by whoever takes the short cut.
 
 pub mod functions;
+mod methods;
+mod modules;
+mod name;
 pub mod names;
 pub mod sockets;
 

@@ -10,7 +10,6 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyType};
 
-use crate::replaced::names;
 pub use answers::*;
 
 macro_rules! objects {
@@ -354,7 +353,6 @@ objects! { older_objects:
 /// Looks everything up: before `install()` replaces some of it, and because finalizers still need it when the interpreter ends
 /// and imports fail.
 pub fn capture(py: Python<'_>) -> PyResult<()> {
-    names::capture(py)?;
     all_types(py)?;
     all_objects(py)?;
     #[cfg(Py_3_12)]
