@@ -10,7 +10,6 @@ LONGEST = 500
 
 # Files of the crates that are longer today, and how long they may be. They only become shorter.
 LONGER: dict[str, int] = {
-    "crates/python/src/taskgroups.rs": 678,
     "crates/python/src/tasks.rs": 765,
     "crates/python/src/timeouts.rs": 531,
 }

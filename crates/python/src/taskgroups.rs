@@ -5,39 +5,31 @@
 //! may override (`create_task`, `_on_task_done`, `_abort`, `_is_base_error`) are called by name, as asyncio does. Called by Python
 //! code; calls the loop, the tasks and the parent task.
 
+mod creating;
+mod leaving;
+
 use std::cell::Cell;
 use std::ffi::CStr;
 
-#[cfg(Py_3_14)]
-use pyo3::exceptions::PyTypeError;
-use pyo3::exceptions::{
-    PyBaseExceptionGroup, PyGeneratorExit, PyKeyboardInterrupt, PyRuntimeError, PySystemExit,
-};
+use pyo3::exceptions::{PyKeyboardInterrupt, PyRuntimeError, PySystemExit};
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PySet, PyType};
 
 use crate::attributes::{flags, objects};
-use crate::callbacks::{Reaction, react};
+use crate::callbacks::Reaction;
 use crate::copying::{self, Copied};
 use crate::core::EventLoop;
 use crate::core::current;
-use crate::coroutines::{Routine, Step, taken};
+use crate::coroutines::{Routine, Step};
 use crate::errors;
 use crate::ffi::combined::Combinable;
 use crate::ffi::{
-    Args, Class, ClassState, Obj, Output, Raised, Signature, Slot, Table, Visitor, boolean, make, none,
+    Args, Class, ClassState, Obj, Output, Signature, Slot, Table, Visitor, boolean, make, none,
 };
 use crate::functions::running_loop;
 use crate::futures::future_like;
-use crate::mixins::create_future;
 use crate::replaced::names::current_task;
 use crate::replaced::names::running_loop::OF_TASKGROUPS;
-#[cfg(not(Py_3_14))]
-use crate::tasks;
-#[cfg(not(Py_3_14))]
-use crate::tasks::Options;
-#[cfg(Py_3_14)]
-use crate::tasks::create_task_on;
 use crate::{names, stock};
 
 /// The data of a `TaskGroup`.
@@ -185,286 +177,6 @@ fn enter<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
         group.as_any().call_method0(names::cancel(py))?;
     }
     Ok(Step::Return(group.into_any()))
-}
-
-/// Whether the exception that ended the body is a cancellation.
-fn is_cancellation(class: &Bound<'_, PyAny>) -> PyResult<bool> {
-    class.cast::<PyType>()?.is_subclass(stock::cancelled_error(class.py())?)
-}
-
-/// Takes back the cancellation of the parent task, if the group asked for it. Whether others asked too, None if it did not.
-fn uncancel_parent(group: &Obj<'_, TaskGroup>) -> PyResult<Option<bool>> {
-    if !group.parent_cancel_requested.get() {
-        return Ok(None);
-    }
-    let parent = group.parent_task.get_or_none(group.py());
-    Ok(Some(parent.call_method0(name!("uncancel"))?.is_truthy()?))
-}
-
-/// What `__aexit__` has to know of the exception's class later, in the routine's number.
-mod body {
-    /// The body raised.
-    pub const RAISED: u64 = 1;
-    /// It was cancelled.
-    pub const CANCELLED: u64 = 2;
-    /// Its generator was closed.
-    pub const CLOSED: u64 = 4;
-}
-
-/// `TaskGroup.__aexit__`. The routine's slots: the body's exception, the cancellation to propagate, the latest cancellation.
-fn exit<'py>(group: &Obj<'py, TaskGroup>, args: Args<'_, 'py>) -> Output<'py> {
-    let [class, exception, _traceback] = args.parse(&AEXIT)?;
-    let routine = Routine::begin(group.as_any(), AEXIT.function, begin_exit)?;
-    if !class.is_none() {
-        let cancelled = is_cancellation(&class)?;
-        let closed = class.cast::<PyType>()?.is_subclass_of::<PyGeneratorExit>()?;
-        let flag = |set: bool, flag: u64| if set { flag } else { 0 };
-        routine.number.set(body::RAISED | flag(cancelled, body::CANCELLED) | flag(closed, body::CLOSED));
-        routine.first.put(exception);
-    }
-    Ok(routine.into_any())
-}
-
-/// Runs a piece of `__aexit__`. When it was the last one, the group lets go of what could be part of a cycle.
-fn leave<'py>(
-    routine: &Obj<'py, Routine>,
-    piece: impl FnOnce(&Obj<'py, TaskGroup>) -> PyResult<Step<'py>>,
-) -> PyResult<Step<'py>> {
-    let py = routine.py();
-    let group = routine.owner::<TaskGroup>(py)?;
-    let step = piece(&group);
-    if !matches!(step, Ok(Step::Await(..))) {
-        for slot in [&group.parent_task, &group.errors, &group.base_error] {
-            slot.clear();
-        }
-    }
-    step
-}
-
-fn begin_exit<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
-    leave(routine, |group| {
-        group.exiting.set(true);
-        let raised = routine.number.get() != 0;
-        if raised {
-            body_raised(routine, group)?;
-        }
-        if raised && !group.aborting.get() {
-            // Nobody needs the tasks any more.
-            abort(group)?;
-        }
-        await_tasks(routine, group)
-    })
-}
-
-/// Keeps what matters of the body's exception.
-#[cold]
-fn body_raised(routine: &Obj<'_, Routine>, group: &Obj<'_, TaskGroup>) -> PyResult<()> {
-    let exception = routine.first.get_or_none(routine.py());
-    if !exception.is_none() && is_base_error(group, &exception)? && group.base_error.is_empty() {
-        group.base_error.put(exception.clone());
-    }
-    if routine.number.get() & body::CANCELLED != 0 {
-        routine.second.put(exception);
-    }
-    Ok(())
-}
-
-/// Waits until the set of tasks is empty.
-fn await_tasks<'py>(routine: &Obj<'py, Routine>, group: &Obj<'py, TaskGroup>) -> PyResult<Step<'py>> {
-    let py = routine.py();
-    if !group.has_tasks(py)? {
-        return finish_exit(routine, group);
-    }
-    if group.on_completed.is_empty() {
-        group.on_completed.put(create_future(&group.event_loop.get_or_none(py))?);
-    }
-    Ok(Step::Await(group.on_completed.get_or_none(py), tasks_awaited))
-}
-
-/// No task is left, or the parent task was cancelled, which may happen again and again.
-fn tasks_awaited<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyResult<Step<'py>> {
-    leave(routine, |group| {
-        if let Err(error) = waited {
-            cancelled_meanwhile(routine, group, error)?;
-        }
-        group.on_completed.clear();
-        await_tasks(routine, group)
-    })
-}
-
-#[cold]
-fn cancelled_meanwhile(routine: &Obj<'_, Routine>, group: &Obj<'_, TaskGroup>, error: PyErr) -> PyResult<()> {
-    let py = routine.py();
-    if !error.is_instance(py, stock::cancelled_error(py)?) {
-        return Err(error);
-    }
-    let error = Raised::from_err(py, error);
-    routine.third.put(error.as_any().clone());
-    if group.aborting.get() {
-        return Ok(());
-    }
-    routine.second.put(error.into_any());
-    abort(group)
-}
-
-/// All tasks are done: raises what there is to raise.
-fn finish_exit<'py>(routine: &Obj<'py, Routine>, group: &Obj<'py, TaskGroup>) -> PyResult<Step<'py>> {
-    let py = routine.py();
-    if let Some(error) = group.base_error.get(py) {
-        return Err(Raised(error.cast_into()?).raise());
-    }
-    match uncancel_parent(group)? {
-        Some(false) => routine.second.clear(),
-        // The cancellation that remains is not the group's.
-        Some(true) if routine.second.is_empty() => drop(routine.second.replace(routine.third.take())),
-        _ => {}
-    }
-    if let Some(cancellation) = routine.second.take()
-        && group.errors(py).is_none()
-    {
-        return Err(Raised(cancellation.into_any(py).cast_into()?).raise());
-    }
-    let flags = routine.number.get();
-    if flags & body::RAISED != 0 && flags & body::CANCELLED == 0 {
-        group.errors.get_or_none(py).cast::<PyList>()?.append(routine.first.get_or_none(py))?;
-    }
-    match group.errors(py) {
-        Some(errors) => Err(failure(routine, group, errors)?.raise()),
-        // Newer interpreters drop an exception of the body that was not raised above.
-        None => Ok(Step::Return(if cfg!(Py_3_15) { boolean(py, true) } else { none(py) })),
-    }
-}
-
-/// The exception for what went wrong in the group.
-#[cold]
-fn failure<'py>(
-    routine: &Obj<'py, Routine>,
-    group: &Obj<'py, TaskGroup>,
-    errors: Bound<'py, PyList>,
-) -> PyResult<Raised<'py>> {
-    let py = group.py();
-    // A cancellation from outside stays counted, and strikes at the next await.
-    let parent = group.parent_task.get_or_none(py);
-    if parent.call_method0(name!("cancelling"))?.is_truthy()? {
-        parent.call_method0(name!("uncancel"))?;
-        future_like::cancel(&parent)?;
-    }
-    // An asynchronous generator that is closed expects its own exception back.
-    if routine.number.get() & body::CLOSED != 0 && errors.len() == 1 {
-        return Ok(Raised(taken(py, &routine.first).cast_into()?));
-    }
-    let class = py.get_type::<PyBaseExceptionGroup>();
-    let failure = class.call1(("unhandled errors in a TaskGroup", errors))?;
-    failure.setattr(name!("__cause__"), none(py))?;
-    group.errors.clear();
-    Ok(Raised(failure.cast_into()?))
-}
-
-/// `TaskGroup.create_task`.
-fn create_task<'py>(group: &Obj<'py, TaskGroup>, args: Args<'_, 'py>) -> Output<'py> {
-    let py = group.py();
-    let asked = Asked::parse(args)?;
-    let refused = if !group.entered.get() {
-        Some("has not been entered")
-    } else if group.exiting.get() && !group.has_tasks(py)? {
-        Some("is finished")
-    } else if group.aborting.get() {
-        Some("is shutting down")
-    } else {
-        None
-    };
-    if let Some(why) = refused {
-        if cfg!(Py_3_13) {
-            asked.coroutine.call_method0(names::close(py))?;
-        }
-        return Err(refusal(group, why));
-    }
-    let task = asked.spawn(&group.event_loop.get_or_none(py), args)?;
-    enlist(group, &task)?;
-    Ok(task)
-}
-
-/// What `create_task` was asked for.
-struct Asked<'py> {
-    coroutine: Bound<'py, PyAny>,
-    #[cfg(not(Py_3_14))]
-    options: Options<'py>,
-}
-
-#[cfg(Py_3_14)]
-impl<'py> Asked<'py> {
-    /// The keywords are the loop's business.
-    fn parse(args: Args<'_, 'py>) -> PyResult<Self> {
-        if args.len() > 1 {
-            let text = "TaskGroup.create_task() takes 2 positional arguments but";
-            return Err(PyTypeError::new_err(format!("{text} {} were given", args.len() + 1)));
-        }
-        let named = || args.keywords().find(|(name, _)| name == "coro").map(|(_, value)| value);
-        let coroutine = args.get(0).or_else(named).ok_or_else(|| {
-            PyTypeError::new_err("TaskGroup.create_task() missing 1 required positional argument: 'coro'")
-        })?;
-        Ok(Self { coroutine })
-    }
-
-    fn spawn(self, event_loop: &Bound<'py, PyAny>, args: Args<'_, 'py>) -> Output<'py> {
-        create_task_on(event_loop, args)
-    }
-}
-
-#[cfg(not(Py_3_14))]
-impl<'py> Asked<'py> {
-    fn parse(args: Args<'_, 'py>) -> PyResult<Self> {
-        if let Some(coroutine) = args.only() {
-            return Ok(Self { coroutine, options: Options::default() });
-        }
-        let [coroutine, name, context] = args.parse(&CREATE_TASK)?;
-        let given = |object: Bound<'py, PyAny>| (!object.is_none()).then_some(object);
-        Ok(Self {
-            coroutine,
-            options: Options { name: given(name), context: given(context), eager_start: false },
-        })
-    }
-
-    fn spawn(self, event_loop: &Bound<'py, PyAny>, _args: Args<'_, 'py>) -> Output<'py> {
-        let Self { coroutine, options } = self;
-        if let Some(native) = tasks::spawner(event_loop) {
-            native.check_open()?;
-            return Ok(tasks::spawn(native, coroutine, options)?.into_any());
-        }
-        let py = event_loop.py();
-        let keywords = make::dict(py)?;
-        if let Some(context) = options.context {
-            keywords.set_item("context", context)?;
-        }
-        if cfg!(Py_3_13) {
-            keywords.set_item("name", options.name)?;
-            return event_loop.call_method(names::create_task(py), (coroutine,), Some(&keywords));
-        }
-        let task = event_loop.call_method(names::create_task(py), (coroutine,), Some(&keywords))?;
-        if let Some(name) = options.name {
-            tasks::set_task_name(&task, &name)?;
-        }
-        Ok(task)
-    }
-}
-
-/// Makes a new task one of the group's.
-#[inline]
-fn enlist<'py>(group: &Obj<'py, TaskGroup>, task: &Bound<'py, PyAny>) -> PyResult<()> {
-    let py = group.py();
-    // A task that is done at birth, too, is dealt with at the next turn: a failure must not cancel the task that has just made it.
-    group.tasks(py)?.add(task)?;
-    if group.is_native() {
-        react(task, &TASK_DONE, group.as_any())?;
-    } else {
-        let done = group.as_any().getattr(names::_on_task_done(py))?;
-        task.call_method1(names::add_done_callback(py), (done,))?;
-    }
-    // An eager task may have cancelled the group before it was listed.
-    if group.aborting.get() && !future_like::is_done(task)? {
-        future_like::cancel(task)?;
-    }
-    Ok(())
 }
 
 /// `TaskGroup._is_base_error`: SystemExit and KeyboardInterrupt, which tasks let through to the loop.
@@ -643,8 +355,12 @@ impl Class for TaskGroup {
             |group| Ok(Routine::begin(group.as_any(), "TaskGroup.__aenter__", enter)?.into_any()),
             "Enters the group, whose parent is the current task.",
         );
-        t.method(&AEXIT, exit, "Waits for the tasks, and raises what they raised.");
-        t.method(&CREATE_TASK, create_task, "Makes a task in the group; like asyncio.create_task().");
+        t.method(&AEXIT, leaving::exit, "Waits for the tasks, and raises what they raised.");
+        t.method(
+            &CREATE_TASK,
+            creating::create_task,
+            "Makes a task in the group; like asyncio.create_task().",
+        );
         #[cfg(Py_3_15)]
         t.noargs(
             c"cancel",
