@@ -298,7 +298,11 @@ def test_dask(run_program, event_loop):
 
 
 def test_dask_s_commands(run_program):
-    """A scheduler and a worker started from the command line."""
+    """A scheduler and a worker started from the command line.
+
+    A worker that is told to end while it sends waits 30 seconds for its own sender, which it has cancelled
+    (`BatchedSend.close`), on every loop.
+    """
     source = """
         import contextlib, re, subprocess, sys
         from dask.distributed import Client
@@ -317,7 +321,7 @@ def test_dask_s_commands(run_program):
                 )
             finally:
                 process.terminate()
-                process.communicate(timeout=30)
+                process.communicate(timeout=60)
 
         where = ("--host", "127.0.0.1", "--port", "0")
         with command("scheduler", *where) as address:
@@ -326,7 +330,7 @@ def test_dask_s_commands(run_program):
                 assert client.submit(sum, range(10)).result() == 45
                 print({*client.run(loop_of).values(), client.run_on_scheduler(loop_of)})
         """
-    printed = run_program("distributed dask", source, timeout=110)
+    printed = run_program("distributed dask", source, timeout=240)
     assert printed == f"{{'{LOOP}'}}\n"
 
 
