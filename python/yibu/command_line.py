@@ -68,8 +68,18 @@ def main() -> None:
         restart(line)
     else:
         start_watch(line)
-        line.inspect.start()
+        start_inspection(line)
         run(line)
+
+
+def start_inspection(line: CommandLine) -> None:
+    """Let others look at the program as far as the command line says so."""
+    try:
+        line.inspect.start()
+    except ValueError as error:
+        fail(f"--inspect: {error}")
+    except OSError as error:
+        fail(f"--inspect={line.inspect.address}: {error}" if line.inspect.address else f"--inspect: {error}")
 
 
 def start_watch(line: CommandLine) -> None:

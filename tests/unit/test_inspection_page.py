@@ -9,15 +9,15 @@ import threading
 
 import pytest
 import yibu
-from yibu.inspection.page_server import Page
+from yibu.inspection.page_server import Page, of_process, of_this_process
 
 pytestmark = [pytest.mark.yibu_only, pytest.mark.time_limit(90)]
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
 
-@pytest.fixture
-def page(tmp_path, monkeypatch):
+@pytest.fixture(params=["by the socket", "by itself"])
+def page(request, monkeypatch):
     """The page of this process, which runs a loop with a deadlock and some workers in another thread."""
     folder = f"/tmp/yp{os.getpid()}"
     os.mkdir(folder, 0o700)
@@ -45,7 +45,7 @@ def page(tmp_path, monkeypatch):
         loop = threading.Thread(target=lambda: yibu.run(program()))
         loop.start()
         ready.wait()
-        served = Page(os.getpid())
+        served = Page(of_process(os.getpid()) if request.param == "by the socket" else of_this_process)
         serving = threading.Thread(target=served.serve)
         serving.start()
         yield served
@@ -101,11 +101,17 @@ class TestWhoMaySee:
     def test_other_methods_are_refused(self, page, method):
         with contextlib.closing(http.client.HTTPConnection("127.0.0.1", page.port, timeout=30)) as connection:
             connection.request(method, "/tree")
-            assert connection.getresponse().status == 501
+            answer = connection.getresponse()
+            answer.read()
+            assert answer.status == 501
 
-    def test_a_process_that_is_gone(self, page):
-        page.pid = 2**22 + 1
-        status, _, content = get(page, "/tree", Authorization=f"Bearer {page.token}")
+    def test_a_process_that_is_gone(self):
+        page = Page(of_process(2**22 + 1))
+        page.start()
+        try:
+            status, _, content = get(page, "/tree", Authorization=f"Bearer {page.token}")
+        finally:
+            page.close()
         assert status == 502 and b"there is no process" in content
 
 

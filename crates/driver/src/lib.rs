@@ -53,6 +53,7 @@ pub mod memory;
 mod op;
 mod sending_file;
 mod sim;
+pub mod sockets;
 mod sys;
 pub mod threads;
 mod traffic;

@@ -37,6 +37,8 @@ def inspect(
     dump_signal: int | str | None = None,
     open_signal: int | str | None = None,
     crash: bool = False,
+    address: str | None = None,
+    remote: bool = False,
 ) -> Inspection:
     """Let `python -m yibu ps PID` see the tasks of this process, from now on.
 
@@ -48,6 +50,11 @@ def inspect(
     When `dump_signal` comes, say "USR2", the stacks of the threads and the task tree are printed to standard
     error. When `open_signal` comes, the socket is opened; with `socket=False` there is none until then. With
     `crash` the task tree is printed when an exception leaves `run()`.
+
+    With an `address`, say "127.0.0.1:9000", this process also serves a page that shows all of it, in threads
+    of its own. The address of the page, which nobody can see without the token in it, is printed to standard
+    error and is `address` of what this returns. An address that other machines reach is refused unless
+    `remote` is true, because the page is not encrypted. A forked process has no page.
     """
     from yibu.inspection.inspecting import Inspection
     from yibu.inspection.options import signal_number
@@ -57,6 +64,8 @@ def inspect(
         dump_signal=None if dump_signal is None else signal_number(dump_signal),
         open_signal=None if open_signal is None else signal_number(open_signal),
         crash=crash,
+        address=address,
+        remote=remote,
     )
 
 
@@ -65,4 +74,4 @@ def inspect_as_environment_says() -> None:
     from yibu.inspection.options import VARIABLES, from_environment
 
     if any(variable in os.environ for variable in VARIABLES):
-        from_environment().start()
+        from_environment().start(inherited=True)

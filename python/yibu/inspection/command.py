@@ -38,7 +38,9 @@ def _page(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("pid", type=_pid, metavar="PID")
     parser.add_argument(
-        "--host", default="127.0.0.1", help="the address to serve at (default: this machine only)"
+        "--host",
+        default="127.0.0.1",
+        help="the address to serve at (default: this machine only); the page is not encrypted",
     )
     parser.add_argument("--port", type=int, default=0, help="the port (default: a free one)")
     parser.add_argument("--timeout", type=_seconds, default=30.0, metavar="SECONDS")

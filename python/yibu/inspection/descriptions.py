@@ -1,12 +1,20 @@
 """What `yibu.ps()` returns: frozen descriptions of tasks, loops and problems, which are plain data.
 
 Made by `snapshot.py`; printed by `table.py` and `tree.py`; `encoding.py` carries them between
-processes.
+processes. What stands beside tasks and loops is described by `parts.py`.
 """
 
 import dataclasses
 from collections.abc import Iterator
 from typing import overload
+
+from yibu.inspection.parts import (
+    BlockageDescription,
+    ConnectionDescription,
+    ExecutorDescription,
+    ResourceDescription,
+)
+from yibu.observing.metrics import LoopMetrics
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -84,6 +92,12 @@ class LoopDescription:
     busy: float | None = None
     """The part of a processor that its thread used, where another process looked."""
 
+    lag: float | None = None
+    """For how many seconds something that was ready had to wait, where the page has asked the loop that."""
+
+    metrics: LoopMetrics | None = None
+    """What the loop has counted, where another process looked; at most the hundred busiest functions."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Problem:
@@ -106,6 +120,16 @@ class TaskTree:
     loops: tuple[LoopDescription, ...]
     problems: tuple[Problem, ...]
     pid: int
+    resources: tuple[ResourceDescription, ...] = ()
+    """Locks, queues and the like that tasks wait for. What follows is there where another process looked."""
+
+    connections: tuple[ConnectionDescription, ...] = ()
+    executors: tuple[ExecutorDescription, ...] = ()
+    blockages: tuple[BlockageDescription, ...] = ()
+    """What `yibu.watch()` has seen, the last one first."""
+
+    watch_threshold: float | None = None
+    """What a blockage is, in seconds; None where nobody watches."""
 
     @overload
     def __getitem__(self, index: int) -> TaskDescription: ...

@@ -5,50 +5,99 @@ Called by `server.py` and `command.py`; `decode` is the other direction.
 
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
+from yibu.inspection import parts
 from yibu.inspection.descriptions import Frame, LoopDescription, Problem, TaskDescription, TaskTree
+from yibu.observing.metrics import FunctionMetrics, LoopMetrics, Times
 
 _TASK = tuple(field.name for field in dataclasses.fields(TaskDescription) if field.name != "stack")
+
+_LISTS = ("loops", "problems", "resources", "connections", "executors", "blockages")
+"""The fields of a tree, beside the tasks, that are sequences of descriptions."""
 
 
 def encode(tree: TaskTree, breathe: Callable[[], None] = lambda: None) -> bytearray:
     """The tree as an object of JSON."""
-    stacks: dict[int, str] = {}
     content = bytearray(b'{"tasks": [')
-    for number, task in enumerate(tree.tasks):
+    _join(content, _tasks(tree, breathe))
+    for name in _LISTS:
+        content += f'], "{name}": ['.encode()
+        _join(content, _described(getattr(tree, name), breathe))
+    rest = {"pid": tree.pid, "watch_threshold": tree.watch_threshold}
+    content += b"], " + json.dumps(rest).encode()[1:]
+    return content
+
+
+def _join(content: bytearray, items: Iterable[str]) -> None:
+    for number, item in enumerate(items):
+        content += (", " + item if number else item).encode()
+
+
+def _tasks(tree: TaskTree, breathe: Callable[[], None]) -> Iterable[str]:
+    stacks: dict[int, str] = {}
+    for task in tree.tasks:
         breathe()
         stack = stacks.get(id(task.stack))
         if stack is None:
             stacks[id(task.stack)] = stack = json.dumps([dataclasses.asdict(frame) for frame in task.stack])
         begin = json.dumps({name: getattr(task, name) for name in _TASK})
-        content += f'{", " if number else ""}{begin[:-1]}, "stack": {stack}}}'.encode()
-    rest = {
-        "loops": [dataclasses.asdict(loop) for loop in tree.loops],
-        "problems": [dataclasses.asdict(problem) for problem in tree.problems],
-        "pid": tree.pid,
-    }
-    content += b"], " + json.dumps(rest).encode()[1:]
-    return content
+        yield f'{begin[:-1]}, "stack": {stack}}}'
+
+
+def _described(items: Iterable[Any], breathe: Callable[[], None]) -> Iterable[str]:
+    for item in items:
+        breathe()
+        yield json.dumps(dataclasses.asdict(item))
 
 
 def decode(data: dict[str, Any]) -> TaskTree:
     """The tree that such an object describes."""
     return TaskTree(
-        tasks=tuple(
-            TaskDescription(
-                **{**task, "awaited_by": tuple(task["awaited_by"]), "stack": _frames(task["stack"])}
-            )
-            for task in data["tasks"]
-        ),
-        loops=tuple(LoopDescription(**{**loop, "stack": _frames(loop["stack"])}) for loop in data["loops"]),
-        problems=tuple(
-            Problem(**{**problem, "tasks": tuple(problem["tasks"])}) for problem in data["problems"]
-        ),
+        tasks=tuple(_made(TaskDescription, task) for task in data["tasks"]),
+        loops=tuple(_loop(loop) for loop in data["loops"]),
+        problems=tuple(_made(Problem, problem) for problem in data["problems"]),
         pid=data["pid"],
+        resources=tuple(_made(parts.ResourceDescription, one) for one in data["resources"]),
+        connections=tuple(_made(parts.ConnectionDescription, one) for one in data["connections"]),
+        executors=tuple(_executor(one) for one in data["executors"]),
+        blockages=tuple(_made(parts.BlockageDescription, one) for one in data["blockages"]),
+        watch_threshold=data["watch_threshold"],
     )
 
 
-def _frames(frames: list[dict[str, Any]]) -> tuple[Frame, ...]:
-    return tuple(Frame(**frame) for frame in frames)
+def _made(kind: Any, data: dict[str, Any]) -> Any:
+    """A description whose sequences are tuples; a `stack` is one of frames."""
+    fields = {name: tuple(value) if isinstance(value, list) else value for name, value in data.items()}
+    if "stack" in fields:
+        fields["stack"] = tuple(Frame(**frame) for frame in fields["stack"])
+    return kind(**fields)
+
+
+def _loop(data: dict[str, Any]) -> LoopDescription:
+    metrics = data["metrics"]
+    made: LoopDescription = _made(
+        LoopDescription, {**data, "metrics": None if metrics is None else _metrics(metrics)}
+    )
+    return made
+
+
+def _metrics(data: dict[str, Any]) -> LoopMetrics:
+    fields = dict(data)
+    for name in ("lag", "executor_waits"):
+        if fields[name] is not None:
+            buckets = tuple((limit, count) for limit, count in fields[name]["buckets"])
+            fields[name] = Times(**{**fields[name], "buckets": buckets})
+    if fields["functions"] is not None:
+        fields["functions"] = tuple(FunctionMetrics(**function) for function in fields["functions"])
+    return LoopMetrics(**fields)
+
+
+def _executor(data: dict[str, Any]) -> parts.ExecutorDescription:
+    workers = tuple(
+        parts.WorkerDescription(worker["name"], None if worker["frame"] is None else Frame(**worker["frame"]))
+        for worker in data["workers"]
+    )
+    jobs = tuple(parts.JobDescription(**job) for job in data["jobs"])
+    return parts.ExecutorDescription(**{**data, "jobs": jobs, "workers": workers})

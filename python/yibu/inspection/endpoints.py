@@ -39,6 +39,14 @@ def _info(transport: Any, key: str) -> Any:
         return None
 
 
+def of_address(name: Any) -> str:
+    """An address as people write it; empty for a socket without one."""
+    if isinstance(name, tuple):
+        host = f"[{name[0]}]" if ":" in name[0] else name[0]
+        return f"{host}:{name[1]}"
+    return _shown(name) if name else ""
+
+
 def _shown(name: Any) -> str:
     """An address as the socket module has it, without the parts of IPv6 that are mostly zero."""
     if isinstance(name, tuple) and len(name) == 4 and name[2:] == (0, 0):

@@ -30,7 +30,6 @@ class Size:
 
     queue: Any
     items: int
-    getters: int
     tasks: list[str]
     ids: list[int]
 
@@ -45,7 +44,7 @@ def sizes(breathe: Callable[[], None]) -> dict[int, Size]:
         for queue in _queues_of(row):
             size = found.get(id(queue))
             if size is None:
-                found[id(queue)] = size = Size(queue, queue.qsize(), 0, [], [])
+                found[id(queue)] = size = Size(queue, queue.qsize(), [], [])
             if row.name not in size.tasks:
                 size.tasks.append(row.name)
                 size.ids.append(id(row.task))

@@ -1,4 +1,4 @@
-"""`Inspection`: what `yibu.inspect()` turns on: the socket, signals, the ages of tasks.
+"""`Inspection`: what `yibu.inspect()` turns on: the socket, the page, signals, the ages of tasks.
 
 Called by `inspect()`; a fork, the end of the process and the signals call it again.
 """
@@ -11,10 +11,13 @@ import signal
 import sys
 import threading
 from types import FrameType, TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from yibu import _yibu
 from yibu.inspection.server import Server
+
+if TYPE_CHECKING:
+    from yibu.inspection.page_server import Page
 
 
 class Inspection:
@@ -27,14 +30,19 @@ class Inspection:
         dump_signal: int | None = None,
         open_signal: int | None = None,
         crash: bool = False,
+        address: str | None = None,
+        remote: bool = False,
     ) -> None:
         self._server: Server | None = None
+        self._page: Page | None = None
         self._former: dict[int, Any] = {}
         self._threads_shown: int | None = None
         self._on_crash = False
         self._lock = threading.RLock()
         self._begin()
         try:
+            if address is not None:
+                self._serve_page(address, remote)
             if socket:
                 self._open()
             if open_signal is not None:
@@ -54,6 +62,11 @@ class Inspection:
         """The path of the socket, while it is open."""
         return None if self._server is None else self._server.path
 
+    @property
+    def address(self) -> str | None:
+        """Where the page is, with the token that it needs; None where there is none."""
+        return None if self._page is None else self._page.address
+
     def _begin(self) -> None:
         _current.append(self)
         _yibu._note_ages(True)
@@ -66,6 +79,17 @@ class Inspection:
         with self._lock:
             if self._server is None:
                 self._server = _shared_server()
+
+    def _serve_page(self, address: str, remote: bool) -> None:
+        from yibu.inspection import listening
+        from yibu.inspection.page_server import Page, of_this_process
+
+        host, port = listening.parse(address)
+        listening.check(host, remote)
+        self._page = Page(of_this_process, host, port)
+        self._page.start()
+        _pages.append(self._page)
+        print(f"yibu: {self._page.address}", file=sys.stderr, flush=True)
 
     def _opened(self, _signum: int, _frame: FrameType | None) -> None:
         self._open()
@@ -97,6 +121,10 @@ class Inspection:
                     signal.signal(signum, signal.SIG_DFL if former is None else former)
             self._former.clear()
             server, self._server = self._server, None
+            page, self._page = self._page, None
+        if page is not None:
+            _pages.remove(page)
+            page.close()
         if server is not None and not any(other._server is server for other in _current):
             _servers.remove(server)
             server.close()
@@ -119,6 +147,7 @@ class Inspection:
 _current: list[Inspection] = []
 _servers: list[Server] = []
 """One, or none: all inspections of the process share it."""
+_pages: "list[Page]" = []
 _registered = threading.Event()
 
 
@@ -148,6 +177,8 @@ def _close_all() -> None:
 
 
 def _before_fork() -> None:
+    for page in _pages:
+        page.pause()
     for server in _servers:
         server.pause()
 
@@ -155,10 +186,16 @@ def _before_fork() -> None:
 def _after_fork() -> None:
     for server in _servers:
         server.start()
+    for page in _pages:
+        page.start()
 
 
 def _in_child() -> None:
-    """The child leaves its parent's socket alone and opens one of its own."""
+    """The child leaves its parent's socket and page alone, and opens a socket of its own."""
+    for inspection in _current:
+        inspection._page = None
+    while _pages:
+        _pages.pop().abandon()
     for server in _servers:
         server.abandon()
         try:

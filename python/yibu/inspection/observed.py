@@ -1,4 +1,5 @@
-"""`take()`: a snapshot of the tasks, and what the threads of the process do in the meantime.
+"""`take()`: a snapshot of the tasks and of what stands beside them, and what the threads of the process do
+in the meantime.
 
 The threads are sampled for a while, so that a loop that is blocked, a thread that keeps the interpreter busy
 and a queue that grows are found. Called by the server of the socket, in a thread of its own.
@@ -9,32 +10,68 @@ from __future__ import annotations
 import dataclasses
 import time
 
-from yibu.inspection import growing, snapshot
+from yibu import _yibu
+from yibu.inspection import blockages, connections, executors, growing, probe, resources, snapshot
 from yibu.inspection.breath import Breath, yielding
-from yibu.inspection.descriptions import TaskTree
+from yibu.inspection.descriptions import LoopDescription, TaskTree
 from yibu.inspection.sampling import Samples
+from yibu.observing.metrics import LoopMetrics, metrics_of
 
 _INTERVAL = 0.02
 
+_FUNCTIONS = 100
+"""So many coroutine functions of each loop are shown, the busiest ones."""
 
-def take(seconds: float, breathe: Breath) -> TaskTree:
-    """Describe the tasks, and sample the threads for so many seconds."""
+
+def take(seconds: float, breathe: Breath, *, probing: bool = False) -> TaskTree:
+    """Describe what there is, and sample the threads for so many seconds.
+
+    With `probing` each loop is handed a callback, to see how late it runs.
+    """
     samples = Samples()
     with yielding():
         queues = growing.sizes(breathe)
         tree = snapshot.take(breathe)
+        sockets = connections.take(breathe)
     # Samples are taken as the program runs: how late this thread gets the interpreter is what they tell.
+    if probing:
+        probe.post()
     end = samples.begun + seconds
     while (left := end - time.monotonic()) > 0:
         samples.wait(min(_INTERVAL, left))
     samples.end()
+    pools = executors.take()
     with yielding():
-        grown = growing.problems(queues, growing.sizes(breathe))
-    problems = [*samples.problems(tree), *grown, *tree.problems]
-    loops = tuple(
+        sizes = growing.sizes(breathe)
+    problems = [*samples.problems(tree), *growing.problems(queues, sizes), *tree.problems]
+    return dataclasses.replace(
+        tree,
+        loops=_loops(tree, samples),
+        problems=tuple(problems),
+        resources=resources.with_sizes(tree.resources, queues, sizes),
+        connections=sockets,
+        executors=pools,
+        blockages=blockages.seen(),
+        watch_threshold=blockages.threshold(),
+    )
+
+
+def _loops(tree: TaskTree, samples: Samples) -> tuple[LoopDescription, ...]:
+    metrics = {id(loop): _metrics(loop) for loop, _thread, _look in _yibu._native_loops()}
+    return tuple(
         dataclasses.replace(
-            loop, stack=samples.stack_of(loop.id, loop.thread), busy=samples.share(loop.thread)
+            loop,
+            stack=samples.stack_of(loop.id, loop.thread),
+            busy=samples.share(loop.thread),
+            lag=probe.lag(loop.id),
+            metrics=metrics.get(loop.id),
         )
         for loop in tree.loops
     )
-    return dataclasses.replace(tree, loops=loops, problems=tuple(problems))
+
+
+def _metrics(loop: _yibu.EventLoop) -> LoopMetrics:
+    found = metrics_of(loop)
+    if found.functions is not None:
+        found = dataclasses.replace(found, functions=found.functions[:_FUNCTIONS])
+    return found

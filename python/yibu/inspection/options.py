@@ -3,8 +3,10 @@
 Called by `command_line_options.py` and `command_line.py`, and when yibu is imported, for the variables.
 """
 
+import errno
 import os
 import signal
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 
@@ -13,13 +15,16 @@ VARIABLES = {
     "YIBU_INSPECT_SIGNAL": "open_signal",
     "YIBU_DUMP_SIGNAL": "dump_signal",
     "YIBU_DUMP_CRASH": "crash",
+    "YIBU_INSPECT_REMOTE": "remote",
 }
 
-_FLAGS = {"--inspect": "socket", "--dump-crash": "crash"}
+_FLAGS = {"--inspect": "socket", "--dump-crash": "crash", "--inspect-remote": "remote"}
 _SIGNALS = {"--inspect-signal": "open_signal", "--dump-signal": "dump_signal"}
 
 HELP = """\
 --inspect      : let `python -m yibu ps PID` see the tasks: yibu.inspect()
+--inspect=HOST:PORT: the same, and serve a page that shows them, to this machine only
+--inspect-remote: let other machines reach the page; it is not encrypted
 --inspect-signal SIG: begin with that when this signal comes (USR1)
 --dump-signal SIG: print the tasks to standard error when this signal comes (USR2)
 --dump-crash   : print them when an exception leaves run()
@@ -34,25 +39,50 @@ class Wanted:
     open_signal: int | None = None
     dump_signal: int | None = None
     crash: bool = False
+    address: str | None = None
+    remote: bool = False
 
     def __bool__(self) -> bool:
-        return any(getattr(self, field.name) not in (False, None) for field in fields(self))
+        return any(
+            getattr(self, field.name) not in (False, None) for field in fields(self) if field.name != "remote"
+        )
 
-    def start(self) -> None:
-        """Turn it on, until the process ends."""
-        if self:
-            from yibu.inspection.inspecting import Inspection
+    def start(self, *, inherited: bool = False) -> None:
+        """Turn it on, until the process ends. ValueError or OSError for an address that cannot be served.
 
-            Inspection(
-                socket=self.socket,
-                open_signal=self.open_signal,
-                dump_signal=self.dump_signal,
-                crash=self.crash,
+        Processes that a program starts inherit what is `inherited`, and only one of them can serve the page.
+        """
+        if not self:
+            return
+        try:
+            self._start()
+        except OSError as error:
+            if not inherited or error.errno != errno.EADDRINUSE or self.address is None:
+                raise
+            print(
+                f"yibu: no page at {self.address} for process {os.getpid()}: {error.strerror}",
+                file=sys.stderr,
             )
+            self.address = None
+            self._start()
+
+    def _start(self) -> None:
+        from yibu.inspection.inspecting import Inspection
+
+        Inspection(
+            socket=self.socket,
+            open_signal=self.open_signal,
+            dump_signal=self.dump_signal,
+            crash=self.crash,
+            address=self.address,
+            remote=self.remote,
+        )
 
     def as_options(self) -> list[str]:
         """The options that say the same."""
         found = [option for option, name in _FLAGS.items() if getattr(self, name)]
+        if self.address is not None:
+            found.append(f"--inspect={self.address}")
         for option, name in _SIGNALS.items():
             if getattr(self, name) is not None:
                 found += [option, str(getattr(self, name))]
@@ -61,6 +91,12 @@ class Wanted:
     def take(self, option: str, value: Callable[[], str]) -> bool:
         """Note an option, whose value is taken from what follows it. False for one that is none of these."""
         name, glued, text = option.partition("=")
+        if name == "--inspect" and glued:
+            from yibu.inspection import listening
+
+            listening.parse(text)
+            self.socket, self.address = True, text
+            return True
         if name in _FLAGS and not glued:
             setattr(self, _FLAGS[name], True)
             return True
@@ -91,6 +127,8 @@ def from_environment() -> Wanted:
             continue
         if not name.endswith("signal"):
             setattr(wanted, name, True)
+            if name == "socket" and ":" in value:
+                wanted.address = value
             continue
         try:
             setattr(wanted, name, signal_number(value))

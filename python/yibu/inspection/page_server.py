@@ -1,17 +1,21 @@
-"""`python -m yibu inspect PID`: a page in the browser that shows the tasks of a process, live.
+"""`Page`: a page in the browser that shows the tasks of a process, live.
 
-The page is served by the command, not by the process, which is asked by its socket as `ps` does. Whoever can
-reach the address may not look: each question needs the token that is in the address the command prints. The
-name of the host and the origin are checked, so that no page of somebody else's can ask in the user's name.
-Called by `command.py`.
+`python -m yibu inspect PID` serves it for another process, which is asked by its socket as `ps` does;
+`--inspect=HOST:PORT` has the process itself serve it, in threads of its own. Whoever can reach the address
+may not look: each question needs the token that is in the address that is printed. The name of the host and
+the origin are checked, so that no page of somebody else's can ask in the user's name. Called by `command.py`
+and `inspecting.py`.
 """
 
+import contextlib
 import hmac
 import json
 import secrets
+import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -24,7 +28,7 @@ from yibu.inspection import client
 _FILES = {
     "/": ("index.html", "text/html; charset=utf-8"),
     "/page.css": ("page.css", "text/css; charset=utf-8"),
-    "/page.js": ("page.js", "text/javascript; charset=utf-8"),
+    **{f"/{name}": (name, "text/javascript; charset=utf-8") for name in ("page.js", "parts.js", "show.js")},
 }
 
 _HEADERS = {
@@ -42,49 +46,134 @@ _FRESH = 0.4
 """Seconds for which an answer is good for everybody who asks."""
 
 
-class Page:
-    """The page for one process."""
+_REQUEST = {"ask": "tasks", "sample": 0.25, "live": True}
 
-    def __init__(self, pid: int, host: str = "127.0.0.1", port: int = 0, *, timeout: float = 30.0) -> None:
-        self.pid = pid
+_PATIENCE = 5.0
+"""Seconds for threads to end."""
+
+
+def of_process(pid: int, timeout: float = 30.0) -> Callable[[], bytes]:
+    """Asks another process for its tree, as JSON; `Unreachable` when it is."""
+
+    def ask() -> bytes:
+        return json.dumps(client.exchange(pid, _REQUEST, timeout)["tree"]).encode()
+
+    return ask
+
+
+def of_this_process() -> bytes:
+    """The tree of this process, as JSON."""
+    from yibu.inspection import server
+
+    return bytes(server.tree_for(_REQUEST))
+
+
+class Page:
+    """A page at an address; `ask` gives the tree that it shows."""
+
+    def __init__(self, ask: Callable[[], bytes], host: str = "127.0.0.1", port: int = 0) -> None:
         self.token = secrets.token_urlsafe(24)
-        self._timeout = timeout
+        self._ask = ask
         self._lock = threading.Lock()
         self._answer: tuple[float, bytes] = (0.0, b"")
-        self._server = ThreadingHTTPServer((host, port), partial(_Handler, self))
-        self._server.daemon_threads = True
+        self._thread: threading.Thread | None = None
+        self._server = _Server(self, host, port)
         self.host, self.port = host, self._server.server_address[1]
 
     @property
     def address(self) -> str:
         """Where the page is; the part behind # is not sent by browsers."""
-        return f"http://{self.host}:{self.port}/#{self.token}"
+        return f"http://{_in_address(self.host)}:{self.port}/#{self.token}"
 
-    def is_own(self, host: str | None) -> bool:
-        """Whether a `Host` header names this server, as no name of somebody else's that leads here does."""
-        return host in {f"{name}:{self.port}" for name in (self.host, "127.0.0.1", "localhost")}
+    def is_own(self, host: str | None, reached_at: str) -> bool:
+        """Whether a `Host` header names this server, as no name of somebody else's that leads here does.
+
+        `reached_at` is the address by which the connection has come.
+        """
+        return host in {
+            f"{_in_address(name)}:{self.port}" for name in (self.host, reached_at, "127.0.0.1", "localhost")
+        }
 
     def data(self) -> bytes:
         """The tree, as it is now or was just now. `Unreachable` when the process is."""
         with self._lock:
             asked, answer = self._answer
             if time.monotonic() - asked > _FRESH:
-                request = {"ask": "tasks", "sample": 0.25}
-                tree = client.exchange(self.pid, request, self._timeout)["tree"]
-                answer = json.dumps(tree).encode()
+                answer = self._ask()
                 self._answer = time.monotonic(), answer
             return answer
 
     def serve(self) -> None:
-        """Serve until interrupted."""
+        """Serve until interrupted, and close the address."""
         try:
             self._server.serve_forever(poll_interval=0.2)
         finally:
             self._server.server_close()
 
+    def start(self) -> None:
+        """Serve in a thread that does not keep the process alive."""
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.2,), name="yibu-page", daemon=True
+        )
+        self._thread.start()
+
+    def pause(self) -> None:
+        """End all threads; who asks meanwhile waits until `start()`."""
+        if self._thread is not None:
+            self._server.shutdown()
+            self._thread.join(_PATIENCE)
+            self._thread = None
+            self._server.end_threads()
+
+    def close(self) -> None:
+        """End all threads and close the address."""
+        self.pause()
+        self.abandon()
+
+    def abandon(self) -> None:
+        """Close this process's reference to the address."""
+        self._server.socket.close()
+
     def shut_down(self) -> None:
         """End `serve()`, from another thread."""
         self._server.shutdown()
+
+
+def _in_address(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+class _Server(ThreadingHTTPServer):
+    """Knows its connections and threads, which have to end before the process forks."""
+
+    daemon_threads = True
+    allow_reuse_port = False
+    """Newer versions of Python would let several processes share the port, whose tokens differ."""
+
+    def __init__(self, page: Page, host: str, port: int) -> None:
+        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._open: dict[socket.socket, threading.Thread] = {}
+        super().__init__((host, port), partial(_Handler, page))
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        self._open[request] = threading.current_thread()
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._open.pop(request, None)
+
+    def end_threads(self) -> None:
+        """End the connections, and wait for their threads."""
+        for connection, thread in list(self._open.items()):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+            if thread is not threading.current_thread():
+                thread.join(_PATIENCE)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Who asked is gone; a program is not told of that on its standard error."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -100,7 +189,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         path = urlsplit(self.path).path
-        if not self.page.is_own(self.headers.get("Host")) or not self._is_of_this_origin():
+        if not self._is_own(self.headers.get("Host")) or not self._is_of_this_origin():
             self._refuse(HTTPStatus.FORBIDDEN, "this name does not belong to this page")
         elif path in _FILES:
             name, kind = _FILES[path]
@@ -120,9 +209,12 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._give(data, "application/json")
 
+    def _is_own(self, host: str | None) -> bool:
+        return self.page.is_own(host, self.connection.getsockname()[0])
+
     def _is_of_this_origin(self) -> bool:
         origin, site = self.headers.get("Origin"), self.headers.get("Sec-Fetch-Site", "none")
-        own = origin is None or self.page.is_own(urlsplit(origin).netloc)
+        own = origin is None or self._is_own(urlsplit(origin).netloc)
         return own and site in ("none", "same-origin")
 
     def _has_token(self) -> bool:
@@ -148,7 +240,7 @@ class _Handler(BaseHTTPRequestHandler):
 def main(pid: int, host: str, port: int, timeout: float) -> int:
     """Serve the page until Ctrl-C."""
     client.exchange(pid, {"ask": "nothing"}, timeout)  # tells at once when that cannot be
-    page = Page(pid, host, port, timeout=timeout)
+    page = Page(of_process(pid, timeout), host, port)
     print(f"{page.address}\nCtrl-C ends the page.", file=sys.stderr, flush=True)
     try:
         page.serve()

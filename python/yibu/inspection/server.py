@@ -12,17 +12,24 @@ import select
 import socket
 import threading
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from yibu.inspection import messages, sockets
 from yibu.inspection.breath import Breath, yielding
 from yibu.inspection.rows import BATCH
+
+if TYPE_CHECKING:
+    from yibu.inspection.blockages import Onlookers
 
 _PATIENCE = 5.0
 """Seconds for a request to come."""
 
 _ANSWER_PATIENCE = 60.0
 """Seconds for an answer to be taken."""
+
+
+_onlookers: "list[Onlookers]" = []
+"""One, or none: those who look at the page."""
 
 
 class Server:
@@ -75,6 +82,8 @@ class Server:
         """Remove the socket and end the thread."""
         self.pause()
         self.abandon()
+        while _onlookers:
+            _onlookers.pop().leave()
         with contextlib.suppress(OSError):
             os.unlink(self.path)
 
@@ -92,9 +101,15 @@ def _serve(listening: socket.socket, end: socket.socket) -> None:
     poll.register(end, select.POLLIN)
     with end:
         while True:
-            ready = [descriptor for descriptor, _events in poll.poll()]
+            ready = [
+                descriptor for descriptor, _events in poll.poll(1000 * _PATIENCE if _onlookers else None)
+            ]
             if end.fileno() in ready:
                 return
+            for onlookers in _onlookers:
+                onlookers.leave_if_gone()
+            if listening.fileno() not in ready:
+                continue
             try:
                 connection, _address = listening.accept()
             except OSError:  # who asked is gone
@@ -124,17 +139,34 @@ def _refusal(reason: str) -> bytes:
 
 
 def answer_to(request: dict[str, Any]) -> bytes | bytearray:
-    """What the process says to `{"ask": "tasks", "sample": SECONDS}`, or to `{"ask": "nothing"}`."""
-    from yibu.inspection import observed
-    from yibu.inspection.encoding import encode
+    """What the process says to `{"ask": "tasks", "sample": SECONDS}`, or to `{"ask": "nothing"}`.
 
+    With `"live": true`, which the page says, the loops are watched for as long as it goes on asking, and are
+    asked how late they are.
+    """
     if request.get("ask") == "nothing":
         return b"{}"
     if request.get("ask") != "tasks":
         return _refusal(f"unknown request {request.get('ask')!r}")
+    answer = tree_for(request)
+    answer[:0] = b'{"tree": '
+    answer += b"}"
+    return answer
+
+
+def tree_for(request: dict[str, Any]) -> bytearray:
+    """The tree of this process as JSON, as somebody has asked for it."""
+    from yibu.inspection import blockages, observed
+    from yibu.inspection.encoding import encode
+
     seconds = min(max(float(request.get("sample", 0)), 0.0), 10.0)
+    live = request.get("live") is True
+    if live:
+        if not _onlookers:
+            _onlookers.append(blockages.Onlookers())
+        _onlookers[0].look()
     breath = Breath()
-    tree = observed.take(seconds, breath)
+    tree = observed.take(seconds, breath, probing=live)
     with yielding():
         answer = encode(tree, breath)
         # What ten thousand tasks have left is freed in pieces, too.
@@ -143,6 +175,4 @@ def answer_to(request: dict[str, Any]) -> bytes | bytearray:
         while tasks:
             del tasks[-BATCH:]
             breath()
-    answer[:0] = b'{"tree": '
-    answer += b"}"
     return answer

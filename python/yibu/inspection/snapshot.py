@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 from yibu import _yibu
-from yibu.inspection import endpoints, holders, problems, rows, waits
+from yibu.inspection import endpoints, holders, problems, resources, rows, waits
 from yibu.inspection.descriptions import LoopDescription, Problem, TaskDescription, TaskTree
 from yibu.inspection.rows import Row
 from yibu.inspection.waits import Wait
@@ -212,8 +212,9 @@ def take(breathe: Breathe = lambda: None) -> TaskTree:
             )
         )
     loops = _loops(snapshot, counts)
+    waited_for = resources.waited_for(snapshot)
     snapshot.forget()
-    return TaskTree(tuple(tasks), loops, tuple(found), os.getpid())
+    return TaskTree(tuple(tasks), loops, tuple(found), os.getpid(), waited_for)
 
 
 def _loops(snapshot: Snapshot, counts: dict[int, int]) -> tuple[LoopDescription, ...]:

@@ -11,7 +11,7 @@ HEADINGS = ("TASK", "STATE", "AGE", "WAITS FOR", "AT")
 def table(tree: TaskTree) -> str:
     """The whole text."""
     lines = [heading(tree)]
-    lines += [f"  {line}" for loop in tree.loops for line in loop_lines(loop)]
+    lines += [f"  {line}" for loop in tree.loops for line in (*loop_lines(loop), *beside(tree, loop))]
     lines.append("")
     rows = [HEADINGS, *map(_cells, tree.tasks)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEADINGS))]
@@ -35,6 +35,33 @@ def loop_lines(loop: LoopDescription) -> Iterable[str]:
     yield f"{loop.kind}, {where}, {loop.tasks} task{'' if loop.tasks == 1 else 's'}"
     if loop.stack:
         yield f"  now at {_short(loop.stack[-1])}"
+    metrics = loop.metrics
+    if metrics is not None and metrics.utilisation is not None:
+        line = f"  {metrics.utilisation:.0%} busy since it runs, {metrics.ready} ready"
+        line += f", {_count(metrics.timers, 'timer')}"
+        yield line if metrics.lag is None else f"{line}, {1000 * metrics.lag.p99:.1f} ms late (p99)"
+
+
+def beside(tree: TaskTree, loop: LoopDescription) -> Iterable[str]:
+    """The connections and the executor of a loop."""
+    connections = [one for one in tree.connections if one.loop == loop.id]
+    if connections:
+        facts = [_count(len(connections), "connection")]
+        if paused := sum(not one.reading for one in connections):
+            facts.append(f"{paused} not read from")
+        if unsent := sum(one.unsent for one in connections):
+            facts.append(f"{unsent:,} bytes unsent")
+        yield f"  {', '.join(facts)}"
+    for executor in tree.executors:
+        if executor.loop == loop.id and executor.threads is not None:
+            waiting = f", {_count(executor.queued, 'job')} waiting" if executor.queued else ""
+            runs = ", ".join(f"{job.function} ({job.running})" for job in executor.jobs[:5] if job.running)
+            running = f", running {runs}" if runs else ""
+            yield f"  executor of {_count(executor.threads, 'thread')}{waiting}{running}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number:,} {what}s"
 
 
 def problem_lines(tree: TaskTree) -> Iterable[str]:

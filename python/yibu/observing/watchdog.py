@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from yibu import _yibu
-from yibu.observing import background
+from yibu.observing import background, recent
 from yibu.observing.blockage import Blockage, Line, OtherThread, Stack, lines_of
 from yibu.observing.cause import Evidence
 
@@ -155,6 +155,7 @@ class Watch:
 
     def _report(self, blocked: _Blocked, *, over: bool) -> None:
         blockage = blocked.report(over)
+        recent.note(blockage)
         if self.on_block is None:
             logger.warning("%s", blockage)
             return

@@ -6,7 +6,7 @@
 
 use pyo3::exceptions::{PyAttributeError, PyKeyError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::PyInt;
+use pyo3::types::{PyInt, PyList};
 use yibu_engine::Fd;
 
 use crate::core::EventLoop;
@@ -45,6 +45,15 @@ pub fn mapping<'py>(event_loop: &Obj<'py, EventLoop>) -> Output<'py> {
     }
     event_loop.transport_mapping.put(mapping.clone());
     Ok(mapping)
+}
+
+/// A list of pairs: a descriptor, and the transport to which it belongs.
+pub fn all<'py>(event_loop: &Obj<'py, EventLoop>) -> Output<'py> {
+    let py = event_loop.py();
+    match event_loop.transport_mapping.get(py) {
+        Some(mapping) => Ok(py.get_type::<PyList>().call1((mapping.call_method0(name!("items"))?,))?),
+        None => Ok(PyList::new(py, event_loop.transports.living(py))?.into_any()),
+    }
 }
 
 /// Lists a transport as the owner of a descriptor until it closes or goes, by its own `listing`.

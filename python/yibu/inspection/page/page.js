@@ -1,27 +1,12 @@
 // Asks for the tasks every second and shows them. Only the rows that are in view exist, so ten thousand tasks
 // cost no more than thirty. Everything that comes from the process is set as text, never as markup.
-"use strict";
+
+import { fillStack, showParts } from "./parts.js";
+import { age, element, node } from "./show.js";
 
 const EVERY = 1000;
-const KEPT = 120;
 const token = location.hash.slice(1);
-const element = (id) => document.getElementById(id);
-const state = { tree: null, byId: new Map(), shown: [], chosen: null, paused: false, busy: new Map(), failed: null };
-
-function node(tag, text, className) {
-  const made = document.createElement(tag);
-  if (text !== undefined) made.textContent = text;
-  if (className) made.className = className;
-  return made;
-}
-
-function age(seconds) {
-  if (seconds === null) return "";
-  for (const [limit, divisor, unit] of [[1, 0.001, "ms"], [120, 1, "s"], [7200, 60, "min"], [172800, 3600, "h"]]) {
-    if (seconds < limit) return `${Math.round(seconds / divisor)} ${unit}`;
-  }
-  return `${Math.round(seconds / 86400)} d`;
-}
+const state = { tree: null, byId: new Map(), shown: [], chosen: null, paused: false, failed: null, asked: 0 };
 
 function place(task) {
   const own = task.stack.filter((frame) => !/\/asyncio\/[^/]*$/.test(frame.file));
@@ -51,13 +36,10 @@ function take(tree) {
     task.place = place(task);
     task.text = `${task.name}\n${task.waits_for}\n${task.stack.map((frame) => `${frame.function} ${frame.file}`).join("\n")}`.toLowerCase();
   }
-  for (const loop of tree.loops) {
-    const line = state.busy.get(loop.id) ?? [];
-    line.push(loop.busy ?? 0);
-    state.busy.set(loop.id, line.slice(-KEPT));
-  }
+  const now = performance.now();
   showProblems();
-  showLoops();
+  showParts(tree, state.asked ? (now - state.asked) / 1000 : 0, jump);
+  state.asked = now;
   arrange();
   showDetails();
 }
@@ -91,33 +73,8 @@ function showProblems() {
   }
 }
 
-function showLoops() {
-  element("loops").replaceChildren(...state.tree.loops.map((loop) => {
-    const item = node("li");
-    const line = state.busy.get(loop.id);
-    const share = `${Math.round(100 * line.at(-1))} %`;
-    const where = loop.thread ? `in thread ${loop.thread_name || loop.thread}` : "not running";
-    item.append(node("span", `${loop.kind}, ${where}, ${loop.tasks} tasks, ${share} of a processor`), chart(line, share));
-    const frame = loop.stack.at(-1);
-    if (frame) item.append(node("code", `${frame.function} (${frame.file}:${frame.line})`));
-    return item;
-  }));
-}
-
-function chart(line, share) {
-  const make = (tag, attributes) => {
-    const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
-    for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-    return made;
-  };
-  const svg = make("svg", { viewBox: `0 0 ${KEPT} 100`, preserveAspectRatio: "none", role: "img", "aria-label": `processor, now ${share}` });
-  const start = KEPT - line.length;
-  svg.append(make("polyline", { points: line.map((value, index) => `${start + index},${98 - 96 * value}`).join(" ") }));
-  return svg;
-}
-
 function jump(id) {
-  const button = node("button", state.byId.get(id).name, "jump");
+  const button = node("button", state.byId.get(id)?.name ?? "a task that is gone", "jump");
   button.type = "button";
   button.addEventListener("click", () => choose(id, true));
   return button;
@@ -225,11 +182,7 @@ function showDetails() {
   for (const id of task.awaited_by) if (state.byId.has(id)) waiters.append(jump(id));
   if (!waiters.childNodes.length) waiters.textContent = "nobody";
   element("facts").replaceChildren(...list, node("dt", "Awaited by"), waiters);
-  element("stack").replaceChildren(...task.stack.map((frame) => {
-    const item = node("li");
-    item.append(node("code", `${frame.function} (${frame.file}:${frame.line})`));
-    return item;
-  }));
+  fillStack(element("stack"), task.stack);
 }
 
 element("list").addEventListener("scroll", draw);
@@ -248,5 +201,13 @@ element("pause").addEventListener("click", () => {
   element("pause").setAttribute("aria-pressed", String(state.paused));
   summarize();
 });
+for (const button of document.querySelectorAll("nav button")) {
+  // Not links: the part of the address behind # is the token.
+  button.addEventListener("click", () => {
+    const heading = element(button.dataset.to);
+    heading.scrollIntoView({ block: "start" });
+    heading.focus({ preventScroll: true });
+  });
+}
 addEventListener("resize", draw);
 ask();

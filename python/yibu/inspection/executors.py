@@ -1,0 +1,65 @@
+"""The default executors of native loops: threads, queue, and what they run. Called by `observed.py`."""
+
+import os
+import sys
+from collections import Counter
+from types import FrameType
+from typing import Any
+
+from yibu import _yibu
+from yibu.inspection import endpoints
+from yibu.inspection.descriptions import Frame
+from yibu.inspection.parts import ExecutorDescription, JobDescription, WorkerDescription
+
+_SHOWN = 100
+"""So many functions and threads of each executor are named."""
+
+_OF_THE_POOL = tuple(
+    os.path.dirname(os.__file__) + os.sep + name for name in ("threading.py", os.path.join("concurrent", ""))
+)
+
+
+def take() -> tuple[ExecutorDescription, ...]:
+    """Those that loops have by now."""
+    running: dict[int, Counter[str]] = {}
+    queued: dict[int, Counter[str]] = {}
+    for future, function, runs in _yibu._executor_jobs():
+        loop = future.get_loop() if hasattr(future, "get_loop") else None
+        counts = (running if runs else queued).setdefault(id(loop), Counter())
+        counts[endpoints.function_name(function)] += 1
+    frames = sys._current_frames()
+    found = []
+    for loop, _thread, _look in _yibu._native_loops():
+        executor: Any = getattr(loop, "_default_executor", None)
+        if executor is not None:
+            key = id(loop)
+            jobs = _jobs(running.get(key, Counter()), queued.get(key, Counter()))
+            found.append(_described(loop, executor, jobs, frames))
+    return tuple(found)
+
+
+def _jobs(running: Counter[str], queued: Counter[str]) -> tuple[JobDescription, ...]:
+    jobs = [JobDescription(name, running[name], queued[name]) for name in {**running, **queued}]
+    return tuple(sorted(jobs, key=lambda job: (-job.running, -job.queued, job.function))[:_SHOWN])
+
+
+def _described(
+    loop: Any, executor: Any, jobs: tuple[JobDescription, ...], frames: dict[int, FrameType]
+) -> ExecutorDescription:
+    kind = f"{type(executor).__module__.partition('.')[0]}.{type(executor).__name__}"
+    try:
+        queue = executor._work_queue.qsize()
+        threads = sorted(executor._threads, key=lambda thread: str(thread.name))
+        workers = [WorkerDescription(thread.name, _place(frames.get(thread.ident))) for thread in threads]
+    except Exception:  # not a pool of threads, or one of the program's own
+        return ExecutorDescription(id(loop), kind, None, None, jobs)
+    return ExecutorDescription(id(loop), kind, len(workers), queue, jobs, tuple(workers[:_SHOWN]))
+
+
+def _place(frame: FrameType | None) -> Frame | None:
+    """The innermost frame that is not of the pool; None where all are."""
+    while frame is not None and frame.f_code.co_filename.startswith(_OF_THE_POOL):
+        frame = frame.f_back
+    if frame is None:
+        return None
+    return Frame(frame.f_code.co_qualname, frame.f_code.co_filename, frame.f_lineno or 0)
