@@ -33,6 +33,8 @@ from yibu.observation import observe
 from yibu.policy import get_event_loop
 from yibu.policy import names as _names_of_policies
 from yibu.task_registry import join_task_registry as _join_task_registry
+from yibu.tracing import trace
+from yibu.tracing import trace_as_environment_says as _trace_as_environment_says
 from yibu.watching import watch
 from yibu.watching import watch_from_environment as _watch_from_environment
 
@@ -54,9 +56,10 @@ globals().update(_modules(globals()))
 __all__ = sorted(
     {*_asyncio.__all__, *(name for name in _names_of_policies() if name == "EventLoopPolicy")}
     | {"EventLoop", "__version__", "allow_nested", "install", "new_event_loop", "ps", "pstree", "uninstall"}
-    | {"inspect", "observe", "watch"}
+    | {"inspect", "observe", "trace", "watch"}
 )
 
 _join_task_registry()
 _watch_from_environment()
 _inspect_as_environment_says()
+_trace_as_environment_says()

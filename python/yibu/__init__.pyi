@@ -70,6 +70,7 @@ from yibu.installation import uninstall as uninstall
 from yibu.nesting import allow_nested as allow_nested
 from yibu.observation import observe as observe
 from yibu.policy import EventLoopPolicy as EventLoopPolicy
+from yibu.tracing import trace as trace
 from yibu.watching import watch as watch
 
 if sys.version_info >= (3, 14):

@@ -23,6 +23,7 @@ from yibu._yibu import __version__
 from yibu.command_line_options import CommandLine, WrongCommandLine, parse, restart_command
 from yibu.inspection.options import HELP as INSPECTION
 from yibu.installation import install
+from yibu.tracing import trace
 from yibu.watching import seconds, watch
 
 USAGE = "usage: python -m yibu [option] ... [doctor | ps | -c cmd | -m mod | file | -] [arg] ..."
@@ -48,6 +49,9 @@ doctor [mod ...]: print what runs here, for a bug report, and what the modules
 --uvloop-alias : answer import uvloop by yibu, for frameworks that name that loop
 --watch SECONDS: report each step that blocks the event loop for longer, while it
          does: yibu.watch()
+--trace FILE   : record what the event loop does, for https://ui.perfetto.dev:
+         yibu.trace()
+--trace-signal SIG: begin and stop with that when this signal comes (USR1)
 {INSPECTION}
 The interpreter's own options (-X, -W, -u, -O, -i, -I and others; python --help
 lists them) count before -m yibu and after it.
@@ -69,6 +73,7 @@ def main() -> None:
     else:
         start_watch(line)
         start_inspection(line)
+        start_trace(line)
         run(line)
 
 
@@ -91,6 +96,20 @@ def start_watch(line: CommandLine) -> None:
     except ValueError as error:
         fail(str(error))
     watch(threshold)
+
+
+def start_trace(line: CommandLine) -> None:
+    """Record a trace if the command line says so."""
+    if line.trace is None:
+        if line.trace_signal is not None:
+            fail("--trace-signal needs --trace FILE")
+        return
+    try:
+        trace(line.trace, signal=line.trace_signal)
+    except ValueError as error:
+        fail(f"--trace-signal: {error}")
+    except OSError as error:
+        fail(f"--trace: {error}")
 
 
 def restart(line: CommandLine) -> NoReturn:

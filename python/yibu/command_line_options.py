@@ -37,6 +37,12 @@ class CommandLine:
     watch: str | None = None
     """The threshold of the watchdog, as it was written."""
 
+    trace: str | None = None
+    """The file of the trace."""
+
+    trace_signal: str | None = None
+    """The signal that begins and stops it."""
+
     inspect: Wanted = field(default_factory=Wanted)
     """What of the inspection is to be on."""
 
@@ -58,6 +64,9 @@ def parse(arguments: Sequence[str]) -> CommandLine:
         elif option == "--watch" or option.startswith("--watch="):
             _, glued, value = option.partition("=")
             found.watch = value if glued else _value(option, rest)
+        elif option.partition("=")[0] in ("--trace", "--trace-signal"):
+            name, glued, value = option.partition("=")
+            setattr(found, name[2:].replace("-", "_"), value if glued else _value(option, rest))
         elif _for_inspection(option, rest, found):
             pass
         elif option == _LONG_WITH_VALUE:
@@ -119,5 +128,7 @@ def restart_command(line: CommandLine) -> list[str]:
         place = len(before) - 1
     own = ["--uvloop-alias"] if line.uvloop_alias else []
     own += [] if line.watch is None else ["--watch", line.watch]
+    own += [] if line.trace is None else ["--trace", line.trace]
+    own += [] if line.trace_signal is None else ["--trace-signal", line.trace_signal]
     own += line.inspect.as_options()
     return [*before[:place], *line.interpreter, *before[place:], *own, *line.program]

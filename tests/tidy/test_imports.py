@@ -20,7 +20,7 @@ FLOORS = [
         "taskgroups", "timeouts", "transports", "waiting",
     },
     {"base_subprocess", "sslproto", "streams", "subprocess", "unix_events"},
-    {"observing"},
+    {"observing", "tracing"},
     {"event_loop"},
     {"installation", "runners", "task_tree", "threads"},
     {"lib"},

@@ -32,6 +32,7 @@ EXTRAS = {
     "observe",
     "ps",
     "pstree",
+    "trace",
     "uninstall",
     "watch",
 }

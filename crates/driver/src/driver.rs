@@ -248,14 +248,18 @@ impl Driver {
         }))
     }
 
-    /// The descriptor of an operation and its side; `None` when the operation has ended.
-    pub fn subject(&self, id: OpId) -> Option<(Fd, Interest)> {
-        let op = match self {
+    /// An operation; `None` when it has ended.
+    pub fn op(&self, id: OpId) -> Option<Op> {
+        match self {
             Self::Epoll(driver) => driver.op(id),
             Self::Uring(driver) => driver.op(id),
             Self::Sim(driver) => driver.op(id),
-        };
-        op.map(|op| (op.fd(), op.interest()))
+        }
+    }
+
+    /// The descriptor of an operation and its side; `None` when the operation has ended.
+    pub fn subject(&self, id: OpId) -> Option<(Fd, Interest)> {
+        self.op(id).map(|op| (op.fd(), op.interest()))
     }
 
     /// The watched descriptors, each with whether it is watched for reading and for writing.

@@ -1,7 +1,7 @@
 //! Reads of regular files that the kernel answers from its page cache, or not at all: `preadv2` with `RWF_NOWAIT`. And files that are
-//! opened without a disk, or not at all: `openat2` with `RESOLVE_CACHED`.
+//! opened without a disk, or not at all: `openat2` with `RESOLVE_CACHED`. And how the writer of a trace writes its file.
 //!
-//! Called by yibu-python's files, in the thread of a loop; calls the kernel. What the cache does not have, and what a file system
+//! Called by yibu-python's files, in the thread of a loop, and by the thread of its writer of traces; calls the kernel. What the cache does not have, and what a file system
 //! does not support, is an error here, and the caller reads in another thread.
 
 use std::ffi::CStr;
@@ -13,7 +13,7 @@ use std::ptr;
 use rustix::fs::{
     CWD, FileType, Mode, OFlags, ResolveFlags, SeekFrom, fcntl_setfl, fstat, fstatfs, openat2, seek,
 };
-use rustix::io::Errno;
+use rustix::io::{Errno, write};
 
 use crate::op::Fd;
 use crate::sys::borrow;
@@ -47,6 +47,19 @@ fn read_now(fd: Fd, pieces: &[libc::iovec], offset: i64) -> io::Result<usize> {
     // used during the call. A wrong descriptor is an error of the kernel.
     let read = unsafe { libc::preadv2(fd, pieces.as_ptr(), count, offset, libc::RWF_NOWAIT) };
     usize::try_from(read).map_err(|_| io::Error::last_os_error())
+}
+
+/// Writes all of the bytes to a descriptor that blocks.
+pub fn write_all(fd: Fd, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match write(borrow(fd)?, bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => bytes = &bytes[count..],
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
 }
 
 /// Reads what the cache has into `buffer`, at the file's position without an offset, and returns that. It may be less than there is.

@@ -250,6 +250,11 @@ fn when<'py>(alarm: &Obj<'py, Alarm>) -> Output<'py> {
 }
 
 impl Alarm {
+    /// What it acts on, until it has run or was cancelled.
+    pub fn owner<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+        self.owner.get(py)
+    }
+
     /// Whether it was cancelled, or has run.
     #[inline]
     pub fn is_cancelled(&self) -> bool {

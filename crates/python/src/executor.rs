@@ -12,7 +12,7 @@ mod worker;
 
 use pyo3::prelude::*;
 
-pub use job::{Call, Job, unfinished};
+pub use job::{Call, Job, returned, unfinished};
 pub use pool::{ThreadPool, default_pool, standard_pool, stands_in, submit};
 pub use queue::AT_ONCE;
 

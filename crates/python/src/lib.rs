@@ -52,6 +52,7 @@ mod taskgroups;
 mod tasks;
 mod threads;
 mod timeouts;
+mod tracing;
 mod transports;
 mod unix_events;
 mod waiting;
@@ -117,6 +118,7 @@ fn _yibu(module: &Bound<'_, PyModule>) -> PyResult<()> {
     event_loop::faults::register(module)?;
     installation::register(module)?;
     observing::register(module)?;
+    tracing::register(module)?;
     locks::register(module)?;
     memory::register(module)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;

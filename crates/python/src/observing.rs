@@ -8,7 +8,7 @@ pub mod loops;
 pub mod metrics;
 mod step_watch;
 pub mod steps;
-mod stop;
+pub mod stop;
 mod ticker;
 
 use pyo3::prelude::*;

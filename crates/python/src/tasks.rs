@@ -12,9 +12,11 @@ mod eager;
 pub mod ensure;
 #[cfg(not(Py_3_14))]
 mod introspection;
+mod numbering;
 pub mod observed;
 mod pause;
 pub mod threadsafe;
+pub mod traced;
 
 use std::cell::Cell;
 use std::ffi::CStr;
@@ -65,12 +67,14 @@ pub struct TaskState {
     waiter: Slot,
     must_cancel: Cell<bool>,
     log_destroy_pending: Cell<bool>,
-    cancel_requests: Cell<usize>,
+    cancel_requests: Cell<u32>,
     /// See [`described`]; 0 where it was not noted.
     created: Cell<u64>,
     registration: WeakSetEntry,
     /// Where the observation of its loop counts its coroutine function.
     place: Cell<u32>,
+    /// The number that the task has in the trace that is recorded; of an older trace, if it is not larger than that trace's first.
+    traced: Cell<u32>,
 }
 
 impl Default for TaskState {
@@ -87,6 +91,7 @@ impl Default for TaskState {
             created: Cell::new(0),
             registration: WeakSetEntry::default(),
             place: Cell::new(0),
+            traced: Cell::new(0),
         }
     }
 }
@@ -129,13 +134,6 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 /// Whether an object is a task of the standard library's class or of the native one, which are not related by inheritance.
 pub fn is_asyncio_task(object: &Bound<'_, PyAny>) -> PyResult<bool> {
     Ok(Obj::<Task>::cast(object).is_some() || object.is_instance(stock::task(object.py())?)?)
-}
-
-fn next_number() -> u64 {
-    use std::sync::atomic::{AtomicU64, Ordering};
-    // One sequence for the whole process, as asyncio's `_task_name_counter`.
-    static NUMBER: AtomicU64 = AtomicU64::new(1);
-    NUMBER.fetch_add(1, Ordering::Relaxed)
 }
 
 /// TypeError unless the object is a coroutine.
@@ -204,7 +202,7 @@ fn begin<'py>(
     described::note_age(task);
     match options.name {
         None => {
-            own.number.set(next_number());
+            own.number.set(numbering::next());
             own.name.clear();
         }
         Some(name) => own.name.put(name.str()?),
@@ -564,7 +562,7 @@ pub fn cancel<'py>(task: &Obj<'py, Task>, message: &Bound<'py, PyAny>) -> PyResu
     if task.base.state() != State::Pending {
         return Ok(false);
     }
-    own.cancel_requests.set(own.cancel_requests.get() + 1);
+    own.cancel_requests.set(own.cancel_requests.get().saturating_add(1));
     depth::enter()?;
     if let Some(waiter) = own.waiter.get(task.py())
         && future_like::cancel_with(&waiter, message)?
@@ -580,7 +578,7 @@ pub fn cancel<'py>(task: &Obj<'py, Task>, message: &Bound<'py, PyAny>) -> PyResu
 /// `Task.cancelling`: the number of cancellation requests that `uncancel` has not taken back.
 #[inline]
 pub fn cancelling(task: &Obj<'_, Task>) -> usize {
-    task.own.cancel_requests.get()
+    task.own.cancel_requests.get() as usize
 }
 
 /// `Task.uncancel`: takes one cancellation request back and returns the number of those left.
@@ -590,7 +588,7 @@ pub fn uncancel(task: &Obj<'_, Task>) -> usize {
     if left == 0 {
         task.own.must_cancel.set(false);
     }
-    left
+    left as usize
 }
 
 /// `_take_cancellation(task)`: takes a cancellation that waits for the task's next await; whether there was one. Called by

@@ -18,7 +18,9 @@ use super::operation::Owner;
 use super::overridable::Overridden;
 use super::parts::Parts;
 use super::pulse::Pulse;
+use super::recording::Recording;
 use super::timer::Scheduled;
+use super::traced::LoopTrace;
 use crate::errors;
 use crate::ffi::{Class, LoopCell, Obj, Ref, Slot, Visitor, WeakMap, WeakSetEntry, thread};
 
@@ -98,6 +100,9 @@ pub struct EventLoop {
     pub(crate) observation: LoopCell<Option<Box<Observation>>>,
     /// The number of the observation; 0 while nobody observes.
     observed: Cell<u32>,
+    /// What the loop keeps while a trace is recorded, and whether one is.
+    pub(super) trace: LoopCell<Option<Box<LoopTrace>>>,
+    is_traced: Cell<bool>,
     /// Which methods Python code has replaced on the object itself; see `overridden`.
     pub(super) overridden: Overridden,
     pub(crate) current: NotedTask,
@@ -163,6 +168,8 @@ impl EventLoop {
             steps_are_seen: Cell::new(false),
             observation: LoopCell::default(),
             observed: Cell::new(0),
+            trace: LoopCell::default(),
+            is_traced: Cell::new(false),
             overridden: Overridden::default(),
             current: NotedTask::default(),
             after_entry: AfterEntry::default(),
@@ -247,7 +254,32 @@ impl EventLoop {
     /// Turns debug mode on or off.
     pub fn set_debug_mode(&self, enabled: bool) {
         self.debug.set(enabled);
-        self.steps_are_seen.set(enabled || self.is_observed());
+        self.decide_who_sees_steps();
+    }
+
+    fn decide_who_sees_steps(&self) {
+        self.steps_are_seen.set(self.debug.get() || self.is_observed() || self.is_traced());
+    }
+
+    /// Whether a trace of the loop is recorded.
+    #[inline]
+    pub fn is_traced(&self) -> bool {
+        self.is_traced.get()
+    }
+
+    /// Begins to record a trace, or records none any more.
+    pub fn record(&self, begun: Option<Arc<Recording>>) {
+        let begun = begun.map(|recording| Box::new(LoopTrace::new(recording, self.pulse.parks())));
+        self.is_traced.set(begun.is_some());
+        self.decide_who_sees_steps();
+        let former = self.trace.with(|trace| std::mem::replace(trace, begun));
+        drop(former);
+    }
+
+    /// Lets `f` act on what the loop keeps for the trace that is recorded. `f` must not call into Python.
+    #[inline]
+    pub fn with_trace<R>(&self, f: impl FnOnce(&mut LoopTrace) -> R) -> Option<R> {
+        self.trace.with(|trace| trace.as_deref_mut().map(f))
     }
 
     /// Whether somebody observes the loop.
@@ -270,7 +302,7 @@ impl EventLoop {
     /// Somebody begins to observe the loop, or nobody does any more. Returns what was counted before, to be dropped.
     pub fn observe(&self, begun: Option<Box<Observation>>) -> Option<Box<Observation>> {
         self.observed.set(begun.as_ref().map_or(0, |observation| observation.number));
-        self.steps_are_seen.set(self.is_observed() || self.debug.get());
+        self.decide_who_sees_steps();
         self.observation.with(|observation| std::mem::replace(observation, begun))
     }
 

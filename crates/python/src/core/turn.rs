@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use yibu_engine::Plan;
 
 use super::clock::{self, now};
-use super::{Engine, Entry, EventLoop, Other, Overridable, current, operation};
+use super::{Engine, Entry, EventLoop, Other, Overridable, current, operation, tracing};
 use crate::core::Overrides;
 use crate::errors;
 use crate::ffi::Obj;
@@ -51,6 +51,9 @@ pub fn run_once(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
 #[inline(never)] // most turns are fast turns
 fn gather(event_loop: &Obj<'_, EventLoop>) -> PyResult<usize> {
     current::flush_leave(event_loop)?;
+    if event_loop.is_traced() {
+        tracing::leave_turn(event_loop);
+    }
     if !event_loop.overrides(Overridable::ShowTimers) {
         return wait_and_take(event_loop);
     }

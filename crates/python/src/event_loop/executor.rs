@@ -12,6 +12,7 @@ use super::debug;
 use crate::alarms::{self, Alarm};
 use crate::core::Overrides;
 use crate::core::current;
+use crate::core::recording::note_cause;
 use crate::core::turn;
 use crate::core::{EventLoop, Overridable};
 use crate::coroutines::{Routine, Step, taken};
@@ -157,6 +158,7 @@ pub fn run_job<'py>(
     if event_loop.is_observed() {
         job.note_queued();
     }
+    note_cause(job.as_any(), false)?;
     let runs_here = event_loop.thread() == thread::ident();
     executor::submit(pool, job, if runs_here { turn::park_count() } else { executor::AT_ONCE })?;
     Ok(future)

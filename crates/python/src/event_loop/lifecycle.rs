@@ -8,8 +8,8 @@ use crate::attributes::flags;
 use crate::callbacks::{Reaction, forget, react};
 use crate::core::Overrides;
 use crate::core::current;
-use crate::core::turn;
 use crate::core::{Engine, EventLoop, Overridable};
+use crate::core::{tracing, turn};
 use crate::errors;
 use crate::events::entries::track_all;
 use crate::ffi::thread::attached;
@@ -191,6 +191,9 @@ fn end_run(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
         engine.driver.now()
     });
     event_loop.counters.end_run(time);
+    if event_loop.is_traced() {
+        tracing::leave_turn(event_loop);
+    }
     // Up to 3.11 the interpreter makes an object for that. Where the memory is short only for a moment, no other loop could run in
     // this thread any more.
     let unset = set_running(py, &none(py)).or_else(|error| match error.is_instance_of::<PyMemoryError>(py) {

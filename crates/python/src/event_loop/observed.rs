@@ -1,4 +1,4 @@
-//! Runs entries that debug mode times, entries of a loop that somebody observes, and entries whose handle has a `_run` that a program
+//! Runs entries that debug mode times, entries of a loop that somebody observes or traces, and entries whose handle has a `_run` that a program
 //! has replaced.
 //!
 //! asyncio runs everything through handles. Here most entries are not handles. While `_run` is replaced, as detectors of blocking
@@ -18,10 +18,19 @@ use crate::events::{self, Handle, PostedHandle, TimerHandle};
 use crate::ffi::Obj;
 use crate::ffi::originals;
 use crate::observing::steps;
+use crate::tracing;
 
 /// Runs an entry.
 #[inline(never)]
 pub(super) fn run(event_loop: &Obj<'_, EventLoop>, entry: Entry) -> PyResult<()> {
+    if event_loop.is_traced() {
+        return tracing::steps::run(event_loop, entry, run_seen);
+    }
+    run_seen(event_loop, entry)
+}
+
+#[inline]
+fn run_seen(event_loop: &Obj<'_, EventLoop>, entry: Entry) -> PyResult<()> {
     if event_loop.is_observed() {
         return if event_loop.is_untouched() && !event_loop.debug.get() {
             steps::run(event_loop, entry, turn::run_entry)

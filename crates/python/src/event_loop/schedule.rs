@@ -9,6 +9,7 @@ use pyo3::types::PyFloat;
 use super::{debug, handles, internal_timers};
 use crate::core::Overrides;
 use crate::core::clock::on_the_clock;
+use crate::core::recording::note_cause;
 use crate::core::{Entry, EventLoop, Overridable};
 use crate::core::{Scheduled, now, seconds};
 use crate::events::entries::{HANDLE, POSTED, SCHEDULED};
@@ -196,6 +197,7 @@ fn post_soon<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Outp
     };
     let method = "call_soon_threadsafe";
     prepare(events::posted(&handle), event_loop, &args, &THREADSAFE, method, true)?;
+    note_cause(handle.as_any(), true)?;
     post(event_loop, handle.clone())?;
     Ok(handle.into_any())
 }

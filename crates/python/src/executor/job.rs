@@ -14,6 +14,7 @@ use pyo3::types::{PyDict, PyString, PyTuple};
 use yibu_engine::Inbox;
 
 use crate::arguments::Arguments;
+use crate::core::recording::JobTrace;
 use crate::core::{Entry, EntryKind, EventLoop, Message, Runnable, named, no_callable};
 use crate::events;
 use crate::ffi::class::Plain;
@@ -154,13 +155,18 @@ pub fn unfinished(py: Python<'_>) -> Vec<Unfinished<'_>> {
 pub fn run(job: Obj<'_, Job>) -> PyResult<Option<Arc<Inbox<Message>>>> {
     let future = job.future.get_or_none(job.py());
     job.taken.set(true);
+    let traced = JobTrace::begin(|| job.call.function(job.py()))?;
     match futures::exact(&future) {
-        Some(native) => Ok(run_for_loop(job, native)),
-        None => run_for_submitter(&job, &future).map(|()| None),
+        Some(native) => Ok(run_for_loop(job, native, traced)),
+        None => run_for_submitter(&job, &future, traced).map(|()| None),
     }
 }
 
-fn run_for_loop<'py>(job: Obj<'py, Job>, future: &Obj<'py, Future>) -> Option<Arc<Inbox<Message>>> {
+fn run_for_loop<'py>(
+    job: Obj<'py, Job>,
+    future: &Obj<'py, Future>,
+    traced: Option<JobTrace>,
+) -> Option<Arc<Inbox<Message>>> {
     let py = job.py();
     if future.state() == State::Cancelled {
         return None;
@@ -175,6 +181,9 @@ fn run_for_loop<'py>(job: Obj<'py, Job>, future: &Obj<'py, Future>) -> Option<Ar
             job.outcome.put(Raised::from_err(py, error).into_any());
             job.ending.set(Ending::Raised);
         }
+    }
+    if let Some(traced) = traced {
+        traced.end(job.as_any());
     }
     // The future was cancelled, so the result is dropped here.
     if future.state() == State::Cancelled { None } else { post(job) }
@@ -192,12 +201,20 @@ fn post(job: Obj<'_, Job>) -> Option<Arc<Inbox<Message>>> {
     Some(inbox)
 }
 
-fn run_for_submitter<'py>(job: &Obj<'py, Job>, future: &Bound<'py, PyAny>) -> PyResult<()> {
+fn run_for_submitter<'py>(
+    job: &Obj<'py, Job>,
+    future: &Bound<'py, PyAny>,
+    traced: Option<JobTrace>,
+) -> PyResult<()> {
     let py = job.py();
     if !future.call_method0(name!("set_running_or_notify_cancel"))?.is_truthy()? {
         return Ok(());
     }
-    match job.call.make(py) {
+    let made = job.call.make(py);
+    if let Some(traced) = traced {
+        traced.end(job.as_any());
+    }
+    match made {
         Ok(value) => future.call_method1(names::set_result(py), (value,))?,
         Err(error) => {
             future.call_method1(name!("set_exception"), (Raised::from_err(py, error).into_any(),))?
@@ -217,6 +234,11 @@ pub fn cancel(job: Obj<'_, Job>) -> PyResult<()> {
         inbox.wake_if_parked();
     }
     Ok(())
+}
+
+/// The job that an entry gives back to the loop, if it is one.
+pub fn returned(runnable: &Runnable) -> Option<&Ref> {
+    std::ptr::eq(runnable.kind, &ENDED).then_some(&runnable.object)
 }
 
 /// A job of the default executor has ended.

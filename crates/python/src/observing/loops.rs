@@ -8,6 +8,7 @@ use pyo3::prelude::*;
 use super::metrics;
 use crate::core::EventLoop;
 use crate::core::pulse::Pulse;
+use crate::core::recording;
 use crate::ffi::{Obj, WeakSet};
 
 static LOOPS: WeakSet<EventLoop> = WeakSet::new();
@@ -18,6 +19,7 @@ pub fn enter(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     event_loop.registration.enter(&LOOPS, event_loop)?;
     MADE.fetch_add(1, Ordering::Release);
     metrics::begin(event_loop);
+    event_loop.record(recording::current());
     Ok(())
 }
 

@@ -1,0 +1,297 @@
+//! [`Recording`]: the ring in which a trace (`yibu.trace()`) keeps what has happened until its writer has taken it.
+//!
+//! A record is eight words; a text goes on in the words of further records. Whoever writes holds the interpreter, so there is one
+//! writer at a time, and the reader needs no lock: it is a thread without the interpreter (`tracing/writer.rs`). When the ring is full,
+//! records are lost and counted.
+
+use std::array;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use pyo3::prelude::*;
+use rustix::time::{ClockId, clock_gettime};
+use yibu_driver::threads::{self, ThreadId};
+
+use super::naming::Names;
+
+/// How many words a record has.
+pub const WORDS: usize = 8;
+
+/// One record. The low byte of the first word is its [`Kind`].
+pub type Record = [u64; WORDS];
+
+/// How many words of the first record are in front of a text.
+const BEFORE_TEXT: usize = 4;
+
+/// The longest text, in bytes; longer ones are cut.
+const LONGEST: usize = 224;
+
+/// The most records that a text takes.
+const RECORDS: usize = 1 + (LONGEST - (WORDS - BEFORE_TEXT) * 8).div_ceil(WORDS * 8);
+
+/// What a record tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    /// The number of a name, and the name.
+    Name = 1,
+    /// A task that was not seen before: its number, that of its function's name, since when it is there, the thread, and its name.
+    Task,
+    /// The number of a thread, and its name.
+    Thread,
+    /// A step: see [`super::traced::Step`].
+    Step,
+    /// The loop waited for something to do: from, until, thread.
+    Idle,
+    /// A thread has done a job: from, until, thread and name, key.
+    Job,
+    /// Something will run because of this moment: time, thread, key, and 1 where the moment is to be shown.
+    Cause,
+    /// So many records were lost in front of this one; the time.
+    Lost,
+}
+
+impl Kind {
+    /// The kind of a record.
+    pub fn of(word: u64) -> Option<Self> {
+        let kinds = [
+            Self::Name,
+            Self::Task,
+            Self::Thread,
+            Self::Step,
+            Self::Idle,
+            Self::Job,
+            Self::Cause,
+            Self::Lost,
+        ];
+        kinds.into_iter().find(|kind| *kind as u64 == word & 0xff)
+    }
+}
+
+/// Two halves as a word.
+#[inline]
+pub const fn halves(low: u32, high: u32) -> u64 {
+    low as u64 | (high as u64) << 32
+}
+
+/// The time in nanoseconds of the kernel's monotonic clock.
+#[inline]
+pub fn now() -> u64 {
+    let time = clock_gettime(ClockId::Monotonic);
+    (time.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(time.tv_nsec as u64)
+}
+
+/// A trace that is being recorded.
+pub struct Recording {
+    /// The number of the last task of older traces.
+    pub first_task: u32,
+    words: Box<[AtomicU64]>,
+    /// How many records were written, and how many of them the reader has taken.
+    written: AtomicU64,
+    taken: AtomicU64,
+    /// How many were lost, and how many of them the ring tells of.
+    lost: AtomicU64,
+    told: AtomicU64,
+    /// The names that the ring has told.
+    pub(super) names: Mutex<Names>,
+    known_threads: Mutex<Vec<ThreadId>>,
+}
+
+impl Recording {
+    /// A ring for so many records, rounded up.
+    pub fn new(records: usize, first_task: u32) -> Self {
+        let records = records.clamp(16, 1 << 24).next_power_of_two();
+        Self {
+            first_task,
+            words: (0..records * WORDS).map(|_| AtomicU64::new(0)).collect(),
+            written: AtomicU64::new(0),
+            taken: AtomicU64::new(0),
+            lost: AtomicU64::new(0),
+            told: AtomicU64::new(0),
+            names: Mutex::default(),
+            known_threads: Mutex::default(),
+        }
+    }
+
+    fn capacity(&self) -> u64 {
+        (self.words.len() / WORDS) as u64
+    }
+
+    fn put(&self, place: u64, record: &Record) {
+        let first = (place & (self.capacity() - 1)) as usize * WORDS;
+        for (cell, word) in self.words[first..first + WORDS].iter().zip(record) {
+            cell.store(*word, Ordering::Relaxed);
+        }
+    }
+
+    /// Writes records that belong together; whether there was room for them.
+    #[inline]
+    pub fn push(&self, _py: Python<'_>, records: &[Record]) -> bool {
+        let written = self.written.load(Ordering::Relaxed);
+        let (lost, told) = (self.lost.load(Ordering::Relaxed), self.told.load(Ordering::Relaxed));
+        let tells = u64::from(lost != told);
+        let room = self.capacity() - (written - self.taken.load(Ordering::Acquire));
+        if room < records.len() as u64 + tells {
+            self.lost.store(lost + 1, Ordering::Relaxed);
+            return false;
+        }
+        if tells != 0 {
+            self.told.store(lost, Ordering::Relaxed);
+            self.put(written, &[Kind::Lost as u64, lost - told, now(), 0, 0, 0, 0, 0]);
+        }
+        for (place, record) in (written + tells..).zip(records) {
+            self.put(place, record);
+        }
+        self.written.store(written + tells + records.len() as u64, Ordering::Release);
+        true
+    }
+
+    /// Writes a record with a text behind its first words.
+    pub fn push_text(&self, py: Python<'_>, kind: Kind, head: [u64; 3], text: &str) -> bool {
+        let end = (0..=LONGEST.min(text.len())).rfind(|end| text.is_char_boundary(*end)).unwrap_or(0);
+        let text = &text.as_bytes()[..end];
+        let mut records = [[0; WORDS]; RECORDS];
+        let words = records.as_flattened_mut();
+        words[0] = kind as u64 | (text.len() as u64) << 8;
+        words[1..BEFORE_TEXT].copy_from_slice(&head);
+        for (word, bytes) in words[BEFORE_TEXT..].iter_mut().zip(text.chunks(8)) {
+            *word = u64::from_le_bytes(array::from_fn(|index| bytes.get(index).copied().unwrap_or(0)));
+        }
+        self.push(py, &records[..records_of(text.len())])
+    }
+
+    /// Takes the records that are there, each with the text that it may have.
+    pub fn take(&self, mut take: impl FnMut(&Record, &[u8])) {
+        let written = self.written.load(Ordering::Acquire);
+        let mut place = self.taken.load(Ordering::Relaxed);
+        let mut words = [0; WORDS * RECORDS];
+        let mut text = [0; WORDS * RECORDS * 8];
+        while place < written {
+            self.copy(place, &mut words[..WORDS]);
+            let mut record = [0; WORDS];
+            record.copy_from_slice(&words[..WORDS]);
+            let has_text = matches!(Kind::of(record[0]), Some(Kind::Name | Kind::Task | Kind::Thread));
+            let length = if has_text { (record[0] >> 8 & 0xff) as usize } else { 0 };
+            let records = if has_text { records_of(length) } else { 1 };
+            self.copy(place, &mut words[..records * WORDS]);
+            for (bytes, word) in text.chunks_exact_mut(8).zip(&words[BEFORE_TEXT..]) {
+                bytes.copy_from_slice(&word.to_le_bytes());
+            }
+            take(&record, &text[..length]);
+            place += records as u64;
+            self.taken.store(place, Ordering::Release);
+        }
+    }
+
+    fn copy(&self, place: u64, words: &mut [u64]) {
+        let first = (place & (self.capacity() - 1)) as usize * WORDS;
+        for (index, word) in words.iter_mut().enumerate() {
+            let cell = &self.words[(first + index) % self.words.len()];
+            *word = cell.load(Ordering::Relaxed);
+        }
+    }
+
+    /// How many records were lost so far.
+    pub fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
+    }
+
+    /// Tells the name of this thread, unless it was told before.
+    #[cold]
+    pub fn know_thread(&self, py: Python<'_>, thread: ThreadId) -> PyResult<()> {
+        let mut known = self.known_threads.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.contains(&thread) {
+            return Ok(());
+        }
+        known.push(thread);
+        drop(known);
+        let name = super::naming::name_of_this_thread(py)?;
+        if !self.push_text(py, Kind::Thread, [thread.cast_unsigned().into(), 0, 0], &name) {
+            let mut known = self.known_threads.lock().unwrap_or_else(PoisonError::into_inner);
+            known.retain(|other| *other != thread);
+        }
+        Ok(())
+    }
+
+    /// Forgets what the names refer to.
+    pub fn forget_names(&self) {
+        let names = std::mem::take(&mut *self.names.lock().unwrap_or_else(PoisonError::into_inner));
+        drop(names);
+    }
+}
+
+/// How many records a text of this length takes, with what is before it.
+fn records_of(length: usize) -> usize {
+    1 + length.saturating_sub((WORDS - BEFORE_TEXT) * 8).div_ceil(WORDS * 8)
+}
+
+static IS_ON: AtomicBool = AtomicBool::new(false);
+static CURRENT: Mutex<Option<Arc<Recording>>> = Mutex::new(None);
+
+/// Begins or ends what is recorded; returns the recording before.
+pub fn set_current(recording: Option<Arc<Recording>>) -> Option<Arc<Recording>> {
+    IS_ON.store(recording.is_some(), Ordering::Relaxed);
+    std::mem::replace(&mut *CURRENT.lock().unwrap_or_else(PoisonError::into_inner), recording)
+}
+
+/// The trace that is being recorded.
+#[inline]
+pub fn current() -> Option<Arc<Recording>> {
+    if IS_ON.load(Ordering::Relaxed) { ask_current() } else { None }
+}
+
+#[cold]
+fn ask_current() -> Option<Arc<Recording>> {
+    CURRENT.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+/// What this thread does now has the object of this address run later, in another thread: notes that while a trace is recorded. The
+/// moment is a point on the track of the thread if it is `shown`.
+#[inline]
+pub fn note_cause(object: &Bound<'_, PyAny>, shown: bool) -> PyResult<()> {
+    match current() {
+        None => Ok(()),
+        Some(recording) => record_cause(&recording, object, shown),
+    }
+}
+
+#[cold]
+fn record_cause(recording: &Recording, object: &Bound<'_, PyAny>, shown: bool) -> PyResult<()> {
+    let (py, thread) = (object.py(), threads::current());
+    recording.know_thread(py, thread)?;
+    let (thread, key) = (u64::from(thread.cast_unsigned()), object.as_ptr().addr() as u64);
+    recording.push(py, &[[Kind::Cause as u64, now(), thread, key, shown.into(), 0, 0, 0]]);
+    Ok(())
+}
+
+/// A call that a worker makes, while a trace is recorded.
+pub struct JobTrace {
+    recording: Arc<Recording>,
+    name: u32,
+    begun: u64,
+}
+
+impl JobTrace {
+    /// The call of a function begins.
+    #[inline]
+    pub fn begin<'py>(function: impl FnOnce() -> Bound<'py, PyAny>) -> PyResult<Option<Self>> {
+        match current() {
+            None => Ok(None),
+            Some(recording) => Self::begin_call(recording, &function()).map(Some),
+        }
+    }
+
+    #[cold]
+    fn begin_call(recording: Arc<Recording>, function: &Bound<'_, PyAny>) -> PyResult<Self> {
+        recording.know_thread(function.py(), threads::current())?;
+        let name = recording.name_of_callable(function)?;
+        Ok(Self { recording, name, begun: now() })
+    }
+
+    /// The call has ended. `job` is what will run in the loop because of it.
+    pub fn end(self, job: &Bound<'_, PyAny>) {
+        let thread = halves(threads::current().cast_unsigned(), self.name);
+        let key = job.as_ptr().addr() as u64;
+        self.recording.push(job.py(), &[[Kind::Job as u64, self.begun, now(), thread, key, 0, 0, 0]]);
+    }
+}

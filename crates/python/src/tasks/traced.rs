@@ -1,0 +1,93 @@
+//! What a trace asks of tasks: their numbers, and what they wait for.
+//!
+//! A task gets its number when the trace first sees it. Called by `tracing/steps.rs`.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use pyo3::prelude::*;
+
+use super::{Task, name};
+use crate::core::naming::NONE;
+use crate::core::recording::{Kind, Recording, halves};
+use crate::coroutines::protocol::Coroutine;
+use crate::coroutines::{NativeCoroutine, Routine};
+use crate::ffi::Obj;
+use crate::futures::State;
+use crate::stock;
+
+static LAST: AtomicU32 = AtomicU32::new(0);
+
+/// What the tasks of the trace that begins now have larger numbers than.
+pub fn last_number() -> u32 {
+    LAST.load(Ordering::Relaxed)
+}
+
+/// A task that awaits through more coroutines than this is said to wait for what its last future is.
+const DEEPEST: usize = 100;
+
+/// The number of a task. Tells its name if the trace has not seen it; then 0 where the ring has no room for that.
+#[inline]
+pub fn number(task: &Obj<'_, Task>, recording: &Recording, since: u64, thread: u32) -> PyResult<u32> {
+    let known = task.own.traced.get();
+    if known > recording.first_task { Ok(known) } else { begin(task, recording, since, thread) }
+}
+
+#[inline(never)]
+fn begin(task: &Obj<'_, Task>, recording: &Recording, since: u64, thread: u32) -> PyResult<u32> {
+    let py = task.py();
+    let function = recording.name_of_code(&task.code(py)?)?;
+    let number = LAST.fetch_add(1, Ordering::Relaxed) + 1;
+    let head = [halves(number, function), since, thread.into()];
+    let told = match task.own.number.get() {
+        own if own != 0 && task.own.name.is_empty() => {
+            recording.push_text(py, Kind::Task, head, &format!("Task-{own}"))
+        }
+        _ => recording.push_text(py, Kind::Task, head, &name(task).str()?.to_string_lossy()),
+    };
+    if !told {
+        return Ok(0);
+    }
+    task.own.traced.set(number);
+    Ok(number)
+}
+
+/// The name of what a task waits for: the function of asyncio, or else the innermost coroutine that it awaits, or else the class of the
+/// future.
+pub fn waits_for(task: &Obj<'_, Task>, recording: &Recording) -> PyResult<u32> {
+    let py = task.py();
+    let Some(waiter) = task.own.waiter.get(py).filter(|_| task.base.state() == State::Pending) else {
+        return Ok(NONE);
+    };
+    let (coroutine_class, generator_class) = (stock::coroutine(py)?, stock::generator(py)?);
+    let mut coroutine = task.own.coroutine.get_or_none(py);
+    for depth in 0..DEEPEST {
+        if let Some(routine) = Obj::<Routine>::cast(&coroutine) {
+            return Ok(recording.name_of_static(py, Coroutine::name(&**routine)));
+        }
+        if let Some(native) = Obj::<NativeCoroutine>::cast(&coroutine) {
+            return Ok(recording.name_of_static(py, Coroutine::name(&**native)));
+        }
+        let class = coroutine.get_type();
+        let (code, awaited) = if class.is(coroutine_class) {
+            (name!("cr_code"), name!("cr_await"))
+        } else if class.is(generator_class) {
+            (name!("gi_code"), name!("gi_yieldfrom"))
+        } else {
+            break;
+        };
+        let awaited = coroutine.getattr(awaited)?;
+        let goes_on = awaited.get_type().is(coroutine_class) || awaited.get_type().is(generator_class);
+        if depth > 0 && !goes_on && !is_native_coroutine(&awaited) {
+            return recording.name_of_code(&coroutine.getattr(code)?);
+        }
+        coroutine = awaited;
+    }
+    match Obj::<Task>::cast(&waiter) {
+        Some(task) => recording.name_of_code(&task.code(py)?),
+        None => recording.name_of_code(waiter.get_type().as_any()),
+    }
+}
+
+fn is_native_coroutine(object: &Bound<'_, PyAny>) -> bool {
+    Obj::<Routine>::cast(object).is_some() || Obj::<NativeCoroutine>::cast(object).is_some()
+}

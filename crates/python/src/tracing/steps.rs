@@ -1,0 +1,133 @@
+//! Runs the entries of a loop that is traced, and records each as a step: see [`crate::core::traced`].
+//!
+//! Called by `event_loop/observed.rs`.
+
+use std::sync::Arc;
+
+use pyo3::prelude::*;
+use yibu_driver::{Interest, threads};
+use yibu_engine::{Op, OpId};
+
+use crate::alarms::Alarm;
+use crate::core::naming::NONE;
+use crate::core::recording::Recording;
+use crate::core::traced::{Readiness, Subject};
+use crate::core::tracing;
+use crate::core::{Entry, EventLoop, Other, Runnable};
+use crate::events::entries::POSTED;
+use crate::events::{Handle, TimerHandle};
+use crate::executor;
+use crate::ffi::Obj;
+use crate::tasks::Task;
+use crate::tasks::observed::stepped;
+use crate::tasks::traced::{number, waits_for};
+
+/// Runs an entry by `run` and records it.
+pub fn run(
+    event_loop: &Obj<'_, EventLoop>,
+    entry: Entry,
+    run: impl FnOnce(&Obj<'_, EventLoop>, Entry) -> PyResult<()>,
+) -> PyResult<()> {
+    let py = event_loop.py();
+    let Some(recording) = recording_of(event_loop)? else { return run(event_loop, entry) };
+    let task = stepped(&entry, py);
+    let task = task.as_ref().and_then(|task| Obj::<Task>::cast(task.any(py)));
+    let arrival = tracing::arrive(event_loop, key_of(&entry));
+    let subject = match task {
+        Some(task) => {
+            let thread = threads::current().cast_unsigned();
+            Subject { task: number(task, &recording, arrival.since(), thread)?, ..Subject::default() }
+        }
+        None => describe(event_loop, &entry, &recording)?,
+    };
+    let outer = tracing::begin(event_loop, &arrival, subject);
+    let result = run(event_loop, entry);
+    let ended = match task {
+        Some(task) => match task.ending() {
+            Some(ending) => Ok((ending as u8 + 1, NONE)),
+            None => waits_for(task, &recording).map(|name| (0, name)),
+        },
+        None => Ok((0, NONE)),
+    };
+    let (ending, waits_for) = ended.as_ref().map_or((0, NONE), |ended| *ended);
+    tracing::end(event_loop, ending, waits_for);
+    if let Some(outer) = outer {
+        tracing::go_on(event_loop, outer);
+    }
+    result.and(ended.map(drop))
+}
+
+/// Where the loop records. Tells the name of the thread that runs the loop when that has changed.
+#[inline]
+fn recording_of(event_loop: &Obj<'_, EventLoop>) -> PyResult<Option<Arc<Recording>>> {
+    let current = threads::current();
+    let known = event_loop.with_trace(|trace| {
+        let is_new = std::mem::replace(&mut trace.thread, current) != current;
+        (Arc::clone(&trace.recording), is_new)
+    });
+    let Some((recording, is_new)) = known else { return Ok(None) };
+    if is_new {
+        recording.know_thread(event_loop.py(), current)?;
+    }
+    Ok(Some(recording))
+}
+
+/// The address of what another thread has sent to the loop.
+#[inline]
+fn key_of(entry: &Entry) -> Option<u64> {
+    let Entry::Run(runnable) = entry else { return None };
+    let object = match std::ptr::eq(runnable.kind, &POSTED) {
+        true => &runnable.object,
+        false => executor::returned(runnable)?,
+    };
+    Some(object.as_ptr().addr() as u64)
+}
+
+/// What an entry is, that is not the step of a task.
+fn describe(event_loop: &Obj<'_, EventLoop>, entry: &Entry, recording: &Recording) -> PyResult<Subject> {
+    let name = match entry {
+        Entry::Run(runnable) => name_of(event_loop.py(), runnable, recording)?,
+        Entry::Other(Other::React { reaction, .. }) => {
+            recording.name_of_static(event_loop.py(), reaction.name)
+        }
+        Entry::Other(Other::Io(id)) => match operation(event_loop, *id) {
+            Some(subject) => return Ok(subject),
+            None => recording.name_of_static(event_loop.py(), "cancelled operation"),
+        },
+    };
+    Ok(Subject { name, ..Subject::default() })
+}
+
+fn name_of(py: Python<'_>, runnable: &Runnable, recording: &Recording) -> PyResult<u32> {
+    let object = runnable.object.any(py);
+    if let Some(alarm) = Obj::<Alarm>::cast(object) {
+        // `timeout`, `sleep` and their like: the class of what the timer acts on.
+        let Some(owner) = alarm.owner(py) else { return Ok(recording.name_of_static(py, "cancelled timer")) };
+        return recording.name_of_code(owner.get_type().as_any());
+    }
+    if executor::returned(runnable).is_some() {
+        return Ok(recording.name_of_static(py, "result of a thread"));
+    }
+    let handle = match Obj::<TimerHandle>::cast(object) {
+        Some(timer) => Some(timer.upcast()),
+        None => Obj::<Handle>::cast(object),
+    };
+    match handle {
+        Some(handle) => match handle.callback(py) {
+            Some(callback) => recording.name_of_callable(&callback),
+            None => Ok(recording.name_of_static(py, "cancelled callback")),
+        },
+        None => recording.name_of_callable(object),
+    }
+}
+
+/// What an operation of the kernel waits for, and where, unless it was cancelled.
+fn operation(event_loop: &EventLoop, id: OpId) -> Option<Subject> {
+    let operation = event_loop.engine.with(|engine| engine.driver.op(id))?;
+    let readiness = match (operation, operation.interest()) {
+        (Op::Accept { .. }, _) => Readiness::Accepts,
+        (_, Interest::Write) => Readiness::Writable,
+        (_, Interest::Read) => Readiness::Readable,
+    };
+    Some(Subject { readiness, fd: operation.fd(), ..Subject::default() })
+}

@@ -1,0 +1,193 @@
+//! `_TraceWriter`: one trace: has the loops record, and writes what they have recorded to a file, in a thread without the interpreter.
+//!
+//! Called by `python/yibu/tracing.py`, which opens the file and has the thread.
+
+use std::ffi::CStr;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+use yibu_driver::{Fd, files};
+
+use super::story::Story;
+use crate::core::recording::{self, Recording, now};
+use crate::core::tracing;
+use crate::errors;
+use crate::ffi::class::Plain;
+use crate::ffi::{Args, Class, ClassState, LoopCell, Obj, Output, Signature, Table, Visitor, none, thread};
+use crate::observing::loops;
+use crate::observing::stop::Stop;
+use crate::tasks::traced::last_number;
+
+/// How often the ring is emptied.
+const INTERVAL: Duration = Duration::from_millis(10);
+
+/// The file is written in pieces of about this size.
+const PIECE: usize = 1 << 16;
+
+/// A file and what goes into it.
+struct Target {
+    fd: Fd,
+    story: Story,
+    /// What has gone wrong: nothing is written any more.
+    error: Option<io::Error>,
+}
+
+impl Target {
+    fn write(&mut self) {
+        if self.error.is_none() {
+            self.error = files::write_all(self.fd, &self.story.out).err();
+        }
+        self.story.out.clear();
+    }
+
+    /// Writes what the ring has.
+    fn follow(&mut self, recording: &Recording) {
+        recording.take(|record, text| {
+            self.story.tell(record, text);
+            if self.story.out.len() >= PIECE {
+                self.write();
+            }
+        });
+    }
+}
+
+/// What the object and its thread share.
+struct Shared {
+    recording: Arc<Recording>,
+    target: Mutex<Target>,
+}
+
+impl Shared {
+    fn with<R>(&self, f: impl FnOnce(&mut Target) -> R) -> R {
+        f(&mut self.target.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// The data of a writer.
+#[derive(Default)]
+pub struct TraceWriter {
+    shared: LoopCell<Option<Arc<Shared>>>,
+    /// Ends the run of the thread; the next run has another one.
+    stopped: LoopCell<Arc<Stop>>,
+}
+
+impl TraceWriter {
+    fn shared(&self) -> PyResult<Arc<Shared>> {
+        let shared = self.shared.with(|shared| shared.clone());
+        shared.ok_or_else(|| PyRuntimeError::new_err("_TraceWriter() was not called"))
+    }
+}
+
+static TRACE_WRITER: ClassState = ClassState::new();
+const INIT: Signature<4> = Signature::new("_TraceWriter.__init__", "fd, records, process, program");
+
+/// `begin()`: has all loops record, also those that are made later.
+fn begin<'py>(writer: &Obj<'py, TraceWriter>) -> Output<'py> {
+    let py = writer.py();
+    if recording::current().is_some() {
+        return Err(PyRuntimeError::new_err("a trace is being recorded already"));
+    }
+    let recording = &writer.shared()?.recording;
+    recording::set_current(Some(Arc::clone(recording)));
+    for event_loop in loops::living(py) {
+        event_loop.record(Some(Arc::clone(recording)));
+    }
+    Ok(none(py))
+}
+
+/// `end()`: nothing is recorded any more.
+fn end<'py>(writer: &Obj<'py, TraceWriter>) -> Output<'py> {
+    let py = writer.py();
+    let recording = &writer.shared()?.recording;
+    if recording::current().is_some_and(|current| Arc::ptr_eq(&current, recording)) {
+        recording::set_current(None);
+        for event_loop in loops::living(py) {
+            tracing::finish(&event_loop);
+            event_loop.record(None);
+        }
+        recording.forget_names();
+    }
+    Ok(none(py))
+}
+
+/// `run()`: writes what is recorded until `stop()` is called.
+fn run<'py>(writer: &Obj<'py, TraceWriter>) -> Output<'py> {
+    let py = writer.py();
+    let (shared, stopped) = (writer.shared()?, writer.stopped.with(|stopped| Arc::clone(stopped)));
+    thread::outlive_interpreter(|| {
+        py.detach(|| {
+            loop {
+                let ends = stopped.sleep(INTERVAL);
+                shared.with(|target| target.follow(&shared.recording));
+                if ends {
+                    break;
+                }
+            }
+            shared.with(Target::write);
+        });
+    });
+    writer.stopped.with(|stopped| *stopped = Arc::default());
+    Ok(none(py))
+}
+
+/// `finish()`: the end of the file. Returns how many events were written and lost; raises what went wrong while the file was written.
+fn finish<'py>(writer: &Obj<'py, TraceWriter>) -> Output<'py> {
+    let py = writer.py();
+    let shared = writer.shared()?;
+    let (events, lost, error) = py.detach(|| {
+        let recording = &shared.recording;
+        shared.with(|target| {
+            target.follow(recording);
+            target.story.end(recording.lost(), now());
+            target.write();
+            (target.story.events, recording.lost(), target.error.take())
+        })
+    });
+    match error {
+        Some(error) => Err(errors::os_error(&error)),
+        None => Ok((events, lost).into_pyobject(py)?.into_any()),
+    }
+}
+
+impl Class for TraceWriter {
+    const NAME: &'static CStr = c"yibu._yibu._TraceWriter";
+    type Header = Plain;
+    const SUBCLASSABLE: bool = false;
+
+    fn state() -> &'static ClassState {
+        &TRACE_WRITER
+    }
+
+    fn table(t: &mut Table<Self>) {
+        t.doc(c"_TraceWriter(fd, records, process, program)\n--\n\nRecords what loops do, and writes it.");
+        t.init(|writer, args, kwargs| {
+            let [fd, records, process, program] = Args::parse_tuple(&INIT, args, kwargs)?;
+            let story = Story::begin(process.extract()?, &program.extract::<String>()?);
+            let recording = Arc::new(Recording::new(records.extract()?, last_number()));
+            let target = Mutex::new(Target { fd: fd.extract()?, story, error: None });
+            let shared = Arc::new(Shared { recording, target });
+            let former = writer.shared.with(|slot| slot.replace(shared));
+            drop(former);
+            Ok(())
+        });
+        t.noargs(c"begin", begin, "Has all loops record, also those that are made later.");
+        t.noargs(c"end", end, "Nothing is recorded any more.");
+        t.noargs(c"run", run, "Writes what is recorded, until stop().");
+        t.noargs(
+            c"stop",
+            |writer| {
+                writer.stopped.with(|stopped| stopped.set());
+                Ok(none(writer.py()))
+            },
+            "Ends run() when everything is written. It may be called again then.",
+        );
+        t.noargs(c"finish", finish, "Writes the end of the file; how many events were written and lost.");
+    }
+
+    fn traverse(&self, _visitor: &mut Visitor) {}
+
+    fn clear(&self) {}
+}

@@ -1,0 +1,164 @@
+"""`Trace`: one file of `yibu.trace()`, and the thread that writes it.
+
+The native part (`_yibu._TraceWriter`) has the loops record and makes the text of the file; here are the
+file, the thread, the signal, and what becomes of them when the process forks or ends. Made by `tracing.py`.
+"""
+
+import atexit
+import io
+import logging
+import os
+import signal
+import sys
+import threading
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+from yibu import _yibu
+from yibu.observing import background
+
+logger = logging.getLogger("yibu")
+
+# What the native part keeps of an event until it is written.
+_RECORD_BYTES = 64
+
+
+class _Recording:
+    """One file that is being written; a worker of `background.py`."""
+
+    def __init__(self, path: Any, buffer_size: int) -> None:
+        self.process = os.getpid()
+        self.file: io.FileIO = open(path, "wb", buffering=0)  # noqa: SIM115 (closed when the trace stops)
+        try:
+            self.native = _yibu._TraceWriter(
+                self.file.fileno(), buffer_size // _RECORD_BYTES, self.process, sys.argv[0] or "python"
+            )
+            self.native.begin()
+        except BaseException:
+            self.file.close()
+            raise
+
+    def begin(self) -> None:
+        """Start the thread; in a forked child record no more, for the file is the parent's."""
+        if os.getpid() != self.process:
+            self.native.end()
+            self.file.close()
+            background.remove(self)
+            _running.clear()
+            return
+        self.thread = threading.Thread(target=self.native.run, name="yibu-trace", daemon=True)
+        self.thread.start()
+
+    def end(self) -> None:
+        """Have the thread write what there is, and end."""
+        self.native.stop()
+        if self.thread is not threading.current_thread():
+            self.thread.join()
+
+    def finish(self) -> tuple[int, int]:
+        """Complete the file; how many events were written and lost."""
+        try:
+            return self.native.finish()
+        finally:
+            self.file.close()
+
+
+_lock = threading.RLock()
+_running: "list[Trace]" = []
+"""One, or none."""
+
+
+def _stop_all() -> None:
+    for trace in list(_running):
+        trace.stop()
+
+
+# At the end of the process, whether the threads of `background.py` have ended already or not.
+atexit.register(_stop_all)
+
+
+class Trace:
+    """A trace that is being recorded. `yibu.trace()` makes it."""
+
+    def __init__(self, path: Any, signum: int | None, buffer_size: int) -> None:
+        self.path: str = os.fsdecode(path)
+        """The file, or the first of them where a signal begins and ends."""
+        self.events = 0
+        """How many events the files have that are complete."""
+        self.lost = 0
+        """How many events were lost because the file could not be written fast enough."""
+        if buffer_size < _RECORD_BYTES:
+            raise ValueError(f"buffer_size must be at least {_RECORD_BYTES} bytes, not {buffer_size!r}")
+        self._buffer_size = buffer_size
+        self._recording: _Recording | None = None
+        self._files = 0
+        self._lock = threading.RLock()
+        self._signum = signum
+        self._former: Any = None
+        if signum is None:
+            self._begin()
+        else:
+            self._former = signal.signal(signum, self._toggle)
+
+    def _begin(self) -> None:
+        with _lock:
+            if _running:
+                raise RuntimeError(
+                    f"a trace is being recorded already, to {_running[0].path!r}: stop() that one first"
+                )
+            self._recording = _Recording(self._next_path(), self._buffer_size)
+            self._files += 1
+            background.add(self._recording)
+            _running.append(self)
+
+    def _next_path(self) -> str:
+        if not self._files:
+            return self.path
+        name, extension = os.path.splitext(self.path)
+        return f"{name}-{self._files + 1}{extension}"
+
+    def stop(self) -> None:
+        """Complete the file. OSError if it could not be written. Doing it again changes nothing."""
+        if self._signum is not None:
+            former = signal.SIG_DFL if self._former is None else self._former
+            signum, self._signum = self._signum, None
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signum, former)
+        self._end()
+
+    def _end(self) -> None:
+        with _lock:
+            recording, self._recording = self._recording, None
+            if recording is None or recording.process != os.getpid():
+                return
+            _running.remove(self)
+            recording.native.end()
+            background.remove(recording)
+        events, lost = recording.finish()
+        self.events += events
+        self.lost += lost
+        if lost:
+            logger.warning(
+                "trace %s: %d events were lost, because they came faster than they could be written",
+                recording.file.name,
+                lost,
+            )
+
+    def _toggle(self, _signum: int, _frame: FrameType | None) -> None:
+        if self._recording is None:
+            self._begin()
+            print(f"yibu: recording a trace, until the signal comes again: {self.path}", file=sys.stderr)
+        else:
+            self._end()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def __repr__(self) -> str:
+        state = "stopped" if self._recording is None else "recording"
+        return f"<yibu.trace({self.path!r}) {state} lost={self.lost}>"
