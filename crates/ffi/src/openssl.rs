@@ -7,10 +7,14 @@
 //! is found in its place, and where all symbols are found in the library that `_ssl` uses. Only then is OpenSSL asked, and has to
 //! confirm what was found. Otherwise, and for whatever is not an ordinary read or write, the object is asked: it knows how to raise.
 //!
+//! While an engine runs, the connection reads and writes a [`wire`] in the place of the two `MemoryBIO`, whatever asks it. An
+//! engine that stops puts them back, with all the ciphertext that waits.
+//!
 //! Called by `sslproto/tls.rs`.
 
 mod functions;
 mod layout;
+mod wire;
 
 use std::cell::Cell;
 use std::ffi::c_int;
@@ -19,11 +23,14 @@ use std::ptr::null;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use pyo3::{ffi, intern};
+use yibu_driver::memory::MakeRoom;
 
 use crate::gc::Visitor;
 use crate::reference::Slot;
-use functions::Functions;
+use functions::{Functions, Pointer};
 use layout::{Pointers, library, pointers};
+pub use wire::Taken;
+use wire::Wire;
 
 /// What came of an operation.
 pub enum Outcome<T> {
@@ -47,8 +54,6 @@ pub enum End {
 
 /// A maximal record's content.
 const RECORD_SIZE: usize = 16 * 1024;
-/// The size from which memory for ciphertext is given back instead of kept.
-const SCRATCH_LIMIT: usize = 1024 * 1024;
 const SSL_ERROR_WANT_READ: c_int = 2;
 const SSL_ERROR_WANT_WRITE: c_int = 3;
 const SSL_ERROR_ZERO_RETURN: c_int = 6;
@@ -59,16 +64,25 @@ unsafe extern "C" {
     fn _PyBytes_Resize(object: *mut *mut ffi::PyObject, size: ffi::Py_ssize_t) -> c_int;
 }
 
+/// What an engine that runs works with.
+#[derive(Clone, Copy)]
+struct Running {
+    functions: &'static Functions,
+    pointers: Pointers,
+    wire: Wire,
+}
+
 /// A connection that OpenSSL is asked about directly.
 ///
 /// Invariant **alive**: `running` is only set together with the slots, which keep the `_SSLSocket` and the two `MemoryBIO`
-/// alive; these free what the pointers point to when they die, and never replace it. Where OpenSSL may call Python code, which may
-/// stop the engine, the caller holds the `_SSLSocket`, and with it the memory, until OpenSSL has returned.
+/// alive; these free what the pointers point to when they die, and never replace it. The `_SSLSocket`'s `SSL` keeps the wire's `BIO`
+/// until the engine stops. Where OpenSSL may call Python code, which may stop the engine, the caller holds the `_SSLSocket`, and
+/// with it the memory, until OpenSSL has returned.
 /// OpenSSL is called with the interpreter locked, so no two threads that come through here are inside at once.
 #[derive(Default)]
 pub struct Engine {
-    running: Cell<Option<(&'static Functions, Pointers)>>,
-    /// A part of a record may have been taken from `incoming` already.
+    running: Cell<Option<Running>>,
+    /// A part of a record may have been taken from the wire already.
     holds_part: Cell<bool>,
     socket: Slot,
     incoming: Slot,
@@ -99,16 +113,21 @@ impl Engine {
             }
         }
         let Some(pointers) = pointers(library, object, incoming, outgoing)? else { return Ok(()) };
+        let functions = &library.functions;
+        let Some(wire) = connect(functions, pointers) else { return Ok(()) };
         self.socket.put(object.getattr(intern!(py, "_sslobj"))?);
         self.incoming.put(incoming.clone());
         self.outgoing.put(outgoing.clone());
-        self.running.set(Some((&library.functions, pointers)));
+        self.holds_part.set(false);
+        self.running.set(Some(Running { functions, pointers, wire }));
         Ok(())
     }
 
-    /// Lets the connection go.
+    /// Lets the connection go, which has its `MemoryBIO` back.
     pub fn stop(&self) {
-        self.running.set(None);
+        if let Some(running) = self.running.take() {
+            disconnect(running);
+        }
         self.slots().into_iter().for_each(Slot::clear);
     }
 
@@ -121,29 +140,19 @@ impl Engine {
     /// Takes ciphertext from the peer; false when it does not run, or memory is short.
     #[inline]
     pub fn feed(&self, data: &[u8]) -> bool {
-        let Some((functions, pointers)) = self.running.get() else { return false };
-        if data.is_empty() {
-            return true;
-        }
-        let Ok(len) = c_int::try_from(data.len()) else { return false };
-        // SAFETY: alive; `len` readable bytes. A BIO over memory takes all or nothing.
-        unsafe { (functions.bio_write)(pointers.incoming, data.as_ptr(), len) == len }
+        self.running.get().is_some_and(|running| data.is_empty() || running.wire.feed(data))
     }
 
     /// The ciphertext that has come and was not looked at.
     #[inline]
     pub fn incoming_size(&self) -> Option<usize> {
-        let (functions, pointers) = self.running.get()?;
-        // SAFETY: alive.
-        Some(unsafe { (functions.bio_pending)(pointers.incoming) })
+        self.running.get().map(|running| running.wire.incoming_size())
     }
 
     /// The ciphertext for the peer.
     #[inline]
     pub fn outgoing_size(&self) -> Option<usize> {
-        let (functions, pointers) = self.running.get()?;
-        // SAFETY: alive.
-        Some(unsafe { (functions.bio_pending)(pointers.outgoing) })
+        self.running.get().map(|running| running.wire.outgoing_size())
     }
 
     /// Whether there is something to be read, as far as can be seen.
@@ -155,28 +164,18 @@ impl Engine {
     /// An upper bound of the plain text that can be read.
     #[inline]
     fn plain_size(&self) -> Option<usize> {
-        let (functions, pointers) = self.running.get()?;
+        let Running { functions, pointers, wire } = self.running.get()?;
+        let arrived = wire.incoming_size();
         // SAFETY: alive.
-        let (arrived, decrypted) =
-            unsafe { ((functions.bio_pending)(pointers.incoming), (functions.pending)(pointers.ssl)) };
+        let decrypted = unsafe { (functions.pending)(pointers.ssl) };
         let part = if arrived > 0 && self.holds_part.get() { RECORD_SIZE } else { 0 };
         Some(arrived + decrypted.unsigned_abs() as usize + part)
     }
 
     /// Takes the ciphertext for the peer.
     #[inline]
-    pub fn take_outgoing(&self) -> Option<Scratch> {
-        let (functions, pointers) = self.running.get()?;
-        let mut scratch = Scratch::take();
-        // SAFETY: alive; `len` bytes are reserved, and as many are initialised as the BIO says that it has given.
-        unsafe {
-            let len = (functions.bio_pending)(pointers.outgoing);
-            scratch.0.reserve(len);
-            let given = c_int::try_from(len).unwrap_or(c_int::MAX);
-            let taken = (functions.bio_read)(pointers.outgoing, scratch.0.as_mut_ptr(), given);
-            scratch.0.set_len(usize::try_from(taken).unwrap_or(0));
-        }
-        Some(scratch)
+    pub fn take_outgoing(&self) -> Option<Taken> {
+        self.running.get().map(|running| running.wire.take_outgoing())
     }
 
     /// Reads all the plain text that there is, as one object. Everything but an ordinary end is `End::Ask`.
@@ -211,6 +210,9 @@ impl Engine {
     /// Reads all the plain text that there is, or as much as a buffer takes. Then `End::Ask` says that there may be more.
     #[inline]
     pub fn read_into(&self, py: Python<'_>, buffer: &mut [u8]) -> (usize, End) {
+        if self.may_read() != Some(true) {
+            return (0, End::Again);
+        }
         // SAFETY: a writable slice.
         unsafe { self.fill(py, buffer.as_mut_ptr(), buffer.len()) }
     }
@@ -222,26 +224,27 @@ impl Engine {
         // OpenSSL calls Python code (names of servers, keys), which may let the connection go.
         let _alive = self.socket.get(py);
         let mut filled = 0;
-        while self.may_read() == Some(true) {
-            if filled == len {
-                return (filled, End::Ask);
-            }
+        while filled < len {
             // SAFETY: the rest of what the caller promises.
             match unsafe { self.read_some(start.add(filled), len - filled) } {
                 Outcome::Value(0) => return (filled, End::Closed),
                 Outcome::Value(count) => filled += count,
-                Outcome::Again => break,
+                Outcome::Again => return (filled, End::Again),
                 Outcome::Ask => return (filled, End::Ask),
             }
+            // OpenSSL has nothing decrypted left where it had room for more.
+            if filled < len && self.incoming_size().unwrap_or(0) == 0 {
+                return (filled, End::Again);
+            }
         }
-        (filled, End::Again)
+        (filled, if self.may_read() == Some(true) { End::Ask } else { End::Again })
     }
 
     /// # Safety
     /// `len` bytes at `start` must be writable.
     #[inline]
     unsafe fn read_some(&self, start: *mut u8, len: usize) -> Outcome<usize> {
-        let Some((functions, pointers)) = self.running.get() else { return Outcome::Ask };
+        let Some(Running { functions, pointers, .. }) = self.running.get() else { return Outcome::Ask };
         let mut count = 0;
         // SAFETY: alive; the caller's promise.
         let done = unsafe { (functions.read)(pointers.ssl, start, len, &mut count) };
@@ -264,7 +267,7 @@ impl Engine {
 
     /// Whether the peer has said that nothing follows, and we have not.
     fn peer_has_finished(&self) -> bool {
-        let Some((functions, pointers)) = self.running.get() else { return false };
+        let Some(Running { functions, pointers, .. }) = self.running.get() else { return false };
         // SAFETY: alive.
         unsafe { (functions.shutdown)(pointers.ssl) == SSL_RECEIVED_SHUTDOWN }
     }
@@ -276,7 +279,7 @@ impl Engine {
         let _alive = self.socket.get(py);
         let mut written = 0;
         while written < data.len() {
-            let Some((functions, pointers)) = self.running.get() else {
+            let Some(Running { functions, pointers, .. }) = self.running.get() else {
                 return if written > 0 { Outcome::Value(written) } else { Outcome::Ask };
             };
             let rest = &data[written..];
@@ -309,34 +312,53 @@ impl Engine {
     }
 }
 
-thread_local! {
-    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-}
-
-/// Memory for ciphertext on its way, of the thread: it serves the next when it is dropped.
-pub struct Scratch(Vec<u8>);
-
-impl Scratch {
-    fn take() -> Self {
-        let mut memory = SCRATCH.take();
-        memory.clear();
-        Self(memory)
-    }
-}
-
-impl std::ops::Deref for Scratch {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        if self.0.capacity() <= SCRATCH_LIMIT {
-            // A thread that ends has no use for it.
-            let _ = SCRATCH.try_with(|scratch| scratch.set(std::mem::take(&mut self.0)));
+/// Gives a connection a wire in the place of its two `MemoryBIO`, with what waits in them; None where memory is short.
+fn connect(functions: &'static Functions, pointers: Pointers) -> Option<Wire> {
+    let [incoming, outgoing] = [pointers.incoming, pointers.outgoing].map(|memory| {
+        let mut room = Vec::new();
+        // SAFETY: a live `BIO`.
+        let size = unsafe { (functions.bio.pending)(memory) };
+        room.make_room(size).then_some((memory, size, room))
+    });
+    let (incoming, outgoing) = (incoming?, outgoing?);
+    let wire = Wire::new(&functions.bio)?;
+    let drain = |(memory, size, mut room): (Pointer, usize, Vec<u8>)| {
+        let size = c_int::try_from(size).unwrap_or(c_int::MAX);
+        // SAFETY: a live `BIO`; so many bytes are reserved, and as many are initialised as the `BIO` says that it has given.
+        unsafe {
+            let taken = (functions.bio.read)(memory, room.as_mut_ptr(), size);
+            room.set_len(usize::try_from(taken).unwrap_or(0));
         }
+        room
+    };
+    wire.begin(drain(incoming), drain(outgoing));
+    // SAFETY: a live `SSL`; it gets two references to the `BIO`, that of the `BIO`'s maker and one more.
+    unsafe {
+        (functions.bio.add_reference)(wire.bio);
+        (functions.set_incoming)(pointers.ssl, wire.bio);
+        (functions.set_outgoing)(pointers.ssl, wire.bio);
+    }
+    Some(wire)
+}
+
+/// Gives a connection its two `MemoryBIO` back, with what waits. What they have no memory for is lost, which both ends find to be a
+/// bad record.
+fn disconnect(Running { functions, pointers, wire }: Running) {
+    for (memory, data) in
+        [(pointers.incoming, wire.take_incoming()), (pointers.outgoing, wire.take_outgoing())]
+    {
+        if let Ok(size) = c_int::try_from(data.len())
+            && size > 0
+        {
+            // SAFETY: a live `BIO`; so many readable bytes.
+            unsafe { (functions.bio.write)(memory, data.as_ptr(), size) };
+        }
+    }
+    // SAFETY: alive; the `SSL` gets references of its own. With the wire's two it frees the wire, which is not used any more.
+    unsafe {
+        (functions.bio.add_reference)(pointers.incoming);
+        (functions.bio.add_reference)(pointers.outgoing);
+        (functions.set_incoming)(pointers.ssl, pointers.incoming);
+        (functions.set_outgoing)(pointers.ssl, pointers.outgoing);
     }
 }

@@ -37,6 +37,12 @@ impl Backlog {
         self.waiting.push_back(Waiting { data, sent: 0, len });
     }
 
+    /// Something comes before all that waits, of which a part was encrypted.
+    pub(super) fn push_first(&mut self, data: Ref, len: usize, sent: usize) {
+        self.size += len - sent;
+        self.waiting.push_front(Waiting { data, sent, len });
+    }
+
     /// So much of the first was encrypted, and not all.
     pub(super) fn advance(&mut self, count: usize) {
         if let Some(first) = self.waiting.front_mut() {

@@ -87,6 +87,8 @@ pub struct SslProtocol {
     pub(super) incoming_limits: Cell<Limits>,
     pub(super) outgoing_limits: Cell<Limits>,
     pub(super) backlog: LoopCell<Backlog>,
+    /// Something is being encrypted that comes before the backlog.
+    pub(super) encrypting: Cell<bool>,
     pub(super) event_loop: Slot,
     pub(super) app_protocol: Slot,
     /// What the application writes to: an `SslTransport`, unless the program has put another class in the place of that.

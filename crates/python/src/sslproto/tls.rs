@@ -194,14 +194,22 @@ impl Tls {
         self.object.get_or_none(py)
     }
 
-    /// `_incoming`.
+    /// `_incoming`. Who has it may look at it and change it, so OpenSSL works with it from now on.
     pub fn incoming<'py>(&self, py: Python<'py>) -> Bound<'py, PyAny> {
+        self.engine.stop();
         self.incoming.get_or_none(py)
     }
 
-    /// `_outgoing`.
+    /// `_outgoing`, likewise.
     pub fn outgoing<'py>(&self, py: Python<'py>) -> Bound<'py, PyAny> {
+        self.engine.stop();
         self.outgoing.get_or_none(py)
+    }
+
+    /// Whether OpenSSL is asked directly, as far as is known without asking whether methods were replaced.
+    #[inline]
+    pub fn is_hastened(&self) -> bool {
+        self.engine.is_running()
     }
 
     /// A method of the object without arguments.
@@ -213,8 +221,11 @@ impl Tls {
     #[inline]
     pub fn feed(&self, data: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = data.py();
-        if self.engine.is_running() && self.engine.feed(Buffer::get(data, false)?.bytes()) {
-            return Ok(());
+        if self.engine.is_running() {
+            if self.engine.feed(Buffer::get(data, false)?.bytes()) {
+                return Ok(());
+            }
+            self.engine.stop();
         }
         call::method(names::write(py), [&self.incoming(py), data]).map(drop)
     }

@@ -50,8 +50,14 @@ fn write<'py>(transport: Transport<'_, 'py>, data: Bound<'py, PyAny>) -> Output<
     if !empty {
         let protocol = transport.protocol(py, "_write_appdata")?;
         if writing::takes_data(&protocol)? {
-            writing::append(&protocol, data)?;
-            writing::send_appended(&protocol)?;
+            let at_once = match data.cast_exact::<PyBytes>() {
+                Ok(bytes) => writing::write_at_once(&protocol, bytes)?,
+                Err(_) => false,
+            };
+            if !at_once {
+                writing::append(&protocol, data)?;
+                writing::send_appended(&protocol)?;
+            }
         }
     }
     Ok(none(py))

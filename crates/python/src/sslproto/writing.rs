@@ -81,10 +81,54 @@ pub fn send_appended(protocol: Protocol<'_, '_>) -> PyResult<()> {
     send_backlog(protocol).or_else(|error| fail(protocol, error, "Fatal error on SSL protocol"))
 }
 
+/// Both halves of `_write_appdata` where nothing waits: what is encrypted at once is not put into the backlog first. False where
+/// it has to be.
+#[inline]
+pub fn write_at_once(protocol: Protocol<'_, '_>, data: &Bound<'_, PyBytes>) -> PyResult<bool> {
+    let may = protocol.tls.is_hastened()
+        && protocol.state.get() == State::Wrapped
+        && protocol.backlog.with(|backlog| backlog.is_empty())
+        && !protocol.encrypting.replace(true);
+    if !may {
+        return Ok(false);
+    }
+    let (len, mut sent) = (data.as_bytes().len(), 0);
+    let outcome = loop {
+        match protocol.tls.write(data, sent) {
+            Ok(None | Some(0)) => break Ok(()),
+            Ok(Some(count)) => sent += count,
+            Err(error) => break Err(error),
+        }
+        if sent >= len {
+            break Ok(());
+        }
+    };
+    protocol.encrypting.set(false);
+    if sent < len {
+        errors::room(protocol.backlog.with(|backlog| backlog.waiting.make_room(1)))?;
+        let data = Ref::new(data.clone().into_any());
+        protocol.backlog.with(|backlog| backlog.push_first(data, len, sent));
+    }
+    outcome
+        .and_then(|()| {
+            // OpenSSL may have called Python code that has written more.
+            if sent < len || protocol.backlog.with(|backlog| backlog.is_empty()) {
+                flush(protocol)
+            } else {
+                send_backlog(protocol)
+            }
+        })
+        .or_else(|error| fail(protocol, error, "Fatal error on SSL protocol"))?;
+    Ok(true)
+}
+
 /// `_do_write`: encrypts what waits, and sends it.
 #[inline]
 pub fn send_backlog(protocol: Protocol<'_, '_>) -> PyResult<()> {
     let py = protocol.py();
+    if protocol.encrypting.get() {
+        return flush(protocol);
+    }
     let first = || {
         let copy = |first: &Waiting| (first.data.copy(py), first.sent);
         protocol.backlog.with(|backlog| backlog.waiting.front().map(copy))
