@@ -26,6 +26,8 @@ RIVALS = {
     "rloop": "#37b24d",
     "rsloop": "#be4bdb",
     "zuvloop": "#f59f00",
+    "uvloop+aiofastnet": "#15aabf",
+    "talyn": "#a9714b",
 }
 
 

@@ -38,6 +38,13 @@ class Contender:
     transports: str = ""
     #: Says where to find it when it is missing.
     note: str = ""
+    #: What makes a loop, in `module`.
+    factory: str = "new_event_loop"
+
+    @property
+    def modules(self) -> str:
+        """What a program that uses it imports."""
+        return ",".join(filter(None, (self.namespace, self.module, self.transports)))
 
     @property
     def is_yibu(self) -> bool:
@@ -61,7 +68,7 @@ class Contender:
     def loop_factory(self) -> Callable[[], asyncio.AbstractEventLoop]:
         """Import what makes the loop."""
         factory: Callable[[], asyncio.AbstractEventLoop]
-        factory = importlib.import_module(self.module).new_event_loop
+        factory = getattr(importlib.import_module(self.module), self.factory)
         if self.transports:
             factory = importlib.import_module(self.transports).loop_factory(factory)
         return factory
@@ -101,6 +108,7 @@ ALL = [
     Contender("rloop", "rloop"),
     Contender("rsloop", "rsloop", note="for CPython 3.14 and later"),
     Contender("zuvloop", "zuvloop", note="for CPython 3.14 and later"),
+    Contender("talyn", "talyn", factory="Loop", note="for CPython 3.14 and later, with io_uring"),
 ]
 
 #: The bare epoll server of the network benchmarks: a floor, neither yibu nor a rival.

@@ -19,10 +19,10 @@ if str(ROOT) not in sys.path:
     # Started as a file, Python puts only this folder on the path.
     sys.path[0] = str(ROOT)
 
-from benchmarks import contenders, report  # noqa: E402
+from benchmarks import contenders, report, single  # noqa: E402
 from benchmarks.chart import draw  # noqa: E402
 from benchmarks.contenders import Contender  # noqa: E402
-from benchmarks.memory import timers  # noqa: E402
+from benchmarks.memory import objects, timers  # noqa: E402
 from benchmarks.micro import measure as micro  # noqa: E402
 from benchmarks.micro.catalogue import Benchmark, benchmarks  # noqa: E402
 from benchmarks.net import measure as net  # noqa: E402
@@ -30,6 +30,7 @@ from benchmarks.net.scenarios import SCENARIOS, Scenario  # noqa: E402
 from benchmarks.plan import Plan, show  # noqa: E402
 from benchmarks.processes import build_echo  # noqa: E402
 from benchmarks.results import Run  # noqa: E402
+from benchmarks.single import IMPORT, Single  # noqa: E402
 
 QUICK_SCALE, QUICK_ROUNDS = 0.2, 2
 
@@ -40,12 +41,12 @@ class Selection:
 
     micro: list[Benchmark]
     net: list[Scenario]
-    memory: list[timers.Habit]
+    single: list[Single]
 
     @property
     def keys(self) -> list[str]:
         """The names of all of it."""
-        keyed = [[each.key for each in part] for part in (self.micro, self.net, self.memory)]
+        keyed = [[each.key for each in part] for part in (self.micro, self.net, self.single)]
         return [key for part in keyed for key in part]
 
 
@@ -111,7 +112,7 @@ def measure(options: argparse.Namespace) -> Run:
     run.measurements += micro.measure(plan, selection.micro)
     if selection.net:
         run.measurements += net.measure(plan, selection.net, build_echo())
-    run.measurements += timers.measure(plan, selection.memory)
+    run.measurements += single.measure(plan, selection.single)
     show("")
     return run
 
@@ -122,7 +123,7 @@ def select(pattern: str, version: tuple[int, int]) -> Selection:
     return Selection(
         [each for each in benchmarks(version) if matches(each.key)],
         [each for each in SCENARIOS if matches(each.key) and (each.topic in pattern or not each.on_demand)],
-        [each for each in timers.HABITS if matches(each.key)],
+        [each for each in (IMPORT, *objects.LINES, *timers.LINES) if matches(each.key)],
     )
 
 

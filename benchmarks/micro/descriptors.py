@@ -2,7 +2,8 @@
 
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from typing import Any
 
 from benchmarks.contenders import Namespace
 from benchmarks.micro.callbacks import nothing
@@ -26,6 +27,29 @@ async def reader(asyncio: Namespace, count: int) -> None:
         for _ in range(count):
             loop.add_reader(left.fileno(), nothing)
             loop.remove_reader(left.fileno())
+
+
+@benchmark("add_reader churn, 100 descriptors", count=5_000)
+async def reader_churn(asyncio: Namespace, count: int) -> None:
+    """Each of a hundred descriptors is watched, called once and let go, as short connections are."""
+    loop = asyncio.get_running_loop()
+    with ExitStack() as stack:
+        pairs = [stack.enter_context(_pair()) for _ in range(100)]
+        for _, right in pairs:
+            right.send(b"x")
+        for _ in range(max(count // 100, 1)):
+            called = loop.create_future()
+            waiting = [len(pairs)]
+
+            def ready(number: int, waiting: list[int], called: Any) -> None:
+                loop.remove_reader(number)
+                waiting[0] -= 1
+                if not waiting[0]:
+                    called.set_result(None)
+
+            for left, _ in pairs:
+                loop.add_reader(left.fileno(), ready, left.fileno(), waiting, called)
+            await called
 
 
 @benchmark("reader callback", count=5_000)

@@ -47,6 +47,26 @@ async def create_batch(asyncio: Namespace, count: int) -> None:
         await task
 
 
+@benchmark("tasks awaiting tasks, ten deep", count=10_000)
+async def ten_deep(asyncio: Namespace, count: int) -> None:
+    """Each task makes the next and awaits it; counted per task."""
+
+    async def level(depth: int) -> None:
+        if depth:
+            await asyncio.create_task(level(depth - 1))
+
+    for _ in range(max(count // 10, 1)):
+        await asyncio.create_task(level(9))
+
+
+@benchmark("100,000 sleeping tasks", count=100_000)
+async def sleeping(asyncio: Namespace, count: int) -> None:
+    """All sleep before the first of them wakes; counted per task."""
+    tasks = [asyncio.create_task(asyncio.sleep(1)) for _ in range(count)]
+    for task in tasks:
+        await task
+
+
 @benchmark("loop.create_task + await", count=10_000)
 async def loop_create_and_await(asyncio: Namespace, count: int) -> None:
     """The same by the loop's method, as a program without any of yibu's names calls it."""
@@ -87,6 +107,21 @@ async def cancel_waiting(asyncio: Namespace, count: int) -> None:
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
+
+
+@benchmark("cancel storm, 10,000 tasks", count=10_000)
+async def cancel_storm(asyncio: Namespace, count: int) -> None:
+    """All wait, all are cancelled before the first of them knows, and somebody gathers them."""
+    loop = asyncio.get_running_loop()
+
+    async def waits() -> None:
+        await loop.create_future()
+
+    tasks = [asyncio.create_task(waits()) for _ in range(count)]
+    await asyncio.sleep(0)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 @benchmark("current_task()", count=50_000)

@@ -1,5 +1,6 @@
 """Other threads: `call_soon_threadsafe`, executors, coroutines submitted from outside."""
 
+import socket
 import threading
 
 from benchmarks.contenders import Namespace
@@ -75,6 +76,22 @@ async def to_thread(asyncio: Namespace, count: int) -> None:
     """The same with the context copied along."""
     for _ in range(count):
         await asyncio.to_thread(nothing)
+
+
+@benchmark("getaddrinfo, numeric", count=500)
+async def getaddrinfo(asyncio: Namespace, count: int) -> None:
+    """What every loop sends to its executor, or answers itself."""
+    loop = asyncio.get_running_loop()
+    for _ in range(count):
+        await loop.getaddrinfo("127.0.0.1", 80, type=socket.SOCK_STREAM)
+
+
+@benchmark("getaddrinfo, localhost", count=300)
+async def getaddrinfo_of_a_name(asyncio: Namespace, count: int) -> None:
+    """A name that the resolver finds in a file."""
+    loop = asyncio.get_running_loop()
+    for _ in range(count):
+        await loop.getaddrinfo("localhost", 80, type=socket.SOCK_STREAM)
 
 
 @benchmark("run_coroutine_threadsafe, round trip", count=500)

@@ -47,6 +47,23 @@ async def call_at_fire(asyncio: Namespace, count: int) -> None:
     await fired
 
 
+@benchmark("1,000,000 timers", count=1_000_000)
+async def million(asyncio: Namespace, count: int) -> None:
+    """Deadlines in no order within a second; every second timer is cancelled, the others fire."""
+    loop = asyncio.get_running_loop()
+    begin, last = loop.time(), 0.0
+    handles = []
+    for number in range(count):
+        delay = number * 7919 % 1_000_003 * 1e-6
+        handles.append(loop.call_at(begin + delay, nothing))
+        last = max(last, delay)
+    for handle in handles[::2]:
+        handle.cancel()
+    done = loop.create_future()
+    loop.call_at(begin + last + 1e-3, done.set_result, None)
+    await done
+
+
 @benchmark("sleep(1 us)", count=3_000)
 async def sleep_shortly(asyncio: Namespace, count: int) -> None:
     """A timer, a future and a park of the loop each time; a loop that wakes too early pays for no park."""

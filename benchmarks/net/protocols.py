@@ -5,6 +5,7 @@ import contextlib
 import os
 import socket
 import ssl
+import threading
 from pathlib import Path
 from typing import Any, cast
 
@@ -101,6 +102,9 @@ class SocketServer:
 async def listen(asyncio: Namespace, style: str) -> Any:
     """Start the server of one style on a free port of the loopback interface."""
     where: dict[str, Any] = {"host": "127.0.0.1", "port": 0, "backlog": 4096}
+    if style.startswith("busy "):
+        style = style.removeprefix("busy ")
+        threading.Thread(target=compute, daemon=True).start()
     if style.startswith("unix "):
         return await _listen_on_unix(asyncio, style.removeprefix("unix "))
     if style.startswith("tls "):
@@ -113,6 +117,13 @@ async def listen(asyncio: Namespace, style: str) -> Any:
     if style == "sockets":
         return SocketServer(asyncio, where)
     return await asyncio.get_running_loop().create_server(_PROTOCOLS[style], **where)
+
+
+def compute() -> None:
+    """Use the interpreter as long as it lets this thread have it."""
+    number = 1
+    while True:
+        number = (number * 48_271) % 2_147_483_647
 
 
 async def _listen_on_unix(asyncio: Namespace, style: str) -> Any:

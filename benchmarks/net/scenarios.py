@@ -59,7 +59,7 @@ class Scenario:
     @property
     def has_floor(self) -> bool:
         """Whether the bare server can take the place of a contender."""
-        return not (self.is_tls or self.is_unix)
+        return not (self.is_tls or self.is_unix or self.style.startswith("busy "))
 
     @property
     def floor(self) -> str:
@@ -151,6 +151,12 @@ def _latency(percentile: int) -> Scenario:
     )
 
 
+def _beside_a_thread(percentile: int) -> Scenario:
+    """The same where another thread of the server never waits: each turn has to get the interpreter back."""
+    name = f"10 x 64 B beside a thread that computes, p{percentile}"
+    return replace(_latency(percentile), name=name, style="busy protocol", count=1_000, warm_up=100)
+
+
 def _sizes() -> list[Scenario]:
     """Every number of connections with every size of messages, in every style."""
     messages = {64: ("64 B", 20_000), KIB: ("1 KiB", 20_000), 16 * KIB: ("16 KiB", 8_000)}
@@ -204,6 +210,8 @@ SCENARIOS = [
     _connect("streams connect + echo + close", "streams"),
     _latency(50),
     _latency(99),
+    _beside_a_thread(50),
+    _beside_a_thread(99),
     _idle("idle connections, protocol", "protocol"),
     _idle("idle connections, streams", "streams"),
     _tls_echo("protocol 8 x 64 B", 64, 20_000),
