@@ -165,7 +165,8 @@ impl<'a, 'py> Args<'a, 'py> {
 
     /// The same where an absent argument stands for something else than `None`.
     pub fn parse_given<const N: usize>(&self, signature: &Signature<N>) -> PyResult<Given<'py, N>> {
-        signature.distribute(self.positional, |index| self.value(index), self.keywords())
+        let named = self.values.len() - self.positional;
+        signature.distribute(self.positional, |index| self.value(index), self.keywords(), named)
     }
 
     /// The same for a function with `**kwargs`, which come as a dict.
@@ -179,8 +180,9 @@ impl<'a, 'py> Args<'a, 'py> {
         for (name, value) in self.keywords().filter(|(name, _)| !known(name)) {
             others.set_item(name, value)?;
         }
-        let keywords = self.keywords().filter(|(name, _)| known(name));
-        Ok((signature.distribute(self.positional, |index| self.value(index), keywords)?, others))
+        let keywords = || self.keywords().filter(|(name, _)| known(name));
+        let (argument, named) = (|index| self.value(index), keywords().count());
+        Ok((signature.distribute(self.positional, argument, keywords(), named)?, others))
     }
 
     /// `*args` behind the positional parameters of `signature`.
@@ -224,7 +226,7 @@ impl<'a, 'py> Args<'a, 'py> {
         let keywords = keywords.filter_map(|(name, value)| Some((name.cast_into::<PyString>().ok()?, value)));
         let argument =
             |index| args.get_borrowed_item(index).map_or_else(|_| none(py), |value| value.to_owned());
-        signature.distribute(args.len(), argument, keywords)
+        signature.distribute(args.len(), argument, keywords, kwargs.map_or(0, PyDictMethods::len))
     }
 }
 
@@ -312,22 +314,23 @@ impl<const N: usize> Signature<N> {
         Self { refusals: Refusals::NativeWithoutKeywords, ..Self::new(function, text) }
     }
 
-    /// Gives every parameter its argument.
     /// Whether one of the parameters behind the first `given` has no default.
     #[inline]
     fn requires_after(&self, given: usize) -> bool {
         self.required.iter().skip(given).any(|required| *required)
     }
 
+    /// Gives every parameter its argument; `named` of them have a keyword.
     fn distribute<'py>(
         &self,
         given: usize,
         argument: impl Fn(usize) -> Bound<'py, PyAny>,
         keywords: impl Iterator<Item = (Bound<'py, PyString>, Bound<'py, PyAny>)>,
+        named: usize,
     ) -> PyResult<Given<'py, N>> {
         match self.refusals {
             Refusals::Function | Refusals::Method => {}
-            Refusals::Native => return self.distribute_as_native(given, argument, keywords),
+            Refusals::Native => return self.distribute_as_native(given, argument, keywords, named),
             Refusals::NativeWithoutKeywords => return self.distribute_in_order(given, argument, keywords),
         }
         let mut found: Given<'py, N> = std::array::from_fn(|_| None);

@@ -14,6 +14,6 @@ pub use guard::{caught, print_no_lack_of_memory};
 pub use lending::Stateless;
 pub(crate) use methods::{fast, noargs, one, vectorcall};
 pub(crate) use slots::{
-    compare, descr_get, finalize, getter, hash, init, invoke, item, next, repr, send, setattr, setter, slot,
-    unary,
+    compare, construct, descr_get, finalize, getter, hash, init, invoke, item, next, repr, send, setattr,
+    setter, slot, unary,
 };

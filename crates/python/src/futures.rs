@@ -28,7 +28,7 @@ use crate::attributes::{assigned, write_flag};
 use crate::core::{OwnerKind, finish, ignore_replacement, typed};
 use crate::events::loop_debug;
 use crate::ffi::class::DictAndWeak;
-use crate::ffi::{Args, Class, ClassState, Obj, Ref, Signature, Slot, Table, Visitor};
+use crate::ffi::{Args, Class, ClassState, Create, Obj, Ref, Signature, Slot, Table, Visitor};
 use crate::ffi::{boolean, context, none};
 use crate::stock;
 
@@ -54,8 +54,7 @@ pub fn init(future: &Obj<'_, Future>, event_loop: Bound<'_, PyAny>) -> PyResult<
         let class = future.as_any().get_type().fully_qualified_name()?;
         return Err(PyRuntimeError::new_err(format!("{class} object is already initialized")));
     }
-    let event_loop = if event_loop.is_none() { stock::current_event_loop(py)? } else { event_loop };
-    let debug = loop_debug(&event_loop)?;
+    let (event_loop, debug) = given_or_current(py, event_loop)?;
     // A second call of __init__ resets the future and drops the old references.
     let old = future.callbacks.with(std::mem::take);
     drop(old);
@@ -65,10 +64,26 @@ pub fn init(future: &Obj<'_, Future>, event_loop: Bound<'_, PyAny>) -> PyResult<
     future.log_traceback.set(false);
     future.failed.set(false);
     future.event_loop.put(event_loop);
-    if debug {
-        future.source_traceback.put(stock::extract_stack(py)?.call0()?);
-    }
-    Ok(())
+    if debug { remember_source(future) } else { Ok(()) }
+}
+
+/// The same for an object that was just made.
+#[inline]
+pub fn init_new(future: &Obj<'_, Future>, event_loop: Bound<'_, PyAny>) -> PyResult<()> {
+    let (event_loop, debug) = given_or_current(future.py(), event_loop)?;
+    future.event_loop.put(event_loop);
+    if debug { remember_source(future) } else { Ok(()) }
+}
+
+/// The loop of a new future, and whether that says it is in debug mode.
+#[inline]
+fn given_or_current<'py>(
+    py: Python<'py>,
+    event_loop: Bound<'py, PyAny>,
+) -> PyResult<(Bound<'py, PyAny>, bool)> {
+    let event_loop = if event_loop.is_none() { stock::current_event_loop(py)? } else { event_loop };
+    let debug = loop_debug(&event_loop)?;
+    Ok((event_loop, debug))
 }
 
 /// Completes a native future's creation in debug mode: keeps the stack.
@@ -236,6 +251,12 @@ impl Class for Future {
         t.init(|future, args, kwargs| {
             let [event_loop] = Args::parse_tuple(&INIT, args, kwargs)?;
             init(future, event_loop)
+        });
+        t.construct(|args| {
+            let [event_loop] = args.parse(&INIT)?;
+            let future = Self::create(args.py())?;
+            init_new(&future, event_loop)?;
+            Ok(future)
         });
         table(t);
         properties(t);

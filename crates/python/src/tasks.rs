@@ -5,6 +5,7 @@
 
 mod awaited;
 mod callback;
+mod constructing;
 pub mod creating;
 pub mod described;
 mod docs;
@@ -44,6 +45,7 @@ use crate::{errors, names, stock};
 pub use awaited::Awaited;
 use callback::Kind;
 pub use callback::{TaskCallback, is_wakeup_of, task_of, wakeup_callable};
+use constructing::SIGNATURE;
 #[cfg(Py_3_14)]
 pub use creating::create_task_on;
 pub use creating::{CREATE_TASK, create_task, spawn_on};
@@ -104,11 +106,6 @@ derived! {
 static TASK: ClassState = ClassState::new();
 static TASKS: WeakSet<Task> = WeakSet::new();
 
-#[cfg(not(Py_3_12))]
-const INIT: Signature<4> = Signature::new_native("Task", "coro, *, loop=None, name=None, context=None");
-#[cfg(Py_3_12)]
-const INIT: Signature<5> =
-    Signature::new_native("Task", "coro, *, loop=None, name=None, context=None, eager_start=False");
 #[cfg(not(Py_3_12))]
 const DOC: &CStr =
     c"Task(coro, *, loop=None, name=None, context=None)\n--\n\nA coroutine driven by an event loop.";
@@ -212,11 +209,6 @@ fn begin<'py>(
     }
     own.registration.enter(&TASKS, task)?;
     schedule_step(task, None)
-}
-
-/// An argument, unless it is None.
-fn given(object: Bound<'_, PyAny>) -> Option<Bound<'_, PyAny>> {
-    (!object.is_none()).then_some(object)
 }
 
 fn is_running(event_loop: &Bound<'_, PyAny>) -> PyResult<bool> {
@@ -662,22 +654,15 @@ impl Class for Task {
     fn table(t: &mut Table<Self>) {
         t.doc(DOC);
         t.init(|task, args, kwargs| {
-            let parsed = Args::parse_tuple(&INIT, args, kwargs)?;
-            #[cfg(not(Py_3_12))]
-            let ([coroutine, event_loop, name, context], eager_start) = (parsed, false);
-            #[cfg(Py_3_12)]
-            let [coroutine, event_loop, name, context, eager] = parsed;
-            #[cfg(Py_3_12)]
-            let eager_start = eager.is_truthy()?;
+            let parsed = Args::parse_tuple(&SIGNATURE, args, kwargs)?;
             task.own.registration.leave();
-            futures::init(task.upcast(), event_loop)?;
-            let event_loop = task.base.event_loop.get_or_none(task.py());
-            begin(
-                task,
-                &event_loop,
-                coroutine,
-                Options { name: given(name), context: given(context), eager_start },
-            )
+            constructing::init(task, parsed, futures::init)
+        });
+        t.construct(|args| {
+            let parsed = args.parse(&SIGNATURE)?;
+            let task = Self::create(args.py())?;
+            constructing::init(&task, parsed, futures::init_new)?;
+            Ok(task)
         });
         t.one(
             c"set_result",

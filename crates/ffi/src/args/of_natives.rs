@@ -8,16 +8,15 @@ use pyo3::types::PyString;
 use super::{Given, Signature};
 
 impl<const N: usize> Signature<N> {
-    /// Gives every parameter its argument.
-    #[cold]
+    /// Gives every parameter its argument; `named` of them have a keyword.
     pub(super) fn distribute_as_native<'py>(
         &self,
         given: usize,
         argument: impl Fn(usize) -> Bound<'py, PyAny>,
         keywords: impl Iterator<Item = (Bound<'py, PyString>, Bound<'py, PyAny>)>,
+        named: usize,
     ) -> PyResult<Given<'py, N>> {
-        let keywords: Vec<_> = keywords.collect();
-        self.refuse_surplus(given, keywords.len())?;
+        self.refuse_surplus(given, named)?;
         let mut found: Given<'py, N> = std::array::from_fn(|index| (index < given).then(|| argument(index)));
         let mut unknown = None;
         for (keyword, value) in keywords {

@@ -111,6 +111,8 @@ impl<T: Class> Table<T> {
             // SAFETY: attached; the type is new and nobody else's, and its name becomes the end of a text that lives for ever.
             unsafe { (*class.as_type_ptr()).tp_name = T::NAME.as_ptr().add(module) };
         }
+        // SAFETY: attached; the type is new and nobody else's. Classes derived from it do not inherit the field.
+        unsafe { (*class.as_type_ptr()).tp_vectorcall = table.construct };
         T::state().set_class(&class);
         T::state().originals.name_functions(py, table.functions);
         natives::expect::<T>(&class);

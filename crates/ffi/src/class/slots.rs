@@ -29,6 +29,16 @@ impl<T: Class> Table<T> {
         self.slot(ffi::Py_tp_init, tramp::init::<T, F> as *mut c_void);
     }
 
+    /// How a call of exactly this class makes an instance: what `__init__` would do with a new one, without a tuple and a dict for the
+    /// arguments. For classes whose `__init__` nobody can replace.
+    pub fn construct<F>(&mut self, _: F)
+    where
+        F: Stateless + for<'a, 'py> Fn(Args<'a, 'py>) -> PyResult<Obj<'py, T>>,
+    {
+        const { assert!(T::IMMUTABLE && !T::STANDS_FOR_STOCK, "__init__ might be replaced") };
+        self.construct = Some(tramp::construct::<T, F>);
+    }
+
     /// `__call__`.
     pub fn call<F>(&mut self, _: F)
     where

@@ -19,6 +19,8 @@ pub struct Table<T> {
     pub(crate) slots: Vec<ffi::PyType_Slot>,
     /// How the methods are called as [`crate::function::Function`]s.
     pub(crate) vectorcalls: Vec<(&'static CStr, ffi::vectorcallfunc)>,
+    /// How a call of the class itself makes an instance, where that is not by `tp_new` and `tp_init`.
+    pub(crate) construct: Option<ffi::vectorcallfunc>,
     pub(crate) doc: &'static CStr,
     /// What the Rust functions of the methods are called, for a class that stands for one of asyncio's.
     pub(crate) functions: HashMap<TypeId, Py<PyString>>,
@@ -45,6 +47,7 @@ impl<T> Table<T> {
             properties: Vec::new(),
             slots: Vec::new(),
             vectorcalls: Vec::new(),
+            construct: None,
             doc: c"",
             functions: HashMap::new(),
             class: PhantomData,

@@ -12,6 +12,7 @@ use pyo3::types::{PyDict, PyTuple};
 
 use super::guard::{guard, guard_deeper};
 use super::lending::{Stateless, give, lend};
+use crate::args::Args;
 use crate::class::definition::Class;
 use crate::class::object::Obj;
 use crate::objects::Output;
@@ -227,6 +228,27 @@ where
                 questions::refuse(&object)?;
             }
             F::value()(&object, &args, kwargs.as_deref()).map(|()| 0)
+        })
+    }
+}
+
+/// `tp_vectorcall` of a class: a call of the class itself.
+pub(crate) unsafe extern "C" fn construct<T, F>(
+    _class: *mut ffi::PyObject,
+    args: *const *mut ffi::PyObject,
+    nargsf: usize,
+    keywords: *mut ffi::PyObject,
+) -> *mut ffi::PyObject
+where
+    T: Class,
+    F: Stateless + for<'a, 'py> Fn(Args<'a, 'py>) -> PyResult<Obj<'py, T>>,
+{
+    // SAFETY: called by CPython, attached; the arguments follow the vectorcall protocol; the table builder had an F.
+    unsafe {
+        let py = Python::assume_attached();
+        guard(py, std::ptr::null_mut(), || {
+            let args = Args::from_vectorcall(py, args, ffi::PyVectorcall_NARGS(nargsf), keywords);
+            F::value()(args).map(|object| object.into_any().into_ptr())
         })
     }
 }
