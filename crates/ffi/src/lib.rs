@@ -52,7 +52,7 @@
 //! The files are floors, and each uses only those below it:
 //!
 //! - [`objects`], [`gc`], [`cell`], [`thread`], [`depth`], [`versions`], [`make`], [`context`], [`buffer`] and their like: one use of the C API each
-//! - [`args`] and [`call`]: arguments in, and calls out
+//! - [`args`] and [`call`]: arguments in, and calls out; `running`: what asyncio notes in the state of a thread
 //! - [`class`]: layout, table and life of native classes; [`combined`]: those that a Python class may inherit from together;
 //!   [`mod@reference`]: what native objects hold of others
 //! - [`originals`]: what a program has replaced of a native class
@@ -97,6 +97,8 @@ pub mod originals;
 pub mod raised;
 pub mod redirection;
 pub mod reference;
+#[cfg(Py_3_14)]
+pub mod running;
 pub mod send;
 mod shown;
 mod stop_iteration;

@@ -44,6 +44,10 @@ where
 /// The loop that runs in this thread, whatever a program has put in the place of the functions that say so.
 #[inline]
 pub fn running(py: Python<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
+    #[cfg(Py_3_14)]
+    if let Some(event_loop) = crate::ffi::running::event_loop(py) {
+        return Ok(event_loop);
+    }
     let event_loop = call::call0(stock::get_running_loop(py)?)?;
     Ok((!event_loop.is_none()).then_some(event_loop))
 }

@@ -83,6 +83,12 @@ fn _yibu(module: &Bound<'_, PyModule>) -> PyResult<()> {
     replaced::names::capture(py)?;
     stock::capture(py)?;
     ffi::context::variables::verify(py)?;
+    #[cfg(Py_3_14)]
+    ffi::running::verify(
+        stock::get_running_loop(py)?,
+        stock::set_running_loop(py)?,
+        stock::swap_current_task(py)?,
+    )?;
     Table::<ffi::combined::Base>::build(py, None)?;
     Table::<ffi::function::Function>::build(py, None)?;
     let handle = add::<events::Handle>(module)?;

@@ -1,7 +1,7 @@
 //! Tells the standard library which task runs on which loop, because `asyncio.current_task()` and its callers must see native tasks.
 //!
-//! Up to 3.13 that is an entry in a dict (`_current_tasks`), from 3.14 on a field of the thread state behind
-//! `_swap_current_task`. Between two consecutive steps no Python code could see that no task is current, so [`leave`] only marks the
+//! Up to 3.13 that is an entry in a dict (`_current_tasks`), from 3.14 on a field of the thread state
+//! ([`crate::ffi::running`]). Between two consecutive steps no Python code could see that no task is current, so [`leave`] only marks the
 //! task as left. Every entry that runs Python code and is not a step calls [`flush_leave`] first, which changes the record; entries
 //! that run no Python code (an alarm, the end of a job) leave it as it is. Called by tasks and by the kinds of entries.
 
@@ -13,6 +13,8 @@ use super::EventLoop;
 use super::noted_task::Recorded;
 #[cfg(not(Py_3_14))]
 use crate::ffi::dict;
+#[cfg(Py_3_14)]
+use crate::ffi::running::swap_task;
 use crate::ffi::{Obj, Output};
 use crate::functions::running;
 use crate::stock;
@@ -59,16 +61,24 @@ pub fn enter(event_loop: &Obj<'_, EventLoop>, task: &Bound<'_, PyAny>) -> PyResu
     }
     #[cfg(Py_3_14)]
     {
-        if recorded.get() == Recorded::Stale {
-            swap(event_loop.as_any(), task)?;
-        } else {
-            as_running(event_loop.as_any(), || {
-                stock::enter_task(task.py())?.call1((event_loop.as_any(), task))
-            })?;
+        // Where a task is noted whose step has ended, this one takes its place; otherwise there must be none.
+        let is_stale = recorded.get() == Recorded::Stale;
+        if swap_task(event_loop.as_any(), Some(task), |other| is_stale || other.is_none()).is_none() {
+            enter_by_function(event_loop.as_any(), task, is_stale)?;
         }
     }
     recorded.set(Recorded::Running);
     Ok(())
+}
+
+/// [`enter`] where asyncio's function has to do it, or has to say what is wrong.
+#[cfg(Py_3_14)]
+#[cold]
+fn enter_by_function(event_loop: &Bound<'_, PyAny>, task: &Bound<'_, PyAny>, is_stale: bool) -> PyResult<()> {
+    if is_stale {
+        return swap(event_loop, task).map(drop);
+    }
+    as_running(event_loop, || stock::enter_task(task.py())?.call1((event_loop, task))).map(drop)
 }
 
 #[cfg(not(Py_3_14))]
@@ -148,9 +158,12 @@ pub fn leave_foreign(event_loop: &Bound<'_, PyAny>, task: &Bound<'_, PyAny>) -> 
 pub fn swap<'py>(event_loop: &Bound<'py, PyAny>, task: &Bound<'py, PyAny>) -> Output<'py> {
     let py = event_loop.py();
     #[cfg(Py_3_14)]
-    return as_running(event_loop, || {
-        crate::ffi::call::call(stock::swap_current_task(py)?, [event_loop, task])
-    });
+    return match swap_task(event_loop, (!task.is_none()).then_some(task), |_| true) {
+        Some(before) => Ok(before.unwrap_or_else(|| crate::ffi::none(py))),
+        None => as_running(event_loop, || {
+            crate::ffi::call::call(stock::swap_current_task(py)?, [event_loop, task])
+        }),
+    };
     #[cfg(all(Py_3_12, not(Py_3_14)))]
     return crate::ffi::call::call(stock::swap_current_task(py)?, [event_loop, task]);
     #[cfg(not(Py_3_12))]
