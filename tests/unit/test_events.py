@@ -186,6 +186,18 @@ class TestHandle:
         assert last.line == "handle = getattr(loop, schedule)(*arguments, noop)"
         handle.cancel()
 
+    def test_debug_mode_keeps_what_a_cancelled_handle_was(self, loop):
+        loop.set_debug(True)
+        handle = loop.call_soon(noop)
+        source = handle._source_traceback
+        assert handle._repr is None
+        handle.cancel()
+        assert handle._repr == repr(handle)
+        assert "cancelled" in handle._repr and "noop" in handle._repr
+        assert handle._source_traceback is source
+        handle._repr = handle._source_traceback = None
+        assert handle._repr is handle._source_traceback is None
+
     def test_no_source_traceback_outside_debug_mode(self, loop):
         assert loop.call_soon(noop)._source_traceback is None
 
@@ -619,6 +631,33 @@ class TestThreadsafe:
         loop.call_soon(loop.stop)
         loop.run_forever()
         assert called == []
+
+    @pytest.mark.skipif(sys.version_info < (3, 14), reason="3.14 made such handles wait")
+    def test_cancel_by_other_threads_waits_while_the_callback_runs(self, loop):
+        begun, order = threading.Event(), []
+
+        def work(number):
+            begun.wait(10)
+            handles[number].cancel()
+            order.append("cancelled")
+
+        def called():
+            begun.set()
+            # Whoever cancels a handle that does not run is not held up.
+            others[0].join(10)
+            time.sleep(0.05)
+            order.append("ran")
+
+        handles = [loop.call_soon_threadsafe(called), loop.call_soon_threadsafe(order.append, "never")]
+        others = [threading.Thread(target=work, args=(number,)) for number in (1, 0, 0)]
+        for other in others:
+            other.start()
+        loop.call_soon(loop.stop)
+        loop.run_forever()
+        for other in others:
+            other.join()
+        assert order == ["cancelled", "ran", "cancelled", "cancelled"]
+        assert all(handle.cancelled() for handle in handles)
 
     def test_closing_while_other_threads_call(self, make_loop):
         """A loop that is closed refuses calls from threads with its error, and never does worse."""

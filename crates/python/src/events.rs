@@ -5,6 +5,7 @@
 
 mod contexts;
 pub mod entries;
+mod noted;
 pub mod replacing;
 #[cfg(Py_3_14)]
 mod thread_safe_handle;
@@ -29,6 +30,7 @@ use crate::replaced::copy_context;
 use crate::replaced::names::{EXTRACT_STACK, FORMAT_CALLBACK, Name};
 use crate::{names, stock, texts};
 
+use self::noted::Noted;
 pub use replacing::*;
 pub use timer_handle::{TimerHandle, When, timer_for};
 
@@ -45,10 +47,11 @@ pub struct Handle {
     args: Arguments<Flags>,
     context: Slot,
     pub(crate) event_loop: Slot,
-    source_traceback: Slot,
-    /// What `repr()` said when the handle was cancelled in debug mode.
-    repr: Slot,
+    noted: Noted,
 }
+
+// With what the collector puts before it, a multiple of 16 bytes, as the interpreter hands memory out.
+const _: () = assert!(size_of::<Handle>() == 48);
 
 impl Default for Handle {
     /// A constant, because a new object is filled by a copy of it: from memory that was just written that would have to wait.
@@ -60,8 +63,7 @@ impl Default for Handle {
                 args: Arguments::new(Flags { cancelled: Cell::new(false), shares_context: Cell::new(false) }),
                 context: Slot::new(),
                 event_loop: Slot::new(),
-                source_traceback: Slot::new(),
-                repr: Slot::new(),
+                noted: Noted::new(),
             }
         }
     }
@@ -163,8 +165,7 @@ impl Handle {
 
     /// Keeps the stack of the code that made the handle, for debug mode.
     pub fn remember_source(&self, py: Python<'_>) -> PyResult<()> {
-        self.source_traceback.put(extract_stack(py, &EXTRACT_STACK)?);
-        Ok(())
+        self.noted.keep_source(extract_stack(py, &EXTRACT_STACK)?)
     }
 
     /// Whether `cancel()` was called.
@@ -192,7 +193,7 @@ pub fn cancel(handle: &Obj<'_, Handle>) -> PyResult<()> {
     if let Some(event_loop) = handle.event_loop.get(py)
         && loop_debug(&event_loop)?
     {
-        handle.repr.put(handle.as_any().repr()?);
+        handle.noted.keep_repr(handle.as_any().repr()?.into_any())?;
     }
     handle.callback.clear();
     handle.args.clear();
@@ -239,7 +240,7 @@ pub fn report(handle: &Obj<'_, Handle>, error: PyErr) -> PyResult<()> {
     report.set_item(names::message(py), format!("Exception in callback {source}"))?;
     report.set_item(names::exception(py), raised.as_any())?;
     report.set_item(names::handle(py), handle.as_any())?;
-    if let Some(source) = handle.source_traceback.get(py).filter(|s| s.is_truthy().unwrap_or(false)) {
+    if let Some(source) = handle.noted.source(py).filter(|s| s.is_truthy().unwrap_or(false)) {
         report.set_item(names::source_traceback(py), source)?;
     }
     raised
@@ -298,7 +299,7 @@ fn repr_info<'py>(handle: &Obj<'py, Handle>, name: &str) -> PyResult<Vec<String>
         };
         info.push(describe(callback, handle.all_args(py)?, debug)?.to_string());
     }
-    if let Some(source) = handle.source_traceback.get(py).filter(|s| s.is_truthy().unwrap_or(false)) {
+    if let Some(source) = handle.noted.source(py).filter(|s| s.is_truthy().unwrap_or(false)) {
         let frame = source.get_item(-1)?;
         info.push(format!("created at {}:{}", frame.get_item(0)?, frame.get_item(1)?));
     }
@@ -306,7 +307,7 @@ fn repr_info<'py>(handle: &Obj<'py, Handle>, name: &str) -> PyResult<Vec<String>
 }
 
 fn joined<'py>(py: Python<'py>, handle: &Obj<'py, Handle>, info: PyResult<Vec<String>>) -> Output<'py> {
-    if let Some(kept) = handle.repr.get(py) {
+    if let Some(kept) = handle.noted.repr(py) {
         return Ok(kept);
     }
     Ok(make::text(py, &text!("<{}>", texts::joined(&info?, " ")?)?)?.into_any())
@@ -331,8 +332,7 @@ fn fill<'py>(
     handle.args.flags.cancelled.set(false);
     handle.context.put(context);
     handle.args.flags.shares_context.set(false);
-    handle.repr.clear();
-    handle.source_traceback.clear();
+    handle.noted.clear();
     if loop_debug(&event_loop)? {
         handle.remember_source(py)?;
     }
@@ -392,9 +392,9 @@ impl Class for Handle {
         );
         flags! { t: c"_cancelled" => args.flags.cancelled }
         contexts::attribute(t);
-        objects! { t: c"_repr" => repr, c"_loop" => event_loop }
-        objects! { t: c"_source_traceback" => source_traceback }
+        objects! { t: c"_loop" => event_loop }
+        noted::attributes(t);
     }
 
-    references! { args, callback, context, event_loop, source_traceback, repr }
+    references! { args, callback, context, event_loop, noted }
 }

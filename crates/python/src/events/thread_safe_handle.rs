@@ -1,11 +1,13 @@
 //! `_ThreadSafeHandle` (3.14): what `call_soon_threadsafe` returns. Another thread that cancels it, or asks whether it was cancelled, while
 //! its callback runs waits until the callback has ended.
 //!
-//! asyncio holds an `RLock` around the callback; here only a thread that really has to wait makes something to wait on. Everything but
-//! the waiting happens with the interpreter lock held, so checking and registering cannot be separated.
+//! asyncio holds an `RLock` around the callback; here only a thread that really has to wait makes something to wait on, and lists it beside
+//! the handle ([`LATCHES`]), which so takes little more memory than any other. Everything but the waiting happens with the interpreter lock
+//! held, so checking and registering cannot be separated.
 
 use std::cell::Cell;
 use std::ffi::CStr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use pyo3::prelude::*;
@@ -14,7 +16,7 @@ use pyo3::types::PyType;
 use super::{Handle, RUN, cancel, run};
 use crate::ffi::class::Weak;
 use crate::ffi::originals;
-use crate::ffi::{Class, ClassState, LoopCell, Obj, Table, boolean, derived, none, references, thread};
+use crate::ffi::{Class, ClassState, Obj, Table, boolean, derived, none, references, thread};
 use crate::stock;
 
 /// What threads wait at while a callback runs.
@@ -36,12 +38,41 @@ impl Latch {
     }
 }
 
+/// The latches of all handles at which threads wait, by the addresses of the handles, which the waiting threads keep alive.
+static LATCHES: Mutex<Vec<(usize, Arc<Latch>)>> = Mutex::new(Vec::new());
+
+/// How many latches are listed: while there are none, a handle that has run need not look for its own.
+static LISTED: AtomicUsize = AtomicUsize::new(0);
+
+/// The latch of a handle, listed now if it was not before.
+fn latch_at(address: usize) -> Arc<Latch> {
+    let mut latches = LATCHES.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, latch)) = latches.iter().find(|(listed, _)| *listed == address) {
+        return Arc::clone(latch);
+    }
+    let latch = Arc::<Latch>::default();
+    latches.push((address, Arc::clone(&latch)));
+    LISTED.store(latches.len(), Ordering::Relaxed);
+    latch
+}
+
+/// Lets the threads go on that wait for a handle.
+#[cold]
+fn open_at(address: usize) {
+    let mut latches = LATCHES.lock().unwrap_or_else(PoisonError::into_inner);
+    let opened = latches.iter().position(|(listed, _)| *listed == address).map(|at| latches.swap_remove(at));
+    LISTED.store(latches.len(), Ordering::Relaxed);
+    drop(latches);
+    if let Some((_, latch)) = opened {
+        latch.open();
+    }
+}
+
 /// What a thread-safe handle adds.
 #[derive(Default)]
 pub struct Guard {
     /// The thread that runs the callback, 0 when none does.
     runner: Cell<u64>,
-    latch: LoopCell<Option<Arc<Latch>>>,
 }
 
 derived! {
@@ -64,9 +95,8 @@ pub fn run_guarded<'a, 'py>(
         Handle::class(handle.py()).call_method1(name!("_run"), (handle.as_any(),)).map(drop)
     };
     handle.own.runner.set(0);
-    let latch = handle.own.latch.with(Option::take);
-    if let Some(latch) = latch {
-        latch.open();
+    if LISTED.load(Ordering::Relaxed) != 0 {
+        open_at(handle.as_any().as_ptr().addr());
     }
     ran
 }
@@ -77,7 +107,7 @@ fn settle(handle: &Obj<'_, ThreadSafeHandle>) {
     if runner == 0 || runner == thread::ident() {
         return;
     }
-    let latch = handle.own.latch.with(|latch| Arc::clone(latch.get_or_insert_default()));
+    let latch = latch_at(handle.as_any().as_ptr().addr());
     handle.py().detach(|| latch.wait());
 }
 
@@ -85,7 +115,7 @@ impl Class for ThreadSafeHandle {
     const NAME: &'static CStr = c"yibu._ThreadSafeHandle";
     type Header = Weak;
     const HOOKS: &'static [&'static [&'static str]] = super::HOOKS;
-    const FREELIST: usize = 256;
+    const FREELIST: usize = 4096;
     const STANDS_FOR_STOCK: bool = true;
     const FUNCTIONS: bool = true;
 
