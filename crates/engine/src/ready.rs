@@ -41,6 +41,12 @@ impl<E> Ready<E> {
         self.ring.pop_front()
     }
 
+    /// The oldest entry.
+    #[inline]
+    pub fn first(&self) -> Option<&E> {
+        self.ring.front()
+    }
+
     /// The number of entries.
     #[inline]
     pub fn len(&self) -> usize {

@@ -132,7 +132,7 @@ impl Runnable {
     }
 
     /// The object as one of the class that the kind is for.
-    #[inline]
+    #[inline(always)]
     pub fn object<'py, T: Class>(self, py: Python<'py>) -> PyResult<Obj<'py, T>> {
         typed(self.object, py)
     }
@@ -140,7 +140,7 @@ impl Runnable {
 
 /// A reference as an object of the class that its kind is for. The tables of kinds are private to the parts that push their entries, so
 /// a mismatch is a bug of the part.
-#[inline]
+#[inline(always)]
 pub fn typed<T: Class>(object: Ref, py: Python<'_>) -> PyResult<Obj<'_, T>> {
     Obj::cast_into(object.into_any(py)).ok_or_else(mismatch)
 }
@@ -164,6 +164,16 @@ impl Entry {
         match self {
             Self::Run(runnable) => Some(runnable.kind),
             Self::Other(_) => None,
+        }
+    }
+
+    /// Has the processor fetch what running the entry needs first. In a large batch it is not in the nearest cache any more.
+    #[inline]
+    pub(super) fn prefetch(&self) {
+        match self {
+            Self::Run(runnable) => runnable.object.prefetch(),
+            Self::Other(Other::React { owner, .. }) => owner.prefetch(),
+            Self::Other(Other::Io(_)) => {}
         }
     }
 

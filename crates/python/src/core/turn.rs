@@ -29,7 +29,12 @@ pub fn run_once(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
         None => gather(event_loop)?,
     };
     for _ in 0..count {
-        let Some(entry) = event_loop.engine.with(|engine| engine.ready.pop()) else { break };
+        let popped = event_loop.engine.with(|engine| {
+            let entry = engine.ready.pop();
+            engine.ready.first().inspect(|next| next.prefetch());
+            entry
+        });
+        let Some(entry) = popped else { break };
         event_loop.pulse.begin_step();
         event_loop.after_entry.begin_entry();
         let ran = if event_loop.is_untouched() && !event_loop.steps_are_seen.get() {
@@ -176,7 +181,7 @@ pub fn park(event_loop: &Obj<'_, EventLoop>, timeout: Option<std::time::Duration
 }
 
 /// Runs one entry. Returns only errors that end the run of the loop; others go to the exception handler.
-#[inline]
+#[inline(always)] // an entry is moved otherwise
 pub fn run_entry(event_loop: &Obj<'_, EventLoop>, entry: Entry) -> PyResult<()> {
     match entry {
         Entry::Run(runnable) => (runnable.kind.run)(event_loop, runnable),

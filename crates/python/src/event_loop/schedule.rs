@@ -134,21 +134,42 @@ fn by_class<'py>(
     }
 }
 
+/// Whether a call of `call_soon` or `call_soon_threadsafe` is one of the many: on a running loop of which the program has replaced nothing,
+/// outside debug mode, and with a callback and arguments alone.
+#[inline(always)]
+fn is_ordinary(event_loop: &Obj<'_, EventLoop>, args: &Args<'_, '_>) -> bool {
+    event_loop.is_untouched()
+        && event_loop.is_running()
+        && !event_loop.debug.get()
+        && !event_loop.is_closed()
+        && !args.has_keywords()
+}
+
 #[inline]
 fn call_soon<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
+    if is_ordinary(event_loop, &args)
+        && let Some(callback) = args.get(0)
+    {
+        // A running loop is alive, and with it what it is to run: until then the collector need not look at the handle, and most are
+        // dropped by their caller at once and gone when they have run.
+        let handle = Handle::create_untracked(event_loop.py())?;
+        handle.prepare(event_loop, callback, &args, 1, None)?;
+        event_loop.push_made(|| Entry::of(&HANDLE, handle.clone()))?;
+        return Ok(handle.into_any());
+    }
+    call_soon_with_care(event_loop, args)
+}
+
+/// `call_soon` in all other cases.
+#[inline(never)]
+fn call_soon_with_care<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
     if event_loop.overrides(Overridable::PushSoon) {
         return call_soon_by_steps(event_loop, &args, &CALL_SOON, "call_soon");
     }
     if events::handles_are_made_otherwise(event_loop.py()) {
         return by_class(event_loop, &args, &CALL_SOON, false);
     }
-    // A running loop is alive, and with it what it is to run: until then the collector need not look at the handle, and most are
-    // dropped by their caller at once and gone when they have run.
-    let handle = if event_loop.is_running() {
-        Handle::create_untracked(event_loop.py())?
-    } else {
-        Handle::create(event_loop.py())?
-    };
+    let handle = Handle::create(event_loop.py())?;
     prepare(&handle, event_loop, &args, &CALL_SOON, "call_soon", false)?;
     event_loop.push_made(|| Entry::of(&HANDLE, handle.clone()))?;
     Ok(handle.into_any())
@@ -181,6 +202,22 @@ fn call_soon_threadsafe<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'p
 
 #[inline]
 fn post_soon<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
+    if is_ordinary(event_loop, &args)
+        && !events::posted_handles_are_made_otherwise(event_loop.py())
+        && let Some(callback) = args.get(0)
+    {
+        // As in `call_soon`.
+        let handle = PostedHandle::create_untracked(event_loop.py())?;
+        events::posted(&handle).prepare(event_loop, callback, &args, 1, None)?;
+        post(event_loop, handle.clone())?;
+        return Ok(handle.into_any());
+    }
+    post_soon_with_care(event_loop, args)
+}
+
+/// `call_soon_threadsafe` in all other cases, but for the wake-up.
+#[inline(never)]
+fn post_soon_with_care<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
     if cfg!(not(Py_3_14)) && event_loop.overrides(Overridable::PushSoon) {
         let handle = call_soon_by_steps(event_loop, &args, &THREADSAFE, "call_soon_threadsafe")?;
         event_loop.inbox.wake_if_parked();
@@ -189,12 +226,7 @@ fn post_soon<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Outp
     if events::posted_handles_are_made_otherwise(event_loop.py()) {
         return by_class(event_loop, &args, &THREADSAFE, true);
     }
-    // As in `call_soon`. Debug mode runs Python code, and with it perhaps the loop's end, before the handle is posted.
-    let handle = if event_loop.is_running() && event_loop.is_untouched() && !event_loop.debug.get() {
-        PostedHandle::create_untracked(event_loop.py())?
-    } else {
-        PostedHandle::create(event_loop.py())?
-    };
+    let handle = PostedHandle::create(event_loop.py())?;
     let method = "call_soon_threadsafe";
     prepare(events::posted(&handle), event_loop, &args, &THREADSAFE, method, true)?;
     note_cause(handle.as_any(), true)?;
