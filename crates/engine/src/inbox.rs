@@ -62,7 +62,7 @@ pub struct Inbox<M, W = Waker> {
 }
 
 /// A sender throttles itself at each multiple of this many waiting messages.
-const FLOOD: usize = 1024;
+const FLOOD: usize = 4096;
 /// How long a throttled sender waits at most, and how often it checks the backlog meanwhile.
 const LONGEST_THROTTLE: Duration = Duration::from_millis(1);
 const CHECK_INTERVAL: Duration = Duration::from_micros(50);
