@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import contextvars
 import dataclasses
+import functools
 import json
 import os
 import threading
@@ -10,7 +12,7 @@ import time
 
 import pytest
 import yibu
-from yibu.inspection import blockages, encoding, observed, probe
+from yibu.inspection import blockages, encoding, endpoints, observed, probe
 from yibu.inspection.breath import Breath
 from yibu.observing import recent
 
@@ -231,6 +233,13 @@ def test_the_executor(run):
         worker.frame.function in ("wait_for", "test_the_executor.<locals>.main.<locals>.work")
         for worker in executor.workers
     )
+
+
+def test_names_of_jobs():
+    context = contextvars.copy_context()
+    job = functools.partial(context.run, functools.partial(wait_for, None))
+    assert endpoints.function_name(job) == "wait_for"
+    assert endpoints.function_name(functools.partial(context.run)) == "Context.run"
 
 
 class TestMetrics:

@@ -115,6 +115,14 @@ class TestCommand:
         assert lines[0] == f"Process {process.pid}: 4 tasks (4 waiting)"
         assert sum("Queue empty, 2 other getters" in line for line in lines) == 3
 
+    def test_a_program_that_has_just_begun(self, impl, runtime, command):
+        """As by `program & python -m yibu ps $!`: there is no socket yet."""
+        arguments = [sys.executable, "-m", "yibu", "--inspect", "-c", WAITING]
+        with subprocess.Popen(arguments, env=impl.environment(), stdout=subprocess.DEVNULL) as process:
+            shown = command("ps", process.pid)
+            process.kill()
+        assert shown.stdout.startswith(f"Process {process.pid}: "), shown.stderr
+
     def test_pstree_and_the_variable(self, start, command):
         process = start(WAITING, YIBU_INSPECT="1")
         shown = command("pstree", process.pid)

@@ -34,7 +34,7 @@ def ask(pid: int, *, sample: float, timeout: float) -> TaskTree:
 def exchange(pid: int, request: Request, timeout: float) -> dict[str, Any]:
     """Ask a process: by its socket, which it is made to open for the time where that can be done."""
     try:
-        return exchange_by_socket(pid, request, timeout)
+        return _exchange_when_begun(pid, request, timeout)
     except WithoutSocket as error:
         try:
             script = remote.request(pid)
@@ -46,6 +46,31 @@ def exchange(pid: int, request: Request, timeout: float) -> dict[str, Any]:
         return _exchange_when_open(pid, request, timeout)
     finally:
         os.unlink(script)
+
+
+_STARTS = 5.0
+"""Seconds after which a program has got as far as opening its socket."""
+
+
+def _exchange_when_begun(pid: int, request: Request, timeout: float) -> dict[str, Any]:
+    """Ask a process that may have begun only now, as `program & python -m yibu ps $!` does."""
+    while True:
+        try:
+            return exchange_by_socket(pid, request, timeout)
+        except WithoutSocket:
+            if _age_of(pid) > _STARTS:
+                raise
+        time.sleep(0.05)
+
+
+def _age_of(pid: int) -> float:
+    """For how many seconds a process has been there."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            begun = int(file.read().rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
+    except (OSError, IndexError):
+        return _STARTS + 1
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - begun
 
 
 def _exchange_when_open(pid: int, request: Request, timeout: float) -> dict[str, Any]:

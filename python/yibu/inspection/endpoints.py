@@ -1,5 +1,6 @@
 """What to call sockets, connections, servers and functions. Called by `waits.py`; nothing here raises."""
 
+import contextvars
 from typing import Any
 
 
@@ -72,9 +73,11 @@ def of_server(server: Any) -> str:
 
 
 def function_name(function: Any) -> str:
-    """The qualified name of a function, also behind `functools.partial`."""
+    """The qualified name of a function, also behind `functools.partial` and `Context.run`."""
     for _ in range(10):
-        if not hasattr(function, "func"):
+        inner = getattr(function, "func", None)
+        if inner is None:
             break
-        function = function.func
+        in_context = isinstance(getattr(inner, "__self__", None), contextvars.Context)
+        function = function.args[0] if in_context and function.args else inner
     return str(getattr(function, "__qualname__", None) or type(function).__name__)

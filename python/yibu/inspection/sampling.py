@@ -86,8 +86,8 @@ class Samples:
         return min(self._share(thread), 1.0) if thread in self._used else None
 
     def _computes(self, thread: int) -> bool:
-        """Whether a thread uses most of the processor time of the process."""
-        all_threads = sum(self._used.values())
+        """Whether a thread uses most of the processor time of the process, without what this look takes."""
+        all_threads = sum(used for other, used in self._used.items() if other != self._me)
         return self._share(thread) >= _SOME and self._used.get(thread, 0.0) >= _BUSY * all_threads
 
     def _place(self, thread: int) -> str:

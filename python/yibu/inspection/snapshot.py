@@ -35,11 +35,14 @@ class Snapshot:
         self.breathe = breathe
         self.rows: list[Row] = rows.read(breathe)
         self.waits: list[Wait] = []
+        self.states: list[str] = []
+        """As they were when the tasks were asked what they wait for; many have gone on since."""
         jobs = {id(future): (function, runs) for future, function, runs in _yibu._executor_jobs()}
         self.rows = self._sorted(self.rows)
         for row in self.rows:
             breathe()
-            self.waits.append(_described_wait(row, jobs))
+            self.states.append(row.state)
+            self.waits.append(_described_wait(row, self.states[-1], jobs))
         self.by_task = {id(row.task): index for index, row in enumerate(self.rows)}
         self.awaits = self._edges()
         self.noted: dict[int, holders.Noted] = {}
@@ -169,8 +172,8 @@ def _tasks_in(futures: Any) -> list[Any]:
     return found
 
 
-def _described_wait(row: Row, jobs: dict[int, tuple[Any, bool]]) -> Wait:
-    if row.state != "waiting":
+def _described_wait(row: Row, state: str, jobs: dict[int, tuple[Any, bool]]) -> Wait:
+    if state != "waiting":
         return Wait("", "")
     try:
         wait = waits.wait_of(row)
@@ -201,7 +204,7 @@ def take(breathe: Breathe = lambda: None) -> TaskTree:
             TaskDescription(
                 id=id(row.task),
                 name=row.name,
-                state=row.state,
+                state=snapshot.states[index],
                 age=row.age,
                 waits_for=snapshot.words(index, sharing),
                 kind=snapshot.waits[index].kind,
