@@ -12,10 +12,13 @@ import signal
 import sys
 import threading
 from types import FrameType, TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from yibu import _yibu
 from yibu.observing import background
+
+if TYPE_CHECKING:
+    from yibu.observing.spans import Spans
 
 logger = logging.getLogger("yibu")
 
@@ -80,8 +83,8 @@ atexit.register(_stop_all)
 class Trace:
     """A trace that is being recorded. `yibu.trace()` makes it."""
 
-    def __init__(self, path: Any, signum: int | None, buffer_size: int) -> None:
-        self.path: str = os.fsdecode(path)
+    def __init__(self, path: Any, spans: Any, signum: int | None, buffer_size: int) -> None:
+        self.path: str | None = None if path is None else os.fsdecode(path)
         """The file, or the first of them where a signal begins and ends."""
         self.events = 0
         """How many events the files have that are complete."""
@@ -91,6 +94,8 @@ class Trace:
             raise ValueError(f"buffer_size must be at least {_RECORD_BYTES} bytes, not {buffer_size!r}")
         self._buffer_size = buffer_size
         self._recording: _Recording | None = None
+        self._wants_spans = None if spans is False else spans
+        self._spans: Spans | None = None
         self._files = 0
         self._lock = threading.RLock()
         self._signum = signum
@@ -103,18 +108,31 @@ class Trace:
     def _begin(self) -> None:
         with _lock:
             if _running:
-                raise RuntimeError(
-                    f"a trace is being recorded already, to {_running[0].path!r}: stop() that one first"
-                )
-            self._recording = _Recording(self._next_path(), self._buffer_size)
-            self._files += 1
-            background.add(self._recording)
+                where = "" if _running[0].path is None else f", to {_running[0].path!r}"
+                raise RuntimeError(f"a trace is being recorded already{where}: stop() that one first")
+            if self._wants_spans is not None:
+                from yibu.observing.spans import Spans
+
+                self._spans = Spans(self._wants_spans)
+            try:
+                if self.path is not None:
+                    self._recording = _Recording(self._next_path(self.path), self._buffer_size)
+                    self._files += 1
+                    background.add(self._recording)
+            except BaseException:
+                self._stop_spans()
+                raise
             _running.append(self)
 
-    def _next_path(self) -> str:
+    def _stop_spans(self) -> None:
+        spans, self._spans = self._spans, None
+        if spans is not None:
+            spans.stop()
+
+    def _next_path(self, path: str) -> str:
         if not self._files:
-            return self.path
-        name, extension = os.path.splitext(self.path)
+            return path
+        name, extension = os.path.splitext(path)
         return f"{name}-{self._files + 1}{extension}"
 
     def stop(self) -> None:
@@ -128,10 +146,12 @@ class Trace:
 
     def _end(self) -> None:
         with _lock:
+            if self in _running:
+                _running.remove(self)
+            self._stop_spans()
             recording, self._recording = self._recording, None
             if recording is None or recording.process != os.getpid():
                 return
-            _running.remove(self)
             recording.native.end()
             background.remove(recording)
         events, lost = recording.finish()
@@ -145,7 +165,7 @@ class Trace:
             )
 
     def _toggle(self, _signum: int, _frame: FrameType | None) -> None:
-        if self._recording is None:
+        if self not in _running:
             self._begin()
             print(f"yibu: recording a trace, until the signal comes again: {self.path}", file=sys.stderr)
         else:
@@ -160,5 +180,5 @@ class Trace:
         self.stop()
 
     def __repr__(self) -> str:
-        state = "stopped" if self._recording is None else "recording"
+        state = "recording" if self in _running else "stopped"
         return f"<yibu.trace({self.path!r}) {state} lost={self.lost}>"

@@ -6,7 +6,7 @@ somebody records. Called by programs, by `command_line.py` (`--trace`) and when 
 """
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from yibu.trace_recording import Trace
@@ -15,8 +15,9 @@ BUFFER = 8 << 20
 
 
 def trace(
-    path: "str | bytes | os.PathLike[str] | os.PathLike[bytes]",
+    path: "str | bytes | os.PathLike[str] | os.PathLike[bytes] | None" = None,
     *,
+    spans: Any = None,
     signal: int | str | None = None,
     buffer_size: int = BUFFER,
 ) -> "Trace":
@@ -28,15 +29,21 @@ def trace(
 
     Events wait in `buffer_size` bytes of memory until a thread has written them. When it cannot keep up,
     events are lost; how many is written into the file, logged, and `lost` of what this returns.
+
+    With `spans`, a tracer or tracer provider of OpenTelemetry, or True for the provider that the program has
+    set, each task that is made meanwhile is a span, within the span that was current where the task was made.
+    The file may be left out then.
     """
     from yibu.trace_recording import Trace
 
+    if path is None and (spans is None or spans is False):
+        raise TypeError("trace() needs a path, or spans")
     number = None
     if signal is not None:
         from yibu.inspection.options import signal_number
 
         number = signal_number(signal)
-    return Trace(path, number, buffer_size)
+    return Trace(path, spans, number, buffer_size)
 
 
 def trace_as_environment_says() -> None:

@@ -181,6 +181,7 @@ fn begin<'py>(
     let own = &task.own;
     own.log_destroy_pending.set(false);
     ensure_coroutine(&coroutine)?;
+    let has_own_context = options.context.is_none();
     let context = match options.context {
         Some(context) if cfg!(Py_3_15) && !context::is_context(&context) => {
             let class = context.get_type().name()?;
@@ -196,7 +197,6 @@ fn begin<'py>(
     own.waiter.clear();
     own.must_cancel.set(false);
     own.cancel_requests.set(0);
-    described::note_age(task);
     match options.name {
         None => {
             own.number.set(numbering::next());
@@ -204,6 +204,7 @@ fn begin<'py>(
         }
         Some(name) => own.name.put(name.str()?),
     }
+    described::note_birth(task, has_own_context);
     if options.eager_start && is_running(event_loop)? {
         return start_eagerly(task, event_loop);
     }

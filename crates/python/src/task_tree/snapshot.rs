@@ -15,6 +15,7 @@ use crate::{executor, functions};
 
 const SNAPSHOT: Signature<2> = Signature::new("_task_snapshot", "tasks, held");
 const NOTE_AGES: Signature<1> = Signature::new("_note_ages", "wanted");
+const ON_TASK: Signature<1> = Signature::new("_on_task", "function");
 const JOBS: Signature<0> = Signature::new("_executor_jobs", "");
 const THREAD_SECONDS: Signature<1> = Signature::new("_thread_seconds", "native_id");
 const LOOPS: Signature<0> = Signature::new("_native_loops", "");
@@ -43,6 +44,17 @@ pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
             let [thread] = args.parse(&THREAD_SECONDS)?;
             let used = threads::cpu_time(thread.extract()?).map(|used| used.as_secs_f64());
             Ok(used.into_pyobject(args.py())?)
+        },
+        doc,
+    )?;
+    let doc = "Has a function called with each native task that is made, its context, and whether that is its own; None for no function.";
+    functions::add(
+        module,
+        &ON_TASK,
+        |args| {
+            let [function] = args.parse(&ON_TASK)?;
+            described::want_calls((!function.is_none()).then(|| function.unbind()));
+            Ok(none(args.py()))
         },
         doc,
     )?;
