@@ -10,7 +10,7 @@ from tests.tidy.imports import ROOT, Crate, circles, name, split_tree
 FLOORS = [
     {
         "arguments", "attributes", "classes", "copying", "errors", "files", "frames", "functions", "memory",
-        "names", "replaced", "stock", "texts",
+        "names", "replaced", "sources", "stock", "texts",
     },
     {"core"},
     {"alarms", "callbacks", "coroutines", "events", "futures", "mixins"},

@@ -15,6 +15,49 @@ pub fn current(py: Python<'_>) -> Option<Bound<'_, PyAny>> {
     }
 }
 
+/// A Python function that is being executed.
+pub struct Executed<'py> {
+    /// What it executes.
+    pub code: Bound<'py, PyAny>,
+    /// The names of its module.
+    pub globals: Bound<'py, PyAny>,
+    /// Which instruction of the code it is at, in bytes from the first.
+    pub offset: c_int,
+}
+
+/// The functions of this thread that are being executed, the innermost first; `limit` of them at most.
+pub fn executed(py: Python<'_>, limit: usize) -> impl Iterator<Item = Executed<'_>> {
+    let frames = std::iter::successors(current(py), |frame| {
+        // SAFETY: attached; what a thread executes is frames only; a new reference or null without an exception.
+        unsafe {
+            Bound::from_owned_ptr_or_opt(frame.py(), ffi::PyFrame_GetBack(frame.as_ptr().cast()).cast())
+        }
+    });
+    frames.take(limit).map(move |frame| {
+        let pointer = frame.as_ptr().cast();
+        // SAFETY: attached; as above; both functions return new references and never null.
+        unsafe {
+            Executed {
+                code: Bound::from_owned_ptr(py, ffi::PyFrame_GetCode(pointer).cast()),
+                globals: Bound::from_owned_ptr(py, ffi::PyFrame_GetGlobals(pointer)),
+                offset: ffi::PyFrame_GetLasti(pointer),
+            }
+        }
+    })
+}
+
+/// The line of an instruction of a code object; `None` where it has none, or the object is something else.
+pub fn line_at(code: &Bound<'_, PyAny>, offset: c_int) -> Option<c_int> {
+    // SAFETY: attached; the object is code.
+    let line = unsafe {
+        if ffi::PyCode_Check(code.as_ptr()) == 0 {
+            return None;
+        }
+        ffi::PyCode_Addr2Line(code.as_ptr().cast(), offset)
+    };
+    (line >= 0).then_some(line)
+}
+
 /// The code of a coroutine of the interpreter's own class; `None` where the interpreter has no function for that.
 pub fn code<'py>(coroutine: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
     #[cfg(Py_3_12)]

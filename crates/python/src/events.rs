@@ -28,7 +28,7 @@ use crate::ffi::{
 use crate::ffi::{boolean, call, none};
 use crate::replaced::copy_context;
 use crate::replaced::names::{EXTRACT_STACK, FORMAT_CALLBACK, Name};
-use crate::{names, stock, texts};
+use crate::{names, sources, stock, texts};
 
 use self::noted::Noted;
 pub use replacing::*;
@@ -240,7 +240,7 @@ pub fn report(handle: &Obj<'_, Handle>, error: PyErr) -> PyResult<()> {
     report.set_item(names::message(py), format!("Exception in callback {source}"))?;
     report.set_item(names::exception(py), raised.as_any())?;
     report.set_item(names::handle(py), handle.as_any())?;
-    if let Some(source) = handle.noted.source(py).filter(|s| s.is_truthy().unwrap_or(false)) {
+    if let Some(source) = handle.noted.source(py)?.filter(|s| s.is_truthy().unwrap_or(false)) {
         report.set_item(names::source_traceback(py), source)?;
     }
     raised
@@ -248,10 +248,11 @@ pub fn report(handle: &Obj<'_, Handle>, error: PyErr) -> PyResult<()> {
         .map(drop)
 }
 
-/// `format_helpers.extract_stack(frame)`, with the frame of the code that called a native function.
+/// `format_helpers.extract_stack(frame)`, with the frame of the code that called a native function: for a slot that [`sources::shown`]
+/// reads.
 pub fn extract_stack<'py>(py: Python<'py>, function: &Name<2>) -> Output<'py> {
     match function.replacement(py)? {
-        None => stock::extract_stack(py)?.call0(),
+        None => sources::capture(py),
         Some(function) => function.call1((stock::getframe(py)?.call0()?,)),
     }
 }
@@ -299,9 +300,8 @@ fn repr_info<'py>(handle: &Obj<'py, Handle>, name: &str) -> PyResult<Vec<String>
         };
         info.push(describe(callback, handle.all_args(py)?, debug)?.to_string());
     }
-    if let Some(source) = handle.noted.source(py).filter(|s| s.is_truthy().unwrap_or(false)) {
-        let frame = source.get_item(-1)?;
-        info.push(format!("created at {}:{}", frame.get_item(0)?, frame.get_item(1)?));
+    if let Some((file, line)) = handle.noted.place(py)? {
+        info.push(format!("created at {file}:{line}"));
     }
     Ok(info)
 }

@@ -30,7 +30,7 @@ use crate::events::loop_debug;
 use crate::ffi::class::DictAndWeak;
 use crate::ffi::{Args, Class, ClassState, Create, Obj, Ref, Signature, Slot, Table, Visitor};
 use crate::ffi::{boolean, context, none};
-use crate::stock;
+use crate::{sources, stock};
 
 pub use callbacks::Callback;
 pub use creating::{create_future, create_future_on, future_maker};
@@ -90,7 +90,7 @@ fn given_or_current<'py>(
 #[cold]
 pub fn remember_source(future: &Obj<'_, Future>) -> PyResult<()> {
     let py = future.py();
-    future.source_traceback.put(stock::extract_stack(py)?.call0()?);
+    future.source_traceback.put(sources::capture(py)?);
     Ok(())
 }
 
@@ -219,7 +219,7 @@ fn properties(t: &mut Table<Future>) {
             Ok(())
         },
     );
-    t.getter(c"_source_traceback", |future| Ok(future.source_traceback.get_or_none(future.py())));
+    t.getter(c"_source_traceback", |future| sources::shown_or_none(&future.source_traceback, future.py()));
     t.property(
         c"_cancel_message",
         |future| Ok(future.message(future.py())),

@@ -42,6 +42,7 @@ mod runners;
 mod server;
 mod shield;
 mod sleep;
+mod sources;
 mod sslproto;
 mod staggered;
 mod stock;
@@ -95,6 +96,7 @@ fn _yibu(module: &Bound<'_, PyModule>) -> PyResult<()> {
     add_derived::<events::TimerHandle>(module, &handle)?;
     #[cfg(Py_3_14)]
     Table::<events::PostedHandle>::build(py, Some(&handle))?;
+    Table::<sources::Source>::build(py, None)?;
     add::<futures::Future>(module)?;
     add_known::<tasks::Task, futures::Future>(module)?;
     add::<core::EventLoop>(module)?;

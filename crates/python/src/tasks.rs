@@ -624,7 +624,7 @@ fn report_destroyed(task: &Obj<'_, Task>) -> PyResult<()> {
         let report = make::dict(py)?;
         report.set_item(names::message(py), "Task was destroyed but it is pending!")?;
         report.set_item(names::task(py), task.as_any())?;
-        if let Some(source) = task.base.source(py) {
+        if let Some(source) = task.base.source(py)? {
             report.set_item(names::source_traceback(py), source)?;
         }
         if let Some(event_loop) = task.base.event_loop.get(py) {

@@ -8,6 +8,7 @@ use pyo3::types::PyTuple;
 use super::Handle;
 use crate::attributes::assigned;
 use crate::ffi::{Slot, Table, Visitor, none};
+use crate::sources;
 
 /// A tuple of the stack and the text, None for what is not there; empty while there is neither.
 pub(super) struct Noted(Slot);
@@ -21,8 +22,16 @@ impl Noted {
     }
 
     /// The stack of the code that made the handle: asyncio's `_source_traceback`.
-    pub(super) fn source<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
-        self.part(py, SOURCE)
+    pub(super) fn source<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let Some(held) = self.part(py, SOURCE) else { return Ok(None) };
+        let Some(summary) = sources::summary_of(&held)? else { return Ok(Some(held)) };
+        self.keep_source(summary.clone())?;
+        Ok(Some(summary))
+    }
+
+    /// The file and the line where the handle was made.
+    pub(super) fn place<'py>(&self, py: Python<'py>) -> PyResult<Option<sources::Place<'py>>> {
+        self.part(py, SOURCE).map_or(Ok(None), |held| sources::place(&held))
     }
 
     /// What `repr()` said before the handle was cancelled: asyncio's `_repr`.
@@ -66,7 +75,7 @@ impl Noted {
 pub(super) fn attributes(t: &mut Table<Handle>) {
     t.property(
         c"_source_traceback",
-        |handle| Ok(handle.noted.source(handle.py()).unwrap_or_else(|| none(handle.py()))),
+        |handle| Ok(handle.noted.source(handle.py())?.unwrap_or_else(|| none(handle.py()))),
         |handle, source| handle.noted.keep_source(assigned(source)?.clone()),
     );
     t.property(

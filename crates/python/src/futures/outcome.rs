@@ -204,7 +204,7 @@ pub fn report_unretrieved(future: &Obj<'_, Future>) -> PyResult<()> {
     report.set_item(names::message(py), format!("{name} exception was never retrieved"))?;
     report.set_item(names::exception(py), future.outcome.get_or_none(py))?;
     report.set_item(names::future(py), future.as_any())?;
-    if let Some(source) = future.source_traceback.get(py) {
+    if let Some(source) = future.source(py)? {
         report.set_item(names::source_traceback(py), source)?;
     }
     let Some(event_loop) = future.event_loop.get(py) else { return Ok(()) };

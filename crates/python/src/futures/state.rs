@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 
 use super::callbacks::Callbacks;
 use crate::ffi::{LoopCell, Obj, Slot};
+use crate::sources;
 
 /// `Future._state`.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
@@ -84,9 +85,9 @@ impl Future {
         self.log_traceback.set(false);
     }
 
-    /// Keeps the stack of the code that made the future.
-    pub fn source<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
-        self.source_traceback.get(py)
+    /// The stack of the code that made the future, in debug mode.
+    pub fn source<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        sources::shown(&self.source_traceback, py)
     }
 
     /// The references both Future and Task show to the collector.

@@ -15,8 +15,8 @@ use crate::ffi::combined::Combinable;
 use crate::ffi::{
     Args, Class, ClassState, Obj, Output, Signature, Slot, Table, Visitor, boolean, make, none,
 };
-use crate::stock;
 use crate::streams::reading;
+use crate::{sources, stock};
 
 static STREAM_READER: ClassState = ClassState::new();
 const INIT: Signature<2> = Signature::new_method("StreamReader.__init__", "limit=65536, loop=None");
@@ -84,7 +84,7 @@ fn attributes(t: &mut Table<StreamReader>) {
         c"_transport" => transport,
         c"_loop" => event_loop,
     }
-    t.getter(c"_source_traceback", |reader| Ok(reader.source_traceback.get_or_none(reader.py())));
+    t.getter(c"_source_traceback", |reader| sources::shown_or_none(&reader.source_traceback, reader.py()));
     copying::table(t);
 }
 
