@@ -1,12 +1,15 @@
 """What libraries use of a loop under private names: `_ready`, `_scheduled`, `_selector`, `_run_once`."""
 
 import asyncio
+import functools
 import heapq
+import inspect
 import selectors
 import signal
 import socket
 import sys
 import threading
+import types
 
 import pytest
 
@@ -244,6 +247,34 @@ class TestOthers:
             loop._check_callback(coroutine_function, "call_soon")
         with pytest.raises(TypeError, match=r"a callable object was expected by call_at\(\), got 1"):
             loop._check_callback(1, "call_at")
+
+    @pytest.mark.parametrize("bound", [False, True])
+    @pytest.mark.parametrize("kind", ["async def", "marked", "partial", "ordinary", "of C"])
+    def test_which_callbacks_are_refused(self, loop, kind, bound):
+        async def coroutine_function(_self=None):
+            pass
+
+        def marked(_self=None):
+            pass
+
+        if kind == "marked":
+            if sys.version_info < (3, 12):
+                pytest.skip("marks came with 3.12")
+            inspect.markcoroutinefunction(marked)
+        made = {
+            "async def": coroutine_function,
+            "marked": marked,
+            "partial": functools.partial(coroutine_function),
+            "ordinary": marked,
+            "of C": print,
+        }[kind]
+        if bound:
+            made = types.MethodType(made, object())
+        if kind in ("ordinary", "of C"):
+            loop._check_callback(made, "call_soon")
+        else:
+            with pytest.raises(TypeError, match="coroutines cannot be used"):
+                loop._check_callback(made, "call_soon")
 
     def test_call_soon_without_checks(self, loop, log):
         handle = loop._call_soon(log.append, (1,), None)

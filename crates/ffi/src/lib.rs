@@ -76,6 +76,7 @@ pub mod audit;
 pub mod buffer;
 pub mod bytes;
 pub mod call;
+pub mod callable;
 pub mod cell;
 pub mod class;
 pub mod closure;

@@ -7,6 +7,7 @@ use pyo3::types::{PyFloat, PyString};
 use crate::attributes::{assigned, objects};
 use crate::core::{EventLoop, Overridable, Overrides};
 use crate::events::Handle;
+use crate::ffi::callable::{self, Known};
 use crate::ffi::{Obj, Output, Signature, Table, boolean, none, thread};
 use crate::frames::Frame;
 use crate::replaced::names::{BASE_EVENTS, COROUTINES, ISCOROUTINE, Name};
@@ -110,17 +111,33 @@ static ISCOROUTINEFUNCTION: Name<2> = Name::new([(&BASE_EVENTS, "coroutines"), (
 pub(super) fn is_coroutine_function(name: &Name<2>, callback: &Bound<'_, PyAny>) -> PyResult<bool> {
     let py = callback.py();
     match name.replacement(py)? {
+        None if is_ordinary(callback)? => Ok(false),
         None => stock::iscoroutinefunction(py)?.call1((callback,))?.is_truthy(),
         Some(function) => function.call1((callback,))?.is_truthy(),
     }
 }
 
+/// Whether a callback is a function or a method of which the standard library would surely say that it is no coroutine function.
+fn is_ordinary(callback: &Bound<'_, PyAny>) -> PyResult<bool> {
+    match callable::known(callback) {
+        None => Ok(false),
+        Some(Known::Native) => Ok(true),
+        // `inspect.markcoroutinefunction` marks functions that return coroutines.
+        Some(Known::Function(function)) => Ok(function.getattr_opt(name!("_is_coroutine_marker"))?.is_none()),
+    }
+}
+
+/// Whether a callback is a coroutine: `coroutines.iscoroutine(callback)`, as a module of asyncio has it.
+fn is_coroutine(callback: &Bound<'_, PyAny>) -> PyResult<bool> {
+    match ISCOROUTINE.replacement(callback.py())? {
+        None if callable::known(callback).is_some() => Ok(false),
+        _ => ISCOROUTINE.current(callback.py())?.call1((callback,))?.is_truthy(),
+    }
+}
+
 /// TypeError for a coroutine (function) or something that cannot be called.
 pub(super) fn check_callback(callback: &Bound<'_, PyAny>, method: &str) -> PyResult<()> {
-    let py = callback.py();
-    if ISCOROUTINE.current(py)?.call1((callback,))?.is_truthy()?
-        || is_coroutine_function(&ISCOROUTINEFUNCTION, callback)?
-    {
+    if is_coroutine(callback)? || is_coroutine_function(&ISCOROUTINEFUNCTION, callback)? {
         return Err(PyTypeError::new_err(format!("coroutines cannot be used with {method}()")));
     }
     if !callback.is_callable() {
