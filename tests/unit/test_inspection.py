@@ -626,6 +626,43 @@ class TestDescriptions:
         tree = see(one)
         assert encoding.decode(json.loads(encoding.encode(tree))) == tree
 
+    def test_processor_time(self):
+        """Of tasks whose loop is observed; the column is there when somebody's is known."""
+
+        async def computes():
+            while True:
+                until = time.thread_time() + 0.01
+                while time.thread_time() < until:
+                    pass
+                await yibu.sleep(0)
+
+        async def waits():
+            await yibu.sleep(100)
+
+        async def main():
+            tasks = [yibu.create_task(one(), name=one.__name__) for one in (computes, waits)]
+            unknown = yibu.ps()
+            with yibu.observe():
+                limit = time.monotonic() + 30
+                while time.monotonic() < limit:
+                    await yibu.sleep(0)
+                    known = yibu.ps()
+                    if {task.name: task.cpu_time for task in known}["computes"] > 0.02:
+                        break
+            for task in tasks:
+                task.cancel()
+            await yibu.wait(tasks)
+            return unknown, known
+
+        unknown, known = yibu.run(main())
+        assert {task.cpu_time for task in unknown} == {None} and "CPU TIME" not in str(unknown)
+        times = {task.name: task.cpu_time for task in known}
+        assert times["waits"] == 0 and times["computes"] > 0.02
+        assert re.search(r"^TASK +STATE +AGE +CPU TIME +WAITS FOR +AT$", str(known), re.MULTILINE)
+        assert re.search(r"^computes +ready +\d+ ms +", str(known), re.MULTILINE)
+        assert json.loads(encoding.encode(known))["tasks"][0]["cpu_time"] == known[0].cpu_time
+        assert encoding.decode(json.loads(encoding.encode(known))) == known
+
     def test_a_thousand_tasks_deep(self):
         """The tree of tasks that wait for each other is walked without recursion."""
 

@@ -27,6 +27,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyModule, PyType};
 
 use crate::attributes::flags;
+use crate::core::observation::Place;
 use crate::core::{Callable, EntryKind, Runnable, current, named, no_callable, typed};
 use crate::core::{Entry, EventLoop, Overrides};
 use crate::coroutines::is_coroutine;
@@ -59,6 +60,7 @@ pub use introspection::all_tasks;
 pub use pause::{Delay, yield_once};
 
 /// What a Task adds to a Future.
+#[derive(Default)]
 pub struct TaskState {
     pub(crate) coroutine: Slot,
     pub(crate) context: Slot,
@@ -73,29 +75,12 @@ pub struct TaskState {
     /// See [`described`]; 0 where it was not noted.
     created: Cell<u64>,
     registration: WeakSetEntry,
-    /// Where the observation of its loop counts its coroutine function.
-    place: Cell<u32>,
+    /// What an observation of its loop has noted; see [`observed`]. Fields of their own because they fit in between the others.
+    place: Cell<Place>,
+    polls: Cell<u16>,
+    micros: Cell<u32>,
     /// The number that the task has in the trace that is recorded; of an older trace, if it is not larger than that trace's first.
     traced: Cell<u32>,
-}
-
-impl Default for TaskState {
-    fn default() -> Self {
-        Self {
-            coroutine: Slot::default(),
-            context: Slot::default(),
-            name: Slot::default(),
-            number: Cell::new(0),
-            waiter: Slot::default(),
-            must_cancel: Cell::new(false),
-            log_destroy_pending: Cell::new(true),
-            cancel_requests: Cell::new(0),
-            created: Cell::new(0),
-            registration: WeakSetEntry::default(),
-            place: Cell::new(0),
-            traced: Cell::new(0),
-        }
-    }
 }
 
 derived! {

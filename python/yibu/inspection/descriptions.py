@@ -61,6 +61,10 @@ class TaskDescription:
     lost: bool
     """Whether nothing but the loop seems to refer to it, and nobody waits for it."""
 
+    cpu_time: float | None = None
+    """Seconds that a processor has worked for its steps since its loop is observed (`yibu.observe`), as
+    samples say that are taken every few milliseconds; None while nobody observes."""
+
     @property
     def place(self) -> Frame | None:
         """The innermost frame that is not asyncio's, or the innermost one."""

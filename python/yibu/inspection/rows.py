@@ -54,6 +54,7 @@ class Row:
 
     callbacks: int
     age: float | None
+    cpu_time: float | None
     name: str = field(default="", init=False)
 
     @property
@@ -113,7 +114,7 @@ def _stock_tasks() -> list[tuple[Any, ...]]:
             _yibu._coroutine_stack(task.get_coro()),
             None,
             0,
-            None,
+            (None, None),
         )
         for task in tasks
         if not isinstance_exactly(task, _yibu.Task) and not task.done()
@@ -130,9 +131,9 @@ def _runs(task: Any) -> bool:
 
 
 def _row(facts: tuple[Any, ...]) -> Row:
-    task, loop, waiter, runs, stack, references, callbacks, age = facts
+    task, loop, waiter, runs, stack, references, callbacks, times = facts
     steps = [_step(*parts) for parts in stack]
-    made = Row(task, loop, waiter, runs, steps, references, callbacks, age)
+    made = Row(task, loop, waiter, runs, steps, references, callbacks, *times)
     made.name = task.get_name()
     return made
 

@@ -212,6 +212,7 @@ def take(breathe: Breathe = lambda: None) -> TaskTree:
                 stack=rows.frames(row),
                 loop=id(row.loop),
                 lost=index in lost,
+                cpu_time=row.cpu_time,
             )
         )
     loops = _loops(snapshot, counts)

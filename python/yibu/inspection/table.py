@@ -5,7 +5,9 @@ from collections.abc import Iterable
 
 from yibu.inspection.descriptions import Frame, LoopDescription, TaskDescription, TaskTree
 
-HEADINGS = ("TASK", "STATE", "AGE", "WAITS FOR", "AT")
+HEADINGS = ("TASK", "STATE", "AGE", "CPU TIME", "WAITS FOR", "AT")
+MOST = {"TASK": 40, "WAITS FOR": 70}
+"""How wide the columns are at most whose texts may be long."""
 
 
 def table(tree: TaskTree) -> str:
@@ -13,11 +15,14 @@ def table(tree: TaskTree) -> str:
     lines = [heading(tree)]
     lines += [f"  {line}" for loop in tree.loops for line in (*loop_lines(loop), *beside(tree, loop))]
     lines.append("")
-    rows = [HEADINGS, *map(_cells, tree.tasks)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADINGS))]
-    widths[0], widths[3] = min(widths[0], 40), min(widths[3], 70)
+    rows = [dict(zip(HEADINGS, HEADINGS, strict=True)), *map(_cells, tree.tasks)]
+    widths = {heading: max(len(row[heading]) for row in rows) for heading in HEADINGS}
+    if all(task.cpu_time is None for task in tree.tasks):
+        del widths["CPU TIME"]
     for row in rows:
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        cells = [
+            row[heading].ljust(min(width, MOST.get(heading, width))) for heading, width in widths.items()
+        ]
         lines.append("  ".join(cells).rstrip())
     return "\n".join([*lines, *problem_lines(tree)])
 
@@ -81,14 +86,16 @@ def _counted(tree: TaskTree) -> dict[str, int]:
     return counts
 
 
-def _cells(task: TaskDescription) -> tuple[str, ...]:
-    return (
+def _cells(task: TaskDescription) -> dict[str, str]:
+    cells = (
         task.name,
         task.state,
         "" if task.age is None else age(task.age),
+        "" if task.cpu_time is None else age(task.cpu_time),
         task.waits_for,
         "" if task.place is None else _short(task.place),
     )
+    return dict(zip(HEADINGS, cells, strict=True))
 
 
 def age(seconds: float) -> str:

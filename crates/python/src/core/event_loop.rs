@@ -13,7 +13,7 @@ use super::contexts::Contexts;
 use super::counters::Counters;
 use super::entry::{Entry, Message, Other, Reaction};
 use super::noted_task::NotedTask;
-use super::observation::{self, Observation, Place};
+use super::observation::{Marks, Observation};
 use super::operation::Owner;
 use super::overridable::Overridden;
 use super::parts::Parts;
@@ -98,8 +98,8 @@ pub struct EventLoop {
     pub(super) steps_are_seen: Cell<bool>,
     /// What is counted while somebody observes the loop.
     pub(crate) observation: LoopCell<Option<Box<Observation>>>,
-    /// The number of the observation; 0 while nobody observes.
-    observed: Cell<u32>,
+    /// What each step looks at while somebody observes the loop.
+    pub(crate) marks: Marks,
     /// What the loop keeps while a trace is recorded, and whether one is.
     pub(super) trace: LoopCell<Option<Box<LoopTrace>>>,
     is_traced: Cell<bool>,
@@ -167,7 +167,7 @@ impl EventLoop {
             counters: Counters::default(),
             steps_are_seen: Cell::new(false),
             observation: LoopCell::default(),
-            observed: Cell::new(0),
+            marks: Marks::default(),
             trace: LoopCell::default(),
             is_traced: Cell::new(false),
             overridden: Overridden::default(),
@@ -285,23 +285,12 @@ impl EventLoop {
     /// Whether somebody observes the loop.
     #[inline]
     pub fn is_observed(&self) -> bool {
-        self.observed.get() != 0
-    }
-
-    /// The index of a place in the list of the observation, if it is of that.
-    #[inline]
-    pub fn observed_index(&self, place: Place) -> Option<usize> {
-        observation::index_in(self.observed.get(), place)
-    }
-
-    /// Has the time that is observed begin now: the loop did not run, or waited.
-    pub(super) fn skip_observed_time(&self) {
-        self.observation.with(|observation| observation.iter_mut().for_each(|it| it.skip_time()));
+        self.marks.are_set()
     }
 
     /// Somebody begins to observe the loop, or nobody does any more. Returns what was counted before, to be dropped.
     pub fn observe(&self, begun: Option<Box<Observation>>) -> Option<Box<Observation>> {
-        self.observed.set(begun.as_ref().map_or(0, |observation| observation.number));
+        self.marks.begin(begun.as_deref());
         self.decide_who_sees_steps();
         self.observation.with(|observation| std::mem::replace(observation, begun))
     }

@@ -2,12 +2,15 @@
 //!
 //! No step reads a clock. Each looks at a number that a thread changes every few milliseconds ([`tick`]): a step in which it has changed
 //! gets the time since the last tick. As with a profiler that samples, this is right on the average, and long steps are always seen.
-//! Filled by `observing/steps.rs`, the turn and the executor; read by `observing/metrics.rs`.
+//! Nor does a step borrow the observation: it compares [`Marks`], and a task counts its own steps until somebody adds them up
+//! ([`Observation::add_polls`]). Filled by `observing/steps.rs`, the turn and the executor; read by `observing/metrics.rs`.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use yibu_driver::threads;
 use yibu_engine::histogram::Recent;
 
 use super::uptime::nanoseconds;
@@ -28,7 +31,7 @@ pub struct Function {
     pub key: Option<Ref>,
     /// Tasks that were seen.
     pub tasks: u64,
-    /// Steps of theirs.
+    /// Steps of theirs, but for those that living tasks have counted since they were last asked.
     pub polls: u64,
     /// Time that the steps took.
     pub busy: i64,
@@ -88,6 +91,90 @@ pub fn tick() {
     NOW.store(i64::try_from(nanoseconds()).unwrap_or(i64::MAX), Ordering::Relaxed);
 }
 
+/// What every step of an observed loop looks at.
+pub struct Marks {
+    /// The number of the observation; 0 while nobody observes.
+    number: Cell<u32>,
+    /// The time at the tick that was seen last.
+    tick: Cell<i64>,
+    /// The processor time that the loop's thread had used when it was seen.
+    used: Cell<i64>,
+    /// The step up to which entries wait that were ready when the clock ticked.
+    probe: Cell<u64>,
+}
+
+impl Default for Marks {
+    fn default() -> Self {
+        Self { number: Cell::new(0), tick: Cell::new(0), used: Cell::new(0), probe: Cell::new(u64::MAX) }
+    }
+}
+
+impl Marks {
+    /// Whether somebody observes.
+    #[inline]
+    pub fn are_set(&self) -> bool {
+        self.number.get() != 0
+    }
+
+    /// An observation begins, or nobody observes any more.
+    pub fn begin(&self, observation: Option<&Observation>) {
+        self.number.set(observation.map_or(0, |observation| observation.number));
+        self.probe.set(u64::MAX);
+        self.take_time();
+    }
+
+    /// The index of a place in the list of the observation, if it is of that.
+    #[inline]
+    pub fn index(&self, place: Place) -> Option<usize> {
+        index_in(self.number.get(), place)
+    }
+
+    /// The time at the tick that was seen last.
+    pub fn tick(&self) -> i64 {
+        self.tick.get()
+    }
+
+    /// The loop did not run, or waited in the kernel: that was nobody's time.
+    pub fn skip_time(&self) {
+        if self.are_set() && now() != self.tick.get() {
+            self.take_time();
+        }
+    }
+
+    /// Whether the clock has ticked in the step that has ended, or [`Self::end_probe`] has to be called.
+    #[inline]
+    pub fn are_reached(&self, step: u64) -> bool {
+        now() != self.tick.get() || step + 1 >= self.probe.get()
+    }
+
+    /// The time since the tick that was seen last, and how much of it the thread has had a processor, in nanoseconds.
+    pub fn take_time(&self) -> (i64, i64) {
+        let tick = now();
+        let spent = tick - self.tick.replace(tick);
+        let used = threads::cpu_time(threads::current()).unwrap_or_default();
+        let used = i64::try_from(used.as_nanos()).unwrap_or(i64::MAX);
+        (spent, (used - self.used.replace(used)).clamp(0, spent.max(0)))
+    }
+
+    /// Whether the entry that was last in the ring at some tick runs now, if its step comes next.
+    pub fn end_probe(&self, step: u64) -> bool {
+        let reached = step + 1 >= self.probe.get();
+        if reached {
+            self.probe.set(u64::MAX);
+        }
+        reached
+    }
+
+    /// There are entries in the ring when the clock has ticked, and the last of them will be that step. Whether it is waited for.
+    pub fn begin_probe(&self, step: u64) -> bool {
+        let is_free = self.probe.get() == u64::MAX;
+        if is_free {
+            self.probe.set(step);
+        }
+        is_free
+    }
+}
+
 /// What is counted.
 pub struct Observation {
     /// Which observation of the process this is, from 1, so that places of others are not taken for its own.
@@ -105,19 +192,19 @@ pub struct Observation {
     last: (usize, Place),
     /// How tasks ended: finished, failed, cancelled.
     pub endings: [u64; 3],
-    /// Steps of anything but tasks, and the time that they took.
-    pub callbacks: (u64, i64),
+    /// The time that steps of anything but tasks took.
+    pub callbacks: i64,
+    /// The number of the step in which it began.
+    pub first_step: u64,
     /// A step that takes as many nanoseconds is slow.
     pub slow: i64,
-    tick: i64,
-    /// The step up to which entries wait that were ready when the clock ticked, and since when.
-    probe: u64,
+    /// Since when the entry waits that is to come with the step of the probe.
     probe_since: f64,
 }
 
 impl Observation {
     /// An empty one.
-    pub fn new(number: u32, now: f64, slow: Duration) -> Self {
+    pub fn new(number: u32, now: f64, first_step: u64, slow: Duration) -> Self {
         Self {
             number: number % ((1 << (32 - INDEX_BITS)) - 1) + 1,
             began: now,
@@ -127,25 +214,16 @@ impl Observation {
             by_key: HashMap::new(),
             last: (0, 0),
             endings: [0; 3],
-            callbacks: (0, 0),
+            callbacks: 0,
+            first_step,
             slow: i64::try_from(slow.as_nanos()).unwrap_or(i64::MAX),
-            tick: self::now(),
-            probe: u64::MAX,
             probe_since: 0.0,
         }
     }
 
-    /// The loop did not run, or waited in the kernel: that was nobody's time.
-    pub fn skip_time(&mut self) {
-        self.tick = now();
-    }
-
-    /// The entry that was last in the ring at some tick runs now, if its step comes next.
-    pub fn end_probe(&mut self, now: f64, step: u64) {
-        if step + 1 >= self.probe {
-            self.probe = u64::MAX;
-            self.late(now, now - self.probe_since, 1);
-        }
+    /// The entry that the probe waits for runs now.
+    pub fn end_probe(&mut self, now: f64) {
+        self.late(now, now - self.probe_since, 1);
     }
 
     /// An entry ran this many seconds late, or several did.
@@ -159,7 +237,8 @@ impl Observation {
     }
 
     /// A task whose coroutine has this code was seen for the first time.
-    pub fn begin_task(&mut self, address: usize, key: impl FnOnce() -> Ref) -> Place {
+    #[inline]
+    pub fn begin_task(&mut self, tick: i64, address: usize, key: impl FnOnce() -> Ref) -> Place {
         let place = if self.last.0 == address {
             self.last.1
         } else if let Some(place) = self.by_key.get(&address) {
@@ -168,7 +247,6 @@ impl Observation {
             self.add_function(address, key)
         };
         self.last = (address, place);
-        let tick = self.tick;
         if let Some(function) = self.index(place).and_then(|index| self.functions.get_mut(index)) {
             function.lived = function.lived.wrapping_sub(tick);
             function.tasks += 1;
@@ -191,52 +269,47 @@ impl Observation {
         place
     }
 
-    /// A task has ended.
-    pub fn end_task(&mut self, index: Option<usize>, ending: Ending) {
-        self.endings[ending as usize] += 1;
-        let tick = self.tick;
-        if let Some(function) = index.and_then(|index| self.functions.get_mut(index)) {
+    /// A task has ended, after so many steps that were not added yet.
+    #[inline]
+    pub fn end_task(&mut self, tick: i64, place: Place, polls: u64, ending: Ending) {
+        if let Some(function) = self.index(place).and_then(|index| self.functions.get_mut(index)) {
+            self.endings[ending as usize] += 1;
+            function.polls += polls;
             function.lived = function.lived.wrapping_add(tick);
             function.alive = function.alive.saturating_sub(1);
         }
     }
 
-    /// A step has ended, of a task of this function or of something else. The nanoseconds since the last tick, when the clock has
-    /// ticked or [`Self::end_probe`] has to be called.
-    #[inline]
-    pub fn end_step(&mut self, index: Option<usize>, step: u64) -> Option<i64> {
-        match index.and_then(|index| self.functions.get_mut(index)) {
-            Some(function) => function.polls += 1,
-            None => self.callbacks.0 += 1,
+    /// A task has made so many steps since it was last asked.
+    pub fn add_polls(&mut self, place: Place, polls: u64) {
+        if let Some(function) = self.index(place).and_then(|index| self.functions.get_mut(index)) {
+            function.polls += polls;
         }
-        let tick = now();
-        if tick == self.tick && step + 1 < self.probe {
-            return None;
-        }
-        Some(tick - std::mem::replace(&mut self.tick, tick))
     }
 
-    /// The clock has ticked in the step that has ended.
-    pub fn spend(&mut self, index: Option<usize>, spent: i64) {
-        match index.and_then(|index| self.functions.get_mut(index)) {
+    /// How many steps were made by anything but tasks, when as many steps as that were begun.
+    pub fn callbacks_until(&self, steps: u64) -> u64 {
+        let polls = self.functions.iter().map(|function| function.polls).sum();
+        (steps - self.first_step).saturating_sub(polls)
+    }
+
+    /// The clock has ticked in the step that has ended, of a task with that place or of something else.
+    pub fn spend(&mut self, place: Place, spent: i64) {
+        match self.index(place).and_then(|index| self.functions.get_mut(index)) {
             Some(function) => {
                 function.busy += spent;
                 function.slow_polls += u64::from(spent >= self.slow);
             }
-            None => self.callbacks.1 += spent,
+            None => self.callbacks += spent,
         }
     }
 
-    /// There are entries in the ring when the clock has ticked: this many, and the last of them will be that step.
-    pub fn wait(&mut self, now: f64, spent: i64, ready: u64, step: u64) {
-        if ready == 0 {
-            return;
-        }
+    /// There are entries in the ring when the clock has ticked, and the probe waits for the last of them if `is_probed`.
+    pub fn wait(&mut self, now: f64, spent: i64, ready: u64, is_probed: bool) {
         if spent >= LONG {
             self.late(now, spent as f64 / 1e9, ready);
         }
-        if self.probe == u64::MAX {
-            self.probe = step + ready;
+        if is_probed {
             self.probe_since = now;
         }
     }

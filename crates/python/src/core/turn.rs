@@ -79,15 +79,13 @@ fn wait_and_take(event_loop: &Obj<'_, EventLoop>) -> PyResult<usize> {
         event_loop.counters.lose_time();
         (event_loop.services.ask_selector)(event_loop, &selector)?;
         let time = now(event_loop)?;
-        if event_loop.is_observed() {
-            event_loop.skip_observed_time();
-        }
+        event_loop.marks.skip_time();
         note_timers(event_loop, time);
         return Ok(engine.with(|engine| engine.begin_turn(time)));
     }
     let mut time = now(event_loop)?;
-    if event_loop.counters.note_time(time) && event_loop.is_observed() {
-        event_loop.skip_observed_time();
+    if event_loop.counters.note_time(time) {
+        event_loop.marks.skip_time();
     }
     let mut plan = engine.with(|engine| engine.plan(time, event_loop.stopping.get()));
     if matches!(plan, Plan::Park(_)) {
@@ -172,7 +170,7 @@ pub fn park(event_loop: &Obj<'_, EventLoop>, timeout: Option<std::time::Duration
         })
     };
     if let Some(returned) = returned {
-        event_loop.skip_observed_time();
+        event_loop.marks.skip_time();
         // What the kernel has reported waits for the interpreter.
         note_late(event_loop, returned.elapsed().as_secs_f64());
     }

@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyModule};
 use yibu_engine::histogram::Histogram;
 
-use super::loops;
+use super::{loops, steps};
 use crate::core::EventLoop;
 use crate::core::observation::{Function, Observation};
 use crate::executor::ThreadPool;
@@ -66,7 +66,8 @@ pub fn begin(event_loop: &Obj<'_, EventLoop>) {
     }
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let now = event_loop.engine.with(|engine| engine.driver.now());
-    drop(event_loop.observe(Some(Box::new(Observation::new(number, now, slow)))));
+    let begun = Observation::new(number, now, event_loop.pulse.steps(), slow);
+    drop(event_loop.observe(Some(Box::new(begun))));
 }
 
 fn metrics<'py>(event_loop: &Obj<'py, EventLoop>) -> Output<'py> {
@@ -84,7 +85,7 @@ fn metrics<'py>(event_loop: &Obj<'py, EventLoop>) -> Output<'py> {
     dict.set_item("ready", ready)?;
     dict.set_item("timers", timers)?;
     dict.set_item("tasks_made", counters.tasks_made.get())?;
-    dict.set_item("tasks_alive", observed::alive_on(event_loop))?;
+    dict.set_item("tasks_alive", count_tasks(event_loop))?;
     dict.set_item("times", counters.times(now))?;
     let moved = traffic.map(|traffic| {
         (traffic.received_bytes, traffic.receives, traffic.sent_bytes, traffic.sends, traffic.accepted)
@@ -98,6 +99,15 @@ fn metrics<'py>(event_loop: &Obj<'py, EventLoop>) -> Output<'py> {
     Ok(dict.into_any())
 }
 
+/// How many tasks of the loop are not done. Adds their steps to those of their functions.
+fn count_tasks(event_loop: &Obj<'_, EventLoop>) -> usize {
+    let tasks = observed::alive_on(event_loop);
+    if event_loop.is_observed() {
+        tasks.iter().for_each(|task| steps::add_polls(event_loop, task));
+    }
+    tasks.len()
+}
+
 /// What was counted while somebody observes; `None` when nobody does.
 fn observation<'py>(event_loop: &Obj<'py, EventLoop>, now: f64) -> PyResult<Option<Bound<'py, PyDict>>> {
     let py = event_loop.py();
@@ -109,7 +119,7 @@ fn observation<'py>(event_loop: &Obj<'py, EventLoop>, now: f64) -> PyResult<Opti
             observation.lag.summary(now),
             observation.job_waits.summary(now),
             observation.endings,
-            observation.callbacks,
+            (observation.callbacks_until(event_loop.pulse.steps()), observation.callbacks),
             functions,
         ))
     });

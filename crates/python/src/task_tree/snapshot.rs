@@ -21,7 +21,7 @@ const THREAD_SECONDS: Signature<1> = Signature::new("_thread_seconds", "native_i
 const LOOPS: Signature<0> = Signature::new("_native_loops", "");
 
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    let doc = "For each native task of a list that is not done: the task, its loop, what it waits for, whether it runs, its coroutines, the other references to it, its callbacks, its age.";
+    let doc = "For each native task of a list that is not done: the task, its loop, what it waits for, whether it runs, its coroutines, the other references to it, its callbacks, its age and processor time.";
     functions::add(module, &SNAPSHOT, snapshot, doc)?;
     let doc = "Each native loop, the identity of the thread that runs it (0 when none does), and what stays equal while one step runs.";
     functions::add(module, &LOOPS, native_loops, doc)?;
@@ -118,8 +118,8 @@ fn description<'py>(
     let runs = running.is(task.as_any(), &event_loop)?;
     let coroutines = stack::of(task.own.coroutine.get_or_none(py))?;
     let waiter = described::waiter(task).unwrap_or_else(|| none(py));
-    (task.as_any(), event_loop, waiter, runs, coroutines, references, callbacks, described::age(task))
-        .into_pyobject(py)
+    let times = (described::age(task), task.processor_seconds(py));
+    (task.as_any(), event_loop, waiter, runs, coroutines, references, callbacks, times).into_pyobject(py)
 }
 
 fn native_loops<'py>(args: Args<'_, 'py>) -> Output<'py> {

@@ -24,25 +24,51 @@ pub fn stepped(entry: &Entry, py: Python<'_>) -> Option<Ref> {
     None
 }
 
-/// How many native tasks of a loop are not done.
-pub fn alive_on(event_loop: &Obj<'_, EventLoop>) -> usize {
-    let tasks = TASKS.living(event_loop.py());
-    let own = |task: &&Obj<'_, Task>| {
+/// The native tasks of a loop that are not done.
+pub fn alive_on<'py>(event_loop: &Obj<'py, EventLoop>) -> Vec<Obj<'py, Task>> {
+    let mut tasks = TASKS.living(event_loop.py());
+    tasks.retain(|task| {
         task.base.event_loop.as_ptr() == event_loop.as_any().as_ptr() && task.base.state() == State::Pending
-    };
-    tasks.iter().filter(own).count()
+    });
+    tasks
 }
 
 impl Task {
-    /// Where the observation has its coroutine function.
+    /// Where the observation has its coroutine function; 0 before its first step that is seen, and after its last.
     #[inline]
     pub fn place(&self) -> Place {
         self.own.place.get()
     }
 
-    /// Notes the place.
-    pub fn set_place(&self, place: Place) {
+    /// It is seen for the first time.
+    pub fn begin_observation(&self, place: Place) {
         self.own.place.set(place);
+        self.own.polls.set(0);
+        self.own.micros.set(0);
+    }
+
+    /// A step begins. Whether somebody has to take the number of steps now, because there is no larger one.
+    #[inline]
+    pub fn count_poll(&self) -> bool {
+        let polls = self.own.polls.get() + 1;
+        self.own.polls.set(polls);
+        polls == u16::MAX
+    }
+
+    /// The steps since this was last called.
+    pub fn take_polls(&self) -> u64 {
+        self.own.polls.take().into()
+    }
+
+    /// The last step has ended: where the observation has its coroutine function.
+    pub fn end_observation(&self) -> Place {
+        self.own.place.take()
+    }
+
+    /// A step in which the clock has ticked has used so much of a processor.
+    pub fn add_processor_time(&self, nanoseconds: i64) {
+        let micros = u32::try_from(nanoseconds / 1000).unwrap_or(u32::MAX);
+        self.own.micros.set(self.own.micros.get().saturating_add(micros));
     }
 
     /// What stands for its coroutine function: the code, or else the class of the coroutine.
@@ -57,6 +83,14 @@ impl Task {
             }
         }
         Ok(coroutine.get_type().into_any())
+    }
+
+    /// The seconds of processor time that its steps have used since its loop is observed; `None` where that is not known.
+    pub fn processor_seconds(&self, py: Python<'_>) -> Option<f64> {
+        let event_loop = self.base.event_loop.get(py)?;
+        let marks = &Obj::<EventLoop>::cast(&event_loop)?.marks;
+        let known = marks.index(self.place()).map_or(0, |_| self.own.micros.get());
+        marks.are_set().then(|| f64::from(known) / 1e6)
     }
 
     /// How it has ended.
