@@ -3,6 +3,7 @@
 Each program runs in an interpreter of its own, in a thread of that stack size, and must end with status 0.
 """
 
+import sys
 import textwrap
 
 import pytest
@@ -43,6 +44,8 @@ END = """
     async def silent():
         asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
         await main()
+        if leave:
+            print("ended well")
         sys.stdout.flush()
         if leave:
             os._exit(0)
@@ -246,11 +249,127 @@ DEATHS = {
 }
 
 
+OUTCOMES = """
+        sys.setrecursionlimit(100_000)
+
+        def leave_now():
+            print("ended well", flush=True)
+            os._exit(0)
+
+        def done(result):
+            future = aio.Future()
+            future.set_result(result)
+            return future
+
+        async def fails():
+            await aio.sleep(0)
+            raise KeyError
+
+        async def outcome(awaitable):
+            try:
+                return await awaitable
+            except BaseException as error:
+                return type(error).__name__
+"""
+
+NATIVES = {
+    "a result": """
+        async def main():
+            assert await nested(lambda inner: aio.wait_for(inner, 9), aio.sleep(0, "result")) == "result"
+    """,
+    "a result that is there": """
+        async def main():
+            assert await nested(lambda inner: aio.wait_for(inner, None), done("result")) == "result"
+    """,
+    "an exception": """
+        async def main():
+            assert await outcome(nested(lambda inner: aio.wait_for(inner, 9), fails())) == "KeyError"
+    """,
+    "a cancellation": """
+        async def main():
+            future = aio.Future()
+            task = asyncio.ensure_future(nested(lambda inner: aio.wait_for(inner, 9), future))
+            await turns()
+            task.cancel()
+            assert await outcome(task) == "CancelledError"
+            assert future.cancelled()
+    """,
+    "a cancellation that is caught": """
+        async def main():
+            async def stubborn():
+                try:
+                    await aio.Future()
+                except asyncio.CancelledError:
+                    await aio.sleep(0)
+                    return "stayed"
+            task = asyncio.ensure_future(nested(lambda inner: aio.wait_for(inner, None), stubborn()))
+            await turns()
+            task.cancel()
+            assert await task == "stayed"
+    """,
+    "a time limit in the middle": """
+        async def main():
+            inner = nested(lambda inner: aio.wait_for(inner, None), aio.Future())
+            outer = nested(lambda inner: aio.wait_for(inner, 9), aio.wait_for(inner, 0.001))
+            assert await outcome(outer) == "TimeoutError"
+    """,
+    "an exception thrown in": """
+        async def main():
+            outer = nested(lambda inner: aio.wait_for(inner, None), aio.Future())
+            outer.send(None)
+            try:
+                outer.throw(KeyError())
+            except KeyError:
+                pass
+            else:
+                raise AssertionError("nothing was raised")
+    """,
+    "closed": """
+        async def main():
+            future = aio.Future()
+            outer = nested(lambda inner: aio.wait_for(inner, None), future)
+            assert outer.send(None) is future
+            outer.close()
+            assert not future.done()
+    """,
+    "closed, and the innermost one goes on": """
+        async def main():
+            async def stubborn():
+                while True:
+                    try:
+                        await aio.Future()
+                    except GeneratorExit:
+                        pass
+            innermost = stubborn()
+            outer = nested(lambda inner: aio.wait_for(inner, None), innermost)
+            outer.send(None)
+            try:
+                outer.close()
+            except RuntimeError as error:
+                assert str(error) == "coroutine ignored GeneratorExit"
+            else:
+                raise AssertionError("nothing was raised")
+            leave_now()
+    """,
+    "of other kinds": """
+        async def main():
+            queue, event, lock = aio.Queue(), aio.Event(), aio.Lock()
+            for inner, end in [(queue.get(), lambda: queue.put_nowait(1)), (event.wait(), event.set),
+                               (lock.acquire(), int)]:
+                task = asyncio.ensure_future(nested(lambda inner: aio.wait_for(inner, None), inner))
+                await turns()
+                end()
+                assert await task in (1, True)
+    """,
+}
+
+
 def run(impl, body, stack, depth, *, leave):
     source = "\n".join([START, body, f"    leave = {leave}", END])
     process = impl.run_source(source, str(stack), str(depth), python_options=("-W", "ignore"))
     assert process.returncode == 0, f"status {process.returncode}\n{process.stderr[-2000:]}"
     assert leave or process.stdout == "ended\n"
+    return process
 
 
 def shifted(source):
@@ -263,6 +382,17 @@ def shifted(source):
 @pytest.mark.parametrize("name", CALLS)
 def test_nested_calls(impl, name, stack):
     run(impl, shifted(CALLS[name]), stack, DEPTH, leave=True)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="wait_for() with a limit makes a task")
+@pytest.mark.parametrize("stack", STACKS.values(), ids=STACKS)
+@pytest.mark.parametrize("name", NATIVES)
+def test_natives_in_natives(impl, name, stack):
+    """Python coroutines that await each other need no stack, so neither may the native ones."""
+    # asyncio throws and closes by nested calls, for which a small stack has little room.
+    depth = 10_000 if stack > 1 << 20 else 300
+    source = shifted(OUTCOMES) + shifted(NATIVES[name])
+    assert run(impl, source, stack, depth, leave=True).stdout == "ended well\n"
 
 
 @pytest.mark.yibu_only

@@ -189,18 +189,19 @@ class TestFrames:
             """
             import sys
 
-            async def nested():
-                waiting = aio.sleep(0)
-                for _ in range(100_000):
-                    waiting = aio.wait_for(waiting, None)
+            async def nested(depth):
+                if depth:
+                    await aio.wait_for(nested(depth - 1), None)
+
+            async def main():
                 try:
-                    await waiting
+                    await nested(100_000)
                 except RecursionError:
                     print("too deep")
 
             sys.unraisablehook = lambda unraisable: None
             sys.setrecursionlimit(1_000_000)
-            aio.run(nested())
+            aio.run(main())
             """,
             python_options=("-W", "ignore"),
         )

@@ -25,15 +25,27 @@ pub fn driving<'py, R>(
     struct Driving;
     impl Drop for Driving {
         fn drop(&mut self) {
-            // What is taken out is dropped with nothing borrowed.
-            let entry = DRIVING.with(|driving| driving.borrow_mut().pop());
-            drop(entry);
+            end();
         }
     }
-    let entry = (Ref::of(routine.clone()), Ref::new(awaited.clone()));
-    DRIVING.with(|driving| driving.borrow_mut().push(entry));
+    begin(routine, awaited);
     let _driving = Driving;
     run()
+}
+
+/// A routine begins to run what it awaits.
+#[inline]
+pub fn begin<'py>(routine: &Obj<'py, Routine>, awaited: &Bound<'py, PyAny>) {
+    let entry = (Ref::of(routine.clone()), Ref::new(awaited.clone()));
+    DRIVING.with(|driving| driving.borrow_mut().push(entry));
+}
+
+/// The innermost of the routines has run what it awaits.
+#[inline]
+pub fn end() {
+    // What is taken out is dropped with nothing borrowed.
+    let entry = DRIVING.with(|driving| driving.borrow_mut().pop());
+    drop(entry);
 }
 
 /// The frames of the routines that run a coroutine, one awaiting the other, from the innermost outwards; and the outermost of them.

@@ -53,6 +53,15 @@ fn ensure_idle<T: Coroutine>(coroutine: &Obj<'_, T>) -> PyResult<()> {
     if coroutine.is_running() { Err(PyValueError::new_err("coroutine already executing")) } else { Ok(()) }
 }
 
+/// Refuses to await what somebody awaits already.
+#[inline]
+pub fn ensure_not_awaited<T: Coroutine>(coroutine: &Obj<'_, T>) -> PyResult<()> {
+    if coroutine.started().get() && is_suspended(coroutine) {
+        return Err(PyRuntimeError::new_err("coroutine is being awaited already"));
+    }
+    Ok(())
+}
+
 fn refuse_first_value<T: Coroutine>(coroutine: &Obj<'_, T>, value: &Bound<'_, PyAny>) -> PyResult<()> {
     if value.is_none() || coroutine.started().get() {
         return Ok(());
@@ -64,9 +73,7 @@ fn refuse_first_value<T: Coroutine>(coroutine: &Obj<'_, T>, value: &Bound<'_, Py
 pub fn protocol<T: Coroutine>(t: &mut Table<T>) {
     t.iter(iterated);
     t.await_(|coroutine| {
-        if coroutine.started().get() && is_suspended(coroutine) {
-            return Err(PyRuntimeError::new_err("coroutine is being awaited already"));
-        }
+        ensure_not_awaited(coroutine)?;
         Ok(new_reference(coroutine.as_any()))
     });
     // Before the slot of that name: see `wrapper.rs`.

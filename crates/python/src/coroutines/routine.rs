@@ -8,21 +8,22 @@
 //!
 //! Called by the interpreter; calls the pieces, and what they await.
 
+mod nesting;
+mod pieces;
+
 use std::cell::Cell;
 use std::ffi::CStr;
 
-use pyo3::exceptions::{PyGeneratorExit, PyRuntimeError, PyStopIteration, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyGeneratorExit, PyRuntimeError};
 use pyo3::prelude::*;
 
 use super::details::Details;
 use super::inner;
 use super::protocol::{Advanced, Coroutine, protocol};
-use crate::ffi::Raised;
 use crate::ffi::class::Callable;
-use crate::ffi::send::{Sent, awaitable_iterator, send, throw};
 use crate::ffi::{Class, ClassState, Create, Obj, Output, Ref, Slot, Table, new_reference, none, references};
-use crate::futures::{self, Future, Settled, State};
-use crate::{names, stock};
+use crate::stock;
+use pieces::{Driven, not_called, sent_to, thrown_into};
 
 /// The piece before the first `await`.
 pub type Start = for<'a, 'py> fn(&'a Obj<'py, Routine>) -> PyResult<Step<'py>>;
@@ -162,226 +163,25 @@ pub(super) fn lost() -> PyErr {
     PyRuntimeError::new_err("the coroutine was destroyed by the garbage collector")
 }
 
-/// Runs pieces until something is awaited that is not there yet.
+/// Whoever runs a routine gets what it has done, when it does not await another one.
 #[inline]
-fn drive<'py>(routine: &Obj<'py, Routine>, mut step: PyResult<Step<'py>>) -> Advanced<'py> {
-    loop {
-        match step {
-            Ok(Step::Return(value)) => {
-                routine.end();
-                return Ok(Err(value));
-            }
-            Ok(Step::Await(object, resume)) => match wait(routine, object, resume) {
-                Begun::Yield(object) => {
-                    routine.track();
-                    return Ok(Ok(object));
-                }
-                Begun::Over(outcome) => step = resume(routine, outcome),
-            },
-            Ok(Step::GiveWay(resume)) => {
-                routine.phase.set(Phase::GaveWay(resume));
-                return Ok(Ok(none(routine.py())));
-            }
-            Err(error) => {
-                routine.end();
-                return Err(refuse_stop_iteration(routine.py(), error));
-            }
-        }
-    }
-}
-
-/// PEP 479: a StopIteration that leaves a coroutine would look like its end.
-fn refuse_stop_iteration(py: Python<'_>, error: PyErr) -> PyErr {
-    let raised = Raised::from_err(py, error);
-    if !raised.is::<PyStopIteration>() {
-        return raised.into_err();
-    }
-    let refused = PyRuntimeError::new_err("coroutine raised StopIteration");
-    refused.set_cause(py, Some(raised.into_err()));
-    refused
-}
-
-/// What beginning to await leads to.
-enum Begun<'py> {
-    Yield(Bound<'py, PyAny>),
-    Over(Output<'py>),
-}
-
-#[cfg(Py_3_14)]
-use super::driving::driving as running;
-
-/// Before 3.14 no call graph asks which routine runs the coroutine that it awaits.
-#[cfg(not(Py_3_14))]
-#[inline]
-fn running<'py, R>(_: &Obj<'py, Routine>, _: &Bound<'py, PyAny>, run: impl FnOnce() -> R) -> R {
-    run()
-}
-
-#[inline]
-fn wait<'py>(routine: &Obj<'py, Routine>, object: Bound<'py, PyAny>, resume: Resume) -> Begun<'py> {
-    if let Some(future) = futures::exact(&object) {
-        if let Err(error) = future.ensure_alive() {
-            return Begun::Over(Err(error));
-        }
-        if future.state() != State::Pending {
-            return Begun::Over(futures::result(future));
-        }
-        if future.blocking.replace(true) {
-            return Begun::Over(Err(not_used_with_future()));
-        }
-        routine.awaiting.put(object.clone());
-        routine.phase.set(Phase::Future(resume));
-        return Begun::Yield(object);
-    }
-    let iterator = match awaitable_iterator(&object) {
-        Ok(iterator) => iterator,
-        Err(error) => return Begun::Over(Err(error)),
-    };
-    match running(routine, &iterator, || send(&iterator, &none(routine.py()))) {
-        Sent::Yielded(object) => {
-            routine.awaiting.put(iterator);
-            routine.phase.set(Phase::Iterator(resume));
-            Begun::Yield(object)
-        }
-        Sent::Returned(value) => Begun::Over(Ok(value)),
-        Sent::Raised(error) => Begun::Over(Err(error)),
-    }
-}
-
-/// What is awaited is the method, not what it returns.
-#[cold]
-fn not_called() -> PyErr {
-    let text = if cfg!(Py_3_14) {
-        "'method' object can't be awaited"
-    } else {
-        "object method can't be used in 'await' expression"
-    };
-    PyTypeError::new_err(text)
-}
-
-#[cold]
-fn not_used_with_future() -> PyErr {
-    PyRuntimeError::new_err("await wasn't used with future")
-}
-
-/// The future that was yielded should be done by now.
-#[inline]
-fn resume_after_future<'py>(routine: &Obj<'py, Routine>, resume: Resume) -> Advanced<'py> {
-    let py = routine.py();
-    let awaited = routine.awaiting.take().map(|future| future.into_any(py));
-    let Some(future) = awaited.as_ref().and_then(Obj::<Future>::cast) else { return Err(lost()) };
-    if future.state() == State::Pending {
-        // The coroutine was resumed before the future was done: yield the future again, as its own iterator would.
-        if future.blocking.replace(true) {
-            return drive(routine, resume(routine, Err(not_used_with_future())));
-        }
-        routine.awaiting.put(future.as_any().clone());
-        routine.phase.set(Phase::Future(resume));
-        return Ok(Ok(future.as_any().clone()));
-    }
-    let outcome = match futures::settle(future) {
-        Ok(Some(Settled::Value(value))) => Ok(value),
-        Ok(Some(Settled::Raised(raised))) => Err(raised.raise()),
-        Ok(None) => Err(not_used_with_future()),
-        Err(error) => Err(error),
-    };
-    drop(awaited);
-    drive(routine, resume(routine, outcome))
-}
-
-/// The inner iterator did something.
-fn resume_after_iterator<'py>(
-    routine: &Obj<'py, Routine>,
-    resume: Resume,
-    iterator: Bound<'py, PyAny>,
-    sent: Sent<'py>,
-) -> Advanced<'py> {
-    let outcome = match sent {
-        Sent::Yielded(object) => {
-            routine.awaiting.put(iterator);
-            routine.phase.set(Phase::Iterator(resume));
-            return Ok(Ok(object));
-        }
-        Sent::Returned(value) => Ok(value),
-        Sent::Raised(error) => Err(error),
-    };
-    drop(iterator);
-    drive(routine, resume(routine, outcome))
-}
-
-/// Closes what a routine awaits, as closing a coroutine does before it sees the GeneratorExit itself.
-fn close_inner(iterator: &Bound<'_, PyAny>) -> PyResult<()> {
-    match iterator.getattr_opt(names::close(iterator.py()))? {
-        Some(close) => close.call0().map(drop),
-        None => Ok(()),
+fn conclude<'py>(routine: &Obj<'py, Routine>, driven: Driven<'py>) -> Advanced<'py> {
+    match driven {
+        Driven::Yielded(object) => Ok(Ok(object)),
+        Driven::Ended(Ok(value)) => Ok(Err(value)),
+        Driven::Ended(Err(error)) => Err(error),
+        Driven::Awaits(inner, resume, push) => nesting::run(routine, inner, resume, push),
     }
 }
 
 impl Coroutine for Routine {
     #[inline]
     fn advance<'py>(routine: &Obj<'py, Self>) -> Advanced<'py> {
-        let py = routine.py();
-        match routine.phase.replace(Phase::Running) {
-            Phase::New(start) => {
-                routine.started.set(true);
-                drive(routine, start(routine))
-            }
-            Phase::Future(resume) => resume_after_future(routine, resume),
-            Phase::Iterator(resume) => {
-                let Some(iterator) = routine.awaiting.take() else { return Err(lost()) };
-                let iterator = iterator.into_any(py);
-                let sent = running(routine, &iterator, || send(&iterator, &none(py)));
-                resume_after_iterator(routine, resume, iterator, sent)
-            }
-            Phase::GaveWay(resume) => drive(routine, resume(routine, Ok(none(py)))),
-            Phase::Running => Err(PyValueError::new_err("coroutine already executing")),
-            bound @ Phase::Bound(_) => {
-                routine.phase.set(bound);
-                Err(not_called())
-            }
-            Phase::Done => {
-                routine.phase.set(Phase::Done);
-                Err(PyRuntimeError::new_err("cannot reuse already awaited coroutine"))
-            }
-        }
+        conclude(routine, sent_to(routine))
     }
 
     fn throw<'py>(routine: &Obj<'py, Self>, error: PyErr) -> Advanced<'py> {
-        let py = routine.py();
-        routine.started.set(true);
-        match routine.phase.replace(Phase::Running) {
-            Phase::New(_) => {
-                routine.end();
-                Err(error)
-            }
-            Phase::Future(resume) => {
-                routine.awaiting.clear();
-                drive(routine, resume(routine, Err(error)))
-            }
-            Phase::GaveWay(resume) => drive(routine, resume(routine, Err(error))),
-            Phase::Iterator(resume) => {
-                let Some(iterator) = routine.awaiting.take() else { return Err(lost()) };
-                let iterator = iterator.into_any(py);
-                let exits = error.is_instance_of::<PyGeneratorExit>(py);
-                let sent = if exits {
-                    Sent::Raised(close_inner(&iterator).err().unwrap_or(error))
-                } else if iterator.hasattr(names::throw(py))? {
-                    running(routine, &iterator, || throw(&iterator, names::throw(py), error))
-                } else {
-                    Sent::Raised(error)
-                };
-                resume_after_iterator(routine, resume, iterator, sent)
-            }
-            Phase::Running => Err(PyValueError::new_err("coroutine already executing")),
-            bound @ Phase::Bound(_) => {
-                routine.phase.set(bound);
-                Err(not_called())
-            }
-            Phase::Done => {
-                routine.phase.set(Phase::Done);
-                Err(PyRuntimeError::new_err("cannot reuse already awaited coroutine"))
-            }
-        }
+        conclude(routine, thrown_into(routine, error))
     }
 
     /// `close()`: GeneratorExit is raised where the routine waits.
