@@ -265,6 +265,11 @@ OUTCOMES = """
             await aio.sleep(0)
             raise KeyError
 
+        async def deep(depth, innermost):
+            if depth:
+                return await aio.wait_for(deep(depth - 1, innermost), 9)
+            return await innermost()
+
         async def outcome(awaitable):
             try:
                 return await awaitable
@@ -364,6 +369,35 @@ NATIVES = {
 }
 
 
+IN_TURN = {
+    "a result": """
+        async def main():
+            assert await deep(depth, lambda: aio.sleep(0, "result")) == "result"
+    """,
+    "an exception": """
+        async def main():
+            assert await outcome(deep(depth, fails)) == "KeyError"
+    """,
+    "a cancellation": """
+        async def main():
+            task = asyncio.ensure_future(deep(depth, aio.Future))
+            await turns()
+            task.cancel()
+            assert await outcome(task) == "CancelledError"
+    """,
+    "a time limit": """
+        async def main():
+            assert await outcome(aio.wait_for(deep(depth, aio.Future), 0.001)) == "TimeoutError"
+    """,
+    "closed": """
+        async def main():
+            outer = deep(depth, aio.Future)
+            outer.send(None)
+            outer.close()
+    """,
+}
+
+
 def run(impl, body, stack, depth, *, leave):
     source = "\n".join([START, body, f"    leave = {leave}", END])
     process = impl.run_source(source, str(stack), str(depth), python_options=("-W", "ignore"))
@@ -392,6 +426,15 @@ def test_natives_in_natives(impl, name, stack):
     # asyncio throws and closes by nested calls, for which a small stack has little room.
     depth = 10_000 if stack > 1 << 20 else 300
     source = shifted(OUTCOMES) + shifted(NATIVES[name])
+    assert run(impl, source, stack, depth, leave=True).stdout == "ended well\n"
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="Python coroutines nest calls, too")
+@pytest.mark.parametrize("stack", STACKS.values(), ids=STACKS)
+@pytest.mark.parametrize("name", IN_TURN)
+def test_natives_and_python_coroutines_in_turn(impl, name, stack):
+    depth = 5_000 if stack > 1 << 20 else 300
+    source = shifted(OUTCOMES) + shifted(IN_TURN[name])
     assert run(impl, source, stack, depth, leave=True).stdout == "ended well\n"
 
 

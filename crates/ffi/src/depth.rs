@@ -42,7 +42,16 @@ pub fn enter() -> PyResult<()> {
     }
 }
 
-/// The same for a finalizer, which may use a quarter of what [`enter`] keeps free: an object that dies at the end of the stack is still
+/// Whether more than a quarter of the stack that [`enter`] allows is in use: whoever can go on without it should. The call that asks
+/// has entered.
+#[inline]
+pub fn is_used() -> bool {
+    let local = MaybeUninit::<u8>::uninit();
+    let length = LENGTH.load(Ordering::Relaxed);
+    local.as_ptr().addr().wrapping_sub(LOWEST.0.get()) < length - length / 4
+}
+
+/// [`enter`] for a finalizer, which may use a quarter of what that keeps free: an object that dies at the end of the stack is still
 /// finalized, and a program that has put finalizers in the place of other methods nests them no deeper.
 #[inline]
 pub fn enter_finalizer() -> PyResult<()> {

@@ -23,7 +23,7 @@ use super::protocol::{Advanced, Coroutine, protocol};
 use crate::ffi::class::Callable;
 use crate::ffi::{Class, ClassState, Create, Obj, Output, Ref, Slot, Table, new_reference, none, references};
 use crate::stock;
-use pieces::{Driven, not_called, sent_to, thrown_into};
+use pieces::{Driver, not_called, sent_to, thrown_into};
 
 /// The piece before the first `await`.
 pub type Start = for<'a, 'py> fn(&'a Obj<'py, Routine>) -> PyResult<Step<'py>>;
@@ -163,25 +163,14 @@ pub(super) fn lost() -> PyErr {
     PyRuntimeError::new_err("the coroutine was destroyed by the garbage collector")
 }
 
-/// Whoever runs a routine gets what it has done, when it does not await another one.
-#[inline]
-fn conclude<'py>(routine: &Obj<'py, Routine>, driven: Driven<'py>) -> Advanced<'py> {
-    match driven {
-        Driven::Yielded(object) => Ok(Ok(object)),
-        Driven::Ended(Ok(value)) => Ok(Err(value)),
-        Driven::Ended(Err(error)) => Err(error),
-        Driven::Awaits(inner, resume, push) => nesting::run(routine, inner, resume, push),
-    }
-}
-
 impl Coroutine for Routine {
     #[inline]
     fn advance<'py>(routine: &Obj<'py, Self>) -> Advanced<'py> {
-        conclude(routine, sent_to(routine))
+        sent_to::<Driver>(routine)
     }
 
     fn throw<'py>(routine: &Obj<'py, Self>, error: PyErr) -> Advanced<'py> {
-        conclude(routine, thrown_into(routine, error))
+        thrown_into::<Driver>(routine, error)
     }
 
     /// `close()`: GeneratorExit is raised where the routine waits.

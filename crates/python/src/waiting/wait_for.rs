@@ -23,6 +23,10 @@ pub const DOC: &str = "Coroutine that awaits fut and returns its result; cancels
 /// `wait_for(fut, timeout)`.
 pub fn wait_for<'py>(args: Args<'_, 'py>) -> Output<'py> {
     let [awaitable, limit] = args.parse(&WAIT_FOR)?;
+    #[cfg(Py_3_12)]
+    if depth::is_used() {
+        return in_python::wait_for(&awaitable, &limit);
+    }
     let routine = Routine::begin(&awaitable, WAIT_FOR.function, begin)?;
     routine.first.put(limit);
     Ok(routine.into_any())
@@ -59,7 +63,11 @@ fn late_result<'py>(future: &Bound<'py, PyAny>) -> Output<'py> {
 
 #[cfg(Py_3_12)]
 mod in_place;
+#[cfg(Py_3_12)]
+mod in_python;
 
+#[cfg(Py_3_12)]
+use crate::ffi::depth;
 #[cfg(Py_3_12)]
 use in_place::begin;
 

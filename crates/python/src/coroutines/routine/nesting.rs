@@ -13,7 +13,7 @@ use pyo3::exceptions::{PyGeneratorExit, PyMemoryError, PyRuntimeError};
 use pyo3::prelude::*;
 use yibu_driver::memory::MakeRoom;
 
-use super::pieces::{self, Driven};
+use super::pieces::{Caller, closed, drive, sent_to, suspend, thrown_into};
 use super::{Resume, Routine};
 use crate::coroutines::protocol::Advanced;
 use crate::ffi::{Obj, Output};
@@ -23,6 +23,37 @@ pub(super) enum Push {
     Send,
     Throw(PyErr),
     Close,
+}
+
+/// What a routine that waits for another has done by the time that somebody else must act.
+enum Driven<'py> {
+    Yielded(Bound<'py, PyAny>),
+    Ended(Output<'py>),
+    Awaits(Obj<'py, Routine>, Resume, Push),
+}
+
+/// What calls those that await each other: the loop in [`run`].
+struct Loop;
+
+impl Caller for Loop {
+    type Gets<'py> = Driven<'py>;
+
+    fn yielded<'py>(object: Bound<'py, PyAny>) -> Driven<'py> {
+        Driven::Yielded(object)
+    }
+
+    fn ended<'py>(outcome: Output<'py>) -> Driven<'py> {
+        Driven::Ended(outcome)
+    }
+
+    fn awaits<'py>(
+        _: &Obj<'py, Routine>,
+        inner: &Obj<'py, Routine>,
+        resume: Resume,
+        push: Push,
+    ) -> Driven<'py> {
+        Driven::Awaits(inner.clone(), resume, push)
+    }
 }
 
 /// A routine that awaits the next one inwards.
@@ -97,7 +128,7 @@ impl<'py> Waiting<'py> {
             if outer.closes_for.is_some() {
                 return Some(outer);
             }
-            pieces::suspend(&outer.routine, inner.into_any(), outer.resume);
+            suspend(&outer.routine, inner.into_any(), outer.resume);
             inner = outer.routine;
         }
         None
@@ -114,13 +145,13 @@ impl Drop for Waiting<'_> {
 /// Runs `current`, which awaits `inner` and has something to do to it, until it yields or ends.
 pub(super) fn run<'py>(
     current: &Obj<'py, Routine>,
-    inner: Obj<'py, Routine>,
+    inner: &Obj<'py, Routine>,
     resume: Resume,
     push: Push,
 ) -> Advanced<'py> {
     let mut waiting = Waiting::default();
     let mut current = current.clone();
-    let mut driven = Driven::Awaits(inner, resume, push);
+    let mut driven = Driven::Awaits(inner.clone(), resume, push);
     loop {
         driven = match driven {
             Driven::Awaits(inner, resume, push) if waiting.has_room() => {
@@ -128,26 +159,26 @@ pub(super) fn run<'py>(
                 let routine = replace(&mut current, inner);
                 waiting.push(Outer { routine, resume, closes_for }, &current);
                 match push {
-                    Push::Send => pieces::sent_to(&current),
-                    Push::Throw(error) => pieces::thrown_into(&current, error),
-                    Push::Close => pieces::closed(&current),
+                    Push::Send => sent_to::<Loop>(&current),
+                    Push::Throw(error) => thrown_into::<Loop>(&current, error),
+                    Push::Close => closed::<Loop>(&current),
                 }
             }
             Driven::Awaits(_, resume, _) => {
-                pieces::drive(&current, resume(&current, Err(PyMemoryError::new_err(()))))
+                drive::<Loop>(&current, resume(&current, Err(PyMemoryError::new_err(()))))
             }
             Driven::Ended(outcome) => {
                 let Some(mut outer) = waiting.pop() else { return outcome.map(Err) };
                 let outcome = outer.outcome(outcome);
                 current = outer.routine;
-                pieces::drive(&current, (outer.resume)(&current, outcome))
+                drive::<Loop>(&current, (outer.resume)(&current, outcome))
             }
             Driven::Yielded(object) => match waiting.suspend(current) {
                 None => return Ok(Ok(object)),
                 Some(outer) => {
                     let ignored = PyRuntimeError::new_err("coroutine ignored GeneratorExit");
                     current = outer.routine;
-                    pieces::drive(&current, (outer.resume)(&current, Err(ignored)))
+                    drive::<Loop>(&current, (outer.resume)(&current, Err(ignored)))
                 }
             },
         }

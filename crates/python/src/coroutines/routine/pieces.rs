@@ -5,48 +5,83 @@
 use pyo3::exceptions::{PyGeneratorExit, PyRuntimeError, PyStopIteration, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
-use super::nesting::Push;
+use super::nesting::{self, Push};
 use super::{Phase, Resume, Routine, Step, lost};
 #[cfg(Py_3_14)]
 use crate::coroutines::driving::driving as running;
-use crate::coroutines::protocol::ensure_not_awaited;
+use crate::coroutines::protocol::{Advanced, ensure_not_awaited};
 use crate::ffi::send::{Sent, awaitable_iterator, send, throw};
 use crate::ffi::{Obj, Output, Raised, none};
 use crate::futures::{self, Future, Settled, State};
 use crate::names;
 
-/// What a routine has done by the time that somebody else must act.
-pub(super) enum Driven<'py> {
-    Yielded(Bound<'py, PyAny>),
-    Ended(Output<'py>),
-    /// It awaits another routine, to which something is to be done.
-    Awaits(Obj<'py, Routine>, Resume, Push),
+/// Who runs a routine, and what it gets when the routine waits, ends, or awaits another one.
+pub(super) trait Caller {
+    type Gets<'py>;
+    fn yielded<'py>(object: Bound<'py, PyAny>) -> Self::Gets<'py>;
+    fn ended<'py>(outcome: Output<'py>) -> Self::Gets<'py>;
+    /// Something is to be done to the routine that is awaited, `inner`.
+    fn awaits<'py>(
+        routine: &Obj<'py, Routine>,
+        inner: &Obj<'py, Routine>,
+        resume: Resume,
+        push: Push,
+    ) -> Self::Gets<'py>;
+}
+
+/// Whatever drives coroutines: it gets what the interpreter's protocol asks for.
+pub(super) struct Driver;
+
+impl Caller for Driver {
+    type Gets<'py> = Advanced<'py>;
+
+    #[inline(always)]
+    fn yielded<'py>(object: Bound<'py, PyAny>) -> Advanced<'py> {
+        Ok(Ok(object))
+    }
+
+    #[inline(always)]
+    fn ended<'py>(outcome: Output<'py>) -> Advanced<'py> {
+        outcome.map(Err)
+    }
+
+    fn awaits<'py>(
+        routine: &Obj<'py, Routine>,
+        inner: &Obj<'py, Routine>,
+        resume: Resume,
+        push: Push,
+    ) -> Advanced<'py> {
+        nesting::run(routine, inner, resume, push)
+    }
 }
 
 /// Runs pieces until something is awaited that is not there yet.
 #[inline]
-pub(super) fn drive<'py>(routine: &Obj<'py, Routine>, mut step: PyResult<Step<'py>>) -> Driven<'py> {
+pub(super) fn drive<'py, C: Caller>(
+    routine: &Obj<'py, Routine>,
+    mut step: PyResult<Step<'py>>,
+) -> C::Gets<'py> {
     loop {
         match step {
             Ok(Step::Return(value)) => {
                 routine.end();
-                return Driven::Ended(Ok(value));
+                return C::ended(Ok(value));
             }
             Ok(Step::Await(object, resume)) => match wait(routine, object, resume) {
                 Begun::Yield(object) => {
                     routine.track();
-                    return Driven::Yielded(object);
+                    return C::yielded(object);
                 }
-                Begun::Inner(inner) => return Driven::Awaits(inner, resume, Push::Send),
+                Begun::Inner(inner) => return C::awaits(routine, &inner, resume, Push::Send),
                 Begun::Over(outcome) => step = resume(routine, outcome),
             },
             Ok(Step::GiveWay(resume)) => {
                 routine.phase.set(Phase::GaveWay(resume));
-                return Driven::Yielded(none(routine.py()));
+                return C::yielded(none(routine.py()));
             }
             Err(error) => {
                 routine.end();
-                return Driven::Ended(Err(refuse_stop_iteration(routine.py(), error)));
+                return C::ended(Err(refuse_stop_iteration(routine.py(), error)));
             }
         }
     }
@@ -140,20 +175,20 @@ fn not_used_with_future() -> PyErr {
 
 /// The future that was yielded should be done by now.
 #[inline]
-fn resume_after_future<'py>(routine: &Obj<'py, Routine>, resume: Resume) -> Driven<'py> {
+fn resume_after_future<'py, C: Caller>(routine: &Obj<'py, Routine>, resume: Resume) -> C::Gets<'py> {
     let py = routine.py();
     let awaited = routine.awaiting.take().map(|future| future.into_any(py));
     let Some(future) = awaited.as_ref().and_then(Obj::<Future>::cast) else {
-        return Driven::Ended(Err(lost()));
+        return C::ended(Err(lost()));
     };
     if future.state() == State::Pending {
         // The coroutine was resumed before the future was done: yield the future again, as its own iterator would.
         if future.blocking.replace(true) {
-            return drive(routine, resume(routine, Err(not_used_with_future())));
+            return drive::<C>(routine, resume(routine, Err(not_used_with_future())));
         }
         routine.awaiting.put(future.as_any().clone());
         routine.phase.set(Phase::Future(resume));
-        return Driven::Yielded(future.as_any().clone());
+        return C::yielded(future.as_any().clone());
     }
     let outcome = match futures::settle(future) {
         Ok(Some(Settled::Value(value))) => Ok(value),
@@ -162,26 +197,26 @@ fn resume_after_future<'py>(routine: &Obj<'py, Routine>, resume: Resume) -> Driv
         Err(error) => Err(error),
     };
     drop(awaited);
-    drive(routine, resume(routine, outcome))
+    drive::<C>(routine, resume(routine, outcome))
 }
 
 /// The inner iterator did something.
-fn resume_after_iterator<'py>(
+fn resume_after_iterator<'py, C: Caller>(
     routine: &Obj<'py, Routine>,
     resume: Resume,
     iterator: Bound<'py, PyAny>,
     sent: Sent<'py>,
-) -> Driven<'py> {
+) -> C::Gets<'py> {
     let outcome = match sent {
         Sent::Yielded(object) => {
             suspend(routine, iterator, resume);
-            return Driven::Yielded(object);
+            return C::yielded(object);
         }
         Sent::Returned(value) => Ok(value),
         Sent::Raised(error) => Err(error),
     };
     drop(iterator);
-    drive(routine, resume(routine, outcome))
+    drive::<C>(routine, resume(routine, outcome))
 }
 
 /// Closes what a routine awaits, as closing a coroutine does before it sees the GeneratorExit itself.
@@ -194,52 +229,52 @@ fn close_inner(iterator: &Bound<'_, PyAny>) -> PyResult<()> {
 
 /// Runs a routine until it waits.
 #[inline]
-pub(super) fn sent_to<'py>(routine: &Obj<'py, Routine>) -> Driven<'py> {
+pub(super) fn sent_to<'py, C: Caller>(routine: &Obj<'py, Routine>) -> C::Gets<'py> {
     let py = routine.py();
     match routine.phase.replace(Phase::Running) {
         Phase::New(start) => {
             routine.started.set(true);
-            drive(routine, start(routine))
+            drive::<C>(routine, start(routine))
         }
-        Phase::Future(resume) => resume_after_future(routine, resume),
+        Phase::Future(resume) => resume_after_future::<C>(routine, resume),
         Phase::Iterator(resume) => {
-            let Some(iterator) = routine.awaiting.take() else { return Driven::Ended(Err(lost())) };
+            let Some(iterator) = routine.awaiting.take() else { return C::ended(Err(lost())) };
             let iterator = iterator.into_any(py);
             if let Some(inner) = Obj::<Routine>::cast_exact(&iterator) {
-                return Driven::Awaits(inner.clone(), resume, Push::Send);
+                return C::awaits(routine, inner, resume, Push::Send);
             }
             let sent = running(routine, &iterator, || send(&iterator, &none(py)));
-            resume_after_iterator(routine, resume, iterator, sent)
+            resume_after_iterator::<C>(routine, resume, iterator, sent)
         }
-        Phase::GaveWay(resume) => drive(routine, resume(routine, Ok(none(py)))),
-        other => refuse(routine, other),
+        Phase::GaveWay(resume) => drive::<C>(routine, resume(routine, Ok(none(py)))),
+        other => refuse::<C>(routine, other),
     }
 }
 
 /// Throws into a routine.
-pub(super) fn thrown_into<'py>(routine: &Obj<'py, Routine>, error: PyErr) -> Driven<'py> {
+pub(super) fn thrown_into<'py, C: Caller>(routine: &Obj<'py, Routine>, error: PyErr) -> C::Gets<'py> {
     let py = routine.py();
     routine.started.set(true);
     match routine.phase.replace(Phase::Running) {
         Phase::New(_) => {
             routine.end();
-            Driven::Ended(Err(error))
+            C::ended(Err(error))
         }
         Phase::Future(resume) => {
             routine.awaiting.clear();
-            drive(routine, resume(routine, Err(error)))
+            drive::<C>(routine, resume(routine, Err(error)))
         }
-        Phase::GaveWay(resume) => drive(routine, resume(routine, Err(error))),
+        Phase::GaveWay(resume) => drive::<C>(routine, resume(routine, Err(error))),
         Phase::Iterator(resume) => {
-            let Some(iterator) = routine.awaiting.take() else { return Driven::Ended(Err(lost())) };
+            let Some(iterator) = routine.awaiting.take() else { return C::ended(Err(lost())) };
             let iterator = iterator.into_any(py);
             if let Some(inner) = Obj::<Routine>::cast_exact(&iterator) {
-                return Driven::Awaits(inner.clone(), resume, Push::Throw(error));
+                return C::awaits(routine, inner, resume, Push::Throw(error));
             }
             let sent = running(routine, &iterator, || throw_into_iterator(&iterator, error));
-            resume_after_iterator(routine, resume, iterator, sent)
+            resume_after_iterator::<C>(routine, resume, iterator, sent)
         }
-        other => refuse(routine, other),
+        other => refuse::<C>(routine, other),
     }
 }
 
@@ -256,23 +291,23 @@ fn throw_into_iterator<'py>(iterator: &Bound<'py, PyAny>, error: PyErr) -> Sent<
 }
 
 /// Closes a routine that another one awaits.
-pub(super) fn closed<'py>(routine: &Obj<'py, Routine>) -> Driven<'py> {
+pub(super) fn closed<'py, C: Caller>(routine: &Obj<'py, Routine>) -> C::Gets<'py> {
     match routine.phase.get() {
         Phase::New(_) | Phase::Done => {
             routine.started.set(true);
             routine.end();
-            Driven::Ended(Ok(none(routine.py())))
+            C::ended(Ok(none(routine.py())))
         }
-        Phase::Running | Phase::Bound(_) => refuse(routine, routine.phase.get()),
-        _ => thrown_into(routine, PyGeneratorExit::new_err(())),
+        Phase::Running | Phase::Bound(_) => refuse::<C>(routine, routine.phase.get()),
+        _ => thrown_into::<C>(routine, PyGeneratorExit::new_err(())),
     }
 }
 
 /// A routine in such a phase cannot run. It stays in it.
 #[cold]
-fn refuse<'py>(routine: &Obj<'py, Routine>, phase: Phase) -> Driven<'py> {
+fn refuse<'py, C: Caller>(routine: &Obj<'py, Routine>, phase: Phase) -> C::Gets<'py> {
     routine.phase.set(phase);
-    Driven::Ended(Err(match phase {
+    C::ended(Err(match phase {
         Phase::Bound(_) => not_called(),
         Phase::Done => PyRuntimeError::new_err("cannot reuse already awaited coroutine"),
         _ => PyValueError::new_err("coroutine already executing"),
