@@ -740,3 +740,19 @@ def test_from_another_thread_while_the_loop_is_blocked():
     yibu.run(main())
     states = {task.name: task.state for task in trees[0]}
     assert states["waiter"] == "waiting" and "running" in states.values()
+
+
+def test_a_task_that_runs_shows_what_it_calls():
+    def look():
+        return yibu.ps()
+
+    async def inner():
+        return look()
+
+    async def main():
+        return await inner()
+
+    (task,) = yibu.run(main())
+    names = [frame.function.rpartition(".")[2] for frame in task.stack]
+    assert task.state == "running" and names == ["main", "inner", "look"]
+    assert task.place.function.endswith("look")

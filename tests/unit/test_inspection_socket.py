@@ -141,6 +141,8 @@ class TestCommand:
         shown = command("ps", process.pid)
         line = next(line for line in shown.stdout.splitlines() if line.startswith("BLOCKED LOOP: "))
         assert "by task 'the blocker'" in line and "at blocks (<string>:" in line
+        task = next(line for line in shown.stdout.splitlines() if line.startswith("the blocker "))
+        assert " running " in task and " blocks (<string>:" in task
 
     def test_the_list(self, start, command):
         process = start(WAITING, "--inspect")
@@ -322,10 +324,11 @@ class TestDumps:
         process = start(BLOCKED.format(how), "--dump-signal", "USR2")
         os.kill(process.pid, signal.SIGUSR2)
         seen = ""
-        while "the blocker is running" not in seen:
+        while "  | blocks (<string>:" not in seen:
             line = process.stderr.readline()
             assert line
             seen += line
+        assert seen.index("the blocker is running") < seen.index("  | blocker (") < seen.index("  | blocks (")
         assert "most recent call first" in seen  # the interpreter's own stacks come first
 
     def test_the_signal_does_as_before_when_it_is_over(self):

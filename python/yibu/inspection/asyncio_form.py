@@ -4,7 +4,7 @@ For scripts and eyes that are used to it: yibu's tasks are not among those that 
 from another process. Called by `command.py`.
 """
 
-from collections.abc import Iterator
+from typing import TypeAlias
 
 from yibu.inspection.descriptions import Frame, TaskDescription, TaskTree
 
@@ -44,31 +44,53 @@ def _short(frame: Frame) -> str:
     return frame.function.rpartition("<locals>.")[2]
 
 
+_LONGEST = 100_000
+"""After so many lines, what was shown before is not shown again below another task."""
+
+_Path: TypeAlias = "tuple[int, _Path] | None"
+"""The tasks above a task, from the nearest one on."""
+
+
 def tree_text(tree: TaskTree) -> str:
-    """Each task below the innermost coroutine of the task that waits for it."""
+    """Each task below the innermost coroutine of each task that waits for it.
+
+    Of tasks that wait for each other in a circle, at which asyncio's command gives up, one is a root.
+    """
     below: dict[int, list[TaskDescription]] = {}
     for task in tree:
         for waiter in task.awaited_by:
             below.setdefault(waiter, []).append(task)
     lines: list[str] = []
-    for root in [task for task in tree if not task.awaited_by]:
-        lines += _lines(root, below)
+    shown: set[int] = set()
+    for root in [*(task for task in tree if not task.awaited_by), *tree]:
+        if root.id not in shown:
+            _append(lines, root, below, shown)
     return "\n".join(lines)
 
 
-def _lines(root: TaskDescription, below: dict[int, list[TaskDescription]]) -> Iterator[str]:
+def _append(
+    lines: list[str], root: TaskDescription, below: dict[int, list[TaskDescription]], shown: set[int]
+) -> None:
     """Walked without recursion: tasks may wait for each other a thousand deep."""
-    shown: set[int] = set()
-    todo: list[tuple[TaskDescription, str, bool]] = [(root, "", True)]
+    todo: list[tuple[TaskDescription, str, bool, _Path]] = [(root, "", True, None)]
     while todo:
-        task, indent, last = todo.pop()
-        yield f"{indent}{'└── ' if last else '├── '}(T) {task.name}"
-        indent += "    " if last else "│   "
-        if task.id in shown:
+        task, indent, last, above = todo.pop()
+        lines.append(f"{indent}{'└── ' if last else '├── '}(T) {task.name}")
+        if task.id in shown and (len(lines) > _LONGEST or _is_on(above, task.id)):
             continue
         shown.add(task.id)
+        indent += "    " if last else "│   "
         for frame in task.stack:
-            yield f"{indent}└──  {_short(frame)} {frame.file}:{frame.line}"
+            lines.append(f"{indent}└──  {_short(frame)} {frame.file}:{frame.line}")
             indent += "    "
         children = below.get(task.id, [])
-        todo += [(child, indent, child is children[-1]) for child in reversed(children)]
+        path = (task.id, above)
+        todo += [(child, indent, child is children[-1], path) for child in reversed(children)]
+
+
+def _is_on(path: _Path, task: int) -> bool:
+    while path is not None:
+        if path[0] == task:
+            return True
+        path = path[1]
+    return False

@@ -53,7 +53,7 @@ class TaskDescription:
     """The ids of the tasks that wait for this one."""
 
     stack: tuple[Frame, ...]
-    """Its coroutines, from the outermost inwards."""
+    """Its coroutines, from the outermost inwards; of a task that runs, the functions that they call, too."""
 
     loop: int
     """The id of its loop."""

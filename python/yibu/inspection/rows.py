@@ -5,10 +5,11 @@ The other files of this package make words of the rows when the tasks may have g
 """
 
 import asyncio
+import os
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from types import CodeType
+from types import CodeType, FrameType
 from typing import Any
 
 from yibu import _yibu, task_registry
@@ -169,6 +170,32 @@ def frames(row: Row) -> tuple[Frame, ...]:
             _stacks.clear()
         found = _stacks[key] = _frames(*key)
     return found
+
+
+_SELF = os.path.dirname(__file__) + os.sep
+
+_DEEPEST = 100
+
+
+def running_frames(row: Row) -> tuple[Frame, ...]:
+    """The stack of a task that runs, with the functions that its coroutines have called; else as `frames`.
+
+    Coroutines that run do not say what they await, but the thread does: it is looked for in all of them.
+    """
+    outermost = getattr(row.steps[0].coroutine, "cr_frame", None) if row.steps else None
+    if outermost is None:
+        return frames(row)
+    for innermost in sys._current_frames().values():
+        found: list[Frame] = []
+        frame: FrameType | None = innermost
+        while frame is not None:
+            code = frame.f_code
+            if not code.co_filename.startswith(_SELF):  # whoever looks from within is no part of the program
+                found.append(Frame(code.co_qualname, code.co_filename, frame.f_lineno or 0))
+            if frame is outermost:
+                return tuple(reversed(found))[:_DEEPEST]
+            frame = frame.f_back
+    return frames(row)
 
 
 def _frames(steps: tuple[tuple[CodeType | str, int, tuple[str, ...]], ...], waits: bool) -> tuple[Frame, ...]:
