@@ -196,7 +196,10 @@ impl<H: Host> EventLoop<H> {
     /// Decides how the next turn begins. `must_not_block` is set when the loop was asked to stop; `now` is the loop's time.
     #[inline]
     pub fn plan(&mut self, now: f64, must_not_block: bool) -> Plan {
-        self.drain_inbox();
+        // A message whose sender has not said so yet is found before the loop blocks.
+        if self.inbox.has_news() {
+            self.drain_inbox();
+        }
         if !must_not_block && self.ready.is_empty() {
             match self.timers.next_deadline() {
                 None => return self.plan_park(None),
@@ -299,7 +302,10 @@ impl<H: Host> EventLoop<H> {
     /// Gives a wait back to the driver, also after blocking failed, and moves messages and reported operations to the ring.
     pub fn end_wait(&mut self, wait: Wait) -> std::io::Result<()> {
         self.inbox.unpark();
-        self.drain_inbox();
+        // Who wakes the loop has said before that there is news.
+        if self.inbox.has_news() {
+            self.drain_inbox();
+        }
         let ended = self.driver.end_wait(wait, &mut self.reported);
         self.push_reported();
         self.note_io();
