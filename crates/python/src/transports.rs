@@ -2,8 +2,10 @@
 //!
 //! | file | holds |
 //! |---|---|
+//! | `endpoint` | what every transport has ([`Endpoint`](endpoint::Endpoint)), and what each class does its own way ([`Transport`](endpoint::Transport)) |
+//! | `closing` | how a transport ends: errors, `close`, `abort`, `connection_lost` |
 //! | `link` | what every transport of a stream has ([`Link`](link::Link)), and what each class does its own way ([`StreamTransport`](link::StreamTransport)) |
-//! | `reading`, `writing`, `closing`, `attributes` | what all of them do in the same way, compiled for each class |
+//! | `reading`, `writing`, `attributes` | what transports of streams do in the same way, compiled for each class |
 //! | `upcall` | where protocols are called |
 //! | `receiver` | native protocols that take data without a call into Python |
 //! | `by_methods` | sockets whose methods are the program's own |
@@ -20,6 +22,7 @@ mod closing;
 mod connection;
 pub mod datagram;
 pub mod descriptors;
+mod endpoint;
 mod link;
 mod on_socket;
 pub mod pipes;

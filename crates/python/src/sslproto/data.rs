@@ -144,7 +144,7 @@ impl SslProtocol {
 pub(super) fn connection_context<'py>(protocol: Protocol<'_, 'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
     let Some(transport) = protocol.transport.get(protocol.py()) else { return Ok(None) };
     match Obj::<SocketTransport>::cast_exact(&transport) {
-        Some(native) => native.link.upcall_context(protocol.py()).map(Some),
+        Some(native) => native.link.endpoint.upcall_context(protocol.py()).map(Some),
         None => Ok(None),
     }
 }

@@ -2,19 +2,20 @@
 
 use pyo3::prelude::*;
 
+use super::endpoint::{Machine, Transport, unless_gone};
 use super::link::StreamTransport;
-use crate::ffi::{Obj, Output, Signature, Table, boolean, none};
+use crate::ffi::{Signature, Table, boolean};
 
 pub(super) const GET_EXTRA_INFO: Signature<2> =
     Signature::new("BaseTransport.get_extra_info", "name, default=None");
 
 /// What all transports have.
-pub(super) fn common_table<T: StreamTransport>(t: &mut Table<T>) {
+pub(super) fn common_table<T: Transport>(t: &mut Table<T>) {
     t.getter(c"_loop", |transport| {
         unless_gone(transport, || Ok(transport.event_loop(transport.py())?.into_any()))
     });
     t.getter(c"_closing", |transport| {
-        Ok(boolean(transport.py(), transport.link().stream(|stream| stream.is_closing())))
+        Ok(boolean(transport.py(), transport.endpoint().machine(|machine| machine.is_closing())))
     });
 }
 
@@ -35,12 +36,4 @@ pub(super) fn flow_table<T: StreamTransport>(t: &mut Table<T>) {
         let (_, high) = transport.link().stream(|stream| stream.write_buffer_limits());
         Ok(high.into_pyobject(transport.py())?.into_any())
     });
-}
-
-fn unless_gone<'py, T: StreamTransport>(
-    transport: &Obj<'py, T>,
-    read: impl FnOnce() -> Output<'py>,
-) -> Output<'py> {
-    let link = transport.link();
-    if link.gone.get() || link.event_loop.is_empty() { Ok(none(transport.py())) } else { read() }
 }

@@ -12,7 +12,8 @@ use yibu_engine::OpId;
 use yibu_engine::transport::{Channel, During, Stream};
 
 use super::chunk::Chunk;
-use super::link::{StreamTransport, act};
+use super::endpoint::act;
+use super::link::StreamTransport;
 use super::writing::{self, conclude, copied, unwritable};
 use super::{closing, upcall};
 use crate::core::EventLoop;
@@ -51,7 +52,7 @@ pub fn ready<'py, T: StreamTransport>(
 ) -> PyResult<()> {
     let link = transport.link();
     let reading = link.stream(|stream| stream.read_op() == Some(id));
-    let context = link.upcall_context(transport.py())?;
+    let context = link.endpoint.upcall_context(transport.py())?;
     let done = context::run(&context, |_| {
         if reading { read(transport, socket) } else { flush(transport, socket, false) }
     });
@@ -64,7 +65,7 @@ fn read<'py, T: StreamTransport>(transport: &Obj<'py, T>, socket: &Bound<'py, Py
     if transport.link().stream(|stream| stream.is_lost()) {
         return Ok(());
     }
-    let Some(protocol) = transport.link().protocol.get(py) else { return Ok(()) };
+    let Some(protocol) = transport.endpoint().protocol.get(py) else { return Ok(()) };
     if protocol.is_instance(stock::buffered_protocol(py)?)? {
         return read_into(transport, socket, &protocol);
     }

@@ -1,11 +1,12 @@
-//! The end of a connection or a pipe: `close`, `abort`, errors that end it, `connection_lost`, and what is left to the collector.
+//! The end of a transport: `close`, `abort`, errors that end it, `connection_lost`, and what is left to the collector.
 //!
-//! Calls the stream machine and the protocol.
+//! The same for streams and datagrams. Calls the machine and the protocol.
 
 use pyo3::exceptions::{PyKeyboardInterrupt, PyResourceWarning, PySystemExit};
 use pyo3::prelude::*;
 
-use super::link::{StreamTransport, act, call_soon};
+use super::endpoint::{Machine, Transport, act, call_soon};
+use super::link::StreamTransport;
 use super::reports;
 use crate::core::event_loop::descriptor_closed;
 use crate::ffi::{Obj, Output, Raised, Table, boolean, call, none};
@@ -25,11 +26,11 @@ pub(super) const NOT_CALLED: &[&str] = &[
 ];
 
 /// What all transports have.
-pub(super) fn common_table<T: StreamTransport>(t: &mut Table<T>) {
+pub(super) fn common_table<T: Transport>(t: &mut Table<T>) {
     t.noargs(c"close", close, "Closes when everything written has been sent.");
     t.noargs(
         c"is_closing",
-        |transport| Ok(boolean(transport.py(), transport.link().stream(|stream| stream.is_closing()))),
+        |transport| Ok(boolean(transport.py(), transport.endpoint().machine(|machine| machine.is_closing()))),
         "Whether the transport is closing, or closed.",
     );
     t.one(
@@ -39,12 +40,12 @@ pub(super) fn common_table<T: StreamTransport>(t: &mut Table<T>) {
             connection_lost(transport, error)?;
             Ok(none(transport.py()))
         },
-        "Calls connection_lost() and lets everything go.",
+        "Calls connection_lost() and drops every reference.",
     );
 }
 
 /// What those have that write.
-pub(super) fn abort_table<T: StreamTransport>(t: &mut Table<T>) {
+pub(super) fn abort_table<T: Transport>(t: &mut Table<T>) {
     t.noargs(
         c"abort",
         |transport| {
@@ -56,7 +57,7 @@ pub(super) fn abort_table<T: StreamTransport>(t: &mut Table<T>) {
 }
 
 /// `_fatal_error`, as Python code calls it.
-pub(super) fn fail<'py, T: StreamTransport>(
+pub(super) fn fail<'py, T: Transport>(
     transport: &Obj<'py, T>,
     error: Bound<'py, PyAny>,
     message: &Bound<'py, PyAny>,
@@ -68,53 +69,53 @@ pub(super) fn fail<'py, T: StreamTransport>(
     Ok(none(py))
 }
 
-pub(super) fn close<'py, T: StreamTransport>(transport: &Obj<'py, T>) -> Output<'py> {
+pub(super) fn close<'py, T: Transport>(transport: &Obj<'py, T>) -> Output<'py> {
     let py = transport.py();
-    if transport.link().stream(|stream| stream.is_closing()) {
+    if transport.endpoint().machine(|machine| machine.is_closing()) {
         return Ok(none(py));
     }
     T::flush(transport)?;
     transport.leave();
-    if act(transport, |stream, kernel| stream.close(kernel))? {
+    if act(transport, |machine, kernel| machine.close(kernel))? {
         lose_soon(transport, &none(py))?;
     }
     Ok(none(py))
 }
 
 /// `connection_lost(error)` at the next turn.
-pub fn lose_soon<T: StreamTransport>(transport: &Obj<'_, T>, error: &Bound<'_, PyAny>) -> PyResult<()> {
+pub fn lose_soon<T: Transport>(transport: &Obj<'_, T>, error: &Bound<'_, PyAny>) -> PyResult<()> {
     transport.leave();
     let lost = transport.as_any().getattr(names::_call_connection_lost(transport.py()))?;
     call_soon(transport, &lost, [error])
 }
 
+/// Sends no more, and takes back what is armed on the descriptor. Whether `connection_lost` is to be called at the next turn.
+fn abort<T: Transport>(transport: &Obj<'_, T>) -> PyResult<bool> {
+    let (lost, unsent) = act(transport, |machine, kernel| machine.abort(kernel))?;
+    drop(unsent);
+    Ok(lost)
+}
+
 /// `_force_close`.
-pub fn force_close<T: StreamTransport>(transport: &Obj<'_, T>, error: &Bound<'_, PyAny>) -> PyResult<()> {
-    // What asyncio would have sent before this call is sent; only what the kernel did not take is lost.
-    if transport.is_intact(transport.py())? {
-        T::flush(transport)?;
-    }
-    if act(transport, |stream, kernel| stream.abort(kernel))? { lose_soon(transport, error) } else { Ok(()) }
+pub fn force_close<T: Transport>(transport: &Obj<'_, T>, error: &Bound<'_, PyAny>) -> PyResult<()> {
+    T::flush_before_abort(transport)?;
+    if abort(transport)? { lose_soon(transport, error) } else { Ok(()) }
 }
 
 /// `_fatal_error`: reports and closes. An ordinary error is only logged, in debug mode.
-pub fn fatal_error<T: StreamTransport>(
-    transport: &Obj<'_, T>,
-    error: &Raised<'_>,
-    message: &str,
-) -> PyResult<()> {
+pub fn fatal_error<T: Transport>(transport: &Obj<'_, T>, error: &Raised<'_>, message: &str) -> PyResult<()> {
     report(transport, error, message)?;
     force_close(transport, error.as_any())
 }
 
 /// The report of `_fatal_error`.
-pub fn report<T: StreamTransport>(transport: &Obj<'_, T>, error: &Raised<'_>, message: &str) -> PyResult<()> {
+pub fn report<T: Transport>(transport: &Obj<'_, T>, error: &Raised<'_>, message: &str) -> PyResult<()> {
     if !T::is_expected(error) {
         return tell_handler(transport, error, message);
     }
     reports::log_error(
         &transport.event_loop(transport.py())?,
-        &T::frames().fatal_error,
+        T::fatal_error_frame(),
         transport.as_any(),
         error,
         message,
@@ -122,19 +123,15 @@ pub fn report<T: StreamTransport>(transport: &Obj<'_, T>, error: &Raised<'_>, me
 }
 
 /// Tells the loop's exception handler about an exception of the protocol.
-pub fn tell_handler<T: StreamTransport>(
-    transport: &Obj<'_, T>,
-    error: &Raised<'_>,
-    message: &str,
-) -> PyResult<()> {
+pub fn tell_handler<T: Transport>(transport: &Obj<'_, T>, error: &Raised<'_>, message: &str) -> PyResult<()> {
     let py = transport.py();
-    let protocol = transport.link().protocol.get_or_none(py);
+    let protocol = transport.endpoint().protocol.get_or_none(py);
     reports::tell_handler(&transport.event_loop(py)?, transport.as_any(), &protocol, error, message)
 }
 
 /// The protocol raised: that ends its connection. SystemExit and KeyboardInterrupt pass.
 #[cold]
-pub(super) fn protocol_failed<T: StreamTransport>(
+pub(super) fn protocol_failed<T: Transport>(
     transport: &Obj<'_, T>,
     error: PyErr,
     message: &str,
@@ -153,49 +150,49 @@ pub fn unless_fatal(py: Python<'_>, error: PyErr) -> PyResult<Raised<'_>> {
     }
 }
 
-/// `_call_connection_lost`: whatever the protocol does, everything is let go.
-pub fn connection_lost<T: StreamTransport>(transport: &Obj<'_, T>, error: &Bound<'_, PyAny>) -> PyResult<()> {
+/// `_call_connection_lost`: whatever the protocol does, every reference is dropped.
+pub fn connection_lost<T: Transport>(transport: &Obj<'_, T>, error: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = transport.py();
-    let link = transport.link();
-    if link.gone.get() {
+    let endpoint = transport.endpoint();
+    if endpoint.gone.get() {
         return Ok(());
     }
-    // Nothing may stay armed on a descriptor that is about to be closed.
-    act(transport, |stream, kernel| stream.abort(kernel))?;
-    let told = match link.protocol.get(py) {
+    let told = match endpoint.protocol.get(py) {
         Some(protocol) => call::method(names::connection_lost(py), [&protocol, error]).map(drop),
         None => Ok(()),
     };
+    // Nothing may stay armed on a descriptor that is about to be closed: what the protocol has just tried to send, too.
+    abort(transport)?;
     let closed = close_file(transport);
-    link.gone.set(true);
+    endpoint.gone.set(true);
     transport.leave();
-    link.protocol.clear();
-    link.own_context.clear();
+    endpoint.protocol.clear();
+    endpoint.own_context.clear();
     let ended = T::ended(transport);
     told.and(closed).and(ended)
 }
 
 /// Closes the file, of which the loop takes note.
-fn close_file<T: StreamTransport>(transport: &Obj<'_, T>) -> PyResult<()> {
+fn close_file<T: Transport>(transport: &Obj<'_, T>) -> PyResult<()> {
     let closed = T::close_file(transport);
-    if let Some(event_loop) = transport.link().event_loop.obj(transport.py()) {
+    if let Some(event_loop) = transport.endpoint().event_loop.obj(transport.py()) {
         descriptor_closed(&event_loop);
     }
     closed
 }
 
 /// `__del__`: what nobody closed is closed, with a ResourceWarning.
-pub(super) fn finalize<T: StreamTransport>(transport: &Obj<'_, T>) -> PyResult<()> {
+pub(super) fn finalize<T: Transport>(transport: &Obj<'_, T>) -> PyResult<()> {
     if !transport.is_open() {
         return Ok(());
     }
     let py = transport.py();
     let text = text!("unclosed transport {}", transport.as_any().repr()?)?;
     let category = py.get_type::<PyResourceWarning>();
-    let warned = T::frames().finalize.warn(&text, &category, Some(transport.as_any()));
+    let warned = T::finalize_frame().warn(&text, &category, Some(transport.as_any()));
     transport.leave();
-    if !transport.link().event_loop.is_empty() {
-        act(transport, |stream, kernel| stream.abort(kernel))?;
+    if !transport.endpoint().event_loop.is_empty() {
+        abort(transport)?;
     }
     let closed = close_file(transport);
     let dropped = T::dropped(transport);

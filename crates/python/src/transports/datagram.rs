@@ -9,7 +9,6 @@
 
 mod by_methods;
 mod data;
-mod ending;
 mod peers;
 mod protocol;
 mod queued;
@@ -22,18 +21,21 @@ pub use data::DatagramTransport;
 use std::collections::VecDeque;
 use std::ffi::CStr;
 
-use pyo3::exceptions::{PyRuntimeError, PyTypeError};
+use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
 use pyo3::types::{PyTuple, PyType};
 use yibu_engine::transport::Datagrams;
 
-use super::closing::NOT_CALLED;
+use super::closing::{NOT_CALLED, finalize};
+use super::endpoint::{Endpoint, Transport, check_new, native_loop};
 use super::{descriptors, on_socket};
-use crate::core::{EventLoop, Overrides};
+use crate::core::{EventLoop, Overrides, Owner};
 use crate::ffi::class::AfterSlots;
-use crate::ffi::{Args, Class, ClassState, Obj, Ref, Signature, Slot, Table, Visitor};
+use crate::ffi::{Args, Class, ClassState, Obj, Raised, Ref, Signature, Slot, Table, Visitor};
 use crate::ffi::{boolean, call, context, none};
+use crate::frames::Frame;
 use crate::futures::bridge::result_setter;
+use crate::replaced::names::SELECTOR_EVENTS;
 use crate::replaced::sockets::is_plain;
 use crate::{addresses, names, stock};
 use data::{HEADER, MAX_SIZE};
@@ -45,6 +47,47 @@ const NEW: Signature<6> = Signature::new_method(
     "_SelectorDatagramTransport.__init__",
     "loop, sock, protocol, address=None, waiter=None, extra=None",
 );
+
+impl Transport for DatagramTransport {
+    type Machine = Datagrams<Queued>;
+
+    #[inline]
+    fn endpoint(&self) -> &Endpoint<Datagrams<Queued>> {
+        &self.endpoint
+    }
+
+    #[inline]
+    fn owner(transport: &Obj<'_, Self>) -> Owner {
+        Owner::of(&receiving::SOCKET, transport.clone())
+    }
+
+    fn fatal_error_frame() -> &'static Frame {
+        static FRAME: Frame = Frame::new(&SELECTOR_EVENTS, "_SelectorTransport._fatal_error");
+        &FRAME
+    }
+
+    fn finalize_frame() -> &'static Frame {
+        static FRAME: Frame = Frame::new(&SELECTOR_EVENTS, "_SelectorTransport.__del__");
+        &FRAME
+    }
+
+    fn is_open(&self) -> bool {
+        self.connection.is_open()
+    }
+
+    fn close_file(transport: &Obj<'_, Self>) -> PyResult<()> {
+        on_socket::close(transport)
+    }
+
+    /// Errors of the network.
+    fn is_expected(error: &Raised<'_>) -> bool {
+        error.is::<PyOSError>()
+    }
+
+    fn leave(&self) {
+        self.listing.leave();
+    }
+}
 
 /// `loop.call_soon(function, *args)`, all of it in `call`.
 fn call_soon<'py, const N: usize>(
@@ -62,13 +105,8 @@ fn init<'py>(
 ) -> PyResult<()> {
     let py = transport.py();
     let [event_loop, socket, protocol, address, waiter, extra] = Args::parse_tuple(&NEW, args, kwargs)?;
-    let Some(event_loop) = Obj::<EventLoop>::cast(&event_loop) else {
-        let text = text!("a _SelectorDatagramTransport needs a loop of yibu, got {}", event_loop.repr()?)?;
-        return Err(PyTypeError::new_err(text));
-    };
-    if !transport.event_loop.is_empty() {
-        return Err(PyRuntimeError::new_err("_SelectorDatagramTransport object is already initialized"));
-    }
+    let event_loop = native_loop::<DatagramTransport>(&event_loop)?;
+    check_new(transport)?;
     event_loop.refuse_other_watching()?;
     transport.connection.adopt(&socket, extra)?;
     transport.exposed.set(true);
@@ -84,10 +122,10 @@ fn init<'py>(
     let fd = transport.connection.fd();
     transport.machine(|machine| *machine = Datagrams::new(fd, direct, fixed, HEADER));
     transport.address.put(address);
-    transport.event_loop.set(Ref::of(event_loop.clone()));
-    transport.protocol.put(protocol.clone());
+    transport.endpoint.event_loop.set(Ref::of(event_loop.clone()));
+    transport.endpoint.protocol.put(protocol.clone());
     descriptors::enter(event_loop, fd, transport, &transport.listing)?;
-    transport.context.put(context::copy_current(py)?);
+    transport.endpoint.own_context.put(context::copy_current(py)?);
     let made = protocol.getattr(names::connection_made(py))?;
     call_soon(event_loop, [&made, transport.as_any()])?;
     // Reading starts when connection_made() has been called.
@@ -102,16 +140,10 @@ fn init<'py>(
 /// Extra information, and the attributes of asyncio's transport that libraries read although they are private.
 fn attributes(t: &mut Table<DatagramTransport>) {
     on_socket::table(t);
-    t.getter(c"_loop", |transport| {
-        on_socket::unless_gone(transport, || Ok(transport.event_loop(transport.py())?.into_any()))
-    });
     t.getter(c"_server", |transport| Ok(none(transport.py())));
     #[cfg(Py_3_15)]
     t.getter(c"_context", |transport| Ok(none(transport.py())));
     t.getter(c"_address", |transport| Ok(transport.address.get_or_none(transport.py())));
-    t.getter(c"_closing", |transport| {
-        Ok(boolean(transport.py(), transport.machine(|machine| machine.is_closing())))
-    });
     t.getter(c"_paused", |transport| {
         Ok(boolean(transport.py(), transport.machine(|machine| machine.is_reading_paused())))
     });
@@ -152,23 +184,23 @@ impl Class for DatagramTransport {
     fn table(t: &mut Table<Self>) {
         t.doc(c"_SelectorDatagramTransport(loop, sock, protocol, address=None, waiter=None, extra=None)\n--\n\nA datagram socket.");
         t.init(init);
-        t.finalize(ending::finalize);
+        t.finalize(finalize);
         receiving::table(t);
         sending::table(t);
-        ending::table(t);
+        on_socket::closing_table(t);
         attributes(t);
     }
 
     fn traverse(&self, visitor: &mut Visitor) {
-        self.event_loop.traverse(visitor);
+        self.endpoint.traverse(visitor);
         self.slots().for_each(|slot| slot.traverse(visitor));
-        self.machine.try_with(|machine| {
+        self.endpoint.try_machine(|machine| {
             machine.queue().iter().filter_map(Queued::object).for_each(|object| visitor.visit(object));
         });
     }
 
     fn clear(&self) {
-        self.event_loop.clear();
+        self.endpoint.clear();
         let unsent: VecDeque<Queued> = self.machine(Datagrams::forget);
         drop(unsent);
         self.slots().for_each(Slot::clear);

@@ -6,12 +6,16 @@ use std::cell::Cell;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
+use super::closing::{abort_table, fail, force_close};
 use super::connection::{self, Connection};
-use crate::core::EventLoop;
-use crate::ffi::{Class, Obj, Output, Signature, Slot, Table, boolean, none};
+use super::endpoint::{Transport, unless_gone};
+use super::{attributes, closing};
+use crate::ffi::{Obj, Output, Signature, Table, boolean, none};
 
 /// A native transport of a socket.
-pub(super) trait OnSocket: Class {
+pub(super) trait OnSocket: Transport {
+    /// `_fatal_error`.
+    const FATAL_ERROR: &'static Signature<2>;
     /// `get_extra_info`.
     const GET_EXTRA_INFO: &'static Signature<2>;
 
@@ -20,12 +24,6 @@ pub(super) trait OnSocket: Class {
 
     /// Whether Python code may close the socket without the transport.
     fn exposed(&self) -> &Cell<bool>;
-
-    /// The loop; empty until `__init__` has run.
-    fn loop_slot(&self) -> &Slot<EventLoop>;
-
-    /// Whether `connection_lost` has been called, and everything let go.
-    fn is_gone(&self) -> bool;
 
     /// What the machine is doing.
     fn activity(&self) -> Activity;
@@ -52,16 +50,23 @@ pub(super) fn is_intact<T: OnSocket>(transport: &T, py: Python<'_>) -> PyResult<
     if transport.exposed().get() { transport.connection().is_intact(py) } else { Ok(true) }
 }
 
+/// Closes the socket.
+pub(super) fn close<T: OnSocket>(transport: &Obj<'_, T>) -> PyResult<()> {
+    let py = transport.py();
+    transport.connection().close(py, transport.endpoint().event_loop.obj(py).as_deref())
+}
+
 /// Python code gets the socket, and may read from it and close it.
 pub(super) fn expose<T: OnSocket>(transport: &Obj<'_, T>) {
     transport.exposed().set(true);
-    if let Some(event_loop) = transport.loop_slot().obj(transport.py()) {
+    if let Some(event_loop) = transport.endpoint().event_loop.obj(transport.py()) {
         event_loop.engine.with(|engine| engine.driver.share(transport.connection().fd()));
     }
 }
 
 /// Extra information, and the attributes of the socket that libraries read although they are private.
 pub(super) fn table<T: OnSocket>(t: &mut Table<T>) {
+    attributes::common_table(t);
     t.method(
         T::GET_EXTRA_INFO,
         |transport, args| {
@@ -99,17 +104,32 @@ pub(super) fn table<T: OnSocket>(t: &mut Table<T>) {
     t.repr(repr);
 }
 
-/// An attribute that is None before the transport has begun and after it has ended.
-pub(super) fn unless_gone<'py, T: OnSocket>(
-    transport: &Obj<'py, T>,
-    read: impl FnOnce() -> Output<'py>,
-) -> Output<'py> {
-    if transport.is_gone() || transport.loop_slot().is_empty() { Ok(none(transport.py())) } else { read() }
+/// What ends a transport.
+pub(super) fn closing_table<T: OnSocket>(t: &mut Table<T>) {
+    closing::common_table(t);
+    abort_table(t);
+    t.one(
+        c"_force_close",
+        "exc",
+        |transport, error| {
+            force_close(transport, error)?;
+            Ok(none(transport.py()))
+        },
+        "Closes the socket at once; connection_lost() gets the exception.",
+    );
+    t.method(
+        T::FATAL_ERROR,
+        |transport, args| {
+            let [error, message] = args.parse(T::FATAL_ERROR)?;
+            fail(transport, error, &message, "Fatal error on transport")
+        },
+        "Reports an exception, unless it is an OSError, and closes the socket at once.",
+    );
 }
 
 fn repr<'py, T: OnSocket>(transport: &Obj<'py, T>) -> Output<'py> {
     let py = transport.py();
-    let (gone, activity) = (transport.is_gone(), transport.activity());
+    let (gone, activity) = (transport.endpoint().gone.get(), transport.activity());
     let mut text = format!("<{}", transport.as_any().get_type().name()?);
     if gone {
         text.push_str(" closed");
@@ -117,7 +137,7 @@ fn repr<'py, T: OnSocket>(transport: &Obj<'py, T>) -> Output<'py> {
         text.push_str(" closing");
     }
     text.push_str(&format!(" fd={}", transport.connection().fd()));
-    if !gone && transport.loop_slot().obj(py).is_some_and(|event_loop| !event_loop.is_closed()) {
+    if !gone && transport.endpoint().event_loop.obj(py).is_some_and(|event_loop| !event_loop.is_closed()) {
         let word = |polls| if polls { "polling" } else { "idle" };
         let (read, write, size) = (word(activity.reading), word(activity.writing), activity.unsent);
         text.push_str(&format!(" read={read} write=<{write}, bufsize={size}>"));

@@ -9,7 +9,8 @@ use yibu_engine::Interest;
 use yibu_engine::transport::Stream;
 
 use super::chunk::Chunk;
-use super::link::{StreamTransport, act, log_in_debug, refused};
+use super::endpoint::{act, log_in_debug, refused};
+use super::link::StreamTransport;
 use crate::attributes::assigned;
 use crate::core::{Kernel, watched};
 use crate::errors;
@@ -55,7 +56,7 @@ pub(super) fn protocol_table<T: StreamTransport>(t: &mut Table<T>) {
 }
 
 fn get_protocol<'py, T: StreamTransport>(transport: &Obj<'py, T>) -> Output<'py> {
-    Ok(transport.link().protocol.get_or_none(transport.py()))
+    Ok(transport.endpoint().protocol.get_or_none(transport.py()))
 }
 
 fn set_protocol<'py, T: StreamTransport>(

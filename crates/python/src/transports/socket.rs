@@ -6,7 +6,6 @@
 //! Made by the loop's connecting and accepting methods, and by Python code that calls the class as asyncio calls its own.
 
 mod attributes;
-mod closing;
 mod coalescing;
 mod data;
 mod reading;
@@ -19,14 +18,16 @@ pub use writing::{watch_for_loss, write, write_copied};
 
 use std::ffi::CStr;
 
-use pyo3::exceptions::{PyOSError, PyRuntimeError, PyTypeError};
+use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple, PyType};
 use yibu_engine::transport::{Socket, Stream};
 use yibu_engine::{OpId, Outcome};
 
+use super::chunk::Chunk;
 use super::closing::NOT_CALLED;
 use super::connection::{self, Accepted};
+use super::endpoint::{Endpoint, Transport, check_new, native_loop};
 use super::link::{self, Link, StreamTransport};
 use super::reports::Frames;
 use super::{by_methods, descriptors, on_socket, upcall};
@@ -82,6 +83,62 @@ fn ready(event_loop: &Obj<'_, EventLoop>, transport: Ref, id: OpId) -> PyResult<
     }
 }
 
+impl Transport for SocketTransport {
+    type Machine = Stream<Chunk>;
+
+    #[inline]
+    fn endpoint(&self) -> &Endpoint<Stream<Chunk>> {
+        &self.link.endpoint
+    }
+
+    #[inline]
+    fn owner(transport: &Obj<'_, Self>) -> Owner {
+        Owner::of(&CONNECTION, transport.clone())
+    }
+
+    fn fatal_error_frame() -> &'static Frame {
+        &Self::frames().fatal_error
+    }
+
+    fn finalize_frame() -> &'static Frame {
+        &Self::frames().finalize
+    }
+
+    fn is_open(&self) -> bool {
+        self.connection.is_open()
+    }
+
+    fn close_file(transport: &Obj<'_, Self>) -> PyResult<()> {
+        on_socket::close(transport)
+    }
+
+    fn is_expected(error: &Raised<'_>) -> bool {
+        error.is::<PyOSError>()
+    }
+
+    fn flush(transport: &Obj<'_, Self>) -> PyResult<()> {
+        writing::flush(transport)
+    }
+
+    /// Only what the kernel does not take is lost.
+    fn flush_before_abort(transport: &Obj<'_, Self>) -> PyResult<()> {
+        if on_socket::is_intact(&**transport, transport.py())? { writing::flush(transport) } else { Ok(()) }
+    }
+
+    fn leave(&self) {
+        self.listing.leave();
+    }
+
+    fn ended(transport: &Obj<'_, Self>) -> PyResult<()> {
+        let detached = server::detach(transport);
+        detached.and(writing::never_drained(transport))
+    }
+
+    fn dropped(transport: &Obj<'_, Self>) -> PyResult<()> {
+        server::detach(transport)
+    }
+}
+
 impl StreamTransport for SocketTransport {
     type Channel = Socket;
     const SET_PROTOCOL: &'static Signature<1> =
@@ -102,24 +159,6 @@ impl StreamTransport for SocketTransport {
     #[inline]
     fn link(&self) -> &Link<Socket> {
         &self.link
-    }
-
-    #[inline]
-    fn owner(transport: &Obj<'_, Self>) -> Owner {
-        Owner::of(&CONNECTION, transport.clone())
-    }
-
-    fn is_open(&self) -> bool {
-        self.connection.is_open()
-    }
-
-    fn close_file(transport: &Obj<'_, Self>) -> PyResult<()> {
-        let py = transport.py();
-        transport.connection.close(py, transport.link.event_loop.obj(py).as_deref())
-    }
-
-    fn is_expected(error: &Raised<'_>) -> bool {
-        error.is::<PyOSError>()
     }
 
     fn eof_received(transport: &Obj<'_, Self>) -> PyResult<()> {
@@ -150,23 +189,6 @@ impl StreamTransport for SocketTransport {
 
     fn follow(transport: &Obj<'_, Self>, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
         reading::follow(transport, protocol)
-    }
-
-    fn flush(transport: &Obj<'_, Self>) -> PyResult<()> {
-        writing::flush(transport)
-    }
-
-    fn leave(&self) {
-        self.listing.leave();
-    }
-
-    fn ended(transport: &Obj<'_, Self>) -> PyResult<()> {
-        let detached = server::detach(transport);
-        detached.and(writing::never_drained(transport))
-    }
-
-    fn dropped(transport: &Obj<'_, Self>) -> PyResult<()> {
-        server::detach(transport)
     }
 
     fn drained(transport: &Obj<'_, Self>, error: Option<&Raised<'_>>) -> PyResult<()> {
@@ -208,7 +230,7 @@ fn begin<'py>(transport: &Obj<'py, SocketTransport>, parts: Parts<'py>, nodelay:
     let Parts { event_loop, protocol, waiter, server, context } = parts;
     let reading = reading::kind(&protocol)?;
     transport.stream(|stream| *stream = Stream::new(fd, reading));
-    transport.link.event_loop.set(Ref::of(event_loop.clone()));
+    transport.endpoint().event_loop.set(Ref::of(event_loop.clone()));
     transport.link.set_protocol(protocol.clone());
     if !context.is_none() {
         transport.link.context.put(context);
@@ -239,15 +261,8 @@ fn init<'py>(
     #[cfg(Py_3_15)]
     let [event_loop, socket, protocol, waiter, extra, server, context] =
         Args::parse_tuple(&NEW, args, kwargs)?;
-    let Some(event_loop) = Obj::<EventLoop>::cast(&event_loop) else {
-        return Err(PyTypeError::new_err(text!(
-            "a _SelectorSocketTransport needs a loop of yibu, got {}",
-            event_loop.repr()?
-        )?));
-    };
-    if !transport.link.event_loop.is_empty() {
-        return Err(PyRuntimeError::new_err("_SelectorSocketTransport object is already initialized"));
-    }
+    let event_loop = native_loop::<SocketTransport>(&event_loop)?;
+    check_new(transport)?;
     event_loop.refuse_other_watching()?;
     transport.connection.adopt(&socket, extra)?;
     transport.exposed.set(true);
@@ -291,7 +306,7 @@ impl Class for SocketTransport {
         super::reading::table(t);
         super::reading::protocol_table(t);
         writing::table(t);
-        closing::table(t);
+        on_socket::closing_table(t);
         attributes::table(t);
     }
 

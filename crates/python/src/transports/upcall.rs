@@ -10,7 +10,8 @@ use yibu_engine::transport::{Channel, During, ReadInto, Rest, Upcall};
 use yibu_engine::{OpId, Outcome};
 
 use super::closing;
-use super::link::{StreamTransport, act, log_in_debug};
+use super::endpoint::{act, log_in_debug};
+use super::link::StreamTransport;
 use super::receiver::{NotTaken, Received};
 use crate::core::EventLoop;
 use crate::events::{self, Handle};
@@ -29,7 +30,7 @@ pub fn finished<T: StreamTransport>(
     let py = transport.py();
     let upcall = act(transport, |stream, kernel| stream.on_outcome(kernel, id, outcome))?;
     let Some(upcall) = upcall else { return Ok(()) };
-    let context = transport.link().upcall_context(py)?;
+    let context = transport.endpoint().upcall_context(py)?;
     context::run(&context, |_| execute(transport, upcall))
         .or_else(|error| report(event_loop, transport, error))
 }
@@ -53,7 +54,7 @@ pub fn finish_carefully<T: StreamTransport>(
 
 /// Does everything that an upcall leads to, in the connection's context, where somebody else writes.
 pub fn execute_in_context<T: StreamTransport>(transport: &Obj<'_, T>, upcall: Upcall) -> PyResult<()> {
-    let context = transport.link().upcall_context(transport.py())?;
+    let context = transport.endpoint().upcall_context(transport.py())?;
     context::run_or_stay(&context, |_| execute(transport, upcall))
 }
 
@@ -71,8 +72,8 @@ fn step<T: StreamTransport>(transport: &Obj<'_, T>, upcall: Upcall) -> PyResult<
     match upcall {
         Upcall::Data(lease) => {
             let link = transport.link();
-            let Some(event_loop) = link.event_loop.obj(py) else { return Ok(None) };
-            let Some(protocol) = link.protocol.get(py) else { return Ok(None) };
+            let Some(event_loop) = link.endpoint.event_loop.obj(py) else { return Ok(None) };
+            let Some(protocol) = link.endpoint.protocol.get(py) else { return Ok(None) };
             deliver(transport, &protocol, Received::new(&event_loop, lease)).map(|()| None)
         }
         Upcall::Readable => readable(transport),
@@ -148,7 +149,7 @@ fn tell<'py, T: StreamTransport>(
     message: &str,
 ) -> PyResult<()> {
     let py = transport.py();
-    let Some(protocol) = transport.link().protocol.get(py) else { return Ok(()) };
+    let Some(protocol) = transport.endpoint().protocol.get(py) else { return Ok(()) };
     match call::method(method, [&protocol]) {
         Ok(_) => Ok(()),
         Err(error) => closing::tell_handler(transport, &closing::unless_fatal(py, error)?, message),
@@ -169,7 +170,7 @@ fn peer_closed<T: StreamTransport>(transport: &Obj<'_, T>) -> PyResult<()> {
 /// `_read_ready__get_buffer`.
 fn readable<'py, T: StreamTransport>(transport: &Obj<'py, T>) -> PyResult<Option<Upcall>> {
     let py = transport.py();
-    let Some(protocol) = transport.link().protocol.get(py) else { return Ok(None) };
+    let Some(protocol) = transport.endpoint().protocol.get(py) else { return Ok(None) };
     let buffer = match get_buffer(py, &protocol) {
         Ok(buffer) => buffer,
         Err(error) => {

@@ -11,7 +11,8 @@ use yibu_driver::memory::{self, MakeRoom};
 use yibu_engine::transport::{Channel, DEFAULT_HIGH, During, Upcall, WriteError};
 
 use super::chunk::Chunk;
-use super::link::{StreamTransport, act, refused};
+use super::endpoint::{act, refused};
+use super::link::StreamTransport;
 use super::{closing, upcall};
 use crate::errors;
 use crate::ffi::bytes::Bytes;

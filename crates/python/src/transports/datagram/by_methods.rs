@@ -4,13 +4,13 @@ use pyo3::exceptions::{PyBlockingIOError, PyInterruptedError, PyOSError};
 use pyo3::prelude::*;
 use yibu_engine::transport::{DatagramUpcall, Handed};
 
-use super::data::{DatagramTransport, MAX_SIZE, act};
-use super::ending::fatal_error;
+use super::data::{DatagramTransport, MAX_SIZE};
 use super::protocol::{datagram_received, error_received};
 use super::queued::{Queued, Route};
 use crate::ffi::{Obj, call, none};
 use crate::names;
-use crate::transports::closing::unless_fatal;
+use crate::transports::closing::{fatal_error, unless_fatal};
+use crate::transports::endpoint::act;
 
 /// An upcall of this crate's datagrams.
 pub(super) type Upcall = DatagramUpcall<Queued>;

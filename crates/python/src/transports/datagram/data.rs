@@ -1,30 +1,26 @@
-//! The data of a [`DatagramTransport`], and how its machine gets to the kernel.
+//! The data of a [`DatagramTransport`].
 
 use std::cell::Cell;
+use std::collections::VecDeque;
 
-use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use yibu_engine::transport::Datagrams;
 
 use super::peers::Peers;
 use super::queued::Queued;
-use crate::core::{EventLoop, Kernel, Owner, OwnerKind};
-use crate::errors;
-use crate::ffi::{LoopCell, Obj, Output, Signature, Slot, WeakMapEntry, context};
+use crate::core::Kernel;
+use crate::ffi::{Signature, Slot, WeakMapEntry};
 use crate::replaced::names::SOCKET_METHODS;
 use crate::transports::connection::Connection;
+use crate::transports::endpoint::{Endpoint, Machine};
 use crate::transports::on_socket::{self, Activity, OnSocket};
 
 /// The data of a `DatagramTransport`.
 #[repr(C)]
 pub struct DatagramTransport {
-    pub(super) event_loop: Slot<EventLoop>,
-    pub(super) protocol: Slot,
-    pub(super) machine: LoopCell<Datagrams<Queued>>,
+    pub(super) endpoint: Endpoint<Datagrams<Queued>>,
     /// Whether Python code may close the socket without the transport.
     pub(super) exposed: Cell<bool>,
-    /// Whether `connection_lost` has been called, and everything let go.
-    pub(super) gone: Cell<bool>,
     /// Whether the kernel is asked directly.
     pub(super) direct: Cell<bool>,
     /// Whether datagrams go to whom the socket is connected with.
@@ -34,8 +30,6 @@ pub struct DatagramTransport {
     pub(super) family: Cell<i32>,
     /// Where all datagrams have to go, or nothing.
     pub(super) address: Slot,
-    /// What the protocol is called in, whoever reads or writes.
-    pub(super) context: Slot,
     pub(super) peers: Peers,
     /// Its place among the loop's transports.
     pub(super) listing: WeakMapEntry,
@@ -45,17 +39,13 @@ pub struct DatagramTransport {
 impl Default for DatagramTransport {
     fn default() -> Self {
         Self {
-            event_loop: Slot::default(),
-            protocol: Slot::default(),
-            machine: LoopCell::new(Datagrams::new(-1, false, false, HEADER)),
+            endpoint: Endpoint::new(Datagrams::new(-1, false, false, HEADER)),
             exposed: Cell::new(false),
-            gone: Cell::new(false),
             direct: Cell::new(false),
             connected: Cell::new(false),
             paired: Cell::new(false),
             family: Cell::new(0),
             address: Slot::default(),
-            context: Slot::default(),
             peers: Peers::default(),
             listing: WeakMapEntry::default(),
             connection: Connection::default(),
@@ -71,17 +61,10 @@ pub(super) const HEADER: usize = if cfg!(Py_3_13) { 8 } else { 0 };
 pub(super) const MAX_SIZE: usize = yibu_engine::MAX_RECEIVE;
 
 impl DatagramTransport {
-    /// The loop. RuntimeError for an object whose `__init__` has not run.
-    pub(super) fn event_loop<'py>(&self, py: Python<'py>) -> PyResult<Obj<'py, EventLoop>> {
-        self.event_loop
-            .obj(py)
-            .ok_or_else(|| PyRuntimeError::new_err("_SelectorDatagramTransport object is not initialized."))
-    }
-
     /// Asks the machine something.
     #[inline]
     pub(super) fn machine<R>(&self, ask: impl FnOnce(&mut Datagrams<Queued>) -> R) -> R {
-        self.machine.with(ask)
+        self.endpoint.machine(ask)
     }
 
     /// Whether Python code has the socket object, and may close it.
@@ -108,12 +91,13 @@ impl DatagramTransport {
     }
 
     pub(super) fn slots(&self) -> impl Iterator<Item = &Slot> {
-        let own = [&self.protocol, &self.address, &self.context];
-        own.into_iter().chain(self.connection.slots())
+        [&self.address].into_iter().chain(self.connection.slots())
     }
 }
 
 impl OnSocket for DatagramTransport {
+    const FATAL_ERROR: &'static Signature<2> =
+        &Signature::new("_SelectorDatagramTransport._fatal_error", "exc, message='Fatal error on transport'");
     const GET_EXTRA_INFO: &'static Signature<2> =
         &Signature::new("_SelectorDatagramTransport.get_extra_info", "name, default=None");
 
@@ -127,14 +111,6 @@ impl OnSocket for DatagramTransport {
         &self.exposed
     }
 
-    fn loop_slot(&self) -> &Slot<EventLoop> {
-        &self.event_loop
-    }
-
-    fn is_gone(&self) -> bool {
-        self.gone.get()
-    }
-
     fn activity(&self) -> Activity {
         self.machine(|machine| Activity {
             closing: machine.is_closing(),
@@ -145,33 +121,18 @@ impl OnSocket for DatagramTransport {
     }
 }
 
-/// Whoever gets the outcomes of its operations. `receiving` says what is done with them.
-pub(super) trait Owned {
-    /// The functions of the owner.
-    const OWNER: &'static OwnerKind;
-}
+impl Machine for Datagrams<Queued> {
+    type Unsent = VecDeque<Queued>;
 
-/// Lets the machine act on the kernel.
-#[inline]
-pub(super) fn act<R>(
-    transport: &Obj<'_, DatagramTransport>,
-    f: impl FnOnce(&mut Datagrams<Queued>, &mut Kernel<'_>) -> R,
-) -> PyResult<R> {
-    let event_loop = transport.event_loop(transport.py())?;
-    let owner = || Owner::of(DatagramTransport::OWNER, transport.clone());
-    Ok(Kernel::with(&event_loop, &owner, |kernel| transport.machine.with(|machine| f(machine, kernel))))
-}
-
-/// The exception for a kernel that refused: a closed loop refuses everything.
-pub(super) fn refused(transport: &Obj<'_, DatagramTransport>, error: &std::io::Error) -> PyErr {
-    match transport.event_loop(transport.py()).and_then(|event_loop| event_loop.check_open()) {
-        Ok(()) => errors::os_error(error),
-        Err(closed) => closed,
+    fn is_closing(&self) -> bool {
+        Datagrams::is_closing(self)
     }
-}
 
-/// What the protocol is called in.
-pub(super) fn context_of<'py>(transport: &Obj<'py, DatagramTransport>) -> Output<'py> {
-    let py = transport.py();
-    transport.context.get(py).map_or_else(|| context::copy_current(py), Ok)
+    fn close(&mut self, kernel: &mut Kernel<'_>) -> bool {
+        Datagrams::close(self, kernel)
+    }
+
+    fn abort(&mut self, kernel: &mut Kernel<'_>) -> (bool, VecDeque<Queued>) {
+        Datagrams::abort(self, kernel)
+    }
 }

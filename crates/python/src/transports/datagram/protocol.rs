@@ -4,9 +4,8 @@ use pyo3::prelude::*;
 use pyo3::types::PyString;
 
 use super::data::DatagramTransport;
-use super::ending::tell_handler;
 use crate::ffi::{Obj, Raised, call};
-use crate::transports::closing::unless_fatal;
+use crate::transports::closing::{tell_handler, unless_fatal};
 use crate::{errors, names};
 
 /// `protocol.datagram_received(data, sender)`
@@ -17,7 +16,7 @@ pub(super) fn datagram_received<'py>(
     sender: &Bound<'py, PyAny>,
 ) -> PyResult<()> {
     let py = transport.py();
-    let Some(protocol) = transport.protocol.get(py) else { return Ok(()) };
+    let Some(protocol) = transport.endpoint.protocol.get(py) else { return Ok(()) };
     call::method(names::datagram_received(py), [&protocol, data, sender]).map(drop)
 }
 
@@ -31,7 +30,7 @@ pub(super) fn closed_by_the_program(transport: &Obj<'_, DatagramTransport>) -> P
 /// `protocol.error_received(error)`: a datagram was refused, on its way out or where it was to go.
 pub(super) fn error_received(transport: &Obj<'_, DatagramTransport>, error: &Raised<'_>) -> PyResult<()> {
     let py = transport.py();
-    let protocol = transport.protocol.get_or_none(py);
+    let protocol = transport.endpoint.protocol.get_or_none(py);
     error.handling(|| call::method(names::error_received(py), [&protocol, error.as_any()])).map(drop)
 }
 
@@ -42,7 +41,7 @@ pub(super) fn tell<'py>(
     message: &str,
 ) -> PyResult<()> {
     let py = transport.py();
-    let Some(protocol) = transport.protocol.get(py) else { return Ok(()) };
+    let Some(protocol) = transport.endpoint.protocol.get(py) else { return Ok(()) };
     match call::method(method, [&protocol]) {
         Ok(_) => Ok(()),
         Err(error) => tell_handler(transport, &unless_fatal(py, error)?, message),

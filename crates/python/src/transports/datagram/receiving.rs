@@ -7,7 +7,7 @@ use yibu_engine::transport::Datagrams;
 use yibu_engine::{Interest, OpId, Outcome};
 
 use super::by_methods::receive;
-use super::data::{DatagramTransport, Owned, act, context_of, refused};
+use super::data::DatagramTransport;
 use super::protocol::closed_by_the_program;
 use super::queued::Queued;
 use super::upcall::execute;
@@ -19,7 +19,7 @@ use crate::ffi::{Obj, Output, Signature, Table, boolean, context, none};
 use crate::frames::Frame;
 use crate::replaced::names::SELECTOR_EVENTS;
 use crate::replaced::sockets;
-use crate::transports::reports;
+use crate::transports::endpoint::{Transport, act, log_in_debug, refused};
 use crate::{attributes, errors, names};
 
 const SET_PROTOCOL: Signature<1> = Signature::new("_SelectorDatagramTransport.set_protocol", "protocol");
@@ -36,14 +36,14 @@ pub(super) fn table(t: &mut Table<DatagramTransport>) {
         &SET_PROTOCOL,
         |transport, args| {
             let [protocol] = args.parse(&SET_PROTOCOL)?;
-            transport.protocol.put(protocol);
+            transport.endpoint.protocol.put(protocol);
             Ok(none(transport.py()))
         },
         "Gives what is received from now on to another protocol.",
     );
     t.noargs(c"get_protocol", get_protocol, "The protocol; None when connection_lost() was called.");
     t.property(c"_protocol", get_protocol, |transport, protocol| {
-        attributes::write(&transport.protocol, protocol)
+        attributes::write(&transport.endpoint.protocol, protocol)
     });
     t.one(
         c"_add_reader",
@@ -67,7 +67,7 @@ pub(super) fn table(t: &mut Table<DatagramTransport>) {
 }
 
 fn get_protocol<'py>(transport: &Obj<'py, DatagramTransport>) -> Output<'py> {
-    Ok(transport.protocol.get_or_none(transport.py()))
+    Ok(transport.endpoint.protocol.get_or_none(transport.py()))
 }
 
 /// Arms reading.
@@ -97,30 +97,22 @@ static RESUME_READING: Frame = Frame::new(&SELECTOR_EVENTS, "_SelectorTransport.
 
 fn pause_reading<'py>(transport: &Obj<'py, DatagramTransport>) -> Output<'py> {
     if transport.machine(|machine| machine.is_reading()) {
-        let event_loop = transport.event_loop(transport.py())?;
         act(transport, |machine, kernel| machine.pause_reading(kernel))?;
-        reports::log_in_debug(&event_loop, &PAUSE_READING, transport.as_any(), "debug", "%r pauses reading")?;
+        log_in_debug(transport, &PAUSE_READING, "debug", "%r pauses reading")?;
     }
     Ok(none(transport.py()))
 }
 
 fn resume_reading<'py>(transport: &Obj<'py, DatagramTransport>) -> Output<'py> {
     if transport.machine(|machine| !machine.is_closing() && machine.is_reading_paused()) {
-        let event_loop = transport.event_loop(transport.py())?;
         arm(transport, |machine, kernel| machine.resume_reading(kernel))?;
-        reports::log_in_debug(
-            &event_loop,
-            &RESUME_READING,
-            transport.as_any(),
-            "debug",
-            "%r resumes reading",
-        )?;
+        log_in_debug(transport, &RESUME_READING, "debug", "%r resumes reading")?;
     }
     Ok(none(transport.py()))
 }
 
 /// The owner of a datagram socket's operations.
-static SOCKET: OwnerKind = OwnerKind {
+pub(super) static SOCKET: OwnerKind = OwnerKind {
     ready: |event_loop, transport, id| {
         let py = event_loop.py();
         let transport: Obj<'_, DatagramTransport> = typed(transport, py)?;
@@ -131,10 +123,6 @@ static SOCKET: OwnerKind = OwnerKind {
     },
     replaced: ignore_replacement,
 };
-
-impl Owned for DatagramTransport {
-    const OWNER: &'static OwnerKind = &SOCKET;
-}
 
 /// A datagram socket may have more than the kernel has reported: the next datagram is taken, reported or not.
 static READ_AGAIN: EntryKind = EntryKind::new(|event_loop, runnable| {
@@ -154,8 +142,9 @@ fn finished(
         (machine.read_op() == Some(id), machine.on_outcome(kernel, id, outcome))
     })?;
     let Some(upcall) = upcall else { return Ok(()) };
-    let told = context::run(&context_of(transport)?, |_| execute(transport, upcall))
-        .or_else(|error| report(event_loop, transport, reading, error));
+    let told =
+        context::run(&transport.endpoint.upcall_context(transport.py())?, |_| execute(transport, upcall))
+            .or_else(|error| report(event_loop, transport, reading, error));
     if transport.machine(Datagrams::expects_more) {
         event_loop.push(Entry::of(&READ_AGAIN, transport.clone()))?;
     }
@@ -178,7 +167,7 @@ fn finish_carefully(
 ) -> PyResult<()> {
     let py = transport.py();
     if transport.goes_by_methods(py)? && transport.machine(|machine| machine.read_op() == Some(id)) {
-        let context = context_of(transport)?;
+        let context = transport.endpoint.upcall_context(transport.py())?;
         return context::run(&context, |_| receive(transport))
             .or_else(|error| report(event_loop, transport, true, error));
     }

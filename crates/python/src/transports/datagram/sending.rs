@@ -9,8 +9,7 @@ use rustix::net::SocketAddrAny;
 use yibu_engine::transport::{DEFAULT_HIGH, Handed};
 
 use super::by_methods::{FATAL_WRITE_ERROR, Upcall, send_by_object};
-use super::data::{DatagramTransport, act, context_of};
-use super::ending::fatal_error;
+use super::data::DatagramTransport;
 use super::protocol;
 use super::queued::{Queued, Route};
 use super::upcall::execute;
@@ -18,6 +17,8 @@ use crate::ffi::buffer::Buffer;
 use crate::ffi::bytes::Bytes;
 use crate::ffi::{Args, Obj, Output, Raised, Ref, Signature, Table, audit, boolean, context, none};
 use crate::transports::chunk::Chunk;
+use crate::transports::closing::fatal_error;
+use crate::transports::endpoint::act;
 use crate::transports::writing::water_marks;
 use crate::{addresses, names, stock};
 
@@ -135,7 +136,7 @@ fn sendto<'py>(
         return Ok(none(py));
     }
     let address = transport.where_to(address)?;
-    let gone = transport.gone.get();
+    let gone = transport.endpoint.gone.get();
     if let Some(late) = transport.machine(|machine| machine.comes_too_late(gone)) {
         return conclude(transport, Some(late));
     }
@@ -213,7 +214,9 @@ fn send<'py>(
 #[inline]
 fn conclude<'py>(transport: &Obj<'py, DatagramTransport>, upcall: Option<Upcall>) -> Output<'py> {
     if let Some(upcall) = upcall {
-        context::run_or_stay(&context_of(transport)?, |_| execute(transport, upcall))?;
+        context::run_or_stay(&transport.endpoint.upcall_context(transport.py())?, |_| {
+            execute(transport, upcall)
+        })?;
     }
     Ok(none(transport.py()))
 }

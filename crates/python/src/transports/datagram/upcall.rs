@@ -8,12 +8,13 @@ use yibu_engine::Lease;
 use yibu_engine::transport::{Channel, Socket};
 
 use super::by_methods::{self, Upcall, receive};
-use super::data::{DatagramTransport, act, refused};
-use super::ending::connection_lost;
+use super::data::DatagramTransport;
 use super::protocol::{datagram_received, error_received, tell};
 use crate::ffi::{Obj, Raised, none};
 use crate::frames::Frame;
 use crate::replaced::names::SELECTOR_EVENTS;
+use crate::transports::closing::connection_lost;
+use crate::transports::endpoint::{Transport, act, refused};
 use crate::{errors, names};
 
 /// Does everything that an upcall leads to.

@@ -1,6 +1,6 @@
 //! [`End`]: what both ends of a pipe have and do in the same way.
 
-use pyo3::exceptions::{PyOSError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 use rustix::fs::FileType;
@@ -9,8 +9,11 @@ use yibu_engine::{Fd, OpId};
 
 use crate::core::{EventLoop, Overrides, Owner, OwnerKind, ignore_replacement, typed};
 use crate::ffi::{Args, Class, Obj, Raised, Ref, Signature, Slot, Table, Visitor, call, none};
+use crate::frames::Frame;
 use crate::replaced::names::{Name, OS, UNIX_EVENTS};
 use crate::transports::attributes::GET_EXTRA_INFO;
+use crate::transports::chunk::Chunk;
+use crate::transports::endpoint::{Endpoint, Transport, native_loop};
 use crate::transports::link::{self, Link, StreamTransport};
 use crate::transports::reports::Frames;
 use crate::transports::{attributes, by_methods, closing, reading, upcall};
@@ -83,11 +86,44 @@ pub trait PipeEnd: Class {
     /// The functions of asyncio that log and warn for this end.
     fn frames_of_end() -> &'static Frames;
 
-    /// Whether an error of the system is ordinary: see [`StreamTransport::is_expected`].
+    /// Whether an error of the system is ordinary: see [`Transport::is_expected`].
     fn expects(error: &Raised<'_>) -> bool;
 
     /// The other end was closed, and everything has been read.
     fn read_to_the_end(transport: &Obj<'_, Self>) -> PyResult<()>;
+}
+
+impl<T: PipeEnd> Transport for T {
+    type Machine = Stream<Chunk, Pipe>;
+
+    fn endpoint(&self) -> &Endpoint<Self::Machine> {
+        &self.end().link.endpoint
+    }
+
+    fn owner(transport: &Obj<'_, Self>) -> Owner {
+        let kind = const { &OwnerKind { ready: ready::<T>, replaced: ignore_replacement } };
+        Owner::of(kind, transport.clone())
+    }
+
+    fn fatal_error_frame() -> &'static Frame {
+        &T::frames_of_end().fatal_error
+    }
+
+    fn finalize_frame() -> &'static Frame {
+        &T::frames_of_end().finalize
+    }
+
+    fn is_open(&self) -> bool {
+        !self.end().pipe.is_empty()
+    }
+
+    fn close_file(transport: &Obj<'_, Self>) -> PyResult<()> {
+        transport.end().close_file(transport.py())
+    }
+
+    fn is_expected(error: &Raised<'_>) -> bool {
+        T::expects(error)
+    }
 }
 
 impl<T: PipeEnd> StreamTransport for T {
@@ -102,15 +138,6 @@ impl<T: PipeEnd> StreamTransport for T {
         &self.end().link
     }
 
-    fn owner(transport: &Obj<'_, Self>) -> Owner {
-        let kind = const { &OwnerKind { ready: ready::<T>, replaced: ignore_replacement } };
-        Owner::of(kind, transport.clone())
-    }
-
-    fn is_open(&self) -> bool {
-        !self.end().pipe.is_empty()
-    }
-
     fn is_intact(&self, py: Python<'_>) -> PyResult<bool> {
         self.end().is_intact(py)
     }
@@ -123,14 +150,6 @@ impl<T: PipeEnd> StreamTransport for T {
         }
         let fd = transport.end().link.stream(|stream| stream.fd());
         stock::module(py, "yibu.pipe_calls")?.call_method1(name!("PipeCalls"), (fd,)).map(Some)
-    }
-
-    fn close_file(transport: &Obj<'_, Self>) -> PyResult<()> {
-        transport.end().close_file(transport.py())
-    }
-
-    fn is_expected(error: &Raised<'_>) -> bool {
-        T::expects(error)
     }
 
     fn eof_received(transport: &Obj<'_, Self>) -> PyResult<()> {
@@ -196,13 +215,7 @@ fn init<'py, T: PipeEnd>(
 ) -> PyResult<()> {
     let py = transport.py();
     let [event_loop, pipe, protocol, waiter, extra] = Args::parse_tuple(T::NEW, args, kwargs)?;
-    let Some(event_loop) = Obj::<EventLoop>::cast(&event_loop) else {
-        return Err(PyTypeError::new_err(text!(
-            "a {} needs a loop of yibu, got {}",
-            link::class_name::<T>(),
-            event_loop.repr()?
-        )?));
-    };
+    let event_loop = native_loop::<T>(&event_loop)?;
     let extra = if extra.is_none() { PyDict::new(py).into_any() } else { extra };
     extra.set_item("pipe", &pipe)?;
     let fd: Fd = call::method(names::fileno(py), [&pipe])?.extract()?;
@@ -216,7 +229,7 @@ fn init<'py, T: PipeEnd>(
     event_loop.refuse_other_watching()?;
     let end = transport.end();
     end.link.stream(|stream| *stream = Stream::new(fd, reading));
-    end.link.event_loop.set(Ref::of(event_loop.clone()));
+    end.link.endpoint.event_loop.set(Ref::of(event_loop.clone()));
     end.link.set_protocol(protocol.clone());
     end.pipe.put(pipe);
     end.extra.put(extra);
@@ -239,7 +252,7 @@ pub(super) fn describe<T: PipeEnd>(transport: &Obj<'_, T>) -> PyResult<(String, 
         text.push_str(" closing");
     }
     text.push_str(&if fd < 0 { " fd=None".into() } else { format!(" fd={fd}") });
-    let looping = end.link.event_loop.obj(py).is_some_and(|event_loop| !event_loop.is_closed());
+    let looping = end.link.endpoint.event_loop.obj(py).is_some_and(|event_loop| !event_loop.is_closed());
     if end.pipe.is_empty() {
         text.push_str(" closed");
     } else if !looping {

@@ -17,7 +17,8 @@ use crate::frames::Frame;
 use crate::names;
 use crate::replaced::names::UNIX_EVENTS;
 use crate::stock;
-use crate::transports::link::{StreamTransport, act, call_soon, log_in_debug};
+use crate::transports::endpoint::{Transport, act, call_soon, log_in_debug};
+use crate::transports::link::StreamTransport;
 use crate::transports::reports::Frames;
 use crate::transports::{closing, reading};
 
@@ -70,7 +71,9 @@ impl PipeEnd for ReadPipeTransport {
         let py = transport.py();
         log_in_debug(transport, &ReadPipeTransport::frames().end_of_stream, "info", "%r was closed by peer")?;
         let ended = act(transport, |stream, kernel| stream.on_eof_reply(kernel, false))?;
-        let Some(protocol) = transport.0.link.protocol.get(py).filter(|_| ended) else { return Ok(()) };
+        let Some(protocol) = transport.0.link.endpoint.protocol.get(py).filter(|_| ended) else {
+            return Ok(());
+        };
         call_soon(transport, &protocol.getattr(names::eof_received(py))?, [])?;
         closing::lose_soon(transport, &none(py))
     }

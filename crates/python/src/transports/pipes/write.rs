@@ -16,6 +16,7 @@ use crate::frames::Frame;
 use crate::replaced::names::UNIX_EVENTS;
 use crate::stock;
 use crate::transports::by_methods;
+use crate::transports::endpoint::Transport;
 use crate::transports::link::StreamTransport;
 use crate::transports::reports::Frames;
 use crate::transports::writing::{self, kept, send, with_copies};

@@ -6,13 +6,14 @@ use pyo3::prelude::*;
 
 use super::data::SocketTransport;
 use super::writing;
-use crate::core::EventLoop;
-use crate::ffi::{Obj, Signature, Slot, Table, boolean};
-use crate::transports::attributes::{GET_EXTRA_INFO, common_table, flow_table};
+use crate::ffi::{Obj, Signature, Table, boolean};
+use crate::transports::attributes::{GET_EXTRA_INFO, flow_table};
 use crate::transports::connection::Connection;
 use crate::transports::on_socket::{self, Activity, OnSocket};
 
 impl OnSocket for SocketTransport {
+    const FATAL_ERROR: &'static Signature<2> =
+        &Signature::new("_SelectorSocketTransport._fatal_error", "exc, message='Fatal error on transport'");
     const GET_EXTRA_INFO: &'static Signature<2> = &GET_EXTRA_INFO;
 
     #[inline]
@@ -23,14 +24,6 @@ impl OnSocket for SocketTransport {
     #[inline]
     fn exposed(&self) -> &Cell<bool> {
         &self.exposed
-    }
-
-    fn loop_slot(&self) -> &Slot<EventLoop> {
-        &self.link.event_loop
-    }
-
-    fn is_gone(&self) -> bool {
-        self.link.gone.get()
     }
 
     fn activity(&self) -> Activity {
@@ -55,6 +48,5 @@ pub(super) fn table(t: &mut Table<SocketTransport>) {
     t.getter(c"_eof", |transport| {
         Ok(boolean(transport.py(), transport.stream(|stream| stream.is_eof_written())))
     });
-    common_table(t);
     flow_table(t);
 }

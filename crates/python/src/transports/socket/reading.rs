@@ -5,7 +5,8 @@ use yibu_engine::transport::Reading;
 
 use super::data::SocketTransport;
 use crate::ffi::{Obj, call};
-use crate::transports::link::{StreamTransport, act, log_in_debug, refused};
+use crate::transports::endpoint::{Transport, act, log_in_debug, refused};
+use crate::transports::link::StreamTransport;
 use crate::transports::receiver;
 use crate::{names, stock};
 
@@ -28,7 +29,7 @@ pub(super) fn follow(transport: &Obj<'_, SocketTransport>, protocol: &Bound<'_, 
 pub(super) fn eof_received(transport: &Obj<'_, SocketTransport>) -> PyResult<()> {
     let py = transport.py();
     log_in_debug(transport, &SocketTransport::frames().end_of_stream, "debug", "%r received EOF")?;
-    let Some(protocol) = transport.link.protocol.get(py) else { return Ok(()) };
+    let Some(protocol) = transport.endpoint().protocol.get(py) else { return Ok(()) };
     let answer = call::method(names::eof_received(py), [&protocol]);
     match answer.and_then(|answer| answer.is_truthy()) {
         Ok(true) => act(transport, |stream, kernel| stream.on_eof_reply(kernel, true)).map(drop),

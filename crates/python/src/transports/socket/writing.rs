@@ -16,7 +16,8 @@ use crate::ffi::buffer::Buffer;
 use crate::ffi::{Obj, Output, Raised, Ref, Signature, Table, none};
 use crate::futures::{self, Future, create_future};
 use crate::transports::chunk::Chunk;
-use crate::transports::link::{StreamTransport, act};
+use crate::transports::endpoint::{Transport, act};
+use crate::transports::link::StreamTransport;
 use crate::transports::writing::{
     closed_by_the_program, flow_table, kept, send, unsent, unwritable, with_copies,
 };
