@@ -22,7 +22,7 @@ use super::recording::Recording;
 use super::timer::Scheduled;
 use super::traced::LoopTrace;
 use crate::errors;
-use crate::ffi::{Class, LoopCell, Obj, Ref, Slot, Visitor, WeakMap, WeakSetEntry, thread};
+use crate::ffi::{Class, LoopCell, Obj, Ref, Slot, Visitor, WeakSetEntry, thread};
 
 /// What Python puts into the engine.
 pub struct PythonHost;
@@ -112,16 +112,10 @@ pub struct EventLoop {
     pub(crate) contexts: Contexts,
     /// The state that other parts keep in the loop.
     pub(crate) parts: Parts,
-    /// The native transports that are not closing, by descriptor.
-    pub(crate) transports: WeakMap,
-    pub(crate) transport_mapping: Slot,
     /// The loop's place in the list of loops that the child of a fork resets.
     pub(crate) registration: WeakSetEntry,
     /// The objects to tell when a descriptor is closed, because the process had no descriptor left for them.
     wants_descriptor: LoopCell<Vec<(DescriptorClosed, Ref)>>,
-    /// The inodes of the paths that listening Unix sockets are to remove: a dict, once there is one.
-    #[cfg(Py_3_13)]
-    pub(crate) unix_servers: Slot,
     pub(crate) task_factory: Slot,
     pub(crate) exception_handler: Slot,
     pub(crate) slow_callback_duration: Slot,
@@ -142,8 +136,6 @@ pub struct EventLoop {
     pub(crate) selector_is_given: Cell<bool>,
     /// The poller's descriptor, as that has been told.
     pub(crate) poller: Cell<Option<i32>>,
-    /// The watcher of child processes; made with the first child.
-    pub(crate) child_watcher: Slot,
 }
 
 /// The function of an object that lacked a descriptor, called when a descriptor was closed.
@@ -175,12 +167,8 @@ impl EventLoop {
             after_entry: AfterEntry::default(),
             contexts: Contexts::default(),
             parts: Parts::default(),
-            transports: WeakMap::default(),
-            transport_mapping: Slot::default(),
             registration: WeakSetEntry::default(),
             wants_descriptor: LoopCell::default(),
-            #[cfg(Py_3_13)]
-            unix_servers: Slot::default(),
             task_factory: Slot::default(),
             exception_handler: Slot::default(),
             slow_callback_duration: Slot::default(),
@@ -195,7 +183,6 @@ impl EventLoop {
             selector: Slot::default(),
             selector_is_given: Cell::new(false),
             poller: Cell::new(None),
-            child_watcher: Slot::default(),
         }
     }
 
@@ -354,8 +341,7 @@ impl EventLoop {
     }
 
     fn slots(&self) -> impl Iterator<Item = &Slot> {
-        let slots = [
-            &self.transport_mapping,
+        [
             &self.task_factory,
             &self.exception_handler,
             &self.slow_callback_duration,
@@ -363,12 +349,9 @@ impl EventLoop {
             &self.asyncgens,
             &self.default_executor,
             &self.former_executor,
-            &self.child_watcher,
             &self.selector,
-        ];
-        #[cfg(Py_3_13)]
-        let slots = slots.into_iter().chain([&self.unix_servers]);
-        slots.into_iter()
+        ]
+        .into_iter()
     }
 
     /// Shows every reference to the collector.

@@ -8,10 +8,12 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString, PyTuple};
 
 #[cfg(Py_3_14)]
-use crate::attributes;
-use crate::core::EventLoop;
+use crate::attributes::assigned;
+use crate::core::{EventLoop, Part};
 use crate::coroutines::{Routine, Step, taken};
-use crate::ffi::{Args, Class, Create, Obj, Output, Raised, Signature, Table, boolean, none};
+use crate::ffi::{
+    Args, Class, Create, Obj, Output, Raised, Ref, Signature, Slot, Table, Visitor, boolean, none,
+};
 use crate::frames::{Frame, SUBPROCESS_EXEC, SUBPROCESS_SHELL};
 use crate::functions::running;
 use crate::futures::future_like;
@@ -69,7 +71,9 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
     t.method(&ENDED, child_ended, "Called by a watcher when a child has ended.");
     #[cfg(Py_3_14)]
     t.property(c"_watcher", own_watcher, |event_loop, value| {
-        attributes::write(&event_loop.child_watcher, value)
+        let value = assigned(value)?;
+        set_own_watcher(event_loop, (!value.is_none()).then(|| Ref::new(value.clone())));
+        Ok(())
     });
 }
 
@@ -326,18 +330,34 @@ fn child_ended<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Ou
     Ok(none(py))
 }
 
+/// The watcher of the loop's children, made with the first of them.
+#[derive(Default)]
+struct OwnWatcher(Slot);
+
+impl Part for OwnWatcher {
+    fn traverse(&self, visitor: &mut Visitor) {
+        self.0.traverse(visitor);
+    }
+}
+
+fn set_own_watcher(event_loop: &Obj<'_, EventLoop>, watcher: Option<Ref>) {
+    let former = event_loop.parts.with(|OwnWatcher(slot): &mut OwnWatcher| slot.replace(watcher));
+    drop(former);
+}
+
 /// The loop's own watcher.
 fn own_watcher<'py>(event_loop: &Obj<'py, EventLoop>) -> Output<'py> {
     let py = event_loop.py();
-    if event_loop.child_watcher.is_empty() {
-        let watcher = if unix_events::can_use_pidfd(py)? {
-            PidfdWatcher::create(py)?.into_any()
-        } else {
-            ThreadedWatcher::create(py)?.into_any()
-        };
-        event_loop.child_watcher.put(watcher);
+    if let Some(watcher) = event_loop.parts.with(|OwnWatcher(slot): &mut OwnWatcher| slot.get(py)) {
+        return Ok(watcher);
     }
-    Ok(event_loop.child_watcher.get_or_none(py))
+    let watcher = if unix_events::can_use_pidfd(py)? {
+        PidfdWatcher::create(py)?.into_any()
+    } else {
+        ThreadedWatcher::create(py)?.into_any()
+    };
+    set_own_watcher(event_loop, Some(Ref::new(watcher.clone())));
+    Ok(watcher)
 }
 
 /// A watcher inside its `with` block.

@@ -9,8 +9,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyInt, PyList};
 use yibu_engine::Fd;
 
-use crate::core::EventLoop;
-use crate::ffi::{Class, Obj, Output, WeakMapEntry};
+use crate::core::{EventLoop, Part};
+use crate::ffi::{Class, Obj, Output, Ref, Slot, Visitor, WeakMap, WeakMapEntry};
 use crate::stock;
 
 /// The number of a descriptor, or of an object with `fileno()`; ValueError for anything else. -1 for a number that no descriptor
@@ -33,27 +33,60 @@ pub fn number_of(file: &Bound<'_, PyAny>) -> PyResult<Fd> {
     Ok(number.extract().unwrap_or(-1))
 }
 
+/// The transports of a loop that are not closing.
+#[derive(Default)]
+struct Transports {
+    /// The native ones, by descriptor; not used any more once there is the mapping.
+    native: WeakMap,
+    /// `_transports`, once Python code has asked for it.
+    mapping: Slot,
+}
+
+impl Part for Transports {
+    fn traverse(&self, visitor: &mut Visitor) {
+        self.mapping.traverse(visitor);
+    }
+}
+
+/// The mapping, once there is one.
+fn known_mapping<'py>(event_loop: &Obj<'py, EventLoop>) -> Option<Bound<'py, PyAny>> {
+    event_loop.parts.with(|list: &mut Transports| list.mapping.get(event_loop.py()))
+}
+
 /// `_transports`: the mapping as Python code sees it.
 pub fn mapping<'py>(event_loop: &Obj<'py, EventLoop>) -> Output<'py> {
     let py = event_loop.py();
-    if let Some(mapping) = event_loop.transport_mapping.get(py) {
+    if let Some(mapping) = known_mapping(event_loop) {
         return Ok(mapping);
     }
     let mapping = stock::module(py, "weakref")?.getattr(name!("WeakValueDictionary"))?.call0()?;
-    for (fd, transport) in event_loop.transports.living(py) {
+    for (fd, transport) in all_native(event_loop) {
         mapping.set_item(fd, transport)?;
     }
-    event_loop.transport_mapping.put(mapping.clone());
+    let former =
+        event_loop.parts.with(|list: &mut Transports| list.mapping.replace(Some(Ref::new(mapping.clone()))));
+    drop(former);
     Ok(mapping)
+}
+
+/// The native transports with their descriptors.
+fn all_native<'py>(event_loop: &Obj<'py, EventLoop>) -> Vec<(usize, Bound<'py, PyAny>)> {
+    event_loop.parts.with(|list: &mut Transports| list.native.living(event_loop.py()))
 }
 
 /// A list of pairs: a descriptor, and the transport to which it belongs.
 pub fn all<'py>(event_loop: &Obj<'py, EventLoop>) -> Output<'py> {
     let py = event_loop.py();
-    match event_loop.transport_mapping.get(py) {
+    match known_mapping(event_loop) {
         Some(mapping) => Ok(py.get_type::<PyList>().call1((mapping.call_method0(name!("items"))?,))?),
-        None => Ok(PyList::new(py, event_loop.transports.living(py))?.into_any()),
+        None => Ok(PyList::new(py, all_native(event_loop))?.into_any()),
     }
+}
+
+/// The native transport of a descriptor.
+fn native<'py>(event_loop: &Obj<'py, EventLoop>, fd: Fd) -> Option<Bound<'py, PyAny>> {
+    let number = usize::try_from(fd).ok()?;
+    event_loop.parts.with(|list: &mut Transports| list.native.get(event_loop.py(), number))
 }
 
 /// Lists a transport as the owner of a descriptor until it closes or goes, by its own `listing`.
@@ -63,12 +96,16 @@ pub fn enter<T: Class>(
     transport: &Obj<'_, T>,
     listing: &WeakMapEntry,
 ) -> PyResult<()> {
-    if let Some(mapping) = event_loop.transport_mapping.get(event_loop.py()) {
-        mapping.set_item(fd, transport.as_any())?;
-    } else if let Ok(number) = usize::try_from(fd) {
-        listing.enter(&event_loop.transports, number, transport);
-    }
-    Ok(())
+    let mapping = event_loop.parts.with(|list: &mut Transports| {
+        let mapping = list.mapping.get(event_loop.py());
+        if mapping.is_none()
+            && let Ok(number) = usize::try_from(fd)
+        {
+            listing.enter(&list.native, number, transport);
+        }
+        mapping
+    });
+    mapping.map_or(Ok(()), |mapping| mapping.set_item(fd, transport.as_any()))
 }
 
 /// Takes a transport off the list, for whoever uses its descriptor meanwhile; KeyError when it is not there.
@@ -78,11 +115,10 @@ pub fn leave(
     transport: &Bound<'_, PyAny>,
     listing: &WeakMapEntry,
 ) -> PyResult<()> {
-    let py = event_loop.py();
-    if let Some(mapping) = event_loop.transport_mapping.get(py) {
+    if let Some(mapping) = known_mapping(event_loop) {
         return mapping.del_item(fd);
     }
-    let listed = usize::try_from(fd).ok().and_then(|fd| event_loop.transports.get(py, fd));
+    let listed = native(event_loop, fd);
     if !listed.is_some_and(|listed| listed.is(transport)) {
         return Err(PyKeyError::new_err(fd));
     }
@@ -93,8 +129,7 @@ pub fn leave(
 /// RuntimeError when descriptor `fd`, that Python code calls `file`, belongs to a transport that is not closing.
 #[inline]
 pub fn check(event_loop: &Obj<'_, EventLoop>, file: &Bound<'_, PyAny>, fd: Fd) -> PyResult<()> {
-    let py = event_loop.py();
-    let transport = match event_loop.transport_mapping.get(py) {
+    let transport = match known_mapping(event_loop) {
         Some(mapping) => {
             let transport = mapping.call_method1(name!("get"), (fd,))?;
             if !transport.is_truthy()? || transport.call_method0(name!("is_closing"))?.is_truthy()? {
@@ -103,7 +138,7 @@ pub fn check(event_loop: &Obj<'_, EventLoop>, file: &Bound<'_, PyAny>, fd: Fd) -
             transport
         }
         // Closing transports have left.
-        None => match usize::try_from(fd).ok().and_then(|fd| event_loop.transports.get(py, fd)) {
+        None => match native(event_loop, fd) {
             Some(transport) => transport,
             None => return Ok(()),
         },

@@ -7,19 +7,34 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use super::is_abstract;
-use crate::core::EventLoop;
-use crate::ffi::{Obj, Raised};
+use crate::core::{EventLoop, Part};
+use crate::ffi::{Obj, Raised, Slot, Visitor};
 use crate::frames::{CREATE_UNIX_SERVER, Frame, STOP_SERVING};
 use crate::stock;
 
+/// The inodes of the paths that listening Unix sockets are to remove: a dict, once there is one.
+#[derive(Default)]
+struct Inodes(Slot);
+
+impl Part for Inodes {
+    fn traverse(&self, visitor: &mut Visitor) {
+        self.0.traverse(visitor);
+    }
+}
+
+/// The dict, once there is one.
+fn known_inodes<'py>(event_loop: &Obj<'py, EventLoop>) -> PyResult<Option<Bound<'py, PyDict>>> {
+    let inodes = event_loop.parts.with(|Inodes(dict): &mut Inodes| dict.get(event_loop.py()));
+    Ok(inodes.map(Bound::cast_into).transpose()?)
+}
+
 /// `_unix_server_sockets`: the inode that each listening socket is bound to.
 pub(super) fn inodes<'py>(event_loop: &Obj<'py, EventLoop>) -> PyResult<Bound<'py, PyDict>> {
-    let py = event_loop.py();
-    if let Some(inodes) = event_loop.unix_servers.get(py) {
-        return Ok(inodes.cast_into()?);
+    if let Some(inodes) = known_inodes(event_loop)? {
+        return Ok(inodes);
     }
-    let inodes = PyDict::new(py);
-    event_loop.unix_servers.put(inodes.clone());
+    let inodes = PyDict::new(event_loop.py());
+    event_loop.parts.with(|Inodes(dict): &mut Inodes| dict.put(inodes.clone()));
     Ok(inodes)
 }
 
@@ -55,10 +70,7 @@ pub struct BoundPath<'py> {
 impl<'py> BoundPath<'py> {
     /// None when the path is to stay.
     pub fn of(event_loop: &Obj<'py, EventLoop>, socket: &Bound<'py, PyAny>) -> PyResult<Option<Self>> {
-        if event_loop.unix_servers.is_empty() {
-            return Ok(None);
-        }
-        let inodes = inodes(event_loop)?;
+        let Some(inodes) = known_inodes(event_loop)? else { return Ok(None) };
         let Some(inode) = inodes.get_item(socket)? else { return Ok(None) };
         let path = socket.call_method0(name!("getsockname"))?;
         inodes.del_item(socket)?;
