@@ -194,7 +194,7 @@ async def processes():
             child.kill()
 
 
-def settle():
+def run_loop_again():
     """Run the loop; it may have been told to stop before."""
     for _ in range(2):
         try:
@@ -221,7 +221,7 @@ def attempt(work, first, end):
         limit.cancel()
         for task in aio.all_tasks(loop):
             task.cancel()
-        settle()
+        run_loop_again()
         coroutine.close()
     return failed, went_on
 
@@ -440,7 +440,7 @@ async def timers_due():
 
 def grow(work):
     refused_at = loop.run_until_complete(work())
-    settle()
+    run_loop_again()
     return f"refused: {refused_at is not None}"
 
 

@@ -53,7 +53,7 @@ PROGRAM = """
         reader.feed_eof()
         await reader.read()
 
-    def settle():
+    def run_loop_again():
         # The loop works; it may have been told to stop before.
         for _ in range(2):
             try:
@@ -78,7 +78,7 @@ PROGRAM = """
             limit.cancel()
             for task in aio.all_tasks(loop):
                 task.cancel()
-            settle()
+            run_loop_again()
             coroutine.close()
         return False
 
@@ -86,7 +86,7 @@ PROGRAM = """
     for work in (tasks, primitives, calls, streams):
         for number in range(int(sys.argv[1])):
             failures += attempt(work, number)
-            settle()
+            run_loop_again()
             assert not loop.is_running()
     assert failures
     print("ended")

@@ -41,7 +41,7 @@ def test_what_was_lost_is_not_handled_twice(loop):
     for kind in KINDS[:2]:
         loop.add_signal_handler(kind, came.update, [kind])
 
-    def settle():
+    def run_turns():
         # The handlers run in the turn after the one that reads the pipe.
         for _ in range(3):
             loop.call_soon(loop.stop)
@@ -49,10 +49,10 @@ def test_what_was_lost_is_not_handled_twice(loop):
 
     signal.raise_signal(KINDS[1])
     while not came:
-        settle()
+        run_turns()
     for _ in range(FLOOD):
         signal.raise_signal(KINDS[0])
     while came[KINDS[0]] == 0:
-        settle()
-    settle()
+        run_turns()
+    run_turns()
     assert came[KINDS[1]] == 1

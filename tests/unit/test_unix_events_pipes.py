@@ -144,7 +144,7 @@ async def turns(count=3):
         await asyncio.sleep(0)
 
 
-async def settled():
+async def two_polls():
     """Wait until the loop has asked the kernel twice, and done what was to be done."""
     loop = asyncio.get_running_loop()
     source, sink = os.pipe()
@@ -199,7 +199,7 @@ class TestReading:
             transport.pause_reading()
             assert not transport.is_reading()
             os.write(ends.sink, b"kept")
-            await settled()
+            await two_polls()
             assert protocol.data == b""
             transport.resume_reading()
             transport.resume_reading()
@@ -225,7 +225,7 @@ class TestReading:
         async def main():
             os.write(ends.sink, b"early")
             transport, protocol = await read_from(ends, Paused)
-            await settled()
+            await two_polls()
             assert protocol.events == ["made"]
             transport.resume_reading()
             assert await protocol.received(5) == b"early"
@@ -245,7 +245,7 @@ class TestReading:
             assert protocol.events == ["made"], "not before the next turn"
             assert await protocol.lost is None
             assert protocol.open_at_the_end
-            await settled()
+            await two_polls()
             assert protocol.events == ["made", ("lost", None)]
             assert pipe.closed
 
@@ -262,7 +262,7 @@ class TestReading:
             ends.close_sink()
             _, protocol = await read_from(ends, type("Closing", (Recorder,), {event: closing}))
             assert await protocol.lost is None
-            await settled()
+            await two_polls()
             whole = ["made", "data", "eof"]
             told = {"connection_made": whole[:1], "data_received": whole[:2], "eof_received": whole}[event]
             assert protocol.events == [*told, ("lost", None)]
@@ -308,7 +308,7 @@ class TestReading:
                 await protocol.until(lambda text=text: protocol.data.endswith(text))
             ends.close_sink()
             await protocol.lost
-            await settled()
+            await two_polls()
             assert pipe.closed
             assert protocol.order == ["made", "data", "eof", ("lost", None)]
 
@@ -373,7 +373,7 @@ class TestReading:
         async def main():
             with io.FileIO("/dev/null") as file:
                 transport, protocol = await loop.connect_read_pipe(Recorder, file)
-                await settled()
+                await two_polls()
                 assert [type(report["exception"]) for report in reports] == [PermissionError]
                 transport.close()
                 assert await protocol.lost is None
@@ -391,7 +391,7 @@ class TestReading:
             assert await reader.readline() == b"two\n"
             assert await reader.readexactly(100) == bytes(100)
             sunk = os.write(ends.sink, bytes(60_000))
-            await settled()
+            await two_polls()
             assert not transport.is_reading(), "a reader takes a little more than twice its limit at most"
             waiting = asyncio.ensure_future(reader.read())
             ends.close_sink()
@@ -599,7 +599,7 @@ class TestWriting:
             transport.close()
             transport.write(b"too late")
             assert transport.is_closing()
-            await settled()
+            await two_polls()
             assert not protocol.lost.done()
             received = bytearray()
             while not protocol.lost.done():
@@ -625,7 +625,7 @@ class TestWriting:
             assert transport.is_closing()
             assert not protocol.lost.done()
             assert await protocol.lost is None
-            await settled()
+            await two_polls()
             assert protocol.events == ["made", "pause", ("lost", None)]
             received = 0
             while rest := ends.read(100_000):
@@ -650,7 +650,7 @@ class TestWriting:
             error = await protocol.lost
             assert type(error) is (BrokenPipeError if waiting else type(None))
             assert transport.is_closing()
-            await settled()
+            await two_polls()
             assert protocol.order == ["made", *["pause"][: len(waiting)], ("lost", error)]
             assert protocol.open_at_the_end
             assert pipe.closed
@@ -680,7 +680,7 @@ class TestWriting:
             error = await protocol.lost
             assert type(error) is BrokenPipeError
             assert error.errno == errno.EPIPE
-            await settled()
+            await two_polls()
             assert protocol.events == ["made", ("lost", error)]
 
         run(main())
@@ -804,7 +804,7 @@ class TestBothEnds:
             assert await hears_one.received(4) == b"pong"
             for transport in one, two, to_one, to_two:
                 transport.close()
-            await settled()
+            await two_polls()
 
         run(main())
         assert all(file.closed for file in files)
@@ -877,7 +877,7 @@ class TestConnecting:
             connecting.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await connecting
-            await settled()
+            await two_polls()
             assert [protocol.events for protocol in protocols] == [["made", ("lost", None)]][:after]
             assert file.closed is (after > 0)
 
@@ -959,7 +959,7 @@ class TestTransports:
                 fd = transport._fileno
                 assert transport._closing is True
                 await protocol.lost
-                await settled()
+                await two_polls()
                 assert (transport._loop, transport._protocol, transport._pipe) == (None, None, None)
                 assert transport._fileno == fd
 
@@ -983,7 +983,7 @@ class TestTransports:
             assert states(reading) == f"closing fd={one} idle"
             await reader.lost
             await writer.lost
-            await settled()
+            await two_polls()
             assert states(reading) == f"closed fd={one} closed"
             assert states(writing) == f"closed fd={other} closed"
 

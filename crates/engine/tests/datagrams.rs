@@ -218,7 +218,7 @@ impl Endpoint {
                     if let Some(content) = self.on_resume.take() {
                         self.send(&content, &To::Connected);
                     }
-                    self.machine.settle(&mut self.driver)
+                    self.machine.end_if_sent(&mut self.driver)
                 }
                 DatagramUpcall::HandOver(letter) => {
                     let handed = match self.send_by_hand(&letter.content) {

@@ -36,8 +36,8 @@ pub use callbacks::Callback;
 pub use creating::{create_future, create_future_on, future_maker};
 pub use iteration::{BY_COROUTINE, FutureIter, stop_iteration, thrown, warn_about_three_arguments};
 pub use outcome::{
-    Settled, cancel, exception, make_cancelled_error, report_unretrieved, result, set_exception, set_result,
-    settle,
+    Outcome, cancel, exception, make_cancelled_error, report_unretrieved, result, set_exception, set_result,
+    take_outcome,
 };
 pub use scheduling::{add_callback, remove_reaction};
 pub use state::{Future, State, exact};

@@ -40,7 +40,7 @@ use crate::ffi::{
 };
 use crate::ffi::{boolean, call, context, depth, none};
 use crate::functions;
-use crate::futures::{self, Callback, Future, Settled, State, future_like};
+use crate::futures::{self, Callback, Future, Outcome, State, future_like};
 use crate::{errors, names, stock};
 
 pub use awaited::Awaited;
@@ -329,9 +329,9 @@ fn run_wakeup(
     let py = task.py();
     let context = task.own.context.get_or_none(py);
     let stepped = context::run(&context, |_| {
-        let error = match futures::settle(future)? {
-            Some(Settled::Raised(error)) => Some(error),
-            Some(Settled::Value(_)) | None => None,
+        let error = match futures::take_outcome(future)? {
+            Some(Outcome::Raised(error)) => Some(error),
+            Some(Outcome::Value(_)) | None => None,
         };
         current::enter(event_loop, task.as_any())?;
         let stepped = step(task, error);

@@ -89,7 +89,7 @@ class AsyncBase(AsyncIterator[AnyStr], Generic[AnyStr]):
             and self._reading.is_cached(size)
         )
 
-    def _settle(self) -> None:
+    def _seek_to_shown_position(self) -> None:
         """Go to the position that the program sees, for what the program does with the parts of the file."""
         if self._reading is not None:
             self._reading.give_back()

@@ -35,13 +35,13 @@ class AsyncBufferedIOBase(AsyncBase[bytes]):
 
     def detach(self) -> io.RawIOBase:
         """Separate the buffer from the file below it, and return that."""
-        self._settle()
+        self._seek_to_shown_position()
         return self._file.detach()  # type: ignore[no-any-return]
 
     @property
     def raw(self) -> io.RawIOBase:
         """The file below the buffer."""
-        self._settle()
+        self._seek_to_shown_position()
         return self._file.raw  # type: ignore[no-any-return]
 
 

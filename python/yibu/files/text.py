@@ -19,13 +19,13 @@ class AsyncTextIOWrapper(AsyncBase[str]):
 
     def detach(self) -> BinaryIO:
         """Separate the text layer from its buffer, and return that."""
-        self._settle()
+        self._seek_to_shown_position()
         return self._file.detach()  # type: ignore[no-any-return]
 
     @property
     def buffer(self) -> BinaryIO:
         """The buffer below the text."""
-        self._settle()
+        self._seek_to_shown_position()
         return self._file.buffer  # type: ignore[no-any-return]
 
     @property

@@ -96,7 +96,7 @@ impl Uring {
         }
         ring.enter()?;
         ring.take(&mut self.completions);
-        self.settle_completions();
+        self.handle_completions();
         Ok(())
     }
 
@@ -130,13 +130,13 @@ impl Uring {
         // SAFETY: the request names no memory.
         let entered = unsafe { ring.push(&request) }.and_then(|()| ring.enter());
         ring.take(&mut self.completions);
-        self.settle_completions();
+        self.handle_completions();
         drop(entered); // a failure of the ring shows at the next wait
     }
 
     /// A completion of a cancelled operation's request: its bytes are kept for whoever reads next.
     #[cold]
-    pub(super) fn settle_orphan(&mut self, id: OpId, completion: Completion) {
+    pub(super) fn handle_orphan(&mut self, id: OpId, completion: Completion) {
         let place = self.orphans.iter().position(|orphan| orphan.id == id);
         let heir = place.and_then(|place| Some((self.orphans[place].fd, self.orphans[place].identity?)));
         let error = matches!(-completion.result, 1.. if !is_passing(-completion.result));

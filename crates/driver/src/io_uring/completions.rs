@@ -21,9 +21,9 @@ pub(super) const IGNORED_KEY: u64 = u64::MAX - 1;
 const MANY: u8 = 4;
 
 impl Uring {
-    /// Deals with the completions that were taken off the ring.
+    /// Handles the completions that were taken off the ring.
     #[inline]
-    pub(super) fn settle_completions(&mut self) {
+    pub(super) fn handle_completions(&mut self) {
         let mut completions = std::mem::take(&mut self.completions);
         for completion in completions.drain(..) {
             match completion.key {
@@ -35,19 +35,19 @@ impl Uring {
                         self.watched_epoll = None;
                     }
                 }
-                key => self.settle(OpId::from_bits(key), completion),
+                key => self.handle_completion(OpId::from_bits(key), completion),
             }
         }
         self.completions = completions;
     }
 
     #[inline]
-    fn settle(&mut self, id: OpId, completion: Completion) {
+    fn handle_completion(&mut self, id: OpId, completion: Completion) {
         let buffer = completion.buffer();
         if let (Some(buffer), Some(provided)) = (buffer, &mut self.provided) {
             provided.hold(buffer);
         }
-        let Some(receive) = self.receives.get_mut(id) else { return self.settle_orphan(id, completion) };
+        let Some(receive) = self.receives.get_mut(id) else { return self.handle_orphan(id, completion) };
         match (buffer, u32::try_from(completion.result)) {
             (Some(buffer), Ok(len)) if len > 0 => {
                 receive.full = receive.full.saturating_add(u8::from(len as usize == SIZE));
@@ -62,13 +62,13 @@ impl Uring {
             (None, _) => {}
         }
         if completion.is_final() {
-            self.settle_final(id, completion.result);
+            self.end_receive(id, completion.result);
         }
         self.receives.list(id);
     }
 
     /// The request has ended: the stream, or the request only.
-    fn settle_final(&mut self, id: OpId, result: i32) {
+    fn end_receive(&mut self, id: OpId, result: i32) {
         let Some(receive) = self.receives.get_mut(id) else { return };
         receive.route = Route::Over;
         match -result {

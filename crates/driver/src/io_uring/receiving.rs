@@ -165,19 +165,19 @@ impl Receives {
 
     /// Whether an operation has something to report.
     pub(super) fn has_news(&mut self) -> bool {
-        self.settle();
+        self.unlist_empty();
         !self.with_something.is_empty()
     }
 
     /// The operations that have something to report.
     #[inline]
     pub(super) fn news(&mut self) -> &[OpId] {
-        self.settle();
+        self.unlist_empty();
         &self.with_something
     }
 
     /// Takes those off the list of which everything was taken.
-    fn settle(&mut self) {
+    fn unlist_empty(&mut self) {
         let all = &mut self.all;
         self.with_something.retain(|id| {
             let receive = &mut all[id.index()];

@@ -30,7 +30,7 @@ impl Uring {
         if let Some(mut former) = self.ring.take() {
             // What the kernel has received is in memory. What it has not received it leaves to the next ring.
             former.take(&mut self.completions);
-            self.settle_completions();
+            self.handle_completions();
             drop(former);
             self.forget_requests();
         }
@@ -102,7 +102,7 @@ impl Uring {
         let Some(ring) = self.ring.as_mut().filter(|ring| ring.is_here()) else { return Ok(()) };
         let entered = if ring.has_work() { ring.enter() } else { Ok(()) };
         ring.take(&mut self.completions);
-        self.settle_completions();
+        self.handle_completions();
         // Another thread has cancelled them while this one was inside the kernel.
         entered.and_then(|()| self.end_orphans())
     }

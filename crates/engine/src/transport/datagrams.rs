@@ -47,7 +47,7 @@ pub enum DatagramUpcall<D> {
     Error(io::Error),
     /// `pause_writing`.
     PauseWriting,
-    /// `resume_writing`, and then [`Datagrams::settle`].
+    /// `resume_writing`, and then [`Datagrams::end_if_sent`].
     ResumeWriting,
     /// Send this one, and tell [`Datagrams::handed_over`] what came of it.
     HandOver(D),
@@ -355,11 +355,11 @@ impl<D: Outbound> Datagrams<D> {
 
     fn flushed(&mut self, ops: &mut impl Ops) -> Option<DatagramUpcall<D>> {
         // The protocol may send or close before it is seen whether anything is left.
-        if self.flow.shrank(self.size) { Some(DatagramUpcall::ResumeWriting) } else { self.settle(ops) }
+        if self.flow.shrank(self.size) { Some(DatagramUpcall::ResumeWriting) } else { self.end_if_sent(ops) }
     }
 
     /// Either something is left, or it is over. Also what follows [`DatagramUpcall::ResumeWriting`].
-    pub fn settle(&mut self, ops: &mut impl Ops) -> Option<DatagramUpcall<D>> {
+    pub fn end_if_sent(&mut self, ops: &mut impl Ops) -> Option<DatagramUpcall<D>> {
         if !self.queue.is_empty() || self.lifecycle.is_lost() {
             return None;
         }

@@ -58,7 +58,7 @@ pub enum During {
 #[derive(Debug)]
 pub(super) enum Step {
     /// After `resume_writing`: see whether everything has been sent.
-    Settle {
+    AfterResume {
         /// Chunks were queued before sending, by `writelines`.
         queued_first: bool,
     },

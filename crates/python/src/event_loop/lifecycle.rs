@@ -185,7 +185,7 @@ fn end_run(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
         if event_loop.has_parked.take() { signals::wakeup::unwatch_signals(event_loop) } else { Ok(()) };
     event_loop.contexts.clear();
     let tracked = track_all(event_loop);
-    let settled = current::flush_leave(event_loop);
+    let left = current::flush_leave(event_loop);
     let time = event_loop.engine.with(|engine| {
         engine.end_busy_period();
         engine.driver.now()
@@ -203,7 +203,7 @@ fn end_run(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     let untracked = debug::track_origins_by_name(event_loop, false);
     let hooks = event_loop.former_hooks.with(Option::take);
     let restored = hooks.map_or(Ok(()), |hooks| asyncgens::restore(py, hooks));
-    tracked.and(settled).and(unset).and(untracked).and(restored).and(unwatched)
+    tracked.and(left).and(unset).and(untracked).and(restored).and(unwatched)
 }
 
 fn set_running(py: Python<'_>, event_loop: &Bound<'_, PyAny>) -> PyResult<()> {

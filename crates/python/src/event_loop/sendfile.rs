@@ -328,7 +328,7 @@ fn sock_sendfile_native<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'p
         };
         let sent = transfer.run(&socket).await;
         attached(|py| {
-            transfer.settle(py)?;
+            transfer.seek_behind_sent(py)?;
             sent?;
             Ok(transfer.sent.into_pyobject(py)?.into_any().unbind())
         })
@@ -347,7 +347,7 @@ struct Transfer {
     /// Whether the file has a position that can be set; pipes have none.
     has_position: bool,
     /// Whether the file's position tells what was sent.
-    settled: bool,
+    position_is_set: bool,
 }
 
 /// What `os.sendfile` takes at once.
@@ -395,7 +395,7 @@ impl Transfer {
             left,
             size,
             has_position: FileType::from_raw_mode(mode) == FileType::RegularFile,
-            settled: false,
+            position_is_set: false,
         }))
     }
 
@@ -462,9 +462,9 @@ impl Transfer {
         error
     }
 
-    /// The position of the file is behind what was sent, also if nothing was.
-    fn settle(&mut self, py: Python<'_>) -> PyResult<()> {
-        if std::mem::replace(&mut self.settled, true) || (self.sent == 0 && !self.has_position) {
+    /// Moves the position of the file behind what was sent, once, also if nothing was sent.
+    fn seek_behind_sent(&mut self, py: Python<'_>) -> PyResult<()> {
+        if std::mem::replace(&mut self.position_is_set, true) || (self.sent == 0 && !self.has_position) {
             return Ok(());
         }
         let os = stock::module(py, "os")?;
@@ -476,7 +476,7 @@ impl Drop for Transfer {
     /// The coroutine was cancelled.
     fn drop(&mut self) {
         attached(|py| {
-            if let Err(error) = self.settle(py) {
+            if let Err(error) = self.seek_behind_sent(py) {
                 error.write_unraisable(py, None);
             }
         });

@@ -102,7 +102,7 @@ pub fn run_guarded<'a, 'py>(
 }
 
 /// Waits until no other thread runs the callback.
-fn settle(handle: &Obj<'_, ThreadSafeHandle>) {
+fn wait_for_runner(handle: &Obj<'_, ThreadSafeHandle>) {
     let runner = handle.own.runner.get();
     if runner == 0 || runner == thread::ident() {
         return;
@@ -131,7 +131,7 @@ impl Class for ThreadSafeHandle {
         t.noargs(
             c"cancel",
             |handle| {
-                settle(handle);
+                wait_for_runner(handle);
                 cancel(handle.upcast()).map(|()| none(handle.py()))
             },
             "Prevents the callback from running; waits while another thread runs it.",
@@ -139,7 +139,7 @@ impl Class for ThreadSafeHandle {
         t.noargs(
             c"cancelled",
             |handle| {
-                settle(handle);
+                wait_for_runner(handle);
                 Ok(boolean(handle.py(), handle.base.is_cancelled()))
             },
             "Whether cancel() was called; waits while another thread runs the callback.",

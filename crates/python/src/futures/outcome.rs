@@ -26,7 +26,7 @@ pub fn make_cancelled_error<'py>(future: &Obj<'py, Future>) -> PyResult<Raised<'
 }
 
 /// The outcome of a done future.
-pub enum Settled<'py> {
+pub enum Outcome<'py> {
     /// The result.
     Value(Bound<'py, PyAny>),
     /// The exception, or the CancelledError.
@@ -34,11 +34,11 @@ pub enum Settled<'py> {
 }
 
 /// The outcome of a done future, marked as retrieved; `None` while it is pending.
-pub fn settle<'py>(future: &Obj<'py, Future>) -> PyResult<Option<Settled<'py>>> {
+pub fn take_outcome<'py>(future: &Obj<'py, Future>) -> PyResult<Option<Outcome<'py>>> {
     let py = future.py();
     Ok(Some(match future.state.get() {
         State::Pending => return Ok(None),
-        State::Cancelled => Settled::Raised(make_cancelled_error(future)?),
+        State::Cancelled => Outcome::Raised(make_cancelled_error(future)?),
         State::Finished => {
             future.log_traceback.set(false);
             let outcome = future.outcome.get_or_none(py);
@@ -47,9 +47,9 @@ pub fn settle<'py>(future: &Obj<'py, Future>) -> PyResult<Option<Settled<'py>>> 
                 // Once: those who ask again get their own traceback.
                 let kept = future.exception_traceback.take();
                 exception.0.setattr(name!("__traceback__"), kept.map(|kept| kept.into_any(py)))?;
-                Settled::Raised(exception)
+                Outcome::Raised(exception)
             } else {
-                Settled::Value(outcome)
+                Outcome::Value(outcome)
             }
         }
     }))
@@ -57,9 +57,9 @@ pub fn settle<'py>(future: &Obj<'py, Future>) -> PyResult<Option<Settled<'py>>> 
 
 /// `Future.result`.
 pub fn result<'py>(future: &Obj<'py, Future>) -> Output<'py> {
-    match settle(future)? {
-        Some(Settled::Value(value)) => Ok(value),
-        Some(Settled::Raised(raised)) => Err(raised.raise()),
+    match take_outcome(future)? {
+        Some(Outcome::Value(value)) => Ok(value),
+        Some(Outcome::Raised(raised)) => Err(raised.raise()),
         None => {
             let text =
                 if future.is_alive() { "Result is not set." } else { "Future object is not initialized." };

@@ -23,8 +23,8 @@ use crate::{names, stock};
 pub struct Waiters {
     bound: LoopBound,
     queue: LoopCell<WaitQueue<Ref>>,
-    /// None of the waiters before this ticket is pending: many cancelled ones are not searched again and again.
-    settled: Cell<u64>,
+    /// No waiter with a smaller ticket is pending: so many cancelled waiters are not searched again and again.
+    first_pending: Cell<u64>,
     /// The deque that stands for the queue once Python code has asked for `_waiters`: from then on that says who waits, in
     /// which order, because Python code may have changed it. The queue still knows the waiters by their tickets.
     shown: Slot,
@@ -139,16 +139,16 @@ impl Waiters {
         if !self.shown.is_empty() {
             return self.next(py, from, |state| state == State::Pending);
         }
-        let settled = self.settled.get();
-        let from_the_first = *from <= settled;
-        *from = settled.max(*from);
+        let first_pending = self.first_pending.get();
+        let from_the_first = *from <= first_pending;
+        *from = first_pending.max(*from);
         let found = self.next(py, from, |state| state == State::Pending)?;
         if from_the_first && self.shown.is_empty() {
             let next = match found {
                 Some(_) => *from - 1,
                 None => self.queue.with(|queue| queue.next()).number(),
             };
-            self.settled.set(next.max(settled));
+            self.first_pending.set(next.max(first_pending));
         }
         Ok(found)
     }

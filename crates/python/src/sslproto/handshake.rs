@@ -64,7 +64,7 @@ pub fn complete(protocol: Protocol<'_, '_>, error: Option<PyErr>) -> PyResult<()
     let succeeded = match error {
         Some(error) => Err(error),
         None => set_state(protocol, State::Wrapped)
-            .and_then(|()| protocol.tls.hasten(py))
+            .and_then(|()| protocol.tls.start_engine(py))
             .and_then(|()| protocol.tls.call0(py, "getpeercert")),
     };
     let certificate = match succeeded {

@@ -145,7 +145,7 @@ impl Tls {
 
     /// The handshake has ended: from now on OpenSSL is asked directly, where that is possible. Not before, because callbacks of the
     /// handshake may exchange the context.
-    pub fn hasten(&self, py: Python<'_>) -> PyResult<()> {
+    pub fn start_engine(&self, py: Python<'_>) -> PyResult<()> {
         if !self.tells_pending.get() || !TLS_METHODS.are_original(py)? {
             return Ok(());
         }

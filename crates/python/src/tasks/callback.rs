@@ -18,7 +18,7 @@ use crate::ffi::{
     Args, Class, ClassState, Create, Obj, Output, Raised, Ref, Signature, Slot, Table, references,
 };
 use crate::ffi::{boolean, call, none};
-use crate::futures::{self, Settled};
+use crate::futures::{self, Outcome};
 use crate::{names, stock};
 
 static TASK_CALLBACK: ClassState = ClassState::new();
@@ -101,9 +101,9 @@ fn invoke<'py>(callback: &Obj<'py, TaskCallback>, future: Option<Bound<'py, PyAn
 fn awaited_error<'py>(future: &Bound<'py, PyAny>) -> PyResult<Option<Raised<'py>>> {
     let py = future.py();
     if let Some(future) = futures::exact(future) {
-        return Ok(match futures::settle(future)? {
-            Some(Settled::Raised(error)) => Some(error),
-            Some(Settled::Value(_)) | None => None,
+        return Ok(match futures::take_outcome(future)? {
+            Some(Outcome::Raised(error)) => Some(error),
+            Some(Outcome::Value(_)) | None => None,
         });
     }
     Ok(call::method(names::result(py), [future]).err().map(|error| Raised::from_err(py, error)))

@@ -8,7 +8,7 @@ import sys
 import nats
 
 
-async def settle(client):
+async def wait_for_subscriptions(client):
     """Wait until the server knows the subscriptions; the first ping overtakes them in the client."""
     for _ in range(2):
         await client.flush()
@@ -19,7 +19,7 @@ async def main(address):
     client = await nats.connect(address)
     other = await nats.connect(address)
     subscription = await client.subscribe("numbers")
-    await settle(client)
+    await wait_for_subscriptions(client)
     for number in range(500):
         await other.publish("numbers", b"%d" % number)
     received = [int((await subscription.next_msg(timeout=30)).data) for _ in range(500)]
@@ -34,7 +34,7 @@ async def main(address):
             await message.respond(b"%d" % (int(message.data) * 2))
 
         await client.subscribe("double", "workers", cb=answer)
-    await settle(client)
+    await wait_for_subscriptions(client)
     requests = (other.request("double", b"%d" % number, timeout=30) for number in range(200))
     assert [int(reply.data) for reply in await asyncio.gather(*requests)] == [2 * n for n in range(200)]
     assert sum(shares.values()) == 200 and all(shares.values())

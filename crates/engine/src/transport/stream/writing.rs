@@ -244,7 +244,7 @@ impl<C: AsRef<[u8]>, K: Channel> Stream<C, K> {
     /// Goes on after [`Upcall::ResumeWriting`] and [`Upcall::Drained`].
     pub fn go_on(&mut self, ops: &mut impl Ops, rest: Rest) -> Option<Upcall> {
         match rest.0 {
-            Step::Settle { queued_first } => self.settle(ops, queued_first),
+            Step::AfterResume { queued_first } => self.keep_or_finish(ops, queued_first),
             Step::Finish => self.finish(ops),
         }
     }
@@ -262,13 +262,13 @@ impl<C: AsRef<[u8]>, K: Channel> Stream<C, K> {
     fn after_sending(&mut self, ops: &mut impl Ops, queued_first: bool) -> Option<Upcall> {
         if (!K::RESUMES_WHEN_EMPTY || self.outgoing.is_empty()) && self.flow.shrank(self.outgoing.size()) {
             // The protocol may write or close before it is seen whether anything is left.
-            return Some(Upcall::ResumeWriting(Rest(Step::Settle { queued_first })));
+            return Some(Upcall::ResumeWriting(Rest(Step::AfterResume { queued_first })));
         }
-        self.settle(ops, queued_first)
+        self.keep_or_finish(ops, queued_first)
     }
 
     /// Either something is left, or it is over.
-    fn settle(&mut self, ops: &mut impl Ops, queued_first: bool) -> Option<Upcall> {
+    fn keep_or_finish(&mut self, ops: &mut impl Ops, queued_first: bool) -> Option<Upcall> {
         if self.lifecycle.is_lost() {
             return None; // by the protocol, in `resume_writing`
         }

@@ -12,7 +12,7 @@ use crate::coroutines::driving::driving as running;
 use crate::coroutines::protocol::{Advanced, ensure_not_awaited};
 use crate::ffi::send::{Sent, awaitable_iterator, send, throw};
 use crate::ffi::{Obj, Output, Raised, none};
-use crate::futures::{self, Future, Settled, State};
+use crate::futures::{self, Future, Outcome, State};
 use crate::names;
 
 /// Who runs a routine, and what it gets when the routine waits, ends, or awaits another one.
@@ -190,9 +190,9 @@ fn resume_after_future<'py, C: Caller>(routine: &Obj<'py, Routine>, resume: Resu
         routine.phase.set(Phase::Future(resume));
         return C::yielded(future.as_any().clone());
     }
-    let outcome = match futures::settle(future) {
-        Ok(Some(Settled::Value(value))) => Ok(value),
-        Ok(Some(Settled::Raised(raised))) => Err(raised.raise()),
+    let outcome = match futures::take_outcome(future) {
+        Ok(Some(Outcome::Value(value))) => Ok(value),
+        Ok(Some(Outcome::Raised(raised))) => Err(raised.raise()),
         Ok(None) => Err(not_used_with_future()),
         Err(error) => Err(error),
     };

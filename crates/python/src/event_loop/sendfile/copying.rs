@@ -26,7 +26,7 @@ pub(super) async fn over_transport(event_loop: &GcRef<EventLoop>, transport: &Gc
         Ok::<_, PyErr>((source, Takeover::begin(&event_loop.obj(py), transport.any(py))?))
     })?;
     let sent = write_all(&mut source, transport, &takeover).await;
-    let undone = attached(|py| source.settle(py).and(takeover.end(py)));
+    let undone = attached(|py| source.seek_behind_sent(py).and(takeover.end(py)));
     undone?;
     sent?;
     source.answer()
@@ -48,7 +48,7 @@ pub(super) async fn to_socket(event_loop: &GcRef<EventLoop>, socket: &Socket, pi
         Source::open(event_loop, piece, most, py)
     })?;
     let sent = send_all(&mut source, event_loop, socket).await;
-    attached(|py| source.settle(py))?;
+    attached(|py| source.seek_behind_sent(py))?;
     sent?;
     source.answer()
 }
@@ -79,7 +79,7 @@ struct Source {
     count: Option<i64>,
     sent: i64,
     /// Whether the file's position tells what was sent.
-    settled: bool,
+    position_is_set: bool,
 }
 
 impl Source {
@@ -105,7 +105,7 @@ impl Source {
             piece,
             count,
             sent: 0,
-            settled: false,
+            position_is_set: false,
         })
     }
 
@@ -146,9 +146,9 @@ impl Source {
         attached(|py| Ok(self.sent.into_pyobject(py)?.into_any().unbind()))
     }
 
-    /// The position of the file is behind what was sent.
-    fn settle(&mut self, py: Python<'_>) -> PyResult<()> {
-        if std::mem::replace(&mut self.settled, true) || self.sent == 0 {
+    /// Moves the position of the file behind what was sent, once.
+    fn seek_behind_sent(&mut self, py: Python<'_>) -> PyResult<()> {
+        if std::mem::replace(&mut self.position_is_set, true) || self.sent == 0 {
             return Ok(());
         }
         let file = self.file.any(py);
@@ -163,7 +163,7 @@ impl Drop for Source {
     /// Sending was given up.
     fn drop(&mut self) {
         attached(|py| {
-            if let Err(error) = self.settle(py) {
+            if let Err(error) = self.seek_behind_sent(py) {
                 error.write_unraisable(py, Some(self.file.any(py)));
             }
         });

@@ -41,7 +41,7 @@ fn step(transport: &Obj<'_, DatagramTransport>, upcall: Upcall) -> PyResult<Opti
         }
         Upcall::ResumeWriting => {
             tell(transport, names::resume_writing(py), "protocol.resume_writing() failed")?;
-            act(transport, |machine, kernel| machine.settle(kernel))
+            act(transport, |machine, kernel| machine.end_if_sent(kernel))
         }
         Upcall::HandOver(datagram) => by_methods::hand_over(transport, datagram),
         Upcall::ConnectionLost => connection_lost(transport, &none(py)).map(|()| None),
