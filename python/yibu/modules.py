@@ -33,7 +33,7 @@ def modules(namespace: Mapping[str, object]) -> dict[str, ModuleType]:
             found[name] = sys.modules[f"yibu.{name}"] = _with(own, module)
             if found[name] is not module:
                 # What a program puts there is used, too.
-                _yibu._twin(module.__name__, vars(found[name]))
+                _yibu._note_module(module.__name__, vars(found[name]))
     return found
 
 

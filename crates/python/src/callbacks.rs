@@ -21,7 +21,7 @@ use crate::ffi::{
 use crate::ffi::{boolean, none};
 use crate::futures::{Callback, add_callback, exact, remove_reaction};
 use crate::names;
-use crate::stock::{self, twins};
+use crate::stock::{self, counterparts};
 
 /// Runs `reaction` on `owner` when `future`, of whatever kind, is done.
 #[inline]
@@ -129,7 +129,7 @@ fn function<'py>(callback: &Obj<'py, ReactionCallback>) -> PyResult<Option<Bound
     if name.contains('.') && !name.contains(".<locals>.") {
         return Ok(None);
     }
-    twins::function_within(callback.py(), name)
+    counterparts::function_within(callback.py(), name)
 }
 
 impl Class for ReactionCallback {

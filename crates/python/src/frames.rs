@@ -12,7 +12,7 @@ use pyo3::types::{PyDict, PyFunction, PyString, PyTuple, PyType};
 
 use crate::ffi::Output;
 use crate::replaced::names::{BASE_EVENTS, Module, UNIX_EVENTS};
-use crate::stock::{self, twins};
+use crate::stock::{self, counterparts};
 
 /// A function of asyncio.
 pub struct Frame {
@@ -205,9 +205,9 @@ impl Frame {
     /// The code that asyncio's function runs: before 3.12 a function that only calls it stands in its place.
     fn code<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         if !cfg!(Py_3_12)
-            && let Some(twin) = twins::function(py, self.path)?
+            && let Some(counterpart) = counterparts::function(py, self.path)?
         {
-            return twin.getattr(name!("__code__")).map(Some);
+            return counterpart.getattr(name!("__code__")).map(Some);
         }
         self.original(self.module.namespace(py)?)
     }

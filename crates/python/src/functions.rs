@@ -9,7 +9,7 @@ use crate::ffi::trampoline::Stateless;
 use crate::ffi::{Args, Output, Signature, call, class};
 use crate::replaced::functions::Reach;
 use crate::replaced::names::{self as replaced, Name};
-use crate::stock::{self, twins};
+use crate::stock::{self, counterparts};
 
 /// Adds a native function to the module: one like asyncio's Python function of the same name where there is one, else a C function.
 pub fn add<const N: usize, F>(
@@ -36,9 +36,9 @@ where
 {
     // It lives as long as the function, which lives as long as the module.
     let lookups = || &*Box::leak(Box::new(Reach::new()));
-    let twin =
-        twins::function(module.py(), signature.function)?.map(|twin| (twin, lookups() as &dyn Lookups));
-    class::function(module.as_any(), signature, body, doc, twin)
+    let counterpart = counterparts::function(module.py(), signature.function)?
+        .map(|counterpart| (counterpart, lookups() as &dyn Lookups));
+    class::function(module.as_any(), signature, body, doc, counterpart)
 }
 
 /// The loop that runs in this thread, whatever a program has put in the place of the functions that say so.

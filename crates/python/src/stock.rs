@@ -4,7 +4,7 @@
 //! [`capture`] fills it when the module is imported, so that the entries are always the originals.
 
 mod answers;
-pub mod twins;
+pub mod counterparts;
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -373,7 +373,7 @@ pub fn capture(py: Python<'_>) -> PyResult<()> {
         module(py, name)?;
     }
     answers::ask(py);
-    twins::keep(py)
+    counterparts::keep(py)
 }
 
 /// Modules that are looked up often, also by finalizers while the interpreter exits and nothing can be imported.

@@ -12,7 +12,7 @@ use super::object::Obj;
 use super::table::{Table, leak};
 use crate::args::{Args, Signature};
 use crate::function::calls as by_function;
-use crate::function::data::Twin;
+use crate::function::data::Counterpart;
 use crate::function::making;
 use crate::objects::Output;
 use crate::trampoline::{self as tramp, Stateless};
@@ -149,13 +149,13 @@ impl<T: Class> Table<T> {
     }
 }
 
-/// Makes a module-level function; `signature.function` is its name. With a twin, Python's function of that name, it looks like that.
+/// Makes a module-level function; `signature.function` is its name. With a counterpart, Python's function of that name, it looks like that.
 pub fn function<'py, const N: usize, F>(
     module: &Bound<'py, PyAny>,
     signature: &'static Signature<N>,
     _: F,
     doc: &str,
-    twin: Option<Twin<'py>>,
+    counterpart: Option<Counterpart<'py>>,
 ) -> PyResult<Bound<'py, PyAny>>
 where
     F: Stateless + for<'a, 'p> Fn(Args<'a, 'p>) -> Output<'p>,
@@ -173,8 +173,8 @@ where
         let function = ffi::PyCFunction_NewEx(definition, module.as_ptr(), name.as_ptr());
         Bound::from_owned_ptr_or_err(module.py(), function)?
     };
-    match twin {
-        Some(twin) => making::of_module(by_function::call_free::<F>, native, twin),
+    match counterpart {
+        Some(counterpart) => making::of_module(by_function::call_free::<F>, native, counterpart),
         None => Ok(native),
     }
 }

@@ -1,4 +1,4 @@
-//! The attributes of a Function: what the program has set, else what the twin has.
+//! The attributes of a Function: what the program has set, else what the counterpart has.
 //!
 //! Refusals and their texts are those of Python functions. Setting `__code__`, `__defaults__` or `__kwdefaults__` changes what a call does.
 
@@ -41,7 +41,7 @@ fn names(t: &mut Table<Function>) {
         |f| f.get(f.py(), &f.set.name, "__name__"),
         |f, value| {
             f.set.name.put(checked::<PyString>(value, "__name__ must be set to a string object")?);
-            naming::note_renamed(f.as_any(), f.twin.get(f.py()));
+            naming::note_renamed(f.as_any(), f.counterpart.get(f.py()));
             Ok(())
         },
     );
@@ -51,7 +51,7 @@ fn names(t: &mut Table<Function>) {
         |f, value| {
             f.set.qualname.put(checked::<PyString>(value, "__qualname__ must be set to a string object")?);
             f.binder.clear();
-            naming::note_renamed(f.as_any(), f.twin.get(f.py()));
+            naming::note_renamed(f.as_any(), f.counterpart.get(f.py()));
             Ok(())
         },
     );
@@ -133,7 +133,7 @@ fn set_code<'py>(f: &Obj<'py, Function>, value: Value<'_, 'py>) -> PyResult<()> 
     apply(f)
 }
 
-/// A Python function of the code that is set, with the twin's globals and closure.
+/// A Python function of the code that is set, with the counterpart's globals and closure.
 fn copy_of_twin<'py>(f: &Obj<'py, Function>, code: &Bound<'py, PyAny>) -> Output<'py> {
     let py = f.py();
     let globals = f.of_twin(py, "__globals__")?;
@@ -150,7 +150,7 @@ fn copy_of_twin<'py>(f: &Obj<'py, Function>, code: &Bound<'py, PyAny>) -> Output
     Ok(copy)
 }
 
-/// What the twin has counts as never set: it was put back.
+/// What the counterpart has counts as never set: it was put back.
 fn set_defaults<'py>(
     f: &Obj<'py, Function>,
     slot: &Slot,

@@ -1,6 +1,6 @@
 //! Binding arguments to the parameters of a Function, by the interpreter.
 //!
-//! The binder is a Python function with the twin's parameters and defaults that returns what each parameter got; the interpreter
+//! The binder is a Python function with the counterpart's parameters and defaults that returns what each parameter got; the interpreter
 //! itself says what is wrong with a call. Made when a function is first called in a way that its Rust code does not take.
 
 use std::ffi::CString;
@@ -19,15 +19,15 @@ const VARKEYWORDS: u32 = 0x08;
 /// Runs a call by its bound arguments.
 pub(crate) fn call<'py>(f: &Obj<'py, Function>, args: Args<'_, 'py>) -> Output<'py> {
     let py = f.py();
-    let twin = f.twin.get_or_none(py);
+    let counterpart = f.counterpart.get_or_none(py);
     if !f.set.defaults_differ() && args.get(0).is_some_and(|object| !f.serves(&object)) {
-        // A method called with something else than an object of its class: what the twin makes of that.
-        return args.pass_to(&twin);
+        // A method called with something else than an object of its class: what the counterpart makes of that.
+        return args.pass_to(&counterpart);
     }
     let (positional, keywords) = bind(f, args)?;
     let object = positional.get_item(0).ok();
     if object.is_some_and(|object| !f.serves(&object)) {
-        return twin.call(positional, Some(&keywords));
+        return counterpart.call(positional, Some(&keywords));
     }
     f.native.get_or_none(py).call(positional, Some(&keywords))
 }

@@ -112,7 +112,12 @@ where
                 match guard(py, None, || Ok(Some(function.must_run_twin(py)))) {
                     Some(false) => {}
                     Some(true) => {
-                        return ffi::PyObject_Vectorcall(function.twin.as_ptr(), args, nargsf, keywords);
+                        return ffi::PyObject_Vectorcall(
+                            function.counterpart.as_ptr(),
+                            args,
+                            nargsf,
+                            keywords,
+                        );
                     }
                     None => return null_mut(),
                 }

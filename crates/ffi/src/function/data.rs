@@ -39,34 +39,34 @@ pub struct Function {
     /// The C function, method or slot, as an object.
     pub(crate) native: Slot,
     /// What asyncio has in its place.
-    pub(crate) twin: Slot,
+    pub(crate) counterpart: Slot,
     /// Binds arguments to parameters; see `binding.rs`.
     pub(crate) binder: Slot,
     /// The Python function that runs instead: the program has set `__code__`.
     pub(crate) replacement: Slot,
-    /// Of a module's function: that nothing was replaced which the twin looks up, and who finds out.
+    /// Of a module's function: that nothing was replaced which the counterpart looks up, and who finds out.
     pub(crate) verified: Verified,
     pub(crate) lookups: Cell<Option<&'static dyn Lookups>>,
     pub(crate) set: Set,
 }
 
-/// What the twin of a module's function looks up by name when it runs.
+/// What the counterpart of a module's function looks up by name when it runs.
 pub trait Lookups: 'static {
-    /// Whether something of that was replaced, so that the twin has to run itself. Where nothing was, `verified` is told.
-    fn are_replaced(&self, twin: &Bound<'_, PyAny>, verified: &Verified) -> bool;
+    /// Whether something of that was replaced, so that the counterpart has to run itself. Where nothing was, `verified` is told.
+    fn are_replaced(&self, counterpart: &Bound<'_, PyAny>, verified: &Verified) -> bool;
 }
 
 /// The Python function that a function of a module stands for, and what that looks up.
-pub type Twin<'py> = (Bound<'py, PyAny>, &'static dyn Lookups);
+pub type Counterpart<'py> = (Bound<'py, PyAny>, &'static dyn Lookups);
 
 pub(crate) static FUNCTION: ClassState = ClassState::new();
 
 impl Function {
-    /// Whether the twin has to run in the place of the Rust code, after something has changed.
+    /// Whether the counterpart has to run in the place of the Rust code, after something has changed.
     #[cold]
     pub(crate) fn must_run_twin(&self, py: Python<'_>) -> bool {
-        let twin = self.twin.get_or_none(py);
-        self.lookups.get().is_some_and(|lookups| lookups.are_replaced(&twin, &self.verified))
+        let counterpart = self.counterpart.get_or_none(py);
+        self.lookups.get().is_some_and(|lookups| lookups.are_replaced(&counterpart, &self.verified))
     }
 
     /// Whether an object is one that the Rust code can work on.
@@ -74,12 +74,12 @@ impl Function {
         self.owner.get().is_none_or(|owner| owner.has(object.as_ptr()))
     }
 
-    /// What the twin has under a name.
+    /// What the counterpart has under a name.
     pub(crate) fn of_twin<'py>(&self, py: Python<'py>, name: &str) -> Output<'py> {
-        self.twin.get_or_none(py).getattr(name)
+        self.counterpart.get_or_none(py).getattr(name)
     }
 
-    /// What was set, else what the twin has under a name.
+    /// What was set, else what the counterpart has under a name.
     pub(crate) fn get<'py>(&self, py: Python<'py>, slot: &Slot, name: &str) -> Output<'py> {
         slot.get(py).map_or_else(|| self.of_twin(py, name), Ok)
     }

@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyFunction, PyString, PyType};
 
 use super::calls::{call_object, choose_vectorcall};
-use super::data::{Function, Twin};
+use super::data::{Counterpart, Function};
 use super::naming;
 use crate::class::allocation::Create;
 use crate::class::object::Obj;
@@ -20,13 +20,13 @@ impl Function {
         code: ffi::vectorcallfunc,
         owner: Option<&'static ClassState>,
         native: Bound<'py, PyAny>,
-        twin: Bound<'py, PyAny>,
+        counterpart: Bound<'py, PyAny>,
     ) -> PyResult<Obj<'py, Self>> {
         let function = Self::create(native.py())?;
         function.code.set(Some(code));
         function.owner.set(owner);
         function.native.put(native);
-        function.twin.put(twin);
+        function.counterpart.put(counterpart);
         choose_vectorcall(&function);
         make_immortal(&function);
         Ok(function)
@@ -59,9 +59,9 @@ fn make_immortal(_function: &Obj<'_, Function>) {}
 pub(crate) fn of_module<'py>(
     code: ffi::vectorcallfunc,
     native: Bound<'py, PyAny>,
-    (twin, lookups): Twin<'py>,
+    (counterpart, lookups): Counterpart<'py>,
 ) -> Output<'py> {
-    let function = Function::of(code, None, native, twin)?;
+    let function = Function::of(code, None, native, counterpart)?;
     function.lookups.set(Some(lookups));
     Ok(function.into_any())
 }
@@ -89,8 +89,10 @@ pub(crate) fn make_functions<'py>(
         } else {
             continue;
         };
-        if let Some(twin) = lookup(stock, &name)?.filter(|twin| twin.is_instance_of::<PyFunction>()) {
-            content.set_item(&name, Function::of(code, Some(state), native, twin)?.into_any())?;
+        if let Some(counterpart) =
+            lookup(stock, &name)?.filter(|counterpart| counterpart.is_instance_of::<PyFunction>())
+        {
+            content.set_item(&name, Function::of(code, Some(state), native, counterpart)?.into_any())?;
         }
     }
     content.set_item("__doc__", stock.getattr("__doc__")?)?;

@@ -20,20 +20,20 @@ static CLASSES: Mutex<Vec<(Py<PyType>, String)>> = Mutex::new(Vec::new());
 /// The functions that a program has given another name, with what asyncio has in their places.
 static RENAMED: Mutex<Vec<(Py<PyAny>, Py<PyAny>)>> = Mutex::new(Vec::new());
 
-/// Remembers that a function has another name than its twin, after which coroutines are called otherwise.
-pub(super) fn note_renamed<'py>(function: &Bound<'py, PyAny>, twin: Option<Bound<'py, PyAny>>) {
-    let Some(twin) = twin else { return };
+/// Remembers that a function has another name than its counterpart, after which coroutines are called otherwise.
+pub(super) fn note_renamed<'py>(function: &Bound<'py, PyAny>, counterpart: Option<Bound<'py, PyAny>>) {
+    let Some(counterpart) = counterpart else { return };
     let mut renamed = RENAMED.lock().unwrap_or_else(PoisonError::into_inner);
-    if !renamed.iter().any(|(known, _)| known.is(&twin)) {
-        renamed.push((twin.unbind(), function.clone().unbind()));
+    if !renamed.iter().any(|(known, _)| known.is(&counterpart)) {
+        renamed.push((counterpart.unbind(), function.clone().unbind()));
     }
 }
 
 /// The function in the place of asyncio's, if a program has given it another name.
-pub fn renamed<'py>(twin: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
+pub fn renamed<'py>(counterpart: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
     let renamed = RENAMED.lock().unwrap_or_else(PoisonError::into_inner);
-    let found = renamed.iter().find(|(known, _)| known.is(twin));
-    found.map(|(_, function)| function.bind(twin.py()).clone())
+    let found = renamed.iter().find(|(known, _)| known.is(counterpart));
+    found.map(|(_, function)| function.bind(counterpart.py()).clone())
 }
 
 /// Gives everything the names that it has while native objects stand in asyncio's modules, or while they do not.

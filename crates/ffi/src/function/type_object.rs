@@ -50,5 +50,5 @@ impl Class for Function {
         attributes::list(t);
     }
 
-    references! { native, twin, binder, replacement, set }
+    references! { native, counterpart, binder, replacement, set }
 }

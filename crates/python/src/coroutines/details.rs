@@ -14,7 +14,7 @@ use super::protocol::{Coroutine, is_suspended};
 use super::unstarted::unstarted;
 use crate::ffi::function::naming;
 use crate::ffi::{Obj, Output, Slot, Visitor, frame, none, origin};
-use crate::stock::{self, twins};
+use crate::stock::{self, counterparts};
 
 /// One pointer in every coroutine.
 #[derive(Default)]
@@ -106,7 +106,7 @@ impl Details {
 
 /// `cr_code`: the standard library's.
 pub fn code<'py>(py: Python<'py>, name: &str) -> PyResult<Option<Bound<'py, PyAny>>> {
-    twins::function_within(py, name)?.map(|function| function.getattr(name!("__code__"))).transpose()
+    counterparts::function_within(py, name)?.map(|function| function.getattr(name!("__code__"))).transpose()
 }
 
 /// `cr_frame`: the same one until the coroutine has ended.
@@ -118,7 +118,7 @@ pub fn frame<'py, T: Coroutine>(coroutine: &Obj<'py, T>) -> Output<'py> {
     let known = coroutine.details().knowing();
     if known.unstarted.is_empty() {
         let Some(function) =
-            twins::function_within(py, coroutine.name())?.filter(|function| is_asynchronous(function))
+            counterparts::function_within(py, coroutine.name())?.filter(|function| is_asynchronous(function))
         else {
             return Ok(none(py));
         };
@@ -192,10 +192,10 @@ fn of_function<'py>(
     of_function: &str,
     of_code: &str,
 ) -> PyResult<Option<Bound<'py, PyAny>>> {
-    let Some(twin) = twins::function_within(py, name)? else { return Ok(None) };
-    match naming::renamed(&twin) {
+    let Some(counterpart) = counterparts::function_within(py, name)? else { return Ok(None) };
+    match naming::renamed(&counterpart) {
         Some(function) => function.getattr(of_function).map(Some),
-        None => twin.getattr(name!("__code__"))?.getattr(of_code).map(Some),
+        None => counterpart.getattr(name!("__code__"))?.getattr(of_code).map(Some),
     }
 }
 

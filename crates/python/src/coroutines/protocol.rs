@@ -26,7 +26,7 @@ pub trait Coroutine: Class {
     fn throw<'py>(coroutine: &Obj<'py, Self>, error: PyErr) -> Advanced<'py>;
     /// Ends the coroutine and undoes what was half-done.
     fn finish(coroutine: &Obj<'_, Self>) -> PyResult<()>;
-    /// By what name [`crate::stock::twins`] knows the standard library's function.
+    /// By what name [`crate::stock::counterparts`] knows the standard library's function.
     fn name(&self) -> &'static str;
     /// Whether it has run at all; one that never did is reported.
     fn started(&self) -> &Cell<bool>;

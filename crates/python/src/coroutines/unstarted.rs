@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
 use crate::ffi::{Output, frame};
-use crate::stock::{self, twins};
+use crate::stock::{self, counterparts};
 
 /// `function(*args, **keywords)` of a coroutine function in Python: a coroutine that is never started, and never reported for that.
 pub fn unstarted<'py>(
@@ -16,7 +16,7 @@ pub fn unstarted<'py>(
     keywords: &Bound<'py, PyDict>,
 ) -> Output<'py> {
     let py = function.py();
-    let coroutine = twins::copy(function)?.call(args, Some(keywords))?;
+    let coroutine = counterparts::copy(function)?.call(args, Some(keywords))?;
     if !coroutine.is_exact_instance(stock::coroutine(py)?) {
         // A generator that was never iterated causes no warning.
         return Ok(coroutine);

@@ -24,7 +24,7 @@ use crate::ffi::{Args, Class, ClassState, LoopCell, Obj, Output, Signature, Slot
 use crate::ffi::{boolean, none};
 use crate::mixins::LoopBound;
 use crate::replaced::names::CONDITION;
-use crate::stock::twins;
+use crate::stock::counterparts;
 use crate::{names, stock};
 
 /// `_BarrierState`
@@ -112,7 +112,7 @@ fn is_plain(barrier: &Obj<'_, Barrier>) -> PyResult<bool> {
 /// asyncio's own method, which does everything by name.
 fn by_names<'py>(barrier: &Obj<'py, Barrier>, name: &str) -> Output<'py> {
     let missing = || PyAttributeError::new_err(format!("asyncio has no {name}"));
-    twins::function(barrier.py(), name)?.ok_or_else(missing)?.call1((barrier.as_any(),))
+    counterparts::function(barrier.py(), name)?.ok_or_else(missing)?.call1((barrier.as_any(),))
 }
 
 fn coroutine<'py>(barrier: &Obj<'py, Barrier>, name: &'static str, begin: Start) -> Output<'py> {

@@ -14,14 +14,13 @@ pub struct Module {
     pub(super) name: &'static str,
     /// Its names now, and when yibu was imported.
     names: PyOnceLock<(Py<PyDict>, Py<PyDict>)>,
-    /// Yibu's module of that name, where that is one of its own: `import yibu as asyncio`.
-    /// Its names now, and when it was made.
-    pub(super) twin: PyOnceLock<(Py<PyDict>, Py<PyDict>)>,
+    /// The names of yibu's own module in its place, now and when it was made: of what `import yibu as asyncio` gives.
+    pub(super) yibu_names: PyOnceLock<(Py<PyDict>, Py<PyDict>)>,
 }
 
 impl Module {
     const fn new(name: &'static str) -> Self {
-        Self { name, names: PyOnceLock::new(), twin: PyOnceLock::new() }
+        Self { name, names: PyOnceLock::new(), yibu_names: PyOnceLock::new() }
     }
 
     fn capture(&self, py: Python<'_>) -> PyResult<()> {
@@ -48,21 +47,21 @@ impl Module {
         let name = make::text(py, name)?;
         let original = originals.bind(py).get_item(&name)?;
         let native = native(py, &name)?;
-        let usual = |value: &Bound<'py, PyAny>| {
+        let is_known = |value: &Bound<'py, PyAny>| {
             [&original, &native].into_iter().flatten().any(|known| value.is(known))
         };
         let value = dict.bind(py).get_item(&name)?;
         if let Some(value) = &value
-            && usual(value)
-            && let Some((twin, made)) = self.twin.get(py)
-            && let Some(theirs) = twin.bind(py).get_item(&name)?
-            && !usual(&theirs)
+            && is_known(value)
+            && let Some((names, made)) = self.yibu_names.get(py)
+            && let Some(theirs) = names.bind(py).get_item(&name)?
+            && !is_known(&theirs)
             && !made.bind(py).get_item(&name)?.is_some_and(|made| made.is(&theirs))
         {
             return Ok(Some((theirs, true)));
         }
         Ok(value.map(|value| {
-            let replaced = !usual(&value);
+            let replaced = !is_known(&value);
             (value, replaced)
         }))
     }
@@ -172,17 +171,17 @@ modules! {
     TIME = "time";
 }
 
-const TWIN: Signature<2> = Signature::new("_twin", "name, names");
+const NOTE_MODULE: Signature<2> = Signature::new("_note_module", "name, names");
 
-/// `_twin(name, names)`: yibu's own module of that name, in which a program may put things, too.
-fn twin<'py>(args: Args<'_, 'py>) -> Output<'py> {
+/// `_note_module(name, names)`: yibu's own module of that name, in which a program may put things, too.
+fn note_module<'py>(args: Args<'_, 'py>) -> Output<'py> {
     let py = args.py();
-    let [name, names] = args.parse(&TWIN)?;
+    let [name, names] = args.parse(&NOTE_MODULE)?;
     let (name, names) = (name.extract::<String>()?, names.cast_into::<PyDict>()?);
     if let Some(module) = MODULES.iter().find(|module| module.name == name) {
         versions::watch(&names)?;
         let made = names.copy()?.unbind();
-        module.twin.get_or_init(py, || (names.unbind(), made));
+        module.yibu_names.get_or_init(py, || (names.unbind(), made));
     }
     Ok(none(py))
 }
@@ -190,7 +189,7 @@ fn twin<'py>(args: Args<'_, 'py>) -> Output<'py> {
 /// Adds the function by which the package names its modules.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let doc = "Notes the names of yibu's own copy of a module of asyncio.";
-    module.add(TWIN.function, class::function(module.as_any(), &TWIN, twin, doc, None)?)
+    module.add(NOTE_MODULE.function, class::function(module.as_any(), &NOTE_MODULE, note_module, doc, None)?)
 }
 
 /// Remembers what the modules have.

@@ -14,7 +14,7 @@ use crate::ffi::{Class, Output, versions};
 /// A name of a module, and where that is a module, a name there: `["base_events.time", "time.monotonic"]`.
 pub struct Name<const N: usize> {
     steps: [(&'static Module, &'static str); N],
-    /// The version of the modules in which it was found to be the usual one.
+    /// The version of the modules in which it was found to be the original one.
     verified: AtomicU64,
 }
 
@@ -29,7 +29,7 @@ impl<const N: usize> Name<N> {
         versions::version(
             self.steps
                 .iter()
-                .flat_map(|(module, _)| [module.dict(py), module.twin.get(py).map(|(twin, _)| twin)]),
+                .flat_map(|(module, _)| [module.dict(py), module.yibu_names.get(py).map(|(names, _)| names)]),
         )
     }
 

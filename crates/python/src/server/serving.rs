@@ -14,7 +14,7 @@ use crate::coroutines::{self, Answer, GcRef, GcScope, Thrown};
 use crate::ffi::thread::attached;
 use crate::ffi::{Args, Obj, Output};
 use crate::futures::create_future;
-use crate::stock::{self, twins};
+use crate::stock::{self, counterparts};
 use crate::tasks::{Awaited, yield_once};
 
 /// `self._start_serving()`.
@@ -204,8 +204,8 @@ pub(super) fn coroutine<'py, F: Future<Output = Answer> + 'static>(
 }
 
 pub(super) fn of_asyncio<'py>(server: &Obj<'py, Server>, name: &str) -> Output<'py> {
-    match twins::function(server.py(), name)? {
-        Some(function) => twins::copy(&function)?.call1((server.as_any(),)),
+    match counterparts::function(server.py(), name)? {
+        Some(function) => counterparts::copy(&function)?.call1((server.as_any(),)),
         None => Err(PyAttributeError::new_err(format!("asyncio has no {name}()"))),
     }
 }

@@ -1,7 +1,7 @@
-//! Twins: the Python functions of asyncio that native ones stand for, by name.
+//! Counterparts: the Python functions of asyncio that native ones stand for, by name.
 //!
-//! A native function takes what `inspect` and others ask for (code object, defaults, annotations, text) from its twin, and a native
-//! coroutine its code. [`super::capture`] keeps all of asyncio's functions when the module is imported, so that a twin is the
+//! A native function takes what `inspect` and others ask for (code object, defaults, annotations, text) from its counterpart, and a native
+//! coroutine its code. [`super::capture`] keeps all of asyncio's functions when the module is imported, so that a counterpart is the
 //! original, whatever `install()` or the program puts into its place later. Called by [`crate::functions`] and by the coroutines.
 
 use pyo3::prelude::*;
@@ -11,28 +11,28 @@ use pyo3::types::{PyDict, PyFunction, PyModule, PyString, PyTuple, PyType};
 use crate::ffi::none;
 
 /// What was found in the modules of asyncio.
-struct Twins {
+struct Counterparts {
     /// Functions and classes by the names that their own modules have for them.
     names: Py<PyDict>,
     /// What is in each of the classes, as a dict.
     classes: Py<PyDict>,
 }
 
-static TWINS: PyOnceLock<Twins> = PyOnceLock::new();
+static COUNTERPARTS: PyOnceLock<Counterparts> = PyOnceLock::new();
 
 /// The class whose methods the loop's are.
 const LOOP: &str = "_UnixSelectorEventLoop";
 
-fn twins(py: Python<'_>) -> PyResult<&Twins> {
-    TWINS.get_or_try_init(py, || find(py))
+fn counterparts(py: Python<'_>) -> PyResult<&Counterparts> {
+    COUNTERPARTS.get_or_try_init(py, || find(py))
 }
 
 /// Keeps what there is now.
 pub(super) fn keep(py: Python<'_>) -> PyResult<()> {
-    twins(py).map(drop)
+    counterparts(py).map(drop)
 }
 
-fn find(py: Python<'_>) -> PyResult<Twins> {
+fn find(py: Python<'_>) -> PyResult<Counterparts> {
     let (names, classes) = (PyDict::new(py), PyDict::new(py));
     let loaded = py.import("sys")?.getattr(name!("modules"))?.cast_into::<PyDict>()?.copy()?;
     for (path, module) in loaded {
@@ -56,7 +56,7 @@ fn find(py: Python<'_>) -> PyResult<Twins> {
             names.set_item(name, value)?;
         }
     }
-    Ok(Twins { names: names.unbind(), classes: classes.unbind() })
+    Ok(Counterparts { names: names.unbind(), classes: classes.unbind() })
 }
 
 /// What a class has of its own.
@@ -69,7 +69,7 @@ fn content<'py>(class: &Bound<'py, PyType>) -> PyResult<Bound<'py, PyDict>> {
 /// asyncio's Python function of that name, `"sleep"`, `"Lock.acquire"` or `"EventLoop.getaddrinfo"`; nothing where asyncio has
 /// none or one written in C.
 pub fn function<'py>(py: Python<'py>, qualified: &str) -> PyResult<Option<Bound<'py, PyAny>>> {
-    let names = twins(py)?.names.bind(py);
+    let names = counterparts(py)?.names.bind(py);
     let Some((class, method)) = qualified.rsplit_once('.') else {
         return Ok(names.get_item(qualified)?.filter(|found| found.is_instance_of::<PyFunction>()));
     };
@@ -95,7 +95,7 @@ pub fn attribute_of<'py>(
     class: &Bound<'py, PyType>,
     name: &Bound<'py, PyString>,
 ) -> PyResult<Option<Bound<'py, PyAny>>> {
-    let kept = twins(class.py())?.classes.bind(class.py());
+    let kept = counterparts(class.py())?.classes.bind(class.py());
     for base in class.mro() {
         let content = match kept.get_item(&base)? {
             Some(content) => content.cast_into::<PyDict>()?,
