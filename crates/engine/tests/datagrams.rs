@@ -76,12 +76,12 @@ fn localhost(port: u16) -> SocketAddrAny {
 }
 
 impl Endpoint {
-    fn new(seed: u64, lent: bool, fixed: bool) -> io::Result<Self> {
+    fn new(seed: u64, leased: bool, fixed: bool) -> io::Result<Self> {
         let (mut driver, net) = Driver::sim(seed);
         net.set_capacity(CAPACITY);
         let (peer, peer_port) = net.datagrams(None)?;
         let (fd, own_port) = net.datagrams(Some(peer_port))?;
-        let mut machine = Datagrams::new(fd.as_raw_fd(), lent, fixed, HEADER);
+        let mut machine = Datagrams::new(fd.as_raw_fd(), leased, fixed, HEADER);
         machine.start_reading(&mut driver)?;
         Ok(Self {
             driver,
@@ -298,8 +298,8 @@ fn a_datagram_that_fits_needs_no_watching() -> io::Result<()> {
 
 #[test]
 fn datagrams_arrive_one_by_one() -> io::Result<()> {
-    for lent in [true, false] {
-        let mut endpoint = Endpoint::new(1, lent, false)?;
+    for leased in [true, false] {
+        let mut endpoint = Endpoint::new(1, leased, false)?;
         for content in [b"one".as_slice(), b"", b"three"] {
             assert!(endpoint.peer_sends(content));
         }
@@ -482,8 +482,8 @@ struct Trial {
 }
 
 impl Trial {
-    fn new(seed: u64, lent: bool, faults: Faults) -> io::Result<Self> {
-        let endpoint = Endpoint::new(seed, lent, false)?;
+    fn new(seed: u64, leased: bool, faults: Faults) -> io::Result<Self> {
+        let endpoint = Endpoint::new(seed, leased, false)?;
         endpoint.net.set_faults(faults);
         Ok(Self {
             endpoint,
@@ -582,10 +582,10 @@ impl Trial {
 proptest! {
     #[test]
     fn nothing_is_lost_when_nothing_is_refused(
-        seed: u64, lent: bool, again in 0..100u8, spurious in 0..100u8,
+        seed: u64, leased: bool, again in 0..100u8, spurious in 0..100u8,
         acts in prop::collection::vec(act(), 0..60),
     ) {
-        let mut trial = Trial::new(seed, lent, Faults { again, spurious, ..Faults::default() })?;
+        let mut trial = Trial::new(seed, leased, Faults { again, spurious, ..Faults::default() })?;
         for act in acts.iter().filter(|act| !matches!(act, Act::Abort)) {
             trial.perform(act)?;
             trial.check();
@@ -606,10 +606,10 @@ proptest! {
 
     #[test]
     fn every_socket_ends_once_whatever_is_refused(
-        seed: u64, lent: bool, again in 0..100u8, no_buffers in 0..100u8,
+        seed: u64, leased: bool, again in 0..100u8, no_buffers in 0..100u8,
         acts in prop::collection::vec(act(), 0..60),
     ) {
-        let mut trial = Trial::new(seed, lent, Faults { again, no_buffers, ..Faults::default() })?;
+        let mut trial = Trial::new(seed, leased, Faults { again, no_buffers, ..Faults::default() })?;
         for act in &acts {
             trial.perform(act)?;
             trial.check();

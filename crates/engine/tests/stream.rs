@@ -13,8 +13,8 @@ use connection::{Connection, Told};
 
 const CAPACITY: usize = 1000;
 
-fn lent() -> io::Result<Connection> {
-    let connection = Connection::new(1, Reading::Lent)?;
+fn leased() -> io::Result<Connection> {
+    let connection = Connection::new(1, Reading::Leased)?;
     connection.net.set_capacity(CAPACITY);
     Ok(connection)
 }
@@ -25,7 +25,7 @@ fn write<K: Channel>(connection: &mut Connection<K>, n: usize) -> io::Result<()>
 
 #[test]
 fn a_write_that_fits_needs_no_watching() -> io::Result<()> {
-    let mut connection = lent()?;
+    let mut connection = leased()?;
     write(&mut connection, CAPACITY)?;
     assert_eq!(connection.stream.write_op(), None);
     assert_eq!(connection.stream.write_buffer_size(), 0);
@@ -35,7 +35,7 @@ fn a_write_that_fits_needs_no_watching() -> io::Result<()> {
 
 #[test]
 fn an_embedder_may_send_by_itself() -> io::Result<()> {
-    let mut connection = lent()?;
+    let mut connection = leased()?;
     connection.set_limits(10, 5);
     connection.stream.embed();
     assert!(connection.stream.sends_at_once());
@@ -58,7 +58,7 @@ fn an_embedder_may_send_by_itself() -> io::Result<()> {
 
 #[test]
 fn an_embedder_sends_what_is_queued() -> io::Result<()> {
-    let mut connection = lent()?;
+    let mut connection = leased()?;
     let queued = connection.stream.queue([vec![1], vec![2, 3]]).map_err(io::Error::other)?;
     assert!(matches!(queued, Ok(true)));
     let upcall = connection.stream.sent(&mut connection.driver, 1, true);
@@ -74,7 +74,7 @@ fn an_embedder_sends_what_is_queued() -> io::Result<()> {
 
 #[test]
 fn what_does_not_fit_waits_for_room() -> io::Result<()> {
-    let mut connection = lent()?;
+    let mut connection = leased()?;
     write(&mut connection, CAPACITY + 10)?;
     write(&mut connection, 5)?;
     assert_eq!(connection.stream.write_buffer_size(), 15);
@@ -89,7 +89,7 @@ fn what_does_not_fit_waits_for_room() -> io::Result<()> {
 
 #[test]
 fn water_marks_pause_and_resume() -> io::Result<()> {
-    let mut connection = lent()?;
+    let mut connection = leased()?;
     connection.set_limits(100, 20);
     write(&mut connection, CAPACITY + 100)?;
     assert_eq!(connection.told, []);
@@ -110,7 +110,7 @@ fn water_marks_pause_and_resume() -> io::Result<()> {
 
 #[test]
 fn a_write_in_resume_writing_keeps_the_descriptor_watched() -> io::Result<()> {
-    let mut connection = lent()?;
+    let mut connection = leased()?;
     connection.set_limits(0, 0);
     write(&mut connection, CAPACITY + 1)?;
     connection.on_resume = vec![2; CAPACITY + 1];
@@ -123,7 +123,7 @@ fn a_write_in_resume_writing_keeps_the_descriptor_watched() -> io::Result<()> {
 
 #[test]
 fn writelines_is_one_call_and_respects_the_marks() -> io::Result<()> {
-    let mut connection = lent()?;
+    let mut connection = leased()?;
     connection.set_limits(100, 20);
     let lines = vec![vec![1; 600], Vec::new(), vec![2; 600]];
     connection.writelines(lines).map_err(io::Error::other)?;
@@ -140,7 +140,7 @@ fn writelines_is_one_call_and_respects_the_marks() -> io::Result<()> {
 
 #[test]
 fn close_sends_what_waits_first() -> io::Result<()> {
-    let mut connection = lent()?;
+    let mut connection = leased()?;
     write(&mut connection, CAPACITY + 10)?;
     connection.close();
     connection.close();
@@ -162,7 +162,7 @@ fn close_sends_what_waits_first() -> io::Result<()> {
 
 #[test]
 fn abort_sends_nothing_more() -> io::Result<()> {
-    let mut connection = lent()?;
+    let mut connection = leased()?;
     write(&mut connection, CAPACITY + 10)?;
     connection.close();
     connection.abort();
@@ -175,7 +175,7 @@ fn abort_sends_nothing_more() -> io::Result<()> {
 
 #[test]
 fn the_end_closes_unless_the_protocol_keeps_it_open() -> io::Result<()> {
-    let mut connection = lent()?;
+    let mut connection = leased()?;
     connection.peer().send(b"last")?;
     connection.peer().shutdown_write()?;
     connection.turn()?;
@@ -185,7 +185,7 @@ fn the_end_closes_unless_the_protocol_keeps_it_open() -> io::Result<()> {
     connection.turn()?;
     assert_eq!(connection.told, [Told::Eof, Told::ConnectionLost]);
 
-    let mut connection = lent()?;
+    let mut connection = leased()?;
     connection.keep_open = true;
     connection.peer().shutdown_write()?;
     for _ in 0..3 {
@@ -200,7 +200,7 @@ fn the_end_closes_unless_the_protocol_keeps_it_open() -> io::Result<()> {
 
 #[test]
 fn write_eof_waits_for_the_buffer() -> io::Result<()> {
-    let mut connection = lent()?;
+    let mut connection = leased()?;
     write(&mut connection, CAPACITY + 10)?;
     connection.stream.write_eof(&mut connection.driver)?;
     connection.stream.write_eof(&mut connection.driver)?;
@@ -220,7 +220,7 @@ fn write_eof_waits_for_the_buffer() -> io::Result<()> {
 
 #[test]
 fn pausing_stops_reading_and_loses_nothing() -> io::Result<()> {
-    let mut connection = lent()?;
+    let mut connection = leased()?;
     connection.stream.pause_reading(&mut connection.driver);
     connection.stream.pause_reading(&mut connection.driver);
     assert!(!connection.stream.is_reading() && connection.stream.read_op().is_none());
@@ -239,9 +239,9 @@ fn pausing_stops_reading_and_loses_nothing() -> io::Result<()> {
 
 #[test]
 fn a_protocol_may_be_exchanged_for_a_buffered_one() -> io::Result<()> {
-    let mut connection = lent()?;
+    let mut connection = leased()?;
     for (reading, message) in
-        [(Reading::Buffered, "one"), (Reading::Buffered, " two"), (Reading::Lent, " three")]
+        [(Reading::Buffered, "one"), (Reading::Buffered, " two"), (Reading::Leased, " three")]
     {
         connection.stream.set_reading(&mut connection.driver, reading)?;
         connection.peer().send(message.as_bytes())?;
@@ -253,14 +253,14 @@ fn a_protocol_may_be_exchanged_for_a_buffered_one() -> io::Result<()> {
 
 #[test]
 fn a_broken_connection_is_fatal_once() -> io::Result<()> {
-    let mut connection = lent()?;
+    let mut connection = leased()?;
     connection.peer().reset();
     connection.turn()?;
     connection.turn()?;
     let reset = Told::Fatal(During::Reading, io::ErrorKind::ConnectionReset);
     assert_eq!(connection.told, [reset, Told::ConnectionLost]);
 
-    let mut connection = lent()?;
+    let mut connection = leased()?;
     connection.stream.pause_reading(&mut connection.driver);
     connection.peer().reset();
     write(&mut connection, 1)?;
@@ -275,7 +275,7 @@ fn a_broken_connection_is_fatal_once() -> io::Result<()> {
 
 #[test]
 fn watching_the_drain_forbids_writing() -> io::Result<()> {
-    let mut connection = lent()?;
+    let mut connection = leased()?;
     write(&mut connection, CAPACITY + 10)?;
     assert!(!connection.stream.watch_drain());
     let refused = connection.write(b"x").err().and_then(|error| error.text("write"));
@@ -291,7 +291,7 @@ fn watching_the_drain_forbids_writing() -> io::Result<()> {
 
 #[test]
 fn a_shutdown_that_fails_is_raised() -> io::Result<()> {
-    let mut connection = lent()?;
+    let mut connection = leased()?;
     connection.stream.pause_reading(&mut connection.driver);
     connection.peer().reset();
     let refused = connection.stream.write_eof(&mut connection.driver).map_err(|error| error.kind());
@@ -316,7 +316,7 @@ fn pipe(reading: Reading) -> io::Result<Connection<Pipe>> {
 
 #[test]
 fn a_pipe_is_read_like_a_socket() -> io::Result<()> {
-    let mut connection = pipe(Reading::Lent)?;
+    let mut connection = pipe(Reading::Leased)?;
     connection.peer().send(b"one")?;
     connection.turn()?;
     connection.peer().send(b" two")?;
@@ -518,7 +518,7 @@ impl<K: Channel> Trial<K> {
             Act::Pause => connection.stream.pause_reading(&mut connection.driver),
             Act::Resume => connection.stream.resume_reading(&mut connection.driver)?,
             Act::Exchange(buffered) => {
-                let reading = if *buffered { Reading::Buffered } else { Reading::Lent };
+                let reading = if *buffered { Reading::Buffered } else { Reading::Leased };
                 connection.stream.set_reading(&mut connection.driver, reading)?;
             }
             Act::Close => connection.close(),
@@ -574,7 +574,7 @@ impl<K: Channel> Trial<K> {
 }
 
 fn reading() -> impl Strategy<Value = Reading> {
-    prop_oneof![Just(Reading::Lent), Just(Reading::Buffered)]
+    prop_oneof![Just(Reading::Leased), Just(Reading::Buffered)]
 }
 
 fn nothing_is_lost<K: Channel>(mut trial: Trial<K>, acts: &[Act]) -> Result<(), TestCaseError> {
@@ -683,7 +683,7 @@ proptest! {
 
 #[test]
 fn time_passes_for_peers_too() -> io::Result<()> {
-    let mut connection = lent()?;
+    let mut connection = leased()?;
     connection.peer().send_after(Duration::from_millis(5), b"later");
     connection.turn()?;
     assert_eq!(connection.received, b"");

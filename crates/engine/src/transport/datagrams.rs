@@ -81,7 +81,7 @@ pub enum Handed<D> {
 pub struct Datagrams<D> {
     fd: Fd,
     /// Whether the driver receives; the embedder does otherwise.
-    lent: bool,
+    leased: bool,
     paused: bool,
     /// Whether every datagram goes to the same address: then none is sent after the end.
     fixed: bool,
@@ -99,12 +99,12 @@ pub struct Datagrams<D> {
 impl<D: Outbound> Datagrams<D> {
     /// A machine for a datagram socket. It does not read yet.
     ///
-    /// With `lent` the driver receives, into its own buffer; the embedder does otherwise. `fixed` says that all datagrams
+    /// With `leased` the driver receives, into its own buffer; the embedder does otherwise. `fixed` says that all datagrams
     /// go to one address. Each counts `header` bytes more than it has, as long as it waits.
-    pub fn new(fd: Fd, lent: bool, fixed: bool, header: usize) -> Self {
+    pub fn new(fd: Fd, leased: bool, fixed: bool, header: usize) -> Self {
         Self {
             fd,
-            lent,
+            leased,
             paused: false,
             fixed,
             header,
@@ -199,7 +199,7 @@ impl<D: Outbound> Datagrams<D> {
     /// Arms reading, unless paused or closing; after `connection_made`.
     pub fn start_reading(&mut self, ops: &mut impl Ops) -> io::Result<()> {
         if self.is_reading() && self.read_op.is_none() {
-            self.read_op = Some(ops.submit(if self.lent {
+            self.read_op = Some(ops.submit(if self.leased {
                 Op::RecvFrom { fd: self.fd }
             } else {
                 Op::Poll { fd: self.fd, interest: Interest::Read }

@@ -26,7 +26,7 @@ pub use writing::{Coalesced, WriteError};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reading {
     /// Into a buffer of the driver, for `data_received`.
-    Lent,
+    Leased,
     /// Into a buffer of the protocol, for `buffer_updated`.
     Buffered,
     /// Nothing is received: this is a writing end, and can be read when its reader has gone.
@@ -187,7 +187,7 @@ impl<C: AsRef<[u8]>, K: Channel> Stream<C, K> {
     /// The operation by which it reads.
     fn reading_op(&self) -> Option<Op> {
         match self.reading {
-            Reading::Lent => Some(K::reading(self.fd)),
+            Reading::Leased => Some(K::reading(self.fd)),
             Reading::Buffered | Reading::PeerWatched => {
                 Some(Op::Poll { fd: self.fd, interest: Interest::Read })
             }

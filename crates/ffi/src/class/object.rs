@@ -87,8 +87,8 @@ impl<'py, T: Class> Obj<'py, T> {
     /// class lives as long as the process then.
     pub fn expect_this_class(&self) {
         let state = T::state();
-        if state.is_usually_native() && !state.is_usual(self.0.as_ptr()) {
-            state.set_usual(self.0.get_type());
+        if state.main_is_native() && !state.is_of_main_class(self.0.as_ptr()) {
+            state.set_main_class(self.0.get_type());
         }
     }
 

@@ -17,7 +17,7 @@ use crate::originals::state::Originals;
 pub struct ClassState {
     class: Cell<*mut ffi::PyTypeObject>,
     /// The class that most instances are of: this one or a subclass.
-    usual: Cell<*mut ffi::PyTypeObject>,
+    main: Cell<*mut ffi::PyTypeObject>,
     /// The native classes derived from it that [`Obj::cast_native`](super::Obj::cast_native) is to know.
     derived: [Cell<*mut ffi::PyTypeObject>; 2],
     /// Whether `install()` has put the class in the place of asyncio's.
@@ -39,7 +39,7 @@ impl ClassState {
     pub const fn new() -> Self {
         Self {
             class: Cell::new(null_mut()),
-            usual: Cell::new(null_mut()),
+            main: Cell::new(null_mut()),
             derived: [const { Cell::new(null_mut()) }; 2],
             in_place: Cell::new(false),
             free: UnsafeCell::new(Vec::new()),
@@ -52,14 +52,14 @@ impl ClassState {
     /// Notes that the type object was made.
     pub(crate) fn set_class(&'static self, class: &Bound<'_, PyType>) {
         self.class.set(class.clone().into_ptr().cast());
-        self.usual.set(class.as_type_ptr());
+        self.main.set(class.as_type_ptr());
         BUILT.lock().unwrap_or_else(PoisonError::into_inner).push(self);
     }
 
     /// Remembers a class derived from this one as that which most instances are of. It lives as long as the process then.
-    pub(crate) fn set_usual(&self, class: Bound<'_, PyType>) {
-        self.usual.set(class.into_ptr().cast());
-        self.originals.forget_usual();
+    pub(crate) fn set_main_class(&self, class: Bound<'_, PyType>) {
+        self.main.set(class.into_ptr().cast());
+        self.originals.forget_main_class();
     }
 
     /// The type object, as the interpreter has it.
@@ -100,21 +100,21 @@ impl ClassState {
 
     /// Whether an object is of the class that most instances are of.
     #[inline(always)]
-    pub(crate) fn is_usual(&self, object: *mut ffi::PyObject) -> bool {
+    pub(crate) fn is_of_main_class(&self, object: *mut ffi::PyObject) -> bool {
         // SAFETY: attached; the object is alive.
-        unsafe { ffi::Py_TYPE(object) == self.usual.get() }
+        unsafe { ffi::Py_TYPE(object) == self.main.get() }
     }
 
     /// The class that most instances are of.
-    pub(crate) fn usual<'py>(&self, py: Python<'py>) -> Bound<'py, PyType> {
+    pub(crate) fn main_class<'py>(&self, py: Python<'py>) -> Bound<'py, PyType> {
         // SAFETY: set when the module was made, and alive as long as the interpreter: the static holds a reference.
-        unsafe { Bound::from_borrowed_ptr(py, self.usual.get().cast()).cast_into_unchecked::<PyType>() }
+        unsafe { Bound::from_borrowed_ptr(py, self.main.get().cast()).cast_into_unchecked::<PyType>() }
     }
 
     /// Whether that is the native class itself.
     #[inline(always)]
-    pub(crate) fn is_usually_native(&self) -> bool {
-        self.usual.get() == self.class.get()
+    pub(crate) fn main_is_native(&self) -> bool {
+        self.main.get() == self.class.get()
     }
 
     /// The version tag of the class.
@@ -128,7 +128,7 @@ impl ClassState {
     #[inline]
     pub(crate) fn has(&self, object: *mut ffi::PyObject) -> bool {
         // SAFETY: attached; the object and both types are alive.
-        self.is_usual(object) || unsafe { ffi::PyObject_TypeCheck(object, self.class.get()) != 0 }
+        self.is_of_main_class(object) || unsafe { ffi::PyObject_TypeCheck(object, self.class.get()) != 0 }
     }
 
     /// The type object.

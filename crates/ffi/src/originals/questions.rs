@@ -23,8 +23,8 @@ impl<T: Class> Obj<'_, T> {
         if cfg!(not(Py_3_12)) {
             return by_tag::<T>(self.class_version(), || self.as_any().get_type());
         }
-        match T::state().originals.usually() {
-            Some(replaced) if self.is_usual() => replaced,
+        match T::state().originals.replaced_in_main_class() {
+            Some(replaced) if self.is_of_main_class() => replaced,
             _ => self.look(),
         }
     }
@@ -32,20 +32,24 @@ impl<T: Class> Obj<'_, T> {
     /// Whether the object is of the class that most instances are of, and nothing has changed since that was last looked at.
     #[inline(always)]
     pub fn is_known(&self) -> bool {
-        self.is_usual() && T::state().originals.usual.holds()
+        self.is_of_main_class() && T::state().originals.main_finding.holds()
     }
 
     /// Whether the object is of the class that most instances are of.
     #[inline(always)]
-    pub fn is_usual(&self) -> bool {
-        T::state().is_usual(self.as_any().as_ptr())
+    pub fn is_of_main_class(&self) -> bool {
+        T::state().is_of_main_class(self.as_any().as_ptr())
     }
 
     #[cold]
     #[inline(never)]
     fn look(&self) -> Replaced {
         let class = || self.as_any().get_type();
-        if self.is_usual() { look_usual::<T>(self.py()) } else { by_tag::<T>(self.class_version(), class) }
+        if self.is_of_main_class() {
+            look_at_main_class::<T>(self.py())
+        } else {
+            by_tag::<T>(self.class_version(), class)
+        }
     }
 
     /// Whether all attributes of the object are those of its native class: what asyncio calls by name may be called directly.
@@ -64,17 +68,17 @@ fn by_tag<'py, T: Class>(tag: u32, class: impl FnOnce() -> Bound<'py, PyType>) -
 }
 
 /// What is replaced in the class that most instances are of, looked at again and watched.
-fn look_usual<T: Class>(py: Python<'_>) -> Replaced {
+fn look_at_main_class<T: Class>(py: Python<'_>) -> Replaced {
     let (state, changes) = (T::state(), versions::changes());
-    let class = state.usual(py);
+    let class = state.main_class(py);
     // First, so that it has a version. What cannot be watched any more has changed so often that the interpreter gave up counting.
     let watched = !state.originals.unwatched.get() && state.originals.watch(&class);
     state.originals.unwatched.set(!watched);
     let own = by_tag::<T>(versions::class_version(&class).unwrap_or(0), || class.clone());
     let replaced = own | T::replaced_elsewhere(py);
     if watched {
-        state.originals.usually_replaced.set(replaced);
-        state.originals.usual.set(changes);
+        state.originals.main_replaced.set(replaced);
+        state.originals.main_finding.set(changes);
     }
     replaced
 }
@@ -83,16 +87,16 @@ fn look_usual<T: Class>(py: Python<'_>) -> Replaced {
 #[inline(always)]
 pub fn replaced_in<T: Class>(py: Python<'_>) -> Replaced {
     let state = T::state();
-    match state.originals.usually() {
-        Some(replaced) if state.is_usually_native() => replaced,
-        _ if cfg!(Py_3_12) && state.is_usually_native() => look_usual::<T>(py),
+    match state.originals.replaced_in_main_class() {
+        Some(replaced) if state.main_is_native() => replaced,
+        _ if cfg!(Py_3_12) && state.main_is_native() => look_at_main_class::<T>(py),
         _ => by_tag::<T>(state.version(), || state.class(py)),
     }
 }
 
 /// Whether nothing has changed since [`replaced_in`] was asked.
 pub fn is_known<T: Class>() -> bool {
-    T::state().is_usually_native() && T::state().originals.usual.holds()
+    T::state().main_is_native() && T::state().originals.main_finding.holds()
 }
 
 /// Finds out, and remembers. What cannot be found out counts as replaced: then everything goes by name.

@@ -74,8 +74,8 @@ pub fn remember(py: Python<'_>) -> PyResult<()> {
                 && !text.starts_with("__")
                 && (not_called.contains(&text) || !derives && lookup(class, &name)?.is_none())
             {
-                let usual = lookup(class, &name)?.map(Bound::unbind);
-                missing.push((name.unbind(), usual));
+                let original = lookup(class, &name)?.map(Bound::unbind);
+                missing.push((name.unbind(), original));
             }
         }
         let _ = state.originals.not_called.set(py, missing);

@@ -77,8 +77,8 @@ pub(crate) struct Originals {
     pub(crate) stock_version: Cell<u32>,
     pub(crate) answers: [Cell<Answer>; KEPT],
     /// What is replaced in the class that most instances are of, as long as that holds.
-    pub(crate) usual: Finding,
-    pub(crate) usually_replaced: Cell<Replaced>,
+    pub(crate) main_finding: Finding,
+    pub(crate) main_replaced: Cell<Replaced>,
     /// Whether changes of that class cannot be told.
     pub(crate) unwatched: Cell<bool>,
     /// Whether the next method called is the native one, whatever was replaced: its replacement calls the original.
@@ -97,8 +97,8 @@ impl Originals {
             stock: Cell::new(std::ptr::null_mut()),
             stock_version: Cell::new(0),
             answers: [const { Cell::new(UNKNOWN) }; KEPT],
-            usual: Finding::new(),
-            usually_replaced: Cell::new(0),
+            main_finding: Finding::new(),
+            main_replaced: Cell::new(0),
             unwatched: Cell::new(false),
             skips_replacement: Cell::new(false),
         }
@@ -201,11 +201,11 @@ impl Originals {
         if self.skips_base_init.get() && self.is_base_init_replaced(py)? {
             return Ok(Some(PyString::intern(py, "__init__")));
         }
-        for (name, usual) in self.not_called.get(py).into_iter().flatten() {
+        for (name, original) in self.not_called.get(py).into_iter().flatten() {
             let name = name.bind(py);
-            let same = match (lookup(class, name)?, usual) {
-                (Some(found), Some(usual)) => found.is(usual),
-                (found, usual) => found.is_none() && usual.is_none(),
+            let same = match (lookup(class, name)?, original) {
+                (Some(found), Some(original)) => found.is(original),
+                (found, original) => found.is_none() && original.is_none(),
             };
             if !same || self.replaced_in_stock(py, name)?.is_some() {
                 return Ok(Some(name.clone()));
@@ -243,15 +243,15 @@ impl Originals {
     }
 
     /// Another class is the one that most instances are of.
-    pub(crate) fn forget_usual(&self) {
-        self.usual.forget();
+    pub(crate) fn forget_main_class(&self) {
+        self.main_finding.forget();
         self.unwatched.set(false);
     }
 
     /// What is replaced in the class that most instances are of, while nothing has changed.
     #[inline(always)]
-    pub(crate) fn usually(&self) -> Option<Replaced> {
-        self.usual.holds().then(|| self.usually_replaced.get())
+    pub(crate) fn replaced_in_main_class(&self) -> Option<Replaced> {
+        self.main_finding.holds().then(|| self.main_replaced.get())
     }
 
     /// Has changes told of everything that answers about the class depend on; whether they will be.

@@ -18,7 +18,7 @@ struct Redirected {
     /// The native classes that have it, and their methods.
     methods: Vec<(&'static ClassState, Py<PyAny>)>,
     /// What the function does with other objects.
-    usual: ffi::vectorcallfunc,
+    original: ffi::vectorcallfunc,
 }
 
 static REDIRECTED: PyOnceLock<HashMap<usize, Redirected>> = PyOnceLock::new();
@@ -35,10 +35,10 @@ pub fn redirect_all(py: Python<'_>) -> PyResult<()> {
                 return Ok(());
             }
             // SAFETY: attached; the object is a function, which has a vectorcall.
-            let Some(usual) = (unsafe { ffi::PyVectorcall_Function(function.as_ptr()) }) else {
+            let Some(original) = (unsafe { ffi::PyVectorcall_Function(function.as_ptr()) }) else {
                 return Ok(());
             };
-            let new = || (function.clone(), Redirected { methods: Vec::new(), usual });
+            let new = || (function.clone(), Redirected { methods: Vec::new(), original });
             let (_, redirected) = functions.entry(function.as_ptr() as usize).or_insert_with(new);
             redirected.methods.push((native.state, method.clone().unbind()));
             Ok(())
@@ -89,7 +89,7 @@ unsafe extern "C" fn dispatch(
                     let call = || ffi::PyObject_Vectorcall(method.as_ptr(), args, nargsf, keywords);
                     call_native(state, &object, call)
                 }
-                None => (redirected.usual)(function, args, nargsf, keywords),
+                None => (redirected.original)(function, args, nargsf, keywords),
             };
             if result.is_null() { Err(PyErr::fetch(py)) } else { Ok(result) }
         })

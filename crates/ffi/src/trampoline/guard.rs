@@ -30,7 +30,7 @@ fn message(payload: &(dyn Any + Send)) -> &str {
 pub fn print_no_lack_of_memory() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        let usual = std::panic::take_hook();
+        let default_hook = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
             // SAFETY: the first function may be called by any thread, and the others are by one that is attached.
             let lacks_memory = NO_OBJECT.contains(&message(panic.payload()))
@@ -40,7 +40,7 @@ pub fn print_no_lack_of_memory() {
                             || ffi::PyErr_ExceptionMatches(ffi::PyExc_MemoryError) != 0)
                 };
             if !lacks_memory {
-                usual(panic);
+                default_hook(panic);
             }
         }));
     });

@@ -78,7 +78,7 @@ impl Overrides for Obj<'_, EventLoop> {
 
     #[inline(always)]
     fn is_untouched(&self) -> bool {
-        self.is_usual() && self.overridden.untouched.holds()
+        self.is_of_main_class() && self.overridden.untouched.holds()
     }
 
     #[inline(never)]

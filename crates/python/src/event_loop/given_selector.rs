@@ -63,9 +63,10 @@ fn replaces_processing(event_loop: &Obj<'_, EventLoop>) -> PyResult<bool> {
     if !PROCESS_EVENTS.are_original(py)? {
         return Ok(true);
     }
-    let usual = stock::module(py, "yibu.loop_internals")?.getattr(name!("LoopInternals"))?.getattr(name)?;
+    let original =
+        stock::module(py, "yibu.loop_internals")?.getattr(name!("LoopInternals"))?.getattr(name)?;
     let found = event_loop.as_any().getattr(name)?;
-    Ok(!found.getattr_opt(name!("__func__"))?.is_some_and(|function| function.is(&usual)))
+    Ok(!found.getattr_opt(name!("__func__"))?.is_some_and(|function| function.is(&original)))
 }
 
 /// `self._process_events(events)`

@@ -414,8 +414,8 @@ fn watcher_of_program(py: Python<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
     if function.is(stock::get_child_watcher(py)?) {
         let policy = policy.call0()?;
         let module = policy.get_type().getattr(name!("get_child_watcher"))?.getattr(name!("__module__"))?;
-        let usual = module.eq("asyncio.unix_events")? || module.eq("yibu.policy")?;
-        if usual && is_default(&policy.getattr(name!("_watcher"))?)? {
+        let is_of_asyncio = module.eq("asyncio.unix_events")? || module.eq("yibu.policy")?;
+        if is_of_asyncio && is_default(&policy.getattr(name!("_watcher"))?)? {
             return Ok(None);
         }
     }

@@ -16,7 +16,7 @@ pub struct Limits {
 }
 
 /// The limits of one direction when nobody sets them.
-pub struct Usual {
+pub struct Defaults {
     /// The high one, in KiB.
     constant: &'static Name<2>,
     /// Both, while the constant is asyncio's.
@@ -24,13 +24,13 @@ pub struct Usual {
 }
 
 /// `FLOW_CONTROL_HIGH_WATER_SSL_READ` and a quarter of it.
-pub static READING: Usual =
-    Usual { constant: &SSL_READ_HIGH_WATER, limits: Limits { high: 256 * 1024, low: 64 * 1024 } };
+pub static READING: Defaults =
+    Defaults { constant: &SSL_READ_HIGH_WATER, limits: Limits { high: 256 * 1024, low: 64 * 1024 } };
 /// `FLOW_CONTROL_HIGH_WATER_SSL_WRITE` and a quarter of it.
-pub static WRITING: Usual =
-    Usual { constant: &SSL_WRITE_HIGH_WATER, limits: Limits { high: 512 * 1024, low: 128 * 1024 } };
+pub static WRITING: Defaults =
+    Defaults { constant: &SSL_WRITE_HIGH_WATER, limits: Limits { high: 512 * 1024, low: 128 * 1024 } };
 
-impl Usual {
+impl Defaults {
     /// As they are now.
     pub fn limits(&self, py: Python<'_>) -> PyResult<Limits> {
         match self.constant.replacement(py)? {
@@ -41,12 +41,12 @@ impl Usual {
 }
 
 impl Limits {
-    /// `add_flowcontrol_defaults`: what is not given follows from what is, or from what is usual.
-    pub fn given(high: &Bound<'_, PyAny>, low: &Bound<'_, PyAny>, usual: &Usual) -> PyResult<Self> {
+    /// `add_flowcontrol_defaults`: what is not given follows from what is, or from the defaults.
+    pub fn given(high: &Bound<'_, PyAny>, low: &Bound<'_, PyAny>, defaults: &Defaults) -> PyResult<Self> {
         if high.is_none() && low.is_none() {
-            return usual.limits(high.py());
+            return defaults.limits(high.py());
         }
-        let (high, low) = water_marks(high, low, usual.limits.high)?;
+        let (high, low) = water_marks(high, low, defaults.limits.high)?;
         Ok(Self { high, low })
     }
 

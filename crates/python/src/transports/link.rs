@@ -30,7 +30,7 @@ impl<K: Channel> Default for Link<K> {
     fn default() -> Self {
         Self {
             receiver: Cell::new(None),
-            endpoint: Endpoint::new(Stream::new(-1, Reading::Lent)),
+            endpoint: Endpoint::new(Stream::new(-1, Reading::Leased)),
             context: Slot::default(),
         }
     }

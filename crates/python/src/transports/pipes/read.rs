@@ -45,7 +45,8 @@ impl PipeEnd for ReadPipeTransport {
     }
 
     fn reading(kind: FileType) -> Option<Reading> {
-        matches!(kind, FileType::Fifo | FileType::Socket | FileType::CharacterDevice).then_some(Reading::Lent)
+        matches!(kind, FileType::Fifo | FileType::Socket | FileType::CharacterDevice)
+            .then_some(Reading::Leased)
     }
 
     fn frames_of_end() -> &'static Frames {

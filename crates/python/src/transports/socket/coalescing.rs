@@ -10,8 +10,8 @@ pub struct Coalescing {
     entry: Cell<u64>,
     /// That entry has seen more than one.
     again: Cell<bool>,
-    /// The entry before that did.
-    usual: Cell<bool>,
+    /// The entry before it had seen more than one.
+    previous_again: Cell<bool>,
 }
 
 impl Coalescing {
@@ -22,7 +22,7 @@ impl Coalescing {
             self.again.set(true);
             return true;
         }
-        self.usual.set(self.again.replace(false));
-        self.usual.get()
+        self.previous_again.set(self.again.replace(false));
+        self.previous_again.get()
     }
 }

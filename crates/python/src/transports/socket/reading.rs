@@ -15,7 +15,7 @@ pub(super) fn kind(protocol: &Bound<'_, PyAny>) -> PyResult<Reading> {
     // A native receiver takes bytes, and without a buffer of its own.
     let buffered = receiver::find(protocol).is_none()
         && protocol.is_instance(stock::buffered_protocol(protocol.py())?)?;
-    Ok(if buffered { Reading::Buffered } else { Reading::Lent })
+    Ok(if buffered { Reading::Buffered } else { Reading::Leased })
 }
 
 /// A socket's next protocol may want its data another way.
