@@ -9,13 +9,13 @@ use pyo3::prelude::*;
 
 use super::WAIT_FOR;
 use crate::ffi::Output;
-use crate::stock::twins;
+use crate::stock::counterparts;
 
 /// A coroutine of the interpreter.
 #[cold]
 pub fn wait_for<'py>(awaitable: &Bound<'py, PyAny>, limit: &Bound<'py, PyAny>) -> Output<'py> {
-    match twins::function(awaitable.py(), WAIT_FOR.function)? {
-        Some(function) => twins::copy(&function)?.call1((awaitable, limit)),
+    match counterparts::function(awaitable.py(), WAIT_FOR.function)? {
+        Some(function) => counterparts::copy(&function)?.call1((awaitable, limit)),
         None => Err(PyAttributeError::new_err("asyncio has no wait_for()")),
     }
 }
