@@ -26,6 +26,12 @@ PYTEST_ONCE = (
     "tests/tidy",
 )
 
+# Of these, the folders whose files run at once, in a process for each core. The others measure, or use all
+# cores themselves.
+PYTEST_AT_ONCE = ("tests/unit", "tests/differential", "tests/regressions")
+# pytest-xdist is a plugin that pytest loads by itself unless the environment forbids that.
+AT_ONCE = ("-p", "xdist", "-n", "logical", "--dist", "loadfile")
+
 
 def lint(steps: Steps, environment: Environment) -> None:
     """Formatting, lints and types. Needs yibu installed: stubtest compares it to its stubs."""
@@ -87,8 +93,10 @@ def python_tests(steps: Steps, environment: Environment, folders: tuple[str, ...
     version = environment.interpreter.version
     for folder in folders:
         if (ROOT / folder).is_dir():
+            at_once = AT_ONCE if folder in PYTEST_AT_ONCE else ()
             steps.command(
-                f"{version}: {folder}", [environment.python, "-m", "pytest", "-q", "--tb=short", folder]
+                f"{version}: {folder}",
+                [environment.python, "-m", "pytest", "-q", "--tb=short", *at_once, folder],
             )
 
 
@@ -108,7 +116,7 @@ def io_uring_tests(steps: Steps, environment: Environment) -> None:
     ]
     steps.command(
         f"{environment.interpreter.version}: tests/unit on io_uring",
-        [environment.python, "-m", "pytest", "-q", "--tb=short", *files],
+        [environment.python, "-m", "pytest", "-q", "--tb=short", *AT_ONCE, *files],
         env=asked,
     )
 
