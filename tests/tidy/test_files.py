@@ -10,7 +10,7 @@ LONGEST = 500
 
 # Files of the crates that are longer today, and how long they may be. They only become shorter.
 LONGER: dict[str, int] = {
-    "crates/python/src/tasks.rs": 748,
+    "crates/python/src/tasks.rs": 747,
 }
 
 # Where code may be unsafe: the kernel's calls, and the C API.

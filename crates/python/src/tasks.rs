@@ -3,9 +3,9 @@
 //! A task is stepped by the loop's turn ([`run_step`], [`run_wakeup`]); between native objects no callable, Handle or
 //! attribute lookup is involved. On foreign loops it hands out callables ([`TaskCallback`]) for their `call_soon`. Calls the coroutine.
 
+mod arguments;
 mod awaited;
 mod callback;
-mod constructing;
 pub mod creating;
 pub mod described;
 mod docs;
@@ -43,10 +43,10 @@ use crate::functions;
 use crate::futures::{self, Callback, Future, Outcome, State, future_like};
 use crate::{errors, names, stock};
 
+use arguments::{Given, SIGNATURE};
 pub use awaited::Awaited;
 use callback::Kind;
 pub use callback::{TaskCallback, is_wakeup_of, task_of, wakeup_callable};
-use constructing::SIGNATURE;
 #[cfg(Py_3_14)]
 pub use creating::create_task_on;
 pub use creating::{CREATE_TASK, create_task, spawn_on};
@@ -195,6 +195,19 @@ fn begin<'py>(
     }
     own.registration.enter(&TASKS, task)?;
     schedule_step(task, None)
+}
+
+/// `Task.__init__`, where `init_future` is that of a future.
+#[inline]
+fn init<'py>(
+    task: &Obj<'py, Task>,
+    given: Given<'py>,
+    init_future: impl FnOnce(&Obj<'py, Future>, Bound<'py, PyAny>) -> PyResult<()>,
+) -> PyResult<()> {
+    let Given { coroutine, event_loop, name, context, eager_start } = given;
+    init_future(task.upcast(), event_loop)?;
+    let event_loop = task.base.event_loop.get_or_none(task.py());
+    begin(task, &event_loop, coroutine, Options { name, context, eager_start })
 }
 
 fn is_running(event_loop: &Bound<'_, PyAny>) -> PyResult<bool> {
@@ -640,14 +653,14 @@ impl Class for Task {
     fn table(t: &mut Table<Self>) {
         t.doc(DOC);
         t.init(|task, args, kwargs| {
-            let parsed = Args::parse_tuple(&SIGNATURE, args, kwargs)?;
+            let given = Given::of(Args::parse_tuple(&SIGNATURE, args, kwargs)?)?;
             task.own.registration.leave();
-            constructing::init(task, parsed, futures::init)
+            init(task, given, futures::init)
         });
         t.construct(|args| {
-            let parsed = args.parse(&SIGNATURE)?;
+            let given = Given::of(args.parse(&SIGNATURE)?)?;
             let task = Self::create(args.py())?;
-            constructing::init(&task, parsed, futures::init_new)?;
+            init(&task, given, futures::init_new)?;
             Ok(task)
         });
         t.one(
