@@ -146,6 +146,28 @@ def test_coroutine_functions(make_loop):
     assert metrics.functions[0] is mine
 
 
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks came with 3.12")
+def test_eager_tasks(make_loop):
+    """Their first step is a part of another step, and a step all the same."""
+    loop = make_loop()
+
+    async def main():
+        for _ in range(3):
+            await yibu.Task(nothing(), loop=loop, eager_start=True)
+        await yibu.Task(yielding(2), loop=loop, eager_start=True)
+
+    with yibu.observe():
+        before = loop.metrics().steps
+        loop.call_soon(int)
+        loop.run_until_complete(main())
+        metrics = loop.metrics()
+    done, others = function(metrics, "nothing"), function(metrics, "yielding")
+    assert (done.count, done.polls) == (3, 3) and (others.count, others.polls) == (1, 3)
+    assert metrics.tasks_finished == 5
+    polls = sum(each.polls for each in metrics.functions)
+    assert metrics.callbacks + polls == metrics.steps - before + 4
+
+
 def test_waiting_is_idle_time(make_loop):
     loop = make_loop()
 
@@ -289,6 +311,29 @@ def test_a_task_of_one_observation_is_new_to_the_next(make_loop):
             loop.run_until_complete(yielding(2))
             assert function(loop.metrics(), "yielding").count == 2
     loop.run_until_complete(task)
+
+
+def test_many_steps_of_one_task(make_loop):
+    loop = make_loop()
+    with yibu.observe():
+        loop.run_until_complete(yielding(200_000))
+        metrics = loop.metrics()
+    assert function(metrics, "yielding").polls == 200_001
+    assert metrics.callbacks == metrics.steps - 200_001
+
+
+def test_tasks_that_are_there_when_observing_begins(make_loop):
+    loop = make_loop()
+
+    async def main():
+        task = asyncio.create_task(yielding(5))
+        await asyncio.sleep(0)
+        with yibu.observe():
+            await task
+            return loop.metrics()
+
+    found = function(loop.run_until_complete(main()), "yielding")
+    assert (found.count, found.polls) == (1, 5)
 
 
 def test_observing_begins_and_ends_within_a_step(make_loop):

@@ -52,11 +52,12 @@ use crate::ffi::class::Plain;
 #[cfg(Py_3_12)]
 use crate::ffi::redirection;
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Table, Visitor};
-use crate::observing::{loops, metrics};
+use crate::observing::{loops, metrics, steps};
 use crate::{callbacks, events, names, stock};
 
 /// What the core leaves to the class.
 static SERVICES: Services = Services {
+    reach_marks: steps::reach_marks,
     run_observed: observed::run,
     report_reaction: callbacks::report,
     ask_selector: internals::ask_selector,

@@ -27,7 +27,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyModule, PyType};
 
 use crate::attributes::flags;
-use crate::core::observation::Place;
+use crate::core::observation::{Ending, Place};
 use crate::core::{Callable, EntryKind, Runnable, current, named, no_callable, typed};
 use crate::core::{Entry, EventLoop, Overrides};
 use crate::coroutines::is_coroutine;
@@ -175,13 +175,16 @@ fn begin<'py>(
         Some(context) => context,
         None => context::copy_current(py)?,
     };
-    EventLoop::count_task(event_loop);
+    let native = EventLoop::count_task(event_loop);
     own.log_destroy_pending.set(true);
     own.context.put(context);
     own.coroutine.put(coroutine);
     own.waiter.clear();
     own.must_cancel.set(false);
     own.cancel_requests.set(0);
+    if let Some(native) = native.filter(|native| native.is_observed()) {
+        observed::begin(native, task);
+    }
     match options.name {
         None => {
             own.number.set(numbering::next());
@@ -231,6 +234,9 @@ fn start_eagerly<'py>(task: &Obj<'py, Task>, event_loop: &Bound<'py, PyAny>) -> 
         task.own.log_destroy_pending.set(false);
         task.own.registration.leave();
     })?;
+    if task.own.place.get() != 0 {
+        observed::count_eager_step(event_loop);
+    }
     let stepped = context::run(&context, |_| step(task, None));
     let restored = current::swap(event_loop, &previous);
     if task.base.state() != State::Pending {
@@ -380,6 +386,7 @@ fn step<'py>(task: &Obj<'py, Task>, error: Option<Raised<'py>>) -> PyResult<()> 
     if task.base.state() != State::Pending {
         return Err(already_done(task, error));
     }
+    observed::count_poll(task);
     let error = if own.must_cancel.replace(false) { Some(cancellation(task, error)?) } else { error };
     own.waiter.clear();
     let Some(coroutine) = own.coroutine.get(py) else {
@@ -395,9 +402,11 @@ fn step<'py>(task: &Obj<'py, Task>, error: Option<Raised<'py>>) -> PyResult<()> 
             own.registration.leave();
             if own.must_cancel.replace(false) {
                 // Cancelled just before it ended.
+                observed::end(task, Ending::Cancelled);
                 let message = task.base.message(py);
                 futures::cancel(task.upcast(), message).map(drop)
             } else {
+                observed::end(task, Ending::Finished);
                 futures::set_result(task.upcast(), value)
             }
         }
@@ -434,9 +443,11 @@ fn die(task: &Obj<'_, Task>, error: Raised<'_>) -> PyResult<()> {
     let py = task.py();
     task.own.registration.leave();
     if error.is_instance_of(stock::cancelled_error(py)?) {
+        observed::end(task, Ending::Cancelled);
         task.base.keep_cancelled_error(error.into_any());
         return futures::cancel(task.upcast(), none(py)).map(drop);
     }
+    observed::end(task, Ending::Failed);
     futures::set_exception(task.upcast(), error.as_any())?;
     if error.is::<PyKeyboardInterrupt>() || error.is::<PySystemExit>() {
         return Err(error.into_err());

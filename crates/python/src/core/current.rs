@@ -127,6 +127,21 @@ fn clear(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     swap(event_loop.as_any(), &crate::ffi::none(py)).map(drop)
 }
 
+/// The task whose step has just ended, if the last entry that ran Python code was one.
+pub fn left_task<'py>(event_loop: &Obj<'py, EventLoop>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    if event_loop.current.recorded.get() != Recorded::Stale {
+        return Ok(None);
+    }
+    #[cfg(not(Py_3_14))]
+    return table::tasks(event_loop.py())?.get_item(event_loop.as_any());
+    #[cfg(Py_3_14)]
+    {
+        let task = swap(event_loop.as_any(), &crate::ffi::none(event_loop.py()))?;
+        swap(event_loop.as_any(), &task)?;
+        Ok((!task.is_none()).then_some(task))
+    }
+}
+
 /// `asyncio.current_task(event_loop)` on any loop: the task that runs there, if one does.
 #[inline]
 pub fn running_task<'py>(event_loop: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {

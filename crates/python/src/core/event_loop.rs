@@ -51,7 +51,10 @@ pub type Engine = yibu_engine::EventLoop<PythonHost>;
 
 /// The functions that a turn calls in the parts above the core; the class of loops supplies them.
 pub struct Services {
-    /// Runs an entry in debug mode, or where a program has replaced a part, so that handles have to be visible.
+    /// Called after an entry in which the clock of observed loops has ticked: see [`Marks`].
+    pub reach_marks: for<'a, 'py> fn(&'a Obj<'py, EventLoop>) -> PyResult<()>,
+    /// Runs an entry in debug mode, while a trace is recorded, or where a program has replaced a part, so that handles have to be
+    /// visible.
     pub run_observed: for<'a, 'py> fn(&'a Obj<'py, EventLoop>, Entry) -> PyResult<()>,
     /// Reports what a primitive's reaction raised, as a callback's failure is reported.
     pub report_reaction: ReportReaction,
@@ -230,12 +233,12 @@ impl EventLoop {
         self.pulse.set_running(identity != 0 && identity == thread::ident());
     }
 
-    /// Counts a task that is being made on a loop of any kind.
+    /// Counts a task that is being made on a loop of any kind; returns that if it is native.
     #[inline]
-    pub fn count_task(event_loop: &Bound<'_, PyAny>) {
-        if let Some(native) = Obj::<Self>::cast(event_loop) {
-            native.counters.count_task();
-        }
+    pub fn count_task<'a, 'py>(event_loop: &'a Bound<'py, PyAny>) -> Option<&'a Obj<'py, Self>> {
+        let native = Obj::<Self>::cast(event_loop)?;
+        native.counters.count_task();
+        Some(native)
     }
 
     /// Turns debug mode on or off.
@@ -245,7 +248,7 @@ impl EventLoop {
     }
 
     fn decide_who_sees_steps(&self) {
-        self.steps_are_seen.set(self.debug.get() || self.is_observed() || self.is_traced());
+        self.steps_are_seen.set(self.debug.get() || self.is_traced());
     }
 
     /// Whether a trace of the loop is recorded.
@@ -278,7 +281,6 @@ impl EventLoop {
     /// Somebody begins to observe the loop, or nobody does any more. Returns what was counted before, to be dropped.
     pub fn observe(&self, begun: Option<Box<Observation>>) -> Option<Box<Observation>> {
         self.marks.begin(begun.as_deref());
-        self.decide_who_sees_steps();
         self.observation.with(|observation| std::mem::replace(observation, begun))
     }
 

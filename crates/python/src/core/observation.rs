@@ -2,8 +2,8 @@
 //!
 //! No step reads a clock. Each looks at a number that a thread changes every few milliseconds ([`tick`]): a step in which it has changed
 //! gets the time since the last tick. As with a profiler that samples, this is right on the average, and long steps are always seen.
-//! Nor does a step borrow the observation: it compares [`Marks`], and a task counts its own steps until somebody adds them up
-//! ([`Observation::add_polls`]). Filled by `observing/steps.rs`, the turn and the executor; read by `observing/metrics.rs`.
+//! Nor does a step borrow the observation: the turn compares [`Marks`], and a task counts its own steps until somebody adds them up
+//! ([`Observation::add_polls`]). Filled by `observing/steps.rs`, tasks, the turn and the executor; read by `observing/metrics.rs`.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -101,11 +101,31 @@ pub struct Marks {
     used: Cell<i64>,
     /// The step up to which entries wait that were ready when the clock ticked.
     probe: Cell<u64>,
+    /// The tick after which it was last measured how late the loop comes back from the kernel.
+    lag: Cell<i64>,
+}
+
+/// Whether it is to be measured how late the loop comes back from the kernel: once a tick.
+#[derive(Clone, Copy)]
+pub struct LagMark(Option<i64>);
+
+impl LagMark {
+    /// Whether the clock has ticked since. May be asked without the interpreter.
+    #[inline]
+    pub fn is_wanted(self) -> bool {
+        self.0.is_some_and(|tick| tick != now())
+    }
 }
 
 impl Default for Marks {
     fn default() -> Self {
-        Self { number: Cell::new(0), tick: Cell::new(0), used: Cell::new(0), probe: Cell::new(u64::MAX) }
+        Self {
+            number: Cell::new(0),
+            tick: Cell::new(0),
+            used: Cell::new(0),
+            probe: Cell::new(u64::MAX),
+            lag: Cell::new(0),
+        }
     }
 }
 
@@ -129,16 +149,22 @@ impl Marks {
         index_in(self.number.get(), place)
     }
 
-    /// The time at the tick that was seen last.
-    pub fn tick(&self) -> i64 {
-        self.tick.get()
-    }
-
     /// The loop did not run, or waited in the kernel: that was nobody's time.
     pub fn skip_time(&self) {
         if self.are_set() && now() != self.tick.get() {
             self.take_time();
         }
+    }
+
+    /// When the loop was last late, for a wait that begins.
+    #[inline]
+    pub fn lag(&self) -> LagMark {
+        LagMark(self.are_set().then(|| self.lag.get()))
+    }
+
+    /// It was measured how late the loop has come back.
+    pub fn note_lag(&self) {
+        self.lag.set(now());
     }
 
     /// Whether the clock has ticked in the step that has ended, or [`Self::end_probe`] has to be called.
@@ -196,6 +222,8 @@ pub struct Observation {
     pub callbacks: i64,
     /// The number of the step in which it began.
     pub first_step: u64,
+    /// First steps of eager tasks, which are a part of another step.
+    pub eager_steps: u64,
     /// A step that takes as many nanoseconds is slow.
     pub slow: i64,
     /// Since when the entry waits that is to come with the step of the probe.
@@ -216,6 +244,7 @@ impl Observation {
             endings: [0; 3],
             callbacks: 0,
             first_step,
+            eager_steps: 0,
             slow: i64::try_from(slow.as_nanos()).unwrap_or(i64::MAX),
             probe_since: 0.0,
         }
@@ -238,7 +267,7 @@ impl Observation {
 
     /// A task whose coroutine has this code was seen for the first time.
     #[inline]
-    pub fn begin_task(&mut self, tick: i64, address: usize, key: impl FnOnce() -> Ref) -> Place {
+    pub fn begin_task(&mut self, address: usize, key: impl FnOnce() -> Ref) -> Place {
         let place = if self.last.0 == address {
             self.last.1
         } else if let Some(place) = self.by_key.get(&address) {
@@ -248,7 +277,7 @@ impl Observation {
         };
         self.last = (address, place);
         if let Some(function) = self.index(place).and_then(|index| self.functions.get_mut(index)) {
-            function.lived = function.lived.wrapping_sub(tick);
+            function.lived = function.lived.wrapping_sub(now());
             function.tasks += 1;
             function.alive += 1;
         }
@@ -271,11 +300,11 @@ impl Observation {
 
     /// A task has ended, after so many steps that were not added yet.
     #[inline]
-    pub fn end_task(&mut self, tick: i64, place: Place, polls: u64, ending: Ending) {
+    pub fn end_task(&mut self, place: Place, polls: u64, ending: Ending) {
         if let Some(function) = self.index(place).and_then(|index| self.functions.get_mut(index)) {
             self.endings[ending as usize] += 1;
             function.polls += polls;
-            function.lived = function.lived.wrapping_add(tick);
+            function.lived = function.lived.wrapping_add(now());
             function.alive = function.alive.saturating_sub(1);
         }
     }
@@ -289,8 +318,8 @@ impl Observation {
 
     /// How many steps were made by anything but tasks, when as many steps as that were begun.
     pub fn callbacks_until(&self, steps: u64) -> u64 {
-        let polls = self.functions.iter().map(|function| function.polls).sum();
-        (steps - self.first_step).saturating_sub(polls)
+        let polls: u64 = self.functions.iter().map(|function| function.polls).sum();
+        (steps - self.first_step + self.eager_steps).saturating_sub(polls)
     }
 
     /// The clock has ticked in the step that has ended, of a task with that place or of something else.

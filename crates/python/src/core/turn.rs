@@ -37,11 +37,14 @@ pub fn run_once(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
         let Some(entry) = popped else { break };
         event_loop.pulse.begin_step();
         event_loop.after_entry.begin_entry();
-        let ran = if event_loop.is_untouched() && !event_loop.steps_are_seen.get() {
+        let mut ran = if event_loop.is_untouched() && !event_loop.steps_are_seen.get() {
             run_entry(event_loop, entry)
         } else {
             (event_loop.services.run_observed)(event_loop, entry)
         };
+        if event_loop.is_observed() && event_loop.marks.are_reached(event_loop.pulse.steps()) {
+            ran = ran.and((event_loop.services.reach_marks)(event_loop));
+        }
         // Mostly there is no error and nothing to do after the entry. Checked first, because a result is large and costs time to move.
         if event_loop.after_entry.end_entry() || ran.is_err() {
             ran.and(event_loop.after_entry.run(event_loop))?;
@@ -158,19 +161,20 @@ pub fn park(event_loop: &Obj<'_, EventLoop>, timeout: Option<std::time::Duration
         return Ok(());
     };
     let pulse = &*event_loop.pulse;
-    let (observed, mut returned) = (event_loop.is_observed(), None);
+    let (lag, mut returned) = (event_loop.marks.lag(), None);
     let blocked = if timeout.is_some_and(|t| t.is_zero()) {
         wait.block(timeout)
     } else {
         event_loop.py().detach(|| {
             PARK_COUNT.fetch_add(1, Ordering::Relaxed);
             let blocked = pulse.parked(|| wait.block(timeout));
-            returned = observed.then(Instant::now);
+            returned = lag.is_wanted().then(Instant::now);
             blocked
         })
     };
+    event_loop.marks.skip_time();
     if let Some(returned) = returned {
-        event_loop.marks.skip_time();
+        event_loop.marks.note_lag();
         // What the kernel has reported waits for the interpreter.
         note_late(event_loop, returned.elapsed().as_secs_f64());
     }

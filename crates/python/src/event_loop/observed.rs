@@ -1,9 +1,9 @@
-//! Runs entries that debug mode times, entries of a loop that somebody observes or traces, and entries whose handle has a `_run` that a program
+//! Runs entries that debug mode times, entries of a loop that somebody traces, and entries whose handle has a `_run` that a program
 //! has replaced.
 //!
 //! asyncio runs everything through handles. Here most entries are not handles. While `_run` is replaced, as detectors of blocking
 //! callbacks do, each entry gets a handle when it is about to run. Called by the core's turn, for each entry of a loop in debug mode, of one that is
-//! observed or of one that is not untouched.
+//! traced or of one that is not untouched.
 
 use std::time::Instant;
 
@@ -17,26 +17,13 @@ use crate::events::entries::{POSTED, TIMER};
 use crate::events::{self, Handle, PostedHandle, TimerHandle};
 use crate::ffi::Obj;
 use crate::ffi::originals;
-use crate::observing::steps;
 use crate::tracing;
 
 /// Runs an entry.
 #[inline(never)]
 pub(super) fn run(event_loop: &Obj<'_, EventLoop>, entry: Entry) -> PyResult<()> {
     if event_loop.is_traced() {
-        return tracing::steps::run(event_loop, entry, run_seen);
-    }
-    run_seen(event_loop, entry)
-}
-
-#[inline]
-fn run_seen(event_loop: &Obj<'_, EventLoop>, entry: Entry) -> PyResult<()> {
-    if event_loop.is_observed() {
-        return if event_loop.is_untouched() && !event_loop.debug.get() {
-            steps::run(event_loop, entry, turn::run_entry)
-        } else {
-            steps::run(event_loop, entry, run_debugged)
-        };
+        return tracing::steps::run(event_loop, entry, run_debugged);
     }
     run_debugged(event_loop, entry)
 }

@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyModule};
 use yibu_engine::histogram::Histogram;
 
-use super::{loops, steps};
+use super::loops;
 use crate::core::EventLoop;
 use crate::core::observation::{Function, Observation};
 use crate::executor::ThreadPool;
@@ -50,6 +50,9 @@ fn observe<'py>(args: Args<'_, 'py>) -> Output<'py> {
             event_loop.observe(None)
         } else {
             begin(&event_loop);
+            for task in observed::alive_on(&event_loop) {
+                observed::begin(&event_loop, &task);
+            }
             None
         };
         drop(former);
@@ -103,7 +106,7 @@ fn metrics<'py>(event_loop: &Obj<'py, EventLoop>) -> Output<'py> {
 fn count_tasks(event_loop: &Obj<'_, EventLoop>) -> usize {
     let tasks = observed::alive_on(event_loop);
     if event_loop.is_observed() {
-        tasks.iter().for_each(|task| steps::add_polls(event_loop, task));
+        tasks.iter().for_each(|task| observed::add_polls(event_loop, task));
     }
     tasks.len()
 }

@@ -7,7 +7,7 @@ use crate::core::observation::{Ending, Place};
 use crate::core::{Entry, EventLoop, Runnable};
 use crate::events::Handle;
 use crate::events::entries::HANDLE;
-use crate::ffi::{Obj, Output, Ref, frame};
+use crate::ffi::{Obj, Ref, frame};
 use crate::futures::State;
 
 /// The task whose step an entry is; also where a future that is not native has the loop call a callable of the task.
@@ -24,6 +24,76 @@ pub fn stepped(entry: &Entry, py: Python<'_>) -> Option<Ref> {
     None
 }
 
+/// Begins to observe a task that is new, or that was there when somebody began to observe its loop.
+pub fn begin(event_loop: &Obj<'_, EventLoop>, task: &Task) {
+    let code = task.code(event_loop.py());
+    let address = code.as_ptr().addr();
+    let place = event_loop
+        .observation
+        .with(|observation| Some(observation.as_mut()?.begin_task(address, || Ref::new(code.clone()))));
+    task.own.place.set(place.unwrap_or(0));
+    task.own.polls.set(0);
+    task.own.micros.set(0);
+}
+
+/// A step of a task begins.
+#[inline]
+pub(super) fn count_poll(task: &Obj<'_, Task>) {
+    if task.own.place.get() == 0 {
+        return;
+    }
+    let polls = task.own.polls.get() + 1;
+    task.own.polls.set(polls);
+    if polls == u16::MAX {
+        with_loop(task, add_polls);
+    }
+}
+
+/// The step of a task that has just run was the first one of an eager task: a part of another step.
+#[inline]
+pub(super) fn count_eager_step(event_loop: &Bound<'_, PyAny>) {
+    if let Some(native) = Obj::<EventLoop>::cast(event_loop) {
+        native.observation.with(|observation| {
+            if let Some(observation) = observation {
+                observation.eager_steps += 1;
+            }
+        });
+    }
+}
+
+/// The steps that a task has counted become steps of its function.
+pub fn add_polls(event_loop: &Obj<'_, EventLoop>, task: &Task) {
+    let (place, polls) = (task.own.place.get(), task.own.polls.take());
+    event_loop.observation.with(|observation| {
+        if let Some(observation) = observation {
+            observation.add_polls(place, polls.into());
+        }
+    });
+}
+
+/// A task ends.
+#[inline]
+pub(super) fn end(task: &Obj<'_, Task>, ending: Ending) {
+    if task.own.place.get() != 0 {
+        with_loop(task, |event_loop, task| {
+            let (place, polls) = (task.own.place.get(), task.own.polls.take());
+            event_loop.observation.with(|observation| {
+                if let Some(observation) = observation {
+                    observation.end_task(place, polls.into(), ending);
+                }
+            });
+        });
+    }
+}
+
+#[inline(never)] // only tasks of observed loops come here
+fn with_loop<'py>(task: &Obj<'py, Task>, act: impl FnOnce(&Obj<'py, EventLoop>, &Task)) {
+    let event_loop = task.base.event_loop.get_or_none(task.py());
+    if let Some(native) = Obj::<EventLoop>::cast(&event_loop) {
+        act(native, task);
+    }
+}
+
 /// The native tasks of a loop that are not done.
 pub fn alive_on<'py>(event_loop: &Obj<'py, EventLoop>) -> Vec<Obj<'py, Task>> {
     let mut tasks = TASKS.living(event_loop.py());
@@ -34,35 +104,10 @@ pub fn alive_on<'py>(event_loop: &Obj<'py, EventLoop>) -> Vec<Obj<'py, Task>> {
 }
 
 impl Task {
-    /// Where the observation has its coroutine function; 0 before its first step that is seen, and after its last.
+    /// Where the observation has its coroutine function; 0 before somebody observes its loop.
     #[inline]
     pub fn place(&self) -> Place {
         self.own.place.get()
-    }
-
-    /// It is seen for the first time.
-    pub fn begin_observation(&self, place: Place) {
-        self.own.place.set(place);
-        self.own.polls.set(0);
-        self.own.micros.set(0);
-    }
-
-    /// A step begins. Whether somebody has to take the number of steps now, because there is no larger one.
-    #[inline]
-    pub fn count_poll(&self) -> bool {
-        let polls = self.own.polls.get() + 1;
-        self.own.polls.set(polls);
-        polls == u16::MAX
-    }
-
-    /// The steps since this was last called.
-    pub fn take_polls(&self) -> u64 {
-        self.own.polls.take().into()
-    }
-
-    /// The last step has ended: where the observation has its coroutine function.
-    pub fn end_observation(&self) -> Place {
-        self.own.place.take()
     }
 
     /// A step in which the clock has ticked has used so much of a processor.
@@ -71,18 +116,15 @@ impl Task {
         self.own.micros.set(self.own.micros.get().saturating_add(micros));
     }
 
-    /// What stands for its coroutine function: the code, or else the class of the coroutine.
-    pub fn code<'py>(&self, py: Python<'py>) -> Output<'py> {
+    /// What stands for its coroutine function: the code, or else the class of the coroutine, also where asking for the code fails.
+    pub fn code<'py>(&self, py: Python<'py>) -> Bound<'py, PyAny> {
         let coroutine = self.own.coroutine.get_or_none(py);
         if let Some(code) = frame::code(&coroutine) {
-            return Ok(code);
+            return code;
         }
-        for name in [name!("cr_code"), name!("gi_code")] {
-            if let Some(code) = coroutine.getattr_opt(name)? {
-                return Ok(code);
-            }
-        }
-        Ok(coroutine.get_type().into_any())
+        let code =
+            [name!("cr_code"), name!("gi_code")].into_iter().find_map(|name| coroutine.getattr(name).ok());
+        code.unwrap_or_else(|| coroutine.get_type().into_any())
     }
 
     /// The seconds of processor time that its steps have used since its loop is observed; `None` where that is not known.

@@ -35,7 +35,7 @@ pub fn number(task: &Obj<'_, Task>, recording: &Recording, since: u64, thread: u
 #[inline(never)]
 fn begin(task: &Obj<'_, Task>, recording: &Recording, since: u64, thread: u32) -> PyResult<u32> {
     let py = task.py();
-    let function = recording.name_of_code(&task.code(py)?)?;
+    let function = recording.name_of_code(&task.code(py))?;
     let number = LAST.fetch_add(1, Ordering::Relaxed) + 1;
     let head = [halves(number, function), since, thread.into()];
     let told = match task.own.number.get() {
@@ -83,7 +83,7 @@ pub fn waits_for(task: &Obj<'_, Task>, recording: &Recording) -> PyResult<u32> {
         coroutine = awaited;
     }
     match Obj::<Task>::cast(&waiter) {
-        Some(task) => recording.name_of_code(&task.code(py)?),
+        Some(task) => recording.name_of_code(&task.code(py)),
         None => recording.name_of_code(waiter.get_type().as_any()),
     }
 }
