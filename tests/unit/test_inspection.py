@@ -12,7 +12,8 @@ import time
 
 import pytest
 import yibu
-from yibu.inspection import encoding
+from yibu.inspection import encoding, snapshot
+from yibu.inspection.sampling import Samples
 
 pytestmark = pytest.mark.yibu_only
 
@@ -756,3 +757,34 @@ def test_a_task_that_runs_shows_what_it_calls():
     names = [frame.function.rpartition(".")[2] for frame in task.stack]
     assert task.state == "running" and names == ["main", "inner", "look"]
     assert task.place.function.endswith("look")
+
+
+def test_a_task_is_described_as_it_was_when_it_was_asked():
+    async def main():
+        future = asyncio.get_running_loop().create_future()
+
+        async def wait():
+            await future
+
+        task = yibu.create_task(wait(), name="waits")
+        await yibu.sleep(0)
+
+        def breathe():
+            # The program goes on after the tasks were asked what they wait for.
+            if sys._getframe(1).f_code.co_name == "_edges" and not future.done():
+                future.set_result(None)
+
+        seen = {one.name: one for one in snapshot.take(breathe)}["waits"]
+        await task
+        return seen
+
+    seen = yibu.run(main())
+    assert (seen.state, seen.waits_for) == ("waiting", "a Future")
+
+
+def test_the_look_itself_does_not_count():
+    samples = Samples()
+    samples.ended = samples.begun + 1
+    other = threading.get_ident() + 1
+    samples._used = {threading.get_ident(): 0.9, other: 0.4}
+    assert samples._computes(other)

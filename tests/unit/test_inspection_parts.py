@@ -215,8 +215,10 @@ def test_the_executor(run):
         def see():
             for _ in range(most):
                 started.acquire()
-            seen.append(observed.take(0.0, Breath()))
-            go_on.set()
+            try:
+                seen.append(observed.take(0.0, Breath()))
+            finally:
+                go_on.set()
 
         looking = threading.Thread(target=see)
         looking.start()

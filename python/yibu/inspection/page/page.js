@@ -83,6 +83,7 @@ function jump(id) {
 const COMPARE = {
   name: (a, b) => a.name.localeCompare(b.name, undefined, { numeric: true }),
   age: (a, b) => (b.age ?? -1) - (a.age ?? -1),
+  cpu_time: (a, b) => (b.cpu_time ?? -1) - (a.cpu_time ?? -1),
   waits_for: (a, b) => a.waits_for.localeCompare(b.waits_for),
 };
 
@@ -148,7 +149,7 @@ function row(index, height) {
   made.style.top = `${index * height}px`;
   const name = node("span", task.name, "name");
   name.style.paddingLeft = `${Math.min(depth, 20)}rem`;
-  made.append(name, node("span", task.lost ? "lost?" : task.state, task.lost ? "lost" : "state"), node("span", age(task.age), "age"), node("span", task.waits_for, "waits"), node("span", task.place, "place"));
+  made.append(name, node("span", task.lost ? "lost?" : task.state, task.lost ? "lost" : "state"), node("span", age(element("order").value === "cpu_time" ? task.cpu_time : task.age), "age"), node("span", task.waits_for, "waits"), node("span", task.place, "place"));
   made.addEventListener("click", () => choose(task.id, false));
   return made;
 }
@@ -176,7 +177,7 @@ function showDetails() {
     return;
   }
   element("details-title").textContent = task.name;
-  const facts = [["State", task.state + (task.lost ? ", lost?" : "")], ["Age", age(task.age) || "not noted"], ["Waits for", task.waits_for || "nothing"]];
+  const facts = [["State", task.state + (task.lost ? ", lost?" : "")], ["Age", age(task.age) || "not noted"], ["Processor time", age(task.cpu_time) || "counted while yibu.observe() is on"], ["Waits for", task.waits_for || "nothing"]];
   const list = facts.flatMap(([name, value]) => [node("dt", name), node("dd", value)]);
   const waiters = node("dd");
   for (const id of task.awaited_by) if (state.byId.has(id)) waiters.append(jump(id));
