@@ -20,7 +20,7 @@ In any case processes that the program starts by `multiprocessing` do as their p
 
 Left alone on purpose: `asyncio.SelectorEventLoop` itself (whoever derives from it builds on what is in it),
 the `Server` class (only a loop makes servers), `asyncio.new_event_loop` (it asks the policy, and so does a
-`Runner` that stands in asyncio's place), and private aliases such as `_CFuture` and `_PyTask`.
+`Runner` that stands in asyncio's place), and `_PyTask` and `_PyFuture`, which are written in Python.
 
 Called by programs, and by `command_line.py` before it runs one; `modules.py` asks what is replaced.
 """
@@ -84,6 +84,9 @@ _PRIVATE = {
     ),
 }
 
+# Other names of what is native.
+_ALIASES = {asyncio.tasks: {"_CTask": "Task"}, asyncio.futures: {"_CFuture": "Future"}}
+
 
 def replacements() -> Iterator[Replacement]:
     """Each name that `install()` replaces: all of asyncio's that are native, and a few private ones."""
@@ -97,13 +100,17 @@ def replacements() -> Iterator[Replacement]:
         for name in names:
             if name in vars(module):
                 yield Replacement(name, vars(module)[name], native[name])
+    for module, aliases in _ALIASES.items():
+        for alias, name in aliases.items():
+            if alias in vars(module):
+                yield Replacement(alias, vars(module)[alias], native[name])
     for replaced in policy.replacements():
         yield Replacement(*replaced)
 
 
 def _class_pairs(replaced: list[Replacement]) -> list[tuple[type, type]]:
     """Return the classes among what is replaced, each with the native one."""
-    pairs = [(stock, native) for _name, stock, native in replaced if isinstance(stock, type)]
+    pairs = dict.fromkeys((stock, native) for _name, stock, native in replaced if isinstance(stock, type))
     return [(stock, native) for stock, native in pairs if isinstance(native, type)]
 
 

@@ -396,12 +396,6 @@ class LoopInternals:
     def _read_from_self(self) -> None:
         """Empty what wakes the loop: there is nothing to be read."""
 
-    def _make_self_pipe(self) -> None:
-        """Make what other threads wake the loop by: it makes that itself when it is needed."""
-
-    def _close_self_pipe(self) -> None:
-        """Close what other threads wake the loop by: `close()` does it."""
-
 
 # The `__dict__` of a loop, without what `vars()` shows of the native part.
 own_attributes: Callable[[object], dict[str, Any]] = LoopInternals.__dict__["__dict__"].__get__

@@ -2,10 +2,33 @@
 
 import asyncio
 import contextvars
+import functools
+import inspect
+import math
 import selectors
-from asyncio import events, futures, runners, selector_events, tasks, timeouts
+import sys
+import time
+import types
+from asyncio import events, futures, queues, runners, selector_events, tasks, timeouts
 
 import pytest
+
+SINCE_3_13 = pytest.mark.skipif(sys.version_info < (3, 13), reason="since 3.13 there is")
+
+
+class Awaitable:
+    def __await__(self):
+        yield from asyncio.sleep(0).__await__()
+
+
+async def all_completed(*awaitables):
+    for completed in asyncio.as_completed(awaitables):
+        await completed
+
+
+async def output_of(program):
+    child = await asyncio.create_subprocess_exec(program, stdout=asyncio.subprocess.PIPE)
+    return await child.communicate()
 
 
 @pytest.fixture
@@ -46,6 +69,30 @@ class TestFunctions:
 
         asyncio.run(main())
         assert len(calls) == 1
+
+    @pytest.mark.parametrize(
+        ("module", "name", "use"),
+        [
+            (functools, "partial", lambda: asyncio.to_thread(int)),
+            (inspect, "isawaitable", lambda: asyncio.shield(Awaitable())),
+            pytest.param(math, "isnan", lambda: asyncio.sleep(0.001), marks=SINCE_3_13),
+            pytest.param(queues, "Queue", lambda: all_completed(asyncio.sleep(0)), marks=SINCE_3_13),
+            (tasks, "gather", lambda: output_of("true")),
+        ],
+        ids=["partial", "isawaitable", "isnan", "Queue", "gather"],
+    )
+    def test_what_functions_use(self, installed, count, module, name, use):
+        async def main():
+            await use()
+
+        calls = count(module, name)
+        asyncio.run(main())
+        assert calls
+
+    def test_the_resolution_of_the_clock(self, make_loop, monkeypatch):
+        coarse = types.SimpleNamespace(resolution=0.25)
+        monkeypatch.setattr(time, "get_clock_info", lambda name: coarse)
+        assert make_loop()._clock_resolution == 0.25
 
     def test_what_is_left_at_the_end(self, installed, count):
         all_tasks, gathered = count(tasks, "all_tasks"), count(tasks, "gather")

@@ -47,7 +47,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyString, PyType};
 
 use crate::core::Overrides;
-use crate::core::{EventLoop, Services, overridable, overridden};
+use crate::core::{EventLoop, Overridable, Services, overridable, overridden};
 use crate::ffi::class::Plain;
 #[cfg(Py_3_12)]
 use crate::ffi::redirection;
@@ -119,13 +119,18 @@ impl Class for EventLoop {
             redirection::redirect_all(event_loop.py())?;
             loops::enter(event_loop)?;
             debug::init(event_loop)?;
+            internals::take_resolution(event_loop)?;
             if selector.is_none() {
                 given_selector::take_replaced(event_loop)?;
             } else {
                 given_selector::take(event_loop, &selector)?;
             }
             event_loop.closed.set(false);
-            given_selector::log(event_loop)
+            given_selector::log(event_loop)?;
+            if event_loop.overrides(Overridable::MakeSelfPipe) {
+                event_loop.as_any().call_method0(name!("_make_self_pipe"))?;
+            }
+            Ok(())
         });
         t.setattr(overridden::attribute_changed);
         t.repr(repr);

@@ -7,7 +7,7 @@ use std::cell::Cell;
 use std::ffi::CStr;
 
 use pyo3::prelude::*;
-use pyo3::types::{PyList, PyType};
+use pyo3::types::{PyDict, PyList, PyTuple, PyType};
 
 use crate::callbacks::{Reaction, no_longer_awaited, react};
 use crate::classes;
@@ -22,6 +22,7 @@ use crate::ffi::{
 };
 use crate::futures::{self, Future, State, future_like};
 use crate::mixins::create_future;
+use crate::replaced::names;
 use crate::replaced::names::running_loop::OF_GATHER;
 use crate::tasks::ensure::ensure;
 use crate::{functions, stock, tasks};
@@ -83,6 +84,23 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 fn gather<'py>(args: Args<'_, 'py>) -> Output<'py> {
     let [return_exceptions] = args.parse(&GATHER)?;
     gather_all(args.py(), args.positional(), return_exceptions.is_truthy()?)
+}
+
+/// The same by the name that a module has of it, for what calls it in asyncio.
+pub fn gather_by_name<'py>(
+    py: Python<'py>,
+    awaitables: impl ExactSizeIterator<Item = Bound<'py, PyAny>> + Clone,
+    return_exceptions: bool,
+) -> Output<'py> {
+    match names::GATHER.replacement(py)? {
+        None => gather_all(py, awaitables, return_exceptions),
+        Some(gather) if return_exceptions => {
+            let keywords = PyDict::new(py);
+            keywords.set_item(name!("return_exceptions"), true)?;
+            gather.call(PyTuple::new(py, awaitables)?, Some(&keywords))
+        }
+        Some(gather) => gather.call1(PyTuple::new(py, awaitables)?),
+    }
 }
 
 /// The same for what Rust has at hand.

@@ -281,6 +281,7 @@ impl Class for Queue {
     type Header = Combinable;
     const HOOKS: &'static [&'static [&'static str]] = &hooks::NAMES;
     const FUNCTIONS: bool = true;
+    const OBSERVABLE: bool = true;
 
     fn replaced_elsewhere(py: Python<'_>) -> Replaced {
         if finished::calls_events(py) { Hook::Finished.bit() } else { 0 }
@@ -344,6 +345,7 @@ impl Class for PriorityQueue {
     type Header = Combinable;
     const HOOKS: &'static [&'static [&'static str]] = &hooks::NAMES;
     const FUNCTIONS: bool = true;
+    const OBSERVABLE: bool = true;
 
     fn extended() -> Option<Extended<Self>> {
         Some(Extended::by::<Queue>())
@@ -402,6 +404,7 @@ impl Class for LifoQueue {
     type Header = Combinable;
     const HOOKS: &'static [&'static [&'static str]] = &hooks::NAMES;
     const FUNCTIONS: bool = true;
+    const OBSERVABLE: bool = true;
 
     fn extended() -> Option<Extended<Self>> {
         Some(Extended::by::<Queue>())

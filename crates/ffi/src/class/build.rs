@@ -113,11 +113,11 @@ impl<T: Class> Table<T> {
         }
         // SAFETY: attached; the type is new and nobody else's. Classes derived from it do not inherit the field.
         unsafe { (*class.as_type_ptr()).tp_vectorcall = table.construct };
-        T::state().set_class(&class);
+        T::state().set_class(&class, T::OBSERVABLE);
         T::state().originals.name_functions(py, table.functions);
         natives::expect::<T>(&class);
         if let Some(stock) = T::stock(py)? {
-            making::make_functions(&class, T::state(), &table.vectorcalls, stock)?;
+            making::make_functions(&class, T::state(), &table.vectorcalls, stock, T::stock_of_part(py)?)?;
         }
         Ok(class)
     }

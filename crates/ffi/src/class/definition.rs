@@ -53,6 +53,9 @@ pub trait Class: Default + Sized + 'static {
     const FUNCTIONS: bool = false;
     /// Methods that are there for others to call, and that native code does not call where asyncio does: replacing one is refused.
     const NOT_CALLED: &'static [&'static str] = &[];
+    /// Whether asyncio's functions work on instances of a subclass that has a `__setattr__` or a `__getattribute__`: these see what
+    /// the functions do with attributes. All that the functions use must be there, and be settable.
+    const OBSERVABLE: bool = false;
     /// Whether methods look for replacements in [`Class::stock`].
     const STANDS_FOR_STOCK: bool = false;
     /// Whether instances are of classes that derive from that class.
@@ -61,6 +64,11 @@ pub trait Class: Default + Sized + 'static {
     /// The standard library's class that this one stands for. Where that has Python functions, the methods here look like them,
     /// and instances answer `__class__` with it.
     fn stock(_py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
+        Ok(None)
+    }
+    /// A class of asyncio's whose methods are attributes of asyncio's objects: that of a Condition's lock. What such methods here look
+    /// like.
+    fn stock_of_part(_py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
         Ok(None)
     }
     /// For a class whose header combines: the native class with whose data its own begins.

@@ -6,10 +6,11 @@ use std::sync::{Mutex, PoisonError};
 
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::PyType;
+use pyo3::types::{PyString, PyType};
 
 use crate::combined::functions::Functions;
 use crate::originals::state::Originals;
+use crate::types::{is_slot, lookup};
 
 /// The type object of a class and its freelist: one static for each class.
 ///
@@ -22,6 +23,10 @@ pub struct ClassState {
     derived: [Cell<*mut ffi::PyTypeObject>; 2],
     /// Whether `install()` has put the class in the place of asyncio's.
     in_place: Cell<bool>,
+    /// Whether asyncio's functions work on instances whose attributes a subclass observes: [`Class::OBSERVABLE`].
+    ///
+    /// [`Class::OBSERVABLE`]: super::definition::Class::OBSERVABLE
+    observable: Cell<bool>,
     free: UnsafeCell<Vec<*mut ffi::PyObject>>,
     /// What Python code may have replaced.
     pub(crate) originals: Originals,
@@ -42,6 +47,7 @@ impl ClassState {
             main: Cell::new(null_mut()),
             derived: [const { Cell::new(null_mut()) }; 2],
             in_place: Cell::new(false),
+            observable: Cell::new(false),
             free: UnsafeCell::new(Vec::new()),
             originals: Originals::new(),
             functions: Cell::new(Functions::NONE),
@@ -50,7 +56,8 @@ impl ClassState {
     }
 
     /// Notes that the type object was made.
-    pub(crate) fn set_class(&'static self, class: &Bound<'_, PyType>) {
+    pub(crate) fn set_class(&'static self, class: &Bound<'_, PyType>, observable: bool) {
+        self.observable.set(observable);
         self.class.set(class.clone().into_ptr().cast());
         self.main.set(class.as_type_ptr());
         BUILT.lock().unwrap_or_else(PoisonError::into_inner).push(self);
@@ -131,6 +138,28 @@ impl ClassState {
         self.is_of_main_class(object) || unsafe { ffi::PyObject_TypeCheck(object, self.class.get()) != 0 }
     }
 
+    /// Whether an object is an instance of the class on which native methods may work.
+    #[inline]
+    pub(crate) fn serves(&self, object: *mut ffi::PyObject) -> bool {
+        // SAFETY: attached; the object is alive.
+        self.is_of_main_class(object)
+            || self.has(object) && !self.is_observed(unsafe { ffi::Py_TYPE(object) })
+    }
+
+    /// Whether a subclass has methods of its own for access to attributes, so that it sees what asyncio's functions do with those
+    /// of its instances.
+    #[inline]
+    pub(crate) fn is_observed(&self, class: *mut ffi::PyTypeObject) -> bool {
+        if !self.observable.get() {
+            return false;
+        }
+        // SAFETY: attached; both types are alive.
+        let [theirs, own] = [class, self.class.get()].map(|class| unsafe {
+            ((*class).tp_setattro.map(|f| f as *const ()), (*class).tp_getattro.map(|f| f as *const ()))
+        });
+        theirs != own && observes_attributes(class)
+    }
+
     /// The type object.
     #[inline]
     pub(crate) fn class<'py>(&self, py: Python<'py>) -> Bound<'py, PyType> {
@@ -162,6 +191,21 @@ impl Default for ClassState {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// Whether access to attributes goes by methods in Python. The functions in the type object differ as well where a class has two
+/// native bases, and where it has a `__getattr__`, which is asked only for what the native classes do not have.
+#[cold]
+fn observes_attributes(class: *mut ffi::PyTypeObject) -> bool {
+    // SAFETY: attached; the type is alive.
+    let class = unsafe {
+        Bound::from_borrowed_ptr(Python::assume_attached(), class.cast()).cast_into_unchecked::<PyType>()
+    };
+    ["__setattr__", "__delattr__", "__getattribute__"].into_iter().any(|name| {
+        let found = lookup(&class, &PyString::intern(class.py(), name));
+        // What cannot be looked up counts as a method in Python: then all goes by name.
+        found.map_or(true, |found| found.is_some_and(|method| !is_slot(&method)))
+    })
 }
 
 /// Every class that was built.

@@ -19,15 +19,15 @@ const VARKEYWORDS: u32 = 0x08;
 /// Runs a call by its bound arguments.
 pub(crate) fn call<'py>(f: &Obj<'py, Function>, args: Args<'_, 'py>) -> Output<'py> {
     let py = f.py();
-    let counterpart = f.counterpart.get_or_none(py);
-    if !f.set.defaults_differ() && args.get(0).is_some_and(|object| !f.serves(&object)) {
+    if !f.set.defaults_differ()
+        && let Some(object) = args.get(0).filter(|object| !f.serves(object))
+    {
         // A method called with something else than an object of its class: what the counterpart makes of that.
-        return args.pass_to(&counterpart);
+        return args.pass_to(&f.counterpart_for(&object)?);
     }
     let (positional, keywords) = bind(f, args)?;
-    let object = positional.get_item(0).ok();
-    if object.is_some_and(|object| !f.serves(&object)) {
-        return counterpart.call(positional, Some(&keywords));
+    if let Some(object) = positional.get_item(0).ok().filter(|object| !f.serves(object)) {
+        return f.counterpart_for(&object)?.call(positional, Some(&keywords));
     }
     f.native.get_or_none(py).call(positional, Some(&keywords))
 }

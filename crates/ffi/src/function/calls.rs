@@ -30,6 +30,14 @@ pub(crate) fn choose_vectorcall(function: &Obj<'_, Function>) {
     }
 }
 
+/// Whether the Rust code may work on an object. A C function that was called itself has nobody else to go to.
+#[inline(always)]
+fn serves<T: Class>(function: *mut ffi::PyObject, object: *mut ffi::PyObject) -> bool {
+    let state = T::state();
+    state.is_of_main_class(object)
+        || if function.is_null() { state.has(object) } else { state.serves(object) }
+}
+
 /// A call of METH_NOARGS code. Other arguments than the object itself go the slow way, as in the following ones.
 pub(crate) unsafe extern "C" fn call_noargs<T, F>(
     slf: *mut ffi::PyObject,
@@ -44,7 +52,7 @@ where
     // SAFETY: called by CPython on a Function, attached, with arguments by the vectorcall protocol; the Rust code gets an object
     // of its class.
     unsafe {
-        if ffi::PyVectorcall_NARGS(nargsf) == 1 && keywords.is_null() && T::state().has(*args) {
+        if ffi::PyVectorcall_NARGS(nargsf) == 1 && keywords.is_null() && serves::<T>(slf, *args) {
             return tramp::noargs::<T, F>(*args, null_mut());
         }
         call_bound(slf, args, nargsf, keywords)
@@ -64,7 +72,7 @@ where
 {
     // SAFETY: as in `call_noargs`.
     unsafe {
-        if ffi::PyVectorcall_NARGS(nargsf) == 2 && keywords.is_null() && T::state().has(*args) {
+        if ffi::PyVectorcall_NARGS(nargsf) == 2 && keywords.is_null() && serves::<T>(slf, *args) {
             return tramp::one::<T, F>(*args, *args.add(1));
         }
         call_bound(slf, args, nargsf, keywords)
@@ -85,7 +93,7 @@ where
     // SAFETY: as in `call_noargs`; the other arguments follow the object.
     unsafe {
         let count = ffi::PyVectorcall_NARGS(nargsf);
-        if count > 0 && T::state().has(*args) {
+        if count > 0 && serves::<T>(slf, *args) {
             let result = tramp::fast::<T, F>(*args, args.add(1), count - 1, keywords);
             return if result.is_null() { failed(slf, args, nargsf, keywords) } else { result };
         }
@@ -207,7 +215,9 @@ pub(crate) unsafe extern "C" fn call_object(
     // SAFETY: as in `call_noargs`; `native` is a live object that the function keeps.
     unsafe {
         let function: &Function = data_of(slf);
-        if ffi::PyVectorcall_NARGS(nargsf) > 0 && function.owner.get().is_some_and(|owner| owner.has(*args)) {
+        if ffi::PyVectorcall_NARGS(nargsf) > 0
+            && function.owner.get().is_some_and(|owner| owner.serves(*args))
+        {
             let result = ffi::PyObject_Vectorcall(function.native.as_ptr(), args, nargsf, keywords);
             return if result.is_null() { failed(slf, args, nargsf, keywords) } else { result };
         }

@@ -40,6 +40,8 @@ pub struct Function {
     pub(crate) native: Slot,
     /// What asyncio has in its place.
     pub(crate) counterpart: Slot,
+    /// The same for objects of native classes; see [`Function::counterpart_for`].
+    pub(crate) counterpart_of_natives: Slot,
     /// Binds arguments to parameters; see `binding.rs`.
     pub(crate) binder: Slot,
     /// The Python function that runs instead: the program has set `__code__`.
@@ -71,7 +73,33 @@ impl Function {
 
     /// Whether an object is one that the Rust code can work on.
     pub(crate) fn serves(&self, object: &Bound<'_, PyAny>) -> bool {
-        self.owner.get().is_none_or(|owner| owner.has(object.as_ptr()))
+        self.owner.get().is_none_or(|owner| owner.serves(object.as_ptr()))
+    }
+
+    /// What does the work on an object that the Rust code does not work on: the counterpart. On one of a native class its `super()`
+    /// is to be that class.
+    pub(crate) fn counterpart_for<'py>(&self, object: &Bound<'py, PyAny>) -> Output<'py> {
+        let py = object.py();
+        let counterpart = self.counterpart.get_or_none(py);
+        let Some(owner) = self.owner.get().filter(|owner| owner.has(object.as_ptr())) else {
+            return Ok(counterpart);
+        };
+        if let Some(counterpart) = self.counterpart_of_natives.get(py) {
+            return Ok(counterpart);
+        }
+        let code = counterpart.getattr("__code__")?;
+        let counterpart = if code.getattr("co_freevars")?.eq(("__class__",))? {
+            let cell = py.import("types")?.getattr("CellType")?.call1((owner.class(py),))?;
+            let parts = ["__globals__", "__name__", "__defaults__"].map(|part| counterpart.getattr(part));
+            let [globals, name, defaults] = parts;
+            let counterpart = counterpart.get_type().call1((code, globals?, name?, defaults?, (cell,)))?;
+            counterpart.setattr("__kwdefaults__", self.of_twin(py, "__kwdefaults__")?)?;
+            counterpart
+        } else {
+            counterpart
+        };
+        self.counterpart_of_natives.put(counterpart.clone());
+        Ok(counterpart)
     }
 
     /// What the counterpart has under a name.

@@ -67,7 +67,7 @@ pub(crate) fn of_module<'py>(
 }
 
 /// Makes Functions of those methods of a new class for which the standard library's class has Python functions. `vectorcalls` are how the
-/// methods are called that are no slots of the type.
+/// methods are called that are no slots of the type; `part` has the counterparts of those that asyncio's class has not.
 ///
 /// They are put into the dict of the type past its slots, which stay the C functions that they are.
 pub(crate) fn make_functions<'py>(
@@ -75,6 +75,7 @@ pub(crate) fn make_functions<'py>(
     state: &'static ClassState,
     vectorcalls: &[(&'static CStr, ffi::vectorcallfunc)],
     stock: &Bound<'py, PyType>,
+    part: Option<&Bound<'py, PyType>>,
 ) -> PyResult<()> {
     let content = dict_of(class)?;
     for (name, native) in content.copy()? {
@@ -89,8 +90,12 @@ pub(crate) fn make_functions<'py>(
         } else {
             continue;
         };
+        let mut counterpart = lookup(stock, &name)?;
+        if let (None, Some(part)) = (&counterpart, part) {
+            counterpart = lookup(part, &name)?;
+        }
         if let Some(counterpart) =
-            lookup(stock, &name)?.filter(|counterpart| counterpart.is_instance_of::<PyFunction>())
+            counterpart.filter(|counterpart| counterpart.is_instance_of::<PyFunction>())
         {
             content.set_item(&name, Function::of(code, Some(state), native, counterpart)?.into_any())?;
         }

@@ -50,5 +50,5 @@ impl Class for Function {
         attributes::list(t);
     }
 
-    references! { native, counterpart, binder, replacement, set }
+    references! { native, counterpart, counterpart_of_natives, binder, replacement, set }
 }

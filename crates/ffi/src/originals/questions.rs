@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyString, PyType};
 
 use super::natives::natives;
-use super::state::{IN_STOCK, INIT, NOT_CALLED, Replaced};
+use super::state::{IN_STOCK, INIT, NOT_CALLED, OTHERWISE, Replaced};
 use crate::class::definition::Class;
 use crate::class::object::Obj;
 use crate::class::state::ClassState;
@@ -50,6 +50,11 @@ impl<T: Class> Obj<'_, T> {
         } else {
             by_tag::<T>(self.class_version(), class)
         }
+    }
+
+    /// Whether the object's class sees what asyncio's functions do with attributes; see [`Class::OBSERVABLE`].
+    pub fn is_observed(&self) -> bool {
+        T::state().is_observed(self.as_any().get_type().as_type_ptr())
     }
 
     /// Whether all attributes of the object are those of its native class: what asyncio calls by name may be called directly.
@@ -135,6 +140,10 @@ fn compare(state: &'static ClassState, class: &Bound<'_, PyType>) -> PyResult<Re
         {
             replaced |= IN_STOCK | 1 << original.bit;
         }
+    }
+    if native.is_observed(class.as_type_ptr()) {
+        // Whatever native code would do without a look at attributes goes by name.
+        replaced |= OTHERWISE;
     }
     if native.originals.not_called(class)?.is_some() {
         replaced |= NOT_CALLED;

@@ -18,6 +18,9 @@ pub type Replaced = u64;
 /// The bit of a name that is none of [`crate::Class::HOOKS`].
 pub(crate) const OTHER: u32 = 62;
 
+/// All methods of the class count as replaced: the bits of [`crate::Class::HOOKS`], and that of others.
+pub(crate) const OTHERWISE: Replaced = (NOT_CALLED - 1) | 1 << OTHER;
+
 /// `__init__` of the native class itself is replaced: objects are to be made by a call of the class. A subclass of a program's own is
 /// called in any case, so it may have an `__init__` without this.
 pub const INIT: Replaced = 1 << 61;

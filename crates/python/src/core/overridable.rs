@@ -64,6 +64,14 @@ overridable! {
     TimerHandleCancelled = "_timer_handle_cancelled";
     /// `_write_to_self`
     WriteToSelf = "_write_to_self";
+    /// `_make_self_pipe`
+    MakeSelfPipe = "_make_self_pipe";
+    /// `_close_self_pipe`
+    CloseSelfPipe = "_close_self_pipe";
+    /// `set_debug`
+    SetDebug = "set_debug";
+    /// `is_closed`
+    IsClosed = "is_closed";
     /// `_make_socket_transport`
     MakeSocketTransport = "_make_socket_transport";
     /// `_make_ssl_transport`

@@ -13,7 +13,7 @@ use crate::errors;
 use crate::ffi::thread::attached;
 use crate::ffi::{Obj, Output, Ref, Table, call, none};
 use crate::frames::Frame;
-use crate::gathering::gather_all;
+use crate::gathering::gather_by_name;
 use crate::replaced::names::BASE_EVENTS;
 use crate::tasks::Awaited;
 use crate::{names, stock};
@@ -113,7 +113,7 @@ fn shutdown<'py>(event_loop: &Obj<'py, EventLoop>) -> Output<'py> {
                 .iter()
                 .map(|generator| generator.call_method0(name!("aclose")))
                 .collect::<PyResult<_>>()?;
-            let future = gather_all(py, closings.into_iter(), true)?;
+            let future = gather_by_name(py, closings.into_iter(), true)?;
             Ok(Some((
                 Awaited::on(&event_loop, &future)?,
                 generators.into_iter().map(GcRef::new).collect::<Vec<_>>(),

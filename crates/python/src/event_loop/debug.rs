@@ -88,6 +88,9 @@ pub(super) fn init(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     let py = event_loop.py();
     event_loop.slow_callback_duration.put(PyFloat::new(py, 0.1));
     let debug = stock::coroutines_module(py)?.call_method0(name!("_is_debug_mode"))?.is_truthy()?;
+    if event_loop.overrides(Overridable::SetDebug) {
+        return event_loop.as_any().call_method1(name!("set_debug"), (debug,)).map(drop);
+    }
     event_loop.set_debug_mode(debug);
     Ok(())
 }

@@ -26,6 +26,7 @@ use crate::ffi::thread::attached;
 use crate::ffi::{
     Class, ClassState, Create, LoopCell, Obj, Output, Ref, Signature, Table, Visitor, boolean, none,
 };
+use crate::replaced::names::GET_CLOCK_INFO;
 
 const SELECT: Signature<1> = Signature::new("EventLoop._select", "timeout=None");
 const CHECK_CALLBACK: Signature<2> = Signature::new("EventLoop._check_callback", "callback, method");
@@ -87,6 +88,15 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
             Ok(())
         },
     );
+}
+
+/// Takes the clock's resolution from what a program has put in the place of `time.get_clock_info`.
+pub(super) fn take_resolution(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
+    if let Some(clock_info) = GET_CLOCK_INFO.replacement(event_loop.py())? {
+        let resolution = clock_info.call1(("monotonic",))?.getattr(name!("resolution"))?.extract()?;
+        event_loop.engine.with(|engine| engine.clock_resolution = resolution);
+    }
+    Ok(())
 }
 
 /// One turn, wherever it is called: within a callback, too.

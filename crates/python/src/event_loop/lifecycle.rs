@@ -299,10 +299,18 @@ fn close(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     if event_loop.says_it_runs()? {
         return Err(PyRuntimeError::new_err("Cannot close a running event loop"));
     }
+    let py = event_loop.py();
+    if event_loop.overrides(Overridable::IsClosed)
+        && event_loop.as_any().call_method0(names::is_closed(py))?.is_truthy()?
+    {
+        return Ok(());
+    }
     if event_loop.closed.get() {
         return Ok(());
     }
-    let py = event_loop.py();
+    if event_loop.overrides(Overridable::CloseSelfPipe) {
+        event_loop.as_any().call_method0(name!("_close_self_pipe"))?;
+    }
     if event_loop.debug.get() {
         static FRAME: Frame = Frame::new(&BASE_EVENTS, "BaseEventLoop.close");
         FRAME.log(py, "debug", ("Close %r", event_loop.as_any()))?;

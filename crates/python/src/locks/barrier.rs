@@ -333,6 +333,7 @@ impl Class for Barrier {
     type Header = Combinable;
     const HOOKS: &'static [&'static [&'static str]] = &[&STEPS];
     const FUNCTIONS: bool = true;
+    const OBSERVABLE: bool = true;
 
     const SHOWN: &'static [&'static str] = <Self as Copied>::STATE;
     const SHOWN_WHEN_SET: &'static [&'static str] = <Self as Copied>::RARE_STATE;

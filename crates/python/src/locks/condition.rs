@@ -353,6 +353,7 @@ impl Class for Condition {
     type Header = Combinable;
     const FREELIST: usize = 64;
     const FUNCTIONS: bool = true;
+    const OBSERVABLE: bool = true;
 
     const SHOWN: &'static [&'static str] = <Self as Copied>::STATE;
     const SHOWN_WHEN_SET: &'static [&'static str] = <Self as Copied>::RARE_STATE;
@@ -363,6 +364,10 @@ impl Class for Condition {
 
     fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
         stock::condition(py).map(Some)
+    }
+
+    fn stock_of_part(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
+        stock::lock(py).map(Some)
     }
 
     fn table(t: &mut Table<Self>) {
@@ -437,7 +442,15 @@ impl Class for Condition {
         t.property(
             c"_lock",
             |condition| Ok(condition.lock.get_or_none(condition.py())),
-            |condition, lock| hold(condition, assigned(lock)?.clone()),
+            |condition, lock| {
+                let lock = assigned(lock)?.clone();
+                if condition.is_observed() {
+                    // asyncio's `__init__` does the rest itself.
+                    condition.lock.put(lock);
+                    return Ok(());
+                }
+                hold(condition, lock)
+            },
         );
         t.repr(|condition| {
             let state = if is_locked(condition)? { "locked" } else { "unlocked" };

@@ -262,6 +262,7 @@ impl Class for Semaphore {
     const NAME: &'static CStr = c"yibu.Semaphore";
     type Header = Combinable;
     const FUNCTIONS: bool = true;
+    const OBSERVABLE: bool = true;
 
     const SHOWN: &'static [&'static str] = <Self as Copied>::STATE;
     const SHOWN_WHEN_SET: &'static [&'static str] = <Self as Copied>::RARE_STATE;
@@ -325,6 +326,7 @@ impl Class for BoundedSemaphore {
     const NAME: &'static CStr = c"yibu.BoundedSemaphore";
     type Header = Combinable;
     const FUNCTIONS: bool = true;
+    const OBSERVABLE: bool = true;
 
     fn extended() -> Option<Extended<Self>> {
         Some(Extended::by::<Semaphore>())

@@ -11,8 +11,9 @@
 use pyo3::exceptions::PyNameError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyFunction, PyModule};
+use pyo3::types::{PyFunction, PyModule, PyType};
 
+use super::modules::native;
 use super::names::{MODULES, Module};
 use crate::ffi::function::{Lookups, naming};
 use crate::ffi::thread;
@@ -116,8 +117,29 @@ impl Reached {
         self.add(module, name);
         if value.is_instance_of::<PyFunction>() {
             self.collect(&value, seen)?;
+        } else if let Ok(class) = value.cast::<PyType>() {
+            self.collect_class(class, module, seen)?;
         }
         Ok(Some(value))
+    }
+
+    /// Adds the names that the methods of a class reach which native code has no class of its own for.
+    fn collect_class(
+        &mut self,
+        class: &Bound<'_, PyType>,
+        module: &'static Module,
+        seen: &mut Vec<usize>,
+    ) -> PyResult<()> {
+        if native(class.py(), &class.name()?)?.is_some() || !known_by_name(class, module)? {
+            return Ok(());
+        }
+        for method in class.getattr(name!("__dict__"))?.call_method0(name!("values"))?.try_iter()? {
+            let method = method?;
+            if method.is_instance_of::<PyFunction>() {
+                self.collect(&method, seen)?;
+            }
+        }
+        Ok(())
     }
 
     fn add(&mut self, module: &'static Module, name: &str) {
@@ -135,6 +157,11 @@ impl Reached {
 /// The module that has these names.
 fn known(py: Python<'_>, names: &Bound<'_, PyAny>) -> Option<&'static Module> {
     MODULES.iter().copied().find(|module| module.dict(py).is_some_and(|dict| dict.is(names)))
+}
+
+/// Whether a class is a module's own.
+fn known_by_name(class: &Bound<'_, PyType>, module: &'static Module) -> PyResult<bool> {
+    Ok(class.module()?.to_str()? == module.name)
 }
 
 /// The names in the code of a function, and in that of functions within it.

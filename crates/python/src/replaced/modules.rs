@@ -110,7 +110,10 @@ impl Module {
 }
 
 /// What yibu has under a name.
-fn native<'py>(py: Python<'py>, name: &Bound<'py, PyString>) -> PyResult<Option<Bound<'py, PyAny>>> {
+pub(super) fn native<'py>(
+    py: Python<'py>,
+    name: &Bound<'py, PyString>,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
     static NATIVES: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
     let natives = match NATIVES.get(py) {
         Some(natives) => natives.bind(py),
@@ -165,7 +168,12 @@ modules! {
     TRSOCK = "asyncio.trsock";
     UNIX_EVENTS = "asyncio.unix_events";
     CONCURRENT_THREAD = "concurrent.futures.thread";
+    CONTEXTLIB = "contextlib";
     CONTEXTVARS = "contextvars";
+    FUNCTOOLS = "functools";
+    INSPECT = "inspect";
+    ITERTOOLS = "itertools";
+    MATH = "math";
     OS = "os";
     SOCKET = "socket";
     TIME = "time";

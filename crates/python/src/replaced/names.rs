@@ -31,6 +31,8 @@ name! { OS_SENDFILE: UNIX_EVENTS.os, OS.sendfile }
 name! { READ_PIPE: UNIX_EVENTS._UnixReadPipeTransport }
 name! { WRITE_PIPE: UNIX_EVENTS._UnixWritePipeTransport }
 name! { SELECTOR: SELECTOR_EVENTS.selectors, SELECTORS.DefaultSelector }
+name! { GET_CLOCK_INFO: BASE_EVENTS.time, TIME.get_clock_info }
+name! { GATHER: TASKS.gather }
 name! { MONOTONIC: BASE_EVENTS.time, TIME.monotonic }
 name! { TASK: BASE_EVENTS.tasks, TASKS.Task }
 name! { FUTURE: BASE_EVENTS.futures, FUTURES.Future }

@@ -12,7 +12,7 @@ use crate::coroutines::{Routine, Step};
 use crate::events::loop_debug;
 use crate::ffi::{Obj, Output, Raised, Signature, Slot, Table, none};
 use crate::frames::Frame;
-use crate::gathering::gather_all;
+use crate::gathering::gather_by_name;
 use crate::names;
 use crate::replaced::names::SUBPROCESS;
 
@@ -117,7 +117,7 @@ fn communicate<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     };
     let output = read(!process.stdout.is_empty(), 1)?;
     let errors = read(!process.stderr.is_empty(), 2)?;
-    let all = gather_all(py, [feeding, output, errors].into_iter(), false)?;
+    let all = gather_by_name(py, [feeding, output, errors].into_iter(), false)?;
     Ok(Step::Await(all, |routine, outputs| {
         let process = routine.owner.get_or_none(routine.py());
         outputs_of(routine).put(outputs?);

@@ -98,6 +98,7 @@ impl Class for StreamReader {
     type Header = Combinable;
     const FREELIST: usize = 64;
     const FUNCTIONS: bool = true;
+    const OBSERVABLE: bool = true;
 
     const SHOWN: &'static [&'static str] = <Self as Copied>::STATE;
     const SHOWN_WHEN_SET: &'static [&'static str] = <Self as Copied>::RARE_STATE;
