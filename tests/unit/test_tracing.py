@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import threading
+import time
 from collections import Counter, defaultdict
 
 import pytest
@@ -32,7 +33,7 @@ class Trace:
             assert {"ph", "pid", "tid", "name"} <= event.keys(), event
             assert event["ph"] in "XbesfMi", event
             assert type(event["pid"]) is type(event["tid"]) is int
-            assert event["ph"] == "M" or event["ts"] > 0
+            assert event["ph"] == "M" or event["ts"] >= 0
             assert event["ph"] != "X" or event["dur"] >= 0
         self.check_arrows()
         self.check_tracks()
@@ -142,7 +143,7 @@ class TestTasks:
 
         trace = record(path, main())
         first, second = trace.slices("waiter")
-        assert first["args"] == {"task": 'a "name" with \\ and ü', "then waits for": "Event.wait"}
+        assert first["args"] == {"task": 'a "name" with \\ and ü'}
         assert second["args"] == {"task": 'a "name" with \\ and ü'}
         assert first["cat"] == "task"
         arrows = trace.arrows()
@@ -282,7 +283,23 @@ class TestCallbacks:
         (method,) = trace.slices(Owner.method.__qualname__)
         assert method["cat"] == "callback"
         assert trace.arrows() == {(function.__qualname__, "BaseEventLoop.stop"): 1}
-        assert len(trace.slices("idle")) >= 1
+
+    def test_waits_of_the_loop(self, path):
+        def wake():
+            while not loop.metrics().parks:
+                time.sleep(0.001)
+            time.sleep(0.001)
+            loop.call_soon_threadsafe(loop.stop)
+
+        loop = yibu.new_event_loop()
+        thread = threading.Thread(target=wake)
+        with yibu.trace(path):
+            thread.start()
+            loop.run_forever()
+            thread.join()
+        loop.close()
+        (idle,) = Trace(path).slices("idle")
+        assert idle["dur"] >= 1000
 
     def test_callbacks_of_futures(self, path):
         async def main():
@@ -581,3 +598,21 @@ class TestProcess:
                 yibu.run(asyncio.sleep(0))
             assert trace.events > 0
         assert signal.getsignal(signal.SIGUSR1) == former
+
+
+def test_figure_of_the_documentation(path):
+    """The script that draws it understands what a trace says."""
+    from xml.etree import ElementTree
+
+    from scripts.trace_figure import Figure, main
+
+    async def both():
+        task = asyncio.create_task(main(), name="main")
+        await task
+
+    trace = record(path, both())
+    drawn = ElementTree.fromstring(Figure(trace.events).draw())
+    texts = [element.text for element in drawn.iter("{http://www.w3.org/2000/svg}text")]
+    assert {"MainThread", "asyncio_0", "main", "consumer"} <= set(texts)
+    arrows = [e for e in drawn.iter("{http://www.w3.org/2000/svg}path") if e.get("class") == "arrow"]
+    assert len(arrows) == len(trace.of_phase("s"))

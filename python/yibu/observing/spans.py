@@ -22,7 +22,9 @@ class Spans:
             spans = spans.get_tracer("yibu", _yibu.__version__)
         if not hasattr(spans, "start_span"):
             raise TypeError(f"spans must be True, a tracer or a tracer provider, not {spans!r}")
-        self._tracer, self._context, self._trace = spans, context, trace
+        self._tracer: Any = spans
+        self._context: Any = context
+        self._trace: Any = trace
         _yibu._on_task(self._begin)
 
     def stop(self) -> None:

@@ -77,6 +77,10 @@ pub struct LoopTrace {
     causes: VecDeque<(u64, Option<u64>)>,
     pub(super) parks: u64,
     pub(super) idle_since: u64,
+    /// The time at which the turn began, for its first step.
+    pub(super) turn_begun: u64,
+    /// The latest time so far. Times of two clocks may differ by their rounding, and no step is to end before it has begun.
+    pub(super) latest: u64,
 }
 
 /// What the loop shows of itself when a step begins or the loop is about to wait.
@@ -93,7 +97,16 @@ pub struct View {
 impl LoopTrace {
     /// Nothing was seen yet.
     pub fn new(recording: Arc<Recording>, parks: u64) -> Self {
-        Self { recording, thread: 0, step: None, causes: VecDeque::new(), parks, idle_since: 0 }
+        Self {
+            recording,
+            thread: 0,
+            step: None,
+            causes: VecDeque::new(),
+            parks,
+            idle_since: 0,
+            turn_begun: 0,
+            latest: 0,
+        }
     }
 
     /// Entries of the ring up to that of the step `last` have this cause, unless it is known already.
@@ -142,7 +155,7 @@ impl LoopTrace {
         let record: Record = [
             Kind::Step as u64 | flags,
             step.begun,
-            view.now.max(step.begun + 1),
+            view.now,
             halves(step.subject.task, step.subject.name),
             cause,
             halves(self.thread.cast_unsigned(), step.subject.fd.cast_unsigned()),

@@ -7,8 +7,19 @@ use super::recording::{Kind, now};
 use super::traced::{Cause, Step, Subject, View};
 use crate::ffi::Obj;
 
-fn view(event_loop: &EventLoop) -> View {
-    let now = now();
+/// A wait as short as this is left out of the trace: the gap shows it.
+const SHORT: u64 = 100_000;
+
+/// `known` is the time, if it is not 0.
+fn view(event_loop: &EventLoop, known: u64) -> View {
+    let now = if known == 0 { now() } else { known };
+    let now = event_loop.trace.with(|trace| match trace {
+        None => now,
+        Some(trace) => {
+            trace.latest = now.max(trace.latest + 1);
+            trace.latest
+        }
+    });
     event_loop.engine.with(|engine| View {
         now,
         traffic: engine.driver.traffic().unwrap_or_default(),
@@ -35,12 +46,13 @@ impl Arrival {
 /// A step is about to begin: records the one before it, and finds out why it runs.
 #[inline]
 pub fn arrive(event_loop: &Obj<'_, EventLoop>, key: Option<u64>) -> Arrival {
-    let view = view(event_loop);
+    let begun = event_loop.with_trace(|trace| std::mem::take(&mut trace.turn_begun));
+    let view = view(event_loop, begun.unwrap_or(0));
     let cause = event_loop.trace.with(|trace| {
         let Some(trace) = trace else { return Cause::Unknown };
         let parks = event_loop.pulse.parks();
         let has_waited = trace.step.is_none() && std::mem::replace(&mut trace.parks, parks) != parks;
-        if has_waited && trace.idle_since != 0 {
+        if has_waited && trace.idle_since != 0 && view.now - trace.idle_since >= SHORT {
             let thread = trace.thread.cast_unsigned().into();
             let idle = [Kind::Idle as u64, trace.idle_since, view.now, thread, 0, 0, 0, 0];
             trace.recording.push(event_loop.py(), &[idle]);
@@ -78,7 +90,7 @@ pub fn end(event_loop: &EventLoop, ending: u8, waits_for: u32) {
 /// The step goes on within which other steps have run.
 #[cold]
 pub fn go_on(event_loop: &Obj<'_, EventLoop>, outer: Step) {
-    let view = view(event_loop);
+    let view = view(event_loop, 0);
     event_loop.trace.with(|trace| {
         if let Some(trace) = trace {
             trace.close(event_loop.py(), view);
@@ -87,10 +99,10 @@ pub fn go_on(event_loop: &Obj<'_, EventLoop>, outer: Step) {
     });
 }
 
-/// The loop looks for what is ready, or stops to run.
+/// The loop looks for what is ready, or stops to run, at this time of its clock; without, the clock is read.
 #[cold]
-pub fn leave_turn(event_loop: &Obj<'_, EventLoop>) {
-    let view = view(event_loop);
+pub fn leave_turn(event_loop: &Obj<'_, EventLoop>, time: Option<f64>) {
+    let view = view(event_loop, time.map_or(0, nanoseconds));
     event_loop.trace.with(|trace| {
         let Some(trace) = trace else { return };
         match trace.step {
@@ -101,9 +113,20 @@ pub fn leave_turn(event_loop: &Obj<'_, EventLoop>) {
     });
 }
 
+/// The loop has found what is ready, at this time of its clock.
+#[cold]
+pub fn begin_turn(event_loop: &EventLoop, time: f64) {
+    event_loop.with_trace(|trace| trace.turn_begun = nanoseconds(time));
+}
+
+/// A time of the loop's clock, which is the one of [`now`].
+fn nanoseconds(time: f64) -> u64 {
+    (time * 1e9) as u64
+}
+
 /// The trace ends: records the step that still runs, or has ended.
 pub fn finish(event_loop: &Obj<'_, EventLoop>) {
-    let view = view(event_loop);
+    let view = view(event_loop, 0);
     event_loop.trace.with(|trace| {
         if let Some(trace) = trace
             && let Some(step) = trace.step.take()

@@ -59,9 +59,6 @@ pub fn run_once(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
 #[inline(never)] // most turns are fast turns
 fn gather(event_loop: &Obj<'_, EventLoop>) -> PyResult<usize> {
     current::flush_leave(event_loop)?;
-    if event_loop.is_traced() {
-        tracing::leave_turn(event_loop);
-    }
     if !event_loop.overrides(Overridable::ShowTimers) {
         return wait_and_take(event_loop);
     }
@@ -80,6 +77,9 @@ fn wait_and_take(event_loop: &Obj<'_, EventLoop>) -> PyResult<usize> {
     }
     if let Some(selector) = event_loop.selector.get(py) {
         event_loop.counters.lose_time();
+        if event_loop.is_traced() {
+            tracing::leave_turn(event_loop, None);
+        }
         (event_loop.services.ask_selector)(event_loop, &selector)?;
         let time = now(event_loop)?;
         event_loop.marks.skip_time();
@@ -87,6 +87,10 @@ fn wait_and_take(event_loop: &Obj<'_, EventLoop>) -> PyResult<usize> {
         return Ok(engine.with(|engine| engine.begin_turn(time)));
     }
     let mut time = now(event_loop)?;
+    let is_traced = event_loop.is_traced();
+    if is_traced {
+        tracing::leave_turn(event_loop, (!clock::is_replaced(event_loop)).then_some(time));
+    }
     if event_loop.counters.note_time(time) {
         event_loop.marks.skip_time();
     }
@@ -119,6 +123,9 @@ fn wait_and_take(event_loop: &Obj<'_, EventLoop>) -> PyResult<usize> {
         }
     }
     note_timers(event_loop, time);
+    if is_traced && !clock::is_replaced(event_loop) {
+        tracing::begin_turn(event_loop, time);
+    }
     Ok(engine.with(|engine| engine.begin_turn(time)))
 }
 

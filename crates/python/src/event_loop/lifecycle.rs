@@ -192,7 +192,7 @@ fn end_run(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     });
     event_loop.counters.end_run(time);
     if event_loop.is_traced() {
-        tracing::leave_turn(event_loop);
+        tracing::leave_turn(event_loop, None);
     }
     // Up to 3.11 the interpreter makes an object for that. Where the memory is short only for a moment, no other loop could run in
     // this thread any more.

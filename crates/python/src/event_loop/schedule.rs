@@ -239,7 +239,6 @@ fn post_soon_with_care<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py
     let handle = PostedHandle::create(event_loop.py())?;
     let method = "call_soon_threadsafe";
     prepare(events::posted(&handle), event_loop, &args, &THREADSAFE, method, true)?;
-    note_cause(handle.as_any(), true)?;
     post(event_loop, handle.clone())?;
     Ok(handle.into_any())
 }
@@ -247,6 +246,7 @@ fn post_soon_with_care<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py
 /// Hands an entry over to the loop, from any thread.
 #[inline]
 pub(super) fn post<'py>(event_loop: &Obj<'py, EventLoop>, handle: Obj<'py, PostedHandle>) -> PyResult<()> {
+    note_cause(handle.as_any(), true)?;
     // This thread holds the interpreter, so a loop that another thread runs is blocked or between two uses of its ring.
     event_loop.push_made(|| Entry::of(&POSTED, handle))?;
     event_loop.inbox.note_pushed();

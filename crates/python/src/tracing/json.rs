@@ -3,26 +3,43 @@
 /// An event that is being written, one line of the file.
 pub struct Event<'a>(&'a mut Vec<u8>);
 
-/// Where an event happens.
-#[derive(Clone, Copy)]
+/// Where events happen, and the text for that.
 pub struct Place {
-    /// The process.
-    pub process: u32,
-    /// The thread.
-    pub thread: u32,
+    process: u32,
+    thread: u32,
+    text: Vec<u8>,
+}
+
+impl Place {
+    /// A process.
+    pub fn new(process: u32) -> Self {
+        let mut place = Self { process, thread: process, text: Vec::new() };
+        place.write();
+        place
+    }
+
+    fn write(&mut self) {
+        self.text = format!("\",\"pid\":{},\"tid\":{},\"ts\":", self.process, self.thread).into();
+    }
+
+    /// The same process, and perhaps another thread.
+    #[inline]
+    pub fn thread(&mut self, thread: u32) -> &Self {
+        if thread != self.thread {
+            self.thread = thread;
+            self.write();
+        }
+        self
+    }
 }
 
 impl<'a> Event<'a> {
     /// Begins an event of a phase (`X`, `b`, `s` and so on), at a time in nanoseconds.
     #[inline]
-    pub fn begin(out: &'a mut Vec<u8>, phase: u8, place: Place, time: u64) -> Self {
+    pub fn begin(out: &'a mut Vec<u8>, phase: u8, place: &Place, time: u64) -> Self {
         out.extend_from_slice(b",\n{\"ph\":\"");
         out.push(phase);
-        out.extend_from_slice(b"\",\"pid\":");
-        decimal(out, place.process.into());
-        out.extend_from_slice(b",\"tid\":");
-        decimal(out, place.thread.into());
-        out.extend_from_slice(b",\"ts\":");
+        out.extend_from_slice(&place.text);
         microseconds(out, time);
         Self(out)
     }
@@ -135,17 +152,32 @@ pub fn escaped(text: &str) -> Box<[u8]> {
     out.into()
 }
 
+/// The two digits of each number below a hundred.
+const PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[b'0'; 2]; 100];
+    let mut number = 0;
+    while number < 100 {
+        pairs[number] = [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8];
+        number += 1;
+    }
+    pairs
+};
+
 #[inline]
 fn decimal(out: &mut Vec<u8>, mut number: u64) {
     let mut digits = [0; 20];
     let mut first = digits.len();
-    loop {
+    while number >= 100 {
+        first -= 2;
+        digits[first..first + 2].copy_from_slice(&PAIRS[(number % 100) as usize]);
+        number /= 100;
+    }
+    if number >= 10 {
+        first -= 2;
+        digits[first..first + 2].copy_from_slice(&PAIRS[number as usize]);
+    } else {
         first -= 1;
-        digits[first] = b'0' + (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
-            break;
-        }
+        digits[first] = b'0' + number as u8;
     }
     out.extend_from_slice(&digits[first..]);
 }
@@ -155,8 +187,6 @@ fn decimal(out: &mut Vec<u8>, mut number: u64) {
 fn microseconds(out: &mut Vec<u8>, nanoseconds: u64) {
     decimal(out, nanoseconds / 1000);
     let rest = nanoseconds % 1000;
-    if rest != 0 {
-        let digit = |number: u64| b'0' + (number % 10) as u8;
-        out.extend_from_slice(&[b'.', digit(rest / 100), digit(rest / 10), digit(rest)]);
-    }
+    let [tens, ones] = PAIRS[(rest % 100) as usize];
+    out.extend_from_slice(&[b'.', b'0' + (rest / 100) as u8, tens, ones]);
 }

@@ -54,7 +54,9 @@ struct Track {
 
 /// What was told so far.
 pub struct Story {
-    process: u32,
+    /// The time that the file counts from.
+    zero: u64,
+    place: Place,
     /// The text of the file that is still to be written.
     pub out: Vec<u8>,
     names: Vec<Box<[u8]>>,
@@ -76,7 +78,7 @@ const fn high(word: u64) -> u32 {
 
 impl Story {
     /// The beginning of the file.
-    pub fn begin(process: u32, program: &str) -> Self {
+    pub fn begin(process: u32, program: &str, zero: u64) -> Self {
         let mut out = Vec::with_capacity(1 << 17);
         let program = String::from_utf8_lossy(&escaped(program)).into_owned();
         out.extend_from_slice(
@@ -87,7 +89,8 @@ impl Story {
         );
         let names = vec![escaped("?"), escaped("(other)")];
         let (tasks, causes) = (Map::default(), Map::default());
-        Self { process, out, names, tasks, causes, arrows: 0, latest: 0, events: 0 }
+        let place = Place::new(process);
+        Self { zero, place, out, names, tasks, causes, arrows: 0, latest: 0, events: 0 }
     }
 
     /// One more record, with its text if it has one.
@@ -98,9 +101,9 @@ impl Story {
             Some(Kind::Thread) => self.name_thread(low(record[1]), text),
             Some(Kind::Step) => self.step(record),
             Some(Kind::Idle) => {
-                let place = self.place(low(record[3]));
-                let event = Event::begin(&mut self.out, b'X', place, record[1]);
-                event.lasting(record[2].saturating_sub(record[1])).named("idle", b"idle").end();
+                let (begun, ended) = (self.since(record[1]), self.since(record[2]));
+                let event = Event::begin(&mut self.out, b'X', self.place.thread(low(record[3])), begun);
+                event.lasting(ended.saturating_sub(begun)).named("idle", b"idle").end();
                 self.events += 1;
             }
             Some(Kind::Job) => self.job(record),
@@ -110,8 +113,9 @@ impl Story {
         }
     }
 
-    const fn place(&self, thread: u32) -> Place {
-        Place { process: self.process, thread }
+    /// A time as the file has it.
+    const fn since(&self, time: u64) -> u64 {
+        time.saturating_sub(self.zero)
     }
 
     fn learn(&mut self, number: u32, text: &[u8]) {
@@ -123,9 +127,9 @@ impl Story {
     }
 
     fn name_thread(&mut self, thread: u32, text: &[u8]) {
-        let place = self.place(thread);
         let name = escaped(&String::from_utf8_lossy(text));
-        let event = Event::begin(&mut self.out, b'M', place, 0).named("thread", b"thread_name");
+        let event =
+            Event::begin(&mut self.out, b'M', self.place.thread(thread), 0).named("thread", b"thread_name");
         event.arguments().text("name", &name).end();
     }
 
@@ -135,8 +139,8 @@ impl Story {
         if self.tasks.len() >= TASKS {
             return;
         }
-        let place = self.place(thread);
-        let event = Event::begin(&mut self.out, b'b', place, record[2]);
+        let begun = self.since(record[2]);
+        let event = Event::begin(&mut self.out, b'b', self.place.thread(thread), begun);
         let event = event.named("task", &name).identified(number.into());
         event.arguments().text("function", name_in(&self.names, function)).end();
         self.events += 1;
@@ -145,10 +149,11 @@ impl Story {
 
     fn step(&mut self, record: &Record) {
         let [flags, begun, ended, subject, cause, at, moved, waits_for] = *record;
-        let (task, name, place) = (low(subject), high(subject), self.place(low(at)));
+        let (task, name, thread) = (low(subject), high(subject), low(at));
+        let (begun, ended) = (self.since(begun), self.since(ended));
         self.latest = ended;
-        self.arrow(cause, flags >> 24 & 0xff != 0, place, begun);
-        let out = &mut self.out;
+        self.arrow(cause, flags >> 24 & 0xff != 0, thread, begun);
+        let (out, place) = (&mut self.out, self.place.thread(thread));
         let track = self.tasks.get_mut(&task);
         if let Some(track) = &track
             && track.waits_for != NONE
@@ -173,18 +178,13 @@ impl Story {
             },
         };
         arguments = arguments.count("received", low(moved).into()).count("sent", high(moved).into());
-        arguments = arguments.count("accepted", flags >> 32 & 0xff);
-        let waits_for = low(waits_for);
-        if waits_for != NONE {
-            arguments = arguments.text("then waits for", name_in(&self.names, waits_for));
-        }
-        arguments.end();
+        arguments.count("accepted", flags >> 32 & 0xff).end();
         self.events += 1;
         let Some(track) = track else { return };
-        track.waits_for = waits_for;
-        if waits_for != NONE {
-            let event = Event::begin(&mut self.out, b'b', place, ended).identified(task.into());
-            event.named("task", name_in(&self.names, waits_for)).end();
+        track.waits_for = low(waits_for);
+        if track.waits_for != NONE {
+            let event = Event::begin(out, b'b', place, ended);
+            event.named("task", name_in(&self.names, track.waits_for)).identified(task.into()).end();
             self.events += 1;
         }
         let ending = match flags >> 8 & 0xff {
@@ -194,43 +194,44 @@ impl Story {
             _ => return,
         };
         if let Some(track) = self.tasks.remove(&task) {
-            end_task(&mut self.out, place, task, &track.name, ended, ending);
+            end_task(out, place, task, &track.name, ended, ending);
             self.events += 1;
         }
     }
 
     /// An arrow to what begins at `time`, from its cause.
-    fn arrow(&mut self, cause: u64, is_key: bool, place: Place, time: u64) {
+    fn arrow(&mut self, cause: u64, is_key: bool, thread: u32, time: u64) {
         let from = match is_key {
             true => self.causes.remove(&cause),
-            false => (cause != 0).then_some((cause, place.thread)),
+            false => (cause != 0).then_some((cause, thread)),
         };
-        let Some((moment, thread)) = from else { return };
+        let Some((moment, origin)) = from else { return };
+        let moment = self.since(moment);
         self.arrows += 1;
-        let origin = self.place(thread);
-        let event = Event::begin(&mut self.out, b's', origin, moment.min(time));
-        event.identified(self.arrows).named("wake", b"wakes").end();
-        let event = Event::begin(&mut self.out, b'f', place, time).identified(self.arrows);
-        event.named("wake", b"wakes").with(",\"bp\":\"e\"").end();
+        let event = Event::begin(&mut self.out, b's', self.place.thread(origin), moment.min(time));
+        event.named("wake", b"wakes").identified(self.arrows).end();
+        let event = Event::begin(&mut self.out, b'f', self.place.thread(thread), time);
+        event.named("wake", b"wakes").with(",\"bp\":\"e\"").identified(self.arrows).end();
         self.events += 2;
     }
 
     fn job(&mut self, record: &Record) {
         let [_, begun, ended, subject, key, ..] = *record;
-        let place = self.place(low(subject));
-        self.arrow(key, true, place, begun);
-        let event = Event::begin(&mut self.out, b'X', place, begun).lasting(ended.saturating_sub(begun));
-        event.named("job", name_in(&self.names, high(subject))).end();
+        let (thread, last) = (low(subject), ended.saturating_sub(1));
+        let (begun, ended) = (self.since(begun), self.since(ended));
+        self.arrow(key, true, thread, begun);
+        self.remember(key, last, thread);
+        let event = Event::begin(&mut self.out, b'X', self.place.thread(thread), begun);
+        event.lasting(ended.saturating_sub(begun)).named("job", name_in(&self.names, high(subject))).end();
         self.events += 1;
-        self.remember(key, ended.saturating_sub(1), place.thread);
     }
 
     fn cause(&mut self, record: &Record) {
         let [_, time, thread, key, shown, ..] = *record;
         if shown != 0 {
-            let place = self.place(low(thread));
-            let event = Event::begin(&mut self.out, b'X', place, time).lasting(1);
-            event.named("thread", b"call_soon_threadsafe").end();
+            let since = self.since(time);
+            let event = Event::begin(&mut self.out, b'X', self.place.thread(low(thread)), since);
+            event.lasting(1).named("thread", b"call_soon_threadsafe").end();
             self.events += 1;
         }
         self.remember(key, time, low(thread));
@@ -247,8 +248,8 @@ impl Story {
     /// Records are missing here: what an address stood for may be something else by now.
     fn lose(&mut self, count: u64, time: u64) {
         self.causes.clear();
-        let place = self.place(self.process);
-        let event = Event::begin(&mut self.out, b'i', place, time);
+        let time = self.since(time);
+        let event = Event::begin(&mut self.out, b'i', &self.place, time);
         let event = event.named("lost", b"events lost").with(",\"s\":\"p\"");
         event.arguments().number("count", count).end();
         self.events += 1;
@@ -256,17 +257,20 @@ impl Story {
 
     /// The end of the file: nothing stays open.
     pub fn end(&mut self, lost: u64, time: u64) {
-        let time = time.max(self.latest);
+        let time = self.since(time).max(self.latest);
         let mut tasks: Vec<_> = self.tasks.drain().collect();
         tasks.sort_unstable_by_key(|(number, _)| *number);
         for (number, track) in tasks {
-            let place = Place { process: self.process, thread: track.thread };
+            let place = self.place.thread(track.thread);
             if track.waits_for != NONE {
                 end_wait(&mut self.out, &self.names, place, number, track.waits_for, time);
             }
             end_task(&mut self.out, place, number, &track.name, time, "not ended");
         }
-        let end = format!("\n],\"otherData\":{{\"recorded by\":\"yibu.trace\",\"lost events\":{lost}}}}}\n");
+        let end = format!(
+            "\n],\"otherData\":{{\"recorded by\":\"yibu.trace\",\"lost events\":{lost},\"zero of CLOCK_MONOTONIC in ns\":{}}}}}\n",
+            self.zero
+        );
         self.out.extend_from_slice(end.as_bytes());
     }
 }
@@ -276,13 +280,13 @@ fn name_in(names: &[Box<[u8]>], number: u32) -> &[u8] {
     names.get(number as usize).or_else(|| names.get(OTHER as usize)).map_or(b"?", |name| name)
 }
 
-fn end_wait(out: &mut Vec<u8>, names: &[Box<[u8]>], place: Place, task: u32, waits_for: u32, time: u64) {
-    let event = Event::begin(out, b'e', place, time).identified(task.into());
-    event.named("task", name_in(names, waits_for)).end();
+fn end_wait(out: &mut Vec<u8>, names: &[Box<[u8]>], place: &Place, task: u32, waits_for: u32, time: u64) {
+    let event = Event::begin(out, b'e', place, time);
+    event.named("task", name_in(names, waits_for)).identified(task.into()).end();
 }
 
-fn end_task(out: &mut Vec<u8>, place: Place, task: u32, name: &[u8], time: u64, ending: &str) {
-    let event = Event::begin(out, b'e', place, time).identified(task.into()).named("task", name);
+fn end_task(out: &mut Vec<u8>, place: &Place, task: u32, name: &[u8], time: u64, ending: &str) {
+    let event = Event::begin(out, b'e', place, time).named("task", name).identified(task.into());
     event.arguments().text("ended", ending.as_bytes()).end();
 }
 

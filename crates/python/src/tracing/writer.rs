@@ -165,7 +165,7 @@ impl Class for TraceWriter {
         t.doc(c"_TraceWriter(fd, records, process, program)\n--\n\nRecords what loops do, and writes it.");
         t.init(|writer, args, kwargs| {
             let [fd, records, process, program] = Args::parse_tuple(&INIT, args, kwargs)?;
-            let story = Story::begin(process.extract()?, &program.extract::<String>()?);
+            let story = Story::begin(process.extract()?, &program.extract::<String>()?, now());
             let recording = Arc::new(Recording::new(records.extract()?, last_number()));
             let target = Mutex::new(Target { fd: fd.extract()?, story, error: None });
             let shared = Arc::new(Shared { recording, target });
