@@ -570,12 +570,13 @@ class TestProcess:
         run_program(f"import asyncio, yibu; yibu.trace({path!r}); yibu.run(asyncio.sleep(0))", "-c")
         assert ("sleep", "finished") in Trace(path).tasks()
 
-    def test_command_line_and_environment(self, path):
+    @pytest.mark.parametrize("options", [["--trace", "{}"], ["--trace={}"], ["-W", "error", "--trace", "{}"]])
+    def test_command_line(self, path, options):
         source = "import asyncio; asyncio.run(asyncio.sleep(0))"
-        for options in (["--trace", path], [f"--trace={path}"], ["-W", "error", "--trace", path]):
-            run_program(source, "-m", "yibu", *options, "-c")
-            assert ("sleep", "finished") in Trace(path).tasks()
-            os.unlink(path)
+        run_program(source, "-m", "yibu", *[option.format(path) for option in options], "-c")
+        assert ("sleep", "finished") in Trace(path).tasks()
+
+    def test_environment(self, path):
         run_program("import yibu; yibu.run(yibu.sleep(0))", "-c", YIBU_TRACE=path)
         assert ("sleep", "finished") in Trace(path).tasks()
 
@@ -583,6 +584,8 @@ class TestProcess:
         missing = str(tmp_path / "no" / "out.json")
         _, err = run_program("pass", "-m", "yibu", "--trace", missing, "-c", status=2)
         assert f"--trace: [Errno 2] No such file or directory: '{missing}'" in err
+
+    def test_wrong_environment(self):
         _, err = run_program("import yibu", "-c", status=1, YIBU_TRACE="x.json", YIBU_TRACE_SIGNAL="no")
         assert "ValueError: YIBU_TRACE_SIGNAL: 'no' is no signal of this system" in err
 

@@ -5,6 +5,7 @@
 
 mod arguments;
 mod awaited;
+pub mod births;
 mod callback;
 pub mod creating;
 pub mod described;
@@ -72,7 +73,7 @@ pub struct TaskState {
     must_cancel: Cell<bool>,
     log_destroy_pending: Cell<bool>,
     cancel_requests: Cell<u32>,
-    /// See [`described`]; 0 where it was not noted.
+    /// See [`births`]; 0 where it was not noted.
     created: Cell<u64>,
     registration: WeakSetEntry,
     /// What an observation of its loop has noted; see [`observed`]. Fields of their own because they fit in between the others.
@@ -192,7 +193,7 @@ fn begin<'py>(
         }
         Some(name) => own.name.put(name.str()?),
     }
-    described::note_birth(task, has_own_context);
+    births::note(task.as_any(), &own.created, &own.context, has_own_context);
     if options.eager_start && is_running(event_loop)? {
         return start_eagerly(task, event_loop);
     }

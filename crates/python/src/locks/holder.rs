@@ -12,7 +12,7 @@ use crate::core::uptime::nanoseconds;
 use crate::ffi::{Args, Obj, Output, Signature, Slot, none};
 use crate::functions::{self, running};
 use crate::stock;
-use crate::tasks::described;
+use crate::tasks::births;
 
 const HOLDER: Signature<1> = Signature::new("_lock_holder", "lock");
 
@@ -25,7 +25,7 @@ pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 /// The lock was taken by the task that runs.
 #[inline]
 pub(super) fn note(py: Python<'_>, holder: &Slot) -> PyResult<()> {
-    if described::ages_are_wanted() { note_running(py, holder) } else { Ok(()) }
+    if births::ages_are_wanted() { note_running(py, holder) } else { Ok(()) }
 }
 
 #[cold]

@@ -10,7 +10,7 @@ use crate::core::current;
 use crate::ffi::{Args, Obj, Output, Signature, none, reference_count};
 use crate::futures::watchers;
 use crate::observing::loops;
-use crate::tasks::{Task, described};
+use crate::tasks::{Task, births, described};
 use crate::{executor, functions};
 
 const SNAPSHOT: Signature<2> = Signature::new("_task_snapshot", "tasks, held");
@@ -53,7 +53,7 @@ pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
         &ON_TASK,
         |args| {
             let [function] = args.parse(&ON_TASK)?;
-            described::want_calls((!function.is_none()).then(|| function.unbind()));
+            births::want_calls((!function.is_none()).then(|| function.unbind()));
             Ok(none(args.py()))
         },
         doc,
@@ -64,7 +64,7 @@ pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
         &NOTE_AGES,
         |args| {
             let [wanted] = args.parse(&NOTE_AGES)?;
-            described::want_ages(wanted.is_truthy()?);
+            births::want_ages(wanted.is_truthy()?);
             Ok(none(args.py()))
         },
         doc,
