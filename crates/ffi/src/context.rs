@@ -2,9 +2,9 @@
 
 pub mod variables;
 
-use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
+use pyo3::{ffi, intern};
 
 use crate::objects::Output;
 
@@ -60,7 +60,7 @@ pub fn run_by_method<'py>(
     for arg in args.try_iter()? {
         all.push(arg?);
     }
-    context.call_method1("run", PyTuple::new(py, all)?)
+    context.call_method1(intern!(py, "run"), PyTuple::new(py, all)?)
 }
 
 /// Runs `f` inside a context, or where we are when that is inside of it already.

@@ -1,9 +1,9 @@
 //! Driving coroutines: `PyIter_Send` and `throw` as three-way answers, and what `await` iterates.
 
 use pyo3::exceptions::{PyRuntimeError, PyStopIteration, PyTypeError};
-use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
+use pyo3::{ffi, intern};
 
 use crate::call;
 use crate::objects::Output;
@@ -41,7 +41,7 @@ pub fn throw<'py>(coroutine: &Bound<'py, PyAny>, name: &Bound<'py, PyString>, er
     match call::method(name, [coroutine, Raised::from_err(py, error).as_any()]) {
         Ok(object) => Sent::Yielded(object),
         Err(error) if error.is_instance_of::<PyStopIteration>(py) => {
-            match Raised::from_err(py, error).0.getattr("value") {
+            match Raised::from_err(py, error).0.getattr(intern!(py, "value")) {
                 Ok(value) => Sent::Returned(value),
                 Err(error) => Sent::Raised(error),
             }
@@ -60,13 +60,14 @@ pub fn awaitable_iterator<'py>(object: &Bound<'py, PyAny>) -> Output<'py> {
         (ffi::PyCoro_CheckExact(object.as_ptr()) != 0, ffi::PyGen_CheckExact(object.as_ptr()) != 0)
     };
     if is_coroutine {
-        if !object.getattr("cr_await")?.is_none() {
+        if !object.getattr(intern!(py, "cr_await"))?.is_none() {
             return Err(PyRuntimeError::new_err("coroutine is being awaited already"));
         }
         return Ok(object.clone());
     }
     if is_generator {
-        let flags: u32 = object.getattr("gi_code")?.getattr("co_flags")?.extract()?;
+        let flags: u32 =
+            object.getattr(intern!(py, "gi_code"))?.getattr(intern!(py, "co_flags"))?.extract()?;
         if flags & ITERABLE_COROUTINE != 0 {
             return Ok(object.clone());
         }

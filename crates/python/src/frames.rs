@@ -11,6 +11,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyFunction, PyString, PyTuple, PyType};
 
 use crate::ffi::Output;
+use crate::names::interned;
 use crate::replaced::names::{BASE_EVENTS, Module, UNIX_EVENTS};
 use crate::stock::{self, counterparts};
 
@@ -136,7 +137,7 @@ impl Frame {
         A: IntoPyObject<'py, Target = PyTuple, Output = Bound<'py, PyTuple>>,
     {
         let args = args.into_pyobject(py).map_err(Into::into)?;
-        self.say(&[level], &self.module.logger(py)?.getattr(level)?, args, None)
+        self.say(&[level], &self.module.logger(py)?.getattr(interned(py, level))?, args, None)
     }
 
     /// Warns of a write to what is closed, when there were too many `before` it.
@@ -158,7 +159,7 @@ impl Frame {
     {
         let keywords = PyDict::new(py);
         keywords.set_item("exc_info", error)?;
-        let log = self.module.logger(py)?.getattr(level)?;
+        let log = self.module.logger(py)?.getattr(interned(py, level))?;
         let args = args.into_pyobject(py).map_err(Into::into)?;
         self.say(&[level], &log, args, Some(&keywords))
     }

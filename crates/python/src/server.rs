@@ -196,13 +196,13 @@ impl Class for Server {
         #[cfg(Py_3_13)]
         t.noargs(
             c"close_clients",
-            |server| connections::each_client(server, "close"),
+            |server| connections::each_client(server, name!("close")),
             "Closes all connections, after what was written has been sent.",
         );
         #[cfg(Py_3_13)]
         t.noargs(
             c"abort_clients",
-            |server| connections::each_client(server, "abort"),
+            |server| connections::each_client(server, name!("abort")),
             "Closes all connections at once.",
         );
         t.noargs(c"start_serving", serving::begin_serving, "Coroutine: starts accepting connections.");

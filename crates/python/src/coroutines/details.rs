@@ -14,6 +14,7 @@ use super::protocol::{Coroutine, is_suspended};
 use super::unstarted::unstarted;
 use crate::ffi::function::naming;
 use crate::ffi::{Obj, Output, Slot, Visitor, frame, none, origin};
+use crate::names::interned;
 use crate::stock::{self, counterparts};
 
 /// One pointer in every coroutine.
@@ -194,8 +195,8 @@ fn of_function<'py>(
 ) -> PyResult<Option<Bound<'py, PyAny>>> {
     let Some(counterpart) = counterparts::function_within(py, name)? else { return Ok(None) };
     match naming::renamed(&counterpart) {
-        Some(function) => function.getattr(of_function).map(Some),
-        None => counterpart.getattr(name!("__code__"))?.getattr(of_code).map(Some),
+        Some(function) => function.getattr(interned(py, of_function)).map(Some),
+        None => counterpart.getattr(name!("__code__"))?.getattr(interned(py, of_code)).map(Some),
     }
 }
 

@@ -21,7 +21,7 @@ pub fn unstarted<'py>(
         // A generator that was never iterated causes no warning.
         return Ok(coroutine);
     }
-    let (module, name) = (stock::warnings_module(py)?, "_warn_unawaited_coroutine");
+    let (module, name) = (stock::warnings_module(py)?, name!("_warn_unawaited_coroutine"));
     let report = module.getattr_opt(name)?;
     // An object is finalized once. This does it now, while the report goes to a function that does nothing with it. No
     // Python code runs in between, so no other thread can miss a report of its own.

@@ -59,7 +59,7 @@ pub(super) fn log(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
 
 /// Whether `_process_events` is the program's own.
 fn replaces_processing(event_loop: &Obj<'_, EventLoop>) -> PyResult<bool> {
-    let (py, name) = (event_loop.py(), "_process_events");
+    let (py, name) = (event_loop.py(), name!("_process_events"));
     if !PROCESS_EVENTS.are_original(py)? {
         return Ok(true);
     }

@@ -263,8 +263,11 @@ fn remove(event_loop: &Obj<'_, EventLoop>, signal: &Bound<'_, PyAny>) -> PyResul
     };
     drop(handle);
     let module = signal_module(event_loop.py())?;
-    let default =
-        if signal.eq(module.getattr(name!("SIGINT"))?)? { "default_int_handler" } else { "SIG_DFL" };
+    let default = if signal.eq(module.getattr(name!("SIGINT"))?)? {
+        name!("default_int_handler")
+    } else {
+        name!("SIG_DFL")
+    };
     module
         .call_method1(name!("signal"), (signal, module.getattr(default)?))
         .map_err(|error| explain(signal, error))?;

@@ -22,6 +22,7 @@ use crate::coroutines::{self, GcRef, GcScope};
 use crate::ffi::thread::attached;
 use crate::ffi::{Args, Obj, Output, Raised, Signature, Table};
 use crate::frames::CREATE_UNIX_SERVER;
+use crate::names::Interned;
 use crate::replaced::names::sockets;
 use crate::stock;
 use crate::tasks::Awaited;
@@ -238,10 +239,10 @@ fn bind(socket: &Bound<'_, PyAny>, path: &Bound<'_, PyAny>) -> PyResult<()> {
 
 fn remove_stale(path: &Bound<'_, PyAny>) -> PyResult<()> {
     let os = path.py().import("os")?;
-    let ask = |function: &str| CREATE_UNIX_SERVER.call_with(&os.getattr(function)?, path);
-    let mode: u32 = ask("stat")?.getattr(name!("st_mode"))?.extract()?;
+    let ask = |function: &'static Interned| CREATE_UNIX_SERVER.call_with(&os.getattr(function)?, path);
+    let mode: u32 = ask(name!("stat"))?.getattr(name!("st_mode"))?.extract()?;
     if FileType::from_raw_mode(mode) == FileType::Socket {
-        ask("remove")?;
+        ask(name!("remove"))?;
     }
     Ok(())
 }

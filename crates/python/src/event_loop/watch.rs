@@ -154,8 +154,8 @@ fn add<'py>(
     let [file, callback] = args.parse(signature)?;
     descriptors::check(event_loop, &file, descriptors::number_of(&file)?)?;
     let (private, name) = match interest {
-        Interest::Read => (Overridable::AddReader, "_add_reader"),
-        Interest::Write => (Overridable::AddWriter, "_add_writer"),
+        Interest::Read => (Overridable::AddReader, name!("_add_reader")),
+        Interest::Write => (Overridable::AddWriter, name!("_add_writer")),
     };
     if event_loop.overrides(private) {
         event_loop.as_any().call_method1(name, args.tuple_from(0)?)?;
@@ -204,8 +204,8 @@ fn remove<'py>(
 ) -> Output<'py> {
     descriptors::check(event_loop, file, descriptors::number_of(file)?)?;
     let (private, name) = match interest {
-        Interest::Read => (Overridable::RemoveReader, "_remove_reader"),
-        Interest::Write => (Overridable::RemoveWriter, "_remove_writer"),
+        Interest::Read => (Overridable::RemoveReader, name!("_remove_reader")),
+        Interest::Write => (Overridable::RemoveWriter, name!("_remove_writer")),
     };
     if event_loop.overrides(private) {
         return event_loop.as_any().call_method1(name, (file,));

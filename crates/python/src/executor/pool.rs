@@ -59,7 +59,7 @@ pub fn default_pool(py: Python<'_>) -> Output<'_> {
     if !class.is(stock::thread_pool_executor(py)?) {
         return standard_pool(py);
     }
-    let count = if cfg!(Py_3_13) { "process_cpu_count" } else { "cpu_count" };
+    let count = if cfg!(Py_3_13) { name!("process_cpu_count") } else { name!("cpu_count") };
     let processors: Option<isize> = stock::module(py, "os")?.call_method0(count)?.extract()?;
     let pool = ThreadPool::create(py)?;
     pool.most.set((processors.unwrap_or(1) + 4).min(32));

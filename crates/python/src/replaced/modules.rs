@@ -8,6 +8,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyString};
 
 use crate::ffi::{Args, Output, Signature, class, make, none, versions};
+use crate::names::interned;
 
 /// A module as its own functions see it: whatever `sys.modules` has under its name, they keep their globals.
 pub struct Module {
@@ -97,7 +98,7 @@ impl Module {
 
     /// A value of `asyncio.constants`, as one of its own functions reads it.
     pub fn constant<'py>(&self, py: Python<'py>, name: &str) -> Output<'py> {
-        self.global(py, "constants")?.getattr(name)
+        self.global(py, "constants")?.getattr(interned(py, name))
     }
 
     /// What a name of the module means now, as one of its own functions sees it: NameError where there is none.

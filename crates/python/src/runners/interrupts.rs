@@ -12,6 +12,7 @@ use crate::ffi::{
     Args, Class, ClassState, Create, Obj, Output, Raised, Ref, Signature, Slot, Table, none, references,
 };
 use crate::futures::future_like;
+use crate::names::Interned;
 use crate::{names, stock};
 
 /// What leaves `run` when its task was cancelled: KeyboardInterrupt, if it was Ctrl-C and nobody else that cancelled it.
@@ -39,19 +40,19 @@ pub(super) fn explain(runner: &Obj<'_, Runner>, task: &Bound<'_, PyAny>, error: 
     }
 }
 
-fn signal<'py>(py: Python<'py>, name: &str) -> Output<'py> {
+fn signal<'py>(py: Python<'py>, name: &'static Interned) -> Output<'py> {
     stock::signal_module(py)?.getattr(name)
 }
 
 /// Whether the SIGINT handler of the process is this object.
 fn is_interrupt_handler(handler: &Bound<'_, PyAny>) -> PyResult<bool> {
     let py = handler.py();
-    Ok(signal(py, "getsignal")?.call1((signal(py, "SIGINT")?,))?.is(handler))
+    Ok(signal(py, name!("getsignal"))?.call1((signal(py, name!("SIGINT"))?,))?.is(handler))
 }
 
 fn set_interrupt_handler(handler: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = handler.py();
-    signal(py, "signal")?.call1((signal(py, "SIGINT")?, handler)).map(drop)
+    signal(py, name!("signal"))?.call1((signal(py, name!("SIGINT"))?, handler)).map(drop)
 }
 
 /// From now on Ctrl-C cancels `task`: in the main thread, unless the program has a handler of its own.
@@ -63,7 +64,7 @@ pub(super) fn catch<'py>(
     let threading = stock::threading_module(py)?;
     let main_thread = threading.call_method0(name!("main_thread"))?;
     if !threading.call_method0(name!("current_thread"))?.is(&main_thread)
-        || !is_interrupt_handler(&signal(py, "default_int_handler")?)?
+        || !is_interrupt_handler(&signal(py, name!("default_int_handler"))?)?
     {
         return Ok(None);
     }
@@ -81,7 +82,7 @@ pub(super) fn catch<'py>(
 /// Gives Ctrl-C its ordinary meaning back, unless the program has set a handler since.
 pub(super) fn forget(handler: &Bound<'_, PyAny>) -> PyResult<()> {
     if is_interrupt_handler(handler)? {
-        set_interrupt_handler(&signal(handler.py(), "default_int_handler")?)?;
+        set_interrupt_handler(&signal(handler.py(), name!("default_int_handler"))?)?;
     }
     Ok(())
 }

@@ -7,6 +7,8 @@ use pyo3::prelude::*;
 
 use super::Server;
 use crate::ffi::{Args, Obj, Output, none};
+#[cfg(Py_3_12)]
+use crate::names::Interned;
 use crate::stock;
 use crate::transports::{self, ServerClass, SocketTransport};
 
@@ -123,7 +125,7 @@ pub(super) fn detach_any<'py>(server: &Obj<'py, Server>, args: Args<'_, 'py>) ->
 
 /// Calls a method of every connection.
 #[cfg(Py_3_12)]
-pub(super) fn each_client<'py>(server: &Obj<'py, Server>, method: &str) -> Output<'py> {
+pub(super) fn each_client<'py>(server: &Obj<'py, Server>, method: &'static Interned) -> Output<'py> {
     let py = server.py();
     for (_, transport) in server.clients.living(py) {
         transport.call_method0(method)?;

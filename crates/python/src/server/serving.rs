@@ -144,7 +144,7 @@ pub(super) async fn serve_forever(
         #[cfg(Py_3_13)]
         server.as_any().call_method0(name!("close_clients"))?;
         #[cfg(all(Py_3_12, not(Py_3_13)))]
-        super::connections::each_client(&server, "close")?;
+        super::connections::each_client(&server, name!("close"))?;
         end(&server, &event_loop.obj(py))
     });
     if let Ok(closing) = closing {

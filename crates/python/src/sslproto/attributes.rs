@@ -7,6 +7,7 @@ use super::data::{AppState, Protocol, SslProtocol, extra_info, set_app_protocol,
 use super::flow;
 use crate::attributes::write;
 use crate::ffi::{Output, Signature, Slot, Table, boolean, none};
+use crate::names::interned;
 
 const EXTRA: Signature<2> = Signature::new("SSLProtocol._get_extra_info", "name, default=None");
 const WAKE: Signature<1> = Signature::new("SSLProtocol._wakeup_waiter", "exc=None");
@@ -25,7 +26,7 @@ fn object<'py>(protocol: Protocol<'_, 'py>, slot: &Slot) -> Output<'py> {
 
 /// A member of one of the enumerations of `asyncio.sslproto`.
 fn member<'py>(py: Python<'py>, enumeration: &str, name: &str) -> Output<'py> {
-    py.import("asyncio.sslproto")?.getattr(enumeration)?.getattr(name)
+    py.import("asyncio.sslproto")?.getattr(interned(py, enumeration))?.getattr(interned(py, name))
 }
 
 pub(super) fn table(t: &mut Table<SslProtocol>) {

@@ -14,6 +14,7 @@ use crate::events::loop_debug;
 use crate::ffi::{LoopCell, Obj, Output, Raised, Slot, none};
 use crate::frames::Frame;
 use crate::futures::future_like;
+use crate::names::Interned;
 use crate::replaced::names::SSLPROTO;
 use crate::transports::SocketTransport;
 use crate::{names, stock};
@@ -197,7 +198,7 @@ pub(super) fn is_debugged(protocol: Protocol<'_, '_>) -> PyResult<bool> {
 }
 
 /// `loop.call_soon(self.name)`, in the connection's context.
-pub(super) fn call_soon(protocol: Protocol<'_, '_>, name: &str) -> PyResult<()> {
+pub(super) fn call_soon(protocol: Protocol<'_, '_>, name: &'static Interned) -> PyResult<()> {
     let py = protocol.py();
     let (method, event_loop) = (protocol.as_any().getattr(name)?, event_loop(protocol)?);
     let Some(context) = connection_context(protocol)? else {

@@ -65,7 +65,7 @@ pub fn complete(protocol: Protocol<'_, '_>, error: Option<PyErr>) -> PyResult<()
         Some(error) => Err(error),
         None => set_state(protocol, State::Wrapped)
             .and_then(|()| protocol.tls.start_engine(py))
-            .and_then(|()| protocol.tls.call0(py, "getpeercert")),
+            .and_then(|()| protocol.tls.call0(py, name!("getpeercert"))),
     };
     let certificate = match succeeded {
         Ok(certificate) => certificate,
@@ -82,8 +82,8 @@ pub fn complete(protocol: Protocol<'_, '_>, error: Option<PyErr>) -> PyResult<()
     let extra = protocol.extra.get_or_none(py);
     if let Ok(extra) = extra.cast::<PyDict>() {
         extra.set_item("peercert", certificate)?;
-        extra.set_item("cipher", protocol.tls.call0(py, "cipher")?)?;
-        extra.set_item("compression", protocol.tls.call0(py, "compression")?)?;
+        extra.set_item("cipher", protocol.tls.call0(py, name!("cipher"))?)?;
+        extra.set_item("compression", protocol.tls.call0(py, name!("compression"))?)?;
         extra.set_item("ssl_object", protocol.tls.object(py))?;
     }
     if protocol.app_state.get() == AppState::Init {

@@ -33,7 +33,7 @@ pub(super) fn deliver_into_buffer(protocol: Protocol<'_, '_>) -> PyResult<bool> 
     let buffer = call::method(names::get_buffer(py), [&app_protocol, &hint])?;
     let filled = protocol.tls.read_into(&buffer)?;
     if filled.full {
-        call_soon(protocol, "_do_read")?;
+        call_soon(protocol, name!("_do_read"))?;
     }
     if filled.count > 0 {
         let count = filled.count.into_pyobject(py)?.into_any();

@@ -57,7 +57,7 @@ pub(super) fn table(t: &mut Table<SslProtocol>) {
         c"_resume_reading",
         |protocol| {
             if protocol.app_reading_paused.replace(false) {
-                call_soon(protocol, "_go_on_reading")?;
+                call_soon(protocol, name!("_go_on_reading"))?;
             }
             Ok(none(protocol.py()))
         },

@@ -14,6 +14,7 @@ use crate::ffi::buffer::Buffer;
 use crate::ffi::openssl::{End, Engine, Outcome};
 use crate::ffi::{Output, Raised, Slot, Visitor, call, make};
 use crate::names;
+use crate::names::Interned;
 use crate::replaced::names::TLS_METHODS;
 
 /// What a record holds at most, and so what one read gives.
@@ -213,7 +214,7 @@ impl Tls {
     }
 
     /// A method of the object without arguments.
-    pub fn call0<'py>(&self, py: Python<'py>, method: &str) -> Output<'py> {
+    pub fn call0<'py>(&self, py: Python<'py>, method: &'static Interned) -> Output<'py> {
         self.object(py).call_method0(method)
     }
 
@@ -277,15 +278,15 @@ impl Tls {
 
     /// Goes on with the handshake.
     pub fn handshake(&self, py: Python<'_>) -> PyResult<Progress> {
-        self.progress(py, "do_handshake")
+        self.progress(py, name!("do_handshake"))
     }
 
     /// Goes on with the shutdown.
     pub fn unwrap(&self, py: Python<'_>) -> PyResult<Progress> {
-        self.progress(py, "unwrap")
+        self.progress(py, name!("unwrap"))
     }
 
-    fn progress(&self, py: Python<'_>, method: &str) -> PyResult<Progress> {
+    fn progress(&self, py: Python<'_>, method: &'static Interned) -> PyResult<Progress> {
         let ended = unless_again(py, self.call0(py, method))?;
         Ok(if ended.is_some() { Progress::Done } else { Progress::Waits })
     }

@@ -130,7 +130,7 @@ fn reading(t: &mut Table<SslTransport>) {
         |transport| {
             let protocol = transport.protocol(transport.py(), "_resume_reading")?;
             if protocol.app_reading_paused.replace(false) {
-                call_soon(&protocol, "_go_on_reading")?;
+                call_soon(&protocol, name!("_go_on_reading"))?;
             }
             Ok(none(transport.py()))
         },

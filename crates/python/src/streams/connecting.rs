@@ -14,6 +14,7 @@ use crate::coroutines::{Routine, Step, taken};
 use crate::ffi::class::{Callable, make_callable};
 use crate::ffi::{Args, Class, ClassState, Create, Obj, Output, Signature, Slot, Table, none, references};
 use crate::functions::{self, running_loop};
+use crate::names::Interned;
 use crate::replaced::names::running_loop::OF_STREAMS;
 use crate::replaced::names::{READER, WRITER};
 
@@ -66,12 +67,12 @@ fn request<'py, const N: usize>(
 
 fn open_connection<'py>(args: Args<'_, 'py>) -> Output<'py> {
     let (_, request) = request(&args, &OPEN, 0)?;
-    open(OPEN.function, request, |routine| connect(routine, "create_connection"))
+    open(OPEN.function, request, |routine| connect(routine, name!("create_connection")))
 }
 
 fn open_unix_connection<'py>(args: Args<'_, 'py>) -> Output<'py> {
     let (_, request) = request(&args, &OPEN_UNIX, 0)?;
-    open(OPEN_UNIX.function, request, |routine| connect(routine, "create_unix_connection"))
+    open(OPEN_UNIX.function, request, |routine| connect(routine, name!("create_unix_connection")))
 }
 
 /// A routine keeps the arguments for the loop's method,
@@ -120,7 +121,7 @@ fn with_factory<'py>(
 }
 
 /// Connects. The routine's owner is the limit, then the loop.
-fn connect<'py>(routine: &Obj<'py, Routine>, method: &str) -> PyResult<Step<'py>> {
+fn connect<'py>(routine: &Obj<'py, Routine>, method: &'static Interned) -> PyResult<Step<'py>> {
     let py = routine.py();
     let event_loop = running_loop(py, &OF_STREAMS)?;
     let reader = reader::made(&READER, &routine.owner.get_or_none(py), &event_loop)?;
@@ -142,12 +143,12 @@ fn connect<'py>(routine: &Obj<'py, Routine>, method: &str) -> PyResult<Step<'py>
 
 fn start_server<'py>(args: Args<'_, 'py>) -> Output<'py> {
     let (kept, request) = request(&args, &START, 1)?;
-    start(START.function, kept, request, |routine| serve(routine, "create_server"))
+    start(START.function, kept, request, |routine| serve(routine, name!("create_server")))
 }
 
 fn start_unix_server<'py>(args: Args<'_, 'py>) -> Output<'py> {
     let (kept, request) = request(&args, &START_UNIX, 1)?;
-    start(START_UNIX.function, kept, request, |routine| serve(routine, "create_unix_server"))
+    start(START_UNIX.function, kept, request, |routine| serve(routine, name!("create_unix_server")))
 }
 
 fn start<'py>(
@@ -163,7 +164,7 @@ fn start<'py>(
     Ok(routine)
 }
 
-fn serve<'py>(routine: &Obj<'py, Routine>, method: &str) -> PyResult<Step<'py>> {
+fn serve<'py>(routine: &Obj<'py, Routine>, method: &'static Interned) -> PyResult<Step<'py>> {
     let py = routine.py();
     let event_loop = running_loop(py, &OF_STREAMS)?;
     let limit = routine.owner.get_or_none(py);

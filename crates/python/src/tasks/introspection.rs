@@ -60,7 +60,7 @@ pub fn all_tasks<'py>(event_loop: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyS
     let eager = errors::collected(module.getattr(name!("_eager_tasks"))?.try_iter()?)?;
     #[cfg(not(Py_3_12))]
     let eager = Vec::new();
-    let scheduled = if cfg!(Py_3_12) { "_scheduled_tasks" } else { "_all_tasks" };
+    let scheduled = if cfg!(Py_3_12) { name!("_scheduled_tasks") } else { name!("_all_tasks") };
     let scheduled = snapshot(&module.getattr(scheduled)?)?;
     let native = TASKS.living(py).into_iter().map(Obj::into_any);
     for task in eager.into_iter().chain(scheduled).chain(native) {

@@ -17,6 +17,7 @@ use crate::addresses;
 use crate::core::EventLoop;
 use crate::errors;
 use crate::ffi::{Output, Raised, Slot, call, none};
+use crate::names::Interned;
 use crate::replaced::names::{TRANSPORT_SOCKET, sockets};
 use crate::{names, stock};
 
@@ -39,7 +40,7 @@ impl Accepted {
         let socket = make_socket(py, family, protocol, fd)?;
         let peer = match peer.and_then(|peer| SocketAddr::try_from(peer).ok()) {
             Some(peer) => addresses::of(py, peer)?,
-            None => name_of(&socket, "getpeername")?,
+            None => name_of(&socket, name!("getpeername"))?,
         };
         Ok((socket, peer))
     }
@@ -93,9 +94,9 @@ impl Connection {
         let py = socket.py();
         let extra = if extra.is_none() { PyDict::new(py).into_any() } else { extra };
         extra.set_item("socket", TRANSPORT_SOCKET.current(py)?.call1((socket,))?)?;
-        extra.set_item("sockname", name_of(socket, "getsockname")?)?;
+        extra.set_item("sockname", name_of(socket, name!("getsockname"))?)?;
         if !extra.contains("peername")? {
-            extra.set_item("peername", name_of(socket, "getpeername")?)?;
+            extra.set_item("peername", name_of(socket, name!("getpeername"))?)?;
         }
         self.fd.set(socket.call_method0(names::fileno(py))?.extract()?);
         self.socket.put(socket.clone());
@@ -195,7 +196,7 @@ impl Connection {
             extra.set_item("socket", stock::transport_socket(py)?.call1((self.socket(py)?,))?)?;
             let local = match self.local.get() {
                 Some(local) => addresses::of(py, local)?,
-                None => name_of(&self.socket(py)?, "getsockname")?,
+                None => name_of(&self.socket(py)?, name!("getsockname"))?,
             };
             extra.set_item("sockname", local)?;
         }
@@ -257,7 +258,7 @@ pub fn shows_socket(name: &Bound<'_, PyAny>) -> bool {
 }
 
 /// `sock.getsockname()` or `sock.getpeername()`; None where the kernel has no answer.
-fn name_of<'py>(socket: &Bound<'py, PyAny>, method: &str) -> Output<'py> {
+fn name_of<'py>(socket: &Bound<'py, PyAny>, method: &'static Interned) -> Output<'py> {
     let py = socket.py();
     socket.call_method0(method).or_else(|error| {
         let raised = Raised::from_err(py, error);
