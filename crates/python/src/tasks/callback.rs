@@ -9,7 +9,8 @@ use pyo3::exceptions::PyAttributeError;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
-use super::{Task, step};
+use super::state::Task;
+use super::stepping::step;
 use crate::core::EventLoop;
 use crate::core::current;
 use crate::ffi::class::Plain;

@@ -5,7 +5,7 @@
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 
-use super::{TASKS, Task};
+use super::state::{TASKS, Task};
 use crate::core::uptime::nanoseconds;
 use crate::ffi::Obj;
 use crate::futures::State;

@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyModule;
 
-use super::Task;
+use super::state::Task;
 use crate::ffi::Class;
 use crate::ffi::closure::is_closure;
 

@@ -7,7 +7,7 @@
 use pyo3::prelude::*;
 use pyo3::types::{PyFrozenSet, PyModule, PySet};
 
-use super::TASKS;
+use super::state::TASKS;
 #[cfg(Py_3_12)]
 use crate::errors;
 use crate::ffi::{Args, Obj, Output, Signature};

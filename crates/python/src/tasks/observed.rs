@@ -2,7 +2,9 @@
 
 use pyo3::prelude::*;
 
-use super::{STEP, TASKS, Task, WAKEUP, task_of};
+use super::callback::task_of;
+use super::state::{TASKS, Task};
+use super::stepping::{STEP, WAKEUP};
 use crate::core::observation::{Ending, Place};
 use crate::core::{Entry, EventLoop, Runnable};
 use crate::events::Handle;

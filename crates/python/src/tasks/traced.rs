@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use pyo3::prelude::*;
 
-use super::{Task, name};
+use super::state::{Task, name};
 use crate::core::naming::NONE;
 use crate::core::recording::{Kind, Recording, halves};
 use crate::coroutines::protocol::Coroutine;
