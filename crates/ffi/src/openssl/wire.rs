@@ -4,7 +4,7 @@
 //! `BIO` of a method of ours reads from and writes to. Its memory belongs to the thread and serves one connection after the other, so
 //! it stays in the nearest cache; a connection has memory of its own only while ciphertext waits.
 //!
-//! Made and used by [`Engine`](super::Engine); OpenSSL calls [`read`], [`write`], [`control`] and [`destroy`].
+//! Made and used by [`Engine`](super::Engine); OpenSSL calls [`read`], [`write()`], [`control`] and [`destroy`].
 
 use std::cell::Cell;
 use std::ffi::{c_char, c_int, c_long, c_void};

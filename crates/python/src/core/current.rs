@@ -1,7 +1,7 @@
 //! Tells the standard library which task runs on which loop, because `asyncio.current_task()` and its callers must see native tasks.
 //!
 //! Up to 3.13 that is an entry in a dict (`_current_tasks`), from 3.14 on a field of the thread state
-//! ([`crate::ffi::running`]). Between two consecutive steps no Python code could see that no task is current, so [`leave`] only marks the
+//! (`ffi/src/running.rs`). Between two consecutive steps no Python code could see that no task is current, so [`leave`] only marks the
 //! task as left. Every entry that runs Python code and is not a step calls [`flush_leave`] first, which changes the record; entries
 //! that run no Python code (an alarm, the end of a job) leave it as it is. Called by tasks and by the kinds of entries.
 

@@ -1,6 +1,6 @@
 //! Which descriptors belong to transports: `_transports` and `_ensure_fd_no_transport` of `asyncio.selector_events`.
 //!
-//! Native transports are listed in a [`WeakMap`](crate::ffi::WeakMap). The mapping of the standard library
+//! Native transports are listed in a [`WeakMap`]. The mapping of the standard library
 //! (descriptor to transport, weakly) is made when Python code first asks for `_transports`, and from then on it is what counts.
 //! Called by transports and by everything that is not to touch a transport's descriptor.
 
@@ -108,7 +108,7 @@ pub fn enter<T: Class>(
     mapping.map_or(Ok(()), |mapping| mapping.set_item(fd, transport.as_any()))
 }
 
-/// Takes a transport off the list, for whoever uses its descriptor meanwhile; KeyError when it is not there.
+/// Takes a transport off the list, for sendfile and TLS, which use its descriptor meanwhile; KeyError when it is not there.
 pub fn leave(
     event_loop: &Obj<'_, EventLoop>,
     fd: Fd,
