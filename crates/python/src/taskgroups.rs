@@ -24,7 +24,7 @@ use crate::coroutines::{Routine, Step};
 use crate::errors;
 use crate::ffi::combined::Combinable;
 use crate::ffi::{
-    Args, Class, ClassState, Obj, Output, Signature, Slot, Table, Visitor, boolean, make, none,
+    Args, Class, ClassState, Obj, Output, Signature, Slot, Table, boolean, make, none, references,
 };
 use crate::functions::running_loop;
 use crate::futures::future_like;
@@ -94,19 +94,6 @@ impl TaskGroup {
     fn errors<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyList>> {
         let errors = self.errors.get(py)?.cast_into::<PyList>().ok()?;
         (!errors.is_empty()).then_some(errors)
-    }
-
-    fn each_slot(&self, mut f: impl FnMut(&Slot)) {
-        for slot in [
-            &self.event_loop,
-            &self.parent_task,
-            &self.tasks,
-            &self.errors,
-            &self.base_error,
-            &self.on_completed,
-        ] {
-            f(slot);
-        }
     }
 }
 
@@ -385,11 +372,5 @@ impl Class for TaskGroup {
         copying::table(t);
     }
 
-    fn traverse(&self, visitor: &mut Visitor) {
-        self.each_slot(|slot| slot.traverse(visitor));
-    }
-
-    fn clear(&self) {
-        self.each_slot(Slot::clear);
-    }
+    references! { event_loop, parent_task, tasks, errors, base_error, on_completed }
 }
