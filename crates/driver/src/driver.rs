@@ -92,7 +92,7 @@ impl Driver {
         }
     }
 
-    /// Said by whoever cancelled the last operation of a descriptor that is still open, right before it submits another one: a
+    /// Said by the caller that cancelled the last operation of a descriptor that is still open, right before it submits another one: a
     /// registration that the kernel still has need not be asked about.
     pub fn submits_again(&mut self, fd: Fd) {
         match self {

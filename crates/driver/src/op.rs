@@ -150,7 +150,7 @@ pub enum Outcome {
     /// The kernel refused. After this, and after `Eof`, the operation is over but its identifier is still valid, and still
     /// occupies its side of the descriptor, until its owner cancels it. The owner does so before the next wait; until then
     /// a driver may report the operation once more, and finishing it tries again. Not so `RecvFrom`: a refusal is about one
-    /// datagram sent before (nobody receives there), and the operation stays armed.
+    /// datagram sent before (no socket receives there), and the operation stays armed.
     Failed(io::Error),
 }
 

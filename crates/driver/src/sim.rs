@@ -148,7 +148,7 @@ impl Sim {
         world.translate(&events, ready);
     }
 
-    /// For those who are not the driver's thread.
+    /// For threads other than the driver's.
     pub(crate) fn shared(&self) -> Arc<Shared> {
         Arc::clone(&self.shared)
     }

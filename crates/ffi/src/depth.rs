@@ -180,7 +180,7 @@ mod stack {
 
 #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "macos")))]
 mod stack {
-    //! Nobody to ask.
+    //! Platforms on which the stack is unknown.
 
     pub(super) fn bounds() -> Option<(usize, usize)> {
         None

@@ -90,7 +90,7 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Starts, if it can: with an object whose methods nobody has replaced, and nobody to be told of messages and keys.
+    /// Starts, if it can: with an object whose methods are the original ones, and without callbacks for messages and keys.
     pub fn start(
         &self,
         context: &Bound<'_, PyAny>,

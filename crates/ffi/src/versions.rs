@@ -1,9 +1,9 @@
 //! Whether the names of modules and the attributes of classes have changed since somebody looked: numbers to compare.
 //!
 //! Since 3.12 the interpreter tells of each change to a module or class that is watched. All of them share one count, because
-//! such changes are rare: whoever has found something out keeps it as a [`Finding`], which holds as long as that count stays as
+//! such changes are rare: a caller keeps what it has found as a [`Finding`], which holds as long as that count stays as
 //! it is. Before 3.12 a dict has a version of its own. The attributes of a class have one on every Python.
-//! Used by whoever takes a short cut past what a program may replace.
+//! Used by code that takes a short cut past what a program may replace.
 
 #[cfg(not(Py_3_12))]
 mod by_dicts;

@@ -16,7 +16,7 @@ use crate::ffi::{Args, Output, Slot, Visitor, call, context};
 pub struct Arguments<Flags = ()> {
     kept: Slot,
     single: Cell<bool>,
-    /// Flags of whoever has the arguments: here they take no memory, because `single` leaves most of a word unused.
+    /// Flags of the object that has the arguments: here they take no memory, because `single` leaves most of a word unused.
     pub flags: Flags,
 }
 

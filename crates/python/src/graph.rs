@@ -106,7 +106,7 @@ fn running_frames<'py>(task: &Bound<'py, PyAny>, above: isize) -> PyResult<Vec<B
         frames.push(frame);
         let (around, outermost) = frames_around(&generator)?;
         frames.extend(around);
-        // Whoever steps a native task has no frame of its own, so below the task's coroutine may be another task's.
+        // The native code that steps a task has no frame of its own, so below the task's coroutine may be another task's.
         let is_root = !generator.is_none() && outermost.is(&root);
         let is_async = generator.is_instance(stock::coroutine(py)?)?
             || generator.is_instance(stock::async_generator(py)?)?;

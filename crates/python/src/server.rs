@@ -120,7 +120,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     classes::add::<Server>(module).map(drop)
 }
 
-/// The sockets as anybody may have them.
+/// The sockets as the program sees them.
 fn sockets<'py>(server: &Obj<'py, Server>) -> PyResult<Bound<'py, PyTuple>> {
     let py = server.py();
     let Some(sockets) = server.sockets.get(py) else { return Ok(PyTuple::empty(py)) };

@@ -88,7 +88,7 @@ pub fn protect<'py>(arg: &Bound<'py, PyAny>) -> Output<'py> {
 /// The outer future becomes what the inner one became, unless it was cancelled before.
 fn inner_done(inner: &Bound<'_, PyAny>, outer: &Bound<'_, PyAny>) -> PyResult<()> {
     if is_cancelled(outer)? {
-        // Since 3.14 the exception, which nobody gets, is reported.
+        // Since 3.14 the exception, which no awaiting task gets, is reported.
         return if cfg!(Py_3_14) { Ok(()) } else { future_like::mark_retrieved(inner) };
     }
     if is_cancelled(inner)? {

@@ -117,7 +117,7 @@ fn init<'py>(
 pub struct Parts<'py> {
     /// Any loop.
     pub event_loop: Bound<'py, PyAny>,
-    /// Who gets the plain text.
+    /// The protocol that gets the plain text.
     pub app_protocol: Bound<'py, PyAny>,
     /// An `SSLContext`.
     pub context: Bound<'py, PyAny>,

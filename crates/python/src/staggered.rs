@@ -47,7 +47,7 @@ struct Race {
     parent: Slot,
     /// A set of the attempts' tasks.
     running: Slot,
-    /// What the race waits for: done when nobody runs any more.
+    /// What the race waits for: done when no attempt runs any more.
     completed: Slot,
     /// A list: what each attempt raised.
     exceptions: Slot,
@@ -100,7 +100,7 @@ fn begin<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     wait(routine)
 }
 
-/// Waits until nobody runs. A cancellation, which the second slot keeps, is one of all attempts.
+/// Waits until no attempt runs. A cancellation, which the second slot keeps, is one of all attempts.
 fn wait<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     let py = routine.py();
     let race = routine.owner::<Race>(py)?;

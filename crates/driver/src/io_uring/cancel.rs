@@ -108,7 +108,7 @@ impl Uring {
         }
     }
 
-    /// Keeps what was received of a socket. Where there is no memory, nobody reads on: bytes would be missing.
+    /// Keeps what was received of a socket. Where there is no memory, the socket is not read any more, because bytes would be missing.
     fn keep(&mut self, fd: Fd, identity: Identity, bytes: &[u8], end: Option<i32>) {
         if !self.kept.add(fd, identity, bytes, end)
             && let Ok(socket) = sys::borrow(fd)
@@ -134,7 +134,7 @@ impl Uring {
         drop(entered); // a failure of the ring shows at the next wait
     }
 
-    /// A completion of a cancelled operation's request: its bytes are kept for whoever reads next.
+    /// A completion of a cancelled operation's request: its bytes are kept for the next receive on the socket.
     #[cold]
     pub(super) fn handle_orphan(&mut self, id: OpId, completion: Completion) {
         let place = self.orphans.iter().position(|orphan| orphan.id == id);

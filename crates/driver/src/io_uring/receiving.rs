@@ -18,14 +18,14 @@ pub(super) enum Chunk {
 /// Who receives for an operation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Route {
-    /// Nobody until the request is submitted, for the first time or again.
+    /// None until the request is submitted, for the first time or again.
     #[default]
     Idle,
     /// A request of the ring, whose final completion has not come.
     Armed,
     /// An operation of the epoll driver.
     Epoll(OpId),
-    /// Nobody any more: the end of the stream, or an error, has come.
+    /// None any more: the end of the stream, or an error, has come.
     Over,
 }
 

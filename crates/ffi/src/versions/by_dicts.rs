@@ -4,12 +4,12 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyType};
 
-/// Nobody counts.
+/// Changes are not counted.
 pub fn changes() -> u64 {
     0
 }
 
-/// Nobody is told.
+/// No watcher is registered.
 pub fn watch_class(_class: &Bound<'_, PyType>) -> bool {
     false
 }

@@ -109,7 +109,7 @@ fn tell_protocol<'py>(
     Ok(())
 }
 
-/// A pipe could not be connected, or the task was cancelled: whoever waits is told, unless the loop is to end.
+/// A pipe could not be connected, or the task was cancelled: the waiter's future gets the exception, unless the loop is to end.
 fn tell_failure<'py>(
     routine: &Obj<'py, Routine>,
     transport: &Obj<'py, BaseSubprocessTransport>,

@@ -1,7 +1,7 @@
 //! What happens to a child: its pipes deliver and end, it exits, and when all of that has happened its transport does.
 //!
 //! Everything the protocol is told goes through the loop's queue, and until the pipes are connected through a queue of the
-//! transport's own, so that it comes in the order in which it happened. Called by [`super::pipes`] and by whoever watches the child.
+//! transport's own, so that it comes in the order in which it happened. Called by [`super::pipes`] and by the watcher of the child.
 
 use pyo3::exceptions::PyAssertionError;
 use pyo3::prelude::*;

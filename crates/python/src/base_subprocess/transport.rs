@@ -1,6 +1,6 @@
 //! `BaseSubprocessTransport`: the transport of a child process. Its state and attributes, signals, closing.
 //!
-//! Called by programs, by the protocols of the pipes and by whoever watches the child; calls the Popen object, the loop and the
+//! Called by programs, by the protocols of the pipes and by the watcher of the child; calls the Popen object, the loop and the
 //! protocol. [`crate::unix_events`] derives the class that starts a child.
 
 use std::ffi::CStr;
@@ -122,7 +122,7 @@ fn close<'py>(transport: &Obj<'py, BaseSubprocessTransport>) -> Output<'py> {
     }
     for protocol in transport.pipes(py)?.values().iter().filter(|protocol| !protocol.is_none()) {
         if is_loop_over(transport)? {
-            // The pipe could not tell anybody that it is closed.
+            // The pipe has no protocol that could be told that it is closed.
             continue;
         }
         protocol.getattr(pyo3::intern!(py, "pipe"))?.call_method0(names::close(py))?;
@@ -142,7 +142,7 @@ fn close<'py>(transport: &Obj<'py, BaseSubprocessTransport>) -> Output<'py> {
     match process.call_method0(name!("kill")) {
         Ok(_) => {}
         Err(error) if error.is_instance_of::<PyProcessLookupError>(py) => drop(Raised::from_err(py, error)),
-        // It runs with the rights of somebody else.
+        // The child runs with the rights of another user.
         Err(error) if error.is_instance_of::<PyPermissionError>(py) => drop(Raised::from_err(py, error)),
         Err(error) => return Err(error),
     }

@@ -149,7 +149,7 @@ impl Marks {
         index_in(self.number.get(), place)
     }
 
-    /// The loop did not run, or waited in the kernel: that was nobody's time.
+    /// The loop did not run, or waited in the kernel: that time belongs to no step.
     pub fn skip_time(&self) {
         if self.are_set() && now() != self.tick.get() {
             self.take_time();

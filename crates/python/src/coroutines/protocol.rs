@@ -53,7 +53,7 @@ fn ensure_idle<T: Coroutine>(coroutine: &Obj<'_, T>) -> PyResult<()> {
     if coroutine.is_running() { Err(PyValueError::new_err("coroutine already executing")) } else { Ok(()) }
 }
 
-/// Refuses to await what somebody awaits already.
+/// Refuses to await a coroutine that is awaited already.
 #[inline]
 pub fn ensure_not_awaited<T: Coroutine>(coroutine: &Obj<'_, T>) -> PyResult<()> {
     if coroutine.started().get() && is_suspended(coroutine) {

@@ -19,6 +19,7 @@ use crate::core::{EventLoop, Kernel, Overrides, Owner, OwnerKind, Part, ignore_r
 use crate::ffi::class::Plain;
 use crate::ffi::{
     Args, Class, ClassState, Create, LoopCell, Obj, Output, Ref, Signature, Slot, Table, Visitor, audit,
+    references,
 };
 use crate::ffi::{call, context, none};
 use crate::replaced::sockets;
@@ -248,29 +249,8 @@ impl Class for Acceptor {
         );
     }
 
-    fn traverse(&self, visitor: &mut Visitor) {
-        self.event_loop.traverse(visitor);
-        self.slots().iter().for_each(|slot| slot.traverse(visitor));
-    }
-
-    fn clear(&self) {
-        self.event_loop.clear();
-        self.slots().iter().for_each(|slot| slot.clear());
-    }
-}
-
-impl Acceptor {
-    /// The references that the collector has to see.
-    fn slots(&self) -> [&Slot; 8] {
-        [
-            &self.socket,
-            &self.factory,
-            &self.ssl_context,
-            &self.server,
-            &self.handshake_timeout,
-            &self.shutdown_timeout,
-            &self.context,
-            &self.given_context,
-        ]
+    references! {
+        event_loop, socket, factory, ssl_context, server, handshake_timeout, shutdown_timeout, context,
+        given_context,
     }
 }

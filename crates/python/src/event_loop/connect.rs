@@ -105,7 +105,7 @@ pub(super) fn check_ssl_socket(socket: &Bound<'_, PyAny>) -> PyResult<()> {
         return check.call1((socket,)).map(drop);
     }
     let modules = stock::module(py, "sys")?.getattr(name!("modules"))?;
-    // Who has an SSLSocket has imported the module.
+    // A program that has an SSLSocket has imported the module.
     let ssl = modules.call_method1(name!("get"), ("ssl",))?;
     if !ssl.is_none() && socket.is_instance(&ssl.getattr(name!("SSLSocket"))?)? {
         return Err(PyTypeError::new_err("Socket cannot be of type SSLSocket"));

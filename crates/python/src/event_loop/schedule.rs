@@ -251,7 +251,7 @@ pub(super) fn post<'py>(event_loop: &Obj<'py, EventLoop>, handle: Obj<'py, Poste
     event_loop.push_made(|| Entry::of(&POSTED, handle))?;
     event_loop.inbox.note_pushed();
     if event_loop.runs_elsewhere() && event_loop.inbox.is_flooded() {
-        // asyncio writes to a socket here, and whoever waits for the interpreter gets it. Threads that post without end would leave
+        // asyncio writes to a socket here, and a thread that waits for the interpreter gets it. Threads that post without end would leave
         // the loop no time otherwise.
         let inbox = Arc::clone(&event_loop.inbox);
         event_loop.py().detach(|| inbox.throttle());

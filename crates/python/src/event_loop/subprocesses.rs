@@ -1,4 +1,4 @@
-//! Child processes: `subprocess_exec`, `subprocess_shell`, and who waits for the children.
+//! Child processes: `subprocess_exec`, `subprocess_shell`, and which watcher waits for the children.
 //!
 //! Called by programs and by [`crate::subprocess`]; calls [`crate::unix_events`], whose transport starts the child and whose
 //! watchers wait for it. Until Python 3.13 a program may set a watcher of its own, which is used then.
@@ -320,7 +320,7 @@ fn child_ended<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Ou
     let [_, code, transport] = args.parse(&ENDED)?;
     let exited = pyo3::intern!(py, "_process_exited");
     if running(py)?.is_some_and(|running| running.is(event_loop.as_any())) {
-        // The child was reaped this moment. To be told later would leave time to send a signal to whoever gets its id.
+        // The child was reaped this moment. If the transport were told later, a signal could go to the process that gets the id next.
         transport.call_method1(exited, (code,))?;
     } else {
         // A watcher of the program's, which calls from a thread of its own.

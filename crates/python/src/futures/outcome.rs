@@ -44,7 +44,7 @@ pub fn take_outcome<'py>(future: &Obj<'py, Future>) -> PyResult<Option<Outcome<'
             let outcome = future.outcome.get_or_none(py);
             if future.failed.get() {
                 let exception = Raised(outcome.cast_into::<PyBaseException>()?);
-                // Once: those who ask again get their own traceback.
+                // Once: an exception that is raised again gets a traceback of its own.
                 let kept = future.exception_traceback.take();
                 exception.0.setattr(name!("__traceback__"), kept.map(|kept| kept.into_any(py)))?;
                 Outcome::Raised(exception)

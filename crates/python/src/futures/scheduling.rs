@@ -1,7 +1,7 @@
 //! The callbacks of a future: added, removed, shown to Python code, and scheduled when the future is done.
 //!
 //! On a native loop a callback is pushed to the ready ring, with no handle; on a foreign loop everything goes through that
-//! loop's `call_soon`. Called by `outcome` and by whoever waits for a future.
+//! loop's `call_soon`. Called by `outcome`, by tasks and by primitives.
 
 use pyo3::prelude::*;
 use pyo3::types::PyList;

@@ -133,7 +133,7 @@ fn init(
     Ok(())
 }
 
-/// `locked()`: nothing is left, or somebody waits who came first.
+/// `locked()`: no unit is left, or a task that came before waits.
 #[inline]
 fn is_locked(semaphore: &Obj<'_, Semaphore>) -> PyResult<bool> {
     let py = semaphore.py();
@@ -170,7 +170,7 @@ fn take_turn(semaphore: &Obj<'_, Semaphore>, ticket: u64, waited: Output<'_>) ->
         Err(error) => waiters::is_cancellation(py, error)?,
         Ok(_) => false,
     };
-    // The unit that it was handed goes to somebody else.
+    // The unit that the task was handed goes to the next waiter.
     if cancelled && !is_cancelled(&waiter)? && is_done(&waiter)? {
         semaphore.value.add(py, 1)?;
     }

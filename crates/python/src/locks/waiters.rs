@@ -31,7 +31,7 @@ pub struct Waiters {
 }
 
 impl Waiters {
-    /// Begins anew: nobody waits.
+    /// Begins anew, without waiters.
     pub(super) fn begin(&self, py: Python<'_>) -> PyResult<()> {
         self.clear();
         self.begin_elsewhere(py)
@@ -125,7 +125,7 @@ impl Waiters {
         Ok(found.map(|waiter| waiter.into_any(py)))
     }
 
-    /// The next waiter that nobody has woken or cancelled.
+    /// The next waiter that was neither woken nor cancelled.
     #[inline]
     pub(super) fn next_pending<'py>(
         &self,
@@ -153,7 +153,7 @@ impl Waiters {
         Ok(found)
     }
 
-    /// Whether there is nobody to look at.
+    /// Whether there are no waiters.
     #[inline]
     pub(super) fn are_none(&self) -> bool {
         self.shown.is_empty() && self.queue.with(|queue| queue.is_empty())

@@ -63,7 +63,7 @@ pub fn shutdown<'py>(queue: &Obj<'py, Queue>, immediate: bool) -> Output<'py> {
             finish(queue)?;
         }
     }
-    // Those who wait look again, and find the queue shut down.
+    // The waiting tasks look again, and find the queue shut down.
     queue.getters.wake_all(py)?;
     queue.putters.wake_all(py)?;
     Ok(none(py))

@@ -2,7 +2,7 @@
 //!
 //! asyncio's functions look names up in their modules when they run, so what a program puts there is what they use:
 //! `asyncio.tasks.Task`, `asyncio.base_events.logger`, `time.monotonic`. Native code takes its short cuts as long as a [`Name`]
-//! says that nobody did, which costs one comparison; what a program did put there is found by looking, as in Python.
+//! says that no program did, which costs one comparison; what a program did put there is found by looking, as in Python.
 //!
 //! [`capture`] remembers what the modules have before anybody replaces it; called when the module is made. A [`Module`] is in `modules`,
 //! how a name is looked up is in `name`, and the methods of classes are in `methods`.

@@ -1,6 +1,6 @@
 //! The connections of a server: transports attach themselves when they are made and detach themselves when they have ended.
 //!
-//! Native transports do so by [`CLASS`], all others by `_attach` and `_detach`. Calls those who wait for the end.
+//! Native transports do so by [`CLASS`], all others by `_attach` and `_detach`. Completes the futures of `wait_closed()`.
 
 use pyo3::exceptions::PyAssertionError;
 use pyo3::prelude::*;
@@ -25,7 +25,7 @@ fn native<'a, 'py>(server: &'a Bound<'py, PyAny>) -> Option<&'a Obj<'py, Server>
 
 /// `_attach`, for a native transport.
 fn attach(server: &Obj<'_, Server>, transport: &Obj<'_, SocketTransport>) -> PyResult<()> {
-    still_open(server)?;
+    check_open(server)?;
     if let Ok(number) = usize::try_from(transports::descriptor(transport)) {
         transport.client.enter(&server.clients, number, transport);
     }
@@ -36,15 +36,15 @@ fn attach(server: &Obj<'_, Server>, transport: &Obj<'_, SocketTransport>) -> PyR
 /// `_detach`, for a native transport.
 fn detach(server: &Obj<'_, Server>, transport: &Obj<'_, SocketTransport>) -> PyResult<()> {
     transport.client.leave();
-    one_less(server)
+    connection_ended(server)
 }
 
-fn still_open(server: &Obj<'_, Server>) -> PyResult<()> {
+fn check_open(server: &Obj<'_, Server>) -> PyResult<()> {
     // An assertion in asyncio: only a transport that a program makes itself, for a closed server, can come here.
     if server.sockets.is_empty() { Err(PyAssertionError::new_err(())) } else { Ok(()) }
 }
 
-fn one_less(server: &Obj<'_, Server>) -> PyResult<()> {
+fn connection_ended(server: &Obj<'_, Server>) -> PyResult<()> {
     server.connected.set(server.connected.get().saturating_sub(1));
     wake_if_over(server)
 }
@@ -95,12 +95,12 @@ pub(super) fn attach_any<'py>(server: &Obj<'py, Server>, args: Args<'_, 'py>) ->
         Some(transport) => match Obj::<SocketTransport>::cast(&transport) {
             Some(native) => attach(server, native)?,
             None => {
-                still_open(server)?;
+                check_open(server)?;
                 foreign(server)?.call_method1(name!("add"), (transport,))?;
             }
         },
         None => {
-            still_open(server)?;
+            check_open(server)?;
             server.connected.set(server.connected.get() + 1);
         }
     }
@@ -118,7 +118,7 @@ pub(super) fn detach_any<'py>(server: &Obj<'py, Server>, args: Args<'_, 'py>) ->
                 wake_if_over(server)?;
             }
         },
-        None => one_less(server)?,
+        None => connection_ended(server)?,
     }
     Ok(none(py))
 }

@@ -1,4 +1,4 @@
-//! What a reader has received and nobody has read yet.
+//! What a reader has received and the program has not read yet.
 //!
 //! A piece that arrives while nothing is there is kept as the `bytes` object it came in, and handed out as that object when it is
 //! read whole: most messages are never copied again. More pieces are joined. Once Python code has asked for `_buffer`, it

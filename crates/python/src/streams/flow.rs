@@ -53,13 +53,13 @@ impl FlowControl {
         Ok(())
     }
 
-    /// Whether nobody has to wait in `drain()`.
+    /// Whether `drain()` returns at once.
     #[inline]
     pub fn is_flowing(&self) -> bool {
         !self.paused.get() && !self.lost.get()
     }
 
-    /// Lets everybody who waits go on, or gives them the exception.
+    /// Completes the futures of `drain()`, with the exception if there is one.
     fn release(&self, py: Python<'_>, exception: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
         let waiters: Vec<Ref> =
             self.waiters.with(|waiters| waiters.iter().map(|waiter| waiter.copy(py)).collect());
@@ -118,7 +118,7 @@ pub fn resume_writing(flow: &Obj<'_, FlowControl>) -> PyResult<()> {
     flow.release(flow.py(), None)
 }
 
-/// `connection_lost`: nobody shall wait for a connection that is gone.
+/// `connection_lost`: no `drain()` waits for a connection that is gone.
 pub fn connection_lost(flow: &Obj<'_, FlowControl>, exception: &Bound<'_, PyAny>) -> PyResult<()> {
     flow.lost.set(true);
     if !flow.paused.get() {

@@ -18,14 +18,14 @@ use crate::ffi::{Obj, Slot, derived};
 /// What a `StreamReaderProtocol` adds.
 #[derive(Default)]
 pub struct ProtocolState {
-    /// A weak reference: the reader goes when nobody reads any more.
+    /// A weak reference: the reader is freed when the program has dropped it.
     reader: Slot,
-    /// A server's, until somebody has it.
+    /// The reader of a server's connection, until the function of the server has it.
     strong_reader: Slot,
     /// A server's function for new connections.
     connected: Slot,
     reject: Cell<bool>,
-    /// The task of a server's coroutine, which nobody else may hold.
+    /// The task of a server's coroutine; perhaps the only reference to it.
     task: Slot,
     transport: Slot,
     /// `_stream_writer`, before 3.13: a weak reference, so that a writer that a server's function drops is closed.

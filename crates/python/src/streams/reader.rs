@@ -223,7 +223,7 @@ fn feed_data<'py>(reader: &Obj<'py, StreamReader>, data: &Bound<'py, PyAny>) -> 
     fed(reader)
 }
 
-/// Wakes who waits, if that is enough, and stops the transport when it is too much.
+/// Wakes the waiting task, if that is enough for it, and pauses the transport when it is too much.
 #[inline]
 pub fn fed(reader: &Obj<'_, StreamReader>) -> PyResult<()> {
     let (py, data): (_, &StreamReader) = (reader.py(), reader);

@@ -180,7 +180,7 @@ fn wait_for_data<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     }))
 }
 
-/// Nobody waits any more, whatever came of it.
+/// The wait has ended, by data, by the end of the stream, or by an exception.
 #[inline]
 fn end_of_wait<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyResult<Obj<'py, StreamReader>> {
     let reader = routine.owner::<StreamReader>(routine.py())?;
@@ -237,7 +237,7 @@ fn read_on<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
         let joined = || make::bytes(py, b"")?.call_method1(name!("join"), (&blocks,));
         let block = match block {
             Ok(block) => block,
-            // The next one who reads gets what was read so far.
+            // The next read gets what was read so far.
             Err(error) => {
                 let reader = routine.owner::<StreamReader>(py)?;
                 let error = Raised::from_err(py, error);

@@ -162,7 +162,7 @@ fn stdin_lost<'py>(protocol: &Obj<'py, SubprocessStreamProtocol>, error: &Bound<
         return future_like::set_result(&closed, none(py));
     }
     future_like::set_exception(&closed, error)?;
-    // Nobody has to wait for the end of standard input.
+    // Standard input has ended already, so nothing waits for its end.
     future_like::mark_retrieved(&closed)
 }
 

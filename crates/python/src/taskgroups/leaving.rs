@@ -76,7 +76,7 @@ fn begin_exit<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
             body_raised(routine, group)?;
         }
         if raised && !group.aborting.get() {
-            // Nobody needs the tasks any more.
+            // The body has failed, so the tasks are cancelled.
             abort(group)?;
         }
         await_tasks(routine, group)

@@ -141,7 +141,7 @@ fn expired<'py>(
     };
     let Some((class, exception)) = raised else { return Ok(()) };
     if requests > timeout.cancelling.get() {
-        // Somebody else asked for a cancellation as well.
+        // Other code asked for a cancellation as well.
         return Ok(());
     }
     let cancelled = stock::cancelled_error(py)?;

@@ -172,7 +172,7 @@ pub fn connection_lost<T: Transport>(transport: &Obj<'_, T>, error: &Bound<'_, P
     told.and(closed).and(ended)
 }
 
-/// Closes the file, of which the loop takes note.
+/// Closes the file, and tells the loop that a descriptor is free.
 fn close_file<T: Transport>(transport: &Obj<'_, T>) -> PyResult<()> {
     let closed = T::close_file(transport);
     if let Some(event_loop) = transport.endpoint().event_loop.obj(transport.py()) {
@@ -181,7 +181,7 @@ fn close_file<T: Transport>(transport: &Obj<'_, T>) -> PyResult<()> {
     closed
 }
 
-/// `__del__`: what nobody closed is closed, with a ResourceWarning.
+/// `__del__`: a transport that was not closed is closed, with a ResourceWarning.
 pub(super) fn finalize<T: Transport>(transport: &Obj<'_, T>) -> PyResult<()> {
     if !transport.is_open() {
         return Ok(());

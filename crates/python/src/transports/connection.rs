@@ -209,7 +209,7 @@ impl Connection {
         self.extra.put(extra);
     }
 
-    /// `get_extra_info`: what nobody put there is known without making anything.
+    /// `get_extra_info`: for a name that was never put there, no object is made.
     pub fn extra_info<'py>(&self, name: &Bound<'py, PyAny>, default: Bound<'py, PyAny>) -> Output<'py> {
         let py = name.py();
         let known = |name: &Bound<'_, PyString>| {
@@ -226,7 +226,7 @@ impl Connection {
         self.open.set(false);
         if let Some(fd) = self.owned.take() {
             if self.extra.is_empty() {
-                // Somebody may still ask.
+                // Python code may still ask for the address.
                 let local = rustix::net::getsockname(&fd).ok();
                 self.local.set(local.and_then(|local| SocketAddr::try_from(local).ok()));
             }
@@ -266,7 +266,7 @@ fn name_of<'py>(socket: &Bound<'py, PyAny>, method: &'static Interned) -> Output
     })
 }
 
-/// A Python socket around a descriptor, which it closes some day; without one the descriptor is closed now.
+/// A Python socket around a descriptor. The socket closes it; where no socket can be made, it is closed now.
 fn make_socket(py: Python<'_>, family: i32, protocol: i32, fd: OwnedFd) -> Output<'_> {
     let keywords = PyDict::new(py);
     keywords.set_item("fileno", fd.as_raw_fd())?;

@@ -37,7 +37,7 @@ pub trait Machine {
 pub struct Endpoint<M> {
     pub(crate) event_loop: Slot<EventLoop>,
     pub(super) protocol: Slot,
-    /// What the protocol is called in, whoever reads or writes.
+    /// What the protocol is called in, whether the loop or Python code reads or writes.
     pub(super) own_context: Slot,
     /// Whether `connection_lost` has been called, and every reference was dropped.
     pub(super) gone: Cell<bool>,
@@ -132,7 +132,7 @@ pub trait Transport: Class {
         Ok(())
     }
 
-    /// Nobody has closed it, and the collector does.
+    /// The program has not closed it, and the collector does.
     fn dropped(_transport: &Obj<'_, Self>) -> PyResult<()> {
         Ok(())
     }

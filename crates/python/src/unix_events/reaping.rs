@@ -11,7 +11,7 @@ use crate::stock;
 /// `unix_events.waitstatus_to_exitcode`
 static WAITSTATUS_TO_EXITCODE: Name<1> = Name::new([(&UNIX_EVENTS, "waitstatus_to_exitcode")]);
 
-/// Waits for a child and gives its return code: None when somebody else has waited for it before.
+/// Waits for a child and gives its return code: None when other code of the program has waited for it before.
 pub(super) fn reap<'py>(pid: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
     let py = pid.py();
     let waited = match stock::os_module(py)?.call_method1(name!("waitpid"), (pid, 0)) {
@@ -37,10 +37,10 @@ pub(super) fn reap<'py>(pid: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, P
     }
 }
 
-/// What is reported for a child whose return code nobody knows.
+/// What is reported for a child whose return code is unknown.
 const UNKNOWN: i32 = 255;
 
-/// The return code for a child that somebody else has waited for, with a warning.
+/// The return code for a child that other code of the program has waited for, with a warning.
 pub(super) fn unknown<'py>(
     frame: &Frame,
     pid: &Bound<'py, PyAny>,

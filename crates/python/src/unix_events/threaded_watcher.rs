@@ -116,7 +116,7 @@ fn wait_and_have_it_reaped<'py>(
     let options = os.getattr(name!("WEXITED"))?.bitor(os.getattr(name!("WNOWAIT"))?)?;
     match os.call_method1(name!("waitid"), (os.getattr(name!("P_PID"))?, pid, options)) {
         Err(error) if !error.is_instance_of::<PyChildProcessError>(py) => return Err(error),
-        // Somebody else has waited for it.
+        // Other code of the program has waited for it.
         Err(error) => drop(Raised::from_err(py, error)),
         Ok(_) => {}
     }

@@ -96,7 +96,7 @@ impl World {
         match receiver {
             Some(receiver) if receiver.is_full(capacity) => return Err(Errno::AGAIN.into()),
             Some(receiver) => receiver.inbound.push_back((port, data.to_vec())),
-            // Only who is connected hears of it.
+            // Only a connected socket gets the error.
             None if connected.is_some() => self.mailbox_of(fd)?.error = Some(Errno::CONNREFUSED),
             None => {}
         }

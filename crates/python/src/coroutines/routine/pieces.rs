@@ -15,7 +15,7 @@ use crate::ffi::{Obj, Output, Raised, none};
 use crate::futures::{self, Future, Outcome, State};
 use crate::names;
 
-/// Who runs a routine, and what it gets when the routine waits, ends, or awaits another one.
+/// The caller that runs a routine, and what it gets when the routine waits, ends, or awaits another one.
 pub(super) trait Caller {
     type Gets<'py>;
     fn yielded<'py>(object: Bound<'py, PyAny>) -> Self::Gets<'py>;

@@ -32,26 +32,26 @@ pub(super) fn connected(
     peer: Option<SocketAddrAny>,
 ) -> PyResult<()> {
     let accepted = Accepted { fd, peer, family: acceptor.family.get(), protocol: acceptor.protocol.get() };
-    in_own_context(acceptor, |context| welcome(event_loop, acceptor, accepted, context))
+    in_own_context(acceptor, |context| begin(event_loop, acceptor, accepted, context))
 }
 
-/// Runs the beginning of a connection in a context of its own, and tells it which one was given, if one was.
+/// Runs `first` in a context of the connection's own. `first` gets that context where the program gave one, else None.
 pub(super) fn in_own_context<'py>(
     acceptor: &Obj<'py, Acceptor>,
-    begin: impl FnOnce(Bound<'py, PyAny>) -> PyResult<()>,
+    first: impl FnOnce(Bound<'py, PyAny>) -> PyResult<()>,
 ) -> PyResult<()> {
     let py = acceptor.py();
     match acceptor.given_context.get(py) {
         Some(given) => {
             let own = given.call_method0(name!("copy"))?;
-            context::run(&own, |_| begin(own.clone()))
+            context::run(&own, |_| first(own.clone()))
         }
-        None => context::run(&context::copy_current(py)?, |_| begin(none(py))),
+        None => context::run(&context::copy_current(py)?, |_| first(none(py))),
     }
 }
 
 /// `_accept_connection2`, as far as it can be done at once: protocol and transport are made.
-fn welcome<'py>(
+fn begin<'py>(
     event_loop: &Obj<'py, EventLoop>,
     acceptor: &Obj<'py, Acceptor>,
     accepted: Accepted,
@@ -71,7 +71,7 @@ fn welcome<'py>(
     {
         let (socket, peer) = accepted.into_socket(py)?;
         log_connection(event_loop, acceptor, &socket, &peer)?;
-        return welcome_socket(event_loop, acceptor, &socket, peer, context);
+        return begin_by_socket(event_loop, acceptor, &socket, peer, context);
     }
     let protocol = match call::call0(&factory) {
         Ok(protocol) => protocol,
@@ -128,9 +128,9 @@ pub(super) fn log_connection<'py>(
     Ok(())
 }
 
-/// The same through the socket object and the loop's methods: for the log of debug mode, and for programs that have a hand in
+/// The same through the socket object and the loop's methods: for the log of debug mode, and for programs that replace
 /// sockets or transports.
-pub(super) fn welcome_socket<'py>(
+pub(super) fn begin_by_socket<'py>(
     event_loop: &Obj<'py, EventLoop>,
     acceptor: &Obj<'py, Acceptor>,
     socket: &Bound<'py, PyAny>,

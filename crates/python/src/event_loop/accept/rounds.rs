@@ -10,7 +10,7 @@ use rustix::io::Errno;
 use yibu_engine::transport::{Accepting, OUT_OF_RESOURCES};
 use yibu_engine::{OpId, Outcome};
 
-use super::connection::{connected, in_own_context, log_connection, welcome_socket};
+use super::connection::{begin_by_socket, connected, in_own_context, log_connection};
 use super::{Acceptor, act, is_intact, try_again};
 use crate::core::{EventLoop, operation};
 use crate::errors;
@@ -19,7 +19,7 @@ use crate::ffi::{Obj, Raised, context};
 use crate::names;
 use crate::replaced::names::{SELECTOR_EVENTS, TRANSPORT_SOCKET};
 
-/// The kernel says that somebody knocks.
+/// The kernel has reported that a connection waits.
 pub(super) fn finish_carefully(
     event_loop: &Obj<'_, EventLoop>,
     acceptor: &Obj<'_, Acceptor>,
@@ -116,7 +116,9 @@ fn accept_round_by_method<'py>(
                 return rest(event_loop, acceptor, error.into_any());
             }
         };
-        in_own_context(acceptor, |context| welcome_socket(event_loop, acceptor, &connection, peer, context))?;
+        in_own_context(acceptor, |context| {
+            begin_by_socket(event_loop, acceptor, &connection, peer, context)
+        })?;
     }
     Ok(())
 }

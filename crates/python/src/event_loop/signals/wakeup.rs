@@ -1,4 +1,4 @@
-//! Signals end the wait of a running loop, whoever handles them.
+//! Signals end the wait of a running loop, whether the loop, the program or the interpreter handles them.
 //!
 //! A Python handler of the program's (`signal.signal`, and that of `Runner` for Ctrl-C) runs in the main thread, when that thread
 //! looks for signals. A signal that comes after the loop looked and before it blocks in the kernel interrupts nothing, and its

@@ -51,7 +51,7 @@ pub(super) fn arrange<'py>(event_loop: &Obj<'py, EventLoop>, socket: &Bound<'py,
     }
 }
 
-/// No server came of it.
+/// The server could not be made.
 pub(super) fn forget<'py>(event_loop: &Obj<'py, EventLoop>, socket: &Bound<'py, PyAny>) -> PyResult<()> {
     let inodes = inodes(event_loop)?;
     if inodes.contains(socket)? { inodes.del_item(socket) } else { Ok(()) }

@@ -66,7 +66,7 @@ pub(super) fn send_by_object<'py>(
     Ok(Handed::Refused)
 }
 
-/// Sends what waited for the socket object, and tells the machine what came of it.
+/// Sends what waited for the socket object, and tells the machine whether it was sent.
 pub(super) fn hand_over(
     transport: &Obj<'_, DatagramTransport>,
     datagram: Queued,

@@ -79,7 +79,7 @@ impl DatagramTransport {
         Ok(!self.direct.get() || !SOCKET_METHODS.are_original(py)?)
     }
 
-    /// The loop made the socket itself and shows it to nobody.
+    /// The loop made the socket itself, and Python code does not have it.
     pub fn keep_to_itself(&self) {
         self.exposed.set(false);
     }

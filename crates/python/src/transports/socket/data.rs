@@ -23,7 +23,7 @@ pub struct SocketTransport {
     pub(super) by_methods: Cell<bool>,
     pub(crate) link: Link<Socket>,
     pub(super) server: Slot,
-    /// The future of whoever waits for the buffer to drain, to use the socket directly.
+    /// Done when the buffer has drained, for sendfile and TLS, which use the socket directly then.
     pub(super) empty_waiter: Slot,
     /// Its place among the server's clients.
     pub(crate) client: WeakMapEntry,

@@ -1,4 +1,4 @@
-//! Writing to a socket: `write`, `writelines`, `write_eof`, and whoever waits for what was written to be sent.
+//! Writing to a socket: `write`, `writelines`, `write_eof`, and the future that is done when everything has been sent.
 //!
 //! Calls the stream machine and, with its answers, the upcalls.
 
@@ -265,7 +265,7 @@ fn write_eof<'py>(transport: &Obj<'py, SocketTransport>) -> Output<'py> {
     Ok(none(py))
 }
 
-/// Tells whoever waits for the buffer to drain that it has, or never will.
+/// Completes the future that waits for the buffer to drain: it has drained, or never will.
 pub(super) fn drained(transport: &Obj<'_, SocketTransport>, error: Option<&Raised<'_>>) -> PyResult<()> {
     let py = transport.py();
     let Some(waiter) = transport.empty_waiter.get(py) else { return Ok(()) };
@@ -276,7 +276,7 @@ pub(super) fn drained(transport: &Obj<'_, SocketTransport>, error: Option<&Raise
     .map(drop)
 }
 
-/// The connection was lost, so the buffer will never drain: whoever waits for that gets ConnectionError.
+/// The connection was lost, so the buffer will never drain: the future that waits for that gets ConnectionError.
 pub(super) fn never_drained(transport: &Obj<'_, SocketTransport>) -> PyResult<()> {
     let py = transport.py();
     let Some(waiter) = transport.empty_waiter.get(py) else { return Ok(()) };
@@ -298,7 +298,7 @@ fn make_empty_waiter<'py>(transport: &Obj<'py, SocketTransport>) -> Output<'py> 
     Ok(waiter.into_any())
 }
 
-/// For whoever uses the socket directly, after the buffer has drained: a future that fails when the connection is lost.
+/// For sendfile and TLS, which use the socket directly after the buffer has drained: a future that fails when the connection is lost.
 pub fn watch_for_loss<'py>(transport: &Obj<'py, SocketTransport>) -> PyResult<Obj<'py, Future>> {
     let lost = create_future(&transport.event_loop(transport.py())?)?;
     transport.empty_waiter.put(lost.as_any().clone());
