@@ -26,7 +26,7 @@ WANTED = (
     "yibu/py.typed",
 )
 UNWANTED = ("allowlist", "__pycache__", "tests/")
-# Folders as they are called where somebody builds.
+# Names of folders on a machine that builds.
 FOLDERS = re.compile(rb"/(?:root|home|work|tmp|github|builds|opt)/[\w./+-]{4,}")
 
 PROGRAM = """

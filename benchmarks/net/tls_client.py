@@ -13,7 +13,7 @@ HOST = "127.0.0.1"
 
 
 def context() -> ssl.SSLContext:
-    """Make a context that trusts whoever answers."""
+    """Make a context that trusts every server."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE

@@ -1,8 +1,8 @@
 """Puts every Python of a container on yibu: `YIBU_INSTALL=1` in the environment, no change to any program.
 
 `yibu_auto.pth` beside this file is read whenever an interpreter starts. If the variable is set it calls
-`switch_on`, which arranges that yibu is installed as soon as somebody imports asyncio; who never does pays
-nothing for it. The values:
+`switch_on`, which arranges that yibu is installed as soon as asyncio is imported; without that import it
+costs nothing. The values:
 
     0, or nothing   off
     1               `yibu.install()`

@@ -1,10 +1,10 @@
-"""The child watchers that Python has until 3.13, completed: those who wait for child processes.
+"""The child watchers that Python has until 3.13, completed: the objects that wait for child processes.
 
 What they do is native (`yibu._yibu`). These classes add what a native base cannot be: an
 `asyncio.AbstractChildWatcher`, which policies insist on. The watchers that listen to SIGCHLD are still
 the standard library's, see `stock.py`.
 
-Made by `policy.py` for those who ask for the default one, and by programs, which set them. A loop whose
+Made by `policy.py` where the default one is asked for, and by programs, which set them. A loop whose
 policy has no watcher waits for its children itself.
 """
 

@@ -62,7 +62,7 @@ def take_along(**keywords: bool) -> None:
 
 
 def leave_behind() -> None:
-    """Start processes as before, also where somebody has wrapped what `take_along` put in place."""
+    """Start processes as before, also where the program has wrapped what `take_along` put in place."""
     _start.keywords = None
     if _util.spawnv_passfds is _start:
         _util.spawnv_passfds = _start.stock

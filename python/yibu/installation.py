@@ -18,7 +18,7 @@ With `as_uvloop=True` an `import uvloop` gets yibu, too (`uvloop_alias.py`).
 
 In any case processes that the program starts by `multiprocessing` do as their parent (`children.py`).
 
-Left alone on purpose: `asyncio.SelectorEventLoop` itself (whoever derives from it builds on what is in it),
+Left alone on purpose: `asyncio.SelectorEventLoop` itself (a class derived from it builds on what is in it),
 the `Server` class (only a loop makes servers), `asyncio.new_event_loop` (it asks the policy, and so does a
 `Runner` that stands in asyncio's place), and `_PyTask` and `_PyFuture`, which are written in Python.
 
@@ -153,7 +153,7 @@ def install(*, patch: bool = True, as_uvloop: bool = False) -> None:
 
 
 def uninstall() -> None:
-    """Undo `install()`. What somebody else has replaced since is left as they made it."""
+    """Undo `install()`. What other code has replaced since is left as it is."""
     from yibu import children
 
     with _done.lock:

@@ -49,7 +49,7 @@ def _is_subclass(cls: type, subclass: Any) -> bool:
 
 
 def are_kept(classes: Iterable[type]) -> bool:
-    """Whether a module outside of asyncio has one of these classes, or somebody has derived one from them."""
+    """Whether a module outside of asyncio has one of these classes, or derives one from them."""
     classes = list(classes)
     wanted = {id(cls) for cls in classes}
     for name, module in list(sys.modules.items()):

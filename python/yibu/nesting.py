@@ -1,4 +1,4 @@
-"""`allow_nested()`: a running loop may be run again, from inside. The named opt-in for those who need it.
+"""`allow_nested()`: a running loop may be run again, from inside. The named opt-in for programs that need it.
 
 Synchronous code that was called by a coroutine or a callback, and has to wait for a coroutine itself, can
 then say `loop.run_until_complete(coro)`, or `asyncio.run(coro)`: in Jupyter, in callbacks of a GUI, in a

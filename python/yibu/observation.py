@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Observer:
-    """Somebody who observes, until `stop()` or the end of its `with` block. `yibu.observe()` makes it."""
+    """An observer, until `stop()` or the end of its `with` block. `yibu.observe()` makes it."""
 
     def __init__(self, slow: float) -> None:
         with _lock:
@@ -28,7 +28,7 @@ class Observer:
             _observers.append(self)
 
     def stop(self) -> None:
-        """Observe no more. When nobody does, the loops forget what they have counted for observers."""
+        """Observe no more. Without an observer the loops forget what they have counted for observers."""
         with _lock:
             if self in _observers:
                 _observers.remove(self)

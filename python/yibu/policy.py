@@ -157,7 +157,7 @@ class Installed:
         set_policy(self.policy)
 
     def undo(self) -> None:
-        """Go back to what was found, unless somebody has replaced it since."""
+        """Go back to what was found, unless the program has replaced it since."""
         if self.policy is None:
             _rebind_new_event_loop(new_event_loop, self.found)
         elif current_policy() is self.policy:

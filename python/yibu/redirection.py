@@ -1,6 +1,6 @@
 """Wrappers in asyncio's classes, for the interpreter of Python 3.11: see `crates/ffi/src/redirection.rs`.
 
-Called by the extension module while it is being made. To those who look, a wrapper is the function in whose
+Called by the extension module while it is being made. For `inspect` a wrapper is the function in whose
 place it stands: it has its name, parameters, defaults, globals and place in the source, and no closure. What
 it needs are constants of its code.
 """

@@ -26,7 +26,7 @@ _CLASSES_USED = (socket.socket, subprocess.Popen, ThreadPoolExecutor)
 
 
 def found_replacements() -> Iterator[tuple[str, str]]:
-    """Each place in which there is something of somebody else's, and where that comes from."""
+    """Each place in which there is an object of other code, and where that comes from."""
     seen: set[int] = set()
     for module in _modules():
         for name, value in list(vars(module).items()):

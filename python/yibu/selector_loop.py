@@ -1,7 +1,7 @@
 """`asyncio.SelectorEventLoop()`, called by a program after `install()`, makes yibu's loop.
 
 Servers name that class where they mean "asyncio's loop" (uvicorn does). Only the plain call is taken over:
-whoever gives a selector wants that selector used, and a subclass builds upon the class's insides, so both get
+a given selector is to be used, and a subclass builds upon the class's insides, so both get
 the standard library's loop. The class itself stays what and where it is; for that it has a metaclass while
 yibu is installed. Called by `installation.py`, after the classes have become namesakes.
 """
@@ -27,7 +27,7 @@ class SelectorLoopClass(Namesake):
 
 
 def take_over() -> None:
-    """Let the plain call make yibu's loop, unless somebody gave the class a metaclass of their own."""
+    """Let the plain call make yibu's loop, unless the program gave the class another metaclass."""
     if type(STOCK) in (type, Namesake):
         _yibu._set_metaclass(STOCK, SelectorLoopClass)
 

@@ -3,9 +3,9 @@
 A stock task registers itself in a `WeakSet` when it is created: a weak reference, a set entry and a
 callback for each. Native tasks are already linked together inside `yibu._yibu`, so instead of paying
 that price per task, the set that the one registry object keeps its references in is given a class that
-asks `_native_tasks()` when somebody iterates, counts or looks into it.
+asks `_native_tasks()` when it is iterated, counted or searched.
 
-`yibu/__init__.py` calls `join_task_registry()` once, on import. Nobody else should need this module.
+`yibu/__init__.py` calls `join_task_registry()` once, on import. No other code should need this module.
 """
 
 import asyncio

@@ -2,7 +2,7 @@
 
 `install(as_uvloop=True)` puts a module `uvloop` into `sys.modules` that has what programs use of the real
 one: `run`, `new_event_loop`, `Loop`, `install`, `EventLoopPolicy` and `uvloop.loop.Loop`, all of them yibu's.
-Who has imported the real one before keeps it. What is asked of the installed distribution
+A program that has imported the real one before keeps it. What is asked of the installed distribution
 (`importlib.metadata.version("uvloop")`) is about that, not about this module.
 
 Called by `installation.py`.
@@ -32,7 +32,7 @@ class Alias:
         sys.modules.update(self.modules)
 
     def undo(self) -> None:
-        """Take the modules away again, unless somebody has put others there since."""
+        """Take the modules away again, unless the program has put others there since."""
         for name, module in self.modules.items():
             if sys.modules.get(name) is module:
                 before = self.found[name]
@@ -54,7 +54,7 @@ def run(
 
 
 async def _on_a_loop_of_yibu(main: Coroutine[Any, Any, Any]) -> object:
-    """As uvloop: whoever calls this `run` means to have this loop."""
+    """As uvloop: a call of this `run` asks for this loop."""
     if not isinstance(asyncio.get_running_loop(), EventLoop):
         main.close()
         raise TypeError("uvloop.run() uses a non-uvloop event loop")

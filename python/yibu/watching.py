@@ -35,7 +35,7 @@ def watch_from_environment() -> None:
 
 
 def seconds(value: str, source: str) -> float:
-    """Read a threshold that somebody wrote; ValueError says where."""
+    """Read a threshold from text; ValueError says where the text came from."""
     try:
         threshold = float(value)
     except ValueError:

@@ -74,7 +74,7 @@ class Opening:
         return self._finish(self._file, self._arguments)
 
     def cancel(self) -> None:
-        """Nobody waits for the file any more: it is closed as soon as it is open."""
+        """The await was cancelled: the file is closed as soon as it is open."""
         self._unwanted = True
         if self._file is not None:
             self._file.close()

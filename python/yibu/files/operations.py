@@ -57,7 +57,7 @@ class Operation:
         self.dropped = False
         #: The function has returned or raised.
         self.ended = False
-        #: Nobody awaits the operation any more: the worker reports its end.
+        #: The await was cancelled: the worker reports the end of the operation.
         self.left = False
 
     def __repr__(self) -> str:
@@ -85,17 +85,17 @@ class Operation:
             self.dropped = True
 
     def report(self) -> None:
-        """Tell the loop that a function has ended which nobody awaits."""
+        """Tell the loop that a function has ended whose await was cancelled."""
         # A RuntimeError: the loop is closed. The next operation finds that out by `is_lost`.
         with suppress(RuntimeError):
             self.loop.call_soon_threadsafe(self.operations.finished, self)
 
     def is_lost(self) -> bool:
-        """Whether nobody reports the end of the operation: its loop is closed, or this is a forked child."""
+        """Whether the end cannot be reported: its loop is closed, or this is a forked child."""
         return self.loop.is_closed() or self.process != os.getpid()
 
     def leave(self) -> None:
-        """Nobody awaits the operation any more."""
+        """The await was cancelled."""
         if self.lock.acquire(blocking=False):
             # Not begun, or ended.
             self.dropped = True
@@ -122,7 +122,7 @@ class Operations:
         self._waiting: deque[tuple[Operation, Future[None]]] = deque()
 
     def bind(self, loop: AbstractEventLoop | None, executor: Executor | None) -> None:
-        """Say who makes the calls; None is the running loop, and its default executor."""
+        """Set the loop and executor that make the calls; None: the running loop and its default executor."""
         self._loop = loop
         self._executor = executor
 

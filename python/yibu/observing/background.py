@@ -11,7 +11,7 @@ from typing import Protocol
 
 
 class Worker(Protocol):
-    """Somebody who has a thread."""
+    """What runs in a thread of its own."""
 
     thread: threading.Thread
 

@@ -1,4 +1,4 @@
-"""The last blockages that watchdogs have seen in this process, for whoever looks later.
+"""The last blockages that watchdogs have seen in this process, to be looked at later.
 
 They are kept as plain data, which keeps no loop and no task alive. Called by `watchdog.py`, and read by
 `inspection/blockages.py`.

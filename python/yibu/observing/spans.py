@@ -51,7 +51,7 @@ class Spans:
         outcome = "finished"
         if task.cancelled():
             outcome = "cancelled"
-        # `exception()` would count as somebody having seen it.
+        # `exception()` would count as having retrieved it.
         elif (error := task._exception) is not None:
             outcome = "failed"
             span.record_exception(error)
