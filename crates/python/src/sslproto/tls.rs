@@ -209,7 +209,7 @@ impl Tls {
 
     /// Whether OpenSSL is asked directly, as far as is known without asking whether methods were replaced.
     #[inline]
-    pub fn is_hastened(&self) -> bool {
+    pub fn uses_engine(&self) -> bool {
         self.engine.is_running()
     }
 

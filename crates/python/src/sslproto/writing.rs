@@ -85,7 +85,7 @@ pub fn send_appended(protocol: Protocol<'_, '_>) -> PyResult<()> {
 /// it has to be.
 #[inline]
 pub fn write_at_once(protocol: Protocol<'_, '_>, data: &Bound<'_, PyBytes>) -> PyResult<bool> {
-    let may = protocol.tls.is_hastened()
+    let may = protocol.tls.uses_engine()
         && protocol.state.get() == State::Wrapped
         && protocol.backlog.with(|backlog| backlog.is_empty())
         && !protocol.encrypting.replace(true);
