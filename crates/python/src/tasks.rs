@@ -149,7 +149,7 @@ fn begin<'py>(
     own.waiter.clear();
     own.must_cancel.set(false);
     own.cancel_requests.set(0);
-    if let Some(native) = native.filter(|native| native.is_observed()) {
+    if let Some(native) = native.filter(|native| native.has_observer()) {
         observed::begin(native, task);
     }
     match options.name {

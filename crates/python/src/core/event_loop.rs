@@ -274,7 +274,7 @@ impl EventLoop {
 
     /// Whether somebody observes the loop.
     #[inline]
-    pub fn is_observed(&self) -> bool {
+    pub fn has_observer(&self) -> bool {
         self.marks.are_set()
     }
 

@@ -42,7 +42,7 @@ pub fn run_once(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
         } else {
             (event_loop.services.run_observed)(event_loop, entry)
         };
-        if event_loop.is_observed() && event_loop.marks.are_reached(event_loop.pulse.steps()) {
+        if event_loop.has_observer() && event_loop.marks.are_reached(event_loop.pulse.steps()) {
             ran = ran.and((event_loop.services.reach_marks)(event_loop));
         }
         // Mostly there is no error and nothing to do after the entry. Checked first, because a result is large and costs time to move.
@@ -132,7 +132,7 @@ fn wait_and_take(event_loop: &Obj<'_, EventLoop>) -> PyResult<usize> {
 /// Notes how late the first due timer is, if somebody observes.
 #[inline]
 fn note_timers(event_loop: &Obj<'_, EventLoop>, time: f64) {
-    if !event_loop.is_observed() {
+    if !event_loop.has_observer() {
         return;
     }
     let deadline = event_loop.engine.with(|engine| engine.timers.next_deadline());

@@ -155,7 +155,7 @@ pub fn run_job<'py>(
 ) -> Output<'py> {
     let future = create_future(event_loop)?.into_any();
     job.future.put(future.clone());
-    if event_loop.is_observed() {
+    if event_loop.has_observer() {
         job.note_queued();
     }
     note_cause(job.as_any(), false)?;

@@ -64,7 +64,7 @@ fn observe<'py>(args: Args<'_, 'py>) -> Output<'py> {
 pub fn begin(event_loop: &Obj<'_, EventLoop>) {
     static NUMBER: AtomicU32 = AtomicU32::new(1);
     let slow = Duration::from_nanos(SLOW.load(Ordering::Relaxed));
-    if slow.is_zero() || event_loop.is_observed() {
+    if slow.is_zero() || event_loop.has_observer() {
         return;
     }
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -105,7 +105,7 @@ fn metrics<'py>(event_loop: &Obj<'py, EventLoop>) -> Output<'py> {
 /// How many tasks of the loop are not done. Adds their steps to those of their functions.
 fn count_tasks(event_loop: &Obj<'_, EventLoop>) -> usize {
     let tasks = observed::alive_on(event_loop);
-    if event_loop.is_observed() {
+    if event_loop.has_observer() {
         tasks.iter().for_each(|task| observed::add_polls(event_loop, task));
     }
     tasks.len()
