@@ -82,7 +82,7 @@ def start_inspection(line: CommandLine) -> None:
     try:
         line.inspect.start()
     except ValueError as error:
-        fail(f"--inspect: {error}")
+        fail(str(error))
     except OSError as error:
         fail(f"--inspect={line.inspect.address}: {error}" if line.inspect.address else f"--inspect: {error}")
 

@@ -198,6 +198,11 @@ class TestCommand:
         assert process.stderr.readline() == f"yibu: python -m yibu ps {process.pid}\n"
         assert command("ps", process.pid).returncode == 0
 
+    @pytest.mark.parametrize("option", ["--dump-signal", "--inspect-signal"])
+    def test_a_signal_that_cannot_be_handled(self, command, option):
+        shown = command(option, "KILL", "-c", "")
+        assert shown.returncode == 2 and "no program can handle SIGKILL" in shown.stderr
+
     def test_no_such_signal(self, command):
         shown = command("--dump-signal", "NONE", "-c", "")
         assert shown.returncode == 2 and "'NONE' is no signal" in shown.stderr
@@ -336,6 +341,19 @@ class TestDumps:
         with yibu.inspect(socket=False, dump_signal="USR2"):
             assert signal.getsignal(signal.SIGUSR2) is not former
         assert signal.getsignal(signal.SIGUSR2) is former
+
+    def test_without_standard_error(self, impl):
+        """It is None then, and print() would write to standard output."""
+        ran = impl.run_source(
+            """
+            import os, signal, sys, yibu
+            sys.stderr = None
+            with yibu.inspect(socket=False, dump_signal="USR2", address="127.0.0.1:0"):
+                os.kill(os.getpid(), signal.SIGUSR2)
+            print("the end")
+            """
+        )
+        assert ran.stdout == "the end\n"
 
     def test_crash(self, impl):
         ran = impl.run_source(

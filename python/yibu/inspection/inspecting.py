@@ -89,14 +89,17 @@ class Inspection:
         self._page = Page(of_this_process, host, port)
         self._page.start()
         _pages.append(self._page)
-        print(f"yibu: {self._page.address}", file=sys.stderr, flush=True)
+        _tell(f"yibu: {self._page.address}")
 
     def _opened(self, _signum: int, _frame: FrameType | None) -> None:
         self._open()
-        print(f"yibu: python -m yibu ps {os.getpid()}", file=sys.stderr)
+        _tell(f"yibu: python -m yibu ps {os.getpid()}")
 
     def _handle(self, signum: int, handler: Any) -> None:
-        self._former[signum] = signal.signal(signum, handler)
+        try:
+            self._former[signum] = signal.signal(signum, handler)
+        except OSError:
+            raise ValueError(f"no program can handle {signal.Signals(signum).name}") from None
 
     def _show_threads(self, signum: int) -> None:
         """Have the interpreter print the threads first: it can while native code runs that never ends."""
@@ -167,8 +170,14 @@ def dump() -> None:
     from yibu.inspection.snapshot import take
     from yibu.inspection.tree import tree_text
 
-    with contextlib.suppress(OSError, ValueError):  # standard error is closed
-        print(tree_text(take()), file=sys.stderr, flush=True)
+    _tell(tree_text(take()))
+
+
+def _tell(text: str) -> None:
+    """Print to standard error, unless the process has none or that is closed."""
+    if sys.stderr is not None:
+        with contextlib.suppress(OSError, ValueError):
+            print(text, file=sys.stderr, flush=True)
 
 
 def _close_all() -> None:
@@ -201,4 +210,4 @@ def _in_child() -> None:
         try:
             server.open()
         except OSError as error:
-            print(f"yibu: this forked process cannot be inspected: {error}", file=sys.stderr)
+            _tell(f"yibu: this forked process cannot be inspected: {error}")
