@@ -2,6 +2,8 @@
 
 import asyncio
 import inspect
+import os
+import signal
 import sys
 
 import pytest
@@ -264,3 +266,31 @@ class TestLoop:
         assert not loop.is_closed()
         loop.close()
         assert loop.is_closed()
+
+    def test_steps_of_signals(self, impl, make_loop):
+        calls = []
+
+        class Loop(type(make_loop())):
+            def _check_signal(self, sig):
+                calls.append(("check", sig))
+                super()._check_signal(sig)
+
+            def _handle_signal(self, sig):
+                calls.append(("handle", sig))
+                super()._handle_signal(sig)
+
+        async def main():
+            loop = impl.get_running_loop()
+            came = impl.Event()
+            loop.add_signal_handler(signal.SIGUSR1, came.set)
+            os.kill(os.getpid(), signal.SIGUSR1)
+            await came.wait()
+            assert loop.remove_signal_handler(signal.SIGUSR1)
+
+        loop = Loop()
+        try:
+            loop.run_until_complete(main())
+        finally:
+            loop.close()
+        number = signal.SIGUSR1
+        assert calls == [("check", number), ("handle", number), ("check", number)]

@@ -74,6 +74,29 @@ class TestStartTls:
 
         run(main())
 
+    def test_memory_that_a_program_makes(self, loop, plain, run, monkeypatch):
+        made, original = [], ssl.MemoryBIO
+
+        def memory():
+            made.append(original())
+            return made[-1]
+
+        async def main():
+            monkeypatch.setattr(ssl, "MemoryBIO", memory)
+            (below, server), (above, client) = await plain()
+            secured = await asyncio.gather(
+                loop.start_tls(below, server, server_context(), server_side=True),
+                loop.start_tls(above, client, client_context(), server_hostname="localhost"),
+            )
+            assert len(made) == 4
+            secured[1].write(b"secret")
+            await server.until(lambda: server.data == b"secret")
+            secured[1].close()
+            for app in (server, client):
+                await app.until(lambda app=app: app.events[-1] == ("lost", None))
+
+        run(main())
+
     def test_tls_in_tls(self, loop, plain, run):
         async def main():
             ends = await plain()

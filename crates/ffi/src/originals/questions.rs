@@ -53,7 +53,7 @@ impl<T: Class> Obj<'_, T> {
     }
 
     /// Whether the object's class sees what asyncio's functions do with attributes; see [`Class::OBSERVABLE`].
-    pub fn is_observed(&self) -> bool {
+    pub fn has_observed_attributes(&self) -> bool {
         T::state().is_observed(self.as_any().get_type().as_type_ptr())
     }
 

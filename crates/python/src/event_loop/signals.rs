@@ -147,6 +147,12 @@ fn check(signal: &Bound<'_, PyAny>) -> PyResult<i32> {
     signal.extract()
 }
 
+/// `self._check_signal(sig)`, and the number.
+fn checked(event_loop: &Obj<'_, EventLoop>, signal: &Bound<'_, PyAny>) -> PyResult<i32> {
+    event_loop.as_any().call_method1(name!("_check_signal"), (signal,))?;
+    signal.extract()
+}
+
 /// `_UnixSelectorEventLoop.add_signal_handler`.
 fn add<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
     let py = event_loop.py();
@@ -156,7 +162,7 @@ fn add<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py
     {
         return Err(PyTypeError::new_err("coroutines cannot be used with add_signal_handler()"));
     }
-    let number = check(&signal)?;
+    let number = checked(event_loop, &signal)?;
     event_loop.check_open()?;
     open_pipe(event_loop)?;
     let (_, handle) = handles::watching(event_loop, callback, &args, None)?;
@@ -257,7 +263,7 @@ fn leave_wakeup_fd(py: Python<'_>, fd: Fd) -> PyResult<()> {
 
 /// `_UnixSelectorEventLoop.remove_signal_handler`.
 fn remove(event_loop: &Obj<'_, EventLoop>, signal: &Bound<'_, PyAny>) -> PyResult<bool> {
-    let number = check(signal)?;
+    let number = checked(event_loop, signal)?;
     let Some(handle) = event_loop.parts.with(|signals: &mut Signals| signals.take(number)) else {
         return Ok(false);
     };
@@ -278,7 +284,7 @@ fn remove(event_loop: &Obj<'_, EventLoop>, signal: &Bound<'_, PyAny>) -> PyResul
 /// A pipe that was full held at least this many numbers (`PIPE_BUF`).
 const MAYBE_FULL: usize = 4096;
 
-/// `_read_from_self` and `_handle_signal`: the pipe can be read.
+/// `_read_from_self`: the pipe can be read.
 fn deliver(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     let mut came = Vec::new();
     read_pipe(event_loop, &mut came);
@@ -292,7 +298,10 @@ fn deliver(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     } else {
         NOTED.store(0, Ordering::Relaxed);
     }
-    came.into_iter().try_for_each(|number| handle(event_loop, number.into()))
+    for number in came {
+        event_loop.as_any().call_method1(name!("_handle_signal"), (number,))?;
+    }
+    Ok(())
 }
 
 fn read_pipe(event_loop: &EventLoop, came: &mut Vec<u8>) {

@@ -444,7 +444,7 @@ impl Class for Condition {
             |condition| Ok(condition.lock.get_or_none(condition.py())),
             |condition, lock| {
                 let lock = assigned(lock)?.clone();
-                if condition.is_observed() {
+                if condition.has_observed_attributes() {
                     // asyncio's `__init__` does the rest itself.
                     condition.lock.put(lock);
                     return Ok(());

@@ -15,7 +15,7 @@ use crate::ffi::openssl::{End, Engine, Outcome};
 use crate::ffi::{Output, Raised, Slot, Visitor, call, make};
 use crate::names;
 use crate::names::Interned;
-use crate::replaced::names::TLS_METHODS;
+use crate::replaced::names::{SSLPROTO, TLS_METHODS};
 
 /// What a record holds at most, and so what one read gives.
 const RECORD_SIZE: usize = 16 * 1024;
@@ -37,7 +37,6 @@ struct Classes {
     certificate_error: Py<PyType>,
     object: Py<PyType>,
     context: Py<PyType>,
-    memory: Py<PyType>,
 }
 
 fn classes(py: Python<'_>) -> PyResult<&'static Classes> {
@@ -52,7 +51,6 @@ fn classes(py: Python<'_>) -> PyResult<&'static Classes> {
             certificate_error: class("CertificateError")?,
             object: class("SSLObject")?,
             context: class("SSLContext")?,
-            memory: class("MemoryBIO")?,
         })
     })
 }
@@ -133,7 +131,7 @@ impl Tls {
         server_hostname: &Bound<'py, PyAny>,
     ) -> PyResult<()> {
         let py = context.py();
-        let memory = classes(py)?.memory.bind(py);
+        let memory = SSLPROTO.global(py, "ssl")?.getattr(name!("MemoryBIO"))?;
         let (incoming, outgoing) = (memory.call0()?, memory.call0()?);
         let keywords = PyDict::new(py);
         keywords.set_item("server_side", server_side)?;
