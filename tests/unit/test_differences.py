@@ -329,7 +329,8 @@ class TestLooking:
     def test_copies(self):
         loop = yibu.new_event_loop()
         timer = loop.call_later(10, print)
-        with pytest.raises(TypeError, match="cannot pickle 'TimerHandle' object"):
+        # By the interpreter, which counts the slots of the class, or by the attribute that cannot be set.
+        with pytest.raises((AttributeError, TypeError), match="'TimerHandle' object"):
             copy.copy(timer)
         with pytest.raises(TypeError, match="cannot pickle 'EventLoop' object"):
             copy.copy(loop)
