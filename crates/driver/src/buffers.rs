@@ -28,7 +28,7 @@ impl Buffers {
         let (buffer, bytes) = self.next()?;
         match receive(bytes)? {
             0 => Ok(None),
-            len => Ok(Some(self.lend(buffer, len))),
+            len => Ok(Some(self.lease(buffer, len))),
         }
     }
 
@@ -41,10 +41,10 @@ impl Buffers {
     ) -> Result<(Lease, R), E> {
         let (buffer, bytes) = self.next()?;
         let (len, learnt) = receive(bytes)?;
-        Ok((self.lend(buffer, len), learnt))
+        Ok((self.lease(buffer, len), learnt))
     }
 
-    /// The buffer that `lend` takes next.
+    /// The buffer that `lease` takes next.
     #[inline]
     fn next(&mut self) -> io::Result<(u32, &mut [u8])> {
         let buffer = match self.free.last() {
@@ -61,7 +61,7 @@ impl Buffers {
     }
 
     #[inline]
-    fn lend(&mut self, buffer: u32, len: usize) -> Lease {
+    fn lease(&mut self, buffer: u32, len: usize) -> Lease {
         self.free.pop();
         Lease { buffer, len: len.min(BUFFER_SIZE) as u32 }
     }

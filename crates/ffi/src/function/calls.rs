@@ -13,8 +13,8 @@ use crate::class::definition::Class;
 use crate::class::layout::{Instance, data_of};
 use crate::class::object::Obj;
 use crate::objects::Output;
+use crate::trampoline::borrowing::{Stateless, borrow_self};
 use crate::trampoline::guard::guard;
-use crate::trampoline::lending::{Stateless, lend};
 use crate::trampoline::methods as tramp;
 
 /// Has the interpreter call a function as its attributes ask for.
@@ -257,7 +257,7 @@ unsafe extern "C" fn call_bound(
                 return Err(PyTypeError::new_err("wrong arguments"));
             }
             let args = Args::from_vectorcall(py, args, ffi::PyVectorcall_NARGS(nargsf), keywords);
-            binding::call(&lend(py, slf), args).map(Bound::into_ptr)
+            binding::call(&borrow_self(py, slf), args).map(Bound::into_ptr)
         })
     }
 }
@@ -280,7 +280,7 @@ unsafe fn failed(
             let error = PyErr::fetch(py);
             if error.is_instance_of::<PyTypeError>(py) {
                 let args = Args::from_vectorcall(py, args, ffi::PyVectorcall_NARGS(nargsf), keywords);
-                binding::bind(&lend(py, slf), args)?;
+                binding::bind(&borrow_self(py, slf), args)?;
             }
             Err(error)
         })

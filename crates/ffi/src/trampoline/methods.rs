@@ -6,8 +6,8 @@ use std::mem::ManuallyDrop;
 use pyo3::ffi;
 use pyo3::prelude::*;
 
+use super::borrowing::{Stateless, borrow_self, give};
 use super::guard::guard;
-use super::lending::{Stateless, give, lend};
 use crate::args::Args;
 use crate::class::definition::Class;
 use crate::class::object::Obj;
@@ -18,7 +18,7 @@ use crate::originals::state::IN_STOCK;
 /// Calls what replaces a method in the class of asyncio's that `T` stands for. One comparison when nothing does.
 ///
 /// # Safety
-/// As in [`lend`]; the arguments follow the vectorcall protocol.
+/// As in [`borrow_self`]; the arguments follow the vectorcall protocol.
 #[inline(always)]
 unsafe fn replaced<'py, T: Class, F: Stateless>(
     py: Python<'py>,
@@ -68,7 +68,7 @@ where
     unsafe {
         let py = Python::assume_attached();
         guard(py, std::ptr::null_mut(), || {
-            let object = lend(py, slf);
+            let object = borrow_self(py, slf);
             match replaced::<T, F>(py, &object, std::ptr::null(), 0, std::ptr::null_mut())? {
                 Some(result) => Ok(result),
                 None => give(F::value()(&object)),
@@ -91,7 +91,7 @@ where
     unsafe {
         let py = Python::assume_attached();
         guard(py, std::ptr::null_mut(), || {
-            let object = lend(py, slf);
+            let object = borrow_self(py, slf);
             if let Some(result) = replaced::<T, F>(py, &object, &raw const arg, 1, std::ptr::null_mut())? {
                 return Ok(result);
             }
@@ -117,7 +117,7 @@ where
     unsafe {
         let py = Python::assume_attached();
         guard(py, std::ptr::null_mut(), || {
-            let object = lend(py, slf);
+            let object = borrow_self(py, slf);
             if let Some(result) = replaced::<T, F>(py, &object, args, nargs, keywords)? {
                 return Ok(result);
             }

@@ -10,8 +10,8 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
+use super::borrowing::{Stateless, borrow_self, give};
 use super::guard::{guard, guard_deeper};
-use super::lending::{Stateless, give, lend};
 use crate::args::Args;
 use crate::class::definition::Class;
 use crate::class::object::Obj;
@@ -33,7 +33,7 @@ where
     // SAFETY: called by CPython on an instance of T's type, attached; the table builder had an F.
     unsafe {
         let py = Python::assume_attached();
-        guard(py, std::ptr::null_mut(), || give(F::value()(&lend(py, slf))))
+        guard(py, std::ptr::null_mut(), || give(F::value()(&borrow_self(py, slf))))
     }
 }
 
@@ -57,7 +57,7 @@ where
     unsafe {
         let py = Python::assume_attached();
         // What the objects shown do may take as long as the interpreter.
-        outlive_interpreter(|| guard(py, std::ptr::null_mut(), || give(F::value()(&lend(py, slf)))))
+        outlive_interpreter(|| guard(py, std::ptr::null_mut(), || give(F::value()(&borrow_self(py, slf)))))
     }
 }
 
@@ -70,7 +70,7 @@ where
     // SAFETY: as in `unary`.
     unsafe {
         let py = Python::assume_attached();
-        guard(py, -1, || F::value()(&lend(py, slf)))
+        guard(py, -1, || F::value()(&borrow_self(py, slf)))
     }
 }
 
@@ -90,7 +90,7 @@ where
         guard(py, std::ptr::null_mut(), || {
             let other = ManuallyDrop::new(Bound::from_owned_ptr(py, other));
             match CompareOp::from_raw(op) {
-                Some(op) => give(F::value()(&lend(py, slf), &other, op)),
+                Some(op) => give(F::value()(&borrow_self(py, slf), &other, op)),
                 None => Err(PySystemError::new_err("unknown comparison")),
             }
         })
@@ -113,7 +113,7 @@ where
         guard(py, std::ptr::null_mut(), || {
             let object =
                 (!object.is_null()).then(|| ManuallyDrop::new(Bound::<PyAny>::from_owned_ptr(py, object)));
-            give(F::value()(&lend(py, slf), object.as_deref()))
+            give(F::value()(&borrow_self(py, slf), object.as_deref()))
         })
     }
 }
@@ -128,7 +128,7 @@ where
     unsafe {
         let py = Python::assume_attached();
         guard(py, std::ptr::null_mut(), || {
-            Ok(F::value()(&lend(py, slf))?.map_or(std::ptr::null_mut(), Bound::into_ptr))
+            Ok(F::value()(&borrow_self(py, slf))?.map_or(std::ptr::null_mut(), Bound::into_ptr))
         })
     }
 }
@@ -149,7 +149,7 @@ where
         let py = Python::assume_attached();
         guard(py, std::ptr::null_mut(), || {
             let nothing = ManuallyDrop::new(Bound::from_owned_ptr(py, ffi::Py_None()));
-            Ok(match F::value()(&lend(py, slf), &nothing)? {
+            Ok(match F::value()(&borrow_self(py, slf), &nothing)? {
                 Ok(value) => value.into_ptr(),
                 Err(value) => {
                     stop_iteration::raise(value, T::AWAITED && ffi::Py_REFCNT(slf) == 1);
@@ -180,7 +180,7 @@ where
         *result = std::ptr::null_mut();
         guard(py, ffi::PySendResult::PYGEN_ERROR, || {
             let arg = ManuallyDrop::new(Bound::from_owned_ptr(py, arg));
-            Ok(match F::value()(&lend(py, slf), &arg)? {
+            Ok(match F::value()(&borrow_self(py, slf), &arg)? {
                 Ok(value) => {
                     *result = value.into_ptr();
                     ffi::PySendResult::PYGEN_NEXT
@@ -217,7 +217,7 @@ where
             let kwargs = (!kwargs.is_null()).then(|| {
                 ManuallyDrop::new(Bound::from_owned_ptr(py, kwargs).cast_into_unchecked::<PyDict>())
             });
-            let object = lend::<T>(py, slf);
+            let object = borrow_self::<T>(py, slf);
             if T::STANDS_FOR_STOCK
                 && object.replaced() & IN_STOCK != 0
                 && let Some(replacement) = questions::replacement(&object, TypeId::of::<F>())?
@@ -276,7 +276,7 @@ where
             let kwargs = (!kwargs.is_null()).then(|| {
                 ManuallyDrop::new(Bound::from_owned_ptr(py, kwargs).cast_into_unchecked::<PyDict>())
             });
-            give(F::value()(&lend(py, slf), &args, kwargs.as_deref()))
+            give(F::value()(&borrow_self(py, slf), &args, kwargs.as_deref()))
         })
     }
 }
@@ -310,7 +310,7 @@ where
         guard(py, -1, || {
             let value =
                 (!value.is_null()).then(|| ManuallyDrop::new(Bound::<PyAny>::from_owned_ptr(py, value)));
-            F::value()(&lend(py, slf), value.as_deref()).map(|()| 0)
+            F::value()(&borrow_self(py, slf), value.as_deref()).map(|()| 0)
         })
     }
 }
@@ -333,7 +333,7 @@ where
                 return Err(PyErr::fetch(py));
             }
             let name = ManuallyDrop::new(Bound::<PyAny>::from_owned_ptr(py, name));
-            F::value()(&lend(py, slf), &name, !value.is_null()).map(|()| 0)
+            F::value()(&borrow_self(py, slf), &name, !value.is_null()).map(|()| 0)
         })
     }
 }
@@ -348,7 +348,7 @@ where
     unsafe {
         let py = Python::assume_attached();
         let aside = PyErr::take(py);
-        let object = lend(py, slf);
+        let object = borrow_self(py, slf);
         let failed = guard_deeper(py, true, || F::value()(&object).map(|()| false));
         if failed {
             ffi::PyErr_WriteUnraisable(slf);

@@ -67,7 +67,7 @@ impl Contexts {
 
     /// A context with the variables of a shared one, to run one callback in.
     #[inline]
-    pub fn lend<'py>(&self, shared: &Bound<'py, PyAny>) -> Output<'py> {
+    pub fn borrow<'py>(&self, shared: &Bound<'py, PyAny>) -> Output<'py> {
         match self.running.take() {
             Some(running) => {
                 let running = running.into_any(shared.py());

@@ -63,7 +63,7 @@ pub fn run<'py>(event_loop: &Obj<'py, EventLoop>, handle: &Obj<'py, Handle>) -> 
     let (Some(callback), Some(shared)) = (handle.callback.get(py), handle.context.get(py)) else {
         return Ok(());
     };
-    let running = match event_loop.contexts.lend(&shared) {
+    let running = match event_loop.contexts.borrow(&shared) {
         Ok(running) => running,
         Err(error) => return report(handle, error),
     };

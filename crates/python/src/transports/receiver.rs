@@ -44,7 +44,7 @@ pub struct Received<'a, 'py> {
 }
 
 impl<'a, 'py> Received<'a, 'py> {
-    /// What the driver lends.
+    /// The buffer of the driver.
     #[inline]
     pub(super) fn new(event_loop: &'a Obj<'py, EventLoop>, lease: Lease) -> Self {
         Self { event_loop, lease }
@@ -69,7 +69,7 @@ impl<'a, 'py> Received<'a, 'py> {
 
     /// Lends the bytes to `take`, which must not call Python; the driver has its buffer back then.
     #[inline]
-    pub fn lend<R>(self, take: impl FnOnce(&[u8]) -> R) -> R {
+    pub fn with_bytes<R>(self, take: impl FnOnce(&[u8]) -> R) -> R {
         let Self { event_loop, lease } = self;
         event_loop.engine.with(|engine| {
             let result = take(engine.driver.bytes(&lease));

@@ -103,7 +103,7 @@ fn received<'a, 'py>(
     match joining(native, data.count()) {
         None => data_received(native, &data.copy())?,
         Some(reader) => {
-            data.lend(|bytes| reader::join(&reader, bytes))?;
+            data.with_bytes(|bytes| reader::join(&reader, bytes))?;
             reader::fed(&reader)?;
         }
     }

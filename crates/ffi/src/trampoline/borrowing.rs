@@ -1,4 +1,4 @@
-//! Rust functions as types, and objects that are lent to them.
+//! Rust functions as types, and the objects that they borrow.
 
 use std::mem::ManuallyDrop;
 
@@ -24,16 +24,16 @@ pub trait Stateless: Copy + 'static {
 
 impl<F: Copy + 'static> Stateless for F {}
 
-/// The object that a slot was called on, lent to the Rust function.
+/// The object that a slot was called on, borrowed by the Rust function.
 ///
 /// # Safety
 /// `slf` is a live instance of `T`'s type, as CPython guarantees for `self` of a slot or method of that type.
 #[inline]
-pub(crate) unsafe fn lend<'py, T: Class>(
+pub(crate) unsafe fn borrow_self<'py, T: Class>(
     py: Python<'py>,
     slf: *mut ffi::PyObject,
 ) -> ManuallyDrop<Obj<'py, T>> {
-    // SAFETY: the reference is only lent: ManuallyDrop never gives it back, so it need not be owned.
+    // SAFETY: the reference is only borrowed: ManuallyDrop never gives it back, so it need not be owned.
     ManuallyDrop::new(unsafe { Obj::from_any_unchecked(Bound::from_owned_ptr(py, slf)) })
 }
 
