@@ -70,12 +70,6 @@ async def read(reader):
     assert await reader.read() == b"the rest"
 
 
-async def run_children(group):
-    async with group:
-        children = [group.create_task(asyncio.sleep(0, number)) for number in range(2)]
-    assert [child.result() for child in children] == [0, 1]
-
-
 USES = {
     "Lock": ((), contend),
     "Event": ((), toggle),
@@ -87,7 +81,6 @@ USES = {
     "LifoQueue": ((1,), pass_on),
     "PriorityQueue": ((1,), pass_on),
     "StreamReader": ((), read),
-    "TaskGroup": ((), run_children),
 }
 
 

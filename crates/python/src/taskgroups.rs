@@ -318,7 +318,6 @@ impl Class for TaskGroup {
     type Header = Combinable;
     const FREELIST: usize = 64;
     const FUNCTIONS: bool = true;
-    const OBSERVABLE: bool = true;
 
     const SHOWN: &'static [&'static str] = <Self as Copied>::STATE;
     const SHOWN_WHEN_SET: &'static [&'static str] = <Self as Copied>::RARE_STATE;
