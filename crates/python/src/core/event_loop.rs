@@ -22,7 +22,7 @@ use super::recording::Recording;
 use super::timer::Scheduled;
 use super::traced::LoopTrace;
 use crate::errors;
-use crate::ffi::{Class, LoopCell, Obj, Ref, Slot, Visitor, WeakSetEntry, thread};
+use crate::ffi::{Class, LoopCell, Obj, Ref, Slot, Visitor, WeakMap, WeakSetEntry, thread};
 
 /// What Python puts into the engine.
 pub struct PythonHost;
@@ -115,6 +115,9 @@ pub struct EventLoop {
     pub(crate) contexts: Contexts,
     /// The state that other parts keep in the loop.
     pub(crate) parts: Parts,
+    /// The native transports that are not closing, by descriptor. Fields and not a `Part`, because each `add_reader` asks.
+    pub(crate) transports: WeakMap,
+    pub(crate) transport_mapping: Slot,
     /// The loop's place in the list of loops that the child of a fork resets.
     pub(crate) registration: WeakSetEntry,
     /// The objects to tell when a descriptor is closed, because the process had no descriptor left for them.
@@ -170,6 +173,8 @@ impl EventLoop {
             after_entry: AfterEntry::default(),
             contexts: Contexts::default(),
             parts: Parts::default(),
+            transports: WeakMap::default(),
+            transport_mapping: Slot::default(),
             registration: WeakSetEntry::default(),
             wants_descriptor: LoopCell::default(),
             task_factory: Slot::default(),
@@ -344,6 +349,7 @@ impl EventLoop {
 
     fn slots(&self) -> impl Iterator<Item = &Slot> {
         [
+            &self.transport_mapping,
             &self.task_factory,
             &self.exception_handler,
             &self.slow_callback_duration,

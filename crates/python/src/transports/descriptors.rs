@@ -9,8 +9,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyInt, PyList};
 use yibu_engine::Fd;
 
-use crate::core::{EventLoop, Part};
-use crate::ffi::{Class, Obj, Output, Ref, Slot, Visitor, WeakMap, WeakMapEntry};
+use crate::core::EventLoop;
+use crate::ffi::{Class, Obj, Output, WeakMapEntry};
 use crate::stock;
 
 /// The number of a descriptor, or of an object with `fileno()`; ValueError for anything else. -1 for a number that no descriptor
@@ -33,24 +33,10 @@ pub fn number_of(file: &Bound<'_, PyAny>) -> PyResult<Fd> {
     Ok(number.extract().unwrap_or(-1))
 }
 
-/// The transports of a loop that are not closing.
-#[derive(Default)]
-struct Transports {
-    /// The native ones, by descriptor; not used any more once there is the mapping.
-    native: WeakMap,
-    /// `_transports`, once Python code has asked for it.
-    mapping: Slot,
-}
-
-impl Part for Transports {
-    fn traverse(&self, visitor: &mut Visitor) {
-        self.mapping.traverse(visitor);
-    }
-}
-
 /// The mapping, once there is one.
+#[inline]
 fn known_mapping<'py>(event_loop: &Obj<'py, EventLoop>) -> Option<Bound<'py, PyAny>> {
-    event_loop.parts.with(|list: &mut Transports| list.mapping.get(event_loop.py()))
+    event_loop.transport_mapping.get(event_loop.py())
 }
 
 /// `_transports`: the mapping as Python code sees it.
@@ -63,15 +49,13 @@ pub fn mapping<'py>(event_loop: &Obj<'py, EventLoop>) -> Output<'py> {
     for (fd, transport) in all_native(event_loop) {
         mapping.set_item(fd, transport)?;
     }
-    let former =
-        event_loop.parts.with(|list: &mut Transports| list.mapping.replace(Some(Ref::new(mapping.clone()))));
-    drop(former);
+    event_loop.transport_mapping.put(mapping.clone());
     Ok(mapping)
 }
 
 /// The native transports with their descriptors.
 fn all_native<'py>(event_loop: &Obj<'py, EventLoop>) -> Vec<(usize, Bound<'py, PyAny>)> {
-    event_loop.parts.with(|list: &mut Transports| list.native.living(event_loop.py()))
+    event_loop.transports.living(event_loop.py())
 }
 
 /// A list of pairs: a descriptor, and the transport to which it belongs.
@@ -84,9 +68,10 @@ pub fn all<'py>(event_loop: &Obj<'py, EventLoop>) -> Output<'py> {
 }
 
 /// The native transport of a descriptor.
+#[inline]
 fn native<'py>(event_loop: &Obj<'py, EventLoop>, fd: Fd) -> Option<Bound<'py, PyAny>> {
     let number = usize::try_from(fd).ok()?;
-    event_loop.parts.with(|list: &mut Transports| list.native.get(event_loop.py(), number))
+    event_loop.transports.get(event_loop.py(), number)
 }
 
 /// Lists a transport as the owner of a descriptor until it closes or goes, by its own `listing`.
@@ -96,16 +81,13 @@ pub fn enter<T: Class>(
     transport: &Obj<'_, T>,
     listing: &WeakMapEntry,
 ) -> PyResult<()> {
-    let mapping = event_loop.parts.with(|list: &mut Transports| {
-        let mapping = list.mapping.get(event_loop.py());
-        if mapping.is_none()
-            && let Ok(number) = usize::try_from(fd)
-        {
-            listing.enter(&list.native, number, transport);
-        }
-        mapping
-    });
-    mapping.map_or(Ok(()), |mapping| mapping.set_item(fd, transport.as_any()))
+    if let Some(mapping) = known_mapping(event_loop) {
+        return mapping.set_item(fd, transport.as_any());
+    }
+    if let Ok(number) = usize::try_from(fd) {
+        listing.enter(&event_loop.transports, number, transport);
+    }
+    Ok(())
 }
 
 /// Takes a transport off the list, for sendfile and TLS, which use its descriptor meanwhile; KeyError when it is not there.
