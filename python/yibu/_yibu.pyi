@@ -112,6 +112,7 @@ __all__ = [
     "_set_installed",
     "_set_metaclass",
     "_set_result_unless_cancelled",
+    "_socket_facts",
     "_take_cancellation",
     "_task_snapshot",
     "_thread_seconds",

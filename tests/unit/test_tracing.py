@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 from collections import Counter, defaultdict
@@ -188,7 +189,8 @@ class TestTasks:
         assert waits["Queue.get"] == waits["Lock.acquire"] == 1
         assert waits["sleep"] >= 1
         assert waits[within.__qualname__] == 2, "the innermost coroutine"
-        assert waits["Future"] == 1, "the coroutine of the task awaits it itself"
+        # The coroutine of a task awaits it itself. Up to 3.11 wait_for() makes a task and awaits a future.
+        assert waits["Future"] == (2 if sys.version_info < (3, 12) else 1)
         assert waits[other.__qualname__] == 1, "the task that is awaited"
         assert waits["_GatheringFuture"] == 1
 
@@ -515,7 +517,7 @@ class TestFile:
         read = Trace(path)
         assert read.lost == trace.lost
         told = sum(event["args"]["count"] for event in read.of_phase("i"))
-        assert 0 < told <= trace.lost
+        assert told == trace.lost, "the last ones too"
         # What was not lost is there, and nothing was counted twice.
         steps = len(read.slices(yielding.__qualname__)) + len(read.slices("task"))
         assert 20_001 - trace.lost <= steps < 20_001

@@ -4,7 +4,7 @@ For scripts and eyes that are used to it: yibu's tasks are not among those that 
 from another process. Called by `command.py`.
 """
 
-from typing import TypeAlias
+from typing import NamedTuple
 
 from yibu.inspection.descriptions import Frame, TaskDescription, TaskTree
 
@@ -47,8 +47,12 @@ def _short(frame: Frame) -> str:
 _LONGEST = 100_000
 """After so many lines, what was shown before is not shown again below another task."""
 
-_Path: TypeAlias = "tuple[int, _Path] | None"
-"""The tasks above a task, from the nearest one on."""
+
+class _Above(NamedTuple):
+    """The tasks above a task, the nearest one first."""
+
+    task: int
+    rest: "_Above | None"
 
 
 def tree_text(tree: TaskTree) -> str:
@@ -72,7 +76,7 @@ def _append(
     lines: list[str], root: TaskDescription, below: dict[int, list[TaskDescription]], shown: set[int]
 ) -> None:
     """Walked without recursion: tasks may wait for each other a thousand deep."""
-    todo: list[tuple[TaskDescription, str, bool, _Path]] = [(root, "", True, None)]
+    todo: list[tuple[TaskDescription, str, bool, _Above | None]] = [(root, "", True, None)]
     while todo:
         task, indent, last, above = todo.pop()
         lines.append(f"{indent}{'└── ' if last else '├── '}(T) {task.name}")
@@ -84,13 +88,13 @@ def _append(
             lines.append(f"{indent}└──  {_short(frame)} {frame.file}:{frame.line}")
             indent += "    "
         children = below.get(task.id, [])
-        path = (task.id, above)
+        path = _Above(task.id, above)
         todo += [(child, indent, child is children[-1], path) for child in reversed(children)]
 
 
-def _is_on(path: _Path, task: int) -> bool:
+def _is_on(path: _Above | None, task: int) -> bool:
     while path is not None:
-        if path[0] == task:
+        if path.task == task:
             return True
-        path = path[1]
+        path = path.rest
     return False

@@ -196,6 +196,11 @@ impl Recording {
         self.lost.load(Ordering::Relaxed)
     }
 
+    /// How many of the lost records no record tells of yet.
+    pub fn untold(&self) -> u64 {
+        self.lost().saturating_sub(self.told.load(Ordering::Relaxed))
+    }
+
     /// Tells the name of this thread, unless it was told before.
     #[cold]
     pub fn know_thread(&self, py: Python<'_>, thread: ThreadId) -> PyResult<()> {

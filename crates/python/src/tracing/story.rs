@@ -255,8 +255,11 @@ impl Story {
         self.events += 1;
     }
 
-    /// The end of the file: nothing stays open.
-    pub fn end(&mut self, lost: u64, time: u64) {
+    /// The end of the file: nothing stays open. `untold` of the `lost` records were the last ones.
+    pub fn end(&mut self, lost: u64, untold: u64, time: u64) {
+        if untold > 0 {
+            self.lose(untold, time);
+        }
         let time = self.since(time).max(self.latest);
         let mut tasks: Vec<_> = self.tasks.drain().collect();
         tasks.sort_unstable_by_key(|(number, _)| *number);

@@ -141,7 +141,7 @@ fn finish<'py>(writer: &Obj<'py, TraceWriter>) -> Output<'py> {
         let recording = &shared.recording;
         shared.with(|target| {
             target.follow(recording);
-            target.story.end(recording.lost(), now());
+            target.story.end(recording.lost(), recording.untold(), now());
             target.write();
             (target.story.events, recording.lost(), target.error.take())
         })
