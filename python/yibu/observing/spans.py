@@ -38,8 +38,7 @@ class Spans:
 
     def _start(self, task: "asyncio.Task[Any]") -> Any:
         name = getattr(task.get_coro(), "__qualname__", "task")
-        attributes = {"code.function.name": name, "asyncio.task.name": task.get_name()}
-        return self._tracer.start_span(name, attributes=attributes)
+        return self._tracer.start_span(name, attributes={"code.function.name": name})
 
     def _start_within(self, task: "asyncio.Task[Any]") -> Any:
         """In the context of the task, where its span is the current one from now on."""
@@ -48,6 +47,8 @@ class Spans:
         return span
 
     def _end(self, span: Any, task: "asyncio.Task[Any]") -> None:
+        # Tasks are named later too: by programs, and on 3.11 by `create_task`.
+        span.set_attribute("asyncio.task.name", task.get_name())
         outcome = "finished"
         if task.cancelled():
             outcome = "cancelled"
