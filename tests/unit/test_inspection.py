@@ -151,8 +151,8 @@ class TestWords:
 
         seen = look(aio, getter, second, putter, joiner)
         assert seen["getter"].waits_for == "Queue empty, 1 other getter"
-        assert seen["putter"].waits_for == "Queue full (1 items)"
-        assert seen["joiner"].waits_for == "Queue to be worked off, 1 items left"
+        assert seen["putter"].waits_for == "Queue full (1 item)"
+        assert seen["joiner"].waits_for == "Queue to be worked off, 1 item left"
 
     def test_task(self, aio):
         async def outer():
@@ -560,7 +560,7 @@ class TestProblems:
         problem = next(problem for problem in tree.problems if problem.kind == "deadlock")
         assert problem.words == "'ab' waits for a Lock held by 'ba'; 'ba' waits for a Lock held by 'ab'"
         words = {task.name: task.waits_for for task in tree}["ab"]
-        assert re.fullmatch(r"Lock held by task 'ba' since [\d.]+ s", words)
+        assert re.fullmatch(r"Lock held for [\d.]+ s by task 'ba'", words)
 
     def test_lost_task(self):
         async def alone():

@@ -7,6 +7,7 @@ from another process. Called by `command.py`.
 from typing import NamedTuple
 
 from yibu.inspection.descriptions import Frame, TaskDescription, TaskTree
+from yibu.inspection.wording import printable, unquoted
 
 _COLUMNS = (
     ("tid", 10),
@@ -25,14 +26,14 @@ def table(tree: TaskTree) -> str:
     tasks = {task.id: task for task in tree}
     rows = [[name for name, _width in _COLUMNS]]
     for task in tree:
-        begin = [str(threads.get(task.loop, 0)), f"{task.id:#x}", task.name, _chain(task)]
+        begin = [str(threads.get(task.loop, 0)), f"{task.id:#x}", unquoted(task.name), _chain(task)]
         for waiter in task.awaited_by:
-            rows.append([*begin, _chain(tasks[waiter]), tasks[waiter].name, f"{waiter:#x}"])
+            rows.append([*begin, _chain(tasks[waiter]), unquoted(tasks[waiter].name), f"{waiter:#x}"])
         if not task.awaited_by:
             rows.append([*begin, "", "", "0x0"])
     widths = [width for _name, width in _COLUMNS]
     lines = [" ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
-    return "\n".join([lines[0], "-" * 180, *lines[1:]])
+    return "\n".join(map(printable, [lines[0], "-" * 180, *lines[1:]]))
 
 
 def _chain(task: TaskDescription) -> str:
@@ -69,7 +70,7 @@ def tree_text(tree: TaskTree) -> str:
     for root in [*(task for task in tree if not task.awaited_by), *tree]:
         if root.id not in shown:
             _append(lines, root, below, shown)
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))
 
 
 def _append(
@@ -79,7 +80,7 @@ def _append(
     todo: list[tuple[TaskDescription, str, bool, _Above | None]] = [(root, "", True, None)]
     while todo:
         task, indent, last, above = todo.pop()
-        lines.append(f"{indent}{'└── ' if last else '├── '}(T) {task.name}")
+        lines.append(f"{indent}{'└── ' if last else '├── '}(T) {unquoted(task.name)}")
         if task.id in shown and (len(lines) > _LONGEST or _is_on(above, task.id)):
             continue
         shown.add(task.id)

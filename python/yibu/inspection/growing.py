@@ -16,6 +16,7 @@ from typing import Any
 from yibu import _yibu
 from yibu.inspection import rows
 from yibu.inspection.descriptions import Problem
+from yibu.inspection.wording import quoted
 
 _NAMES = ("Queue", "PriorityQueue", "LifoQueue")
 _QUEUES = {getattr(module, name) for module in (asyncio.queues, _yibu) for name in _NAMES}
@@ -102,7 +103,7 @@ def problems(before: dict[int, Size], after: dict[int, Size]) -> list[Problem]:
         if first is None or first.queue is not size.queue or size.items < _MANY:
             continue
         if size.items > first.items:
-            tasks = ", ".join(map(repr, sorted(size.tasks)[:5]))
+            tasks = ", ".join(map(quoted, sorted(size.tasks)[:5]))
             words = (
                 f"a {type(size.queue).__name__} has {size.items:,} items, {size.items - first.items:,} more "
                 f"than a moment ago; tasks that refer to it: {tasks}"

@@ -13,6 +13,7 @@ from typing import Any
 
 from yibu import _yibu
 from yibu.inspection.rows import Row, Step
+from yibu.inspection.wording import quoted
 
 
 class Noted:
@@ -25,9 +26,9 @@ class Noted:
         if task is None:
             self.words = "a task that is gone"
         elif task.done():
-            self.words = f"task {task.get_name()!r}, which has ended"
+            self.words = f"task {quoted(task.get_name())}, which has ended"
         else:
-            self.words = f"task {task.get_name()!r}"
+            self.words = f"task {quoted(task.get_name())}"
 
 
 def entered(row: Row) -> list[Any]:

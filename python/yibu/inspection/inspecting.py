@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from yibu import _yibu
 from yibu.inspection.server import Server
+from yibu.inspection.wording import encodable
 
 if TYPE_CHECKING:
     from yibu.inspection.page_server import Page
@@ -177,7 +178,7 @@ def _tell(text: str) -> None:
     """Print to standard error, unless the process has none or that is closed."""
     if sys.stderr is not None:
         with contextlib.suppress(OSError, ValueError):
-            print(text, file=sys.stderr, flush=True)
+            print(encodable(text, sys.stderr), file=sys.stderr, flush=True)
 
 
 def _close_all() -> None:

@@ -13,9 +13,15 @@ from yibu import _yibu
 from yibu.inspection import holders
 from yibu.inspection.descriptions import Problem
 from yibu.inspection.waits import Wait
+from yibu.inspection.wording import listed, quoted, with_article
 
 if TYPE_CHECKING:
     from yibu.inspection.snapshot import Snapshot
+
+_MOST_LOST = 20
+"""So many lost tasks are named: no other part of the table says which they are."""
+
+_MOST_HOLDERS = 10
 
 
 def find(snapshot: Snapshot) -> list[Problem]:
@@ -102,11 +108,14 @@ def _deadlock(snapshot: Snapshot, circle: list[int], needs: list[tuple[list[int]
     parts = []
     for index, following in zip(circle, [*circle[1:], circle[0]], strict=True):
         wait = snapshot.waits[index]
-        name, other = snapshot.rows[index].name, snapshot.rows[following].name
+        name, other = quoted(snapshot.rows[index].name), quoted(snapshot.rows[following].name)
         if wait.kind in ("lock", "semaphore"):
-            parts.append(f"{name!r} waits for a {wait.words} held by {other!r}")
+            # Each holder of a semaphore could let the task go on, so each is part of the deadlock.
+            others = [quoted(snapshot.rows[one].name) for one in needs[index][0] if one != following]
+            held = listed([other, *others], _MOST_HOLDERS)
+            parts.append(f"{name} waits for {with_article(wait.words)} held by {held}")
         else:
-            parts.append(f"{name!r} waits for {other!r} ({wait.words})")
+            parts.append(f"{name} waits for {other} ({wait.words})")
     return Problem("deadlock", "; ".join(parts), tuple(id(snapshot.rows[index].task) for index in circle))
 
 
@@ -121,7 +130,7 @@ def _orphaned_locks(snapshot: Snapshot) -> list[Problem]:
     found = []
     for key, indexes in waiting.items():
         lock = type(snapshot.waits[indexes[0]].resource).__name__
-        words = f"{snapshot.names(indexes)} wait{'s' if len(indexes) == 1 else ''} for a {lock} "
+        words = f"{snapshot.names(indexes)} wait{'s' if len(indexes) == 1 else ''} for {with_article(lock)} "
         noted = snapshot.noted.get(key)
         if noted is None:
             words += (
@@ -154,7 +163,7 @@ def _lost_tasks(snapshot: Snapshot) -> list[Problem]:
         return []
     task = "task" if len(indexes) == 1 else "tasks"
     words = (
-        f"nothing refers to {task} {snapshot.names(indexes)}, and nobody waits for "
+        f"nothing refers to {task} {snapshot.names(indexes, _MOST_LOST)}, and nobody waits for "
         f"{'it' if len(indexes) == 1 else 'them'}: errors stay unseen, and the garbage collector may destroy "
         f"the {task}"
     )

@@ -11,6 +11,7 @@ from types import FrameType
 
 from yibu import _yibu
 from yibu.inspection.descriptions import Frame, Problem, TaskTree, is_of_asyncio
+from yibu.inspection.wording import quoted
 
 _BUSY = 0.5
 """A thread computes that uses this part of the processor time of its process, """
@@ -96,7 +97,7 @@ class Samples:
         return str(lines.most_common(1)[0][0]) if lines else "no Python code"
 
     def _name(self, thread: int) -> str:
-        return self._names.get(thread, str(thread))
+        return quoted(self._names.get(thread, str(thread)))
 
     def problems(self, tree: TaskTree) -> list[Problem]:
         """Loops whose step did not end while samples were taken, and threads that compete with them."""
@@ -111,7 +112,7 @@ class Samples:
                 found.append(self._blocked(thread, task.name if task else None, busy))
         if busy is not None and sum(self._late) / len(self._late) > _LATE:
             words = (
-                f"thread {self._name(busy)!r} uses {self._share(busy):.0%} of a processor and competes with "
+                f"thread {self._name(busy)} uses {self._share(busy):.0%} of a processor and competes with "
                 f"the event loop for the interpreter, at {self._place(busy)}"
             )
             found.append(Problem("busy thread", words, certain=False))
@@ -127,14 +128,12 @@ class Samples:
         if self._computes(thread):
             cause = f"it computes ({share:.0%} of a processor)"
         elif busy is not None and share > 0:
-            cause = (
-                f"it uses {share:.0%} of a processor: thread {self._name(busy)!r} may have the interpreter"
-            )
+            cause = f"it uses {share:.0%} of a processor: thread {self._name(busy)} may have the interpreter"
         else:
             cause = "it waits in a system call or for a lock of threads"
-        who = f" by task {task!r}" if task else ""
+        who = f" by task {quoted(task)}" if task else ""
         words = (
-            f"the loop in thread {self._name(thread)!r} has been in one step{who} for "
+            f"the loop in thread {self._name(thread)} has been in one step{who} for "
             f"{self.seconds:.1f} s and longer, at {self._place(thread)}: {cause}"
         )
         return Problem("blocked loop", words)

@@ -21,6 +21,7 @@ from yibu.inspection import endpoints, holders, problems, resources, rows, waits
 from yibu.inspection.descriptions import LoopDescription, Problem, TaskDescription, TaskTree
 from yibu.inspection.rows import Row
 from yibu.inspection.waits import Wait
+from yibu.inspection.wording import listed, quoted
 
 Breathe = Callable[[], None]
 
@@ -101,8 +102,10 @@ class Snapshot:
             for owner in holders.entered(row):
                 wait = self.waits[index]
                 released = wait.kind == "condition" and wait.resource is owner
-                if id(lock_of(owner)) in wanted and not released:
-                    found[id(lock_of(owner))].append(index)
+                # A task that holds a semaphore twice is named once.
+                lock_id = id(lock_of(owner))
+                if lock_id in wanted and not released and index not in found[lock_id][-1:]:
+                    found[lock_id].append(index)
         for lock, noted in self.noted.items():
             index = self.by_task.get(noted.task_id, -1)
             if index >= 0 and index not in found[lock]:
@@ -116,12 +119,9 @@ class Snapshot:
         changed = (self.rows[self.by_task[task]].has_changed for task in problem.tasks)
         return any(changed)
 
-    def names(self, indexes: list[int]) -> str:
+    def names(self, indexes: list[int], most: int = 3) -> str:
         """The names of tasks in one phrase."""
-        names = [repr(self.rows[index].name) for index in sorted(indexes)]
-        if len(names) > 3:
-            names = [*names[:3], f"{len(names) - 3} more"]
-        return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
+        return listed([quoted(self.rows[index].name) for index in sorted(indexes)], most)
 
     def words(self, index: int, sharing: dict[Sharing, int]) -> str:
         """What a task waits for, with those who hold it and those who wait for it, too."""
@@ -131,12 +131,11 @@ class Snapshot:
             held = self.holders.get(id(lock_of(wait.resource)), [])
             task = "task" if len(held) == 1 else "tasks"
             noted = self.noted.get(id(lock_of(wait.resource)))
+            long = f" for {noted.seconds:.1f} s" if noted else ""
             if held:
-                words += f" held by {task} {self.names(held)}"
+                words += f" held{long} by {task} {self.names(held)}"
             else:
-                words += f" held by {noted.words}" if noted else ", holder unknown"
-            if noted:
-                words += f" since {noted.seconds:.1f} s"
+                words += f" held{long} by {noted.words}" if noted else ", holder unknown"
         if wait.others:
             others = sharing[_shared(wait)] - 1
             if others:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable
 
 from yibu.inspection.descriptions import Frame, LoopDescription, TaskDescription, TaskTree
+from yibu.inspection.wording import counted, printable, unquoted
 
 HEADINGS = ("TASK", "STATE", "AGE", "CPU TIME", "WAITS FOR", "AT")
 MOST = {"TASK": 40, "WAITS FOR": 70}
@@ -24,26 +25,26 @@ def table(tree: TaskTree) -> str:
             row[heading].ljust(min(width, MOST.get(heading, width))) for heading, width in widths.items()
         ]
         lines.append("  ".join(cells).rstrip())
-    return "\n".join([*lines, *problem_lines(tree)])
+    return "\n".join(map(printable, [*lines, *problem_lines(tree)]))
 
 
 def heading(tree: TaskTree) -> str:
     """The process in a line."""
-    states = [f"{number} {state}" for state, number in sorted(_counted(tree).items())]
-    count = f"{len(tree.tasks)} task{'' if len(tree.tasks) == 1 else 's'}"
+    states = [f"{number} {state}" for state, number in sorted(_states(tree).items())]
+    count = counted(len(tree.tasks), "task")
     return f"Process {tree.pid}: {count}" + (f" ({', '.join(states)})" if states else "")
 
 
 def loop_lines(loop: LoopDescription) -> Iterable[str]:
     """A loop, and what its thread runs."""
-    where = f"in thread {loop.thread_name or loop.thread}" if loop.thread else "not running"
-    yield f"{loop.kind}, {where}, {loop.tasks} task{'' if loop.tasks == 1 else 's'}"
+    where = f"in thread {unquoted(loop.thread_name) or loop.thread}" if loop.thread else "not running"
+    yield f"{loop.kind}, {where}, {counted(loop.tasks, 'task')}"
     if loop.stack:
         yield f"  now at {_short(loop.stack[-1])}"
     metrics = loop.metrics
     if metrics is not None and metrics.utilisation is not None:
         line = f"  {metrics.utilisation:.0%} busy since it runs, {metrics.ready} ready"
-        line += f", {_count(metrics.timers, 'timer')}"
+        line += f", {counted(metrics.timers, 'timer')}"
         yield line if metrics.lag is None else f"{line}, {1000 * metrics.lag.p99:.1f} ms late (p99)"
 
 
@@ -51,7 +52,7 @@ def beside(tree: TaskTree, loop: LoopDescription) -> Iterable[str]:
     """The connections and the executor of a loop."""
     connections = [one for one in tree.connections if one.loop == loop.id]
     if connections:
-        facts = [_count(len(connections), "connection")]
+        facts = [counted(len(connections), "connection")]
         if paused := sum(not one.reading for one in connections):
             facts.append(f"{paused} not read from")
         if unsent := sum(one.unsent for one in connections):
@@ -59,14 +60,10 @@ def beside(tree: TaskTree, loop: LoopDescription) -> Iterable[str]:
         yield f"  {', '.join(facts)}"
     for executor in tree.executors:
         if executor.loop == loop.id and executor.threads is not None:
-            waiting = f", {_count(executor.queued, 'job')} waiting" if executor.queued else ""
+            waiting = f", {counted(executor.queued, 'job')} waiting" if executor.queued else ""
             runs = ", ".join(f"{job.function} ({job.running})" for job in executor.jobs[:5] if job.running)
             running = f", running {runs}" if runs else ""
-            yield f"  executor of {_count(executor.threads, 'thread')}{waiting}{running}"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number:,} {what}s"
+            yield f"  executor of {counted(executor.threads, 'thread')}{waiting}{running}"
 
 
 def problem_lines(tree: TaskTree) -> Iterable[str]:
@@ -78,7 +75,7 @@ def problem_lines(tree: TaskTree) -> Iterable[str]:
         yield f"{problem.kind.upper()}{guess}: {problem.words}"
 
 
-def _counted(tree: TaskTree) -> dict[str, int]:
+def _states(tree: TaskTree) -> dict[str, int]:
     """How many tasks are in which state."""
     counts: dict[str, int] = {}
     for task in tree.tasks:
@@ -88,11 +85,11 @@ def _counted(tree: TaskTree) -> dict[str, int]:
 
 def _cells(task: TaskDescription) -> dict[str, str]:
     cells = (
-        task.name,
+        unquoted(task.name),
         task.state,
         "" if task.age is None else age(task.age),
         "" if task.cpu_time is None else age(task.cpu_time),
-        task.waits_for,
+        printable(task.waits_for),
         "" if task.place is None else _short(task.place),
     )
     return dict(zip(HEADINGS, cells, strict=True))

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from yibu.inspection.descriptions import TaskDescription, TaskTree
 from yibu.inspection.table import heading, loop_lines, problem_lines
+from yibu.inspection.wording import printable, unquoted
 
 
 def tree_text(tree: TaskTree) -> str:
@@ -26,7 +27,7 @@ def tree_text(tree: TaskTree) -> str:
             if root.awaited_by and root.id in shown:
                 continue
             lines += _branch(root, below, shown, "")
-    return "\n".join([*lines, *problem_lines(tree)])
+    return "\n".join(map(printable, [*lines, *problem_lines(tree)]))
 
 
 def _with_circles(
@@ -55,10 +56,10 @@ def _branch(
         task, indent = todo.pop()
         what = f" waits for {task.waits_for}" if task.waits_for else f" is {task.state}"
         if task.id in shown:
-            yield f"{indent}- {task.name} (see above)"
+            yield f"{indent}- {unquoted(task.name)} (see above)"
             continue
         shown.add(task.id)
-        yield f"{indent}- {task.name}{what}{' (lost?)' if task.lost else ''}"
+        yield f"{indent}- {unquoted(task.name)}{what}{' (lost?)' if task.lost else ''}"
         for frame in task.stack:
             yield f"{indent}  | {frame}"
         todo += [(child, f"{indent}  ") for child in reversed(below.get(task.id, []))]

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from yibu import _yibu
 from yibu.inspection import endpoints
 from yibu.inspection.rows import Row, Step, isinstance_exactly
+from yibu.inspection.wording import counted, quoted, with_article
 
 
 @dataclass(slots=True)
@@ -105,7 +106,7 @@ def wait_of(row: Row) -> Wait:
 def wait_for_future(future: Any) -> Wait:
     """What it means to wait for a future that no coroutine of asyncio's explains."""
     if is_task(future):
-        return Wait("task", f"result of task {future.get_name()!r}", awaits=[future])
+        return Wait("task", f"result of task {quoted(future.get_name())}", awaits=[future])
     children = getattr(future, "_children", None)
     if children is not None:
         done = sum(child.done() for child in children)
@@ -115,7 +116,7 @@ def wait_for_future(future: Any) -> Wait:
             inner = owner._inner
             shielded = wait_for_future(inner)
             return Wait("shield", f"shielded {shielded.words}", awaits=shielded.awaits)
-    return Wait("future", f"a {type(future).__name__}")
+    return Wait("future", with_article(type(future).__name__))
 
 
 def is_task(future: Any) -> bool:
@@ -172,13 +173,14 @@ def _getter(call: Call) -> Wait | None:
 @rule("Queue.put")
 def _putter(call: Call) -> Wait:
     queue = call.owner
-    return Wait("queue", f"{_class(queue)} full ({queue.maxsize} items)", queue, "putter")
+    return Wait("queue", f"{_class(queue)} full ({counted(queue.maxsize, 'item')})", queue, "putter")
 
 
 @rule("Queue.join")
 def _joiner(call: Call) -> Wait:
     queue = call.owner
-    return Wait("queue", f"{_class(queue)} to be worked off, {queue._unfinished_tasks} items left", queue)
+    left = counted(queue._unfinished_tasks, "item")
+    return Wait("queue", f"{_class(queue)} to be worked off, {left} left", queue)
 
 
 @rule("sleep")
@@ -221,7 +223,7 @@ def _cancelled(call: Call) -> Wait:
 @rule("TaskGroup.__aexit__", "TaskGroup._aexit")
 def _group(call: Call) -> Wait:
     tasks = list(call.owner._tasks)
-    return Wait("task group", f"TaskGroup, {_count(len(tasks), 'task')} left", awaits=tasks)
+    return Wait("task group", f"TaskGroup, {counted(len(tasks), 'task')} left", awaits=tasks)
 
 
 @rule(
@@ -315,7 +317,3 @@ for _method, _words in {
 }.items():
     for _owner in ("EventLoop", "BaseEventLoop", "BaseSelectorEventLoop", "_UnixSelectorEventLoop"):
         rule(f"{_owner}.{_method}")(lambda _call, words=_words: Wait("io", words))
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
