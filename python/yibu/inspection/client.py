@@ -130,6 +130,8 @@ def _answer(
         if time.monotonic() >= deadline:
             raise _silent(pid, timeout) from error
         raise Unreachable(f"process {pid}: {error}") from error
+    except OSError as error:  # it has ended meanwhile
+        raise Unreachable(f"process {pid} has not answered: {error}") from error
     if "error" in answer:
         raise Unreachable(f"process {pid}: {answer['error']}")
     return answer

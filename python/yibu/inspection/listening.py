@@ -15,6 +15,8 @@ class NotLocal(ValueError):
 
 def parse(address: str) -> tuple[str, int]:
     """The host and the port of `127.0.0.1:9000`, `[::1]:9000`, `:9000` or `9000`."""
+    if not isinstance(address, str):
+        raise TypeError(f"an address is a str such as '127.0.0.1:9000', not {address!r}")
     host, _colon, port = address.rpartition(":")
     host = host.strip("[]") or _THIS_MACHINE
     if not port.isdigit() or int(port) > 65535 or (":" in host and not address.startswith("[")):

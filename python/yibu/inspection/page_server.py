@@ -52,6 +52,10 @@ _PATIENCE = 5.0
 """Seconds for threads to end."""
 
 
+class NoPage(Exception):
+    """The page cannot be served at the address that was asked for."""
+
+
 def of_process(pid: int, timeout: float = 30.0) -> Callable[[], bytes]:
     """Asks another process for its tree, as JSON; `Unreachable` when it is."""
 
@@ -238,9 +242,12 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def main(pid: int, host: str, port: int, timeout: float) -> int:
-    """Serve the page until Ctrl-C."""
+    """Serve the page until Ctrl-C. `NoPage` where its address cannot be had."""
     client.exchange(pid, {"ask": "nothing"}, timeout)  # tells at once when that cannot be
-    page = Page(of_process(pid, timeout), host, port)
+    try:
+        page = Page(of_process(pid, timeout), host, port)
+    except OSError as error:
+        raise NoPage(f"no page at {_in_address(host)}:{port}: {error.strerror or error}") from error
     print(f"{page.address}\nCtrl-C ends the page.", file=sys.stderr, flush=True)
     try:
         page.serve()
