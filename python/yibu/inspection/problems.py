@@ -1,8 +1,9 @@
 """What is wrong: deadlocks, locks whose holder is gone, and tasks that nobody knows of.
 
 A task is stuck when what it waits for are tasks that are stuck. What waits for the world (time, sockets,
-threads), for an event, a queue or a future that somebody may complete, or has a time limit, is not. Called
-by `snapshot.py`.
+threads), for an event, a queue or a future that somebody may complete, or has a time limit, is not. The time
+limit of a task also frees those that it awaits: it cancels them, or goes on and may do so. Called by
+`snapshot.py`.
 """
 
 from __future__ import annotations
@@ -50,11 +51,54 @@ def _stuck(snapshot: Snapshot, needs: list[tuple[list[int], bool]]) -> set[int]:
         if not freed:
             break
         stuck -= freed
-    limited = {index for index in stuck if _has_limit(snapshot, index)}
+    limited = _limited(snapshot, stuck)
     if limited:
         needs = [([], False) if index in limited else need for index, need in enumerate(needs)]
         return _stuck(snapshot, needs)
     return stuck
+
+
+def _limited(snapshot: Snapshot, stuck: set[int]) -> set[int]:
+    """The stuck rows that have a time limit, or that a task with one awaits, also over other tasks."""
+    awaits: dict[int, list[int]] = {}
+    seen: set[int] = set()
+    pending = list(stuck)
+    while pending:
+        index = pending.pop()
+        if index in seen:
+            continue
+        seen.add(index)
+        snapshot.breathe()
+        above = _awaiting(snapshot, index)
+        for other in above:
+            awaits.setdefault(other, []).append(index)
+        pending += above
+    limited: set[int] = set()
+    pending = [index for index in seen if _has_limit(snapshot, index)]
+    while pending:
+        index = pending.pop()
+        if index not in limited:
+            limited.add(index)
+            pending += awaits.get(index, [])
+    return limited & stuck
+
+
+def _awaiting(snapshot: Snapshot, index: int) -> list[int]:
+    """The tasks whose end by a time limit reaches a task: they await it, or it belongs to their group.
+
+    What is shielded goes on, whatever happens to the task that waits for it.
+    """
+    above = [other for other in snapshot.awaited_by[index] if snapshot.waits[other].kind != "shield"]
+    task = snapshot.rows[index].task
+    owners = [owner for _name, owner in _yibu._future_reactions(task)]
+    callbacks = getattr(task, "_callbacks", None) or ()
+    owners += [getattr(callback, "__self__", None) for callback, _context in callbacks]
+    for owner in owners:
+        if type(owner).__name__ == "TaskGroup":
+            parent = snapshot.by_task.get(id(getattr(owner, "_parent_task", None)))
+            if parent is not None and parent not in above:
+                above.append(parent)
+    return above
 
 
 def _has_limit(snapshot: Snapshot, index: int) -> bool:

@@ -1,0 +1,156 @@
+"""`yibu.ps()` names no deadlock where a time limit of a task that awaits it will end it."""
+
+import asyncio
+
+import pytest
+import yibu
+
+pytestmark = pytest.mark.yibu_only
+
+
+@pytest.fixture(params=["native", "stock primitives"])
+def aio(request):
+    """What the tasks wait with: yibu's primitives, or the standard library's on yibu's loop."""
+    return yibu if request.param == "native" else asyncio
+
+
+class Circle:
+    """Two coroutines that wait for each other's lock."""
+
+    def __init__(self, aio):
+        self.first, self.second = aio.Lock(), aio.Lock()
+
+    async def _take(self, mine, other):
+        async with mine:
+            await asyncio.sleep(0)
+            async with other:
+                pass
+
+    def one(self):
+        return self._take(self.first, self.second)
+
+    def two(self):
+        return self._take(self.second, self.first)
+
+
+def deadlocks(awaiting):
+    """Run the function with a circle; the words of the deadlocks that are seen when all wait."""
+
+    async def main():
+        outer = asyncio.get_running_loop().create_task(awaiting())
+        for _ in range(10):
+            await asyncio.sleep(0)
+        tree = yibu.ps()
+        pending = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in pending:
+            task.cancel()
+        await asyncio.wait(pending)
+        assert outer.done()
+        assert sum(task.kind == "lock" for task in tree) == 2, "the circle was there"
+        return [problem.words for problem in tree.problems if problem.kind == "deadlock"]
+
+    with yibu.Runner(loop_factory=yibu.new_event_loop) as runner:
+        return runner.run(main())
+
+
+def test_wait_for_around_gather(aio):
+    circle = Circle(aio)
+
+    async def limited():
+        await aio.wait_for(aio.gather(circle.one(), circle.two()), 100)
+
+    assert not deadlocks(limited)
+
+
+def test_wait_for_around_a_task(aio):
+    """Up to 3.11, `wait_for()` makes a task of its own for each coroutine."""
+    circle = Circle(aio)
+
+    async def limited(coroutine):
+        await aio.wait_for(asyncio.create_task(coroutine), 100)
+
+    async def both():
+        await aio.gather(limited(circle.one()), limited(circle.two()))
+
+    assert not deadlocks(both)
+
+
+def test_wait_for_around_a_coroutine(aio):
+    circle = Circle(aio)
+
+    async def both():
+        await aio.gather(aio.wait_for(circle.one(), 100), circle.two())
+
+    assert not deadlocks(both)
+
+
+def test_timeout_around_a_group(aio):
+    circle = Circle(aio)
+
+    async def limited():
+        async with aio.timeout(100), aio.TaskGroup() as group:
+            group.create_task(circle.one())
+            group.create_task(circle.two())
+
+    assert not deadlocks(limited)
+
+
+def test_timeout_around_a_group_whose_body_goes_on(aio):
+    circle = Circle(aio)
+
+    async def limited():
+        async with aio.timeout(100), aio.TaskGroup() as group:
+            group.create_task(circle.one())
+            group.create_task(circle.two())
+            await aio.Event().wait()
+
+    assert not deadlocks(limited)
+
+
+def test_wait_with_a_limit(aio):
+    circle = Circle(aio)
+
+    async def limited():
+        await aio.wait([asyncio.create_task(circle.one()), asyncio.create_task(circle.two())], timeout=100)
+
+    assert not deadlocks(limited)
+
+
+def test_limit_over_a_task_between(aio):
+    circle = Circle(aio)
+
+    async def between():
+        await aio.gather(circle.one(), circle.two())
+
+    async def limited():
+        async with aio.timeout(100):
+            await asyncio.create_task(between())
+
+    assert not deadlocks(limited)
+
+
+def test_without_a_limit_it_is_a_deadlock(aio):
+    circle = Circle(aio)
+
+    async def unlimited():
+        async with aio.timeout(None), aio.TaskGroup() as group:
+            group.create_task(circle.one())
+            group.create_task(circle.two())
+
+    async def waiting():
+        await aio.wait([asyncio.create_task(circle.one()), asyncio.create_task(circle.two())])
+
+    assert len(deadlocks(unlimited)) == 1
+    circle = Circle(aio)
+    assert len(deadlocks(waiting)) == 1
+
+
+def test_what_is_shielded_from_the_limit_is_a_deadlock(aio):
+    circle = Circle(aio)
+
+    async def limited():
+        tasks = [asyncio.create_task(circle.one()), asyncio.create_task(circle.two())]
+        async with aio.timeout(100):
+            await aio.shield(tasks[0])
+
+    assert len(deadlocks(limited)) == 1
