@@ -3,6 +3,8 @@
 import asyncio
 import dataclasses
 import gc
+import re
+import signal
 import socket
 import subprocess
 import sys
@@ -12,6 +14,8 @@ import weakref
 
 import pytest
 import yibu
+from yibu.inspection import observed, table
+from yibu.inspection.breath import Breath
 
 from tests.unit.test_watching import PACKAGE_ROOT, run_program
 
@@ -89,6 +93,69 @@ def test_time_in_which_the_loop_does_not_run_does_not_count(make_loop):
     ran = loop.metrics().running_seconds
     time.sleep(0.01)
     assert loop.metrics().running_seconds == ran
+
+
+def look_at_a_park(loop, before):
+    """From another thread: what the loop has counted in its first park, twice, half a second apart."""
+    while loop.metrics().parks == before.parks:
+        time.sleep(0.001)
+    first = loop.metrics()
+    while loop.metrics().running_seconds < first.running_seconds + 0.5:
+        time.sleep(0.01)
+    return first, loop.metrics()
+
+
+def test_a_park_is_idle_time_while_it_lasts(make_loop):
+    """Another thread that asks an idle program sees it idle, not busy since the park began."""
+    loop = make_loop()
+    before = loop.metrics()
+
+    def look():
+        seen = look_at_a_park(loop, before)
+        (shown,) = (one for one in observed.take(0.0, Breath()).loops if one.id == id(loop))
+        return *seen, "\n".join(table.loop_lines(shown))
+
+    first, second, page = loop.run_until_complete(asyncio.to_thread(look))
+    assert second.parks == first.parks, "one park goes on"
+    passed = second.running_seconds - first.running_seconds
+    assert second.idle_seconds - first.idle_seconds == pytest.approx(passed) and passed > 0.4
+    assert second.utilisation_since(first) == pytest.approx(0, abs=1e-6)
+    percent = int(re.search(r"(\d+)% busy since it runs", page)[1])
+    assert percent <= 100 * second.utilisation + 1
+
+
+def test_a_park_that_an_exception_ends_was_idle_time(make_loop):
+    loop = make_loop()
+    before = loop.metrics()
+    looks = []
+
+    def interrupt(*_args):
+        raise KeyboardInterrupt
+
+    def send():
+        looks.extend(look_at_a_park(loop, before))
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGUSR1)
+
+    former = signal.signal(signal.SIGUSR1, interrupt)
+    thread = threading.Thread(target=send)
+    try:
+        loop.call_soon(thread.start)
+        with pytest.raises(KeyboardInterrupt):
+            loop.run_forever()
+        thread.join()
+    finally:
+        signal.signal(signal.SIGUSR1, former)
+    after = loop.metrics()
+    assert after.parks == looks[1].parks and after.idle_seconds >= looks[1].idle_seconds
+    assert loop.metrics().idle_seconds == after.idle_seconds
+
+
+def test_times_of_a_replaced_clock_are_not_known(make_loop):
+    loop = make_loop()
+    own = loop.time
+    loop.time = lambda: own() - 1000
+    loop.run_until_complete(asyncio.sleep(0.001))
+    assert loop.metrics().running_seconds is None and loop.metrics().utilisation is None
 
 
 def test_nothing_false_while_nobody_observes(make_loop):

@@ -11,6 +11,8 @@ pub struct Counters {
     idle: Cell<f64>,
     /// Since when the loop runs; no number while it does not.
     since: Cell<f64>,
+    /// Since when the loop is parked; no number while it is not. Another thread may read the times during a park.
+    parked: Cell<f64>,
     /// Whether a program's clock or selector has made the times useless.
     timeless: Cell<bool>,
 }
@@ -23,6 +25,7 @@ impl Default for Counters {
             ran: Cell::new(0.0),
             idle: Cell::new(0.0),
             since: Cell::new(f64::NAN),
+            parked: Cell::new(f64::NAN),
             timeless: Cell::new(false),
         }
     }
@@ -56,10 +59,16 @@ impl Counters {
         first
     }
 
-    /// The loop was parked.
+    /// The loop parks.
     #[inline]
-    pub(super) fn add_idle(&self, seconds: f64) {
-        self.idle.set(self.idle.get() + seconds);
+    pub(super) fn begin_park(&self, now: f64) {
+        self.parked.set(now);
+    }
+
+    /// The loop goes on after [`Self::begin_park`].
+    #[inline]
+    pub(super) fn end_park(&self, now: f64) {
+        self.idle.set(self.idle.get() + (now - self.parked.replace(f64::NAN)));
     }
 
     /// Times are not known any more.
@@ -75,10 +84,10 @@ impl Counters {
         }
     }
 
-    /// For how many seconds the loop ran, and was parked in them.
+    /// For how many seconds the loop ran, and was parked in them. The run and the park that go on count up to now.
     pub fn times(&self, now: f64) -> Option<(f64, f64)> {
-        let since = self.since.get();
-        let running = if since.is_nan() { 0.0 } else { now - since };
-        (!self.timeless.get()).then(|| (self.ran.get() + running, self.idle.get()))
+        let lasted = |since: f64| if since.is_nan() { 0.0 } else { now - since };
+        let (running, parked) = (lasted(self.since.get()), lasted(self.parked.get()));
+        (!self.timeless.get()).then(|| (self.ran.get() + running, self.idle.get() + parked))
     }
 }

@@ -93,6 +93,10 @@ fn wait_and_take(event_loop: &Obj<'_, EventLoop>) -> PyResult<usize> {
     }
     if event_loop.counters.note_time(time) {
         event_loop.marks.skip_time();
+        if clock::is_replaced(event_loop) {
+            // Whoever asks for the times reads the loop's own clock.
+            event_loop.counters.lose_time();
+        }
     }
     let mut plan = engine.with(|engine| engine.plan(time, event_loop.stopping.get()));
     if matches!(plan, Plan::Park(_)) {
@@ -116,10 +120,14 @@ fn wait_and_take(event_loop: &Obj<'_, EventLoop>) -> PyResult<usize> {
         }
         Plan::Park(timeout) => {
             event_loop.contexts.clear();
-            park(event_loop, timeout)?;
-            py.check_signals()?;
-            let began = std::mem::replace(&mut time, now(event_loop)?);
-            event_loop.counters.add_idle(time - began);
+            event_loop.counters.begin_park(time);
+            let ended =
+                park(event_loop, timeout).and_then(|()| py.check_signals()).and_then(|()| now(event_loop));
+            // A park that ends with an exception was idle time, too.
+            let until =
+                ended.as_ref().map_or_else(|_| engine.with(|engine| engine.driver.now()), |time| *time);
+            event_loop.counters.end_park(until);
+            time = ended?;
         }
     }
     note_timers(event_loop, time);
