@@ -115,3 +115,82 @@ def test_provider_of_the_program_and_a_file_beside(run):
             raise AssertionError
         """,
     )
+
+
+def test_main_task_of_a_runner(run):
+    run(
+        "opentelemetry.sdk",
+        """
+        import asyncio, contextvars, yibu
+        from opentelemetry import trace
+        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+        from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+        exporter = InMemorySpanExporter()
+        provider = TracerProvider()
+        provider.add_span_processor(SimpleSpanProcessor(exporter))
+        tracer = provider.get_tracer("program")
+
+        async def child():
+            await asyncio.sleep(0)
+
+        async def main():
+            await asyncio.gather(child(), child())
+            with tracer.start_as_current_span("within"):
+                pass
+
+        def parents():
+            spans = exporter.get_finished_spans()
+            exporter.clear()
+            by_id = {span.context.span_id: span.name for span in spans}
+            return [(span.name, by_id[span.parent.span_id] if span.parent else None) for span in spans]
+
+        def names(pairs):
+            return sorted(pairs, key=str)
+
+        expected = [("child", "main"), ("child", "main"), ("main", None), ("within", "main")]
+        with yibu.trace(spans=provider):
+            yibu.run(main())
+            assert names(parents()) == names(expected)
+
+            # The tasks of a runner have its context one after the other.
+            with yibu.Runner() as runner:
+                runner.run(main())
+                runner.run(main())
+            assert names(parents()) == names(expected * 2)
+
+            # So does a context that the program passes to runners, which gets back what was current in it.
+            context = contextvars.copy_context()
+            with yibu.Runner() as runner:
+                runner.run(main(), context=context)
+            assert names(parents()) == names(expected)
+            assert context.run(trace.get_current_span) is trace.INVALID_SPAN
+
+            with asyncio.Runner(loop_factory=yibu.new_event_loop) as runner:
+                runner.run(main())
+            assert names(parents()) == names(expected)
+
+            with tracer.start_as_current_span("program"):
+                yibu.run(child())
+            assert names(parents()) == names([("child", "program"), ("program", None)])
+        """,
+    )
+
+
+def test_without_opentelemetry(run):
+    run(
+        "",
+        """
+        import sys, yibu
+
+        sys.modules["opentelemetry"] = None
+        try:
+            yibu.trace(spans=True)
+        except ModuleNotFoundError as error:
+            assert "pip install yibu[otel]" in str(error)
+            assert error.name.startswith("opentelemetry")
+        else:
+            raise AssertionError
+        """,
+    )
