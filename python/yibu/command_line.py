@@ -23,7 +23,7 @@ from yibu._yibu import __version__
 from yibu.command_line_options import CommandLine, WrongCommandLine, parse, restart_command
 from yibu.inspection.options import HELP as INSPECTION
 from yibu.installation import install
-from yibu.tracing import trace
+from yibu.tracing import path_of_this_process, trace
 from yibu.watching import seconds, watch
 
 USAGE = "usage: python -m yibu [option] ... [doctor | ps | -c cmd | -m mod | file | -] [arg] ..."
@@ -105,11 +105,24 @@ def start_trace(line: CommandLine) -> None:
             fail("--trace-signal needs --trace FILE")
         return
     try:
-        trace(line.trace, signal=line.trace_signal)
+        refuse_to_overwrite(line.trace)
+        trace(path_of_this_process(line.trace), signal=line.trace_signal)
     except ValueError as error:
         fail(f"--trace-signal: {error}")
-    except OSError as error:
+    except (OSError, RuntimeError) as error:
         fail(f"--trace: {error}")
+
+
+def refuse_to_overwrite(path: str) -> None:
+    """Leave if `path` is not meant to be a trace: where FILE was forgotten it is the program."""
+    if path.startswith("-") or path.endswith((".py", ".pyw")):
+        fail(f"--trace needs a FILE to write, before the program; {path!r} is none")
+    if not os.path.isfile(path):
+        return
+    with open(path, "rb") as file:
+        begin = file.read(1)
+    if begin not in (b"", b"{"):
+        fail(f"--trace: {path!r} exists and is not a trace; it stays as it is")
 
 
 def restart(line: CommandLine) -> NoReturn:

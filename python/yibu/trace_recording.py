@@ -5,6 +5,7 @@ file, the thread, the signal, and what becomes of them when the process forks or
 """
 
 import atexit
+import errno
 import io
 import logging
 import os
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from yibu import _yibu
 from yibu.observing import background
+from yibu.tracing import path_with_process
 
 if TYPE_CHECKING:
     from yibu.observing.spans import Spans
@@ -71,6 +73,31 @@ _running: "list[Trace]" = []
 """One, or none."""
 
 
+def _after_fork_in_child() -> None:
+    # A thread that the child does not have may have held the former one.
+    global _lock  # noqa: PLW0603 (the hook has nothing else to reach it by)
+    _lock = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+def _check_writable(path: str) -> None:
+    """OSError, as `open()` would raise it, if the file could not be written. The file is not made."""
+    folder = os.path.dirname(path) or "."
+    if os.path.isdir(path):
+        number = errno.EISDIR
+    elif not os.path.exists(folder):
+        number = errno.ENOENT
+    elif not os.path.isdir(folder):
+        number = errno.ENOTDIR
+    elif not os.access(path if os.path.exists(path) else folder, os.W_OK):
+        number = errno.EACCES
+    else:
+        return
+    raise OSError(number, os.strerror(number), path)
+
+
 def _stop_all() -> None:
     for trace in list(_running):
         trace.stop()
@@ -97,12 +124,15 @@ class Trace:
         self._wants_spans = None if spans is False else spans
         self._spans: Spans | None = None
         self._files = 0
-        self._lock = threading.RLock()
+        self._process = os.getpid()
+        self._is_forked = False
         self._signum = signum
         self._former: Any = None
         if signum is None:
             self._begin()
         else:
+            if self.path is not None:
+                _check_writable(self.path)
             self._former = signal.signal(signum, self._toggle)
 
     def _begin(self) -> None:
@@ -130,6 +160,13 @@ class Trace:
             spans.stop()
 
     def _next_path(self, path: str) -> str:
+        if self._process != os.getpid():
+            # In a forked child: `path` is the parent's file.
+            self._process = os.getpid()
+            self._files = 0
+            self._is_forked = True
+        if self._is_forked:
+            path = path_with_process(path)
         if not self._files:
             return path
         name, extension = os.path.splitext(path)
@@ -165,11 +202,16 @@ class Trace:
             )
 
     def _toggle(self, _signum: int, _frame: FrameType | None) -> None:
-        if self not in _running:
+        # What a handler raises comes out of whatever the main thread does, and would end the service.
+        try:
+            if self in _running:
+                self._end()
+                return
             self._begin()
-            print(f"yibu: recording a trace, until the signal comes again: {self.path}", file=sys.stderr)
-        else:
-            self._end()
+            name = "spans" if self._recording is None else self._recording.file.name
+            print(f"yibu: recording a trace, until the signal comes again: {name}", file=sys.stderr)
+        except Exception as error:
+            logger.error("trace %s: %s", self.path, error)
 
     def __enter__(self) -> Self:
         return self

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 BUFFER = 8 << 20
 
+# Which process writes the file that `YIBU_TRACE` or `--trace` names, for the processes that it starts.
+_FIRST = "YIBU_TRACE_FIRST"
+
 
 def trace(
     path: "str | bytes | os.PathLike[str] | os.PathLike[bytes] | None" = None,
@@ -25,7 +28,8 @@ def trace(
 
     Recording lasts until `stop()` of what this returns, or the end of its `with` block; the end of the
     process stops it, too. With `signal`, say "USR1", nothing is recorded until that signal comes; the next
-    one stops, and so on. Each recording after the first has a number in its name (`out-2.json`).
+    one stops, and so on. Each recording after the first has a number in its name (`out-2.json`), and
+    those of a forked child have its process id (`out.4711.json`).
 
     Events wait in `buffer_size` bytes of memory until a thread has written them. When it cannot keep up,
     events are lost; how many is written into the file, logged, and `lost` of what this returns.
@@ -46,11 +50,29 @@ def trace(
     return Trace(path, spans, number, buffer_size)
 
 
+def path_of_this_process(path: str) -> str:
+    """`path` for the first process, and with the process id in it for those that the first one starts."""
+    process, absolute = str(os.getpid()), os.path.abspath(path)
+    first, _, known = os.environ.get(_FIRST, "").partition(" ")
+    if known == absolute and first != process:
+        return path_with_process(path)
+    os.environ[_FIRST] = f"{process} {absolute}"
+    return path
+
+
+def path_with_process(path: str) -> str:
+    """`out.4711.json` for `out.json`, in process 4711."""
+    name, extension = os.path.splitext(path)
+    return f"{name}.{os.getpid()}{extension}"
+
+
 def trace_as_environment_says() -> None:
     """Record as `YIBU_TRACE` says, a path, from the signal `YIBU_TRACE_SIGNAL` on if that is set."""
     path = os.environ.get("YIBU_TRACE", "")
     if path:
         try:
-            trace(path, signal=os.environ.get("YIBU_TRACE_SIGNAL") or None)
+            trace(path_of_this_process(path), signal=os.environ.get("YIBU_TRACE_SIGNAL") or None)
         except ValueError as error:
             raise ValueError(f"YIBU_TRACE_SIGNAL: {error}") from None
+        except OSError as error:
+            raise OSError(error.errno, f"YIBU_TRACE: {error.strerror}", error.filename) from None
