@@ -90,6 +90,8 @@ overridable! {
     TrackOrigins = "_set_coroutine_origin_tracking";
     /// `_ensure_resolved`
     EnsureResolved = "_ensure_resolved";
+    /// `_ensure_fd_no_transport`
+    EnsureNoTransport = "_ensure_fd_no_transport";
     /// A program has the list `_scheduled`.
     ShowTimers = "_show_timers";
 }

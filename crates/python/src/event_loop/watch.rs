@@ -78,7 +78,7 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
         c"_ensure_fd_no_transport",
         "fd",
         |event_loop, file| {
-            descriptors::check(event_loop, file, descriptors::number_of(file)?)?;
+            descriptors::ensure_free(event_loop, file, descriptors::number_of(file)?)?;
             Ok(none(event_loop.py()))
         },
         "RuntimeError when the descriptor, or object with a fileno(), belongs to a transport that is not closing.",

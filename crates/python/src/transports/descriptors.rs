@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyInt, PyList};
 use yibu_engine::Fd;
 
-use crate::core::EventLoop;
+use crate::core::{EventLoop, Overridable, Overrides};
 use crate::ffi::{Class, Obj, Output, WeakMapEntry};
 use crate::stock;
 
@@ -108,9 +108,18 @@ pub fn leave(
     Ok(())
 }
 
-/// RuntimeError when descriptor `fd`, that Python code calls `file`, belongs to a transport that is not closing.
+/// `self._ensure_fd_no_transport(file)`, of descriptor `fd`.
 #[inline]
 pub fn check(event_loop: &Obj<'_, EventLoop>, file: &Bound<'_, PyAny>, fd: Fd) -> PyResult<()> {
+    if event_loop.overrides(Overridable::EnsureNoTransport) {
+        return event_loop.as_any().call_method1(name!("_ensure_fd_no_transport"), (file,)).map(drop);
+    }
+    ensure_free(event_loop, file, fd)
+}
+
+/// RuntimeError when descriptor `fd`, that Python code calls `file`, belongs to a transport that is not closing.
+#[inline]
+pub fn ensure_free(event_loop: &Obj<'_, EventLoop>, file: &Bound<'_, PyAny>, fd: Fd) -> PyResult<()> {
     let transport = match known_mapping(event_loop) {
         Some(mapping) => {
             let transport = mapping.call_method1(name!("get"), (fd,))?;
