@@ -168,6 +168,8 @@ modules! {
     TIMEOUTS = "asyncio.timeouts";
     TRSOCK = "asyncio.trsock";
     UNIX_EVENTS = "asyncio.unix_events";
+    CONCURRENT = "concurrent";
+    CONCURRENT_FUTURES = "concurrent.futures";
     CONCURRENT_THREAD = "concurrent.futures.thread";
     CONTEXTLIB = "contextlib";
     CONTEXTVARS = "contextvars";

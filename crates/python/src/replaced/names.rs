@@ -96,6 +96,7 @@ name! { SOCKET_TRANSPORT: SELECTOR_EVENTS._SelectorSocketTransport }
 name! { DATAGRAM_TRANSPORT: SELECTOR_EVENTS._SelectorDatagramTransport }
 name! { SSL_PROTOCOL: SELECTOR_EVENTS.sslproto, SSLPROTO.SSLProtocol }
 name! { SSL_PROTOCOL_OF_LOOPS: BASE_EVENTS.sslproto, SSLPROTO.SSLProtocol }
+name! { CONCURRENT_FUTURE: TASKS.concurrent, CONCURRENT.futures, CONCURRENT_FUTURES.Future }
 name! { WORKER: CONCURRENT_THREAD._worker }
 name! { WORK_ITEM: CONCURRENT_THREAD._WorkItem }
 

@@ -14,6 +14,7 @@ use crate::ffi::{
 };
 use crate::futures::bridge::{chain, starts_running};
 use crate::futures::future_like;
+use crate::replaced::names::CONCURRENT_FUTURE;
 use crate::{functions, names, stock};
 
 const RUN_COROUTINE_THREADSAFE: Signature<2> = Signature::new("run_coroutine_threadsafe", "coro, loop");
@@ -32,7 +33,10 @@ fn run_coroutine_threadsafe<'py>(args: Args<'_, 'py>) -> Output<'py> {
     if !is_coroutine(&coroutine)? {
         return Err(PyTypeError::new_err("A coroutine object is required"));
     }
-    let future = stock::concurrent_future(py)?.call0()?;
+    let future = match CONCURRENT_FUTURE.replacement(py)? {
+        None => stock::concurrent_future(py)?.call0()?,
+        Some(class) => class.call0()?,
+    };
     let submission = Submission::create(py)?;
     submission.coroutine.put(coroutine);
     submission.event_loop.put(event_loop.clone());
