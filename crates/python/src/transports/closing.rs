@@ -18,11 +18,13 @@ const SHUT_WR: i32 = 1;
 /// Steps of asyncio's transports of sockets that native ones do not call: see `Class::NOT_CALLED`.
 pub(super) const NOT_CALLED: &[&str] = &[
     "__init__",
+    "_add_reader",
     "_call_connection_lost",
     "_fatal_error",
     "_force_close",
     "_maybe_pause_protocol",
     "_maybe_resume_protocol",
+    "_set_write_buffer_limits",
 ];
 
 /// What all transports have.

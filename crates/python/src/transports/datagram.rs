@@ -123,7 +123,11 @@ fn init<'py>(
     transport.machine(|machine| *machine = Datagrams::new(fd, direct, fixed, HEADER));
     transport.address.put(address);
     transport.endpoint.event_loop.set(Ref::of(event_loop.clone()));
-    transport.endpoint.protocol.put(protocol.clone());
+    if transport.replaced() == 0 {
+        transport.endpoint.protocol.put(protocol.clone());
+    } else {
+        transport.as_any().call_method1(name!("set_protocol"), (&protocol,))?;
+    }
     descriptors::enter(event_loop, fd, transport, &transport.listing)?;
     transport.endpoint.own_context.put(context::copy_current(py)?);
     let made = protocol.getattr(names::connection_made(py))?;

@@ -55,6 +55,26 @@ pub(super) fn protocol_table<T: StreamTransport>(t: &mut Table<T>) {
     );
 }
 
+/// The call of `set_protocol` in `_SelectorTransport.__init__`.
+pub(super) fn begin_with<'py, T: StreamTransport>(
+    transport: &Obj<'py, T>,
+    protocol: &Bound<'py, PyAny>,
+) -> PyResult<()> {
+    if transport.replaced() != 0 {
+        return transport.as_any().call_method1(name!("set_protocol"), (protocol,)).map(drop);
+    }
+    transport.link().set_protocol(protocol.clone());
+    Ok(())
+}
+
+/// `self.is_reading()`
+fn is_reading<T: StreamTransport>(transport: &Obj<'_, T>) -> PyResult<bool> {
+    if transport.replaced() != 0 {
+        return transport.as_any().call_method0(name!("is_reading"))?.is_truthy();
+    }
+    Ok(transport.link().stream(|stream| stream.is_reading()))
+}
+
 fn get_protocol<'py, T: StreamTransport>(transport: &Obj<'py, T>) -> Output<'py> {
     Ok(transport.endpoint().protocol.get_or_none(transport.py()))
 }
@@ -91,7 +111,7 @@ fn arm<T: StreamTransport>(
 }
 
 fn start_reading<T: StreamTransport>(transport: &Obj<'_, T>) -> PyResult<()> {
-    if transport.link().stream(|stream| stream.is_reading()) {
+    if is_reading(transport)? {
         arm(transport, |stream, kernel| stream.start_reading(kernel))
     } else {
         Ok(())
@@ -99,7 +119,7 @@ fn start_reading<T: StreamTransport>(transport: &Obj<'_, T>) -> PyResult<()> {
 }
 
 fn pause_reading<'py, T: StreamTransport>(transport: &Obj<'py, T>) -> Output<'py> {
-    if transport.link().stream(|stream| stream.is_reading()) {
+    if is_reading(transport)? {
         act(transport, |stream, kernel| stream.pause_reading(kernel))?;
         log_in_debug(transport, &T::frames().pause_reading, "debug", "%r pauses reading")?;
     }

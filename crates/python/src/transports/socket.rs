@@ -29,6 +29,7 @@ use super::closing::NOT_CALLED;
 use super::connection::{self, Accepted};
 use super::endpoint::{Endpoint, Transport, check_new, native_loop};
 use super::link::{self, Link, StreamTransport};
+use super::reading::begin_with;
 use super::reports::Frames;
 use super::{by_methods, descriptors, on_socket, upcall};
 use crate::core::{EventLoop, Overrides, Owner, OwnerKind, finish, ignore_replacement, typed};
@@ -231,7 +232,7 @@ fn begin<'py>(transport: &Obj<'py, SocketTransport>, parts: Parts<'py>, nodelay:
     let reading = reading::kind(&protocol)?;
     transport.stream(|stream| *stream = Stream::new(fd, reading));
     transport.endpoint().event_loop.set(Ref::of(event_loop.clone()));
-    transport.link.set_protocol(protocol.clone());
+    begin_with(transport, &protocol)?;
     if !context.is_none() {
         transport.link.context.put(context);
     }

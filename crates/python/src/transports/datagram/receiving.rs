@@ -49,7 +49,7 @@ pub(super) fn table(t: &mut Table<DatagramTransport>) {
         c"_add_reader",
         "fd",
         |transport, _fd| {
-            if transport.machine(|machine| machine.is_reading()) {
+            if is_reading(transport)? {
                 arm(transport, |machine, kernel| machine.start_reading(kernel))?;
             }
             Ok(none(transport.py()))
@@ -68,6 +68,14 @@ pub(super) fn table(t: &mut Table<DatagramTransport>) {
 
 fn get_protocol<'py>(transport: &Obj<'py, DatagramTransport>) -> Output<'py> {
     Ok(transport.endpoint.protocol.get_or_none(transport.py()))
+}
+
+/// `self.is_reading()`
+fn is_reading(transport: &Obj<'_, DatagramTransport>) -> PyResult<bool> {
+    if transport.replaced() != 0 {
+        return transport.as_any().call_method0(name!("is_reading"))?.is_truthy();
+    }
+    Ok(transport.machine(|machine| machine.is_reading()))
 }
 
 /// Arms reading.
@@ -96,7 +104,7 @@ static PAUSE_READING: Frame = Frame::new(&SELECTOR_EVENTS, "_SelectorTransport.p
 static RESUME_READING: Frame = Frame::new(&SELECTOR_EVENTS, "_SelectorTransport.resume_reading");
 
 fn pause_reading<'py>(transport: &Obj<'py, DatagramTransport>) -> Output<'py> {
-    if transport.machine(|machine| machine.is_reading()) {
+    if is_reading(transport)? {
         act(transport, |machine, kernel| machine.pause_reading(kernel))?;
         log_in_debug(transport, &PAUSE_READING, "debug", "%r pauses reading")?;
     }
