@@ -268,6 +268,29 @@ def test_lag(make_loop):
     assert counts[-1] == lag.count and counts[0] < lag.count
 
 
+def test_each_due_timer_has_its_own_lag(make_loop):
+    class Loop(yibu.EventLoop):
+        now = 0.0
+
+        def time(self):
+            return self.now
+
+    loop = make_loop(Loop)
+    timers = [loop.call_at(when, int) for when in range(100, 0, -2)]
+    timers += [loop.call_at(when, int) for when in range(1, 100, 2)]
+    timers[25].cancel()
+    assert timers[25].when() == 50
+    loop.call_at(1000, int)
+    loop.call_at(100, loop.stop)
+    loop.call_soon(setattr, loop, "now", 100.0)
+    with yibu.observe():
+        loop.run_forever()
+        lag = loop.metrics().lag
+    # What was ready may have been late by moments, too. The clock of the timers stands still meanwhile.
+    assert lag.count >= 100 and lag.max == 99
+    assert sum(range(100)) - 50 <= lag.sum < sum(range(100))
+
+
 def test_callbacks(make_loop):
     loop = make_loop()
     with yibu.observe():

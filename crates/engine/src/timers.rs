@@ -193,6 +193,34 @@ impl<T: Timer> Timers<T> {
         timer
     }
 
+    /// Shows the deadline of each timer that is due at `time` and not cancelled, in no order. Looks at no other but their neighbours.
+    pub fn each_due(&self, time: f64, mut show: impl FnMut(f64)) {
+        let due = |entry: &&Entry<T>| entry.when <= time;
+        let mut show = |entry: &Entry<T>| {
+            if !entry.timer.cancelled() {
+                show(entry.when);
+            }
+        };
+        self.line.iter().take_while(due).for_each(&mut show);
+        // Down the heap, first children first. An entry that is not due has no children that are.
+        let mut index = 0;
+        loop {
+            if let Some(entry) = self.heap.get(index).filter(due) {
+                show(entry);
+                index = index * ARITY + 1;
+                continue;
+            }
+            // The last child has no next one: its parent's next one follows.
+            while index > 0 && index.is_multiple_of(ARITY) {
+                index = (index - 1) / ARITY;
+            }
+            if index == 0 {
+                return;
+            }
+            index += 1;
+        }
+    }
+
     /// Takes the earliest timer, cancelled or not, if it is due before `end`.
     #[inline]
     pub fn pop_due(&mut self, end: f64) -> Option<T> {

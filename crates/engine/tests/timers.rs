@@ -116,6 +116,11 @@ impl Modelled {
     }
 
     fn pass(&mut self, end: f64) {
+        let mut due = Vec::new();
+        self.timers.each_due(end, |when| due.push(when));
+        due.sort_by(f64::total_cmp);
+        let expected = self.living.iter().map(|(when, _)| *when).take_while(|when| *when <= end);
+        assert!(due.iter().copied().eq(expected));
         while let Some(alarm) = self.timers.pop_due(end) {
             if alarm.cancelled() {
                 self.release(&alarm);

@@ -137,16 +137,27 @@ fn wait_and_take(event_loop: &Obj<'_, EventLoop>) -> PyResult<usize> {
     Ok(engine.with(|engine| engine.begin_turn(time)))
 }
 
-/// Notes how late the first due timer is, if somebody observes.
+/// Notes how late each due timer is, if somebody observes.
 #[inline]
 fn note_timers(event_loop: &Obj<'_, EventLoop>, time: f64) {
-    if !event_loop.has_observer() {
-        return;
+    if event_loop.has_observer() {
+        note_due_timers(event_loop, time);
     }
-    let deadline = event_loop.engine.with(|engine| engine.timers.next_deadline());
-    if let Some(late) = deadline.map(|deadline| time - deadline).filter(|late| *late >= 0.0) {
-        note_late(event_loop, late);
-    }
+}
+
+#[inline(never)] // only observed loops come here
+fn note_due_timers(event_loop: &Obj<'_, EventLoop>, time: f64) {
+    event_loop.engine.with(|engine| {
+        if engine.timers.next_deadline().is_none_or(|deadline| deadline > time) {
+            return;
+        }
+        let now = engine.driver.now();
+        event_loop.observation.with(|observation| {
+            if let Some(observation) = observation {
+                engine.timers.each_due(time, |deadline| observation.late(now, time - deadline, 1));
+            }
+        });
+    });
 }
 
 /// Notes that something ran so many seconds late.
