@@ -18,11 +18,11 @@ class Observer:
 
     def __init__(self, slow: float) -> None:
         with _lock:
+            _yibu._observe(slow)
             if not _observers:
                 from yibu.observing import background
                 from yibu.observing.ticking import Ticking
 
-                _yibu._observe(slow)
                 _clock.append(Ticking())
                 background.add(_clock[0])
             _observers.append(self)
@@ -35,7 +35,7 @@ class Observer:
                 if not _observers:
                     from yibu.observing import background
 
-                    _yibu._observe(None)
+                    _yibu._forget_observations()
                     background.remove(_clock.pop())
 
     def __enter__(self) -> Self:

@@ -291,6 +291,48 @@ def test_each_due_timer_has_its_own_lag(make_loop):
     assert sum(range(100)) - 50 <= lag.sum < sum(range(100))
 
 
+def charged(metrics):
+    """The time that steps are said to have taken."""
+    return metrics.callback_seconds + sum(each.busy for each in metrics.functions)
+
+
+async def busy_for_a_moment():
+    spin(0.02)
+    await asyncio.sleep(0)
+
+
+def test_time_before_observing_belongs_to_nobody(make_loop):
+    loop = make_loop()
+    with yibu.observe():
+        loop.run_until_complete(busy_for_a_moment())
+    time.sleep(0.3)
+    began = time.monotonic()
+    with yibu.observe():
+        loop.run_until_complete(busy_for_a_moment())
+        metrics = loop.metrics()
+    observed = time.monotonic() - began
+    assert charged(metrics) <= observed and metrics.lag.max <= observed
+
+
+def test_time_in_which_a_running_loop_was_not_observed_belongs_to_nobody(make_loop):
+    loop = make_loop()
+
+    async def main():
+        with yibu.observe():
+            await busy_for_a_moment()
+        await asyncio.sleep(0.3)
+        began = time.monotonic()
+        with yibu.observe():
+            await asyncio.create_task(busy_for_a_moment())
+            metrics = loop.metrics()
+        return metrics, time.monotonic() - began
+
+    metrics, observed = loop.run_until_complete(main())
+    found = function(metrics, busy_for_a_moment.__name__)
+    assert charged(metrics) <= observed and metrics.lag.max <= observed
+    assert found.idle + found.scheduled + found.busy <= observed
+
+
 def test_callbacks(make_loop):
     loop = make_loop()
     with yibu.observe():
@@ -454,12 +496,21 @@ def test_functions_and_loops_are_collected(make_loop):
         assert known() is None
 
 
-@pytest.mark.parametrize("slow", [0, -1, float("nan")])
-def test_no_such_limit(slow):
-    with pytest.raises(ValueError, match="positive number"):
+@pytest.mark.parametrize(
+    ("slow", "error"),
+    [(0, ValueError), (-1, ValueError), (float("nan"), ValueError), ("a", TypeError), (None, TypeError)],
+)
+def test_no_such_limit(make_loop, slow, error):
+    """Also where somebody else observes already, who goes on."""
+    loop = make_loop()
+    with pytest.raises(error):
         yibu.observe(slow)
+    assert loop.metrics().functions is None
     with yibu.observe():
-        pass
+        with pytest.raises(error):
+            yibu.observe(slow)
+        assert loop.metrics().functions == ()
+    assert loop.metrics().functions is None
 
 
 def test_another_thread_asks(make_loop):
@@ -506,6 +557,44 @@ def test_forks_while_observed():
             child = os.fork()
             loop.run_until_complete(main())
             print(loop.metrics().functions[0].busy > 0.01, flush=True)
+            if child:
+                assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+            else:
+                os._exit(0)
+        loop.close()
+        """,
+        "-c",
+    )
+    assert (out, err) == ("True\nTrue\n", "")
+
+
+def test_time_of_a_fork_belongs_to_no_later_step():
+    """The clock of the loops stands still from the fork's first handler to its last one."""
+    out, err = run_program(
+        """
+        import os, time, yibu
+
+        began = []
+        os.register_at_fork(
+            before=lambda: time.sleep(0.3),
+            after_in_parent=lambda: began.append(time.monotonic()),
+            after_in_child=lambda: began.append(time.monotonic()),
+        )
+
+        async def main():
+            until = time.monotonic() + 0.02
+            while time.monotonic() < until:
+                pass
+
+        def busy():
+            loop.run_until_complete(main())
+            return loop.metrics().functions[0].busy
+
+        loop = yibu.new_event_loop()
+        with yibu.observe():
+            before = busy()
+            child = os.fork()
+            print(busy() - before <= time.monotonic() - began[0], flush=True)
             if child:
                 assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
             else:

@@ -86,9 +86,10 @@ pub fn now() -> i64 {
     NOW.load(Ordering::Relaxed)
 }
 
-/// The clock ticks. Called by a thread of its own, every few milliseconds.
+/// The clock ticks. Called by a thread of its own, every few milliseconds; and where that thread begins, because the clock stood still
+/// before. The clock never goes back, whichever of two threads is the later one to write.
 pub fn tick() {
-    NOW.store(i64::try_from(nanoseconds()).unwrap_or(i64::MAX), Ordering::Relaxed);
+    NOW.fetch_max(i64::try_from(nanoseconds()).unwrap_or(i64::MAX), Ordering::Relaxed);
 }
 
 /// What every step of an observed loop looks at.

@@ -12,13 +12,14 @@ use yibu_engine::histogram::Histogram;
 
 use super::loops;
 use crate::core::EventLoop;
-use crate::core::observation::{Function, Observation};
+use crate::core::observation::{self, Function, Observation};
 use crate::executor::ThreadPool;
 use crate::ffi::{Args, Obj, Output, Signature, Table, none};
 use crate::functions;
 use crate::tasks::observed;
 
 const OBSERVE: Signature<1> = Signature::new("_observe", "slow");
+const FORGET: Signature<0> = Signature::new("_forget_observations", "");
 
 /// What a step takes that is slow, in nanoseconds, while loops are observed; else 0.
 static SLOW: AtomicU64 = AtomicU64::new(0);
@@ -27,8 +28,10 @@ static SLOW: AtomicU64 = AtomicU64::new(0);
 const LIMITS: [u64; 11] = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 5000];
 
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    let doc = "Observes all loops; a step that takes this many seconds is slow. Nobody observes any more after None.";
-    functions::add(module, &OBSERVE, observe, doc)
+    let doc =
+        "Observes all loops; a step that takes this many seconds is slow, unless they are observed already.";
+    functions::add(module, &OBSERVE, observe, doc)?;
+    functions::add(module, &FORGET, forget, "Nobody observes any more; what was counted is dropped.")
 }
 
 /// The method of the loop.
@@ -38,24 +41,30 @@ pub fn table(t: &mut Table<EventLoop>) {
 
 fn observe<'py>(args: Args<'_, 'py>) -> Output<'py> {
     let [slow] = args.parse(&OBSERVE)?;
-    let slow: Option<f64> = slow.extract()?;
-    let slow = match slow.map(Duration::try_from_secs_f64) {
-        None => 0,
-        Some(Ok(slow)) if !slow.is_zero() => u64::try_from(slow.as_nanos()).unwrap_or(u64::MAX),
-        Some(_) => return Err(PyValueError::new_err("slow must be a positive number of seconds")),
+    let slow = match Duration::try_from_secs_f64(slow.extract()?) {
+        Ok(slow) if !slow.is_zero() => u64::try_from(slow.as_nanos()).unwrap_or(u64::MAX),
+        _ => return Err(PyValueError::new_err("slow must be a positive number of seconds")),
     };
+    if SLOW.load(Ordering::Relaxed) != 0 {
+        return Ok(none(args.py()));
+    }
     SLOW.store(slow, Ordering::Relaxed);
+    // The clock stood still while nobody observed, and that time belongs to no step and to no task.
+    observation::tick();
     for event_loop in loops::living(args.py()) {
-        let former = if slow == 0 {
-            event_loop.observe(None)
-        } else {
-            begin(&event_loop);
-            for task in observed::alive_on(&event_loop) {
-                observed::begin(&event_loop, &task);
-            }
-            None
-        };
-        drop(former);
+        begin(&event_loop);
+        for task in observed::alive_on(&event_loop) {
+            observed::begin(&event_loop, &task);
+        }
+    }
+    Ok(none(args.py()))
+}
+
+fn forget<'py>(args: Args<'_, 'py>) -> Output<'py> {
+    let [] = args.parse(&FORGET)?;
+    SLOW.store(0, Ordering::Relaxed);
+    for event_loop in loops::living(args.py()) {
+        drop(event_loop.observe(None));
     }
     Ok(none(args.py()))
 }

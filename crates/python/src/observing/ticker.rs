@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::stop::Stop;
 use crate::core::observation;
 use crate::ffi::class::Plain;
-use crate::ffi::{Class, ClassState, Obj, Output, Table, Visitor, none, thread};
+use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Table, Visitor, none, thread};
 
 /// The time between two ticks.
 const TICK: Duration = Duration::from_millis(4);
@@ -21,6 +21,7 @@ pub struct Ticker {
 }
 
 static TICKER: ClassState = ClassState::new();
+const INIT: Signature<0> = Signature::new("_Ticker.__init__", "");
 
 fn run<'py>(ticker: &Obj<'py, Ticker>) -> Output<'py> {
     let py = ticker.py();
@@ -46,6 +47,12 @@ impl Class for Ticker {
 
     fn table(t: &mut Table<Self>) {
         t.doc(c"_Ticker()\n--\n\nKeeps the clock of observed loops.");
+        t.init(|_, args, kwargs| {
+            let [] = Args::parse_tuple(&INIT, args, kwargs)?;
+            // Since the former ticker has stopped, for a fork or because nobody observed, the clock stood still.
+            observation::tick();
+            Ok(())
+        });
         t.noargs(c"run", run, "Ticks until stop() is called.");
         t.noargs(
             c"stop",
