@@ -23,7 +23,7 @@ from yibu._yibu import __version__
 from yibu.command_line_options import CommandLine, WrongCommandLine, parse, restart_command
 from yibu.inspection.options import HELP as INSPECTION
 from yibu.installation import install
-from yibu.tracing import path_of_this_process, trace
+from yibu.tracing import trace_as_command_line_says
 from yibu.watching import seconds, watch
 
 USAGE = "usage: python -m yibu [option] ... [doctor | ps | -c cmd | -m mod | file | -] [arg] ..."
@@ -106,11 +106,19 @@ def start_trace(line: CommandLine) -> None:
         return
     try:
         refuse_to_overwrite(line.trace)
-        trace(path_of_this_process(line.trace), signal=line.trace_signal)
+        trace_as_command_line_says(line.trace, line.trace_signal, program_name(line.program))
     except ValueError as error:
         fail(f"--trace-signal: {error}")
     except (OSError, RuntimeError) as error:
         fail(f"--trace: {error}")
+
+
+def program_name(program: list[str]) -> str:
+    """What a trace calls the program."""
+    match program:
+        case ["-m", name, *_] | [name, *_]:
+            return name
+    return "python"
 
 
 def refuse_to_overwrite(path: str) -> None:

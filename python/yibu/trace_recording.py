@@ -31,12 +31,12 @@ _RECORD_BYTES = 64
 class _Recording:
     """One file that is being written; a worker of `background.py`."""
 
-    def __init__(self, path: Any, buffer_size: int) -> None:
+    def __init__(self, path: Any, buffer_size: int, program: str) -> None:
         self.process = os.getpid()
         self.file: io.FileIO = open(path, "wb", buffering=0)  # noqa: SIM115 (closed when the trace stops)
         try:
             self.native = _yibu._TraceWriter(
-                self.file.fileno(), buffer_size // _RECORD_BYTES, self.process, sys.argv[0] or "python"
+                self.file.fileno(), buffer_size // _RECORD_BYTES, self.process, program
             )
             self.native.begin()
         except BaseException:
@@ -82,6 +82,13 @@ def _after_fork_in_child() -> None:
 os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
+def _program() -> str:
+    """What the file calls the process."""
+    name = sys.argv[0]
+    # `-m` is what the interpreter has there while it imports the package of the module that it is to run.
+    return " ".join(sys.orig_argv[1:]) if name == "-m" else name or "python"
+
+
 def _check_writable(path: str) -> None:
     """OSError, as `open()` would raise it, if the file could not be written. The file is not made."""
     folder = os.path.dirname(path) or "."
@@ -110,7 +117,9 @@ atexit.register(_stop_all)
 class Trace:
     """A trace that is being recorded. `yibu.trace()` makes it."""
 
-    def __init__(self, path: Any, spans: Any, signum: int | None, buffer_size: int) -> None:
+    def __init__(
+        self, path: Any, spans: Any, signum: int | None, buffer_size: int, program: str | None = None
+    ) -> None:
         self.path: str | None = None if path is None else os.fsdecode(path)
         """The file, or the first of them where a signal begins and ends."""
         self.events = 0
@@ -120,6 +129,7 @@ class Trace:
         if buffer_size < _RECORD_BYTES:
             raise ValueError(f"buffer_size must be at least {_RECORD_BYTES} bytes, not {buffer_size!r}")
         self._buffer_size = buffer_size
+        self._program = program
         self._recording: _Recording | None = None
         self._wants_spans = None if spans is False else spans
         self._spans: Spans | None = None
@@ -146,7 +156,8 @@ class Trace:
                 self._spans = Spans(self._wants_spans)
             try:
                 if self.path is not None:
-                    self._recording = _Recording(self._next_path(self.path), self._buffer_size)
+                    program = self._program or _program()
+                    self._recording = _Recording(self._next_path(self.path), self._buffer_size, program)
                     self._files += 1
                     background.add(self._recording)
             except BaseException:

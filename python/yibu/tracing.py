@@ -42,12 +42,15 @@ def trace(
 
     if path is None and (spans is None or spans is False):
         raise TypeError("trace() needs a path, or spans")
-    number = None
-    if signal is not None:
-        from yibu.inspection.options import signal_number
+    return Trace(path, spans, _number(signal), buffer_size)
 
-        number = signal_number(signal)
-    return Trace(path, spans, number, buffer_size)
+
+def _number(signal: int | str | None) -> int | None:
+    if signal is None:
+        return None
+    from yibu.inspection.options import signal_number
+
+    return signal_number(signal)
 
 
 def path_of_this_process(path: str) -> str:
@@ -64,6 +67,13 @@ def path_with_process(path: str) -> str:
     """`out.4711.json` for `out.json`, in process 4711."""
     name, extension = os.path.splitext(path)
     return f"{name}.{os.getpid()}{extension}"
+
+
+def trace_as_command_line_says(path: str, signal: str | None, program: str) -> None:
+    """Record as `--trace` says; `sys.argv` does not name the program yet."""
+    from yibu.trace_recording import Trace
+
+    Trace(path_of_this_process(path), None, _number(signal), BUFFER, program)
 
 
 def trace_as_environment_says() -> None:

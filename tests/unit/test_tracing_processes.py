@@ -129,6 +129,39 @@ class TestChildren:
         Trace(with_process(path, child))
 
 
+def process_name(path):
+    (event,) = [event for event in Trace(path).events if event["name"] == "process_name"]
+    return event["args"]["name"]
+
+
+class TestNameOfTheProcess:
+    @pytest.mark.parametrize("arguments", [["-m", "this", "x"], ["-c", "pass", "x"], ["program.py", "x"], []])
+    def test_option(self, tmp_path, path, arguments):
+        program = tmp_path / "program.py"
+        program.touch()
+        arguments = [str(program) if name == "program.py" else name for name in arguments]
+        environment = os.environ | {"PYTHONPATH": os.path.dirname(os.path.dirname(yibu.__file__))}
+        subprocess.run(
+            [sys.executable, "-m", "yibu", "--trace", path, *arguments],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            env=environment,
+            timeout=60,
+            check=True,
+        )
+        expected = {"-m": "this", "-c": "-c"}
+        name = arguments[0] if arguments else "python"
+        assert process_name(path) == expected.get(name, name)
+
+    def test_environment(self, tmp_path, path):
+        program = tmp_path / "program.py"
+        program.write_text("import yibu")
+        run_program(str(program), YIBU_TRACE=path)
+        assert process_name(path) == str(program)
+        run_program(str(program), "-m", "yibu", YIBU_TRACE=path)
+        assert process_name(path).endswith(f"-m yibu {program}")
+
+
 class TestForgottenFile:
     def call(self, *arguments):
         command = [sys.executable, "-m", "yibu", *arguments]
