@@ -194,6 +194,28 @@ class TestTasks:
         assert waits[other.__qualname__] == 1, "the task that is awaited"
         assert waits["_GatheringFuture"] == 1
 
+    @pytest.mark.parametrize("name", ["Lock", "Semaphore", "BoundedSemaphore", "Condition"])
+    @pytest.mark.parametrize("derived", [False, True])
+    def test_async_with_has_the_name_of_its_class(self, path, name, derived):
+        base = getattr(yibu, name)
+        held = type("Mine", (base,), {})() if derived else base()
+
+        async def enter():
+            async with held:
+                pass
+
+        async def main():
+            async with held:
+                task = asyncio.create_task(enter())
+                await asyncio.sleep(0)
+            await task
+
+        trace = record(path, main())
+        waits = {event["name"] for event in trace.of_phase("b") if "args" not in event}
+        # The method of a BoundedSemaphore is the Semaphore's.
+        assert f"{name.removeprefix('Bounded')}.acquire" in waits
+        assert not any("__aenter__" in wait for wait in waits)
+
     def test_endings(self, path):
         async def fails():
             raise ValueError

@@ -53,7 +53,7 @@ use details::Details;
 pub use driving::frames_around;
 use gc_refs::GcRefList;
 pub use gc_refs::{GcRef, GcScope};
-pub use inner::names_shown;
+pub use inner::{acquire_awaited, names_shown};
 pub use place::place;
 use protocol::{Advanced, Coroutine, protocol};
 pub use readiness::Readiness;

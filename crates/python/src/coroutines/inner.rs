@@ -8,6 +8,7 @@ use std::ffi::CStr;
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
+use pyo3::types::PyType;
 
 use super::details::{Details, code};
 use super::protocol::{Advanced, Coroutine, protocol};
@@ -26,6 +27,25 @@ pub struct InnerCoroutine {
 }
 
 static INNER: ClassState = ClassState::new();
+
+/// `async with` has one function for all classes of locks.
+const ENTERING: &str = "_ContextManagerMixin.__aenter__";
+
+/// Whose `acquire` a routine awaits that enters `async with`; of a program's class, the class of asyncio that it derives from.
+pub fn acquire_awaited(routine: &Obj<'_, Routine>) -> PyResult<Option<&'static str>> {
+    if routine.name() != ENTERING {
+        return Ok(None);
+    }
+    for class in routine.owner.get_or_none(routine.py()).get_type().mro() {
+        match class.cast::<PyType>()?.name()?.to_str()? {
+            "Lock" => return Ok(Some("Lock.acquire")),
+            "Condition" => return Ok(Some("Condition.acquire")),
+            "Semaphore" => return Ok(Some("Semaphore.acquire")),
+            _ => {}
+        }
+    }
+    Ok(None)
+}
 
 /// The coroutines that a routine shows between itself and the native future that it waits for, if it does.
 pub fn names_shown(routine: &Obj<'_, Routine>) -> PyResult<&'static [&'static str]> {
@@ -49,10 +69,10 @@ fn within(routine: &Obj<'_, Routine>) -> PyResult<&'static [&'static str]> {
         "StreamWriter.drain" => &["FlowControlMixin._drain_helper"],
         "Queue.join" => &["Event.wait"],
         "Process.wait" => &["BaseSubprocessTransport._wait"],
-        "_ContextManagerMixin.__aenter__" => {
-            let class = routine.owner.get_or_none(routine.py()).get_type().name()?;
-            if class.to_str()?.ends_with("Semaphore") { &["Semaphore.acquire"] } else { &["Lock.acquire"] }
-        }
+        ENTERING => match acquire_awaited(routine)? {
+            Some("Semaphore.acquire") => &["Semaphore.acquire"],
+            _ => &["Lock.acquire"],
+        },
         _ => &[],
     })
 }

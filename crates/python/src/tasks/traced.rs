@@ -10,7 +10,7 @@ use super::state::{Task, name};
 use crate::core::naming::NONE;
 use crate::core::recording::{Kind, Recording, halves};
 use crate::coroutines::protocol::Coroutine;
-use crate::coroutines::{NativeCoroutine, Routine};
+use crate::coroutines::{NativeCoroutine, Routine, acquire_awaited};
 use crate::ffi::Obj;
 use crate::futures::State;
 use crate::stock;
@@ -62,7 +62,8 @@ pub fn waits_for(task: &Obj<'_, Task>, recording: &Recording) -> PyResult<u32> {
     let mut coroutine = task.own.coroutine.get_or_none(py);
     for depth in 0..DEEPEST {
         if let Some(routine) = Obj::<Routine>::cast(&coroutine) {
-            return Ok(recording.name_of_static(py, Coroutine::name(&**routine)));
+            let name = acquire_awaited(routine)?.unwrap_or_else(|| Coroutine::name(&**routine));
+            return Ok(recording.name_of_static(py, name));
         }
         if let Some(native) = Obj::<NativeCoroutine>::cast(&coroutine) {
             return Ok(recording.name_of_static(py, Coroutine::name(&**native)));
