@@ -2,8 +2,9 @@
 
 import asyncio
 import concurrent.futures
+import os
 import socket
-from asyncio import selector_events, transports
+from asyncio import selector_events, transports, unix_events
 
 import pytest
 
@@ -103,7 +104,7 @@ def test_pause_reading_asks_whether_it_reads(loop, run, trace):
 
 
 def test_pipes_are_refused_or_call(loop, run, monkeypatch, trace):
-    calls = trace(asyncio.unix_events._UnixReadPipeTransport, "_add_reader")
+    calls = trace(unix_events._UnixReadPipeTransport, "_add_reader")
     ours, peer = socket.socketpair()
 
     async def main():
@@ -120,6 +121,25 @@ def test_pipes_are_refused_or_call(loop, run, monkeypatch, trace):
             assert type(loop).__module__ == "yibu.event_loop"
         else:
             assert calls
+
+
+def test_the_written_end_of_a_pipe_is_watched(loop, run, monkeypatch):
+    """It has no `is_reading` of its own, whatever else is replaced."""
+    monkeypatch.setattr(unix_events._UnixWritePipeTransport, "can_write_eof", lambda self: True)
+    lost = asyncio.Event()
+
+    class Protocol(asyncio.BaseProtocol):
+        def connection_lost(self, error):
+            lost.set()
+
+    async def main():
+        reading, writing = os.pipe()
+        transport, _ = await loop.connect_write_pipe(Protocol, os.fdopen(writing, "wb", 0))
+        os.close(reading)
+        await asyncio.wait_for(lost.wait(), 60)
+        transport.close()
+
+    run(main())
 
 
 @pytest.mark.parametrize("place", ["class", "object"])

@@ -91,6 +91,8 @@ pub trait StreamTransport: Transport<Machine = Stream<Chunk, <Self as StreamTran
     type Channel: Channel;
     /// `set_protocol`.
     const SET_PROTOCOL: &'static Signature<1>;
+    /// Whether it has `is_reading`. The end of a pipe that is written is watched for the end of its peer, and reads nothing.
+    const READS: bool;
 
     /// The functions of asyncio that log and warn for it.
     fn frames() -> &'static Frames;

@@ -69,7 +69,7 @@ pub(super) fn begin_with<'py, T: StreamTransport>(
 
 /// `self.is_reading()`
 fn is_reading<T: StreamTransport>(transport: &Obj<'_, T>) -> PyResult<bool> {
-    if transport.replaced() != 0 {
+    if T::READS && transport.replaced() != 0 {
         return transport.as_any().call_method0(name!("is_reading"))?.is_truthy();
     }
     Ok(transport.link().stream(|stream| stream.is_reading()))

@@ -144,6 +144,7 @@ impl StreamTransport for SocketTransport {
     type Channel = Socket;
     const SET_PROTOCOL: &'static Signature<1> =
         &Signature::new("_SelectorSocketTransport.set_protocol", "protocol");
+    const READS: bool = true;
 
     fn frames() -> &'static Frames {
         static FRAMES: Frames = Frames {

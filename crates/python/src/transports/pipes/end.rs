@@ -129,6 +129,7 @@ impl<T: PipeEnd> Transport for T {
 impl<T: PipeEnd> StreamTransport for T {
     type Channel = Pipe;
     const SET_PROTOCOL: &'static Signature<1> = T::SETTER;
+    const READS: bool = !T::WRITES;
 
     fn frames() -> &'static Frames {
         T::frames_of_end()
