@@ -113,6 +113,19 @@ class TestTypes:
         condition = yibu.Condition()
         assert condition.acquire.__self__ is condition
 
+    @pytest.mark.parametrize("name", ["Lock", "Event", "Semaphore", "Queue"])
+    def test_mixins(self, name):
+        native, mixin = getattr(yibu, name), asyncio.mixins._LoopBoundMixin
+        assert [cls.__name__ for cls in native.__mro__] == [name, "_NativeBase", "object"]
+        assert mixin not in native.__mro__
+        assert isinstance(native(), mixin)
+
+    def test_class_of_functions(self):
+        for function in (yibu.sleep, yibu.gather, yibu.Queue.put):
+            assert type(function) is not types.FunctionType
+            assert isinstance(function, types.FunctionType)
+            assert inspect.isfunction(function)
+
     def test_own_state(self):
         class Timeout(yibu.Timeout):
             def __setattr__(self, name, value):
@@ -336,3 +349,28 @@ class TestLooking:
             copy.copy(loop)
         timer.cancel()
         loop.close()
+
+    def test_unregistered_tasks(self, run):
+        async def main():
+            task = asyncio.get_running_loop().create_task(asyncio.sleep(0))
+            asyncio.tasks._unregister_task(task)
+            assert task in asyncio.all_tasks()
+            await task
+
+        run(main())
+
+    def test_the_end_of_socket_methods(self, make_loop):
+        removed = []
+
+        class Loop(yibu.EventLoop):
+            def remove_reader(self, fd):
+                removed.append(fd)
+                return super().remove_reader(fd)
+
+        loop = make_loop(Loop)
+        ours, peer = socket.socketpair()
+        ours.setblocking(False)
+        with ours, peer:
+            loop.call_soon(loop.call_soon, peer.send, b"x")
+            assert loop.run_until_complete(loop.sock_recv(ours, 1)) == b"x"
+        assert removed == []
