@@ -248,3 +248,61 @@ def test_the_module_loaded_again(impl):
         assert aio.run(aio.sleep(0, 1)) == 1
     """)
     assert (process.stderr, process.returncode) == ("", 0)
+
+
+def test_over_a_task_that_waits(impl):
+    """The task is shown, though the interpreter imports nothing more."""
+    process = impl.run_source("""
+        async def wait():
+            await aio.sleep(1000)
+
+        async def main():
+            global task
+            task = aio.create_task(wait())
+            await aio.sleep(0)
+
+        loop = aio.new_event_loop()
+        loop.run_until_complete(main())
+    """)
+    lines = process.stderr.splitlines()
+    assert lines[0] == "Task was destroyed but it is pending!"
+    assert lines[1].startswith("task: <Task pending name='Task-2' coro=<wait() ")
+    assert "Traceback" not in process.stderr
+    assert process.returncode == 0
+
+
+def test_over_a_loop_that_is_not_closed(impl):
+    """The warning is made without what modules had, which are empty by then."""
+    process = impl.run_source("""
+        import warnings
+
+        warnings.simplefilter("error")
+        loop = aio.new_event_loop()
+        loop.call_soon(print)
+        other = aio.new_event_loop()
+        other.run_until_complete(aio.sleep(0))
+        del other
+        import sys
+        sys.kept = loop
+    """)
+    assert "NoneType" not in process.stderr
+    assert process.returncode == 0
+
+
+def test_run_when_nothing_can_be_scheduled(impl):
+    """A task whose first step could not be scheduled is not waited for."""
+    process = impl.run_source("""
+        from unittest import mock
+
+        async def main():
+            await aio.sleep(0)
+
+        coroutine = main()
+        loop_class = type(aio.new_event_loop())
+        with mock.patch.object(loop_class, "call_soon", side_effect=RuntimeError("nothing is scheduled")):
+            try:
+                aio.run(coroutine)
+            except RuntimeError as error:
+                print(error)
+    """)
+    assert process.stdout == "nothing is scheduled\n", process.stderr

@@ -4,6 +4,7 @@ import asyncio
 import contextvars
 import gc
 import logging
+import socket
 import sys
 import threading
 import time
@@ -600,6 +601,45 @@ class TestDebug:
             record.getMessage().startswith("Executing <Task finished name='Task-")
             for record in caplog.records
         )
+
+    def test_slow_callbacks_of_descriptors_are_logged(self, run, loop, caplog):
+        class Receiver(asyncio.Protocol, asyncio.DatagramProtocol):
+            def __init__(self):
+                self.received = loop.create_future()
+
+            def data_received(self, data):
+                self.received.set_result(data)
+
+            def datagram_received(self, data, address):
+                self.received.set_result(data)
+
+        async def main():
+            ours, theirs = socket.socketpair()
+            ours.setblocking(False)
+            with ours, theirs:
+                readable = loop.create_future()
+
+                def read_it():
+                    loop.remove_reader(ours)
+                    readable.set_result(None)
+
+                loop.add_reader(ours, read_it)
+                theirs.send(b"x")
+                await readable
+                transport, protocol = await loop.connect_accepted_socket(Receiver, ours.dup())
+                assert await protocol.received == b"x"
+                transport.abort()
+            datagrams, protocol = await loop.create_datagram_endpoint(Receiver, ("127.0.0.1", 0))
+            datagrams.sendto(b"x", datagrams.get_extra_info("sockname"))
+            assert await protocol.received == b"x"
+            datagrams.close()
+
+        loop.set_debug(True)
+        loop.slow_callback_duration = 0
+        run(main())
+        slow = [message for message in caplog.messages if message.startswith("Executing ")]
+        for name in ("read_it()", "_SelectorSocketTransport", "_SelectorDatagramTransport"):
+            assert any(name in message for message in slow), (name, slow)
 
     def test_nothing_is_slow_below_the_limit(self, make_loop, caplog):
         loop = make_loop()

@@ -128,6 +128,14 @@ class TestCommand:
         shown = command("pstree", process.pid)
         assert "\n- worker 1 waits for Queue empty, 2 other getters\n" in shown.stdout
 
+    @pytest.mark.parametrize("variable", ["YIBU_INSPECT", "YIBU_DUMP_CRASH", "YIBU_INSPECT_REMOTE"])
+    def test_a_variable_that_says_neither_yes_nor_no(self, impl, variable):
+        arguments = [sys.executable, "-c", "import yibu"]
+        environment = {**impl.environment(), variable: "false"}
+        process = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=False)
+        assert process.returncode == 1
+        assert f"ValueError: {variable} must be 0" in process.stderr
+
     def test_json(self, start, command):
         process = start(WAITING, "--inspect")
         data = json.loads(command("ps", process.pid, "--json").stdout)

@@ -207,6 +207,26 @@ def test_an_exception_of_on_block_goes_to_the_handler_of_the_loop(make_loop):
     assert contexts[0]["blockage"] is reports.all[0]
 
 
+def test_on_block_that_exits_does_not_end_the_watchdog(make_loop):
+    loop, reports, contexts = make_loop(), Reports(), []
+    loop.set_exception_handler(lambda _loop, context: contexts.append(context))
+
+    def report(blockage):
+        reports(blockage)
+        sys.exit(5)
+
+    with yibu.watch(0.02, report):
+        loop.run_until_complete(inner(reports))
+        assert reports.over.wait(PATIENCE)
+    loop.run_until_complete(asyncio.sleep(0))
+    assert [type(context["exception"]) for context in contexts] == [SystemExit, SystemExit]
+
+
+def test_on_block_that_cannot_be_called():
+    with pytest.raises(TypeError, match="on_block must be callable or None, not 5"):
+        yibu.watch(0.1, 5)
+
+
 def test_stop_in_the_step_that_blocks_reports_it(make_loop):
     reports = Reports()
 
@@ -428,6 +448,30 @@ def test_a_fork_within_a_step():
         "-c",
     )
     assert (out, err) == ("7\n", "")
+
+
+def test_a_child_that_works_within_the_step_that_forked():
+    """The loop of the parent does not run in the child, so what the child does blocks no loop."""
+    out, err = run_program(
+        """
+        import os, time, yibu
+
+        async def main():
+            child = os.fork()
+            if child:
+                print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+            else:
+                deadline = time.monotonic() + 0.3
+                while time.monotonic() < deadline:
+                    time.sleep(0.01)
+                os._exit(watch.count)
+
+        watch = yibu.watch(0.02, lambda blockage: None)
+        yibu.run(main())
+        """,
+        "-c",
+    )
+    assert (out, err) == ("0\n", "")
 
 
 def test_the_end_of_the_interpreter():

@@ -8,8 +8,9 @@
 use std::cell::Cell;
 use std::ffi::CStr;
 
-use pyo3::exceptions::PyAttributeError;
+use pyo3::exceptions::{PyAttributeError, PyImportError};
 use pyo3::prelude::*;
+use pyo3::types::PyFunction;
 
 use crate::core::EventLoop;
 pub use crate::core::Reaction;
@@ -21,7 +22,7 @@ use crate::ffi::{
 use crate::ffi::{boolean, none};
 use crate::futures::{Callback, add_callback, exact, remove_reaction};
 use crate::names;
-use crate::stock::{self, counterparts};
+use crate::stock::counterparts;
 
 /// Runs `reaction` on `owner` when `future`, of whatever kind, is done.
 #[inline]
@@ -129,7 +130,11 @@ fn function<'py>(callback: &Obj<'py, ReactionCallback>) -> PyResult<Option<Bound
     if name.contains('.') && !name.contains(".<locals>.") {
         return Ok(None);
     }
-    counterparts::function_within(callback.py(), name)
+    match counterparts::function_within(callback.py(), name) {
+        // The interpreter ends and imports nothing more: a task that it destroys is shown without the line.
+        Err(error) if error.is_instance_of::<PyImportError>(callback.py()) => Ok(None),
+        found => found,
+    }
 }
 
 impl Class for ReactionCallback {
@@ -172,7 +177,7 @@ impl Class for ReactionCallback {
         // As asyncio's own functions are shown: with the line where they are defined. Where asyncio has a method it shows none, and
         // older versions do not have every function.
         t.getter(c"__class__", |callback| match function(callback)? {
-            Some(_) => stock::module(callback.py(), "types")?.getattr(name!("FunctionType")),
+            Some(_) => Ok(callback.py().get_type::<PyFunction>().into_any()),
             None => Ok(callback.as_any().get_type().into_any()),
         });
         t.getter(c"__code__", |callback| match function(callback)? {

@@ -79,6 +79,10 @@ impl Frame {
         args: Bound<'py, PyTuple>,
         keywords: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<()> {
+        if self.module.namespace(args.py())?.get_item("__file__")?.is_none_or(|file| file.is_none()) {
+            // The interpreter ends and has emptied its modules: nothing is left to make a frame of.
+            return function.call(args, keywords).map(drop);
+        }
         let caller = match args.get_item(0)?.cast::<PyString>() {
             Ok(text) => self.at_line_of(text, names)?,
             Err(_) => None,

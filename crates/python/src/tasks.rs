@@ -163,8 +163,9 @@ fn begin<'py>(
     if options.eager_start && is_running(event_loop)? {
         return start_eagerly(task, event_loop);
     }
-    own.registration.enter(&TASKS, task)?;
-    schedule_step(task, None)
+    // In this order: a task that nobody runs would be waited for at the end of `run`.
+    schedule_step(task, None)?;
+    own.registration.enter(&TASKS, task)
 }
 
 /// `Task.__init__`, where `init_future` is that of a future.

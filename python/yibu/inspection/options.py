@@ -125,10 +125,14 @@ def from_environment() -> Wanted:
         value = os.environ.get(variable, "")
         if value in ("", "0"):
             continue
+        if name == "socket" and ":" in value:
+            wanted.socket, wanted.address = True, value
+            continue
         if not name.endswith("signal"):
+            if value != "1":
+                accepted = "0, 1 or HOST:PORT" if name == "socket" else "0 or 1"
+                raise ValueError(f"{variable} must be {accepted}, not {value!r}")
             setattr(wanted, name, True)
-            if name == "socket" and ":" in value:
-                wanted.address = value
             continue
         try:
             setattr(wanted, name, signal_number(value))

@@ -84,6 +84,8 @@ class Watch:
     """A watchdog that runs. `yibu.watch()` makes it."""
 
     def __init__(self, threshold: float = 0.1, on_block: Callable[[Blockage], object] | None = None) -> None:
+        if on_block is not None and not callable(on_block):
+            raise TypeError(f"on_block must be callable or None, not {on_block!r}")
         self.threshold = float(threshold)
         self.on_block = on_block
         self.count = 0
@@ -161,7 +163,7 @@ class Watch:
             return
         try:
             self.on_block(blockage)
-        except Exception as error:
+        except BaseException as error:  # SystemExit too: it would end the watchdog's thread without a word
             context = {
                 "message": "Exception in on_block of yibu.watch()",
                 "exception": error,

@@ -86,6 +86,15 @@ pub fn finish(event_loop: &EventLoop, id: OpId) -> Option<Outcome> {
     event_loop.engine.with(|engine| engine.finish(id, |_| ())).map(|((), outcome)| outcome)
 }
 
+/// The object that owns an operation, if one does.
+pub fn owner<'py>(event_loop: &Obj<'py, EventLoop>, id: OpId) -> Option<Bound<'py, PyAny>> {
+    let py = event_loop.py();
+    event_loop.engine.with(|engine| match engine.owner(id)? {
+        Owner::Object { object, .. } => Some(object.copy(py).into_any(py)),
+        Owner::Loop(_) | Owner::Future(_) => None,
+    })
+}
+
 /// Tells the owner of an operation that it can be finished.
 #[inline]
 pub(super) fn ready(event_loop: &Obj<'_, EventLoop>, id: OpId) -> PyResult<()> {

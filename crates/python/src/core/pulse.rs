@@ -56,6 +56,9 @@ impl Pulse {
             // The selector of a program, which waits by asking the loop's own.
             return wait();
         }
+        if self.thread.load(Ordering::Relaxed) == 0 {
+            self.set_running(true);
+        }
         self.parks.store(before + 1, Ordering::Relaxed);
         let result = wait();
         self.parks.store(before + 2, Ordering::Relaxed);
@@ -65,6 +68,12 @@ impl Pulse {
     /// This thread runs the loop from now on, or no thread does.
     pub(super) fn set_running(&self, runs: bool) {
         self.thread.store(if runs { threads::current() } else { 0 }, Ordering::Relaxed);
+    }
+
+    /// In the child of a fork: what the child does is no step of the loop, though the step that forked goes on here. A child that
+    /// returns to the loop runs it from its next wait on.
+    pub fn after_fork_in_child(&self) {
+        self.set_running(false);
     }
 
     /// A look at the loop; `None` while it is parked or not run, because then it cannot be blocked.

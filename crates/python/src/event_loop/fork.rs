@@ -45,6 +45,7 @@ fn after_fork<'py>(args: Args<'_, 'py>) -> Output<'py> {
 fn forget(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     let runs_here = event_loop.runs_here();
     event_loop.set_thread(if runs_here { thread::ident() } else { 0 });
+    event_loop.pulse.after_fork_in_child();
     #[cfg(Py_3_14)]
     event_loop.current.set_forked(event_loop.is_running());
     let (owned, owners) = event_loop.engine.with(Engine::after_fork_in_child);

@@ -11,12 +11,13 @@ use pyo3::prelude::*;
 
 use super::handles::BY_NAME;
 use super::{debug, internals};
-use crate::core::Overrides;
-use crate::core::{Entry, EventLoop, current, turn};
+use crate::core::entry::Other;
+use crate::core::{Entry, EventLoop, Overrides, current, operation, turn};
 use crate::events::entries::{POSTED, TIMER};
 use crate::events::{self, Handle, PostedHandle, TimerHandle};
 use crate::ffi::Obj;
 use crate::ffi::originals;
+use crate::futures::Future;
 use crate::tracing;
 
 /// Runs an entry.
@@ -70,11 +71,22 @@ fn run_by_handle(event_loop: &Obj<'_, EventLoop>, entry: Entry) -> PyResult<()> 
 
 /// Runs an entry in debug mode: measures it, and names it when it was slow.
 fn run_timed(event_loop: &Obj<'_, EventLoop>, entry: Entry) -> PyResult<()> {
-    let subject = entry.subject(event_loop.py());
+    let (subject, handle) = match &entry {
+        // The handle of a watcher, a transport or a server. A future is no callback: what awaits it is named in its own step.
+        Entry::Other(Other::Io(id)) => {
+            let owner =
+                operation::owner(event_loop, *id).filter(|owner| Obj::<Future>::cast(owner).is_none());
+            (owner.clone(), owner.filter(|owner| Obj::<Handle>::cast(owner).is_some()))
+        }
+        entry => {
+            let subject = entry.subject(event_loop.py());
+            (subject.clone(), subject)
+        }
+    };
     let began = Instant::now();
     event_loop.current_handle.clear();
-    if let Some(subject) = &subject {
-        event_loop.current_handle.put(subject.clone());
+    if let Some(handle) = handle {
+        event_loop.current_handle.put(handle);
     }
     let result = run_one(event_loop, entry);
     event_loop.current_handle.clear();

@@ -7,7 +7,7 @@ use std::ffi::CStr;
 
 use pyo3::exceptions::PyAttributeError;
 use pyo3::prelude::*;
-use pyo3::types::PyString;
+use pyo3::types::{PyCFunction, PyString};
 
 use super::state::Task;
 use super::stepping::step;
@@ -20,7 +20,7 @@ use crate::ffi::{
 };
 use crate::ffi::{boolean, call, none};
 use crate::futures::{self, Outcome};
-use crate::{names, stock};
+use crate::names;
 
 static TASK_CALLBACK: ClassState = ClassState::new();
 
@@ -157,7 +157,7 @@ impl Class for TaskCallback {
             Ok(PyString::new(py, &text).into_any())
         });
         t.getter(c"__class__", |callback| match wakes(callback) {
-            Some(_) => stock::module(callback.py(), "types")?.getattr(name!("BuiltinMethodType")),
+            Some(_) => Ok(callback.py().get_type::<PyCFunction>().into_any()),
             None => Ok(callback.as_any().get_type().into_any()),
         });
         t.getter(c"__name__", |callback| match wakes(callback) {
