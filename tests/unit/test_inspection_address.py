@@ -96,7 +96,8 @@ def test_from_within(capsys):
     assert inspection.address is None
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port)).close()
-    assert not [thread for thread in threading.enumerate() if thread.name == "yibu-page"]
+    names = {thread.name for thread in threading.enumerate()}
+    assert names.isdisjoint({"yibu-page", "yibu-watch"})
 
 
 def test_by_ipv6():

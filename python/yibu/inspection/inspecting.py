@@ -14,7 +14,7 @@ from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from yibu import _yibu
-from yibu.inspection.server import Server
+from yibu.inspection.server import Server, end_onlookers
 from yibu.inspection.wording import encodable
 
 if TYPE_CHECKING:
@@ -132,6 +132,8 @@ class Inspection:
         if server is not None and not any(other._server is server for other in _current):
             _servers.remove(server)
             server.close()
+        if not _pages and not _servers:
+            end_onlookers()
         if not _current:
             _yibu._note_ages(False)
 

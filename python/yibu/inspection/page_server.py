@@ -23,7 +23,7 @@ from importlib import resources
 from typing import Any
 from urllib.parse import urlsplit
 
-from yibu.inspection import client
+from yibu.inspection import client, server
 
 _FILES = {
     "/": ("index.html", "text/html; charset=utf-8"),
@@ -67,8 +67,6 @@ def of_process(pid: int, timeout: float = 30.0) -> Callable[[], bytes]:
 
 def of_this_process() -> bytes:
     """The tree of this process, as JSON."""
-    from yibu.inspection import server
-
     return bytes(server.tree_for(_REQUEST))
 
 
@@ -165,6 +163,10 @@ class _Server(ThreadingHTTPServer):
             super().process_request_thread(request, client_address)
         finally:
             self._open.pop(request, None)
+
+    def service_actions(self) -> None:
+        """Called every now and then by `serve_forever`."""
+        server.check_onlookers()
 
     def end_threads(self) -> None:
         """End the connections, and wait for their threads."""

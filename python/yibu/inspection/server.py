@@ -82,8 +82,6 @@ class Server:
         """Remove the socket and end the thread."""
         self.pause()
         self.abandon()
-        while _onlookers:
-            _onlookers.pop().leave()
         with contextlib.suppress(OSError):
             os.unlink(self.path)
 
@@ -92,6 +90,18 @@ class Server:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
+
+
+def check_onlookers() -> None:
+    """Watch loops no more for those who have not looked for a while."""
+    for onlookers in _onlookers:
+        onlookers.leave_if_gone()
+
+
+def end_onlookers() -> None:
+    """Watch loops no more for those who looked."""
+    while _onlookers:
+        _onlookers.pop().leave()
 
 
 def _serve(listening: socket.socket, end: socket.socket) -> None:
@@ -106,8 +116,7 @@ def _serve(listening: socket.socket, end: socket.socket) -> None:
             ]
             if end.fileno() in ready:
                 return
-            for onlookers in _onlookers:
-                onlookers.leave_if_gone()
+            check_onlookers()
             if listening.fileno() not in ready:
                 continue
             try:
