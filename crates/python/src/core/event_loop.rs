@@ -100,11 +100,11 @@ pub struct EventLoop {
     /// Whether entries run by [`Services::run_observed`]: in debug mode, and while somebody observes.
     pub(super) steps_are_seen: Cell<bool>,
     /// What is counted while somebody observes the loop.
-    pub(crate) observation: LoopCell<Option<Box<Observation>>>,
+    observation: LoopCell<Option<Box<Observation>>>,
     /// What each step looks at while somebody observes the loop.
     pub(crate) marks: Marks,
     /// What the loop keeps while a trace is recorded, and whether one is.
-    pub(super) trace: LoopCell<Option<Box<LoopTrace>>>,
+    trace: LoopCell<Option<Box<LoopTrace>>>,
     is_traced: Cell<bool>,
     /// Which methods Python code has replaced on the object itself; see `overridden`.
     pub(super) overridden: Overridden,
@@ -281,6 +281,12 @@ impl EventLoop {
     #[inline]
     pub fn has_observer(&self) -> bool {
         self.marks.are_set()
+    }
+
+    /// Lets `f` act on what is counted, while somebody observes the loop. `f` must not call into Python.
+    #[inline]
+    pub fn with_observation<R>(&self, f: impl FnOnce(&mut Observation) -> R) -> Option<R> {
+        self.observation.with(|observation| observation.as_deref_mut().map(f))
     }
 
     /// Somebody begins to observe the loop, or nobody does any more. Returns what was counted before, to be dropped.

@@ -13,15 +13,12 @@ const SHORT: u64 = 100_000;
 /// `known` is the time, if it is not 0.
 fn view(event_loop: &EventLoop, known: u64) -> View {
     let now = if known == 0 { now() } else { known };
-    let now = event_loop.trace.with(|trace| match trace {
-        None => now,
-        Some(trace) => {
-            trace.latest = now.max(trace.latest + 1);
-            trace.latest
-        }
+    let later = event_loop.with_trace(|trace| {
+        trace.latest = now.max(trace.latest + 1);
+        trace.latest
     });
     event_loop.engine.with(|engine| View {
-        now,
+        now: later.unwrap_or(now),
         traffic: engine.driver.traffic().unwrap_or_default(),
         last: event_loop.pulse.steps() + engine.ready.len() as u64,
     })
@@ -48,8 +45,7 @@ impl Arrival {
 pub fn arrive(event_loop: &Obj<'_, EventLoop>, key: Option<u64>) -> Arrival {
     let begun = event_loop.with_trace(|trace| std::mem::take(&mut trace.turn_begun));
     let view = view(event_loop, begun.unwrap_or(0));
-    let cause = event_loop.trace.with(|trace| {
-        let Some(trace) = trace else { return Cause::Unknown };
+    let cause = event_loop.with_trace(|trace| {
         let parks = event_loop.pulse.parks();
         let has_waited = trace.step.is_none() && std::mem::replace(&mut trace.parks, parks) != parks;
         if has_waited && trace.idle_since != 0 && view.now - trace.idle_since >= SHORT {
@@ -65,7 +61,7 @@ pub fn arrive(event_loop: &Obj<'_, EventLoop>, key: Option<u64>) -> Arrival {
             None => trace.cause_of(event_loop.pulse.steps()),
         }
     });
-    Arrival { view, cause }
+    Arrival { view, cause: cause.unwrap_or(Cause::Unknown) }
 }
 
 /// The step begins. Returns the step within which it runs, if that is so: see `yibu.allow_nested()`.
@@ -74,14 +70,14 @@ pub fn begin(event_loop: &EventLoop, arrival: &Arrival, subject: Subject) -> Opt
     let View { now: begun, traffic: before, .. } = arrival.view;
     let cause = arrival.cause;
     let step = Step { begun, subject, cause, before, has_ended: false, ending: 0, waits_for: 0 };
-    event_loop.trace.with(|trace| trace.as_mut()?.step.replace(step))
+    event_loop.with_trace(|trace| trace.step.replace(step)).flatten()
 }
 
 /// A step has ended, with the task or with what it waits for from now on.
 #[inline]
 pub fn end(event_loop: &EventLoop, ending: u8, waits_for: u32) {
-    event_loop.trace.with(|trace| {
-        if let Some(step) = trace.as_mut().and_then(|trace| trace.step.as_mut()) {
+    event_loop.with_trace(|trace| {
+        if let Some(step) = &mut trace.step {
             (step.has_ended, step.ending, step.waits_for) = (true, ending, waits_for);
         }
     });
@@ -91,11 +87,9 @@ pub fn end(event_loop: &EventLoop, ending: u8, waits_for: u32) {
 #[cold]
 pub fn go_on(event_loop: &Obj<'_, EventLoop>, outer: Step) {
     let view = view(event_loop, 0);
-    event_loop.trace.with(|trace| {
-        if let Some(trace) = trace {
-            trace.close(event_loop.py(), view);
-            trace.step = Some(outer);
-        }
+    event_loop.with_trace(|trace| {
+        trace.close(event_loop.py(), view);
+        trace.step = Some(outer);
     });
 }
 
@@ -103,8 +97,7 @@ pub fn go_on(event_loop: &Obj<'_, EventLoop>, outer: Step) {
 #[cold]
 pub fn leave_turn(event_loop: &Obj<'_, EventLoop>, time: Option<f64>) {
     let view = view(event_loop, time.map_or(0, nanoseconds));
-    event_loop.trace.with(|trace| {
-        let Some(trace) = trace else { return };
+    event_loop.with_trace(|trace| {
         match trace.step {
             Some(step) if !step.has_ended => trace.attribute(view.last, Some(view.now)),
             _ => trace.close(event_loop.py(), view),
@@ -127,10 +120,8 @@ fn nanoseconds(time: f64) -> u64 {
 /// The trace ends: records the step that still runs, or has ended.
 pub fn finish(event_loop: &Obj<'_, EventLoop>) {
     let view = view(event_loop, 0);
-    event_loop.trace.with(|trace| {
-        if let Some(trace) = trace
-            && let Some(step) = trace.step.take()
-        {
+    event_loop.with_trace(|trace| {
+        if let Some(step) = trace.step.take() {
             trace.record(event_loop.py(), &step, view);
         }
     });

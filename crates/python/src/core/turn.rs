@@ -152,10 +152,8 @@ fn note_due_timers(event_loop: &Obj<'_, EventLoop>, time: f64) {
             return;
         }
         let now = engine.driver.now();
-        event_loop.observation.with(|observation| {
-            if let Some(observation) = observation {
-                engine.timers.each_due(time, |deadline| observation.late(now, time - deadline, 1));
-            }
+        event_loop.with_observation(|observation| {
+            engine.timers.each_due(time, |deadline| observation.late(now, time - deadline, 1));
         });
     });
 }
@@ -163,11 +161,7 @@ fn note_due_timers(event_loop: &Obj<'_, EventLoop>, time: f64) {
 /// Notes that something ran so many seconds late.
 fn note_late(event_loop: &Obj<'_, EventLoop>, seconds: f64) {
     let now = event_loop.engine.with(|engine| engine.driver.now());
-    event_loop.observation.with(|observation| {
-        if let Some(observation) = observation {
-            observation.late(now, seconds, 1);
-        }
-    });
+    event_loop.with_observation(|observation| observation.late(now, seconds, 1));
 }
 
 /// How often loops of this process have released the interpreter to park. A worker that a loop has woken compares two values to

@@ -260,11 +260,7 @@ static ENDED: EntryKind = EntryKind {
 #[cold]
 fn note_waited(event_loop: &Obj<'_, EventLoop>, waited: Duration) {
     let now = event_loop.engine.with(|engine| engine.driver.now());
-    event_loop.observation.with(|observation| {
-        if let Some(observation) = observation {
-            observation.job_waits.add(now, waited, 1);
-        }
-    });
+    event_loop.with_observation(|observation| observation.job_waits.add(now, waited, 1));
 }
 
 fn received(job: Ref) -> Entry {

@@ -123,17 +123,16 @@ fn count_tasks(event_loop: &Obj<'_, EventLoop>) -> usize {
 /// What was counted while somebody observes; `None` when nobody does.
 fn observation<'py>(event_loop: &Obj<'py, EventLoop>, now: f64) -> PyResult<Option<Bound<'py, PyDict>>> {
     let py = event_loop.py();
-    let seen = event_loop.observation.with(|observation| {
-        let observation = observation.as_mut()?;
+    let seen = event_loop.with_observation(|observation| {
         let functions: Vec<_> = observation.functions.iter().map(|function| Row::of(py, function)).collect();
-        Some((
+        (
             now - observation.began,
             observation.lag.summary(now),
             observation.job_waits.summary(now),
             observation.endings,
             (observation.callbacks_until(event_loop.pulse.steps()), observation.callbacks),
             functions,
-        ))
+        )
     });
     let Some((seconds, lag, job_waits, endings, (callbacks, busy), functions)) = seen else {
         return Ok(None);

@@ -28,8 +28,7 @@ pub fn reach_marks(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     event_loop.engine.with(|engine| {
         let (now, ready) = (engine.driver.now(), engine.ready.len());
         let ends_probe = event_loop.marks.end_probe(step);
-        event_loop.observation.with(|observation| {
-            let Some(observation) = observation else { return };
+        event_loop.with_observation(|observation| {
             if ends_probe {
                 observation.end_probe(now);
             }

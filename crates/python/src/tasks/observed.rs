@@ -30,9 +30,8 @@ pub fn stepped(entry: &Entry, py: Python<'_>) -> Option<Ref> {
 pub fn begin(event_loop: &Obj<'_, EventLoop>, task: &Task) {
     let code = task.code(event_loop.py());
     let address = code.as_ptr().addr();
-    let place = event_loop
-        .observation
-        .with(|observation| Some(observation.as_mut()?.begin_task(address, || Ref::new(code.clone()))));
+    let place =
+        event_loop.with_observation(|observation| observation.begin_task(address, || Ref::new(code.clone())));
     task.own.place.set(place.unwrap_or(0));
     task.own.polls.set(0);
     task.own.micros.set(0);
@@ -55,22 +54,14 @@ pub(super) fn count_poll(task: &Obj<'_, Task>) {
 #[inline]
 pub(super) fn count_eager_step(event_loop: &Bound<'_, PyAny>) {
     if let Some(native) = Obj::<EventLoop>::cast(event_loop) {
-        native.observation.with(|observation| {
-            if let Some(observation) = observation {
-                observation.eager_steps += 1;
-            }
-        });
+        native.with_observation(|observation| observation.eager_steps += 1);
     }
 }
 
 /// The steps that a task has counted become steps of its function.
 pub fn add_polls(event_loop: &Obj<'_, EventLoop>, task: &Task) {
     let (place, polls) = (task.own.place.get(), task.own.polls.take());
-    event_loop.observation.with(|observation| {
-        if let Some(observation) = observation {
-            observation.add_polls(place, polls.into());
-        }
-    });
+    event_loop.with_observation(|observation| observation.add_polls(place, polls.into()));
 }
 
 /// A task ends.
@@ -79,11 +70,7 @@ pub(super) fn end(task: &Obj<'_, Task>, ending: Ending) {
     if task.own.place.get() != 0 {
         with_loop(task, |event_loop, task| {
             let (place, polls) = (task.own.place.get(), task.own.polls.take());
-            event_loop.observation.with(|observation| {
-                if let Some(observation) = observation {
-                    observation.end_task(place, polls.into(), ending);
-                }
-            });
+            event_loop.with_observation(|observation| observation.end_task(place, polls.into(), ending));
         });
     }
 }
