@@ -193,13 +193,14 @@ fn is_told_by_other_threads_while_it_blocks() -> io::Result<()> {
         let driver = Arc::new(Mutex::new(rig));
         let mut wait = lock(&driver)?.driver.begin_wait()?;
         let elsewhere = Arc::clone(&driver);
-        let number = late.as_raw_fd();
+        // Numbers only: the thread would close descriptors that it owned.
+        let (shared_number, late_number) = (shared.as_raw_fd(), late.as_raw_fd());
         let changing = std::thread::spawn(move || -> io::Result<OpId> {
             let mut rig = lock(&elsewhere)?;
             assert!(rig.driver.cancel(id));
             assert!(rig.driver.finish(id).is_none());
-            rig.driver.share(shared.as_raw_fd());
-            let late_id = rig.driver.submit(Op::Recv { fd: number })?;
+            rig.driver.share(shared_number);
+            let late_id = rig.driver.submit(Op::Recv { fd: late_number })?;
             Ok(late_id)
         });
         wait.block(Some(rig::PATIENCE))?;
@@ -209,14 +210,12 @@ fn is_told_by_other_threads_while_it_blocks() -> io::Result<()> {
         far.send(b"kept")?;
         shared_far.send(b"shared")?;
         late_far.send(b"late")?;
-        let mut reported = Vec::new();
-        while !reported.contains(&shared_id) || !reported.contains(&late_id) {
-            reported = rig.wait()?;
-        }
+        let reported = rig.wait_until(&[shared_id, late_id])?;
         assert!(!reported.contains(&id));
+        assert_eq!(rig.receive(shared_id)?, b"shared");
         assert_eq!(rig.receive(late_id)?, b"late");
         let id = rig.driver.submit(recv(&fd))?;
-        while !rig.wait()?.contains(&id) {}
+        rig.wait_until(&[id])?;
         assert_eq!(rig.receive(id)?, b"kept");
         Ok(())
     })

@@ -243,7 +243,7 @@ fn accepting_goes_on_until_there_is_nothing(mut rig: Rig) -> io::Result<()> {
     }
     far[0].send(b"armed")?;
     let _later = rig.connect(&listener)?;
-    while !rig.wait()?.contains(&id) {}
+    rig.wait_until(&[id])?;
     assert!(matches!(rig.driver.finish(id), Some(Outcome::Accepted(..))));
     Ok(())
 }
@@ -293,7 +293,7 @@ fn cancelled_between_begin_and_end_of_a_wait(mut rig: Rig) -> io::Result<()> {
     let old = rig.driver.submit(recv(&fd))?;
     let write = rig.driver.submit(poll(&fd, Interest::Write))?;
     far.send(b"kept")?;
-    while rig.wait()? != [old, write] {}
+    rig.wait_until(&[old, write])?;
     let mut wait = rig.driver.begin_wait()?;
     wait.block(Some(rig::PATIENCE))?;
     assert!(rig.driver.cancel(old));

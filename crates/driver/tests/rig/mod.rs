@@ -3,7 +3,7 @@
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::pipe::PipeFlags;
 use yibu_driver::{Driver, Fd, OpId, Outcome, Peer, SimNet};
@@ -119,6 +119,19 @@ impl Rig {
     /// One wait that may block.
     pub fn wait(&mut self) -> io::Result<Vec<OpId>> {
         self.block(Some(PATIENCE))
+    }
+
+    /// Waits until one wait reports all of these operations, and says what it reported.
+    pub fn wait_until(&mut self, expected: &[OpId]) -> io::Result<Vec<OpId>> {
+        let limit = Instant::now() + PATIENCE;
+        let mut reported = self.wait()?;
+        while !expected.iter().all(|id| reported.contains(id)) {
+            if Instant::now() > limit {
+                return Err(io::Error::other(format!("{expected:?} expected, not {reported:?}")));
+            }
+            reported = self.wait()?;
+        }
+        Ok(reported)
     }
 
     /// One wait of a chosen length.
