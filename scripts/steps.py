@@ -5,6 +5,8 @@ last time, which is noted in build/durations. Elsewhere the lines are the same w
 """
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -16,6 +18,10 @@ from scripts.failure import Failure
 from scripts.requirements import ROOT
 
 DURATIONS = ROOT / "build" / "durations"
+
+#: Seconds after which a step that runs a command has failed. The longest takes a few minutes, so that what
+#: takes this long hangs, and the steps behind it would never run.
+LIMIT = 1800.0
 
 
 @dataclass
@@ -36,12 +42,22 @@ class Steps:
         except (OSError, ValueError):
             self.before = {}  # the first run, or a record that somebody has spoilt
 
-    def command(self, name: str, command: Sequence[str], env: dict[str, str] | None = None) -> bool:
-        """Run a command as a step."""
+    def command(
+        self, name: str, command: Sequence[str], env: dict[str, str] | None = None, limit: float = LIMIT
+    ) -> bool:
+        """Run a command as a step. One that runs longer than `limit` seconds is ended and has failed."""
 
         def run() -> None:
             print("  $ " + " ".join(command), flush=True)
-            code = subprocess.run(command, cwd=ROOT, env=env, check=False).returncode
+            # A process group of its own: what the command has started ends with it.
+            with subprocess.Popen(command, cwd=ROOT, env=env, process_group=0) as process:
+                try:
+                    code = process.wait(limit)
+                except BaseException as error:
+                    os.killpg(process.pid, signal.SIGKILL)
+                    if isinstance(error, subprocess.TimeoutExpired):
+                        raise Failure(f"did not end within {limit:.0f} s") from None
+                    raise
             if code:
                 raise Failure(f"exit code {code}")
 

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -116,3 +117,41 @@ class TestSteps:
     def test_spoilt_record_is_none(self, record):
         record.write_text("{")
         assert Steps("test").before == {}
+
+
+# Starts a process of its own and waits for it.
+HANGS = """
+import pathlib, subprocess, sys
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+pathlib.Path(sys.argv[1]).write_text(str(child.pid))
+child.wait()
+"""
+
+
+def is_running(pid):
+    try:
+        os.kill(pid, 0)
+        # A process that has ended and was not waited for is still there.
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except (ProcessLookupError, FileNotFoundError):
+        return False
+
+
+def test_what_hangs_is_ended_and_the_next_step_runs(tmp_path):
+    steps = Steps()
+    number = tmp_path / "child"
+    limit = 1.0
+    while not number.exists():
+        assert not steps.command("hangs", [sys.executable, "-c", HANGS, str(number)], limit=limit)
+        limit *= 2  # a slow machine has not started the child by then
+    child = int(number.read_text())
+    for _ in range(1000):
+        if not is_running(child):
+            break
+        time.sleep(0.01)
+    assert not is_running(child)
+    assert steps.command("works", [sys.executable, "-c", ""])
+    assert not steps.command("fails", [sys.executable, "-c", "raise SystemExit(3)"])
+    assert set(steps.failed) == {"hangs", "fails"}
+    assert steps.passed == ["works"]
+    assert steps.summary() == 1
