@@ -40,6 +40,8 @@ class Contender:
     note: str = ""
     #: What makes a loop, in `module`.
     factory: str = "new_event_loop"
+    #: A function of `namespace` that turns on what looks into loops, without arguments.
+    look: str = ""
 
     @property
     def modules(self) -> str:
@@ -62,8 +64,11 @@ class Contender:
         return replace(self, name=f"{self.name}/m", environment=ROOMY_MALLOC)
 
     def import_namespace(self) -> Namespace:
-        """Import what benchmarks call `asyncio`."""
-        return importlib.import_module(self.namespace)
+        """Import what benchmarks call `asyncio`, and have its loops looked into where that is measured."""
+        namespace = importlib.import_module(self.namespace)
+        if self.look:
+            LOOKING.append(getattr(namespace, self.look)())
+        return namespace
 
     def loop_factory(self) -> Callable[[], asyncio.AbstractEventLoop]:
         """Import what makes the loop."""
@@ -92,6 +97,16 @@ BEFORE = Contender("before", "yibu", namespace="yibu")
 YIBU_ON_IO_URING = Contender(
     "yibu-io_uring", "yibu", namespace="yibu", environment={"YIBU_DRIVER": "io_uring"}, note=YIBU.note
 )
+#: yibu while somebody looks into its loops. They take part like the one above.
+YIBU_LOOKED_INTO = [
+    Contender("yibu-watched", "yibu", namespace="yibu", environment={"YIBU_WATCH": "0.1"}, note=YIBU.note),
+    Contender("yibu-observed", "yibu", namespace="yibu", look="observe", note=YIBU.note),
+    Contender(
+        "yibu-traced", "yibu", namespace="yibu", environment={"YIBU_TRACE": os.devnull}, note=YIBU.note
+    ),
+]
+#: What looks into the loops of this process, kept for as long as it runs.
+LOOKING: list[object] = []
 ASYNCIO = Contender("asyncio", "asyncio")
 
 ALL = [
@@ -120,7 +135,7 @@ NO_RIVALS = (YIBU.name, YIBU_UNDER_ASYNCIO.name, BEFORE.name, FLOOR)
 
 def by_name(name: str) -> Contender:
     """Find a contender as it is called on a command line, whatever malloc it runs with."""
-    for contender in (*ALL, YIBU_ON_IO_URING, BEFORE):
+    for contender in (*ALL, YIBU_ON_IO_URING, *YIBU_LOOKED_INTO, BEFORE):
         if contender.name == name.removesuffix("/m"):
             return contender
     raise LookupError(f"no contender is called {name!r}")
