@@ -30,7 +30,7 @@ def test_blockbuster(run):
     run(
         "blockbuster",
         """
-        import asyncio, os, subprocess, sys, time
+        import asyncio, os, subprocess, sys, tempfile, time
         from blockbuster import BlockingError, blockbuster_ctx
 
         async def main():
@@ -51,7 +51,22 @@ def test_blockbuster(run):
                 child = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE)
                 assert (await child.communicate())[0] == b"1\\n"
 
+        async def send_a_file():
+            async def answer(reader, writer):
+                with blockbuster_ctx():
+                    await asyncio.get_running_loop().sendfile(writer.transport, file)
+                writer.close()
+
+            with tempfile.TemporaryFile() as file:
+                file.write(b"a file")
+                file.flush()
+                async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+                    reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+                    assert await reader.read() == b"a file"
+                    writer.close()
+
         asyncio.run(main())
+        asyncio.run(send_a_file())
         """,
     )
 

@@ -3,7 +3,7 @@
 //! Who looks at the stack sees by it where a call comes from: guards against blocking calls allow what `subprocess_exec` of
 //! asyncio does, a log record names the function that logged, a warning the module that warned. Native code has no frames, so it
 //! makes such calls through a function whose frame looks like that of asyncio's. Called by whatever logs or warns, and by the
-//! loop's methods for child processes and Unix servers.
+//! loop's methods for child processes, Unix servers and files.
 
 use pyo3::exceptions::PyImportError;
 use pyo3::prelude::*;
@@ -35,6 +35,8 @@ pub static SHUTDOWN_DEFAULT_EXECUTOR: Frame =
     Frame::new(&BASE_EVENTS, "BaseEventLoop.shutdown_default_executor");
 /// `_UnixSelectorEventLoop.create_unix_server`
 pub static CREATE_UNIX_SERVER: Frame = Frame::new(&UNIX_EVENTS, "_UnixSelectorEventLoop.create_unix_server");
+/// `_UnixSelectorEventLoop._sock_sendfile_native_impl`
+pub static SENDFILE: Frame = Frame::new(&UNIX_EVENTS, "_UnixSelectorEventLoop._sock_sendfile_native_impl");
 /// `_UnixSelectorEventLoop._stop_serving`: removing paths came with 3.13.
 #[cfg(Py_3_13)]
 pub static STOP_SERVING: Frame = Frame::new(&UNIX_EVENTS, "_UnixSelectorEventLoop._stop_serving");

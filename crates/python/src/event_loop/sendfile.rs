@@ -27,6 +27,7 @@ use crate::coroutines::{self, GcRef, GcScope};
 use crate::errors;
 use crate::ffi::thread::attached;
 use crate::ffi::{Args, Obj, Output, Raised, Signature, Table, none};
+use crate::frames;
 use crate::replaced::names::OS_SENDFILE;
 use crate::tasks::Awaited;
 use crate::transports::{self, SocketTransport, descriptors};
@@ -417,7 +418,8 @@ impl Transfer {
         }
         let fd = socket.fileno(py)?;
         if let Some(function) = OS_SENDFILE.replacement(py)? {
-            return match function.call1((fd, self.file, self.offset, asked)) {
+            let args = (fd, self.file, self.offset, asked).into_pyobject(py)?;
+            return match frames::SENDFILE.call(&function, args, None) {
                 Ok(sent) => Ok(self.went(sent.extract()?)),
                 Err(error) if error.is_instance_of::<PyBlockingIOError>(py) => Ok(false),
                 Err(error) if error.is_instance_of::<PyInterruptedError>(py) => Ok(false),
