@@ -187,6 +187,7 @@ class TestFuturesAndTasks:
             "A coroutine object is required",
         ),
         ("wait of nothing", lambda w: w.impl.wait([]), ValueError, "Set of Tasks/Futures is empty."),
+        ("wait of an iterator of nothing", lambda w: w.impl.wait(iter(())), AssertionError, None),
         (
             "wait of coroutines",
             lambda w: w.impl.wait([w.coroutine]),

@@ -1,6 +1,7 @@
 """Every misuse of sockets, servers, names and transports gives asyncio's own exception and text."""
 
 import asyncio
+import os
 import re
 import socket
 import ssl
@@ -14,6 +15,12 @@ ADDRESS = ("127.0.0.1", 0)
 STREAM_EXPECTED = "A Stream Socket was expected, got {world.datagram!r}"
 HANDSHAKE = "ssl_handshake_timeout is only meaningful with ssl"
 SHUTDOWN = "ssl_shutdown_timeout is only meaningful with ssl"
+
+
+def released():
+    view = memoryview(b"released")
+    view.release()
+    return view
 
 
 class TestConnections:
@@ -171,6 +178,11 @@ class TestConnections:
     def test_backlog_that_is_no_number(self, loop, run):
         with pytest.raises(TypeError, match=r"^'str' object cannot be interpreted as an integer$"):
             run(loop.create_server(asyncio.Protocol, *ADDRESS, backlog="x"))
+
+    @pytest.mark.parametrize("host", ["\ud800", "127.0.0.1\udc80"])
+    def test_host_that_is_no_unicode(self, loop, run, host):
+        with pytest.raises(UnicodeEncodeError, match=r"^'utf-8' codec .* surrogates not allowed$"):
+            run(loop.create_connection(asyncio.Protocol, host, 1))
 
     def test_host_that_is_no_text(self, loop, run):
         with pytest.raises(TypeError):
@@ -457,6 +469,29 @@ class TestTransports:
         new = sys.version_info >= (3, 14)
         wanted = "bytes, bytearray, or memoryview object" if new else "bytes-like object"
         assert str(caught.value) == f"data argument must be a {wanted}, not {type(data).__name__!r}"
+
+    def test_write_of_a_released_view_harms_no_connection(self, transport, loop, run, reports):
+        with pytest.raises(ValueError, match=r"released memoryview"):
+            transport.write(released())
+        run(asyncio.sleep(0))
+        assert not transport.is_closing()
+        assert not reports
+
+    def test_write_of_a_released_view_harms_no_pipe(self, loop, run, reports):
+        async def main():
+            read_end, write_end = os.pipe()
+            with open(read_end, "rb", buffering=0) as reading, open(write_end, "wb", buffering=0) as pipe:
+                transport, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, pipe)
+                with pytest.raises(ValueError, match=r"released memoryview"):
+                    transport.write(released())
+                assert not transport.is_closing()
+                transport.write(b"later")
+                transport.close()
+                return reading.read(100)
+
+        assert run(main()) == b"later"
+        run(asyncio.sleep(0))
+        assert not reports
 
     @pytest.mark.parametrize("lines", [["text"], [1], 1, [b"x", 5]])
     def test_writelines(self, transport, lines):

@@ -229,6 +229,9 @@ class TestHandleRepr:
         handle.cancel()
         assert repr(handle) == "<Handle cancelled>"
 
+    def test_no_callback(self, impl, loop):
+        assert repr(impl.Handle(None, (), loop)) == "<Handle>"
+
     def test_debug_shows_arguments_and_origin(self, loop):
         loop.set_debug(True)
         handle = loop.call_soon(noop, 1)

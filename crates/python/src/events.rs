@@ -293,7 +293,7 @@ fn repr_info<'py>(handle: &Obj<'py, Handle>, name: &str) -> PyResult<Vec<String>
     if handle.is_cancelled() {
         info.push("cancelled".into());
     }
-    if let Some(callback) = handle.callback.get(py) {
+    if let Some(callback) = handle.callback.get(py).filter(|callback| !callback.is_none()) {
         let debug = match handle.event_loop.get(py) {
             Some(event_loop) => loop_debug(&event_loop)?,
             None => false,

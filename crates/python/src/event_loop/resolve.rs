@@ -338,7 +338,9 @@ fn numeric_info<'py>(
     };
     let found = match sockets::INET_PTON.replacement(py)? {
         Some(inet_pton) => family_by(&inet_pton, text, question.family.any(py), family)?,
-        None => text.to_str().ok().and_then(numeric_family),
+        // A zone is not for `inet_pton`, which refuses what is not UTF-8.
+        None if text.contains("%")? => None,
+        None => numeric_family(text.to_str()?),
     };
     let Some(found) = found.filter(|found| family == AF_UNSPEC || family == *found) else { return Ok(None) };
     let mut address = vec![host, port];

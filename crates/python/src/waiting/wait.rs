@@ -6,7 +6,7 @@
 use std::cell::Cell;
 use std::ffi::CStr;
 
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::{PyAssertionError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyFrozenSet, PyList, PySet, PyTuple};
 
@@ -119,6 +119,10 @@ fn begin<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     let until = Until::of(routine.second.get(py).as_ref())?;
     let futures = collect(&given)?;
     let event_loop = running_loop(py, &OF_TASKS)?;
+    // An iterator is true whatever it gives.
+    if futures.is_empty() {
+        return Err(PyAssertionError::new_err("Set of Futures is empty."));
+    }
     let waiter = create_future(&event_loop)?;
     let wait = Wait::create(py)?;
     wait.left.set(futures.len());

@@ -90,6 +90,8 @@ fn write<'py>(transport: &Obj<'py, WritePipeTransport>, data: &Bound<'py, PyAny>
     } else if is_data {
         match Buffer::get(data, false) {
             Ok(buffer) => with_copies(buffer.bytes(), |copied| send(transport, buffer.bytes(), copied))?,
+            // A memoryview that was released has no truth: that is the caller's error, not the pipe's.
+            Err(_) if !data.is_truthy()? => {}
             // Not contiguous: the kernel cannot write it.
             Err(error) => {
                 let error = Raised::from_err(py, error);

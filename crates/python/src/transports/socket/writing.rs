@@ -117,6 +117,8 @@ pub fn write<'py>(transport: &Obj<'py, SocketTransport>, data: &Bound<'py, PyAny
         Ok(buffer) => {
             write_copied(transport, buffer.bytes())?;
         }
+        // A memoryview that was released has no truth: that is the caller's error, not the connection's.
+        Err(_) if !data.is_truthy()? => {}
         // Not contiguous: the socket would have refused it.
         Err(error) => {
             let error = Raised::from_err(py, error);
