@@ -6,6 +6,7 @@
 //! `to_thread`, and by programs that get hold of the executor; calls the jobs.
 
 mod job;
+mod of_loop;
 mod pool;
 mod queue;
 mod worker;
@@ -13,6 +14,7 @@ mod worker;
 use pyo3::prelude::*;
 
 pub use job::{Call, Job, returned, unfinished};
+pub use of_loop::{current_default, executors};
 pub use pool::{ThreadPool, default_pool, standard_pool, stands_in, submit};
 pub use queue::AT_ONCE;
 

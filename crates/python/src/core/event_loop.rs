@@ -127,21 +127,10 @@ pub struct EventLoop {
     pub(crate) slow_callback_duration: Slot,
     /// The handle being run, in debug mode.
     pub(crate) current_handle: Slot,
-    pub(crate) asyncgens: Slot,
-    pub(crate) asyncgens_closed: Cell<bool>,
-    /// The hooks of asynchronous generators that were there before the loop ran.
-    pub(crate) former_hooks: LoopCell<Option<(Ref, Ref)>>,
     pub(crate) origin_tracking: Cell<Option<i32>>,
-    pub(crate) default_executor: Slot,
-    /// The native pool that a program's patch of the standard library's class has put out of use.
-    pub(crate) former_executor: Slot,
-    pub(crate) executor_shut_down: Cell<bool>,
-    /// The program's selector, an object with `select()` that is asked instead of the kernel; empty without one.
+    /// The program's selector, an object with `select()` that is asked instead of the kernel; empty without one. A field and not
+    /// a `Part`, because each turn asks whether there is one.
     pub(crate) selector: Slot,
-    /// Whether the program has passed the selector to the loop's constructor.
-    pub(crate) selector_is_given: Cell<bool>,
-    /// The poller's descriptor, as that has been told.
-    pub(crate) poller: Cell<Option<i32>>,
 }
 
 /// The function of an object that lacked a descriptor, called when a descriptor was closed.
@@ -181,16 +170,8 @@ impl EventLoop {
             exception_handler: Slot::default(),
             slow_callback_duration: Slot::default(),
             current_handle: Slot::default(),
-            asyncgens: Slot::default(),
-            asyncgens_closed: Cell::new(false),
-            former_hooks: LoopCell::default(),
             origin_tracking: Cell::new(None),
-            default_executor: Slot::default(),
-            former_executor: Slot::default(),
-            executor_shut_down: Cell::new(false),
             selector: Slot::default(),
-            selector_is_given: Cell::new(false),
-            poller: Cell::new(None),
         }
     }
 
@@ -360,9 +341,6 @@ impl EventLoop {
             &self.exception_handler,
             &self.slow_callback_duration,
             &self.current_handle,
-            &self.asyncgens,
-            &self.default_executor,
-            &self.former_executor,
             &self.selector,
         ]
         .into_iter()
@@ -376,12 +354,6 @@ impl EventLoop {
         self.contexts.traverse(visitor);
         self.parts.traverse(visitor);
         self.observation.try_with(|observation| observation.iter().for_each(|it| it.traverse(visitor)));
-        self.former_hooks.try_with(|hooks| {
-            for (first, last) in hooks.iter() {
-                visitor.visit(first.as_ptr());
-                visitor.visit(last.as_ptr());
-            }
-        });
         self.wants_descriptor
             .try_with(|list| list.iter().for_each(|(_, object)| visitor.visit(object.as_ptr())));
         self.engine.try_with(|engine| {
@@ -402,8 +374,6 @@ impl EventLoop {
         drop(self.parts.take_all());
         let observation = self.observation.with(Option::take);
         drop(observation);
-        let hooks = self.former_hooks.with(Option::take);
-        drop(hooks);
         let list = self.wants_descriptor.with(std::mem::take);
         drop(list);
         for slot in self.slots() {

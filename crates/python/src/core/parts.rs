@@ -1,6 +1,7 @@
 //! What other parts keep in a loop: each part has one object of its own type there, made when it is first needed.
 
 use std::any::Any;
+use std::rc::Rc;
 
 use crate::ffi::{LoopCell, Visitor};
 
@@ -8,6 +9,13 @@ use crate::ffi::{LoopCell, Visitor};
 pub trait Part: Any {
     /// Shows every reference in it to the collector.
     fn traverse(&self, visitor: &mut Visitor);
+}
+
+/// A part whose fields are cells. What [`Parts::shared`] gives out may be used while Python code runs.
+impl<P: Part> Part for Rc<P> {
+    fn traverse(&self, visitor: &mut Visitor) {
+        (**self).traverse(visitor);
+    }
 }
 
 /// The parts' states.
@@ -29,6 +37,11 @@ impl Parts {
                 }
             }
         })
+    }
+
+    /// A state whose fields are cells.
+    pub fn shared<P: Part + Default>(&self) -> Rc<P> {
+        self.with(|part: &mut Rc<P>| Rc::clone(part))
     }
 
     /// Takes the state of type `P` out.

@@ -2,21 +2,46 @@
 //!
 //! The interpreter calls [`first_iteration`] when a generator is first iterated and [`finalize`] when one is abandoned half-way.
 
+use std::cell::Cell;
+use std::rc::Rc;
+
 use pyo3::exceptions::PyResourceWarning;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::attributes::flags;
-use crate::core::EventLoop;
+use crate::attributes::write_flag;
+use crate::core::{EventLoop, Part};
 use crate::coroutines::{self, GcRef, GcScope};
 use crate::errors;
 use crate::ffi::thread::attached;
-use crate::ffi::{Obj, Output, Ref, Table, call, none};
+use crate::ffi::{Obj, Output, Ref, Slot, Table, Visitor, boolean, call, none};
 use crate::frames::Frame;
 use crate::gathering::gather_by_name;
 use crate::replaced::names::BASE_EVENTS;
 use crate::tasks::Awaited;
 use crate::{names, stock};
+
+/// What a loop knows of asynchronous generators.
+#[derive(Default)]
+struct Generators {
+    /// The weak set of active ones.
+    active: Slot,
+    /// Whether `shutdown_asyncgens()` was called.
+    closed: Cell<bool>,
+    /// The hooks that were installed before the loop ran.
+    former_hooks: [Slot; 2],
+}
+
+impl Part for Generators {
+    fn traverse(&self, visitor: &mut Visitor) {
+        self.active.traverse(visitor);
+        self.former_hooks.iter().for_each(|hook| hook.traverse(visitor));
+    }
+}
+
+fn generators(event_loop: &Obj<'_, EventLoop>) -> Rc<Generators> {
+    event_loop.parts.shared()
+}
 
 pub(super) fn table(t: &mut Table<EventLoop>) {
     t.noargs(
@@ -37,43 +62,55 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
         "Called by the interpreter when a generator is abandoned.",
     );
     t.getter(c"_asyncgens", set);
-    flags! { t: c"_asyncgens_shutdown_called" => asyncgens_closed }
+    t.property(
+        c"_asyncgens_shutdown_called",
+        |event_loop| Ok(boolean(event_loop.py(), generators(event_loop).closed.get())),
+        |event_loop, value| write_flag(&generators(event_loop).closed, value),
+    );
 }
 
 /// The weak set of active generators, made when first needed: most loops see none.
 fn set<'py>(event_loop: &Obj<'py, EventLoop>) -> Output<'py> {
     let py = event_loop.py();
-    if let Some(set) = event_loop.asyncgens.get(py) {
+    if let Some(set) = generators(event_loop).active.get(py) {
         return Ok(set);
     }
     let set = stock::module(py, "weakref")?.getattr(name!("WeakSet"))?.call0()?;
-    event_loop.asyncgens.put(set.clone());
+    generators(event_loop).active.put(set.clone());
     Ok(set)
 }
 
-/// Puts the hooks back that were installed before a loop began to run.
-pub(super) fn restore(py: Python<'_>, (first, last): (Ref, Ref)) -> PyResult<()> {
-    sys_hooks(py, first.into_any(py), last.into_any(py))
+/// Puts the hooks back that were installed before the loop began to run.
+pub(super) fn restore(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
+    let (py, generators) = (event_loop.py(), generators(event_loop));
+    let [first, last] = &generators.former_hooks;
+    match (first.take(), last.take()) {
+        (Some(first), Some(last)) => sys_hooks(py, first.into_any(py), last.into_any(py)),
+        _ => Ok(()),
+    }
 }
 
 fn sys_hooks<'py>(py: Python<'py>, first: Bound<'py, PyAny>, last: Bound<'py, PyAny>) -> PyResult<()> {
     stock::set_asyncgen_hooks(py)?.call1((first, last)).map(drop)
 }
 
-/// Installs the loop's hooks and gives back what was there.
-pub(super) fn install(event_loop: &Obj<'_, EventLoop>) -> PyResult<(Ref, Ref)> {
+/// Installs the loop's hooks and keeps those that were there.
+pub(super) fn install(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     let py = event_loop.py();
     let before = call::call0(stock::get_asyncgen_hooks(py)?)?;
     let (first, last) = (Ref::new(before.get_item(0)?), Ref::new(before.get_item(1)?));
     let mine = event_loop.as_any();
     let first_iteration = mine.getattr(names::_asyncgen_firstiter_hook(py))?;
     sys_hooks(py, first_iteration, mine.getattr(names::_asyncgen_finalizer_hook(py))?)?;
-    Ok((first, last))
+    let generators = generators(event_loop);
+    generators.former_hooks[0].set(first);
+    generators.former_hooks[1].set(last);
+    Ok(())
 }
 
 fn first_iteration<'py>(event_loop: &Obj<'py, EventLoop>, generator: &Bound<'py, PyAny>) -> Output<'py> {
     let py = event_loop.py();
-    if event_loop.asyncgens_closed.get() {
+    if generators(event_loop).closed.get() {
         let text = text!(
             "asynchronous generator {} was scheduled after loop.shutdown_asyncgens() call",
             generator.repr()?
@@ -102,7 +139,7 @@ fn shutdown<'py>(event_loop: &Obj<'py, EventLoop>) -> Output<'py> {
     coroutines::new(gc_scope, event_loop, "EventLoop.shutdown_asyncgens", async move {
         let gathering = attached(|py| -> PyResult<_> {
             let event_loop = me.obj(py);
-            event_loop.asyncgens_closed.set(true);
+            generators(&event_loop).closed.set(true);
             let set = set(&event_loop)?;
             if set.len()? == 0 {
                 return Ok(None);

@@ -10,14 +10,15 @@ use pyo3::types::{PyDict, PyTuple};
 
 use super::debug;
 use crate::alarms::{self, Alarm};
+use crate::attributes::write_flag;
 use crate::core::Overrides;
 use crate::core::current;
 use crate::core::recording::note_cause;
 use crate::core::turn;
 use crate::core::{EventLoop, Overridable};
 use crate::coroutines::{Routine, Step, taken};
-use crate::executor::{self, Job, ThreadPool};
-use crate::ffi::{Args, Create, Obj, Output, Raised, Signature, Table, none, thread};
+use crate::executor::{self, Job, ThreadPool, current_default, executors};
+use crate::ffi::{Args, Create, Obj, Output, Raised, Signature, Table, boolean, none, thread};
 use crate::frames::SHUTDOWN_DEFAULT_EXECUTOR;
 use crate::functions::running_loop;
 use crate::futures::create_future;
@@ -69,14 +70,19 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
     );
     t.property(
         c"_default_executor",
-        |event_loop| Ok(event_loop.default_executor.get_or_none(event_loop.py())),
+        |event_loop| Ok(current_default(event_loop)),
         |event_loop, value| {
             match value.filter(|value| !value.is_none()) {
-                Some(executor) => event_loop.default_executor.put(executor.clone()),
-                None => event_loop.default_executor.clear(),
+                Some(executor) => executors(event_loop).current.put(executor.clone()),
+                None => executors(event_loop).current.clear(),
             }
             Ok(())
         },
+    );
+    t.property(
+        c"_executor_shutdown_called",
+        |event_loop| Ok(boolean(event_loop.py(), executors(event_loop).shut_down.get())),
+        |event_loop, value| write_flag(&executors(event_loop).shut_down, value),
     );
 }
 
@@ -133,7 +139,7 @@ fn native<'a, 'py>(
 
 /// Whether a call that does not block may be made here instead of by the executor: no program code would see the difference.
 pub(super) fn is_unwatched(event_loop: &Obj<'_, EventLoop>) -> PyResult<bool> {
-    let executor = event_loop.default_executor.get(event_loop.py());
+    let executor = executors(event_loop).current.get(event_loop.py());
     Ok(!event_loop.overrides(Overridable::RunInExecutor)
         && executor.is_none_or(|executor| Obj::<ThreadPool>::cast_exact(&executor).is_some())
         && executor::stands_in(event_loop.py())?)
@@ -166,7 +172,7 @@ pub fn run_job<'py>(
 
 /// In the child of a fork, which has none of the parent's threads.
 pub(super) fn after_fork_in_child(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
-    let executor = event_loop.default_executor.get_or_none(event_loop.py());
+    let executor = current_default(event_loop);
     match Obj::<ThreadPool>::cast_exact(&executor) {
         Some(pool) => pool.after_fork_in_child(event_loop.py()),
         None => Ok(()),
@@ -174,7 +180,7 @@ pub(super) fn after_fork_in_child(event_loop: &Obj<'_, EventLoop>) -> PyResult<(
 }
 
 fn check_default_executor(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
-    if event_loop.executor_shut_down.get() {
+    if executors(event_loop).shut_down.get() {
         return Err(PyRuntimeError::new_err("Executor shutdown has been called"));
     }
     Ok(())
@@ -185,15 +191,15 @@ fn default_executor<'py>(event_loop: &Obj<'py, EventLoop>) -> Output<'py> {
     check_default_executor(event_loop)?;
     let py = event_loop.py();
     let stands_in = executor::stands_in(py)?;
-    if let Some(executor) = event_loop.default_executor.get(py) {
+    if let Some(executor) = executors(event_loop).current.get(py) {
         if stands_in || Obj::<ThreadPool>::cast_exact(&executor).is_none() {
             return Ok(executor);
         }
         // From now on the program wants to see what the standard library's class does. What was begun is finished.
-        event_loop.former_executor.put(executor);
+        executors(event_loop).former.put(executor);
     }
     let executor = if stands_in { executor::default_pool(py)? } else { executor::standard_pool(py)? };
-    event_loop.default_executor.put(executor.clone());
+    executors(event_loop).current.put(executor.clone());
     Ok(executor)
 }
 
@@ -201,7 +207,7 @@ fn set_default_executor<'py>(event_loop: &Obj<'py, EventLoop>, executor: &Bound<
     if !executor.is_instance(stock::thread_pool_executor(executor.py())?)? {
         return Err(PyTypeError::new_err("executor must be ThreadPoolExecutor instance"));
     }
-    event_loop.default_executor.put(executor.clone());
+    executors(event_loop).current.put(executor.clone());
     Ok(none(executor.py()))
 }
 
@@ -214,11 +220,11 @@ fn shut_down_executor(executor: &Bound<'_, PyAny>, wait: bool) -> PyResult<()> {
 
 /// Lets the default executor end when its jobs are done: the loop closes.
 pub(super) fn shut_down_without_waiting(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
-    event_loop.executor_shut_down.set(true);
-    if let Some(executor) = event_loop.former_executor.take() {
+    executors(event_loop).shut_down.set(true);
+    if let Some(executor) = executors(event_loop).former.take() {
         shut_down_executor(executor.any(event_loop.py()), false)?;
     }
-    match event_loop.default_executor.take() {
+    match executors(event_loop).current.take() {
         Some(executor) => shut_down_executor(executor.any(event_loop.py()), false),
         None => Ok(()),
     }
@@ -243,8 +249,8 @@ fn shut_down<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Outp
 fn begin_shutdown<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     let py = routine.py();
     let event_loop = routine.owner::<EventLoop>(py)?;
-    event_loop.executor_shut_down.set(true);
-    if event_loop.default_executor.is_empty() {
+    executors(&event_loop).shut_down.set(true);
+    if executors(&event_loop).current.is_empty() {
         return Ok(Step::Return(none(py)));
     }
     let future = mixins::create_future(event_loop.as_any())?;
@@ -297,7 +303,7 @@ fn give_up<'py>(event_loop: &Obj<'py, EventLoop>, timeout: &Bound<'py, PyAny>) -
     let text =
         text!("The executor did not finishing joining its threads within {} seconds.", timeout.str()?)?;
     stock::warn(py)?.call1((text, py.get_type::<PyRuntimeWarning>()))?;
-    match event_loop.default_executor.get(py) {
+    match executors(event_loop).current.get(py) {
         Some(executor) => shut_down_executor(&executor, false),
         None => Ok(()),
     }
@@ -306,8 +312,8 @@ fn give_up<'py>(event_loop: &Obj<'py, EventLoop>, timeout: &Bound<'py, PyAny>) -
 /// `BaseEventLoop._do_shutdown`: runs in a thread of its own.
 fn do_shutdown<'py>(event_loop: &Obj<'py, EventLoop>, future: &Bound<'py, PyAny>) -> Output<'py> {
     let py = event_loop.py();
-    let Some(executor) = event_loop.default_executor.get(py) else { return Ok(none(py)) };
-    let former = event_loop.former_executor.get(py);
+    let Some(executor) = executors(event_loop).current.get(py) else { return Ok(none(py)) };
+    let former = executors(event_loop).former.get(py);
     let mut ended = [former, Some(executor)].into_iter().flatten();
     let failure = match ended.try_for_each(|executor| shut_down_executor(&executor, true)) {
         Ok(()) => none(py),

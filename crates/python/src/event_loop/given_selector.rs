@@ -11,14 +11,41 @@ use pyo3::prelude::*;
 use pyo3::types::PyList;
 use yibu_engine::Wait;
 
-use crate::core::{Engine, EventLoop};
-use crate::ffi::Obj;
+use crate::core::{Engine, EventLoop, Part};
+use crate::ffi::{Obj, Visitor};
 use crate::frames::Frame;
 use crate::replaced::names::{PROCESS_EVENTS, SELECTOR, SELECTOR_EVENTS, SELECTOR_METHODS};
 use crate::{errors, names, stock};
 
 /// `selectors.EVENT_READ`.
 const READ: u32 = 1;
+
+/// What a loop knows of its selector beside the object.
+#[derive(Default)]
+struct Given {
+    /// Whether the program has passed the selector to the loop's constructor.
+    is_given: bool,
+    /// The poller's descriptor, as it is registered with the selector.
+    poller: Option<i32>,
+}
+
+impl Part for Given {
+    fn traverse(&self, _visitor: &mut Visitor) {}
+}
+
+fn given<R>(event_loop: &Obj<'_, EventLoop>, f: impl FnOnce(&mut Given) -> R) -> R {
+    event_loop.parts.with(f)
+}
+
+/// Whether the program has passed the selector to the loop's constructor.
+pub(super) fn is_given(event_loop: &Obj<'_, EventLoop>) -> bool {
+    given(event_loop, |given| given.is_given)
+}
+
+/// The program has put another selector in the place of the given one.
+pub(super) fn forget_given(event_loop: &Obj<'_, EventLoop>) {
+    given(event_loop, |given| given.is_given = false);
+}
 
 /// Has the loop wait by this selector.
 pub(super) fn take(event_loop: &Obj<'_, EventLoop>, selector: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -29,7 +56,7 @@ pub(super) fn take(event_loop: &Obj<'_, EventLoop>, selector: &Bound<'_, PyAny>)
         registered?;
     }
     event_loop.selector.put(selector.clone());
-    event_loop.selector_is_given.set(true);
+    given(event_loop, |given| given.is_given = true);
     Ok(())
 }
 
@@ -104,7 +131,7 @@ fn end(event_loop: &Obj<'_, EventLoop>, wait: Wait) -> PyResult<()> {
 /// `selector.register(...)` of the poller, which is another one after a fork.
 fn register(event_loop: &Obj<'_, EventLoop>, selector: &Bound<'_, PyAny>, wait: &Wait) -> PyResult<()> {
     let (py, fd) = (selector.py(), wait.descriptor());
-    let registered = event_loop.poller.replace(fd);
+    let registered = given(event_loop, |given| std::mem::replace(&mut given.poller, fd));
     if registered == fd {
         return Ok(());
     }
@@ -114,20 +141,21 @@ fn register(event_loop: &Obj<'_, EventLoop>, selector: &Bound<'_, PyAny>, wait: 
     {
         return Err(error);
     }
-    let nobody = (py.None(), py.None());
+    let no_data = (py.None(), py.None());
     match fd {
-        Some(fd) => selector.call_method1(name!("register"), (fd, READ, nobody)).map(drop),
+        Some(fd) => selector.call_method1(name!("register"), (fd, READ, no_data)).map(drop),
         None => Ok(()),
     }
 }
 
 /// All but the loop's own descriptor.
 fn others<'py>(event_loop: &Obj<'py, EventLoop>, came: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let poller = given(event_loop, |given| given.poller);
     let others = PyList::empty(came.py());
     for event in came.try_iter()? {
         let event = event?;
         let fd = event.get_item(0)?.getattr(name!("fd"))?;
-        if event_loop.poller.get().is_none_or(|own| !fd.extract::<i32>().is_ok_and(|fd| fd == own)) {
+        if poller.is_none_or(|own| !fd.extract::<i32>().is_ok_and(|fd| fd == own)) {
             others.append(event)?;
         }
     }
@@ -136,7 +164,7 @@ fn others<'py>(event_loop: &Obj<'py, EventLoop>, came: Bound<'py, PyAny>) -> PyR
 
 /// Closes it with the loop.
 pub(super) fn close(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
-    if !event_loop.selector_is_given.take() {
+    if !given(event_loop, |given| std::mem::take(&mut given.is_given)) {
         return Ok(());
     }
     let Some(selector) = event_loop.selector.take() else { return Ok(()) };

@@ -23,9 +23,7 @@ use crate::errors;
 use crate::events::Handle;
 use crate::ffi::class::Plain;
 use crate::ffi::thread::attached;
-use crate::ffi::{
-    Class, ClassState, Create, LoopCell, Obj, Output, Ref, Signature, Table, Visitor, boolean, none,
-};
+use crate::ffi::{Class, ClassState, Create, LoopCell, Obj, Output, Ref, Signature, Table, Visitor, none};
 use crate::replaced::names::GET_CLOCK_INFO;
 
 const SELECT: Signature<1> = Signature::new("EventLoop._select", "timeout=None");
@@ -68,14 +66,6 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
         // A copy: what is written to it would be lost, so it cannot be written to.
         crate::stock::module(py, "types")?.getattr(name!("MappingProxyType"))?.call1((handlers,))
     });
-    t.property(
-        c"_executor_shutdown_called",
-        |event_loop| Ok(boolean(event_loop.py(), event_loop.executor_shut_down.get())),
-        |event_loop, value| {
-            event_loop.executor_shut_down.set(assigned(value)?.is_truthy()?);
-            Ok(())
-        },
-    );
     t.property(
         c"_clock_resolution",
         |event_loop| {
@@ -197,7 +187,7 @@ fn selecting(t: &mut Table<EventLoop>) {
         c"_selector_in_charge",
         |event_loop| Ok(event_loop.selector.get_or_none(event_loop.py())),
         |event_loop, value| {
-            event_loop.selector_is_given.set(false);
+            given_selector::forget_given(event_loop);
             crate::attributes::write(&event_loop.selector, value)
         },
     );
@@ -264,7 +254,7 @@ pub(super) fn ask_selector(event_loop: &Obj<'_, EventLoop>, selector: &Bound<'_,
         None => None,
     };
     let came = event_loop.pulse.parked(|| {
-        if event_loop.selector_is_given.get() {
+        if given_selector::is_given(event_loop) {
             given_selector::select(event_loop, selector, timeout)
         } else {
             selector.call_method1(name!("select"), (timeout,))

@@ -166,9 +166,7 @@ fn begin_run(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     super::given_selector::take_replaced(event_loop)?;
     signals::wakeup::open(event_loop)?;
     debug::track_origins_by_name(event_loop, event_loop.debug.get())?;
-    let hooks = asyncgens::install(event_loop)?;
-    let former = event_loop.former_hooks.with(|kept| kept.replace(hooks));
-    drop(former);
+    asyncgens::install(event_loop)?;
     event_loop.set_thread(thread::ident());
     #[cfg(Py_3_14)]
     event_loop.current.set_forked(false);
@@ -201,8 +199,7 @@ fn end_run(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
         false => Err(error),
     });
     let untracked = debug::track_origins_by_name(event_loop, false);
-    let hooks = event_loop.former_hooks.with(Option::take);
-    let restored = hooks.map_or(Ok(()), |hooks| asyncgens::restore(py, hooks));
+    let restored = asyncgens::restore(event_loop);
     tracked.and(left).and(unset).and(untracked).and(restored).and(unwatched)
 }
 

@@ -13,7 +13,7 @@ use yibu_engine::histogram::Histogram;
 use super::loops;
 use crate::core::EventLoop;
 use crate::core::observation::{self, Function, Observation};
-use crate::executor::ThreadPool;
+use crate::executor::{ThreadPool, current_default};
 use crate::ffi::{Args, Obj, Output, Signature, Table, none};
 use crate::functions;
 use crate::tasks::observed;
@@ -103,7 +103,7 @@ fn metrics<'py>(event_loop: &Obj<'py, EventLoop>) -> Output<'py> {
         (traffic.received_bytes, traffic.receives, traffic.sent_bytes, traffic.sends, traffic.accepted)
     });
     dict.set_item("traffic", moved)?;
-    let executor = event_loop.default_executor.get_or_none(py);
+    let executor = current_default(event_loop);
     let pool = Obj::<ThreadPool>::cast_exact(&executor).map(|pool| pool.load(py)).transpose()?;
     dict.set_item("executor", pool)?;
     dict.set_item("has_executor", !executor.is_none())?;
