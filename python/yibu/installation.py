@@ -28,7 +28,7 @@ Called by programs, and by `command_line.py` before it runs one; `modules.py` as
 import asyncio
 import sys
 import threading
-from asyncio import base_subprocess, sslproto, staggered, streams, subprocess, unix_events
+from asyncio import base_subprocess, selector_events, sslproto, staggered, streams, subprocess, unix_events
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -82,6 +82,18 @@ _PRIVATE = {
         "_UnixSubprocessTransport",
         "can_use_pidfd",
     ),
+}
+
+# Classes that stay in asyncio, and the native ones that stand for them and for their subclasses.
+_RECOGNISED: dict[type, tuple[type, ...]] = {
+    selector_events._SelectorTransport: (
+        _yibu._SelectorSocketTransport,
+        _yibu._SelectorDatagramTransport,
+    ),
+    selector_events._SelectorSocketTransport: (_yibu._SelectorSocketTransport,),
+    selector_events._SelectorDatagramTransport: (_yibu._SelectorDatagramTransport,),
+    unix_events._UnixReadPipeTransport: (_yibu._UnixReadPipeTransport,),
+    unix_events._UnixWritePipeTransport: (_yibu._UnixWritePipeTransport,),
 }
 
 # Other names of what is native.
@@ -141,6 +153,8 @@ def install(*, patch: bool = True, as_uvloop: bool = False) -> None:
             if namesakes.are_kept(stock for stock, _native in pairs):
                 for pair in pairs:
                     namesakes.join(*pair)
+            for cls, native_classes in _RECOGNISED.items():
+                namesakes.recognise(cls, *native_classes)
             for name, stock, native in _done.replacements:
                 _rebind(name, stock, native)
             for _stock, native_class in pairs:
@@ -168,6 +182,7 @@ def uninstall() -> None:
         for pair in _class_pairs(_done.replacements):
             _yibu._put_in_place(pair[1], False)
             namesakes.part(*pair)
+        namesakes.part(*_RECOGNISED)
         while _done.replacements:
             name, stock, native = _done.replacements.pop()
             _rebind(name, native, stock)

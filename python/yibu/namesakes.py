@@ -4,8 +4,13 @@
 `asyncio.Queue` is the native one, and both will meet in the same `isinstance`. So the two are made to
 recognise each other's instances and subclasses, by a metaclass that both get.
 
-Only where a module has kept a class of asyncio's, or derived one: a class with a metaclass cannot be combined
-with a class of yet another metaclass (`abc.ABC` is no problem). Called by `installation.py`.
+The private classes of asyncio's transports stay where they are. The native transports cannot derive from
+them, and answer `__class__` with them; these classes get the metaclass to answer `issubclass()` as well.
+
+Of the others, only where a module has kept a class of asyncio's, or derived one: a class with a metaclass
+cannot be combined with a class of yet another metaclass (`abc.ABC` is no problem).
+
+Called by `installation.py`.
 """
 
 import sys
@@ -15,24 +20,24 @@ from typing import Any
 
 from yibu import _yibu
 
-# Each class of a pair, and the other one.
-_NAMESAKES: dict[type, type] = {}
+# Each class, and those whose instances and subclasses count as its own.
+_NAMESAKES: dict[type, tuple[type, ...]] = {}
 
 
 class Namesake(ABCMeta):
-    """The metaclass of two classes of one name: an instance or a subclass of one is one of the other."""
+    """The metaclass of classes with namesakes: instances and subclasses of those are the class's, too."""
 
     def __instancecheck__(cls, instance: object) -> bool:
-        """Ask the class, then its namesake."""
-        return any(_is_instance(kind, instance) for kind in _pair(cls))
+        """Ask the class, then its namesakes."""
+        return any(_is_instance(kind, instance) for kind in _with_namesakes(cls))
 
     def __subclasscheck__(cls, subclass: type) -> bool:
-        """Ask the class, then its namesake."""
-        return any(_is_subclass(kind, subclass) for kind in _pair(cls))
+        """Ask the class, then its namesakes."""
+        return any(_is_subclass(kind, subclass) for kind in _with_namesakes(cls))
 
 
-def _pair(cls: type) -> tuple[type, ...]:
-    return (cls, _NAMESAKES[cls]) if cls in _NAMESAKES else (cls,)
+def _with_namesakes(cls: type) -> tuple[type, ...]:
+    return (cls, *_NAMESAKES.get(cls, ()))
 
 
 def _is_instance(cls: type, instance: object) -> bool:
@@ -70,13 +75,18 @@ def _values(module: object) -> list[object]:
 
 def join(one: type, other: type) -> None:
     """Make two classes recognise each other's instances and subclasses."""
-    _NAMESAKES.update({one: other, other: one})
-    for cls in (one, other):
-        _yibu._set_metaclass(cls, Namesake)
+    recognise(one, other)
+    recognise(other, one)
 
 
-def part(one: type, other: type) -> None:
-    """Undo `join`."""
-    for cls in (one, other):
+def recognise(cls: type, *namesakes: type) -> None:
+    """Make a class recognise instances and subclasses of other classes."""
+    _NAMESAKES[cls] = namesakes
+    _yibu._set_metaclass(cls, Namesake)
+
+
+def part(*classes: type) -> None:
+    """Undo `join` and `recognise`."""
+    for cls in classes:
         if _NAMESAKES.pop(cls, None) is not None:
             _yibu._set_metaclass(cls, type)

@@ -13,19 +13,22 @@ mod waiters;
 
 use pyo3::prelude::*;
 
-use crate::classes;
+use crate::{classes, stock};
 
-/// Makes the classes.
+/// Makes the classes, with the bases that asyncio's have. Each native class has all that the bases give.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = module.py();
+    let bound = [stock::loop_bound_mixin(py)?];
+    let held = [stock::context_manager_mixin(py)?, stock::loop_bound_mixin(py)?];
     holder::register(module)?;
-    classes::add::<lock::Lock>(module)?;
-    classes::add::<event::Event>(module)?;
-    classes::add::<condition::Condition>(module)?;
-    let semaphore = classes::add::<semaphore::Semaphore>(module)?;
+    classes::add_on::<lock::Lock>(module, &held)?;
+    classes::add_on::<event::Event>(module, &bound)?;
+    classes::add_on::<condition::Condition>(module, &held)?;
+    let semaphore = classes::add_on::<semaphore::Semaphore>(module, &held)?;
     classes::add_derived::<semaphore::BoundedSemaphore>(module, &semaphore)?;
-    classes::add::<barrier::Barrier>(module)?;
-    held::install_special_context::<lock::Lock>(module.py())?;
-    held::install_special_context::<condition::Condition>(module.py())?;
-    held::install_special_context::<semaphore::Semaphore>(module.py())?;
-    held::install_special_context::<semaphore::BoundedSemaphore>(module.py())
+    classes::add_on::<barrier::Barrier>(module, &bound)?;
+    held::install_special_context::<lock::Lock>(py)?;
+    held::install_special_context::<condition::Condition>(py)?;
+    held::install_special_context::<semaphore::Semaphore>(py)?;
+    held::install_special_context::<semaphore::BoundedSemaphore>(py)
 }

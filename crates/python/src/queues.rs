@@ -54,7 +54,7 @@ const STORE_ON_STACK: Signature<1> = Signature::new_method("LifoQueue._put", "it
 
 /// Makes the classes.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    let queue = classes::add::<Queue>(module)?;
+    let queue = classes::add_on::<Queue>(module, &[stock::loop_bound_mixin(module.py())?])?;
     classes::add_derived::<PriorityQueue>(module, &queue)?;
     classes::add_derived::<LifoQueue>(module, &queue)
 }

@@ -114,10 +114,10 @@ fn native_loop<'py>(server: &Obj<'py, Server>) -> PyResult<Option<Obj<'py, Event
     Ok(Obj::<EventLoop>::cast(&event_loop(server)?).cloned())
 }
 
-/// Makes the class.
+/// Makes the class. All that it inherits from asyncio's it has itself.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     transports::register_server(&connections::CLASS);
-    classes::add::<Server>(module).map(drop)
+    classes::add_derived::<Server>(module, stock::server(module.py())?)
 }
 
 /// The sockets as the program sees them.

@@ -75,6 +75,10 @@ types! { all_types:
     runner = "asyncio.runners"."Runner";
     /// The standard library's `asyncio.Server`
     server = "asyncio.base_events"."Server";
+    /// `asyncio.mixins._LoopBoundMixin`, a base of the classes of locks and queues
+    loop_bound_mixin = "asyncio.mixins"."_LoopBoundMixin";
+    /// `asyncio.locks._ContextManagerMixin`, a base of the classes that `async with` takes
+    context_manager_mixin = "asyncio.locks"."_ContextManagerMixin";
     /// The standard library's `asyncio.Lock`
     lock = "asyncio.locks"."Lock";
     /// The standard library's `asyncio.Event`
