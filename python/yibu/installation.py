@@ -84,16 +84,21 @@ _PRIVATE = {
     ),
 }
 
-# Classes that stay in asyncio, and the native ones that stand for them and for their subclasses.
+# Classes that stay in asyncio, and the native ones that stand for them and for their subclasses. By name,
+# because asyncio's type stubs do not have them.
 _RECOGNISED: dict[type, tuple[type, ...]] = {
-    selector_events._SelectorTransport: (
-        _yibu._SelectorSocketTransport,
-        _yibu._SelectorDatagramTransport,
-    ),
-    selector_events._SelectorSocketTransport: (_yibu._SelectorSocketTransport,),
-    selector_events._SelectorDatagramTransport: (_yibu._SelectorDatagramTransport,),
-    unix_events._UnixReadPipeTransport: (_yibu._UnixReadPipeTransport,),
-    unix_events._UnixWritePipeTransport: (_yibu._UnixWritePipeTransport,),
+    vars(module)[name]: native_classes
+    for module, name, native_classes in (
+        (
+            selector_events,
+            "_SelectorTransport",
+            (_yibu._SelectorSocketTransport, _yibu._SelectorDatagramTransport),
+        ),
+        (selector_events, "_SelectorSocketTransport", (_yibu._SelectorSocketTransport,)),
+        (selector_events, "_SelectorDatagramTransport", (_yibu._SelectorDatagramTransport,)),
+        (unix_events, "_UnixReadPipeTransport", (_yibu._UnixReadPipeTransport,)),
+        (unix_events, "_UnixWritePipeTransport", (_yibu._UnixWritePipeTransport,)),
+    )
 }
 
 # Other names of what is native.
