@@ -59,6 +59,7 @@ pub fn line_at(code: &Bound<'_, PyAny>, offset: c_int) -> Option<c_int> {
 }
 
 /// The code of a coroutine of the interpreter's own class; `None` where the interpreter has no function for that.
+#[inline]
 pub fn code<'py>(coroutine: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
     #[cfg(Py_3_12)]
     {

@@ -144,14 +144,14 @@ fn begin<'py>(
     };
     let native = EventLoop::count_task(event_loop);
     own.log_destroy_pending.set(true);
+    if let Some(native) = native.filter(|native| native.has_observer()) {
+        observed::begin_with(native, task, &coroutine);
+    }
     own.context.put(context);
     own.coroutine.put(coroutine);
     own.waiter.clear();
     own.must_cancel.set(false);
     own.cancel_requests.set(0);
-    if let Some(native) = native.filter(|native| native.has_observer()) {
-        observed::begin(native, task);
-    }
     match options.name {
         None => {
             own.number.set(numbering::next());

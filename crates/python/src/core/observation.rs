@@ -39,19 +39,21 @@ pub struct Function {
     pub scheduled: i64,
     /// Steps that took as long as the limit.
     pub slow_polls: u64,
-    alive: u64,
+    /// How tasks ended: finished, failed, cancelled.
+    pub endings: [u64; 3],
     /// The times at which tasks ended, minus those at which they began. The sums wrap, their difference does not.
     lived: i64,
 }
 
 impl Function {
     fn new(key: Option<Ref>) -> Self {
-        Self { key, tasks: 0, polls: 0, busy: 0, scheduled: 0, slow_polls: 0, alive: 0, lived: 0 }
+        Self { key, tasks: 0, polls: 0, busy: 0, scheduled: 0, slow_polls: 0, endings: [0; 3], lived: 0 }
     }
 
     /// The time that tasks lived until now, added up.
     pub fn lived(&self) -> i64 {
-        self.lived.wrapping_add(now().wrapping_mul(self.alive.cast_signed()))
+        let alive = self.tasks.saturating_sub(self.endings.iter().sum());
+        self.lived.wrapping_add(now().wrapping_mul(alive.cast_signed()))
     }
 }
 
@@ -71,10 +73,12 @@ pub type Place = u32;
 
 const INDEX_BITS: u32 = 16;
 
+const INDEX: Place = (1 << INDEX_BITS) - 1;
+
 /// The index of a place, if it is of the observation with this number.
 #[inline]
 pub fn index_in(number: u32, place: Place) -> Option<usize> {
-    (place != 0 && place >> INDEX_BITS == number).then_some((place & ((1 << INDEX_BITS) - 1)) as usize)
+    (place != 0 && place >> INDEX_BITS == number).then_some((place & INDEX) as usize)
 }
 
 /// The time in nanoseconds, as the last tick has left it.
@@ -215,10 +219,8 @@ pub struct Observation {
     /// Coroutine functions by their place.
     pub functions: Vec<Function>,
     by_key: HashMap<usize, Place>,
-    /// The function that was asked for last.
+    /// The function that was asked for last. Its code lives as long as the observation, unless it has the place that many share.
     last: (usize, Place),
-    /// How tasks ended: finished, failed, cancelled.
-    pub endings: [u64; 3],
     /// The time that steps of anything but tasks took.
     pub callbacks: i64,
     /// The number of the step in which it began.
@@ -242,7 +244,6 @@ impl Observation {
             functions: Vec::new(),
             by_key: HashMap::new(),
             last: (0, 0),
-            endings: [0; 3],
             callbacks: 0,
             first_step,
             eager_steps: 0,
@@ -269,18 +270,15 @@ impl Observation {
     /// A task whose coroutine has this code was seen for the first time.
     #[inline]
     pub fn begin_task(&mut self, address: usize, key: impl FnOnce() -> Ref) -> Place {
-        let place = if self.last.0 == address {
-            self.last.1
-        } else if let Some(place) = self.by_key.get(&address) {
-            *place
-        } else {
-            self.add_function(address, key)
-        };
-        self.last = (address, place);
-        if let Some(function) = self.index(place).and_then(|index| self.functions.get_mut(index)) {
+        if self.last.0 != address {
+            let place = self.by_key.get(&address).copied();
+            let place = place.unwrap_or_else(|| self.add_function(address, key));
+            self.last = (address, place);
+        }
+        let place = self.last.1;
+        if let Some(function) = self.functions.get_mut((place & INDEX) as usize) {
             function.lived = function.lived.wrapping_sub(now());
             function.tasks += 1;
-            function.alive += 1;
         }
         place
     }
@@ -303,11 +301,16 @@ impl Observation {
     #[inline]
     pub fn end_task(&mut self, place: Place, polls: u64, ending: Ending) {
         if let Some(function) = self.index(place).and_then(|index| self.functions.get_mut(index)) {
-            self.endings[ending as usize] += 1;
+            function.endings[ending as usize] += 1;
             function.polls += polls;
             function.lived = function.lived.wrapping_add(now());
-            function.alive = function.alive.saturating_sub(1);
         }
+    }
+
+    /// How tasks ended: finished, failed, cancelled.
+    pub fn endings(&self) -> [u64; 3] {
+        let counted = |ending: usize| self.functions.iter().map(|function| function.endings[ending]).sum();
+        std::array::from_fn(counted)
     }
 
     /// A task has made so many steps since it was last asked.

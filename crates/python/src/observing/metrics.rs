@@ -129,7 +129,7 @@ fn observation<'py>(event_loop: &Obj<'py, EventLoop>, now: f64) -> PyResult<Opti
             now - observation.began,
             observation.lag.summary(now),
             observation.job_waits.summary(now),
-            observation.endings,
+            observation.endings(),
             (observation.callbacks_until(event_loop.pulse.steps()), observation.callbacks),
             functions,
         )

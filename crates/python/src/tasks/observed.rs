@@ -26,9 +26,15 @@ pub fn stepped(entry: &Entry, py: Python<'_>) -> Option<Ref> {
     None
 }
 
-/// Begins to observe a task that is new, or that was there when somebody began to observe its loop.
+/// Begins to observe a task that was there when somebody began to observe its loop.
 pub fn begin(event_loop: &Obj<'_, EventLoop>, task: &Task) {
-    let code = task.code(event_loop.py());
+    begin_with(event_loop, task, &task.own.coroutine.get_or_none(event_loop.py()));
+}
+
+/// Begins to observe a task with this coroutine.
+#[inline(never)] // only tasks of observed loops come here
+pub(super) fn begin_with(event_loop: &Obj<'_, EventLoop>, task: &Task, coroutine: &Bound<'_, PyAny>) {
+    let code = code_of(coroutine);
     let address = code.as_ptr().addr();
     let place =
         event_loop.with_observation(|observation| observation.begin_task(address, || Ref::new(code.clone())));
@@ -77,10 +83,23 @@ pub(super) fn end(task: &Obj<'_, Task>, ending: Ending) {
 
 #[inline(never)] // only tasks of observed loops come here
 fn with_loop<'py>(task: &Obj<'py, Task>, act: impl FnOnce(&Obj<'py, EventLoop>, &Task)) {
-    let event_loop = task.base.event_loop.get_or_none(task.py());
+    let Some(event_loop) = task.base.event_loop.get(task.py()) else { return };
     if let Some(native) = Obj::<EventLoop>::cast(&event_loop) {
         act(native, task);
     }
+}
+
+/// What stands for the function of a coroutine: the code, or else the class of the coroutine, also where asking for the code fails.
+#[inline]
+fn code_of<'py>(coroutine: &Bound<'py, PyAny>) -> Bound<'py, PyAny> {
+    frame::code(coroutine).unwrap_or_else(|| code_by_name(coroutine))
+}
+
+/// The same for a coroutine that is not of the interpreter's own class.
+#[cold]
+fn code_by_name<'py>(coroutine: &Bound<'py, PyAny>) -> Bound<'py, PyAny> {
+    let code = [name!("cr_code"), name!("gi_code")].into_iter().find_map(|name| coroutine.getattr(name).ok());
+    code.unwrap_or_else(|| coroutine.get_type().into_any())
 }
 
 /// The native tasks of a loop that are not done.
@@ -105,15 +124,9 @@ impl Task {
         self.own.micros.set(self.own.micros.get().saturating_add(micros));
     }
 
-    /// What stands for its coroutine function: the code, or else the class of the coroutine, also where asking for the code fails.
+    /// What stands for its coroutine function, as [`code_of`] says.
     pub fn code<'py>(&self, py: Python<'py>) -> Bound<'py, PyAny> {
-        let coroutine = self.own.coroutine.get_or_none(py);
-        if let Some(code) = frame::code(&coroutine) {
-            return code;
-        }
-        let code =
-            [name!("cr_code"), name!("gi_code")].into_iter().find_map(|name| coroutine.getattr(name).ok());
-        code.unwrap_or_else(|| coroutine.get_type().into_any())
+        code_of(&self.own.coroutine.get_or_none(py))
     }
 
     /// The seconds of processor time that its steps have used since its loop is observed; `None` where that is not known.
