@@ -2,11 +2,13 @@
 
 It answers while the loop is blocked or busy, because it needs the interpreter only, and lets go of that all
 the time. A fork stops the thread; the child has a socket of its own afterwards, and leaves its parent's
-alone. Made by `inspecting.py`.
+alone. A program that closes all descriptors, as daemons do, closes the thread's, too: it opens the socket
+again. Made by `inspecting.py`.
 """
 
 import contextlib
 import json
+import logging
 import os
 import select
 import socket
@@ -28,6 +30,15 @@ _ANSWER_PATIENCE = 60.0
 """Seconds for an answer to be taken."""
 
 
+_LOOKS = 10.0
+"""Seconds after which the thread looks whether its descriptors are still its own. The kernel tells of one
+that is closed, and not of one whose number is another file's at once."""
+
+_PAUSE = 0.1
+"""Seconds for a program to close the rest of its descriptors, when it has closed those of the thread."""
+
+_log = logging.getLogger("yibu")
+
 _onlookers: "list[Onlookers]" = []
 """One, or none: those who look at the page."""
 
@@ -37,13 +48,19 @@ class Server:
 
     def __init__(self) -> None:
         self.path = ""
-        self._socket: socket.socket | None = None
-        self._end: socket.socket | None = None
+        self._socket: OwnSocket | None = None
+        self._end: OwnSocket | None = None
         self._thread: threading.Thread | None = None
+        self._over = threading.Event()
+        self._lock = threading.Lock()
         self.open()
 
     def open(self) -> None:
         """Bind the socket of this process, and serve it."""
+        self._bind()
+        self.start()
+
+    def _bind(self) -> None:
         path = sockets.path_of(os.getpid(), sockets.folder())
         if not sockets.remove_stale(path, _PATIENCE):
             raise OSError(f"{path} is served by another process")
@@ -56,24 +73,68 @@ class Server:
         except BaseException:
             listening.close()
             raise
-        self.path, self._socket = path, listening
-        self.start()
+        self.path, self._socket = path, OwnSocket(listening)
 
     def start(self) -> None:
         """Serve the socket, in a thread that does not keep the process alive."""
         if self._socket is None:
             return
-        self._end, theirs = socket.socketpair()
+        self._over = threading.Event()
         self._thread = threading.Thread(
-            target=_serve, args=(self._socket, theirs), name="yibu-inspect", daemon=True
+            target=self._run, args=(self._over, self._make_end()), name="yibu-inspect", daemon=True
         )
         self._thread.start()
 
+    def _make_end(self) -> "OwnSocket":
+        """The thread's side of a connection whose other side is closed to end it."""
+        ours, theirs = socket.socketpair()
+        self._end = OwnSocket(ours)
+        return OwnSocket(theirs)
+
+    def _run(self, over: threading.Event, end: "OwnSocket") -> None:
+        """Serve until the server is told to end, also when the program closes the descriptors meanwhile."""
+        is_told = False
+        while self._socket is not None:
+            _serve(self._socket, end)
+            end.close()
+            if over.is_set() or over.wait(_PAUSE):
+                return
+            with self._lock:
+                if over.is_set():
+                    return
+                try:
+                    end = self._open_again()
+                except OSError as error:
+                    _log.warning(
+                        "process %d cannot be inspected any more: the program has closed the descriptor of "
+                        "its socket, and it cannot be opened again: %s",
+                        os.getpid(),
+                        error,
+                    )
+                    return
+            if not is_told:
+                _log.warning(
+                    "the program has closed the descriptor of %s: the socket was opened again", self.path
+                )
+                is_told = True
+
+    def _open_again(self) -> "OwnSocket":
+        """Open what the program has closed."""
+        for own in (self._socket, self._end):
+            if own is not None:
+                own.close()
+        self._socket = self._end = None
+        self._bind()
+        return self._make_end()
+
     def pause(self) -> None:
         """End the thread; connections wait until another one serves."""
-        if self._thread is None or self._end is None:
+        if self._thread is None:
             return
-        self._end.close()
+        self._over.set()
+        with self._lock:
+            if self._end is not None:
+                self._end.close()
         if self._thread is not threading.current_thread():
             self._thread.join(_PATIENCE)
         self._thread = self._end = None
@@ -92,6 +153,34 @@ class Server:
             self._socket = None
 
 
+class OwnSocket:
+    """A socket that the program may close by its number, which another file may then have."""
+
+    def __init__(self, own: socket.socket) -> None:
+        self.socket = own
+        self._file = _file_of(own)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the number is still that of this socket."""
+        return self._file is not None and _file_of(self.socket) == self._file
+
+    def close(self) -> None:
+        """Close the socket, and leave any other file of that number alone."""
+        if self.is_open:
+            self.socket.close()
+        elif self.socket.fileno() >= 0:
+            self.socket.detach()
+
+
+def _file_of(own: socket.socket) -> tuple[int, int] | None:
+    try:
+        found = os.fstat(own.fileno())
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def check_onlookers() -> None:
     """Watch loops no more for those who have not looked for a while."""
     for onlookers in _onlookers:
@@ -104,30 +193,27 @@ def end_onlookers() -> None:
         _onlookers.pop().leave()
 
 
-def _serve(listening: socket.socket, end: socket.socket) -> None:
-    """Answer one connection after the other, until the other side of `end` is closed."""
+def _serve(listening: OwnSocket, end: OwnSocket) -> None:
+    """Answer one connection after the other, until the other side of `end` is closed, by whomever."""
     poll = select.poll()
-    poll.register(listening, select.POLLIN)
-    poll.register(end, select.POLLIN)
-    with end:
-        while True:
-            ready = [
-                descriptor for descriptor, _events in poll.poll(1000 * _PATIENCE if _onlookers else None)
-            ]
-            if end.fileno() in ready:
-                return
-            check_onlookers()
-            if listening.fileno() not in ready:
-                continue
-            try:
-                connection, _address = listening.accept()
-            except OSError:  # who asked is gone
-                continue
+    if not listening.is_open or not end.is_open:
+        return
+    poll.register(listening.socket, select.POLLIN)
+    poll.register(end.socket, select.POLLIN)
+    while True:
+        ready = [
+            descriptor for descriptor, _events in poll.poll(1000 * (_PATIENCE if _onlookers else _LOOKS))
+        ]
+        if not listening.is_open or not end.is_open or end.socket.fileno() in ready:
+            return
+        check_onlookers()
+        if listening.socket.fileno() not in ready:
+            continue
+        # Who asked may be gone, slow, or no client of ours.
+        with contextlib.suppress(messages.BadMessage, OSError):
+            connection, _address = listening.socket.accept()
             with connection:
-                try:
-                    _handle(connection)
-                except (messages.BadMessage, OSError):
-                    continue  # who asked is gone, slow, or no client of ours
+                _handle(connection)
 
 
 def _handle(connection: socket.socket) -> None:
