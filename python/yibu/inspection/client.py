@@ -106,12 +106,30 @@ def exchange_by_socket(pid: int, request: Request, timeout: float) -> dict[str, 
                 refused = error
                 continue
             return _answer(connection, pid, uid, request, timeout)
+    for _pid, path in sockets.bound(pid):
+        with contextlib.closing(_connected(path, pid, uid, timeout)) as connection:
+            if connection.fileno() >= 0:
+                return _answer(connection, pid, uid, request, timeout)
     if refused is not None:
         raise Unreachable(f"the socket of process {pid} cannot be used: {refused}")
     raise WithoutSocket(
         f"process {pid} has no socket: start it with `python -m yibu --inspect`, or with YIBU_INSPECT=1, or "
         "have it call yibu.inspect()"
     )
+
+
+def _connected(path: str, pid: int, uid: int, timeout: float) -> socket.socket:
+    """A connection to a socket in whatever folder; a closed one, unless that very process serves it."""
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.settimeout(timeout)
+    try:
+        connection.connect(path)
+        served_by, owner = sockets.peer_of(connection)
+        if served_by != pid or owner not in (0, uid):
+            connection.close()
+    except OSError:
+        connection.close()
+    return connection
 
 
 def _answer(
@@ -155,6 +173,11 @@ def inspectable() -> list[int]:
             with contextlib.suppress(OSError):
                 if not sockets.remove_stale(os.path.join(directory, name), 1):
                     found.append(int(pid))
+    for number, path in sockets.bound():
+        if number not in found:
+            with contextlib.closing(_connected(path, number, os.getuid(), 1)) as connection:
+                if connection.fileno() >= 0:
+                    found.append(number)
     return sorted(found)
 
 

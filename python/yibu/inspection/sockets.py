@@ -7,12 +7,15 @@ could have made one of that name in `/tmp`. Called by `server.py` and `client.py
 
 import contextlib
 import os
+import re
 import socket
 import stat
 import struct
 import tempfile
 
 _CREDENTIALS = struct.Struct("3i")
+
+_BOUND = re.compile(r" (/\S.*/yibu(?:-\d+)?/(\d+)\.sock)$")
 
 
 class UnsafeFolder(OSError):
@@ -70,6 +73,24 @@ def remove_stale(path: str, patience: float) -> bool:
                 os.unlink(path)
             return True
     return False
+
+
+def bound(pid: int | None = None) -> list[tuple[int, str]]:
+    """The paths of sockets that the kernel knows and that are named like those of processes, in any folder.
+
+    Who serves them is to be asked of the kernel when they are connected: anybody may take such a path.
+    """
+    found = []
+    try:
+        with open("/proc/net/unix", errors="surrogateescape") as file:
+            lines = file.read().splitlines()[1:]
+    except OSError:
+        return []
+    for line in lines:
+        match = _BOUND.search(line)
+        if match is not None and (pid is None or int(match[2]) == pid):
+            found.append((int(match[2]), match[1]))
+    return found
 
 
 def folders_of(uid: int) -> list[str]:
