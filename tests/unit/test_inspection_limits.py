@@ -1,6 +1,8 @@
 """`yibu.ps()` names no deadlock where a time limit of a task that awaits it will end it."""
 
 import asyncio
+import functools
+import sys
 
 import pytest
 import yibu
@@ -154,3 +156,47 @@ def test_what_is_shielded_from_the_limit_is_a_deadlock(aio):
             await aio.shield(tasks[0])
 
     assert len(deadlocks(limited)) == 1
+
+
+@pytest.mark.parametrize("how", ["the method", "a function", "a partial function"])
+def test_a_timer_that_cancels_a_task(aio, how):
+    circle = Circle(aio)
+
+    async def limited():
+        task, other = asyncio.create_task(circle.one()), asyncio.create_task(circle.two())
+        cancel = {
+            "the method": task.cancel,
+            "a function": lambda: (task.cancel(), None),
+            "a partial function": functools.partial(asyncio.Task.cancel, task),
+        }[how]
+        timer = asyncio.get_running_loop().call_later(100, cancel)
+        try:
+            await aio.gather(task, other)
+        finally:
+            timer.cancel()
+
+    assert not deadlocks(limited)
+
+
+def test_a_timer_that_is_cancelled(aio):
+    circle = Circle(aio)
+
+    async def unlimited():
+        task, other = asyncio.create_task(circle.one()), asyncio.create_task(circle.two())
+        asyncio.get_running_loop().call_later(100, task.cancel).cancel()
+        await aio.gather(task, other)
+
+    assert len(deadlocks(unlimited)) == 1
+
+
+def test_as_completed_with_a_limit(aio):
+    """It frees those that it waits for as `wait()` does: whoever has waited goes on and may cancel them."""
+    if aio is asyncio and sys.version_info < (3, 13):
+        pytest.skip("asyncio's own as_completed() has no object that would tell who waits for what")
+    circle = Circle(aio)
+
+    async def limited():
+        for one in aio.as_completed([circle.one(), circle.two()], timeout=100):
+            await one
+
+    assert not deadlocks(limited)

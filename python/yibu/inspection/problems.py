@@ -8,10 +8,9 @@ limit of a task also frees those that it awaits: it cancels them, or goes on and
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from yibu import _yibu
-from yibu.inspection import holders
+from yibu.inspection import time_limits
 from yibu.inspection.descriptions import Problem
 from yibu.inspection.waits import Wait
 from yibu.inspection.wording import listed, quoted, with_article
@@ -51,77 +50,11 @@ def _stuck(snapshot: Snapshot, needs: list[tuple[list[int], bool]]) -> set[int]:
         if not freed:
             break
         stuck -= freed
-    limited = _limited(snapshot, stuck)
+    limited = time_limits.limited(snapshot, stuck)
     if limited:
         needs = [([], False) if index in limited else need for index, need in enumerate(needs)]
         return _stuck(snapshot, needs)
     return stuck
-
-
-def _limited(snapshot: Snapshot, stuck: set[int]) -> set[int]:
-    """The stuck rows that have a time limit, or that a task with one awaits, also over other tasks."""
-    awaits: dict[int, list[int]] = {}
-    seen: set[int] = set()
-    pending = list(stuck)
-    while pending:
-        index = pending.pop()
-        if index in seen:
-            continue
-        seen.add(index)
-        snapshot.breathe()
-        above = _awaiting(snapshot, index)
-        for other in above:
-            awaits.setdefault(other, []).append(index)
-        pending += above
-    limited: set[int] = set()
-    pending = [index for index in seen if _has_limit(snapshot, index)]
-    while pending:
-        index = pending.pop()
-        if index not in limited:
-            limited.add(index)
-            pending += awaits.get(index, [])
-    return limited & stuck
-
-
-def _awaiting(snapshot: Snapshot, index: int) -> list[int]:
-    """The tasks whose end by a time limit reaches a task: they await it, or it belongs to their group.
-
-    What is shielded goes on, whatever happens to the task that waits for it.
-    """
-    above = [other for other in snapshot.awaited_by[index] if snapshot.waits[other].kind != "shield"]
-    task = snapshot.rows[index].task
-    owners = [owner for _name, owner in _yibu._future_reactions(task)]
-    callbacks = getattr(task, "_callbacks", None) or ()
-    owners += [getattr(callback, "__self__", None) for callback, _context in callbacks]
-    for owner in owners:
-        if type(owner).__name__ == "TaskGroup":
-            parent = snapshot.by_task.get(id(getattr(owner, "_parent_task", None)))
-            if parent is not None and parent not in above:
-                above.append(parent)
-    return above
-
-
-def _has_limit(snapshot: Snapshot, index: int) -> bool:
-    """Whether a task is in a block of `timeout()`, or in `wait_for()`, or waits for others with a limit."""
-    row = snapshot.rows[index]
-    for owner in holders.entered(row):
-        if type(owner).__name__ == "Timeout" and owner.when() is not None:
-            return True
-    for step in row.steps:
-        parts = _yibu._routine_parts(step.coroutine)
-        if step.name == "wait_for" and (parts is None or any(part is not None for part in parts[1:])):
-            return True
-        if step.name in ("wait", "_wait") and snapshot.waits[index].kind == "wait" and _wait_has_limit(step):
-            return True
-    return False
-
-
-def _wait_has_limit(step: Any) -> bool:
-    parts = _yibu._routine_parts(step.coroutine)
-    if parts is not None:
-        return getattr(parts[1], "_alarm", None) is not None
-    frame = getattr(step.coroutine, "cr_frame", None)
-    return frame is not None and frame.f_locals.get("timeout") is not None
 
 
 def _deadlocks(snapshot: Snapshot) -> list[Problem]:
