@@ -7,13 +7,16 @@ import dataclasses
 import functools
 import json
 import os
+import sys
 import threading
 import time
+import types
 
 import pytest
 import yibu
-from yibu.inspection import blockages, encoding, endpoints, observed, probe
+from yibu.inspection import blockages, encoding, endpoints, growing, observed, parts, probe
 from yibu.inspection.breath import Breath
+from yibu.inspection.descriptions import Frame
 from yibu.observing import recent
 
 pytestmark = [pytest.mark.yibu_only, pytest.mark.time_limit(60)]
@@ -111,6 +114,35 @@ class TestResources:
 
         queue = next(one for one in run(main()).resources if one.kind == "queue")
         assert queue.waiting == 300 and len(queue.waiters) == 100
+
+
+class TestGrowingQueues:
+    @pytest.mark.parametrize("where", ["a variable", "an attribute of one"])
+    def test_that_only_a_module_names(self, run, where, monkeypatch):
+        module = types.ModuleType("shop")
+        module.__file__ = "/srv/shop.py"
+        module.orders = yibu.Queue()
+        if where != "a variable":
+            module.orders = types.SimpleNamespace(waiting=module.orders)
+        monkeypatch.setitem(sys.modules, "shop", module)
+
+        async def main():
+            queue = module.orders if where == "a variable" else module.orders.waiting
+            counts = []
+            for _ in range(2):
+                for number in range(100):
+                    queue.put_nowait(number)
+                counts.append(queue)
+                yield growing.sizes(lambda: None)
+
+        async def look():
+            return [sizes async for sizes in main()]
+
+        before, after = run(look())
+        (problem,) = growing.problems(before, after)
+        assert problem.words.startswith(
+            "a Queue has 200 items, 100 more than a moment ago; it is shop.orders"
+        )
 
 
 class TestConnections:
@@ -302,6 +334,26 @@ class TestBlockages:
         assert tree.watch_threshold == 0.02
         assert blockage.over and blockage.task == "the blocker" and blockage.seconds >= 0.02
         assert blockage.stack[-1].function.endswith("block")
+        problem = next(one for one in tree.problems if one.kind == "blockages")
+        assert f"block ({__file__}:" in problem.words
+        assert "has blocked the loop once in the last minute" in problem.words
+        assert "in task 'the blocker'" in problem.words
+
+    def test_those_of_one_line_are_one_problem(self):
+        frames = (Frame("main", "/srv/app.py", 3), Frame("sleep", "/usr/lib/python3.13/time.py", 1))
+        first = parts.BlockageDescription(
+            1, 1, time.time(), True, 0.25, "computes", "a", "MainThread", "", frames
+        )
+        others = [
+            dataclasses.replace(first, number=2, seconds=0.5),
+            dataclasses.replace(first, number=3, over=False),
+            dataclasses.replace(first, number=4, when=time.time() - 1000),
+        ]
+        (problem,) = blockages.problems([first, *others])
+        assert problem.words == (
+            "main (/srv/app.py:3) has blocked the loop 2 times in the last minute, for up to 0.50 s "
+            "in task 'a' (computes)"
+        )
 
     def test_only_so_many(self):
         recent._seen.clear()

@@ -331,6 +331,90 @@ class TestSocket:
         assert ran.stderr == "" and not os.path.exists(ran.stdout.strip())
 
 
+class TestOwnDescriptors:
+    """A program may close descriptors that are not its own, and put files of its own at their numbers."""
+
+    CLOSES = """
+        import os, sys, yibu
+        from yibu.inspection import server
+
+        server._LOOKS = 0.05
+        first = os.dup(0)
+        yibu.inspect()
+        print("ready", flush=True)
+        sys.stdin.readline()
+        {}
+        print("closed", flush=True)
+        sys.stdin.readline()
+        """
+
+    @pytest.mark.parametrize(
+        "how",
+        ["os.closerange(first, 1000)", "[os.dup2(0, number) for number in range(first + 1, first + 9)]"],
+        ids=["closes them", "takes their numbers"],
+    )
+    def test_the_socket_is_opened_again(self, impl, runtime, command, how):
+        source = textwrap.dedent(self.CLOSES.format(how))
+        with subprocess.Popen(
+            [sys.executable, "-m", "yibu", "-c", source],
+            env=impl.environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            assert process.stdout.readline() == "ready\n"
+            process.stdin.write("\n")
+            process.stdin.flush()
+            assert process.stdout.readline() == "closed\n"
+            told = process.stderr.readline()
+            shown = command("ps", process.pid)
+            process.kill()
+            rest = process.stderr.read()
+        assert f"{process.pid}.sock: the socket was opened again" in told
+        assert shown.stdout.startswith(f"Process {process.pid}: 0 tasks"), shown.stderr
+        assert rest == ""
+
+    def test_where_it_cannot_be_opened_again(self, impl, runtime):
+        ran = impl.run_source(
+            """
+            import os, threading, yibu
+            first = os.dup(0)
+            yibu.inspect()
+            os.environ["XDG_RUNTIME_DIR"] = "/proc"
+            thread = next(one for one in threading.enumerate() if one.name == "yibu-inspect")
+            os.closerange(first, 1000)
+            thread.join()
+            """
+        )
+        assert "cannot be inspected any more" in ran.stderr and ran.stderr.count("\n") == 1
+
+
+class TestFinding:
+    def test_a_socket_in_another_folder(self, start, command, monkeypatch):
+        process = start(WAITING, "--inspect")
+        monkeypatch.delenv("XDG_RUNTIME_DIR")
+        assert command("ps", process.pid).stdout.startswith(f"Process {process.pid}: ")
+        assert str(process.pid) in command("ps").stdout.split()
+
+    def test_a_socket_that_another_process_has_put_there(self, runtime, tmp_path, command, monkeypatch):
+        """Whoever may write to a folder may take a path that names another process."""
+        folder = os.path.join(runtime, "yibu")
+        os.mkdir(folder, 0o700)
+        monkeypatch.delenv("XDG_RUNTIME_DIR")
+        with (
+            subprocess.Popen(["sleep", "100"]) as process,
+            socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listening,
+        ):
+            listening.bind(os.path.join(folder, f"{process.pid}.sock"))
+            listening.listen()
+            shown = command("ps", process.pid)
+            listed = command("ps").stdout.split()
+            process.kill()
+        assert shown.returncode == 1 and "has no socket" in shown.stderr
+        assert str(process.pid) not in listed
+
+
 class TestDumps:
     @pytest.mark.parametrize("how", ["time.sleep(0.01)", "sum(range(1000))"], ids=["sleeps", "computes"])
     def test_a_signal_prints_the_tasks_of_a_blocked_loop(self, start, how):

@@ -4,6 +4,7 @@ import io
 import json
 import re
 import sys
+import types
 
 import pytest
 import yibu
@@ -163,3 +164,18 @@ class TestArticles:
     )
     def test_with_article(self, what, with_article):
         assert wording.with_article(what) == with_article
+
+
+def test_a_future_of_a_library_is_shown_with_the_function_that_awaits_it():
+    source = "async def read(self):\n    await self.waiter\n"
+    library = {"__name__": "networking.protocol"}
+    exec(compile(source, "/usr/lib/python3.13/site-packages/networking/protocol.py", "exec"), library)
+
+    async def fetches():
+        await library["read"](types.SimpleNamespace(waiter=yibu.get_running_loop().create_future()))
+
+    tree = see(("fetcher", fetches))
+    assert words(tree, "fetcher") == "a Future awaited in networking.protocol.read"
+    fetcher = next(task for task in tree if task.name == "fetcher")
+    assert fetcher.place.function.endswith("fetches")
+    assert [frame.function for frame in fetcher.stack][-1] == "read"

@@ -5,6 +5,7 @@ processes. What stands beside tasks and loops is described by `parts.py`.
 """
 
 import dataclasses
+import re
 from collections.abc import Iterator
 from typing import overload
 
@@ -67,10 +68,11 @@ class TaskDescription:
 
     @property
     def place(self) -> Frame | None:
-        """The innermost frame that is not asyncio's, or the innermost one."""
-        for frame in reversed(self.stack):
-            if not is_of_asyncio(frame.file):
-                return frame
+        """The innermost frame of the program's, or that is not asyncio's, or the innermost one."""
+        for belongs_elsewhere in (is_of_library, is_of_asyncio):
+            for frame in reversed(self.stack):
+                if not belongs_elsewhere(frame.file):
+                    return frame
         return self.stack[-1] if self.stack else None
 
 
@@ -108,7 +110,7 @@ class Problem:
     """What is wrong, in words, and which tasks it concerns."""
 
     kind: str
-    """`deadlock`, `orphaned lock`, `lost`, `blocked loop`, `busy thread` or `growing queue`."""
+    """`deadlock`, `orphaned lock`, `lost`, `blocked loop`, `blockages`, `busy thread` or `growing queue`."""
 
     words: str
     tasks: tuple[int, ...] = ()
@@ -155,6 +157,14 @@ class TaskTree:
 
     def __repr__(self) -> str:
         return f"<TaskTree of {len(self.tasks)} tasks, {len(self.problems)} problems>"
+
+
+_LIBRARY = re.compile(r"/(site|dist)-packages/|/lib(64)?/python3\.\d+[a-z]*/")
+
+
+def is_of_library(file: str) -> bool:
+    """Whether a file belongs to an installed package or to the standard library, also on another machine."""
+    return not file or file.startswith("<frozen ") or _LIBRARY.search(file) is not None or is_of_asyncio(file)
 
 
 def is_of_asyncio(file: str) -> bool:

@@ -1,25 +1,29 @@
-"""Queues that grow: those that tasks have in their variables, counted twice.
+"""Queues that grow: those that tasks or modules have in their variables, counted twice.
 
-Looked at are the variables of the coroutines of all tasks, and the attributes of the objects in them; a queue
-that only a module refers to is found if its functions' tasks name it. Called by `observed.py`.
+Looked at are the variables of the coroutines of all tasks and those of the program's modules, and the
+attributes of the objects in them. Called by `observed.py`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Callable
+import os
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from types import CellType
+from types import CellType, ModuleType
 from typing import Any
 
 from yibu import _yibu
 from yibu.inspection import rows
-from yibu.inspection.descriptions import Problem
+from yibu.inspection.descriptions import Problem, is_of_library
 from yibu.inspection.wording import quoted
 
 _NAMES = ("Queue", "PriorityQueue", "LifoQueue")
 _QUEUES = {getattr(module, name) for module in (asyncio.queues, _yibu) for name in _NAMES}
+
+_OWN = os.path.dirname(os.path.dirname(__file__)) + os.sep
 
 _MANY = 100
 """A queue with fewer items is not worth a word."""
@@ -27,16 +31,18 @@ _MANY = 100
 
 @dataclass
 class Size:
-    """A queue, how many items it has, and the tasks that refer to it."""
+    """A queue, how many items it has, and the tasks and variables that refer to it."""
 
     queue: Any
     items: int
     tasks: list[str]
     ids: list[int]
+    variables: list[str]
+    """Those of modules, as `module.name`."""
 
 
 def sizes(breathe: Callable[[], None]) -> dict[int, Size]:
-    """The queues that tasks refer to, by their `id`."""
+    """The queues that tasks and modules refer to, by their `id`."""
     found: dict[int, Size] = {}
     all_rows = rows.read(breathe)
     while all_rows:
@@ -45,11 +51,35 @@ def sizes(breathe: Callable[[], None]) -> dict[int, Size]:
         for queue in _queues_of(row):
             size = found.get(id(queue))
             if size is None:
-                found[id(queue)] = size = Size(queue, queue.qsize(), [], [])
+                found[id(queue)] = size = Size(queue, queue.qsize(), [], [], [])
             if row.name not in size.tasks:
                 size.tasks.append(row.name)
                 size.ids.append(id(row.task))
+    for name, queue in _queues_of_modules(breathe):
+        size = found.get(id(queue))
+        if size is None:
+            found[id(queue)] = size = Size(queue, queue.qsize(), [], [], [])
+        size.variables.append(name)
     return found
+
+
+def _queues_of_modules(breathe: Callable[[], None]) -> Iterator[tuple[str, Any]]:
+    """The queues in the variables of the program's modules, with the names of the variables."""
+    for module in list(sys.modules.values()):
+        breathe()
+        # Not of a class of the program, which may do anything when it is asked.
+        if type(module) is not ModuleType:
+            continue
+        file, module_name = module.__dict__.get("__file__"), module.__dict__.get("__name__")
+        is_main = module_name == "__main__"  # it has no file where its code came from the command line
+        if not is_main and (not isinstance(file, str) or is_of_library(file) or file.startswith(_OWN)):
+            continue
+        for name, value in list(module.__dict__.items()):
+            if _is_queue(value):
+                yield f"{module_name}.{name}", value
+            elif type(value) is not ModuleType:
+                for queue in _queues_in(value):
+                    yield f"{module_name}.{name}", queue
 
 
 def _queues_of(row: rows.Row) -> list[Any]:
@@ -103,10 +133,18 @@ def problems(before: dict[int, Size], after: dict[int, Size]) -> list[Problem]:
         if first is None or first.queue is not size.queue or size.items < _MANY:
             continue
         if size.items > first.items:
-            tasks = ", ".join(map(quoted, sorted(size.tasks)[:5]))
             words = (
                 f"a {type(size.queue).__name__} has {size.items:,} items, {size.items - first.items:,} more "
-                f"than a moment ago; tasks that refer to it: {tasks}"
+                f"than a moment ago; {_known_by(size)}"
             )
             found.append(Problem("growing queue", words, tuple(size.ids), certain=False))
     return found
+
+
+def _known_by(size: Size) -> str:
+    known = []
+    if size.variables:
+        known.append(f"it is {', '.join(sorted(set(size.variables))[:5])}")
+    if size.tasks:
+        known.append(f"tasks that refer to it: {', '.join(map(quoted, sorted(size.tasks)[:5]))}")
+    return "; ".join(known)

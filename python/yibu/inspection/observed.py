@@ -43,7 +43,13 @@ def take(seconds: float, breathe: Breath, *, probing: bool = False) -> TaskTree:
     pools = executors.take()
     with yielding():
         sizes = growing.sizes(breathe)
-    problems = [*samples.problems(tree), *growing.problems(queues, sizes), *tree.problems]
+    blocked = blockages.seen()
+    problems = [
+        *samples.problems(tree),
+        *blockages.problems(blocked),
+        *growing.problems(queues, sizes),
+        *tree.problems,
+    ]
     return dataclasses.replace(
         tree,
         loops=_loops(tree, samples),
@@ -51,7 +57,7 @@ def take(seconds: float, breathe: Breath, *, probing: bool = False) -> TaskTree:
         resources=resources.with_sizes(tree.resources, queues, sizes),
         connections=sockets,
         executors=pools,
-        blockages=blockages.seen(),
+        blockages=blocked,
         watch_threshold=blockages.threshold(),
     )
 

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from yibu import _yibu
 from yibu.inspection import endpoints
+from yibu.inspection.descriptions import is_of_library
 from yibu.inspection.rows import Row, Step, isinstance_exactly
 from yibu.inspection.wording import counted, quoted, with_article
 
@@ -100,7 +101,21 @@ def wait_of(row: Row) -> Wait:
             return wait
     if row.waiter is None:
         return Wait("", "")
-    return wait_for_future(row.waiter)
+    wait = wait_for_future(row.waiter)
+    if wait.kind == "future":
+        wait.words += _awaited_in(row)
+    return wait
+
+
+def _awaited_in(row: Row) -> str:
+    """Where a library awaits a future of which nothing else is known: the program's line says less then."""
+    step = next((step for step in reversed(row.steps) if not step.is_of_asyncio), None)
+    if step is None or step.code is None or not is_of_library(step.code.co_filename):
+        return ""
+    frames = (getattr(step.coroutine, f"{prefix}_frame", None) for prefix in ("cr", "gi", "ag"))
+    frame = next((frame for frame in frames if frame is not None), None)
+    module = frame.f_globals.get("__name__") if frame is not None else None
+    return f" awaited in {module}.{step.name}" if isinstance(module, str) else f" awaited in {step.name}"
 
 
 def wait_for_future(future: Any) -> Wait:

@@ -9,8 +9,9 @@ const token = location.hash.slice(1);
 const state = { tree: null, byId: new Map(), shown: [], chosen: null, paused: false, failed: null, asked: 0 };
 
 function place(task) {
-  const own = task.stack.filter((frame) => !/\/asyncio\/[^/]*$/.test(frame.file));
-  const frame = (own.length ? own : task.stack).at(-1);
+  const other = task.stack.filter((frame) => !/\/asyncio\/[^/]*$/.test(frame.file));
+  const own = other.filter((frame) => frame.file && !/\/(site|dist)-packages\/|\/lib(64)?\/python3\.\d+[a-z]*\//.test(frame.file));
+  const frame = (own.at(-1) ?? other.at(-1) ?? task.stack.at(-1));
   return frame ? `${frame.function} (${frame.file.split("/").at(-1)}:${frame.line})` : "";
 }
 
