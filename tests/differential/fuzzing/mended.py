@@ -48,11 +48,12 @@ class TaskGroup(asyncio.TaskGroup):
     _creating = False
 
     def create_task(self, coro, **keywords):
-        self._creating = True
+        # An eager task may add another one to the group before this call ends.
+        outer, self._creating = self._creating, True
         try:
             return super().create_task(coro, **keywords)
         finally:
-            self._creating = False
+            self._creating = outer
 
     def _on_task_done(self, task):
         if self._creating:

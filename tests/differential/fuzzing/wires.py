@@ -118,7 +118,8 @@ class Wires:
 
     def abort(self):
         for transport in [*self.transports, *(writer.transport for writer in self.writers)]:
-            with contextlib.suppress(OSError):  # asyncio's may fail where a program has closed the socket
+            # asyncio's may fail where a program has closed the socket, or after a failed start.
+            with contextlib.suppress(OSError, AttributeError):
                 transport.abort()
 
     def close(self):
