@@ -293,7 +293,7 @@ fn cancelled_between_begin_and_end_of_a_wait(mut rig: Rig) -> io::Result<()> {
     let old = rig.driver.submit(recv(&fd))?;
     let write = rig.driver.submit(poll(&fd, Interest::Write))?;
     far.send(b"kept")?;
-    rig.wait_until(&[old, write])?;
+    assert_eq!(rig.wait_until(&[old, write])?, [old, write]);
     let mut wait = rig.driver.begin_wait()?;
     wait.block(Some(rig::PATIENCE))?;
     assert!(rig.driver.cancel(old));
