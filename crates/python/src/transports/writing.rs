@@ -58,6 +58,21 @@ pub(super) fn kept(bytes: &Bound<'_, PyBytes>, sent: usize) -> Chunk {
     }
 }
 
+/// Data whose memory cannot be had in one piece. What is not contiguous the kernel would have refused; a memoryview that was
+/// released has no truth: that is the caller's error, not the connection's.
+#[cold]
+pub(super) fn unreadable<T: StreamTransport>(
+    transport: &Obj<'_, T>,
+    data: &Bound<'_, PyAny>,
+    error: PyErr,
+) -> PyResult<()> {
+    if !data.is_truthy()? {
+        return Ok(());
+    }
+    let error = Raised::from_err(transport.py(), error);
+    closing::fatal_error(transport, &error, T::Channel::failure(During::Writing))
+}
+
 /// Does `write` with something that makes a chunk of `data[n..]`, for data that may change. MemoryError where there is no memory
 /// for a chunk; what could be sent has been sent then.
 pub(super) fn with_copies<R>(

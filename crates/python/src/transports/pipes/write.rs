@@ -6,7 +6,7 @@ use pyo3::exceptions::{PyAssertionError, PyOSError};
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyMemoryView, PyString, PyType};
 use rustix::fs::FileType;
-use yibu_engine::transport::{Channel, During, Pipe, Reading};
+use yibu_engine::transport::Reading;
 
 use super::end::{self, End, PipeEnd, describe};
 use crate::ffi::buffer::Buffer;
@@ -19,7 +19,7 @@ use crate::transports::by_methods;
 use crate::transports::endpoint::Transport;
 use crate::transports::link::StreamTransport;
 use crate::transports::reports::Frames;
-use crate::transports::writing::{self, kept, send, with_copies};
+use crate::transports::writing::{self, kept, send, unreadable, with_copies};
 use crate::transports::{attributes, closing};
 
 /// The data of a `WritePipeTransport`.
@@ -90,13 +90,7 @@ fn write<'py>(transport: &Obj<'py, WritePipeTransport>, data: &Bound<'py, PyAny>
     } else if is_data {
         match Buffer::get(data, false) {
             Ok(buffer) => with_copies(buffer.bytes(), |copied| send(transport, buffer.bytes(), copied))?,
-            // A memoryview that was released has no truth: that is the caller's error, not the pipe's.
-            Err(_) if !data.is_truthy()? => {}
-            // Not contiguous: the kernel cannot write it.
-            Err(error) => {
-                let error = Raised::from_err(py, error);
-                closing::fatal_error(transport, &error, Pipe::failure(During::Writing))?;
-            }
+            Err(error) => unreadable(transport, data, error)?,
         }
     } else {
         return Err(PyAssertionError::new_err(data.repr()?.unbind()));

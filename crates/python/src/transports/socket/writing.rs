@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyList, PyMemoryView};
 #[cfg(Py_3_12)]
 use yibu_driver::memory::MakeRoom;
-use yibu_engine::transport::{Channel, Coalesced, During, Socket};
+use yibu_engine::transport::Coalesced;
 
 use super::data::SocketTransport;
 use crate::core::{EventLoop, typed};
@@ -19,11 +19,11 @@ use crate::transports::chunk::Chunk;
 use crate::transports::endpoint::{Transport, act};
 use crate::transports::link::StreamTransport;
 use crate::transports::writing::{
-    closed_by_the_program, flow_table, kept, send, unsent, unwritable, with_copies,
+    closed_by_the_program, flow_table, kept, send, unreadable, unsent, unwritable, with_copies,
 };
 #[cfg(Py_3_12)]
 use crate::transports::writing::{conclude, copied};
-use crate::transports::{by_methods, closing, upcall};
+use crate::transports::{by_methods, upcall};
 
 const WRITE: Signature<1> = Signature::new("_SelectorSocketTransport.write", "data");
 const WRITELINES: Signature<1> = Signature::new("_SelectorSocketTransport.writelines", "list_of_data");
@@ -117,13 +117,7 @@ pub fn write<'py>(transport: &Obj<'py, SocketTransport>, data: &Bound<'py, PyAny
         Ok(buffer) => {
             write_copied(transport, buffer.bytes())?;
         }
-        // A memoryview that was released has no truth: that is the caller's error, not the connection's.
-        Err(_) if !data.is_truthy()? => {}
-        // Not contiguous: the socket would have refused it.
-        Err(error) => {
-            let error = Raised::from_err(py, error);
-            closing::fatal_error(transport, &error, Socket::failure(During::Writing))?;
-        }
+        Err(error) => unreadable(transport, data, error)?,
     }
     Ok(none(py))
 }
