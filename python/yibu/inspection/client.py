@@ -107,9 +107,10 @@ def exchange_by_socket(pid: int, request: Request, timeout: float) -> dict[str, 
                 continue
             return _answer(connection, pid, uid, request, timeout)
     for _pid, path in sockets.bound(pid):
-        with contextlib.closing(_connected(path, pid, uid, timeout)) as connection:
-            if connection.fileno() >= 0:
-                return _answer(connection, pid, uid, request, timeout)
+        found = _connected(path, pid, uid, timeout)
+        if found is not None:
+            with found:
+                return _answer(found, pid, uid, request, timeout)
     if refused is not None:
         raise Unreachable(f"the socket of process {pid} cannot be used: {refused}")
     raise WithoutSocket(
@@ -118,18 +119,17 @@ def exchange_by_socket(pid: int, request: Request, timeout: float) -> dict[str, 
     )
 
 
-def _connected(path: str, pid: int, uid: int, timeout: float) -> socket.socket:
-    """A connection to a socket in whatever folder; a closed one, unless that very process serves it."""
+def _connected(path: str, pid: int, uid: int, timeout: float) -> socket.socket | None:
+    """A connection to a socket in whatever folder, if that very process serves it."""
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     connection.settimeout(timeout)
-    try:
+    with contextlib.suppress(OSError):
         connection.connect(path)
         served_by, owner = sockets.peer_of(connection)
-        if served_by != pid or owner not in (0, uid):
-            connection.close()
-    except OSError:
-        connection.close()
-    return connection
+        if served_by == pid and owner in (0, uid):
+            return connection
+    connection.close()
+    return None
 
 
 def _answer(
@@ -175,9 +175,10 @@ def inspectable() -> list[int]:
                     found.append(int(pid))
     for number, path in sockets.bound():
         if number not in found:
-            with contextlib.closing(_connected(path, number, os.getuid(), 1)) as connection:
-                if connection.fileno() >= 0:
-                    found.append(number)
+            connection = _connected(path, number, os.getuid(), 1)
+            if connection is not None:
+                connection.close()
+                found.append(number)
     return sorted(found)
 
 

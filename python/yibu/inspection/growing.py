@@ -44,22 +44,23 @@ class Size:
 def sizes(breathe: Callable[[], None]) -> dict[int, Size]:
     """The queues that tasks and modules refer to, by their `id`."""
     found: dict[int, Size] = {}
+
+    def size_of(queue: Any) -> Size:
+        if id(queue) not in found:
+            found[id(queue)] = Size(queue, queue.qsize(), [], [], [])
+        return found[id(queue)]
+
     all_rows = rows.read(breathe)
     while all_rows:
         breathe()
         row = all_rows.pop()
         for queue in _queues_of(row):
-            size = found.get(id(queue))
-            if size is None:
-                found[id(queue)] = size = Size(queue, queue.qsize(), [], [], [])
+            size = size_of(queue)
             if row.name not in size.tasks:
                 size.tasks.append(row.name)
                 size.ids.append(id(row.task))
     for name, queue in _queues_of_modules(breathe):
-        size = found.get(id(queue))
-        if size is None:
-            found[id(queue)] = size = Size(queue, queue.qsize(), [], [], [])
-        size.variables.append(name)
+        size_of(queue).variables.append(name)
     return found
 
 
