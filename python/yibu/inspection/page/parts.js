@@ -134,7 +134,7 @@ function showFunctions(tree, jump) {
   const more = table(element("functions"), FUNCTIONS, rows, { jump, sort: "-1", limit: 30 });
   setText(element("functions-note"), observed.length
     ? `Since somebody observes (${age(Math.max(...observed.map((loop) => loop.metrics.observed_seconds)))}). ${more}`
-    : "Not counted. Call yibu.observe() in the program to have it counted from then on; it costs about a tenth of the processor time of programs that do nothing but step.");
+    : "Not counted. Call yibu.observe() in the program to have it counted from then on; it costs a few per cent of the processor time of programs that do nothing but step.");
 }
 
 const CONNECTIONS = [
