@@ -2,13 +2,8 @@
 
 import asyncio
 import functools
-import os
-import subprocess
-import sys
-from textwrap import dedent
 
 import pytest
-import yibu
 
 LOCKS = ["Lock", "Event", "Condition", "Semaphore", "BoundedSemaphore", "Barrier"]
 QUEUES = ["Queue", "PriorityQueue", "LifoQueue"]
@@ -97,21 +92,9 @@ TRANSPORTS = """
 
 
 @pytest.mark.yibu_only
-def test_transports(tmp_path):
-    program = tmp_path / "program.py"
-    program.write_text(dedent(TRANSPORTS))
-    path = os.path.dirname(os.path.dirname(yibu.__file__))
-
-    def output(*args):
-        return subprocess.run(
-            [sys.executable, *args],
-            env=dict(os.environ, PYTHONPATH=path),
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=60,
-        ).stdout
-
-    expected = output(program)
-    assert expected.startswith("_SelectorTransport _SelectorSocketTransport\n")
-    assert output("-m", "yibu", program, "uninstall") == expected + "type\n"
+def test_transports(impl):
+    stock = impl.run_source(TRANSPORTS)
+    native = impl.run_source(TRANSPORTS, "uninstall", python_options=("-m", "yibu"))
+    assert stock.stderr == native.stderr == ""
+    assert stock.stdout.startswith("_SelectorTransport _SelectorSocketTransport\n")
+    assert native.stdout == stock.stdout + "type\n"

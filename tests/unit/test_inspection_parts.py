@@ -121,25 +121,16 @@ class TestGrowingQueues:
     def test_that_only_a_module_names(self, run, where, monkeypatch):
         module = types.ModuleType("shop")
         module.__file__ = "/srv/shop.py"
-        module.orders = yibu.Queue()
-        if where != "a variable":
-            module.orders = types.SimpleNamespace(waiting=module.orders)
+        queue = yibu.Queue()
+        module.orders = queue if where == "a variable" else types.SimpleNamespace(waiting=queue)
         monkeypatch.setitem(sys.modules, "shop", module)
 
-        async def main():
-            queue = module.orders if where == "a variable" else module.orders.waiting
-            counts = []
-            for _ in range(2):
-                for number in range(100):
-                    queue.put_nowait(number)
-                counts.append(queue)
-                yield growing.sizes(lambda: None)
+        async def sizes_after_more():
+            for number in range(100):
+                queue.put_nowait(number)
+            return growing.sizes(lambda: None)
 
-        async def look():
-            return [sizes async for sizes in main()]
-
-        before, after = run(look())
-        (problem,) = growing.problems(before, after)
+        (problem,) = growing.problems(run(sizes_after_more()), run(sizes_after_more()))
         assert problem.words.startswith(
             "a Queue has 200 items, 100 more than a moment ago; it is shop.orders"
         )
