@@ -28,9 +28,7 @@ help:
 	@sed -n 's/^# \{0,1\}//p' $(firstword $(MAKEFILE_LIST))
 run:
 	$(SCRIPTS) run $(APP) $(ARGS)
-test lint docs build clean bench-plots:
-	$(SCRIPTS) $@
-bench bench-ecosystem bench-guard fuzz leaks endurance downstream load wheels:
+test lint docs build clean bench-plots bench bench-ecosystem bench-guard fuzz leaks endurance downstream load wheels:
 	$(SCRIPTS) $@ $(ARGS)
 sanitize:
-	@PYTHON="$(PYTHON)" PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 scripts/sanitize python -m pytest -q -p no:cacheprovider $(or $(ARGS),tests/unit/test_sslproto.py tests/unit/test_sslproto_connections.py)
+	@$(if $(filter -h --help,$(ARGS)),scripts/sanitize --help; exit;) PYTHON="$(PYTHON)" PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 scripts/sanitize python -m pytest -q -p no:cacheprovider $(or $(ARGS),tests/unit/test_sslproto.py tests/unit/test_sslproto_connections.py)

@@ -209,12 +209,60 @@ COMMANDS = {
 }
 
 
+#: The programs that get the arguments of a command, and know what these may be. None of them imports what
+#: has to be built or installed before it has read its arguments.
+PROGRAMS = {
+    "bench": "benchmarks",
+    "bench-guard": "benchmarks.guard",
+    "fuzz": "tests.differential.fuzz",
+    "leaks": "tests.leaks",
+    "endurance": "tests.endurance",
+    "downstream": "tests.downstream",
+    "bench-ecosystem": "benchmarks.ecosystem",
+}
+
+USAGES = {
+    "run": """usage: make run [APP=program.py] [ARGS="ARGUMENT ..."]
+
+Build yibu and run the program on it with the arguments. Without APP that is examples/service.py, and ARGS
+are arguments of `python -m yibu`: make run ARGS="-m module".""",
+    "load": """usage: make load [ARGS="OPTION ..."]
+
+Each server of tests/ecosystem/frameworks/test_load.py runs under load for a minute on asyncio and on yibu.
+The options are those of pytest: ARGS="-k uvicorn" runs some, ARGS=--collect-only names all.
+YIBU_LOAD_SECONDS=10 makes the time shorter.""",
+    "try-wheels": """usage: python -m scripts try-wheels [WHEEL ...]
+
+Look into the wheels, all of build/dist by default, and install and try those for this machine.""",
+}
+
+
+def help_for(command: str) -> int:
+    """Say what the arguments of a command may be, before anything is built or installed."""
+    if command in PROGRAMS:
+        return subprocess.run(
+            [sys.executable, "-m", PROGRAMS[command], "--help"], cwd=ROOT, check=False
+        ).returncode
+    if command == "wheels":
+        return wheels_command(["--help"])
+    print(USAGES.get(command) or f"usage: make {command}\n\n{COMMANDS[command].__doc__}")
+    return 0
+
+
+def asks_for_help(command: str, arguments: list[str]) -> bool:
+    """Whether the arguments ask what they may be; behind the program of `run` they are that program's."""
+    own = arguments[:1] if command == "run" else arguments
+    return "--help" in own or "-h" in own
+
+
 def main(arguments: list[str]) -> int:
     """Run one command; what goes wrong in a way that the user can mend is one line, not a traceback."""
     if not arguments or arguments[0] not in COMMANDS:
         print(f"usage: python -m scripts {{{','.join(COMMANDS)}}}", file=sys.stderr)
         return 2
     try:
+        if asks_for_help(arguments[0], arguments[1:]):
+            return help_for(arguments[0])
         return COMMANDS[arguments[0]](arguments[1:])
     except Failure as failure:
         print(failure, file=sys.stderr)

@@ -19,8 +19,6 @@ import random
 import resource
 import sys
 
-import yibu
-
 CLIENTS = 50
 CONNECTIONS = 1_000_000
 MESSAGES = 10_000_000
@@ -178,6 +176,8 @@ def main():
     parser.add_argument("--seconds", type=float, default=float("inf"), help="when to stop at the latest")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
+    import yibu  # not needed for --help, which is there before yibu is built
+
     faults = yibu.run(run(options))
     for fault in faults[:10]:
         print(fault)

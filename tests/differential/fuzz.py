@@ -12,8 +12,6 @@ import gc
 import sys
 import time
 
-from tests.conftest import Implementation
-
 from .fuzzing.comparison import difference, traces
 from .fuzzing.grammar import draw
 from .fuzzing.shrinking import shrunk
@@ -39,6 +37,8 @@ def show(seed, program, found):
 
 def main():
     given = arguments().parse_args()
+    from tests.conftest import Implementation  # with pytest, which --help does not need
+
     impl = Implementation(given.impl)
     gc.collect()
     gc.freeze()  # programs collect, and what is here already need not be looked at

@@ -5,8 +5,6 @@ import asyncio
 import sys
 import warnings
 
-import yibu
-
 from tests.leaks.measuring import measure
 from tests.leaks.planted import PLANTED
 from tests.leaks.programs import PATHS, Place
@@ -37,6 +35,8 @@ def main():
         "names", nargs="*", metavar="PATH", choices=[*paths, []], help="which ones; all by default"
     )
     options = parser.parse_args()
+    import yibu  # not needed for --help, which is there before yibu is built
+
     warnings.simplefilter("ignore", ResourceWarning)
     yibu.install()
     leaking = asyncio.run(run([paths[name] for name in options.names or PATHS], options.rounds))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from scripts import __main__ as main
 from scripts import steps
 from scripts.failure import Failure
 from scripts.steps import Steps
@@ -60,6 +61,28 @@ class TestFindPython:
 def test_make_alone_prints_its_commands():
     done = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True, timeout=30)
     assert "make run" in done.stdout and "make test" in done.stdout
+
+
+@pytest.mark.parametrize("command", sorted(main.COMMANDS.keys() - {"try-wheels", "notices"} | {"sanitize"}))
+def test_help_needs_nothing_built(command, tmp_path):
+    """Without cargo, with an interpreter that has the standard library alone."""
+    python = executable(tmp_path / "python", f'exec {sys.executable} -S "$@"')
+    done = subprocess.run(
+        ["make", command, "ARGS=--help"],
+        cwd=ROOT,
+        env={"PATH": "/usr/bin:/bin", "PYTHON": python},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert done.stdout.lstrip().startswith(("usage: ", "Runs code under AddressSanitizer"))
+
+
+def test_help_is_the_programs_own_behind_it():
+    assert main.asks_for_help("run", ["--help"])
+    assert not main.asks_for_help("run", ["program.py", "--help"])
+    assert main.asks_for_help("bench", ["--quick", "-h"])
 
 
 class Terminal:
