@@ -72,7 +72,7 @@ def record() -> list[Event]:
         path = f"{folder}/out.json"
         asyncio.run(both(path))
         with open(path) as file:
-            events: list[Event] = json.load(file)["traceEvents"]
+            events: list[Event] = json.load(file)
     return events
 
 

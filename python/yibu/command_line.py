@@ -128,8 +128,8 @@ def refuse_to_overwrite(path: str) -> None:
     if not os.path.isfile(path):
         return
     with open(path, "rb") as file:
-        begin = file.read(1)
-    if begin not in (b"", b"{"):
+        begin = file.read(2)
+    if begin not in (b"", b"[\n"):
         fail(f"--trace: {path!r} exists and is not a trace; it stays as it is")
 
 

@@ -24,9 +24,8 @@ class Trace:
 
     def __init__(self, path):
         with open(path) as file:
-            self.content = json.load(file)
-        self.events = self.content["traceEvents"]
-        self.lost = self.content["otherData"]["lost events"]
+            self.events = json.load(file)
+        self.lost = self.events[-1]["args"]["lost events"]
         self.check()
 
     def check(self):
@@ -398,6 +397,30 @@ class TestIO:
         name = serve.__qualname__
         assert trace.arrows()["readable", name] == 1, "the descriptor wakes the task"
 
+    def test_numbers_of_all_lengths(self, path):
+        sizes = [1, 9, 10, 99, 100, 999, 1000, 1001, 9_999, 10_010, 100_000, 1_000_007]
+
+        async def main():
+            loop = asyncio.get_running_loop()
+            first, second = socket.socketpair()
+            with first, second:
+                first.setblocking(False)
+                second.setblocking(False)
+                reader, writer = await yibu.open_connection(sock=first)
+                transport, _ = await loop.create_connection(asyncio.Protocol, sock=second)
+                for size in sizes:
+                    transport.write(bytes(size))
+                    await reader.readexactly(size)
+                transport.close()
+                writer.close()
+                await writer.wait_closed()
+
+        trace = record(path, main())
+        for moved in ("received", "sent"):
+            told = [event.get("args", {}).get(moved, 0) for event in trace.of_phase("X")]
+            assert sum(told) == sum(sizes), moved
+            assert {1, 9, 10, 99, 100, 999, 1000, 1001} <= set(told)
+
     def test_watched_descriptors(self, path):
         async def main():
             loop = asyncio.get_running_loop()
@@ -485,7 +508,7 @@ class TestFile:
             assert "recording" in repr(trace)
         assert trace.events == trace.lost == 0
         assert "stopped" in repr(trace)
-        assert [event["name"] for event in Trace(path).events] == ["process_name"]
+        assert [event["name"] for event in Trace(path).events] == ["process_name"] * 2
 
     def test_stop_twice_and_after_close(self, path):
         loop = yibu.new_event_loop()

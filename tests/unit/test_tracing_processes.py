@@ -1,5 +1,6 @@
 """`yibu.trace()` and processes: which of them writes which file, and what a signal may not break."""
 
+import json
 import os
 import signal
 import subprocess
@@ -82,6 +83,34 @@ class TestForks:
         assert len(os.listdir(os.path.dirname(path))) == 4
 
 
+def test_a_killed_process_leaves_whole_events(path):
+    """Viewers read an array of which the end is missing, so with the end it is valid."""
+    run_program(
+        f"""
+        import os, pathlib, signal, yibu
+
+        async def marked():
+            await yibu.sleep(0)
+
+        async def main():
+            await marked()
+            while b'"finished"' not in pathlib.Path({path!r}).read_bytes():
+                await yibu.create_task(marked())
+                await yibu.sleep(0.01)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        yibu.trace({path!r})
+        yibu.run(main())
+        """,
+        "-c",
+        status=-signal.SIGKILL,
+    )
+    with open(path) as file:
+        events = json.loads(file.read() + "]")
+    assert {"marked", "main"} <= {event["name"] for event in events if event["ph"] == "X"}
+    assert "process_name" in {event["name"] for event in events}
+
+
 class TestChildren:
     def test_environment(self, tmp_path, path):
         program = tmp_path / "program.py"
@@ -130,8 +159,8 @@ class TestChildren:
 
 
 def process_name(path):
-    (event,) = [event for event in Trace(path).events if event["name"] == "process_name"]
-    return event["args"]["name"]
+    (name,) = {event["args"]["name"] for event in Trace(path).events if event["name"] == "process_name"}
+    return name
 
 
 class TestNameOfTheProcess:
@@ -193,7 +222,7 @@ class TestForgottenFile:
         assert (process.returncode, os.path.exists("-c")) == (2, False)
         assert "--trace needs a FILE to write, before the program; '-c' is none" in process.stderr
 
-    @pytest.mark.parametrize("content", ["", '{"traceEvents":['])
+    @pytest.mark.parametrize("content", ["", "[\n"])
     def test_a_trace_is_overwritten(self, path, content):
         with open(path, "w") as file:
             file.write(content)

@@ -36,35 +36,36 @@ pub enum Kind {
     /// The number of a name, and the name.
     Name = 1,
     /// A task that was not seen before: its number, that of its function's name, since when it is there, the thread, and its name.
-    Task,
+    Task = 2,
     /// The number of a thread, and its name.
-    Thread,
+    Thread = 3,
     /// A step: see [`super::traced::Step`].
-    Step,
+    Step = 4,
     /// The loop waited for something to do: from, until, thread.
-    Idle,
+    Idle = 5,
     /// A thread has done a job: from, until, thread and name, key.
-    Job,
+    Job = 6,
     /// Something will run because of this moment: time, thread, key, and 1 where the moment is to be shown.
-    Cause,
+    Cause = 7,
     /// So many records were lost in front of this one; the time.
-    Lost,
+    Lost = 8,
 }
 
 impl Kind {
     /// The kind of a record.
-    pub fn of(word: u64) -> Option<Self> {
-        let kinds = [
-            Self::Name,
-            Self::Task,
-            Self::Thread,
-            Self::Step,
-            Self::Idle,
-            Self::Job,
-            Self::Cause,
-            Self::Lost,
-        ];
-        kinds.into_iter().find(|kind| *kind as u64 == word & 0xff)
+    #[inline]
+    pub const fn of(word: u64) -> Option<Self> {
+        Some(match word & 0xff {
+            1 => Self::Name,
+            2 => Self::Task,
+            3 => Self::Thread,
+            4 => Self::Step,
+            5 => Self::Idle,
+            6 => Self::Job,
+            7 => Self::Cause,
+            8 => Self::Lost,
+            _ => return None,
+        })
     }
 }
 
@@ -164,31 +165,36 @@ impl Recording {
     pub fn take(&self, mut take: impl FnMut(&Record, &[u8])) {
         let written = self.written.load(Ordering::Acquire);
         let mut place = self.taken.load(Ordering::Relaxed);
-        let mut words = [0; WORDS * RECORDS];
-        let mut text = [0; WORDS * RECORDS * 8];
+        let mut told = place;
+        let mut text = [0; (WORDS * RECORDS - BEFORE_TEXT) * 8];
         while place < written {
-            self.copy(place, &mut words[..WORDS]);
-            let mut record = [0; WORDS];
-            record.copy_from_slice(&words[..WORDS]);
+            let record = self.at(place);
             let has_text = matches!(Kind::of(record[0]), Some(Kind::Name | Kind::Task | Kind::Thread));
             let length = if has_text { (record[0] >> 8 & 0xff) as usize } else { 0 };
-            let records = if has_text { records_of(length) } else { 1 };
-            self.copy(place, &mut words[..records * WORDS]);
-            for (bytes, word) in text.chunks_exact_mut(8).zip(&words[BEFORE_TEXT..]) {
-                bytes.copy_from_slice(&word.to_le_bytes());
+            let records = if has_text { records_of(length) as u64 } else { 1 };
+            if has_text {
+                let words = (place..place + records).flat_map(|place| self.at(place)).skip(BEFORE_TEXT);
+                for (bytes, word) in text.chunks_exact_mut(8).zip(words) {
+                    bytes.copy_from_slice(&word.to_le_bytes());
+                }
             }
             take(&record, &text[..length]);
-            place += records as u64;
-            self.taken.store(place, Ordering::Release);
+            place += records;
+            // Who writes has to read this again whenever it changes.
+            if place - told >= self.capacity() / 16 {
+                self.taken.store(place, Ordering::Release);
+                told = place;
+            }
         }
+        self.taken.store(place, Ordering::Release);
     }
 
-    fn copy(&self, place: u64, words: &mut [u64]) {
+    /// The record at a place.
+    #[inline]
+    fn at(&self, place: u64) -> Record {
         let first = (place & (self.capacity() - 1)) as usize * WORDS;
-        for (index, word) in words.iter_mut().enumerate() {
-            let cell = &self.words[(first + index) % self.words.len()];
-            *word = cell.load(Ordering::Relaxed);
-        }
+        let cells = &self.words[first..first + WORDS];
+        array::from_fn(|index| cells[index].load(Ordering::Relaxed))
     }
 
     /// How many records were lost so far.

@@ -1,46 +1,16 @@
 //! Trace events as JSON, in the form that Chrome has given them and Perfetto reads. Called by `story.rs`.
 
+use super::number::Number;
+
 /// An event that is being written, one line of the file.
 pub struct Event<'a>(&'a mut Vec<u8>);
 
-/// Where events happen, and the text for that.
-pub struct Place {
-    process: u32,
-    thread: u32,
-    text: Vec<u8>,
-}
-
-impl Place {
-    /// A process.
-    pub fn new(process: u32) -> Self {
-        let mut place = Self { process, thread: process, text: Vec::new() };
-        place.write();
-        place
-    }
-
-    fn write(&mut self) {
-        self.text = format!("\",\"pid\":{},\"tid\":{},\"ts\":", self.process, self.thread).into();
-    }
-
-    /// The same process, and perhaps another thread.
-    #[inline]
-    pub fn thread(&mut self, thread: u32) -> &Self {
-        if thread != self.thread {
-            self.thread = thread;
-            self.write();
-        }
-        self
-    }
-}
-
 impl<'a> Event<'a> {
-    /// Begins an event of a phase (`X`, `b`, `s` and so on), at a time in nanoseconds.
+    /// Begins an event with its head (see [`super::heads`]), at a time.
     #[inline]
-    pub fn begin(out: &'a mut Vec<u8>, phase: u8, place: &Place, time: u64) -> Self {
-        out.extend_from_slice(b",\n{\"ph\":\"");
-        out.push(phase);
-        out.extend_from_slice(&place.text);
-        microseconds(out, time);
+    pub fn begin(out: &'a mut Vec<u8>, head: &[u8], time: &Number) -> Self {
+        out.extend_from_slice(head);
+        time.write(out);
         Self(out)
     }
 
@@ -48,16 +18,14 @@ impl<'a> Event<'a> {
     #[inline]
     pub fn lasting(self, duration: u64) -> Self {
         self.0.extend_from_slice(b",\"dur\":");
-        microseconds(self.0, duration);
+        Number::microseconds(duration).write(self.0);
         self
     }
 
-    /// Its category and name; the name is escaped already.
+    /// Its name, which is escaped already, where the head has none.
     #[inline]
-    pub fn named(self, category: &str, name: &[u8]) -> Self {
-        self.0.extend_from_slice(b",\"cat\":\"");
-        self.0.extend_from_slice(category.as_bytes());
-        self.0.extend_from_slice(b"\",\"name\":\"");
+    pub fn named(self, name: &[u8]) -> Self {
+        self.0.extend_from_slice(b",\"name\":\"");
         self.0.extend_from_slice(name);
         self.0.push(b'"');
         self
@@ -65,16 +33,9 @@ impl<'a> Event<'a> {
 
     /// What it shares with others that belong to it.
     #[inline]
-    pub fn identified(self, number: u64) -> Self {
+    pub fn identified(self, number: &Number) -> Self {
         self.0.extend_from_slice(b",\"id\":");
-        decimal(self.0, number);
-        self
-    }
-
-    /// Members of the event as they stand in the file, each with a comma before it.
-    #[inline]
-    pub fn with(self, members: &str) -> Self {
-        self.0.extend_from_slice(members.as_bytes());
+        number.write(self.0);
         self
     }
 
@@ -120,7 +81,7 @@ impl Arguments<'_> {
     #[inline]
     pub fn number(mut self, key: &str, number: u64) -> Self {
         self.key(key);
-        decimal(self.out, number);
+        Number::of(number).write(self.out);
         self
     }
 
@@ -150,43 +111,4 @@ pub fn escaped(text: &str) -> Box<[u8]> {
         }
     }
     out.into()
-}
-
-/// The two digits of each number below a hundred.
-const PAIRS: [[u8; 2]; 100] = {
-    let mut pairs = [[b'0'; 2]; 100];
-    let mut number = 0;
-    while number < 100 {
-        pairs[number] = [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8];
-        number += 1;
-    }
-    pairs
-};
-
-#[inline]
-fn decimal(out: &mut Vec<u8>, mut number: u64) {
-    let mut digits = [0; 20];
-    let mut first = digits.len();
-    while number >= 100 {
-        first -= 2;
-        digits[first..first + 2].copy_from_slice(&PAIRS[(number % 100) as usize]);
-        number /= 100;
-    }
-    if number >= 10 {
-        first -= 2;
-        digits[first..first + 2].copy_from_slice(&PAIRS[number as usize]);
-    } else {
-        first -= 1;
-        digits[first] = b'0' + number as u8;
-    }
-    out.extend_from_slice(&digits[first..]);
-}
-
-/// Nanoseconds as microseconds: the unit of the format.
-#[inline]
-fn microseconds(out: &mut Vec<u8>, nanoseconds: u64) {
-    decimal(out, nanoseconds / 1000);
-    let rest = nanoseconds % 1000;
-    let [tens, ones] = PAIRS[(rest % 100) as usize];
-    out.extend_from_slice(&[b'.', b'0' + (rest / 100) as u8, tens, ones]);
 }

@@ -6,10 +6,11 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
-use super::json::{Event, Place, escaped};
-use crate::core::naming::{NONE, OTHER};
+use super::heads::{Heads, Sort};
+use super::json::{Arguments, Event, escaped};
+use super::number::Number;
+use crate::core::naming::NONE;
 use crate::core::recording::{Kind, Record};
-use crate::core::traced::Readiness;
 
 /// At most so many tasks have tracks of their own at a time.
 const TASKS: usize = 1 << 20;
@@ -56,9 +57,11 @@ struct Track {
 pub struct Story {
     /// The time that the file counts from.
     zero: u64,
-    place: Place,
+    heads: Heads,
     /// The text of the file that is still to be written.
     pub out: Vec<u8>,
+    /// What the file calls the process.
+    program: Box<[u8]>,
     names: Vec<Box<[u8]>>,
     tasks: Map<u32, Track>,
     causes: Map<u64, (u64, u32)>,
@@ -77,20 +80,31 @@ const fn high(word: u64) -> u32 {
 }
 
 impl Story {
-    /// The beginning of the file.
+    /// The beginning of the file: an array, because viewers read an array of which the end is missing.
     pub fn begin(process: u32, program: &str, zero: u64) -> Self {
-        let mut out = Vec::with_capacity(1 << 17);
-        let program = String::from_utf8_lossy(&escaped(program)).into_owned();
-        out.extend_from_slice(
-            format!(
-                "{{\"displayTimeUnit\":\"ns\",\"traceEvents\":[\n{{\"ph\":\"M\",\"pid\":{process},\"tid\":{process},\"name\":\"process_name\",\"args\":{{\"name\":\"{program}\"}}}}"
-            )
-            .as_bytes(),
-        );
-        let names = vec![escaped("?"), escaped("(other)")];
-        let (tasks, causes) = (Map::default(), Map::default());
-        let place = Place::new(process);
-        Self { zero, place, out, names, tasks, causes, arrows: 0, latest: 0, events: 0 }
+        let mut story = Self {
+            zero,
+            heads: Heads::new(process),
+            out: Vec::with_capacity(1 << 17),
+            program: escaped(program),
+            names: vec![escaped("?"), escaped("(other)")],
+            tasks: Map::default(),
+            causes: Map::default(),
+            arrows: 0,
+            latest: 0,
+            events: 0,
+        };
+        story.name_process("zero of CLOCK_MONOTONIC in ns", zero);
+        // The comma that each event has before it.
+        story.out[0] = b'[';
+        story
+    }
+
+    /// Tells the name of the process, which viewers take from each event that has it, and a fact beside, which they ignore.
+    fn name_process(&mut self, fact: &str, number: u64) {
+        let head = self.heads.of_process(Sort::Process);
+        let event = Event::begin(&mut self.out, head, &Number::microseconds(0));
+        event.arguments().text("name", &self.program).number(fact, number).end();
     }
 
     /// One more record, with its text if it has one.
@@ -101,9 +115,10 @@ impl Story {
             Some(Kind::Thread) => self.name_thread(low(record[1]), text),
             Some(Kind::Step) => self.step(record),
             Some(Kind::Idle) => {
-                let (begun, ended) = (self.since(record[1]), self.since(record[2]));
-                let event = Event::begin(&mut self.out, b'X', self.place.thread(low(record[3])), begun);
-                event.lasting(ended.saturating_sub(begun)).named("idle", b"idle").end();
+                let begun = self.text_of(record[1]);
+                let head = self.heads.of(Sort::Idle, low(record[3]), 0, &self.names);
+                let event = Event::begin(&mut self.out, head, &begun);
+                event.lasting(record[2].saturating_sub(record[1])).end();
                 self.events += 1;
             }
             Some(Kind::Job) => self.job(record),
@@ -118,6 +133,12 @@ impl Story {
         time.saturating_sub(self.zero)
     }
 
+    /// The same, in the unit of the file.
+    #[inline]
+    fn text_of(&self, time: u64) -> Number {
+        Number::microseconds(self.since(time))
+    }
+
     fn learn(&mut self, number: u32, text: &[u8]) {
         let number = number as usize;
         if self.names.len() <= number {
@@ -128,63 +149,73 @@ impl Story {
 
     fn name_thread(&mut self, thread: u32, text: &[u8]) {
         let name = escaped(&String::from_utf8_lossy(text));
-        let event =
-            Event::begin(&mut self.out, b'M', self.place.thread(thread), 0).named("thread", b"thread_name");
+        let head = self.heads.of(Sort::Thread, thread, 0, &self.names);
+        let event = Event::begin(&mut self.out, head, &Number::microseconds(0));
         event.arguments().text("name", &name).end();
     }
 
     fn begin_task(&mut self, record: &Record, text: &[u8]) {
         let (number, function, thread) = (low(record[1]), high(record[1]), low(record[3]));
-        let name = escaped(&String::from_utf8_lossy(text));
         if self.tasks.len() >= TASKS {
             return;
         }
-        let begun = self.since(record[2]);
-        let event = Event::begin(&mut self.out, b'b', self.place.thread(thread), begun);
-        let event = event.named("task", &name).identified(number.into());
-        event.arguments().text("function", name_in(&self.names, function)).end();
+        let name = escaped(&String::from_utf8_lossy(text));
+        let begun = self.text_of(record[2]);
+        let head = self.heads.of(Sort::Task, thread, 0, &self.names);
+        let event = Event::begin(&mut self.out, head, &begun);
+        let event = event.named(&name).identified(&Number::of(number.into()));
+        let function_name = self.names.get(function as usize).map_or(&b"?"[..], |name| name);
+        event.arguments().text("function", function_name).end();
         self.events += 1;
         self.tasks.insert(number, Track { name, function, waits_for: NONE, thread });
     }
 
     fn step(&mut self, record: &Record) {
-        let [flags, begun, ended, subject, cause, at, moved, waits_for] = *record;
-        let (task, name, thread) = (low(subject), high(subject), low(at));
-        let (begun, ended) = (self.since(begun), self.since(ended));
-        self.latest = ended;
-        self.arrow(cause, flags >> 24 & 0xff != 0, thread, begun);
-        let (out, place) = (&mut self.out, self.place.thread(thread));
-        let track = self.tasks.get_mut(&task);
-        if let Some(track) = &track
-            && track.waits_for != NONE
-        {
-            end_wait(out, &self.names, place, task, track.waits_for, begun);
+        let [flags, begun, ended, subject, cause, at, ..] = *record;
+        let (task, thread) = (low(subject), low(at));
+        self.latest = self.since(ended);
+        let text = self.text_of(begun);
+        self.arrow(cause, flags >> 24 & 0xff != 0, thread, begun, &text);
+        self.events += 1;
+        if task != 0 {
+            return self.step_of_task(task, &text, record);
+        }
+        let duration = ended.saturating_sub(begun);
+        let readiness = (flags >> 16 & 0xff) as u32;
+        let arguments = if readiness == 0 {
+            let head = self.heads.of(Sort::Callback, thread, high(subject), &self.names);
+            Event::begin(&mut self.out, head, &text).lasting(duration).arguments()
+        } else {
+            let head = self.heads.of(Sort::Io, thread, readiness, &self.names);
+            let event = Event::begin(&mut self.out, head, &text).lasting(duration);
+            event.arguments().number("fd", high(at).into())
+        };
+        tell_moved(arguments, record).end();
+    }
+
+    /// The end of what the task has waited for, its step, and what it waits for from now on, or its own end.
+    fn step_of_task(&mut self, task: u32, begun_text: &Number, record: &Record) {
+        let [flags, begun, ended, _, _, at, _, waits_for] = *record;
+        let (thread, duration) = (low(at), ended.saturating_sub(begun));
+        let (ended, id) = (self.text_of(ended), Number::of(task.into()));
+        let Some(track) = self.tasks.get_mut(&task) else {
+            let head = self.heads.of(Sort::UnknownStep, thread, 0, &self.names);
+            let event = Event::begin(&mut self.out, head, begun_text).lasting(duration);
+            tell_moved(event.arguments(), record).end();
+            return;
+        };
+        if track.waits_for != NONE {
+            let head = self.heads.of(Sort::WaitEnd, thread, track.waits_for, &self.names);
+            Event::begin(&mut self.out, head, begun_text).identified(&id).end();
             self.events += 1;
         }
-        let event = Event::begin(out, b'X', place, begun).lasting(ended.saturating_sub(begun));
-        let readiness = (flags >> 16 & 0xff) as u8;
-        let mut arguments = match &track {
-            Some(track) => {
-                let event = event.named("task", name_in(&self.names, track.function));
-                event.arguments().text("task", &track.name)
-            }
-            None if task != 0 => event.named("task", b"task").arguments(),
-            None => match word(readiness) {
-                Some(word) => {
-                    let event = event.named("io", word.as_bytes());
-                    event.arguments().number("fd", high(at).into())
-                }
-                None => event.named("callback", name_in(&self.names, name)).arguments(),
-            },
-        };
-        arguments = arguments.count("received", low(moved).into()).count("sent", high(moved).into());
-        arguments.count("accepted", flags >> 32 & 0xff).end();
-        self.events += 1;
-        let Some(track) = track else { return };
+        let head = self.heads.of(Sort::Step, thread, track.function, &self.names);
+        let event = Event::begin(&mut self.out, head, begun_text).lasting(duration);
+        tell_moved(event.arguments().text("task", &track.name), record).end();
         track.waits_for = low(waits_for);
         if track.waits_for != NONE {
-            let event = Event::begin(out, b'b', place, ended);
-            event.named("task", name_in(&self.names, track.waits_for)).identified(task.into()).end();
+            let head = self.heads.of(Sort::Wait, thread, track.waits_for, &self.names);
+            Event::begin(&mut self.out, head, &ended).identified(&id).end();
             self.events += 1;
         }
         let ending = match flags >> 8 & 0xff {
@@ -193,45 +224,46 @@ impl Story {
             3 => "cancelled",
             _ => return,
         };
-        if let Some(track) = self.tasks.remove(&task) {
-            end_task(out, place, task, &track.name, ended, ending);
-            self.events += 1;
-        }
+        let head = self.heads.of(Sort::TaskEnd, thread, 0, &self.names);
+        end_task(Event::begin(&mut self.out, head, &ended), &id, &track.name, ending);
+        self.tasks.remove(&task);
+        self.events += 1;
     }
 
     /// An arrow to what begins at `time`, from its cause.
-    fn arrow(&mut self, cause: u64, is_key: bool, thread: u32, time: u64) {
+    #[inline]
+    fn arrow(&mut self, cause: u64, is_key: bool, thread: u32, time: u64, text: &Number) {
         let from = match is_key {
             true => self.causes.remove(&cause),
             false => (cause != 0).then_some((cause, thread)),
         };
         let Some((moment, origin)) = from else { return };
-        let moment = self.since(moment);
         self.arrows += 1;
-        let event = Event::begin(&mut self.out, b's', self.place.thread(origin), moment.min(time));
-        event.named("wake", b"wakes").identified(self.arrows).end();
-        let event = Event::begin(&mut self.out, b'f', self.place.thread(thread), time);
-        event.named("wake", b"wakes").with(",\"bp\":\"e\"").identified(self.arrows).end();
+        let (moment, id) = (self.text_of(moment.min(time)), Number::of(self.arrows));
+        let head = self.heads.of(Sort::Arrow, origin, 0, &self.names);
+        Event::begin(&mut self.out, head, &moment).identified(&id).end();
+        let head = self.heads.of(Sort::ArrowEnd, thread, 0, &self.names);
+        Event::begin(&mut self.out, head, text).identified(&id).end();
         self.events += 2;
     }
 
     fn job(&mut self, record: &Record) {
         let [_, begun, ended, subject, key, ..] = *record;
-        let (thread, last) = (low(subject), ended.saturating_sub(1));
-        let (begun, ended) = (self.since(begun), self.since(ended));
-        self.arrow(key, true, thread, begun);
-        self.remember(key, last, thread);
-        let event = Event::begin(&mut self.out, b'X', self.place.thread(thread), begun);
-        event.lasting(ended.saturating_sub(begun)).named("job", name_in(&self.names, high(subject))).end();
+        let thread = low(subject);
+        let text = self.text_of(begun);
+        self.arrow(key, true, thread, begun, &text);
+        self.remember(key, ended.saturating_sub(1), thread);
+        let head = self.heads.of(Sort::Job, thread, high(subject), &self.names);
+        Event::begin(&mut self.out, head, &text).lasting(ended.saturating_sub(begun)).end();
         self.events += 1;
     }
 
     fn cause(&mut self, record: &Record) {
         let [_, time, thread, key, shown, ..] = *record;
         if shown != 0 {
-            let since = self.since(time);
-            let event = Event::begin(&mut self.out, b'X', self.place.thread(low(thread)), since);
-            event.lasting(1).named("thread", b"call_soon_threadsafe").end();
+            let text = self.text_of(time);
+            let head = self.heads.of(Sort::Post, low(thread), 0, &self.names);
+            Event::begin(&mut self.out, head, &text).lasting(1).end();
             self.events += 1;
         }
         self.remember(key, time, low(thread));
@@ -248,10 +280,9 @@ impl Story {
     /// Records are missing here: what an address stood for may be something else by now.
     fn lose(&mut self, count: u64, time: u64) {
         self.causes.clear();
-        let time = self.since(time);
-        let event = Event::begin(&mut self.out, b'i', &self.place, time);
-        let event = event.named("lost", b"events lost").with(",\"s\":\"p\"");
-        event.arguments().number("count", count).end();
+        let time = self.text_of(time);
+        let head = self.heads.of_process(Sort::Lost);
+        Event::begin(&mut self.out, head, &time).arguments().number("count", count).end();
         self.events += 1;
     }
 
@@ -260,48 +291,30 @@ impl Story {
         if untold > 0 {
             self.lose(untold, time);
         }
-        let time = self.since(time).max(self.latest);
+        let time = Number::microseconds(self.since(time).max(self.latest));
         let mut tasks: Vec<_> = self.tasks.drain().collect();
         tasks.sort_unstable_by_key(|(number, _)| *number);
         for (number, track) in tasks {
-            let place = self.place.thread(track.thread);
+            let id = Number::of(number.into());
             if track.waits_for != NONE {
-                end_wait(&mut self.out, &self.names, place, number, track.waits_for, time);
+                let head = self.heads.of(Sort::WaitEnd, track.thread, track.waits_for, &self.names);
+                Event::begin(&mut self.out, head, &time).identified(&id).end();
             }
-            end_task(&mut self.out, place, number, &track.name, time, "not ended");
+            let head = self.heads.of(Sort::TaskEnd, track.thread, 0, &self.names);
+            end_task(Event::begin(&mut self.out, head, &time), &id, &track.name, "not ended");
         }
-        let end = format!(
-            "\n],\"otherData\":{{\"recorded by\":\"yibu.trace\",\"lost events\":{lost},\"zero of CLOCK_MONOTONIC in ns\":{}}}}}\n",
-            self.zero
-        );
-        self.out.extend_from_slice(end.as_bytes());
+        self.name_process("lost events", lost);
+        self.out.extend_from_slice(b"\n]\n");
     }
 }
 
-/// A name by its number.
-fn name_in(names: &[Box<[u8]>], number: u32) -> &[u8] {
-    names.get(number as usize).or_else(|| names.get(OTHER as usize)).map_or(b"?", |name| name)
+/// What was moved in a step.
+#[inline]
+fn tell_moved<'a>(arguments: Arguments<'a>, record: &Record) -> Arguments<'a> {
+    let arguments = arguments.count("received", low(record[6]).into());
+    arguments.count("sent", high(record[6]).into()).count("accepted", record[0] >> 32 & 0xff)
 }
 
-fn end_wait(out: &mut Vec<u8>, names: &[Box<[u8]>], place: &Place, task: u32, waits_for: u32, time: u64) {
-    let event = Event::begin(out, b'e', place, time);
-    event.named("task", name_in(names, waits_for)).identified(task.into()).end();
-}
-
-fn end_task(out: &mut Vec<u8>, place: &Place, task: u32, name: &[u8], time: u64, ending: &str) {
-    let event = Event::begin(out, b'e', place, time).named("task", name).identified(task.into());
-    event.arguments().text("ended", ending.as_bytes()).end();
-}
-
-/// What the kernel has reported.
-const fn word(readiness: u8) -> Option<&'static str> {
-    const READABLE: u8 = Readiness::Readable as u8;
-    const WRITABLE: u8 = Readiness::Writable as u8;
-    const ACCEPTS: u8 = Readiness::Accepts as u8;
-    match readiness {
-        READABLE => Some("readable"),
-        WRITABLE => Some("writable"),
-        ACCEPTS => Some("accepts"),
-        _ => None,
-    }
+fn end_task(event: Event<'_>, id: &Number, name: &[u8], ending: &str) {
+    event.named(name).identified(id).arguments().text("ended", ending.as_bytes()).end();
 }

@@ -43,7 +43,7 @@ impl Target {
         self.story.out.clear();
     }
 
-    /// Writes what the ring has.
+    /// Writes what the ring has, all of it: a process that is killed leaves whole events.
     fn follow(&mut self, recording: &Recording) {
         recording.take(|record, text| {
             self.story.tell(record, text);
@@ -51,6 +51,7 @@ impl Target {
                 self.write();
             }
         });
+        self.write();
     }
 }
 
@@ -126,7 +127,6 @@ fn run<'py>(writer: &Obj<'py, TraceWriter>) -> Output<'py> {
                     break;
                 }
             }
-            shared.with(Target::write);
         });
     });
     writer.stopped.with(|stopped| *stopped = Arc::default());
