@@ -66,6 +66,7 @@ impl Driver {
     }
 
     /// What was received, sent and accepted so far; a simulated kernel does not count.
+    #[inline]
     pub fn traffic(&self) -> Option<Traffic> {
         match self {
             Self::Epoll(driver) => Some(driver.calls.traffic),

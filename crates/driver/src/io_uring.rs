@@ -114,6 +114,7 @@ impl Uring {
         &mut self.epoll.calls
     }
 
+    #[inline]
     pub(crate) fn traffic(&self) -> Traffic {
         self.epoll.calls.traffic
     }

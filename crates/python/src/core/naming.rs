@@ -32,7 +32,8 @@ pub struct Names {
 }
 
 impl Recording {
-    fn known(&self, address: usize) -> Option<u32> {
+    /// The number of the name that is kept for an address.
+    pub fn known(&self, address: usize) -> Option<u32> {
         self.names.lock().unwrap_or_else(PoisonError::into_inner).by_address.get(&address).copied()
     }
 

@@ -55,7 +55,7 @@ pub struct Subject {
 }
 
 /// A step, while it runs and until it is recorded.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct Step {
     pub(super) begun: u64,
     pub(super) subject: Subject,
@@ -81,10 +81,31 @@ pub struct LoopTrace {
     pub(super) turn_begun: u64,
     /// The latest time so far. Times of two clocks may differ by their rounding, and no step is to end before it has begun.
     pub(super) latest: u64,
+    pub(super) names: Recent,
+}
+
+/// Numbers of names that the loop has used lately, by address, so that most steps need no lock and no hash.
+pub(super) struct Recent([(usize, u32); RECENT]);
+
+const RECENT: usize = 64;
+
+impl Recent {
+    const fn place(address: usize) -> usize {
+        (address >> 4 ^ address >> 10) % RECENT
+    }
+
+    #[inline]
+    pub(super) const fn find(&self, address: usize) -> Option<u32> {
+        let (known, name) = self.0[Self::place(address)];
+        if known == address { Some(name) } else { None }
+    }
+
+    pub(super) const fn learn(&mut self, address: usize, name: u32) {
+        self.0[Self::place(address)] = (address, name);
+    }
 }
 
 /// What the loop shows of itself when a step begins or the loop is about to wait.
-#[derive(Clone, Copy)]
 pub struct View {
     /// The time.
     pub now: u64,
@@ -106,11 +127,19 @@ impl LoopTrace {
             idle_since: 0,
             turn_begun: 0,
             latest: 0,
+            names: Recent([(0, 0); RECENT]),
         }
     }
 
     /// Entries of the ring up to that of the step `last` have this cause, unless it is known already.
+    #[inline]
     pub(super) fn attribute(&mut self, last: u64, cause: Option<u64>) {
+        if self.causes.back().is_none_or(|(known, _)| *known != last) {
+            self.attribute_more(last, cause);
+        }
+    }
+
+    fn attribute_more(&mut self, last: u64, cause: Option<u64>) {
         // A program may take entries out of the ring.
         while self.causes.back().is_some_and(|(known, _)| *known > last) {
             self.causes.pop_back();
@@ -132,14 +161,24 @@ impl LoopTrace {
     }
 
     /// Records the step that has ended, if there is one.
-    pub(super) fn close(&mut self, py: Python<'_>, view: View) {
-        let Some(step) = self.step.filter(|step| step.has_ended) else { return };
+    #[inline]
+    pub(super) fn close(&mut self, py: Python<'_>, view: &View) {
+        match &self.step {
+            Some(step) if step.has_ended => self.record(py, step, view),
+            _ => return,
+        }
         self.step = None;
-        self.record(py, &step, view);
         self.attribute(view.last, Some(view.now.saturating_sub(1)));
     }
 
-    pub(super) fn record(&self, py: Python<'_>, step: &Step, view: View) {
+    /// The loop has waited until now.
+    #[cold]
+    pub(super) fn tell_idle(&self, py: Python<'_>, now: u64) {
+        let thread = self.thread.cast_unsigned().into();
+        self.recording.push(py, &[[Kind::Idle as u64, self.idle_since, now, thread, 0, 0, 0, 0]]);
+    }
+
+    pub(super) fn record(&self, py: Python<'_>, step: &Step, view: &View) {
         let (before, after) = (&step.before, &view.traffic);
         let accepted = (after.accepted - before.accepted).min(u8::MAX.into());
         let (by_key, cause) = match step.cause {

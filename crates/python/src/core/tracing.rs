@@ -2,8 +2,12 @@
 //!
 //! Called by `tracing/steps.rs` for each step, by the turn and at the end of a run.
 
+use std::sync::Arc;
+
+use yibu_driver::threads::ThreadId;
+
 use super::EventLoop;
-use super::recording::{Kind, now};
+use super::recording::{Recording, now};
 use super::traced::{Cause, Step, Subject, View};
 use crate::ffi::Obj;
 
@@ -11,6 +15,7 @@ use crate::ffi::Obj;
 const SHORT: u64 = 100_000;
 
 /// `known` is the time, if it is not 0.
+#[inline]
 fn view(event_loop: &EventLoop, known: u64) -> View {
     let now = if known == 0 { now() } else { known };
     let later = event_loop.with_trace(|trace| {
@@ -24,53 +29,74 @@ fn view(event_loop: &EventLoop, known: u64) -> View {
     })
 }
 
-/// What is known when a step is about to begin.
+/// What is found out when a step begins.
 pub struct Arrival {
-    view: View,
-    cause: Cause,
-}
-
-impl Arrival {
     /// When the entry was made ready, or else the present.
-    pub fn since(&self) -> u64 {
-        match self.cause {
-            Cause::Moment(moment) => moment,
-            Cause::Unknown | Cause::Key(_) => self.view.now,
-        }
-    }
+    pub since: u64,
+    /// Whether the trace knows the task.
+    pub is_known: bool,
+    /// The step within which this one runs, if that is so: see `yibu.allow_nested()`.
+    pub outer: Option<Box<Step>>,
 }
 
-/// A step is about to begin: records the one before it, and finds out why it runs.
+/// Whether the trace knows that this thread runs the loop; from now on it does.
 #[inline]
-pub fn arrive(event_loop: &Obj<'_, EventLoop>, key: Option<u64>) -> Arrival {
-    let begun = event_loop.with_trace(|trace| std::mem::take(&mut trace.turn_begun));
-    let view = view(event_loop, begun.unwrap_or(0));
-    let cause = event_loop.with_trace(|trace| {
+pub fn enter_thread(event_loop: &EventLoop, thread: ThreadId) -> bool {
+    event_loop.with_trace(|trace| std::mem::replace(&mut trace.thread, thread) == thread).unwrap_or(true)
+}
+
+/// A step begins: records the one before it, and finds out why this one runs. `task` is its number if it is known.
+#[inline]
+pub fn begin(event_loop: &Obj<'_, EventLoop>, key: Option<u64>, task: u32) -> Option<Arrival> {
+    let begun = event_loop.with_trace(|trace| std::mem::take(&mut trace.turn_begun))?;
+    let view = view(event_loop, begun);
+    event_loop.with_trace(|trace| {
         let parks = event_loop.pulse.parks();
         let has_waited = trace.step.is_none() && std::mem::replace(&mut trace.parks, parks) != parks;
         if has_waited && trace.idle_since != 0 && view.now - trace.idle_since >= SHORT {
-            let thread = trace.thread.cast_unsigned().into();
-            let idle = [Kind::Idle as u64, trace.idle_since, view.now, thread, 0, 0, 0, 0];
-            trace.recording.push(event_loop.py(), &[idle]);
+            trace.tell_idle(event_loop.py(), view.now);
         }
-        trace.close(event_loop.py(), view);
+        trace.close(event_loop.py(), &view);
         // What nobody was seen to push has come with the turn: reports of the kernel and timers that are due.
         trace.attribute(view.last, None);
-        match key {
+        let cause = match key {
             Some(key) => Cause::Key(key),
             None => trace.cause_of(event_loop.pulse.steps()),
-        }
-    });
-    Arrival { view, cause: cause.unwrap_or(Cause::Unknown) }
+        };
+        let outer = trace.step.take().map(Box::new);
+        let is_known = task > trace.recording.first_task;
+        let subject = Subject { task: if is_known { task } else { 0 }, ..Subject::default() };
+        let since = if let Cause::Moment(moment) = cause { moment } else { view.now };
+        let (begun, before) = (view.now, view.traffic);
+        trace.step = Some(Step { begun, subject, cause, before, has_ended: false, ending: 0, waits_for: 0 });
+        Arrival { since, is_known, outer }
+    })
 }
 
-/// The step begins. Returns the step within which it runs, if that is so: see `yibu.allow_nested()`.
+/// What runs in the step that has begun.
 #[inline]
-pub fn begin(event_loop: &EventLoop, arrival: &Arrival, subject: Subject) -> Option<Step> {
-    let View { now: begun, traffic: before, .. } = arrival.view;
-    let cause = arrival.cause;
-    let step = Step { begun, subject, cause, before, has_ended: false, ending: 0, waits_for: 0 };
-    event_loop.with_trace(|trace| trace.step.replace(step)).flatten()
+pub fn describe(event_loop: &EventLoop, subject: Subject) {
+    event_loop.with_trace(|trace| {
+        if let Some(step) = &mut trace.step {
+            step.subject = subject;
+        }
+    });
+}
+
+/// Where the loop records.
+pub fn recording(event_loop: &EventLoop) -> Option<Arc<Recording>> {
+    event_loop.with_trace(|trace| Arc::clone(&trace.recording))
+}
+
+/// The number of the name that has this address, if the loop has used it lately.
+#[inline]
+pub fn name_at(event_loop: &EventLoop, address: usize) -> Option<u32> {
+    event_loop.with_trace(|trace| trace.names.find(address)).flatten()
+}
+
+/// The name that has this address has this number, as long as the trace lasts.
+pub fn learn_name(event_loop: &EventLoop, address: usize, name: u32) {
+    event_loop.with_trace(|trace| trace.names.learn(address, name));
 }
 
 /// A step has ended, with the task or with what it waits for from now on.
@@ -88,7 +114,7 @@ pub fn end(event_loop: &EventLoop, ending: u8, waits_for: u32) {
 pub fn go_on(event_loop: &Obj<'_, EventLoop>, outer: Step) {
     let view = view(event_loop, 0);
     event_loop.with_trace(|trace| {
-        trace.close(event_loop.py(), view);
+        trace.close(event_loop.py(), &view);
         trace.step = Some(outer);
     });
 }
@@ -98,9 +124,9 @@ pub fn go_on(event_loop: &Obj<'_, EventLoop>, outer: Step) {
 pub fn leave_turn(event_loop: &Obj<'_, EventLoop>, time: Option<f64>) {
     let view = view(event_loop, time.map_or(0, nanoseconds));
     event_loop.with_trace(|trace| {
-        match trace.step {
+        match &trace.step {
             Some(step) if !step.has_ended => trace.attribute(view.last, Some(view.now)),
-            _ => trace.close(event_loop.py(), view),
+            _ => trace.close(event_loop.py(), &view),
         }
         trace.idle_since = view.now;
     });
@@ -122,7 +148,7 @@ pub fn finish(event_loop: &Obj<'_, EventLoop>) {
     let view = view(event_loop, 0);
     event_loop.with_trace(|trace| {
         if let Some(step) = trace.step.take() {
-            trace.record(event_loop.py(), &step, view);
+            trace.record(event_loop.py(), &step, &view);
         }
     });
 }

@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 use super::state::{Task, name};
 use crate::core::naming::NONE;
 use crate::core::recording::{Kind, Recording, halves};
+use crate::core::{EventLoop, tracing};
 use crate::coroutines::protocol::Coroutine;
 use crate::coroutines::{NativeCoroutine, Routine, acquire_awaited};
 use crate::ffi::Obj;
@@ -25,15 +26,14 @@ pub fn last_number() -> u32 {
 /// A task that awaits through more coroutines than this is said to wait for what its last future is.
 const DEEPEST: usize = 100;
 
-/// The number of a task. Tells its name if the trace has not seen it; then 0 where the ring has no room for that.
+/// The number of a task, which is of an older trace unless it is larger than [`Recording::first_task`]; 0 if no trace has seen it.
 #[inline]
-pub fn number(task: &Obj<'_, Task>, recording: &Recording, since: u64, thread: u32) -> PyResult<u32> {
-    let known = task.own.traced.get();
-    if known > recording.first_task { Ok(known) } else { begin(task, recording, since, thread) }
+pub fn number(task: &Task) -> u32 {
+    task.own.traced.get()
 }
 
-#[inline(never)]
-fn begin(task: &Obj<'_, Task>, recording: &Recording, since: u64, thread: u32) -> PyResult<u32> {
+/// Gives a task that the trace has not seen a number, and tells its name; 0 where the ring has no room for that.
+pub fn begin(task: &Obj<'_, Task>, recording: &Recording, since: u64, thread: u32) -> PyResult<u32> {
     let py = task.py();
     let function = recording.name_of_code(&task.code(py))?;
     let number = LAST.fetch_add(1, Ordering::Relaxed) + 1;
@@ -53,7 +53,7 @@ fn begin(task: &Obj<'_, Task>, recording: &Recording, since: u64, thread: u32) -
 
 /// The name of what a task waits for: the function of asyncio, or else the innermost coroutine that it awaits, or else the class of the
 /// future.
-pub fn waits_for(task: &Obj<'_, Task>, recording: &Recording) -> PyResult<u32> {
+pub fn waits_for(task: &Obj<'_, Task>, event_loop: &EventLoop) -> PyResult<u32> {
     let py = task.py();
     let Some(waiter) = task.own.waiter.get(py).filter(|_| task.base.state() == State::Pending) else {
         return Ok(NONE);
@@ -63,10 +63,10 @@ pub fn waits_for(task: &Obj<'_, Task>, recording: &Recording) -> PyResult<u32> {
     for depth in 0..DEEPEST {
         if let Some(routine) = Obj::<Routine>::cast(&coroutine) {
             let name = acquire_awaited(routine)?.unwrap_or_else(|| Coroutine::name(&**routine));
-            return Ok(recording.name_of_static(py, name));
+            return Ok(static_name(event_loop, py, name));
         }
         if let Some(native) = Obj::<NativeCoroutine>::cast(&coroutine) {
-            return Ok(recording.name_of_static(py, Coroutine::name(&**native)));
+            return Ok(static_name(event_loop, py, Coroutine::name(&**native)));
         }
         let class = coroutine.get_type();
         let (code, awaited) = if class.is(coroutine_class) {
@@ -79,14 +79,44 @@ pub fn waits_for(task: &Obj<'_, Task>, recording: &Recording) -> PyResult<u32> {
         let awaited = coroutine.getattr(awaited)?;
         let goes_on = awaited.get_type().is(coroutine_class) || awaited.get_type().is(generator_class);
         if depth > 0 && !goes_on && !is_native_coroutine(&awaited) {
-            return recording.name_of_code(&coroutine.getattr(code)?);
+            return code_name(event_loop, &coroutine.getattr(code)?);
         }
         coroutine = awaited;
     }
     match Obj::<Task>::cast(&waiter) {
-        Some(task) => recording.name_of_code(&task.code(py)),
-        None => recording.name_of_code(waiter.get_type().as_any()),
+        Some(task) => code_name(event_loop, &task.code(py)),
+        None => code_name(event_loop, waiter.get_type().as_any()),
     }
+}
+
+/// The number of a text of the program itself.
+#[inline]
+fn static_name(event_loop: &EventLoop, py: Python<'_>, text: &'static str) -> u32 {
+    let address = text.as_ptr().addr();
+    tracing::name_at(event_loop, address).unwrap_or_else(|| {
+        let name = tracing::recording(event_loop).map_or(NONE, |it| it.name_of_static(py, text));
+        learn(event_loop, address, name)
+    })
+}
+
+/// The number of the name of a code object or a class.
+#[inline]
+fn code_name(event_loop: &EventLoop, code: &Bound<'_, PyAny>) -> PyResult<u32> {
+    let address = code.as_ptr().addr();
+    if let Some(name) = tracing::name_at(event_loop, address) {
+        return Ok(name);
+    }
+    let name = tracing::recording(event_loop).map_or(Ok(NONE), |recording| recording.name_of_code(code))?;
+    Ok(learn(event_loop, address, name))
+}
+
+/// The loop remembers only a name whose object the recording keeps alive: another one would get its address.
+#[cold]
+fn learn(event_loop: &EventLoop, address: usize, name: u32) -> u32 {
+    if tracing::recording(event_loop).is_some_and(|recording| recording.known(address) == Some(name)) {
+        tracing::learn_name(event_loop, address, name);
+    }
+    name
 }
 
 fn is_native_coroutine(object: &Bound<'_, PyAny>) -> bool {

@@ -2,8 +2,6 @@
 //!
 //! Called by `event_loop/observed.rs`.
 
-use std::sync::Arc;
-
 use pyo3::prelude::*;
 use yibu_driver::{Interest, threads};
 use yibu_engine::{Op, OpId};
@@ -20,7 +18,7 @@ use crate::executor;
 use crate::ffi::Obj;
 use crate::tasks::Task;
 use crate::tasks::observed::stepped;
-use crate::tasks::traced::{number, waits_for};
+use crate::tasks::traced::{begin, number, waits_for};
 
 /// Runs an entry by `run` and records it.
 pub fn run(
@@ -29,47 +27,50 @@ pub fn run(
     run: impl FnOnce(&Obj<'_, EventLoop>, Entry) -> PyResult<()>,
 ) -> PyResult<()> {
     let py = event_loop.py();
-    let Some(recording) = recording_of(event_loop)? else { return run(event_loop, entry) };
+    let thread = threads::current();
+    if !tracing::enter_thread(event_loop, thread)
+        && let Some(recording) = tracing::recording(event_loop)
+    {
+        recording.know_thread(py, thread)?;
+    }
     let task = stepped(&entry, py);
     let task = task.as_ref().and_then(|task| Obj::<Task>::cast(task.any(py)));
-    let arrival = tracing::arrive(event_loop, key_of(&entry));
-    let subject = match task {
-        Some(task) => {
-            let thread = threads::current().cast_unsigned();
-            Subject { task: number(task, &recording, arrival.since(), thread)?, ..Subject::default() }
-        }
-        None => describe(event_loop, &entry, &recording)?,
+    let number = task.map_or(0, |task| number(task));
+    let Some(arrival) = tracing::begin(event_loop, key_of(&entry), number) else {
+        return run(event_loop, entry);
     };
-    let outer = tracing::begin(event_loop, &arrival, subject);
-    let result = run(event_loop, entry);
+    let described = match task {
+        Some(_) if arrival.is_known => Ok(()),
+        Some(task) => describe_task(event_loop, task, arrival.since),
+        None => describe(event_loop, &entry),
+    };
+    let result = match described {
+        Ok(()) => run(event_loop, entry),
+        Err(error) => Err(error),
+    };
     let ended = match task {
         Some(task) => match task.ending() {
             Some(ending) => Ok((ending as u8 + 1, NONE)),
-            None => waits_for(task, &recording).map(|name| (0, name)),
+            None => waits_for(task, event_loop).map(|name| (0, name)),
         },
         None => Ok((0, NONE)),
     };
     let (ending, waits_for) = ended.as_ref().map_or((0, NONE), |ended| *ended);
     tracing::end(event_loop, ending, waits_for);
-    if let Some(outer) = outer {
-        tracing::go_on(event_loop, outer);
+    if let Some(outer) = arrival.outer {
+        tracing::go_on(event_loop, *outer);
     }
     result.and(ended.map(drop))
 }
 
-/// Where the loop records. Tells the name of the thread that runs the loop when that has changed.
-#[inline]
-fn recording_of(event_loop: &Obj<'_, EventLoop>) -> PyResult<Option<Arc<Recording>>> {
-    let current = threads::current();
-    let known = event_loop.with_trace(|trace| {
-        let is_new = std::mem::replace(&mut trace.thread, current) != current;
-        (Arc::clone(&trace.recording), is_new)
-    });
-    let Some((recording, is_new)) = known else { return Ok(None) };
-    if is_new {
-        recording.know_thread(event_loop.py(), current)?;
+/// Tells the trace of a task that it does not know.
+#[inline(never)]
+fn describe_task(event_loop: &Obj<'_, EventLoop>, task: &Obj<'_, Task>, since: u64) -> PyResult<()> {
+    if let Some(recording) = tracing::recording(event_loop) {
+        let task = begin(task, &recording, since, threads::current().cast_unsigned())?;
+        tracing::describe(event_loop, Subject { task, ..Subject::default() });
     }
-    Ok(Some(recording))
+    Ok(())
 }
 
 /// The address of what another thread has sent to the loop.
@@ -83,19 +84,31 @@ fn key_of(entry: &Entry) -> Option<u64> {
     Some(object.as_ptr().addr() as u64)
 }
 
-/// What an entry is, that is not the step of a task.
-fn describe(event_loop: &Obj<'_, EventLoop>, entry: &Entry, recording: &Recording) -> PyResult<Subject> {
-    let name = match entry {
-        Entry::Run(runnable) => name_of(event_loop.py(), runnable, recording)?,
-        Entry::Other(Other::React { reaction, .. }) => {
-            recording.name_of_static(event_loop.py(), reaction.name)
-        }
-        Entry::Other(Other::Io(id)) => match operation(event_loop, *id) {
-            Some(subject) => return Ok(subject),
-            None => recording.name_of_static(event_loop.py(), "cancelled operation"),
-        },
+/// Tells the trace what an entry is that is not the step of a task.
+#[inline]
+fn describe(event_loop: &Obj<'_, EventLoop>, entry: &Entry) -> PyResult<()> {
+    let subject = match entry {
+        Entry::Other(Other::Io(id)) => operation(event_loop, *id),
+        _ => None,
     };
-    Ok(Subject { name, ..Subject::default() })
+    match subject {
+        Some(subject) => tracing::describe(event_loop, subject),
+        None => describe_by_name(event_loop, entry)?,
+    }
+    Ok(())
+}
+
+#[inline(never)]
+fn describe_by_name(event_loop: &Obj<'_, EventLoop>, entry: &Entry) -> PyResult<()> {
+    let Some(recording) = tracing::recording(event_loop) else { return Ok(()) };
+    let py = event_loop.py();
+    let name = match entry {
+        Entry::Run(runnable) => name_of(py, runnable, &recording)?,
+        Entry::Other(Other::React { reaction, .. }) => recording.name_of_static(py, reaction.name),
+        Entry::Other(Other::Io(_)) => recording.name_of_static(py, "cancelled operation"),
+    };
+    tracing::describe(event_loop, Subject { name, ..Subject::default() });
+    Ok(())
 }
 
 fn name_of(py: Python<'_>, runnable: &Runnable, recording: &Recording) -> PyResult<u32> {
