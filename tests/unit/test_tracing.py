@@ -307,6 +307,32 @@ class TestCallbacks:
         assert method["cat"] == "callback"
         assert trace.arrows() == {(function.__qualname__, "BaseEventLoop.stop"): 1}
 
+    def test_timers_lead_back_to_where_they_were_set(self, path):
+        async def main():
+            loop, event = asyncio.get_running_loop(), yibu.Event()
+            loop.call_later(1000, print).cancel()
+            loop.call_later(0.001, event.set)
+            await event.wait()
+            loop.call_at(loop.time() + 0.001, event.clear)
+            await yibu.sleep(0.01)
+            with pytest.raises(TimeoutError):
+                async with yibu.timeout(0.001):
+                    await yibu.Event().wait()
+
+        trace = record(path, main())
+        arrows, name = trace.arrows(), main.__qualname__
+        assert arrows[name, "Event.set"] == arrows[name, "Event.clear"] == 1
+        assert arrows[name, "Future"] == arrows["Future", name] == 1, "the timer of sleep()"
+        assert arrows[name, "Timeout"] == arrows["Timeout", name] == 1
+
+    def test_a_timer_that_no_step_has_set_has_no_arrow(self, path):
+        loop = yibu.new_event_loop()
+        with yibu.trace(path):
+            loop.call_later(0.001, loop.stop)
+            loop.run_forever()
+        loop.close()
+        assert not Trace(path).arrows()
+
     def test_waits_of_the_loop(self, path):
         def wake():
             while not loop.metrics().parks:

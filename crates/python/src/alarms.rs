@@ -40,7 +40,7 @@ pub struct Alarm {
 static ALARM: ClassState = ClassState::new();
 
 /// An alarm that is due.
-static ALARM_ENTRY: EntryKind = EntryKind {
+pub static ALARM_ENTRY: EntryKind = EntryKind {
     run: |event_loop, runnable| {
         let alarm = runnable.object(event_loop.py())?;
         run(&alarm).or_else(|error| events::report_of(event_loop, alarm.as_any(), None, error))
@@ -92,7 +92,7 @@ pub fn set_in_heap<'py>(
     alarm.event_loop.put(event_loop.as_any().clone());
     alarm.scheduled.set(true);
     alarm.when.set(seconds);
-    event_loop.schedule(seconds, Scheduled::new(&SCHEDULED, alarm.clone()))?;
+    event_loop.schedule(event_loop.py(), seconds, Scheduled::new(&SCHEDULED, alarm.clone()))?;
     Ok(alarm)
 }
 

@@ -302,7 +302,10 @@ impl EventLoop {
 
     /// Adds a timer, due at `seconds` of the loop's clock.
     #[inline]
-    pub fn schedule(&self, seconds: f64, timer: Scheduled) -> PyResult<()> {
+    pub fn schedule(&self, py: Python<'_>, seconds: f64, timer: Scheduled) -> PyResult<()> {
+        if self.is_traced() {
+            self.with_trace(|trace| trace.note_timer(py, timer.object()));
+        }
         let refused = self.engine.with(|engine| {
             if !engine.timers.make_room() {
                 return Some(timer);

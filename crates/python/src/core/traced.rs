@@ -9,10 +9,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use pyo3::prelude::*;
-use yibu_driver::threads::ThreadId;
+use yibu_driver::threads::{self, ThreadId};
 use yibu_driver::{Fd, Traffic};
 
-use super::recording::{Kind, Record, Recording, halves};
+use super::recording::{Kind, Record, Recording, halves, now};
+use crate::ffi::Ref;
 
 /// What kind of operation of the kernel a step finishes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,7 +38,7 @@ pub enum Cause {
     Unknown,
     /// Because of this moment in the thread of the loop.
     Moment(u64),
-    /// Because of what another thread has done with the object of this address.
+    /// Because of what was done before with the object of this address: another thread sent it, or a step set the timer.
     Key(u64),
 }
 
@@ -169,6 +170,18 @@ impl LoopTrace {
         }
         self.step = None;
         self.attribute(view.last, Some(view.now.saturating_sub(1)));
+    }
+
+    /// A timer is set: if a step does that, the timer leads back to this moment of it.
+    #[cold]
+    pub(super) fn note_timer(&mut self, py: Python<'_>, timer: &Ref) {
+        let (runs, thread) = (self.step.as_ref().is_some_and(|step| !step.has_ended), threads::current());
+        if runs && self.thread == thread {
+            // Later than the beginning of the step and earlier than its end, by their clock.
+            self.latest = now().max(self.latest + 1);
+            let (thread, key) = (thread.cast_unsigned().into(), timer.as_ptr().addr() as u64);
+            self.recording.push(py, &[[Kind::Cause as u64, self.latest, thread, key, 0, 0, 0, 0]]);
+        }
     }
 
     /// The loop has waited until now.

@@ -45,9 +45,20 @@ pub fn enter_thread(event_loop: &EventLoop, thread: ThreadId) -> bool {
     event_loop.with_trace(|trace| std::mem::replace(&mut trace.thread, thread) == thread).unwrap_or(true)
 }
 
+/// What is known of the origin of an entry.
+#[derive(Clone, Copy)]
+pub enum Origin {
+    /// Its place in the ring tells it.
+    Place,
+    /// Another thread has sent the object of this address.
+    Thread(u64),
+    /// It is a timer, the object of this address; it leads back to where it was set, unless it was made ready by a step.
+    Timer(u64),
+}
+
 /// A step begins: records the one before it, and finds out why this one runs. `task` is its number if it is known.
 #[inline]
-pub fn begin(event_loop: &Obj<'_, EventLoop>, key: Option<u64>, task: u32) -> Option<Arrival> {
+pub fn begin(event_loop: &Obj<'_, EventLoop>, origin: Origin, task: u32) -> Option<Arrival> {
     let begun = event_loop.with_trace(|trace| std::mem::take(&mut trace.turn_begun))?;
     let view = view(event_loop, begun);
     event_loop.with_trace(|trace| {
@@ -59,9 +70,13 @@ pub fn begin(event_loop: &Obj<'_, EventLoop>, key: Option<u64>, task: u32) -> Op
         trace.close(event_loop.py(), &view);
         // What nobody was seen to push has come with the turn: reports of the kernel and timers that are due.
         trace.attribute(view.last, None);
-        let cause = match key {
-            Some(key) => Cause::Key(key),
-            None => trace.cause_of(event_loop.pulse.steps()),
+        let cause = match origin {
+            Origin::Thread(key) => Cause::Key(key),
+            Origin::Place => trace.cause_of(event_loop.pulse.steps()),
+            Origin::Timer(key) => match trace.cause_of(event_loop.pulse.steps()) {
+                Cause::Unknown => Cause::Key(key),
+                known => known,
+            },
         };
         let outer = trace.step.take().map(Box::new);
         let is_known = task > trace.recording.first_task;

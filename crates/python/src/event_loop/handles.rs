@@ -104,7 +104,7 @@ pub(super) fn schedule_timer<'py>(
         native.own.set(&When { seconds, given: None });
         Scheduled::new(&SCHEDULED, native)
     };
-    event_loop.schedule(seconds, scheduled)
+    event_loop.schedule(event_loop.py(), seconds, scheduled)
 }
 
 /// A handle as Python code knows it: the program's own, where a native one runs that.

@@ -342,7 +342,7 @@ fn add_timer<'py>(
     if event_loop.says_it_debugs()? {
         timer.base.remember_source(py)?;
     }
-    event_loop.schedule(when.seconds, Scheduled::new(&SCHEDULED, timer.clone()))?;
+    event_loop.schedule(event_loop.py(), when.seconds, Scheduled::new(&SCHEDULED, timer.clone()))?;
     internal_timers::added(event_loop, timer.as_any())?;
     Ok(timer.into_any())
 }

@@ -6,16 +6,16 @@ use pyo3::prelude::*;
 use yibu_driver::{Interest, threads};
 use yibu_engine::{Op, OpId};
 
-use crate::alarms::Alarm;
+use crate::alarms::{ALARM_ENTRY, Alarm};
 use crate::core::naming::NONE;
 use crate::core::recording::Recording;
 use crate::core::traced::{Readiness, Subject};
-use crate::core::tracing;
+use crate::core::tracing::{self, Origin};
 use crate::core::{Entry, EventLoop, Other, Runnable};
-use crate::events::entries::POSTED;
+use crate::events::entries::{POSTED, TIMER};
 use crate::events::{Handle, TimerHandle};
 use crate::executor;
-use crate::ffi::Obj;
+use crate::ffi::{Obj, Ref};
 use crate::tasks::Task;
 use crate::tasks::observed::stepped;
 use crate::tasks::traced::{begin, number, waits_for};
@@ -36,7 +36,7 @@ pub fn run(
     let task = stepped(&entry, py);
     let task = task.as_ref().and_then(|task| Obj::<Task>::cast(task.any(py)));
     let number = task.map_or(0, |task| number(task));
-    let Some(arrival) = tracing::begin(event_loop, key_of(&entry), number) else {
+    let Some(arrival) = tracing::begin(event_loop, origin_of(&entry), number) else {
         return run(event_loop, entry);
     };
     let described = match task {
@@ -73,15 +73,18 @@ fn describe_task(event_loop: &Obj<'_, EventLoop>, task: &Obj<'_, Task>, since: u
     Ok(())
 }
 
-/// The address of what another thread has sent to the loop.
+/// What the entry itself says of its origin.
 #[inline]
-fn key_of(entry: &Entry) -> Option<u64> {
-    let Entry::Run(runnable) = entry else { return None };
-    let object = match std::ptr::eq(runnable.kind, &POSTED) {
-        true => &runnable.object,
-        false => executor::returned(runnable)?,
-    };
-    Some(object.as_ptr().addr() as u64)
+fn origin_of(entry: &Entry) -> Origin {
+    let Entry::Run(runnable) = entry else { return Origin::Place };
+    let address = |object: &Ref| object.as_ptr().addr() as u64;
+    if std::ptr::eq(runnable.kind, &POSTED) {
+        Origin::Thread(address(&runnable.object))
+    } else if std::ptr::eq(runnable.kind, &TIMER) || std::ptr::eq(runnable.kind, &ALARM_ENTRY) {
+        Origin::Timer(address(&runnable.object))
+    } else {
+        executor::returned(runnable).map_or(Origin::Place, |job| Origin::Thread(address(job)))
+    }
 }
 
 /// Tells the trace what an entry is that is not the step of a task.
