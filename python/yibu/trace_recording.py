@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import threading
+from collections import Counter
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -133,9 +134,8 @@ class Trace:
         self._recording: _Recording | None = None
         self._wants_spans = None if spans is False else spans
         self._spans: Spans | None = None
-        self._files = 0
         self._process = os.getpid()
-        self._is_forked = False
+        self._files: Counter[int] = Counter()
         self._signum = signum
         self._former: Any = None
         if signum is None:
@@ -158,7 +158,7 @@ class Trace:
                 if self.path is not None:
                     program = self._program or _program()
                     self._recording = _Recording(self._next_path(self.path), self._buffer_size, program)
-                    self._files += 1
+                    self._files[os.getpid()] += 1
                     background.add(self._recording)
             except BaseException:
                 self._stop_spans()
@@ -171,17 +171,15 @@ class Trace:
             spans.stop()
 
     def _next_path(self, path: str) -> str:
-        if self._process != os.getpid():
+        process = os.getpid()
+        if process != self._process:
             # In a forked child: `path` is the parent's file.
-            self._process = os.getpid()
-            self._files = 0
-            self._is_forked = True
-        if self._is_forked:
             path = path_with_process(path)
-        if not self._files:
+        files = self._files[process]
+        if not files:
             return path
         name, extension = os.path.splitext(path)
-        return f"{name}-{self._files + 1}{extension}"
+        return f"{name}-{files + 1}{extension}"
 
     def stop(self) -> None:
         """Complete the file. OSError if it could not be written. Doing it again changes nothing."""

@@ -1,21 +1,36 @@
 """`yibu.trace(spans=...)` with OpenTelemetry's own SDK: which spans tasks get, and within which."""
 
+from textwrap import dedent
 
-def test_spans_of_tasks(run):
-    run(
-        "opentelemetry.sdk",
+import pytest
+
+PROVIDER = """\
+import asyncio, contextvars, yibu
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+exporter = InMemorySpanExporter()
+provider = TracerProvider()
+provider.add_span_processor(SimpleSpanProcessor(exporter))
+tracer = provider.get_tracer("program")
+"""
+
+
+@pytest.fixture
+def record(run):
+    """Run a program that has a provider whose spans are in `exporter`."""
+
+    def record(source):
+        run("opentelemetry.sdk", PROVIDER + dedent(source))
+
+    return record
+
+
+def test_spans_of_tasks(record):
+    record(
         """
-        import asyncio, contextvars, yibu
-        from opentelemetry import trace
-        from opentelemetry.sdk.trace import TracerProvider
-        from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-        from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-
-        exporter = InMemorySpanExporter()
-        provider = TracerProvider()
-        provider.add_span_processor(SimpleSpanProcessor(exporter))
-        tracer = provider.get_tracer("program")
-
         async def leaf():
             with tracer.start_as_current_span("within"):
                 await asyncio.sleep(0)
@@ -73,19 +88,12 @@ def test_spans_of_tasks(run):
     )
 
 
-def test_provider_of_the_program_and_a_file_beside(run):
-    run(
-        "opentelemetry.sdk",
+def test_provider_of_the_program_and_a_file_beside(record):
+    record(
         """
-        import asyncio, json, os, tempfile, yibu
-        from opentelemetry import trace
-        from opentelemetry.sdk.trace import TracerProvider
-        from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-        from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+        import json, os, tempfile
 
-        exporter = InMemorySpanExporter()
-        trace.set_tracer_provider(TracerProvider())
-        trace.get_tracer_provider().add_span_processor(SimpleSpanProcessor(exporter))
+        trace.set_tracer_provider(provider)
 
         async def main():
             await asyncio.sleep(0)
@@ -117,21 +125,9 @@ def test_provider_of_the_program_and_a_file_beside(run):
     )
 
 
-def test_main_task_of_a_runner(run):
-    run(
-        "opentelemetry.sdk",
+def test_main_task_of_a_runner(record):
+    record(
         """
-        import asyncio, contextvars, yibu
-        from opentelemetry import trace
-        from opentelemetry.sdk.trace import TracerProvider
-        from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-        from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-
-        exporter = InMemorySpanExporter()
-        provider = TracerProvider()
-        provider.add_span_processor(SimpleSpanProcessor(exporter))
-        tracer = provider.get_tracer("program")
-
         async def child():
             await asyncio.sleep(0)
 
