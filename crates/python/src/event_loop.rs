@@ -19,6 +19,7 @@ pub mod handles;
 mod internal_timers;
 mod internals;
 mod lifecycle;
+mod numeric;
 mod observed;
 mod pipes;
 mod resolve;

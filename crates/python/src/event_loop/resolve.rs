@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyDict, PyInt, PyList, PyString, PyTuple};
 use rustix::net::{AddressFamily, SocketType, ipproto};
 
-use super::executor;
+use super::{executor, numeric};
 use crate::core::EventLoop;
 use crate::coroutines::{self, Answer, GcRef, GcScope};
 use crate::ffi::thread::attached;
@@ -28,13 +28,13 @@ const GETNAMEINFO: Signature<2> = Signature::new("EventLoop.getnameinfo", "socka
 const ENSURE_RESOLVED: Signature<6> =
     Signature::new("EventLoop._ensure_resolved", "address, *, family=0, type=1, proto=0, flags=0, loop");
 
-const AF_UNSPEC: i32 = AddressFamily::UNSPEC.as_raw() as i32;
-const AF_INET: i32 = AddressFamily::INET.as_raw() as i32;
-const AF_INET6: i32 = AddressFamily::INET6.as_raw() as i32;
-const SOCK_STREAM: i32 = SocketType::STREAM.as_raw() as i32;
-const SOCK_DGRAM: i32 = SocketType::DGRAM.as_raw() as i32;
-const IPPROTO_TCP: i32 = ipproto::TCP.as_raw().get() as i32;
-const IPPROTO_UDP: i32 = ipproto::UDP.as_raw().get() as i32;
+pub(super) const AF_UNSPEC: i32 = AddressFamily::UNSPEC.as_raw() as i32;
+pub(super) const AF_INET: i32 = AddressFamily::INET.as_raw() as i32;
+pub(super) const AF_INET6: i32 = AddressFamily::INET6.as_raw() as i32;
+pub(super) const SOCK_STREAM: i32 = SocketType::STREAM.as_raw() as i32;
+pub(super) const SOCK_DGRAM: i32 = SocketType::DGRAM.as_raw() as i32;
+pub(super) const IPPROTO_TCP: i32 = ipproto::TCP.as_raw().get() as i32;
+pub(super) const IPPROTO_UDP: i32 = ipproto::UDP.as_raw().get() as i32;
 
 pub(super) fn table(t: &mut Table<EventLoop>) {
     t.method(&GETADDRINFO, getaddrinfo, "Coroutine: socket.getaddrinfo() without blocking the loop.");
@@ -92,7 +92,11 @@ fn getaddrinfo<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Ou
                 && is_numeric_host(&question.get_item(0)?)
                 && is_numeric_port(&question.get_item(1)?)
             {
-                return Ok(Ok(function.call1(question)?.unbind()));
+                let answer = match numeric::answer(question)? {
+                    Some(answer) => answer,
+                    None => function.call1(question)?,
+                };
+                return Ok(Ok(answer.unbind()));
             }
             in_executor(&event_loop, function, question).map(Err)
         })?;

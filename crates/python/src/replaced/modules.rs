@@ -179,6 +179,7 @@ modules! {
     MATH = "math";
     OS = "os";
     SOCKET = "socket";
+    C_SOCKET = "_socket";
     TIME = "time";
 }
 

@@ -137,6 +137,8 @@ pub mod sockets {
     name! { INET_PTON: BASE_EVENTS.socket, SOCKET.inet_pton }
     name! { IPADDR_INFO: BASE_EVENTS._ipaddr_info }
     name! { GETADDRINFO: BASE_EVENTS.socket, SOCKET.getaddrinfo }
+    /// What `socket.getaddrinfo` calls.
+    pub static C_GETADDRINFO: Name<2> = Name::new([(&SOCKET, "_socket"), (&C_SOCKET, "getaddrinfo")]);
     name! { GETNAMEINFO: BASE_EVENTS.socket, SOCKET.getnameinfo }
 }
 
