@@ -82,21 +82,17 @@ fn getaddrinfo<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Ou
             let (event_loop, question) = (me.obj(py), question.any(py).cast::<PyTuple>()?);
             refuse_null(&question.get_item(0)?)?;
             refuse_null(&question.get_item(1)?)?;
-            let function = sockets::GETADDRINFO.current(py)?;
             if event_loop.debug.get() {
                 let function = event_loop.as_any().getattr(name!("_getaddrinfo_debug"))?;
                 return in_executor(&event_loop, function, question).map(Err);
             }
-            if !sockets::GETADDRINFO.is_replaced(py)
-                && executor::is_unwatched(&event_loop)?
-                && is_numeric_host(&question.get_item(0)?)
-                && is_numeric_port(&question.get_item(1)?)
-            {
-                let answer = match numeric::answer(question)? {
-                    Some(answer) => answer,
-                    None => function.call1(question)?,
-                };
+            let here = !sockets::GETADDRINFO.is_replaced(py) && executor::is_unwatched(&event_loop)?;
+            if here && let Some(answer) = numeric::answer(question)? {
                 return Ok(Ok(answer.unbind()));
+            }
+            let function = sockets::GETADDRINFO.current(py)?;
+            if here && is_numeric_host(&question.get_item(0)?) && is_numeric_port(&question.get_item(1)?) {
+                return Ok(Ok(function.call1(question)?.unbind()));
             }
             in_executor(&event_loop, function, question).map(Err)
         })?;
