@@ -4,6 +4,7 @@ A file that has such lines is also the program: `python -m FILE NAME WHAT COUNT`
 a word. Called by `run.py`.
 """
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -44,12 +45,29 @@ IMPORT = Single("loops", "import", "us of CPU", "benchmarks.imports", "import", 
 def measure(plan: Plan, selected: Sequence[Single]) -> list[Measurement]:
     """Run the selected lines on all contenders."""
     lines = {each.key: Measurement(each.topic, each.name, each.unit) for each in selected}
+    for single in selected:
+        if single.by_modules:
+            for contender in plan.contenders:
+                write_byte_code(plan, contender, single)
     for number in range(plan.rounds):
         for turn, single in enumerate(selected):
             plan.announce(number, single.key)
             for contender in rotated(plan.contenders, number + turn):
                 sample(plan, contender, single, lines[single.key])
     return list(lines.values())
+
+
+def write_byte_code(plan: Plan, contender: Contender, single: Single) -> None:
+    """Import once, unmeasured, and let the interpreter keep the byte code, as it does of what is installed.
+
+    yibu comes from a source tree. Where PYTHONDONTWRITEBYTECODE is set, it would be compiled in each round,
+    and the others would not.
+    """
+    command = [plan.python, "-m", single.module, contender.modules, single.what, "1"]
+    environment = {**contender.environment, "PYTHONDONTWRITEBYTECODE": ""}
+    # A failure is found again, and told, by the first round.
+    with contextlib.suppress(ChildError), LineProcess(command, environment) as child:
+        child.expect("got")
 
 
 def sample(plan: Plan, contender: Contender, single: Single, line: Measurement) -> None:
