@@ -25,6 +25,7 @@ WANTED = (
     "sboms/yibu.cyclonedx.json",
     "yibu/py.typed",
 )
+WANTED_OF_AUTO = ("licenses/LICENSE-MIT", "yibu_auto.pth", "yibu_auto.py")
 UNWANTED = ("allowlist", "__pycache__", "tests/")
 # Names of folders on a machine that builds.
 FOLDERS = re.compile(rb"/(?:root|home|work|tmp|github|builds|opt)/[\w./+-]{4,}")
@@ -57,15 +58,34 @@ print("yibu", yibu.__version__, "on", sys.version.split()[0])
 """
 
 
+# With yibu-auto and YIBU_INSTALL.
+PLAIN_PROGRAM = """
+import asyncio
+
+async def main():
+    assert type(asyncio.get_running_loop()).__module__ == "yibu.event_loop"
+
+asyncio.run(main())
+"""
+
+
 def run(wheels: list[str]) -> int:
     """Try these wheels, or all of build/dist; the exit code."""
     steps = Steps()
     found = discover()
-    for path in [Path(each) for each in wheels] or sorted(DIST.glob("*.whl")):
-        steps.call(f"inside {path.name}", lambda path=path: look_into(path))
+    paths = [Path(each) for each in wheels] or sorted(DIST.glob("*.whl"))
+    auto = next((path for path in paths if path.name.startswith("yibu_auto-")), None)
+    for path in paths:
+        wanted = WANTED_OF_AUTO if path is auto else WANTED
+        steps.call(f"inside {path.name}", lambda path=path, wanted=wanted: look_into(path, wanted))
+        if path is auto:
+            continue  # tried with each of the others
         interpreter = next((each for each in found.values() if fits(path, each)), None)
         if interpreter:
-            steps.call(f"on {interpreter.full_version}", lambda p=path, i=interpreter: install_and_run(p, i))
+            steps.call(
+                f"on {interpreter.full_version}",
+                lambda path=path, interpreter=interpreter: install_and_run(path, auto, interpreter),
+            )
         else:
             print(f"not run: there is no interpreter for {path.name} here")
     if not steps.passed:
@@ -73,11 +93,11 @@ def run(wheels: list[str]) -> int:
     return steps.summary()
 
 
-def look_into(path: Path) -> None:
+def look_into(path: Path, wanted: tuple[str, ...] = WANTED) -> None:
     """See that what a wheel has to have is there, and nothing of the machine that built it."""
     with zipfile.ZipFile(path) as wheel:
         names = wheel.namelist()
-        complaints = [f"lacks {wanted}" for wanted in WANTED if not any(n.endswith(wanted) for n in names)]
+        complaints = [f"lacks {each}" for each in wanted if not any(name.endswith(each) for name in names)]
         complaints += [f"has {name}" for name in names if any(each in name for each in UNWANTED)]
         for name in names:
             folders = sorted(set(FOLDERS.findall(wheel.read(name))))
@@ -94,19 +114,25 @@ def fits(path: Path, interpreter: Interpreter) -> bool:
     return f"-{tag}-{tag}-" in path.name and f"_{platform.machine()}." in path.name
 
 
-def install_and_run(path: Path, interpreter: Interpreter) -> None:
+def install_and_run(path: Path, auto: Path | None, interpreter: Interpreter) -> None:
     """Install the wheel where nothing else is, and run what a newcomer would run."""
     with tempfile.TemporaryDirectory(prefix="yibu-wheel-") as folder:
         python = str(Path(folder, "bin", "python"))
         environment = {**os.environ, "PATH": "/usr/bin:/bin"}
         environment.pop("PYTHONPATH", None)
+        install = [python, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps"]
         commands = [
             [interpreter.executable, "-m", "venv", folder],
-            [python, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", str(path.resolve())],
+            [*install, str(path.resolve())],
             [python, "-W", "error", "-c", PROGRAM],
             [python, "-W", "error", str(ROOT / "examples" / "hello.py")],
             [python, "-m", "yibu", "doctor"],
         ]
+        if auto is not None:
+            commands += [
+                [*install, str(auto.resolve())],
+                ["env", "YIBU_INSTALL=1", python, "-W", "error", "-c", PLAIN_PROGRAM],
+            ]
         for command in commands:
             done = subprocess.run(
                 command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=300

@@ -1,4 +1,4 @@
-"""Builds a release, into build/dist: a wheel for each Python and architecture, and the sdist.
+"""Builds a release, into build/dist: a wheel for each Python and architecture, the sdist, and yibu-auto.
 
     make wheels                                           everything
     make wheels ARGS="--python 3.13 --arch x86_64"        a part of it
@@ -46,6 +46,7 @@ def run(environment: Environment, options: argparse.Namespace) -> int:
                 )
     if options.sdist_only or len(options.python) == len(SUPPORTED):
         steps.command("sdist", [environment.python, "-m", "maturin", "sdist", "--out", str(DIST)])
+        steps.command("yibu-auto", auto_command(environment), env={**os.environ, "SOURCE_DATE_EPOCH": EPOCH})
     for path in sorted(DIST.iterdir()):
         print(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}")
     return steps.summary()
@@ -56,7 +57,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make wheels")
     parser.add_argument("--python", action="append", choices=SUPPORTED, help="this version only")
     parser.add_argument("--arch", action="append", choices=ARCHITECTURES, help="this architecture only")
-    parser.add_argument("--sdist-only", action="store_true")
+    parser.add_argument(
+        "--sdist-only", action="store_true", help="what no version and no architecture matters to"
+    )
     options = parser.parse_args(arguments)
     options.python = options.python or list(SUPPORTED)
     options.arch = options.arch or list(ARCHITECTURES)
@@ -82,6 +85,12 @@ def wheel_command(environment: Environment, version: str, target: str) -> list[s
     command = [environment.python, "-m", "maturin", "build", "--release", "--locked", "--zig"]
     command += ["--target", target, "--interpreter", f"python{version}", "--compatibility", "manylinux_2_17"]
     return [*command, "--sbom-include", str(bill), "--out", str(DIST)]
+
+
+def auto_command(environment: Environment) -> list[str]:
+    """What builds the distribution that reads YIBU_INSTALL."""
+    command = [environment.python, "-m", "build", "--no-isolation", "--outdir", str(DIST)]
+    return [*command, str(ROOT / "packages" / "yibu-auto")]
 
 
 def building(environment: Environment, target: str) -> dict[str, str]:

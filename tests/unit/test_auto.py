@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -114,3 +115,12 @@ def test_yibu_that_cannot_be_imported(python):
     expected = "YIBU_INSTALL is set, and yibu cannot be imported: No module named 'yibu'"
     assert process.stderr == f"yibu-auto: {expected}; this program runs on asyncio\n"
     assert process.stdout == "asyncio.unix_events\n"
+
+
+def test_released_with_yibu():
+    """`pip install yibu[auto]` of a release finds the yibu-auto of the same release."""
+    metadata = tomllib.loads((FILES / "pyproject.toml").read_text())["project"]
+    workspace = tomllib.loads((FILES.parents[1] / "Cargo.toml").read_text())["workspace"]["package"]
+    assert metadata["version"] == workspace["version"]
+    for name in "LICENSE-APACHE", "LICENSE-MIT":
+        assert (FILES / name).read_bytes() == (FILES.parents[1] / name).read_bytes()
