@@ -24,7 +24,7 @@ const PAGE: usize = 4096;
 /// How many times it does so in one call. `IOV_MAX` is 1024 on Linux.
 const PAGES: usize = 64;
 
-/// The most that one [`look`] covers.
+/// The most that one [`cached_part`] covers.
 pub const MOST: usize = PAGE * PAGES;
 
 /// What the page cache has of a piece of a file.
@@ -86,7 +86,7 @@ pub fn position(fd: Fd) -> io::Result<u64> {
 }
 
 /// Whether `length` bytes from `offset` on can be read without waiting for a disk. `length` is at most [`MOST`].
-pub fn look(fd: Fd, offset: u64, length: usize) -> Cached {
+pub fn cached_part(fd: Fd, offset: u64, length: usize) -> Cached {
     let length = length.min(MOST);
     match count_cached(fd, offset, length) {
         Ok(count) if count == length => Cached::All,
@@ -168,12 +168,12 @@ mod tests {
     fn what_was_just_written_is_cached_or_unknown() {
         let file = file(&[7; 10_000]);
         let fd = file.as_raw_fd();
-        if look(fd, 0, 1) == Cached::Unknown {
+        if cached_part(fd, 0, 1) == Cached::Unknown {
             return; // tmpfs answers no such question
         }
-        assert_eq!(look(fd, 0, 10_000), Cached::All);
-        assert_eq!(look(fd, 0, MOST), Cached::ToTheEnd);
-        assert_eq!(look(fd, 20_000, 1), Cached::ToTheEnd);
+        assert_eq!(cached_part(fd, 0, 10_000), Cached::All);
+        assert_eq!(cached_part(fd, 0, MOST), Cached::ToTheEnd);
+        assert_eq!(cached_part(fd, 20_000, 1), Cached::ToTheEnd);
         assert_eq!(position(fd).expect("a regular file"), 0);
     }
 
@@ -182,7 +182,7 @@ mod tests {
         let file = file(b"abcdef");
         let fd = file.as_raw_fd();
         let mut room = [MaybeUninit::uninit(); 4];
-        if look(fd, 0, 1) == Cached::Unknown {
+        if cached_part(fd, 0, 1) == Cached::Unknown {
             return;
         }
         assert_eq!(read_cached(fd, &mut room, None).expect("cached"), b"abcd");
@@ -213,8 +213,8 @@ mod tests {
     fn other_kinds_of_files() {
         let (reader, _writer) = std::io::pipe().expect("a pipe");
         assert!(!is_regular(reader.as_raw_fd()).expect("it is open"));
-        assert_eq!(look(reader.as_raw_fd(), 0, 1), Cached::Unknown);
-        assert_eq!(look(-1, 0, 1), Cached::Unknown);
+        assert_eq!(cached_part(reader.as_raw_fd(), 0, 1), Cached::Unknown);
+        assert_eq!(cached_part(-1, 0, 1), Cached::Unknown);
         assert!(is_regular(-1).is_err());
         assert!(position(-1).is_err());
     }

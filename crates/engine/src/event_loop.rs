@@ -54,7 +54,7 @@ pub enum Plan {
     /// Entries are ready, or the loop must not block: poll the kernel first.
     Poll,
     /// Nothing is ready or due: block, at most this long.
-    Park(Option<Duration>),
+    Block(Option<Duration>),
 }
 
 /// While entries are ready the kernel is polled at least once in this many seconds, so that I/O cannot starve.
@@ -202,11 +202,11 @@ impl<H: Host> EventLoop<H> {
         }
         if !must_not_block && self.ready.is_empty() {
             match self.timers.next_deadline() {
-                None => return self.plan_park(None),
+                None => return self.plan_block(None),
                 Some(when)
                     if when >= due_before(now, self.clock_resolution) + self.driver.spin_threshold() =>
                 {
-                    return self.plan_park(Some(when - now));
+                    return self.plan_block(Some(when - now));
                 }
                 // Due, or due so soon that polling until then is cheaper than sleeping.
                 Some(_) => {}
@@ -236,9 +236,9 @@ impl<H: Host> EventLoop<H> {
         self.unasked_turns = 0;
     }
 
-    fn plan_park(&mut self, seconds: Option<f64>) -> Plan {
+    fn plan_block(&mut self, seconds: Option<f64>) -> Plan {
         self.end_busy_period();
-        Plan::Park(seconds.map(|seconds| {
+        Plan::Block(seconds.map(|seconds| {
             // Rounded up: waking before the deadline would only mean waiting again.
             Duration::from_nanos((seconds.min(PARK_MAX) * 1e9).ceil() as u64)
         }))

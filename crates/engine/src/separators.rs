@@ -147,7 +147,7 @@ impl Search {
 
     /// Searches all bytes so far: those of the last call and the bytes that arrived after them.
     #[inline]
-    pub fn look(&mut self, bytes: &[u8]) -> Found {
+    pub fn search(&mut self, bytes: &[u8]) -> Found {
         if bytes.len().saturating_sub(self.offset) < self.separators.shortest() {
             return Found::Nothing(self.offset);
         }
@@ -180,12 +180,12 @@ mod tests {
 
     #[test]
     fn the_shorter_of_two_that_end_together_is_found() {
-        assert_eq!(search(&[b"\r\n", b"\n"]).look(b"a\r\n"), Found::At { start: 2, end: 3 });
+        assert_eq!(search(&[b"\r\n", b"\n"]).search(b"a\r\n"), Found::At { start: 2, end: 3 });
     }
 
     #[test]
     fn the_message_that_ends_first_is_found() {
-        assert_eq!(search(&[b"c", b"ab"]).look(b"xabc"), Found::At { start: 1, end: 3 });
+        assert_eq!(search(&[b"c", b"ab"]).search(b"xabc"), Found::At { start: 1, end: 3 });
     }
 
     proptest! {
@@ -216,13 +216,13 @@ mod tests {
             let mut cuts: Vec<usize> = cuts.into_iter().filter(|cut| *cut < bytes.len()).collect();
             cuts.sort_unstable();
             cuts.push(bytes.len());
-            let found = cuts.into_iter().find_map(|cut| match search.look(&bytes[..cut]) {
+            let found = cuts.into_iter().find_map(|cut| match search.search(&bytes[..cut]) {
                 Found::At { end, .. } => Some((cut, end)),
                 Found::Nothing(_) => None,
             });
             prop_assert_eq!(found.map(|(_, end)| end), shortest);
             if let Some((cut, end)) = found {
-                let again = search.look(&bytes[..cut]);
+                let again = search.search(&bytes[..cut]);
                 let found_again = matches!(again, Found::At { end: other, .. } if other == end);
                 prop_assert!(found_again, "{again:?} instead of {end}");
             }

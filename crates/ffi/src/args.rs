@@ -85,6 +85,15 @@ impl<'a, 'py> Args<'a, 'py> {
         (self.values.len() == 1 && self.positional == 1).then(|| self.value(0))
     }
 
+    /// The argument of a function that takes one, by position without a look at the signature.
+    #[inline]
+    pub fn single(&self, signature: &Signature<1>) -> Output<'py> {
+        match self.only() {
+            Some(argument) => Ok(argument),
+            None => self.parse(signature).map(|[argument]| argument),
+        }
+    }
+
     /// The `index`-th positional argument.
     #[inline]
     pub fn get(&self, index: usize) -> Option<Bound<'py, PyAny>> {

@@ -45,14 +45,14 @@ pub use sendfile::protocol::SendfileProtocol;
 use std::ffi::CStr;
 
 use pyo3::prelude::*;
-use pyo3::types::{PyString, PyType};
+use pyo3::types::PyString;
 
 use crate::core::Overrides;
 use crate::core::{EventLoop, Overridable, Services, overridable, overridden};
 use crate::ffi::class::Plain;
 #[cfg(Py_3_12)]
 use crate::ffi::redirection;
-use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Table, Visitor};
+use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Table, Visitor, stands_for};
 use crate::observing::{loops, metrics, steps};
 use crate::{callbacks, events, names, stock};
 
@@ -99,13 +99,7 @@ impl Class for EventLoop {
     const DERIVES_FROM_STOCK: bool = true;
     const FUNCTIONS: bool = true;
 
-    fn state() -> &'static ClassState {
-        &EVENT_LOOP
-    }
-
-    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
-        stock::event_loop(py).map(Some)
-    }
+    stands_for! { EVENT_LOOP, stock::event_loop }
 
     fn table(t: &mut Table<Self>) {
         t.doc(c"EventLoop(selector=None)\n--\n\nThe native part of yibu.EventLoop.");

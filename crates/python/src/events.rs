@@ -16,7 +16,6 @@ use std::ffi::CStr;
 
 use pyo3::exceptions::{PyKeyboardInterrupt, PySystemExit};
 use pyo3::prelude::*;
-use pyo3::types::PyType;
 
 use crate::arguments::Arguments;
 use crate::attributes::{assigned, flags, objects};
@@ -24,6 +23,7 @@ use crate::core::{EventLoop, current};
 use crate::ffi::class::Weak;
 use crate::ffi::{
     Args, Class, ClassState, Create, Obj, Output, Raised, Signature, Slot, Table, make, references,
+    stands_for,
 };
 use crate::ffi::{boolean, call, none};
 use crate::replaced::copy_context;
@@ -348,13 +348,7 @@ impl Class for Handle {
     const FREELIST: usize = 4096;
     const FUNCTIONS: bool = true;
 
-    fn state() -> &'static ClassState {
-        &HANDLE
-    }
-
-    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
-        stock::handle(py).map(Some)
-    }
+    stands_for! { HANDLE, stock::handle }
 
     fn table(t: &mut Table<Self>) {
         t.doc(c"Handle(callback, args, loop, context=None)\n--\n\nA callback on its way to run; returned by call_soon() and its kin.");

@@ -69,7 +69,7 @@ fn is_cached_up_to<'py>(args: Args<'_, 'py>) -> Output<'py> {
         return Ok(boolean(args.py(), true));
     }
     let length = usize::try_from(end - position).unwrap_or(usize::MAX).saturating_add(more);
-    match files::look(descriptor, position, length) {
+    match files::cached_part(descriptor, position, length) {
         Cached::All => Ok(boolean(args.py(), length <= MOST)),
         Cached::ToTheEnd => Ok(boolean(args.py(), true)),
         Cached::Less => Ok(boolean(args.py(), false)),
@@ -81,7 +81,7 @@ fn is_cached_to_the_end<'py>(args: Args<'_, 'py>) -> Output<'py> {
     let [descriptor] = args.parse(&CACHED_TO_THE_END)?;
     let descriptor = descriptor.extract()?;
     let Ok(position) = files::position(descriptor) else { return Ok(none(args.py())) };
-    match files::look(descriptor, position, MOST) {
+    match files::cached_part(descriptor, position, MOST) {
         Cached::ToTheEnd => Ok(boolean(args.py(), true)),
         Cached::All | Cached::Less => Ok(boolean(args.py(), false)),
         Cached::Unknown => Ok(none(args.py())),

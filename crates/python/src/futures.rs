@@ -21,14 +21,14 @@ use std::ffi::CStr;
 
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyString, PyType};
+use pyo3::types::PyString;
 
 use self::scheduling::{callback_list, remove_callback};
 use crate::attributes::{assigned, write_flag};
 use crate::core::{OwnerKind, finish, ignore_replacement, typed};
 use crate::events::loop_debug;
 use crate::ffi::class::DictAndWeak;
-use crate::ffi::{Args, Class, ClassState, Create, Obj, Ref, Signature, Slot, Table, Visitor};
+use crate::ffi::{Args, Class, ClassState, Create, Obj, Ref, Signature, Slot, Table, Visitor, stands_for};
 use crate::ffi::{boolean, context, none};
 use crate::{sources, stock};
 
@@ -238,13 +238,7 @@ impl Class for Future {
     const FREELIST: usize = 1024;
     const IMMUTABLE: bool = true;
 
-    fn state() -> &'static ClassState {
-        &FUTURE
-    }
-
-    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
-        stock::future(py).map(Some)
-    }
+    stands_for! { FUTURE, stock::future }
 
     fn table(t: &mut Table<Self>) {
         t.doc(c"Future(*, loop=None)\n--\n\nA result that comes later, bound to one event loop.");

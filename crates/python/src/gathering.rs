@@ -7,7 +7,7 @@ use std::cell::Cell;
 use std::ffi::CStr;
 
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyTuple, PyType};
+use pyo3::types::{PyDict, PyList, PyTuple};
 
 use crate::callbacks::{Reaction, no_longer_awaited, react};
 use crate::classes;
@@ -18,7 +18,7 @@ use crate::ffi::class::DictAndWeak;
 use crate::ffi::originals::{self, Replaced};
 use crate::ffi::{
     Args, Class, ClassState, Create, Obj, Output, Signature, Slot, Table, boolean, depth, derived, make,
-    none, references,
+    none, references, stands_for,
 };
 use crate::futures::{self, Future, State, future_like};
 use crate::mixins::create_future;
@@ -280,13 +280,7 @@ impl Class for GatheringFuture {
     const FREELIST: usize = 64;
     const FUNCTIONS: bool = true;
 
-    fn state() -> &'static ClassState {
-        &GATHERING_FUTURE
-    }
-
-    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
-        stock::gathering_future(py).map(Some)
-    }
+    stands_for! { GATHERING_FUTURE, stock::gathering_future }
 
     fn table(t: &mut Table<Self>) {
         t.doc(c"_GatheringFuture(children, *, loop)\n--\n\nThe future that gather() returns: cancelling it cancels its children.");

@@ -1,11 +1,11 @@
 //! `Lock`, `Event`, `Condition`, `Semaphore`, `BoundedSemaphore`, `Barrier`: `asyncio.locks`, native.
 //!
-//! One file for each class; what they share is in `waiters` and `held`.
+//! One file for each class; what they share is in `waiters` and `async_with`.
 
+mod async_with;
 mod barrier;
 mod condition;
 pub mod event;
-mod held;
 mod holder;
 mod lock;
 mod semaphore;
@@ -19,16 +19,16 @@ use crate::{classes, stock};
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     let bound = [stock::loop_bound_mixin(py)?];
-    let held = [stock::context_manager_mixin(py)?, stock::loop_bound_mixin(py)?];
+    let with_manager = [stock::context_manager_mixin(py)?, stock::loop_bound_mixin(py)?];
     holder::register(module)?;
-    classes::add_on::<lock::Lock>(module, &held)?;
+    classes::add_on::<lock::Lock>(module, &with_manager)?;
     classes::add_on::<event::Event>(module, &bound)?;
-    classes::add_on::<condition::Condition>(module, &held)?;
-    let semaphore = classes::add_on::<semaphore::Semaphore>(module, &held)?;
+    classes::add_on::<condition::Condition>(module, &with_manager)?;
+    let semaphore = classes::add_on::<semaphore::Semaphore>(module, &with_manager)?;
     classes::add_derived::<semaphore::BoundedSemaphore>(module, &semaphore)?;
     classes::add_on::<barrier::Barrier>(module, &bound)?;
-    held::install_special_context::<lock::Lock>(py)?;
-    held::install_special_context::<condition::Condition>(py)?;
-    held::install_special_context::<semaphore::Semaphore>(py)?;
-    held::install_special_context::<semaphore::BoundedSemaphore>(py)
+    async_with::install_special_context::<lock::Lock>(py)?;
+    async_with::install_special_context::<condition::Condition>(py)?;
+    async_with::install_special_context::<semaphore::Semaphore>(py)?;
+    async_with::install_special_context::<semaphore::BoundedSemaphore>(py)
 }

@@ -17,7 +17,7 @@ pub use data::{LifoQueue, PriorityQueue, Queue};
 use std::ffi::CStr;
 
 use pyo3::prelude::*;
-use pyo3::types::{PyString, PyType};
+use pyo3::types::PyString;
 
 #[cfg(Py_3_13)]
 use crate::attributes::flags;
@@ -28,7 +28,7 @@ use crate::ffi::call::recursing;
 use crate::ffi::combined::{Combinable, Extended};
 use crate::ffi::originals::Replaced;
 use crate::ffi::{
-    Args, Class, ClassState, Obj, Output, Signature, Table, Visitor, boolean, none, references,
+    Args, Class, ClassState, Obj, Output, Signature, Table, Visitor, boolean, none, references, stands_for,
 };
 use crate::stock;
 use data::Kind;
@@ -111,25 +111,16 @@ fn describe<'py>(queue: &Obj<'py, Queue>, place: &str) -> Output<'py> {
     Ok(PyString::new(queue.py(), &format!("<{}{place} {state}>", class.name()?)).into_any())
 }
 
-/// The only positional argument of most calls, or what the parser makes of them.
-#[inline]
-fn single<'py>(args: Args<'_, 'py>, signature: &Signature<1>) -> Output<'py> {
-    match args.only() {
-        Some(argument) => Ok(argument),
-        None => args.parse(signature).map(|[argument]| argument),
-    }
-}
-
 /// The methods that move items.
 fn methods(t: &mut Table<Queue>) {
     t.method(
         &PUT,
-        |queue, args| exchange::put(queue, single(args, &PUT)?),
+        |queue, args| exchange::put(queue, args.single(&PUT)?),
         "Coroutine that puts an item in, when there is room for it.",
     );
     t.method(
         &PUT_NOWAIT,
-        |queue, args| exchange::put_nowait(queue, single(args, &PUT_NOWAIT)?),
+        |queue, args| exchange::put_nowait(queue, args.single(&PUT_NOWAIT)?),
         "Puts an item in. Raises QueueFull when there is no room for it.",
     );
     t.noargs(c"get", exchange::get, "Coroutine that takes an item out, when there is one.");
@@ -179,8 +170,7 @@ fn hook_methods(t: &mut Table<Queue>) {
     t.method(
         &STORE,
         |queue, args| {
-            items::put(queue, hooks::of(queue)?, Kind::Fifo, &single(args, &STORE)?)
-                .map(|()| none(queue.py()))
+            items::put(queue, hooks::of(queue)?, Kind::Fifo, &args.single(&STORE)?).map(|()| none(queue.py()))
         },
         "Puts an item into the container.",
     );
@@ -191,7 +181,7 @@ fn hook_methods(t: &mut Table<Queue>) {
     );
     t.method(
         &WAKEUP_NEXT,
-        |queue, args| waiters::wake_next_of(&single(args, &WAKEUP_NEXT)?).map(|()| none(queue.py())),
+        |queue, args| waiters::wake_next_of(&args.single(&WAKEUP_NEXT)?).map(|()| none(queue.py())),
         "Wakes the first of the waiters that is not done.",
     );
     t.noargs(
@@ -291,13 +281,7 @@ impl Class for Queue {
     const SHOWN_WHEN_SET: &'static [&'static str] = <Self as Copied>::RARE_STATE;
     const NONE_BEFORE_INIT: Option<&'static str> = Some("_maxsize");
 
-    fn state() -> &'static ClassState {
-        &QUEUE
-    }
-
-    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
-        stock::queue(py).map(Some)
-    }
+    stands_for! { QUEUE, stock::queue }
 
     fn table(t: &mut Table<Self>) {
         t.doc(c"Queue(maxsize=0)\n--\n\nItems on their way from some tasks to others, at most maxsize of them if that is more than 0.");
@@ -355,13 +339,7 @@ impl Class for PriorityQueue {
     const SHOWN_WHEN_SET: &'static [&'static str] = Queue::SHOWN_WHEN_SET;
     const NONE_BEFORE_INIT: Option<&'static str> = Queue::NONE_BEFORE_INIT;
 
-    fn state() -> &'static ClassState {
-        &PRIORITY_QUEUE
-    }
-
-    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
-        stock::priority_queue(py).map(Some)
-    }
+    stands_for! { PRIORITY_QUEUE, stock::priority_queue }
 
     fn table(t: &mut Table<Self>) {
         t.doc(c"PriorityQueue(maxsize=0)\n--\n\nA queue that gives the least item first; mostly they are tuples (priority, data).");
@@ -414,13 +392,7 @@ impl Class for LifoQueue {
     const SHOWN_WHEN_SET: &'static [&'static str] = Queue::SHOWN_WHEN_SET;
     const NONE_BEFORE_INIT: Option<&'static str> = Queue::NONE_BEFORE_INIT;
 
-    fn state() -> &'static ClassState {
-        &LIFO_QUEUE
-    }
-
-    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
-        stock::lifo_queue(py).map(Some)
-    }
+    stands_for! { LIFO_QUEUE, stock::lifo_queue }
 
     fn table(t: &mut Table<Self>) {
         t.doc(c"LifoQueue(maxsize=0)\n--\n\nA queue that gives the newest item first.");
@@ -435,7 +407,7 @@ impl Class for LifoQueue {
         t.method(
             &STORE_ON_STACK,
             |queue, args| {
-                let item = single(args, &STORE_ON_STACK)?;
+                let item = args.single(&STORE_ON_STACK)?;
                 items::put(queue.upcast(), hooks::of(queue.upcast())?, Kind::Lifo, &item)
                     .map(|()| none(queue.py()))
             },

@@ -10,7 +10,7 @@ use std::ffi::CStr;
 
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyType};
+use pyo3::types::PyDict;
 
 use crate::attributes::{assigned, flags, objects};
 use crate::copying::{self, Copied};
@@ -18,7 +18,9 @@ use crate::coroutines::is_coroutine;
 use crate::errors;
 use crate::ffi::combined::Combinable;
 use crate::ffi::thread::outlive_interpreter;
-use crate::ffi::{Args, Class, ClassState, Create, Obj, Output, Raised, Signature, Slot, Table, references};
+use crate::ffi::{
+    Args, Class, ClassState, Create, Obj, Output, Raised, Signature, Slot, Table, references, stands_for,
+};
 use crate::ffi::{call, none};
 use crate::functions::asked;
 use crate::futures::future_like;
@@ -327,13 +329,7 @@ impl Class for Runner {
     const SHOWN: &'static [&'static str] = <Self as Copied>::STATE;
     const SHOWN_WHEN_SET: &'static [&'static str] = <Self as Copied>::RARE_STATE;
 
-    fn state() -> &'static ClassState {
-        &RUNNER
-    }
-
-    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
-        stock::runner(py).map(Some)
-    }
+    stands_for! { RUNNER, stock::runner }
 
     fn table(t: &mut Table<Self>) {
         t.doc(

@@ -11,14 +11,16 @@ use std::ffi::CStr;
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyTuple, PyType};
+use pyo3::types::{PyDict, PyList, PyTuple};
 
 use crate::attributes::objects;
 use crate::classes;
 use crate::core::EventLoop;
 use crate::coroutines::{self, GcRef, GcScope};
 use crate::ffi::combined::Combinable;
-use crate::ffi::{Args, Class, ClassState, Create, Obj, Output, Signature, Slot, Table, WeakMap, references};
+use crate::ffi::{
+    Args, Class, ClassState, Create, Obj, Output, Signature, Slot, Table, WeakMap, references, stands_for,
+};
 use crate::ffi::{boolean, none};
 use crate::replaced::names::TRANSPORT_SOCKET_OF_SERVERS;
 use crate::stock;
@@ -162,13 +164,7 @@ impl Class for Server {
         "_serving_forever_fut",
     ];
 
-    fn state() -> &'static ClassState {
-        &SERVER
-    }
-
-    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
-        stock::server(py).map(Some)
-    }
+    stands_for! { SERVER, stock::server }
 
     fn table(t: &mut Table<Self>) {
         t.doc(c"Listening sockets and the connections accepted from them; made by create_server().");

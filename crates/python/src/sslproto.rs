@@ -30,11 +30,13 @@ use std::ffi::CStr;
 
 use pyo3::exceptions::{PyException, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple, PyType};
+use pyo3::types::{PyDict, PyTuple};
 
 use crate::classes;
 use crate::ffi::combined::Combinable;
-use crate::ffi::{Args, Class, ClassState, Create, Obj, Output, Signature, Slot, Table, Visitor, none};
+use crate::ffi::{
+    Args, Class, ClassState, Create, Obj, Output, Signature, Slot, Table, Visitor, none, stands_for,
+};
 use crate::frames::Frame;
 use crate::replaced::names::SSLPROTO;
 use crate::transports::receiver;
@@ -258,13 +260,7 @@ impl Class for SslProtocol {
     const NOT_CALLED: &'static [&'static str] =
         &["_abort", "_do_read", "_fatal_error", "_start_shutdown", "_wakeup_waiter"];
 
-    fn state() -> &'static ClassState {
-        &SSL_PROTOCOL
-    }
-
-    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
-        stock::ssl_protocol(py).map(Some)
-    }
+    stands_for! { SSL_PROTOCOL, stock::ssl_protocol }
 
     fn table(t: &mut Table<Self>) {
         t.doc(c"SSLProtocol(loop, app_protocol, sslcontext, waiter, server_side=False, server_hostname=None, call_connection_made=True, ssl_handshake_timeout=None, ssl_shutdown_timeout=None)\n--\n\nTLS between a transport and a protocol.");

@@ -13,7 +13,7 @@ use std::ffi::CStr;
 
 use pyo3::exceptions::{PyKeyboardInterrupt, PyRuntimeError, PySystemExit};
 use pyo3::prelude::*;
-use pyo3::types::{PyList, PySet, PyType};
+use pyo3::types::{PyList, PySet};
 
 use crate::attributes::{flags, objects};
 use crate::callbacks::Reaction;
@@ -24,7 +24,7 @@ use crate::coroutines::{Routine, Step};
 use crate::errors;
 use crate::ffi::combined::Combinable;
 use crate::ffi::{
-    Args, Class, ClassState, Obj, Output, Signature, Slot, Table, boolean, make, none, references,
+    Args, Class, ClassState, Obj, Output, Signature, Slot, Table, boolean, make, none, references, stands_for,
 };
 use crate::functions::running_loop;
 use crate::futures::future_like;
@@ -322,13 +322,7 @@ impl Class for TaskGroup {
     const SHOWN: &'static [&'static str] = <Self as Copied>::STATE;
     const SHOWN_WHEN_SET: &'static [&'static str] = <Self as Copied>::RARE_STATE;
 
-    fn state() -> &'static ClassState {
-        &TASK_GROUP
-    }
-
-    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
-        stock::task_group(py).map(Some)
-    }
+    stands_for! { TASK_GROUP, stock::task_group }
 
     fn table(t: &mut Table<Self>) {
         t.doc(c"TaskGroup()\n--\n\nAn asynchronous context manager that waits for the tasks made by its create_task(). When one fails, the others are cancelled and the exceptions raised as an ExceptionGroup.");

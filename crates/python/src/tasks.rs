@@ -8,6 +8,7 @@ mod awaited;
 pub mod births;
 mod callback;
 pub mod creating;
+mod delays;
 pub mod described;
 mod docs;
 mod eager;
@@ -16,7 +17,6 @@ pub mod ensure;
 mod introspection;
 mod numbering;
 pub mod observed;
-mod pause;
 mod state;
 mod stepping;
 pub mod threadsafe;
@@ -26,13 +26,15 @@ use std::ffi::CStr;
 
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
-use pyo3::types::{PyModule, PyType};
+use pyo3::types::PyModule;
 
 use crate::attributes::flags;
 use crate::core::{EventLoop, Overrides, current};
 use crate::coroutines::is_coroutine;
 use crate::ffi::class::DictAndWeak;
-use crate::ffi::{Args, Class, ClassState, Create, Obj, Output, Signature, Table, make, references};
+use crate::ffi::{
+    Args, Class, ClassState, Create, Obj, Output, Signature, Table, make, references, stands_for,
+};
 use crate::ffi::{boolean, call, context, depth, none};
 use crate::functions;
 use crate::futures::{self, Future, State, future_like};
@@ -46,12 +48,12 @@ pub use creating::create_task_on;
 pub use creating::{CREATE_TASK, create_task, spawn_on};
 #[cfg(not(Py_3_14))]
 pub use creating::{set_task_name, spawner};
+pub use delays::{Delay, yield_once};
 #[cfg(Py_3_14)]
 pub use described::all_tasks;
 pub use eager::makes_eager_tasks;
 #[cfg(not(Py_3_14))]
 pub use introspection::all_tasks;
-pub use pause::{Delay, yield_once};
 pub use state::Task;
 use state::{TASKS, name};
 use stepping::{schedule_step, step};
@@ -299,13 +301,7 @@ impl Class for Task {
     const FREELIST: usize = 1024;
     const IMMUTABLE: bool = true;
 
-    fn state() -> &'static ClassState {
-        &TASK
-    }
-
-    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
-        stock::task(py).map(Some)
-    }
+    stands_for! { TASK, stock::task }
 
     fn table(t: &mut Table<Self>) {
         t.doc(DOC);

@@ -10,7 +10,6 @@ use std::ffi::CStr;
 
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::PyType;
 
 use crate::alarms::{self, Alarm};
 use crate::attributes::{assigned, objects};
@@ -19,7 +18,7 @@ use crate::core::{EventLoop, now, seconds};
 use crate::coroutines::{Routine, Special, Step, install_special};
 use crate::ffi::combined::Combinable;
 use crate::ffi::{
-    Args, Class, ClassState, Create, Obj, Output, Ref, Signature, Slot, Table, make, references,
+    Args, Class, ClassState, Create, Obj, Output, Ref, Signature, Slot, Table, make, references, stands_for,
 };
 use crate::ffi::{boolean, none};
 use crate::functions::{self, running_loop};
@@ -204,13 +203,7 @@ fn repr<'py>(timeout: &Obj<'py, Timeout>) -> Output<'py> {
 }
 
 fn timeout<'py>(args: Args<'_, 'py>) -> Output<'py> {
-    let delay = match args.only() {
-        Some(delay) => delay,
-        None => {
-            let [delay] = args.parse(&AFTER)?;
-            delay
-        }
-    };
+    let delay = args.single(&AFTER)?;
     make(&delay)
 }
 
@@ -299,13 +292,7 @@ impl Class for Timeout {
     const SHOWN: &'static [&'static str] = <Self as Copied>::STATE;
     const SHOWN_WHEN_SET: &'static [&'static str] = <Self as Copied>::RARE_STATE;
 
-    fn state() -> &'static ClassState {
-        &TIMEOUT
-    }
-
-    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
-        stock::timeout(py).map(Some)
-    }
+    stands_for! { TIMEOUT, stock::timeout }
 
     fn table(t: &mut Table<Self>) {
         t.doc(c"Timeout(when)\n--\n\nA limit on the time its body takes: what is not done by when is cancelled and raises TimeoutError.");

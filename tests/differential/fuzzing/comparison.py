@@ -44,7 +44,7 @@ def silence():
 
 
 def trace(program, implementation):
-    """Return the trace of a program; the collector, which comes when it likes, stays away meanwhile."""
+    """Return the trace of a program. The garbage collector is off meanwhile."""
     with silence():
         gc.disable()
         try:

@@ -71,7 +71,7 @@ impl Memory {
 pub(super) struct Provided {
     memory: std::sync::Arc<Memory>,
     tail: u16,
-    held: Vec<bool>,
+    in_driver: Vec<bool>,
 }
 
 impl Provided {
@@ -79,10 +79,10 @@ impl Provided {
     pub(super) fn new() -> Option<Self> {
         let queue = Pages::new(usize::from(COUNT) * size_of::<BufRingEntry>())?;
         let data = Pages::new(usize::from(COUNT) * STRIDE)?;
-        let mut held = Vec::new();
-        held.try_reserve_exact(usize::from(COUNT)).ok()?;
-        held.resize(usize::from(COUNT), true);
-        Some(Self { memory: std::sync::Arc::new(Memory { queue, data }), tail: 0, held })
+        let mut in_driver = Vec::new();
+        in_driver.try_reserve_exact(usize::from(COUNT)).ok()?;
+        in_driver.resize(usize::from(COUNT), true);
+        Some(Self { memory: std::sync::Arc::new(Memory { queue, data }), tail: 0, in_driver })
     }
 
     pub(super) fn memory(&self) -> std::sync::Arc<Memory> {
@@ -93,7 +93,7 @@ impl Provided {
     pub(super) fn restart(&mut self, in_use: impl Fn(u16) -> bool) {
         self.tail = 0;
         for buffer in 0..COUNT {
-            self.held[usize::from(buffer)] = true;
+            self.in_driver[usize::from(buffer)] = true;
             if !in_use(buffer) {
                 self.give_back(buffer);
             }
@@ -105,15 +105,15 @@ impl Provided {
 
     /// The kernel has filled a buffer, which is the driver's until it is given back.
     pub(super) fn hold(&mut self, buffer: u16) {
-        if let Some(held) = self.held.get_mut(usize::from(buffer)) {
-            *held = true;
+        if let Some(in_driver) = self.in_driver.get_mut(usize::from(buffer)) {
+            *in_driver = true;
         }
     }
 
     /// The first `len` bytes of a buffer that the driver holds.
     #[inline]
     pub(super) fn bytes(&self, buffer: u16, len: usize) -> &[u8] {
-        if !self.held.get(usize::from(buffer)).copied().unwrap_or(false) {
+        if !self.in_driver.get(usize::from(buffer)).copied().unwrap_or(false) {
             return &[];
         }
         let len = len.min(SIZE);
@@ -128,8 +128,8 @@ impl Provided {
     /// Puts a buffer that the driver holds into the queue again.
     #[inline]
     pub(super) fn give_back(&mut self, buffer: u16) {
-        match self.held.get_mut(usize::from(buffer)) {
-            Some(held) if *held => *held = false,
+        match self.in_driver.get_mut(usize::from(buffer)) {
+            Some(in_driver) if *in_driver => *in_driver = false,
             _ => return,
         }
         let place = usize::from(self.tail & (COUNT - 1));

@@ -43,7 +43,7 @@ fn turn(machine: &mut Machine, mut post: impl FnMut(&Inbox<Label>, Moment)) -> i
     match plan {
         Plan::Run => {}
         Plan::Poll => machine.engine.poll()?,
-        Plan::Park(timeout) => {
+        Plan::Block(timeout) => {
             if let Some(mut wait) = machine.engine.begin_wait()? {
                 post(&inbox, Moment::BeforeBlock);
                 let blocked = wait.block(timeout);
@@ -200,7 +200,7 @@ fn receive_from_threads(mut engine: EventLoop<Embedder>) -> io::Result<Vec<Label
         }
         while arrived.len() < (POSTERS * MESSAGES) as usize {
             let now = engine.driver.now();
-            if let Plan::Park(timeout) = engine.plan(now, false)
+            if let Plan::Block(timeout) = engine.plan(now, false)
                 && let Some(mut wait) = engine.begin_wait()?
             {
                 wait.block(timeout)?;

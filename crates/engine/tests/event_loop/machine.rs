@@ -158,15 +158,15 @@ impl Machine {
         self.gather(true)
     }
 
-    fn gather(&mut self, hurry: bool) -> io::Result<(Plan, usize)> {
+    fn gather(&mut self, must_not_block: bool) -> io::Result<(Plan, usize)> {
         while let Some(alarm) = self.engine.pop_cancelled_timer() {
             alarm.0.scheduled.set(false);
         }
-        let plan = self.engine.plan(self.now(), hurry);
+        let plan = self.engine.plan(self.now(), must_not_block);
         match plan {
             Plan::Run => {}
             Plan::Poll => self.engine.poll()?,
-            Plan::Park(timeout) => {
+            Plan::Block(timeout) => {
                 if let Some(mut wait) = self.engine.begin_wait()? {
                     let blocked = wait.block(timeout);
                     self.engine.end_wait(wait)?;

@@ -136,7 +136,7 @@ fn a_park_is_never_longer_than_a_day() -> io::Result<()> {
     for when in [f64::INFINITY, 1e300, machine.now() + 1e9] {
         machine.schedule(0, when);
         let day = Duration::from_secs(24 * 3600);
-        assert_eq!(machine.turn()?, Some(Plan::Park(Some(day))));
+        assert_eq!(machine.turn()?, Some(Plan::Block(Some(day))));
         assert_eq!(machine.ran, []);
     }
     Ok(())

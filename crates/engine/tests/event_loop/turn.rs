@@ -168,7 +168,7 @@ impl Modelled {
         let ready = std::mem::take(&mut self.ready);
         let asked = !matches!(plan, None | Some(Plan::Run));
         let reported = if !asked { Vec::new() } else { self.arrived.iter().copied().collect() };
-        if !reported.is_empty() || script.stopped || matches!(plan, Some(Plan::Park(_))) {
+        if !reported.is_empty() || script.stopped || matches!(plan, Some(Plan::Block(_))) {
             self.eager = EAGER_TURNS;
         }
         self.expected = ready.into_iter().chain(reported.into_iter().map(Ran::Io)).collect();
@@ -191,7 +191,7 @@ impl Modelled {
     fn check_plan(&mut self, plan: Option<Plan>, busy: bool, stopped: bool, before: f64, now: f64) {
         let since = self.asked_at.map_or(f64::INFINITY, |asked_at| before - asked_at);
         self.hurried = if plan.is_none() { self.hurried + 1 } else { 0 };
-        let asks = matches!(plan, Some(Plan::Poll | Plan::Park(_)));
+        let asks = matches!(plan, Some(Plan::Poll | Plan::Block(_)));
         assert!(asks || self.eager == 0, "something happened to a descriptor, and the kernel is not asked");
         self.eager = self.eager.saturating_sub(1);
         match plan {
@@ -204,7 +204,7 @@ impl Modelled {
                 assert!(busy, "nothing to do and no wait");
                 self.asked_at = Some(before);
             }
-            Some(Plan::Park(timeout)) => {
+            Some(Plan::Block(timeout)) => {
                 assert!(!busy && timeout != Some(Duration::ZERO));
                 assert_eq!(timeout.is_none(), self.alarms.is_empty());
                 if self.arrived.is_empty() && self.alarms.iter().any(|alarm| alarm.0.when < f64::INFINITY) {
@@ -304,7 +304,7 @@ fn a_burst_leaves_no_memory_behind() -> io::Result<()> {
     assert_eq!(machine.ran.len(), 1_000_000);
     let burst = machine.engine.ready.capacity();
     let alarm = machine.schedule(0, machine.now() + 1.0);
-    assert!(matches!(machine.turn()?, Some(Plan::Park(_))));
+    assert!(matches!(machine.turn()?, Some(Plan::Block(_))));
     assert_eq!(machine.ran, [Ran::Timer(alarm.0.label)]);
     assert!(burst >= 1_000_000 && machine.engine.ready.capacity() < 10_000);
     Ok(())

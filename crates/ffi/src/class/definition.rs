@@ -122,6 +122,26 @@ macro_rules! references {
     };
 }
 
+/// Writes `state` and `stock` of a class that stands for a class of the standard library; inside of its `impl Class`.
+///
+/// ```ignore
+/// stands_for! { LOCK, stock::lock }
+/// ```
+#[macro_export]
+macro_rules! stands_for {
+    ($state:ident, $($stock:ident)::+) => {
+        fn state() -> &'static $crate::ClassState {
+            &$state
+        }
+
+        fn stock(
+            py: ::pyo3::Python<'_>,
+        ) -> ::pyo3::PyResult<Option<&::pyo3::Bound<'_, ::pyo3::types::PyType>>> {
+            $($stock)::+(py).map(Some)
+        }
+    };
+}
+
 /// Declares the data of a class that derives from a native class: first the data of that, then its own.
 ///
 /// ```ignore

@@ -25,7 +25,7 @@ impl<T: Class> Obj<'_, T> {
         }
         match T::state().originals.replaced_in_main_class() {
             Some(replaced) if self.is_of_main_class() => replaced,
-            _ => self.look(),
+            _ => self.compare(),
         }
     }
 
@@ -43,7 +43,7 @@ impl<T: Class> Obj<'_, T> {
 
     #[cold]
     #[inline(never)]
-    fn look(&self) -> Replaced {
+    fn compare(&self) -> Replaced {
         let class = || self.as_any().get_type();
         if self.is_of_main_class() {
             look_at_main_class::<T>(self.py())

@@ -6,12 +6,12 @@ use std::cell::Cell;
 use std::ffi::CStr;
 
 use pyo3::prelude::*;
-use pyo3::types::{PyString, PyType};
+use pyo3::types::PyString;
 
 use crate::attributes::{flags, objects};
 use crate::ffi::combined::{Combinable, Extended};
 use crate::ffi::{
-    Args, Class, ClassState, Obj, Output, Signature, Slot, Table, call, derived, none, references,
+    Args, Class, ClassState, Obj, Output, Signature, Slot, Table, call, derived, none, references, stands_for,
 };
 use crate::{names, stock};
 
@@ -66,13 +66,7 @@ impl Class for WritePipe {
 
     const FUNCTIONS: bool = true;
 
-    fn state() -> &'static ClassState {
-        &WRITE_PIPE
-    }
-
-    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
-        stock::write_subprocess_pipe_proto(py).map(Some)
-    }
+    stands_for! { WRITE_PIPE, stock::write_subprocess_pipe_proto }
 
     fn table(t: &mut Table<Self>) {
         t.doc(c"WriteSubprocessPipeProto(proc, fd)\n--\n\nThe protocol of the pipe to descriptor fd of a child.");
@@ -132,13 +126,7 @@ impl Class for ReadPipe {
 
     const FUNCTIONS: bool = true;
 
-    fn state() -> &'static ClassState {
-        &READ_PIPE
-    }
-
-    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
-        stock::read_subprocess_pipe_proto(py).map(Some)
-    }
+    stands_for! { READ_PIPE, stock::read_subprocess_pipe_proto }
 
     fn table(t: &mut Table<Self>) {
         t.doc(c"ReadSubprocessPipeProto(proc, fd)\n--\n\nThe protocol of the pipe from descriptor fd of a child.");

@@ -7,7 +7,7 @@ use std::ffi::CStr;
 
 use pyo3::exceptions::{PyNotImplementedError, PyPermissionError, PyProcessLookupError, PyResourceWarning};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PySet, PyString, PyTuple, PyType};
+use pyo3::types::{PyBytes, PyDict, PySet, PyString, PyTuple};
 
 use super::data::BaseSubprocessTransport;
 use super::{connecting, ending};
@@ -17,6 +17,7 @@ use crate::events::loop_debug;
 use crate::ffi::class::AfterSlots;
 use crate::ffi::{
     Args, Class, ClassState, Obj, Output, Raised, Signature, Slot, Table, boolean, call, none, references,
+    stands_for,
 };
 use crate::frames::Frame;
 use crate::futures::future_like;
@@ -362,13 +363,7 @@ impl Class for BaseSubprocessTransport {
     const STANDS_FOR_STOCK: bool = true;
     const FUNCTIONS: bool = true;
 
-    fn state() -> &'static ClassState {
-        &BASE_SUBPROCESS_TRANSPORT
-    }
-
-    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
-        stock::base_subprocess_transport(py).map(Some)
-    }
+    stands_for! { BASE_SUBPROCESS_TRANSPORT, stock::base_subprocess_transport }
 
     fn table(t: &mut Table<Self>) {
         t.doc(c"BaseSubprocessTransport(loop, protocol, args, shell, stdin, stdout, stderr, bufsize, waiter=None, extra=None, **kwargs)\n--\n\nA child process. Subclasses start it.");

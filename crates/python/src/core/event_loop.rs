@@ -245,7 +245,7 @@ impl EventLoop {
 
     /// Begins to record a trace, or records none any more.
     pub fn record(&self, begun: Option<Arc<Recording>>) {
-        let begun = begun.map(|recording| Box::new(LoopTrace::new(recording, self.pulse.parks())));
+        let begun = begun.map(|recording| Box::new(LoopTrace::new(recording, self.pulse.park_count())));
         self.is_traced.set(begun.is_some());
         self.decide_who_sees_steps();
         let former = self.trace.with(|trace| std::mem::replace(trace, begun));

@@ -1,5 +1,5 @@
 //! [`Pulse`]: what a thread without the interpreter may see of a loop: how many steps it has begun, how often it has parked, and which
-//! thread runs it. Two equal looks at a loop that is not parked mean that one step has been running all the while, so a
+//! thread runs it. Two equal snapshots of a loop that is not parked mean that one step has been running all the while, so a
 //! watchdog needs no clock in the loop.
 //!
 //! Written by the thread that runs the loop, read by any.
@@ -13,18 +13,18 @@ use yibu_driver::threads::{self, ThreadId};
 pub struct Pulse {
     steps: AtomicU64,
     /// Odd while the loop is parked: while it waits for something to do.
-    parks: AtomicU64,
+    park_count: AtomicU64,
     /// The kernel's number of the thread that runs the loop; 0 while none does.
     thread: AtomicI32,
 }
 
-/// What a look at a loop shows. It stays equal while one step runs.
+/// The counters of a loop at one moment. They stay equal while one step runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Look {
+pub struct Snapshot {
     /// How many steps the loop has begun.
     pub steps: u64,
     /// How often it has parked, counted twice.
-    pub parks: u64,
+    pub park_count: u64,
     /// The thread that runs the loop.
     pub thread: ThreadId,
 }
@@ -38,8 +38,8 @@ impl Pulse {
 
     /// How often the loop has parked.
     #[inline]
-    pub fn parks(&self) -> u64 {
-        self.parks.load(Ordering::Relaxed).div_ceil(2)
+    pub fn park_count(&self) -> u64 {
+        self.park_count.load(Ordering::Relaxed).div_ceil(2)
     }
 
     /// A step begins. One thread at a time runs a loop, so nothing else writes in between.
@@ -51,7 +51,7 @@ impl Pulse {
     /// Runs `wait`, which blocks until there is something to do.
     #[inline]
     pub fn parked<R>(&self, wait: impl FnOnce() -> R) -> R {
-        let before = self.parks.load(Ordering::Relaxed);
+        let before = self.park_count.load(Ordering::Relaxed);
         if is_parked(before) {
             // The selector of a program, which waits by asking the loop's own.
             return wait();
@@ -59,9 +59,9 @@ impl Pulse {
         if self.thread.load(Ordering::Relaxed) == 0 {
             self.set_running(true);
         }
-        self.parks.store(before + 1, Ordering::Relaxed);
+        self.park_count.store(before + 1, Ordering::Relaxed);
         let result = wait();
-        self.parks.store(before + 2, Ordering::Relaxed);
+        self.park_count.store(before + 2, Ordering::Relaxed);
         result
     }
 
@@ -76,13 +76,14 @@ impl Pulse {
         self.set_running(false);
     }
 
-    /// A look at the loop; `None` while it is parked or not run, because then it cannot be blocked.
-    pub fn look(&self) -> Option<Look> {
-        let (thread, parks) = (self.thread.load(Ordering::Relaxed), self.parks.load(Ordering::Relaxed));
-        (thread != 0 && !is_parked(parks)).then(|| Look { steps: self.steps(), parks, thread })
+    /// The counters now; `None` while it is parked or not run, because then it cannot be blocked.
+    pub fn snapshot(&self) -> Option<Snapshot> {
+        let (thread, park_count) =
+            (self.thread.load(Ordering::Relaxed), self.park_count.load(Ordering::Relaxed));
+        (thread != 0 && !is_parked(park_count)).then(|| Snapshot { steps: self.steps(), park_count, thread })
     }
 }
 
-fn is_parked(parks: u64) -> bool {
-    !parks.is_multiple_of(2)
+fn is_parked(park_count: u64) -> bool {
+    !park_count.is_multiple_of(2)
 }

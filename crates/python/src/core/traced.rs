@@ -76,7 +76,7 @@ pub struct LoopTrace {
     pub(super) step: Option<Step>,
     /// Up to which step the entries of the ring have which cause, oldest first.
     causes: VecDeque<(u64, Option<u64>)>,
-    pub(super) parks: u64,
+    pub(super) park_count: u64,
     pub(super) idle_since: u64,
     /// The time at which the turn began, for its first step.
     pub(super) turn_begun: u64,
@@ -118,13 +118,13 @@ pub struct View {
 
 impl LoopTrace {
     /// Nothing was seen yet.
-    pub fn new(recording: Arc<Recording>, parks: u64) -> Self {
+    pub fn new(recording: Arc<Recording>, park_count: u64) -> Self {
         Self {
             recording,
             thread: 0,
             step: None,
             causes: VecDeque::new(),
-            parks,
+            park_count,
             idle_since: 0,
             turn_begun: 0,
             latest: 0,

@@ -62,8 +62,9 @@ pub fn begin(event_loop: &Obj<'_, EventLoop>, origin: Origin, task: u32) -> Opti
     let begun = event_loop.with_trace(|trace| std::mem::take(&mut trace.turn_begun))?;
     let view = view(event_loop, begun);
     event_loop.with_trace(|trace| {
-        let parks = event_loop.pulse.parks();
-        let has_waited = trace.step.is_none() && std::mem::replace(&mut trace.parks, parks) != parks;
+        let park_count = event_loop.pulse.park_count();
+        let has_waited =
+            trace.step.is_none() && std::mem::replace(&mut trace.park_count, park_count) != park_count;
         if has_waited && trace.idle_since != 0 && view.now - trace.idle_since >= SHORT {
             trace.tell_idle(event_loop.py(), view.now);
         }

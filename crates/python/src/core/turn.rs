@@ -99,7 +99,7 @@ fn wait_and_take(event_loop: &Obj<'_, EventLoop>) -> PyResult<usize> {
         }
     }
     let mut plan = engine.with(|engine| engine.plan(time, event_loop.stopping.get()));
-    if matches!(plan, Plan::Park(_)) {
+    if matches!(plan, Plan::Block(_)) {
         let is_first = !event_loop.has_parked.replace(true);
         if is_first {
             (event_loop.services.before_first_park)(event_loop)?;
@@ -118,7 +118,7 @@ fn wait_and_take(event_loop: &Obj<'_, EventLoop>) -> PyResult<usize> {
             py.check_signals()?;
             time = now(event_loop)?;
         }
-        Plan::Park(timeout) => {
+        Plan::Block(timeout) => {
             event_loop.contexts.clear();
             event_loop.counters.begin_park(time);
             let ended =

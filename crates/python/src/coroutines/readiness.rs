@@ -16,12 +16,12 @@ use crate::ffi::{LoopCell, Obj, Visitor};
 
 /// What a Rust future and the operation it waits for have in common.
 #[derive(Default)]
-struct Waited {
+struct ReadyState {
     ready: Cell<bool>,
     waker: LoopCell<Option<Waker>>,
 }
 
-impl Report for Waited {
+impl Report for ReadyState {
     fn report(&self) {
         self.ready.set(true);
         if let Some(waker) = self.waker.with(Option::take) {
@@ -31,11 +31,11 @@ impl Report for Waited {
 }
 
 /// The operation's share of it: the waker is there as long as the operation is, where the collector sees it.
-struct Asked(Rc<Waited>);
+struct Asked(Rc<ReadyState>);
 
 impl Waiting for Asked {
     fn share(&self) -> Rc<dyn Report> {
-        Rc::<Waited>::clone(&self.0)
+        Rc::<ReadyState>::clone(&self.0)
     }
 
     fn traverse(&self, visitor: &mut Visitor) {
@@ -59,7 +59,7 @@ pub struct Readiness {
     event_loop: GcRef<EventLoop>,
     fd: Fd,
     interest: Interest,
-    asked: Option<(OpId, Rc<Waited>)>,
+    asked: Option<(OpId, Rc<ReadyState>)>,
 }
 
 impl Readiness {
@@ -93,11 +93,11 @@ impl Readiness {
         .await
     }
 
-    fn ask(&mut self) -> PyResult<Rc<Waited>> {
+    fn ask(&mut self) -> PyResult<Rc<ReadyState>> {
         attached(|py| {
             let event_loop = self.event_loop.obj(py);
             event_loop.check_open()?;
-            let waiting = Rc::<Waited>::default();
+            let waiting = Rc::<ReadyState>::default();
             let id = watched::watch(
                 &event_loop,
                 self.fd,

@@ -11,12 +11,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use pyo3::prelude::*;
-use pyo3::types::PyType;
 
 use super::{Handle, RUN, cancel, run};
 use crate::ffi::class::Weak;
 use crate::ffi::originals;
-use crate::ffi::{Class, ClassState, Obj, Table, boolean, derived, none, references, thread};
+use crate::ffi::{Class, ClassState, Obj, Table, boolean, derived, none, references, stands_for, thread};
 use crate::stock;
 
 /// What threads wait at while a callback runs.
@@ -119,13 +118,7 @@ impl Class for ThreadSafeHandle {
     const STANDS_FOR_STOCK: bool = true;
     const FUNCTIONS: bool = true;
 
-    fn state() -> &'static ClassState {
-        &THREAD_SAFE_HANDLE
-    }
-
-    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
-        stock::thread_safe_handle(py).map(Some)
-    }
+    stands_for! { THREAD_SAFE_HANDLE, stock::thread_safe_handle }
 
     fn table(t: &mut Table<Self>) {
         t.noargs(

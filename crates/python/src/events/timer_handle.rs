@@ -7,13 +7,15 @@ use std::cell::Cell;
 use std::ffi::CStr;
 
 use pyo3::prelude::*;
-use pyo3::types::{PyFloat, PyType};
+use pyo3::types::PyFloat;
 
 use super::{HOOKS, Handle, cancel, fill, joined, repr_info, type_name};
 use crate::core::{EventLoop, Overridable, Overrides};
 use crate::ffi::class::Weak;
 use crate::ffi::originals;
-use crate::ffi::{Args, Class, ClassState, Create, Obj, Output, Signature, Slot, Table, derived, references};
+use crate::ffi::{
+    Args, Class, ClassState, Create, Obj, Output, Signature, Slot, Table, derived, references, stands_for,
+};
 use crate::ffi::{boolean, call, none};
 use crate::{names, stock};
 
@@ -138,13 +140,7 @@ impl Class for TimerHandle {
     const FREELIST: usize = 512;
     const FUNCTIONS: bool = true;
 
-    fn state() -> &'static ClassState {
-        &TIMER_HANDLE
-    }
-
-    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
-        stock::timer_handle(py).map(Some)
-    }
+    stands_for! { TIMER_HANDLE, stock::timer_handle }
 
     fn table(t: &mut Table<Self>) {
         t.doc(c"TimerHandle(when, callback, args, loop, context=None)\n--\n\nA callback that runs at a time of the loop's clock; returned by call_later() and call_at().");

@@ -10,17 +10,19 @@ use std::ffi::CStr;
 
 use pyo3::exceptions::{PyAttributeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyString, PyType};
+use pyo3::types::PyString;
 
+use super::async_with::{self, AsyncWith};
 use super::condition::{self, Condition};
-use super::held::{self, Held};
 use super::waiters;
 use crate::attributes::{assigned, objects};
 use crate::copying::{self, Copied};
 use crate::coroutines::{Resume, Routine, Start, Step};
 use crate::errors;
 use crate::ffi::combined::Combinable;
-use crate::ffi::{Args, Class, ClassState, LoopCell, Obj, Output, Signature, Slot, Table, references};
+use crate::ffi::{
+    Args, Class, ClassState, LoopCell, Obj, Output, Signature, Slot, Table, references, stands_for,
+};
 use crate::ffi::{boolean, none};
 use crate::mixins::LoopBound;
 use crate::replaced::names::CONDITION;
@@ -128,7 +130,7 @@ fn enter<'py>(routine: &Obj<'py, Routine>, inside: Resume) -> PyResult<Step<'py>
     let barrier = routine.owner::<Barrier>(routine.py())?;
     let condition = condition(&barrier)?;
     let entering = match Obj::<Condition>::cast(&condition).filter(|condition| condition.is_native()) {
-        Some(native) => held::entering(native)?,
+        Some(native) => async_with::entering(native)?,
         None => condition.call_method0(name!("__aenter__"))?,
     };
     Ok(Step::Await(entering, inside))
@@ -338,13 +340,7 @@ impl Class for Barrier {
     const SHOWN: &'static [&'static str] = <Self as Copied>::STATE;
     const SHOWN_WHEN_SET: &'static [&'static str] = <Self as Copied>::RARE_STATE;
 
-    fn state() -> &'static ClassState {
-        &BARRIER
-    }
-
-    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
-        stock::barrier(py).map(Some)
-    }
+    stands_for! { BARRIER, stock::barrier }
 
     fn table(t: &mut Table<Self>) {
         t.doc(c"Barrier(parties)\n--\n\nSo many tasks wait for each other, and go on together.");

@@ -9,14 +9,16 @@ use pyo3::exceptions::{PyBaseException, PyRuntimeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyInt, PyType};
 
-use super::held::{self, Held};
+use super::async_with::{self, AsyncWith};
 use super::lock::{self, Lock};
-use super::waiters::{self, Waited, Waiters};
+use super::waiters::{self, HasWaiters, Waiters};
 use crate::attributes::assigned;
 use crate::copying::Copied;
 use crate::coroutines::{Routine, Step, taken};
 use crate::ffi::combined::Combinable;
-use crate::ffi::{Args, Class, ClassState, Create, Obj, Output, Raised, Signature, Slot, Table, references};
+use crate::ffi::{
+    Args, Class, ClassState, Create, Obj, Output, Raised, Signature, Slot, Table, references, stands_for,
+};
 use crate::ffi::{boolean, call, none};
 use crate::mixins::set_result;
 use crate::replaced::names::LOCK;
@@ -321,18 +323,18 @@ impl Copied for Condition {
     const RARE_STATE: &'static [&'static str] = &["_loop"];
 }
 
-impl Waited for Condition {
+impl HasWaiters for Condition {
     const LAZY_WAITERS: bool = false;
     fn waiters(&self) -> &Waiters {
         &self.waiters
     }
 }
 
-impl Held for Condition {
+impl AsyncWith for Condition {
     fn begin<'py>(routine: &Obj<'py, Routine>, condition: &Obj<'py, Self>) -> PyResult<Step<'py>> {
         let py = routine.py();
         let Some(lock) = native_lock(condition) else {
-            return Ok(Step::Await(acquire(condition)?, held::entered));
+            return Ok(Step::Await(acquire(condition)?, async_with::entered));
         };
         match lock::take_or_join(&lock)? {
             None => Ok(Step::Return(taken(py, &routine.first))),
@@ -358,13 +360,7 @@ impl Class for Condition {
     const SHOWN: &'static [&'static str] = <Self as Copied>::STATE;
     const SHOWN_WHEN_SET: &'static [&'static str] = <Self as Copied>::RARE_STATE;
 
-    fn state() -> &'static ClassState {
-        &CONDITION
-    }
-
-    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
-        stock::condition(py).map(Some)
-    }
+    stands_for! { CONDITION, stock::condition }
 
     fn stock_of_part(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
         stock::lock(py).map(Some)
@@ -437,7 +433,7 @@ impl Class for Condition {
             |condition, n| wake_so_many(condition, n).map(|()| none(condition.py())),
             "Wakes so many of those who wait, whoever holds the lock.",
         );
-        held::context_manager(t);
+        async_with::context_manager(t);
         waiters::attributes(t);
         t.property(
             c"_lock",

@@ -4,15 +4,14 @@ use std::cell::Cell;
 use std::ffi::CStr;
 
 use pyo3::prelude::*;
-use pyo3::types::PyType;
 
-use super::held;
-use super::waiters::{self, Waited, Waiters};
+use super::async_with;
+use super::waiters::{self, HasWaiters, Waiters};
 use crate::attributes::flags;
 use crate::copying::Copied;
 use crate::coroutines::{Routine, Step, taken};
 use crate::ffi::combined::Combinable;
-use crate::ffi::{Args, Class, ClassState, Create, Obj, Output, Signature, Table, references};
+use crate::ffi::{Args, Class, ClassState, Create, Obj, Output, Signature, Table, references, stands_for};
 use crate::ffi::{boolean, none};
 use crate::mixins::wake;
 use crate::stock;
@@ -79,7 +78,7 @@ impl Copied for Event {
     const RARE_STATE: &'static [&'static str] = &["_loop"];
 }
 
-impl Waited for Event {
+impl HasWaiters for Event {
     const LAZY_WAITERS: bool = false;
     fn waiters(&self) -> &Waiters {
         &self.waiters
@@ -96,13 +95,7 @@ impl Class for Event {
     const SHOWN: &'static [&'static str] = <Self as Copied>::STATE;
     const SHOWN_WHEN_SET: &'static [&'static str] = <Self as Copied>::RARE_STATE;
 
-    fn state() -> &'static ClassState {
-        &EVENT
-    }
-
-    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
-        stock::event(py).map(Some)
-    }
+    stands_for! { EVENT, stock::event }
 
     fn table(t: &mut Table<Self>) {
         t.doc(c"Event()\n--\n\nA flag that tasks wait for; it is down at first.");
@@ -127,7 +120,7 @@ impl Class for Event {
         );
         t.noargs(
             c"wait",
-            |event| held::returning_true(event.as_any(), "Event.wait", wait),
+            |event| async_with::returning_true(event.as_any(), "Event.wait", wait),
             "Waits until the flag is up. Returns True.",
         );
         waiters::attributes(t);

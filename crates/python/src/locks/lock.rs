@@ -8,16 +8,15 @@ use std::ffi::CStr;
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
-use pyo3::types::PyType;
 
-use super::held::{self, Held};
+use super::async_with::{self, AsyncWith};
 use super::holder;
-use super::waiters::{self, Waited, Waiters};
+use super::waiters::{self, HasWaiters, Waiters};
 use crate::attributes::flags;
 use crate::copying::Copied;
 use crate::coroutines::{Routine, Step, taken};
 use crate::ffi::combined::Combinable;
-use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Slot, Table, references};
+use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Slot, Table, references, stands_for};
 use crate::ffi::{boolean, none};
 use crate::mixins::{is_done, wake};
 use crate::stock;
@@ -99,7 +98,7 @@ fn wake_up_the_first(lock: &Obj<'_, Lock>) -> PyResult<()> {
 /// `acquire()`.
 #[inline]
 pub fn acquire<'py>(lock: &Obj<'py, Lock>) -> Output<'py> {
-    held::returning_true(lock.as_any(), "Lock.acquire", held::acquire::<Lock>)
+    async_with::returning_true(lock.as_any(), "Lock.acquire", async_with::acquire::<Lock>)
 }
 
 fn resume<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyResult<Step<'py>> {
@@ -113,14 +112,14 @@ impl Copied for Lock {
     const RARE_STATE: &'static [&'static str] = &["_loop"];
 }
 
-impl Waited for Lock {
+impl HasWaiters for Lock {
     const LAZY_WAITERS: bool = true;
     fn waiters(&self) -> &Waiters {
         &self.waiters
     }
 }
 
-impl Held for Lock {
+impl AsyncWith for Lock {
     fn begin<'py>(routine: &Obj<'py, Routine>, lock: &Obj<'py, Self>) -> PyResult<Step<'py>> {
         match take_or_join(lock)? {
             None => Ok(Step::Return(taken(lock.py(), &routine.first))),
@@ -150,13 +149,7 @@ impl Class for Lock {
     const SHOWN: &'static [&'static str] = <Self as Copied>::STATE;
     const SHOWN_WHEN_SET: &'static [&'static str] = <Self as Copied>::RARE_STATE;
 
-    fn state() -> &'static ClassState {
-        &LOCK
-    }
-
-    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
-        stock::lock(py).map(Some)
-    }
+    stands_for! { LOCK, stock::lock }
 
     fn table(t: &mut Table<Self>) {
         t.doc(c"Lock()\n--\n\nMutual exclusion of tasks: one holds the lock, the others wait in the order of their arrival.");
@@ -182,7 +175,7 @@ impl Class for Lock {
             |lock| wake_up_first(lock).map(|()| none(lock.py())),
             "Wakes the first who waits, unless that is done already.",
         );
-        held::context_manager(t);
+        async_with::context_manager(t);
         waiters::attributes(t);
         flags! { t: c"_locked" => locked }
         t.repr(|lock| {

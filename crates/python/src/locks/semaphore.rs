@@ -9,15 +9,17 @@ use std::ffi::CStr;
 use pyo3::exceptions::PyValueError;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyInt, PyTuple, PyType};
+use pyo3::types::{PyDict, PyInt, PyTuple};
 
-use super::held::{self, Held};
-use super::waiters::{self, Waited, Waiters};
+use super::async_with::{self, AsyncWith};
+use super::waiters::{self, HasWaiters, Waiters};
 use crate::attributes::assigned;
 use crate::copying::{self, Copied};
 use crate::coroutines::{Routine, Step, taken};
 use crate::ffi::combined::{Combinable, Extended};
-use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Slot, Table, derived, references};
+use crate::ffi::{
+    Args, Class, ClassState, Obj, Output, Signature, Slot, Table, derived, references, stands_for,
+};
 use crate::ffi::{boolean, none};
 use crate::mixins::{is_cancelled, is_done, wake};
 use crate::{names, stock};
@@ -207,7 +209,7 @@ impl Copied for Semaphore {
     const RARE_STATE: &'static [&'static str] = &["_loop"];
 }
 
-impl Waited for Semaphore {
+impl HasWaiters for Semaphore {
     const LAZY_WAITERS: bool = true;
 
     fn waiters(&self) -> &Waiters {
@@ -215,7 +217,7 @@ impl Waited for Semaphore {
     }
 }
 
-impl Held for Semaphore {
+impl AsyncWith for Semaphore {
     #[inline]
     fn begin<'py>(routine: &Obj<'py, Routine>, semaphore: &Obj<'py, Self>) -> PyResult<Step<'py>> {
         begin(routine, semaphore)
@@ -232,7 +234,7 @@ impl Copied for BoundedSemaphore {
     const RARE_STATE: &'static [&'static str] = &["_loop"];
 }
 
-impl Waited for BoundedSemaphore {
+impl HasWaiters for BoundedSemaphore {
     const LAZY_WAITERS: bool = true;
 
     fn waiters(&self) -> &Waiters {
@@ -240,7 +242,7 @@ impl Waited for BoundedSemaphore {
     }
 }
 
-impl Held for BoundedSemaphore {
+impl AsyncWith for BoundedSemaphore {
     #[inline]
     fn begin<'py>(routine: &Obj<'py, Routine>, semaphore: &Obj<'py, Self>) -> PyResult<Step<'py>> {
         begin(routine, semaphore.upcast())
@@ -267,20 +269,20 @@ impl Class for Semaphore {
     const SHOWN: &'static [&'static str] = <Self as Copied>::STATE;
     const SHOWN_WHEN_SET: &'static [&'static str] = <Self as Copied>::RARE_STATE;
 
-    fn state() -> &'static ClassState {
-        &SEMAPHORE
-    }
-
-    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
-        stock::semaphore(py).map(Some)
-    }
+    stands_for! { SEMAPHORE, stock::semaphore }
 
     fn table(t: &mut Table<Self>) {
         t.doc(c"Semaphore(value=1)\n--\n\nSo many tasks at a time: the others wait in the order of their arrival.");
         t.init(|semaphore, args, kwargs| init(semaphore, &INIT, args, kwargs));
         t.noargs(
             c"acquire",
-            |semaphore| held::returning_true(semaphore.as_any(), "Semaphore.acquire", held::acquire::<Self>),
+            |semaphore| {
+                async_with::returning_true(
+                    semaphore.as_any(),
+                    "Semaphore.acquire",
+                    async_with::acquire::<Self>,
+                )
+            },
             "Waits until a unit is left and takes it. Returns True.",
         );
         t.noargs(
@@ -301,7 +303,7 @@ impl Class for Semaphore {
             },
             "Hands a unit to the first who waits and has none yet.",
         );
-        held::context_manager(t);
+        async_with::context_manager(t);
         waiters::attributes(t);
         t.property(
             c"_value",
@@ -335,13 +337,7 @@ impl Class for BoundedSemaphore {
     const SHOWN: &'static [&'static str] = <Self as Copied>::STATE;
     const SHOWN_WHEN_SET: &'static [&'static str] = <Self as Copied>::RARE_STATE;
 
-    fn state() -> &'static ClassState {
-        &BOUNDED_SEMAPHORE
-    }
-
-    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
-        stock::bounded_semaphore(py).map(Some)
-    }
+    stands_for! { BOUNDED_SEMAPHORE, stock::bounded_semaphore }
 
     fn table(t: &mut Table<Self>) {
         t.doc(c"BoundedSemaphore(value=1)\n--\n\nA Semaphore that is never given back more than was taken.");
@@ -366,7 +362,7 @@ impl Class for BoundedSemaphore {
             |semaphore| Self::release(semaphore).map(|()| none(semaphore.py())),
             "Gives a unit back, and hands it to the first who waits. ValueError when all are back already.",
         );
-        held::context_manager(t);
+        async_with::context_manager(t);
         copying::table(t);
         t.property(
             c"_bound_value",

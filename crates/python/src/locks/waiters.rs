@@ -48,7 +48,7 @@ impl Waiters {
     }
 
     /// A new future of `owner`'s loop: `self._get_loop().create_future()`.
-    pub(super) fn waiter<'py, T: Waited>(&self, owner: &Obj<'py, T>) -> Output<'py> {
+    pub(super) fn waiter<'py, T: HasWaiters>(&self, owner: &Obj<'py, T>) -> Output<'py> {
         if owner.is_native() {
             let first = || if T::LAZY_WAITERS { self.begin_elsewhere(owner.py()) } else { Ok(()) };
             return self.bound.first_waiter(owner.as_any(), first);
@@ -71,7 +71,7 @@ impl Waiters {
     }
 
     /// Makes a waiter and lets it in.
-    pub(super) fn join<'py, T: Waited>(&self, owner: &Obj<'py, T>) -> PyResult<(Bound<'py, PyAny>, u64)> {
+    pub(super) fn join<'py, T: HasWaiters>(&self, owner: &Obj<'py, T>) -> PyResult<(Bound<'py, PyAny>, u64)> {
         let waiter = self.waiter(owner)?;
         let ticket = self.push(&waiter)?;
         Ok((waiter, ticket))
@@ -201,14 +201,14 @@ impl Waiters {
 }
 
 /// A class whose instances are waited for.
-pub(super) trait Waited: Copied {
+pub(super) trait HasWaiters: Copied {
     /// Whether `_waiters` is None until somebody waits.
     const LAZY_WAITERS: bool;
     fn waiters(&self) -> &Waiters;
 }
 
 /// The attributes of everything that is waited for.
-pub(super) fn attributes<T: Waited>(t: &mut Table<T>) {
+pub(super) fn attributes<T: HasWaiters>(t: &mut Table<T>) {
     t.property(
         c"_waiters",
         |object| {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use yibu_driver::threads::{self, Activity, ThreadId};
 
-use crate::core::pulse::{Look, Pulse};
+use crate::core::pulse::{Pulse, Snapshot};
 
 /// How much longer a blockage lasts from one sample to the next, at least: this part of its length so far. So even a blockage of hours has
 /// some hundred samples.
@@ -21,14 +21,14 @@ pub struct Watched {
 
 /// The step that was seen last.
 struct Seen {
-    look: Look,
+    snapshot: Snapshot,
     since: Instant,
     before: Option<Usage>,
     /// When to sample next; `None` until the step has blocked.
     next_sample: Option<Instant>,
 }
 
-/// What one look at a loop has found.
+/// What [`Watched::check`] has found.
 pub enum Found {
     /// A step blocks, and it is time for a sample.
     Blocks(Activity),
@@ -65,11 +65,11 @@ impl Watched {
         Self { pulse, seen: None }
     }
 
-    /// Looks at the loop. A step blocks when it was the same one for as long as `threshold`.
-    pub fn look(&mut self, now: Instant, threshold: Duration, interval: Duration) -> Option<Found> {
-        let look = self.pulse.look();
+    /// Reads the loop's counters. A step blocks when it was the same one for as long as `threshold`.
+    pub fn check(&mut self, now: Instant, threshold: Duration, interval: Duration) -> Option<Found> {
+        let snapshot = self.pulse.snapshot();
         match &mut self.seen {
-            Some(seen) if Some(seen.look) == look => {
+            Some(seen) if Some(seen.snapshot) == snapshot => {
                 let so_far = now.saturating_duration_since(seen.since);
                 if seen.before.is_none() && so_far >= threshold / 2 {
                     seen.before = Some(Usage::now(now));
@@ -78,13 +78,14 @@ impl Watched {
                     return None;
                 }
                 seen.next_sample = Some(now + interval.max(so_far / GROWTH));
-                Some(Found::Blocks(threads::activity(seen.look.thread)))
+                Some(Found::Blocks(threads::activity(seen.snapshot.thread)))
             }
             seen => {
-                let new = look.map(|look| Seen { look, since: now, before: None, next_sample: None });
+                let new =
+                    snapshot.map(|snapshot| Seen { snapshot, since: now, before: None, next_sample: None });
                 let before = std::mem::replace(seen, new)?;
                 before.next_sample?;
-                Some(Found::Ended { steps: before.look.steps, after: now - before.since })
+                Some(Found::Ended { steps: before.snapshot.steps, after: now - before.since })
             }
         }
     }
@@ -105,12 +106,12 @@ impl Watched {
         let now = Instant::now();
         let usage = Usage::now(now);
         let used =
-            seen.before.as_ref().map(|before| usage.since(before, seen.look.thread)).unwrap_or_default();
+            seen.before.as_ref().map(|before| usage.since(before, seen.snapshot.thread)).unwrap_or_default();
         seen.before = Some(usage);
         Some(Sample {
-            steps: seen.look.steps,
+            steps: seen.snapshot.steps,
             so_far: now - seen.since,
-            still_runs: self.pulse.look() == Some(seen.look),
+            still_runs: self.pulse.snapshot() == Some(seen.snapshot),
             used,
         })
     }

@@ -93,7 +93,7 @@ fn metrics<'py>(event_loop: &Obj<'py, EventLoop>) -> Output<'py> {
     let counters = &event_loop.counters;
     dict.set_item("turns", counters.turns())?;
     dict.set_item("steps", event_loop.pulse.steps())?;
-    dict.set_item("parks", event_loop.pulse.parks())?;
+    dict.set_item("parks", event_loop.pulse.park_count())?;
     dict.set_item("ready", ready)?;
     dict.set_item("timers", timers)?;
     dict.set_item("tasks_made", counters.tasks_made.get())?;

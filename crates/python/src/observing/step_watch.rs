@@ -67,7 +67,7 @@ fn watch(watched: &mut [Watched], stopped: &Stop, threshold: Duration, made: u64
         let found: Vec<_> = watched
             .iter_mut()
             .enumerate()
-            .filter_map(|(index, watched)| Some((index, watched.look(now, threshold, interval)?)))
+            .filter_map(|(index, watched)| Some((index, watched.check(now, threshold, interval)?)))
             .collect();
         if !found.is_empty() {
             return Wanted::Report(found);

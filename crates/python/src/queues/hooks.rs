@@ -148,11 +148,11 @@ pub fn of(queue: &Obj<'_, Queue>) -> PyResult<Hooks> {
     if queue.is_known() && queue.attribute_count() == 0 {
         return Ok(Hooks { replaced: queue.replaced(), kind: Kind::Fifo });
     }
-    look(queue)
+    find(queue)
 }
 
 /// The same for those of other classes, and with attributes of their own.
-fn look(queue: &Obj<'_, Queue>) -> PyResult<Hooks> {
+fn find(queue: &Obj<'_, Queue>) -> PyResult<Hooks> {
     let known = &queue.known;
     let version = queue.class_version();
     if version == 0 || known.class_version.get() != version {

@@ -44,11 +44,11 @@ impl Methods {
     /// Whether the class has all of them as the standard library defined them.
     #[inline(always)]
     pub fn are_original(&self, py: Python<'_>) -> PyResult<bool> {
-        if self.found_original.holds() { Ok(true) } else { self.look(py) }
+        if self.found_original.holds() { Ok(true) } else { self.verify(py) }
     }
 
     #[inline(never)]
-    fn look(&self, py: Python<'_>) -> PyResult<bool> {
+    fn verify(&self, py: Python<'_>) -> PyResult<bool> {
         let changes = versions::changes();
         let original = self.compare_versions(py)?;
         if original {

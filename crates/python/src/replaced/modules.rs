@@ -39,7 +39,7 @@ impl Module {
     }
 
     /// What a name means now, and whether that is something of the program's own; `None` where there is no such name.
-    pub(super) fn look<'py>(
+    pub(super) fn value<'py>(
         &self,
         py: Python<'py>,
         name: &str,
@@ -103,7 +103,7 @@ impl Module {
 
     /// What a name of the module means now, as one of its own functions sees it: NameError where there is none.
     pub fn global<'py>(&self, py: Python<'py>, name: &str) -> Output<'py> {
-        match self.look(py, name)? {
+        match self.value(py, name)? {
             Some((value, _)) => Ok(value),
             None => Err(PyNameError::new_err(format!("name '{name}' is not defined"))),
         }

@@ -55,7 +55,7 @@ impl<const N: usize> Name<N> {
         // Before looking: what changes meanwhile is noticed next time.
         let version = self.version(py);
         for (index, (module, name)) in self.steps.iter().enumerate() {
-            match module.look(py, name)? {
+            match module.value(py, name)? {
                 Some((_, false)) => {}
                 Some((mut value, true)) => {
                     for (_, name) in &self.steps[index + 1..] {

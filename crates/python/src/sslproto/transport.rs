@@ -14,7 +14,9 @@ use super::limits::{self, Limits};
 use super::{flow, steps, writing};
 use crate::attributes::flags;
 use crate::ffi::class::AfterSlots;
-use crate::ffi::{Args, Class, ClassState, Obj, Output, Ref, Signature, Table, boolean, none, references};
+use crate::ffi::{
+    Args, Class, ClassState, Obj, Output, Ref, Signature, Table, boolean, none, references, stands_for,
+};
 use crate::frames::Frame;
 use crate::replaced::names::SSLPROTO;
 use crate::{names, stock};
@@ -169,13 +171,7 @@ fn reading(t: &mut Table<SslTransport>) {
 fn writing_methods(t: &mut Table<SslTransport>) {
     t.method(
         &WRITE,
-        |transport, args| match args.only() {
-            Some(data) => write(transport, data),
-            None => {
-                let [data] = args.parse(&WRITE)?;
-                write(transport, data)
-            }
-        },
+        |transport, args| write(transport, args.single(&WRITE)?),
         "Sends data, or keeps what cannot be sent at once. Does not block.",
     );
     t.method(
@@ -273,13 +269,7 @@ impl Class for SslTransport {
     const STANDS_FOR_STOCK: bool = true;
     const FUNCTIONS: bool = true;
 
-    fn state() -> &'static ClassState {
-        &SSL_TRANSPORT
-    }
-
-    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
-        stock::ssl_transport(py).map(Some)
-    }
+    stands_for! { SSL_TRANSPORT, stock::ssl_transport }
 
     fn table(t: &mut Table<Self>) {
         t.doc(c"_SSLProtocolTransport(loop, ssl_protocol)\n--\n\nThe transport of a TLS connection.");

@@ -115,12 +115,12 @@ impl Content {
         }
     }
 
-    /// Looks at the bytes. `look` must not call Python.
+    /// Runs `f` on the bytes. `f` must not call Python.
     #[inline]
-    pub fn look<R>(&self, py: Python<'_>, look: impl FnOnce(&[u8]) -> R) -> PyResult<R> {
+    pub fn with<R>(&self, py: Python<'_>, f: impl FnOnce(&[u8]) -> R) -> PyResult<R> {
         match self.shown.get(py) {
-            None => Ok(self.pieces.with(|pieces| look(pieces.as_slice()))),
-            Some(shown) => Ok(look(&copy(&shown)?)),
+            None => Ok(self.pieces.with(|pieces| f(pieces.as_slice()))),
+            Some(shown) => Ok(f(&copy(&shown)?)),
         }
     }
 

@@ -7,7 +7,7 @@ use std::ffi::CStr;
 use pyo3::exceptions::{PyAssertionError, PyConnectionResetError, PyNotImplementedError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyType};
+use pyo3::types::PyDict;
 use yibu_engine::{Ticket, WaitQueue};
 
 use crate::attributes::{flags, objects};
@@ -17,7 +17,7 @@ use crate::events::loop_debug;
 use crate::ffi::class::Extends;
 use crate::ffi::combined::Combinable;
 use crate::ffi::{
-    Args, Class, ClassState, LoopCell, Obj, Output, Ref, Signature, Slot, Table, Visitor, none,
+    Args, Class, ClassState, LoopCell, Obj, Output, Ref, Signature, Slot, Table, Visitor, none, stands_for,
 };
 use crate::frames::Frame;
 use crate::futures::future_like;
@@ -169,13 +169,7 @@ impl Class for FlowControl {
 
     const FUNCTIONS: bool = true;
 
-    fn state() -> &'static ClassState {
-        &FLOW_CONTROL
-    }
-
-    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
-        stock::flow_control_mixin(py).map(Some)
-    }
+    stands_for! { FLOW_CONTROL, stock::flow_control_mixin }
 
     fn table(t: &mut Table<Self>) {
         t.doc(c"FlowControlMixin(loop=None)\n--\n\nA protocol for whose transport drain() waits.");
@@ -186,7 +180,7 @@ impl Class for FlowControl {
         t.noargs(
             c"pause_writing",
             |flow| pause_writing(flow).map(|()| none(flow.py())),
-            "The transport has more to send than it likes: drain() waits.",
+            "The transport's buffer is above its high-water mark: drain() waits.",
         );
         t.noargs(
             c"resume_writing",

@@ -151,7 +151,7 @@ impl StreamReader {
         let suffices = match &mut wanted {
             Wanted::Anything => true,
             Wanted::Count(count) => self.content.len(py)? >= *count,
-            Wanted::Separator(search) => match self.content.look(py, |bytes| search.look(bytes))? {
+            Wanted::Separator(search) => match self.content.with(py, |bytes| search.search(bytes))? {
                 Found::At { .. } => true,
                 Found::Nothing(offset) => self.exceeds_limit(offset),
             },

@@ -7,7 +7,7 @@ use std::ffi::CStr;
 
 use pyo3::exceptions::{PyAssertionError, PyResourceWarning};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString, PyType};
+use pyo3::types::{PyDict, PyString};
 
 use super::flow::{self, FlowControl};
 use super::protocol::{self, StreamReaderProtocol};
@@ -17,6 +17,7 @@ use crate::coroutines::{Routine, Step};
 use crate::ffi::combined::Combinable;
 use crate::ffi::{
     Args, Class, ClassState, Create, Obj, Output, Ref, Signature, Slot, Table, call, make, none, references,
+    stands_for,
 };
 use crate::frames::Frame;
 use crate::futures::future_like;
@@ -311,7 +312,7 @@ fn methods(t: &mut Table<StreamWriter>) {
     t.noargs(
         c"drain",
         |writer| Ok(Routine::begin(writer.as_any(), "StreamWriter.drain", drain)?.into_any()),
-        "Coroutine that waits while the transport has more to send than it likes. Raises what the connection ended with.",
+        "Coroutine that waits until the transport's buffer is at its low-water mark. Raises the exception that ended the connection.",
     );
     t.method(&START_TLS, begin_start_tls, "Coroutine that continues the connection with TLS.");
 }
@@ -324,13 +325,7 @@ impl Class for StreamWriter {
 
     const SHOWN: &'static [&'static str] = &["_transport", "_protocol", "_reader", "_loop", "_complete_fut"];
 
-    fn state() -> &'static ClassState {
-        &STREAM_WRITER
-    }
-
-    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
-        stock::stream_writer(py).map(Some)
-    }
+    stands_for! { STREAM_WRITER, stock::stream_writer }
 
     fn table(t: &mut Table<Self>) {
         t.doc(c"StreamWriter(transport, protocol, reader, loop)\n--\n\nA transport for tasks.");

@@ -6,12 +6,12 @@ use std::cell::Cell;
 use std::ffi::CStr;
 
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyList, PyString, PyType};
+use pyo3::types::{PyBytes, PyList, PyString};
 
 use crate::attributes::{flags, objects};
 use crate::ffi::combined::{Combinable, Extended};
 use crate::ffi::{
-    Args, Class, ClassState, Obj, Output, Signature, Slot, Table, Visitor, call, derived, none,
+    Args, Class, ClassState, Obj, Output, Signature, Slot, Table, Visitor, call, derived, none, stands_for,
 };
 use crate::futures::future_like;
 use crate::mixins::create_future;
@@ -215,13 +215,7 @@ impl Class for SubprocessStreamProtocol {
 
     const FUNCTIONS: bool = true;
 
-    fn state() -> &'static ClassState {
-        &SUBPROCESS_STREAM_PROTOCOL
-    }
-
-    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
-        stock::subprocess_stream_protocol(py).map(Some)
-    }
+    stands_for! { SUBPROCESS_STREAM_PROTOCOL, stock::subprocess_stream_protocol }
 
     fn table(t: &mut Table<Self>) {
         t.doc(c"SubprocessStreamProtocol(limit, loop)\n--\n\nMakes streams of the pipes of a child process.");

@@ -128,8 +128,8 @@ fn native_loops<'py>(args: Args<'_, 'py>) -> Output<'py> {
     let found = PyList::empty(py);
     for event_loop in loops::living(py) {
         let thread = event_loop.thread();
-        let look = event_loop.pulse.look().map(|look| (look.steps, look.parks, look.thread));
-        found.append((event_loop.as_any(), thread, look))?;
+        let pulse = event_loop.pulse.snapshot().map(|seen| (seen.steps, seen.park_count, seen.thread));
+        found.append((event_loop.as_any(), thread, pulse))?;
     }
     Ok(found.into_any())
 }

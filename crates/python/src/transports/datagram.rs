@@ -31,7 +31,7 @@ use super::endpoint::{Endpoint, Transport, check_new, native_loop};
 use super::{descriptors, on_socket};
 use crate::core::{EventLoop, Overrides, Owner};
 use crate::ffi::class::AfterSlots;
-use crate::ffi::{Args, Class, ClassState, Obj, Raised, Ref, Signature, Slot, Table, Visitor};
+use crate::ffi::{Args, Class, ClassState, Obj, Raised, Ref, Signature, Slot, Table, Visitor, stands_for};
 use crate::ffi::{boolean, call, context, none};
 use crate::frames::Frame;
 use crate::futures::bridge::result_setter;
@@ -177,13 +177,7 @@ impl Class for DatagramTransport {
     const NOT_CALLED: &'static [&'static str] = NOT_CALLED;
     const FUNCTIONS: bool = true;
 
-    fn state() -> &'static ClassState {
-        &DATAGRAM_TRANSPORT
-    }
-
-    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
-        stock::selector_datagram_transport(py).map(Some)
-    }
+    stands_for! { DATAGRAM_TRANSPORT, stock::selector_datagram_transport }
 
     fn table(t: &mut Table<Self>) {
         t.doc(c"_SelectorDatagramTransport(loop, sock, protocol, address=None, waiter=None, extra=None)\n--\n\nA datagram socket.");

@@ -34,7 +34,9 @@ use super::reports::Frames;
 use super::{by_methods, descriptors, on_socket, upcall};
 use crate::core::{EventLoop, Overrides, Owner, OwnerKind, finish, ignore_replacement, typed};
 use crate::ffi::class::AfterSlots;
-use crate::ffi::{Args, Class, ClassState, Create, Obj, Raised, Ref, Signature, Slot, Table, Visitor, audit};
+use crate::ffi::{
+    Args, Class, ClassState, Create, Obj, Raised, Ref, Signature, Slot, Table, Visitor, audit, stands_for,
+};
 use crate::frames::Frame;
 use crate::replaced::names::{SELECTOR_EVENTS, SET_NODELAY, SOCKET_METHODS};
 use crate::replaced::sockets::{self, is_plain};
@@ -293,13 +295,7 @@ impl Class for SocketTransport {
     const NOT_CALLED: &'static [&'static str] = NOT_CALLED;
     const FUNCTIONS: bool = true;
 
-    fn state() -> &'static ClassState {
-        &SOCKET_TRANSPORT
-    }
-
-    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
-        stock::socket_transport(py).map(Some)
-    }
+    stands_for! { SOCKET_TRANSPORT, stock::socket_transport }
 
     fn table(t: &mut Table<Self>) {
         t.doc(DOC);

@@ -6,12 +6,14 @@ use std::ffi::CStr;
 
 use pyo3::exceptions::{PyKeyError, PyRuntimeWarning};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple, PyType};
+use pyo3::types::{PyDict, PyTuple};
 
 use super::idle;
 use super::pidfd_watcher::{Child, ended};
 use crate::ffi::class::Plain;
-use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Slot, Table, boolean, none, references};
+use crate::ffi::{
+    Args, Class, ClassState, Obj, Output, Signature, Slot, Table, boolean, none, references, stands_for,
+};
 use crate::frames::Frame;
 use crate::replaced::names::UNIX_EVENTS;
 use crate::{names, stock};
@@ -99,13 +101,7 @@ impl Class for AttachedWatcher {
 
     const FUNCTIONS: bool = true;
 
-    fn state() -> &'static ClassState {
-        &ATTACHED_WATCHER
-    }
-
-    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
-        stock::pidfd_child_watcher(py).map(Some)
-    }
+    stands_for! { ATTACHED_WATCHER, stock::pidfd_child_watcher }
 
     fn table(t: &mut Table<Self>) {
         t.doc(c"PidfdChildWatcher()\n--\n\nWaits for child processes with process descriptors, on the loop it is attached to.");

@@ -7,14 +7,16 @@ use std::cell::Cell;
 use std::ffi::CStr;
 
 use pyo3::prelude::*;
-use pyo3::types::{PyTuple, PyType};
+use pyo3::types::PyTuple;
 
 #[cfg(not(Py_3_14))]
 use super::idle;
 use super::reaping::{reap, unknown};
 use super::threaded_watcher::{ThreadedWatcher, reap_for, start_thread};
 use crate::ffi::class::Plain;
-use crate::ffi::{Class, ClassState, Create, Obj, Signature, Slot, Table, Visitor, call, none, references};
+use crate::ffi::{
+    Class, ClassState, Create, Obj, Signature, Slot, Table, Visitor, call, none, references, stands_for,
+};
 use crate::frames::Frame;
 use crate::functions::running_loop;
 use crate::replaced::names::UNIX_EVENTS;
@@ -146,13 +148,7 @@ impl Class for PidfdWatcher {
 
     const FUNCTIONS: bool = true;
 
-    fn state() -> &'static ClassState {
-        &PIDFD_WATCHER
-    }
-
-    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
-        stock::pidfd_child_watcher(py).map(Some)
-    }
+    stands_for! { PIDFD_WATCHER, stock::pidfd_child_watcher }
 
     fn table(t: &mut Table<Self>) {
         t.doc(c"PidfdChildWatcher()\n--\n\nWaits for child processes with process descriptors.");

@@ -6,12 +6,12 @@
 use std::ffi::CStr;
 
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyInt, PyType};
+use pyo3::types::{PyDict, PyInt};
 
 use crate::base_subprocess::BaseSubprocessTransport;
 use crate::ffi::class::AfterSlots;
 use crate::ffi::{
-    Args, Class, ClassState, Obj, Output, Signature, Table, boolean, derived, none, references,
+    Args, Class, ClassState, Obj, Output, Signature, Table, boolean, derived, none, references, stands_for,
 };
 use crate::stock;
 
@@ -78,13 +78,7 @@ impl Class for UnixSubprocessTransport {
     const STANDS_FOR_STOCK: bool = true;
     const FUNCTIONS: bool = true;
 
-    fn state() -> &'static ClassState {
-        &UNIX_SUBPROCESS_TRANSPORT
-    }
-
-    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
-        stock::unix_subprocess_transport(py).map(Some)
-    }
+    stands_for! { UNIX_SUBPROCESS_TRANSPORT, stock::unix_subprocess_transport }
 
     fn table(t: &mut Table<Self>) {
         t.doc(c"_UnixSubprocessTransport(loop, protocol, args, shell, stdin, stdout, stderr, bufsize, waiter=None, extra=None, **kwargs)\n--\n\nA child process.");

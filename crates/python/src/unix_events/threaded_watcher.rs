@@ -8,7 +8,7 @@ use std::ffi::CStr;
 
 use pyo3::exceptions::{PyAssertionError, PyChildProcessError, PyResourceWarning, PyRuntimeError};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyType};
+use pyo3::types::PyDict;
 
 #[cfg(not(Py_3_14))]
 use super::idle;
@@ -16,7 +16,7 @@ use super::reaping::{reap, unknown};
 use crate::events::loop_debug;
 use crate::ffi::class::Plain;
 use crate::ffi::{
-    Args, Class, ClassState, Obj, Output, Raised, Signature, Slot, Table, call, none, references,
+    Args, Class, ClassState, Obj, Output, Raised, Signature, Slot, Table, call, none, references, stands_for,
 };
 use crate::frames::Frame;
 use crate::functions::running_loop;
@@ -199,13 +199,7 @@ impl Class for ThreadedWatcher {
 
     const FUNCTIONS: bool = true;
 
-    fn state() -> &'static ClassState {
-        &THREADED_WATCHER
-    }
-
-    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
-        stock::threaded_child_watcher(py).map(Some)
-    }
+    stands_for! { THREADED_WATCHER, stock::threaded_child_watcher }
 
     fn table(t: &mut Table<Self>) {
         t.doc(c"ThreadedChildWatcher()\n--\n\nWaits for child processes in threads.");

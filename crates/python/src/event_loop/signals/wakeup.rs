@@ -28,8 +28,8 @@ const NONE: Fd = -1;
 static OF_RUNNING: AtomicI32 = AtomicI32::new(NONE);
 
 /// Makes the pipe before the first run: a program that counts descriptors in its coroutines sees no new ones later.
-/// Returns the end for the interpreter; `None` in other threads, for a program's selector, and in a process without descriptors to
-/// spare, which runs its loop without the pipe.
+/// Returns the end for the interpreter; `None` in other threads, for a program's selector, and in a process with no
+/// descriptor left, where the loop runs without the pipe.
 pub fn open(event_loop: &Obj<'_, EventLoop>) -> PyResult<Option<Fd>> {
     if !threads::is_main() || !event_loop.selector.is_empty() {
         return Ok(None);

@@ -4,7 +4,7 @@ use std::ffi::CStr;
 
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyTuple, PyType, PyWeakrefReference};
+use pyo3::types::{PyBytes, PyDict, PyTuple, PyWeakrefReference};
 
 use super::{StreamReaderProtocol, plain};
 use crate::attributes::{flags, objects};
@@ -14,7 +14,7 @@ use crate::core::current;
 use crate::ffi::combined::Extended;
 use crate::ffi::{
     Args, Class, ClassState, Create, Obj, Output, Raised, Signature, Slot, Table, Visitor, boolean, call,
-    make, none,
+    make, none, stands_for,
 };
 use crate::futures::future_like;
 use crate::mixins::create_future;
@@ -377,13 +377,7 @@ impl Class for StreamReaderProtocol {
         "_closed",
     ];
 
-    fn state() -> &'static ClassState {
-        &STREAM_READER_PROTOCOL
-    }
-
-    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
-        stock::stream_reader_protocol(py).map(Some)
-    }
+    stands_for! { STREAM_READER_PROTOCOL, stock::stream_reader_protocol }
 
     fn table(t: &mut Table<Self>) {
         t.doc(c"StreamReaderProtocol(stream_reader, client_connected_cb=None, loop=None)\n--\n\nFeeds a StreamReader with what a transport receives. For each connection of a server, client_connected_cb(reader, writer) is called; its coroutine becomes a task.");

@@ -3,7 +3,6 @@
 use std::ffi::CStr;
 
 use pyo3::prelude::*;
-use pyo3::types::PyType;
 
 use super::{
     DEFAULT_LIMIT, StreamReader, Wanted, adopt, fail, feed_data, init, maybe_resume_transport,
@@ -13,7 +12,7 @@ use crate::attributes::{assigned, flags, objects, write};
 use crate::copying::{self, Copied};
 use crate::ffi::combined::Combinable;
 use crate::ffi::{
-    Args, Class, ClassState, Obj, Output, Signature, Slot, Table, Visitor, boolean, make, none,
+    Args, Class, ClassState, Obj, Output, Signature, Slot, Table, Visitor, boolean, make, none, stands_for,
 };
 use crate::streams::reading;
 use crate::{sources, stock};
@@ -104,13 +103,7 @@ impl Class for StreamReader {
     const SHOWN_WHEN_SET: &'static [&'static str] = <Self as Copied>::RARE_STATE;
     const NONE_BEFORE_INIT: Option<&'static str> = Some("_loop");
 
-    fn state() -> &'static ClassState {
-        &STREAM_READER
-    }
-
-    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
-        stock::stream_reader(py).map(Some)
-    }
+    stands_for! { STREAM_READER, stock::stream_reader }
 
     fn table(t: &mut Table<Self>) {
         t.doc(c"StreamReader(limit=65536, loop=None)\n--\n\nBytes that arrive, for tasks that read them. A line, or what readuntil() returns, may have limit bytes.");

@@ -26,9 +26,9 @@ enum Outcome<'py> {
     Wait(Search),
 }
 
-fn look<'py>(reader: &Obj<'py, StreamReader>, mut search: Search) -> PyResult<Outcome<'py>> {
+fn search_in<'py>(reader: &Obj<'py, StreamReader>, mut search: Search) -> PyResult<Outcome<'py>> {
     let (py, data): (_, &StreamReader) = (reader.py(), reader);
-    match data.content.look(py, |bytes| search.look(bytes))? {
+    match data.content.with(py, |bytes| search.search(bytes))? {
         Found::At { start, .. } if data.exceeds_limit(start) => {
             return Ok(Outcome::Overrun("Separator is found, but chunk is longer than limit", start));
         }
@@ -99,7 +99,7 @@ fn until<'py>(
     search: Search,
 ) -> PyResult<Step<'py>> {
     let py = routine.py();
-    match look(reader, search)? {
+    match search_in(reader, search)? {
         Outcome::Message(message) => Ok(Step::Return(message.into_any())),
         Outcome::Rest(rest) => {
             Err(PyErr::from_value(stock::incomplete_read_error(py)?.call1((rest, none(py)))?))
@@ -151,7 +151,7 @@ fn line<'py>(
     search: Search,
 ) -> PyResult<Step<'py>> {
     let py = routine.py();
-    match look(reader, search)? {
+    match search_in(reader, search)? {
         Outcome::Message(line) | Outcome::Rest(line) => unless_over(routine, line.into_any()),
         Outcome::Overrun(text, consumed) => {
             let overrun = stock::limit_overrun_error(py)?.call1((text, consumed))?;
@@ -193,7 +193,7 @@ fn after_readuntil<'py>(routine: &Obj<'py, Routine>, line: Output<'py>) -> PyRes
 /// Throws a line away that is too long, as far as it has arrived; the ValueError to raise.
 fn too_long(reader: &Obj<'_, StreamReader>, overrun: &Raised<'_>, consumed: usize) -> PyResult<PyErr> {
     let py = reader.py();
-    let is_whole = reader.content.look(py, |bytes| bytes.get(consumed) == Some(&b'\n'))?;
+    let is_whole = reader.content.with(py, |bytes| bytes.get(consumed) == Some(&b'\n'))?;
     reader.content.take(py, if is_whole { consumed + 1 } else { usize::MAX })?;
     has_taken(reader)?;
     let text = overrun.as_any().getattr(name!("args"))?.get_item(0)?;

@@ -3,13 +3,13 @@
 use std::ffi::CStr;
 
 use pyo3::prelude::*;
-use pyo3::types::{PyString, PyType};
+use pyo3::types::PyString;
 
 use super::{Process, init};
 use crate::attributes::objects;
 use crate::coroutines::{Routine, Step};
 use crate::ffi::combined::Combinable;
-use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Slot, Table, Visitor, none};
+use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Slot, Table, Visitor, none, stands_for};
 use crate::stock;
 use crate::subprocess::communicate;
 
@@ -38,13 +38,7 @@ impl Class for Process {
 
     const FUNCTIONS: bool = true;
 
-    fn state() -> &'static ClassState {
-        &PROCESS
-    }
-
-    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
-        stock::process(py).map(Some)
-    }
+    stands_for! { PROCESS, stock::process }
 
     fn table(t: &mut Table<Self>) {
         t.doc(c"Process(transport, protocol, loop)\n--\n\nA child process, with its streams.");

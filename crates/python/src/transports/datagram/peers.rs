@@ -75,9 +75,9 @@ impl Peers {
 impl Known {
     /// Enters a sender; who had to make room comes back.
     fn enter(&mut self, peer: Peer) -> Vec<Option<Peer>> {
-        let occupied = self.senders.get(self.latest).is_none_or(Option::is_some);
+        let is_taken = self.senders.get(self.latest).is_none_or(Option::is_some);
         let mut forgotten = Vec::new();
-        if occupied && self.senders.len() < PLACES {
+        if is_taken && self.senders.len() < PLACES {
             let places = (self.senders.len() * 4).max(1);
             forgotten = std::mem::take(&mut self.senders);
             self.senders.resize_with(places, || None);

@@ -4,7 +4,7 @@ use std::ffi::CStr;
 
 use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
-use pyo3::types::{PyString, PyType};
+use pyo3::types::PyString;
 use rustix::fs::FileType;
 use rustix::io::Errno;
 use yibu_engine::MAX_RECEIVE;
@@ -12,7 +12,7 @@ use yibu_engine::transport::Reading;
 
 use super::end::{self, End, PipeEnd, describe};
 use crate::ffi::class::AfterSlots;
-use crate::ffi::{Class, ClassState, Obj, Output, Raised, Signature, Table, none, references};
+use crate::ffi::{Class, ClassState, Obj, Output, Raised, Signature, Table, none, references, stands_for};
 use crate::frames::Frame;
 use crate::names;
 use crate::replaced::names::UNIX_EVENTS;
@@ -103,13 +103,7 @@ impl Class for ReadPipeTransport {
     const STANDS_FOR_STOCK: bool = true;
     const FUNCTIONS: bool = true;
 
-    fn state() -> &'static ClassState {
-        &READ_PIPE_TRANSPORT
-    }
-
-    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
-        stock::read_pipe_transport(py).map(Some)
-    }
+    stands_for! { READ_PIPE_TRANSPORT, stock::read_pipe_transport }
 
     fn table(t: &mut Table<Self>) {
         t.doc(c"_UnixReadPipeTransport(loop, pipe, protocol, waiter=None, extra=None)\n--\n\nThe reading end of a pipe.");

@@ -4,14 +4,14 @@ use std::ffi::CStr;
 
 use pyo3::exceptions::{PyAssertionError, PyOSError};
 use pyo3::prelude::*;
-use pyo3::types::{PyByteArray, PyBytes, PyMemoryView, PyString, PyType};
+use pyo3::types::{PyByteArray, PyBytes, PyMemoryView, PyString};
 use rustix::fs::FileType;
 use yibu_engine::transport::Reading;
 
 use super::end::{self, End, PipeEnd, describe};
 use crate::ffi::buffer::Buffer;
 use crate::ffi::class::AfterSlots;
-use crate::ffi::{Class, ClassState, Obj, Output, Raised, Signature, Table, none, references};
+use crate::ffi::{Class, ClassState, Obj, Output, Raised, Signature, Table, none, references, stands_for};
 use crate::frames::Frame;
 use crate::replaced::names::UNIX_EVENTS;
 use crate::stock;
@@ -123,13 +123,7 @@ impl Class for WritePipeTransport {
     const STANDS_FOR_STOCK: bool = true;
     const FUNCTIONS: bool = true;
 
-    fn state() -> &'static ClassState {
-        &WRITE_PIPE_TRANSPORT
-    }
-
-    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
-        stock::write_pipe_transport(py).map(Some)
-    }
+    stands_for! { WRITE_PIPE_TRANSPORT, stock::write_pipe_transport }
 
     fn table(t: &mut Table<Self>) {
         t.doc(c"_UnixWritePipeTransport(loop, pipe, protocol, waiter=None, extra=None)\n--\n\nThe writing end of a pipe.");
@@ -140,13 +134,7 @@ impl Class for WritePipeTransport {
         attributes::flow_table(t);
         t.method(
             &WRITE,
-            |transport, args| match args.only() {
-                Some(data) => write(transport, &data),
-                None => {
-                    let [data] = args.parse(&WRITE)?;
-                    write(transport, &data)
-                }
-            },
+            |transport, args| write(transport, &args.single(&WRITE)?),
             "Writes data, or keeps what cannot be written at once. Does not block.",
         );
         t.noargs(c"write_eof", write_eof, "Closes when everything has been written.");

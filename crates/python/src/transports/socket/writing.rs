@@ -31,13 +31,7 @@ const WRITELINES: Signature<1> = Signature::new("_SelectorSocketTransport.writel
 pub(super) fn table(t: &mut Table<SocketTransport>) {
     t.method(
         &WRITE,
-        |transport, args| match args.only() {
-            Some(data) => write(transport, &data),
-            None => {
-                let [data] = args.parse(&WRITE)?;
-                write(transport, &data)
-            }
-        },
+        |transport, args| write(transport, &args.single(&WRITE)?),
         "Sends data, or keeps what cannot be sent at once. Does not block.",
     );
     t.method(

@@ -1,14 +1,14 @@
-//! [`Held`]: `async with` for locks, conditions and semaphores. `asyncio.locks._ContextManagerMixin`, native.
+//! [`AsyncWith`]: `async with` for locks, conditions and semaphores. `asyncio.locks._ContextManagerMixin`, native.
 
 use pyo3::prelude::*;
 
-use super::waiters::Waited;
+use super::waiters::HasWaiters;
 use crate::coroutines::{Routine, Special, Start, Step, install_special};
 use crate::ffi::{Args, Obj, Output, Signature, Table, boolean, none};
 use crate::names;
 
 /// A class that `async with` takes and gives back: `_ContextManagerMixin`.
-pub(super) trait Held: Waited {
+pub(super) trait AsyncWith: HasWaiters {
     /// `acquire()` up to its first await. It returns what the routine has in its first slot.
     fn begin<'py>(routine: &Obj<'py, Routine>, object: &Obj<'py, Self>) -> PyResult<Step<'py>>;
     /// `release()`.
@@ -19,7 +19,7 @@ const ENTER: Signature<0> = Signature::new_method("_ContextManagerMixin.__aenter
 const EXIT: Signature<3> = Signature::new_method("_ContextManagerMixin.__aexit__", "exc_type, exc, tb");
 
 /// `async with`, by way of `acquire` and `release`.
-pub(super) fn context_manager<T: Held>(t: &mut Table<T>) {
+pub(super) fn context_manager<T: AsyncWith>(t: &mut Table<T>) {
     t.noargs(c"__aenter__", entering, "Acquires; `async with` gives None.");
     t.method(
         &EXIT,
@@ -31,7 +31,7 @@ pub(super) fn context_manager<T: Held>(t: &mut Table<T>) {
     );
 }
 
-pub(super) fn install_special_context<T: Held>(py: Python<'_>) -> PyResult<()> {
+pub(super) fn install_special_context<T: AsyncWith>(py: Python<'_>) -> PyResult<()> {
     let entering = const {
         &Special {
             name: ENTER.function,
@@ -57,7 +57,7 @@ pub(super) fn install_special_context<T: Held>(py: Python<'_>) -> PyResult<()> {
 }
 
 /// `__aenter__`
-pub(super) fn entering<'py, T: Held>(object: &Obj<'py, T>) -> Output<'py> {
+pub(super) fn entering<'py, T: AsyncWith>(object: &Obj<'py, T>) -> Output<'py> {
     Ok(Routine::begin(object.as_any(), ENTER.function, enter::<T>)?.into_any())
 }
 
@@ -70,7 +70,7 @@ fn ignore_exception(args: &Args<'_, '_>, signature: &Signature<3>) -> PyResult<(
     args.parse(signature).map(drop)
 }
 
-fn enter<'py, T: Held>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
+fn enter<'py, T: AsyncWith>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     let py = routine.py();
     routine.with_owner(py, |object: &Obj<'py, T>| {
         if object.is_native() {
@@ -85,7 +85,7 @@ pub(super) fn entered<'py>(routine: &Obj<'py, Routine>, acquired: Output<'py>) -
     Ok(Step::Return(none(routine.py())))
 }
 
-fn exit<'py, T: Held>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
+fn exit<'py, T: AsyncWith>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     let py = routine.py();
     routine.with_owner(py, |object: &Obj<'py, T>| {
         if object.is_native() {
@@ -98,7 +98,7 @@ fn exit<'py, T: Held>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
 }
 
 /// `acquire()` as the first piece of a routine.
-pub(super) fn acquire<'py, T: Held>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
+pub(super) fn acquire<'py, T: AsyncWith>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     routine.with_owner(routine.py(), |object| T::begin(routine, object))
 }
 
