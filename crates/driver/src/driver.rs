@@ -310,7 +310,7 @@ impl Driver {
     }
 
     /// Sends as many bytes as a non-blocking socket takes at once.
-    #[inline]
+    #[inline(always)] // every write of a transport
     pub fn send(&mut self, fd: Fd, data: &[u8]) -> io::Result<usize> {
         match self {
             Self::Epoll(driver) => driver.calls.send(fd, data),

@@ -74,9 +74,10 @@ fn new<'py>(owner: &Bound<'py, PyAny>, act: Act) -> PyResult<Obj<'py, Alarm>> {
 pub fn heap_of<'a, 'py>(event_loop: &'a Bound<'py, PyAny>) -> Option<&'a Obj<'py, EventLoop>> {
     const TIMERS: Replaced =
         bit(Overridable::CallAt) | bit(Overridable::CallLater) | bit(Overridable::ShowTimers);
-    EventLoop::direct(event_loop).filter(|native| {
-        native.overridden_methods() & TIMERS == 0 && !events::timers_are_made_otherwise(native.py())
-    })
+    let native = EventLoop::direct(event_loop)?;
+    let is_plain =
+        native.overridden_methods() & TIMERS == 0 && !events::timers_are_made_otherwise(native.py());
+    is_plain.then_some(native)
 }
 
 /// [`set_at`] for a loop that [`heap_of`] gave.

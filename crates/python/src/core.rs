@@ -30,7 +30,8 @@ pub mod watched;
 pub use clock::{is_due, now, seconds};
 pub use contexts::Copied;
 pub use entry::{
-    Callable, Entry, EntryKind, Message, Other, Reaction, Runnable, named, no_callable, typed, unnamed,
+    Callable, Entry, EntryKind, Message, Other, Reaction, Runnable, mismatch, named, no_callable, typed,
+    unnamed,
 };
 pub use event_loop::{Engine, EventLoop, Services};
 pub use operation::{Kernel, Owner, OwnerKind, Report, Waiting, finish, ignore_replacement};

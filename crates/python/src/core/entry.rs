@@ -145,8 +145,9 @@ pub fn typed<T: Class>(object: Ref, py: Python<'_>) -> PyResult<Obj<'_, T>> {
     Obj::cast_into(object.into_any(py)).ok_or_else(mismatch)
 }
 
+/// The exception for an object of another class than its kind is for.
 #[cold]
-fn mismatch() -> PyErr {
+pub fn mismatch() -> PyErr {
     PySystemError::new_err(
         "yibu: an entry of the loop is of another kind than its object (a bug, please report it)",
     )

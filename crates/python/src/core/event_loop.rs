@@ -21,6 +21,7 @@ use super::pulse::Pulse;
 use super::recording::Recording;
 use super::timer::Scheduled;
 use super::traced::LoopTrace;
+use super::watched::Watched;
 use crate::errors;
 use crate::ffi::{Class, LoopCell, Obj, Ref, Slot, Visitor, WeakMap, WeakSetEntry, thread};
 
@@ -115,7 +116,9 @@ pub struct EventLoop {
     pub(crate) contexts: Contexts,
     /// The state that other parts keep in the loop.
     pub(crate) parts: Parts,
-    /// The native transports that are not closing, by descriptor. Fields and not a `Part`, because each `add_reader` asks.
+    /// The watched descriptors, and the native transports that are not closing, by descriptor. Fields and not a `Part`, because each
+    /// `add_reader` asks.
+    pub(crate) watched: LoopCell<Watched>,
     pub(crate) transports: WeakMap,
     pub(crate) transport_mapping: Slot,
     /// The loop's place in the list of loops that the child of a fork resets.
@@ -162,6 +165,7 @@ impl EventLoop {
             after_entry: AfterEntry::default(),
             contexts: Contexts::default(),
             parts: Parts::default(),
+            watched: LoopCell::default(),
             transports: WeakMap::default(),
             transport_mapping: Slot::default(),
             registration: WeakSetEntry::default(),
@@ -356,6 +360,7 @@ impl EventLoop {
         }
         self.contexts.traverse(visitor);
         self.parts.traverse(visitor);
+        self.watched.try_with(|watched| watched.traverse(visitor));
         self.observation.try_with(|observation| observation.iter().for_each(|it| it.traverse(visitor)));
         self.wants_descriptor
             .try_with(|list| list.iter().for_each(|(_, object)| visitor.visit(object.as_ptr())));
@@ -375,6 +380,8 @@ impl EventLoop {
         drop(content);
         self.contexts.clear();
         drop(self.parts.take_all());
+        let watched = self.watched.with(std::mem::take);
+        drop(watched);
         let observation = self.observation.with(Option::take);
         drop(observation);
         let list = self.wants_descriptor.with(std::mem::take);

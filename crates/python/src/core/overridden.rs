@@ -35,8 +35,8 @@ impl EventLoop {
     /// called: it is not replaced, and debug mode, which wants handles with sources, is off.
     #[inline]
     pub fn direct<'a, 'py>(object: &'a Bound<'py, PyAny>) -> Option<&'a Obj<'py, Self>> {
-        Obj::<Self>::cast(object)
-            .filter(|native| !native.debug.get() && (native.is_untouched() || native.lets_push()))
+        let native = Obj::<Self>::cast(object)?;
+        (!native.debug.get() && (native.is_untouched() || native.lets_push())).then_some(native)
     }
 }
 

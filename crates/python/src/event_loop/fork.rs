@@ -10,7 +10,6 @@ use pyo3::types::{PyDict, PyModule};
 use yibu_driver::threads;
 
 use super::{executor, signals};
-use crate::core::watched::Watched;
 use crate::core::{Engine, EventLoop};
 use crate::errors;
 use crate::ffi::{Args, Obj, Output, Signature, none, thread};
@@ -50,7 +49,7 @@ fn forget(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     event_loop.current.set_forked(event_loop.is_running());
     let (owned, owners) = event_loop.engine.with(Engine::after_fork_in_child);
     drop(owners);
-    let watched = event_loop.parts.take::<Watched>();
+    let watched = event_loop.watched.with(std::mem::take);
     drop(watched);
     signals::forget_pipe(event_loop)?;
     executor::after_fork_in_child(event_loop)?;

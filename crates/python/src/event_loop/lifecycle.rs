@@ -315,7 +315,7 @@ fn close(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     event_loop.closed.set(true);
     let content = event_loop.engine.with(Engine::close);
     drop(content);
-    let watched = event_loop.parts.take::<crate::core::watched::Watched>();
+    let watched = event_loop.watched.with(std::mem::take);
     drop(watched);
     let acceptors = event_loop.parts.take::<super::accept::Acceptors>();
     drop(acceptors);

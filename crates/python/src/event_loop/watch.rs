@@ -64,13 +64,13 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
     t.one(
         c"_remove_reader",
         "fd",
-        |event_loop, file| private_remove(event_loop, file, Interest::Read),
+        |event_loop, file| private_remove(event_loop, file, None, Interest::Read),
         "remove_reader() for transports.",
     );
     t.one(
         c"_remove_writer",
         "fd",
-        |event_loop, file| private_remove(event_loop, file, Interest::Write),
+        |event_loop, file| private_remove(event_loop, file, None, Interest::Write),
         "remove_writer() for transports.",
     );
     t.getter(c"_transports", descriptors::mapping);
@@ -139,8 +139,20 @@ fn invalid_object(file: &Bound<'_, PyAny>, error: PyErr) -> PyErr {
     }
 }
 
+/// What [`descriptors::number_of`] found, where it is the number that a program gave and needs not be read again.
+fn given_number(file: &Bound<'_, PyAny>, fd: Fd) -> Option<Fd> {
+    (fd >= 0 && file.is_instance_of::<PyInt>()).then_some(fd)
+}
+
 /// The number that an object was registered under, or has now.
-fn registered_number(event_loop: &Obj<'_, EventLoop>, file: &Bound<'_, PyAny>) -> PyResult<Fd> {
+fn registered_number(
+    event_loop: &Obj<'_, EventLoop>,
+    file: &Bound<'_, PyAny>,
+    given: Option<Fd>,
+) -> PyResult<Fd> {
+    if let Some(fd) = given {
+        return Ok(fd);
+    }
     number(file).or_else(|error| watched::remembered_number(event_loop, file).ok_or(error))
 }
 
@@ -152,7 +164,9 @@ fn add<'py>(
     interest: Interest,
 ) -> Output<'py> {
     let [file, callback] = args.parse(signature)?;
-    descriptors::check(event_loop, &file, descriptors::number_of(&file)?)?;
+    let fd = descriptors::number_of(&file)?;
+    descriptors::check(event_loop, &file, fd)?;
+    let given = given_number(&file, fd);
     let (private, name) = match interest {
         Interest::Read => (Overridable::AddReader, name!("_add_reader")),
         Interest::Write => (Overridable::AddWriter, name!("_add_writer")),
@@ -161,7 +175,7 @@ fn add<'py>(
         event_loop.as_any().call_method1(name, args.tuple_from(0)?)?;
         return Ok(none(event_loop.py()));
     }
-    watch_with_handle(event_loop, file, callback, args, None, interest)?;
+    watch_with_handle(event_loop, file, given, callback, args, None, interest)?;
     Ok(none(event_loop.py()))
 }
 
@@ -174,13 +188,14 @@ fn private_add<'py>(
 ) -> Output<'py> {
     let [file, callback, context] = args.parse(signature)?;
     let context = Some(context).filter(|context| !context.is_none());
-    watch_with_handle(event_loop, file, callback, args, context, interest)
+    watch_with_handle(event_loop, file, None, callback, args, context, interest)
 }
 
 /// Watches a descriptor with a Handle for `callback`, whose own arguments begin at the third of `args`.
 fn watch_with_handle<'py>(
     event_loop: &Obj<'py, EventLoop>,
     file: Bound<'py, PyAny>,
+    given: Option<Fd>,
     callback: Bound<'py, PyAny>,
     args: &Args<'_, 'py>,
     context: Option<Bound<'py, PyAny>>,
@@ -188,7 +203,7 @@ fn watch_with_handle<'py>(
 ) -> Output<'py> {
     event_loop.ensure_open()?;
     let (handle, entry) = handles::watching(event_loop, callback, args, context)?;
-    let fd = registered_number(event_loop, &file)?;
+    let fd = registered_number(event_loop, &file, given)?;
     watched::watch(event_loop, fd, interest, Owner::of(&WATCHER, entry))?;
     if !file.is_instance_of::<PyInt>() {
         watched::remember_object(event_loop, fd, file)?;
@@ -202,7 +217,8 @@ fn remove<'py>(
     file: &Bound<'py, PyAny>,
     interest: Interest,
 ) -> Output<'py> {
-    descriptors::check(event_loop, file, descriptors::number_of(file)?)?;
+    let fd = descriptors::number_of(file)?;
+    descriptors::check(event_loop, file, fd)?;
     let (private, name) = match interest {
         Interest::Read => (Overridable::RemoveReader, name!("_remove_reader")),
         Interest::Write => (Overridable::RemoveWriter, name!("_remove_writer")),
@@ -210,20 +226,21 @@ fn remove<'py>(
     if event_loop.overrides(private) {
         return event_loop.as_any().call_method1(name, (file,));
     }
-    private_remove(event_loop, file, interest)
+    private_remove(event_loop, file, given_number(file, fd), interest)
 }
 
 /// `BaseSelectorEventLoop._remove_reader` and `_remove_writer`.
 fn private_remove<'py>(
     event_loop: &Obj<'py, EventLoop>,
     file: &Bound<'py, PyAny>,
+    given: Option<Fd>,
     interest: Interest,
 ) -> Output<'py> {
     let py = event_loop.py();
     if event_loop.is_closed() {
         return Ok(boolean(py, false));
     }
-    let removed = match registered_number(event_loop, file) {
+    let removed = match registered_number(event_loop, file, given) {
         Ok(fd) => watched::unwatch(event_loop, fd, interest)?,
         // Larger than any descriptor.
         Err(error) if error.is_instance_of::<PyOverflowError>(py) => false,

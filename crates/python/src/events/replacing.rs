@@ -29,6 +29,7 @@ pub fn runs_are_replaced(py: Python<'_>) -> Option<bool> {
 }
 
 /// Whether `cancel` of handles was replaced: a program that did so sees asyncio's own calls of it.
+#[inline]
 pub fn cancels_are_replaced(py: Python<'_>) -> bool {
     (originals::replaced_in::<Handle>(py) | originals::replaced_in::<TimerHandle>(py)) & CANCEL != 0
 }

@@ -25,7 +25,7 @@ static FUTURE_ITER: ClassState = ClassState::new();
 
 impl FutureIter {
     /// `Future.__await__`.
-    #[inline]
+    #[inline(always)] // the body of a slot
     pub fn over<'py>(future: &Obj<'py, Future>) -> Output<'py> {
         future.ensure_alive()?;
         let iterator = Self::create(future.py())?;

@@ -40,25 +40,17 @@ impl Items {
     }
 
     /// Gives the item back when there is nowhere to hide it; MemoryError when there is no memory for it.
-    #[inline]
+    #[inline(always)] // or the item is moved through memory
     pub fn hide(&self, item: Ref) -> PyResult<Option<Ref>> {
-        let (has_room, refused) = self.hidden.with(|hidden| match hidden {
-            Some(items) => {
-                let has_room = items.make_room(1);
-                (
-                    has_room,
-                    if has_room {
-                        items.push_back(item);
-                        None
-                    } else {
-                        Some(item)
-                    },
-                )
+        let hidden = self.hidden.with(|hidden| {
+            let Some(items) = hidden else { return Ok(Some(item)) };
+            if !items.make_room(1) {
+                return Err(item);
             }
-            None => (true, Some(item)),
+            items.push_back(item);
+            Ok(None)
         });
-        errors::room(has_room)?;
-        Ok(refused)
+        hidden.map_err(|_item| errors::no_memory())
     }
 
     /// The first hidden item.

@@ -10,7 +10,9 @@ use super::callback::{Kind, TaskCallback, is_wakeup_of, wakeup_callable};
 use super::observed;
 use super::state::Task;
 use crate::core::observation::Ending;
-use crate::core::{Callable, Entry, EntryKind, EventLoop, Runnable, current, named, no_callable, typed};
+use crate::core::{
+    Callable, Entry, EntryKind, EventLoop, Runnable, current, mismatch, named, no_callable, typed,
+};
 use crate::events::{self, Handle};
 use crate::ffi::send::{Sent, send, throw};
 use crate::ffi::{Obj, Raised, Ref, call, context, none};
@@ -72,7 +74,13 @@ pub(super) static WAKEUP: EntryKind = EntryKind {
         let py = event_loop.py();
         let Runnable { object, first: future, .. } = runnable;
         let future = future.ok_or_else(|| PyRuntimeError::new_err("a wake-up without its future"))?;
-        run_wakeup(event_loop, &typed(object, py)?, &typed(future, py)?)
+        let future = future.into_any(py);
+        // Most are of the native classes themselves, which takes no look at base classes to find out.
+        let future = match Obj::<Task>::cast_exact(&future) {
+            Some(awaited) => awaited.upcast(),
+            None => Obj::cast(&future).ok_or_else(mismatch)?,
+        };
+        run_wakeup(event_loop, &typed(object, py)?, future)
     },
     subject: named,
     callable: Some(|runnable, py| {

@@ -9,11 +9,13 @@ use std::ffi::CStr;
 use pyo3::exceptions::{PyAssertionError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyFrozenSet, PyList, PySet, PyTuple};
+use yibu_driver::memory::MakeRoom;
 
 use super::release::release;
 use crate::alarms::{self, Alarm};
 use crate::callbacks::{Reaction, forget, react};
 use crate::coroutines::{Routine, Step, is_coroutine, taken};
+use crate::errors;
 use crate::ffi::class::Plain;
 use crate::ffi::{Args, Class, ClassState, Create, Obj, Output, Ref, Signature, Slot, Table, references};
 use crate::functions::running_loop;
@@ -100,16 +102,26 @@ fn check(given: &Bound<'_, PyAny>) -> PyResult<()> {
     if given.is_truthy()? { Ok(()) } else { Err(PyValueError::new_err("Set of Tasks/Futures is empty.")) }
 }
 
-/// The futures in a new set.
-fn collect<'py>(given: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PySet>> {
-    let futures = given.py().get_type::<PySet>().call1((given,))?.cast_into::<PySet>()?;
+/// Calls `f` with every element of a set, and returns the elements: to go through these costs less than to go through the set again.
+fn each<'py>(
+    futures: &Bound<'py, PySet>,
+    mut f: impl FnMut(&Bound<'py, PyAny>) -> PyResult<()>,
+) -> PyResult<Vec<Bound<'py, PyAny>>> {
+    let mut elements = Vec::new();
+    errors::room(elements.make_room(futures.len()))?;
     for future in futures.try_iter()? {
         let future = future?;
-        if futures::exact(&future).is_none() && is_coroutine(&future)? {
-            return Err(PyTypeError::new_err("Passing coroutines is forbidden, use tasks explicitly."));
-        }
+        f(&future)?;
+        elements.push(future);
     }
-    Ok(futures)
+    Ok(elements)
+}
+
+fn refuse_coroutine(future: &Bound<'_, PyAny>) -> PyResult<()> {
+    if futures::exact(future).is_none() && is_coroutine(future)? {
+        return Err(PyTypeError::new_err("Passing coroutines is forbidden, use tasks explicitly."));
+    }
+    Ok(())
 }
 
 fn begin<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
@@ -117,7 +129,8 @@ fn begin<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     let given = routine.owner.get_or_none(py);
     check(&given)?;
     let until = Until::of(routine.second.get(py).as_ref())?;
-    let futures = collect(&given)?;
+    let futures = py.get_type::<PySet>().call1((&given,))?.cast_into::<PySet>()?;
+    let elements = each(&futures, refuse_coroutine)?;
     let event_loop = running_loop(py, &OF_TASKS)?;
     // An iterator is true whatever it gives.
     if futures.is_empty() {
@@ -135,9 +148,8 @@ fn begin<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     if let Some(task) = crate::core::current::running_task(&event_loop)? {
         wait.task.put(task);
     }
-    for future in futures.try_iter()? {
-        let future = future?;
-        react(&future, &COMPLETION, wait.as_any())?;
+    for future in &elements {
+        react(future, &COMPLETION, wait.as_any())?;
     }
     routine.owner.put(futures);
     routine.first.put(wait.into_any());
@@ -176,20 +188,16 @@ fn finish<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyResult<Ste
     if let Some(alarm) = alarm {
         alarms::cancel(&alarm.into_obj(py))?;
     }
-    for future in done.try_iter()? {
-        forget(&future?, &COMPLETION, &wait)?;
-    }
+    let elements = each(&done, |future| forget(future, &COMPLETION, &wait))?;
     waited?;
     let pending = PySet::empty(py)?;
-    for future in done.try_iter()? {
-        let future = future?;
-        if !future_like::is_done(&future)? {
-            pending.add(&future)?;
+    for future in &elements {
+        if !future_like::is_done(future)? {
+            pending.add(future)?;
         }
     }
     for future in pending.try_iter()? {
-        let future = future?;
-        done.discard(&future)?;
+        done.discard(&future?)?;
     }
     Ok(Step::Return(PyTuple::new(py, [done, pending])?.into_any()))
 }
