@@ -40,7 +40,7 @@ class Steps:
         try:
             self.before = json.loads(self._record.read_text())
         except (OSError, ValueError):
-            self.before = {}  # the first run, or a record that somebody has spoilt
+            self.before = {}  # the first run, or a record that was spoilt
 
     def command(
         self, name: str, command: Sequence[str], env: dict[str, str] | None = None, limit: float = LIMIT

@@ -3,7 +3,7 @@
     import yibu as asyncio
 
 gives every name of the running interpreter's asyncio in its native form, or, where it must be the same
-object for everybody, from the standard library (`yibu/stock.py` lists these). A program that keeps
+object in the whole process, from the standard library (`yibu/stock.py` lists these). A program that keeps
 `import asyncio` runs on yibu as well:
 
     asyncio.run(main(), loop_factory=yibu.new_event_loop)    # Python 3.12 and later

@@ -1,7 +1,7 @@
 """`yibu.trace()`: records what loops do, step by step, in a file that Perfetto and Chrome show.
 
 Only the function and what the environment asks for are here; `trace_recording.py` is imported when
-somebody records. Called by programs, by `command_line.py` (`--trace`) and when yibu is imported
+a trace is recorded. Called by programs, by `command_line.py` (`--trace`) and when yibu is imported
 (`YIBU_TRACE`).
 """
 

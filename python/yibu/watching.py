@@ -1,6 +1,6 @@
 """`yibu.watch()`: says which line blocks an event loop, while it does.
 
-Only the function is here; the watchdog itself is `observing/watchdog.py`, which is imported when somebody
+Only the function is here; the watchdog itself is `observing/watchdog.py`, which is imported when a program
 watches. Called by programs, by `command_line.py` (`--watch`) and when yibu is imported (`YIBU_WATCH`).
 """
 

@@ -33,9 +33,9 @@ PROGRAM = """
         await asyncio.sleep(0.001)
         # Clients connect before the limit comes down; the server finds them waiting.
         clients = [socket.create_connection(address) for _ in range(20)]
-        highest = os.open("/dev/null", os.O_RDONLY)
+        first = os.open("/dev/null", os.O_RDONLY)
         used = len(os.listdir("/proc/self/fd"))
-        resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 1, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (first + 1, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
         fillers = []
         while True:
             try:
@@ -123,9 +123,9 @@ ONE_AT_A_TIME = """
         address = server.sockets[0].getsockname()
         await asyncio.sleep(0.001)  # the loop has all descriptors that it needs for itself
         clients = [socket.create_connection(address) for _ in range(5)]
-        highest = os.open("/dev/null", os.O_RDONLY)
-        os.close(highest)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 1, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+        first = os.open("/dev/null", os.O_RDONLY)
+        os.close(first)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (first + 1, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
         began = loop.time()
         for client in clients:
             client.setblocking(False)

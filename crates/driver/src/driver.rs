@@ -132,8 +132,8 @@ impl Driver {
         }
     }
 
-    /// Whether the driver has received bytes for an operation, or the end of the stream, that nobody has taken: no call on the descriptor gives
-    /// them any more.
+    /// Whether the driver has received bytes for an operation, or the end of the stream, that was not taken yet: no call on the
+    /// descriptor gives them any more.
     pub fn holds_bytes(&self, id: OpId) -> bool {
         match self {
             Self::Uring(driver) => driver.holds_bytes(id),
@@ -413,7 +413,7 @@ impl Driver {
         })
     }
 
-    /// Only the loop has this descriptor of a stream socket from now on: nobody else reads from it, and nobody closes it but by
+    /// Only the loop has this descriptor of a stream socket from now on: no other code reads from it or closes it but by
     /// [`close`](Self::close). A driver may then receive before it is asked to.
     pub fn entrust(&mut self, fd: Fd) {
         if let Self::Uring(driver) = self {

@@ -85,7 +85,7 @@ impl Epoll {
         }
     }
 
-    /// Whoever cancelled the last operation of a descriptor submits the next one now, and says that the descriptor is the same.
+    /// The caller that cancelled the last operation of a descriptor submits the next one now, and says that the descriptor is the same.
     pub(crate) fn submits_again(&mut self, fd: Fd) {
         let slot = self.fds.get(fd);
         if slot.usage == Usage::Idle {

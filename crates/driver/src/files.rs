@@ -107,7 +107,7 @@ fn count_cached(fd: Fd, offset: u64, length: usize) -> io::Result<usize> {
     let mut count = 0;
     let mut left = length.min(MOST);
     while left > 0 {
-        // Every piece is the same page: the kernel overwrites it, and nobody reads it.
+        // Every piece is the same page: the kernel overwrites it, and no code reads it.
         pieces[count] = libc::iovec { iov_base: page.as_mut_ptr().cast(), iov_len: left.min(PAGE) };
         left -= left.min(PAGE);
         count += 1;
@@ -115,7 +115,7 @@ fn count_cached(fd: Fd, offset: u64, length: usize) -> io::Result<usize> {
     read_now(fd, &pieces[..count], offset)
 }
 
-/// File systems on which opening a file, once its path is known to the kernel, asks nobody else: ext4, XFS, Btrfs, tmpfs.
+/// File systems on which opening a file, once its path is known to the kernel, asks no other machine: ext4, XFS, Btrfs, tmpfs.
 const LOCAL: [u64; 4] = [0xEF53, 0x5846_5342, 0x9123_683E, 0x0102_1994];
 
 /// Opens a regular file for reading, if the kernel knows its path and every folder on it without asking a disk.

@@ -1,7 +1,7 @@
 //! The io_uring driver: the kernel receives by itself for connections that the loop alone has, and an epoll driver does everything else.
 //!
-//! A request of a ring holds the file that it is about. Were a descriptor watched by the ring that somebody else closes, its peer would
-//! not hear of the end, and bytes that the ring has received would be missing to whoever else reads. So the ring carries the receives of
+//! A request of a ring holds the file that it is about. If the ring watched a descriptor that the program closes, its peer would
+//! not hear of the end, and bytes that the ring has received would be missing to other readers. So the ring carries the receives of
 //! *entrusted* descriptors only ([`Driver::entrust`](crate::Driver::entrust)), by one multishot request each that takes a provided buffer for every
 //! piece that arrives. All other operations, and the wakers, are the [`Epoll`] driver's, whose epoll object the ring watches. A driver
 //! with no entrusted connection has no ring and waits like the epoll driver.

@@ -176,7 +176,10 @@ pub struct Lease {
 impl Lease {
     /// How many bytes were received; zero for an empty datagram only.
     #[inline]
-    #[expect(clippy::len_without_is_empty, reason = "no bytes of a stream are Outcome::Eof, so nobody asks")]
+    #[expect(
+        clippy::len_without_is_empty,
+        reason = "no bytes of a stream are Outcome::Eof, so the question does not arise"
+    )]
     pub const fn len(&self) -> usize {
         self.len as usize
     }

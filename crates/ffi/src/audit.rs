@@ -19,7 +19,7 @@ extern "C" fn refuse(_: *mut c_void) -> *mut ffi::PyObject {
     std::ptr::null_mut()
 }
 
-/// Whether somebody listens to audit events.
+/// Whether there is an audit hook.
 #[inline]
 pub fn is_watched(_py: Python<'_>) -> bool {
     let refuse: extern "C" fn(*mut c_void) -> *mut ffi::PyObject = refuse;

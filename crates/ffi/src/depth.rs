@@ -18,7 +18,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 
 /// The part of a thread's stack in which calls may nest: of the thread that was asked about last, as long as it lives. No other
-/// thread's stack lies there, so whoever does has room, and everybody else finds out ([`stays`]).
+/// thread's stack lies there, so a thread that runs there has room, and every other thread finds out ([`stays`]).
 ///
 /// Both are written with the interpreter held, except that a thread which ends takes the length back.
 static LOWEST: Number<usize> = Number(Cell::new(0));
@@ -42,7 +42,7 @@ pub fn enter() -> PyResult<()> {
     }
 }
 
-/// Whether more than a quarter of the stack that [`enter`] allows is in use: whoever can go on without it should. The call that asks
+/// Whether more than a quarter of the stack that [`enter`] allows is in use: a caller that can go on without it should. The call that asks
 /// has entered.
 #[inline]
 pub fn is_used() -> bool {
@@ -84,7 +84,7 @@ fn has_room(here: usize) -> bool {
             }
             here >= lowest
         }
-        // Nothing is known of a stack that is not the thread's own (a fiber's), nor where there is nobody to ask.
+        // Nothing is known of a stack that is not the thread's own (a fiber's), nor where the system cannot be asked.
         _ => true,
     }
 }

@@ -45,7 +45,7 @@ unsafe fn take_indicator() -> *mut ffi::PyObject {
 
 impl<'py> Raised<'py> {
     /// Catches what a Rust function returned. Nothing of the `PyErr` is dropped: PyO3 would keep that until it attaches a thread
-    /// itself, which on somebody else's loop it never does.
+    /// itself, which on a loop that is not native it never does.
     pub fn from_err(py: Python<'py>, error: PyErr) -> Self {
         error.restore(py);
         // SAFETY: attached; the indicator was just set, and the call takes it.

@@ -2,7 +2,7 @@
 //!
 //! asyncio has functions that read and write them (`_get_running_loop`, `_swap_current_task`). Every step of a task would call one, so the
 //! fields are read and written in place. Their places are those of the interpreters that were looked at, and [`verify`] tries them with these
-//! functions before anybody relies on them. Where they are not as expected, nothing is told here and the functions are called.
+//! functions before other code relies on them. Where they are not as expected, nothing is told here and the functions are called.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 

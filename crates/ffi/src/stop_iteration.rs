@@ -53,7 +53,7 @@ mod kept {
     use pyo3::ffi;
     use pyo3::prelude::*;
 
-    /// An owned reference to a StopIteration, or null. While nobody else has one, its value and its only argument are null
+    /// An owned reference to a StopIteration, or null. While there is no other reference, its value and its only argument are null
     /// and None, or what was handed over last and not yet released.
     struct Kept(Cell<*mut ffi::PyObject>);
 
@@ -62,7 +62,7 @@ mod kept {
 
     static KEPT: Kept = Kept(Cell::new(null_mut()));
 
-    /// Whether nobody else has the exception or its arguments, and nobody has left a trace on it.
+    /// Whether there is no other reference to the exception or its arguments, and no trace was left on it.
     ///
     /// # Safety
     /// `kept` must be a live StopIteration.
@@ -140,7 +140,7 @@ mod kept {
         }
     }
 
-    /// Lets go of what was handed over; of the exception too, when somebody else has it.
+    /// Lets go of what was handed over; of the exception too, when other code has a reference to it.
     #[inline]
     pub fn release() {
         let kept = KEPT.0.get();

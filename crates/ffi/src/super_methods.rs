@@ -12,7 +12,7 @@ use crate::class::object::Obj;
 use crate::originals::questions;
 
 impl<'py, T: Class> Obj<'py, T> {
-    /// `super().name`; nothing where that is the method of `B`, and nobody has replaced anything there.
+    /// `super().name`; nothing where that is the method of `B`, and nothing is replaced there.
     #[inline]
     pub fn replaced_super_method<B: Class>(
         &self,

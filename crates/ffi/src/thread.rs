@@ -101,7 +101,7 @@ mod cleanup {
     }
 }
 
-/// Whether the interpreter is at its end, where it empties modules: what they lack then nobody has taken away.
+/// Whether the interpreter is at its end, where it empties modules: what they lack then no program has taken away.
 pub fn interpreter_ends() -> bool {
     unsafe extern "C" {
         #[cfg_attr(not(Py_3_13), link_name = "_Py_IsFinalizing")]

@@ -1,4 +1,4 @@
-//! Whether the names of modules and the attributes of classes have changed since somebody looked: numbers to compare.
+//! Whether the names of modules and the attributes of classes have changed since the last comparison: numbers to compare.
 //!
 //! Since 3.12 the interpreter tells of each change to a module or class that is watched. All of them share one count, because
 //! such changes are rare: a caller keeps what it has found as a [`Finding`], which holds as long as that count stays as
@@ -23,7 +23,7 @@ pub use by_watchers::{changes, version, watch, watch_class};
 
 pub use crate::types::class_version;
 
-/// That something was found to be as it came, at a count of changes ([`changes`]). Before 3.12 nobody counts, so it never holds.
+/// That something was found to be as it came, at a count of changes ([`changes`]). Before 3.12 changes are not counted, so it never holds.
 pub struct Finding(Cell<u64>);
 
 // SAFETY: every access is made by attached code holding the interpreter lock (the module declares that it uses the GIL).

@@ -69,7 +69,7 @@ fn new<'py>(owner: &Bound<'py, PyAny>, act: Act) -> PyResult<Obj<'py, Alarm>> {
     Ok(alarm)
 }
 
-/// The loop whose heap may hold alarms: a native one that shows no timers to anybody.
+/// The loop whose heap may hold alarms: a native one whose timers the program does not look at.
 #[inline]
 pub fn heap_of<'a, 'py>(event_loop: &'a Bound<'py, PyAny>) -> Option<&'a Obj<'py, EventLoop>> {
     const TIMERS: Replaced =

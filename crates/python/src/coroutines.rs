@@ -159,7 +159,7 @@ impl Thrown {
 }
 
 impl NativeCoroutine {
-    /// The body and what it refers to, if nobody has begun to await this coroutine of the loop: whoever takes them awaits it.
+    /// The body and what it refers to, if this coroutine of the loop was not awaited before: the caller awaits it.
     pub fn give_up(&self, event_loop: &Obj<'_, EventLoop>) -> Option<(Body, Rc<GcRefList>)> {
         let catches = self.thrown.with(|thrown| thrown.is_some());
         if self.started.get() || catches || !self.event_loop.is(event_loop.as_any()) {

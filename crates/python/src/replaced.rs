@@ -1,7 +1,7 @@
 //! What a program has replaced: asked before a native short cut is taken that would go past it.
 //!
 //! [`functions`] answers for the module-level functions of asyncio, [`mod@names`] for the names of modules (`asyncio.tasks.Task`, `time.monotonic`) and for the classes of others that native
-//! code stands in for (`socket.socket`, `ThreadPoolExecutor`). Called by whoever takes the short cut.
+//! code stands in for (`socket.socket`, `ThreadPoolExecutor`). Called where a short cut is taken.
 
 pub mod functions;
 mod methods;

@@ -63,7 +63,7 @@ fn wake_with_result(both: &Bound<'_, PyAny>) -> PyResult<()> {
     if future_like::is_done(&future)? { Ok(()) } else { future_like::set_result(&future, result) }
 }
 
-/// Takes the timer back. The result is the future's: it may have been completed by somebody else, and early.
+/// Takes the timer back. The result is the future's: other code may have completed it, and early.
 fn finish<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyResult<Step<'py>> {
     if let Some(alarm) = routine.second.take()
         && let Some(alarm) = Obj::<Alarm>::cast(alarm.any(routine.py()))

@@ -127,7 +127,7 @@ pub struct Parts<'py> {
     pub waiter: Bound<'py, PyAny>,
     /// Which end this is.
     pub server_side: bool,
-    /// Whom the certificate is to name.
+    /// The host name that the certificate is checked against.
     pub server_hostname: Bound<'py, PyAny>,
     /// Whether the protocol is to be told of the transport.
     pub call_connection_made: bool,

@@ -1,4 +1,4 @@
-//! The objects of the standard library that must be the same for everybody: exceptions, base classes, task bookkeeping, and
+//! The objects of the standard library that must be the same in the whole process: exceptions, base classes, task bookkeeping, and
 //! the formatting functions whose texts programs read. One lazy table, and one for modules: nothing else imports.
 //!
 //! [`capture`] fills it when the module is imported, so that the entries are always the originals.

@@ -1,4 +1,4 @@
-"""The blockages that watchdogs have seen, and a watchdog for as long as somebody looks at the page.
+"""The blockages that watchdogs have seen, and a watchdog for as long as the page is open.
 
 Called by `server.py` and `observed.py`.
 """
@@ -17,7 +17,7 @@ _LATELY = 60.0
 """For so many seconds a blockage that is over counts as something wrong."""
 
 PATIENCE = 15.0
-"""Seconds after which somebody who has not asked again looks no more."""
+"""Seconds after which a page that has not asked again counts as closed."""
 
 
 def seen() -> tuple[BlockageDescription, ...]:
@@ -74,14 +74,14 @@ def _watches() -> list[Watch]:
 
 
 class Onlookers:
-    """Has the loops watched while somebody looks, unless the program has them watched itself."""
+    """Has the loops watched while the page is open, unless the program has them watched itself."""
 
     def __init__(self) -> None:
         self._watch: Watch | None = None
         self._last = 0.0
 
     def look(self) -> None:
-        """Somebody looks."""
+        """A page has asked: it is open."""
         self._last = time.monotonic()
         if self._watch is None and not _watches():
             self._watch = Watch(_THRESHOLD, _no_report)

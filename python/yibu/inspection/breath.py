@@ -1,4 +1,4 @@
-"""`Breath`: lets go of the interpreter often, so that whoever describes tasks does not hold up a loop.
+"""`Breath`: lets go of the interpreter often, so that a thread that describes tasks does not hold up a loop.
 
 Called by what works in a thread beside the loop's.
 """

@@ -1,9 +1,9 @@
 """`Page`: a page in the browser that shows the tasks of a process, live.
 
 `python -m yibu inspect PID` serves it for another process, which is asked by its socket as `ps` does;
-`--inspect=HOST:PORT` has the process itself serve it, in threads of its own. Whoever can reach the address
+`--inspect=HOST:PORT` has the process itself serve it, in threads of its own. A client that reaches it
 may not look: each question needs the token that is in the address that is printed. The name of the host and
-the origin are checked, so that no page of somebody else's can ask in the user's name. Called by `command.py`
+the origin are checked, so that no page of another site can ask in the user's name. Called by `command.py`
 and `inspecting.py`.
 """
 
@@ -43,7 +43,7 @@ _HEADERS = {
 }
 
 _FRESH = 0.4
-"""Seconds for which an answer is good for everybody who asks."""
+"""Seconds for which an answer is good for all clients."""
 
 
 _REQUEST = {"ask": "tasks", "sample": 0.25, "live": True}
@@ -88,7 +88,7 @@ class Page:
         return f"http://{_in_address(self.host)}:{self.port}/#{self.token}"
 
     def is_own(self, host: str | None, reached_at: str) -> bool:
-        """Whether a `Host` header names this server, as no name of somebody else's that leads here does.
+        """Whether a `Host` header names this server, as no foreign name that leads here does.
 
         `reached_at` is the address by which the connection has come.
         """

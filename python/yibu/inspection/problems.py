@@ -1,8 +1,8 @@
 """What is wrong: deadlocks, locks whose holder is gone, and tasks that nobody knows of.
 
 A task is stuck when what it waits for are tasks that are stuck. What waits for the world (time, sockets,
-threads), for an event, a queue or a future that somebody may complete, or has a time limit, is not. The time
-limit of a task also frees those that it awaits: it cancels them, or goes on and may do so. Called by
+threads), for an event, a queue or a future that other code may complete, or has a time limit, is not. The
+time limit of a task also frees those that it awaits: it cancels them, or goes on and may do so. Called by
 `snapshot.py`.
 """
 

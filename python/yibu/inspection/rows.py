@@ -16,7 +16,7 @@ from yibu import _yibu, task_registry
 from yibu.inspection.descriptions import Frame, is_of_asyncio
 
 BATCH = 100
-"""After so many tasks whoever is not the loop's thread lets go of the interpreter."""
+"""After so many tasks a thread other than the loop's lets go of the interpreter."""
 
 
 @dataclass(slots=True)
@@ -190,7 +190,7 @@ def running_frames(row: Row) -> tuple[Frame, ...]:
         frame: FrameType | None = innermost
         while frame is not None:
             code = frame.f_code
-            if not code.co_filename.startswith(_SELF):  # whoever looks from within is no part of the program
+            if not code.co_filename.startswith(_SELF):  # the inspecting code is no part of the program
                 found.append(Frame(code.co_qualname, code.co_filename, frame.f_lineno or 0))
             if frame is outermost:
                 return tuple(reversed(found))[:_DEEPEST]

@@ -20,7 +20,7 @@ _SOME = 0.1
 """and a processor for this part of the time, which other processes may have shortened."""
 
 _LATE = 0.002
-"""Whoever gets the interpreter so many seconds late, on average, competes for it."""
+"""A thread that gets the interpreter so many seconds late, on average, competes for it."""
 
 
 class Samples:

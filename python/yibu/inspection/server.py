@@ -250,7 +250,7 @@ def answer_to(request: dict[str, Any]) -> bytes | bytearray:
 
 
 def tree_for(request: dict[str, Any]) -> bytearray:
-    """The tree of this process as JSON, as somebody has asked for it."""
+    """The tree of this process as JSON, as a client has asked for it."""
     from yibu.inspection import blockages, observed
     from yibu.inspection.encoding import encode
 

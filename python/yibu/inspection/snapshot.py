@@ -1,8 +1,8 @@
 """`take()`: a snapshot of all tasks of the process, described.
 
-Whoever is not the loop's thread passes a `breathe` that lets go of the interpreter, and is called so often
+A thread other than the loop's passes a `breathe` that lets go of the interpreter, and is called so often
 that the loop is held up for a fraction of a millisecond each time. Tasks are seen at different moments
-then, so a deadlock is confirmed at the end: whoever still waits for the same future has waited for it all
+then, so a deadlock is confirmed at the end: a task that still waits for the same future has waited for it all
 the time.
 Called by `ps()`, by the server of the socket and by the signal.
 """

@@ -1,7 +1,7 @@
 """Where the sockets of inspected processes are: one for each, in a folder that only their user can enter.
 
 The folder is `yibu` in the user's runtime directory (`XDG_RUNTIME_DIR`), or `/tmp/yibu-UID` where there is
-none. Whoever uses it makes sure that it is a real folder, that of the user, and closed to others: anybody
+none. The caller makes sure that it is a real folder, that of the user, and closed to others: any user
 could have made one of that name in `/tmp`. Called by `server.py` and `client.py`.
 """
 
@@ -78,7 +78,7 @@ def remove_stale(path: str, patience: float) -> bool:
 def bound(pid: int | None = None) -> list[tuple[int, str]]:
     """The paths of sockets that the kernel knows and that are named like those of processes, in any folder.
 
-    Who serves them is to be asked of the kernel when they are connected: anybody may take such a path.
+    Who serves them is to be asked of the kernel when they are connected: any process may take such a path.
     """
     found = []
     try:

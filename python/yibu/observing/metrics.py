@@ -27,7 +27,7 @@ class Times:
 
 @dataclass(frozen=True)
 class FunctionMetrics:
-    """What the tasks of one coroutine function have used since somebody observes. Times are seconds."""
+    """What the tasks of one coroutine function have used since the observation began. Times are seconds."""
 
     name: str
     """The qualified name; `others` where there are thousands of functions."""
@@ -78,7 +78,7 @@ class LoopMetrics:
     """Jobs that wait for a thread of the default executor; None if that is the program's own."""
     executor_threads: int | None
     observed_seconds: float | None
-    """For how long somebody observes the loop. Without an observer this and all that follows is None."""
+    """For how long the loop has been observed. Without an observer this and all that follows is None."""
     tasks_finished: int | None
     tasks_failed: int | None
     tasks_cancelled: int | None

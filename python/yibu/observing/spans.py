@@ -83,5 +83,5 @@ def _can_be_entered(context: Context) -> bool:
     try:
         context.run(int)
     except RuntimeError:
-        return False  # somebody runs in it
+        return False  # code runs in it
     return True

@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::{DupFlags, dup3, write};
 
-/// The eventfd of one epoll driver. It is watched edge-triggered, so every write is an event of its own and nobody
+/// The eventfd of one epoll driver. It is watched edge-triggered, so every write is an event of its own and no code
 /// has to read the counter back.
 #[derive(Debug)]
 pub(crate) struct Eventfd(OwnedFd);

@@ -1,5 +1,5 @@
-//! [`Kept`]: bytes that the kernel had received for an operation when the operation was cancelled. They belong to the socket, and whoever reads
-//! from it next gets them first. Used by the io_uring driver; asks the kernel which file a number stands for.
+//! [`Kept`]: bytes that the kernel had received for an operation when the operation was cancelled. They belong to the socket:
+//! the next read from it gets them first. Used by the io_uring driver; asks the kernel which file a number stands for.
 
 use std::io;
 

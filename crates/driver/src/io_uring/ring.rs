@@ -105,7 +105,7 @@ fn probe() -> io::Result<()> {
 }
 
 impl Ring {
-    /// A ring of the calling thread, which fills the buffers that nobody uses.
+    /// A ring of the calling thread, which fills the buffers that are free.
     pub(super) fn new(provided: &mut Provided, in_use: impl Fn(u16) -> bool) -> io::Result<Self> {
         let uring = IoUring::builder()
             .setup_single_issuer()

@@ -30,7 +30,7 @@ impl SimNet {
         Ok((world.stream(one)?, Peer { shared: Arc::clone(&self.0), end: other }))
     }
 
-    /// A datagram socket for the driver, connected with the port of another or with nobody, and its own port.
+    /// A datagram socket for the driver, connected with the port of another or not connected, and its own port.
     pub fn datagrams(&self, peer: Option<u16>) -> io::Result<(OwnedFd, u16)> {
         self.0.world().datagrams(peer)
     }

@@ -295,7 +295,7 @@ impl<C: AsRef<[u8]>, K: Channel> Stream<C, K> {
         self.lifecycle.lose(K::EVERY_END_COUNTS)
     }
 
-    /// Follows [`Upcall::PeerClosed`]: sends no more. How many bytes nobody will read, or nothing when the connection was lost
+    /// Follows [`Upcall::PeerClosed`]: sends no more. How many bytes will not be read, or nothing when the connection was lost
     /// before.
     pub fn hang_up(&mut self, ops: &mut impl Ops) -> Option<usize> {
         let unsent = self.outgoing.size();

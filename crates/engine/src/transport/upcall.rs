@@ -20,7 +20,7 @@ pub enum Upcall {
     PauseWriting,
     /// `resume_writing`, and then [`Stream::go_on`](super::Stream::go_on).
     ResumeWriting(Rest),
-    /// Everything was sent and somebody asked to know ([`Stream::watch_drain`](super::Stream::watch_drain)). Then [`Stream::go_on`](super::Stream::go_on).
+    /// Everything was sent, and the transport was to tell so ([`Stream::watch_drain`](super::Stream::watch_drain)). Then [`Stream::go_on`](super::Stream::go_on).
     Drained(Rest),
     /// The kernel gave the connection up, which is closed already. Report it as `_fatal_error` does, with the message
     /// of [`Channel::failure`](super::Channel::failure), and call `connection_lost` with the same error at the next turn.

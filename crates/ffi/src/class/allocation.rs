@@ -45,7 +45,7 @@ pub trait Create: Class {
         }
     }
 
-    /// Makes an instance that the collector does not know of until [`Obj::track`]: for what mostly dies young. Whoever
+    /// Makes an instance that the collector does not know of until [`Obj::track`]: for what mostly dies young. The code that
     /// keeps it vouches that it can be part of garbage only after that.
     #[inline]
     fn create_untracked(py: Python<'_>) -> PyResult<Obj<'_, Self>> {

@@ -52,7 +52,7 @@ impl<T: Class> Table<T> {
         }
     }
 
-    /// A method without arguments that has the name of a slot, for whoever asks by that name.
+    /// A method without arguments that has the name of a slot, for code that asks by that name.
     pub fn instead_of_slot<F>(&mut self, name: &'static CStr, _: F, doc: &str)
     where
         F: Stateless + for<'a, 'py> Fn(&'a Obj<'py, T>) -> Output<'py>,

@@ -103,7 +103,7 @@ impl<'py, T: Class> Obj<'py, T> {
         }
     }
 
-    /// Whether anybody else has a reference, too.
+    /// Whether there are other references to the object.
     #[inline]
     pub fn is_shared(&self) -> bool {
         // SAFETY: attached; reads the count of a live object.

@@ -30,7 +30,7 @@ impl<T: Class> Table<T> {
     }
 
     /// How a call of exactly this class makes an instance: what `__init__` would do with a new one, without a tuple and a dict for the
-    /// arguments. For classes whose `__init__` nobody can replace.
+    /// arguments. For classes whose `__init__` cannot be replaced.
     pub fn construct<F>(&mut self, _: F)
     where
         F: Stateless + for<'a, 'py> Fn(Args<'a, 'py>) -> PyResult<Obj<'py, T>>,

@@ -38,7 +38,7 @@ pub(crate) unsafe fn data_of<'a, T: Class>(object: *mut ffi::PyObject) -> &'a T 
 #[inline(never)]
 unsafe fn find<T: Class>(object: *mut ffi::PyObject) -> *mut T {
     let wanted = kind::<T>();
-    // SAFETY: layout; data lives as long as the object, in one place. New data is linked before anybody else sees it, after all
+    // SAFETY: layout; data lives as long as the object, in one place. New data is linked before other code sees it, after all
     // other, so that who was given some is given it again; making it runs no Python code.
     unsafe {
         let parts = &(*header(object)).parts;

@@ -2,7 +2,7 @@
 //!
 //! A context refers to an immutable mapping; setting a variable gives it another one, and a copy of a context begins with the mapping of
 //! the original. The C API shows neither the mapping nor the current context, so their places are read from memory. The places are those of
-//! the interpreters that were looked at, and [`verify`] tries them before anybody relies on them. Where they are not as expected, no two
+//! the interpreters that were looked at, and [`verify`] tries them before other code relies on them. Where they are not as expected, no two
 //! contexts are alike. Used by what would copy the current context again and again.
 
 use std::sync::atomic::{AtomicUsize, Ordering};

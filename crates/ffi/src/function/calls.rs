@@ -30,7 +30,7 @@ pub(crate) fn choose_vectorcall(function: &Obj<'_, Function>) {
     }
 }
 
-/// Whether the Rust code may work on an object. A C function that was called itself has nobody else to go to.
+/// Whether the Rust code may work on an object. A C function that was called itself has no other function to go to.
 #[inline(always)]
 fn serves<T: Class>(function: *mut ffi::PyObject, object: *mut ffi::PyObject) -> bool {
     let state = T::state();

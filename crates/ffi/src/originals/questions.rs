@@ -151,7 +151,7 @@ fn compare(state: &'static ClassState, class: &Bound<'_, PyType>) -> PyResult<Re
     Ok(replaced)
 }
 
-/// TypeError when a method of an object is replaced that nobody would call.
+/// TypeError when a method of an object is replaced that native code would not call.
 #[cold]
 pub fn refuse<T: Class>(object: &Obj<'_, T>) -> PyResult<()> {
     let class = object.as_any().get_type();

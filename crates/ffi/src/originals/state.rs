@@ -61,7 +61,7 @@ impl Original {
     }
 }
 
-/// The name of a method that nobody calls, and what the native class had under it.
+/// The name of a method that native code never calls, and what the native class had under it.
 pub(crate) type NotCalled = (Py<PyString>, Option<Py<PyAny>>);
 
 /// What a native class was when the module was made, and what was found out since then.
@@ -226,7 +226,7 @@ impl Originals {
             if !stock.is_null() {
                 // SAFETY: attached; a type that `stock_classes` keeps alive.
                 let version = unsafe { (*stock).tp_version_tag };
-                // Without a tag it has changed since somebody last looked.
+                // Without a tag it has changed since the last comparison.
                 if version == 0 || version != self.stock_version.get() {
                     self.forget();
                 }

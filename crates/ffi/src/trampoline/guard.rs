@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 use crate::depth;
 use crate::thread::attached;
 
-/// Runs `body`; a panic in it becomes an exception, for whoever has to put things right after both.
+/// Runs `body`; a panic in it becomes an exception, for callers that have to put things right after both.
 #[inline]
 pub fn caught<R>(body: impl FnOnce() -> PyResult<R>) -> PyResult<R> {
     catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|payload| Err(panicked(payload.as_ref())))

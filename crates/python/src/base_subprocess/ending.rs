@@ -195,7 +195,7 @@ fn wait<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     let transport = routine.owner::<BaseSubprocessTransport>(py)?;
     if let Some(code) = transport.returncode.get(py) {
         if transport.finished.get() && !transport.process.is_empty() {
-            // The loop has the end of the transport in hand. Behind it nobody can be sent a signal any more, which on asyncio
+            // The loop has the end of the transport in hand. Afterwards no process can be sent a signal, which on asyncio
             // holds of every child that was waited for.
             return Ok(Step::GiveWay(|routine, turned| {
                 turned?;

@@ -3,7 +3,7 @@
 //! asyncio copies the current context for every handle, because a callback may set variables, and no other callback may see that. Mostly no
 //! callback does. So the handles that are made in one context, one after the other, share one copy of it, in which nothing runs; it is theirs to
 //! look at the variables. Their callbacks run one after the other in another copy, which is replaced once a callback has set a variable
-//! in it. Whoever looks at the context of a handle gets a copy that is the handle's alone from then on ([`crate::events`]).
+//! in it. Python code that asks for the context of a handle gets a copy that is the handle's alone from then on ([`crate::events`]).
 //!
 //! The first handle of a context gets a copy of its own: what is not repeated costs nothing more. The copies are let go when a turn has made no
 //! use of them and before the loop blocks, so no value of a variable lives longer than the turn that its last callback ran in.

@@ -98,11 +98,11 @@ pub struct EventLoop {
     /// What threads without the interpreter see of the loop.
     pub(crate) pulse: Arc<Pulse>,
     pub(crate) counters: Counters,
-    /// Whether entries run by [`Services::run_observed`]: in debug mode, and while somebody observes.
+    /// Whether entries run by [`Services::run_observed`]: in debug mode, and while a trace is recorded.
     pub(super) steps_are_seen: Cell<bool>,
-    /// What is counted while somebody observes the loop.
+    /// What is counted while the loop is observed.
     observation: LoopCell<Option<Box<Observation>>>,
-    /// What each step looks at while somebody observes the loop.
+    /// What each step looks at while the loop is observed.
     pub(crate) marks: Marks,
     /// What the loop keeps while a trace is recorded, and whether one is.
     trace: LoopCell<Option<Box<LoopTrace>>>,
@@ -262,19 +262,19 @@ impl EventLoop {
         self.trace.with(|trace| trace.as_deref_mut().map(f))
     }
 
-    /// Whether somebody observes the loop.
+    /// Whether the loop is observed.
     #[inline]
     pub fn has_observer(&self) -> bool {
         self.marks.are_set()
     }
 
-    /// Lets `f` act on what is counted, while somebody observes the loop. `f` must not call into Python.
+    /// Lets `f` act on what is counted, while the loop is observed. `f` must not call into Python.
     #[inline]
     pub fn with_observation<R>(&self, f: impl FnOnce(&mut Observation) -> R) -> Option<R> {
         self.observation.with(|observation| observation.as_deref_mut().map(f))
     }
 
-    /// Somebody begins to observe the loop, or nobody does any more. Returns what was counted before, to be dropped.
+    /// Begins to observe the loop, or ends its observation. Returns what was counted before, to be dropped.
     pub fn observe(&self, begun: Option<Box<Observation>>) -> Option<Box<Observation>> {
         self.marks.begin(begun.as_deref());
         self.observation.with(|observation| std::mem::replace(observation, begun))

@@ -1,8 +1,8 @@
-//! [`Observation`]: what a loop counts while somebody observes it (`yibu.observe()`): lag, and what each coroutine function uses.
+//! [`Observation`]: what a loop counts while it is observed (`yibu.observe()`): lag, and what each coroutine function uses.
 //!
 //! No step reads a clock. Each looks at a number that a thread changes every few milliseconds ([`tick`]): a step in which it has changed
 //! gets the time since the last tick. As with a profiler that samples, this is right on the average, and long steps are always seen.
-//! Nor does a step borrow the observation: the turn compares [`Marks`], and a task counts its own steps until somebody adds them up
+//! Nor does a step borrow the observation: the turn compares [`Marks`], and a task counts its own steps until they are added up
 //! ([`Observation::add_polls`]). Filled by `observing/steps.rs`, tasks, the turn and the executor; read by `observing/metrics.rs`.
 
 use std::cell::Cell;
@@ -135,7 +135,7 @@ impl Default for Marks {
 }
 
 impl Marks {
-    /// Whether somebody observes.
+    /// Whether the loop is observed.
     #[inline]
     pub fn are_set(&self) -> bool {
         self.number.get() != 0

@@ -31,7 +31,7 @@ impl EventLoop {
         Obj::<Self>::cast(object).filter(|native| !native.overrides(Overridable::GetDebug))
     }
 
-    /// The native loop behind an object, when entries may be pushed to it without anybody noticing that `call_soon` was not
+    /// The native loop behind an object, when a program cannot notice that entries are pushed to it and `call_soon` is not
     /// called: it is not replaced, and debug mode, which wants handles with sources, is off.
     #[inline]
     pub fn direct<'a, 'py>(object: &'a Bound<'py, PyAny>) -> Option<&'a Obj<'py, Self>> {

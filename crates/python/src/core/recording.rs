@@ -1,6 +1,6 @@
 //! [`Recording`]: the ring in which a trace (`yibu.trace()`) keeps what has happened until its writer has taken it.
 //!
-//! A record is eight words; a text goes on in the words of further records. Whoever writes holds the interpreter, so there is one
+//! A record is eight words; a text goes on in the words of further records. The thread that writes holds the interpreter, so there is one
 //! writer at a time, and the reader needs no lock: it is a thread without the interpreter (`tracing/writer.rs`). When the ring is full,
 //! records are lost and counted.
 

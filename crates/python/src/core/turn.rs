@@ -94,7 +94,7 @@ fn wait_and_take(event_loop: &Obj<'_, EventLoop>) -> PyResult<usize> {
     if event_loop.counters.note_time(time) {
         event_loop.marks.skip_time();
         if clock::is_replaced(event_loop) {
-            // Whoever asks for the times reads the loop's own clock.
+            // `loop.metrics()` then reads the loop's own clock.
             event_loop.counters.lose_time();
         }
     }
@@ -137,7 +137,7 @@ fn wait_and_take(event_loop: &Obj<'_, EventLoop>) -> PyResult<usize> {
     Ok(engine.with(|engine| engine.begin_turn(time)))
 }
 
-/// Notes how late each due timer is, if somebody observes.
+/// Notes how late each due timer is, if the loop is observed.
 #[inline]
 fn note_timers(event_loop: &Obj<'_, EventLoop>, time: f64) {
     if event_loop.has_observer() {

@@ -35,7 +35,7 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
             event_loop.exception_handler.put(handler);
         }
         Ok(none(event_loop.py()))
-    }, "Sets the callable(loop, context) for exceptions that nobody caught; None for the default, which logs them.");
+    }, "Sets the callable(loop, context) for exceptions that were not caught; None for the default, which logs them.");
     t.method(
         &DEFAULT_HANDLER,
         |event_loop, args| {

@@ -207,7 +207,7 @@ fn select<'py>(event_loop: &Obj<'py, EventLoop>, timeout: &Bound<'py, PyAny>) ->
         (before, !engine.ready.is_empty())
     });
     if is_ready {
-        // What threads have posted makes a descriptor of asyncio's loop readable, and nobody waits.
+        // What threads have posted makes a descriptor of asyncio's loop readable, and the selector does not block.
         engine.with(Engine::poll).map_err(|error| errors::os_error(&error))?;
     } else if timeout.is_none() {
         turn::park(event_loop, None)?;

@@ -1,4 +1,4 @@
-//! Runs entries that debug mode times, entries of a loop that somebody traces, and entries whose handle has a `_run` that a program
+//! Runs entries that debug mode times, entries of a loop that is traced, and entries whose handle has a `_run` that a program
 //! has replaced.
 //!
 //! asyncio runs everything through handles. Here most entries are not handles. While `_run` is replaced, as detectors of blocking

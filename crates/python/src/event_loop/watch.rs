@@ -93,7 +93,7 @@ static WATCHER: OwnerKind = OwnerKind {
             return Ok(());
         }
         if handle.is_cancelled() {
-            // Somebody has the handle of a watcher and cancelled it: nobody watches any more.
+            // The program cancelled the handle of a watcher: the side has no watcher any more.
             let owner = event_loop.engine.with(|engine| engine.cancel(id));
             drop(owner);
             return Ok(());

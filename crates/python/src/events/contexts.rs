@@ -55,7 +55,7 @@ pub fn attribute(t: &mut Table<Handle>) {
 /// Runs the callback of a handle that was not cancelled, as an entry of the loop.
 #[inline]
 pub fn run<'py>(event_loop: &Obj<'py, EventLoop>, handle: &Obj<'py, Handle>) -> PyResult<()> {
-    // Whoever else has the handle may look, also from within the callback, what context that runs in.
+    // Other code that has the handle may look, also from within the callback, what context that runs in.
     if !handle.args.flags.shares_context.get() || handle.is_shared() {
         return run_in_own(handle);
     }

@@ -119,13 +119,13 @@ pub struct Job {
     /// Whether a worker has taken it.
     taken: Cell<bool>,
     registration: WeakSetEntry,
-    /// When it was submitted, and then how long it has waited for a worker, while somebody observes the loop.
+    /// When it was submitted, and then how long it has waited for a worker, while the loop is observed.
     queued: Cell<Option<Instant>>,
     waited: Cell<Option<Duration>>,
 }
 
 impl Job {
-    /// The job is being submitted to a loop that somebody observes.
+    /// The job is being submitted to a loop that is observed.
     pub fn note_queued(&self) {
         self.queued.set(Some(Instant::now()));
     }

@@ -237,8 +237,8 @@ fn copy_state(source: &Bound<'_, PyAny>, destination: &Bound<'_, PyAny>) -> PyRe
     }
 }
 
-/// The exception as a future of asyncio takes it on every Python. Older ones refuse StopIteration, and whoever waited would do so
-/// for ever.
+/// The exception as a future of asyncio takes it on every Python. Older ones refuse StopIteration, and the waiting code would
+/// wait for ever.
 pub fn acceptable(exception: Bound<'_, PyAny>) -> Output<'_> {
     match convert(exception)? {
         stop if stop.is_instance_of::<PyStopIteration>() => super::outcome::wrap_stop_iteration(&stop),

@@ -1,6 +1,6 @@
 //! asyncio's operations on any kind of future. Native futures are used directly where no Python code could see the difference.
 //!
-//! A future is what `isfuture()` says it is: native, of the standard library, or somebody's own class; and, for the bridge to
+//! A future is what `isfuture()` says it is: native, of the standard library, or a class of the program's; and, for the bridge to
 //! threads, a `concurrent.futures.Future`, whose methods have the same names. Called by the primitives; calls [`super`] for
 //! native futures, methods by name for the others.
 

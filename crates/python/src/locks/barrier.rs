@@ -191,7 +191,7 @@ fn broken(py: Python<'_>, text: &'static str) -> PyResult<PyErr> {
     Ok(errors::raise(stock::broken_barrier_error(py)?, text))
 }
 
-/// Takes a place inside; the last to come lets everybody out.
+/// Takes a place inside; the last to come lets all tasks out.
 fn go_in<'py>(routine: &Obj<'py, Routine>, barrier: &Obj<'py, Barrier>) -> PyResult<Step<'py>> {
     let py = routine.py();
     let count = barrier.count.get();
@@ -271,7 +271,7 @@ fn abort<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     })
 }
 
-/// Sets the state and tells everybody.
+/// Sets the state and wakes all tasks.
 fn change<'py>(barrier: &Obj<'py, Barrier>, state: State) -> PyResult<Step<'py>> {
     barrier.state.set(state);
     let notified = tell_all(barrier);
@@ -396,7 +396,7 @@ impl Class for Barrier {
         );
         t.noargs(c"_block", |barrier| by_names(barrier, "Barrier._block"), "Waits while the barrier drains.");
         t.noargs(c"_wait", |barrier| by_names(barrier, "Barrier._wait"), "Waits while the barrier fills.");
-        t.noargs(c"_release", |barrier| by_names(barrier, "Barrier._release"), "Lets everybody out.");
+        t.noargs(c"_release", |barrier| by_names(barrier, "Barrier._release"), "Lets all tasks out.");
         t.noargs(
             c"_exit",
             |barrier| by_names(barrier, "Barrier._exit"),

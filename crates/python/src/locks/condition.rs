@@ -42,7 +42,7 @@ fn init(condition: &Obj<'_, Condition>, lock: Bound<'_, PyAny>) -> PyResult<()> 
     condition.waiters.begin(py)
 }
 
-/// Makes `lock` the Condition's, and its methods attributes of the Condition, as in asyncio, if anybody could tell.
+/// Makes `lock` the Condition's, and its methods attributes of the Condition, as in asyncio, if a program could tell.
 fn hold(condition: &Obj<'_, Condition>, lock: Bound<'_, PyAny>) -> PyResult<()> {
     let py = condition.py();
     condition.lock.put(lock.clone());
@@ -431,7 +431,7 @@ impl Class for Condition {
             c"_notify",
             "n",
             |condition, n| wake_so_many(condition, n).map(|()| none(condition.py())),
-            "Wakes so many of those who wait, whoever holds the lock.",
+            "Wakes so many waiting tasks, whether or not the lock is held.",
         );
         async_with::context_manager(t);
         waiters::attributes(t);

@@ -41,7 +41,7 @@ impl Event {
     }
 }
 
-/// `set()`: wakes everybody.
+/// `set()`: wakes every waiting task.
 pub fn set(event: &Obj<'_, Event>) -> PyResult<()> {
     if event.value.replace(true) {
         return Ok(());

@@ -165,11 +165,7 @@ impl Class for Lock {
             |lock| Self::release(lock).map(|()| none(lock.py())),
             "Gives the lock back and wakes the first who waits. RuntimeError when nobody holds it.",
         );
-        t.noargs(
-            c"locked",
-            |lock| Ok(boolean(lock.py(), lock.locked.get())),
-            "Whether somebody holds the lock.",
-        );
+        t.noargs(c"locked", |lock| Ok(boolean(lock.py(), lock.locked.get())), "Whether the lock is held.");
         t.noargs(
             c"_wake_up_first",
             |lock| wake_up_first(lock).map(|()| none(lock.py())),

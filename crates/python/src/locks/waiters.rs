@@ -159,7 +159,7 @@ impl Waiters {
         self.shown.is_empty() && self.queue.with(|queue| queue.is_empty())
     }
 
-    /// Whether somebody waits, or was woken and is about to run.
+    /// Whether a task waits, or was woken and is about to run.
     #[inline]
     pub(super) fn has_uncancelled(&self, py: Python<'_>) -> PyResult<bool> {
         if self.are_none() {
@@ -202,7 +202,7 @@ impl Waiters {
 
 /// A class whose instances are waited for.
 pub(super) trait HasWaiters: Copied {
-    /// Whether `_waiters` is None until somebody waits.
+    /// Whether `_waiters` is None until a task waits.
     const LAZY_WAITERS: bool;
     fn waiters(&self) -> &Waiters;
 }

@@ -31,7 +31,7 @@ pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let doc =
         "Observes all loops; a step that takes this many seconds is slow, unless they are observed already.";
     functions::add(module, &OBSERVE, observe, doc)?;
-    functions::add(module, &FORGET, forget, "Nobody observes any more; what was counted is dropped.")
+    functions::add(module, &FORGET, forget, "Ends the observation; what was counted is dropped.")
 }
 
 /// The method of the loop.
@@ -49,7 +49,7 @@ fn observe<'py>(args: Args<'_, 'py>) -> Output<'py> {
         return Ok(none(args.py()));
     }
     SLOW.store(slow, Ordering::Relaxed);
-    // The clock stood still while nobody observed, and that time belongs to no step and to no task.
+    // The clock stood still while no loop was observed, and that time belongs to no step and to no task.
     observation::tick();
     for event_loop in loops::living(args.py()) {
         begin(&event_loop);
@@ -120,7 +120,7 @@ fn count_tasks(event_loop: &Obj<'_, EventLoop>) -> usize {
     tasks.len()
 }
 
-/// What was counted while somebody observes; `None` when nobody does.
+/// What was counted while loops are observed; `None` when none is.
 fn observation<'py>(event_loop: &Obj<'py, EventLoop>, now: f64) -> PyResult<Option<Bound<'py, PyDict>>> {
     let py = event_loop.py();
     let seen = event_loop.with_observation(|observation| {

@@ -1,6 +1,6 @@
 //! `_Ticker`: keeps the clock of observed loops, from which steps read the time by one load.
 //!
-//! Called by the thread that `python/yibu/observing/ticking.py` starts while somebody observes.
+//! Called by the thread that `python/yibu/observing/ticking.py` starts while loops are observed.
 
 use std::ffi::CStr;
 use std::sync::Arc;
@@ -49,7 +49,7 @@ impl Class for Ticker {
         t.doc(c"_Ticker()\n--\n\nKeeps the clock of observed loops.");
         t.init(|_, args, kwargs| {
             let [] = Args::parse_tuple(&INIT, args, kwargs)?;
-            // Since the former ticker has stopped, for a fork or because nobody observed, the clock stood still.
+            // Since the former ticker has stopped, for a fork or because no loop was observed, the clock stood still.
             observation::tick();
             Ok(())
         });

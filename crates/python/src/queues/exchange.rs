@@ -36,7 +36,7 @@ trait Side {
     fn waiters(queue: &Queue) -> &Waiters;
     /// Whether one must wait.
     fn is_blocked(queue: &Obj<'_, Queue>, hooks: Hooks) -> PyResult<bool>;
-    /// QueueShutDown when nobody will end the wait any more.
+    /// QueueShutDown when nothing can end the wait any more.
     fn ensure_not_shut_down(queue: &Obj<'_, Queue>, hooks: Hooks) -> PyResult<()>;
     /// What is done without waiting.
     fn act<'py>(queue: &Obj<'py, Queue>, hooks: Hooks, routine: &Obj<'py, Routine>) -> Output<'py>;
@@ -149,7 +149,7 @@ fn resume<'py, S: Side>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyR
     Err(raised.into_err())
 }
 
-/// Leaves the waiters; whoever was woken and does not take its turn wakes the next one.
+/// Leaves the waiters; a waiter that was woken and does not take its turn wakes the next one.
 fn leave<'py, S: Side>(queue: &Obj<'py, Queue>, number: u64, waiter: &Bound<'py, PyAny>) -> PyResult<()> {
     let hooks = hooks::of(queue)?;
     cancel(waiter)?;

@@ -10,7 +10,7 @@ use crate::locks::event::{self, Event};
 use crate::names;
 use crate::replaced::names::EVENT_OF_QUEUES;
 
-/// `_finished`: an event that is set while no work is open. It is a flag until somebody waits for it or looks at it.
+/// `_finished`: an event that is set while no work is open. It is a flag until a task waits for it or Python code asks for it.
 #[derive(Default)]
 pub struct Finished {
     is_set: Cell<bool>,
@@ -18,7 +18,7 @@ pub struct Finished {
 }
 
 impl Finished {
-    /// Begins anew: set, and seen by nobody, unless the program wants to know.
+    /// Begins anew: set, and not shown, unless the program wants to know.
     pub fn begin(&self, py: Python<'_>) -> PyResult<()> {
         self.is_set.set(true);
         self.event.clear();

@@ -134,7 +134,7 @@ impl Hooks {
         self.replaced & hook.bit() != 0
     }
 
-    /// Whether everything is native: asking twice gives the same answer, then, and nobody sees that it is asked once.
+    /// Whether everything is native: asking twice gives the same answer, then, and it does not show that it is asked once.
     #[inline]
     pub fn are_native(self) -> bool {
         const ALL: Replaced = (1 << NAMES.len()) - 1;

@@ -1,7 +1,7 @@
 //! `_getters` and `_putters`: the futures that tasks wait for.
 //!
-//! They stand in a [`WaitQueue`] until somebody asks for the attribute; from then on in the deque that was shown, because
-//! whoever has it may change it.
+//! They stand in a [`WaitQueue`] until Python code asks for the attribute; from then on in the deque that was shown, because
+//! the program may change it.
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -109,7 +109,7 @@ impl Waiters {
         self.shown.put(shown);
     }
 
-    /// Begins anew: nobody waits. Where the program has put something in the place of `collections.deque`, waiters stand in one of
+    /// Begins anew: there is no waiter. Where the program has put something in the place of `collections.deque`, waiters stand in one of
     /// those.
     pub fn begin(&self, py: Python<'_>) -> PyResult<()> {
         self.clear();
@@ -119,7 +119,7 @@ impl Waiters {
         Ok(())
     }
 
-    /// Forgets everybody.
+    /// Forgets every waiter.
     pub fn clear(&self) {
         // Not a new wait queue: old tickets must not be given out again.
         let forgotten = self.parked.with(WaitQueue::take);

@@ -1,6 +1,6 @@
 //! Modules of the standard library as their own functions see them, and yibu's copies of them.
 //!
-//! [`capture`] remembers what the modules have before anybody replaces it. Called by `names` and by `functions`.
+//! [`capture`] remembers what the modules have before a program replaces it. Called by `names` and by `functions`.
 
 use pyo3::exceptions::PyNameError;
 use pyo3::prelude::*;
@@ -118,7 +118,7 @@ pub(super) fn native<'py>(
     static NATIVES: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
     let natives = match NATIVES.get(py) {
         Some(natives) => natives.bind(py),
-        // While the module is being made nobody has put its content anywhere.
+        // While the module is being made its content is nowhere else.
         None => match crate::stock::module(py, "sys")?
             .getattr(name!("modules"))?
             .cast_into::<PyDict>()?

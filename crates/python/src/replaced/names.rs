@@ -4,7 +4,7 @@
 //! `asyncio.tasks.Task`, `asyncio.base_events.logger`, `time.monotonic`. Native code takes its short cuts as long as a [`Name`]
 //! says that no program did, which costs one comparison; what a program did put there is found by looking, as in Python.
 //!
-//! [`capture`] remembers what the modules have before anybody replaces it; called when the module is made. A [`Module`] is in `modules`,
+//! [`capture`] remembers what the modules have before a program replaces it; called when the module is made. A [`Module`] is in `modules`,
 //! how a name is looked up is in `name`, and the methods of classes are in `methods`.
 
 use pyo3::prelude::*;

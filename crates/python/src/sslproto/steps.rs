@@ -1,4 +1,4 @@
-//! Reading and the end of a connection. Reading may find that the peer has ended the connection, and whoever ends a connection reads what has
+//! Reading and the end of a connection. Reading may find that the peer has ended the connection, and the end of a connection reads what has
 //! arrived first: asyncio's functions call each other, so they are in one file here.
 //!
 //! At the end what was written is sent, then both sides say `close_notify`, then the transport below is closed.

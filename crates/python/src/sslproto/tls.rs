@@ -100,7 +100,7 @@ pub struct Plain<'py> {
     pub closed: bool,
 }
 
-/// What was read into somebody's buffer.
+/// What was read into a buffer of the caller's.
 pub struct Filled {
     /// How much.
     pub count: usize,

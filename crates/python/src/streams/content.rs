@@ -101,7 +101,7 @@ impl Pieces {
 #[derive(Default)]
 pub struct Content {
     pieces: LoopCell<Pieces>,
-    /// The `bytearray`, once somebody has seen it; `pieces` are empty from then on.
+    /// The `bytearray`, once Python code has seen it; `pieces` are empty from then on.
     shown: Slot,
 }
 

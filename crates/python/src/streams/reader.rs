@@ -160,7 +160,7 @@ impl StreamReader {
         Ok(suffices)
     }
 
-    /// How many bytes there will be before somebody reads them, as far as that is known.
+    /// How many bytes there will be before they are read, as far as that is known.
     fn expected(&self) -> usize {
         self.wanted.with(|wanted| match wanted {
             Wanted::Count(count) => *count,

@@ -1,6 +1,6 @@
 //! `_coroutine_stack`: the coroutines of a task, each awaited by the one before, as `cr_await` leads from one to the next.
 //!
-//! Of a Python coroutine the line is noted, because the coroutine may go on before anybody looks. A native one is its name and
+//! Of a Python coroutine the line is noted, because the coroutine may go on before the line is printed. A native one is its name and
 //! the names of asyncio's functions within it.
 
 use pyo3::prelude::*;

@@ -1,5 +1,5 @@
-//! What is done when a task is made: its age is noted while somebody wants to know it, and a function is called while somebody wants to
-//! know of new tasks. That is one look at a flag otherwise.
+//! What is done when a task is made: its age is noted while ages are wanted, and a function is called while
+//! calls are wanted. Otherwise one flag is read.
 //!
 //! Asked for by the task tree and for spans (`yibu.trace()`).
 
@@ -62,7 +62,7 @@ fn tell(task: &Bound<'_, PyAny>, context: &Slot, has_own_context: bool) {
     let py = task.py();
     let function =
         FUNCTION.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|known| known.clone_ref(py));
-    // A task is made whether or not somebody can be told of it.
+    // A task is made also if the function fails.
     if let Some(function) = function
         && let Err(error) = function.call1(py, (task, context.get_or_none(py), has_own_context))
     {

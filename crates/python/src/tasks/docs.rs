@@ -16,7 +16,7 @@ cancel() adds one, uncancel() takes one back.";
 pub const UNCANCEL: &str = "Take one request to cancel the task back.
 
 Who has called cancel(), caught the CancelledError and wants the task to go on calls it. Returns how many requests are
-left; 0 means that nobody else has asked, so the task may go on.";
+left; 0 means that no other request is left, so the task may go on.";
 
 pub const GET_STACK: &str = "Return the list of stack frames of the task's coroutine.
 

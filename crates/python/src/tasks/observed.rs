@@ -26,7 +26,7 @@ pub fn stepped(entry: &Entry, py: Python<'_>) -> Option<Ref> {
     None
 }
 
-/// Begins to observe a task that was there when somebody began to observe its loop.
+/// Begins to observe a task that was there when the observation of its loop began.
 pub fn begin(event_loop: &Obj<'_, EventLoop>, task: &Task) {
     begin_with(event_loop, task, &task.own.coroutine.get_or_none(event_loop.py()));
 }
@@ -112,7 +112,7 @@ pub fn alive_on<'py>(event_loop: &Obj<'py, EventLoop>) -> Vec<Obj<'py, Task>> {
 }
 
 impl Task {
-    /// Where the observation has its coroutine function; 0 before somebody observes its loop.
+    /// Where the observation has its coroutine function; 0 before its loop is observed.
     #[inline]
     pub fn place(&self) -> Place {
         self.own.place.get()

@@ -1,7 +1,7 @@
 //! The descriptor of a connection, the Python socket around it, and what `get_extra_info` says about both.
 //!
 //! A connection that the loop accepted itself has a bare descriptor: most are never asked for more. The Python socket is made
-//! when somebody wants it, and takes the descriptor over. Used by [`super::SocketTransport`]; calls the kernel and `socket`.
+//! when it is asked for, and takes the descriptor over. Used by [`super::SocketTransport`]; calls the kernel and `socket`.
 
 use std::cell::Cell;
 use std::net::SocketAddr;

@@ -28,7 +28,7 @@ pub(super) trait OnSocket: Transport {
     /// What the machine is doing.
     fn activity(&self) -> Activity;
 
-    /// Somebody asks for the socket, and may use it: what was written before is sent first.
+    /// The program asks for the socket, and may use it: what was written before is sent first.
     fn before_exposure(_transport: &Obj<'_, Self>) -> PyResult<()> {
         Ok(())
     }

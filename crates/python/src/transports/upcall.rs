@@ -52,7 +52,7 @@ pub fn finish_carefully<T: StreamTransport>(
     closing::fatal_error(transport, &error, T::Channel::failure(During::Reading))
 }
 
-/// Does everything that an upcall leads to, in the connection's context, where somebody else writes.
+/// Does everything that an upcall leads to, in the connection's context, where other code writes.
 pub fn execute_in_context<T: StreamTransport>(transport: &Obj<'_, T>, upcall: Upcall) -> PyResult<()> {
     let context = transport.endpoint().upcall_context(transport.py())?;
     context::run_or_stay(&context, |_| execute(transport, upcall))

@@ -9,7 +9,7 @@ pub(super) trait Context: Class {
     const EXIT: &'static Signature<3>;
 }
 
-/// A watcher that watches for the loop that runs, whoever it was attached to.
+/// A watcher that watches for the loop that runs, whatever loop it was attached to.
 pub(super) trait Idle: Context {
     /// `attach_loop`.
     const ATTACH: &'static Signature<1>;

@@ -25,7 +25,7 @@ pub(super) enum Push {
     Close,
 }
 
-/// What a routine that waits for another has done by the time that somebody else must act.
+/// What a routine that waits for another has done by the time that its caller must act.
 enum Driven<'py> {
     Yielded(Bound<'py, PyAny>),
     Ended(Output<'py>),

@@ -23,7 +23,7 @@ pub struct DatagramTransport {
     pub(super) exposed: Cell<bool>,
     /// Whether the kernel is asked directly.
     pub(super) direct: Cell<bool>,
-    /// Whether datagrams go to whom the socket is connected with.
+    /// Whether datagrams go to the peer that the socket is connected with.
     pub(super) connected: Cell<bool>,
     /// Whether it is connected with a socket without a name: one of a pair.
     pub(super) paired: Cell<bool>,

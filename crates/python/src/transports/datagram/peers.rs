@@ -97,7 +97,7 @@ fn place(address: &SocketAddrAny, places: usize) -> usize {
     mixer.finish() as usize & places.saturating_sub(1)
 }
 
-/// Mixes the few bytes of an address. Whoever makes addresses collide makes a peer's address be formatted anew, no more.
+/// Mixes the few bytes of an address. A sender that makes addresses collide has an address formatted anew, no more.
 struct Mixer(u64);
 
 impl Hasher for Mixer {

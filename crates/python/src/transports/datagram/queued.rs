@@ -15,9 +15,9 @@ pub struct Queued {
     pub(super) route: Route,
 }
 
-/// Where a datagram goes, and by whom.
+/// Where a datagram goes, and what sends it.
 pub(super) enum Route {
-    /// To whom the socket is connected with.
+    /// To the peer that the socket is connected with.
     Connected,
     /// The kernel's.
     Kernel(SocketAddrAny),
@@ -26,7 +26,7 @@ pub(super) enum Route {
 }
 
 impl Queued {
-    /// For the kernel: to an address, or to whom the socket is connected with.
+    /// For the kernel: to an address, or to the peer that the socket is connected with.
     pub(super) fn direct(content: Chunk, address: Option<&SocketAddrAny>) -> Self {
         let route = address.map_or(Route::Connected, |address| Route::Kernel(address.clone()));
         Self { content, route }

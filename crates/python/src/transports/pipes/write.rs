@@ -46,7 +46,7 @@ impl PipeEnd for WritePipeTransport {
         &self.0
     }
 
-    /// A writing end of a pipe or of a socket shows by being readable that nobody reads any more. A character device may be
+    /// A writing end of a pipe or of a socket shows by being readable that its reader has gone. A character device may be
     /// readable for other reasons.
     fn reading(kind: FileType) -> Option<Reading> {
         match kind {
