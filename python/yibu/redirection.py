@@ -18,8 +18,10 @@ NATIVE_CLASS, NATIVE_METHOD, FUNCTION = "<native class>", "<native method>", "<f
 def wrap(stock: type, native: type, call_native: Callable[..., Any], with_init: bool) -> None:
     """Have methods of a class of asyncio's be the native ones on objects of the native class."""
     for name, function in list(vars(stock).items()):
-        method = vars(native).get(name)
-        is_special = name.startswith("__") and not (with_init and name == "__init__")
+        # The native `__init__` has done all that those of the bases of asyncio's class do.
+        is_init = name == "__init__"
+        method = vars(native).get("_init_of_base" if is_init and not with_init else name)
+        is_special = name.startswith("__") and not is_init
         if method is not None and isinstance(function, FunctionType) and not is_special:
             setattr(stock, name, _wrapper(function, native, functools.partial(call_native, native, method)))
 

@@ -179,6 +179,30 @@ class TestLoops:
         run(main())
         assert len(processes) == len(transports) == len(protocols) == 1
 
+    @pytest.mark.parametrize("cls", [asyncio.BaseEventLoop, selector_events.BaseSelectorEventLoop])
+    def test_of_a_base(self, impl, make_loop, count, cls):
+        made = count(cls)
+        loop = make_loop()
+        assert made == [loop]
+        assert loop.run_until_complete(impl.sleep(0, 1)) == 1
+
+    def test_of_both_bases(self, impl, make_loop, monkeypatch):
+        calls = []
+
+        def replace(cls):
+            original = cls.__init__
+
+            def init(self, *args):
+                calls.append((cls.__name__, args))
+                original(self, *args)
+
+            monkeypatch.setattr(cls, "__init__", init)
+
+        replace(asyncio.BaseEventLoop)
+        replace(selector_events.BaseSelectorEventLoop)
+        make_loop().close()
+        assert calls == [("BaseSelectorEventLoop", (None,)), ("BaseEventLoop", ())]
+
     def test_close_of_a_base(self, impl, make_loop, count):
         closed = count(asyncio.BaseEventLoop, "close")
         loop = make_loop()

@@ -13,6 +13,6 @@ pub mod questions;
 pub mod remember;
 pub mod state;
 
-pub use questions::{is_known, nearest, replaced_in, replaced_in_base};
+pub use questions::{is_known, nearest, replaced_base_inits, replaced_in, replaced_in_base};
 pub use remember::remember;
 pub use state::{INIT, NOT_CALLED, ORDER, Replaced};

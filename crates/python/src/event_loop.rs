@@ -6,6 +6,7 @@
 
 mod accept;
 mod asyncgens;
+mod bases;
 mod connect;
 mod datagrams;
 mod debug;
@@ -122,6 +123,7 @@ impl Class for EventLoop {
             }
             event_loop.closed.set(false);
             given_selector::log(event_loop)?;
+            bases::call_replaced_inits(event_loop, &selector)?;
             if event_loop.overrides(Overridable::MakeSelfPipe) {
                 event_loop.as_any().call_method0(name!("_make_self_pipe"))?;
             }
@@ -131,6 +133,7 @@ impl Class for EventLoop {
         t.repr(repr);
         t.finalize(lifecycle::finalize);
         overridable::table(t);
+        bases::table(t);
         schedule::table(t);
         lifecycle::table(t);
         tasks::table(t);

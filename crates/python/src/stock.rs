@@ -143,6 +143,8 @@ types! { all_types:
     unix_subprocess_transport = "asyncio.unix_events"."_UnixSubprocessTransport";
     /// The standard library's event loop
     event_loop = "asyncio.unix_events"."_UnixSelectorEventLoop";
+    /// Its base that knows of no selector
+    base_event_loop = "asyncio.base_events"."BaseEventLoop";
     /// Its transport of sockets
     socket_transport = "asyncio.selector_events"."_SelectorSocketTransport";
     /// Its transport of datagrams

@@ -151,6 +151,15 @@ fn compare(state: &'static ClassState, class: &Bound<'_, PyType>) -> PyResult<Re
     Ok(replaced)
 }
 
+/// The `__init__`s that programs have put into bases of the class of asyncio's that a native class stands for, bound to an object, with
+/// these bases, in the order in which `super()` would call them.
+pub fn replaced_base_inits<'py, T: Class>(
+    object: &Obj<'py, T>,
+) -> PyResult<Vec<(Bound<'py, PyType>, Bound<'py, PyAny>)>> {
+    let replaced = T::state().originals.replaced_base_inits(object.py())?;
+    replaced.into_iter().map(|(class, init)| Ok((class, bind(&init, object.as_any())?))).collect()
+}
+
 /// TypeError when a method of an object is replaced that native code would not call.
 #[cold]
 pub fn refuse<T: Class>(object: &Obj<'_, T>) -> PyResult<()> {

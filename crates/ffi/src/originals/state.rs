@@ -25,6 +25,11 @@ pub(crate) const OTHERWISE: Replaced = (NOT_CALLED - 1) | 1 << OTHER;
 /// called in any case, so it may have an `__init__` without this.
 pub const INIT: Replaced = 1 << 61;
 
+/// The native method that stands for `__init__` of a base of the class of asyncio's that the native one stands for: the native
+/// `__init__` has done all by then.
+#[cfg(Py_3_12)]
+pub(crate) const BASE_INIT: &str = "_init_of_base";
+
 /// A method is replaced that asyncio calls and the native class does not: objects refuse to be made.
 pub const NOT_CALLED: Replaced = 1 << 59;
 
@@ -113,7 +118,8 @@ impl Originals {
         let _ = self.names.set(py, names);
     }
 
-    /// Each function of asyncio's that a native method stands for, with that. `__init__` of a base does less than the native one.
+    /// Each function of asyncio's that a native method stands for, with that. `__init__` of a base does less than the native one:
+    /// for it stands [`BASE_INIT`], where the native class has it.
     #[cfg(Py_3_12)]
     pub(crate) fn counterparts<'py>(
         &self,
@@ -122,16 +128,46 @@ impl Originals {
     ) -> PyResult<()> {
         for original in self.entries.get(py).into_iter().flatten() {
             let name = original.name.bind(py);
+            let mut method = original.value.bind(py);
             for (_, had) in self.stock_classes.get(py).into_iter().flatten() {
                 if let Some(function) = had.bind(py).get_item(name)? {
-                    each(&function, original.value.bind(py))?;
+                    each(&function, method)?;
                     if original.bit == INIT.trailing_zeros() {
-                        break;
+                        let Some(of_base) = self.method(py, BASE_INIT)? else { break };
+                        method = of_base;
                     }
                 }
             }
         }
         Ok(())
+    }
+
+    /// The native method of a name.
+    #[cfg(Py_3_12)]
+    fn method<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Option<&Bound<'py, PyAny>>> {
+        for original in self.entries.get(py).into_iter().flatten() {
+            if original.name.bind(py).to_str()? == name {
+                return Ok(Some(original.value.bind(py)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The `__init__`s that programs have put into the bases of the first class of asyncio's that has one, with these bases.
+    pub(crate) fn replaced_base_inits<'py>(
+        &self,
+        py: Python<'py>,
+    ) -> PyResult<Vec<(Bound<'py, PyType>, Bound<'py, PyAny>)>> {
+        let name = PyString::intern(py, "__init__");
+        let mut replaced = Vec::new();
+        let classes = self.stock_classes.get(py).into_iter().flatten();
+        let with_init = classes.filter_map(|(class, had)| Some((class, had.bind(py).get_item(&name).ok()??)));
+        for (class, before) in with_init.skip(1) {
+            if let Some(now) = own(class.bind(py), &name)?.filter(|now| !now.is(&before)) {
+                replaced.push((class.bind(py).clone(), now));
+            }
+        }
+        Ok(replaced)
     }
 
     /// What replaces a name in the classes of asyncio's that the native one stands for. A base counts where asyncio's methods of
