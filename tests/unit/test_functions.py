@@ -181,6 +181,23 @@ class TestFacts:
         assert there.__doc__ == here.__doc__
         assert _text(inspect.signature(there)) == _text(inspect.signature(here))
 
+    @pytest.mark.parametrize("name", ["__aenter__", "__aexit__"])
+    def test_methods_of_timeouts_in_the_dict_of_the_class(self, impl, name):
+        there, here = vars(STOCK.Timeout)[name], vars(impl.Timeout)[name]
+        # Up to 3.13 binding makes the coroutine itself.
+        of_binding = {"binds", "does not bind to None", "partial", "ismethoddescriptor"}
+        assert _differences(there, here).keys() <= of_binding
+
+        async def main():
+            timeout = impl.timeout(None)
+            assert await vars(impl.Timeout)["__aenter__"](timeout) is timeout
+            await vars(impl.Timeout)["__aexit__"](timeout, None, None, None)
+
+        asyncio.run(main())
+
+    def test_no_class_inherits_a_text(self, impl):
+        assert inspect.getdoc(impl.StreamReader) == inspect.getdoc(STOCK.StreamReader)
+
 
 class TestByName:
     @pytest.mark.parametrize("path", [path for path in [*_all_functions(), *_classes()] if path != CLOSURE])

@@ -420,6 +420,13 @@ pub fn module<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
     Ok(module)
 }
 
+/// The standard library's `asyncio.tasks._AsCompletedIterator`: up to 3.12 `as_completed` is a generator.
+#[cfg(Py_3_13)]
+pub fn as_completed_iterator(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
+    static TYPE: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    TYPE.import(py, "asyncio.tasks", "_AsCompletedIterator")
+}
+
 /// `asyncio.events.get_event_loop()` as it is now: tests and programs replace it.
 pub fn current_event_loop(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     module(py, "asyncio.events")?.getattr(name!("get_event_loop"))?.call0()

@@ -39,7 +39,7 @@ impl Class for Base {
     }
 
     fn table(t: &mut Table<Self>) {
-        t.doc(c"What native classes derive from that a class may inherit from together.");
+        // No doc: `inspect.getdoc` would find it for classes that have none, such as `StreamReader`.
         t.noargs(c"__getstate__", refuse_copy, "Refuses to be copied.");
         t.init_subclass(init_subclass);
     }

@@ -12,7 +12,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyType;
 
 use super::routine::{Routine, Start, lost};
-use crate::ffi::class::{Callable, Plain, make_callable};
+use crate::ffi::class::{Callable, Weak, make_callable};
 use crate::ffi::{
     Args, Class, ClassState, Create, Obj, Output, Slot, Table, derived, new_reference, references,
 };
@@ -74,9 +74,29 @@ fn get<'py>(descriptor: &Obj<'py, SpecialMethod>, object: Option<&Bound<'py, PyA
     Ok(bound.into_any())
 }
 
+/// What a program finds in the class's `__dict__` says of itself what the ordinary method says.
+fn facts(t: &mut Table<SpecialMethod>) {
+    macro_rules! of_plain {
+        ($($fact:literal)*) => {
+            $(t.getter(
+                const { match CStr::from_bytes_with_nul(concat!($fact, "\0").as_bytes()) {
+                    Ok(name) => name,
+                    Err(_) => panic!("a name has no null in it"),
+                } },
+                |descriptor| descriptor.plain.get_or_none(descriptor.py()).getattr(name!($fact)),
+            );)*
+        };
+    }
+    of_plain!("__class__" "__name__" "__qualname__" "__module__" "__doc__" "__dict__");
+    of_plain!("__code__" "__defaults__" "__kwdefaults__" "__annotations__");
+    of_plain!("__globals__" "__closure__" "__builtins__");
+    #[cfg(Py_3_12)]
+    of_plain!("__type_params__");
+}
+
 impl Class for SpecialMethod {
     const NAME: &'static CStr = c"yibu.SpecialMethod";
-    type Header = Plain;
+    type Header = Weak;
     const SUBCLASSABLE: bool = false;
     const CONSTRUCTIBLE: bool = false;
 
@@ -85,12 +105,10 @@ impl Class for SpecialMethod {
     }
 
     fn table(t: &mut Table<Self>) {
-        t.doc(c"A method whose bound form is the coroutine that it returns.");
         t.descriptor(get);
-        t.getter(c"__doc__", |descriptor| {
-            descriptor.plain.get_or_none(descriptor.py()).getattr(name!("__doc__"))
-        });
-        t.getter(c"__wrapped__", |descriptor| Ok(descriptor.plain.get_or_none(descriptor.py())));
+        t.call(|descriptor, args, kwargs| descriptor.plain.get_or_none(descriptor.py()).call(args, kwargs));
+        t.repr(|descriptor| Ok(descriptor.plain.get_or_none(descriptor.py()).repr()?.into_any()));
+        facts(t);
     }
 
     references! { plain }

@@ -302,6 +302,11 @@ impl Class for AsCompletedIterator {
         &AS_COMPLETED_ITERATOR
     }
 
+    #[cfg(Py_3_13)]
+    fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, pyo3::types::PyType>>> {
+        stock::as_completed_iterator(py).map(Some)
+    }
+
     fn table(t: &mut Table<Self>) {
         t.doc(c"Awaitables in the order in which they finish.");
         t.iter(|iterator| Ok(iterator.as_any().clone()));
