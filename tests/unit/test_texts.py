@@ -57,6 +57,27 @@ class TestClasses:
 
         run(main())
 
+    @pytest.mark.skipif(sys.version_info < (3, 13), reason="a generator before 3.13")
+    def test_of_as_completed(self, impl, run):
+        async def main():
+            iterator = impl.as_completed([])
+            text = f"<{impl.as_completed.__module__}._AsCompletedIterator object at "
+            assert repr(iterator).startswith(text)
+            assert isinstance(iterator, asyncio.tasks._AsCompletedIterator)
+
+        run(main())
+
+    @pytest.mark.parametrize("name", ["Handle", "TimerHandle"])
+    def test_of_handles_that_say_something_else(self, impl, make_loop, name):
+        class Handle(getattr(impl, name)):
+            def _repr_info(self):
+                return ["Mine", *super()._repr_info()[1:]]
+
+        when = (7,) if name == "TimerHandle" else ()
+        handle = Handle(*when, print, (), make_loop())
+        handle.cancel()
+        assert repr(handle) == "<Mine cancelled>" or repr(handle).startswith("<Mine cancelled when=7")
+
     def test_of_what_a_coroutine_awaits(self, run):
         async def main():
             task = asyncio.ensure_future(asyncio.Event().wait())

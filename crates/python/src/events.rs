@@ -306,6 +306,11 @@ fn repr_info<'py>(handle: &Obj<'py, Handle>, name: &str) -> PyResult<Vec<String>
     Ok(info)
 }
 
+/// The same by name: the program's class has a `_repr_info` of its own, or may have one.
+fn asked_info(handle: &Bound<'_, PyAny>) -> PyResult<Vec<String>> {
+    handle.call_method0(name!("_repr_info"))?.extract()
+}
+
 fn joined<'py>(py: Python<'py>, handle: &Obj<'py, Handle>, info: PyResult<Vec<String>>) -> Output<'py> {
     if let Some(kept) = handle.noted.repr(py) {
         return Ok(kept);
@@ -374,7 +379,13 @@ impl Class for Handle {
             |h| Ok(repr_info(h, &type_name(h.as_any())?)?.into_pyobject(h.py())?.into_any()),
             "The parts of repr().",
         );
-        t.repr(|h| joined(h.py(), h, type_name(h.as_any()).and_then(|name| repr_info(h, &name))));
+        t.repr(|h| {
+            if h.is_native() {
+                joined(h.py(), h, type_name(h.as_any()).and_then(|name| repr_info(h, &name)))
+            } else {
+                joined(h.py(), h, asked_info(h.as_any()))
+            }
+        });
         objects! { t: c"_callback" => callback }
         t.property(
             c"_args",

@@ -9,7 +9,7 @@ use std::ffi::CStr;
 use pyo3::prelude::*;
 use pyo3::types::PyFloat;
 
-use super::{HOOKS, Handle, cancel, fill, joined, repr_info, type_name};
+use super::{HOOKS, Handle, asked_info, cancel, fill, joined, repr_info, type_name};
 use crate::core::{EventLoop, Overridable, Overrides};
 use crate::ffi::class::Weak;
 use crate::ffi::originals;
@@ -171,7 +171,10 @@ impl Class for TimerHandle {
             |h| Ok(timer_info(h)?.into_pyobject(h.py())?.into_any()),
             "The parts of repr().",
         );
-        t.repr(|h| joined(h.py(), h.upcast(), timer_info(h)));
+        t.repr(|h| {
+            let info = if h.is_native() { timer_info(h) } else { asked_info(h.as_any()) };
+            joined(h.py(), h.upcast(), info)
+        });
         t.hash(|timer| timer.own.when(timer.py()).hash());
         t.compare(|timer, other, op| {
             use pyo3::basic::CompareOp;
