@@ -7,6 +7,7 @@ yibu is installed. Called by `installation.py`, after the classes have become na
 """
 
 import asyncio
+import inspect
 from typing import Any
 
 from yibu import _yibu
@@ -24,6 +25,13 @@ class SelectorLoopClass(Namesake):
         if cls is STOCK and not any(given is not None for given in (*args, *kwargs.values())):
             return EventLoop()
         return super().__call__(*args, **kwargs)
+
+    @property
+    def __signature__(cls) -> inspect.Signature:
+        """What a call takes, which `inspect` would else take from `__call__` above."""
+        made: Any = cls
+        signature = inspect.signature(made.__init__ if made.__new__ is object.__new__ else made.__new__)
+        return signature.replace(parameters=list(signature.parameters.values())[1:])
 
 
 def take_over() -> None:

@@ -48,6 +48,19 @@ class TestSelectorEventLoop:
             assert kind(SelectorEventLoop()) is yibu.EventLoop
         """)
 
+    def test_its_signature_is_asyncio_s(self):
+        run("""
+            import inspect
+            before = inspect.signature(asyncio.SelectorEventLoop)
+            yibu.install()
+
+            class Own(asyncio.SelectorEventLoop):
+                def __init__(self, name, *, debug=False): ...
+
+            assert inspect.signature(asyncio.SelectorEventLoop) == before
+            assert str(inspect.signature(Own)) == "(name, *, debug=False)"
+        """)
+
     def test_runners_with_the_class_as_their_factory(self):
         run("""
             yibu.install()
