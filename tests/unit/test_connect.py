@@ -291,6 +291,22 @@ class TestHappyEyeballs:
 
         run(main())
 
+    @pytest.mark.parametrize("delay", ["x", [], 1j])
+    @pytest.mark.filterwarnings("ignore:coroutine 'Event.wait' was never awaited", "ignore:unclosed")
+    def test_a_delay_that_is_none(self, loop, run, listener, delay):
+        """Since 3.14 the race puts what its tasks raise into a group."""
+
+        async def main():
+            grouped = sys.version_info >= (3, 14)
+            with pytest.raises(ExceptionGroup if grouped else TypeError) as caught:
+                await loop.create_connection(Recorder, *listener.getsockname(), happy_eyeballs_delay=delay)
+            if grouped:
+                assert caught.value.message == "staggered race failed"
+                [error] = caught.value.exceptions
+                assert isinstance(error, TypeError)
+
+        run(main())
+
     def test_families_are_interleaved(self, loop, run):
         tried = []
 

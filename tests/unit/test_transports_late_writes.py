@@ -4,6 +4,8 @@ import asyncio
 import logging
 import os
 import socket
+import sys
+from io import FileIO
 
 import pytest
 
@@ -135,3 +137,65 @@ class TestOthers:
                 return before, warnings_of(lambda: transport.sendto(b"x"), 6)
 
         assert run(main()) == (texts(SOCKET, 2), texts(SOCKET, 6))
+
+
+NOT_CONTIGUOUS = memoryview(b"abcdef")[::2]
+
+
+async def no_error_after(transport, protocol, peer, end, write):
+    """End a transport, write to it, and see that the write changes nothing."""
+    getattr(transport, end)()
+    for _ in range(3):
+        write(NOT_CONTIGUOUS)
+    assert await protocol.lost is None
+    write(NOT_CONTIGUOUS)
+    peer.close()
+
+
+@pytest.mark.parametrize("end", ["close", "abort"])
+class TestWhatIsNotContiguous:
+    """It would be an error of the connection, but a late write is dropped without a look at it."""
+
+    def test_sockets(self, loop, run, end):
+        async def main():
+            ours, peer = socket.socketpair()
+            transport, protocol = await loop.create_connection(Recorder, sock=ours)
+            await no_error_after(transport, protocol, peer, end, transport.write)
+
+        run(main())
+
+    @pytest.mark.skipif(
+        sys.version_info < (3, 14), reason="before 3.14 asyncio stumbles over its lost socket"
+    )
+    def test_writelines(self, loop, run, end):
+        async def main():
+            ours, peer = socket.socketpair()
+            transport, protocol = await loop.create_connection(Recorder, sock=ours)
+            lines = [NOT_CONTIGUOUS, "text", None]
+            await no_error_after(transport, protocol, peer, end, lambda data: transport.writelines(lines))
+
+        run(main())
+
+    def test_pipes(self, loop, run, end):
+        async def main():
+            reading, writing = os.pipe()
+            transport, protocol = await loop.connect_write_pipe(Recorder, FileIO(writing, "w"))
+            await no_error_after(transport, protocol, FileIO(reading), end, transport.write)
+
+        run(main())
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="3.11 joins the pieces, which copies them")
+def test_lines_that_are_not_contiguous_are_an_error_of_the_connection(loop, run, reports):
+    async def main():
+        ours, peer = socket.socketpair()
+        transport, protocol = await loop.create_connection(Recorder, sock=ours)
+        transport.writelines([b"abc", NOT_CONTIGUOUS])
+        error = await protocol.lost
+        assert isinstance(error, BufferError)
+        [report] = reports
+        assert report["message"] == "Fatal write error on socket transport"
+        assert report["exception"] is error
+        peer.close()
+
+    run(main())

@@ -78,9 +78,19 @@ impl<'py> Raised<'py> {
     /// Runs `f` as if in an `except` clause for this exception: what is raised in there gets it as `__context__`, and
     /// `sys.exc_info()` tells it.
     pub fn handling<R>(&self, f: impl FnOnce() -> R) -> R {
-        // SAFETY: attached; Get returns a new reference or null, Set borrows its argument.
+        // SAFETY: attached; Get returns a new reference or null, Set borrows its argument, which may be null.
         unsafe {
-            let before = ffi::PyErr_GetHandledException();
+            // Get tells what the coroutines around this one handle where the innermost one handles nothing; Set is only for
+            // the innermost one. What is told without it belongs to the others and is not put back here.
+            let mut before = ffi::PyErr_GetHandledException();
+            if !before.is_null() {
+                ffi::PyErr_SetHandledException(std::ptr::null_mut());
+                let around = ffi::PyErr_GetHandledException();
+                if around == before {
+                    ffi::Py_DECREF(std::mem::replace(&mut before, std::ptr::null_mut()));
+                }
+                ffi::Py_XDECREF(around);
+            }
             ffi::PyErr_SetHandledException(self.0.as_ptr());
             let result = f();
             ffi::PyErr_SetHandledException(before);
@@ -101,5 +111,14 @@ impl<'py> Raised<'py> {
     /// The error to return in order to raise it again.
     pub fn into_err(self) -> PyErr {
         PyErr::from_value(self.0.into_any())
+    }
+}
+
+/// The error to return in order to raise an object as the `raise` statement does. What is no exception becomes the TypeError that
+/// PyO3 makes of it.
+pub fn raise(object: Bound<'_, PyAny>) -> PyErr {
+    match object.cast_into::<PyBaseException>() {
+        Ok(exception) => Raised(exception).raise(),
+        Err(refused) => PyErr::from_value(refused.into_inner()),
     }
 }

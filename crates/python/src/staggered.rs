@@ -17,6 +17,7 @@ use crate::callbacks::{self, Reaction};
 use crate::core::current;
 use crate::coroutines::{Routine, Step, taken};
 use crate::ffi::class::Plain;
+use crate::ffi::raised::raise;
 use crate::ffi::{
     Args, Class, ClassState, Create, Obj, Output, Raised, Signature, Slot, Table, none, references,
 };
@@ -133,10 +134,10 @@ fn finish<'py>(routine: &Obj<'py, Routine>, race: &Obj<'py, Race>) -> PyResult<S
     let unhandled = taken(py, &race.unhandled);
     if unhandled.is_truthy()? && !is_optimized(py)? {
         if cfg!(not(Py_3_12)) {
-            return Err(PyErr::from_value(unhandled.get_item(0)?));
+            return Err(raise(unhandled.get_item(0)?));
         }
         let group = stock::module(py, "builtins")?.getattr(name!("ExceptionGroup"))?;
-        return Err(PyErr::from_value(group.call1(("staggered race failed", unhandled))?));
+        return Err(raise(group.call1(("staggered race failed", unhandled))?));
     }
     if let Some(cancelled) = routine.second.take() {
         return Err(PyErr::from_value(cancelled.into_any(py)));

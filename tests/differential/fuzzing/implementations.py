@@ -8,7 +8,7 @@ import random
 from dataclasses import dataclass
 from types import SimpleNamespace
 
-from .mended import mended
+from .mended import SelectorEventLoop, mended
 from .overriding import OVERRIDES, Notes, with_overrides
 
 
@@ -69,10 +69,10 @@ def still(loop_class):
 def pair(program, impl):
     """Return what the stock run of a program takes place on, and what that under test does."""
     mode = program.mode
-    stock = Implementation(mended(asyncio), still(asyncio.SelectorEventLoop), asyncio.Future, asyncio)
+    stock = Implementation(mended(asyncio), still(SelectorEventLoop), asyncio.Future, asyncio)
     native = Implementation(
         mended(asyncio) if impl.is_stock else impl.module,
-        still(asyncio.SelectorEventLoop if impl.is_stock else impl.EventLoop),
+        still(SelectorEventLoop if impl.is_stock else impl.EventLoop),
         impl.Future,
         impl.module,
     )

@@ -5,6 +5,7 @@ leaves that out, each with its reason. Called by `implementations.py`.
 """
 
 import asyncio
+import contextlib
 import sys
 from asyncio.locks import _BarrierState
 from types import SimpleNamespace
@@ -61,6 +62,27 @@ class TaskGroup(asyncio.TaskGroup):
             task.add_done_callback(self._on_task_done)
         else:
             super()._on_task_done(task)
+
+
+class SelectorEventLoop(asyncio.SelectorEventLoop):
+    """Receives for a task when that task runs, a turn after the socket could be read.
+
+    asyncio receives at once, and what it received is lost if the task is cancelled before it runs.
+    """
+
+    async def sock_recv(self, sock, n):
+        while True:
+            with contextlib.suppress(BlockingIOError):
+                return sock.recv(n)
+            await self._until_readable(sock)
+
+    async def _until_readable(self, sock):
+        readable = self.create_future()
+        self.add_reader(sock, lambda: readable.done() or readable.set_result(None))
+        try:
+            await readable
+        finally:
+            self.remove_reader(sock)
 
 
 MENDED = {"Barrier": Barrier}

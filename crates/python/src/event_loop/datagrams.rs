@@ -12,6 +12,7 @@ use super::connect::{CloseUnlessDone, or_number};
 use super::serve;
 use crate::core::EventLoop;
 use crate::coroutines::{self, GcRef, GcScope};
+use crate::ffi::raised::raise;
 use crate::ffi::thread::attached;
 use crate::ffi::{Args, Class, Obj, Output, Raised, Signature, Table, none};
 use crate::frames::Frame;
@@ -168,7 +169,7 @@ async fn open(event_loop: &GcRef<EventLoop>, place: &Place) -> PyResult<Opened> 
     }
     // There is always a plan.
     Err(match first_error {
-        Some(error) => attached(|py| error.into_error(py)),
+        Some(error) => attached(|py| raise(error.to_bound(py))),
         None => PyValueError::new_err("can not get address information"),
     })
 }

@@ -20,7 +20,7 @@ use crate::core::Overrides;
 use crate::core::{Entry, EventLoop, Overridable, Owner, Part, watched};
 use crate::events::Handle;
 use crate::events::entries::HANDLE;
-use crate::ffi::{Args, Obj, Output, Ref, Signature, Table, Visitor, boolean, none};
+use crate::ffi::{Args, Obj, Output, Raised, Ref, Signature, Table, Visitor, boolean, none};
 use crate::frames::Frame;
 use crate::replaced::names::{COROUTINES, ISCOROUTINE_OF_SIGNALS, Name, UNIX_EVENTS};
 use crate::{errors, functions, stock};
@@ -191,13 +191,17 @@ fn catch(signal: &Bound<'_, PyAny>) -> PyResult<()> {
 /// What an OSError of `signal.signal()` is for the caller.
 fn explain(signal: &Bound<'_, PyAny>, error: PyErr) -> PyErr {
     let py = signal.py();
+    let raised = Raised::from_err(py, error);
     let invalid = || -> PyResult<bool> {
         let invalid = Errno::INVAL.raw_os_error();
-        Ok(error.is_instance_of::<PyOSError>(py) && error.value(py).getattr(name!("errno"))?.eq(invalid)?)
+        Ok(raised.is::<PyOSError>() && raised.as_any().getattr(name!("errno"))?.eq(invalid)?)
     };
     match (invalid(), signal.str()) {
-        (Ok(true), Ok(name)) => PyRuntimeError::new_err(format!("sig {name} cannot be caught")),
-        _ => error,
+        (Ok(true), Ok(name)) => {
+            let explained = PyRuntimeError::new_err(format!("sig {name} cannot be caught"));
+            raised.handling(|| Raised::from_err(py, explained).raise())
+        }
+        _ => raised.into_err(),
     }
 }
 

@@ -16,6 +16,7 @@ use yibu_engine::separators::{Found, Search};
 use super::content::Content;
 use crate::attributes::write;
 use crate::events::{extract_stack, loop_debug};
+use crate::ffi::raised::raise;
 use crate::ffi::{Create, LoopCell, Obj, Output, Raised, Slot, call, none};
 use crate::futures::future_like;
 use crate::replaced::names::{EXTRACT_STACK_OF_STREAMS, Name};
@@ -356,7 +357,7 @@ fn see_to_transport(reader: &Obj<'_, StreamReader>) -> PyResult<()> {
 pub fn raise_exception(reader: &StreamReader, py: Python<'_>) -> PyResult<()> {
     match reader.exception.get(py) {
         None => Ok(()),
-        Some(exception) => Err(PyErr::from_value(exception)),
+        Some(exception) => Err(raise(exception)),
     }
 }
 

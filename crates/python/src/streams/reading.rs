@@ -11,6 +11,7 @@ use pyo3::types::{PyBytes, PyInt, PyList};
 
 use super::reader::{StreamReader, Wanted, has_taken, raise_exception, resume_transport};
 use crate::coroutines::{Routine, Step};
+use crate::ffi::raised::raise;
 use crate::ffi::{Args, Obj, Output, Raised, Signature, Table, make, none};
 use crate::futures::future_like;
 use crate::mixins::create_future;
@@ -306,7 +307,7 @@ fn exactly_compared<'py>(
 fn incomplete<'py>(reader: &Obj<'py, StreamReader>, expected: Bound<'py, PyAny>) -> PyResult<PyErr> {
     let py = reader.py();
     let partial = reader.content.take(py, usize::MAX)?;
-    Ok(PyErr::from_value(stock::incomplete_read_error(py)?.call1((partial, expected))?))
+    Ok(raise(stock::incomplete_read_error(py)?.call1((partial, expected))?))
 }
 
 #[inline]

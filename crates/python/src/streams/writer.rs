@@ -15,6 +15,7 @@ use super::reader::{self, StreamReader};
 use crate::attributes::objects;
 use crate::coroutines::{Routine, Step};
 use crate::ffi::combined::Combinable;
+use crate::ffi::raised::raise;
 use crate::ffi::{
     Args, Class, ClassState, Create, Obj, Output, Ref, Signature, Slot, Table, call, make, none, references,
     stands_for,
@@ -122,7 +123,7 @@ fn drain<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
             _ => {
                 let exception = reader.call_method0(names::exception(py))?;
                 if !exception.is_none() {
-                    return Err(PyErr::from_value(exception));
+                    return Err(raise(exception));
                 }
             }
         }

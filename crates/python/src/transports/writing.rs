@@ -69,8 +69,8 @@ pub(super) fn unreadable<T: StreamTransport>(
     if !data.is_truthy()? {
         return Ok(());
     }
-    let error = Raised::from_err(transport.py(), error);
-    closing::fatal_error(transport, &error, T::Channel::failure(During::Writing))
+    T::flush(transport)?;
+    fail(transport, error)
 }
 
 /// Does `write` with something that makes a chunk of `data[n..]`, for data that may change. MemoryError where there is no memory
@@ -123,13 +123,25 @@ pub(super) fn send<T: StreamTransport>(
 /// itself: as far as asyncio's transport can tell, sending fails.
 #[cold]
 pub(super) fn closed_by_the_program<T: StreamTransport>(transport: &Obj<'_, T>) -> PyResult<()> {
-    // A write of nothing says whether it comes too late.
-    let nothing = transport.link().stream(|stream| stream.queue(std::iter::empty()));
-    if let Err(late) = nothing.map_err(|error| unwritable(transport, &error, "write"))? {
-        return upcall::execute_in_context(transport, late);
+    fail(transport, errors::bad_descriptor())
+}
+
+/// A write that cannot be done ends the connection with an error, unless it comes too late: then it is dropped like any other.
+pub(super) fn fail<T: StreamTransport>(transport: &Obj<'_, T>, error: PyErr) -> PyResult<()> {
+    if is_late(transport, "write")? {
+        return Ok(());
     }
-    let bad_descriptor = Raised::from_err(transport.py(), errors::bad_descriptor());
-    closing::fatal_error(transport, &bad_descriptor, T::Channel::failure(During::Writing))
+    let error = Raised::from_err(transport.py(), error);
+    closing::fatal_error(transport, &error, T::Channel::failure(During::Writing))
+}
+
+/// Whether a write comes after the end of the connection; it is counted then.
+pub(super) fn is_late<T: StreamTransport>(transport: &Obj<'_, T>, method: &str) -> PyResult<bool> {
+    let nothing = transport.link().stream(|stream| stream.queue(std::iter::empty()));
+    match nothing.map_err(|error| unwritable(transport, &error, method))? {
+        Ok(_) => Ok(false),
+        Err(late) => upcall::execute_in_context(transport, late).map(|()| true),
+    }
 }
 
 /// Does what follows from a write.

@@ -14,6 +14,7 @@ use crate::core::event_loop::descriptor_closed;
 use crate::coroutines::GcRef;
 use crate::errors;
 use crate::event_loop::together::Together;
+use crate::ffi::raised::raise;
 use crate::ffi::thread::attached;
 use crate::replaced::names::INTERLEAVE;
 use crate::replaced::names::sockets;
@@ -62,7 +63,10 @@ pub(super) async fn connect(event_loop: &GcRef<EventLoop>, target: &Target) -> P
         if first != 0 {
             infos = interleaved(py, std::mem::take(&mut infos), first)?;
         }
-        if delay.is_none() { Ok(None) } else { seconds_to_wait(delay).map(Some) }
+        if delay.is_none() {
+            return Ok(None);
+        }
+        seconds_to_wait(delay).map(Some).map_err(|error| race_failed(py, error))
     })?;
     let mut failures: Failures = infos.iter().map(|_| Vec::new()).collect();
     let attempts = Attempts { event_loop, infos: &infos, local: local.as_deref() };
@@ -100,6 +104,22 @@ fn seconds_to_wait(delay: &Bound<'_, PyAny>) -> PyResult<f64> {
     PyFloat::new(delay.py(), 0.0).add(delay)?.extract()
 }
 
+/// What the race of connections raises when the delay is no delay: since 3.14 `staggered_race` puts what its tasks raise into a group.
+fn race_failed(py: Python<'_>, error: PyErr) -> PyErr {
+    if !cfg!(Py_3_14) {
+        return error;
+    }
+    let group = || -> PyResult<PyErr> {
+        let errors = PyList::new(py, [error.into_value(py)])?;
+        Ok(raise(exception_group(py)?.call1(("staggered race failed", errors))?))
+    };
+    group().unwrap_or_else(|error| error)
+}
+
+fn exception_group(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    stock::module(py, "builtins")?.getattr(name!("ExceptionGroup"))
+}
+
 /// `base_events._interleave_addrinfos`: families take turns, after `first - 1` addresses of the first family.
 fn interleaved(py: Python<'_>, infos: Vec<GcRef>, first: usize) -> PyResult<Vec<GcRef>> {
     if let Some(interleave) = INTERLEAVE.replacement(py)? {
@@ -130,15 +150,14 @@ fn all_failed(py: Python<'_>, errors: Vec<GcRef>, all_errors: bool) -> PyErr {
     let tell = || -> PyResult<PyErr> {
         let errors: Vec<Bound<'_, PyAny>> = errors.into_iter().map(|error| error.to_bound(py)).collect();
         if all_errors {
-            let group = stock::module(py, "builtins")?.getattr(name!("ExceptionGroup"))?;
-            let group = group.call1(("create_connection failed", PyList::new(py, errors)?))?;
-            return Ok(PyErr::from_value(group));
+            let group = exception_group(py)?.call1(("create_connection failed", PyList::new(py, errors)?))?;
+            return Ok(raise(group));
         }
         let texts: Vec<String> =
             errors.iter().map(|error| error.str().map(|text| text.to_string())).collect::<PyResult<_>>()?;
         Ok(match errors.into_iter().next() {
             None => PyTimeoutError::new_err("create_connection failed"),
-            Some(first) if texts.iter().all(|text| *text == texts[0]) => PyErr::from_value(first),
+            Some(first) if texts.iter().all(|text| *text == texts[0]) => raise(first),
             Some(_) => PyOSError::new_err(format!("Multiple exceptions: {}", texts.join(", "))),
         })
     };
@@ -283,7 +302,7 @@ fn bind(
         failures.push(GcRef::error(py, error));
     }
     Err(match failures.pop() {
-        Some(last) => last.into_error(py),
+        Some(last) => raise(last.to_bound(py)),
         None => PyOSError::new_err(text!("no matching local address with family={} found", family.repr()?)?),
     })
 }

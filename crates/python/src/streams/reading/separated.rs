@@ -12,6 +12,7 @@ use super::{ITERATION, end_of_wait, wait};
 use crate::coroutines::{Routine, Step};
 use crate::errors;
 use crate::ffi::buffer::Buffer;
+use crate::ffi::raised::raise;
 use crate::ffi::{Obj, Output, Raised, make, none};
 use crate::stock;
 use crate::streams::reader::{StreamReader, Wanted, has_taken, raise_exception};
@@ -101,11 +102,9 @@ fn until<'py>(
     let py = routine.py();
     match search_in(reader, search)? {
         Outcome::Message(message) => Ok(Step::Return(message.into_any())),
-        Outcome::Rest(rest) => {
-            Err(PyErr::from_value(stock::incomplete_read_error(py)?.call1((rest, none(py)))?))
-        }
+        Outcome::Rest(rest) => Err(raise(stock::incomplete_read_error(py)?.call1((rest, none(py)))?)),
         Outcome::Overrun(text, consumed) => {
-            Err(PyErr::from_value(stock::limit_overrun_error(py)?.call1((text, consumed))?))
+            Err(raise(stock::limit_overrun_error(py)?.call1((text, consumed))?))
         }
         Outcome::Wait(search) => wait(reader, "readuntil", Wanted::Separator(search), |routine, waited| {
             look_again(routine, waited, until)
@@ -154,8 +153,8 @@ fn line<'py>(
     match search_in(reader, search)? {
         Outcome::Message(line) | Outcome::Rest(line) => unless_over(routine, line.into_any()),
         Outcome::Overrun(text, consumed) => {
-            let overrun = stock::limit_overrun_error(py)?.call1((text, consumed))?;
-            Err(too_long(reader, &Raised(overrun.cast_into()?), consumed)?)
+            let overrun = raise(stock::limit_overrun_error(py)?.call1((text, consumed))?);
+            Err(too_long(reader, &Raised::from_err(py, overrun), consumed)?)
         }
         Outcome::Wait(search) => wait(reader, "readuntil", Wanted::Separator(search), |routine, waited| {
             look_again(routine, waited, line)

@@ -22,7 +22,7 @@ use crate::transports::writing::{
     closed_by_the_program, flow_table, kept, send, unreadable, unsent, unwritable, with_copies,
 };
 #[cfg(Py_3_12)]
-use crate::transports::writing::{conclude, copied};
+use crate::transports::writing::{conclude, copied, is_late};
 use crate::transports::{by_methods, upcall};
 
 const WRITE: Signature<1> = Signature::new("_SelectorSocketTransport.write", "data");
@@ -201,18 +201,25 @@ fn writelines<'py>(transport: &Obj<'py, SocketTransport>, data: &Bound<'py, PyAn
     transport
         .stream(|stream| stream.check_writable())
         .map_err(|error| unwritable(transport, &error, method))?;
-    if !data.is_truthy()? {
+    if !data.is_truthy()? || (cfg!(Py_3_14) && is_late(transport, method)?) {
         return Ok(none(py));
     }
     let mut chunks = Vec::new();
     for item in data.try_iter()? {
         let item = item?;
         errors::room(chunks.make_room(1))?;
-        chunks.push(match item.cast_exact::<PyBytes>() {
-            Ok(bytes) => kept(bytes, 0),
-            Err(_) => copied(Buffer::get(PyMemoryView::from(&item)?.as_any(), false)?.bytes(), 0)
-                .ok_or_else(errors::no_memory)?,
-        });
+        if let Ok(bytes) = item.cast_exact::<PyBytes>() {
+            chunks.push(kept(bytes, 0));
+            continue;
+        }
+        let view = PyMemoryView::from(&item)?;
+        match Buffer::get(view.as_any(), false) {
+            Ok(buffer) => chunks.push(copied(buffer.bytes(), 0).ok_or_else(errors::no_memory)?),
+            // There is nothing in it to send.
+            Err(_) if view.len()? == 0 => {}
+            // The kernel would have refused all the pieces because of one.
+            Err(error) => return unreadable(transport, view.as_any(), error).map(|()| none(py)),
+        }
     }
     flush(transport)?;
     let own = match SocketTransport::own_methods(transport)? {
