@@ -181,6 +181,14 @@ class TestProtocol:
             del coroutine
             gc.collect()
 
+    def test_a_method_that_was_never_called_is_collected_in_a_cycle(self, impl, recwarn):
+        """What `async with` has bound, and not called when its coroutine is dropped, is no coroutine yet."""
+        cycle = [impl.Lock().__aexit__]
+        cycle.append(cycle)
+        del cycle
+        gc.collect()
+        assert not recwarn.list
+
     def test_errors_keep_their_type(self, loop, run):
         async def main():
             with pytest.raises(socket.gaierror):

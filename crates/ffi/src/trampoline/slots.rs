@@ -338,7 +338,8 @@ where
     }
 }
 
-/// `tp_finalize`: runs with any current exception put aside; what it raises itself is reported as unraisable.
+/// `tp_finalize`: runs with any current exception put aside; what it raises itself is reported as unraisable. The garbage
+/// collector and Python subclasses call it without asking first, so [`Class::wants_finalizer`] is asked here, too.
 pub(crate) unsafe extern "C" fn finalize<T, F>(slf: *mut ffi::PyObject)
 where
     T: Class,
@@ -347,8 +348,11 @@ where
     // SAFETY: as in `unary`; the object is alive (possibly for the last time, or resurrected by the function).
     unsafe {
         let py = Python::assume_attached();
-        let aside = PyErr::take(py);
         let object = borrow_self(py, slf);
+        if !T::wants_finalizer(&object) {
+            return;
+        }
+        let aside = PyErr::take(py);
         let failed = guard_deeper(py, true, || F::value()(&object).map(|()| false));
         if failed {
             ffi::PyErr_WriteUnraisable(slf);
