@@ -1,36 +1,36 @@
-"""What is wrong: deadlocks, locks whose holder is gone, and tasks that nobody knows of.
+"""What is wrong: deadlocks, locks whose holder is gone, and tasks that nobody knows of (`lost.py`).
 
-A task is stuck when what it waits for are tasks that are stuck. What waits for the world (time, sockets,
-threads), for an event, a queue or a future that other code may complete, or has a time limit, is not. The
-time limit of a task also frees those that it awaits: it cancels them, or goes on and may do so. Called by
-`snapshot.py`.
+A task is stuck when what it waits for are tasks that are stuck. So it is when it waits for an event, a queue
+or the like that only stuck tasks could set or fill (`wakers.py`). What waits for the world (time, sockets,
+threads) or for a future of the program is not, nor is what has a time limit. The time limit of a task also
+frees those that it awaits: it cancels them, or goes on and may do so. Called by `snapshot.py`.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from yibu.inspection import time_limits
+from yibu.inspection import lost, time_limits
 from yibu.inspection.descriptions import Problem
 from yibu.inspection.waits import Wait
+from yibu.inspection.wakers import Wakers
 from yibu.inspection.wording import listed, quoted, with_article
 
 if TYPE_CHECKING:
     from yibu.inspection.snapshot import Snapshot
 
-_MOST_LOST = 20
-"""So many lost tasks are named: no other part of the table says which they are."""
-
 _MOST_HOLDERS = 10
+
+Needs = tuple[list[int], bool]
+"""The tasks without which a task does not go on, as far as its waiting says, and whether one is enough."""
 
 
 def find(snapshot: Snapshot) -> list[Problem]:
     """Every problem that the snapshot shows."""
-    return [*_deadlocks(snapshot), *_orphaned_locks(snapshot), *_lost_tasks(snapshot)]
+    return [*_deadlocks(snapshot), *_orphaned_locks(snapshot), *lost.problems(snapshot)]
 
 
-def _needs(snapshot: Snapshot, index: int, wait: Wait) -> tuple[list[int], bool]:
-    """The tasks without which a task does not go on, and whether one of them is enough."""
+def _needs(snapshot: Snapshot, index: int, wait: Wait) -> Needs:
     from yibu.inspection.snapshot import lock_of
 
     if wait.kind in ("lock", "semaphore"):
@@ -38,62 +38,100 @@ def _needs(snapshot: Snapshot, index: int, wait: Wait) -> tuple[list[int], bool]
     return snapshot.awaits[index], wait.any_of
 
 
-def _stuck(snapshot: Snapshot, needs: list[tuple[list[int], bool]]) -> set[int]:
+def _stuck(snapshot: Snapshot, needs: list[Needs], wakers: Wakers) -> set[int]:
     """The rows that cannot go on: all rows, without those of which it can be said that they may."""
-    stuck = {index for index, (needed, _any_of) in enumerate(needs) if needed}
+    stuck = {index for index, (needed, _any_of) in enumerate(needs) if needed or index in wakers.waiting}
     while True:
         freed = {
             index
             for index in stuck
-            if (any if needs[index][1] else all)(other not in stuck for other in needs[index][0])
+            if needs[index][0]
+            and (any if needs[index][1] else all)(other not in stuck for other in needs[index][0])
         }
+        if not freed:
+            asked = [index for index in stuck if not needs[index][0]]
+            if asked:
+                wakers.add_free(stuck)
+            freed = {index for index in asked if wakers.may_wake(index)}
         if not freed:
             break
         stuck -= freed
     limited = time_limits.limited(snapshot, stuck)
     if limited:
         needs = [([], False) if index in limited else need for index, need in enumerate(needs)]
-        return _stuck(snapshot, needs)
+        wakers.waiting -= limited
+        return _stuck(snapshot, needs, wakers)
     return stuck
 
 
 def _deadlocks(snapshot: Snapshot) -> list[Problem]:
-    """The circles of tasks that wait for each other, each once."""
+    """The circles of tasks that wait for each other, each once, and queues that nobody works off."""
     needs = []
     for index, wait in enumerate(snapshot.waits):
         snapshot.breathe()
         needs.append(_needs(snapshot, index, wait))
-    stuck = _stuck(snapshot, needs)
+    wakers = Wakers(snapshot)
+    stuck = _stuck(snapshot, needs, wakers)
+    edges = {
+        index: [other for other in needs[index][0] if other in stuck] or wakers.stuck_wakers(index, stuck)
+        for index in stuck
+    }
+    found = [
+        _left_alone(snapshot, index)
+        for index in stuck
+        if not edges[index] and "task_done" in snapshot.waits[index].woken_by
+    ]
+    _cut_dead_ends(edges)
     seen: set[int] = set()
-    found = []
-    for start in sorted(stuck):
+    for start in sorted(edges):
         path: list[int] = []
         index = start
         while index not in seen:
             seen.add(index)
             path.append(index)
-            index = next(other for other in needs[index][0] if other in stuck)
+            index = edges[index][0]
         if index in path:
             circle = path[path.index(index) :]
             found.append(_deadlock(snapshot, circle, needs))
     return found
 
 
-def _deadlock(snapshot: Snapshot, circle: list[int], needs: list[tuple[list[int], bool]]) -> Problem:
+def _cut_dead_ends(edges: dict[int, list[int]]) -> None:
+    """Leave only what leads into a circle."""
+    while True:
+        ends = [index for index, others in edges.items() if not any(other in edges for other in others)]
+        if not ends:
+            break
+        for index in ends:
+            del edges[index]
+    for index, others in edges.items():
+        edges[index] = [other for other in others if other in edges]
+
+
+def _left_alone(snapshot: Snapshot, index: int) -> Problem:
+    row = snapshot.rows[index]
+    words = (
+        f"{quoted(row.name)} waits for {with_article(snapshot.waits[index].words)}, and nobody takes from it"
+    )
+    return Problem("deadlock", words, (id(row.task),), certain=False)
+
+
+def _deadlock(snapshot: Snapshot, circle: list[int], needs: list[Needs]) -> Problem:
     first = min(range(len(circle)), key=lambda place: snapshot.rows[circle[place]].name)
     circle = circle[first:] + circle[:first]
     parts = []
     for index, following in zip(circle, [*circle[1:], circle[0]], strict=True):
         wait = snapshot.waits[index]
         name, other = quoted(snapshot.rows[index].name), quoted(snapshot.rows[following].name)
-        if wait.kind in ("lock", "semaphore"):
+        if wait.kind in ("lock", "semaphore") and needs[index][0]:
             # Each holder of a semaphore could let the task go on, so each is part of the deadlock.
             others = [quoted(snapshot.rows[one].name) for one in needs[index][0] if one != following]
             held = listed([other, *others], _MOST_HOLDERS)
             parts.append(f"{name} waits for {with_article(wait.words)} held by {held}")
         else:
             parts.append(f"{name} waits for {other} ({wait.words})")
-    return Problem("deadlock", "; ".join(parts), tuple(id(snapshot.rows[index].task) for index in circle))
+    tasks = tuple(id(snapshot.rows[index].task) for index in circle)
+    return Problem("deadlock", "; ".join(parts), tasks, certain=all(needs[index][0] for index in circle))
 
 
 def _orphaned_locks(snapshot: Snapshot) -> list[Problem]:
@@ -119,29 +157,3 @@ def _orphaned_locks(snapshot: Snapshot) -> list[Problem]:
         tasks = tuple(id(snapshot.rows[index].task) for index in indexes)
         found.append(Problem("orphaned lock", words, tasks, certain=False))
     return found
-
-
-def lost(snapshot: Snapshot) -> list[int]:
-    """The rows of tasks to which nothing refers but what will resume them, and for which nobody waits."""
-    return [
-        index
-        for index, row in enumerate(snapshot.rows)
-        if row.references is not None
-        and row.references <= 1
-        and row.callbacks == 0
-        and not row.runs
-        and not snapshot.awaited_by[index]
-    ]
-
-
-def _lost_tasks(snapshot: Snapshot) -> list[Problem]:
-    indexes = lost(snapshot)
-    if not indexes:
-        return []
-    task = "task" if len(indexes) == 1 else "tasks"
-    words = (
-        f"nothing refers to {task} {snapshot.names(indexes, _MOST_LOST)}, and nobody waits for "
-        f"{'it' if len(indexes) == 1 else 'them'}: errors stay unseen, and the garbage collector may destroy "
-        f"the {task}"
-    )
-    return [Problem("lost", words, tuple(id(snapshot.rows[index].task) for index in indexes), certain=False)]

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 from yibu import _yibu
-from yibu.inspection import endpoints, holders, problems, resources, rows, waits
+from yibu.inspection import endpoints, holders, lost, problems, resources, rows, waits
 from yibu.inspection.descriptions import LoopDescription, Problem, TaskDescription, TaskTree
 from yibu.inspection.rows import Row
 from yibu.inspection.waits import Wait
@@ -113,8 +113,8 @@ class Snapshot:
         return found
 
     def has_changed(self, problem: Problem) -> bool:
-        """Whether a task of a problem that is certain has gone on since it was looked at."""
-        if not problem.certain:
+        """Whether a task of a deadlock has gone on since it was looked at."""
+        if problem.kind != "deadlock":
             return False
         changed = (self.rows[self.by_task[task]].has_changed for task in problem.tasks)
         return any(changed)
@@ -193,7 +193,7 @@ def take(breathe: Breathe = lambda: None) -> TaskTree:
         sharing[_shared(wait)] += 1
     found = problems.find(snapshot)
     found = [problem for problem in found if not snapshot.has_changed(problem)]
-    lost = set(problems.lost(snapshot))
+    lost_rows = lost.rows(snapshot)
     tasks = []
     counts: dict[int, int] = defaultdict(int)
     for index, row in enumerate(snapshot.rows):
@@ -210,7 +210,7 @@ def take(breathe: Breathe = lambda: None) -> TaskTree:
                 awaited_by=tuple(id(snapshot.rows[other].task) for other in snapshot.awaited_by[index]),
                 stack=rows.running_frames(row) if row.runs else rows.frames(row),
                 loop=id(row.loop),
-                lost=index in lost,
+                lost=index in lost_rows,
                 cpu_time=row.cpu_time,
             )
         )

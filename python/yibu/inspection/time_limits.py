@@ -8,17 +8,27 @@ A time limit frees the tasks below, too: those that are awaited by the task that
 from __future__ import annotations
 
 import asyncio
-import functools
 import gc
-from collections.abc import Iterator
-from types import CellType
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from yibu import _yibu
 from yibu.inspection import holders
+from yibu.inspection.reach import Reach
 
 if TYPE_CHECKING:
     from yibu.inspection.snapshot import Snapshot
+
+_OF_ASYNCIO = ("_on_timeout", "_handle_timeout", "_release_waiter")
+"""asyncio's own functions for time limits."""
+
+_ENDING = frozenset(("cancel", "set_result", "set_exception", "release", *_OF_ASYNCIO))
+"""What a timer calls to end the waiting of a task."""
+
+_MOST = 30_000
+"""So many objects are looked at for the timers of a loop, and for one timer:"""
+
+_MOST_OF_TIMER = 300
 
 
 def limited(snapshot: Snapshot, stuck: set[int]) -> set[int]:
@@ -103,40 +113,33 @@ def _timed(snapshot: Snapshot, indexes: set[int]) -> set[int]:
                 by_id.setdefault(id(target), []).append(index)
     found: set[int] = set()
     for loop in {id(snapshot.rows[index].loop): snapshot.rows[index].loop for index in indexes}.values():
-        for target in _targets_of_timers(loop):
+        for target in _targets_of_timers(loop, snapshot.breathe):
             snapshot.breathe()
             found.update(by_id.get(id(target), ()))
     return found
 
 
-def _targets_of_timers(loop: Any) -> Iterator[Any]:
+def _targets_of_timers(loop: Any, breathe: Callable[[], None]) -> Iterator[Any]:
     """The objects on which the timers of a loop act."""
     if isinstance(loop, _yibu.EventLoop):
         known = gc.get_referents(loop)
     else:
         known = list(getattr(loop, "_scheduled", ()))
+    left = _MOST
     for timer in known:
         if isinstance(timer, (_yibu.TimerHandle, asyncio.TimerHandle)):
-            yield from _targets_of_handle(timer)
+            reach = _of_handle(timer, breathe, min(_MOST_OF_TIMER, left))
+            left -= reach.looked_at
+            # What only has a task in its variables, as a periodic report, ends no waiting.
+            if not reach.names.isdisjoint(_ENDING):
+                yield from reach.found.values()
         elif type(timer).__name__ == "Alarm":  # yibu's own, which acts on an object
             yield from gc.get_referents(timer)
 
 
-def _targets_of_handle(handle: Any) -> Iterator[Any]:
+def _of_handle(handle: Any, breathe: Callable[[], None], most: int) -> Reach:
+    reach = Reach(breathe, most)
     if not handle.cancelled():
-        yield from _targets_of(handle._callback)
-        yield from handle._args or ()
-
-
-def _targets_of(callback: Any) -> Iterator[Any]:
-    """The object of a method, and what a function or a partial one has in itself."""
-    while isinstance(callback, functools.partial):
-        yield from callback.args
-        callback = callback.func
-    yield getattr(callback, "__self__", None)
-    for cell in getattr(callback, "__closure__", None) or ():
-        if isinstance(cell, CellType):
-            try:
-                yield cell.cell_contents
-            except ValueError:  # it is empty
-                continue
+        reach.add((handle._callback, *(handle._args or ())))
+        reach.go()
+    return reach

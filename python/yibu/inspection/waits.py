@@ -6,7 +6,7 @@ arguments (`Call`) and says what is waited for. Rules look, and change nothing. 
 
 import asyncio
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -37,6 +37,9 @@ class Wait:
 
     group: Any = None
     """The object for whose sake callbacks are left on what is awaited, where only these tell."""
+
+    woken_by: Collection[str] = ()
+    """Names of methods of the resource: somebody has to call one, so that the task goes on."""
 
 
 class Call:
@@ -150,7 +153,7 @@ def _lock(call: Call) -> Wait:
 
 @rule("Semaphore.acquire")
 def _semaphore(call: Call) -> Wait:
-    return Wait("semaphore", _class(call.owner), call.owner, "waiter")
+    return Wait("semaphore", _class(call.owner), call.owner, "waiter", woken_by=("release",))
 
 
 @rule("_ContextManagerMixin.__aenter__")
@@ -158,44 +161,51 @@ def _entered(call: Call) -> Wait | None:
     kinds = {"Semaphore": "semaphore", "BoundedSemaphore": "semaphore", "Condition": "lock", "Lock": "lock"}
     for base in type(call.owner).__mro__:
         if base.__name__ in kinds:
-            return Wait(kinds[base.__name__], _class(call.owner), call.owner, "waiter")
+            kind = kinds[base.__name__]
+            woken_by = ("release",) if kind == "semaphore" else ()
+            return Wait(kind, _class(call.owner), call.owner, "waiter", woken_by=woken_by)
     return None
 
 
 @rule("Event.wait")
 def _event(call: Call) -> Wait:
-    return Wait("event", f"{_class(call.owner)} to be set", call.owner, "waiter")
+    return Wait("event", f"{_class(call.owner)} to be set", call.owner, "waiter", woken_by=("set",))
 
 
 @rule("Condition.wait", "Condition.wait_for")
 def _condition(call: Call) -> Wait:
-    return Wait("condition", f"{_class(call.owner)} to be notified", call.owner, "waiter")
+    words = f"{_class(call.owner)} to be notified"
+    return Wait("condition", words, call.owner, "waiter", woken_by=("notify", "notify_all"))
 
 
 @rule("Barrier.wait", "Barrier._wait", "Barrier._block")
 def _barrier(call: Call) -> Wait:
     barrier = call.owner
-    return Wait("barrier", f"{_class(barrier)}, {barrier.n_waiting} of {barrier.parties} there", barrier)
+    words = f"{_class(barrier)}, {barrier.n_waiting} of {barrier.parties} there"
+    return Wait("barrier", words, barrier, woken_by=("wait", "abort", "reset"))
 
 
 @rule("Queue.get")
 def _getter(call: Call) -> Wait | None:
     if isinstance(call.owner, asyncio.Queue):
-        return Wait("queue", f"{_class(call.owner)} empty", call.owner, "getter")
+        words = f"{_class(call.owner)} empty"
+        return Wait("queue", words, call.owner, "getter", woken_by=("put", "put_nowait", "shutdown"))
     return None
 
 
 @rule("Queue.put")
 def _putter(call: Call) -> Wait:
     queue = call.owner
-    return Wait("queue", f"{_class(queue)} full ({counted(queue.maxsize, 'item')})", queue, "putter")
+    words = f"{_class(queue)} full ({counted(queue.maxsize, 'item')})"
+    return Wait("queue", words, queue, "putter", woken_by=("get", "get_nowait", "shutdown"))
 
 
 @rule("Queue.join")
 def _joiner(call: Call) -> Wait:
     queue = call.owner
     left = counted(queue._unfinished_tasks, "item")
-    return Wait("queue", f"{_class(queue)} to be worked off, {left} left", queue)
+    words = f"{_class(queue)} to be worked off, {left} left"
+    return Wait("queue", words, queue, woken_by=("task_done", "shutdown"))
 
 
 @rule("sleep")

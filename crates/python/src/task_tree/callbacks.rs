@@ -1,18 +1,22 @@
-//! `_future_reactions`: what primitives have left on a native future, by the names of asyncio's callbacks.
+//! `_future_reactions` and `_stand_ins`: what primitives have left on a native future, by the names of asyncio's callbacks, and how
+//! the future of a primitive is known that stands for it.
 
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyModule};
 
-use crate::ffi::{Args, Obj, Output, Signature};
+use crate::ffi::{Args, Obj, Output, Signature, reference_count};
 use crate::functions;
 use crate::futures::Future;
-use crate::futures::watchers::reactions;
+use crate::futures::watchers::{callback_count, reactions};
 
 const REACTIONS: Signature<1> = Signature::new("_future_reactions", "future");
+const STAND_INS: Signature<1> = Signature::new("_stand_ins", "future");
 
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let doc = "The name of asyncio's callback and the object it acts on, for each callback of a primitive on a native future.";
-    functions::add(module, &REACTIONS, future_reactions, doc)
+    functions::add(module, &REACTIONS, future_reactions, doc)?;
+    let doc = "For each gather() and shield() that waits for a native future: its name, and the id, the number of references and the number of callbacks of its own future.";
+    functions::add(module, &STAND_INS, stand_ins, doc)
 }
 
 fn future_reactions<'py>(args: Args<'_, 'py>) -> Output<'py> {
@@ -22,6 +26,25 @@ fn future_reactions<'py>(args: Args<'_, 'py>) -> Output<'py> {
         for reaction in reactions(native) {
             found.append(reaction)?;
         }
+    }
+    Ok(found.into_any())
+}
+
+fn stand_ins<'py>(args: Args<'_, 'py>) -> Output<'py> {
+    let [future] = args.parse(&STAND_INS)?;
+    let py = args.py();
+    let found = PyList::empty(py);
+    let Some(native) = Obj::<Future>::cast(&future) else { return Ok(found.into_any()) };
+    for (callback, owner) in reactions(native) {
+        let (name, outer) = match callback {
+            "gather.<locals>._done_callback" => ("gather", owner),
+            "shield.<locals>._inner_done_callback" => ("shield", owner.getattr("_outer")?),
+            _ => continue,
+        };
+        // Without the one that is held here.
+        let references = reference_count(&outer) - 1;
+        let callbacks = Obj::<Future>::cast(&outer).map(callback_count);
+        found.append((name, outer.as_ptr() as usize, references, callbacks))?;
     }
     Ok(found.into_any())
 }

@@ -1,0 +1,155 @@
+"""`Wakers`: who could wake a task that waits for an event, a queue, a condition or the like.
+
+Nothing says who will set an event. Known is who could: what has the event in reach and calls something `set`.
+That may be a task, a callback of a loop, a thread or a handler of signals. Where all who could are tasks that
+are stuck themselves, the task is stuck, too. Called by `problems.py`.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import sys
+import threading
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from yibu import _yibu
+from yibu.inspection.reach import Reach, is_pythons
+
+if TYPE_CHECKING:
+    from yibu.inspection.snapshot import Snapshot
+
+_PACKAGE = os.path.dirname(os.path.dirname(__file__))
+_LOOKING = tuple(os.path.join(_PACKAGE, folder, "") for folder in ("inspection", "observing"))
+
+"""Where yibu's own threads begin, which look at the program."""
+
+_MOST = 15_000
+"""So many objects are looked at; what may be woken by more than that is not stuck as far as is known."""
+
+_MOST_OF_TASK = 2_000
+
+
+class Wakers:
+    """What tasks that are free, loops and threads could wake; it becomes more as more tasks turn out free."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+        self.waiting = {index for index, wait in enumerate(snapshot.waits) if wait.woken_by}
+        self._wanted = {id(snapshot.waits[index].resource) for index in self.waiting}
+        self._names: dict[int, set[str]] = {}
+        """The names that are called by those who are free and have an object in reach, by its `id`."""
+
+        self._left = _MOST
+        self._known: set[int] = set()
+        self._by_task: dict[int, Reach] = {}
+
+    def add_free(self, stuck: set[int]) -> None:
+        """Take all tasks but these for free."""
+        if not self._known:
+            self._known.add(-1)
+            self._add(self._of_program())
+        for index in range(len(self.snapshot.rows)):
+            if self._left <= 0:
+                break
+            if index not in stuck and index not in self._known:
+                self._known.add(index)
+                self._add(self._of_task(index))
+
+    def _add(self, reach: Reach) -> None:
+        for key in self._wanted & reach.found.keys():
+            self._names.setdefault(key, set()).update(reach.names)
+
+    def may_wake(self, index: int) -> bool:
+        """Whether somebody who is free could wake a task."""
+        wait = self.snapshot.waits[index]
+        return self._left <= 0 or not self._names.get(id(wait.resource), set()).isdisjoint(wait.woken_by)
+
+    def stuck_wakers(self, index: int, stuck: set[int]) -> list[int]:
+        """The other stuck tasks that could wake a task.
+
+        They do so by what their coroutines call, else by what functions in them call, else by what they have.
+        """
+        wait = self.snapshot.waits[index]
+        key = id(wait.resource)
+        having = [other for other in sorted(stuck) if other != index and key in self._of_task(other).found]
+        calling = [other for other in having if not self._by_task[other].names.isdisjoint(wait.woken_by)]
+        themselves = [other for other in calling if not self._names_of(other).isdisjoint(wait.woken_by)]
+        return themselves or calling or having
+
+    def _names_of(self, index: int) -> set[str]:
+        steps = self.snapshot.rows[index].steps
+        return {name for step in steps if step.code is not None for name in step.code.co_names}
+
+    def _of_task(self, index: int) -> Reach:
+        """What a task can reach by its coroutines, and what is called when it ends."""
+        if index not in self._by_task:
+            row = self.snapshot.rows[index]
+            reach = self._by_task[index] = Reach(self.snapshot.breathe, min(_MOST_OF_TASK, self._left))
+            for step in row.steps:
+                frame = _frame(step.coroutine)
+                if frame is not None:
+                    reach.add_code(frame.f_code, frame.f_globals)
+                if frame is not None and row.runs:  # its variables are hidden from the garbage collector
+                    reach.add_frame(frame)
+                else:
+                    reach.add(gc.get_referents(step.coroutine))
+            callbacks = getattr(row.task, "_callbacks", None) or ()
+            reach.add(callback for callback, _context in callbacks)
+            self._go(reach)
+        return self._by_task[index]
+
+    def _of_program(self) -> Reach:
+        """What callbacks of the loops, jobs of executors, other threads and handlers of signals can reach."""
+        reach = Reach(self.snapshot.breathe, self._left, called_by_others=True)
+        loops = {id(row.loop): row.loop for row in self.snapshot.rows}
+        loops.update((id(loop), loop) for loop, _thread, _look in _yibu._native_loops())
+        for loop in loops.values():
+            reach.add(gc.get_referents(loop))
+        for future, function, _runs in _yibu._executor_jobs():
+            reach.add((future, function))
+        of_loops = {thread for _loop, thread, _look in _yibu._native_loops()}
+        frames = sys._current_frames()
+        # A function whose variables refer to its own frame is not freed when it ends.
+        frames[threading.get_ident()] = _frame_outside()
+        for thread, frame in frames.items():
+            if thread not in of_loops:
+                _add_thread(reach, frame)
+        reach.add(signal.getsignal(number) for number in signal.valid_signals())
+        self._go(reach)
+        return reach
+
+    def _go(self, reach: Reach) -> None:
+        reach.go()
+        self._left -= reach.looked_at
+        if reach.left <= 0:
+            self._left = 0
+
+
+def _frame(coroutine: Any) -> FrameType | None:
+    frames = (getattr(coroutine, f"{prefix}_frame", None) for prefix in ("cr", "gi", "ag"))
+    return next((frame for frame in frames if type(frame) is FrameType), None)
+
+
+def _frame_outside() -> FrameType:
+    """The innermost frame of this thread that is not this package's."""
+    frame = sys._getframe()
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_LOOKING):
+        frame = frame.f_back
+    return frame
+
+
+def _add_thread(reach: Reach, innermost: FrameType) -> None:
+    """The frames of a thread, unless it is one of yibu's own."""
+    frames = []
+    frame: FrameType | None = innermost
+    while frame is not None:
+        frames.append(frame)
+        frame = frame.f_back
+    files = (frame.f_code.co_filename for frame in reversed(frames))
+    outermost = next((file for file in files if not is_pythons(file) or file.startswith(_LOOKING)), "")
+    if not outermost.startswith(_LOOKING):
+        for frame in frames:
+            reach.add_frame(frame)
