@@ -100,11 +100,12 @@ def test_programs_that_serve(serve, framework):
     serve(framework, f"on_{framework}.py PORT")
 
 
-def test_whole_container(serve, tmp_path):
+@pytest.mark.parametrize(("value", "loop"), [("1", "asyncio"), ("uvloop", "auto")])
+def test_whole_container(serve, tmp_path, value, loop):
     """`YIBU_INSTALL=1`, read by the files of packages/yibu-auto when each interpreter starts."""
     for name in "yibu_auto.py", "yibu_auto.pth":
         shutil.copy(AUTO / name, tmp_path)
     (tmp_path / "sitecustomize.py").write_text(f"import site\n\nsite.addsitedir({str(tmp_path)!r})\n")
     path = os.pathsep.join((PACKAGE_ROOT, str(tmp_path)))
-    command = "-m uvicorn --loop asyncio --workers 2 --port PORT plain:app"
-    serve("uvicorn", command, YIBU_INSTALL="1", PYTHONPATH=path)
+    command = f"-m uvicorn --loop {loop} --workers 2 --port PORT plain:app"
+    serve("uvicorn", command, YIBU_INSTALL=value, PYTHONPATH=path)
