@@ -20,9 +20,23 @@ use crate::ffi::{
     Args, Class, ClassState, Create, Obj, Output, Ref, Signature, Slot, Table, make, references,
 };
 use crate::ffi::{boolean, none};
-use crate::futures::{Callback, add_callback, exact, remove_reaction};
+use crate::futures::{Callback, Future, add_callback, exact, remove_reaction};
 use crate::names;
 use crate::stock::counterparts;
+
+/// The native future behind an object on which nobody has replaced the methods for callbacks.
+#[inline]
+fn with_own_callbacks<'a, 'py>(future: &'a Bound<'py, PyAny>) -> PyResult<Option<&'a Obj<'py, Future>>> {
+    match exact(future) {
+        Some(native) if native.attribute_count() != 0 => {
+            let py = future.py();
+            let replaced = native.has_own_attribute(names::add_done_callback(py))?
+                || native.has_own_attribute(names::remove_done_callback(py))?;
+            Ok((!replaced).then_some(native))
+        }
+        native => Ok(native),
+    }
+}
 
 /// Runs `reaction` on `owner` when `future`, of whatever kind, is done.
 #[inline]
@@ -31,7 +45,7 @@ pub fn react<'py>(
     reaction: &'static Reaction,
     owner: &Bound<'py, PyAny>,
 ) -> PyResult<()> {
-    if let Some(native) = exact(future) {
+    if let Some(native) = with_own_callbacks(future)? {
         return add_callback(native, Callback::Reaction { reaction, owner: Ref::new(owner.clone()) });
     }
     let callback = ReactionCallback::of(reaction, owner)?;
@@ -49,7 +63,7 @@ pub fn forget<'py>(
     reaction: &'static Reaction,
     owner: &Bound<'py, PyAny>,
 ) -> PyResult<()> {
-    if let Some(native) = exact(future) {
+    if let Some(native) = with_own_callbacks(future)? {
         remove_reaction(native, reaction, owner);
         return Ok(());
     }

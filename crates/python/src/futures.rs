@@ -40,7 +40,7 @@ pub use outcome::{
     take_outcome,
 };
 pub use scheduling::{add_callback, remove_reaction};
-pub use state::{Future, State, exact};
+pub use state::{Future, State, exact, plain};
 
 static FUTURE: ClassState = ClassState::new();
 const INIT: Signature<1> = Signature::new_native("Future", "*, loop=None");

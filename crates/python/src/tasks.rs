@@ -237,6 +237,12 @@ pub fn cancel<'py>(task: &Obj<'py, Task>, message: &Bound<'py, PyAny>) -> PyResu
     Ok(true)
 }
 
+/// The task whose methods nobody has replaced, neither in a subclass nor on the object itself.
+#[inline]
+pub fn plain<'a, 'py>(object: &'a Bound<'py, PyAny>) -> Option<&'a Obj<'py, Task>> {
+    Obj::<Task>::cast_exact(object).filter(|task| task.attribute_count() == 0)
+}
+
 /// `Task.cancelling`: the number of cancellation requests that `uncancel` has not taken back.
 #[inline]
 pub fn cancelling(task: &Obj<'_, Task>) -> usize {

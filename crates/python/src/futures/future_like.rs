@@ -10,7 +10,7 @@ use pyo3::exceptions::PySystemError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use super::{State, exact};
+use super::{State, exact, plain};
 use crate::ffi::{Obj, Output, none};
 use crate::{names, stock};
 
@@ -52,7 +52,7 @@ pub fn is_asyncio_future(object: &Bound<'_, PyAny>) -> PyResult<bool> {
 #[inline]
 pub fn loop_of<'py>(future: &Bound<'py, PyAny>) -> Output<'py> {
     let py = future.py();
-    if let Some(native) = exact(future) {
+    if let Some(native) = plain(future) {
         native.ensure_alive()?;
         return Ok(native.event_loop.get_or_none(py));
     }
@@ -65,7 +65,7 @@ pub fn loop_of<'py>(future: &Bound<'py, PyAny>) -> Output<'py> {
 /// `future.done()`.
 #[inline]
 pub fn is_done(future: &Bound<'_, PyAny>) -> PyResult<bool> {
-    match exact(future) {
+    match plain(future) {
         Some(native) => Ok(native.state() != State::Pending),
         None => future.call_method0(names::done(future.py()))?.is_truthy(),
     }
@@ -74,7 +74,7 @@ pub fn is_done(future: &Bound<'_, PyAny>) -> PyResult<bool> {
 /// `future.cancelled()`.
 #[inline]
 pub fn is_cancelled(future: &Bound<'_, PyAny>) -> PyResult<bool> {
-    match exact(future) {
+    match plain(future) {
         Some(native) => Ok(native.state() == State::Cancelled),
         None => future.call_method0(names::cancelled(future.py()))?.is_truthy(),
     }
@@ -83,7 +83,7 @@ pub fn is_cancelled(future: &Bound<'_, PyAny>) -> PyResult<bool> {
 /// `future.result()`.
 #[inline]
 pub fn result<'py>(future: &Bound<'py, PyAny>) -> Output<'py> {
-    match exact(future) {
+    match plain(future) {
         Some(native) => super::result(native),
         None => future.call_method0(names::result(future.py())),
     }
@@ -92,7 +92,7 @@ pub fn result<'py>(future: &Bound<'py, PyAny>) -> Output<'py> {
 /// `future.exception()`, where None is `None`.
 #[inline]
 pub fn exception<'py>(future: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
-    let exception = match exact(future) {
+    let exception = match plain(future) {
         Some(native) => super::exception(native)?,
         None => future.call_method0(names::exception(future.py()))?,
     };
@@ -101,7 +101,7 @@ pub fn exception<'py>(future: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, 
 
 /// `future._make_cancelled_error()`.
 pub fn make_cancelled_error<'py>(future: &Bound<'py, PyAny>) -> Output<'py> {
-    match exact(future) {
+    match plain(future) {
         Some(native) => Ok(super::make_cancelled_error(native)?.into_any()),
         None => future.call_method0(names::_make_cancelled_error(future.py())),
     }
@@ -120,10 +120,16 @@ pub fn mark_retrieved(future: &Bound<'_, PyAny>) -> PyResult<()> {
     if is_cancelled(future)? { Ok(()) } else { exception(future).map(drop) }
 }
 
+/// The object as exactly a native Future whose methods nobody has replaced on the object itself.
+#[inline]
+fn plain_future<'a, 'py>(object: &'a Bound<'py, PyAny>) -> Option<&'a Obj<'py, super::Future>> {
+    Obj::<super::Future>::cast_exact(object).filter(|future| future.attribute_count() == 0)
+}
+
 /// `future.set_result(value)`.
 #[inline]
 pub fn set_result<'py>(future: &Bound<'py, PyAny>, value: Bound<'py, PyAny>) -> PyResult<()> {
-    match Obj::cast_exact(future) {
+    match plain_future(future) {
         Some(native) => super::set_result(native, value),
         None => future.call_method1(names::set_result(future.py()), (value,)).map(drop),
     }
@@ -131,7 +137,7 @@ pub fn set_result<'py>(future: &Bound<'py, PyAny>, value: Bound<'py, PyAny>) -> 
 
 /// `future.set_exception(exception)`.
 pub fn set_exception<'py>(future: &Bound<'py, PyAny>, exception: &Bound<'py, PyAny>) -> PyResult<()> {
-    match Obj::cast_exact(future) {
+    match plain_future(future) {
         Some(native) => super::set_exception(native, exception),
         None => future.call_method1(names::set_exception(future.py()), (exception,)).map(drop),
     }
@@ -140,10 +146,12 @@ pub fn set_exception<'py>(future: &Bound<'py, PyAny>, exception: &Bound<'py, PyA
 /// `future.cancel(msg=message)`.
 #[inline]
 pub fn cancel_with<'py>(future: &Bound<'py, PyAny>, message: &Bound<'py, PyAny>) -> PyResult<bool> {
-    if let Some(native) = Obj::<super::Future>::cast_exact(future) {
+    if let Some(native) = plain_future(future) {
         return super::cancel(native, message.clone());
     }
-    if let Some(cancel) = DERIVED.iter().filter_map(OnceLock::get).find_map(|cancel| cancel(future, message))
+    if plain(future).is_some()
+        && let Some(cancel) =
+            DERIVED.iter().filter_map(OnceLock::get).find_map(|cancel| cancel(future, message))
     {
         return cancel;
     }
@@ -161,7 +169,7 @@ pub fn set_none(future: &Bound<'_, PyAny>) -> PyResult<()> {
 #[inline]
 pub fn cancel(future: &Bound<'_, PyAny>) -> PyResult<bool> {
     let py = future.py();
-    match exact(future) {
+    match plain(future) {
         Some(_) => cancel_with(future, &none(py)),
         None => future.call_method0(names::cancel(py))?.is_truthy(),
     }

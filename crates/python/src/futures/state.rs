@@ -125,6 +125,12 @@ pub fn exact<'a, 'py>(object: &'a Bound<'py, PyAny>) -> Option<&'a Obj<'py, Futu
     Obj::<Future>::cast_native(object)
 }
 
+/// The native future whose methods nobody has replaced, neither in a subclass nor on the object itself.
+#[inline]
+pub fn plain<'a, 'py>(object: &'a Bound<'py, PyAny>) -> Option<&'a Obj<'py, Future>> {
+    exact(object).filter(|future| future.attribute_count() == 0)
+}
+
 pub(super) fn uninitialized() -> PyErr {
     PyRuntimeError::new_err("Future object is not initialized.")
 }

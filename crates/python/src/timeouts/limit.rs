@@ -17,7 +17,7 @@ use crate::ffi::{Obj, Ref, none};
 use crate::functions::running;
 use crate::replaced::names::current_task;
 use crate::replaced::names::running_loop::OF_TIMEOUTS;
-use crate::tasks::{self, Task};
+use crate::tasks;
 use crate::{names, stock};
 
 /// Sets the alarm; a deadline that has passed already is met at the next turn.
@@ -60,7 +60,7 @@ pub(super) fn on_timeout(timeout: &Obj<'_, Timeout>) -> PyResult<()> {
         return Err(PyAssertionError::new_err(()));
     }
     let task = timeout.task.get_or_none(py);
-    match Obj::<Task>::cast_exact(&task) {
+    match tasks::plain(&task) {
         Some(native) => tasks::cancel(native, &none(py)).map(drop)?,
         None => task.call_method0(names::cancel(py)).map(drop)?,
     }
@@ -87,7 +87,7 @@ pub fn enter<'py>(timeout: &Obj<'py, Timeout>, event_loop: &Bound<'py, PyAny>) -
         return Err(PyRuntimeError::new_err("Timeout should be used inside a task"));
     };
     timeout.state.set(State::Entered);
-    timeout.cancelling.set(match Obj::<Task>::cast_exact(&task) {
+    timeout.cancelling.set(match tasks::plain(&task) {
         Some(native) => tasks::cancelling(native).cast_signed(),
         None => task.call_method0(names::cancelling(task.py()))?.extract()?,
     });
@@ -135,7 +135,7 @@ fn expired<'py>(
 ) -> PyResult<()> {
     let py = timeout.py();
     let task = timeout.task.get_or_none(py);
-    let requests: isize = match Obj::<Task>::cast_exact(&task) {
+    let requests: isize = match tasks::plain(&task) {
         Some(native) => tasks::uncancel(native).cast_signed(),
         None => task.call_method0(names::uncancel(py))?.extract()?,
     };
