@@ -42,6 +42,11 @@ def lint(steps: Steps, environment: Environment) -> None:
         ["cargo", "clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"],
         env=cargo_env,
     )
+    steps.command(
+        "cargo doc",
+        ["cargo", "doc", "--workspace", "--no-deps", "--document-private-items", "--locked"],
+        env={**cargo_env, "RUSTDOCFLAGS": "-D warnings"},
+    )
     python = environment.python
     steps.command("ruff check", [python, "-m", "ruff", "check", "."])
     steps.command("ruff format", [python, "-m", "ruff", "format", "--check", "."])

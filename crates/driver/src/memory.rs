@@ -1,6 +1,6 @@
 //! Memory that runs out: the allocator of the extension module, and the question whether a container may grow.
 //!
-//! Where the system has no memory, small requests are served from a [`reserve`], so that code which cannot fail (a box, a short
+//! Where the system has no memory, small requests are served from a `reserve`, so that code which cannot fail (a box, a short
 //! vector, the text of an error) goes on; what grows with a program's data asks [`MakeRoom`] first, and the program gets a
 //! MemoryError. See `docs/decisions/0012-memory.md`. Called by the engine, the Python crate and this crate; calls the
 //! system's allocator.

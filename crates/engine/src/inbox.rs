@@ -2,10 +2,10 @@
 //!
 //! Called by any thread ([`Inbox::post`]) and by [`crate::EventLoop`], which alone takes messages and parks; calls the waker.
 //!
-//! No message is lost. A sender pushes its message, then changes `loop_state` from [`PARKED`] to [`WOKEN`] and wakes the loop if
-//! the state was [`PARKED`]. The loop sets [`PARKED`], then checks the queue, and blocks if the queue is empty. Every access to
+//! No message is lost. A sender pushes its message, then changes `loop_state` from `PARKED` to `WOKEN` and wakes the loop if
+//! the state was `PARKED`. The loop sets `PARKED`, then checks the queue, and blocks if the queue is empty. Every access to
 //! `loop_state` is a read-modify-write that acquires and releases, so the second of two accesses sees all that was written before
-//! the first: a sender that comes second finds [`PARKED`] and wakes the loop, and a loop that comes second finds the message. A
+//! the first: a sender that comes second finds `PARKED` and wakes the loop, and a loop that comes second finds the message. A
 //! wake-up that comes late, when the loop is busy again, ends its next park at once and does no other harm. `model` tries every
 //! interleaving.
 //!
@@ -118,7 +118,7 @@ impl<M, W: Wake> Inbox<M, W> {
         backlog != 0 && backlog.is_multiple_of(FLOOD)
     }
 
-    /// Blocks the sender until the loop has taken the messages, for [`LONGEST_THROTTLE`] at most, because a callback of the loop may
+    /// Blocks the sender until the loop has taken the messages, for `LONGEST_THROTTLE` at most, because a callback of the loop may
     /// take long. The sender must not hold the interpreter or a lock that the loop needs.
     #[cold]
     pub fn throttle(&self) {

@@ -3,7 +3,7 @@
 //! Two kinds of nesting pass through native code. Calls ask [`enter`] how much is left of the thread's stack: each call that
 //! comes from the interpreter (native methods call what the program has put in the place of others, which may be native again),
 //! and each that goes from object to object in Rust. Deaths (an object that dies lets go of the last reference to the next one)
-//! cannot fail: [`free`] puts them off and works through them in a loop.
+//! cannot fail: `free` puts them off and works through them in a loop.
 //!
 //! Called by [`super::class`], [`super::trampoline`] and by whatever cancels.
 

@@ -3,11 +3,11 @@
 //! A read or write through `ssl.SSLObject` is two Python calls, a release of the interpreter lock, and an exception when nothing
 //! is there; that costs more than decrypting a short message. The objects of `_ssl` keep what OpenSSL gave them behind their
 //! headers: `_SSLSocket` an owner, its `SSL *` and its context, `MemoryBIO` its `BIO *`. No project promises that: an engine only
-//! starts on an interpreter whose layout is listed in [`mod@layout`], where the objects have the sizes that belong to it and the context
+//! starts on an interpreter whose layout is listed in `layout`, where the objects have the sizes that belong to it and the context
 //! is found in its place, and where all symbols are found in the library that `_ssl` uses. Only then is OpenSSL asked, and has to
 //! confirm what was found. Otherwise, and for whatever is not an ordinary read or write, the object is asked: it knows how to raise.
 //!
-//! While an engine runs, the connection reads and writes a [`wire`] in the place of the two `MemoryBIO`, whatever asks it. An
+//! While an engine runs, the connection reads and writes a `wire` in the place of the two `MemoryBIO`, whatever asks it. An
 //! engine that stops puts them back, with all the ciphertext that waits.
 //!
 //! Called by `sslproto/tls.rs`.

@@ -1,4 +1,4 @@
-//! [`Originals`]: what a native class was when the module was made, and what was found out since then.
+//! `Originals`: what a native class was when the module was made, and what was found out since then.
 
 use std::any::TypeId;
 use std::cell::Cell;

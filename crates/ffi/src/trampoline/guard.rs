@@ -25,7 +25,7 @@ fn message(payload: &(dyn Any + Send)) -> &str {
     text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("a panic without a message")
 }
 
-/// Has panics about an object for which there is no memory print nothing: they become MemoryError ([`panicked`]). All
+/// Has panics about an object for which there is no memory print nothing: they become MemoryError (`panicked`). All
 /// other panics of this library are printed. Called when the module is made; doing it again changes nothing.
 pub fn print_no_lack_of_memory() {
     static ONCE: Once = Once::new();

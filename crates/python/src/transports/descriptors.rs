@@ -1,6 +1,6 @@
 //! Which descriptors belong to transports: `_transports` and `_ensure_fd_no_transport` of `asyncio.selector_events`.
 //!
-//! Native transports are listed in a [`WeakMap`]. The mapping of the standard library
+//! Native transports are listed in a [`WeakMap`](crate::ffi::WeakMap). The mapping of the standard library
 //! (descriptor to transport, weakly) is made when Python code first asks for `_transports`, and from then on it is what counts.
 //! Called by transports and by everything that is not to touch a transport's descriptor.
 
