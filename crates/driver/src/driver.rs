@@ -123,7 +123,7 @@ impl Driver {
     }
 
     /// Does the operation and returns its outcome; `None` when it was cancelled since it was reported.
-    #[inline]
+    #[inline(always)] // once for each report, as the choice of the driver in the following two
     pub fn finish(&mut self, id: OpId) -> Option<Outcome> {
         match self {
             Self::Epoll(driver) => driver.finish(id),
@@ -163,6 +163,7 @@ impl Driver {
 
     /// Begins a wait. The [`Wait`] blocks without the driver, so that the driver stays usable meanwhile. Pass it to `end_wait`
     /// afterwards, also when blocking failed.
+    #[inline(always)]
     pub fn begin_wait(&mut self) -> io::Result<Wait> {
         match self {
             Self::Epoll(driver) => Ok(Wait(wait::Kind::Epoll(driver.begin_wait()?))),
@@ -173,6 +174,7 @@ impl Driver {
 
     /// Appends the operations that the wait reports. An error means that the kernel refused a fresh epoll object where
     /// one was needed; what was reported is in `ready` all the same, and the next wait tries again.
+    #[inline(always)]
     pub fn end_wait(&mut self, wait: Wait, ready: &mut Vec<OpId>) -> io::Result<()> {
         match (self, wait.0) {
             (Self::Epoll(driver), wait::Kind::Epoll(wait)) => driver.end_wait(wait, ready),

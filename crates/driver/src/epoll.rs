@@ -229,6 +229,7 @@ impl Epoll {
         self.buffers.recycle(lease);
     }
 
+    #[inline]
     pub(crate) fn begin_wait(&mut self) -> io::Result<EpollWait> {
         self.unregister_reported();
         self.take_events()
@@ -239,6 +240,7 @@ impl Epoll {
         Ok(EpollWait { epoll, events: std::mem::take(&mut self.events), stamp: self.fds.latest_stamp() })
     }
 
+    #[inline]
     pub(crate) fn end_wait(&mut self, wait: EpollWait, ready: &mut Vec<OpId>) -> io::Result<()> {
         self.give_events_back(wait, ready, false)
     }

@@ -312,7 +312,7 @@ impl<H: Host> EventLoop<H> {
         ended
     }
 
-    #[inline]
+    #[inline(always)] // mostly there is one operation, or none
     fn push_reported(&mut self) {
         if self.reported.is_empty() {
             return;

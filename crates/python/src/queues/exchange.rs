@@ -190,7 +190,7 @@ fn full(queue: &Obj<'_, Queue>) -> PyResult<PyErr> {
 }
 
 /// Puts an item into a plain queue, in which there is room.
-#[inline]
+#[inline(always)] // with `take_out_plainly` all of `put_nowait` and `get_nowait`
 fn put_in_plainly<'py>(queue: &Obj<'py, Queue>, item: Bound<'py, PyAny>) -> Output<'py> {
     let py = queue.py();
     if let Some(item) = queue.items.hide(Ref::new(item))? {
