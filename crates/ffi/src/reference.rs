@@ -102,14 +102,6 @@ impl<T: Class> Ref<T> {
         unsafe { Obj::from_any_unchecked(self.into_any(py)) }
     }
 
-    /// The same reference, to an object of any class.
-    #[inline]
-    pub fn untyped(self) -> Ref {
-        let mut this = ManuallyDrop::new(self);
-        // SAFETY: `this` is never dropped, so the reference is taken exactly once.
-        Ref(ManuallyDrop::new(unsafe { ManuallyDrop::take(&mut this.0) }), PhantomData)
-    }
-
     /// The native object's data, without touching the reference count.
     #[inline]
     pub fn data(&self) -> &T {

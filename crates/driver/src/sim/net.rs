@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Shared;
-use super::world::{Action, EndId};
+use super::world::EndId;
 use crate::faults::Faults;
 use crate::op::Fd;
 
@@ -122,17 +122,7 @@ impl Peer {
 
     /// Sends after a virtual delay; what does not fit then is lost.
     pub fn send_after(&self, delay: Duration, bytes: &[u8]) {
-        self.shared.world().schedule(delay, Action::Send(self.end, bytes.to_vec()));
-    }
-
-    /// Closes after a virtual delay.
-    pub fn close_after(&self, delay: Duration) {
-        self.shared.world().schedule(delay, Action::Close(self.end));
-    }
-
-    /// Breaks the connection after a virtual delay.
-    pub fn reset_after(&self, delay: Duration) {
-        self.shared.world().schedule(delay, Action::Reset(self.end));
+        self.shared.world().schedule(delay, self.end, bytes.to_vec());
     }
 }
 
