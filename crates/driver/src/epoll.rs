@@ -101,8 +101,8 @@ impl Epoll {
         if slot.side(op.interest()) == id.index() as u32 {
             let rest = slot.with(op.interest(), NO_OP);
             if rest.is_empty() {
-                // The kernel goes on watching. Who pauses and resumes between two messages needs no system call for it, nor who
-                // closes the descriptor. What can be written to would be reported at once.
+                // The kernel goes on watching. A transport that pauses and resumes between two messages needs no system call for
+                // it, nor does one that closes the descriptor. What can be written to would be reported at once.
                 let is_ready = op.interest() == Interest::Write && self.reported.make_room(1);
                 if is_ready {
                     self.reported.push(fd);
@@ -308,7 +308,7 @@ impl Epoll {
     }
 
     /// Nothing of this number is watched any more, and its events are old ones; or the driver has opened a descriptor of its own with it,
-    /// which is not to be unregistered in the place of a former owner's, who closed without a cancel or after one.
+    /// which is not to be unregistered in the place of a former owner's that was closed without a cancel or after one.
     pub(crate) fn take_number(&mut self, fd: Fd) {
         let stamp = self.fds.next_stamp();
         self.fds.set(fd, FdSlot { stamp, ..FdSlot::EMPTY });

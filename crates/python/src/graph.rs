@@ -1,4 +1,4 @@
-//! Call graphs: what a task runs, who waits for it, and so on upwards. `asyncio.graph`, native (3.14).
+//! Call graphs: what a task runs, which tasks wait for it, and so on upwards. `asyncio.graph`, native (3.14).
 //!
 //! The graph itself is made of the standard library's dataclasses. Native coroutines show the frames of asyncio's functions
 //! (`coroutines/details.rs`), and by `cr_await` what they wait for. Called by Python code only.
@@ -154,7 +154,7 @@ fn truncated<T>(mut frames: Vec<T>, limit: Option<isize>) -> Vec<T> {
     frames
 }
 
-/// A `FutureCallGraph`, with the graphs of those who wait for the future.
+/// A `FutureCallGraph`, with the graphs of the tasks that wait for the future.
 fn new_graph<'py>(
     future: &Bound<'py, PyAny>,
     frames: Vec<Bound<'py, PyAny>>,

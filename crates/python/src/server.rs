@@ -238,7 +238,7 @@ impl Class for Server {
                 connections::wake_up(server)?;
                 Ok(none(server.py()))
             },
-            "Wakes those who wait for the end.",
+            "Wakes the tasks in wait_closed().",
         );
         t.getter(c"_loop", event_loop);
         t.getter(c"_sockets", |server| Ok(server.sockets.get_or_none(server.py())));

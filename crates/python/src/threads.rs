@@ -38,7 +38,7 @@ fn to_thread<'py>(args: Args<'_, 'py>) -> Output<'py> {
 fn begin<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     let py = routine.py();
     let job = routine.owner::<Job>(py)?;
-    // From now on the job belongs to its worker, who lets go of it as soon as it has run.
+    // From now on the job belongs to its worker, which lets go of it as soon as it has run.
     routine.owner.clear();
     let event_loop = running_loop(py, &OF_THREADS)?;
     let context = copy_context(py)?;

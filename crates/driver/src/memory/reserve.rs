@@ -17,7 +17,7 @@ const ALIGN: usize = 4096;
 #[repr(align(4096))]
 struct Slots(UnsafeCell<[u8; SHELF * SIZES.len()]>);
 
-// SAFETY: its bytes are reached only through a slot that `take` gave to one caller, who has it until `give_back`.
+// SAFETY: its bytes are reached only through a slot that `take` gave to one caller, which has it until `give_back`.
 unsafe impl Sync for Slots {}
 
 static SLOTS: Slots = Slots(UnsafeCell::new([0; SHELF * SIZES.len()]));

@@ -39,7 +39,7 @@ pub(crate) unsafe fn data_of<'a, T: Class>(object: *mut ffi::PyObject) -> &'a T 
 unsafe fn find<T: Class>(object: *mut ffi::PyObject) -> *mut T {
     let wanted = kind::<T>();
     // SAFETY: layout; data lives as long as the object, in one place. New data is linked before other code sees it, after all
-    // other, so that who was given some is given it again; making it runs no Python code.
+    // other, so that a class that was given some is given it again; making it runs no Python code.
     unsafe {
         let parts = &(*header(object)).parts;
         let first = match parts.find() {

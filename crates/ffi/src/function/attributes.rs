@@ -177,7 +177,7 @@ fn apply(f: &Obj<'_, Function>) -> PyResult<()> {
     follow_settings(f)
 }
 
-/// Has the type call a Function whose behaviour was set where it would call its C slot, and tells those who ask what is replaced.
+/// Has the type call a Function whose behaviour was set where it would call its C slot, and counts it as replaced.
 fn follow_settings(function: &Obj<'_, Function>) -> PyResult<()> {
     let py = function.py();
     let (Some(owner), native) = (function.owner.get(), function.native.get_or_none(py)) else {

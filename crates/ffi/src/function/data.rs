@@ -46,7 +46,7 @@ pub struct Function {
     pub(crate) binder: Slot,
     /// The Python function that runs instead: the program has set `__code__`.
     pub(crate) replacement: Slot,
-    /// Of a module's function: that nothing was replaced which the counterpart looks up, and who finds out.
+    /// Of a module's function: that nothing was replaced which the counterpart looks up, and the function that finds out.
     pub(crate) verified: Verified,
     pub(crate) lookups: Cell<Option<&'static dyn Lookups>>,
     pub(crate) set: Set,

@@ -278,7 +278,7 @@ fn take(direction: Direction) -> Vec<u8> {
     KEPT.try_with(|kept| kept[direction as usize].take()).unwrap_or_default()
 }
 
-/// Memory that the thread keeps for the next who needs some.
+/// Memory that the thread keeps for the next engine that needs some.
 #[inline]
 fn keep(direction: Direction, mut memory: Vec<u8>) {
     if memory.capacity() <= KEPT_SIZE {

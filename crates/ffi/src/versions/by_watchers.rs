@@ -98,7 +98,7 @@ pub fn watch(dict: &Bound<'_, PyDict>) -> PyResult<()> {
             watcher => Ok(watcher),
         }
     })?;
-    // What is looked up there is new to those who have found something out.
+    // What is looked up there has to be compared again.
     CHANGES.increase();
     // SAFETY: attached; the watcher was added above; the object is a dict.
     if unsafe { PyDict_Watch(*watcher, dict.as_ptr()) } == 0 { Ok(()) } else { Err(PyErr::fetch(py)) }

@@ -135,7 +135,7 @@ fn process_exited<'py>(
     Ok(none(py))
 }
 
-/// Gives the return code to all who wait in `_wait`.
+/// Gives the return code to all coroutines in `_wait`.
 fn wake_all(transport: &Obj<'_, BaseSubprocessTransport>) -> PyResult<()> {
     let py = transport.py();
     let code = transport.returncode.get_or_none(py);

@@ -1,4 +1,4 @@
-//! The outcome of a future: the result, the exception or the cancellation, set once and read by those who wait.
+//! The outcome of a future: the result, the exception or the cancellation, set once and read by the code that waits.
 //!
 //! `set_result`, `set_exception`, `cancel`, `result` and `exception` of `asyncio.futures.Future`. Called by Python code, by
 //! tasks and by primitives; calls `scheduling` for the callbacks.

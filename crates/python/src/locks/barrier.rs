@@ -62,7 +62,7 @@ pub struct Barrier {
     state: Cell<State>,
     /// How many are inside.
     count: Cell<usize>,
-    /// The numbers of those who left before the barrier was full. They are given out again, so that no two have the same.
+    /// The numbers of tasks that left before the barrier was full. They are given out again, so that no two have the same.
     free: LoopCell<BinaryHeap<Reverse<usize>>>,
     bound: LoopBound,
 }
@@ -228,7 +228,7 @@ fn stay<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     }
 }
 
-/// Gives the place back. The last one out lets in who waits for the barrier to drain. Returns the place's number.
+/// Gives the place back. The last one out lets in the tasks that wait for the barrier to drain. Returns the place's number.
 fn go_out<'py>(
     routine: &Obj<'py, Routine>,
     barrier: &Obj<'py, Barrier>,
@@ -356,12 +356,12 @@ impl Class for Barrier {
         t.noargs(
             c"reset",
             |barrier| coroutine(barrier, "Barrier.reset", reset),
-            "Empties the barrier: who waits gets BrokenBarrierError.",
+            "Empties the barrier: waiting tasks get BrokenBarrierError.",
         );
         t.noargs(
             c"abort",
             |barrier| coroutine(barrier, "Barrier.abort", abort),
-            "Breaks the barrier: who waits, or will wait, gets BrokenBarrierError.",
+            "Breaks the barrier: tasks that wait, or will wait, get BrokenBarrierError.",
         );
         t.noargs(
             c"__aenter__",
@@ -400,7 +400,7 @@ impl Class for Barrier {
         t.noargs(
             c"_exit",
             |barrier| by_names(barrier, "Barrier._exit"),
-            "Lets in who waits, once all are out.",
+            "Lets in waiting tasks, once all are out.",
         );
         attributes(t);
         copying::table(t);

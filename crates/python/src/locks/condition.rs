@@ -419,12 +419,12 @@ impl Class for Condition {
                 }
                 Ok(none(condition.py()))
             },
-            "Wakes so many of those who wait. RuntimeError when nobody holds the lock.",
+            "Wakes so many waiting tasks. RuntimeError when the lock is not held.",
         );
         t.noargs(
             c"notify_all",
             |condition| notify_all(condition).map(|()| none(condition.py())),
-            "Wakes all who wait. RuntimeError when nobody holds the lock.",
+            "Wakes all waiting tasks. RuntimeError when the lock is not held.",
         );
         #[cfg(Py_3_13)]
         t.one(

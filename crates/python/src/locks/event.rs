@@ -108,7 +108,7 @@ impl Class for Event {
         t.noargs(
             c"set",
             |event| set(event).map(|()| none(event.py())),
-            "Puts the flag up and wakes all who wait for it.",
+            "Puts the flag up and wakes all waiting tasks.",
         );
         t.noargs(
             c"clear",
@@ -116,7 +116,7 @@ impl Class for Event {
                 event.lower();
                 Ok(none(event.py()))
             },
-            "Takes the flag down: who waits from now on waits for the next set().",
+            "Takes the flag down: a task that waits from now on waits for the next set().",
         );
         t.noargs(
             c"wait",

@@ -66,7 +66,7 @@ pub fn take_turn(lock: &Obj<'_, Lock>, ticket: u64, waited: Output<'_>) -> PyRes
         lock.locked.set(true);
         return holder::note(py, &lock.holder);
     };
-    // A release may have counted on the one who leaves.
+    // A release may have counted on the waiter that leaves.
     if waiters::is_cancellation(py, &error)? && !lock.locked.get() {
         wake_first(lock)?;
     }
@@ -163,13 +163,13 @@ impl Class for Lock {
         t.noargs(
             c"release",
             |lock| Self::release(lock).map(|()| none(lock.py())),
-            "Gives the lock back and wakes the first who waits. RuntimeError when nobody holds it.",
+            "Gives the lock back and wakes the first waiting task. RuntimeError when it is not held.",
         );
         t.noargs(c"locked", |lock| Ok(boolean(lock.py(), lock.locked.get())), "Whether the lock is held.");
         t.noargs(
             c"_wake_up_first",
             |lock| wake_up_first(lock).map(|()| none(lock.py())),
-            "Wakes the first who waits, unless that is done already.",
+            "Wakes the first waiting task, unless that is done already.",
         );
         async_with::context_manager(t);
         waiters::attributes(t);

@@ -176,7 +176,7 @@ fn take_turn(semaphore: &Obj<'_, Semaphore>, ticket: u64, waited: Output<'_>) ->
     if cancelled && !is_cancelled(&waiter)? && is_done(&waiter)? {
         semaphore.value.add(py, 1)?;
     }
-    // Others may have come meanwhile, who stood behind this one.
+    // Meanwhile waiters may have come that stood behind this one.
     while semaphore.value.is_positive(py)? && wake_next(semaphore)? {}
     waited.map(drop)
 }
@@ -288,7 +288,7 @@ impl Class for Semaphore {
         t.noargs(
             c"release",
             |semaphore| release(semaphore).map(|()| none(semaphore.py())),
-            "Gives a unit back, and hands it to the first who waits.",
+            "Gives a unit back, and hands it to the first waiting task.",
         );
         t.noargs(
             c"locked",
@@ -301,7 +301,7 @@ impl Class for Semaphore {
                 let woken = wake_up_next(semaphore)?;
                 Ok(if cfg!(Py_3_13) { boolean(semaphore.py(), woken) } else { none(semaphore.py()) })
             },
-            "Hands a unit to the first who waits and has none yet.",
+            "Hands a unit to the first waiting task that has none yet.",
         );
         async_with::context_manager(t);
         waiters::attributes(t);
@@ -360,7 +360,7 @@ impl Class for BoundedSemaphore {
         t.noargs(
             c"release",
             |semaphore| Self::release(semaphore).map(|()| none(semaphore.py())),
-            "Gives a unit back, and hands it to the first who waits. ValueError when all are back already.",
+            "Gives a unit back, and hands it to the first waiting task. ValueError when all are back already.",
         );
         async_with::context_manager(t);
         copying::table(t);

@@ -1,4 +1,4 @@
-//! [`Waiters`]: who waits for a lock, an event, a condition or a semaphore; with the attributes of such objects that programs read,
+//! [`Waiters`]: the tasks that wait for a lock, an event, a condition or a semaphore; with the attributes of such objects that programs read,
 //! and their `repr()`.
 //!
 //! They run on any loop: on a native one a waiter is a native future, whose completion wakes the waiting task without anything in between.
@@ -25,7 +25,7 @@ pub struct Waiters {
     queue: LoopCell<WaitQueue<Ref>>,
     /// No waiter with a smaller ticket is pending: so many cancelled waiters are not searched again and again.
     first_pending: Cell<u64>,
-    /// The deque that stands for the queue once Python code has asked for `_waiters`: from then on that says who waits, in
+    /// The deque that stands for the queue once Python code has asked for `_waiters`: from then on that says which futures wait, in
     /// which order, because Python code may have changed it. The queue still knows the waiters by their tickets.
     shown: Slot,
 }

@@ -21,7 +21,7 @@ pub struct Waiters {
     shown: Slot,
 }
 
-/// The ticket of those who wait in a shown deque; no queue ever gives it out.
+/// The ticket of waiters in a shown deque; no queue ever gives it out.
 const NO_TICKET: u64 = u64::MAX;
 
 impl Waiters {

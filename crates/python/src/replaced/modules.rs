@@ -28,7 +28,7 @@ impl Module {
         let dict = crate::stock::module(py, self.name)?.cast_into::<PyModule>()?.dict();
         versions::watch(&dict)?;
         let originals = dict.copy()?;
-        // A module has one dict for life, and this is the only one who sets it.
+        // A module has one dict for life, and only this line sets it.
         let _ = self.names.set(py, (dict.unbind(), originals.unbind()));
         Ok(())
     }

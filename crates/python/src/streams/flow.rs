@@ -185,7 +185,7 @@ impl Class for FlowControl {
         t.noargs(
             c"resume_writing",
             |flow| resume_writing(flow).map(|()| none(flow.py())),
-            "The transport has room again: who waits in drain() goes on.",
+            "The transport has room again: tasks in drain() go on.",
         );
         t.method(
             &LOST,
@@ -194,7 +194,7 @@ impl Class for FlowControl {
                 connection_lost(flow, &exception)?;
                 Ok(none(flow.py()))
             },
-            "The connection is gone: who waits in drain() is told.",
+            "The connection is gone: tasks in drain() get the exception.",
         );
         t.noargs(
             c"_drain_helper",
@@ -232,7 +232,7 @@ impl Class for FlowControl {
     }
 }
 
-/// `_drain_waiters`: a deque of those who wait.
+/// `_drain_waiters`: a deque of the waiters.
 fn waiters<'py>(flow: &Obj<'py, FlowControl>) -> Output<'py> {
     let py = flow.py();
     let waiters: Vec<Ref> =

@@ -1,6 +1,6 @@
 //! `StreamReader`: bytes that arrive, for tasks that read them. `asyncio.streams.StreamReader`, native.
 //!
-//! What has arrived is in [`Content`]; who reads is in `reading`, and what else Python code may call in `methods`. A reader that waits says what it waits for ([`Wanted`]), so that the
+//! What has arrived is in [`Content`]; the methods that read are in `reading`, and what else Python code may call in `methods`. A reader that waits says what it waits for ([`Wanted`]), so that the
 //! arrival of bytes that are not enough wakes nobody. Fed by [`super::protocol`], by transports directly where both are the
 //! native classes, and by Python code.
 

@@ -75,7 +75,7 @@ pub fn enter<'py>(timeout: &Obj<'py, Timeout>, event_loop: &Bound<'py, PyAny>) -
     if timeout.state.get() != State::Created {
         return Err(PyRuntimeError::new_err("Timeout has already been entered"));
     }
-    // The task is that of the loop that runs; who says which that is may be the program's own, and say something else.
+    // The task is that of the loop that runs; a program's own function may say which that is, and say something else.
     let task = if let Some(current_task) = current_task::OF_TIMEOUTS.replacement(timeout.py())? {
         Some(current_task.call0()?).filter(|task| !task.is_none())
     } else if OF_TIMEOUTS.is_replaced(timeout.py()) {

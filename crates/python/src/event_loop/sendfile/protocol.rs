@@ -176,7 +176,7 @@ impl Class for SendfileProtocol {
             },
             "RuntimeError: the connection was there before.",
         );
-        t.one(c"connection_lost", "exc", connection_lost, "Tells the one who waits, and the protocol.");
+        t.one(c"connection_lost", "exc", connection_lost, "Tells the waiting coroutine, and the protocol.");
         t.noargs(c"pause_writing", pause_writing, "From now on drain() waits.");
         t.noargs(c"resume_writing", resume_writing, "drain() goes on.");
         t.one(

@@ -401,7 +401,7 @@ impl Class for StreamReaderProtocol {
                 connection_lost(protocol, &exception)?;
                 Ok(none(protocol.py()))
             },
-            "Tells the reader that nothing more will come, and who waits for the end that it is there.",
+            "Tells the reader that nothing more will come, and the tasks that wait for the end.",
         );
         t.method(
             &DATA,

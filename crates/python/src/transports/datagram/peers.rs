@@ -33,7 +33,7 @@ struct Peer {
 }
 
 impl Peers {
-    /// The address of who sent a datagram.
+    /// The address of the sender of a datagram.
     #[inline]
     pub fn sender<'py>(&self, py: Python<'py>, kernel: Option<SocketAddrAny>) -> Output<'py> {
         let Some(kernel) = kernel else { return addresses::from_kernel(py, None) };
@@ -73,7 +73,7 @@ impl Peers {
 }
 
 impl Known {
-    /// Enters a sender; who had to make room comes back.
+    /// Enters a sender; returns the sender that had to make room.
     fn enter(&mut self, peer: Peer) -> Vec<Option<Peer>> {
         let is_taken = self.senders.get(self.latest).is_none_or(Option::is_some);
         let mut forgotten = Vec::new();
