@@ -195,6 +195,23 @@ class TestKind:
 
         assert walk(examine) == {}
 
+    def test_is_nothing_else_in_a_coroutine(self, impl, drive):
+        """Neither there: a loop or an assignment of an `async def` lacks its `await`."""
+
+        async def main():
+            for begin in (lambda: impl.sleep(1), impl.Queue().get, impl.Lock().acquire):
+                coroutine = begin()
+                with pytest.raises(TypeError):
+                    _one, _two = coroutine
+                with pytest.raises(TypeError):
+                    for _item in coroutine:
+                        pass
+                with pytest.raises(TypeError):
+                    [item async for item in coroutine]
+                coroutine.close()
+
+        drive(main())
+
     def test_names(self, walk):
         def examine(name, coroutine):
             assert coroutine.__qualname__ == name

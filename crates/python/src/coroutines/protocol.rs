@@ -199,10 +199,11 @@ fn set_name<'py, T: Coroutine>(
     Ok(())
 }
 
-/// `iter(coroutine)`: what `yield from` asks in a generator made by `types.coroutine`, where coroutines may be awaited that way.
+/// `iter(coroutine)`: what `yield from` asks in a generator made by `types.coroutine`, where coroutines may be awaited that way. In an
+/// `async def` there is no `yield from`: what iterates a coroutine there is a loop or an assignment whose program lacks an `await`.
 fn iterated<'py, T: Coroutine>(coroutine: &Obj<'py, T>) -> Output<'py> {
-    /// `inspect.CO_COROUTINE` and `inspect.CO_ITERABLE_COROUTINE`.
-    const AWAITS: u32 = 0x80 | 0x100;
+    /// `inspect.CO_ITERABLE_COROUTINE`.
+    const AWAITS: u32 = 0x100;
     let caller = frame::current(coroutine.py());
     let flags = caller
         .map(|frame| frame.getattr(name!("f_code"))?.getattr(name!("co_flags"))?.extract::<u32>())
