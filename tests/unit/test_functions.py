@@ -195,6 +195,31 @@ class TestFacts:
 
         asyncio.run(main())
 
+    @pytest.mark.parametrize("cls", ["Future", "Task"])
+    def test_methods_that_are_c_functions(self, impl, cls):
+        """Each has asyncio's text and signature, and is in the dict of the class that has it on asyncio."""
+
+        def about(method):
+            names = ("__doc__", "__text_signature__", "__qualname__", "__name__")
+            return (
+                type(method).__name__,
+                [getattr(method, name) for name in names],
+                method.__objclass__.__name__,
+            )
+
+        there, here = vars(getattr(STOCK, cls)), vars(getattr(impl, cls))
+        methods = [name for name, value in there.items() if isinstance(value, types.MethodDescriptorType)]
+        assert {"cancel", "result", "add_done_callback"} < set(methods)
+        assert {name: about(here[name]) for name in methods} == {name: about(there[name]) for name in methods}
+
+    @pytest.mark.parametrize("cls", ["Future", "Task"])
+    def test_attributes_of_c_classes(self, impl, cls):
+        def attributes(module):
+            own = vars(getattr(module, cls)).items()
+            return {name for name, value in own if isinstance(value, types.GetSetDescriptorType)}
+
+        assert attributes(STOCK) <= attributes(impl)
+
     def test_no_class_inherits_a_text(self, impl):
         assert inspect.getdoc(impl.StreamReader) == inspect.getdoc(STOCK.StreamReader)
 

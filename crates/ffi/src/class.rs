@@ -9,7 +9,8 @@
 //! - [`table`]: the lists that a class consists of; [`definition`]: the trait [`Class`]
 //! - [`layout`]: where in an object the data is; [`object`]: references to objects of a class
 //! - [`allocation`] and [`deallocation`]: how objects are made, collected and freed
-//! - [`methods`], [`slots`] and [`identity`]: what can be listed; [`build`]: the type object is made
+//! - [`methods`], [`slots`] and [`identity`]: what can be listed; `likeness`: the texts of asyncio's C
+//!   functions; [`build`]: the type object is made
 
 pub mod allocation;
 pub mod build;
@@ -18,6 +19,7 @@ pub mod definition;
 pub mod header;
 pub mod identity;
 pub mod layout;
+mod likeness;
 pub mod methods;
 pub mod object;
 pub mod slots;

@@ -13,6 +13,7 @@ use super::definition::Class;
 use super::header::Header;
 use super::identity::{first_weak_reference, has_weakref, set_class, stock_class};
 use super::layout::Instance;
+use super::likeness;
 use super::table::{Table, terminated};
 use crate::combined::{base, header as combined, life};
 use crate::function::making;
@@ -68,6 +69,9 @@ impl<T: Class> Table<T> {
         if !table.doc.is_empty() {
             table.slot(ffi::Py_tp_doc, table.doc.as_ptr().cast_mut().cast());
         }
+        if let Some(stock) = T::stock(py)? {
+            likeness::take_texts(&mut table.methods, stock)?;
+        }
         let members = table.member_list();
         table.slot(ffi::Py_tp_members, members.cast());
         let methods = terminated(table.methods, ffi::PyMethodDef::zeroed());
@@ -117,6 +121,7 @@ impl<T: Class> Table<T> {
         T::state().originals.name_functions(py, table.functions);
         natives::expect::<T>(&class);
         if let Some(stock) = T::stock(py)? {
+            likeness::repeat_inherited(&class, stock)?;
             making::make_functions(&class, T::state(), &table.vectorcalls, stock, T::stock_of_part(py)?)?;
         }
         Ok(class)
