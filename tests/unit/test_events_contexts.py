@@ -291,3 +291,30 @@ def test_a_loop_that_runs_within_a_callback(impl, loop, make_loop):
 
     in_loop(loop, lambda: [loop.call_soon(callback, number) for number in range(MANY)])
     assert seen == list(range(MANY))
+
+    def test_is_not_used_again_once_somebody_has_it(self, loop, schedule):
+        kept = []
+
+        def main():
+            handles = [schedule(lambda: kept.append(handles[len(kept)]._context)) for _ in range(MANY)]
+            return handles
+
+        handles = in_loop(loop, main)
+        for number, context in enumerate(kept):
+            context.run(VARIABLE.set, number)
+        assert [handle._context[VARIABLE] for handle in handles] == list(range(MANY))
+        assert len({id(context) for context in kept}) == MANY
+
+    def test_refuses_to_be_entered_by_the_callback(self, loop, schedule):
+        refused = []
+
+        def callback(number):
+            try:
+                handles[number]._context.run(lambda: None)
+            except RuntimeError as error:
+                refused.append(str(error))
+
+        handles = []
+        in_loop(loop, lambda: handles.extend(schedule(callback, number) for number in range(MANY)))
+        assert len(refused) == MANY
+        assert all("already entered" in text for text in refused)

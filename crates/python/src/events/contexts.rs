@@ -7,7 +7,8 @@ use pyo3::prelude::*;
 use super::{Handle, report, run as run_in_own};
 use crate::attributes;
 use crate::core::{Copied, EventLoop};
-use crate::ffi::{Obj, Output, Table, context, none};
+use crate::ffi::context::{self, variables};
+use crate::ffi::{Obj, Output, Table, none, reference_count};
 
 impl Handle {
     /// Gives it a copy of the current context.
@@ -34,8 +35,7 @@ pub fn own<'py>(handle: &Obj<'py, Handle>) -> PyResult<Option<Bound<'py, PyAny>>
 #[cold]
 fn take_own<'py>(handle: &Obj<'py, Handle>, shared: &Bound<'py, PyAny>) -> Output<'py> {
     let own = context::copy(shared)?;
-    handle.args.flags.shares_context.set(false);
-    handle.context.put(own.clone());
+    make_own(handle, own.clone());
     Ok(own)
 }
 
@@ -55,8 +55,7 @@ pub fn attribute(t: &mut Table<Handle>) {
 /// Runs the callback of a handle that was not cancelled, as an entry of the loop.
 #[inline]
 pub fn run<'py>(event_loop: &Obj<'py, EventLoop>, handle: &Obj<'py, Handle>) -> PyResult<()> {
-    // Other code that has the handle may look, also from within the callback, what context that runs in.
-    if !handle.args.flags.shares_context.get() || handle.is_shared() {
+    if !handle.args.flags.shares_context.get() {
         return run_in_own(handle);
     }
     let py = handle.py();
@@ -67,16 +66,45 @@ pub fn run<'py>(event_loop: &Obj<'py, EventLoop>, handle: &Obj<'py, Handle>) -> 
         Ok(running) => running,
         Err(error) => return report(handle, error),
     };
+    // Other code that has the handle may look, also from within the callback, what context that runs in.
+    let is_seen = handle.is_shared();
+    if is_seen {
+        make_own(handle, running.clone());
+    }
     match context::run(&running, |_| handle.args.call(&callback)) {
         Ok(_) => {
-            event_loop.contexts.give_back(running, &shared);
+            if !is_seen || take_back(handle, &running, &shared) {
+                event_loop.contexts.give_back(running, &shared);
+            }
             Ok(())
         }
         Err(error) => {
             // The exception handler runs in the context of the handle, and sees what the callback has set.
-            handle.args.flags.shares_context.set(false);
-            handle.context.put(running);
+            make_own(handle, running);
             report(handle, error)
         }
     }
+}
+
+#[inline]
+fn make_own<'py>(handle: &Obj<'py, Handle>, context: Bound<'py, PyAny>) {
+    handle.args.flags.shares_context.set(false);
+    handle.context.put(context);
+}
+
+/// Takes the context that a handle ran in from it again, unless something was set in it or other code has a reference to it.
+#[inline]
+fn take_back<'py>(
+    handle: &Obj<'py, Handle>,
+    running: &Bound<'py, PyAny>,
+    shared: &Bound<'py, PyAny>,
+) -> bool {
+    // Two references are the caller's and the handle's.
+    let is_unseen = handle.context.is(running) && reference_count(running) == 2;
+    if is_unseen && variables::are_same(running, shared) {
+        handle.args.flags.shares_context.set(true);
+        handle.context.put(shared.clone());
+        return true;
+    }
+    false
 }
