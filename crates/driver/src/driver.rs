@@ -311,6 +311,16 @@ impl Driver {
         }
     }
 
+    /// So many seconds after a timer was due, a loop may run it together with the next ones to wait less often. Zero on the virtual
+    /// clock, where a wait costs nothing.
+    #[inline]
+    pub const fn timer_slack(&self) -> f64 {
+        match self {
+            Self::Epoll(_) | Self::Uring(_) => 250e-6,
+            Self::Sim(_) => 0.0,
+        }
+    }
+
     /// Sends as many bytes as a non-blocking socket takes at once.
     #[inline(always)] // every write of a transport
     pub fn send(&mut self, fd: Fd, data: &[u8]) -> io::Result<usize> {

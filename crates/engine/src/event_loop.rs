@@ -26,6 +26,7 @@ use yibu_driver::{Driver, Op, OpId, Outcome, Wait};
 use crate::inbox::Inbox;
 use crate::ready::Ready;
 use crate::timers::{Cancelled, Timer, Timers};
+use crate::waves::Waves;
 
 /// What the embedder puts into a loop.
 pub trait Host {
@@ -89,6 +90,7 @@ pub struct EventLoop<H: Host> {
     pub ready: Ready<H::Entry>,
     /// The heap of timers.
     pub timers: Timers<H::Timer>,
+    waves: Waves,
     inbox: Arc<Inbox<H::Message>>,
     /// The kernel.
     pub driver: Driver,
@@ -115,6 +117,7 @@ impl<H: Host> EventLoop<H> {
         Self {
             ready: Ready::default(),
             timers: Timers::default(),
+            waves: Waves::default(),
             inbox: Arc::default(),
             driver,
             owners: Vec::new(),
@@ -201,15 +204,14 @@ impl<H: Host> EventLoop<H> {
             self.drain_inbox();
         }
         if !must_not_block && self.ready.is_empty() {
-            match self.timers.next_deadline() {
-                None => return self.plan_block(None),
-                Some(when)
-                    if when >= due_before(now, self.clock_resolution) + self.driver.spin_threshold() =>
-                {
-                    return self.plan_block(Some(when - now));
+            let Some(first) = self.timers.next_deadline() else { return self.plan_block(None) };
+            let due = due_before(now, self.clock_resolution);
+            // A timer that is due runs, and one that is due so soon that polling until then is cheaper than blocking is polled for.
+            if first >= due {
+                let until = self.waves.wait_until(first, now, self.driver.timer_slack(), &self.timers);
+                if until >= due + self.driver.spin_threshold() {
+                    return self.plan_block(Some(until - now));
                 }
-                // Due, or due so soon that polling until then is cheaper than sleeping.
-                Some(_) => {}
             }
         }
         self.fast_turns = FAST_TURNS;
@@ -334,11 +336,15 @@ impl<H: Host> EventLoop<H> {
         }
         self.inbox.forget_backlog();
         let end = due_before(now, self.clock_resolution);
+        let before = self.ready.len();
         // A timer for which there is no memory stays in the heap and runs in the next turn.
         while self.ready.make_room()
             && let Some(timer) = self.timers.pop_due(end)
         {
             self.ready.push(H::due(timer));
+        }
+        if self.ready.len() > before {
+            self.waves.note(now, self.driver.timer_slack());
         }
         self.ready.len()
     }

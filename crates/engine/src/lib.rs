@@ -16,6 +16,7 @@ pub mod separators;
 pub mod timers;
 pub mod transport;
 pub mod wait_queue;
+mod waves;
 pub mod worker_pool;
 
 pub use event_loop::{EventLoop, Host, PARK_MAX, Plan};

@@ -2,7 +2,8 @@
 //!
 //! Most programs use few different delays, so most timers are due no earlier than those that were added before. These stand in a line,
 //! where adding one and taking the earliest moves no other. The rest is in a four-ary heap, and the earliest of all is the first of
-//! the one or of the other.
+//! the one or of the other. When many timers leave a large heap and none comes, the others are sorted and stand in the line from then on:
+//! each timer that leaves such a heap waits for memory on every level.
 //!
 //! Deletion is lazy: cancelling a timer only counts it, and when more than half of many timers are cancelled, line and heap are rebuilt
 //! without them. A cancelled timer that is the last of the line or of the heap is removed at once; the time limit of a short operation mostly is.
@@ -54,6 +55,8 @@ pub struct Timers<T> {
     /// Cancelled timers that have left both and are still to be dropped by the caller.
     gone: Vec<T>,
     order: u64,
+    /// How many timers have left the heap from its top since one was added.
+    drained: usize,
 }
 
 const ARITY: usize = 4;
@@ -61,12 +64,18 @@ const ARITY: usize = 4;
 /// So few timers are not compacted.
 const SMALL: usize = 64;
 
+/// A heap of so many timers is larger than the fast caches.
+const LARGE: usize = 4096;
+
+/// A large heap is sorted when this part of it has left.
+const DRAINED_PART: usize = 16;
+
 /// Line and heap keep the memory for this many timers each.
 const KEEP: usize = 1024;
 
 impl<T> Default for Timers<T> {
     fn default() -> Self {
-        Self { line: VecDeque::new(), heap: Vec::new(), cancelled: 0, gone: Vec::new(), order: 0 }
+        Self { line: VecDeque::new(), heap: Vec::new(), cancelled: 0, gone: Vec::new(), order: 0, drained: 0 }
     }
 }
 
@@ -86,6 +95,7 @@ impl<T: Timer> Timers<T> {
         if self.line.back().is_none_or(|last| last.when <= when) {
             self.line.push_back(entry);
         } else {
+            self.drained = 0;
             self.heap.push(entry);
             self.sift_up(self.heap.len() - 1);
         }
@@ -195,18 +205,38 @@ impl<T: Timer> Timers<T> {
 
     /// Shows the deadline of each timer that is due at `time` and not cancelled, in no order. Looks at no other but their neighbours.
     pub fn each_due(&self, time: f64, mut show: impl FnMut(f64)) {
-        let due = |entry: &&Entry<T>| entry.when <= time;
-        let mut show = |entry: &Entry<T>| {
+        self.look_at_due(time, |entry| {
             if !entry.timer.cancelled() {
                 show(entry.when);
             }
-        };
-        self.line.iter().take_while(due).for_each(&mut show);
+            true
+        });
+    }
+
+    /// Whether so many timers are due at `time` that are not cancelled. Where cancelled ones are many, it may say that there are fewer.
+    pub fn has_due(&self, time: f64, number: usize) -> bool {
+        let (mut missing, mut looks) = (number, 0);
+        self.look_at_due(time, |entry| {
+            missing = missing.saturating_sub(usize::from(!entry.timer.cancelled()));
+            looks += 1;
+            missing > 0 && looks < number * 4
+        });
+        missing == 0
+    }
+
+    /// Shows each timer that is due at `time`, in no order, as long as `show` wants more.
+    fn look_at_due(&self, time: f64, mut show: impl FnMut(&Entry<T>) -> bool) {
+        let due = |entry: &&Entry<T>| entry.when <= time;
+        if !self.line.iter().take_while(due).all(&mut show) {
+            return;
+        }
         // Down the heap, first children first. An entry that is not due has no children that are.
         let mut index = 0;
         loop {
             if let Some(entry) = self.heap.get(index).filter(due) {
-                show(entry);
+                if !show(entry) {
+                    return;
+                }
                 index = index * ARITY + 1;
                 continue;
             }
@@ -230,7 +260,12 @@ impl<T: Timer> Timers<T> {
     fn pop(&mut self) -> Option<T> {
         let timer = if self.heap_is_first() {
             let timer = self.heap.swap_remove(0).timer;
-            self.sift_down(0);
+            self.drained += 1;
+            if self.heap.len() > LARGE && self.drained > self.heap.len() / DRAINED_PART {
+                self.straighten();
+            } else {
+                self.sift_down(0);
+            }
             timer
         } else {
             self.line.pop_front()?.timer
@@ -240,6 +275,21 @@ impl<T: Timer> Timers<T> {
             self.cancelled = self.cancelled.saturating_sub(1);
         }
         Some(timer)
+    }
+
+    /// Moves all timers of the heap into the line. Where there is no memory for that the heap stays one.
+    #[inline(never)] // rare
+    fn straighten(&mut self) {
+        self.drained = 0;
+        if !self.heap.make_room(self.line.len()) {
+            self.sift_down(0);
+            return;
+        }
+        let mut all = std::mem::take(&mut self.heap);
+        all.extend(std::mem::take(&mut self.line));
+        // A zero may have either sign.
+        all.sort_unstable_by(|a, b| (a.when + 0.0).total_cmp(&(b.when + 0.0)).then(a.order.cmp(&b.order)));
+        self.line = VecDeque::from(all);
     }
 
     fn sift_up(&mut self, mut index: usize) {

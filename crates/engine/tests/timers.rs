@@ -121,6 +121,11 @@ impl Modelled {
         due.sort_by(f64::total_cmp);
         let expected = self.living.iter().map(|(when, _)| *when).take_while(|when| *when <= end);
         assert!(due.iter().copied().eq(expected));
+        assert!(!self.timers.has_due(end, due.len() + 1));
+        // It gives up where it has looked at three cancelled ones for each living one.
+        if self.timers.cancelled_count() <= due.len() * 3 {
+            assert!(self.timers.has_due(end, due.len()));
+        }
         while let Some(alarm) = self.timers.pop_due(end) {
             if alarm.cancelled() {
                 self.release(&alarm);
@@ -231,6 +236,43 @@ fn the_cancelled_go_when_they_are_the_most() {
     assert_eq!((released[500], timers.len()), (501, 499));
     let order = std::iter::from_fn(|| timers.pop_due(1e9)).map(|alarm| alarm.number());
     assert!(order.eq(501..1000));
+}
+
+/// Deadlines in no order, many of them the same, a zero of either sign among them.
+fn disorder(number: usize) -> f64 {
+    let when = (number * 7919 % 10_007) as f64 - 5000.0;
+    if number.is_multiple_of(2) && when == 0.0 { -0.0 } else { when }
+}
+
+/// Takes so many, and says whether each was the first of the expected ones.
+fn take_expected(timers: &mut Timers<Alarm>, expected: &mut Vec<(f64, usize)>, count: usize) -> bool {
+    expected.sort_by(|a, b| b.partial_cmp(a).expect("no deadline is not a number"));
+    (0..count).all(|_| {
+        let taken = timers.pop_due(1e9).map(|alarm| alarm.number());
+        taken == expected.pop().map(|(_, number)| number)
+    })
+}
+
+#[test]
+fn a_large_heap_that_is_drained_keeps_its_order() {
+    const COUNT: usize = 40_000;
+    let mut timers = Timers::default();
+    let mut expected = Vec::new();
+    let push = |timers: &mut Timers<Alarm>, expected: &mut Vec<_>, numbers: std::ops::Range<usize>| {
+        for number in numbers {
+            timers.push(disorder(number), Alarm::new(number));
+            expected.push((disorder(number), number));
+        }
+    };
+    push(&mut timers, &mut expected, 0..COUNT);
+    assert!(take_expected(&mut timers, &mut expected, COUNT / 4));
+    // The others stand in the line. Some are added, and a second large heap is drained into the line that still has some.
+    push(&mut timers, &mut expected, COUNT..COUNT * 2);
+    assert!(take_expected(&mut timers, &mut expected, COUNT));
+    push(&mut timers, &mut expected, COUNT * 2..COUNT * 2 + 100);
+    let all = expected.len();
+    assert!(take_expected(&mut timers, &mut expected, all));
+    assert!(timers.is_empty() && timers.capacity() <= LITTLE);
 }
 
 const MILLION: usize = 1_000_000;

@@ -33,6 +33,17 @@ pub struct AlarmState {
     scheduled: Cell<bool>,
 }
 
+impl Alarm {
+    pub fn new(label: Label, when: f64) -> Self {
+        Self(Rc::new(AlarmState { label, when, cancelled: Cell::new(false), scheduled: Cell::new(true) }))
+    }
+
+    /// Cancels it without a word to the loop.
+    pub fn cancel(&self) {
+        self.0.cancelled.set(true);
+    }
+}
+
 impl Timer for Alarm {
     fn cancelled(&self) -> bool {
         self.0.cancelled.get()
@@ -120,8 +131,7 @@ impl Machine {
     }
 
     pub fn schedule(&mut self, label: Label, when: f64) -> Alarm {
-        let state = AlarmState { label, when, cancelled: Cell::new(false), scheduled: Cell::new(true) };
-        let alarm = Alarm(Rc::new(state));
+        let alarm = Alarm::new(label, when);
         self.engine.schedule(when, alarm.clone());
         alarm
     }

@@ -5,3 +5,4 @@ mod machine;
 mod operations;
 mod polling;
 mod turn;
+mod waves;
