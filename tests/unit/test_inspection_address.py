@@ -159,6 +159,42 @@ def test_an_address_that_is_taken(impl):
         assert errors == f"yibu: no page at {address} for process {process.pid}: Address already in use\n"
 
 
+@pytest.mark.parametrize("how", ["close them", "take their numbers"])
+def test_a_program_that_closes_the_descriptors_of_the_page(impl, how):
+    """Daemons close all they find; files that get the numbers are the program's."""
+    ran = impl.run_source(
+        f"""
+        import http.client, os, socket, urllib.parse, yibu
+
+        first = os.dup(0)
+        inspection = yibu.inspect(socket=False, address="127.0.0.1:0")
+        if {how == "close them"}:
+            os.closerange(first, 1000)
+        else:
+            others = socket.create_server(("127.0.0.1", 0))
+            port = others.getsockname()[1]
+            for number in range(first + 1, others.fileno()):
+                os.dup2(others.fileno(), number)
+        address = urllib.parse.urlsplit(inspection.address)
+        headers = {{"Authorization": "Bearer " + address.fragment}}
+        while True:
+            connection = http.client.HTTPConnection(address.hostname, address.port, timeout=30)
+            try:
+                connection.request("GET", "/tree", headers=headers)
+                print(connection.getresponse().status)
+                break
+            except ConnectionError:
+                continue
+        if {how != "close them"}:
+            with socket.create_connection(("127.0.0.1", port)) as asking:
+                print(others.accept()[1] == asking.getsockname())
+        inspection.close()
+        """
+    )
+    assert ran.stdout == ("200\n" if how == "close them" else "200\nTrue\n"), ran.stderr
+    assert ran.stderr.count("\n") == 1
+
+
 def test_a_forked_process_has_no_page(impl):
     ran = impl.run_source(
         """

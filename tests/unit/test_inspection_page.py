@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import json
 import os
+import re
 import shutil
 import threading
 
@@ -140,4 +141,43 @@ def test_in_a_browser(page):
         assert "Queue.get" in tab.inner_text("#stack")
         assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
         browser.close()
+    assert errors == []
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+def test_blockages_in_a_browser():
+    """A line that blocks the loop is shown with its stack, and named among what is wrong."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    ready, over = threading.Event(), threading.Event()
+
+    def make_thumbnail():
+        over.wait(0.2)
+
+    async def program():
+        ready.set()
+        while not over.is_set():
+            make_thumbnail()
+            await yibu.sleep(0.05)
+
+    loop = threading.Thread(target=lambda: yibu.run(program()))
+    loop.start()
+    ready.wait()
+    served = Page(of_this_process)
+    served.start()
+    try:
+        with playwright.sync_playwright() as started:
+            browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+            tab = browser.new_page()
+            errors = []
+            tab.on("pageerror", lambda error: errors.append(str(error)))
+            tab.goto(served.address)
+            tab.locator("#blockages", has_text="make_thumbnail").wait_for(timeout=60000)
+            tab.locator("#problems", has_text="blockages").wait_for(timeout=60000)
+            # The place of the task is the program's line, as the table of the command has it.
+            assert re.search(r"(program|make_thumbnail) \(test_inspection_page\.py:", tab.inner_text("#list"))
+            browser.close()
+    finally:
+        served.close()
+        over.set()
+        loop.join()
     assert errors == []

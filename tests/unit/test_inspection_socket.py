@@ -390,6 +390,45 @@ class TestOwnDescriptors:
         assert "cannot be inspected any more" in ran.stderr and ran.stderr.count("\n") == 1
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+class TestAnotherUser:
+    """A server may begin as root and become another user."""
+
+    @pytest.mark.parametrize("again", [False, True], ids=["says so", "is opened again"])
+    def test_setuid(self, impl, runtime, again):
+        ran = impl.run_source(
+            f"""
+            import os, tempfile, yibu
+            from yibu.inspection import client, rows, server, sockets, snapshot, page_server, observed
+
+            del os.environ["XDG_RUNTIME_DIR"]
+            reading, writing = os.pipe()
+            parent = os.getpid()
+            child = os.fork()
+            if child == 0:
+                os.setuid(65534)
+                os.read(reading, 1)
+                try:
+                    answer = client.exchange(parent, {{"ask": "tasks", "sample": 0}}, 20)
+                    print(answer["tree"]["pid"] == parent, flush=True)
+                except client.Unreachable as error:
+                    print(error, flush=True)
+                os._exit(0)
+            yibu.inspect()
+            os.setuid(65534)
+            if {again}:
+                yibu.inspect()
+            os.write(writing, b"1")
+            os.waitpid(child, 0)
+            """
+        )
+        assert ran.stderr == ""
+        if again:
+            assert ran.stdout == "True\n"
+        else:
+            assert "belongs to another user: a process that changes its user has to call" in ran.stdout
+
+
 class TestFinding:
     def test_a_socket_in_another_folder(self, start, command, monkeypatch):
         process = start(WAITING, "--inspect")

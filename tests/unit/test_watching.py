@@ -474,6 +474,37 @@ def test_a_child_that_works_within_the_step_that_forked():
     assert (out, err) == ("0\n", "")
 
 
+def test_a_child_that_goes_on_with_the_loop_of_its_parent():
+    """From its next wait on the loop is the child's, and what blocks it is seen there."""
+    out, err = run_program(
+        """
+        import os, threading, time, yibu
+
+        seen = threading.Event()
+
+        async def main():
+            loop = yibu.get_running_loop()
+            waited = loop.create_future()
+            child = os.fork()
+            if child:
+                print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+            else:
+                loop.call_later(0.01, waited.set_result, None)
+                await waited
+                deadline = time.monotonic() + 15
+                while not seen.is_set() and time.monotonic() < deadline:
+                    time.sleep(0.01)
+                os._exit(seen.is_set())
+
+        yibu.watch(0.02, lambda blockage: seen.set() if os.getpid() != parent else None)
+        parent = os.getpid()
+        yibu.run(main())
+        """,
+        "-c",
+    )
+    assert (out, err) == ("1\n", "")
+
+
 def test_the_end_of_the_interpreter():
     """A watchdog that nobody stops ends with the interpreter, also while a loop of another thread blocks."""
     source = """

@@ -106,11 +106,19 @@ def exchange_by_socket(pid: int, request: Request, timeout: float) -> dict[str, 
                 refused = error
                 continue
             return _answer(connection, pid, uid, request, timeout)
+    closed_to_us = None
     for _pid, path in sockets.bound(pid):
         found = _connected(path, pid, uid, timeout)
+        if found is None and _is_closed_to_us(path):
+            closed_to_us = path
         if found is not None:
             with found:
                 return _answer(found, pid, uid, request, timeout)
+    if closed_to_us is not None:
+        raise Unreachable(
+            f"the socket of process {pid}, {closed_to_us}, belongs to another user: a process that changes "
+            "its user has to call yibu.inspect() after that; until then root can look"
+        )
     if refused is not None:
         raise Unreachable(f"the socket of process {pid} cannot be used: {refused}")
     raise WithoutSocket(
@@ -153,6 +161,17 @@ def _answer(
     if "error" in answer:
         raise Unreachable(f"process {pid}: {answer['error']}")
     return answer
+
+
+def _is_closed_to_us(path: str) -> bool:
+    """Whether the folder of a socket belongs to another user."""
+    try:
+        os.stat(path)
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _user_of(pid: int) -> int:

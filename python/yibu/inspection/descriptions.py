@@ -5,6 +5,7 @@ processes. What stands beside tasks and loops is described by `parts.py`.
 """
 
 import dataclasses
+import os
 import re
 from collections.abc import Iterator
 from typing import overload
@@ -28,6 +29,11 @@ class Frame:
 
     def __str__(self) -> str:
         return f"{self.function} ({self.file}:{self.line})"
+
+    @property
+    def short(self) -> str:
+        """The same without the folders."""
+        return f"{self.function} ({os.path.basename(self.file)}:{self.line})"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

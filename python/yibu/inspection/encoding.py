@@ -41,9 +41,12 @@ def _tasks(tree: TaskTree, breathe: Callable[[], None]) -> Iterable[str]:
         breathe()
         stack = stacks.get(id(task.stack))
         if stack is None:
-            stacks[id(task.stack)] = stack = json.dumps([dataclasses.asdict(frame) for frame in task.stack])
+            frames = [dataclasses.asdict(frame) for frame in task.stack]
+            place = "" if task.place is None else task.place.short
+            stack = f'"place": {json.dumps(place)}, "stack": {json.dumps(frames)}'
+            stacks[id(task.stack)] = stack
         begin = json.dumps({name: getattr(task, name) for name in _TASK})
-        yield f'{begin[:-1]}, "stack": {stack}}}'
+        yield f"{begin[:-1]}, {stack}}}"
 
 
 def _described(items: Iterable[Any], breathe: Callable[[], None]) -> Iterable[str]:
@@ -55,7 +58,7 @@ def _described(items: Iterable[Any], breathe: Callable[[], None]) -> Iterable[st
 def decode(data: dict[str, Any]) -> TaskTree:
     """The tree that such an object describes."""
     return TaskTree(
-        tasks=tuple(_made(TaskDescription, task) for task in data["tasks"]),
+        tasks=tuple(_task(task) for task in data["tasks"]),
         loops=tuple(_loop(loop) for loop in data["loops"]),
         problems=tuple(_made(Problem, problem) for problem in data["problems"]),
         pid=data["pid"],
@@ -73,6 +76,14 @@ def _made(kind: Any, data: dict[str, Any]) -> Any:
     if "stack" in fields:
         fields["stack"] = tuple(Frame(**frame) for frame in fields["stack"])
     return kind(**fields)
+
+
+def _task(data: dict[str, Any]) -> TaskDescription:
+    # The place is in the stack.
+    made: TaskDescription = _made(
+        TaskDescription, {name: value for name, value in data.items() if name != "place"}
+    )
+    return made
 
 
 def _loop(data: dict[str, Any]) -> LoopDescription:

@@ -160,6 +160,7 @@ _registered = threading.Event()
 def _shared_server() -> Server:
     if not _servers:
         _servers.append(Server())
+    _servers[0].follow_user()
     return _servers[0]
 
 

@@ -10,6 +10,7 @@ and `inspecting.py`.
 import contextlib
 import hmac
 import json
+import logging
 import secrets
 import socket
 import sys
@@ -41,6 +42,8 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
+
+_log = logging.getLogger("yibu")
 
 _FRESH = 0.4
 """Seconds for which an answer is good for all clients."""
@@ -114,10 +117,28 @@ class Page:
 
     def start(self) -> None:
         """Serve in a thread that does not keep the process alive."""
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(0.2,), name="yibu-page", daemon=True
-        )
+        self._thread = threading.Thread(target=self._run, name="yibu-page", daemon=True)
         self._thread.start()
+
+    def _run(self) -> None:
+        """Serve, and go on at the same address when the program has closed the descriptor."""
+        while True:
+            try:
+                self._server.serve_forever(poll_interval=0.2)
+            except _DescriptorLost:
+                try:
+                    self._server.open_again()
+                except OSError as error:
+                    _log.warning(
+                        "the program has closed the descriptor of the page at %s:%d, and it cannot be opened "
+                        "again: %s",
+                        _in_address(self.host),
+                        self.port,
+                        error,
+                    )
+                    return
+            else:
+                return
 
     def pause(self) -> None:
         """End all threads; who asks meanwhile waits until `start()`."""
@@ -134,7 +155,7 @@ class Page:
 
     def abandon(self) -> None:
         """Close this process's reference to the address."""
-        self._server.socket.close()
+        self._server.own.close()
 
     def shut_down(self) -> None:
         """End `serve()`, from another thread."""
@@ -143,6 +164,10 @@ class Page:
 
 def _in_address(host: str) -> str:
     return f"[{host}]" if ":" in host else host
+
+
+class _DescriptorLost(Exception):
+    """The number of the socket is closed, or that of another file."""
 
 
 class _Server(ThreadingHTTPServer):
@@ -156,6 +181,21 @@ class _Server(ThreadingHTTPServer):
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._open: dict[socket.socket, threading.Thread] = {}
         super().__init__((host, port), partial(_Handler, page))
+        self.own = server.OwnSocket(self.socket)
+
+    def open_again(self) -> None:
+        """Listen at the same address with another socket."""
+        self.own.close()
+        self.socket = socket.socket(self.address_family, self.socket_type)
+        self.own = server.OwnSocket(self.socket)
+        self.server_bind()
+        self.server_activate()
+
+    def get_request(self) -> tuple[Any, Any]:
+        """The next connection; none from a socket of the program that has got the number."""
+        if not self.own.is_open:
+            raise ConnectionAbortedError
+        return super().get_request()
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         self._open[request] = threading.current_thread()
@@ -166,6 +206,8 @@ class _Server(ThreadingHTTPServer):
 
     def service_actions(self) -> None:
         """Called every now and then by `serve_forever`."""
+        if not self.own.is_open:
+            raise _DescriptorLost
         server.check_onlookers()
 
     def end_threads(self) -> None:

@@ -48,6 +48,7 @@ class Server:
 
     def __init__(self) -> None:
         self.path = ""
+        self._uid = -1
         self._socket: OwnSocket | None = None
         self._end: OwnSocket | None = None
         self._thread: threading.Thread | None = None
@@ -73,7 +74,7 @@ class Server:
         except BaseException:
             listening.close()
             raise
-        self.path, self._socket = path, OwnSocket(listening)
+        self.path, self._socket, self._uid = path, OwnSocket(listening), os.geteuid()
 
     def start(self) -> None:
         """Serve the socket, in a thread that does not keep the process alive."""
@@ -145,6 +146,12 @@ class Server:
         self.abandon()
         with contextlib.suppress(OSError):
             os.unlink(self.path)
+
+    def follow_user(self) -> None:
+        """Move to the folder of another user when the process has become that user."""
+        if self._uid != os.geteuid():
+            self.close()
+            self.open()
 
     def abandon(self) -> None:
         """Close this process's reference to the socket, which is that of another process."""

@@ -1,9 +1,8 @@
 """A `TaskTree` as a table: a line for each task, and what is wrong below. Called by `str()`."""
 
-import os
 from collections.abc import Iterable
 
-from yibu.inspection.descriptions import Frame, LoopDescription, TaskDescription, TaskTree
+from yibu.inspection.descriptions import LoopDescription, TaskDescription, TaskTree
 from yibu.inspection.wording import counted, printable, unquoted
 
 HEADINGS = ("TASK", "STATE", "AGE", "CPU TIME", "WAITS FOR", "AT")
@@ -40,7 +39,7 @@ def loop_lines(loop: LoopDescription) -> Iterable[str]:
     where = f"in thread {unquoted(loop.thread_name) or loop.thread}" if loop.thread else "not running"
     yield f"{loop.kind}, {where}, {counted(loop.tasks, 'task')}"
     if loop.stack:
-        yield f"  now at {_short(loop.stack[-1])}"
+        yield f"  now at {loop.stack[-1].short}"
     metrics = loop.metrics
     if metrics is not None and metrics.utilisation is not None:
         line = f"  {metrics.utilisation:.0%} busy since it runs, {metrics.ready} ready"
@@ -90,7 +89,7 @@ def _cells(task: TaskDescription) -> dict[str, str]:
         "" if task.age is None else age(task.age),
         "" if task.cpu_time is None else age(task.cpu_time),
         printable(task.waits_for),
-        "" if task.place is None else _short(task.place),
+        "" if task.place is None else task.place.short,
     )
     return dict(zip(HEADINGS, cells, strict=True))
 
@@ -102,7 +101,3 @@ def age(seconds: float) -> str:
             value = seconds / divisor
             return f"{value:.1f} {unit}" if value < 10 and unit == "s" else f"{value:.0f} {unit}"
     return f"{seconds / 86400:.0f} d"
-
-
-def _short(frame: Frame) -> str:
-    return f"{frame.function} ({os.path.basename(frame.file)}:{frame.line})"

@@ -8,13 +8,6 @@ const EVERY = 1000;
 const token = location.hash.slice(1);
 const state = { tree: null, byId: new Map(), shown: [], chosen: null, paused: false, failed: null, asked: 0 };
 
-function place(task) {
-  const other = task.stack.filter((frame) => !/\/asyncio\/[^/]*$/.test(frame.file));
-  const own = other.filter((frame) => frame.file && !/\/(site|dist)-packages\/|\/lib(64)?\/python3\.\d+[a-z]*\//.test(frame.file));
-  const frame = (own.at(-1) ?? other.at(-1) ?? task.stack.at(-1));
-  return frame ? `${frame.function} (${frame.file.split("/").at(-1)}:${frame.line})` : "";
-}
-
 async function ask() {
   if (!state.paused && !document.hidden) {
     try {
@@ -34,7 +27,6 @@ function take(tree) {
   state.tree = tree;
   state.byId = new Map(tree.tasks.map((task) => [task.id, task]));
   for (const task of tree.tasks) {
-    task.place = place(task);
     task.text = `${task.name}\n${task.waits_for}\n${task.stack.map((frame) => `${frame.function} ${frame.file}`).join("\n")}`.toLowerCase();
   }
   const now = performance.now();
