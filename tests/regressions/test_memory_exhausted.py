@@ -53,6 +53,18 @@ PROGRAM = """
         reader.feed_eof()
         await reader.read()
 
+    async def completions():
+        for each in aio.as_completed([nothing(), nothing()]):
+            await each
+        for each in aio.as_completed([nothing(), aio.sleep(9)], timeout=8):
+            await each
+            break
+        await aio.wait([asyncio.ensure_future(nothing())], timeout=9)
+
+    async def children():
+        process = await aio.create_subprocess_exec("true", stdin=-1, stdout=-1)
+        await process.communicate()
+
     def run_loop_again():
         # The loop works; it may have been told to stop before.
         for _ in range(2):
@@ -83,7 +95,8 @@ PROGRAM = """
         return False
 
     failures = 0
-    for work in (tasks, primitives, calls, streams):
+    works = {"each": (tasks, primitives, calls, streams), "more": (completions, children)}
+    for work in works[sys.argv[2]]:
         for number in range(int(sys.argv[1])):
             failures += attempt(work, number)
             run_loop_again()
@@ -94,8 +107,9 @@ PROGRAM = """
 
 
 @pytest.mark.yibu_only
-def test_each_allocation_fails_once(impl):
-    process = impl.run_source(PROGRAM, "150", python_options=("-W", "ignore"), RUST_BACKTRACE="0")
+@pytest.mark.parametrize("works", ["each", "more"])
+def test_each_allocation_fails_once(impl, works):
+    process = impl.run_source(PROGRAM, "150", works, python_options=("-W", "ignore"), RUST_BACKTRACE="0")
     assert process.returncode == 0, f"status {process.returncode}\n{process.stderr[-3000:]}"
     assert process.stdout == "ended\n"
     assert "failed internally" not in process.stderr

@@ -198,3 +198,20 @@ class TestHandles:
         made.cancel()
         turn(loop)
         assert called == [1, 1]
+
+
+def test_a_setter_that_changes_the_state(impl):
+    """The state is set as it was given, and what happens to it meanwhile is the program's own business."""
+    state = {"maxsize": 3, "extra": 1}
+
+    class Queue(impl.Queue):
+        def __setattr__(self, name, value):
+            state[f"{name} was set"] = True
+            super().__setattr__(name, value)
+
+    queue = Queue()
+    try:
+        queue.__setstate__(state)
+    except AttributeError:
+        pytest.skip("stock asyncio has no such method")
+    assert queue.extra == 1

@@ -70,7 +70,7 @@ fn state<'py, T: Copied>(object: &Obj<'py, T>) -> Output<'py> {
         }
     }
     if let Some(own) = object.own_dict() {
-        for (name, value) in own {
+        for (name, value) in own.copy()? {
             // What `vars()` has put there is older than what was found above.
             if !state.contains(&name)? {
                 state.set_item(name, value)?;
@@ -118,7 +118,8 @@ fn set_state<'py>(object: &Bound<'py, PyAny>, state: &Bound<'py, PyAny>) -> PyRe
     if state.is_none() {
         return Ok(());
     }
-    for (name, value) in state.cast::<PyDict>()?.iter() {
+    // A copy: what is set may be an attribute of the program's, whose setter changes the dict.
+    for (name, value) in state.cast::<PyDict>()?.copy()?.iter() {
         object.setattr(name.cast()?, value)?;
     }
     Ok(())

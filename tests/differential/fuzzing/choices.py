@@ -150,7 +150,7 @@ EXPRESSIONS = {
         (1, "{condition}.notify_all()"),
         (5, "w.task({n}).cancel({message})"),
         (1, "w.task({n}).uncancel()"),
-        (1, "w.task({n}).get_stack(limit=1)"),
+        (1, "w.stack({n})"),
         (2, "w.future({n}).cancel({message})"),
         (4, "w.future({n}).set_result({n})"),
         (3, "w.future({n}).set_exception({error})"),

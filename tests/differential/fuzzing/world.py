@@ -334,6 +334,11 @@ class World:
     def task(self, number):
         return self.tasks[number % len(self.tasks)]
 
+    def stack(self, number):
+        """Return the stack of a task, but of one that is done that of its error: native code is not in it."""
+        task = self.task(number)
+        return task.done() or task.get_stack(limit=1)
+
     def younger(self, number):
         """Return a task that began after the running one: a circle of waiting tasks cannot be cancelled."""
         task = self.aio.current_task()

@@ -17,8 +17,13 @@ pub fn caught<R>(body: impl FnOnce() -> PyResult<R>) -> PyResult<R> {
     catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|payload| Err(panicked(payload.as_ref())))
 }
 
-/// What PyO3 says where the interpreter could not make an object: there was no memory, as a rule, if it has not told another reason.
-const NO_OBJECT: [&str; 2] = ["PyObject pointer is null", "Python API call failed"];
+/// What PyO3 says where the interpreter could not make an object, and the standard library where PyO3 could not show a type: there
+/// was no memory, as a rule, if the interpreter has not told another reason.
+const NO_OBJECT: [&str; 3] = [
+    "PyObject pointer is null",
+    "Python API call failed",
+    "a formatting trait implementation returned an error when the underlying stream did not: Error",
+];
 
 fn message(payload: &(dyn Any + Send)) -> &str {
     let text = payload.downcast_ref::<String>().map(String::as_str);
@@ -96,5 +101,11 @@ fn guard_entered<'py, R: Copy>(_: Python<'py>, failed: R, body: impl FnOnce() ->
 /// a thread itself, which may be never where yibu's own loop does not run.
 #[cold]
 fn raise(error: PyErr) {
-    attached(|py| error.restore(py));
+    attached(|py| {
+        // Where there is no memory for the exception, PyO3 panics. A panic that leaves this function ends the process.
+        if catch_unwind(AssertUnwindSafe(|| error.restore(py))).is_err() {
+            // SAFETY: attached; the interpreter has made this exception long before.
+            unsafe { ffi::PyErr_NoMemory() };
+        }
+    });
 }

@@ -108,8 +108,8 @@ fn abandon(iterator: &Obj<'_, AsCompletedIterator>) -> PyResult<()> {
         return Ok(());
     }
     let todo = todo(&all)?;
-    for future in &todo {
-        forget(&future, &COMPLETION, all.as_any())?;
+    for future in todo.try_iter()? {
+        forget(&future?, &COMPLETION, all.as_any())?;
     }
     // A reaction that is in the ready ring already finds that no future is pending.
     todo.clear();
@@ -190,8 +190,8 @@ fn expire(all: &Bound<'_, PyAny>) -> PyResult<()> {
     current::flush_leave_running(all.py())?;
     all.alarm.clear();
     let todo = todo(all)?;
-    for future in &todo {
-        forget(&future, &COMPLETION, all.as_any())?;
+    for future in todo.try_iter()? {
+        forget(&future?, &COMPLETION, all.as_any())?;
         put(all, None)?;
     }
     todo.clear();
