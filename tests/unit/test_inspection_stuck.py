@@ -434,3 +434,22 @@ class TestDropped:
                 del kept
 
         assert not self.named(outer)
+
+
+def test_a_crowd_is_looked_at_once(aio, monkeypatch):
+    """Thousands of stuck tasks that wait for the same: what they can reach is searched once for each."""
+    made = []
+    monkeypatch.setattr(Reach, "go", lambda self, go=Reach.go: (made.append(self), go(self)))
+
+    async def outer():
+        queue = aio.Queue()
+
+        async def consumer():
+            await queue.get()
+
+        async with aio.TaskGroup() as group:
+            for _ in range(500):
+                group.create_task(consumer())
+
+    assert len(words(outer)) == 1
+    assert len(made) <= 510

@@ -72,10 +72,11 @@ def _deadlocks(snapshot: Snapshot) -> list[Problem]:
         needs.append(_needs(snapshot, index, wait))
     wakers = Wakers(snapshot)
     stuck = _stuck(snapshot, needs, wakers)
-    edges = {
-        index: [other for other in needs[index][0] if other in stuck] or wakers.stuck_wakers(index, stuck)
-        for index in stuck
-    }
+    edges = {index: [other for other in needs[index][0] if other in stuck] for index in stuck}
+    to_wake = {index for index in stuck if not edges[index]}
+    if to_wake:
+        found_wakers = wakers.stuck_wakers(stuck)
+        edges.update((index, found_wakers[index]) for index in to_wake)
     found = [
         _left_alone(snapshot, index)
         for index in stuck
@@ -98,12 +99,19 @@ def _deadlocks(snapshot: Snapshot) -> list[Problem]:
 
 def _cut_dead_ends(edges: dict[int, list[int]]) -> None:
     """Leave only what leads into a circle."""
-    while True:
-        ends = [index for index, others in edges.items() if not any(other in edges for other in others)]
-        if not ends:
-            break
-        for index in ends:
-            del edges[index]
+    coming: dict[int, list[int]] = {}
+    for index, others in edges.items():
+        for other in others:
+            coming.setdefault(other, []).append(index)
+    ways = {index: len(others) for index, others in edges.items()}
+    ends = [index for index, count in ways.items() if count == 0]
+    while ends:
+        end = ends.pop()
+        del edges[end]
+        for index in coming.get(end, ()):
+            ways[index] -= 1
+            if ways[index] == 0:
+                ends.append(index)
     for index, others in edges.items():
         edges[index] = [other for other in others if other in edges]
 

@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Collection
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,9 @@ _MOST = 15_000
 """So many objects are looked at; what may be woken by more than that is not stuck as far as is known."""
 
 _MOST_OF_TASK = 2_000
+
+_MOST_WAKERS = 20
+"""So many tasks are taken for those that could wake another one."""
 
 
 class Wakers:
@@ -67,17 +71,29 @@ class Wakers:
         wait = self.snapshot.waits[index]
         return self._left <= 0 or not self._names.get(id(wait.resource), set()).isdisjoint(wait.woken_by)
 
-    def stuck_wakers(self, index: int, stuck: set[int]) -> list[int]:
-        """The other stuck tasks that could wake a task.
+    def stuck_wakers(self, stuck: set[int]) -> dict[int, list[int]]:
+        """For each stuck task that has to be woken the other stuck tasks that could do that.
 
         They do so by what their coroutines call, else by what functions in them call, else by what they have.
         """
-        wait = self.snapshot.waits[index]
-        key = id(wait.resource)
-        having = [other for other in sorted(stuck) if other != index and key in self._of_task(other).found]
-        calling = [other for other in having if not self._by_task[other].names.isdisjoint(wait.woken_by)]
-        themselves = [other for other in calling if not self._names_of(other).isdisjoint(wait.woken_by)]
-        return themselves or calling or having
+        having: dict[int, list[int]] = {}
+        for index in sorted(stuck):
+            for key in self._wanted & self._of_task(index).found.keys():
+                having.setdefault(key, []).append(index)
+        chosen: dict[tuple[int, Collection[str]], list[int]] = {}
+        found = {}
+        for index in stuck & self.waiting:
+            wait = self.snapshot.waits[index]
+            key = id(wait.resource), wait.woken_by
+            if key not in chosen:
+                chosen[key] = self._most_likely(having.get(key[0], []), wait.woken_by)
+            found[index] = [other for other in chosen[key] if other != index]
+        return found
+
+    def _most_likely(self, having: list[int], names: Collection[str]) -> list[int]:
+        calling = [index for index in having if not self._by_task[index].names.isdisjoint(names)]
+        themselves = [index for index in calling if not self._names_of(index).isdisjoint(names)]
+        return next(filter(None, (themselves, calling, having)), [])[:_MOST_WAKERS]
 
     def _names_of(self, index: int) -> set[str]:
         steps = self.snapshot.rows[index].steps
@@ -89,7 +105,8 @@ class Wakers:
             row = self.snapshot.rows[index]
             reach = self._by_task[index] = Reach(self.snapshot.breathe, min(_MOST_OF_TASK, self._left))
             for step in row.steps:
-                frame = _frame(step.coroutine)
+                # The frame of a native coroutine is costly to make, and says nothing that is not referred to.
+                frame = None if step.code is None else _frame(step.coroutine)
                 if frame is not None:
                     reach.add_code(frame.f_code, frame.f_globals)
                 if frame is not None and row.runs:  # its variables are hidden from the garbage collector
