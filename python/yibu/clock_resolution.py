@@ -7,9 +7,14 @@ are still made after `install()`, by subclasses and for selectors of the program
 whose sum with a time is always later than that time. Called by `installation.py`.
 """
 
+from __future__ import annotations
+
 import asyncio
 import math
-from typing import Any
+
+TYPE_CHECKING = False  # importing typing takes a while
+if TYPE_CHECKING:
+    from typing import Any
 
 _NAME = "_clock_resolution"
 

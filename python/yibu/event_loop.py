@@ -8,20 +8,24 @@ Made by `policy.py` and by programs. The order of the bases matters: native firs
 is reached, because the native class has every one of them, be it to refuse it.
 """
 
+from __future__ import annotations
+
 import asyncio
-from typing import TYPE_CHECKING, Any
 
 from yibu import _yibu
 from yibu.loop_internals import SHOWN, LoopInternals, own_attributes
 
+TYPE_CHECKING = False  # importing typing takes a while
 if TYPE_CHECKING:
+    from typing import Any
+
     from yibu.observing.metrics import LoopMetrics
 
 
 class EventLoop(_yibu.EventLoop, LoopInternals, asyncio.SelectorEventLoop):
     """An asyncio event loop implemented in Rust."""
 
-    def metrics(self) -> "LoopMetrics":
+    def metrics(self) -> LoopMetrics:
         """What the loop has counted; `yibu.observe()` makes it count more. May be called from any thread."""
         from yibu.observing.metrics import metrics_of
 

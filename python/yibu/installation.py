@@ -30,18 +30,12 @@ import sys
 import threading
 from asyncio import base_subprocess, selector_events, sslproto, staggered, streams, subprocess, unix_events
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from yibu import _yibu, clock_resolution, namesakes, policy, selector_loop, uvloop_alias
 from yibu.event_loop import EventLoop
 
-
-class Replacement(NamedTuple):
-    """A name of asyncio, and what stands behind it before and after `install()`."""
-
-    name: str
-    stock: object
-    native: object
+# A name of asyncio, and what stands behind it before and after `install()`.
+Replacement = tuple[str, object, object]
 
 
 class _Installation:
@@ -112,17 +106,16 @@ def replacements() -> Iterator[Replacement]:
     # Not asyncio's `__all__`, which leaves out TaskGroup in Python 3.11.
     for name, stock in list(vars(asyncio).items()):
         if name in native and not name.startswith("__") and name not in _LEFT_ALONE:
-            yield Replacement(name, stock, native[name])
+            yield name, stock, native[name]
     for module, names in _PRIVATE.items():
         for name in names:
             if name in vars(module):
-                yield Replacement(name, vars(module)[name], native[name])
+                yield name, vars(module)[name], native[name]
     for module, aliases in _ALIASES.items():
         for alias, name in aliases.items():
             if alias in vars(module):
-                yield Replacement(alias, vars(module)[alias], native[name])
-    for replaced in policy.replacements():
-        yield Replacement(*replaced)
+                yield alias, vars(module)[alias], native[name]
+    yield from policy.replacements()
 
 
 def _class_pairs(replaced: list[Replacement]) -> list[tuple[type, type]]:

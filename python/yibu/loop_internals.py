@@ -5,17 +5,22 @@ them: reading is cheap, and what is changed through them is changed in the loop.
 looptime and others rely on it; the native side is `event_loop/internals.rs`. Mixed into `EventLoop`.
 """
 
+from __future__ import annotations
+
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from heapq import heappush
 from operator import is_
 from selectors import EVENT_READ, EVENT_WRITE, SelectorKey
-from typing import Any, Self, SupportsIndex, TypeVar
 from weakref import WeakKeyDictionary, ref
 
-_Result = TypeVar("_Result")
-_Handle = Any  # asyncio's, or anything that runs by `_run()`
+TYPE_CHECKING = False  # importing typing takes a while
+if TYPE_CHECKING:
+    from typing import Any, Self, SupportsIndex, TypeVar
+
+    _Result = TypeVar("_Result")
+    _Handle = Any  # asyncio's, or anything that runs by `_run()`
 
 
 # What asyncio's loops have in their `__dict__`, and `vars()` shows.
@@ -49,7 +54,7 @@ SHOWN = (
 )
 
 
-class Ready(deque[_Handle]):
+class Ready(deque["_Handle"]):
     """`_ready`: the handles that run next.
 
     A deque, because that is what asyncio's is. What it holds is in the loop; the memory of the deque itself
@@ -64,7 +69,7 @@ class Ready(deque[_Handle]):
         count: int = self._loop._ready_count()
         return count
 
-    def _changed(self, change: "Callable[[deque[_Handle]], _Result]") -> "_Result":
+    def _changed(self, change: Callable[[deque[_Handle]], _Result]) -> _Result:
         """Make a change to all of it."""
         handles = deque(self._loop._ready_take())
         try:
@@ -201,7 +206,7 @@ class Ready(deque[_Handle]):
         self._loop._ready_take()
 
 
-class Scheduled(list[Any]):
+class Scheduled(list["Any"]):
     """`_scheduled`: the timers, as asyncio's heap has them.
 
     A list, because that is what `heapq` takes, which goes past all methods. So what it holds is its own:
@@ -285,16 +290,16 @@ class Selector:
 
 
 # What programs hold of each loop. It holds the loop.
-_READY: "WeakKeyDictionary[LoopInternals, ref[Ready]]" = WeakKeyDictionary()
-_SCHEDULED: "WeakKeyDictionary[LoopInternals, ref[Scheduled]]" = WeakKeyDictionary()
+_READY: WeakKeyDictionary[LoopInternals, ref[Ready]] = WeakKeyDictionary()
+_SCHEDULED: WeakKeyDictionary[LoopInternals, ref[Scheduled]] = WeakKeyDictionary()
 
 
-def _shown_timers(loop: "LoopInternals") -> Scheduled | None:
+def _shown_timers(loop: LoopInternals) -> Scheduled | None:
     view = _SCHEDULED.get(loop)
     return None if view is None else view()
 
 
-def _hide_timers(loop: "ref[LoopInternals]", view: "ref[Scheduled]") -> None:
+def _hide_timers(loop: ref[LoopInternals], view: ref[Scheduled]) -> None:
     """Tell the loop that nobody has its list of timers any more."""
     native: Any = loop()
     if native is not None and _SCHEDULED.get(native) is view:

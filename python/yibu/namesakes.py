@@ -13,12 +13,17 @@ cannot be combined with a class of yet another metaclass (`abc.ABC` is no proble
 Called by `installation.py`.
 """
 
+from __future__ import annotations
+
 import sys
 from abc import ABCMeta
 from collections.abc import Iterable
-from typing import Any
 
 from yibu import _yibu
+
+TYPE_CHECKING = False  # importing typing takes a while
+if TYPE_CHECKING:
+    from typing import Any
 
 # Each class, and those whose instances and subclasses count as its own.
 _NAMESAKES: dict[type, tuple[type, ...]] = {}

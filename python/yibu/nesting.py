@@ -19,15 +19,20 @@ It does what `nest_asyncio` does, with the same limits, which come with the matt
 Called by programs. The inner turns are `EventLoop._run_once`.
 """
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
 
 from yibu import _yibu
 from yibu.event_loop import EventLoop
+
+TYPE_CHECKING = False  # importing typing takes a while
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class _Allowed:

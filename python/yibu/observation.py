@@ -3,13 +3,17 @@
 `EventLoop.metrics()` shows it, and the exporters of `yibu.observing` send it away. Called by programs.
 """
 
+from __future__ import annotations
+
 import threading
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
 
 from yibu import _yibu
 
+TYPE_CHECKING = False  # importing typing takes a while
 if TYPE_CHECKING:
+    from typing import Self
+
     from yibu.observing.ticking import Ticking
 
 
@@ -49,7 +53,7 @@ class Observer:
 
 _lock = threading.Lock()
 _observers: list[Observer] = []
-_clock: "list[Ticking]" = []
+_clock: list[Ticking] = []
 
 
 def observe(slow: float = 0.1) -> Observer:

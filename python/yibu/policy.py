@@ -8,15 +8,20 @@ Python 3.16 removes them. Then `names()` is empty, and `install()` gives asyncio
 Called by programs, by `yibu/__init__.py`, and by `installation.py`, which makes this policy the process's.
 """
 
+from __future__ import annotations
+
 import asyncio
 import sys
 import threading
 import warnings
 from asyncio import AbstractEventLoop, events, unix_events
 from collections.abc import Mapping
-from typing import Any
 
 from yibu.event_loop import EventLoop, new_event_loop
+
+TYPE_CHECKING = False  # importing typing takes a while
+if TYPE_CHECKING:
+    from typing import Any
 
 if sys.version_info < (3, 14):
     from asyncio import AbstractChildWatcher

@@ -6,13 +6,18 @@ the standard library's loop. The class itself stays what and where it is; for th
 yibu is installed. Called by `installation.py`, after the classes have become namesakes.
 """
 
+from __future__ import annotations
+
 import asyncio
 import inspect
-from typing import Any
 
 from yibu import _yibu
 from yibu.event_loop import EventLoop
 from yibu.namesakes import Namesake
+
+TYPE_CHECKING = False  # importing typing takes a while
+if TYPE_CHECKING:
+    from typing import Any
 
 STOCK: Any = asyncio.SelectorEventLoop
 

@@ -11,13 +11,18 @@ For all other children it returns None, and also when the program has replaced a
 `_UnixSubprocessTransport` calls `start`.
 """
 
+from __future__ import annotations
+
 import contextlib
 import functools
 import os
 import subprocess
 import sys
 import threading
-from typing import Any
+
+TYPE_CHECKING = False  # importing typing takes a while
+if TYPE_CHECKING:
+    from typing import Any
 
 # Of its private names the stubs know few.
 _subprocess: Any = subprocess

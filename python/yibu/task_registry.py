@@ -8,17 +8,22 @@ asks `_native_tasks()` when it is iterated, counted or searched.
 `yibu/__init__.py` calls `join_task_registry()` once, on import. No other code should need this module.
 """
 
+from __future__ import annotations
+
 import asyncio
 import gc
 import sys
 from collections.abc import Iterator
-from typing import Any
 from weakref import WeakSet, ref
 
 from yibu._yibu import _native_tasks
 
+TYPE_CHECKING = False  # importing typing takes a while
+if TYPE_CHECKING:
+    from typing import Any
 
-class TaskReferences(set[Any]):
+
+class TaskReferences(set["Any"]):
     """A registry's weak references to tasks, with those to the native tasks of every loop and thread."""
 
     def __iter__(self) -> Iterator[Any]:

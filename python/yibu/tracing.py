@@ -5,10 +5,14 @@ a trace is recorded. Called by programs, by `command_line.py` (`--trace`) and wh
 (`YIBU_TRACE`).
 """
 
-import os
-from typing import TYPE_CHECKING, Any
+from __future__ import annotations
 
+import os
+
+TYPE_CHECKING = False  # importing typing takes a while
 if TYPE_CHECKING:
+    from typing import Any
+
     from yibu.trace_recording import Trace
 
 BUFFER = 8 << 20
@@ -18,12 +22,12 @@ _FIRST = "YIBU_TRACE_FIRST"
 
 
 def trace(
-    path: "str | bytes | os.PathLike[str] | os.PathLike[bytes] | None" = None,
+    path: str | bytes | os.PathLike[str] | os.PathLike[bytes] | None = None,
     *,
     spans: Any = None,
     signal: int | str | None = None,
     buffer_size: int = BUFFER,
-) -> "Trace":
+) -> Trace:
     """Record the steps of all event loops of yibu in a file, in Chrome's trace event format.
 
     Recording lasts until `stop()` of what this returns, or the end of its `with` block; the end of the

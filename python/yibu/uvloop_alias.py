@@ -8,16 +8,21 @@ A program that has imported the real one before keeps it. What is asked of the i
 Called by `installation.py`.
 """
 
+from __future__ import annotations
+
 import asyncio
 import sys
 import warnings
 from collections.abc import Callable, Coroutine
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Any
 
 from yibu import _yibu, policy
 from yibu.event_loop import EventLoop, new_event_loop
+
+TYPE_CHECKING = False  # importing typing takes a while
+if TYPE_CHECKING:
+    from typing import Any
 
 VERSION = "0.23.0"
 """The version of uvloop whose names these are; some programs compare it."""

@@ -4,15 +4,17 @@ Only the function is here; the watchdog itself is `observing/watchdog.py`, which
 watches. Called by programs, by `command_line.py` (`--watch`) and when yibu is imported (`YIBU_WATCH`).
 """
 
+from __future__ import annotations
+
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False  # importing typing takes a while
 if TYPE_CHECKING:
     from yibu.observing import Blockage, Watch
 
 
-def watch(threshold: float = 0.1, on_block: "Callable[[Blockage], object] | None" = None) -> "Watch":
+def watch(threshold: float = 0.1, on_block: Callable[[Blockage], object] | None = None) -> Watch:
     """Report each step of an event loop that takes longer than `threshold` seconds, while it still runs.
 
     A thread watches all loops of yibu in all threads, until `stop()` of what this returns, or the end of its

@@ -157,7 +157,7 @@ class TestInstall:
         run("""
             from yibu.installation import replacements
 
-            expected = {replacement.name for replacement in replacements()} | {"_event_loop_policy"}
+            expected = {name for name, _stock, _native in replacements()} | {"_event_loop_policy"}
             before = globals_of_asyncio()
             yibu.install()
             after = globals_of_asyncio()

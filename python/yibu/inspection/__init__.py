@@ -7,11 +7,20 @@ for this while a program runs, except what `inspect()` asks for.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False  # importing typing takes a while
 if TYPE_CHECKING:
     from yibu.inspection.descriptions import TaskTree
     from yibu.inspection.inspecting import Inspection
+
+# Here, because they are looked for whenever yibu is imported, and `options.py` takes a while to import.
+VARIABLES = {
+    "YIBU_INSPECT": "socket",
+    "YIBU_INSPECT_SIGNAL": "open_signal",
+    "YIBU_DUMP_SIGNAL": "dump_signal",
+    "YIBU_DUMP_CRASH": "crash",
+    "YIBU_INSPECT_REMOTE": "remote",
+}
 
 
 def ps() -> TaskTree:
@@ -71,7 +80,7 @@ def inspect(
 
 def inspect_as_environment_says() -> None:
     """Turn on what `YIBU_INSPECT` and its like ask for."""
-    from yibu.inspection.options import VARIABLES, from_environment
-
     if any(variable in os.environ for variable in VARIABLES):
+        from yibu.inspection.options import from_environment
+
         from_environment().start(inherited=True)

@@ -10,13 +10,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 
-VARIABLES = {
-    "YIBU_INSPECT": "socket",
-    "YIBU_INSPECT_SIGNAL": "open_signal",
-    "YIBU_DUMP_SIGNAL": "dump_signal",
-    "YIBU_DUMP_CRASH": "crash",
-    "YIBU_INSPECT_REMOTE": "remote",
-}
+from yibu.inspection import VARIABLES
 
 _FLAGS = {"--inspect": "socket", "--dump-crash": "crash", "--inspect-remote": "remote"}
 _SIGNALS = {"--inspect-signal": "open_signal", "--dump-signal": "dump_signal"}
