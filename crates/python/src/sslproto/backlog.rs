@@ -37,13 +37,13 @@ impl Backlog {
         self.waiting.push_back(Waiting { data, sent: 0, len });
     }
 
-    /// Something comes before all that waits, of which a part was encrypted.
+    /// Puts an item in front, of which `sent` bytes were encrypted.
     pub(super) fn push_first(&mut self, data: Ref, len: usize, sent: usize) {
         self.size += len - sent;
         self.waiting.push_front(Waiting { data, sent, len });
     }
 
-    /// So much of the first was encrypted, and not all.
+    /// Marks `count` bytes of the first item as encrypted; some of it is left.
     pub(super) fn advance(&mut self, count: usize) {
         if let Some(first) = self.waiting.front_mut() {
             let count = count.min(first.len - first.sent);
@@ -52,7 +52,7 @@ impl Backlog {
         }
     }
 
-    /// The first was encrypted, or what is left of it: it may have become shorter while it waited.
+    /// Takes out the first item, whose rest was encrypted: the data may have become shorter while it waited.
     pub(super) fn pop(&mut self) -> Option<Ref> {
         let done = self.waiting.pop_front()?;
         self.size -= done.len - done.sent;

@@ -6,16 +6,16 @@ use crate::ffi::{Output, none};
 use crate::replaced::names::{Name, SSL_READ_HIGH_WATER, SSL_WRITE_HIGH_WATER};
 use crate::transports::water_marks;
 
-/// Amounts, in bytes, at which to pause and to go on.
+/// The water marks of a side, in bytes.
 #[derive(Clone, Copy, Default)]
 pub struct Limits {
-    /// At this amount a side is paused.
+    /// The high water mark: at or above it the side is paused.
     pub high: i64,
-    /// At this one it goes on.
+    /// The low water mark: at or below it the side is resumed.
     pub low: i64,
 }
 
-/// The limits of one direction when nobody sets them.
+/// The limits of one direction before a program sets them.
 pub struct Defaults {
     /// The high one, in KiB.
     constant: &'static Name<2>,
