@@ -305,7 +305,7 @@ impl EventLoop {
     }
 
     /// Adds a timer, due at `seconds` of the loop's clock.
-    #[inline]
+    #[inline(always)] // the timer is moved through memory otherwise
     pub fn schedule(&self, py: Python<'_>, seconds: f64, timer: Scheduled) -> PyResult<()> {
         if self.is_traced() {
             self.with_trace(|trace| trace.note_timer(py, timer.object()));

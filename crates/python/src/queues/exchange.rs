@@ -220,7 +220,7 @@ fn put_in<'py>(queue: &Obj<'py, Queue>, hooks: Hooks, item: &Bound<'py, PyAny>) 
 }
 
 /// An item was put in.
-#[inline]
+#[inline(always)] // the end of `put_nowait`
 fn account_for<'py>(queue: &Obj<'py, Queue>, hooks: Hooks) -> Output<'py> {
     let (py, data): (_, &Queue) = (queue.py(), queue);
     data.unfinished.set(data.unfinished.get() + 1);
