@@ -1,8 +1,8 @@
 //! The buffers that a driver receives into, and the leases on them. Called by every driver; calls nothing.
 //!
-//! One buffer serves as long as each lease is given back before the next receive, which is how the engine works. It is
-//! made at the first receive. Allocating per receive instead would cost three system calls each: at this size
-//! the C library's allocator goes to `mmap`.
+//! One buffer serves as long as each lease is given back before the next receive, which is how the engine
+//! works. It is made at the first receive. Allocating per receive instead would cost three system calls each:
+//! at this size the C library's allocator goes to `mmap`.
 
 use std::io;
 
@@ -32,8 +32,8 @@ impl Buffers {
         }
     }
 
-    /// Lets `receive` fill a free buffer, and leases it even where nothing was received. What else `receive` learnt is
-    /// passed on.
+    /// Lets `receive` fill a free buffer, and leases it even where nothing was received. What else `receive`
+    /// learnt is passed on.
     #[inline]
     pub(crate) fn fill_datagram<E: From<io::Error>, R>(
         &mut self,

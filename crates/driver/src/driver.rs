@@ -1,4 +1,5 @@
-//! [`Driver`]: an enum of drivers with one `match` per method. What the methods promise is on the crate's page.
+//! [`Driver`]: an enum of drivers with one `match` per method. What the methods promise is on the crate's
+//! page.
 //!
 //! Called by the engine; calls the driver that runs.
 
@@ -41,13 +42,15 @@ impl Driver {
         }
     }
 
-    /// A driver on a simulated kernel, which makes every choice from `seed`, and the handle by which a test controls that kernel.
+    /// A driver on a simulated kernel, which makes every choice from `seed`, and the handle by which a test
+    /// controls that kernel.
     pub fn sim(seed: u64) -> (Self, SimNet) {
         let (driver, net) = Sim::new(seed);
         (Self::Sim(driver), net)
     }
 
-    /// Turns fault injection on, or off by `Faults::default()`. Equal seeds make equal sequences of calls fail alike.
+    /// Turns fault injection on, or off by `Faults::default()`. Equal seeds make equal sequences of calls
+    /// fail alike.
     pub fn set_faults(&mut self, seed: u64, faults: Faults) {
         match self {
             Self::Epoll(driver) => driver.set_faults(seed, faults),
@@ -93,8 +96,8 @@ impl Driver {
         }
     }
 
-    /// Said by the caller that cancelled the last operation of a descriptor that is still open, right before it submits another one: a
-    /// registration that the kernel still has need not be asked about.
+    /// Said by the caller that cancelled the last operation of a descriptor that is still open, right before
+    /// it submits another one: a registration that the kernel still has need not be asked about.
     pub fn submits_again(&mut self, fd: Fd) {
         match self {
             Self::Epoll(driver) => driver.submits_again(fd),
@@ -102,8 +105,9 @@ impl Driver {
         }
     }
 
-    /// Replaces an operation by another one on the same side of the same descriptor, keeping its identifier and a report that was
-    /// made already; `false` when descriptor or side differ, or the operation had ended.
+    /// Replaces an operation by another one on the same side of the same descriptor, keeping its identifier
+    /// and a report that was made already; `false` when descriptor or side differ, or the operation had
+    /// ended.
     pub fn alter(&mut self, id: OpId, op: Op) -> bool {
         match self {
             Self::Epoll(driver) => driver.alter(id, op),
@@ -132,8 +136,8 @@ impl Driver {
         }
     }
 
-    /// Whether the driver has received bytes for an operation, or the end of the stream, that was not taken yet: no call on the
-    /// descriptor gives them any more.
+    /// Whether the driver has received bytes for an operation, or the end of the stream, that was not taken
+    /// yet: no call on the descriptor gives them any more.
     pub fn holds_bytes(&self, id: OpId) -> bool {
         match self {
             Self::Uring(driver) => driver.holds_bytes(id),
@@ -161,8 +165,8 @@ impl Driver {
         }
     }
 
-    /// Begins a wait. The [`Wait`] blocks without the driver, so that the driver stays usable meanwhile. Pass it to `end_wait`
-    /// afterwards, also when blocking failed.
+    /// Begins a wait. The [`Wait`] blocks without the driver, so that the driver stays usable meanwhile. Pass
+    /// it to `end_wait` afterwards, also when blocking failed.
     #[inline(always)]
     pub fn begin_wait(&mut self) -> io::Result<Wait> {
         match self {
@@ -172,8 +176,9 @@ impl Driver {
         }
     }
 
-    /// Appends the operations that the wait reports. An error means that the kernel refused a fresh epoll object where
-    /// one was needed; what was reported is in `ready` all the same, and the next wait tries again.
+    /// Appends the operations that the wait reports. An error means that the kernel refused a fresh epoll
+    /// object where one was needed; what was reported is in `ready` all the same, and the next wait tries
+    /// again.
     #[inline(always)]
     pub fn end_wait(&mut self, wait: Wait, ready: &mut Vec<OpId>) -> io::Result<()> {
         match (self, wait.0) {
@@ -188,8 +193,8 @@ impl Driver {
         }
     }
 
-    /// Appends the operations that can be finished now, without blocking; asks the kernel only if something is
-    /// submitted.
+    /// Appends the operations that can be finished now, without blocking; asks the kernel only if something
+    /// is submitted.
     #[inline]
     pub fn poll_now(&mut self, ready: &mut Vec<OpId>) -> io::Result<()> {
         match self {
@@ -301,8 +306,8 @@ impl Driver {
         }
     }
 
-    /// For waits shorter than this many seconds, poll in a loop instead of blocking: putting the thread to sleep and waking it takes
-    /// longer. Zero on the virtual clock, which stands still while the loop polls.
+    /// For waits shorter than this many seconds, poll in a loop instead of blocking: putting the thread to
+    /// sleep and waking it takes longer. Zero on the virtual clock, which stands still while the loop polls.
     #[inline]
     pub const fn spin_threshold(&self) -> f64 {
         match self {
@@ -311,8 +316,8 @@ impl Driver {
         }
     }
 
-    /// So many seconds after a timer was due, a loop may run it together with the next ones to wait less often. Zero on the virtual
-    /// clock, where a wait costs nothing.
+    /// So many seconds after a timer was due, a loop may run it together with the next ones to wait less
+    /// often. Zero on the virtual clock, where a wait costs nothing.
     #[inline]
     pub const fn timer_slack(&self) -> f64 {
         match self {
@@ -341,8 +346,8 @@ impl Driver {
         }
     }
 
-    /// Receives the bytes that are there into a buffer of the driver, [`MAX_RECEIVE`] or `max` bytes at most; `None` at the
-    /// end of the stream. This is `Recv` for a socket that has no operation.
+    /// Receives the bytes that are there into a buffer of the driver, [`MAX_RECEIVE`] or `max` bytes at most;
+    /// `None` at the end of the stream. This is `Recv` for a socket that has no operation.
     #[inline]
     pub fn recv(&mut self, fd: Fd, max: usize) -> io::Result<Option<Lease>> {
         match self {
@@ -392,7 +397,8 @@ impl Driver {
         }
     }
 
-    /// Reads the bytes that are there, from a descriptor that is no socket, into a buffer of the caller; 0 at the end of the stream.
+    /// Reads the bytes that are there, from a descriptor that is no socket, into a buffer of the caller; 0 at
+    /// the end of the stream.
     #[inline]
     pub fn read_into(&mut self, fd: Fd, buf: &mut [u8]) -> io::Result<usize> {
         match self {
@@ -402,8 +408,8 @@ impl Driver {
         }
     }
 
-    /// Prepares sending `count` bytes at `offset` of a file, or as many as the non-blocking stream socket takes. The file's own position
-    /// does not move.
+    /// Prepares sending `count` bytes at `offset` of a file, or as many as the non-blocking stream socket
+    /// takes. The file's own position does not move.
     pub fn begin_send_file(
         &mut self,
         socket: Fd,
@@ -425,8 +431,8 @@ impl Driver {
         })
     }
 
-    /// Only the loop has this descriptor of a stream socket from now on: no other code reads from it or closes it but by
-    /// [`close`](Self::close). A driver may then receive before it is asked to.
+    /// Only the loop has this descriptor of a stream socket from now on: no other code reads from it or
+    /// closes it but by [`close`](Self::close). A driver may then receive before it is asked to.
     pub fn entrust(&mut self, fd: Fd) {
         if let Self::Uring(driver) = self {
             driver.entrust(fd);
@@ -458,7 +464,8 @@ impl Driver {
         }
     }
 
-    /// Makes the driver usable in the child of a fork: it forgets every operation and opens kernel objects of its own.
+    /// Makes the driver usable in the child of a fork: it forgets every operation and opens kernel objects of
+    /// its own.
     pub fn after_fork_in_child(&mut self) -> io::Result<()> {
         match self {
             Self::Epoll(driver) => driver.after_fork_in_child(),

@@ -1,8 +1,9 @@
 //! The epoll driver: the kernel reports readiness, and `finish` then makes the system call of the operation.
 //!
-//! Level-triggered. One `recv` per report into a buffer of the driver; when bytes are left, the next wait reports
-//! the descriptor again, so there is no loop that reads until `EAGAIN`. A registration stays as it is from message to message.
-//! Called by [`Driver`](crate::Driver) only; calls the kernel through `sys`, `wait` and `waker`.
+//! Level-triggered. One `recv` per report into a buffer of the driver; when bytes are left, the next wait
+//! reports the descriptor again, so there is no loop that reads until `EAGAIN`. A registration stays as it is
+//! from message to message. Called by [`Driver`](crate::Driver) only; calls the kernel through `sys`, `wait`
+//! and `waker`.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -37,8 +38,8 @@ pub struct Epoll {
     waker: Option<Arc<Eventfd>>,
     ops: OpTable,
     fds: FdTable,
-    /// Descriptors without an operation that the kernel has reported to a poll, or is about to report: they would end the next wait
-    /// that may block, and are unregistered before it. Most are closed by then.
+    /// Descriptors without an operation that the kernel has reported to a poll, or is about to report: they
+    /// would end the next wait that may block, and are unregistered before it. Most are closed by then.
     reported: Vec<Fd>,
     events: Vec<Event>,
     buffers: Buffers,
@@ -72,7 +73,8 @@ impl Epoll {
         }
         let id = self.ops.insert(op).ok_or_else(memory::exhausted)?;
         if is_kept && matches!(op, Op::Recv { .. } | Op::Read { .. }) {
-            // The kernel still watches for this. An event from before may be reported, and then nothing is received.
+            // The kernel still watches for this. An event from before may be reported, and then nothing is
+            // received.
             self.fds.set(fd, FdSlot { usage: Usage::Used, ..slot.with(interest, id.index() as u32) });
             return Ok(id);
         }
@@ -85,7 +87,8 @@ impl Epoll {
         }
     }
 
-    /// The caller that cancelled the last operation of a descriptor submits the next one now, and says that the descriptor is the same.
+    /// The caller that cancelled the last operation of a descriptor submits the next one now, and says that
+    /// the descriptor is the same.
     pub(crate) fn submits_again(&mut self, fd: Fd) {
         let slot = self.fds.get(fd);
         if slot.usage == Usage::Idle {
@@ -101,8 +104,9 @@ impl Epoll {
         if slot.side(op.interest()) == id.index() as u32 {
             let rest = slot.with(op.interest(), NO_OP);
             if rest.is_empty() {
-                // The kernel goes on watching. A transport that pauses and resumes between two messages needs no system call for
-                // it, nor does one that closes the descriptor. What can be written to would be reported at once.
+                // The kernel goes on watching. A transport that pauses and resumes between two messages needs
+                // no system call for it, nor does one that closes the descriptor. What can be written to
+                // would be reported at once.
                 let is_ready = op.interest() == Interest::Write && self.reported.make_room(1);
                 if is_ready {
                     self.reported.push(fd);
@@ -112,8 +116,8 @@ impl Epoll {
             } else {
                 let stamp = self.fds.next_stamp();
                 let rest = FdSlot { stamp, ..rest };
-                // Fails if the descriptor was closed before the cancel: the kernel removed the registration of both sides
-                // then.
+                // Fails if the descriptor was closed before the cancel: the kernel removed the registration
+                // of both sides then.
                 let kept = self.watch_only(fd, rest).is_ok();
                 self.fds.set(fd, if kept { rest } else { FdSlot { stamp, ..FdSlot::EMPTY } });
             }
@@ -129,8 +133,8 @@ impl Epoll {
     fn unregister_reported(&mut self) {
         while let Some(fd) = self.reported.pop() {
             if self.fds.get(fd).usage == Usage::Reported {
-                // False if the descriptor was closed meanwhile: the kernel removed the registration then. If it did not, because a
-                // duplicate lives, the next event tells.
+                // False if the descriptor was closed meanwhile: the kernel removed the registration then. If
+                // it did not, because a duplicate lives, the next event tells.
                 let _gone = self.unregister(fd);
             }
         }
@@ -203,7 +207,8 @@ impl Epoll {
         self.buffers.fill(|buf| self.calls.recv(fd, at_most(buf, max)))
     }
 
-    /// Leases a buffer that `fill` has filled with `max` bytes at most; `None` where it has nothing to fill it with.
+    /// Leases a buffer that `fill` has filled with `max` bytes at most; `None` where it has nothing to fill
+    /// it with.
     pub(crate) fn fill_from(
         &mut self,
         max: usize,
@@ -245,7 +250,8 @@ impl Epoll {
         self.give_events_back(wait, ready, false)
     }
 
-    /// Reports the events of a wait, or of a poll: only a poll leaves descriptors registered that have no operation.
+    /// Reports the events of a wait, or of a poll: only a poll leaves descriptors registered that have no
+    /// operation.
     fn give_events_back(&mut self, wait: EpollWait, ready: &mut Vec<OpId>, is_poll: bool) -> io::Result<()> {
         let EpollWait { epoll, mut events, stamp } = wait;
         if self.calls.injector.as_mut().is_some_and(|injector| injector.interrupts()) {
@@ -269,7 +275,8 @@ impl Epoll {
         fetched
     }
 
-    /// The eventfd whose write ends a wait. Weak, so that the descriptor is closed with the driver even if a waker lives longer.
+    /// The eventfd whose write ends a wait. Weak, so that the descriptor is closed with the driver even if a
+    /// waker lives longer.
     pub(crate) fn eventfd(&mut self) -> io::Result<Weak<Eventfd>> {
         if let Some(eventfd) = &self.waker {
             return Ok(Arc::downgrade(eventfd));
@@ -283,8 +290,8 @@ impl Epoll {
         Ok(weak)
     }
 
-    /// The child's descriptors refer to the epoll object of the parent: to unregister there would unregister for the parent too. So the
-    /// child only closes them.
+    /// The child's descriptors refer to the epoll object of the parent: to unregister there would unregister
+    /// for the parent too. So the child only closes them.
     pub(crate) fn after_fork_in_child(&mut self) -> io::Result<()> {
         self.epoll = None; // closes the child's descriptor and leaves the object alone
         self.ops.clear();
@@ -307,8 +314,9 @@ impl Epoll {
         self.epoll.as_ref().ok_or_else(|| io::Error::other("no epoll object"))
     }
 
-    /// Nothing of this number is watched any more, and its events are old ones; or the driver has opened a descriptor of its own with it,
-    /// which is not to be unregistered in the place of a former owner's that was closed without a cancel or after one.
+    /// Nothing of this number is watched any more, and its events are old ones; or the driver has opened a
+    /// descriptor of its own with it, which is not to be unregistered in the place of a former owner's that
+    /// was closed without a cancel or after one.
     pub(crate) fn take_number(&mut self, fd: Fd) {
         let stamp = self.fds.next_stamp();
         self.fds.set(fd, FdSlot { stamp, ..FdSlot::EMPTY });
@@ -323,8 +331,8 @@ impl Epoll {
         let epoll = self.epoll()?;
         let slot = if current.is_empty() && current.usage == Usage::Used {
             match epoll::add(epoll, file, key(fd, stamp), flags(alone)) {
-                // The registration of a descriptor that was closed while a duplicate of it lived on: the same file has the
-                // same number again.
+                // The registration of a descriptor that was closed while a duplicate of it lived on: the same
+                // file has the same number again.
                 Err(Errno::EXIST) => epoll::modify(epoll, file, key(fd, stamp), flags(alone))?,
                 result => result?,
             }
@@ -332,8 +340,8 @@ impl Epoll {
         } else {
             match epoll::modify(epoll, file, key(fd, stamp), flags(joined)) {
                 Ok(()) => joined,
-                // The descriptor was closed without a cancel and another file has its number: the operation on the other
-                // side belongs to the old file and is never reported again.
+                // The descriptor was closed without a cancel and another file has its number: the operation
+                // on the other side belongs to the old file and is never reported again.
                 Err(Errno::NOENT) => {
                     epoll::add(epoll, file, key(fd, stamp), flags(alone))?;
                     alone
@@ -364,9 +372,9 @@ impl Epoll {
         }
     }
 
-    /// Appends the operations that the events report, in the kernel's order. Returns true when an event comes from a registration that
-    /// the driver had given up before the wait began: its descriptor is closed, a duplicate keeps its file open, so the registration
-    /// cannot be removed and would end every wait at once.
+    /// Appends the operations that the events report, in the kernel's order. Returns true when an event comes
+    /// from a registration that the driver had given up before the wait began: its descriptor is closed, a
+    /// duplicate keeps its file open, so the registration cannot be removed and would end every wait at once.
     fn translate(
         &mut self,
         events: &[Event],
@@ -407,8 +415,8 @@ impl Epoll {
         unreachable
     }
 
-    /// Injects the fault `spurious`: reports an operation that is not ready. Never a `Poll`: programs rely on its report and may block
-    /// on the descriptor, and no kernel reports a `Poll` wrongly.
+    /// Injects the fault `spurious`: reports an operation that is not ready. Never a `Poll`: programs rely on
+    /// its report and may block on the descriptor, and no kernel reports a `Poll` wrongly.
     fn report_spurious(&mut self, ready: &mut Vec<OpId>) {
         let Some(injector) = &mut self.calls.injector else { return };
         let unready = injector

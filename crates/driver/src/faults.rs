@@ -1,13 +1,15 @@
-//! Fault injection for tests: [`Faults`] says how often each kind of system call fails, and a seed decides when.
+//! Fault injection for tests: [`Faults`] says how often each kind of system call fails, and a seed decides
+//! when.
 //!
-//! The simulated kernel asks [`Random`] inside its calls. For the real kernel there is a [`FaultInjector`]: `sys` asks it before each
-//! call that moves data, the epoll driver after each wait. Calls nothing.
+//! The simulated kernel asks [`Random`] inside its calls. For the real kernel there is a [`FaultInjector`]:
+//! `sys` asks it before each call that moves data, the epoll driver after each wait. Calls nothing.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::io::Errno;
 
-/// How often system calls fail. In each field 0 means never, and `n` above 0 means `n + 1` times out of 256: 255 is always.
+/// How often system calls fail. In each field 0 means never, and `n` above 0 means `n + 1` times out of 256:
+/// 255 is always.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Faults {
     /// A call that could proceed fails with `EAGAIN` or `EINTR`; a wait ends before it reports anything.
@@ -48,8 +50,8 @@ impl Random {
         (self.next() % bound as u64) as usize
     }
 
-    /// Whether a fault strikes, for a field of [`Faults`]. Zero draws no number, so turning one fault off does not change when
-    /// the others strike.
+    /// Whether a fault strikes, for a field of [`Faults`]. Zero draws no number, so turning one fault off
+    /// does not change when the others strike.
     pub(crate) fn strikes(&mut self, chance: u8) -> bool {
         chance != 0 && self.next() as u8 <= chance
     }
@@ -60,8 +62,9 @@ impl Random {
     }
 }
 
-/// Decides before each call of the real kernel whether the call fails or is cut short. A call that is let through goes to the kernel,
-/// so no outcome is made up, and a call that failed or was cut short can be repeated.
+/// Decides before each call of the real kernel whether the call fails or is cut short. A call that is let
+/// through goes to the kernel, so no outcome is made up, and a call that failed or was cut short can be
+/// repeated.
 #[derive(Debug)]
 pub(crate) struct FaultInjector {
     faults: Faults,
@@ -71,8 +74,8 @@ pub(crate) struct FaultInjector {
 /// How many faults have struck real kernels.
 static STRUCK: AtomicU64 = AtomicU64::new(0);
 
-/// How many faults have struck calls of the real kernel since the process began. Tests check it: a run that met no fault has
-/// tested nothing.
+/// How many faults have struck calls of the real kernel since the process began. Tests check it: a run that
+/// met no fault has tested nothing.
 pub fn faults_struck() -> u64 {
     STRUCK.load(Ordering::Relaxed)
 }
@@ -94,8 +97,8 @@ impl FaultInjector {
         if self.strikes(chance) { Err(error) } else { Ok(()) }
     }
 
-    /// A number from 1 up to `n - 1` when the fault strikes, of a random magnitude; else `n`. The kernel may have far fewer than `n`
-    /// bytes, and only a small number cuts such a call short.
+    /// A number from 1 up to `n - 1` when the fault strikes, of a random magnitude; else `n`. The kernel may
+    /// have far fewer than `n` bytes, and only a small number cuts such a call short.
     fn cut(&mut self, n: usize, chance: u8) -> usize {
         if n < 2 || !self.strikes(chance) {
             return n;

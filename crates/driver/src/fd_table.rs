@@ -1,9 +1,10 @@
-//! [`FdTable`]: the operations on each descriptor, indexed by the descriptor's number, so that an event needs no hash lookup.
-//! Called by the epoll driver and by the simulated one; calls nothing.
+//! [`FdTable`]: the operations on each descriptor, indexed by the descriptor's number, so that an event needs
+//! no hash lookup. Called by the epoll driver and by the simulated one; calls nothing.
 //!
-//! Every change of a descriptor's registration gets a stamp of its own, which the kernel hands back with each event.
-//! An event with an old stamp belongs to an earlier registration, perhaps of another file with the same number, and is
-//! dropped; the descriptor is level-triggered, so the kernel reports again what is still true.
+//! Every change of a descriptor's registration gets a stamp of its own, which the kernel hands back with each
+//! event. An event with an old stamp belongs to an earlier registration, perhaps of another file with the
+//! same number, and is dropped; the descriptor is level-triggered, so the kernel reports again what is still
+//! true.
 
 use crate::op::{Fd, Interest, NO_OP};
 
@@ -73,8 +74,9 @@ impl FdTable {
         usize::try_from(fd).ok().and_then(|fd| self.slots.get(fd)).copied().unwrap_or(FdSlot::EMPTY)
     }
 
-    /// Stores a slot. Only for a number that the kernel has just accepted: it is open, so the table stays small. `false` where
-    /// there is no memory for the table up to there; for a number that has been stored before there is.
+    /// Stores a slot. Only for a number that the kernel has just accepted: it is open, so the table stays
+    /// small. `false` where there is no memory for the table up to there; for a number that has been stored
+    /// before there is.
     pub(crate) fn set(&mut self, fd: Fd, slot: FdSlot) -> bool {
         let Ok(index) = usize::try_from(fd) else { return false };
         if index >= self.slots.len() {

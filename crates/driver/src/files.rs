@@ -1,8 +1,10 @@
-//! Reads of regular files that the kernel answers from its page cache, or not at all: `preadv2` with `RWF_NOWAIT`. And files that are
-//! opened without a disk, or not at all: `openat2` with `RESOLVE_CACHED`. And how the writer of a trace writes its file.
+//! Reads of regular files that the kernel answers from its page cache, or not at all: `preadv2` with
+//! `RWF_NOWAIT`. And files that are opened without a disk, or not at all: `openat2` with `RESOLVE_CACHED`.
+//! And how the writer of a trace writes its file.
 //!
-//! Called by yibu-python's files, in the thread of a loop, and by the thread of its writer of traces; calls the kernel. What the cache does not have, and what a file system
-//! does not support, is an error here, and the caller reads in another thread.
+//! Called by yibu-python's files, in the thread of a loop, and by the thread of its writer of traces; calls
+//! the kernel. What the cache does not have, and what a file system does not support, is an error here, and
+//! the caller reads in another thread.
 
 use std::ffi::CStr;
 use std::io;
@@ -43,8 +45,8 @@ pub enum Cached {
 /// One `preadv2` with `RWF_NOWAIT`. An offset of -1 is the file's position, which then moves.
 fn read_now(fd: Fd, pieces: &[libc::iovec], offset: i64) -> io::Result<usize> {
     let count = i32::try_from(pieces.len()).map_err(|_| Errno::INVAL)?;
-    // SAFETY: the callers of this private function pass pieces that point to memory of theirs, which lives and is not otherwise
-    // used during the call. A wrong descriptor is an error of the kernel.
+    // SAFETY: the callers of this private function pass pieces that point to memory of theirs, which lives
+    // and is not otherwise used during the call. A wrong descriptor is an error of the kernel.
     let read = unsafe { libc::preadv2(fd, pieces.as_ptr(), count, offset, libc::RWF_NOWAIT) };
     usize::try_from(read).map_err(|_| io::Error::last_os_error())
 }
@@ -62,7 +64,8 @@ pub fn write_all(fd: Fd, mut bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Reads what the cache has into `buffer`, at the file's position without an offset, and returns that. It may be less than there is.
+/// Reads what the cache has into `buffer`, at the file's position without an offset, and returns that. It may
+/// be less than there is.
 pub fn read_cached(fd: Fd, buffer: &mut [MaybeUninit<u8>], offset: Option<u64>) -> io::Result<&mut [u8]> {
     let offset = match offset {
         Some(offset) => i64::try_from(offset).map_err(|_| Errno::INVAL)?,
@@ -85,7 +88,8 @@ pub fn position(fd: Fd) -> io::Result<u64> {
     Ok(seek(borrow(fd)?, SeekFrom::Current(0))?)
 }
 
-/// Whether `length` bytes from `offset` on can be read without waiting for a disk. `length` is at most [`MOST`].
+/// Whether `length` bytes from `offset` on can be read without waiting for a disk. `length` is at most
+/// [`MOST`].
 pub fn cached_part(fd: Fd, offset: u64, length: usize) -> Cached {
     let length = length.min(MOST);
     match count_cached(fd, offset, length) {
@@ -115,10 +119,12 @@ fn count_cached(fd: Fd, offset: u64, length: usize) -> io::Result<usize> {
     read_now(fd, &pieces[..count], offset)
 }
 
-/// File systems on which opening a file, once its path is known to the kernel, asks no other machine: ext4, XFS, Btrfs, tmpfs.
+/// File systems on which opening a file, once its path is known to the kernel, asks no other machine: ext4,
+/// XFS, Btrfs, tmpfs.
 const LOCAL: [u64; 4] = [0xEF53, 0x5846_5342, 0x9123_683E, 0x0102_1994];
 
-/// Opens a regular file for reading, if the kernel knows its path and every folder on it without asking a disk.
+/// Opens a regular file for reading, if the kernel knows its path and every folder on it without asking a
+/// disk.
 ///
 /// The file is looked at before it is opened: to open a pipe or a device waits, or is noticed by others.
 pub fn open_cached(path: &CStr) -> io::Result<OwnedFd> {

@@ -1,19 +1,24 @@
-//! The io_uring driver: the kernel receives by itself for connections that the loop alone has, and an epoll driver does everything else.
+//! The io_uring driver: the kernel receives by itself for connections that the loop alone has, and an epoll
+//! driver does everything else.
 //!
-//! A request of a ring holds the file that it is about. If the ring watched a descriptor that the program closes, its peer would
-//! not hear of the end, and bytes that the ring has received would be missing to other readers. So the ring carries the receives of
-//! *entrusted* descriptors only ([`Driver::entrust`](crate::Driver::entrust)), by one multishot request each that takes a provided buffer for every
-//! piece that arrives. All other operations, and the wakers, are the [`Epoll`] driver's, whose epoll object the ring watches. A driver
-//! with no entrusted connection has no ring and waits like the epoll driver.
+//! A request of a ring holds the file that it is about. If the ring watched a descriptor that the program
+//! closes, its peer would not hear of the end, and bytes that the ring has received would be missing to other
+//! readers. So the ring carries the receives of *entrusted* descriptors only
+//! ([`Driver::entrust`](crate::Driver::entrust)), by one multishot request each that takes a provided buffer
+//! for every piece that arrives. All other operations, and the wakers, are the [`Epoll`] driver's, whose
+//! epoll object the ring watches. A driver with no entrusted connection has no ring and waits like the epoll
+//! driver.
 //!
-//! Accounting: a request ends by one final completion. Until then the driver keeps its identifier in `Receives`, or in `orphans` when the
-//! operation was cancelled, and the buffers belong to the kernel or to a completion. Only the thread that made the ring may enter it; when a
-//! loop goes on in another thread, the driver makes another ring there.
+//! Accounting: a request ends by one final completion. Until then the driver keeps its identifier in
+//! `Receives`, or in `orphans` when the operation was cancelled, and the buffers belong to the kernel or to a
+//! completion. Only the thread that made the ring may enter it; when a loop goes on in another thread, the
+//! driver makes another ring there.
 //!
-//! `buffers` has the provided buffers, `ring` the ring and the probe, `receiving` the operations, `completions` what becomes of a completion,
-//! `cancel` how operations end, `kept` the bytes that a cancelled operation leaves behind, `requests` what the ring is asked, `reporting` and `wait` the
-//! two ends of a wait and the blocking between them.
-//! Called by [`Driver`](crate::Driver) only; calls the kernel and the epoll driver.
+//! `buffers` has the provided buffers, `ring` the ring and the probe, `receiving` the operations,
+//! `completions` what becomes of a completion, `cancel` how operations end, `kept` the bytes that a cancelled
+//! operation leaves behind, `requests` what the ring is asked, `reporting` and `wait` the two ends of a wait
+//! and the blocking between them. Called by [`Driver`](crate::Driver) only; calls the kernel and the epoll
+//! driver.
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -74,14 +79,16 @@ pub struct Uring {
     kept: Kept,
     /// Whether the loop alone has a descriptor, by its number.
     entrusted: Vec<bool>,
-    /// The operation of the ring for which the epoll driver receives, by the index of the epoll driver's operation.
+    /// The operation of the ring for which the epoll driver receives, by the index of the epoll driver's
+    /// operation.
     standing_in: Vec<Option<OpId>>,
     /// The epoll object that a request of the ring watches.
     watched_epoll: Option<Arc<OwnedFd>>,
     /// Whether the epoll object has something to report.
     epoll_has_news: bool,
     waiting: Waiting,
-    /// Descriptors that another thread has shared while the thread that may enter the ring was inside the kernel.
+    /// Descriptors that another thread has shared while the thread that may enter the ring was inside the
+    /// kernel.
     to_share: Vec<Fd>,
     /// The kernel has refused a ring or the memory for it; this driver asks no more.
     is_refused: bool,

@@ -1,9 +1,10 @@
-//! Memory that runs out: the allocator of the extension module, and the question whether a container may grow.
+//! Memory that runs out: the allocator of the extension module, and the question whether a container may
+//! grow.
 //!
-//! Where the system has no memory, small requests are served from a `reserve`, so that code which cannot fail (a box, a short
-//! vector, the text of an error) goes on; what grows with a program's data asks [`MakeRoom`] first, and the program gets a
-//! MemoryError. See `docs/decisions/0012-memory.md`. Called by the engine, the Python crate and this crate; calls the
-//! system's allocator.
+//! Where the system has no memory, small requests are served from a `reserve`, so that code which cannot fail
+//! (a box, a short vector, the text of an error) goes on; what grows with a program's data asks [`MakeRoom`]
+//! first, and the program gets a MemoryError. See `docs/decisions/0012-memory.md`. Called by the engine, the
+//! Python crate and this crate; calls the system's allocator.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::collections::{BinaryHeap, HashMap, VecDeque};
@@ -33,8 +34,9 @@ fn system(layout: Layout, allocate: impl FnOnce() -> *mut u8) -> *mut u8 {
     allocate()
 }
 
-// SAFETY: a block is the system allocator's or a slot of the reserve with no other owner, it is at least as large and as aligned
-// as asked for, and `reserve::owns` tells which of the two gets it back. Nothing in here unwinds.
+// SAFETY: a block is the system allocator's or a slot of the reserve with no other owner, it is at least as
+// large and as aligned as asked for, and `reserve::owns` tells which of the two gets it back. Nothing in here
+// unwinds.
 unsafe impl GlobalAlloc for Memory {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
@@ -71,19 +73,21 @@ unsafe impl GlobalAlloc for Memory {
     #[inline]
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         if !reserve::owns(block) {
-            // SAFETY: a block that is not the reserve's came from the system's allocator with this layout; the caller's
-            // promise about `size` is handed on.
+            // SAFETY: a block that is not the reserve's came from the system's allocator with this layout;
+            // the caller's promise about `size` is handed on.
             let moved = system(layout, || unsafe { System.realloc(block, layout, size) });
             if !moved.is_null() {
                 return moved;
             }
         }
-        // SAFETY: as `layout` is one and the caller promises that `size`, rounded up to its alignment, is no more than `isize::MAX`.
+        // SAFETY: as `layout` is one and the caller promises that `size`, rounded up to its alignment, is no
+        // more than `isize::MAX`.
         let wanted = unsafe { Layout::from_size_align_unchecked(size, layout.align()) };
         // SAFETY: the caller promises that `size` is not zero.
         let moved = unsafe { self.alloc(wanted) };
         if !moved.is_null() {
-            // SAFETY: both blocks have that many bytes and are different ones; the old one is the caller's to give up.
+            // SAFETY: both blocks have that many bytes and are different ones; the old one is the caller's to
+            // give up.
             unsafe {
                 copy_nonoverlapping(block, moved, layout.size().min(size));
                 self.dealloc(block, layout);
@@ -93,7 +97,8 @@ unsafe impl GlobalAlloc for Memory {
     }
 }
 
-/// Whether memory is so short that nothing may grow: much of the reserve is in use, and the system still has nothing.
+/// Whether memory is so short that nothing may grow: much of the reserve is in use, and the system still has
+/// nothing.
 #[inline]
 pub fn is_short() -> bool {
     reserve::is_low() && !system_has_some()

@@ -1,7 +1,9 @@
-//! Operations and their outcomes: the types of the interface between engine and driver, and the table of live operations.
+//! Operations and their outcomes: the types of the interface between engine and driver, and the table of live
+//! operations.
 //!
-//! Held here: [`Op`], [`OpId`], [`Outcome`], [`Lease`], and `OpTable`, which hands out identifiers that go stale
-//! when their operation ends. Every driver keeps one table; the engine only ever sees identifiers. Calls nothing.
+//! Held here: [`Op`], [`OpId`], [`Outcome`], [`Lease`], and `OpTable`, which hands out identifiers that go
+//! stale when their operation ends. Every driver keeps one table; the engine only ever sees identifiers.
+//! Calls nothing.
 
 use std::fmt;
 use std::io;
@@ -11,7 +13,8 @@ use crate::memory::MakeRoom;
 
 pub use rustix::net::SocketAddrAny;
 
-/// A descriptor's number. The driver does not own the descriptor: the submitter keeps it open until it cancels the operation.
+/// A descriptor's number. The driver does not own the descriptor: the submitter keeps it open until it
+/// cancels the operation.
 pub type Fd = std::os::fd::RawFd;
 
 /// The side of a descriptor that an operation waits on. Each side carries at most one operation.
@@ -38,7 +41,8 @@ pub enum Op {
         /// A non-blocking stream socket.
         fd: Fd,
     },
-    /// Read from a descriptor that is no socket (a pipe, a terminal) into a buffer of the driver, as `Recv` does from a socket.
+    /// Read from a descriptor that is no socket (a pipe, a terminal) into a buffer of the driver, as `Recv`
+    /// does from a socket.
     Read {
         /// A non-blocking descriptor.
         fd: Fd,
@@ -80,11 +84,11 @@ impl Op {
     }
 }
 
-/// Identifies one submission. A later submission may reuse the index after a cancel; the generation tells the two apart, so that for
-/// an old identifier `finish` returns `None` and `cancel` returns `false`.
+/// Identifies one submission. A later submission may reuse the index after a cancel; the generation tells the
+/// two apart, so that for an old identifier `finish` returns `None` and `cancel` returns `false`.
 ///
-/// Aligned like a pointer, so that an enum of pointers and operations is copied in whole words: copies that straddle its fields
-/// stall the loads behind them.
+/// Aligned like a pointer, so that an enum of pointers and operations is copied in whole words: copies that
+/// straddle its fields stall the loads behind them.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(align(8))]
 pub struct OpId {
@@ -111,7 +115,8 @@ impl OpId {
         Self { index: bits as u32, generation: (bits >> 32) as u32 }
     }
 
-    /// The identifier by which a driver that joins two tables of operations names an operation of table `lane`, 0 or 1.
+    /// The identifier by which a driver that joins two tables of operations names an operation of table
+    /// `lane`, 0 or 1.
     #[inline]
     pub(crate) const fn interleaved(self, lane: u32) -> Self {
         Self { index: self.index << 1 | lane, generation: self.generation }
@@ -139,23 +144,25 @@ pub enum Outcome {
     Bytes(Lease),
     /// `Recv`, `Read`: the peer has sent everything. The operation is over (see `Failed`).
     Eof,
-    /// `RecvFrom`: a datagram arrived, which may be empty, with the sender's address where it has one. The operation stays
-    /// armed.
+    /// `RecvFrom`: a datagram arrived, which may be empty, with the sender's address where it has one. The
+    /// operation stays armed.
     Datagram(Lease, Option<SocketAddrAny>),
     /// `Accept`: a connection, non-blocking and close-on-exec, with the peer's address where it has one.
     /// The operation stays armed.
     Accepted(OwnedFd, Option<SocketAddrAny>),
-    /// Nothing to take now: the report was spurious, or everything had been taken before. The operation stays armed.
+    /// Nothing to take now: the report was spurious, or everything had been taken before. The operation stays
+    /// armed.
     Again,
-    /// The kernel refused. After this, and after `Eof`, the operation is over but its identifier is still valid, and still
-    /// occupies its side of the descriptor, until its owner cancels it. The owner does so before the next wait; until then
-    /// a driver may report the operation once more, and finishing it tries again. Not so `RecvFrom`: a refusal is about one
-    /// datagram sent before (no socket receives there), and the operation stays armed.
+    /// The kernel refused. After this, and after `Eof`, the operation is over but its identifier is still
+    /// valid, and still occupies its side of the descriptor, until its owner cancels it. The owner does so
+    /// before the next wait; until then a driver may report the operation once more, and finishing it tries
+    /// again. Not so `RecvFrom`: a refusal is about one datagram sent before (no socket receives there), and
+    /// the operation stays armed.
     Failed(io::Error),
 }
 
-/// Whether a call failed because it would block or was interrupted (`EAGAIN`, `EINTR`): repeat it when the kernel reports the
-/// descriptor.
+/// Whether a call failed because it would block or was interrupted (`EAGAIN`, `EINTR`): repeat it when the
+/// kernel reports the descriptor.
 #[inline]
 pub fn is_again(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
@@ -163,9 +170,9 @@ pub fn is_again(error: &io::Error) -> bool {
 
 /// Bytes received into a buffer of the driver.
 ///
-/// Read with [`Driver::bytes`](crate::Driver::bytes) and given back with [`Driver::recycle`](crate::Driver::recycle),
-/// on the driver that made it; no other lease has the buffer until then. A lease that is dropped instead keeps its buffer
-/// until the driver is dropped.
+/// Read with [`Driver::bytes`](crate::Driver::bytes) and given back with
+/// [`Driver::recycle`](crate::Driver::recycle), on the driver that made it; no other lease has the buffer
+/// until then. A lease that is dropped instead keeps its buffer until the driver is dropped.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "give the buffer back with Driver::recycle"]
 pub struct Lease {

@@ -1,7 +1,8 @@
-//! [`SendingFile`]: sends bytes of a file to a socket. Detached from the driver, so that the interpreter can be released around the
-//! call, which may read from a disk.
+//! [`SendingFile`]: sends bytes of a file to a socket. Detached from the driver, so that the interpreter can
+//! be released around the call, which may read from a disk.
 //!
-//! Made by [`Driver::begin_send_file`](crate::Driver::begin_send_file); calls the kernel, or the simulated one.
+//! Made by [`Driver::begin_send_file`](crate::Driver::begin_send_file); calls the kernel, or the simulated
+//! one.
 
 use std::io;
 use std::sync::Arc;

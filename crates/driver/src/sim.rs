@@ -1,9 +1,9 @@
-//! The simulated driver: sockets in memory, a virtual clock, and faults drawn from a seed, under the same obligations
-//! as a real kernel. The loop and its transports are tested on it: a run is decided by its seed, and sleeping takes
-//! no time.
+//! The simulated driver: sockets in memory, a virtual clock, and faults drawn from a seed, under the same
+//! obligations as a real kernel. The loop and its transports are tested on it: a run is decided by its seed,
+//! and sleeping takes no time.
 //!
-//! Called by [`Driver`](crate::Driver), [`Wait`](crate::Wait) and [`Waker`](crate::Waker); calls `world`, which is the
-//! kernel here. The test holds [`SimNet`].
+//! Called by [`Driver`](crate::Driver), [`Wait`](crate::Wait) and [`Waker`](crate::Waker); calls `world`,
+//! which is the kernel here. The test holds [`SimNet`].
 
 use std::cell::Cell;
 use std::io::{self, IoSlice};

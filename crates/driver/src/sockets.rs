@@ -1,5 +1,6 @@
-//! What the kernel says of a socket: its names, and how many bytes have gone each way. Any thread may ask. Nothing is counted for this
-//! while a program runs: the kernel counts the bytes of TCP connections in any case. Called by the task tree of yibu-python.
+//! What the kernel says of a socket: its names, and how many bytes have gone each way. Any thread may ask.
+//! Nothing is counted for this while a program runs: the kernel counts the bytes of TCP connections in any
+//! case. Called by the task tree of yibu-python.
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -28,8 +29,8 @@ pub fn facts(fd: Fd) -> io::Result<SocketFacts> {
     if fd < 0 {
         return Err(io::Error::from_raw_os_error(libc::EBADF));
     }
-    // SAFETY: the number is not -1, and it is used for these calls only. The caller's transport has the descriptor open; of one that is
-    // not open the kernel says so.
+    // SAFETY: the number is not -1, and it is used for these calls only. The caller's transport has the
+    // descriptor open; of one that is not open the kernel says so.
     let socket = unsafe { BorrowedFd::borrow_raw(fd) };
     let is_stream = sockopt::socket_type(socket)? == SocketType::STREAM;
     Ok(SocketFacts {

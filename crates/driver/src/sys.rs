@@ -1,5 +1,5 @@
-//! The system calls that move data, one thin method each, all in this file so that a fault can be put before any
-//! of them. Called by the epoll driver; calls rustix.
+//! The system calls that move data, one thin method each, all in this file so that a fault can be put before
+//! any of them. Called by the epoll driver; calls rustix.
 
 use std::io::{self, IoSlice};
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -20,21 +20,22 @@ pub(crate) fn borrow<'a>(fd: Fd) -> io::Result<BorrowedFd<'a>> {
     if fd < 0 {
         return Err(Errno::BADF.into());
     }
-    // SAFETY: the number is not -1, the only value with no representation. That it is open is the promise of the
-    // submitter of an operation (see `Fd`); where the promise is broken the kernel answers EBADF, as it does to
-    // Python's own socket calls, and no memory is at stake.
+    // SAFETY: the number is not -1, the only value with no representation. That it is open is the promise of
+    // the submitter of an operation (see `Fd`); where the promise is broken the kernel answers EBADF, as it
+    // does to Python's own socket calls, and no memory is at stake.
     Ok(unsafe { BorrowedFd::borrow_raw(fd) })
 }
 
-/// How everything is sent: a broken connection is an error and never a signal, and nothing waits, whatever the
-/// mode of the socket is.
+/// How everything is sent: a broken connection is an error and never a signal, and nothing waits, whatever
+/// the mode of the socket is.
 const SENDING: SendFlags = SendFlags::NOSIGNAL.union(SendFlags::DONTWAIT);
 
 /// The system calls of one driver, and the fault injector before them, which only tests have.
 #[derive(Debug, Default)]
 pub(crate) struct Calls {
     pub(crate) injector: Option<Box<FaultInjector>>,
-    /// Whether a descriptor was used so that the kernel may have something new to report: obligation 13 of the crate's page.
+    /// Whether a descriptor was used so that the kernel may have something new to report: obligation 13 of
+    /// the crate's page.
     pub(crate) activity: bool,
     pub(crate) traffic: Traffic,
 }

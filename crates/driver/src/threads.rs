@@ -1,6 +1,6 @@
-//! What the kernel says of the threads of this process: their numbers, the processor time that each has used, and
-//! whether one is blocked in a system call. Any thread may ask, with or without the interpreter. Called by the
-//! watchdog of yibu-python.
+//! What the kernel says of the threads of this process: their numbers, the processor time that each has used,
+//! and whether one is blocked in a system call. Any thread may ask, with or without the interpreter. Called
+//! by the watchdog of yibu-python.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -28,7 +28,8 @@ fn ask_current() -> ThreadId {
     number
 }
 
-/// Whether this is the thread that the process began with; in the child of a fork, the thread that forked. The kernel is asked once.
+/// Whether this is the thread that the process began with; in the child of a fork, the thread that forked.
+/// The kernel is asked once.
 #[inline]
 pub fn is_main() -> bool {
     let is_main = IS_MAIN.get().unwrap_or_else(|| current().cast_unsigned() == std::process::id());
@@ -44,7 +45,8 @@ pub fn after_fork_in_child() {
 
 /// The processor time that a thread of this process has used; `None` when the thread has ended.
 pub fn cpu_time(thread: ThreadId) -> Option<Duration> {
-    // How the kernel names the clock of a thread: the number inverted, then "of a thread" (4) and "scheduled time" (2).
+    // How the kernel names the clock of a thread: the number inverted, then "of a thread" (4) and "scheduled
+    // time" (2).
     let clock = (!thread << 3) | 6;
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `time` is a place for the answer; a clock that does not exist is refused with an error.

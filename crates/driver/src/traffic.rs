@@ -1,4 +1,5 @@
-//! [`Traffic`]: what a driver has moved so far. Counted by the system calls of the epoll driver; read by the observation of a loop.
+//! [`Traffic`]: what a driver has moved so far. Counted by the system calls of the epoll driver; read by the
+//! observation of a loop.
 
 /// How much was received, sent and accepted. Calls count when they have moved something.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

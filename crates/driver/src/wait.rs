@@ -1,7 +1,8 @@
-//! [`Wait`]: the blocking half of a wait, detached from the driver so that the interpreter lock can be given up around it.
+//! [`Wait`]: the blocking half of a wait, detached from the driver so that the interpreter lock can be given
+//! up around it.
 //!
-//! Called by the engine; calls the kernel, or the simulated one. Everything that another thread may touch meanwhile stays in
-//! the driver.
+//! Called by the engine; calls the kernel, or the simulated one. Everything that another thread may touch
+//! meanwhile stays in the driver.
 
 use std::io;
 use std::time::Duration;
@@ -10,8 +11,9 @@ use crate::epoll::EpollWait;
 use crate::io_uring::UringWait;
 use crate::sim::SimWait;
 
-/// One blocking wait and the events that it fetched. Made by [`Driver::begin_wait`](crate::Driver::begin_wait),
-/// handed in to [`Driver::end_wait`](crate::Driver::end_wait).
+/// One blocking wait and the events that it fetched. Made by
+/// [`Driver::begin_wait`](crate::Driver::begin_wait), handed in to
+/// [`Driver::end_wait`](crate::Driver::end_wait).
 #[derive(Debug)]
 pub struct Wait(pub(crate) Kind);
 
@@ -32,8 +34,8 @@ impl Wait {
         }
     }
 
-    /// Blocks until an operation can be finished, a waker is used, a signal arrives or `timeout` has passed, never
-    /// sooner than that; `None` waits for ever. A signal is no error: the wait ends without events.
+    /// Blocks until an operation can be finished, a waker is used, a signal arrives or `timeout` has passed,
+    /// never sooner than that; `None` waits for ever. A signal is no error: the wait ends without events.
     pub fn block(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         match &mut self.0 {
             Kind::Epoll(wait) => wait.block(timeout),

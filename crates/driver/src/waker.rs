@@ -1,5 +1,5 @@
-//! [`Waker`] ends the wait of another thread. It is made by a driver, cloned by threads that post to the loop,
-//! and calls the kernel or the simulation that the loop waits in.
+//! [`Waker`] ends the wait of another thread. It is made by a driver, cloned by threads that post to the
+//! loop, and calls the kernel or the simulation that the loop waits in.
 
 use std::sync::{Arc, Weak};
 

@@ -1,4 +1,5 @@
-//! Fault injection before the calls of the real kernel: each fault strikes the calls that it should, and no others.
+//! Fault injection before the calls of the real kernel: each fault strikes the calls that it should, and no
+//! others.
 
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};

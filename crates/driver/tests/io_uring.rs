@@ -1,4 +1,5 @@
-//! What the io_uring driver does beyond the obligations of every driver: receives that the kernel does by itself, and how they end.
+//! What the io_uring driver does beyond the obligations of every driver: receives that the kernel does by
+//! itself, and how they end.
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};

@@ -549,8 +549,8 @@ fn after_a_fork_the_child_starts_afresh(mut rig: Rig) -> io::Result<()> {
     let (fd, mut far) = rig.stream()?;
     let id = rig.driver.submit(recv(&fd))?;
     let waker = rig.driver.waker()?;
-    // SAFETY: the child runs only what follows and leaves by _exit. Its allocator is usable (the C library sees to
-    // that) and no lock that it takes is shared with other tests' threads.
+    // SAFETY: the child runs only what follows and leaves by _exit. Its allocator is usable (the C library
+    // sees to that) and no lock that it takes is shared with other tests' threads.
     let child = unsafe { libc::fork() };
     if child == 0 {
         let fresh = child_starts_afresh(&mut rig, &fd, id, &waker).unwrap_or(false);
@@ -642,7 +642,8 @@ fn epoll_keeps_a_registration_until_it_is_reported() -> io::Result<()> {
     Ok(())
 }
 
-/// A duplicate keeps the registration of what was closed after a cancel; it cannot keep a loop awake for ever.
+/// A duplicate keeps the registration of what was closed after a cancel; it cannot keep a loop awake for
+/// ever.
 #[test]
 fn epoll_is_not_kept_awake_by_what_was_paused_and_closed() -> io::Result<()> {
     for by_driver in [true, false] {
@@ -701,8 +702,8 @@ fn epoll_outlives_a_registration_that_nobody_can_take_out() -> io::Result<()> {
     Ok(())
 }
 
-/// The waker is made late, and gets the number of a descriptor that was just closed: other tests open descriptors at the same time, so
-/// this is tried until it has almost certainly happened.
+/// The waker is made late, and gets the number of a descriptor that was just closed: other tests open
+/// descriptors at the same time, so this is tried until it has almost certainly happened.
 #[test]
 fn epoll_keeps_a_waker_that_has_the_number_of_what_left() -> io::Result<()> {
     for _ in 0..200 {
@@ -731,7 +732,8 @@ fn sim_never_waits_for_ever_alone() -> io::Result<()> {
     Ok(())
 }
 
-/// A program's own sockets may be blocking ones; whoever holds the interpreter must not wait in a system call.
+/// A program's own sockets may be blocking ones; whoever holds the interpreter must not wait in a system
+/// call.
 #[test]
 fn blocking_sockets_do_not_block() -> io::Result<()> {
     let mut rig = Rig::epoll();

@@ -1,7 +1,8 @@
 //! One event loop: what is ready, what is due when, what the kernel was asked for, and the order of a turn.
 //!
-//! The order is that of asyncio's `BaseEventLoop._run_once`: what was ready, then other threads' messages, then I/O, then
-//! due timers. The embedder drives a turn step by step and runs the entries itself, with nothing of the loop borrowed:
+//! The order is that of asyncio's `BaseEventLoop._run_once`: what was ready, then other threads' messages,
+//! then I/O, then due timers. The embedder drives a turn step by step and runs the entries itself, with
+//! nothing of the loop borrowed:
 //!
 //! ```text
 //! begin_fast_turn ──────────────────────────────────────────────────► pop, pop, pop ...
@@ -10,10 +11,11 @@
 //!              └──► Park ──► begin_wait, block, end_wait ►
 //! ```
 //!
-//! asyncio polls the kernel in every turn. This loop polls in every one of the [`EAGER_TURNS`] turns after a wait and after any
-//! operation on a descriptor. While no descriptor is used after that, it polls ever less often, but at least every
-//! [`POLL_INTERVAL`]; a turn that [`EventLoop::begin_fast_turn`] begins does not read the clock either. The first turn of a run
-//! always polls, so that running a loop for one turn has the same effect as on asyncio.
+//! asyncio polls the kernel in every turn. This loop polls in every one of the [`EAGER_TURNS`] turns after a
+//! wait and after any operation on a descriptor. While no descriptor is used after that, it polls ever less
+//! often, but at least every [`POLL_INTERVAL`]; a turn that [`EventLoop::begin_fast_turn`] begins does not
+//! read the clock either. The first turn of a run always polls, so that running a loop for one turn has the
+//! same effect as on asyncio.
 //!
 //! Called by yibu-python's `event_loop`; calls the driver.
 
@@ -58,11 +60,13 @@ pub enum Plan {
     Block(Option<Duration>),
 }
 
-/// While entries are ready the kernel is polled at least once in this many seconds, so that I/O cannot starve.
+/// While entries are ready the kernel is polled at least once in this many seconds, so that I/O cannot
+/// starve.
 pub const POLL_INTERVAL: f64 = 100e-6;
 
-/// Every turn polls for this many turns after something happened to a descriptor, because programs rely on seeing an event a fixed
-/// number of turns after they caused it. After that the distance between two polls is the number of quiet turns divided by this.
+/// Every turn polls for this many turns after something happened to a descriptor, because programs rely on
+/// seeing an event a fixed number of turns after they caused it. After that the distance between two polls is
+/// the number of quiet turns divided by this.
 pub const EAGER_TURNS: u32 = 64;
 
 /// The largest number of fast turns in a row, where no timer is due soon: see [`EventLoop::begin_fast_turn`].
@@ -77,8 +81,8 @@ pub const PARK_MAX: f64 = 24.0 * 3600.0;
 /// One tick of the clock on Linux.
 const CLOCK_RESOLUTION: f64 = 1e-9;
 
-/// A timer is due at `now` if its deadline is before this. At least one step of the float after `now`: a long uptime makes the
-/// steps larger than the resolution, and a timer with the deadline `now` has to be due.
+/// A timer is due at `now` if its deadline is before this. At least one step of the float after `now`: a long
+/// uptime makes the steps larger than the resolution, and a timer with the deadline `now` has to be due.
 fn due_before(now: f64, resolution: f64) -> f64 {
     (now + resolution).max(now.next_up())
 }
@@ -96,7 +100,8 @@ pub struct EventLoop<H: Host> {
     pub driver: Driver,
     owners: Vec<Option<H::Owner>>,
     reported: Vec<OpId>,
-    /// The time of the last poll while entries were ready, on the driver's clock; minus infinity makes the next turn poll.
+    /// The time of the last poll while entries were ready, on the driver's clock; minus infinity makes the
+    /// next turn poll.
     polled_at: f64,
     /// Deadlines within this many seconds are due; asyncio's `_clock_resolution`.
     pub clock_resolution: f64,
@@ -104,8 +109,8 @@ pub struct EventLoop<H: Host> {
     quiet_turns: u32,
     /// How many more turns may begin without a poll, unless [`POLL_INTERVAL`] is over.
     unasked_turns: u32,
-    /// How many more turns [`EventLoop::begin_fast_turn`] may begin; the tick of the coarse clock in which it may, and the loop's time
-    /// at the last `plan`.
+    /// How many more turns [`EventLoop::begin_fast_turn`] may begin; the tick of the coarse clock in which it
+    /// may, and the loop's time at the last `plan`.
     fast_turns: u32,
     fast_tick: i64,
     fast_since: f64,
@@ -137,7 +142,8 @@ impl<H: Host> EventLoop<H> {
         &self.inbox
     }
 
-    /// Appends an entry to the ring, behind the messages that other threads have sent before. It is made in the ring itself.
+    /// Appends an entry to the ring, behind the messages that other threads have sent before. It is made in
+    /// the ring itself.
     #[inline]
     pub fn push(&mut self, make: impl FnOnce() -> H::Entry) {
         if self.inbox.has_news() {
@@ -158,18 +164,19 @@ impl<H: Host> EventLoop<H> {
         self.timers.note_cancelled()
     }
 
-    /// Takes one cancelled timer off the heap. Call it until it returns `None` before `plan`, and drop the timers.
+    /// Takes one cancelled timer off the heap. Call it until it returns `None` before `plan`, and drop the
+    /// timers.
     #[inline]
     pub fn pop_cancelled_timer(&mut self) -> Option<H::Timer> {
         self.timers.pop_cancelled()
     }
 
-    /// The number of entries of a turn that may begin without reading the clock, checking timers or polling the kernel: entries are
-    /// ready, no timer is due within [`SOON`], the kernel was polled a moment ago, and no descriptor was used since. `None`: call
-    /// [`plan`](Self::plan).
+    /// The number of entries of a turn that may begin without reading the clock, checking timers or polling
+    /// the kernel: entries are ready, no timer is due within [`SOON`], the kernel was polled a moment ago,
+    /// and no descriptor was used since. `None`: call [`plan`](Self::plan).
     ///
-    /// The coarse clock is read after the first fast turn, so that a long turn is noticed at once, and ever less often while the
-    /// turns are short. While a timer is pending it is read every time.
+    /// The coarse clock is read after the first fast turn, so that a long turn is noticed at once, and ever
+    /// less often while the turns are short. While a timer is pending it is read every time.
     #[inline]
     pub fn begin_fast_turn(&mut self) -> Option<usize> {
         if self.fast_turns == 0
@@ -196,7 +203,8 @@ impl<H: Host> EventLoop<H> {
         Some(self.ready.len())
     }
 
-    /// Decides how the next turn begins. `must_not_block` is set when the loop was asked to stop; `now` is the loop's time.
+    /// Decides how the next turn begins. `must_not_block` is set when the loop was asked to stop; `now` is
+    /// the loop's time.
     #[inline]
     pub fn plan(&mut self, now: f64, must_not_block: bool) -> Plan {
         // A message whose sender has not said so yet is found before the loop blocks.
@@ -206,7 +214,8 @@ impl<H: Host> EventLoop<H> {
         if !must_not_block && self.ready.is_empty() {
             let Some(first) = self.timers.next_deadline() else { return self.plan_block(None) };
             let due = due_before(now, self.clock_resolution);
-            // A timer that is due runs, and one that is due so soon that polling until then is cheaper than blocking is polled for.
+            // A timer that is due runs, and one that is due so soon that polling until then is cheaper than
+            // blocking is polled for.
             if first >= due {
                 let until = self.waves.wait_until(first, now, self.driver.timer_slack(), &self.timers);
                 if until >= due + self.driver.spin_threshold() {
@@ -246,8 +255,9 @@ impl<H: Host> EventLoop<H> {
         }))
     }
 
-    /// Ends a period in which entries were ready: frees memory of the ring, and makes the next turn with ready entries poll the
-    /// kernel first. Called by `plan` before it parks, and by the embedder when a run ends.
+    /// Ends a period in which entries were ready: frees memory of the ring, and makes the next turn with
+    /// ready entries poll the kernel first. Called by `plan` before it parks, and by the embedder when a run
+    /// ends.
     pub fn end_busy_period(&mut self) {
         self.polled_at = f64::NEG_INFINITY;
         self.fast_turns = 0;
@@ -262,7 +272,8 @@ impl<H: Host> EventLoop<H> {
             let Some(message) = messages.next() else { return };
             self.ready.push(H::deliver(message));
         }
-        // There is no memory for the other messages now. They are taken after the entries before them have run.
+        // There is no memory for the other messages now. They are taken after the entries before them have
+        // run.
         self.inbox.keep_news();
     }
 
@@ -274,14 +285,15 @@ impl<H: Host> EventLoop<H> {
         polled
     }
 
-    /// Opens the descriptors that blocking needs. Called before a run, so that a lack of descriptors makes the run fail at its start.
+    /// Opens the descriptors that blocking needs. Called before a run, so that a lack of descriptors makes
+    /// the run fail at its start.
     pub fn open(&mut self) -> std::io::Result<()> {
         let driver = &mut self.driver;
         self.inbox.ensure_waker(|| driver.waker())
     }
 
-    /// Prepares to block. Block on the result while the loop is not borrowed. `None` when a message or an entry arrived first: the ring
-    /// then has it, and behind it the operations that the kernel reports.
+    /// Prepares to block. Block on the result while the loop is not borrowed. `None` when a message or an
+    /// entry arrived first: the ring then has it, and behind it the operations that the kernel reports.
     pub fn begin_wait(&mut self) -> std::io::Result<Option<Wait>> {
         let driver = &mut self.driver;
         if !self.inbox.park(|| driver.waker())? {
@@ -301,7 +313,8 @@ impl<H: Host> EventLoop<H> {
         }
     }
 
-    /// Gives a wait back to the driver, also after blocking failed, and moves messages and reported operations to the ring.
+    /// Gives a wait back to the driver, also after blocking failed, and moves messages and reported
+    /// operations to the ring.
     pub fn end_wait(&mut self, wait: Wait) -> std::io::Result<()> {
         self.inbox.unpark();
         // Who wakes the loop has said before that there is news.
@@ -366,8 +379,8 @@ impl<H: Host> EventLoop<H> {
         Ok(id)
     }
 
-    /// Ends an operation and returns its owner: dropping it may run Python code, so the caller drops it with nothing borrowed. `None`
-    /// when the operation had ended before.
+    /// Ends an operation and returns its owner: dropping it may run Python code, so the caller drops it with
+    /// nothing borrowed. `None` when the operation had ended before.
     pub fn cancel(&mut self, id: OpId) -> Option<H::Owner> {
         if self.driver.cancel(id) { self.owners.get_mut(id.index())?.take() } else { None }
     }
@@ -384,7 +397,8 @@ impl<H: Host> EventLoop<H> {
         Some((inspect_owner(owner), outcome))
     }
 
-    /// The owner of an operation that was reported and not cancelled since: for owners that have to act before `finish`.
+    /// The owner of an operation that was reported and not cancelled since: for owners that have to act
+    /// before `finish`.
     #[inline]
     pub fn owner(&self, id: OpId) -> Option<&H::Owner> {
         if self.driver.is_live(id) { self.owners.get(id.index())?.as_ref() } else { None }
@@ -402,14 +416,15 @@ impl<H: Host> EventLoop<H> {
         self.owners.iter().flatten().for_each(&mut owner);
     }
 
-    /// Empties ring, timers and inbox. The embedder drops the result with nothing borrowed, because dropping may run Python code.
+    /// Empties ring, timers and inbox. The embedder drops the result with nothing borrowed, because dropping
+    /// may run Python code.
     pub fn clear(&mut self) -> impl Sized + use<H> {
         self.drain_inbox();
         (self.ready.take(), self.timers.take())
     }
 
-    /// In the child of a fork: all operations are forgotten, their owners are the second result, and the kernel's objects are the
-    /// child's own.
+    /// In the child of a fork: all operations are forgotten, their owners are the second result, and the
+    /// kernel's objects are the child's own.
     pub fn after_fork_in_child(&mut self) -> (std::io::Result<()>, impl Sized + use<H>) {
         self.reported.clear();
         (self.driver.after_fork_in_child(), std::mem::take(&mut self.owners))

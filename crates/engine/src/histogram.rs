@@ -1,7 +1,8 @@
-//! [`Histogram`]: times by their length, in buckets that grow with the length; and [`Recent`], a histogram of the last minute or two.
+//! [`Histogram`]: times by their length, in buckets that grow with the length; and [`Recent`], a histogram of
+//! the last minute or two.
 //!
-//! A bucket is at most an eighth wide of the times in it, from a microsecond up to more than an hour. The memory is of a fixed size.
-//! Used by yibu-python's observation of loops.
+//! A bucket is at most an eighth wide of the times in it, from a microsecond up to more than an hour. The
+//! memory is of a fixed size. Used by yibu-python's observation of loops.
 
 use std::time::Duration;
 
@@ -25,7 +26,8 @@ impl Default for Histogram {
     }
 }
 
-/// The bucket of a number of microseconds: exact below [`PARTS`], then the power of two and the next three bits.
+/// The bucket of a number of microseconds: exact below [`PARTS`], then the power of two and the next three
+/// bits.
 fn bucket(micros: u64) -> usize {
     if micros < PARTS as u64 {
         return micros as usize;
@@ -80,7 +82,8 @@ impl Histogram {
         self.max
     }
 
-    /// The time that this part of the times does not exceed; too long by an eighth at most. Zero when there are none.
+    /// The time that this part of the times does not exceed; too long by an eighth at most. Zero when there
+    /// are none.
     pub fn quantile(&self, part: f64) -> Duration {
         let wanted = ((self.count as f64 * part).ceil() as u64).max(1);
         let mut so_far = 0;

@@ -1,16 +1,20 @@
-//! [`Inbox`]: the queue through which other threads send messages to a loop, which is woken only if it is parked.
+//! [`Inbox`]: the queue through which other threads send messages to a loop, which is woken only if it is
+//! parked.
 //!
-//! Called by any thread ([`Inbox::post`]) and by [`crate::EventLoop`], which alone takes messages and parks; calls the waker.
+//! Called by any thread ([`Inbox::post`]) and by [`crate::EventLoop`], which alone takes messages and parks;
+//! calls the waker.
 //!
-//! No message is lost. A sender pushes its message, then changes `loop_state` from `PARKED` to `WOKEN` and wakes the loop if
-//! the state was `PARKED`. The loop sets `PARKED`, then checks the queue, and blocks if the queue is empty. Every access to
-//! `loop_state` is a read-modify-write that acquires and releases, so the second of two accesses sees all that was written before
-//! the first: a sender that comes second finds `PARKED` and wakes the loop, and a loop that comes second finds the message. A
-//! wake-up that comes late, when the loop is busy again, ends its next park at once and does no other harm. `model` tries every
+//! No message is lost. A sender pushes its message, then changes `loop_state` from `PARKED` to `WOKEN` and
+//! wakes the loop if the state was `PARKED`. The loop sets `PARKED`, then checks the queue, and blocks if the
+//! queue is empty. Every access to `loop_state` is a read-modify-write that acquires and releases, so the
+//! second of two accesses sees all that was written before the first: a sender that comes second finds
+//! `PARKED` and wakes the loop, and a loop that comes second finds the message. A wake-up that comes late,
+//! when the loop is busy again, ends its next park at once and does no other harm. `model` tries every
 //! interleaving.
 //!
-//! Threads that hold the lock of the embedder (the interpreter's) push to the loop's ring themselves and call [`Inbox::note_pushed`]: the
-//! loop uses its ring, and begins and ends to park, only while it holds that lock, so the lock alone orders all of it.
+//! Threads that hold the lock of the embedder (the interpreter's) push to the loop's ring themselves and call
+//! [`Inbox::note_pushed`]: the loop uses its ring, and begins and ends to park, only while it holds that
+//! lock, so the lock alone orders all of it.
 
 #[cfg(all(test, loom))]
 mod model;
@@ -53,9 +57,11 @@ const WOKEN: u8 = 2;
 #[derive(Debug)]
 pub struct Inbox<M, W = Waker> {
     queue: SegQueue<M>,
-    /// Set after a message was pushed, reset only by the loop. Cheaper for the loop to read in every turn than the queue.
+    /// Set after a message was pushed, reset only by the loop. Cheaper for the loop to read in every turn
+    /// than the queue.
     has_news: AtomicBool,
-    /// About how many messages were sent since the inbox was last emptied: not exact, as threads that count at once may lose a count.
+    /// About how many messages were sent since the inbox was last emptied: not exact, as threads that count
+    /// at once may lose a count.
     backlog: AtomicUsize,
     loop_state: AtomicU8,
     waker: OnceLock<W>,
@@ -86,8 +92,8 @@ impl<M, W: Wake> Inbox<M, W> {
         self.wake_if_parked();
     }
 
-    /// Sends a message without waking the loop: the first half of [`post`](Self::post). Call [`wake_if_parked`](Self::wake_if_parked)
-    /// later.
+    /// Sends a message without waking the loop: the first half of [`post`](Self::post). Call
+    /// [`wake_if_parked`](Self::wake_if_parked) later.
     #[inline]
     pub fn push(&self, message: M) {
         self.queue.push(message);
@@ -95,8 +101,9 @@ impl<M, W: Wake> Inbox<M, W> {
         self.has_news.store(true, Ordering::Release);
     }
 
-    /// Counts an entry that another thread has pushed to the loop's ring itself, and wakes the loop if it is parked. For threads that hold
-    /// a lock without which the loop neither uses its ring nor begins or ends to park, so that one reads the other's state as it is.
+    /// Counts an entry that another thread has pushed to the loop's ring itself, and wakes the loop if it is
+    /// parked. For threads that hold a lock without which the loop neither uses its ring nor begins or ends
+    /// to park, so that one reads the other's state as it is.
     #[inline]
     pub fn note_pushed(&self) {
         self.backlog.store(self.backlog.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
@@ -111,15 +118,17 @@ impl<M, W: Wake> Inbox<M, W> {
         self.backlog.store(0, Ordering::Relaxed);
     }
 
-    /// Whether a sender should call [`throttle`](Self::throttle), so that the loop can catch up. Ask after sending.
+    /// Whether a sender should call [`throttle`](Self::throttle), so that the loop can catch up. Ask after
+    /// sending.
     #[inline]
     pub fn is_flooded(&self) -> bool {
         let backlog = self.backlog.load(Ordering::Relaxed);
         backlog != 0 && backlog.is_multiple_of(FLOOD)
     }
 
-    /// Blocks the sender until the loop has taken the messages, for `LONGEST_THROTTLE` at most, because a callback of the loop may
-    /// take long. The sender must not hold the interpreter or a lock that the loop needs.
+    /// Blocks the sender until the loop has taken the messages, for `LONGEST_THROTTLE` at most, because a
+    /// callback of the loop may take long. The sender must not hold the interpreter or a lock that the loop
+    /// needs.
     #[cold]
     pub fn throttle(&self) {
         let begun = Instant::now();
@@ -139,13 +148,15 @@ impl<M, W: Wake> Inbox<M, W> {
         }
     }
 
-    /// Whether the loop was woken and does not run yet. A racy hint: executor workers use it to let the loop run first.
+    /// Whether the loop was woken and does not run yet. A racy hint: executor workers use it to let the loop
+    /// run first.
     #[inline]
     pub fn is_woken(&self) -> bool {
         self.loop_state.load(Ordering::Relaxed) == WOKEN
     }
 
-    /// Whether a message may have come since the inbox was last emptied. Also false while a message is just being pushed.
+    /// Whether a message may have come since the inbox was last emptied. Also false while a message is just
+    /// being pushed.
     #[inline]
     pub(crate) fn has_news(&self) -> bool {
         self.has_news.load(Ordering::Relaxed)
@@ -163,8 +174,8 @@ impl<M, W: Wake> Inbox<M, W> {
         self.queue.is_empty()
     }
 
-    /// Takes the messages that are in the queue now, oldest first. Messages that come meanwhile stay, so the iteration ends however
-    /// fast other threads post.
+    /// Takes the messages that are in the queue now, oldest first. Messages that come meanwhile stay, so the
+    /// iteration ends however fast other threads post.
     #[inline]
     pub(crate) fn drain(&self) -> impl Iterator<Item = M> {
         // Before the messages are taken, so that a message that comes meanwhile sets it again.
@@ -182,7 +193,8 @@ impl<M, W: Wake> Inbox<M, W> {
         Ok(())
     }
 
-    /// Announces that the loop is about to block until `waker` wakes it; `false` when a message came first and it must not block.
+    /// Announces that the loop is about to block until `waker` wakes it; `false` when a message came first
+    /// and it must not block.
     pub(crate) fn park(&self, waker: impl FnOnce() -> std::io::Result<W>) -> std::io::Result<bool> {
         self.ensure_waker(waker)?;
         self.loop_state.swap(PARKED, Ordering::AcqRel);

@@ -1,10 +1,10 @@
 //! The event loop of yibu without Python.
 //!
-//! [`EventLoop`] owns the parts of one turn, each in a file of its own: the ring of what is [`ready`], the [`timers`], the
-//! [`inbox`] for other threads, and the driver (the kernel, see `yibu-driver`). What an entry, a timer or the owner of an
-//! operation *is* stays open: the embedder says so by implementing [`Host`]. Nothing here calls back: state changes
-//! return what has to be done, and the embedder does it with no borrow held.
-//! Called by yibu-python; calls yibu-driver.
+//! [`EventLoop`] owns the parts of one turn, each in a file of its own: the ring of what is [`ready`], the
+//! [`timers`], the [`inbox`] for other threads, and the driver (the kernel, see `yibu-driver`). What an
+//! entry, a timer or the owner of an operation *is* stays open: the embedder says so by implementing
+//! [`Host`]. Nothing here calls back: state changes return what has to be done, and the embedder does it with
+//! no borrow held. Called by yibu-python; calls yibu-driver.
 
 #![forbid(unsafe_code)]
 

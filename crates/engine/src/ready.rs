@@ -1,7 +1,7 @@
 //! The ring of entries that are ready to run: one FIFO for everything, as asyncio's `_ready`.
 //!
-//! A turn runs what was in the ring when the turn began; what is pushed meanwhile waits for the next one. Called by
-//! [`crate::EventLoop`].
+//! A turn runs what was in the ring when the turn began; what is pushed meanwhile waits for the next one.
+//! Called by [`crate::EventLoop`].
 
 use std::collections::VecDeque;
 

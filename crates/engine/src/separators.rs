@@ -1,7 +1,7 @@
 //! The search for the separator at the end of a message, in bytes that arrive in pieces.
 //!
-//! A [`Search`] remembers how far it has searched, so that no byte of a long message in many pieces is searched twice. Called by
-//! yibu-python's streams, for each piece as it arrives; calls nothing of yibu.
+//! A [`Search`] remembers how far it has searched, so that no byte of a long message in many pieces is
+//! searched twice. Called by yibu-python's streams, for each piece as it arrives; calls nothing of yibu.
 
 use memchr::{memchr, memmem};
 
@@ -102,7 +102,8 @@ impl Separators {
             Self::LineFeed => one(b"\n"),
             Self::Short { len, bytes } => one(bytes.get(..usize::from(*len))?),
             Self::One(separator) => one(separator),
-            // The shorter one comes first and wins where both end together, as `min_by_key` gives the first of equals.
+            // The shorter one comes first and wins where both end together, as `min_by_key` gives the first
+            // of equals.
             Self::Several(all) => {
                 all.iter().filter_map(|separator| one(separator)).min_by_key(|(_, end)| *end)
             }
@@ -114,7 +115,8 @@ impl Separators {
 #[inline]
 fn position(separator: &[u8], bytes: &[u8]) -> Option<usize> {
     let (first, more) = separator.split_first()?;
-    // A searcher costs more to make than most messages to look through, and the first byte of a separator is rare in them.
+    // A searcher costs more to make than most messages to look through, and the first byte of a separator is
+    // rare in them.
     let mut from = 0;
     for _ in 0..SIGNS {
         let start = from + memchr(*first, bytes.get(from..)?)?;

@@ -1,13 +1,15 @@
 //! Timers in deadline order, ties first come first served.
 //!
-//! Most programs use few different delays, so most timers are due no earlier than those that were added before. These stand in a line,
-//! where adding one and taking the earliest moves no other. The rest is in a four-ary heap, and the earliest of all is the first of
-//! the one or of the other. When many timers leave a large heap and none comes, the others are sorted and stand in the line from then on:
-//! each timer that leaves such a heap waits for memory on every level.
+//! Most programs use few different delays, so most timers are due no earlier than those that were added
+//! before. These stand in a line, where adding one and taking the earliest moves no other. The rest is in a
+//! four-ary heap, and the earliest of all is the first of the one or of the other. When many timers leave a
+//! large heap and none comes, the others are sorted and stand in the line from then on: each timer that
+//! leaves such a heap waits for memory on every level.
 //!
-//! Deletion is lazy: cancelling a timer only counts it, and when more than half of many timers are cancelled, line and heap are rebuilt
-//! without them. A cancelled timer that is the last of the line or of the heap is removed at once; the time limit of a short operation mostly is.
-//! Called by [`crate::EventLoop`]; the type `T` tells whether a timer is cancelled.
+//! Deletion is lazy: cancelling a timer only counts it, and when more than half of many timers are cancelled,
+//! line and heap are rebuilt without them. A cancelled timer that is the last of the line or of the heap is
+//! removed at once; the time limit of a short operation mostly is. Called by [`crate::EventLoop`]; the type
+//! `T` tells whether a timer is cancelled.
 
 use std::collections::VecDeque;
 
@@ -33,7 +35,8 @@ impl<T> Entry<T> {
     }
 }
 
-/// The timers that left the heap when one was cancelled. The caller drops them, because dropping may run Python code.
+/// The timers that left the heap when one was cancelled. The caller drops them, because dropping may run
+/// Python code.
 #[derive(Debug)]
 #[must_use = "drop it where foreign code may run"]
 pub enum Cancelled<T> {
@@ -86,7 +89,8 @@ impl<T: Timer> Timers<T> {
         self.line.make_room(1) && self.heap.make_room(1)
     }
 
-    /// Adds a timer due at `when` seconds. Not-a-number is due at once, because a heap needs deadlines that can be compared.
+    /// Adds a timer due at `when` seconds. Not-a-number is due at once, because a heap needs deadlines that
+    /// can be compared.
     #[inline]
     pub fn push(&mut self, when: f64, timer: T) {
         let when = if when.is_nan() { f64::NEG_INFINITY } else { when };
@@ -126,7 +130,8 @@ impl<T: Timer> Timers<T> {
         all > SMALL && self.cancelled * 2 > all
     }
 
-    /// Rebuilds both without the cancelled timers, which are returned, with room for one more; `None` if there is no memory for that.
+    /// Rebuilds both without the cancelled timers, which are returned, with room for one more; `None` if
+    /// there is no memory for that.
     fn compact(&mut self) -> Option<Vec<T>> {
         let mut gone = Vec::new();
         if !gone.make_room(self.cancelled + 1) {
@@ -164,7 +169,8 @@ impl<T: Timer> Timers<T> {
         }
     }
 
-    /// Whether the earliest timer is the first of the heap; it is the first of the line otherwise, if there is any.
+    /// Whether the earliest timer is the first of the heap; it is the first of the line otherwise, if there
+    /// is any.
     #[inline]
     fn heap_is_first(&self) -> bool {
         match (self.heap.first(), self.line.front()) {
@@ -184,7 +190,8 @@ impl<T: Timer> Timers<T> {
         self.first().map(|entry| entry.when)
     }
 
-    /// Takes one cancelled timer: the first timer if that is cancelled, or any once most timers are cancelled.
+    /// Takes one cancelled timer: the first timer if that is cancelled, or any once most timers are
+    /// cancelled.
     #[inline]
     pub fn pop_cancelled(&mut self) -> Option<T> {
         if self.gone.is_empty() {
@@ -203,7 +210,8 @@ impl<T: Timer> Timers<T> {
         timer
     }
 
-    /// Shows the deadline of each timer that is due at `time` and not cancelled, in no order. Looks at no other but their neighbours.
+    /// Shows the deadline of each timer that is due at `time` and not cancelled, in no order. Looks at no
+    /// other but their neighbours.
     pub fn each_due(&self, time: f64, mut show: impl FnMut(f64)) {
         self.look_at_due(time, |entry| {
             if !entry.timer.cancelled() {
@@ -213,7 +221,8 @@ impl<T: Timer> Timers<T> {
         });
     }
 
-    /// Whether so many timers are due at `time` that are not cancelled. Where cancelled ones are many, it may say that there are fewer.
+    /// Whether so many timers are due at `time` that are not cancelled. Where cancelled ones are many, it may
+    /// say that there are fewer.
     pub fn has_due(&self, time: f64, number: usize) -> bool {
         let (mut missing, mut looks) = (number, 0);
         self.look_at_due(time, |entry| {

@@ -1,8 +1,9 @@
 //! [`WaitQueue`]: the waiters of a lock or a queue, first come first served.
 //!
-//! Waiters mostly leave at the front. A waiter whose wait is cancelled leaves from the middle, by its ticket, and its place stays empty.
-//! Empty places are removed later, many at once, so leaving costs one binary search, and the number of empty places stays bounded
-//! however long the first waiter stays. Called by yibu-python's locks and queues; calls nothing.
+//! Waiters mostly leave at the front. A waiter whose wait is cancelled leaves from the middle, by its ticket,
+//! and its place stays empty. Empty places are removed later, many at once, so leaving costs one binary
+//! search, and the number of empty places stays bounded however long the first waiter stays. Called by
+//! yibu-python's locks and queues; calls nothing.
 
 use std::collections::VecDeque;
 
@@ -125,7 +126,8 @@ impl<W> WaitQueue<W> {
         std::mem::take(&mut self.places).into_iter().filter_map(|place| place.waiter).collect()
     }
 
-    /// Restores the rule that both ends of the queue are waiters, and frees memory when a long queue has become short.
+    /// Restores the rule that both ends of the queue are waiters, and frees memory when a long queue has
+    /// become short.
     fn close_up(&mut self) {
         while self.places.front().is_some_and(|place| place.waiter.is_none()) {
             self.places.pop_front();

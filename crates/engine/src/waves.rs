@@ -1,8 +1,9 @@
 //! How long a loop waits while many timers are due one shortly after the other.
 //!
-//! A wait and its end cost microseconds of the processor, most of them the kernel's. A loop with a hundred thousand timers in a second
-//! would wait between each two of them. After a turn that ran timers such a loop waits a little longer than until the next one, and
-//! then runs all that have become due. asyncio and loops on libuv do the same at any time, because they wait for whole milliseconds.
+//! A wait and its end cost microseconds of the processor, most of them the kernel's. A loop with a hundred
+//! thousand timers in a second would wait between each two of them. After a turn that ran timers such a loop
+//! waits a little longer than until the next one, and then runs all that have become due. asyncio and loops
+//! on libuv do the same at any time, because they wait for whole milliseconds.
 //!
 //! Few timers are waited for exactly, and so is the first of many. Called by [`crate::EventLoop`].
 

@@ -1,14 +1,17 @@
 //! [`WorkerPool`]: which workers of a thread pool run, look for a job or sleep, and the queue of jobs.
 //!
-//! A worker is busy with a job, asleep, or looking for a job. At most one worker is being woken at a time: while a worker is looking,
-//! no other is woken; a worker that takes a job and leaves more jobs in the queue wakes the next. So a burst of short jobs costs
-//! one wake-up and is done by one worker, and a job that blocks delays the next job by one wake-up only. Invariants:
+//! A worker is busy with a job, asleep, or looking for a job. At most one worker is being woken at a time:
+//! while a worker is looking, no other is woken; a worker that takes a job and leaves more jobs in the queue
+//! wakes the next. So a burst of short jobs costs one wake-up and is done by one worker, and a job that
+//! blocks delays the next job by one wake-up only. Invariants:
 //!
 //! - while jobs are queued, a worker is looking, or no worker is asleep;
-//! - while jobs are queued, at least as many workers are looking or asleep as there are jobs, or the pool has its largest size.
+//! - while jobs are queued, at least as many workers are looking or asleep as there are jobs, or the pool has
+//!   its largest size.
 //!
-//! The pool has no threads and no lock of its own: the embedder starts the threads, guards every call with one lock, and puts
-//! workers to sleep and wakes them (see [`Sleeper`]) without that lock. Called by yibu-python's executor.
+//! The pool has no threads and no lock of its own: the embedder starts the threads, guards every call with
+//! one lock, and puts workers to sleep and wakes them (see [`Sleeper`]) without that lock. Called by
+//! yibu-python's executor.
 
 mod sleeper;
 
@@ -21,7 +24,8 @@ pub use sleeper::Sleeper;
 #[derive(Debug)]
 pub struct WorkerPool<J, W> {
     jobs: VecDeque<J>,
-    /// A stack: the worker that fell asleep last is woken first, because its memory is still in the processor's caches.
+    /// A stack: the worker that fell asleep last is woken first, because its memory is still in the
+    /// processor's caches.
     asleep: Vec<W>,
     looking: usize,
     closed: bool,
@@ -48,7 +52,8 @@ impl<J, W> Default for WorkerPool<J, W> {
 }
 
 impl<J, W> WorkerPool<J, W> {
-    /// Whether one more job would have to wait for a busy worker. Then start a worker, unless the pool has its largest size.
+    /// Whether one more job would have to wait for a busy worker. Then start a worker, unless the pool has
+    /// its largest size.
     #[inline]
     pub fn lacks_workers(&self) -> bool {
         self.jobs.len() >= self.looking + self.asleep.len()
@@ -276,7 +281,8 @@ mod tests {
         assert_eq!(worker_pool.push('a'), Some(2));
         assert_eq!(worker_pool.push('b'), None);
         assert_eq!(worker_pool.push('c'), None);
-        // Two jobs stay in the queue: the next worker is woken, and no other while that one looks for its job.
+        // Two jobs stay in the queue: the next worker is woken, and no other while that one looks for its
+        // job.
         assert_eq!(worker_pool.next(|| 2), Next::Run('a', Some(1)));
         worker_pool.begin_looking();
         assert_eq!(worker_pool.next(|| 2), Next::Run('b', None));

@@ -1,4 +1,5 @@
-//! Datagram sockets on the simulated kernel: each behaviour by itself, then all of them at random under faults.
+//! Datagram sockets on the simulated kernel: each behaviour by itself, then all of them at random under
+//! faults.
 
 use std::collections::VecDeque;
 use std::io;
@@ -244,7 +245,8 @@ impl Endpoint {
 
     fn receive_by_hand(&mut self) {
         let Some(fd) = &self.fd else { return };
-        // The read side is the machine's, so what is there is looked at by way of a second socket's eyes: its own operation.
+        // The read side is the machine's, so what is there is looked at by way of a second socket's eyes: its
+        // own operation.
         self.machine.pause_reading(&mut self.driver);
         if let Ok(id) = self.driver.submit(yibu_driver::Op::RecvFrom { fd: fd.as_raw_fd() }) {
             if let Some(Outcome::Datagram(lease, _)) = self.driver.finish(id) {

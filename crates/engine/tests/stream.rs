@@ -1,4 +1,5 @@
-//! Streams on the simulated kernel: each behaviour by itself, what pipes do differently, then all of it at random under faults.
+//! Streams on the simulated kernel: each behaviour by itself, what pipes do differently, then all of it at
+//! random under faults.
 
 use std::io;
 use std::time::Duration;

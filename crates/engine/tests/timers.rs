@@ -1,4 +1,5 @@
-//! The heap of timers against a sorted list, at random; what cancelling releases; the memory that is left behind.
+//! The heap of timers against a sorted list, at random; what cancelling releases; the memory that is left
+//! behind.
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
@@ -266,7 +267,8 @@ fn a_large_heap_that_is_drained_keeps_its_order() {
     };
     push(&mut timers, &mut expected, 0..COUNT);
     assert!(take_expected(&mut timers, &mut expected, COUNT / 4));
-    // The others stand in the line. Some are added, and a second large heap is drained into the line that still has some.
+    // The others stand in the line. Some are added, and a second large heap is drained into the line that
+    // still has some.
     push(&mut timers, &mut expected, COUNT..COUNT * 2);
     assert!(take_expected(&mut timers, &mut expected, COUNT));
     push(&mut timers, &mut expected, COUNT * 2..COUNT * 2 + 100);

@@ -1,5 +1,6 @@
-//! The wait queue against a plain list, at random; the memory that a crowd leaves behind; and, on top of it, what locks and
-//! semaphores make of it: under random cancellations nobody is forgotten, and who came first is served first.
+//! The wait queue against a plain list, at random; the memory that a crowd leaves behind; and, on top of it,
+//! what locks and semaphores make of it: under random cancellations nobody is forgotten, and who came first
+//! is served first.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -163,7 +164,8 @@ struct Task {
     cancelled_late: bool,
 }
 
-/// `units` of something, handed over as asyncio's Semaphore does it; with one unit and without [`Units::counts`], as its Lock.
+/// `units` of something, handed over as asyncio's Semaphore does it; with one unit and without
+/// [`Units::counts`], as its Lock.
 ///
 /// Waking makes a task ready, not running: what happens in between is what goes wrong in such protocols.
 struct Units {

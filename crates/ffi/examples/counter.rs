@@ -1,5 +1,6 @@
-//! An extension module of native classes in safe Rust: a counter, one that derives from it, and two classes that a Python class may
-//! inherit from together. `tests/ffi` builds it and holds the crate to what it promises.
+//! An extension module of native classes in safe Rust: a counter, one that derives from it, and two classes
+//! that a Python class may inherit from together. `tests/ffi` builds it and holds the crate to what it
+//! promises.
 
 #![forbid(unsafe_code)]
 

@@ -1,7 +1,7 @@
 //! Arguments of native functions: [`Args`] as CPython hands them over, [`Signature`] to give them names.
 //!
-//! A signature is written once, as text (`"callback, *args, context=None"`), and serves the parser, the error texts
-//! and `inspect.signature`.
+//! A signature is written once, as text (`"callback, *args, context=None"`), and serves the parser, the error
+//! texts and `inspect.signature`.
 
 mod of_natives;
 
@@ -31,7 +31,8 @@ impl<'a, 'py> Args<'a, 'py> {
     /// Wraps a vectorcall's arguments.
     ///
     /// # Safety
-    /// `values` must point to `nargs` + len(`keywords`) borrowed references that outlive `'a`; `keywords` is null or a tuple of str.
+    /// `values` must point to `nargs` + len(`keywords`) borrowed references that outlive `'a`; `keywords` is
+    /// null or a tuple of str.
     #[inline]
     pub(crate) unsafe fn from_vectorcall(
         py: Python<'py>,
@@ -145,7 +146,8 @@ impl<'a, 'py> Args<'a, 'py> {
 
     /// Calls `function` with the same arguments.
     pub fn pass_to(&self, function: &Bound<'py, PyAny>) -> Output<'py> {
-        // SAFETY: attached; the arguments are those of a vectorcall (see `from_vectorcall`), and outlive this one.
+        // SAFETY: attached; the arguments are those of a vectorcall (see `from_vectorcall`), and outlive this
+        // one.
         unsafe {
             let values = self.values.as_ptr();
             let result = ffi::PyObject_Vectorcall(function.as_ptr(), values, self.positional, self.keywords);
@@ -199,7 +201,8 @@ impl<'a, 'py> Args<'a, 'py> {
         self.tuple_from(signature.positional)
     }
 
-    /// Arguments that a slot received as a tuple and a dict (`__new__`, `__init__`, `__call__`), parsed the same way.
+    /// Arguments that a slot received as a tuple and a dict (`__new__`, `__init__`, `__call__`), parsed the
+    /// same way.
     pub fn parse_tuple<const N: usize>(
         signature: &Signature<N>,
         args: &Bound<'py, PyTuple>,
@@ -272,8 +275,8 @@ enum Refusals {
 }
 
 impl<const N: usize> Signature<N> {
-    /// Reads `text`: names separated by `", "`, `=default` for optional ones, a bare `*` before keyword-only ones,
-    /// `*args` and `**kwargs` for the rest. Checked when the program is compiled.
+    /// Reads `text`: names separated by `", "`, `=default` for optional ones, a bare `*` before keyword-only
+    /// ones, `*args` and `**kwargs` for the rest. Checked when the program is compiled.
     pub const fn new(function: &'static str, text: &'static str) -> Self {
         let bytes = text.as_bytes();
         let (mut names, mut required) = ([""; N], [false; N]);

@@ -1,7 +1,7 @@
 //! Audit hooks (PEP 578): whether there are any, checked without calling them.
 //!
-//! The events come from the standard library's own functions. If a hook is set, the standard library's function makes the system
-//! call in the place of native code, so that its event is raised.
+//! The events come from the standard library's own functions. If a hook is set, the standard library's
+//! function makes the system call in the place of native code, so that its event is raised.
 
 use std::ffi::{c_char, c_int, c_void};
 
@@ -23,7 +23,8 @@ extern "C" fn refuse(_: *mut c_void) -> *mut ffi::PyObject {
 #[inline]
 pub fn is_watched(_py: Python<'_>) -> bool {
     let refuse: extern "C" fn(*mut c_void) -> *mut ffi::PyObject = refuse;
-    // SAFETY: attached; `O&` takes a function of this type and a pointer. An event whose arguments cannot be made reaches no hook.
+    // SAFETY: attached; `O&` takes a function of this type and a pointer. An event whose arguments cannot be
+    // made reaches no hook.
     let told =
         unsafe { PySys_Audit(c"yibu".as_ptr(), c"O&".as_ptr(), refuse, std::ptr::null_mut::<c_void>()) };
     if told == 0 {

@@ -31,8 +31,9 @@ impl Buffer {
         self.0.len == 0
     }
 
-    /// The bytes. The exporter keeps them in place until drop; the interpreter lock keeps other threads from writing
-    /// while the slice is used, because no Python code runs during a system call or a copy made with it.
+    /// The bytes. The exporter keeps them in place until drop; the interpreter lock keeps other threads from
+    /// writing while the slice is used, because no Python code runs during a system call or a copy made with
+    /// it.
     pub fn bytes(&self) -> &[u8] {
         if self.is_empty() {
             return &[];

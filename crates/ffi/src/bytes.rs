@@ -35,7 +35,8 @@ impl Bytes {
 impl AsRef<[u8]> for Bytes {
     #[inline]
     fn as_ref(&self) -> &[u8] {
-        // SAFETY: a `bytes` object never changes and never moves, this reference keeps it alive, and `start` is within it.
+        // SAFETY: a `bytes` object never changes and never moves, this reference keeps it alive, and `start`
+        // is within it.
         unsafe {
             let object = self.object.as_ptr();
             let (content, len) = (ffi::PyBytes_AS_STRING(object), ffi::Py_SIZE(object));

@@ -86,7 +86,8 @@ pub fn method_with_keyword<'py, const N: usize>(
 ) -> Output<'py> {
     let pointers = args.map(|a| a.as_ptr());
     let positional = N.saturating_sub(keywords.len());
-    // SAFETY: attached; `pointers` holds N borrowed references, the last `keywords.len()` of which are keyword values.
+    // SAFETY: attached; `pointers` holds N borrowed references, the last `keywords.len()` of which are
+    // keyword values.
     unsafe {
         Bound::from_owned_ptr_or_err(
             name.py(),
@@ -95,7 +96,8 @@ pub fn method_with_keyword<'py, const N: usize>(
     }
 }
 
-/// Runs a function that calls itself through this: RecursionError, with `place` at its end, when that goes too deep.
+/// Runs a function that calls itself through this: RecursionError, with `place` at its end, when that goes
+/// too deep.
 pub fn recursing<R>(py: Python<'_>, place: &'static CStr, f: impl FnOnce() -> PyResult<R>) -> PyResult<R> {
     struct Entered;
     impl Drop for Entered {

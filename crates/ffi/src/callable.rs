@@ -17,7 +17,8 @@ pub fn known<'py>(callback: &Bound<'py, PyAny>) -> Option<Known<'py>> {
         static mut PyMethod_Type: ffi::PyTypeObject;
         fn PyMethod_Function(method: *mut ffi::PyObject) -> *mut ffi::PyObject;
     }
-    // SAFETY: attached; any object can be asked for its class; a method is alive and so keeps its function, which is borrowed, alive.
+    // SAFETY: attached; any object can be asked for its class; a method is alive and so keeps its function,
+    // which is borrowed, alive.
     let function = unsafe {
         if ffi::Py_TYPE(callback.as_ptr()) == &raw mut PyMethod_Type {
             &Bound::from_borrowed_ptr(callback.py(), PyMethod_Function(callback.as_ptr()))

@@ -4,8 +4,9 @@ use std::cell::{Cell, UnsafeCell};
 
 /// Data reached only inside short closures that never call into Python.
 ///
-/// The interpreter lock serialises threads; the flag refuses nesting on one thread, so that two exclusive references can
-/// never exist. A refused entry is a bug of this crate and panics, which the trampolines turn into an exception.
+/// The interpreter lock serialises threads; the flag refuses nesting on one thread, so that two exclusive
+/// references can never exist. A refused entry is a bug of this crate and panics, which the trampolines turn
+/// into an exception.
 #[derive(Default)]
 #[repr(C)] // the flag is beside what is used first
 pub struct LoopCell<T> {
@@ -33,8 +34,8 @@ impl<T> LoopCell<T> {
     pub fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {
         assert!(!self.busy.replace(true), "yibu: loop data entered twice (a bug, please report it)");
         let _leave = Leave(&self.busy);
-        // SAFETY: `busy` was false, so no other reference exists; the interpreter lock is held throughout, because
-        // `f` does not call into Python, so no other thread can enter meanwhile.
+        // SAFETY: `busy` was false, so no other reference exists; the interpreter lock is held throughout,
+        // because `f` does not call into Python, so no other thread can enter meanwhile.
         f(unsafe { &mut *self.value.get() })
     }
 

@@ -1,9 +1,10 @@
 //! Native classes: their layout, allocation, life and death, built from one declarative [`Table`] each.
 //!
-//! A class is a Rust struct with interior mutability (cells and [`super::Slot`]s) plus `impl Class`. Its `table` lists name,
-//! calling convention and safe Rust function of every method, property and slot; everything else (allocation through a
-//! freelist, collection, weak references, finalisation with resurrection, subclassing from Python) is in the files of this
-//! folder, once. They stand in this order, and each uses those before it:
+//! A class is a Rust struct with interior mutability (cells and [`super::Slot`]s) plus `impl Class`. Its
+//! `table` lists name, calling convention and safe Rust function of every method, property and slot;
+//! everything else (allocation through a freelist, collection, weak references, finalisation with
+//! resurrection, subclassing from Python) is in the files of this folder, once. They stand in this order, and
+//! each uses those before it:
 //!
 //! - [`header`]: what stands between the head of an object and its data; [`state`]: the static of each class
 //! - [`table`]: the lists that a class consists of; [`definition`]: the trait [`Class`]

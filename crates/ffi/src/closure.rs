@@ -1,15 +1,18 @@
-//! Whether a Python function is one that a given code object made around a given object: how asyncio's own closures are told.
+//! Whether a Python function is one that a given code object made around a given object: how asyncio's own
+//! closures are told.
 //!
 //! Called by `tasks/eager.rs` for each task that is created with a task factory.
 
 use pyo3::ffi;
 use pyo3::prelude::*;
 
-/// Whether `function` is a Python function whose code is `code` at this moment and whose only free variable is `variable`.
+/// Whether `function` is a Python function whose code is `code` at this moment and whose only free variable
+/// is `variable`.
 #[inline]
 pub fn is_closure(function: &Bound<'_, PyAny>, code: &Bound<'_, PyAny>, variable: &Bound<'_, PyAny>) -> bool {
-    // SAFETY: any object can be asked whether it is a function, and a function always has its code and, or not, a tuple of
-    // cells. Both are borrowed and looked at while nothing can run that replaces them. A cell is asked only after a check.
+    // SAFETY: any object can be asked whether it is a function, and a function always has its code and, or
+    // not, a tuple of cells. Both are borrowed and looked at while nothing can run that replaces them. A cell
+    // is asked only after a check.
     unsafe {
         if ffi::PyFunction_Check(function.as_ptr()) == 0
             || ffi::PyFunction_GetCode(function.as_ptr()) != code.as_ptr()

@@ -18,7 +18,8 @@ pub fn copy_current(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
 /// `context.copy()`.
 #[inline]
 pub fn copy<'py>(context: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    // SAFETY: attached; the call checks the type of its argument, and returns a new reference or null with an exception set.
+    // SAFETY: attached; the call checks the type of its argument, and returns a new reference or null with an
+    // exception set.
     unsafe { Bound::from_owned_ptr_or_err(context.py(), ffi::PyContext_Copy(context.as_ptr())) }
 }
 
@@ -48,7 +49,8 @@ pub fn run<'py, R>(context: &Bound<'py, PyAny>, f: impl FnOnce(Python<'py>) -> P
     leave(context, result)
 }
 
-/// `context.run(callback, *args)` of what is no `contextvars.Context`: asyncio takes whatever has such a method.
+/// `context.run(callback, *args)` of what is no `contextvars.Context`: asyncio takes whatever has such a
+/// method.
 #[cold]
 pub fn run_by_method<'py>(
     context: &Bound<'py, PyAny>,

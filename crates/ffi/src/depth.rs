@@ -1,9 +1,11 @@
-//! How deep native code nests: where a program decides how deep, it ends in a RecursionError, never in a crash.
+//! How deep native code nests: where a program decides how deep, it ends in a RecursionError, never in a
+//! crash.
 //!
-//! Two kinds of nesting pass through native code. Calls ask [`enter`] how much is left of the thread's stack: each call that
-//! comes from the interpreter (native methods call what the program has put in the place of others, which may be native again),
-//! and each that goes from object to object in Rust. Deaths (an object that dies lets go of the last reference to the next one)
-//! cannot fail: `free` puts them off and works through them in a loop.
+//! Two kinds of nesting pass through native code. Calls ask [`enter`] how much is left of the thread's stack:
+//! each call that comes from the interpreter (native methods call what the program has put in the place of
+//! others, which may be native again), and each that goes from object to object in Rust. Deaths (an object
+//! that dies lets go of the last reference to the next one) cannot fail: `free` puts them off and works
+//! through them in a loop.
 //!
 //! Called by [`super::class`], [`super::trampoline`] and by whatever cancels.
 
@@ -17,8 +19,9 @@ use pyo3::exceptions::PyRecursionError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 
-/// The part of a thread's stack in which calls may nest: of the thread that was asked about last, as long as it lives. No other
-/// thread's stack lies there, so a thread that runs there has room, and every other thread finds out ([`stays`]).
+/// The part of a thread's stack in which calls may nest: of the thread that was asked about last, as long as
+/// it lives. No other thread's stack lies there, so a thread that runs there has room, and every other thread
+/// finds out ([`stays`]).
 ///
 /// Both are written with the interpreter held, except that a thread which ends takes the length back.
 static LOWEST: Number<usize> = Number(Cell::new(0));
@@ -27,7 +30,8 @@ static LENGTH: AtomicUsize = AtomicUsize::new(0);
 /// A number that all threads share.
 struct Number<T>(Cell<T>);
 
-// SAFETY: every access is made by attached code holding the interpreter lock (the module declares that it uses the GIL).
+// SAFETY: every access is made by attached code holding the interpreter lock (the module declares that it
+// uses the GIL).
 unsafe impl<T> Sync for Number<T> {}
 
 /// Begins a call that may nest. RecursionError where the stack would not suffice.
@@ -42,8 +46,8 @@ pub fn enter() -> PyResult<()> {
     }
 }
 
-/// Whether more than a quarter of the stack that [`enter`] allows is in use: a caller that can go on without it should. The call that asks
-/// has entered.
+/// Whether more than a quarter of the stack that [`enter`] allows is in use: a caller that can go on without
+/// it should. The call that asks has entered.
 #[inline]
 pub fn is_used() -> bool {
     let local = MaybeUninit::<u8>::uninit();
@@ -51,8 +55,9 @@ pub fn is_used() -> bool {
     local.as_ptr().addr().wrapping_sub(LOWEST.0.get()) < length - length / 4
 }
 
-/// [`enter`] for a finalizer, which may use a quarter of what that keeps free: an object that dies at the end of the stack is still
-/// finalized, and a program that has put finalizers in the place of other methods nests them no deeper.
+/// [`enter`] for a finalizer, which may use a quarter of what that keeps free: an object that dies at the end
+/// of the stack is still finalized, and a program that has put finalizers in the place of other methods nests
+/// them no deeper.
 #[inline]
 pub fn enter_finalizer() -> PyResult<()> {
     let local = MaybeUninit::<u8>::uninit();
@@ -84,7 +89,8 @@ fn has_room(here: usize) -> bool {
             }
             here >= lowest
         }
-        // Nothing is known of a stack that is not the thread's own (a fiber's), nor where the system cannot be asked.
+        // Nothing is known of a stack that is not the thread's own (a fiber's), nor where the system cannot
+        // be asked.
         _ => true,
     }
 }
@@ -116,8 +122,8 @@ thread_local! {
     static BOUNDS: Cell<Option<(usize, usize)>> = const { Cell::new(None) };
 }
 
-/// Whether [`LENGTH`] will be taken back when this thread ends, after which others may get parts of its stack; likewise in a child
-/// of the process, which has no other threads any more.
+/// Whether [`LENGTH`] will be taken back when this thread ends, after which others may get parts of its
+/// stack; likewise in a child of the process, which has no other threads any more.
 fn stays() -> bool {
     extern "C" fn child() {
         LENGTH.store(0, Ordering::Relaxed);
@@ -128,15 +134,16 @@ fn stays() -> bool {
     static KEY: OnceLock<Option<libc::pthread_key_t>> = OnceLock::new();
     let key = KEY.get_or_init(|| {
         let mut key = 0;
-        // SAFETY: the key is written before it is read; the functions are there as long as the process, and touch nothing
-        // but an atomic number.
+        // SAFETY: the key is written before it is read; the functions are there as long as the process, and
+        // touch nothing but an atomic number.
         unsafe {
             let made = libc::pthread_key_create(&mut key, Some(ends)) == 0
                 && libc::pthread_atfork(None, None, Some(child)) == 0;
             made.then_some(key)
         }
     });
-    // SAFETY: the key was made. The thread library calls `ends` in each thread that has a value for it, whatever value.
+    // SAFETY: the key was made. The thread library calls `ends` in each thread that has a value for it,
+    // whatever value.
     key.is_some_and(|key| unsafe { libc::pthread_setspecific(key, (&raw const LENGTH).cast()) } == 0)
 }
 
@@ -148,8 +155,8 @@ mod stack {
     use std::ptr::null_mut;
 
     pub(super) fn bounds() -> Option<(usize, usize)> {
-        // SAFETY: the attributes are initialised by the first call, when it succeeds, and destroyed at the end; the second
-        // writes to the two places that it is given.
+        // SAFETY: the attributes are initialised by the first call, when it succeeds, and destroyed at the
+        // end; the second writes to the two places that it is given.
         unsafe {
             let mut attributes = MaybeUninit::uninit();
             if libc::pthread_getattr_np(libc::pthread_self(), attributes.as_mut_ptr()) != 0 {
@@ -199,13 +206,13 @@ pub type Free = unsafe fn(*mut ffi::PyObject);
 type Dead = (*mut ffi::PyObject, Free);
 
 thread_local! {
-    /// The dead that wait until the deaths above them on the stack are over; nothing while no such loop runs. The loop frees the
-    /// memory, so that a thread that ends has none to free.
+    /// The dead that wait until the deaths above them on the stack are over; nothing while no such loop runs.
+    /// The loop frees the memory, so that a thread that ends has none to free.
     static POSTPONED: RefCell<Option<ManuallyDrop<Vec<Dead>>>> = const { RefCell::new(None) };
 }
 
-/// Frees an object: at once, or, where too many deaths nest, when those are over. Until then it has no references, and the
-/// collector does not know it.
+/// Frees an object: at once, or, where too many deaths nest, when those are over. Until then it has no
+/// references, and the collector does not know it.
 ///
 /// # Safety
 /// As for `free`: the object has just lost its last reference.
@@ -225,8 +232,9 @@ pub(super) unsafe fn free(object: *mut ffi::PyObject, free: Free) {
 
 #[cold]
 unsafe fn postpone(object: *mut ffi::PyObject, free: Free) {
-    // SAFETY: attached, and the caller's promise. An object that waits has been untracked, so neither the collector nor a weak
-    // reference, which looks at the count, gives it out again. The list is not borrowed while anything is freed.
+    // SAFETY: attached, and the caller's promise. An object that waits has been untracked, so neither the
+    // collector nor a weak reference, which looks at the count, gives it out again. The list is not borrowed
+    // while anything is freed.
     unsafe {
         ffi::PyObject_GC_UnTrack(object.cast());
         let waits = POSTPONED.with_borrow_mut(|dead| match dead {

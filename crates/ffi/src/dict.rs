@@ -1,6 +1,8 @@
-//! Dicts asked for more than the safe API tells: whether they have changed, and by hashes that are known already.
+//! Dicts asked for more than the safe API tells: whether they have changed, and by hashes that are known
+//! already.
 //!
-//! For the table of running tasks, which is written to in every step of a task up to 3.13. Called by `crates/python/src/core/current.rs`.
+//! For the table of running tasks, which is written to in every step of a task up to 3.13. Called by
+//! `crates/python/src/core/current.rs`.
 
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -20,8 +22,8 @@ unsafe extern "C" {
 #[inline]
 pub fn version(dict: &Bound<'_, PyDict>) -> u64 {
     #[cfg_attr(Py_3_12, expect(deprecated, reason = "3.14 is the first without it"))]
-    // SAFETY: a live dict, whose layout is that of this interpreter's headers. The field is written with the interpreter held, as
-    // it is read.
+    // SAFETY: a live dict, whose layout is that of this interpreter's headers. The field is written with the
+    // interpreter held, as it is read.
     unsafe {
         (*dict.as_ptr().cast::<ffi::PyDictObject>()).ma_version_tag
     }

@@ -1,4 +1,5 @@
-//! Frames: the innermost one of the thread, and those of Python coroutines that are made to be looked at and never run.
+//! Frames: the innermost one of the thread, and those of Python coroutines that are made to be looked at and
+//! never run.
 
 use std::ffi::c_int;
 
@@ -28,7 +29,8 @@ pub struct Executed<'py> {
 /// The functions of this thread that are being executed, the innermost first; `limit` of them at most.
 pub fn executed(py: Python<'_>, limit: usize) -> impl Iterator<Item = Executed<'_>> {
     let frames = std::iter::successors(current(py), |frame| {
-        // SAFETY: attached; what a thread executes is frames only; a new reference or null without an exception.
+        // SAFETY: attached; what a thread executes is frames only; a new reference or null without an
+        // exception.
         unsafe {
             Bound::from_owned_ptr_or_opt(frame.py(), ffi::PyFrame_GetBack(frame.as_ptr().cast()).cast())
         }
@@ -58,7 +60,8 @@ pub fn line_at(code: &Bound<'_, PyAny>, offset: c_int) -> Option<c_int> {
     (line >= 0).then_some(line)
 }
 
-/// The code of a coroutine of the interpreter's own class; `None` where the interpreter has no function for that.
+/// The code of a coroutine of the interpreter's own class; `None` where the interpreter has no function for
+/// that.
 #[inline]
 pub fn code<'py>(coroutine: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
     #[cfg(Py_3_12)]
@@ -66,7 +69,8 @@ pub fn code<'py>(coroutine: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
         unsafe extern "C" {
             fn PyGen_GetCode(generator: *mut ffi::PyObject) -> *mut ffi::PyObject;
         }
-        // SAFETY: attached; a coroutine is laid out as a generator is, whose code this function returns as a new reference, and never null.
+        // SAFETY: attached; a coroutine is laid out as a generator is, whose code this function returns as a
+        // new reference, and never null.
         unsafe {
             (ffi::PyCoro_CheckExact(coroutine.as_ptr()) != 0)
                 .then(|| Bound::from_owned_ptr(coroutine.py(), PyGen_GetCode(coroutine.as_ptr())))
@@ -93,8 +97,8 @@ struct Frame {
 /// Has the frame of a coroutine that never runs say that it is at this line; at its first one without.
 pub fn set_line(frame: &Bound<'_, PyAny>, line: Option<u32>) {
     let line = line.and_then(|line| c_int::try_from(line).ok()).unwrap_or(0);
-    // SAFETY: attached; `PyFrame_Type` objects begin as `Frame` does, and this field of one that never runs is written by nobody
-    // else.
+    // SAFETY: attached; `PyFrame_Type` objects begin as `Frame` does, and this field of one that never runs
+    // is written by nobody else.
     unsafe {
         if ffi::PyFrame_Check(frame.as_ptr()) != 0 {
             (*frame.as_ptr().cast::<Frame>()).line = line;
@@ -102,7 +106,8 @@ pub fn set_line(frame: &Bound<'_, PyAny>, line: Option<u32>) {
     }
 }
 
-/// Runs the finalizer of an object now. The interpreter notes that, and does not run it again when the object dies.
+/// Runs the finalizer of an object now. The interpreter notes that, and does not run it again when the object
+/// dies.
 pub fn finalize(object: &Bound<'_, PyAny>) {
     // SAFETY: attached; the object is alive.
     unsafe { ffi::PyObject_CallFinalizer(object.as_ptr()) }

@@ -4,7 +4,8 @@ use std::ffi::{c_int, c_void};
 
 use pyo3::ffi;
 
-/// The collector's visit, given to [`super::Class::traverse`]. Remembers the first non-zero answer, as `Py_VISIT` does.
+/// The collector's visit, given to [`super::Class::traverse`]. Remembers the first non-zero answer, as
+/// `Py_VISIT` does.
 pub struct Visitor {
     visit: ffi::visitproc,
     arg: *mut c_void,

@@ -1,4 +1,5 @@
-//! The interpreter that has the classes: there is one set of them in a process, in statics, and the main interpreter's it is.
+//! The interpreter that has the classes: there is one set of them in a process, in statics, and the main
+//! interpreter's it is.
 
 use pyo3::exceptions::PyImportError;
 use pyo3::ffi;

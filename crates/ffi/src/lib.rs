@@ -1,9 +1,10 @@
 //! Native classes for CPython in safe Rust, and the other uses that yibu makes of the C API.
 //!
-//! A native class is a Rust struct with interior mutability and an `impl` [`Class`]: its name, what precedes its data in an object
-//! ([`class::header`]), a table of methods, properties and slots, and what the garbage collector has to see. Each entry of the
-//! table is a safe Rust function, which is a type parameter of the `extern "C"` function that the interpreter calls: no pointer to it
-//! is kept and nothing is dispatched. Objects come from a freelist, can be weakly referenced, subclassed and resurrected.
+//! A native class is a Rust struct with interior mutability and an `impl` [`Class`]: its name, what precedes
+//! its data in an object ([`class::header`]), a table of methods, properties and slots, and what the garbage
+//! collector has to see. Each entry of the table is a safe Rust function, which is a type parameter of the
+//! `extern "C"` function that the interpreter calls: no pointer to it is kept and nothing is dispatched.
+//! Objects come from a freelist, can be weakly referenced, subclassed and resurrected.
 //!
 //! ```ignore
 //! #[derive(Default)]
@@ -47,29 +48,34 @@
 //! Table::<Counter>::build(py, None)?; // where the module is made
 //! ```
 //!
-//! `examples/counter.rs` is the whole module, with a derived class and one of a combined layout; `tests/ffi` runs it.
+//! `examples/counter.rs` is the whole module, with a derived class and one of a combined layout; `tests/ffi`
+//! runs it.
 //!
 //! The files are floors, and each uses only those below it:
 //!
-//! - [`objects`], [`gc`], [`cell`], [`thread`], [`depth`], [`versions`], [`make`], [`context`], [`buffer`] and their like: one use of the C API each
-//! - [`args`] and [`call`]: arguments in, and calls out; `running`: what asyncio notes in the state of a thread
-//! - [`class`]: layout, table and life of native classes; [`combined`]: those that a Python class may inherit from together;
-//!   [`mod@reference`]: what native objects hold of others
+//! - [`objects`], [`gc`], [`cell`], [`thread`], [`depth`], [`versions`], [`make`], [`context`], [`buffer`]
+//!   and their like: one use of the C API each
+//! - [`args`] and [`call`]: arguments in, and calls out; `running`: what asyncio notes in the state of a
+//!   thread
+//! - [`class`]: layout, table and life of native classes; [`combined`]: those that a Python class may inherit
+//!   from together; [`mod@reference`]: what native objects hold of others
 //! - [`originals`]: what a program has replaced of a native class
 //! - [`trampoline`]: the interpreter's calling conventions
-//! - [`function`]: functions that look like the Python ones in whose place they stand; then what makes the type object
+//! - [`function`]: functions that look like the Python ones in whose place they stand; then what makes the
+//!   type object
 //! - [`redirection`], [`super_methods`], [`weak_set`], [`weak_map`]: what uses classes
 //!
-//! Of asyncio nothing is known here: what belongs to a class of the standard library is said by [`Class::stock`], and what a function of
-//! a module depends on by [`function::Lookups`].
+//! Of asyncio nothing is known here: what belongs to a class of the standard library is said by
+//! [`Class::stock`], and what a function of a module depends on by [`function::Lookups`].
 //!
 //! Two invariants hold everywhere in here, and SAFETY notes refer to them by name.
-//! - **attached**: the code runs on a thread attached to the interpreter, because CPython called it (a slot, a
-//!   method) or because it was given a `Python<'py>` token by code that was. [`Ref`] is not `Send`, so it cannot leave
-//!   such a thread except through [`SendRef`], which is only opened with a token.
-//! - **layout**: an object whose type is, or derives from, `T`'s type object has [`Instance<T>`](class::layout::Instance)'s layout, because
-//!   only [`Create::create`] and `tp_new` of that type make such objects, and both initialise `data`. An object of a class that
-//!   [`combined`] serves has the header, which leads to the data.
+//! - **attached**: the code runs on a thread attached to the interpreter, because CPython called it (a slot,
+//!   a method) or because it was given a `Python<'py>` token by code that was. [`Ref`] is not `Send`, so it
+//!   cannot leave such a thread except through [`SendRef`], which is only opened with a token.
+//! - **layout**: an object whose type is, or derives from, `T`'s type object has
+//!   [`Instance<T>`](class::layout::Instance)'s layout, because only [`Create::create`] and `tp_new` of that
+//!   type make such objects, and both initialise `data`. An object of a class that [`combined`] serves has
+//!   the header, which leads to the data.
 
 pub mod args;
 pub mod audit;

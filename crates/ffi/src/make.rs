@@ -1,7 +1,7 @@
 //! New objects of the builtin classes, or MemoryError.
 //!
-//! PyO3's constructors of most of them panic where there is no memory, and that of slices keeps the integers that it makes.
-//! Called by every other file of the crate.
+//! PyO3's constructors of most of them panic where there is no memory, and that of slices keeps the integers
+//! that it makes. Called by every other file of the crate.
 
 use std::mem::MaybeUninit;
 
@@ -15,7 +15,8 @@ unsafe extern "C" {
     fn _PyBytes_Resize(object: *mut *mut ffi::PyObject, size: ffi::Py_ssize_t) -> std::ffi::c_int;
 }
 
-/// A new reference as an object of the class that its maker promises; the interpreter's exception when it is null.
+/// A new reference as an object of the class that its maker promises; the interpreter's exception when it is
+/// null.
 ///
 /// # Safety
 /// `object` must be null, with an exception set, or a new reference to an object of class `T`.
@@ -38,8 +39,8 @@ pub fn bytes<'py>(py: Python<'py>, content: &[u8]) -> PyResult<Bound<'py, PyByte
     unsafe { made(py, ffi::PyBytes_FromStringAndSize(content.as_ptr().cast(), content.len().cast_signed())) }
 }
 
-/// A `bytes` that `fill` writes: it gets memory for `most` bytes and returns the part from the beginning that it has written.
-/// None where `fill` fails; its error is not kept.
+/// A `bytes` that `fill` writes: it gets memory for `most` bytes and returns the part from the beginning that
+/// it has written. None where `fill` fails; its error is not kept.
 pub fn bytes_filled<'py, E>(
     py: Python<'py>,
     most: usize,
@@ -49,7 +50,8 @@ pub fn bytes_filled<'py, E>(
     // SAFETY: attached; a null pointer asks for an object whose content is not initialised.
     let object: Bound<'py, PyBytes> =
         unsafe { made(py, ffi::PyBytes_FromStringAndSize(std::ptr::null(), size))? };
-    // SAFETY: the object is new and nobody else has it; its content is `most` bytes, which nothing else uses before this returns.
+    // SAFETY: the object is new and nobody else has it; its content is `most` bytes, which nothing else uses
+    // before this returns.
     let room = unsafe {
         std::slice::from_raw_parts_mut(ffi::PyBytes_AsString(object.as_ptr()).cast::<MaybeUninit<u8>>(), most)
     };
@@ -63,8 +65,8 @@ pub fn bytes_filled<'py, E>(
         return Ok(Some(object));
     }
     let mut object = object.into_ptr();
-    // SAFETY: attached; this is the only reference to the object, which has at least `written` bytes. On failure the object
-    // is released and the pointer is null.
+    // SAFETY: attached; this is the only reference to the object, which has at least `written` bytes. On
+    // failure the object is released and the pointer is null.
     unsafe {
         _PyBytes_Resize(&mut object, written.cast_signed());
         made(py, object).map(Some)

@@ -7,7 +7,8 @@ use pyo3::types::PyType;
 
 /// Makes `metaclass` the type of `class`; gives the one it had.
 ///
-/// TypeError unless `metaclass` is `type` or derives from it without adding anything to the memory of its instances.
+/// TypeError unless `metaclass` is `type` or derives from it without adding anything to the memory of its
+/// instances.
 pub fn replace<'py>(
     class: &Bound<'py, PyType>,
     metaclass: &Bound<'py, PyType>,
@@ -22,9 +23,10 @@ pub fn replace<'py>(
     if !fits {
         return Err(PyTypeError::new_err("the metaclass does not fit the class"));
     }
-    // SAFETY: attached; the memory of a type object is laid out alike for both metaclasses (just checked). The class owns the
-    // reference to its metaclass that is given up by `into_ptr`, and the one it had goes to `old`'s caller; static types, `type`
-    // among them, are never freed. What the interpreter remembers of the class is forgotten.
+    // SAFETY: attached; the memory of a type object is laid out alike for both metaclasses (just checked).
+    // The class owns the reference to its metaclass that is given up by `into_ptr`, and the one it had goes
+    // to `old`'s caller; static types, `type` among them, are never freed. What the interpreter remembers of
+    // the class is forgotten.
     unsafe {
         (*class.as_ptr()).ob_type = metaclass.clone().into_ptr().cast();
         if ffi::PyType_HasFeature(old.as_type_ptr(), ffi::Py_TPFLAGS_HEAPTYPE) != 0 {

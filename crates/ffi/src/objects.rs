@@ -1,5 +1,5 @@
-//! What functions of class tables return, the objects that are returned most, and another reference to an object.
-//! Used by all of the crate.
+//! What functions of class tables return, the objects that are returned most, and another reference to an
+//! object. Used by all of the crate.
 
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -27,13 +27,13 @@ pub fn reference_count(object: &Bound<'_, PyAny>) -> isize {
 
 /// Another reference to an object, soon to be dropped.
 ///
-/// The `Py_INCREF` of 3.12 and 3.13 writes one half of the count, their `Py_DECREF` reads the whole: when it follows at once, the
-/// processor has to wait until the store is in the cache. Here the whole is written.
+/// The `Py_INCREF` of 3.12 and 3.13 writes one half of the count, their `Py_DECREF` reads the whole: when it
+/// follows at once, the processor has to wait until the store is in the cache. Here the whole is written.
 #[inline]
 pub fn new_reference<'py, T>(object: &Bound<'py, T>) -> Bound<'py, T> {
     #[cfg(all(Py_3_12, not(Py_3_14), target_pointer_width = "64"))]
-    // SAFETY: attached; the object is alive. The count of a mortal one is in the lower half, so adding to the whole is adding to
-    // it; that of an immortal one has the lower half's sign bit set and stays.
+    // SAFETY: attached; the object is alive. The count of a mortal one is in the lower half, so adding to the
+    // whole is adding to it; that of an immortal one has the lower half's sign bit set and stays.
     unsafe {
         let count = &raw mut (*object.as_ptr()).ob_refcnt.ob_refcnt;
         if (*count as i32) >= 0 {

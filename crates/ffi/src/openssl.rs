@@ -1,14 +1,16 @@
 //! [`Engine`]: OpenSSL called directly, on the connection that an object of the module `ssl` has made.
 //!
-//! A read or write through `ssl.SSLObject` is two Python calls, a release of the interpreter lock, and an exception when nothing
-//! is there; that costs more than decrypting a short message. The objects of `_ssl` keep what OpenSSL gave them behind their
-//! headers: `_SSLSocket` an owner, its `SSL *` and its context, `MemoryBIO` its `BIO *`. No project promises that: an engine only
-//! starts on an interpreter whose layout is listed in `layout`, where the objects have the sizes that belong to it and the context
-//! is found in its place, and where all symbols are found in the library that `_ssl` uses. Only then is OpenSSL asked, and has to
-//! confirm what was found. Otherwise, and for whatever is not an ordinary read or write, the object is asked: it knows how to raise.
+//! A read or write through `ssl.SSLObject` is two Python calls, a release of the interpreter lock, and an
+//! exception when nothing is there; that costs more than decrypting a short message. The objects of `_ssl`
+//! keep what OpenSSL gave them behind their headers: `_SSLSocket` an owner, its `SSL *` and its context,
+//! `MemoryBIO` its `BIO *`. No project promises that: an engine only starts on an interpreter whose layout is
+//! listed in `layout`, where the objects have the sizes that belong to it and the context is found in its
+//! place, and where all symbols are found in the library that `_ssl` uses. Only then is OpenSSL asked, and
+//! has to confirm what was found. Otherwise, and for whatever is not an ordinary read or write, the object is
+//! asked: it knows how to raise.
 //!
-//! While an engine runs, the connection reads and writes a `wire` in the place of the two `MemoryBIO`, whatever asks it. An
-//! engine that stops puts them back, with all the ciphertext that waits.
+//! While an engine runs, the connection reads and writes a `wire` in the place of the two `MemoryBIO`,
+//! whatever asks it. An engine that stops puts them back, with all the ciphertext that waits.
 //!
 //! Called by `sslproto/tls.rs`.
 
@@ -74,11 +76,12 @@ struct Running {
 
 /// A connection that OpenSSL is asked about directly.
 ///
-/// Invariant **alive**: `running` is only set together with the slots, which keep the `_SSLSocket` and the two `MemoryBIO`
-/// alive; these free what the pointers point to when they die, and never replace it. The `_SSLSocket`'s `SSL` keeps the wire's `BIO`
-/// until the engine stops. Where OpenSSL may call Python code, which may stop the engine, the caller holds the `_SSLSocket`, and
-/// with it the memory, until OpenSSL has returned.
-/// OpenSSL is called with the interpreter locked, so no two threads that come through here are inside at once.
+/// Invariant **alive**: `running` is only set together with the slots, which keep the `_SSLSocket` and the
+/// two `MemoryBIO` alive; these free what the pointers point to when they die, and never replace it. The
+/// `_SSLSocket`'s `SSL` keeps the wire's `BIO` until the engine stops. Where OpenSSL may call Python code,
+/// which may stop the engine, the caller holds the `_SSLSocket`, and with it the memory, until OpenSSL has
+/// returned. OpenSSL is called with the interpreter locked, so no two threads that come through here are
+/// inside at once.
 #[derive(Default)]
 pub struct Engine {
     running: Cell<Option<Running>>,
@@ -90,7 +93,8 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Starts, if it can: with an object whose methods are the original ones, and without callbacks for messages and keys.
+    /// Starts, if it can: with an object whose methods are the original ones, and without callbacks for
+    /// messages and keys.
     pub fn start(
         &self,
         context: &Bound<'_, PyAny>,
@@ -196,8 +200,8 @@ impl Engine {
         // SAFETY: as said.
         let (filled, end) = unsafe { self.fill(py, start, capacity) };
         let mut object = object;
-        // SAFETY: attached; the only reference, to an object whose first `filled` bytes are initialised. On failure it is
-        // released and null is in its place.
+        // SAFETY: attached; the only reference, to an object whose first `filled` bytes are initialised. On
+        // failure it is released and null is in its place.
         unsafe {
             if filled < capacity && _PyBytes_Resize(&mut object, filled.cast_signed()) != 0 {
                 return Err(PyErr::fetch(py));
@@ -207,7 +211,8 @@ impl Engine {
         }
     }
 
-    /// Reads all the plain text that there is, or as much as a buffer takes. Then `End::Ask` says that there may be more.
+    /// Reads all the plain text that there is, or as much as a buffer takes. Then `End::Ask` says that there
+    /// may be more.
     #[inline]
     pub fn read_into(&self, py: Python<'_>, buffer: &mut [u8]) -> (usize, End) {
         if self.may_read() != Some(true) {
@@ -312,7 +317,8 @@ impl Engine {
     }
 }
 
-/// Gives a connection a wire in the place of its two `MemoryBIO`, with what waits in them; None where memory is short.
+/// Gives a connection a wire in the place of its two `MemoryBIO`, with what waits in them; None where memory
+/// is short.
 fn connect(functions: &'static Functions, pointers: Pointers) -> Option<Wire> {
     let [incoming, outgoing] = [pointers.incoming, pointers.outgoing].map(|memory| {
         let mut room = Vec::new();
@@ -324,7 +330,8 @@ fn connect(functions: &'static Functions, pointers: Pointers) -> Option<Wire> {
     let wire = Wire::new(&functions.bio)?;
     let drain = |(memory, size, mut room): (Pointer, usize, Vec<u8>)| {
         let size = c_int::try_from(size).unwrap_or(c_int::MAX);
-        // SAFETY: a live `BIO`; so many bytes are reserved, and as many are initialised as the `BIO` says that it has given.
+        // SAFETY: a live `BIO`; so many bytes are reserved, and as many are initialised as the `BIO` says
+        // that it has given.
         unsafe {
             let taken = (functions.bio.read)(memory, room.as_mut_ptr(), size);
             room.set_len(usize::try_from(taken).unwrap_or(0));
@@ -341,8 +348,8 @@ fn connect(functions: &'static Functions, pointers: Pointers) -> Option<Wire> {
     Some(wire)
 }
 
-/// Gives a connection its two `MemoryBIO` back, with what waits. What they have no memory for is lost, which both ends find to be a
-/// bad record.
+/// Gives a connection its two `MemoryBIO` back, with what waits. What they have no memory for is lost, which
+/// both ends find to be a bad record.
 fn disconnect(Running { functions, pointers, wire }: Running) {
     for (memory, data) in
         [(pointers.incoming, wire.take_incoming()), (pointers.outgoing, wire.take_outgoing())]
@@ -354,7 +361,8 @@ fn disconnect(Running { functions, pointers, wire }: Running) {
             unsafe { (functions.bio.write)(memory, data.as_ptr(), size) };
         }
     }
-    // SAFETY: alive; the `SSL` gets references of its own. With the wire's two it frees the wire, which is not used any more.
+    // SAFETY: alive; the `SSL` gets references of its own. With the wire's two it frees the wire, which is
+    // not used any more.
     unsafe {
         (functions.bio.add_reference)(pointers.incoming);
         (functions.bio.add_reference)(pointers.outgoing);

@@ -1,7 +1,7 @@
 //! Exceptions that were caught, as plain objects.
 //!
-//! `PyErr` is how errors travel through this crate; where one stops (a callback raised, a coroutine ended) it becomes
-//! a [`Raised`], which is dropped at once and without asking whether the thread is attached.
+//! `PyErr` is how errors travel through this crate; where one stops (a callback raised, a coroutine ended) it
+//! becomes a [`Raised`], which is dropped at once and without asking whether the thread is attached.
 
 use pyo3::exceptions::PyBaseException;
 use pyo3::prelude::*;
@@ -30,7 +30,8 @@ unsafe fn take_indicator() -> *mut ffi::PyObject {
 unsafe fn take_indicator() -> *mut ffi::PyObject {
     let (mut class, mut value, mut traceback) =
         (std::ptr::null_mut(), std::ptr::null_mut(), std::ptr::null_mut());
-    // SAFETY: attached; the three are owned references or null, and after normalising only the traceback may be null.
+    // SAFETY: attached; the three are owned references or null, and after normalising only the traceback may
+    // be null.
     unsafe {
         ffi::PyErr_Fetch(&mut class, &mut value, &mut traceback);
         ffi::PyErr_NormalizeException(&mut class, &mut value, &mut traceback);
@@ -44,8 +45,8 @@ unsafe fn take_indicator() -> *mut ffi::PyObject {
 }
 
 impl<'py> Raised<'py> {
-    /// Catches what a Rust function returned. Nothing of the `PyErr` is dropped: PyO3 would keep that until it attaches a thread
-    /// itself, which on a loop that is not native it never does.
+    /// Catches what a Rust function returned. Nothing of the `PyErr` is dropped: PyO3 would keep that until
+    /// it attaches a thread itself, which on a loop that is not native it never does.
     pub fn from_err(py: Python<'py>, error: PyErr) -> Self {
         error.restore(py);
         // SAFETY: attached; the indicator was just set, and the call takes it.
@@ -75,13 +76,14 @@ impl<'py> Raised<'py> {
         self.0.into_any()
     }
 
-    /// Runs `f` as if in an `except` clause for this exception: what is raised in there gets it as `__context__`, and
-    /// `sys.exc_info()` tells it.
+    /// Runs `f` as if in an `except` clause for this exception: what is raised in there gets it as
+    /// `__context__`, and `sys.exc_info()` tells it.
     pub fn handling<R>(&self, f: impl FnOnce() -> R) -> R {
         // SAFETY: attached; Get returns a new reference or null, Set borrows its argument, which may be null.
         unsafe {
-            // Get tells what the coroutines around this one handle where the innermost one handles nothing; Set is only for
-            // the innermost one. What is told without it belongs to the others and is not put back here.
+            // Get tells what the coroutines around this one handle where the innermost one handles nothing;
+            // Set is only for the innermost one. What is told without it belongs to the others and is not put
+            // back here.
             let mut before = ffi::PyErr_GetHandledException();
             if !before.is_null() {
                 ffi::PyErr_SetHandledException(std::ptr::null_mut());
@@ -99,11 +101,12 @@ impl<'py> Raised<'py> {
         }
     }
 
-    /// The error to return in order to raise it as the `raise` statement does: what is being handled becomes its
-    /// `__context__`.
+    /// The error to return in order to raise it as the `raise` statement does: what is being handled becomes
+    /// its `__context__`.
     pub fn raise(self) -> PyErr {
         let py = self.0.py();
-        // SAFETY: attached; the exception is alive, and an instance of its type. The indicator is read at once.
+        // SAFETY: attached; the exception is alive, and an instance of its type. The indicator is read at
+        // once.
         unsafe { ffi::PyErr_SetObject(self.0.get_type().as_ptr(), self.0.as_ptr()) };
         PyErr::fetch(py)
     }
@@ -114,8 +117,8 @@ impl<'py> Raised<'py> {
     }
 }
 
-/// The error to return in order to raise an object as the `raise` statement does. What is no exception becomes the TypeError that
-/// PyO3 makes of it.
+/// The error to return in order to raise an object as the `raise` statement does. What is no exception
+/// becomes the TypeError that PyO3 makes of it.
 pub fn raise(object: Bound<'_, PyAny>) -> PyErr {
     match object.cast_into::<PyBaseException>() {
         Ok(exception) => Raised(exception).raise(),

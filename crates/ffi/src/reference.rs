@@ -1,7 +1,9 @@
-//! Owned references that live inside native objects: [`Ref`], [`Slot`] and, for crossing threads, [`SendRef`].
+//! Owned references that live inside native objects: [`Ref`], [`Slot`] and, for crossing threads,
+//! [`SendRef`].
 //!
-//! Unlike `pyo3::Py`, dropping one decrements at once: native objects are only dropped by the interpreter or by code
-//! that it called (the *attached* invariant of [`super`]), so the question whether the thread is attached is never asked.
+//! Unlike `pyo3::Py`, dropping one decrements at once: native objects are only dropped by the interpreter or
+//! by code that it called (the *attached* invariant of [`super`]), so the question whether the thread is
+//! attached is never asked.
 
 use std::cell::Cell;
 use std::marker::PhantomData;
@@ -83,7 +85,8 @@ impl Ref<PyAny> {
     /// The data of the object, if it is of native class `T` or a subclass.
     #[inline]
     pub fn data_as<T: Class>(&self) -> Option<&T> {
-        // SAFETY: the condition of `data_of` is what is checked, and the result lives as long as the borrow of the reference.
+        // SAFETY: the condition of `data_of` is what is checked, and the result lives as long as the borrow
+        // of the reference.
         T::state().has(self.as_ptr()).then(|| unsafe { data_of(self.as_ptr()) })
     }
 }
@@ -134,8 +137,8 @@ impl<T> Slot<T> {
 
     #[inline]
     fn peek(&self) -> Option<&Ref<T>> {
-        // SAFETY: the reference is used by the callers below for an identity test or to make a new strong reference,
-        // neither of which runs Python code, so the cell cannot be written while it lives.
+        // SAFETY: the reference is used by the callers below for an identity test or to make a new strong
+        // reference, neither of which runs Python code, so the cell cannot be written while it lives.
         unsafe { (*self.0.as_ptr()).as_ref() }
     }
 

@@ -1,8 +1,10 @@
-//! The loop and the task that the interpreter has noted as running in a thread: since 3.14, two fields of the thread's state.
+//! The loop and the task that the interpreter has noted as running in a thread: since 3.14, two fields of the
+//! thread's state.
 //!
-//! asyncio has functions that read and write them (`_get_running_loop`, `_swap_current_task`). Every step of a task would call one, so the
-//! fields are read and written in place. Their places are those of the interpreters that were looked at, and [`verify`] tries them with these
-//! functions before other code relies on them. Where they are not as expected, nothing is told here and the functions are called.
+//! asyncio has functions that read and write them (`_get_running_loop`, `_swap_current_task`). Every step of
+//! a task would call one, so the fields are read and written in place. Their places are those of the
+//! interpreters that were looked at, and [`verify`] tries them with these functions before other code relies
+//! on them. Where they are not as expected, nothing is told here and the functions are called.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -12,16 +14,18 @@ use pyo3::prelude::*;
 use crate::call::{call, call0, call1};
 use crate::objects::none;
 
-/// Where the state of a thread refers to the running loop, in bytes, by minor version. The task comes next. Both lie inside of the smallest
-/// structure that this version had.
+/// Where the state of a thread refers to the running loop, in bytes, by minor version. The task comes next.
+/// Both lie inside of the smallest structure that this version had.
 const LOOP_IN_THREAD: [(u8, usize); 2] = [(14, 864), (15, 1024)];
 
 /// The verified place of the loop; 0 where there is none.
 static PLACE: AtomicUsize = AtomicUsize::new(0);
 
-/// What the state of this thread refers to at a place and behind it: the loop and the task, null where there is none.
+/// What the state of this thread refers to at a place and behind it: the loop and the task, null where there
+/// is none.
 fn fields(place: usize) -> *mut [*mut ffi::PyObject; 2] {
-    // SAFETY: attached (every caller has a token or an object), so the thread has a state; the places are inside of it.
+    // SAFETY: attached (every caller has a token or an object), so the thread has a state; the places are
+    // inside of it.
     unsafe { ffi::PyThreadState_Get().byte_add(place).cast() }
 }
 
@@ -41,8 +45,9 @@ pub fn event_loop(py: Python<'_>) -> Option<Option<Bound<'_, PyAny>>> {
     Some(unsafe { Bound::from_borrowed_ptr_or_opt(py, event_loop) })
 }
 
-/// Makes `task` the current task of this thread, where `event_loop` runs, and gives the one before. Nothing is done where the places are not
-/// known, or another loop runs, or `expected` refuses the task before: asyncio's function says then what is wrong.
+/// Makes `task` the current task of this thread, where `event_loop` runs, and gives the one before. Nothing
+/// is done where the places are not known, or another loop runs, or `expected` refuses the task before:
+/// asyncio's function says then what is wrong.
 #[inline]
 pub fn swap_task<'py>(
     event_loop: &Bound<'py, PyAny>,
@@ -53,21 +58,22 @@ pub fn swap_task<'py>(
     let fields = known_fields(py)?;
     // SAFETY: as in `event_loop`.
     let [running, before] = unsafe { fields.read() };
-    // SAFETY: a null pointer gives nothing; attached, and the reference is the one that the field has: it is given back below where the
-    // field keeps it.
+    // SAFETY: a null pointer gives nothing; attached, and the reference is the one that the field has: it is
+    // given back below where the field keeps it.
     let before = unsafe { Bound::from_owned_ptr_or_opt(py, before) };
     if running != event_loop.as_ptr() || !expected(before.as_ref()) {
         std::mem::forget(before);
         return None;
     }
     let task = task.map_or(std::ptr::null_mut(), |task| task.clone().into_ptr());
-    // SAFETY: the field gets a reference of its own, and the one that it had is the caller's. No Python code runs between reading and
-    // writing: `expected` only compares.
+    // SAFETY: the field gets a reference of its own, and the one that it had is the caller's. No Python code
+    // runs between reading and writing: `expected` only compares.
     unsafe { (*fields)[1] = task };
     Some(before)
 }
 
-/// Finds out whether the places are right in this interpreter, by asyncio's functions. Called when the module is made.
+/// Finds out whether the places are right in this interpreter, by asyncio's functions. Called when the module
+/// is made.
 pub fn verify<'py>(
     get_running_loop: &Bound<'py, PyAny>,
     set_running_loop: &Bound<'py, PyAny>,

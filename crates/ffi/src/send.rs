@@ -72,8 +72,8 @@ pub fn awaitable_iterator<'py>(object: &Bound<'py, PyAny>) -> Output<'py> {
             return Ok(object.clone());
         }
     }
-    // SAFETY: attached; a type's slot table, where there is one, lives as long as the type, and the slot's function gets a
-    // live object of that type and returns a new reference or null with an exception set.
+    // SAFETY: attached; a type's slot table, where there is one, lives as long as the type, and the slot's
+    // function gets a live object of that type and returns a new reference or null with an exception set.
     let iterator = unsafe {
         let table = (*ffi::Py_TYPE(object.as_ptr())).tp_as_async;
         let slot = if table.is_null() { None } else { (*table).am_await };

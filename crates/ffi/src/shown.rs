@@ -1,8 +1,10 @@
-//! `__dict__` of native objects, for `vars()`: what asyncio's objects have there is put in when it is asked for.
+//! `__dict__` of native objects, for `vars()`: what asyncio's objects have there is put in when it is asked
+//! for.
 //!
-//! The dict is the object's own, so what a program puts into it is an attribute. For native data the dict shows the values
-//! at the time of the last request. Changing them in the dict has no effect: attributes are looked up in the class first. Made by
-//! [`crate::class`]; an object whose `__dict__` is never asked for has none.
+//! The dict is the object's own, so what a program puts into it is an attribute. For native data the dict
+//! shows the values at the time of the last request. Changing them in the dict has no effect: attributes are
+//! looked up in the class first. Made by [`crate::class`]; an object whose `__dict__` is never asked for has
+//! none.
 
 use pyo3::exceptions::PyAttributeError;
 use pyo3::ffi;

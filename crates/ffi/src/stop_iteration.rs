@@ -1,9 +1,9 @@
 //! StopIteration: how an iterator hands over the value it returns.
 //!
-//! `await` on an object that is no Python coroutine asks `tp_iternext`, takes the result out of the exception at once and lets go
-//! of both. Making that exception costs more than all else in an await that is satisfied; so one is kept, and reused
-//! when the caller holds the only reference to the iterator, so that Python code cannot notice. It is emptied when that iterator dies.
-//! Called by the trampolines and by [`super::class`].
+//! `await` on an object that is no Python coroutine asks `tp_iternext`, takes the result out of the exception
+//! at once and lets go of both. Making that exception costs more than all else in an await that is satisfied;
+//! so one is kept, and reused when the caller holds the only reference to the iterator, so that Python code
+//! cannot notice. It is emptied when that iterator dies. Called by the trampolines and by [`super::class`].
 
 #[cfg(Py_3_12)]
 pub(super) use kept::release;
@@ -11,7 +11,8 @@ pub(super) use kept::release;
 use pyo3::ffi;
 use pyo3::prelude::*;
 
-/// Sets the error indicator to `StopIteration(value)`; to nothing for None. `iterator_dies` says that the iterator dies next.
+/// Sets the error indicator to `StopIteration(value)`; to nothing for None. `iterator_dies` says that the
+/// iterator dies next.
 #[inline]
 pub(super) fn raise(value: Bound<'_, PyAny>, iterator_dies: bool) {
     if value.is_none() {
@@ -27,7 +28,8 @@ pub(super) fn raise(value: Bound<'_, PyAny>, iterator_dies: bool) {
 }
 
 fn raise_anew(value: Bound<'_, PyAny>) {
-    // SAFETY: attached; `value` is alive for the calls, and the exception made of it is released after being set.
+    // SAFETY: attached; `value` is alive for the calls, and the exception made of it is released after being
+    // set.
     unsafe {
         let class = ffi::PyExc_StopIteration;
         if ffi::PyTuple_Check(value.as_ptr()) == 0 && ffi::PyExceptionInstance_Check(value.as_ptr()) == 0 {
@@ -53,11 +55,12 @@ mod kept {
     use pyo3::ffi;
     use pyo3::prelude::*;
 
-    /// An owned reference to a StopIteration, or null. While there is no other reference, its value and its only argument are null
-    /// and None, or what was handed over last and not yet released.
+    /// An owned reference to a StopIteration, or null. While there is no other reference, its value and its
+    /// only argument are null and None, or what was handed over last and not yet released.
     struct Kept(Cell<*mut ffi::PyObject>);
 
-    // SAFETY: every access is made by attached code holding the interpreter lock (the module declares that it uses the GIL).
+    // SAFETY: every access is made by attached code holding the interpreter lock (the module declares that it
+    // uses the GIL).
     unsafe impl Sync for Kept {}
 
     static KEPT: Kept = Kept(Cell::new(null_mut()));
@@ -68,8 +71,8 @@ mod kept {
     /// `kept` must be a live StopIteration.
     #[inline]
     unsafe fn is_untouched(kept: *mut ffi::PyObject) -> bool {
-        // SAFETY: the layout is the interpreter's; the fields are read only. The arguments are a tuple of one, because the
-        // exception was made so, unless a setter has replaced them.
+        // SAFETY: the layout is the interpreter's; the fields are read only. The arguments are a tuple of
+        // one, because the exception was made so, unless a setter has replaced them.
         unsafe {
             let fields = &*kept.cast::<ffi::PyStopIterationObject>();
             ffi::Py_REFCNT(kept) == 1
@@ -84,7 +87,8 @@ mod kept {
         }
     }
 
-    /// Puts a value into an exception that is untouched; the old ones are to be released. Takes over both references.
+    /// Puts a value into an exception that is untouched; the old ones are to be released. Takes over both
+    /// references.
     ///
     /// # Safety
     /// `kept` must be a live StopIteration that [`is_untouched`]; `argument` is not null.
@@ -107,8 +111,9 @@ mod kept {
     /// Sets the error indicator to `StopIteration(value)`.
     #[inline]
     pub fn raise(value: Bound<'_, PyAny>) {
-        // SAFETY: attached. The reference taken first keeps the exception alive, and from being used again, while what it held
-        // before is released, which may run any code; `PyErr_SetRaisedException` takes that reference over.
+        // SAFETY: attached. The reference taken first keeps the exception alive, and from being used again,
+        // while what it held before is released, which may run any code; `PyErr_SetRaisedException` takes
+        // that reference over.
         unsafe {
             let mut kept = KEPT.0.get();
             if kept.is_null() || !is_untouched(kept) {

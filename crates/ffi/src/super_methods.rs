@@ -1,5 +1,5 @@
-//! What `super()` is to the methods of a native class, as it is to asyncio's in Python: where a program derives from several
-//! classes, the next one in the order of resolution need not be the native base.
+//! What `super()` is to the methods of a native class, as it is to asyncio's in Python: where a program
+//! derives from several classes, the next one in the order of resolution need not be the native base.
 //!
 //! Called by the class files whose counterparts in asyncio call `super()`; calls the interpreter.
 
@@ -32,12 +32,13 @@ impl<'py, T: Class> Obj<'py, T> {
         PySuper::new(&T::class(self.py()), self.as_any())?.getattr(name)
     }
 
-    /// Whether each class from the object's down to `T`'s has one base, so that none can stand behind that one but its own.
+    /// Whether each class from the object's down to `T`'s has one base, so that none can stand behind that
+    /// one but its own.
     #[inline]
     pub fn has_single_bases(&self) -> bool {
         let end = T::class(self.py()).as_type_ptr();
-        // SAFETY: attached; the types of a live object are alive, and have their bases in a tuple. The object's class derives from
-        // `end`; following single bases ends there.
+        // SAFETY: attached; the types of a live object are alive, and have their bases in a tuple. The
+        // object's class derives from `end`; following single bases ends there.
         unsafe {
             let mut class = ffi::Py_TYPE(self.as_any().as_ptr());
             while class != end {

@@ -12,8 +12,9 @@ pub fn ident() -> u64 {
 
 /// Runs `f` as PyO3's attached code: what it drops is released at once, not kept for later.
 ///
-/// The thread is attached already (the *attached* invariant of [`super`]). Of that PyO3 knows only what it has done itself, and
-/// when the interpreter ends it refuses to do it again; but finalizers run until the very end.
+/// The thread is attached already (the *attached* invariant of [`super`]). Of that PyO3 knows only what it
+/// has done itself, and when the interpreter ends it refuses to do it again; but finalizers run until the
+/// very end.
 #[inline]
 pub fn attached<R>(f: impl for<'py> FnOnce(Python<'py>) -> R) -> R {
     let mut f = Some(f);
@@ -29,8 +30,9 @@ pub fn attached<R>(f: impl for<'py> FnOnce(Python<'py>) -> R) -> R {
 
 /// Runs `f`, during which the interpreter may come to its end in another thread.
 ///
-/// A thread that then asks for the interpreter never gets it. Before 3.14 CPython ends such a thread, which unwinds its stack,
-/// and Rust's frames on it would end the process with an error; so it is stopped there for good, as CPython does since.
+/// A thread that then asks for the interpreter never gets it. Before 3.14 CPython ends such a thread, which
+/// unwinds its stack, and Rust's frames on it would end the process with an error; so it is stopped there for
+/// good, as CPython does since.
 #[cfg(not(Py_3_14))]
 pub fn outlive_interpreter<R>(f: impl FnOnce() -> R) -> R {
     let _pushed = cleanup::Pushed::new();
@@ -45,8 +47,9 @@ pub fn outlive_interpreter<R>(f: impl FnOnce() -> R) -> R {
 
 #[cfg(not(Py_3_14))]
 mod cleanup {
-    //! A handler that `pthread_exit()` calls. The thread library calls it when the frame is left in which the handler's entry
-    //! lies, or at once when the entry does not lie on the thread's stack: before it unwinds anything.
+    //! A handler that `pthread_exit()` calls. The thread library calls it when the frame is left in which the
+    //! handler's entry lies, or at once when the entry does not lie on the thread's stack: before it unwinds
+    //! anything.
 
     use std::ffi::{c_int, c_void};
     use std::ptr::null_mut;
@@ -83,8 +86,8 @@ mod cleanup {
             let entry = Entry { routine: None, argument: null_mut(), cancel_type: 0, previous: null_mut() };
             // On the heap, see above.
             let entry = Box::into_raw(Box::new(entry));
-            // SAFETY: the entry lives until `drop` has taken it out again, in this thread: the pointer is not Send. Entries
-            // are taken out in the reverse order, as scopes end.
+            // SAFETY: the entry lives until `drop` has taken it out again, in this thread: the pointer is not
+            // Send. Entries are taken out in the reverse order, as scopes end.
             unsafe { _pthread_cleanup_push(entry, stop, null_mut()) };
             Self(entry)
         }
@@ -101,7 +104,8 @@ mod cleanup {
     }
 }
 
-/// Whether the interpreter is at its end, where it empties modules: what they lack then no program has taken away.
+/// Whether the interpreter is at its end, where it empties modules: what they lack then no program has taken
+/// away.
 pub fn interpreter_ends() -> bool {
     unsafe extern "C" {
         #[cfg_attr(not(Py_3_13), link_name = "_Py_IsFinalizing")]

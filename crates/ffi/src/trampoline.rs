@@ -1,8 +1,9 @@
 //! From CPython's calling conventions to safe Rust functions and back.
 //!
-//! Every `extern "C"` function of the crate is made here. Each one catches panics (they become `SystemError`-like
-//! exceptions, never an abort), turns `Err` into the interpreter's current exception, and lends its arguments without
-//! counting references. The Rust function is a type parameter of zero size, so a table entry costs no indirection.
+//! Every `extern "C"` function of the crate is made here. Each one catches panics (they become
+//! `SystemError`-like exceptions, never an abort), turns `Err` into the interpreter's current exception, and
+//! lends its arguments without counting references. The Rust function is a type parameter of zero size, so a
+//! table entry costs no indirection.
 
 pub mod borrowing;
 pub mod guard;

@@ -75,8 +75,8 @@ pub(crate) fn is_slot(native: &Bound<'_, PyAny>) -> bool {
     unsafe { ffi::Py_TYPE(native.as_ptr()) == &raw mut ffi::PyWrapperDescr_Type }
 }
 
-/// A number that is another one when the attributes of the class, or of one of its bases, have changed; `None` when that cannot
-/// be told. It means something once an attribute has been looked up.
+/// A number that is another one when the attributes of the class, or of one of its bases, have changed;
+/// `None` when that cannot be told. It means something once an attribute has been looked up.
 #[inline]
 pub fn class_version(class: &Bound<'_, PyType>) -> Option<u32> {
     // SAFETY: the object is a class; the field is written with the interpreter held, as it is read.

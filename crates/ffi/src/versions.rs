@@ -1,9 +1,10 @@
-//! Whether the names of modules and the attributes of classes have changed since the last comparison: numbers to compare.
+//! Whether the names of modules and the attributes of classes have changed since the last comparison: numbers
+//! to compare.
 //!
-//! Since 3.12 the interpreter tells of each change to a module or class that is watched. All of them share one count, because
-//! such changes are rare: a caller keeps what it has found as a [`Finding`], which holds as long as that count stays as
-//! it is. Before 3.12 a dict has a version of its own. The attributes of a class have one on every Python.
-//! Used by code that takes a short cut past what a program may replace.
+//! Since 3.12 the interpreter tells of each change to a module or class that is watched. All of them share
+//! one count, because such changes are rare: a caller keeps what it has found as a [`Finding`], which holds
+//! as long as that count stays as it is. Before 3.12 a dict has a version of its own. The attributes of a
+//! class have one on every Python. Used by code that takes a short cut past what a program may replace.
 
 #[cfg(not(Py_3_12))]
 mod by_dicts;
@@ -23,10 +24,12 @@ pub use by_watchers::{changes, version, watch, watch_class};
 
 pub use crate::types::class_version;
 
-/// That something was found to be as it came, at a count of changes ([`changes`]). Before 3.12 changes are not counted, so it never holds.
+/// That something was found to be as it came, at a count of changes ([`changes`]). Before 3.12 changes are
+/// not counted, so it never holds.
 pub struct Finding(Cell<u64>);
 
-// SAFETY: every access is made by attached code holding the interpreter lock (the module declares that it uses the GIL).
+// SAFETY: every access is made by attached code holding the interpreter lock (the module declares that it
+// uses the GIL).
 unsafe impl Sync for Finding {}
 
 impl Finding {

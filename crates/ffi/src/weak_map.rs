@@ -1,7 +1,8 @@
-//! [`WeakMap`]: living objects by a small number, without keeping them alive, as a `weakref.WeakValueDictionary` has them whose
-//! keys are descriptors.
+//! [`WeakMap`]: living objects by a small number, without keeping them alive, as a
+//! `weakref.WeakValueDictionary` has them whose keys are descriptors.
 //!
-//! An object holds a [`WeakMapEntry`], by which it enters, and which takes it out when the object is done or freed.
+//! An object holds a [`WeakMapEntry`], by which it enters, and which takes it out when the object is done or
+//! freed.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -42,7 +43,8 @@ impl WeakMap {
 pub struct WeakMapEntry(Cell<Option<(Objects, usize, *mut ffi::PyObject)>>);
 
 impl WeakMapEntry {
-    /// Enters the object that has this entry in its data under a number; whatever was there before is forgotten.
+    /// Enters the object that has this entry in its data under a number; whatever was there before is
+    /// forgotten.
     pub fn enter<T: Class>(&self, map: &WeakMap, number: usize, object: &Obj<'_, T>) {
         assert!(object.has_in_data(self), "an entry must be a field of the object that enters");
         self.leave();

@@ -1,6 +1,7 @@
 //! [`WeakSet`]: all living objects of one class, without keeping them alive, as a `weakref.WeakSet` has them.
 //!
-//! An object holds a [`WeakSetEntry`], by which it enters, and which takes it out when the object is done or freed.
+//! An object holds a [`WeakSetEntry`], by which it enters, and which takes it out when the object is done or
+//! freed.
 
 use std::cell::Cell;
 use std::marker::PhantomData;
@@ -53,7 +54,8 @@ impl Places {
 /// The places, of whatever class the objects are.
 struct Objects(LoopCell<Places>);
 
-// SAFETY: every access is made by attached code holding the interpreter lock (the module declares that it uses the GIL).
+// SAFETY: every access is made by attached code holding the interpreter lock (the module declares that it
+// uses the GIL).
 unsafe impl Sync for Objects {}
 
 /// The objects of class `T` that have entered.
@@ -82,8 +84,9 @@ impl<T: Class> WeakSet<T> {
                 Place::Free(_) => None,
             });
             objects
-                // An object in the middle of its deallocation has no references left and must not get new ones.
-                // SAFETY: an object's entry is in its data, so its memory is valid until the entry is dropped.
+                // An object in the middle of its deallocation has no references left and must not get new
+                // ones. SAFETY: an object's entry is in its data, so its memory is valid until the entry is
+                // dropped.
                 .filter(|object| unsafe { ffi::Py_REFCNT(*object) } > 0)
                 // SAFETY: as above; `enter` takes objects of this class.
                 .map(|object| unsafe { Obj::from_any_unchecked(Bound::from_borrowed_ptr(py, object)) })

@@ -28,8 +28,8 @@ fn text(address: IpAddr) -> String {
     }
 }
 
-/// By hand: each datagram of a new sender has an address to be written, and the formatting machinery takes longer than everything
-/// else about it.
+/// By hand: each datagram of a new sender has an address to be written, and the formatting machinery takes
+/// longer than everything else about it.
 fn ipv4_text(address: Ipv4Addr) -> String {
     let mut text = String::with_capacity("255.255.255.255".len());
     for (index, octet) in address.octets().into_iter().enumerate() {
@@ -63,7 +63,8 @@ pub fn knows(family: i32) -> bool {
         .any(|known| i32::from(known.as_raw()) == family)
 }
 
-/// An address of a family that [`knows`] knows, as `recvfrom` of a Python socket gives it; None for a sender without one.
+/// An address of a family that [`knows`] knows, as `recvfrom` of a Python socket gives it; None for a sender
+/// without one.
 pub fn from_kernel<'py>(py: Python<'py>, address: Option<&SocketAddrAny>) -> Output<'py> {
     let Some(address) = address else { return Ok(none(py)) };
     if let Ok(address) = SocketAddr::try_from(address.clone()) {
@@ -77,8 +78,9 @@ pub fn from_kernel<'py>(py: Python<'py>, address: Option<&SocketAddrAny>) -> Out
     })
 }
 
-/// The kernel's form of an address for a socket of `family`. None where only the `socket` module can tell: of names, of objects
-/// that are not plain tuples, strings and numbers, and of what is no address at all. Dropping the others runs no Python code.
+/// The kernel's form of an address for a socket of `family`. None where only the `socket` module can tell: of
+/// names, of objects that are not plain tuples, strings and numbers, and of what is no address at all.
+/// Dropping the others runs no Python code.
 pub fn to_kernel(address: &Bound<'_, PyAny>, family: i32) -> Option<SocketAddrAny> {
     match AddressFamily::from_raw(family.try_into().ok()?) {
         AddressFamily::INET => to_ipv4(address.cast_exact::<PyTuple>().ok()?),

@@ -1,7 +1,9 @@
-//! `Alarm`: a native function that runs on an object at a time of the loop's clock; the timer of `timeout`, `wait` and `sleep`.
+//! `Alarm`: a native function that runs on an object at a time of the loop's clock; the timer of `timeout`,
+//! `wait` and `sleep`.
 //!
-//! On a native loop an alarm is itself what lies in the heap, with no Handle, context or callable; elsewhere, and where a
-//! program replaced `call_at`, it is the callback of the loop's own timer. Called by the primitives and by the loop's turn.
+//! On a native loop an alarm is itself what lies in the heap, with no Handle, context or callable; elsewhere,
+//! and where a program replaced `call_at`, it is the callback of the loop's own timer. Called by the
+//! primitives and by the loop's turn.
 
 use std::cell::Cell;
 use std::ffi::CStr;
@@ -19,7 +21,8 @@ use crate::ffi::originals::Replaced;
 use crate::ffi::{Class, ClassState, Create, Obj, Output, Slot, Table, none, references};
 use crate::{events, names};
 
-/// What an alarm does to its owner. Before it runs Python code it calls [`crate::core::current::flush_leave`] where that matters.
+/// What an alarm does to its owner. Before it runs Python code it calls [`crate::core::current::flush_leave`]
+/// where that matters.
 pub type Act = for<'a, 'py> fn(&'a Bound<'py, PyAny>) -> PyResult<()>;
 
 /// The data of an alarm.
@@ -28,7 +31,8 @@ pub struct Alarm {
     act: Cell<Option<Act>>,
     owner: Slot,
     event_loop: Slot,
-    /// The loop's own timer, where that runs: its callback is another alarm, which has the function and the owner.
+    /// The loop's own timer, where that runs: its callback is another alarm, which has the function and the
+    /// owner.
     handle: Slot,
     /// When it is due by the loop's clock; 0 where the loop's own timer knows it.
     when: Cell<f64>,
@@ -114,7 +118,8 @@ pub fn set_soon<'py>(
     }
 }
 
-/// Runs `act` on `owner` when the loop's clock shows `when`, unless cancelled: `loop.call_at(when, act, owner)`.
+/// Runs `act` on `owner` when the loop's clock shows `when`, unless cancelled:
+/// `loop.call_at(when, act, owner)`.
 #[inline]
 pub fn set_at<'py>(
     event_loop: &Bound<'py, PyAny>,
@@ -154,8 +159,8 @@ fn set_by_name<'py>(
     with_handle(event_loop.call_method1(method, (time, callback.as_any()))?)
 }
 
-/// An alarm that is only there to be cancelled: what runs is the callback of the handle, which is another alarm. So the two do
-/// not refer to each other.
+/// An alarm that is only there to be cancelled: what runs is the callback of the handle, which is another
+/// alarm. So the two do not refer to each other.
 fn with_handle<'py>(handle: Bound<'py, PyAny>) -> PyResult<Obj<'py, Alarm>> {
     let alarm = Alarm::create(handle.py())?;
     alarm.handle.put(handle);
@@ -182,7 +187,8 @@ pub fn cancel(alarm: &Obj<'_, Alarm>) -> PyResult<()> {
     Ok(())
 }
 
-/// `handle.cancel()`, also where a program has replaced that since the alarm was set, and so is to get a handle.
+/// `handle.cancel()`, also where a program has replaced that since the alarm was set, and so is to get a
+/// handle.
 #[cold]
 fn cancel_handle(alarm: &Obj<'_, Alarm>) -> PyResult<()> {
     let py = alarm.py();

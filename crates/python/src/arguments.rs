@@ -1,7 +1,7 @@
 //! `Arguments`: the positional arguments of a call that is made later.
 //!
-//! Most such calls have one argument or none, and then no tuple is made. Held by handles and by the jobs of the executor; calls the
-//! callback with them.
+//! Most such calls have one argument or none, and then no tuple is made. Held by handles and by the jobs of
+//! the executor; calls the callback with them.
 
 use std::cell::Cell;
 
@@ -16,7 +16,8 @@ use crate::ffi::{Args, Output, Slot, Visitor, call, context};
 pub struct Arguments<Flags = ()> {
     kept: Slot,
     single: Cell<bool>,
-    /// Flags of the object that has the arguments: here they take no memory, because `single` leaves most of a word unused.
+    /// Flags of the object that has the arguments: here they take no memory, because `single` leaves most of
+    /// a word unused.
     pub flags: Flags,
 }
 

@@ -1,6 +1,8 @@
-//! Attributes that Python code may assign but not delete, as those of a class written in Python are in practice.
+//! Attributes that Python code may assign but not delete, as those of a class written in Python are in
+//! practice.
 //!
-//! Called by the `table` functions of the classes, and by their `t.property` writers, whose value is None when the attribute is deleted.
+//! Called by the `table` functions of the classes, and by their `t.property` writers, whose value is None
+//! when the attribute is deleted.
 
 use std::cell::Cell;
 

@@ -8,8 +8,8 @@
 //! | `ending` | what the pipes and the watcher report, in order, up to `connection_lost` |
 //! | `pipes` | the protocols of the pipes |
 //!
-//! The child itself is started by a subclass, [`crate::unix_events`]. Everything between the loop, the pipes and the protocol is
-//! called by name: a program may subclass any of them.
+//! The child itself is started by a subclass, [`crate::unix_events`]. Everything between the loop, the pipes
+//! and the protocol is called by name: a program may subclass any of them.
 
 mod connecting;
 mod data;

@@ -1,9 +1,10 @@
 //! Reactions: what the primitives do when a future is done, without a Python callable in between.
 //!
-//! A [`Reaction`] is a static: a function, and a second one that finds the waiting task. `gather`, `TaskGroup`, `wait` and the like register one with an
-//! `owner`, the object it acts on. On native futures that is an entry in their callbacks, which the loop's turn runs as
-//! asyncio would run the callback: in the same place of the order. To Python code, and for futures that are not native, it is
-//! a [`ReactionCallback`]. Called by the primitives; calls [`crate::futures`].
+//! A [`Reaction`] is a static: a function, and a second one that finds the waiting task. `gather`,
+//! `TaskGroup`, `wait` and the like register one with an `owner`, the object it acts on. On native futures
+//! that is an entry in their callbacks, which the loop's turn runs as asyncio would run the callback: in the
+//! same place of the order. To Python code, and for futures that are not native, it is a
+//! [`ReactionCallback`]. Called by the primitives; calls [`crate::futures`].
 
 use std::cell::Cell;
 use std::ffi::CStr;
@@ -72,7 +73,8 @@ pub fn forget<'py>(
     no_longer_awaited(future, reaction, owner)
 }
 
-/// Takes a future that is not native out of the call graph, into which [`react`] put it. Native ones look at their callbacks.
+/// Takes a future that is not native out of the call graph, into which [`react`] put it. Native ones look at
+/// their callbacks.
 pub fn no_longer_awaited<'py>(
     future: &Bound<'py, PyAny>,
     reaction: &'static Reaction,
@@ -188,8 +190,8 @@ impl Class for ReactionCallback {
             let name = callback.reaction.get().map_or("", |reaction| reaction.name);
             Ok(make::text(callback.py(), name.rsplit('.').next().unwrap_or(name))?.into_any())
         });
-        // As asyncio's own functions are shown: with the line where they are defined. Where asyncio has a method it shows none, and
-        // older versions do not have every function.
+        // As asyncio's own functions are shown: with the line where they are defined. Where asyncio has a
+        // method it shows none, and older versions do not have every function.
         t.getter(c"__class__", |callback| match function(callback)? {
             Some(_) => Ok(callback.py().get_type::<PyFunction>().into_any()),
             None => Ok(callback.as_any().get_type().into_any()),

@@ -29,7 +29,8 @@ pub fn add_on<'py, T: Class>(
     Ok(class)
 }
 
-/// The same for a class derived from native class `B`, whose exact instances [`crate::ffi::Obj::cast_native`] is to know.
+/// The same for a class derived from native class `B`, whose exact instances [`crate::ffi::Obj::cast_native`]
+/// is to know.
 pub fn add_known<T: Extends<B>, B: Class>(module: &Bound<'_, PyModule>) -> PyResult<()> {
     add_derived::<T>(module, &B::class(module.py()))?;
     know_derived::<T, B>()

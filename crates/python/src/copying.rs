@@ -1,8 +1,10 @@
-//! Copies and pickles of the primitives: the state that `copy` and `pickle` take along from an object, and give to its copy.
+//! Copies and pickles of the primitives: the state that `copy` and `pickle` take along from an object, and
+//! give to its copy.
 //!
-//! asyncio's classes are written in Python: their state is the instance's `__dict__`. That of a native object is what it has
-//! under the same names, and whatever a program has added. As in asyncio it goes well while nobody waits: a future cannot be
-//! copied. Called by the `table` functions of the classes; reads and writes attributes.
+//! asyncio's classes are written in Python: their state is the instance's `__dict__`. That of a native object
+//! is what it has under the same names, and whatever a program has added. As in asyncio it goes well while
+//! nobody waits: a future cannot be copied. Called by the `table` functions of the classes; reads and writes
+//! attributes.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -88,7 +90,8 @@ fn state<'py, T: Copied>(object: &Obj<'py, T>) -> Output<'py> {
     if slots.is_empty() { Ok(state.into_any()) } else { Ok((state, slots).into_pyobject(py)?.into_any()) }
 }
 
-/// What objects of a class have from its native bases. TypeError where they have something that cannot be copied from one.
+/// What objects of a class have from its native bases. TypeError where they have something that cannot be
+/// copied from one.
 fn shares(class: &Bound<'_, PyType>) -> PyResult<Vec<&'static Share>> {
     let py = class.py();
     let known: Vec<&'static Share> = SHARES.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -125,9 +128,9 @@ fn set_state<'py>(object: &Bound<'py, PyAny>, state: &Bound<'py, PyAny>) -> PyRe
     Ok(())
 }
 
-/// `__reduce_ex__(protocol)`. For native classes not `object`'s: that has `pickle` compare the class to `__class__`, which answers
-/// asyncio's class as long as `install()` has not put the native one in its place; nor for the oldest protocols, by which
-/// `object` copies classes of Python only.
+/// `__reduce_ex__(protocol)`. For native classes not `object`'s: that has `pickle` compare the class to
+/// `__class__`, which answers asyncio's class as long as `install()` has not put the native one in its place;
+/// nor for the oldest protocols, by which `object` copies classes of Python only.
 fn reduce<'py, T: Copied>(object: &Obj<'py, T>, args: Args<'_, 'py>) -> Output<'py> {
     let (py, any) = (object.py(), object.as_any());
     let [protocol] = args.parse(&REDUCE)?;

@@ -1,8 +1,10 @@
-//! The loop without its methods: what is ready, what is due, whose the kernel's operations are, and the order of a turn.
+//! The loop without its methods: what is ready, what is due, whose the kernel's operations are, and the order
+//! of a turn.
 //!
-//! The core knows no future, task, transport, stream or lock. What they have to run, to schedule or to wait for reaches the core as
-//! a reference and a static table of functions, which each of them declares in its own file: [`EntryKind`], [`TimerKind`],
-//! [`OwnerKind`], [`Reaction`]. Adding a kind changes no file here. The methods of the class are in `event_loop`, above all of them.
+//! The core knows no future, task, transport, stream or lock. What they have to run, to schedule or to wait
+//! for reaches the core as a reference and a static table of functions, which each of them declares in its
+//! own file: [`EntryKind`], [`TimerKind`], [`OwnerKind`], [`Reaction`]. Adding a kind changes no file here.
+//! The methods of the class are in `event_loop`, above all of them.
 
 pub mod after_entry;
 pub mod clock;

@@ -1,15 +1,17 @@
 //! `NativeCoroutine`: a Rust future that Python awaits.
 //!
-//! The control plane (`create_connection`, `sock_recv`, `shutdown_asyncgens`, ...) is written as ordinary `async` Rust; [`new`]
-//! wraps it into an object with `send`, `throw`, `close` and `__await__`, which asyncio accepts wherever it accepts a coroutine. While the Rust
-//! future is pending, the coroutine yields the Python future that it waits for or, where it waits for something else, a native Future
-//! that the waker completes; throwing into it (a cancellation) drops the Rust future, whose destructors undo what was half-done.
+//! The control plane (`create_connection`, `sock_recv`, `shutdown_asyncgens`, ...) is written as ordinary
+//! `async` Rust; [`new`] wraps it into an object with `send`, `throw`, `close` and `__await__`, which asyncio
+//! accepts wherever it accepts a coroutine. While the Rust future is pending, the coroutine yields the Python
+//! future that it waits for or, where it waits for something else, a native Future that the waker completes;
+//! throwing into it (a cancellation) drops the Rust future, whose destructors undo what was half-done.
 //! Nothing runs before the first `send`, as in any coroutine.
 //!
-//! What all coroutine objects have in common is [`Coroutine`] and its [`protocol()`]; the primitives, which must run on any
-//! loop and be quick, are made of the plain functions of a [`Routine`] instead.
+//! What all coroutine objects have in common is [`Coroutine`] and its [`protocol()`]; the primitives, which
+//! must run on any loop and be quick, are made of the plain functions of a [`Routine`] instead.
 //!
-//! Rust futures run attached and on the loop's thread; between two awaits they use `Python::attach`, which is a counter there.
+//! Rust futures run attached and on the loop's thread; between two awaits they use `Python::attach`, which is
+//! a counter there.
 
 pub mod delegation;
 mod details;
@@ -113,8 +115,8 @@ pub struct NativeCoroutine {
 
 static NATIVE_COROUTINE: ClassState = ClassState::new();
 
-/// Wraps a Rust future. `name` stands in `repr()` and in "was never awaited". The future holds the [`GcRef`]s that were made since
-/// `gc_scope` began.
+/// Wraps a Rust future. `name` stands in `repr()` and in "was never awaited". The future holds the [`GcRef`]s
+/// that were made since `gc_scope` began.
 pub fn new<'py>(
     gc_scope: GcScope,
     event_loop: &Obj<'py, EventLoop>,
@@ -131,8 +133,8 @@ pub fn new<'py>(
     Ok(coroutine.into_any())
 }
 
-/// The same for a body that catches what is thrown into it, instead of being dropped: a cancellation that takes time to
-/// carry out.
+/// The same for a body that catches what is thrown into it, instead of being dropped: a cancellation that
+/// takes time to carry out.
 pub fn catching<'py, F: RustFuture<Output = Answer> + 'static>(
     gc_scope: GcScope,
     event_loop: &Obj<'py, EventLoop>,
@@ -147,7 +149,8 @@ pub fn catching<'py, F: RustFuture<Output = Answer> + 'static>(
     Ok(coroutine)
 }
 
-/// What is thrown into a coroutine made by [`catching`]. Its body waits for that beside all else it waits for.
+/// What is thrown into a coroutine made by [`catching`]. Its body waits for that beside all else it waits
+/// for.
 #[derive(Clone, Default)]
 pub struct Thrown(Rc<Cell<Option<PyErr>>>);
 
@@ -159,7 +162,8 @@ impl Thrown {
 }
 
 impl NativeCoroutine {
-    /// The body and what it refers to, if this coroutine of the loop was not awaited before: the caller awaits it.
+    /// The body and what it refers to, if this coroutine of the loop was not awaited before: the caller
+    /// awaits it.
     pub fn give_up(&self, event_loop: &Obj<'_, EventLoop>) -> Option<(Body, Rc<GcRefList>)> {
         let catches = self.thrown.with(|thrown| thrown.is_some());
         if self.started.get() || catches || !self.event_loop.is(event_loop.as_any()) {
@@ -187,7 +191,8 @@ fn advance<'py>(coroutine: &Obj<'py, NativeCoroutine>) -> Advanced<'py> {
     coroutine.waiting.clear();
     coroutine.thread.set(thread::ident());
     coroutine.woken.set(false);
-    // A body that is told what is thrown into it would find what it waits for cancelled, if its task waited for that, too.
+    // A body that is told what is thrown into it would find what it waits for cancelled, if its task waited
+    // for that, too.
     let delegates = coroutine.thrown.with(|thrown| thrown.is_none());
     let gc_scope = GcScope::on(coroutine.gc_refs.with(|gc_refs| Rc::clone(gc_refs)));
     coroutine.running.set(true);

@@ -1,4 +1,5 @@
-//! The errors of this crate that have no better home, and the one way from an operating-system error to an exception.
+//! The errors of this crate that have no better home, and the one way from an operating-system error to an
+//! exception.
 
 use pyo3::exceptions::{PyMemoryError, PyOSError};
 use pyo3::prelude::*;
@@ -25,7 +26,8 @@ pub fn room(there_is: bool) -> PyResult<()> {
     if there_is { Ok(()) } else { Err(no_memory()) }
 }
 
-/// Collects what a program decides the number of, until one is an error; MemoryError where there is no memory for them.
+/// Collects what a program decides the number of, until one is an error; MemoryError where there is no memory
+/// for them.
 pub fn collected<T>(items: impl IntoIterator<Item = PyResult<T>>) -> PyResult<Vec<T>> {
     let mut failed = None;
     let all =

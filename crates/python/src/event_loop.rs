@@ -1,8 +1,8 @@
 //! `EventLoop`: the class of loops as Python sees it, and its table of methods.
 //!
-//! Its data and the order of a turn are the [`crate::core`]. The methods live in the files of `event_loop/`, one concern each, and each
-//! file lists its own in a `table` function.
-//! `python/yibu/event_loop.py` derives the public class from it and from `asyncio.AbstractEventLoop`.
+//! Its data and the order of a turn are the [`crate::core`]. The methods live in the files of `event_loop/`,
+//! one concern each, and each file lists its own in a `table` function. `python/yibu/event_loop.py` derives
+//! the public class from it and from `asyncio.AbstractEventLoop`.
 
 mod accept;
 mod asyncgens;
@@ -106,7 +106,8 @@ impl Class for EventLoop {
         t.doc(c"EventLoop(selector=None)\n--\n\nThe native part of yibu.EventLoop.");
         t.init(|event_loop, args, kwargs| {
             event_loop.expect_this_class();
-            // Counts as closed until every step has succeeded, so that a loop whose creation fails need not be closed.
+            // Counts as closed until every step has succeeded, so that a loop whose creation fails need not
+            // be closed.
             event_loop.closed.set(true);
             let [selector] = Args::parse_tuple(&INIT, args, kwargs)?;
             event_loop.refuse_overridden()?;

@@ -1,7 +1,7 @@
 //! `Handle`: a callback on its way to run. `asyncio.events.Handle`, native.
 //!
-//! Made by the loop's `call_*` methods; run by the loop's turn (`Handle::run`). Calls the callback, and the loop's
-//! exception handler when it raises.
+//! Made by the loop's `call_*` methods; run by the loop's turn (`Handle::run`). Calls the callback, and the
+//! loop's exception handler when it raises.
 
 mod contexts;
 pub mod entries;
@@ -54,7 +54,8 @@ pub struct Handle {
 const _: () = assert!(size_of::<Handle>() == 48);
 
 impl Default for Handle {
-    /// A constant, because a new object is filled by a copy of it: from memory that was just written that would have to wait.
+    /// A constant, because a new object is filled by a copy of it: from memory that was just written that
+    /// would have to wait.
     #[inline(always)]
     fn default() -> Self {
         const {
@@ -209,8 +210,8 @@ pub fn loop_debug(event_loop: &Bound<'_, PyAny>) -> PyResult<bool> {
     }
 }
 
-/// `Handle._run`: runs the callback in its context. Only SystemExit and KeyboardInterrupt come out; anything else goes to the
-/// loop's exception handler.
+/// `Handle._run`: runs the callback in its context. Only SystemExit and KeyboardInterrupt come out; anything
+/// else goes to the loop's exception handler.
 #[inline]
 pub fn run(handle: &Obj<'_, Handle>) -> PyResult<()> {
     let py = handle.py();
@@ -248,8 +249,8 @@ pub fn report(handle: &Obj<'_, Handle>, error: PyErr) -> PyResult<()> {
         .map(drop)
 }
 
-/// `format_helpers.extract_stack(frame)`, with the frame of the code that called a native function: for a slot that [`sources::shown`]
-/// reads.
+/// `format_helpers.extract_stack(frame)`, with the frame of the code that called a native function: for a
+/// slot that [`sources::shown`] reads.
 pub fn extract_stack<'py>(py: Python<'py>, function: &Name<2>) -> Output<'py> {
     match function.replacement(py)? {
         None => sources::capture(py),

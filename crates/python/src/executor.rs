@@ -1,9 +1,11 @@
-//! The default executor, native: `concurrent.futures.thread`, whose jobs post their outcome straight to the loop.
+//! The default executor, native: `concurrent.futures.thread`, whose jobs post their outcome straight to the
+//! loop.
 //!
-//! A [`ThreadPool`] is what Python sees of it, an `Executor`. Its jobs wait in a `WorkQueue` until one of the workers, which are
-//! ordinary `threading.Thread`s that stay attached between jobs, takes them. All bookkeeping happens with the interpreter
-//! lock held, which is the one lock of it; only sleeping and waking are outside. Called by the loop's `run_in_executor`, by
-//! `to_thread`, and by programs that get hold of the executor; calls the jobs.
+//! A [`ThreadPool`] is what Python sees of it, an `Executor`. Its jobs wait in a `WorkQueue` until one of the
+//! workers, which are ordinary `threading.Thread`s that stay attached between jobs, takes them. All
+//! bookkeeping happens with the interpreter lock held, which is the one lock of it; only sleeping and waking
+//! are outside. Called by the loop's `run_in_executor`, by `to_thread`, and by programs that get hold of the
+//! executor; calls the jobs.
 
 mod job;
 mod of_loop;

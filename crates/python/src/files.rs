@@ -1,7 +1,7 @@
 //! What `yibu.files` asks about the page cache: reads that need no disk, which a loop's thread does itself.
 //!
-//! Called by `python/yibu/files/`; calls the driver. A read that fails here is repeated by a worker of the executor, so the exception
-//! is always the one of Python's own function.
+//! Called by `python/yibu/files/`; calls the driver. A read that fails here is repeated by a worker of the
+//! executor, so the exception is always the one of Python's own function.
 
 use std::ffi::CString;
 use std::os::fd::IntoRawFd;
@@ -48,7 +48,8 @@ fn open_cached<'py>(args: Args<'_, 'py>) -> Output<'py> {
     }
 }
 
-/// The result is shorter than asked at the end of the file, and where the cache ends: the caller asks again for the rest.
+/// The result is shorter than asked at the end of the file, and where the cache ends: the caller asks again
+/// for the rest.
 fn read_cached<'py>(args: Args<'_, 'py>) -> Output<'py> {
     let [descriptor, length, offset] = args.parse(&READ_CACHED)?;
     let (descriptor, length, offset) = (descriptor.extract()?, length.extract()?, offset.extract::<i64>()?);

@@ -1,9 +1,10 @@
 //! Python frames of asyncio's functions, under calls that native code makes in their place.
 //!
-//! Who looks at the stack sees by it where a call comes from: guards against blocking calls allow what `subprocess_exec` of
-//! asyncio does, a log record names the function that logged, a warning the module that warned. Native code has no frames, so it
-//! makes such calls through a function whose frame looks like that of asyncio's. Called by whatever logs or warns, and by the
-//! loop's methods for child processes, Unix servers and files.
+//! Who looks at the stack sees by it where a call comes from: guards against blocking calls allow what
+//! `subprocess_exec` of asyncio does, a log record names the function that logged, a warning the module that
+//! warned. Native code has no frames, so it makes such calls through a function whose frame looks like that
+//! of asyncio's. Called by whatever logs or warns, and by the loop's methods for child processes, Unix
+//! servers and files.
 
 use pyo3::exceptions::PyImportError;
 use pyo3::prelude::*;
@@ -42,8 +43,8 @@ pub static SENDFILE: Frame = Frame::new(&UNIX_EVENTS, "_UnixSelectorEventLoop._s
 pub static STOP_SERVING: Frame = Frame::new(&UNIX_EVENTS, "_UnixSelectorEventLoop._stop_serving");
 
 impl Frame {
-    /// The function of `module` that has the qualified name `path`. One that this version of Python does not have is shown at the
-    /// beginning of the module.
+    /// The function of `module` that has the qualified name `path`. One that this version of Python does not
+    /// have is shown at the beginning of the module.
     pub const fn new(module: &'static Module, path: &'static str) -> Self {
         Self { module, path, function: PyOnceLock::new(), lines: PyOnceLock::new() }
     }
@@ -72,8 +73,8 @@ impl Frame {
         caller.call1((function, args, keywords))
     }
 
-    /// The same from the line where asyncio's function calls it with the message that is the first argument. `names` are those by
-    /// which it may call the function.
+    /// The same from the line where asyncio's function calls it with the message that is the first argument.
+    /// `names` are those by which it may call the function.
     fn say<'py>(
         &self,
         names: &[&str],

@@ -1,4 +1,5 @@
-//! The functions of the asyncio namespace: how native ones are made ([`add`]), and those that belong to no other file.
+//! The functions of the asyncio namespace: how native ones are made ([`add`]), and those that belong to no
+//! other file.
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
@@ -11,7 +12,8 @@ use crate::replaced::functions::Reach;
 use crate::replaced::names::{self as replaced, Name};
 use crate::stock::{self, counterparts};
 
-/// Adds a native function to the module: one like asyncio's Python function of the same name where there is one, else a C function.
+/// Adds a native function to the module: one like asyncio's Python function of the same name where there is
+/// one, else a C function.
 pub fn add<const N: usize, F>(
     module: &Bound<'_, PyModule>,
     signature: &'static Signature<N>,

@@ -1,7 +1,7 @@
 //! `Future`: a result that comes later. `asyncio.futures.Future`, native.
 //!
-//! Completing a future pushes its callbacks straight to the ready ring of a native loop, with no Handle: waiting native Tasks, Rust
-//! wakers, and callables. On a foreign loop everything goes through that loop's
+//! Completing a future pushes its callbacks straight to the ready ring of a native loop, with no Handle:
+//! waiting native Tasks, Rust wakers, and callables. On a foreign loop everything goes through that loop's
 //! `call_soon`. Called by Python code, by [`crate::tasks`] (a Task is a Future) and by the control plane.
 
 #[cfg(Py_3_14)]
@@ -98,7 +98,8 @@ pub fn remember_source(future: &Obj<'_, Future>) -> PyResult<()> {
 pub static READY: OwnerKind = OwnerKind {
     ready: |event_loop, future, id| {
         let future: Obj<'_, Future> = typed(future, event_loop.py())?;
-        // The future is done already: the operation was reported twice before the task ran, or the future was cancelled.
+        // The future is done already: the operation was reported twice before the task ran, or the future was
+        // cancelled.
         let is_pending = finish(event_loop, id).is_some() && future.state() == State::Pending;
         if is_pending { set_result(&future, none(event_loop.py())) } else { Ok(()) }
     },

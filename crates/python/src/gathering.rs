@@ -1,7 +1,8 @@
 //! `gather`: a future that stands for several. Of `asyncio.tasks`, native.
 //!
-//! Each child has one [`Reaction`] for the gathering future, which counts them and collects their results. Called by Python
-//! code and by tasks (which cancel what they await); calls the children, natively where they are native.
+//! Each child has one [`Reaction`] for the gathering future, which counts them and collects their results.
+//! Called by Python code and by tasks (which cancel what they await); calls the children, natively where they
+//! are native.
 
 use std::cell::Cell;
 use std::ffi::CStr;
@@ -177,8 +178,8 @@ fn initialize<'py>(
     outer.as_any().call_method(name!("__init__"), (children,), Some(&keywords)).map(drop)
 }
 
-/// Whether an argument may be there twice. Coroutines and native futures are equal to themselves only, which makes that a
-/// question of addresses; anything else must be asked.
+/// Whether an argument may be there twice. Coroutines and native futures are equal to themselves only, which
+/// makes that a question of addresses; anything else must be asked.
 fn may_repeat<'py>(py: Python<'py>, awaitables: impl ExactSizeIterator<Item = Bound<'py, PyAny>>) -> bool {
     let mut addresses = Vec::new();
     // Where there is no memory to compare them, it is asked.

@@ -1,7 +1,8 @@
 //! Call graphs: what a task runs, which tasks wait for it, and so on upwards. `asyncio.graph`, native (3.14).
 //!
-//! The graph itself is made of the standard library's dataclasses. Native coroutines show the frames of asyncio's functions
-//! (`coroutines/details.rs`), and by `cr_await` what they wait for. Called by Python code only.
+//! The graph itself is made of the standard library's dataclasses. Native coroutines show the frames of
+//! asyncio's functions (`coroutines/details.rs`), and by `cr_await` what they wait for. Called by Python code
+//! only.
 
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
@@ -79,7 +80,8 @@ fn capture<'py>(request: &Request<'py>) -> Output<'py> {
     let Some(task) = running else { return Ok(none(py)) };
     ensure_future(&task)?;
     let frames = if request.limit == Some(0) { Vec::new() } else { running_frames(&task, request.above)? };
-    // The caller's end of the stack comes first here: what a suspended task's limit counts from the other end.
+    // The caller's end of the stack comes first here: what a suspended task's limit counts from the other
+    // end.
     new_graph(&task, truncated(frames, request.limit.map(|limit| -limit)), request.limit)
 }
 
@@ -106,7 +108,8 @@ fn running_frames<'py>(task: &Bound<'py, PyAny>, above: isize) -> PyResult<Vec<B
         frames.push(frame);
         let (around, outermost) = frames_around(&generator)?;
         frames.extend(around);
-        // The native code that steps a task has no frame of its own, so below the task's coroutine may be another task's.
+        // The native code that steps a task has no frame of its own, so below the task's coroutine may be
+        // another task's.
         let is_root = !generator.is_none() && outermost.is(&root);
         let is_async = generator.is_instance(stock::coroutine(py)?)?
             || generator.is_instance(stock::async_generator(py)?)?;
@@ -236,7 +239,8 @@ fn render_frame(frame: &Bound<'_, PyAny>) -> PyResult<String> {
     )?)
 }
 
-/// `print_call_graph`. In asyncio a depth of 1 shows the frame of the function itself, which a native one does not have.
+/// `print_call_graph`. In asyncio a depth of 1 shows the frame of the function itself, which a native one
+/// does not have.
 fn print<'py>(args: Args<'_, 'py>) -> Output<'py> {
     let py = args.py();
     let [future, file, depth, limit] = args.parse_given(&PRINT)?;

@@ -1,7 +1,8 @@
-//! What `install()` tells the native side: which classes stand in the place of asyncio's, and so are what `__class__` answers; and
-//! whether native objects are named as asyncio's are.
+//! What `install()` tells the native side: which classes stand in the place of asyncio's, and so are what
+//! `__class__` answers; and whether native objects are named as asyncio's are.
 //!
-//! Called by `python/yibu/installation.py`, and by the `__class__` property of each class that has a namesake in asyncio.
+//! Called by `python/yibu/installation.py`, and by the `__class__` property of each class that has a namesake
+//! in asyncio.
 
 use pyo3::prelude::*;
 use pyo3::types::PyType;

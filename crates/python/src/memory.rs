@@ -1,5 +1,5 @@
-//! The allocator of the extension module, and in a build for tests `_fail_allocations`, by which it fails. Called by tests;
-//! calls the driver's crate, where the allocator is.
+//! The allocator of the extension module, and in a build for tests `_fail_allocations`, by which it fails.
+//! Called by tests; calls the driver's crate, where the allocator is.
 
 #[cfg(not(feature = "failing-allocator"))]
 use pyo3::prelude::*;

@@ -1,5 +1,5 @@
-//! What the primitives of synchronisation have in common: the loop they bind to at their first wait, and how waiters are made
-//! and woken. `asyncio.mixins`, native. Called by `locks` and `queues`.
+//! What the primitives of synchronisation have in common: the loop they bind to at their first wait, and how
+//! waiters are made and woken. `asyncio.mixins`, native. Called by `locks` and `queues`.
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;

@@ -1,4 +1,5 @@
-//! Interned names, in one table: every attribute or method name that Rust looks up on a Python object more than once.
+//! Interned names, in one table: every attribute or method name that Rust looks up on a Python object more
+//! than once.
 
 use std::convert::Infallible;
 
@@ -135,8 +136,8 @@ pub fn context_keyword(py: Python<'_>) -> &Bound<'_, PyTuple> {
         .bind(py)
 }
 
-/// A name that is interned when it is first used. A text that is made anew for each look would stay in the interpreter's cache
-/// of looks at types, under its own address.
+/// A name that is interned when it is first used. A text that is made anew for each look would stay in the
+/// interpreter's cache of looks at types, under its own address.
 pub struct Interned(&'static str, PyOnceLock<Py<PyString>>);
 
 impl Interned {

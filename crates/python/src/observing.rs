@@ -1,7 +1,7 @@
 //! What is seen of running loops: steps that block them, and what they have done so far.
 //!
-//! The loop's part is a few counters ([`crate::core::pulse`]); everything else is done by the threads that look. Called by `python/yibu/observing/`
-//! and by the class of loops.
+//! The loop's part is a few counters ([`crate::core::pulse`]); everything else is done by the threads that
+//! look. Called by `python/yibu/observing/` and by the class of loops.
 
 mod blocked;
 pub mod loops;

@@ -1,7 +1,8 @@
 //! `Queue`, `PriorityQueue` and `LifoQueue`: `asyncio.queues`, native. They run on any loop.
 //!
-//! Called by Python code; calls futures, and `_finished` is an `Event`. What is left open to subclasses is in `hooks`, the items
-//! are in `container` and `items`, the waiting tasks in `waiters`, what they wait for in `exchange`, the end of the work in `work`.
+//! Called by Python code; calls futures, and `_finished` is an `Event`. What is left open to subclasses is in
+//! `hooks`, the items are in `container` and `items`, the waiting tasks in `waiters`, what they wait for in
+//! `exchange`, the end of the work in `work`.
 
 mod container;
 mod data;

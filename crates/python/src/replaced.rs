@@ -1,7 +1,8 @@
 //! What a program has replaced: asked before a native short cut is taken that would go past it.
 //!
-//! [`functions`] answers for the module-level functions of asyncio, [`mod@names`] for the names of modules (`asyncio.tasks.Task`, `time.monotonic`) and for the classes of others that native
-//! code stands in for (`socket.socket`, `ThreadPoolExecutor`). Called where a short cut is taken.
+//! [`functions`] answers for the module-level functions of asyncio, [`mod@names`] for the names of modules
+//! (`asyncio.tasks.Task`, `time.monotonic`) and for the classes of others that native code stands in for
+//! (`socket.socket`, `ThreadPoolExecutor`). Called where a short cut is taken.
 
 pub mod functions;
 mod methods;
@@ -14,7 +15,8 @@ use pyo3::prelude::*;
 
 use crate::ffi::{Output, context};
 
-/// `contextvars.copy_context()`, for what asyncio has in Python: tasks and futures, written in C, copy contexts natively.
+/// `contextvars.copy_context()`, for what asyncio has in Python: tasks and futures, written in C, copy
+/// contexts natively.
 #[inline]
 pub fn copy_context(py: Python<'_>) -> Output<'_> {
     match names::COPY_CONTEXT.replacement(py)? {

@@ -198,8 +198,8 @@ fn init<'py>(runner: &Obj<'py, Runner>) -> Output<'py> {
     Ok(event_loop)
 }
 
-/// The loop of a runner without a factory: yibu's; but where this class has taken the place of asyncio's (`install()`), whatever
-/// the policy of the process makes, as with asyncio's.
+/// The loop of a runner without a factory: yibu's; but where this class has taken the place of asyncio's
+/// (`install()`), whatever the policy of the process makes, as with asyncio's.
 fn new_event_loop(py: Python<'_>) -> Output<'_> {
     let in_place = stock::runners_module(py)?.getattr(name!("Runner"))?.is(Runner::class(py));
     let module = if in_place {

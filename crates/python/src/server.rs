@@ -1,7 +1,7 @@
 //! `Server`: listening sockets and the connections accepted from them. `asyncio.base_events.Server`, native.
 //!
-//! Made by `create_server`. The sockets are listened to by the loop (`_start_serving`, `_stop_serving`), which attaches
-//! every accepted transport here.
+//! Made by `create_server`. The sockets are listened to by the loop (`_start_serving`, `_stop_serving`),
+//! which attaches every accepted transport here.
 
 mod connections;
 mod serving;

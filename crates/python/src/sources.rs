@@ -1,8 +1,9 @@
-//! `_Source`: where a future or a handle was made, as debug mode remembers it. `asyncio.format_helpers.extract_stack`.
+//! `_Source`: where a future or a handle was made, as debug mode remembers it.
+//! `asyncio.format_helpers.extract_stack`.
 //!
-//! A stack is asked for when something went wrong, and remembered for every future, task and handle. So only code objects and the
-//! offsets of instructions are kept; the `traceback.StackSummary` is made of them by [`shown`] when it is asked for. Called by futures and
-//! handles.
+//! A stack is asked for when something went wrong, and remembered for every future, task and handle. So only
+//! code objects and the offsets of instructions are kept; the `traceback.StackSummary` is made of them by
+//! [`shown`] when it is asked for. Called by futures and handles.
 
 use std::ffi::{CStr, c_int};
 

@@ -1,12 +1,14 @@
 //! `SSLProtocol`: TLS between a transport and a protocol. `asyncio.sslproto`, native.
 //!
-//! Below it is a transport of any kind, above it the application's protocol, which writes through the [`SslTransport`] of this
-//! connection. What turns bytes into bytes is the user's own `SSLObject`, behind [`tls::Tls`]. The states of a connection and
-//! what leads from one to another live in the files of `sslproto/`: `data`, `handshake`, `reading`, `writing`, `steps`;
-//! `attributes` has what Python code may look at.
+//! Below it is a transport of any kind, above it the application's protocol, which writes through the
+//! [`SslTransport`] of this connection. What turns bytes into bytes is the user's own `SSLObject`, behind
+//! [`tls::Tls`]. The states of a connection and what leads from one to another live in the files of
+//! `sslproto/`: `data`, `handshake`, `reading`, `writing`, `steps`; `attributes` has what Python code may
+//! look at.
 //!
-//! Made by the loop (`event_loop/tls.rs`) and by Python code that calls the class as asyncio calls its own. Called by the
-//! transport below, in Rust where that is a [`SocketTransport`](crate::transports::SocketTransport); calls both neighbours.
+//! Made by the loop (`event_loop/tls.rs`) and by Python code that calls the class as asyncio calls its own.
+//! Called by the transport below, in Rust where that is a
+//! [`SocketTransport`](crate::transports::SocketTransport); calls both neighbours.
 
 mod app_transport;
 mod attributes;

@@ -1,9 +1,11 @@
-//! `staggered_race`: `asyncio.staggered`, native. Attempts that start one after the other, until one succeeds.
+//! `staggered_race`: `asyncio.staggered`, native. Attempts that start one after the other, until one
+//! succeeds.
 //!
-//! Each attempt is a task: a [`Routine`] which waits until the attempt before it has failed, or the delay is over, starts the
-//! next one, and then awaits what it was given. Earlier Pythons left the attempts to themselves when the race was cancelled, and
-//! lost those of eager tasks; this is the race of 3.14, which 3.12.9 and 3.13.2 have, too. Called by Python code: the loop's own
-//! connections have theirs in `event_loop/connect.rs`.
+//! Each attempt is a task: a [`Routine`] which waits until the attempt before it has failed, or the delay is
+//! over, starts the next one, and then awaits what it was given. Earlier Pythons left the attempts to
+//! themselves when the race was cancelled, and lost those of eager tasks; this is the race of 3.14, which
+//! 3.12.9 and 3.13.2 have, too. Called by Python code: the loop's own connections have theirs in
+//! `event_loop/connect.rs`.
 
 use std::cell::Cell;
 use std::ffi::CStr;
@@ -227,8 +229,8 @@ fn wait_for_turn<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     }))
 }
 
-/// Calls the next function, if there is one, and lets the attempt after it get ready. From now on the second slot has the future
-/// that says to that one when this one has failed.
+/// Calls the next function, if there is one, and lets the attempt after it get ready. From now on the second
+/// slot has the future that says to that one when this one has failed.
 fn call_next<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     let py = routine.py();
     let race = routine.owner::<Race>(py)?;

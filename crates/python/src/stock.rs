@@ -1,5 +1,6 @@
-//! The objects of the standard library that must be the same in the whole process: exceptions, base classes, task bookkeeping, and
-//! the formatting functions whose texts programs read. One lazy table, and one for modules: nothing else imports.
+//! The objects of the standard library that must be the same in the whole process: exceptions, base classes,
+//! task bookkeeping, and the formatting functions whose texts programs read. One lazy table, and one for
+//! modules: nothing else imports.
 //!
 //! [`capture`] fills it when the module is imported, so that the entries are always the originals.
 
@@ -220,7 +221,8 @@ objects! { all_objects:
     subprocess_module = "asyncio.base_subprocess"."subprocess";
     /// `asyncio.coroutines.iscoroutine`
     iscoroutine = "asyncio.coroutines"."iscoroutine";
-    /// `asyncio.coroutines._iscoroutinefunction`, the check behind "coroutines cannot be used with call_soon()"
+    /// `asyncio.coroutines._iscoroutinefunction`, the check behind "coroutines cannot be used with
+    /// call_soon()"
     iscoroutinefunction = "inspect"."iscoroutinefunction";
     /// `inspect.isawaitable`
     isawaitable = "inspect"."isawaitable";
@@ -356,8 +358,8 @@ objects! { older_objects:
     tasks_module = "asyncio"."tasks";
 }
 
-/// Looks everything up: before `install()` replaces some of it, and because finalizers still need it when the interpreter ends
-/// and imports fail.
+/// Looks everything up: before `install()` replaces some of it, and because finalizers still need it when the
+/// interpreter ends and imports fail.
 pub fn capture(py: Python<'_>) -> PyResult<()> {
     all_types(py)?;
     all_objects(py)?;
@@ -382,8 +384,8 @@ pub fn capture(py: Python<'_>) -> PyResult<()> {
     counterparts::keep(py)
 }
 
-/// Modules that are looked up often, also by finalizers while the interpreter exits and nothing can be imported.
-/// Importing asyncio has imported them; the last is of this package.
+/// Modules that are looked up often, also by finalizers while the interpreter exits and nothing can be
+/// imported. Importing asyncio has imported them; the last is of this package.
 const PRELOADED: [&str; 15] = [
     "asyncio.constants",
     "asyncio.coroutines",
@@ -408,7 +410,8 @@ pub fn ssl_object(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
     TYPE.import(py, "ssl", "SSLObject")
 }
 
-/// A module of the standard library or of this package: imported once, and kept as an `import` at the head of a file keeps it.
+/// A module of the standard library or of this package: imported once, and kept as an `import` at the head of
+/// a file keeps it.
 pub fn module<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
     static KEPT: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
     let kept = KEPT.get_or_init(py, || PyDict::new(py).unbind()).bind(py);

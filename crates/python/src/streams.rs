@@ -11,7 +11,8 @@
 //! | `writer` | `StreamWriter` |
 //! | `connecting` | `open_connection`, `start_server` and their kin |
 //!
-//! From a native transport bytes reach the reader without a Python call: `protocol` registers a [`Receiver`](receiver::Receiver).
+//! From a native transport bytes reach the reader without a Python call: `protocol` registers a
+//! [`Receiver`](receiver::Receiver).
 
 mod buffer_pool;
 mod connecting;

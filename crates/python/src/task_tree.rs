@@ -1,9 +1,9 @@
-//! What the task tree is made of: every native task with its state, what it waits for and its coroutines, read at one moment; and
-//! what else is shown of a process, its sockets.
+//! What the task tree is made of: every native task with its state, what it waits for and its coroutines,
+//! read at one moment; and what else is shown of a process, its sockets.
 //!
-//! Nothing here runs or is stored before a snapshot is asked for. A snapshot takes references only, so that ten thousand tasks hold up the
-//! loop for a few milliseconds; `python/yibu/inspection` makes words, tables and graphs of it afterwards. Called from
-//! any attached thread.
+//! Nothing here runs or is stored before a snapshot is asked for. A snapshot takes references only, so that
+//! ten thousand tasks hold up the loop for a few milliseconds; `python/yibu/inspection` makes words, tables
+//! and graphs of it afterwards. Called from any attached thread.
 
 mod callbacks;
 mod places;

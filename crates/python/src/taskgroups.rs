@@ -1,9 +1,10 @@
 //! `TaskGroup`: tasks that end together. `asyncio.taskgroups`, native.
 //!
-//! A group lists its tasks in a set and has one [`Reaction`] on each of them; the first that fails aborts the others and cancels
-//! the task that entered the group, which collects the exceptions when it leaves. On groups of a subclass the methods that it
-//! may override (`create_task`, `_on_task_done`, `_abort`, `_is_base_error`) are called by name, as asyncio does. Called by Python
-//! code; calls the loop, the tasks and the parent task.
+//! A group lists its tasks in a set and has one [`Reaction`] on each of them; the first that fails aborts the
+//! others and cancels the task that entered the group, which collects the exceptions when it leaves. On
+//! groups of a subclass the methods that it may override (`create_task`, `_on_task_done`, `_abort`,
+//! `_is_base_error`) are called by name, as asyncio does. Called by Python code; calls the loop, the tasks
+//! and the parent task.
 
 mod creating;
 mod leaving;

@@ -1,7 +1,7 @@
 //! `Task`: a coroutine that the loop drives. `asyncio.tasks.Task`, native.
 //!
-//! A task is stepped by the loop's turn (`stepping`); between native objects no callable, Handle or attribute lookup is
-//! involved. On foreign loops it hands out callables ([`TaskCallback`]) for their `call_soon`.
+//! A task is stepped by the loop's turn (`stepping`); between native objects no callable, Handle or attribute
+//! lookup is involved. On foreign loops it hands out callables ([`TaskCallback`]) for their `call_soon`.
 
 mod arguments;
 mod awaited;
@@ -82,7 +82,8 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     functions::add(module, &TAKE_CANCELLATION, take_cancellation, doc)
 }
 
-/// Whether an object is a task of the standard library's class or of the native one, which are not related by inheritance.
+/// Whether an object is a task of the standard library's class or of the native one, which are not related by
+/// inheritance.
 pub fn is_asyncio_task(object: &Bound<'_, PyAny>) -> PyResult<bool> {
     Ok(Obj::<Task>::cast(object).is_some() || object.is_instance(stock::task(object.py())?)?)
 }
@@ -124,7 +125,8 @@ pub fn spawn<'py>(
     Ok(task)
 }
 
-/// The part of `__init__` behind the Future's: checks the coroutine, names the task and schedules its first step.
+/// The part of `__init__` behind the Future's: checks the coroutine, names the task and schedules its first
+/// step.
 fn begin<'py>(
     task: &Obj<'py, Task>,
     event_loop: &Bound<'py, PyAny>,
@@ -259,15 +261,16 @@ pub fn uncancel(task: &Obj<'_, Task>) -> usize {
     left as usize
 }
 
-/// `_take_cancellation(task)`: takes a cancellation that waits for the task's next await; whether there was one. Called by
-/// `python/yibu/nesting.py`, which passes it on to what the task waits for instead.
+/// `_take_cancellation(task)`: takes a cancellation that waits for the task's next await; whether there was
+/// one. Called by `python/yibu/nesting.py`, which passes it on to what the task waits for instead.
 fn take_cancellation<'py>(args: Args<'_, 'py>) -> Output<'py> {
     let [task] = args.parse(&TAKE_CANCELLATION)?;
     let taken = Obj::<Task>::cast(&task).is_some_and(|task| task.own.must_cancel.replace(false));
     Ok(boolean(args.py(), taken))
 }
 
-/// `task._log_destroy_pending = False`, for a task of whatever kind: no report if it dies while it is pending.
+/// `task._log_destroy_pending = False`, for a task of whatever kind: no report if it dies while it is
+/// pending.
 pub fn expect_destruction(task: &Bound<'_, PyAny>) -> PyResult<()> {
     match Obj::<Task>::cast_exact(task) {
         Some(native) => {

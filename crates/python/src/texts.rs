@@ -1,5 +1,5 @@
-//! Texts whose length a program controls: MemoryError when there is no memory for one. Called by the `repr()` of classes and by
-//! messages about a program's objects; calls the check whether a text may grow.
+//! Texts whose length a program controls: MemoryError when there is no memory for one. Called by the `repr()`
+//! of classes and by messages about a program's objects; calls the check whether a text may grow.
 
 use std::fmt::{self, Write};
 

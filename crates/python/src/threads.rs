@@ -1,4 +1,5 @@
-//! `to_thread`: `asyncio.threads`, native. A job of the default executor that runs in a copy of the caller's context.
+//! `to_thread`: `asyncio.threads`, native. A job of the default executor that runs in a copy of the caller's
+//! context.
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;

@@ -1,7 +1,8 @@
 //! `timeout`, `timeout_at` and the `Timeout` they make: `asyncio.timeouts`, native.
 //!
-//! A time limit is an [`Alarm`] that cancels the task; on a native loop entering and leaving one makes no Handle, no context and
-//! no Task. Called by `async with`, and by [`crate::waiting`] for `wait_for`; calls `limit`.
+//! A time limit is an [`Alarm`] that cancels the task; on a native loop entering and leaving one makes no
+//! Handle, no context and no Task. Called by `async with`, and by [`crate::waiting`] for `wait_for`; calls
+//! `limit`.
 
 mod limit;
 

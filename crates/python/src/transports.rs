@@ -1,4 +1,5 @@
-//! Transports: sockets, pipes and datagram sockets. `asyncio.selector_events` and `asyncio.unix_events`, native.
+//! Transports: sockets, pipes and datagram sockets. `asyncio.selector_events` and `asyncio.unix_events`,
+//! native.
 //!
 //! | file | holds |
 //! |---|---|

@@ -57,8 +57,8 @@ fn can_use_pidfd_here<'py>(args: Args<'_, 'py>) -> Output<'py> {
     Ok(boolean(args.py(), try_pidfd(args.py())?))
 }
 
-/// Whether the kernel, and a filter of system calls, let a process be watched by a descriptor. Programs replace asyncio's function of
-/// this name to have threads instead.
+/// Whether the kernel, and a filter of system calls, let a process be watched by a descriptor. Programs
+/// replace asyncio's function of this name to have threads instead.
 pub fn can_use_pidfd(py: Python<'_>) -> PyResult<bool> {
     #[cfg(Py_3_12)]
     {

@@ -1,8 +1,9 @@
-//! `wait_for`, `wait` and `as_completed`: awaiting futures together, or within a limit. Part of `asyncio.tasks`, native.
+//! `wait_for`, `wait` and `as_completed`: awaiting futures together, or within a limit. Part of
+//! `asyncio.tasks`, native.
 //!
-//! What the three share is here. They work on any loop and with any future; between native objects a done future reaches them
-//! as a `Reaction`, and what they wait with is an ordinary native Future. Called by programs; calls [`crate::futures`],
-//! [`crate::timeouts`] and [`crate::alarms`].
+//! What the three share is here. They work on any loop and with any future; between native objects a done
+//! future reaches them as a `Reaction`, and what they wait with is an ordinary native Future. Called by
+//! programs; calls [`crate::futures`], [`crate::timeouts`] and [`crate::alarms`].
 
 mod as_completed;
 mod release;

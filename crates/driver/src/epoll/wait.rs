@@ -1,5 +1,5 @@
-//! Waiting for events of an epoll descriptor. Called by the epoll driver and, with the interpreter released, by
-//! [`Wait`](crate::Wait); calls the kernel.
+//! Waiting for events of an epoll descriptor. Called by the epoll driver and, with the interpreter released,
+//! by [`Wait`](crate::Wait); calls the kernel.
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -70,14 +70,16 @@ fn wait_nanoseconds(epoll: &OwnedFd, events: &mut Vec<Event>, timeout: Duration)
     pwait(epoll, events, whole_millis(timeout))
 }
 
-/// At least `timeout`; where that is no `int`, the longest there is, for waking up with nothing to report is allowed.
+/// At least `timeout`; where that is no `int`, the longest there is, for waking up with nothing to report is
+/// allowed.
 fn whole_millis(timeout: Duration) -> libc::c_int {
     timeout.as_nanos().div_ceil(1_000_000).try_into().unwrap_or(libc::c_int::MAX)
 }
 
 fn pwait(epoll: &OwnedFd, events: &mut Vec<Event>, millis: libc::c_int) -> io::Result<()> {
     let (room, capacity) = (events.as_mut_ptr(), room_for(events));
-    // SAFETY: the kernel writes at most `capacity` whole events to the vector's own storage; no signal mask is given.
+    // SAFETY: the kernel writes at most `capacity` whole events to the vector's own storage; no signal mask
+    // is given.
     let fetched = unsafe { libc::epoll_pwait(epoll.as_raw_fd(), room, capacity, millis, ptr::null()) };
     // SAFETY: see above.
     unsafe { take_events(events, fetched.into()) }
@@ -97,8 +99,9 @@ fn pwait2(epoll: &OwnedFd, events: &mut Vec<Event>, timeout: Duration) -> io::Re
     };
     let (room, capacity) = (events.as_mut_ptr(), room_for(events));
     let no_mask = ptr::null::<libc::sigset_t>();
-    // SAFETY: the kernel reads `timeout`, which has its layout and outlives the call, and writes at most `capacity`
-    // whole events to the vector's own storage. No signal mask is given, so its size is not looked at.
+    // SAFETY: the kernel reads `timeout`, which has its layout and outlives the call, and writes at most
+    // `capacity` whole events to the vector's own storage. No signal mask is given, so its size is not looked
+    // at.
     let fetched = unsafe {
         libc::syscall(
             libc::SYS_epoll_pwait2,
@@ -121,8 +124,8 @@ fn room_for(events: &Vec<Event>) -> libc::c_int {
 /// Takes the kernel's answer.
 ///
 /// # Safety
-/// When `fetched` is not negative, the kernel has just written that many events to the storage of `events`, and no
-/// more than its capacity.
+/// When `fetched` is not negative, the kernel has just written that many events to the storage of `events`,
+/// and no more than its capacity.
 unsafe fn take_events(events: &mut Vec<Event>, fetched: libc::c_long) -> io::Result<()> {
     let Ok(fetched) = usize::try_from(fetched) else { return Err(io::Error::last_os_error()) };
     // SAFETY: the caller's promise.

@@ -1,8 +1,8 @@
-//! The buffers that a ring hands to the kernel, of which the kernel takes one for each receive, and the queue by which it gets them.
-//! Used by the io_uring driver; calls nothing.
+//! The buffers that a ring hands to the kernel, of which the kernel takes one for each receive, and the queue
+//! by which it gets them. Used by the io_uring driver; calls nothing.
 //!
-//! A buffer is either in the queue, where the kernel may write to it during a call of `io_uring_enter`, or held by the driver from the
-//! completion that names it until the driver gives it back.
+//! A buffer is either in the queue, where the kernel may write to it during a call of `io_uring_enter`, or
+//! held by the driver from the completion that names it until the driver gives it back.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::ptr::NonNull;
@@ -16,8 +16,8 @@ pub(super) const COUNT: u16 = 128;
 /// How many bytes one holds.
 pub(super) const SIZE: usize = 16 * 1024;
 
-/// From the beginning of one buffer to that of the next. Not a power of two, so that the first bytes of all buffers, the only ones that
-/// short messages touch, do not share one line of the processor's cache.
+/// From the beginning of one buffer to that of the next. Not a power of two, so that the first bytes of all
+/// buffers, the only ones that short messages touch, do not share one line of the processor's cache.
 const STRIDE: usize = SIZE + 64;
 
 const PAGE: usize = 4096;
@@ -29,8 +29,8 @@ struct Pages {
     layout: Layout,
 }
 
-// SAFETY: the memory is owned by this value alone, and a pointer to it means the same in every thread. Who reads and writes
-// it is for `Provided` to order.
+// SAFETY: the memory is owned by this value alone, and a pointer to it means the same in every thread. Who
+// reads and writes it is for `Provided` to order.
 unsafe impl Send for Pages {}
 // SAFETY: as above: no method of `Pages` reads or writes the memory.
 unsafe impl Sync for Pages {}
@@ -52,7 +52,8 @@ impl Drop for Pages {
     }
 }
 
-/// The memory that the kernel reads and writes. A ring keeps it alive for as long as the kernel knows its address.
+/// The memory that the kernel reads and writes. A ring keeps it alive for as long as the kernel knows its
+/// address.
 #[derive(Debug)]
 pub(super) struct Memory {
     queue: Pages,
@@ -89,7 +90,8 @@ impl Provided {
         std::sync::Arc::clone(&self.memory)
     }
 
-    /// Begins the queue of a new ring, which holds every buffer that the driver does not hold. No ring uses the memory now.
+    /// Begins the queue of a new ring, which holds every buffer that the driver does not hold. No ring uses
+    /// the memory now.
     pub(super) fn restart(&mut self, in_use: impl Fn(u16) -> bool) {
         self.tail = 0;
         for buffer in 0..COUNT {
@@ -117,8 +119,9 @@ impl Provided {
             return &[];
         }
         let len = len.min(SIZE);
-        // SAFETY: the buffer lies within the memory, which is initialised and lives as long as `self`. The driver holds it,
-        // so the kernel does not write to it before `give_back`, which needs `self` exclusively.
+        // SAFETY: the buffer lies within the memory, which is initialised and lives as long as `self`. The
+        // driver holds it, so the kernel does not write to it before `give_back`, which needs `self`
+        // exclusively.
         unsafe {
             let start = self.memory.data.start.as_ptr().add(usize::from(buffer) * STRIDE);
             std::slice::from_raw_parts(start, len)
@@ -133,9 +136,9 @@ impl Provided {
             _ => return,
         }
         let place = usize::from(self.tail & (COUNT - 1));
-        // SAFETY: `place` and `buffer` are below COUNT, so both addresses lie within the memory. The entry is not between the
-        // kernel's head and the tail, for there are as many entries as buffers and this buffer is not in the queue: the kernel does
-        // not read the entry before `publish`.
+        // SAFETY: `place` and `buffer` are below COUNT, so both addresses lie within the memory. The entry is
+        // not between the kernel's head and the tail, for there are as many entries as buffers and this
+        // buffer is not in the queue: the kernel does not read the entry before `publish`.
         unsafe {
             let entry = &mut *self.memory.queue.start.as_ptr().cast::<BufRingEntry>().add(place);
             entry.set_addr(self.memory.data.start.as_ptr().add(usize::from(buffer) * STRIDE) as u64);
@@ -149,8 +152,9 @@ impl Provided {
     /// Shows the kernel the entries up to the tail.
     #[inline]
     fn publish(&self) {
-        // SAFETY: the address is that of the queue's first entry, which is initialised, and the tail lies in a field of that entry that
-        // nothing else uses; it is aligned for 16 bits, and the kernel and this method access it atomically.
+        // SAFETY: the address is that of the queue's first entry, which is initialised, and the tail lies in
+        // a field of that entry that nothing else uses; it is aligned for 16 bits, and the kernel and this
+        // method access it atomically.
         let tail = unsafe {
             let base = self.memory.queue.start.as_ptr().cast::<BufRingEntry>();
             AtomicU16::from_ptr(BufRingEntry::tail(base).cast_mut())

@@ -1,4 +1,5 @@
-//! How operations end before their request does: cancelled at once for the engine, and by a request of its own for the kernel.
+//! How operations end before their request does: cancelled at once for the engine, and by a request of its
+//! own for the kernel.
 
 use std::io;
 
@@ -79,7 +80,8 @@ impl Uring {
         }
     }
 
-    /// Tells the kernel to end the requests of cancelled operations, and takes what they have received until then.
+    /// Tells the kernel to end the requests of cancelled operations, and takes what they have received until
+    /// then.
     pub(super) fn end_orphans(&mut self) -> io::Result<()> {
         if self.orphans.is_empty() {
             return Ok(());
@@ -108,7 +110,8 @@ impl Uring {
         }
     }
 
-    /// Keeps what was received of a socket. Where there is no memory, the socket is not read any more, because bytes would be missing.
+    /// Keeps what was received of a socket. Where there is no memory, the socket is not read any more,
+    /// because bytes would be missing.
     fn keep(&mut self, fd: Fd, identity: Identity, bytes: &[u8], end: Option<i32>) {
         if !self.kept.add(fd, identity, bytes, end)
             && let Ok(socket) = sys::borrow(fd)
@@ -134,7 +137,8 @@ impl Uring {
         drop(entered); // a failure of the ring shows at the next wait
     }
 
-    /// A completion of a cancelled operation's request: its bytes are kept for the next receive on the socket.
+    /// A completion of a cancelled operation's request: its bytes are kept for the next receive on the
+    /// socket.
     #[cold]
     pub(super) fn handle_orphan(&mut self, id: OpId, completion: Completion) {
         let place = self.orphans.iter().position(|orphan| orphan.id == id);

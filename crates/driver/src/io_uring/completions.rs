@@ -1,4 +1,5 @@
-//! What becomes of the completions of the ring, and of what the kernel has received, when an operation is finished.
+//! What becomes of the completions of the ring, and of what the kernel has received, when an operation is
+//! finished.
 
 use std::io;
 
@@ -16,8 +17,8 @@ pub(super) const EPOLL_KEY: u64 = u64::MAX;
 /// The key of requests whose completion says nothing.
 pub(super) const IGNORED_KEY: u64 = u64::MAX - 1;
 
-/// After this many pieces that filled their buffer, the epoll driver receives for a connection: it takes sixteen times as many
-/// bytes by one call.
+/// After this many pieces that filled their buffer, the epoll driver receives for a connection: it takes
+/// sixteen times as many bytes by one call.
 const MANY: u8 = 4;
 
 impl Uring {
@@ -160,7 +161,8 @@ impl Uring {
         }
     }
 
-    /// Lets the epoll driver receive for an operation of the ring, which keeps its identifier. What the ring has received comes first.
+    /// Lets the epoll driver receive for an operation of the ring, which keeps its identifier. What the ring
+    /// has received comes first.
     #[cold]
     pub(super) fn hand_to_epoll(&mut self, id: OpId, fd: Fd) {
         self.end_request(id);
@@ -189,7 +191,8 @@ impl Uring {
     }
 }
 
-/// Whether an error ends the request only, and not the stream: the kernel has run out of buffers, or was told to stop.
+/// Whether an error ends the request only, and not the stream: the kernel has run out of buffers, or was told
+/// to stop.
 pub(super) const fn is_passing(error: i32) -> bool {
     matches!(error, libc::ENOBUFS | libc::EAGAIN | libc::EINTR | libc::ECANCELED)
 }

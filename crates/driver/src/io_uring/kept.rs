@@ -1,12 +1,14 @@
-//! [`Kept`]: bytes that the kernel had received for an operation when the operation was cancelled. They belong to the socket:
-//! the next read from it gets them first. Used by the io_uring driver; asks the kernel which file a number stands for.
+//! [`Kept`]: bytes that the kernel had received for an operation when the operation was cancelled. They
+//! belong to the socket: the next read from it gets them first. Used by the io_uring driver; asks the kernel
+//! which file a number stands for.
 
 use std::io;
 
 use crate::op::Fd;
 use crate::sys;
 
-/// Which file it is: the device and number of its inode, which the kernel gives to no other socket while it is open.
+/// Which file it is: the device and number of its inode, which the kernel gives to no other socket while it
+/// is open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Identity(u64, u64);
 

@@ -1,5 +1,5 @@
-//! [`Receives`]: the receive operations that the ring carries, what the kernel has received for them, and which of them have something to report.
-//! Used by the io_uring driver; calls nothing.
+//! [`Receives`]: the receive operations that the ring carries, what the kernel has received for them, and
+//! which of them have something to report. Used by the io_uring driver; calls nothing.
 
 use std::collections::VecDeque;
 
@@ -71,7 +71,8 @@ impl Receives {
         }
         let id = self.ops.insert(Op::Recv { fd })?;
         let missing = (id.index() + 1).saturating_sub(self.all.len());
-        // Each list holds an operation once at most, so this room is enough for as long as the operation lives.
+        // Each list holds an operation once at most, so this room is enough for as long as the operation
+        // lives.
         if !self.all.make_room(missing)
             || !self.with_something.make_room(self.live + 1)
             || !self.idle.make_room(self.live + 1)

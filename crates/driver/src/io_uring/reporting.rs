@@ -1,5 +1,5 @@
-//! The two ends of a wait, and what it reports: operations of the ring, those of the epoll object that the ring watches, and readers of sockets
-//! of which bytes are kept.
+//! The two ends of a wait, and what it reports: operations of the ring, those of the epoll object that the
+//! ring watches, and readers of sockets of which bytes are kept.
 
 use std::io;
 use std::sync::Arc;
@@ -142,7 +142,8 @@ impl Uring {
         self.kept.open().any(|fd| epoll.has_reader(fd))
     }
 
-    /// Whether waits go through the ring; without entrusted connections, and without bytes to report, they need not.
+    /// Whether waits go through the ring; without entrusted connections, and without bytes to report, they
+    /// need not.
     pub(super) fn uses_ring(&mut self) -> bool {
         (!self.receives.is_empty() || !self.kept.is_empty() || !self.orphans.is_empty())
             && self.may_use_ring()

@@ -1,4 +1,5 @@
-//! Which thread has the ring, and the requests that it gets: a receive for each operation, and one that watches the epoll object.
+//! Which thread has the ring, and the requests that it gets: a receive for each operation, and one that
+//! watches the epoll object.
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};

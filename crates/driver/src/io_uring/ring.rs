@@ -1,9 +1,9 @@
-//! [`Ring`]: one ring of the kernel, the thread that alone may enter it, and the probe that says whether this kernel and this sandbox
-//! have what the driver needs. Used by the io_uring driver; calls the kernel.
+//! [`Ring`]: one ring of the kernel, the thread that alone may enter it, and the probe that says whether this
+//! kernel and this sandbox have what the driver needs. Used by the io_uring driver; calls the kernel.
 //!
-//! With `SINGLE_ISSUER` and `DEFER_TASKRUN` the kernel does the work of a request, and posts its completions, only while the
-//! thread that made the ring is inside `io_uring_enter`. Without these flags a ring costs more than epoll does, so a kernel that lacks
-//! them (before Linux 6.1) gets epoll.
+//! With `SINGLE_ISSUER` and `DEFER_TASKRUN` the kernel does the work of a request, and posts its completions,
+//! only while the thread that made the ring is inside `io_uring_enter`. Without these flags a ring costs more
+//! than epoll does, so a kernel that lacks them (before Linux 6.1) gets epoll.
 
 use std::io;
 use std::os::fd::AsRawFd;
@@ -19,8 +19,8 @@ use crate::op::Fd;
 /// Entries that wait for the next `io_uring_enter`. When the queue is full, it is submitted.
 const SUBMISSIONS: u32 = 256;
 
-/// Completions that the kernel can keep in the ring. More than there are buffers, so that no received byte is ever in a completion that the
-/// kernel has to keep elsewhere.
+/// Completions that the kernel can keep in the ring. More than there are buffers, so that no received byte is
+/// ever in a completion that the kernel has to keep elsewhere.
 const COMPLETIONS: u32 = 4096;
 
 /// The group of the provided buffers.
@@ -55,8 +55,8 @@ impl Completion {
     }
 }
 
-/// What the kernel knows the address of, and the ring that tells it. A wait has a share in it, because a thread may be inside the kernel when
-/// the driver goes.
+/// What the kernel knows the address of, and the ring that tells it. A wait has a share in it, because a
+/// thread may be inside the kernel when the driver goes.
 pub(super) struct Kernel {
     // The first field: the ring is closed before the memory is freed.
     pub(super) uring: IoUring,
@@ -117,7 +117,8 @@ impl Ring {
         let memory = provided.memory();
         let kernel = Kernel { uring, _memory: memory };
         provided.restart(in_use);
-        // SAFETY: the queue has COUNT entries. It lives in the memory that `kernel` keeps until after the ring is closed.
+        // SAFETY: the queue has COUNT entries. It lives in the memory that `kernel` keeps until after the
+        // ring is closed.
         unsafe {
             let address = provided.memory().queue_address();
             kernel.uring.submitter().register_buf_ring_with_flags(address, COUNT, BUFFERS, 0)?;
@@ -145,8 +146,8 @@ impl Ring {
     /// Memory that the request names is valid until its final completion.
     pub(super) unsafe fn push(&mut self, entry: &squeue::Entry) -> io::Result<()> {
         loop {
-            // SAFETY: `self` is exclusive, and a wait never touches the queue while the driver may, so this is the only queue object. The
-            // entry's memory is the caller's promise.
+            // SAFETY: `self` is exclusive, and a wait never touches the queue while the driver may, so this
+            // is the only queue object. The entry's memory is the caller's promise.
             if unsafe { self.kernel.uring.submission_shared().push(entry) }.is_ok() {
                 return Ok(());
             }
@@ -185,7 +186,8 @@ impl Kernel {
         // SAFETY: the length is only read; see `Ring::push` for why no other queue object writes meanwhile.
         let count = unsafe { self.uring.submission_shared().len() } as u32;
         let flags = EnterFlags::GETEVENTS.bits();
-        // SAFETY: no argument is passed, and the memory of submitted requests is the promise of `Ring::push`'s callers.
+        // SAFETY: no argument is passed, and the memory of submitted requests is the promise of
+        // `Ring::push`'s callers.
         unpressed(unsafe { self.uring.submitter().enter::<libc::sigset_t>(count, 0, flags, None) })
     }
 

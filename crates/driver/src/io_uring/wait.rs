@@ -1,5 +1,5 @@
-//! [`UringWait`]: the blocking half of a wait of the io_uring driver. Called with the interpreter released by [`Wait`](crate::Wait);
-//! calls the kernel.
+//! [`UringWait`]: the blocking half of a wait of the io_uring driver. Called with the interpreter released by
+//! [`Wait`](crate::Wait); calls the kernel.
 
 use std::io;
 use std::sync::Arc;
@@ -61,8 +61,8 @@ impl UringWait {
     }
 }
 
-/// Blocks in a thread that may not enter the ring: until one of the descriptors is readable. The ring's is when its owner's next `enter` finds
-/// something.
+/// Blocks in a thread that may not enter the ring: until one of the descriptors is readable. The ring's is
+/// when its owner's next `enter` finds something.
 #[cold]
 fn watch(descriptors: [Fd; 2], timeout: Option<Duration>) -> io::Result<()> {
     let [ring, epoll] = descriptors;

@@ -1,9 +1,10 @@
-//! Has the system's allocator fail for the thread that asked for it, in a build for tests. Called by the allocator and by
-//! tests; calls nothing.
+//! Has the system's allocator fail for the thread that asked for it, in a build for tests. Called by the
+//! allocator and by tests; calls nothing.
 
 use std::cell::Cell;
 
-/// Which allocations of a thread fail: of those that are large enough, the ones from `first` on, before `end`.
+/// Which allocations of a thread fail: of those that are large enough, the ones from `first` on, before
+/// `end`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Failures {
     /// The number of the first that fails.
@@ -20,8 +21,8 @@ thread_local! {
     static STRUCK: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Has allocations of this thread fail from now on, or none by `Failures::default()`; says how many have failed since this
-/// was last called.
+/// Has allocations of this thread fail from now on, or none by `Failures::default()`; says how many have
+/// failed since this was last called.
 pub fn fail(failures: Failures) -> u64 {
     SEEN.set(0);
     FAILURES.set(failures);

@@ -1,5 +1,6 @@
-//! A megabyte that is kept for the time when the system has none: slots of three sizes, each taken and given back by one
-//! atomic operation. The operating system gives it pages only when they are used. Called by the allocator; calls nothing.
+//! A megabyte that is kept for the time when the system has none: slots of three sizes, each taken and given
+//! back by one atomic operation. The operating system gives it pages only when they are used. Called by the
+//! allocator; calls nothing.
 
 use std::alloc::Layout;
 use std::cell::UnsafeCell;
@@ -17,7 +18,8 @@ const ALIGN: usize = 4096;
 #[repr(align(4096))]
 struct Slots(UnsafeCell<[u8; SHELF * SIZES.len()]>);
 
-// SAFETY: its bytes are reached only through a slot that `take` gave to one caller, which has it until `give_back`.
+// SAFETY: its bytes are reached only through a slot that `take` gave to one caller, which has it until
+// `give_back`.
 unsafe impl Sync for Slots {}
 
 static SLOTS: Slots = Slots(UnsafeCell::new([0; SHELF * SIZES.len()]));

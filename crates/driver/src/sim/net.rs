@@ -1,5 +1,5 @@
-//! The test's handles on the simulated kernel: [`SimNet`] makes sockets and rules over time and chance, [`Peer`] is
-//! the far end of a connection. Called by tests of this crate and of the engine; calls `world`.
+//! The test's handles on the simulated kernel: [`SimNet`] makes sockets and rules over time and chance,
+//! [`Peer`] is the far end of a connection. Called by tests of this crate and of the engine; calls `world`.
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -30,7 +30,8 @@ impl SimNet {
         Ok((world.stream(one)?, Peer { shared: Arc::clone(&self.0), end: other }))
     }
 
-    /// A datagram socket for the driver, connected with the port of another or not connected, and its own port.
+    /// A datagram socket for the driver, connected with the port of another or not connected, and its own
+    /// port.
     pub fn datagrams(&self, peer: Option<u16>) -> io::Result<(OwnedFd, u16)> {
         self.0.world().datagrams(peer)
     }
@@ -64,8 +65,8 @@ impl SimNet {
         self.0.world().capacity = bytes.max(1);
     }
 
-    /// Whether other threads may wake the driver. If they may not (the default), waiting for ever with nothing on
-    /// the agenda is an error, `Deadlock`, instead of a test that hangs.
+    /// Whether other threads may wake the driver. If they may not (the default), waiting for ever with
+    /// nothing on the agenda is an error, `Deadlock`, instead of a test that hangs.
     pub fn expect_threads(&self, expected: bool) {
         self.0.world().threads = expected;
     }
@@ -83,7 +84,8 @@ impl SimNet {
     }
 }
 
-/// The far end of a connection. No faults strike it, but it shares the fate of its connection. Dropping it closes it.
+/// The far end of a connection. No faults strike it, but it shares the fate of its connection. Dropping it
+/// closes it.
 #[derive(Debug)]
 pub struct Peer {
     shared: Arc<Shared>,

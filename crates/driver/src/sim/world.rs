@@ -1,8 +1,9 @@
 //! The simulated kernel: descriptors, connections, listeners, what is watched, and the virtual clock.
 //!
-//! Called by the simulated driver, by its waits and wakers, and by the test's own handles (`net`), all under one lock.
-//! Calls `faults` for chance, and the real kernel only for numbers: each simulated descriptor is an eventfd that
-//! nobody uses, so that numbers are given out, owned and used again exactly as those of real sockets.
+//! Called by the simulated driver, by its waits and wakers, and by the test's own handles (`net`), all under
+//! one lock. Calls `faults` for chance, and the real kernel only for numbers: each simulated descriptor is an
+//! eventfd that nobody uses, so that numbers are given out, owned and used again exactly as those of real
+//! sockets.
 
 mod connections;
 mod datagrams;
@@ -99,7 +100,8 @@ impl World {
         self.agenda.push(Reverse((self.now + delay, self.scheduled, end, bytes)));
     }
 
-    /// Lets time pass to the next thing on the agenda, but not beyond `deadline`. False when nothing was left to do.
+    /// Lets time pass to the next thing on the agenda, but not beyond `deadline`. False when nothing was left
+    /// to do.
     pub(super) fn pass_time(&mut self, deadline: Option<Duration>) -> bool {
         let due = self
             .agenda

@@ -1,4 +1,5 @@
-//! What the obligations are tested with: a driver, and connections made the way that driver's kernel makes them.
+//! What the obligations are tested with: a driver, and connections made the way that driver's kernel makes
+//! them.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream, UdpSocket};

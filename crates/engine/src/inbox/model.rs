@@ -1,8 +1,9 @@
-//! Every interleaving of posting and parking, in every order that weak memory allows. Compiled and run only by
-//! `RUSTFLAGS="--cfg loom" cargo test -p yibu-engine --lib --release inbox`.
+//! Every interleaving of posting and parking, in every order that weak memory allows. Compiled and run only
+//! by `RUSTFLAGS="--cfg loom" cargo test -p yibu-engine --lib --release inbox`.
 //!
-//! The inbox is the real one. The queue and the waker under it are models that promise less than the real ones do, so that the
-//! protocol has to stand by itself. A message that is lost leaves the loop blocked, which loom reports as a deadlock.
+//! The inbox is the real one. The queue and the waker under it are models that promise less than the real
+//! ones do, so that the protocol has to stand by itself. A message that is lost leaves the loop blocked,
+//! which loom reports as a deadlock.
 
 use std::collections::VecDeque;
 use std::io;
@@ -13,7 +14,8 @@ use loom::thread;
 
 use super::{Inbox, Wake};
 
-/// A queue that orders no memory accesses: a push is seen only by a thread that synchronised with the sender in another way.
+/// A queue that orders no memory accesses: a push is seen only by a thread that synchronised with the sender
+/// in another way.
 #[derive(Debug)]
 pub struct SegQueue<T> {
     // Never contended: loom changes threads only at its own operations.
@@ -46,7 +48,8 @@ impl<T> SegQueue<T> {
     }
 }
 
-/// The driver's waker, as obligation 11 describes it: a wake-up ends the wait under way or the next one that blocks.
+/// The driver's waker, as obligation 11 describes it: a wake-up ends the wait under way or the next one that
+/// blocks.
 #[derive(Clone, Debug)]
 struct ModelWaker(Arc<(Mutex<bool>, Condvar)>);
 
@@ -85,7 +88,8 @@ enum Turn {
     IsInterrupted,
 }
 
-/// Each sender posts one message. The loop makes `turns`, none of which needs a message to end, then waits for all messages.
+/// Each sender posts one message. The loop makes `turns`, none of which needs a message to end, then waits
+/// for all messages.
 fn nothing_is_lost(posters: usize, turns: &'static [Turn]) {
     let mut explore = loom::model::Builder::new();
     explore.preemption_bound = Some(3);

@@ -1,5 +1,6 @@
-//! What a stream's bytes go through. A stream is written once, for any [`Channel`]; what a socket and a pipe do differently is
-//! all here, and known when the stream is compiled. Used by `stream` and `outgoing`; calls the driver.
+//! What a stream's bytes go through. A stream is written once, for any [`Channel`]; what a socket and a pipe
+//! do differently is all here, and known when the stream is compiled. Used by `stream` and `outgoing`; calls
+//! the driver.
 
 use std::fmt;
 use std::io::{self, IoSlice};
@@ -10,7 +11,8 @@ use super::upcall::During;
 
 /// The system calls of a kind of file, and where asyncio's transports for it differ.
 pub trait Channel: fmt::Debug + 'static {
-    /// Whether nothing more can be written to a transport that closes, although what was written before is still sent.
+    /// Whether nothing more can be written to a transport that closes, although what was written before is
+    /// still sent.
     const CLOSING_REFUSES: bool;
     /// Whether `_conn_lost` counts the end of every connection, or only one that a write found.
     const EVERY_END_COUNTS: bool;
@@ -39,7 +41,8 @@ pub trait Channel: fmt::Debug + 'static {
 #[derive(Debug)]
 pub enum Socket {}
 
-/// A pipe, a FIFO, a terminal, or whatever else is read and written as a file. It carries bytes in one direction.
+/// A pipe, a FIFO, a terminal, or whatever else is read and written as a file. It carries bytes in one
+/// direction.
 #[derive(Debug)]
 pub enum Pipe {}
 

@@ -1,8 +1,10 @@
-//! A datagram socket: `asyncio.selector_events._SelectorDatagramTransport` without socket object and protocol.
+//! A datagram socket: `asyncio.selector_events._SelectorDatagramTransport` without socket object and
+//! protocol.
 //!
-//! A datagram is sent at once when none waits before it. What the socket does not take is queued, whole, and only then is
-//! the descriptor watched for writing. A refused datagram is its sender's to hear of and ends nothing: the socket goes on.
-//! Called by yibu-python's datagram transports; calls `flow`, `lifecycle`, `read_again`, and the driver.
+//! A datagram is sent at once when none waits before it. What the socket does not take is queued, whole, and
+//! only then is the descriptor watched for writing. A refused datagram is its sender's to hear of and ends
+//! nothing: the socket goes on. Called by yibu-python's datagram transports; calls `flow`, `lifecycle`,
+//! `read_again`, and the driver.
 
 use std::collections::VecDeque;
 use std::io;
@@ -53,8 +55,8 @@ pub enum DatagramUpcall<D> {
     HandOver(D),
     /// `connection_lost(None)` now: everything was sent and the transport was closed.
     ConnectionLost,
-    /// A datagram after the end, and so many others before it: log what [`Socket`](super::Socket) says of that when those are too
-    /// many.
+    /// A datagram after the end, and so many others before it: log what [`Socket`](super::Socket) says of
+    /// that when those are too many.
     LostSend(u32),
     /// Raise from the callback that is running: the kernel does not watch the descriptor.
     Raise(io::Error),
@@ -67,16 +69,17 @@ pub enum Handed<D> {
     Done,
     /// The socket is full: it comes first when there is room.
     Again(D),
-    /// It was refused, and the protocol has heard of it. What else waits is sent after the next report, as in asyncio.
+    /// It was refused, and the protocol has heard of it. What else waits is sent after the next report, as in
+    /// asyncio.
     Refused,
 }
 
 /// One datagram socket. Values of type `D` hold what could not be sent at once.
 ///
-/// The embedder keeps the descriptor open until `connection_lost` has been called, and hands every outcome of the
-/// operations [`Datagrams::read_op`] and [`Datagrams::write_op`] to [`Datagrams::on_outcome`]. Methods that return a `bool`
-/// return true when `connection_lost` is to be called at the next turn; that happens at most once in all,
-/// [`DatagramUpcall::ConnectionLost`] included.
+/// The embedder keeps the descriptor open until `connection_lost` has been called, and hands every outcome of
+/// the operations [`Datagrams::read_op`] and [`Datagrams::write_op`] to [`Datagrams::on_outcome`]. Methods
+/// that return a `bool` return true when `connection_lost` is to be called at the next turn; that happens at
+/// most once in all, [`DatagramUpcall::ConnectionLost`] included.
 #[derive(Debug)]
 pub struct Datagrams<D> {
     fd: Fd,
@@ -99,8 +102,8 @@ pub struct Datagrams<D> {
 impl<D: Outbound> Datagrams<D> {
     /// A machine for a datagram socket. It does not read yet.
     ///
-    /// With `leased` the driver receives, into its own buffer; the embedder does otherwise. `fixed` says that all datagrams
-    /// go to one address. Each counts `header` bytes more than it has, as long as it waits.
+    /// With `leased` the driver receives, into its own buffer; the embedder does otherwise. `fixed` says that
+    /// all datagrams go to one address. Each counts `header` bytes more than it has, as long as it waits.
     pub fn new(fd: Fd, leased: bool, fixed: bool, header: usize) -> Self {
         Self {
             fd,
@@ -143,7 +146,8 @@ impl<D: Outbound> Datagrams<D> {
         self.lifecycle.is_lost()
     }
 
-    /// asyncio's `_conn_lost`: the datagrams that came too late, and one for an end that did not wait for the queue.
+    /// asyncio's `_conn_lost`: the datagrams that came too late, and one for an end that did not wait for the
+    /// queue.
     pub const fn lost_count(&self) -> u32 {
         self.lifecycle.lost_count()
     }
@@ -255,9 +259,9 @@ impl<D: Outbound> Datagrams<D> {
         if self.write_op == Some(id) { self.flush(ops) } else { None }
     }
 
-    /// Whether to receive another datagram in the next turn without waiting for a report, by [`Datagrams::begin_read_again`]. To be
-    /// asked when the received datagram has been handled, so that callbacks which the protocol scheduled run first, as they would
-    /// before a report.
+    /// Whether to receive another datagram in the next turn without waiting for a report, by
+    /// [`Datagrams::begin_read_again`]. To be asked when the received datagram has been handled, so that
+    /// callbacks which the protocol scheduled run first, as they would before a report.
     #[inline]
     pub fn expects_more(&mut self) -> bool {
         self.read_again.schedule()
@@ -277,8 +281,9 @@ impl<D: Outbound> Datagrams<D> {
 
     // Sending.
 
-    /// Counts a datagram that comes after the end, and says so: it is not to be sent. Where they do not all go to one address, asyncio
-    /// leaves it to the socket as long as that is not `gone`; then it stumbles over that, and here the datagram is dropped, too.
+    /// Counts a datagram that comes after the end, and says so: it is not to be sent. Where they do not all
+    /// go to one address, asyncio leaves it to the socket as long as that is not `gone`; then it stumbles
+    /// over that, and here the datagram is dropped, too.
     #[inline]
     pub fn comes_too_late(&mut self, gone: bool) -> Option<DatagramUpcall<D>> {
         let counted = self.fixed && self.lifecycle.lost_count() != 0;
@@ -402,7 +407,8 @@ impl<D: Outbound> Datagrams<D> {
         self.lifecycle.lose(true)
     }
 
-    /// `abort`, and `_force_close` after something failed: sends no more. What waited is the caller's to drop.
+    /// `abort`, and `_force_close` after something failed: sends no more. What waited is the caller's to
+    /// drop.
     #[must_use = "the queue may hold what must not be dropped with anything borrowed"]
     pub fn abort(&mut self, ops: &mut impl Ops) -> (bool, VecDeque<D>) {
         self.stop_reading(ops);

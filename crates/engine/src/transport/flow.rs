@@ -1,5 +1,5 @@
-//! Write flow control: `asyncio.transports._FlowControlMixin` without the protocol. Held by every writing transport;
-//! calls nothing.
+//! Write flow control: `asyncio.transports._FlowControlMixin` without the protocol. Held by every writing
+//! transport; calls nothing.
 
 use std::fmt;
 

@@ -1,4 +1,5 @@
-//! Open, closing, lost: the `_closing` and `_conn_lost` of asyncio's transports. Held by `stream`; calls nothing.
+//! Open, closing, lost: the `_closing` and `_conn_lost` of asyncio's transports. Held by `stream`; calls
+//! nothing.
 
 /// Whether a transport is open, closing or lost.
 #[derive(Clone, Debug, Default)]
@@ -32,8 +33,8 @@ impl Lifecycle {
         !std::mem::replace(&mut self.closing, true)
     }
 
-    /// Marks the connection as lost. Returns true the first time only: the caller then has `connection_lost` called. `counts` says
-    /// whether `_conn_lost` is raised.
+    /// Marks the connection as lost. Returns true the first time only: the caller then has `connection_lost`
+    /// called. `counts` says whether `_conn_lost` is raised.
     pub(super) fn lose(&mut self, counts: bool) -> bool {
         let first = !std::mem::replace(&mut self.lost, true);
         self.closing = true;

@@ -1,5 +1,5 @@
-//! A listening socket: `_start_serving` and `_accept_connection` of `asyncio.selector_events`, without what is done
-//! with a connection. Called by yibu-python's server; calls the driver.
+//! A listening socket: `_start_serving` and `_accept_connection` of `asyncio.selector_events`, without what
+//! is done with a connection. Called by yibu-python's server; calls the driver.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -16,7 +16,8 @@ pub enum Accepting {
     /// A connection. Go on with [`Listener::accept_more`].
     Connection(OwnedFd, Option<SocketAddrAny>),
     /// The system is out of descriptors or memory. The listener rests: tell the exception handler, and call
-    /// [`Listener::start`] after asyncio's `ACCEPT_RETRY_DELAY`. Resting is what keeps this to one report in that time.
+    /// [`Listener::start`] after asyncio's `ACCEPT_RETRY_DELAY`. Resting is what keeps this to one report in
+    /// that time.
     OutOfResources(io::Error),
     /// Raise from the callback that is running. The listener goes on.
     Failed(io::Error),
@@ -25,7 +26,8 @@ pub enum Accepting {
 /// What the exception handler is told with [`Accepting::OutOfResources`].
 pub const OUT_OF_RESOURCES: &str = "socket.accept() out of system resource";
 
-/// After this many rounds with one connection each, only one round in as many tries to accept a second connection.
+/// After this many rounds with one connection each, only one round in as many tries to accept a second
+/// connection.
 const LONELY: u32 = 8;
 
 /// One listening socket. The embedder keeps the descriptor open until [`Listener::stop`].
@@ -43,8 +45,8 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// A listener that accepts at most `per_round` connections before the loop runs other entries (asyncio: as many as the
-    /// backlog holds). It does not accept yet.
+    /// A listener that accepts at most `per_round` connections before the loop runs other entries (asyncio:
+    /// as many as the backlog holds). It does not accept yet.
     pub fn new(fd: Fd, per_round: usize) -> Self {
         Self { fd, per_round: per_round.max(1), left: 0, taken: 0, lonely: 0, op: None, stopped: false }
     }
@@ -59,7 +61,8 @@ impl Listener {
         self.op
     }
 
-    /// Starts accepting, or does so again after a rest. Nothing happens when it accepts already, or was stopped.
+    /// Starts accepting, or does so again after a rest. Nothing happens when it accepts already, or was
+    /// stopped.
     pub fn start(&mut self, ops: &mut impl Ops) -> io::Result<()> {
         if self.op.is_none() && !self.stopped {
             self.op = Some(ops.submit(Op::Accept { fd: self.fd })?);

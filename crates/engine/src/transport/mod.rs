@@ -1,8 +1,9 @@
 //! Transports as state machines: what a connection does, without the protocol it does it for.
 //!
-//! A machine is told what happened (an outcome of the driver, a call of the user) and returns what has to be told to
-//! the protocol, as an [`Upcall`]. It never calls back, so user code may call into it again from within an upcall
-//! (`write` in `data_received`) like from anywhere else. Called by yibu-python's transports; calls the driver through [`Ops`].
+//! A machine is told what happened (an outcome of the driver, a call of the user) and returns what has to be
+//! told to the protocol, as an [`Upcall`]. It never calls back, so user code may call into it again from
+//! within an upcall (`write` in `data_received`) like from anywhere else. Called by yibu-python's transports;
+//! calls the driver through [`Ops`].
 //!
 //! | file | holds |
 //! |---|---|

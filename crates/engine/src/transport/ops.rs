@@ -4,8 +4,8 @@ use std::io;
 
 use yibu_driver::{Driver, Op, OpId};
 
-/// How a state machine reaches the kernel. The embedder's implementation records the owner of each operation; that of a bare driver,
-/// for tests, records nothing.
+/// How a state machine reaches the kernel. The embedder's implementation records the owner of each operation;
+/// that of a bare driver, for tests, records nothing.
 pub trait Ops {
     /// For system calls that happen at once.
     fn driver(&mut self) -> &mut Driver;

@@ -10,7 +10,8 @@ use super::channel::Channel;
 
 /// A queue of chunks, sent in order with as few calls as possible.
 ///
-/// A chunk is dropped as soon as it is sent, with the machine borrowed: dropping it must not run foreign code.
+/// A chunk is dropped as soon as it is sent, with the machine borrowed: dropping it must not run foreign
+/// code.
 #[derive(Debug)]
 #[repr(C)] // the size is all that most writes look at, and stands first
 pub struct Outgoing<C> {

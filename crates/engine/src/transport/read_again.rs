@@ -1,9 +1,10 @@
-//! [`ReadAgain`]: whether a socket receives its next datagram without waiting for the kernel's report. Held by `datagrams`; calls
-//! nothing.
+//! [`ReadAgain`]: whether a socket receives its next datagram without waiting for the kernel's report. Held
+//! by `datagrams`; calls nothing.
 //!
-//! Where datagrams come faster than they are handled, polling the kernel costs as much as receiving. There the socket makes one
-//! more receive per turn without a report: an attempt. Where datagrams come one by one, an attempt finds nothing and is wasted. So
-//! the results of earlier attempts decide, and now and then an attempt is made without them.
+//! Where datagrams come faster than they are handled, polling the kernel costs as much as receiving. There
+//! the socket makes one more receive per turn without a report: an attempt. Where datagrams come one by one,
+//! an attempt finds nothing and is wasted. So the results of earlier attempts decide, and now and then an
+//! attempt is made without them.
 
 /// If earlier attempts found nothing, the next attempt comes after this many datagrams.
 const TRY_AFTER: u8 = 16;
@@ -67,7 +68,8 @@ impl ReadAgain {
 mod tests {
     use super::*;
 
-    /// Lets bursts of datagrams come; returns how many attempts found nothing, and how many reports there were.
+    /// Lets bursts of datagrams come; returns how many attempts found nothing, and how many reports there
+    /// were.
     fn costs(bursts: impl IntoIterator<Item = usize>) -> (usize, usize) {
         let (mut read_again, mut wasted, mut reports) = (ReadAgain::default(), 0, 0);
         for mut burst in bursts {

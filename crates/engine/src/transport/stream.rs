@@ -1,10 +1,10 @@
-//! A connection: `asyncio.selector_events._SelectorSocketTransport`, `asyncio.unix_events._UnixReadPipeTransport` and
-//! `_UnixWritePipeTransport`, without socket object, file and protocol. How the three differ is said by `channel` and
-//! [`Reading`].
+//! A connection: `asyncio.selector_events._SelectorSocketTransport`,
+//! `asyncio.unix_events._UnixReadPipeTransport` and `_UnixWritePipeTransport`, without socket object, file
+//! and protocol. How the three differ is said by `channel` and [`Reading`].
 //!
-//! Reading stays armed from message to message. A write is sent at once when nothing waits before it; what the socket
-//! does not take is queued (`writing`). Called by yibu-python's transports; calls `outgoing`, `flow`, `lifecycle`, and
-//! the driver.
+//! Reading stays armed from message to message. A write is sent at once when nothing waits before it; what
+//! the socket does not take is queued (`writing`). Called by yibu-python's transports; calls `outgoing`,
+//! `flow`, `lifecycle`, and the driver.
 
 mod writing;
 
@@ -48,13 +48,13 @@ pub enum ReadInto {
 
 /// One connection. Chunks of type `C` hold what could not be sent at once.
 ///
-/// The embedder keeps the descriptor open until `connection_lost` has been called, and hands every outcome of the
-/// operations [`Stream::read_op`] and [`Stream::write_op`] to [`Stream::on_outcome`]. Methods that return a `bool`
-/// return true when `connection_lost` is to be called at the next turn; that happens at most once in all,
-/// [`Upcall::Fatal`] and [`Upcall::ConnectionLost`] included.
+/// The embedder keeps the descriptor open until `connection_lost` has been called, and hands every outcome of
+/// the operations [`Stream::read_op`] and [`Stream::write_op`] to [`Stream::on_outcome`]. Methods that return
+/// a `bool` return true when `connection_lost` is to be called at the next turn; that happens at most once in
+/// all, [`Upcall::Fatal`] and [`Upcall::ConnectionLost`] included.
 ///
-/// Of many connections none is in the processor's nearest cache when its turn comes: what every message looks at is kept
-/// together, and first.
+/// Of many connections none is in the processor's nearest cache when its turn comes: what every message looks
+/// at is kept together, and first.
 #[derive(Debug)]
 #[repr(C)]
 pub struct Stream<C, K = Socket> {
@@ -68,7 +68,8 @@ pub struct Stream<C, K = Socket> {
     lifecycle: Lifecycle,
     /// The embedder sends and shuts down by itself: see [`Stream::embed`].
     embedded: bool,
-    /// All of `outgoing` was written since the last [`Stream::send_coalesced`], and nothing of it was tried to be sent.
+    /// All of `outgoing` was written since the last [`Stream::send_coalesced`], and nothing of it was tried
+    /// to be sent.
     coalescing: bool,
     outgoing: Outgoing<C>,
     flow: Flow,
@@ -120,8 +121,8 @@ impl<C: AsRef<[u8]>, K: Channel> Stream<C, K> {
         self.lifecycle.is_lost()
     }
 
-    /// asyncio's `_conn_lost`: the writes that came too late, and one for the end of the connection itself where the channel
-    /// counts it.
+    /// asyncio's `_conn_lost`: the writes that came too late, and one for the end of the connection itself
+    /// where the channel counts it.
     pub const fn lost_count(&self) -> u32 {
         self.lifecycle.lost_count()
     }
@@ -295,15 +296,15 @@ impl<C: AsRef<[u8]>, K: Channel> Stream<C, K> {
         self.lifecycle.lose(K::EVERY_END_COUNTS)
     }
 
-    /// Follows [`Upcall::PeerClosed`]: sends no more. How many bytes will not be read, or nothing when the connection was lost
-    /// before.
+    /// Follows [`Upcall::PeerClosed`]: sends no more. How many bytes will not be read, or nothing when the
+    /// connection was lost before.
     pub fn hang_up(&mut self, ops: &mut impl Ops) -> Option<usize> {
         let unsent = self.outgoing.size();
         self.abort(ops).then_some(unsent)
     }
 
-    /// `abort`, and `_force_close` after the protocol failed: sends no more. Which exception `connection_lost` gets is the
-    /// caller's to know.
+    /// `abort`, and `_force_close` after the protocol failed: sends no more. Which exception
+    /// `connection_lost` gets is the caller's to know.
     pub fn abort(&mut self, ops: &mut impl Ops) -> bool {
         self.end(ops, K::EVERY_END_COUNTS)
     }

@@ -10,7 +10,8 @@ use yibu_driver::Lease;
 pub enum Upcall {
     /// `data_received`, after the bytes were copied and the lease recycled.
     Data(Lease),
-    /// A `BufferedProtocol` may read: `get_buffer`, [`Stream::read_into`](super::Stream::read_into), `buffer_updated`.
+    /// A `BufferedProtocol` may read: `get_buffer`, [`Stream::read_into`](super::Stream::read_into),
+    /// `buffer_updated`.
     Readable,
     /// `eof_received`; its answer goes to [`Stream::on_eof_reply`](super::Stream::on_eof_reply).
     Eof,
@@ -20,21 +21,25 @@ pub enum Upcall {
     PauseWriting,
     /// `resume_writing`, and then [`Stream::go_on`](super::Stream::go_on).
     ResumeWriting(Rest),
-    /// Everything was sent, and the transport was to tell so ([`Stream::watch_drain`](super::Stream::watch_drain)). Then [`Stream::go_on`](super::Stream::go_on).
+    /// Everything was sent, and the transport was to tell so
+    /// ([`Stream::watch_drain`](super::Stream::watch_drain)). Then [`Stream::go_on`](super::Stream::go_on).
     Drained(Rest),
-    /// The kernel gave the connection up, which is closed already. Report it as `_fatal_error` does, with the message
-    /// of [`Channel::failure`](super::Channel::failure), and call `connection_lost` with the same error at the next turn.
+    /// The kernel gave the connection up, which is closed already. Report it as `_fatal_error` does, with the
+    /// message of [`Channel::failure`](super::Channel::failure), and call `connection_lost` with the same
+    /// error at the next turn.
     Fatal {
         /// What was being done.
         during: During,
         /// What the kernel said.
         error: io::Error,
     },
-    /// Everything was sent, and nothing more will be written: the embedder, which sends by itself, is to shut down.
+    /// Everything was sent, and nothing more will be written: the embedder, which sends by itself, is to shut
+    /// down.
     ShutDown,
     /// `connection_lost(None)` now: everything was sent and the transport was closed.
     ConnectionLost,
-    /// A write that came too late, after so many others: log [`Channel::LOST_WRITE_WARNING`](super::Channel::LOST_WRITE_WARNING) when those are too many.
+    /// A write that came too late, after so many others: log
+    /// [`Channel::LOST_WRITE_WARNING`](super::Channel::LOST_WRITE_WARNING) when those are too many.
     LostWrite(u32),
     /// Raise from the callback that is running.
     Raise(io::Error),

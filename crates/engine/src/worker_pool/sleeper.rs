@@ -26,8 +26,9 @@ impl Sleeper {
         self.thread.unpark();
     }
 
-    /// Blocks until [`wake`](Self::wake) is called, or returns at once if it was called before; returns the word of the last
-    /// `wake`. Only the thread that made the sleeper may call this. Any other unpark of the thread does not end the sleep.
+    /// Blocks until [`wake`](Self::wake) is called, or returns at once if it was called before; returns the
+    /// word of the last `wake`. Only the thread that made the sleeper may call this. Any other unpark of the
+    /// thread does not end the sleep.
     pub fn sleep(&self) -> u32 {
         while !self.woken.swap(false, Ordering::Acquire) {
             thread::park();

@@ -1,4 +1,5 @@
-//! A stream with the embedder that it needs: turns of a loop, a protocol that checks how it is treated, and a peer.
+//! A stream with the embedder that it needs: turns of a loop, a protocol that checks how it is treated, and a
+//! peer.
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};

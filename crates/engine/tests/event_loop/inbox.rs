@@ -1,6 +1,7 @@
 //! Messages from other threads: none is lost whenever it is posted, and each poster's arrive in order.
 //!
-//! The loop that would sleep through a message is an error on the simulated kernel (`Deadlock`) as long as there is one thread.
+//! The loop that would sleep through a message is an error on the simulated kernel (`Deadlock`) as long as
+//! there is one thread.
 
 use std::io;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! An embedder for the loop: entries that note that they ran, timers that can be cancelled, connections that receive.
+//! An embedder for the loop: entries that note that they ran, timers that can be cancelled, connections that
+//! receive.
 
 use std::cell::Cell;
 use std::io;
@@ -151,7 +152,8 @@ impl Machine {
         }
     }
 
-    /// The first part of a turn: waits if need be, and says how it went (`None`: it hurried on) and how many entries are to run.
+    /// The first part of a turn: waits if need be, and says how it went (`None`: it hurried on) and how many
+    /// entries are to run.
     pub fn begin(&mut self) -> io::Result<(Option<Plan>, usize)> {
         self.ran.clear();
         match self.engine.begin_fast_turn() {

@@ -9,8 +9,9 @@ use yibu_engine::event_loop::{EAGER_TURNS, FAST_TURNS, POLL_INTERVAL, SOON};
 
 use crate::machine::{Entry, Machine, Ran};
 
-/// Work is always ready, and each turn takes some time: how many turns after they began to wait, and how long after, have
-/// arrivals been seen? The longest of both, for arrivals at given times and turns of given lengths, in microseconds.
+/// Work is always ready, and each turn takes some time: how many turns after they began to wait, and how long
+/// after, have arrivals been seen? The longest of both, for arrivals at given times and turns of given
+/// lengths, in microseconds.
 fn longest_wait(mut machine: Machine, turns: &[u64], arrivals: &[u64]) -> io::Result<(usize, f64)> {
     let start = machine.now();
     for delay in arrivals {

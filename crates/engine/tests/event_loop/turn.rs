@@ -1,4 +1,5 @@
-//! The order of a turn, compared at random with a model that says it in one line: what was ready or sent, I/O, due timers.
+//! The order of a turn, compared at random with a model that says it in one line: what was ready or sent,
+//! I/O, due timers.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::io;

@@ -1,5 +1,5 @@
-//! Arguments of functions and classes that asyncio has in C: the interpreter's parsers for these have an order of their checks
-//! and texts of their own. Called by [`super::Signature`].
+//! Arguments of functions and classes that asyncio has in C: the interpreter's parsers for these have an
+//! order of their checks and texts of their own. Called by [`super::Signature`].
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;

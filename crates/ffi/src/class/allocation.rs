@@ -15,8 +15,9 @@ use crate::combined::creation;
 
 /// Making objects of a native class.
 pub trait Create: Class {
-    /// Makes an instance in its default state; the caller fills it in place, because moving a half-warm struct of this size
-    /// costs more than everything else here (its stores are still on their way to the cache).
+    /// Makes an instance in its default state; the caller fills it in place, because moving a half-warm
+    /// struct of this size costs more than everything else here (its stores are still on their way to the
+    /// cache).
     #[inline]
     fn create(py: Python<'_>) -> PyResult<Obj<'_, Self>> {
         let state = Self::state();
@@ -24,8 +25,9 @@ pub trait Create: Class {
         if Self::FREELIST > 0
             && let Some(object) = state.pop()
         {
-            // SAFETY: the freelist holds dead, untracked memory of exactly this class, data dropped and header zeroed;
-            // PyObject_Init makes it an object again (with a reference to its type), then data is written, then it is tracked.
+            // SAFETY: the freelist holds dead, untracked memory of exactly this class, data dropped and
+            // header zeroed; PyObject_Init makes it an object again (with a reference to its type), then data
+            // is written, then it is tracked.
             unsafe {
                 if Self::Header::COMBINES {
                     creation::revive::<Self>(object, class);
@@ -37,23 +39,24 @@ pub trait Create: Class {
                 return Ok(Obj::from_any_unchecked(Bound::from_owned_ptr(py, object)));
             }
         }
-        // SAFETY: attached; `class` is a ready type (set before any instance can be asked for). The memory is zeroed, and
-        // no collection can run before `data` is written, because nothing is allocated in between.
+        // SAFETY: attached; `class` is a ready type (set before any instance can be asked for). The memory is
+        // zeroed, and no collection can run before `data` is written, because nothing is allocated in
+        // between.
         unsafe {
             let object = Bound::from_owned_ptr_or_err(py, allocate::<Self>(class))?;
             Ok(Obj::from_any_unchecked(object))
         }
     }
 
-    /// Makes an instance that the collector does not know of until [`Obj::track`]: for what mostly dies young. The code that
-    /// keeps it vouches that it can be part of garbage only after that.
+    /// Makes an instance that the collector does not know of until [`Obj::track`]: for what mostly dies
+    /// young. The code that keeps it vouches that it can be part of garbage only after that.
     #[inline]
     fn create_untracked(py: Python<'_>) -> PyResult<Obj<'_, Self>> {
         const { assert!(!Self::Header::COMBINES, "what combines is made by `create`") };
         let state = Self::state();
         let class = state.as_type_ptr();
-        // SAFETY: as in `create`; new memory has its header (what is before the data) zeroed here, and no collection looks
-        // at an object that is not tracked.
+        // SAFETY: as in `create`; new memory has its header (what is before the data) zeroed here, and no
+        // collection looks at an object that is not tracked.
         unsafe {
             let object = if Self::FREELIST > 0
                 && let Some(object) = state.pop()
@@ -85,8 +88,8 @@ pub(crate) unsafe extern "C" fn new<T: Class>(
     args: *mut ffi::PyObject,
     kwargs: *mut ffi::PyObject,
 ) -> *mut ffi::PyObject {
-    // SAFETY: CPython passes T's type or a subclass, a tuple, and a dict or null; the default state is written before anything
-    // else can see the memory.
+    // SAFETY: CPython passes T's type or a subclass, a tuple, and a dict or null; the default state is
+    // written before anything else can see the memory.
     unsafe {
         let address = |class: *const ffi::PyTypeObject| (*class).tp_init.map_or(0, |init| init as usize);
         if address(class) == address(&raw const ffi::PyBaseObject_Type)
@@ -124,11 +127,13 @@ unsafe fn refuse_arguments(class: *mut ffi::PyTypeObject) -> *mut ffi::PyObject 
 /// An instance of a class in its default state; null with an exception set when there is no memory.
 ///
 /// # Safety
-/// Attached; the class is ready, and `T`'s or one that derives from it. If it combines, it adds nothing to the layout.
+/// Attached; the class is ready, and `T`'s or one that derives from it. If it combines, it adds nothing to
+/// the layout.
 #[inline]
 pub(crate) unsafe fn allocate<T: Class>(class: *mut ffi::PyTypeObject) -> *mut ffi::PyObject {
-    // SAFETY: the caller passes T's ready type or a subclass, whose instances are at least as large. The memory is zeroed, and no
-    // collection can run before the data is written, because nothing is allocated in between.
+    // SAFETY: the caller passes T's ready type or a subclass, whose instances are at least as large. The
+    // memory is zeroed, and no collection can run before the data is written, because nothing is allocated in
+    // between.
     unsafe {
         if is_short() {
             return ffi::PyErr_NoMemory();
@@ -153,7 +158,8 @@ pub(crate) unsafe extern "C" fn alloc<T: Class>(
     class: *mut ffi::PyTypeObject,
     _items: ffi::Py_ssize_t,
 ) -> *mut ffi::PyObject {
-    // SAFETY: CPython calls this, attached, for `T`'s class or one that `take_allocator` gave it to, which derives from that.
+    // SAFETY: CPython calls this, attached, for `T`'s class or one that `take_allocator` gave it to, which
+    // derives from that.
     unsafe {
         if !T::state().is_class(class) {
             return allocate::<T>(class);

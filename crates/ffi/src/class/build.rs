@@ -1,4 +1,5 @@
-//! The type object of a class is made from its [`Table`]. Called by the class files and where the module is made.
+//! The type object of a class is made from its [`Table`]. Called by the class files and where the module is
+//! made.
 
 use std::ffi::{CStr, c_int, c_void};
 use std::ptr::null_mut;
@@ -104,18 +105,20 @@ impl<T: Class> Table<T> {
         };
         let bases = if T::Header::COMBINES { base::bases(py, bases)? } else { bases.cloned() };
         let bases = bases.as_ref().map_or(null_mut(), |b| b.as_ptr());
-        // SAFETY: attached; the spec's arrays end with zeroed entries, method and property tables are leaked on purpose
-        // because the type refers to them for ever; slots are copied by the call.
+        // SAFETY: attached; the spec's arrays end with zeroed entries, method and property tables are leaked
+        // on purpose because the type refers to them for ever; slots are copied by the call.
         let class = unsafe {
             let class = ffi::PyType_FromSpecWithBases(&mut spec, bases);
             Bound::from_owned_ptr_or_err(py, class)?.cast_into_unchecked::<PyType>()
         };
         if T::BARE_NAME {
             let module = T::NAME.to_bytes().iter().rposition(|byte| *byte == b'.').map_or(0, |dot| dot + 1);
-            // SAFETY: attached; the type is new and nobody else's, and its name becomes the end of a text that lives for ever.
+            // SAFETY: attached; the type is new and nobody else's, and its name becomes the end of a text
+            // that lives for ever.
             unsafe { (*class.as_type_ptr()).tp_name = T::NAME.as_ptr().add(module) };
         }
-        // SAFETY: attached; the type is new and nobody else's. Classes derived from it do not inherit the field.
+        // SAFETY: attached; the type is new and nobody else's. Classes derived from it do not inherit the
+        // field.
         unsafe { (*class.as_type_ptr()).tp_vectorcall = table.construct };
         T::state().set_class(&class, T::OBSERVABLE);
         T::state().originals.name_functions(py, table.functions);
@@ -147,11 +150,12 @@ impl<T: Class> Table<T> {
     }
 }
 
-/// Takes the names of slots out of a class, so that abstract classes which look for them do not find them. The slots stay.
+/// Takes the names of slots out of a class, so that abstract classes which look for them do not find them.
+/// The slots stay.
 pub fn hide_slots(class: &Bound<'_, PyType>, names: &[&CStr]) -> PyResult<()> {
     for name in names {
-        // SAFETY: attached; the type is new and has its own dictionary, which holds a name for each of its slots. Nobody has
-        // looked anything up in it yet, and the interpreter is told of the change.
+        // SAFETY: attached; the type is new and has its own dictionary, which holds a name for each of its
+        // slots. Nobody has looked anything up in it yet, and the interpreter is told of the change.
         unsafe {
             if ffi::PyDict_DelItemString((*class.as_type_ptr()).tp_dict, name.as_ptr()) != 0 {
                 return Err(PyErr::fetch(class.py()));

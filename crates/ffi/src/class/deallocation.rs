@@ -1,5 +1,5 @@
-//! How objects die, and what the collector sees of them: for classes that are not combined (`combined/life.rs` has the same for
-//! those that are).
+//! How objects die, and what the collector sees of them: for classes that are not combined
+//! (`combined/life.rs` has the same for those that are).
 
 use std::ffi::{c_int, c_void};
 use std::ptr::null_mut;
@@ -22,9 +22,9 @@ pub(crate) unsafe extern "C" fn dealloc<T: Class>(object: *mut ffi::PyObject) {
 
 #[inline(always)] // into `dealloc`
 unsafe fn free<T: Class>(object: *mut ffi::PyObject) {
-    // SAFETY: CPython calls this once, when the last reference is gone (a resurrecting finalizer makes us return early).
-    // Order: finalizer, untrack, weak references, dict, data, memory, type. Dropping data may run Python code, which
-    // cannot reach this object any more.
+    // SAFETY: CPython calls this once, when the last reference is gone (a resurrecting finalizer makes us
+    // return early). Order: finalizer, untrack, weak references, dict, data, memory, type. Dropping data may
+    // run Python code, which cannot reach this object any more.
     unsafe {
         let instance = object.cast::<Instance<T>>();
         if (*instance).data.wants_finalizer() && ffi::PyObject_CallFinalizerFromDealloc(object) < 0 {

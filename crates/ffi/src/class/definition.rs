@@ -30,12 +30,14 @@ pub trait Class: Default + Sized + 'static {
     const AWAITED: bool = false;
     /// Whether instances are called by the function that [`super::make_callable`] gives them.
     const CALLABLE: bool = Self::Header::VECTORCALL.is_some();
-    /// Whether messages of the interpreter leave the module out. Where there is [`Class::stock`], they say what they say of that.
+    /// Whether messages of the interpreter leave the module out. Where there is [`Class::stock`], they say
+    /// what they say of that.
     const BARE_NAME: bool = false;
     /// Whether instances are methods: a call of one as an attribute makes no bound object.
     const METHOD: bool = false;
 
-    /// Names whose replacement is asked about by itself, and those that share a bit; see [`super::Obj::replaced`].
+    /// Names whose replacement is asked about by itself, and those that share a bit; see
+    /// [`super::Obj::replaced`].
     const HOOKS: &'static [&'static [&'static str]] = &[];
     /// What `vars()` shows of an object: attributes that asyncio's objects have in their `__dict__`.
     const SHOWN: &'static [&'static str] = &[];
@@ -51,23 +53,25 @@ pub trait Class: Default + Sized + 'static {
 
     /// Whether methods are [`crate::function::Function`]s: what [`Class::stock`] has in Python.
     const FUNCTIONS: bool = false;
-    /// Methods that are there for others to call, and that native code does not call where asyncio does: replacing one is refused.
+    /// Methods that are there for others to call, and that native code does not call where asyncio does:
+    /// replacing one is refused.
     const NOT_CALLED: &'static [&'static str] = &[];
-    /// Whether asyncio's functions work on instances of a subclass that has a `__setattr__` or a `__getattribute__`: these see what
-    /// the functions do with attributes. All that the functions use must be there, and be settable.
+    /// Whether asyncio's functions work on instances of a subclass that has a `__setattr__` or a
+    /// `__getattribute__`: these see what the functions do with attributes. All that the functions use must
+    /// be there, and be settable.
     const OBSERVABLE: bool = false;
     /// Whether methods look for replacements in [`Class::stock`].
     const STANDS_FOR_STOCK: bool = false;
     /// Whether instances are of classes that derive from that class.
     const DERIVES_FROM_STOCK: bool = false;
 
-    /// The standard library's class that this one stands for. Where that has Python functions, the methods here look like them,
-    /// and instances answer `__class__` with it.
+    /// The standard library's class that this one stands for. Where that has Python functions, the methods
+    /// here look like them, and instances answer `__class__` with it.
     fn stock(_py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
         Ok(None)
     }
-    /// A class of asyncio's whose methods are attributes of asyncio's objects: that of a Condition's lock. What such methods here look
-    /// like.
+    /// A class of asyncio's whose methods are attributes of asyncio's objects: that of a Condition's lock.
+    /// What such methods here look like.
     fn stock_of_part(_py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
         Ok(None)
     }
@@ -84,7 +88,8 @@ pub trait Class: Default + Sized + 'static {
     fn traverse(&self, visitor: &mut Visitor);
     /// Releases every reference that may be part of a cycle.
     fn clear(&self);
-    /// Whether dying now would call for `tp_finalize`; asked so that ordinary deaths skip the resurrection protocol.
+    /// Whether dying now would call for `tp_finalize`; asked so that ordinary deaths skip the resurrection
+    /// protocol.
     fn wants_finalizer(&self) -> bool {
         false
     }
@@ -101,10 +106,11 @@ pub trait Class: Default + Sized + 'static {
 /// `Instance<Self>` must begin with the fields of `Instance<B>`.
 pub unsafe trait Extends<B: Class>: Class {}
 
-/// Writes `traverse` and `clear` of a class whose references are all in these fields; inside of its `impl Class`.
+/// Writes `traverse` and `clear` of a class whose references are all in these fields; inside of its
+/// `impl Class`.
 ///
-/// Each field has methods of these names itself, as a [`Slot`](crate::Slot) has. A class that owns references in other ways writes both
-/// itself.
+/// Each field has methods of these names itself, as a [`Slot`](crate::Slot) has. A class that owns references
+/// in other ways writes both itself.
 ///
 /// ```ignore
 /// references! { callback, context, own.waiter }
@@ -122,7 +128,8 @@ macro_rules! references {
     };
 }
 
-/// Writes `state` and `stock` of a class that stands for a class of the standard library; inside of its `impl Class`.
+/// Writes `state` and `stock` of a class that stands for a class of the standard library; inside of its
+/// `impl Class`.
 ///
 /// ```ignore
 /// stands_for! { LOCK, stock::lock }
@@ -166,7 +173,8 @@ macro_rules! derived {
         // The data of both begins at the same place in an object.
         const _: () = assert!(align_of::<$name>() == align_of::<$base>());
 
-        // SAFETY: both instances are repr(C) with equal headers and data of equal alignment, and `base` is the first field of the data.
+        // SAFETY: both instances are repr(C) with equal headers and data of equal alignment, and `base` is
+        // the first field of the data.
         unsafe impl $crate::class::Extends<$base> for $name where
             $name: $crate::class::Class<Header = <$base as $crate::class::Class>::Header>
         {

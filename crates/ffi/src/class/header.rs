@@ -1,4 +1,5 @@
-//! What stands between the head of an object and its data: `__dict__`, weak references, and the function that a call runs.
+//! What stands between the head of an object and its data: `__dict__`, weak references, and the function that
+//! a call runs.
 
 use std::mem::offset_of;
 
@@ -7,7 +8,8 @@ use pyo3::ffi;
 /// What stands between the object header and the data of an instance.
 ///
 /// # Safety
-/// `DICT` and `WEAK` must be offsets of pointer-sized fields inside the type, which is `repr(C)` and valid when zeroed.
+/// `DICT` and `WEAK` must be offsets of pointer-sized fields inside the type, which is `repr(C)` and valid
+/// when zeroed.
 pub unsafe trait Header: 'static {
     /// Where the instance `__dict__` is kept.
     const DICT: Option<usize>;
@@ -36,7 +38,8 @@ pub struct DictAndWeak {
     weak: *mut ffi::PyObject,
 }
 
-/// A `__dict__` and weak references after the `N` slots of a Python class from which the native one derives, left empty.
+/// A `__dict__` and weak references after the `N` slots of a Python class from which the native one derives,
+/// left empty.
 #[repr(C)]
 pub struct AfterSlots<const N: usize> {
     slots: [*mut ffi::PyObject; N],

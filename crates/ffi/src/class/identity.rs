@@ -11,8 +11,9 @@ use super::layout::Instance;
 use super::object::Obj;
 use crate::objects::{Output, none};
 
-/// `__class__`: the standard library's class, as proxies answer, so that `isinstance(x, asyncio.Handle)` holds before `install()`
-/// has put the native class in its place. After that, and for a subclass, it is the object's own class.
+/// `__class__`: the standard library's class, as proxies answer, so that `isinstance(x, asyncio.Handle)`
+/// holds before `install()` has put the native class in its place. After that, and for a subclass, it is the
+/// object's own class.
 pub fn isinstance_class<'py, T: Class>(
     object: &Obj<'py, T>,
     stock: for<'a> fn(Python<'a>) -> PyResult<&'a Bound<'a, PyType>>,
@@ -34,7 +35,8 @@ pub(crate) fn stock_class<'py, T: Class>(object: &Obj<'py, T>) -> Output<'py> {
     }
 }
 
-/// Whether instances of a class of asyncio's show `__weakref__`: code that adds slots to a subclass looks for it.
+/// Whether instances of a class of asyncio's show `__weakref__`: code that adds slots to a subclass looks for
+/// it.
 pub(crate) fn has_weakref(stock: Option<&Bound<'_, PyType>>) -> PyResult<bool> {
     stock.map_or(Ok(false), |class| class.as_any().hasattr("__weakref__"))
 }
@@ -42,8 +44,8 @@ pub(crate) fn has_weakref(stock: Option<&Bound<'_, PyType>>) -> PyResult<bool> {
 /// `__weakref__`: a weak reference to the object, where there is one.
 pub(crate) fn first_weak_reference<'py, T: Class>(object: &Obj<'py, T>) -> Output<'py> {
     let field = Instance::<T>::field(object.as_any().as_ptr(), T::Header::WEAK);
-    // SAFETY: attached; layout. The field is null or holds the first of the living weak references, as the interpreter's own
-    // `__weakref__` finds it.
+    // SAFETY: attached; layout. The field is null or holds the first of the living weak references, as the
+    // interpreter's own `__weakref__` finds it.
     unsafe {
         let first = if field.is_null() { null_mut() } else { *field };
         Ok(Bound::from_borrowed_ptr_or_opt(object.py(), first).unwrap_or_else(|| none(object.py())))

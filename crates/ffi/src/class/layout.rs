@@ -1,4 +1,5 @@
-//! Where in an object its data is: behind the head and the header of the class, or where the header of a combined class says.
+//! Where in an object its data is: behind the head and the header of the class, or where the header of a
+//! combined class says.
 
 use std::mem::offset_of;
 use std::ptr::null_mut;

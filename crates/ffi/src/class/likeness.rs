@@ -1,5 +1,5 @@
-//! Methods that are C functions on asyncio, too: those of `Future` and `Task`. They have the texts and signatures of asyncio's, and a class
-//! has each method and attribute itself that asyncio's class has itself.
+//! Methods that are C functions on asyncio, too: those of `Future` and `Task`. They have the texts and
+//! signatures of asyncio's, and a class has each method and attribute itself that asyncio's class has itself.
 //!
 //! What asyncio has in Python is the matter of [`crate::function`]. Called by [`super::build`].
 
@@ -83,8 +83,8 @@ fn repeated_method<'py>(
     // SAFETY: the object is a method descriptor, whose definition lives as long as it does.
     let mut method = unsafe { *(*inherited.as_ptr().cast::<ffi::PyMethodDescrObject>()).d_method };
     take_text(&mut method, counterpart)?;
-    // SAFETY: attached; the type is alive, and the definition is never freed. What the function takes for its object is the data of
-    // the base, with which an object of the class begins.
+    // SAFETY: attached; the type is alive, and the definition is never freed. What the function takes for its
+    // object is the data of the base, with which an object of the class begins.
     unsafe {
         let repeated = ffi::PyDescr_NewMethod(class.as_type_ptr(), Box::into_raw(Box::new(method)));
         Bound::from_owned_ptr_or_err(class.py(), repeated)
@@ -95,8 +95,8 @@ fn repeated_attribute<'py>(
     class: &Bound<'py, PyType>,
     inherited: &Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    // SAFETY: attached; the object is an attribute descriptor, and its definition is in the table of the class that it came from, which
-    // is never freed.
+    // SAFETY: attached; the object is an attribute descriptor, and its definition is in the table of the
+    // class that it came from, which is never freed.
     unsafe {
         let definition = (*inherited.as_ptr().cast::<ffi::PyGetSetDescrObject>()).d_getset;
         let repeated = ffi::PyDescr_NewGetSet(class.as_type_ptr(), definition);

@@ -92,7 +92,8 @@ impl<T: Class> Table<T> {
         }
     }
 
-    /// A method with the arguments of `signature`, whose name is what follows the last dot of `signature.function`.
+    /// A method with the arguments of `signature`, whose name is what follows the last dot of
+    /// `signature.function`.
     pub fn method<const N: usize, F>(&mut self, signature: &'static Signature<N>, _: F, doc: &str)
     where
         F: Stateless + for<'a, 'py> Fn(&'a Obj<'py, T>, Args<'a, 'py>) -> Output<'py>,
@@ -149,7 +150,8 @@ impl<T: Class> Table<T> {
     }
 }
 
-/// Makes a module-level function; `signature.function` is its name. With a counterpart, Python's function of that name, it looks like that.
+/// Makes a module-level function; `signature.function` is its name. With a counterpart, Python's function of
+/// that name, it looks like that.
 pub fn function<'py, const N: usize, F>(
     module: &Bound<'py, PyAny>,
     signature: &'static Signature<N>,

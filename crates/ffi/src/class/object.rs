@@ -29,8 +29,8 @@ impl<T: Class> Deref for Obj<'_, T> {
 
     #[inline]
     fn deref(&self) -> &T {
-        // SAFETY: this reference keeps the instance alive. The data is only ever shared: it has interior mutability, and it is
-        // dropped when no reference is left.
+        // SAFETY: this reference keeps the instance alive. The data is only ever shared: it has interior
+        // mutability, and it is dropped when no reference is left.
         unsafe { data_of(self.0.as_ptr()) }
     }
 }
@@ -49,8 +49,8 @@ impl<'py, T: Class> Obj<'py, T> {
     #[inline]
     pub fn cast<'a>(object: &'a Bound<'py, PyAny>) -> Option<&'a Self> {
         let state = T::state();
-        // SAFETY: the transmuted reference is to a transparent wrapper, and the check just made is the condition of
-        // `from_any_unchecked`.
+        // SAFETY: the transmuted reference is to a transparent wrapper, and the check just made is the
+        // condition of `from_any_unchecked`.
         unsafe { state.has(object.as_ptr()).then(|| &*std::ptr::from_ref(object).cast::<Self>()) }
     }
 
@@ -65,8 +65,8 @@ impl<'py, T: Class> Obj<'py, T> {
         }
     }
 
-    /// The object as one of exactly this class, or of exactly a native class derived from it: no Python subclass can have replaced
-    /// its methods. [`know_derived`] says which classes those are.
+    /// The object as one of exactly this class, or of exactly a native class derived from it: no Python
+    /// subclass can have replaced its methods. [`know_derived`] says which classes those are.
     #[inline]
     pub fn cast_native<'a>(object: &'a Bound<'py, PyAny>) -> Option<&'a Self> {
         // SAFETY: as in `cast`: objects of derived native classes begin with this class's data.
@@ -83,8 +83,8 @@ impl<'py, T: Class> Obj<'py, T> {
         Self::cast(&object).is_some().then_some(Self(object, PhantomData))
     }
 
-    /// Remembers the object's class, if no subclass is remembered yet, so that [`Obj::cast`] knows its instances at a glance. The
-    /// class lives as long as the process then.
+    /// Remembers the object's class, if no subclass is remembered yet, so that [`Obj::cast`] knows its
+    /// instances at a glance. The class lives as long as the process then.
     pub fn expect_this_class(&self) {
         let state = T::state();
         if state.main_is_native() && !state.is_of_main_class(self.0.as_ptr()) {
@@ -139,7 +139,8 @@ impl<'py, T: Class> Obj<'py, T> {
     #[inline]
     pub fn own_dict(&self) -> Option<Bound<'py, PyDict>> {
         let field = Instance::<T>::field(self.0.as_ptr(), T::Header::DICT);
-        // SAFETY: layout; the field is null or holds an owned reference to a dict, of which this takes another one.
+        // SAFETY: layout; the field is null or holds an owned reference to a dict, of which this takes
+        // another one.
         unsafe {
             if field.is_null() || (*field).is_null() {
                 return None;
@@ -184,7 +185,8 @@ impl<'py, T: Class> Obj<'py, T> {
     }
 }
 
-/// Makes [`Obj::cast_native`] of class `B` know the exact objects of `T`. Called once, when `T` has been made.
+/// Makes [`Obj::cast_native`] of class `B` know the exact objects of `T`. Called once, when `T` has been
+/// made.
 pub fn know_derived<T: Extends<B>, B: Class>() -> PyResult<()> {
     if B::state().know_derived(T::state()) {
         return Ok(());

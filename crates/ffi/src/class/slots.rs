@@ -29,8 +29,8 @@ impl<T: Class> Table<T> {
         self.slot(ffi::Py_tp_init, tramp::init::<T, F> as *mut c_void);
     }
 
-    /// How a call of exactly this class makes an instance: what `__init__` would do with a new one, without a tuple and a dict for the
-    /// arguments. For classes whose `__init__` cannot be replaced.
+    /// How a call of exactly this class makes an instance: what `__init__` would do with a new one, without a
+    /// tuple and a dict for the arguments. For classes whose `__init__` cannot be replaced.
     pub fn construct<F>(&mut self, _: F)
     where
         F: Stateless + for<'a, 'py> Fn(Args<'a, 'py>) -> PyResult<Obj<'py, T>>,
@@ -48,7 +48,8 @@ impl<T: Class> Table<T> {
         self.slot(ffi::Py_tp_call, tramp::invoke::<T, F> as *mut c_void);
     }
 
-    /// `__get__`: the function gets the object that the attribute was asked of, nothing when that was the class.
+    /// `__get__`: the function gets the object that the attribute was asked of, nothing when that was the
+    /// class.
     pub fn descriptor<F>(&mut self, _: F)
     where
         F: Stateless + for<'a, 'py> Fn(&'a Obj<'py, T>, Option<&'a Bound<'py, PyAny>>) -> Output<'py>,
@@ -141,7 +142,8 @@ impl<T: Class> Table<T> {
         self.slot(ffi::Py_tp_iternext, tramp::next::<T, F> as *mut c_void);
     }
 
-    /// Observes attribute assignment on instances: the function gets the name and whether a value was set (or deleted).
+    /// Observes attribute assignment on instances: the function gets the name and whether a value was set (or
+    /// deleted).
     pub fn setattr<F>(&mut self, _: F)
     where
         F: Stateless + for<'a, 'py> Fn(&'a Obj<'py, T>, &'a Bound<'py, PyAny>, bool) -> PyResult<()>,

@@ -14,7 +14,8 @@ use crate::types::{is_slot, lookup};
 
 /// The type object of a class and its freelist: one static for each class.
 ///
-/// This is interpreter state: it is written once when the module is made, and then only under the interpreter lock.
+/// This is interpreter state: it is written once when the module is made, and then only under the interpreter
+/// lock.
 pub struct ClassState {
     class: Cell<*mut ffi::PyTypeObject>,
     /// The class that most instances are of: this one or a subclass.
@@ -23,20 +24,22 @@ pub struct ClassState {
     derived: [Cell<*mut ffi::PyTypeObject>; 2],
     /// Whether `install()` has put the class in the place of asyncio's.
     in_place: Cell<bool>,
-    /// Whether asyncio's functions work on instances whose attributes a subclass observes: [`Class::OBSERVABLE`].
+    /// Whether asyncio's functions work on instances whose attributes a subclass observes:
+    /// [`Class::OBSERVABLE`].
     ///
     /// [`Class::OBSERVABLE`]: super::definition::Class::OBSERVABLE
     observable: Cell<bool>,
     free: UnsafeCell<Vec<*mut ffi::PyObject>>,
     /// What Python code may have replaced.
     pub(crate) originals: Originals,
-    /// How parts of objects with data of the class are handled, and with what other class's data it begins: for classes that
-    /// are combined.
+    /// How parts of objects with data of the class are handled, and with what other class's data it begins:
+    /// for classes that are combined.
     pub(crate) functions: Cell<&'static Functions>,
     pub(crate) extends: Cell<Option<&'static ClassState>>,
 }
 
-// SAFETY: every access is made by attached code holding the interpreter lock (the module declares that it uses the GIL).
+// SAFETY: every access is made by attached code holding the interpreter lock (the module declares that it
+// uses the GIL).
 unsafe impl Sync for ClassState {}
 
 impl ClassState {
@@ -63,7 +66,8 @@ impl ClassState {
         BUILT.lock().unwrap_or_else(PoisonError::into_inner).push(self);
     }
 
-    /// Remembers a class derived from this one as that which most instances are of. It lives as long as the process then.
+    /// Remembers a class derived from this one as that which most instances are of. It lives as long as the
+    /// process then.
     pub(crate) fn set_main_class(&self, class: Bound<'_, PyType>) {
         self.main.set(class.into_ptr().cast());
         self.originals.forget_main_class();
@@ -86,13 +90,15 @@ impl ClassState {
         self.class.get() == class
     }
 
-    /// Whether this is the type object, or that of a derived class that [`ClassState::know_derived`] was told of.
+    /// Whether this is the type object, or that of a derived class that [`ClassState::know_derived`] was told
+    /// of.
     #[inline]
     pub(crate) fn is_native(&self, class: *mut ffi::PyTypeObject) -> bool {
         self.is_class(class) || self.derived.iter().any(|derived| derived.get() == class)
     }
 
-    /// Remembers the type object of a native class derived from this one; `false` where there are more than there are places for.
+    /// Remembers the type object of a native class derived from this one; `false` where there are more than
+    /// there are places for.
     pub(crate) fn know_derived(&self, derived: &ClassState) -> bool {
         let class = derived.class.get();
         let place = self.derived.iter().find(|place| place.get().is_null() || place.get() == class);
@@ -114,7 +120,8 @@ impl ClassState {
 
     /// The class that most instances are of.
     pub(crate) fn main_class<'py>(&self, py: Python<'py>) -> Bound<'py, PyType> {
-        // SAFETY: set when the module was made, and alive as long as the interpreter: the static holds a reference.
+        // SAFETY: set when the module was made, and alive as long as the interpreter: the static holds a
+        // reference.
         unsafe { Bound::from_borrowed_ptr(py, self.main.get().cast()).cast_into_unchecked::<PyType>() }
     }
 
@@ -146,8 +153,8 @@ impl ClassState {
             || self.has(object) && !self.is_observed(unsafe { ffi::Py_TYPE(object) })
     }
 
-    /// Whether a subclass has methods of its own for access to attributes, so that it sees what asyncio's functions do with those
-    /// of its instances.
+    /// Whether a subclass has methods of its own for access to attributes, so that it sees what asyncio's
+    /// functions do with those of its instances.
     #[inline]
     pub(crate) fn is_observed(&self, class: *mut ffi::PyTypeObject) -> bool {
         if !self.observable.get() {
@@ -163,7 +170,8 @@ impl ClassState {
     /// The type object.
     #[inline]
     pub(crate) fn class<'py>(&self, py: Python<'py>) -> Bound<'py, PyType> {
-        // SAFETY: set when the module was made and alive as long as the interpreter (the static holds a reference).
+        // SAFETY: set when the module was made and alive as long as the interpreter (the static holds a
+        // reference).
         unsafe { Bound::from_borrowed_ptr(py, self.class.get().cast()).cast_into_unchecked::<PyType>() }
     }
 
@@ -193,8 +201,9 @@ impl Default for ClassState {
     }
 }
 
-/// Whether access to attributes goes by methods in Python. The functions in the type object differ as well where a class has two
-/// native bases, and where it has a `__getattr__`, which is asked only for what the native classes do not have.
+/// Whether access to attributes goes by methods in Python. The functions in the type object differ as well
+/// where a class has two native bases, and where it has a `__getattr__`, which is asked only for what the
+/// native classes do not have.
 #[cold]
 fn observes_attributes(class: *mut ffi::PyTypeObject) -> bool {
     // SAFETY: attached; the type is alive.

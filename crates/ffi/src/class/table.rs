@@ -1,6 +1,8 @@
-//! [`Table`]: the lists of methods, properties and slots that a class consists of, as the interpreter takes them.
+//! [`Table`]: the lists of methods, properties and slots that a class consists of, as the interpreter takes
+//! them.
 //!
-//! [`super::methods`] and [`super::slots`] fill them from safe Rust functions, [`super::build`] makes the type.
+//! [`super::methods`] and [`super::slots`] fill them from safe Rust functions, [`super::build`] makes the
+//! type.
 
 use std::any::TypeId;
 use std::collections::HashMap;
@@ -29,7 +31,8 @@ pub struct Table<T> {
 
 /// A text that lives for ever, as the interpreter needs names and documentation.
 pub(crate) fn leak(text: String) -> &'static CStr {
-    // Interior NULs cannot be in the literals that table files pass; an empty text would only lose documentation.
+    // Interior NULs cannot be in the literals that table files pass; an empty text would only lose
+    // documentation.
     Box::leak(CString::new(text).unwrap_or_default().into_boxed_c_str())
 }
 

@@ -49,16 +49,16 @@ impl Class for Base {
     fn clear(&self) {}
 }
 
-/// `__init_subclass__`: has the class make its instances with the data of its native base behind them, then does what `object`'s
-/// or that of another base does.
+/// `__init_subclass__`: has the class make its instances with the data of its native base behind them, then
+/// does what `object`'s or that of another base does.
 unsafe extern "C" fn init_subclass(
     class: *mut ffi::PyObject,
     args: *const *mut ffi::PyObject,
     count: ffi::Py_ssize_t,
     names: *mut ffi::PyObject,
 ) -> *mut ffi::PyObject {
-    // SAFETY: called by CPython, attached, as a class method of a class that derives from `Base`, with arguments by the vectorcall
-    // protocol.
+    // SAFETY: called by CPython, attached, as a class method of a class that derives from `Base`, with
+    // arguments by the vectorcall protocol.
     unsafe {
         let py = Python::assume_attached();
         take_allocator(class.cast());

@@ -7,15 +7,15 @@ use super::header::{behind, header};
 use super::memory;
 use crate::class::definition::Class;
 
-/// Makes an instance of a class in its default state, which the collector does not know of yet; null with an exception set when
-/// there is no memory.
+/// Makes an instance of a class in its default state, which the collector does not know of yet; null with an
+/// exception set when there is no memory.
 ///
 /// # Safety
 /// Attached; `class` is the type of `T`, or one that derives from it and adds nothing to its layout.
 #[inline]
 pub(crate) unsafe fn create<T: Class>(class: *mut ffi::PyTypeObject) -> *mut ffi::PyObject {
-    // SAFETY: the memory is zeroed, which is an empty header, and has room for the data. The collector and other code see the
-    // object when that is there.
+    // SAFETY: the memory is zeroed, which is an empty header, and has room for the data. The collector and
+    // other code see the object when that is there.
     unsafe {
         let object = memory::allocate(class, size_of::<T>());
         if !object.is_null() {

@@ -32,14 +32,15 @@ pub(crate) unsafe fn data_of<'a, T: Class>(object: *mut ffi::PyObject) -> &'a T 
     }
 }
 
-/// The data of `T`, wherever it is. It is made where there is none: for a second native base, or because the object was made by
-/// another class than it has now.
+/// The data of `T`, wherever it is. It is made where there is none: for a second native base, or because the
+/// object was made by another class than it has now.
 #[cold]
 #[inline(never)]
 unsafe fn find<T: Class>(object: *mut ffi::PyObject) -> *mut T {
     let wanted = kind::<T>();
-    // SAFETY: layout; data lives as long as the object, in one place. New data is linked before other code sees it, after all
-    // other, so that a class that was given some is given it again; making it runs no Python code.
+    // SAFETY: layout; data lives as long as the object, in one place. New data is linked before other code
+    // sees it, after all other, so that a class that was given some is given it again; making it runs no
+    // Python code.
     unsafe {
         let parts = &(*header(object)).parts;
         let first = match parts.find() {
@@ -106,8 +107,8 @@ pub(crate) unsafe fn each(
     }
 }
 
-/// Gives a class the allocator of its native base, if its instances have room for the data where that has it. The interpreter
-/// gives every Python class its own, which knows of no data.
+/// Gives a class the allocator of its native base, if its instances have room for the data where that has it.
+/// The interpreter gives every Python class its own, which knows of no data.
 ///
 /// # Safety
 /// Attached; the class derives from `Base`.
@@ -120,8 +121,8 @@ pub(crate) unsafe fn take_allocator(class: *mut ffi::PyTypeObject) {
                 .is_none_or(|own| std::ptr::fn_addr_eq(own, ffi::PyType_GenericAlloc as ffi::allocfunc))
         }
     };
-    // SAFETY: attached; the class and its bases are alive, and the first that is no Python class is a combinable one, because the
-    // layout of the class is theirs.
+    // SAFETY: attached; the class and its bases are alive, and the first that is no Python class is a
+    // combinable one, because the layout of the class is theirs.
     unsafe {
         if !is_python(class) || (*class).tp_basicsize != SIZE.cast_signed() {
             return;

@@ -1,4 +1,5 @@
-//! What an object of a combined class consists of: the header, and the list of its data where there are several.
+//! What an object of a combined class consists of: the header, and the list of its data where there are
+//! several.
 
 use std::cell::Cell;
 use std::ffi::c_void;
@@ -10,8 +11,8 @@ use pyo3::ffi;
 use crate::class::header::Header;
 use crate::class::state::ClassState;
 
-/// A `__dict__`, weak references, and where the data is. Without something behind the list of weak references Python 3.11 takes
-/// the layout for that of a Python class, from which any other may derive.
+/// A `__dict__`, weak references, and where the data is. Without something behind the list of weak references
+/// Python 3.11 takes the layout for that of a Python class, from which any other may derive.
 #[repr(C)]
 pub struct Combinable {
     pub(crate) dict: *mut ffi::PyObject,
@@ -35,8 +36,8 @@ pub(crate) struct Object {
 
 /// Where the data of an object is.
 ///
-/// Null: there is none yet. The address of a class's static: it is behind the object, of that class and of no other. An odd
-/// address: in the list that begins one byte before.
+/// Null: there is none yet. The address of a class's static: it is behind the object, of that class and of no
+/// other. An odd address: in the list that begins one byte before.
 #[repr(transparent)]
 pub(crate) struct Parts(Cell<*mut c_void>);
 

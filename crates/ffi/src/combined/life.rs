@@ -1,5 +1,6 @@
-//! How instances of combinable classes die, and what the collector sees of them: all goes by their data, not by their class,
-//! which Python code may change. Called by the interpreter; `class::free`, `traverse` and `clear` are the same for other classes.
+//! How instances of combinable classes die, and what the collector sees of them: all goes by their data, not
+//! by their class, which Python code may change. Called by the interpreter; `class::free`, `traverse` and
+//! `clear` are the same for other classes.
 
 use std::ffi::{c_int, c_void};
 use std::ptr::null_mut;
@@ -16,7 +17,8 @@ use crate::depth;
 use crate::gc::Visitor;
 
 unsafe fn clear_dict(object: *mut ffi::PyObject) {
-    // SAFETY: layout; the field is null or holds an owned reference, which is taken out before it is let go of.
+    // SAFETY: layout; the field is null or holds an owned reference, which is taken out before it is let go
+    // of.
     unsafe {
         let content = std::mem::replace(&mut (*header(object)).dict, null_mut());
         ffi::Py_XDECREF(content);
@@ -32,9 +34,9 @@ pub(crate) unsafe extern "C" fn dealloc<T: Class>(object: *mut ffi::PyObject) {
 /// What `class::free` is for other classes.
 #[inline(always)] // into `dealloc`
 unsafe fn free<T: Class>(object: *mut ffi::PyObject) {
-    // SAFETY: CPython calls this once, when the last reference is gone (a resurrecting finalizer makes us return early).
-    // Order: finalizer, untrack, weak references, dict, data, memory, type. Dropping data may run Python code, which
-    // cannot reach this object any more.
+    // SAFETY: CPython calls this once, when the last reference is gone (a resurrecting finalizer makes us
+    // return early). Order: finalizer, untrack, weak references, dict, data, memory, type. Dropping data may
+    // run Python code, which cannot reach this object any more.
     unsafe {
         let parts = &raw const (*header(object)).parts;
         let wants_finalizer = if (*parts).is_only(kind::<T>()) {
@@ -53,8 +55,8 @@ unsafe fn free<T: Class>(object: *mut ffi::PyObject) {
             ffi::PyObject_ClearWeakRefs(object);
         }
         clear_dict(object);
-        // Only memory with data of this class is kept for it: its `__class__` may have been assigned. Under a sanitizer memory goes
-        // back at once, so that using it afterwards is seen (scripts/sanitize).
+        // Only memory with data of this class is kept for it: its `__class__` may have been assigned. Under a
+        // sanitizer memory goes back at once, so that using it afterwards is seen (scripts/sanitize).
         let is_kept = if (*parts).is_only(kind::<T>()) {
             std::ptr::drop_in_place(behind::<T>(object));
             cfg!(not(no_freelists))
@@ -135,7 +137,8 @@ impl Functions {
                 assert!(!T::AWAITED, "its death would have to be told");
             }
         };
-        // What the SAFETY notes refer to: the caller passes data of a class with these functions, so it is a T.
+        // What the SAFETY notes refer to: the caller passes data of a class with these functions, so it is a
+        // T.
         Self {
             // SAFETY: the data is a T, and only shared.
             traverse: |data, visitor| unsafe { (*data.cast::<T>()).traverse(visitor) },
@@ -145,7 +148,8 @@ impl Functions {
             wants_finalizer: |data| unsafe { (*data.cast::<T>()).wants_finalizer() },
             // SAFETY: the data is a T; it is dropped once, when nobody else can reach the object.
             drop: |data| unsafe { std::ptr::drop_in_place(data.cast::<T>()) },
-            // SAFETY: the part has a T, in a box of its own; it is dropped once, when nobody else can reach the object.
+            // SAFETY: the part has a T, in a box of its own; it is dropped once, when nobody else can reach
+            // the object.
             free: |part| unsafe { drop(Box::from_raw(part.cast::<Part<T>>())) },
         }
     }
@@ -175,8 +179,8 @@ pub(crate) fn prepare<T: Class>() {
     state.extends.set(T::extended().map(|extended| extended.base));
 }
 
-/// `tp_dealloc` and `tp_traverse` of a class: those of its native base where it adds nothing, by which the interpreter knows that
-/// `__class__` may be assigned.
+/// `tp_dealloc` and `tp_traverse` of a class: those of its native base where it adds nothing, by which the
+/// interpreter knows that `__class__` may be assigned.
 pub(crate) fn life<T: Class>() -> (ffi::destructor, ffi::traverseproc) {
     match T::extended() {
         Some(extended) if extended.whole => (extended.dealloc, extended.traverse),

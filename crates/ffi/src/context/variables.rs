@@ -1,9 +1,10 @@
 //! Whether two contexts have the same variables with the same values: one comparison of addresses.
 //!
-//! A context refers to an immutable mapping; setting a variable gives it another one, and a copy of a context begins with the mapping of
-//! the original. The C API shows neither the mapping nor the current context, so their places are read from memory. The places are those of
-//! the interpreters that were looked at, and [`verify`] tries them before other code relies on them. Where they are not as expected, no two
-//! contexts are alike. Used by what would copy the current context again and again.
+//! A context refers to an immutable mapping; setting a variable gives it another one, and a copy of a context
+//! begins with the mapping of the original. The C API shows neither the mapping nor the current context, so
+//! their places are read from memory. The places are those of the interpreters that were looked at, and
+//! [`verify`] tries them before other code relies on them. Where they are not as expected, no two contexts
+//! are alike. Used by what would copy the current context again and again.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -12,8 +13,8 @@ use pyo3::prelude::*;
 
 use super::{copy, empty, run};
 
-/// Where the thread state of an interpreter refers to the current context, in bytes, by minor version: at least one pointer before the end
-/// of the smallest structure that this version had.
+/// Where the thread state of an interpreter refers to the current context, in bytes, by minor version: at
+/// least one pointer before the end of the smallest structure that this version had.
 const IN_THREAD: [(u8, usize); 5] = [(11, 224), (12, 208), (13, 208), (14, 208), (15, 232)];
 /// Where a context refers to its mapping, in bytes: behind the head and the previous context.
 const IN_CONTEXT: usize = size_of::<ffi::PyObject>() + size_of::<usize>();
@@ -34,8 +35,8 @@ unsafe fn field<T>(structure: *mut T, place: usize) -> *mut ffi::PyObject {
 /// The current context of this thread, borrowed; null where none has been needed yet.
 #[inline]
 fn current(place: usize) -> *mut ffi::PyObject {
-    // SAFETY: attached (every caller has a token or an object), so the thread has a state; the place is one of `IN_THREAD`, which lies
-    // inside of it.
+    // SAFETY: attached (every caller has a token or an object), so the thread has a state; the place is one
+    // of `IN_THREAD`, which lies inside of it.
     unsafe { field(ffi::PyThreadState_Get(), place) }
 }
 
@@ -49,8 +50,8 @@ unsafe fn mapping(context: *mut ffi::PyObject) -> *mut ffi::PyObject {
     unsafe { field(context, IN_CONTEXT) }
 }
 
-/// The address of the mapping of the current context; 0 where it cannot be told. The same address stands for the same variables and
-/// values only as long as something has the mapping.
+/// The address of the mapping of the current context; 0 where it cannot be told. The same address stands for
+/// the same variables and values only as long as something has the mapping.
 #[inline]
 pub fn address_of_current(_py: Python<'_>) -> usize {
     let place = PLACE.load(Ordering::Relaxed);

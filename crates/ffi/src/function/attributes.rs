@@ -1,6 +1,7 @@
 //! The attributes of a Function: what the program has set, else what the counterpart has.
 //!
-//! Refusals and their texts are those of Python functions. Setting `__code__`, `__defaults__` or `__kwdefaults__` changes what a call does.
+//! Refusals and their texts are those of Python functions. Setting `__code__`, `__defaults__` or
+//! `__kwdefaults__` changes what a call does.
 
 use pyo3::exceptions::{PyAttributeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -177,7 +178,8 @@ fn apply(f: &Obj<'_, Function>) -> PyResult<()> {
     follow_settings(f)
 }
 
-/// Has the type call a Function whose behaviour was set where it would call its C slot, and counts it as replaced.
+/// Has the type call a Function whose behaviour was set where it would call its C slot, and counts it as
+/// replaced.
 fn follow_settings(function: &Obj<'_, Function>) -> PyResult<()> {
     let py = function.py();
     let (Some(owner), native) = (function.owner.get(), function.native.get_or_none(py)) else {
@@ -273,7 +275,8 @@ fn optional<'py, T: pyo3::PyTypeCheck>(
     }
 }
 
-/// `__reduce__`: the qualified name where that leads to the function, else the attribute of the class whose method it is.
+/// `__reduce__`: the qualified name where that leads to the function, else the attribute of the class whose
+/// method it is.
 fn reduce<'py>(f: &Obj<'py, Function>) -> Output<'py> {
     let py = f.py();
     let qualname = f.qualname(py)?;

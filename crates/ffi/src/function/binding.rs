@@ -1,7 +1,8 @@
 //! Binding arguments to the parameters of a Function, by the interpreter.
 //!
-//! The binder is a Python function with the counterpart's parameters and defaults that returns what each parameter got; the interpreter
-//! itself says what is wrong with a call. Made when a function is first called in a way that its Rust code does not take.
+//! The binder is a Python function with the counterpart's parameters and defaults that returns what each
+//! parameter got; the interpreter itself says what is wrong with a call. Made when a function is first called
+//! in a way that its Rust code does not take.
 
 use std::ffi::CString;
 
@@ -22,7 +23,8 @@ pub(crate) fn call<'py>(f: &Obj<'py, Function>, args: Args<'_, 'py>) -> Output<'
     if !f.set.defaults_differ()
         && let Some(object) = args.get(0).filter(|object| !f.serves(object))
     {
-        // A method called with something else than an object of its class: what the counterpart makes of that.
+        // A method called with something else than an object of its class: what the counterpart makes of
+        // that.
         return args.pass_to(&f.counterpart_for(&object)?);
     }
     let (positional, keywords) = bind(f, args)?;
@@ -32,7 +34,8 @@ pub(crate) fn call<'py>(f: &Obj<'py, Function>, args: Args<'_, 'py>) -> Output<'
     f.native.get_or_none(py).call(positional, Some(&keywords))
 }
 
-/// What each parameter gets: those that may be positional, then those that may not. TypeError if the arguments do not fit.
+/// What each parameter gets: those that may be positional, then those that may not. TypeError if the
+/// arguments do not fit.
 pub(crate) fn bind<'py>(
     f: &Obj<'py, Function>,
     args: Args<'_, 'py>,

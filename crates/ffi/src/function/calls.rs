@@ -30,7 +30,8 @@ pub(crate) fn choose_vectorcall(function: &Obj<'_, Function>) {
     }
 }
 
-/// Whether the Rust code may work on an object. A C function that was called itself has no other function to go to.
+/// Whether the Rust code may work on an object. A C function that was called itself has no other function to
+/// go to.
 #[inline(always)]
 fn serves<T: Class>(function: *mut ffi::PyObject, object: *mut ffi::PyObject) -> bool {
     let state = T::state();
@@ -38,7 +39,8 @@ fn serves<T: Class>(function: *mut ffi::PyObject, object: *mut ffi::PyObject) ->
         || if function.is_null() { state.has(object) } else { state.serves(object) }
 }
 
-/// A call of METH_NOARGS code. Other arguments than the object itself go the slow way, as in the following ones.
+/// A call of METH_NOARGS code. Other arguments than the object itself go the slow way, as in the following
+/// ones.
 pub(crate) unsafe extern "C" fn call_noargs<T, F>(
     slf: *mut ffi::PyObject,
     args: *const *mut ffi::PyObject,
@@ -49,8 +51,8 @@ where
     T: Class,
     F: Stateless + for<'a, 'py> Fn(&'a Obj<'py, T>) -> Output<'py>,
 {
-    // SAFETY: called by CPython on a Function, attached, with arguments by the vectorcall protocol; the Rust code gets an object
-    // of its class.
+    // SAFETY: called by CPython on a Function, attached, with arguments by the vectorcall protocol; the Rust
+    // code gets an object of its class.
     unsafe {
         if ffi::PyVectorcall_NARGS(nargsf) == 1 && keywords.is_null() && serves::<T>(slf, *args) {
             return tramp::noargs::<T, F>(*args, null_mut());
@@ -136,8 +138,8 @@ where
     }
 }
 
-/// METH_NOARGS, for a method that is mostly called as a Function: goes by [`call_noargs`], so that the Rust code is a part of one
-/// function only, that of ordinary calls, and is compiled into it.
+/// METH_NOARGS, for a method that is mostly called as a Function: goes by [`call_noargs`], so that the Rust
+/// code is a part of one function only, that of ordinary calls, and is compiled into it.
 pub(crate) unsafe extern "C" fn noargs<T, F>(
     slf: *mut ffi::PyObject,
     _: *mut ffi::PyObject,
@@ -231,7 +233,8 @@ unsafe extern "C" fn call_replacement(
     nargsf: usize,
     keywords: *mut ffi::PyObject,
 ) -> *mut ffi::PyObject {
-    // SAFETY: as in `call_noargs`. The function may set another `__code__` while this one runs, so it is kept for that time.
+    // SAFETY: as in `call_noargs`. The function may set another `__code__` while this one runs, so it is kept
+    // for that time.
     unsafe {
         let py = Python::assume_attached();
         let function: &Function = data_of(slf);
@@ -248,8 +251,8 @@ unsafe extern "C" fn call_bound(
     nargsf: usize,
     keywords: *mut ffi::PyObject,
 ) -> *mut ffi::PyObject {
-    // SAFETY: as in `call_noargs`; function and arguments are only lent. There is no function where a C function was called, whose
-    // arguments were bound before.
+    // SAFETY: as in `call_noargs`; function and arguments are only lent. There is no function where a C
+    // function was called, whose arguments were bound before.
     unsafe {
         let py = Python::assume_attached();
         guard(py, null_mut(), || {
@@ -262,7 +265,8 @@ unsafe extern "C" fn call_bound(
     }
 }
 
-/// A call has failed. If that was because of the number or the names of its arguments, what a Python function says is said instead.
+/// A call has failed. If that was because of the number or the names of its arguments, what a Python function
+/// says is said instead.
 #[cold]
 unsafe fn failed(
     slf: *mut ffi::PyObject,

@@ -46,7 +46,8 @@ pub struct Function {
     pub(crate) binder: Slot,
     /// The Python function that runs instead: the program has set `__code__`.
     pub(crate) replacement: Slot,
-    /// Of a module's function: that nothing was replaced which the counterpart looks up, and the function that finds out.
+    /// Of a module's function: that nothing was replaced which the counterpart looks up, and the function
+    /// that finds out.
     pub(crate) verified: Verified,
     pub(crate) lookups: Cell<Option<&'static dyn Lookups>>,
     pub(crate) set: Set,
@@ -54,7 +55,8 @@ pub struct Function {
 
 /// What the counterpart of a module's function looks up by name when it runs.
 pub trait Lookups: 'static {
-    /// Whether something of that was replaced, so that the counterpart has to run itself. Where nothing was, `verified` is told.
+    /// Whether something of that was replaced, so that the counterpart has to run itself. Where nothing was,
+    /// `verified` is told.
     fn are_replaced(&self, counterpart: &Bound<'_, PyAny>, verified: &Verified) -> bool;
 }
 
@@ -76,8 +78,8 @@ impl Function {
         self.owner.get().is_none_or(|owner| owner.serves(object.as_ptr()))
     }
 
-    /// What does the work on an object that the Rust code does not work on: the counterpart. On one of a native class its `super()`
-    /// is to be that class.
+    /// What does the work on an object that the Rust code does not work on: the counterpart. On one of a
+    /// native class its `super()` is to be that class.
     pub(crate) fn counterpart_for<'py>(&self, object: &Bound<'py, PyAny>) -> Output<'py> {
         let py = object.py();
         let counterpart = self.counterpart.get_or_none(py);
@@ -129,7 +131,8 @@ impl Function {
     }
 }
 
-/// Whether an object is a Function that does not do what its Rust code does: the program has set its code or its defaults.
+/// Whether an object is a Function that does not do what its Rust code does: the program has set its code or
+/// its defaults.
 pub(crate) fn has_other_behaviour(object: &Bound<'_, PyAny>) -> bool {
     Obj::<Function>::cast_exact(object)
         .is_some_and(|function| !function.replacement.is_empty() || function.set.defaults_differ())

@@ -1,4 +1,5 @@
-//! Functions are made: of the methods of a class ([`make_functions`]), and of the functions of modules ([`of_module`]).
+//! Functions are made: of the methods of a class ([`make_functions`]), and of the functions of modules
+//! ([`of_module`]).
 
 use std::ffi::CStr;
 
@@ -33,12 +34,14 @@ impl Function {
     }
 }
 
-/// Ends the counting of references to a function: it lives as long as its class or module anyhow, and every call counts twice.
+/// Ends the counting of references to a function: it lives as long as its class or module anyhow, and every
+/// call counts twice.
 #[cfg(all(Py_3_12, not(Py_GIL_DISABLED)))]
 fn make_immortal(function: &Obj<'_, Function>) {
     let object = function.as_any().as_ptr();
-    // SAFETY: attached; the object is alive, new, and known to this thread only. The count is the one that this version of the
-    // interpreter gives to immortal objects. It is not part of garbage from now on, so the collector need not look at it.
+    // SAFETY: attached; the object is alive, new, and known to this thread only. The count is the one that
+    // this version of the interpreter gives to immortal objects. It is not part of garbage from now on, so
+    // the collector need not look at it.
     unsafe {
         ffi::PyObject_GC_UnTrack(object.cast());
         #[cfg(Py_3_14)]
@@ -66,8 +69,9 @@ pub(crate) fn of_module<'py>(
     Ok(function.into_any())
 }
 
-/// Makes Functions of those methods of a new class for which the standard library's class has Python functions. `vectorcalls` are how the
-/// methods are called that are no slots of the type; `part` has the counterparts of those that asyncio's class has not.
+/// Makes Functions of those methods of a new class for which the standard library's class has Python
+/// functions. `vectorcalls` are how the methods are called that are no slots of the type; `part` has the
+/// counterparts of those that asyncio's class has not.
 ///
 /// They are put into the dict of the type past its slots, which stay the C functions that they are.
 pub(crate) fn make_functions<'py>(

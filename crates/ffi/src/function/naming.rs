@@ -1,5 +1,6 @@
-//! Under which modules native functions and classes are known: asyncio's while `install()` is in force, otherwise yibu's of the same
-//! names. A name always leads to the object that bears it, so that it can be pickled.
+//! Under which modules native functions and classes are known: asyncio's while `install()` is in force,
+//! otherwise yibu's of the same names. A name always leads to the object that bears it, so that it can be
+//! pickled.
 
 use std::borrow::Cow;
 use std::ffi::CStr;
@@ -20,7 +21,8 @@ static CLASSES: Mutex<Vec<(Py<PyType>, String)>> = Mutex::new(Vec::new());
 /// The functions that a program has given another name, with what asyncio has in their places.
 static RENAMED: Mutex<Vec<(Py<PyAny>, Py<PyAny>)>> = Mutex::new(Vec::new());
 
-/// Remembers that a function has another name than its counterpart, after which coroutines are called otherwise.
+/// Remembers that a function has another name than its counterpart, after which coroutines are called
+/// otherwise.
 pub(super) fn note_renamed<'py>(function: &Bound<'py, PyAny>, counterpart: Option<Bound<'py, PyAny>>) {
     let Some(counterpart) = counterpart else { return };
     let mut renamed = RENAMED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -36,7 +38,8 @@ pub fn renamed<'py>(counterpart: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>
     found.map(|(_, function)| function.bind(counterpart.py()).clone())
 }
 
-/// Gives everything the names that it has while native objects stand in asyncio's modules, or while they do not.
+/// Gives everything the names that it has while native objects stand in asyncio's modules, or while they do
+/// not.
 pub fn set_installed(py: Python<'_>, installed: bool) -> PyResult<()> {
     INSTALLED.store(installed, Ordering::Relaxed);
     let classes = CLASSES.lock().unwrap_or_else(PoisonError::into_inner);
@@ -71,7 +74,8 @@ pub(crate) fn follow(class: &Bound<'_, PyType>, stock: &Bound<'_, PyType>) -> Py
 fn call_in_messages(class: &Bound<'_, PyType>, stock: &Bound<'_, PyType>) -> PyResult<()> {
     // SAFETY: attached; both types are alive, and names of types end in a zero.
     let name = unsafe { CStr::from_ptr((*stock.as_type_ptr()).tp_name) }.to_owned();
-    // SAFETY: attached; the type is alive, and the name is never freed. Heap types do not free what `tp_name` points to.
+    // SAFETY: attached; the type is alive, and the name is never freed. Heap types do not free what `tp_name`
+    // points to.
     unsafe { (*class.as_type_ptr()).tp_name = name.into_raw() };
     Ok(())
 }
@@ -89,8 +93,8 @@ fn rename(class: &Bound<'_, PyType>, module: &str) -> PyResult<()> {
     Ok(())
 }
 
-/// The module where what asyncio has in `module` is found in its native form. `public` is the one of asyncio's where it is
-/// found, too.
+/// The module where what asyncio has in `module` is found in its native form. `public` is the one of
+/// asyncio's where it is found, too.
 pub(crate) fn here<'a>(module: &'a str, public: &'a str) -> Cow<'a, str> {
     match public.strip_prefix("asyncio.") {
         Some(rest) if !INSTALLED.load(Ordering::Relaxed) => Cow::Owned(format!("yibu.{rest}")),

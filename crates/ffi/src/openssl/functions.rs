@@ -69,7 +69,8 @@ impl Functions {
         /// `F` must be the type of the function of that name.
         unsafe fn find<F: Copy>(library: *mut c_void, name: &CStr) -> Option<F> {
             const { assert!(size_of::<F>() == size_of::<*mut c_void>()) };
-            // SAFETY: an open library and a C string; a pointer to a function is a pointer, and its type is the caller's promise.
+            // SAFETY: an open library and a C string; a pointer to a function is a pointer, and its type is
+            // the caller's promise.
             unsafe {
                 let symbol = dlsym(library, name.as_ptr());
                 if symbol.is_null() { None } else { Some(std::mem::transmute_copy(&symbol)) }

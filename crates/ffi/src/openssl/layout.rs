@@ -1,4 +1,5 @@
-//! Where the objects of `_ssl` keep what OpenSSL gave them: found only on interpreters whose layout was verified.
+//! Where the objects of `_ssl` keep what OpenSSL gave them: found only on interpreters whose layout was
+//! verified.
 
 use std::ffi::CString;
 
@@ -9,8 +10,8 @@ use pyo3::{ffi, intern};
 
 use super::functions::{Functions, Pointer};
 
-/// The interpreters whose layout was verified: version, and the sizes of `_SSLSocket` and `MemoryBIO` in it. Maintenance releases that
-/// change a structure change its size.
+/// The interpreters whose layout was verified: version, and the sizes of `_SSLSocket` and `MemoryBIO` in it.
+/// Maintenance releases that change a structure change its size.
 const LAYOUTS: [((u8, u8), usize, usize); 5] =
     [((3, 11), 96, 32), ((3, 12), 80, 32), ((3, 13), 80, 32), ((3, 14), 88, 32), ((3, 15), 72, 32)];
 
@@ -68,7 +69,8 @@ fn open(py: Python<'_>) -> PyResult<Option<Library>> {
     Ok(pointers(&library, &object, &incoming, &outgoing)?.is_some().then_some(library))
 }
 
-/// The pointer that is kept in a place behind an object's header; None for an object that is too small to have it.
+/// The pointer that is kept in a place behind an object's header; None for an object that is too small to
+/// have it.
 fn field(object: &Bound<'_, PyAny>, place: usize) -> Option<Pointer> {
     let offset = size_of::<ffi::PyObject>() + place * size_of::<Pointer>();
     // SAFETY: attached; a live object's type is live.
@@ -117,7 +119,8 @@ pub(super) fn pointers(
         return Ok(None);
     }
     let functions = &library.functions;
-    // SAFETY: an exact `_SSLSocket` without an owner, of a verified layout: between owner and context it keeps its `SSL`.
+    // SAFETY: an exact `_SSLSocket` without an owner, of a verified layout: between owner and context it
+    // keeps its `SSL`.
     let confirmed = unsafe { (functions.incoming)(ssl) == first && (functions.outgoing)(ssl) == second };
     Ok(confirmed.then_some(Pointers { ssl, incoming: first, outgoing: second }))
 }

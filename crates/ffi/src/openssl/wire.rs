@@ -1,10 +1,12 @@
 //! [`Wire`]: the ciphertext of a connection, between OpenSSL and a socket, in memory of ours.
 //!
-//! The `BIO` of a `MemoryBIO` clears the memory by which it grows, and keeps that memory for each connection. A [`Wire`] is what a
-//! `BIO` of a method of ours reads from and writes to. Its memory belongs to the thread and serves one connection after the other, so
-//! it stays in the nearest cache; a connection has memory of its own only while ciphertext waits.
+//! The `BIO` of a `MemoryBIO` clears the memory by which it grows, and keeps that memory for each connection.
+//! A [`Wire`] is what a `BIO` of a method of ours reads from and writes to. Its memory belongs to the thread
+//! and serves one connection after the other, so it stays in the nearest cache; a connection has memory of
+//! its own only while ciphertext waits.
 //!
-//! Made and used by [`Engine`](super::Engine); OpenSSL calls [`read`], [`write()`], [`control`] and [`destroy`].
+//! Made and used by [`Engine`](super::Engine); OpenSSL calls [`read`], [`write()`], [`control`] and
+//! [`destroy`].
 
 use std::cell::Cell;
 use std::ffi::{c_char, c_int, c_long, c_void};
@@ -36,8 +38,9 @@ struct Ciphertext {
 
 /// The ciphertext behind a `BIO`.
 ///
-/// Invariant **owned**: the `BIO` frees it when the `BIO` is freed, and a wire is used while its `BIO` lives. OpenSSL is called with the
-/// interpreter locked, and nothing in here calls OpenSSL while it refers to the ciphertext, so nobody else refers to it meanwhile.
+/// Invariant **owned**: the `BIO` frees it when the `BIO` is freed, and a wire is used while its `BIO` lives.
+/// OpenSSL is called with the interpreter locked, and nothing in here calls OpenSSL while it refers to the
+/// ciphertext, so nobody else refers to it meanwhile.
 #[derive(Clone, Copy)]
 pub(super) struct Wire {
     pub(super) bio: Pointer,

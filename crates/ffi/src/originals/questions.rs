@@ -29,7 +29,8 @@ impl<T: Class> Obj<'_, T> {
         }
     }
 
-    /// Whether the object is of the class that most instances are of, and nothing has changed since that was last looked at.
+    /// Whether the object is of the class that most instances are of, and nothing has changed since that was
+    /// last looked at.
     #[inline(always)]
     pub fn is_known(&self) -> bool {
         self.is_of_main_class() && T::state().originals.main_finding.holds()
@@ -52,12 +53,14 @@ impl<T: Class> Obj<'_, T> {
         }
     }
 
-    /// Whether the object's class sees what asyncio's functions do with attributes; see [`Class::OBSERVABLE`].
+    /// Whether the object's class sees what asyncio's functions do with attributes; see
+    /// [`Class::OBSERVABLE`].
     pub fn has_observed_attributes(&self) -> bool {
         T::state().is_observed(self.as_any().get_type().as_type_ptr())
     }
 
-    /// Whether all attributes of the object are those of its native class: what asyncio calls by name may be called directly.
+    /// Whether all attributes of the object are those of its native class: what asyncio calls by name may be
+    /// called directly.
     #[inline]
     pub fn is_native(&self) -> bool {
         self.replaced() == 0 && self.attribute_count() == 0
@@ -76,7 +79,8 @@ fn by_tag<'py, T: Class>(tag: u32, class: impl FnOnce() -> Bound<'py, PyType>) -
 fn look_at_main_class<T: Class>(py: Python<'_>) -> Replaced {
     let (state, changes) = (T::state(), versions::changes());
     let class = state.main_class(py);
-    // First, so that it has a version. What cannot be watched any more has changed so often that the interpreter gave up counting.
+    // First, so that it has a version. What cannot be watched any more has changed so often that the
+    // interpreter gave up counting.
     let watched = !state.originals.unwatched.get() && state.originals.watch(&class);
     state.originals.unwatched.set(!watched);
     let own = by_tag::<T>(versions::class_version(&class).unwrap_or(0), || class.clone());
@@ -151,8 +155,8 @@ fn compare(state: &'static ClassState, class: &Bound<'_, PyType>) -> PyResult<Re
     Ok(replaced)
 }
 
-/// The `__init__`s that programs have put into bases of the class of asyncio's that a native class stands for, bound to an object, with
-/// these bases, in the order in which `super()` would call them.
+/// The `__init__`s that programs have put into bases of the class of asyncio's that a native class stands
+/// for, bound to an object, with these bases, in the order in which `super()` would call them.
 pub fn replaced_base_inits<'py, T: Class>(
     object: &Obj<'py, T>,
 ) -> PyResult<Vec<(Bound<'py, PyType>, Bound<'py, PyAny>)>> {
@@ -184,8 +188,8 @@ pub fn nearest(state: &'static ClassState, class: &Bound<'_, PyType>) -> PyResul
     Ok(state)
 }
 
-/// What to call instead of a native method, bound to its object: Python code has replaced it in the class of asyncio's that the
-/// native class stands for.
+/// What to call instead of a native method, bound to its object: Python code has replaced it in the class of
+/// asyncio's that the native class stands for.
 #[cold]
 pub fn replacement<'py, T: Class>(
     object: &Obj<'py, T>,
@@ -202,8 +206,8 @@ pub fn replacement<'py, T: Class>(
     }
 }
 
-/// A method of a native class where that is replaced in the class itself or in the one of asyncio's that it stands for: what the methods
-/// of classes derived from it call as `super().name()`.
+/// A method of a native class where that is replaced in the class itself or in the one of asyncio's that it
+/// stands for: what the methods of classes derived from it call as `super().name()`.
 #[inline]
 pub fn replaced_in_base<'py, T: Class>(py: Python<'py>, name: &str) -> PyResult<Option<Bound<'py, PyAny>>> {
     if replaced_in::<T>(py) == 0 { Ok(None) } else { look_in_base(T::state(), &T::class(py), name) }
@@ -230,7 +234,8 @@ fn look_in_base<'py>(
 
 /// `found.__get__(object, type(object))`.
 fn bind<'py>(found: &Bound<'py, PyAny>, object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    // SAFETY: attached; the type of a live object is alive, and its slot is called as the interpreter calls it.
+    // SAFETY: attached; the type of a live object is alive, and its slot is called as the interpreter calls
+    // it.
     unsafe {
         match (*ffi::Py_TYPE(found.as_ptr())).tp_descr_get {
             Some(get) => {

@@ -14,8 +14,8 @@ use crate::types::{dict_of, lookup};
 /// Takes note of every native class as it is now. Called when all of them are made.
 pub fn remember(py: Python<'_>) -> PyResult<()> {
     finish(py);
-    // Only importing the module a second time finds any of this full, and then it is right.
-    // Some of asyncio's classes are behind several native ones: what they have is looked at when they have all wrappers.
+    // Only importing the module a second time finds any of this full, and then it is right. Some of asyncio's
+    // classes are behind several native ones: what they have is looked at when they have all wrappers.
     #[cfg(not(Py_3_12))]
     for Native { class, stock, .. } in natives(py) {
         // Of `__init__` only the first: those of its bases do less than the native one.
@@ -23,7 +23,8 @@ pub fn remember(py: Python<'_>) -> PyResult<()> {
         for base in stock(py)?.map_or_else(|| Ok(Vec::new()), stock_bases)? {
             let has_init = !init_seen && own(&base, &init)?.is_some();
             init_seen |= has_init;
-            // A base for which a native base of its own stands gets the methods of that: they are what `super()` finds.
+            // A base for which a native base of its own stands gets the methods of that: they are what
+            // `super()` finds.
             if !has_native_base(&base, class.bind(py))? {
                 by_wrappers::wrap(&base, class.bind(py), has_init)?;
             }
@@ -102,7 +103,8 @@ fn has_native_base(stock: &Bound<'_, PyType>, native: &Bound<'_, PyType>) -> PyR
     Ok(false)
 }
 
-/// The classes of asyncio's behind a native one. Those of protocols are programs' bases, and nothing stands in for them.
+/// The classes of asyncio's behind a native one. Those of protocols are programs' bases, and nothing stands
+/// in for them.
 fn stock_bases<'py>(stock: &Bound<'py, PyType>) -> PyResult<Vec<Bound<'py, PyType>>> {
     let mut bases = Vec::new();
     for base in stock.mro() {

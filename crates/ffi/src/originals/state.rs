@@ -21,12 +21,12 @@ pub(crate) const OTHER: u32 = 62;
 /// All methods of the class count as replaced: the bits of [`crate::Class::HOOKS`], and that of others.
 pub(crate) const OTHERWISE: Replaced = (NOT_CALLED - 1) | 1 << OTHER;
 
-/// `__init__` of the native class itself is replaced: objects are to be made by a call of the class. A subclass of a program's own is
-/// called in any case, so it may have an `__init__` without this.
+/// `__init__` of the native class itself is replaced: objects are to be made by a call of the class. A
+/// subclass of a program's own is called in any case, so it may have an `__init__` without this.
 pub const INIT: Replaced = 1 << 61;
 
-/// The native method that stands for `__init__` of a base of the class of asyncio's that the native one stands for: the native
-/// `__init__` has done all by then.
+/// The native method that stands for `__init__` of a base of the class of asyncio's that the native one
+/// stands for: the native `__init__` has done all by then.
 #[cfg(Py_3_12)]
 pub(crate) const BASE_INIT: &str = "_init_of_base";
 
@@ -36,8 +36,8 @@ pub const NOT_CALLED: Replaced = 1 << 59;
 /// `__lt__` of the native class is replaced.
 pub const ORDER: Replaced = 1 << 60;
 
-/// Something is replaced in the class of asyncio's that the native one stands for. Methods of native classes look there
-/// themselves when they are called (`replacement`).
+/// Something is replaced in the class of asyncio's that the native one stands for. Methods of native classes
+/// look there themselves when they are called (`replacement`).
 pub const IN_STOCK: Replaced = 1 << 63;
 
 const KEPT: usize = 8;
@@ -72,9 +72,11 @@ pub(crate) type NotCalled = (Py<PyString>, Option<Py<PyAny>>);
 /// What a native class was when the module was made, and what was found out since then.
 pub(crate) struct Originals {
     pub(crate) entries: PyOnceLock<Vec<Original>>,
-    /// The classes of asyncio's that the native one stands for, in the order of their resolution, with what they had.
+    /// The classes of asyncio's that the native one stands for, in the order of their resolution, with what
+    /// they had.
     pub(crate) stock_classes: PyOnceLock<Vec<(Py<PyType>, Py<PyDict>)>>,
-    /// Methods of these that the native class has not, or does not call where asyncio does, with what it had under these names.
+    /// Methods of these that the native class has not, or does not call where asyncio does, with what it had
+    /// under these names.
     pub(crate) not_called: PyOnceLock<Vec<NotCalled>>,
     /// Whether `__init__` of their bases is among these.
     pub(crate) skips_base_init: Cell<bool>,
@@ -89,7 +91,8 @@ pub(crate) struct Originals {
     pub(crate) main_replaced: Cell<Replaced>,
     /// Whether changes of that class cannot be told.
     pub(crate) unwatched: Cell<bool>,
-    /// Whether the next method called is the native one, whatever was replaced: its replacement calls the original.
+    /// Whether the next method called is the native one, whatever was replaced: its replacement calls the
+    /// original.
     pub(crate) skips_replacement: Cell<bool>,
 }
 
@@ -118,8 +121,8 @@ impl Originals {
         let _ = self.names.set(py, names);
     }
 
-    /// Each function of asyncio's that a native method stands for, with that. `__init__` of a base does less than the native one:
-    /// for it stands [`BASE_INIT`], where the native class has it.
+    /// Each function of asyncio's that a native method stands for, with that. `__init__` of a base does less
+    /// than the native one: for it stands [`BASE_INIT`], where the native class has it.
     #[cfg(Py_3_12)]
     pub(crate) fn counterparts<'py>(
         &self,
@@ -153,7 +156,8 @@ impl Originals {
         Ok(None)
     }
 
-    /// The `__init__`s that programs have put into the bases of the first class of asyncio's that has one, with these bases.
+    /// The `__init__`s that programs have put into the bases of the first class of asyncio's that has one,
+    /// with these bases.
     pub(crate) fn replaced_base_inits<'py>(
         &self,
         py: Python<'py>,
@@ -170,8 +174,8 @@ impl Originals {
         Ok(replaced)
     }
 
-    /// What replaces a name in the classes of asyncio's that the native one stands for. A base counts where asyncio's methods of
-    /// the classes before it go on to it.
+    /// What replaces a name in the classes of asyncio's that the native one stands for. A base counts where
+    /// asyncio's methods of the classes before it go on to it.
     pub(crate) fn replaced_in_stock<'py>(
         &self,
         py: Python<'py>,
@@ -193,7 +197,8 @@ impl Originals {
         Ok(None)
     }
 
-    /// Whether a class has under a name what it inherited: a program that puts back what it had found there sets it on the class.
+    /// Whether a class has under a name what it inherited: a program that puts back what it had found there
+    /// sets it on the class.
     fn is_inherited<'py>(
         &self,
         class: &Bound<'py, PyType>,
@@ -210,7 +215,8 @@ impl Originals {
         Ok(false)
     }
 
-    /// Whether `__init__` is replaced in a base to which asyncio's classes go on by `super()`: the native one does not.
+    /// Whether `__init__` is replaced in a base to which asyncio's classes go on by `super()`: the native one
+    /// does not.
     fn is_base_init_replaced(&self, py: Python<'_>) -> PyResult<bool> {
         let name = PyString::intern(py, "__init__");
         let mut derived = false;
@@ -231,7 +237,8 @@ impl Originals {
         Ok(false)
     }
 
-    /// A method that is replaced, in `class` or in the classes of asyncio's that it stands for, and not called.
+    /// A method that is replaced, in `class` or in the classes of asyncio's that it stands for, and not
+    /// called.
     pub(crate) fn not_called<'py>(
         &self,
         class: &Bound<'py, PyType>,
@@ -253,8 +260,8 @@ impl Originals {
         Ok(None)
     }
 
-    /// Itself, after a look at whether the class that it stands for has changed. One that the native class derives from changes
-    /// the native one's tag, so it is not `beside` it.
+    /// Itself, after a look at whether the class that it stands for has changed. One that the native class
+    /// derives from changes the native one's tag, so it is not `beside` it.
     #[inline(always)]
     pub(crate) fn up_to_date(&self, beside: bool) -> &Self {
         if beside {

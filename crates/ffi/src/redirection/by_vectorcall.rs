@@ -72,7 +72,8 @@ unsafe extern "C" fn dispatch(
     nargsf: usize,
     keywords: *mut ffi::PyObject,
 ) -> *mut ffi::PyObject {
-    // SAFETY: called by CPython, attached; the arguments follow the vectorcall protocol, and the first is lent by the caller.
+    // SAFETY: called by CPython, attached; the arguments follow the vectorcall protocol, and the first is
+    // lent by the caller.
     unsafe {
         let py = Python::assume_attached();
         guard(py, std::ptr::null_mut(), || {

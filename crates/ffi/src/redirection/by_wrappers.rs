@@ -40,7 +40,8 @@ fn call<'py>(args: Args<'_, 'py>) -> Output<'py> {
         keywords.set_item(name, value)?;
     }
     let arguments = args.tuple_from(2)?;
-    // The class whose method it is, which is not the object's where a base's method is called as `super()` calls it.
+    // The class whose method it is, which is not the object's where a base's method is called as `super()`
+    // calls it.
     let native = natives(py).iter().find(|native| native.class.is(&class));
     let native = native.ok_or_else(|| PyTypeError::new_err("_call_native() needs a native class"))?;
     call_native(native.state, &object, || method.call(arguments, Some(&keywords)))

@@ -15,7 +15,8 @@ use crate::objects::Output;
 use crate::originals::questions;
 use crate::originals::state::IN_STOCK;
 
-/// Calls what replaces a method in the class of asyncio's that `T` stands for. One comparison when nothing does.
+/// Calls what replaces a method in the class of asyncio's that `T` stands for. One comparison when nothing
+/// does.
 ///
 /// # Safety
 /// As in [`borrow_self`]; the arguments follow the vectorcall protocol.

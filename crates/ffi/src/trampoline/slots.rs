@@ -133,8 +133,8 @@ where
     }
 }
 
-/// `tp_iternext` of what can be sent to, as `await` calls it: a value that is returned travels in a StopIteration, None
-/// in no exception at all.
+/// `tp_iternext` of what can be sent to, as `await` calls it: a value that is returned travels in a
+/// StopIteration, None in no exception at all.
 pub(crate) unsafe extern "C" fn next<T, F>(slf: *mut ffi::PyObject) -> *mut ffi::PyObject
 where
     T: Class,
@@ -243,7 +243,8 @@ where
     T: Class,
     F: Stateless + for<'a, 'py> Fn(Args<'a, 'py>) -> PyResult<Obj<'py, T>>,
 {
-    // SAFETY: called by CPython, attached; the arguments follow the vectorcall protocol; the table builder had an F.
+    // SAFETY: called by CPython, attached; the arguments follow the vectorcall protocol; the table builder
+    // had an F.
     unsafe {
         let py = Python::assume_attached();
         guard(py, std::ptr::null_mut(), || {
@@ -325,7 +326,8 @@ where
     T: Class,
     F: Stateless + for<'a, 'py> Fn(&'a Obj<'py, T>, &'a Bound<'py, PyAny>, bool) -> PyResult<()>,
 {
-    // SAFETY: as in `unary`; the generic setattr does the work, the Rust function only observes that it happened.
+    // SAFETY: as in `unary`; the generic setattr does the work, the Rust function only observes that it
+    // happened.
     unsafe {
         let py = Python::assume_attached();
         guard(py, -1, || {
@@ -338,14 +340,16 @@ where
     }
 }
 
-/// `tp_finalize`: runs with any current exception put aside; what it raises itself is reported as unraisable. The garbage
-/// collector and Python subclasses call it without asking first, so [`Class::wants_finalizer`] is asked here, too.
+/// `tp_finalize`: runs with any current exception put aside; what it raises itself is reported as unraisable.
+/// The garbage collector and Python subclasses call it without asking first, so [`Class::wants_finalizer`] is
+/// asked here, too.
 pub(crate) unsafe extern "C" fn finalize<T, F>(slf: *mut ffi::PyObject)
 where
     T: Class,
     F: Stateless + for<'a, 'py> Fn(&'a Obj<'py, T>) -> PyResult<()>,
 {
-    // SAFETY: as in `unary`; the object is alive (possibly for the last time, or resurrected by the function).
+    // SAFETY: as in `unary`; the object is alive (possibly for the last time, or resurrected by the
+    // function).
     unsafe {
         let py = Python::assume_attached();
         let object = borrow_self(py, slf);

@@ -51,7 +51,8 @@ extern "C" fn changing(
     0
 }
 
-/// The same for classes: no Python code runs between this and the change, on whichever side of it the interpreter calls.
+/// The same for classes: no Python code runs between this and the change, on whichever side of it the
+/// interpreter calls.
 extern "C" fn class_changing(_class: *mut ffi::PyTypeObject) -> c_int {
     CHANGES.increase();
     0
@@ -63,8 +64,8 @@ pub fn changes() -> u64 {
     CHANGES.0.get()
 }
 
-/// Has [`changes`] count the next change of the class. Whether it will: a class needs a version tag to be watched, of which
-/// each change takes the one that it has, and the interpreter has only so many watchers.
+/// Has [`changes`] count the next change of the class. Whether it will: a class needs a version tag to be
+/// watched, of which each change takes the one that it has, and the interpreter has only so many watchers.
 pub fn watch_class(class: &Bound<'_, PyType>) -> bool {
     static WATCHER: PyOnceLock<Option<c_int>> = PyOnceLock::new();
     let py = class.py();

@@ -1,7 +1,8 @@
-//! `_connect_pipes`: the coroutine that connects a child's pipes to the loop, one after the other, and then lets its protocol know.
+//! `_connect_pipes`: the coroutine that connects a child's pipes to the loop, one after the other, and then
+//! lets its protocol know.
 //!
-//! Run as a task, which [`super::transport`] makes; calls `connect_write_pipe` and `connect_read_pipe` of the loop.
-//! The routine's owner is the transport.
+//! Run as a task, which [`super::transport`] makes; calls `connect_write_pipe` and `connect_read_pipe` of the
+//! loop. The routine's owner is the transport.
 
 use std::cell::Cell;
 
@@ -109,7 +110,8 @@ fn tell_protocol<'py>(
     Ok(())
 }
 
-/// A pipe could not be connected, or the task was cancelled: the waiter's future gets the exception, unless the loop is to end.
+/// A pipe could not be connected, or the task was cancelled: the waiter's future gets the exception, unless
+/// the loop is to end.
 fn tell_failure<'py>(
     routine: &Obj<'py, Routine>,
     transport: &Obj<'py, BaseSubprocessTransport>,

@@ -1,7 +1,9 @@
-//! What happens to a child: its pipes deliver and end, it exits, and when all of that has happened its transport does.
+//! What happens to a child: its pipes deliver and end, it exits, and when all of that has happened its
+//! transport does.
 //!
-//! Everything the protocol is told goes through the loop's queue, and until the pipes are connected through a queue of the
-//! transport's own, so that it comes in the order in which it happened. Called by [`super::pipes`] and by the watcher of the child.
+//! Everything the protocol is told goes through the loop's queue, and until the pipes are connected through a
+//! queue of the transport's own, so that it comes in the order in which it happened. Called by
+//! [`super::pipes`] and by the watcher of the child.
 
 use pyo3::exceptions::PyAssertionError;
 use pyo3::prelude::*;
@@ -195,8 +197,8 @@ fn wait<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     let transport = routine.owner::<BaseSubprocessTransport>(py)?;
     if let Some(code) = transport.returncode.get(py) {
         if transport.finished.get() && !transport.process.is_empty() {
-            // The loop has the end of the transport in hand. Afterwards no process can be sent a signal, which on asyncio
-            // holds of every child that was waited for.
+            // The loop has the end of the transport in hand. Afterwards no process can be sent a signal,
+            // which on asyncio holds of every child that was waited for.
             return Ok(Step::GiveWay(|routine, turned| {
                 turned?;
                 let transport = routine.owner::<BaseSubprocessTransport>(routine.py())?;

@@ -1,4 +1,5 @@
-//! `WriteSubprocessPipeProto` and `ReadSubprocessPipeProto`: the protocols of a child's pipes, which report to its transport.
+//! `WriteSubprocessPipeProto` and `ReadSubprocessPipeProto`: the protocols of a child's pipes, which report
+//! to its transport.
 //!
 //! Called by pipe transports; call the methods of the child's transport.
 

@@ -1,7 +1,7 @@
 //! `BaseSubprocessTransport`: the transport of a child process. Its state and attributes, signals, closing.
 //!
-//! Called by programs, by the protocols of the pipes and by the watcher of the child; calls the Popen object, the loop and the
-//! protocol. [`crate::unix_events`] derives the class that starts a child.
+//! Called by programs, by the protocols of the pipes and by the watcher of the child; calls the Popen object,
+//! the loop and the protocol. [`crate::unix_events`] derives the class that starts a child.
 
 use std::ffi::CStr;
 

@@ -1,5 +1,5 @@
-//! [`AfterEntry`]: the list of functions to run when the running entry of a loop has ended. A transport uses it to send all writes of
-//! one entry by one system call.
+//! [`AfterEntry`]: the list of functions to run when the running entry of a loop has ended. A transport uses
+//! it to send all writes of one entry by one system call.
 
 use std::cell::Cell;
 

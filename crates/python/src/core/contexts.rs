@@ -1,12 +1,16 @@
-//! [`Contexts`]: contexts that handles share, so that a batch of callbacks needs no copy of the current context for each of them.
+//! [`Contexts`]: contexts that handles share, so that a batch of callbacks needs no copy of the current
+//! context for each of them.
 //!
-//! asyncio copies the current context for every handle, because a callback may set variables, and no other callback may see that. Mostly no
-//! callback does. So the handles that are made in one context, one after the other, share one copy of it, in which nothing runs; it is theirs to
-//! look at the variables. Their callbacks run one after the other in another copy, which is replaced once a callback has set a variable
-//! in it. Python code that asks for the context of a handle gets a copy that is the handle's alone from then on ([`crate::events`]).
+//! asyncio copies the current context for every handle, because a callback may set variables, and no other
+//! callback may see that. Mostly no callback does. So the handles that are made in one context, one after the
+//! other, share one copy of it, in which nothing runs; it is theirs to look at the variables. Their callbacks
+//! run one after the other in another copy, which is replaced once a callback has set a variable in it.
+//! Python code that asks for the context of a handle gets a copy that is the handle's alone from then on
+//! ([`crate::events`]).
 //!
-//! The first handle of a context gets a copy of its own: what is not repeated costs nothing more. The copies are let go when a turn has made no
-//! use of them and before the loop blocks, so no value of a variable lives longer than the turn that its last callback ran in.
+//! The first handle of a context gets a copy of its own: what is not repeated costs nothing more. The copies
+//! are let go when a turn has made no use of them and before the loop blocks, so no value of a variable lives
+//! longer than the turn that its last callback ran in.
 
 use std::cell::Cell;
 
@@ -21,7 +25,8 @@ use crate::replaced::names::COPY_CONTEXT;
 pub struct Contexts {
     /// The address of the variables of the context that was copied last; 0 when a turn has not copied any.
     variables: Cell<usize>,
-    /// The copy of that context that handles share, and that keeps the variables in their place; empty while one copy was asked for.
+    /// The copy of that context that handles share, and that keeps the variables in their place; empty while
+    /// one copy was asked for.
     shared: Slot,
     /// The context that callbacks of such handles run in; empty while one runs.
     running: Slot,

@@ -1,4 +1,5 @@
-//! [`Counters`]: what every loop counts, because it costs next to nothing: turns, tasks, and how long the loop ran and was idle.
+//! [`Counters`]: what every loop counts, because it costs next to nothing: turns, tasks, and how long the
+//! loop ran and was idle.
 
 use std::cell::Cell;
 
@@ -11,7 +12,8 @@ pub struct Counters {
     idle: Cell<f64>,
     /// Since when the loop runs; no number while it does not.
     since: Cell<f64>,
-    /// Since when the loop is parked; no number while it is not. Another thread may read the times during a park.
+    /// Since when the loop is parked; no number while it is not. Another thread may read the times during a
+    /// park.
     parked: Cell<f64>,
     /// Whether a program's clock or selector has made the times useless.
     timeless: Cell<bool>,
@@ -84,7 +86,8 @@ impl Counters {
         }
     }
 
-    /// For how many seconds the loop ran, and was parked in them. The run and the park that go on count up to now.
+    /// For how many seconds the loop ran, and was parked in them. The run and the park that go on count up to
+    /// now.
     pub fn times(&self, now: f64) -> Option<(f64, f64)> {
         let lasted = |since: f64| if since.is_nan() { 0.0 } else { now - since };
         let (running, parked) = (lasted(self.since.get()), lasted(self.parked.get()));

@@ -1,9 +1,11 @@
-//! Tells the standard library which task runs on which loop, because `asyncio.current_task()` and its callers must see native tasks.
+//! Tells the standard library which task runs on which loop, because `asyncio.current_task()` and its callers
+//! must see native tasks.
 //!
 //! Up to 3.13 that is an entry in a dict (`_current_tasks`), from 3.14 on a field of the thread state
-//! (`ffi/src/running.rs`). Between two consecutive steps no Python code could see that no task is current, so [`leave`] only marks the
-//! task as left. Every entry that runs Python code and is not a step calls [`flush_leave`] first, which changes the record; entries
-//! that run no Python code (an alarm, the end of a job) leave it as it is. Called by tasks and by the kinds of entries.
+//! (`ffi/src/running.rs`). Between two consecutive steps no Python code could see that no task is current, so
+//! [`leave`] only marks the task as left. Every entry that runs Python code and is not a step calls
+//! [`flush_leave`] first, which changes the record; entries that run no Python code (an alarm, the end of a
+//! job) leave it as it is. Called by tasks and by the kinds of entries.
 
 #[cfg(not(Py_3_14))]
 use pyo3::exceptions::PyRuntimeError;
@@ -195,7 +197,8 @@ pub fn swap<'py>(event_loop: &Bound<'py, PyAny>, task: &Bound<'py, PyAny>) -> Ou
     }
 }
 
-/// Runs only while the standard library considers the loop to be running, which is always except in a forked child.
+/// Runs only while the standard library considers the loop to be running, which is always except in a forked
+/// child.
 #[cfg(Py_3_14)]
 #[inline]
 fn as_running<'py>(event_loop: &Bound<'py, PyAny>, note: impl FnOnce() -> Output<'py>) -> Output<'py> {

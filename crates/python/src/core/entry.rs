@@ -1,7 +1,8 @@
-//! [`Entry`]: one entry of the ready ring. To the core it is an object and a static table of functions that run it.
+//! [`Entry`]: one entry of the ready ring. To the core it is an object and a static table of functions that
+//! run it.
 //!
-//! A part that has something to run declares an [`EntryKind`] in its own file and pushes [`Entry`]s of that kind. The turn runs them without
-//! knowing the part. Handles, tasks, alarms and jobs are kinds.
+//! A part that has something to run declares an [`EntryKind`] in its own file and pushes [`Entry`]s of that
+//! kind. The turn runs them without knowing the part. Handles, tasks, alarms and jobs are kinds.
 
 use pyo3::exceptions::PySystemError;
 use pyo3::prelude::*;
@@ -18,8 +19,8 @@ pub enum Entry {
     Other(Other),
 }
 
-/// Something that the core knows how to run. Its variants are apart from [`Entry`], so that an entry takes no more memory than a
-/// [`Runnable`]: a ring may hold very many.
+/// Something that the core knows how to run. Its variants are apart from [`Entry`], so that an entry takes no
+/// more memory than a [`Runnable`]: a ring may hold very many.
 pub enum Other {
     /// A future is done, and a primitive has left a reaction on it.
     React {
@@ -54,8 +55,8 @@ pub struct EntryKind {
     pub run: for<'a, 'py> fn(&'a Obj<'py, EventLoop>, Runnable) -> PyResult<()>,
     /// The object that debug mode names when the entry was slow.
     pub subject: for<'a, 'py> fn(&'a Runnable, Python<'py>) -> Option<Bound<'py, PyAny>>,
-    /// The callable that a handle of the entry would have, for programs that read `loop._ready` and for loops that are not native; `None`
-    /// where asyncio's loop has no callable.
+    /// The callable that a handle of the entry would have, for programs that read `loop._ready` and for loops
+    /// that are not native; `None` where asyncio's loop has no callable.
     pub callable: Option<Form>,
     /// Whether a callable of Python code stands for an entry of the object.
     pub stands_for: fn(&Bound<'_, PyAny>, &Ref) -> bool,
@@ -93,11 +94,13 @@ impl<'py> Callable<'py> {
     }
 }
 
-/// A function that a primitive leaves on a future instead of a callback: `gather` stores a result by it, for instance.
+/// A function that a primitive leaves on a future instead of a callback: `gather` stores a result by it, for
+/// instance.
 pub struct Reaction {
     /// What asyncio's own callback is called, for reprs.
     pub name: &'static str,
-    /// Gets the owner and the future. A function that runs Python code first calls [`super::current::flush_leave`].
+    /// Gets the owner and the future. A function that runs Python code first calls
+    /// [`super::current::flush_leave`].
     pub run: for<'a, 'py> fn(&'a Bound<'py, PyAny>, &'a Bound<'py, PyAny>) -> PyResult<()>,
     /// The task that waits for the future through the owner, for call graphs.
     #[cfg_attr(not(Py_3_14), allow(dead_code, reason = "call graphs came with 3.14"))]
@@ -138,8 +141,8 @@ impl Runnable {
     }
 }
 
-/// A reference as an object of the class that its kind is for. The tables of kinds are private to the parts that push their entries, so
-/// a mismatch is a bug of the part.
+/// A reference as an object of the class that its kind is for. The tables of kinds are private to the parts
+/// that push their entries, so a mismatch is a bug of the part.
 #[inline(always)]
 pub fn typed<T: Class>(object: Ref, py: Python<'_>) -> PyResult<Obj<'_, T>> {
     Obj::cast_into(object.into_any(py)).ok_or_else(mismatch)
@@ -168,7 +171,8 @@ impl Entry {
         }
     }
 
-    /// Has the processor fetch what running the entry needs first. In a large batch it is not in the nearest cache any more.
+    /// Has the processor fetch what running the entry needs first. In a large batch it is not in the nearest
+    /// cache any more.
     #[inline]
     pub(super) fn prefetch(&self) {
         match self {

@@ -1,5 +1,5 @@
-//! The data of an `EventLoop`, and the functions that every other part uses: pushing entries, adding timers, asking which thread runs
-//! the loop.
+//! The data of an `EventLoop`, and the functions that every other part uses: pushing entries, adding timers,
+//! asking which thread runs the loop.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -54,8 +54,8 @@ pub type Engine = yibu_engine::EventLoop<PythonHost>;
 pub struct Services {
     /// Called after an entry in which the clock of observed loops has ticked: see [`Marks`].
     pub reach_marks: for<'a, 'py> fn(&'a Obj<'py, EventLoop>) -> PyResult<()>,
-    /// Runs an entry in debug mode, while a trace is recorded, or where a program has replaced a part, so that handles have to be
-    /// visible.
+    /// Runs an entry in debug mode, while a trace is recorded, or where a program has replaced a part, so
+    /// that handles have to be visible.
     pub run_observed: for<'a, 'py> fn(&'a Obj<'py, EventLoop>, Entry) -> PyResult<()>,
     /// Reports what a primitive's reaction raised, as a callback's failure is reported.
     pub report_reaction: ReportReaction,
@@ -67,7 +67,8 @@ pub struct Services {
     pub handles_are_replaced: for<'py> fn(Python<'py>) -> bool,
     /// Whether the `_run` of handles was replaced; `None` where that cannot be known for good.
     pub runs_are_replaced: for<'py> fn(Python<'py>) -> Option<bool>,
-    /// Has the list of timers that a program holds agree with the heap: when a turn begins, and when what is due was taken out.
+    /// Has the list of timers that a program holds agree with the heap: when a turn begins, and when what is
+    /// due was taken out.
     pub sync_timers: for<'a, 'py> fn(&'a Obj<'py, EventLoop>, bool) -> PyResult<()>,
 }
 
@@ -89,7 +90,8 @@ pub struct EventLoop {
     pub(crate) debug: Cell<bool>,
     pub(crate) closed: Cell<bool>,
     pub(crate) stopping: Cell<bool>,
-    /// Whether the future of `run_until_complete` is done: then the loop stops because of the future, not because `stop()` was called.
+    /// Whether the future of `run_until_complete` is done: then the loop stops because of the future, not
+    /// because `stop()` was called.
     pub(crate) completed: Cell<bool>,
     /// Whether the loop has blocked in this run.
     pub(crate) has_parked: Cell<bool>,
@@ -116,8 +118,8 @@ pub struct EventLoop {
     pub(crate) contexts: Contexts,
     /// The state that other parts keep in the loop.
     pub(crate) parts: Parts,
-    /// The watched descriptors, and the native transports that are not closing, by descriptor. Fields and not a `Part`, because each
-    /// `add_reader` asks.
+    /// The watched descriptors, and the native transports that are not closing, by descriptor. Fields and not
+    /// a `Part`, because each `add_reader` asks.
     pub(crate) watched: LoopCell<Watched>,
     pub(crate) transports: WeakMap,
     pub(crate) transport_mapping: Slot,
@@ -131,8 +133,8 @@ pub struct EventLoop {
     /// The handle being run, in debug mode.
     pub(crate) current_handle: Slot,
     pub(crate) origin_tracking: Cell<Option<i32>>,
-    /// The program's selector, an object with `select()` that is asked instead of the kernel; empty without one. A field and not
-    /// a `Part`, because each turn asks whether there is one.
+    /// The program's selector, an object with `select()` that is asked instead of the kernel; empty without
+    /// one. A field and not a `Part`, because each turn asks whether there is one.
     pub(crate) selector: Slot,
 }
 
@@ -392,7 +394,8 @@ impl EventLoop {
     }
 }
 
-/// A descriptor of the loop was closed: objects that lacked a descriptor may have one now, and the kernel may have events to report.
+/// A descriptor of the loop was closed: objects that lacked a descriptor may have one now, and the kernel may
+/// have events to report.
 pub fn descriptor_closed(event_loop: &Obj<'_, EventLoop>) {
     event_loop.engine.with(|engine| engine.driver.note_activity());
     for (tell, object) in event_loop.wants_descriptor.with(std::mem::take) {

@@ -1,7 +1,7 @@
 //! The names of a trace: each is told once, by [`Kind::Name`], and is a number from then on.
 //!
-//! A function is known by its code, so that closures and methods of many objects share one name. Called for the steps and jobs of a
-//! [`Recording`].
+//! A function is known by its code, so that closures and methods of many objects share one name. Called for
+//! the steps and jobs of a [`Recording`].
 
 use std::collections::HashMap;
 use std::sync::PoisonError;

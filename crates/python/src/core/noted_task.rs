@@ -1,4 +1,5 @@
-//! [`NotedTask`]: what a loop knows of the task that the standard library has noted as its current one. [`super::current`] works on it.
+//! [`NotedTask`]: what a loop knows of the task that the standard library has noted as its current one.
+//! [`super::current`] works on it.
 
 use std::cell::Cell;
 
@@ -18,14 +19,16 @@ pub(super) enum Recorded {
 #[derive(Default)]
 pub struct NotedTask {
     pub(super) recorded: Cell<Recorded>,
-    /// The task that was noted last, by its address, and the version of the dict since then: while that is the same, so is the entry.
+    /// The task that was noted last, by its address, and the version of the dict since then: while that is
+    /// the same, so is the entry.
     #[cfg(not(Py_3_14))]
     pub(super) noted: Cell<(usize, u64)>,
     /// The loop's hash, once it was asked for.
     #[cfg(not(Py_3_14))]
     pub(super) hash: Cell<Option<isize>>,
-    /// Whether the process was forked while the loop ran. The standard library has made the child forget the loop, which still has the
-    /// rest of its turn to run there; since 3.14 it takes notes for none but the loop it knows of.
+    /// Whether the process was forked while the loop ran. The standard library has made the child forget the
+    /// loop, which still has the rest of its turn to run there; since 3.14 it takes notes for none but the
+    /// loop it knows of.
     #[cfg(Py_3_14)]
     pub(super) forked: Cell<bool>,
 }

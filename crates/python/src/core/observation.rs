@@ -1,9 +1,11 @@
-//! [`Observation`]: what a loop counts while it is observed (`yibu.observe()`): lag, and what each coroutine function uses.
+//! [`Observation`]: what a loop counts while it is observed (`yibu.observe()`): lag, and what each coroutine
+//! function uses.
 //!
-//! No step reads a clock. Each looks at a number that a thread changes every few milliseconds ([`tick`]): a step in which it has changed
-//! gets the time since the last tick. As with a profiler that samples, this is right on the average, and long steps are always seen.
-//! Nor does a step borrow the observation: the turn compares [`Marks`], and a task counts its own steps until they are added up
-//! ([`Observation::add_polls`]). Filled by `observing/steps.rs`, tasks, the turn and the executor; read by `observing/metrics.rs`.
+//! No step reads a clock. Each looks at a number that a thread changes every few milliseconds ([`tick`]): a
+//! step in which it has changed gets the time since the last tick. As with a profiler that samples, this is
+//! right on the average, and long steps are always seen. Nor does a step borrow the observation: the turn
+//! compares [`Marks`], and a task counts its own steps until they are added up ([`Observation::add_polls`]).
+//! Filled by `observing/steps.rs`, tasks, the turn and the executor; read by `observing/metrics.rs`.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -41,7 +43,8 @@ pub struct Function {
     pub slow_polls: u64,
     /// How tasks ended: finished, failed, cancelled.
     pub endings: [u64; 3],
-    /// The times at which tasks ended, minus those at which they began. The sums wrap, their difference does not.
+    /// The times at which tasks ended, minus those at which they began. The sums wrap, their difference does
+    /// not.
     lived: i64,
 }
 
@@ -90,8 +93,9 @@ pub fn now() -> i64 {
     NOW.load(Ordering::Relaxed)
 }
 
-/// The clock ticks. Called by a thread of its own, every few milliseconds; and where that thread begins, because the clock stood still
-/// before. The clock never goes back, whichever of two threads is the later one to write.
+/// The clock ticks. Called by a thread of its own, every few milliseconds; and where that thread begins,
+/// because the clock stood still before. The clock never goes back, whichever of two threads is the later one
+/// to write.
 pub fn tick() {
     NOW.fetch_max(i64::try_from(nanoseconds()).unwrap_or(i64::MAX), Ordering::Relaxed);
 }
@@ -178,7 +182,8 @@ impl Marks {
         now() != self.tick.get() || step + 1 >= self.probe.get()
     }
 
-    /// The time since the tick that was seen last, and how much of it the thread has had a processor, in nanoseconds.
+    /// The time since the tick that was seen last, and how much of it the thread has had a processor, in
+    /// nanoseconds.
     pub fn take_time(&self) -> (i64, i64) {
         let tick = now();
         let spent = tick - self.tick.replace(tick);
@@ -196,7 +201,8 @@ impl Marks {
         reached
     }
 
-    /// There are entries in the ring when the clock has ticked, and the last of them will be that step. Whether it is waited for.
+    /// There are entries in the ring when the clock has ticked, and the last of them will be that step.
+    /// Whether it is waited for.
     pub fn begin_probe(&self, step: u64) -> bool {
         let is_free = self.probe.get() == u64::MAX;
         if is_free {
@@ -219,7 +225,8 @@ pub struct Observation {
     /// Coroutine functions by their place.
     pub functions: Vec<Function>,
     by_key: HashMap<usize, Place>,
-    /// The function that was asked for last. Its code lives as long as the observation, unless it has the place that many share.
+    /// The function that was asked for last. Its code lives as long as the observation, unless it has the
+    /// place that many share.
     last: (usize, Place),
     /// The time that steps of anything but tasks took.
     pub callbacks: i64,
@@ -337,7 +344,8 @@ impl Observation {
         }
     }
 
-    /// There are entries in the ring when the clock has ticked, and the probe waits for the last of them if `is_probed`.
+    /// There are entries in the ring when the clock has ticked, and the probe waits for the last of them if
+    /// `is_probed`.
     pub fn wait(&mut self, now: f64, spent: i64, ready: u64, is_probed: bool) {
         if spent >= LONG {
             self.late(now, spent as f64 / 1e9, ready);

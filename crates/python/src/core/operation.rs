@@ -106,7 +106,8 @@ pub(super) fn ready(event_loop: &Obj<'_, EventLoop>, id: OpId) -> PyResult<()> {
     let py = event_loop.py();
     let told = event_loop.engine.with(|engine| {
         let told = match engine.owner(id)? {
-            // Its own function finishes the operation, when it has made sure that the descriptor is still its own.
+            // Its own function finishes the operation, when it has made sure that the descriptor is still its
+            // own.
             Owner::Object { kind, object } => return Some(Told::Object(kind, object.copy(py))),
             Owner::Loop(function) => Told::Loop(*function),
             Owner::Future(waiting) => Told::Future(waiting.share()),
@@ -125,7 +126,8 @@ pub(super) fn ready(event_loop: &Obj<'_, EventLoop>, id: OpId) -> PyResult<()> {
     }
 }
 
-/// The access of the engine's transport machines to the kernel. Operations are submitted for the owner that `owner` makes.
+/// The access of the engine's transport machines to the kernel. Operations are submitted for the owner that
+/// `owner` makes.
 pub struct Kernel<'a> {
     engine: &'a mut Engine,
     closed: bool,
@@ -155,7 +157,8 @@ impl Ops for Kernel<'_> {
         if self.closed {
             return Err(io::Error::other("the loop is closed"));
         }
-        // The caller holds another reference to the returned owner, so dropping it here frees nothing and runs no Python code.
+        // The caller holds another reference to the returned owner, so dropping it here frees nothing and
+        // runs no Python code.
         self.engine.submit(op, (self.owner)()).map_err(|(error, _owner)| error)
     }
 

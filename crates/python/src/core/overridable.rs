@@ -1,5 +1,5 @@
-//! The methods of a loop whose replacement is honoured, those whose replacement is refused, and what a loop has found out about both.
-//! [`super::overridden`] asks.
+//! The methods of a loop whose replacement is honoured, those whose replacement is refused, and what a loop
+//! has found out about both. [`super::overridden`] asks.
 
 use std::cell::Cell;
 
@@ -98,12 +98,12 @@ overridable! {
 
 macro_rules! fixed {
     ($($name:ident),* $(,)?) => {
-        /// Steps of asyncio's loop that this one does not go through, because they are the engine's: nobody would call what
-        /// replaces them, so replacing them is refused.
+        /// Steps of asyncio's loop that this one does not go through, because they are the engine's: nobody
+        /// would call what replaces them, so replacing them is refused.
         pub const FIXED: &[&str] = &[$(stringify!($name)),*];
 
-        /// Those steps as methods that refuse to be called. Without them asyncio's own would be found, behind the native class,
-        /// and run on a loop that they do not know.
+        /// Those steps as methods that refuse to be called. Without them asyncio's own would be found, behind
+        /// the native class, and run on a loop that they do not know.
         pub fn table<T: Class>(t: &mut Table<T>) {
             $({
                 const STEP: Signature<0> =

@@ -1,9 +1,10 @@
-//! Which of a loop's methods Python code has replaced: on the object, in a subclass, or in the classes of asyncio's for which it
-//! stands (`asyncio.BaseEventLoop.create_task = traced`).
+//! Which of a loop's methods Python code has replaced: on the object, in a subclass, or in the classes of
+//! asyncio's for which it stands (`asyncio.BaseEventLoop.create_task = traced`).
 //!
-//! asyncio's loop calls its own methods by name. So does this one, where it would otherwise take a native short cut, for each
-//! name of [`super::overridable`]; all others it calls by name in any case. The class is asked by [`crate::ffi::originals`]; what is set on the object is
-//! noticed when it is set. A loop of which nothing is replaced, nor of what its turns go past, says so with one comparison
+//! asyncio's loop calls its own methods by name. So does this one, where it would otherwise take a native
+//! short cut, for each name of [`super::overridable`]; all others it calls by name in any case. The class is
+//! asked by [`crate::ffi::originals`]; what is set on the object is noticed when it is set. A loop of which
+//! nothing is replaced, nor of what its turns go past, says so with one comparison
 //! ([`Overrides::is_untouched`]). Called before every native short cut.
 
 use pyo3::exceptions::PyTypeError;
@@ -31,8 +32,9 @@ impl EventLoop {
         Obj::<Self>::cast(object).filter(|native| !native.overrides(Overridable::GetDebug))
     }
 
-    /// The native loop behind an object, when a program cannot notice that entries are pushed to it and `call_soon` is not
-    /// called: it is not replaced, and debug mode, which wants handles with sources, is off.
+    /// The native loop behind an object, when a program cannot notice that entries are pushed to it and
+    /// `call_soon` is not called: it is not replaced, and debug mode, which wants handles with sources, is
+    /// off.
     #[inline]
     pub fn direct<'a, 'py>(object: &'a Bound<'py, PyAny>) -> Option<&'a Obj<'py, Self>> {
         let native = Obj::<Self>::cast(object)?;
@@ -46,8 +48,9 @@ pub trait Overrides {
     fn overrides(&self, method: Overridable) -> bool;
     /// All methods that Python code replaced.
     fn overridden_methods(&self) -> Replaced;
-    /// Whether Python code has replaced no method of the loop, not the `_run` of handles, not asyncio's `Handle` and not
-    /// `time.monotonic`: what every turn and every push would have to ask. When it says no, that is to be asked.
+    /// Whether Python code has replaced no method of the loop, not the `_run` of handles, not asyncio's
+    /// `Handle` and not `time.monotonic`: what every turn and every push would have to ask. When it says no,
+    /// that is to be asked.
     fn is_untouched(&self) -> bool;
     /// Whether entries may be pushed although the loop is not untouched.
     fn lets_push(&self) -> bool;
@@ -57,8 +60,8 @@ pub trait Overrides {
     fn says_it_debugs(&self) -> PyResult<bool>;
     /// `self.is_running()`
     fn says_it_runs(&self) -> PyResult<bool>;
-    /// TypeError when Python code has replaced a method by which asyncio watches descriptors: transports, servers and socket methods
-    /// do not call it here.
+    /// TypeError when Python code has replaced a method by which asyncio watches descriptors: transports,
+    /// servers and socket methods do not call it here.
     fn refuse_other_watching(&self) -> PyResult<()>;
 
     /// TypeError when Python code has replaced what this loop does in its own way.

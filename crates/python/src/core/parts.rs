@@ -1,4 +1,5 @@
-//! What other parts keep in a loop: each part has one object of its own type there, made when it is first needed.
+//! What other parts keep in a loop: each part has one object of its own type there, made when it is first
+//! needed.
 
 use std::any::Any;
 use std::rc::Rc;

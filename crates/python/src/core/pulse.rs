@@ -1,6 +1,6 @@
-//! [`Pulse`]: what a thread without the interpreter may see of a loop: how many steps it has begun, how often it has parked, and which
-//! thread runs it. Two equal snapshots of a loop that is not parked mean that one step has been running all the while, so a
-//! watchdog needs no clock in the loop.
+//! [`Pulse`]: what a thread without the interpreter may see of a loop: how many steps it has begun, how often
+//! it has parked, and which thread runs it. Two equal snapshots of a loop that is not parked mean that one
+//! step has been running all the while, so a watchdog needs no clock in the loop.
 //!
 //! Written by the thread that runs the loop, read by any.
 
@@ -70,8 +70,8 @@ impl Pulse {
         self.thread.store(if runs { threads::current() } else { 0 }, Ordering::Relaxed);
     }
 
-    /// In the child of a fork: what the child does is no step of the loop, though the step that forked goes on here. A child that
-    /// returns to the loop runs it from its next wait on.
+    /// In the child of a fork: what the child does is no step of the loop, though the step that forked goes
+    /// on here. A child that returns to the loop runs it from its next wait on.
     pub fn after_fork_in_child(&self) {
         self.set_running(false);
     }

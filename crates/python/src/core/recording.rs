@@ -1,8 +1,9 @@
-//! [`Recording`]: the ring in which a trace (`yibu.trace()`) keeps what has happened until its writer has taken it.
+//! [`Recording`]: the ring in which a trace (`yibu.trace()`) keeps what has happened until its writer has
+//! taken it.
 //!
-//! A record is eight words; a text goes on in the words of further records. The thread that writes holds the interpreter, so there is one
-//! writer at a time, and the reader needs no lock: it is a thread without the interpreter (`tracing/writer.rs`). When the ring is full,
-//! records are lost and counted.
+//! A record is eight words; a text goes on in the words of further records. The thread that writes holds the
+//! interpreter, so there is one writer at a time, and the reader needs no lock: it is a thread without the
+//! interpreter (`tracing/writer.rs`). When the ring is full, records are lost and counted.
 
 use std::array;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -35,7 +36,8 @@ const RECORDS: usize = 1 + (LONGEST - (WORDS - BEFORE_TEXT) * 8).div_ceil(WORDS 
 pub enum Kind {
     /// The number of a name, and the name.
     Name = 1,
-    /// A task that was not seen before: its number, that of its function's name, since when it is there, the thread, and its name.
+    /// A task that was not seen before: its number, that of its function's name, since when it is there, the
+    /// thread, and its name.
     Task = 2,
     /// The number of a thread, and its name.
     Thread = 3,
@@ -256,8 +258,8 @@ fn ask_current() -> Option<Arc<Recording>> {
     CURRENT.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
-/// What this thread does now has the object of this address run later, in another thread: notes that while a trace is recorded. The
-/// moment is a point on the track of the thread if it is `shown`.
+/// What this thread does now has the object of this address run later, in another thread: notes that while a
+/// trace is recorded. The moment is a point on the track of the thread if it is `shown`.
 #[inline]
 pub fn note_cause(object: &Bound<'_, PyAny>, shown: bool) -> PyResult<()> {
     match current() {

@@ -1,9 +1,11 @@
-//! [`LoopTrace`]: what a loop keeps while a trace is recorded: the step that runs, and which steps have made which entries ready.
+//! [`LoopTrace`]: what a loop keeps while a trace is recorded: the step that runs, and which steps have made
+//! which entries ready.
 //!
-//! The ring of ready entries is a queue, so an entry runs as the step whose number is that of the present step and its place in the ring.
-//! What has entered the ring during a step was made ready by that step: no entry and no push has to be marked for it. A step is
-//! recorded when the next one begins, or when the loop is about to wait, so that what the loop sends after a step belongs to the step.
-//! Filled by [`super::tracing`].
+//! The ring of ready entries is a queue, so an entry runs as the step whose number is that of the present
+//! step and its place in the ring. What has entered the ring during a step was made ready by that step: no
+//! entry and no push has to be marked for it. A step is recorded when the next one begins, or when the loop
+//! is about to wait, so that what the loop sends after a step belongs to the step. Filled by
+//! [`super::tracing`].
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -38,7 +40,8 @@ pub enum Cause {
     Unknown,
     /// Because of this moment in the thread of the loop.
     Moment(u64),
-    /// Because of what was done before with the object of this address: another thread sent it, or a step set the timer.
+    /// Because of what was done before with the object of this address: another thread sent it, or a step set
+    /// the timer.
     Key(u64),
 }
 
@@ -80,7 +83,8 @@ pub struct LoopTrace {
     pub(super) idle_since: u64,
     /// The time at which the turn began, for its first step.
     pub(super) turn_begun: u64,
-    /// The latest time so far. Times of two clocks may differ by their rounding, and no step is to end before it has begun.
+    /// The latest time so far. Times of two clocks may differ by their rounding, and no step is to end before
+    /// it has begun.
     pub(super) latest: u64,
     pub(super) names: Recent,
 }

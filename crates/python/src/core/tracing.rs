@@ -1,4 +1,5 @@
-//! When a traced loop looks at itself: before and after each step, and when it is about to wait. See [`super::traced`].
+//! When a traced loop looks at itself: before and after each step, and when it is about to wait. See
+//! [`super::traced`].
 //!
 //! Called by `tracing/steps.rs` for each step, by the turn and at the end of a run.
 
@@ -52,11 +53,13 @@ pub enum Origin {
     Place,
     /// Another thread has sent the object of this address.
     Thread(u64),
-    /// It is a timer, the object of this address; it leads back to where it was set, unless it was made ready by a step.
+    /// It is a timer, the object of this address; it leads back to where it was set, unless it was made ready
+    /// by a step.
     Timer(u64),
 }
 
-/// A step begins: records the one before it, and finds out why this one runs. `task` is its number if it is known.
+/// A step begins: records the one before it, and finds out why this one runs. `task` is its number if it is
+/// known.
 #[inline]
 pub fn begin(event_loop: &Obj<'_, EventLoop>, origin: Origin, task: u32) -> Option<Arrival> {
     let begun = event_loop.with_trace(|trace| std::mem::take(&mut trace.turn_begun))?;

@@ -1,4 +1,5 @@
-//! One turn of the loop: `BaseEventLoop._run_once`. Called by the methods that run loops; runs every entry with nothing borrowed.
+//! One turn of the loop: `BaseEventLoop._run_once`. Called by the methods that run loops; runs every entry
+//! with nothing borrowed.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
@@ -15,8 +16,8 @@ use crate::ffi::Obj;
 /// Waits until an entry is ready, then runs the ready entries.
 pub fn run_once(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     event_loop.counters.begin_turn();
-    // A clock that the program has put in place of `time.monotonic` may jump, and a program that has the list of timers may change it,
-    // so timers are checked in every turn.
+    // A clock that the program has put in place of `time.monotonic` may jump, and a program that has the list
+    // of timers may change it, so timers are checked in every turn.
     let is_watched = !event_loop.is_untouched()
         && (clock::is_replaced(event_loop) || event_loop.overrides(Overridable::ShowTimers));
     let fast = if is_watched || !event_loop.selector.is_empty() {
@@ -45,7 +46,8 @@ pub fn run_once(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
         if event_loop.has_observer() && event_loop.marks.are_reached(event_loop.pulse.steps()) {
             ran = ran.and((event_loop.services.reach_marks)(event_loop));
         }
-        // Mostly there is no error and nothing to do after the entry. Checked first, because a result is large and costs time to move.
+        // Mostly there is no error and nothing to do after the entry. Checked first, because a result is
+        // large and costs time to move.
         if event_loop.after_entry.end_entry() || ran.is_err() {
             ran.and(event_loop.after_entry.run(event_loop))?;
         }
@@ -54,8 +56,8 @@ pub fn run_once(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     Ok(())
 }
 
-/// Moves due timers and reported operations to the ring, and blocks while no entry is ready; returns the number of entries of the
-/// turn.
+/// Moves due timers and reported operations to the ring, and blocks while no entry is ready; returns the
+/// number of entries of the turn.
 #[inline(never)] // most turns are fast turns
 fn gather(event_loop: &Obj<'_, EventLoop>) -> PyResult<usize> {
     current::flush_leave(event_loop)?;
@@ -104,10 +106,12 @@ fn wait_and_take(event_loop: &Obj<'_, EventLoop>) -> PyResult<usize> {
         if is_first {
             (event_loop.services.before_first_park)(event_loop)?;
         }
-        // A signal that came before the wait does not interrupt the wait: its Python handler has to run first.
+        // A signal that came before the wait does not interrupt the wait: its Python handler has to run
+        // first.
         py.check_signals()?;
         if is_first {
-            // The handler may have set a timer or stopped the loop. From now on a signal also makes the loop's pipe readable.
+            // The handler may have set a timer or stopped the loop. From now on a signal also makes the
+            // loop's pipe readable.
             plan = engine.with(|engine| engine.plan(time, event_loop.stopping.get()));
         }
     }
@@ -164,8 +168,8 @@ fn note_late(event_loop: &Obj<'_, EventLoop>, seconds: f64) {
     event_loop.with_observation(|observation| observation.late(now, seconds, 1));
 }
 
-/// How often loops of this process have released the interpreter to park. A worker that a loop has woken compares two values to
-/// see that the loop has parked.
+/// How often loops of this process have released the interpreter to park. A worker that a loop has woken
+/// compares two values to see that the loop has parked.
 static PARK_COUNT: AtomicU32 = AtomicU32::new(1);
 
 /// See [`PARK_COUNT`].

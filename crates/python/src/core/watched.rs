@@ -1,10 +1,10 @@
 //! The watcher of each side of each descriptor. A side has one watcher, and a new watcher replaces it, as in
 //! `asyncio.selector_events`.
 //!
-//! The kernel's part is the engine's operations; the table ([`Watched`]) finds an operation by descriptor. It may name operations that have ended
-//! since: to find out whether one has ended, ask the engine to cancel it. Called by the loop's `add_reader`,
-//! `remove_reader`, `add_writer` and `remove_writer`, by signals, by waits for a socket of the program's, and by transports, whose
-//! reading takes a watcher's place.
+//! The kernel's part is the engine's operations; the table ([`Watched`]) finds an operation by descriptor. It
+//! may name operations that have ended since: to find out whether one has ended, ask the engine to cancel it.
+//! Called by the loop's `add_reader`, `remove_reader`, `add_writer` and `remove_writer`, by signals, by waits
+//! for a socket of the program's, and by transports, whose reading takes a watcher's place.
 
 mod table;
 
@@ -19,8 +19,8 @@ use super::overridden::Overrides;
 use crate::errors;
 use crate::ffi::{Obj, Ref};
 
-/// Makes `owner` the watcher of one side of a descriptor. If the watcher before was a Handle, it is cancelled; if it was a Rust
-/// future, that future stays pending until it is dropped.
+/// Makes `owner` the watcher of one side of a descriptor. If the watcher before was a Handle, it is
+/// cancelled; if it was a Rust future, that future stays pending until it is dropped.
 pub fn watch(event_loop: &Obj<'_, EventLoop>, fd: Fd, interest: Interest, owner: Owner) -> PyResult<OpId> {
     if matches!(owner, Owner::Future(_)) {
         event_loop.refuse_other_watching()?;

@@ -1,11 +1,11 @@
 //! What a Rust future waits for, offered to the task that runs its coroutine.
 //!
-//! A Python coroutine that awaits a future hands this very future to its task, which goes on in the turn after the future is done.
-//! So does a native coroutine whose Rust future waits for one Python future and for nothing else: the future is
-//! [`offer`]ed while the Rust future is polled, and [`polled`] tells whether it may be handed on. One that waits for several
-//! things at once is woken by their wakers instead ([`super::waking`]), which takes a turn more.
-//! A task throws the exception of a future that it waited for into its coroutine: [`is_outcome`] tells that from any other.
-//! Called by [`super`] only.
+//! A Python coroutine that awaits a future hands this very future to its task, which goes on in the turn
+//! after the future is done. So does a native coroutine whose Rust future waits for one Python future and for
+//! nothing else: the future is [`offer`]ed while the Rust future is polled, and [`polled`] tells whether it
+//! may be handed on. One that waits for several things at once is woken by their wakers instead
+//! ([`super::waking`]), which takes a turn more. A task throws the exception of a future that it waited for
+//! into its coroutine: [`is_outcome`] tells that from any other. Called by [`super`] only.
 
 use std::cell::Cell;
 
@@ -41,7 +41,8 @@ fn with_polled<R>(work: impl FnOnce(&mut Polled) -> R) -> R {
     })
 }
 
-/// Offers to be resumed when `future` is done, instead of by a waker. False when that cannot be: a waker has to be kept then.
+/// Offers to be resumed when `future` is done, instead of by a waker. False when that cannot be: a waker has
+/// to be kept then.
 pub fn offer(future: &Bound<'_, PyAny>) -> bool {
     with_polled(|polled| {
         let taken = polled.takes && polled.offered.is_none();
@@ -92,7 +93,8 @@ pub fn polled<R>(
     (result, offered)
 }
 
-/// Drops a Rust future: because its coroutine is closed if it `closes`, and otherwise because something was thrown into it.
+/// Drops a Rust future: because its coroutine is closed if it `closes`, and otherwise because something was
+/// thrown into it.
 pub fn dropped<T>(future: T, closes: bool) {
     let outer = Outer::put_aside(Polled { closes, ..Polled::default() });
     drop(future);

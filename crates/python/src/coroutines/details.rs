@@ -1,8 +1,9 @@
-//! The attributes of a native coroutine that are made on demand: its code, its frame, its origin, names that were set.
+//! The attributes of a native coroutine that are made on demand: its code, its frame, its origin, names that
+//! were set.
 //!
-//! The code is that of the standard library's function, and the frame that of a coroutine of that function which never runs
-//! ([`super::unstarted`]). A coroutine whose attributes are not read has one empty pointer for them. Called by
-//! [`mod@super::protocol`]; made with every coroutine.
+//! The code is that of the standard library's function, and the frame that of a coroutine of that function
+//! which never runs ([`super::unstarted`]). A coroutine whose attributes are not read has one empty pointer
+//! for them. Called by [`mod@super::protocol`]; made with every coroutine.
 
 use std::cell::OnceCell;
 
@@ -153,7 +154,8 @@ fn is_asynchronous(function: &Bound<'_, PyAny>) -> bool {
     flags.is_ok_and(|flags| flags & LATER != 0)
 }
 
-/// What the frame shows as the function's parameters: their values, or an ellipsis where a native coroutine has not kept them.
+/// What the frame shows as the function's parameters: their values, or an ellipsis where a native coroutine
+/// has not kept them.
 fn arguments<'py, T: Coroutine>(
     coroutine: &Obj<'py, T>,
     function: &Bound<'py, PyAny>,
@@ -186,7 +188,8 @@ pub fn name<'py, T: Coroutine>(coroutine: &Obj<'py, T>) -> Output<'py> {
     }
 }
 
-/// The name of the standard library's function, or the one that a program has given to the function in its place.
+/// The name of the standard library's function, or the one that a program has given to the function in its
+/// place.
 fn of_function<'py>(
     py: Python<'py>,
     name: &str,

@@ -1,5 +1,5 @@
-//! Which routines are in the middle of running a coroutine that they await: call graphs show them between the frames of the program
-//! (3.14), where the native ones have none.
+//! Which routines are in the middle of running a coroutine that they await: call graphs show them between the
+//! frames of the program (3.14), where the native ones have none.
 //!
 //! Written by [`super::routine`] around every run of what is awaited by iteration; read by [`crate::graph`].
 
@@ -48,7 +48,8 @@ pub fn end() {
     drop(entry);
 }
 
-/// The frames of the routines that run a coroutine, one awaiting the other, from the innermost outwards; and the outermost of them.
+/// The frames of the routines that run a coroutine, one awaiting the other, from the innermost outwards; and
+/// the outermost of them.
 pub fn frames_around<'py>(
     coroutine: &Bound<'py, PyAny>,
 ) -> PyResult<(Vec<Bound<'py, PyAny>>, Bound<'py, PyAny>)> {

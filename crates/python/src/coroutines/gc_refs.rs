@@ -1,10 +1,11 @@
 //! [`GcRef`]: a reference that a Rust future holds across an `await` and that the garbage collector sees.
 //!
-//! The state of an `async` block is opaque: references in it would hide every cycle that goes through a pending coroutine, and a loop
-//! that was dropped with `create_connection` pending would live for ever, with its tasks and sockets. So an `async` block holds
-//! references across an `await` as [`GcRef`], never as `Ref`, `Py` or `PyErr`. Each `GcRef` is on the [`GcRefList`] of its coroutine, which
-//! the coroutine shows to the collector. A new `GcRef` goes to the list of the [`GcScope`] that is current: that of the coroutine which is
-//! being polled or made. Used by every `async` function; called by [`super`].
+//! The state of an `async` block is opaque: references in it would hide every cycle that goes through a
+//! pending coroutine, and a loop that was dropped with `create_connection` pending would live for ever, with
+//! its tasks and sockets. So an `async` block holds references across an `await` as [`GcRef`], never as
+//! `Ref`, `Py` or `PyErr`. Each `GcRef` is on the [`GcRefList`] of its coroutine, which the coroutine shows
+//! to the collector. A new `GcRef` goes to the list of the [`GcScope`] that is current: that of the coroutine
+//! which is being polled or made. Used by every `async` function; called by [`super`].
 
 use std::cell::Cell;
 use std::ops::Deref;

@@ -1,7 +1,9 @@
-//! `InnerCoroutine`: what a routine shows as the coroutine that it awaits, where the standard library's function is made of several.
+//! `InnerCoroutine`: what a routine shows as the coroutine that it awaits, where the standard library's
+//! function is made of several.
 //!
-//! `wait()` awaits `_wait()`, which awaits a future; the native one awaits the future itself. Call graphs and debuggers, which
-//! follow `cr_await`, find what asyncio would show. Made by [`super::routine`] when asked; it can be looked at only.
+//! `wait()` awaits `_wait()`, which awaits a future; the native one awaits the future itself. Call graphs and
+//! debuggers, which follow `cr_await`, find what asyncio would show. Made by [`super::routine`] when asked;
+//! it can be looked at only.
 
 use std::cell::Cell;
 use std::ffi::CStr;
@@ -31,7 +33,8 @@ static INNER: ClassState = ClassState::new();
 /// `async with` has one function for all classes of locks.
 const ENTERING: &str = "_ContextManagerMixin.__aenter__";
 
-/// Whose `acquire` a routine awaits that enters `async with`; of a program's class, the class of asyncio that it derives from.
+/// Whose `acquire` a routine awaits that enters `async with`; of a program's class, the class of asyncio that
+/// it derives from.
 pub fn acquire_awaited(routine: &Obj<'_, Routine>) -> PyResult<Option<&'static str>> {
     if routine.name() != ENTERING {
         return Ok(None);
@@ -52,7 +55,8 @@ pub fn names_shown(routine: &Obj<'_, Routine>) -> PyResult<&'static [&'static st
     if routine.awaited_future(routine.py()).is_some() { within(routine) } else { Ok(&[]) }
 }
 
-/// The coroutines that stand between a routine and the future it waits for, by the names of asyncio's functions.
+/// The coroutines that stand between a routine and the future it waits for, by the names of asyncio's
+/// functions.
 fn within(routine: &Obj<'_, Routine>) -> PyResult<&'static [&'static str]> {
     Ok(match routine.name() {
         "wait" => &["_wait"],

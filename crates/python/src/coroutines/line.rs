@@ -1,5 +1,5 @@
-//! At which line of asyncio's function a native coroutine waits, as far as the function tells: the line of the `await` that fits what
-//! is awaited, if there is one such line only.
+//! At which line of asyncio's function a native coroutine waits, as far as the function tells: the line of
+//! the `await` that fits what is awaited, if there is one such line only.
 //!
 //! Asked by [`super::details`] for frames; reads the standard library's code by `dis`.
 

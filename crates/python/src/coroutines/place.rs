@@ -1,4 +1,5 @@
-//! Where a native coroutine is, without making the frame that shows it: file, line and name of asyncio's function.
+//! Where a native coroutine is, without making the frame that shows it: file, line and name of asyncio's
+//! function.
 //!
 //! Gives what `cr_frame` of the coroutine would show. Called for the task tree.
 
@@ -9,8 +10,8 @@ use super::{details, line};
 /// A file, a line in it, and the qualified name of the function.
 pub type Place<'py> = (Bound<'py, PyAny>, Bound<'py, PyAny>, Bound<'py, PyAny>);
 
-/// The place of the coroutine that has this name and awaits a coroutine of the name `awaited` (none: a future), if it `waits`. Nothing
-/// where this interpreter's asyncio has no such function.
+/// The place of the coroutine that has this name and awaits a coroutine of the name `awaited` (none: a
+/// future), if it `waits`. Nothing where this interpreter's asyncio has no such function.
 pub fn place<'py>(
     py: Python<'py>,
     name: &str,

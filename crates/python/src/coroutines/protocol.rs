@@ -1,6 +1,8 @@
-//! What native coroutines have in common: they look and behave like the interpreter's own, with `send`, `throw`, `close` and `cr_*`.
+//! What native coroutines have in common: they look and behave like the interpreter's own, with `send`,
+//! `throw`, `close` and `cr_*`.
 //!
-//! [`protocol`] makes the methods and attributes of a class of what its [`Coroutine`] says. Called by the interpreter.
+//! [`protocol`] makes the methods and attributes of a class of what its [`Coroutine`] says. Called by the
+//! interpreter.
 
 use std::cell::Cell;
 
@@ -69,7 +71,8 @@ fn refuse_first_value<T: Coroutine>(coroutine: &Obj<'_, T>, value: &Bound<'_, Py
     Err(PyTypeError::new_err("can't send non-None value to a just-started coroutine"))
 }
 
-/// The coroutine protocol: `send`, `throw`, `close`, `__await__`, `cr_*`, names, `repr` and the report of one never awaited.
+/// The coroutine protocol: `send`, `throw`, `close`, `__await__`, `cr_*`, names, `repr` and the report of one
+/// never awaited.
 pub fn protocol<T: Coroutine>(t: &mut Table<T>) {
     t.iter(iterated);
     t.await_(|coroutine| {
@@ -199,8 +202,9 @@ fn set_name<'py, T: Coroutine>(
     Ok(())
 }
 
-/// `iter(coroutine)`: what `yield from` asks in a generator made by `types.coroutine`, where coroutines may be awaited that way. In an
-/// `async def` there is no `yield from`: what iterates a coroutine there is a loop or an assignment whose program lacks an `await`.
+/// `iter(coroutine)`: what `yield from` asks in a generator made by `types.coroutine`, where coroutines may
+/// be awaited that way. In an `async def` there is no `yield from`: what iterates a coroutine there is a loop
+/// or an assignment whose program lacks an `await`.
 fn iterated<'py, T: Coroutine>(coroutine: &Obj<'py, T>) -> Output<'py> {
     /// `inspect.CO_ITERABLE_COROUTINE`.
     const AWAITS: u32 = 0x100;

@@ -79,7 +79,8 @@ impl Readiness {
             if waiting.ready.get() {
                 return Poll::Ready(Ok(()));
             }
-            // If another watcher has replaced this one, or the loop was closed, the kernel's report never comes.
+            // If another watcher has replaced this one, or the loop was closed, the kernel's report never
+            // comes.
             if Rc::strong_count(&waiting) > SHARES_WITHOUT_OPERATION {
                 let waker = match attached(Waker::current) {
                     Ok(waker) => waker,

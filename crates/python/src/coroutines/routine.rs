@@ -1,10 +1,12 @@
-//! `Routine`: a coroutine of the primitives (`Lock.acquire`, `Queue.get`, `wait_for`, ...), cut at its awaits.
+//! `Routine`: a coroutine of the primitives (`Lock.acquire`, `Queue.get`, `wait_for`, ...), cut at its
+//! awaits.
 //!
-//! Each piece is a plain function that runs up to the next `await` and says, with a [`Step`], what is awaited and which function
-//! goes on afterwards; that one gets the result of the await, or the exception that it raised or that was thrown in (a
-//! cancellation). All a routine remembers between two pieces is in its slots, where the collector sees it. One whose first
-//! piece returns has allocated nothing but itself, which comes from a freelist. Unlike [`super::NativeCoroutine`] it runs on any
-//! loop, under anything that drives coroutines, and catches what is thrown into it.
+//! Each piece is a plain function that runs up to the next `await` and says, with a [`Step`], what is awaited
+//! and which function goes on afterwards; that one gets the result of the await, or the exception that it
+//! raised or that was thrown in (a cancellation). All a routine remembers between two pieces is in its slots,
+//! where the collector sees it. One whose first piece returns has allocated nothing but itself, which comes
+//! from a freelist. Unlike [`super::NativeCoroutine`] it runs on any loop, under anything that drives
+//! coroutines, and catches what is thrown into it.
 //!
 //! Called by the interpreter; calls the pieces, and what they await.
 
@@ -74,7 +76,8 @@ pub struct Routine {
     /// A number to remember: a ticket, a count.
     pub number: Cell<u64>,
     details: Details,
-    /// Beside `started`, in place of padding: a class derived from this one would have that copied by way of the stack.
+    /// Beside `started`, in place of padding: a class derived from this one would have that copied by way of
+    /// the stack.
     _filling: [u8; 7],
 }
 
@@ -142,7 +145,8 @@ impl Routine {
         Obj::<T>::cast_into(owner).ok_or_else(lost)
     }
 
-    /// Runs `piece` on the owner as the native class it is, without counting references: meanwhile the owner is out of its slot.
+    /// Runs `piece` on the owner as the native class it is, without counting references: meanwhile the owner
+    /// is out of its slot.
     #[inline]
     pub fn with_owner<'py, T: Class, R>(
         &self,
@@ -157,7 +161,8 @@ impl Routine {
     }
 }
 
-/// The error for a slot that is empty although an earlier piece filled it: the collector has cleared this coroutine.
+/// The error for a slot that is empty although an earlier piece filled it: the collector has cleared this
+/// coroutine.
 #[cold]
 pub(super) fn lost() -> PyErr {
     PyRuntimeError::new_err("the coroutine was destroyed by the garbage collector")

@@ -1,9 +1,10 @@
 //! `SpecialMethod`: `__aenter__` and `__aexit__` for the interpreters up to 3.13, made cheap to bind.
 //!
-//! The `async with` of those interpreters binds both methods to the object before it calls them, and binding a builtin method makes an object:
-//! two of them cost more than all that a free lock does. Here what binding makes is the coroutine itself, callable as a bound
-//! method is: the first call returns it, every other one a coroutine of its own. Later interpreters call these methods unbound.
-//! Made by the classes for `async with`; called by the interpreter.
+//! The `async with` of those interpreters binds both methods to the object before it calls them, and binding
+//! a builtin method makes an object: two of them cost more than all that a free lock does. Here what binding
+//! makes is the coroutine itself, callable as a bound method is: the first call returns it, every other one a
+//! coroutine of its own. Later interpreters call these methods unbound. Made by the classes for `async with`;
+//! called by the interpreter.
 
 use std::cell::Cell;
 use std::ffi::CStr;
@@ -29,8 +30,8 @@ pub struct Special {
     pub check: fn(Args<'_, '_>) -> PyResult<()>,
     /// Stores the arguments that the first piece needs in the routine.
     pub keep: Option<Keep>,
-    /// Whether its object may refer to the task that entered, whose frame refers to what is bound while the task waits to enter and
-    /// while the body runs.
+    /// Whether its object may refer to the task that entered, whose frame refers to what is bound while the
+    /// task waits to enter and while the body runs.
     pub in_cycles: bool,
 }
 
@@ -64,8 +65,8 @@ fn get<'py>(descriptor: &Obj<'py, SpecialMethod>, object: Option<&Bound<'py, PyA
     let (Some(object), Some(special)) = (object, descriptor.special.get()) else {
         return Ok(descriptor.plain.get_or_none(py));
     };
-    // What enters is tracked only when it waits for something. That it is bound and kept, and never awaited, is so rare that a cycle
-    // through it may stay.
+    // What enters is tracked only when it waits for something. That it is bound and kept, and never awaited,
+    // is so rare that a cycle through it may stay.
     let bound =
         if special.in_cycles { BoundRoutine::create(py)? } else { BoundRoutine::create_untracked(py)? };
     bound.base.bind(object, special.name, special.begin);

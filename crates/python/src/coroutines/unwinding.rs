@@ -1,8 +1,9 @@
 //! The report of a coroutine that was never awaited, where calls nest too deep for a report.
 //!
-//! Coroutines that await each other without end finish in a RecursionError, and those further within never ran. The traceback of Python
-//! coroutines keeps them until the exception was handled; the native ones die while the stack is still full. The report is
-//! put off to the loop's next turn then, and the coroutine lives until that. Called by [`mod@super::protocol`].
+//! Coroutines that await each other without end finish in a RecursionError, and those further within never
+//! ran. The traceback of Python coroutines keeps them until the exception was handled; the native ones die
+//! while the stack is still full. The report is put off to the loop's next turn then, and the coroutine lives
+//! until that. Called by [`mod@super::protocol`].
 
 use pyo3::exceptions::PyRecursionError;
 use pyo3::prelude::*;

@@ -1,8 +1,9 @@
 //! [`Waker`]: resumes a native coroutine whose Rust future waits.
 //!
-//! A waker is a reference to the coroutine, not the opaque waker of `std::task`, so that its holder (a future, an operation, the ready
-//! ring) can show it to the garbage collector. A waiting coroutine lives as long as something can wake it, and no longer.
-//! GcRef by `awaited` and by the loop; calls the future that the coroutine's task waits for.
+//! A waker is a reference to the coroutine, not the opaque waker of `std::task`, so that its holder (a
+//! future, an operation, the ready ring) can show it to the garbage collector. A waiting coroutine lives as
+//! long as something can wake it, and no longer. GcRef by `awaited` and by the loop; calls the future that
+//! the coroutine's task waits for.
 
 use std::ffi::CStr;
 
@@ -37,7 +38,8 @@ impl Waker {
         visitor.visit(self.0.as_ptr());
     }
 
-    /// A callback of a future that wakes the coroutine when the future is done. The coroutine counts the waker until then.
+    /// A callback of a future that wakes the coroutine when the future is done. The coroutine counts the
+    /// waker until then.
     pub fn into_callback(self, py: Python<'_>) -> Callback {
         self.0.data().count_waker();
         Callback::Entry { kind: &WAKE, object: Ref::new(self.0.any(py).clone()) }
@@ -110,7 +112,8 @@ fn wake(coroutine: &Obj<'_, NativeCoroutine>) {
     if future.state() == State::Pending
         && let Err(error) = futures::set_result(&future, none(py))
     {
-        // `set_result` fails only on a closed loop: the coroutine is never resumed, and no caller could get the error.
+        // `set_result` fails only on a closed loop: the coroutine is never resumed, and no caller could get
+        // the error.
         error.write_unraisable(py, Some(future.as_any()));
     }
 }

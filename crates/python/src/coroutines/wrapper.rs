@@ -1,7 +1,7 @@
 //! `CoroutineWrapper`: what `coroutine.__await__()` gives, as the interpreter's own `coroutine_wrapper`.
 //!
-//! `await` iterates a native coroutine itself; this is for Python code that calls `__await__`, because the result must be an
-//! iterator and a coroutine must not. Made by [`mod@super::protocol`]; calls the coroutine.
+//! `await` iterates a native coroutine itself; this is for Python code that calls `__await__`, because the
+//! result must be an iterator and a coroutine must not. Made by [`mod@super::protocol`]; calls the coroutine.
 
 use std::ffi::CStr;
 

@@ -1,6 +1,7 @@
 //! Asynchronous generators: the hooks that keep track of them while a loop runs, and `shutdown_asyncgens`.
 //!
-//! The interpreter calls [`first_iteration`] when a generator is first iterated and [`finalize`] when one is abandoned half-way.
+//! The interpreter calls [`first_iteration`] when a generator is first iterated and [`finalize`] when one is
+//! abandoned half-way.
 
 use std::cell::Cell;
 use std::rc::Rc;

@@ -1,7 +1,9 @@
-//! `__init__` of `BaseEventLoop` and `BaseSelectorEventLoop`, where a program has replaced them: tracers list loops so.
+//! `__init__` of `BaseEventLoop` and `BaseSelectorEventLoop`, where a program has replaced them: tracers list
+//! loops so.
 //!
-//! The native `__init__` does all that asyncio's three do. Replacements in the bases are called when that is done; the originals that
-//! they call find nothing left to do. Called by `event_loop` when a loop is made, and by what a program has put there.
+//! The native `__init__` does all that asyncio's three do. Replacements in the bases are called when that is
+//! done; the originals that they call find nothing left to do. Called by `event_loop` when a loop is made,
+//! and by what a program has put there.
 
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;

@@ -1,7 +1,8 @@
 //! Opening connections: `create_connection`, and the making of a transport for any connected socket.
 //!
-//! Names are resolved by `_ensure_resolved` and sockets connected by `sock_connect`, both through the loop object, so that
-//! a program's own versions are used. Called by Python code and by `serve`; calls [`crate::transports`] by the loop's methods.
+//! Names are resolved by `_ensure_resolved` and sockets connected by `sock_connect`, both through the loop
+//! object, so that a program's own versions are used. Called by Python code and by `serve`; calls
+//! [`crate::transports`] by the loop's methods.
 
 mod attempts;
 
@@ -248,7 +249,8 @@ impl Made {
     }
 }
 
-/// `_create_connection_transport`: protocol and transport for a connected socket, once `connection_made` was called.
+/// `_create_connection_transport`: protocol and transport for a connected socket, once `connection_made` was
+/// called.
 pub(super) async fn connection_transport(
     event_loop: &GcRef<EventLoop>,
     socket: GcRef,

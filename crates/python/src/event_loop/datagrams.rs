@@ -1,7 +1,8 @@
 //! Opening datagram sockets: `create_datagram_endpoint`, and `_make_datagram_transport`.
 //!
-//! Names are resolved by `_ensure_resolved` and sockets connected by `sock_connect`, both through the loop object, so that
-//! a program's own versions are used. Called by Python code; calls [`crate::transports::datagram`] by the loop's method.
+//! Names are resolved by `_ensure_resolved` and sockets connected by `sock_connect`, both through the loop
+//! object, so that a program's own versions are used. Called by Python code; calls
+//! [`crate::transports::datagram`] by the loop's method.
 
 use pyo3::exceptions::{PyFileNotFoundError, PyOSError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -208,7 +209,8 @@ async fn plans(event_loop: &GcRef<EventLoop>, place: &Place) -> PyResult<Vec<Pla
     }
 }
 
-/// Removes a Unix socket that a program before this one left behind. Names without a path are not in the file system.
+/// Removes a Unix socket that a program before this one left behind. Names without a path are not in the file
+/// system.
 fn remove_stale(local: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = local.py();
     if !local.is_truthy()? || local.get_item(0)?.eq("\0")? {

@@ -83,7 +83,8 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
     );
 }
 
-/// A new loop's settings: `PYTHONASYNCIODEBUG` and development mode are asked for through the standard library.
+/// A new loop's settings: `PYTHONASYNCIODEBUG` and development mode are asked for through the standard
+/// library.
 pub(super) fn init(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     let py = event_loop.py();
     event_loop.slow_callback_duration.put(PyFloat::new(py, 0.1));
@@ -120,7 +121,8 @@ pub(super) fn is_coroutine_function(name: &Name<2>, callback: &Bound<'_, PyAny>)
     }
 }
 
-/// Whether a callback is a function or a method of which the standard library would surely say that it is no coroutine function.
+/// Whether a callback is a function or a method of which the standard library would surely say that it is no
+/// coroutine function.
 fn is_ordinary(callback: &Bound<'_, PyAny>) -> PyResult<bool> {
     match callable::known(callback) {
         None => Ok(false),

@@ -51,8 +51,8 @@ pub(super) fn driver() -> Driver {
     driver
 }
 
-/// ValueError for a value that means nothing; a line in asyncio's log, at the level of debugging, where the kernel has refused what the
-/// variable asks for.
+/// ValueError for a value that means nothing; a line in asyncio's log, at the level of debugging, where the
+/// kernel has refused what the variable asks for.
 pub(super) fn report(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     static FRAME: Frame = Frame::new(&SELECTOR_EVENTS, "BaseSelectorEventLoop.__init__");
     match wish() {

@@ -1,8 +1,8 @@
 //! Executors: `run_in_executor`, `set_default_executor`, `shutdown_default_executor`.
 //!
-//! The default executor is a native [`ThreadPool`], made when first needed, unless a program sets another. Called by Python code,
-//! by `to_thread`, and by [`super::lifecycle`] when the loop closes; calls [`crate::executor`], or the `submit()` of an executor
-//! that is not native.
+//! The default executor is a native [`ThreadPool`], made when first needed, unless a program sets another.
+//! Called by Python code, by `to_thread`, and by [`super::lifecycle`] when the loop closes; calls
+//! [`crate::executor`], or the `submit()` of an executor that is not native.
 
 use pyo3::exceptions::{PyException, PyRuntimeError, PyRuntimeWarning, PyTypeError};
 use pyo3::prelude::*;
@@ -137,7 +137,8 @@ fn native<'a, 'py>(
     })
 }
 
-/// Whether a call that does not block may be made here instead of by the executor: no program code would see the difference.
+/// Whether a call that does not block may be made here instead of by the executor: no program code would see
+/// the difference.
 pub(super) fn is_unwatched(event_loop: &Obj<'_, EventLoop>) -> PyResult<bool> {
     let executor = executors(event_loop).current.get(event_loop.py());
     Ok(!event_loop.overrides(Overridable::RunInExecutor)
@@ -195,7 +196,8 @@ fn default_executor<'py>(event_loop: &Obj<'py, EventLoop>) -> Output<'py> {
         if stands_in || Obj::<ThreadPool>::cast_exact(&executor).is_none() {
             return Ok(executor);
         }
-        // From now on the program wants to see what the standard library's class does. What was begun is finished.
+        // From now on the program wants to see what the standard library's class does. What was begun is
+        // finished.
         executors(event_loop).former.put(executor);
     }
     let executor = if stands_in { executor::default_pool(py)? } else { executor::standard_pool(py)? };
@@ -230,8 +232,8 @@ pub(super) fn shut_down_without_waiting(event_loop: &Obj<'_, EventLoop>) -> PyRe
     }
 }
 
-/// `BaseEventLoop.shutdown_default_executor`. The routine's first slot is the timeout, the second the thread that waits, the third
-/// the timer that ends the patience.
+/// `BaseEventLoop.shutdown_default_executor`. The routine's first slot is the timeout, the second the thread
+/// that waits, the third the timer that ends the patience.
 fn shut_down<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
     #[cfg(Py_3_12)]
     let [timeout] = args.parse(&SHUTDOWN)?;

@@ -1,5 +1,6 @@
-//! `_faults`: injects faults into the system calls of whole programs, for tests. Every loop that is made after a call of it gets a
-//! driver with fault injection; a seed decides when a fault strikes. Called by tests; calls the driver.
+//! `_faults`: injects faults into the system calls of whole programs, for tests. Every loop that is made
+//! after a call of it gets a driver with fault injection; a seed decides when a fault strikes. Called by
+//! tests; calls the driver.
 
 use std::sync::{Mutex, PoisonError};
 

@@ -1,8 +1,8 @@
 //! A selector that the program gives to the loop, `EventLoop(selector)`: the loop waits in its `select()`.
 //!
-//! What the loop watches stays with its own poller, whose descriptor is the one that the selector watches. The standard
-//! library's selectors wake up when this descriptor is ready. A program's own selector may treat time as it likes. Called by `event_loop`,
-//! `internals` and `lifecycle`.
+//! What the loop watches stays with its own poller, whose descriptor is the one that the selector watches.
+//! The standard library's selectors wake up when this descriptor is ready. A program's own selector may treat
+//! time as it likes. Called by `event_loop`, `internals` and `lifecycle`.
 
 use std::time::Duration;
 
@@ -60,7 +60,8 @@ pub(super) fn take(event_loop: &Obj<'_, EventLoop>, selector: &Bound<'_, PyAny>)
     Ok(())
 }
 
-/// Has the loop wait by a `selectors.DefaultSelector()`, as asyncio's does, where a program has replaced that, or what is done with it.
+/// Has the loop wait by a `selectors.DefaultSelector()`, as asyncio's does, where a program has replaced
+/// that, or what is done with it.
 pub(super) fn take_replaced(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     let py = event_loop.py();
     if !event_loop.selector.is_empty()
@@ -73,7 +74,8 @@ pub(super) fn take_replaced(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     take(event_loop, &SELECTOR.current(py)?.call0()?)
 }
 
-/// Says which selector the loop uses: the one that it was given, or asyncio's own choice, in whose place the loop's poller stands.
+/// Says which selector the loop uses: the one that it was given, or asyncio's own choice, in whose place the
+/// loop's poller stands.
 pub(super) fn log(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     static FRAME: Frame = Frame::new(&SELECTOR_EVENTS, "BaseSelectorEventLoop.__init__");
     let py = event_loop.py();
@@ -105,7 +107,8 @@ pub(super) fn process(event_loop: &Obj<'_, EventLoop>, events: Bound<'_, PyAny>)
     stock::event_loop(py)?.call_method1(name!("_process_events"), (event_loop.as_any(), events)).map(drop)
 }
 
-/// `selector.select(timeout)`: what came of the descriptors that the program has registered itself. Those of the loop are in the ring.
+/// `selector.select(timeout)`: what came of the descriptors that the program has registered itself. Those of
+/// the loop are in the ring.
 pub(super) fn select<'py>(
     event_loop: &Obj<'py, EventLoop>,
     selector: &Bound<'py, PyAny>,

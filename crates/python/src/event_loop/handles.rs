@@ -1,8 +1,9 @@
 //! Handles of classes that a program has put in the place of `asyncio.events.Handle` and `TimerHandle`.
 //!
-//! A handle of a class of the program's own is run by its method `_run`, as in asyncio: as an entry or a timer of a kind of its own, and
-//! where a native handle is wanted, by a native handle. Called by [`super::schedule`] where the names were replaced, and by
-//! [`super::internals`] for what programs put into `_ready` and `_scheduled`.
+//! A handle of a class of the program's own is run by its method `_run`, as in asyncio: as an entry or a
+//! timer of a kind of its own, and where a native handle is wanted, by a native handle. Called by
+//! [`super::schedule`] where the names were replaced, and by [`super::internals`] for what programs put into
+//! `_ready` and `_scheduled`.
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;

@@ -1,8 +1,9 @@
 //! `loop._scheduled`: the timers as programs see them, and what programs change of them.
 //!
-//! `python/yibu/loop_internals.py` makes the list. While a program has it, the loop calls `_sync_timers()` of Python code when
-//! a turn begins and when it has taken out what is due, and [`added`] when a timer came, so that list and heap agree. An
-//! alarm of the heap becomes a timer handle when Python code asks for it: most never do.
+//! `python/yibu/loop_internals.py` makes the list. While a program has it, the loop calls `_sync_timers()` of
+//! Python code when a turn begins and when it has taken out what is due, and [`added`] when a timer came, so
+//! that list and heap agree. An alarm of the heap becomes a timer handle when Python code asks for it: most
+//! never do.
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyList, PyString};

@@ -1,8 +1,9 @@
-//! What libraries use of asyncio's loops under private names, as far as it is state of the native loop: what is ready, what the
-//! selector would say, one turn by hand. [`super::internal_timers`] has what is due.
+//! What libraries use of asyncio's loops under private names, as far as it is state of the native loop: what
+//! is ready, what the selector would say, one turn by hand. [`super::internal_timers`] has what is due.
 //!
-//! `python/yibu/loop_internals.py` makes the objects of it that Python code sees (`_ready`, `_selector`); here is
-//! what they call. An entry of the ring that is no handle becomes one when Python code asks for it: most never are.
+//! `python/yibu/loop_internals.py` makes the objects of it that Python code sees (`_ready`, `_selector`);
+//! here is what they call. An entry of the ring that is no handle becomes one when Python code asks for it:
+//! most never are.
 
 use std::ffi::CStr;
 use std::time::Duration;
@@ -207,7 +208,8 @@ fn select<'py>(event_loop: &Obj<'py, EventLoop>, timeout: &Bound<'py, PyAny>) ->
         (before, !engine.ready.is_empty())
     });
     if is_ready {
-        // What threads have posted makes a descriptor of asyncio's loop readable, and the selector does not block.
+        // What threads have posted makes a descriptor of asyncio's loop readable, and the selector does not
+        // block.
         engine.with(Engine::poll).map_err(|error| errors::os_error(&error))?;
     } else if timeout.is_none() {
         turn::park(event_loop, None)?;

@@ -135,8 +135,8 @@ fn run_until_stopped(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     } else {
         begin_run(event_loop)?;
     }
-    // PyO3 counts attachments of its own making only: within one, what is dropped is released at once instead of being
-    // kept for the next, and attaching again is free.
+    // PyO3 counts attachments of its own making only: within one, what is dropped is released at once instead
+    // of being kept for the next, and attaching again is free.
     let ran = attached(|_| {
         trampoline::caught(|| {
             loop {
@@ -192,8 +192,8 @@ fn end_run(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     if event_loop.is_traced() {
         tracing::leave_turn(event_loop, None);
     }
-    // Up to 3.11 the interpreter makes an object for that. Where the memory is short only for a moment, no other loop could run in
-    // this thread any more.
+    // Up to 3.11 the interpreter makes an object for that. Where the memory is short only for a moment, no
+    // other loop could run in this thread any more.
     let unset = set_running(py, &none(py)).or_else(|error| match error.is_instance_of::<PyMemoryError>(py) {
         true => set_running(py, &none(py)),
         false => Err(error),
@@ -211,7 +211,8 @@ fn set_running(py: Python<'_>, event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
     }
 }
 
-/// `base_events._run_until_complete_cb`, which Python code sees in its place among the callbacks of a native future.
+/// `base_events._run_until_complete_cb`, which Python code sees in its place among the callbacks of a native
+/// future.
 static COMPLETION: Reaction = Reaction {
     name: "_run_until_complete_cb",
     run: completed,

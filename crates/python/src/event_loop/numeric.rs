@@ -14,8 +14,9 @@ use crate::ffi::audit;
 use crate::replaced::names::sockets;
 use crate::{addresses, stock};
 
-/// The answer to `(host, port, family, type, proto, flags)`. `None` where the standard library is to say it: for a question that
-/// is not an ordinary one, for one that has several answers or none, and where a program sees which function is asked.
+/// The answer to `(host, port, family, type, proto, flags)`. `None` where the standard library is to say it:
+/// for a question that is not an ordinary one, for one that has several answers or none, and where a program
+/// sees which function is asked.
 pub(super) fn answer<'py>(question: &Bound<'py, PyTuple>) -> PyResult<Option<Bound<'py, PyAny>>> {
     let py = question.py();
     let (host, port) = (question.get_item(0)?, question.get_item(1)?);

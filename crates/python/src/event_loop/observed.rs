@@ -1,9 +1,9 @@
-//! Runs entries that debug mode times, entries of a loop that is traced, and entries whose handle has a `_run` that a program
-//! has replaced.
+//! Runs entries that debug mode times, entries of a loop that is traced, and entries whose handle has a
+//! `_run` that a program has replaced.
 //!
-//! asyncio runs everything through handles. Here most entries are not handles. While `_run` is replaced, as detectors of blocking
-//! callbacks do, each entry gets a handle when it is about to run. Called by the core's turn, for each entry of a loop in debug mode, of one that is
-//! traced or of one that is not untouched.
+//! asyncio runs everything through handles. Here most entries are not handles. While `_run` is replaced, as
+//! detectors of blocking callbacks do, each entry gets a handle when it is about to run. Called by the core's
+//! turn, for each entry of a loop in debug mode, of one that is traced or of one that is not untouched.
 
 use std::time::Instant;
 
@@ -72,7 +72,8 @@ fn run_by_handle(event_loop: &Obj<'_, EventLoop>, entry: Entry) -> PyResult<()> 
 /// Runs an entry in debug mode: measures it, and names it when it was slow.
 fn run_timed(event_loop: &Obj<'_, EventLoop>, entry: Entry) -> PyResult<()> {
     let (subject, handle) = match &entry {
-        // The handle of a watcher, a transport or a server. A future is no callback: what awaits it is named in its own step.
+        // The handle of a watcher, a transport or a server. A future is no callback: what awaits it is named
+        // in its own step.
         Entry::Other(Other::Io(id)) => {
             let owner =
                 operation::owner(event_loop, *id).filter(|owner| Obj::<Future>::cast(owner).is_none());

@@ -1,4 +1,5 @@
-//! Pipes: `connect_read_pipe` and `connect_write_pipe`. Called by Python code; calls [`crate::transports::pipes`].
+//! Pipes: `connect_read_pipe` and `connect_write_pipe`. Called by Python code; calls
+//! [`crate::transports::pipes`].
 
 use pyo3::prelude::*;
 

@@ -1,7 +1,8 @@
 //! Names and addresses: `getaddrinfo`, `getnameinfo`, and [`ensure_resolved`] for connecting and binding.
 //!
-//! Resolving blocks, so it is done by the default executor. Numeric addresses need no resolver, and are done at
-//! once. Called by Python code, by [`super::sock`] and by what makes connections; calls the `socket` module.
+//! Resolving blocks, so it is done by the default executor. Numeric addresses need no resolver, and are done
+//! at once. Called by Python code, by [`super::sock`] and by what makes connections; calls the `socket`
+//! module.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -55,7 +56,8 @@ fn or_zero<'py>(args: &Args<'_, 'py>, name: &str, value: Bound<'py, PyAny>) -> P
     Ok(value)
 }
 
-/// ValueError for a name with a null character in it: C code would take the part before that character for the whole name.
+/// ValueError for a name with a null character in it: C code would take the part before that character for
+/// the whole name.
 fn refuse_null(name: &Bound<'_, PyAny>) -> PyResult<()> {
     let has_null = match name.cast::<PyString>() {
         Ok(text) => text.contains("\0")?,
@@ -179,8 +181,8 @@ fn numeric_family(host: &str) -> Option<i32> {
     host.parse::<Ipv6Addr>().is_ok().then_some(AF_INET6)
 }
 
-/// The family of an address that a function in the place of `inet_pton` reads: the one asked for, `given`, or where that is any family
-/// one of two.
+/// The family of an address that a function in the place of `inet_pton` reads: the one asked for, `given`, or
+/// where that is any family one of two.
 fn family_by<'py>(
     inet_pton: &Bound<'py, PyAny>,
     host: &Bound<'py, PyString>,
@@ -307,7 +309,8 @@ fn parts<'py>(address: &Bound<'py, PyAny>) -> PyResult<Parts<'py>> {
     Ok((host, port, slice(2, isize::MAX.unsigned_abs())?))
 }
 
-/// `base_events._ipaddr_info`: the address info of a numeric address, `None` for a name that has to be resolved.
+/// `base_events._ipaddr_info`: the address info of a numeric address, `None` for a name that has to be
+/// resolved.
 fn numeric_info<'py>(
     question: &Question,
     host: &Bound<'py, PyAny>,

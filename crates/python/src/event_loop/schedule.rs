@@ -144,8 +144,8 @@ fn by_class<'py>(
     }
 }
 
-/// Whether a call of `call_soon` or `call_soon_threadsafe` is one of the many: on a running loop of which the program has replaced nothing,
-/// outside debug mode, and with a callback and arguments alone.
+/// Whether a call of `call_soon` or `call_soon_threadsafe` is one of the many: on a running loop of which the
+/// program has replaced nothing, outside debug mode, and with a callback and arguments alone.
 #[inline(always)]
 fn is_ordinary(event_loop: &Obj<'_, EventLoop>, args: &Args<'_, '_>) -> bool {
     event_loop.is_untouched()
@@ -160,8 +160,8 @@ fn call_soon<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Outp
     if is_ordinary(event_loop, &args)
         && let Some(callback) = args.get(0)
     {
-        // A running loop is alive, and with it what it is to run: until then the collector need not look at the handle, and most are
-        // dropped by their caller at once and gone when they have run.
+        // A running loop is alive, and with it what it is to run: until then the collector need not look at
+        // the handle, and most are dropped by their caller at once and gone when they have run.
         let handle = Handle::create_untracked(event_loop.py())?;
         handle.prepare(event_loop, callback, &args, 1, None)?;
         event_loop.push_made(|| Entry::of(&HANDLE, handle.clone()))?;
@@ -247,12 +247,13 @@ fn post_soon_with_care<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py
 #[inline]
 pub(super) fn post<'py>(event_loop: &Obj<'py, EventLoop>, handle: Obj<'py, PostedHandle>) -> PyResult<()> {
     note_cause(handle.as_any(), true)?;
-    // This thread holds the interpreter, so a loop that another thread runs is blocked or between two uses of its ring.
+    // This thread holds the interpreter, so a loop that another thread runs is blocked or between two uses of
+    // its ring.
     event_loop.push_made(|| Entry::of(&POSTED, handle))?;
     event_loop.inbox.note_pushed();
     if event_loop.runs_elsewhere() && event_loop.inbox.is_flooded() {
-        // asyncio writes to a socket here, and a thread that waits for the interpreter gets it. Threads that post without end would leave
-        // the loop no time otherwise.
+        // asyncio writes to a socket here, and a thread that waits for the interpreter gets it. Threads that
+        // post without end would leave the loop no time otherwise.
         let inbox = Arc::clone(&event_loop.inbox);
         event_loop.py().detach(|| inbox.throttle());
     }

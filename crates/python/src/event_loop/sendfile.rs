@@ -1,8 +1,8 @@
 //! Files to connections: `sendfile` and `sock_sendfile`.
 //!
-//! The kernel copies where it can; [`copying`] does where it cannot (TLS, a file that is none). The private methods are there because
-//! programs and tests force copying by replacing them. Called by Python code; calls the driver's
-//! [`SendingFile`](yibu_engine::SendingFile) and [`super::sock`].
+//! The kernel copies where it can; [`copying`] does where it cannot (TLS, a file that is none). The private
+//! methods are there because programs and tests force copying by replacing them. Called by Python code; calls
+//! the driver's [`SendingFile`](yibu_engine::SendingFile) and [`super::sock`].
 
 mod copying;
 pub mod protocol;
@@ -254,7 +254,8 @@ fn sendfile_native<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -
     })
 }
 
-/// A transport whose socket is used directly meanwhile: it neither reads nor writes, and its descriptor is free to be watched.
+/// A transport whose socket is used directly meanwhile: it neither reads nor writes, and its descriptor is
+/// free to be watched.
 struct Direct {
     event_loop: GcRef<EventLoop>,
     transport: GcRef<SocketTransport>,
@@ -409,8 +410,8 @@ impl Transfer {
         socket.retry(Interest::Write, attempt).await.map(drop)
     }
 
-    /// Sends a piece; true when nothing was left. After each the loop has a turn, as on asyncio: small files one after the other
-    /// would leave it none.
+    /// Sends a piece; true when nothing was left. After each the loop has a turn, as on asyncio: small files
+    /// one after the other would leave it none.
     fn send(&mut self, socket: &Socket, waited: bool, py: Python<'_>) -> PyResult<bool> {
         let asked = self.left.unwrap_or(self.size).min(MAX_ASKED);
         if asked == 0 {

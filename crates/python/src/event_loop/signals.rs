@@ -57,8 +57,8 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
     );
 }
 
-/// A loop's handlers by signal, and the pipe, which lasts from the first handler or the first run in the main thread until the loop is
-/// closed.
+/// A loop's handlers by signal, and the pipe, which lasts from the first handler or the first run in the main
+/// thread until the loop is closed.
 #[derive(Default)]
 pub struct Signals {
     handlers: Vec<(i32, Ref<Handle>)>,

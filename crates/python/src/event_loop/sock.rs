@@ -1,10 +1,10 @@
 //! Coroutines on the program's own sockets: `sock_recv`, `sock_sendall`, `sock_connect`, `sock_accept` and
 //! their kin.
 //!
-//! Each coroutine tries at once. Only if the socket is not ready it waits, on a future that the kernel's report completes.
-//! Receiving from and sending to a plain `socket.socket` is done by system calls made here; any other object (a subclass, an
-//! object with the same methods) is used through its methods. Called by Python code; calls [`crate::core::watched`], [`super::resolve`]
-//! and the driver.
+//! Each coroutine tries at once. Only if the socket is not ready it waits, on a future that the kernel's
+//! report completes. Receiving from and sending to a plain `socket.socket` is done by system calls made here;
+//! any other object (a subclass, an object with the same methods) is used through its methods. Called by
+//! Python code; calls [`crate::core::watched`], [`super::resolve`] and the driver.
 
 use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
@@ -65,7 +65,8 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
     );
 }
 
-/// A method of `N` arguments, the first of which is the socket, that tries again whenever the socket is ready.
+/// A method of `N` arguments, the first of which is the socket, that tries again whenever the socket is
+/// ready.
 trait Attempt<const N: usize>: 'static {
     const SIGNATURE: &'static Signature<N>;
     const INTEREST: Interest;
@@ -100,7 +101,8 @@ impl<'py> Call<'_, 'py> {
     }
 }
 
-/// The coroutine. Its first slot has the socket, the others have the other arguments; the number is the operation waited for.
+/// The coroutine. Its first slot has the socket, the others have the other arguments; the number is the
+/// operation waited for.
 fn begin<'py, A: Attempt<N>, const N: usize>(
     event_loop: &Obj<'py, EventLoop>,
     args: Args<'_, 'py>,
@@ -175,8 +177,8 @@ fn again<'py, A: Attempt<N>, const N: usize>(
 ) -> PyResult<Step<'py>> {
     let py = call.py();
     call.with_owner::<EventLoop, _>(py, |event_loop| {
-        // A stale identifier (another watcher took the side, the loop was closed) cancels nothing. That the table of the
-        // watched still names it does no harm.
+        // A stale identifier (another watcher took the side, the loop was closed) cancels nothing. That the
+        // table of the watched still names it does no harm.
         let owner = event_loop.engine.with(|engine| engine.cancel(OpId::from_bits(call.number.get())));
         drop(owner);
         waited?;
@@ -184,8 +186,8 @@ fn again<'py, A: Attempt<N>, const N: usize>(
     })
 }
 
-/// `loop.sock_recv(sock, n)`: into the loop's buffer, of which bytes are made. More than the buffer holds is left to the
-/// socket's method.
+/// `loop.sock_recv(sock, n)`: into the loop's buffer, of which bytes are made. More than the buffer holds is
+/// left to the socket's method.
 struct Receive;
 
 impl Attempt<2> for Receive {

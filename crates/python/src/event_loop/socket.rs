@@ -1,4 +1,5 @@
-//! A socket of the program's own, as the coroutines of the control plane use it: what may be done with it, and how to wait for it.
+//! A socket of the program's own, as the coroutines of the control plane use it: what may be done with it,
+//! and how to wait for it.
 //!
 //! Used by [`super::sock`] and [`super::sendfile`]; calls [`crate::coroutines::Readiness`].
 

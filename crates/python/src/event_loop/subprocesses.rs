@@ -1,7 +1,8 @@
 //! Child processes: `subprocess_exec`, `subprocess_shell`, and which watcher waits for the children.
 //!
-//! Called by programs and by [`crate::subprocess`]; calls [`crate::unix_events`], whose transport starts the child and whose
-//! watchers wait for it. Until Python 3.13 a program may set a watcher of its own, which is used then.
+//! Called by programs and by [`crate::subprocess`]; calls [`crate::unix_events`], whose transport starts the
+//! child and whose watchers wait for it. Until Python 3.13 a program may set a watcher of its own, which is
+//! used then.
 
 use pyo3::exceptions::{PyKeyboardInterrupt, PyRuntimeError, PySystemExit, PyValueError};
 use pyo3::prelude::*;
@@ -77,8 +78,8 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
     });
 }
 
-/// A call of `subprocess_exec` or `subprocess_shell`: nothing is checked before the coroutine runs. The routine's first slot has
-/// the arguments as a tuple, the second one the keywords for Popen.
+/// A call of `subprocess_exec` or `subprocess_shell`: nothing is checked before the coroutine runs. The
+/// routine's first slot has the arguments as a tuple, the second one the keywords for Popen.
 fn begin<'py>(
     event_loop: &Obj<'py, EventLoop>,
     args: &Args<'_, 'py>,
@@ -123,7 +124,8 @@ fn run_shell<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     run(routine, true)
 }
 
-/// Checks the arguments, makes the protocol, and has the transport made. The routine's number says whether it is a shell.
+/// Checks the arguments, makes the protocol, and has the transport made. The routine's number says whether it
+/// is a shell.
 fn run<'py>(routine: &Obj<'py, Routine>, in_shell: bool) -> PyResult<Step<'py>> {
     let py = routine.py();
     let event_loop = routine.owner::<EventLoop>(py)?;
@@ -320,7 +322,8 @@ fn child_ended<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Ou
     let [_, code, transport] = args.parse(&ENDED)?;
     let exited = pyo3::intern!(py, "_process_exited");
     if running(py)?.is_some_and(|running| running.is(event_loop.as_any())) {
-        // The child was reaped this moment. If the transport were told later, a signal could go to the process that gets the id next.
+        // The child was reaped this moment. If the transport were told later, a signal could go to the
+        // process that gets the id next.
         transport.call_method1(exited, (code,))?;
     } else {
         // A watcher of the program's, which calls from a thread of its own.
@@ -433,7 +436,8 @@ fn watcher_of_program(py: Python<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
     watcher.map(Some)
 }
 
-/// Whether a policy's watcher is none, or of the class that stock loops have made there: the loop's own does what that does.
+/// Whether a policy's watcher is none, or of the class that stock loops have made there: the loop's own does
+/// what that does.
 #[cfg(not(Py_3_14))]
 fn is_default(watcher: &Bound<'_, PyAny>) -> PyResult<bool> {
     Ok(watcher.is_none() || watcher.get_type().is(stock::default_child_watcher(watcher.py())?))

@@ -174,7 +174,8 @@ fn take_over_what_was_read<'py>(
     Ok(())
 }
 
-/// A transport on its way to TLS: unless that succeeds, the transport is closed, and what was arranged is cancelled.
+/// A transport on its way to TLS: unless that succeeds, the transport is closed, and what was arranged is
+/// cancelled.
 struct Upgrade(Option<[GcRef; 3]>);
 
 impl Upgrade {

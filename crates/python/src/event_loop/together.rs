@@ -4,7 +4,8 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::Poll;
 
-/// Some futures. They have no wakers of their own: whatever wakes the coroutine has all of them polled, in their order.
+/// Some futures. They have no wakers of their own: whatever wakes the coroutine has all of them polled, in
+/// their order.
 pub(super) struct Together<F>(Vec<Pin<Box<F>>>);
 
 impl<F: Future> Together<F> {

@@ -1,7 +1,7 @@
 //! Unix sockets: `create_unix_connection` and `create_unix_server`, and the paths that servers leave behind.
 //!
-//! What a path is to the file system is asked and changed through `os`, for its errors name the path. Connections and servers are those
-//! of `connect` and `serve`. Called by Python code.
+//! What a path is to the file system is asked and changed through `os`, for its errors name the path.
+//! Connections and servers are those of `connect` and `serve`. Called by Python code.
 
 #[cfg(Py_3_13)]
 mod cleanup;

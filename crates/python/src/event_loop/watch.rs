@@ -1,4 +1,5 @@
-//! `add_reader` and its three sisters, and what they ask first: whether the descriptor belongs to a transport.
+//! `add_reader` and its three sisters, and what they ask first: whether the descriptor belongs to a
+//! transport.
 //!
 //! Called by Python code; the watchers are in [`crate::core::watched`], the descriptors of transports in
 //! [`crate::transports::descriptors`].
@@ -139,7 +140,8 @@ fn invalid_object(file: &Bound<'_, PyAny>, error: PyErr) -> PyErr {
     }
 }
 
-/// What [`descriptors::number_of`] found, where it is the number that a program gave and needs not be read again.
+/// What [`descriptors::number_of`] found, where it is the number that a program gave and needs not be read
+/// again.
 fn given_number(file: &Bound<'_, PyAny>, fd: Fd) -> Option<Fd> {
     (fd >= 0 && file.is_instance_of::<PyInt>()).then_some(fd)
 }

@@ -1,6 +1,8 @@
-//! The contexts of handles: which of them are shared with other handles, and how one gets a context of its own.
+//! The contexts of handles: which of them are shared with other handles, and how one gets a context of its
+//! own.
 //!
-//! What is shared, and why nobody can tell, is in [`crate::core::contexts`]. Called when a handle is made, run or asked for its context.
+//! What is shared, and why nobody can tell, is in [`crate::core::contexts`]. Called when a handle is made,
+//! run or asked for its context.
 
 use pyo3::prelude::*;
 
@@ -92,7 +94,8 @@ fn make_own<'py>(handle: &Obj<'py, Handle>, context: Bound<'py, PyAny>) {
     handle.context.put(context);
 }
 
-/// Takes the context that a handle ran in from it again, unless something was set in it or other code has a reference to it.
+/// Takes the context that a handle ran in from it again, unless something was set in it or other code has a
+/// reference to it.
 #[inline]
 fn take_back<'py>(
     handle: &Obj<'py, Handle>,

@@ -1,4 +1,5 @@
-//! [`Noted`]: what a handle keeps of debug mode: the stack of the code that made it, and what `repr()` said when it was cancelled.
+//! [`Noted`]: what a handle keeps of debug mode: the stack of the code that made it, and what `repr()` said
+//! when it was cancelled.
 //!
 //! Both are in one tuple, because most handles have neither. Filled and read by [`super`].
 

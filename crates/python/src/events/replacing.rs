@@ -1,6 +1,8 @@
-//! What a program has replaced of handles: their `__init__`, `_run` and `cancel`, and the names by which the loop finds their classes.
+//! What a program has replaced of handles: their `__init__`, `_run` and `cancel`, and the names by which the
+//! loop finds their classes.
 //!
-//! Asked by the loop's methods before they make or run a handle natively, and by [`crate::alarms`], which has no handles.
+//! Asked by the loop's methods before they make or run a handle natively, and by [`crate::alarms`], which has
+//! no handles.
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
@@ -17,7 +19,8 @@ const CANCEL: Replaced = 1 << 1;
 /// The names behind the bits.
 pub(super) const HOOKS: &[&[&str]] = &[&["_run"], &["cancel"]];
 
-/// Whether any handles have another `_run` than the native one; `None` where a change of that would not be noticed.
+/// Whether any handles have another `_run` than the native one; `None` where a change of that would not be
+/// noticed.
 pub fn runs_are_replaced(py: Python<'_>) -> Option<bool> {
     let replaced = originals::replaced_in::<Handle>(py)
         | originals::replaced_in::<TimerHandle>(py)

@@ -1,9 +1,10 @@
-//! `_ThreadSafeHandle` (3.14): what `call_soon_threadsafe` returns. Another thread that cancels it, or asks whether it was cancelled, while
-//! its callback runs waits until the callback has ended.
+//! `_ThreadSafeHandle` (3.14): what `call_soon_threadsafe` returns. Another thread that cancels it, or asks
+//! whether it was cancelled, while its callback runs waits until the callback has ended.
 //!
-//! asyncio holds an `RLock` around the callback; here only a thread that really has to wait makes something to wait on, and lists it beside
-//! the handle ([`LATCHES`]), which so takes little more memory than any other. Everything but the waiting happens with the interpreter lock
-//! held, so checking and registering cannot be separated.
+//! asyncio holds an `RLock` around the callback; here only a thread that really has to wait makes something
+//! to wait on, and lists it beside the handle ([`LATCHES`]), which so takes little more memory than any
+//! other. Everything but the waiting happens with the interpreter lock held, so checking and registering
+//! cannot be separated.
 
 use std::cell::Cell;
 use std::ffi::CStr;
@@ -37,7 +38,8 @@ impl Latch {
     }
 }
 
-/// The latches of all handles at which threads wait, by the addresses of the handles, which the waiting threads keep alive.
+/// The latches of all handles at which threads wait, by the addresses of the handles, which the waiting
+/// threads keep alive.
 static LATCHES: Mutex<Vec<(usize, Arc<Latch>)>> = Mutex::new(Vec::new());
 
 /// How many latches are listed: while there are none, a handle that has run need not look for its own.

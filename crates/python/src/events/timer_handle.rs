@@ -1,7 +1,7 @@
 //! `TimerHandle`: a callback that runs at a time of the loop's clock. `asyncio.events.TimerHandle`, native.
 //!
-//! Made by `call_later` and `call_at`, and run by the loop's turn when the time has come. A timer is a [`Handle`] with a
-//! [`Deadline`]; calls the handle, and the loop when it is cancelled.
+//! Made by `call_later` and `call_at`, and run by the loop's turn when the time has come. A timer is a
+//! [`Handle`] with a [`Deadline`]; calls the handle, and the loop when it is cancelled.
 
 use std::cell::Cell;
 use std::ffi::CStr;

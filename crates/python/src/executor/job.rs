@@ -1,7 +1,7 @@
 //! `Job`: a call that a worker makes, and the future of its result. `concurrent.futures.thread._WorkItem`.
 //!
-//! The outcome of a job of a loop travels in the job itself, as a message to that loop; there it completes the loop's future.
-//! A job that came by `submit()` completes its `concurrent.futures.Future` where it runs.
+//! The outcome of a job of a loop travels in the job itself, as a message to that loop; there it completes
+//! the loop's future. A job that came by `submit()` completes its `concurrent.futures.Future` where it runs.
 
 use std::cell::Cell;
 use std::ffi::CStr;
@@ -150,8 +150,8 @@ pub fn unfinished(py: Python<'_>) -> Vec<Unfinished<'_>> {
     jobs.map(|job| (job.future.get_or_none(py), job.call.function(py), job.taken.get())).collect()
 }
 
-/// Runs a job that a worker has taken, unless it was cancelled. The loop whose inbox is returned has got the outcome but has
-/// not been woken.
+/// Runs a job that a worker has taken, unless it was cancelled. The loop whose inbox is returned has got the
+/// outcome but has not been woken.
 pub fn run(job: Obj<'_, Job>) -> PyResult<Option<Arc<Inbox<Message>>>> {
     let future = job.future.get_or_none(job.py());
     job.taken.set(true);

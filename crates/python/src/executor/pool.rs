@@ -36,7 +36,8 @@ const SHUTDOWN: Signature<2> =
     Signature::new_method("ThreadPoolExecutor.shutdown", "wait=True, *, cancel_futures=False");
 const EXIT: Signature<3> = Signature::new_method("Executor.__exit__", "exc_type, exc_val, exc_tb");
 
-/// Whether a native pool may be used instead of the standard library's class: no program has replaced that class or parts of it.
+/// Whether a native pool may be used instead of the standard library's class: no program has replaced that
+/// class or parts of it.
 #[inline]
 pub fn stands_in(py: Python<'_>) -> PyResult<bool> {
     Ok(EXECUTOR_METHODS.are_original(py)?
@@ -45,7 +46,8 @@ pub fn stands_in(py: Python<'_>) -> PyResult<bool> {
         && !WORK_ITEM.is_replaced(py))
 }
 
-/// `ThreadPoolExecutor(thread_name_prefix="asyncio")`: that of the standard library, or what a program has put in its place.
+/// `ThreadPoolExecutor(thread_name_prefix="asyncio")`: that of the standard library, or what a program has
+/// put in its place.
 pub fn standard_pool(py: Python<'_>) -> Output<'_> {
     let class = stock::module(py, "concurrent.futures")?.getattr(name!("ThreadPoolExecutor"))?;
     let keywords = PyDict::new(py);
@@ -98,7 +100,8 @@ fn after_shutdown() -> PyErr {
     PyRuntimeError::new_err("cannot schedule new futures after shutdown")
 }
 
-/// `ThreadPoolExecutor.submit` for a job. `word` goes to the worker that is woken for the job, see [`AT_ONCE`].
+/// `ThreadPoolExecutor.submit` for a job. `word` goes to the worker that is woken for the job, see
+/// [`AT_ONCE`].
 #[inline]
 pub fn submit<'py>(pool: &Obj<'py, ThreadPool>, job: Obj<'py, Job>, word: u32) -> PyResult<()> {
     let queue = pool.queue(pool.py())?;
@@ -123,7 +126,8 @@ fn may_grow(pool: &Obj<'_, ThreadPool>) -> PyResult<bool> {
     Ok(pool.threads(pool.py())?.len().cast_signed() < pool.most.get())
 }
 
-/// Queues a job and starts a worker for it, under the lock that the standard library takes when the interpreter exits.
+/// Queues a job and starts a worker for it, under the lock that the standard library takes when the
+/// interpreter exits.
 #[cold]
 fn submit_with_worker<'py>(
     pool: &Obj<'py, ThreadPool>,
@@ -284,7 +288,8 @@ impl Class for ThreadPool {
                 Ok(())
             },
         );
-        // Nothing refers to the executor any more: the workers end when the queue is empty, as `weakref_cb` makes them on asyncio.
+        // Nothing refers to the executor any more: the workers end when the queue is empty, as `weakref_cb`
+        // makes them on asyncio.
         t.finalize(|pool| {
             if let Some(queue) = pool.queue.obj(pool.py()) {
                 queue.close();

@@ -1,8 +1,8 @@
-//! `WorkQueue`: the queued jobs of an executor and the state of its workers. Executor and workers share it, so the executor can be
-//! freed while workers still run.
+//! `WorkQueue`: the queued jobs of an executor and the state of its workers. Executor and workers share it,
+//! so the executor can be freed while workers still run.
 //!
-//! To Python it is a little of the `queue.SimpleQueue` that stock's executor has: `qsize()` and `empty()`, and `put(None)`, by
-//! which `concurrent.futures` tells workers that the interpreter exits.
+//! To Python it is a little of the `queue.SimpleQueue` that stock's executor has: `qsize()` and `empty()`,
+//! and `put(None)`, by which `concurrent.futures` tells workers that the interpreter exits.
 
 use std::cell::Cell;
 use std::ffi::CStr;
@@ -18,8 +18,8 @@ use crate::ffi::class::Weak;
 use crate::ffi::{Class, ClassState, LoopCell, Obj, Ref, Table, Visitor, boolean, none};
 use crate::{names, stock};
 
-/// The word for a worker that may begin at once: see [`Sleeper::wake`]. A loop that wakes a worker passes the number of parks
-/// so far instead.
+/// The word for a worker that may begin at once: see [`Sleeper::wake`]. A loop that wakes a worker passes the
+/// number of parks so far instead.
 pub const AT_ONCE: u32 = 0;
 
 /// The data of a queue.
@@ -45,7 +45,8 @@ impl WorkQueue {
         self.worker_pool.with(|worker_pool| worker_pool.is_closed())
     }
 
-    /// Queues a job, and wakes a worker for it unless one is looking already. `word` is what [`Sleeper::sleep`] returns there.
+    /// Queues a job, and wakes a worker for it unless one is looking already. `word` is what
+    /// [`Sleeper::sleep`] returns there.
     #[inline]
     pub fn push(&self, job: Obj<'_, Job>, word: u32) -> PyResult<()> {
         let job = Ref::of(job);

@@ -1,7 +1,8 @@
 //! `Worker`: what the thread of a worker runs, as `concurrent.futures.thread._worker` does.
 //!
-//! A worker stays attached to the interpreter between two jobs and detaches before it sleeps. A worker wakes the loop that gets the
-//! outcome of a job only after it has detached; otherwise the loop would wake and wait for the interpreter.
+//! A worker stays attached to the interpreter between two jobs and detaches before it sleeps. A worker wakes
+//! the loop that gets the outcome of a job only after it has detached; otherwise the loop would wake and wait
+//! for the interpreter.
 
 use std::cell::Cell;
 use std::ffi::CStr;
@@ -31,8 +32,8 @@ pub struct Worker {
     counted_as_looking: Cell<bool>,
 }
 
-/// How often a woken worker yields the processor before it waits for the interpreter: a microsecond or two in all if no other thread
-/// is ready to run.
+/// How often a woken worker yields the processor before it waits for the interpreter: a microsecond or two in
+/// all if no other thread is ready to run.
 const YIELDS: usize = 4;
 
 /// Workers release the interpreter for a loop that was woken this long ago and has not begun to run.
@@ -51,14 +52,16 @@ impl Worker {
         worker.counted_as_looking.set(true);
         queue.begin_looking();
         make_callable(&worker, |worker, args| {
-            // PyO3 counts attachments of its own making only: within one, what is dropped is released at once.
+            // PyO3 counts attachments of its own making only: within one, what is dropped is released at
+            // once.
             attached(|_| thread::outlive_interpreter(|| work(worker)))?;
             Ok(none(args.py()))
         });
         Ok(worker)
     }
 
-    /// The thread could not be started: takes the worker out of the queue's count, unless the thread did start.
+    /// The thread could not be started: takes the worker out of the queue's count, unless the thread did
+    /// start.
     pub fn give_up(&self, py: Python<'_>) {
         if self.counted_as_looking.replace(false)
             && let Some(queue) = self.queue.obj(py)
@@ -115,8 +118,9 @@ fn work(worker: &Obj<'_, Worker>) -> PyResult<()> {
     }
 }
 
-/// Yields the processor until the loop that woke this worker has parked. That loop still has the interpreter and is about to
-/// release it; to block on the interpreter instead would cost two more switches between threads.
+/// Yields the processor until the loop that woke this worker has parked. That loop still has the interpreter
+/// and is about to release it; to block on the interpreter instead would cost two more switches between
+/// threads.
 fn let_loop_park(parks_before: u32) {
     for _ in 0..YIELDS {
         if parks_before == AT_ONCE || turn::park_count() != parks_before {
@@ -126,8 +130,8 @@ fn let_loop_park(parks_before: u32) {
     }
 }
 
-/// Keeps workers from starving a loop: a loop that was woken and does not get the interpreter gets it before the next job. Only
-/// after a while, because a switch between threads costs more than a short job.
+/// Keeps workers from starving a loop: a loop that was woken and does not get the interpreter gets it before
+/// the next job. Only after a while, because a switch between threads costs more than a short job.
 #[derive(Default)]
 struct Starvation {
     /// When a loop was first seen to wait for the interpreter.
@@ -135,7 +139,8 @@ struct Starvation {
 }
 
 impl Starvation {
-    /// Releases the interpreter until the loop of `inbox` runs, if that loop was woken more than [`LOOP_WAITS`] ago.
+    /// Releases the interpreter until the loop of `inbox` runs, if that loop was woken more than
+    /// [`LOOP_WAITS`] ago.
     fn relieve(&mut self, py: Python<'_>, inbox: &Inbox<Message>) {
         if !inbox.is_woken() {
             self.since = None;
@@ -153,7 +158,8 @@ impl Starvation {
     }
 }
 
-/// Logs what a future raised when its outcome was set. An exception of the job itself is an outcome and does not come here.
+/// Logs what a future raised when its outcome was set. An exception of the job itself is an outcome and does
+/// not come here.
 #[cold]
 fn report(py: Python<'_>, error: PyErr) -> PyResult<()> {
     let keywords = PyDict::new(py);

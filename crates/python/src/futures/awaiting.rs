@@ -1,7 +1,8 @@
 //! The tasks that wait for a future: `_asyncio_awaited_by` and the two functions that change it (3.14).
 //!
-//! Native tasks and primitives leave themselves among the callbacks of what they wait for, which is all that a call graph has to
-//! read. Others tell it by `future_add_to_awaited_by()`. Called by Python code and by [`crate::graph`].
+//! Native tasks and primitives leave themselves among the callbacks of what they wait for, which is all that
+//! a call graph has to read. Others tell it by `future_add_to_awaited_by()`. Called by Python code and by
+//! [`crate::graph`].
 
 use pyo3::prelude::*;
 use pyo3::types::{PyFrozenSet, PyModule, PySet};

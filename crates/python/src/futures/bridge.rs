@@ -1,8 +1,8 @@
 //! Connects futures of asyncio and of `concurrent.futures`: `wrap_future`, and the chain that it and
 //! `run_coroutine_threadsafe` are made of.
 //!
-//! A [`Chain`] carries the outcome of one future to another and a cancellation back, each in the thread where the future it
-//! changes belongs. Called by Python code and by [`crate::event_loop`] for executors.
+//! A [`Chain`] carries the outcome of one future to another and a cancellation back, each in the thread where
+//! the future it changes belongs. Called by Python code and by [`crate::event_loop`] for executors.
 
 use std::ffi::CStr;
 
@@ -87,8 +87,8 @@ fn set_result_unless_cancelled<'py>(args: Args<'_, 'py>) -> Output<'py> {
 
 /// Two futures of which one follows the other. The loops are empty for futures of `concurrent.futures`.
 ///
-/// These keep their callbacks when they are done, and with them the chain, which therefore lets go of both: otherwise every result
-/// of a thread would wait for the garbage collector.
+/// These keep their callbacks when they are done, and with them the chain, which therefore lets go of both:
+/// otherwise every result of a thread would wait for the garbage collector.
 #[derive(Default)]
 pub struct Chain {
     source: Slot,
@@ -153,10 +153,12 @@ pub fn chain<'py>(source: &Bound<'py, PyAny>, destination: &Bound<'py, PyAny>) -
     react(source, &CALL_SET_STATE, chain.as_any())
 }
 
-/// Whether what follows from the other future is done to a future of this loop at once, or by `call_soon_threadsafe`.
+/// Whether what follows from the other future is done to a future of this loop at once, or by
+/// `call_soon_threadsafe`.
 ///
-/// At once only in the thread where the loop runs. Before 3.14 that is so only between futures of one loop: one of `concurrent.futures`
-/// that is done in the loop's own thread takes a turn to get there, too, and programs count turns.
+/// At once only in the thread where the loop runs. Before 3.14 that is so only between futures of one loop:
+/// one of `concurrent.futures` that is done in the loop's own thread takes a turn to get there, too, and
+/// programs count turns.
 fn is_at_once(event_loop: &Slot, other: &Slot, py: Python<'_>) -> PyResult<bool> {
     if event_loop.is_empty() {
         return Ok(true);
@@ -237,8 +239,8 @@ fn copy_state(source: &Bound<'_, PyAny>, destination: &Bound<'_, PyAny>) -> PyRe
     }
 }
 
-/// The exception as a future of asyncio takes it on every Python. Older ones refuse StopIteration, and the waiting code would
-/// wait for ever.
+/// The exception as a future of asyncio takes it on every Python. Older ones refuse StopIteration, and the
+/// waiting code would wait for ever.
 pub fn acceptable(exception: Bound<'_, PyAny>) -> Output<'_> {
     match convert(exception)? {
         stop if stop.is_instance_of::<PyStopIteration>() => super::outcome::wrap_stop_iteration(&stop),

@@ -1,8 +1,9 @@
 //! The callbacks of one future, in the order in which they were added.
 //!
-//! Most futures have one callback, which needs no allocation. Many callbacks are indexed by reaction and owner, so that removing one does
-//! not search them all: ten thousand waits for one future that are cancelled together remove theirs one by one. Called by [`super`]
-//! alone, while the future's cell is borrowed; calls no Python.
+//! Most futures have one callback, which needs no allocation. Many callbacks are indexed by reaction and
+//! owner, so that removing one does not search them all: ten thousand waits for one future that are cancelled
+//! together remove theirs one by one. Called by [`super`] alone, while the future's cell is borrowed; calls
+//! no Python.
 
 use std::collections::HashMap;
 
@@ -100,7 +101,8 @@ pub struct IndexedCallbacks {
     removed: usize,
     /// The place of each reaction; made by the first removal.
     index: Option<HashMap<Key, usize>>,
-    /// Whether some reaction and owner are there twice. The index has only one place for them, so it is not used then.
+    /// Whether some reaction and owner are there twice. The index has only one place for them, so it is not
+    /// used then.
     repeats: bool,
 }
 

@@ -1,8 +1,9 @@
-//! asyncio's operations on any kind of future. Native futures are used directly where no Python code could see the difference.
+//! asyncio's operations on any kind of future. Native futures are used directly where no Python code could
+//! see the difference.
 //!
-//! A future is what `isfuture()` says it is: native, of the standard library, or a class of the program's; and, for the bridge to
-//! threads, a `concurrent.futures.Future`, whose methods have the same names. Called by the primitives; calls [`super`] for
-//! native futures, methods by name for the others.
+//! A future is what `isfuture()` says it is: native, of the standard library, or a class of the program's;
+//! and, for the bridge to threads, a `concurrent.futures.Future`, whose methods have the same names. Called
+//! by the primitives; calls [`super`] for native futures, methods by name for the others.
 
 use std::sync::OnceLock;
 
@@ -14,13 +15,16 @@ use super::{State, exact, plain};
 use crate::ffi::{Obj, Output, none};
 use crate::{names, stock};
 
-/// `cancel(msg=message)` of an object of exactly one native class derived from Future; `None` for any other object.
+/// `cancel(msg=message)` of an object of exactly one native class derived from Future; `None` for any other
+/// object.
 pub type Cancel = for<'a, 'py> fn(&'a Bound<'py, PyAny>, &'a Bound<'py, PyAny>) -> Option<PyResult<bool>>;
 
-/// The `Cancel` of each native class derived from Future: that of tasks and that of the future which `gather()` returns.
+/// The `Cancel` of each native class derived from Future: that of tasks and that of the future which
+/// `gather()` returns.
 static DERIVED: [OnceLock<Cancel>; 2] = [OnceLock::new(), OnceLock::new()];
 
-/// Registers a native class derived from Future for [`cancel_with`]. Called once for each when the module is made.
+/// Registers a native class derived from Future for [`cancel_with`]. Called once for each when the module is
+/// made.
 pub fn register_cancel(cancel: Cancel) -> PyResult<()> {
     if DERIVED.iter().any(|place| place.set(cancel).is_ok()) {
         return Ok(());
@@ -42,7 +46,8 @@ pub fn is_future(object: &Bound<'_, PyAny>) -> PyResult<bool> {
     Ok(object.getattr(names::__class__(py))?.hasattr(mark)? && !object.getattr(mark)?.is_none())
 }
 
-/// Whether an object is a future of the standard library's class or of the native one, which are not related by inheritance.
+/// Whether an object is a future of the standard library's class or of the native one, which are not related
+/// by inheritance.
 #[cfg(Py_3_14)]
 pub fn is_asyncio_future(object: &Bound<'_, PyAny>) -> PyResult<bool> {
     Ok(Obj::<super::Future>::cast(object).is_some() || object.is_instance(stock::future(object.py())?)?)

@@ -1,7 +1,8 @@
-//! The outcome of a future: the result, the exception or the cancellation, set once and read by the code that waits.
+//! The outcome of a future: the result, the exception or the cancellation, set once and read by the code that
+//! waits.
 //!
-//! `set_result`, `set_exception`, `cancel`, `result` and `exception` of `asyncio.futures.Future`. Called by Python code, by
-//! tasks and by primitives; calls `scheduling` for the callbacks.
+//! `set_result`, `set_exception`, `cancel`, `result` and `exception` of `asyncio.futures.Future`. Called by
+//! Python code, by tasks and by primitives; calls `scheduling` for the callbacks.
 
 use pyo3::exceptions::{PyBaseException, PyRuntimeError, PyStopIteration, PyTypeError};
 use pyo3::prelude::*;
@@ -12,7 +13,8 @@ use super::state::{Future, State};
 use crate::ffi::{Obj, Output, Raised, call, make, none};
 use crate::{errors, names, stock};
 
-/// The CancelledError to raise. The one that ended a task is returned only once, as by `_make_cancelled_error`.
+/// The CancelledError to raise. The one that ended a task is returned only once, as by
+/// `_make_cancelled_error`.
 pub fn make_cancelled_error<'py>(future: &Obj<'py, Future>) -> PyResult<Raised<'py>> {
     let py = future.py();
     let error = match future.cancelled_error.take() {
@@ -120,7 +122,8 @@ pub fn set_exception(future: &Obj<'_, Future>, exception: &Bound<'_, PyAny>) -> 
     finish_with(future, Raised(refuse_stop_iteration(py, exception)?.cast_into()?))
 }
 
-/// StopIteration cannot be raised into a coroutine: older interpreters refuse exactly that type, newer ones wrap it.
+/// StopIteration cannot be raised into a coroutine: older interpreters refuse exactly that type, newer ones
+/// wrap it.
 fn refuse_stop_iteration<'py>(py: Python<'py>, exception: Bound<'py, PyAny>) -> Output<'py> {
     if stop_iteration_is_wrapped(py) {
         let stops = exception.is_instance_of::<PyStopIteration>();
@@ -144,7 +147,8 @@ pub(super) fn wrap_stop_iteration<'py>(stop: &Bound<'py, PyAny>) -> Output<'py> 
     Ok(wrapped)
 }
 
-/// Whether this interpreter's own Future wraps StopIteration: asked once, because the change came with a bug-fix release.
+/// Whether this interpreter's own Future wraps StopIteration: asked once, because the change came with a
+/// bug-fix release.
 fn stop_iteration_is_wrapped(py: Python<'_>) -> bool {
     static WRAPPED: pyo3::sync::PyOnceLock<bool> = pyo3::sync::PyOnceLock::new();
     *WRAPPED.get_or_init(py, || {

@@ -1,7 +1,7 @@
 //! The callbacks of a future: added, removed, shown to Python code, and scheduled when the future is done.
 //!
-//! On a native loop a callback is pushed to the ready ring, with no handle; on a foreign loop everything goes through that
-//! loop's `call_soon`. Called by `outcome`, by tasks and by primitives.
+//! On a native loop a callback is pushed to the ready ring, with no handle; on a foreign loop everything goes
+//! through that loop's `call_soon`. Called by `outcome`, by tasks and by primitives.
 
 use pyo3::prelude::*;
 use pyo3::types::PyList;
@@ -78,7 +78,8 @@ fn parts(runnable: Runnable, py: Python<'_>) -> (Bound<'_, PyAny>, Bound<'_, PyA
     (runnable.object.into_any(py), part(runnable.first), part(runnable.second))
 }
 
-/// Whether a callback was added with `context=None`, or with what is no context: the loop's `call_soon` knows what to do.
+/// Whether a callback was added with `context=None`, or with what is no context: the loop's `call_soon` knows
+/// what to do.
 #[inline]
 fn is_without_context(py: Python<'_>, callback: &Callback) -> bool {
     matches!(callback, Callback::Python { context, .. } if !context::is_context(context.any(py)))
@@ -114,7 +115,8 @@ fn as_python(py: Python<'_>, callback: Callback) -> PyResult<(Bound<'_, PyAny>, 
                 None => Ok((none(py), none(py))),
             }
         }
-        // The callback has no context. The current one would be wrong, and would keep alive what its variables refer to.
+        // The callback has no context. The current one would be wrong, and would keep alive what its
+        // variables refer to.
         Callback::Reaction { reaction, owner } => {
             Ok((ReactionCallback::of(reaction, owner.any(py))?, context::empty(py)?))
         }
@@ -212,7 +214,8 @@ pub(super) fn callback_list<'py>(future: &Obj<'py, Future>) -> Output<'py> {
             _ => None,
         };
         let (function, context) = as_python(py, callback)?;
-        // Programs (anyio) find the task that a loop runs for by the identity of asyncio's function among its callbacks.
+        // Programs (anyio) find the task that a loop runs for by the identity of asyncio's function among its
+        // callbacks.
         let function = standard.map_or(Ok(function), |standard| standard(py).cloned())?;
         list.append((function, context))?;
     }

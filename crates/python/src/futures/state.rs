@@ -1,6 +1,7 @@
 //! The data of a future: its state, its outcome and its callbacks.
 //!
-//! A Task begins with the same data. The methods are in `outcome` and `scheduling`, the class is in [`crate::futures`].
+//! A Task begins with the same data. The methods are in `outcome` and `scheduling`, the class is in
+//! [`crate::futures`].
 
 use std::cell::Cell;
 
@@ -118,8 +119,9 @@ impl Future {
     }
 }
 
-/// The native future behind an object that is exactly a Future, a Task or what `gather()` returns: no Python subclass can have
-/// replaced its methods. Those that the three do not have in common are `cancel` and `set_result`, `set_exception`.
+/// The native future behind an object that is exactly a Future, a Task or what `gather()` returns: no Python
+/// subclass can have replaced its methods. Those that the three do not have in common are `cancel` and
+/// `set_result`, `set_exception`.
 #[inline]
 pub fn exact<'a, 'py>(object: &'a Bound<'py, PyAny>) -> Option<&'a Obj<'py, Future>> {
     Obj::<Future>::cast_native(object)

@@ -1,4 +1,5 @@
-//! Who watches a future: the task that awaits it, and what primitives have left on it. Called by [`crate::waiting`] and for the task tree.
+//! Who watches a future: the task that awaits it, and what primitives have left on it. Called by
+//! [`crate::waiting`] and for the task tree.
 
 use pyo3::prelude::*;
 

@@ -1,4 +1,5 @@
-//! [`AsyncWith`]: `async with` for locks, conditions and semaphores. `asyncio.locks._ContextManagerMixin`, native.
+//! [`AsyncWith`]: `async with` for locks, conditions and semaphores. `asyncio.locks._ContextManagerMixin`,
+//! native.
 
 use pyo3::prelude::*;
 

@@ -1,7 +1,8 @@
 //! `Barrier`: so many tasks wait until all of them have come. `asyncio.locks.Barrier`.
 //!
-//! It is built upon a [`Condition`], whose coroutines its own await; what tasks wait for is a change of `_state`. Where the Condition is
-//! not a native one as it came, or one of the barrier's own steps is replaced, asyncio's functions do everything by name.
+//! It is built upon a [`Condition`], whose coroutines its own await; what tasks wait for is a change of
+//! `_state`. Where the Condition is not a native one as it came, or one of the barrier's own steps is
+//! replaced, asyncio's functions do everything by name.
 
 use std::cell::Cell;
 use std::cmp::Reverse;
@@ -62,7 +63,8 @@ pub struct Barrier {
     state: Cell<State>,
     /// How many are inside.
     count: Cell<usize>,
-    /// The numbers of tasks that left before the barrier was full. They are given out again, so that no two have the same.
+    /// The numbers of tasks that left before the barrier was full. They are given out again, so that no two
+    /// have the same.
     free: LoopCell<BinaryHeap<Reverse<usize>>>,
     bound: LoopBound,
 }
@@ -228,7 +230,8 @@ fn stay<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     }
 }
 
-/// Gives the place back. The last one out lets in the tasks that wait for the barrier to drain. Returns the place's number.
+/// Gives the place back. The last one out lets in the tasks that wait for the barrier to drain. Returns the
+/// place's number.
 fn go_out<'py>(
     routine: &Obj<'py, Routine>,
     barrier: &Obj<'py, Barrier>,

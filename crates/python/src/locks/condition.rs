@@ -1,7 +1,9 @@
-//! `Condition`: to wait, with a lock released meanwhile, for what another task notifies. `asyncio.locks.Condition`.
+//! `Condition`: to wait, with a lock released meanwhile, for what another task notifies.
+//! `asyncio.locks.Condition`.
 //!
-//! asyncio's Condition has the lock's methods as attributes, and calls those. So does this one, unless it is exactly a Condition
-//! around exactly a [`Lock`], as nearly always: then it needs no such attributes and takes the lock directly.
+//! asyncio's Condition has the lock's methods as attributes, and calls those. So does this one, unless it is
+//! exactly a Condition around exactly a [`Lock`], as nearly always: then it needs no such attributes and
+//! takes the lock directly.
 
 use std::ffi::CStr;
 
@@ -42,7 +44,8 @@ fn init(condition: &Obj<'_, Condition>, lock: Bound<'_, PyAny>) -> PyResult<()> 
     condition.waiters.begin(py)
 }
 
-/// Makes `lock` the Condition's, and its methods attributes of the Condition, as in asyncio, if a program could tell.
+/// Makes `lock` the Condition's, and its methods attributes of the Condition, as in asyncio, if a program
+/// could tell.
 fn hold(condition: &Obj<'_, Condition>, lock: Bound<'_, PyAny>) -> PyResult<()> {
     let py = condition.py();
     condition.lock.put(lock.clone());

@@ -1,7 +1,8 @@
-//! Who holds a lock, and since when: noted while `yibu.inspect()` is on, which is one look at a flag otherwise.
+//! Who holds a lock, and since when: noted while `yibu.inspect()` is on, which is one look at a flag
+//! otherwise.
 //!
-//! `async with` blocks are seen without that, on the stack of the task; `await lock.acquire()` is not. Called by [`super::lock`] and
-//! for the task tree.
+//! `async with` blocks are seen without that, on the stack of the task; `await lock.acquire()` is not. Called
+//! by [`super::lock`] and for the task tree.
 
 use pyo3::prelude::*;
 use pyo3::types::{PyModule, PyTuple};

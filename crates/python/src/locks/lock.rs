@@ -1,7 +1,7 @@
 //! `Lock`: one holder at a time. `asyncio.locks.Lock`.
 //!
-//! Releasing wakes the first waiter, which takes the lock when it runs; meanwhile nobody else gets it, because it still stands in
-//! the queue. Besides Python code, [`super::condition`] takes a Lock from within.
+//! Releasing wakes the first waiter, which takes the lock when it runs; meanwhile nobody else gets it,
+//! because it still stands in the queue. Besides Python code, [`super::condition`] takes a Lock from within.
 
 use std::cell::Cell;
 use std::ffi::CStr;

@@ -1,7 +1,7 @@
 //! `Semaphore` and `BoundedSemaphore`: so many holders at a time. `asyncio.locks.Semaphore`.
 //!
-//! Releasing hands a unit to the first waiter that has none yet: the count goes down at once, on its behalf, and up again if it is
-//! cancelled before it runs.
+//! Releasing hands a unit to the first waiter that has none yet: the count goes down at once, on its behalf,
+//! and up again if it is cancelled before it runs.
 
 use std::cell::Cell;
 use std::ffi::CStr;
@@ -24,7 +24,8 @@ use crate::ffi::{boolean, none};
 use crate::mixins::{is_cancelled, is_done, wake};
 use crate::{names, stock};
 
-/// A Python number. Mostly that is a small int, which is counted without Python; `Semaphore(math.inf)` is in use too.
+/// A Python number. Mostly that is a small int, which is counted without Python; `Semaphore(math.inf)` is in
+/// use too.
 #[derive(Default)]
 struct Count {
     number: Cell<i64>,

@@ -1,7 +1,8 @@
-//! [`Waiters`]: the tasks that wait for a lock, an event, a condition or a semaphore; with the attributes of such objects that programs read,
-//! and their `repr()`.
+//! [`Waiters`]: the tasks that wait for a lock, an event, a condition or a semaphore; with the attributes of
+//! such objects that programs read, and their `repr()`.
 //!
-//! They run on any loop: on a native one a waiter is a native future, whose completion wakes the waiting task without anything in between.
+//! They run on any loop: on a native one a waiter is a native future, whose completion wakes the waiting task
+//! without anything in between.
 
 use std::cell::Cell;
 
@@ -23,10 +24,12 @@ use crate::{names, stock};
 pub struct Waiters {
     bound: LoopBound,
     queue: LoopCell<WaitQueue<Ref>>,
-    /// No waiter with a smaller ticket is pending: so many cancelled waiters are not searched again and again.
+    /// No waiter with a smaller ticket is pending: so many cancelled waiters are not searched again and
+    /// again.
     first_pending: Cell<u64>,
-    /// The deque that stands for the queue once Python code has asked for `_waiters`: from then on that says which futures wait, in
-    /// which order, because Python code may have changed it. The queue still knows the waiters by their tickets.
+    /// The deque that stands for the queue once Python code has asked for `_waiters`: from then on that says
+    /// which futures wait, in which order, because Python code may have changed it. The queue still knows the
+    /// waiters by their tickets.
     shown: Slot,
 }
 
@@ -37,7 +40,8 @@ impl Waiters {
         self.begin_elsewhere(py)
     }
 
-    /// Where the program has put something in the place of `collections.deque`, waiters stand in one of those.
+    /// Where the program has put something in the place of `collections.deque`, waiters stand in one of
+    /// those.
     fn begin_elsewhere(&self, py: Python<'_>) -> PyResult<()> {
         if let Some(deque) = DEQUE_OF_LOCKS.replacement(py)?
             && self.shown.is_empty()
@@ -87,7 +91,8 @@ impl Waiters {
         Ok(waiter)
     }
 
-    /// The next waiter in a state that `wanted` picks; `from` says where to look, and afterwards where to go on.
+    /// The next waiter in a state that `wanted` picks; `from` says where to look, and afterwards where to go
+    /// on.
     pub(super) fn next<'py>(
         &self,
         py: Python<'py>,

@@ -1,5 +1,5 @@
-//! [`Watched`]: one loop as a watchdog's thread sees it, without the interpreter: since when the same step runs, and how much processor
-//! time the threads of the process have used meanwhile.
+//! [`Watched`]: one loop as a watchdog's thread sees it, without the interpreter: since when the same step
+//! runs, and how much processor time the threads of the process have used meanwhile.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,8 +8,8 @@ use yibu_driver::threads::{self, Activity, ThreadId};
 
 use crate::core::pulse::{Pulse, Snapshot};
 
-/// How much longer a blockage lasts from one sample to the next, at least: this part of its length so far. So even a blockage of hours has
-/// some hundred samples.
+/// How much longer a blockage lasts from one sample to the next, at least: this part of its length so far. So
+/// even a blockage of hours has some hundred samples.
 const GROWTH: u32 = 16;
 
 /// One loop that is watched.

@@ -1,4 +1,5 @@
-//! All loops of the process, and a number that says whether there are new ones. Each loop enters when it is made.
+//! All loops of the process, and a number that says whether there are new ones. Each loop enters when it is
+//! made.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -181,7 +181,8 @@ fn nanoseconds(count: i64) -> f64 {
     count as f64 / 1e9
 }
 
-/// Count, sum, mean, median, 99th percentile, the longest one, and how many do not exceed each limit of [`LIMITS`].
+/// Count, sum, mean, median, 99th percentile, the longest one, and how many do not exceed each limit of
+/// [`LIMITS`].
 type Summary = (u64, f64, f64, f64, f64, f64, Vec<(f64, u64)>);
 
 fn summary(histogram: &Histogram) -> Summary {

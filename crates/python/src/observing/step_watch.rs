@@ -1,5 +1,6 @@
-//! `_StepWatch`: the native part of the watchdog. Its thread sleeps and looks at the loops without the interpreter, and takes the
-//! interpreter only when a step blocks: so it costs the loops nothing, and can tell how long it waits for the interpreter itself.
+//! `_StepWatch`: the native part of the watchdog. Its thread sleeps and looks at the loops without the
+//! interpreter, and takes the interpreter only when a step blocks: so it costs the loops nothing, and can
+//! tell how long it waits for the interpreter itself.
 //!
 //! Called by `python/yibu/observing/watching.py`.
 
@@ -27,7 +28,8 @@ const LOOKS: u32 = 8;
 const SHORTEST: Duration = Duration::from_millis(1);
 const LONGEST: Duration = Duration::from_millis(50);
 
-/// When the watchdog wakes this much too late, the whole process stood still: it was stopped by a signal, for instance.
+/// When the watchdog wakes this much too late, the whole process stood still: it was stopped by a signal, for
+/// instance.
 const STOOD_STILL: Duration = Duration::from_secs(1);
 
 /// The data of a watchdog.
@@ -78,7 +80,8 @@ fn watch(watched: &mut [Watched], stopped: &Stop, threshold: Duration, made: u64
     }
 }
 
-/// `wait()`: sleeps until a step blocks, goes on blocking or ends; returns a list of what was found, or None after `stop()`.
+/// `wait()`: sleeps until a step blocks, goes on blocking or ends; returns a list of what was found, or None
+/// after `stop()`.
 fn wait<'py>(watch: &Obj<'py, StepWatch>) -> Output<'py> {
     if watch.is_waiting.replace(true) {
         return Err(PyRuntimeError::new_err("another thread waits already"));

@@ -49,7 +49,8 @@ impl Class for Ticker {
         t.doc(c"_Ticker()\n--\n\nKeeps the clock of observed loops.");
         t.init(|_, args, kwargs| {
             let [] = Args::parse_tuple(&INIT, args, kwargs)?;
-            // Since the former ticker has stopped, for a fork or because no loop was observed, the clock stood still.
+            // Since the former ticker has stopped, for a fork or because no loop was observed, the clock
+            // stood still.
             observation::tick();
             Ok(())
         });

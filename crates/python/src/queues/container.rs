@@ -1,8 +1,9 @@
 //! [`Items`], `_queue`, where the items are; and [`Limit`], `_maxsize`.
 //!
-//! The items of a plain queue are hidden in a `VecDeque` until Python code asks for the attribute; from then on they are in the
-//! deque that was shown, because the program may change it. The other two kinds have a Python list from the beginning, which
-//! is as quick from here: `heapq` works on it with the comparisons that programs expect.
+//! The items of a plain queue are hidden in a `VecDeque` until Python code asks for the attribute; from then
+//! on they are in the deque that was shown, because the program may change it. The other two kinds have a
+//! Python list from the beginning, which is as quick from here: `heapq` works on it with the comparisons that
+//! programs expect.
 
 use std::cell::Cell;
 use std::collections::VecDeque;

@@ -1,7 +1,9 @@
-//! `put`, `put_nowait`, `get` and `get_nowait`: how items are put in and taken out, and how tasks wait for that.
+//! `put`, `put_nowait`, `get` and `get_nowait`: how items are put in and taken out, and how tasks wait for
+//! that.
 //!
-//! Putting and getting are the same from two sides: a coroutine that must wait puts a future into the waiters of its side,
-//! and the other side completes the first that is not done. A task that is cancelled after it was woken passes the call on.
+//! Putting and getting are the same from two sides: a coroutine that must wait puts a future into the waiters
+//! of its side, and the other side completes the first that is not done. A task that is cancelled after it
+//! was woken passes the call on.
 
 use std::cell::Cell;
 

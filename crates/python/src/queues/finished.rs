@@ -10,7 +10,8 @@ use crate::locks::event::{self, Event};
 use crate::names;
 use crate::replaced::names::EVENT_OF_QUEUES;
 
-/// `_finished`: an event that is set while no work is open. It is a flag until a task waits for it or Python code asks for it.
+/// `_finished`: an event that is set while no work is open. It is a flag until a task waits for it or Python
+/// code asks for it.
 #[derive(Default)]
 pub struct Finished {
     is_set: Cell<bool>,

@@ -1,9 +1,9 @@
 //! Which of a queue's methods Python code has replaced.
 //!
-//! asyncio's queues call their own methods by name, and programs make use of it: subclasses define `_init`, `_put` and `_get`,
-//! wrap `put_nowait`, patch a method of an instance. A method that is still the native one is called directly. The class is
-//! asked by [`originals`]; which methods the attributes of the object hide is remembered until its attributes change.
-//! Called by all files of `queues/`.
+//! asyncio's queues call their own methods by name, and programs make use of it: subclasses define `_init`,
+//! `_put` and `_get`, wrap `put_nowait`, patch a method of an instance. A method that is still the native one
+//! is called directly. The class is asked by [`originals`]; which methods the attributes of the object hide
+//! is remembered until its attributes change. Called by all files of `queues/`.
 
 use pyo3::prelude::*;
 use pyo3::types::PyString;
@@ -134,7 +134,8 @@ impl Hooks {
         self.replaced & hook.bit() != 0
     }
 
-    /// Whether everything is native: asking twice gives the same answer, then, and it does not show that it is asked once.
+    /// Whether everything is native: asking twice gives the same answer, then, and it does not show that it
+    /// is asked once.
     #[inline]
     pub fn are_native(self) -> bool {
         const ALL: Replaced = (1 << NAMES.len()) - 1;

@@ -1,7 +1,7 @@
 //! `_getters` and `_putters`: the futures that tasks wait for.
 //!
-//! They stand in a [`WaitQueue`] until Python code asks for the attribute; from then on in the deque that was shown, because
-//! the program may change it.
+//! They stand in a [`WaitQueue`] until Python code asks for the attribute; from then on in the deque that was
+//! shown, because the program may change it.
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -109,8 +109,8 @@ impl Waiters {
         self.shown.put(shown);
     }
 
-    /// Begins anew: there is no waiter. Where the program has put something in the place of `collections.deque`, waiters stand in one of
-    /// those.
+    /// Begins anew: there is no waiter. Where the program has put something in the place of
+    /// `collections.deque`, waiters stand in one of those.
     pub fn begin(&self, py: Python<'_>) -> PyResult<()> {
         self.clear();
         if let Some(deque) = DEQUE_OF_QUEUES.replacement(py)? {

@@ -1,12 +1,13 @@
 //! Whether asyncio's Python function would do what the native one of its name does.
 //!
-//! It would as long as nothing that it looks up in its module was replaced, and nothing that the functions look up which it calls
-//! there. Where something was, the standard library's function is called itself: it does all by name. What a function looks up is
-//! read off its code, when it is first asked about: each name that is one of its module, and of another module those that the code
-//! mentions as well, which may be more than it uses.
+//! It would as long as nothing that it looks up in its module was replaced, and nothing that the functions
+//! look up which it calls there. Where something was, the standard library's function is called itself: it
+//! does all by name. What a function looks up is read off its code, when it is first asked about: each name
+//! that is one of its module, and of another module those that the code mentions as well, which may be more
+//! than it uses.
 //!
-//! Asked by the native functions of modules when they are called ([`Lookups`]), and by Rust code that would call one natively
-//! ([`Called`]).
+//! Asked by the native functions of modules when they are called ([`Lookups`]), and by Rust code that would
+//! call one natively ([`Called`]).
 
 use pyo3::exceptions::PyNameError;
 use pyo3::prelude::*;

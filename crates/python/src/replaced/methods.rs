@@ -1,6 +1,8 @@
-//! Whether the methods of a class of the standard library are still its own: those that native code stands in for.
+//! Whether the methods of a class of the standard library are still its own: those that native code stands in
+//! for.
 //!
-//! Asked before native code does something without a call of such a method. Calls [`crate::stock`] for the classes.
+//! Asked before native code does something without a call of such a method. Calls [`crate::stock`] for the
+//! classes.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 

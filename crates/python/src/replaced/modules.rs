@@ -1,6 +1,7 @@
 //! Modules of the standard library as their own functions see them, and yibu's copies of them.
 //!
-//! [`capture`] remembers what the modules have before a program replaces it. Called by `names` and by `functions`.
+//! [`capture`] remembers what the modules have before a program replaces it. Called by `names` and by
+//! `functions`.
 
 use pyo3::exceptions::PyNameError;
 use pyo3::prelude::*;
@@ -15,7 +16,8 @@ pub struct Module {
     pub(super) name: &'static str,
     /// Its names now, and when yibu was imported.
     names: PyOnceLock<(Py<PyDict>, Py<PyDict>)>,
-    /// The names of yibu's own module in its place, now and when it was made: of what `import yibu as asyncio` gives.
+    /// The names of yibu's own module in its place, now and when it was made: of what
+    /// `import yibu as asyncio` gives.
     pub(super) yibu_names: PyOnceLock<(Py<PyDict>, Py<PyDict>)>,
 }
 
@@ -38,7 +40,8 @@ impl Module {
         self.names.get(py).map(|(dict, _)| dict)
     }
 
-    /// What a name means now, and whether that is something of the program's own; `None` where there is no such name.
+    /// What a name means now, and whether that is something of the program's own; `None` where there is no
+    /// such name.
     pub(super) fn value<'py>(
         &self,
         py: Python<'py>,
@@ -101,7 +104,8 @@ impl Module {
         self.global(py, "constants")?.getattr(interned(py, name))
     }
 
-    /// What a name of the module means now, as one of its own functions sees it: NameError where there is none.
+    /// What a name of the module means now, as one of its own functions sees it: NameError where there is
+    /// none.
     pub fn global<'py>(&self, py: Python<'py>, name: &str) -> Output<'py> {
         match self.value(py, name)? {
             Some((value, _)) => Ok(value),

@@ -1,4 +1,5 @@
-//! [`Name`]: a name of a module of the standard library, and whether it still means what that library has there.
+//! [`Name`]: a name of a module of the standard library, and whether it still means what that library has
+//! there.
 //!
 //! The names themselves are in `names`. Calls `modules`.
 
@@ -76,8 +77,8 @@ impl<const N: usize> Name<N> {
         Ok(None)
     }
 
-    /// What makes objects where this is the name of native class `T`, if native code must not: another class, or that class
-    /// because `__init__` of it is replaced, or a method that makes it refuse.
+    /// What makes objects where this is the name of native class `T`, if native code must not: another class,
+    /// or that class because `__init__` of it is replaced, or a method that makes it refuse.
     #[inline]
     pub fn maker<'py, T: Class>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         match self.replacement(py)? {

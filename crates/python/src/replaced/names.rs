@@ -1,11 +1,13 @@
 //! Whether a name of a module still means what the standard library has there, or yibu's own of that name.
 //!
-//! asyncio's functions look names up in their modules when they run, so what a program puts there is what they use:
-//! `asyncio.tasks.Task`, `asyncio.base_events.logger`, `time.monotonic`. Native code takes its short cuts as long as a [`Name`]
-//! says that no program did, which costs one comparison; what a program did put there is found by looking, as in Python.
+//! asyncio's functions look names up in their modules when they run, so what a program puts there is what
+//! they use: `asyncio.tasks.Task`, `asyncio.base_events.logger`, `time.monotonic`. Native code takes its
+//! short cuts as long as a [`Name`] says that no program did, which costs one comparison; what a program did
+//! put there is found by looking, as in Python.
 //!
-//! [`capture`] remembers what the modules have before a program replaces it; called when the module is made. A [`Module`] is in `modules`,
-//! how a name is looked up is in `name`, and the methods of classes are in `methods`.
+//! [`capture`] remembers what the modules have before a program replaces it; called when the module is made.
+//! A [`Module`] is in `modules`, how a name is looked up is in `name`, and the methods of classes are in
+//! `methods`.
 
 use pyo3::prelude::*;
 

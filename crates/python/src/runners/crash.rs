@@ -1,4 +1,5 @@
-//! `_on_crash`: a function that is called when an exception leaves `run`, while the tasks that it leaves behind are still there.
+//! `_on_crash`: a function that is called when an exception leaves `run`, while the tasks that it leaves
+//! behind are still there.
 //!
 //! Set by `yibu.inspect(crash=True)`; nothing is called otherwise.
 

@@ -1,5 +1,6 @@
-//! What Ctrl-C does while a [`Runner`] runs: the first one cancels the task, which then ends as programs want to end; the next
-//! ones interrupt the program where it is. Called by `Runner.run` and, as a signal handler, by the interpreter.
+//! What Ctrl-C does while a [`Runner`] runs: the first one cancels the task, which then ends as programs want
+//! to end; the next ones interrupt the program where it is. Called by `Runner.run` and, as a signal handler,
+//! by the interpreter.
 
 use std::ffi::CStr;
 
@@ -15,7 +16,8 @@ use crate::futures::future_like;
 use crate::names::Interned;
 use crate::{names, stock};
 
-/// What leaves `run` when its task was cancelled: KeyboardInterrupt, if it was Ctrl-C and nobody else that cancelled it.
+/// What leaves `run` when its task was cancelled: KeyboardInterrupt, if it was Ctrl-C and nobody else that
+/// cancelled it.
 pub(super) fn explain(runner: &Obj<'_, Runner>, task: &Bound<'_, PyAny>, error: PyErr) -> PyErr {
     let py = runner.py();
     let by_interrupt = || -> PyResult<bool> {

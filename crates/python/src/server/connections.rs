@@ -1,6 +1,8 @@
-//! The connections of a server: transports attach themselves when they are made and detach themselves when they have ended.
+//! The connections of a server: transports attach themselves when they are made and detach themselves when
+//! they have ended.
 //!
-//! Native transports do so by [`CLASS`], all others by `_attach` and `_detach`. Completes the futures of `wait_closed()`.
+//! Native transports do so by [`CLASS`], all others by `_attach` and `_detach`. Completes the futures of
+//! `wait_closed()`.
 
 use pyo3::exceptions::PyAssertionError;
 use pyo3::prelude::*;
@@ -40,7 +42,8 @@ fn detach(server: &Obj<'_, Server>, transport: &Obj<'_, SocketTransport>) -> PyR
 }
 
 fn check_open(server: &Obj<'_, Server>) -> PyResult<()> {
-    // An assertion in asyncio: only a transport that a program makes itself, for a closed server, can come here.
+    // An assertion in asyncio: only a transport that a program makes itself, for a closed server, can come
+    // here.
     if server.sockets.is_empty() { Err(PyAssertionError::new_err(())) } else { Ok(()) }
 }
 

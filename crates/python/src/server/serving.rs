@@ -1,6 +1,8 @@
-//! The life of a server: starts to serve, serves until it is cancelled, closes, and waits until it has closed.
+//! The life of a server: starts to serve, serves until it is cancelled, closes, and waits until it has
+//! closed.
 //!
-//! The coroutines of `Server` on a native loop. Called by the class; calls the loop's `_start_serving` and `_stop_serving`.
+//! The coroutines of `Server` on a native loop. Called by the class; calls the loop's `_start_serving` and
+//! `_stop_serving`.
 
 use futures_util::future::{Either, select};
 use pyo3::exceptions::{PyAttributeError, PyRuntimeError, PyTypeError};
@@ -187,7 +189,8 @@ fn end<'py>(server: &Obj<'py, Server>, event_loop: &Obj<'py, EventLoop>) -> PyRe
     Awaited::on(event_loop, &server.as_any().call_method0(name!("wait_closed"))?)
 }
 
-/// A coroutine of a native loop. On another loop it is asyncio's own, which asks the server for nothing but attributes.
+/// A coroutine of a native loop. On another loop it is asyncio's own, which asks the server for nothing but
+/// attributes.
 pub(super) fn coroutine<'py, F: Future<Output = Answer> + 'static>(
     server: &Obj<'py, Server>,
     name: &'static str,

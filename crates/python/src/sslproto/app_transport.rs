@@ -1,4 +1,5 @@
-//! The data of an [`SslTransport`], and what its protocol does with it. It has no state but whether it was closed.
+//! The data of an [`SslTransport`], and what its protocol does with it. It has no state but whether it was
+//! closed.
 
 use std::cell::Cell;
 

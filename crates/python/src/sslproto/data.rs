@@ -1,4 +1,5 @@
-//! The data of an [`SslProtocol`], and what every step of a connection asks and tells: its states, its neighbours, its errors.
+//! The data of an [`SslProtocol`], and what every step of a connection asks and tells: its states, its
+//! neighbours, its errors.
 
 use std::cell::Cell;
 
@@ -92,7 +93,8 @@ pub struct SslProtocol {
     pub(super) encrypting: Cell<bool>,
     pub(super) event_loop: Slot,
     pub(super) app_protocol: Slot,
-    /// What the application writes to: an `SslTransport`, unless the program has put another class in the place of that.
+    /// What the application writes to: an `SslTransport`, unless the program has put another class in the
+    /// place of that.
     pub(super) app_transport: Slot,
     /// The transport below, from `connection_made` to `connection_lost`.
     pub(super) transport: Slot,
@@ -244,7 +246,8 @@ pub(super) fn abort(protocol: Protocol<'_, '_>, error: &Bound<'_, PyAny>) -> PyR
     }
 }
 
-/// `_fatal_error`: ends the connection. Errors of the network, to which those of TLS belong, are only told in debug mode.
+/// `_fatal_error`: ends the connection. Errors of the network, to which those of TLS belong, are only told in
+/// debug mode.
 pub(super) fn fatal_error(
     protocol: Protocol<'_, '_>,
     error: &Bound<'_, PyAny>,

@@ -1,6 +1,7 @@
 //! Flow control: how much may wait in each direction before a side is told to pause.
 //!
-//! Called by `reading` and `writing` whenever an amount has changed; tells the application's protocol, or the transport below.
+//! Called by `reading` and `writing` whenever an amount has changed; tells the application's protocol, or the
+//! transport below.
 
 use pyo3::exceptions::{PyKeyboardInterrupt, PySystemExit};
 use pyo3::prelude::*;

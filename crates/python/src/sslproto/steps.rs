@@ -1,7 +1,9 @@
-//! Reading and the end of a connection. Reading may find that the peer has ended the connection, and the end of a connection reads what has
-//! arrived first: asyncio's functions call each other, so they are in one file here.
+//! Reading and the end of a connection. Reading may find that the peer has ended the connection, and the end
+//! of a connection reads what has arrived first: asyncio's functions call each other, so they are in one file
+//! here.
 //!
-//! At the end what was written is sent, then both sides say `close_notify`, then the transport below is closed.
+//! At the end what was written is sent, then both sides say `close_notify`, then the transport below is
+//! closed.
 
 use pyo3::exceptions::{PyKeyboardInterrupt, PySystemExit, PyTimeoutError};
 use pyo3::prelude::*;

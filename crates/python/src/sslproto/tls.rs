@@ -1,7 +1,9 @@
-//! [`Tls`]: the object that turns bytes into bytes. Ciphertext is fed in and taken out, plain text is read and written.
+//! [`Tls`]: the object that turns bytes into bytes. Ciphertext is fed in and taken out, plain text is read
+//! and written.
 //!
-//! It is the user's own: what `SSLContext.wrap_bio` gives, between two `ssl.MemoryBIO`. So server names, ALPN, sessions,
-//! certificates and errors are those of the `ssl` module. Nothing here knows of states or protocols.
+//! It is the user's own: what `SSLContext.wrap_bio` gives, between two `ssl.MemoryBIO`. So server names,
+//! ALPN, sessions, certificates and errors are those of the `ssl` module. Nothing here knows of states or
+//! protocols.
 
 use std::cell::Cell;
 
@@ -20,7 +22,8 @@ use crate::replaced::names::{SSLPROTO, TLS_METHODS};
 /// What a record holds at most, and so what one read gives.
 const RECORD_SIZE: usize = 16 * 1024;
 
-/// The module `ssl`; RuntimeError where the interpreter has none. Asked of `asyncio.sslproto`, where programs look, too.
+/// The module `ssl`; RuntimeError where the interpreter has none. Asked of `asyncio.sslproto`, where programs
+/// look, too.
 pub fn ssl_module(py: Python<'_>) -> Output<'_> {
     let module = py.import("asyncio.sslproto")?.getattr(name!("ssl"))?;
     if module.is_none() {
@@ -142,8 +145,8 @@ impl Tls {
         self.set_object(&object)
     }
 
-    /// The handshake has ended: from now on OpenSSL is asked directly, where that is possible. Not before, because callbacks of the
-    /// handshake may exchange the context.
+    /// The handshake has ended: from now on OpenSSL is asked directly, where that is possible. Not before,
+    /// because callbacks of the handshake may exchange the context.
     pub fn start_engine(&self, py: Python<'_>) -> PyResult<()> {
         if !self.tells_pending.get() || !TLS_METHODS.are_original(py)? {
             return Ok(());
@@ -153,7 +156,8 @@ impl Tls {
         self.engine.start(&context, &object, &self.incoming(py), &self.outgoing(py))
     }
 
-    /// Whether OpenSSL is asked directly. Not any more once the program has put methods of its own in place of `ssl.SSLObject`'s.
+    /// Whether OpenSSL is asked directly. Not any more once the program has put methods of its own in place
+    /// of `ssl.SSLObject`'s.
     #[inline]
     fn is_direct(&self, py: Python<'_>) -> PyResult<bool> {
         if !self.engine.is_running() {
@@ -253,7 +257,8 @@ impl Tls {
         }
     }
 
-    /// Gives the ciphertext for the peer to `send`, if there is any: as a slice where it can be had without a call into Python.
+    /// Gives the ciphertext for the peer to `send`, if there is any: as a slice where it can be had without a
+    /// call into Python.
     #[inline]
     pub fn send_outgoing<'py>(
         &self,
@@ -289,7 +294,8 @@ impl Tls {
         Ok(if ended.is_some() { Progress::Done } else { Progress::Waits })
     }
 
-    /// Whether reading may give something. When it cannot, asking would cost an exception, which is as much as reading.
+    /// Whether reading may give something. When it cannot, asking would cost an exception, which is as much
+    /// as reading.
     #[inline]
     pub fn may_read(&self, py: Python<'_>) -> PyResult<bool> {
         if let Some(pending) = self.engine.may_read() {
@@ -371,7 +377,8 @@ impl Tls {
         Ok(Filled { count, full: count == wanted, closed: false })
     }
 
-    /// Encrypts `data[start..]`, or a part of it: how many bytes. None when the peer has to say something first.
+    /// Encrypts `data[start..]`, or a part of it: how many bytes. None when the peer has to say something
+    /// first.
     #[inline]
     pub fn write(&self, data: &Bound<'_, PyAny>, start: usize) -> PyResult<Option<usize>> {
         let py = data.py();

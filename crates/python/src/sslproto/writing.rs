@@ -1,4 +1,5 @@
-//! From the application to the transport below: what is written waits for the handshake, is encrypted, and sent in one write.
+//! From the application to the transport below: what is written waits for the handshake, is encrypted, and
+//! sent in one write.
 
 use pyo3::exceptions::PyAssertionError;
 use pyo3::prelude::*;
@@ -81,8 +82,8 @@ pub fn send_appended(protocol: Protocol<'_, '_>) -> PyResult<()> {
     send_backlog(protocol).or_else(|error| fail(protocol, error, "Fatal error on SSL protocol"))
 }
 
-/// Both halves of `_write_appdata` where nothing waits: what is encrypted at once is not put into the backlog first. False where
-/// it has to be.
+/// Both halves of `_write_appdata` where nothing waits: what is encrypted at once is not put into the backlog
+/// first. False where it has to be.
 #[inline]
 pub fn write_at_once(protocol: Protocol<'_, '_>, data: &Bound<'_, PyBytes>) -> PyResult<bool> {
     let may = protocol.tls.uses_engine()

@@ -1,8 +1,9 @@
-//! How the running interpreter's asyncio calls what programs replace, where bug-fix releases changed that; asked of its code. What they
-//! mended needs no question: it is mended on every Python (`docs/decisions/0007-version-gates.md`).
+//! How the running interpreter's asyncio calls what programs replace, where bug-fix releases changed that;
+//! asked of its code. What they mended needs no question: it is mended on every Python
+//! (`docs/decisions/0007-version-gates.md`).
 //!
-//! Asked by [`super::capture`], before `install()` replaces what is asked. Where there is nothing to ask any more, the answer is
-//! the given one: that of the newest release known.
+//! Asked by [`super::capture`], before `install()` replaces what is asked. Where there is nothing to ask any
+//! more, the answer is the given one: that of the newest release known.
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;

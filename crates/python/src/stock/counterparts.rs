@@ -1,8 +1,9 @@
 //! Counterparts: the Python functions of asyncio that native ones stand for, by name.
 //!
-//! A native function takes what `inspect` and others ask for (code object, defaults, annotations, text) from its counterpart, and a native
-//! coroutine its code. [`super::capture`] keeps all of asyncio's functions when the module is imported, so that a counterpart is the
-//! original, whatever `install()` or the program puts into its place later. Called by [`crate::functions`] and by the coroutines.
+//! A native function takes what `inspect` and others ask for (code object, defaults, annotations, text) from
+//! its counterpart, and a native coroutine its code. [`super::capture`] keeps all of asyncio's functions when
+//! the module is imported, so that a counterpart is the original, whatever `install()` or the program puts
+//! into its place later. Called by [`crate::functions`] and by the coroutines.
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -66,8 +67,8 @@ fn content<'py>(class: &Bound<'py, PyType>) -> PyResult<Bound<'py, PyDict>> {
     Ok(content)
 }
 
-/// asyncio's Python function of that name, `"sleep"`, `"Lock.acquire"` or `"EventLoop.getaddrinfo"`; nothing where asyncio has
-/// none or one written in C.
+/// asyncio's Python function of that name, `"sleep"`, `"Lock.acquire"` or `"EventLoop.getaddrinfo"`; nothing
+/// where asyncio has none or one written in C.
 pub fn function<'py>(py: Python<'py>, qualified: &str) -> PyResult<Option<Bound<'py, PyAny>>> {
     let names = counterparts(py)?.names.bind(py);
     let Some((class, method)) = qualified.rsplit_once('.') else {

@@ -1,4 +1,5 @@
-//! `open_connection`, `start_server` and their kin for Unix sockets: streams over the loop's connections and servers.
+//! `open_connection`, `start_server` and their kin for Unix sockets: streams over the loop's connections and
+//! servers.
 //!
 //! Called by Python code; calls `create_connection` and the like of the running loop, whichever it is.
 

@@ -1,8 +1,9 @@
 //! What a reader has received and the program has not read yet.
 //!
-//! A piece that arrives while nothing is there is kept as the `bytes` object it came in, and handed out as that object when it is
-//! read whole: most messages are never copied again. More pieces are joined. Once Python code has asked for `_buffer`, it
-//! has the `bytearray` that the content lives in from then on. Called by `reader` and `reading`; calls `buffer_pool`.
+//! A piece that arrives while nothing is there is kept as the `bytes` object it came in, and handed out as
+//! that object when it is read whole: most messages are never copied again. More pieces are joined. Once
+//! Python code has asked for `_buffer`, it has the `bytearray` that the content lives in from then on. Called
+//! by `reader` and `reading`; calls `buffer_pool`.
 
 use std::collections::TryReserveError;
 
@@ -17,7 +18,8 @@ use crate::ffi::{LoopCell, Ref, Slot, make};
 
 /// Joined content keeps memory up to this many bytes when it is empty.
 const KEEP: usize = 16 * 1024;
-/// At most as many bytes are made room for before they arrive: how much is expected may have been said by the peer.
+/// At most as many bytes are made room for before they arrive: how much is expected may have been said by the
+/// peer.
 const AHEAD: usize = 256 * 1024;
 
 /// One piece, or several joined.

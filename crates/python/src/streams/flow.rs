@@ -1,5 +1,6 @@
-//! `FlowControlMixin`: a protocol that knows whether its transport wants a rest from writing, and the tasks that wait in
-//! `drain()`. `asyncio.streams.FlowControlMixin`, native. `StreamReaderProtocol` derives from it.
+//! `FlowControlMixin`: a protocol that knows whether its transport wants a rest from writing, and the tasks
+//! that wait in `drain()`. `asyncio.streams.FlowControlMixin`, native. `StreamReaderProtocol` derives from
+//! it.
 
 use std::cell::Cell;
 use std::ffi::CStr;

@@ -1,7 +1,8 @@
-//! `StreamReaderProtocol`: between a transport and a `StreamReader`. `asyncio.streams.StreamReaderProtocol`, native.
+//! `StreamReaderProtocol`: between a transport and a `StreamReader`. `asyncio.streams.StreamReaderProtocol`,
+//! native.
 //!
-//! Called by transports: by the native ones directly (by [`RECEIVER`]), as long as nobody replaced any of it. Calls the
-//! reader and, for a server, the function that takes the connection.
+//! Called by transports: by the native ones directly (by [`RECEIVER`]), as long as nobody replaced any of it.
+//! Calls the reader and, for a server, the function that takes the connection.
 
 mod methods;
 
@@ -28,7 +29,8 @@ pub struct ProtocolState {
     /// The task of a server's coroutine; perhaps the only reference to it.
     task: Slot,
     transport: Slot,
-    /// `_stream_writer`, before 3.13: a weak reference, so that a writer that a server's function drops is closed.
+    /// `_stream_writer`, before 3.13: a weak reference, so that a writer that a server's function drops is
+    /// closed.
     #[cfg(not(Py_3_13))]
     writer: Slot,
     over_tls: Cell<bool>,

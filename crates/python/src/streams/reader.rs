@@ -1,7 +1,8 @@
 //! `StreamReader`: bytes that arrive, for tasks that read them. `asyncio.streams.StreamReader`, native.
 //!
-//! What has arrived is in [`Content`]; the methods that read are in `reading`, and what else Python code may call in `methods`. A reader that waits says what it waits for ([`Wanted`]), so that the
-//! arrival of bytes that are not enough wakes nobody. Fed by [`super::protocol`], by transports directly where both are the
+//! What has arrived is in [`Content`]; the methods that read are in `reading`, and what else Python code may
+//! call in `methods`. A reader that waits says what it waits for ([`Wanted`]), so that the arrival of bytes
+//! that are not enough wakes nobody. Fed by [`super::protocol`], by transports directly where both are the
 //! native classes, and by Python code.
 
 mod methods;
@@ -25,8 +26,8 @@ use crate::{names, stock};
 /// `_DEFAULT_LIMIT`: 64 KiB.
 pub const DEFAULT_LIMIT: i64 = 1 << 16;
 
-/// More bytes than this are copied into the reader from where they were received. As a `bytes` object, like fewer, they would
-/// be quicker to hand out but take fresh memory from the allocator each time.
+/// More bytes than this are copied into the reader from where they were received. As a `bytes` object, like
+/// fewer, they would be quicker to hand out but take fresh memory from the allocator each time.
 const LARGE: usize = 32 * 1024;
 
 /// What the task that waits can make use of.
@@ -136,7 +137,8 @@ impl StreamReader {
         self.wanted.with(std::mem::take)
     }
 
-    /// Bytes were taken that the task which waits has looked at: it will look at what is left as if that were new.
+    /// Bytes were taken that the task which waits has looked at: it will look at what is left as if that were
+    /// new.
     #[cold]
     fn search_from_the_start(&self) {
         self.wanted.with(|wanted| {
@@ -187,7 +189,8 @@ fn wake_waiter(reader: &Obj<'_, StreamReader>) -> PyResult<()> {
     if future_like::is_cancelled(&waiter)? { Ok(()) } else { future_like::set_result(&waiter, none(py)) }
 }
 
-/// Whether a native protocol may [`join`] so many bytes: those that are worth it, to a reader of which nothing was replaced.
+/// Whether a native protocol may [`join`] so many bytes: those that are worth it, to a reader of which
+/// nothing was replaced.
 #[inline]
 pub fn joins(reader: &Obj<'_, StreamReader>, count: usize) -> bool {
     count > LARGE && reader.is_native() && !reader.content.is_shown() && !reader.eof.get()
@@ -299,8 +302,8 @@ fn adopt(reader: &Obj<'_, StreamReader>, transport: &Bound<'_, PyAny>) -> PyResu
 
 /// `_replace_transport`.
 ///
-/// What arrived with the end of the handshake may have paused the transport that is replaced. asyncio then tells the new one to go
-/// on, which was never paused, and the connection hangs; here the pause moves along.
+/// What arrived with the end of the handshake may have paused the transport that is replaced. asyncio then
+/// tells the new one to go on, which was never paused, and the connection hangs; here the pause moves along.
 fn replace_transport(reader: &Obj<'_, StreamReader>, transport: &Bound<'_, PyAny>) -> PyResult<()> {
     let Some(replaced) = reader.transport.get(reader.py()) else {
         return Err(PyAssertionError::new_err("Transport not set"));

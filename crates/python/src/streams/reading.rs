@@ -1,7 +1,8 @@
 //! `read`, `readexactly`, `readuntil`, `readline` and `async for`: the coroutines of a [`StreamReader`].
 //!
-//! A read whose bytes are there returns at once. Otherwise the reader is told what is wanted and the task waits, once: it is woken when
-//! that has arrived, or cannot arrive any more. Called by Python code; calls the reader.
+//! A read whose bytes are there returns at once. Otherwise the reader is told what is wanted and the task
+//! waits, once: it is woken when that has arrived, or cannot arrive any more. Called by Python code; calls
+//! the reader.
 
 mod separated;
 
@@ -185,11 +186,13 @@ fn wait_for_data<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
 #[inline]
 fn end_of_wait<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyResult<Obj<'py, StreamReader>> {
     let reader = routine.owner::<StreamReader>(routine.py())?;
-    // Where `_wait_for_data` was called by name it has done this itself, and what is there is the waiter of another task.
+    // Where `_wait_for_data` was called by name it has done this itself, and what is there is the waiter of
+    // another task.
     if let Some(waiter) = reader.waiter.get(routine.py())
         && (reader.is_native() || future_like::is_done(&waiter)?)
     {
-        // It is cancelled, or another task waits since this one was woken: what is wanted now is no business of this one.
+        // It is cancelled, or another task waits since this one was woken: what is wanted now is no business
+        // of this one.
         reader.waiter.clear();
         reader.want(Wanted::Anything);
     }

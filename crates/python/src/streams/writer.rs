@@ -1,7 +1,7 @@
 //! `StreamWriter`: a transport for tasks. `asyncio.streams.StreamWriter`, native.
 //!
-//! `drain()` on a transport that has room returns at once. Called by Python code; calls the transport, in Rust where it is the
-//! native one.
+//! `drain()` on a transport that has room returns at once. Called by Python code; calls the transport, in
+//! Rust where it is the native one.
 
 use std::ffi::CStr;
 
@@ -57,7 +57,8 @@ const START_TLS: Signature<4> = Signature::new_method(
     "sslcontext, *, server_hostname=None, ssl_handshake_timeout=None, ssl_shutdown_timeout=None",
 );
 
-/// `StreamWriter(transport, protocol, reader, loop)`, where `class` is that name as the caller's module has it.
+/// `StreamWriter(transport, protocol, reader, loop)`, where `class` is that name as the caller's module has
+/// it.
 pub fn made<'py, const N: usize>(class: &Name<N>, arguments: [&Bound<'py, PyAny>; 4]) -> Output<'py> {
     let py = arguments[0].py();
     match class.maker::<StreamWriter>(py)? {
@@ -134,7 +135,8 @@ fn drain<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
         _ => transport.call_method0(names::is_closing(py))?.is_truthy()?,
     };
     if closing {
-        // connection_lost() shall have its turn, or a loop of write() and drain() would never see the connection end.
+        // connection_lost() shall have its turn, or a loop of write() and drain() would never see the
+        // connection end.
         return Ok(Step::GiveWay(|routine, gave_way| {
             gave_way?;
             wait_for_flow(routine)

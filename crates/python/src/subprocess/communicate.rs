@@ -1,4 +1,5 @@
-//! `Process.communicate`: feeds standard input and reads both outputs at the same time, then waits for the child.
+//! `Process.communicate`: feeds standard input and reads both outputs at the same time, then waits for the
+//! child.
 //!
 //! Called by programs; calls the streams of the process, each in a task of its own.
 
@@ -62,7 +63,8 @@ fn pipe_of(routine: &Routine) -> &Slot {
     &routine.second
 }
 
-/// and whether debug mode was on at the beginning, or whether it reads standard output and not standard error.
+/// and whether debug mode was on at the beginning, or whether it reads standard output and not standard
+/// error.
 fn flag_of(routine: &Routine) -> &Cell<u64> {
     &routine.number
 }

@@ -1,6 +1,7 @@
 //! `Process`: what a program has of its child.
 //!
-//! Made by `creating`; called by programs. What waits for both streams at once is in `communicate`, the other methods are in `methods`.
+//! Made by `creating`; called by programs. What waits for both streams at once is in `communicate`, the other
+//! methods are in `methods`.
 
 mod methods;
 

@@ -1,6 +1,7 @@
 //! `SubprocessStreamProtocol`: between the transport of a child process and its streams.
 //!
-//! Called by [`crate::base_subprocess`] through the loop's queue; calls the readers, in Rust where they are native.
+//! Called by [`crate::base_subprocess`] through the loop's queue; calls the readers, in Rust where they are
+//! native.
 
 use std::cell::Cell;
 use std::ffi::CStr;

@@ -1,5 +1,5 @@
-//! `_future_reactions` and `_stand_ins`: what primitives have left on a native future, by the names of asyncio's callbacks, and how
-//! the future of a primitive is known that stands for it.
+//! `_future_reactions` and `_stand_ins`: what primitives have left on a native future, by the names of
+//! asyncio's callbacks, and how the future of a primitive is known that stands for it.
 
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyModule};

@@ -14,8 +14,8 @@ pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     functions::add(module, &PLACE, native_place, doc)
 }
 
-/// The name is that of the native coroutine, `awaited` that of the coroutine that it awaits (None for a future), `waits` whether it
-/// awaits anything.
+/// The name is that of the native coroutine, `awaited` that of the coroutine that it awaits (None for a
+/// future), `waits` whether it awaits anything.
 fn native_place<'py>(args: Args<'_, 'py>) -> Output<'py> {
     let [name, awaited, waits] = args.parse(&PLACE)?;
     let py = args.py();

@@ -1,5 +1,5 @@
-//! `_task_snapshot`, `_native_loops` and their like: the native tasks that are not done, the native loops with the threads that run them,
-//! and what threads use.
+//! `_task_snapshot`, `_native_loops` and their like: the native tasks that are not done, the native loops
+//! with the threads that run them, and what threads use.
 
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyModule, PyTuple};

@@ -1,6 +1,8 @@
-//! `_loop_transports` and `_socket_facts`: the sockets that a loop's transports have, and what the kernel says of each.
+//! `_loop_transports` and `_socket_facts`: the sockets that a loop's transports have, and what the kernel
+//! says of each.
 //!
-//! A transport is not asked for its socket object: one that has given it away cannot assume any more that nobody else uses it.
+//! A transport is not asked for its socket object: one that has given it away cannot assume any more that
+//! nobody else uses it.
 
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyModule};

@@ -1,7 +1,8 @@
-//! `_coroutine_stack`: the coroutines of a task, each awaited by the one before, as `cr_await` leads from one to the next.
+//! `_coroutine_stack`: the coroutines of a task, each awaited by the one before, as `cr_await` leads from one
+//! to the next.
 //!
-//! Of a Python coroutine the line is noted, because the coroutine may go on before the line is printed. A native one is its name and
-//! the names of asyncio's functions within it.
+//! Of a Python coroutine the line is noted, because the coroutine may go on before the line is printed. A
+//! native one is its name and the names of asyncio's functions within it.
 
 use pyo3::prelude::*;
 use pyo3::types::{PyModule, PyTuple};
@@ -95,7 +96,8 @@ fn interpreted<'py>(
     Ok((found, object.getattr(awaited)?))
 }
 
-/// What `async for` and `await generator.asend(...)` await is no coroutine, but refers to the asynchronous generator.
+/// What `async for` and `await generator.asend(...)` await is no coroutine, but refers to the asynchronous
+/// generator.
 fn step_of_generator<'py>(
     object: &Bound<'py, PyAny>,
 ) -> PyResult<Option<(Bound<'py, PyTuple>, Bound<'py, PyAny>)>> {

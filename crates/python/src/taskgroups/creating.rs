@@ -112,7 +112,8 @@ impl<'py> Asked<'py> {
 #[inline]
 fn enlist<'py>(group: &Obj<'py, TaskGroup>, task: &Bound<'py, PyAny>) -> PyResult<()> {
     let py = group.py();
-    // A task that is done at birth, too, is dealt with at the next turn: a failure must not cancel the task that has just made it.
+    // A task that is done at birth, too, is dealt with at the next turn: a failure must not cancel the task
+    // that has just made it.
     group.tasks(py)?.add(task)?;
     if group.is_native() {
         react(task, &TASK_DONE, group.as_any())?;

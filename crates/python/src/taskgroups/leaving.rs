@@ -1,7 +1,7 @@
 //! How a group is left: `TaskGroup.__aexit__` waits for the tasks and raises what there is to raise.
 //!
-//! A [`Routine`] whose slots are the exception of the body, the cancellation to propagate, and the latest cancellation.
-//! Called by Python code; calls the tasks of the group and the parent task.
+//! A [`Routine`] whose slots are the exception of the body, the cancellation to propagate, and the latest
+//! cancellation. Called by Python code; calls the tasks of the group and the parent task.
 
 use pyo3::exceptions::{PyBaseExceptionGroup, PyGeneratorExit};
 use pyo3::prelude::*;
@@ -19,7 +19,8 @@ fn is_cancellation(class: &Bound<'_, PyAny>) -> PyResult<bool> {
     class.cast::<PyType>()?.is_subclass(stock::cancelled_error(class.py())?)
 }
 
-/// Takes back the cancellation of the parent task, if the group asked for it. Whether others asked too, None if it did not.
+/// Takes back the cancellation of the parent task, if the group asked for it. Whether others asked too, None
+/// if it did not.
 fn uncancel_parent(group: &Obj<'_, TaskGroup>) -> PyResult<Option<bool>> {
     if !group.parent_cancel_requested.get() {
         return Ok(None);

@@ -1,6 +1,7 @@
 //! Python awaitables in Rust futures: [`Awaited`], which is `await object` of an `async` function.
 //!
-//! The awaited object is on the coroutine's list ([`crate::coroutines::gc_refs`]); dropping an [`Awaited`] ends the wait. Used by every `async` function.
+//! The awaited object is on the coroutine's list ([`crate::coroutines::gc_refs`]); dropping an [`Awaited`]
+//! ends the wait. Used by every `async` function.
 
 use std::future::Future as RustFuture;
 use std::pin::Pin;
@@ -28,13 +29,14 @@ enum Way {
     Future { future: GcRef, registered: bool, own: bool },
     /// The Rust future of a native coroutine, which is polled here without a task.
     Body { body: Body, _list: TakenOver },
-    /// A routine, which also needs no task; `on` is the future that it awaits now, and whether that future has our waker.
+    /// A routine, which also needs no task; `on` is the future that it awaits now, and whether that future
+    /// has our waker.
     Routine { routine: GcRef<Routine>, on: Option<(GcRef, bool)> },
 }
 
 impl Awaited {
-    /// Prepares to await `object` on `event_loop`: futures as they are, native coroutines by their bodies, other coroutines
-    /// wrapped in a task.
+    /// Prepares to await `object` on `event_loop`: futures as they are, native coroutines by their bodies,
+    /// other coroutines wrapped in a task.
     pub fn on<'py>(event_loop: &Obj<'py, EventLoop>, object: &Bound<'py, PyAny>) -> PyResult<Self> {
         if let Some((body, gc_refs)) =
             Obj::<NativeCoroutine>::cast(object).and_then(|native| native.give_up(event_loop))

@@ -139,7 +139,8 @@ impl Class for TaskCallback {
             }
         });
         t.hash(|callback| Ok((callback.task.as_ptr() as isize >> 4) ^ (callback.kind.get() as isize)));
-        // In asyncio the wake-up is a built-in method of the task, and the step an object of a class of its own.
+        // In asyncio the wake-up is a built-in method of the task, and the step an object of a class of its
+        // own.
         t.repr(|callback| {
             let py = callback.py();
             let text = match wakes(callback) {

@@ -161,7 +161,8 @@ fn name_late<'py>(task: &Bound<'py, PyAny>, name: Option<Bound<'py, PyAny>>) -> 
     }
 }
 
-/// `tasks._set_task_name`: tasks of factories need not have `set_name`; asyncio warns about it, and so does this.
+/// `tasks._set_task_name`: tasks of factories need not have `set_name`; asyncio warns about it, and so does
+/// this.
 pub fn set_task_name<'py>(task: &Bound<'py, PyAny>, name: &Bound<'py, PyAny>) -> PyResult<()> {
     match task.getattr_opt(name!("set_name"))? {
         Some(set_name) => set_name.call1((name,)).map(drop),

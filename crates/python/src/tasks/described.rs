@@ -15,8 +15,8 @@ pub fn living(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
     PyList::new(py, TASKS.living(py).into_iter().map(Obj::into_any))
 }
 
-/// `asyncio.all_tasks(event_loop)`, which is a C function since 3.14. The native tasks take part in it by way of
-/// `python/yibu/task_registry.py`; only that function knows the stock tasks of all threads.
+/// `asyncio.all_tasks(event_loop)`, which is a C function since 3.14. The native tasks take part in it by way
+/// of `python/yibu/task_registry.py`; only that function knows the stock tasks of all threads.
 #[cfg(Py_3_14)]
 pub fn all_tasks<'py>(event_loop: &Bound<'py, PyAny>) -> PyResult<Bound<'py, pyo3::types::PySet>> {
     Ok(crate::stock::all_tasks(event_loop.py())?.call1((event_loop,))?.cast_into()?)

@@ -1,8 +1,9 @@
 //! `eager_task_factory`: the task factory whose tasks are native and begin to run at once (3.12).
 //!
-//! asyncio's factories are Python functions that `create_eager_task_factory` makes around a class of tasks. They share one code
-//! object, by which libraries recognise them, so the factory of native tasks is such a function, too. The loop's `create_task`
-//! knows it ([`makes_eager_tasks`]) and makes the task without calling it.
+//! asyncio's factories are Python functions that `create_eager_task_factory` makes around a class of tasks.
+//! They share one code object, by which libraries recognise them, so the factory of native tasks is such a
+//! function, too. The loop's `create_task` knows it ([`makes_eager_tasks`]) and makes the task without
+//! calling it.
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -24,7 +25,8 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("eager_task_factory", factory)
 }
 
-/// Whether a task factory is one whose tasks are plain native ones. Its code is asked each time: a tracer may have replaced it.
+/// Whether a task factory is one whose tasks are plain native ones. Its code is asked each time: a tracer may
+/// have replaced it.
 #[inline]
 pub fn makes_eager_tasks(factory: &Bound<'_, PyAny>) -> bool {
     let py = factory.py();

@@ -1,4 +1,5 @@
-//! `ensure_future`: a future for any awaitable object. Called by Python code, by the primitives and by the control plane.
+//! `ensure_future`: a future for any awaitable object. Called by Python code, by the primitives and by the
+//! control plane.
 
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -14,8 +15,8 @@ use crate::stock;
 
 const ENSURE_FUTURE: Signature<2> = Signature::new("ensure_future", "coro_or_future, *, loop=None");
 
-/// What `ensure_future` calls, and asyncio's other functions directly. A function of its own: asyncio's of that name stands
-/// behind it.
+/// What `ensure_future` calls, and asyncio's other functions directly. A function of its own: asyncio's of
+/// that name stands behind it.
 #[cfg(not(Py_3_12))]
 const PRIVATE: Signature<2> = Signature::new("_ensure_future", "coro_or_future, *, loop=None");
 

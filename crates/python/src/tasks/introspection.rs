@@ -1,8 +1,8 @@
-//! Which tasks there are, where asyncio's functions for that are Python code that looks into globals of `asyncio.tasks`: `all_tasks`
-//! (up to 3.13) and `current_task` (3.11).
+//! Which tasks there are, where asyncio's functions for that are Python code that looks into globals of
+//! `asyncio.tasks`: `all_tasks` (up to 3.13) and `current_task` (3.11).
 //!
-//! Native tasks are in a registry of their own ([`super::described::living`]); stock and other tasks are where those functions look. Called by
-//! Python code and by the shutdown of a `Runner`.
+//! Native tasks are in a registry of their own ([`super::described::living`]); stock and other tasks are
+//! where those functions look. Called by Python code and by the shutdown of a `Runner`.
 
 use pyo3::prelude::*;
 use pyo3::types::{PyFrozenSet, PyModule, PySet};
@@ -73,8 +73,8 @@ pub fn all_tasks<'py>(event_loop: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyS
 
 /// What is in the standard library's weak set, without the native tasks that it also shows.
 fn snapshot<'py>(tasks: &Bound<'py, PyAny>) -> PyResult<Vec<Bound<'py, PyAny>>> {
-    // Made of what the set itself holds, at once, so that no other thread changes it meanwhile. The class of its references, whose
-    // iterator shows the native tasks (`python/yibu/task_registry.py`), is not asked.
+    // Made of what the set itself holds, at once, so that no other thread changes it meanwhile. The class of
+    // its references, whose iterator shows the native tasks (`python/yibu/task_registry.py`), is not asked.
     let references = tasks.py().get_type::<PyFrozenSet>().call1((tasks.getattr(name!("data"))?,))?;
     let mut living = Vec::new();
     for reference in references.try_iter()? {

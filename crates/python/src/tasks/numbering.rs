@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub(super) fn next() -> u64 {
     // One sequence for the whole process, as asyncio's `_task_name_counter`.
     static NUMBER: AtomicU64 = AtomicU64::new(1);
-    // In two steps, which cost less than one: the thread that makes a task holds the interpreter, so no other thread counts in between.
+    // In two steps, which cost less than one: the thread that makes a task holds the interpreter, so no other
+    // thread counts in between.
     let number = NUMBER.load(Ordering::Relaxed);
     NUMBER.store(number + 1, Ordering::Relaxed);
     number

@@ -1,4 +1,5 @@
-//! What an observer of a loop asks of entries and tasks: whose step an entry is, which coroutine it steps, and how the task has ended.
+//! What an observer of a loop asks of entries and tasks: whose step an entry is, which coroutine it steps,
+//! and how the task has ended.
 
 use pyo3::prelude::*;
 
@@ -12,7 +13,8 @@ use crate::events::entries::HANDLE;
 use crate::ffi::{Obj, Ref, frame};
 use crate::futures::State;
 
-/// The task whose step an entry is; also where a future that is not native has the loop call a callable of the task.
+/// The task whose step an entry is; also where a future that is not native has the loop call a callable of
+/// the task.
 #[inline]
 pub fn stepped(entry: &Entry, py: Python<'_>) -> Option<Ref> {
     let Entry::Run(Runnable { kind, object, .. }) = entry else { return None };
@@ -89,7 +91,8 @@ fn with_loop<'py>(task: &Obj<'py, Task>, act: impl FnOnce(&Obj<'py, EventLoop>, 
     }
 }
 
-/// What stands for the function of a coroutine: the code, or else the class of the coroutine, also where asking for the code fails.
+/// What stands for the function of a coroutine: the code, or else the class of the coroutine, also where
+/// asking for the code fails.
 #[inline]
 fn code_of<'py>(coroutine: &Bound<'py, PyAny>) -> Bound<'py, PyAny> {
     frame::code(coroutine).unwrap_or_else(|| code_by_name(coroutine))
@@ -129,7 +132,8 @@ impl Task {
         code_of(&self.own.coroutine.get_or_none(py))
     }
 
-    /// The seconds of processor time that its steps have used since its loop is observed; `None` where that is not known.
+    /// The seconds of processor time that its steps have used since its loop is observed; `None` where that
+    /// is not known.
     pub fn processor_seconds(&self, py: Python<'_>) -> Option<f64> {
         let event_loop = self.base.event_loop.get(py)?;
         let marks = &Obj::<EventLoop>::cast(&event_loop)?.marks;

@@ -1,7 +1,7 @@
 //! The data of a task, and the list of tasks that are not done.
 //!
-//! A task begins with the data of a future. What is done with it is in the other files of this folder; the class is in
-//! [`crate::tasks`].
+//! A task begins with the data of a future. What is done with it is in the other files of this folder; the
+//! class is in [`crate::tasks`].
 
 use std::cell::Cell;
 
@@ -28,11 +28,13 @@ pub struct TaskState {
     /// See [`super::births`]; 0 where it was not noted.
     pub(super) created: Cell<u64>,
     pub(super) registration: WeakSetEntry,
-    /// What an observation of its loop has noted; see [`super::observed`]. Fields of their own because they fit in between the others.
+    /// What an observation of its loop has noted; see [`super::observed`]. Fields of their own because they
+    /// fit in between the others.
     pub(super) place: Cell<Place>,
     pub(super) polls: Cell<u16>,
     pub(super) micros: Cell<u32>,
-    /// The number that the task has in the trace that is recorded; of an older trace, if it is not larger than that trace's first.
+    /// The number that the task has in the trace that is recorded; of an older trace, if it is not larger
+    /// than that trace's first.
     pub(super) traced: Cell<u32>,
 }
 

@@ -1,7 +1,8 @@
 //! One step of a task: `Task.__step` and `Task.__wakeup`.
 //!
-//! Sends None or throws into the coroutine, then handles its result, its exception, or the object that it yields. Run by
-//! the loop's turn ([`STEP`], [`WAKEUP`]), on foreign loops by a [`TaskCallback`]; calls the coroutine.
+//! Sends None or throws into the coroutine, then handles its result, its exception, or the object that it
+//! yields. Run by the loop's turn ([`STEP`], [`WAKEUP`]), on foreign loops by a [`TaskCallback`]; calls the
+//! coroutine.
 
 use pyo3::exceptions::{PyKeyboardInterrupt, PyRuntimeError, PySystemExit};
 use pyo3::prelude::*;
@@ -49,7 +50,8 @@ fn step_callable<'py>(
     Ok((TaskCallback::new(task, Kind::Step, error)?, task.own.context.get_or_none(task.py())))
 }
 
-/// The first step of a task, or the one after a bare yield, or one that throws the exception that comes with it.
+/// The first step of a task, or the one after a bare yield, or one that throws the exception that comes with
+/// it.
 pub(super) static STEP: EntryKind = EntryKind {
     run: |event_loop, runnable| {
         let py = event_loop.py();
@@ -156,7 +158,8 @@ fn report(
     events::report(&Handle::with_arg(event_loop.as_any(), callback, arg, context)?, error)
 }
 
-/// `Task.__step`: sends None or throws into the coroutine, then handles its result, its exception or the object that it yields.
+/// `Task.__step`: sends None or throws into the coroutine, then handles its result, its exception or the
+/// object that it yields.
 #[inline]
 pub(super) fn step<'py>(task: &Obj<'py, Task>, error: Option<Raised<'py>>) -> PyResult<()> {
     let py = task.py();
@@ -259,7 +262,8 @@ fn wait_for<'py>(task: &Obj<'py, Task>, object: Bound<'py, PyAny>) -> PyResult<(
     wait_for_foreign(task, object)
 }
 
-/// Handles the other objects that a coroutine may yield: futures that are not native, and objects that no task can await.
+/// Handles the other objects that a coroutine may yield: futures that are not native, and objects that no
+/// task can await.
 #[cold]
 fn wait_for_foreign<'py>(task: &Obj<'py, Task>, object: Bound<'py, PyAny>) -> PyResult<()> {
     let py = task.py();

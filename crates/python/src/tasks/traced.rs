@@ -26,13 +26,15 @@ pub fn last_number() -> u32 {
 /// A task that awaits through more coroutines than this is said to wait for what its last future is.
 const DEEPEST: usize = 100;
 
-/// The number of a task, which is of an older trace unless it is larger than [`Recording::first_task`]; 0 if no trace has seen it.
+/// The number of a task, which is of an older trace unless it is larger than [`Recording::first_task`]; 0 if
+/// no trace has seen it.
 #[inline]
 pub fn number(task: &Task) -> u32 {
     task.own.traced.get()
 }
 
-/// Gives a task that the trace has not seen a number, and tells its name; 0 where the ring has no room for that.
+/// Gives a task that the trace has not seen a number, and tells its name; 0 where the ring has no room for
+/// that.
 pub fn begin(task: &Obj<'_, Task>, recording: &Recording, since: u64, thread: u32) -> PyResult<u32> {
     let py = task.py();
     let function = recording.name_of_code(&task.code(py))?;
@@ -51,8 +53,8 @@ pub fn begin(task: &Obj<'_, Task>, recording: &Recording, since: u64, thread: u3
     Ok(number)
 }
 
-/// The name of what a task waits for: the function of asyncio, or else the innermost coroutine that it awaits, or else the class of the
-/// future.
+/// The name of what a task waits for: the function of asyncio, or else the innermost coroutine that it
+/// awaits, or else the class of the future.
 pub fn waits_for(task: &Obj<'_, Task>, event_loop: &EventLoop) -> PyResult<u32> {
     let py = task.py();
     let Some(waiter) = task.own.waiter.get(py).filter(|_| task.base.state() == State::Pending) else {

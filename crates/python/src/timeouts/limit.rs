@@ -1,7 +1,8 @@
-//! How a time limit is met and left: arms the alarm, cancels the task, and turns its own cancellation into a TimeoutError.
+//! How a time limit is met and left: arms the alarm, cancels the task, and turns its own cancellation into a
+//! TimeoutError.
 //!
-//! Called by the methods of [`Timeout`], and by [`crate::waiting`] for `wait_for`; calls [`crate::alarms`] and the
-//! task's `cancel`.
+//! Called by the methods of [`Timeout`], and by [`crate::waiting`] for `wait_for`; calls [`crate::alarms`]
+//! and the task's `cancel`.
 
 use pyo3::exceptions::{PyAssertionError, PyBaseException, PyBaseExceptionGroup, PyException};
 use pyo3::exceptions::{PyRuntimeError, PyTimeoutError};
@@ -75,7 +76,8 @@ pub fn enter<'py>(timeout: &Obj<'py, Timeout>, event_loop: &Bound<'py, PyAny>) -
     if timeout.state.get() != State::Created {
         return Err(PyRuntimeError::new_err("Timeout has already been entered"));
     }
-    // The task is that of the loop that runs; a program's own function may say which that is, and say something else.
+    // The task is that of the loop that runs; a program's own function may say which that is, and say
+    // something else.
     let task = if let Some(current_task) = current_task::OF_TIMEOUTS.replacement(timeout.py())? {
         Some(current_task.call0()?).filter(|task| !task.is_none())
     } else if OF_TIMEOUTS.is_replaced(timeout.py()) {
@@ -99,8 +101,8 @@ pub fn enter<'py>(timeout: &Obj<'py, Timeout>, event_loop: &Bound<'py, PyAny>) -
     if timeout.has_deadline() { arm(timeout, event_loop) } else { Ok(()) }
 }
 
-/// `Timeout.__aexit__`: takes the alarm back. `raised` is what the body raised, in whose `except` clause this runs. What comes
-/// out is TimeoutError when the cancellation was the limit's own.
+/// `Timeout.__aexit__`: takes the alarm back. `raised` is what the body raised, in whose `except` clause this
+/// runs. What comes out is TimeoutError when the cancellation was the limit's own.
 #[inline]
 #[cfg(Py_3_12)]
 pub fn leave<'py>(timeout: &Obj<'py, Timeout>, raised: Option<&Raised<'py>>) -> PyResult<()> {

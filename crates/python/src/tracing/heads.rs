@@ -1,4 +1,5 @@
-//! [`Heads`]: the beginnings of events, which are the same for all events of one sort, name and thread, and are made once.
+//! [`Heads`]: the beginnings of events, which are the same for all events of one sort, name and thread, and
+//! are made once.
 //!
 //! A head is everything up to the time, and most of the text of an event. Called by `story.rs`.
 
@@ -112,7 +113,8 @@ impl Heads {
         Self { process, threads: Vec::new(), last: 0 }
     }
 
-    /// The head of events of a sort in a thread, with the name that has this number among `names`, which are escaped.
+    /// The head of events of a sort in a thread, with the name that has this number among `names`, which are
+    /// escaped.
     #[inline]
     pub fn of(&mut self, sort: Sort, thread: u32, number: u32, names: &[Box<[u8]>]) -> &[u8] {
         if !self.is_known(sort, thread, number) {

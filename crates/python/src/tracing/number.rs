@@ -1,6 +1,8 @@
-//! [`Number`]: a number as text, made once and written as often as it is needed. Called by `json.rs` and `story.rs`.
+//! [`Number`]: a number as text, made once and written as often as it is needed. Called by `json.rs` and
+//! `story.rs`.
 //!
-//! Most of what a trace says is times, so this is what its text costs. Digits are made three at a time, by a table.
+//! Most of what a trace says is times, so this is what its text costs. Digits are made three at a time, by a
+//! table.
 
 /// The three digits of each number below a thousand, and how many of them are zeros in front.
 const TRIPLES: [[u8; 4]; 1000] = {

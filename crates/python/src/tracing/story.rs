@@ -1,7 +1,8 @@
-//! [`Story`]: makes trace events of records: tracks of tasks, what each waits for, arrows from causes to what they have caused.
+//! [`Story`]: makes trace events of records: tracks of tasks, what each waits for, arrows from causes to what
+//! they have caused.
 //!
-//! Works without the interpreter, in the thread of the writer. What it keeps is bounded: names, living tasks, and causes that have
-//! had no effect yet.
+//! Works without the interpreter, in the thread of the writer. What it keeps is bounded: names, living tasks,
+//! and causes that have had no effect yet.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -100,7 +101,8 @@ impl Story {
         story
     }
 
-    /// Tells the name of the process, which viewers take from each event that has it, and a fact beside, which they ignore.
+    /// Tells the name of the process, which viewers take from each event that has it, and a fact beside,
+    /// which they ignore.
     fn name_process(&mut self, fact: &str, number: u64) {
         let head = self.heads.of_process(Sort::Process);
         let event = Event::begin(&mut self.out, head, &Number::microseconds(0));

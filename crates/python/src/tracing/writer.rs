@@ -1,4 +1,5 @@
-//! `_TraceWriter`: one trace: has the loops record, and writes what they have recorded to a file, in a thread without the interpreter.
+//! `_TraceWriter`: one trace: has the loops record, and writes what they have recorded to a file, in a thread
+//! without the interpreter.
 //!
 //! Called by `python/yibu/tracing.py`, which opens the file and has the thread.
 
@@ -133,7 +134,8 @@ fn run<'py>(writer: &Obj<'py, TraceWriter>) -> Output<'py> {
     Ok(none(py))
 }
 
-/// `finish()`: the end of the file. Returns how many events were written and lost; raises what went wrong while the file was written.
+/// `finish()`: the end of the file. Returns how many events were written and lost; raises what went wrong
+/// while the file was written.
 fn finish<'py>(writer: &Obj<'py, TraceWriter>) -> Output<'py> {
     let py = writer.py();
     let shared = writer.shared()?;

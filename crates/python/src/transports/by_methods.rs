@@ -1,9 +1,9 @@
-//! Transports whose socket has methods of the program's own: of a subclass of `socket.socket` (a meter, a proxy, a fault
-//! injector), or replaced on the class itself (a guard of tests).
+//! Transports whose socket has methods of the program's own: of a subclass of `socket.socket` (a meter, a
+//! proxy, a fault injector), or replaced on the class itself (a guard of tests).
 //!
-//! Bytes go through `recv`, `recv_into`, `send`, `sendmsg` and `shutdown` of the socket object then, with nothing borrowed, as in
-//! `asyncio.selector_events._SelectorSocketTransport`; the machine is told what came of it. Called by the loop's turn and by
-//! `writing`, which ask [`StreamTransport::own_methods`] first.
+//! Bytes go through `recv`, `recv_into`, `send`, `sendmsg` and `shutdown` of the socket object then, with
+//! nothing borrowed, as in `asyncio.selector_events._SelectorSocketTransport`; the machine is told what came
+//! of it. Called by the loop's turn and by `writing`, which ask [`StreamTransport::own_methods`] first.
 
 use pyo3::exceptions::{PyBlockingIOError, PyInterruptedError};
 use pyo3::prelude::*;

@@ -1,4 +1,5 @@
-//! The end of a transport: `close`, `abort`, errors that end it, `connection_lost`, and what is left to the collector.
+//! The end of a transport: `close`, `abort`, errors that end it, `connection_lost`, and what is left to the
+//! collector.
 //!
 //! The same for streams and datagrams. Calls the machine and the protocol.
 
@@ -91,7 +92,8 @@ pub fn lose_soon<T: Transport>(transport: &Obj<'_, T>, error: &Bound<'_, PyAny>)
     call_soon(transport, &lost, [error])
 }
 
-/// Sends no more, and takes back what is armed on the descriptor. Whether `connection_lost` is to be called at the next turn.
+/// Sends no more, and takes back what is armed on the descriptor. Whether `connection_lost` is to be called
+/// at the next turn.
 fn abort<T: Transport>(transport: &Obj<'_, T>) -> PyResult<bool> {
     let (lost, unsent) = act(transport, |machine, kernel| machine.abort(kernel))?;
     drop(unsent);
@@ -163,7 +165,8 @@ pub fn connection_lost<T: Transport>(transport: &Obj<'_, T>, error: &Bound<'_, P
         Some(protocol) => call::method(names::connection_lost(py), [&protocol, error]).map(drop),
         None => Ok(()),
     };
-    // Nothing may stay armed on a descriptor that is about to be closed: what the protocol has just tried to send, too.
+    // Nothing may stay armed on a descriptor that is about to be closed: what the protocol has just tried to
+    // send, too.
     abort(transport)?;
     let closed = close_file(transport);
     endpoint.gone.set(true);

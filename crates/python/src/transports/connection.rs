@@ -1,7 +1,8 @@
 //! The descriptor of a connection, the Python socket around it, and what `get_extra_info` says about both.
 //!
-//! A connection that the loop accepted itself has a bare descriptor: most are never asked for more. The Python socket is made
-//! when it is asked for, and takes the descriptor over. Used by [`super::SocketTransport`]; calls the kernel and `socket`.
+//! A connection that the loop accepted itself has a bare descriptor: most are never asked for more. The
+//! Python socket is made when it is asked for, and takes the descriptor over. Used by
+//! [`super::SocketTransport`]; calls the kernel and `socket`.
 
 use std::cell::Cell;
 use std::net::SocketAddr;
@@ -89,7 +90,8 @@ pub fn wants_nodelay(socket: &Bound<'_, PyAny>) -> PyResult<bool> {
 }
 
 impl Connection {
-    /// Takes a Python socket, and says all there is about it in `extra`, as `_SelectorTransport.__init__` does.
+    /// Takes a Python socket, and says all there is about it in `extra`, as `_SelectorTransport.__init__`
+    /// does.
     pub fn adopt<'py>(&self, socket: &Bound<'py, PyAny>, extra: Bound<'py, PyAny>) -> PyResult<()> {
         let py = socket.py();
         let extra = if extra.is_none() { PyDict::new(py).into_any() } else { extra };
@@ -221,7 +223,8 @@ impl Connection {
         self.extra(py)?.call_method1(name!("get"), (name, default))
     }
 
-    /// Closes the socket. The loop's driver closes what is only a descriptor: then it need not take it off its list.
+    /// Closes the socket. The loop's driver closes what is only a descriptor: then it need not take it off
+    /// its list.
     pub fn close(&self, py: Python<'_>, event_loop: Option<&EventLoop>) -> PyResult<()> {
         self.open.set(false);
         if let Some(fd) = self.owned.take() {

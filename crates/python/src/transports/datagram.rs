@@ -1,11 +1,12 @@
 //! `DatagramTransport`: a datagram socket. `asyncio.selector_events._SelectorDatagramTransport`, native.
 //!
-//! What a datagram socket does is decided by the engine's [`Datagrams`]; this type holds one, with what is Python's: the
-//! protocol, the socket object, extra information, contexts. The kernel is asked directly where the socket is an ordinary one
-//! and addresses are numeric; for anything else (names to be resolved, other families, sockets of a class of their own)
-//! the methods of the socket object are called, as asyncio calls them. The methods live in the files of `datagram/`, one
-//! concern each, and each file lists its own in a `table` function.
-//! Made by the loop's `_make_datagram_transport`, and by Python code that calls the class as asyncio calls its own.
+//! What a datagram socket does is decided by the engine's [`Datagrams`]; this type holds one, with what is
+//! Python's: the protocol, the socket object, extra information, contexts. The kernel is asked directly where
+//! the socket is an ordinary one and addresses are numeric; for anything else (names to be resolved, other
+//! families, sockets of a class of their own) the methods of the socket object are called, as asyncio calls
+//! them. The methods live in the files of `datagram/`, one concern each, and each file lists its own in a
+//! `table` function. Made by the loop's `_make_datagram_transport`, and by Python code that calls the class
+//! as asyncio calls its own.
 
 mod by_methods;
 mod data;
@@ -141,7 +142,8 @@ fn init<'py>(
     Ok(())
 }
 
-/// Extra information, and the attributes of asyncio's transport that libraries read although they are private.
+/// Extra information, and the attributes of asyncio's transport that libraries read although they are
+/// private.
 fn attributes(t: &mut Table<DatagramTransport>) {
     on_socket::table(t);
     t.getter(c"_server", |transport| Ok(none(transport.py())));

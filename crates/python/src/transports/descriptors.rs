@@ -1,8 +1,9 @@
-//! Which descriptors belong to transports: `_transports` and `_ensure_fd_no_transport` of `asyncio.selector_events`.
+//! Which descriptors belong to transports: `_transports` and `_ensure_fd_no_transport` of
+//! `asyncio.selector_events`.
 //!
 //! Native transports are listed in a [`WeakMap`](crate::ffi::WeakMap). The mapping of the standard library
-//! (descriptor to transport, weakly) is made when Python code first asks for `_transports`, and from then on it is what counts.
-//! Called by transports and by everything that is not to touch a transport's descriptor.
+//! (descriptor to transport, weakly) is made when Python code first asks for `_transports`, and from then on
+//! it is what counts. Called by transports and by everything that is not to touch a transport's descriptor.
 
 use pyo3::exceptions::{PyAttributeError, PyKeyError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -13,8 +14,8 @@ use crate::core::{EventLoop, Overridable, Overrides};
 use crate::ffi::{Class, Obj, Output, WeakMapEntry};
 use crate::stock;
 
-/// The number of a descriptor, or of an object with `fileno()`; ValueError for anything else. -1 for a number that no descriptor
-/// can have.
+/// The number of a descriptor, or of an object with `fileno()`; ValueError for anything else. -1 for a number
+/// that no descriptor can have.
 pub fn number_of(file: &Bound<'_, PyAny>) -> PyResult<Fd> {
     let py = file.py();
     if file.is_instance_of::<PyInt>() {
@@ -90,7 +91,8 @@ pub fn enter<T: Class>(
     Ok(())
 }
 
-/// Takes a transport off the list, for sendfile and TLS, which use its descriptor meanwhile; KeyError when it is not there.
+/// Takes a transport off the list, for sendfile and TLS, which use its descriptor meanwhile; KeyError when it
+/// is not there.
 pub fn leave(
     event_loop: &Obj<'_, EventLoop>,
     fd: Fd,
@@ -117,7 +119,8 @@ pub fn check(event_loop: &Obj<'_, EventLoop>, file: &Bound<'_, PyAny>, fd: Fd) -
     ensure_free(event_loop, file, fd)
 }
 
-/// RuntimeError when descriptor `fd`, that Python code calls `file`, belongs to a transport that is not closing.
+/// RuntimeError when descriptor `fd`, that Python code calls `file`, belongs to a transport that is not
+/// closing.
 #[inline]
 pub fn ensure_free(event_loop: &Obj<'_, EventLoop>, file: &Bound<'_, PyAny>, fd: Fd) -> PyResult<()> {
     let transport = match known_mapping(event_loop) {

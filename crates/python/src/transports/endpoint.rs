@@ -1,8 +1,8 @@
-//! What every transport has and does, whatever goes through it: [`Endpoint`] holds the loop, the protocol and the machine, and
-//! [`Transport`] says what each class does its own way.
+//! What every transport has and does, whatever goes through it: [`Endpoint`] holds the loop, the protocol and
+//! the machine, and [`Transport`] says what each class does its own way.
 //!
-//! The end of a transport, which is the same for all, is in `closing`. Used by transports of streams (`link`) and of
-//! datagrams; calls the machine and the loop.
+//! The end of a transport, which is the same for all, is in `closing`. Used by transports of streams (`link`)
+//! and of datagrams; calls the machine and the loop.
 
 use std::cell::Cell;
 use std::io;
@@ -111,7 +111,8 @@ pub trait Transport: Class {
     /// Closes the file. Nothing is armed on it.
     fn close_file(transport: &Obj<'_, Self>) -> PyResult<()>;
 
-    /// Whether an error of the system is ordinary, a connection reset for instance: such errors are only logged, in debug mode.
+    /// Whether an error of the system is ordinary, a connection reset for instance: such errors are only
+    /// logged, in debug mode.
     fn is_expected(error: &Raised<'_>) -> bool;
 
     /// Sends what was kept for later.

@@ -1,6 +1,6 @@
-//! What every transport around a stream machine has and does, written once: [`Link`] holds it, [`StreamTransport`] says what each
-//! class does its own way, and the functions here and in `reading`, `writing` and `upcall` are compiled for each class by
-//! itself. Calls the machine and the loop.
+//! What every transport around a stream machine has and does, written once: [`Link`] holds it,
+//! [`StreamTransport`] says what each class does its own way, and the functions here and in `reading`,
+//! `writing` and `upcall` are compiled for each class by itself. Calls the machine and the loop.
 
 use std::cell::Cell;
 
@@ -91,7 +91,8 @@ pub trait StreamTransport: Transport<Machine = Stream<Chunk, <Self as StreamTran
     type Channel: Channel;
     /// `set_protocol`.
     const SET_PROTOCOL: &'static Signature<1>;
-    /// Whether it has `is_reading`. The end of a pipe that is written is watched for the end of its peer, and reads nothing.
+    /// Whether it has `is_reading`. The end of a pipe that is written is watched for the end of its peer, and
+    /// reads nothing.
     const READS: bool;
 
     /// The functions of asyncio that log and warn for it.
@@ -142,8 +143,8 @@ fn call_soon_at_first<'py, T: StreamTransport, const N: usize>(
     call_soon_in(transport, &context, function, args)
 }
 
-/// The three callbacks of the next turn with which every transport begins: `connection_made`, `start` (with the descriptor), and
-/// the waiter's.
+/// The three callbacks of the next turn with which every transport begins: `connection_made`, `start` (with
+/// the descriptor), and the waiter's.
 pub(super) fn introduce<'py, T: StreamTransport>(
     transport: &Obj<'py, T>,
     protocol: &Bound<'py, PyAny>,

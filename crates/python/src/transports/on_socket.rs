@@ -1,5 +1,6 @@
-//! [`OnSocket`]: what transports of sockets have in common, whatever goes through the socket: extra information, the socket object, which
-//! Python code may close once it has it, and their `repr()`. `asyncio.selector_events._SelectorTransport`.
+//! [`OnSocket`]: what transports of sockets have in common, whatever goes through the socket: extra
+//! information, the socket object, which Python code may close once it has it, and their `repr()`.
+//! `asyncio.selector_events._SelectorTransport`.
 
 use std::cell::Cell;
 
@@ -43,8 +44,8 @@ pub(super) struct Activity {
     pub unsent: usize,
 }
 
-/// Whether the descriptor may still be used: Python code that holds the socket object may have closed it, and the number may be
-/// another file's by now.
+/// Whether the descriptor may still be used: Python code that holds the socket object may have closed it, and
+/// the number may be another file's by now.
 #[inline]
 pub(super) fn is_intact<T: OnSocket>(transport: &T, py: Python<'_>) -> PyResult<bool> {
     if transport.exposed().get() { transport.connection().is_intact(py) } else { Ok(true) }

@@ -1,6 +1,7 @@
 //! Reading: `pause_reading`, `resume_reading`, `set_protocol`.
 //!
-//! What arrives is taken by the loop's turn and given to the protocol by [`super::upcall`]. Calls the stream machine.
+//! What arrives is taken by the loop's turn and given to the protocol by [`super::upcall`]. Calls the stream
+//! machine.
 
 use std::io;
 

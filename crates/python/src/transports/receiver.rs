@@ -1,7 +1,8 @@
 //! [`Receiver`]: native protocols that take what a transport received without a call into Python.
 //!
-//! A class of such protocols declares a static table in its own file, and registers the table when the class is made: readers of streams
-//! and TLS do. A transport looks for the table when it gets its protocol, and [`super::upcall`] uses it for every piece that arrives.
+//! A class of such protocols declares a static table in its own file, and registers the table when the class
+//! is made: readers of streams and TLS do. A transport looks for the table when it gets its protocol, and
+//! [`super::upcall`] uses it for every piece that arrives.
 
 use std::sync::OnceLock;
 

@@ -1,5 +1,5 @@
-//! What transports of all kinds tell the loop's exception handler and the log. Called by their classes; calls the loop and the
-//! logger.
+//! What transports of all kinds tell the loop's exception handler and the log. Called by their classes; calls
+//! the loop and the logger.
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -38,7 +38,8 @@ pub fn tell_handler<'py>(
     call::method(names::call_exception_handler(py), [event_loop.as_any(), report.as_any()]).map(drop)
 }
 
-/// Logs an error that ends transports in ordinary use, a connection reset for instance, in debug mode: by the logger of `module`.
+/// Logs an error that ends transports in ordinary use, a connection reset for instance, in debug mode: by the
+/// logger of `module`.
 pub fn log_error(
     event_loop: &Obj<'_, EventLoop>,
     frame: &Frame,

@@ -1,9 +1,10 @@
 //! `SocketTransport`: a connected stream socket. `asyncio.selector_events._SelectorSocketTransport`, native.
 //!
-//! What a connection does is decided by the engine's [`Stream`]; this type holds one, with what is Python's: the protocol,
-//! the socket object, extra information, contexts. The methods live in the files of `socket/`, one concern each, and each file lists
-//! its own in a `table` function. What pipes do in the same way is generic in the files beside this one ([`StreamTransport`]).
-//! Made by the loop's connecting and accepting methods, and by Python code that calls the class as asyncio calls its own.
+//! What a connection does is decided by the engine's [`Stream`]; this type holds one, with what is Python's:
+//! the protocol, the socket object, extra information, contexts. The methods live in the files of `socket/`,
+//! one concern each, and each file lists its own in a `table` function. What pipes do in the same way is
+//! generic in the files beside this one ([`StreamTransport`]). Made by the loop's connecting and accepting
+//! methods, and by Python code that calls the class as asyncio calls its own.
 
 mod attributes;
 mod coalescing;
@@ -62,7 +63,8 @@ const NEW: Signature<7> = Signature::new_method(
 /// The owner of a connection's operations.
 static CONNECTION: OwnerKind = OwnerKind { ready, replaced: ignore_replacement };
 
-/// An operation can be finished: natively, unless Python code may have closed the socket, or wants its methods called.
+/// An operation can be finished: natively, unless Python code may have closed the socket, or wants its
+/// methods called.
 fn ready(event_loop: &Obj<'_, EventLoop>, transport: Ref, id: OpId) -> PyResult<()> {
     let py = event_loop.py();
     let transport: Obj<'_, SocketTransport> = typed(transport, py)?;
@@ -227,7 +229,8 @@ pub fn accept<'py>(parts: Parts<'py>, accepted: Accepted) -> PyResult<Obj<'py, S
     Ok(transport)
 }
 
-/// The part of `__init__` that follows the socket: protocol, server, and the three callbacks of the next turn.
+/// The part of `__init__` that follows the socket: protocol, server, and the three callbacks of the next
+/// turn.
 fn begin<'py>(transport: &Obj<'py, SocketTransport>, parts: Parts<'py>, nodelay: bool) -> PyResult<()> {
     let py = transport.py();
     let fd = transport.connection.fd();

@@ -1,8 +1,9 @@
-//! Where Rust calls a protocol. The machines of the engine say what has to be told ([`Upcall`]); this file tells it, for every
-//! class of transports.
+//! Where Rust calls a protocol. The machines of the engine say what has to be told ([`Upcall`]); this file
+//! tells it, for every class of transports.
 //!
-//! Nothing of a machine or of the loop is borrowed meanwhile, so a protocol may call its transport from anywhere. Called by the
-//! loop's turn and by the transport's methods; calls protocols, and [`super::closing`] when one fails.
+//! Nothing of a machine or of the loop is borrowed meanwhile, so a protocol may call its transport from
+//! anywhere. Called by the loop's turn and by the transport's methods; calls protocols, and
+//! [`super::closing`] when one fails.
 
 use pyo3::exceptions::{PyBrokenPipeError, PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
@@ -35,7 +36,8 @@ pub fn finished<T: StreamTransport>(
         .or_else(|error| report(event_loop, transport, error))
 }
 
-/// The same for a transport whose socket Python code may have closed since the report: the number may be another file's.
+/// The same for a transport whose socket Python code may have closed since the report: the number may be
+/// another file's.
 #[cold]
 pub fn finish_carefully<T: StreamTransport>(
     event_loop: &Obj<'_, EventLoop>,
@@ -109,7 +111,8 @@ fn step<T: StreamTransport>(transport: &Obj<'_, T>, upcall: Upcall) -> PyResult<
     }
 }
 
-/// Goes on with what an upcall interrupted. The protocol may have closed the socket in between: then it cannot be shut down.
+/// Goes on with what an upcall interrupted. The protocol may have closed the socket in between: then it
+/// cannot be shut down.
 fn go_on<T: StreamTransport>(transport: &Obj<'_, T>, rest: Rest) -> PyResult<Option<Upcall>> {
     let shuts_down = transport.link().stream(|stream| stream.is_eof_written() && !stream.is_closing());
     if shuts_down && !transport.is_intact(transport.py())? {

@@ -58,8 +58,8 @@ pub(super) fn kept(bytes: &Bound<'_, PyBytes>, sent: usize) -> Chunk {
     }
 }
 
-/// Data whose memory cannot be had in one piece. What is not contiguous the kernel would have refused; a memoryview that was
-/// released has no truth: that is the caller's error, not the connection's.
+/// Data whose memory cannot be had in one piece. What is not contiguous the kernel would have refused; a
+/// memoryview that was released has no truth: that is the caller's error, not the connection's.
 #[cold]
 pub(super) fn unreadable<T: StreamTransport>(
     transport: &Obj<'_, T>,
@@ -73,8 +73,8 @@ pub(super) fn unreadable<T: StreamTransport>(
     fail(transport, error)
 }
 
-/// Does `write` with something that makes a chunk of `data[n..]`, for data that may change. MemoryError where there is no memory
-/// for a chunk; what could be sent has been sent then.
+/// Does `write` with something that makes a chunk of `data[n..]`, for data that may change. MemoryError where
+/// there is no memory for a chunk; what could be sent has been sent then.
 pub(super) fn with_copies<R>(
     data: &[u8],
     write: impl FnOnce(&dyn Fn(usize) -> Chunk) -> PyResult<R>,
@@ -119,14 +119,15 @@ pub(super) fn send<T: StreamTransport>(
     conclude(transport, written, "write")
 }
 
-/// There is no descriptor to write to. After the end of the connection the write is counted. Before it, Python code closed the socket
-/// itself: as far as asyncio's transport can tell, sending fails.
+/// There is no descriptor to write to. After the end of the connection the write is counted. Before it,
+/// Python code closed the socket itself: as far as asyncio's transport can tell, sending fails.
 #[cold]
 pub(super) fn closed_by_the_program<T: StreamTransport>(transport: &Obj<'_, T>) -> PyResult<()> {
     fail(transport, errors::bad_descriptor())
 }
 
-/// A write that cannot be done ends the connection with an error, unless it comes too late: then it is dropped like any other.
+/// A write that cannot be done ends the connection with an error, unless it comes too late: then it is
+/// dropped like any other.
 pub(super) fn fail<T: StreamTransport>(transport: &Obj<'_, T>, error: PyErr) -> PyResult<()> {
     if is_late(transport, "write")? {
         return Ok(());
@@ -172,8 +173,8 @@ pub(super) fn unwritable<T: StreamTransport>(
     }
 }
 
-/// `_set_write_buffer_limits`: what is not given follows from what is, or from `default`. A limit is kept as a whole number of
-/// bytes: a size is beyond a limit exactly when it is beyond its integral part.
+/// `_set_write_buffer_limits`: what is not given follows from what is, or from `default`. A limit is kept as
+/// a whole number of bytes: a size is beyond a limit exactly when it is beyond its integral part.
 pub fn water_marks<'py>(
     high: &Bound<'py, PyAny>,
     low: &Bound<'py, PyAny>,

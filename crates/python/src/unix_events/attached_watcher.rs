@@ -1,6 +1,8 @@
-//! `PidfdChildWatcher` as Python 3.11 has it: it belongs to the loop it was attached to, and can forget children.
+//! `PidfdChildWatcher` as Python 3.11 has it: it belongs to the loop it was attached to, and can forget
+//! children.
 //!
-//! Called by programs that set it as their watcher, and through it by [`crate::event_loop`]; the loop calls `_do_wait`.
+//! Called by programs that set it as their watcher, and through it by [`crate::event_loop`]; the loop calls
+//! `_do_wait`.
 
 use std::ffi::CStr;
 

@@ -1,5 +1,6 @@
-//! What the watchers of the interpreters up to 3.13 have besides watching, where there is nothing to do for it: a context, a loop to be
-//! attached to, children to forget. Called by the `table` functions of the watchers.
+//! What the watchers of the interpreters up to 3.13 have besides watching, where there is nothing to do for
+//! it: a context, a loop to be attached to, children to forget. Called by the `table` functions of the
+//! watchers.
 
 use crate::ffi::{Class, Signature, Table, boolean, none};
 

@@ -1,5 +1,5 @@
-//! `PidfdChildWatcher`: a descriptor of each child is readable when the child has ended, so the loop's own poller waits for it.
-//! No thread, no signal, and no other process of the program is touched.
+//! `PidfdChildWatcher`: a descriptor of each child is readable when the child has ended, so the loop's own
+//! poller waits for it. No thread, no signal, and no other process of the program is touched.
 //!
 //! Called by [`crate::event_loop`] and by programs; the loop, of whatever kind, calls a [`Child`].
 
@@ -27,7 +27,8 @@ use crate::{names, stock};
 #[derive(Default)]
 pub struct PidfdWatcher;
 
-/// A child that a loop watches by a descriptor; the callback of the descriptor. The descriptor is closed with it.
+/// A child that a loop watches by a descriptor; the callback of the descriptor. The descriptor is closed with
+/// it.
 #[derive(Default)]
 pub struct Child {
     fd: Cell<Option<i32>>,
@@ -124,7 +125,8 @@ pub(super) fn ended(child: &Obj<'_, Child>) -> PyResult<()> {
     callback.call1(call::joined(&[&pid, &code], &args)?).map(drop)
 }
 
-/// Nobody watches the child any more. Where a thread was to be expected, one goes on: its loop was closed, and it says so.
+/// Nobody watches the child any more. Where a thread was to be expected, one goes on: its loop was closed,
+/// and it says so.
 fn finalize(child: &Obj<'_, Child>) -> PyResult<()> {
     let py = child.py();
     child.close(py)?;

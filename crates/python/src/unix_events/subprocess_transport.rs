@@ -1,5 +1,5 @@
-//! `_UnixSubprocessTransport`: starts a child with `subprocess.Popen`, which gets every keyword that the program gave; without keywords
-//! `python/yibu/starting.py` does what Popen would, in fewer steps.
+//! `_UnixSubprocessTransport`: starts a child with `subprocess.Popen`, which gets every keyword that the
+//! program gave; without keywords `python/yibu/starting.py` does what Popen would, in fewer steps.
 //!
 //! Made by [`crate::event_loop`]; all but the start is [`crate::base_subprocess`].
 
@@ -56,7 +56,8 @@ fn start<'py>(transport: &Obj<'py, UnixSubprocessTransport>, args: Args<'_, 'py>
     Ok(none(py))
 }
 
-/// Whether nothing is asked of Popen but a program with its arguments and streams: then there may be a shorter way to start it.
+/// Whether nothing is asked of Popen but a program with its arguments and streams: then there may be a
+/// shorter way to start it.
 fn is_ordinary(
     shell: &Bound<'_, PyAny>,
     bufsize: &Bound<'_, PyAny>,

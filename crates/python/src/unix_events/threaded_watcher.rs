@@ -1,7 +1,7 @@
 //! `ThreadedChildWatcher`: waits for each child in a thread of its own, and tells the loop from there.
 //!
-//! Called by [`crate::event_loop`] where there are no process descriptors, and by programs; the threads are `threading.Thread`s,
-//! which call `_do_waitpid`.
+//! Called by [`crate::event_loop`] where there are no process descriptors, and by programs; the threads are
+//! `threading.Thread`s, which call `_do_waitpid`.
 
 use std::cell::Cell;
 use std::ffi::CStr;
@@ -103,8 +103,8 @@ fn wait<'py>(watcher: &Obj<'py, ThreadedWatcher>, args: Args<'_, 'py>) -> Output
     Ok(none(py))
 }
 
-/// Waits until the child has ended and leaves it to the loop to take note: until then its id belongs to nobody else, so that a signal
-/// cannot reach another process.
+/// Waits until the child has ended and leaves it to the loop to take note: until then its id belongs to
+/// nobody else, so that a signal cannot reach another process.
 fn wait_and_have_it_reaped<'py>(
     watcher: &Obj<'py, ThreadedWatcher>,
     event_loop: &Bound<'py, PyAny>,

@@ -1,9 +1,10 @@
 //! `as_completed`: several awaitables, in the order in which they finish.
 //!
-//! An [`AsCompleted`] is the queue between the futures' reactions, which add the futures that are done, and the coroutines that take one each.
-//! A program has the [`AsCompletedIterator`]: when the iterator and its coroutines are freed, no caller can take the other futures, so
-//! the reactions and the timer are removed. Up to 3.12 asyncio has a generator in its place, which begins with the first
-//! `next()`; since 3.13 the iterator begins at once and is an asynchronous one too.
+//! An [`AsCompleted`] is the queue between the futures' reactions, which add the futures that are done, and
+//! the coroutines that take one each. A program has the [`AsCompletedIterator`]: when the iterator and its
+//! coroutines are freed, no caller can take the other futures, so the reactions and the timer are removed. Up
+//! to 3.12 asyncio has a generator in its place, which begins with the first `next()`; since 3.13 the
+//! iterator begins at once and is an asynchronous one too.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -217,8 +218,9 @@ fn wake_next(all: &Obj<'_, AsCompleted>) -> PyResult<()> {
     Ok(())
 }
 
-/// The coroutine that gives the next one: its result, or with `itself` the future. It keeps the number of its place in the
-/// queue, and the future it awaits in its first slot; `itself` in the second, the iterator in the third.
+/// The coroutine that gives the next one: its result, or with `itself` the future. It keeps the number of its
+/// place in the queue, and the future it awaits in its first slot; `itself` in the second, the iterator in
+/// the third.
 fn wait_for_one<'py>(
     iterator: &Obj<'py, AsCompletedIterator>,
     all: &Obj<'py, AsCompleted>,
@@ -272,7 +274,8 @@ fn next_done<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     }
 }
 
-/// A future is done, or the wait was cancelled: then the next waiter gets the future that this routine was woken for.
+/// A future is done, or the wait was cancelled: then the next waiter gets the future that this routine was
+/// woken for.
 fn woken<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyResult<Step<'py>> {
     let py = routine.py();
     let waiter = taken(py, &routine.first);

@@ -1,7 +1,7 @@
 //! `wait`: waits for several futures, until the first is done, the first has failed, or all are done.
 //!
-//! The routine's owner is the `fs` argument, later the set of its futures; timeout and `return_when` are in the first two slots,
-//! then the [`Wait`] in the first. The futures' reactions act on that.
+//! The routine's owner is the `fs` argument, later the set of its futures; timeout and `return_when` are in
+//! the first two slots, then the [`Wait`] in the first. The futures' reactions act on that.
 
 use std::cell::Cell;
 use std::ffi::CStr;
@@ -102,7 +102,8 @@ fn check(given: &Bound<'_, PyAny>) -> PyResult<()> {
     if given.is_truthy()? { Ok(()) } else { Err(PyValueError::new_err("Set of Tasks/Futures is empty.")) }
 }
 
-/// Calls `f` with every element of a set, and returns the elements: to go through these costs less than to go through the set again.
+/// Calls `f` with every element of a set, and returns the elements: to go through these costs less than to go
+/// through the set again.
 fn each<'py>(
     futures: &Bound<'py, PySet>,
     mut f: impl FnMut(&Bound<'py, PyAny>) -> PyResult<()>,

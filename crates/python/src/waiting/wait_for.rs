@@ -1,5 +1,5 @@
-//! `wait_for`: one awaitable with a time limit. Since 3.12 it is awaited in place, under a `Timeout`; before, it becomes a task
-//! of its own, beside a timer.
+//! `wait_for`: one awaitable with a time limit. Since 3.12 it is awaited in place, under a `Timeout`; before,
+//! it becomes a task of its own, beside a timer.
 //!
 //! The awaitable is the routine's owner until it is awaited, the limit is in the first slot.
 

@@ -1,6 +1,7 @@
 //! Simulated connections: two ends, the bytes on their way, and how a connection ends.
 //!
-//! What goes through a descriptor meets the world's faults; what the test's own handles (`net`) do to an end does not.
+//! What goes through a descriptor meets the world's faults; what the test's own handles (`net`) do to an end
+//! does not.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};

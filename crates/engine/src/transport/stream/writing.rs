@@ -1,8 +1,9 @@
 //! The writing half of a stream: `write`, `writelines`, `write_eof`, and sending what waits.
 //!
-//! What the descriptor does not take at once is queued, and only then is the descriptor watched for writing. A small
-//! write may wait for others, so that one system call sends them all ([`Stream::coalesce`]). Called by the owner of
-//! the stream and by `stream`, for outcomes; calls `outgoing`, `flow`, `lifecycle`, and the driver.
+//! What the descriptor does not take at once is queued, and only then is the descriptor watched for writing.
+//! A small write may wait for others, so that one system call sends them all ([`Stream::coalesce`]). Called
+//! by the owner of the stream and by `stream`, for outcomes; calls `outgoing`, `flow`, `lifecycle`, and the
+//! driver.
 
 use std::fmt;
 use std::io;
@@ -49,8 +50,8 @@ pub enum Coalesced {
     Refused,
 }
 
-/// How much may wait for [`Stream::send_coalesced`], in bytes. More is sent at once: joining large writes saves nothing, and flow
-/// control has to see them.
+/// How much may wait for [`Stream::send_coalesced`], in bytes. More is sent at once: joining large writes
+/// saves nothing, and flow control has to see them.
 const COALESCED_MAX: usize = 32 * 1024;
 
 impl<C: AsRef<[u8]>, K: Channel> Stream<C, K> {
@@ -86,8 +87,8 @@ impl<C: AsRef<[u8]>, K: Channel> Stream<C, K> {
         Ok(self.maybe_pause())
     }
 
-    /// `write` that leaves the sending to [`Stream::send_coalesced`], so that several small writes become one. `make_chunk` is called
-    /// when the answer is not [`Coalesced::Refused`].
+    /// `write` that leaves the sending to [`Stream::send_coalesced`], so that several small writes become
+    /// one. `make_chunk` is called when the answer is not [`Coalesced::Refused`].
     #[inline]
     pub fn coalesce(&mut self, len: usize, make_chunk: impl FnOnce() -> C) -> Result<Coalesced, WriteError> {
         self.check_writable()?;
@@ -128,12 +129,14 @@ impl<C: AsRef<[u8]>, K: Channel> Stream<C, K> {
         self.embedded = true;
     }
 
-    /// Whether what is written now is to be sent at once: nothing waits before it, and it does not come too late.
+    /// Whether what is written now is to be sent at once: nothing waits before it, and it does not come too
+    /// late.
     pub const fn sends_at_once(&self) -> bool {
         self.outgoing.is_empty() && !self.refuses()
     }
 
-    /// `write` of `len` bytes of which `sent` have been sent already. The rest is kept as what `make_chunk` makes.
+    /// `write` of `len` bytes of which `sent` have been sent already. The rest is kept as what `make_chunk`
+    /// makes.
     pub fn write_rest(
         &mut self,
         ops: &mut impl Ops,
@@ -170,7 +173,8 @@ impl<C: AsRef<[u8]>, K: Channel> Stream<C, K> {
         std::mem::take(&mut self.coalescing) && !self.lifecycle.is_lost()
     }
 
-    /// The first `count` bytes of what waits have been sent; `queued_first` after `queue` and `stop_coalescing`.
+    /// The first `count` bytes of what waits have been sent; `queued_first` after `queue` and
+    /// `stop_coalescing`.
     pub fn sent(&mut self, ops: &mut impl Ops, count: usize, queued_first: bool) -> Option<Upcall> {
         self.outgoing.advance(count);
         self.after_sending(ops, queued_first)
@@ -225,7 +229,8 @@ impl<C: AsRef<[u8]>, K: Channel> Stream<C, K> {
         if self.outgoing.is_empty() { ops.driver().shutdown_write(self.fd) } else { Ok(()) }
     }
 
-    /// Forbids writing and asks for [`Upcall::Drained`]; true when nothing waits to be sent, and no upcall will come.
+    /// Forbids writing and asks for [`Upcall::Drained`]; true when nothing waits to be sent, and no upcall
+    /// will come.
     pub fn watch_drain(&mut self) -> bool {
         self.drain_watched = true;
         self.outgoing.is_empty()
@@ -279,7 +284,8 @@ impl<C: AsRef<[u8]>, K: Channel> Stream<C, K> {
         if self.drain_watched { Some(Upcall::Drained(Rest(Step::Finish))) } else { self.finish(ops) }
     }
 
-    /// Something is left. `writelines` has still to see to it that it is sent, and that not too much piles up.
+    /// Something is left. `writelines` has still to see to it that it is sent, and that not too much piles
+    /// up.
     fn keep(&mut self, ops: &mut impl Ops, queued_first: bool) -> Option<Upcall> {
         if !queued_first {
             return None;

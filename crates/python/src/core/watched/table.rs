@@ -1,4 +1,5 @@
-//! [`Watched`], the table that [`super`] keeps in a loop: which operation watches which side of which descriptor.
+//! [`Watched`], the table that [`super`] keeps in a loop: which operation watches which side of which
+//! descriptor.
 //!
 //! Called by [`super`] and by the loop's data, which drops it and shows it to the collector.
 
@@ -45,7 +46,8 @@ impl Watched {
         if self.objects.is_empty() { None } else { self.objects.remove(&fd) }
     }
 
-    /// An object was given in the place of the number `fd`. Returns the object that was given before, to be dropped.
+    /// An object was given in the place of the number `fd`. Returns the object that was given before, to be
+    /// dropped.
     pub(super) fn put_object(&mut self, fd: Fd, object: Ref) -> Result<Option<Ref>, Ref> {
         if !self.objects.make_room(1) {
             return Err(object);

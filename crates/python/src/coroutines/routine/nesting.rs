@@ -1,9 +1,11 @@
-//! Routines that await each other, however deep: a loop runs them all, with a list of those that wait for the innermost one.
+//! Routines that await each other, however deep: a loop runs them all, with a list of those that wait for the
+//! innermost one.
 //!
-//! Python coroutines that await each other need no room on the thread's stack, so neither may `wait_for` in `wait_for`. [`run`] goes
-//! inwards to the routine that waits for something else, or begins; when that one ends, its outcome goes to the next one outwards, and
-//! when it yields, all of them are suspended. Sending, throwing and closing go the same way. A Python coroutine between two
-//! routines is called by the one and calls the other, as any function does.
+//! Python coroutines that await each other need no room on the thread's stack, so neither may `wait_for` in
+//! `wait_for`. [`run`] goes inwards to the routine that waits for something else, or begins; when that one
+//! ends, its outcome goes to the next one outwards, and when it yields, all of them are suspended. Sending,
+//! throwing and closing go the same way. A Python coroutine between two routines is called by the one and
+//! calls the other, as any function does.
 //!
 //! Called by [`super`] for a routine that awaits another one; calls the pieces of all of them.
 
@@ -73,8 +75,8 @@ struct Waiting<'py> {
 }
 
 impl Push {
-    /// What a routine does to the one that it awaits when this is done to itself, and what it gets when that one has been closed:
-    /// a GeneratorExit is not passed on.
+    /// What a routine does to the one that it awaits when this is done to itself, and what it gets when that
+    /// one has been closed: a GeneratorExit is not passed on.
     fn inwards(self, py: Python<'_>) -> (Self, Option<PyErr>) {
         match self {
             Self::Throw(error) if error.is_instance_of::<PyGeneratorExit>(py) => (Self::Close, Some(error)),
@@ -121,8 +123,8 @@ impl<'py> Waiting<'py> {
         outer
     }
 
-    /// Suspends them because the innermost routine, `inner`, has yielded: all of them, or those inwards of one that closes, which
-    /// is given back.
+    /// Suspends them because the innermost routine, `inner`, has yielded: all of them, or those inwards of
+    /// one that closes, which is given back.
     fn suspend(&mut self, mut inner: Obj<'py, Routine>) -> Option<Outer<'py>> {
         while let Some(outer) = self.pop() {
             if outer.closes_for.is_some() {

@@ -1,4 +1,5 @@
-//! Runs the pieces of one routine: up to where it waits, ends, or awaits another routine ([`super::nesting`]).
+//! Runs the pieces of one routine: up to where it waits, ends, or awaits another routine
+//! ([`super::nesting`]).
 //!
 //! Called by [`super`] and [`super::nesting`]; calls the pieces, and what they await.
 
@@ -182,7 +183,8 @@ fn resume_after_future<'py, C: Caller>(routine: &Obj<'py, Routine>, resume: Resu
         return C::ended(Err(lost()));
     };
     if future.state() == State::Pending {
-        // The coroutine was resumed before the future was done: yield the future again, as its own iterator would.
+        // The coroutine was resumed before the future was done: yield the future again, as its own iterator
+        // would.
         if future.blocking.replace(true) {
             return drive::<C>(routine, resume(routine, Err(not_used_with_future())));
         }

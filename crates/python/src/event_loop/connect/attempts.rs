@@ -1,7 +1,7 @@
 //! The attempts to connect to one of several addresses: one after the other, or overlapping (happy eyeballs).
 //!
-//! `_connect_sock`, `_interleave_addrinfos` and `staggered_race` as `create_connection` uses them. Called by `connect`;
-//! calls `sock_connect` by the loop's method.
+//! `_connect_sock`, `_interleave_addrinfos` and `staggered_race` as `create_connection` uses them. Called by
+//! `connect`; calls `sock_connect` by the loop's method.
 
 use futures_util::future::{Either, select};
 use pyo3::exceptions::{PyOSError, PyOverflowError, PyTimeoutError, PyTypeError};
@@ -104,7 +104,8 @@ fn seconds_to_wait(delay: &Bound<'_, PyAny>) -> PyResult<f64> {
     PyFloat::new(delay.py(), 0.0).add(delay)?.extract()
 }
 
-/// What the race of connections raises when the delay is no delay: since 3.14 `staggered_race` puts what its tasks raise into a group.
+/// What the race of connections raises when the delay is no delay: since 3.14 `staggered_race` puts what its
+/// tasks raise into a group.
 fn race_failed(py: Python<'_>, error: PyErr) -> PyErr {
     if !cfg!(Py_3_14) {
         return error;
@@ -186,7 +187,8 @@ impl Attempts<'_> {
         Ok(None)
     }
 
-    /// `staggered.staggered_race`: the next attempt starts when the one before it fails, or `delay` seconds after it.
+    /// `staggered.staggered_race`: the next attempt starts when the one before it fails, or `delay` seconds
+    /// after it.
     async fn staggered(&self, delay: f64, failures: &mut Failures) -> PyResult<Option<GcRef>> {
         let mut waiting = self.infos.iter().zip(failures).enumerate();
         let mut running = Together::new();

@@ -1,4 +1,5 @@
-//! Files that the kernel does not copy: read by the default executor, piece by piece, and written like anything else.
+//! Files that the kernel does not copy: read by the default executor, piece by piece, and written like
+//! anything else.
 //!
 //! Called by `sendfile` and `sock_sendfile`; calls the file, the transport, and [`super::protocol`].
 

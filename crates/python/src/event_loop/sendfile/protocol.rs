@@ -133,7 +133,8 @@ fn resume_writing<'py>(own: &Obj<'py, SendfileProtocol>) -> Output<'py> {
     Ok(none(py))
 }
 
-/// The task that sends the file gets the error: the connection is gone. A file of which nothing is left to send is not waited for.
+/// The task that sends the file gets the error: the connection is gone. A file of which nothing is left to
+/// send is not waited for.
 fn connection_lost<'py>(own: &Obj<'py, SendfileProtocol>, exception: &Bound<'py, PyAny>) -> Output<'py> {
     let py = own.py();
     if let Some(flowing) = own.flowing.get(py) {

@@ -1,11 +1,12 @@
 //! Signals end the wait of a running loop, whether the loop, the program or the interpreter handles them.
 //!
-//! A Python handler of the program's (`signal.signal`, and that of `Runner` for Ctrl-C) runs in the main thread, when that thread
-//! looks for signals. A signal that comes after the loop looked and before it blocks in the kernel interrupts nothing, and its
-//! handler would wait as long as the loop does. So a loop that blocks in the main thread lets the interpreter write each signal into
-//! the loop's pipe, unless the program has a descriptor of its own there. Called when a run begins, before the loop blocks for the
-//! first time in a run (most runs never block, and the interpreter's checks of the descriptor are system calls), and when the run
-//! ends.
+//! A Python handler of the program's (`signal.signal`, and that of `Runner` for Ctrl-C) runs in the main
+//! thread, when that thread looks for signals. A signal that comes after the loop looked and before it blocks
+//! in the kernel interrupts nothing, and its handler would wait as long as the loop does. So a loop that
+//! blocks in the main thread lets the interpreter write each signal into the loop's pipe, unless the program
+//! has a descriptor of its own there. Called when a run begins, before the loop blocks for the first time in
+//! a run (most runs never block, and the interpreter's checks of the descriptor are system calls), and when
+//! the run ends.
 
 use std::sync::atomic::{AtomicI32, Ordering};
 
@@ -24,12 +25,13 @@ use crate::stock;
 /// What `signal.set_wakeup_fd` takes and returns where there is none.
 const NONE: Fd = -1;
 
-/// The descriptor of the loop that runs in the main thread; of loops that run within each other, the innermost.
+/// The descriptor of the loop that runs in the main thread; of loops that run within each other, the
+/// innermost.
 static OF_RUNNING: AtomicI32 = AtomicI32::new(NONE);
 
-/// Makes the pipe before the first run: a program that counts descriptors in its coroutines sees no new ones later.
-/// Returns the end for the interpreter; `None` in other threads, for a program's selector, and in a process with no
-/// descriptor left, where the loop runs without the pipe.
+/// Makes the pipe before the first run: a program that counts descriptors in its coroutines sees no new ones
+/// later. Returns the end for the interpreter; `None` in other threads, for a program's selector, and in a
+/// process with no descriptor left, where the loop runs without the pipe.
 pub fn open(event_loop: &Obj<'_, EventLoop>) -> PyResult<Option<Fd>> {
     if !threads::is_main() || !event_loop.selector.is_empty() {
         return Ok(None);
@@ -60,8 +62,8 @@ pub fn watch_signals(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     Ok(())
 }
 
-/// The descriptor from before the run is the interpreter's again, unless the program has set another one since. Handlers of the
-/// loop keep the pipe.
+/// The descriptor from before the run is the interpreter's again, unless the program has set another one
+/// since. Handlers of the loop keep the pipe.
 pub fn unwatch_signals(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     let (mine, before, is_unused) = event_loop.parts.with(|signals: &mut Signals| {
         (signals.wakeup_fd(), signals.before_run.take(), signals.handlers.is_empty())

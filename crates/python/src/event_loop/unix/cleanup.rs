@@ -1,4 +1,5 @@
-//! Removes the path of a Unix socket when its server stops (since Python 3.13), unless another socket is bound there by then.
+//! Removes the path of a Unix socket when its server stops (since Python 3.13), unless another socket is
+//! bound there by then.
 //!
 //! Arranged by `create_unix_server`, done by `_stop_serving`.
 
@@ -38,7 +39,8 @@ pub(super) fn inodes<'py>(event_loop: &Obj<'py, EventLoop>) -> PyResult<Bound<'p
     Ok(inodes)
 }
 
-/// The path of a bound socket is to be removed when it stops serving. Names that are no paths go by themselves.
+/// The path of a bound socket is to be removed when it stops serving. Names that are no paths go by
+/// themselves.
 pub(super) fn arrange<'py>(event_loop: &Obj<'py, EventLoop>, socket: &Bound<'py, PyAny>) -> PyResult<()> {
     let path = socket.call_method0(name!("getsockname"))?;
     if is_abstract(&path)? {

@@ -1,7 +1,7 @@
 //! `readuntil`, `readline` and `async for`: reads that search for a separator.
 //!
-//! A search goes on where it has stopped, so that no byte is looked at twice for each piece that arrives. Called by Python
-//! code; calls the reader and the engine's `separators`.
+//! A search goes on where it has stopped, so that no byte is looked at twice for each piece that arrives.
+//! Called by Python code; calls the reader and the engine's `separators`.
 
 use pyo3::exceptions::{PyStopAsyncIteration, PyTypeError, PyValueError};
 use pyo3::prelude::*;

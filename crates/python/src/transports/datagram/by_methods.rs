@@ -1,4 +1,5 @@
-//! Datagrams that go by the methods of the socket object: names to be resolved, other families, sockets of a class of their own.
+//! Datagrams that go by the methods of the socket object: names to be resolved, other families, sockets of a
+//! class of their own.
 
 use pyo3::exceptions::{PyBlockingIOError, PyInterruptedError, PyOSError};
 use pyo3::prelude::*;

@@ -53,8 +53,8 @@ impl Default for DatagramTransport {
     }
 }
 
-/// What each datagram that waits counts beside its bytes: asyncio's `_header_size`. So many empty ones fill a buffer, too,
-/// since they are sent.
+/// What each datagram that waits counts beside its bytes: asyncio's `_header_size`. So many empty ones fill a
+/// buffer, too, since they are sent.
 pub(super) const HEADER: usize = if cfg!(Py_3_13) { 8 } else { 0 };
 
 /// `max_size`: what asyncio asks a socket for.

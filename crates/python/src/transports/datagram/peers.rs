@@ -1,5 +1,5 @@
-//! [`Peers`]: the addresses that a transport met lately, in Python's form and in the kernel's, since the next datagram mostly has
-//! to do with one of them. Used by `receiving` and `sending`; calls [`crate::addresses`].
+//! [`Peers`]: the addresses that a transport met lately, in Python's form and in the kernel's, since the next
+//! datagram mostly has to do with one of them. Used by `receiving` and `sending`; calls [`crate::addresses`].
 
 use std::hash::{Hash, Hasher};
 
@@ -15,7 +15,8 @@ pub struct Peers(LoopCell<Known>);
 
 #[derive(Default)]
 struct Known {
-    /// Senders, each at the place that its address says; more places are made while senders need the same one.
+    /// Senders, each at the place that its address says; more places are made while senders need the same
+    /// one.
     senders: Vec<Option<Peer>>,
     /// The place of the last sender.
     latest: usize,
@@ -26,7 +27,8 @@ struct Known {
 /// As many places as there are at most.
 const PLACES: usize = 64;
 
-/// An address in both forms. It is made of plain tuples, strings and numbers, or of bytes: no part of a cycle.
+/// An address in both forms. It is made of plain tuples, strings and numbers, or of bytes: no part of a
+/// cycle.
 struct Peer {
     object: Ref,
     kernel: SocketAddrAny,
@@ -97,7 +99,8 @@ fn place(address: &SocketAddrAny, places: usize) -> usize {
     mixer.finish() as usize & places.saturating_sub(1)
 }
 
-/// Mixes the few bytes of an address. A sender that makes addresses collide has an address formatted anew, no more.
+/// Mixes the few bytes of an address. A sender that makes addresses collide has an address formatted anew, no
+/// more.
 struct Mixer(u64);
 
 impl Hasher for Mixer {

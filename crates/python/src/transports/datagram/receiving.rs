@@ -1,4 +1,5 @@
-//! Receiving: `pause_reading`, `resume_reading`, `set_protocol`, and the operations of the socket that can be finished.
+//! Receiving: `pause_reading`, `resume_reading`, `set_protocol`, and the operations of the socket that can be
+//! finished.
 //!
 //! Called by Python code and by the loop's turn; calls the machine and, with its answers, [`super::upcall`].
 
@@ -167,7 +168,8 @@ fn read_again(event_loop: &Obj<'_, EventLoop>, transport: &Obj<'_, DatagramTrans
     }
 }
 
-/// The same for a transport whose socket Python code may have closed since the report: the number may be another file's.
+/// The same for a transport whose socket Python code may have closed since the report: the number may be
+/// another file's.
 fn finish_carefully(
     event_loop: &Obj<'_, EventLoop>,
     transport: &Obj<'_, DatagramTransport>,

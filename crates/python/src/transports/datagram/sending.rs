@@ -1,6 +1,7 @@
 //! Sending: `sendto`, and the flow control of what could not be sent at once.
 //!
-//! Calls the machine and, with its answers, [`super::upcall`]; what is not asked of the kernel directly goes by [`super::by_methods`].
+//! Calls the machine and, with its answers, [`super::upcall`]; what is not asked of the kernel directly goes
+//! by [`super::by_methods`].
 
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;

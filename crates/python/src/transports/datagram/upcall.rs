@@ -1,5 +1,5 @@
-//! What the machine answers ([`Upcall`]) is executed here. Nothing of a machine or of the loop is borrowed meanwhile, so a protocol may
-//! call its transport from anywhere.
+//! What the machine answers ([`Upcall`]) is executed here. Nothing of a machine or of the loop is borrowed
+//! meanwhile, so a protocol may call its transport from anywhere.
 
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;

@@ -37,7 +37,8 @@ impl End {
         }
     }
 
-    /// Whether the file still has the descriptor: Python code may have closed it, and the number may be another file's by now.
+    /// Whether the file still has the descriptor: Python code may have closed it, and the number may be
+    /// another file's by now.
     pub(super) fn is_intact(&self, py: Python<'_>) -> PyResult<bool> {
         let Some(pipe) = self.pipe.get(py) else { return Ok(true) };
         let fd = self.link.stream(|stream| stream.fd());

@@ -46,8 +46,8 @@ impl PipeEnd for WritePipeTransport {
         &self.0
     }
 
-    /// A writing end of a pipe or of a socket shows by being readable that its reader has gone. A character device may be
-    /// readable for other reasons.
+    /// A writing end of a pipe or of a socket shows by being readable that its reader has gone. A character
+    /// device may be readable for other reasons.
     fn reading(kind: FileType) -> Option<Reading> {
         match kind {
             FileType::Fifo | FileType::Socket => Some(Reading::PeerWatched),

@@ -1,4 +1,5 @@
-//! Extra information, and the attributes of asyncio's transport that libraries read although they are private.
+//! Extra information, and the attributes of asyncio's transport that libraries read although they are
+//! private.
 
 use std::cell::Cell;
 

@@ -2,8 +2,8 @@
 
 use std::cell::Cell;
 
-/// Whether a transport usually writes more than once in an entry. One that does has its first write wait for the others; one that does not
-/// has it sent at once, as asyncio does.
+/// Whether a transport usually writes more than once in an entry. One that does has its first write wait for
+/// the others; one that does not has it sent at once, as asyncio does.
 #[derive(Default)]
 pub struct Coalescing {
     /// The entry of the last write.

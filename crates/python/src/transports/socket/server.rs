@@ -1,4 +1,5 @@
-//! The server that accepted a connection: `Server._attach` and `_detach`, without a call into Python where the server is a native one.
+//! The server that accepted a connection: `Server._attach` and `_detach`, without a call into Python where
+//! the server is a native one.
 //!
 //! The class of native servers is above transports, so it registers its functions here.
 
@@ -9,7 +10,8 @@ use pyo3::prelude::*;
 use super::data::SocketTransport;
 use crate::ffi::Obj;
 
-/// A function of the class of native servers; `None` for an object of another class, or with methods of its own.
+/// A function of the class of native servers; `None` for an object of another class, or with methods of its
+/// own.
 pub type OfServer =
     for<'a, 'py> fn(&'a Bound<'py, PyAny>, &'a Obj<'py, SocketTransport>) -> Option<PyResult<()>>;
 

@@ -1,4 +1,5 @@
-//! Writing to a socket: `write`, `writelines`, `write_eof`, and the future that is done when everything has been sent.
+//! Writing to a socket: `write`, `writelines`, `write_eof`, and the future that is done when everything has
+//! been sent.
 //!
 //! Calls the stream machine and, with its answers, the upcalls.
 
@@ -129,9 +130,10 @@ pub fn write_copied(transport: &Obj<'_, SocketTransport>, data: &[u8]) -> PyResu
     with_copies(data, |copied| send(transport, data, copied))
 }
 
-/// Keeps a write until the entry that the loop runs has ended, so that several writes of one callback, or of one step of a task,
-/// cost one system call. False when it has to be sent now: outside entries; when it is large, or behind data that waits for the
-/// kernel; and when it is the entry's first, unless the transport usually writes more than once.
+/// Keeps a write until the entry that the loop runs has ended, so that several writes of one callback, or of
+/// one step of a task, cost one system call. False when it has to be sent now: outside entries; when it is
+/// large, or behind data that waits for the kernel; and when it is the entry's first, unless the transport
+/// usually writes more than once.
 #[inline]
 fn coalesce(
     transport: &Obj<'_, SocketTransport>,
@@ -164,7 +166,8 @@ fn send_at_the_end(event_loop: &Obj<'_, EventLoop>, transport: Ref) -> PyResult<
     flush(&transport).or_else(|error| upcall::report(event_loop, &transport, error))
 }
 
-/// Sends what was kept by `coalesce`: at the end of the entry, and before anything that could tell the difference.
+/// Sends what was kept by `coalesce`: at the end of the entry, and before anything that could tell the
+/// difference.
 pub fn flush(transport: &Obj<'_, SocketTransport>) -> PyResult<()> {
     if !transport.stream(|stream| stream.is_coalescing()) {
         return Ok(());
@@ -273,7 +276,8 @@ pub(super) fn drained(transport: &Obj<'_, SocketTransport>, error: Option<&Raise
     .map(drop)
 }
 
-/// The connection was lost, so the buffer will never drain: the future that waits for that gets ConnectionError.
+/// The connection was lost, so the buffer will never drain: the future that waits for that gets
+/// ConnectionError.
 pub(super) fn never_drained(transport: &Obj<'_, SocketTransport>) -> PyResult<()> {
     let py = transport.py();
     let Some(waiter) = transport.empty_waiter.get(py) else { return Ok(()) };
@@ -295,7 +299,8 @@ fn make_empty_waiter<'py>(transport: &Obj<'py, SocketTransport>) -> Output<'py> 
     Ok(waiter.into_any())
 }
 
-/// For sendfile and TLS, which use the socket directly after the buffer has drained: a future that fails when the connection is lost.
+/// For sendfile and TLS, which use the socket directly after the buffer has drained: a future that fails when
+/// the connection is lost.
 pub fn watch_for_loss<'py>(transport: &Obj<'py, SocketTransport>) -> PyResult<Obj<'py, Future>> {
     let lost = create_future(&transport.event_loop(transport.py())?)?;
     transport.empty_waiter.put(lost.as_any().clone());

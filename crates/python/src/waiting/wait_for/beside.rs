@@ -1,5 +1,5 @@
-//! The timer is in the second slot, the waiter in the first, the cancellation to raise again in the third. The number is 1 when
-//! the task was made here.
+//! The timer is in the second slot, the waiter in the first, the cancellation to raise again in the third.
+//! The number is 1 when the task was made here.
 
 use super::*;
 use crate::alarms::{self, Alarm};
@@ -76,9 +76,9 @@ fn first_of_both<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyRes
     }
 }
 
-/// The future was done when the wait was cancelled. Neither the result nor the cancellation is lost: the result of a coroutine (a lock
-/// that was acquired) is returned, because the caller may have to release it, and the cancellation is raised at the next await. A
-/// future that the caller has keeps its result.
+/// The future was done when the wait was cancelled. Neither the result nor the cancellation is lost: the
+/// result of a coroutine (a lock that was acquired) is returned, because the caller may have to release it,
+/// and the cancellation is raised at the next await. A future that the caller has keeps its result.
 fn both<'py>(
     routine: &Obj<'py, Routine>,
     future: &Bound<'py, PyAny>,

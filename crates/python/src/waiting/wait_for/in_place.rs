@@ -22,7 +22,8 @@ pub fn begin<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
     Ok(Step::Await(taken(py, &routine.owner), finish))
 }
 
-/// `async with timeouts.timeout(limit)`, by the methods of what that is. Both are looked up on entry, as `async with` does.
+/// `async with timeouts.timeout(limit)`, by the methods of what that is. Both are looked up on entry, as
+/// `async with` does.
 #[cold]
 fn enter_by_name<'py>(routine: &Obj<'py, Routine>, limit: &Bound<'py, PyAny>) -> PyResult<Step<'py>> {
     let timeout = timeouts::make(limit)?;
