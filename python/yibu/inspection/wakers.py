@@ -84,10 +84,10 @@ class Wakers:
         found = {}
         for index in stuck & self.waiting:
             wait = self.snapshot.waits[index]
-            key = id(wait.resource), wait.woken_by
-            if key not in chosen:
-                chosen[key] = self._most_likely(having.get(key[0], []), wait.woken_by)
-            found[index] = [other for other in chosen[key] if other != index]
+            same = id(wait.resource), wait.woken_by
+            if same not in chosen:
+                chosen[same] = self._most_likely(having.get(same[0], []), wait.woken_by)
+            found[index] = [other for other in chosen[same] if other != index]
         return found
 
     def _most_likely(self, having: list[int], names: Collection[str]) -> list[int]:
