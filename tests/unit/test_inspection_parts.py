@@ -1,6 +1,7 @@
 """What is shown of a process beside its tasks: locks, queues, connections, executors, blockages, metrics."""
 
 import asyncio
+import concurrent.futures
 import contextlib
 import contextvars
 import dataclasses
@@ -258,6 +259,42 @@ def test_the_executor(run):
         worker.frame.function in ("wait_for", "test_the_executor.<locals>.main.<locals>.work")
         for worker in executor.workers
     )
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_an_executor_without_a_free_thread(run, full):
+    """It is named while jobs wait and no thread moves on; busy threads alone are no problem."""
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(concurrent.futures.ThreadPoolExecutor(2))
+        go_on = threading.Event()
+        jobs = [loop.run_in_executor(None, wait_for, go_on) for _ in range(3 if full else 2)]
+        seen = []
+
+        def see():
+            try:
+                while True:
+                    tree = observed.take(0.0, Breath())
+                    frames = [worker.frame for worker in tree.executors[0].workers]
+                    seen[:] = [problem.words for problem in tree.problems if problem.kind == "full executor"]
+                    if seen or (not full and len(frames) == 2 and None not in frames):
+                        break
+            finally:
+                go_on.set()
+
+        looking = threading.Thread(target=see)
+        looking.start()
+        await asyncio.gather(*jobs)
+        looking.join()
+        return seen
+
+    found = run(main())
+    assert len(found) == full
+    begin = (
+        "1 job of the default executor waits, and all 2 threads of it stay where they are: 2 at wait_for ("
+    )
+    assert all(words.startswith(begin) for words in found)
 
 
 def test_names_of_jobs():

@@ -227,18 +227,21 @@ def _state_of(pid: int) -> str:
 
 
 def _busy_threads(pid: int) -> list[tuple[str, float]]:
-    """The threads that use most of a processor, by a look of half a second."""
-    before, begun = _ticks(pid), time.monotonic()
+    """The threads that use most of a processor, or would if they got one, by a look of half a second."""
+    before, begun = _threads(pid), time.monotonic()
     time.sleep(0.5)
-    after, seconds = _ticks(pid), time.monotonic() - begun
-    per_second = os.sysconf("SC_CLK_TCK")
-    shares = {thread: (after[thread] - before.get(thread, 0)) / per_second / seconds for thread in after}
-    return sorted(
-        ((thread, share) for thread, share in shares.items() if share > 0.3), key=lambda item: -item[1]
-    )
+    after, seconds = _threads(pid), time.monotonic() - begun
+    found = []
+    for thread, (ticks, runs) in after.items():
+        ticks_before, ran = before.get(thread, (0, False))
+        share = (ticks - ticks_before) / os.sysconf("SC_CLK_TCK") / seconds
+        if share > 0.3 or (share > 0 and runs and ran):
+            found.append((thread, share))
+    return sorted(found, key=lambda item: -item[1])
 
 
-def _ticks(pid: int) -> dict[str, int]:
+def _threads(pid: int) -> dict[str, tuple[int, bool]]:
+    """For each thread of a process the time that it has used, in ticks, and whether it wants a processor."""
     found = {}
     try:
         threads = os.listdir(f"/proc/{pid}/task")
@@ -248,5 +251,5 @@ def _ticks(pid: int) -> dict[str, int]:
         with contextlib.suppress(OSError, ValueError, IndexError):
             with open(f"/proc/{pid}/task/{thread}/stat") as file:
                 fields = file.read().rpartition(")")[2].split()
-            found[thread] = int(fields[11]) + int(fields[12])
+            found[thread] = int(fields[11]) + int(fields[12]), fields[0] == "R"
     return found

@@ -116,7 +116,8 @@ class Problem:
     """What is wrong, in words, and which tasks it concerns."""
 
     kind: str
-    """`deadlock`, `orphaned lock`, `lost`, `blocked loop`, `blockages`, `busy thread` or `growing queue`."""
+    """`deadlock`, `orphaned lock`, `lost`, `blocked loop`, `blockages`, `busy thread`, `growing queue` or
+    `full executor`."""
 
     words: str
     tasks: tuple[int, ...] = ()

@@ -8,8 +8,9 @@ from typing import Any
 
 from yibu import _yibu
 from yibu.inspection import endpoints
-from yibu.inspection.descriptions import Frame
+from yibu.inspection.descriptions import Frame, Problem
 from yibu.inspection.parts import ExecutorDescription, JobDescription, WorkerDescription
+from yibu.inspection.wording import counted
 
 _SHOWN = 100
 """So many functions and threads of each executor are named."""
@@ -36,6 +37,29 @@ def take() -> tuple[ExecutorDescription, ...]:
             jobs = _jobs(running.get(key, Counter()), queued.get(key, Counter()))
             found.append(_described(loop, executor, jobs, frames))
     return tuple(found)
+
+
+def problems(
+    before: tuple[ExecutorDescription, ...], after: tuple[ExecutorDescription, ...]
+) -> list[Problem]:
+    """Executors whose threads are all at the same lines as a moment ago, while jobs wait for a thread."""
+    found = []
+    earlier = {executor.loop: executor for executor in before}
+    for executor in after:
+        first = earlier.get(executor.loop)
+        if first is None or not first.queued or not executor.queued or first.workers != executor.workers:
+            continue
+        if not executor.workers or any(worker.frame is None for worker in executor.workers):
+            continue
+        places = Counter(str(worker.frame) for worker in executor.workers).most_common(3)
+        wait = "waits" if executor.queued == 1 else "wait"
+        words = (
+            f"{counted(executor.queued, 'job')} of the default executor {wait}, and all "
+            f"{counted(len(executor.workers), 'thread')} of it stay where they are: "
+            + ", ".join(f"{count} at {place}" for place, count in places)
+        )
+        found.append(Problem("full executor", words, certain=False))
+    return found
 
 
 def _jobs(running: Counter[str], queued: Counter[str]) -> tuple[JobDescription, ...]:

@@ -33,6 +33,7 @@ def take(seconds: float, breathe: Breath, *, probing: bool = False) -> TaskTree:
         queues = growing.sizes(breathe)
         tree = snapshot.take(breathe)
         sockets = connections.take(breathe)
+    earlier_pools = executors.take()
     # Samples are taken as the program runs: how late this thread gets the interpreter is what they tell.
     if probing:
         probe.post()
@@ -47,6 +48,7 @@ def take(seconds: float, breathe: Breath, *, probing: bool = False) -> TaskTree:
     problems = [
         *samples.problems(tree),
         *blockages.problems(blocked),
+        *executors.problems(earlier_pools, pools),
         *growing.problems(queues, sizes),
         *tree.problems,
     ]
