@@ -200,9 +200,10 @@ class TestHandles:
         assert called == [1, 1]
 
 
+@pytest.mark.yibu_only  # stock's have no `__setstate__`
 def test_a_setter_that_changes_the_state(impl):
     """The state is set as it was given, and what happens to it meanwhile is the program's own business."""
-    state = {"maxsize": 3, "extra": 1}
+    state = {"_maxsize": 3, "extra": 1}
 
     class Queue(impl.Queue):
         def __setattr__(self, name, value):
@@ -210,8 +211,5 @@ def test_a_setter_that_changes_the_state(impl):
             super().__setattr__(name, value)
 
     queue = Queue()
-    try:
-        queue.__setstate__(state)
-    except AttributeError:
-        pytest.skip("stock asyncio has no such method")
-    assert queue.extra == 1
+    queue.__setstate__(state)
+    assert (queue.maxsize, queue.extra) == (3, 1)
