@@ -255,6 +255,27 @@ asyncio.run(main())
             pytest.skip("this process may not read the memory of others")
         assert "the task" not in run_in_a_new_process("-m", "yibu", "-c", self.PROGRAM)
 
+    def test_tasks_of_attempts_to_connect(self, impl, loop, run):
+        names = []
+
+        def factory(loop, coroutine, **options):
+            names.append(coroutine.__qualname__)
+            return impl.Task(coroutine, loop=loop, **options)
+
+        async def main():
+            server = await loop.create_server(asyncio.Protocol, "127.0.0.1", 0)
+            port = server.sockets[0].getsockname()[1]
+            loop.set_task_factory(factory)
+            transport, _ = await loop.create_connection(
+                asyncio.Protocol, "127.0.0.1", port, happy_eyeballs_delay=1
+            )
+            loop.set_task_factory(None)
+            transport.close()
+            server.close()
+
+        run(main())
+        assert not [name for name in names if "run_one_coro" in name]
+
 
 class TestChildren:
     def test_of_subprocess(self):

@@ -18,8 +18,7 @@ use crate::frames::{self, Frame};
 use crate::replaced::names::{BASE_EVENTS, SERVER, SET_REUSE_PORT, SOCKET_TRANSPORT, sockets};
 use crate::server::{self, Server, Settings};
 use crate::stock;
-use crate::tasks::Awaited;
-use crate::tasks::yield_once;
+use crate::tasks::{Awaited, spawner, yield_once};
 use crate::transports::{SocketTransport, descriptors};
 
 #[cfg(not(Py_3_13))]
@@ -265,6 +264,18 @@ fn hosts<'py>(host: &Bound<'py, PyAny>) -> PyResult<Vec<Bound<'py, PyAny>>> {
     if host.is_instance(&iterable)? { host.try_iter()?.collect() } else { Ok(vec![host.clone()]) }
 }
 
+/// Resolves a host in a task that the program makes: each is a task of its own on asyncio.
+fn resolve_in_task(
+    event_loop: &Obj<'_, EventLoop>,
+    resolve: impl FnOnce() -> PyResult<Awaited>,
+) -> PyResult<Awaited> {
+    let gc_scope = GcScope::begin();
+    let resolving = resolve()?;
+    let coroutine = coroutines::new(gc_scope, event_loop, "EventLoop._create_server_getaddrinfo", resolving)?;
+    let task = event_loop.as_any().call_method1(name!("create_task"), (coroutine,))?;
+    Awaited::on(event_loop, &task)
+}
+
 /// Sockets bound to all addresses of the hosts.
 async fn listening_sockets(event_loop: &GcRef<EventLoop>, place: &Place) -> PyResult<Vec<BoundSocket>> {
     let (hosts, mut resolving) = attached(|py| {
@@ -272,7 +283,11 @@ async fn listening_sockets(event_loop: &GcRef<EventLoop>, place: &Place) -> PyRe
         let hosts = hosts(place.host.bind(py))?;
         let resolve = |host: &Bound<'_, PyAny>| -> PyResult<Awaited> {
             let address = (host, &place.port).into_pyobject(py)?.into_any();
-            connect::ensure_resolved(&own, &address, place.family.bind(py), None, place.flags.bind(py))
+            let resolve = || {
+                connect::ensure_resolved(&own, &address, place.family.bind(py), None, place.flags.bind(py))
+            };
+            // Where a program makes the loop's tasks, it gets to see these, too.
+            if spawner(own.as_any()).is_none() { resolve_in_task(&own, resolve) } else { resolve() }
         };
         let mut resolving = Together::new();
         for (place, host) in hosts.iter().enumerate() {

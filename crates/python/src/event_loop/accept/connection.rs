@@ -21,44 +21,105 @@ use crate::mixins::create_future;
 use crate::names;
 use crate::replaced::names::{SELECTOR_EVENTS, SOCKET_TRANSPORT, SSL_PROTOCOL, TRANSPORT_SOCKET};
 use crate::sslproto::{self, SslProtocol};
-use crate::tasks::Awaited;
+use crate::tasks::{Awaited, spawner};
 use crate::transports::{self, Accepted, Parts, SocketTransport};
 
-/// A connection begins its life in a context of its own.
-pub(super) fn connected(
-    event_loop: &Obj<'_, EventLoop>,
-    acceptor: &Obj<'_, Acceptor>,
-    fd: OwnedFd,
-    peer: Option<SocketAddrAny>,
-) -> PyResult<()> {
-    let accepted = Accepted { fd, peer, family: acceptor.family.get(), protocol: acceptor.protocol.get() };
-    in_own_context(acceptor, |context| begin(event_loop, acceptor, accepted, context))
+/// A connection that was accepted, by the kernel or by the `accept` of a socket of the program's.
+pub(super) enum Connection {
+    Native(Accepted),
+    Socket { socket: Py<PyAny>, peer: Py<PyAny> },
 }
 
-/// Runs `first` in a context of the connection's own. `first` gets that context where the program gave one, else None.
-pub(super) fn in_own_context<'py>(
-    acceptor: &Obj<'py, Acceptor>,
-    first: impl FnOnce(Bound<'py, PyAny>) -> PyResult<()>,
-) -> PyResult<()> {
-    let py = acceptor.py();
-    match acceptor.given_context.get(py) {
-        Some(given) => {
-            let own = given.call_method0(name!("copy"))?;
-            context::run(&own, |_| first(own.clone()))
+impl Connection {
+    pub(super) fn native(acceptor: &Obj<'_, Acceptor>, fd: OwnedFd, peer: Option<SocketAddrAny>) -> Self {
+        Self::Native(Accepted { fd, peer, family: acceptor.family.get(), protocol: acceptor.protocol.get() })
+    }
+
+    /// `_accept_connection2`, as far as it can be done at once: protocol and transport are made.
+    fn begin<'py>(
+        self,
+        event_loop: &Obj<'py, EventLoop>,
+        acceptor: &Obj<'py, Acceptor>,
+        context: Bound<'py, PyAny>,
+    ) -> Begun<'py> {
+        let py = event_loop.py();
+        match self {
+            Self::Native(accepted) => begin(event_loop, acceptor, accepted, context),
+            Self::Socket { socket, peer } => {
+                begin_by_socket(event_loop, acceptor, socket.bind(py), peer.into_bound(py), context)
+            }
         }
-        None => context::run(&context::copy_current(py)?, |_| first(none(py))),
     }
 }
 
-/// `_accept_connection2`, as far as it can be done at once: protocol and transport are made.
+/// A connection begins its life in a context of its own, the one that the program gave or a copy of the current one.
+///
+/// asyncio does it in a task. Here a task is made for a handshake only, or where the program makes the loop's tasks.
+pub(super) fn connected(
+    event_loop: &Obj<'_, EventLoop>,
+    acceptor: &Obj<'_, Acceptor>,
+    connection: Connection,
+) -> PyResult<()> {
+    let py = acceptor.py();
+    let given = acceptor.given_context.get(py);
+    let given = given.map(|context| context.call_method0(name!("copy"))).transpose()?;
+    // A program makes the loop's tasks: by a factory, by a `create_task` or by a class of its own.
+    if spawner(event_loop.as_any()).is_none() {
+        return begin_in_task(event_loop, acceptor, connection, given);
+    }
+    let context = given.clone().map_or_else(|| context::copy_current(py), Ok)?;
+    context::run(&context, |_| {
+        match connection.begin(event_loop, acceptor, given.unwrap_or_else(|| none(py)))? {
+            Some(shaking) => shaking.wait_in_task(event_loop),
+            None => Ok(()),
+        }
+    })
+}
+
+/// The whole of `_accept_connection2` in a task that the loop's factory makes.
+fn begin_in_task<'py>(
+    event_loop: &Obj<'py, EventLoop>,
+    acceptor: &Obj<'py, Acceptor>,
+    connection: Connection,
+    given: Option<Bound<'py, PyAny>>,
+) -> PyResult<()> {
+    let py = event_loop.py();
+    let gc_scope = GcScope::begin();
+    let (own, listening) = (GcRef::of(event_loop), GcRef::of(acceptor));
+    let context = GcRef::or_none(py, given.clone());
+    let body = async move {
+        let shaking = attached(|py| {
+            let event_loop = own.obj(py);
+            let shaking = connection.begin(&event_loop, &listening.obj(py), context.to_bound(py))?;
+            shaking.map(|shaking| shaking.awaited(&event_loop)).transpose()
+        })?;
+        match shaking {
+            Some(handshake) => handshake.ended().await,
+            None => Ok(attached(|py| py.None())),
+        }
+    };
+    let coroutine = coroutines::new(gc_scope, event_loop, ACCEPT_CONNECTION, body)?;
+    let keywords = PyDict::new(py);
+    if let Some(given) = given {
+        keywords.set_item("context", given)?;
+    }
+    event_loop.as_any().call_method(name!("create_task"), (coroutine,), Some(&keywords)).map(drop)
+}
+
+/// The name of the coroutine of a connection's task.
+const ACCEPT_CONNECTION: &str = "EventLoop._accept_connection2";
+
+/// What making a protocol and a transport leads to: a handshake where there is TLS.
+type Begun<'py> = PyResult<Option<Shaking<'py>>>;
+
 fn begin<'py>(
     event_loop: &Obj<'py, EventLoop>,
     acceptor: &Obj<'py, Acceptor>,
     accepted: Accepted,
     context: Bound<'py, PyAny>,
-) -> PyResult<()> {
+) -> Begun<'py> {
     let py = acceptor.py();
-    let Some(factory) = acceptor.factory.get(py) else { return Ok(()) };
+    let Some(factory) = acceptor.factory.get(py) else { return Ok(None) };
     let ssl_context = acceptor.ssl_context.get_or_none(py);
     let secure = ssl_context.is_truthy()?;
     let maker = if secure { Overridable::MakeSslTransport } else { Overridable::MakeSocketTransport };
@@ -75,7 +136,7 @@ fn begin<'py>(
     }
     let protocol = match call::call0(&factory) {
         Ok(protocol) => protocol,
-        Err(error) => return failed(event_loop, error, None, None),
+        Err(error) => return failed(event_loop, error, None, None).map(|()| None),
     };
     let parts = |protocol| Parts {
         event_loop: event_loop.clone(),
@@ -86,8 +147,8 @@ fn begin<'py>(
     };
     if !secure {
         return match transports::accept(parts(protocol.clone()), accepted) {
-            Ok(_) => Ok(()),
-            Err(error) => failed(event_loop, error, Some(protocol), None),
+            Ok(_) => Ok(None),
+            Err(error) => failed(event_loop, error, Some(protocol), None).map(|()| None),
         };
     }
     let waiter = create_future(event_loop.as_any())?;
@@ -107,8 +168,8 @@ fn begin<'py>(
         Ok(encrypted.app_transport(py))
     });
     match made {
-        Ok(transport) => await_handshake(event_loop, &waiter, protocol, transport),
-        Err(error) => failed(event_loop, error, Some(protocol), None),
+        Ok(transport) => Ok(Some(Shaking { waiter, protocol, transport })),
+        Err(error) => failed(event_loop, error, Some(protocol), None).map(|()| None),
     }
 }
 
@@ -130,13 +191,13 @@ pub(super) fn log_connection<'py>(
 
 /// The same through the socket object and the loop's methods: for the log of debug mode, and for programs that replace
 /// sockets or transports.
-pub(super) fn begin_by_socket<'py>(
+fn begin_by_socket<'py>(
     event_loop: &Obj<'py, EventLoop>,
     acceptor: &Obj<'py, Acceptor>,
     socket: &Bound<'py, PyAny>,
     peer: Bound<'py, PyAny>,
     context: Bound<'py, PyAny>,
-) -> PyResult<()> {
+) -> Begun<'py> {
     let py = acceptor.py();
     let server = acceptor.server.get_or_none(py);
     let ssl_context = acceptor.ssl_context.get_or_none(py);
@@ -146,7 +207,7 @@ pub(super) fn begin_by_socket<'py>(
         Ok(protocol) => protocol,
         Err(error) => {
             socket.call_method0(names::close(py))?;
-            return failed(event_loop, error, None, None);
+            return failed(event_loop, error, None, None).map(|()| None);
         }
     };
     let extra = PyDict::new(py);
@@ -164,8 +225,8 @@ pub(super) fn begin_by_socket<'py>(
             Some(&keywords),
         );
         return match made {
-            Ok(_) => Ok(()),
-            Err(error) => failed(event_loop, error, Some(protocol), None),
+            Ok(_) => Ok(None),
+            Err(error) => failed(event_loop, error, Some(protocol), None).map(|()| None),
         };
     };
     let waiter = create_future(event_loop.as_any())?;
@@ -175,44 +236,70 @@ pub(super) fn begin_by_socket<'py>(
     keywords.set_item("ssl_shutdown_timeout", acceptor.shutdown_timeout.get_or_none(py))?;
     let arguments = (socket, &protocol, ssl_context);
     match event_loop.as_any().call_method(name!("_make_ssl_transport"), arguments, Some(&keywords)) {
-        Ok(transport) => await_handshake(event_loop, &waiter, protocol, transport),
-        Err(error) => failed(event_loop, error, Some(protocol), None),
+        Ok(transport) => Ok(Some(Shaking { waiter, protocol, transport })),
+        Err(error) => failed(event_loop, error, Some(protocol), None).map(|()| None),
     }
 }
 
-/// A task that waits for the end of a handshake: a connection whose handshake fails is closed.
-fn await_handshake<'py>(
-    event_loop: &Obj<'py, EventLoop>,
-    waiter: &Bound<'py, PyAny>,
+/// A connection whose handshake goes on.
+struct Shaking<'py> {
+    waiter: Bound<'py, PyAny>,
     protocol: Bound<'py, PyAny>,
     transport: Bound<'py, PyAny>,
-) -> PyResult<()> {
-    let gc_scope = GcScope::begin();
-    let handshake = Awaited::on(event_loop, waiter)?;
-    let unless_done = CloseUnlessDone::new(transport.clone());
-    let (own, protocol, transport) = (GcRef::of(event_loop), GcRef::new(protocol), GcRef::new(transport));
-    let body = async move {
-        let shaken = handshake.await;
+}
+
+impl<'py> Shaking<'py> {
+    /// Makes the task that waits for the end of the handshake.
+    fn wait_in_task(self, event_loop: &Obj<'py, EventLoop>) -> PyResult<()> {
+        let gc_scope = GcScope::begin();
+        let handshake = self.awaited(event_loop)?;
+        let coroutine = coroutines::new(gc_scope, event_loop, ACCEPT_CONNECTION, handshake.ended())?;
+        event_loop.as_any().call_method1(name!("create_task"), (coroutine,)).map(drop)
+    }
+
+    fn awaited(self, event_loop: &Obj<'py, EventLoop>) -> PyResult<Handshake> {
+        Ok(Handshake {
+            over: Awaited::on(event_loop, &self.waiter)?,
+            unless_done: CloseUnlessDone::new(self.transport.clone()),
+            event_loop: GcRef::of(event_loop),
+            protocol: GcRef::new(self.protocol),
+            transport: GcRef::new(self.transport),
+        })
+    }
+}
+
+/// The same within a coroutine.
+struct Handshake {
+    over: Awaited,
+    unless_done: CloseUnlessDone,
+    event_loop: GcRef<EventLoop>,
+    protocol: GcRef,
+    transport: GcRef,
+}
+
+impl Handshake {
+    /// Waits for the end: a connection whose handshake fails is closed.
+    async fn ended(self) -> PyResult<Py<PyAny>> {
+        let shaken = self.over.await;
         attached(|py| {
             match shaken {
-                Ok(_) => unless_done.done(),
+                Ok(_) => self.unless_done.done(),
                 Err(error) => {
-                    drop(unless_done);
-                    let own = own.obj(py);
+                    drop(self.unless_done);
+                    let own = self.event_loop.obj(py);
                     // asyncio is silent about this outside of debug mode: peers come and go.
                     if is_exit(py, &error) {
                         return Err(error);
                     }
                     if own.debug.get() {
-                        failed(&own, error, Some(protocol.to_bound(py)), Some(transport.to_bound(py)))?;
+                        let (protocol, transport) = (self.protocol.to_bound(py), self.transport.to_bound(py));
+                        failed(&own, error, Some(protocol), Some(transport))?;
                     }
                 }
             }
             Ok(py.None())
         })
-    };
-    let coroutine = coroutines::new(gc_scope, event_loop, "EventLoop._accept_connection2", body)?;
-    event_loop.as_any().call_method1(name!("create_task"), (coroutine,)).map(drop)
+    }
 }
 
 fn is_exit(py: Python<'_>, error: &PyErr) -> bool {

@@ -10,7 +10,7 @@ use rustix::io::Errno;
 use yibu_engine::transport::{Accepting, OUT_OF_RESOURCES};
 use yibu_engine::{OpId, Outcome};
 
-use super::connection::{begin_by_socket, connected, in_own_context, log_connection};
+use super::connection::{Connection, connected, log_connection};
 use super::{Acceptor, act, is_intact, try_again};
 use crate::core::{EventLoop, operation};
 use crate::errors;
@@ -61,7 +61,9 @@ fn accept_round(
     let mut next = act(acceptor, |listener, kernel| listener.on_outcome(kernel, outcome))?;
     while let Some(accepting) = next {
         match accepting {
-            Accepting::Connection(fd, peer) => connected(event_loop, acceptor, fd, peer)?,
+            Accepting::Connection(fd, peer) => {
+                connected(event_loop, acceptor, Connection::native(acceptor, fd, peer))?;
+            }
             Accepting::OutOfResources(error) => {
                 let error = errors::os_error(&error).into_value(acceptor.py());
                 rest(event_loop, acceptor, error.into_bound(acceptor.py()).into_any())?;
@@ -116,9 +118,8 @@ fn accept_round_by_method<'py>(
                 return rest(event_loop, acceptor, error.into_any());
             }
         };
-        in_own_context(acceptor, |context| {
-            begin_by_socket(event_loop, acceptor, &connection, peer, context)
-        })?;
+        let connection = Connection::Socket { socket: connection.unbind(), peer: peer.unbind() };
+        connected(event_loop, acceptor, connection)?;
     }
     Ok(())
 }
