@@ -181,11 +181,15 @@ fn initialize<'py>(
 /// Whether an argument may be there twice. Coroutines and native futures are equal to themselves only, which
 /// makes that a question of addresses; anything else must be asked.
 fn may_repeat<'py>(py: Python<'py>, awaitables: impl ExactSizeIterator<Item = Bound<'py, PyAny>>) -> bool {
-    let mut addresses = Vec::new();
+    // A table in which an address has the place of its hash, or the next free one; 0 is a free place. Sorting the
+    // addresses takes up to four times as long.
+    let mut table: Vec<usize> = Vec::new();
+    let size = (2 * awaitables.len()).next_power_of_two();
     // Where there is no memory to compare them, it is asked.
-    if !addresses.make_room(awaitables.len()) {
+    if !table.make_room(size) {
         return true;
     }
+    table.resize(size, 0);
     for arg in awaitables {
         let plain = stock::coroutine(py).is_ok_and(|class| arg.get_type().is(class))
             || futures::exact(&arg).is_some()
@@ -193,10 +197,17 @@ fn may_repeat<'py>(py: Python<'py>, awaitables: impl ExactSizeIterator<Item = Bo
         if !plain {
             return true;
         }
-        addresses.push(arg.as_ptr());
+        let address = arg.as_ptr().addr();
+        let mut place = address.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32 & (size - 1);
+        while table[place] != 0 {
+            if table[place] == address {
+                return true;
+            }
+            place = (place + 1) & (size - 1);
+        }
+        table[place] = address;
     }
-    addresses.sort_unstable();
-    addresses.windows(2).any(|pair| pair[0] == pair[1])
+    false
 }
 
 /// A child is done.
