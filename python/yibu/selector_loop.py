@@ -28,7 +28,7 @@ class SelectorLoopClass(Namesake):
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         """Make a loop: yibu's for a call without a selector, whatever the class makes otherwise."""
         if cls is STOCK and not any(given is not None for given in (*args, *kwargs.values())):
-            return EventLoop()
+            return EventLoop(*args, **kwargs)
         return super().__call__(*args, **kwargs)
 
     @property

@@ -61,6 +61,19 @@ class TestSelectorEventLoop:
             assert str(inspect.signature(Own)) == "(name, *, debug=False)"
         """)
 
+    def test_wrong_arguments_are_refused(self):
+        run("""
+            def refusal(*args, **kwargs):
+                try:
+                    kind(asyncio.SelectorEventLoop(*args, **kwargs))
+                except TypeError as error:
+                    return str(error)
+
+            yibu.install()
+            assert "takes from 1 to 2 positional arguments but 3 were given" in refusal(None, None)
+            assert "unexpected keyword argument 'loop'" in refusal(loop=None)
+        """)
+
     def test_runners_with_the_class_as_their_factory(self):
         run("""
             yibu.install()
