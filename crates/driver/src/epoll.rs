@@ -30,6 +30,9 @@ use wait::Event;
 /// The key of the waker's events. No descriptor has it: its number would be -1.
 const WAKER_KEY: u64 = u64::MAX;
 
+/// How long the list `reported` gets before its descriptors are unregistered, if no wait comes first.
+const MOST_REPORTED: usize = 1024;
+
 /// See the module. Holds no descriptor until one is needed.
 #[derive(Debug, Default)]
 pub struct Epoll {
@@ -107,10 +110,7 @@ impl Epoll {
                 // The kernel goes on watching. A transport that pauses and resumes between two messages needs
                 // no system call for it, nor does one that closes the descriptor. What can be written to
                 // would be reported at once.
-                let is_ready = op.interest() == Interest::Write && self.reported.make_room(1);
-                if is_ready {
-                    self.reported.push(fd);
-                }
+                let is_ready = op.interest() == Interest::Write && self.note_reported(fd);
                 let usage = if is_ready { Usage::Reported } else { Usage::Idle };
                 self.fds.set(fd, FdSlot { usage, ..rest });
             } else {
@@ -127,6 +127,19 @@ impl Epoll {
 
     pub(crate) fn alter(&mut self, id: OpId, op: Op) -> bool {
         self.ops.alter(id, op)
+    }
+
+    /// Adds a descriptor to `reported`. False if there is no memory for it.
+    fn note_reported(&mut self, fd: Fd) -> bool {
+        // A loop that always has something to do polls and never waits: the list would grow as long as it runs.
+        if self.reported.len() >= MOST_REPORTED {
+            self.unregister_reported();
+        }
+        let has_room = self.reported.make_room(1);
+        if has_room {
+            self.reported.push(fd);
+        }
+        has_room
     }
 
     /// Unregisters the descriptors of `reported`, except those that were closed or have a new operation.
@@ -391,8 +404,7 @@ impl Epoll {
             let fd = key as u32 as Fd;
             let slot = self.fds.get(fd);
             if slot.usage != Usage::Used {
-                if is_poll && slot.usage != Usage::Reported && self.reported.make_room(1) {
-                    self.reported.push(fd);
+                if is_poll && slot.usage != Usage::Reported && self.note_reported(fd) {
                     self.fds.set(fd, FdSlot { usage: Usage::Reported, ..slot });
                 } else {
                     unreachable |= !self.unregister(fd);
@@ -462,4 +474,25 @@ fn flags(slot: FdSlot) -> EventFlags {
 
 fn watch_waker(epoll: &OwnedFd, eventfd: &Eventfd) -> io::Result<()> {
     Ok(epoll::add(epoll, eventfd, EventData::new_u64(WAKER_KEY), EventFlags::IN | EventFlags::ET)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loop_that_only_polls_keeps_a_short_list() -> io::Result<()> {
+        let (near, _far) = std::os::unix::net::UnixStream::pair()?;
+        let op = Op::Poll { fd: near.as_raw_fd(), interest: Interest::Write };
+        let mut epoll = Epoll::default();
+        let mut ready = Vec::new();
+        for _ in 0..3 * MOST_REPORTED {
+            let id = epoll.submit(op)?;
+            assert!(epoll.cancel(id));
+            epoll.poll_now(&mut ready)?;
+            assert!(epoll.reported.len() <= MOST_REPORTED);
+        }
+        assert_eq!(ready, []);
+        Ok(())
+    }
 }
