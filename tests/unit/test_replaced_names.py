@@ -7,6 +7,7 @@ import concurrent.futures
 import concurrent.futures.thread
 import logging
 import os
+import queue
 import sys
 import threading
 import time
@@ -474,6 +475,27 @@ class TestExecutor:
         run(main())
         run(loop.shutdown_default_executor())
         assert any(name.startswith("asyncio_") for name in names)
+
+    def test_the_queue_of_the_default_executor(self, loop, run, monkeypatch):
+        class Counting:
+            """gevent puts such a class there, whose `get()` lets other greenlets run."""
+
+            put_count = 0
+
+            def __init__(self):
+                self.items = queue.Queue()
+
+            def put(self, item):
+                Counting.put_count += 1
+                self.items.put(item)
+
+            def __getattr__(self, name):
+                return getattr(self.items, name)
+
+        monkeypatch.setattr(queue, "SimpleQueue", Counting)
+        assert run(loop.run_in_executor(None, int)) == 0
+        assert Counting.put_count > 0
+        run(loop.shutdown_default_executor())
 
     def test_run_in_executor_of_the_loop(self, impl, loop, run):
         original, seen = loop.run_in_executor, []

@@ -13,7 +13,7 @@ use super::worker::Worker;
 use crate::ffi::class::{self, DictAndWeak};
 use crate::ffi::{Args, Class, ClassState, Create, Obj, Output, Ref, Signature, Slot, Table, references};
 use crate::ffi::{boolean, none};
-use crate::replaced::names::{EXECUTOR_METHODS, WORK_ITEM, WORK_METHODS, WORKER};
+use crate::replaced::names::{EXECUTOR_METHODS, WORK_ITEM, WORK_METHODS, WORK_QUEUE, WORKER};
 use crate::stock;
 
 /// The data of a pool.
@@ -43,7 +43,8 @@ pub fn stands_in(py: Python<'_>) -> PyResult<bool> {
     Ok(EXECUTOR_METHODS.are_original(py)?
         && WORK_METHODS.are_original(py)?
         && !WORKER.is_replaced(py)
-        && !WORK_ITEM.is_replaced(py))
+        && !WORK_ITEM.is_replaced(py)
+        && !WORK_QUEUE.is_replaced(py))
 }
 
 /// `ThreadPoolExecutor(thread_name_prefix="asyncio")`: that of the standard library, or what a program has

@@ -182,6 +182,7 @@ modules! {
     ITERTOOLS = "itertools";
     MATH = "math";
     OS = "os";
+    QUEUE = "queue";
     SOCKET = "socket";
     C_SOCKET = "_socket";
     TIME = "time";

@@ -101,6 +101,7 @@ name! { SSL_PROTOCOL_OF_LOOPS: BASE_EVENTS.sslproto, SSLPROTO.SSLProtocol }
 name! { CONCURRENT_FUTURE: TASKS.concurrent, CONCURRENT.futures, CONCURRENT_FUTURES.Future }
 name! { WORKER: CONCURRENT_THREAD._worker }
 name! { WORK_ITEM: CONCURRENT_THREAD._WorkItem }
+name! { WORK_QUEUE: CONCURRENT_THREAD.queue, QUEUE.SimpleQueue }
 
 /// `events.get_running_loop` and `events._get_running_loop`, as each module has them.
 pub mod running_loop {
