@@ -165,10 +165,11 @@ class TestCommand:
         assert "└── (T) worker 0\n    └──  worker <string>:" in tree
 
     @pytest.mark.skipif(sys.version_info < (3, 14), reason="remote debugging is new in 3.14")
-    def test_by_remote_debugging(self, start, command):
-        process = start(
-            WAITING.replace("sleep(100)", "sleep(0.01)\n    while True: await asyncio.sleep(0.01)")
-        )
+    @pytest.mark.parametrize("idle", [True, False])
+    def test_by_remote_debugging(self, start, command, idle):
+        """A loop that waits in the kernel runs no Python code, and is woken for it."""
+        busy = WAITING.replace("sleep(100)", "sleep(0.01)\n    while True: await asyncio.sleep(0.01)")
+        process = start(WAITING if idle else busy)
         shown = command("ps", process.pid)
         if "Operation not permitted" in shown.stderr:
             pytest.skip("this process may not debug others")

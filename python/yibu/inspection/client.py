@@ -10,7 +10,7 @@ import socket
 import time
 from typing import Any
 
-from yibu.inspection import messages, remote, sockets
+from yibu.inspection import interrupting, messages, remote, sockets
 from yibu.inspection.descriptions import TaskTree
 from yibu.inspection.encoding import decode
 
@@ -73,13 +73,21 @@ def _age_of(pid: int) -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME) - begun
 
 
+_ATTEMPTS = 10
+"""After so many a process without a socket has nothing to do, and is woken."""
+
+
 def _exchange_when_open(pid: int, request: Request, timeout: float) -> dict[str, Any]:
     """Ask a process that was told to open its socket."""
     deadline = time.monotonic() + timeout
+    attempts = 0
     while True:
         try:
             return exchange_by_socket(pid, request, timeout)
         except WithoutSocket as error:
+            attempts += 1
+            if attempts == _ATTEMPTS:
+                interrupting.interrupt(pid)
             if time.monotonic() > deadline:
                 raise WithoutSocket(
                     f"{error} (its interpreter was asked to open one, but its main thread has run no Python "
