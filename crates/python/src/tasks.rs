@@ -45,9 +45,9 @@ pub use awaited::Awaited;
 pub use callback::{TaskCallback, task_of};
 #[cfg(Py_3_14)]
 pub use creating::create_task_on;
-pub use creating::{CREATE_TASK, create_task, spawn_on};
 #[cfg(not(Py_3_14))]
-pub use creating::{set_task_name, spawner};
+pub use creating::set_task_name;
+pub use creating::{CREATE_TASK, create_task, spawn_on, spawner};
 pub use delays::{Delay, yield_once};
 #[cfg(Py_3_14)]
 pub use described::all_tasks;
