@@ -1,5 +1,5 @@
-"""`yibu.ps()` names who waits in a circle through queues, events and conditions, and says nothing of those
-whom somebody else can wake."""
+"""`yibu.ps()` names tasks that wait in a circle through queues, events and conditions, and no tasks
+that other code can wake."""
 
 import asyncio
 import functools
@@ -50,7 +50,7 @@ def words(function):
 
 
 class TestCircles:
-    def test_a_consumer_that_waits_for_whoever_joins(self, aio):
+    def test_a_consumer_that_waits_for_the_producer(self, aio):
         async def outer():
             queue = aio.Queue()
 
@@ -201,7 +201,7 @@ class TestCircles:
 
 
 class TestOthersCanWake:
-    """A consumer that waits for the one who joins: a circle, unless somebody else may call `task_done()`."""
+    """A consumer that waits for the task that joins: a circle, unless other code may call `task_done()`."""
 
     def circle(self, aio, arranged):
         async def outer():
@@ -224,7 +224,7 @@ class TestOthersCanWake:
 
         return words(outer)
 
-    def test_nobody(self, aio):
+    def test_no_other_code(self, aio):
         async def arranged(queue):
             return lambda: None
 

@@ -1,8 +1,9 @@
 """`Reach`: what a piece of the program can touch, and by which names its code calls things.
 
 From a coroutine, a callback or a frame it goes on to the variables, to the attributes of the objects in them,
-and to the functions that the code names. Tasks, loops and modules are where it stops: whoever has a task can
-reach nothing of what that task has. It looks only. Called by `wakers.py` and `time_limits.py`.
+and to the functions that the code names. The search stops at tasks, loops and modules: code that has a task
+reaches nothing of what that task has. Objects are read and never changed. Called by
+`wakers.py` and `time_limits.py`.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ class Wait:
     """The object for whose sake callbacks are left on what is awaited, where only these tell."""
 
     woken_by: Collection[str] = ()
-    """Names of methods of the resource: somebody has to call one, so that the task goes on."""
+    """Names of methods of the resource: a call of one lets the task go on."""
 
 
 class Call:

@@ -1,8 +1,8 @@
-"""`Wakers`: who could wake a task that waits for an event, a queue, a condition or the like.
+"""`Wakers`: what could wake a task that waits for an event, a queue, a condition or the like.
 
-Nothing says who will set an event. Known is who could: what has the event in reach and calls something `set`.
-That may be a task, a callback of a loop, a thread or a handler of signals. Where all who could are tasks that
-are stuck themselves, the task is stuck, too. Called by `problems.py`.
+Nothing says what will set an event. Known is what could: code that has the event in reach and calls a method
+`set`. That code may run in a task, in a callback of a loop, in a thread or in a handler of signals. Where all
+of it runs in tasks that are stuck themselves, the waiting task is stuck, too. Called by `problems.py`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Wakers:
         self.waiting = {index for index, wait in enumerate(snapshot.waits) if wait.woken_by}
         self._wanted = {id(snapshot.waits[index].resource) for index in self.waiting}
         self._names: dict[int, set[str]] = {}
-        """The names that are called by those who are free and have an object in reach, by its `id`."""
+        """By the `id` of an object the names in the code that has it in reach and is not stuck."""
 
         self._left = _MOST
         self._known: set[int] = set()
@@ -67,7 +67,7 @@ class Wakers:
             self._names.setdefault(key, set()).update(reach.names)
 
     def may_wake(self, index: int) -> bool:
-        """Whether somebody who is free could wake a task."""
+        """Whether code that is not stuck could wake a task."""
         wait = self.snapshot.waits[index]
         return self._left <= 0 or not self._names.get(id(wait.resource), set()).isdisjoint(wait.woken_by)
 
