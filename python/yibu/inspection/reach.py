@@ -34,8 +34,8 @@ _OWN = os.path.dirname(os.path.dirname(__file__)) + os.sep
 _OF_PYTHON = re.compile(r"/lib(64)?/python3\.\d+[a-z]*/(?!(site|dist)-packages/)")
 _LEAVES = {str, bytes, bytearray, int, float, complex, bool, type(None), range}
 _LEAVES |= {CodeType, ModuleType, contextvars.Context}
-_STOPS = (_yibu.Task, asyncio.Task, asyncio.AbstractEventLoop)
-_NAMED = (BuiltinMethodType, MethodDescriptorType)
+_STOPS: tuple[type, ...] = (_yibu.Task, asyncio.Task, asyncio.AbstractEventLoop)
+_NAMED: tuple[type, ...] = (BuiltinMethodType, MethodDescriptorType)
 """Functions of C, which have a name and no code."""
 
 

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 _PACKAGE = os.path.dirname(os.path.dirname(__file__))
 _LOOKING = tuple(os.path.join(_PACKAGE, folder, "") for folder in ("inspection", "observing"))
-
 """Where yibu's own threads begin, which look at the program."""
 
 _MOST = 15_000
