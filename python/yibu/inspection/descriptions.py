@@ -166,7 +166,12 @@ class TaskTree:
         return f"<TaskTree of {len(self.tasks)} tasks, {len(self.problems)} problems>"
 
 
-_LIBRARY = re.compile(r"/(site|dist)-packages/|/lib(64)?/python3\.\d+[a-z]*/")
+_PYTHON = r"/lib(64)?/python3\.\d+[a-z]*/"
+_LIBRARY = re.compile(rf"/(site|dist)-packages/|{_PYTHON}")
+_STANDARD_LIBRARY = re.compile(rf"{_PYTHON}(?!(site|dist)-packages/)")
+
+PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
+"""The folder of yibu."""
 
 
 def is_of_library(file: str) -> bool:
@@ -178,3 +183,8 @@ def is_of_asyncio(file: str) -> bool:
     """Whether a file belongs to the standard library's asyncio."""
     folder = file.rpartition("/")[0]
     return folder.endswith("/asyncio")
+
+
+def is_pythons(file: str) -> bool:
+    """Whether a file is one of the standard library's, or yibu's."""
+    return file.startswith(("<frozen ", PACKAGE)) or _STANDARD_LIBRARY.search(file) is not None

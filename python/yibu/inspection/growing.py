@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,13 +16,11 @@ from typing import Any
 
 from yibu import _yibu
 from yibu.inspection import rows
-from yibu.inspection.descriptions import Problem, is_of_library
+from yibu.inspection.descriptions import PACKAGE, Problem, is_of_library
 from yibu.inspection.wording import quoted
 
 _NAMES = ("Queue", "PriorityQueue", "LifoQueue")
 _QUEUES = {getattr(module, name) for module in (asyncio.queues, _yibu) for name in _NAMES}
-
-_OWN = os.path.dirname(os.path.dirname(__file__)) + os.sep
 
 _MANY = 100
 """A queue with fewer items is not worth a word."""
@@ -73,7 +70,7 @@ def _queues_of_modules(breathe: Callable[[], None]) -> Iterator[tuple[str, Any]]
             continue
         file, module_name = module.__dict__.get("__file__"), module.__dict__.get("__name__")
         is_main = module_name == "__main__"  # it has no file where its code came from the command line
-        if not is_main and (not isinstance(file, str) or is_of_library(file) or file.startswith(_OWN)):
+        if not is_main and (not isinstance(file, str) or is_of_library(file) or file.startswith(PACKAGE)):
             continue
         for name, value in list(module.__dict__.items()):
             if _is_queue(value):

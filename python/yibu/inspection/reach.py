@@ -11,8 +11,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import gc
-import os
-import re
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -28,10 +26,8 @@ from types import (
 from typing import Any
 
 from yibu import _yibu
-from yibu.inspection.descriptions import is_of_library
+from yibu.inspection.descriptions import PACKAGE, is_of_library, is_pythons
 
-_OWN = os.path.dirname(os.path.dirname(__file__)) + os.sep
-_OF_PYTHON = re.compile(r"/lib(64)?/python3\.\d+[a-z]*/(?!(site|dist)-packages/)")
 _LEAVES = {str, bytes, bytearray, int, float, complex, bool, type(None), range}
 _LEAVES |= {CodeType, ModuleType, contextvars.Context}
 _STOPS: tuple[type, ...] = (_yibu.Task, asyncio.Task, asyncio.AbstractEventLoop)
@@ -87,14 +83,14 @@ class Reach:
         """A variable of a module; of one that is a module of the program, its variables of these names."""
         if type(value) is ModuleType:
             file = value.__dict__.get("__file__")
-            if isinstance(file, str) and not file.startswith(_OWN) and not is_of_library(file):
+            if isinstance(file, str) and not file.startswith(PACKAGE) and not is_of_library(file):
                 self.add(value.__dict__[name] for name in names if name in value.__dict__)
         elif value is not None:
             self.add([value])
 
     def add_frame(self, frame: FrameType) -> None:
         """A frame of a thread that runs: its variables, and what its code names."""
-        if not frame.f_code.co_filename.startswith(_OWN):
+        if not frame.f_code.co_filename.startswith(PACKAGE):
             if frame.f_locals is not frame.f_globals:
                 self.add(list(frame.f_locals.values()))
             self.add_code(frame.f_code, frame.f_globals)
@@ -150,8 +146,3 @@ class Reach:
                 self.add([value])
             else:
                 self._methods.setdefault(name, []).append(value)
-
-
-def is_pythons(file: str) -> bool:
-    """Whether a file is one of the standard library's, or yibu's."""
-    return file.startswith(("<frozen ", _OWN)) or _OF_PYTHON.search(file) is not None

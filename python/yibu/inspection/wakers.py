@@ -17,13 +17,13 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from yibu import _yibu
-from yibu.inspection.reach import Reach, is_pythons
+from yibu.inspection.descriptions import PACKAGE, is_pythons
+from yibu.inspection.reach import Reach
 
 if TYPE_CHECKING:
     from yibu.inspection.snapshot import Snapshot
 
-_PACKAGE = os.path.dirname(os.path.dirname(__file__))
-_LOOKING = tuple(os.path.join(_PACKAGE, folder, "") for folder in ("inspection", "observing"))
+_LOOKING = tuple(os.path.join(PACKAGE, folder, "") for folder in ("inspection", "observing"))
 """Where yibu's own threads begin, which look at the program."""
 
 _MOST = 15_000
