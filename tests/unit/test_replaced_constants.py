@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from tests.unit.protocols import tcp_pair
-from tests.unit.tls import client_context
+from tests.unit.tls import client_protocol
 
 HOST = "127.0.0.1"
 
@@ -73,12 +73,6 @@ class TestLostWrites:
         run(main())
         os.close(reader)
         assert len(warnings()) == 2
-
-
-def client_protocol(impl, loop):
-    """Has the name to check that some contexts want since 3.14 when the object is made."""
-    given = asyncio.Protocol(), client_context(), None
-    return impl.sslproto.SSLProtocol(loop, *given, server_hostname="localhost")
 
 
 class TestTls:

@@ -20,7 +20,7 @@ import types
 import pytest
 
 from tests.unit.protocols import tcp_pair
-from tests.unit.tls import client_context
+from tests.unit.tls import client_protocol
 
 HOST = "127.0.0.1"
 
@@ -311,12 +311,6 @@ class TestSockets:
         assert made == [ours]
 
 
-def tls_protocol(impl, loop):
-    """Of a client; since 3.14 some contexts want a name to check when the object is made."""
-    given = asyncio.Protocol(), client_context(), None
-    return impl.sslproto.SSLProtocol(loop, *given, server_hostname="localhost")
-
-
 class TestTlsTransports:
     def test_a_subclass(self, impl, loop, monkeypatch):
         class Transport(impl.sslproto._SSLProtocolTransport):
@@ -327,7 +321,7 @@ class TestTlsTransports:
                 super().__init__(*args)
 
         monkeypatch.setattr(asyncio.sslproto, "_SSLProtocolTransport", Transport)
-        protocol = tls_protocol(impl, loop)
+        protocol = client_protocol(impl, loop)
         assert type(protocol._app_transport) is Transport
         assert Transport.made == 1
         protocol._app_transport._closed = True
@@ -338,7 +332,7 @@ class TestTlsTransports:
                 self.made_of = event_loop, protocol
 
         monkeypatch.setattr(asyncio.sslproto, "_SSLProtocolTransport", Transport)
-        protocol = tls_protocol(impl, loop)
+        protocol = client_protocol(impl, loop)
         transport = protocol._app_transport
         assert transport.made_of == (loop, protocol)
         protocol.connection_lost(None)

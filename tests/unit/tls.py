@@ -19,6 +19,12 @@ def client_context():
     return ssl.create_default_context(cafile=CERTIFICATE)
 
 
+def client_protocol(impl, loop):
+    """The TLS protocol of a client; since 3.14 some contexts want a name to check when the object is made."""
+    given = asyncio.Protocol(), client_context(), None
+    return impl.sslproto.SSLProtocol(loop, *given, server_hostname="localhost")
+
+
 def protocol_class(impl):
     """The class under test."""
     return sslproto.SSLProtocol if impl.is_stock else impl.module._yibu.SSLProtocol
