@@ -11,6 +11,7 @@ import threading
 import pytest
 import yibu
 from yibu.inspection.page_server import Page, of_process, of_this_process
+from yibu.inspection.server import end_onlookers
 
 pytestmark = [pytest.mark.yibu_only, pytest.mark.time_limit(90)]
 
@@ -178,6 +179,7 @@ def test_blockages_in_a_browser():
             browser.close()
     finally:
         served.close()
+        end_onlookers()  # as yibu.inspect() does at its end
         over.set()
         loop.join()
     assert errors == []
