@@ -7,6 +7,8 @@ import sys
 import pytest
 import yibu
 
+from tests.unit.stuck import tree_of
+
 pytestmark = pytest.mark.yibu_only
 
 
@@ -37,22 +39,9 @@ class Circle:
 
 def deadlocks(awaiting):
     """Run the function with a circle; the words of the deadlocks that are seen when all wait."""
-
-    async def main():
-        outer = asyncio.get_running_loop().create_task(awaiting())
-        for _ in range(10):
-            await asyncio.sleep(0)
-        tree = yibu.ps()
-        pending = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in pending:
-            task.cancel()
-        await asyncio.wait(pending)
-        assert outer.done()
-        assert sum(task.kind == "lock" for task in tree) == 2, "the circle was there"
-        return [problem.words for problem in tree.problems if problem.kind == "deadlock"]
-
-    with yibu.Runner(loop_factory=yibu.new_event_loop) as runner:
-        return runner.run(main())
+    tree = tree_of(awaiting)
+    assert sum(task.kind == "lock" for task in tree) == 2, "the circle was there"
+    return [problem.words for problem in tree.problems if problem.kind == "deadlock"]
 
 
 def test_wait_for_around_gather(aio):

@@ -12,6 +12,8 @@ import pytest
 import yibu
 from yibu.inspection.reach import Reach
 
+from tests.unit.stuck import tree_of
+
 pytestmark = pytest.mark.yibu_only
 
 
@@ -39,21 +41,7 @@ def start(coroutine, name=None):
 
 def problems(function, kind="deadlock"):
     """Run the function as a task; the problems of a kind that are seen when all wait."""
-
-    async def main():
-        outer = start(function(), "outer")
-        for _ in range(10):
-            await asyncio.sleep(0)
-        tree = yibu.ps()
-        pending = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in pending:
-            task.cancel()
-        await asyncio.wait(pending)
-        assert outer.done()
-        return [problem for problem in tree.problems if problem.kind == kind]
-
-    with yibu.Runner(loop_factory=yibu.new_event_loop) as runner:
-        return runner.run(main())
+    return [problem for problem in tree_of(function, "outer").problems if problem.kind == kind]
 
 
 def words(function):
