@@ -82,6 +82,16 @@ class TestLocks:
 
         in_loop(impl, scenario)
 
+    def test_the_state_of_a_condition_has_what_asyncio_s_conditions_need(self, impl):
+        condition = impl.Condition()
+        state = condition.__reduce_ex__(4)[2]
+        lock = state["_lock"]
+        assert [state[name] for name in ("locked", "acquire", "release")] == [
+            lock.locked,
+            lock.acquire,
+            lock.release,
+        ]
+
     def test_a_barrier_keeps_its_parties(self, impl, copied):
         made = copied(impl.Barrier(1))
         assert made.parties == 1

@@ -23,6 +23,8 @@ pub trait Copied: Class {
     const STATE: &'static [&'static str];
     /// What it has there only once there is something to say.
     const RARE_STATE: &'static [&'static str] = &[];
+    /// What it has there of another object that it has: the name of that object, and names of attributes.
+    const STATE_OF_ANOTHER: (&'static str, &'static [&'static str]) = ("", &[]);
 }
 
 const REDUCE: Signature<1> = Signature::new("__reduce_ex__", "protocol, /");
@@ -33,6 +35,7 @@ struct Share {
     class: for<'py> fn(Python<'py>) -> Bound<'py, PyType>,
     state: &'static [&'static str],
     rare: &'static [&'static str],
+    of_another: (&'static str, &'static [&'static str]),
 }
 
 /// That of every class whose objects can be copied.
@@ -40,7 +43,9 @@ static SHARES: Mutex<Vec<&'static Share>> = Mutex::new(Vec::new());
 
 /// The methods by which objects are copied.
 pub fn table<T: Copied>(t: &mut Table<T>) {
-    let share = const { &Share { class: T::class, state: T::STATE, rare: T::RARE_STATE } };
+    let share = const {
+        &Share { class: T::class, state: T::STATE, rare: T::RARE_STATE, of_another: T::STATE_OF_ANOTHER }
+    };
     SHARES.lock().unwrap_or_else(PoisonError::into_inner).push(share);
     t.noargs(c"__getstate__", state, "What a copy of it starts from.");
     t.method(
@@ -69,6 +74,10 @@ fn state<'py, T: Copied>(object: &Obj<'py, T>) -> Output<'py> {
             if !value.is_none() {
                 state.set_item(name, value)?;
             }
+        }
+        let (another, names) = share.of_another;
+        for name in names {
+            state.set_item(name, any.getattr(another)?.getattr(*name)?)?;
         }
     }
     if let Some(own) = object.own_dict() {

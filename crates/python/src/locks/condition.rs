@@ -324,6 +324,9 @@ fn entered<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyResult<St
 impl Copied for Condition {
     const STATE: &'static [&'static str] = &["_waiters", "_lock"];
     const RARE_STATE: &'static [&'static str] = &["_loop"];
+    // asyncio's conditions find these methods nowhere else.
+    const STATE_OF_ANOTHER: (&'static str, &'static [&'static str]) =
+        ("_lock", &["locked", "acquire", "release"]);
 }
 
 impl HasWaiters for Condition {
