@@ -143,12 +143,15 @@ def install(*, patch: bool = True, as_uvloop: bool = False) -> None:
     with _done.lock:
         as_uvloop = as_uvloop or _done.alias is not None
         children.take_along(patch=patch or bool(_done.replacements), as_uvloop=as_uvloop)
+        replaced = list(replacements()) if patch and not _done.replacements else []
+        pairs = _class_pairs(replaced)
+        # Asked before the policy is installed, which keeps the one that there was.
+        are_kept = bool(pairs) and namesakes.are_kept(stock for stock, _native in pairs)
         if _done.policy is None:
             _done.policy = policy.Installed()
-        if patch and not _done.replacements:
-            _done.replacements = list(replacements())
-            pairs = _class_pairs(_done.replacements)
-            if namesakes.are_kept(stock for stock, _native in pairs):
+        if replaced:
+            _done.replacements = replaced
+            if are_kept:
                 for pair in pairs:
                     namesakes.join(*pair)
             for cls, native_classes in _RECOGNISED.items():

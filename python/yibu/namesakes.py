@@ -7,17 +7,24 @@ recognise each other's instances and subclasses, by a metaclass that both get.
 The private classes of asyncio's transports stay where they are. The native transports cannot derive from
 them, and answer `__class__` with them; these classes get the metaclass to answer `issubclass()` as well.
 
-Of the others, only where a module has kept a class of asyncio's, or derived one: a class with a metaclass
-cannot be combined with a class of yet another metaclass (`abc.ABC` is no problem).
+Of the others, only where the program has kept a class of asyncio's in a module or a class, derived one, or
+has an instance: a class with a metaclass cannot be combined with a class of yet another metaclass
+(`abc.ABC` is no problem).
+
+`pickle` names a class by its module and name, where another class stands since then. So it is told to write
+that the name is to be looked up; whoever reads that gets the class that has the name there.
 
 Called by `installation.py`.
 """
 
 from __future__ import annotations
 
+import copyreg
+import gc
 import sys
 from abc import ABCMeta
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from operator import attrgetter
 
 from yibu import _yibu
 
@@ -58,24 +65,53 @@ def _is_subclass(cls: type, subclass: Any) -> bool:
     return type.__subclasscheck__(cls, subclass)
 
 
+def _reduced(cls: Namesake) -> str | tuple[Callable[[str], Any], tuple[str]]:
+    """What `pickle` is to write for a class: its name, or that the name is to be looked up."""
+    from pkgutil import resolve_name  # here, because importing it takes a while
+
+    module, name = cls.__module__, cls.__qualname__
+    if cls in _NAMESAKES and attrgetter(name)(sys.modules[module]) is not cls:
+        return resolve_name, (f"{module}:{name}",)
+    return name
+
+
+copyreg.pickle(Namesake, _reduced)
+
+
 def are_kept(classes: Iterable[type]) -> bool:
-    """Whether a module outside of asyncio has one of these classes, or derives one from them."""
-    classes = list(classes)
-    wanted = {id(cls) for cls in classes}
-    for name, module in list(sys.modules.items()):
-        if name.partition(".")[0] not in _OURS and any(id(value) in wanted for value in _values(module)):
-            return True
+    """Whether a module or a class outside of asyncio has one of these classes, or derives from one of them.
+
+    Also whether there is an instance of one.
+    """
+    wanted = set(classes)
+    identities = {id(cls) for cls in wanted}
     derived: list[type] = []
-    for cls in classes:
+    for cls in wanted:
         derived += type.__subclasses__(cls)
-    return any(kind.__module__.partition(".")[0] not in _OURS for kind in derived)
+    return (
+        any(not _is_ours(kind.__module__) for kind in derived)
+        or any(_has(module, identities) for name, module in list(sys.modules.items()) if not _is_ours(name))
+        or any(
+            type(thing) in wanted
+            or (
+                issubclass(type(thing), type)
+                and not _is_ours(getattr(thing, "__module__", ""))
+                and _has(thing, identities)
+            )
+            for thing in gc.get_objects()
+        )
+    )
 
 
 _OURS = {"asyncio", "_asyncio", "yibu"}
 
 
-def _values(module: object) -> list[object]:
-    return list(getattr(module, "__dict__", {}).values())
+def _is_ours(module: object) -> bool:
+    return str(module).partition(".")[0] in _OURS
+
+
+def _has(namespace: object, identities: set[int]) -> bool:
+    return not identities.isdisjoint(map(id, list(getattr(namespace, "__dict__", {}).values())))
 
 
 def join(one: type, other: type) -> None:

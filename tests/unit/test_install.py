@@ -766,3 +766,86 @@ class TestNamesTakenBefore:
             class Only(asyncio.Queue, metaclass=Singleton):
                 pass
         """)
+
+    def test_a_class_kept_by_a_class(self):
+        run("""
+            class Settings:
+                queue = asyncio.Queue
+
+            yibu.install()
+            assert isinstance(asyncio.Queue(), Settings.queue) and isinstance(Settings.queue(), asyncio.Queue)
+        """)
+
+    def test_instances_that_exist(self):
+        run("""
+            async def main():
+                task = asyncio.current_task()
+                yibu.install()
+                assert isinstance(task, asyncio.Task)
+                assert isinstance(task, asyncio.Future)
+
+            asyncio.run(main())
+        """)
+
+    PICKLED = """
+        import copy, pickle, subprocess
+
+        KEPT += asyncio.CancelledError,
+        EVENT = Event()
+        EVENT.set()
+
+        def through(thing, protocol):
+            return pickle.loads(pickle.dumps(thing, protocol))
+    """
+
+    def test_pickled_classes(self):
+        run(
+            self.EARLY
+            + self.PICKLED
+            + """
+        for kept in KEPT:
+            assert copy.copy(kept) is copy.deepcopy(kept) is kept
+            native = getattr(asyncio, kept.__name__)
+            for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+                assert through(kept, protocol) is through(native, protocol) is native
+        assert through(OwnQueue, 4) is OwnQueue
+        """
+        )
+
+    def test_pickled_functions(self):
+        run("""
+            from asyncio import sleep
+            import pickle
+
+            yibu.install()
+            assert pickle.loads(pickle.dumps(asyncio.sleep)) is asyncio.sleep
+            try:
+                pickle.dumps(sleep)
+            except pickle.PicklingError as error:
+                assert "not the same object" in str(error)
+            else:
+                raise AssertionError("is a difference no more")
+        """)
+
+    def test_pickled_objects(self):
+        run(
+            self.EARLY
+            + self.PICKLED
+            + """
+        queue = PriorityQueue(3)
+        queue.put_nowait(2)
+        queue.put_nowait(1)
+        for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+            made = through(queue, protocol)
+            assert isinstance(made, PriorityQueue) and made.maxsize == 3
+            assert made.get_nowait() == 1
+            assert through(EVENT, protocol).is_set()
+        assert type(copy.copy(queue)) is type(copy.deepcopy(queue)) is PriorityQueue
+        assert type(through(OwnQueue(), 4)) is OwnQueue
+
+        # Who reads it needs no yibu.
+        reader = "import asyncio, pickle, sys; e = pickle.load(sys.stdin.buffer); assert e.is_set()"
+        reader += "; assert type(e) is asyncio.Event and 'yibu' not in sys.modules"
+        subprocess.run([sys.executable, "-c", reader], input=pickle.dumps(EVENT), check=True)
+        """
+        )
