@@ -9,7 +9,6 @@
 #![forbid(unsafe_code)]
 
 pub mod event_loop;
-pub mod histogram;
 pub mod inbox;
 pub mod ready;
 pub mod separators;

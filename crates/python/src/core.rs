@@ -9,24 +9,19 @@
 pub mod after_entry;
 pub mod clock;
 pub mod contexts;
-pub mod counters;
 pub mod current;
 pub mod entry;
 pub mod event_loop;
 pub mod naming;
 mod noted_task;
-pub mod observation;
 pub mod operation;
 pub mod overridable;
 pub mod overridden;
 pub mod parts;
-pub mod pulse;
 pub mod recording;
 pub mod timer;
-pub mod traced;
 pub mod tracing;
 pub mod turn;
-pub mod uptime;
 pub mod watched;
 
 pub use clock::{is_due, now, seconds};
@@ -35,7 +30,7 @@ pub use entry::{
     Callable, Entry, EntryKind, Message, Other, Reaction, Runnable, mismatch, named, no_callable, typed,
     unnamed,
 };
-pub use event_loop::{Engine, EventLoop, Services};
+pub use event_loop::{Engine, EventLoop, Observation, Services};
 pub use operation::{Kernel, Owner, OwnerKind, Report, Waiting, finish, ignore_replacement};
 pub use overridable::{Overridable, bit};
 pub use overridden::Overrides;

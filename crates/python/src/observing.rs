@@ -1,14 +1,12 @@
 //! What is seen of running loops: steps that block them, and what they have done so far.
 //!
-//! The loop's part is a few counters ([`crate::core::pulse`]); everything else is done by the threads that
+//! The loop's part is a few counters ([`yibu_observing::Pulse`]); everything else is done by the threads that
 //! look. Called by `python/yibu/observing/` and by the class of loops.
 
-mod blocked;
 pub mod loops;
 pub mod metrics;
 mod step_watch;
 pub mod steps;
-pub mod stop;
 mod ticker;
 
 use pyo3::prelude::*;

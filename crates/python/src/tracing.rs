@@ -4,11 +4,7 @@
 //! and writes it, without the interpreter. Called by `python/yibu/tracing.py` and, for each step of a loop
 //! that is traced, by `event_loop/observed.rs`.
 
-mod heads;
-mod json;
-mod number;
 pub mod steps;
-mod story;
 mod writer;
 
 use pyo3::prelude::*;

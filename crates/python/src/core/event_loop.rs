@@ -7,23 +7,23 @@ use std::sync::Arc;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use yibu_engine::{Cancelled, Driver, Host, Inbox, OpId};
+use yibu_observing::{Counters, Marks, Pulse};
 
 use super::after_entry::AfterEntry;
 use super::contexts::Contexts;
-use super::counters::Counters;
 use super::entry::{Entry, Message, Other, Reaction};
 use super::noted_task::NotedTask;
-use super::observation::{Marks, Observation};
 use super::operation::Owner;
 use super::overridable::Overridden;
 use super::parts::Parts;
-use super::pulse::Pulse;
-use super::recording::Recording;
+use super::recording::{LoopTrace, Recording};
 use super::timer::Scheduled;
-use super::traced::LoopTrace;
 use super::watched::Watched;
 use crate::errors;
 use crate::ffi::{Class, LoopCell, Obj, Ref, Slot, Visitor, WeakMap, WeakSetEntry, thread};
+
+/// What is counted of an observed loop; code objects are the keys of functions.
+pub type Observation = yibu_observing::Observation<Ref>;
 
 /// What Python puts into the engine.
 pub struct PythonHost;
@@ -278,7 +278,7 @@ impl EventLoop {
 
     /// Begins to observe the loop, or ends its observation. Returns what was counted before, to be dropped.
     pub fn observe(&self, begun: Option<Box<Observation>>) -> Option<Box<Observation>> {
-        self.marks.begin(begun.as_deref());
+        self.marks.begin(begun.as_ref().map_or(0, |begun| begun.number));
         self.observation.with(|observation| std::mem::replace(observation, begun))
     }
 
@@ -363,7 +363,10 @@ impl EventLoop {
         self.contexts.traverse(visitor);
         self.parts.traverse(visitor);
         self.watched.try_with(|watched| watched.traverse(visitor));
-        self.observation.try_with(|observation| observation.iter().for_each(|it| it.traverse(visitor)));
+        self.observation.try_with(|observation| {
+            let keys = observation.iter().flat_map(|observation| observation.keys());
+            keys.for_each(|key| visitor.visit(key.as_ptr()));
+        });
         self.wants_descriptor
             .try_with(|list| list.iter().for_each(|(_, object)| visitor.visit(object.as_ptr())));
         self.engine.try_with(|engine| {

@@ -8,18 +8,14 @@ use std::sync::PoisonError;
 
 use pyo3::prelude::*;
 use pyo3::types::{PyCFunction, PyFunction, PyString};
+use yibu_observing::trace::{Kind, NO_NAME, OTHER_NAME};
 
-use super::recording::{Kind, Recording};
+use super::recording::Recording;
 use crate::ffi::{context, thread};
 use crate::stock;
 
-/// How many names a trace tells apart; all others share [`OTHER`].
+/// How many names a trace tells apart; all others share [`OTHER_NAME`].
 const MOST: u32 = 8192;
-
-/// The name of what has none.
-pub const NONE: u32 = 0;
-/// The name of what there are too many of.
-pub const OTHER: u32 = 1;
 
 /// The names that were told.
 #[derive(Default)]
@@ -38,7 +34,7 @@ impl Recording {
     }
 
     fn keep(&self, address: usize, object: Option<&Bound<'_, PyAny>>, name: u32) {
-        if name == NONE {
+        if name == NO_NAME {
             return;
         }
         let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
@@ -48,18 +44,18 @@ impl Recording {
         }
     }
 
-    /// The number of a text; [`NONE`] where the ring has no room to tell it.
+    /// The number of a text; [`NO_NAME`] where the ring has no room to tell it.
     pub fn name_of_text(&self, py: Python<'_>, text: &str) -> u32 {
         let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(number) = names.by_text.get(text) {
             return *number;
         }
-        let number = names.by_text.len() as u32 + OTHER + 1;
+        let number = names.by_text.len() as u32 + OTHER_NAME + 1;
         if number >= MOST {
-            return OTHER;
+            return OTHER_NAME;
         }
         if !self.push_text(py, Kind::Name, [number.into(), 0, 0], text) {
-            return NONE;
+            return NO_NAME;
         }
         names.by_text.insert(text.into(), number);
         number

@@ -6,10 +6,10 @@
 
 use pyo3::prelude::*;
 use pyo3::types::{PyModule, PyTuple};
+use yibu_observing::nanoseconds;
 
 use super::lock::Lock;
 use crate::core::current;
-use crate::core::uptime::nanoseconds;
 use crate::ffi::{Args, Obj, Output, Signature, Slot, none};
 use crate::functions::{self, running};
 use crate::stock;

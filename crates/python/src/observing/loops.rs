@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use pyo3::prelude::*;
+use yibu_observing::Pulse;
 
 use super::metrics;
 use crate::core::EventLoop;
-use crate::core::pulse::Pulse;
 use crate::core::recording;
 use crate::ffi::{Obj, WeakSet};
 

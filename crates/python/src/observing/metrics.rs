@@ -8,13 +8,13 @@ use std::time::Duration;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyModule};
-use yibu_engine::histogram::Histogram;
+use yibu_observing::Function;
+use yibu_observing::histogram::Histogram;
 
 use super::loops;
-use crate::core::EventLoop;
-use crate::core::observation::{self, Function, Observation};
+use crate::core::{EventLoop, Observation};
 use crate::executor::{ThreadPool, current_default};
-use crate::ffi::{Args, Obj, Output, Signature, Table, none};
+use crate::ffi::{Args, Obj, Output, Ref, Signature, Table, none};
 use crate::functions;
 use crate::tasks::observed;
 
@@ -50,7 +50,7 @@ fn observe<'py>(args: Args<'_, 'py>) -> Output<'py> {
     }
     SLOW.store(slow, Ordering::Relaxed);
     // The clock stood still while no loop was observed, and that time belongs to no step and to no task.
-    observation::tick();
+    yibu_observing::tick();
     for event_loop in loops::living(args.py()) {
         begin(&event_loop);
         for task in observed::alive_on(&event_loop) {
@@ -96,7 +96,7 @@ fn metrics<'py>(event_loop: &Obj<'py, EventLoop>) -> Output<'py> {
     dict.set_item("parks", event_loop.pulse.park_count())?;
     dict.set_item("ready", ready)?;
     dict.set_item("timers", timers)?;
-    dict.set_item("tasks_made", counters.tasks_made.get())?;
+    dict.set_item("tasks_made", counters.tasks_made())?;
     dict.set_item("tasks_alive", count_tasks(event_loop))?;
     dict.set_item("times", counters.times(now))?;
     let moved = traffic.map(|traffic| {
@@ -163,7 +163,7 @@ struct Row<'py> {
 }
 
 impl<'py> Row<'py> {
-    fn of(py: Python<'py>, function: &Function) -> Self {
+    fn of(py: Python<'py>, function: &Function<Ref>) -> Self {
         let idle = function.lived() - function.busy - function.scheduled;
         Self {
             key: function.key.as_ref().map(|key| key.copy(py).into_any(py)),

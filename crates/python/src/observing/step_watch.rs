@@ -13,10 +13,10 @@ use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 use yibu_driver::threads::{Activity, ThreadId};
+use yibu_observing::Stop;
+use yibu_observing::blocked::{Found, Watched};
 
-use super::blocked::{Found, Watched};
 use super::loops;
-use super::stop::Stop;
 use crate::core::current;
 use crate::ffi::class::Plain;
 use crate::ffi::{Args, Class, ClassState, LoopCell, Obj, Output, Signature, Table, Visitor, none, thread};

@@ -1,4 +1,4 @@
-//! What an observed loop does when the clock has ticked in a step: see [`crate::core::observation`].
+//! What an observed loop does when the clock has ticked in a step: see [`yibu_observing::Observation`].
 //!
 //! Called by the core's turn.
 

@@ -6,8 +6,8 @@ use std::ffi::CStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::stop::Stop;
-use crate::core::observation;
+use yibu_observing::{Stop, tick};
+
 use crate::ffi::class::Plain;
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Table, Visitor, none, thread};
 
@@ -29,7 +29,7 @@ fn run<'py>(ticker: &Obj<'py, Ticker>) -> Output<'py> {
     thread::outlive_interpreter(|| {
         py.detach(|| {
             while !stopped.sleep(TICK) {
-                observation::tick();
+                tick();
             }
         });
     });
@@ -51,7 +51,7 @@ impl Class for Ticker {
             let [] = Args::parse_tuple(&INIT, args, kwargs)?;
             // Since the former ticker has stopped, for a fork or because no loop was observed, the clock
             // stood still.
-            observation::tick();
+            tick();
             Ok(())
         });
         t.noargs(c"run", run, "Ticks until stop() is called.");

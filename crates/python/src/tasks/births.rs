@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use pyo3::prelude::*;
+use yibu_observing::nanoseconds;
 
-use crate::core::uptime::nanoseconds;
 use crate::ffi::Slot;
 
 /// What is wanted of tasks that are made: [`AGES`], [`CALLS`].

@@ -4,9 +4,9 @@
 
 use pyo3::prelude::*;
 use pyo3::types::PyList;
+use yibu_observing::nanoseconds;
 
 use super::state::{TASKS, Task};
-use crate::core::uptime::nanoseconds;
 use crate::ffi::Obj;
 use crate::futures::State;
 

@@ -2,11 +2,11 @@
 //! and how the task has ended.
 
 use pyo3::prelude::*;
+use yibu_observing::{Ending, Place};
 
 use super::callback::task_of;
 use super::state::{TASKS, Task};
 use super::stepping::{STEP, WAKEUP};
-use crate::core::observation::{Ending, Place};
 use crate::core::{Entry, EventLoop, Runnable};
 use crate::events::Handle;
 use crate::events::entries::HANDLE;

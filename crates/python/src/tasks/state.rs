@@ -7,8 +7,8 @@ use std::cell::Cell;
 
 use pyo3::prelude::*;
 use pyo3::types::PyString;
+use yibu_observing::Place;
 
-use crate::core::observation::Place;
 use crate::ffi::{Obj, Slot, WeakSet, WeakSetEntry, derived, none};
 use crate::futures::Future;
 

@@ -6,11 +6,11 @@
 
 use pyo3::exceptions::{PyKeyboardInterrupt, PyRuntimeError, PySystemExit};
 use pyo3::prelude::*;
+use yibu_observing::Ending;
 
 use super::callback::{Kind, TaskCallback, is_wakeup_of, wakeup_callable};
 use super::observed;
 use super::state::Task;
-use crate::core::observation::Ending;
 use crate::core::{
     Callable, Entry, EntryKind, EventLoop, Runnable, current, mismatch, named, no_callable, typed,
 };

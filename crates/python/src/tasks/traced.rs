@@ -5,10 +5,10 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use pyo3::prelude::*;
+use yibu_observing::trace::{Kind, NO_NAME, halves};
 
 use super::state::{Task, name};
-use crate::core::naming::NONE;
-use crate::core::recording::{Kind, Recording, halves};
+use crate::core::recording::Recording;
 use crate::core::{EventLoop, tracing};
 use crate::coroutines::protocol::Coroutine;
 use crate::coroutines::{NativeCoroutine, Routine, acquire_awaited};
@@ -58,7 +58,7 @@ pub fn begin(task: &Obj<'_, Task>, recording: &Recording, since: u64, thread: u3
 pub fn waits_for(task: &Obj<'_, Task>, event_loop: &EventLoop) -> PyResult<u32> {
     let py = task.py();
     let Some(waiter) = task.own.waiter.get(py).filter(|_| task.base.state() == State::Pending) else {
-        return Ok(NONE);
+        return Ok(NO_NAME);
     };
     let (coroutine_class, generator_class) = (stock::coroutine(py)?, stock::generator(py)?);
     let mut coroutine = task.own.coroutine.get_or_none(py);
@@ -96,7 +96,7 @@ pub fn waits_for(task: &Obj<'_, Task>, event_loop: &EventLoop) -> PyResult<u32> 
 fn static_name(event_loop: &EventLoop, py: Python<'_>, text: &'static str) -> u32 {
     let address = text.as_ptr().addr();
     tracing::name_at(event_loop, address).unwrap_or_else(|| {
-        let name = tracing::recording(event_loop).map_or(NONE, |it| it.name_of_static(py, text));
+        let name = tracing::recording(event_loop).map_or(NO_NAME, |it| it.name_of_static(py, text));
         learn(event_loop, address, name)
     })
 }
@@ -108,7 +108,8 @@ fn code_name(event_loop: &EventLoop, code: &Bound<'_, PyAny>) -> PyResult<u32> {
     if let Some(name) = tracing::name_at(event_loop, address) {
         return Ok(name);
     }
-    let name = tracing::recording(event_loop).map_or(Ok(NONE), |recording| recording.name_of_code(code))?;
+    let name =
+        tracing::recording(event_loop).map_or(Ok(NO_NAME), |recording| recording.name_of_code(code))?;
     Ok(learn(event_loop, address, name))
 }
 

@@ -1,16 +1,15 @@
-//! Runs the entries of a loop that is traced, and records each as a step: see [`crate::core::traced`].
+//! Runs the entries of a loop that is traced, and records each as a step: see [`yibu_observing::trace`].
 //!
 //! Called by `event_loop/observed.rs`.
 
 use pyo3::prelude::*;
 use yibu_driver::{Interest, threads};
 use yibu_engine::{Op, OpId};
+use yibu_observing::trace::{NO_NAME, Origin, Readiness, Subject};
 
 use crate::alarms::{ALARM_ENTRY, Alarm};
-use crate::core::naming::NONE;
 use crate::core::recording::Recording;
-use crate::core::traced::{Readiness, Subject};
-use crate::core::tracing::{self, Origin};
+use crate::core::tracing;
 use crate::core::{Entry, EventLoop, Other, Runnable};
 use crate::events::entries::{POSTED, TIMER};
 use crate::events::{Handle, TimerHandle};
@@ -50,12 +49,12 @@ pub fn run(
     };
     let ended = match task {
         Some(task) => match task.ending() {
-            Some(ending) => Ok((ending as u8 + 1, NONE)),
+            Some(ending) => Ok((ending as u8 + 1, NO_NAME)),
             None => waits_for(task, event_loop).map(|name| (0, name)),
         },
-        None => Ok((0, NONE)),
+        None => Ok((0, NO_NAME)),
     };
-    let (ending, waits_for) = ended.as_ref().map_or((0, NONE), |ended| *ended);
+    let (ending, waits_for) = ended.as_ref().map_or((0, NO_NAME), |ended| *ended);
     tracing::end(event_loop, ending, waits_for);
     if let Some(outer) = arrival.outer {
         tracing::go_on(event_loop, *outer);

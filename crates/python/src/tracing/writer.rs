@@ -11,15 +11,15 @@ use std::time::Duration;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use yibu_driver::{Fd, files};
+use yibu_observing::Stop;
+use yibu_observing::trace::{Story, now};
 
-use super::story::Story;
-use crate::core::recording::{self, Recording, now};
+use crate::core::recording::{self, Recording};
 use crate::core::tracing;
 use crate::errors;
 use crate::ffi::class::Plain;
 use crate::ffi::{Args, Class, ClassState, LoopCell, Obj, Output, Signature, Table, Visitor, none, thread};
 use crate::observing::loops;
-use crate::observing::stop::Stop;
 use crate::tasks::traced::last_number;
 
 /// How often the ring is emptied.
@@ -46,7 +46,7 @@ impl Target {
 
     /// Writes what the ring has, all of it: a process that is killed leaves whole events.
     fn follow(&mut self, recording: &Recording) {
-        recording.take(|record, text| {
+        recording.ring.take(|record, text| {
             self.story.tell(record, text);
             if self.story.out.len() >= PIECE {
                 self.write();
@@ -143,9 +143,9 @@ fn finish<'py>(writer: &Obj<'py, TraceWriter>) -> Output<'py> {
         let recording = &shared.recording;
         shared.with(|target| {
             target.follow(recording);
-            target.story.end(recording.lost(), recording.untold(), now());
+            target.story.end(recording.ring.lost(), recording.ring.untold(), now());
             target.write();
-            (target.story.events, recording.lost(), target.error.take())
+            (target.story.events, recording.ring.lost(), target.error.take())
         })
     });
     match error {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use yibu_driver::threads::{self, Activity, ThreadId};
 
-use crate::core::pulse::{Pulse, Snapshot};
+use crate::pulse::{Pulse, Snapshot};
 
 /// How much longer a blockage lasts from one sample to the next, at least: this part of its length so far. So
 /// even a blockage of hours has some hundred samples.
@@ -32,8 +32,13 @@ struct Seen {
 pub enum Found {
     /// A step blocks, and it is time for a sample.
     Blocks(Activity),
-    /// The step that blocked has ended, after this time.
-    Ended { steps: u64, after: Duration },
+    /// The step that blocked has ended.
+    Ended {
+        /// The number of the step.
+        steps: u64,
+        /// How long it has been running.
+        after: Duration,
+    },
 }
 
 /// The use of processors between two samples.

@@ -44,7 +44,7 @@ impl Pulse {
 
     /// A step begins. One thread at a time runs a loop, so nothing else writes in between.
     #[inline]
-    pub(super) fn begin_step(&self) {
+    pub fn begin_step(&self) {
         self.steps.store(self.steps() + 1, Ordering::Relaxed);
     }
 
@@ -66,7 +66,7 @@ impl Pulse {
     }
 
     /// This thread runs the loop from now on, or no thread does.
-    pub(super) fn set_running(&self, runs: bool) {
+    pub fn set_running(&self, runs: bool) {
         self.thread.store(if runs { threads::current() } else { 0 }, Ordering::Relaxed);
     }
 
@@ -86,4 +86,22 @@ impl Pulse {
 
 fn is_parked(park_count: u64) -> bool {
     !park_count.is_multiple_of(2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_parked_loop_shows_nothing() {
+        let pulse = Pulse::default();
+        assert_eq!(pulse.snapshot(), None);
+        pulse.set_running(true);
+        pulse.begin_step();
+        let before = pulse.snapshot();
+        assert_eq!(before.map(|seen| (seen.steps, seen.thread)), Some((1, threads::current())));
+        assert_eq!(pulse.parked(|| pulse.snapshot()), None);
+        assert_ne!(pulse.snapshot(), before);
+        assert_eq!(pulse.park_count(), 1);
+    }
 }

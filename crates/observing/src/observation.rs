@@ -1,22 +1,14 @@
 //! [`Observation`]: what a loop counts while it is observed (`yibu.observe()`): lag, and what each coroutine
 //! function uses.
 //!
-//! No step reads a clock. Each looks at a number that a thread changes every few milliseconds ([`tick`]): a
-//! step in which it has changed gets the time since the last tick. As with a profiler that samples, this is
-//! right on the average, and long steps are always seen. Nor does a step borrow the observation: the turn
-//! compares [`Marks`], and a task counts its own steps until they are added up ([`Observation::add_polls`]).
-//! Filled by `observing/steps.rs`, tasks, the turn and the executor; read by `observing/metrics.rs`.
+//! A step does not borrow the observation: the turn compares [`Marks`](crate::Marks), and a task counts its
+//! own steps until they are added up ([`Observation::add_polls`]).
 
-use std::cell::Cell;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use yibu_driver::threads;
-use yibu_engine::histogram::Recent;
-
-use super::uptime::nanoseconds;
-use crate::ffi::{Ref, Visitor};
+use crate::histogram::Recent;
+use crate::marks::{INDEX, INDEX_BITS, Place, index_in, now};
 
 /// Times are kept for one to two windows of this many seconds.
 const WINDOW: f64 = 60.0;
@@ -28,9 +20,9 @@ const LONG: i64 = 8_000_000;
 const FUNCTIONS: usize = 4096;
 
 /// What the tasks of one coroutine function have used. Times are nanoseconds.
-pub struct Function {
-    /// The code object, or the class of a coroutine that has none; nothing for the place that many share.
-    pub key: Option<Ref>,
+pub struct Function<K> {
+    /// What stands for the function; nothing for the place that many share.
+    pub key: Option<K>,
     /// Tasks that were seen.
     pub tasks: u64,
     /// Steps of theirs, but for those that living tasks have counted since they were last asked.
@@ -48,8 +40,8 @@ pub struct Function {
     lived: i64,
 }
 
-impl Function {
-    fn new(key: Option<Ref>) -> Self {
+impl<K> Function<K> {
+    fn new(key: Option<K>) -> Self {
         Self { key, tasks: 0, polls: 0, busy: 0, scheduled: 0, slow_polls: 0, endings: [0; 3], lived: 0 }
     }
 
@@ -71,149 +63,8 @@ pub enum Ending {
     Cancelled,
 }
 
-/// The place of a function in the list, with the number of the observation. 0 stands for none.
-pub type Place = u32;
-
-const INDEX_BITS: u32 = 16;
-
-const INDEX: Place = (1 << INDEX_BITS) - 1;
-
-/// The index of a place, if it is of the observation with this number.
-#[inline]
-pub fn index_in(number: u32, place: Place) -> Option<usize> {
-    (place != 0 && place >> INDEX_BITS == number).then_some((place & INDEX) as usize)
-}
-
-/// The time in nanoseconds, as the last tick has left it.
-static NOW: AtomicI64 = AtomicI64::new(1);
-
-/// The time at the last tick.
-#[inline]
-pub fn now() -> i64 {
-    NOW.load(Ordering::Relaxed)
-}
-
-/// The clock ticks. Called by a thread of its own, every few milliseconds; and where that thread begins,
-/// because the clock stood still before. The clock never goes back, whichever of two threads is the later one
-/// to write.
-pub fn tick() {
-    NOW.fetch_max(i64::try_from(nanoseconds()).unwrap_or(i64::MAX), Ordering::Relaxed);
-}
-
-/// What every step of an observed loop looks at.
-pub struct Marks {
-    /// The number of the observation; 0 while nobody observes.
-    number: Cell<u32>,
-    /// The time at the tick that was seen last.
-    tick: Cell<i64>,
-    /// The processor time that the loop's thread had used when it was seen.
-    used: Cell<i64>,
-    /// The step up to which entries wait that were ready when the clock ticked.
-    probe: Cell<u64>,
-    /// The tick after which it was last measured how late the loop comes back from the kernel.
-    lag: Cell<i64>,
-}
-
-/// Whether it is to be measured how late the loop comes back from the kernel: once a tick.
-#[derive(Clone, Copy)]
-pub struct LagMark(Option<i64>);
-
-impl LagMark {
-    /// Whether the clock has ticked since. May be asked without the interpreter.
-    #[inline]
-    pub fn is_wanted(self) -> bool {
-        self.0.is_some_and(|tick| tick != now())
-    }
-}
-
-impl Default for Marks {
-    fn default() -> Self {
-        Self {
-            number: Cell::new(0),
-            tick: Cell::new(0),
-            used: Cell::new(0),
-            probe: Cell::new(u64::MAX),
-            lag: Cell::new(0),
-        }
-    }
-}
-
-impl Marks {
-    /// Whether the loop is observed.
-    #[inline]
-    pub fn are_set(&self) -> bool {
-        self.number.get() != 0
-    }
-
-    /// An observation begins, or nobody observes any more.
-    pub fn begin(&self, observation: Option<&Observation>) {
-        self.number.set(observation.map_or(0, |observation| observation.number));
-        self.probe.set(u64::MAX);
-        self.take_time();
-    }
-
-    /// The index of a place in the list of the observation, if it is of that.
-    #[inline]
-    pub fn index(&self, place: Place) -> Option<usize> {
-        index_in(self.number.get(), place)
-    }
-
-    /// The loop did not run, or waited in the kernel: that time belongs to no step.
-    pub fn skip_time(&self) {
-        if self.are_set() && now() != self.tick.get() {
-            self.take_time();
-        }
-    }
-
-    /// When the loop was last late, for a wait that begins.
-    #[inline]
-    pub fn lag(&self) -> LagMark {
-        LagMark(self.are_set().then(|| self.lag.get()))
-    }
-
-    /// It was measured how late the loop has come back.
-    pub fn note_lag(&self) {
-        self.lag.set(now());
-    }
-
-    /// Whether the clock has ticked in the step that has ended, or [`Self::end_probe`] has to be called.
-    #[inline]
-    pub fn are_reached(&self, step: u64) -> bool {
-        now() != self.tick.get() || step + 1 >= self.probe.get()
-    }
-
-    /// The time since the tick that was seen last, and how much of it the thread has had a processor, in
-    /// nanoseconds.
-    pub fn take_time(&self) -> (i64, i64) {
-        let tick = now();
-        let spent = tick - self.tick.replace(tick);
-        let used = threads::cpu_time(threads::current()).unwrap_or_default();
-        let used = i64::try_from(used.as_nanos()).unwrap_or(i64::MAX);
-        (spent, (used - self.used.replace(used)).clamp(0, spent.max(0)))
-    }
-
-    /// Whether the entry that was last in the ring at some tick runs now, if its step comes next.
-    pub fn end_probe(&self, step: u64) -> bool {
-        let reached = step + 1 >= self.probe.get();
-        if reached {
-            self.probe.set(u64::MAX);
-        }
-        reached
-    }
-
-    /// There are entries in the ring when the clock has ticked, and the last of them will be that step.
-    /// Whether it is waited for.
-    pub fn begin_probe(&self, step: u64) -> bool {
-        let is_free = self.probe.get() == u64::MAX;
-        if is_free {
-            self.probe.set(step);
-        }
-        is_free
-    }
-}
-
-/// What is counted.
-pub struct Observation {
+/// What is counted. `K` keeps a function's code alive, so that no other code gets its address.
+pub struct Observation<K> {
     /// Which observation of the process this is, from 1, so that places of others are not taken for its own.
     pub number: u32,
     /// When it began, on the driver's clock.
@@ -223,7 +74,7 @@ pub struct Observation {
     /// How long jobs of the executor waited for a thread.
     pub job_waits: Recent,
     /// Coroutine functions by their place.
-    pub functions: Vec<Function>,
+    pub functions: Vec<Function<K>>,
     by_key: HashMap<usize, Place>,
     /// The function that was asked for last. Its code lives as long as the observation, unless it has the
     /// place that many share.
@@ -240,7 +91,7 @@ pub struct Observation {
     probe_since: f64,
 }
 
-impl Observation {
+impl<K> Observation<K> {
     /// An empty one.
     pub fn new(number: u32, now: f64, first_step: u64, slow: Duration) -> Self {
         Self {
@@ -276,7 +127,7 @@ impl Observation {
 
     /// A task whose coroutine has this code was seen for the first time.
     #[inline]
-    pub fn begin_task(&mut self, address: usize, key: impl FnOnce() -> Ref) -> Place {
+    pub fn begin_task(&mut self, address: usize, key: impl FnOnce() -> K) -> Place {
         if self.last.0 != address {
             let place = self.by_key.get(&address).copied();
             let place = place.unwrap_or_else(|| self.add_function(address, key));
@@ -290,7 +141,7 @@ impl Observation {
         place
     }
 
-    fn add_function(&mut self, address: usize, key: impl FnOnce() -> Ref) -> Place {
+    fn add_function(&mut self, address: usize, key: impl FnOnce() -> K) -> Place {
         let full = self.functions.len() >= FUNCTIONS;
         if !full {
             let key = (self.functions.len() + 1 < FUNCTIONS).then(key);
@@ -362,11 +213,51 @@ impl Observation {
         }
     }
 
-    /// Shows every reference to the collector.
-    pub fn traverse(&self, visitor: &mut Visitor) {
-        self.functions
-            .iter()
-            .filter_map(|function| function.key.as_ref())
-            .for_each(|key| visitor.visit(key.as_ptr()));
+    /// The keys of all functions.
+    pub fn keys(&self) -> impl Iterator<Item = &K> {
+        self.functions.iter().filter_map(|function| function.key.as_ref())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn observation() -> Observation<&'static str> {
+        Observation::new(0, 0.0, 10, Duration::from_millis(100))
+    }
+
+    #[test]
+    fn tasks_of_one_function_share_a_place() {
+        let mut seen = observation();
+        let (first, other) = (seen.begin_task(1, || "a"), seen.begin_task(2, || "b"));
+        assert_eq!(seen.begin_task(1, || unreachable!()), first);
+        assert_ne!(first, other);
+        seen.end_task(first, 3, Ending::Failed);
+        assert_eq!(seen.endings(), [0, 1, 0]);
+        assert_eq!((seen.functions[0].tasks, seen.functions[0].polls), (2, 3));
+        assert_eq!(seen.keys().copied().collect::<Vec<_>>(), ["a", "b"]);
+        // 15 steps were begun, 10 of them before; 3 were steps of tasks.
+        assert_eq!(seen.callbacks_until(15), 2);
+    }
+
+    #[test]
+    fn places_of_another_observation_are_not_taken() {
+        let (mut first, mut second) = (observation(), Observation::new(1, 0.0, 0, Duration::from_secs(1)));
+        let place = first.begin_task(1, || "a");
+        second.begin_task(2, || "b");
+        second.spend(place, 7);
+        assert_eq!((second.callbacks, second.functions[0].busy), (7, 0));
+        first.spend(place, 100_000_000);
+        assert_eq!((first.functions[0].busy, first.functions[0].slow_polls), (100_000_000, 1));
+    }
+
+    #[test]
+    fn functions_beyond_the_limit_share_the_last_place() {
+        let mut seen = observation();
+        let places: Vec<_> = (1..=FUNCTIONS + 5).map(|address| seen.begin_task(address, || "f")).collect();
+        assert_eq!(seen.functions.len(), FUNCTIONS);
+        assert!(places[FUNCTIONS - 1..].iter().all(|place| *place == places[FUNCTIONS - 1]));
+        assert_eq!((seen.functions[FUNCTIONS - 1].key, seen.functions[FUNCTIONS - 1].tasks), (None, 6));
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! A head is everything up to the time, and most of the text of an event. Called by `story.rs`.
 
-use crate::core::traced::Readiness;
+use super::steps::Readiness;
 
 /// Sorts of events. Each has a phase and a category of its own.
 #[derive(Clone, Copy)]

@@ -10,8 +10,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use super::heads::{Heads, Sort};
 use super::json::{Arguments, Event, escaped};
 use super::number::Number;
-use crate::core::naming::NONE;
-use crate::core::recording::{Kind, Record};
+use super::ring::{Kind, NO_NAME, Record};
 
 /// At most so many tasks have tracks of their own at a time.
 const TASKS: usize = 1 << 20;
@@ -169,7 +168,7 @@ impl Story {
         let function_name = self.names.get(function as usize).map_or(&b"?"[..], |name| name);
         event.arguments().text("function", function_name).end();
         self.events += 1;
-        self.tasks.insert(number, Track { name, function, waits_for: NONE, thread });
+        self.tasks.insert(number, Track { name, function, waits_for: NO_NAME, thread });
     }
 
     fn step(&mut self, record: &Record) {
@@ -206,7 +205,7 @@ impl Story {
             tell_moved(event.arguments(), record).end();
             return;
         };
-        if track.waits_for != NONE {
+        if track.waits_for != NO_NAME {
             let head = self.heads.of(Sort::WaitEnd, thread, track.waits_for, &self.names);
             Event::begin(&mut self.out, head, begun_text).identified(&id).end();
             self.events += 1;
@@ -215,7 +214,7 @@ impl Story {
         let event = Event::begin(&mut self.out, head, begun_text).lasting(duration);
         tell_moved(event.arguments().text("task", &track.name), record).end();
         track.waits_for = low(waits_for);
-        if track.waits_for != NONE {
+        if track.waits_for != NO_NAME {
             let head = self.heads.of(Sort::Wait, thread, track.waits_for, &self.names);
             Event::begin(&mut self.out, head, &ended).identified(&id).end();
             self.events += 1;
@@ -298,7 +297,7 @@ impl Story {
         tasks.sort_unstable_by_key(|(number, _)| *number);
         for (number, track) in tasks {
             let id = Number::of(number.into());
-            if track.waits_for != NONE {
+            if track.waits_for != NO_NAME {
                 let head = self.heads.of(Sort::WaitEnd, track.thread, track.waits_for, &self.names);
                 Event::begin(&mut self.out, head, &time).identified(&id).end();
             }
@@ -319,4 +318,31 @@ fn tell_moved<'a>(arguments: Arguments<'a>, record: &Record) -> Arguments<'a> {
 
 fn end_task(event: Event<'_>, id: &Number, name: &[u8], ending: &str) {
     event.named(name).identified(id).arguments().text("ended", ending.as_bytes()).end();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trace::halves;
+
+    #[test]
+    fn a_story_is_an_array_of_events_in_which_nothing_stays_open() {
+        let mut story = Story::begin(7, "a \"program\"", 1000);
+        story.tell(&[Kind::Name as u64, 2, 0, 0, 0, 0, 0, 0], b"main");
+        story.tell(&[Kind::Task as u64, halves(5, 2), 1000, 7, 0, 0, 0, 0], b"Task-1");
+        story.tell(&[Kind::Step as u64, 2000, 3500, halves(5, 0), 0, 7, halves(10, 0), 2], b"");
+        story.end(0, 0, 9000);
+        let text = String::from_utf8(story.out).expect("UTF-8");
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines[0], "[");
+        for part in [
+            r#""args":{"name":"a \"program\"","zero of CLOCK_MONOTONIC in ns":1000}}"#,
+            r#"{"ph":"b","cat":"task","pid":7,"tid":7,"ts":0.000,"name":"Task-1","id":5,"args":{"function":"main"}}"#,
+            r#""name":"main","ts":1.000,"dur":1.500,"args":{"task":"Task-1","received":10}}"#,
+            r#"{"ph":"e","cat":"task","pid":7,"tid":7,"ts":8.000,"name":"Task-1","id":5,"args":{"ended":"not ended"}}"#,
+        ] {
+            assert!(text.contains(part), "{part} is not in {text}");
+        }
+        assert_eq!((lines.last(), story.events), (Some(&"]"), 3));
+    }
 }

@@ -6,8 +6,7 @@ use std::cell::Cell;
 /// The counts of one loop. Times are seconds of the loop's clock.
 pub struct Counters {
     turns: Cell<u64>,
-    /// Tasks that were made on this loop.
-    pub(crate) tasks_made: Cell<u64>,
+    tasks_made: Cell<u64>,
     ran: Cell<f64>,
     idle: Cell<f64>,
     /// Since when the loop runs; no number while it does not.
@@ -36,7 +35,7 @@ impl Default for Counters {
 impl Counters {
     /// A turn begins.
     #[inline]
-    pub(super) fn begin_turn(&self) {
+    pub fn begin_turn(&self) {
         self.turns.set(self.turns.get() + 1);
     }
 
@@ -51,9 +50,14 @@ impl Counters {
         self.tasks_made.set(self.tasks_made.get() + 1);
     }
 
+    /// Tasks that were made on this loop.
+    pub fn tasks_made(&self) -> u64 {
+        self.tasks_made.get()
+    }
+
     /// The time of a turn. Whether it is the first turn of a run.
     #[inline]
-    pub(super) fn note_time(&self, now: f64) -> bool {
+    pub fn note_time(&self, now: f64) -> bool {
         let first = self.since.get().is_nan();
         if first {
             self.since.set(now);
@@ -63,18 +67,18 @@ impl Counters {
 
     /// The loop parks.
     #[inline]
-    pub(super) fn begin_park(&self, now: f64) {
+    pub fn begin_park(&self, now: f64) {
         self.parked.set(now);
     }
 
     /// The loop goes on after [`Self::begin_park`].
     #[inline]
-    pub(super) fn end_park(&self, now: f64) {
+    pub fn end_park(&self, now: f64) {
         self.idle.set(self.idle.get() + (now - self.parked.replace(f64::NAN)));
     }
 
     /// Times are not known any more.
-    pub(super) fn lose_time(&self) {
+    pub fn lose_time(&self) {
         self.timeless.set(true);
     }
 
@@ -92,5 +96,23 @@ impl Counters {
         let lasted = |since: f64| if since.is_nan() { 0.0 } else { now - since };
         let (running, parked) = (lasted(self.since.get()), lasted(self.parked.get()));
         (!self.timeless.get()).then(|| (self.ran.get() + running, self.idle.get() + parked))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_and_a_park_that_go_on_count() {
+        let counters = Counters::default();
+        assert!(counters.note_time(1.0) && !counters.note_time(2.0));
+        counters.begin_park(3.0);
+        assert_eq!(counters.times(5.0), Some((4.0, 2.0)));
+        counters.end_park(6.0);
+        counters.end_run(7.0);
+        assert_eq!(counters.times(100.0), Some((6.0, 3.0)));
+        counters.lose_time();
+        assert_eq!(counters.times(100.0), None);
     }
 }
