@@ -240,6 +240,8 @@ class TestKind:
         coroutine = impl.sleep(1)
         with pytest.raises(TypeError, match=r"^cannot create 'coroutine' instances$"):
             type(coroutine)()
+        with pytest.raises(TypeError, match=r"^type '(\w+\.)?coroutine' is not an acceptable base type$"):
+            type("Own", (type(coroutine),), {})
         with pytest.raises(TypeError, match=r"^'coroutine' object is not callable$"):
             coroutine()
         coroutine.close()
@@ -257,6 +259,14 @@ class TestKind:
 
 
 class TestIteration:
+    def test_is_no_iterator(self, walk):
+        def examine(_name, coroutine):
+            with pytest.raises(TypeError, match=r"^'coroutine' object is not an iterator$"):
+                next(coroutine)
+            assert inspect.getcoroutinestate(coroutine) == inspect.CORO_CREATED
+
+        assert walk(examine) == {}
+
     def test_awaited_by_a_generator_of_types_coroutine(self, impl, run):
         @types.coroutine
         def generator():
@@ -446,6 +456,40 @@ class TestWhereItWaits:
         # Up to 3.11 it is a task of its own.
         assert names[2:] == (["inner"] if sys.version_info >= (3, 12) else [])
 
+    def test_a_turn(self, impl, run):
+        async def main():
+            coroutine = impl.sleep(0)
+            assert coroutine.cr_await is None
+            coroutine.send(None)
+            turn = coroutine.cr_await
+            assert inspect.isgenerator(turn) and turn is coroutine.cr_await
+            assert inspect.getgeneratorstate(turn) == inspect.GEN_SUSPENDED
+            assert (turn.__name__, turn.gi_yieldfrom) == ("__sleep0", None)
+            with pytest.raises(StopIteration):
+                coroutine.send(None)
+            assert coroutine.cr_await is None
+
+        run(main())
+
+    def test_a_barrier_that_drains(self, impl, run):
+        async def main():
+            barrier = impl.Barrier(2)
+            inside = [asyncio.create_task(barrier.wait()) for _ in range(2)]
+            late = asyncio.create_task(barrier.wait())
+            while not all(task.done() for task in inside):
+                names, each = [], late.get_coro()
+                while inspect.iscoroutine(each):
+                    names.append(each.__qualname__)
+                    each = each.cr_await
+                if names[-1] == "Condition.wait":
+                    seen.append(names)
+                await asyncio.sleep(0)
+            late.cancel()
+
+        seen = []
+        run(main())
+        assert seen[0] == ["Barrier.wait", "Barrier._block", "Condition.wait_for", "Condition.wait"]
+
     @pytest.mark.parametrize(
         ("make", "names"),
         [
@@ -454,8 +498,9 @@ class TestWhereItWaits:
             (lambda impl: impl.StreamReader().readline(), ["readline", "readuntil", "_wait_for_data"]),
             (lambda impl: impl.StreamReader().read(5), ["read", "_wait_for_data"]),
             (lambda impl: impl.Queue().get(), ["get"]),
+            (lambda impl: impl.Barrier(2).wait(), ["wait", "_wait", "wait_for", "wait"]),
         ],
-        ids=["acquire", "wait", "readline", "read", "get"],
+        ids=["acquire", "wait", "readline", "read", "get", "barrier"],
     )
     def test_within(self, impl, run, make, names):
         """Where asyncio's function awaits another one of asyncio, both are shown."""

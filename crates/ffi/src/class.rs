@@ -28,7 +28,7 @@ pub mod state;
 pub mod table;
 
 pub use allocation::Create;
-pub use build::hide_slots;
+pub use build::{hide_slots, refuse_subclasses};
 pub use definition::{Class, Extends};
 pub use header::{AfterSlots, Callable, DictAndWeak, Header, Plain, Weak};
 pub use identity::isinstance_class;

@@ -41,7 +41,7 @@ use pyo3::exceptions::{PyGeneratorExit, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 
 use crate::core::EventLoop;
-use crate::ffi::class::{Weak, hide_slots};
+use crate::ffi::class::{Weak, hide_slots, refuse_subclasses};
 use crate::ffi::thread::attached;
 use crate::ffi::{
     Class, ClassState, Create, LoopCell, Obj, Output, Ref, Slot, Table, Visitor, none, origin, thread,
@@ -79,6 +79,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
         hide_slots(class, &[c"__iter__", c"__next__"])?;
     }
     Table::<special::BoundRoutine>::build(py, Some(&routine))?;
+    refuse_subclasses(&routine);
     Table::<special::SpecialMethod>::build(py, None)?;
     module.add("NativeCoroutine", native)
 }
@@ -105,6 +106,7 @@ pub struct NativeCoroutine {
     waiting: Slot<Future>,
     name: Cell<&'static str>,
     started: Cell<bool>,
+    iterated: Cell<bool>,
     running: Cell<bool>,
     /// For bodies that want to know what is thrown.
     thrown: LoopCell<Option<Thrown>>,
@@ -293,6 +295,10 @@ impl Coroutine for NativeCoroutine {
 
     fn started(&self) -> &Cell<bool> {
         &self.started
+    }
+
+    fn iterated(&self) -> &Cell<bool> {
+        &self.iterated
     }
 
     fn is_running(&self) -> bool {

@@ -150,6 +150,12 @@ impl<T: Class> Table<T> {
     }
 }
 
+/// Lets no program derive from a class, from which native ones are derived already.
+pub fn refuse_subclasses(class: &Bound<'_, PyType>) {
+    // SAFETY: attached; the type is new, and only its maker has it.
+    unsafe { (*class.as_type_ptr()).tp_flags &= !ffi::Py_TPFLAGS_BASETYPE };
+}
+
 /// Takes the names of slots out of a class, so that abstract classes which look for them do not find them.
 /// The slots stay.
 pub fn hide_slots(class: &Bound<'_, PyType>, names: &[&CStr]) -> PyResult<()> {

@@ -142,6 +142,19 @@ impl<T: Class> Table<T> {
         self.slot(ffi::Py_tp_iternext, tramp::next::<T, F> as *mut c_void);
     }
 
+    /// What `__next__` asks instead, to which None is sent: for what `await` iterates, and programs do not.
+    pub fn iterate<F>(&mut self, _: F)
+    where
+        F: Stateless
+            + for<'a, 'py> Fn(
+                &'a Obj<'py, T>,
+                &'a Bound<'py, PyAny>,
+            ) -> PyResult<Result<Bound<'py, PyAny>, Bound<'py, PyAny>>>,
+    {
+        self.slots.retain(|slot| slot.slot != ffi::Py_tp_iternext);
+        self.slot(ffi::Py_tp_iternext, tramp::next::<T, F> as *mut c_void);
+    }
+
     /// Observes attribute assignment on instances: the function gets the name and whether a value was set (or
     /// deleted).
     pub fn setattr<F>(&mut self, _: F)

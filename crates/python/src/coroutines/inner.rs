@@ -16,7 +16,8 @@ use super::details::{Details, code};
 use super::protocol::{Advanced, Coroutine, protocol};
 use super::routine::Routine;
 use crate::ffi::class::Weak;
-use crate::ffi::{Class, ClassState, Create, Obj, Output, Ref, Slot, Table, references};
+use crate::ffi::{Class, ClassState, Create, Obj, Output, Ref, Slot, Table, none, references};
+use crate::stock::counterparts::function;
 
 /// The data of an inner coroutine.
 #[derive(Default)]
@@ -26,6 +27,7 @@ pub struct InnerCoroutine {
     names: Cell<&'static [&'static str]>,
     details: Details,
     started: Cell<bool>,
+    iterated: Cell<bool>,
 }
 
 static INNER: ClassState = ClassState::new();
@@ -87,6 +89,39 @@ pub fn shown<'py>(routine: &Obj<'py, Routine>, future: Bound<'py, PyAny>) -> Out
     if names.is_empty() { Ok(future) } else { next(routine, names, routine.details(), future) }
 }
 
+/// Around the coroutine that a routine awaits, likewise: which steps of asyncio's are between them.
+pub fn around<'py>(routine: &Obj<'py, Routine>, coroutine: Bound<'py, PyAny>) -> Output<'py> {
+    let waits_inside = Obj::<Routine>::cast(&coroutine).is_some_and(|inner| inner.name() == "Condition.wait");
+    if routine.name() != "Barrier.wait" || !waits_inside {
+        return Ok(coroutine);
+    }
+    let state = routine.owner.get_or_none(routine.py()).getattr(name!("_state"))?.getattr(name!("value"))?;
+    let names: &[&str] = if state.eq(name!("filling"))? {
+        &["Barrier._wait", "Condition.wait_for"]
+    } else {
+        &["Barrier._block", "Condition.wait_for"]
+    };
+    next(routine, names, routine.details(), coroutine)
+}
+
+/// What a routine shows that waits one turn: `sleep(0)` awaits a generator, which yields once.
+pub fn of_a_turn<'py>(routine: &Obj<'py, Routine>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let py = routine.py();
+    if routine.name() != "sleep" {
+        return Ok(None);
+    }
+    let inner = &routine.details().knowing().inner;
+    if inner.is_empty()
+        && let Some(turn) = function(py, "__sleep0")?
+    {
+        let generator = turn.call0()?;
+        generator.call_method1(name!("send"), (none(py),))?;
+        inner.put(generator);
+        routine.track();
+    }
+    Ok(inner.get(py))
+}
+
 /// The coroutine of the first name that this interpreter's asyncio has.
 fn next<'py>(
     routine: &Obj<'py, Routine>,
@@ -134,13 +169,17 @@ impl Coroutine for InnerCoroutine {
         &self.started
     }
 
+    fn iterated(&self) -> &Cell<bool> {
+        &self.iterated
+    }
+
     fn is_running(&self) -> bool {
         false
     }
 
     /// It is there while the routine waits.
     fn is_over(coroutine: &Obj<'_, Self>) -> bool {
-        coroutine.outer.obj(coroutine.py()).is_none_or(|outer| outer.awaited_future(outer.py()).is_none())
+        coroutine.outer.obj(coroutine.py()).is_none_or(|outer| outer.awaited(outer.py()).is_none())
     }
 
     fn details(&self) -> &Details {
@@ -150,7 +189,7 @@ impl Coroutine for InnerCoroutine {
     fn awaiting<'py>(coroutine: &Obj<'py, Self>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let py = coroutine.py();
         let Some(routine) = coroutine.outer.obj(py) else { return Ok(None) };
-        let Some(future) = routine.awaited_future(py) else { return Ok(None) };
+        let Some(future) = routine.awaited(py) else { return Ok(None) };
         let rest = coroutine.names.get().get(1..).unwrap_or_default();
         next(&routine, rest, &coroutine.details, future).map(Some)
     }

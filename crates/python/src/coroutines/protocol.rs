@@ -32,6 +32,8 @@ pub trait Coroutine: Class {
     fn name(&self) -> &'static str;
     /// Whether it has run at all; one that never did is reported.
     fn started(&self) -> &Cell<bool>;
+    /// Whether an `await`, or a `yield from` that may, has asked for its iterator, which is the coroutine.
+    fn iterated(&self) -> &Cell<bool>;
     /// Whether it runs at this moment.
     fn is_running(&self) -> bool;
     /// Whether it has ended.
@@ -77,6 +79,7 @@ pub fn protocol<T: Coroutine>(t: &mut Table<T>) {
     t.iter(iterated);
     t.await_(|coroutine| {
         ensure_not_awaited(coroutine)?;
+        coroutine.iterated().set(true);
         Ok(new_reference(coroutine.as_any()))
     });
     // Before the slot of that name: see `wrapper.rs`.
@@ -87,6 +90,12 @@ pub fn protocol<T: Coroutine>(t: &mut Table<T>) {
     );
     t.send(|coroutine, value| {
         refuse_first_value(coroutine, value)?;
+        T::advance(coroutine)
+    });
+    t.iterate(|coroutine, _| {
+        if !coroutine.iterated().get() {
+            return Err(PyTypeError::new_err("'coroutine' object is not an iterator"));
+        }
         T::advance(coroutine)
     });
     t.one(
@@ -213,6 +222,7 @@ fn iterated<'py, T: Coroutine>(coroutine: &Obj<'py, T>) -> Output<'py> {
         .map(|frame| frame.getattr(name!("f_code"))?.getattr(name!("co_flags"))?.extract::<u32>())
         .transpose()?;
     if flags.is_some_and(|flags| flags & AWAITS != 0) {
+        coroutine.iterated().set(true);
         return Ok(new_reference(coroutine.as_any()));
     }
     Err(PyTypeError::new_err("'coroutine' object is not iterable"))

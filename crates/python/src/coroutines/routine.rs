@@ -64,6 +64,7 @@ pub struct Routine {
     phase: Cell<Phase>,
     name: Cell<&'static str>,
     started: Cell<bool>,
+    iterated: Cell<bool>,
     awaiting: Slot,
     /// Mostly the object whose method the routine is.
     pub owner: Slot,
@@ -76,9 +77,9 @@ pub struct Routine {
     /// A number to remember: a ticket, a count.
     pub number: Cell<u64>,
     details: Details,
-    /// Beside `started`, in place of padding: a class derived from this one would have that copied by way of
+    /// Beside `started` and `iterated`, in place of padding: a class derived from this one would have that copied by way of
     /// the stack.
-    _filling: [u8; 7],
+    _filling: [u8; 6],
 }
 
 static ROUTINE: ClassState = ClassState::new();
@@ -130,6 +131,11 @@ impl Routine {
     /// The native future it waits for, if it does.
     pub(super) fn awaited_future<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
         if matches!(self.phase.get(), Phase::Future(_)) { self.awaiting.get(py) } else { None }
+    }
+
+    /// The one or the other.
+    pub(super) fn awaited<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+        self.awaited_future(py).or_else(|| self.awaited_iterator(py))
     }
 
     #[inline]
@@ -204,6 +210,10 @@ impl Coroutine for Routine {
         &self.started
     }
 
+    fn iterated(&self) -> &Cell<bool> {
+        &self.iterated
+    }
+
     fn is_running(&self) -> bool {
         matches!(self.phase.get(), Phase::Running)
     }
@@ -219,7 +229,11 @@ impl Coroutine for Routine {
     fn awaiting<'py>(routine: &Obj<'py, Self>) -> PyResult<Option<Bound<'py, PyAny>>> {
         match routine.awaited_future(routine.py()) {
             Some(future) => inner::shown(routine, future).map(Some),
-            None => Ok(routine.awaiting.get(routine.py())),
+            None if matches!(routine.phase.get(), Phase::GaveWay(_)) => inner::of_a_turn(routine),
+            None => match routine.awaited_iterator(routine.py()) {
+                Some(coroutine) => inner::around(routine, coroutine).map(Some),
+                None => Ok(routine.awaiting.get(routine.py())),
+            },
         }
     }
 
