@@ -114,10 +114,11 @@ def _has(namespace: object, identities: set[int]) -> bool:
     return not identities.isdisjoint(map(id, list(getattr(namespace, "__dict__", {}).values())))
 
 
-def join(one: type, other: type) -> None:
+def join(stock: type, native: type) -> None:
     """Make two classes recognise each other's instances and subclasses."""
-    recognise(one, other)
-    recognise(other, one)
+    if stock not in native.__mro__:
+        recognise(stock, native)
+    recognise(native, stock)
 
 
 def recognise(cls: type, *namesakes: type) -> None:

@@ -2,8 +2,9 @@
 
 Servers name that class where they mean "asyncio's loop" (uvicorn does). Only the plain call is taken over:
 a given selector is to be used, and a subclass builds upon the class's insides, so both get
-the standard library's loop. The class itself stays what and where it is; for that it has a metaclass while
-yibu is installed. Called by `installation.py`, after the classes have become namesakes.
+the standard library's loop. The class itself stays what and where it is; it has a `__new__` while yibu is
+installed. Not a metaclass: a subclass may have one, and could have no other one then. Called by
+`installation.py`.
 """
 
 from __future__ import annotations
@@ -11,9 +12,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 
-from yibu import _yibu
 from yibu.event_loop import EventLoop
-from yibu.namesakes import Namesake
 
 TYPE_CHECKING = False  # importing typing takes a while
 if TYPE_CHECKING:
@@ -22,30 +21,36 @@ if TYPE_CHECKING:
 STOCK: Any = asyncio.SelectorEventLoop
 
 
-class SelectorLoopClass(Namesake):
-    """The class of `asyncio.SelectorEventLoop` and of what is derived from it."""
+class _Call:
+    """Whether the plain call is taken over."""
 
-    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        """Make a loop: yibu's for a call without a selector, whatever the class makes otherwise."""
-        if cls is STOCK and not any(given is not None for given in (*args, *kwargs.values())):
-            return EventLoop(*args, **kwargs)
-        return super().__call__(*args, **kwargs)
+    taken_over = False
 
-    @property
-    def __signature__(cls) -> inspect.Signature:
-        """What a call takes, which `inspect` would else take from `__call__` above."""
-        made: Any = cls
-        signature = inspect.signature(made.__init__ if made.__new__ is object.__new__ else made.__new__)
-        return signature.replace(parameters=list(signature.parameters.values())[1:])
+
+def _new(cls: Any, /, *args: Any, **kwargs: Any) -> Any:
+    if (
+        _Call.taken_over
+        and cls is STOCK
+        and not any(given is not None for given in (*args, *kwargs.values()))
+    ):
+        # The call goes on with its `__init__`, which refuses wrong arguments.
+        return EventLoop.__new__(EventLoop)
+    # What another class that `cls` derives from makes of the arguments; `object` takes none.
+    following = super(STOCK, cls).__new__
+    return following(cls) if following is object.__new__ else following(cls, *args, **kwargs)
 
 
 def take_over() -> None:
-    """Let the plain call make yibu's loop, unless the program gave the class another metaclass."""
-    if type(STOCK) in (type, Namesake):
-        _yibu._set_metaclass(STOCK, SelectorLoopClass)
+    """Let the plain call make yibu's loop, unless the program has given the class a `__new__`."""
+    _Call.taken_over = True
+    if "__new__" not in vars(STOCK):
+        # What a call of the class takes, for `inspect`.
+        parameters = list(inspect.signature(STOCK).parameters.values())
+        cls = inspect.Parameter("cls", inspect.Parameter.POSITIONAL_ONLY)
+        _new.__dict__["__signature__"] = inspect.Signature([cls, *parameters])
+        STOCK.__new__ = _new
 
 
 def give_back() -> None:
-    """Undo it."""
-    if type(STOCK) is SelectorLoopClass:
-        _yibu._set_metaclass(STOCK, type)
+    """Undo it. `_new` stays: a class that has lost its `__new__` takes no arguments any more."""
+    _Call.taken_over = False

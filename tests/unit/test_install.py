@@ -849,3 +849,29 @@ class TestNamesTakenBefore:
         subprocess.run([sys.executable, "-c", reader], input=pickle.dumps(EVENT), check=True)
         """
         )
+
+    def test_metaclasses(self):
+        run(
+            self.EARLY
+            + """
+        from asyncio.selector_events import _SelectorSocketTransport
+
+        class Other(type):
+            pass
+
+        for base in (_SelectorSocketTransport, Queue, asyncio.Queue):
+            class Abstract(base, ABC):
+                pass
+
+            class Own(base, metaclass=type("Own", (type(base),), {})):
+                pass
+
+            try:
+                class Refused(base, metaclass=Other):
+                    pass
+            except TypeError as error:
+                assert "metaclass conflict" in str(error)
+            else:
+                raise AssertionError("is a difference no more")
+        """
+        )

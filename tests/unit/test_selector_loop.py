@@ -139,3 +139,42 @@ class TestSelectorEventLoop:
             assert type(STOCK) is type
             assert kind(Mine()) is Mine
         """)
+
+    def test_metaclasses_of_subclasses(self):
+        run("""
+            yibu.install()
+            class Named(type):
+                def __call__(cls, name, *args):
+                    loop = super().__call__(*args)
+                    loop.name = name
+                    return loop
+            class Mine(asyncio.SelectorEventLoop, metaclass=Named):
+                def __new__(cls, *args):
+                    return super().__new__(cls)
+            class Other:
+                def __new__(cls):
+                    made = super().__new__(cls)
+                    made.of_other = True
+                    return made
+            class Mixed(Mine, Other): ...
+            for cls in Mine, Mixed:
+                selector = selectors.SelectSelector()
+                loop = cls("main", selector)
+                assert type(cls) is Named and getattr(loop, "of_other", False) == (cls is Mixed)
+                assert (loop.name, loop._selector is selector) == ("main", True)
+                assert loop.run_until_complete(asyncio.sleep(0, 3)) == 3
+                assert kind(loop) is cls
+        """)
+
+    def test_arguments_of_subclasses_before_and_after_uninstalling(self):
+        run("""
+            yibu.install()
+            class Mine(asyncio.SelectorEventLoop):
+                def __init__(self, name):
+                    super().__init__()
+                    self.name = name
+            assert kind(Mine("one")) is Mine
+            yibu.uninstall()
+            assert kind(Mine("two")) is Mine
+            assert kind(asyncio.SelectorEventLoop(selectors.SelectSelector())) is STOCK
+        """)
