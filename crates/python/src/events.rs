@@ -362,11 +362,7 @@ impl Class for Handle {
             let [callback, args, event_loop, context] = Args::parse_tuple(&NEW_HANDLE, args, kwargs)?;
             fill(handle, callback, args, event_loop, context)
         });
-        t.noargs(
-            c"cancel",
-            |handle| cancel(handle).map(|()| none(handle.py())),
-            "Prevents the callback from running.",
-        );
+        t.action(c"cancel", cancel, "Prevents the callback from running.");
         t.noargs(c"cancelled", |h| Ok(boolean(h.py(), h.is_cancelled())), "Whether cancel() was called.");
         #[cfg(Py_3_12)]
         t.noargs(
@@ -374,7 +370,7 @@ impl Class for Handle {
             |h| Ok(contexts::own(h)?.unwrap_or_else(|| none(h.py()))),
             "The contextvars.Context the callback runs in.",
         );
-        t.noargs(c"_run", |handle| run(handle).map(|()| none(handle.py())), "Runs the callback.");
+        t.action(c"_run", run, "Runs the callback.");
         t.noargs(
             c"_repr_info",
             |h| Ok(repr_info(h, &type_name(h.as_any())?)?.into_pyobject(h.py())?.into_any()),

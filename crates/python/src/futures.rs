@@ -110,16 +110,13 @@ pub static READY: OwnerKind = OwnerKind {
 fn table(t: &mut Table<Future>) {
     t.noargs(c"result", result, docs::RESULT);
     t.noargs(c"exception", exception, docs::EXCEPTION);
-    t.one(
+    t.action_on(
         c"set_result",
         "result",
-        |future, value| set_result(future, value.clone()).map(|()| none(future.py())),
+        |future, value| set_result(future, value.clone()),
         "Marks the future done with a result. Raises InvalidStateError when it is done already.",
     );
-    t.one(
-        c"set_exception",
-        "exception",
-        |future, value| set_exception(future, value).map(|()| none(future.py())),
+    t.action_on(c"set_exception", "exception", set_exception,
         "Marks the future done with an exception (an instance or a class). Raises InvalidStateError when it is done already.",
     );
     t.method(
@@ -150,16 +147,12 @@ fn table(t: &mut Table<Future>) {
         },
         docs::CANCEL,
     );
-    t.noargs(
+    t.predicate(
         c"cancelled",
-        |future| Ok(boolean(future.py(), future.is_alive() && future.state.get() == State::Cancelled)),
+        |future| future.is_alive() && future.state.get() == State::Cancelled,
         "Whether the future was cancelled.",
     );
-    t.noargs(
-        c"done",
-        |future| Ok(boolean(future.py(), future.is_alive() && future.state.get() != State::Pending)),
-        docs::DONE,
-    );
+    t.predicate(c"done", |future| future.is_alive() && future.state.get() != State::Pending, docs::DONE);
     t.noargs(
         c"get_loop",
         |future| {

@@ -17,11 +17,11 @@ use crate::attributes::objects;
 use crate::classes;
 use crate::core::EventLoop;
 use crate::coroutines::{self, GcRef, GcScope};
+use crate::ffi::boolean;
 use crate::ffi::combined::Combinable;
 use crate::ffi::{
     Args, Class, ClassState, Create, Obj, Output, Signature, Slot, Table, WeakMap, references, stands_for,
 };
-use crate::ffi::{boolean, none};
 use crate::replaced::names::TRANSPORT_SOCKET_OF_SERVERS;
 use crate::stock;
 use crate::transports;
@@ -175,18 +175,11 @@ impl Class for Server {
             Ok(pyo3::types::PyString::new(server.py(), &text).into_any())
         });
         t.noargs(c"get_loop", event_loop, "The loop that the server is attached to.");
-        t.noargs(
-            c"is_serving",
-            |server| Ok(boolean(server.py(), server.serving.get())),
-            "Whether connections are accepted.",
-        );
+        t.predicate(c"is_serving", |server| server.serving.get(), "Whether connections are accepted.");
         t.getter(c"sockets", |server| Ok(sockets(server)?.into_any()));
-        t.noargs(
+        t.action(
             c"close",
-            |server| {
-                serving::close(server)?;
-                Ok(none(server.py()))
-            },
+            serving::close,
             "Stops accepting and closes the listening sockets. Connections stay.",
         );
         #[cfg(Py_3_13)]
@@ -222,24 +215,10 @@ impl Class for Server {
         );
         t.noargs(c"__aenter__", serving::enter, "Coroutine: the server itself.");
         t.method(&EXIT, serving::exit, "Coroutine: closes the server and waits until that is done.");
-        t.noargs(
-            c"_start_serving",
-            |server| {
-                serving::start_serving(server)?;
-                Ok(none(server.py()))
-            },
-            "Starts accepting connections.",
-        );
+        t.action(c"_start_serving", serving::start_serving, "Starts accepting connections.");
         t.method(&ATTACH, connections::attach_any, "A connection was accepted.");
         t.method(&DETACH, connections::detach_any, "A connection has ended.");
-        t.noargs(
-            c"_wakeup",
-            |server| {
-                connections::wake_up(server)?;
-                Ok(none(server.py()))
-            },
-            "Wakes the tasks in wait_closed().",
-        );
+        t.action(c"_wakeup", connections::wake_up, "Wakes the tasks in wait_closed().");
         t.getter(c"_loop", event_loop);
         t.getter(c"_sockets", |server| Ok(server.sockets.get_or_none(server.py())));
         t.getter(c"_waiters", |server| Ok(server.waiters.get_or_none(server.py())));

@@ -267,24 +267,13 @@ impl Class for SslProtocol {
     fn table(t: &mut Table<Self>) {
         t.doc(c"SSLProtocol(loop, app_protocol, sslcontext, waiter, server_side=False, server_hostname=None, call_connection_made=True, ssl_handshake_timeout=None, ssl_shutdown_timeout=None)\n--\n\nTLS between a transport and a protocol.");
         t.init(init);
-        t.one(
+        t.action_on(
             c"connection_made",
             "transport",
-            |protocol, transport| {
-                connection_made(protocol, transport)?;
-                Ok(none(protocol.py()))
-            },
+            connection_made,
             "The transport below is there: the handshake begins.",
         );
-        t.one(
-            c"connection_lost",
-            "exc",
-            |protocol, error| {
-                connection_lost(protocol, error)?;
-                Ok(none(protocol.py()))
-            },
-            "The transport below is gone.",
-        );
+        t.action_on(c"connection_lost", "exc", connection_lost, "The transport below is gone.");
         t.noargs(c"eof_received", eof_received, "The peer has closed its half of the transport below.");
         t.method(
             &FATAL_ERROR,

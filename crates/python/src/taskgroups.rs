@@ -25,7 +25,7 @@ use crate::coroutines::{Routine, Step};
 use crate::errors;
 use crate::ffi::combined::Combinable;
 use crate::ffi::{
-    Args, Class, ClassState, Obj, Output, Signature, Slot, Table, boolean, make, none, references, stands_for,
+    Args, Class, ClassState, Obj, Output, Signature, Slot, Table, boolean, make, references, stands_for,
 };
 use crate::functions::running_loop;
 use crate::futures::future_like;
@@ -344,9 +344,9 @@ impl Class for TaskGroup {
             "Makes a task in the group; like asyncio.create_task().",
         );
         #[cfg(Py_3_15)]
-        t.noargs(
+        t.action(
             c"cancel",
-            |group| cancel(group).map(|()| none(group.py())),
+            cancel,
             "Cancels the tasks and the body. The group then exits without raising CancelledError.",
         );
         t.one(
@@ -355,13 +355,8 @@ impl Class for TaskGroup {
             |group, exception| Ok(boolean(group.py(), exits(exception))),
             "Whether the exception is a SystemExit or a KeyboardInterrupt.",
         );
-        t.noargs(c"_abort", |group| cancel_tasks(group).map(|()| none(group.py())), "Cancels all tasks.");
-        t.one(
-            c"_on_task_done",
-            "task",
-            |group, task| task_done(group, task).map(|()| none(group.py())),
-            "Takes note that a task is done.",
-        );
+        t.action(c"_abort", cancel_tasks, "Cancels all tasks.");
+        t.action_on(c"_on_task_done", "task", task_done, "Takes note that a task is done.");
         attributes(t);
         copying::table(t);
     }

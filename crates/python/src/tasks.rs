@@ -35,7 +35,7 @@ use crate::ffi::class::DictAndWeak;
 use crate::ffi::{
     Args, Class, ClassState, Create, Obj, Output, Signature, Table, make, references, stands_for,
 };
-use crate::ffi::{boolean, call, context, depth, none};
+use crate::ffi::{boolean, call, context, depth};
 use crate::functions;
 use crate::futures::{self, Future, State, future_like};
 use crate::{names, stock};
@@ -353,12 +353,12 @@ impl Class for Task {
         );
         t.noargs(c"uncancel", |task| Ok(uncancel(task).into_pyobject(task.py())?.into_any()), docs::UNCANCEL);
         t.noargs(c"get_name", |task| Ok(name(task)), "The task's name.");
-        t.one(
+        t.action_on(
             c"set_name",
             "value",
             |task, value| {
                 task.own.name.put(value.str()?);
-                Ok(none(task.py()))
+                Ok(())
             },
             "Sets the task's name to str(value).",
         );

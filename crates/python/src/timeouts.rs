@@ -321,11 +321,7 @@ impl Class for Timeout {
             "Ends the limit; raises TimeoutError when it was exceeded.",
         );
         t.noargs(c"when", |timeout| Ok(timeout.when(timeout.py())), "The deadline, or None.");
-        t.noargs(
-            c"_on_timeout",
-            |timeout| on_timeout(timeout).map(|()| none(timeout.py())),
-            "The deadline has come: cancels the task.",
-        );
+        t.action(c"_on_timeout", on_timeout, "The deadline has come: cancels the task.");
         t.method(
             &RESCHEDULE,
             |timeout, args| {

@@ -14,8 +14,28 @@ use crate::args::{Args, Signature};
 use crate::function::calls as by_function;
 use crate::function::data::Counterpart;
 use crate::function::making;
-use crate::objects::Output;
+use crate::objects::{Output, boolean, none};
 use crate::trampoline::{self as tramp, Stateless};
+
+/// What a method may return that returns None to Python.
+pub trait Done {
+    /// Whether it was done.
+    fn done(self) -> PyResult<()>;
+}
+
+impl Done for () {
+    #[inline]
+    fn done(self) -> PyResult<()> {
+        Ok(())
+    }
+}
+
+impl Done for PyResult<()> {
+    #[inline]
+    fn done(self) -> PyResult<()> {
+        self
+    }
+}
 
 impl<T: Class> Table<T> {
     /// Adds the method that function `F` is.
@@ -90,6 +110,37 @@ impl<T: Class> Table<T> {
         if T::FUNCTIONS {
             self.vectorcalls.push((name, by_function::call_one::<T, F>));
         }
+    }
+
+    /// A method without arguments that returns None.
+    pub fn action<F, R>(&mut self, name: &'static CStr, function: F, doc: &str)
+    where
+        F: Stateless + for<'a, 'py> Fn(&'a Obj<'py, T>) -> R,
+        R: Done,
+    {
+        self.noargs(name, move |object| function(object).done().map(|()| none(object.py())), doc);
+    }
+
+    /// The same of one positional argument.
+    pub fn action_on<F, R>(&mut self, name: &'static CStr, parameter: &str, function: F, doc: &str)
+    where
+        F: Stateless + for<'a, 'py> Fn(&'a Obj<'py, T>, &'a Bound<'py, PyAny>) -> R,
+        R: Done,
+    {
+        self.one(
+            name,
+            parameter,
+            move |object, argument| function(object, argument).done().map(|()| none(object.py())),
+            doc,
+        );
+    }
+
+    /// A method without arguments that answers yes or no.
+    pub fn predicate<F>(&mut self, name: &'static CStr, function: F, doc: &str)
+    where
+        F: Stateless + for<'a, 'py> Fn(&'a Obj<'py, T>) -> bool,
+    {
+        self.noargs(name, move |object| Ok(boolean(object.py(), function(object))), doc);
     }
 
     /// A method with the arguments of `signature`, whose name is what follows the last dot of

@@ -79,13 +79,10 @@ impl Class for WritePipe {
             pipe.disconnected.set(false);
             Ok(())
         });
-        t.one(
+        t.action_on(
             c"connection_made",
             "transport",
-            |pipe, transport| {
-                pipe.pipe.put(transport.clone());
-                Ok(none(pipe.py()))
-            },
+            |pipe, transport| pipe.pipe.put(transport.clone()),
             "The pipe is connected to the loop.",
         );
         t.one(c"connection_lost", "exc", connection_lost, "The pipe is closed: tells the child's transport.");

@@ -16,8 +16,7 @@ use crate::coroutines::Routine;
 use crate::events::loop_debug;
 use crate::ffi::class::AfterSlots;
 use crate::ffi::{
-    Args, Class, ClassState, Obj, Output, Raised, Signature, Slot, Table, boolean, call, none, references,
-    stands_for,
+    Args, Class, ClassState, Obj, Output, Raised, Signature, Slot, Table, call, none, references, stands_for,
 };
 use crate::frames::Frame;
 use crate::futures::future_like;
@@ -295,11 +294,7 @@ fn methods(t: &mut Table<BaseSubprocessTransport>) {
         |transport| Ok(transport.protocol.get_or_none(transport.py())),
         "The protocol.",
     );
-    t.noargs(
-        c"is_closing",
-        |transport| Ok(boolean(transport.py(), transport.closed.get())),
-        "Whether close() was called.",
-    );
+    t.predicate(c"is_closing", |transport| transport.closed.get(), "Whether close() was called.");
     t.noargs(c"close", close, "Closes the pipes and kills the child if it still runs.");
     t.noargs(
         c"get_pid",

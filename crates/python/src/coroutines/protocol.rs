@@ -121,13 +121,12 @@ pub fn protocol<T: Coroutine>(t: &mut Table<T>) {
         },
         "Raises an exception where the coroutine waits.",
     );
-    t.noargs(
+    t.action(
         c"close",
         |coroutine| {
             ensure_idle(coroutine)?;
             coroutine.started().set(true);
-            T::finish(coroutine)?;
-            Ok(none(coroutine.py()))
+            T::finish(coroutine)
         },
         "Ends the coroutine: what it was doing is undone.",
     );

@@ -117,13 +117,10 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
         start_serving,
         "Accepts connections from a listening socket and gives each to a protocol of the factory.",
     );
-    t.one(
+    t.action_on(
         c"_stop_serving",
         "sock",
-        |event_loop, socket| {
-            stop_serving(event_loop, socket)?;
-            Ok(none(event_loop.py()))
-        },
+        stop_serving,
         "Closes a listening socket, and removes its path where that was arranged.",
     );
 }
@@ -235,7 +232,7 @@ impl Class for Acceptor {
 
     fn table(t: &mut Table<Self>) {
         t.doc(c"Accepts the connections of one listening socket.");
-        t.noargs(
+        t.action(
             c"start",
             |acceptor| {
                 acceptor.retrying.set(false);
@@ -243,7 +240,7 @@ impl Class for Acceptor {
                 if !event_loop(acceptor)?.is_closed() {
                     start(acceptor)?;
                 }
-                Ok(none(acceptor.py()))
+                Ok(())
             },
             "Starts accepting, or does so again after a rest.",
         );

@@ -16,11 +16,7 @@ use crate::{stock, tasks};
 const SET_DEBUG: Signature<1> = Signature::new("EventLoop.set_debug", "enabled");
 
 pub(super) fn table(t: &mut Table<EventLoop>) {
-    t.noargs(
-        c"get_debug",
-        |event_loop| Ok(boolean(event_loop.py(), event_loop.debug.get())),
-        "Whether debug mode is on.",
-    );
+    t.predicate(c"get_debug", |event_loop| event_loop.debug.get(), "Whether debug mode is on.");
     t.method(
         &SET_DEBUG,
         |event_loop, args| {
@@ -35,13 +31,10 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
         },
         "Turns debug mode on or off.",
     );
-    t.one(
+    t.action_on(
         c"_set_coroutine_origin_tracking",
         "enabled",
-        |event_loop, enabled| {
-            track_origins(event_loop, enabled.is_truthy()?)?;
-            Ok(none(event_loop.py()))
-        },
+        |event_loop, enabled| track_origins(event_loop, enabled.is_truthy()?),
         "Makes coroutines remember where they were created.",
     );
     objects! {
@@ -76,11 +69,7 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
         },
     );
     t.getter(c"_current_handle", |event_loop| Ok(event_loop.current_handle.get_or_none(event_loop.py())));
-    t.noargs(
-        c"_check_thread",
-        |event_loop| check_thread(event_loop).map(|()| none(event_loop.py())),
-        "RuntimeError when another thread runs the loop.",
-    );
+    t.action(c"_check_thread", check_thread, "RuntimeError when another thread runs the loop.");
 }
 
 /// A new loop's settings: `PYTHONASYNCIODEBUG` and development mode are asked for through the standard

@@ -51,9 +51,9 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
         },
         "Sets the ThreadPoolExecutor that run_in_executor(None, ...) uses.",
     );
-    t.noargs(
+    t.action(
         c"_check_default_executor",
-        |event_loop| check_default_executor(event_loop).map(|()| none(event_loop.py())),
+        check_default_executor,
         "RuntimeError when the default executor was shut down.",
     );
     t.method(&SHUTDOWN, shut_down, "Coroutine: ends the default executor and waits for its threads.");

@@ -35,13 +35,12 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
         },
         "How many timers are in the heap.",
     );
-    t.one(
+    t.action_on(
         c"_show_timers",
         "shown",
         |event_loop, shown| {
             let name = PyString::new(event_loop.py(), "_show_timers");
-            overridden::attribute_changed(event_loop, &name, shown.is_truthy()?)?;
-            Ok(none(event_loop.py()))
+            overridden::attribute_changed(event_loop, &name, shown.is_truthy()?)
         },
         "Says whether a program has the list of timers, which is to be kept up to date then.",
     );

@@ -34,9 +34,9 @@ const CALL_SOON: Signature<3> = Signature::new("EventLoop._call_soon", "callback
 pub(super) fn table(t: &mut Table<EventLoop>) {
     ready(t);
     selecting(t);
-    t.noargs(
+    t.action(
         c"_run_once",
-        |event_loop| run_once(event_loop).map(|()| none(event_loop.py())),
+        run_once,
         "One turn of the loop: waits for work if there is none, then runs what is ready.",
     );
     t.method(
@@ -123,13 +123,10 @@ fn ready(t: &mut Table<EventLoop>) {
         },
         "Takes the first entry out; it is a handle now.",
     );
-    t.one(
+    t.action_on(
         c"_ready_push",
         "handle",
-        |event_loop, handle| {
-            event_loop.push(handles::entry(handle))?;
-            Ok(none(event_loop.py()))
-        },
+        |event_loop, handle| event_loop.push(handles::entry(handle)),
         "Appends a handle, of whatever kind.",
     );
 }

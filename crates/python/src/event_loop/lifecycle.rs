@@ -25,56 +25,33 @@ use crate::{names, stock, tasks};
 const RUN_UNTIL_COMPLETE: Signature<1> = Signature::new("EventLoop.run_until_complete", "future");
 
 pub(super) fn table(t: &mut Table<EventLoop>) {
-    t.noargs(
-        c"run_forever",
-        |event_loop| run_forever(event_loop).map(|()| none(event_loop.py())),
-        "Runs until stop() is called.",
-    );
+    t.action(c"run_forever", run_forever, "Runs until stop() is called.");
     t.method(&RUN_UNTIL_COMPLETE, |event_loop, args| {
         let [future] = args.parse(&RUN_UNTIL_COMPLETE)?;
         run_until_complete(event_loop, &future)
     }, "Runs until the future (or a coroutine, wrapped in a task) is done; returns its result or raises its exception.");
-    t.noargs(
+    t.action(
         c"stop",
-        |event_loop| {
-            event_loop.stopping.set(true);
-            Ok(none(event_loop.py()))
-        },
+        |event_loop| event_loop.stopping.set(true),
         "Stops the loop at the end of the current turn.",
     );
-    t.noargs(c"close", |event_loop| close(event_loop).map(|()| none(event_loop.py())), "Closes the loop: pending callbacks are dropped, the executor is shut down without waiting. The loop must not run.");
-    t.noargs(
-        c"is_running",
-        |event_loop| Ok(boolean(event_loop.py(), event_loop.is_running())),
-        "Whether the loop runs.",
-    );
-    t.noargs(
-        c"is_closed",
-        |event_loop| Ok(boolean(event_loop.py(), event_loop.closed.get())),
-        "Whether the loop was closed.",
-    );
-    t.noargs(
-        c"_check_closed",
-        |event_loop| event_loop.check_open().map(|()| none(event_loop.py())),
-        "RuntimeError when the loop is closed.",
-    );
-    t.noargs(
+    t.action(c"close", close, "Closes the loop: pending callbacks are dropped, the executor is shut down without waiting. The loop must not run.");
+    t.predicate(c"is_running", |event_loop| event_loop.is_running(), "Whether the loop runs.");
+    t.predicate(c"is_closed", |event_loop| event_loop.closed.get(), "Whether the loop was closed.");
+    t.action(c"_check_closed", |event_loop| event_loop.check_open(), "RuntimeError when the loop is closed.");
+    t.action(
         c"_check_running",
-        |event_loop| check_running(event_loop).map(|()| none(event_loop.py())),
+        check_running,
         "RuntimeError when this loop, or another one in this thread, runs.",
     );
     #[cfg(Py_3_13)]
-    t.noargs(
+    t.action(
         c"_run_forever_setup",
-        |event_loop| begin_run(event_loop).map(|()| none(event_loop.py())),
+        begin_run,
         "Makes the loop the running one: for those who run its turns themselves.",
     );
     #[cfg(Py_3_13)]
-    t.noargs(
-        c"_run_forever_cleanup",
-        |event_loop| end_run(event_loop).map(|()| none(event_loop.py())),
-        "Undoes _run_forever_setup().",
-    );
+    t.action(c"_run_forever_cleanup", end_run, "Undoes _run_forever_setup().");
     t.property(
         c"_thread_id",
         |event_loop| {

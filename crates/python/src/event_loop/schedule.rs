@@ -33,24 +33,13 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
     );
     t.method(&CALL_LATER, call_later, "Runs callback(*args) after delay seconds. Returns a TimerHandle.");
     t.method(&CALL_AT, call_at, "Runs callback(*args) when time() reaches when. Returns a TimerHandle.");
-    t.noargs(
+    t.action(
         c"_make_self_pipe",
-        |event_loop| Ok(none(event_loop.py())),
+        |_| (),
         "Nothing: the loop makes what other threads wake it by when it first runs.",
     );
-    t.noargs(
-        c"_close_self_pipe",
-        |event_loop| Ok(none(event_loop.py())),
-        "Nothing: close() closes what other threads wake the loop by.",
-    );
-    t.noargs(
-        c"_write_to_self",
-        |event_loop| {
-            event_loop.inbox.wake_if_parked();
-            Ok(none(event_loop.py()))
-        },
-        "Wakes the loop.",
-    );
+    t.action(c"_close_self_pipe", |_| (), "Nothing: close() closes what other threads wake the loop by.");
+    t.action(c"_write_to_self", |event_loop| event_loop.inbox.wake_if_parked(), "Wakes the loop.");
     t.one(
         c"_timer_handle_cancelled",
         "handle",

@@ -40,10 +40,10 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
         |event_loop, signal| check(signal).map(|_| none(event_loop.py())),
         "TypeError or ValueError for what is no signal.",
     );
-    t.one(
+    t.action_on(
         c"_handle_signal",
         "sig",
-        |event_loop, signal| handle(event_loop, signal.extract()?).map(|()| none(event_loop.py())),
+        |event_loop, signal| handle(event_loop, signal.extract()?),
         "Runs the handler of a signal at the next turn.",
     );
     t.method(&ADD, add, "Calls callback(*args) in the loop when the process gets the signal.");

@@ -75,13 +75,7 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
         "remove_writer() for transports.",
     );
     t.getter(c"_transports", descriptors::mapping);
-    t.one(
-        c"_ensure_fd_no_transport",
-        "fd",
-        |event_loop, file| {
-            descriptors::ensure_free(event_loop, file, descriptors::number_of(file)?)?;
-            Ok(none(event_loop.py()))
-        },
+    t.action_on(c"_ensure_fd_no_transport", "fd", |event_loop, file| descriptors::ensure_free(event_loop, file, descriptors::number_of(file)?),
         "RuntimeError when the descriptor, or object with a fileno(), belongs to a transport that is not closing.",
     );
 }

@@ -139,11 +139,7 @@ impl Class for ThreadSafeHandle {
             },
             "Whether cancel() was called; waits while another thread runs the callback.",
         );
-        t.noargs(
-            c"_run",
-            |handle| run_guarded(handle, run).map(|()| none(handle.py())),
-            "Runs the callback.",
-        );
+        t.action(c"_run", |handle| run_guarded(handle, run), "Runs the callback.");
     }
 
     references! { base }

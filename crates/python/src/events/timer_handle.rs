@@ -16,7 +16,7 @@ use crate::ffi::originals;
 use crate::ffi::{
     Args, Class, ClassState, Create, Obj, Output, Signature, Slot, Table, derived, references, stands_for,
 };
-use crate::ffi::{boolean, call, none};
+use crate::ffi::{boolean, call};
 use crate::{names, stock};
 
 /// What a `TimerHandle` adds: the deadline. `when` is empty for a plain float.
@@ -156,11 +156,7 @@ impl Class for TimerHandle {
             timer.own.scheduled.set(false);
             Ok(())
         });
-        t.noargs(
-            c"cancel",
-            |timer| cancel_timer(timer).map(|()| none(timer.py())),
-            "Prevents the callback from running.",
-        );
+        t.action(c"cancel", cancel_timer, "Prevents the callback from running.");
         t.noargs(
             c"when",
             |timer| Ok(timer.own.when(timer.py())),

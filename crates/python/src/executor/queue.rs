@@ -15,7 +15,7 @@ use yibu_engine::worker_pool::{Next, Sleeper, WorkerPool};
 use super::job::{self, Job};
 use crate::errors;
 use crate::ffi::class::Weak;
-use crate::ffi::{Class, ClassState, LoopCell, Obj, Ref, Table, Visitor, boolean, none};
+use crate::ffi::{Class, ClassState, LoopCell, Obj, Ref, Table, Visitor, boolean};
 use crate::{names, stock};
 
 /// The word for a worker that may begin at once: see [`Sleeper::wake`]. A loop that wakes a worker passes the
@@ -138,7 +138,7 @@ impl Class for WorkQueue {
             "How many jobs wait.",
         );
         t.noargs(c"empty", |queue| Ok(boolean(queue.py(), queue.len() == 0)), "Whether no job waits.");
-        t.one(
+        t.action_on(
             c"put",
             "item",
             |queue, item| {
@@ -148,7 +148,7 @@ impl Class for WorkQueue {
                 if interpreter_exits(queue.py())? {
                     queue.close();
                 }
-                Ok(none(queue.py()))
+                Ok(())
             },
             "put(None): the interpreter exits, and the workers leave when the jobs are done.",
         );

@@ -10,9 +10,7 @@ use pyo3::types::{PyTuple, PyType};
 
 use super::outcome::result;
 use super::state::{Future, State};
-use crate::ffi::{
-    Args, Class, ClassState, Create, Obj, Output, Ref, Signature, Slot, Table, none, references,
-};
+use crate::ffi::{Args, Class, ClassState, Create, Obj, Output, Ref, Signature, Slot, Table, references};
 use crate::stock;
 
 /// What `await future` iterates: it yields the future once, then ends with the result.
@@ -101,14 +99,7 @@ impl Class for FutureIter {
             },
             "Raises the exception and lets go of the future.",
         );
-        t.noargs(
-            c"close",
-            |iterator| {
-                iterator.future.clear();
-                Ok(none(iterator.py()))
-            },
-            "Lets go of the future.",
-        );
+        t.action(c"close", |iterator| iterator.future.clear(), "Lets go of the future.");
     }
 
     references! { future }

@@ -427,16 +427,16 @@ impl Class for Condition {
             },
             "Wakes so many waiting tasks. RuntimeError when the lock is not held.",
         );
-        t.noargs(
+        t.action(
             c"notify_all",
-            |condition| notify_all(condition).map(|()| none(condition.py())),
+            notify_all,
             "Wakes all waiting tasks. RuntimeError when the lock is not held.",
         );
         #[cfg(Py_3_13)]
-        t.one(
+        t.action_on(
             c"_notify",
             "n",
-            |condition, n| wake_so_many(condition, n).map(|()| none(condition.py())),
+            wake_so_many,
             "Wakes so many waiting tasks, whether or not the lock is held.",
         );
         async_with::context_manager(t);

@@ -10,9 +10,9 @@ use super::waiters::{self, HasWaiters, Waiters};
 use crate::attributes::flags;
 use crate::copying::Copied;
 use crate::coroutines::{Routine, Step, taken};
+use crate::ffi::boolean;
 use crate::ffi::combined::Combinable;
 use crate::ffi::{Args, Class, ClassState, Create, Obj, Output, Signature, Table, references, stands_for};
-use crate::ffi::{boolean, none};
 use crate::mixins::wake;
 use crate::stock;
 
@@ -105,17 +105,10 @@ impl Class for Event {
             event.waiters.begin(event.py())
         });
         t.noargs(c"is_set", |event| Ok(boolean(event.py(), event.value.get())), "Whether the flag is up.");
-        t.noargs(
-            c"set",
-            |event| set(event).map(|()| none(event.py())),
-            "Puts the flag up and wakes all waiting tasks.",
-        );
-        t.noargs(
+        t.action(c"set", set, "Puts the flag up and wakes all waiting tasks.");
+        t.action(
             c"clear",
-            |event| {
-                event.lower();
-                Ok(none(event.py()))
-            },
+            |event| event.lower(),
             "Takes the flag down: a task that waits from now on waits for the next set().",
         );
         t.noargs(

@@ -15,9 +15,9 @@ use super::waiters::{self, HasWaiters, Waiters};
 use crate::attributes::flags;
 use crate::copying::Copied;
 use crate::coroutines::{Routine, Step, taken};
+use crate::ffi::boolean;
 use crate::ffi::combined::Combinable;
 use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Slot, Table, references, stands_for};
-use crate::ffi::{boolean, none};
 use crate::mixins::{is_done, wake};
 use crate::stock;
 
@@ -160,15 +160,15 @@ impl Class for Lock {
             Ok(())
         });
         t.noargs(c"acquire", acquire, "Waits until the lock is free and takes it. Returns True.");
-        t.noargs(
+        t.action(
             c"release",
-            |lock| Self::release(lock).map(|()| none(lock.py())),
+            Self::release,
             "Gives the lock back and wakes the first waiting task. RuntimeError when it is not held.",
         );
         t.noargs(c"locked", |lock| Ok(boolean(lock.py(), lock.locked.get())), "Whether the lock is held.");
-        t.noargs(
+        t.action(
             c"_wake_up_first",
-            |lock| wake_up_first(lock).map(|()| none(lock.py())),
+            wake_up_first,
             "Wakes the first waiting task, unless that is done already.",
         );
         async_with::context_manager(t);

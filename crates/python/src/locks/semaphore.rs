@@ -286,11 +286,7 @@ impl Class for Semaphore {
             },
             "Waits until a unit is left and takes it. Returns True.",
         );
-        t.noargs(
-            c"release",
-            |semaphore| release(semaphore).map(|()| none(semaphore.py())),
-            "Gives a unit back, and hands it to the first waiting task.",
-        );
+        t.action(c"release", release, "Gives a unit back, and hands it to the first waiting task.");
         t.noargs(
             c"locked",
             |semaphore| Ok(boolean(semaphore.py(), is_locked(semaphore)?)),
@@ -358,9 +354,7 @@ impl Class for BoundedSemaphore {
             semaphore.base.bound.set(&semaphore.base.value.get(py)?);
             Ok(())
         });
-        t.noargs(
-            c"release",
-            |semaphore| Self::release(semaphore).map(|()| none(semaphore.py())),
+        t.action(c"release", Self::release,
             "Gives a unit back, and hands it to the first waiting task. ValueError when all are back already.",
         );
         async_with::context_manager(t);

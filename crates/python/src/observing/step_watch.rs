@@ -215,14 +215,7 @@ impl Class for StepWatch {
             Ok(())
         });
         t.noargs(c"wait", wait, "Sleeps until a step blocks, goes on blocking or ends; returns what was found, None after stop().");
-        t.noargs(
-            c"stop",
-            |watch| {
-                watch.stopped.set();
-                Ok(none(watch.py()))
-            },
-            "Ends wait(), for good.",
-        );
+        t.action(c"stop", |watch| watch.stopped.set(), "Ends wait(), for good.");
     }
 
     fn traverse(&self, _visitor: &mut Visitor) {}

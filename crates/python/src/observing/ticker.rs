@@ -55,14 +55,7 @@ impl Class for Ticker {
             Ok(())
         });
         t.noargs(c"run", run, "Ticks until stop() is called.");
-        t.noargs(
-            c"stop",
-            |ticker| {
-                ticker.stopped.set();
-                Ok(none(ticker.py()))
-            },
-            "Ends run(), for good.",
-        );
+        t.action(c"stop", |ticker| ticker.stopped.set(), "Ends run(), for good.");
     }
 
     fn traverse(&self, _visitor: &mut Visitor) {}

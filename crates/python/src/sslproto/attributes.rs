@@ -53,13 +53,10 @@ fn neighbours(t: &mut Table<SslProtocol>) {
         },
         "Completes the waiter, once.",
     );
-    t.one(
+    t.action_on(
         c"_set_app_protocol",
         "app_protocol",
-        |protocol, app_protocol| {
-            set_app_protocol(protocol, app_protocol)?;
-            Ok(none(protocol.py()))
-        },
+        set_app_protocol,
         "Gives what is read from now on to another protocol.",
     );
     t.getter(c"_app_transport", |p| Ok(p.app_transport(p.py())));

@@ -12,15 +12,7 @@ use crate::transports::receiver::{NotTaken, Received, Receiver};
 pub const BUFFER_SIZE: usize = 256 * 1024;
 
 pub(super) fn table(t: &mut Table<SslProtocol>) {
-    t.one(
-        c"data_received",
-        "data",
-        |protocol, data| {
-            received(protocol, data)?;
-            Ok(none(protocol.py()))
-        },
-        "Bytes from the transport below.",
-    );
+    t.action_on(c"data_received", "data", received, "Bytes from the transport below.");
     t.one(c"get_buffer", "n", get_buffer, "A buffer for the transport below to fill.");
     t.one(
         c"buffer_updated",
@@ -37,33 +29,23 @@ pub(super) fn table(t: &mut Table<SslProtocol>) {
         },
         "The transport below has filled that many bytes of the buffer.",
     );
-    t.noargs(
-        c"_do_read",
-        |protocol| {
-            steps::read(protocol)?;
-            Ok(none(protocol.py()))
-        },
-        "Hands over what can be decrypted.",
-    );
-    t.noargs(
+    t.action(c"_do_read", steps::read, "Hands over what can be decrypted.");
+    t.action(
         c"_pause_reading",
-        |protocol| {
-            protocol.app_reading_paused.set(true);
-            Ok(none(protocol.py()))
-        },
+        |protocol| protocol.app_reading_paused.set(true),
         "The application wants no data for now.",
     );
-    t.noargs(
+    t.action(
         c"_resume_reading",
         |protocol| {
             if protocol.app_reading_paused.replace(false) {
                 call_soon(protocol, name!("_go_on_reading"))?;
             }
-            Ok(none(protocol.py()))
+            Ok(())
         },
         "The application wants data again.",
     );
-    t.noargs(
+    t.action(
         c"_go_on_reading",
         |protocol| {
             match protocol.state.get() {
@@ -72,7 +54,7 @@ pub(super) fn table(t: &mut Table<SslProtocol>) {
                 State::Shutdown => steps::shut_down(protocol)?,
                 State::Unwrapped | State::DoHandshake => {}
             }
-            Ok(none(protocol.py()))
+            Ok(())
         },
         "Hands over what has come while reading was paused.",
     );

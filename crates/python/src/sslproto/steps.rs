@@ -21,23 +21,12 @@ use crate::names;
 use crate::replaced::names::SSLPROTO;
 
 pub(super) fn table(t: &mut Table<SslProtocol>) {
-    t.noargs(
+    t.action(
         c"_start_shutdown",
-        |protocol| {
-            start_shutdown(protocol)?;
-            Ok(none(protocol.py()))
-        },
+        start_shutdown,
         "Ends the connection when everything written has been sent.",
     );
-    t.one(
-        c"_abort",
-        "exc",
-        |protocol, error| {
-            abort(protocol, error)?;
-            Ok(none(protocol.py()))
-        },
-        "Closes the transport below at once.",
-    );
+    t.action_on(c"_abort", "exc", abort, "Closes the transport below at once.");
 }
 
 /// `_do_read`: the application gets what can be decrypted, and what that led to is sent.

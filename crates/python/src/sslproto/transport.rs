@@ -119,22 +119,22 @@ fn reading(t: &mut Table<SslTransport>) {
         },
         "Whether the protocol gets data.",
     );
-    t.noargs(
+    t.action(
         c"pause_reading",
         |transport| {
             transport.protocol(transport.py(), "_pause_reading")?.app_reading_paused.set(true);
-            Ok(none(transport.py()))
+            Ok(())
         },
         "Stops calling the protocol with data.",
     );
-    t.noargs(
+    t.action(
         c"resume_reading",
         |transport| {
             let protocol = transport.protocol(transport.py(), "_resume_reading")?;
             if protocol.app_reading_paused.replace(false) {
                 call_soon(&protocol, name!("_go_on_reading"))?;
             }
-            Ok(none(transport.py()))
+            Ok(())
         },
         "Goes on after pause_reading().",
     );
@@ -215,13 +215,12 @@ fn writing_methods(t: &mut Table<SslTransport>) {
         },
         "The number of bytes that were not handed to the transport below.",
     );
-    t.one(
+    t.action_on(
         c"_test__append_write_backlog",
         "data",
         |transport, data| {
             let protocol = transport.protocol(transport.py(), "_write_backlog")?;
-            writing::append(&protocol, data.clone())?;
-            Ok(none(transport.py()))
+            writing::append(&protocol, data.clone())
         },
         "For tests only: lets data wait as if it could not be encrypted.",
     );

@@ -11,7 +11,7 @@ use super::flow;
 use super::tls::Ciphertext;
 use crate::errors;
 use crate::ffi::buffer::Buffer;
-use crate::ffi::{Obj, Ref, Table, call, none};
+use crate::ffi::{Obj, Ref, Table, call};
 use crate::frames::Frame;
 use crate::names;
 use crate::replaced::names::SSLPROTO;
@@ -19,24 +19,23 @@ use crate::transports::{self, SocketTransport};
 use yibu_driver::memory::MakeRoom;
 
 pub(super) fn table(t: &mut Table<SslProtocol>) {
-    t.noargs(
+    t.action(
         c"pause_writing",
         |protocol| {
             if protocol.ssl_writing_paused.replace(true) {
                 return Err(PyAssertionError::new_err(()));
             }
-            Ok(none(protocol.py()))
+            Ok(())
         },
         "The transport below has enough to send.",
     );
-    t.noargs(
+    t.action(
         c"resume_writing",
         |protocol| {
             if !protocol.ssl_writing_paused.replace(false) {
                 return Err(PyAssertionError::new_err(()));
             }
-            flush(protocol)?;
-            Ok(none(protocol.py()))
+            flush(protocol)
         },
         "The transport below can send more.",
     );

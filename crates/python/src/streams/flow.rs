@@ -178,16 +178,12 @@ impl Class for FlowControl {
             let [event_loop] = Args::parse_tuple(&INIT, args, kwargs)?;
             flow.init(event_loop)
         });
-        t.noargs(
+        t.action(
             c"pause_writing",
-            |flow| pause_writing(flow).map(|()| none(flow.py())),
+            pause_writing,
             "The transport's buffer is above its high-water mark: drain() waits.",
         );
-        t.noargs(
-            c"resume_writing",
-            |flow| resume_writing(flow).map(|()| none(flow.py())),
-            "The transport has room again: tasks in drain() go on.",
-        );
+        t.action(c"resume_writing", resume_writing, "The transport has room again: tasks in drain() go on.");
         t.method(
             &LOST,
             |flow, args| {

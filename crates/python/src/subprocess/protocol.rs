@@ -249,12 +249,11 @@ impl Class for SubprocessStreamProtocol {
             },
             "A pipe is closed: its stream ends.",
         );
-        t.noargs(
+        t.action(
             c"process_exited",
             |protocol| {
                 protocol.own.exited.set(true);
-                maybe_close_by_name(protocol)?;
-                Ok(none(protocol.py()))
+                maybe_close_by_name(protocol)
             },
             "The child has exited.",
         );

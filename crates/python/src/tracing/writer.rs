@@ -178,12 +178,9 @@ impl Class for TraceWriter {
         t.noargs(c"begin", begin, "Has all loops record, also those that are made later.");
         t.noargs(c"end", end, "Nothing is recorded any more.");
         t.noargs(c"run", run, "Writes what is recorded, until stop().");
-        t.noargs(
+        t.action(
             c"stop",
-            |writer| {
-                writer.stopped.with(|stopped| stopped.set());
-                Ok(none(writer.py()))
-            },
+            |writer| writer.stopped.with(|stopped| stopped.set()),
             "Ends run() when everything is written. It may be called again then.",
         );
         t.noargs(c"finish", finish, "Writes the end of the file; how many events were written and lost.");

@@ -10,7 +10,7 @@ use super::endpoint::{Machine, Transport, act, call_soon};
 use super::link::StreamTransport;
 use super::reports;
 use crate::core::event_loop::descriptor_closed;
-use crate::ffi::{Obj, Output, Raised, Table, boolean, call, none};
+use crate::ffi::{Obj, Output, Raised, Table, call, none};
 use crate::names;
 
 /// `socket.SHUT_WR`
@@ -31,30 +31,24 @@ pub(super) const NOT_CALLED: &[&str] = &[
 /// What all transports have.
 pub(super) fn common_table<T: Transport>(t: &mut Table<T>) {
     t.noargs(c"close", close, "Closes when everything written has been sent.");
-    t.noargs(
+    t.predicate(
         c"is_closing",
-        |transport| Ok(boolean(transport.py(), transport.endpoint().machine(|machine| machine.is_closing()))),
+        |transport| transport.endpoint().machine(|machine| machine.is_closing()),
         "Whether the transport is closing, or closed.",
     );
-    t.one(
+    t.action_on(
         c"_call_connection_lost",
         "exc",
-        |transport, error| {
-            connection_lost(transport, error)?;
-            Ok(none(transport.py()))
-        },
+        connection_lost,
         "Calls connection_lost() and drops every reference.",
     );
 }
 
 /// What those have that write.
 pub(super) fn abort_table<T: Transport>(t: &mut Table<T>) {
-    t.noargs(
+    t.action(
         c"abort",
-        |transport| {
-            force_close(transport, &none(transport.py()))?;
-            Ok(none(transport.py()))
-        },
+        |transport| force_close(transport, &none(transport.py())),
         "Closes at once; what has not been sent is lost.",
     );
 }

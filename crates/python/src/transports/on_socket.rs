@@ -109,13 +109,10 @@ pub(super) fn table<T: OnSocket>(t: &mut Table<T>) {
 pub(super) fn closing_table<T: OnSocket>(t: &mut Table<T>) {
     closing::common_table(t);
     abort_table(t);
-    t.one(
+    t.action_on(
         c"_force_close",
         "exc",
-        |transport, error| {
-            force_close(transport, error)?;
-            Ok(none(transport.py()))
-        },
+        force_close,
         "Closes the socket at once; connection_lost() gets the exception.",
     );
     t.method(

@@ -21,9 +21,9 @@ use crate::ffi::{Obj, Output, Table, boolean, none};
 pub(super) fn table<T: StreamTransport>(t: &mut Table<T>) {
     t.noargs(c"pause_reading", pause_reading, "Stops calling the protocol with data.");
     t.noargs(c"resume_reading", resume_reading, "Goes on reading after pause_reading().");
-    t.noargs(
+    t.predicate(
         c"is_reading",
-        |transport| Ok(boolean(transport.py(), transport.link().stream(|stream| stream.is_reading()))),
+        |transport| transport.link().stream(|stream| stream.is_reading()),
         "Whether the transport is neither closing nor paused.",
     );
     t.getter(c"_paused", |transport| {
@@ -45,13 +45,10 @@ pub(super) fn protocol_table<T: StreamTransport>(t: &mut Table<T>) {
     t.property(c"_protocol", get_protocol, |transport, protocol| {
         set_protocol(transport, assigned(protocol)?).map(drop)
     });
-    t.one(
+    t.action_on(
         c"_add_reader",
         "fd",
-        |transport, _fd| {
-            start_reading(transport)?;
-            Ok(none(transport.py()))
-        },
+        |transport, _fd| start_reading(transport),
         "Starts reading, unless paused or closing: connection_made() has been called.",
     );
 }

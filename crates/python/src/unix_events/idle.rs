@@ -35,7 +35,7 @@ pub(super) fn context_table<T: Context>(t: &mut Table<T>) {
 pub(super) fn table<T: Idle>(t: &mut Table<T>) {
     context_table(t);
     t.noargs(c"is_active", |watcher| Ok(boolean(watcher.py(), true)), "True: it is always ready.");
-    t.noargs(c"close", |watcher| Ok(none(watcher.py())), "Does nothing.");
+    t.action(c"close", |_| (), "Does nothing.");
     t.method(
         T::ATTACH,
         |watcher, args| {

@@ -146,22 +146,17 @@ impl Class for StreamReader {
             },
             "Sets another transport, after start_tls().",
         );
-        t.noargs(
+        t.action(
             c"_maybe_resume_transport",
-            |reader| maybe_resume_transport(reader).map(|()| none(reader.py())),
+            maybe_resume_transport,
             "Lets a paused transport go on if there is room.",
         );
-        t.noargs(
-            c"_wakeup_waiter",
-            |reader| wake_waiter(reader).map(|()| none(reader.py())),
-            "Wakes the task that reads.",
-        );
-        t.noargs(
+        t.action(c"_wakeup_waiter", wake_waiter, "Wakes the task that reads.");
+        t.action(
             c"feed_eof",
             |reader| {
                 reader.eof.set(true);
-                wake(reader)?;
-                Ok(none(reader.py()))
+                wake(reader)
             },
             "Nothing more will arrive.",
         );

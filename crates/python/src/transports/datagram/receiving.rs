@@ -16,7 +16,7 @@ use crate::core::{
     Entry, EntryKind, EventLoop, Kernel, OwnerKind, current, finish, ignore_replacement, typed, watched,
 };
 use crate::events::{self, Handle};
-use crate::ffi::{Obj, Output, Signature, Table, boolean, context, none};
+use crate::ffi::{Obj, Output, Signature, Table, context, none};
 use crate::frames::Frame;
 use crate::replaced::names::SELECTOR_EVENTS;
 use crate::replaced::sockets;
@@ -28,9 +28,9 @@ const SET_PROTOCOL: Signature<1> = Signature::new("_SelectorDatagramTransport.se
 pub(super) fn table(t: &mut Table<DatagramTransport>) {
     t.noargs(c"pause_reading", pause_reading, "Stops calling the protocol with datagrams.");
     t.noargs(c"resume_reading", resume_reading, "Goes on receiving after pause_reading().");
-    t.noargs(
+    t.predicate(
         c"is_reading",
-        |transport| Ok(boolean(transport.py(), transport.machine(|machine| machine.is_reading()))),
+        |transport| transport.machine(|machine| machine.is_reading()),
         "Whether the transport is neither closing nor paused.",
     );
     t.method(
@@ -46,25 +46,18 @@ pub(super) fn table(t: &mut Table<DatagramTransport>) {
     t.property(c"_protocol", get_protocol, |transport, protocol| {
         attributes::write(&transport.endpoint.protocol, protocol)
     });
-    t.one(
+    t.action_on(
         c"_add_reader",
         "fd",
         |transport, _fd| {
             if is_reading(transport)? {
                 arm(transport, |machine, kernel| machine.start_reading(kernel))?;
             }
-            Ok(none(transport.py()))
+            Ok(())
         },
         "Starts reading, unless paused or closing: connection_made() has been called.",
     );
-    t.noargs(
-        c"_read_ready",
-        |transport| {
-            receive(transport)?;
-            Ok(none(transport.py()))
-        },
-        "Receives one datagram with the methods of the socket object.",
-    );
+    t.action(c"_read_ready", receive, "Receives one datagram with the methods of the socket object.");
 }
 
 fn get_protocol<'py>(transport: &Obj<'py, DatagramTransport>) -> Output<'py> {

@@ -110,13 +110,10 @@ impl Class for ReadPipeTransport {
         t.repr(repr);
         end::table(t);
         reading::table(t);
-        t.one(
+        t.action_on(
             c"_close",
             "exc",
-            |transport, error| {
-                closing::force_close(transport, error)?;
-                Ok(none(transport.py()))
-            },
+            closing::force_close,
             "Closes at once; connection_lost() gets the exception.",
         );
         t.method(

@@ -54,12 +54,11 @@ pub(super) fn table(t: &mut Table<SocketTransport>) {
         make_empty_waiter,
         "A future for the moment when everything has been sent. Nothing can be written until _reset_empty_waiter().",
     );
-    t.noargs(
+    t.action(
         c"_reset_empty_waiter",
         |transport| {
             transport.stream(|stream| stream.unwatch_drain());
             transport.empty_waiter.clear();
-            Ok(none(transport.py()))
         },
         "Allows writing again.",
     );
