@@ -81,10 +81,7 @@ impl Class for Counter {
     const NAME: &'static CStr = c"counter.Counter";
     type Header = DictAndWeak;
     const FREELIST: usize = 1;
-
-    fn state() -> &'static ClassState {
-        &COUNTER
-    }
+    const CLASS: &'static ClassState = &COUNTER;
 
     fn table(t: &mut Table<Self>) {
         t.doc(c"Counter(start=0, *, label=None)\n--\n\nCounts, and keeps a label.");
@@ -127,10 +124,7 @@ fn set_limit<'py>(counter: &Obj<'py, Limited>, limit: Option<&Bound<'py, PyAny>>
 impl Class for Limited {
     const NAME: &'static CStr = c"counter.Limited";
     type Header = DictAndWeak;
-
-    fn state() -> &'static ClassState {
-        &LIMITED
-    }
+    const CLASS: &'static ClassState = &LIMITED;
 
     fn table(t: &mut Table<Self>) {
         t.noargs(c"check", check, "The count; ValueError when it is beyond the limit.");
@@ -159,10 +153,7 @@ fn put<'py>(slot: &Slot, value: Option<&Bound<'py, PyAny>>) -> PyResult<()> {
 impl Class for Named {
     const NAME: &'static CStr = c"counter.Named";
     type Header = Combinable;
-
-    fn state() -> &'static ClassState {
-        &NAMED
-    }
+    const CLASS: &'static ClassState = &NAMED;
 
     fn table(t: &mut Table<Self>) {
         t.property(c"name", |own| Ok(own.0.get_or_none(own.py())), |own, value| put(&own.0, value));
@@ -174,10 +165,7 @@ impl Class for Named {
 impl Class for Sized {
     const NAME: &'static CStr = c"counter.Sized";
     type Header = Combinable;
-
-    fn state() -> &'static ClassState {
-        &SIZED
-    }
+    const CLASS: &'static ClassState = &SIZED;
 
     fn table(t: &mut Table<Self>) {
         t.property(c"size", |own| Ok(own.0.get_or_none(own.py())), |own, value| put(&own.0, value));

@@ -27,9 +27,7 @@
 //!     const NAME: &'static CStr = c"counter.Counter";
 //!     type Header = DictAndWeak;
 //!
-//!     fn state() -> &'static ClassState {
-//!         &COUNTER
-//!     }
+//!     const CLASS: &'static ClassState = &COUNTER;
 //!
 //!     fn table(t: &mut Table<Self>) {
 //!         t.method(&ADD, add, "Adds an amount so many times.");

@@ -87,7 +87,7 @@ impl Ref<PyAny> {
     pub fn data_as<T: Class>(&self) -> Option<&T> {
         // SAFETY: the condition of `data_of` is what is checked, and the result lives as long as the borrow
         // of the reference.
-        T::state().has(self.as_ptr()).then(|| unsafe { data_of(self.as_ptr()) })
+        T::CLASS.has(self.as_ptr()).then(|| unsafe { data_of(self.as_ptr()) })
     }
 }
 

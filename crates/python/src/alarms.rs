@@ -281,10 +281,7 @@ impl Class for Alarm {
     const FREELIST: usize = 256;
     const SUBCLASSABLE: bool = false;
     const CONSTRUCTIBLE: bool = false;
-
-    fn state() -> &'static ClassState {
-        &ALARM
-    }
+    const CLASS: &'static ClassState = &ALARM;
 
     fn table(t: &mut Table<Self>) {
         t.doc(c"A native timer.");

@@ -158,10 +158,7 @@ impl Class for ReactionCallback {
     type Header = Plain;
     const SUBCLASSABLE: bool = false;
     const CONSTRUCTIBLE: bool = false;
-
-    fn state() -> &'static ClassState {
-        &REACTION_CALLBACK
-    }
+    const CLASS: &'static ClassState = &REACTION_CALLBACK;
 
     fn table(t: &mut Table<Self>) {
         t.call(|callback, args, kwargs| {

@@ -334,10 +334,7 @@ impl Class for NativeCoroutine {
     const AWAITED: bool = true;
     const SUBCLASSABLE: bool = false;
     const CONSTRUCTIBLE: bool = false;
-
-    fn state() -> &'static ClassState {
-        &NATIVE_COROUTINE
-    }
+    const CLASS: &'static ClassState = &NATIVE_COROUTINE;
 
     fn table(t: &mut Table<Self>) {
         protocol(t);

@@ -106,10 +106,7 @@ impl Class for Shielding {
     const FREELIST: usize = 64;
     const SUBCLASSABLE: bool = false;
     const CONSTRUCTIBLE: bool = false;
-
-    fn state() -> &'static ClassState {
-        &SHIELDING
-    }
+    const CLASS: &'static ClassState = &SHIELDING;
 
     fn table(t: &mut Table<Self>) {
         t.doc(c"What is between the two futures of a shield().");

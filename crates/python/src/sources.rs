@@ -118,10 +118,7 @@ impl Class for Source {
     type Header = Plain;
     const SUBCLASSABLE: bool = false;
     const FREELIST: usize = 256;
-
-    fn state() -> &'static ClassState {
-        &SOURCE
-    }
+    const CLASS: &'static ClassState = &SOURCE;
 
     fn table(t: &mut Table<Self>) {
         t.doc(c"_Source()\n--\n\nThe stack of the code that made a future or a handle.");

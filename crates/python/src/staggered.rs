@@ -283,10 +283,7 @@ impl Class for Race {
     type Header = Plain;
     const SUBCLASSABLE: bool = false;
     const CONSTRUCTIBLE: bool = false;
-
-    fn state() -> &'static ClassState {
-        &STATE
-    }
+    const CLASS: &'static ClassState = &STATE;
 
     fn table(t: &mut Table<Self>) {
         t.doc(c"What the attempts of a staggered_race() share.");

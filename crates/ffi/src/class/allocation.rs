@@ -20,7 +20,7 @@ pub trait Create: Class {
     /// cache).
     #[inline]
     fn create(py: Python<'_>) -> PyResult<Obj<'_, Self>> {
-        let state = Self::state();
+        let state = Self::CLASS;
         let class = state.as_type_ptr();
         if Self::FREELIST > 0
             && let Some(object) = state.pop()
@@ -53,7 +53,7 @@ pub trait Create: Class {
     #[inline]
     fn create_untracked(py: Python<'_>) -> PyResult<Obj<'_, Self>> {
         const { assert!(!Self::Header::COMBINES, "what combines is made by `create`") };
-        let state = Self::state();
+        let state = Self::CLASS;
         let class = state.as_type_ptr();
         // SAFETY: as in `create`; new memory has its header (what is before the data) zeroed here, and no
         // collection looks at an object that is not tracked.
@@ -97,7 +97,7 @@ pub(crate) unsafe extern "C" fn new<T: Class>(
         {
             return refuse_arguments(class);
         }
-        if T::state().is_class(class) {
+        if T::CLASS.is_class(class) {
             let made = T::create(Python::assume_attached());
             return made.map_or_else(
                 |error| {
@@ -161,7 +161,7 @@ pub(crate) unsafe extern "C" fn alloc<T: Class>(
     // SAFETY: CPython calls this, attached, for `T`'s class or one that `take_allocator` gave it to, which
     // derives from that.
     unsafe {
-        if !T::state().is_class(class) {
+        if !T::CLASS.is_class(class) {
             return allocate::<T>(class);
         }
         let py = Python::assume_attached();

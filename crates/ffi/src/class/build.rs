@@ -120,12 +120,12 @@ impl<T: Class> Table<T> {
         // SAFETY: attached; the type is new and nobody else's. Classes derived from it do not inherit the
         // field.
         unsafe { (*class.as_type_ptr()).tp_vectorcall = table.construct };
-        T::state().set_class(&class, T::OBSERVABLE);
-        T::state().originals.name_functions(py, table.functions);
+        T::CLASS.set_class(&class, T::OBSERVABLE);
+        T::CLASS.originals.name_functions(py, table.functions);
         natives::expect::<T>(&class);
         if let Some(stock) = T::stock(py)? {
             likeness::repeat_inherited(&class, stock)?;
-            making::make_functions(&class, T::state(), &table.vectorcalls, stock, T::stock_of_part(py)?)?;
+            making::make_functions(&class, T::CLASS, &table.vectorcalls, stock, T::stock_of_part(py)?)?;
         }
         Ok(class)
     }

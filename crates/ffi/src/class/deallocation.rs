@@ -45,9 +45,9 @@ unsafe fn free<T: Class>(object: *mut ffi::PyObject) {
         // Under a sanitizer memory goes back at once, so that using it afterwards is seen (scripts/sanitize).
         let reusable = cfg!(not(no_freelists))
             && T::FREELIST > 0
-            && T::state().is_class(class)
+            && T::CLASS.is_class(class)
             && ffi::PyObject_GC_IsFinalized(object) == 0;
-        if !(reusable && T::state().push(object, T::FREELIST)) {
+        if !(reusable && T::CLASS.push(object, T::FREELIST)) {
             ffi::PyObject_GC_Del(object.cast());
         }
         ffi::Py_DECREF(class.cast());

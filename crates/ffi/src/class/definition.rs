@@ -18,6 +18,8 @@ pub trait Class: Default + Sized + 'static {
     const NAME: &'static CStr;
     /// What precedes the data.
     type Header: Header;
+    /// The static that holds the type.
+    const CLASS: &'static ClassState;
     /// How many dead instances are kept for reuse.
     const FREELIST: usize = 0;
     /// Whether Python may subclass it.
@@ -80,8 +82,6 @@ pub trait Class: Default + Sized + 'static {
     fn extended() -> Option<Extended<Self>> {
         None
     }
-    /// The static that holds the type.
-    fn state() -> &'static ClassState;
     /// Lists methods, properties and slots.
     fn table(table: &mut Table<Self>);
     /// Shows every reference to the collector.
@@ -96,7 +96,7 @@ pub trait Class: Default + Sized + 'static {
 
     /// The type object.
     fn class(py: Python<'_>) -> Bound<'_, PyType> {
-        Self::state().class(py)
+        Self::CLASS.class(py)
     }
 }
 
@@ -128,7 +128,7 @@ macro_rules! references {
     };
 }
 
-/// Writes `state` and `stock` of a class that stands for a class of the standard library; inside of its
+/// Writes `CLASS` and `stock` of a class that stands for a class of the standard library; inside of its
 /// `impl Class`.
 ///
 /// ```ignore
@@ -137,9 +137,7 @@ macro_rules! references {
 #[macro_export]
 macro_rules! stands_for {
     ($state:ident, $($stock:ident)::+) => {
-        fn state() -> &'static $crate::ClassState {
-            &$state
-        }
+        const CLASS: &'static $crate::ClassState = &$state;
 
         fn stock(
             py: ::pyo3::Python<'_>,

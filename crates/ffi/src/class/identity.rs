@@ -19,7 +19,7 @@ pub fn isinstance_class<'py, T: Class>(
     stock: for<'a> fn(Python<'a>) -> PyResult<&'a Bound<'a, PyType>>,
 ) -> Output<'py> {
     match Obj::<T>::cast_exact(object.as_any()) {
-        Some(_) if !T::state().is_in_place() => Ok(stock(object.py())?.clone().into_any()),
+        Some(_) if !T::CLASS.is_in_place() => Ok(stock(object.py())?.clone().into_any()),
         _ => Ok(object.as_any().get_type().into_any()),
     }
 }
@@ -28,7 +28,7 @@ pub fn isinstance_class<'py, T: Class>(
 pub(crate) fn stock_class<'py, T: Class>(object: &Obj<'py, T>) -> Output<'py> {
     let class = object.as_any().get_type();
     match T::stock(object.py())? {
-        Some(stock) if class.is(T::class(object.py())) && !T::state().is_in_place() => {
+        Some(stock) if class.is(T::class(object.py())) && !T::CLASS.is_in_place() => {
             Ok(stock.clone().into_any())
         }
         _ => Ok(class.into_any()),

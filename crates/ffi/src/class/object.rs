@@ -48,7 +48,7 @@ impl<'py, T: Class> Obj<'py, T> {
     /// The object as one of this class or a subclass.
     #[inline]
     pub fn cast<'a>(object: &'a Bound<'py, PyAny>) -> Option<&'a Self> {
-        let state = T::state();
+        let state = T::CLASS;
         // SAFETY: the transmuted reference is to a transparent wrapper, and the check just made is the
         // condition of `from_any_unchecked`.
         unsafe { state.has(object.as_ptr()).then(|| &*std::ptr::from_ref(object).cast::<Self>()) }
@@ -59,7 +59,7 @@ impl<'py, T: Class> Obj<'py, T> {
     pub fn cast_exact<'a>(object: &'a Bound<'py, PyAny>) -> Option<&'a Self> {
         // SAFETY: as in `cast`.
         unsafe {
-            T::state()
+            T::CLASS
                 .is_class(ffi::Py_TYPE(object.as_ptr()))
                 .then(|| &*std::ptr::from_ref(object).cast::<Self>())
         }
@@ -71,7 +71,7 @@ impl<'py, T: Class> Obj<'py, T> {
     pub fn cast_native<'a>(object: &'a Bound<'py, PyAny>) -> Option<&'a Self> {
         // SAFETY: as in `cast`: objects of derived native classes begin with this class's data.
         unsafe {
-            T::state()
+            T::CLASS
                 .is_native(ffi::Py_TYPE(object.as_ptr()))
                 .then(|| &*std::ptr::from_ref(object).cast::<Self>())
         }
@@ -86,7 +86,7 @@ impl<'py, T: Class> Obj<'py, T> {
     /// Remembers the object's class, if no subclass is remembered yet, so that [`Obj::cast`] knows its
     /// instances at a glance. The class lives as long as the process then.
     pub fn expect_this_class(&self) {
-        let state = T::state();
+        let state = T::CLASS;
         if state.main_is_native() && !state.is_of_main_class(self.0.as_ptr()) {
             state.set_main_class(self.0.get_type());
         }
@@ -188,7 +188,7 @@ impl<'py, T: Class> Obj<'py, T> {
 /// Makes [`Obj::cast_native`] of class `B` know the exact objects of `T`. Called once, when `T` has been
 /// made.
 pub fn know_derived<T: Extends<B>, B: Class>() -> PyResult<()> {
-    if B::state().know_derived(T::state()) {
+    if B::CLASS.know_derived(T::CLASS) {
         return Ok(());
     }
     Err(PySystemError::new_err("a native class has more derived classes than there are places for"))

@@ -33,10 +33,7 @@ fn refuse_copy<'py>(object: &Obj<'py, Base>) -> Output<'py> {
 impl Class for Base {
     const NAME: &'static CStr = c"yibu._NativeBase";
     type Header = Combinable;
-
-    fn state() -> &'static ClassState {
-        &BASE
-    }
+    const CLASS: &'static ClassState = &BASE;
 
     fn table(t: &mut Table<Self>) {
         // No doc: `inspect.getdoc` would find it for classes that have none, such as `StreamReader`.

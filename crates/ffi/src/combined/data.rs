@@ -15,7 +15,7 @@ use crate::class::state::ClassState;
 pub(crate) fn kind<T: Class>() -> &'static ClassState {
     match T::extended() {
         Some(extended) if extended.whole => extended.base,
-        _ => T::state(),
+        _ => T::CLASS,
     }
 }
 

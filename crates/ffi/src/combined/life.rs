@@ -61,9 +61,9 @@ unsafe fn free<T: Class>(object: *mut ffi::PyObject) {
             std::ptr::drop_in_place(behind::<T>(object));
             cfg!(not(no_freelists))
                 && T::FREELIST > 0
-                && T::state().is_class(class)
+                && T::CLASS.is_class(class)
                 && ffi::PyObject_GC_IsFinalized(object) == 0
-                && T::state().push(object, T::FREELIST)
+                && T::CLASS.push(object, T::FREELIST)
         } else {
             drop_all(object);
             false
@@ -174,7 +174,7 @@ impl<T: Class> Extended<T> {
 
 /// Notes how the data of a class is handled.
 pub(crate) fn prepare<T: Class>() {
-    let state = T::state();
+    let state = T::CLASS;
     state.functions.set(const { &Functions::of::<T>() });
     state.extends.set(T::extended().map(|extended| extended.base));
 }

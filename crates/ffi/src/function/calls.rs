@@ -34,7 +34,7 @@ pub(crate) fn choose_vectorcall(function: &Obj<'_, Function>) {
 /// go to.
 #[inline(always)]
 fn serves<T: Class>(function: *mut ffi::PyObject, object: *mut ffi::PyObject) -> bool {
-    let state = T::state();
+    let state = T::CLASS;
     state.is_of_main_class(object)
         || if function.is_null() { state.has(object) } else { state.serves(object) }
 }

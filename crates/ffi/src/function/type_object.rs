@@ -40,10 +40,7 @@ impl Class for Function {
     const IMMUTABLE: bool = true;
     const METHOD: bool = true;
     const BARE_NAME: bool = true;
-
-    fn state() -> &'static ClassState {
-        &FUNCTION
-    }
+    const CLASS: &'static ClassState = &FUNCTION;
 
     fn table(t: &mut Table<Self>) {
         t.descriptor(bind_to);

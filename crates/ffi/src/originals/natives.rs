@@ -35,7 +35,7 @@ static NATIVES: PyOnceLock<Vec<Native>> = PyOnceLock::new();
 pub(crate) fn expect<T: Class>(class: &Bound<'_, PyType>) {
     let native = Native {
         class: class.clone().unbind(),
-        state: T::state(),
+        state: T::CLASS,
         hooks: T::HOOKS,
         not_called: T::NOT_CALLED,
         shown: T::SHOWN,

@@ -23,7 +23,7 @@ impl<T: Class> Obj<'_, T> {
         if cfg!(not(Py_3_12)) {
             return by_tag::<T>(self.class_version(), || self.as_any().get_type());
         }
-        match T::state().originals.replaced_in_main_class() {
+        match T::CLASS.originals.replaced_in_main_class() {
             Some(replaced) if self.is_of_main_class() => replaced,
             _ => self.compare(),
         }
@@ -33,13 +33,13 @@ impl<T: Class> Obj<'_, T> {
     /// last looked at.
     #[inline(always)]
     pub fn is_known(&self) -> bool {
-        self.is_of_main_class() && T::state().originals.main_finding.holds()
+        self.is_of_main_class() && T::CLASS.originals.main_finding.holds()
     }
 
     /// Whether the object is of the class that most instances are of.
     #[inline(always)]
     pub fn is_of_main_class(&self) -> bool {
-        T::state().is_of_main_class(self.as_any().as_ptr())
+        T::CLASS.is_of_main_class(self.as_any().as_ptr())
     }
 
     #[cold]
@@ -56,7 +56,7 @@ impl<T: Class> Obj<'_, T> {
     /// Whether the object's class sees what asyncio's functions do with attributes; see
     /// [`Class::OBSERVABLE`].
     pub fn has_observed_attributes(&self) -> bool {
-        T::state().is_observed(self.as_any().get_type().as_type_ptr())
+        T::CLASS.is_observed(self.as_any().get_type().as_type_ptr())
     }
 
     /// Whether all attributes of the object are those of its native class: what asyncio calls by name may be
@@ -71,13 +71,13 @@ impl<T: Class> Obj<'_, T> {
 #[inline(always)]
 fn by_tag<'py, T: Class>(tag: u32, class: impl FnOnce() -> Bound<'py, PyType>) -> Replaced {
     // No class has the tag 0: it stands for none.
-    let known = T::state().originals.up_to_date(T::STANDS_FOR_STOCK && !T::DERIVES_FROM_STOCK).known(tag);
-    known.unwrap_or_else(|| find_out(T::state(), &class()))
+    let known = T::CLASS.originals.up_to_date(T::STANDS_FOR_STOCK && !T::DERIVES_FROM_STOCK).known(tag);
+    known.unwrap_or_else(|| find_out(T::CLASS, &class()))
 }
 
 /// What is replaced in the class that most instances are of, looked at again and watched.
 fn look_at_main_class<T: Class>(py: Python<'_>) -> Replaced {
-    let (state, changes) = (T::state(), versions::changes());
+    let (state, changes) = (T::CLASS, versions::changes());
     let class = state.main_class(py);
     // First, so that it has a version. What cannot be watched any more has changed so often that the
     // interpreter gave up counting.
@@ -95,7 +95,7 @@ fn look_at_main_class<T: Class>(py: Python<'_>) -> Replaced {
 /// What of the native class itself is replaced, for the instances that native code makes.
 #[inline(always)]
 pub fn replaced_in<T: Class>(py: Python<'_>) -> Replaced {
-    let state = T::state();
+    let state = T::CLASS;
     match state.originals.replaced_in_main_class() {
         Some(replaced) if state.main_is_native() => replaced,
         _ if cfg!(Py_3_12) && state.main_is_native() => look_at_main_class::<T>(py),
@@ -105,7 +105,7 @@ pub fn replaced_in<T: Class>(py: Python<'_>) -> Replaced {
 
 /// Whether nothing has changed since [`replaced_in`] was asked.
 pub fn is_known<T: Class>() -> bool {
-    T::state().main_is_native() && T::state().originals.main_finding.holds()
+    T::CLASS.main_is_native() && T::CLASS.originals.main_finding.holds()
 }
 
 /// Finds out, and remembers. What cannot be found out counts as replaced: then everything goes by name.
@@ -160,7 +160,7 @@ fn compare(state: &'static ClassState, class: &Bound<'_, PyType>) -> PyResult<Re
 pub fn replaced_base_inits<'py, T: Class>(
     object: &Obj<'py, T>,
 ) -> PyResult<Vec<(Bound<'py, PyType>, Bound<'py, PyAny>)>> {
-    let replaced = T::state().originals.replaced_base_inits(object.py())?;
+    let replaced = T::CLASS.originals.replaced_base_inits(object.py())?;
     replaced.into_iter().map(|(class, init)| Ok((class, bind(&init, object.as_any())?))).collect()
 }
 
@@ -168,7 +168,7 @@ pub fn replaced_base_inits<'py, T: Class>(
 #[cold]
 pub fn refuse<T: Class>(object: &Obj<'_, T>) -> PyResult<()> {
     let class = object.as_any().get_type();
-    let Some(name) = nearest(T::state(), &class)?.originals.not_called(&class)? else { return Ok(()) };
+    let Some(name) = nearest(T::CLASS, &class)?.originals.not_called(&class)? else { return Ok(()) };
     Err(PyTypeError::new_err(format!(
         "{name}() is replaced, a step of asyncio's {} that yibu's does not go through: put the original back, or run this program on asyncio",
         class.name()?
@@ -195,7 +195,7 @@ pub fn replacement<'py, T: Class>(
     object: &Obj<'py, T>,
     function: TypeId,
 ) -> PyResult<Option<Bound<'py, PyAny>>> {
-    let (py, originals) = (object.py(), &T::state().originals);
+    let (py, originals) = (object.py(), &T::CLASS.originals);
     if originals.skips_replacement.take() {
         return Ok(None);
     }
@@ -210,7 +210,7 @@ pub fn replacement<'py, T: Class>(
 /// stands for: what the methods of classes derived from it call as `super().name()`.
 #[inline]
 pub fn replaced_in_base<'py, T: Class>(py: Python<'py>, name: &str) -> PyResult<Option<Bound<'py, PyAny>>> {
-    if replaced_in::<T>(py) == 0 { Ok(None) } else { look_in_base(T::state(), &T::class(py), name) }
+    if replaced_in::<T>(py) == 0 { Ok(None) } else { look_in_base(T::CLASS, &T::class(py), name) }
 }
 
 #[cold]

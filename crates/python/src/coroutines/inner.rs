@@ -217,10 +217,7 @@ impl Class for InnerCoroutine {
     type Header = Weak;
     const SUBCLASSABLE: bool = false;
     const CONSTRUCTIBLE: bool = false;
-
-    fn state() -> &'static ClassState {
-        &INNER
-    }
+    const CLASS: &'static ClassState = &INNER;
 
     fn table(t: &mut Table<Self>) {
         protocol(t);

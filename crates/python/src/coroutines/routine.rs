@@ -271,10 +271,7 @@ impl Class for Routine {
     const FREELIST: usize = 256;
     const AWAITED: bool = true;
     const CONSTRUCTIBLE: bool = false;
-
-    fn state() -> &'static ClassState {
-        &ROUTINE
-    }
+    const CLASS: &'static ClassState = &ROUTINE;
 
     fn table(t: &mut Table<Self>) {
         protocol(t);

@@ -100,10 +100,7 @@ impl Class for SpecialMethod {
     type Header = Weak;
     const SUBCLASSABLE: bool = false;
     const CONSTRUCTIBLE: bool = false;
-
-    fn state() -> &'static ClassState {
-        &SPECIAL_METHOD
-    }
+    const CLASS: &'static ClassState = &SPECIAL_METHOD;
 
     fn table(t: &mut Table<Self>) {
         t.descriptor(get);
@@ -151,10 +148,7 @@ impl Class for BoundRoutine {
     const AWAITED: bool = true;
     const SUBCLASSABLE: bool = false;
     const CONSTRUCTIBLE: bool = false;
-
-    fn state() -> &'static ClassState {
-        &BOUND_ROUTINE
-    }
+    const CLASS: &'static ClassState = &BOUND_ROUTINE;
 
     fn table(t: &mut Table<Self>) {
         // As a bound method has them.

@@ -140,10 +140,7 @@ impl Class for WakerCallback {
     type Header = Plain;
     const SUBCLASSABLE: bool = false;
     const CONSTRUCTIBLE: bool = false;
-
-    fn state() -> &'static ClassState {
-        &WAKER_CALLBACK
-    }
+    const CLASS: &'static ClassState = &WAKER_CALLBACK;
 
     fn table(t: &mut Table<Self>) {
         t.call(|callback, _args, _kwargs| {

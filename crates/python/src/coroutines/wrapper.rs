@@ -46,10 +46,7 @@ impl Class for CoroutineWrapper {
     type Header = Plain;
     const SUBCLASSABLE: bool = false;
     const CONSTRUCTIBLE: bool = false;
-
-    fn state() -> &'static ClassState {
-        &COROUTINE_WRAPPER
-    }
+    const CLASS: &'static ClassState = &COROUTINE_WRAPPER;
 
     fn table(t: &mut Table<Self>) {
         t.doc(c"A wrapper object implementing __await__ for coroutines.");

@@ -225,10 +225,7 @@ impl Class for Acceptor {
     type Header = Plain;
     const SUBCLASSABLE: bool = false;
     const CONSTRUCTIBLE: bool = false;
-
-    fn state() -> &'static ClassState {
-        &ACCEPTOR
-    }
+    const CLASS: &'static ClassState = &ACCEPTOR;
 
     fn table(t: &mut Table<Self>) {
         t.doc(c"Accepts the connections of one listening socket.");

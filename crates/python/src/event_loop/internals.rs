@@ -285,10 +285,7 @@ impl Class for EntryCallback {
     type Header = Plain;
     const SUBCLASSABLE: bool = false;
     const CONSTRUCTIBLE: bool = false;
-
-    fn state() -> &'static ClassState {
-        &ENTRY_CALLBACK
-    }
+    const CLASS: &'static ClassState = &ENTRY_CALLBACK;
 
     fn table(t: &mut Table<Self>) {
         t.call(|callback, _args, _kwargs| {

@@ -293,10 +293,7 @@ impl Class for Job {
     const FREELIST: usize = 256;
     const SUBCLASSABLE: bool = false;
     const CONSTRUCTIBLE: bool = false;
-
-    fn state() -> &'static ClassState {
-        &JOB
-    }
+    const CLASS: &'static ClassState = &JOB;
 
     fn table(t: &mut Table<Self>) {
         t.doc(c"A call that a worker of the default executor makes.");

@@ -238,10 +238,7 @@ impl Class for ThreadPool {
     type Header = DictAndWeak;
     const SUBCLASSABLE: bool = false;
     const CONSTRUCTIBLE: bool = false;
-
-    fn state() -> &'static ClassState {
-        &THREAD_POOL
-    }
+    const CLASS: &'static ClassState = &THREAD_POOL;
 
     fn table(t: &mut Table<Self>) {
         t.doc(c"The default executor of native loops.");

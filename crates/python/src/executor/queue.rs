@@ -125,10 +125,7 @@ impl Class for WorkQueue {
     type Header = Weak;
     const SUBCLASSABLE: bool = false;
     const CONSTRUCTIBLE: bool = false;
-
-    fn state() -> &'static ClassState {
-        &WORK_QUEUE
-    }
+    const CLASS: &'static ClassState = &WORK_QUEUE;
 
     fn table(t: &mut Table<Self>) {
         t.doc(c"The jobs of an executor that no worker has begun.");

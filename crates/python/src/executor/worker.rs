@@ -174,10 +174,7 @@ impl Class for Worker {
     type Header = Callable;
     const SUBCLASSABLE: bool = false;
     const CONSTRUCTIBLE: bool = false;
-
-    fn state() -> &'static ClassState {
-        &WORKER
-    }
+    const CLASS: &'static ClassState = &WORKER;
 
     fn table(t: &mut Table<Self>) {
         t.doc(c"What a thread of the default executor runs.");

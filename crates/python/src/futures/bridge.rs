@@ -289,10 +289,7 @@ impl Class for Chain {
     const FREELIST: usize = 64;
     const SUBCLASSABLE: bool = false;
     const CONSTRUCTIBLE: bool = false;
-
-    fn state() -> &'static ClassState {
-        &CHAIN
-    }
+    const CLASS: &'static ClassState = &CHAIN;
 
     fn table(_: &mut Table<Self>) {}
 

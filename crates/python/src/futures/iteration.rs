@@ -71,10 +71,7 @@ impl Class for FutureIter {
     const AWAITED: bool = true;
     const SUBCLASSABLE: bool = false;
     const CONSTRUCTIBLE: bool = false;
-
-    fn state() -> &'static ClassState {
-        &FUTURE_ITER
-    }
+    const CLASS: &'static ClassState = &FUTURE_ITER;
 
     fn table(t: &mut Table<Self>) {
         t.iter(|iterator| Ok(iterator.as_any().clone()));

@@ -198,10 +198,7 @@ impl Class for StepWatch {
     const NAME: &'static CStr = c"yibu._yibu._StepWatch";
     type Header = Plain;
     const SUBCLASSABLE: bool = false;
-
-    fn state() -> &'static ClassState {
-        &STEP_WATCH
-    }
+    const CLASS: &'static ClassState = &STEP_WATCH;
 
     fn table(t: &mut Table<Self>) {
         t.doc(c"_StepWatch(threshold)\n--\n\nTells of steps of any loop that take longer than the threshold, in seconds.");

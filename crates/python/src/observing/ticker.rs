@@ -40,10 +40,7 @@ impl Class for Ticker {
     const NAME: &'static CStr = c"yibu._yibu._Ticker";
     type Header = Plain;
     const SUBCLASSABLE: bool = false;
-
-    fn state() -> &'static ClassState {
-        &TICKER
-    }
+    const CLASS: &'static ClassState = &TICKER;
 
     fn table(t: &mut Table<Self>) {
         t.doc(c"_Ticker()\n--\n\nKeeps the clock of observed loops.");

@@ -183,10 +183,10 @@ fn hidden(queue: &Obj<'_, Queue>) -> PyResult<Replaced> {
 
 #[cold]
 fn kind_of(queue: &Obj<'_, Queue>) -> PyResult<Kind> {
-    let native = originals::nearest(Queue::state(), &queue.as_any().get_type())?;
+    let native = originals::nearest(Queue::CLASS, &queue.as_any().get_type())?;
     Ok(match native {
-        native if std::ptr::eq(native, PriorityQueue::state()) => Kind::Priority,
-        native if std::ptr::eq(native, LifoQueue::state()) => Kind::Lifo,
+        native if std::ptr::eq(native, PriorityQueue::CLASS) => Kind::Priority,
+        native if std::ptr::eq(native, LifoQueue::CLASS) => Kind::Lifo,
         _ => Kind::Fifo,
     })
 }

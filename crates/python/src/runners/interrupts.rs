@@ -117,10 +117,7 @@ impl Class for Interrupt {
     type Header = Plain;
     const SUBCLASSABLE: bool = false;
     const CONSTRUCTIBLE: bool = false;
-
-    fn state() -> &'static ClassState {
-        &INTERRUPT
-    }
+    const CLASS: &'static ClassState = &INTERRUPT;
 
     fn table(t: &mut Table<Self>) {
         t.doc(c"What Ctrl-C does while a Runner runs.");

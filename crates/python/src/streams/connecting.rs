@@ -217,10 +217,7 @@ impl Class for Factory {
     type Header = Callable;
     const SUBCLASSABLE: bool = false;
     const CONSTRUCTIBLE: bool = false;
-
-    fn state() -> &'static ClassState {
-        &FACTORY
-    }
+    const CLASS: &'static ClassState = &FACTORY;
 
     fn table(t: &mut Table<Self>) {
         t.doc(c"Makes the protocols of streams.");

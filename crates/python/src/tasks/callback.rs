@@ -118,10 +118,7 @@ impl Class for TaskCallback {
     type Header = Plain;
     const SUBCLASSABLE: bool = false;
     const CONSTRUCTIBLE: bool = false;
-
-    fn state() -> &'static ClassState {
-        &TASK_CALLBACK
-    }
+    const CLASS: &'static ClassState = &TASK_CALLBACK;
 
     fn table(t: &mut Table<Self>) {
         t.call(|callback, args, kwargs| {

@@ -81,10 +81,7 @@ impl Class for Submission {
     type Header = Plain;
     const SUBCLASSABLE: bool = false;
     const CONSTRUCTIBLE: bool = false;
-
-    fn state() -> &'static ClassState {
-        &SUBMISSION
-    }
+    const CLASS: &'static ClassState = &SUBMISSION;
 
     fn table(t: &mut Table<Self>) {
         t.call(|submission, _args, _kwargs| start(submission));

@@ -158,10 +158,7 @@ impl Class for TraceWriter {
     const NAME: &'static CStr = c"yibu._yibu._TraceWriter";
     type Header = Plain;
     const SUBCLASSABLE: bool = false;
-
-    fn state() -> &'static ClassState {
-        &TRACE_WRITER
-    }
+    const CLASS: &'static ClassState = &TRACE_WRITER;
 
     fn table(t: &mut Table<Self>) {
         t.doc(c"_TraceWriter(fd, records, process, program)\n--\n\nRecords what loops do, and writes it.");

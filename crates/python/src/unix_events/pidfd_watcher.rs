@@ -194,10 +194,7 @@ impl Class for Child {
     type Header = Plain;
     const SUBCLASSABLE: bool = false;
     const CONSTRUCTIBLE: bool = false;
-
-    fn state() -> &'static ClassState {
-        &CHILD
-    }
+    const CLASS: &'static ClassState = &CHILD;
 
     fn table(t: &mut Table<Self>) {
         t.doc(c"A child process that a loop watches.");

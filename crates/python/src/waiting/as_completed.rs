@@ -300,10 +300,7 @@ impl Class for AsCompletedIterator {
     type Header = Combinable;
     const SUBCLASSABLE: bool = false;
     const CONSTRUCTIBLE: bool = false;
-
-    fn state() -> &'static ClassState {
-        &AS_COMPLETED_ITERATOR
-    }
+    const CLASS: &'static ClassState = &AS_COMPLETED_ITERATOR;
 
     #[cfg(Py_3_13)]
     fn stock(py: Python<'_>) -> PyResult<Option<&Bound<'_, pyo3::types::PyType>>> {
@@ -343,10 +340,7 @@ impl Class for AsCompleted {
     type Header = Plain;
     const SUBCLASSABLE: bool = false;
     const CONSTRUCTIBLE: bool = false;
-
-    fn state() -> &'static ClassState {
-        &AS_COMPLETED_STATE
-    }
+    const CLASS: &'static ClassState = &AS_COMPLETED_STATE;
 
     fn table(_: &mut Table<Self>) {}
 

@@ -209,10 +209,7 @@ impl Class for Wait {
     const FREELIST: usize = 64;
     const SUBCLASSABLE: bool = false;
     const CONSTRUCTIBLE: bool = false;
-
-    fn state() -> &'static ClassState {
-        &WAIT_STATE
-    }
+    const CLASS: &'static ClassState = &WAIT_STATE;
 
     fn table(t: &mut Table<Self>) {
         t.doc(c"What is still to come before a wait() is over.");

@@ -160,10 +160,7 @@ impl Class for SendfileProtocol {
     type Header = Plain;
     const SUBCLASSABLE: bool = false;
     const CONSTRUCTIBLE: bool = false;
-
-    fn state() -> &'static ClassState {
-        &SENDFILE_PROTOCOL
-    }
+    const CLASS: &'static ClassState = &SENDFILE_PROTOCOL;
 
     fn table(t: &mut Table<Self>) {
         t.doc(c"Stands in for a protocol while a file is copied over its transport.");
