@@ -17,13 +17,10 @@ use crate::ffi::combined::Base;
 use crate::ffi::{Args, Class, Obj, Output, Signature, Table, none};
 use crate::stock;
 
-/// A class whose objects can be copied.
+/// A class whose objects can be copied: what `vars()` shows of one, and what is said here.
 pub trait Copied: Class {
-    /// What an instance of asyncio's class has in its `__dict__`.
-    const STATE: &'static [&'static str];
-    /// What it has there only once there is something to say.
-    const RARE_STATE: &'static [&'static str] = &[];
-    /// What it has there of another object that it has: the name of that object, and names of attributes.
+    /// What an instance of asyncio's class has in its `__dict__` of another object that it has: the name of
+    /// that object, and names of attributes.
     const STATE_OF_ANOTHER: (&'static str, &'static [&'static str]) = ("", &[]);
 }
 
@@ -44,7 +41,7 @@ static SHARES: Mutex<Vec<&'static Share>> = Mutex::new(Vec::new());
 /// The methods by which objects are copied.
 pub fn table<T: Copied>(t: &mut Table<T>) {
     let share = const {
-        &Share { class: T::class, state: T::STATE, rare: T::RARE_STATE, of_another: T::STATE_OF_ANOTHER }
+        &Share { class: T::class, state: T::SHOWN, rare: T::SHOWN_WHEN_SET, of_another: T::STATE_OF_ANOTHER }
     };
     SHARES.lock().unwrap_or_else(PoisonError::into_inner).push(share);
     t.noargs(c"__getstate__", state, "What a copy of it starts from.");

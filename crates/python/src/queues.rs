@@ -262,10 +262,7 @@ const STATE: [&str; 7] =
 #[cfg(not(Py_3_13))]
 const STATE: [&str; 6] = ["_maxsize", "_getters", "_putters", "_unfinished_tasks", "_finished", "_queue"];
 
-impl Copied for Queue {
-    const STATE: &'static [&'static str] = &STATE;
-    const RARE_STATE: &'static [&'static str] = &["_loop"];
-}
+impl Copied for Queue {}
 
 impl Class for Queue {
     const NAME: &'static CStr = c"yibu.Queue";
@@ -278,8 +275,8 @@ impl Class for Queue {
         if finished::calls_events(py) { Hook::Finished.bit() } else { 0 }
     }
 
-    const SHOWN: &'static [&'static str] = <Self as Copied>::STATE;
-    const SHOWN_WHEN_SET: &'static [&'static str] = <Self as Copied>::RARE_STATE;
+    const SHOWN: &'static [&'static str] = &STATE;
+    const SHOWN_WHEN_SET: &'static [&'static str] = &["_loop"];
     const NONE_BEFORE_INIT: Option<&'static str> = Some("_maxsize");
 
     stands_for! { QUEUE, stock::queue }

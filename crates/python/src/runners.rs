@@ -315,10 +315,7 @@ fn cancel_all_tasks(event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
     Ok(())
 }
 
-impl Copied for Runner {
-    const STATE: &'static [&'static str] =
-        &["_state", "_debug", "_loop_factory", "_loop", "_context", "_interrupt_count", "_set_event_loop"];
-}
+impl Copied for Runner {}
 
 impl Class for Runner {
     const NAME: &'static CStr = c"yibu.Runner";
@@ -326,8 +323,8 @@ impl Class for Runner {
 
     const FUNCTIONS: bool = true;
 
-    const SHOWN: &'static [&'static str] = <Self as Copied>::STATE;
-    const SHOWN_WHEN_SET: &'static [&'static str] = <Self as Copied>::RARE_STATE;
+    const SHOWN: &'static [&'static str] =
+        &["_state", "_debug", "_loop_factory", "_loop", "_context", "_interrupt_count", "_set_event_loop"];
 
     stands_for! { RUNNER, stock::runner }
 

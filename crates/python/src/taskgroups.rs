@@ -299,8 +299,15 @@ fn attributes(t: &mut Table<TaskGroup>) {
     }
 }
 
-impl Copied for TaskGroup {
-    const STATE: &'static [&'static str] = &[
+impl Copied for TaskGroup {}
+
+impl Class for TaskGroup {
+    const NAME: &'static CStr = c"yibu.TaskGroup";
+    type Header = Combinable;
+    const FREELIST: usize = 64;
+    const FUNCTIONS: bool = true;
+
+    const SHOWN: &'static [&'static str] = &[
         "_entered",
         "_exiting",
         "_aborting",
@@ -312,16 +319,6 @@ impl Copied for TaskGroup {
         "_base_error",
         "_on_completed_fut",
     ];
-}
-
-impl Class for TaskGroup {
-    const NAME: &'static CStr = c"yibu.TaskGroup";
-    type Header = Combinable;
-    const FREELIST: usize = 64;
-    const FUNCTIONS: bool = true;
-
-    const SHOWN: &'static [&'static str] = <Self as Copied>::STATE;
-    const SHOWN_WHEN_SET: &'static [&'static str] = <Self as Copied>::RARE_STATE;
 
     stands_for! { TASK_GROUP, stock::task_group }
 

@@ -280,9 +280,7 @@ fn attributes(t: &mut Table<Timeout>) {
     objects! { t: c"_task" => task }
 }
 
-impl Copied for Timeout {
-    const STATE: &'static [&'static str] = &["_state", "_timeout_handler", "_task", "_when"];
-}
+impl Copied for Timeout {}
 
 impl Class for Timeout {
     const NAME: &'static CStr = c"yibu.Timeout";
@@ -290,8 +288,7 @@ impl Class for Timeout {
     const FREELIST: usize = 256;
     const FUNCTIONS: bool = true;
 
-    const SHOWN: &'static [&'static str] = <Self as Copied>::STATE;
-    const SHOWN_WHEN_SET: &'static [&'static str] = <Self as Copied>::RARE_STATE;
+    const SHOWN: &'static [&'static str] = &["_state", "_timeout_handler", "_task", "_when"];
 
     stands_for! { TIMEOUT, stock::timeout }
 

@@ -326,10 +326,7 @@ fn attributes(t: &mut Table<Barrier>) {
     );
 }
 
-impl Copied for Barrier {
-    const STATE: &'static [&'static str] = &["_cond", "_parties", "_state", "_count"];
-    const RARE_STATE: &'static [&'static str] = &["_loop"];
-}
+impl Copied for Barrier {}
 
 const AEXIT: Signature<0> = Signature::new_method("Barrier.__aexit__", "*args");
 
@@ -340,8 +337,8 @@ impl Class for Barrier {
     const FUNCTIONS: bool = true;
     const OBSERVABLE: bool = true;
 
-    const SHOWN: &'static [&'static str] = <Self as Copied>::STATE;
-    const SHOWN_WHEN_SET: &'static [&'static str] = <Self as Copied>::RARE_STATE;
+    const SHOWN: &'static [&'static str] = &["_cond", "_parties", "_state", "_count"];
+    const SHOWN_WHEN_SET: &'static [&'static str] = &["_loop"];
 
     stands_for! { BARRIER, stock::barrier }
 

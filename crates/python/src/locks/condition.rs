@@ -322,8 +322,6 @@ fn entered<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyResult<St
 }
 
 impl Copied for Condition {
-    const STATE: &'static [&'static str] = &["_waiters", "_lock"];
-    const RARE_STATE: &'static [&'static str] = &["_loop"];
     // asyncio's conditions find these methods nowhere else.
     const STATE_OF_ANOTHER: (&'static str, &'static [&'static str]) =
         ("_lock", &["locked", "acquire", "release"]);
@@ -363,8 +361,8 @@ impl Class for Condition {
     const FUNCTIONS: bool = true;
     const OBSERVABLE: bool = true;
 
-    const SHOWN: &'static [&'static str] = <Self as Copied>::STATE;
-    const SHOWN_WHEN_SET: &'static [&'static str] = <Self as Copied>::RARE_STATE;
+    const SHOWN: &'static [&'static str] = &["_waiters", "_lock"];
+    const SHOWN_WHEN_SET: &'static [&'static str] = &["_loop"];
 
     stands_for! { CONDITION, stock::condition }
 

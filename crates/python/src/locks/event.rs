@@ -73,10 +73,7 @@ fn resume<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyResult<Ste
     Ok(Step::Return(taken(py, &routine.first)))
 }
 
-impl Copied for Event {
-    const STATE: &'static [&'static str] = &["_waiters", "_value"];
-    const RARE_STATE: &'static [&'static str] = &["_loop"];
-}
+impl Copied for Event {}
 
 impl HasWaiters for Event {
     const LAZY_WAITERS: bool = false;
@@ -92,8 +89,8 @@ impl Class for Event {
     const FUNCTIONS: bool = true;
     const OBSERVABLE: bool = true;
 
-    const SHOWN: &'static [&'static str] = <Self as Copied>::STATE;
-    const SHOWN_WHEN_SET: &'static [&'static str] = <Self as Copied>::RARE_STATE;
+    const SHOWN: &'static [&'static str] = &["_waiters", "_value"];
+    const SHOWN_WHEN_SET: &'static [&'static str] = &["_loop"];
 
     stands_for! { EVENT, stock::event }
 

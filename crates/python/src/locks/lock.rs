@@ -107,10 +107,7 @@ fn resume<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyResult<Ste
     Ok(Step::Return(taken(py, &routine.first)))
 }
 
-impl Copied for Lock {
-    const STATE: &'static [&'static str] = &["_waiters", "_locked"];
-    const RARE_STATE: &'static [&'static str] = &["_loop"];
-}
+impl Copied for Lock {}
 
 impl HasWaiters for Lock {
     const LAZY_WAITERS: bool = true;
@@ -146,8 +143,8 @@ impl Class for Lock {
     const FUNCTIONS: bool = true;
     const OBSERVABLE: bool = true;
 
-    const SHOWN: &'static [&'static str] = <Self as Copied>::STATE;
-    const SHOWN_WHEN_SET: &'static [&'static str] = <Self as Copied>::RARE_STATE;
+    const SHOWN: &'static [&'static str] = &["_waiters", "_locked"];
+    const SHOWN_WHEN_SET: &'static [&'static str] = &["_loop"];
 
     stands_for! { LOCK, stock::lock }
 

@@ -205,10 +205,7 @@ fn release(semaphore: &Obj<'_, Semaphore>) -> PyResult<()> {
     wake_next(semaphore).map(drop)
 }
 
-impl Copied for Semaphore {
-    const STATE: &'static [&'static str] = &["_waiters", "_value"];
-    const RARE_STATE: &'static [&'static str] = &["_loop"];
-}
+impl Copied for Semaphore {}
 
 impl HasWaiters for Semaphore {
     const LAZY_WAITERS: bool = true;
@@ -230,10 +227,7 @@ impl AsyncWith for Semaphore {
     }
 }
 
-impl Copied for BoundedSemaphore {
-    const STATE: &'static [&'static str] = &["_bound_value", "_waiters", "_value"];
-    const RARE_STATE: &'static [&'static str] = &["_loop"];
-}
+impl Copied for BoundedSemaphore {}
 
 impl HasWaiters for BoundedSemaphore {
     const LAZY_WAITERS: bool = true;
@@ -267,8 +261,8 @@ impl Class for Semaphore {
     const FUNCTIONS: bool = true;
     const OBSERVABLE: bool = true;
 
-    const SHOWN: &'static [&'static str] = <Self as Copied>::STATE;
-    const SHOWN_WHEN_SET: &'static [&'static str] = <Self as Copied>::RARE_STATE;
+    const SHOWN: &'static [&'static str] = &["_waiters", "_value"];
+    const SHOWN_WHEN_SET: &'static [&'static str] = &["_loop"];
 
     stands_for! { SEMAPHORE, stock::semaphore }
 
@@ -331,8 +325,8 @@ impl Class for BoundedSemaphore {
         Some(Extended::by::<Semaphore>())
     }
 
-    const SHOWN: &'static [&'static str] = <Self as Copied>::STATE;
-    const SHOWN_WHEN_SET: &'static [&'static str] = <Self as Copied>::RARE_STATE;
+    const SHOWN: &'static [&'static str] = &["_bound_value", "_waiters", "_value"];
+    const SHOWN_WHEN_SET: &'static [&'static str] = &["_loop"];
 
     stands_for! { BOUNDED_SEMAPHORE, stock::bounded_semaphore }
 

@@ -87,10 +87,7 @@ fn attributes(t: &mut Table<StreamReader>) {
     copying::table(t);
 }
 
-impl Copied for StreamReader {
-    const STATE: &'static [&'static str] =
-        &["_limit", "_loop", "_buffer", "_eof", "_waiter", "_exception", "_transport", "_paused"];
-}
+impl Copied for StreamReader {}
 
 impl Class for StreamReader {
     const NAME: &'static CStr = c"yibu.StreamReader";
@@ -99,8 +96,8 @@ impl Class for StreamReader {
     const FUNCTIONS: bool = true;
     const OBSERVABLE: bool = true;
 
-    const SHOWN: &'static [&'static str] = <Self as Copied>::STATE;
-    const SHOWN_WHEN_SET: &'static [&'static str] = <Self as Copied>::RARE_STATE;
+    const SHOWN: &'static [&'static str] =
+        &["_limit", "_loop", "_buffer", "_eof", "_waiter", "_exception", "_transport", "_paused"];
     const NONE_BEFORE_INIT: Option<&'static str> = Some("_loop");
 
     stands_for! { STREAM_READER, stock::stream_reader }
