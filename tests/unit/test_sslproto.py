@@ -83,6 +83,17 @@ class TestConstruction:
         assert not nameless._sslcontext.check_hostname
         nameless._app_transport.close()
 
+    @pytest.mark.yibu_only(before=(3, 14))  # stock accepted a certificate of any name
+    @pytest.mark.parametrize("name", [None, ""])
+    def test_a_client_that_checks_names_needs_one(self, kind, loop, name):
+        with pytest.raises(ValueError, match=r"^check_hostname requires server_hostname$"):
+            kind(loop, App(), client_context(), None, False, name)
+
+    def test_a_client_that_checks_no_name_needs_none(self, kind, loop):
+        context = client_context()
+        context.check_hostname = False
+        kind(loop, App(), context, None)._app_transport.close()
+
     def test_classes(self, shaken):
         server, _ = shaken
         assert isinstance(server.tls, asyncio.BufferedProtocol)

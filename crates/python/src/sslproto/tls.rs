@@ -7,7 +7,7 @@
 
 use std::cell::Cell;
 
-use pyo3::exceptions::PyRuntimeError;
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyMemoryView, PyType};
@@ -74,6 +74,18 @@ pub fn is_context(object: &Bound<'_, PyAny>) -> PyResult<bool> {
     object.is_instance(classes(object.py())?.context.bind(object.py()))
 }
 
+/// ValueError for a client whose context checks the name of the server and who has none to compare with.
+/// Newer versions of `ssl` refuse this in `wrap_bio`; older ones accept a certificate of any name.
+fn require_name(context: &Bound<'_, PyAny>, server_hostname: &Bound<'_, PyAny>) -> PyResult<()> {
+    if server_hostname.is_none()
+        && is_context(context)?
+        && context.getattr(name!("check_hostname"))?.is_truthy()?
+    {
+        return Err(PyValueError::new_err("check_hostname requires server_hostname"));
+    }
+    Ok(())
+}
+
 /// `SSLAgainErrors`: None for one of them, the error otherwise.
 fn unless_again<T>(py: Python<'_>, outcome: PyResult<T>) -> PyResult<Option<T>> {
     match outcome {
@@ -126,7 +138,7 @@ pub struct Tls {
 }
 
 impl Tls {
-    /// `context.wrap_bio(...)`.
+    /// `context.wrap_bio(...)`. The name of the server is None where there is none.
     pub fn wrap<'py>(
         &self,
         context: &Bound<'py, PyAny>,
@@ -134,6 +146,9 @@ impl Tls {
         server_hostname: &Bound<'py, PyAny>,
     ) -> PyResult<()> {
         let py = context.py();
+        if !server_side {
+            require_name(context, server_hostname)?;
+        }
         let memory = SSLPROTO.global(py, "ssl")?.getattr(name!("MemoryBIO"))?;
         let (incoming, outgoing) = (memory.call0()?, memory.call0()?);
         let keywords = PyDict::new(py);
