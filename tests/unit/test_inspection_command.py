@@ -113,7 +113,7 @@ def test_an_interrupt(start):
 import os, signal, sys
 from yibu.inspection import client, command
 
-def ask(pid, *, sample, timeout):
+def ask(pid, **options):
     os.kill(os.getpid(), signal.SIGINT)
     signal.pause()
 

@@ -1,6 +1,7 @@
 """`yibu.inspect()` and `python -m yibu ps`: tasks of another process, by a socket of its user's own."""
 
 import contextlib
+import gc
 import json
 import os
 import signal
@@ -14,7 +15,7 @@ import time
 
 import pytest
 import yibu
-from yibu.inspection import client, messages, sockets
+from yibu.inspection import client, messages, observed, server, silence, sockets
 
 pytestmark = pytest.mark.yibu_only
 
@@ -104,6 +105,18 @@ def command(impl):
         )
 
     return run
+
+
+def _read_soon(is_unread):
+    """The same question, asked until the other side had time to read."""
+
+    def asked(connection):
+        end = time.monotonic() + 20
+        while is_unread(connection) and time.monotonic() < end:
+            time.sleep(0.01)
+        return is_unread(connection)
+
+    return asked
 
 
 class TestCommand:
@@ -198,6 +211,25 @@ class TestCommand:
         finally:
             os.kill(process.pid, signal.SIGCONT)
         assert shown.returncode == 1 and "it is stopped" in shown.stderr
+
+    def test_a_thread_that_keeps_the_interpreter(self, start, monkeypatch):
+        """One line says so, long before the time is over."""
+        monkeypatch.setattr(silence, "PATIENCE", 0.1)
+        process = start(BLOCKED.format('__import__("re").match("(a+)+$", "a" * 60 + "b")'), "--inspect")
+        lines = []
+        with pytest.raises(client.Unreachable, match="within 3 s: something keeps Python's interpreter"):
+            client.ask(process.pid, sample=0, timeout=3, tell=lines.append)
+        (line,) = lines
+        assert line.startswith(f"process {process.pid} has not taken the question for 0.1 s, and may yet: ")
+        assert "in code that is not Python's: the main thread (" in line
+
+    def test_a_long_look_is_no_silence(self, start, monkeypatch):
+        monkeypatch.setattr(silence, "PATIENCE", 0.1)
+        process = start(WAITING, "--inspect")
+        monkeypatch.setattr(silence, "_is_unread", _read_soon(silence._is_unread))
+        lines = []
+        assert len(list(client.ask(process.pid, sample=0.5, timeout=30, tell=lines.append))) == 4
+        assert not lines
 
     def test_by_a_signal(self, start, command):
         process = start(WAITING, "--inspect-signal", "USR1")
@@ -519,6 +551,17 @@ class TestDumps:
             """
         )
         assert (ran.stderr, ran.returncode) == ("", 0)
+
+
+@pytest.mark.parametrize("is_short", [True, False])
+def test_the_collector_while_threads_are_sampled(monkeypatch, is_short):
+    """It would walk through all descriptions, so it waits for the end of a short look."""
+    collects = []
+    monkeypatch.setattr(observed.Samples, "wait", lambda _samples, _seconds: collects.append(gc.isenabled()))
+    monkeypatch.setattr(server, "_SHORT", 1.0 if is_short else 0.0)
+    server.answer_to({"ask": "tasks", "sample": 0.001})
+    assert set(collects) == {not is_short}
+    assert gc.isenabled()
 
 
 def test_ages():

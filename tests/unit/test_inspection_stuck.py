@@ -11,6 +11,7 @@ import threading
 import pytest
 import yibu
 from yibu.inspection.reach import Reach
+from yibu.inspection.wakers import Wakers
 
 from tests.unit.stuck import tree_of
 
@@ -454,3 +455,36 @@ def test_a_crowd_is_looked_at_once(aio, monkeypatch):
 
     assert len(words(outer)) == 1
     assert len(made) <= 510
+
+
+def test_each_task_of_a_chain_is_freed_once(aio, monkeypatch):
+    """From one end of a pipeline to the other, whose first stage waits for the time."""
+    freed = []
+
+    def add_free(self, indexes, add_free=Wakers.add_free):
+        freed.extend(indexes)
+        return add_free(self, indexes)
+
+    monkeypatch.setattr(Wakers, "add_free", add_free)
+
+    async def outer():
+        queues = [aio.Queue() for _ in range(50)]
+
+        async def source():
+            await aio.sleep(100)
+            queues[0].put_nowait(1)
+
+        async def stage(number):
+            queues[number].put_nowait(await queues[number - 1].get())
+
+        async def after(task):
+            await task
+
+        async with aio.TaskGroup() as group:
+            group.create_task(source())
+            last = [group.create_task(stage(number)) for number in range(1, 50)][-1]
+            for _ in range(50):
+                last = group.create_task(after(last))
+
+    assert not problems(outer)
+    assert len(freed) == len(set(freed)) <= 101

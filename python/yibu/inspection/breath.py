@@ -32,15 +32,28 @@ class Breath:
 def yielding() -> Iterator[None]:
     """Have this thread hold up others as little as possible.
 
-    Threads that want the interpreter get it after half a millisecond, and the garbage collector
-    does not walk the whole heap because of what describing tasks allocates. Both are as before afterwards.
+    Threads that want the interpreter get it after half a millisecond, and the garbage collector does not run.
+    Both are as before afterwards.
     """
-    interval, collects = sys.getswitchinterval(), gc.isenabled()
+    interval = sys.getswitchinterval()
     sys.setswitchinterval(min(interval, _HOLD))
+    try:
+        with uncollected():
+            yield
+    finally:
+        sys.setswitchinterval(interval)
+
+
+@contextlib.contextmanager
+def uncollected() -> Iterator[None]:
+    """Keep the garbage collector from running because of what describing tasks allocates.
+
+    It runs soon after the end if most of that is still there, and then walks through all of it at once.
+    """
+    collects = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
         if collects:
             gc.enable()
-        sys.setswitchinterval(interval)

@@ -32,8 +32,9 @@ class Size:
 
     queue: Any
     items: int
-    tasks: list[str]
-    ids: list[int]
+    tasks: dict[str, int]
+    """By name their `id`."""
+
     variables: list[str]
     """Those of modules, as `module.name`."""
 
@@ -44,7 +45,7 @@ def sizes(breathe: Callable[[], None]) -> dict[int, Size]:
 
     def size_of(queue: Any) -> Size:
         if id(queue) not in found:
-            found[id(queue)] = Size(queue, queue.qsize(), [], [], [])
+            found[id(queue)] = Size(queue, queue.qsize(), {}, [])
         return found[id(queue)]
 
     all_rows = rows.read(breathe)
@@ -52,10 +53,7 @@ def sizes(breathe: Callable[[], None]) -> dict[int, Size]:
         breathe()
         row = all_rows.pop()
         for queue in _queues_of(row):
-            size = size_of(queue)
-            if row.name not in size.tasks:
-                size.tasks.append(row.name)
-                size.ids.append(id(row.task))
+            size_of(queue).tasks.setdefault(row.name, id(row.task))
     for name, queue in _queues_of_modules(breathe):
         size_of(queue).variables.append(name)
     return found
@@ -135,7 +133,7 @@ def problems(before: dict[int, Size], after: dict[int, Size]) -> list[Problem]:
                 f"a {type(size.queue).__name__} has {size.items:,} items, {size.items - first.items:,} more "
                 f"than a moment ago; {_known_by(size)}"
             )
-            found.append(Problem("growing queue", words, tuple(size.ids), certain=False))
+            found.append(Problem("growing queue", words, tuple(size.tasks.values()), certain=False))
     return found
 
 

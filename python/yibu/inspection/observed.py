@@ -38,30 +38,32 @@ def take(seconds: float, breathe: Breath, *, probing: bool = False) -> TaskTree:
     if probing:
         probe.post()
     end = samples.begun + seconds
+    if seconds:  # however long it took to describe the tasks
+        samples.wait(min(_INTERVAL, seconds))
     while (left := end - time.monotonic()) > 0:
         samples.wait(min(_INTERVAL, left))
     samples.end()
     pools = executors.take()
     with yielding():
         sizes = growing.sizes(breathe)
-    blocked = blockages.seen()
-    problems = [
-        *samples.problems(tree),
-        *blockages.problems(blocked),
-        *executors.problems(earlier_pools, pools),
-        *growing.problems(queues, sizes),
-        *tree.problems,
-    ]
-    return dataclasses.replace(
-        tree,
-        loops=_loops(tree, samples),
-        problems=tuple(problems),
-        resources=resources.with_sizes(tree.resources, queues, sizes),
-        connections=sockets,
-        executors=pools,
-        blockages=blocked,
-        watch_threshold=blockages.threshold(),
-    )
+        blocked = blockages.seen()
+        problems = [
+            *samples.problems(tree),
+            *blockages.problems(blocked),
+            *executors.problems(earlier_pools, pools),
+            *growing.problems(queues, sizes),
+            *tree.problems,
+        ]
+        return dataclasses.replace(
+            tree,
+            loops=_loops(tree, samples),
+            problems=tuple(problems),
+            resources=resources.with_sizes(tree.resources, queues, sizes),
+            connections=sockets,
+            executors=pools,
+            blockages=blocked,
+            watch_threshold=blockages.threshold(),
+        )
 
 
 def _loops(tree: TaskTree, samples: Samples) -> tuple[LoopDescription, ...]:

@@ -41,27 +41,50 @@ def _needs(snapshot: Snapshot, index: int, wait: Wait) -> Needs:
 def _stuck(snapshot: Snapshot, needs: list[Needs], wakers: Wakers) -> set[int]:
     """The rows that cannot go on: all rows, without those of which it can be said that they may."""
     stuck = {index for index, (needed, _any_of) in enumerate(needs) if needed or index in wakers.waiting}
+    missing, needing = _missing(needs, stuck)
+    asked = {index for index in stuck if not needs[index][0]}
+    freed = [index for index, count in missing.items() if not count]
+    freed += [index for index in asked if wakers.may_wake(index)]
+    news = [index for index in range(len(needs)) if index not in stuck]
     while True:
-        freed = {
-            index
-            for index in stuck
-            if needs[index][0]
-            and (any if needs[index][1] else all)(other not in stuck for other in needs[index][0])
-        }
-        if not freed:
-            asked = [index for index in stuck if not needs[index][0]]
-            if asked:
-                wakers.add_free(stuck)
-            freed = {index for index in asked if wakers.may_wake(index)}
+        while freed:
+            snapshot.breathe()
+            index = freed.pop()
+            if index not in stuck:
+                continue
+            stuck.remove(index)
+            asked.discard(index)
+            news.append(index)
+            for other in needing.get(index, ()):
+                missing[other] -= 1
+                if not missing[other]:
+                    freed.append(other)
+        if asked:
+            freed = [index for index in wakers.add_free(news) if index in asked]
+            news = []
         if not freed:
             break
-        stuck -= freed
     limited = time_limits.limited(snapshot, stuck)
     if limited:
         needs = [([], False) if index in limited else need for index, need in enumerate(needs)]
         wakers.waiting -= limited
         return _stuck(snapshot, needs, wakers)
     return stuck
+
+
+def _missing(needs: list[Needs], stuck: set[int]) -> tuple[dict[int, int], dict[int, list[int]]]:
+    """For each row that needs others how many more have to be free for it, and by row those that need it."""
+    missing: dict[int, int] = {}
+    needing: dict[int, list[int]] = {}
+    for index in stuck:
+        needed, any_of = needs[index]
+        if not needed:
+            continue
+        held = [other for other in needed if other in stuck]
+        missing[index] = int(len(held) == len(needed)) if any_of else len(held)
+        for other in held:
+            needing.setdefault(other, []).append(index)
+    return missing, needing
 
 
 def _deadlocks(snapshot: Snapshot) -> list[Problem]:
@@ -94,6 +117,7 @@ def _deadlocks(snapshot: Snapshot) -> list[Problem]:
         if index in path:
             circle = path[path.index(index) :]
             found.append(_deadlock(snapshot, circle, needs))
+    wakers.forget()
     return found
 
 

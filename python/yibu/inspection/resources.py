@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from typing import TYPE_CHECKING, Any
 
 from yibu.inspection.parts import ResourceDescription
@@ -84,6 +85,6 @@ def with_sizes(
             known = ResourceDescription(key, "queue", type(size.queue).__name__, 0, (), limit=limit)
         first = before.get(key)
         growth = size.items - first.items if first is not None and first.queue is size.queue else None
-        users = tuple(size.ids[:_SHOWN])
+        users = tuple(itertools.islice(size.tasks.values(), _SHOWN))
         found[key] = dataclasses.replace(known, items=size.items, growth=growth, users=users)
     return tuple(found.values())

@@ -17,7 +17,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from yibu.inspection import messages, sockets
-from yibu.inspection.breath import Breath, yielding
+from yibu.inspection.breath import Breath, uncollected, yielding
 from yibu.inspection.rows import BATCH
 
 if TYPE_CHECKING:
@@ -33,6 +33,9 @@ _ANSWER_PATIENCE = 60.0
 _LOOKS = 10.0
 """Seconds after which the thread looks whether its descriptors are still its own. The kernel tells of one
 that is closed, and not of one whose number is another file's at once."""
+
+_SHORT = 1.0
+"""For so many seconds a program does without the garbage collector."""
 
 _PAUSE = 0.1
 """Seconds for a program to close the rest of its descriptors, when it has closed those of the thread."""
@@ -268,13 +271,15 @@ def tree_for(request: dict[str, Any]) -> bytearray:
             _onlookers.append(blockages.Onlookers())
         _onlookers[0].look()
     breath = Breath()
-    tree = observed.take(seconds, breath, probing=live)
-    with yielding():
-        answer = encode(tree, breath)
-        # What ten thousand tasks have left is freed in pieces, too.
-        tasks = list(tree.tasks)
-        del tree
-        while tasks:
-            del tasks[-BATCH:]
-            breath()
+    # A collection while the threads are sampled would walk through the descriptions of all tasks.
+    with uncollected() if seconds <= _SHORT else contextlib.nullcontext():
+        tree = observed.take(seconds, breath, probing=live)
+        with yielding():
+            answer = encode(tree, breath)
+            # What ten thousand tasks have left is freed in pieces, too.
+            tasks = list(tree.tasks)
+            del tree
+            while tasks:
+                del tasks[-BATCH:]
+                breath()
     return answer

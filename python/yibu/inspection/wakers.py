@@ -41,7 +41,11 @@ class Wakers:
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
         self.waiting = {index for index, wait in enumerate(snapshot.waits) if wait.woken_by}
-        self._wanted = {id(snapshot.waits[index].resource) for index in self.waiting}
+        self._wanted: dict[int, list[int]] = {}
+        """By the `id` of an object the tasks that wait for it."""
+
+        for index in self.waiting:
+            self._wanted.setdefault(id(snapshot.waits[index].resource), []).append(index)
         self._names: dict[int, set[str]] = {}
         """By the `id` of an object the names in the code that has it in reach and is not stuck."""
 
@@ -49,21 +53,29 @@ class Wakers:
         self._known: set[int] = set()
         self._by_task: dict[int, Reach] = {}
 
-    def add_free(self, stuck: set[int]) -> None:
-        """Take all tasks but these for free."""
+    def add_free(self, indexes: list[int]) -> list[int]:
+        """Take these tasks for free, too. Returns the tasks that may be woken by them."""
+        changed: set[int] = set()
         if not self._known:
             self._known.add(-1)
-            self._add(self._of_program())
-        for index in range(len(self.snapshot.rows)):
+            changed |= self._add(self._of_program())
+        for index in indexes:
             if self._left <= 0:
                 break
-            if index not in stuck and index not in self._known:
+            if index not in self._known:
                 self._known.add(index)
-                self._add(self._of_task(index))
+                changed |= self._add(self._of_task(index))
+        if self._left <= 0:
+            changed = set(self._wanted)
+        candidates = (index for key in changed for index in self._wanted[key])
+        return [index for index in candidates if self.may_wake(index)]
 
-    def _add(self, reach: Reach) -> None:
-        for key in self._wanted & reach.found.keys():
+    def _add(self, reach: Reach) -> set[int]:
+        """Take code for free. Returns what of the wanted it has in reach."""
+        found = reach.found.keys() & self._wanted.keys()
+        for key in found:
             self._names.setdefault(key, set()).update(reach.names)
+        return found
 
     def may_wake(self, index: int) -> bool:
         """Whether code that is not stuck could wake a task."""
@@ -77,7 +89,7 @@ class Wakers:
         """
         having: dict[int, list[int]] = {}
         for index in sorted(stuck):
-            for key in self._wanted & self._of_task(index).found.keys():
+            for key in self._wanted.keys() & self._of_task(index).found.keys():
                 having.setdefault(key, []).append(index)
         chosen: dict[tuple[int, Collection[str]], list[int]] = {}
         found = {}
@@ -88,6 +100,13 @@ class Wakers:
                 chosen[same] = self._most_likely(having.get(same[0], []), wait.woken_by)
             found[index] = [other for other in chosen[same] if other != index]
         return found
+
+    def forget(self) -> None:
+        """Free what was found, in pieces."""
+        for found in (self._by_task, self._names):
+            while found:
+                self.snapshot.breathe()
+                found.popitem()
 
     def _most_likely(self, having: list[int], names: Collection[str]) -> list[int]:
         calling = [index for index in having if not self._by_task[index].names.isdisjoint(names)]
