@@ -10,7 +10,7 @@ import socket
 import time
 from typing import Any
 
-from yibu.inspection import interrupting, messages, remote, sockets
+from yibu.inspection import interrupting, messages, remote, silence, sockets
 from yibu.inspection.descriptions import TaskTree
 from yibu.inspection.encoding import decode
 
@@ -26,15 +26,22 @@ class WithoutSocket(Unreachable):
 Request = dict[str, Any]
 
 
-def ask(pid: int, *, sample: float, timeout: float) -> TaskTree:
-    """The tasks of a process, whose threads are looked at for some seconds."""
-    return decode(exchange(pid, {"ask": "tasks", "sample": sample}, timeout)["tree"])
+def _keep_quiet(_line: str) -> None:
+    """For those who only want an answer."""
 
 
-def exchange(pid: int, request: Request, timeout: float) -> dict[str, Any]:
+def ask(pid: int, *, sample: float, timeout: float, tell: silence.Tell = _keep_quiet) -> TaskTree:
+    """The tasks of a process, whose threads are looked at for some seconds.
+
+    `tell` gets a line when the process cannot answer for a while.
+    """
+    return decode(exchange(pid, {"ask": "tasks", "sample": sample}, timeout, tell)["tree"])
+
+
+def exchange(pid: int, request: Request, timeout: float, tell: silence.Tell = _keep_quiet) -> dict[str, Any]:
     """Ask a process: by its socket, which it is made to open for the time where that can be done."""
     try:
-        return _exchange_when_begun(pid, request, timeout)
+        return _exchange_when_begun(pid, request, timeout, tell)
     except WithoutSocket as error:
         try:
             script = remote.request(pid)
@@ -43,7 +50,7 @@ def exchange(pid: int, request: Request, timeout: float) -> dict[str, Any]:
                 f"{error} (and its interpreter cannot be asked to open one: {reason})"
             ) from None
     try:
-        return _exchange_when_open(pid, request, timeout)
+        return _exchange_when_open(pid, request, timeout, tell)
     finally:
         os.unlink(script)
 
@@ -52,11 +59,11 @@ _STARTS = 5.0
 """Seconds after which a program has got as far as opening its socket."""
 
 
-def _exchange_when_begun(pid: int, request: Request, timeout: float) -> dict[str, Any]:
+def _exchange_when_begun(pid: int, request: Request, timeout: float, tell: silence.Tell) -> dict[str, Any]:
     """Ask a process that may have begun only now, as `program & python -m yibu ps $!` does."""
     while True:
         try:
-            return exchange_by_socket(pid, request, timeout)
+            return exchange_by_socket(pid, request, timeout, tell)
         except WithoutSocket:
             if _age_of(pid) > _STARTS:
                 raise
@@ -77,13 +84,15 @@ _ATTEMPTS = 10
 """After so many a process without a socket has nothing to do, and is woken."""
 
 
-def _exchange_when_open(pid: int, request: Request, timeout: float) -> dict[str, Any]:
+def _exchange_when_open(pid: int, request: Request, timeout: float, tell: silence.Tell) -> dict[str, Any]:
     """Ask a process that was told to open its socket."""
-    deadline = time.monotonic() + timeout
+    begun = time.monotonic()
+    deadline = begun + timeout
     attempts = 0
+    is_told = False
     while True:
         try:
-            return exchange_by_socket(pid, request, timeout)
+            return exchange_by_socket(pid, request, timeout, tell)
         except WithoutSocket as error:
             attempts += 1
             if attempts == _ATTEMPTS:
@@ -93,10 +102,18 @@ def _exchange_when_open(pid: int, request: Request, timeout: float) -> dict[str,
                     f"{error} (its interpreter was asked to open one, but its main thread has run no Python "
                     f"code for {timeout:g} s, or it has not imported yibu)"
                 ) from None
+        if not is_told and time.monotonic() > begun + silence.PATIENCE:
+            is_told = True
+            tell(
+                f"process {pid} has not opened a socket for {silence.PATIENCE:g} s, and may yet: "
+                f"{silence.why(pid)}"
+            )
         time.sleep(0.05)
 
 
-def exchange_by_socket(pid: int, request: Request, timeout: float) -> dict[str, Any]:
+def exchange_by_socket(
+    pid: int, request: Request, timeout: float, tell: silence.Tell = _keep_quiet
+) -> dict[str, Any]:
     """Ask a process that has a socket. `WithoutSocket` where there is none."""
     uid = _user_of(pid)
     refused = None
@@ -113,7 +130,7 @@ def exchange_by_socket(pid: int, request: Request, timeout: float) -> dict[str, 
             except OSError as error:
                 refused = error
                 continue
-            return _answer(connection, pid, uid, request, timeout)
+            return _answer(connection, pid, uid, request, timeout, tell)
     closed_to_us = None
     for _pid, path in sockets.bound(pid):
         found = _connected(path, pid, uid, timeout)
@@ -121,7 +138,7 @@ def exchange_by_socket(pid: int, request: Request, timeout: float) -> dict[str, 
             closed_to_us = path
         if found is not None:
             with found:
-                return _answer(found, pid, uid, request, timeout)
+                return _answer(found, pid, uid, request, timeout, tell)
     if closed_to_us is not None:
         raise Unreachable(
             f"the socket of process {pid}, {closed_to_us}, belongs to another user: a process that changes "
@@ -149,7 +166,12 @@ def _connected(path: str, pid: int, uid: int, timeout: float) -> socket.socket |
 
 
 def _answer(
-    connection: socket.socket, pid: int, uid: int, request: Request, timeout: float
+    connection: socket.socket,
+    pid: int,
+    uid: int,
+    request: Request,
+    timeout: float,
+    tell: silence.Tell = _keep_quiet,
 ) -> dict[str, Any]:
     served_by, owner = sockets.peer_of(connection)
     if owner not in (0, uid):
@@ -159,6 +181,7 @@ def _answer(
     deadline = time.monotonic() + timeout
     try:
         messages.send(connection, request, deadline)
+        silence.watch_for(connection, pid, deadline, tell)
         answer = messages.receive(connection, messages.LARGEST_ANSWER, deadline)
     except messages.BadMessage as error:
         if time.monotonic() >= deadline:
@@ -211,53 +234,4 @@ def inspectable() -> list[int]:
 
 def _silent(pid: int, timeout: float) -> Unreachable:
     """Says what the kernel knows of a process that cannot answer."""
-    threads = _busy_threads(pid)
-    state = _state_of(pid)
-    if state == "T":
-        why = "it is stopped (SIGCONT lets it go on)"
-    elif threads:
-        busy = ", ".join(f"thread {thread} ({share:.0%} of a processor)" for thread, share in threads)
-        why = (
-            f"something keeps Python's interpreter to itself, in code that is not Python's: {busy}. "
-            f"`py-spy dump --native --pid {pid}` or `gdb -p {pid}` shows it"
-        )
-    else:
-        why = "a thread seems to sleep or wait while it keeps Python's interpreter to itself"
-    return Unreachable(f"process {pid} has not answered within {timeout:g} s: {why}")
-
-
-def _state_of(pid: int) -> str:
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(")")[2].split()[0]
-    except (OSError, IndexError):
-        return "?"
-
-
-def _busy_threads(pid: int) -> list[tuple[str, float]]:
-    """The threads that use most of a processor, or would if they got one, by a look of half a second."""
-    before, begun = _threads(pid), time.monotonic()
-    time.sleep(0.5)
-    after, seconds = _threads(pid), time.monotonic() - begun
-    found = []
-    for thread, (ticks, runs) in after.items():
-        ticks_before, ran = before.get(thread, (0, False))
-        share = (ticks - ticks_before) / os.sysconf("SC_CLK_TCK") / seconds
-        if share > 0.3 or (share > 0 and runs and ran):
-            found.append((thread, share))
-    return sorted(found, key=lambda item: -item[1])
-
-
-def _threads(pid: int) -> dict[str, tuple[int, bool]]:
-    """For each thread of a process the time that it has used, in ticks, and whether it wants a processor."""
-    found = {}
-    try:
-        threads = os.listdir(f"/proc/{pid}/task")
-    except OSError:
-        return {}
-    for thread in threads:
-        with contextlib.suppress(OSError, ValueError, IndexError):
-            with open(f"/proc/{pid}/task/{thread}/stat") as file:
-                fields = file.read().rpartition(")")[2].split()
-            found[thread] = int(fields[11]) + int(fields[12]), fields[0] == "R"
-    return found
+    return Unreachable(f"process {pid} has not answered within {timeout:g} s: {silence.why(pid)}")

@@ -48,7 +48,7 @@ def _do(command: str, arguments: Sequence[str]) -> int:
     if options.pid is None:
         return _list()
     try:
-        tree = client.ask(options.pid, sample=options.sample, timeout=options.timeout)
+        tree = client.ask(options.pid, sample=options.sample, timeout=options.timeout, tell=_tell)
     except client.Unreachable as error:
         return _fail(str(error))
     _print(_shown(tree, command, options))
@@ -191,5 +191,9 @@ def _command_of(pid: int) -> str:
 
 
 def _fail(reason: str) -> int:
-    print(f"python -m yibu: {printable(reason)}", file=sys.stderr)
+    _tell(reason)
     return 1
+
+
+def _tell(line: str) -> None:
+    print(f"python -m yibu: {printable(line)}", file=sys.stderr, flush=True)
