@@ -50,6 +50,7 @@
 
 mod buffers;
 mod clock;
+mod direct;
 mod driver;
 mod epoll;
 mod faults;

@@ -1,15 +1,16 @@
 //! The system calls that move data, one thin method each, all in this file so that a fault can be put before
-//! any of them. Called by the epoll driver; calls rustix.
+//! any of them. Called by the epoll driver; calls [`crate::direct`] and rustix.
 
 use std::io::{self, IoSlice};
 use std::os::fd::{BorrowedFd, OwnedFd};
 
-use rustix::io::{Errno, read, write, writev};
+use rustix::io::{Errno, writev};
 use rustix::net::{
-    RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, SocketAddrAny, SocketFlags, acceptfrom_with, recv,
-    recvfrom, send, sendmsg, sendto, shutdown,
+    RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, SocketAddrAny, SocketFlags, acceptfrom_with,
+    recvfrom, sendmsg, sendto, shutdown,
 };
 
+use crate::direct::{read, recv, send, write};
 use crate::faults::FaultInjector;
 use crate::op::Fd;
 use crate::traffic::Traffic;
@@ -48,7 +49,7 @@ impl Calls {
             let room = injector.receive(buf.len())?;
             buf = &mut buf[..room];
         }
-        let (n, _) = recv(borrow(fd)?, buf, RecvFlags::DONTWAIT)?;
+        let n = recv(borrow(fd)?, buf, libc::MSG_DONTWAIT)?;
         Ok(self.traffic.received(n))
     }
 
@@ -80,7 +81,7 @@ impl Calls {
         if let Some(injector) = &mut self.injector {
             data = &data[..injector.send(data.len())?];
         }
-        let n = send(borrow(fd)?, data, SENDING)?;
+        let n = send(borrow(fd)?, data, SENDING.bits().cast_signed())?;
         Ok(self.traffic.sent(n))
     }
 
@@ -90,7 +91,7 @@ impl Calls {
         self.activity = true;
         if let Some(injector) = &mut self.injector {
             let part = first(bufs, injector.send(len(bufs))?);
-            let n = send(borrow(fd)?, &part, SENDING)?;
+            let n = send(borrow(fd)?, &part, SENDING.bits().cast_signed())?;
             return Ok(self.traffic.sent(n));
         }
         let n = sendmsg(borrow(fd)?, bufs, &mut SendAncillaryBuffer::default(), SENDING)?;
@@ -111,7 +112,7 @@ impl Calls {
         }
         let n = match address {
             Some(address) => sendto(borrow(fd)?, data, SENDING, address)?,
-            None => send(borrow(fd)?, data, SENDING)?,
+            None => send(borrow(fd)?, data, SENDING.bits().cast_signed())?,
         };
         Ok(self.traffic.sent(n))
     }

@@ -2,11 +2,13 @@
 //! by [`Wait`](crate::Wait); calls the kernel.
 
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+
+use crate::direct;
 
 /// One event as the kernel writes it. (That of rustix may hold a pointer and cannot go to another thread.)
 pub(crate) type Event = libc::epoll_event;
@@ -77,12 +79,10 @@ fn whole_millis(timeout: Duration) -> libc::c_int {
 }
 
 fn pwait(epoll: &OwnedFd, events: &mut Vec<Event>, millis: libc::c_int) -> io::Result<()> {
-    let (room, capacity) = (events.as_mut_ptr(), room_for(events));
-    // SAFETY: the kernel writes at most `capacity` whole events to the vector's own storage; no signal mask
-    // is given.
-    let fetched = unsafe { libc::epoll_pwait(epoll.as_raw_fd(), room, capacity, millis, ptr::null()) };
-    // SAFETY: see above.
-    unsafe { take_events(events, fetched.into()) }
+    let fetched = direct::epoll_wait(epoll.as_fd(), events.spare_capacity_mut(), millis)?;
+    // SAFETY: the vector was empty, and the kernel has just written that many events to its storage.
+    unsafe { events.set_len(fetched) };
+    Ok(())
 }
 
 /// `epoll_pwait2`, through its number because older C libraries lack it.
