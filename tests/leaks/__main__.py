@@ -1,10 +1,14 @@
-"""Measures what each path of `programs` leaves behind: `python -m tests.leaks [--rounds N] [PATH ...]`."""
+"""Measures what each path of the API leaves behind: `python -m tests.leaks [--rounds N] [PATH ...]`.
+
+The paths are in `programs`, `transports` and `waiting`.
+"""
 
 import argparse
 import asyncio
 import sys
 import warnings
 
+from tests.leaks import transports, waiting  # noqa: F401 - they register paths
 from tests.leaks.measuring import measure
 from tests.leaks.planted import PLANTED
 from tests.leaks.programs import PATHS, Place

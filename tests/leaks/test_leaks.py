@@ -6,12 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.leaks import transports, waiting  # noqa: F401 - they register paths
+from tests.leaks.programs import PATHS
+
 ROOT = Path(__file__).parents[2]
 
 
 def run(impl, *arguments):
     return subprocess.run(
-        [sys.executable, "-m", "tests.leaks", "--rounds", "100", *arguments],
+        [sys.executable, "-m", "tests.leaks", "--rounds", "50", *arguments],
         check=False,
         cwd=ROOT,
         env=impl.environment(),
@@ -21,8 +24,10 @@ def run(impl, *arguments):
 
 
 @pytest.mark.yibu_only
-def test_nothing_is_left_behind(impl):
-    process = run(impl)
+@pytest.mark.time_limit(300)
+@pytest.mark.parametrize("module", ["programs", "transports", "waiting"])
+def test_nothing_is_left_behind(impl, module):
+    process = run(impl, *(name for name, path in PATHS.items() if path.__module__ == f"tests.leaks.{module}"))
     assert process.returncode == 0, process.stdout + process.stderr
 
 
