@@ -8,11 +8,16 @@
 
 #![forbid(unsafe_code)]
 
+pub mod backlog;
+mod buffer_pool;
 pub mod event_loop;
 pub mod inbox;
+pub mod inet_text;
+mod pieces;
 pub mod ready;
 pub mod separators;
 pub mod timers;
+mod together;
 pub mod transport;
 pub mod wait_queue;
 mod waves;
@@ -20,8 +25,10 @@ pub mod worker_pool;
 
 pub use event_loop::{EventLoop, Host, PARK_MAX, Plan};
 pub use inbox::Inbox;
+pub use pieces::Pieces;
 pub use ready::Ready;
 pub use timers::{Cancelled, Timers};
+pub use together::Together;
 pub use wait_queue::{Ticket, WaitQueue};
 pub use worker_pool::WorkerPool;
 pub use yibu_driver::{

@@ -18,11 +18,6 @@ impl Bytes {
         (self.start == 0).then(|| self.object.bind(py).clone())
     }
 
-    /// Leaves the first `count` bytes out.
-    pub fn advance(&mut self, count: usize) {
-        self.start = (self.start + count).min(self.start + self.as_ref().len());
-    }
-
     /// Keeps `object[start..]`; `None` for an instance of a subclass.
     pub fn keep(object: &Bound<'_, PyBytes>, start: usize) -> Option<Self> {
         object.is_exact_instance_of::<PyBytes>().then(|| Self {

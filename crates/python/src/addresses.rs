@@ -1,59 +1,24 @@
 //! Socket addresses as Python writes them, and as the kernel does.
 
 use std::ffi::OsStr;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::unix::ffi::OsStrExt;
 
 use pyo3::conversion::FromPyObjectOwned;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyInt, PyString, PyTuple};
 use rustix::net::{AddressFamily, SocketAddrAny, SocketAddrUnix};
+use yibu_engine::inet_text;
 
 use crate::ffi::{Output, none};
 
 /// `(host, port)`, or for IPv6 `(host, port, flowinfo, scope_id)`: what `getsockname()` gives.
 pub fn of(py: Python<'_>, address: SocketAddr) -> Output<'_> {
-    let (host, port) = (text(address.ip()), address.port());
+    let (host, port) = (inet_text::of(address.ip()), address.port());
     Ok(match address {
         SocketAddr::V4(_) => (host, port).into_pyobject(py)?.into_any(),
         SocketAddr::V6(v6) => (host, port, v6.flowinfo(), v6.scope_id()).into_pyobject(py)?.into_any(),
     })
-}
-
-/// The address as `inet_ntop` writes it.
-fn text(address: IpAddr) -> String {
-    match address {
-        IpAddr::V6(v6) => ipv6_text(v6),
-        IpAddr::V4(v4) => ipv4_text(v4),
-    }
-}
-
-/// By hand: each datagram of a new sender has an address to be written, and the formatting machinery takes
-/// longer than everything else about it.
-fn ipv4_text(address: Ipv4Addr) -> String {
-    let mut text = String::with_capacity("255.255.255.255".len());
-    for (index, octet) in address.octets().into_iter().enumerate() {
-        if index > 0 {
-            text.push('.');
-        }
-        for (least, digit) in [(100, octet / 100), (10, octet / 10 % 10), (0, octet % 10)] {
-            if octet >= least {
-                text.push(char::from(b'0' + digit));
-            }
-        }
-    }
-    text
-}
-
-fn ipv6_text(address: Ipv6Addr) -> String {
-    match address.segments() {
-        // The one form that Rust writes otherwise: an IPv4-compatible address ("::1.2.3.4").
-        [0, 0, 0, 0, 0, 0, high, _] if high != 0 => {
-            let [.., a, b, c, d] = address.octets();
-            format!("::{a}.{b}.{c}.{d}")
-        }
-        _ => address.to_string(),
-    }
 }
 
 /// Whether [`from_kernel`] knows the addresses of a family of sockets.

@@ -33,7 +33,6 @@ pub mod socket;
 mod subprocesses;
 mod tasks;
 mod tls;
-mod together;
 mod unix;
 mod watch;
 

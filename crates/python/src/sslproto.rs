@@ -12,7 +12,6 @@
 
 mod app_transport;
 mod attributes;
-mod backlog;
 mod data;
 mod flow;
 mod handshake;
@@ -300,7 +299,7 @@ impl Class for SslProtocol {
         self.tls.traverse(visitor);
         self.handshake_alarm.traverse(visitor);
         self.shutdown_alarm.traverse(visitor);
-        self.backlog.try_with(|backlog| backlog.traverse(visitor));
+        self.backlog.try_with(|backlog| backlog.items().for_each(|item| visitor.visit(item.as_ptr())));
     }
 
     fn clear(&self) {

@@ -4,7 +4,6 @@
 //! |---|---|
 //! | `reader` | `StreamReader`: what has arrived, and the one task that waits for more |
 //! | `content` | the bytes themselves |
-//! | `buffer_pool` | memory of large contents, kept for the next |
 //! | `reading` | the coroutines of a reader: `read`, `readline`, ... |
 //! | `flow` | `FlowControlMixin`: tasks that wait in `drain()` |
 //! | `protocol` | `StreamReaderProtocol`: from the transport to the reader |
@@ -14,7 +13,6 @@
 //! From a native transport bytes reach the reader without a Python call: `protocol` registers a
 //! [`Receiver`](receiver::Receiver).
 
-mod buffer_pool;
 mod connecting;
 mod content;
 mod flow;

@@ -15,7 +15,7 @@ macro_rules! overridable {
         /// A method whose replacement is honoured, as a bit of [`Replaced`].
         #[derive(Clone, Copy)]
         pub enum Overridable {
-            $($(#[$doc])* $method,)*
+            $($(#[$doc])* #[doc = concat!("`", $name, "`")] $method,)*
             /// One of [`FIXED`].
             Fixed,
         }
@@ -26,71 +26,38 @@ macro_rules! overridable {
 }
 
 overridable! {
-    /// `call_soon`
     CallSoon = "call_soon";
-    /// `call_soon_threadsafe`
     CallSoonThreadsafe = "call_soon_threadsafe";
-    /// `call_later`
     CallLater = "call_later";
-    /// `call_at`
     CallAt = "call_at";
-    /// `time`
     Time = "time";
-    /// `get_debug`
     GetDebug = "get_debug";
-    /// `create_task`
     CreateTask = "create_task";
-    /// `create_future`
     CreateFuture = "create_future";
-    /// `run_in_executor`
     RunInExecutor = "run_in_executor";
-    /// `run_forever`
     RunForever = "run_forever";
-    /// `is_running`
     IsRunning = "is_running";
-    /// `_run_once`
     RunOnce = "_run_once";
-    /// `_check_closed`
     CheckClosed = "_check_closed";
-    /// `_check_running`
     CheckRunning = "_check_running";
-    /// `_run_forever_setup`
     SetUp = "_run_forever_setup";
-    /// `_run_forever_cleanup`
     CleanUp = "_run_forever_cleanup";
-    /// `_call_soon`
     PushSoon = "_call_soon";
-    /// `_timer_handle_cancelled`
     TimerHandleCancelled = "_timer_handle_cancelled";
-    /// `_write_to_self`
     WriteToSelf = "_write_to_self";
-    /// `_make_self_pipe`
     MakeSelfPipe = "_make_self_pipe";
-    /// `_close_self_pipe`
     CloseSelfPipe = "_close_self_pipe";
-    /// `set_debug`
     SetDebug = "set_debug";
-    /// `is_closed`
     IsClosed = "is_closed";
-    /// `_make_socket_transport`
     MakeSocketTransport = "_make_socket_transport";
-    /// `_make_ssl_transport`
     MakeSslTransport = "_make_ssl_transport";
-    /// `remove_signal_handler`
     RemoveSignalHandler = "remove_signal_handler";
-    /// `_add_reader`
     AddReader = "_add_reader";
-    /// `_add_writer`
     AddWriter = "_add_writer";
-    /// `_remove_reader`
     RemoveReader = "_remove_reader";
-    /// `_remove_writer`
     RemoveWriter = "_remove_writer";
-    /// `_set_coroutine_origin_tracking`
     TrackOrigins = "_set_coroutine_origin_tracking";
-    /// `_ensure_resolved`
     EnsureResolved = "_ensure_resolved";
-    /// `_ensure_fd_no_transport`
     EnsureNoTransport = "_ensure_fd_no_transport";
     /// A program has the list `_scheduled`.
     ShowTimers = "_show_timers";

@@ -7,9 +7,9 @@ use pyo3::exceptions::{PyOSError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyList, PySet, PyString, PyTuple};
 use rustix::io::Errno;
+use yibu_engine::Together;
 
 use super::connect::{self, CloseUnlessDone, Security};
-use super::together::Together;
 use crate::core::EventLoop;
 use crate::coroutines::{self, GcRef, GcScope};
 use crate::ffi::thread::attached;

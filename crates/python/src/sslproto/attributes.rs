@@ -6,7 +6,7 @@ use pyo3::types::PyList;
 use super::data::{AppState, Protocol, SslProtocol, extra_info, set_app_protocol, wake_waiter};
 use super::flow;
 use crate::attributes::write;
-use crate::ffi::{Output, Signature, Slot, Table, boolean, none};
+use crate::ffi::{Output, Ref, Signature, Slot, Table, boolean, none};
 use crate::names::interned;
 
 const EXTRA: Signature<2> = Signature::new("SSLProtocol._get_extra_info", "name, default=None");
@@ -119,7 +119,8 @@ fn amounts(t: &mut Table<SslProtocol>) {
         "The number of bytes that were not handed to the transport below.",
     );
     t.getter(c"_write_backlog", |p| {
-        let waiting = p.backlog.with(|backlog| backlog.objects(p.py()));
+        let copy = |item: &Ref| item.any(p.py()).clone();
+        let waiting: Vec<_> = p.backlog.with(|backlog| backlog.items().map(copy).collect());
         Ok(PyList::new(p.py(), waiting)?.into_any())
     });
     t.getter(c"_write_buffer_size", |p| size(p.py(), p.backlog.with(|backlog| backlog.size())));

@@ -6,13 +6,13 @@ use std::cell::Cell;
 use pyo3::exceptions::{PyAttributeError, PyException, PyOSError, PyRuntimeError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+use yibu_engine::backlog::Backlog;
 
-use super::backlog::Backlog;
 use super::limits::Limits;
 use super::tls::Tls;
 use crate::alarms::{self, Alarm};
 use crate::events::loop_debug;
-use crate::ffi::{LoopCell, Obj, Output, Raised, Slot, none};
+use crate::ffi::{LoopCell, Obj, Output, Raised, Ref, Slot, none};
 use crate::frames::Frame;
 use crate::futures::future_like;
 use crate::names::Interned;
@@ -88,7 +88,7 @@ pub struct SslProtocol {
     pub(super) conn_lost: Cell<u32>,
     pub(super) incoming_limits: Cell<Limits>,
     pub(super) outgoing_limits: Cell<Limits>,
-    pub(super) backlog: LoopCell<Backlog>,
+    pub(super) backlog: LoopCell<Backlog<Ref>>,
     /// Something is being encrypted that comes before the backlog.
     pub(super) encrypting: Cell<bool>,
     pub(super) event_loop: Slot,

@@ -4,8 +4,8 @@
 use pyo3::exceptions::PyAssertionError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
+use yibu_engine::backlog::Waiting;
 
-use super::backlog::Waiting;
 use super::data::{Protocol, SslProtocol, State, below, fail};
 use super::flow;
 use super::tls::Ciphertext;
@@ -16,7 +16,6 @@ use crate::frames::Frame;
 use crate::names;
 use crate::replaced::names::SSLPROTO;
 use crate::transports::{self, SocketTransport};
-use yibu_driver::memory::MakeRoom;
 
 pub(super) fn table(t: &mut Table<SslProtocol>) {
     t.action(
@@ -55,7 +54,7 @@ fn size_of(data: &Bound<'_, PyAny>) -> PyResult<usize> {
 /// Puts something at the end of the backlog.
 pub fn append<'py>(protocol: Protocol<'_, 'py>, data: Bound<'py, PyAny>) -> PyResult<()> {
     let len = size_of(&data)?;
-    errors::room(protocol.backlog.with(|backlog| backlog.waiting.make_room(1)))?;
+    errors::room(protocol.backlog.with(|backlog| backlog.make_room()))?;
     protocol.backlog.with(|backlog| backlog.push(Ref::new(data), len));
     Ok(())
 }
@@ -105,7 +104,7 @@ pub fn write_at_once(protocol: Protocol<'_, '_>, data: &Bound<'_, PyBytes>) -> P
     };
     protocol.encrypting.set(false);
     if sent < len {
-        errors::room(protocol.backlog.with(|backlog| backlog.waiting.make_room(1)))?;
+        errors::room(protocol.backlog.with(|backlog| backlog.make_room()))?;
         let data = Ref::new(data.clone().into_any());
         protocol.backlog.with(|backlog| backlog.push_first(data, len, sent));
     }
@@ -130,8 +129,8 @@ pub fn send_backlog(protocol: Protocol<'_, '_>) -> PyResult<()> {
         return flush(protocol);
     }
     let first = || {
-        let copy = |first: &Waiting| (first.data.copy(py), first.sent);
-        protocol.backlog.with(|backlog| backlog.waiting.front().map(copy))
+        let copy = |first: &Waiting<Ref>| (first.data.copy(py), first.sent);
+        protocol.backlog.with(|backlog| backlog.first().map(copy))
     };
     while let Some((data, sent)) = first() {
         // Of what may change, asyncio sends what it is now.
@@ -147,10 +146,10 @@ pub fn send_backlog(protocol: Protocol<'_, '_>) -> PyResult<()> {
             }
         }
         // OpenSSL may have called Python code that has changed the backlog.
-        let is_first = |first: &Waiting| first.data.any(py).is(data.any(py));
+        let is_first = |first: &Waiting<Ref>| first.data.any(py).is(data.any(py));
         let done = protocol
             .backlog
-            .with(|backlog| if backlog.waiting.front().is_some_and(is_first) { backlog.pop() } else { None });
+            .with(|backlog| if backlog.first().is_some_and(is_first) { backlog.pop() } else { None });
         if done.is_none() {
             break;
         }

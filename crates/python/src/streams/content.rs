@@ -3,106 +3,21 @@
 //! A piece that arrives while nothing is there is kept as the `bytes` object it came in, and handed out as
 //! that object when it is read whole: most messages are never copied again. More pieces are joined. Once
 //! Python code has asked for `_buffer`, it has the `bytearray` that the content lives in from then on. Called
-//! by `reader` and `reading`; calls `buffer_pool`.
-
-use std::collections::TryReserveError;
+//! by `reader` and `reading`.
 
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PySlice};
+use yibu_engine::Pieces;
 
-use super::buffer_pool;
 use crate::errors::{self, copied};
 use crate::ffi::buffer::Buffer;
 use crate::ffi::bytes::Bytes;
 use crate::ffi::{LoopCell, Ref, Slot, make};
 
-/// Joined content keeps memory up to this many bytes when it is empty.
-const KEEP: usize = 16 * 1024;
-/// At most as many bytes are made room for before they arrive: how much is expected may have been said by the
-/// peer.
-const AHEAD: usize = 256 * 1024;
-
-/// One piece, or several joined.
-#[derive(Default)]
-struct Pieces {
-    /// When this is there, `joined` is empty.
-    whole: Option<Bytes>,
-    joined: Vec<u8>,
-    /// What has been read of `joined`.
-    start: usize,
-}
-
-impl Pieces {
-    #[inline]
-    fn as_slice(&self) -> &[u8] {
-        match &self.whole {
-            Some(whole) => whole.as_ref(),
-            None => self.joined.get(self.start..).unwrap_or_default(),
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.as_slice().is_empty()
-    }
-
-    /// Appends a copy. `expected` is how much there will be in the end, if that is known.
-    fn join(&mut self, data: &[u8], expected: usize) -> Result<(), TryReserveError> {
-        if let Some(whole) = &self.whole {
-            self.joined.try_reserve(whole.as_ref().len() + data.len())?;
-            self.joined.extend_from_slice(whole.as_ref());
-            self.whole = None;
-        }
-        if self.start > 0 && self.start * 2 > self.joined.len() {
-            self.joined.drain(..self.start);
-            self.start = 0;
-        }
-        if self.joined.capacity() == 0 && data.len() > KEEP {
-            self.joined = buffer_pool::take();
-        }
-        let missing = expected.saturating_sub(self.joined.len() - self.start);
-        self.joined.try_reserve(missing.min(AHEAD).max(data.len()))?;
-        self.joined.extend_from_slice(data);
-        Ok(())
-    }
-
-    /// Takes the first `count` bytes, of which there are as many.
-    #[inline]
-    fn take<'py>(&mut self, py: Python<'py>, count: usize) -> PyResult<Bound<'py, PyBytes>> {
-        if let Some(whole) = &self.whole
-            && whole.as_ref().len() == count
-            && let Some(object) = whole.whole(py)
-        {
-            self.whole = None;
-            return Ok(object);
-        }
-        let taken = make::bytes(py, self.as_slice().get(..count).unwrap_or_default())?;
-        self.discard(count);
-        Ok(taken)
-    }
-
-    fn discard(&mut self, count: usize) {
-        if let Some(whole) = &mut self.whole {
-            whole.advance(count);
-            if whole.as_ref().is_empty() {
-                self.whole = None;
-            }
-            return;
-        }
-        self.start += count;
-        if self.start >= self.joined.len() {
-            self.start = 0;
-            self.joined.clear();
-            if self.joined.capacity() > KEEP {
-                buffer_pool::keep(std::mem::take(&mut self.joined));
-            }
-        }
-    }
-}
-
 /// The content of one reader.
 #[derive(Default)]
 pub struct Content {
-    pieces: LoopCell<Pieces>,
+    pieces: LoopCell<Pieces<Bytes>>,
     /// The `bytearray`, once Python code has seen it; `pieces` are empty from then on.
     shown: Slot,
 }
@@ -146,11 +61,12 @@ impl Content {
     #[inline]
     pub fn receive(&self, data: &Bound<'_, PyBytes>, expected: usize) -> PyResult<()> {
         let received = self.pieces.with(|pieces| {
-            if pieces.is_empty() && data.as_bytes().len() >= expected {
-                pieces.whole = Bytes::keep(data, 0);
-                if pieces.whole.is_some() {
-                    return Ok(());
-                }
+            if pieces.is_empty()
+                && data.as_bytes().len() >= expected
+                && let Some(bytes) = Bytes::keep(data, 0)
+            {
+                pieces.keep(bytes);
+                return Ok(());
             }
             pieces.join(data.as_bytes(), expected)
         });
@@ -179,7 +95,12 @@ impl Content {
         }
         self.pieces.with(|pieces| {
             let count = count.min(pieces.as_slice().len());
-            pieces.take(py, count)
+            if let Some(object) = pieces.take_whole(count).and_then(|bytes| bytes.whole(py)) {
+                return Ok(object);
+            }
+            let taken = make::bytes(py, pieces.as_slice().get(..count).unwrap_or_default())?;
+            pieces.discard(count);
+            Ok(taken)
         })
     }
 
@@ -189,10 +110,7 @@ impl Content {
             let front = py.get_type::<PySlice>().call1((0, 0))?;
             return shown.set_item(front, make::bytes(py, data)?);
         }
-        self.pieces.with(|pieces| {
-            let joined = [data, pieces.as_slice()].concat();
-            *pieces = Pieces { joined, ..Pieces::default() };
-        });
+        self.pieces.with(|pieces| pieces.put_back(data));
         Ok(())
     }
 

@@ -7,13 +7,13 @@ use futures_util::future::{Either, select};
 use pyo3::exceptions::{PyOSError, PyOverflowError, PyTimeoutError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyFloat, PyList};
+use yibu_engine::Together;
 
 use super::{CloseUnlessDone, Target, ensure_resolved};
 use crate::core::EventLoop;
 use crate::core::event_loop::descriptor_closed;
 use crate::coroutines::GcRef;
 use crate::errors;
-use crate::event_loop::together::Together;
 use crate::ffi::raised::raise;
 use crate::ffi::thread::attached;
 use crate::replaced::names::INTERLEAVE;

@@ -1,7 +1,7 @@
 //! Memory of large contents, kept for the next one.
 //!
 //! A server that reads large messages would have the allocator fetch and return the same pages for every one
-//! of them. Called by [`super::content`].
+//! of them. Called by [`crate::pieces`].
 
 use std::cell::Cell;
 

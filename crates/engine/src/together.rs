@@ -1,4 +1,5 @@
-//! Rust futures that run at the same time within one coroutine. Used by `connect` and `serve`.
+//! [`Together`]: Rust futures that run at the same time within one coroutine. Used to connect to several
+//! addresses and to listen on several hosts.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -6,21 +7,21 @@ use std::task::Poll;
 
 /// Some futures. They have no wakers of their own: whatever wakes the coroutine has all of them polled, in
 /// their order.
-pub(super) struct Together<F>(Vec<Pin<Box<F>>>);
+pub struct Together<F>(Vec<Pin<Box<F>>>);
 
 impl<F: Future> Together<F> {
     /// None yet.
-    pub(super) fn new() -> Self {
+    pub fn new() -> Self {
         Self(Vec::new())
     }
 
     /// One more. It begins at the next wait.
-    pub(super) fn push(&mut self, future: F) {
+    pub fn push(&mut self, future: F) {
         self.0.push(Box::pin(future));
     }
 
     /// What the next one that ends comes to; `None` when all have ended.
-    pub(super) async fn next(&mut self) -> Option<F::Output> {
+    pub async fn next(&mut self) -> Option<F::Output> {
         poll_fn(|context| {
             for (place, future) in self.0.iter_mut().enumerate() {
                 if let Poll::Ready(output) = future.as_mut().poll(context) {
@@ -32,5 +33,25 @@ impl<F: Future> Together<F> {
             if self.0.is_empty() { Poll::Ready(None) } else { Poll::Pending }
         })
         .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{Ready, ready};
+    use std::pin::pin;
+    use std::task::{Context, Waker};
+
+    use super::*;
+
+    #[test]
+    fn what_has_ended_comes_in_the_order_of_the_futures() {
+        let mut context = Context::from_waker(Waker::noop());
+        let mut together: Together<Ready<u8>> = Together::new();
+        together.push(ready(1));
+        together.push(ready(2));
+        for expected in [Some(1), Some(2), None] {
+            assert_eq!(pin!(together.next()).poll(&mut context), Poll::Ready(expected));
+        }
     }
 }
