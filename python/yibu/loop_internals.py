@@ -7,11 +7,12 @@ looptime and others rely on it; the native side is `event_loop/internals.rs`. Mi
 
 from __future__ import annotations
 
+from bisect import insort
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from heapq import heappush
-from operator import is_
+from operator import is_, methodcaller
 from selectors import EVENT_READ, EVENT_WRITE, SelectorKey
 from weakref import WeakKeyDictionary, ref
 
@@ -206,8 +207,11 @@ class Ready(deque["_Handle"]):
         self._loop._ready_take()
 
 
+_due = methodcaller("when")
+
+
 class Scheduled(list["Any"]):
-    """`_scheduled`: the timers, as asyncio's heap has them.
+    """`_scheduled`: the timers in the order in which they are due, which is one of the orders of a heap.
 
     A list, because that is what `heapq` takes, which goes past all methods. So what it holds is its own:
     the loop tells it of each timer that comes, and at each turn, when the list is asked for and when it is
@@ -222,13 +226,17 @@ class Scheduled(list["Any"]):
     def __del__(self) -> None:
         self.adopt()
 
+    def _unchanged(self) -> bool:
+        return len(self) == len(self._known) and all(map(is_, self, self._known))
+
     def adopt(self) -> None:
         """Do to the loop what was done to the list."""
-        if len(self) == len(self._known) and all(map(is_, self, self._known)):
+        if self._unchanged():
             return
         present, known = {id(timer) for timer in self}, {id(timer) for timer in self._known}
         gone = [timer for timer in self._known if id(timer) not in present]
         new = [timer for timer in self if id(timer) not in known]
+        self.sort(key=_due)
         self._known = list(self)
         self._loop._timers_remove(gone)
         for timer in new:
@@ -240,9 +248,16 @@ class Scheduled(list["Any"]):
         self._known = list(self)
 
     def came(self, timer: Any) -> None:
-        """Add a timer that the loop has already."""
-        heappush(self, timer)
-        heappush(self._known, timer)
+        """Add a timer that the loop has already.
+
+        Who walks over the list expects what is due first to come first, whether the list was asked for now
+        or is held. A list that the program has just changed is a heap at best, until `adopt()` sorts it.
+        """
+        if self._unchanged():
+            insort(self, timer, key=_due)
+        else:
+            heappush(self, timer)
+        insort(self._known, timer, key=_due)
 
 
 class Selector:

@@ -131,6 +131,26 @@ class TestScheduled:
         assert log[2:] == ["pushed"]
         assert scheduled == []
 
+    def test_a_held_list_has_the_order_of_a_new_one(self, loop):
+        """A test of aioesphomeapi walks over the list and runs what is due by a clock of its own."""
+        scheduled = loop._scheduled
+        timers = [loop.call_later(delay, int) for delay in (1000, 5000, 2000, 3000)]
+        timers[0].cancel()
+        held = list(scheduled)
+        del scheduled
+        assert held == list(loop._scheduled)
+
+    def test_a_held_list_stays_a_heap(self, loop):
+        scheduled = loop._scheduled
+        timers = [loop.call_later(delay, int) for delay in (1000, 4000, 2000, 5000, 6000, 3000)]
+        assert heapq.heappop(scheduled) is timers[0]
+        soon = loop.call_later(500, int)
+        assert heapq.heappop(scheduled) is soon
+        late = loop.call_later(4500, int)
+        assert loop._scheduled is scheduled
+        in_order = sorted([*timers[1:], late], key=lambda timer: timer.when())
+        assert [heapq.heappop(scheduled) for _ in in_order] == in_order
+
     def test_taken_out_it_does_not_run(self, loop, log, turn):
         loop.call_later(0, log.append, 1)
         scheduled = loop._scheduled
