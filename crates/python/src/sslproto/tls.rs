@@ -15,6 +15,7 @@ use pyo3::types::{PyBytes, PyDict, PyMemoryView, PyType};
 use crate::ffi::buffer::Buffer;
 use crate::ffi::openssl::{End, Engine, Outcome};
 use crate::ffi::{Output, Raised, Slot, Visitor, call, make};
+use crate::frames::warn;
 use crate::names;
 use crate::names::Interned;
 use crate::replaced::names::{SSLPROTO, TLS_METHODS};
@@ -74,16 +75,29 @@ pub fn is_context(object: &Bound<'_, PyAny>) -> PyResult<bool> {
     object.is_instance(classes(object.py())?.context.bind(object.py()))
 }
 
-/// ValueError for a client whose context checks the name of the server and who has none to compare with.
-/// Newer versions of `ssl` refuse this in `wrap_bio`; older ones accept a certificate of any name.
+/// What a client is told whose context checks the name of the server and who has none to compare with:
+/// the certificate of any server would do. The module `ssl` of CPython 3.11.17, 3.12.15, 3.13.16 and 3.14.8
+/// says so in `wrap_bio`, older ones do not. A warning is all that 3.11 and 3.12 give, because asyncio's
+/// documentation of these versions offers `server_hostname=""`.
 fn require_name(context: &Bound<'_, PyAny>, server_hostname: &Bound<'_, PyAny>) -> PyResult<()> {
-    if server_hostname.is_none()
+    let nameless = server_hostname.is_none()
         && is_context(context)?
-        && context.getattr(name!("check_hostname"))?.is_truthy()?
-    {
+        && context.getattr(name!("check_hostname"))?.is_truthy()?;
+    if !nameless {
+        return Ok(());
+    }
+    if cfg!(Py_3_13) {
         return Err(PyValueError::new_err("check_hostname requires server_hostname"));
     }
-    Ok(())
+    let py = context.py();
+    let version = py.version_info();
+    let warns_itself = version >= (3, 11, 17) && version < (3, 12) || version >= (3, 12, 15);
+    if warns_itself {
+        return Ok(());
+    }
+    let text =
+        "check_hostname requires server_hostname: without it the certificate of any server is accepted";
+    warn(py, "DeprecationWarning", text)
 }
 
 /// `SSLAgainErrors`: None for one of them, the error otherwise.
