@@ -14,7 +14,7 @@ import warnings
 from yibu import _yibu
 
 if sys.version_info < (3, 14):
-    from asyncio import AbstractChildWatcher
+    from asyncio import AbstractChildWatcher, unix_events
 
     with warnings.catch_warnings():
         # To derive from the abstract class is deprecated since 3.12.
@@ -25,6 +25,9 @@ if sys.version_info < (3, 14):
 
         class ThreadedChildWatcher(_yibu.ThreadedChildWatcher, AbstractChildWatcher):
             """Waits for each child process in a thread."""
+
+    _yibu._name_as(PidfdChildWatcher, unix_events.PidfdChildWatcher)
+    _yibu._name_as(ThreadedChildWatcher, unix_events.ThreadedChildWatcher)
 
     def default_child_watcher() -> AbstractChildWatcher:
         """Make the watcher that this Python's default policy would have."""

@@ -667,6 +667,28 @@ class TestEager:
         """)
 
 
+@pytest.mark.skipif(sys.version_info >= (3, 14), reason="there are no child watchers any more")
+def test_names_of_child_watchers():
+    run("""
+        import pickle
+        from asyncio import unix_events
+
+        warnings.simplefilter("ignore")
+        kinds = ["PidfdChildWatcher", "ThreadedChildWatcher"]
+        stock = [repr(getattr(asyncio, kind)) for kind in kinds]
+        yibu.install()
+        assert [repr(getattr(asyncio, kind)) for kind in kinds] == stock
+        for kind in kinds:
+            native = getattr(asyncio, kind)
+            assert pickle.loads(pickle.dumps(native)) is native is getattr(yibu, kind)
+        yibu.uninstall()
+        for kind in kinds:
+            native = getattr(yibu, kind)
+            assert pickle.loads(pickle.dumps(native)) is native and native.__module__ == "yibu.unix_events"
+            assert repr(getattr(asyncio, kind)) in stock
+    """)
+
+
 class TestNamesTakenBefore:
     """`from asyncio import Queue`, then `install()`: both classes take each other's instances for theirs."""
 

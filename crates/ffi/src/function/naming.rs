@@ -52,7 +52,7 @@ pub fn is_installed() -> bool {
 }
 
 /// Has a class named as `stock` is from now on, if it bears the same name.
-pub(crate) fn follow(class: &Bound<'_, PyType>, stock: &Bound<'_, PyType>) -> PyResult<()> {
+pub fn follow(class: &Bound<'_, PyType>, stock: &Bound<'_, PyType>) -> PyResult<()> {
     if !class.as_any().getattr("__qualname__")?.eq(stock.qualname()?)? {
         return Ok(());
     }
