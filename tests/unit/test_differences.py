@@ -13,7 +13,9 @@ import subprocess
 import sys
 import traceback
 import types
+from asyncio import selector_events, unix_events
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import yibu
@@ -125,6 +127,7 @@ class TestTypes:
             assert type(function) is not types.FunctionType
             assert isinstance(function, types.FunctionType)
             assert inspect.isfunction(function)
+        assert not inspect.isfunction(mock.create_autospec(yibu.Queue).put)
 
     def test_own_state(self):
         class Timeout(yibu.Timeout):
@@ -395,3 +398,20 @@ class TestLooking:
             loop.call_soon(loop.call_soon, peer.send, b"x")
             assert loop.run_until_complete(loop.sock_recv(ours, 1)) == b"x"
         assert removed == []
+
+    def test_what_transports_ask_themselves(self, loop, monkeypatch):
+        asked = []
+        for cls in unix_events._UnixWritePipeTransport, selector_events._SelectorTransport:
+            monkeypatch.setattr(cls, "get_write_buffer_size", lambda self: asked.append(self) or 0)
+        reading, writing = os.pipe()
+        with os.fdopen(reading, "rb", 0) as read_end, os.fdopen(writing, "wb", 0) as write_end:
+
+            async def main():
+                transport, _ = await loop.connect_write_pipe(asyncio.Protocol, write_end)
+                transport.write(bytes(200_000))
+                assert asked == []
+                assert transport.get_write_buffer_size() == 0 and asked == [transport]
+                transport.abort()
+
+            loop.run_until_complete(main())
+            assert read_end.read(1) == b"\0"

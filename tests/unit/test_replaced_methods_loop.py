@@ -5,6 +5,7 @@ calls what it found there.
 """
 
 import asyncio
+import concurrent.futures
 import selectors
 from asyncio import base_events, selector_events
 from collections import Counter
@@ -196,6 +197,27 @@ class TestOverriding:
         loop, calls = overriding("run_in_executor")
         loop.run_until_complete(loop.getaddrinfo("127.0.0.1", 80))
         assert calls == ["run_in_executor"]
+
+    def test_the_check_of_the_default_executor(self, impl, overriding):
+        loop, calls = overriding("_check_default_executor")
+
+        async def main():
+            await loop.run_in_executor(None, int)
+            await impl.to_thread(int)
+            with concurrent.futures.ThreadPoolExecutor(1) as executor:
+                await loop.run_in_executor(executor, int)
+
+        loop.run_until_complete(main())
+        assert calls == ["_check_default_executor"] * 2
+
+    def test_the_check_of_sock_sendfile(self, overriding, pair, tmp_path):
+        loop, calls = overriding("_check_sendfile_params")
+        path = tmp_path / "file"
+        path.write_bytes(b"data")
+        pair[0].setblocking(False)
+        with path.open("rb") as file:
+            assert loop.run_until_complete(loop.sock_sendfile(pair[0], file)) == 4
+        assert calls == ["_check_sendfile_params"]
 
     @pytest.mark.yibu_only
     def test_a_step_that_there_is_not_is_refused(self, impl, loop):

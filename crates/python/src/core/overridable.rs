@@ -59,6 +59,10 @@ overridable! {
     TrackOrigins = "_set_coroutine_origin_tracking";
     EnsureResolved = "_ensure_resolved";
     EnsureNoTransport = "_ensure_fd_no_transport";
+    /// `_check_default_executor`
+    CheckDefaultExecutor = "_check_default_executor";
+    /// `_check_sendfile_params`
+    CheckSendfile = "_check_sendfile_params";
     /// A program has the list `_scheduled`.
     ShowTimers = "_show_timers";
 }

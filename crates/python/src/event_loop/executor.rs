@@ -180,6 +180,14 @@ pub(super) fn after_fork_in_child(event_loop: &Obj<'_, EventLoop>) -> PyResult<(
     }
 }
 
+/// `self._check_default_executor()`
+fn ensure_not_shut_down(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
+    if event_loop.overrides(Overridable::CheckDefaultExecutor) {
+        return event_loop.as_any().call_method0(name!("_check_default_executor")).map(drop);
+    }
+    check_default_executor(event_loop)
+}
+
 fn check_default_executor(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     if executors(event_loop).shut_down.get() {
         return Err(PyRuntimeError::new_err("Executor shutdown has been called"));
@@ -189,7 +197,7 @@ fn check_default_executor(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
 
 /// The default executor, made if there is none.
 fn default_executor<'py>(event_loop: &Obj<'py, EventLoop>) -> Output<'py> {
-    check_default_executor(event_loop)?;
+    ensure_not_shut_down(event_loop)?;
     let py = event_loop.py();
     let stands_in = executor::stands_in(py)?;
     if let Some(executor) = executors(event_loop).current.get(py) {

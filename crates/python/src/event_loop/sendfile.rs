@@ -22,7 +22,7 @@ use yibu_engine::{Fd, Interest, is_again};
 
 use super::connect::SOCK_STREAM;
 use super::socket::Socket;
-use crate::core::EventLoop;
+use crate::core::{EventLoop, Overridable, Overrides};
 use crate::coroutines::{self, GcRef, GcScope};
 use crate::errors;
 use crate::ffi::thread::attached;
@@ -173,10 +173,13 @@ fn sock_sendfile<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> 
     coroutines::new(gc_scope, event_loop, SOCK_SENDFILE.function, async move {
         let native = attached(|py| {
             socket.check(py)?;
-            let sock = socket.object(py);
-            check(sock, &piece)?;
+            let (event_loop, sock) = (own.obj(py), socket.object(py));
             let args = (sock, piece.file.any(py), piece.offset.any(py), piece.count.any(py));
-            let event_loop = own.obj(py);
+            if event_loop.overrides(Overridable::CheckSendfile) {
+                event_loop.as_any().call_method1(name!("_check_sendfile_params"), args.clone())?;
+            } else {
+                check(sock, &piece)?;
+            }
             let native = event_loop.as_any().call_method1(name!("_sock_sendfile_native"), args)?;
             Awaited::on(&event_loop, &native)
         })?;

@@ -16,7 +16,8 @@ use crate::names;
 /// `socket.SHUT_WR`
 const SHUT_WR: i32 = 1;
 
-/// Steps of asyncio's transports of sockets that native ones do not call: see `Class::NOT_CALLED`.
+/// Steps of asyncio's transports of sockets that native ones do not call: see `Class::NOT_CALLED`. Those that
+/// native ones do not even have are refused in any case.
 pub(super) const NOT_CALLED: &[&str] = &[
     "__init__",
     "_add_reader",
@@ -25,6 +26,8 @@ pub(super) const NOT_CALLED: &[&str] = &[
     "_force_close",
     "_maybe_pause_protocol",
     "_maybe_resume_protocol",
+    "_read_ready",
+    "_sendto_ready",
     "_set_write_buffer_limits",
 ];
 

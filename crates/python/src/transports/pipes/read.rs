@@ -99,7 +99,7 @@ impl Class for ReadPipeTransport {
     const NAME: &'static CStr = c"yibu._UnixReadPipeTransport";
     // `_extra` of `ReadTransport`.
     type Header = AfterSlots<1>;
-    const NOT_CALLED: &'static [&'static str] = &["__init__", "_add_reader"];
+    const NOT_CALLED: &'static [&'static str] = &["__init__", "_add_reader", "_close"];
     const STANDS_FOR_STOCK: bool = true;
     const FUNCTIONS: bool = true;
 

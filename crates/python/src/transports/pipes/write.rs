@@ -119,7 +119,7 @@ impl Class for WritePipeTransport {
     const NAME: &'static CStr = c"yibu._UnixWritePipeTransport";
     // `_extra`, `_loop`, `_protocol_paused`, `_high_water` and `_low_water` of `_FlowControlMixin`.
     type Header = AfterSlots<5>;
-    const NOT_CALLED: &'static [&'static str] = &["__init__", "_set_write_buffer_limits"];
+    const NOT_CALLED: &'static [&'static str] = &["__init__", "_close", "_set_write_buffer_limits"];
     const STANDS_FOR_STOCK: bool = true;
     const FUNCTIONS: bool = true;
 
