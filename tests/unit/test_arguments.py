@@ -1,7 +1,9 @@
 """How wrong arguments are refused: in the order and with the texts of asyncio, in Python or in C."""
 
 import asyncio
+import contextvars
 import sys
+from contextlib import closing
 
 import pytest
 
@@ -80,6 +82,50 @@ class TestMethods:
 
 class TestNatives:
     """What is written in C has the interpreter's texts for functions in C."""
+
+    def test_keywords_are_known_by_their_texts(self, impl, loop):
+        """Those of a call that a program writes are also the same objects as the names of parameters."""
+
+        def copied(**keywords):
+            return {"".join(list(name)): value for name, value in keywords.items()}
+
+        context = contextvars.copy_context()
+        for given in (
+            {"loop": loop, "name": "a name", "context": context},
+            {"context": context, "name": "a name", "loop": loop},
+            copied(name="a name", loop=loop, context=context),
+            copied(coro=nothing(), loop=loop, name="a name", context=context),
+        ):
+            task = impl.Task(**given) if "coro" in given else impl.Task(nothing(), **given)
+            loop.run_until_complete(task)
+            assert (task.get_loop(), task.get_name()) == (loop, "a name")
+        assert impl.Future(**copied(loop=loop)).get_loop() is loop
+        assert impl.Future(loop=loop).get_loop() is loop
+
+    def test_absent_and_none_are_the_same(self, impl, run):
+        async def main():
+            loop = asyncio.get_running_loop()
+            task = impl.Task(nothing(), loop=None, name=None, context=None)
+            await task
+            assert task.get_name().startswith("Task-")
+            assert task.get_loop() is impl.Future(loop=None).get_loop() is impl.Future().get_loop() is loop
+
+        run(main())
+
+    def test_a_known_keyword_beside_a_wrong_one(self, impl, loop, refusal):
+        unknown = refusal(impl.Task, None, loop=loop, eager=True)
+        assert "'eager'" in unknown
+        twice = "argument for Task() given by name ('coro') and position (1)"
+        assert refusal(impl.Task, None, coro=None) == twice
+
+    @pytest.mark.skipif(sys.version_info < (3, 12), reason="new in 3.12")
+    def test_what_is_not_true_or_false(self, impl, loop):
+        class Neither:
+            def __bool__(self):
+                raise ZeroDivisionError
+
+        with closing(nothing()) as coroutine, pytest.raises(ZeroDivisionError):
+            impl.Task(coroutine, loop=loop, eager_start=Neither())
 
     def test_futures(self, impl, loop, refusal):
         assert refusal(impl.Future, 1) == "Future() takes no positional arguments"

@@ -3,6 +3,7 @@
 //! A signature is written once, as text (`"callback, *args, context=None"`), and serves the parser, the error
 //! texts and `inspect.signature`.
 
+mod interned;
 mod of_natives;
 
 use std::marker::PhantomData;

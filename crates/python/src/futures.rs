@@ -241,7 +241,10 @@ impl Class for Future {
             init(future, event_loop)
         });
         t.construct(|args| {
-            let [event_loop] = args.parse(&INIT)?;
+            let event_loop = match args.values_of([name!("loop").get(args.py())]) {
+                Some([Some(event_loop)]) if args.is_empty() => event_loop.to_owned(),
+                _ => args.parse(&INIT).map(|[event_loop]| event_loop)?,
+            };
             let future = Self::create(args.py())?;
             init_new(&future, event_loop)?;
             Ok(future)

@@ -145,6 +145,12 @@ impl Interned {
     pub const fn new(text: &'static str) -> Self {
         Self(text, PyOnceLock::new())
     }
+
+    /// The name.
+    #[inline]
+    pub fn get<'py>(&'static self, py: Python<'py>) -> Borrowed<'static, 'py, PyString> {
+        self.1.get_or_init(py, || PyString::intern(py, self.0).unbind()).bind_borrowed(py)
+    }
 }
 
 impl<'py> IntoPyObject<'py> for &'static Interned {
@@ -154,7 +160,7 @@ impl<'py> IntoPyObject<'py> for &'static Interned {
 
     #[inline]
     fn into_pyobject(self, py: Python<'py>) -> Result<Self::Output, Infallible> {
-        Ok(self.1.get_or_init(py, || PyString::intern(py, self.0).unbind()).bind_borrowed(py))
+        Ok(self.get(py))
     }
 }
 

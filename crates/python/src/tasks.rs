@@ -320,7 +320,7 @@ impl Class for Task {
             init(task, given, futures::init)
         });
         t.construct(|args| {
-            let given = Given::of(args.parse(&SIGNATURE)?)?;
+            let given = Given::of_call(&args)?;
             let task = Self::create(args.py())?;
             init(&task, given, futures::init_new)?;
             Ok(task)

@@ -2,7 +2,7 @@
 
 use pyo3::prelude::*;
 
-use crate::ffi::Signature;
+use crate::ffi::{Args, Signature, none};
 
 /// Their number.
 const NUMBER: usize = if cfg!(Py_3_12) { 5 } else { 4 };
@@ -26,6 +26,35 @@ pub(super) struct Given<'py> {
 }
 
 impl<'py> Given<'py> {
+    /// Those of a call of the class.
+    #[inline]
+    pub(super) fn of_call(args: &Args<'_, 'py>) -> PyResult<Self> {
+        Self::as_written(args).unwrap_or_else(|| Self::of(args.parse(&SIGNATURE)?))
+    }
+
+    /// Those of a call as programs write it: a coroutine, and keywords. `None` for any other call.
+    #[inline]
+    fn as_written(args: &Args<'_, 'py>) -> Option<PyResult<Self>> {
+        let py = args.py();
+        let coroutine = args.get(0).filter(|_| args.len() == 1)?;
+        let names = [name!("loop"), name!("name"), name!("context")].map(|name| name.get(py));
+        #[cfg(not(Py_3_12))]
+        let ([event_loop, name, context], eager) = (args.values_of(names)?, None::<Bound<'py, PyAny>>);
+        #[cfg(Py_3_12)]
+        let [event_loop, name, context, eager] = {
+            let [event_loop, name, context] = names;
+            args.values_of([event_loop, name, context, name!("eager_start").get(py)])?
+        };
+        let given = |object: Borrowed<'_, 'py, PyAny>| (!object.is_none()).then(|| object.to_owned());
+        Some(eager.map_or(Ok(false), |eager| eager.is_truthy()).map(|eager_start| Self {
+            coroutine,
+            event_loop: event_loop.map_or_else(|| none(py), |event_loop| event_loop.to_owned()),
+            name: name.and_then(given),
+            context: context.and_then(given),
+            eager_start,
+        }))
+    }
+
     /// The parsed arguments by their names.
     #[inline]
     pub(super) fn of(parsed: [Bound<'py, PyAny>; NUMBER]) -> PyResult<Self> {
