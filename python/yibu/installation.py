@@ -25,14 +25,20 @@ the `Server` class (only a loop makes servers), `asyncio.new_event_loop` (it ask
 Called by programs, and by `command_line.py` before it runs one; `modules.py` asks what is replaced.
 """
 
+from __future__ import annotations
+
 import asyncio
 import sys
 import threading
 from asyncio import base_subprocess, selector_events, sslproto, staggered, streams, subprocess, unix_events
 from collections.abc import Iterator
 
-from yibu import _yibu, clock_resolution, namesakes, policy, selector_loop, uvloop_alias
+from yibu import _yibu, policy
 from yibu.event_loop import EventLoop
+
+TYPE_CHECKING = False  # importing typing takes a while
+if TYPE_CHECKING:
+    from yibu import uvloop_alias
 
 # A name of asyncio, and what stands behind it before and after `install()`.
 Replacement = tuple[str, object, object]
@@ -138,7 +144,8 @@ def install(*, patch: bool = True, as_uvloop: bool = False) -> None:
     May be called at any time, from any thread, and again: a second call adds what the first one left
     out (`install(patch=False)`, then `install()`), and otherwise changes nothing.
     """
-    from yibu import children  # here, because importing multiprocessing takes a while
+    # Here, because importing multiprocessing takes a while, and the others are of use to nobody else.
+    from yibu import children, clock_resolution, namesakes, selector_loop, uvloop_alias
 
     with _done.lock:
         as_uvloop = as_uvloop or _done.alias is not None
@@ -169,7 +176,7 @@ def install(*, patch: bool = True, as_uvloop: bool = False) -> None:
 
 def uninstall() -> None:
     """Undo `install()`. What other code has replaced since is left as it is."""
-    from yibu import children
+    from yibu import children, clock_resolution, namesakes, selector_loop
 
     with _done.lock:
         if _done.replacements:

@@ -21,11 +21,12 @@ def modules(namespace: Mapping[str, object]) -> dict[str, ModuleType]:
     They can be imported as modules of yibu from then on.
     """
     own = {
-        (name, id(old)): namespace[name]
+        name: [(old, namespace[name])]
         for name, old in vars(asyncio).items()
         if namespace.get(name, old) is not old
     }
-    own |= {(name, id(old)): new for name, old, new in replacements() if (name, id(old)) not in own}
+    for name, old, new in replacements():
+        own.setdefault(name, []).append((old, new))
     found = {}
     for name in stock.MODULES:
         if name in vars(asyncio):
@@ -37,12 +38,21 @@ def modules(namespace: Mapping[str, object]) -> dict[str, ModuleType]:
     return found
 
 
-def _with(own: Mapping[tuple[str, int], object], module: ModuleType) -> ModuleType:
-    """`module` itself if nothing in it is `own`, else a copy of which that is part."""
-    mine = {name: own[name, id(value)] for name, value in vars(module).items() if (name, id(value)) in own}
+def _with(own: Mapping[str, list[tuple[object, object]]], module: ModuleType) -> ModuleType:
+    """`module` itself if nothing in it is to be replaced, else a copy in which that is done.
+
+    `own` has, by names, what is to be replaced, and by what.
+    """
+    content = dict(vars(module))
+    mine: dict[str, object] = {}
+    for name in own.keys() & content.keys():
+        for old, new in own[name]:
+            if content[name] is old:
+                mine.setdefault(name, new)
     if not mine:
         return module
     copy = ModuleType(f"yibu.{module.__name__.rpartition('.')[2]}", module.__doc__)
-    of_module = {name: value for name, value in vars(module).items() if name not in _OF_THE_FILE}
-    copy.__dict__.update(of_module | mine)
+    for name in _OF_THE_FILE:
+        content.pop(name, None)
+    copy.__dict__.update(content | mine)
     return copy

@@ -9,8 +9,8 @@ installed. Not a metaclass: a subclass may have one, and could have no other one
 
 from __future__ import annotations
 
-import asyncio
 import inspect
+from asyncio import unix_events
 
 from yibu.event_loop import EventLoop
 
@@ -18,7 +18,8 @@ TYPE_CHECKING = False  # importing typing takes a while
 if TYPE_CHECKING:
     from typing import Any
 
-STOCK: Any = asyncio.SelectorEventLoop
+# Not `asyncio.SelectorEventLoop`, where a program may have put another class before `install()`.
+STOCK: Any = vars(unix_events)["_UnixSelectorEventLoop"]
 
 
 class _Call:
