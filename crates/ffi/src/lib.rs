@@ -110,7 +110,7 @@ mod stop_iteration;
 pub mod super_methods;
 pub mod thread;
 pub mod trampoline;
-mod types;
+pub mod types;
 pub mod versions;
 pub mod weak_map;
 pub mod weak_set;

@@ -48,6 +48,11 @@ pub(crate) fn dict_of<'py>(class: &Bound<'py, PyType>) -> PyResult<Bound<'py, Py
     }
 }
 
+/// A copy of what a class has of its own.
+pub fn content<'py>(class: &Bound<'py, PyType>) -> PyResult<Bound<'py, PyDict>> {
+    dict_of(class)?.copy()
+}
+
 /// What a class itself has under a name.
 pub(crate) fn own<'py>(
     class: &Bound<'py, PyType>,

@@ -1,6 +1,7 @@
 //! Functions are made: of the methods of a class ([`make_functions`]), and of the functions of modules
 //! ([`of_module`]).
 
+use std::collections::HashMap;
 use std::ffi::CStr;
 
 use pyo3::ffi;
@@ -82,14 +83,13 @@ pub(crate) fn make_functions<'py>(
     part: Option<&Bound<'py, PyType>>,
 ) -> PyResult<()> {
     let content = dict_of(class)?;
+    let codes: HashMap<&[u8], ffi::vectorcallfunc> =
+        vectorcalls.iter().map(|(name, code)| (name.to_bytes(), *code)).collect();
     for (name, native) in content.copy()? {
         let name = name.cast_into::<PyString>()?;
         let code = if is_slot(&native) {
             call_object
-        } else if let Some((_, code)) = vectorcalls
-            .iter()
-            .find(|(method, _)| name.to_str().is_ok_and(|name| name.as_bytes() == method.to_bytes()))
-        {
+        } else if let Some(code) = codes.get(name.to_str()?.as_bytes()) {
             *code
         } else {
             continue;

@@ -1,7 +1,7 @@
 //! Takes note of what native classes are when the module is made.
 
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyFunction, PyString, PyType};
+use pyo3::types::{PyFunction, PyString, PyType};
 
 use super::natives::{Native, finish, natives};
 use super::state::{INIT, ORDER, OTHER, Original};
@@ -9,7 +9,7 @@ use super::state::{INIT, ORDER, OTHER, Original};
 use crate::redirection::by_wrappers;
 #[cfg(not(Py_3_12))]
 use crate::types::own;
-use crate::types::{dict_of, lookup};
+use crate::types::{content, lookup};
 
 /// Takes note of every native class as it is now. Called when all of them are made.
 pub fn remember(py: Python<'_>) -> PyResult<()> {
@@ -115,9 +115,4 @@ fn stock_bases<'py>(stock: &Bound<'py, PyType>) -> PyResult<Vec<Bound<'py, PyTyp
         }
     }
     Ok(bases)
-}
-
-/// A copy of a class's own `__dict__`.
-fn content<'py>(class: &Bound<'py, PyType>) -> PyResult<Bound<'py, PyDict>> {
-    dict_of(class)?.copy()
 }

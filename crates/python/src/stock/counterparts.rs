@@ -10,6 +10,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyFunction, PyModule, PyString, PyTuple, PyType};
 
 use crate::ffi::none;
+use crate::ffi::types::content;
 
 /// What was found in the modules of asyncio.
 struct Counterparts {
@@ -58,13 +59,6 @@ fn find(py: Python<'_>) -> PyResult<Counterparts> {
         }
     }
     Ok(Counterparts { names: names.unbind(), classes: classes.unbind() })
-}
-
-/// What a class has of its own.
-fn content<'py>(class: &Bound<'py, PyType>) -> PyResult<Bound<'py, PyDict>> {
-    let content = PyDict::new(class.py());
-    content.update(class.getattr(name!("__dict__"))?.cast()?)?;
-    Ok(content)
 }
 
 /// asyncio's Python function of that name, `"sleep"`, `"Lock.acquire"` or `"EventLoop.getaddrinfo"`; nothing
