@@ -106,6 +106,7 @@ pub mod reference;
 pub mod running;
 pub mod send;
 mod shown;
+pub mod socket;
 mod stop_iteration;
 pub mod super_methods;
 pub mod thread;

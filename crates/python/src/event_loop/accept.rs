@@ -21,9 +21,9 @@ use crate::ffi::{
     Args, Class, ClassState, Create, LoopCell, Obj, Output, Ref, Signature, Slot, Table, Visitor, audit,
     references,
 };
-use crate::ffi::{call, context, none};
+use crate::ffi::{context, none};
 use crate::replaced::sockets;
-use crate::replaced::sockets::is_plain;
+use crate::replaced::sockets::{fileno, is_plain};
 use crate::{errors, names};
 
 /// The data of an `Acceptor`.
@@ -216,8 +216,7 @@ fn try_again(event_loop: &Obj<'_, EventLoop>, acceptor: Ref) {
 /// Whether the socket object still has the descriptor: Python code may have closed it, and the number may be another file's by now.
 fn is_intact(acceptor: &Obj<'_, Acceptor>) -> PyResult<bool> {
     let Some(socket) = acceptor.socket.get(acceptor.py()) else { return Ok(false) };
-    let fd = call::method(names::fileno(acceptor.py()), [&socket])?.extract::<yibu_engine::Fd>()?;
-    Ok(acceptor.listener.with(|listener| listener.fd()) == fd)
+    Ok(acceptor.listener.with(|listener| listener.fd()) == fileno(&socket)?)
 }
 
 impl Class for Acceptor {

@@ -15,7 +15,7 @@ use crate::coroutines::{Answer, GcRef, Readiness};
 use crate::ffi::thread::attached;
 use crate::ffi::{Obj, Output, call};
 use crate::replaced::names::CHECK_SSL_SOCKET;
-use crate::replaced::sockets::is_plain;
+use crate::replaced::sockets::{self, is_plain};
 use crate::transports::descriptors;
 use crate::{errors, names};
 
@@ -39,7 +39,7 @@ pub(super) fn fileno<'py>(socket: &Bound<'py, PyAny>) -> Output<'py> {
 /// The descriptor of a plain socket.
 #[inline]
 pub(super) fn plain(socket: &Bound<'_, PyAny>) -> PyResult<Option<Fd>> {
-    if is_plain(socket)? { fileno(socket)?.extract().map(Some) } else { Ok(None) }
+    if is_plain(socket)? { sockets::fileno(socket).map(Some) } else { Ok(None) }
 }
 
 /// "Not now" said by an exception.
@@ -93,7 +93,7 @@ impl Socket {
 
     /// Its descriptor; -1 when it is closed.
     pub(super) fn fileno(&self, py: Python<'_>) -> PyResult<Fd> {
-        fileno(self.object(py))?.extract()
+        sockets::fileno(self.object(py))
     }
 
     /// Something to wait with, unless the descriptor belongs to a transport.

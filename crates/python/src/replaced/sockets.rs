@@ -2,9 +2,11 @@
 //! methods.
 
 use pyo3::prelude::*;
+use yibu_engine::Fd;
 
 use super::names::{SOCKET_METHODS, sockets};
-use crate::stock;
+use crate::ffi::{call, socket};
+use crate::{names, stock};
 
 /// Whether it is a `socket.socket` and no subclass, and has its methods as they came: then they need not be
 /// asked.
@@ -19,4 +21,25 @@ pub fn is_plain(socket: &Bound<'_, PyAny>) -> PyResult<bool> {
 #[inline]
 pub fn are_original(py: Python<'_>) -> PyResult<bool> {
     Ok(SOCKET_METHODS.are_original(py)? && !sockets::CLASS_FOR_ACCEPT.is_replaced(py))
+}
+
+/// `socket.fileno()`: the number of the descriptor, -1 once the socket is closed.
+#[inline]
+pub fn fileno(socket: &Bound<'_, PyAny>) -> PyResult<Fd> {
+    if SOCKET_METHODS.are_original(socket.py())?
+        && let Some(number) = socket::number(socket)
+    {
+        return Ok(number);
+    }
+    ask(socket)
+}
+
+/// The same by the method.
+#[inline(never)]
+fn ask(socket: &Bound<'_, PyAny>) -> PyResult<Fd> {
+    let number = call::method(names::fileno(socket.py()), [socket])?.extract()?;
+    if is_plain(socket)? {
+        socket::learn(socket, number)?;
+    }
+    Ok(number)
 }

@@ -20,6 +20,7 @@ use crate::errors;
 use crate::ffi::{Output, Raised, Slot, call, none};
 use crate::names::Interned;
 use crate::replaced::names::{TRANSPORT_SOCKET, sockets};
+use crate::replaced::sockets::fileno;
 use crate::{names, stock};
 
 /// A connection as the kernel gives it to a listening socket.
@@ -100,7 +101,7 @@ impl Connection {
         if !extra.contains("peername")? {
             extra.set_item("peername", name_of(socket, name!("getpeername"))?)?;
         }
-        self.fd.set(socket.call_method0(names::fileno(py))?.extract()?);
+        self.fd.set(fileno(socket)?);
         self.socket.put(socket.clone());
         self.extra.put(extra);
         self.open.set(true);
@@ -144,7 +145,7 @@ impl Connection {
     /// Whether the socket object still has the descriptor.
     pub fn is_intact(&self, py: Python<'_>) -> PyResult<bool> {
         let Some(socket) = self.socket.get(py) else { return Ok(true) };
-        Ok(call::method(names::fileno(py), [&socket])?.extract::<Fd>()? == self.fd.get())
+        Ok(fileno(&socket)? == self.fd.get())
     }
 
     /// Switches Nagle's algorithm off.
