@@ -116,8 +116,8 @@ class Problem:
     """What is wrong, in words, and which tasks it concerns."""
 
     kind: str
-    """`deadlock`, `orphaned lock`, `lost`, `blocked loop`, `blockages`, `busy thread`, `growing queue` or
-    `full executor`."""
+    """`deadlock`, `orphaned lock`, `lost`, `blocked loop`, `blockages`, `busy thread`, `growing queue`,
+    `full executor` or `not searched`."""
 
     words: str
     tasks: tuple[int, ...] = ()

@@ -14,6 +14,7 @@ from typing import Any
 from yibu import _yibu
 from yibu.inspection.rows import Row, Step
 from yibu.inspection.wording import quoted
+from yibu.task_names import name_of
 
 
 class Noted:
@@ -26,9 +27,9 @@ class Noted:
         if task is None:
             self.words = "a task that is gone"
         elif task.done():
-            self.words = f"task {quoted(task.get_name())}, which has ended"
+            self.words = f"task {quoted(name_of(task))}, which has ended"
         else:
-            self.words = f"task {quoted(task.get_name())}"
+            self.words = f"task {quoted(name_of(task))}"
 
 
 def entered(row: Row) -> list[Any]:

@@ -14,6 +14,7 @@ from typing import Any
 
 from yibu import _yibu, task_registry
 from yibu.inspection.descriptions import Frame, is_of_asyncio
+from yibu.task_names import name_of
 
 BATCH = 100
 """After so many tasks a thread other than the loop's lets go of the interpreter."""
@@ -135,7 +136,7 @@ def _row(facts: tuple[Any, ...]) -> Row:
     task, loop, waiter, runs, stack, references, callbacks, times = facts
     steps = [_step(*parts) for parts in stack]
     made = Row(task, loop, waiter, runs, steps, references, callbacks, *times)
-    made.name = task.get_name()
+    made.name = name_of(task)
     return made
 
 
@@ -174,6 +175,12 @@ def frames(row: Row) -> tuple[Frame, ...]:
 
 _SELF = os.path.dirname(__file__) + os.sep
 
+
+def is_of_inspection(file: str) -> bool:
+    """Whether a file is one of those that look at the program."""
+    return file.startswith(_SELF)
+
+
 _DEEPEST = 100
 
 
@@ -190,7 +197,7 @@ def running_frames(row: Row) -> tuple[Frame, ...]:
         frame: FrameType | None = innermost
         while frame is not None:
             code = frame.f_code
-            if not code.co_filename.startswith(_SELF):  # the inspecting code is no part of the program
+            if not is_of_inspection(code.co_filename):  # the inspecting code is no part of the program
                 found.append(Frame(code.co_qualname, code.co_filename, frame.f_lineno or 0))
             if frame is outermost:
                 return tuple(reversed(found))[:_DEEPEST]

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from yibu.inspection import messages, sockets
 from yibu.inspection.breath import Breath, uncollected, yielding
 from yibu.inspection.rows import BATCH
+from yibu.inspection.wording import reason_of
 
 if TYPE_CHECKING:
     from yibu.inspection.blockages import Onlookers
@@ -235,7 +236,7 @@ def _handle(connection: socket.socket) -> None:
     try:
         answer = answer_to(request)
     except Exception as error:
-        answer = _refusal(f"{type(error).__name__}: {error}")
+        answer = _refusal(reason_of(error))
     messages.send_encoded(connection, answer, time.monotonic() + _ANSWER_PATIENCE)
 
 

@@ -21,7 +21,7 @@ from yibu.inspection import endpoints, holders, lost, problems, resources, rows,
 from yibu.inspection.descriptions import LoopDescription, Problem, TaskDescription, TaskTree
 from yibu.inspection.rows import Row
 from yibu.inspection.waits import Wait
-from yibu.inspection.wording import listed, quoted
+from yibu.inspection.wording import listed, quoted, reason_of
 
 Breathe = Callable[[], None]
 
@@ -191,9 +191,7 @@ def take(breathe: Breathe = lambda: None) -> TaskTree:
     sharing: dict[Sharing, int] = defaultdict(int)
     for wait in snapshot.waits:
         sharing[_shared(wait)] += 1
-    found = problems.find(snapshot)
-    found = [problem for problem in found if not snapshot.has_changed(problem)]
-    lost_rows = lost.rows(snapshot)
+    found, lost_rows = _searched(snapshot)
     tasks = []
     counts: dict[int, int] = defaultdict(int)
     for index, row in enumerate(snapshot.rows):
@@ -218,6 +216,17 @@ def take(breathe: Breathe = lambda: None) -> TaskTree:
     waited_for = resources.waited_for(snapshot)
     snapshot.forget()
     return TaskTree(tuple(tasks), loops, tuple(found), os.getpid(), waited_for)
+
+
+def _searched(snapshot: Snapshot) -> tuple[list[Problem], set[int]]:
+    """What is wrong, and the rows of lost tasks."""
+    try:
+        found = problems.find(snapshot)
+        lost_rows = lost.rows(snapshot)
+    except Exception as error:  # objects of the program were asked, which may raise anything
+        words = f"deadlocks, orphaned locks and lost tasks cannot be looked for ({reason_of(error)})"
+        return [Problem("not searched", words)], set()
+    return [problem for problem in found if not snapshot.has_changed(problem)], lost_rows
 
 
 def _loops(snapshot: Snapshot, counts: dict[int, int]) -> tuple[LoopDescription, ...]:

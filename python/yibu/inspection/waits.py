@@ -15,6 +15,7 @@ from yibu.inspection import endpoints
 from yibu.inspection.descriptions import is_of_library
 from yibu.inspection.rows import Row, Step, isinstance_exactly
 from yibu.inspection.wording import counted, quoted, with_article
+from yibu.task_names import name_of
 
 
 @dataclass(slots=True)
@@ -124,7 +125,7 @@ def _awaited_in(row: Row) -> str:
 def wait_for_future(future: Any) -> Wait:
     """What it means to wait for a future that no coroutine of asyncio's explains."""
     if is_task(future):
-        return Wait("task", f"result of task {quoted(future.get_name())}", awaits=[future])
+        return Wait("task", f"result of task {quoted(name_of(future))}", awaits=[future])
     children = getattr(future, "_children", None)
     if children is not None:
         done = sum(child.done() for child in children)

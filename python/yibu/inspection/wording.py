@@ -54,3 +54,12 @@ def listed(names: list[str], most: int) -> str:
     if len(names) > most:
         names = [*names[:most], f"{len(names) - most} more"]
     return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
+
+
+def reason_of(error: BaseException) -> str:
+    """What went wrong, in one line."""
+    try:
+        words = str(error)
+    except Exception:  # an exception of the program's own may raise another one
+        words = ""
+    return printable(f"{type(error).__name__}: {words}" if words else type(error).__name__)

@@ -8,6 +8,7 @@ from contextvars import Context, Token
 from typing import Any
 
 from yibu import _yibu
+from yibu.task_names import name_of
 
 # Tasks of these are the runner's, and tell nothing of the program.
 _HOUSEKEEPING = (".shutdown_asyncgens", ".shutdown_default_executor")
@@ -64,7 +65,7 @@ class Spans:
     def _end(self, span: Any, task: "asyncio.Task[Any]", token: "Token[Any] | None") -> None:
         """In the context of the task: end its span, which a runner's next task is not part of."""
         # Tasks are named later too: by programs, and on 3.11 by `create_task`.
-        span.set_attribute("asyncio.task.name", task.get_name())
+        span.set_attribute("asyncio.task.name", name_of(task))
         outcome = "finished"
         if task.cancelled():
             outcome = "cancelled"

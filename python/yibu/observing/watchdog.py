@@ -17,6 +17,7 @@ from yibu import _yibu
 from yibu.observing import background, recent
 from yibu.observing.blockage import Blockage, Line, OtherThread, Stack, lines_of
 from yibu.observing.cause import Evidence
+from yibu.task_names import name_of
 
 logger = logging.getLogger("yibu")
 
@@ -69,7 +70,7 @@ class _Blocked:
             seconds=self.seconds,
             cause=evidence.cause(),
             task=self.task,
-            task_name=None if self.task is None else self.task.get_name(),
+            task_name=None if self.task is None else name_of(self.task),
             thread_name=self.thread_name,
             thread_id=self.thread_id,
             stacks=tuple(Stack(lines, samples) for lines, samples in self.stacks.most_common()),
@@ -130,7 +131,10 @@ class Watch:
         # A function of its own: no variable keeps a loop while the thread sleeps.
         found = native.wait()
         for loop, number, seconds, details in found or ():
-            self._note(blocked, loop, number, seconds, details)
+            try:
+                self._note(blocked, loop, number, seconds, details)
+            except Exception:  # objects of the program were asked, which may raise anything
+                logger.exception("a blockage of %r cannot be described", loop)
         return found is not None
 
     def _note(
