@@ -8,7 +8,7 @@ import types
 
 import pytest
 import yibu
-from yibu.inspection import asyncio_form, encoding, inspecting, wording
+from yibu.inspection import asyncio_form, dumping, encoding, wording
 
 pytestmark = pytest.mark.yibu_only
 
@@ -91,7 +91,7 @@ class TestNames:
 
         async def main():
             yibu.current_task().set_name("名\n\udcff")
-            inspecting.dump()
+            dumping.dump()
 
         yibu.run(main())
         stream.seek(0)

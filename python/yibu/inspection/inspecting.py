@@ -5,17 +5,17 @@ Called by `inspect()`; a fork, the end of the process and the signals call it ag
 
 import atexit
 import contextlib
-import faulthandler
 import os
 import signal
-import sys
 import threading
-from types import FrameType, TracebackType
+from collections.abc import Callable
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from yibu import _yibu
+from yibu.inspection.handlers import Handler
 from yibu.inspection.server import Server, end_onlookers
-from yibu.inspection.wording import encodable
+from yibu.inspection.standard_error import tell, tell_in_time
 
 if TYPE_CHECKING:
     from yibu.inspection.page_server import Page
@@ -47,12 +47,17 @@ class Inspection:
             if socket:
                 self._open()
             if open_signal is not None:
-                self._handle(open_signal, self._opened)
+                self._handle(open_signal, self._open_and_tell)
             if dump_signal is not None:
-                self._handle(dump_signal, _dumped)
-                self._show_threads(dump_signal)
+                from yibu.inspection import dumping
+
+                self._handle(dump_signal, dumping.dump_by_signal)
+                if dumping.show_threads(dump_signal):
+                    self._threads_shown = dump_signal
             if crash:
-                _yibu._on_crash(dump)
+                from yibu.inspection import dumping
+
+                _yibu._on_crash(dumping.dump)
                 self._on_crash = True
         except BaseException:
             self.close()
@@ -90,25 +95,18 @@ class Inspection:
         self._page = Page(of_this_process, host, port)
         self._page.start()
         _pages.append(self._page)
-        _tell(f"yibu: {self._page.address}")
+        tell(f"yibu: {self._page.address}")
 
-    def _opened(self, _signum: int, _frame: FrameType | None) -> None:
+    def _open_and_tell(self) -> None:
         self._open()
-        _tell(f"yibu: python -m yibu ps {os.getpid()}")
+        tell_in_time(f"yibu: python -m yibu ps {os.getpid()}")
 
-    def _handle(self, signum: int, handler: Any) -> None:
+    def _handle(self, signum: int, act: Callable[[], object]) -> None:
+        """Do something whenever a signal comes."""
         try:
-            self._former[signum] = signal.signal(signum, handler)
+            self._former[signum] = signal.signal(signum, Handler(act))
         except OSError:
             raise ValueError(f"no program can handle {signal.Signals(signum).name}") from None
-
-    def _show_threads(self, signum: int) -> None:
-        """Have the interpreter print the threads first: it can while native code runs that never ends."""
-        with contextlib.suppress(
-            OSError, ValueError, AttributeError, RuntimeError
-        ):  # no usable standard error
-            faulthandler.register(signum, chain=True)
-            self._threads_shown = signum
 
     def close(self) -> None:
         """Turn everything off again. Doing it twice changes nothing."""
@@ -117,7 +115,9 @@ class Inspection:
                 return
             _current.remove(self)
             if self._threads_shown is not None:
-                faulthandler.unregister(self._threads_shown)
+                from yibu.inspection import dumping
+
+                dumping.hide_threads(self._threads_shown)
             if self._on_crash and not any(other._on_crash for other in _current):
                 _yibu._on_crash(None)
             for signum, former in self._former.items():
@@ -164,26 +164,6 @@ def _shared_server() -> Server:
     return _servers[0]
 
 
-def _dumped(_signum: int, _frame: FrameType | None) -> None:
-    """Print the tasks; the handler runs in the main thread, between two instructions of Python code."""
-    dump()
-
-
-def dump() -> None:
-    """Print the task tree to standard error."""
-    from yibu.inspection.snapshot import take
-    from yibu.inspection.tree import tree_text
-
-    _tell(tree_text(take()))
-
-
-def _tell(text: str) -> None:
-    """Print to standard error, unless the process has none or that is closed."""
-    if sys.stderr is not None:
-        with contextlib.suppress(OSError, ValueError):
-            print(encodable(text, sys.stderr), file=sys.stderr, flush=True)
-
-
 def _close_all() -> None:
     for inspection in list(_current):
         inspection.close()
@@ -214,4 +194,4 @@ def _in_child() -> None:
         try:
             server.open()
         except OSError as error:
-            _tell(f"yibu: this forked process cannot be inspected: {error}")
+            tell(f"yibu: this forked process cannot be inspected: {error}")
