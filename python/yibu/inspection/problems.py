@@ -1,4 +1,5 @@
-"""What is wrong: deadlocks, locks whose holder is gone, and tasks that nobody knows of (`lost.py`).
+"""What is wrong: deadlocks, locks whose holder is gone (`orphans.py`), and tasks that nobody knows of
+(`lost.py`).
 
 A task is stuck when what it waits for are tasks that are stuck. So it is when it waits for an event, a queue
 or the like that only stuck tasks could set or fill (`wakers.py`). What waits for the world (time, sockets,
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from yibu.inspection import lost, time_limits
+from yibu.inspection import lost, orphans, time_limits
 from yibu.inspection.descriptions import Problem
 from yibu.inspection.waits import Wait
 from yibu.inspection.wakers import Wakers
@@ -27,7 +28,11 @@ Needs = tuple[list[int], bool]
 
 def find(snapshot: Snapshot) -> list[Problem]:
     """Every problem that the snapshot shows."""
-    return [*_deadlocks(snapshot), *_orphaned_locks(snapshot), *lost.problems(snapshot)]
+    wakers = Wakers(snapshot)
+    stuck, deadlocks = _deadlocks(snapshot, wakers)
+    found = [*deadlocks, *orphans.problems(snapshot, wakers, stuck), *lost.problems(snapshot)]
+    wakers.forget()
+    return found
 
 
 def _needs(snapshot: Snapshot, index: int, wait: Wait) -> Needs:
@@ -87,13 +92,14 @@ def _missing(needs: list[Needs], stuck: set[int]) -> tuple[dict[int, int], dict[
     return missing, needing
 
 
-def _deadlocks(snapshot: Snapshot) -> list[Problem]:
-    """The circles of tasks that wait for each other, each once, and queues that nobody works off."""
+def _deadlocks(snapshot: Snapshot, wakers: Wakers) -> tuple[set[int], list[Problem]]:
+    """The stuck rows; the circles of tasks that wait for each other, each once, and queues that nobody works
+    off.
+    """
     needs = []
     for index, wait in enumerate(snapshot.waits):
         snapshot.breathe()
         needs.append(_needs(snapshot, index, wait))
-    wakers = Wakers(snapshot)
     stuck = _stuck(snapshot, needs, wakers)
     edges = {index: [other for other in needs[index][0] if other in stuck] for index in stuck}
     to_wake = {index for index in stuck if not edges[index]}
@@ -116,9 +122,8 @@ def _deadlocks(snapshot: Snapshot) -> list[Problem]:
             index = edges[index][0]
         if index in path:
             circle = path[path.index(index) :]
-            found.append(_deadlock(snapshot, circle, needs))
-    wakers.forget()
-    return found
+            found.append(_deadlock(snapshot, circle, needs, wakers, stuck))
+    return stuck, found
 
 
 def _cut_dead_ends(edges: dict[int, list[int]]) -> None:
@@ -148,7 +153,9 @@ def _left_alone(snapshot: Snapshot, index: int) -> Problem:
     return Problem("deadlock", words, (id(row.task),), certain=False)
 
 
-def _deadlock(snapshot: Snapshot, circle: list[int], needs: list[Needs]) -> Problem:
+def _deadlock(
+    snapshot: Snapshot, circle: list[int], needs: list[Needs], wakers: Wakers, stuck: set[int]
+) -> Problem:
     first = min(range(len(circle)), key=lambda place: snapshot.rows[circle[place]].name)
     circle = circle[first:] + circle[:first]
     parts = []
@@ -163,29 +170,5 @@ def _deadlock(snapshot: Snapshot, circle: list[int], needs: list[Needs]) -> Prob
         else:
             parts.append(f"{name} waits for {other} ({wait.words})")
     tasks = tuple(id(snapshot.rows[index].task) for index in circle)
-    return Problem("deadlock", "; ".join(parts), tasks, certain=all(needs[index][0] for index in circle))
-
-
-def _orphaned_locks(snapshot: Snapshot) -> list[Problem]:
-    """Locks that are held, but by no `async with` block of a living task."""
-    from yibu.inspection.snapshot import lock_of
-
-    waiting: dict[int, list[int]] = {}
-    for index, wait in enumerate(snapshot.waits):
-        if wait.kind == "lock" and not snapshot.holders.get(id(lock_of(wait.resource))):
-            waiting.setdefault(id(lock_of(wait.resource)), []).append(index)
-    found = []
-    for key, indexes in waiting.items():
-        lock = type(snapshot.waits[indexes[0]].resource).__name__
-        words = f"{snapshot.names(indexes)} wait{'s' if len(indexes) == 1 else ''} for {with_article(lock)} "
-        noted = snapshot.noted.get(key)
-        if noted is None:
-            words += (
-                "that no living task holds by `async with`: whoever called acquire() may have ended without "
-                "release()"
-            )
-        else:
-            words += f"taken {noted.seconds:.1f} s ago by {noted.words}"
-        tasks = tuple(id(snapshot.rows[index].task) for index in indexes)
-        found.append(Problem("orphaned lock", words, tasks, certain=False))
-    return found
+    certain = all(needs[index][0] for index in circle) and not wakers.may_cancel(set(tasks), stuck)
+    return Problem("deadlock", "; ".join(parts), tasks, certain)

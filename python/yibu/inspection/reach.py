@@ -12,6 +12,7 @@ import asyncio
 import contextvars
 import gc
 import sys
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterable
 from types import (
@@ -50,6 +51,9 @@ class Reach:
 
         self.found: dict[int, Any] = {}
         self.names: set[str] = set()
+        self.in_code: set[str] = set()
+        """Those of the names that stand in code; methods of C that were reached have the others."""
+
         self._pending: deque[Any] = deque()
         self._methods: dict[str, list[Any]] = {}
         """What classes have by names that no code was seen to use."""
@@ -72,12 +76,14 @@ class Reach:
             code = inner.pop()
             names += code.co_names
             inner += [const for const in code.co_consts if type(const) is CodeType]
+        self.in_code.update(names)
         for name in names:
             self._named(name)
         # A package's variables lead to all of the package, and nearly never to what is the program's.
         if not is_of_library(file):
             for name in names:
-                self._add_variable(variables.get(name), names)
+                # A function may import what it uses.
+                self._add_variable(variables.get(name, sys.modules.get(name)), names)
 
     def _add_variable(self, value: Any, names: list[str]) -> None:
         """A variable of a module; of one that is a module of the program, its variables of these names."""
@@ -127,6 +133,8 @@ class Reach:
                 self._named(one.__name__)
             self.add(gc.get_referents(one))
             self.add([kind])
+            if weakref.ref in kind.__mro__:
+                self.add([one()])
 
     def _follow_class(self, one: type) -> None:
         """Of a class that is not Python's, what may be called: by its name, or as a method of a base."""

@@ -29,11 +29,18 @@ Sharing = tuple[int, str, str]
 """What tells those who wait for the same from others."""
 
 
+def _hold() -> None:
+    """Keep the interpreter: no task goes on meanwhile."""
+
+
 class Snapshot:
     """The rows and what was found out about them."""
 
     def __init__(self, breathe: Breathe) -> None:
         self.breathe = breathe
+        self.is_beside = breathe is not _hold
+        """Whether tasks go on while this is made."""
+
         self.rows: list[Row] = rows.read(breathe)
         self.waits: list[Wait] = []
         self.states: list[str] = []
@@ -185,7 +192,7 @@ def _described_wait(row: Row, state: str, jobs: dict[int, tuple[Any, bool]]) -> 
     return wait
 
 
-def take(breathe: Breathe = lambda: None) -> TaskTree:
+def take(breathe: Breathe = _hold) -> TaskTree:
     """Describe every task of every loop of this process."""
     snapshot = Snapshot(breathe)
     sharing: dict[Sharing, int] = defaultdict(int)

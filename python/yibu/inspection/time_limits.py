@@ -113,14 +113,19 @@ def _timed(snapshot: Snapshot, indexes: set[int]) -> set[int]:
                 by_id.setdefault(id(target), []).append(index)
     found: set[int] = set()
     for loop in {id(snapshot.rows[index].loop): snapshot.rows[index].loop for index in indexes}.values():
-        for target in _targets_of_timers(loop, snapshot.breathe):
+        for target in _targets_of_timers(loop, snapshot.breathe, _ENDING):
             snapshot.breathe()
             found.update(by_id.get(id(target), ()))
     return found
 
 
-def _targets_of_timers(loop: Any, breathe: Callable[[], None]) -> Iterator[Any]:
-    """The objects on which the timers of a loop act."""
+def targets(snapshot: Snapshot, loop: Any, name: str) -> set[int]:
+    """The `id` of each object that the timers of a loop have in reach which call a method of that name."""
+    return {id(target) for target in _targets_of_timers(loop, snapshot.breathe, frozenset((name,)))}
+
+
+def _targets_of_timers(loop: Any, breathe: Callable[[], None], names: frozenset[str]) -> Iterator[Any]:
+    """The objects on which the timers of a loop act by methods of these names."""
     if isinstance(loop, _yibu.EventLoop):
         known = gc.get_referents(loop)
     else:
@@ -131,7 +136,7 @@ def _targets_of_timers(loop: Any, breathe: Callable[[], None]) -> Iterator[Any]:
             reach = _of_handle(timer, breathe, min(_MOST_OF_TIMER, left))
             left -= reach.looked_at
             # What only has a task in its variables, as a periodic report, ends no waiting.
-            if not reach.names.isdisjoint(_ENDING):
+            if not reach.names.isdisjoint(names):
                 yield from reach.found.values()
         elif type(timer).__name__ == "Alarm":  # yibu's own, which acts on an object
             yield from gc.get_referents(timer)

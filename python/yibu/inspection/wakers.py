@@ -12,7 +12,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Collection
+import weakref
+from collections.abc import Collection, Iterable, Iterator
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -52,13 +53,15 @@ class Wakers:
         self._left = _MOST
         self._known: set[int] = set()
         self._by_task: dict[int, Reach] = {}
+        self._program: list[Reach] = []
 
     def add_free(self, indexes: list[int]) -> list[int]:
         """Take these tasks for free, too. Returns the tasks that may be woken by them."""
         changed: set[int] = set()
         if not self._known:
             self._known.add(-1)
-            changed |= self._add(self._of_program())
+            for reach in self._of_program():
+                changed |= self._add(reach)
         for index in indexes:
             if self._left <= 0:
                 break
@@ -101,12 +104,39 @@ class Wakers:
             found[index] = [other for other in chosen[same] if other != index]
         return found
 
+    def reaches_outside(self, stuck: set[int]) -> Iterator[Reach]:
+        """What code has in reach that goes on: that of the program, then that of each task that is not
+        stuck."""
+        yield from self._of_program()
+        for index in range(len(self.snapshot.rows)):
+            if index not in stuck:
+                self.snapshot.breathe()
+                yield self._of_task(index)
+
+    def may_cancel(self, tasks: set[int], stuck: set[int]) -> bool:
+        """Whether code that goes on could cancel one of the tasks, which are given by their `id`.
+
+        The task that has asked for the snapshot is not meant.
+        """
+        asking = (
+            set() if self.snapshot.is_beside else {i for i, row in enumerate(self.snapshot.rows) if row.runs}
+        )
+        for reach in self.reaches_outside(stuck | asking):
+            if self._left <= 0:
+                return True
+            if "cancel" in reach.names and ("all_tasks" in reach.names or tasks & reach.found.keys()):
+                return True
+        return False
+
     def forget(self) -> None:
         """Free what was found, in pieces."""
         for found in (self._by_task, self._names):
             while found:
                 self.snapshot.breathe()
                 found.popitem()
+        while self._program:
+            self.snapshot.breathe()
+            self._program.pop()
 
     def _most_likely(self, having: list[int], names: Collection[str]) -> list[int]:
         calling = [index for index in having if not self._by_task[index].names.isdisjoint(names)]
@@ -136,25 +166,37 @@ class Wakers:
             self._go(reach)
         return self._by_task[index]
 
-    def _of_program(self) -> Reach:
-        """What callbacks of the loops, jobs of executors, other threads and handlers of signals can reach."""
-        reach = Reach(self.snapshot.breathe, self._left, called_by_others=True)
+    def _of_program(self) -> list[Reach]:
+        """What callbacks of the loops, jobs of executors, finalizers and handlers of signals can reach, and
+        what each of the other threads can."""
+        if self._program:
+            return self._program
         loops = {id(row.loop): row.loop for row in self.snapshot.rows}
         loops.update((id(loop), loop) for loop, _thread, _look in _yibu._native_loops())
         for loop in loops.values():
-            reach.add(gc.get_referents(loop))
+            self._add_to_program(gc.get_referents(loop))
         for future, function, _runs in _yibu._executor_jobs():
-            reach.add((future, function))
+            self._add_to_program((future, function))
+        self._add_to_program(list(getattr(weakref.finalize, "_registry", {}).values()))
+        self._add_to_program(signal.getsignal(number) for number in signal.valid_signals())
         of_loops = {thread for _loop, thread, _look in _yibu._native_loops()}
         frames = sys._current_frames()
         # A function whose variables refer to its own frame is not freed when it ends.
         frames[threading.get_ident()] = _frame_outside()
         for thread, frame in frames.items():
             if thread not in of_loops:
-                _add_thread(reach, frame)
-        reach.add(signal.getsignal(number) for number in signal.valid_signals())
+                self._add_to_program(_frames_of_thread(frame))
+        return self._program
+
+    def _add_to_program(self, objects: Iterable[Any]) -> None:
+        reach = Reach(self.snapshot.breathe, self._left, called_by_others=True)
+        for one in objects:
+            if type(one) is FrameType:
+                reach.add_frame(one)
+            else:
+                reach.add((one,))
         self._go(reach)
-        return reach
+        self._program.append(reach)
 
     def _go(self, reach: Reach) -> None:
         reach.go()
@@ -176,8 +218,8 @@ def _frame_outside() -> FrameType:
     return frame
 
 
-def _add_thread(reach: Reach, innermost: FrameType) -> None:
-    """The frames of a thread, unless it is one of yibu's own."""
+def _frames_of_thread(innermost: FrameType) -> list[FrameType]:
+    """The frames of a thread; none of one of yibu's own."""
     frames = []
     frame: FrameType | None = innermost
     while frame is not None:
@@ -185,6 +227,4 @@ def _add_thread(reach: Reach, innermost: FrameType) -> None:
         frame = frame.f_back
     files = (frame.f_code.co_filename for frame in reversed(frames))
     outermost = next((file for file in files if not is_pythons(file) or file.startswith(_LOOKING)), "")
-    if not outermost.startswith(_LOOKING):
-        for frame in frames:
-            reach.add_frame(frame)
+    return [] if outermost.startswith(_LOOKING) else frames
