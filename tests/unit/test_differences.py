@@ -165,6 +165,20 @@ class TestLoop:
         loop.close()
         assert len(os.listdir("/proc/self/fd")) == len(before)
 
+    def test_the_turn_of_an_accepted_connection(self, loop, run):
+        async def main():
+            server = await loop.create_server(lambda: made.append(turn) or asyncio.Protocol(), "127.0.0.1", 0)
+            with socket.create_connection(server.sockets[0].getsockname()):
+                for turn in range(3):  # noqa: B007 - the factory reads it
+                    tasks.update(asyncio.all_tasks())
+                    await asyncio.sleep(0)
+            server.close()
+            await server.wait_closed()
+
+        made, tasks = [], set()
+        run(main())
+        assert made == [1] and len(tasks) == 1
+
     def test_numbers_and_flags_that_are_kept(self, loop, run):
         async def main():
             one, two = socket.socketpair()
