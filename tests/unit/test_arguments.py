@@ -44,6 +44,26 @@ class TestFunctions:
         assert seen[-1] == ({"name": "a name"} if sys.version_info >= (3, 13) else {})
 
 
+@pytest.mark.skipif(sys.version_info < (3, 13), reason="the interpreter suggests nothing before 3.13")
+class TestSuggestions:
+    def test_the_name_that_is_meant(self, impl, refusal):
+        text = "got an unexpected keyword argument"
+        assert refusal(impl.sleep, dely=1) == f"sleep() {text} 'dely'. Did you mean 'delay'?"
+        assert refusal(impl.Queue, maxsiz=1) == f"Queue.__init__() {text} 'maxsiz'. Did you mean 'maxsize'?"
+        assert refusal(impl.Queue, slf=1) == f"Queue.__init__() {text} 'slf'. Did you mean 'self'?"
+        assert refusal(impl.Future, lop=1) == f"Future() {text} 'lop'. Did you mean 'loop'?"
+        assert refusal(impl.Task, None, nam=1) == f"Task() {text} 'nam'. Did you mean 'name'?"
+
+    @pytest.mark.skipif(sys.version_info >= (3, 14), reason="the loop hands all keywords on")
+    def test_keywords_of_a_loop_s_tasks(self, loop, refusal):
+        coroutine = nothing()
+        assert refusal(loop.create_task, coroutine, nam=1).endswith("'nam'. Did you mean 'name'?")
+        coroutine.close()
+
+    def test_no_name_is_near(self, impl, refusal):
+        assert refusal(impl.timeout, xyzzy=1) == "timeout() got an unexpected keyword argument 'xyzzy'"
+
+
 class TestMethods:
     """Methods in Python count `self`, and refuse an unknown keyword first."""
 

@@ -5,6 +5,7 @@
 
 mod interned;
 mod of_natives;
+mod unexpected;
 
 use std::marker::PhantomData;
 
@@ -14,6 +15,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
 
 use crate::objects::{Output, none};
+pub use unexpected::unexpected_keyword;
 
 /// What was passed for each parameter of a signature.
 type Given<'py, const N: usize> = [Option<Bound<'py, PyAny>>; N];
@@ -138,7 +140,7 @@ impl<'a, 'py> Args<'a, 'py> {
         let mut found = None;
         for (keyword, value) in self.keywords() {
             if keyword.to_str()? != name {
-                return Err(unexpected_keyword(function, &keyword));
+                return Err(unexpected_keyword(function, &[name], &keyword));
             }
             found = Some(value);
         }
@@ -241,10 +243,6 @@ impl<'a, 'py> Args<'a, 'py> {
             |index| args.get_borrowed_item(index).map_or_else(|_| none(py), |value| value.to_owned());
         signature.distribute(args.len(), argument, keywords, kwargs.map_or(0, PyDictMethods::len))
     }
-}
-
-fn unexpected_keyword(function: &str, keyword: &Bound<'_, PyString>) -> PyErr {
-    PyTypeError::new_err(format!("{function}() got an unexpected keyword argument '{keyword}'"))
 }
 
 /// A function's name and parameters.
@@ -353,7 +351,7 @@ impl<const N: usize> Signature<N> {
         for (keyword, value) in keywords {
             let name = keyword.to_str()?;
             let Some(index) = self.names.iter().position(|n| *n == name) else {
-                return Err(unexpected_keyword(self.function, &keyword));
+                return Err(unexpected_keyword(self.function, &self.keywords(), &keyword));
             };
             if found[index].replace(value).is_some() {
                 return Err(PyTypeError::new_err(format!(
@@ -367,6 +365,13 @@ impl<const N: usize> Signature<N> {
         }
         self.check_missing(&found)?;
         Ok(found)
+    }
+
+    /// The names that arguments can be given by.
+    #[cold]
+    fn keywords(&self) -> Vec<&'static str> {
+        let owner = (self.refusals == Refusals::Method).then_some("self");
+        owner.into_iter().chain(self.names[self.unnamed..].iter().copied()).collect()
     }
 
     #[cold]

@@ -116,7 +116,7 @@ pub mod versions;
 pub mod weak_map;
 pub mod weak_set;
 
-pub use args::{Args, Signature};
+pub use args::{Args, Signature, unexpected_keyword};
 pub use cell::LoopCell;
 pub use class::{Class, ClassState, Create, Obj, Table};
 pub use gc::Visitor;

@@ -5,7 +5,7 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
-use super::{Given, Signature};
+use super::{Given, Signature, unexpected_keyword};
 
 impl<const N: usize> Signature<N> {
     /// Gives every parameter its argument; `named` of them have a keyword.
@@ -35,7 +35,7 @@ impl<const N: usize> Signature<N> {
         match unknown {
             None => Ok(found),
             Some(keyword) if cfg!(Py_3_13) => {
-                Err(self.refusal(&format!("got an unexpected keyword argument '{keyword}'")))
+                Err(unexpected_keyword(self.function, &self.keywords(), &keyword))
             }
             Some(keyword) => {
                 let text = format!("'{keyword}' is an invalid keyword argument for {}()", self.function);

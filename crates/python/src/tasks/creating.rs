@@ -8,7 +8,7 @@ use super::{Options, makes_eager_tasks, spawn};
 use crate::core::Overrides;
 use crate::core::{EventLoop, Overridable, bit};
 use crate::ffi::originals::Replaced;
-use crate::ffi::{Args, Obj, Output, Signature};
+use crate::ffi::{Args, Obj, Output, Signature, unexpected_keyword};
 use crate::frames::warn;
 use crate::functions::running_loop;
 use crate::replaced::names::TASK;
@@ -94,10 +94,10 @@ pub fn create_task_of<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>
             by_factory(event_loop, &factory, coroutine, &args, &options)
         }
         _ => match unknown {
-            Some(keyword) => Err(PyTypeError::new_err(format!(
-                "{}() got an unexpected keyword argument '{keyword}'",
-                METHOD.function
-            ))),
+            Some(keyword) => {
+                let names = ["self", "coro", "name", "context"];
+                Err(unexpected_keyword(METHOD.function, &names, &keyword))
+            }
             None => match TASK.replacement(py)? {
                 Some(class) if !eager => task_of_class(event_loop, &class, coroutine, &args, &options),
                 _ => Ok(spawn(event_loop, coroutine, options)?.into_any()),
