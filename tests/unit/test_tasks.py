@@ -435,6 +435,26 @@ class TestNames:
         task.set_name("after the end")
         assert task.get_name() == "after the end"
 
+    def test_numbers_of_tasks_beside_those_of_asyncio_s_servers(self, impl, run):
+        """Looking up a host and each connection of a server are tasks of asyncio's."""
+
+        def number():
+            task = asyncio.create_task(nothing())
+            return int(task.get_name().removeprefix("Task-"))
+
+        async def main():
+            before = number()
+            server = await impl.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0)
+            started = number()
+            reader, writer = await impl.open_connection(*server.sockets[0].getsockname())
+            await reader.read()
+            connected = number()
+            writer.close()
+            server.close()
+            return started - before, connected - started
+
+        assert run(main()) == (2, 2)
+
     def test_a_name_that_cannot_be_made(self, impl, loop):
         class Nameless:
             def __str__(self):

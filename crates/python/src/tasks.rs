@@ -15,7 +15,7 @@ mod eager;
 pub mod ensure;
 #[cfg(not(Py_3_14))]
 mod introspection;
-mod numbering;
+pub mod numbering;
 pub mod observed;
 mod state;
 mod stepping;

@@ -18,7 +18,7 @@ use crate::frames::{self, Frame};
 use crate::replaced::names::{BASE_EVENTS, SERVER, SET_REUSE_PORT, SOCKET_TRANSPORT, sockets};
 use crate::server::{self, Server, Settings};
 use crate::stock;
-use crate::tasks::{Awaited, spawner, yield_once};
+use crate::tasks::{Awaited, numbering, spawner, yield_once};
 use crate::transports::{SocketTransport, descriptors};
 
 #[cfg(not(Py_3_13))]
@@ -287,7 +287,11 @@ async fn listening_sockets(event_loop: &GcRef<EventLoop>, place: &Place) -> PyRe
                 connect::ensure_resolved(&own, &address, place.family.bind(py), None, place.flags.bind(py))
             };
             // Where a program makes the loop's tasks, it gets to see these, too.
-            if spawner(own.as_any()).is_none() { resolve_in_task(&own, resolve) } else { resolve() }
+            if spawner(own.as_any()).is_none() {
+                return resolve_in_task(&own, resolve);
+            }
+            numbering::pass_over();
+            resolve()
         };
         let mut resolving = Together::new();
         for (place, host) in hosts.iter().enumerate() {

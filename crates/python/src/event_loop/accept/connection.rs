@@ -21,7 +21,7 @@ use crate::mixins::create_future;
 use crate::names;
 use crate::replaced::names::{SELECTOR_EVENTS, SOCKET_TRANSPORT, SSL_PROTOCOL, TRANSPORT_SOCKET};
 use crate::sslproto::{self, SslProtocol};
-use crate::tasks::{Awaited, spawner};
+use crate::tasks::{Awaited, numbering, spawner};
 use crate::transports::{self, Accepted, Parts, SocketTransport};
 
 /// A connection that was accepted, by the kernel or by the `accept` of a socket of the program's.
@@ -66,6 +66,9 @@ pub(super) fn connected(
     // A program makes the loop's tasks: by a factory, by a `create_task` or by a class of its own.
     if spawner(event_loop.as_any()).is_none() {
         return begin_in_task(event_loop, acceptor, connection, given);
+    }
+    if !acceptor.ssl_context.get_or_none(py).is_truthy()? {
+        numbering::pass_over();
     }
     let context = given.clone().map_or_else(|| context::copy_current(py), Ok)?;
     context::run(&context, |_| {
