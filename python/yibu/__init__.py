@@ -23,9 +23,9 @@ from yibu import _yibu
 from yibu import starting as _starting
 from yibu import stock as _stock
 from yibu._yibu import __version__
+from yibu.environment import follow as _follow_environment
 from yibu.event_loop import EventLoop, new_event_loop
 from yibu.inspection import inspect, ps, pstree
-from yibu.inspection import inspect_as_environment_says as _inspect_as_environment_says
 from yibu.installation import install, uninstall
 from yibu.modules import modules as _modules
 from yibu.nesting import allow_nested
@@ -34,9 +34,7 @@ from yibu.policy import get_event_loop
 from yibu.policy import names as _names_of_policies
 from yibu.task_registry import join_task_registry as _join_task_registry
 from yibu.tracing import trace
-from yibu.tracing import trace_as_environment_says as _trace_as_environment_says
 from yibu.watching import watch
-from yibu.watching import watch_from_environment as _watch_from_environment
 
 globals().update(_names_of_policies())
 if _sys.version_info < (3, 14):
@@ -60,6 +58,4 @@ __all__ = sorted(
 )
 
 _join_task_registry()
-_watch_from_environment()
-_inspect_as_environment_says()
-_trace_as_environment_says()
+_follow_environment()

@@ -23,7 +23,7 @@ from yibu._yibu import __version__
 from yibu.command_line_options import CommandLine, WrongCommandLine, parse, restart_command
 from yibu.inspection.options import HELP as INSPECTION
 from yibu.installation import install
-from yibu.tracing import trace_as_command_line_says
+from yibu.tracing import NoTrace, trace_as_command_line_says
 from yibu.watching import seconds, watch
 
 USAGE = "usage: python -m yibu [option] ... [doctor | ps | -c cmd | -m mod | file | -] [arg] ..."
@@ -105,8 +105,9 @@ def start_trace(line: CommandLine) -> None:
             fail("--trace-signal needs --trace FILE")
         return
     try:
-        refuse_to_overwrite(line.trace)
         trace_as_command_line_says(line.trace, line.trace_signal, program_name(line.program))
+    except NoTrace as error:
+        fail(f"--trace needs a FILE to write, before the program; {error}")
     except ValueError as error:
         fail(f"--trace-signal: {error}")
     except (OSError, RuntimeError) as error:
@@ -119,18 +120,6 @@ def program_name(program: list[str]) -> str:
         case ["-m", name, *_] | [name, *_]:
             return name
     return "python"
-
-
-def refuse_to_overwrite(path: str) -> None:
-    """Leave if `path` is not meant to be a trace: where FILE was forgotten it is the program."""
-    if path.startswith("-") or path.endswith((".py", ".pyw")):
-        fail(f"--trace needs a FILE to write, before the program; {path!r} is none")
-    if not os.path.isfile(path):
-        return
-    with open(path, "rb") as file:
-        begin = file.read(2)
-    if begin not in (b"", b"[\n"):
-        fail(f"--trace: {path!r} exists and is not a trace; it stays as it is")
 
 
 def restart(line: CommandLine) -> NoReturn:

@@ -17,6 +17,10 @@ _LONG_WITH_VALUE = "--check-hash-based-pycs"
 _OF_THE_HELP = ("--help-all", "--help-env", "--help-xoptions")
 
 
+OWN_COMMANDS = (["doctor"], ["ps"], ["pstree"], ["inspect"])
+"""What runs no program."""
+
+
 class WrongCommandLine(Exception):
     """What is wrong with the arguments, in words for who typed them."""
 

@@ -73,20 +73,43 @@ def path_with_process(path: str) -> str:
     return f"{name}.{os.getpid()}{extension}"
 
 
+class NoTrace(ValueError):
+    """A path that is not meant to be a trace."""
+
+
+def _check_meant(path: str) -> None:
+    """NoTrace for a path that looks like a program or an option, and for a file with something else in it."""
+    if path.startswith("-") or path.endswith((".py", ".pyw")):
+        raise NoTrace(f"{path!r} is no file for a trace")
+    if not os.path.isfile(path):
+        return
+    with open(path, "rb") as file:
+        begin = file.read(2)
+    if begin not in (b"", b"[\n"):
+        raise NoTrace(f"{path!r} exists and is not a trace; it stays as it is")
+
+
 def trace_as_command_line_says(path: str, signal: str | None, program: str) -> None:
     """Record as `--trace` says; `sys.argv` does not name the program yet."""
     from yibu.trace_recording import Trace
 
+    _check_meant(path)
     Trace(path_of_this_process(path), None, _number(signal), BUFFER, program)
 
 
 def trace_as_environment_says() -> None:
     """Record as `YIBU_TRACE` says, a path, from the signal `YIBU_TRACE_SIGNAL` on if that is set."""
-    path = os.environ.get("YIBU_TRACE", "")
-    if path:
-        try:
-            trace(path_of_this_process(path), signal=os.environ.get("YIBU_TRACE_SIGNAL") or None)
-        except ValueError as error:
-            raise ValueError(f"YIBU_TRACE_SIGNAL: {error}") from None
-        except OSError as error:
-            raise OSError(error.errno, f"YIBU_TRACE: {error.strerror}", error.filename) from None
+    path, signal = os.environ.get("YIBU_TRACE", ""), os.environ.get("YIBU_TRACE_SIGNAL") or None
+    if not path:
+        if signal is not None:
+            raise ValueError("YIBU_TRACE_SIGNAL needs YIBU_TRACE")
+        return
+    try:
+        number = _number(signal)
+    except ValueError as error:
+        raise ValueError(f"YIBU_TRACE_SIGNAL: {error}") from None
+    try:
+        _check_meant(path)
+        trace(path_of_this_process(path), signal=number)
+    except (ValueError, OSError, RuntimeError) as error:
+        raise RuntimeError(f"YIBU_TRACE: {error}") from None
