@@ -20,6 +20,7 @@ use crate::ffi::buffer::Buffer;
 use crate::ffi::thread::attached;
 use crate::ffi::{Args, Obj, Output, Ref, Signature, Table, make, none};
 use crate::futures::{READY, create_future, create_future_on, future_like, future_maker};
+use crate::replaced::sockets;
 use crate::stock;
 use crate::tasks::Awaited;
 use crate::transports::descriptors;
@@ -133,9 +134,8 @@ fn attempt<'py, A: Attempt<N>, const N: usize>(
     {
         return Ok(Step::Return(answer));
     }
-    let file = socket::fileno(socket)?;
-    let fd = file.extract()?;
-    descriptors::check(event_loop, &file, fd)?;
+    let fd = sockets::fileno(socket)?;
+    descriptors::check_number(event_loop, fd)?;
     event_loop.check_open()?;
     let (ready, owner) = waiter(event_loop)?;
     event_loop.refuse_other_watching()?;

@@ -12,12 +12,12 @@ use yibu_engine::{Fd, Interest, is_again};
 use super::connect;
 use crate::core::EventLoop;
 use crate::coroutines::{Answer, GcRef, Readiness};
+use crate::errors;
+use crate::ffi::Obj;
 use crate::ffi::thread::attached;
-use crate::ffi::{Obj, Output, call};
 use crate::replaced::names::CHECK_SSL_SOCKET;
 use crate::replaced::sockets::{self, is_plain};
 use crate::transports::descriptors;
-use crate::{errors, names};
 
 /// What every method begins with: no TLS, and in debug mode no blocking socket.
 pub(super) fn check(event_loop: &EventLoop, socket: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -28,12 +28,6 @@ pub(super) fn check(event_loop: &EventLoop, socket: &Bound<'_, PyAny>) -> PyResu
         return Err(PyValueError::new_err("the socket must be non-blocking"));
     }
     Ok(())
-}
-
-/// Its descriptor as Python has it; -1 when it is closed.
-#[inline]
-pub(super) fn fileno<'py>(socket: &Bound<'py, PyAny>) -> Output<'py> {
-    call::method(names::fileno(socket.py()), [socket])
 }
 
 /// The descriptor of a plain socket.
@@ -99,9 +93,8 @@ impl Socket {
     /// Something to wait with, unless the descriptor belongs to a transport.
     pub(super) fn readiness(&self, py: Python<'_>, interest: Interest) -> PyResult<Readiness> {
         let event_loop = self.event_loop.obj(py);
-        let file = fileno(self.object(py))?;
-        let fd = file.extract()?;
-        descriptors::check(&event_loop, &file, fd)?;
+        let fd = self.fileno(py)?;
+        descriptors::check_number(&event_loop, fd)?;
         Ok(Readiness::of(&event_loop, fd, interest))
     }
 

@@ -119,6 +119,18 @@ pub fn check(event_loop: &Obj<'_, EventLoop>, file: &Bound<'_, PyAny>, fd: Fd) -
     ensure_free(event_loop, file, fd)
 }
 
+/// The same where the number is all that is known.
+#[inline]
+pub fn check_number(event_loop: &Obj<'_, EventLoop>, fd: Fd) -> PyResult<()> {
+    let is_free = !event_loop.overrides(Overridable::EnsureNoTransport)
+        && known_mapping(event_loop).is_none()
+        && native(event_loop, fd).is_none();
+    if is_free {
+        return Ok(());
+    }
+    check(event_loop, fd.into_pyobject(event_loop.py())?.as_any(), fd)
+}
+
 /// RuntimeError when descriptor `fd`, that Python code calls `file`, belongs to a transport that is not
 /// closing.
 #[inline]
