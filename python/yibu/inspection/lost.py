@@ -1,7 +1,7 @@
 """Lost tasks: nothing refers to them but what will resume them, and nobody waits for them.
 
 So are the tasks of a `gather()` or `shield()` that nobody awaits or keeps: they refer to its future, and it
-to them, and nothing else does. Called by `problems.py` and `snapshot.py`.
+to them, and nothing else does. Called by `problems.py`.
 """
 
 from __future__ import annotations
@@ -10,39 +10,51 @@ from typing import TYPE_CHECKING
 
 from yibu import _yibu
 from yibu.inspection.descriptions import Problem
+from yibu.inspection.keeping import Keeping
 
 if TYPE_CHECKING:
+    from yibu.inspection.rows import Row
     from yibu.inspection.snapshot import Snapshot
+
+_BY_LOOP = ("sleep", "io", "process", "executor", "server")
+"""Kinds of waits where the loop keeps the task alive."""
+
+_MOST_REFERENCES = 4
+"""A task to which more refer is not lost, as far as is looked."""
+
+_MOST_WALKED = 20_000
+"""So many objects are walked through for all tasks."""
 
 _MOST = 20
 """So many lost tasks are named: no other part of the table says which they are."""
 
 
-def rows(snapshot: Snapshot) -> set[int]:
-    """The rows of lost tasks."""
-    dropped = _of_dropped(snapshot)
-    return {*_alone(snapshot), *(index for indexes in dropped.values() for index in indexes)}
-
-
-def problems(snapshot: Snapshot) -> list[Problem]:
-    """What is to be said of lost tasks."""
-    found = []
+def find(snapshot: Snapshot) -> tuple[list[int], list[Problem]]:
+    """The rows of lost tasks, and what is to be said of them."""
     alone = _alone(snapshot)
-    if alone:
-        them, tasks = ("it", "task") if len(alone) == 1 else ("them", "tasks")
-        words = (
-            f"nothing refers to {tasks} {snapshot.names(alone, _MOST)}, and nobody waits for {them}: "
-            f"errors stay unseen, and the garbage collector may destroy the {tasks}"
-        )
-        found.append(_problem(snapshot, words, alone))
-    for name, indexes in _of_dropped(snapshot).items():
+    dropped = _of_dropped(snapshot)
+    found = []
+    for by_loop in (False, True):
+        indexes = [index for index in alone if (snapshot.waits[index].kind in _BY_LOOP) is by_loop]
+        if indexes:
+            found.append(_problem(snapshot, _words_of_alone(snapshot, indexes, by_loop), indexes))
+    for name, indexes in dropped.items():
         tasks = "task" if len(indexes) == 1 else "tasks"
         words = (
             f"nobody awaits the {name}() of {tasks} {snapshot.names(indexes, _MOST)}, "
             f"and nothing refers to it: errors stay unseen, and the garbage collector may destroy the {tasks}"
         )
         found.append(_problem(snapshot, words, indexes))
-    return found
+    return [*alone, *(index for indexes in dropped.values() for index in indexes)], found
+
+
+def _words_of_alone(snapshot: Snapshot, indexes: list[int], by_loop: bool) -> str:
+    them, tasks = ("it", "task") if len(indexes) == 1 else ("them", "tasks")
+    words = (
+        f"nothing refers to {tasks} {snapshot.names(indexes, _MOST)}, and nobody waits for {them}: "
+        "errors stay unseen"
+    )
+    return words if by_loop else f"{words}, and the garbage collector may destroy the {tasks}"
 
 
 def _problem(snapshot: Snapshot, words: str, indexes: list[int]) -> Problem:
@@ -50,16 +62,29 @@ def _problem(snapshot: Snapshot, words: str, indexes: list[int]) -> Problem:
 
 
 def _alone(snapshot: Snapshot) -> list[int]:
-    """The rows of tasks to which nothing refers, and which have no callback."""
-    return [
-        index
-        for index, row in enumerate(snapshot.rows)
-        if row.references is not None
-        and row.references <= 1
-        and row.callbacks == 0
-        and not row.runs
-        and not snapshot.awaited_by[index]
-    ]
+    """The rows of tasks that nobody waits for, and that nothing keeps but what will resume them.
+
+    A task of asyncio's own, and one whose loop does not run, is none.
+    """
+    keeping: Keeping | None = None
+    found = []
+    for index, row in enumerate(snapshot.rows):
+        if row.references is None or row.references > _MOST_REFERENCES or row.callbacks or row.runs:
+            continue
+        if snapshot.awaited_by[index] or _is_of_asyncio(row) or not row.loop.is_running():
+            continue
+        if row.references > 1 or snapshot.waits[index].kind not in _BY_LOOP:
+            keeping = keeping or Keeping(snapshot, _MOST_WALKED)
+            if keeping.is_kept(index):
+                continue
+        found.append(index)
+    return found
+
+
+def _is_of_asyncio(row: Row) -> bool:
+    """Whether asyncio itself has made the task, as it does for each TLS connection that a server accepts."""
+    outermost = row.steps[0].name.rpartition(".")[2] if row.steps else ""
+    return outermost.startswith("_") and row.steps[0].is_of_asyncio
 
 
 def _of_dropped(snapshot: Snapshot) -> dict[str, list[int]]:

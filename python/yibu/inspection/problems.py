@@ -28,9 +28,11 @@ Needs = tuple[list[int], bool]
 
 def find(snapshot: Snapshot) -> list[Problem]:
     """Every problem that the snapshot shows."""
+    # At first: what is found out later refers to objects of the program.
+    snapshot.lost, of_lost = lost.find(snapshot)
     wakers = Wakers(snapshot)
     stuck, deadlocks = _deadlocks(snapshot, wakers)
-    found = [*deadlocks, *orphans.problems(snapshot, wakers, stuck), *lost.problems(snapshot)]
+    found = [*deadlocks, *orphans.problems(snapshot, wakers, stuck), *of_lost]
     wakers.forget()
     return found
 

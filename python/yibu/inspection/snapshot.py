@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 from yibu import _yibu
-from yibu.inspection import endpoints, holders, lost, problems, resources, rows, waits
+from yibu.inspection import endpoints, holders, problems, resources, rows, waits
 from yibu.inspection.descriptions import LoopDescription, Problem, TaskDescription, TaskTree
 from yibu.inspection.rows import Row
 from yibu.inspection.waits import Wait
@@ -53,6 +53,9 @@ class Snapshot:
             self.waits.append(_described_wait(row, self.states[-1], jobs))
         self.by_task = {id(row.task): index for index, row in enumerate(self.rows)}
         self.awaits = self._edges()
+        self.lost: list[int] = []
+        """The rows of lost tasks, which `problems.py` finds."""
+
         self.noted: dict[int, holders.Noted] = {}
         self.holders = self._holders()
         self.awaited_by: dict[int, list[int]] = defaultdict(list)
@@ -229,7 +232,7 @@ def _searched(snapshot: Snapshot) -> tuple[list[Problem], set[int]]:
     """What is wrong, and the rows of lost tasks."""
     try:
         found = problems.find(snapshot)
-        lost_rows = lost.rows(snapshot)
+        lost_rows = set(snapshot.lost)
     except Exception as error:  # objects of the program were asked, which may raise anything
         words = f"deadlocks, orphaned locks and lost tasks cannot be looked for ({reason_of(error)})"
         return [Problem("not searched", words)], set()

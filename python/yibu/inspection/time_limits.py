@@ -19,10 +19,10 @@ from yibu.inspection.reach import Reach
 if TYPE_CHECKING:
     from yibu.inspection.snapshot import Snapshot
 
-_OF_ASYNCIO = ("_on_timeout", "_handle_timeout", "_release_waiter")
+OF_ASYNCIO = ("_on_timeout", "_handle_timeout", "_release_waiter")
 """asyncio's own functions for time limits."""
 
-_ENDING = frozenset(("cancel", "set_result", "set_exception", "release", *_OF_ASYNCIO))
+_ENDING = frozenset(("cancel", "set_result", "set_exception", "release", *OF_ASYNCIO))
 """What a timer calls to end the waiting of a task."""
 
 _MOST = 30_000
