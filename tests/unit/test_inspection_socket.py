@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import io
 import json
 import os
 import signal
@@ -421,6 +422,67 @@ class TestOwnDescriptors:
             """
         )
         assert "cannot be inspected any more" in ran.stderr and ran.stderr.count("\n") == 1
+
+
+class TestFewDescriptors:
+    def test_a_program_that_has_none_left(self, start, command):
+        source = """
+            import os, resource
+            opened = os.open("/dev/null", os.O_RDONLY)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (opened + 20, opened + 20))
+            try:
+                while True:
+                    os.open("/dev/null", os.O_RDONLY)
+            except OSError:
+                pass
+            """
+        process = start(
+            WAITING.replace(
+                '    print("ready"', textwrap.indent(textwrap.dedent(source), "    ") + '    print("ready"'
+            ),
+            "--inspect",
+        )
+        for _ in range(2):
+            shown = command("ps", process.pid)
+            assert "Queue empty, 2 other getters" in shown.stdout, shown.stderr
+
+    def test_where_the_program_takes_the_last_one(self, monkeypatch):
+        monkeypatch.setattr(silence, "_busy_threads", lambda _pid: [(str(os.getpid()), 0.5)])
+        monkeypatch.setattr(silence.os, "listdir", lambda _path: ["0"] * 1024)
+        monkeypatch.setattr(silence, "open", _limits, raising=False)
+        words = silence.why(os.getpid())
+        assert words == "it uses all of its 1024 descriptors, and has none for who asks (`ulimit -n`)"
+
+
+def _limits(path):
+    if path.endswith("limits"):
+        return io.StringIO("Limit Soft Limit Hard Limit Units\nMax open files 1024 4096 files\n")
+    return open(path)
+
+
+class TestSilentConnections:
+    def test_they_keep_no_other_from_an_answer(self, runtime):
+        with yibu.inspect() as inspection, contextlib.ExitStack() as silent:
+            for _ in range(50):
+                connection = silent.enter_context(socket.socket(socket.AF_UNIX))
+                connection.connect(inspection.path)
+            # Each of them used to be waited for, for five seconds.
+            assert client.ask(os.getpid(), sample=0, timeout=60).pid == os.getpid()
+
+    def test_a_queue_that_is_full(self, runtime):
+        """Who comes waits until there is room."""
+        path = sockets.path_of(os.getpid(), sockets.folder())
+        with socket.socket(socket.AF_UNIX) as listening, contextlib.ExitStack() as waiting:
+            listening.bind(path)
+            listening.listen(0)
+            with pytest.raises(BlockingIOError):
+                while True:
+                    connection = waiting.enter_context(socket.socket(socket.AF_UNIX))
+                    connection.setblocking(False)
+                    connection.connect(path)
+            with pytest.raises(client.Unreachable, match=r"has not answered within 0\.1 s"):
+                client.ask(os.getpid(), sample=0, timeout=0.1)
+        os.unlink(path)
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")

@@ -122,10 +122,10 @@ def exchange_by_socket(
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(timeout)
             try:
-                connection.connect(path)
+                _connect(connection, path, timeout)
             except (FileNotFoundError, ConnectionRefusedError):
                 continue
-            except TimeoutError:
+            except (TimeoutError, BlockingIOError):
                 raise _silent(pid, timeout) from None
             except OSError as error:
                 refused = error
@@ -150,6 +150,19 @@ def exchange_by_socket(
         f"process {pid} has no socket: start it with `python -m yibu --inspect`, or with YIBU_INSPECT=1, or "
         "have it call yibu.inspect()"
     )
+
+
+def _connect(connection: socket.socket, path: str, timeout: float) -> None:
+    """Connect; where too many wait to be accepted, wait for that, too."""
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            connection.connect(path)
+            return
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(0.05)
 
 
 def _connected(path: str, pid: int, uid: int, timeout: float) -> socket.socket | None:

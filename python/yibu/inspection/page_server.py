@@ -25,6 +25,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from yibu.inspection import client, server
+from yibu.inspection.own_socket import OwnSocket
 
 _FILES = {
     "/": ("index.html", "text/html; charset=utf-8"),
@@ -181,13 +182,13 @@ class _Server(ThreadingHTTPServer):
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._open: dict[socket.socket, threading.Thread] = {}
         super().__init__((host, port), partial(_Handler, page))
-        self.own = server.OwnSocket(self.socket)
+        self.own = OwnSocket(self.socket)
 
     def open_again(self) -> None:
         """Listen at the same address with another socket."""
         self.own.close()
         self.socket = socket.socket(self.address_family, self.socket_type)
-        self.own = server.OwnSocket(self.socket)
+        self.own = OwnSocket(self.socket)
         self.server_bind()
         self.server_activate()
 

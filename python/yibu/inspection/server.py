@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 from yibu.inspection import messages, sockets
 from yibu.inspection.breath import Breath, uncollected, yielding
+from yibu.inspection.own_socket import OwnSocket
 from yibu.inspection.rows import BATCH
+from yibu.inspection.visitors import Visitors
 from yibu.inspection.wording import reason_of
 
 if TYPE_CHECKING:
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
 
 _PATIENCE = 5.0
 """Seconds for a request to come."""
+
+_WAITING = 64
+"""So many connections may wait until they are accepted."""
 
 _ANSWER_PATIENCE = 60.0
 """Seconds for an answer to be taken."""
@@ -74,7 +79,7 @@ class Server:
             os.fchmod(listening.fileno(), 0o600)  # what the path has from its beginning
             listening.bind(path)
             os.chmod(path, 0o600)
-            listening.listen(8)
+            listening.listen(_WAITING)
         except BaseException:
             listening.close()
             raise
@@ -90,13 +95,13 @@ class Server:
         )
         self._thread.start()
 
-    def _make_end(self) -> "OwnSocket":
+    def _make_end(self) -> OwnSocket:
         """The thread's side of a connection whose other side is closed to end it."""
         ours, theirs = socket.socketpair()
         self._end = OwnSocket(ours)
         return OwnSocket(theirs)
 
-    def _run(self, over: threading.Event, end: "OwnSocket") -> None:
+    def _run(self, over: threading.Event, end: OwnSocket) -> None:
         """Serve until the server is told to end, also when the program closes the descriptors meanwhile."""
         is_told = False
         while self._socket is not None:
@@ -123,7 +128,7 @@ class Server:
                 )
                 is_told = True
 
-    def _open_again(self) -> "OwnSocket":
+    def _open_again(self) -> OwnSocket:
         """Open what the program has closed."""
         for own in (self._socket, self._end):
             if own is not None:
@@ -164,34 +169,6 @@ class Server:
             self._socket = None
 
 
-class OwnSocket:
-    """A socket that the program may close by its number, which another file may then have."""
-
-    def __init__(self, own: socket.socket) -> None:
-        self.socket = own
-        self._file = _file_of(own)
-
-    @property
-    def is_open(self) -> bool:
-        """Whether the number is still that of this socket."""
-        return self._file is not None and _file_of(self.socket) == self._file
-
-    def close(self) -> None:
-        """Close the socket, and leave any other file of that number alone."""
-        if self.is_open:
-            self.socket.close()
-        elif self.socket.fileno() >= 0:
-            self.socket.detach()
-
-
-def _file_of(own: socket.socket) -> tuple[int, int] | None:
-    try:
-        found = os.fstat(own.fileno())
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
-
-
 def check_onlookers() -> None:
     """Watch loops no more for those who have not looked for a while."""
     for onlookers in _onlookers:
@@ -205,26 +182,25 @@ def end_onlookers() -> None:
 
 
 def _serve(listening: OwnSocket, end: OwnSocket) -> None:
-    """Answer one connection after the other, until the other side of `end` is closed, by whomever."""
+    """Answer one request after the other, until the other side of `end` is closed, by whomever."""
     poll = select.poll()
     if not listening.is_open or not end.is_open:
         return
     poll.register(listening.socket, select.POLLIN)
     poll.register(end.socket, select.POLLIN)
-    while True:
-        ready = [
-            descriptor for descriptor, _events in poll.poll(1000 * (_PATIENCE if _onlookers else _LOOKS))
-        ]
-        if not listening.is_open or not end.is_open or end.socket.fileno() in ready:
-            return
-        check_onlookers()
-        if listening.socket.fileno() not in ready:
-            continue
-        # Who asked may be gone, slow, or no client of ours.
-        with contextlib.suppress(messages.BadMessage, OSError):
-            connection, _address = listening.socket.accept()
-            with connection:
-                _handle(connection)
+    with Visitors(listening.socket, poll) as visitors:
+        while True:
+            often = _onlookers or visitors
+            ready = {descriptor for descriptor, _events in poll.poll(1000 * (_PATIENCE if often else _LOOKS))}
+            if not listening.is_open or not end.is_open or end.socket.fileno() in ready:
+                return
+            check_onlookers()
+            for connection in visitors.who_ask(ready):
+                # Who asked may be gone, slow, or no client of ours.
+                with contextlib.suppress(messages.BadMessage, OSError):
+                    _handle(connection)
+            if listening.socket.fileno() in ready:
+                visitors.admit()
 
 
 def _handle(connection: socket.socket) -> None:

@@ -41,6 +41,8 @@ def why(pid: int) -> str:
     threads = _busy_threads(pid)
     if _state_of(pid) == "T":
         return "it is stopped (SIGCONT lets it go on)"
+    if (descriptors := _descriptors_used_up(pid)) is not None:
+        return f"it uses all of its {descriptors} descriptors, and has none for who asks (`ulimit -n`)"
     if threads:
         busy = ", ".join(f"{_name(pid, thread)} ({share:.0%} of a processor)" for thread, share in threads)
         return (
@@ -60,6 +62,18 @@ def _state_of(pid: int) -> str:
             return file.read().rpartition(")")[2].split()[0]
     except (OSError, IndexError):
         return "?"
+
+
+def _descriptors_used_up(pid: int) -> int | None:
+    """How many descriptors a process may have, where it has as many."""
+    try:
+        used = len(os.listdir(f"/proc/{pid}/fd"))
+        with open(f"/proc/{pid}/limits") as file:
+            words = next(line for line in file if line.startswith("Max open files")).split()
+        most = int(words[3])
+    except (OSError, ValueError, StopIteration):
+        return None
+    return most if used >= most else None
 
 
 def _busy_threads(pid: int) -> list[tuple[str, float]]:
