@@ -11,12 +11,13 @@ import stat
 import struct
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 
 import pytest
 import yibu
-from yibu.inspection import client, messages, observed, server, silence, sockets
+from yibu.inspection import client, messages, observed, remote, server, silence, sockets
 
 pytestmark = pytest.mark.yibu_only
 
@@ -188,6 +189,55 @@ class TestCommand:
         if "Operation not permitted" in shown.stderr:
             pytest.skip("this process may not debug others")
         assert "Queue empty, 2 other getters" in shown.stdout, shown.stderr
+
+    @pytest.mark.skipif(sys.version_info < (3, 14), reason="remote debugging is new in 3.14")
+    def test_a_process_without_yibu(self, impl, runtime, command):
+        """It stays without: nothing is imported into it."""
+        source = """
+            import asyncio, sys
+
+            async def main():
+                loop = asyncio.get_running_loop()
+                print("ready", flush=True)
+                await loop.run_in_executor(None, sys.stdin.readline)
+                print([name for name in sys.modules if "yibu" in name])
+
+            asyncio.run(main())
+            """
+        arguments = [sys.executable, "-c", textwrap.dedent(source)]
+        pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+        with subprocess.Popen(arguments, env=impl.environment(), text=True, **pipes) as process:
+            assert process.stdout.readline() == "ready\n"
+            shown = command("ps", process.pid)
+            output, errors = process.communicate("\n")
+        if "Operation not permitted" in shown.stderr:
+            pytest.skip("this process may not debug others")
+        assert shown.returncode == 1
+        assert shown.stderr.endswith(" has not imported yibu, and has no task of yibu's\n")
+        assert (output.split()[0], errors) == ("[]", "")
+
+    @pytest.mark.skipif(sys.version_info < (3, 14), reason="remote debugging is new in 3.14")
+    def test_a_process_that_listens_too_late(self, impl, runtime, command):
+        """It finds a script, which does nothing and removes itself."""
+        source = "import sys, yibu; print('ready', flush=True); sys.stdin.readline(); print('ended well')"
+        pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+        arguments = [sys.executable, "-c", source]
+        with subprocess.Popen(arguments, env=impl.environment(), text=True, **pipes) as process:
+            assert process.stdout.readline() == "ready\n"
+            shown = command("ps", process.pid, "--timeout", "0.1")
+            output, errors = process.communicate("\n")
+        if "Operation not permitted" in shown.stderr:
+            pytest.skip("this process may not debug others")
+        assert "its main thread has run no Python code for 0.1 s" in shown.stderr
+        assert (output, errors) == ("ended well\n", "")
+        assert not [name for name in os.listdir(tempfile.gettempdir()) if f"remote-{process.pid}-" in name]
+
+    def test_scripts_of_processes_that_have_ended(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(tempfile, "tempdir", os.fspath(tmp_path))
+        for pid in (2**22 + 1, os.getpid()):
+            (tmp_path / f"yibu-remote-{pid}-x.py").touch()
+        remote._remove_left()
+        assert os.listdir(tmp_path) == [f"yibu-remote-{os.getpid()}-x.py"]
 
     @pytest.mark.skipif(sys.version_info >= (3, 14), reason="remote debugging opens a socket")
     def test_without_a_socket(self, start, command):

@@ -50,9 +50,9 @@ def exchange(pid: int, request: Request, timeout: float, tell: silence.Tell = _k
                 f"{error} (and its interpreter cannot be asked to open one: {reason})"
             ) from None
     try:
-        return _exchange_when_open(pid, request, timeout, tell)
+        return _exchange_when_open(pid, request, timeout, tell, script)
     finally:
-        os.unlink(script)
+        script.leave()
 
 
 _STARTS = 5.0
@@ -84,7 +84,9 @@ _ATTEMPTS = 10
 """After so many a process without a socket has nothing to do, and is woken."""
 
 
-def _exchange_when_open(pid: int, request: Request, timeout: float, tell: silence.Tell) -> dict[str, Any]:
+def _exchange_when_open(
+    pid: int, request: Request, timeout: float, tell: silence.Tell, script: remote.Script
+) -> dict[str, Any]:
     """Ask a process that was told to open its socket."""
     begun = time.monotonic()
     deadline = begun + timeout
@@ -94,13 +96,17 @@ def _exchange_when_open(pid: int, request: Request, timeout: float, tell: silenc
         try:
             return exchange_by_socket(pid, request, timeout, tell)
         except WithoutSocket as error:
+            if script.found_no_yibu:
+                raise WithoutSocket(
+                    f"process {pid} has not imported yibu, and has no task of yibu's"
+                ) from None
             attempts += 1
             if attempts == _ATTEMPTS:
                 interrupting.interrupt(pid)
             if time.monotonic() > deadline:
                 raise WithoutSocket(
                     f"{error} (its interpreter was asked to open one, but its main thread has run no Python "
-                    f"code for {timeout:g} s, or it has not imported yibu)"
+                    f"code for {timeout:g} s)"
                 ) from None
         if not is_told and time.monotonic() > begun + silence.PATIENCE:
             is_told = True
