@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import subprocess
+import types
 import weakref
 
 import pytest
@@ -159,8 +160,42 @@ class TestEvents:
 
         assert run(main()) == "here"
 
+    def test_the_end_is_told_a_turn_after_the_child_was_reaped(self, loop, run):
+        class Transport:
+            def __init__(self):
+                self._proc = types.SimpleNamespace(returncode=None)
+                self.codes = []
+
+            def _process_exited(self, code):
+                self.codes.append(code)
+
+        async def main():
+            transport = Transport()
+            loop._child_watcher_callback(1, 3, transport)
+            assert transport.codes == []
+            await asyncio.sleep(0)
+            assert transport.codes == [3]
+
+        run(main())
+
 
 class TestTransport:
+    @pytest.mark.yibu_only
+    def test_no_signal_is_sent_to_a_child_that_was_reaped(self, run, monkeypatch):
+        async def main():
+            transport, protocol = await start("cat", stdin=PIPE)
+            with monkeypatch.context() as patch:
+                patch.setattr(os, "kill", lambda *args: sent.append(args))
+                transport._proc.returncode = 0
+                transport.terminate()
+                transport._proc.returncode = None
+            transport.close()
+            await protocol.lost
+
+        sent = []
+        run(main())
+        assert sent == []
+
     def test_attributes(self, each):
         async def main():
             transport, protocol = await start("cat", stdin=PIPE, stdout=PIPE)

@@ -183,7 +183,8 @@ fn send_signal<'py>(
     let py = transport.py();
     transport.as_any().call_method0(name!("_check_proc"))?;
     let process = transport.process.get_or_none(py);
-    if !transport.returncode.is_empty() {
+    // The `Popen` knows of the end as soon as the child was reaped, the transport a turn later.
+    if !transport.returncode.is_empty() || !process.getattr(name!("returncode"))?.is_none() {
         return Ok(none(py));
     }
     // Not by Popen, which would wait for the child first and take its return code from the watcher.

@@ -320,16 +320,15 @@ fn undone<'py>(routine: &Obj<'py, Routine>, waited: Output<'py>) -> PyResult<Ste
 fn child_ended<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py> {
     let py = event_loop.py();
     let [_, code, transport] = args.parse(&ENDED)?;
-    let exited = pyo3::intern!(py, "_process_exited");
-    if running(py)?.is_some_and(|running| running.is(event_loop.as_any())) {
-        // The child was reaped this moment. If the transport were told later, a signal could go to the
-        // process that gets the id next.
-        transport.call_method1(exited, (code,))?;
-    } else {
-        // A watcher of the program's, which calls from a thread of its own.
-        let exited = transport.getattr(exited)?;
-        event_loop.as_any().call_method1(names::call_soon_threadsafe(py), (exited, code))?;
+    // The child was reaped this moment: from now on a signal could go to the process that gets the id next, so
+    // the `Popen` is to send none. A watcher of the program's calls from a thread of its own.
+    if running(py)?.is_some_and(|running| running.is(event_loop.as_any()))
+        && let Some(process) = transport.getattr_opt(name!("_proc"))?.filter(|process| !process.is_none())
+    {
+        process.setattr(name!("returncode"), &code)?;
     }
+    let exited = transport.getattr(name!("_process_exited"))?;
+    event_loop.as_any().call_method1(names::call_soon_threadsafe(py), (exited, code))?;
     Ok(none(py))
 }
 
