@@ -18,7 +18,7 @@ use crate::core::{
 };
 use crate::ffi::class::Plain;
 use crate::ffi::originals::Replaced;
-use crate::ffi::{Class, ClassState, Create, Obj, Output, Slot, Table, none, references};
+use crate::ffi::{Class, ClassState, Create, Obj, Output, Ref, Slot, Table, none, references};
 use crate::{events, names};
 
 /// What an alarm does to its owner. Before it runs Python code it calls [`crate::core::current::flush_leave`]
@@ -30,7 +30,8 @@ pub type Act = for<'a, 'py> fn(&'a Bound<'py, PyAny>) -> PyResult<()>;
 pub struct Alarm {
     act: Cell<Option<Act>>,
     owner: Slot,
-    event_loop: Slot,
+    /// The native loop whose heap holds the alarm.
+    event_loop: Slot<EventLoop>,
     /// The loop's own timer, where that runs: its callback is another alarm, which has the function and the
     /// owner.
     handle: Slot,
@@ -94,7 +95,7 @@ pub fn set_in_heap<'py>(
 ) -> PyResult<Obj<'py, Alarm>> {
     event_loop.check_open()?;
     let alarm = new(owner, act)?;
-    alarm.event_loop.put(event_loop.as_any().clone());
+    alarm.event_loop.set(Ref::of(event_loop.clone()));
     alarm.scheduled.set(true);
     alarm.when.set(seconds);
     event_loop.schedule(event_loop.py(), seconds, Scheduled::new(&SCHEDULED, alarm.clone()))?;
@@ -178,11 +179,10 @@ pub fn cancel(alarm: &Obj<'_, Alarm>) -> PyResult<()> {
         return Ok(());
     }
     drop(alarm.owner.take());
-    if alarm.scheduled.get() {
-        let event_loop = alarm.event_loop.get_or_none(py);
-        if let Some(native) = Obj::<EventLoop>::cast(&event_loop) {
-            native.note_cancelled_timer(py);
-        }
+    if alarm.scheduled.get()
+        && let Some(event_loop) = alarm.event_loop.obj(py)
+    {
+        event_loop.note_cancelled_timer(py);
     }
     Ok(())
 }
@@ -192,15 +192,14 @@ pub fn cancel(alarm: &Obj<'_, Alarm>) -> PyResult<()> {
 #[cold]
 fn cancel_handle(alarm: &Obj<'_, Alarm>) -> PyResult<()> {
     let py = alarm.py();
-    let event_loop = alarm.event_loop.get_or_none(py);
-    if let Some(native) = Obj::<EventLoop>::cast(&event_loop).filter(|_| alarm.scheduled.get()) {
+    if let Some(event_loop) = alarm.event_loop.obj(py).filter(|_| alarm.scheduled.get()) {
         let address = alarm.as_any().as_ptr();
-        let when = native.engine.with(|engine| {
+        let when = event_loop.engine.with(|engine| {
             let mut timers = engine.timers.in_order().into_iter();
             timers.find(|(_, timer)| timer.object().as_ptr() == address).map(|(when, _)| when)
         });
         if let Some(when) = when {
-            show(native, alarm, when)?;
+            show(&event_loop, alarm, when)?;
         }
     }
     match alarm.handle.get(py) {

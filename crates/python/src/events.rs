@@ -384,14 +384,7 @@ impl Class for Handle {
             }
         });
         objects! { t: c"_callback" => callback }
-        t.property(
-            c"_args",
-            |h| h.all_args(h.py()),
-            |h, v| {
-                h.args.keep_all(assigned(v)?.clone());
-                Ok(())
-            },
-        );
+        t.property(c"_args", |h| h.all_args(h.py()), |h, v| assigned(v).map(|v| h.args.keep_all(v.clone())));
         flags! { t: c"_cancelled" => args.flags.cancelled }
         contexts::attribute(t);
         objects! { t: c"_loop" => event_loop }

@@ -217,10 +217,7 @@ fn properties(t: &mut Table<Future>) {
     t.property(
         c"_cancel_message",
         |future| Ok(future.message(future.py())),
-        |future, value| {
-            future.set_message(assigned(value)?.clone());
-            Ok(())
-        },
+        |future, value| assigned(value).map(|value| future.set_message(value.clone())),
     );
     #[cfg(Py_3_14)]
     t.getter(c"_asyncio_awaited_by", awaiting::awaited_by);

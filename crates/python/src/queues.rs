@@ -206,10 +206,7 @@ fn properties(t: &mut Table<Queue>) {
     t.property(
         c"_maxsize",
         |queue| Ok(queue.limit.object(queue.py())),
-        |queue, value| {
-            queue.limit.put(assigned(value)?.clone());
-            Ok(())
-        },
+        |queue, value| assigned(value).map(|value| queue.limit.put(value.clone())),
     );
     t.property(
         c"_queue",
@@ -222,34 +219,22 @@ fn properties(t: &mut Table<Queue>) {
     t.property(
         c"_getters",
         |queue| queue.getters.show(queue.py()),
-        |queue, value| {
-            queue.getters.put(assigned(value)?.clone());
-            Ok(())
-        },
+        |queue, value| assigned(value).map(|value| queue.getters.put(value.clone())),
     );
     t.property(
         c"_putters",
         |queue| queue.putters.show(queue.py()),
-        |queue, value| {
-            queue.putters.put(assigned(value)?.clone());
-            Ok(())
-        },
+        |queue, value| assigned(value).map(|value| queue.putters.put(value.clone())),
     );
     t.property(
         c"_unfinished_tasks",
         |queue| Ok(queue.unfinished.get().into_pyobject(queue.py())?.into_any()),
-        |queue, value| {
-            queue.unfinished.set(assigned(value)?.extract()?);
-            Ok(())
-        },
+        |queue, value| assigned(value)?.extract().map(|value| queue.unfinished.set(value)),
     );
     t.property(
         c"_finished",
         |queue| queue.finished.event(queue.py()),
-        |queue, value| {
-            queue.finished.put(assigned(value)?.clone());
-            Ok(())
-        },
+        |queue, value| assigned(value).map(|value| queue.finished.put(value.clone())),
     );
     #[cfg(Py_3_13)]
     flags! { t: c"_is_shutdown" => shut_down }

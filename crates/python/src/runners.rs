@@ -414,10 +414,7 @@ impl Class for Runner {
         t.property(
             c"_interrupt_count",
             |runner| Ok(runner.interrupts.get().into_pyobject(runner.py())?.into_any()),
-            |runner, value| {
-                runner.interrupts.set(assigned(value)?.extract()?);
-                Ok(())
-            },
+            |runner, value| assigned(value)?.extract().map(|value| runner.interrupts.set(value)),
         );
         flags! { t: c"_set_event_loop" => is_current }
         copying::table(t);

@@ -256,10 +256,7 @@ fn attributes(t: &mut Table<Timeout>) {
     t.property(
         c"_when",
         |timeout| Ok(timeout.when(timeout.py())),
-        |timeout, value| {
-            timeout.set_when(assigned(value)?);
-            Ok(())
-        },
+        |timeout, value| assigned(value).map(|value| timeout.set_when(value)),
     );
     t.property(
         c"_timeout_handler",

@@ -46,10 +46,7 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
     t.property(
         c"_debug",
         |event_loop| Ok(boolean(event_loop.py(), event_loop.debug.get())),
-        |event_loop, value| {
-            event_loop.set_debug_mode(assigned(value)?.is_truthy()?);
-            Ok(())
-        },
+        |event_loop, value| assigned(value)?.is_truthy().map(|value| event_loop.set_debug_mode(value)),
     );
     t.getter(c"_coroutine_origin_tracking_enabled", |event_loop| {
         Ok(boolean(event_loop.py(), event_loop.origin_tracking.get().is_some()))

@@ -313,10 +313,7 @@ fn attributes(t: &mut Table<Barrier>) {
     t.property(
         c"_count",
         |barrier| Ok(barrier.count.get().into_pyobject(barrier.py())?.into_any()),
-        |barrier, value| {
-            barrier.count.set(assigned(value)?.extract()?);
-            Ok(())
-        },
+        |barrier, value| assigned(value)?.extract().map(|value| barrier.count.set(value)),
     );
     objects! { t: c"_parties" => parties, c"_loop" => bound.event_loop }
     t.noargs(

@@ -55,10 +55,7 @@ fn attributes(t: &mut Table<StreamReader>) {
     t.property(
         c"_buffer",
         |reader| Ok(reader.content.show(reader.py())),
-        |reader, value| {
-            reader.content.replace(assigned(value)?.clone());
-            Ok(())
-        },
+        |reader, value| assigned(value).map(|value| reader.content.replace(value.clone())),
     );
     t.property(
         c"_limit",
