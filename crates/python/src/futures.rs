@@ -147,12 +147,12 @@ fn table(t: &mut Table<Future>) {
         },
         docs::CANCEL,
     );
-    t.predicate(
+    t.answer(
         c"cancelled",
         |future| future.is_alive() && future.state.get() == State::Cancelled,
         "Whether the future was cancelled.",
     );
-    t.predicate(c"done", |future| future.is_alive() && future.state.get() != State::Pending, docs::DONE);
+    t.answer(c"done", |future| future.is_alive() && future.state.get() != State::Pending, docs::DONE);
     t.noargs(
         c"get_loop",
         |future| {

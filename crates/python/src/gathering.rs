@@ -312,7 +312,7 @@ impl Class for GatheringFuture {
             "Cancels the children. Returns False when all of them are done already.",
         );
         t.getter(c"_children", |outer| Ok(outer.own.children.get_or_none(outer.py())));
-        t.getter(c"_cancel_requested", |outer| Ok(boolean(outer.py(), outer.own.cancel_requested.get())));
+        t.value(c"_cancel_requested", |outer| outer.own.cancel_requested.get());
         t.finalize(|outer| futures::report_unretrieved(outer.upcast()));
     }
 

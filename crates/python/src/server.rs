@@ -175,7 +175,7 @@ impl Class for Server {
             Ok(pyo3::types::PyString::new(server.py(), &text).into_any())
         });
         t.noargs(c"get_loop", event_loop, "The loop that the server is attached to.");
-        t.predicate(c"is_serving", |server| server.serving.get(), "Whether connections are accepted.");
+        t.answer(c"is_serving", |server| server.serving.get(), "Whether connections are accepted.");
         t.getter(c"sockets", |server| Ok(sockets(server)?.into_any()));
         t.action(
             c"close",
@@ -222,7 +222,7 @@ impl Class for Server {
         t.getter(c"_loop", event_loop);
         t.getter(c"_sockets", |server| Ok(server.sockets.get_or_none(server.py())));
         t.getter(c"_waiters", |server| Ok(server.waiters.get_or_none(server.py())));
-        t.getter(c"_serving", |server| Ok(boolean(server.py(), server.serving.get())));
+        t.value(c"_serving", |server| server.serving.get());
         objects! { t:
             c"_serving_forever_fut" => forever,
             c"_protocol_factory" => factory,
@@ -232,9 +232,7 @@ impl Class for Server {
         t.getter(c"_ssl_handshake_timeout", |server| Ok(server.handshake_timeout.get_or_none(server.py())));
         t.getter(c"_ssl_shutdown_timeout", |server| Ok(server.shutdown_timeout.get_or_none(server.py())));
         #[cfg(not(Py_3_13))]
-        t.getter(c"_active_count", |server| {
-            Ok(server.connected.get().into_pyobject(server.py())?.into_any())
-        });
+        t.value(c"_active_count", |server| server.connected.get());
         #[cfg(Py_3_13)]
         t.getter(c"_clients", connections::clients);
     }

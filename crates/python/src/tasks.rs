@@ -346,12 +346,8 @@ impl Class for Task {
             },
             docs::CANCEL,
         );
-        t.noargs(
-            c"cancelling",
-            |task| Ok(cancelling(task).into_pyobject(task.py())?.into_any()),
-            docs::CANCELLING,
-        );
-        t.noargs(c"uncancel", |task| Ok(uncancel(task).into_pyobject(task.py())?.into_any()), docs::UNCANCEL);
+        t.answer(c"cancelling", |task| cancelling(task), docs::CANCELLING);
+        t.answer(c"uncancel", |task| uncancel(task), docs::UNCANCEL);
         t.noargs(c"get_name", |task| Ok(name(task)), "The task's name.");
         t.action_on(
             c"set_name",
@@ -396,7 +392,7 @@ impl Class for Task {
         t.generic();
         t.getter(c"_coro", |task| Ok(task.own.coroutine.get_or_none(task.py())));
         t.getter(c"_fut_waiter", |task| Ok(task.own.waiter.get_or_none(task.py())));
-        t.getter(c"_must_cancel", |task| Ok(boolean(task.py(), task.own.must_cancel.get())));
+        t.value(c"_must_cancel", |task| task.own.must_cancel.get());
         flags! { t: c"_log_destroy_pending" => own.log_destroy_pending }
         t.finalize(report_destroyed);
     }

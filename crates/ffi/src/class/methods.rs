@@ -3,6 +3,7 @@
 use std::any::TypeId;
 use std::ffi::{CStr, c_int};
 
+use pyo3::IntoPyObjectExt;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
@@ -14,7 +15,7 @@ use crate::args::{Args, Signature};
 use crate::function::calls as by_function;
 use crate::function::data::Counterpart;
 use crate::function::making;
-use crate::objects::{Output, boolean, none};
+use crate::objects::{Output, none};
 use crate::trampoline::{self as tramp, Stateless};
 
 /// What a method may return that returns None to Python.
@@ -135,12 +136,13 @@ impl<T: Class> Table<T> {
         );
     }
 
-    /// A method without arguments that answers yes or no.
-    pub fn predicate<F>(&mut self, name: &'static CStr, function: F, doc: &str)
+    /// A method without arguments that returns a plain value: yes or no, a number, several of these.
+    pub fn answer<F, V>(&mut self, name: &'static CStr, function: F, doc: &str)
     where
-        F: Stateless + for<'a, 'py> Fn(&'a Obj<'py, T>) -> bool,
+        F: Stateless + for<'a, 'py> Fn(&'a Obj<'py, T>) -> V,
+        V: for<'py> IntoPyObject<'py>,
     {
-        self.noargs(name, move |object| Ok(boolean(object.py(), function(object))), doc);
+        self.noargs(name, move |object| function(object).into_bound_py_any(object.py()), doc);
     }
 
     /// A method with the arguments of `signature`, whose name is what follows the last dot of
@@ -180,6 +182,15 @@ impl<T: Class> Table<T> {
         F: Stateless + for<'a, 'py> Fn(&'a Obj<'py, T>) -> Output<'py>,
     {
         self.add_property(name, Some(tramp::getter::<T, F>), None);
+    }
+
+    /// A read-only property that is a plain value.
+    pub fn value<F, V>(&mut self, name: &'static CStr, function: F)
+    where
+        F: Stateless + for<'a, 'py> Fn(&'a Obj<'py, T>) -> V,
+        V: for<'py> IntoPyObject<'py>,
+    {
+        self.getter(name, move |object| function(object).into_bound_py_any(object.py()));
     }
 
     /// A read-only property with a docstring.

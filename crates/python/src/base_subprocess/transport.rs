@@ -295,7 +295,7 @@ fn methods(t: &mut Table<BaseSubprocessTransport>) {
         |transport| Ok(transport.protocol.get_or_none(transport.py())),
         "The protocol.",
     );
-    t.predicate(c"is_closing", |transport| transport.closed.get(), "Whether close() was called.");
+    t.answer(c"is_closing", |transport| transport.closed.get(), "Whether close() was called.");
     t.noargs(c"close", close, "Closes the pipes and kills the child if it still runs.");
     t.noargs(
         c"get_pid",

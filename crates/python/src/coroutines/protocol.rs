@@ -154,8 +154,8 @@ fn attributes<T: Coroutine>(t: &mut Table<T>) {
         |coroutine| details::qualified_name(coroutine),
         |coroutine, value| set_name(coroutine, "__qualname__", value, |known| &known.qualified),
     );
-    t.getter(c"cr_running", |coroutine| Ok(boolean(coroutine.py(), coroutine.is_running())));
-    t.getter(c"cr_suspended", |coroutine| Ok(boolean(coroutine.py(), is_suspended(coroutine))));
+    t.value(c"cr_running", |coroutine| coroutine.is_running());
+    t.value(c"cr_suspended", |coroutine| is_suspended(coroutine));
     #[cfg(Py_3_15)]
     t.getter(c"cr_state", |coroutine| Ok(PyString::new(coroutine.py(), state(coroutine)).into_any()));
     t.getter(c"cr_await", |coroutine| {

@@ -16,7 +16,7 @@ use crate::{stock, tasks};
 const SET_DEBUG: Signature<1> = Signature::new("EventLoop.set_debug", "enabled");
 
 pub(super) fn table(t: &mut Table<EventLoop>) {
-    t.predicate(c"get_debug", |event_loop| event_loop.debug.get(), "Whether debug mode is on.");
+    t.answer(c"get_debug", |event_loop| event_loop.debug.get(), "Whether debug mode is on.");
     t.method(
         &SET_DEBUG,
         |event_loop, args| {
@@ -48,9 +48,7 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
         |event_loop| Ok(boolean(event_loop.py(), event_loop.debug.get())),
         |event_loop, value| assigned(value)?.is_truthy().map(|value| event_loop.set_debug_mode(value)),
     );
-    t.getter(c"_coroutine_origin_tracking_enabled", |event_loop| {
-        Ok(boolean(event_loop.py(), event_loop.origin_tracking.get().is_some()))
-    });
+    t.value(c"_coroutine_origin_tracking_enabled", |event_loop| event_loop.origin_tracking.get().is_some());
     t.property(
         c"_coroutine_origin_tracking_saved_depth",
         |event_loop| {

@@ -27,12 +27,9 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
         },
         "Puts a timer into the heap.",
     );
-    t.noargs(
+    t.answer(
         c"_timers_count",
-        |event_loop| {
-            let count = event_loop.engine.with(|engine| engine.timers.len());
-            Ok(count.into_pyobject(event_loop.py())?.into_any())
-        },
+        |event_loop| event_loop.engine.with(|engine| engine.timers.len()),
         "How many timers are in the heap.",
     );
     t.action_on(
@@ -44,9 +41,8 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
         },
         "Says whether a program has the list of timers, which is to be kept up to date then.",
     );
-    t.getter(c"_timer_cancelled_count", |event_loop| {
-        let count = event_loop.engine.with(|engine| engine.timers.cancelled_count());
-        Ok(count.into_pyobject(event_loop.py())?.into_any())
+    t.value(c"_timer_cancelled_count", |event_loop| {
+        event_loop.engine.with(|engine| engine.timers.cancelled_count())
     });
 }
 

@@ -36,8 +36,8 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
         "Stops the loop at the end of the current turn.",
     );
     t.action(c"close", close, "Closes the loop: pending callbacks are dropped, the executor is shut down without waiting. The loop must not run.");
-    t.predicate(c"is_running", |event_loop| event_loop.is_running(), "Whether the loop runs.");
-    t.predicate(c"is_closed", |event_loop| event_loop.closed.get(), "Whether the loop was closed.");
+    t.answer(c"is_running", |event_loop| event_loop.is_running(), "Whether the loop runs.");
+    t.answer(c"is_closed", |event_loop| event_loop.closed.get(), "Whether the loop was closed.");
     t.action(c"_check_closed", |event_loop| event_loop.check_open(), "RuntimeError when the loop is closed.");
     t.action(
         c"_check_running",

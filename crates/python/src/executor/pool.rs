@@ -273,7 +273,7 @@ impl Class for ThreadPool {
         t.getter(c"_threads", |pool| Ok(pool.threads.get_or_none(pool.py())));
         t.getter(c"_work_queue", |pool| Ok(pool.queue(pool.py())?.into_any()));
         t.getter(c"_shutdown", |pool| Ok(boolean(pool.py(), pool.queue(pool.py())?.is_closed())));
-        t.getter(c"_broken", |pool| Ok(boolean(pool.py(), false)));
+        t.value(c"_broken", |_| false);
         t.getter(c"_initializer", |pool| Ok(none(pool.py())));
         t.getter(c"_initargs", |pool| Ok(PyTuple::empty(pool.py()).into_any()));
         t.getter(c"_thread_name_prefix", |pool| Ok(PyString::new(pool.py(), PREFIX).into_any()));

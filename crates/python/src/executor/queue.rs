@@ -129,11 +129,7 @@ impl Class for WorkQueue {
 
     fn table(t: &mut Table<Self>) {
         t.doc(c"The jobs of an executor that no worker has begun.");
-        t.noargs(
-            c"qsize",
-            |queue| Ok(queue.len().into_pyobject(queue.py())?.into_any()),
-            "How many jobs wait.",
-        );
+        t.answer(c"qsize", |queue| queue.len(), "How many jobs wait.");
         t.noargs(c"empty", |queue| Ok(boolean(queue.py(), queue.len() == 0)), "Whether no job waits.");
         t.action_on(
             c"put",

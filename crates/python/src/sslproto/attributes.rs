@@ -62,11 +62,11 @@ fn neighbours(t: &mut Table<SslProtocol>) {
     t.getter(c"_app_transport", |p| Ok(p.app_transport(p.py())));
     t.getter(c"_loop", |p| object(p, &p.event_loop));
     t.getter(c"_app_protocol", |p| object(p, &p.app_protocol));
-    t.getter(c"_app_protocol_is_buffer", |p| Ok(boolean(p.py(), p.app_buffered.get())));
+    t.value(c"_app_protocol_is_buffer", |p| p.app_buffered.get());
     t.property(c"_transport", |p| object(p, &p.transport), |p, value| write(&p.transport, value));
     t.property(c"_waiter", |p| object(p, &p.waiter), |p, value| write(&p.waiter, value));
     t.getter(c"_sslcontext", |p| object(p, &p.context));
-    t.getter(c"_server_side", |p| Ok(boolean(p.py(), p.server_side.get())));
+    t.value(c"_server_side", |p| p.server_side.get());
     t.getter(c"_server_hostname", |p| object(p, &p.server_hostname));
     t.getter(c"_extra", |p| object(p, &p.extra));
     t.getter(c"_ssl_handshake_timeout", |p| object(p, &p.handshake_timeout));
@@ -100,11 +100,11 @@ fn states(t: &mut Table<SslProtocol>) {
         member(p.py(), "AppProtocolState", name)
     });
     t.getter(c"_conn_lost", |p| number(p.py(), p.conn_lost.get().into()));
-    t.getter(c"_eof_received", |p| Ok(boolean(p.py(), p.eof_received.get())));
-    t.getter(c"_app_reading_paused", |p| Ok(boolean(p.py(), p.app_reading_paused.get())));
-    t.getter(c"_app_writing_paused", |p| Ok(boolean(p.py(), p.app_writing_paused.get())));
-    t.getter(c"_ssl_reading_paused", |p| Ok(boolean(p.py(), p.ssl_reading_paused.get())));
-    t.getter(c"_ssl_writing_paused", |p| Ok(boolean(p.py(), p.ssl_writing_paused.get())));
+    t.value(c"_eof_received", |p| p.eof_received.get());
+    t.value(c"_app_reading_paused", |p| p.app_reading_paused.get());
+    t.value(c"_app_writing_paused", |p| p.app_writing_paused.get());
+    t.value(c"_ssl_reading_paused", |p| p.ssl_reading_paused.get());
+    t.value(c"_ssl_writing_paused", |p| p.ssl_writing_paused.get());
 }
 
 fn amounts(t: &mut Table<SslProtocol>) {

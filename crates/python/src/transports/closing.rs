@@ -34,7 +34,7 @@ pub(super) const NOT_CALLED: &[&str] = &[
 /// What all transports have.
 pub(super) fn common_table<T: Transport>(t: &mut Table<T>) {
     t.noargs(c"close", close, "Closes when everything written has been sent.");
-    t.predicate(
+    t.answer(
         c"is_closing",
         |transport| transport.endpoint().machine(|machine| machine.is_closing()),
         "Whether the transport is closing, or closed.",

@@ -150,13 +150,8 @@ fn attributes(t: &mut Table<DatagramTransport>) {
     #[cfg(Py_3_15)]
     t.getter(c"_context", |transport| Ok(none(transport.py())));
     t.getter(c"_address", |transport| Ok(transport.address.get_or_none(transport.py())));
-    t.getter(c"_paused", |transport| {
-        Ok(boolean(transport.py(), transport.machine(|machine| machine.is_reading_paused())))
-    });
-    t.getter(c"_conn_lost", |transport| {
-        let count = transport.machine(|machine| machine.lost_count());
-        Ok(count.into_pyobject(transport.py())?.into_any())
-    });
+    t.value(c"_paused", |transport| transport.machine(|machine| machine.is_reading_paused()));
+    t.value(c"_conn_lost", |transport| transport.machine(|machine| machine.lost_count()));
 }
 
 /// Makes the class, which libraries recognise as `asyncio.DatagramTransport`.

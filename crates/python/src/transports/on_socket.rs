@@ -96,12 +96,8 @@ pub(super) fn table<T: OnSocket>(t: &mut Table<T>) {
         expose(transport);
         unless_gone(transport, || transport.connection().socket(transport.py()))
     });
-    t.getter(c"_sock_fd", |transport| {
-        Ok(transport.connection().fd().into_pyobject(transport.py())?.into_any())
-    });
-    t.getter(c"_protocol_connected", |transport| {
-        Ok(boolean(transport.py(), transport.connection().fd() >= 0))
-    });
+    t.value(c"_sock_fd", |transport| transport.connection().fd());
+    t.value(c"_protocol_connected", |transport| transport.connection().fd() >= 0);
     t.repr(repr);
 }
 

@@ -21,14 +21,12 @@ use crate::ffi::{Obj, Output, Table, boolean, none};
 pub(super) fn table<T: StreamTransport>(t: &mut Table<T>) {
     t.noargs(c"pause_reading", pause_reading, "Stops calling the protocol with data.");
     t.noargs(c"resume_reading", resume_reading, "Goes on reading after pause_reading().");
-    t.predicate(
+    t.answer(
         c"is_reading",
         |transport| transport.link().stream(|stream| stream.is_reading()),
         "Whether the transport is neither closing nor paused.",
     );
-    t.getter(c"_paused", |transport| {
-        Ok(boolean(transport.py(), transport.link().stream(|stream| stream.is_reading_paused())))
-    });
+    t.value(c"_paused", |transport| transport.link().stream(|stream| stream.is_reading_paused()));
 }
 
 /// What all transports have: a protocol, and something that is watched for it.

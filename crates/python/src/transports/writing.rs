@@ -29,12 +29,9 @@ pub(super) fn flow_table<T: StreamTransport>(t: &mut Table<T>) {
         set_write_buffer_limits,
         "Sets the amounts of unsent data, in bytes, at which the protocol is paused and resumed.",
     );
-    t.noargs(
+    t.answer(
         c"get_write_buffer_limits",
-        |transport| {
-            let limits = transport.link().stream(|stream| stream.write_buffer_limits());
-            Ok(limits.into_pyobject(transport.py())?.into_any())
-        },
+        |transport| transport.link().stream(|stream| stream.write_buffer_limits()),
         "The low and the high limit.",
     );
     t.noargs(

@@ -28,7 +28,7 @@ const SET_PROTOCOL: Signature<1> = Signature::new("_SelectorDatagramTransport.se
 pub(super) fn table(t: &mut Table<DatagramTransport>) {
     t.noargs(c"pause_reading", pause_reading, "Stops calling the protocol with datagrams.");
     t.noargs(c"resume_reading", resume_reading, "Goes on receiving after pause_reading().");
-    t.predicate(
+    t.answer(
         c"is_reading",
         |transport| transport.machine(|machine| machine.is_reading()),
         "Whether the transport is neither closing nor paused.",

@@ -44,12 +44,9 @@ pub(super) fn table(t: &mut Table<DatagramTransport>) {
         set_write_buffer_limits,
         "Sets the amounts of unsent data, in bytes, at which the protocol is paused and resumed.",
     );
-    t.noargs(
+    t.answer(
         c"get_write_buffer_limits",
-        |transport| {
-            let limits = transport.machine(|machine| machine.write_buffer_limits());
-            Ok(limits.into_pyobject(transport.py())?.into_any())
-        },
+        |transport| transport.machine(|machine| machine.write_buffer_limits()),
         "The low and the high limit.",
     );
     t.noargs(c"get_write_buffer_size", buffer_size, "What waits to be sent, in bytes.");
@@ -67,17 +64,9 @@ pub(super) fn table(t: &mut Table<DatagramTransport>) {
     );
     t.getter(c"_buffer_size", buffer_size);
     t.getter(c"_buffer", buffer);
-    t.getter(c"_protocol_paused", |transport| {
-        Ok(boolean(transport.py(), transport.machine(|machine| machine.is_writing_paused())))
-    });
-    t.getter(c"_low_water", |transport| {
-        let (low, _) = transport.machine(|machine| machine.write_buffer_limits());
-        Ok(low.into_pyobject(transport.py())?.into_any())
-    });
-    t.getter(c"_high_water", |transport| {
-        let (_, high) = transport.machine(|machine| machine.write_buffer_limits());
-        Ok(high.into_pyobject(transport.py())?.into_any())
-    });
+    t.value(c"_protocol_paused", |transport| transport.machine(|machine| machine.is_writing_paused()));
+    t.value(c"_low_water", |transport| transport.machine(|machine| machine.write_buffer_limits()).0);
+    t.value(c"_high_water", |transport| transport.machine(|machine| machine.write_buffer_limits()).1);
 }
 
 fn buffer_size<'py>(transport: &Obj<'py, DatagramTransport>) -> Output<'py> {

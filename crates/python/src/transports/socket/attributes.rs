@@ -46,8 +46,6 @@ pub(super) fn table(t: &mut Table<SocketTransport>) {
     t.getter(c"_server", |transport| Ok(transport.server.get_or_none(transport.py())));
     #[cfg(Py_3_15)]
     t.getter(c"_context", |transport| Ok(transport.link.context.get_or_none(transport.py())));
-    t.getter(c"_eof", |transport| {
-        Ok(boolean(transport.py(), transport.stream(|stream| stream.is_eof_written())))
-    });
+    t.value(c"_eof", |transport| transport.stream(|stream| stream.is_eof_written()));
     flow_table(t);
 }
