@@ -17,7 +17,6 @@ use crate::attributes::objects;
 use crate::classes;
 use crate::core::EventLoop;
 use crate::coroutines::{self, GcRef, GcScope};
-use crate::ffi::boolean;
 use crate::ffi::combined::Combinable;
 use crate::ffi::{
     Args, Class, ClassState, Create, Obj, Output, Signature, Slot, Table, WeakMap, references, stands_for,

@@ -13,7 +13,7 @@ use pyo3::types::PyString;
 use super::details::{self, Details, Known};
 use super::unwinding;
 use super::wrapper::CoroutineWrapper;
-use crate::ffi::{Class, Obj, Output, Signature, Slot, Table, boolean, frame, new_reference, none};
+use crate::ffi::{Class, Obj, Output, Signature, Slot, Table, frame, new_reference, none};
 use crate::futures::{self, FutureIter, stop_iteration, thrown};
 use crate::stock;
 

@@ -6,7 +6,7 @@ use pyo3::types::PyList;
 use super::data::{AppState, Protocol, SslProtocol, extra_info, set_app_protocol, wake_waiter};
 use super::flow;
 use crate::attributes::write;
-use crate::ffi::{Output, Ref, Signature, Slot, Table, boolean, none};
+use crate::ffi::{Output, Ref, Signature, Slot, Table, none};
 use crate::names::interned;
 
 const EXTRA: Signature<2> = Signature::new("SSLProtocol._get_extra_info", "name, default=None");

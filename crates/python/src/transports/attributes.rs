@@ -4,7 +4,7 @@ use pyo3::prelude::*;
 
 use super::endpoint::{Machine, Transport, unless_gone};
 use super::link::StreamTransport;
-use crate::ffi::{Signature, Table, boolean};
+use crate::ffi::{Signature, Table};
 
 pub(super) const GET_EXTRA_INFO: Signature<2> =
     Signature::new("BaseTransport.get_extra_info", "name, default=None");

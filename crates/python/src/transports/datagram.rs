@@ -33,7 +33,7 @@ use super::{descriptors, on_socket};
 use crate::core::{EventLoop, Overrides, Owner};
 use crate::ffi::class::AfterSlots;
 use crate::ffi::{Args, Class, ClassState, Obj, Raised, Ref, Signature, Slot, Table, Visitor, stands_for};
-use crate::ffi::{boolean, call, context, none};
+use crate::ffi::{call, context, none};
 use crate::frames::Frame;
 use crate::futures::bridge::result_setter;
 use crate::replaced::names::SELECTOR_EVENTS;

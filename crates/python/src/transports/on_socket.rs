@@ -11,7 +11,7 @@ use super::closing::{abort_table, fail, force_close};
 use super::connection::{self, Connection};
 use super::endpoint::{Transport, unless_gone};
 use super::{attributes, closing};
-use crate::ffi::{Obj, Output, Signature, Table, boolean, none};
+use crate::ffi::{Obj, Output, Signature, Table, none};
 
 /// A native transport of a socket.
 pub(super) trait OnSocket: Transport {

@@ -15,7 +15,7 @@ use super::link::StreamTransport;
 use crate::attributes::assigned;
 use crate::core::{Kernel, watched};
 use crate::errors;
-use crate::ffi::{Obj, Output, Table, boolean, none};
+use crate::ffi::{Obj, Output, Table, none};
 
 /// What transports have that read.
 pub(super) fn table<T: StreamTransport>(t: &mut Table<T>) {

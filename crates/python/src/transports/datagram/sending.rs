@@ -16,7 +16,7 @@ use super::queued::{Queued, Route};
 use super::upcall::execute;
 use crate::ffi::buffer::Buffer;
 use crate::ffi::bytes::Bytes;
-use crate::ffi::{Args, Obj, Output, Raised, Ref, Signature, Table, audit, boolean, context, none};
+use crate::ffi::{Args, Obj, Output, Raised, Ref, Signature, Table, audit, context, none};
 use crate::transports::chunk::Chunk;
 use crate::transports::closing::fatal_error;
 use crate::transports::endpoint::act;

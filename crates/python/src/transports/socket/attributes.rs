@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 
 use super::data::SocketTransport;
 use super::writing;
-use crate::ffi::{Obj, Signature, Table, boolean};
+use crate::ffi::{Obj, Signature, Table};
 use crate::transports::attributes::{GET_EXTRA_INFO, flow_table};
 use crate::transports::connection::Connection;
 use crate::transports::on_socket::{self, Activity, OnSocket};
