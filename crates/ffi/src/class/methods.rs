@@ -19,7 +19,7 @@ use crate::objects::{Output, none};
 use crate::trampoline::{self as tramp, Stateless};
 
 /// What a method may return that returns None to Python.
-pub trait Done {
+pub trait Done: 'static {
     /// Whether it was done.
     fn done(self) -> PyResult<()>;
 }
@@ -36,6 +36,40 @@ impl Done for PyResult<()> {
     fn done(self) -> PyResult<()> {
         self
     }
+}
+
+/// The method that [`Table::action`] makes of `F`.
+#[inline(always)] // it is `F` with another result
+fn act<'py, T: Class, F, R: Done>(object: &Obj<'py, T>) -> Output<'py>
+where
+    F: Stateless + for<'a, 'p> Fn(&'a Obj<'p, T>) -> R,
+{
+    // SAFETY: `Table::action` took a value of the type.
+    let function = unsafe { F::value() };
+    function(object).done().map(|()| none(object.py()))
+}
+
+/// The method that [`Table::action_on`] makes of `F`.
+#[inline(always)] // it is `F` with another result
+fn act_on<'py, T: Class, F, R: Done>(object: &Obj<'py, T>, argument: &Bound<'py, PyAny>) -> Output<'py>
+where
+    F: Stateless + for<'a, 'p> Fn(&'a Obj<'p, T>, &'a Bound<'p, PyAny>) -> R,
+{
+    // SAFETY: `Table::action_on` took a value of the type.
+    let function = unsafe { F::value() };
+    function(object, argument).done().map(|()| none(object.py()))
+}
+
+/// The method or property that [`Table::answer`] or [`Table::value`] makes of `F`.
+#[inline(always)] // it is `F` with another result
+fn tell<'py, T: Class, F, V>(object: &Obj<'py, T>) -> Output<'py>
+where
+    F: Stateless + for<'a, 'p> Fn(&'a Obj<'p, T>) -> V,
+    V: for<'p> IntoPyObject<'p> + 'static,
+{
+    // SAFETY: `Table::answer` or `Table::value` took a value of the type.
+    let function = unsafe { F::value() };
+    function(object).into_bound_py_any(object.py())
 }
 
 impl<T: Class> Table<T> {
@@ -114,35 +148,30 @@ impl<T: Class> Table<T> {
     }
 
     /// A method without arguments that returns None.
-    pub fn action<F, R>(&mut self, name: &'static CStr, function: F, doc: &str)
+    pub fn action<F, R>(&mut self, name: &'static CStr, _: F, doc: &str)
     where
         F: Stateless + for<'a, 'py> Fn(&'a Obj<'py, T>) -> R,
         R: Done,
     {
-        self.noargs(name, move |object| function(object).done().map(|()| none(object.py())), doc);
+        self.noargs(name, act::<T, F, R>, doc);
     }
 
     /// The same of one positional argument.
-    pub fn action_on<F, R>(&mut self, name: &'static CStr, parameter: &str, function: F, doc: &str)
+    pub fn action_on<F, R>(&mut self, name: &'static CStr, parameter: &str, _: F, doc: &str)
     where
         F: Stateless + for<'a, 'py> Fn(&'a Obj<'py, T>, &'a Bound<'py, PyAny>) -> R,
         R: Done,
     {
-        self.one(
-            name,
-            parameter,
-            move |object, argument| function(object, argument).done().map(|()| none(object.py())),
-            doc,
-        );
+        self.one(name, parameter, act_on::<T, F, R>, doc);
     }
 
     /// A method without arguments that returns a plain value: yes or no, a number, several of these.
-    pub fn answer<F, V>(&mut self, name: &'static CStr, function: F, doc: &str)
+    pub fn answer<F, V>(&mut self, name: &'static CStr, _: F, doc: &str)
     where
         F: Stateless + for<'a, 'py> Fn(&'a Obj<'py, T>) -> V,
-        V: for<'py> IntoPyObject<'py>,
+        V: for<'py> IntoPyObject<'py> + 'static,
     {
-        self.noargs(name, move |object| function(object).into_bound_py_any(object.py()), doc);
+        self.noargs(name, tell::<T, F, V>, doc);
     }
 
     /// A method with the arguments of `signature`, whose name is what follows the last dot of
@@ -185,12 +214,12 @@ impl<T: Class> Table<T> {
     }
 
     /// A read-only property that is a plain value.
-    pub fn value<F, V>(&mut self, name: &'static CStr, function: F)
+    pub fn value<F, V>(&mut self, name: &'static CStr, _: F)
     where
         F: Stateless + for<'a, 'py> Fn(&'a Obj<'py, T>) -> V,
-        V: for<'py> IntoPyObject<'py>,
+        V: for<'py> IntoPyObject<'py> + 'static,
     {
-        self.getter(name, move |object| function(object).into_bound_py_any(object.py()));
+        self.getter(name, tell::<T, F, V>);
     }
 
     /// A read-only property with a docstring.

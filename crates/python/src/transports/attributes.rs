@@ -1,7 +1,5 @@
 //! Attributes of asyncio's transports that libraries read although they are private.
 
-use pyo3::prelude::*;
-
 use super::endpoint::{Machine, Transport, unless_gone};
 use super::link::StreamTransport;
 use crate::ffi::{Signature, Table};
