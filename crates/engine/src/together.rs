@@ -9,12 +9,13 @@ use std::task::Poll;
 /// their order.
 pub struct Together<F>(Vec<Pin<Box<F>>>);
 
-impl<F: Future> Together<F> {
-    /// None yet.
-    pub fn new() -> Self {
+impl<F> Default for Together<F> {
+    fn default() -> Self {
         Self(Vec::new())
     }
+}
 
+impl<F: Future> Together<F> {
     /// One more. It begins at the next wait.
     pub fn push(&mut self, future: F) {
         self.0.push(Box::pin(future));
@@ -47,7 +48,7 @@ mod tests {
     #[test]
     fn what_has_ended_comes_in_the_order_of_the_futures() {
         let mut context = Context::from_waker(Waker::noop());
-        let mut together: Together<Ready<u8>> = Together::new();
+        let mut together: Together<Ready<u8>> = Together::default();
         together.push(ready(1));
         together.push(ready(2));
         for expected in [Some(1), Some(2), None] {

@@ -346,8 +346,8 @@ impl Class for Task {
             },
             docs::CANCEL,
         );
-        t.answer(c"cancelling", |task| cancelling(task), docs::CANCELLING);
-        t.answer(c"uncancel", |task| uncancel(task), docs::UNCANCEL);
+        t.answer(c"cancelling", cancelling, docs::CANCELLING);
+        t.answer(c"uncancel", uncancel, docs::UNCANCEL);
         t.noargs(c"get_name", |task| Ok(name(task)), "The task's name.");
         t.action_on(
             c"set_name",

@@ -293,7 +293,7 @@ async fn listening_sockets(event_loop: &GcRef<EventLoop>, place: &Place) -> PyRe
             numbering::pass_over();
             resolve()
         };
-        let mut resolving = Together::new();
+        let mut resolving = Together::default();
         for (place, host) in hosts.iter().enumerate() {
             let host = resolve(host)?;
             resolving.push(async move { (place, host.await) });

@@ -191,7 +191,7 @@ impl Attempts<'_> {
     /// after it.
     async fn staggered(&self, delay: f64, failures: &mut Failures) -> PyResult<Option<GcRef>> {
         let mut waiting = self.infos.iter().zip(failures).enumerate();
-        let mut running = Together::new();
+        let mut running = Together::default();
         let mut latest = None;
         let mut timer = None;
         let mut start = true;
