@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import sys
+import threading
 
 import pytest
 
@@ -118,3 +120,15 @@ def net(request, impl, loop, tmp_path):
     """A network whose servers have ended, connections and all, before the loop is closed."""
     yield Network(impl, request.param, tmp_path)
     loop.run_until_complete(alone())
+
+
+@pytest.fixture
+def without_threads_of_the_tests(monkeypatch):
+    """The threads of pytest-xdist reach every test there is, more than `yibu.ps()` looks at."""
+    frames = sys._current_frames
+    others = frames().keys() - {threading.get_ident()}
+    monkeypatch.setattr(
+        sys,
+        "_current_frames",
+        lambda: {thread: frame for thread, frame in frames().items() if thread not in others},
+    )

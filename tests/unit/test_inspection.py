@@ -425,6 +425,7 @@ class TestStates:
         assert yibu.run(main()) == [0, 1, 2]
 
 
+@pytest.mark.usefixtures("without_threads_of_the_tests")
 class TestProblems:
     def problems(self, *functions, keep=True, turns=5):
         return {problem.kind: problem for problem in see(*functions, keep=keep, turns=turns).problems}

@@ -10,7 +10,7 @@ from yibu.inspection import snapshot
 
 from tests.unit.stuck import tree_of
 
-pytestmark = pytest.mark.yibu_only
+pytestmark = [pytest.mark.yibu_only, pytest.mark.usefixtures("without_threads_of_the_tests")]
 
 
 @pytest.fixture(params=["native", "stock primitives"])

@@ -5,7 +5,6 @@ import asyncio
 import functools
 import gc
 import signal
-import sys
 import threading
 
 import pytest
@@ -15,25 +14,13 @@ from yibu.inspection.wakers import Wakers
 
 from tests.unit.stuck import tree_of
 
-pytestmark = pytest.mark.yibu_only
+pytestmark = [pytest.mark.yibu_only, pytest.mark.usefixtures("without_threads_of_the_tests")]
 
 
 @pytest.fixture(params=["native", "stock primitives"])
 def aio(request):
     """What the tasks wait with: yibu's primitives, or the standard library's on yibu's loop."""
     return yibu if request.param == "native" else asyncio
-
-
-@pytest.fixture(autouse=True)
-def without_threads_of_the_tests(monkeypatch):
-    """The threads of pytest-xdist reach every test there is, more than `yibu.ps()` looks at."""
-    frames = sys._current_frames
-    others = frames().keys() - {threading.get_ident()}
-    monkeypatch.setattr(
-        sys,
-        "_current_frames",
-        lambda: {thread: frame for thread, frame in frames().items() if thread not in others},
-    )
 
 
 def start(coroutine, name=None):
