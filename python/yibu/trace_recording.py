@@ -108,7 +108,10 @@ def _check_writable(path: str) -> None:
 
 def _stop_all() -> None:
     for trace in list(_running):
-        trace.stop()
+        try:
+            trace.stop()
+        except OSError as error:
+            logger.error("trace %s is not complete: %s", trace.path, error)
 
 
 # At the end of the process, whether the threads of `background.py` have ended already or not.

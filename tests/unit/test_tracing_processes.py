@@ -283,6 +283,16 @@ class TestSignalThatFails:
             assert "No space left on device" in caplog.text
 
 
+def test_a_full_disk_at_the_end_of_the_process():
+    if not os.path.exists("/dev/full"):
+        pytest.skip("no /dev/full")
+    out, err = run_program(
+        "import yibu; yibu.trace('/dev/full'); yibu.run(yibu.sleep(0)); print('runs')", "-c"
+    )
+    assert out == "runs\n"
+    assert err == "trace /dev/full is not complete: [Errno 28] No space left on device\n"
+
+
 def test_environment_that_cannot_be_written(tmp_path):
     missing = str(tmp_path / "no" / "out.json")
     out, err = run_program("import yibu; print('runs')", "-c", YIBU_TRACE=missing)
