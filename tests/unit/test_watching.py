@@ -294,7 +294,7 @@ def test_the_log(make_loop, caplog):
         logger.removeHandler(handler)
     first, last = (record.getMessage().splitlines() for record in caplog.records)
     assert {record.levelname for record in caplog.records} == {"WARNING"}
-    assert "threading.py:" in first[0]
+    assert first[0].endswith(": assert seen.wait(PATIENCE)")
     assert " s so far, in task 'blocking' (" in first[1] and "block)" in first[1]
     assert "most recent call first:" in first[3]
     assert any(line.strip() == "assert seen.wait(PATIENCE)" for line in first)
@@ -325,6 +325,82 @@ def test_texts():
     assert "... and 4 more" in str(blockage(stacks=deep))
 
 
+def test_the_line_is_the_programs():
+    lines = (Line(threading.__file__, 1, "wait", False), Line("own.py", 2, "waits", False))
+    assert str(blockage(stacks=(Stack(lines, 1),))).startswith("own.py:2 in waits\n")
+    assert "1 of 2 samples: own.py:2 in waits" in str(blockage(stacks=(Stack(lines, 1),) * 2, over=True))
+    assert blockage(stacks=(Stack(lines[:1], 1),)).line == lines[0]
+
+
+def test_a_call_that_keeps_the_interpreter():
+    text = str(blockage(cause="system call", interpreter_wait=2.9))
+    assert "The step waits in a system call. It did not let go of the interpreter for 2.900 s." in text
+    text = str(blockage(cause="interpreter", stacks=(), interpreter_wait=2.9))
+    assert "  blocked the event loop for 0.250 s, in a step" in text
+    assert "waits for the interpreter (GIL), which another thread keeps." in text
+
+
+def test_a_thread_that_keeps_the_interpreter_and_sleeps():
+    """A C function of another thread that does not compute: the report names the thread and the line."""
+    out, err = run_program(
+        """
+        import asyncio, ctypes, threading, yibu
+
+        pause = ctypes.PyDLL(None).usleep
+        seen = []
+
+        def converts():
+            while not seen:
+                pause(400_000)
+
+        async def main():
+            thread = threading.Thread(target=converts, name="converter")
+            thread.start()
+            while not seen:
+                await asyncio.sleep(0.001)
+            thread.join()
+
+        def report(blockage):
+            if blockage.cause == "interpreter" and blockage.other_thread is not None:
+                seen.append(blockage)
+
+        with yibu.watch(0.05, report):
+            yibu.run(asyncio.wait_for(main(), 15))
+        print(seen[0].other_thread.name, seen[0].other_thread.lines[0].function)
+        """,
+        "-c",
+    )
+    assert (out, err) == ("converter converts\n", "")
+
+
+def test_a_callback_of_a_program_that_the_command_has_started():
+    """The stack begins with the program, not with what has started it."""
+    out, err = run_program(
+        """
+        import asyncio, threading, yibu
+
+        seen, stacks = threading.Event(), []
+
+        def report(blockage):
+            stacks.append(blockage.stacks[0].lines)
+            seen.set()
+
+        async def main():
+            loop = asyncio.get_running_loop()
+            loop.call_soon(seen.wait, 15)
+            await asyncio.sleep(0.01)
+
+        with yibu.watch(0.05, report):
+            asyncio.run(main())
+        print(stacks[0][-1].function, any("yibu" in line.file for line in stacks[0]))
+        """,
+        "-m",
+        "yibu",
+        "-c",
+    )
+    assert (out, err) == ("<module> False\n", "")
+
+
 @pytest.mark.parametrize(
     ("samples", "cause"),
     [
@@ -335,7 +411,12 @@ def test_texts():
         ([("futex", 0.0, 0.1, 0.0, [])], "lock"),
         ([("futex", 0.0, 0.1, 0.0, [(7, 0.09)])], "lock"),
         ([("futex", 0.02, 0.1, 0.01, [(7, 0.08)])], "interpreter"),
+        ([("futex", 2.9, 3.0, 0.0, [])], "interpreter"),
+        ([("futex", 0.06, 3.0, 0.0, [])], "lock"),
+        ([("blocked", 2.9, 3.0, 0.0, [])], "system call"),
         ([("runs", 0.0, 0.1, 0.01, [])], "processor"),
+        ([("runs", 0.0, 0.1, 0.0, [])], "processor"),
+        ([("runs", 0.0, 0.1, 0.001, [(7, 0.09)])], "interpreter"),
         ([("unknown", 0.0, 0.1, 0.0, [])], "unknown"),
         ([("runs", 0.0, 0.1, None, [])], "unknown"),
         ([("runs", 0.0, 0.1, 0.09, []), *[("blocked", 0.0, 0.2, 0.0, [])] * 3], "system call"),

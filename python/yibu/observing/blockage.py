@@ -6,11 +6,20 @@ Made by `watchdog.py`; read by programs that pass `on_block` to `yibu.watch()`.
 import asyncio
 import inspect
 import linecache
+import os
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any, NamedTuple
 
 _COROUTINES = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR | inspect.CO_ITERABLE_COROUTINE
+
+_PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
+
+_OF_THE_START = (
+    "<frozen runpy>",
+    _PACKAGE + "command_line.py",
+    _PACKAGE + "__main__.py",
+)
 
 # How many lines of a stack the log shows.
 _SHOWN = 16
@@ -35,6 +44,13 @@ class Line(NamedTuple):
         return f"{place}: {self.text}" if self.text else f"{place} in {self.function}"
 
 
+def is_pythons(file: str) -> bool:
+    """Whether a file is one of the standard library's, or yibu's."""
+    from yibu.inspection import descriptions  # which imports this package
+
+    return descriptions.is_pythons(file)
+
+
 def lines_of(frame: FrameType | None, outermost: FrameType | None = None) -> tuple[Line, ...]:
     """The stack that ends in `frame`, most recent call first; up to `outermost` where that is part of it."""
     lines: list[Line] = []
@@ -46,7 +62,20 @@ def lines_of(frame: FrameType | None, outermost: FrameType | None = None) -> tup
         if frame is outermost:
             break
         frame = frame.f_back
-    return tuple(lines)
+    return tuple(lines[: _beginning(lines)])
+
+
+def _beginning(lines: list[Line]) -> int:
+    """How many lines are left without those with which `python -m yibu` has started the program."""
+    size = len(lines)
+    while size > 1 and lines[size - 1].file.startswith(_OF_THE_START):
+        size -= 1
+    return size
+
+
+def _own(lines: tuple[Line, ...]) -> Line:
+    """The innermost line of the program's, or of a package that it uses; else the innermost one."""
+    return next((line for line in lines if not is_pythons(line.file)), lines[0])
 
 
 @dataclass(frozen=True)
@@ -99,8 +128,8 @@ class Blockage:
 
     @property
     def line(self) -> Line | None:
-        """The line that blocks: the innermost of the most frequent stack."""
-        return self.stacks[0].lines[0] if self.stacks and self.stacks[0].lines else None
+        """The line that blocks: the innermost of the most frequent stack that is not in Python's files."""
+        return _own(self._lines) if self._lines else None
 
     @property
     def coroutines(self) -> tuple[Line, ...]:
@@ -116,10 +145,10 @@ class Blockage:
 
     def _text(self) -> list[str]:
         waits = self.cause == "interpreter" and self.other_thread is not None and self.other_thread.lines
-        line = self.other_thread.lines[0] if waits and self.other_thread else self.line
+        line = _own(self.other_thread.lines) if waits and self.other_thread else self.line
         text = [str(line) if line else "A step that ended before it could be looked at"]
-        blocked = "blocked" if self.over else "blocks"
-        so_far = "" if self.over else " so far"
+        over = self.over or not self.stacks
+        blocked, so_far = ("blocked", "") if over else ("blocks", " so far")
         text.append(f"  {blocked} the event loop for {self.seconds:.3f} s{so_far}, {self._subject()}")
         text.append(f"  {self._explanation()}")
         if self.over:
@@ -142,16 +171,20 @@ class Blockage:
 
     def _explanation(self) -> str:
         if self.cause == "computes":
-            late = f" It did not let go of the interpreter for {self.interpreter_wait:.3f} s."
-            return "The step computes." + (late if self.interpreter_wait > 0.05 else "")
+            return f"The step computes.{self._kept()}"
+        if self.cause == "system call":
+            return f"The step waits in a system call.{self._kept()}"
         if self.cause == "interpreter" and self.other_thread is not None:
             return f"The loop waits for the interpreter (GIL), which thread {self.other_thread.name!r} keeps."
         return {
-            "system call": "The step waits in a system call.",
             "lock": "The step waits for a lock, or for another thread.",
-            "interpreter": "The loop waits for the interpreter (GIL).",
+            "interpreter": "The loop waits for the interpreter (GIL), which another thread keeps.",
             "processor": f"The step computes, but has a processor only for {self._share():.0%} of the time.",
         }.get(self.cause, "What it does cannot be seen.")
+
+    def _kept(self) -> str:
+        kept = self.interpreter_wait
+        return f" It did not let go of the interpreter for {kept:.3f} s." if kept > 0.05 else ""
 
     def _share(self) -> float:
         return (self.cpu_seconds or 0.0) / (self.sampled_seconds or 1.0)
@@ -161,7 +194,7 @@ class Blockage:
             return []
         total = sum(stack.samples for stack in self.stacks)
         shown = [stack for stack in self.stacks[:5] if stack.lines]
-        return [f"  {stack.samples} of {total} samples: {stack.lines[0]}" for stack in shown]
+        return [f"  {stack.samples} of {total} samples: {_own(stack.lines)}" for stack in shown]
 
 
 def _shown(lines: tuple[Line, ...]) -> list[str]:

@@ -9,6 +9,14 @@ import sys
 from collections import Counter
 from dataclasses import dataclass, field
 
+# A thread that keeps the interpreter without computing, as a C function that sleeps, keeps the watchdog
+# waiting for this part of the blockage, and for so many seconds, as no scheduler does.
+_KEPT = 0.5
+_LONG = 0.05
+
+# A thread that waits for the interpreter wakes now and then to ask for it, and uses no more of a processor.
+_LITTLE = 0.02
+
 # A step that computes has a processor for this part of the time, unless others keep them.
 _SHARE = 0.4
 
@@ -45,6 +53,11 @@ class Evidence:
         """The other thread that computed most."""
         return max(self.others.items(), key=lambda item: item[1], default=None)
 
+    @property
+    def kept_long(self) -> bool:
+        """Whether the watchdog got the interpreter only at the end of the blockage."""
+        return self.longest_wait >= _LONG and self.waited >= _KEPT * self.seconds
+
     def cause(self) -> str:
         """One word of those that `Blockage.cause` lists."""
         if not self.samples or not self.seconds or self.cpu_seconds is None:
@@ -60,7 +73,7 @@ class Evidence:
         if other > own and self.waited / self.samples >= sys.getswitchinterval() / 2:
             return "interpreter"
         if usual == "futex":
-            return "lock"
+            return "interpreter" if self.kept_long else "lock"
         if usual == "runs":
-            return "processor"
+            return "interpreter" if own < _LITTLE and other >= _SHARE else "processor"
         return "unknown"

@@ -9,13 +9,13 @@ import logging
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable
-from types import TracebackType
+from collections.abc import Callable, Iterable, Mapping
+from types import FrameType, TracebackType
 from typing import Any, Self
 
 from yibu import _yibu
 from yibu.observing import background, recent
-from yibu.observing.blockage import Blockage, Line, OtherThread, Stack, lines_of
+from yibu.observing.blockage import Blockage, Line, OtherThread, Stack, is_pythons, lines_of
 from yibu.observing.cause import Evidence
 from yibu.task_names import name_of
 
@@ -35,6 +35,9 @@ class _Blocked:
         self.task: asyncio.Task[Any] | None = None
         self.thread_id = 0
         self.thread_name = ""
+        self.longest_wait = 0.0
+        self.keeper: OtherThread | None = None
+        """The thread that may have kept the interpreter when the watchdog had to wait longest for it."""
         self.other_lines: dict[int, tuple[str, tuple[Line, ...]]] = {}
 
     def sample(self, seconds: float, details: tuple[Any, ...]) -> None:
@@ -46,6 +49,9 @@ class _Blocked:
         threads = {thread.native_id: thread for thread in threading.enumerate()}
         if others and (thread := threads.get(others[0][0])) is not None:
             self.other_lines[others[0][0]] = thread.name, lines_of(frames.get(thread.ident or 0))
+        if wait > self.longest_wait:
+            self.longest_wait = wait
+            self.keeper = keeper_of(thread_id, threads.values(), frames)
         if self.thread_id != thread_id:
             names = {thread.ident: thread.name for thread in threads.values()}
             self.thread_id, self.thread_name = thread_id, names.get(thread_id, str(thread_id))
@@ -60,6 +66,8 @@ class _Blocked:
     def report(self, over: bool) -> Blockage:
         """What is known by now."""
         evidence, other = self.evidence, None
+        if evidence.kept_long and evidence.cause() == "interpreter":
+            other = self.keeper
         if (busiest := evidence.busiest()) is not None:
             name, lines = self.other_lines.get(busiest[0], (f"thread {busiest[0]}", ()))
             other = OtherThread(name, busiest[0], busiest[1], lines)
@@ -79,6 +87,22 @@ class _Blocked:
             interpreter_wait=evidence.longest_wait,
             other_thread=other,
         )
+
+
+def keeper_of(
+    loop_thread: int, threads: Iterable[threading.Thread], frames: Mapping[int, FrameType]
+) -> OtherThread | None:
+    """The thread that has just let go of the interpreter, without the loop's; None where several may have.
+
+    It is still at the line of the call. Threads that wait for something are within Python's own files.
+    """
+    found = []
+    for thread in threads:
+        frame = frames.get(thread.ident or 0)
+        others = thread.ident not in (loop_thread, threading.get_ident())
+        if others and frame is not None and not is_pythons(frame.f_code.co_filename):
+            found.append(OtherThread(thread.name, thread.native_id or 0, 0.0, lines_of(frame)))
+    return found[0] if len(found) == 1 else None
 
 
 class Watch:
