@@ -23,6 +23,8 @@ pub struct Watched {
 struct Seen {
     snapshot: Snapshot,
     since: Instant,
+    /// Whether it has been seen again.
+    lasts: bool,
     before: Option<Usage>,
     /// When to sample next; `None` until the step has blocked.
     next_sample: Option<Instant>,
@@ -75,6 +77,7 @@ impl Watched {
         let snapshot = self.pulse.snapshot();
         match &mut self.seen {
             Some(seen) if Some(seen.snapshot) == snapshot => {
+                seen.lasts = true;
                 let so_far = now.saturating_duration_since(seen.since);
                 if seen.before.is_none() && so_far >= threshold / 2 {
                     seen.before = Some(Usage::now(now));
@@ -86,13 +89,23 @@ impl Watched {
                 Some(Found::Blocks(threads::activity(seen.snapshot.thread)))
             }
             seen => {
-                let new =
-                    snapshot.map(|snapshot| Seen { snapshot, since: now, before: None, next_sample: None });
+                let new = snapshot.map(|snapshot| Seen {
+                    snapshot,
+                    since: now,
+                    lasts: false,
+                    before: None,
+                    next_sample: None,
+                });
                 let before = std::mem::replace(seen, new)?;
                 before.next_sample?;
                 Some(Found::Ended { steps: before.snapshot.steps, after: now - before.since })
             }
         }
+    }
+
+    /// Whether the last two looks have found the same step, which may become a blockage.
+    pub fn lasts(&self) -> bool {
+        self.seen.as_ref().is_some_and(|seen| seen.lasts)
     }
 
     /// Forgets since when the step runs, unless it was found to block: the whole process stood still.

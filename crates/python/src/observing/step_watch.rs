@@ -24,6 +24,9 @@ use crate::ffi::{Args, Class, ClassState, LoopCell, Obj, Output, Signature, Tabl
 /// The watchdog looks this many times while a step lasts as long as the threshold.
 const LOOKS: u32 = 8;
 
+/// As long as every look finds other steps, it looks only this many times.
+const CALM_LOOKS: u32 = 4;
+
 /// The time between two looks is within these.
 const SHORTEST: Duration = Duration::from_millis(1);
 const LONGEST: Duration = Duration::from_millis(50);
@@ -55,9 +58,10 @@ enum Wanted {
 
 /// Looks at the loops until there is something to say. Runs without the interpreter.
 fn watch(watched: &mut [Watched], stopped: &Stop, threshold: Duration, made: u64) -> Wanted {
-    let interval = (threshold / LOOKS).clamp(SHORTEST, LONGEST);
+    let every = |looks: u32| (threshold / looks).clamp(SHORTEST, LONGEST);
     let mut last = Instant::now();
     loop {
+        let interval = every(if watched.iter().any(Watched::lasts) { LOOKS } else { CALM_LOOKS });
         if stopped.sleep(interval) {
             return Wanted::Stop;
         }
@@ -69,7 +73,7 @@ fn watch(watched: &mut [Watched], stopped: &Stop, threshold: Duration, made: u64
         let found: Vec<_> = watched
             .iter_mut()
             .enumerate()
-            .filter_map(|(index, watched)| Some((index, watched.check(now, threshold, interval)?)))
+            .filter_map(|(index, watched)| Some((index, watched.check(now, threshold, every(LOOKS))?)))
             .collect();
         if !found.is_empty() {
             return Wanted::Report(found);
