@@ -409,6 +409,38 @@ class TestDropped:
         (found,) = self.named(outer)
         assert found.startswith("nobody awaits the shield() of task 'child', and")
 
+    @pytest.mark.parametrize(
+        ("name", "make"),
+        [
+            ("gather", lambda child: yibu.gather(yibu.gather(child("a"), child("b")), child("c"))),
+            ("gather", lambda child: yibu.gather(yibu.shield(child("a")), child("b"), child("c"))),
+            ("shield", lambda child: yibu.shield(yibu.gather(child("a"), child("b"), child("c")))),
+            ("shield", lambda child: yibu.shield(yibu.shield(yibu.gather(*map(child, "abc"))))),
+        ],
+    )
+    def test_one_within_another(self, name, make):
+        async def outer():
+            make(lambda child: start(self.sleeper(), child))
+            await yibu.sleep(100)
+
+        (found,) = self.named(outer)
+        assert found.startswith(f"nobody awaits the {name}() of tasks 'a', 'b' and 'c', and nothing refers")
+
+    @pytest.mark.parametrize("how", ["kept", "awaited", "a callback"])
+    def test_one_within_another_that_is_not_dropped(self, how):
+        async def outer():
+            within = yibu.gather(self.sleeper(), yibu.shield(self.sleeper()))
+            around = yibu.shield(yibu.gather(within, self.sleeper()))
+            del within
+            if how == "awaited":
+                await around
+            elif how == "a callback":
+                around.add_done_callback(lambda future: future.cancelled())
+                del around
+            await yibu.sleep(100)
+
+        assert not self.named(outer)
+
     def test_what_is_kept(self):
         async def outer():
             kept = yibu.gather(self.sleeper(), self.sleeper()), yibu.shield(self.sleeper())

@@ -1,12 +1,13 @@
 """Lost tasks: nothing refers to them but what will resume them, and nobody waits for them.
 
-So are the tasks of a `gather()` or `shield()` that nobody awaits or keeps: they refer to its future, and it
-to them, and nothing else does. Called by `problems.py`.
+So are the tasks of a `gather()` or `shield()` that nobody awaits or keeps, also of one within another: they
+refer to its future, and it to them, and nothing else does. Called by `problems.py`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from yibu import _yibu
 from yibu.inspection.descriptions import Problem
@@ -87,24 +88,73 @@ def _is_of_asyncio(row: Row) -> bool:
     return outermost.startswith("_") and row.steps[0].is_of_asyncio
 
 
+@dataclass
+class _StandIn:
+    """The future of a `gather()` or `shield()`."""
+
+    name: str
+    references: int
+    callbacks: int | None
+    above: list[int]
+    """The `id` of each future that stands for this one."""
+
+    below: set[int]
+    """The `id` of each task and future for which this one stands, and which refer to it."""
+
+
+class _StandIns:
+    """The futures of primitives by their `id`, and which of them nobody awaits or keeps."""
+
+    def __init__(self) -> None:
+        self.known: dict[int, _StandIn] = {}
+        self._dropped: dict[int, bool] = {}
+
+    def note(self, below: int, found: list[Any]) -> list[int]:
+        """Take what `_stand_ins` has found for a task or future; the `id` of each."""
+        for name, future, references, callbacks, above in found:
+            if future not in self.known:
+                self.known[future] = _StandIn(name, references, callbacks, [], set())
+                self.known[future].above = self.note(future, above)
+            self.known[future].below.add(below)
+        return [future for _name, future, *_ in found]
+
+    def are_dropped(self, futures: list[int]) -> bool:
+        """Whether nobody awaits any of these futures, and nothing but what they stand for refers to them."""
+        return all(self._is_dropped(future) for future in futures)
+
+    def _is_dropped(self, future: int) -> bool:
+        if future not in self._dropped:
+            one = self.known[future]
+            # What is between the future of a shield() and what it shields refers to that future, and has left
+            # a callback on it. Above refers to below for its results.
+            of_below, own = (1, 1) if one.name == "shield" else (len(one.below), 0)
+            self._dropped[future] = (
+                one.references == of_below + len(one.above)
+                and one.callbacks == own + len(one.above)
+                and self.are_dropped(one.above)
+            )
+        return self._dropped[future]
+
+    def name_of(self, future: int) -> str:
+        """The name of the outermost primitive."""
+        above = self.known[future].above
+        return self.name_of(above[0]) if above else self.known[future].name
+
+
 def _of_dropped(snapshot: Snapshot) -> dict[str, list[int]]:
-    """The rows of tasks to which only a `gather()` or `shield()` refers that is dropped, by its name."""
-    found: dict[str, list[int]] = {}
-    gathered: dict[int, list[int]] = {}
+    """The rows of tasks to which only `gather()` and `shield()` refer that are dropped, by their name."""
+    stand_ins = _StandIns()
+    above: dict[int, list[int]] = {}
     for index, row in enumerate(snapshot.rows):
-        # What will resume it, and the future that stands for it.
-        if row.references is None or row.references > 2 or row.callbacks != 1 or row.runs:
-            continue
-        if snapshot.awaited_by[index]:
+        if row.references is None or row.callbacks == 0 or row.runs or snapshot.awaited_by[index]:
             continue
         snapshot.breathe()
-        for name, future, references, callbacks in _yibu._stand_ins(row.task):
-            # Children refer to the future of a gather(), what is between the two to that of a shield().
-            if name == "shield" and (references, callbacks) == (1, 1):
-                found.setdefault(name, []).append(index)
-            elif name == "gather" and callbacks == 0:
-                children = gathered.setdefault(future, [])
-                children.append(index)
-                if len(children) == references:
-                    found.setdefault(name, []).extend(children)
-    return found
+        found = _yibu._stand_ins(row.task)
+        # What will resume it, and the futures that stand for it.
+        if len(found) == row.callbacks and row.references <= 1 + len(found):
+            above[index] = stand_ins.note(id(row.task), found)
+    dropped: dict[str, list[int]] = {}
+    for index, futures in above.items():
+        if stand_ins.are_dropped(futures):
+            dropped.setdefault(stand_ins.name_of(futures[0]), []).append(index)
+    return dropped
