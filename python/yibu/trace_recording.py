@@ -30,7 +30,9 @@ _RECORD_BYTES = 64
 
 
 class _Recording:
-    """One file that is being written; a worker of `background.py`."""
+    """One file that is being written; a worker of `background.py`, whose thread is no thread of Python's."""
+
+    thread = None
 
     def __init__(self, path: Any, buffer_size: int, program: str) -> None:
         self.process = os.getpid()
@@ -52,14 +54,11 @@ class _Recording:
             background.remove(self)
             _running.clear()
             return
-        self.thread = threading.Thread(target=self.native.run, name="yibu-trace", daemon=True)
-        self.thread.start()
+        self.native.start()
 
     def end(self) -> None:
         """Have the thread write what there is, and end."""
         self.native.stop()
-        if self.thread is not threading.current_thread():
-            self.thread.join()
 
     def finish(self) -> tuple[int, int]:
         """Complete the file; how many events were written and lost."""

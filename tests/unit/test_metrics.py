@@ -542,6 +542,44 @@ def test_many_functions_share_the_last_place(make_loop):
     assert loop_metrics.functions is functions
 
 
+def test_tasks_that_are_freed_before_they_end(make_loop):
+    """They were there, and are no more; they count as tasks that have not ended."""
+    loop = make_loop()
+    loop.set_exception_handler(lambda _loop, _context: None)
+
+    async def waits():
+        await loop.create_future()
+
+    async def main():
+        for _ in range(3):
+            loop.create_task(waits())
+        await asyncio.sleep(0)
+        gc.collect()
+
+    with yibu.observe():
+        loop.run_until_complete(main())
+        metrics = loop.metrics()
+    assert (metrics.tasks_alive, metrics.tasks_finished) == (0, 1)
+    found = function(metrics, f"{test_tasks_that_are_freed_before_they_end.__qualname__}.<locals>.waits")
+    assert (found.count, found.polls) == (3, 3)
+
+
+def test_the_clock_takes_no_signals():
+    """A handler that it ran would write to the descriptor of another file, or to none."""
+    out, err = run_program(
+        """
+        import os, signal, yibu
+
+        with yibu.observe():
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+            os.kill(os.getpid(), signal.SIGUSR1)
+            print(signal.sigpending() == {signal.SIGUSR1}, signal.sigwait({signal.SIGUSR1}) == signal.SIGUSR1)
+        """,
+        "-c",
+    )
+    assert (out, err) == ("True True\n", "")
+
+
 def test_forks_while_observed():
     out, err = run_program(
         """

@@ -1,9 +1,14 @@
 //! What the kernel says of the threads of this process: their numbers, the processor time that each has used,
-//! and whether one is blocked in a system call. Any thread may ask, with or without the interpreter. Called
-//! by the watchdog of yibu-python.
+//! and whether one is blocked in a system call. Any thread may ask, with or without the interpreter. And how a
+//! thread is started that burdens the others least. Called by what yibu-python has for observers.
 
 use std::cell::Cell;
+use std::io;
+use std::mem::MaybeUninit;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
+
+use crate::op::Fd;
 
 /// The number of a thread, as the kernel and `threading.get_native_id()` have it.
 pub type ThreadId = i32;
@@ -56,6 +61,57 @@ pub fn cpu_time(thread: ThreadId) -> Option<Duration> {
     Some(Duration::new(time.tv_sec.try_into().ok()?, time.tv_nsec.try_into().ok()?))
 }
 
+/// Starts a thread for work that needs no descriptor but `kept`. It gets a table of descriptors of its own,
+/// where the kernel can do that: while threads share a table, each system call of each of them counts its
+/// descriptor up and down.
+///
+/// The thread must never run Python: objects of the program that it freed would close numbers of the wrong
+/// table. It gets no signals, whose handlers may write to descriptors.
+pub fn spawn_apart(
+    name: &str,
+    kept: Option<Fd>,
+    work: impl FnOnce() + Send + 'static,
+) -> io::Result<JoinHandle<()>> {
+    thread::Builder::new().name(name.to_owned()).spawn(move || {
+        block_signals();
+        leave_descriptors(kept);
+        work();
+    })
+}
+
+fn block_signals() {
+    let mut all = MaybeUninit::<libc::sigset_t>::zeroed();
+    // SAFETY: `all` is a place for a set of signals, which the first call fills; no former mask is wanted.
+    unsafe {
+        libc::sigfillset(all.as_mut_ptr());
+        libc::pthread_sigmask(libc::SIG_BLOCK, all.as_ptr(), std::ptr::null_mut());
+    }
+}
+
+/// Gives this thread a table of its own with one descriptor at most. Kernels before 5.9 refuse, and so do some
+/// sandboxes: then the table stays shared and as it is.
+fn leave_descriptors(kept: Option<Fd>) {
+    const LAST: libc::c_uint = libc::c_uint::MAX;
+    let close = |first: libc::c_uint, last: libc::c_uint, flags: libc::c_uint| {
+        // SAFETY: closes descriptors of a table that nobody else has: with the flag the kernel makes it before
+        // it closes any, and refuses what it does not know. Without the flag the call follows one with it.
+        unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) == 0 }
+    };
+    match kept.and_then(|fd| libc::c_uint::try_from(fd).ok()) {
+        None => {
+            close(0, LAST, libc::CLOSE_RANGE_UNSHARE);
+        }
+        Some(0) => {
+            close(1, LAST, libc::CLOSE_RANGE_UNSHARE);
+        }
+        Some(fd) => {
+            if close(0, fd - 1, libc::CLOSE_RANGE_UNSHARE) {
+                close(fd + 1, LAST, 0);
+            }
+        }
+    }
+}
+
 /// The threads of this process; none where `/proc` is missing.
 pub fn all() -> Vec<ThreadId> {
     let Ok(folder) = std::fs::read_dir("/proc/self/task") else { return Vec::new() };
@@ -97,8 +153,9 @@ pub fn activity(thread: ThreadId) -> Activity {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
+    use std::os::fd::{AsRawFd, BorrowedFd};
     use std::sync::mpsc;
-    use std::thread;
 
     use super::*;
 
@@ -112,6 +169,30 @@ mod tests {
         assert!(cpu_time(me) > before);
         assert!(thread::spawn(move || current() != me).join().is_ok_and(|differs| differs));
         assert!(thread::spawn(|| !is_main()).join().is_ok_and(|differs| differs));
+    }
+
+    #[test]
+    fn a_thread_apart_closes_nothing_of_others() {
+        let (mut reader, mut writer) = io::pipe().expect("a pipe");
+        let file = std::fs::File::open("/dev/null").expect("a file");
+        let (number, kept) = (file.as_raw_fd(), writer.as_raw_fd());
+        let work = move || {
+            // SAFETY: the pipe stays open in the other thread until this one has ended.
+            let writer = unsafe { BorrowedFd::borrow_raw(kept) };
+            assert_eq!(rustix::io::write(writer, b"a").ok(), Some(1));
+            // SAFETY: asks about a number, open or not.
+            let flags = unsafe { libc::fcntl(number, libc::F_GETFD) };
+            let is_shared = std::fs::read_dir("/proc/thread-self/fd").map_or(true, |fds| fds.count() > 2);
+            assert_eq!(flags >= 0, is_shared);
+        };
+        assert!(spawn_apart("apart", Some(kept), work).is_ok_and(|thread| thread.join().is_ok()));
+        assert!(spawn_apart("alone", None, || {}).is_ok_and(|thread| thread.join().is_ok()));
+        assert!(file.metadata().is_ok());
+        writer.write_all(b"b").expect("still open");
+        drop(writer);
+        let mut all = Vec::new();
+        assert_eq!(reader.read_to_end(&mut all).ok(), Some(2));
+        assert_eq!(all, b"ab");
     }
 
     #[test]

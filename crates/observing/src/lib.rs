@@ -14,12 +14,14 @@ mod marks;
 mod observation;
 mod pulse;
 mod stop;
+mod tallies;
 pub mod trace;
 mod uptime;
 
 pub use counters::Counters;
-pub use marks::{LagMark, Marks, Place, tick};
+pub use marks::{LagMark, Marks, TICK, birth, lifetime, tick};
 pub use observation::{Ending, Function, Observation};
 pub use pulse::{Pulse, Snapshot};
 pub use stop::Stop;
+pub use tallies::Tallies;
 pub use uptime::nanoseconds;

@@ -4,25 +4,21 @@
 //! step in which it has changed gets the time since the last tick. As with a profiler that samples, this is
 //! right on the average, and long steps are always seen.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use yibu_driver::threads;
 
+use crate::tallies::Tallies;
 use crate::uptime::nanoseconds;
 
-/// The place of a function in the list, with the number of the observation. 0 stands for none.
-pub type Place = u32;
+/// The time between two ticks.
+pub const TICK: Duration = Duration::from_millis(10);
 
-pub(crate) const INDEX_BITS: u32 = 16;
-
-pub(crate) const INDEX: Place = (1 << INDEX_BITS) - 1;
-
-/// The index of a place, if it is of the observation with this number.
-#[inline]
-pub(crate) fn index_in(number: u32, place: Place) -> Option<usize> {
-    (place != 0 && place >> INDEX_BITS == number).then_some((place & INDEX) as usize)
-}
+/// A birth is noted in units of 2 to this power of nanoseconds, four milliseconds: shorter than a tick, and
+/// long enough for a task to live 200 days.
+const UNIT: u32 = 22;
 
 /// The time in nanoseconds, as the last tick has left it.
 static NOW: AtomicI64 = AtomicI64::new(1);
@@ -31,6 +27,18 @@ static NOW: AtomicI64 = AtomicI64::new(1);
 #[inline]
 pub fn now() -> i64 {
     NOW.load(Ordering::Relaxed)
+}
+
+/// What a task notes of the time when it begins. Not 0, which stands for a task that is not observed.
+#[inline]
+pub fn birth() -> u32 {
+    ((now() >> UNIT) as u32).wrapping_add(1)
+}
+
+/// The nanoseconds since a task has begun, as far as ticks tell.
+#[inline]
+pub fn lifetime(born: u32) -> i64 {
+    i64::from(birth().wrapping_sub(born)) << UNIT
 }
 
 /// The clock ticks. Called by a thread of its own, every few milliseconds; and where that thread begins,
@@ -42,8 +50,8 @@ pub fn tick() {
 
 /// What every step of an observed loop looks at.
 pub struct Marks {
-    /// The number of the observation; 0 while nobody observes.
-    number: Cell<u32>,
+    /// Whether the loop is observed.
+    are_set: Cell<bool>,
     /// The time at the tick that was seen last.
     tick: Cell<i64>,
     /// The processor time that the loop's thread had used when it was seen.
@@ -52,6 +60,8 @@ pub struct Marks {
     probe: Cell<u64>,
     /// The tick after which it was last measured how late the loop comes back from the kernel.
     lag: Cell<i64>,
+    /// What tasks count; there from the first observation on.
+    tallies: OnceCell<Box<Tallies>>,
 }
 
 /// Whether it is to be measured how late the loop comes back from the kernel: once a tick.
@@ -69,11 +79,12 @@ impl LagMark {
 impl Default for Marks {
     fn default() -> Self {
         Self {
-            number: Cell::new(0),
+            are_set: Cell::new(false),
             tick: Cell::new(0),
             used: Cell::new(0),
             probe: Cell::new(u64::MAX),
             lag: Cell::new(0),
+            tallies: OnceCell::new(),
         }
     }
 }
@@ -82,20 +93,23 @@ impl Marks {
     /// Whether the loop is observed.
     #[inline]
     pub fn are_set(&self) -> bool {
-        self.number.get() != 0
+        self.are_set.get()
     }
 
-    /// The observation with this number begins, or with 0 none goes on.
-    pub fn begin(&self, number: u32) {
-        self.number.set(number);
+    /// An observation begins, or none goes on.
+    pub fn begin(&self, is_observed: bool) {
+        self.are_set.set(is_observed);
+        if is_observed {
+            self.tallies.get_or_init(Box::default).clear();
+        }
         self.probe.set(u64::MAX);
         self.take_time();
     }
 
-    /// The index of a place in the list of the observation, if it is of that.
+    /// What tasks count, while the loop is observed.
     #[inline]
-    pub fn index(&self, place: Place) -> Option<usize> {
-        index_in(self.number.get(), place)
+    pub fn tallies(&self) -> Option<&Tallies> {
+        if self.are_set() { self.tallies.get().map(|tallies| &**tallies) } else { None }
     }
 
     /// The loop did not run, or waited in the kernel: that time belongs to no step.

@@ -148,8 +148,8 @@ fn begin<'py>(
     };
     let native = EventLoop::count_task(event_loop);
     own.log_destroy_pending.set(true);
-    if let Some(native) = native.filter(|native| native.has_observer()) {
-        observed::begin_with(native, task, &coroutine);
+    if native.is_some_and(|native| native.has_observer()) {
+        observed::begin(task);
     }
     own.context.put(context);
     own.coroutine.put(coroutine);
@@ -195,7 +195,8 @@ fn is_running(event_loop: &Bound<'_, PyAny>) -> PyResult<bool> {
 /// Runs the first step now, inside the caller's step (3.12).
 fn start_eagerly<'py>(task: &Obj<'py, Task>, event_loop: &Bound<'py, PyAny>) -> PyResult<()> {
     let py = task.py();
-    if Obj::<EventLoop>::cast(event_loop).is_some_and(|native| !native.runs_here()) {
+    let native = Obj::<EventLoop>::cast(event_loop);
+    if native.is_some_and(|native| !native.runs_here()) {
         // The task would replace the current task of the thread that runs the loop.
         task.own.log_destroy_pending.set(false);
         return Err(PyRuntimeError::new_err(text!("loop {} is not the running loop", event_loop.repr()?)?));
@@ -206,10 +207,10 @@ fn start_eagerly<'py>(task: &Obj<'py, Task>, event_loop: &Bound<'py, PyAny>) -> 
         task.own.log_destroy_pending.set(false);
         task.own.registration.leave();
     })?;
-    if task.own.place.get() != 0 {
-        observed::count_eager_step(event_loop);
+    if let Some(tallies) = native.and_then(|native| native.marks.tallies()) {
+        tallies.count_eager_step();
     }
-    let stepped = context::run(&context, |_| step(task, None));
+    let stepped = context::run(&context, |_| step(task, None, native));
     let restored = current::swap(event_loop, &previous);
     if task.base.state() != State::Pending {
         task.own.registration.leave();
@@ -286,6 +287,9 @@ fn report_destroyed(task: &Obj<'_, Task>) -> PyResult<()> {
     let py = task.py();
     // The exception handler may keep the task alive; `all_tasks()` does not return it any more.
     task.own.registration.leave();
+    if is_pending(task) {
+        observed::vanish(task);
+    }
     if destroyed_pending(task) {
         let report = make::dict(py)?;
         report.set_item(names::message(py), "Task was destroyed but it is pending!")?;
@@ -301,7 +305,11 @@ fn report_destroyed(task: &Obj<'_, Task>) -> PyResult<()> {
 }
 
 fn destroyed_pending(task: &Task) -> bool {
-    task.base.state() == State::Pending && task.base.is_alive() && task.own.log_destroy_pending.get()
+    is_pending(task) && task.own.log_destroy_pending.get()
+}
+
+fn is_pending(task: &Task) -> bool {
+    task.base.state() == State::Pending && task.base.is_alive()
 }
 
 impl Class for Task {
@@ -400,6 +408,7 @@ impl Class for Task {
     references! { base, own.coroutine, own.context, own.name, own.waiter }
 
     fn wants_finalizer(&self) -> bool {
-        destroyed_pending(self) || self.base.has_unretrieved_exception()
+        (is_pending(self) && (self.own.log_destroy_pending.get() || self.own.born.get() != 0))
+            || self.base.has_unretrieved_exception()
     }
 }

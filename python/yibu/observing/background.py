@@ -13,7 +13,9 @@ from typing import Protocol
 class Worker(Protocol):
     """What runs in a thread of its own."""
 
-    thread: threading.Thread
+    @property
+    def thread(self) -> threading.Thread | None:
+        """That thread, if it is one of Python's."""
 
     def begin(self) -> None:
         """Start a thread."""

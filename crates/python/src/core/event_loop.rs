@@ -278,7 +278,7 @@ impl EventLoop {
 
     /// Begins to observe the loop, or ends its observation. Returns what was counted before, to be dropped.
     pub fn observe(&self, begun: Option<Box<Observation>>) -> Option<Box<Observation>> {
-        self.marks.begin(begun.as_ref().map_or(0, |begun| begun.number));
+        self.marks.begin(begun.is_some());
         self.observation.with(|observation| std::mem::replace(observation, begun))
     }
 

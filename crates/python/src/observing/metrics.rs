@@ -2,7 +2,7 @@
 //!
 //! `python/yibu/observing/metrics.py` makes the object of it that programs get.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use pyo3::exceptions::PyValueError;
@@ -53,9 +53,7 @@ fn observe<'py>(args: Args<'_, 'py>) -> Output<'py> {
     yibu_observing::tick();
     for event_loop in loops::living(args.py()) {
         begin(&event_loop);
-        for task in observed::alive_on(&event_loop) {
-            observed::begin(&event_loop, &task);
-        }
+        observed::alive_on(&event_loop).iter().for_each(|task| observed::begin_anew(task));
     }
     Ok(none(args.py()))
 }
@@ -71,14 +69,12 @@ fn forget<'py>(args: Args<'_, 'py>) -> Output<'py> {
 
 /// Begins to observe a loop, if loops are observed.
 pub fn begin(event_loop: &Obj<'_, EventLoop>) {
-    static NUMBER: AtomicU32 = AtomicU32::new(1);
     let slow = Duration::from_nanos(SLOW.load(Ordering::Relaxed));
     if slow.is_zero() || event_loop.has_observer() {
         return;
     }
-    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let now = event_loop.engine.with(|engine| engine.driver.now());
-    let begun = Observation::new(number, now, event_loop.pulse.steps(), slow);
+    let begun = Observation::new(now, event_loop.pulse.steps(), slow);
     drop(event_loop.observe(Some(Box::new(begun))));
 }
 
@@ -111,12 +107,10 @@ fn metrics<'py>(event_loop: &Obj<'py, EventLoop>) -> Output<'py> {
     Ok(dict.into_any())
 }
 
-/// How many tasks of the loop are not done. Adds their steps to those of their functions.
+/// How many tasks of the loop are not done. The observation of the loop counts them, too.
 fn count_tasks(event_loop: &Obj<'_, EventLoop>) -> usize {
     let tasks = observed::alive_on(event_loop);
-    if event_loop.has_observer() {
-        tasks.iter().for_each(|task| observed::add_polls(event_loop, task));
-    }
+    observed::see_alive(event_loop, &tasks);
     tasks.len()
 }
 
@@ -167,7 +161,7 @@ impl<'py> Row<'py> {
         let idle = function.lived() - function.busy - function.scheduled;
         Self {
             key: function.key.as_ref().map(|key| key.copy(py).into_any(py)),
-            tasks: function.tasks,
+            tasks: function.tasks(),
             polls: function.polls,
             busy: nanoseconds(function.busy),
             scheduled: nanoseconds(function.scheduled),

@@ -1,38 +1,51 @@
 //! `_Ticker`: keeps the clock of observed loops, from which steps read the time by one load.
 //!
-//! Called by the thread that `python/yibu/observing/ticking.py` starts while loops are observed.
+//! Started by `python/yibu/observing/ticking.py` while loops are observed. Its thread runs no Python.
 
 use std::ffi::CStr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::thread::JoinHandle;
 
-use yibu_observing::{Stop, tick};
+use pyo3::exceptions::PyRuntimeError;
+use yibu_driver::threads;
+use yibu_observing::{Stop, TICK, tick};
 
+use crate::errors;
 use crate::ffi::class::Plain;
-use crate::ffi::{Args, Class, ClassState, Obj, Output, Signature, Table, Visitor, none, thread};
-
-/// The time between two ticks.
-const TICK: Duration = Duration::from_millis(4);
+use crate::ffi::{Args, Class, ClassState, LoopCell, Obj, Output, Signature, Table, Visitor, none};
 
 /// The data of a ticker.
 #[derive(Default)]
 pub struct Ticker {
     stopped: Arc<Stop>,
+    thread: LoopCell<Option<JoinHandle<()>>>,
 }
 
 static TICKER: ClassState = ClassState::new();
 const INIT: Signature<0> = Signature::new("_Ticker.__init__", "");
 
-fn run<'py>(ticker: &Obj<'py, Ticker>) -> Output<'py> {
+fn start<'py>(ticker: &Obj<'py, Ticker>) -> Output<'py> {
+    if ticker.thread.with(|thread| thread.is_some()) {
+        return Err(PyRuntimeError::new_err("it ticks already"));
+    }
+    let stopped = Arc::clone(&ticker.stopped);
+    let work = move || {
+        while !stopped.sleep(TICK) {
+            tick();
+        }
+    };
+    let thread = threads::spawn_apart("yibu-clock", None, work).map_err(|error| errors::os_error(&error))?;
+    ticker.thread.with(|slot| *slot = Some(thread));
+    Ok(none(ticker.py()))
+}
+
+fn stop<'py>(ticker: &Obj<'py, Ticker>) -> Output<'py> {
     let py = ticker.py();
-    let stopped = &*ticker.stopped;
-    thread::outlive_interpreter(|| {
-        py.detach(|| {
-            while !stopped.sleep(TICK) {
-                tick();
-            }
-        });
-    });
+    ticker.stopped.set();
+    if let Some(thread) = ticker.thread.with(Option::take) {
+        // The thread cannot have panicked: it only sleeps and stores a number.
+        py.detach(|| thread.join().is_ok());
+    }
     Ok(none(py))
 }
 
@@ -51,8 +64,8 @@ impl Class for Ticker {
             tick();
             Ok(())
         });
-        t.noargs(c"run", run, "Ticks until stop() is called.");
-        t.action(c"stop", |ticker| ticker.stopped.set(), "Ends run(), for good.");
+        t.noargs(c"start", start, "Ticks in a thread of its own until stop() is called.");
+        t.noargs(c"stop", stop, "Ends the thread, for good.");
     }
 
     fn traverse(&self, _visitor: &mut Visitor) {}

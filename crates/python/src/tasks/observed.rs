@@ -2,7 +2,7 @@
 //! and how the task has ended.
 
 use pyo3::prelude::*;
-use yibu_observing::{Ending, Place};
+use yibu_observing::{Ending, birth};
 
 use super::callback::task_of;
 use super::state::{TASKS, Task};
@@ -28,19 +28,15 @@ pub fn stepped(entry: &Entry, py: Python<'_>) -> Option<Ref> {
     None
 }
 
-/// Begins to observe a task that was there when the observation of its loop began.
-pub fn begin(event_loop: &Obj<'_, EventLoop>, task: &Task) {
-    begin_with(event_loop, task, &task.own.coroutine.get_or_none(event_loop.py()));
+/// Begins to observe a task that is made.
+#[inline]
+pub(super) fn begin(task: &Task) {
+    task.own.born.set(birth());
 }
 
-/// Begins to observe a task with this coroutine.
-#[inline(never)] // only tasks of observed loops come here
-pub(super) fn begin_with(event_loop: &Obj<'_, EventLoop>, task: &Task, coroutine: &Bound<'_, PyAny>) {
-    let code = code_of(coroutine);
-    let address = code.as_ptr().addr();
-    let place =
-        event_loop.with_observation(|observation| observation.begin_task(address, || Ref::new(code.clone())));
-    task.own.place.set(place.unwrap_or(0));
+/// Begins to observe a task that was there before.
+pub fn begin_anew(task: &Task) {
+    begin(task);
     task.own.polls.set(0);
     task.own.micros.set(0);
 }
@@ -48,42 +44,97 @@ pub(super) fn begin_with(event_loop: &Obj<'_, EventLoop>, task: &Task, coroutine
 /// A step of a task begins.
 #[inline]
 pub(super) fn count_poll(task: &Obj<'_, Task>) {
-    if task.own.place.get() == 0 {
+    if task.own.born.get() == 0 {
         return;
     }
     let polls = task.own.polls.get() + 1;
     task.own.polls.set(polls);
     if polls == u16::MAX {
-        with_loop(task, add_polls);
+        add_polls(task);
     }
 }
 
-/// The step of a task that has just run was the first one of an eager task: a part of another step.
+#[cold]
+fn add_polls(task: &Obj<'_, Task>) {
+    with_loop(task, |event_loop, task| {
+        let polls = task.own.polls.take();
+        if let Some(index) = index_of(event_loop, &task.code(event_loop.py())) {
+            event_loop.with_observation(|observation| observation.add_polls(index, polls));
+        }
+    });
+}
+
+/// A task ends whose coroutine has returned or raised, on `event_loop` where its caller has that at hand.
 #[inline]
-pub(super) fn count_eager_step(event_loop: &Bound<'_, PyAny>) {
-    if let Some(native) = Obj::<EventLoop>::cast(event_loop) {
-        native.with_observation(|observation| observation.eager_steps += 1);
+pub(super) fn end(
+    event_loop: Option<&Obj<'_, EventLoop>>,
+    task: &Obj<'_, Task>,
+    coroutine: &Bound<'_, PyAny>,
+    ending: Ending,
+) {
+    if task.own.born.get() == 0 {
+        return;
     }
-}
-
-/// The steps that a task has counted become steps of its function.
-pub fn add_polls(event_loop: &Obj<'_, EventLoop>, task: &Task) {
-    let (place, polls) = (task.own.place.get(), task.own.polls.take());
-    event_loop.with_observation(|observation| observation.add_polls(place, polls.into()));
-}
-
-/// A task ends.
-#[inline]
-pub(super) fn end(task: &Obj<'_, Task>, ending: Ending) {
-    if task.own.place.get() != 0 {
-        with_loop(task, |event_loop, task| {
-            let (place, polls) = (task.own.place.get(), task.own.polls.take());
-            event_loop.with_observation(|observation| observation.end_task(place, polls.into(), ending));
-        });
+    match event_loop {
+        Some(event_loop) => end_on(event_loop, task, coroutine, ending),
+        None => with_loop(task, |event_loop, task| end_on(event_loop, task, coroutine, ending)),
     }
 }
 
 #[inline(never)] // only tasks of observed loops come here
+fn end_on(event_loop: &Obj<'_, EventLoop>, task: &Task, coroutine: &Bound<'_, PyAny>, ending: Ending) {
+    let Some(tallies) = event_loop.marks.tallies() else { return };
+    let code = code_of(coroutine);
+    let (born, polls) = (task.own.born.get(), task.own.polls.take());
+    if !tallies.end_task(code.as_ptr().addr(), born, polls, ending) {
+        end_slowly(event_loop, &code, (born, polls), Some(ending));
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn end_slowly(
+    event_loop: &Obj<'_, EventLoop>,
+    code: &Bound<'_, PyAny>,
+    (born, polls): (u32, u16),
+    ending: Option<Ending>,
+) {
+    if let Some(index) = index_of(event_loop, code) {
+        event_loop.with_observation(|observation| observation.end_task(index, born, polls, ending));
+    }
+}
+
+/// A task is freed that has not ended.
+pub(super) fn vanish(task: &Obj<'_, Task>) {
+    if task.own.born.get() != 0 {
+        with_loop(task, |event_loop, task| {
+            let counted = (task.own.born.take(), task.own.polls.take());
+            end_slowly(event_loop, &task.code(event_loop.py()), counted, None);
+        });
+    }
+}
+
+/// The index of the function with this code in the observation of a loop.
+pub fn index_of(event_loop: &Obj<'_, EventLoop>, code: &Bound<'_, PyAny>) -> Option<usize> {
+    let tallies = event_loop.marks.tallies()?;
+    event_loop.with_observation(|observation| {
+        observation.index_of(tallies, code.as_ptr().addr(), || Ref::new(code.clone()))
+    })
+}
+
+/// Has the observation of a loop count the tasks that are not done.
+pub fn see_alive(event_loop: &Obj<'_, EventLoop>, tasks: &[Obj<'_, Task>]) {
+    let Some(tallies) = event_loop.marks.tallies() else { return };
+    event_loop.with_observation(|observation| observation.add_up(tallies));
+    for task in tasks {
+        if let Some(index) = index_of(event_loop, &task.code(event_loop.py())) {
+            let (born, polls) = (task.own.born.get(), task.own.polls.take());
+            event_loop.with_observation(|observation| observation.see_alive(index, born, polls));
+        }
+    }
+}
+
+#[cold]
 fn with_loop<'py>(task: &Obj<'py, Task>, act: impl FnOnce(&Obj<'py, EventLoop>, &Task)) {
     let Some(event_loop) = task.base.event_loop.get(task.py()) else { return };
     if let Some(native) = Obj::<EventLoop>::cast(&event_loop) {
@@ -115,12 +166,6 @@ pub fn alive_on<'py>(event_loop: &Obj<'py, EventLoop>) -> Vec<Obj<'py, Task>> {
 }
 
 impl Task {
-    /// Where the observation has its coroutine function; 0 before its loop is observed.
-    #[inline]
-    pub fn place(&self) -> Place {
-        self.own.place.get()
-    }
-
     /// A step in which the clock has ticked has used so much of a processor.
     pub fn add_processor_time(&self, nanoseconds: i64) {
         let micros = u32::try_from(nanoseconds / 1000).unwrap_or(u32::MAX);
@@ -137,8 +182,7 @@ impl Task {
     pub fn processor_seconds(&self, py: Python<'_>) -> Option<f64> {
         let event_loop = self.base.event_loop.get(py)?;
         let marks = &Obj::<EventLoop>::cast(&event_loop)?.marks;
-        let known = marks.index(self.place()).map_or(0, |_| self.own.micros.get());
-        marks.are_set().then(|| f64::from(known) / 1e6)
+        marks.are_set().then(|| f64::from(self.own.micros.get()) / 1e6)
     }
 
     /// How it has ended.

@@ -7,7 +7,6 @@ use std::cell::Cell;
 
 use pyo3::prelude::*;
 use pyo3::types::PyString;
-use yibu_observing::Place;
 
 use crate::ffi::{Obj, Slot, WeakSet, WeakSetEntry, derived, none};
 use crate::futures::Future;
@@ -30,7 +29,7 @@ pub struct TaskState {
     pub(super) registration: WeakSetEntry,
     /// What an observation of its loop has noted; see [`super::observed`]. Fields of their own because they
     /// fit in between the others.
-    pub(super) place: Cell<Place>,
+    pub(super) born: Cell<u32>,
     pub(super) polls: Cell<u16>,
     pub(super) micros: Cell<u32>,
     /// The number that the task has in the trace that is recorded; of an older trace, if it is not larger

@@ -1,16 +1,17 @@
 //! `_TraceWriter`: one trace: has the loops record, and writes what they have recorded to a file, in a thread
-//! without the interpreter.
+//! that runs no Python.
 //!
-//! Called by `python/yibu/tracing.py`, which opens the file and has the thread.
+//! Called by `python/yibu/trace_recording.py`, which opens the file.
 
 use std::ffi::CStr;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
-use yibu_driver::{Fd, files};
+use yibu_driver::{Fd, files, threads};
 use yibu_observing::Stop;
 use yibu_observing::trace::{Story, now};
 
@@ -18,7 +19,7 @@ use crate::core::recording::{self, Recording};
 use crate::core::tracing;
 use crate::errors;
 use crate::ffi::class::Plain;
-use crate::ffi::{Args, Class, ClassState, LoopCell, Obj, Output, Signature, Table, Visitor, none, thread};
+use crate::ffi::{Args, Class, ClassState, LoopCell, Obj, Output, Signature, Table, Visitor, none};
 use crate::observing::loops;
 use crate::tasks::traced::last_number;
 
@@ -72,8 +73,8 @@ impl Shared {
 #[derive(Default)]
 pub struct TraceWriter {
     shared: LoopCell<Option<Arc<Shared>>>,
-    /// Ends the run of the thread; the next run has another one.
-    stopped: LoopCell<Arc<Stop>>,
+    /// The thread that writes, and what ends it.
+    thread: LoopCell<Option<(JoinHandle<()>, Arc<Stop>)>>,
 }
 
 impl TraceWriter {
@@ -115,22 +116,38 @@ fn end<'py>(writer: &Obj<'py, TraceWriter>) -> Output<'py> {
     Ok(none(py))
 }
 
-/// `run()`: writes what is recorded until `stop()` is called.
-fn run<'py>(writer: &Obj<'py, TraceWriter>) -> Output<'py> {
-    let py = writer.py();
-    let (shared, stopped) = (writer.shared()?, writer.stopped.with(|stopped| Arc::clone(stopped)));
-    thread::outlive_interpreter(|| {
-        py.detach(|| {
-            loop {
-                let ends = stopped.sleep(INTERVAL);
-                shared.with(|target| target.follow(&shared.recording));
-                if ends {
-                    break;
-                }
+/// `start()`: writes what is recorded, in a thread, until `stop()` is called.
+fn start<'py>(writer: &Obj<'py, TraceWriter>) -> Output<'py> {
+    if writer.thread.with(|thread| thread.is_some()) {
+        return Err(PyRuntimeError::new_err("a thread writes already"));
+    }
+    let (shared, stopped) = (writer.shared()?, Arc::new(Stop::default()));
+    let stop = Arc::clone(&stopped);
+    let fd = shared.with(|target| target.fd);
+    let work = move || {
+        loop {
+            let ends = stop.sleep(INTERVAL);
+            shared.with(|target| target.follow(&shared.recording));
+            if ends {
+                break;
             }
-        });
-    });
-    writer.stopped.with(|stopped| *stopped = Arc::default());
+        }
+    };
+    let thread =
+        threads::spawn_apart("yibu-trace", Some(fd), work).map_err(|error| errors::os_error(&error))?;
+    writer.thread.with(|slot| *slot = Some((thread, stopped)));
+    Ok(none(writer.py()))
+}
+
+/// `stop()`: has the thread write what there is, and end.
+fn stop<'py>(writer: &Obj<'py, TraceWriter>) -> Output<'py> {
+    let py = writer.py();
+    if let Some((thread, stopped)) = writer.thread.with(Option::take) {
+        stopped.set();
+        if py.detach(|| thread.join()).is_err() {
+            return Err(PyRuntimeError::new_err("the thread that writes the trace has failed"));
+        }
+    }
     Ok(none(py))
 }
 
@@ -174,11 +191,11 @@ impl Class for TraceWriter {
         });
         t.noargs(c"begin", begin, "Has all loops record, also those that are made later.");
         t.noargs(c"end", end, "Nothing is recorded any more.");
-        t.noargs(c"run", run, "Writes what is recorded, until stop().");
-        t.action(
+        t.noargs(c"start", start, "Writes what is recorded, in a thread, until stop().");
+        t.noargs(
             c"stop",
-            |writer| writer.stopped.with(|stopped| stopped.set()),
-            "Ends run() when everything is written. It may be called again then.",
+            stop,
+            "Ends the thread when everything is written. Another one may be started then.",
         );
         t.noargs(c"finish", finish, "Writes the end of the file; how many events were written and lost.");
     }
