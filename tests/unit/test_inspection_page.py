@@ -10,7 +10,7 @@ import threading
 
 import pytest
 import yibu
-from yibu.inspection.page_server import Page, of_process, of_this_process
+from yibu.inspection.page_server import Page, main, of_process, of_this_process
 from yibu.inspection.server import end_onlookers
 
 pytestmark = [pytest.mark.yibu_only, pytest.mark.time_limit(90)]
@@ -92,6 +92,34 @@ class TestWhoMaySee:
         headers["Authorization"] = f"Bearer {page.token}"
         assert get(page, path, **headers)[0] == 403
 
+    def test_a_link_of_another_site(self, page):
+        status, _, content = get(page, "/", **{"Sec-Fetch-Site": "cross-site"})
+        assert status == 403 and content.startswith(b"another site has led here: ")
+
+    def test_two_hosts(self, page):
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", page.port, timeout=30)) as connection:
+            connection.putrequest("GET", "/")
+            connection.putheader("Host", "evil.example")
+            connection.endheaders()
+            assert connection.getresponse().status == 400
+
+    def test_head(self, page):
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", page.port, timeout=30)) as connection:
+            for _ in range(2):
+                connection.request("HEAD", "/")
+                answer = connection.getresponse()
+                assert (answer.status, answer.read()) == (200, b"")
+                assert int(answer.headers["Content-Length"]) > 100
+
+    @pytest.mark.parametrize(("host", "shown"), [("0.0.0.0", "127.0.0.1"), ("127.0.0.1", "127.0.0.1")])
+    def test_an_address_for_a_browser(self, host, shown, monkeypatch, capsys):
+        monkeypatch.setattr("yibu.inspection.client.exchange", lambda *_arguments: {})
+        monkeypatch.setattr(Page, "serve", lambda page: page.abandon())
+        assert main(os.getpid(), host, 0, 1.0) == 0
+        told = capsys.readouterr().err
+        assert f"http://{shown}:" in told
+        assert ("Other machines can reach this page, and it is not encrypted" in told) is (host != shown)
+
     def test_headers(self, page):
         for path in ("/", "/page.js", "/page.css", "/nothing"):
             status, headers, _ = get(page, path)
@@ -131,6 +159,8 @@ def test_in_a_browser(page):
         tab.wait_for_selector(".row")
         tab.wait_for_selector("#problems .kind")
         assert "'<b>ann</b>' waits for a Lock held by 'bob'" in tab.inner_text("#problems")
+        long = "import('/show.js').then((show) => show.shortened('x'.repeat(3000)))"
+        assert tab.evaluate(long) == 200 * "x" + "..."
         tab.fill("#filter", "worker 4")
         tab.wait_for_function("document.querySelectorAll('.row').length == 11")
         tab.locator("#list").focus()

@@ -24,7 +24,7 @@ from importlib import resources
 from typing import Any
 from urllib.parse import urlsplit
 
-from yibu.inspection import client, server
+from yibu.inspection import client, listening, server
 from yibu.inspection.own_socket import OwnSocket
 
 _FILES = {
@@ -51,6 +51,9 @@ _FRESH = 0.4
 
 
 _REQUEST = {"ask": "tasks", "sample": 0.25, "live": True}
+
+_ALL = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+"""Hosts that stand for all addresses of this machine, and one of these, which a browser can open."""
 
 _PATIENCE = 5.0
 """Seconds for threads to end."""
@@ -89,7 +92,7 @@ class Page:
     @property
     def address(self) -> str:
         """Where the page is; the part behind # is not sent by browsers."""
-        return f"http://{_in_address(self.host)}:{self.port}/#{self.token}"
+        return f"http://{_in_address(_ALL.get(self.host, self.host))}:{self.port}/#{self.token}"
 
     def is_own(self, host: str | None, reached_at: str) -> bool:
         """Whether a `Host` header names this server, as no foreign name that leads here does.
@@ -226,7 +229,7 @@ class _Server(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """Answers GET, and nothing else."""
+    """Answers GET and HEAD, and nothing else."""
 
     server_version = "yibu"
     sys_version = ""
@@ -238,8 +241,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         path = urlsplit(self.path).path
-        if not self._is_own(self.headers.get("Host")) or not self._is_of_this_origin():
+        hosts = self.headers.get_all("Host", [])
+        if len(hosts) > 1:
+            self._refuse(HTTPStatus.BAD_REQUEST, "a request names one host")
+        elif not self._is_own(hosts[0] if hosts else None):
             self._refuse(HTTPStatus.FORBIDDEN, "this name does not belong to this page")
+        elif not self._is_of_this_origin():
+            reason = "another site has led here: open the address that was printed in a tab of its own"
+            self._refuse(HTTPStatus.FORBIDDEN, reason)
         elif path in _FILES:
             name, kind = _FILES[path]
             self._give(resources.files("yibu.inspection").joinpath("page", name).read_bytes(), kind)
@@ -249,6 +258,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(HTTPStatus.UNAUTHORIZED, "use the address that the command has printed")
         else:
             self._give_tree()
+
+    do_HEAD = do_GET
 
     def _give_tree(self) -> None:
         try:
@@ -280,7 +291,8 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in _HEADERS.items():
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(content)
+        if self.command != "HEAD":
+            self.wfile.write(content)
 
     def log_message(self, format: str, *arguments: object) -> None:
         """Nothing is logged: the page asks every second."""
@@ -293,6 +305,12 @@ def main(pid: int, host: str, port: int, timeout: float) -> int:
         page = Page(of_process(pid, timeout), host, port)
     except OSError as error:
         raise NoPage(f"no page at {_in_address(host)}:{port}: {error.strerror or error}") from error
+    if not listening.is_local(host):
+        print(
+            "Other machines can reach this page, and it is not encrypted. They open it by an address of this "
+            "machine.",
+            file=sys.stderr,
+        )
     print(f"{page.address}\nCtrl-C ends the page.", file=sys.stderr, flush=True)
     try:
         page.serve()

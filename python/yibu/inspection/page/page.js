@@ -2,7 +2,7 @@
 // cost no more than thirty. Everything that comes from the process is set as text, never as markup.
 
 import { fillStack, showParts } from "./parts.js";
-import { age, element, node } from "./show.js";
+import { age, element, node, shortened } from "./show.js";
 
 const EVERY = 1000;
 const token = location.hash.slice(1);
@@ -67,7 +67,7 @@ function showProblems() {
 }
 
 function jump(id) {
-  const button = node("button", state.byId.get(id)?.name ?? "a task that is gone", "jump");
+  const button = node("button", shortened(state.byId.get(id)?.name ?? "a task that is gone"), "jump");
   button.type = "button";
   button.addEventListener("click", () => choose(id, true));
   return button;
@@ -140,7 +140,7 @@ function row(index, height) {
   made.setAttribute("aria-posinset", index + 1);
   made.setAttribute("aria-setsize", state.shown.length);
   made.style.top = `${index * height}px`;
-  const name = node("span", task.name, "name");
+  const name = node("span", shortened(task.name), "name");
   name.style.paddingLeft = `${Math.min(depth, 20)}rem`;
   made.append(name, node("span", task.lost ? "lost?" : task.state, task.lost ? "lost" : "state"), node("span", age(element("order").value === "cpu_time" ? task.cpu_time : task.age), "age"), node("span", task.waits_for, "waits"), node("span", task.place, "place"));
   made.addEventListener("click", () => choose(task.id, false));

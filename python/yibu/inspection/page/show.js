@@ -16,6 +16,12 @@ export function setText(target, text) {
   if (target.textContent !== text) target.textContent = text;
 }
 
+// A name in a list or a button; one of thousands of characters would fill the page.
+export function shortened(name) {
+  const characters = Array.from(name);
+  return characters.length > 200 ? `${characters.slice(0, 200).join("")}...` : name;
+}
+
 export function age(seconds) {
   if (seconds === null || seconds === undefined) return "";
   for (const [limit, divisor, unit] of [[1, 0.001, "ms"], [120, 1, "s"], [7200, 60, "min"], [172800, 3600, "h"]]) {
