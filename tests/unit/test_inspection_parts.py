@@ -117,13 +117,21 @@ class TestResources:
         assert queue.waiting == 300 and len(queue.waiters) == 100
 
 
+PLACES = {
+    "a variable": lambda queue: queue,
+    "an attribute of one": lambda queue: types.SimpleNamespace(waiting=queue),
+    "a dict": lambda queue: {"waiting": queue},
+    "an attribute of an item": lambda queue: [types.SimpleNamespace(waiting=queue)],
+}
+
+
 class TestGrowingQueues:
-    @pytest.mark.parametrize("where", ["a variable", "an attribute of one"])
+    @pytest.mark.parametrize("where", PLACES)
     def test_that_only_a_module_names(self, run, where, monkeypatch):
         module = types.ModuleType("shop")
         module.__file__ = "/srv/shop.py"
         queue = yibu.Queue()
-        module.orders = queue if where == "a variable" else types.SimpleNamespace(waiting=queue)
+        module.orders = PLACES[where](queue)
         monkeypatch.setitem(sys.modules, "shop", module)
 
         async def sizes_after_more():

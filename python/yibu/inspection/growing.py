@@ -1,7 +1,7 @@
 """Queues that grow: those that tasks or modules have in their variables, counted twice.
 
 Looked at are the variables of the coroutines of all tasks and those of the program's modules, and the
-attributes of the objects in them. Called by `observed.py`.
+attributes and items of what is in them. Called by `observed.py`.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import sys
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import CellType, ModuleType
@@ -23,7 +24,10 @@ _NAMES = ("Queue", "PriorityQueue", "LifoQueue")
 _QUEUES = {getattr(module, name) for module in (asyncio.queues, _yibu) for name in _NAMES}
 
 _MANY = 100
-"""A queue with fewer items is not worth a word."""
+"""A queue with fewer items is not worth a word. No more objects are looked into at each step."""
+
+_DEPTH = 3
+"""So far from a variable queues are looked for: by attributes and by items."""
 
 
 @dataclass
@@ -48,18 +52,19 @@ def sizes(breathe: Callable[[], None]) -> dict[int, Size]:
             found[id(queue)] = Size(queue, queue.qsize(), {}, [])
         return found[id(queue)]
 
+    search = Search(breathe)
     all_rows = rows.read(breathe)
     while all_rows:
         breathe()
         row = all_rows.pop()
-        for queue in _queues_of(row):
+        for queue in _queues_of(search, row):
             size_of(queue).tasks.setdefault(row.name, id(row.task))
-    for name, queue in _queues_of_modules(breathe):
+    for name, queue in _queues_of_modules(search, breathe):
         size_of(queue).variables.append(name)
     return found
 
 
-def _queues_of_modules(breathe: Callable[[], None]) -> Iterator[tuple[str, Any]]:
+def _queues_of_modules(search: Search, breathe: Callable[[], None]) -> Iterator[tuple[str, Any]]:
     """The queues in the variables of the program's modules, with the names of the variables."""
     for module in list(sys.modules.values()):
         breathe()
@@ -71,28 +76,17 @@ def _queues_of_modules(breathe: Callable[[], None]) -> Iterator[tuple[str, Any]]
         if not is_main and (not isinstance(file, str) or is_of_library(file) or file.startswith(PACKAGE)):
             continue
         for name, value in list(module.__dict__.items()):
-            if _is_queue(value):
-                yield f"{module_name}.{name}", value
-            elif type(value) is not ModuleType:
-                for queue in _queues_in(value):
-                    yield f"{module_name}.{name}", queue
+            for queue in search.queues_in(value):
+                yield f"{module_name}.{name}", queue
 
 
-def _queues_of(row: rows.Row) -> list[Any]:
-    found = []
+def _queues_of(search: Search, row: rows.Row) -> list[Any]:
+    found: list[Any] = []
     for step in row.steps:
         if step.code is None:
             continue
         for referent in gc.get_referents(step.coroutine):
-            if _is_queue(referent):
-                found.append(referent)
-            elif isinstance(referent, CellType):
-                content = _content(referent)
-                if _is_queue(content):
-                    found.append(content)
-                found += _queues_in(content)
-            else:
-                found += _queues_in(referent)
+            found += search.queues_in(_content(referent) if isinstance(referent, CellType) else referent)
     return found
 
 
@@ -103,17 +97,52 @@ def _content(cell: Any) -> Any:
         return None
 
 
-def _queues_in(object: Any) -> list[Any]:
-    """The queues among the attributes of an object of the program."""
-    if isinstance(object, type) or not hasattr(type(object), "__dict__"):
-        return []
-    try:
-        attributes = object.__dict__
-    except Exception:  # an object of the program, whose attributes may raise anything
-        return []
-    if type(attributes) is not dict or len(attributes) > _MANY:
-        return []
-    return [value for value in list(attributes.values()) if _is_queue(value)]
+class Search:
+    """Finds queues in variables; what many tasks have in their variables is looked into once."""
+
+    def __init__(self, breathe: Callable[[], None]) -> None:
+        self._breathe = breathe
+        self._known: dict[int, tuple[Any, list[Any]]] = {}
+        """By the `id` of what a variable has, that object, so that it stays, and its queues."""
+
+    def queues_in(self, object: Any) -> list[Any]:
+        """A queue itself, or the queues among the attributes and items of an object of the program."""
+        if _is_queue(object):
+            return [object]
+        if id(object) not in self._known:
+            self._known[id(object)] = object, self._search(object)
+        return self._known[id(object)][1]
+
+    def _search(self, object: Any) -> list[Any]:
+        found: list[Any] = []
+        seen, layer = {id(object)}, [object]
+        for _depth in range(_DEPTH):
+            self._breathe()
+            parts = [part for one in layer for part in _parts(one)]
+            layer = []
+            for part in parts[:_MANY]:
+                if id(part) not in seen:
+                    seen.add(id(part))
+                    (found if _is_queue(part) else layer).append(part)
+        return found
+
+
+def _parts(object: Any) -> list[Any]:
+    """The items of a plain collection, or the attributes of an object, unless there are many."""
+    kind = type(object)
+    if kind is dict:
+        parts = object.values() if len(object) <= _MANY else ()
+    elif kind in (list, tuple, set, frozenset, deque):
+        parts = object if len(object) <= _MANY else ()
+    elif isinstance(object, (type, ModuleType)) or not hasattr(kind, "__dict__"):
+        parts = ()
+    else:
+        try:
+            attributes = object.__dict__
+        except Exception:  # an object of the program, whose attributes may raise anything
+            return []
+        parts = attributes.values() if type(attributes) is dict and len(attributes) <= _MANY else ()
+    return list(parts)
 
 
 def _is_queue(object: Any) -> bool:
