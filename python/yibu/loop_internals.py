@@ -76,21 +76,15 @@ class Ready(deque["_Handle"]):
         try:
             return change(handles)
         finally:
-            for handle in handles:
-                self._loop._ready_push(handle)
+            self._loop._ready_restore(list(handles))
 
     def __iter__(self) -> Iterator[_Handle]:
-        return self._one_by_one(self.copy())
+        handles: Iterator[_Handle] = self._loop._ready_iterate()
+        return handles
 
     def __reversed__(self) -> Iterator[_Handle]:
-        return self._one_by_one(reversed(self.copy()))
-
-    def _one_by_one(self, handles: Iterable[_Handle]) -> Iterator[_Handle]:
-        length = len(self)
-        for handle in handles:
-            yield handle
-            if len(self) != length:
-                raise RuntimeError("deque mutated during iteration")
+        handles: Iterator[_Handle] = self._loop._ready_iterate_reversed()
+        return handles
 
     def __contains__(self, handle: object) -> bool:
         return handle in self.copy()
@@ -198,7 +192,7 @@ class Ready(deque["_Handle"]):
 
     def copy(self) -> deque[_Handle]:  # type: ignore[override]
         """Return the handles as a deque of their own."""
-        return self._changed(deque)
+        return deque(self._loop._ready_list())
 
     __copy__ = copy  # type: ignore[assignment]
 

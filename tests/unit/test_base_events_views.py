@@ -4,6 +4,8 @@ import asyncio
 import bisect
 import copy
 import heapq
+import sys
+import threading
 import weakref
 from collections import deque
 
@@ -82,6 +84,63 @@ class TestReady:
             for _ in loop._ready:
                 loop.call_soon(int)
         loop._ready.clear()
+
+    @pytest.mark.parametrize(
+        "look",
+        [
+            list,
+            lambda ready: None in ready,
+            copy.copy,
+            lambda ready: next(iter(ready), None),
+            lambda ready: next(reversed(ready), None),
+            lambda ready: ready.count(None),
+        ],
+        ids=["list", "in", "copy", "iter", "reversed", "count"],
+    )
+    def test_a_thread_that_looks_leaves_the_loop_running(self, loop, look):
+        looks = 0
+
+        async def busy():
+            while looks < 300:
+                await asyncio.gather(*(asyncio.sleep(0) for _ in range(20)))
+
+        interval = sys.getswitchinterval()
+        thread = threading.Thread(
+            target=loop.run_until_complete, args=(loop.create_task(busy()),), daemon=True
+        )
+        try:
+            sys.setswitchinterval(1e-5)
+            thread.start()
+            while thread.is_alive() and looks < 3000:
+                look(loop._ready)
+                looks += 1
+            thread.join(30)
+        finally:
+            sys.setswitchinterval(interval)
+        assert not thread.is_alive()
+
+    def test_a_thread_that_changes_it_leaves_the_loop_running(self, loop):
+        # On asyncio the change is one step; here the loop may find nothing ready meanwhile.
+        changes = 0
+
+        async def busy():
+            while changes < 300:
+                await asyncio.gather(*(asyncio.sleep(0) for _ in range(20)))
+
+        interval = sys.getswitchinterval()
+        thread = threading.Thread(
+            target=loop.run_until_complete, args=(loop.create_task(busy()),), daemon=True
+        )
+        try:
+            sys.setswitchinterval(1e-5)
+            thread.start()
+            while thread.is_alive() and changes < 3000:
+                loop._ready.rotate(0)
+                changes += 1
+            thread.join(30)
+        finally:
+            sys.setswitchinterval(interval)
+        assert not thread.is_alive()
 
     def test_put_in_its_place(self, loop, log, turn):
         loop.call_soon(log.append, "gone")

@@ -35,6 +35,11 @@ impl<E> Ready<E> {
         self.ring.push_back(entry);
     }
 
+    /// Puts an entry before all others.
+    pub fn push_first(&mut self, entry: E) {
+        self.ring.push_front(entry);
+    }
+
     /// Takes the oldest entry.
     #[inline]
     pub fn pop(&mut self) -> Option<E> {
@@ -67,6 +72,11 @@ impl<E> Ready<E> {
     /// The entry at a place, counted from the oldest.
     pub fn get(&self, place: usize) -> Option<&E> {
         self.ring.get(place)
+    }
+
+    /// The entry at a place, to be replaced.
+    pub fn get_mut(&mut self, place: usize) -> Option<&mut E> {
+        self.ring.get_mut(place)
     }
 
     /// Appends entries.

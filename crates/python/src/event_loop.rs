@@ -23,6 +23,7 @@ mod lifecycle;
 mod numeric;
 mod observed;
 mod pipes;
+mod ready_view;
 mod resolve;
 mod schedule;
 mod sendfile;
@@ -39,6 +40,7 @@ mod watch;
 pub use accept::Acceptor;
 pub use executor::{native_executor, run_job};
 pub use internals::EntryCallback;
+pub use ready_view::ReadyIterator;
 
 pub use sendfile::protocol::SendfileProtocol;
 
@@ -156,6 +158,7 @@ impl Class for EventLoop {
         executor::table(t);
         subprocesses::table(t);
         internals::table(t);
+        ready_view::table(t);
         internal_timers::table(t);
         metrics::table(t);
     }

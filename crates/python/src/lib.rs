@@ -109,6 +109,7 @@ fn _yibu(module: &Bound<'_, PyModule>) -> PyResult<()> {
     coroutines::register(module)?;
     Table::<event_loop::Acceptor>::build(py, None)?;
     Table::<event_loop::EntryCallback>::build(py, None)?;
+    Table::<event_loop::ReadyIterator>::build(py, None)?;
     Table::<event_loop::SendfileProtocol>::build(py, None)?;
     executor::register(module)?;
     files::register(module)?;

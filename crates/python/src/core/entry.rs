@@ -171,6 +171,39 @@ impl Entry {
         }
     }
 
+    /// A second entry that runs the same.
+    pub fn copy(&self, py: Python<'_>) -> Self {
+        let copied = |reference: &Option<Ref>| reference.as_ref().map(|reference| reference.copy(py));
+        match self {
+            Self::Run(Runnable { kind, object, first, second }) => Self::Run(Runnable {
+                kind,
+                object: object.copy(py),
+                first: copied(first),
+                second: copied(second),
+            }),
+            Self::Other(Other::React { reaction, owner, future }) => {
+                let (owner, future) = (owner.copy(py), future.copy(py));
+                Self::Other(Other::React { reaction, owner, future })
+            }
+            Self::Other(Other::Io(id)) => Self::Other(Other::Io(*id)),
+        }
+    }
+
+    /// Whether both run the same.
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Run(one), Self::Run(other)) => {
+                std::ptr::eq(one.kind, other.kind) && one.object.as_ptr() == other.object.as_ptr()
+            }
+            (
+                Self::Other(Other::React { owner: one, future, .. }),
+                Self::Other(Other::React { owner: other, future: their, .. }),
+            ) => one.as_ptr() == other.as_ptr() && future.as_ptr() == their.as_ptr(),
+            (Self::Other(Other::Io(one)), Self::Other(Other::Io(other))) => one == other,
+            _ => false,
+        }
+    }
+
     /// Has the processor fetch what running the entry needs first. In a large batch it is not in the nearest
     /// cache any more.
     #[inline]

@@ -1,14 +1,13 @@
 //! What libraries use of asyncio's loops under private names, as far as it is state of the native loop: what
-//! is ready, what the selector would say, one turn by hand. [`super::internal_timers`] has what is due.
+//! the selector would say, one turn by hand, entries as handles. [`super::internal_timers`] has what is due.
 //!
-//! `python/yibu/loop_internals.py` makes the objects of it that Python code sees (`_ready`, `_selector`);
-//! here is what they call. An entry of the ring that is no handle becomes one when Python code asks for it:
-//! most never are.
+//! `python/yibu/loop_internals.py` makes the objects of it that Python code sees (`_selector`); here is what
+//! they call. An entry of the ring that is no handle becomes one when Python code asks for it
+//! ([`super::ready_view`]): most never are.
 
 use std::ffi::CStr;
 use std::time::Duration;
 
-use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyFloat, PyList};
 use yibu_engine::{Interest, OpId};
@@ -32,7 +31,6 @@ const CHECK_CALLBACK: Signature<2> = Signature::new("EventLoop._check_callback",
 const CALL_SOON: Signature<3> = Signature::new("EventLoop._call_soon", "callback, args, context");
 
 pub(super) fn table(t: &mut Table<EventLoop>) {
-    ready(t);
     selecting(t);
     t.action(
         c"_run_once",
@@ -97,67 +95,36 @@ fn run_once(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     ran.and(current::flush_leave(event_loop))
 }
 
-/// The ring.
-fn ready(t: &mut Table<EventLoop>) {
-    t.noargs(
-        c"_ready_count",
-        |event_loop| {
-            let count = event_loop.engine.with(|engine| {
-                engine.drain_inbox();
-                engine.ready.len()
-            });
-            Ok(count.into_pyobject(event_loop.py())?.into_any())
-        },
-        "How many entries are ready.",
-    );
-    t.noargs(c"_ready_take", take_ready, "Takes all entries out; they are handles now.");
-    t.noargs(
-        c"_ready_pop",
-        |event_loop| {
-            let entry = event_loop.engine.with(|engine| {
-                engine.drain_inbox();
-                engine.ready.pop()
-            });
-            let Some(entry) = entry else { return Err(PyIndexError::new_err("pop from an empty deque")) };
-            as_handle(event_loop, entry)
-        },
-        "Takes the first entry out; it is a handle now.",
-    );
-    t.action_on(
-        c"_ready_push",
-        "handle",
-        |event_loop, handle| event_loop.push(handles::entry(handle)),
-        "Appends a handle, of whatever kind.",
-    );
-}
-
-fn take_ready<'py>(event_loop: &Obj<'py, EventLoop>) -> Output<'py> {
-    let entries = event_loop.engine.with(|engine| {
-        engine.drain_inbox();
-        engine.ready.take()
-    });
-    let handles: Vec<_> =
-        entries.into_iter().map(|entry| as_handle(event_loop, entry)).collect::<PyResult<_>>()?;
-    Ok(PyList::new(event_loop.py(), handles)?.into_any())
-}
-
 /// An entry as the handle that asyncio would have made.
 pub(super) fn as_handle<'py>(event_loop: &Obj<'py, EventLoop>, entry: Entry) -> Output<'py> {
+    match callable(event_loop, entry)? {
+        Callable::Handle(handle) => handles::shown(handle),
+        call @ Callable::Call { .. } => calling(event_loop, call),
+    }
+}
+
+/// What a handle of the entry would call, or the handle that the entry is.
+pub(super) fn callable<'py>(event_loop: &Obj<'py, EventLoop>, entry: Entry) -> PyResult<Callable<'py>> {
     let py = event_loop.py();
-    let callable = match entry {
+    match entry {
         Entry::Other(Other::React { reaction, owner, future }) => {
             let argument = Some(future.into_any(py));
             let callback = ReactionCallback::of(reaction, owner.any(py))?;
-            Callable::Call { callback, argument, context: None }
+            Ok(Callable::Call { callback, argument, context: None })
         }
-        Entry::Run(runnable) if let Some(callable) = runnable.kind.callable => callable(runnable, py)?,
-        entry => Callable::bare(EntryCallback::of(event_loop, entry)?),
-    };
-    let (callback, argument, context) = match callable {
-        Callable::Handle(handle) => return handles::shown(handle),
-        Callable::Call { callback, argument, context } => (callback, argument, context),
-    };
-    Ok(Handle::with_arg(event_loop.as_any(), callback, argument, context)?.into_any())
+        Entry::Run(runnable) if let Some(callable) = runnable.kind.callable => callable(runnable, py),
+        entry => Ok(Callable::bare(EntryCallback::of(event_loop, entry)?)),
+    }
+}
+
+/// The handle that calls it.
+pub(super) fn calling<'py>(event_loop: &Obj<'py, EventLoop>, call: Callable<'py>) -> Output<'py> {
+    match call {
+        Callable::Handle(handle) => Ok(handle),
+        Callable::Call { callback, argument, context } => {
+            Ok(Handle::with_arg(event_loop.as_any(), callback, argument, context)?.into_any())
+        }
+    }
 }
 
 /// The kernel.
