@@ -27,25 +27,30 @@ pub struct Executed<'py> {
 }
 
 /// The functions of this thread that are being executed, the innermost first; `limit` of them at most.
-pub fn executed(py: Python<'_>, limit: usize) -> impl Iterator<Item = Executed<'_>> {
-    let frames = std::iter::successors(current(py), |frame| {
-        // SAFETY: attached; what a thread executes is frames only; a new reference or null without an
-        // exception.
-        unsafe {
-            Bound::from_owned_ptr_or_opt(frame.py(), ffi::PyFrame_GetBack(frame.as_ptr().cast()).cast())
-        }
-    });
-    frames.take(limit).map(move |frame| {
+pub fn executed(py: Python<'_>, limit: usize) -> PyResult<Vec<Executed<'_>>> {
+    let mut functions = Vec::new();
+    let mut next = current(py);
+    while let Some(frame) = next.filter(|_| functions.len() < limit) {
         let pointer = frame.as_ptr().cast();
-        // SAFETY: attached; as above; both functions return new references and never null.
-        unsafe {
+        // SAFETY: attached; what a thread executes is frames only; the first two functions return new
+        // references and never null.
+        functions.push(unsafe {
             Executed {
                 code: Bound::from_owned_ptr(py, ffi::PyFrame_GetCode(pointer).cast()),
                 globals: Bound::from_owned_ptr(py, ffi::PyFrame_GetGlobals(pointer)),
                 offset: ffi::PyFrame_GetLasti(pointer),
             }
+        });
+        // SAFETY: attached; a new reference, or null: with an exception where there is no memory to show the
+        // frame as an object.
+        next = unsafe { Bound::from_owned_ptr_or_opt(py, ffi::PyFrame_GetBack(pointer).cast()) };
+        if next.is_none()
+            && let Some(error) = PyErr::take(py)
+        {
+            return Err(error);
         }
-    })
+    }
+    Ok(functions)
 }
 
 /// The line of an instruction of a code object; `None` where it has none, or the object is something else.

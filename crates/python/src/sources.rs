@@ -32,7 +32,7 @@ pub fn capture(py: Python<'_>) -> Output<'_> {
     let Ok(limit) = BASE_EVENTS.constant(py, "DEBUG_STACK_DEPTH")?.extract::<usize>() else {
         return stock::extract_stack(py)?.call0();
     };
-    let executed = frame::executed(py, limit).map(|function| Function {
+    let executed = frame::executed(py, limit)?.into_iter().map(|function| Function {
         code: Ref::new(function.code),
         globals: Ref::new(function.globals),
         offset: function.offset,
