@@ -307,6 +307,38 @@ class TestServing:
 
         run(main())
 
+    @pytest.mark.parametrize("first", ["cancel", "close"])
+    def test_serve_forever_cancelled_and_closed_at_once(self, loop, run, first):
+        async def main():
+            server = await loop.create_server(asyncio.Protocol, "127.0.0.1", 0)
+            task = loop.create_task(server.serve_forever())
+            await asyncio.sleep(0)
+            if first == "close":
+                server.close()
+            task.cancel("message")
+            server.close()
+            await asyncio.sleep(0)
+            assert task.done()
+            with pytest.raises(asyncio.CancelledError) as caught:
+                await task
+            assert caught.value.args == (("message",) if first == "cancel" else ())
+
+        run(main())
+
+    def test_serve_forever_ends_one_turn_after_close(self, loop, run):
+        async def main():
+            server = await loop.create_server(asyncio.Protocol, "127.0.0.1", 0)
+            task = loop.create_task(server.serve_forever())
+            await asyncio.sleep(0)
+            assert server._serving_forever_fut is not None
+            server.close()
+            await asyncio.sleep(0)
+            assert task.done()
+            assert server._serving_forever_fut is None
+            await asyncio.wait([task])
+
+        run(main())
+
     def test_closed_server_refuses(self, loop, run):
         async def main():
             server = await loop.create_server(asyncio.Protocol, "127.0.0.1", 0)

@@ -16,7 +16,6 @@ use pyo3::types::{PyDict, PyList, PyTuple};
 use crate::attributes::objects;
 use crate::classes;
 use crate::core::EventLoop;
-use crate::coroutines::{self, GcRef, GcScope};
 use crate::ffi::combined::Combinable;
 use crate::ffi::{
     Args, Class, ClassState, Create, Obj, Output, Signature, Slot, Table, WeakMap, references, stands_for,
@@ -196,15 +195,7 @@ impl Class for Server {
         t.noargs(c"start_serving", serving::begin_serving, "Coroutine: starts accepting connections.");
         t.noargs(
             c"serve_forever",
-            |server| {
-                let name = "Server.serve_forever";
-                let Some(event_loop) = native_loop(server)? else { return serving::of_asyncio(server, name) };
-                let gc_scope = GcScope::begin();
-                let (own, own_loop) = (GcRef::of(server), GcRef::of(&event_loop));
-                coroutines::catching(gc_scope, &event_loop, name, |thrown| {
-                    serving::serve_forever(own, own_loop, thrown)
-                })
-            },
+            serving::serve_forever,
             "Coroutine: accepts connections until it is cancelled, which closes the server.",
         );
         t.noargs(

@@ -4,7 +4,6 @@
 //! The coroutines of `Server` on a native loop. Called by the class; calls the loop's `_start_serving` and
 //! `_stop_serving`.
 
-use futures_util::future::{Either, select};
 use pyo3::exceptions::{PyAttributeError, PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -12,10 +11,11 @@ use pyo3::types::PyDict;
 use super::connections::wake_if_over;
 use super::{EXIT, Server, event_loop, native_loop};
 use crate::core::EventLoop;
-use crate::coroutines::{self, Answer, GcRef, GcScope, Thrown};
+use crate::coroutines::{self, Answer, GcRef, GcScope, Routine, Step, taken};
 use crate::ffi::thread::attached;
-use crate::ffi::{Args, Obj, Output};
-use crate::futures::create_future;
+use crate::ffi::{Args, Obj, Output, Raised};
+use crate::futures;
+use crate::mixins::create_future;
 use crate::stock::{self, counterparts};
 use crate::tasks::{Awaited, yield_once};
 
@@ -89,7 +89,7 @@ pub(super) async fn wait_closed(server: GcRef<Server>, event_loop: GcRef<EventLo
             return Ok(None);
         }
         let event_loop = event_loop.obj(py);
-        let waiter = create_future(&event_loop)?;
+        let waiter = futures::create_future(&event_loop)?;
         server.waiters.get_or_none(py).call_method1(name!("append"), (waiter.as_any(),))?;
         Awaited::on(&event_loop, waiter.as_any()).map(Some)
     })?;
@@ -99,61 +99,73 @@ pub(super) async fn wait_closed(server: GcRef<Server>, event_loop: GcRef<EventLo
     Ok(attached(|py| py.None()))
 }
 
-/// The future that `serve_forever` waits for is not there any more when it ends.
-struct Forever(GcRef<Server>);
-
-impl Drop for Forever {
-    fn drop(&mut self) {
-        self.0.data().forever.clear();
+/// `serve_forever`.
+pub(super) fn serve_forever<'py>(server: &Obj<'py, Server>) -> Output<'py> {
+    const NAME: &str = "Server.serve_forever";
+    if native_loop(server)?.is_none() {
+        return of_asyncio(server, NAME);
     }
+    Ok(Routine::begin(server.as_any(), NAME, serve)?.into_any())
 }
 
-pub(super) async fn serve_forever(
-    server: GcRef<Server>,
-    event_loop: GcRef<EventLoop>,
-    thrown: Thrown,
-) -> Answer {
-    let waiting = attached(|py| {
-        let server = server.obj(py);
-        if !server.forever.is_empty() {
-            let text =
-                text!("server {} is already being awaited on serve_forever()", server.as_any().repr()?)?;
-            return Err(PyRuntimeError::new_err(text));
+fn serve<'py>(routine: &Obj<'py, Routine>) -> PyResult<Step<'py>> {
+    let py = routine.py();
+    let server = routine.owner::<Server>(py)?;
+    if !server.forever.is_empty() {
+        let text = text!("server {} is already being awaited on serve_forever()", server.as_any().repr()?)?;
+        return Err(PyRuntimeError::new_err(text));
+    }
+    if server.sockets.is_empty() {
+        return Err(PyRuntimeError::new_err(text!("server {} is closed", server.as_any().repr()?)?));
+    }
+    start(&server)?;
+    let forever = create_future(&event_loop(&server)?)?;
+    server.forever.put(forever.clone());
+    Ok(Step::Await(forever, served))
+}
+
+/// A cancellation closes the server and waits for that.
+fn served<'py>(routine: &Obj<'py, Routine>, outcome: Output<'py>) -> PyResult<Step<'py>> {
+    let py = routine.py();
+    let server = routine.owner::<Server>(py)?;
+    let closing = match outcome {
+        Ok(result) => Ok(Step::Return(result)),
+        Err(error) if error.is_instance(py, stock::cancelled_error(py)?) => {
+            let cancellation = Raised::from_err(py, error);
+            let closing = cancellation.handling(|| begin_closing(&server));
+            routine.first.put(cancellation.into_any());
+            closing.map(|closing| Step::Await(closing, closed))
         }
-        if server.sockets.is_empty() {
-            return Err(PyRuntimeError::new_err(text!("server {} is closed", server.as_any().repr()?)?));
-        }
-        start(&server)?;
-        let event_loop = event_loop.obj(py);
-        let forever = create_future(&event_loop)?;
-        server.forever.put(forever.as_any().clone());
-        Awaited::on(&event_loop, forever.as_any())
-    })?;
-    let guard = Forever(attached(|py| server.clone_ref(py)));
-    let error = match select(waiting, Box::pin(thrown.next())).await {
-        Either::Left((Ok(result), _)) => return Ok(result),
-        Either::Left((Err(error), _)) | Either::Right((error, _)) => error,
+        Err(error) => Err(error),
     };
-    if !attached(|py| stock::cancelled_error(py).is_ok_and(|class| error.is_instance(py, class))) {
-        return Err(error);
+    if !matches!(closing, Ok(Step::Await(..))) {
+        server.forever.clear();
     }
-    let error = attached(|py| GcRef::error(py, error));
-    // Whatever comes of closing, it is the cancellation that goes on.
-    let closing = attached(|py| {
-        let server = server.obj(py);
-        server.as_any().call_method0(name!("close"))?;
-        // Since 3.12 `wait_closed` waits for the connections.
-        #[cfg(Py_3_13)]
-        server.as_any().call_method0(name!("close_clients"))?;
-        #[cfg(all(Py_3_12, not(Py_3_13)))]
-        super::connections::each_client(&server, name!("close"))?;
-        end(&server, &event_loop.obj(py))
-    });
-    if let Ok(closing) = closing {
-        let _ = select(closing, Box::pin(thrown.next())).await;
+    closing
+}
+
+fn begin_closing<'py>(server: &Obj<'py, Server>) -> Output<'py> {
+    server.as_any().call_method0(name!("close"))?;
+    // Since 3.12 `wait_closed` waits for the connections.
+    #[cfg(Py_3_13)]
+    server.as_any().call_method0(name!("close_clients"))?;
+    #[cfg(all(Py_3_12, not(Py_3_13)))]
+    super::connections::each_client(server, name!("close"))?;
+    server.as_any().call_method0(name!("wait_closed"))
+}
+
+/// The cancellation goes on, or what ended the wait for the connections.
+fn closed<'py>(routine: &Obj<'py, Routine>, outcome: Output<'py>) -> PyResult<Step<'py>> {
+    let py = routine.py();
+    routine.owner::<Server>(py)?.forever.clear();
+    let cancellation = Raised(taken(py, &routine.first).cast_into()?);
+    match outcome {
+        Ok(_) => Err(cancellation.into_err()),
+        Err(error) => {
+            let error = Raised::from_err(py, error);
+            Err(cancellation.handling(|| error.raise()))
+        }
     }
-    drop(guard);
-    Err(attached(|py| error.into_error(py)))
 }
 
 pub(super) fn begin_serving<'py>(server: &Obj<'py, Server>) -> Output<'py> {
