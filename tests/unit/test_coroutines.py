@@ -1,10 +1,12 @@
 """asyncio.coroutines: the coroutines that a loop's own methods give are coroutines wherever one is taken."""
 
 import asyncio
+import functools
 import gc
 import inspect
 import socket
 import threading
+import weakref
 
 import pytest
 
@@ -209,6 +211,92 @@ class TestProtocol:
             return loop.remove_reader(pair[0])
 
         assert run(main()) is False
+
+    @pytest.mark.parametrize("ends", ["returns", "is closed", "is cancelled"])
+    @pytest.mark.parametrize(
+        ("make", "begin"),
+        [
+            (lambda impl: impl.Queue(), lambda queue: queue.get()),
+            (lambda impl: impl.Queue(1), lambda queue: queue.join()),
+            (lambda impl: impl.Event(), lambda event: event.wait()),
+            (lambda impl: impl.Lock(), lambda lock: lock.acquire()),
+            (lambda impl: impl.Semaphore(0), lambda semaphore: semaphore.acquire()),
+            (lambda impl: impl.Barrier(2), lambda barrier: barrier.wait()),
+            (lambda impl: impl.StreamReader(), lambda reader: reader.readline()),
+            (lambda impl: impl.StreamReader(), lambda reader: reader.readexactly(1)),
+            (lambda impl: impl.StreamReader(), lambda reader: reader.readuntil(b"x")),
+        ],
+        ids=[
+            *("Queue.get", "Queue.join", "Event.wait", "Lock.acquire", "Semaphore.acquire", "Barrier.wait"),
+            *("StreamReader.readline", "StreamReader.readexactly", "StreamReader.readuntil"),
+        ],
+    )
+    def test_an_ended_one_keeps_nothing_alive(self, impl, run, make, begin, ends):
+        end = {
+            impl.Queue: lambda queue: queue.put_nowait(1),
+            impl.Event: lambda event: event.set(),
+            impl.Semaphore: lambda semaphore: semaphore.release(),
+            impl.StreamReader: lambda reader: reader.feed_data(b"x\n"),
+        }
+
+        async def main():
+            owner = make(impl)
+            gone = weakref.ref(owner)
+            coroutine = begin(owner)
+            task = asyncio.ensure_future(coroutine)
+            await asyncio.sleep(0)
+            if ends == "is cancelled":
+                task.cancel()
+            elif ends == "is closed" and not task.done():
+                coroutine.close()
+                task.cancel()
+            elif isinstance(owner, impl.Barrier):
+                await owner.wait()
+            elif type(owner) in end:
+                end[type(owner)](owner)
+            await asyncio.wait([task])
+            assert task.cancelled() or ends != "is cancelled" or task.result() in (True, None)
+            del task
+            del owner
+            await asyncio.sleep(0)
+            assert gone() is None
+            return coroutine
+
+        gc.disable()
+        try:
+            run(main())
+        finally:
+            gc.enable()
+
+    def test_an_ended_put_keeps_no_item(self, impl, run):
+        class Item:
+            pass
+
+        async def main():
+            queue, item = impl.Queue(), Item()
+            gone = weakref.ref(item)
+            coroutine = queue.put(item)
+            await coroutine
+            queue.get_nowait()
+            del item
+            assert gone() is None
+
+        run(main())
+
+    def test_a_method_is_called_again_when_its_coroutine_has_ended(self, impl, run):
+        async def main():
+            lock = impl.Lock()
+            enter, leave = lock.__aenter__, lock.__aexit__
+            del lock
+            for _ in range(3):
+                await enter()
+                await leave(None, None, None)
+            enter = functools.partial(enter)
+            await enter()
+            await leave(None, None, None)
+            await enter()
+
+        run(main())
 
     def test_in_many_threads(self, make_loop):
         results = []

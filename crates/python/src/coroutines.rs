@@ -32,7 +32,7 @@ mod wrapper;
 
 use std::cell::Cell;
 use std::ffi::CStr;
-use std::future::{Future as RustFuture, poll_fn};
+use std::future::Future as RustFuture;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -45,6 +45,7 @@ use crate::ffi::class::{Weak, hide_slots, refuse_subclasses};
 use crate::ffi::thread::attached;
 use crate::ffi::{
     Class, ClassState, Create, LoopCell, Obj, Output, Ref, Slot, Table, Visitor, none, origin, thread,
+    trampoline,
 };
 use crate::futures::Future;
 use crate::futures::create_future;
@@ -108,8 +109,6 @@ pub struct NativeCoroutine {
     started: Cell<bool>,
     iterated: Cell<bool>,
     running: Cell<bool>,
-    /// For bodies that want to know what is thrown.
-    thrown: LoopCell<Option<Thrown>>,
     details: Details,
     /// What the task was given to wait for in the name of the body.
     awaited: Slot,
@@ -135,40 +134,11 @@ pub fn new<'py>(
     Ok(coroutine.into_any())
 }
 
-/// The same for a body that catches what is thrown into it, instead of being dropped: a cancellation that
-/// takes time to carry out.
-pub fn catching<'py, F: RustFuture<Output = Answer> + 'static>(
-    gc_scope: GcScope,
-    event_loop: &Obj<'py, EventLoop>,
-    name: &'static str,
-    body: impl FnOnce(Thrown) -> F,
-) -> Output<'py> {
-    let thrown = Thrown::default();
-    let coroutine = new(gc_scope, event_loop, name, body(thrown.clone()))?;
-    if let Some(native) = Obj::<NativeCoroutine>::cast(&coroutine) {
-        native.thrown.with(|slot| *slot = Some(thrown));
-    }
-    Ok(coroutine)
-}
-
-/// What is thrown into a coroutine made by [`catching`]. Its body waits for that beside all else it waits
-/// for.
-#[derive(Clone, Default)]
-pub struct Thrown(Rc<Cell<Option<PyErr>>>);
-
-impl Thrown {
-    /// The next exception. Throwing polls the body, so no waker is needed.
-    pub async fn next(&self) -> PyErr {
-        poll_fn(|_| self.0.take().map_or(Poll::Pending, Poll::Ready)).await
-    }
-}
-
 impl NativeCoroutine {
     /// The body and what it refers to, if this coroutine of the loop was not awaited before: the caller
     /// awaits it.
     pub fn give_up(&self, event_loop: &Obj<'_, EventLoop>) -> Option<(Body, Rc<GcRefList>)> {
-        let catches = self.thrown.with(|thrown| thrown.is_some());
-        if self.started.get() || catches || !self.event_loop.is(event_loop.as_any()) {
+        if self.started.get() || !self.event_loop.is(event_loop.as_any()) {
             return None;
         }
         self.started.set(true);
@@ -193,51 +163,79 @@ fn advance<'py>(coroutine: &Obj<'py, NativeCoroutine>) -> Advanced<'py> {
     coroutine.waiting.clear();
     coroutine.thread.set(thread::ident());
     coroutine.woken.set(false);
-    // A body that is told what is thrown into it would find what it waits for cancelled, if its task waited
-    // for that, too.
-    let delegates = coroutine.thrown.with(|thrown| thrown.is_none());
     let gc_scope = GcScope::on(coroutine.gc_refs.with(|gc_refs| Rc::clone(gc_refs)));
     coroutine.running.set(true);
     // Attaching again is what makes PyO3's own references, which futures hold and drop, be released at once.
+    // A panic, as where PyO3 has no memory for an object, ends the coroutine.
     let polled = attached(|_| {
-        // Futures and operations hold a `waking::Waker`; the one of `std::task` is not used.
-        let context = &mut Context::from_waker(std::task::Waker::noop());
-        let (mut polled, mut offered) =
-            delegation::polled(coroutine, delegates, || body.as_mut().poll(context));
-        if polled.is_pending() && offered.is_some() && !coroutine.woken.get() && coroutine.wakers.get() > 0 {
-            (polled, offered) = delegation::polled(coroutine, false, || body.as_mut().poll(context));
-        }
-        (polled.is_pending().then_some(body), polled, offered)
+        trampoline::caught(|| {
+            // Futures and operations hold a `waking::Waker`; the one of `std::task` is not used.
+            let context = &mut Context::from_waker(std::task::Waker::noop());
+            let (mut polled, mut offered) =
+                delegation::polled(coroutine, true, || body.as_mut().poll(context));
+            if polled.is_pending()
+                && offered.is_some()
+                && !coroutine.woken.get()
+                && coroutine.wakers.get() > 0
+            {
+                (polled, offered) = delegation::polled(coroutine, false, || body.as_mut().poll(context));
+            }
+            Ok((polled.is_pending().then_some(body), polled, offered))
+        })
     });
     drop(gc_scope);
     coroutine.running.set(false);
-    let (unfinished, polled, offered) = polled;
+    let (unfinished, polled, offered) = match polled {
+        Ok(polled) => polled,
+        Err(error) => (None, Poll::Ready(Err(error)), None),
+    };
     match polled {
         Poll::Ready(answer) => {
-            coroutine.details.end();
+            let_go(coroutine);
             answer.map(|value| Err(value.into_bound(py)))
         }
         Poll::Pending => {
             coroutine.body.with(|slot| *slot = unfinished);
-            if coroutine.woken.get() {
-                // Woken while it ran: give way for one turn.
-                return Ok(Ok(none(py)));
+            let yielded = wait(coroutine, &event_loop, offered);
+            if yielded.is_err() {
+                end(coroutine, false);
             }
-            if let Some(future) = offered {
-                let future = future.into_any(py);
-                match Obj::<Future>::cast(&future) {
-                    Some(native) => native.blocking.set(true),
-                    None => future.setattr(names::_asyncio_future_blocking(py), true)?,
-                }
-                coroutine.awaited.put(future.clone());
-                return Ok(Ok(future));
-            }
-            let future = create_future(&event_loop)?;
-            future.blocking.set(true);
-            coroutine.waiting.set(Ref::of(future.clone()));
-            Ok(Ok(future.into_any()))
+            yielded.map(Ok)
         }
     }
+}
+
+/// What the coroutine yields after a poll: `None` for one turn, what its Rust future has offered, or a Future
+/// that a waker completes.
+fn wait<'py>(
+    coroutine: &Obj<'py, NativeCoroutine>,
+    event_loop: &Obj<'py, EventLoop>,
+    offered: Option<Ref>,
+) -> Output<'py> {
+    let py = coroutine.py();
+    if coroutine.woken.get() {
+        // Woken while it ran: give way for one turn.
+        return Ok(none(py));
+    }
+    if let Some(future) = offered {
+        let future = future.into_any(py);
+        match Obj::<Future>::cast(&future) {
+            Some(native) => native.blocking.set(true),
+            None => future.setattr(names::_asyncio_future_blocking(py), true)?,
+        }
+        coroutine.awaited.put(future.clone());
+        return Ok(future);
+    }
+    let future = create_future(event_loop)?;
+    future.blocking.set(true);
+    coroutine.waiting.set(Ref::of(future.clone()));
+    Ok(future.into_any())
+}
+
+/// An ended coroutine keeps nothing alive, as one of the interpreter's has no frame any more.
+fn let_go(coroutine: &Obj<'_, NativeCoroutine>) {
+    coroutine.details.end();
+    coroutine.event_loop.clear();
 }
 
 /// What the coroutine was doing is undone.
@@ -245,7 +243,7 @@ fn end(coroutine: &Obj<'_, NativeCoroutine>, closes: bool) {
     // With nothing borrowed: the destructors of the Rust future may call Python.
     let body = coroutine.body.with(Option::take);
     attached(|_| delegation::dropped(body, closes));
-    coroutine.details.end();
+    let_go(coroutine);
     coroutine.awaited.clear();
     coroutine.waiting.clear();
 }
@@ -267,10 +265,6 @@ impl Coroutine for NativeCoroutine {
 
     fn throw<'py>(coroutine: &Obj<'py, Self>, error: PyErr) -> Advanced<'py> {
         let alive = coroutine.started.get() && coroutine.body.with(|body| body.is_some());
-        if let Some(thrown) = coroutine.thrown.with(|thrown| thrown.clone()).filter(|_| alive) {
-            drop(thrown.0.replace(Some(error)));
-            return advance(coroutine);
-        }
         if let Some(awaited) = coroutine.awaited.take().filter(|_| alive)
             && delegation::is_outcome(awaited.any(coroutine.py()), &error)?
         {

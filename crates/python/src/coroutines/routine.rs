@@ -65,6 +65,8 @@ pub struct Routine {
     name: Cell<&'static str>,
     started: Cell<bool>,
     iterated: Cell<bool>,
+    /// Whether it was a bound method, which may be called again and keeps its owner.
+    was_bound: Cell<bool>,
     awaiting: Slot,
     /// Mostly the object whose method the routine is.
     pub owner: Slot,
@@ -77,9 +79,9 @@ pub struct Routine {
     /// A number to remember: a ticket, a count.
     pub number: Cell<u64>,
     details: Details,
-    /// Beside `started` and `iterated`, in place of padding: a class derived from this one would have that copied by way of
+    /// Beside `started` and the like, in place of padding: a class derived from this one would have that copied by way of
     /// the stack.
-    _filling: [u8; 6],
+    _filling: [u8; 5],
 }
 
 static ROUTINE: ClassState = ClassState::new();
@@ -105,6 +107,7 @@ impl Routine {
     pub(super) fn bind(&self, owner: &Bound<'_, PyAny>, name: &'static str, start: Start) {
         self.name.set(name);
         self.phase.set(Phase::Bound(start));
+        self.was_bound.set(true);
         self.owner.put(new_reference(owner));
     }
 
@@ -138,9 +141,16 @@ impl Routine {
         self.awaited_future(py).or_else(|| self.awaited_iterator(py))
     }
 
+    /// It has ended, and keeps nothing alive, as a coroutine of the interpreter has no frame any more.
     #[inline]
     fn end(&self) {
         self.phase.set(Phase::Done);
+        if !self.was_bound.get() {
+            self.owner.clear();
+        }
+        self.first.clear();
+        self.second.clear();
+        self.third.clear();
         self.details.end();
     }
 

@@ -15,7 +15,7 @@ use pyo3::exceptions::{PyGeneratorExit, PyMemoryError, PyRuntimeError};
 use pyo3::prelude::*;
 use yibu_driver::memory::MakeRoom;
 
-use super::pieces::{Caller, closed, drive, sent_to, suspend, thrown_into};
+use super::pieces::{Caller, closed, drive, running_ended_by_panic, sent_to, suspend, thrown_into};
 use super::{Resume, Routine};
 use crate::coroutines::protocol::Advanced;
 use crate::ffi::{Obj, Output};
@@ -140,7 +140,9 @@ impl<'py> Waiting<'py> {
 impl Drop for Waiting<'_> {
     /// Those that are left when a piece panics.
     fn drop(&mut self) {
-        while self.pop().is_some() {}
+        while let Some(outer) = self.pop() {
+            outer.routine.end();
+        }
     }
 }
 
@@ -166,23 +168,26 @@ pub(super) fn run<'py>(
                     Push::Close => closed::<Loop>(&current),
                 }
             }
-            Driven::Awaits(_, resume, _) => {
-                drive::<Loop>(&current, resume(&current, Err(PyMemoryError::new_err(()))))
-            }
+            Driven::Awaits(_, resume, _) => go_on(&current, resume, Err(PyMemoryError::new_err(()))),
             Driven::Ended(outcome) => {
                 let Some(mut outer) = waiting.pop() else { return outcome.map(Err) };
                 let outcome = outer.outcome(outcome);
                 current = outer.routine;
-                drive::<Loop>(&current, (outer.resume)(&current, outcome))
+                go_on(&current, outer.resume, outcome)
             }
             Driven::Yielded(object) => match waiting.suspend(current) {
                 None => return Ok(Ok(object)),
                 Some(outer) => {
                     let ignored = PyRuntimeError::new_err("coroutine ignored GeneratorExit");
                     current = outer.routine;
-                    drive::<Loop>(&current, (outer.resume)(&current, Err(ignored)))
+                    go_on(&current, outer.resume, Err(ignored))
                 }
             },
         }
     }
+}
+
+/// The routine gets what its `await` gave.
+fn go_on<'py>(routine: &Obj<'py, Routine>, resume: Resume, outcome: Output<'py>) -> Driven<'py> {
+    running_ended_by_panic(routine, || drive::<Loop>(routine, resume(routine, outcome)))
 }

@@ -56,6 +56,21 @@ impl Caller for Driver {
     }
 }
 
+/// Runs a routine; one that panics, as where PyO3 has no memory for an object, has ended.
+#[inline(always)] // it only adds to what unwinding does
+pub(super) fn running_ended_by_panic<'py, R>(routine: &Obj<'py, Routine>, run: impl FnOnce() -> R) -> R {
+    struct Running<'a>(&'a Routine);
+    impl Drop for Running<'_> {
+        fn drop(&mut self) {
+            self.0.end();
+        }
+    }
+    let running = Running(routine);
+    let result = run();
+    std::mem::forget(running);
+    result
+}
+
 /// Runs pieces until something is awaited that is not there yet.
 #[inline]
 pub(super) fn drive<'py, C: Caller>(
@@ -232,6 +247,11 @@ fn close_inner(iterator: &Bound<'_, PyAny>) -> PyResult<()> {
 /// Runs a routine until it waits.
 #[inline]
 pub(super) fn sent_to<'py, C: Caller>(routine: &Obj<'py, Routine>) -> C::Gets<'py> {
+    running_ended_by_panic(routine, || resumed::<C>(routine))
+}
+
+#[inline(always)] // the body of `sent_to`
+fn resumed<'py, C: Caller>(routine: &Obj<'py, Routine>) -> C::Gets<'py> {
     let py = routine.py();
     match routine.phase.replace(Phase::Running) {
         Phase::New(start) => {
@@ -255,6 +275,10 @@ pub(super) fn sent_to<'py, C: Caller>(routine: &Obj<'py, Routine>) -> C::Gets<'p
 
 /// Throws into a routine.
 pub(super) fn thrown_into<'py, C: Caller>(routine: &Obj<'py, Routine>, error: PyErr) -> C::Gets<'py> {
+    running_ended_by_panic(routine, || resumed_by_error::<C>(routine, error))
+}
+
+fn resumed_by_error<'py, C: Caller>(routine: &Obj<'py, Routine>, error: PyErr) -> C::Gets<'py> {
     let py = routine.py();
     routine.started.set(true);
     match routine.phase.replace(Phase::Running) {
