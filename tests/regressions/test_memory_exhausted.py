@@ -153,6 +153,114 @@ def test_growing_until_there_is_no_more(impl, kind, ballast):
     assert process.returncode == 0, process.stderr[-2000:]
 
 
+TEXTS = """
+    import os, resource, sys
+
+    async def objects(text):
+        queue = aio.Queue()
+        queue.put_nowait(text)
+        semaphore = aio.Semaphore()
+        semaphore._value = text
+        reader = aio.StreamReader()
+        reader.set_exception(ValueError(text))
+        coroutine = aio.sleep(0)
+        coroutine.__qualname__ = text
+        return {
+            "queue": lambda: repr(queue),
+            "semaphore": lambda: repr(semaphore),
+            "reader": lambda: repr(reader),
+            "coroutine": lambda: repr(coroutine),
+        }[sys.argv[1]]
+
+    async def main():
+        shown, kept = await objects("x" * 40_000_000), []
+        try:
+            while True:
+                kept.append(shown())
+        except MemoryError:
+            os._exit(0)
+
+    resource.setrlimit(resource.RLIMIT_AS, (int(sys.argv[2]) << 20, int(sys.argv[2]) << 20))
+    aio.run(main())
+"""
+
+
+@pytest.mark.parametrize("megabytes", [400, 430])
+@pytest.mark.parametrize("kind", ["queue", "semaphore", "reader", "coroutine"])
+def test_texts_until_there_is_no_more(impl, kind, megabytes):
+    process = impl.run_source(TEXTS, kind, str(megabytes), python_options=("-W", "ignore"))
+    assert process.returncode == 0, process.stderr[-2000:]
+
+
+@pytest.mark.yibu_only
+@pytest.mark.parametrize("kind", ["create_connection", "connect_accepted_socket"])
+def test_a_coroutine_that_had_no_memory_has_ended(impl, kind):
+    process = impl.run_source(
+        """
+        import socket, sys, _testcapi
+
+        def make(loop, sock):
+            if sys.argv[1] == "create_connection":
+                return loop.create_connection(aio.Protocol, "127.0.0.1", 1)
+            return loop.connect_accepted_socket(aio.Protocol, sock)
+
+        async def main():
+            loop, failures = aio.get_running_loop(), 0
+            for number in range(60):
+                sock, peer = socket.socketpair()
+                sock.setblocking(False)
+                coroutine = make(loop, sock)
+                _testcapi.set_nomemory(number, number + 1)
+                try:
+                    coroutine.send(None)
+                except MemoryError:
+                    _testcapi.remove_mem_hooks()
+                    failures += 1
+                    assert not coroutine.cr_running
+                    assert coroutine.cr_frame is None
+                except (StopIteration, OSError, RuntimeError):
+                    pass
+                finally:
+                    _testcapi.remove_mem_hooks()
+                coroutine.close()
+                sock.close()
+                peer.close()
+            assert failures
+            print("ended")
+
+        aio.run(main())
+        """,
+        kind,
+        python_options=("-W", "ignore"),
+        RUST_BACKTRACE="0",
+    )
+    assert process.stdout == "ended\n", process.stderr[-3000:]
+
+
+def test_debug_mode_without_memory(impl):
+    process = impl.run_source("""
+        import _testcapi
+
+        async def main():
+            loop, failures = aio.get_running_loop(), 0
+            for number in range(60):
+                try:
+                    _testcapi.set_nomemory(number, number + 1)
+                    try:
+                        loop.set_debug(True)
+                    finally:
+                        _testcapi.remove_mem_hooks()
+                except MemoryError:
+                    failures += 1
+                loop.set_debug(False)
+            assert failures
+            print("ended")
+
+        aio.run(main())
+    """)
+    assert process.stdout == "ended\n", process.stderr[-3000:]
+
+
 def test_the_number_of_a_socket_asks_for_no_memory(impl):
     process = impl.run_source("""
         import resource, socket

@@ -238,7 +238,8 @@ pub fn report(handle: &Obj<'_, Handle>, error: PyErr) -> PyResult<()> {
     };
     let source = describe(handle.callback.get_or_none(py), handle.all_args(py)?, loop_debug(&event_loop)?)?;
     let report = make::dict(py)?;
-    report.set_item(names::message(py), format!("Exception in callback {source}"))?;
+    report
+        .set_item(names::message(py), make::text(py, &text!("Exception in callback {}", source.str()?)?)?)?;
     report.set_item(names::exception(py), raised.as_any())?;
     report.set_item(names::handle(py), handle.as_any())?;
     if let Some(source) = handle.noted.source(py)?.filter(|s| s.is_truthy().unwrap_or(false)) {
@@ -299,17 +300,18 @@ fn repr_info<'py>(handle: &Obj<'py, Handle>, name: &str) -> PyResult<Vec<String>
             Some(event_loop) => loop_debug(&event_loop)?,
             None => false,
         };
-        info.push(describe(callback, handle.all_args(py)?, debug)?.to_string());
+        info.push(text!("{}", describe(callback, handle.all_args(py)?, debug)?.str()?)?);
     }
     if let Some((file, line)) = handle.noted.place(py)? {
-        info.push(format!("created at {file}:{line}"));
+        info.push(text!("created at {}:{}", file.str()?, line.str()?)?);
     }
     Ok(info)
 }
 
 /// The same by name: the program's class has a `_repr_info` of its own, or may have one.
 fn asked_info(handle: &Bound<'_, PyAny>) -> PyResult<Vec<String>> {
-    handle.call_method0(name!("_repr_info"))?.extract()
+    let info: Vec<Bound<'_, PyAny>> = handle.call_method0(name!("_repr_info"))?.extract()?;
+    info.iter().map(texts::copied).collect()
 }
 
 fn joined<'py>(py: Python<'py>, handle: &Obj<'py, Handle>, info: PyResult<Vec<String>>) -> Output<'py> {
@@ -320,7 +322,7 @@ fn joined<'py>(py: Python<'py>, handle: &Obj<'py, Handle>, info: PyResult<Vec<St
 }
 
 fn type_name(object: &Bound<'_, PyAny>) -> PyResult<String> {
-    Ok(object.get_type().name()?.to_string())
+    text!("{}", object.get_type().name()?)
 }
 
 /// Keeps what `__init__` of both classes shares.

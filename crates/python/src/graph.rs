@@ -13,6 +13,7 @@ use crate::coroutines::frames_around;
 use crate::ffi::call::recursing;
 use crate::ffi::{Args, Output, Signature, call, none};
 use crate::futures::{awaiting, future_like};
+use crate::texts::joined;
 use crate::{functions, stock, tasks};
 
 const CAPTURE: Signature<3> = Signature::new("capture_call_graph", "future=None, /, *, depth=1, limit=None");
@@ -184,7 +185,7 @@ fn format(request: &Request<'_>) -> PyResult<String> {
     if !graph.is_none() {
         render(&graph, &mut lines, 0)?;
     }
-    Ok(lines.join("\n"))
+    joined(&lines, "\n")
 }
 
 /// Adds the lines of one future, then those of the futures that wait for it, further to the right.
@@ -195,20 +196,20 @@ fn render(graph: &Bound<'_, PyAny>, lines: &mut Vec<String>, level: usize) -> Py
     let id = future.as_ptr();
     if tasks::is_asyncio_task(&future)? {
         let name = future.call_method0(name!("get_name"))?.repr()?;
-        lines.push(format!("{indent}* Task(name={name}, id={id:p})"));
+        lines.push(text!("{indent}* Task(name={name}, id={id:p})")?);
     } else {
-        lines.push(format!("{indent}* Future(id={id:p})"));
+        lines.push(text!("{indent}* Future(id={id:p})")?);
     }
     let stack = graph.getattr(name!("call_stack"))?.cast_into::<PyTuple>()?;
     if !stack.is_empty() {
-        lines.push(format!("{indent}  + Call stack:"));
+        lines.push(text!("{indent}  + Call stack:")?);
     }
     for entry in &stack {
-        lines.push(format!("{indent}  |   {}", render_frame(&entry.getattr(name!("frame"))?)?));
+        lines.push(text!("{indent}  |   {}", render_frame(&entry.getattr(name!("frame"))?)?)?);
     }
     let parents = graph.getattr(name!("awaited_by"))?.cast_into::<PyTuple>()?;
     if !parents.is_empty() {
-        lines.push(format!("{indent}  + Awaited by:"));
+        lines.push(text!("{indent}  + Awaited by:")?);
     }
     for parent in &parents {
         recursing(py, c" while formatting a call graph", || render(&parent, lines, level + 1))?;

@@ -29,7 +29,8 @@ use crate::ffi::call::recursing;
 use crate::ffi::combined::{Combinable, Extended};
 use crate::ffi::originals::Replaced;
 use crate::ffi::{
-    Args, Class, ClassState, Obj, Output, Signature, Table, Visitor, boolean, none, references, stands_for,
+    Args, Class, ClassState, Obj, Output, Signature, Table, Visitor, boolean, make, none, references,
+    stands_for,
 };
 use crate::stock;
 use data::Kind;
@@ -87,15 +88,15 @@ fn format<'py>(queue: &Obj<'py, Queue>) -> PyResult<String> {
     for (name, waiters) in [("_getters", &queue.getters), ("_putters", &queue.putters)] {
         match waiters.len(py)? {
             0 => {}
-            waiting => text += &format!(" {name}[{waiting}]"),
+            waiting => crate::texts::append(&mut text, format_args!(" {name}[{waiting}]"))?,
         }
     }
     match queue.unfinished.get() {
         0 => {}
-        unfinished => text += &format!(" tasks={unfinished}"),
+        unfinished => crate::texts::append(&mut text, format_args!(" tasks={unfinished}"))?,
     }
     if queue.shut_down.get() {
-        text += " shutdown";
+        crate::texts::append(&mut text, format_args!(" shutdown"))?;
     }
     Ok(text)
 }
@@ -109,7 +110,7 @@ fn describe<'py>(queue: &Obj<'py, Queue>, place: &str) -> Output<'py> {
         recursing(queue.py(), c" while formatting a queue", || format(queue))?
     };
     let class = queue.as_any().get_type();
-    Ok(PyString::new(queue.py(), &format!("<{}{place} {state}>", class.name()?)).into_any())
+    Ok(make::text(queue.py(), &text!("<{}{place} {state}>", class.name()?)?)?.into_any())
 }
 
 /// The methods that move items.

@@ -134,8 +134,8 @@ fn repr<'py>(group: &Obj<'py, TaskGroup>) -> Output<'py> {
 /// A RuntimeError about the group.
 #[cold]
 fn refusal(group: &Obj<'_, TaskGroup>, why: &str) -> PyErr {
-    match group.as_any().repr() {
-        Ok(repr) => PyRuntimeError::new_err(format!("TaskGroup {repr} {why}")),
+    match group.as_any().repr().and_then(|shown| text!("TaskGroup {shown} {why}")) {
+        Ok(text) => PyRuntimeError::new_err(text),
         Err(error) => error,
     }
 }

@@ -197,10 +197,9 @@ fn repr<'py>(timeout: &Obj<'py, Timeout>) -> Output<'py> {
         } else {
             stock::module(py, "builtins")?.getattr(name!("round"))?.call1((when, 3))?
         };
-        text.push_str(&format!(" when={shown}"));
+        crate::texts::append(&mut text, format_args!(" when={}", shown.str()?))?;
     }
-    text.push('>');
-    Ok(make::text(py, &text)?.into_any())
+    Ok(make::text(py, &text!("{text}>")?)?.into_any())
 }
 
 fn timeout<'py>(args: Args<'_, 'py>) -> Output<'py> {

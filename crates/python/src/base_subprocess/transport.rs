@@ -16,7 +16,8 @@ use crate::coroutines::Routine;
 use crate::events::loop_debug;
 use crate::ffi::class::AfterSlots;
 use crate::ffi::{
-    Args, Class, ClassState, Obj, Output, Raised, Signature, Slot, Table, call, none, references, stands_for,
+    Args, Class, ClassState, Obj, Output, Raised, Signature, Slot, Table, call, make, none, references,
+    stands_for,
 };
 use crate::frames::Frame;
 use crate::futures::future_like;
@@ -226,9 +227,9 @@ fn get_extra_info<'py>(transport: &Obj<'py, BaseSubprocessTransport>, args: Args
 
 fn repr<'py>(transport: &Obj<'py, BaseSubprocessTransport>) -> Output<'py> {
     let py = transport.py();
-    let mut text = format!("<{}", transport.as_any().get_type().name()?);
+    let mut text = text!("<{}", transport.as_any().get_type().name()?)?;
     if transport.closed.get() {
-        text += " closed";
+        crate::texts::append(&mut text, format_args!(" closed"))?;
     }
     let pid = transport.pid.get(py);
     if let Some(pid) = &pid {
@@ -236,8 +237,8 @@ fn repr<'py>(transport: &Obj<'py, BaseSubprocessTransport>) -> Output<'py> {
     }
     match (transport.returncode.get(py), pid) {
         (Some(code), _) => crate::texts::append(&mut text, format_args!(" returncode={}", code.str()?))?,
-        (None, Some(_)) => text += " running",
-        (None, None) => text += " not started",
+        (None, Some(_)) => crate::texts::append(&mut text, format_args!(" running"))?,
+        (None, None) => crate::texts::append(&mut text, format_args!(" not started"))?,
     }
     let pipes = transport.pipes(py)?;
     let pipe = |number: u8| -> PyResult<Option<Bound<'py, PyAny>>> {
@@ -247,17 +248,16 @@ fn repr<'py>(transport: &Obj<'py, BaseSubprocessTransport>) -> Output<'py> {
     let (stdout, stderr) = (pipe(1)?, pipe(2)?);
     let same = stdout.as_ref().zip(stderr.as_ref()).is_some_and(|(stdout, stderr)| stdout.is(stderr));
     if let Some(stdin) = pipe(0)? {
-        text += &format!(" stdin={}", shown(&stdin)?);
+        crate::texts::append(&mut text, format_args!(" stdin={}", shown(&stdin)?))?;
     }
     if let Some(stdout) = stdout {
         let name = if same { "stdout=stderr" } else { "stdout" };
-        text += &format!(" {name}={}", shown(&stdout)?);
+        crate::texts::append(&mut text, format_args!(" {name}={}", shown(&stdout)?))?;
     }
     if let Some(stderr) = stderr.filter(|_| !same) {
-        text += &format!(" stderr={}", shown(&stderr)?);
+        crate::texts::append(&mut text, format_args!(" stderr={}", shown(&stderr)?))?;
     }
-    text.push('>');
-    Ok(PyString::new(py, &text).into_any())
+    Ok(make::text(py, &text!("{text}>")?)?.into_any())
 }
 
 fn attributes(t: &mut Table<BaseSubprocessTransport>) {

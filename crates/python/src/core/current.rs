@@ -86,11 +86,13 @@ fn enter_by_function(event_loop: &Bound<'_, PyAny>, task: &Bound<'_, PyAny>, is_
 #[cfg(not(Py_3_14))]
 #[cold]
 fn already_running(task: &Bound<'_, PyAny>, other: &Bound<'_, PyAny>) -> PyErr {
-    match (task.repr(), other.repr()) {
-        (Ok(task), Ok(other)) => PyRuntimeError::new_err(format!(
-            "Cannot enter into task {task} while another task {other} is being executed."
-        )),
-        (Err(error), _) | (_, Err(error)) => error,
+    let text = || {
+        let (task, other) = (task.repr()?, other.repr()?);
+        text!("Cannot enter into task {task} while another task {other} is being executed.")
+    };
+    match text() {
+        Ok(text) => PyRuntimeError::new_err(text),
+        Err(error) => error,
     }
 }
 

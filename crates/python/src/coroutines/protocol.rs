@@ -13,7 +13,7 @@ use pyo3::types::PyString;
 use super::details::{self, Details, Known};
 use super::unwinding;
 use super::wrapper::CoroutineWrapper;
-use crate::ffi::{Class, Obj, Output, Signature, Slot, Table, frame, new_reference, none};
+use crate::ffi::{Class, Obj, Output, Signature, Slot, Table, frame, make, new_reference, none};
 use crate::futures::{self, FutureIter, stop_iteration, thrown};
 use crate::stock;
 
@@ -132,7 +132,8 @@ pub fn protocol<T: Coroutine>(t: &mut Table<T>) {
     );
     t.repr(|coroutine| {
         let (name, address) = (details::qualified_name(coroutine)?, coroutine.as_any().as_ptr());
-        Ok(PyString::new(coroutine.py(), &format!("<coroutine object {name} at {address:p}>")).into_any())
+        let text = text!("<coroutine object {} at {address:p}>", name.str()?)?;
+        Ok(make::text(coroutine.py(), &text)?.into_any())
     });
     #[cfg(Py_3_13)]
     t.generic();

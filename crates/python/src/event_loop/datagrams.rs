@@ -21,6 +21,7 @@ use crate::mixins::create_future;
 use crate::replaced::names::{BASE_EVENTS, DATAGRAM_TRANSPORT, sockets};
 use crate::stock;
 use crate::tasks::Awaited;
+use crate::texts::joined;
 use crate::transports::{DatagramTransport, descriptors};
 
 const CREATE: Signature<9> = Signature::new(
@@ -143,14 +144,14 @@ fn take(py: Python<'_>, place: &Place) -> PyResult<Opened> {
     ] {
         let value = value.bind(py);
         if value.is_truthy()? {
-            problems.push(format!("{name}={}", value.call_method1(name!("__format__"), ("",))?));
+            problems.push(text!("{name}={}", value.call_method1(name!("__format__"), ("",))?.str()?)?);
         }
     }
     if !problems.is_empty() {
-        return Err(PyValueError::new_err(format!(
+        return Err(PyValueError::new_err(text!(
             "socket modifier keyword arguments can not be used when sock is specified. ({})",
-            problems.join(", ")
-        )));
+            joined(&problems, ", ")?
+        )?));
     }
     sock.call_method1(name!("setblocking"), (false,))?;
     Ok(Opened { socket: place.sock.clone_ref(py), remote: GcRef::or_none(py, None), own: false })

@@ -104,9 +104,10 @@ fn traceback_text(stack: &Bound<'_, PyAny>, title: &str) -> PyResult<String> {
     let lines = stack.py().import("traceback")?.call_method1(name!("format_list"), (stack,))?;
     let mut text = title.to_owned();
     for line in lines.try_iter()? {
-        text.push_str(&line?.extract::<String>()?);
+        texts::append(&mut text, format_args!("{}", line?.str()?))?;
     }
-    Ok(text.trim_end().to_owned())
+    text.truncate(text.trim_end().len());
+    Ok(text)
 }
 
 /// Lets SystemExit and KeyboardInterrupt pass.

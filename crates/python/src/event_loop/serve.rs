@@ -312,7 +312,7 @@ async fn listening_sockets(event_loop: &GcRef<EventLoop>, place: &Place) -> PyRe
             let found = found.bind(py);
             if !found.is_truthy()? {
                 let host = host.bind(py).repr()?;
-                return Err(PyOSError::new_err(format!("getaddrinfo({host}) returned empty list")));
+                return Err(PyOSError::new_err(text!("getaddrinfo({host}) returned empty list")?));
             }
             for info in found.try_iter()? {
                 let info = info?;
@@ -343,7 +343,7 @@ fn bind_all<'py>(
         let addresses =
             infos.iter().map(|info| info.get_item(4)).collect::<PyResult<Vec<Bound<'py, PyAny>>>>()?;
         let addresses = PyList::new(py, addresses)?.repr()?;
-        return Err(PyOSError::new_err(format!("could not bind on any address out of {addresses}")));
+        return Err(PyOSError::new_err(text!("could not bind on any address out of {addresses}")?));
     }
     Ok(sockets)
 }

@@ -234,7 +234,7 @@ fn set_wakeup_fd(py: Python<'_>, fd: Fd) -> PyResult<()> {
     set.map(drop).map_err(|error| {
         let refused = error.is_instance_of::<PyValueError>(py) || error.is_instance_of::<PyOSError>(py);
         match error.value(py).str() {
-            Ok(text) if refused => PyRuntimeError::new_err(text.to_string()),
+            Ok(text) if refused => PyRuntimeError::new_err(text.unbind()),
             _ => error,
         }
     })

@@ -197,14 +197,14 @@ fn log<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> Output<'py
     let mut text = text!("{}", text.str()?)?;
     let joined = !stdout.is_none() && stderr.eq(STDOUT)?;
     if !stdin.is_none() {
-        text += &format!(" stdin={}", shown(&stdin)?);
+        crate::texts::append(&mut text, format_args!(" stdin={}", shown(&stdin)?))?;
     }
     if !stdout.is_none() {
         let name = if joined { "stdout=stderr" } else { "stdout" };
-        text += &format!(" {name}={}", shown(&stdout)?);
+        crate::texts::append(&mut text, format_args!(" {name}={}", shown(&stdout)?))?;
     }
     if !joined && !stderr.is_none() {
-        text += &format!(" stderr={}", shown(&stderr)?);
+        crate::texts::append(&mut text, format_args!(" stderr={}", shown(&stderr)?))?;
     }
     static FRAME: Frame = Frame::new(&BASE_EVENTS, "BaseEventLoop._log_subprocess");
     let py = event_loop.py();

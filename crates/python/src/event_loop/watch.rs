@@ -128,8 +128,8 @@ fn invalid_object(file: &Bound<'_, PyAny>, error: PyErr) -> PyErr {
     if !foreseen {
         return error;
     }
-    match file.repr() {
-        Ok(text) => PyValueError::new_err(format!("Invalid file object: {text}")),
+    match file.repr().and_then(|shown| text!("Invalid file object: {shown}")) {
+        Ok(text) => PyValueError::new_err(text),
         Err(error) => error,
     }
 }

@@ -407,7 +407,7 @@ impl Class for Barrier {
             if !object.getattr(name!("broken"))?.is_truthy()? {
                 let (waiting, parties) =
                     (object.getattr(name!("n_waiting"))?, object.getattr(name!("parties"))?);
-                state = format!("{state}, waiters:{waiting}/{parties}");
+                state = text!("{state}, waiters:{}/{}", waiting.str()?, parties.str()?)?;
             }
             waiters::repr(barrier, &state, 0)
         });

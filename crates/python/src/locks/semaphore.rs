@@ -306,7 +306,7 @@ impl Class for Semaphore {
             let state = if semaphore.as_any().call_method0(names::locked(py))?.is_truthy()? {
                 "locked".to_owned()
             } else {
-                format!("unlocked, value:{}", semaphore.value.get(py)?)
+                text!("unlocked, value:{}", semaphore.value.get(py)?.str()?)?
             };
             waiters::repr(semaphore, &state, semaphore.waiters.len(py)?)
         });

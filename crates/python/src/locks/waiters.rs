@@ -8,16 +8,16 @@ use std::cell::Cell;
 
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyString, PyTuple};
+use pyo3::types::PyTuple;
 use yibu_engine::{Ticket, WaitQueue};
 
 use crate::copying::{self, Copied};
 use crate::errors;
-use crate::ffi::{Class, LoopCell, Obj, Output, Ref, Slot, Table, Visitor, none};
+use crate::ffi::{Class, LoopCell, Obj, Output, Ref, Slot, Table, Visitor, make, none};
 use crate::futures::{self, State};
 use crate::mixins::{LoopBound, create_future, is_cancelled, is_done};
 use crate::replaced::names::DEQUE_OF_LOCKS;
-use crate::{names, stock};
+use crate::{names, stock, texts};
 
 /// The futures by which tasks wait for one object, first come first served.
 #[derive(Default)]
@@ -272,11 +272,11 @@ pub(super) fn is_cancellation(py: Python<'_>, error: &PyErr) -> PyResult<bool> {
 /// `super().__repr__()`, which is mostly `object`'s, with the state in square brackets.
 pub(super) fn repr<'py, T: Class>(object: &Obj<'py, T>, state: &str, waiters: usize) -> Output<'py> {
     let py = object.py();
-    let plain = object.super_method(intern!(py, "__repr__"))?.call0()?.extract::<String>()?;
+    let plain = texts::copied(&object.super_method(intern!(py, "__repr__"))?.call0()?)?;
     let plain = plain.strip_prefix('<').and_then(|text| text.strip_suffix('>')).unwrap_or(&plain);
     let text = match waiters {
-        0 => format!("<{plain} [{state}]>"),
-        _ => format!("<{plain} [{state}, waiters:{waiters}]>"),
+        0 => text!("<{plain} [{state}]>")?,
+        _ => text!("<{plain} [{state}, waiters:{waiters}]>")?,
     };
-    Ok(PyString::new(py, &text).into_any())
+    Ok(make::text(py, &text)?.into_any())
 }

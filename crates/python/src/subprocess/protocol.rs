@@ -7,12 +7,13 @@ use std::cell::Cell;
 use std::ffi::CStr;
 
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyList, PyString};
+use pyo3::types::{PyBytes, PyList};
 
 use crate::attributes::{flags, objects};
 use crate::ffi::combined::{Combinable, Extended};
 use crate::ffi::{
-    Args, Class, ClassState, Obj, Output, Signature, Slot, Table, Visitor, call, derived, none, stands_for,
+    Args, Class, ClassState, Obj, Output, Signature, Slot, Table, Visitor, call, derived, make, none,
+    stands_for,
 };
 use crate::futures::future_like;
 use crate::mixins::create_future;
@@ -183,14 +184,13 @@ fn maybe_close<'py>(protocol: &Obj<'py, SubprocessStreamProtocol>) -> Output<'py
 
 fn repr<'py>(protocol: &Obj<'py, SubprocessStreamProtocol>) -> Output<'py> {
     let py = protocol.py();
-    let mut text = format!("<{}", protocol.as_any().get_type().name()?);
+    let mut text = text!("<{}", protocol.as_any().get_type().name()?)?;
     for (name, slot) in ["stdin", "stdout", "stderr"].into_iter().zip(&protocol.own.streams) {
         if let Some(stream) = slot.get(py) {
             crate::texts::append(&mut text, format_args!(" {name}={}", stream.repr()?))?;
         }
     }
-    text.push('>');
-    Ok(PyString::new(py, &text).into_any())
+    Ok(make::text(py, &text!("{text}>")?)?.into_any())
 }
 
 fn attributes(t: &mut Table<SubprocessStreamProtocol>) {

@@ -124,7 +124,7 @@ pub(super) fn closing_table<T: OnSocket>(t: &mut Table<T>) {
 fn repr<'py, T: OnSocket>(transport: &Obj<'py, T>) -> Output<'py> {
     let py = transport.py();
     let (gone, activity) = (transport.endpoint().gone.get(), transport.activity());
-    let mut text = format!("<{}", transport.as_any().get_type().name()?);
+    let mut text = text!("<{}", transport.as_any().get_type().name()?)?;
     if gone {
         text.push_str(" closed");
     } else if activity.closing {

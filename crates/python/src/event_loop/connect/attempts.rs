@@ -20,6 +20,7 @@ use crate::replaced::names::INTERLEAVE;
 use crate::replaced::names::sockets;
 use crate::stock;
 use crate::tasks::{Awaited, Delay};
+use crate::texts::joined;
 
 /// A list with something in it.
 fn not_empty(infos: Bound<'_, PyAny>) -> PyResult<Vec<GcRef>> {
@@ -155,11 +156,11 @@ fn all_failed(py: Python<'_>, errors: Vec<GcRef>, all_errors: bool) -> PyErr {
             return Ok(raise(group));
         }
         let texts: Vec<String> =
-            errors.iter().map(|error| error.str().map(|text| text.to_string())).collect::<PyResult<_>>()?;
+            errors.iter().map(|error| text!("{}", error.str()?)).collect::<PyResult<_>>()?;
         Ok(match errors.into_iter().next() {
             None => PyTimeoutError::new_err("create_connection failed"),
             Some(first) if texts.iter().all(|text| *text == texts[0]) => raise(first),
-            Some(_) => PyOSError::new_err(format!("Multiple exceptions: {}", texts.join(", "))),
+            Some(_) => PyOSError::new_err(text!("Multiple exceptions: {}", joined(&texts, ", ")?)?),
         })
     };
     tell().unwrap_or_else(|error| error)

@@ -35,7 +35,7 @@ fn repr<'py>(reader: &Obj<'py, StreamReader>) -> Output<'py> {
         text += " eof";
     }
     if reader.limit.get() != DEFAULT_LIMIT || !reader.given_limit.is_empty() {
-        text += &format!(" limit={}", reader.limit_object(py)?);
+        crate::texts::append(&mut text, format_args!(" limit={}", reader.limit_object(py)?.str()?))?;
     }
     for (name, slot) in
         [("waiter", &reader.waiter), ("exception", &reader.exception), ("transport", &reader.transport)]
@@ -44,11 +44,8 @@ fn repr<'py>(reader: &Obj<'py, StreamReader>) -> Output<'py> {
             crate::texts::append(&mut text, format_args!(" {name}={}", object.repr()?))?;
         }
     }
-    if reader.paused.get() {
-        text += " paused";
-    }
-    text.push('>');
-    Ok(make::text(py, &text)?.into_any())
+    let end = if reader.paused.get() { " paused>" } else { ">" };
+    Ok(make::text(py, &text!("{text}{end}")?)?.into_any())
 }
 
 fn attributes(t: &mut Table<StreamReader>) {

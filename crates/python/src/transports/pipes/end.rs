@@ -246,7 +246,7 @@ fn init<'py, T: PipeEnd>(
 pub(super) fn describe<T: PipeEnd>(transport: &Obj<'_, T>) -> PyResult<(String, bool)> {
     let py = transport.py();
     let end = transport.end();
-    let mut text = format!("<{}", transport.as_any().get_type().name()?);
+    let mut text = text!("<{}", transport.as_any().get_type().name()?)?;
     let (closing, fd) = end.link.stream(|stream| (stream.is_closing(), stream.fd()));
     if end.pipe.is_empty() {
         text.push_str(" closed");
