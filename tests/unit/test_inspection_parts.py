@@ -15,9 +15,11 @@ import types
 
 import pytest
 import yibu
-from yibu.inspection import blockages, encoding, endpoints, growing, observed, parts, probe
+from yibu.inspection import blockages, encoding, endpoints, executors, growing, observed, parts, probe
 from yibu.inspection.breath import Breath
-from yibu.inspection.descriptions import Frame
+from yibu.inspection.descriptions import PACKAGE, Frame
+from yibu.inspection.parts import ExecutorDescription, WorkerDescription
+from yibu.inspection.sampling import Samples
 from yibu.observing import recent
 
 pytestmark = [pytest.mark.yibu_only, pytest.mark.time_limit(60)]
@@ -269,6 +271,49 @@ def test_the_executor(run):
     )
 
 
+@pytest.mark.parametrize("how", ["alone", "in a context"])
+def test_an_executor_whose_threads_are_all_in_c(run, how):
+    """No frame of theirs is the program's, and none is idle."""
+    go_on = threading.Lock()
+    go_on.acquire()
+    seen = []
+
+    async def main():
+        loop = yibu.get_running_loop()
+        loop.set_default_executor(concurrent.futures.ThreadPoolExecutor(2))
+        jobs = []
+        for _ in range(3):
+            acquire = functools.partial(contextvars.Context().run, go_on.acquire)
+            jobs.append(loop.run_in_executor(None, go_on.acquire if how == "alone" else acquire))
+
+        def look():
+            while not seen:
+                tree = observed.take(0.01, Breath())
+                seen[:] = [problem.words for problem in tree.problems if problem.kind == "full executor"]
+
+        looking = threading.Thread(target=look)
+        looking.start()
+        while not seen:
+            await yibu.sleep(0.01)
+        looking.join()
+        while jobs:
+            go_on.release()  # one of them takes it
+            _done, jobs = await yibu.wait(jobs, return_when=yibu.FIRST_COMPLETED)
+
+    run(main())
+    assert "1 job of the default executor waits, and all 2 threads of it stay where they are: 2 at" in seen[0]
+    assert "acquire (" in seen[0]
+
+
+def test_an_executor_that_takes_jobs_is_not_full():
+    frame = Frame("work", "own.py", 1)
+    pools = [
+        ExecutorDescription(1, "x", 1, queued, (), (WorkerDescription("a", frame),)) for queued in (5, 4)
+    ]
+    assert executors.problems((pools[0],), (pools[1],)) == []
+    assert len(executors.problems((pools[1],), (pools[0],))) == 1
+
+
 @pytest.mark.parametrize("full", [True, False])
 def test_an_executor_without_a_free_thread(run, full):
     """It is named while jobs wait and no thread moves on; busy threads alone are no problem."""
@@ -422,3 +467,10 @@ class TestBlockages:
             assert blockages.threshold() == 0.5
             onlookers.leave()
             assert blockages.threshold() == 0.5
+
+
+def test_what_a_loop_is_at_is_no_function_of_yibus():
+    samples = Samples()
+    own, native = Frame("main", "own.py", 1), Frame("LoopInternals.x", f"{PACKAGE}loop_internals.py", 2)
+    samples._stacks[7] = (own, native)
+    assert samples.stack_of(0, 7) == (own,)

@@ -179,3 +179,14 @@ def test_a_future_of_a_library_is_shown_with_the_function_that_awaits_it():
     fetcher = next(task for task in tree if task.name == "fetcher")
     assert fetcher.place.function.endswith("fetches")
     assert [frame.function for frame in fetcher.stack][-1] == "read"
+
+
+def test_columns_of_wide_names():
+    tree = see(("東京", waits_long), ("e\u0301", waits_long), ("plain", waits_long))
+    lines = [line for line in str(tree).splitlines() if " waiting " in line and "main" not in line]
+    assert len({wording.width_of(line[: line.index("waiting")]) for line in lines}) == 1
+    assert (wording.width_of("東京"), wording.width_of("e\u0301"), wording.width_of("ab")) == (4, 1, 2)
+
+
+async def waits_long():
+    await yibu.sleep(100)

@@ -49,6 +49,8 @@ def problems(
         first = earlier.get(executor.loop)
         if first is None or not first.queued or not executor.queued or first.workers != executor.workers:
             continue
+        if executor.queued < first.queued:  # the threads have taken jobs
+            continue
         if not executor.workers or any(worker.frame is None for worker in executor.workers):
             continue
         places = Counter(str(worker.frame) for worker in executor.workers).most_common(3)
@@ -81,9 +83,23 @@ def _described(
 
 
 def _place(frame: FrameType | None) -> Frame | None:
-    """The innermost frame that is not of the pool; None where all are."""
+    """The innermost frame that is not of the pool; None for a thread without a job.
+
+    A job in C has none: the frame of the pool that runs it stands there, by the name of the function.
+    """
+    job = None
     while frame is not None and frame.f_code.co_filename.startswith(_OF_THE_POOL):
+        if frame.f_code.co_qualname == "_WorkItem.run":
+            job = frame
         frame = frame.f_back
-    if frame is None:
-        return None
-    return Frame(frame.f_code.co_qualname, frame.f_code.co_filename, frame.f_lineno or 0)
+    if frame is not None:
+        return Frame(frame.f_code.co_qualname, frame.f_code.co_filename, frame.f_lineno or 0)
+    return None if job is None else Frame(_name_of(job), job.f_code.co_filename, job.f_lineno or 0)
+
+
+def _name_of(job: FrameType) -> str:
+    """The function that a `_WorkItem.run` runs. From 3.14 on it is within another object."""
+    item: Any = job.f_locals.get("self")
+    task = getattr(item, "task", None)
+    function = task[0] if isinstance(task, tuple) and task else getattr(item, "fn", None)
+    return job.f_code.co_qualname if function is None else endpoints.function_name(function)

@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from types import FrameType
 
 from yibu import _yibu
-from yibu.inspection.descriptions import Frame, Problem, TaskTree, is_of_asyncio
+from yibu.inspection.descriptions import PACKAGE, Frame, Problem, TaskTree, is_of_asyncio
 from yibu.inspection.wording import quoted
 
 _BUSY = 0.5
@@ -72,7 +72,14 @@ class Samples:
 
     def stack_of(self, loop: int, thread: int) -> tuple[Frame, ...]:
         """The frames of a loop's thread at the last sample, unless the loop had nothing to do then."""
-        return () if loop in self._parked else self._stacks.get(thread, ())
+        if loop in self._parked:
+            return ()
+        stack = self._stacks.get(thread, ())
+        while stack and stack[-1].file.startswith(
+            PACKAGE
+        ):  # which functions of yibu the loop calls says nothing
+            stack = stack[:-1]
+        return stack
 
     @property
     def seconds(self) -> float:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from yibu.inspection.descriptions import LoopDescription, TaskDescription, TaskTree
-from yibu.inspection.wording import counted, printable, unquoted
+from yibu.inspection.wording import counted, padded, printable, unquoted, width_of
 
 HEADINGS = ("TASK", "STATE", "AGE", "CPU TIME", "WAITS FOR", "AT")
 MOST = {"TASK": 40, "WAITS FOR": 70}
@@ -16,12 +16,12 @@ def table(tree: TaskTree) -> str:
     lines += [f"  {line}" for loop in tree.loops for line in (*loop_lines(loop), *beside(tree, loop))]
     lines.append("")
     rows = [dict(zip(HEADINGS, HEADINGS, strict=True)), *map(_cells, tree.tasks)]
-    widths = {heading: max(len(row[heading]) for row in rows) for heading in HEADINGS}
+    widths = {heading: max(width_of(row[heading]) for row in rows) for heading in HEADINGS}
     if all(task.cpu_time is None for task in tree.tasks):
         del widths["CPU TIME"]
     for row in rows:
         cells = [
-            row[heading].ljust(min(width, MOST.get(heading, width))) for heading, width in widths.items()
+            padded(row[heading], min(width, MOST.get(heading, width))) for heading, width in widths.items()
         ]
         lines.append("  ".join(cells).rstrip())
     return "\n".join(map(printable, [*lines, *problem_lines(tree)]))

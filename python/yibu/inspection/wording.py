@@ -3,6 +3,7 @@
 Called by everything in this package that makes words or prints them.
 """
 
+import unicodedata
 from typing import Any
 
 LONGEST_NAME = 200
@@ -37,6 +38,21 @@ def encodable(text: str, stream: Any) -> str:
     """A text with escapes in place of what the encoding of a stream does not have."""
     encoding = getattr(stream, "encoding", None) or "utf-8"
     return text.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def width_of(text: str) -> int:
+    """How many columns of a terminal a text takes: Chinese characters take two, accents none."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.combining(one) else 1 + (unicodedata.east_asian_width(one) in ("W", "F"))
+        for one in text
+    )
+
+
+def padded(text: str, width: int) -> str:
+    """A text with spaces behind it, so that it takes so many columns."""
+    return text + " " * (width - width_of(text))
 
 
 def counted(number: int, what: str) -> str:
