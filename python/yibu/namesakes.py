@@ -39,6 +39,9 @@ _NAMESAKES: dict[type, tuple[type, ...]] = {}
 class Namesake(ABCMeta):
     """The metaclass of classes with namesakes: instances and subclasses of those are the class's, too."""
 
+    # A static class of 3.11 has none of its own, and would be given this class's.
+    __module__ = vars(type)["__module__"]
+
     def __instancecheck__(cls, instance: object) -> bool:
         """Ask the class, then its namesakes."""
         return any(_is_instance(kind, instance) for kind in _with_namesakes(cls))
