@@ -339,6 +339,26 @@ class TestServing:
 
         run(main())
 
+    @pytest.mark.yibu_only  # asyncio reports in debug mode only, and leaves the client waiting
+    def test_a_factory_that_fails_is_reported(self, loop, run, reports):
+        def factory():
+            raise ValueError("no protocol")
+
+        async def main():
+            server = await loop.create_server(factory, "127.0.0.1", 0)
+            reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+            assert await asyncio.wait_for(reader.read(), 20) == b""
+            writer.close()
+            server.close()
+            await server.wait_closed()
+
+        loop.set_exception_handler(lambda _loop, context: reports.append(context))
+        run(main())
+        (report,) = reports
+        assert report["message"] == "Error on transport creation for incoming connection"
+        assert str(report["exception"]) == "no protocol"
+        reports.clear()
+
     def test_closed_server_refuses(self, loop, run):
         async def main():
             server = await loop.create_server(asyncio.Protocol, "127.0.0.1", 0)

@@ -314,3 +314,20 @@ class TestLifetime:
             assert sys.getsizeof(reader._buffer) < 1000
 
         run(main)
+
+
+class TestCancelled:
+    @pytest.mark.yibu_only  # asyncio loses it
+    def test_reading_to_the_end_loses_nothing(self, impl, run):
+        async def main():
+            reader = impl.StreamReader()
+            reader.feed_data(b"begun")
+            task = asyncio.ensure_future(reader.read())
+            await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait([task])
+            reader.feed_data(b", ended")
+            reader.feed_eof()
+            return await reader.read()
+
+        assert run(main) == b"begun, ended"
