@@ -319,7 +319,6 @@ def _hide_timers(loop: ref[LoopInternals], view: ref[Scheduled]) -> None:
 class LoopInternals:
     """The part of `EventLoop` that shows what is inside."""
 
-    _old_agen_hooks = None
     _ssock = None
     _csock = None
     _internal_fds = 0

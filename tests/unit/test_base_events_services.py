@@ -104,6 +104,33 @@ class TestAsyncGenerators:
     def test_shutdown_with_none(self, loop):
         assert loop.run_until_complete(loop.shutdown_asyncgens()) is None
 
+    def test_hooks_are_set_by_the_functions_of_sys(self, loop, monkeypatch):
+        calls = []
+        get, put = sys.get_asyncgen_hooks, sys.set_asyncgen_hooks
+
+        def get_hooks():
+            calls.append("get")
+            return get()
+
+        def set_hooks(firstiter=None, finalizer=None):
+            calls.append("set")
+            return put(firstiter, finalizer)
+
+        monkeypatch.setattr(sys, "get_asyncgen_hooks", get_hooks)
+        monkeypatch.setattr(sys, "set_asyncgen_hooks", set_hooks)
+        loop.run_until_complete(asyncio.sleep(0))
+        assert calls == ["get", "set", "set"]
+        assert tuple(get()) == (None, None)
+
+    @pytest.mark.skipif(sys.version_info < (3, 13), reason="new in 3.13")
+    def test_the_former_hooks_are_shown_while_the_loop_runs(self, loop):
+        seen = []
+        assert loop._old_agen_hooks is None
+        loop.call_soon(lambda: seen.append(loop._old_agen_hooks))
+        loop.run_until_complete(asyncio.sleep(0))
+        assert seen == [sys.get_asyncgen_hooks()]
+        assert loop._old_agen_hooks is None
+
     def test_hooks_are_restored(self, loop):
         def first(generator):
             """A hook that was there before."""

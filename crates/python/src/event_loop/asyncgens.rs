@@ -8,14 +8,14 @@ use std::rc::Rc;
 
 use pyo3::exceptions::PyResourceWarning;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyTuple};
 
 use crate::attributes::write_flag;
 use crate::core::{EventLoop, Part};
 use crate::coroutines::{self, GcRef, GcScope};
 use crate::errors;
 use crate::ffi::thread::attached;
-use crate::ffi::{Obj, Output, Ref, Slot, Table, Visitor, boolean, call, none};
+use crate::ffi::{Obj, Output, Slot, Table, Visitor, boolean, call, none};
 use crate::frames::Frame;
 use crate::gathering::gather_by_name;
 use crate::replaced::names::BASE_EVENTS;
@@ -29,14 +29,14 @@ struct Generators {
     active: Slot,
     /// Whether `shutdown_asyncgens()` was called.
     closed: Cell<bool>,
-    /// The hooks that were installed before the loop ran.
-    former_hooks: [Slot; 2],
+    /// The hooks that were installed before the loop ran, as `sys.get_asyncgen_hooks` has told them.
+    former_hooks: Slot,
 }
 
 impl Part for Generators {
     fn traverse(&self, visitor: &mut Visitor) {
         self.active.traverse(visitor);
-        self.former_hooks.iter().for_each(|hook| hook.traverse(visitor));
+        self.former_hooks.traverse(visitor);
     }
 }
 
@@ -63,6 +63,9 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
         "Called by the interpreter when a generator is abandoned.",
     );
     t.getter(c"_asyncgens", set);
+    t.getter(c"_old_agen_hooks", |event_loop| {
+        Ok(generators(event_loop).former_hooks.get_or_none(event_loop.py()))
+    });
     t.property(
         c"_asyncgens_shutdown_called",
         |event_loop| Ok(boolean(event_loop.py(), generators(event_loop).closed.get())),
@@ -83,29 +86,35 @@ fn set<'py>(event_loop: &Obj<'py, EventLoop>) -> Output<'py> {
 
 /// Puts the hooks back that were installed before the loop began to run.
 pub(super) fn restore(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
-    let (py, generators) = (event_loop.py(), generators(event_loop));
-    let [first, last] = &generators.former_hooks;
-    match (first.take(), last.take()) {
-        (Some(first), Some(last)) => sys_hooks(py, first.into_any(py), last.into_any(py)),
-        _ => Ok(()),
-    }
-}
-
-fn sys_hooks<'py>(py: Python<'py>, first: Bound<'py, PyAny>, last: Bound<'py, PyAny>) -> PyResult<()> {
-    stock::set_asyncgen_hooks(py)?.call1((first, last)).map(drop)
+    let py = event_loop.py();
+    let Some(former) = generators(event_loop).former_hooks.take() else { return Ok(()) };
+    let hooks = former.into_any(py).try_iter()?.collect::<PyResult<Vec<_>>>()?;
+    BASE_EVENTS
+        .global(py, "sys")?
+        .getattr(name!("set_asyncgen_hooks"))?
+        .call1(PyTuple::new(py, hooks)?)
+        .map(drop)
 }
 
 /// Installs the loop's hooks and keeps those that were there.
 pub(super) fn install(event_loop: &Obj<'_, EventLoop>) -> PyResult<()> {
     let py = event_loop.py();
-    let before = call::call0(stock::get_asyncgen_hooks(py)?)?;
-    let (first, last) = (Ref::new(before.get_item(0)?), Ref::new(before.get_item(1)?));
+    let sys = BASE_EVENTS.global(py, "sys")?;
+    let before = call::call0(&sys.getattr(name!("get_asyncgen_hooks"))?)?;
     let mine = event_loop.as_any();
-    let first_iteration = mine.getattr(names::_asyncgen_firstiter_hook(py))?;
-    sys_hooks(py, first_iteration, mine.getattr(names::_asyncgen_finalizer_hook(py))?)?;
-    let generators = generators(event_loop);
-    generators.former_hooks[0].set(first);
-    generators.former_hooks[1].set(last);
+    let first = mine.getattr(names::_asyncgen_firstiter_hook(py))?;
+    let last = mine.getattr(names::_asyncgen_finalizer_hook(py))?;
+    let set = sys.getattr(name!("set_asyncgen_hooks"))?;
+    if set.is(stock::set_asyncgen_hooks(py)?) {
+        set.call1((first, last))?;
+    } else {
+        // The program's own may take them by name alone, as asyncio gives them.
+        let hooks = PyDict::new(py);
+        hooks.set_item("firstiter", first)?;
+        hooks.set_item("finalizer", last)?;
+        set.call((), Some(&hooks))?;
+    }
+    generators(event_loop).former_hooks.put(before);
     Ok(())
 }
 
