@@ -5,6 +5,7 @@ if nothing had happened.
 """
 
 import asyncio
+import os
 from unittest import mock
 
 import pytest
@@ -279,3 +280,36 @@ class TestRunners:
         with pytest.raises(KeyError):
             impl.run(main())
         assert seen == [KeyError]
+
+
+class TestTransports:
+    def test_closing_the_writing_end_of_a_pipe_writes_the_end(self, impl, loop, run, monkeypatch):
+        calls = []
+
+        async def main():
+            reading, writing = os.pipe()
+            transport, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, os.fdopen(writing, "wb", 0))
+            cls = type(transport)
+            original = cls.write_eof
+
+            def write_eof(self):
+                calls.append("write_eof")
+                return original(self)
+
+            monkeypatch.setattr(cls, "write_eof", write_eof)
+            transport.close()
+            transport.close()
+            assert calls == ["write_eof"]
+            await asyncio.sleep(0)
+            assert os.read(reading, 1) == b""
+            os.close(reading)
+
+        run(main())
+
+
+class TestTimers:
+    def test_the_parts_of_its_repr_begin_with_those_of_a_handle(self, impl, loop, monkeypatch):
+        monkeypatch.setattr(impl.Handle, "_repr_info", lambda handle: ["shown", "twice"])
+        timer = loop.call_at(9, int)
+        assert timer._repr_info() == ["shown", "when=9", "twice"]
+        assert repr(timer) == "<shown when=9 twice>"

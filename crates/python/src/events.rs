@@ -310,8 +310,12 @@ fn repr_info<'py>(handle: &Obj<'py, Handle>, name: &str) -> PyResult<Vec<String>
 
 /// The same by name: the program's class has a `_repr_info` of its own, or may have one.
 fn asked_info(handle: &Bound<'_, PyAny>) -> PyResult<Vec<String>> {
-    let info: Vec<Bound<'_, PyAny>> = handle.call_method0(name!("_repr_info"))?.extract()?;
-    info.iter().map(texts::copied).collect()
+    texts_of(&handle.call_method0(name!("_repr_info"))?)
+}
+
+/// What a `_repr_info` has returned.
+fn texts_of(info: &Bound<'_, PyAny>) -> PyResult<Vec<String>> {
+    info.extract::<Vec<Bound<'_, PyAny>>>()?.iter().map(texts::copied).collect()
 }
 
 fn joined<'py>(py: Python<'py>, handle: &Obj<'py, Handle>, info: PyResult<Vec<String>>) -> Output<'py> {

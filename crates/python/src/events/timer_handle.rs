@@ -9,7 +9,7 @@ use std::ffi::CStr;
 use pyo3::prelude::*;
 use pyo3::types::PyFloat;
 
-use super::{HOOKS, Handle, asked_info, cancel, fill, joined, repr_info, type_name};
+use super::{HOOKS, Handle, asked_info, cancel, fill, joined, repr_info, texts_of, type_name};
 use crate::core::{EventLoop, Overridable, Overrides};
 use crate::ffi::class::Weak;
 use crate::ffi::originals;
@@ -103,10 +103,14 @@ pub fn cancel_timer(timer: &Obj<'_, TimerHandle>) -> PyResult<()> {
     Ok(())
 }
 
+/// `TimerHandle._repr_info`.
 fn timer_info(timer: &Obj<'_, TimerHandle>) -> PyResult<Vec<String>> {
-    let mut info = repr_info(timer.upcast(), &type_name(timer.as_any())?)?;
+    let mut info = match originals::replaced_in_base::<Handle>(timer.py(), "_repr_info")? {
+        Some(repr_info) => texts_of(&repr_info.call1((timer.as_any(),))?)?,
+        None => repr_info(timer.upcast(), &type_name(timer.as_any())?)?,
+    };
     let position = if timer.base.is_cancelled() { 2 } else { 1 };
-    info.insert(position, text!("when={}", timer.own.when(timer.py()).str()?)?);
+    info.insert(position.min(info.len()), text!("when={}", timer.own.when(timer.py()).str()?)?);
     Ok(info)
 }
 

@@ -33,7 +33,11 @@ pub(super) const NOT_CALLED: &[&str] = &[
 
 /// What all transports have.
 pub(super) fn common_table<T: Transport>(t: &mut Table<T>) {
-    t.noargs(c"close", close, "Closes when everything written has been sent.");
+    t.noargs(
+        c"close",
+        |transport| if T::closes_by_name(transport)? { Ok(none(transport.py())) } else { close(transport) },
+        "Closes when everything written has been sent.",
+    );
     t.answer(
         c"is_closing",
         |transport| transport.endpoint().machine(|machine| machine.is_closing()),

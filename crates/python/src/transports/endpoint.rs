@@ -115,6 +115,11 @@ pub trait Transport: Class {
     /// logged, in debug mode.
     fn is_expected(error: &Raised<'_>) -> bool;
 
+    /// Whether `close()` was left to a method that the program may have replaced.
+    fn closes_by_name(_transport: &Obj<'_, Self>) -> PyResult<bool> {
+        Ok(false)
+    }
+
     /// Sends what was kept for later.
     fn flush(_transport: &Obj<'_, Self>) -> PyResult<()> {
         Ok(())

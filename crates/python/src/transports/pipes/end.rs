@@ -90,6 +90,11 @@ pub trait PipeEnd: Class {
     /// Whether an error of the system is ordinary: see [`Transport::is_expected`].
     fn expects(error: &Raised<'_>) -> bool;
 
+    /// See [`Transport::closes_by_name`].
+    fn closed_by_name(_transport: &Obj<'_, Self>) -> PyResult<bool> {
+        Ok(false)
+    }
+
     /// The other end was closed, and everything has been read.
     fn read_to_the_end(transport: &Obj<'_, Self>) -> PyResult<()>;
 }
@@ -124,6 +129,10 @@ impl<T: PipeEnd> Transport for T {
 
     fn is_expected(error: &Raised<'_>) -> bool {
         T::expects(error)
+    }
+
+    fn closes_by_name(transport: &Obj<'_, Self>) -> PyResult<bool> {
+        T::closed_by_name(transport)
     }
 }
 

@@ -72,6 +72,16 @@ impl PipeEnd for WritePipeTransport {
         error.is::<PyOSError>()
     }
 
+    /// `close()` of asyncio's class calls `write_eof()`.
+    fn closed_by_name(transport: &Obj<'_, Self>) -> PyResult<bool> {
+        let is_closing = || transport.0.link.stream(|stream| stream.is_closing());
+        if transport.is_native() || is_closing() {
+            return Ok(false);
+        }
+        transport.as_any().call_method0(name!("write_eof"))?;
+        Ok(true)
+    }
+
     /// Nothing is read: there is no end of it.
     fn read_to_the_end(_transport: &Obj<'_, Self>) -> PyResult<()> {
         Ok(())
