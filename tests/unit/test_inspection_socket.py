@@ -274,6 +274,18 @@ class TestCommand:
         assert line.startswith(f"process {process.pid} has not taken the question for 0.1 s, and may yet: ")
         assert "in code that is not Python's: the main thread (" in line
 
+    def test_a_call_that_has_kept_the_interpreter(self, start):
+        """It has ended when the tasks are shown."""
+        how = 'print("kept", flush=True); pause(3_000_000); time.sleep(1000)'
+        source = BLOCKED.format(how).replace("def blocks", "pause = ctypes.PyDLL(None).usleep\n\ndef blocks")
+        process = start(source.replace("import asyncio,", "import asyncio, ctypes,"), "--inspect")
+        assert process.stdout.readline() == "kept\n"
+        tree = client.ask(process.pid, sample=0, timeout=30)
+        (words,) = (problem.words for problem in tree.problems if problem.kind == "kept interpreter")
+        assert words.startswith("a call kept the interpreter for ")
+        assert words.endswith(" in thread 'MainThread'")
+        assert " s before this look, probably at blocks (<string>:" in words
+
     def test_a_long_look_is_no_silence(self, start, monkeypatch):
         monkeypatch.setattr(silence, "PATIENCE", 0.1)
         process = start(WAITING, "--inspect")

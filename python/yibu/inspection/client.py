@@ -199,7 +199,7 @@ def _answer(
         raise Unreachable(f"the socket of process {pid} is served by process {served_by}")
     deadline = time.monotonic() + timeout
     try:
-        messages.send(connection, request, deadline)
+        messages.send(connection, {**request, "asked": time.monotonic()}, deadline)
         silence.watch_for(connection, pid, deadline, tell)
         answer = messages.receive(connection, messages.LARGEST_ANSWER, deadline)
     except messages.BadMessage as error:

@@ -117,7 +117,7 @@ class Problem:
 
     kind: str
     """`deadlock`, `orphaned lock`, `lost`, `blocked loop`, `blockages`, `busy thread`, `growing queue`,
-    `full executor` or `not searched`."""
+    `full executor`, `kept interpreter` or `not searched`."""
 
     words: str
     tasks: tuple[int, ...] = ()

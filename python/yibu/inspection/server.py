@@ -7,6 +7,7 @@ again. Made by `inspecting.py`.
 """
 
 import contextlib
+import dataclasses
 import json
 import logging
 import os
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from yibu.inspection import messages, sockets
 from yibu.inspection.breath import Breath, uncollected, yielding
+from yibu.inspection.kept import Kept
 from yibu.inspection.own_socket import OwnSocket
 from yibu.inspection.rows import BATCH
 from yibu.inspection.visitors import Visitors
@@ -203,24 +205,35 @@ def _serve(listening: OwnSocket, end: OwnSocket) -> None:
                 visitors.admit()
 
 
+class _Free:
+    """Since when the thread has no question to answer."""
+
+    since = 0.0
+
+
+_free = _Free()
+
+
 def _handle(connection: socket.socket) -> None:
     """Answer one request, of this user or of root."""
     _pid, uid = sockets.peer_of(connection)
     if uid not in (0, os.geteuid()):
         return
     request = messages.receive(connection, messages.LARGEST_REQUEST, time.monotonic() + _PATIENCE)
+    kept = Kept(request.get("asked"), _free.since)
     try:
-        answer = answer_to(request)
+        answer = answer_to(request, kept)
     except Exception as error:
         answer = _refusal(reason_of(error))
     messages.send_encoded(connection, answer, time.monotonic() + _ANSWER_PATIENCE)
+    _free.since = time.monotonic()
 
 
 def _refusal(reason: str) -> bytes:
     return json.dumps({"error": reason}).encode()
 
 
-def answer_to(request: dict[str, Any]) -> bytes | bytearray:
+def answer_to(request: dict[str, Any], kept: Kept | None = None) -> bytes | bytearray:
     """What the process says to `{"ask": "tasks", "sample": SECONDS}`, or to `{"ask": "nothing"}`.
 
     With `"live": true`, which the page says, the loops are watched for as long as it goes on asking, and are
@@ -230,13 +243,13 @@ def answer_to(request: dict[str, Any]) -> bytes | bytearray:
         return b"{}"
     if request.get("ask") != "tasks":
         return _refusal(f"unknown request {request.get('ask')!r}")
-    answer = tree_for(request)
+    answer = tree_for(request, kept)
     answer[:0] = b'{"tree": '
     answer += b"}"
     return answer
 
 
-def tree_for(request: dict[str, Any]) -> bytearray:
+def tree_for(request: dict[str, Any], kept: Kept | None = None) -> bytearray:
     """The tree of this process as JSON, as a client has asked for it."""
     from yibu.inspection import blockages, observed
     from yibu.inspection.encoding import encode
@@ -251,6 +264,8 @@ def tree_for(request: dict[str, Any]) -> bytearray:
     # A collection while the threads are sampled would walk through the descriptions of all tasks.
     with uncollected() if seconds <= _SHORT else contextlib.nullcontext():
         tree = observed.take(seconds, breath, probing=live)
+        if kept is not None:
+            tree = dataclasses.replace(tree, problems=(*kept.problems(), *tree.problems))
         with yielding():
             answer = encode(tree, breath)
             # What ten thousand tasks have left is freed in pieces, too.
