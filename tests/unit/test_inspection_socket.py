@@ -13,11 +13,12 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+import threading
 import time
 
 import pytest
 import yibu
-from yibu.inspection import client, messages, observed, remote, server, silence, sockets
+from yibu.inspection import client, kept, messages, observed, remote, server, silence, sockets
 
 pytestmark = pytest.mark.yibu_only
 
@@ -274,18 +275,6 @@ class TestCommand:
         assert line.startswith(f"process {process.pid} has not taken the question for 0.1 s, and may yet: ")
         assert "in code that is not Python's: the main thread (" in line
 
-    def test_a_call_that_has_kept_the_interpreter(self, start):
-        """It has ended when the tasks are shown."""
-        how = 'print("kept", flush=True); pause(3_000_000); time.sleep(1000)'
-        source = BLOCKED.format(how).replace("def blocks", "pause = ctypes.PyDLL(None).usleep\n\ndef blocks")
-        process = start(source.replace("import asyncio,", "import asyncio, ctypes,"), "--inspect")
-        assert process.stdout.readline() == "kept\n"
-        tree = client.ask(process.pid, sample=0, timeout=30)
-        (words,) = (problem.words for problem in tree.problems if problem.kind == "kept interpreter")
-        assert words.startswith("a call kept the interpreter for ")
-        assert words.endswith(" in thread 'MainThread'")
-        assert " s before this look, probably at blocks (<string>:" in words
-
     def test_a_long_look_is_no_silence(self, start, monkeypatch):
         monkeypatch.setattr(silence, "PATIENCE", 0.1)
         process = start(WAITING, "--inspect")
@@ -484,6 +473,47 @@ class TestOwnDescriptors:
             """
         )
         assert "cannot be inspected any more" in ran.stderr and ran.stderr.count("\n") == 1
+
+
+class TestKeptInterpreter:
+    def ask(self, inspection, asked):
+        """What the thread finds that gets a question so late."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(inspection.path)
+            deadline = time.monotonic() + 30
+            messages.send(connection, {"ask": "tasks", "sample": 0, "asked": asked}, deadline)
+            tree = messages.receive(connection, messages.LARGEST_ANSWER, deadline)["tree"]
+        return [problem["words"] for problem in tree["problems"] if problem["kind"] == "kept interpreter"]
+
+    def test_a_question_that_was_taken_late(self, runtime, monkeypatch):
+        monkeypatch.setattr(server._free, "since", 0.0)
+        with yibu.inspect() as inspection:
+            (words,) = self.ask(inspection, time.monotonic() - 1000)
+            assert (
+                words.startswith("a call kept the interpreter for 1000.") and " s before this look" in words
+            )
+            # The thread has answered the first question when the second one could be taken.
+            assert self.ask(inspection, time.monotonic() - 1000) == []
+
+    @pytest.mark.parametrize("asked", [None, "now", 1, -1e9, 1e9])
+    def test_no_such_time(self, runtime, monkeypatch, asked):
+        monkeypatch.setattr(server._free, "since", -1e12)
+        with yibu.inspect() as inspection:
+            assert self.ask(inspection, asked) == []
+
+    def test_where(self):
+        """The thread that is in code of the program is probably the one."""
+        go_on = threading.Lock()
+        go_on.acquire()
+        thread = threading.Thread(target=lambda: go_on.acquire(), name="converter")  # noqa: PLW0108
+        found = []
+        looking = threading.Thread(target=lambda: found.extend(kept._places()))
+        thread.start()
+        looking.start()
+        looking.join()
+        go_on.release()
+        thread.join()
+        assert any("test_where" in place and "in thread 'converter'" in place for place in found)
 
 
 class TestFewDescriptors:
