@@ -80,6 +80,7 @@ impl<P: AsRef<[u8]>> Pieces<P> {
     }
 
     /// The first `count` bytes were read.
+    #[inline]
     pub fn discard(&mut self, count: usize) {
         self.start += count;
         match &self.whole {

@@ -278,8 +278,7 @@ impl Class for Alarm {
     const NAME: &'static CStr = c"yibu.Alarm";
     type Header = Plain;
     const FREELIST: usize = 256;
-    const SUBCLASSABLE: bool = false;
-    const CONSTRUCTIBLE: bool = false;
+    const INTERNAL: bool = true;
     const CLASS: &'static ClassState = &ALARM;
 
     fn table(t: &mut Table<Self>) {

@@ -156,8 +156,7 @@ fn function<'py>(callback: &Obj<'py, ReactionCallback>) -> PyResult<Option<Bound
 impl Class for ReactionCallback {
     const NAME: &'static CStr = c"yibu.ReactionCallback";
     type Header = Plain;
-    const SUBCLASSABLE: bool = false;
-    const CONSTRUCTIBLE: bool = false;
+    const INTERNAL: bool = true;
     const CLASS: &'static ClassState = &REACTION_CALLBACK;
 
     fn table(t: &mut Table<Self>) {

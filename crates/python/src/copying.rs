@@ -14,7 +14,7 @@ use pyo3::types::{PyDict, PyTuple, PyType};
 
 use crate::ffi::class::is_native;
 use crate::ffi::combined::Base;
-use crate::ffi::{Args, Class, Obj, Output, Signature, Table, none};
+use crate::ffi::{Args, Class, Obj, Output, Signature, Table};
 use crate::stock;
 
 /// A class whose objects can be copied: what `vars()` shows of one, and what is said here.
@@ -45,11 +45,11 @@ pub fn table<T: Copied>(t: &mut Table<T>) {
     };
     SHARES.lock().unwrap_or_else(PoisonError::into_inner).push(share);
     t.noargs(c"__getstate__", state, "What a copy of it starts from.");
-    t.method(
+    t.command(
         &SET_STATE,
         |object, args| {
             let [state] = args.parse(&SET_STATE)?;
-            set_state(object.as_any(), &state).map(|()| none(object.py()))
+            set_state(object.as_any(), &state)
         },
         "Makes it what another one was.",
     );

@@ -326,8 +326,7 @@ impl Class for NativeCoroutine {
     const BARE_NAME: bool = true;
     type Header = Weak;
     const AWAITED: bool = true;
-    const SUBCLASSABLE: bool = false;
-    const CONSTRUCTIBLE: bool = false;
+    const INTERNAL: bool = true;
     const CLASS: &'static ClassState = &NATIVE_COROUTINE;
 
     fn table(t: &mut Table<Self>) {

@@ -161,19 +161,17 @@ fn hook_methods(t: &mut Table<Queue>) {
         |queue| Ok(boolean(queue.py(), items::fills_limit(queue, hooks::of(queue)?)?)),
         "Whether there are maxsize items; never when maxsize is 0.",
     );
-    t.method(
+    t.command(
         &MAKE,
         |queue, args| {
             let [_] = args.parse(&MAKE)?;
-            items::init(queue, hooks::of(queue)?, Kind::Fifo).map(|()| none(queue.py()))
+            items::init(queue, hooks::of(queue)?, Kind::Fifo)
         },
         "Makes the container of the items.",
     );
-    t.method(
+    t.command(
         &STORE,
-        |queue, args| {
-            items::put(queue, hooks::of(queue)?, Kind::Fifo, &args.single(&STORE)?).map(|()| none(queue.py()))
-        },
+        |queue, args| items::put(queue, hooks::of(queue)?, Kind::Fifo, &args.single(&STORE)?),
         "Puts an item into the container.",
     );
     t.noargs(
@@ -380,11 +378,11 @@ impl Class for LifoQueue {
 
     fn table(t: &mut Table<Self>) {
         t.doc(c"LifoQueue(maxsize=0)\n--\n\nA queue that gives the newest item first.");
-        t.method(
+        t.command(
             &MAKE_STACK,
             |queue, args| {
                 let [_] = args.parse(&MAKE_STACK)?;
-                items::init(queue.upcast(), hooks::of(queue.upcast())?, Kind::Lifo).map(|()| none(queue.py()))
+                items::init(queue.upcast(), hooks::of(queue.upcast())?, Kind::Lifo)
             },
             "Makes the container of the items.",
         );

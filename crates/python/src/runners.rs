@@ -372,11 +372,11 @@ impl Class for Runner {
             |runner| init(runner).map(|_| none(runner.py())),
             "Makes the loop, unless that is done.",
         );
-        t.method(
+        t.command(
             &ON_SIGINT,
             |runner, args| {
                 let [_signal, _frame, task] = args.parse(&ON_SIGINT)?;
-                interrupts::interrupt(runner, &task).map(|()| none(runner.py()))
+                interrupts::interrupt(runner, &task)
             },
             "What Ctrl-C does: it cancels the task, and the next time interrupts the program where it is.",
         );

@@ -104,8 +104,7 @@ impl Class for Shielding {
     const NAME: &'static CStr = c"yibu.Shielding";
     type Header = Plain;
     const FREELIST: usize = 64;
-    const SUBCLASSABLE: bool = false;
-    const CONSTRUCTIBLE: bool = false;
+    const INTERNAL: bool = true;
     const CLASS: &'static ClassState = &SHIELDING;
 
     fn table(t: &mut Table<Self>) {

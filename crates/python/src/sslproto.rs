@@ -274,7 +274,7 @@ impl Class for SslProtocol {
         );
         t.action_on(c"connection_lost", "exc", connection_lost, "The transport below is gone.");
         t.noargs(c"eof_received", eof_received, "The peer has closed its half of the transport below.");
-        t.method(
+        t.command(
             &FATAL_ERROR,
             |protocol, args| {
                 let [error, message] = args.parse(&FATAL_ERROR)?;
@@ -283,8 +283,7 @@ impl Class for SslProtocol {
                 } else {
                     text!("{}", message.str()?)?
                 };
-                fatal_error(protocol, &error, &message)?;
-                Ok(none(protocol.py()))
+                fatal_error(protocol, &error, &message)
             },
             "Reports an exception, unless it is an OSError, and closes the transport below at once.",
         );

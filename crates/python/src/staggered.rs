@@ -281,8 +281,7 @@ fn ended<'py>(routine: &Obj<'py, Routine>, outcome: Output<'py>) -> PyResult<Ste
 impl Class for Race {
     const NAME: &'static CStr = c"yibu.StaggeredRace";
     type Header = Plain;
-    const SUBCLASSABLE: bool = false;
-    const CONSTRUCTIBLE: bool = false;
+    const INTERNAL: bool = true;
     const CLASS: &'static ClassState = &STATE;
 
     fn table(t: &mut Table<Self>) {

@@ -315,11 +315,11 @@ impl Class for Timeout {
         );
         t.noargs(c"when", |timeout| Ok(timeout.when(timeout.py())), "The deadline, or None.");
         t.action(c"_on_timeout", on_timeout, "The deadline has come: cancels the task.");
-        t.method(
+        t.command(
             &RESCHEDULE,
             |timeout, args| {
                 let [when] = args.parse(&RESCHEDULE)?;
-                reschedule(timeout, &when).map(|()| none(timeout.py()))
+                reschedule(timeout, &when)
             },
             "Moves the deadline; None takes it away.",
         );

@@ -22,12 +22,14 @@ pub trait Class: Default + Sized + 'static {
     const CLASS: &'static ClassState;
     /// How many dead instances are kept for reuse.
     const FREELIST: usize = 0;
+    /// Whether programs do not know of it: they can neither subclass it nor make instances.
+    const INTERNAL: bool = false;
     /// Whether Python may subclass it.
-    const SUBCLASSABLE: bool = true;
+    const SUBCLASSABLE: bool = !Self::INTERNAL;
     /// Whether the type itself refuses attribute assignment, as C types do.
     const IMMUTABLE: bool = false;
     /// Whether Python may call the type; internal iterators and the like say no.
-    const CONSTRUCTIBLE: bool = true;
+    const CONSTRUCTIBLE: bool = !Self::INTERNAL;
     /// Whether `await` iterates instances themselves, and lets go of them when they have ended.
     const AWAITED: bool = false;
     /// Whether instances are called by the function that [`super::make_callable`] gives them.
@@ -119,6 +121,7 @@ pub unsafe trait Extends<B: Class>: Class {}
 macro_rules! references {
     ($($field:tt $(. $inner:tt)*),* $(,)?) => {
         fn traverse(&self, visitor: &mut $crate::Visitor) {
+            _ = visitor;
             $(self.$field $(. $inner)*.traverse(visitor);)*
         }
 

@@ -60,6 +60,17 @@ where
     function(object, argument).done().map(|()| none(object.py()))
 }
 
+/// The method that [`Table::command`] makes of `F`.
+#[inline(always)] // it is `F` with another result
+fn act_with<'py, T: Class, F, R: Done>(object: &Obj<'py, T>, args: Args<'_, 'py>) -> Output<'py>
+where
+    F: Stateless + for<'a, 'p> Fn(&'a Obj<'p, T>, Args<'a, 'p>) -> R,
+{
+    // SAFETY: `Table::command` took a value of the type.
+    let function = unsafe { F::value() };
+    function(object, args).done().map(|()| none(object.py()))
+}
+
 /// The method or property that [`Table::answer`] or [`Table::value`] makes of `F`.
 #[inline(always)] // it is `F` with another result
 fn tell<'py, T: Class, F, V>(object: &Obj<'py, T>) -> Output<'py>
@@ -190,6 +201,15 @@ impl<T: Class> Table<T> {
         if T::FUNCTIONS {
             self.vectorcalls.push((name, by_function::call_fast::<T, F>));
         }
+    }
+
+    /// The same that returns None.
+    pub fn command<const N: usize, F, R>(&mut self, signature: &'static Signature<N>, _: F, doc: &str)
+    where
+        F: Stateless + for<'a, 'py> Fn(&'a Obj<'py, T>, Args<'a, 'py>) -> R,
+        R: Done,
+    {
+        self.method(signature, act_with::<T, F, R>, doc);
     }
 
     /// `__class_getitem__`, giving a `types.GenericAlias`.

@@ -38,12 +38,11 @@ pub(super) fn table(t: &mut Table<BaseSubprocessTransport>) {
         },
         "A pipe is closed.",
     );
-    t.method(
+    t.command(
         &PIPE_DATA,
         |transport, args| {
             let [number, data] = args.parse(&PIPE_DATA)?;
-            tell(transport, "pipe_data_received", &[&number, &data])?;
-            Ok(none(transport.py()))
+            tell(transport, "pipe_data_received", &[&number, &data])
         },
         "A pipe has delivered something.",
     );

@@ -215,8 +215,7 @@ impl Class for InnerCoroutine {
     const NAME: &'static CStr = c"builtins.coroutine";
     const BARE_NAME: bool = true;
     type Header = Weak;
-    const SUBCLASSABLE: bool = false;
-    const CONSTRUCTIBLE: bool = false;
+    const INTERNAL: bool = true;
     const CLASS: &'static ClassState = &INNER;
 
     fn table(t: &mut Table<Self>) {

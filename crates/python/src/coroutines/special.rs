@@ -98,8 +98,7 @@ fn facts(t: &mut Table<SpecialMethod>) {
 impl Class for SpecialMethod {
     const NAME: &'static CStr = c"yibu.SpecialMethod";
     type Header = Weak;
-    const SUBCLASSABLE: bool = false;
-    const CONSTRUCTIBLE: bool = false;
+    const INTERNAL: bool = true;
     const CLASS: &'static ClassState = &SPECIAL_METHOD;
 
     fn table(t: &mut Table<Self>) {
@@ -146,8 +145,7 @@ impl Class for BoundRoutine {
     type Header = Callable;
     const FREELIST: usize = 64;
     const AWAITED: bool = true;
-    const SUBCLASSABLE: bool = false;
-    const CONSTRUCTIBLE: bool = false;
+    const INTERNAL: bool = true;
     const CLASS: &'static ClassState = &BOUND_ROUTINE;
 
     fn table(t: &mut Table<Self>) {

@@ -138,8 +138,7 @@ impl WakerCallback {
 impl Class for WakerCallback {
     const NAME: &'static CStr = c"yibu.WakerCallback";
     type Header = Plain;
-    const SUBCLASSABLE: bool = false;
-    const CONSTRUCTIBLE: bool = false;
+    const INTERNAL: bool = true;
     const CLASS: &'static ClassState = &WAKER_CALLBACK;
 
     fn table(t: &mut Table<Self>) {

@@ -44,8 +44,7 @@ impl Class for CoroutineWrapper {
     const NAME: &'static CStr = c"builtins.coroutine_wrapper";
     const BARE_NAME: bool = true;
     type Header = Plain;
-    const SUBCLASSABLE: bool = false;
-    const CONSTRUCTIBLE: bool = false;
+    const INTERNAL: bool = true;
     const CLASS: &'static ClassState = &COROUTINE_WRAPPER;
 
     fn table(t: &mut Table<Self>) {

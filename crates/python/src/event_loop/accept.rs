@@ -222,8 +222,7 @@ fn is_intact(acceptor: &Obj<'_, Acceptor>) -> PyResult<bool> {
 impl Class for Acceptor {
     const NAME: &'static CStr = c"yibu.Acceptor";
     type Header = Plain;
-    const SUBCLASSABLE: bool = false;
-    const CONSTRUCTIBLE: bool = false;
+    const INTERNAL: bool = true;
     const CLASS: &'static ClassState = &ACCEPTOR;
 
     fn table(t: &mut Table<Self>) {

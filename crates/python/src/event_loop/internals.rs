@@ -37,12 +37,11 @@ pub(super) fn table(t: &mut Table<EventLoop>) {
         run_once,
         "One turn of the loop: waits for work if there is none, then runs what is ready.",
     );
-    t.method(
+    t.command(
         &CHECK_CALLBACK,
-        |event_loop, args| {
+        |_, args| {
             let [callback, method] = args.parse(&CHECK_CALLBACK)?;
-            debug::check_callback(&callback, method.extract::<std::borrow::Cow<'_, str>>()?.as_ref())?;
-            Ok(none(event_loop.py()))
+            debug::check_callback(&callback, method.extract::<std::borrow::Cow<'_, str>>()?.as_ref())
         },
         "TypeError for what cannot be called back.",
     );
@@ -250,8 +249,7 @@ impl EntryCallback {
 impl Class for EntryCallback {
     const NAME: &'static CStr = c"yibu.EntryCallback";
     type Header = Plain;
-    const SUBCLASSABLE: bool = false;
-    const CONSTRUCTIBLE: bool = false;
+    const INTERNAL: bool = true;
     const CLASS: &'static ClassState = &ENTRY_CALLBACK;
 
     fn table(t: &mut Table<Self>) {

@@ -26,7 +26,7 @@ use crate::core::{EventLoop, Overridable, Overrides};
 use crate::coroutines::{self, GcRef, GcScope};
 use crate::errors;
 use crate::ffi::thread::attached;
-use crate::ffi::{Args, Obj, Output, Raised, Signature, Table, none};
+use crate::ffi::{Args, Obj, Output, Raised, Signature, Table};
 use crate::frames;
 use crate::replaced::names::OS_SENDFILE;
 use crate::tasks::Awaited;
@@ -46,13 +46,12 @@ const CHECK: Signature<4> =
     Signature::new_method("EventLoop._check_sendfile_params", "sock, file, offset, count");
 
 pub(super) fn table(t: &mut Table<EventLoop>) {
-    t.method(
+    t.command(
         &CHECK,
-        |event_loop, args| {
+        |_, args| {
             let [sock, file, offset, count] = args.parse(&CHECK)?;
             let _gc_scope = GcScope::begin();
-            check(&sock, &Piece::new(file, offset, count))?;
-            Ok(none(event_loop.py()))
+            check(&sock, &Piece::new(file, offset, count))
         },
         "All that can be wrong with the arguments of sock_sendfile().",
     );

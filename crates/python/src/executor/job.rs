@@ -291,8 +291,7 @@ impl Class for Job {
     const NAME: &'static CStr = c"yibu.Job";
     type Header = Plain;
     const FREELIST: usize = 256;
-    const SUBCLASSABLE: bool = false;
-    const CONSTRUCTIBLE: bool = false;
+    const INTERNAL: bool = true;
     const CLASS: &'static ClassState = &JOB;
 
     fn table(t: &mut Table<Self>) {

@@ -236,8 +236,7 @@ fn shut_down(pool: &Obj<'_, ThreadPool>, wait: bool, cancel_futures: bool) -> Py
 impl Class for ThreadPool {
     const NAME: &'static CStr = c"yibu.ThreadPool";
     type Header = DictAndWeak;
-    const SUBCLASSABLE: bool = false;
-    const CONSTRUCTIBLE: bool = false;
+    const INTERNAL: bool = true;
     const CLASS: &'static ClassState = &THREAD_POOL;
 
     fn table(t: &mut Table<Self>) {
@@ -249,14 +248,13 @@ impl Class for ThreadPool {
             "Runs fn(*args, **kwargs) in a thread; returns its concurrent.futures.Future.",
         );
         t.method(&MAP, map, "Runs fn for each item of the iterables; returns an iterator over the results.");
-        t.method(
+        t.command(
             &SHUTDOWN,
             |pool, args| {
                 let [wait, cancel_futures] = args.parse_given(&SHUTDOWN)?;
                 let wait = wait.map_or(Ok(true), |wait| wait.is_truthy())?;
                 let cancel_futures = cancel_futures.map_or(Ok(false), |cancel| cancel.is_truthy())?;
-                shut_down(pool, wait, cancel_futures)?;
-                Ok(none(pool.py()))
+                shut_down(pool, wait, cancel_futures)
             },
             "Takes no more jobs; waits until those that were taken are done, unless told not to.",
         );

@@ -123,8 +123,7 @@ pub fn interpreter_exits(py: Python<'_>) -> PyResult<bool> {
 impl Class for WorkQueue {
     const NAME: &'static CStr = c"yibu.WorkQueue";
     type Header = Weak;
-    const SUBCLASSABLE: bool = false;
-    const CONSTRUCTIBLE: bool = false;
+    const INTERNAL: bool = true;
     const CLASS: &'static ClassState = &WORK_QUEUE;
 
     fn table(t: &mut Table<Self>) {

@@ -172,8 +172,7 @@ fn report(py: Python<'_>, error: PyErr) -> PyResult<()> {
 impl Class for Worker {
     const NAME: &'static CStr = c"yibu.Worker";
     type Header = Callable;
-    const SUBCLASSABLE: bool = false;
-    const CONSTRUCTIBLE: bool = false;
+    const INTERNAL: bool = true;
     const CLASS: &'static ClassState = &WORKER;
 
     fn table(t: &mut Table<Self>) {

@@ -287,8 +287,7 @@ impl Class for Chain {
     const NAME: &'static CStr = c"yibu.Chain";
     type Header = Plain;
     const FREELIST: usize = 64;
-    const SUBCLASSABLE: bool = false;
-    const CONSTRUCTIBLE: bool = false;
+    const INTERNAL: bool = true;
     const CLASS: &'static ClassState = &CHAIN;
 
     fn table(_: &mut Table<Self>) {}

@@ -69,8 +69,7 @@ impl Class for FutureIter {
     type Header = crate::ffi::class::Plain;
     const FREELIST: usize = 256;
     const AWAITED: bool = true;
-    const SUBCLASSABLE: bool = false;
-    const CONSTRUCTIBLE: bool = false;
+    const INTERNAL: bool = true;
     const CLASS: &'static ClassState = &FUTURE_ITER;
 
     fn table(t: &mut Table<Self>) {

@@ -19,7 +19,9 @@ use yibu_observing::blocked::{Found, Watched};
 use super::loops;
 use crate::core::current;
 use crate::ffi::class::Plain;
-use crate::ffi::{Args, Class, ClassState, LoopCell, Obj, Output, Signature, Table, Visitor, none, thread};
+use crate::ffi::{
+    Args, Class, ClassState, LoopCell, Obj, Output, Signature, Table, none, references, thread,
+};
 
 /// The watchdog looks this many times while a step lasts as long as the threshold.
 const LOOKS: u32 = 8;
@@ -219,7 +221,5 @@ impl Class for StepWatch {
         t.action(c"stop", |watch| watch.stopped.set(), "Ends wait(), for good.");
     }
 
-    fn traverse(&self, _visitor: &mut Visitor) {}
-
-    fn clear(&self) {}
+    references! {}
 }

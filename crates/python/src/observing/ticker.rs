@@ -12,7 +12,7 @@ use yibu_observing::{Stop, TICK, tick};
 
 use crate::errors;
 use crate::ffi::class::Plain;
-use crate::ffi::{Args, Class, ClassState, LoopCell, Obj, Output, Signature, Table, Visitor, none};
+use crate::ffi::{Args, Class, ClassState, LoopCell, Obj, Output, Signature, Table, none, references};
 
 /// The data of a ticker.
 #[derive(Default)]
@@ -68,7 +68,5 @@ impl Class for Ticker {
         t.noargs(c"stop", stop, "Ends the thread, for good.");
     }
 
-    fn traverse(&self, _visitor: &mut Visitor) {}
-
-    fn clear(&self) {}
+    references! {}
 }

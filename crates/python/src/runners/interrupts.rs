@@ -115,8 +115,7 @@ pub(super) fn interrupt<'py>(runner: &Obj<'py, Runner>, task: &Bound<'py, PyAny>
 impl Class for Interrupt {
     const NAME: &'static CStr = c"yibu.Interrupt";
     type Header = Plain;
-    const SUBCLASSABLE: bool = false;
-    const CONSTRUCTIBLE: bool = false;
+    const INTERNAL: bool = true;
     const CLASS: &'static ClassState = &INTERRUPT;
 
     fn table(t: &mut Table<Self>) {

@@ -44,12 +44,11 @@ fn neighbours(t: &mut Table<SslProtocol>) {
         },
         "What is known about the connection.",
     );
-    t.method(
+    t.command(
         &WAKE,
         |protocol, args| {
             let [error] = args.parse(&WAKE)?;
-            wake_waiter(protocol, (!error.is_none()).then_some(&error))?;
-            Ok(none(protocol.py()))
+            wake_waiter(protocol, (!error.is_none()).then_some(&error))
         },
         "Completes the waiter, once.",
     );

@@ -138,14 +138,13 @@ fn reading(t: &mut Table<SslTransport>) {
         },
         "Goes on after pause_reading().",
     );
-    t.method(
+    t.command(
         &READ_LIMITS,
         |transport, args| {
             let [high, low] = args.parse(&READ_LIMITS)?;
             let protocol = transport.protocol(transport.py(), "_set_read_buffer_limits")?;
             protocol.incoming_limits.set(Limits::given(&high, &low, &limits::READING)?);
-            flow::control_ssl_reading(&protocol)?;
-            Ok(none(transport.py()))
+            flow::control_ssl_reading(&protocol)
         },
         "Sets the amounts of undecrypted data, in bytes, at which the transport below is paused and resumed.",
     );
@@ -188,14 +187,13 @@ fn writing_methods(t: &mut Table<SslTransport>) {
         "Raises NotImplementedError: TLS closes both directions together.",
     );
     t.noargs(c"can_write_eof", |transport| Ok(boolean(transport.py(), false)), "False.");
-    t.method(
+    t.command(
         &WRITE_LIMITS,
         |transport, args| {
             let [high, low] = args.parse(&WRITE_LIMITS)?;
             let protocol = transport.protocol(transport.py(), "_set_write_buffer_limits")?;
             protocol.outgoing_limits.set(Limits::given(&high, &low, &limits::WRITING)?);
-            flow::control_app_writing(&protocol)?;
-            Ok(none(transport.py()))
+            flow::control_app_writing(&protocol)
         },
         "Sets the amounts of unsent data, in bytes, at which the protocol is paused and resumed.",
     );
@@ -291,12 +289,11 @@ impl Class for SslTransport {
             },
             "What is known about the connection: 'peercert', 'cipher', 'ssl_object', and what the transport below knows.",
         );
-        t.method(
+        t.command(
             &SET_PROTOCOL,
             |transport, args| {
                 let [protocol] = args.parse(&SET_PROTOCOL)?;
-                set_app_protocol(&transport.protocol(transport.py(), "_set_app_protocol")?, &protocol)?;
-                Ok(none(transport.py()))
+                set_app_protocol(&transport.protocol(transport.py(), "_set_app_protocol")?, &protocol)
             },
             "Gives what is read from now on to another protocol.",
         );

@@ -215,8 +215,7 @@ impl Factory {
 impl Class for Factory {
     const NAME: &'static CStr = c"yibu.StreamProtocolFactory";
     type Header = Callable;
-    const SUBCLASSABLE: bool = false;
-    const CONSTRUCTIBLE: bool = false;
+    const INTERNAL: bool = true;
     const CLASS: &'static ClassState = &FACTORY;
 
     fn table(t: &mut Table<Self>) {

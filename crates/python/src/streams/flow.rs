@@ -184,12 +184,11 @@ impl Class for FlowControl {
             "The transport's buffer is above its high-water mark: drain() waits.",
         );
         t.action(c"resume_writing", resume_writing, "The transport has room again: tasks in drain() go on.");
-        t.method(
+        t.command(
             &LOST,
             |flow, args| {
                 let [exception] = args.parse(&LOST)?;
-                connection_lost(flow, &exception)?;
-                Ok(none(flow.py()))
+                connection_lost(flow, &exception)
             },
             "The connection is gone: tasks in drain() get the exception.",
         );

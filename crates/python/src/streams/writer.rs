@@ -269,12 +269,11 @@ fn complete<'py>(writer: &Obj<'py, StreamWriter>) -> Output<'py> {
 
 fn methods(t: &mut Table<StreamWriter>) {
     t.method(&WRITE, write, "Sends data, or keeps what cannot be sent at once; drain() waits for that.");
-    t.method(
+    t.command(
         &WRITELINES,
         |writer, args| {
             let [data] = args.parse(&WRITELINES)?;
-            writer.transport(writer.py()).call_method1(name!("writelines"), (data,))?;
-            Ok(none(writer.py()))
+            writer.transport(writer.py()).call_method1(name!("writelines"), (data,)).map(drop)
         },
         "Sends several pieces of data as one.",
     );

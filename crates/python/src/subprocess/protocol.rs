@@ -222,30 +222,27 @@ impl Class for SubprocessStreamProtocol {
         t.doc(c"SubprocessStreamProtocol(limit, loop)\n--\n\nMakes streams of the pipes of a child process.");
         t.init(|protocol, args, kwargs| init(protocol, Args::parse_tuple(&INIT, args, kwargs)?));
         t.repr(repr);
-        t.method(
+        t.command(
             &MADE,
             |protocol, args| {
                 let [transport] = args.parse(&MADE)?;
-                connection_made(protocol, &transport)?;
-                Ok(none(protocol.py()))
+                connection_made(protocol, &transport)
             },
             "Makes a stream of each pipe.",
         );
-        t.method(
+        t.command(
             &DATA,
             |protocol, args| {
                 let [number, data] = args.parse(&DATA)?;
-                pipe_data_received(protocol, &number, &data)?;
-                Ok(none(protocol.py()))
+                pipe_data_received(protocol, &number, &data)
             },
             "Feeds a reader.",
         );
-        t.method(
+        t.command(
             &PIPE_LOST,
             |protocol, args| {
                 let [number, error] = args.parse(&PIPE_LOST)?;
-                pipe_connection_lost(protocol, &number, &error)?;
-                Ok(none(protocol.py()))
+                pipe_connection_lost(protocol, &number, &error)
             },
             "A pipe is closed: its stream ends.",
         );

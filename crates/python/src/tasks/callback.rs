@@ -116,8 +116,7 @@ impl Class for TaskCallback {
     const NAME: &'static CStr =
         if cfg!(Py_3_12) { c"_asyncio.TaskStepMethWrapper" } else { c"builtins.TaskStepMethWrapper" };
     type Header = Plain;
-    const SUBCLASSABLE: bool = false;
-    const CONSTRUCTIBLE: bool = false;
+    const INTERNAL: bool = true;
     const CLASS: &'static ClassState = &TASK_CALLBACK;
 
     fn table(t: &mut Table<Self>) {

@@ -79,8 +79,7 @@ fn start<'py>(submission: &Obj<'py, Submission>) -> Output<'py> {
 impl Class for Submission {
     const NAME: &'static CStr = c"yibu.Submission";
     type Header = Plain;
-    const SUBCLASSABLE: bool = false;
-    const CONSTRUCTIBLE: bool = false;
+    const INTERNAL: bool = true;
     const CLASS: &'static ClassState = &SUBMISSION;
 
     fn table(t: &mut Table<Self>) {

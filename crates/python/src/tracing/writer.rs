@@ -19,7 +19,7 @@ use crate::core::recording::{self, Recording};
 use crate::core::tracing;
 use crate::errors;
 use crate::ffi::class::Plain;
-use crate::ffi::{Args, Class, ClassState, LoopCell, Obj, Output, Signature, Table, Visitor, none};
+use crate::ffi::{Args, Class, ClassState, LoopCell, Obj, Output, Signature, Table, none, references};
 use crate::observing::loops;
 use crate::tasks::traced::last_number;
 
@@ -200,7 +200,5 @@ impl Class for TraceWriter {
         t.noargs(c"finish", finish, "Writes the end of the file; how many events were written and lost.");
     }
 
-    fn traverse(&self, _visitor: &mut Visitor) {}
-
-    fn clear(&self) {}
+    references! {}
 }

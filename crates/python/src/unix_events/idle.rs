@@ -2,7 +2,7 @@
 //! it: a context, a loop to be attached to, children to forget. Called by the `table` functions of the
 //! watchers.
 
-use crate::ffi::{Class, Signature, Table, boolean, none};
+use crate::ffi::{Class, Signature, Table, boolean};
 
 /// A watcher that a `with` statement may name.
 pub(super) trait Context: Class {
@@ -21,14 +21,7 @@ pub(super) trait Idle: Context {
 /// `__enter__` and `__exit__`.
 pub(super) fn context_table<T: Context>(t: &mut Table<T>) {
     t.noargs(c"__enter__", |watcher| Ok(watcher.as_any().clone()), "Returns the watcher.");
-    t.method(
-        T::EXIT,
-        |watcher, args| {
-            let [_, _, _] = args.parse(T::EXIT)?;
-            Ok(none(watcher.py()))
-        },
-        "Does nothing.",
-    );
+    t.command(T::EXIT, |_, args| args.parse(T::EXIT).map(drop), "Does nothing.");
 }
 
 /// Everything that is idle.
@@ -36,12 +29,9 @@ pub(super) fn table<T: Idle>(t: &mut Table<T>) {
     context_table(t);
     t.noargs(c"is_active", |watcher| Ok(boolean(watcher.py(), true)), "True: it is always ready.");
     t.action(c"close", |_| (), "Does nothing.");
-    t.method(
+    t.command(
         T::ATTACH,
-        |watcher, args| {
-            let [_] = args.parse(T::ATTACH)?;
-            Ok(none(watcher.py()))
-        },
+        |_, args| args.parse(T::ATTACH).map(drop),
         "Does nothing: it watches for the loop that runs when a child is added.",
     );
     t.method(

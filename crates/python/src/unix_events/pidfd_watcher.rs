@@ -15,7 +15,7 @@ use super::reaping::{reap, unknown};
 use super::threaded_watcher::{ThreadedWatcher, reap_for, start_thread};
 use crate::ffi::class::Plain;
 use crate::ffi::{
-    Class, ClassState, Create, Obj, Signature, Slot, Table, Visitor, call, none, references, stands_for,
+    Class, ClassState, Create, Obj, Signature, Slot, Table, call, none, references, stands_for,
 };
 use crate::frames::Frame;
 use crate::functions::running_loop;
@@ -173,9 +173,7 @@ impl Class for PidfdWatcher {
         idle::table(t);
     }
 
-    fn traverse(&self, _visitor: &mut Visitor) {}
-
-    fn clear(&self) {}
+    references! {}
 }
 
 #[cfg(not(Py_3_14))]
@@ -192,8 +190,7 @@ impl idle::Idle for PidfdWatcher {
 impl Class for Child {
     const NAME: &'static CStr = c"yibu.Child";
     type Header = Plain;
-    const SUBCLASSABLE: bool = false;
-    const CONSTRUCTIBLE: bool = false;
+    const INTERNAL: bool = true;
     const CLASS: &'static ClassState = &CHILD;
 
     fn table(t: &mut Table<Self>) {

@@ -298,8 +298,7 @@ fn queue<'py>(iterator: &Obj<'py, AsCompletedIterator>) -> PyResult<Obj<'py, AsC
 impl Class for AsCompletedIterator {
     const NAME: &'static CStr = c"yibu._AsCompletedIterator";
     type Header = Combinable;
-    const SUBCLASSABLE: bool = false;
-    const CONSTRUCTIBLE: bool = false;
+    const INTERNAL: bool = true;
     const CLASS: &'static ClassState = &AS_COMPLETED_ITERATOR;
 
     #[cfg(Py_3_13)]
@@ -338,8 +337,7 @@ impl Class for AsCompletedIterator {
 impl Class for AsCompleted {
     const NAME: &'static CStr = c"yibu._AsCompletedQueue";
     type Header = Plain;
-    const SUBCLASSABLE: bool = false;
-    const CONSTRUCTIBLE: bool = false;
+    const INTERNAL: bool = true;
     const CLASS: &'static ClassState = &AS_COMPLETED_STATE;
 
     fn table(_: &mut Table<Self>) {}

@@ -207,8 +207,7 @@ impl Class for Wait {
     const NAME: &'static CStr = c"yibu.Wait";
     type Header = Plain;
     const FREELIST: usize = 64;
-    const SUBCLASSABLE: bool = false;
-    const CONSTRUCTIBLE: bool = false;
+    const INTERNAL: bool = true;
     const CLASS: &'static ClassState = &WAIT_STATE;
 
     fn table(t: &mut Table<Self>) {

@@ -158,8 +158,7 @@ fn reading_should_be_paused<T>() -> PyResult<T> {
 impl Class for SendfileProtocol {
     const NAME: &'static CStr = c"yibu.SendfileProtocol";
     type Header = Plain;
-    const SUBCLASSABLE: bool = false;
-    const CONSTRUCTIBLE: bool = false;
+    const INTERNAL: bool = true;
     const CLASS: &'static ClassState = &SENDFILE_PROTOCOL;
 
     fn table(t: &mut Table<Self>) {

@@ -385,21 +385,19 @@ impl Class for StreamReaderProtocol {
             let [reader, connected, event_loop] = Args::parse_tuple(&INIT, args, kwargs)?;
             init(protocol, &reader, &connected, event_loop)
         });
-        t.method(
+        t.command(
             &MADE,
             |protocol, args| {
                 let [transport] = args.parse(&MADE)?;
-                connection_made(protocol, &transport)?;
-                Ok(none(protocol.py()))
+                connection_made(protocol, &transport)
             },
             "Tells the reader its transport, and a server's function of the connection.",
         );
-        t.method(
+        t.command(
             &LOST,
             |protocol, args| {
                 let [exception] = args.parse(&LOST)?;
-                connection_lost(protocol, &exception)?;
-                Ok(none(protocol.py()))
+                connection_lost(protocol, &exception)
             },
             "Tells the reader that nothing more will come, and the tasks that wait for the end.",
         );

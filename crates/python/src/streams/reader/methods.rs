@@ -110,30 +110,27 @@ impl Class for StreamReader {
             |reader| Ok(reader.exception.get_or_none(reader.py())),
             "What set_exception() was given, or None.",
         );
-        t.method(
+        t.command(
             &SET_EXCEPTION,
             |reader, args| {
                 let [exception] = args.parse(&SET_EXCEPTION)?;
-                fail(reader, &exception)?;
-                Ok(none(reader.py()))
+                fail(reader, &exception)
             },
             "Makes every read raise exc, the one that waits included.",
         );
-        t.method(
+        t.command(
             &SET_TRANSPORT,
             |reader, args| {
                 let [transport] = args.parse(&SET_TRANSPORT)?;
-                adopt(reader, &transport)?;
-                Ok(none(reader.py()))
+                adopt(reader, &transport)
             },
             "Sets the transport to pause when too much arrives.",
         );
-        t.method(
+        t.command(
             &REPLACE_TRANSPORT,
             |reader, args| {
                 let [transport] = args.parse(&REPLACE_TRANSPORT)?;
-                replace_transport(reader, &transport)?;
-                Ok(none(reader.py()))
+                replace_transport(reader, &transport)
             },
             "Sets another transport, after start_tls().",
         );
@@ -159,12 +156,11 @@ impl Class for StreamReader {
             },
             "Whether everything was read and nothing more will arrive.",
         );
-        t.method(
+        t.command(
             &FEED_DATA,
             |reader, args| {
                 let [data] = args.parse(&FEED_DATA)?;
-                feed_data(reader, &data)?;
-                Ok(none(reader.py()))
+                feed_data(reader, &data)
             },
             "Appends bytes that arrived.",
         );

@@ -56,12 +56,15 @@ impl Class for Process {
             |process| Ok(Routine::begin(process.as_any(), "Process.wait", wait)?.into_any()),
             "Coroutine that waits until the child has exited, and returns its return code.",
         );
-        t.method(
+        t.command(
             &SEND_SIGNAL,
             |process, args| {
                 let [number] = args.parse(&SEND_SIGNAL)?;
-                process.transport.get_or_none(process.py()).call_method1(name!("send_signal"), (number,))?;
-                Ok(none(process.py()))
+                process
+                    .transport
+                    .get_or_none(process.py())
+                    .call_method1(name!("send_signal"), (number,))
+                    .map(drop)
             },
             "Sends a signal to the child.",
         );

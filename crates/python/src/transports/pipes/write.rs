@@ -152,12 +152,11 @@ impl Class for WritePipeTransport {
             let unsent = transport.0.link.stream(|stream| stream.unsent().collect::<Vec<_>>().concat());
             Ok(PyByteArray::new(transport.py(), &unsent).into_any())
         });
-        t.method(
+        t.command(
             &CLOSE,
             |transport, args| {
                 let [error] = args.parse(&CLOSE)?;
-                closing::force_close(transport, &error)?;
-                Ok(none(transport.py()))
+                closing::force_close(transport, &error)
             },
             "Closes at once; connection_lost() gets the exception.",
         );
