@@ -175,7 +175,7 @@ fn sock_sendfile<'py>(event_loop: &Obj<'py, EventLoop>, args: Args<'_, 'py>) -> 
             let (event_loop, sock) = (own.obj(py), socket.object(py));
             let args = (sock, piece.file.any(py), piece.offset.any(py), piece.count.any(py));
             if event_loop.overrides(Overridable::CheckSendfile) {
-                event_loop.as_any().call_method1(name!("_check_sendfile_params"), args.clone())?;
+                event_loop.as_any().call_method1(name!("_check_sendfile_params"), args)?;
             } else {
                 check(sock, &piece)?;
             }
