@@ -2,7 +2,8 @@
 
 asyncio keeps these as a deque, a heap and a selector. yibu keeps them natively, and the objects here show
 them: reading is cheap, and what is changed through them is changed in the loop. prompt_toolkit, nest_asyncio,
-looptime and others rely on it; the native side is `event_loop/internals.rs`. Mixed into `EventLoop`.
+looptime and others rely on it; the native side is `event_loop/internals.rs`, for `_ready` `ready_view.rs`.
+Mixed into `EventLoop`.
 """
 
 from __future__ import annotations
