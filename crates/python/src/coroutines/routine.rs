@@ -154,6 +154,18 @@ impl Routine {
         self.details.end();
     }
 
+    /// The same where it returns. What only the coroutine that awaits it has is freed right after, with all that
+    /// it keeps.
+    #[inline]
+    fn returned(routine: &Obj<'_, Self>) {
+        if routine.is_shared() {
+            routine.end();
+        } else {
+            routine.phase.set(Phase::Done);
+            routine.details.end();
+        }
+    }
+
     /// The owner as an object of its native class.
     #[inline]
     pub fn owner<'py, T: Class>(&self, py: Python<'py>) -> PyResult<Obj<'py, T>> {

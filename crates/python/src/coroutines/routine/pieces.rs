@@ -80,7 +80,7 @@ pub(super) fn drive<'py, C: Caller>(
     loop {
         match step {
             Ok(Step::Return(value)) => {
-                routine.end();
+                Routine::returned(routine);
                 return C::ended(Ok(value));
             }
             Ok(Step::Await(object, resume)) => match wait(routine, object, resume) {
