@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _MOST = 300
 """So many objects are walked through for one task; one that has more is taken for kept."""
 
-_LEFT_OUT = (type, ModuleType, CodeType, contextvars.Context, asyncio.AbstractEventLoop)
+_LEFT_OUT: tuple[type, ...] = (type, ModuleType, CodeType, contextvars.Context, asyncio.AbstractEventLoop)
 """Not walked into: they live for other reasons, or lead to the whole program."""
 
 _BY_OBJECT = ("queue", "event", "condition", "semaphore", "lock", "barrier", "future")
