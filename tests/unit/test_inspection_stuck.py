@@ -507,3 +507,25 @@ def test_each_task_of_a_chain_is_freed_once(aio, monkeypatch):
 
     assert not problems(outer)
     assert len(freed) == len(set(freed)) <= 101
+
+
+class Sullen:
+    """Objects of it say nothing of their class."""
+
+    @property
+    def __class__(self):
+        raise RuntimeError("class")
+
+
+def test_objects_that_raise_when_they_are_asked_for_their_class(aio):
+    async def outer():
+        sullen = [Sullen()]
+        queues = [aio.Queue(), aio.Queue()]
+
+        async def move(source, target):
+            target.put_nowait((await source.get(), sullen))
+
+        await aio.gather(start(move(*queues), "forth"), start(move(*reversed(queues)), "back"))
+
+    (found,) = words(outer)
+    assert found == "'back' waits for 'forth' (Queue empty); 'forth' waits for 'back' (Queue empty)"

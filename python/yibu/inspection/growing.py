@@ -86,7 +86,7 @@ def _queues_of(search: Search, row: rows.Row) -> list[Any]:
         if step.code is None:
             continue
         for referent in gc.get_referents(step.coroutine):
-            found += search.queues_in(_content(referent) if isinstance(referent, CellType) else referent)
+            found += search.queues_in(_content(referent) if type(referent) is CellType else referent)
     return found
 
 
@@ -134,7 +134,7 @@ def _parts(object: Any) -> list[Any]:
         parts = object.values() if len(object) <= _MANY else ()
     elif kind in (list, tuple, set, frozenset, deque):
         parts = object if len(object) <= _MANY else ()
-    elif isinstance(object, (type, ModuleType)) or not hasattr(kind, "__dict__"):
+    elif type in kind.__mro__ or ModuleType in kind.__mro__ or not hasattr(kind, "__dict__"):
         parts = ()
     else:
         try:

@@ -89,7 +89,7 @@ def _referents(one: Any, row: Row) -> list[Any]:
     """What an object refers to, without what is everybody's."""
     if type(one) is FunctionType:
         return [*(one.__closure__ or ()), *(one.__defaults__ or ()), *(one.__kwdefaults__ or {}).values()]
-    if one is not row.task and isinstance(one, (_yibu.Task, asyncio.Task)):
+    if one is not row.task and any(task in type(one).__mro__ for task in (_yibu.Task, asyncio.Task)):
         return []
     return [found for found in gc.get_referents(one) if gc.is_tracked(found) and not _is_left_out(found)]
 

@@ -124,7 +124,7 @@ class Reach:
             self.add_code(one.__code__, one.__globals__)
         elif kind is MethodType:
             self.add((one.__self__, one.__func__))
-        elif isinstance(one, type):
+        elif type in kind.__mro__:  # `isinstance` asks for a `__class__` of the program
             self._follow_class(one)
         elif kind is FrameType:
             self.add_frame(one)
