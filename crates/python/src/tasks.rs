@@ -210,7 +210,7 @@ fn start_eagerly<'py>(task: &Obj<'py, Task>, event_loop: &Bound<'py, PyAny>) -> 
     if let Some(tallies) = native.and_then(|native| native.marks.tallies()) {
         tallies.count_eager_step();
     }
-    let stepped = context::run(&context, |_| step(task, None, native));
+    let stepped = context::run(&context, |_| step(task, None));
     let restored = current::swap(event_loop, &previous);
     if task.base.state() != State::Pending {
         task.own.registration.leave();

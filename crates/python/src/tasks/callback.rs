@@ -90,7 +90,7 @@ fn invoke<'py>(callback: &Obj<'py, TaskCallback>, future: Option<Bound<'py, PyAn
         Some(native) => current::enter(native, task.as_any())?,
         None => current::enter_foreign(&event_loop, task.as_any())?,
     }
-    let stepped = step(&task, error, None);
+    let stepped = step(&task, error);
     match native {
         Some(native) => current::leave(native),
         None => current::leave_foreign(&event_loop, task.as_any())?,

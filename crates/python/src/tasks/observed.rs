@@ -64,24 +64,20 @@ fn add_polls(task: &Obj<'_, Task>) {
     });
 }
 
-/// A task ends whose coroutine has returned or raised, on `event_loop` where its caller has that at hand.
+/// A task ends whose coroutine has returned or raised.
 #[inline]
-pub(super) fn end(
-    event_loop: Option<&Obj<'_, EventLoop>>,
-    task: &Obj<'_, Task>,
-    coroutine: &Bound<'_, PyAny>,
-    ending: Ending,
-) {
-    if task.own.born.get() == 0 {
-        return;
-    }
-    match event_loop {
-        Some(event_loop) => end_on(event_loop, task, coroutine, ending),
-        None => with_loop(task, |event_loop, task| end_on(event_loop, task, coroutine, ending)),
+pub(super) fn end(task: &Obj<'_, Task>, coroutine: &Bound<'_, PyAny>, ending: Ending) {
+    if task.own.born.get() != 0 {
+        end_observed(task, coroutine, ending);
     }
 }
 
 #[inline(never)] // only tasks of observed loops come here
+fn end_observed(task: &Obj<'_, Task>, coroutine: &Bound<'_, PyAny>, ending: Ending) {
+    with_loop(task, |event_loop, task| end_on(event_loop, task, coroutine, ending));
+}
+
+#[inline]
 fn end_on(event_loop: &Obj<'_, EventLoop>, task: &Task, coroutine: &Bound<'_, PyAny>, ending: Ending) {
     let Some(tallies) = event_loop.marks.tallies() else { return };
     let code = code_of(coroutine);
@@ -134,7 +130,7 @@ pub fn see_alive(event_loop: &Obj<'_, EventLoop>, tasks: &[Obj<'_, Task>]) {
     }
 }
 
-#[cold]
+#[inline]
 fn with_loop<'py>(task: &Obj<'py, Task>, act: impl FnOnce(&Obj<'py, EventLoop>, &Task)) {
     let Some(event_loop) = task.base.event_loop.get(task.py()) else { return };
     if let Some(native) = Obj::<EventLoop>::cast(&event_loop) {

@@ -108,7 +108,7 @@ fn run_step(
     let context = task.own.context.get_or_none(py);
     let stepped = context::run(&context, |_| {
         current::enter(event_loop, task.as_any())?;
-        let stepped = step(task, error, Some(event_loop));
+        let stepped = step(task, error);
         current::leave(event_loop);
         stepped
     });
@@ -133,7 +133,7 @@ fn run_wakeup(
             Some(Outcome::Value(_)) | None => None,
         };
         current::enter(event_loop, task.as_any())?;
-        let stepped = step(task, error, Some(event_loop));
+        let stepped = step(task, error);
         current::leave(event_loop);
         stepped
     });
@@ -159,13 +159,9 @@ fn report(
 }
 
 /// `Task.__step`: sends None or throws into the coroutine, then handles its result, its exception or the
-/// object that it yields. `event_loop` is that of the task, where the caller has it at hand.
+/// object that it yields.
 #[inline]
-pub(super) fn step<'py>(
-    task: &Obj<'py, Task>,
-    error: Option<Raised<'py>>,
-    event_loop: Option<&Obj<'py, EventLoop>>,
-) -> PyResult<()> {
+pub(super) fn step<'py>(task: &Obj<'py, Task>, error: Option<Raised<'py>>) -> PyResult<()> {
     let py = task.py();
     let own = &task.own;
     if task.base.state() != State::Pending {
@@ -187,11 +183,11 @@ pub(super) fn step<'py>(
             own.registration.leave();
             if own.must_cancel.replace(false) {
                 // Cancelled just before it ended.
-                observed::end(event_loop, task, &coroutine, Ending::Cancelled);
+                observed::end(task, &coroutine, Ending::Cancelled);
                 let message = task.base.message(py);
                 futures::cancel(task.upcast(), message).map(drop)
             } else {
-                observed::end(event_loop, task, &coroutine, Ending::Finished);
+                observed::end(task, &coroutine, Ending::Finished);
                 futures::set_result(task.upcast(), value)
             }
         }
@@ -228,11 +224,11 @@ fn die(task: &Obj<'_, Task>, coroutine: &Bound<'_, PyAny>, error: Raised<'_>) ->
     let py = task.py();
     task.own.registration.leave();
     if error.is_instance_of(stock::cancelled_error(py)?) {
-        observed::end(None, task, coroutine, Ending::Cancelled);
+        observed::end(task, coroutine, Ending::Cancelled);
         task.base.keep_cancelled_error(error.into_any());
         return futures::cancel(task.upcast(), none(py)).map(drop);
     }
-    observed::end(None, task, coroutine, Ending::Failed);
+    observed::end(task, coroutine, Ending::Failed);
     futures::set_exception(task.upcast(), error.as_any())?;
     if error.is::<PyKeyboardInterrupt>() || error.is::<PySystemExit>() {
         return Err(error.into_err());
