@@ -72,20 +72,31 @@ pub fn spawn_apart(
     kept: Option<Fd>,
     work: impl FnOnce() + Send + 'static,
 ) -> io::Result<JoinHandle<()>> {
-    thread::Builder::new().name(name.to_owned()).spawn(move || {
-        block_signals();
+    let before = block_signals();
+    let started = thread::Builder::new().name(name.to_owned()).spawn(move || {
         leave_descriptors(kept);
         work();
-    })
+    });
+    unblock_signals(&before);
+    started
 }
 
-fn block_signals() {
+/// Blocks all signals in this thread, and so in those that it starts. Returns the mask that there was.
+fn block_signals() -> libc::sigset_t {
     let mut all = MaybeUninit::<libc::sigset_t>::zeroed();
-    // SAFETY: `all` is a place for a set of signals, which the first call fills; no former mask is wanted.
+    let mut before = MaybeUninit::<libc::sigset_t>::zeroed();
+    // SAFETY: both are places for a set of signals, and a set of zeros is one. The first call fills the one, the
+    // second the other.
     unsafe {
         libc::sigfillset(all.as_mut_ptr());
-        libc::pthread_sigmask(libc::SIG_BLOCK, all.as_ptr(), std::ptr::null_mut());
+        libc::pthread_sigmask(libc::SIG_BLOCK, all.as_ptr(), before.as_mut_ptr());
+        before.assume_init()
     }
+}
+
+fn unblock_signals(before: &libc::sigset_t) {
+    // SAFETY: sets the mask of this thread to one that it had; no former mask is wanted.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before, std::ptr::null_mut()) };
 }
 
 /// Gives this thread a table of its own with one descriptor at most. Kernels before 5.9 refuse, and so do some
