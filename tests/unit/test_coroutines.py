@@ -29,6 +29,19 @@ def numeric(loop):
 ANSWER = ("127.0.0.1", "80")
 
 
+async def iterated(coroutine):
+    return [await future for future in coroutine.__await__()]
+
+
+WRAPS = {
+    "create_task": lambda loop, coroutine: loop.create_task(coroutine),
+    "ensure_future": lambda loop, coroutine: asyncio.ensure_future(coroutine),
+    "wait_for": lambda loop, coroutine: asyncio.wait_for(coroutine, 10),
+    "shield": lambda loop, coroutine: asyncio.shield(coroutine),
+    "as_completed": lambda loop, coroutine: next(iter(asyncio.as_completed([coroutine]))),
+}
+
+
 class TestWhereverOneIsTaken:
     def test_is_a_coroutine(self, impl, loop):
         coroutine = numeric(loop)
@@ -37,22 +50,29 @@ class TestWhereverOneIsTaken:
         assert not asyncio.isfuture(coroutine)
         assert loop.run_until_complete(coroutine) == ANSWER
 
-    @pytest.mark.parametrize(
-        "wrap",
-        [
-            lambda loop, coroutine: loop.create_task(coroutine),
-            lambda loop, coroutine: asyncio.ensure_future(coroutine),
-            lambda loop, coroutine: asyncio.wait_for(coroutine, 10),
-            lambda loop, coroutine: asyncio.shield(coroutine),
-            lambda loop, coroutine: next(iter(asyncio.as_completed([coroutine]))),
-        ],
-        ids=["create_task", "ensure_future", "wait_for", "shield", "as_completed"],
-    )
+    @pytest.mark.parametrize("wrap", WRAPS.values(), ids=WRAPS)
     def test_wrapped(self, loop, run, wrap):
         async def main():
             return await wrap(loop, numeric(loop))
 
         assert run(main()) == ANSWER
+
+    @pytest.mark.parametrize(
+        "wrap",
+        [*WRAPS.values(), lambda loop, coroutine: iterated(coroutine)],
+        ids=[*WRAPS, "__await__"],
+    )
+    def test_special_methods(self, impl, loop, run, wrap):
+        """What is called by hand that `async with` calls."""
+
+        async def main():
+            lock = impl.Lock()
+            await wrap(loop, lock.__aenter__())
+            assert lock.locked()
+            await wrap(loop, lock.__aexit__(None, None, None))
+            assert not lock.locked()
+
+        run(main())
 
     def test_gathered(self, loop, run):
         async def main():

@@ -73,6 +73,22 @@ fn refuse_first_value<T: Coroutine>(coroutine: &Obj<'_, T>, value: &Bound<'_, Py
     Err(PyTypeError::new_err("can't send non-None value to a just-started coroutine"))
 }
 
+/// What drives a coroutine sends a value.
+#[inline]
+pub fn send<'py, T: Coroutine>(coroutine: &Obj<'py, T>, value: &Bound<'py, PyAny>) -> Advanced<'py> {
+    refuse_first_value(coroutine, value)?;
+    T::advance(coroutine)
+}
+
+/// What `await` iterates: the coroutine itself, which is no iterator for anybody else.
+#[inline]
+pub fn next<'py, T: Coroutine>(coroutine: &Obj<'py, T>) -> Advanced<'py> {
+    if !coroutine.iterated().get() {
+        return Err(PyTypeError::new_err("'coroutine' object is not an iterator"));
+    }
+    T::advance(coroutine)
+}
+
 /// The coroutine protocol: `send`, `throw`, `close`, `__await__`, `cr_*`, names, `repr` and the report of one
 /// never awaited.
 pub fn protocol<T: Coroutine>(t: &mut Table<T>) {
@@ -88,16 +104,8 @@ pub fn protocol<T: Coroutine>(t: &mut Table<T>) {
         |coroutine| CoroutineWrapper::of(coroutine.as_any()),
         "Return an iterator to be used in await expression.",
     );
-    t.send(|coroutine, value| {
-        refuse_first_value(coroutine, value)?;
-        T::advance(coroutine)
-    });
-    t.iterate(|coroutine, _| {
-        if !coroutine.iterated().get() {
-            return Err(PyTypeError::new_err("'coroutine' object is not an iterator"));
-        }
-        T::advance(coroutine)
-    });
+    t.send(send);
+    t.iterate(|coroutine, _| next(coroutine));
     t.one(
         c"send",
         "value",

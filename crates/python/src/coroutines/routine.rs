@@ -166,6 +166,19 @@ impl Routine {
         }
     }
 
+    /// The same where it raises. An exception keeps what its coroutine had, as the frames of its traceback do;
+    /// but a task lets go of a cancellation.
+    fn raised(routine: &Obj<'_, Self>, error: &PyErr) {
+        let py = routine.py();
+        let is_cancellation = stock::cancelled_error(py).is_ok_and(|class| error.is_instance(py, class));
+        if is_cancellation && routine.is_shared() {
+            routine.end();
+        } else {
+            routine.phase.set(Phase::Done);
+            routine.details.end();
+        }
+    }
+
     /// The owner as an object of its native class.
     #[inline]
     pub fn owner<'py, T: Class>(&self, py: Python<'py>) -> PyResult<Obj<'py, T>> {
@@ -217,9 +230,11 @@ impl Coroutine for Routine {
             Phase::Bound(_) => Err(not_called()),
             _ => match Self::throw(routine, PyGeneratorExit::new_err(())) {
                 Ok(Ok(_)) => Err(PyRuntimeError::new_err("coroutine ignored GeneratorExit")),
-                Ok(Err(_)) => Ok(()),
-                Err(error) if error.is_instance_of::<PyGeneratorExit>(py) => Ok(()),
-                Err(error) => Err(error),
+                Err(error) if !error.is_instance_of::<PyGeneratorExit>(py) => Err(error),
+                Ok(Err(_)) | Err(_) => {
+                    routine.end();
+                    Ok(())
+                }
             },
         }
     }

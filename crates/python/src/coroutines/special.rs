@@ -12,6 +12,7 @@ use std::ffi::CStr;
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 
+use super::protocol;
 use super::routine::{Routine, Start, lost};
 use crate::ffi::class::{Callable, Weak, make_callable};
 use crate::ffi::{
@@ -149,6 +150,9 @@ impl Class for BoundRoutine {
     const CLASS: &'static ClassState = &BOUND_ROUTINE;
 
     fn table(t: &mut Table<Self>) {
+        // Classes do not inherit `am_send`, by which tasks drive coroutines.
+        t.send(|bound, value| protocol::send(bound.upcast(), value));
+        t.iterate(|bound, _| protocol::next(bound.upcast()));
         // As a bound method has them.
         t.getter(c"__self__", |bound| Ok(bound.base.owner.get_or_none(bound.py())));
         t.getter(c"__func__", |bound| {

@@ -96,7 +96,7 @@ pub(super) fn drive<'py, C: Caller>(
                 return C::yielded(none(routine.py()));
             }
             Err(error) => {
-                routine.end();
+                Routine::raised(routine, &error);
                 return C::ended(Err(refuse_stop_iteration(routine.py(), error)));
             }
         }
