@@ -10,7 +10,7 @@ import pytest
 import yibu
 from yibu.inspection import asyncio_form, dumping, encoding, wording
 
-pytestmark = pytest.mark.yibu_only
+pytestmark = [pytest.mark.yibu_only, pytest.mark.usefixtures("without_threads_of_the_tests")]
 
 FORGED = "x\nDEADLOCK: fake \x1b[31mred\u2028\udcff\u202e"
 ESCAPED = r"x\nDEADLOCK: fake \x1b[31mred\u2028\udcff\u202e"

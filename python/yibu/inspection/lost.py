@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from yibu import _yibu
+from yibu.inspection import time_limits
 from yibu.inspection.descriptions import Problem
 from yibu.inspection.keeping import Keeping
 
@@ -36,7 +37,7 @@ def find(snapshot: Snapshot) -> tuple[list[int], list[Problem]]:
     dropped = _of_dropped(snapshot)
     found = []
     for by_loop in (False, True):
-        indexes = [index for index in alone if (snapshot.waits[index].kind in _BY_LOOP) is by_loop]
+        indexes = [index for index in alone if _is_kept_by_loop(snapshot, index) is by_loop]
         if indexes:
             found.append(_problem(snapshot, _words_of_alone(snapshot, indexes, by_loop), indexes))
     for name, indexes in dropped.items():
@@ -47,6 +48,11 @@ def find(snapshot: Snapshot) -> tuple[list[int], list[Problem]]:
         )
         found.append(_problem(snapshot, words, indexes))
     return [*alone, *(index for indexes in dropped.values() for index in indexes)], found
+
+
+def _is_kept_by_loop(snapshot: Snapshot, index: int) -> bool:
+    """Whether the loop has a timer or a descriptor for the task."""
+    return snapshot.waits[index].kind in _BY_LOOP or time_limits.has_limit(snapshot, index)
 
 
 def _words_of_alone(snapshot: Snapshot, indexes: list[int], by_loop: bool) -> str:

@@ -52,7 +52,7 @@ def limited(snapshot: Snapshot, stuck: set[int]) -> set[int]:
         pending += above
     found: set[int] = set()
     timed = _timed(snapshot, seen) if seen else set()
-    pending = [index for index in seen if index in timed or _has_limit(snapshot, index)]
+    pending = [index for index in seen if index in timed or has_limit(snapshot, index)]
     while pending:
         index = pending.pop()
         if index not in found:
@@ -80,7 +80,7 @@ def _awaiting(snapshot: Snapshot, index: int, by_group: dict[int, list[int]]) ->
     return above
 
 
-def _has_limit(snapshot: Snapshot, index: int) -> bool:
+def has_limit(snapshot: Snapshot, index: int) -> bool:
     """Whether a task is in a block of `timeout()`, or in `wait_for()`, or waits for others with a limit."""
     row = snapshot.rows[index]
     for owner in holders.entered(row):
@@ -90,12 +90,12 @@ def _has_limit(snapshot: Snapshot, index: int) -> bool:
         parts = _yibu._routine_parts(step.coroutine)
         if step.name == "wait_for" and (parts is None or any(part is not None for part in parts[1:])):
             return True
-        if step.name in ("wait", "_wait") and snapshot.waits[index].kind == "wait" and _wait_has_limit(step):
+        if step.name in ("wait", "_wait") and snapshot.waits[index].kind == "wait" and _waithas_limit(step):
             return True
     return False
 
 
-def _wait_has_limit(step: Any) -> bool:
+def _waithas_limit(step: Any) -> bool:
     parts = _yibu._routine_parts(step.coroutine)
     if parts is not None:
         return getattr(parts[1], "_alarm", None) is not None
