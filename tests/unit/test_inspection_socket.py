@@ -264,10 +264,23 @@ class TestCommand:
             os.kill(process.pid, signal.SIGCONT)
         assert shown.returncode == 1 and "it is stopped" in shown.stderr
 
+    @staticmethod
+    def wait_until_it_computes(pid):
+        """Until then the thread of the socket may still get the interpreter and read a question."""
+
+        def used():
+            with open(f"/proc/{pid}/stat") as file:
+                return sum(map(int, file.read().rpartition(")")[2].split()[11:13])) / os.sysconf("SC_CLK_TCK")
+
+        until = used() + 0.5
+        while used() < until:
+            time.sleep(0.01)
+
     def test_a_thread_that_keeps_the_interpreter(self, start, monkeypatch):
         """One line says so, long before the time is over."""
         monkeypatch.setattr(silence, "PATIENCE", 0.1)
         process = start(BLOCKED.format('__import__("re").match("(a+)+$", "a" * 60 + "b")'), "--inspect")
+        self.wait_until_it_computes(process.pid)
         lines = []
         with pytest.raises(client.Unreachable, match="within 3 s: something keeps Python's interpreter"):
             client.ask(process.pid, sample=0, timeout=3, tell=lines.append)
