@@ -73,8 +73,7 @@ def _exchange_when_begun(pid: int, request: Request, timeout: float, tell: silen
 def _age_of(pid: int) -> float:
     """For how many seconds a process has been there."""
     try:
-        with open(f"/proc/{pid}/stat") as file:
-            begun = int(file.read().rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
+        begun = int(silence.stat_of(f"/proc/{pid}")[19]) / os.sysconf("SC_CLK_TCK")
     except (OSError, IndexError):
         return _STARTS + 1
     return time.clock_gettime(time.CLOCK_BOOTTIME) - begun

@@ -56,10 +56,15 @@ def _name(pid: int, thread: str) -> str:
     return "the main thread" if thread == str(pid) else f"thread {thread}"
 
 
+def stat_of(folder: str) -> list[str]:
+    """What the kernel says of a process or a thread, from its state on; the name before may be anything."""
+    with open(f"{folder}/stat") as file:
+        return file.read().rpartition(")")[2].split()
+
+
 def _state_of(pid: int) -> str:
     try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(")")[2].split()[0]
+        return stat_of(f"/proc/{pid}")[0]
     except (OSError, IndexError):
         return "?"
 
@@ -99,7 +104,6 @@ def _threads(pid: int) -> dict[str, tuple[int, bool]]:
         return {}
     for thread in threads:
         with contextlib.suppress(OSError, ValueError, IndexError):
-            with open(f"/proc/{pid}/task/{thread}/stat") as file:
-                fields = file.read().rpartition(")")[2].split()
+            fields = stat_of(f"/proc/{pid}/task/{thread}")
             found[thread] = int(fields[11]) + int(fields[12]), fields[0] == "R"
     return found
