@@ -75,9 +75,8 @@ class Samples:
         if loop in self._parked:
             return ()
         stack = self._stacks.get(thread, ())
-        while stack and stack[-1].file.startswith(
-            PACKAGE
-        ):  # which functions of yibu the loop calls says nothing
+        # Which functions of yibu the loop calls says nothing.
+        while stack and stack[-1].file.startswith(PACKAGE):
             stack = stack[:-1]
         return stack
 
