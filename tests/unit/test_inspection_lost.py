@@ -31,6 +31,16 @@ async def under_a_limit():
         await asyncio.sleep(100)
 
 
+class Service:
+    """It refers to its task, whose coroutine refers to it."""
+
+    def __init__(self):
+        self.task = start(self.run())
+
+    async def run(self):
+        await asyncio.sleep(100)
+
+
 class TestLost:
     def test_what_the_loop_keeps(self):
         async def outer():
@@ -58,13 +68,6 @@ class TestLost:
         assert lost(outer) == [BY_LOOP]
 
     def test_what_only_an_object_of_its_own_refers_to(self):
-        class Service:
-            def __init__(self):
-                self.task = start(self.run())
-
-            async def run(self):
-                await asyncio.sleep(100)
-
         async def outer():
             Service()
             await asyncio.sleep(100)
@@ -117,13 +120,6 @@ class TestKept:
         assert not lost(outer)
 
     def test_by_an_object_that_it_has(self):
-        class Service:
-            def __init__(self):
-                self.task = start(self.run())
-
-            async def run(self):
-                await asyncio.sleep(100)
-
         async def outer():
             service = Service()
             await asyncio.sleep(100)
