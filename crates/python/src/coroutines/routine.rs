@@ -154,28 +154,27 @@ impl Routine {
         self.details.end();
     }
 
-    /// The same where it returns. What only the coroutine that awaits it has is freed right after, with all that
-    /// it keeps.
+    /// It returns. What only the coroutine that awaits it has is freed right after, with all that it keeps.
     #[inline]
     fn returned(routine: &Obj<'_, Self>) {
-        if routine.is_shared() {
-            routine.end();
-        } else {
-            routine.phase.set(Phase::Done);
-            routine.details.end();
-        }
+        routine.end_and(routine.is_shared());
     }
 
-    /// The same where it raises. An exception keeps what its coroutine had, as the frames of its traceback do;
-    /// but a task lets go of a cancellation.
+    /// It raises. An exception keeps what its coroutine had, as the frames of its traceback do; but a task lets
+    /// go of a cancellation.
     fn raised(routine: &Obj<'_, Self>, error: &PyErr) {
         let py = routine.py();
         let is_cancellation = stock::cancelled_error(py).is_ok_and(|class| error.is_instance(py, class));
-        if is_cancellation && routine.is_shared() {
-            routine.end();
+        routine.end_and(is_cancellation && routine.is_shared());
+    }
+
+    #[inline]
+    fn end_and(&self, lets_go: bool) {
+        if lets_go {
+            self.end();
         } else {
-            routine.phase.set(Phase::Done);
-            routine.details.end();
+            self.phase.set(Phase::Done);
+            self.details.end();
         }
     }
 

@@ -74,17 +74,14 @@ pub(super) fn end(task: &Obj<'_, Task>, coroutine: &Bound<'_, PyAny>, ending: En
 
 #[inline(never)] // only tasks of observed loops come here
 fn end_observed(task: &Obj<'_, Task>, coroutine: &Bound<'_, PyAny>, ending: Ending) {
-    with_loop(task, |event_loop, task| end_on(event_loop, task, coroutine, ending));
-}
-
-#[inline]
-fn end_on(event_loop: &Obj<'_, EventLoop>, task: &Task, coroutine: &Bound<'_, PyAny>, ending: Ending) {
-    let Some(tallies) = event_loop.marks.tallies() else { return };
-    let code = code_of(coroutine);
-    let (born, polls) = (task.own.born.get(), task.own.polls.take());
-    if !tallies.end_task(code.as_ptr().addr(), born, polls, ending) {
-        end_slowly(event_loop, &code, (born, polls), Some(ending));
-    }
+    with_loop(task, |event_loop, task| {
+        let Some(tallies) = event_loop.marks.tallies() else { return };
+        let code = code_of(coroutine);
+        let (born, polls) = (task.own.born.get(), task.own.polls.take());
+        if !tallies.end_task(code.as_ptr().addr(), born, polls, ending) {
+            end_slowly(event_loop, &code, (born, polls), Some(ending));
+        }
+    });
 }
 
 #[cold]
